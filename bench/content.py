@@ -1,0 +1,67 @@
+"""Where the content lies: the one module that knows `datasets/`, `search_spaces/` and `reports/`.
+
+A checkout reads them in place; an installed wheel carries them as `bench/_content/`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.errors import UserError, unknown
+
+Kind = Literal["datasets", "search_spaces", "reports"]
+
+_FILE = {"datasets": "{name}/card.toml", "search_spaces": "{name}.toml", "reports": "{name}/suite.toml"}
+_WHAT = {"datasets": "dataset", "search_spaces": "search space", "reports": "suite"}
+
+
+def root(kind: Kind) -> Path:
+    """The folder of one kind of content."""
+    package = Path(__file__).parent
+    installed = package / "_content" / kind
+    return installed if installed.is_dir() else package.parent / kind
+
+
+def names(kind: Kind) -> list[str]:
+    """Names of all content of one kind, sorted."""
+    pattern = _FILE[kind].format(name="*")
+    found = root(kind).glob(pattern)
+    return sorted(path.stem if kind == "search_spaces" else path.parent.name for path in found)
+
+
+def find(kind: Kind, name_or_path: str) -> Path:
+    """The TOML file of a name, or of a path that the user gave.
+
+    Raises:
+        UserError: neither a known name nor an existing file.
+    """
+    if name_or_path.endswith(".toml") or "/" in name_or_path:
+        path = Path(name_or_path)
+        if path.is_dir():
+            path = path / Path(_FILE[kind].format(name=".")).name
+        if not path.is_file():
+            raise UserError(f"{_WHAT[kind]} file not found: {path}")
+        return path
+    if name_or_path not in names(kind):
+        raise unknown(_WHAT[kind], name_or_path, names(kind))
+    return root(kind) / _FILE[kind].format(name=name_or_path)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Parses a TOML file.
+
+    Raises:
+        UserError: not there, not UTF-8, or broken; the message carries file and line.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise UserError(f"file not found: {path}") from None
+    except IsADirectoryError:
+        raise UserError(f"expected a TOML file, found a folder: {path}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: expected UTF-8 text, found byte {error.object[error.start]:#04x} at offset {error.start}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path}: not valid TOML: {error}") from None

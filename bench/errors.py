@@ -1,0 +1,21 @@
+"""The two kinds of failure: the user's mistake, and everything else (our bug)."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """A mistake the user can mend; its text is one sentence that says what was expected and what was found.
+
+    The command line prints it on stderr and exits with 2. Any other exception is a bug and exits with 1.
+    """
+
+
+def unknown(what: str, found: str, known: Iterable[str]) -> UserError:
+    """The error for a name that is not in a list: names the nearest known one, then all of them."""
+    names = sorted(known)
+    near = difflib.get_close_matches(found, names, n=1)
+    hint = f" (did you mean '{near[0]}'?)" if near else ""
+    return UserError(f"unknown {what} '{found}'{hint}; known are {', '.join(names) or 'none'}")

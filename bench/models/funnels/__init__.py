@@ -1,0 +1,1 @@
+"""How the probabilities of tasks are tied along parent links."""

@@ -1,0 +1,75 @@
+"""Metric names and directions.
+
+A metric key is `<split>/<task>.<metric>`, as in `valid/income.auc`. For a task with a parent the sample space comes
+between: `long_view.cvr.auc` is measured where the parent happened, `long_view.ctcvr.auc` on all impressions.
+Costs have no split and no task: `cost/parameters`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.errors import UserError, unknown
+from bench.schema import Task
+
+Direction = Literal["maximize", "minimize"]
+
+BINARY_METRICS: dict[str, Direction | None] = {
+    "auc": "maximize",
+    "gauc": "maximize",
+    "logloss": "minimize",
+    "ne": "minimize",
+    "pcoc": None,  # best at 1: a guard, not an objective
+    "ece": "minimize",
+}
+REGRESSION_METRICS: dict[str, Direction | None] = {"rmse": "minimize", "spearman": "maximize"}
+COSTS: dict[str, Direction | None] = {"parameters": "minimize", "latency_ms": "minimize"}
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A named metric with a direction, without its split: `income.auc`, or a cost: `cost/parameters`."""
+
+    name: str
+    direction: Direction
+
+    def key(self, split: str) -> str:
+        """Its key in a trial's metrics. Costs are the same on every split."""
+        return self.name if self.name.startswith("cost/") else f"{split}/{self.name}"
+
+    @property
+    def sign(self) -> float:
+        """+1 to maximise, -1 to minimise: `sign * value` is always better when larger."""
+        return 1.0 if self.direction == "maximize" else -1.0
+
+
+def metric_names(task: Task) -> dict[str, Direction | None]:
+    """Every metric of a task, without split: name -> direction (None: not an objective)."""
+    if task.kind == "regression":
+        return {f"{task.name}.{metric}": way for metric, way in REGRESSION_METRICS.items()}
+    spaces = ("",) if task.parent is None else ("cvr.", "ctcvr.")
+    return {f"{task.name}.{space}{metric}": way for space in spaces for metric, way in BINARY_METRICS.items()}
+
+
+def primary(task: Task) -> str:
+    """The metric that stands for a task where none is named: AUC on all impressions, or Spearman correlation."""
+    if task.kind == "regression":
+        return f"{task.name}.spearman"
+    return f"{task.name}.auc" if task.parent is None else f"{task.name}.ctcvr.auc"
+
+
+def parse(name: str, tasks: tuple[Task, ...], where: str) -> Objective:
+    """The objective of that name.
+
+    Raises:
+        UserError: unknown, or a metric that cannot be an objective.
+    """
+    known = {metric: way for task in tasks for metric, way in metric_names(task).items()}
+    known |= {f"cost/{cost}": way for cost, way in COSTS.items()}
+    if name not in known:
+        raise UserError(f"{where}: {unknown('metric', name, known)}")
+    direction = known[name]
+    if direction is None:
+        raise UserError(f"{where}: '{name}' has no best direction and cannot be an objective; use it as a guard")
+    return Objective(name, direction)

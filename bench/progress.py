@@ -1,0 +1,34 @@
+"""How long work says where it is. The command line draws bars; libraries and tests pass `Silent()`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+Advance = Callable[[float], None]
+"""Called with how much was done since the last call, in the task's unit."""
+
+
+class Progress(Protocol):
+    """Where progress and notes go."""
+
+    def task(self, description: str, total: float | None, unit: str) -> AbstractContextManager[Advance]:
+        """A piece of work of known or unknown size; the unit is a word such as "B", "rows" or "trials"."""
+        ...
+
+    def note(self, text: str) -> None:
+        """One line for the user."""
+        ...
+
+
+class Silent:
+    """Says nothing."""
+
+    @contextmanager
+    def task(self, description: str, total: float | None, unit: str) -> Iterator[Advance]:
+        """Ignores the work's progress."""
+        yield lambda amount: None
+
+    def note(self, text: str) -> None:
+        """Ignores the note."""

@@ -1,0 +1,124 @@
+"""Plain values that pass between rooms: what a worker is asked to do, and what came of it. No torch, no optuna."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Scalar = bool | int | float | str | None
+State = Literal["waiting", "running", "completed", "failed", "pruned"]
+FailureKind = Literal["configuration", "diverged", "infrastructure", "bug"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training run for a worker.
+
+    Attributes:
+        trial: number of the configuration.
+        replicate: 0 for the search itself, 1.. for confirmation on fresh seeds.
+        config: dotted configuration, as in {"sharing.kind": "mmoe", "sharing.mmoe.experts": 4}.
+        store: path of the encoded store.
+        seed: of this very run.
+        splits: which splits to evaluate; the search only ever asks for ("valid",).
+        objectives: metrics without split whose mean, signed by direction, decides early stopping.
+        threads: for the worker to use.
+    """
+
+    trial: int
+    replicate: int
+    config: dict[str, Scalar]
+    store: str
+    seed: int
+    splits: tuple[str, ...]
+    objectives: tuple[str, ...]
+    threads: int
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """What a job measured.
+
+    Attributes:
+        metrics: `valid/income.auc` etc. and costs (`cost/parameters`, `cost/latency_ms`).
+        speed: `train_samples_per_s`, `eval_samples_per_s`, `peak_rss_mb`, `train_seconds`, `samples_trained`.
+        curve: per evaluation {"samples": n, "epoch": e, "<objective>": v, "loss/<task>": v}.
+        config: the whole configuration, dotted, defaults filled in.
+    """
+
+    metrics: dict[str, float]
+    speed: dict[str, float]
+    curve: list[dict[str, float]]
+    config: dict[str, Scalar]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a job has no result."""
+
+    kind: FailureKind
+    reason: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished job: exactly one of result and failure is set."""
+
+    job: Job
+    result: TrialResult | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True)
+class Replicate:
+    """One retraining of a configuration on a fresh seed."""
+
+    replicate: int
+    seed: int
+    metrics: dict[str, float]
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One configuration with all that is known of it: what frontier, tracking and report are given.
+
+    Attributes:
+        params: the searched parameters only.
+        config: all of them, dotted.
+        architecture: the familiar name ("mmoe", "esmm", "ple+entire_space").
+        baseline: whether it was run as the single-task baseline.
+    """
+
+    number: int
+    state: State
+    params: dict[str, Scalar]
+    config: dict[str, Scalar]
+    architecture: str
+    metrics: dict[str, float] = field(default_factory=dict)
+    speed: dict[str, float] = field(default_factory=dict)
+    curve: list[dict[str, float]] = field(default_factory=list)
+    failure: Failure | None = None
+    replicates: tuple[Replicate, ...] = ()
+    baseline: bool = False
+    started: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def sharing(self) -> str:
+        """Its sharing kind."""
+        return str(self.config.get("sharing.kind", "?"))
+
+    @property
+    def funnel(self) -> str:
+        """Its funnel kind."""
+        return str(self.config.get("funnel.kind", "?"))
+
+    @property
+    def balancing(self) -> str:
+        """Its balancing kind."""
+        return str(self.config.get("balancing.kind", "?"))
+
+    def to_json(self) -> dict[str, Any]:
+        """Itself as plain JSON values."""
+        return asdict(self)

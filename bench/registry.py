@@ -1,0 +1,96 @@
+"""One entry of a registry: what a contributor writes to add an architecture, a funnel or a balancer.
+
+A registry is a plain dict literal from name to `Entry`, in the `__init__` of its room. Python refuses no
+duplicate key in a literal, so a test does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from bench.dotted import flatten
+from bench.errors import UserError, unknown
+from bench.schema import Schema
+from bench.validation import validate
+
+T = TypeVar("T")
+
+
+class Config(BaseModel):
+    """Base of every entry's options: typed, frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NoOptions(Config):
+    """For an entry without options."""
+
+
+def fits_all(schema: Schema) -> str | None:
+    """The `unfit` of an entry that works on every card."""
+    return None
+
+
+@dataclass(frozen=True)
+class Entry(Generic[T]):
+    """A named choice on one axis of the search.
+
+    Attributes:
+        build: makes the object; its arguments are fixed by the room (see the room's `base` module).
+        config: its options.
+        paper: source, as "Author et al., Venue Year", or "-" for a plain baseline.
+        summary: one line for listings.
+        unfit: None where the entry can be used with a schema, else the reason as a sentence.
+    """
+
+    build: Callable[..., T]
+    config: type[Config]
+    paper: str
+    summary: str
+    unfit: Callable[[Schema], str | None] = fits_all
+
+
+def lookup(registry: Mapping[str, Entry[Any]], what: str, name: str) -> Entry[Any]:
+    """The entry of that name.
+
+    Raises:
+        UserError: no such name; the nearest is suggested.
+    """
+    if name not in registry:
+        raise unknown(what, name, registry)
+    return registry[name]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An entry taken from a registry, with its options filled in."""
+
+    kind: str
+    options: Config
+
+    def dotted(self, axis: str) -> dict[str, Any]:
+        """As configuration names: {"sharing.kind": "ple", "sharing.ple.levels": 2, ...}."""
+        return {f"{axis}.kind": self.kind} | flatten(self.options.model_dump(mode="json"), f"{axis}.{self.kind}.")
+
+
+def choose(registry: Mapping[str, Entry[Any]], axis: str, table: Mapping[str, Any], default: str) -> Choice:
+    """Reads `{"kind": "mmoe", "mmoe": {...}}`: the options of a kind stand in a table of its name.
+
+    Raises:
+        UserError: unknown kind, a key that is neither `kind` nor the chosen kind's table, or bad options.
+    """
+    kind = table.get("kind", default)
+    if not isinstance(kind, str):
+        raise UserError(f"{axis}.kind: expected a name, found {kind!r}")
+    entry = lookup(registry, f"{axis} kind", kind)
+    for key in table:
+        if key not in ("kind", kind):
+            raise UserError(f"{axis}.{key}: does not belong to {axis}.kind = '{kind}', whose options are under {axis}.{kind}")
+    options = table.get(kind, {})
+    if not isinstance(options, Mapping):
+        raise UserError(f"{axis}.{kind}: expected a table of options, found {options!r}")
+    return Choice(kind, validate(entry.config, options, f"{axis}.{kind}"))

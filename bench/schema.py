@@ -1,0 +1,84 @@
+"""What models need to know of a data set: its fields, dense columns and tasks. Plain values, no arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+TaskKind = Literal["binary", "regression"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One thing to predict.
+
+    Attributes:
+        name: an identifier, as in `income` or `long_view`.
+        kind: `binary` (labels 0, 1 or NaN for unobserved) or `regression`.
+        parent: the task that must happen first (conversion's parent is click), or None.
+    """
+
+    name: str
+    kind: TaskKind = "binary"
+    parent: str | None = None
+
+
+@dataclass(frozen=True)
+class Field:
+    """A categorical input.
+
+    Attributes:
+        name: its column on the card.
+        cardinality: number of table rows it owns, the first of which stands for unknown and rare values.
+        slots: how many columns of `ids` it fills: 1, or the longest list of a multi-valued field.
+    """
+
+    name: str
+    cardinality: int
+    slots: int = 1
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The shape of a store.
+
+    Embedding-table rows are numbered over all fields together. Row 0 is padding (its embedding stays zero and is
+    never updated); field f owns the `cardinality` rows from `offsets[f]` on, and `offsets[f]` itself is its unknown.
+    """
+
+    fields: tuple[Field, ...]
+    dense: tuple[str, ...]
+    tasks: tuple[Task, ...]
+
+    @cached_property
+    def offsets(self) -> tuple[int, ...]:
+        """First table row of each field."""
+        rows, at = [], 1
+        for field in self.fields:
+            rows.append(at)
+            at += field.cardinality
+        return tuple(rows)
+
+    @property
+    def rows(self) -> int:
+        """Rows of the embedding table, padding included."""
+        return 1 + sum(field.cardinality for field in self.fields)
+
+    @property
+    def slots(self) -> int:
+        """S, the columns of `ids`."""
+        return sum(field.slots for field in self.fields)
+
+    @cached_property
+    def parents(self) -> tuple[int | None, ...]:
+        """For each task the index of its parent, or None."""
+        index = {task.name: i for i, task in enumerate(self.tasks)}
+        return tuple(None if task.parent is None else index[task.parent] for task in self.tasks)
+
+    def chain(self, task: int) -> tuple[int, ...]:
+        """Indices from the root of a task's funnel down to the task itself."""
+        path = [task]
+        while (parent := self.parents[path[0]]) is not None:
+            path.insert(0, parent)
+        return tuple(path)
