@@ -22,6 +22,7 @@ class Job:
         seed: of this very run.
         splits: which splits to evaluate; the search only ever asks for ("valid",).
         objectives: metrics without split whose mean, signed by direction, decides early stopping.
+        tasks: names of the tasks to train, in order; they must be among the store's.
         threads: for the worker to use.
     """
 
@@ -32,6 +33,7 @@ class Job:
     seed: int
     splits: tuple[str, ...]
     objectives: tuple[str, ...]
+    tasks: tuple[str, ...]
     threads: int
 
 
@@ -62,11 +64,18 @@ class Failure:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished job: exactly one of result and failure is set."""
+    """A finished job: exactly one of result and failure is set.
+
+    Attributes:
+        started: when a worker took it up, in seconds since 1970.
+        seconds: how long it ran, waiting not included.
+    """
 
     job: Job
     result: TrialResult | None = None
     failure: Failure | None = None
+    started: float = 0.0
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,40 @@
+"""The command `seesaw`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+
+from bench.errors import UserError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command and returns its exit code: 0 done, 1 our bug, 2 the user's mistake, 130 interrupted."""
+    import typer
+
+    from bench.cli.app import app
+
+    try:
+        app(args=arguments, prog_name="seesaw", standalone_mode=False)
+    except UserError as error:
+        return _complain(str(error))
+    except (KeyboardInterrupt, typer.Abort):
+        print("seesaw: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output (`| head`) has left: nothing more to say, and nothing to say it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if hasattr(error, "format_message"):  # a usage error: unknown option, missing argument
+            return _complain(error.format_message())
+        traceback.print_exc()
+        print("seesaw: this is a bug in seesaw, not your mistake", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _complain(text: str) -> int:
+    print(f"seesaw: {text}", file=sys.stderr)
+    return 2

@@ -1,0 +1,19 @@
+"""From finished trials to the trade-off frontier and the pick. Plain values in, plain values out; no torch.
+
+>>> from bench.frontier.frontier import frontier
+>>> from bench.frontier.policy import Policy, pick
+>>> from bench.objectives import Objective
+>>> from bench.records import TrialRecord
+>>> objectives = (Objective("click.auc", "maximize"), Objective("like.auc", "maximize"))
+>>> def trial(number, kind, click, like):
+...     config = {"sharing.kind": kind}
+...     return TrialRecord(number, "completed", {}, config, kind, {"valid/click.auc": click, "valid/like.auc": like})
+>>> records = [trial(0, "single_task", 0.70, 0.80), trial(1, "mmoe", 0.72, 0.81), trial(2, "ple", 0.73, 0.79)]
+>>> front = frontier(records, objectives)
+>>> front.table.loc[front.table["on_front"], "trial"].tolist()
+[1, 2]
+>>> round(front.hypervolume, 4)
+0.0711
+>>> pick(front, records, objectives, Policy()).trial
+1
+"""

@@ -1,0 +1,24 @@
+"""One self-contained page for a run: values (`view`), figures of them (`plots`), and the document (`page`).
+
+>>> from pathlib import Path
+>>> from tempfile import TemporaryDirectory
+>>> from bench.frontier.frontier import frontier
+>>> from bench.objectives import Objective
+>>> from bench.records import TrialRecord
+>>> objectives = (Objective("click.auc", "maximize"), Objective("like.auc", "maximize"))
+>>> metrics = {"valid/click.auc": 0.7, "valid/like.auc": 0.8}
+>>> records = [TrialRecord(0, "completed", {}, {"sharing.kind": "mmoe"}, "mmoe", metrics)]
+>>> view = build_view(records, frontier(records, objectives), title="Clicks", dataset="clicks")
+>>> view.headlines[0].value
+'0.7000'
+>>> with TemporaryDirectory() as folder:
+...     page = write_page(view, Path(folder) / "report.html")
+...     page.read_text().startswith("<!doctype html>")
+True
+"""
+
+from bench.report.build import build_view
+from bench.report.page import write_page
+from bench.report.view import PageView
+
+__all__ = ["PageView", "build_view", "write_page"]

@@ -1,4 +1,4 @@
-"""The contract of a funnel: how the probabilities of tasks along parent links are tied, and so which losses are taken."""
+"""The contract of a funnel: how probabilities along parent links are tied, and so which losses are taken."""
 
 from __future__ import annotations
 

@@ -15,9 +15,11 @@ class Sharing(nn.Module, ABC):
 
     Attributes:
         outputs: H, the width of a task's representation.
+        shares_nothing: whether tasks are separate models side by side, so that each may stop at its own best.
     """
 
     outputs: int
+    shares_nothing: bool = False
 
     @classmethod
     def input_sets(cls, tasks: int) -> int:
@@ -26,7 +28,7 @@ class Sharing(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
-        """x (I, B, inputs), I = input_sets(tasks) -> representations (T, B, H)."""
+        """x (I, B, inputs), I = input_sets(tasks) -> representations (T, B, H); (1, B, H) if it is one for all."""
 
     @abstractmethod
     def shared_parameters(self) -> Iterator[nn.Parameter]:

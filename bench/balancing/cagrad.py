@@ -1,0 +1,63 @@
+"""Conflict-averse gradient descent (CAGrad)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from pydantic import Field
+
+from bench.balancing.least_distance import Array, Gradients, LeastDistanceAggregation, least_distance
+from bench.registry import Config
+
+_STEPS = 100  # of Newton's method, which takes about 5
+
+
+class CAGradConfig(Config):
+    """Options of CAGrad."""
+
+    c: float = Field(0.5, ge=0, lt=1)
+    """Radius of the ball around the mean gradient, in lengths of the mean; 0 is the mean itself."""
+
+
+class CAGrad(LeastDistanceAggregation):
+    """T / (1 + c) times the d that maximises min_i g_i . d subject to |d - g_0| <= c |g_0|, g_0 the mean gradient.
+
+    Liu et al., NeurIPS 2021; the division is the authors' second rescaling, which takes the mean where all agree.
+    """
+
+    def __init__(self, tasks: Sequence[str], config: CAGradConfig) -> None:
+        super().__init__(tasks)
+        self.c = config.c
+
+    def weigh(self, gradients: Gradients) -> Array:
+        """Weights (K,) > 0."""
+        mean = gradients.directions @ gradients.lengths / len(gradients)
+        radius = self.c * float(np.linalg.norm(mean))
+        added = np.zeros(len(gradients))
+        if radius > 0:
+            z = self._multipliers(gradients, mean / np.linalg.norm(mean))
+            length = float(np.linalg.norm(gradients.directions @ z))
+            if length > 0:
+                added = radius * z / length / gradients.lengths
+        return (1.0 + len(gradients) * added) / (1.0 + self.c)
+
+    def _multipliers(self, gradients: Gradients, mean: Array) -> Array:
+        """z >= 0 such that d = g_0 + c |g_0| e, where e is the unit vector of directions z; `mean` has length 1.
+
+        In units of the shortest gradient and of |g_0|, the shortest e that lifts every g_i . d to t grows with t, and
+        is convex in it. Each z bounds the reachable t from above (weak duality), which is Newton's step on |e| = c.
+        """
+        cosines = gradients.directions.T @ mean
+        relative = gradients.lengths.min() / gradients.lengths
+        best: Array = np.eye(len(gradients))[np.argmin((cosines + self.c) / relative)]
+        z, t = best, np.inf
+        for _ in range(_STEPS):
+            bound = float(z @ cosines + self.c * np.linalg.norm(gradients.directions @ z)) / float(z @ relative)
+            if not bound < t:
+                break
+            t, best = bound, z
+            z, _ = least_distance(gradients.directions, t * relative - cosines)
+            if not z.any():  # the bounds hold at the mean already
+                break
+        return best

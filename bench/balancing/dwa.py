@@ -1,0 +1,62 @@
+"""Dynamic weight average (DWA)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from bench.balancing.base import LossWeighting
+from bench.registry import Config
+
+
+class DWAConfig(Config):
+    """Options of DWA."""
+
+    temperature: float = Field(2.0, gt=0, allow_inf_nan=False)
+    """Larger makes the weights more equal."""
+    virtual_epoch: int = Field(50, ge=1)
+    """Steps over which losses are averaged, and after which the weights change."""
+
+
+class DWA(LossWeighting):
+    """w = T softmax(r / temperature), r_i = L_i(e - 1) / L_i(e - 2) over epochs e (Liu et al., CVPR 2019).
+
+    An epoch is `virtual_epoch` steps, so that the rule also acts inside a training of one pass; in the first two the
+    weights are 1. L_i(e) is task i's mean loss over those steps of e in which it had samples (its loss is not 0);
+    r_i = 1 where there were none.
+    """
+
+    history: Tensor  # (2, T): mean losses of the last epoch but one, and of the last
+    total: Tensor  # (T,): sum of losses in this epoch
+    count: Tensor  # (T,): steps with samples in this epoch
+    steps: Tensor  # (): steps ever taken
+
+    def __init__(self, tasks: Sequence[str], config: DWAConfig) -> None:
+        super().__init__(tasks)
+        self.temperature, self.virtual_epoch = config.temperature, config.virtual_epoch
+        self.register_buffer("history", torch.zeros(2, len(self.tasks)))
+        self.register_buffer("total", torch.zeros(len(self.tasks)))
+        self.register_buffer("count", torch.zeros(len(self.tasks)))
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, losses: Tensor) -> Tensor:
+        """losses (T,) -> scalar."""
+        weight = self.weights()
+        with torch.no_grad():
+            self.total += losses
+            self.count += losses != 0
+            self.steps += 1
+            if int(self.steps) % self.virtual_epoch == 0:
+                self.history.copy_(torch.stack([self.history[1], self.total / self.count.clamp(min=1)]))
+                self.total.zero_()
+                self.count.zero_()
+        return (weight * losses).sum()
+
+    def weights(self) -> Tensor:
+        """The weights (T,) of the next step; they sum to T."""
+        older, newer = self.history
+        rate = torch.where((older == 0) | (newer == 0), 1.0, newer / older)
+        return len(self.tasks) * torch.softmax(rate / self.temperature, dim=0)

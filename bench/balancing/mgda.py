@@ -1,0 +1,28 @@
+"""Multiple-gradient descent algorithm (MGDA)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.balancing.least_distance import Array, Gradients, LeastDistanceAggregation, least_distance
+from bench.registry import NoOptions
+
+
+class MGDA(LeastDistanceAggregation):
+    """T times the shortest convex combination of the gradients: min |sum_i a_i g_i| over the simplex.
+
+    Désidéri, Comptes Rendus Mathématique 2012; Sener & Koltun, NeurIPS 2018. The step conflicts with no task and is
+    zero exactly where the tasks' gradients are Pareto stationary. It follows the shorter of two agreeing gradients.
+    Solved exactly: the shortest e with g_i . e >= 1 for all i points the same way.
+    """
+
+    def __init__(self, tasks: Sequence[str], config: NoOptions) -> None:
+        super().__init__(tasks)
+
+    def weigh(self, gradients: Gradients) -> Array:
+        """Weights (K,) >= 0 that sum to K."""
+        relative = gradients.lengths.min() / gradients.lengths
+        z, _ = least_distance(gradients.directions, relative)
+        convex = z * relative
+        weights: Array = len(gradients) * convex / convex.sum()
+        return weights

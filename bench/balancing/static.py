@@ -1,0 +1,44 @@
+"""Static weights: linear scalarisation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from bench.balancing.base import LossWeighting
+from bench.errors import UserError, unknown
+from bench.registry import Config
+
+
+class StaticConfig(Config):
+    """Options of static weights."""
+
+    weight: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(default_factory=dict)
+    """Weight of each task by name, 1 where missing; only their ratios count."""
+
+
+class Static(LossWeighting):
+    """sum_i w_i L_i, with w normalised to sum to T.
+
+    Raises:
+        UserError: a weight is given for a task that is not trained.
+    """
+
+    weight: Tensor
+
+    def __init__(self, tasks: Sequence[str], config: StaticConfig) -> None:
+        super().__init__(tasks)
+        for name in config.weight:
+            if name not in self.tasks:
+                raise UserError(f"balancing.static.weight: {unknown('task', name, self.tasks)}")
+        given = torch.tensor([config.weight.get(name, 1.0) for name in self.tasks], dtype=torch.float64)
+        weight = given / given.max()  # a sum of huge weights must not overflow
+        self.register_buffer("weight", (weight * len(self.tasks) / weight.sum()).float())
+
+    def forward(self, losses: Tensor) -> Tensor:
+        """losses (T,) -> scalar."""
+        return (self.weight * losses).sum()

@@ -1,0 +1,28 @@
+"""Uncertainty weighting (UW)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from bench.balancing.base import LossWeighting
+from bench.registry import NoOptions
+
+
+class Uncertainty(LossWeighting):
+    """sum_i exp(-s_i) L_i + s_i, with s_i the learned log-variance of task i, 0 at first (Kendall et al., CVPR 2018).
+
+    Twice the paper's loss, so that the weights start at 1. A task without samples in the batch (its loss is 0) is left
+    out of the sum, else every such batch would lower its s_i and so raise its weight.
+    """
+
+    def __init__(self, tasks: Sequence[str], config: NoOptions) -> None:
+        super().__init__(tasks)
+        self.log_variance = nn.Parameter(torch.zeros(len(self.tasks)))
+
+    def forward(self, losses: Tensor) -> Tensor:
+        """losses (T,) -> scalar."""
+        terms = torch.exp(-self.log_variance) * losses + self.log_variance
+        return torch.where(losses == 0, 0.0, terms).sum()

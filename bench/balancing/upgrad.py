@@ -1,0 +1,32 @@
+"""UPGrad: unconflicting projection of gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bench.balancing.least_distance import Array, Gradients, LeastDistanceAggregation, least_distance
+from bench.registry import NoOptions
+
+
+class UPGrad(LeastDistanceAggregation):
+    """Each gradient is projected onto the cone of directions that conflict with no task; the projections are summed.
+
+    Quinton & Rey, "Jacobian Descent for Multi-Objective Optimization", 2024, who take the mean: this is T times that.
+    The step conflicts with no task. The projection of g_i is g_i + e, with the shortest e such that
+    g_j . e >= -g_j . g_i for all j.
+    """
+
+    def __init__(self, tasks: Sequence[str], config: NoOptions) -> None:
+        super().__init__(tasks)
+
+    def weigh(self, gradients: Gradients) -> Array:
+        """Weights (K,) >= 1."""
+        weights = np.ones(len(gradients))
+        cosines = gradients.directions.T @ gradients.directions
+        for i, length in enumerate(gradients.lengths):
+            if (cosines[i] < 0).any():
+                z, r = least_distance(gradients.directions, -cosines[i])
+                weights += z / r * (length / gradients.lengths)
+        return weights

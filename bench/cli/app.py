@@ -1,0 +1,40 @@
+"""All commands in one place; each lives in a module of its own."""
+
+from __future__ import annotations
+
+import typer
+
+from bench import __version__
+from bench.cli import datasets, doctor, results, run, train
+
+app = typer.Typer(
+    name="seesaw",
+    help="Find the trade-off frontier of multi-task recommenders.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"seesaw {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show it.")) -> None:
+    """Find the trade-off frontier of multi-task recommenders."""
+
+
+app.command("datasets")(datasets.datasets)
+app.command("prepare")(datasets.prepare_command)
+app.command("train")(train.train)
+app.command("run")(run.run)
+app.command("resume")(run.resume)
+app.command("status")(results.status)
+app.command("frontier")(results.frontier_command)
+app.command("report")(results.report)
+app.command("pick")(results.pick_command)
+app.command("doctor")(doctor.doctor)

@@ -1,0 +1,82 @@
+"""`seesaw datasets` and `seesaw prepare`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from bench.cli.options import Home, Json, Raw
+from bench.cli.output import TerminalProgress, duration, print_json, print_table, say
+
+
+def datasets(
+    dataset: Annotated[str | None, typer.Argument(help="A name or a card's path: show that card.")] = None,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """List the data sets, or show one card."""
+    from bench import content
+    from bench.data import describe, load_card, prepared
+    from bench.home import resolve_home
+
+    if dataset is not None:
+        card = describe(load_card(dataset))
+        print_json(card) if json else _show(card)
+        return
+    stores = prepared(resolve_home(home))
+    cards = [describe(load_card(name)) for name in content.names("datasets")]
+    if json:
+        print_json({"datasets": cards, "prepared": stores})
+        return
+    ready = {store["key"] for store in stores}
+    rows = []
+    for card in cards:
+        for name in [card["id"], *(f"{card['id']}@{variant}" for variant in card["variants"])]:
+            tasks = ", ".join(task["name"] for task in card["tasks"])
+            rows.append([name, card["title"], tasks, "yes" if name in ready else "no"])
+    print_table(["data set", "title", "tasks", "prepared"], rows)
+
+
+def prepare_command(
+    dataset: Annotated[str, typer.Argument(help="A data set's name, or the path of a card.")],
+    raw: Raw = None,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Fetch and encode a data set; show its rows, positives and rates."""
+    from bench.data import load_card, prepare
+    from bench.home import resolve_home
+
+    store = prepare(load_card(dataset), resolve_home(home), raw, TerminalProgress())
+    if json:
+        print_json({"path": str(store.path)} | store.manifest)
+        return
+    print_splits(store)
+    say(f"store: {store.path}")
+
+
+def print_splits(store: Any) -> None:
+    """A store's rows and positives by split, and what preparing it took."""
+    manifest = store.manifest
+    rows = []
+    for split, facts in manifest["splits"].items():
+        for task, of_task in facts["tasks"].items():
+            rows.append([split, facts["rows"], task, of_task.get("positives"), of_task.get("rate")])
+    print_table(["split", "rows", "task", "positives", "rate"], rows, store.key)
+    say(f"prepared in {duration(manifest['seconds'])}, peak memory {manifest['peak_memory_mb']:,.0f} MB")
+
+
+def _show(card: dict[str, Any]) -> None:
+    say(f"{card['id']}: {card['title']}")
+    for key in ("licence", "citation", "homepage"):
+        if card.get(key):
+            say(f"{key}: {card[key]}")
+    print_table(
+        ["task", "kind", "parent", "trained by default"],
+        [[t["name"], t["kind"], t["parent"] or "-", "no" if t.get("optional") else "yes"] for t in card["tasks"]],
+    )
+    print_table(["column", "kind"], [[column["name"], column["kind"]] for column in card["columns"]])
+    for key in ("split", "sources", "variants"):
+        if card.get(key):
+            say(f"{key}: {card[key]}")

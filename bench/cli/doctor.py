@@ -1,0 +1,74 @@
+"""`seesaw doctor`: what this machine has, and what is missing."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sys
+from pathlib import Path
+
+import psutil
+
+from bench import content
+from bench.cli.options import Home, Json
+from bench.cli.output import print_json, print_table, say
+from bench.home import resolve_home
+from bench.machine import cores, versions
+
+LEAST_MEMORY_GB = 2.0
+LEAST_DISK_GB = 2.0
+
+
+def doctor(json: Json = False, home: Home = None) -> None:
+    """Show what this machine has, and what is missing."""
+    place = resolve_home(home)
+    found = versions()
+    facts = {
+        "system": platform.platform(),
+        "cores": cores(),
+        "memory_gb": psutil.virtual_memory().total / 1e9,
+        "memory_free_gb": psutil.virtual_memory().available / 1e9,
+        "home": str(place),
+        "disk_free_gb": shutil.disk_usage(place).free / 1e9,
+        "gpu": _gpu(),
+    }
+    problems = [f"the library {name} is not installed" for name, version in found.items() if version == "not installed"]
+    if sys.version_info < (3, 11):
+        problems.append(f"expected Python 3.11 or newer, found {platform.python_version()}")
+    if facts["memory_free_gb"] < LEAST_MEMORY_GB:
+        problems.append(f"expected {LEAST_MEMORY_GB:g} GB of free memory, found {facts['memory_free_gb']:.1f} GB")
+    if facts["disk_free_gb"] < LEAST_DISK_GB:
+        problems.append(f"expected {LEAST_DISK_GB:g} GB free at {place}, found {facts['disk_free_gb']:.1f} GB")
+    problems += [f"no {kind} found at {content.root(kind)}" for kind in ("datasets", "search_spaces", "reports") if not content.names(kind)]
+    if problem := _kernel(place):
+        problems.append(problem)
+    if json:
+        print_json({"machine": facts, "versions": found, "problems": problems})
+        return
+    print_table(["machine", "found"], [[key, value if isinstance(value, str) else f"{value:.4g}"] for key, value in facts.items()])
+    print_table(["library", "version"], found.items())
+    say("nothing is missing" if not problems else "\n".join(f"missing: {problem}" for problem in problems))
+
+
+def _gpu() -> str:
+    try:
+        import torch
+    except ImportError:
+        return "unknown: torch is not installed"
+    return torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none"
+
+
+def _kernel(place: Path) -> str | None:
+    """Runs the compiled optimizer once: the one part that depends on the machine's compiler support."""
+    try:
+        import torch
+
+        from bench.schema import Field, Schema
+        from bench.training.rows import RowAdam
+
+        weight = torch.zeros(3, 4)
+        optimizer = RowAdam(weight, Schema((Field("id", 2),), (), ()), lr=0.1)
+        optimizer.step(torch.ones(1, 1, dtype=torch.int32), torch.ones(1, 1, 4))
+    except Exception as error:  # whatever it is, the user should hear of it here and not in a trial
+        return f"the compiled optimizer does not run: {type(error).__name__}: {error}"
+    return None if torch.allclose(weight[1], torch.tensor(-0.1)) else "the compiled optimizer computes wrong values"

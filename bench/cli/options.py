@@ -1,0 +1,52 @@
+"""Options that several commands take, and how their values are read."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bench.content import read_toml
+from bench.dotted import flatten
+from bench.errors import UserError
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Home = Annotated[Path | None, typer.Option("--home", help="Where everything is kept; else $SEESAW_HOME, else ./.seesaw.")]
+Raw = Annotated[Path | None, typer.Option("--raw", help="Folder with the raw files; nothing is fetched.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", help="Configuration, as in sharing.kind=mmoe; may be repeated.")
+]
+Tasks = Annotated[str | None, typer.Option("--tasks", help="Tasks to train, separated by commas; else the card's.")]
+
+
+def assignments(given: list[str] | None) -> dict[str, Any]:
+    """Reads NAME=VALUE pairs. A value is read as TOML (1e-3, true, [64, 32]) and, where it is none, as text.
+
+    Raises:
+        UserError: no `=`, no name, or a name given twice.
+    """
+    values: dict[str, Any] = {}
+    for text in given or []:
+        name, equals, value = text.partition("=")
+        name = name.strip()
+        if not equals or not name:
+            raise UserError(f"--set: expected NAME=VALUE as in sharing.kind=mmoe, found '{text}'")
+        if name in values:
+            raise UserError(f"--set: '{name}' is given twice")
+        try:
+            values[name] = tomllib.loads(f"value = {value.strip()}")["value"]
+        except tomllib.TOMLDecodeError:
+            values[name] = value.strip()
+    return flatten(values)
+
+
+def configuration(file: Path | None, given: list[str] | None) -> dict[str, Any]:
+    """A configuration file's dotted values, overridden by `--set`."""
+    return (flatten(read_toml(file)) if file else {}) | assignments(given)
+
+
+def names(text: str | None) -> tuple[str, ...]:
+    """Reads names separated by commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip()) if text else ()

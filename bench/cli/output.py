@@ -1,0 +1,132 @@
+"""What the user sees: bars on a terminal, plain lines elsewhere; tables; one JSON document on stdout where asked.
+
+Results go to stdout, everything else to stderr, so that `--json` can be piped.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import TaskProgressColumn, TransferSpeedColumn
+from rich.table import Table
+from rich.text import Text
+
+from bench.progress import Advance
+
+PLAIN_EVERY = 5.0  # seconds between progress lines where there is no terminal
+
+
+class TerminalProgress:
+    """Bars with rate and time left on a terminal, and a plain line every few seconds elsewhere; on stderr."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True)
+
+    @contextmanager
+    def task(self, description: str, total: float | None, unit: str) -> Iterator[Advance]:
+        """A piece of work; see `bench.progress.Progress`."""
+        show = self._bar if self.console.is_terminal else self._lines
+        with show(description, total, unit) as advance:
+            yield advance
+
+    def note(self, text: str) -> None:
+        """One line on stderr."""
+        self.console.print(Text(text), soft_wrap=True)
+
+    @contextmanager
+    def _bar(self, description: str, total: float | None, unit: str) -> Iterator[Advance]:
+        amount = (DownloadColumn(), TransferSpeedColumn()) if unit == "B" else (MofNCompleteColumn(), TextColumn(unit))
+        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(show_speed=True), *amount)
+        with Progress(*columns, TimeRemainingColumn(), console=self.console, transient=True) as progress:
+            task = progress.add_task(description, total=total)
+            yield lambda done: progress.advance(task, done)
+
+    @contextmanager
+    def _lines(self, description: str, total: float | None, unit: str) -> Iterator[Advance]:
+        started = shown = time.monotonic()
+        done = 0.0
+
+        def advance(amount: float) -> None:
+            nonlocal done, shown
+            done += amount
+            now = time.monotonic()
+            if now - shown >= PLAIN_EVERY:
+                shown = now
+                rate = done / (now - started)
+                of = f" of {quantity(total, unit)}" if total else f" {unit}"
+                left = f", {duration((total - done) / rate)} left" if total and rate > 0 else ""
+                print(f"{description}: {quantity(done, unit)}{of}, {quantity(rate, unit)}/s{left}", file=sys.stderr)
+
+        yield advance
+
+
+def quantity(amount: float, unit: str) -> str:
+    """A readable number of a unit: 1,234 rows; 5.2 MB."""
+    if unit == "B":
+        return f"{amount / 1e6:,.1f} MB"
+    return f"{amount:,.0f} {unit}" if amount >= 10 or amount == int(amount) else f"{amount:.2f} {unit}"
+
+
+def duration(seconds: float) -> str:
+    """A readable time: 8 s, 3 min 20 s, 1 h 05 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def number(value: Any) -> str:
+    """A value for a table cell."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "-"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, int) or (abs(value) >= 1000 and value == int(value)):
+        return f"{int(value):,}"
+    return f"{value:.4f}" if abs(value) < 100 else f"{value:,.1f}"
+
+
+def print_table(headers: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
+    """A table on stdout; numbers are right-aligned. Text is shown as it is, never read as markup."""
+    rows = [list(row) for row in rows]
+    table = Table(title=Text(title) if title else None, title_justify="left", header_style="bold")
+    for at, header in enumerate(headers):
+        numeric = rows and all(isinstance(row[at], int | float | None) for row in rows)
+        table.add_column(Text(header), justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(number(value)) for value in row))
+    console = Console()
+    console.print(table, width=None if console.is_terminal else 160)
+
+
+def say(text: str = "") -> None:
+    """A line of results on stdout."""
+    Console(width=None if sys.stdout.isatty() else 160).print(Text(text), soft_wrap=True)
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on stdout; a number that JSON does not have becomes null."""
+    json.dump(_plain(document), sys.stdout, indent=2, sort_keys=False)
+    sys.stdout.write("\n")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if hasattr(value, "item") and callable(value.item):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,122 @@
+"""`seesaw status`, `frontier`, `report` and `pick`: all rebuilt from the run's storage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bench.cli.options import Home, Json
+from bench.cli.output import print_json, print_table, say
+
+if TYPE_CHECKING:
+    from bench.run.results import DatasetResult
+
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name or path.")]
+
+
+def status(run_: RunName, json: Json = False, home: Home = None) -> None:
+    """Show what is running, done, and failed, and why."""
+    from bench.run.results import status_of
+
+    found = {dataset: status_of(dataset_run) for dataset, dataset_run in _open(run_, home).items()}
+    if json:
+        total = {key: sum(part[key] for part in found.values()) for key in next(iter(found.values())) if key != "failures"}
+        failures = [failure for part in found.values() for failure in part["failures"]]
+        print_json(total | {"failures": failures, "datasets": found})
+        return
+    counts = [key for key in next(iter(found.values())) if key != "failures"]
+    print_table(["data set", *counts], [[dataset, *(part[key] for key in counts)] for dataset, part in found.items()])
+    failures = [[dataset, f["trial"], f["kind"], f["reason"]] for dataset, part in found.items() for f in part["failures"]]
+    if failures:
+        print_table(["data set", "trial", "kind", "reason"], failures, "failed")
+
+
+def frontier_command(run_: RunName, json: Json = False, home: Home = None) -> None:
+    """Show the non-dominated set, with its uncertainty."""
+    from bench.run.results import result_of
+
+    results = [result_of(dataset_run, decide=False) for dataset_run in _open(run_, home).values()]
+    if json:
+        print_json(frontier_document(results))
+        return
+    for result in results:
+        show_front(result)
+
+
+def report(run_: RunName, json: Json = False, home: Home = None) -> None:
+    """Write one self-contained HTML page."""
+    from bench.home import resolve_home
+    from bench.run.folder import Run
+    from bench.run.results import page_path, result_of, write_report
+
+    run = Run.open(resolve_home(home), run_)
+    write_report(run, [result_of(dataset_run) for dataset_run in run.datasets.values()])
+    print_json({"page": str(page_path(run))}) if json else say(str(page_path(run)))
+
+
+def pick_command(
+    run_: RunName,
+    policy: Annotated[Path | None, typer.Option("--policy", help="TOML file; else the suite's policy.")] = None,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Choose a configuration by a written policy, with reasons."""
+    from bench.run.results import result_of, write_pick
+
+    results = [result_of(dataset_run, policy_file=policy) for dataset_run in _open(run_, home).values()]
+    for result in results:
+        write_pick(result)
+    if json:
+        documents = [result.pick.to_json() for result in results if result.pick]
+        print_json(documents[0] if len(documents) == 1 else {"picks": documents})
+        return
+    for result in results:
+        show_pick(result)
+
+
+def frontier_document(results: Sequence[DatasetResult]) -> dict[str, Any]:
+    """The documented shape for one data set; for several, one such document each under `datasets`."""
+    documents = {
+        result.run.key: result.frontier.to_json() | ({"pick": result.pick.to_json()} if result.pick else {})
+        for result in results
+    }
+    return next(iter(documents.values())) if len(documents) == 1 else {"datasets": documents}
+
+
+def show_dataset(result: DatasetResult) -> None:
+    """The front as a table, then the pick and its reason."""
+    show_front(result)
+    show_pick(result)
+
+
+def show_front(result: DatasetResult) -> None:
+    """The front as a table."""
+    frontier = result.frontier
+    rows = []
+    for row in frontier.front.to_dict("records"):
+        of_test = [row.get(f"{objective.key('test')}.mean") for objective in frontier.objectives]
+        values = [row[key] for key in frontier.keys] + of_test
+        rows.append([row["trial"], row["architecture"], row["balancing"], *values, row["p_nondominated"]])
+    headers = [*frontier.keys, *(f"test/{o.name}" for o in frontier.objectives), "P(non-dominated)"]
+    print_table(["trial", "architecture", "balancing", *headers], rows, f"frontier on {result.run.key}")
+    say(f"hypervolume {frontier.hypervolume:.6f}, compared by {frontier.basis}")
+
+
+def show_pick(result: DatasetResult) -> None:
+    """The picked configuration and its reason."""
+    if result.pick is None:
+        say(f"no pick: {result.no_pick}")
+        return
+    say(f"picked trial {result.pick.trial}: {result.pick.reason}")
+    for removed, why in result.pick.removed.items():
+        say(f"  not trial {removed}: {why}")
+
+
+def _open(name: str, home: Path | None) -> dict[str, Any]:
+    from bench.home import resolve_home
+    from bench.run.folder import Run
+
+    return Run.open(resolve_home(home), name).datasets

@@ -1,0 +1,83 @@
+"""`seesaw run` and `seesaw resume`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bench.cli.options import Home, Json, Raw, Set, assignments, names
+from bench.cli.output import TerminalProgress, print_json, say
+
+
+def run(
+    suite: Annotated[str, typer.Argument(help="A suite's name, or the path of a suite.toml.")],
+    dataset: Annotated[str | None, typer.Option(help="Data sets instead of the suite's, separated by commas.")] = None,
+    space: Annotated[str | None, typer.Option(help="Search space instead of the suite's.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="tpe, nsga2 or random.")] = None,
+    trials: Annotated[int | None, typer.Option(help="Trials in total, for each data set.")] = None,
+    time: Annotated[str | None, typer.Option(help="Start no trial later than this, as in 10m.")] = None,
+    workers: Annotated[int, typer.Option(help="Worker processes; 0 means one a core.", min=0)] = 0,
+    executor: Annotated[str, typer.Option(help="inline or process.")] = "process",
+    name: Annotated[str | None, typer.Option(help="The run's name; else the suite's, numbered.")] = None,
+    seed: Annotated[int, typer.Option(help="Every random number comes from it.", min=0)] = 0,
+    set_: Set = None,
+    raw: Raw = None,
+    tracking: Annotated[str | None, typer.Option(help="MLflow's address; else a file at home.")] = None,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Search a suite's trade-off frontier, confirm it, and pick a configuration."""
+    from bench.home import resolve_home
+    from bench.run.create import create
+
+    made = create(
+        resolve_home(home),
+        suite,
+        datasets=names(dataset),
+        space=space,
+        sampler=sampler,
+        trials=trials,
+        time=time,
+        workers=workers,
+        executor=executor,
+        name=name,
+        seed=seed,
+        pinned=assignments(set_),
+        raw=raw,
+        tracking=tracking,
+    )
+    _execute(made, json)
+
+
+def resume(
+    run_: Annotated[str, typer.Argument(metavar="RUN", help="A run's name or path.")],
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Go on with a run after a stop or a crash."""
+    from bench.home import resolve_home
+    from bench.run.folder import Run
+
+    _execute(Run.open(resolve_home(home), run_), json)
+
+
+def _execute(run: object, json: bool) -> None:
+    from bench.cli.results import frontier_document, show_dataset
+    from bench.run.execute import execute
+    from bench.run.folder import Run
+    from bench.run.results import page_path
+
+    assert isinstance(run, Run)
+    try:
+        results = execute(run, TerminalProgress())
+    except KeyboardInterrupt:
+        TerminalProgress().note(f"stopped; `seesaw resume {run.name}` goes on where it was")
+        raise
+    if json:
+        print_json({"run": run.name, "folder": str(run.folder), "page": str(page_path(run))} | frontier_document(results))
+        return
+    for result in results:
+        show_dataset(result)
+    say(f"page:   {page_path(run)}")
+    say(f"MLflow: {run.tracking_uri}  (look: {run.look_command})")

@@ -1,0 +1,65 @@
+"""`seesaw train`: one configuration, all its metrics and its speed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.options import Home, Json, Raw, Set, Tasks, configuration, names
+from bench.cli.output import TerminalProgress, print_json, print_table, say
+
+
+def train(
+    dataset: Annotated[str, typer.Argument(help="A data set's name, or the path of a card.")],
+    config: Annotated[Path | None, typer.Option("--config", help="TOML file with a configuration.")] = None,
+    set_: Set = None,
+    seed: Annotated[int, typer.Option(help="Of weights, order and dropout.")] = 0,
+    threads: Annotated[int, typer.Option(help="Threads to use; 0 means all cores.", min=0)] = 0,
+    tasks: Tasks = None,
+    raw: Raw = None,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Train one configuration and show all its metrics."""
+    from bench.data import load_card, prepare
+    from bench.home import resolve_home
+    from bench.machine import cores
+    from bench.objectives import primary
+    from bench.records import Job
+    from bench.training.config import TrialConfig
+    from bench.training.job import run_job
+
+    chosen = TrialConfig.parse(configuration(config, set_), str(config) if config else "--set")
+    progress = TerminalProgress()
+    card = load_card(dataset)
+    store = prepare(card, resolve_home(home), raw, progress)
+    store = store.with_tasks(names(tasks) or store.default_tasks)
+    chosen.check_fit(store.schema)
+    job = Job(
+        trial=0,
+        replicate=0,
+        config=chosen.dotted(),
+        store=str(store.path),
+        seed=seed,
+        splits=("valid", "test"),
+        objectives=tuple(primary(task) for task in store.schema.tasks),
+        tasks=tuple(task.name for task in store.schema.tasks),
+        threads=threads or cores(),
+    )
+    result = run_job(job, progress)
+    parameters = int(result.metrics["cost/parameters"])
+    if json:
+        speed = {key: result.speed[key] for key in ("train_samples_per_s", "eval_samples_per_s")}
+        document = {"dataset": card.key, "architecture": chosen.architecture, "seed": seed, "config": result.config}
+        document |= {"metrics": result.metrics, "speed": speed, "peak_rss_mb": result.speed["peak_rss_mb"]}
+        print_json(document | {"parameters": parameters, "curve": result.curve})
+        return
+    measured = sorted({key.split("/", 1)[1] for key in result.metrics if not key.startswith("cost/")})
+    rows = [[name, result.metrics.get(f"valid/{name}"), result.metrics.get(f"test/{name}")] for name in measured]
+    print_table(["metric", "valid", "test"], rows, f"{chosen.architecture} on {card.key}")
+    say(
+        f"{parameters:,} parameters; {result.speed['train_samples_per_s']:,.0f} samples/s in training, "
+        f"{result.speed['eval_samples_per_s']:,.0f} in evaluation; peak memory {result.speed['peak_rss_mb']:,.0f} MB"
+    )

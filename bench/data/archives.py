@@ -1,0 +1,60 @@
+"""Named members out of tar and zip archives. Nothing else is unpacked, so no member chooses where it is written."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from bench.atomic import atomic_path
+from bench.data.download import FetchError
+
+
+def extract(archive: Path, member: str, target: Path) -> None:
+    """Copies one member to `target`.
+
+    Args:
+        member: its path, or the end of it from a folder on; `inner.tar.gz::path` looks into an archive in the archive.
+
+    Raises:
+        FetchError: not an archive, or no such member.
+    """
+    *outer, last = member.split("::")
+    try:
+        with archive.open("rb") as file:
+            stream: IO[bytes] = file
+            for name in outer:
+                with _member(stream, name) as inner:
+                    stream = io.BytesIO(inner.read())
+            with _member(stream, last) as content, atomic_path(target) as temporary, temporary.open("wb") as out:
+                shutil.copyfileobj(content, out, 1 << 20)
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+        raise FetchError(f"{archive.name}: broken archive: {error}") from None
+    except KeyError:
+        raise FetchError(f"{archive.name}: expected a member '{member}', found none") from None
+
+
+@contextmanager
+def _member(archive: IO[bytes], name: str) -> Iterator[IO[bytes]]:
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as pack, pack.open(_match(pack.namelist(), name)) as content:
+            yield content
+        return
+    archive.seek(0)
+    with tarfile.open(fileobj=archive) as tar:
+        found = tar.extractfile(_match(tar.getnames(), name))
+        if found is None:  # a folder
+            raise KeyError(name)
+        yield found
+
+
+def _match(names: list[str], wanted: str) -> str:
+    for name in names:
+        if name == wanted or name.endswith(f"/{wanted}"):
+            return name
+    raise KeyError(wanted)

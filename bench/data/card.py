@@ -1,0 +1,184 @@
+"""The card of a data set: everything that is known of it before its files are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field, PrivateAttr, model_validator
+
+from bench.data.columns import Categorical, Column, Numeric
+from bench.data.reader_config import CsvReader, ReaderConfig, SyntheticReader
+from bench.data.sources import RawFile, Source
+from bench.data.splits import FileSplit, RandomSplit, SplitRule, TimeSplit
+from bench.data.tasks import TaskRule, check_tasks
+from bench.errors import unknown
+from bench.registry import Config
+from bench.schema import Task
+
+
+class EncodingConfig(Config):
+    """Defaults of the encoding, and target rates."""
+
+    min_count: int = Field(2, ge=1)
+    """Rows of train that a category needs; rarer ones share the field's unknown."""
+    target_rates: tuple[str, ...] = ()
+    """Categorical inputs to describe by each task's mean label among train rows of the same value."""
+    rate_smoothing: float = Field(20.0, gt=0)
+    """Weight of the overall mean in a rate, in rows."""
+    rate_folds: int = Field(5, ge=2, le=100)
+    """Train rows get rates from the other folds only."""
+    seed: int = Field(0, ge=0)
+    """Of the folds."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a card came from: its full name, the variants beside it, and the folder it lies in."""
+
+    key: str = ""
+    variants: tuple[str, ...] = ()
+    folder: Path | None = None
+
+
+class Card(Config):
+    """A data set. `load_card` reads one; content is `datasets/<id>/card.toml`."""
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    title: str
+    licence: str
+    citation: str
+    homepage: str
+    reader: ReaderConfig
+    files: tuple[RawFile, ...] = ()
+    sources: tuple[Source, ...] = ()
+    """Tried in order, each for the files that are still missing."""
+    columns: dict[str, Column] = Field(min_length=1)
+    """Inputs, in order."""
+    task_rules: tuple[TaskRule, ...] = Field(alias="tasks", min_length=1)
+    split: SplitRule
+    group: str | None = None
+    """Raw column whose rows are ranked against each other, for GAUC and for splits by group."""
+    time: str | None = None
+    """Raw column of a split by time."""
+    post_exposure: tuple[str, ...] = ()
+    """Raw columns that are known only after the impression; never inputs."""
+    encoding: EncodingConfig = EncodingConfig.model_validate({})
+    _origin: Origin = PrivateAttr(default=Origin())
+
+    @property
+    def key(self) -> str:
+        """Full name: the id, with `@` and the variant or a generator's changed parameters."""
+        return self._origin.key or self.id
+
+    @property
+    def origin(self) -> Origin:
+        """Where it came from."""
+        return self._origin
+
+    def with_origin(self, origin: Origin) -> Card:
+        """The same card from there."""
+        copy = self.model_copy()
+        copy._origin = origin
+        return copy
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """All tasks, in order."""
+        return tuple(rule.task for rule in self.task_rules)
+
+    @property
+    def default_tasks(self) -> tuple[str, ...]:
+        """Names of the tasks that are used where none are asked for."""
+        return tuple(rule.name for rule in self.task_rules if not rule.optional)
+
+    @property
+    def inputs(self) -> Iterator[tuple[str, str]]:
+        """(input, raw column it is made from)."""
+        return ((name, column.source or name) for name, column in self.columns.items())
+
+    @property
+    def raw_columns(self) -> dict[str, str]:
+        """Every raw column that is needed -> `number` where it is used as one, else `text`."""
+        numeric = {
+            column.source or name
+            for name, column in self.columns.items()
+            if isinstance(column, Numeric) or column.derive is not None
+        }
+        numeric |= {rule.column or "" for rule in self.task_rules if rule.kind == "regression"}
+        numeric |= {rule.truth for rule in self.task_rules if rule.truth}
+        if isinstance(self.split, TimeSplit) and not self.split.textual:
+            numeric.add(self.time or "")
+        used = [raw for _, raw in self.inputs]
+        used += [raw for rule in self.task_rules for raw in (*rule.sources, *([rule.truth] if rule.truth else []))]
+        used += [raw for raw in (self.group, self.time) if raw]
+        return {raw: "number" if raw in numeric else "text" for raw in dict.fromkeys(used)}
+
+    @property
+    def row_files(self) -> tuple[str, ...]:
+        """Files that hold rows, side tables left out."""
+        if isinstance(self.reader, SyntheticReader):
+            return ("generated",)
+        sides = {join.file for join in self.reader.joins}
+        return tuple(file.name for file in self.files if file.name not in sides)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Texts that mean missing."""
+        return () if isinstance(self.reader, SyntheticReader) else self.reader.missing
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Card:
+        check_tasks(self.task_rules)
+        self._check_inputs()
+        self._check_split()
+        self._check_files()
+        return self
+
+    def _check_inputs(self) -> None:
+        labels = {raw: rule.name for rule in self.task_rules for raw in rule.sources}
+        truths = {rule.truth for rule in self.task_rules if rule.truth}
+        for name, raw in self.inputs:
+            if raw in labels:
+                raise ValueError(f"input '{name}' reads '{raw}', the label of task '{labels[raw]}'")
+            if raw in self.post_exposure:
+                raise ValueError(f"input '{name}' reads '{raw}', which is listed under post_exposure")
+            if raw in truths:
+                raise ValueError(f"input '{name}' reads '{raw}', the truth behind a label")
+        categorical = [name for name, column in self.columns.items() if isinstance(column, Categorical)]
+        for name in self.encoding.target_rates:
+            if name not in categorical:
+                raise ValueError(f"encoding.target_rates: {unknown('categorical input', name, categorical)}")
+
+    def _check_split(self) -> None:
+        if isinstance(self.split, TimeSplit) and self.time is None:
+            raise ValueError("a split by time needs the top-level key 'time', the raw column it goes by")
+        if isinstance(self.split, (FileSplit, RandomSplit)) and self.split.unit == "group" and self.group is None:
+            raise ValueError("a split by group needs the top-level key 'group'")
+        if isinstance(self.split, FileSplit):
+            for name in (*self.split.train, *self.split.valid, *self.split.test):
+                if name not in self.row_files:
+                    raise ValueError(f"split: {unknown('file', name, self.row_files)}")
+
+    def _check_files(self) -> None:
+        names = [file.name for file in self.files]
+        if isinstance(self.reader, SyntheticReader):
+            if names or self.sources:
+                raise ValueError("generated data has neither files nor sources")
+            return
+        if len(set(names)) < len(names):
+            raise ValueError(f"file '{next(name for name in names if names.count(name) > 1)}' is listed twice")
+        for join in self.reader.joins:
+            if join.file not in names:
+                raise ValueError(f"reader.joins: {unknown('file', join.file, names)}")
+        offered = {name for source in self.sources for name in source.files}
+        for name in names:
+            if self.sources and name not in offered:
+                raise ValueError(f"no source offers the file '{name}'; they offer {', '.join(sorted(offered))}")
+        if not self.row_files:
+            raise ValueError("expected at least one file that is not a side table under 'files'")
+        if isinstance(self.reader, CsvReader) and self.reader.columns and not self.reader.joins:
+            for raw in self.raw_columns:
+                if raw not in self.reader.columns:
+                    raise ValueError(f"{unknown('raw column', raw, self.reader.columns)}")

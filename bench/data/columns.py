@@ -1,0 +1,65 @@
+"""The inputs of a card: kinds of columns and their options."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Discriminator, Field, field_validator
+
+from bench.data.derive import DERIVATIONS
+from bench.errors import unknown
+from bench.registry import Config
+
+
+class _Column(Config):
+    """What all kinds have in common."""
+
+    source: str | None = Field(None, alias="from")
+    """Raw column it is made from; its own name where absent."""
+    derive: str | None = None
+    """A function of the raw column, from `bench.data.derive`."""
+
+    @field_validator("derive")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        if name is not None and name not in DERIVATIONS:
+            raise ValueError(str(unknown("derivation", name, DERIVATIONS)))
+        return name
+
+
+class Categorical(_Column):
+    """An id or a label of few values: one embedding row for each value that train holds often enough."""
+
+    kind: Literal["categorical"] = "categorical"
+    min_count: int | None = Field(None, ge=1)
+    """Rows of train a value needs; rarer ones share the field's unknown. Absent: the card's."""
+
+
+class Numeric(_Column):
+    """A quantity: standardised with the mean and deviation of train."""
+
+    kind: Literal["numeric"] = "numeric"
+    log1p: bool = False
+    """Take sign(x) log(1 + |x|) first, for heavy tails."""
+    buckets: int | None = Field(None, ge=2, le=1000)
+    """Also a categorical field `<name>_bucket` of about so many values, cut at quantiles of train."""
+    missing_flag: bool = False
+    """Keep the 0/1 column `<name>_missing` even where train lacks no value."""
+
+
+class MultiValued(_Column):
+    """A list of categories in one text: several slots of one field, pooled by the model."""
+
+    kind: Literal["multi-valued"] = "multi-valued"
+    separator: str = Field(",", min_length=1)
+    max_length: int = Field(5, ge=1, le=1000)
+    """Slots; later values of a longer list are left out."""
+    min_count: int | None = Field(None, ge=1)
+
+
+def _expand(value: Any) -> Any:
+    return {"kind": value} if isinstance(value, str) else value
+
+
+Column = Annotated[Annotated[Categorical | Numeric | MultiValued, Discriminator("kind")], BeforeValidator(_expand)]
+"""`"numeric"` is short for `{ kind = "numeric" }`."""

@@ -1,0 +1,43 @@
+"""What the parts of an encoder have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from bench.data.derive import DERIVATIONS
+from bench.data.values import Text, as_numbers, as_text
+from bench.errors import UserError
+from bench.registry import Config
+
+
+class Source(Config):
+    """The raw column a part reads, and the function it takes of it."""
+
+    column: str
+    derive: str | None = None
+    missing: tuple[str, ...] = ()
+    """Texts that mean missing."""
+
+    def numbers(self, table: Any) -> NDArray[np.float64]:
+        """(N,), NaN where missing.
+
+        Raises:
+            UserError: no such column in the table, or not numbers.
+        """
+        numbers = as_numbers(self._column(table), self.missing, self.column)
+        return numbers if self.derive is None else DERIVATIONS[self.derive](numbers)
+
+    def text(self, table: Any) -> Text:
+        """(N,) categories."""
+        if self.derive is None:
+            return as_text(self._column(table), self.missing)
+        return as_text(pa.array(self.numbers(table), from_pandas=True))
+
+    def _column(self, table: Any) -> Any:
+        if self.column not in table.column_names:
+            raise UserError(f"expected a raw column '{self.column}', found {', '.join(table.column_names) or 'none'}")
+        return table[self.column]

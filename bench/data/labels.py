@@ -1,0 +1,52 @@
+"""Raw columns -> labels, by the rules of a card's tasks."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.readers.base import RawTable
+from bench.data.tasks import TaskRule
+from bench.data.values import as_numbers, as_text
+from bench.errors import UserError
+
+Labels = NDArray[np.float32]
+_ZERO_ONE = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0}
+
+
+def read_labels(raw: RawTable, rules: tuple[TaskRule, ...], missing: tuple[str, ...]) -> Labels:
+    """Labels (N, T); NaN where the raw value is missing.
+
+    Raises:
+        UserError: a label that is not 0/1, nor among the values the task names; with file and line.
+    """
+    labels = np.empty((raw.table.num_rows, len(rules)), np.float32)
+    for index, rule in enumerate(rules):
+        if rule.kind == "regression":
+            labels[:, index] = as_numbers(raw.table[rule.sources[0]], missing, rule.sources[0])
+            continue
+        product = np.ones(raw.table.num_rows, np.float32)
+        for column in rule.sources:
+            product *= _binary(raw, rule, column, missing)
+        labels[:, index] = product
+    return labels
+
+
+def _binary(raw: RawTable, rule: TaskRule, column: str, missing: tuple[str, ...]) -> Labels:
+    text = as_text(raw.table[column], missing)
+    meaning = np.full(len(text.values) + 1, np.nan, np.float32)  # the last entry serves code -1, missing
+    for code, value in enumerate(text.values):
+        if rule.positive:
+            known = value in rule.positive or not rule.negative or value in rule.negative
+            label = float(value in rule.positive)
+        else:
+            known = value.lower() in _ZERO_ONE
+            label = _ZERO_ONE.get(value.lower(), 0.0)
+        if not known:
+            row = int(np.argmax(text.codes == code))
+            expected = f"one of {', '.join(map(repr, rule.positive + rule.negative))}" if rule.positive else "0 or 1"
+            raise UserError(
+                f"{raw.place(row)}: '{column}', the label of task '{rule.name}': expected {expected}, found '{value}'"
+            )
+        meaning[code] = label
+    return meaning[text.codes]

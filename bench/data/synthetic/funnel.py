@@ -1,0 +1,105 @@
+"""Impression -> click -> purchase with known probabilities, so that the best reachable AUC is known.
+
+Every input acts through what a model can learn: effects of user, item and scenario, a taste of each user segment for
+each item category, and smooth curves over the numbers (`affinity` is the user's interest in the item, as a counter of
+past behaviour would give it). Clicks select: an item's hidden appeal draws clicks and lowers purchases (bait), and a
+high price deters clicks but goes with purchases. So the items that sell best are rare among clicks: a purchase model
+trained on clicks alone sees another population than the one it is asked about, the sample-selection bias of
+Ma et al., "Entire Space Multi-Task Model", SIGIR 2018.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy.special import expit
+
+from bench.data.synthetic.base import Generator
+from bench.registry import Config
+from bench.seeds import derive
+
+SEGMENTS, CATEGORIES, SCENARIOS = 6, 8, 4
+
+
+class FunnelConfig(Config):
+    """How much is generated, and how strongly clicks select."""
+
+    rows: int = Field(200_000, ge=1000, le=100_000_000)
+    users: int = Field(300, ge=SEGMENTS, le=10_000_000)
+    items: int = Field(200, ge=CATEGORIES, le=10_000_000)
+    zipf: float = Field(0.8, ge=0, le=3)
+    """Exponent of the popularity of users and items: rank r is drawn in proportion to r^-zipf."""
+    bias: float = Field(1.0, ge=0, le=3)
+    """Strength of the selection; at 0 neither price nor appeal acts on clicks."""
+    seed: int = Field(0, ge=0)
+
+
+def zipf_ids(rng: np.random.Generator, count: int, exponent: float, rows: int) -> NDArray[np.int64]:
+    """(rows,) ids in 0..count-1, of which id r is drawn in proportion to (r + 1)^-exponent."""
+    cumulative = np.cumsum(np.arange(1, count + 1, dtype=np.float64) ** -exponent)
+    ids: NDArray[np.int64] = np.searchsorted(cumulative, rng.random(rows) * cumulative[-1], side="right")
+    return ids
+
+
+def generate(config: FunnelConfig) -> Any:
+    """Columns of `columns`, click, purchase, and p_click and p_purchase = P(purchase | click)."""
+    rng = np.random.default_rng(derive(config.seed, "funnel"))
+    user = zipf_ids(rng, config.users, config.zipf, config.rows)
+    item = zipf_ids(rng, config.items, config.zipf, config.rows)
+    scenario = rng.choice(SCENARIOS, config.rows, p=[0.5, 0.25, 0.15, 0.1])
+    hour = rng.integers(0, 24, config.rows)
+
+    segment = rng.integers(0, SEGMENTS, config.users)[user]
+    category = rng.integers(0, CATEGORIES, config.items)[item]
+    age = np.where(rng.random(config.users) < 0.05, np.nan, rng.integers(18, 80, config.users))[user]
+    price = np.round(np.exp(3 + rng.standard_normal(config.items)[item] + rng.normal(0, 0.3, config.rows)), 2)
+    rating = np.round(np.clip(rng.normal(3.7, 0.8, config.items), 1, 5), 1)[item]
+    affinity = rng.standard_normal(config.rows)
+
+    activity, budget = rng.standard_normal((2, config.users))[:, user]
+    appeal, quality = rng.standard_normal((2, config.items))[:, item]
+    taste_click, taste_purchase = rng.standard_normal((2, SEGMENTS, CATEGORIES))[:, segment, category]
+    of_scenario = np.array([0.0, 0.6, -0.6, 0.9])[scenario]
+    youth = np.nan_to_num((45 - age) / 18)
+    cost = (np.log1p(price) - 3) / 1.05
+    stars = (rating - 3.7) / 0.8
+
+    click = -1.9 + 0.8 * affinity + of_scenario + 0.3 * np.sin(2 * np.pi * hour / 24) + 0.4 * youth
+    click += 0.4 * activity + 0.25 * taste_click + config.bias * (0.5 * appeal - 0.8 * cost)
+    purchase = -1.0 + 0.5 * affinity + 0.9 * stars - 0.5 * youth + 0.8 * np.minimum(cost, 1)
+    purchase += 0.4 * budget + 0.3 * quality + 0.25 * taste_purchase - 0.5 * appeal
+    p_click, p_purchase = expit(click), expit(purchase)
+    clicked = rng.random(config.rows) < p_click
+    purchased = clicked & (rng.random(config.rows) < p_purchase)
+    return pa.table(
+        {
+            "user_id": user,
+            "item_id": item,
+            "segment": segment,
+            "category": category,
+            "scenario": scenario,
+            "hour": hour,
+            "price": price,
+            "age": age,
+            "rating": rating,
+            "affinity": affinity,
+            "click": clicked.astype(np.int8),
+            "purchase": purchased.astype(np.int8),
+            "p_click": p_click,
+            "p_purchase": p_purchase,
+        }
+    )
+
+
+def columns(config: FunnelConfig) -> dict[str, Any]:
+    """Six categorical inputs and four numeric ones."""
+    categorical = dict.fromkeys(("user_id", "item_id", "segment", "category", "scenario", "hour"), "categorical")
+    numeric = dict.fromkeys(("age", "rating", "affinity"), "numeric")
+    return categorical | {"price": {"kind": "numeric", "log1p": True}} | numeric
+
+
+GENERATOR = Generator(FunnelConfig, columns, generate, paper="after Ma et al., SIGIR 2018")

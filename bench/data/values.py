@@ -1,0 +1,105 @@
+"""A raw column, of whatever Arrow type, as categories or as numbers. Reading and serving go through the same door."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from bench.errors import UserError
+
+_WHOLE = re.compile(r"(-?\d+)\.0+")
+
+
+@dataclass(frozen=True)
+class Text:
+    """A column as categories.
+
+    Attributes:
+        codes: (N,) int32, index into `values`; -1 where missing.
+        values: distinct values in their canonical form, in order of appearance.
+    """
+
+    codes: NDArray[np.int32]
+    values: tuple[str, ...]
+
+
+def canonical(value: Any, missing: Collection[str] = ()) -> str | None:
+    """The one spelling of a category, or None where it is missing.
+
+    Outer blanks go; 1, 1.0, "1" and "1.0" are one category (a join or a table library may have turned whole numbers
+    into floats); True is 1; the empty string, NaN and the markers in `missing` are missing.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, float):
+        if math.isnan(value):
+            return None
+        return str(int(value)) if value.is_integer() else repr(value)
+    text = str(value).strip()
+    if not text or text in missing:
+        return None
+    whole = _WHOLE.fullmatch(text)
+    return whole.group(1) if whole else text
+
+
+def as_text(column: Any, missing: Collection[str] = ()) -> Text:
+    """An Arrow array (N,) of any type as categories."""
+    array = _one_chunk(column)
+    if pa.types.is_dictionary(array.type):
+        distinct, codes = array.dictionary.to_pylist(), array.indices
+    else:
+        encoded = pc.dictionary_encode(array)
+        distinct, codes = encoded.dictionary.to_pylist(), encoded.indices
+    raw = pc.fill_null(codes, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    numbers: dict[str, int] = {}
+    lookup = np.full(len(distinct) + 1, -1, np.int32)  # the last entry serves raw code -1
+    for i, value in enumerate(distinct):
+        name = canonical(value, missing)
+        if name is not None:
+            lookup[i] = numbers.setdefault(name, len(numbers))
+    return Text(lookup[raw], tuple(numbers))
+
+
+def as_numbers(column: Any, missing: Collection[str] = (), name: str = "column") -> NDArray[np.float64]:
+    """An Arrow array (N,) as numbers; NaN where missing, infinite or not a number.
+
+    Raises:
+        UserError: a text that is not a number, or a type that holds none.
+    """
+    array = _one_chunk(column)
+    kind = array.type
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind):
+        if pa.types.is_boolean(kind):
+            array = array.cast(pa.int8())
+        numbers = np.array(array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
+    elif pa.types.is_dictionary(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        text = as_text(array, missing)
+        parsed = np.full(len(text.values) + 1, np.nan)
+        for i, value in enumerate(text.values):
+            try:
+                parsed[i] = float(value)
+            except ValueError:
+                raise UserError(f"'{name}': expected a number, found '{value}'") from None
+        numbers = parsed[text.codes]
+    else:
+        raise UserError(f"'{name}': expected numbers, found a column of type {kind}")
+    numbers[~np.isfinite(numbers)] = np.nan
+    return numbers
+
+
+def _one_chunk(column: Any) -> Any:
+    if isinstance(column, pa.ChunkedArray):
+        if pa.types.is_dictionary(column.type):
+            column = column.unify_dictionaries()
+        return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    return column

@@ -1,0 +1,161 @@
+"""The frontier of a run: every completed trial, which of them no other dominates, and how sure that is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.atomic import atomic_path
+from bench.frontier.dominance import UNRANKED, ranks
+from bench.frontier.estimates import candidates, confirmed, estimates, replicated
+from bench.frontier.hypervolume import hypervolume, resolve_reference, running
+from bench.frontier.table import replicate_keys, tabulate
+from bench.frontier.uncertainty import p_nondominated
+from bench.objectives import Objective
+from bench.records import TrialRecord
+from bench.seeds import derive
+
+FINISHED = ("completed", "failed", "pruned")
+
+
+@dataclass(frozen=True)
+class Frontier:
+    """The non-dominated set among all completed trials.
+
+    Attributes:
+        table: one row for each completed trial, by number: `trial, architecture, sharing, funnel, balancing, baseline,
+            config` (JSON); for each objective under its key (`valid/income.auc`) the value the search saw; where there
+            are replicates, `<key>.mean` and `<key>.sd` for validation and test; `replicates` and `replicates_failed`;
+            `rank` (0 is the front; missing for trials that were not compared), `on_front`, `p_nondominated`.
+        objectives: what was compared.
+        split: where it was compared.
+        basis: `replicates` where trials were confirmed (only those are compared then), else `search`.
+        reference: of the hypervolume, by objective name.
+        hypervolume: of the front.
+        history: `trial, hypervolume` after each finished trial, by what the search saw; failed trials add nothing.
+    """
+
+    table: pd.DataFrame
+    objectives: tuple[Objective, ...]
+    split: str
+    basis: str
+    reference: dict[str, float]
+    hypervolume: float
+    history: pd.DataFrame
+
+    @property
+    def keys(self) -> list[str]:
+        """The objectives' keys on the frontier's split."""
+        return [objective.key(self.split) for objective in self.objectives]
+
+    @property
+    def front(self) -> pd.DataFrame:
+        """The table's rows on the front, best in the first objective first, objectives replaced by their estimates."""
+        rows = self.table[self.table["on_front"]].copy()
+        for key in self.keys:
+            rows[key] = rows[f"{key}.mean"].fillna(rows[key])
+        return rows.sort_values(
+            [self.keys[0], "trial"], ascending=[self.objectives[0].direction == "minimize", True], ignore_index=True
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `seesaw frontier --json`: values on the front's points are those it was computed from."""
+        return {
+            "points": [self._point(row) for row in self.front.to_dict("records")],
+            "hypervolume": {
+                "value": self.hypervolume,
+                "reference": self.reference,
+                "split": self.split,
+                "basis": self.basis,
+            },
+        }
+
+    def _point(self, row: Mapping[Any, Any]) -> dict[str, Any]:
+        point: dict[str, Any] = {
+            "trial": row["trial"],
+            "architecture": row["architecture"],
+            "config": json.loads(row["config"]),
+            "metrics": {key: row[key] for key in self.keys},
+            "replicates": row["replicates"],
+        }
+        if row["replicates"]:
+            means = [key for key in replicate_keys(self.objectives) if pd.notna(row[f"{key}.mean"])]
+            point["metrics"] |= {key: row[f"{key}.mean"] for key in means}
+            point["sd"] = {key: row[f"{key}.sd"] for key in means if pd.notna(row[f"{key}.sd"])}
+        if pd.notna(row["p_nondominated"]):
+            point["p_nondominated"] = row["p_nondominated"]
+        return point
+
+    def write(self, folder: Path) -> Path:
+        """Writes the table as `frontier.parquet` into a folder, whole or not at all."""
+        target = folder / "frontier.parquet"
+        with atomic_path(target) as temporary:
+            self.table.to_parquet(temporary, index=False)
+        return target
+
+
+def frontier(
+    records: Sequence[TrialRecord],
+    objectives: Sequence[Objective],
+    reference: Mapping[str, float] | None = None,
+    split: str = "valid",
+    seed: int = 0,
+) -> Frontier:
+    """The frontier of trial records.
+
+    Args:
+        reference: hypervolume reference by objective name; defaults fill what it leaves out.
+        seed: of the run, for the simulation behind `p_nondominated`.
+
+    Raises:
+        UserError: the reference names what is no objective, or an objective has neither reference nor default.
+    """
+    at = resolve_reference(objectives, reference)
+    ordered = sorted(records, key=lambda record: record.number)
+    compared = candidates(ordered)
+    values = estimates(compared, objectives, split)
+    table = tabulate([record for record in ordered if record.state == "completed"], objectives, split)
+    places = {record.number: place for record, place in zip(compared, ranks(values, objectives), strict=True)}
+    place = table["trial"].map(places)
+    table["rank"] = place.where(place != UNRANKED).astype("Int64")
+    table["on_front"] = (table["rank"] == 0).fillna(False).astype(bool)
+    table["p_nondominated"] = table["trial"].map(_sure(compared, objectives, split, seed)).astype(float)
+    return Frontier(
+        table=table,
+        objectives=tuple(objectives),
+        split=split,
+        basis="replicates" if any(confirmed(record) for record in compared) else "search",
+        reference=at,
+        hypervolume=hypervolume(values, objectives, at),
+        history=_history(ordered, objectives, at, split),
+    )
+
+
+def _sure(compared: Sequence[TrialRecord], objectives: Sequence[Objective], split: str, seed: int) -> dict[int, float]:
+    """P(non-dominated) by trial number; empty where replicates do not tell."""
+    groups: dict[int, Any] = {}
+    for record in compared:
+        runs = [replicated(record, objective.key(split)) for objective in objectives]
+        if len({len(run) for run in runs}) == 1 and np.isfinite(runs).all() and runs[0]:
+            groups[record.number] = np.array(runs).T
+    sure = p_nondominated(list(groups.values()), objectives, derive(seed, "p_nondominated"))
+    return {} if sure is None else dict(zip(groups, sure.tolist(), strict=True))
+
+
+def _history(
+    ordered: Sequence[TrialRecord], objectives: Sequence[Objective], reference: Mapping[str, float], split: str
+) -> pd.DataFrame:
+    finished = [record for record in ordered if record.state in FINISHED]
+    seen = [
+        [record.metrics.get(each.key(split), np.nan) if record.state == "completed" else np.nan for each in objectives]
+        for record in finished
+    ]
+    values = np.array(seen, dtype=float).reshape(len(finished), len(objectives))
+    numbers = [record.number for record in finished]
+    return pd.DataFrame({"trial": numbers, "hypervolume": running(values, objectives, reference)})

@@ -1,0 +1,97 @@
+"""Hypervolume: how much of objective space a set of points dominates, up to a reference fixed beforehand.
+
+A reference taken from the results would move with every trial and make no two runs comparable. Points that do not beat
+the reference in every objective add nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import moocore
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import UserError, unknown
+from bench.frontier.dominance import maximised, measured, nondominated
+from bench.objectives import Objective
+
+Floats = NDArray[np.float64]
+
+UNINFORMED: dict[str, float] = {
+    "auc": 0.5,  # scores without order
+    "gauc": 0.5,
+    "ne": 1.0,  # the base rate for everyone
+    "logloss": math.log(2),  # one half for everyone
+    "ece": 1.0,  # the worst there is
+    "spearman": 0.0,
+}
+"""The value of a model that knows nothing; metrics in the unit of the label, and costs, have none."""
+
+
+def default_reference(objective: Objective) -> float:
+    """The reference where the suite names none: the value of a model that knows nothing (AUC .5, NE 1, ...).
+
+    Raises:
+        UserError: the metric has no such value (RMSE, costs).
+    """
+    metric = objective.name.rpartition(".")[2]
+    if metric not in UNINFORMED:
+        raise UserError(
+            f"hypervolume: '{objective.name}' has no natural reference; name the worst value that is still of use "
+            f"as the suite's reference for '{objective.name}'"
+        )
+    return UNINFORMED[metric]
+
+
+def resolve_reference(objectives: Sequence[Objective], given: Mapping[str, float] | None = None) -> dict[str, float]:
+    """The reference of each objective, by its name without split, in the order of the objectives.
+
+    Call it before a search begins: it is then that a missing reference should be found.
+
+    Raises:
+        UserError: a name that is no objective, a value that is not finite, or no value where there is no default.
+    """
+    given = given or {}
+    known = [objective.name for objective in objectives]
+    for name, value in given.items():
+        if name not in known:
+            raise UserError(f"hypervolume reference: {unknown('objective', name, known)}")
+        if not math.isfinite(value):
+            raise UserError(f"hypervolume reference: expected a finite number for '{name}', found {value}")
+    return {each.name: given[each.name] if each.name in given else default_reference(each) for each in objectives}
+
+
+def hypervolume(values: Floats, objectives: Sequence[Objective], reference: Mapping[str, float]) -> float:
+    """Exact hypervolume of points (N, M), in the product of the objectives' units.
+
+    Rows that are not finite add nothing. Fonseca et al., CEC 2006; computed by moocore.
+    """
+    points = values[measured(values)]
+    at = [reference[objective.name] for objective in objectives]
+    return float(moocore.hypervolume(points, ref=at, maximise=maximised(objectives)))
+
+
+def running(values: Floats, objectives: Sequence[Objective], reference: Mapping[str, float]) -> Floats:
+    """Hypervolume of the first 1, 2, .. N points: (N,), never falling."""
+    front = np.empty((0, len(objectives)))
+    volumes = np.zeros(len(values))
+    for i, point in enumerate(values):
+        front = np.vstack([front, point])
+        front = front[nondominated(front, objectives)]
+        volumes[i] = hypervolume(front, objectives, reference)
+    return np.maximum.accumulate(volumes)  # rounding may take off 1e-17 where a point adds nothing
+
+
+def contributions(values: Floats, objectives: Sequence[Objective], reference: Mapping[str, float]) -> Floats:
+    """What the front would lose without each point: (N,).
+
+    Zero for dominated points, for all of several duplicates, and for points that do not beat the reference.
+    """
+    front = np.flatnonzero(nondominated(values, objectives))
+    whole = hypervolume(values[front], objectives, reference)
+    result = np.zeros(len(values))
+    for i in front:
+        result[i] = max(0.0, whole - hypervolume(values[front[front != i]], objectives, reference))
+    return result

@@ -1,0 +1,176 @@
+"""A written policy turns a front into one configuration, with the reason in words.
+
+The guard takes away points that cost a task more than is allowed against its single-task baseline; a rule chooses among
+the rest. Only validation is read. A policy file:
+
+    rule = "knee"
+    [guard]
+    max_loss_vs_single_task = {"income.auc" = 0.001}
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from bench.content import read_toml
+from bench.errors import UserError, unknown
+from bench.frontier import reason
+from bench.frontier.estimates import estimate, estimates
+from bench.frontier.frontier import Frontier
+from bench.frontier.gains import baselines, gain
+from bench.frontier.guard import Guard, relax, violations
+from bench.frontier.rules import PICK_RULES, PickRule
+from bench.objectives import Objective
+from bench.records import Scalar, TrialRecord
+from bench.validation import validate
+
+RUNNERS_UP = 3
+
+
+class Policy(BaseModel):
+    """How to pick."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rule: str = "knee"
+    """A name in `PICK_RULES`."""
+    guard: Guard = Field(default_factory=Guard)
+
+    @field_validator("rule")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in PICK_RULES:
+            raise ValueError(str(unknown("rule", value, PICK_RULES)))
+        return value
+
+
+def read_policy(path: Path) -> Policy:
+    """The policy in a TOML file.
+
+    Raises:
+        UserError: no such file, broken TOML, an unknown key or rule, or a value of the wrong type.
+    """
+    return validate(Policy, read_toml(path), str(path))
+
+
+@dataclass(frozen=True)
+class Removed:
+    """A point that the guard took away, and why."""
+
+    trial: int
+    architecture: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class RunnerUp:
+    """A point that passed the guard and came after the pick."""
+
+    trial: int
+    architecture: str
+    score: float
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Pick:
+    """The chosen configuration.
+
+    Attributes:
+        config: the whole configuration, dotted.
+        metrics: its validation metrics and costs: replicate means where there are replicates.
+        reason: why, in words and numbers.
+        removed: what the guard took away.
+        runners_up: the next best by the rule, best first.
+    """
+
+    trial: int
+    architecture: str
+    config: dict[str, Scalar]
+    metrics: dict[str, float]
+    rule: str
+    reason: str
+    removed: tuple[Removed, ...]
+    runners_up: tuple[RunnerUp, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Itself as plain JSON values."""
+        return asdict(self)
+
+
+def pick(frontier: Frontier, records: Sequence[TrialRecord], objectives: Sequence[Objective], policy: Policy) -> Pick:
+    """Chooses a point of the front.
+
+    Equal scores go to the smaller model, then to the earlier trial.
+
+    Raises:
+        UserError: the front is empty, the guard names an unknown objective, or it lets no point through.
+        ValueError: the front was not computed on validation: choosing by test would spoil it.
+    """
+    if frontier.split != "valid":
+        raise ValueError(f"expected a frontier on validation, found {frontier.split!r}")
+    policy.guard.check(objectives)
+    by_number = {record.number: record for record in records}
+    front = [by_number[number] for number in frontier.front["trial"]]
+    if not front:
+        raise UserError(
+            f"nothing to pick from: none of the {len(records)} trials has completed with a value of every objective"
+        )
+    against = baselines(records, objectives)
+    broken = {
+        each.number: violations(policy.guard, gain(each, objectives, against), objectives, against) for each in front
+    }
+    feasible = [each for each in front if not broken[each.number]]
+    if not feasible:
+        raise relax({reason.name(each): broken[each.number] for each in front})
+    removed = tuple(
+        Removed(each.number, each.architecture, ", and ".join(map(str, broken[each.number])))
+        for each in front
+        if broken[each.number]
+    )
+
+    ranked = _ranked(PICK_RULES[policy.rule], feasible, objectives)
+    chosen = ranked[0][1]
+    sentences = (
+        f"T{reason.name(chosen)[1:]} is picked because it {reason.because(policy.rule, ranked, bool(removed))}.",
+        reason.values(chosen, objectives, gain(chosen, objectives, against), against),
+        reason.guarded(policy.guard, objectives, against, len(removed), len(front)),
+    )
+    return Pick(
+        trial=chosen.number,
+        architecture=chosen.architecture,
+        config=chosen.config,
+        metrics=_metrics(chosen),
+        rule=policy.rule,
+        reason=" ".join(filter(None, sentences)),
+        removed=removed,
+        runners_up=tuple(
+            RunnerUp(each.number, each.architecture, score, _metrics(each))
+            for score, each in ranked[1 : 1 + RUNNERS_UP]
+        ),
+    )
+
+
+def _ranked(
+    rule: PickRule, feasible: Sequence[TrialRecord], objectives: Sequence[Objective]
+) -> list[tuple[float, TrialRecord]]:
+    """Scores and trials, best first."""
+    scores = rule.score(estimates(feasible, objectives) * [objective.sign for objective in objectives])
+    rounded = np.round(scores, 12).tolist()  # scores that differ in the last bit are equal
+    return sorted(
+        zip(rounded, feasible, strict=True),
+        key=lambda each: (-each[0], reason.size(each[1]), each[1].number),
+    )
+
+
+def _metrics(record: TrialRecord) -> dict[str, float]:
+    """Validation metrics and costs, as estimated; those that are not finite are left out."""
+    found = {key: estimate(record, key) for key in record.metrics if not key.startswith("test/")}
+    return {key: value for key, value in found.items() if math.isfinite(value)}

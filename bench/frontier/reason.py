@@ -1,0 +1,71 @@
+"""The written reason of a pick."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from bench.frontier.estimates import confirmed, estimate, replicated
+from bench.frontier.gains import Baseline
+from bench.frontier.guard import Guard
+from bench.frontier.rules import PICK_RULES
+from bench.objectives import Objective
+from bench.records import TrialRecord
+
+
+def name(record: TrialRecord) -> str:
+    """How a sentence names a trial."""
+    return f"trial {record.number} ({record.architecture}, {record.balancing})"
+
+
+def size(record: TrialRecord) -> float:
+    """The model's parameters; infinite where they were not counted, so that they win no tie."""
+    return record.metrics.get("cost/parameters", math.inf)
+
+
+def because(rule: str, ranked: Sequence[tuple[float, TrialRecord]], guarded: bool) -> str:
+    """Why the first of the ranked points is first. Completes "trial 7 is picked because it ..."."""
+    (score, chosen), *others = ranked
+    if not others:
+        return f"is the only point of the front{' that the guard lets through' if guarded else ''}"
+    equals = [record for other, record in others if other == score]
+    if not equals:
+        return PICK_RULES[rule].because.format(score=score, points=f"{len(ranked)} points")
+    how = "the smaller model" if size(chosen) < size(equals[0]) else "the earlier trial"
+    return f"is {how} of {len(equals) + 1} points that the rule '{rule}' puts first together"
+
+
+def values(
+    record: TrialRecord, objectives: Sequence[Objective], gain: Mapping[str, float], against: Mapping[str, Baseline]
+) -> str:
+    """Its objectives, each with its gain over the baseline, and where the numbers come from."""
+    parts = []
+    for objective in objectives:
+        part = f"{objective.key('valid')} {estimate(record, objective.key('valid')):.5g}"
+        if objective.name in against:
+            part += f" ({gain[objective.name]:+.2g} against single-task)"
+        parts.append(part)
+    runs = len(replicated(record, objectives[0].key("valid")))
+    basis = "one run in the search, not yet confirmed"
+    if confirmed(record):
+        basis = f"means of {runs} replicates" if runs > 1 else "one replicate"
+    return f"It reaches {', '.join(parts)} ({basis}; gains are positive where it is better)."
+
+
+def guarded(
+    guard: Guard, objectives: Sequence[Objective], against: Mapping[str, Baseline], removed: int, points: int
+) -> str:
+    """What the guard allowed and took away, and what it could not judge for want of a single-task trial."""
+    limits = {each.name: guard.allowed(each) for each in objectives}
+    limited = {name: limit for name, limit in limits.items() if limit is not None and limit < math.inf}
+    judged = [f"{limit:.3g} in {name}" for name, limit in limited.items() if name in against]
+    blind = [name for name in limited if name not in against]
+    sentences = []
+    if judged:
+        sentences.append(
+            f"The guard, no loss against single-task beyond {', '.join(judged)}, "
+            f"removed {removed} of the front's {points} points."
+        )
+    if blind:
+        sentences.append(f"The guard could not judge {', '.join(blind)}: no single-task trial has measured it.")
+    return " ".join(sentences)

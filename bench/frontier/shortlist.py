@@ -1,0 +1,37 @@
+"""Which trials are worth retraining on fresh seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from bench.frontier.dominance import UNRANKED, ranks
+from bench.frontier.gains import baselines
+from bench.frontier.hypervolume import contributions, resolve_reference
+from bench.objectives import Objective
+from bench.records import TrialRecord
+
+
+def shortlist(
+    records: Sequence[TrialRecord], objectives: Sequence[Objective], reference: Mapping[str, float], limit: int
+) -> list[int]:
+    """Numbers of the trials to confirm, by what the search saw.
+
+    The front and then the next ranks, up to `limit`; within a rank, larger hypervolume contribution to that rank
+    first, earlier trials first among equals. The single-task baseline of each objective comes in addition: a gain
+    over a lucky baseline, or a lucky gain over a fair one, would otherwise never be found out.
+    """
+    completed = sorted((record for record in records if record.state == "completed"), key=lambda record: record.number)
+    values = np.array([[r.metrics.get(o.key("valid"), np.nan) for o in objectives] for r in completed], dtype=float)
+    values = values.reshape(len(completed), len(objectives))
+    at = resolve_reference(objectives, reference)
+    place = ranks(values, objectives)
+    order: list[int] = []
+    for rank in sorted(set(place.tolist()) - {UNRANKED}):
+        members = np.flatnonzero(place == rank)
+        gain = contributions(values[members], objectives, at)
+        order += members[np.argsort(-gain, kind="stable")].tolist()
+    chosen = {completed[i].number for i in order[:limit]}
+    chosen |= {baseline.trial for baseline in baselines(completed, objectives).values()}
+    return sorted(chosen)

@@ -1,0 +1,53 @@
+"""The frontier's table before anything is compared: what was measured of each completed trial, one row each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.frontier.estimates import replicated
+from bench.objectives import Objective
+from bench.records import TrialRecord
+
+
+def tabulate(completed: Sequence[TrialRecord], objectives: Sequence[Objective], split: str) -> pd.DataFrame:
+    """The rows of `Frontier.table`, without its last three columns. An empty run has its columns too."""
+    rows = [_row(record, objectives, split) for record in completed]
+    return pd.DataFrame(rows, columns=_columns(objectives, split))
+
+
+def replicate_keys(objectives: Sequence[Objective]) -> list[str]:
+    """Keys whose replicate means and deviations the table holds; a cost has one key for all splits."""
+    return list(dict.fromkeys(each.key(split) for split in ("valid", "test") for each in objectives))
+
+
+def _columns(objectives: Sequence[Objective], split: str) -> list[str]:
+    fixed = ["trial", "architecture", "sharing", "funnel", "balancing", "baseline", "config"]
+    seen = [objective.key(split) for objective in objectives]
+    spread = [f"{key}.{part}" for key in replicate_keys(objectives) for part in ("mean", "sd")]
+    return [*fixed, *seen, "replicates", "replicates_failed", *spread]
+
+
+def _row(record: TrialRecord, objectives: Sequence[Objective], split: str) -> dict[str, Any]:
+    failed = sum(run.failure is not None for run in record.replicates)
+    row: dict[str, Any] = {
+        "trial": record.number,
+        "architecture": record.architecture,
+        "sharing": record.sharing,
+        "funnel": record.funnel,
+        "balancing": record.balancing,
+        "baseline": record.baseline,
+        "config": json.dumps(record.config),
+        "replicates": len(record.replicates) - failed,
+        "replicates_failed": failed,
+    }
+    row |= {each.key(split): record.metrics.get(each.key(split), np.nan) for each in objectives}
+    for key in replicate_keys(objectives):
+        values = replicated(record, key)
+        row[f"{key}.mean"] = np.mean(values) if values else np.nan
+        row[f"{key}.sd"] = np.std(values, ddof=1) if len(values) > 1 else np.nan
+    return row

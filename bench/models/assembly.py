@@ -1,0 +1,106 @@
+"""The model: embedding -> sharing -> towers -> funnel, for any choice on each axis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from bench.models.config import EmbeddingConfig, TowerConfig
+from bench.models.embedding import FieldPooling, FusedEmbedding
+from bench.models.funnels import FUNNELS
+from bench.models.funnels.base import Funnel, Probabilities
+from bench.models.sharing import SHARING
+from bench.models.sharing.base import Sharing
+from bench.models.towers import Towers
+from bench.registry import Choice, lookup
+from bench.schema import Schema
+
+_RAREST = 1e-6  # base rates are taken as no nearer than this to 0 and 1
+
+
+class MultiTaskModel(nn.Module):
+    """A multi-task model of one schema.
+
+    S, D, T: slots, dense columns and tasks of the schema; W = input sets of the sharing x embedding dim.
+
+    Attributes:
+        embedding: the fused table; `embedding.weight` is (rows, W).
+        sharing, towers, funnel: its other parts.
+    """
+
+    def __init__(
+        self, schema: Schema, sharing: Choice, funnel: Choice, embedding: EmbeddingConfig, tower: TowerConfig
+    ) -> None:
+        super().__init__()
+        self.schema = schema
+        tasks = len(schema.tasks)
+        # The build of a sharing entry is its class: the number of input sets must be known before the input's width.
+        kind = cast("type[Sharing]", lookup(SHARING, "sharing kind", sharing.kind).build)
+        self.input_sets = kind.input_sets(tasks)
+        self.embedding = FusedEmbedding(schema.rows, self.input_sets * embedding.dim)
+        self.pooling = FieldPooling(schema)
+        self.sharing = kind(len(schema.fields) * embedding.dim + len(schema.dense), tasks, sharing.options)
+        self.towers = Towers(tasks, self.sharing.outputs, tower)
+        self.funnel: Funnel = lookup(FUNNELS, "funnel kind", funnel.kind).build(schema, funnel.options)
+
+    def forward(self, ids: Tensor, dense: Tensor) -> Tensor:
+        """ids (B, S) int32 or int64, dense (B, D) -> logits (B, T)."""
+        return self.logits(self.embed(ids), ids, dense)
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """ids (B, S) -> e (B, S, W): the only use of the table."""
+        e: Tensor = self.embedding(ids)
+        return e
+
+    def logits(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
+        """From embedded ids on: e (B, S, W), ids (B, S), dense (B, D) -> logits (B, T).
+
+        `ids` only tell padding apart, so that the gradient at `e` is all that an optimizer of the table needs.
+        """
+        logits: Tensor = self.towers(self.sharing(self._inputs(e, ids, dense)))
+        return logits
+
+    def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """logits (B, T), labels (B, T) with NaN where unobserved -> mean loss of each task (T,)."""
+        return self.funnel.losses(logits, labels)
+
+    def probabilities(self, logits: Tensor) -> Probabilities:
+        """logits (B, T) -> conditional and joint predictions."""
+        return self.funnel.probabilities(logits)
+
+    def shared_parameters(self) -> Iterator[nn.Parameter]:
+        """Dense parameters on which more than one task's logits depend; the table is not among them."""
+        return self.sharing.shared_parameters()
+
+    def dense_parameters(self) -> Iterator[nn.Parameter]:
+        """Every parameter but the table."""
+        return (parameter for parameter in self.parameters() if parameter is not self.embedding.weight)
+
+    def initialise_outputs(self, means: Tensor) -> None:
+        """Sets output biases so that an untrained model predicts about these means.
+
+        Args:
+            means: (T,), of each task's labels on its own sample space (a child's: where its parent happened). NaN
+                where there is no label: the task starts at probability 1/2, a regression at 0.
+        """
+        regression = torch.tensor([task.kind == "regression" for task in self.schema.tasks])
+        bias = torch.where(regression, means, torch.logit(means.double(), eps=_RAREST))
+        self.towers.set_bias(bias.nan_to_num(nan=0.0))
+
+    def _inputs(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
+        """The sharing's input sets (I, B, inputs): pooled fields, then dense columns."""
+        x: Tensor = self.pooling(e, ids)
+        batch, fields, width = x.shape
+        sets = self.input_sets
+        x = x.reshape(batch, fields, sets, width // sets).permute(2, 0, 1, 3).flatten(2)  # a view where sets is 1
+        if self.schema.dense:
+            x = torch.cat([x, dense.to(x.dtype).expand(sets, -1, -1)], dim=2)
+        return x
+
+
+def parameter_count(model: nn.Module) -> int:
+    """How many numbers are trained, tables included."""
+    return sum(parameter.numel() for parameter in model.parameters())

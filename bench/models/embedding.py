@@ -1,0 +1,64 @@
+"""One fused embedding table for all fields, and the pooling of fields with several slots."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bench.schema import Schema
+
+INITIAL_STD = 0.01
+
+
+class FusedEmbedding(nn.Module):
+    """A row for every id of every field (see `Schema` for how rows are numbered).
+
+    Attributes:
+        weight: (rows, width), drawn from N(0, INITIAL_STD^2); row 0, the padding, is zero and gets no gradient.
+    """
+
+    def __init__(self, rows: int, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(rows, width))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draws all rows but the padding."""
+        nn.init.normal_(self.weight, std=INITIAL_STD)
+        with torch.no_grad():
+            self.weight[0] = 0
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """ids (B, S) int32 or int64 -> (B, S, width)."""
+        return F.embedding(ids, self.weight, padding_idx=0)
+
+
+class FieldPooling(nn.Module):
+    """One vector a field: a single slot as it is, several slots as the mean of those that are not padding."""
+
+    def __init__(self, schema: Schema) -> None:
+        super().__init__()
+        runs: list[tuple[int, int, bool]] = []  # first slot, end, pooled?; neighbouring single slots make one run
+        at = 0
+        for field in schema.fields:
+            pooled = field.slots > 1
+            if not pooled and runs and not runs[-1][2]:
+                runs[-1] = (runs[-1][0], at + 1, False)
+            else:
+                runs.append((at, at + field.slots, pooled))
+            at += field.slots
+        self.runs = tuple(runs)
+
+    def forward(self, e: Tensor, ids: Tensor) -> Tensor:
+        """e (B, S, W), ids (B, S) -> (B, F, W); zero where all slots of a field are padding."""
+        if not any(pooled for _, _, pooled in self.runs):
+            return e
+        return torch.cat([_mean(e[:, a:z], ids[:, a:z]) if pooled else e[:, a:z] for a, z, pooled in self.runs], dim=1)
+
+
+def _mean(e: Tensor, ids: Tensor) -> Tensor:
+    """e (B, L, W), ids (B, L) -> (B, 1, W)."""
+    there = (ids != 0).to(e.dtype)  # (B, L)
+    share = there / there.sum(1, keepdim=True).clamp(min=1)
+    return torch.bmm(share.unsqueeze(1), e)

@@ -1,0 +1,38 @@
+"""ESMM's tie: conditional probabilities are trained through their product, on all impressions."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from bench.models.funnels.base import Funnel, Probabilities
+from bench.models.funnels.links import Links, mean_losses
+from bench.registry import Config
+from bench.schema import Schema
+
+
+class EntireSpace(Funnel):
+    """The entire-space product of ESMM (Ma et al., SIGIR 2018), for chains of any length.
+
+    The loss of a binary task with a parent is the log loss of 'it and all its ancestors happened' against the product
+    of probabilities along its chain, over all samples: the conditional is never trained on selected samples alone.
+    Roots and regressions are trained as in `independent`, and so is everything where no task has a parent. Through
+    the product, a child's loss has a gradient at its ancestors' logits as well.
+    """
+
+    def __init__(self, schema: Schema, config: Config) -> None:
+        super().__init__(schema)
+        self.links = Links(schema)
+
+    def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """See `Funnel.losses`. A child whose parent is known not to have happened needs no label of its own."""
+        links = self.links
+        outside = links.child & links.regression & (links.of_parent(labels) != 1)
+        targets = torch.where(outside, math.nan, links.joint_labels(labels))
+        return mean_losses(links.joint_logits(logits), targets, links.regression)
+
+    def probabilities(self, logits: Tensor) -> Probabilities:
+        """See `Funnel.probabilities`."""
+        return self.links.probabilities(logits)

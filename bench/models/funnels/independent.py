@@ -1,0 +1,35 @@
+"""Each task on its own sample space: probabilities are tied in no way."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from bench.models.funnels.base import Funnel, Probabilities
+from bench.models.funnels.links import Links, mean_losses
+from bench.registry import Config
+from bench.schema import Schema
+
+
+class Independent(Funnel):
+    """A task with a parent is trained where the parent happened (its label is 1), every other task on all samples.
+
+    Log loss for binary tasks, squared error for regressions. A child sees only selected samples, and is asked of all:
+    the sample selection bias that `entire_space` is there to remove.
+    """
+
+    def __init__(self, schema: Schema, config: Config) -> None:
+        super().__init__(schema)
+        self.links = Links(schema)
+
+    def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """See `Funnel.losses`."""
+        links = self.links
+        outside = links.child & (links.of_parent(labels) != 1)  # an unobserved parent, NaN, is outside too
+        return mean_losses(logits, torch.where(outside, math.nan, labels), links.regression)
+
+    def probabilities(self, logits: Tensor) -> Probabilities:
+        """See `Funnel.probabilities`."""
+        return self.links.probabilities(logits)

@@ -1,0 +1,96 @@
+"""The parent links of a schema, as tensors: what every funnel is computed with.
+
+A task is tied when it is binary and has a parent. Chains may have any length; each function walks them from the root
+down, all tasks of a batch at once, in as many rounds as the longest chain has links.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bench.models.funnels.base import Probabilities
+from bench.schema import Schema
+
+
+def parents_are_binary(schema: Schema) -> str | None:
+    """The `unfit` of funnels: something must be able to happen or not for another task to follow it."""
+    for task, parent in zip(schema.tasks, schema.parents, strict=True):
+        if parent is not None and schema.tasks[parent].kind != "binary":
+            return f"task '{task.name}' has the parent '{task.parent}', which is a regression and cannot happen or not"
+    return None
+
+
+class Links(nn.Module):
+    """Buffers of shape (T,), none of them state: `parent` (its own index for a root), `child`, `tied`, `regression`."""
+
+    parent: Tensor
+    child: Tensor
+    tied: Tensor
+    regression: Tensor
+
+    def __init__(self, schema: Schema) -> None:
+        super().__init__()
+        parents = schema.parents
+        regression = torch.tensor([task.kind == "regression" for task in schema.tasks])
+        child = torch.tensor([parent is not None for parent in parents])
+        own = [i if parent is None else parent for i, parent in enumerate(parents)]
+        self.depth = max(len(schema.chain(task)) for task in range(len(parents))) - 1
+        self.register_buffer("parent", torch.tensor(own), persistent=False)
+        self.register_buffer("child", child, persistent=False)
+        self.register_buffer("tied", child & ~regression, persistent=False)
+        self.register_buffer("regression", regression, persistent=False)
+
+    def of_parent(self, x: Tensor) -> Tensor:
+        """x (B, T) -> each task's parent's column; a root's own."""
+        return x.index_select(1, self.parent)
+
+    def probabilities(self, logits: Tensor) -> Probabilities:
+        """Reads logits (B, T) as conditionals and multiplies them along the chains."""
+        conditional = torch.where(self.regression, logits, logits.sigmoid())
+        joint = conditional
+        for _ in range(self.depth):
+            joint = torch.where(self.tied, self.of_parent(joint) * conditional, conditional)
+        return Probabilities(conditional, joint)
+
+    def joint_logits(self, logits: Tensor) -> Tensor:
+        """Logits (B, T) of the joint probabilities.
+
+        With odds against o = exp(-logit), the odds against two steps are o1 + o2 + o1 o2 = o1 (1 + o2) + o2: a sum of
+        positive terms, so that in log space nothing cancels and no gradient exceeds 1, at any logit.
+        """
+        joint = logits
+        for _ in range(self.depth):
+            against = torch.logaddexp(-F.logsigmoid(logits) - self.of_parent(joint), -logits)
+            joint = torch.where(self.tied, -against, logits)
+        return joint
+
+    def joint_labels(self, labels: Tensor) -> Tensor:
+        """Labels (B, T) of 'the task and all its ancestors happened'.
+
+        0 as soon as an ancestor is known not to have happened; else NaN where the task or an ancestor is unobserved.
+        """
+        joint = labels
+        for _ in range(self.depth):
+            above = self.of_parent(joint)
+            joint = torch.where(self.tied, torch.where(above == 0, above, above * labels), labels)
+        return joint
+
+
+def mean_losses(predictions: Tensor, targets: Tensor, regression: Tensor) -> Tensor:
+    """Mean over the samples whose target is not NaN, of log loss or squared error; 0 where there is none.
+
+    Args:
+        predictions: (B, T), logits or predicted values.
+        targets: (B, T).
+        regression: (T,), which tasks take the squared error.
+
+    Returns:
+        (T,).
+    """
+    observed = ~targets.isnan()
+    known = torch.where(observed, targets, 0).to(predictions.dtype)
+    losses = F.binary_cross_entropy_with_logits(predictions, known, reduction="none")
+    losses = torch.where(regression, (predictions - known).square(), losses)
+    return torch.where(observed, losses, 0).sum(0) / observed.sum(0).clamp(min=1)

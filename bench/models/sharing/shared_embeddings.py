@@ -1,0 +1,26 @@
+"""Embeddings shared, everything above them apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import Tensor, nn
+
+from bench.models.sharing.base import Sharing
+from bench.registry import NoOptions
+
+
+class SharedEmbeddings(Sharing):
+    """All towers stand directly on the shared input; the network of ESMM (Ma et al., SIGIR 2018)."""
+
+    def __init__(self, inputs: int, tasks: int, config: NoOptions) -> None:
+        super().__init__()
+        self.outputs = inputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (1, B, inputs), unchanged."""
+        return x
+
+    def shared_parameters(self) -> Iterator[nn.Parameter]:
+        """None: the table is not counted."""
+        return iter(())

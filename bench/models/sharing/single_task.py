@@ -1,0 +1,47 @@
+"""No sharing at all: the baseline of every gain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import Tensor, nn
+
+from bench.models.config import Dropout, Layers
+from bench.models.mlp import BatchedMLP
+from bench.models.sharing.base import Sharing
+from bench.registry import Config
+
+
+class SingleTaskConfig(Config):
+    """Options of `single_task`."""
+
+    layers: Layers = (128, 64)
+    """Hidden layers of every task's own bottom."""
+    dropout: Dropout = 0.0
+    """After each of them."""
+
+
+class SingleTask(Sharing):
+    """A whole model per task, embeddings included, trained side by side."""
+
+    shares_nothing = True
+
+    def __init__(self, inputs: int, tasks: int, config: SingleTaskConfig) -> None:
+        super().__init__()
+        self.tasks = tasks
+        self.bottoms = BatchedMLP(tasks, inputs, config.layers, config.dropout)
+        self.outputs = self.bottoms.outputs
+
+    @classmethod
+    def input_sets(cls, tasks: int) -> int:
+        """An embedding of each id for every task."""
+        return tasks
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (T, B, inputs) -> (T, B, H)."""
+        h: Tensor = self.bottoms(x)
+        return h
+
+    def shared_parameters(self) -> Iterator[nn.Parameter]:
+        """None, unless there is one task only."""
+        return self.parameters() if self.tasks == 1 else iter(())

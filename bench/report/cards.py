@@ -1,0 +1,47 @@
+"""What the page shows of the trial under the pointer, once for all figures of a section."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.report import text
+from bench.report.view import PageView, Trial
+
+SPLITS = ("search", "validation", "test")
+
+
+def cards(view: PageView) -> dict[str, Any]:
+    """For each trial its title, `[[search, validation, test] of each objective]` and `[[index of name, value], ...]`.
+
+    Names of parameters stand once in `names`: thousands of trials repeat them.
+    """
+    names = list(dict.fromkeys(name for trial in view.trials for name, _ in trial.params))
+    index = {name: i for i, name in enumerate(names)}
+    picked = view.picked.trial if view.picked else None
+    return {
+        "axes": [axis.label for axis in view.axes],
+        "splits": SPLITS,
+        "names": names,
+        "trials": {
+            trial.number: [
+                _title(trial, picked),
+                [_measured(trial, i) for i in range(len(view.axes))],
+                [[index[name], value] for name, value in trial.params],
+            ]
+            for trial in view.trials
+        },
+    }
+
+
+def _title(trial: Trial, picked: int | None) -> str:
+    words = [f"Trial {trial.number}: {trial.architecture}, {trial.balancing}"]
+    if trial.number == picked:
+        words.append("picked")
+    elif trial.on_front:
+        words.append("on the front")
+    return ", ".join(words)
+
+
+def _measured(trial: Trial, i: int) -> list[str]:
+    spreads = (trial.valid[i], trial.test[i])
+    return [text.number(trial.seen[i]), *("" if each is None else text.spread(each) for each in spreads)]

@@ -1,0 +1,163 @@
+"""One section of the page: a run on one dataset, from its numbers to how it was made."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from bench.report import plots, text, theme
+from bench.report.cards import cards
+from bench.report.charts import chart, legend, notation, zoom
+from bench.report.markup import embedded, escaped, glyph, identifier, joined, pairs
+from bench.report.tables import failure_table, front_table, gain_table, settings
+from bench.report.view import PageView
+
+ROW = 40
+"""Height of a row in a dot plot, in pixels."""
+
+
+def section(view: PageView, place: int) -> str:
+    """The section; `place` makes its ids its own among the sections of a page."""
+    id = section_id(view, place)
+    return joined(
+        [
+            f'<section class="run" id="{id}" aria-labelledby="{id}-title" data-cards="{id}-cards">',
+            f'<h2 id="{id}-title">{escaped(view.title)}</h2><p>{escaped(view.dataset)}</p>',
+            _headlines(view),
+            _pick(view),
+            _front(view, id),
+            _kinds(view, id),
+            _gains(view),
+            _hypervolume(view, id),
+            _failures(view),
+            "<h3>How it was made</h3>" + pairs(view.made, "made") if view.made else "",
+            embedded(f"{id}-cards", cards(view)),
+            "</section>",
+        ]
+    )
+
+
+def section_id(view: PageView, place: int) -> str:
+    """Where links to the section lead."""
+    return f"{identifier(view.dataset)}-{place}"
+
+
+def _headlines(view: PageView) -> str:
+    tiles = "".join(
+        f'<div><dt>{escaped(each.label)}</dt><dd class="value">{escaped(each.value)}</dd>'
+        f'<dd class="detail">{escaped(each.detail)}</dd></div>'
+        for each in view.headlines
+    )
+    return f'<dl class="headlines">{tiles}</dl>'
+
+
+def _pick(view: PageView) -> str:
+    if view.picked is None:
+        return f'<article class="pick"><h3>No pick</h3><p>{escaped(view.no_pick)}</p></article>' if view.no_pick else ""
+    picked, trial = view.picked, view.trial(view.picked.trial)
+    mark = glyph(theme.looks(view.sharing_kinds)[trial.sharing])
+    parts = [
+        f"<h3>Picked: trial {picked.trial}</h3>",
+        f'<p class="what">{mark}{escaped(picked.architecture)}, {escaped(trial.balancing)}</p>',
+        f"<p>{escaped(picked.reason)}</p>",
+    ]
+    if picked.removed:
+        items = "".join(
+            f"<li>trial {number} ({escaped(architecture)}): {escaped(reason)}</li>"
+            for number, architecture, reason in picked.removed
+        )
+        points = text.count(len(picked.removed), "point")
+        parts.append(f"<details><summary>{points} passed over by the guard</summary><ul>{items}</ul></details>")
+    parts.append(settings(trial, text.count(len(trial.params), "setting")))
+    if picked.command:
+        button = '<button type="button" data-action="copy">Copy</button>'
+        code = f'<pre tabindex="0"><code>{escaped(picked.command)}</code></pre>'
+        parts.append(f'<p class="note">Train it again:</p><div class="command">{code}{button}</div>')
+    return f'<article class="pick">{"".join(parts)}</article>'
+
+
+def _front(view: PageView, id: str) -> str:
+    if not any(value is not None for trial in view.trials for value in trial.values):
+        return '<h3>The front</h3><p class="note">No trial has completed with a value yet.</p>'
+    objectives, least = len(view.axes), 0
+    if objectives == 1:
+        figure, height = plots.course_figure(view), "clamp(320px, 46vw, 440px)"
+    elif objectives == 2:
+        figure, height = plots.plane_figure(view), "clamp(360px, 56vw, 560px)"
+    else:
+        figure, height = plots.pairs_figure(view), f"{100 + 230 * (objectives - 1)}px"
+        least = 200 * (objectives - 1)
+    basis = (
+        "Confirmed trials are compared by their means over fresh seeds; the others were seen once, by the search, "
+        "and luck made the best of them look better than they are."
+        if view.confirmed
+        else "Every trial was trained once: differences of the size of a seed's luck mean nothing here."
+    )
+    return joined(
+        [
+            "<h3>The front</h3>",
+            f'<p class="note">Validation. {basis}</p>',
+            chart(figure, f"{id}-front", height, beside=legend(view) + zoom(view), least=least),
+            notation(view),
+            front_table(view) if view.front else "",
+            _table_note(view),
+        ]
+    )
+
+
+def _table_note(view: PageView) -> str:
+    if not view.confirmed:
+        return ""
+    note = "Mean ± standard deviation over replicates."
+    if any(trial.p_nondominated is not None for trial in view.trials):
+        note += " P(non-dominated): how likely it is that no other confirmed trial beats it in every objective."
+    return f'<p class="note below">{note}</p>'
+
+
+def _kinds(view: PageView, id: str) -> str:
+    blocks = []
+    for by in get_args(plots.By):
+        charts = []
+        for i, axis in enumerate(view.axes):
+            if rows := len(plots.ranked(view, by, i)):
+                figure = plots.kinds_figure(view, by, i)
+                charts.append(chart(figure, f"{id}-{by}-{i}", f"{ROW * rows + 84}px", axis.label))
+        if charts:
+            title = f'<h4 class="axis">{by.capitalize()}</h4>'
+            blocks.append(f'{title}<div class="figures">{"".join(charts)}</div>')
+    if not blocks:
+        return ""
+    note = (
+        "Every trial by the one run that the search saw, the best kind on top and its best value written out; a kind "
+        "that was tried more often had more chances. Dashed: the best single-task trial."
+    )
+    return joined(["<h3>Best of each kind</h3>", f'<p class="note">{note}</p>', legend(view), *blocks])
+
+
+def _gains(view: PageView) -> str:
+    if not view.gains:
+        return ""
+    boxes = "".join(
+        f"<div><h4>{escaped(table.label)}{' × 1000' if table.scale > 1 else ''}</h4>{gain_table(table)}</div>"
+        for table in view.gains
+    )
+    note = (
+        "The best trial of each sharing and balancing kind against the best single-task trial, by the one run that "
+        "the search saw. Positive is better; the small number is the trial's."
+    )
+    return f'<h3>Gain over single task</h3><p class="note">{note}</p><div class="figures">{boxes}</div>'
+
+
+def _hypervolume(view: PageView, id: str) -> str:
+    if not view.history:
+        return ""
+    reference = ", ".join(f"{axis.label} {axis.reference:g}" for axis in view.axes)
+    note = f"Of what the search had seen so far, beyond the reference point: {escaped(reference)}."
+    figure = chart(plots.hypervolume_figure(view), f"{id}-hypervolume", "280px")
+    return f'<h3>Hypervolume over the run</h3><p class="note">{note}</p>{figure}'
+
+
+def _failures(view: PageView) -> str:
+    if not view.failures:
+        return ""
+    runs = text.count(sum(each.runs for each in view.failures), "run")
+    return f'<h3>Failures</h3><p class="note">{runs} failed, replicates included.</p>{failure_table(view.failures)}'

@@ -1,0 +1,111 @@
+"""The tables of a section: the front, gains, failures."""
+
+from __future__ import annotations
+
+from bench.report import text, theme
+from bench.report.markup import breakable, escaped, glyph, pairs, scrolling
+from bench.report.view import Cell, Failed, GainTable, PageView, Spread, Trial
+
+MEASURED = {"validation": "valid", "test": "test"}
+
+
+def front_table(view: PageView) -> str:
+    """The trials of the front, best in the first objective first; every column sorts."""
+    trials = [view.trial(number) for number in view.front]
+    splits = ["validation", *(["test"] if any(any(trial.test) for trial in trials) else [])]
+    sure = any(trial.p_nondominated is not None for trial in trials)
+    names = [("trial", True), ("architecture", False), ("balancing", False)]
+    names += [(axis.label, True) for _ in splits for axis in view.axes]
+    names += [("P(non-dominated)", True)] if sure else []
+    groups = '<td colspan="3"></td>' + "".join(
+        f'<th class="group" scope="colgroup" colspan="{len(view.axes)}">{split}</th>' for split in splits
+    )
+    groups += f'<td colspan="{1 + sure}"></td>'
+    heads = "".join(_head(name, column, is_number) for column, (name, is_number) in enumerate(names))
+    body = "".join(_row(view, trial, splits, sure) for trial in trials)
+    head = f'<tr>{groups}</tr><tr>{heads}<th scope="col">settings</th></tr>'
+    return scrolling(f"<table><thead>{head}</thead><tbody>{body}</tbody></table>", "Trials on the front")
+
+
+def _head(name: str, column: int, is_number: bool) -> str:
+    style = ' class="number"' if is_number else ""
+    button = f'<button data-action="sort" data-column="{column}">{escaped(name)}</button>'
+    return f'<th scope="col"{style}>{button}</th>'
+
+
+def _row(view: PageView, trial: Trial, splits: list[str], sure: bool) -> str:
+    picked = view.picked is not None and view.picked.trial == trial.number
+    tag = '<span class="tag">picked</span>' if picked else ""
+    look = theme.looks(view.sharing_kinds)[trial.sharing]
+    cells = [
+        _cell(trial.number, str(trial.number), True),
+        _cell(trial.architecture, glyph(look) + escaped(trial.architecture) + tag),
+        _cell(trial.balancing, escaped(trial.balancing)),
+    ]
+    for split in splits:
+        for i in range(len(view.axes)):
+            spread = (trial.valid if split == "validation" else trial.test)[i]
+            value = spread.mean if spread else (trial.seen[i] if split == "validation" else None)
+            words = text.number(value) if spread is None else _spread(spread)
+            cells.append(_cell("" if value is None else value, words, True))
+    if sure:
+        value = trial.p_nondominated
+        cells.append(
+            _cell("" if value is None else value, text.number(None) if value is None else f"{value:.2f}", True)
+        )
+    style = ' class="picked"' if picked else ""
+    return f"<tr{style}>{''.join(cells)}<td>{settings(trial, str(len(trial.params)))}</td></tr>"
+
+
+def settings(trial: Trial, words: str) -> str:
+    """What the search chose for a trial, folded up under these words."""
+    if not trial.params:
+        return ""
+    return f"<details><summary>{words}</summary>{pairs(trial.params, 'settings')}</details>"
+
+
+def _spread(spread: Spread) -> str:
+    """Mean, and smaller its standard deviation."""
+    mean, *sd = text.spread(spread).split(" ", 1)
+    return mean + "".join(f" <small>{each}</small>" for each in sd)
+
+
+def _cell(value: float | int | str, words: str, is_number: bool = False) -> str:
+    """`words` is markup; `value` is what the column sorts by."""
+    style = ' class="number"' if is_number else ""
+    return f'<td{style} data-value="{escaped(str(value))}">{words}</td>'
+
+
+def gain_table(table: GainTable) -> str:
+    """A heat map: stronger colour is farther from the baseline, on one scale for the table."""
+    most = max((abs(cell.gain) for row in table.cells for cell in row if cell), default=0.0) or 1.0
+    heads = "".join(f'<th scope="col">{breakable(kind)}</th>' for kind in table.columns)
+    body = "".join(
+        f'<tr><th scope="row">{breakable(kind)}</th>{"".join(_gain(cell, most, table.scale) for cell in row)}</tr>'
+        for kind, row in zip(table.rows, table.cells, strict=True)
+    )
+    markup = f'<table class="gains"><thead><tr><td></td>{heads}</tr></thead><tbody>{body}</tbody></table>'
+    return scrolling(markup, f"Gain in {table.label}")
+
+
+def _gain(cell: Cell | None, most: float, scale: float) -> str:
+    if cell is None:
+        return '<td class="muted">\N{MIDDLE DOT}</td>'
+    way = "up" if cell.gain > 0 else "down"
+    words = text.signed(cell.gain, 1 if scale > 1 else 3)
+    title = f"trial {cell.trial}, best of {text.count(cell.trials, 'trial')}"
+    style = f'class="{way}" style="--weight:{abs(cell.gain) / most:.2f}"'
+    return f'<td {style} title="{title}">{words}<small>{cell.trial}</small></td>'
+
+
+def failure_table(failures: tuple[Failed, ...]) -> str:
+    """Failures by reason, most frequent first."""
+    body = "".join(
+        f'<tr><td class="number">{each.runs}</td><td>{escaped(each.kind)}</td>'
+        f'<td class="long">{escaped(each.reason)}</td><td class="long">{text.listed(each.trials)}</td></tr>'
+        for each in failures
+    )
+    heads = '<th scope="col" class="number">runs</th>' + "".join(
+        f'<th scope="col">{n}</th>' for n in ("kind", "reason", "trials")
+    )
+    return scrolling(f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>", "Failures by reason")

@@ -1,0 +1,137 @@
+"""Creates a run: everything the user said is checked before anything is written or trained."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench import content
+from bench.atomic import atomic_folder
+from bench.data import load_card
+from bench.errors import UserError, unknown
+from bench.frontier.hypervolume import resolve_reference
+from bench.frontier.policy import Policy
+from bench.machine import cores, versions
+from bench.run.folder import MANIFEST, SPACE, Manifest, Run, slug
+from bench.search.executors import EXECUTORS
+from bench.search.samplers import SAMPLERS
+from bench.search.space import load_space
+from bench.suite import Suite, load_suite, resolve_objectives
+from bench.validation import validate
+
+
+def create(
+    home: Path,
+    suite_name: str,
+    *,
+    datasets: Sequence[str] = (),
+    space: str | None = None,
+    sampler: str | None = None,
+    trials: int | None = None,
+    time: str | None = None,
+    workers: int = 0,
+    executor: str = "process",
+    name: str | None = None,
+    seed: int = 0,
+    pinned: Mapping[str, Any] | None = None,
+    raw: Path | None = None,
+    tracking: str | None = None,
+) -> Run:
+    """Writes the folder of a new run.
+
+    Args:
+        datasets: instead of the suite's.
+        workers: 0 means one for each core. The cores are shared evenly between workers.
+        name: None takes the suite's, with a number where it is taken.
+        pinned: configuration names held fixed, besides the suite's.
+
+    Raises:
+        UserError: anything named is unknown or does not fit the rest; nothing is written then.
+    """
+    suite = _override(load_suite(suite_name), datasets, space, sampler, trials, time, pinned or {})
+    _check(suite, executor)
+    space_file = content.find("search_spaces", suite.space)
+    workers = workers or cores()
+    if executor == "inline":
+        workers = 1
+    folder = _folder(home, name, slug(Path(suite_name).stem if suite_name.endswith(".toml") else Path(suite_name).name))
+    manifest = Manifest(
+        name=folder.name,
+        suite_name=suite_name,
+        suite=suite,
+        space_name=suite.space,
+        seed=seed,
+        executor=executor,
+        workers=workers,
+        threads=max(1, cores() // workers),
+        raw=str(raw.expanduser().resolve()) if raw else None,
+        tracking_uri=tracking,
+        command=shlex.join(["seesaw", *sys.argv[1:]]),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions=versions(),
+    )
+    with atomic_folder(folder) as temporary:
+        (temporary / SPACE).write_bytes(space_file.read_bytes())
+        (temporary / MANIFEST).write_text(json.dumps(manifest.model_dump(mode="json"), indent=2), encoding="utf-8")
+    return Run.open(home, folder.name)
+
+
+def _override(
+    suite: Suite,
+    datasets: Sequence[str],
+    space: str | None,
+    sampler: str | None,
+    trials: int | None,
+    time: str | None,
+    pinned: Mapping[str, Any],
+) -> Suite:
+    values = suite.model_dump()
+    if datasets:
+        values["datasets"] = [suite.dataset(dataset).model_dump() for dataset in datasets]
+    if space is not None:
+        values["space"] = space
+    for part, key, value in (("budget", "trials", trials), ("budget", "time", time), ("search", "sampler", sampler)):
+        if value is not None:
+            values[part][key] = value
+    values["set"] = {**values["set"], **pinned}
+    return validate(Suite, values, "the command line")
+
+
+def _check(suite: Suite, executor: str) -> None:
+    if executor not in EXECUTORS:
+        raise unknown("executor", executor, EXECUTORS)
+    if suite.search.sampler not in SAMPLERS:
+        raise unknown("sampler", suite.search.sampler, SAMPLERS)
+    policy = validate(Policy, suite.policy, "policy")
+    space = load_space(suite.space).restricted(suite.set)
+    for dataset in suite.datasets:
+        card = load_card(dataset.id)
+        by_name = {task.name: task for task in card.tasks}
+        chosen = dataset.tasks or card.default_tasks
+        for name in chosen:
+            if name not in by_name:
+                raise UserError(f"{dataset.id}: {unknown('task', name, by_name)}")
+        tasks = tuple(by_name[name] for name in chosen)
+        objectives = resolve_objectives(dataset, tasks)
+        resolve_reference(objectives, dataset.reference)
+        policy.guard.check(objectives)
+        space.validate_against_config([task.name for task in tasks])
+
+
+def _folder(home: Path, name: str | None, suite: str) -> Path:
+    runs = home / "runs"
+    if name is not None:
+        if slug(name) != name:
+            raise UserError(f"--name: expected letters, digits and ._@=- only, found '{name}'")
+        if (runs / name).exists():
+            raise UserError(f"the run '{name}' exists; go on with `seesaw resume {name}`, or choose another --name")
+        return runs / name
+    number = 1
+    while (folder := runs / (suite if number == 1 else f"{suite}-{number}")).exists():
+        number += 1
+    return folder

@@ -1,0 +1,119 @@
+"""A run's folder: `<home>/runs/<name>/` with `run.json`, a copy of the space, and a folder for each data set."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from bench.errors import UserError, unknown
+from bench.search.space import Space, load_space
+from bench.suite import Suite, SuiteDataset
+from bench.validation import validate
+
+MANIFEST = "run.json"
+SPACE = "space.toml"
+
+
+class Manifest(BaseModel):
+    """`run.json`: everything that was decided when the run was created."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    suite_name: str
+    suite: Suite
+    """With everything that the command line overrode."""
+    space_name: str
+    seed: int
+    executor: str
+    workers: int
+    threads: int
+    """For each worker."""
+    raw: str | None
+    tracking_uri: str | None
+    """None: a file at home, wherever home is now."""
+    command: str
+    created: str
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run on disk."""
+
+    home: Path
+    folder: Path
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, home: Path, name_or_path: str) -> Run:
+        """The run of that name, or at that path.
+
+        Raises:
+            UserError: there is none, or its manifest cannot be read.
+        """
+        folder = home / "runs" / name_or_path
+        if not (folder / MANIFEST).is_file():
+            folder = Path(name_or_path).expanduser().resolve()
+        if not (folder / MANIFEST).is_file():
+            known = sorted(path.parent.name for path in home.glob(f"runs/*/{MANIFEST}"))
+            raise UserError(f"{unknown('run', name_or_path, known)} (in {home / 'runs'})")
+        file = folder / MANIFEST
+        try:
+            values = json.loads(file.read_text(encoding="utf-8"))
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise UserError(f"{file}: expected a run's JSON, found something else: {error}") from None
+        return cls(home, folder, validate(Manifest, values, str(file)))
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.manifest.name
+
+    @cached_property
+    def space(self) -> Space:
+        """The run's own copy of its space, with what the suite holds fixed."""
+        return load_space(str(self.folder / SPACE)).restricted(self.manifest.suite.set)
+
+    @property
+    def datasets(self) -> dict[str, DatasetRun]:
+        """Its part for each data set, by the name that the suite gives it."""
+        return {dataset.id: DatasetRun(self, dataset) for dataset in self.manifest.suite.datasets}
+
+    @property
+    def tracking_uri(self) -> str:
+        """Where MLflow's store is."""
+        return self.manifest.tracking_uri or f"sqlite:///{self.home / 'mlflow.db'}"
+
+    @property
+    def look_command(self) -> str:
+        """What a user types to look at it in MLflow."""
+        return f"mlflow ui --backend-store-uri {self.tracking_uri}"
+
+
+@dataclass(frozen=True)
+class DatasetRun:
+    """One data set's part of a run."""
+
+    run: Run
+    dataset: SuiteDataset
+
+    @property
+    def key(self) -> str:
+        """The data set's name, variant included."""
+        return self.dataset.id
+
+    @property
+    def folder(self) -> Path:
+        """Where its storage and its frontier are."""
+        return self.run.folder / slug(self.dataset.id)
+
+
+def slug(text: str) -> str:
+    """A name that is safe as a folder's: letters, digits and `._@=-`."""
+    return re.sub(r"[^A-Za-z0-9._@=-]+", "_", text).strip("._") or "data"

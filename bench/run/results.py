@@ -1,0 +1,143 @@
+"""What came of a run, rebuilt from its storage: frontier, pick, page, status."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.atomic import write_text
+from bench.data import load_card
+from bench.errors import UserError
+from bench.frontier.frontier import Frontier, frontier
+from bench.frontier.policy import Pick, Policy, pick, read_policy
+from bench.objectives import Objective
+from bench.records import TrialRecord
+from bench.report.build import build_view
+from bench.report.page import write_page
+from bench.run.folder import DatasetRun, Run
+from bench.schema import Task
+from bench.search.study import FILE, Study
+from bench.suite import resolve_objectives
+from bench.validation import validate
+
+
+@dataclass(frozen=True)
+class DatasetResult:
+    """One data set's part of a run, as far as it has come.
+
+    Attributes:
+        pick: None where there is none, and then `no_pick` says why.
+    """
+
+    run: DatasetRun
+    records: list[TrialRecord]
+    objectives: tuple[Objective, ...]
+    frontier: Frontier
+    pick: Pick | None
+    no_pick: str = ""
+
+
+def tasks_of(run: DatasetRun) -> tuple[Task, ...]:
+    """The tasks that a run trains on a data set, in order."""
+    card = load_card(run.dataset.id)
+    by_name = {task.name: task for task in card.tasks}
+    return tuple(by_name[name] for name in run.dataset.tasks or card.default_tasks)
+
+
+def result_of(run: DatasetRun, policy_file: Path | None = None, decide: bool = True) -> DatasetResult:
+    """Reads the storage and computes frontier and, unless `decide` is off, pick.
+
+    Raises:
+        UserError: nothing was run yet; or a policy was named and lets nothing through.
+    """
+    objectives = resolve_objectives(run.dataset, tasks_of(run))
+    records = Study.read(run.folder).records()
+    front = frontier(records, objectives, run.dataset.reference, seed=run.run.manifest.seed)
+    chosen, reason = None, ""
+    if decide:
+        policy = read_policy(policy_file) if policy_file else validate(Policy, run.run.manifest.suite.policy, "policy")
+        try:
+            chosen = pick(front, records, objectives, policy)
+        except UserError as error:
+            if policy_file is not None:
+                raise
+            reason = str(error)  # a run without a pick is still a run: its frontier is shown, with the reason
+    return DatasetResult(run, records, objectives, front, chosen, reason)
+
+
+def page_path(run: Run) -> Path:
+    """Where the run's page is."""
+    return run.folder / "report.html"
+
+
+def retrain_command(result: DatasetResult) -> str:
+    """What a user types to train the picked configuration."""
+    return f"seesaw train {result.run.key} --config {pick_config_path(result.run)}"
+
+
+def pick_config_path(run: DatasetRun) -> Path:
+    """Where the picked configuration is, in the form that `seesaw train --config` takes."""
+    return run.folder / "picked.toml"
+
+
+def write_pick(result: DatasetResult) -> None:
+    """Writes `picked.json`, with the reasons, and `picked.toml`, the configuration alone."""
+    if result.pick is None:
+        return
+    write_text(result.run.folder / "picked.json", json.dumps(result.pick.to_json(), indent=2))
+    lines = [f"{_quoted(name)} = {json.dumps(value)}" for name, value in result.pick.config.items()]
+    write_text(pick_config_path(result.run), "\n".join([f"# trial {result.pick.trial} of {result.run.run.name}", *lines]) + "\n")
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'
+
+
+def write_report(run: Run, results: Sequence[DatasetResult]) -> None:
+    """Writes the run's page, a section for each data set."""
+    manifest = run.manifest
+    views = []
+    for result in results:
+        made = {
+            "data set": result.run.key,
+            "fingerprint": _fingerprint(result),
+            "space": f"{manifest.space_name} ({run.space.digest()})",
+            "sampler": manifest.suite.search.sampler,
+            "seed": str(manifest.seed),
+            "workers": f"{manifest.workers} x {manifest.threads} threads ({manifest.executor})",
+            "started": manifest.created,
+            "command": manifest.command,
+            "versions": ", ".join(f"{name} {version}" for name, version in manifest.versions.items()),
+        }
+        view = build_view(
+            result.records,
+            result.frontier,
+            title=load_card(result.run.key).title,
+            dataset=result.run.key,
+            pick=result.pick,
+            retrain=retrain_command(result),
+            made=made,
+        )
+        views.append(view)
+    write_page(views, page_path(run), title=run.name)
+
+
+def _fingerprint(result: DatasetResult) -> str:
+    file = result.run.folder / "store.json"
+    return str(json.loads(file.read_text(encoding="utf-8"))["fingerprint"]) if file.is_file() else "-"
+
+
+def status_of(run: DatasetRun) -> dict[str, Any]:
+    """Counts by state, and the failures with their reasons."""
+    records = Study.read(run.folder).records() if (run.folder / FILE).is_file() else []
+    states = ("completed", "running", "failed", "pruned", "waiting")
+    counts: dict[str, Any] = {state: sum(record.state == state for record in records) for state in states}
+    counts["total"] = run.run.manifest.suite.budget.trials
+    counts["replicates"] = sum(len(record.replicates) for record in records)
+    failures = [(record.number, record.failure) for record in records if record.failure]
+    failures += [(record.number, r.failure) for record in records for r in record.replicates if r.failure]
+    counts["failures"] = [{"trial": number, "kind": f.kind, "reason": f.reason} for number, f in failures]
+    return counts

@@ -1,0 +1,47 @@
+"""One driver a folder: a lock that the operating system gives back when its holder dies, however it dies."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+
+from bench.errors import UserError
+
+
+class FolderLock:
+    """Held from construction to `release`; the file stays, since removing it would let two drivers lock two files.
+
+    Raises:
+        UserError: another driver holds it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        # "a+": opening must not truncate what the holder wrote. Not inherited by workers (PEP 446).
+        self._file = (folder / "driver.lock").open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.seek(0)
+            holder = self._file.read().strip() or "unknown"
+            self._file.close()
+            raise UserError(
+                f"{folder}: expected no other driver, found one at work (process {holder}); wait for it or stop it"
+            ) from None
+        self._file.truncate(0)
+        self._file.write(f"{os.getpid()}\n")
+        self._file.flush()
+
+    def release(self) -> None:
+        """Lets the next driver in. Releasing twice is harmless."""
+        self._file.close()
+
+    def __enter__(self) -> FolderLock:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()

@@ -1,0 +1,218 @@
+"""A search space: read from TOML, listed, hashed, pinned, sampled and checked without training anything."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, StrictStr
+
+from bench import content
+from bench.errors import UserError, unknown
+from bench.records import Scalar
+from bench.search import tree as trees
+from bench.search.nodes import Choice, Constant, Float, Int, Leaf, Node, Simplex, Switch, Tree, Value
+from bench.validation import validate
+
+
+class Suggests(Protocol):
+    """What a space needs of an Optuna trial."""
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        """A whole number."""
+        ...
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        """A number."""
+        ...
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """One of the choices."""
+        ...
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    title: StrictStr
+    fixed: dict[trees.Name, Value] = {}
+    parameters: dict[trees.Name, dict[str, Any]] = {}
+
+
+@dataclass(frozen=True)
+class Space:
+    """A tree of parameters, constants among them.
+
+    Attributes:
+        source: what errors name: its file.
+        tree: parameters by dotted configuration path.
+    """
+
+    title: str
+    source: str
+    tree: Tree
+
+    @property
+    def fixed(self) -> dict[str, Scalar]:
+        """What every configuration has in common."""
+        return {name: node.value for name, node in self.tree.items() if isinstance(node, Constant)}
+
+    def branches(self, switch: str) -> tuple[str, ...]:
+        """The branches of a switch that every configuration has; none where it is not such a switch."""
+        node = self.tree.get(switch)
+        return tuple(node.branches) if isinstance(node, Switch) else ()
+
+    def names(self, tasks: Sequence[str]) -> tuple[str, ...]:
+        """Everything that is searched, in any branch, for a data set of these tasks."""
+        names: list[str] = []
+        for name, node, _ in trees.walk(self.tree):
+            if isinstance(node, Simplex):
+                names += [weight for weight, leaf in node.expand(name, tasks).items() if not isinstance(leaf, Constant)]
+            elif not isinstance(node, Constant):
+                names.append(name)
+        return tuple(names)
+
+    def describe(self) -> dict[str, Any]:
+        """Itself as plain values, a row for each parameter; `when` tells the branches that lead to it."""
+        return {"title": self.title, "parameters": [_row(*found) for found in trees.walk(self.tree)]}
+
+    def digest(self) -> str:
+        """A hash of all that decides which configurations are proposed; the order of parameters is part of it."""
+        text = json.dumps(self.describe()["parameters"])
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    def suggest(self, trial: Suggests, tasks: Sequence[str]) -> dict[str, Scalar]:
+        """The dotted configuration that a trial proposes, constants included."""
+        return trees.resolve(self.tree, tasks, lambda name, node: _suggest(trial, name, node))
+
+    def sample(self, rng: np.random.Generator, tasks: Sequence[str]) -> dict[str, Scalar]:
+        """A random dotted configuration, constants included."""
+        return trees.resolve(self.tree, tasks, lambda name, node: node.draw(rng))
+
+    def defaults(self, tasks: Sequence[str], choices: Mapping[str, str] | None = None) -> dict[str, Scalar]:
+        """Searched parameters at their defaults, the given switches as given."""
+        params: dict[str, Scalar] = {}
+
+        def choose(name: str, node: Leaf | Switch) -> Scalar:
+            params[name] = (choices or {}).get(name, node.default)
+            return params[name]
+
+        trees.resolve(self.tree, tasks, choose)
+        return params
+
+    def restricted(self, fixed: Mapping[str, Scalar]) -> Space:
+        """The space with some names held fixed, whether or not they are parameters.
+
+        A switch that is held fixed keeps only its branch; `architecture` stands for the kinds that it means.
+
+        Raises:
+            UserError: an unknown architecture, or one that contradicts another name.
+        """
+        values = _expand_architecture(fixed)
+        used: set[str] = set()
+        tree = trees.pin(self.tree, values, used)
+        extra = {name: Constant(value) for name, value in values.items() if name not in used}
+        return Space(self.title, self.source, {**tree, **extra})
+
+    def variants(self, tasks: Sequence[str]) -> Iterator[dict[str, Scalar]]:
+        """Configurations that between them visit every branch, and there each parameter's default, bounds and options.
+
+        The other switches stay at their defaults: the axes of a configuration are checked apart from each other.
+        """
+        leaves = [node for _, node, _ in trees.walk(self.tree) if isinstance(node, Leaf)]
+        rounds = 1 + max([2, *(len(leaf.extremes) for leaf in leaves)])
+        for path in trees.paths(self.tree):
+            switches = dict(path)
+            for at in range(rounds):
+
+                def choose(
+                    name: str, node: Leaf | Switch, at: int = at, switches: Mapping[str, str] = switches
+                ) -> Scalar:
+                    if isinstance(node, Switch):
+                        return switches.get(name, node.default)
+                    values = (node.default, *node.extremes)
+                    return values[at % len(values)]
+
+                yield trees.resolve(self.tree, tasks, choose)
+
+    def validate_against_config(self, tasks: Sequence[str]) -> None:
+        """Reads every variant as a trial's configuration, without training.
+
+        Raises:
+            UserError: a name that is no configuration, or a value that is refused; the message names the key.
+        """
+        from bench.training.config import TrialConfig  # imports torch: only where it is needed
+
+        for config in self.variants(tasks):
+            try:
+                TrialConfig.parse(config, self.source)
+            except UserError as error:
+                text = str(error)
+                raise UserError(text if text.startswith(self.source) else f"{self.source}: {text}") from None
+
+
+def load_space(name_or_path: str) -> Space:
+    """Reads `search_spaces/<name>.toml`, or the file at a path.
+
+    Raises:
+        UserError: unknown, or not valid; the message names file and key.
+    """
+    path = content.find("search_spaces", name_or_path)
+    file = validate(_File, content.read_toml(path), str(path))
+    tree = trees.read(file.parameters, str(path))
+    for name, _, _ in trees.walk(tree):
+        if name in file.fixed:
+            raise UserError(f"{path}: {name}: expected either a fixed value or a parameter, found both")
+    try:
+        return Space(file.title, str(path), tree).restricted(file.fixed)
+    except UserError as error:
+        raise UserError(f"{path}: fixed: {error}") from None
+
+
+def _expand_architecture(fixed: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    values = dict(fixed)
+    if "architecture" not in values:
+        return values
+    from bench.models.presets import PRESETS  # the name alone needs no model
+
+    name = str(values.pop("architecture"))
+    if name not in PRESETS:
+        raise unknown("architecture", name, PRESETS)
+    for key, kind in PRESETS[name].items():
+        if values.setdefault(key, kind) != kind:
+            raise UserError(f"architecture '{name}' means {key} = '{kind}', but found '{values[key]}'")
+    return values
+
+
+def _suggest(trial: Suggests, name: str, node: Leaf | Switch) -> Scalar:
+    match node:
+        case Int():
+            return trial.suggest_int(name, node.low, node.high, step=node.step, log=node.log)
+        case Float():
+            return trial.suggest_float(name, node.low, node.high, log=node.log)
+        case Choice():
+            return _scalar(trial.suggest_categorical(name, node.options))
+        case Switch():
+            return _scalar(trial.suggest_categorical(name, tuple(node.branches)))
+
+
+def _scalar(value: Any) -> Scalar:
+    assert value is None or isinstance(value, bool | int | float | str)
+    return value
+
+
+def _row(name: str, node: Node, path: trees.Path) -> dict[str, Any]:
+    row: dict[str, Any]
+    match node:
+        case Constant():
+            row = {"type": "constant", "value": node.value}
+        case Simplex():
+            row = {"type": "simplex", "spread": node.spread, "pinned": dict(node.pinned)}
+        case Switch():
+            row = {"type": "switch", "default": node.default, "options": list(node.branches)}
+        case _:
+            row = node.describe()
+    return {"name": name, "when": dict(path), **row}

@@ -1,0 +1,163 @@
+"""Trees of parameters: read from TOML tables, walked, resolved to one value each, pinned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StrictStr, model_validator
+
+from bench.errors import UserError, unknown
+from bench.records import Scalar
+from bench.search.nodes import Choice, Constant, Float, Int, Leaf, Node, Simplex, Switch, Tree
+from bench.validation import validate
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
+"""A dotted configuration path, as in `sharing.mmoe.experts`."""
+
+Path = tuple[tuple[str, str], ...]
+"""The switches that lead to a parameter, each with its branch."""
+
+Chooser = Callable[[str, Leaf | Switch], Scalar]
+
+LEAVES: dict[str, type[Int] | type[Float] | type[Choice]] = {"int": Int, "float": Float, "choice": Choice}
+TYPES = (*LEAVES, "simplex", "switch")
+
+
+class _SimplexTable(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    spread: float = Field(16.0, gt=1, le=1e6)
+
+
+class _SwitchTable(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    default: StrictStr
+    branches: dict[str, dict[Name, dict[str, Any]]] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> _SwitchTable:
+        if self.default not in self.branches:
+            raise ValueError(f"expected default to be one of {', '.join(self.branches)}, found '{self.default}'")
+        return self
+
+
+def read(tables: Mapping[str, Mapping[str, Any]], where: str) -> Tree:
+    """Parameters from their TOML tables.
+
+    Args:
+        where: the file; errors name it and the parameter.
+
+    Raises:
+        UserError: an unknown type, a missing or unknown key, a value that does not fit, or a name used twice.
+    """
+    tree = {name: _read_node(table, f"{where}: {name}") for name, table in tables.items()}
+    seen: dict[str, Path] = {}
+    for name, _, path in walk(tree):
+        if name in seen:
+            raise UserError(f"{where}: {name}: expected one parameter of this name, found another{_under(seen[name])}")
+        seen[name] = path
+    return tree
+
+
+def _read_node(table: Mapping[str, Any], where: str) -> Node:
+    options = {key: value for key, value in table.items() if key != "type"}
+    kind = table.get("type")
+    if kind is None:
+        raise UserError(f"{where}: missing key 'type'; known are {', '.join(TYPES)}")
+    if kind == "simplex":
+        return Simplex(validate(_SimplexTable, options, where).spread)
+    if kind == "switch":
+        switch = validate(_SwitchTable, options, where)
+        return Switch(
+            switch.default, {branch: read(inner, f"{where} = {branch}") for branch, inner in switch.branches.items()}
+        )
+    if kind not in LEAVES:
+        raise UserError(f"{where}: {unknown('type', str(kind), TYPES)}")
+    return validate(LEAVES[kind], options, where)
+
+
+def _under(path: Path) -> str:
+    return "".join(f" under {name} = {branch}" for name, branch in path)
+
+
+def walk(tree: Tree, path: Path = ()) -> Iterator[tuple[str, Node, Path]]:
+    """Every parameter of every branch, with the switches that lead to it."""
+    for name, node in tree.items():
+        yield name, node, path
+        if isinstance(node, Switch):
+            for branch, inner in node.branches.items():
+                yield from walk(inner, (*path, (name, branch)))
+
+
+def paths(tree: Tree, path: Path = ()) -> Iterator[Path]:
+    """The way to every branch, the empty ones included; first of all no way at all, which means defaults."""
+    yield path
+    for name, node in tree.items():
+        if isinstance(node, Switch):
+            for branch, inner in node.branches.items():
+                yield from paths(inner, (*path, (name, branch)))
+
+
+def resolve(tree: Tree, tasks: Sequence[str], choose: Chooser) -> dict[str, Scalar]:
+    """One configuration: `choose` gives the value of each parameter that the choices so far have brought in."""
+    values: dict[str, Scalar] = {}
+    for name, node in tree.items():
+        if isinstance(node, Constant):
+            values[name] = node.value
+        elif isinstance(node, Simplex):
+            values |= resolve(node.expand(name, tasks), tasks, choose)
+        else:
+            values[name] = value = choose(name, node)
+            if isinstance(node, Switch):
+                values |= resolve(node.branches[str(value)], tasks, choose)
+    return values
+
+
+def pin(tree: Tree, values: Mapping[str, Scalar], used: set[str]) -> Tree:
+    """The tree with some parameters held fixed.
+
+    A pinned switch keeps only its branch. A name such as `sharing.ple.dropout` that is no parameter, but lies below a
+    branch of a switch `sharing.kind`, is fixed in that branch alone: elsewhere it would mean nothing.
+
+    Args:
+        used: is given the names that were found a place.
+
+    Raises:
+        UserError: a simplex is given one value, where it has one per task.
+    """
+    pinned: dict[str, Node] = {}
+    for name, node in tree.items():
+        if name in values:
+            if isinstance(node, Simplex):
+                raise UserError(f"{name}: expected a weight for each task, as in {name}.<task>, found {values[name]!r}")
+            used.add(name)
+            pinned[name] = Constant(values[name])
+            if isinstance(node, Switch):
+                pinned |= pin(node.branches.get(str(values[name]), {}), values, used)
+        elif isinstance(node, Simplex):
+            weights = _below(f"{name}.", values)
+            used.update(f"{name}.{task}" for task in weights)
+            pinned[name] = Simplex(node.spread, {**node.pinned, **weights})
+        elif isinstance(node, Switch):
+            pinned[name] = Switch(
+                node.default,
+                {branch: _pin_branch(name, branch, inner, values, used) for branch, inner in node.branches.items()},
+            )
+        else:
+            pinned[name] = node
+    return pinned
+
+
+def _pin_branch(switch: str, branch: str, tree: Tree, values: Mapping[str, Scalar], used: set[str]) -> Tree:
+    inner = dict(pin(tree, values, used))
+    if switch.endswith(".kind"):
+        prefix = f"{switch.removesuffix('kind')}{branch}."
+        for rest, value in _below(prefix, values).items():
+            if prefix + rest not in used:
+                used.add(prefix + rest)
+                inner[prefix + rest] = Constant(value)
+    return inner
+
+
+def _below(prefix: str, values: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    return {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}

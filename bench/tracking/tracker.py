@@ -1,0 +1,76 @@
+"""Where runs are tracked, and which parent run is whose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from bench.tracking.node import Node
+from bench.tracking.parent import Parent
+from bench.tracking.store import Store
+
+REMOTE = ("http", "https", "databricks")
+
+
+def experiment_name(suite: str) -> str:
+    """The experiment of a suite, given by its name or by the path of its file."""
+    path = Path(suite)
+    name = path.stem if path.suffix == ".toml" else path.name
+    return f"seesaw/{path.resolve().parent.name if name == 'suite' else name}"
+
+
+class Tracker:
+    """A store of runs.
+
+    Args:
+        uri: an MLflow address, or None for a sqlite file at home.
+        home: also where artifacts are kept, unless the address is a server, which keeps its own.
+
+    Raises:
+        TrackingError: the store cannot be reached.
+    """
+
+    def __init__(self, uri: str | None, home: Path) -> None:
+        home = home.resolve()
+        if uri is None:
+            home.mkdir(parents=True, exist_ok=True)
+        self.uri = uri or f"sqlite:///{home / 'mlflow.db'}"
+        self._artifacts = None if urlsplit(self.uri).scheme in REMOTE else (home / "mlartifacts").as_uri()
+        self._store = Store.connect(self.uri)
+
+    def open_parent(
+        self,
+        *,
+        run: str,
+        suite: str,
+        dataset: str,
+        space: str,
+        fingerprint: str,
+        seed: int,
+        versions: Mapping[str, str],
+        created: str = "",
+    ) -> Parent:
+        """The parent run of one data set's part of a run: a new one, or the one that an earlier execution began.
+
+        Args:
+            fingerprint: of the encoded store.
+            versions: by library; not part of what makes two runs the same.
+            created: when the run was created. It tells a run from an earlier one of the same name whose folder is
+                gone, and from others' on the same server.
+        """
+        identity = {
+            "seesaw.run": run,
+            "seesaw.suite": suite,
+            "seesaw.dataset": dataset,
+            "seesaw.space": space,
+            "seesaw.fingerprint": fingerprint,
+            "seesaw.seed": str(seed),
+            "seesaw.created": created,
+        }
+        tags = identity | {f"seesaw.version.{name}": version for name, version in versions.items()}
+        experiment = self._store.make_experiment(experiment_name(suite), self._artifacts)
+        for node in Node.search(self._store, experiment, "tags.`seesaw.kind` = 'parent'"):
+            if identity.items() <= node.tags.items():
+                return Parent.resume(self._store, experiment, node, tags)
+        return Parent.begin(self._store, experiment, f"{run} {dataset} {space}", tags)

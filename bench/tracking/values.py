@@ -1,0 +1,135 @@
+"""What is logged of a record, as plain values: nothing here knows MLflow, but for its limits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeVar
+
+import pandas as pd
+
+from bench.frontier.frontier import Frontier
+from bench.frontier.policy import Pick
+from bench.records import Failure, Replicate, TrialRecord
+
+MOST_METRICS = 800  # a batch takes 1000 entries in all, 100 of them params and 100 tags
+MOST_PARAMS = MOST_TAGS = 100
+LONGEST_TAG = 5000
+
+STATUS = {"completed": "FINISHED", "failed": "FAILED", "pruned": "KILLED"}
+"""From a finished trial's state to the status of its run."""
+
+T = TypeVar("T")
+
+
+class Point(NamedTuple):
+    """One value of a metric."""
+
+    name: str
+    value: float
+    step: int = 0
+
+
+def params(record: TrialRecord) -> dict[str, str]:
+    """The whole configuration by dotted names, searched or not."""
+    return {name: str(value) for name, value in record.config.items()}
+
+
+def points(record: TrialRecord) -> list[Point]:
+    """Metrics and costs under their keys, `speed/<name>`, and the learning curve as `curve/<name>` by samples.
+
+    Values that are not finite are left out: MLflow would store infinity as a large number.
+    """
+    found = [Point(name, value) for name, value in record.metrics.items()]
+    found += [Point(f"speed/{name}", value) for name, value in record.speed.items()]
+    for at in record.curve:
+        found += [Point(f"curve/{name}", value, int(at["samples"])) for name, value in at.items() if name != "samples"]
+    return _finite(found)
+
+
+def replicate_points(replicate: Replicate) -> list[Point]:
+    """Metrics and costs under their keys."""
+    return _finite(Point(name, value) for name, value in replicate.metrics.items())
+
+
+def trial_tags(record: TrialRecord) -> dict[str, str]:
+    """What a trial can be searched by."""
+    return {
+        "seesaw.kind": "trial",
+        "seesaw.trial": str(record.number),
+        "seesaw.state": record.state,
+        "seesaw.architecture": record.architecture,
+        "seesaw.sharing": record.sharing,
+        "seesaw.funnel": record.funnel,
+        "seesaw.balancing": record.balancing,
+        "seesaw.baseline": flag(record.baseline),
+        "seesaw.searched": ", ".join(record.params)[:LONGEST_TAG],
+        **failure_tags(record.failure),
+    }
+
+
+def replicate_tags(record: TrialRecord, replicate: Replicate) -> dict[str, str]:
+    """What a replicate can be searched by."""
+    return {
+        "seesaw.kind": "replicate",
+        "seesaw.trial": str(record.number),
+        "seesaw.replicate": str(replicate.replicate),
+        "seesaw.seed": str(replicate.seed),
+        "seesaw.architecture": record.architecture,
+        **failure_tags(replicate.failure),
+    }
+
+
+def failure_tags(failure: Failure | None) -> dict[str, str]:
+    """Why there is no result; none where there is one."""
+    if failure is None:
+        return {}
+    return {"seesaw.failure": failure.reason[:LONGEST_TAG], "seesaw.failure_kind": failure.kind}
+
+
+def front_of(frontier: Frontier, pick: Pick | None) -> dict[int, tuple[list[Point], dict[str, str]]]:
+    """What the frontier says of each completed trial, by number: its replicate statistics, and its place as tags."""
+    spread = [name for name in frontier.table if str(name).endswith((".mean", ".sd"))]
+    found = {}
+    for row in frontier.table.to_dict("records"):
+        numbers = {str(name): row[name] for name in spread} | {"front.p_nondominated": row["p_nondominated"]}
+        tags = {
+            "front.on_front": flag(row["on_front"]),
+            "front.rank": "none" if pd.isna(row["rank"]) else str(row["rank"]),
+            "seesaw.picked": flag(pick is not None and pick.trial == row["trial"]),
+        }
+        found[int(row["trial"])] = (_finite(Point(name, float(value)) for name, value in numbers.items()), tags)
+    return found
+
+
+UNPLACED = {"front.on_front": "false", "front.rank": "none", "seesaw.picked": "false"}
+"""The place of a trial that did not complete."""
+
+
+def flag(value: bool) -> str:
+    """A truth value as a tag."""
+    return "true" if value else "false"
+
+
+def batches(
+    metrics: Sequence[Point], params: Mapping[str, str], tags: Mapping[str, str]
+) -> Iterator[tuple[Sequence[Point], Sequence[tuple[str, str]], Sequence[tuple[str, str]]]]:
+    """Cuts what is to be logged into as few batches as MLflow's limits allow: one for any usual trial."""
+    named, tagged = list(params.items()), list(tags.items())
+    cuts = zip(_cut(metrics, MOST_METRICS), _cut(named, MOST_PARAMS), _cut(tagged, MOST_TAGS), strict=False)
+    for batch in cuts:
+        if not any(batch):
+            return
+        yield batch
+
+
+def _finite(points: Iterable[Point]) -> list[Point]:
+    return [point for point in points if math.isfinite(point.value)]
+
+
+def _cut(values: Sequence[T], most: int) -> Iterator[Sequence[T]]:
+    """Pieces of `values`, then empty ones without end."""
+    start = 0
+    while True:
+        yield values[start : start + most]
+        start += most

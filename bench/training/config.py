@@ -1,0 +1,114 @@
+"""The whole configuration of a trial, read from dotted names and checked without building anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import Field
+
+from bench.balancing import BALANCING
+from bench.dotted import flatten, nest
+from bench.errors import UserError
+from bench.models.config import EmbeddingConfig, TowerConfig
+from bench.models.funnels import FUNNELS
+from bench.models.presets import PRESETS, architecture_name
+from bench.models.sharing import SHARING
+from bench.records import Scalar
+from bench.registry import Choice, Config, choose, lookup
+from bench.schema import Schema
+from bench.validation import validate
+
+
+class OptimConfig(Config):
+    """How a model is trained."""
+
+    lr: float = Field(1e-3, gt=0, lt=10)
+    """Learning rate of dense parameters (AdamW)."""
+    embedding_lr: float = Field(1.0, gt=0, le=100)
+    """Learning rate of embedding rows, as a multiple of `lr`."""
+    weight_decay: float = Field(1e-5, ge=0)
+    """Decoupled decay of dense parameters."""
+    embedding_l2: float = Field(0.0, ge=0)
+    """Decoupled decay of embedding rows, applied to rows that a step touches."""
+    batch_size: int = Field(2048, ge=1)
+    epochs: float = Field(4, gt=0)
+    """Passes over train at the most; fractions are allowed."""
+    evaluations: int = Field(1, ge=1)
+    """Evaluations on validation in an epoch."""
+    patience: int = Field(2, ge=1)
+    """Evaluations without improvement before training stops."""
+    schedule: str = Field("cosine", pattern="^(constant|cosine)$")
+    """Learning rate over training: constant, or a half cosine to zero at the last step."""
+
+
+@dataclass(frozen=True)
+class TrialConfig:
+    """One configuration on every axis of the search."""
+
+    sharing: Choice
+    funnel: Choice
+    balancing: Choice
+    embedding: EmbeddingConfig
+    tower: TowerConfig
+    optim: OptimConfig
+
+    @classmethod
+    def parse(cls, dotted: Mapping[str, Any], where: str = "configuration") -> TrialConfig:
+        """Reads dotted names, as in {"sharing.kind": "mmoe", "optim.lr": 1e-3}; defaults fill the rest.
+
+        `architecture` sets `sharing.kind` and `funnel.kind` by a familiar name.
+
+        Raises:
+            UserError: an unknown name or a bad value.
+        """
+        values = dict(dotted)
+        if (name := values.pop("architecture", None)) is not None:
+            preset = PRESETS.get(str(name))
+            if preset is None:
+                from bench.errors import unknown
+
+                raise UserError(f"{where}: {unknown('architecture', str(name), PRESETS)}")
+            for key, value in preset.items():
+                if values.setdefault(key, value) != value:
+                    raise UserError(f"{where}: architecture '{name}' means {key} = '{value}', but found '{values[key]}'")
+        tables = nest(values, where)
+        for key, table in tables.items():
+            if key not in cls.__dataclass_fields__:
+                raise UserError(f"{where}: unknown key '{key}'; known are architecture, {', '.join(cls.__dataclass_fields__)}")
+            if not isinstance(table, dict):
+                raise UserError(f"{where}: expected '{key}' to be a table such as {key}.kind, found {table!r}")
+        return cls(
+            sharing=choose(SHARING, "sharing", tables.get("sharing", {}), "shared_bottom"),
+            funnel=choose(FUNNELS, "funnel", tables.get("funnel", {}), "independent"),
+            balancing=choose(BALANCING, "balancing", tables.get("balancing", {}), "static"),
+            embedding=validate(EmbeddingConfig, tables.get("embedding", {}), f"{where}: embedding"),
+            tower=validate(TowerConfig, tables.get("tower", {}), f"{where}: tower"),
+            optim=validate(OptimConfig, tables.get("optim", {}), f"{where}: optim"),
+        )
+
+    @property
+    def architecture(self) -> str:
+        """The familiar name of its sharing and funnel."""
+        return architecture_name(self.sharing.kind, self.funnel.kind)
+
+    def dotted(self) -> dict[str, Scalar]:
+        """All of it, defaults included; `parse` gives it back."""
+        plain = {axis: getattr(self, axis).model_dump(mode="json") for axis in ("embedding", "tower", "optim")}
+        return (
+            self.sharing.dotted("sharing")
+            | self.funnel.dotted("funnel")
+            | self.balancing.dotted("balancing")
+            | flatten(plain)
+        )
+
+    def check_fit(self, schema: Schema) -> None:
+        """Raises UserError, with the registry entry's reason, where a choice cannot be used with the schema."""
+        for axis, registry, choice in (
+            ("sharing", SHARING, self.sharing),
+            ("funnel", FUNNELS, self.funnel),
+            ("balancing", BALANCING, self.balancing),
+        ):
+            if reason := lookup(registry, axis, choice.kind).unfit(schema):
+                raise UserError(f"{axis}.kind = '{choice.kind}' does not fit this data: {reason}")

@@ -1,0 +1,23 @@
+import torch
+
+from bench.balancing.rlw import RLW
+from bench.registry import NoOptions
+
+
+def test_weights_are_a_softmax_of_normals_times_the_number_of_tasks() -> None:
+    balancer = RLW(["a", "b", "c"], NoOptions())
+    for seed in range(5):
+        torch.manual_seed(seed)
+        expected = 3 * torch.softmax(torch.randn(3), dim=0)
+        torch.manual_seed(seed)
+        losses = torch.ones(3, requires_grad=True)
+        balancer(losses).backward()
+        torch.testing.assert_close(losses.grad, expected)
+
+
+def test_tasks_weigh_the_same_on_average() -> None:
+    balancer = RLW(["a", "b", "c"], NoOptions())
+    losses = torch.ones(3, requires_grad=True)
+    for _ in range(3000):
+        balancer(losses).backward()
+    torch.testing.assert_close(losses.grad / 3000, torch.ones(3), rtol=0.05, atol=0)

@@ -1,0 +1,77 @@
+"""Trial records as the rooms before the frontier hand them over."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import settings
+
+from bench.objectives import Objective
+from bench.records import Failure, Replicate, TrialRecord
+
+settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
+settings.load_profile("untimed")
+
+CLICK = Objective("click.auc", "maximize")
+LIKE = Objective("like.auc", "maximize")
+
+MakeTrial = Callable[..., TrialRecord]
+
+
+@pytest.fixture
+def objectives() -> tuple[Objective, ...]:
+    return (CLICK, LIKE)
+
+
+@pytest.fixture
+def trial() -> MakeTrial:
+    """A completed trial from its click and like AUC; `runs` are (valid, test) pairs of (click, like) of replicates."""
+
+    def make(
+        number: int,
+        click: float = 0.7,
+        like: float = 0.8,
+        kind: str = "mmoe",
+        balancing: str = "static",
+        runs: tuple[tuple[tuple[float, float], tuple[float, float]], ...] = (),
+        failed_runs: int = 0,
+        **costs: float,
+    ) -> TrialRecord:
+        good = tuple(
+            Replicate(
+                i,
+                i,
+                {
+                    "valid/click.auc": valid[0],
+                    "valid/like.auc": valid[1],
+                    "test/click.auc": test[0],
+                    "test/like.auc": test[1],
+                },
+            )
+            for i, (valid, test) in enumerate(runs, start=1)
+        )
+        bad = tuple(
+            Replicate(len(runs) + i, i, {}, Failure("diverged", "loss became NaN")) for i in range(1, failed_runs + 1)
+        )
+        return TrialRecord(
+            number=number,
+            state="completed",
+            params={},
+            config={"sharing.kind": kind, "funnel.kind": "independent", "balancing.kind": balancing},
+            architecture=kind,
+            metrics={"valid/click.auc": click, "valid/like.auc": like}
+            | {f"cost/{name}": value for name, value in costs.items()},
+            replicates=good + bad,
+        )
+
+    return make
+
+
+@pytest.fixture
+def failed() -> Callable[[int], TrialRecord]:
+    """A trial that diverged."""
+
+    def make(number: int) -> TrialRecord:
+        config = {"sharing.kind": "ple", "funnel.kind": "independent", "balancing.kind": "static"}
+        return TrialRecord(number, "failed", {}, config, "ple", failure=Failure("diverged", "loss became NaN"))
+
+    return make

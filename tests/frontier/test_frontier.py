@@ -1,0 +1,147 @@
+"""The frontier as a table, as JSON and on disk."""
+
+import json
+import random
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.errors import UserError
+from bench.frontier.frontier import frontier
+from bench.objectives import Objective
+
+
+@pytest.fixture
+def searched(trial, failed):
+    """Six trials of a search: 1 and 3 are the front, 4 has no like AUC, 5 failed."""
+    blind = trial(4, 0.99, float("nan"))
+    return [trial(0, 0.70, 0.70), trial(1, 0.72, 0.80), trial(2, 0.71, 0.79), trial(3, 0.74, 0.75), blind, failed(5)]
+
+
+@pytest.fixture
+def confirmed(searched, trial):
+    """The same, where 2 and 3 were confirmed: 3 keeps its place, 2 comes out better than the search saw it."""
+    two = trial(2, 0.71, 0.79, runs=(((0.75, 0.74), (0.73, 0.72)), ((0.77, 0.76), (0.75, 0.76))))
+    three = trial(3, 0.74, 0.75, runs=(((0.72, 0.78), (0.70, 0.70)),), failed_runs=1)
+    return [two if r.number == 2 else three if r.number == 3 else r for r in searched]
+
+
+def test_golden_front_of_a_search(searched, objectives):
+    front = frontier(searched, objectives)
+    assert front.basis == "search"
+    assert front.table["trial"].tolist() == [0, 1, 2, 3, 4]  # completed only
+    assert front.table["rank"].tolist() == [2, 0, 1, 0, pd.NA]
+    assert front.table["on_front"].tolist() == [False, True, False, True, False]
+    assert front.table["p_nondominated"].isna().all()
+    assert front.front["trial"].tolist() == [3, 1]  # best click first
+    assert front.hypervolume == pytest.approx(0.22 * 0.30 + 0.02 * 0.25)
+    assert front.reference == {"click.auc": 0.5, "like.auc": 0.5}
+
+
+def test_golden_front_of_confirmed_trials(confirmed, objectives):
+    front = frontier(confirmed, objectives, seed=3)
+    row = front.table.set_index("trial").loc[2]
+    assert front.basis == "replicates"
+    assert row["valid/click.auc"] == 0.71  # what the search saw stays beside the mean
+    assert row["valid/click.auc.mean"] == pytest.approx(0.76)
+    assert row["valid/click.auc.sd"] == pytest.approx(np.std([0.75, 0.77], ddof=1))
+    assert row["test/like.auc.mean"] == pytest.approx(0.74)
+    assert row["replicates"] == 2
+    assert front.table["replicates_failed"].tolist() == [0, 0, 0, 1, 0]
+    assert front.table["rank"].tolist() == [pd.NA, pd.NA, 0, 0, pd.NA]  # search values are not set against means
+    assert front.hypervolume == pytest.approx(0.26 * 0.25 + 0.22 * 0.03)
+    sure = front.table["p_nondominated"]
+    assert sure.notna().tolist() == [False, False, True, True, False]
+    assert ((sure.dropna() > 0) & (sure.dropna() < 1)).all()
+
+
+def test_history_is_what_the_search_saw_and_failures_add_nothing(confirmed, objectives):
+    history = frontier(confirmed, objectives).history
+    assert history["trial"].tolist() == [0, 1, 2, 3, 4, 5]
+    np.testing.assert_allclose(history["hypervolume"], [0.04, 0.066, 0.066, 0.071, 0.071, 0.071])
+
+
+def test_order_of_records_does_not_matter(confirmed, objectives):
+    shuffled = confirmed.copy()
+    random.Random(0).shuffle(shuffled)
+    first, second = frontier(confirmed, objectives), frontier(shuffled, objectives)
+    pd.testing.assert_frame_equal(first.table, second.table)
+    assert first.to_json() == second.to_json()
+
+
+def test_duplicates_are_all_on_the_front(trial, objectives):
+    front = frontier([trial(0), trial(1), trial(2, 0.6, 0.6)], objectives)
+    assert front.front["trial"].tolist() == [0, 1]
+
+
+def test_minimised_objectives_and_costs(trial):
+    objectives = (Objective("cost/parameters", "minimize"), Objective("click.auc", "maximize"))
+    records = [trial(0, 0.7, parameters=100.0), trial(1, 0.8, parameters=200.0), trial(2, 0.75, parameters=300.0)]
+    front = frontier(records, objectives, {"cost/parameters": 1000})
+    assert front.front["trial"].tolist() == [0, 1]  # fewest parameters first
+    assert front.hypervolume == pytest.approx(900 * 0.2 + 800 * 0.1)
+    assert list(front.to_json()["points"][0]["metrics"]) == ["cost/parameters", "valid/click.auc"]
+
+
+def test_json_is_strict_and_complete(confirmed, objectives):
+    document = json.loads(json.dumps(frontier(confirmed, objectives).to_json(), allow_nan=False))
+    assert document["hypervolume"].keys() == {"value", "reference", "split", "basis"}
+    best, second = document["points"]
+    assert best["trial"] == 2
+    assert best["architecture"] == "mmoe"
+    assert best["config"]["sharing.kind"] == "mmoe"
+    assert best["metrics"]["valid/click.auc"] == pytest.approx(0.76)  # the value the front was computed from
+    assert best["metrics"]["test/click.auc"] == pytest.approx(0.74)
+    assert best["sd"]["valid/click.auc"] > 0
+    assert 0 < best["p_nondominated"] < 1
+    assert second["sd"] == {}  # one replicate has no spread
+
+
+def test_json_of_a_search_has_no_confirmation(searched, objectives):
+    document = json.loads(json.dumps(frontier(searched, objectives).to_json(), allow_nan=False))
+    assert document["points"][0].keys() == {"trial", "architecture", "config", "metrics", "replicates"}
+    assert document["points"][0]["metrics"] == {"valid/click.auc": 0.74, "valid/like.auc": 0.75}
+
+
+def test_written_table_reads_back(confirmed, objectives, tmp_path):
+    front = frontier(confirmed, objectives)
+    path = front.write(tmp_path / "run")
+    assert [each.name for each in path.parent.iterdir()] == ["frontier.parquet"]  # no temporary files
+    pd.testing.assert_frame_equal(pd.read_parquet(path), front.table)
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_without_completed_trials(failed, objectives, tmp_path, count):
+    front = frontier([failed(i) for i in range(count)], objectives)
+    assert front.hypervolume == 0
+    assert front.to_json()["points"] == []
+    assert len(front.history) == count
+    written = pd.read_parquet(front.write(tmp_path))
+    assert written.empty
+    assert {"trial", "valid/click.auc", "rank", "on_front", "p_nondominated"} <= set(written)
+
+
+def test_on_test_it_reads_test_alone(confirmed, objectives):
+    before = frontier(confirmed, objectives, split="test")
+    assert before.front["trial"].tolist() == [2]  # 3 is dominated on test
+    moved = [
+        replace(
+            record,
+            metrics=dict.fromkeys(record.metrics, 0.5),
+            replicates=tuple(
+                replace(run, metrics={k: v if k.startswith("test/") else 0.5 for k, v in run.metrics.items()})
+                for run in record.replicates
+            ),
+        )
+        for record in confirmed
+    ]
+    after = frontier(moved, objectives, split="test")
+    assert after.front["trial"].tolist() == [2]
+    assert after.hypervolume == before.hypervolume
+
+
+def test_a_missing_reference_is_the_users_to_name(trial):
+    with pytest.raises(UserError, match="cost/parameters"):
+        frontier([trial(0, parameters=1.0)], (Objective("cost/parameters", "minimize"),))

@@ -1,0 +1,78 @@
+"""What the guard allows, and what it says."""
+
+import math
+
+import pytest
+
+from bench.errors import UserError
+from bench.frontier.gains import Baseline
+from bench.frontier.guard import DEFAULT_LOSS, Guard, round_up, violations
+from bench.objectives import Objective
+from bench.validation import validate
+
+COST = Objective("cost/parameters", "minimize")
+AGAINST = {"click.auc": Baseline(0, 0.7), "like.auc": Baseline(1, 0.8), "cost/parameters": Baseline(0, 100.0)}
+
+
+def allowed(given, objective):
+    return validate(Guard, {"max_loss_vs_single_task": given}, "p.toml").allowed(objective)
+
+
+def test_default(objectives):
+    assert Guard().allowed(objectives[0]) == DEFAULT_LOSS
+    assert Guard().allowed(COST) is None
+
+
+def test_one_number_is_for_all_tasks_but_not_for_costs(objectives):
+    assert [allowed(0.01, each) for each in (*objectives, COST)] == [0.01, 0.01, None]
+
+
+def test_a_table_is_by_objective_and_costs_where_named(objectives):
+    given = {"like.auc": 0, "cost/parameters": 50}
+    assert [allowed(given, each) for each in (*objectives, COST)] == [DEFAULT_LOSS, 0, 50]
+
+
+def test_an_unquoted_name_in_toml_is_a_nested_table(objectives):
+    assert allowed({"like": {"auc": 0.01}}, objectives[1]) == 0.01
+
+
+@pytest.mark.parametrize("given", [True, "0.1", math.nan, {"like.auc": "much"}, {"like": {"auc": [1]}}])
+def test_what_is_no_number_is_refused(given):
+    with pytest.raises(UserError, match=r"^p.toml: max_loss_vs_single_task: expected a number, or a table"):
+        validate(Guard, {"max_loss_vs_single_task": given}, "p.toml")
+
+
+def test_an_unknown_objective_is_refused(objectives):
+    with pytest.raises(UserError, match=r"max_loss_vs_single_task: unknown objective 'like.acu' .*'like.auc'"):
+        Guard(max_loss_vs_single_task={"like.acu": 0.1}).check(objectives)
+
+
+def test_a_loss_of_exactly_the_allowed_passes(objectives):
+    gain = {"click.auc": 0.7 - 0.702, "like.auc": 0.0}  # -0.0020000000000000018
+    assert violations(Guard(max_loss_vs_single_task=0.002), gain, objectives, AGAINST) == []
+
+
+def test_more_than_the_allowed_is_named(objectives):
+    found = violations(Guard(), {"click.auc": 0.1, "like.auc": -0.0041}, objectives, AGAINST)
+    assert [str(each) for each in found] == [
+        "it is 0.0041 worse in like.auc than single-task trial 1 (0.8), where 0.002 is allowed"
+    ]
+
+
+def test_below_zero_asks_for_a_gain(objectives):
+    guard = Guard(max_loss_vs_single_task=-0.01)
+    assert len(violations(guard, {"click.auc": 0.005, "like.auc": 0.02}, objectives, AGAINST)) == 1
+
+
+def test_infinity_allows_anything(objectives):
+    guard = Guard(max_loss_vs_single_task=math.inf)
+    assert violations(guard, {"click.auc": -0.5, "like.auc": -0.5}, objectives, AGAINST) == []
+
+
+def test_an_objective_without_a_baseline_is_not_guarded(objectives):
+    assert violations(Guard(), {"click.auc": -0.5, "like.auc": -0.5}, objectives, {}) == []
+
+
+@pytest.mark.parametrize("value", [0.0, 0.002, 0.0041234567, 1234.5, -0.0041239, 1e-12, 0.1 + 0.2])
+def test_rounding_never_goes_below_and_hardly_above(value):
+    assert value <= float(round_up(value)) <= value + abs(value) * 0.01

@@ -1,0 +1,146 @@
+"""Hypervolume against inclusion-exclusion over all subsets of points."""
+
+import math
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from bench.errors import UserError
+from bench.frontier.dominance import nondominated
+from bench.frontier.hypervolume import contributions, default_reference, hypervolume, resolve_reference, running
+from bench.objectives import Objective
+
+MIXED = (Objective("a.auc", "maximize"), Objective("b.logloss", "minimize"), Objective("c.auc", "maximize"))
+REFERENCE = {"a.auc": 0.25, "b.logloss": 0.75, "c.auc": 0.0}
+POINTS = arrays(float, st.tuples(st.integers(0, 8), st.just(3)), elements=st.floats(0, 1, width=16))
+
+
+def slow_hypervolume(values, objectives, reference):
+    """Volume of a union of boxes: the sum over subsets of their intersection's volume, with alternating sign."""
+    signs = np.array([o.sign for o in objectives])
+    at = np.array([reference[o.name] for o in objectives])
+    sides = np.maximum(0, (values - at) * signs)
+    return sum(
+        (-1) ** (size + 1) * np.prod(np.min(subset, axis=0))
+        for size in range(1, len(sides) + 1)
+        for subset in combinations(sides, size)
+    )
+
+
+@given(POINTS)
+def test_equals_inclusion_exclusion(values):
+    before = values.copy()
+    assert hypervolume(values, MIXED, REFERENCE) == pytest.approx(slow_hypervolume(values, MIXED, REFERENCE), abs=1e-9)
+    np.testing.assert_array_equal(values, before)
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 5])
+def test_equals_inclusion_exclusion_in_other_dimensions(count):
+    objectives = tuple(Objective(f"t{i}.auc", "maximize" if i % 2 else "minimize") for i in range(count))
+    reference = {o.name: 0.5 for o in objectives}
+    values = np.random.default_rng(count).random((9, count))
+    expected = slow_hypervolume(values, objectives, reference)
+    assert hypervolume(values, objectives, reference) == pytest.approx(expected, rel=1e-9)
+
+
+@given(POINTS)
+def test_contribution_is_what_the_front_loses(values):
+    front = np.flatnonzero(nondominated(values, MIXED))
+    found = contributions(values, MIXED, REFERENCE)
+    for i in range(len(values)):
+        rest = values[front[front != i]]
+        lost = slow_hypervolume(values[front], MIXED, REFERENCE) - slow_hypervolume(rest, MIXED, REFERENCE)
+        assert found[i] == pytest.approx(lost, abs=1e-9)
+
+
+@given(POINTS)
+def test_running_is_the_volume_of_each_prefix_and_never_falls(values):
+    volumes = running(values, MIXED, REFERENCE)
+    expected = [slow_hypervolume(values[: i + 1], MIXED, REFERENCE) for i in range(len(values))]
+    np.testing.assert_allclose(volumes, expected, atol=1e-9)
+    assert (np.diff(volumes) >= 0).all()
+
+
+@given(POINTS, st.randoms(use_true_random=False))
+def test_permutation_invariant(values, random):
+    order = list(range(len(values)))
+    random.shuffle(order)
+    whole = hypervolume(values, MIXED, REFERENCE)
+    assert hypervolume(values[order], MIXED, REFERENCE) == pytest.approx(whole, abs=1e-12)
+
+
+def test_two_points_by_hand(objectives):
+    values = np.array([[0.9, 0.6], [0.6, 0.8], [0.6, 0.6]])  # .4 x .1 + .1 x .3 - .1 x .1; the last is dominated
+    reference = {"click.auc": 0.5, "like.auc": 0.5}
+    assert hypervolume(values, objectives, reference) == pytest.approx(0.06)
+    np.testing.assert_allclose(contributions(values, objectives, reference), [0.03, 0.02, 0.0], atol=1e-12)
+
+
+def test_points_worse_than_the_reference_add_nothing(objectives):
+    reference = {"click.auc": 0.5, "like.auc": 0.5}
+    good = np.array([[0.6, 0.7]])
+    outside = np.array([[0.99, 0.4], [0.4, 0.99], [0.5, 0.99], [0.1, 0.1]])
+    both = np.vstack([good, outside])
+    assert hypervolume(outside, objectives, reference) == 0
+    assert hypervolume(both, objectives, reference) == hypervolume(good, objectives, reference)
+    np.testing.assert_allclose(contributions(both, objectives, reference), [0.02, 0, 0, 0, 0], atol=1e-12)
+
+
+def test_unmeasured_rows_add_nothing(objectives):
+    reference = {"click.auc": 0.5, "like.auc": 0.5}
+    values = np.array([[np.nan, 0.9], [0.6, 0.7], [np.inf, 0.9]])
+    assert hypervolume(values, objectives, reference) == pytest.approx(0.02)
+    np.testing.assert_allclose(running(values, objectives, reference), [0, 0.02, 0.02])
+
+
+def test_duplicates_contribute_nothing_each(objectives):
+    values = np.array([[0.6, 0.7], [0.6, 0.7]])
+    assert contributions(values, objectives, {"click.auc": 0.5, "like.auc": 0.5}).tolist() == [0, 0]
+
+
+def test_no_points(objectives):
+    none = np.empty((0, 2))
+    reference = {"click.auc": 0.5, "like.auc": 0.5}
+    assert hypervolume(none, objectives, reference) == 0
+    assert len(running(none, objectives, reference)) == len(contributions(none, objectives, reference)) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("click.auc", 0.5),
+        ("long_view.ctcvr.auc", 0.5),
+        ("click.gauc", 0.5),
+        ("click.logloss", math.log(2)),
+        ("long_view.cvr.ne", 1.0),
+        ("click.ece", 1.0),
+        ("income.spearman", 0.0),
+    ],
+)
+def test_default_reference_is_an_uninformed_model(name, expected):
+    assert default_reference(Objective(name, "maximize")) == expected
+
+
+@pytest.mark.parametrize("name", ["rating.rmse", "cost/parameters", "cost/latency_ms"])
+def test_metrics_in_free_units_need_a_named_reference(name):
+    objective = Objective(name, "minimize")
+    with pytest.raises(UserError, match=f"'{name}' has no natural reference"):
+        resolve_reference((objective,))
+    assert resolve_reference((objective,), {name: 3.0}) == {name: 3.0}
+
+
+def test_given_reference_overrides_the_default(objectives):
+    assert resolve_reference(objectives, {"like.auc": 0.7}) == {"click.auc": 0.5, "like.auc": 0.7}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [({"like.acu": 0.5}, "did you mean 'like.auc'"), ({"like.auc": math.nan}, "expected a finite number")],
+)
+def test_a_wrong_reference_is_refused(objectives, given, message):
+    with pytest.raises(UserError, match=message):
+        resolve_reference(objectives, given)

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from bench.errors import UserError
+from bench.models.assembly import MultiTaskModel, parameter_count
+from bench.models.config import EmbeddingConfig, TowerConfig
+from bench.models.funnels import FUNNELS
+from bench.models.sharing import SHARING
+from bench.registry import Choice, NoOptions
+from bench.schema import Field, Schema, Task
+
+TASKS = (Task("click"), Task("buy", parent="click"), Task("watch", "regression"))
+SCHEMA = Schema((Field("user", 30), Field("tags", 10, slots=3), Field("item", 20)), ("age", "price"), TASKS)
+
+
+def model_of(sharing: str = "mmoe", funnel: str = "entire_space", schema: Schema = SCHEMA) -> MultiTaskModel:
+    return MultiTaskModel(
+        schema,
+        Choice(sharing, SHARING[sharing].config()),
+        Choice(funnel, FUNNELS[funnel].config()),
+        EmbeddingConfig(dim=4),
+        TowerConfig(layers=(8,)),
+    )
+
+
+def batch_of(schema: Schema, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    columns = []
+    for field, offset in zip(schema.fields, schema.offsets, strict=True):
+        ids = torch.randint(offset, offset + field.cardinality, (size, field.slots))
+        if field.slots > 1:
+            ids[:, 1:] *= torch.rand(size, field.slots - 1) < 0.5  # padding
+        columns.append(ids)
+    ids = torch.cat(columns, 1).int() if columns else torch.zeros(size, 0, dtype=torch.int32)
+    return ids, torch.randn(size, len(schema.dense))
+
+
+@pytest.mark.parametrize("sharing", SHARING)
+def test_the_table_is_reached_through_its_output_alone(sharing):
+    """The gradient at e, scattered by id, is the table's gradient: what a touched-row optimizer relies on."""
+    model, (ids, dense) = model_of(sharing), batch_of(SCHEMA, 16)
+    model(ids, dense).square().sum().backward()
+    whole = model.embedding.weight.grad
+    assert whole is not None
+    e = model.embed(ids).detach().requires_grad_()
+    model.embedding.weight.grad = None
+    model.logits(e, ids, dense).square().sum().backward()
+    assert model.embedding.weight.grad is None
+    assert e.grad is not None
+    scattered = torch.zeros_like(whole).index_add_(0, ids.long().flatten(), e.grad.flatten(0, 1))
+    torch.testing.assert_close(scattered[1:], whole[1:])
+    assert not whole[0].any()
+
+
+@pytest.mark.parametrize("sharing", SHARING)
+def test_parameters_are_the_table_and_the_dense_ones(sharing):
+    model = model_of(sharing)
+    dense = list(model.dense_parameters())
+    assert {id(p) for p in model.parameters()} == {id(p) for p in dense} | {id(model.embedding.weight)}
+    assert {id(p) for p in model.shared_parameters()} <= {id(p) for p in dense}
+    assert parameter_count(model) == sum(p.numel() for p in dense) + model.embedding.weight.numel()
+
+
+def test_single_tasks_do_not_touch_each_others_embeddings():
+    model, (ids, dense) = model_of("single_task", "independent"), batch_of(SCHEMA, 32)
+    assert model.embedding.weight.shape == (SCHEMA.rows, 3 * 4)
+    e = model.embed(ids).detach().requires_grad_()
+    logits = model.logits(e, ids, dense)
+    for task in range(3):
+        (gradient,) = torch.autograd.grad(logits[:, task].sum(), e, retain_graph=True)
+        used = gradient.view(32, SCHEMA.slots, 3, 4).flatten(0, 1).transpose(0, 1).flatten(1).any(dim=1)
+        assert used.tolist() == [other == task for other in range(3)]
+
+
+def test_dense_columns_reach_every_task():
+    for sharing in SHARING:
+        model, (ids, dense) = model_of(sharing), batch_of(SCHEMA, 32)
+        dense.requires_grad_()
+        logits = model(ids, dense)
+        for task in range(3):
+            (gradient,) = torch.autograd.grad(logits[:, task].sum(), dense, retain_graph=True)
+            assert gradient.any(dim=0).all()
+
+
+@pytest.mark.parametrize("sharing", SHARING)
+def test_training_starts_at_the_given_means(sharing):
+    model, (ids, dense) = model_of(sharing), batch_of(SCHEMA, 64)
+    model.initialise_outputs(torch.tensor([0.05, 0.002, 3.5]))
+    predicted = model.probabilities(model(ids, dense * 0)).conditional.mean(0)
+    torch.testing.assert_close(predicted, torch.tensor([0.05, 0.002, 3.5]), rtol=0.15, atol=1e-3)
+
+
+def test_means_without_labels_or_at_the_ends_leave_a_finite_bias():
+    model = model_of()
+    model.initialise_outputs(torch.tensor([0.0, 1.0, math.nan]))
+    bias = model.towers.output.bias
+    assert bias is not None
+    torch.testing.assert_close(bias.flatten(), torch.tensor([-13.8155, 13.8155, 0.0]), rtol=1e-4, atol=1e-4)
+    model.initialise_outputs(torch.tensor([math.nan, 0.5, -2.0]))
+    torch.testing.assert_close(bias.flatten(), torch.tensor([0.0, 0.0, -2.0]))
+
+
+@pytest.mark.parametrize("sharing", SHARING)
+@pytest.mark.parametrize("schema", [Schema((), ("a", "b"), TASKS), Schema((Field("u", 5),), (), TASKS)])
+def test_dense_columns_alone_or_ids_alone_are_enough(sharing, schema):
+    model = model_of(sharing, schema=schema)
+    for size in (0, 1, 5):
+        assert model(*batch_of(schema, size)).shape == (size, 3)
+
+
+def test_ids_may_be_of_either_width():
+    model, (ids, dense) = model_of(), batch_of(SCHEMA, 8)
+    assert torch.equal(model(ids, dense), model(ids.long(), dense))
+
+
+def test_an_unknown_kind_is_the_users_mistake():
+    with pytest.raises(UserError, match="did you mean 'mmoe'"):
+        MultiTaskModel(
+            SCHEMA, Choice("mmoee", NoOptions()), Choice("independent", NoOptions()), EmbeddingConfig(), TowerConfig()
+        )

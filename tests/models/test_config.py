@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import pytest
+
+from bench.errors import UserError
+from bench.models.config import EmbeddingConfig, SomeLayers, TowerConfig
+from bench.registry import Config
+from bench.validation import validate
+
+
+class Options(Config):
+    layers: SomeLayers = (8,)
+
+
+@pytest.mark.parametrize(
+    ("value", "layers", "text"),
+    [
+        ("128-64", (128, 64), "128-64"),
+        ("7", (7,), "7"),
+        ([128, 64], (128, 64), "128-64"),
+        ((5,), (5,), "5"),
+        ("", (), ""),
+        ([], (), ""),
+    ],
+)
+def test_layers_are_read_from_text_and_lists_and_written_as_text(value, layers, text):
+    config = validate(TowerConfig, {"layers": value}, "tower")
+    assert config.layers == layers
+    assert config.model_dump(mode="json")["layers"] == text
+    assert validate(TowerConfig, config.model_dump(mode="json"), "tower") == config
+
+
+@pytest.mark.parametrize(
+    "value", ["128_64", "128-", "-", "a", "12-0", "-5", "1.5", [0], [1.5], [-3], 64, None, "٣x", "64 32"]
+)
+def test_bad_layers_are_the_users_mistake_and_named(value):
+    with pytest.raises(UserError) as caught:
+        validate(TowerConfig, {"layers": value}, "tower")
+    assert "layers" in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["", []])
+def test_experts_need_a_layer(value):
+    with pytest.raises(UserError, match="at least one layer"):
+        validate(Options, {"layers": value}, "options")
+
+
+@pytest.mark.parametrize("dropout", [-0.1, 1.0, float("nan"), "much"])
+def test_dropout_is_a_probability_below_one(dropout):
+    with pytest.raises(UserError, match="dropout"):
+        validate(TowerConfig, {"dropout": dropout}, "tower")
+
+
+def test_defaults_and_bounds_of_embeddings():
+    assert EmbeddingConfig().dim == 16
+    with pytest.raises(UserError, match="dim"):
+        validate(EmbeddingConfig, {"dim": 0}, "embedding")

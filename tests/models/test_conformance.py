@@ -1,0 +1,195 @@
+"""What every sharing x funnel must do. A new entry of either registry is tested here without a line from its author."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+import bench.models
+from bench.models.assembly import MultiTaskModel
+from bench.models.config import EmbeddingConfig, TowerConfig
+from bench.models.funnels import FUNNELS
+from bench.models.sharing import SHARING
+from bench.registry import Choice
+from bench.schema import Field, Schema, Task
+
+TASKS = {
+    "one": (Task("click"),),
+    "two": (Task("income"), Task("married")),
+    "chain": (Task("click"), Task("cart", parent="click"), Task("buy", parent="cart")),
+    "mixed": (Task("click"), Task("buy", parent="click"), Task("watch", "regression", parent="click"), Task("like")),
+}
+FIELDS = (Field("user", 40), Field("tags", 12, slots=3), Field("item", 25), Field("hour", 24))
+EACH = [pytest.mark.parametrize("sharing", SHARING), pytest.mark.parametrize("funnel", FUNNELS)]
+
+
+def each(test):
+    for mark in EACH:
+        test = mark(test)
+    return test
+
+
+def build(sharing: str, funnel: str, tasks: str, dim: int = 4, tower: int = 8) -> MultiTaskModel:
+    schema = Schema(FIELDS, ("age",), TASKS[tasks])
+    for entry in (SHARING[sharing], FUNNELS[funnel]):
+        if reason := entry.unfit(schema):
+            pytest.skip(reason)
+    return MultiTaskModel(
+        schema,
+        Choice(sharing, SHARING[sharing].config()),
+        Choice(funnel, FUNNELS[funnel].config()),
+        EmbeddingConfig(dim=dim),
+        TowerConfig(layers=(tower,)),
+    )
+
+
+def batch_of(schema: Schema, size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """ids, dense and consistent labels: a child happens only where its parent did."""
+    columns = []
+    for field, offset in zip(schema.fields, schema.offsets, strict=True):
+        ids = torch.randint(offset, offset + field.cardinality, (size, field.slots))
+        if field.slots > 1:
+            ids[:, 1:] *= torch.rand(size, field.slots - 1) < 0.5  # padding
+        columns.append(ids)
+    labels: list[Tensor] = []
+    for task, parent in zip(schema.tasks, schema.parents, strict=True):
+        values = torch.randn(size) if task.kind == "regression" else (torch.rand(size) < 0.6).float()
+        labels.append(values if parent is None else values * labels[parent])
+    return torch.cat(columns, 1).int(), torch.randn(size, len(schema.dense)), torch.stack(labels, 1)
+
+
+@each
+@pytest.mark.parametrize("tasks", TASKS)
+@pytest.mark.parametrize("size", [0, 1, 7])
+def test_any_batch_size_gives_logits_losses_and_probabilities(sharing, funnel, tasks, size):
+    model = build(sharing, funnel, tasks)
+    ids, dense, labels = batch_of(model.schema, size)
+    count = len(model.schema.tasks)
+    logits = model(ids, dense)
+    losses = model.losses(logits, labels)
+    losses.sum().backward()
+    assert logits.shape == (size, count)
+    assert losses.shape == (count,)
+    assert losses.isfinite().all()
+    probabilities = model.probabilities(logits)
+    for values in (probabilities.conditional, probabilities.joint):
+        assert values.shape == (size, count)
+        binary = values[:, [task.kind == "binary" for task in model.schema.tasks]]
+        assert ((binary >= 0) & (binary <= 1)).all()
+    if size:
+        alone = torch.cat([model(ids[i : i + 1], dense[i : i + 1]) for i in range(size)])
+        torch.testing.assert_close(alone, logits, rtol=1e-4, atol=1e-5)
+
+
+@each
+@pytest.mark.parametrize("tasks", TASKS)
+def test_the_gradient_reaches_every_parameter(sharing, funnel, tasks):
+    model = build(sharing, funnel, tasks)
+    ids, dense, labels = batch_of(model.schema, 256)
+    model.losses(model(ids, dense), labels).sum().backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        reached = parameter.grad.flatten(1).any(dim=1)  # slice by slice
+        if name == "embedding.weight":
+            assert reached.nonzero().flatten().tolist() == ids.unique().tolist()[1:]  # all but the padding
+        else:
+            assert reached.all(), name
+
+
+@each
+@pytest.mark.parametrize("tasks", [name for name, some in TASKS.items() if len(some) > 1])
+def test_shared_parameters_are_declared_exactly(sharing, funnel, tasks):
+    """By autograd: each slice of a shared one moves more than one task, each slice of another exactly one."""
+    model = build(sharing, funnel, tasks).double()
+    ids, dense, _ = batch_of(model.schema, 256)
+    parameters = list(model.dense_parameters())
+    logits = model(ids, dense.double())
+    touched = [torch.zeros(len(parameter), dtype=torch.int) for parameter in parameters]
+    for task in range(logits.shape[1]):
+        gradients = torch.autograd.grad(logits[:, task].sum(), parameters, retain_graph=True, allow_unused=True)
+        for count, gradient in zip(touched, gradients, strict=True):
+            if gradient is not None:
+                count += gradient.flatten(1).any(dim=1)
+    shared = {id(parameter) for parameter in model.shared_parameters()}
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    for parameter, count in zip(parameters, touched, strict=True):
+        fits = count > 1 if id(parameter) in shared else count == 1
+        assert fits.all(), (names[id(parameter)], count)
+
+
+@each
+def test_a_seed_decides_everything(sharing, funnel):
+    def trained(seed: int) -> Tensor:
+        torch.manual_seed(seed)
+        model = build(sharing, funnel, "chain")
+        torch.manual_seed(1)
+        ids, dense, labels = batch_of(model.schema, 32)
+        for _ in range(2):
+            gradients = torch.autograd.grad(model.losses(model(ids, dense), labels).sum(), list(model.parameters()))
+            with torch.no_grad():
+                for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+                    parameter -= 0.1 * gradient
+        return model(ids, dense).detach()
+
+    assert torch.equal(trained(3), trained(3))
+    assert not torch.equal(trained(3), trained(4))
+
+
+@each
+def test_state_round_trips(sharing, funnel, tmp_path):
+    model, other = build(sharing, funnel, "mixed"), build(sharing, funnel, "mixed")
+    ids, dense, _ = batch_of(model.schema, 16)
+    assert not torch.equal(model(ids, dense), other(ids, dense))
+    torch.save(model.state_dict(), tmp_path / "state.pt")
+    other.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    assert torch.equal(model(ids, dense), other(ids, dense))
+    assert set(model.state_dict()) == {name for name, _ in model.named_parameters()}
+
+
+@each
+def test_exports_with_a_dynamic_batch(sharing, funnel):
+    model = build(sharing, funnel, "mixed").eval()
+    ids, dense, _ = batch_of(model.schema, 8)
+    batch = torch.export.Dim("batch")
+    exported = torch.export.export(model, (ids, dense), dynamic_shapes=({0: batch}, {0: batch})).module()
+    for size in (0, 1, 2, 13):
+        ids, dense, _ = batch_of(model.schema, size)
+        torch.testing.assert_close(exported(ids, dense), model(ids, dense))
+
+
+@each
+def test_64_rows_are_overfitted(sharing, funnel):
+    model = build(sharing, funnel, "mixed", dim=8, tower=32)
+    ids, dense, labels = batch_of(model.schema, 64)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.005, fused=True)
+    before = model.losses(model(ids, dense), labels).detach()
+    for _ in range(120):
+        optimizer.zero_grad()
+        model.losses(model(ids, dense), labels).sum().backward()
+        optimizer.step()
+    after = model.losses(model(ids, dense), labels).detach()
+    assert (before > 0.3).all()
+    assert (after < 0.1).all(), after
+
+
+@pytest.mark.parametrize("room", ["sharing", "funnels"])
+def test_no_registry_names_a_kind_twice(room):
+    source = (Path(bench.models.__file__).parent / room / "__init__.py").read_text()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Dict):
+            keys = [key.value for key in node.keys if isinstance(key, ast.Constant)]
+            assert len(set(keys)) == len(keys)
+
+
+@pytest.mark.parametrize(("kind", "entry"), [*SHARING.items(), *FUNNELS.items()])
+def test_an_entry_says_what_it_is(kind, entry):
+    assert kind.isidentifier()
+    assert entry.paper == "-" or entry.paper.rsplit(" ", 1)[1].isdecimal()
+    assert entry.summary
+    assert "\n" not in entry.summary
+    assert entry.config() == entry.config.model_validate(entry.config().model_dump(mode="json"))

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from bench.models.embedding import INITIAL_STD, FieldPooling, FusedEmbedding
+from bench.schema import Field, Schema, Task
+
+
+def schema_of(*slots: int) -> Schema:
+    return Schema(tuple(Field(f"f{i}", 10, n) for i, n in enumerate(slots)), (), (Task("t"),))
+
+
+def test_padding_is_zero_and_gets_no_gradient():
+    table = FusedEmbedding(1000, 8)
+    assert not table.weight[0].any()
+    assert table.weight[1:].std().item() == pytest.approx(INITIAL_STD, rel=0.05)
+    table(torch.tensor([[0, 3, 0], [3, 0, 7]])).sum().backward()
+    assert table.weight.grad is not None
+    assert sorted(table.weight.grad.any(dim=1).nonzero().flatten().tolist()) == [3, 7]
+    torch.testing.assert_close(table.weight.grad[3], torch.full((8,), 2.0))
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
+def test_looks_up_rows(dtype):
+    table = FusedEmbedding(20, 3)
+    ids = torch.tensor([[1, 19], [4, 4]], dtype=dtype)
+    torch.testing.assert_close(table(ids)[0, 1], table.weight[19])
+    assert table(ids[:0]).shape == (0, 2, 3)
+
+
+@pytest.mark.parametrize("slots", [(1,), (1, 1, 1), (3,), (1, 2, 1, 1), (2, 3), (1, 4, 1, 2)])
+@pytest.mark.parametrize("batch", [0, 1, 9])
+def test_pools_like_a_loop_over_samples_and_fields(slots, batch):
+    schema = schema_of(*slots)
+    e = torch.randn(batch, schema.slots, 5)
+    ids = torch.randint(0, 3, (batch, schema.slots))  # a third is padding
+    pooled = FieldPooling(schema)(e, ids)
+    assert pooled.shape == (batch, len(slots), 5)
+    for sample in range(batch):
+        at = 0
+        for field, n in enumerate(slots):
+            expected = e[sample, at]
+            if n > 1:
+                kept = [e[sample, slot] for slot in range(at, at + n) if ids[sample, slot] != 0]
+                expected = sum(kept) / len(kept) if kept else torch.zeros(5)
+            torch.testing.assert_close(pooled[sample, field], expected)
+            at += n
+
+
+def test_padding_slots_of_a_pooled_field_get_no_gradient():
+    e = torch.randn(2, 3, 4, requires_grad=True)
+    FieldPooling(schema_of(3))(e, torch.tensor([[5, 0, 6], [0, 0, 0]])).sum().backward()
+    expected = torch.tensor([[0.5, 0.0, 0.5], [0.0, 0.0, 0.0]]).unsqueeze(2).expand(2, 3, 4)
+    torch.testing.assert_close(e.grad, expected)
+
+
+def test_a_schema_without_fields_pools_to_nothing():
+    assert FieldPooling(schema_of())(torch.zeros(4, 0, 5), torch.zeros(4, 0, dtype=torch.int32)).shape == (4, 0, 5)

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bench.models.funnels import FUNNELS
+from bench.models.funnels.entire_space import EntireSpace
+from bench.models.funnels.independent import Independent
+from bench.models.funnels.links import Links, parents_are_binary
+from bench.registry import NoOptions
+from bench.schema import Schema, Task
+
+NAN = math.nan
+CHAIN = (Task("click"), Task("cart", parent="click"), Task("buy", parent="cart"))
+TREE = (Task("buy", parent="click"), Task("click"), Task("like", parent="click"), Task("other"))  # child before parent
+MIXED = (Task("click"), Task("watch", "regression", parent="click"), Task("age", "regression"))
+
+
+def schema_of(tasks: tuple[Task, ...]) -> Schema:
+    return Schema((), (), tasks)
+
+
+def labels_of(tasks: tuple[Task, ...], batch: int) -> Tensor:
+    """Consistent labels: a child happens only where its parent did."""
+    schema = schema_of(tasks)
+    columns: dict[int, Tensor] = {}
+    for task in sorted(range(len(tasks)), key=lambda t: len(schema.chain(t))):
+        values = torch.randn(batch) if tasks[task].kind == "regression" else (torch.rand(batch) < 0.6).float()
+        parent = schema.parents[task]
+        columns[task] = values if parent is None else values * columns[parent]
+    return torch.stack([columns[task] for task in range(len(tasks))], dim=1).double()
+
+
+@pytest.mark.parametrize("tasks", [CHAIN, TREE], ids=["chain", "tree"])
+def test_entire_space_is_the_naive_product_formula(tasks):
+    schema = schema_of(tasks)
+    logits = (2 * torch.randn(200, len(tasks), dtype=torch.float64)).requires_grad_()
+    labels = labels_of(tasks, 200)
+    losses = EntireSpace(schema, NoOptions()).losses(logits, labels)
+    naive = []
+    for task in range(len(tasks)):
+        chain = list(schema.chain(task))
+        naive.append(F.binary_cross_entropy(logits[:, chain].sigmoid().prod(1), labels[:, chain].prod(1)))
+    naive = torch.stack(naive)
+    torch.testing.assert_close(losses, naive, rtol=1e-10, atol=1e-10)
+    weights = torch.rand(len(tasks), dtype=torch.float64)
+    (a,) = torch.autograd.grad(losses @ weights, logits)
+    (b,) = torch.autograd.grad(naive @ weights, logits)
+    torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
+
+
+def test_joint_logits_are_as_precise_in_single_as_in_double_where_the_product_is_not():
+    links = Links(schema_of(CHAIN))
+    logits = torch.tensor([[60.0, 70.0, 80.0], [-60.0, -70.0, -80.0], [90.0, -90.0, 0.0], [17.0, 18.0, 16.0]])
+    exact = torch.tensor(
+        [
+            [60.0, 60.0 - math.log1p(math.exp(-10)), 60.0 - math.log(1 + math.exp(-10) + math.exp(-20))],
+            [-60.0, -130.0, -210.0],
+            [90.0, -90.0, -90.0 - math.log(2)],
+            [17.0, 17.0 - math.log1p(math.exp(-1)), 17.0 - math.log(math.exp(0) + math.exp(-1) + math.exp(1))],
+        ]
+    )
+    torch.testing.assert_close(links.joint_logits(logits), exact, rtol=1e-6, atol=1e-6)
+    assert torch.autograd.gradcheck(links.joint_logits, torch.randn(5, 3, dtype=torch.float64, requires_grad=True))
+
+
+@pytest.mark.parametrize("funnel", FUNNELS)
+def test_loss_and_gradient_are_finite_at_extreme_logits(funnel):
+    schema = schema_of(CHAIN)
+    values = itertools.product([-1e4, -100.0, 0.0, 100.0, 1e4], repeat=3)
+    logits = torch.tensor(list(values), requires_grad=True)
+    for labels in itertools.product([0.0, 1.0, NAN], repeat=3):
+        losses = FUNNELS[funnel].build(schema, NoOptions()).losses(logits, torch.tensor(labels).expand(len(logits), 3))
+        (gradient,) = torch.autograd.grad(losses.sum(), logits)
+        assert losses.isfinite().all()
+        assert gradient.isfinite().all()
+        assert (gradient.abs() <= 3 / len(logits) + 1e-6).all()  # one for each loss of the chain, no more
+
+
+def test_independent_trains_each_task_on_its_own_space():
+    logits = torch.randn(50, 3, dtype=torch.float64)
+    labels = labels_of(CHAIN, 50)
+    losses = Independent(schema_of(CHAIN), NoOptions()).losses(logits, labels)
+    for task, space in enumerate([labels[:, 0] >= 0, labels[:, 0] == 1, labels[:, 1] == 1]):
+        expected = F.binary_cross_entropy_with_logits(logits[space, task], labels[space, task])
+        torch.testing.assert_close(losses[task], expected)
+
+
+@pytest.mark.parametrize("funnel", FUNNELS)
+def test_regressions_take_the_squared_error_on_their_own_space(funnel):
+    values = torch.randn(50, 3, dtype=torch.float64)
+    labels = labels_of(MIXED, 50)
+    losses = FUNNELS[funnel].build(schema_of(MIXED), NoOptions()).losses(values, labels)
+    clicked = labels[:, 0] == 1
+    torch.testing.assert_close(losses[1], F.mse_loss(values[clicked, 1], labels[clicked, 1]))
+    torch.testing.assert_close(losses[2], F.mse_loss(values[:, 2], labels[:, 2]))
+
+
+def test_without_parents_entire_space_is_independent():
+    schema = schema_of((Task("a"), Task("b"), Task("c", "regression")))
+    logits, labels = torch.randn(20, 3), torch.rand(20, 3).round()
+    a, b = (kind(schema, NoOptions()).losses(logits, labels) for kind in (EntireSpace, Independent))
+    assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("funnel", FUNNELS)
+@pytest.mark.parametrize("tasks", [CHAIN, TREE, MIXED], ids=["chain", "tree", "mixed"])
+def test_unobserved_labels_carry_no_gradient(funnel, tasks):
+    built = FUNNELS[funnel].build(schema_of(tasks), NoOptions())
+    labels = labels_of(tasks, 40)
+    hidden = torch.rand(40, len(tasks)) < 0.3
+    labels = torch.where(hidden, NAN, labels)
+    logits = torch.randn(40, len(tasks), dtype=torch.float64, requires_grad=True)
+    losses = built.losses(logits, labels)
+    assert losses.isfinite().all()
+    for task in range(len(tasks)):
+        (gradient,) = torch.autograd.grad(losses[task], logits, retain_graph=True)
+        unknown = _unknown(schema_of(tasks), task, labels, funnel)
+        assert not gradient[unknown].any()
+        assert gradient[~unknown, task].any()
+
+
+def _unknown(schema: Schema, task: int, labels: Tensor, funnel: str) -> Tensor:
+    """By a loop over samples: is nothing known of the task on its sample space?"""
+    out = []
+    for row in labels.tolist():
+        *above, own = [row[t] for t in schema.chain(task)]
+        happened = next((label for label in above if label != 1), 1.0)  # the first ancestor that did not, or is NaN
+        if funnel == "entire_space" and schema.tasks[task].kind == "binary" and happened == 0:
+            out.append(False)  # known not to have happened, whatever its own label
+        elif funnel == "entire_space" and schema.tasks[task].kind == "binary":
+            out.append(math.isnan(happened) or math.isnan(own))
+        else:
+            out.append(math.isnan(own) or (bool(above) and above[-1] != 1))
+    return torch.tensor(out)
+
+
+@pytest.mark.parametrize("funnel", FUNNELS)
+def test_a_task_without_samples_has_zero_loss_and_gradient(funnel):
+    built = FUNNELS[funnel].build(schema_of(CHAIN), NoOptions())
+    for labels in (torch.empty(0, 3), torch.full((5, 3), NAN)):
+        logits = torch.randn(len(labels), 3, requires_grad=True)
+        losses = built.losses(logits, labels)
+        assert torch.equal(losses, torch.zeros(3))
+        losses.sum().backward()
+        assert logits.grad is not None
+        assert not logits.grad.any()
+
+
+@pytest.mark.parametrize(
+    ("labels", "joint"),
+    [
+        ((1, 1, 1), (1, 1, 1)),
+        ((1, 1, 0), (1, 1, 0)),
+        ((1, 0, 1), (1, 0, 0)),
+        ((0, NAN, NAN), (0, 0, 0)),
+        ((1, NAN, 1), (1, NAN, NAN)),
+        ((NAN, 1, 0), (NAN, NAN, NAN)),
+        ((1, 1, NAN), (1, 1, NAN)),
+    ],
+)
+def test_joint_labels_follow_the_chain(labels, joint):
+    found = Links(schema_of(CHAIN)).joint_labels(torch.tensor([labels], dtype=torch.float32))
+    torch.testing.assert_close(found, torch.tensor([joint], dtype=torch.float32), equal_nan=True)
+
+
+@pytest.mark.parametrize("funnel", FUNNELS)
+def test_joint_is_the_product_of_conditionals_and_never_above_the_parents(funnel):
+    schema = schema_of((*CHAIN, Task("watch", "regression", parent="click")))
+    logits = torch.cat([10 * torch.randn(500, 4), torch.full((1, 4), 1e4), torch.full((1, 4), -1e4)])
+    p = FUNNELS[funnel].build(schema, NoOptions()).probabilities(logits)
+    for task in range(3):
+        torch.testing.assert_close(p.conditional[:, task], logits[:, task].sigmoid())
+        torch.testing.assert_close(p.joint[:, task], p.conditional[:, list(schema.chain(task))].prod(1))
+    assert (p.joint[:, 1] <= p.joint[:, 0]).all()
+    assert (p.joint[:, 2] <= p.joint[:, 1]).all()
+    assert torch.equal(p.conditional[:, 3], logits[:, 3])
+    assert torch.equal(p.joint[:, 3], logits[:, 3])
+
+
+@pytest.mark.parametrize("funnel", FUNNELS)
+def test_a_regression_as_parent_is_refused_with_a_reason(funnel):
+    bad = schema_of((Task("watch", "regression"), Task("buy", parent="watch")))
+    reason = FUNNELS[funnel].unfit(bad)
+    assert reason == "task 'buy' has the parent 'watch', which is a regression and cannot happen or not"
+    assert parents_are_binary(schema_of(MIXED)) is None

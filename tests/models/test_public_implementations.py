@@ -1,0 +1,260 @@
+"""Whole models against DeepCTR-Torch and torch-rechub, with their weights copied into ours.
+
+Both are installed for tests alone; without them these tests are skipped.
+"""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections.abc import Sequence
+from types import ModuleType
+from unittest import mock
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench.models.assembly import MultiTaskModel
+from bench.models.config import EmbeddingConfig, TowerConfig
+from bench.models.funnels import FUNNELS
+from bench.models.gates import Gates
+from bench.models.mlp import BatchedMLP
+from bench.models.sharing import SHARING
+from bench.models.sharing.ple import PLE
+from bench.registry import Choice
+from bench.schema import Field, Schema, Task
+
+SIZES, DIM, DENSE, BATCH = (11, 7, 5), 4, 2, 33
+EXPERT, TOWER = (32, 16), (12,)
+TASKS = (Task("ctr"), Task("cvr", parent="ctr"))
+
+
+def package(name: str) -> ModuleType:
+    """Imports a package, or skips. DeepCTR-Torch starts a thread on import that asks the network for news of itself."""
+    with mock.patch.object(threading.Thread, "start"):
+        pytest.importorskip(name.partition(".")[0], reason=f"{name.partition('.')[0]} is not installed")
+        return importlib.import_module(name)
+
+
+def our_model(sharing: str, options: dict[str, object], dense: int, funnel: str = "independent") -> MultiTaskModel:
+    fields = tuple(Field(f"c{i}", size) for i, size in enumerate(SIZES))
+    entry = SHARING[sharing]
+    return MultiTaskModel(
+        Schema(fields, tuple(f"d{i}" for i in range(dense)), TASKS),
+        Choice(sharing, entry.config.model_validate(options)),
+        Choice(funnel, FUNNELS[funnel].config()),
+        EmbeddingConfig(dim=DIM),
+        TowerConfig(layers=TOWER),
+    )
+
+
+def randomise(module: nn.Module) -> None:
+    """Larger weights than the libraries start from, so that outputs differ between samples."""
+    for parameter in module.parameters():
+        nn.init.normal_(parameter, std=1.5 / parameter.shape[1] ** 0.5 if parameter.dim() > 1 else 0.3)
+
+
+@torch.no_grad()
+def copy_linears(mlp: BatchedMLP, theirs: Sequence[nn.Module]) -> None:
+    """The linear maps of each of their experts, in order -> the slices of our stack."""
+    for expert, module in enumerate(theirs):
+        linears = [m for m in module.modules() if isinstance(m, nn.Linear)]
+        assert len(linears) == len(mlp.layers)
+        for layer, linear in zip(mlp.layers, linears, strict=True):
+            layer.weight[expert] = linear.weight
+            layer.bias[expert] = linear.bias
+
+
+@torch.no_grad()
+def copy_gates(gates: Gates, theirs: Sequence[nn.Module]) -> None:
+    for number, module in enumerate(theirs):
+        (linear,) = (m for m in module.modules() if isinstance(m, nn.Linear))
+        if linear.bias is not None:
+            linear.bias.zero_()  # the papers' gates, and ours, have none
+        gates.linear.weight[number] = linear.weight
+
+
+@torch.no_grad()
+def copy_table(model: MultiTaskModel, tables: Sequence[Tensor]) -> None:
+    for offset, table in zip(model.schema.offsets, tables, strict=True):
+        model.embedding.weight[offset : offset + len(table)] = table
+
+
+def inputs(model: MultiTaskModel) -> tuple[Tensor, Tensor, Tensor]:
+    """Ids numbered within each field, as they want them; over all fields, as we do; dense columns."""
+    local = torch.stack([torch.randint(0, size, (BATCH,)) for size in SIZES], 1)
+    return local, local + torch.tensor(model.schema.offsets), torch.randn(BATCH, len(model.schema.dense))
+
+
+# DeepCTR-Torch
+
+
+def deepctr(name: str, **options: object) -> nn.Module:
+    columns = package("deepctr_torch.inputs")
+    features = [columns.SparseFeat(f"c{i}", size, embedding_dim=DIM) for i, size in enumerate(SIZES)]
+    features += [columns.DenseFeat(f"d{i}", 1) for i in range(DENSE)]
+    model = getattr(package("deepctr_torch.models"), name)(features, tower_dnn_hidden_units=TOWER, **options)
+    randomise(model)
+    return model.eval()
+
+
+@torch.no_grad()
+def deepctr_rest(
+    ours: MultiTaskModel, theirs: nn.Module, towers: Sequence[nn.Module], ends: Sequence[nn.Module]
+) -> None:
+    copy_table(ours, [theirs.embedding_dict[f"c{i}"].weight for i in range(len(SIZES))])
+    copy_linears(ours.towers.hidden, towers)
+    for task, end in enumerate(ends):
+        ours.towers.output.weight[task] = end.weight
+        bias = theirs.out[task].bias if hasattr(theirs.out, "__getitem__") else theirs.out.bias
+        ours.towers.output.bias[task] = bias
+
+
+def deepctr_equal(ours: MultiTaskModel, theirs: nn.Module, joint: bool = False) -> None:
+    local, ids, dense = inputs(ours)
+    expected = theirs(torch.cat([local.float(), dense], 1))
+    found = ours.probabilities(ours(ids, dense))
+    assert expected.std(0).min() > 0.01
+    torch.testing.assert_close(found.joint if joint else found.conditional, expected, rtol=0, atol=1e-5)
+
+
+def test_shared_bottom_equals_deepctr():
+    theirs = deepctr("SharedBottom", bottom_dnn_hidden_units=EXPERT)
+    ours = our_model("shared_bottom", {"layers": EXPERT}, DENSE)
+    copy_linears(ours.sharing.bottom, [theirs.bottom_dnn])
+    deepctr_rest(ours, theirs, theirs.tower_dnn, theirs.tower_dnn_final_layer)
+    deepctr_equal(ours, theirs)
+
+
+def test_mmoe_equals_deepctr():
+    theirs = deepctr("MMOE", num_experts=3, expert_dnn_hidden_units=EXPERT, gate_dnn_hidden_units=())
+    ours = our_model("mmoe", {"experts": 3, "layers": EXPERT}, DENSE)
+    copy_linears(ours.sharing.experts, theirs.expert_dnn)
+    copy_gates(ours.sharing.gates, theirs.gate_dnn_final_layer)
+    deepctr_rest(ours, theirs, theirs.tower_dnn, theirs.tower_dnn_final_layer)
+    deepctr_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("levels", [1, 2, 3])
+def test_ple_equals_deepctr(levels):
+    theirs = deepctr(
+        "PLE",
+        num_levels=levels,
+        shared_expert_num=2,  # its shared experts are made in the number of specific ones, so both must be equal
+        specific_expert_num=2,
+        expert_dnn_hidden_units=EXPERT,
+        gate_dnn_hidden_units=(),
+    )
+    ours = our_model("ple", {"levels": levels, "shared_experts": 2, "own_experts": 2, "layers": EXPERT}, DENSE)
+    assert isinstance(ours.sharing, PLE)
+    for number, level in enumerate(ours.sharing.levels):
+        copy_linears(level.own, [expert for task in theirs.specific_experts[number] for expert in task])
+        copy_linears(level.shared, theirs.shared_experts[number][0])
+        copy_gates(level.gates, theirs.specific_gate_dnn_final_layer[number])
+        if level.shared_gate is not None:
+            copy_gates(level.shared_gate, [theirs.shared_gate_dnn_final_layer[number]])
+    deepctr_rest(ours, theirs, theirs.tower_dnn, theirs.tower_dnn_final_layer)
+    deepctr_equal(ours, theirs)
+
+
+def test_esmm_equals_deepctr():
+    theirs = deepctr("ESMM")
+    ours = our_model("shared_embeddings", {}, DENSE, "entire_space")
+    ends = [theirs.ctr_dnn_final_layer, theirs.cvr_dnn_final_layer]
+    deepctr_rest(ours, theirs, [theirs.ctr_dnn, theirs.cvr_dnn], ends)
+    deepctr_equal(ours, theirs, joint=True)  # it returns (ctr, ctcvr)
+    local, ids, dense = inputs(ours)
+    labels = (torch.rand(BATCH, 2) < 0.5).float()
+    labels[:, 1] *= labels[:, 0]
+    expected = nn.functional.binary_cross_entropy(
+        theirs(torch.cat([local.float(), dense], 1)), labels, reduction="none"
+    )
+    torch.testing.assert_close(ours.losses(ours(ids, dense), labels), expected.mean(0), rtol=0, atol=1e-5)
+
+
+# torch-rechub
+
+
+def rechub_features() -> list[object]:
+    features = package("torch_rechub.basic.features")
+    return [features.SparseFeature(f"c{i}", vocab_size=size, embed_dim=DIM) for i, size in enumerate(SIZES)]
+
+
+def rechub(name: str, *args: object, **options: object) -> nn.Module:
+    model = getattr(package("torch_rechub.models.multi_task"), name)(*args, **options)
+    randomise(model)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm1d):  # the identity, once its statistics are fixed: ours has no such layer
+            nn.init.ones_(module.weight)
+            nn.init.zeros_(module.bias)
+            module.eps = 0.0
+    return model.eval()
+
+
+@torch.no_grad()
+def rechub_rest(ours: MultiTaskModel, theirs: nn.Module, towers: Sequence[nn.Module]) -> None:
+    copy_table(ours, [theirs.embedding.embed_dict[f"c{i}"].weight for i in range(len(SIZES))])
+    copy_linears(ours.towers.hidden, [tower.mlp[:-1] for tower in towers])
+    for task, tower in enumerate(towers):
+        ours.towers.output.weight[task] = tower.mlp[-1].weight
+        ours.towers.output.bias[task] = tower.mlp[-1].bias
+
+
+def rechub_predictions(ours: MultiTaskModel, theirs: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
+    """Theirs, our conditional, our joint."""
+    local, ids, dense = inputs(ours)
+    expected = theirs({f"c{i}": local[:, i] for i in range(len(SIZES))})
+    assert expected.std(0).min() > 0.01
+    found = ours.probabilities(ours(ids, dense))
+    return expected, found.conditional, found.joint
+
+
+KINDS = ["classification", "classification"]
+TOWERS = [{"dims": list(TOWER)}, {"dims": list(TOWER)}]
+
+
+def test_shared_bottom_equals_rechub():
+    theirs = rechub("SharedBottom", rechub_features(), KINDS, {"dims": list(EXPERT)}, TOWERS)
+    ours = our_model("shared_bottom", {"layers": EXPERT}, 0)
+    copy_linears(ours.sharing.bottom, [theirs.bottom_mlp])
+    rechub_rest(ours, theirs, theirs.towers)
+    expected, conditional, _ = rechub_predictions(ours, theirs)
+    torch.testing.assert_close(conditional, expected, rtol=0, atol=1e-5)
+
+
+def test_mmoe_equals_rechub():
+    theirs = rechub("MMOE", rechub_features(), KINDS, 3, {"dims": list(EXPERT)}, TOWERS)
+    ours = our_model("mmoe", {"experts": 3, "layers": EXPERT}, 0)
+    copy_linears(ours.sharing.experts, theirs.experts)
+    copy_gates(ours.sharing.gates, theirs.gates)
+    rechub_rest(ours, theirs, theirs.towers)
+    expected, conditional, _ = rechub_predictions(ours, theirs)
+    torch.testing.assert_close(conditional, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("levels", "own", "shared"), [(1, 2, 3), (2, 3, 1), (3, 1, 2)])
+def test_ple_equals_rechub(levels, own, shared):
+    theirs = rechub("PLE", rechub_features(), KINDS, levels, own, shared, {"dims": list(EXPERT)}, TOWERS)
+    ours = our_model("ple", {"levels": levels, "shared_experts": shared, "own_experts": own, "layers": EXPERT}, 0)
+    assert isinstance(ours.sharing, PLE)
+    for level, layer in zip(ours.sharing.levels, theirs.cgc_layers, strict=True):
+        copy_linears(level.own, layer.experts_specific)
+        copy_linears(level.shared, layer.experts_shared)
+        copy_gates(level.gates, layer.gates_specific)
+        if level.shared_gate is not None:
+            copy_gates(level.shared_gate, [layer.gate_shared])
+    rechub_rest(ours, theirs, theirs.towers)
+    expected, conditional, _ = rechub_predictions(ours, theirs)
+    torch.testing.assert_close(conditional, expected, rtol=0, atol=1e-5)
+
+
+def test_esmm_equals_rechub():
+    features = rechub_features()
+    theirs = rechub("ESMM", features[:1], features[1:], {"dims": list(TOWER)}, {"dims": list(TOWER)})
+    ours = our_model("shared_embeddings", {}, 0, "entire_space")
+    rechub_rest(ours, theirs, [theirs.tower_ctr, theirs.tower_cvr])
+    expected, conditional, joint = rechub_predictions(ours, theirs)
+    cvr, ctr, ctcvr = expected.unbind(1)
+    torch.testing.assert_close(conditional, torch.stack([ctr, cvr], 1), rtol=0, atol=1e-5)
+    torch.testing.assert_close(joint, torch.stack([ctr, ctcvr], 1), rtol=0, atol=1e-5)

@@ -1,0 +1,174 @@
+"""Each sharing kind beside a slow twin: loops over tasks and experts with plain linear maps on the same weights."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bench.models.gates import Gates, mix
+from bench.models.mlp import BatchedMLP
+from bench.models.sharing import SHARING
+from bench.models.sharing.base import Sharing
+from bench.models.sharing.ple import PLE, PLEConfig
+
+INPUTS = 10
+
+
+def one(mlp: BatchedMLP, expert: int, x: Tensor) -> Tensor:
+    for layer in mlp.layers:
+        x = F.relu(F.linear(x, layer.weight[expert], layer.bias[expert]))
+    return x
+
+
+def gate(gates: Gates, number: int, x: Tensor) -> Tensor:
+    return F.linear(x, gates.linear.weight[number]).softmax(dim=1)
+
+
+def weighted(weights: Tensor, experts: list[Tensor]) -> Tensor:
+    return sum(weights[:, i : i + 1] * expert for i, expert in enumerate(experts))
+
+
+def slow_single_task(sharing, x, tasks):
+    return [one(sharing.bottoms, task, x[task]) for task in range(tasks)]
+
+
+def slow_shared_embeddings(sharing, x, tasks):
+    return [x[0]] * tasks
+
+
+def slow_shared_bottom(sharing, x, tasks):
+    return [one(sharing.bottom, 0, x[0])] * tasks
+
+
+def slow_mmoe(sharing, x, tasks):
+    experts = [one(sharing.experts, i, x[0]) for i in range(sharing.experts.experts)]
+    return [weighted(gate(sharing.gates, task, x[0]), experts) for task in range(tasks)]
+
+
+def slow_ple(sharing, x, tasks):
+    of_task, common = [x[0]] * tasks, x[0]
+    for level in sharing.levels:
+        count = level.own.experts // tasks
+        own = [[one(level.own, task * count + i, of_task[task]) for i in range(count)] for task in range(tasks)]
+        shared = [one(level.shared, i, common) for i in range(level.shared.experts)]
+        following = [weighted(gate(level.gates, t, of_task[t]), own[t] + shared) for t in range(tasks)]
+        if level.shared_gate is not None:
+            common = weighted(gate(level.shared_gate, 0, common), [e for group in own for e in group] + shared)
+        of_task = following
+    return of_task
+
+
+def mlp_size(inputs: int, *layers: int) -> int:
+    return sum((a + 1) * b for a, b in zip((inputs, *layers[:-1]), layers, strict=True))
+
+
+def ple_size(tasks: int, levels: int, shared: int, own: int, *layers: int) -> int:
+    size, inputs = 0, INPUTS
+    for level in range(levels):
+        size += (tasks * own + shared) * mlp_size(inputs, *layers) + tasks * (own + shared) * inputs
+        size += (tasks * own + shared) * inputs if level < levels - 1 else 0
+        inputs = layers[-1]
+    return size
+
+
+CASES = [  # kind, options, slow twin, number of parameters for T tasks
+    ("single_task", {"layers": "8-4"}, slow_single_task, lambda t: t * mlp_size(INPUTS, 8, 4)),
+    ("single_task", {"layers": ""}, slow_single_task, lambda t: 0),
+    ("shared_embeddings", {}, slow_shared_embeddings, lambda t: 0),
+    ("shared_bottom", {"layers": "8-4"}, slow_shared_bottom, lambda t: mlp_size(INPUTS, 8, 4)),
+    ("shared_bottom", {"layers": ""}, slow_shared_bottom, lambda t: 0),
+    ("mmoe", {"experts": 1, "layers": "6"}, slow_mmoe, lambda t: mlp_size(INPUTS, 6) + t * INPUTS),
+    ("mmoe", {"experts": 5, "layers": "8-4"}, slow_mmoe, lambda t: 5 * mlp_size(INPUTS, 8, 4) + t * 5 * INPUTS),
+    *(
+        (
+            "ple",
+            {"levels": levels, "shared_experts": shared, "own_experts": own, "layers": "8-4"},
+            slow_ple,
+            lambda t, a=(levels, shared, own): ple_size(t, *a, 8, 4),
+        )
+        for levels, shared, own in [(1, 1, 1), (1, 2, 3), (2, 3, 1), (3, 1, 2)]
+    ),
+]
+EACH = pytest.mark.parametrize(
+    ("kind", "options", "slow", "size"), CASES, ids=[f"{c[0]}-{'-'.join(map(str, c[1].values()))}" for c in CASES]
+)
+
+
+def build(kind: str, options: dict[str, object], tasks: int) -> Sharing:
+    entry = SHARING[kind]
+    return entry.build(INPUTS, tasks, entry.config.model_validate(options)).double()
+
+
+def inputs_of(sharing: Sharing, tasks: int, batch: int) -> Tensor:
+    return torch.randn(sharing.input_sets(tasks), batch, INPUTS, dtype=torch.float64, requires_grad=True)
+
+
+@EACH
+@pytest.mark.parametrize("tasks", [1, 2, 3])
+def test_equals_its_slow_twin_in_value_and_gradient(kind, options, slow, size, tasks):
+    sharing = build(kind, options, tasks)
+    for parameter in sharing.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    x = inputs_of(sharing, tasks, batch=7)
+    fast = sharing(x)
+    twin = torch.stack(slow(sharing, x, tasks))
+    assert fast.shape in {(tasks, 7, sharing.outputs), (1, 7, sharing.outputs)}
+    fast = fast.expand(tasks, -1, -1)
+    torch.testing.assert_close(fast, twin, rtol=1e-9, atol=1e-9)
+    wanted, upstream = [x, *sharing.parameters()], torch.randn_like(twin)
+    gradients = (torch.autograd.grad(out, wanted, upstream, allow_unused=True) for out in (fast, twin))
+    for a, b in zip(*gradients, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+
+
+@EACH
+@pytest.mark.parametrize("tasks", [1, 2, 4])
+def test_has_as_many_parameters_as_the_formula_says(kind, options, slow, size, tasks):
+    assert sum(p.numel() for p in build(kind, options, tasks).parameters()) == size(tasks)
+
+
+@EACH
+def test_an_empty_batch_passes(kind, options, slow, size):
+    sharing = build(kind, options, 2)
+    assert sharing(inputs_of(sharing, 2, batch=0)).shape[1:] == (0, sharing.outputs)
+
+
+@EACH
+def test_with_one_task_every_parameter_is_shared(kind, options, slow, size):
+    sharing = build(kind, options, 1)
+    assert set(sharing.shared_parameters()) == set(sharing.parameters())
+
+
+@pytest.mark.parametrize("levels", [1, 2, 3, 4])
+@pytest.mark.parametrize("tasks", [2, 3])
+def test_in_ple_shared_is_what_a_later_shared_gate_reaches(levels, tasks):
+    ple = PLE(INPUTS, tasks, PLEConfig(levels=levels, layers=(8,))).double()
+    reached = [
+        {name for name, p in ple.named_parameters() if (g := _gradient(h, p)) is not None and g.any()}
+        for h in ple(inputs_of(ple, tasks, batch=64))
+    ]
+    by_all = set.intersection(*reached)
+    own_to_one_slice = {"own", "gates"}  # stacked by task, and reached by all tasks in slices where not shared
+    declared = {name for name, p in ple.named_parameters() if any(p is s for s in ple.shared_parameters())}
+    assert declared <= by_all
+    for name in by_all - declared:
+        assert name.split(".")[2] in own_to_one_slice
+        assert int(name.split(".")[1]) >= levels - 2
+    assert {name for name in declared if ".gates." in name} == {
+        f"levels.{level}.gates.linear.weight" for level in range(levels - 2)
+    }
+
+
+def _gradient(h: Tensor, parameter: Tensor) -> Tensor | None:
+    return torch.autograd.grad(h.sum(), parameter, retain_graph=True, allow_unused=True)[0]
+
+
+def test_gates_sum_to_one_and_mixing_equal_experts_changes_nothing():
+    gates = Gates(3, INPUTS, 4)
+    weights = gates(torch.randn(1, 6, INPUTS))
+    assert weights.shape == (3, 4, 6)
+    torch.testing.assert_close(weights.sum(1), torch.ones(3, 6))
+    h = torch.randn(6, 5)
+    torch.testing.assert_close(mix(weights, h.expand(1, 4, 6, 5)), h.expand(3, 6, 5))

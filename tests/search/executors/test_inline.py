@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from search_toys import make_job, train
+
+from bench.errors import UserError
+from bench.records import Job, TrialResult
+from bench.search.executors.base import attempt
+from bench.search.executors.inline import InlineExecutor
+
+CONFIG = {
+    "sharing.kind": "single_task",
+    "optim.lr": 1e-3,
+    "tower.layers": "",
+    "balancing.static.weight.like": 1.0,
+}
+
+
+class OutOfMemoryError(RuntimeError):
+    """As torch names it."""
+
+
+def test_jobs_run_in_the_order_of_their_submission() -> None:
+    executor = InlineExecutor(train)
+    for trial in range(3):
+        executor.submit(make_job(trial, 0, CONFIG, ("valid",)))
+    outcomes = [executor.next() for _ in range(3)]
+    assert [outcome.job.trial for outcome in outcomes] == [0, 1, 2]
+    assert all(outcome.result == train(outcome.job) and outcome.failure is None for outcome in outcomes)
+
+
+def test_asking_without_a_job_is_a_bug_and_closing_forgets_jobs() -> None:
+    executor = InlineExecutor(train)
+    executor.submit(make_job(0, 0, CONFIG, ("valid",)))
+    executor.close()
+    executor.close()
+    with pytest.raises(RuntimeError, match="without a submitted job"):
+        executor.next()
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "reason"),
+    [
+        (UserError("expected this,\nfound that"), "configuration", "expected this, found that"),
+        (FloatingPointError("nan at step 3"), "diverged", "nan at step 3"),
+        (FloatingPointError(), "diverged", "a number left its range"),
+        (MemoryError(), "infrastructure", "out of memory"),
+        (OutOfMemoryError("CUDA out of memory"), "infrastructure", "out of memory: CUDA out of memory"),
+        (ValueError("no"), "bug", r"ValueError: no \(test_inline\.py:\d+ in run\)"),
+        (AssertionError(), "bug", r"AssertionError \(test_inline\.py:\d+ in run\)"),
+    ],
+)
+def test_an_exception_becomes_a_failure_of_its_kind(error: Exception, kind: str, reason: str) -> None:
+    def run(job: Job) -> TrialResult:
+        raise error
+
+    outcome = attempt(run, make_job(0, 0, CONFIG, ("valid",)))
+    assert outcome.result is None
+    assert outcome.failure is not None
+    assert outcome.failure.kind == kind
+    assert re.fullmatch(reason, outcome.failure.reason)
+    assert outcome.started > 0
+
+
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit])
+def test_an_interrupt_is_nobodys_failure(interrupt: type[BaseException]) -> None:
+    def run(job: Job) -> TrialResult:
+        raise interrupt
+
+    with pytest.raises(interrupt):
+        attempt(run, make_job(0, 0, CONFIG, ("valid",)))

@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pytest
+from search_toys import (
+    die_when_told,
+    essence,
+    ignore,
+    make_job,
+    report_threads,
+    say_pid_and_sleep,
+    toy_plan,
+    train,
+    train_with_failures,
+    wait_until,
+)
+
+from bench.records import Job
+from bench.search.driver import search
+from bench.search.executors import InlineExecutor, ProcessExecutor
+from bench.search.study import Study
+
+CONFIG = {"sharing.kind": "single_task", "optim.lr": 1e-3, "tower.layers": "", "balancing.static.weight.like": 1.0}
+
+DRIVER = """
+import sys
+sys.path[:0] = sys.argv[2:]
+from pathlib import Path
+from search_toys import make_job, say_pid_and_sleep
+from bench.search.executors import ProcessExecutor
+if __name__ == "__main__":
+    executor = ProcessExecutor(say_pid_and_sleep, 2)
+    for trial in range(2):
+        executor.submit(make_job(trial, 0, {}, ("valid",), sys.argv[1]))
+    executor.next()
+"""
+
+
+def job(trial: int, store: Path | str = "-", **config: int | str) -> Job:
+    return make_job(trial, 0, {**CONFIG, **config}, ("valid",), str(store))
+
+
+@pytest.fixture
+def pool(request: pytest.FixtureRequest) -> Iterator[ProcessExecutor]:
+    run, workers = request.param
+    with closing(ProcessExecutor(run, workers)) as executor:
+        yield executor
+
+
+@pytest.mark.parametrize("pool", [(train_with_failures, 2)], indirect=True)
+def test_results_and_failures_are_those_of_a_run_in_this_process(pool: ProcessExecutor) -> None:
+    jobs = [job(trial) for trial in range(10)]
+    inline = InlineExecutor(train_with_failures)
+    for one in jobs:
+        pool.submit(one)
+        inline.submit(one)
+    outcomes = {outcome.job.trial: outcome for outcome in (pool.next() for _ in jobs)}
+    for one in jobs:
+        expected, found = inline.next(), outcomes[one.trial]
+        assert found.job == one
+        assert repr(found.result) == repr(expected.result)  # nan equals itself in writing only
+        assert found.failure == expected.failure
+        assert found.started > 0
+    with pytest.raises(RuntimeError, match="without a submitted job"):
+        pool.next()
+
+
+@pytest.mark.parametrize("pool", [(report_threads, 2)], indirect=True)
+def test_workers_are_kept_and_limited_to_the_jobs_threads(pool: ProcessExecutor) -> None:
+    before = os.environ.get("OMP_NUM_THREADS")
+    for trial in range(6):
+        pool.submit(replace(job(trial), threads=3))
+    metrics = [outcome.result.metrics for outcome in (pool.next() for _ in range(6)) if outcome.result]
+    assert len(metrics) == 6
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        assert {one[name] for one in metrics} == {3.0}
+    pids = {one["pid"] for one in metrics}
+    assert len(pids) <= 2
+    assert os.getpid() not in pids
+    assert os.environ.get("OMP_NUM_THREADS") == before
+
+
+@pytest.mark.parametrize("pool", [(die_when_told, 2)], indirect=True)
+def test_a_job_whose_worker_died_is_tried_again_and_the_others_do_not_notice(
+    pool: ProcessExecutor, tmp_path: Path
+) -> None:
+    for trial, deaths in enumerate((0, 2, 0, 1, 0)):
+        pool.submit(job(trial, tmp_path, deaths=deaths))
+    outcomes = [pool.next() for _ in range(5)]
+    assert sorted(outcome.job.trial for outcome in outcomes) == [0, 1, 2, 3, 4]
+    assert all(outcome.failure is None for outcome in outcomes)
+    assert len(list(tmp_path.glob("1-*"))) == 3
+
+
+@pytest.mark.parametrize("pool", [(die_when_told, 1)], indirect=True)
+@pytest.mark.parametrize(
+    ("how", "cause"),
+    [("kill", "was killed by SIGKILL, as the system does when memory runs out"), ("exit", "exited with code 3")],
+)
+def test_a_job_that_always_kills_its_worker_fails_with_the_cause(
+    pool: ProcessExecutor, tmp_path: Path, how: str, cause: str
+) -> None:
+    pool.submit(job(0, tmp_path, deaths=99, how=how))
+    pool.submit(job(1, tmp_path))
+    first, second = pool.next(), pool.next()
+    assert first.failure is not None
+    assert first.failure.kind == "infrastructure"
+    assert first.failure.reason == f"its worker died 3 times; the last {cause}"
+    assert len(list(tmp_path.glob("0-*"))) == 3
+    assert second.result is not None
+
+
+@pytest.mark.parametrize("pool", [(report_threads, 3)], indirect=True)
+def test_workers_that_died_idle_cost_the_next_job_none_of_its_retries(pool: ProcessExecutor) -> None:
+    for trial in range(3):
+        pool.submit(job(trial))
+    pids = [int(outcome.result.metrics["pid"]) for outcome in (pool.next() for _ in range(3)) if outcome.result]
+    for pid in set(pids):
+        psutil.Process(pid).kill()
+    assert wait_until(lambda: not any(running(pid) for pid in pids))
+    pool.submit(job(3))
+    outcome = pool.next()
+    assert outcome.result is not None
+    assert outcome.result.metrics["pid"] not in pids
+
+
+@pytest.mark.parametrize("pool", [(say_pid_and_sleep, 2)], indirect=True)
+def test_closing_ends_workers_in_the_middle_of_their_jobs(pool: ProcessExecutor, tmp_path: Path) -> None:
+    for trial in range(3):
+        pool.submit(job(trial, tmp_path))
+    pids = wait_for_pids(tmp_path, 2)
+    pool.close()
+    pool.close()
+    assert not any(running(pid) for pid in pids)
+
+
+@pytest.mark.parametrize("pool", [(say_pid_and_sleep, 1)], indirect=True)
+def test_workers_ignore_ctrl_c_and_the_driver_gets_it(pool: ProcessExecutor, tmp_path: Path) -> None:
+    pool.submit(job(0, tmp_path))
+    (pid,) = wait_for_pids(tmp_path, 1)
+    os.kill(pid, signal.SIGINT)
+    timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        pool.next()
+    assert running(pid)
+
+
+def test_no_worker_outlives_a_killed_driver(tmp_path: Path) -> None:
+    """Though both are in the middle of a job of ten minutes."""
+    script = tmp_path / "driver.py"
+    script.write_text(DRIVER, encoding="utf-8")
+    here = Path(__file__).parents[1]
+    driver = subprocess.Popen([sys.executable, str(script), str(tmp_path), str(here), str(here.parents[1])])
+    try:
+        pids = wait_for_pids(tmp_path, 2)
+    finally:
+        driver.send_signal(signal.SIGKILL)
+        driver.wait()
+    assert wait_until(lambda: not any(running(pid) for pid in pids))
+
+
+@pytest.mark.parametrize("run", [lambda job: train(job), partial(train), InlineExecutor(train).next])
+def test_what_a_worker_could_not_import_is_refused_at_once(run: object) -> None:
+    with pytest.raises(ValueError, match="expected a function at the top level of a module"):
+        ProcessExecutor(run, 1)  # type: ignore[arg-type]
+
+
+def test_there_must_be_a_worker() -> None:
+    with pytest.raises(ValueError, match="expected at least one worker, found 0"):
+        ProcessExecutor(train, 0)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_search_over_processes_repeats_and_with_one_worker_equals_the_inline_one(
+    tmp_path: Path, workers: int
+) -> None:
+    plan = toy_plan(trials=14)
+
+    def run(name: str, executor: ProcessExecutor | InlineExecutor) -> list[object]:
+        with closing(executor), Study.open(tmp_path / name, plan) as study:
+            search(plan, study, executor, make_job, ignore)
+            return list(map(str, essence(study.records())))
+
+    first = run("first", ProcessExecutor(train_with_failures, workers))
+    again = InlineExecutor(train_with_failures) if workers == 1 else ProcessExecutor(train_with_failures, workers)
+    assert first == run("again", again)
+
+
+def running(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"
+
+
+def wait_for_pids(folder: Path, count: int) -> list[int]:
+    def written() -> list[Path]:
+        return [path for path in folder.glob("pid-*") if path.read_text()]
+
+    assert wait_until(lambda: len(written()) >= count)
+    return [int(path.read_text()) for path in written()]

@@ -1,0 +1,187 @@
+"""A search whose outcome is known in closed form, and what tests of the driver need around it."""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.errors import UserError
+from bench.objectives import Objective
+from bench.records import Job, Outcome, Scalar, TrialRecord, TrialResult
+from bench.search.executors.base import Run, attempt
+from bench.search.plan import Plan
+from bench.search.space import Space, load_space
+from bench.seeds import derive
+
+TASKS = ("click", "like")
+OBJECTIVES = (Objective("click.auc", "maximize"), Objective("like.auc", "maximize"))
+
+
+def toy_space() -> Space:
+    return load_space(str(Path(__file__).with_name("toy.toml")))
+
+
+def objectives(config: Mapping[str, Any]) -> tuple[float, float]:
+    """Weight of `like` trades one objective for the other; all else has one best value. Both lie in (-inf, 1]."""
+    kind = config["sharing.kind"]
+    if kind == "single_task":
+        loss = 0.3
+    elif kind == "mmoe":
+        loss = (
+            0.1
+            + 0.02 * (math.log2(config["sharing.mmoe.experts"]) - 3) ** 2
+            + (config["sharing.mmoe.dropout"] - 0.2) ** 2
+        )
+    else:
+        loss = 0.05 * (config["sharing.ple.levels"] - 3) ** 2 + (config["sharing.ple.dropout"] - 0.5) ** 2
+    loss += 0.1 * (math.log10(config["optim.lr"]) + 2.5) ** 2 + {"": 0.1, "32": 0.0, "64": 0.05}[config["tower.layers"]]
+    lean = math.log2(config["balancing.static.weight.like"]) / 4  # in [-1, 1]
+    return 1 - loss - (lean + 0.5) ** 2 / 4, 1 - loss - (lean - 0.5) ** 2 / 4
+
+
+def train(job: Job) -> TrialResult:
+    """The closed form; replicates differ a little by their seed."""
+    noise = random.Random(job.seed).gauss(0, 0.001) if job.replicate else 0.0
+    values = dict(zip(("click.auc", "like.auc"), objectives(job.config), strict=True))
+    metrics = {f"{split}/{name}": value + noise for split in job.splits for name, value in values.items()}
+    config = {**job.config, "funnel.kind": "independent"}
+    return TrialResult(metrics, {"train_seconds": 0.5}, [{"samples": 10, "epoch": 1.0}], config)
+
+
+def train_with_failures(job: Job) -> TrialResult:
+    """As `train`, but trials 3, 5, 6, 8 and 9 go wrong, each in its own way."""
+    match job.trial:
+        case 3:
+            raise FloatingPointError("the loss of click became nan at step 7")
+        case 5:
+            result = train(job)
+            return TrialResult(
+                {**result.metrics, "valid/like.auc": math.nan}, result.speed, result.curve, result.config
+            )
+        case 6:
+            raise UserError("sharing.kind = 'ple' does not fit this data: no reason")
+        case 8:
+            return TrialResult({"valid/click.auc": math.inf, "valid/like.auc": 0.5}, {}, [], {})
+        case 9:
+            raise KeyError("boom")
+    return train(job)
+
+
+def report_threads(job: Job) -> TrialResult:
+    """What the worker's environment says of threads, and its process id."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+    return TrialResult({name: float(os.environ[name]) for name in names} | {"pid": float(os.getpid())}, {}, [], {})
+
+
+def die_when_told(job: Job) -> TrialResult:
+    """Kills its own process as the configuration says: on every attempt, or only on the first `deaths`."""
+    marks = Path(job.store)
+    marks.mkdir(exist_ok=True)
+    attempts = len(list(marks.glob(f"{job.trial}-*")))
+    (marks / f"{job.trial}-{attempts}").touch()
+    if attempts < int(job.config.get("deaths", 0) or 0):
+        if job.config.get("how") == "exit":
+            os._exit(3)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return train(job)
+
+
+def say_pid_and_sleep(job: Job) -> TrialResult:
+    """Leaves its process id in the store's folder and works for long."""
+    (Path(job.store) / f"pid-{job.trial}").write_text(str(os.getpid()))
+    time.sleep(600)
+    return train(job)
+
+
+def sharing_name(config: Mapping[str, Scalar]) -> str:
+    return str(config["sharing.kind"])
+
+
+def toy_plan(**changes: Any) -> Plan:
+    options: dict[str, Any] = {
+        "space": toy_space(),
+        "tasks": TASKS,
+        "objectives": OBJECTIVES,
+        "trials": 20,
+        "seed": 7,
+        "sampler": "tpe",
+        "baseline_trials": 2,
+        "architecture": sharing_name,
+    }
+    return Plan(**{**options, **changes})
+
+
+def make_job(
+    trial: int, replicate: int, config: Mapping[str, Scalar], splits: tuple[str, ...], store: str = "-"
+) -> Job:
+    seed = derive(7, "train", trial, replicate)
+    return Job(trial, replicate, dict(config), store, seed, splits, ("click.auc", "like.auc"), TASKS, 1)
+
+
+class ShuffledExecutor:
+    """Runs jobs here, and lets them end in a random order among those that would run at once."""
+
+    def __init__(self, run: Run, slots: int, seed: int) -> None:
+        self.slots = slots
+        self.jobs: list[Job] = []
+        self.closed = False
+        self._run = run
+        self._random = random.Random(seed)
+
+    def submit(self, job: Job) -> None:
+        self.jobs.append(job)
+
+    def next(self) -> Outcome:
+        return attempt(self._run, self.jobs.pop(self.choose(min(self.slots, len(self.jobs)))))
+
+    def choose(self, running: int) -> int:
+        return self._random.randrange(running)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class YoungestFirst(ShuffledExecutor):
+    """As when the oldest job takes forever."""
+
+    def choose(self, running: int) -> int:
+        return running - 1
+
+
+def interrupted_at(run: Run, trial: int) -> Run:
+    """Ctrl-C while a trial trains."""
+
+    def interrupted(job: Job) -> TrialResult:
+        if job.trial == trial:
+            raise KeyboardInterrupt
+        return run(job)
+
+    return interrupted
+
+
+def essence(records: list[TrialRecord]) -> list[dict[str, Any]]:
+    """Records without what time they were made."""
+    return [
+        {key: value for key, value in record.to_json().items() if key not in ("started", "seconds")}
+        for record in records
+    ]
+
+
+def ignore(record: TrialRecord) -> None:
+    pass
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
+    """Whether the condition came true in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True

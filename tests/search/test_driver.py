@@ -1,0 +1,340 @@
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from optuna.trial import FrozenTrial
+from search_toys import (
+    ShuffledExecutor,
+    YoungestFirst,
+    essence,
+    ignore,
+    interrupted_at,
+    make_job,
+    toy_plan,
+    toy_space,
+    train,
+    train_with_failures,
+)
+
+import bench.search
+from bench.errors import UserError
+from bench.progress import Advance, Silent
+from bench.records import Job, TrialRecord
+from bench.search.driver import confirm, search
+from bench.search.executors import InlineExecutor
+from bench.search.executors.base import Executor
+from bench.search.plan import Plan
+from bench.search.samplers import SAMPLERS
+from bench.search.study import FILE, Study
+
+
+def run(folder: Path, plan: Plan, executor: Executor) -> list[TrialRecord]:
+    with Study.open(folder, plan) as study:
+        search(plan, study, executor, make_job, ignore)
+        return study.records()
+
+
+class Notes(Silent):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.total = 0.0
+        self.done = 0.0
+
+    @contextmanager
+    def task(self, description: str, total: float | None, unit: str) -> Iterator[Advance]:
+        self.total = total or 0
+
+        def advance(amount: float) -> None:
+            self.done += amount
+
+        yield advance
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+class TestOpenings:
+    def test_each_sharing_kind_then_baselines_then_the_sampler(self, tmp_path: Path) -> None:
+        records = run(tmp_path, toy_plan(trials=9, baseline_trials=2, sampler="random"), InlineExecutor(train))
+        assert [record.sharing for record in records[:5]] == [
+            "single_task",
+            "mmoe",
+            "ple",
+            "single_task",
+            "single_task",
+        ]
+        assert [record.baseline for record in records] == [True, False, False, True, True, False, False, False, False]
+        for record in records[:3]:
+            assert record.params == toy_space().defaults(("click", "like"), {"sharing.kind": record.sharing})
+        rates = [record.params["optim.lr"] for record in records[3:]]
+        assert len({*rates, 1e-3}) == 7  # sampled, not defaults
+
+    def test_without_the_baseline_in_the_space_none_is_run(self) -> None:
+        plan = toy_plan(space=toy_space().restricted({"sharing.kind": "ple"}), baseline_trials=2)
+        assert [(opening.params["optim.lr"], opening.baseline) for opening in plan.openings()] == [(1e-3, False)]
+
+    def test_a_space_of_the_single_task_alone_opens_with_the_baseline(self) -> None:
+        plan = toy_plan(space=toy_space().restricted({"sharing.kind": "single_task"}))
+        assert [opening.baseline for opening in plan.openings()] == [True]
+
+
+class TestBudget:
+    def test_trials_are_a_total_that_a_resumed_search_continues_to(self, tmp_path: Path) -> None:
+        assert len(run(tmp_path, toy_plan(trials=6), InlineExecutor(train))) == 6
+        longer = run(tmp_path, toy_plan(trials=10), InlineExecutor(train))
+        assert len(longer) == 10
+        assert len(run(tmp_path, toy_plan(trials=4), InlineExecutor(train))) == 10
+        assert essence(longer) == essence(run(tmp_path / "once", toy_plan(trials=10), InlineExecutor(train)))
+
+    def test_fewer_trials_than_openings_are_just_the_first_ones(self, tmp_path: Path) -> None:
+        assert [record.sharing for record in run(tmp_path, toy_plan(trials=2), InlineExecutor(train))] == [
+            "single_task",
+            "mmoe",
+        ]
+
+    @pytest.mark.parametrize("slots", [1, 3])
+    def test_at_the_time_limit_what_runs_ends_and_nothing_else_begins(self, tmp_path: Path, slots: int) -> None:
+        ticks = itertools.count()
+        plan = toy_plan(trials=50, seconds=11.5)
+        with Study.open(tmp_path, plan) as study:
+            executor = ShuffledExecutor(train, slots, 0)
+            search(plan, study, executor, make_job, ignore, clock=lambda: float(next(ticks)))
+            records = study.records()
+        assert 8 <= len(records) <= 11
+        assert {record.state for record in records} == {"completed"}
+        whole = run(tmp_path / "whole", toy_plan(trials=50), ShuffledExecutor(train, slots, 1))
+        assert essence(records) == essence(whole)[: len(records)]
+
+
+class TestOrder:
+    @pytest.mark.parametrize("slots", [2, 4])
+    def test_the_search_does_not_depend_on_who_finishes_first(self, tmp_path: Path, slots: int) -> None:
+        plan = toy_plan(trials=30)
+        runs = [
+            essence(run(tmp_path / str(order), plan, ShuffledExecutor(train_with_failures, slots, order)))
+            for order in range(3)
+        ]
+        assert runs[0] == runs[1] == runs[2]
+
+    def test_trials_are_told_in_order_and_asked_with_the_lag(self, tmp_path: Path) -> None:
+        """At each ask exactly the trials up to n - lag are told, so the sampler's knowledge is a matter of numbers."""
+        plan, slots, events = toy_plan(trials=15), 2, []
+        with Study.open(tmp_path, plan) as study:
+            ask, tell = study.ask, study.tell
+            study.ask = lambda *args: (events.append(("ask", study.asked, study.told)), ask(*args))[1]  # type: ignore[method-assign]
+            study.tell = lambda number: (events.append(("tell", number, study.told)), tell(number))[1]  # type: ignore[method-assign]
+            seen: list[int] = []
+            search(plan, study, ShuffledExecutor(train, slots, 5), make_job, lambda record: seen.append(record.number))
+        assert [(number, told) for what, number, told in events if what == "ask"] == [
+            (n, max(0, n - 3)) for n in range(15)
+        ]
+        assert [number for what, number, _ in events if what == "tell"] == list(range(15))
+        assert seen == list(range(15))
+
+    def test_never_more_jobs_are_out_than_the_lag(self, tmp_path: Path) -> None:
+        class Counting(ShuffledExecutor):
+            most = 0
+
+            def submit(self, job: Job) -> None:
+                super().submit(job)
+                self.most = max(self.most, len(self.jobs))
+
+        for slots, most in ((1, 1), (3, 6)):
+            executor = Counting(train, slots, 0)
+            run(tmp_path / str(slots), toy_plan(trials=12), executor)
+            assert executor.most == most
+
+
+class TestFailures:
+    def test_the_search_goes_on_and_every_reason_is_kept(self, tmp_path: Path) -> None:
+        notes, plan = Notes(), toy_plan(trials=14)
+        with Study.open(tmp_path, plan) as study:
+            search(plan, study, InlineExecutor(train_with_failures), make_job, ignore, notes)
+            records = study.records()
+        failures = {record.number: record.failure for record in records if record.failure}
+        assert {number: failure.kind for number, failure in failures.items()} == {
+            3: "diverged",
+            5: "diverged",
+            6: "configuration",
+            8: "diverged",
+            9: "bug",
+        }
+        assert failures[3].reason == "the loss of click became nan at step 7"
+        assert failures[6].reason == "sharing.kind = 'ple' does not fit this data: no reason"
+        assert re.fullmatch(r"KeyError: 'boom' \(search_toys\.py:\d+ in train_with_failures\)", failures[9].reason)
+        assert [record.number for record in records if record.state == "completed"] == [0, 1, 2, 4, 7, 10, 11, 12, 13]
+        assert [note.split(":")[0] for note in notes.notes] == [
+            "trial 3 failed (diverged)",
+            "trial 5 failed (diverged)",
+            "trial 6 failed (configuration)",
+            "trial 8 failed (diverged)",
+            "trial 9 failed (bug)",
+        ]
+        assert (notes.total, notes.done) == (14, 14)
+
+    def test_a_configuration_that_makes_no_job_fails_alone(self, tmp_path: Path) -> None:
+        def picky(trial: int, replicate: int, config: object, splits: tuple[str, ...]) -> Job:
+            if trial == 2:
+                raise UserError("not this one")
+            return make_job(trial, replicate, config, splits)  # type: ignore[arg-type]
+
+        plan = toy_plan(trials=5)
+        with Study.open(tmp_path, plan) as study:
+            search(plan, study, ShuffledExecutor(train, 2, 0), picky, ignore)
+            assert [record.state for record in study.records()] == ["completed"] * 2 + ["failed"] + ["completed"] * 2
+
+
+class TestResume:
+    @pytest.mark.parametrize("sampler", SAMPLERS)
+    def test_an_interrupted_search_ends_as_the_undisturbed_one(self, tmp_path: Path, sampler: str) -> None:
+        plan = toy_plan(trials=48, sampler=sampler)
+        whole = essence(run(tmp_path / "whole", plan, InlineExecutor(train)))
+        for trial in (0, 13, 29, 44):
+            with pytest.raises(KeyboardInterrupt):
+                run(tmp_path / "parts", plan, InlineExecutor(interrupted_at(train, trial)))
+            assert Study.read(tmp_path / "parts").record(trial).state == "running"
+        assert essence(run(tmp_path / "parts", plan, InlineExecutor(train))) == whole
+
+    def test_with_several_workers_too(self, tmp_path: Path) -> None:
+        plan = toy_plan(trials=26)
+        whole = essence(run(tmp_path / "whole", plan, ShuffledExecutor(train, 3, 0)))
+        for trial in (2, 11, 20):
+            executor = ShuffledExecutor(interrupted_at(train, trial), 3, trial)
+            with pytest.raises(KeyboardInterrupt):
+                run(tmp_path / "parts", plan, executor)
+            assert executor.closed
+        assert essence(run(tmp_path / "parts", plan, ShuffledExecutor(train, 3, 9))) == whole
+
+    def test_running_trials_are_run_again_and_finished_ones_are_not(self, tmp_path: Path) -> None:
+        plan, jobs = toy_plan(trials=12), []
+
+        def spy(job: Job) -> object:
+            jobs.append(job)
+            return train(job)
+
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, plan, YoungestFirst(interrupted_at(spy, 5), 3, 0))  # type: ignore[arg-type]
+        before = {job.trial: job for job in jobs}
+        study = Study.read(tmp_path)
+        waiting = {record.number for record in study.records() if record.state == "completed"} - set(range(study.told))
+        again, rest = set(study.running()), set(range(study.asked, 12))
+        assert (again, waiting, rest) == ({0, 1, 5}, {2, 3, 4}, set(range(6, 12)))
+        jobs.clear()
+        run(tmp_path, plan, ShuffledExecutor(spy, 3, 1))  # type: ignore[arg-type]
+        assert {job.trial for job in jobs} == again | rest
+        assert not {job.trial for job in jobs} & (set(before) | waiting)
+
+    @pytest.mark.parametrize("slots", [1, 2])
+    def test_a_search_whose_journal_was_cut_anywhere_ends_as_the_undisturbed_one(
+        self, tmp_path: Path, slots: int
+    ) -> None:
+        """As after a power cut: whatever part of the file is left, the rest is found again."""
+        plan = toy_plan(trials=16)
+        whole = essence(run(tmp_path / "whole", plan, ShuffledExecutor(train, slots, 0)))
+        text = (tmp_path / "whole" / FILE).read_bytes()
+        first = text.index(b"\n", text.index(b"commit"))  # the first transaction is written in one piece
+        for part in range(12):
+            end = first + 1 + (len(text) - first) * part // 12 + part
+            folder = tmp_path / f"{part}"
+            folder.mkdir()
+            (folder / FILE).write_bytes(text[:end])
+            assert essence(run(folder, plan, ShuffledExecutor(train, slots, part))) == whole
+
+
+class TestConfirm:
+    def searched(self, folder: Path) -> Plan:
+        plan = toy_plan(trials=6)
+        run(folder, plan, InlineExecutor(train_with_failures))
+        return plan
+
+    def test_replicates_have_fresh_seeds_and_both_splits(self, tmp_path: Path) -> None:
+        plan, jobs, seen = self.searched(tmp_path), [], []
+
+        def spy(job: Job) -> object:
+            jobs.append(job)
+            return train(job)
+
+        with Study.open(tmp_path, plan) as study:
+            confirm(study, ShuffledExecutor(spy, 2, 0), make_job, [4, 1], 3, seen.append)  # type: ignore[arg-type]
+            records = study.records()
+        assert {(job.trial, job.replicate) for job in jobs} == {(t, r) for t in (1, 4) for r in (1, 2, 3)}
+        assert len({job.seed for job in jobs}) == 6
+        assert {job.splits for job in jobs} == {("valid", "test")}
+        assert all(job.config == records[job.trial].config for job in jobs)
+        assert sorted(record.number for record in seen) == [1, 4]
+        assert all(len(record.replicates) == 3 for record in seen)
+        assert [len(record.replicates) for record in records] == [0, 3, 0, 0, 3, 0]
+        assert len({one.metrics["test/click.auc"] for one in records[1].replicates}) == 3
+
+    def test_nothing_is_retrained_twice(self, tmp_path: Path) -> None:
+        plan = self.searched(tmp_path)
+
+        def third(job: Job) -> object:
+            if (job.trial, job.replicate) == (4, 1):
+                raise KeyboardInterrupt
+            return train(job)
+
+        with Study.open(tmp_path, plan) as study, pytest.raises(KeyboardInterrupt):
+            confirm(study, InlineExecutor(third), make_job, [1, 4], 2, ignore)  # type: ignore[arg-type]
+        jobs: list[Job] = []
+
+        def spy(job: Job) -> object:
+            jobs.append(job)
+            return train(job)
+
+        notes, seen = Notes(), []
+        with Study.open(tmp_path, plan) as study:
+            confirm(study, InlineExecutor(spy), make_job, [1, 4], 3, seen.append, notes)  # type: ignore[arg-type]
+        assert {(job.trial, job.replicate) for job in jobs} == {(1, 3), (4, 1), (4, 2), (4, 3)}
+        assert sorted(record.number for record in seen) == [1, 4]
+        assert (notes.total, notes.done) == (6, 6)
+
+    def test_only_completed_trials_can_be_confirmed(self, tmp_path: Path) -> None:
+        plan = self.searched(tmp_path)
+        with Study.open(tmp_path, plan) as study, pytest.raises(ValueError, match="found trial 3 failed"):
+            confirm(study, InlineExecutor(train), make_job, [3], 1, ignore)
+
+
+class TestTestIsClosed:
+    """Choosing looks at validation only."""
+
+    def test_search_asks_for_validation_alone(self, tmp_path: Path) -> None:
+        splits: set[tuple[str, ...]] = set()
+
+        def spy(job: Job) -> object:
+            splits.add(job.splits)
+            return train(job)
+
+        run(tmp_path, toy_plan(trials=6), InlineExecutor(spy))  # type: ignore[arg-type]
+        assert splits == {("valid",)}
+
+    def test_what_a_sampler_is_given_does_not_depend_on_test(self, tmp_path: Path) -> None:
+        """Even where a job measures test unasked, and finds there the opposite of validation."""
+
+        def treacherous(job: Job) -> object:
+            result = train(job)
+            result.metrics.update({key.replace("valid", "test"): -value for key, value in result.metrics.items()})
+            return result
+
+        plan = toy_plan(trials=30)
+        records = run(tmp_path / "a", plan, InlineExecutor(treacherous))  # type: ignore[arg-type]
+        honest = run(tmp_path / "b", plan, InlineExecutor(train))
+        assert [record.params for record in records] == [record.params for record in honest]
+
+        def values(folder: Path) -> list[FrozenTrial]:
+            with Study.open(folder, plan) as study:
+                return [trial.values for trial in study._search.trials]
+
+        assert values(tmp_path / "a") == values(tmp_path / "b")
+        assert all(math.isfinite(value) for trial in values(tmp_path / "a") for value in trial)
+
+    def test_no_code_of_search_names_a_test_metric(self) -> None:
+        files = list(Path(bench.search.__path__[0]).rglob("*.py"))
+        assert len(files) > 10
+        assert not [file for file in files if re.search(r"""["']test/""", file.read_text(encoding="utf-8"))]

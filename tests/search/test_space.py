@@ -1,0 +1,361 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+from search_toys import TASKS, toy_space
+
+from bench import content
+from bench.errors import UserError
+from bench.search.space import Space, load_space
+
+SPACES = content.names("search_spaces")
+
+
+def write(folder: Path, text: str) -> str:
+    path = folder / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def samples(space: Space, count: int = 300) -> list[dict[str, Any]]:
+    rng = np.random.default_rng(0)
+    return [space.sample(rng, TASKS) for _ in range(count)]
+
+
+def test_the_shipped_spaces_are_found() -> None:
+    assert {"quick", "full"} <= set(SPACES)
+
+
+@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("tasks", [("income", "never_married"), ("click", "long_view", "like"), ("only",)])
+def test_shipped_spaces_are_accepted_by_the_configuration(name: str, tasks: tuple[str, ...]) -> None:
+    load_space(name).validate_against_config(tasks)
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_samples_of_shipped_spaces_parse(name: str) -> None:
+    from bench.training.config import TrialConfig
+
+    for config in samples(load_space(name), 50):
+        parsed = TrialConfig.parse(config).dotted()
+        assert {key: parsed[key] for key in config} == config
+
+
+def test_names_follow_the_file_and_expand_weights() -> None:
+    assert toy_space().names(("a", "b", "c")) == (
+        "sharing.kind",
+        "sharing.mmoe.experts",
+        "sharing.mmoe.dropout",
+        "sharing.ple.levels",
+        "sharing.ple.dropout",
+        "balancing.static.weight.b",
+        "balancing.static.weight.c",
+        "optim.lr",
+        "tower.layers",
+    )
+
+
+def test_a_sample_holds_its_branch_and_nothing_of_the_others() -> None:
+    common = {"sharing.kind", "optim.epochs", "optim.lr", "tower.layers", "balancing.static.weight.like"}
+    own = {
+        "single_task": set(),
+        "mmoe": {"sharing.mmoe.experts", "sharing.mmoe.dropout"},
+        "ple": {"sharing.ple.levels", "sharing.ple.dropout"},
+    }
+    seen = set()
+    for config in samples(toy_space()):
+        seen.add(config["sharing.kind"])
+        assert set(config) == common | own[config["sharing.kind"]]
+    assert seen == set(own)
+
+
+def test_samples_fill_their_ranges_on_their_scale() -> None:
+    configs = samples(toy_space(), 2000)
+    rates = np.log10([config["optim.lr"] for config in configs])
+    assert rates.min() >= -5
+    assert rates.max() <= -1
+    assert np.quantile(rates, [0.25, 0.5, 0.75]) == pytest.approx([-4, -3, -2], abs=0.15)
+    experts = [config["sharing.mmoe.experts"] for config in configs if config["sharing.kind"] == "mmoe"]
+    assert set(experts) == set(range(1, 17))
+    assert 3 <= np.median(experts) <= 5  # log-uniform: half the mass below 4
+    weights = np.log2([config["balancing.static.weight.like"] for config in configs])
+    assert abs(np.mean(weights)) < 0.2
+    assert np.abs(weights).max() <= 4
+
+
+def test_suggest_and_sample_draw_from_the_same_distributions() -> None:
+    """Against optuna's own random sampler, name by name."""
+    space = load_space("full")
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    suggested = [space.suggest(study.ask(), TASKS) for _ in range(400)]
+    sampled = samples(space, 400)
+    for name in space.names(TASKS):
+        ours = [config[name] for config in sampled if name in config]
+        theirs = [config[name] for config in suggested if name in config]
+        if isinstance(ours[0], str):
+            assert set(ours) == set(theirs)
+        else:
+            spread = max(theirs) - min(theirs)
+            assert np.median(ours) == pytest.approx(np.median(theirs), abs=0.35 * spread), name
+            assert type(ours[0]) is type(theirs[0]), name
+
+
+def test_suggested_parameters_are_the_searched_names() -> None:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    trial = study.ask()
+    config = toy_space().suggest(trial, TASKS)
+    assert config == {**trial.params, "optim.epochs": 2}
+
+
+def test_defaults_follow_the_given_switch() -> None:
+    space = toy_space()
+    assert space.defaults(TASKS) == {
+        "sharing.kind": "mmoe",
+        "sharing.mmoe.experts": 4,
+        "sharing.mmoe.dropout": 0.0,
+        "balancing.static.weight.like": 1.0,
+        "optim.lr": 1e-3,
+        "tower.layers": "32",
+    }
+    assert "sharing.ple.levels" in space.defaults(TASKS, {"sharing.kind": "ple"})
+
+
+def test_branches_may_nest_switches(tmp_path: Path) -> None:
+    space = load_space(
+        write(
+            tmp_path,
+            """
+            title = "nested"
+            [parameters.a]
+            type = "switch"
+            default = "x"
+            [parameters.a.branches.x]
+            [parameters.a.branches.y.b]
+            type = "switch"
+            default = "p"
+            [parameters.a.branches.y.b.branches.p]
+            c = { type = "int", low = 1, high = 2, default = 1 }
+            [parameters.a.branches.y.b.branches.q]
+            """,
+        )
+    )
+    shapes = {tuple(config) for config in samples(space)}
+    assert shapes == {("a",), ("a", "b"), ("a", "b", "c")}
+    assert space.describe()["parameters"][-1] == {
+        "name": "c",
+        "when": {"a": "y", "b": "p"},
+        "type": "int",
+        "low": 1,
+        "high": 2,
+        "default": 1,
+        "log": False,
+        "step": 1,
+    }
+    assert {tuple(config) for config in space.variants(TASKS)} == shapes
+    assert {config["c"] for config in space.variants(TASKS) if "c" in config} == {1, 2}
+
+
+def test_variants_visit_every_bound_and_option() -> None:
+    variants = list(toy_space().variants(TASKS))
+    for name, values in {
+        "sharing.kind": {"single_task", "mmoe", "ple"},
+        "sharing.mmoe.experts": {4, 1, 16},
+        "sharing.ple.levels": {1, 5},
+        "optim.lr": {1e-3, 1e-5, 1e-1},
+        "tower.layers": {"", "32", "64"},
+        "balancing.static.weight.like": {1.0, 1 / 16, 16.0},
+    }.items():
+        assert {config[name] for config in variants if name in config} == values
+
+
+def test_description_is_plain_json() -> None:
+    description = load_space("full").describe()
+    assert json.loads(json.dumps(description)) == description
+
+
+def test_digest_is_stable_and_sees_what_matters(tmp_path: Path) -> None:
+    text = 'title = "{title}"\n[parameters.x]\ntype = "float"\nlow = 0\nhigh = {high}\ndefault = 0.5\n{more}'
+    digest = load_space(write(tmp_path, text.format(title="a", high=1, more=""))).digest()
+    assert digest == "125c4865798a6cbd"
+    assert load_space(write(tmp_path, text.format(title="other", high=1, more=""))).digest() == digest
+    assert load_space(write(tmp_path, text.format(title="a", high=2, more=""))).digest() != digest
+    assert load_space(write(tmp_path, text.format(title="a", high=1, more="[fixed]\ny = 1"))).digest() != digest
+
+
+class TestRestricted:
+    def test_a_pinned_parameter_is_fixed_and_no_longer_searched(self) -> None:
+        space = toy_space().restricted({"optim.lr": 0.5})
+        assert "optim.lr" not in space.names(TASKS)
+        assert {config["optim.lr"] for config in samples(space)} == {0.5}
+
+    def test_a_pinned_switch_keeps_only_its_branch(self) -> None:
+        space = toy_space().restricted({"sharing.kind": "ple"})
+        assert space.branches("sharing.kind") == ()
+        assert [name for name in space.names(TASKS) if name.startswith("sharing")] == [
+            "sharing.ple.levels",
+            "sharing.ple.dropout",
+        ]
+        assert all(config["sharing.kind"] == "ple" for config in samples(space, 20))
+
+    def test_a_switch_pinned_to_a_kind_that_is_not_in_the_space_leaves_its_options_alone(self) -> None:
+        space = toy_space().restricted({"sharing.kind": "shared_bottom"})
+        assert not [name for name in space.names(TASKS) if name.startswith("sharing")]
+
+    def test_a_pinned_name_in_a_branch_appears_only_there(self) -> None:
+        for name in ("sharing.ple.levels", "sharing.ple.shared_experts"):  # a parameter, and none
+            space = toy_space().restricted({name: 3})
+            assert name not in space.names(TASKS)
+            for config in samples(space, 50):
+                assert config.get(name) == (3 if config["sharing.kind"] == "ple" else None)
+
+    def test_other_names_join_the_fixed_ones_and_later_pins_win(self) -> None:
+        space = toy_space().restricted({"optim.patience": 4, "optim.epochs": 9}).restricted({"optim.epochs": 1})
+        assert space.fixed == {"optim.epochs": 1, "optim.patience": 4}
+
+    def test_a_weight_of_a_simplex_can_be_pinned(self) -> None:
+        space = toy_space().restricted({"balancing.static.weight.like": 3.0, "balancing.static.weight.click": 2.0})
+        assert not [name for name in space.names(TASKS) if "weight" in name]
+        config = samples(space, 1)[0]
+        assert (config["balancing.static.weight.click"], config["balancing.static.weight.like"]) == (2.0, 3.0)
+
+    def test_a_weight_for_an_unknown_task_is_refused(self) -> None:
+        space = toy_space().restricted({"balancing.static.weight.likes": 3.0})
+        with pytest.raises(UserError, match=r"weight.likes: unknown task 'likes' \(did you mean 'like'\?\)"):
+            space.names(TASKS)
+
+    def test_one_value_for_all_weights_is_refused(self) -> None:
+        with pytest.raises(UserError, match="expected a weight for each task"):
+            toy_space().restricted({"balancing.static.weight": 3.0})
+
+    def test_an_architecture_stands_for_its_kinds(self) -> None:
+        space = load_space("full").restricted({"architecture": "esmm"})
+        assert space.fixed["sharing.kind"] == "shared_embeddings"
+        assert space.fixed["funnel.kind"] == "entire_space"
+        space.validate_against_config(TASKS)
+
+    def test_a_contradicted_or_unknown_architecture_is_refused(self) -> None:
+        with pytest.raises(UserError, match=r"means sharing\.kind = 'ple', but found 'mmoe'"):
+            toy_space().restricted({"architecture": "ple", "sharing.kind": "mmoe"})
+        with pytest.raises(UserError, match="unknown architecture 'mmo'"):
+            toy_space().restricted({"architecture": "mmo"})
+
+    def test_the_original_is_left_alone(self) -> None:
+        space = toy_space()
+        before = space.digest()
+        assert space.restricted({"sharing.kind": "ple"}).digest() != before
+        assert space.digest() == before
+
+
+HEAD = 'title = "t"\n'
+X = HEAD + '[parameters."optim.lr"]\n'
+FLOAT = X + 'type = "float"\n'
+SWITCH = HEAD + '[parameters."sharing.kind"]\ntype = "switch"\n'
+
+MISTAKES = {
+    "broken TOML": (HEAD + "[fixed\n", "not valid TOML.*line 2"),
+    "no title": ("[fixed]\n", "missing key 'title'"),
+    "unknown section": (HEAD + "[fix]\n", "unknown key 'fix'; known are title, fixed, parameters"),
+    "a title that is no text": ("title = 3\n", "title: .*string.*found 3"),
+    "a list among fixed values": (HEAD + '[fixed]\n"a.b" = [1]\n', r"fixed.a\.b"),
+    "a name that is no path": (HEAD + '[fixed]\n"a..b" = 1\n', r"a\.\.b"),
+    "no type": (X + "low = 1\n", "optim.lr: missing key 'type'; known are int, float, choice, simplex, switch"),
+    "unknown type": (X + 'type = "flaot"\n', r"optim.lr: unknown type 'flaot' \(did you mean 'float'\?\)"),
+    "a type that is no text": (X + "type = 3\n", "optim.lr: unknown type '3'"),
+    "missing bound": (FLOAT + "low = 1\ndefault = 1\n", "optim.lr: missing key 'high'"),
+    "missing default": (FLOAT + "low = 1\nhigh = 2\n", "optim.lr: missing key 'default'"),
+    "unknown key": (FLOAT + "low = 1\nhigh = 2\ndefault = 1\nlgo = true\n", "optim.lr: unknown key 'lgo'"),
+    "bounds swapped": (
+        FLOAT + "low = 2\nhigh = 1\ndefault = 1\n",
+        "optim.lr: .*low <= high, found low = 2.0 and high = 1.0",
+    ),
+    "infinite bound": (FLOAT + "low = 0\nhigh = inf\ndefault = 1\n", "optim.lr: expected finite bounds"),
+    "log of zero": (
+        FLOAT + "low = 0\nhigh = 1\ndefault = 1\nlog = true\n",
+        "optim.lr: expected low > 0 where log = true",
+    ),
+    "default outside": (
+        FLOAT + "low = 0\nhigh = 1\ndefault = 2\n",
+        r"optim.lr: expected default in \[0.0, 1.0\], found 2.0",
+    ),
+    "text for a bound": (FLOAT + 'low = "a"\nhigh = 1\ndefault = 1\n', "optim.lr: low: .*found 'a'"),
+    "fraction for an int": (
+        X + 'type = "int"\nlow = 1.5\nhigh = 2\ndefault = 2\n',
+        "optim.lr: low: .*integer, found 1.5",
+    ),
+    "step that misses high": (
+        X + 'type = "int"\nlow = 1\nhigh = 4\nstep = 2\ndefault = 1\n',
+        "optim.lr: expected high to be low plus a multiple of step = 2, found high = 4",
+    ),
+    "step on a log scale": (
+        X + 'type = "int"\nlow = 1\nhigh = 5\nstep = 2\nlog = true\ndefault = 1\n',
+        "expected step = 1",
+    ),
+    "no option": (X + 'type = "choice"\noptions = []\ndefault = 1\n', "optim.lr: options: .*at least 1"),
+    "an option twice": (X + 'type = "choice"\noptions = [1, 1]\ndefault = 1\n', "optim.lr: option 1 is listed twice"),
+    "a list as an option": (X + 'type = "choice"\noptions = [[1]]\ndefault = 1\n', "optim.lr: options"),
+    "default not an option": (
+        X + 'type = "choice"\noptions = [1, 2]\ndefault = 3\n',
+        r"expected default to be one of \[1, 2\]",
+    ),
+    "spread of one": (X + 'type = "simplex"\nspread = 1\n', "optim.lr: spread: .*greater than 1, found 1"),
+    "no branch": (SWITCH + 'default = "a"\nbranches = {}\n', "sharing.kind: branches: .*at least 1"),
+    "default not a branch": (
+        SWITCH + 'default = "b"\nbranches = { a = {} }\n',
+        "sharing.kind: expected default to be one of a",
+    ),
+    "mistake in a branch": (
+        SWITCH + 'default = "a"\nbranches = { a = { x = { type = "int" } } }\n',
+        "sharing.kind = a: x: missing key 'low'",
+    ),
+    "a name in two branches": (
+        SWITCH
+        + 'default = "a"\n[parameters."sharing.kind".branches]\n'
+        + 'a = { x = { type = "int", low = 1, high = 2, default = 1 } }\n'
+        + 'b = { x = { type = "int", low = 1, high = 3, default = 1 } }\n',
+        "x: expected one parameter of this name, found another under sharing.kind = a",
+    ),
+    "fixed and searched": (
+        FLOAT + 'low = 0\nhigh = 1\ndefault = 1\n[fixed]\n"optim.lr" = 1\n',
+        "optim.lr: .*found both",
+    ),
+    "unknown architecture": (HEAD + '[fixed]\narchitecture = "mmo"\n', "fixed: unknown architecture 'mmo'"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), MISTAKES.values(), ids=MISTAKES.keys())
+def test_a_mistake_in_a_file_gives_one_sentence(tmp_path: Path, text: str, message: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(UserError, match=message) as caught:
+        load_space(path)
+    assert str(caught.value).startswith(path)
+    assert "\n" not in str(caught.value).rstrip()
+
+
+@pytest.mark.parametrize(
+    ("parameter", "key"),
+    [
+        ('"optim.lrr" = { type = "float", low = 0.1, high = 1, default = 1 }', "optim: unknown key 'lrr'"),
+        ('"optim.lr" = { type = "float", low = 0, high = 1, default = 1 }', "optim: lr: .*greater than 0, found 0"),
+        (
+            '"sharing.kind" = { type = "choice", options = ["mmoe", "moe"], default = "mmoe" }',
+            "unknown sharing kind 'moe'",
+        ),
+        ('"sharing.ple.levels" = { type = "int", low = 1, high = 2, default = 1 }', "sharing.ple: does not belong"),
+        ('"tower.layers" = { type = "choice", options = ["64", "64x"], default = "64" }', "tower: layers: .*64x"),
+    ],
+)
+def test_what_the_configuration_refuses_is_found_without_training(tmp_path: Path, parameter: str, key: str) -> None:
+    path = write(tmp_path, f'title = "t"\n[parameters]\n{parameter}\n')
+    with pytest.raises(UserError, match=key) as caught:
+        load_space(path).validate_against_config(TASKS)
+    assert str(caught.value).startswith(path)
+
+
+def test_an_unknown_space_is_named() -> None:
+    with pytest.raises(UserError, match=r"unknown search space 'quik' \(did you mean 'quick'\?\)"):
+        load_space("quik")

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from search_toys import essence, ignore, make_job, sharing_name, toy_plan, toy_space, train
+
+from bench.errors import UserError
+from bench.records import Failure, Outcome, TrialResult
+from bench.search.driver import search
+from bench.search.executors import InlineExecutor
+from bench.search.plan import Opening
+from bench.search.study import Study
+
+
+def test_a_trial_goes_from_running_to_completed(tmp_path: Path) -> None:
+    plan = toy_plan()
+    with Study.open(tmp_path, plan) as study:
+        number, config = study.ask(plan, None)
+        assert (study.asked, study.told, study.finished) == (1, 0, 0)
+        assert study.running() == {0: config}
+        assert study.record(0).state == "running"
+        assert study.record(0).architecture == sharing_name(config)
+        job = make_job(number, 0, config, ("valid",))
+        study.finish(number, Outcome(job, train(job), None, 1000.0, 2.5))
+        assert (study.told, study.finished, study.running()) == (0, 1, {})
+        record = study.tell(number)
+        assert study.told == 1
+    assert record.state == "completed"
+    assert record.metrics == train(job).metrics
+    assert record.speed == {"train_seconds": 0.5}
+    assert record.curve == [{"samples": 10, "epoch": 1.0}]
+    assert (record.started, record.seconds) == (1000.0, 2.5)
+    assert record.config == {**config, "funnel.kind": "independent"}
+    assert record.params == {key: value for key, value in config.items() if key != "optim.epochs"}
+
+
+def test_an_opening_fixes_what_it_names_and_samples_the_rest(tmp_path: Path) -> None:
+    plan = toy_plan(sampler="random")
+    with Study.open(tmp_path, plan) as study:
+        configs = [study.ask(plan, Opening({"sharing.kind": "ple", "optim.lr": 1e-2}, True))[1] for _ in range(5)]
+        records = study.records()
+    assert {config["sharing.kind"] for config in configs} == {"ple"}
+    assert {config["optim.lr"] for config in configs} == {1e-2}
+    assert len({config["sharing.ple.dropout"] for config in configs}) == 5
+    assert all(record.baseline for record in records)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "kind", "reason"),
+    [
+        ({"valid/click.auc": 0.5, "valid/like.auc": math.nan}, "diverged", "finite value of valid/like.auc, found nan"),
+        (
+            {"valid/click.auc": -math.inf, "valid/like.auc": 0.5},
+            "diverged",
+            "finite value of valid/click.auc, found -inf",
+        ),
+        ({"valid/click.auc": 0.5}, "bug", "expected a value of valid/like.auc, found none"),
+    ],
+)
+def test_a_result_without_its_objectives_is_a_failure(
+    tmp_path: Path, metrics: dict[str, float], kind: str, reason: str
+) -> None:
+    plan = toy_plan()
+    with Study.open(tmp_path, plan) as study:
+        number, config = study.ask(plan, None)
+        study.finish(number, Outcome(make_job(number, 0, config, ("valid",)), TrialResult(metrics, {}, [], config)))
+        record = study.tell(number)
+    assert record.state == "failed"
+    assert record.failure is not None
+    assert record.failure.kind == kind
+    assert reason in record.failure.reason
+    assert record.metrics.keys() == metrics.keys()  # kept, to see what happened
+
+
+def test_a_nan_beside_the_objectives_is_no_failure(tmp_path: Path) -> None:
+    plan = toy_plan()
+    with Study.open(tmp_path, plan) as study:
+        number, config = study.ask(plan, None)
+        metrics = {"valid/click.auc": 0.5, "valid/like.auc": 0.5, "valid/like.gauc": math.nan}
+        study.finish(number, Outcome(make_job(number, 0, config, ("valid",)), TrialResult(metrics, {}, [], config)))
+        assert study.tell(number).state == "completed"
+    assert math.isnan(Study.read(tmp_path).record(0).metrics["valid/like.gauc"])
+
+
+def test_a_trial_that_could_not_become_a_job_is_a_failure(tmp_path: Path) -> None:
+    plan = toy_plan()
+    with Study.open(tmp_path, plan) as study:
+        number, _ = study.ask(plan, None)
+        study.finish(number, Failure("configuration", "no such thing"))
+        assert study.tell(number).failure == Failure("configuration", "no such thing")
+
+
+def test_what_is_read_is_what_was_kept(tmp_path: Path) -> None:
+    plan = toy_plan(trials=6)
+    with Study.open(tmp_path, plan) as study:
+        search(plan, study, InlineExecutor(train), make_job, ignore)
+        kept = study.records()
+        reader = Study.read(tmp_path)  # beside the driver
+        assert reader.records() == kept
+        assert reader.objectives == plan.objectives
+
+
+def test_an_interrupted_ask_leaves_nothing_behind(tmp_path: Path) -> None:
+    plan = toy_plan()
+    with Study.open(tmp_path, plan) as study:
+        broken = toy_plan(architecture=lambda config: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            study.ask(broken, None)
+        assert study.asked == 0
+        first = study.ask(plan, None)
+    with Study.open(tmp_path / "other", plan) as study:
+        assert study.ask(plan, None) == first
+
+
+def test_a_second_driver_is_refused(tmp_path: Path) -> None:
+    plan = toy_plan()
+    with Study.open(tmp_path, plan), pytest.raises(UserError, match="found one at work"):
+        Study.open(tmp_path, plan)
+    Study.open(tmp_path, plan).close()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seed": 8}, "expected seed = 7, with which this run began, found 8"),
+        ({"sampler": "random"}, "expected sampler = 'tpe'.* found 'random'"),
+        ({"space": toy_space().restricted({"optim.lr": 0.1})}, "expected space = "),
+        ({"tasks": ("click",)}, "expected tasks = "),
+        ({"baseline_trials": 0}, "expected baseline_trials = 2"),
+    ],
+)
+def test_a_run_cannot_become_another(tmp_path: Path, change: dict[str, object], message: str) -> None:
+    Study.open(tmp_path, toy_plan()).close()
+    with pytest.raises(UserError, match=message):
+        Study.open(tmp_path, toy_plan(**change))
+    Study.open(tmp_path, toy_plan(trials=99)).close()  # the refused driver holds no lock; more trials are no other run
+
+
+def test_there_must_be_something_to_read(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"expected a run's folder with its study\.log, found none"):
+        Study.read(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_replicates_join_their_trial(tmp_path: Path) -> None:
+    plan = toy_plan(trials=3)
+    with Study.open(tmp_path, plan) as study:
+        search(plan, study, InlineExecutor(train), make_job, ignore)
+        before = essence(study.records())
+        for replicate in (2, 1):
+            job = make_job(1, replicate, study.record(1).config, ("valid", "test"))
+            failure = Failure("diverged", "nan") if replicate == 2 else None
+            study.add_replicate(Outcome(job, None if failure else train(job), failure))
+        records = Study.read(tmp_path).records()
+    assert [one.replicate for one in records[1].replicates] == [1, 2]
+    assert records[1].replicates[0].seed == make_job(1, 1, {}, ()).seed
+    assert set(records[1].replicates[0].metrics) == {
+        f"{s}/{t}.auc" for s in ("valid", "test") for t in ("click", "like")
+    }
+    assert records[1].replicates[1].failure == Failure("diverged", "nan")
+    joined = essence(records)
+    joined[1]["replicates"] = ()
+    assert joined == before

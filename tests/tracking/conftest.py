@@ -1,0 +1,95 @@
+"""One sqlite store for the whole room: making one takes seconds. Tests keep apart by the name of their run."""
+
+import itertools
+
+import pytest
+from hypothesis import settings
+
+from bench.objectives import Objective
+from bench.records import Failure, Replicate, TrialRecord
+from bench.tracking import Tracker
+
+settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
+settings.load_profile("untimed")
+
+OBJECTIVES = (Objective("click.auc", "maximize"), Objective("like.auc", "maximize"))
+
+
+@pytest.fixture(scope="session")
+def tracker(tmp_path_factory):
+    return Tracker(None, tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture
+def client(tracker):
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=tracker.uri)
+
+
+@pytest.fixture
+def objectives():
+    return OBJECTIVES
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def asked(request):
+    """What a driver asks for: a run of its own for each test."""
+    return {
+        "run": f"{request.node.originalname}-{next(_numbers)}",
+        "suite": "quick",
+        "dataset": "census-income",
+        "space": "small",
+        "fingerprint": "f00d",
+        "seed": 7,
+        "versions": {"torch": "2.13"},
+        "created": "2030-01-01",
+    }
+
+
+def trial(number, click=0.7, like=0.8, kind="mmoe", replicates=()):
+    return TrialRecord(
+        number=number,
+        state="completed",
+        params={"sharing.kind": kind},
+        config={"sharing.kind": kind, "funnel.kind": "independent", "balancing.kind": "static", "optimizer.lr": 0.01},
+        architecture=kind,
+        metrics={"valid/click.auc": click, "valid/like.auc": like, "cost/parameters": 1000.0 + number},
+        speed={"train_samples_per_s": 5e4},
+        curve=[
+            {"samples": 100, "epoch": 1, "click.auc": 0.6, "loss/click": 0.5},
+            {"samples": 200, "epoch": 2, "click.auc": click, "loss/click": 0.4},
+        ],
+        replicates=tuple(
+            Replicate(i, 40 + i, {"valid/click.auc": c, "valid/like.auc": k, "test/click.auc": c, "test/like.auc": k})
+            for i, (c, k) in enumerate(replicates, start=1)
+        ),
+        started=1_900_000_000.0,
+        seconds=12.5,
+    )
+
+
+def failed(number, reason="the loss became NaN after 300 samples"):
+    return TrialRecord(
+        number=number,
+        state="failed",
+        params={"sharing.kind": "ple"},
+        config={"sharing.kind": "ple"},
+        architecture="ple",
+        failure=Failure("diverged", reason),
+        started=1_900_000_000.0,
+        seconds=1.0,
+    )
+
+
+@pytest.fixture
+def make_trial():
+    return trial
+
+
+@pytest.fixture
+def make_failed():
+    return failed

@@ -1,0 +1,299 @@
+"""What a driver logs is in MLflow: once, nested, and found by a query."""
+
+import json
+import math
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from bench.frontier.frontier import frontier
+from bench.frontier.policy import Policy, pick
+from bench.tracking import frontier_of
+from bench.tracking.tracker import experiment_name
+
+EXPERIMENT = "seesaw/quick"
+
+
+@pytest.fixture
+def find(client):
+    """Runs of the experiment that meet a condition, by name."""
+
+    def search(condition):
+        experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
+        return {run.data.tags["mlflow.runName"]: run for run in client.search_runs([experiment], condition)}
+
+    return search
+
+
+@pytest.fixture
+def below(find):
+    """Runs right below a run."""
+    return lambda run_id: find(f"tags.mlflow.parentRunId = '{run_id}'")
+
+
+def values(client, run_id, metric):
+    return [(each.step, each.value) for each in client.get_metric_history(run_id, metric)]
+
+
+def test_parent_says_what_it_is(tracker, client, asked):
+    parent = tracker.open_parent(**asked)
+    run = client.get_run(parent.run_id)
+    assert run.info.status == "RUNNING"
+    assert run.data.tags["mlflow.runName"] == f"{asked['run']} census-income small"
+    told = {name.removeprefix("seesaw."): value for name, value in run.data.tags.items() if name.startswith("seesaw.")}
+    assert told == {
+        "kind": "parent",
+        "run": asked["run"],
+        "suite": "quick",
+        "dataset": "census-income",
+        "space": "small",
+        "fingerprint": "f00d",
+        "seed": "7",
+        "created": "2030-01-01",
+        "version.torch": "2.13",
+    }
+    parent.close("FINISHED")
+    assert client.get_run(parent.run_id).info.status == "FINISHED"
+
+
+def test_trial_is_nested_with_names_curve_and_times(tracker, client, asked, below, make_trial):
+    parent = tracker.open_parent(**asked)
+    parent.log_trial(make_trial(12))
+    run = below(parent.run_id)["12 mmoe"]
+    assert run.info.status == "FINISHED"
+    assert run.info.end_time - run.info.start_time == 12_500
+    assert run.data.params == {
+        "sharing.kind": "mmoe",
+        "funnel.kind": "independent",
+        "balancing.kind": "static",
+        "optimizer.lr": "0.01",
+    }
+    assert run.data.metrics["valid/click.auc"] == 0.7
+    assert run.data.metrics["cost/parameters"] == 1012
+    assert values(client, run.info.run_id, "curve/loss/click") == [(100, 0.5), (200, 0.4)]
+    assert run.data.tags["seesaw.trial"] == "12"
+    assert run.data.tags["seesaw.run"] == asked["run"]
+
+
+def test_failed_trial_has_its_reason(tracker, asked, below, make_failed):
+    parent = tracker.open_parent(**asked)
+    parent.log_trial(make_failed(3))
+    run = below(parent.run_id)["3 ple"]
+    assert run.info.status == "FAILED"
+    assert run.data.tags["seesaw.failure"] == "the loss became NaN after 300 samples"
+
+
+def test_unfinished_trials_are_not_logged(tracker, asked, below, make_trial):
+    parent = tracker.open_parent(**asked)
+    parent.log_trial(replace(make_trial(0), state="running"))
+    parent.log_trial(replace(make_trial(1), state="waiting"))
+    assert below(parent.run_id) == {}
+
+
+def test_replicates_are_nested_under_their_trial_as_they_come(tracker, asked, below, make_trial):
+    parent = tracker.open_parent(**asked)
+    for runs in ((), ((0.71, 0.81),), ((0.71, 0.81), (0.72, 0.82))):
+        parent.log_trial(make_trial(0, replicates=runs))
+    (child,) = below(parent.run_id).values()
+    nested = below(child.info.run_id)
+    assert set(nested) == {"0 mmoe replicate 1", "0 mmoe replicate 2"}
+    second = nested["0 mmoe replicate 2"]
+    assert second.data.metrics["test/like.auc"] == 0.82
+    assert second.data.tags["seesaw.seed"] == "42"
+
+
+def test_logging_again_after_a_resume_changes_nothing(tracker, client, asked, below, find, make_trial, make_failed):
+    records = [make_trial(0, replicates=((0.71, 0.81),)), make_failed(1)]
+
+    def log():
+        parent = tracker.open_parent(**asked)
+        for record in records:
+            parent.log_trial(record)
+            parent.log_hypervolume(record.number, 0.06)
+        parent.close("FINISHED")
+        return parent.run_id
+
+    def everything(run_id):
+        runs = {**below(run_id), **find(f"tags.`seesaw.parent` = '{run_id}'")}
+        histories = {
+            (name, metric): values(client, run.info.run_id, metric)
+            for name, run in runs.items()
+            for metric in run.data.metrics
+        }
+        return {name: (run.info.run_id, run.data.tags, run.data.params) for name, run in runs.items()}, histories
+
+    first = log()
+    before = everything(first)
+    assert log() == first
+    assert everything(first) == before
+    assert len(before[0]) == 3
+    assert values(client, first, "hypervolume") == [(0, 0.06), (1, 0.06)]
+    assert list(find(f"tags.`seesaw.run` = '{asked['run']}' and tags.`seesaw.kind` = 'parent'")) == [
+        f"{asked['run']} census-income small"
+    ]
+
+
+def test_resume_goes_on_and_is_running(tracker, client, asked, below, make_trial):
+    first = tracker.open_parent(**asked)
+    first.log_trial(make_trial(0))
+    first.close("KILLED")
+    second = tracker.open_parent(**asked)
+    assert client.get_run(second.run_id).info.status == "RUNNING"
+    second.log_trial(make_trial(1))
+    assert set(below(first.run_id)) == {"0 mmoe", "1 mmoe"}
+
+
+def test_a_run_cut_off_half_written_is_logged_anew(tracker, client, asked, below, make_trial, monkeypatch):
+    parent = tracker.open_parent(**asked)
+    with monkeypatch.context() as patch:
+        patch.setattr("mlflow.MlflowClient.set_terminated", _cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            parent.log_trial(make_trial(0))
+    (half,) = below(parent.run_id).values()
+    tracker.open_parent(**asked).log_trial(make_trial(0))
+    (whole,) = below(parent.run_id).values()
+    assert whole.info.run_id != half.info.run_id
+    assert whole.info.status == "FINISHED"
+    assert values(client, whole.info.run_id, "valid/click.auc") == [(0, 0.7)]
+
+
+def _cut_off(*_args, **_kwargs):
+    raise KeyboardInterrupt
+
+
+def test_a_trial_tried_again_replaces_its_failure(tracker, asked, below, make_trial, make_failed):
+    parent = tracker.open_parent(**asked)
+    parent.log_trial(make_failed(0))
+    parent.log_trial(make_trial(0))
+    assert set(below(parent.run_id)) == {"0 mmoe"}
+
+
+@pytest.mark.parametrize(
+    "other", [{"dataset": "kuairand-pure"}, {"space": "large"}, {"seed": 8}, {"fingerprint": "beef"}, {"created": "x"}]
+)
+def test_another_run_is_another_parent(tracker, asked, other):
+    assert tracker.open_parent(**asked).run_id != tracker.open_parent(**(asked | other)).run_id
+
+
+def test_other_versions_are_the_same_run(tracker, client, asked):
+    first = tracker.open_parent(**asked)
+    second = tracker.open_parent(**(asked | {"versions": {"torch": "2.14"}}))
+    assert first.run_id == second.run_id
+    assert client.get_run(first.run_id).data.tags["seesaw.version.torch"] == "2.14"
+
+
+@pytest.fixture
+def records(make_trial, make_failed):
+    return [
+        make_trial(0, 0.70, 0.80, "single_task"),
+        make_trial(1, 0.72, 0.82),
+        make_trial(2, 0.74, 0.81),
+        make_trial(3, 0.70, 0.79),
+        make_failed(4),
+    ]
+
+
+@pytest.fixture
+def page(tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text("<!doctype html><title>front</title>")
+    return path
+
+
+def log_all(tracker, asked, records, objectives, page):
+    parent = tracker.open_parent(**asked)
+    for record in records:
+        parent.log_trial(record)
+    front = frontier(records, objectives)
+    chosen = pick(front, records, objectives, Policy())
+    parent.log_front(front, chosen, page)
+    parent.close("FINISHED")
+    return parent.run_id, front, chosen
+
+
+def test_the_front_is_found_by_a_query(tracker, asked, find, records, objectives, page):
+    log_all(tracker, asked, records, objectives, page)
+    mine = f" and tags.`seesaw.run` = '{asked['run']}'"
+    assert set(find("tags.`front.on_front` = 'true'" + mine)) == {"1 mmoe", "2 mmoe"}
+    assert set(find("tags.`front.on_front` = 'false'" + mine)) == {"0 single_task", "3 mmoe", "4 ple"}
+    assert set(find("tags.`front.rank` = '1'" + mine)) == {"0 single_task"}
+    assert len(find("tags.`seesaw.picked` = 'true'" + mine)) == 1
+
+
+def test_parent_has_hypervolume_table_pick_and_page(
+    tracker, client, asked, records, objectives, page, tmp_path, monkeypatch
+):
+    run_id, front, chosen = log_all(tracker, asked, records, objectives, page)
+    run = client.get_run(run_id)
+    history = list(front.history.itertuples(index=False, name=None))
+    assert values(client, run_id, "hypervolume") == history
+    assert run.data.metrics["front.hypervolume"] == front.hypervolume
+    assert run.data.metrics["front.size"] == 2
+    assert run.data.tags["seesaw.picked"] == str(chosen.trial)
+    assert run.data.tags["seesaw.pick_reason"] == chosen.reason
+
+    names = {each.path for each in client.list_artifacts(run_id)}
+    assert names == {"frontier.parquet", "frontier.json", "front.json", "picked.json", "report.html"}
+    got = {name: client.download_artifacts(run_id, name, str(tmp_path)) for name in names}
+    pd.testing.assert_frame_equal(pd.read_parquet(got["frontier.parquet"]), front.table)
+    with open(got["front.json"]) as file:
+        assert json.load(file) == front.to_json()
+    with open(got["report.html"]) as file:
+        assert file.read() == page.read_text()
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracker.uri)  # load_table looks there, whatever the client's address
+    table = client.load_table(run.info.experiment_id, "frontier.json", [run_id])  # as the web page shows it
+    assert table["trial"].tolist() == [0, 1, 2, 3]
+    assert table["on_front"].tolist() == [False, True, True, False]
+
+
+def test_a_front_logged_again_replaces_the_old_one(tracker, client, asked, find, records, objectives, page, make_trial):
+    run_id, _, _ = log_all(tracker, asked, records, objectives, page)
+    again, front, _ = log_all(tracker, asked, [*records, make_trial(5, 0.9, 0.9)], objectives, page)
+    assert again == run_id
+    mine = f"tags.`seesaw.run` = '{asked['run']}' and "
+    assert set(find(mine + "tags.`front.on_front` = 'true'")) == {"5 mmoe"}
+    assert set(find(mine + "tags.`seesaw.picked` = 'true'")) == {"5 mmoe"}
+    assert values(client, run_id, "hypervolume") == list(front.history.itertuples(index=False, name=None))
+
+
+def test_without_a_pick(tracker, client, asked, records, objectives, page):
+    parent = tracker.open_parent(**asked)
+    parent.log_trial(records[1])
+    parent.log_front(frontier(records, objectives), None, None)
+    assert client.get_run(parent.run_id).data.tags["seesaw.picked"] == "none"
+    assert "picked.json" not in {each.path for each in client.list_artifacts(parent.run_id)}
+
+
+def test_front_read_back_from_mlflow_alone(tracker, asked, records, objectives, page, make_trial):
+    confirmed = [
+        *records[:2],
+        make_trial(2, 0.74, 0.81, replicates=((0.73, 0.80), (0.75, 0.82))),
+        make_trial(3, 0.70, 0.79, replicates=((0.70, 0.83), (0.71, 0.84))),
+    ]
+    _, front, chosen = log_all(tracker, asked, confirmed, objectives, page)
+    table = frontier_of(EXPERIMENT, tracker.uri)
+    table = table[table["run"] == asked["run"]]
+    expected = front.front.sort_values("trial")
+    assert table["trial"].tolist() == expected["trial"].tolist() == [2, 3]
+    assert table["picked"].tolist() == [chosen.trial == 2, chosen.trial == 3]
+    for key in front.keys:
+        assert table[f"{key}.mean"].tolist() == pytest.approx(expected[key].tolist())
+    assert table["front.p_nondominated"].tolist() == pytest.approx(expected["p_nondominated"].tolist())
+    assert table["sharing.kind"].tolist() == ["mmoe", "mmoe"]
+    assert set(table["dataset"]) == {"census-income"}
+    assert math.isclose(table["cost/parameters"].iloc[0], 1002)
+
+
+@pytest.mark.parametrize(
+    ("suite", "name"),
+    [
+        ("quick", "seesaw/quick"),
+        ("reports/quick/suite.toml", "seesaw/quick"),
+        ("reports/quick", "seesaw/quick"),
+        ("mine.toml", "seesaw/mine"),
+    ],
+)
+def test_an_experiment_is_a_suite(suite, name):
+    assert experiment_name(suite) == name

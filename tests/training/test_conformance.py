@@ -1,0 +1,111 @@
+"""What every sharing x funnel x balancer must do. Runs over the registries: who adds an entry writes nothing here."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from bench.balancing import BALANCING
+from bench.data.batches import Batches
+from bench.errors import UserError
+from bench.models.funnels import FUNNELS
+from bench.models.sharing import SHARING
+from bench.objectives import Objective
+from bench.training.config import TrialConfig
+from bench.training.loop import Trainer
+
+OBJECTIVES = (Objective("click.auc", "maximize"),)
+# A product of losses gives all weight to the task whose loss vanishes first: on 64 rows the others then stop short.
+FITTED = {"gls": 0.95}
+ALL = list(itertools.product(SHARING, FUNNELS, BALANCING))
+
+
+def trainer(store, sharing: str, funnel: str, balancing: str, **more) -> Trainer:
+    dotted = {
+        "sharing.kind": sharing,
+        "funnel.kind": funnel,
+        "balancing.kind": balancing,
+        "embedding.dim": 4,
+        "tower.layers": "16",
+        "optim.lr": 0.01,
+        "optim.batch_size": 64,
+        "optim.schedule": "constant",
+    } | more
+    config = TrialConfig.parse(dotted)
+    try:
+        config.check_fit(store.schema)
+    except UserError as reason:
+        pytest.skip(str(reason))
+    return Trainer(store, config, OBJECTIVES, seed=1)
+
+
+def losses(made: Trainer) -> np.ndarray:
+    """Train losses (T,) without dropout."""
+    batch = next(Batches(made.store.split("train")).in_order(10_000))
+    made.model.eval()
+    with torch.no_grad():
+        value = made.model.losses(made.model(batch.ids, batch.dense), batch.labels)
+    made.model.train()
+    return value.numpy()
+
+
+@pytest.mark.parametrize(("sharing", "funnel", "balancing"), ALL)
+def test_it_reaches_every_parameter_and_fits_64_rows(tiny, sharing: str, funnel: str, balancing: str) -> None:
+    made = trainer(tiny, sharing, funnel, balancing)
+    batch = next(Batches(tiny.split("train")).in_order(64))
+    before = {name: tensor.clone() for name, tensor in made.model.state_dict().items()}
+    first = losses(made)
+    touched = {name: torch.zeros_like(tensor, dtype=torch.bool) for name, tensor in before.items()}
+    for _ in range(25):
+        made.step(*batch)
+        for name, parameter in made.model.named_parameters():
+            if parameter.grad is not None:
+                touched[name] |= parameter.grad != 0
+    for name, parameter in made.model.named_parameters():
+        if parameter is made.model.embedding.weight:
+            rows = np.unique(batch.ids.numpy())
+            moved = (parameter != before[name]).any(dim=1)
+            assert moved[rows[rows > 0]].all(), f"{name}: an embedding that was used never moved"
+        else:
+            reached = touched[name].flatten(1).any(dim=1) if parameter.ndim > 1 else touched[name].any()
+            assert reached.all(), f"{name}: no gradient ever reached some of it"
+    for _ in range(20):
+        for _ in range(30):
+            made.step(*batch)
+        fitted = made.metrics("train")
+        if min(fitted[f"train/{name}"] for name in ("click.auc", "buy.ctcvr.auc", "like.auc")) > FITTED.get(balancing, 0.99):
+            break
+    else:
+        pytest.fail(f"64 rows were not overfitted: {fitted}")
+    last = losses(made)
+    assert (last < first).all(), f"losses rose: {first} -> {last}"
+
+
+@pytest.mark.parametrize(("sharing", "funnel", "balancing"), ALL)
+def test_its_state_round_trips_bit_for_bit(tiny, sharing: str, funnel: str, balancing: str) -> None:
+    batch = next(Batches(tiny.split("train")).in_order(64))
+
+    def go(made: Trainer, steps: int) -> None:
+        torch.manual_seed(7)
+        for _ in range(steps):
+            made.step(*batch)
+
+    first, second = (trainer(tiny, sharing, funnel, balancing) for _ in range(2))
+    go(first, 3)
+    second.load_state_dict(first.state_dict())
+    go(first, 3)
+    go(second, 3)
+    for name, tensor in first.model.state_dict().items():
+        assert torch.equal(tensor, second.model.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("balancing", BALANCING)
+def test_one_seed_gives_one_result(tiny, balancing: str) -> None:
+    results = []
+    for _ in range(2):
+        made = trainer(tiny, "mmoe", "independent", balancing, **{"optim.epochs": 3, "optim.batch_size": 16})
+        made.fit()
+        results.append(made.metrics("valid"))
+    assert results[0] == results[1]

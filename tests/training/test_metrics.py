@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+from bisect import bisect_right
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.metrics import log_loss, roc_auc_score, root_mean_squared_error
+
+from bench.objectives import metric_names
+from bench.schema import Task
+from bench.training.metrics import binary, evaluate, regression
+
+NAN = float("nan")
+NO_GROUP = np.full(2000, -1, np.int32)
+
+
+def sample(rows: int = 2000, rate: float = 0.2, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and predictions that know something of them."""
+    rng = np.random.default_rng(seed)
+    labels = (rng.random(rows) < rate).astype(np.float32)
+    return labels, rng.beta(1 + labels, 2).astype(np.float32)
+
+
+def slow_ece(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """Row by row: the bin of a prediction is the last one that starts at or below it."""
+    ordered = sorted(predictions.tolist())
+    thresholds = sorted({ordered[k * len(ordered) // 15] for k in range(15)})
+    bins: dict[int, list[float]] = {}
+    for label, prediction in zip(labels.tolist(), predictions.tolist(), strict=True):
+        bins.setdefault(bisect_right(thresholds, prediction), []).append(prediction - label)
+    return sum(abs(sum(excess)) for excess in bins.values()) / len(ordered)
+
+
+def test_binary_metrics_equal_independent_references() -> None:
+    labels, predictions = sample()
+    found = binary(labels, predictions, NO_GROUP)
+    rate = labels.mean(dtype=np.float64)
+    expected = {
+        "auc": roc_auc_score(labels, predictions),
+        "logloss": log_loss(labels, predictions.astype(np.float64)),
+        "ne": log_loss(labels, predictions.astype(np.float64)) / scipy.stats.entropy([rate, 1 - rate]),
+        "pcoc": predictions.mean(dtype=np.float64) / rate,
+        "ece": slow_ece(labels, predictions),
+    }
+    assert found == pytest.approx(expected, rel=1e-9)
+
+
+def test_gauc_weighs_users_by_their_rows() -> None:
+    labels, predictions = sample()
+    group = np.random.default_rng(1).integers(0, 300, 2000).astype(np.int32)
+    areas, sizes = [], []
+    for user in range(300):
+        mine = group == user
+        if 0 < labels[mine].mean() < 1:
+            areas.append(roc_auc_score(labels[mine], predictions[mine]))
+            sizes.append(mine.sum())
+    assert 100 < len(areas) < 300
+    assert binary(labels, predictions, group)["gauc"] == pytest.approx(np.average(areas, weights=sizes), abs=1e-12)
+
+
+@given(
+    labels=st.lists(st.sampled_from([0.0, 1.0, NAN]), max_size=50),
+    seed=st.integers(0, 100),
+    distinct=st.sampled_from([1, 3, 1000]),
+)
+def test_metrics_are_finite_or_absent_and_unobserved_rows_do_not_count(labels, seed, distinct) -> None:
+    rng = np.random.default_rng(seed)
+    labels = np.array(labels, np.float32)
+    predictions = (rng.integers(0, distinct + 1, len(labels)) / distinct).astype(np.float32)
+    group = rng.integers(-1, 5, len(labels)).astype(np.int32)
+    found = binary(labels, predictions, group)
+    assert all(np.isfinite(value) for value in found.values())
+    seen = ~np.isnan(labels)
+    assert found == binary(labels[seen], predictions[seen], group[seen])
+    classes = set(labels[seen].tolist())
+    assert ("auc" in found) == ("ne" in found) == (len(classes) == 2)
+    assert ("pcoc" in found) == (1.0 in classes)
+    assert ("logloss" in found) == ("ece" in found) == bool(classes)
+    if "ece" in found:
+        assert found["ece"] == pytest.approx(slow_ece(labels[seen], predictions[seen]), abs=1e-6)
+
+
+def test_a_constant_prediction_of_the_base_rate_is_calibrated_and_ranks_nothing() -> None:
+    labels = np.repeat([0, 1], [3, 1]).astype(np.float32)
+    found = binary(labels, np.full(4, 0.25, np.float32), np.zeros(4, np.int32))
+    assert found == pytest.approx({"auc": 0.5, "gauc": 0.5, "logloss": found["logloss"], "ne": 1, "pcoc": 1, "ece": 0})
+
+
+def test_certain_and_wrong_is_finite() -> None:
+    labels, predictions = np.array([0, 1, 1], np.float32), np.array([1, 0, 1], np.float32)
+    expected = log_loss(labels, predictions)
+    assert binary(labels, predictions, np.full(3, -1))["logloss"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_means_over_many_rows_do_not_drift() -> None:
+    labels = np.zeros(200_000, np.float32)
+    predictions = np.full(200_000, 1e-3, np.float32)
+    labels[:200] = 1
+    found = binary(labels, predictions, np.full(200_000, -1))
+    assert found["pcoc"] == pytest.approx(1, rel=1e-7)
+    assert found["ne"] == pytest.approx(1, rel=1e-7)
+
+
+def test_regression_metrics_equal_independent_references() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 50, 500).astype(np.float32)
+    predictions = (labels + 20 * rng.standard_normal(500)).astype(np.float32)
+    labels[::7] = NAN
+    seen = ~np.isnan(labels)
+    ranks = [scipy.stats.rankdata(values[seen]) for values in (labels, predictions)]
+    assert regression(labels, predictions) == pytest.approx(
+        {
+            "rmse": root_mean_squared_error(labels[seen], predictions[seen]),
+            "spearman": np.corrcoef(ranks)[0, 1],
+        },
+        rel=1e-5,
+    )
+
+
+@pytest.mark.parametrize(("labels", "predictions"), [([2, 2], [1, 3]), ([1, 3], [2, 2])])
+def test_correlation_with_a_constant_is_absent(labels, predictions) -> None:
+    found = regression(np.array(labels, np.float32), np.array(predictions, np.float32))
+    assert found == {"rmse": 1.0}
+
+
+TASKS = (
+    Task("click"),
+    Task("view", parent="click"),
+    Task("seconds", "regression", "click"),
+    Task("buy", parent="view"),
+)
+
+
+def funnel(rows: int = 2000) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(3)
+    conditional = rng.random((rows, 4)).astype(np.float32)
+    joint = conditional.copy()
+    joint[:, 1] *= joint[:, 0]
+    joint[:, 3] *= joint[:, 1]
+    labels = (rng.random((rows, 4)) < 0.2 + 0.6 * conditional).astype(np.float32)
+    labels[:, 2] = rng.random(rows)
+    return labels, conditional, joint, rng.integers(0, 100, rows).astype(np.int32)
+
+
+def test_each_metric_is_taken_on_its_sample_space() -> None:
+    labels, conditional, joint, group = funnel()
+    found = evaluate(labels, conditional, joint, group, TASKS, "valid/")
+    click, view = labels[:, 0] == 1, labels[:, 1] == 1
+    expected = {
+        "click": binary(labels[:, 0], conditional[:, 0], group),
+        "view.cvr": binary(labels[click, 1], conditional[click, 1], group[click]),
+        "view.ctcvr": binary(labels[:, 0] * labels[:, 1], joint[:, 1], group),
+        "seconds": regression(labels[click, 2], conditional[click, 2]),
+        "buy.cvr": binary(labels[view, 3], conditional[view, 3], group[view]),
+        "buy.ctcvr": binary(labels[:, 0] * labels[:, 1] * labels[:, 3], joint[:, 3], group),
+    }
+    assert found == {f"valid/{name}.{metric}": value for name, of in expected.items() for metric, value in of.items()}
+    assert len({round(value, 6) for value in found.values()}) == len(found)  # no two spaces are confused
+
+
+def test_names_are_those_of_the_objectives() -> None:
+    found = evaluate(*funnel(), TASKS, "test/")
+    assert set(found) == {f"test/{name}" for task in TASKS for name in metric_names(task)}
+
+
+def test_the_product_is_known_where_an_ancestor_did_not_happen() -> None:
+    tasks = (Task("click"), Task("buy", parent="click"))
+    labels = np.array([[0, NAN], [1, NAN], [NAN, 1], [1, 1], [1, 0], [0, 1]], np.float32)
+    joint = np.array([[0.9, p] for p in (0.1, NAN, NAN, 0.4, 0.5, 0.2)], np.float32)
+    joint[np.isnan(joint)] = 0.99
+    found = evaluate(labels, joint, joint, np.full(6, -1), tasks, "")
+    known = [0, 3, 4, 5]
+    expected = binary(np.array([0, 1, 0, 0], np.float32), joint[known, 1], np.full(4, -1))
+    assert {name: found[f"buy.ctcvr.{name}"] for name in expected} == expected
+    of_clicks = binary(np.array([1, 0], np.float32), joint[[3, 4], 1], np.full(2, -1))
+    assert {name: found[f"buy.cvr.{name}"] for name in of_clicks} == of_clicks
+
+
+def test_what_is_undefined_is_absent() -> None:
+    labels, conditional, joint, group = funnel(50)
+    without = evaluate(labels, conditional, joint, np.full(50, -1, np.int32), TASKS, "")
+    assert without
+    assert not any(name.endswith(".gauc") for name in without)
+    labels[:, :2] = 0
+    no_clicks = evaluate(labels, conditional, joint, group, TASKS, "")
+    assert set(no_clicks) == {
+        f"{name}.{m}" for name in ("click", "view.ctcvr", "buy.ctcvr") for m in ("logloss", "ece")
+    }
+    assert evaluate(labels[:0], conditional[:0], joint[:0], group[:0], TASKS, "") == {}
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("where", [0, 1])
+def test_a_prediction_that_is_not_finite_is_divergence(bad: float, where: int) -> None:
+    labels, conditional, joint, group = funnel(50)
+    (conditional, joint)[where][7, 1] = bad
+    with pytest.raises(FloatingPointError, match="1 of 50 predictions of task 'view' are not finite"):
+        evaluate(labels, conditional, joint, group, TASKS, "")
+
+
+@given(arrays(np.float32, 30, elements=st.floats(0, 1, width=32)), arrays(np.int8, 30, elements=st.integers(0, 1)))
+def test_ranking_metrics_ignore_monotone_changes(predictions: np.ndarray, labels: np.ndarray) -> None:
+    group = (np.arange(30) % 3).astype(np.int32)
+    ranks = scipy.stats.rankdata(predictions, "dense").astype(np.float32) / 31
+    one, other = (binary(labels.astype(np.float32), p, group) for p in (predictions, ranks))
+    assert one.get("auc") == other.get("auc")
+    assert one.get("gauc") == other.get("gauc")
