@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from bench.errors import UserError
+from bench.errors import UserError, unknown
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -23,12 +23,13 @@ def validate(model: type[M], values: Any, where: str) -> M:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        problems = error.errors(include_url=False)
+        # An unknown key comes first: where a name is misspelt, it tells more than the missing key beside it.
+        problems = sorted(error.errors(include_url=False), key=lambda each: each["type"] != "extra_forbidden")
         first = problems[0]
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            known = ", ".join(model.model_fields) if len(first["loc"]) == 1 else ""
-            text = f"unknown key '{key}'" + (f"; known are {known}" if known else "")
+            known = [field.alias or name for name, field in model.model_fields.items()] if key in first["loc"] else ()
+            text = str(unknown("key", key, known)) if known else f"unknown key '{key}'"
         elif first["type"] == "missing":
             text = f"missing key '{key}'"
         else:

@@ -16,7 +16,10 @@ def main(arguments: list[str] | None = None) -> int:
     from bench.cli.app import app
 
     try:
-        app(args=arguments, prog_name="seesaw", standalone_mode=False)
+        code = app(args=arguments, prog_name="seesaw", standalone_mode=False)
+        if code:  # an interrupt is turned into its exit code on the way
+            print("seesaw: interrupted", file=sys.stderr)
+            return int(code)
     except UserError as error:
         return _complain(str(error))
     except (KeyboardInterrupt, typer.Abort):

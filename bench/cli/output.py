@@ -21,6 +21,7 @@ from rich.text import Text
 
 from bench.progress import Advance
 
+PLAIN_WIDTH = 200
 PLAIN_EVERY = 5.0  # seconds between progress lines where there is no terminal
 
 
@@ -105,13 +106,17 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[Any]], title: st
         table.add_column(Text(header), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(number(value)) for value in row))
-    console = Console()
-    console.print(table, width=None if console.is_terminal else 160)
+    _stdout().print(table)
 
 
 def say(text: str = "") -> None:
     """A line of results on stdout."""
-    Console(width=None if sys.stdout.isatty() else 160).print(Text(text), soft_wrap=True)
+    _stdout().print(Text(text), soft_wrap=True)
+
+
+def _stdout() -> Console:
+    """As wide as the terminal; where there is none, wide enough that no cell is folded for lack of one."""
+    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
 
 
 def print_json(document: Any) -> None:

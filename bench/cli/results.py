@@ -110,9 +110,9 @@ def show_pick(result: DatasetResult) -> None:
     if result.pick is None:
         say(f"no pick: {result.no_pick}")
         return
-    say(f"picked trial {result.pick.trial}: {result.pick.reason}")
-    for removed, why in result.pick.removed.items():
-        say(f"  not trial {removed}: {why}")
+    say(result.pick.reason)
+    for removed in result.pick.removed:
+        say(f"  not trial {removed.trial} ({removed.architecture}): {removed.reason}")
 
 
 def _open(name: str, home: Path | None) -> dict[str, Any]:

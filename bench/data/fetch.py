@@ -46,7 +46,7 @@ def at_hand(card: Card, home: Path, raw: Path | None, progress: Progress) -> dic
         if file.sha256:  # cards may share a file
             folders += sorted(path for path in home.glob("raw/*") if path.is_dir())
         for path in filter(None, (_in(folder, file.name) for folder in folders)):
-            if not file.sha256 or digest(path, home, progress).sha256 == file.sha256:
+            if _fits(path, file, home, progress):
                 found[file.name] = path
                 break
     return found
@@ -132,9 +132,24 @@ def _remove_empty(folder: Path) -> None:
 
 
 def _verify(path: Path, file: RawFile, origin: str, home: Path, progress: Progress) -> None:
-    if file.sha256 and (found := digest(path, home, progress).sha256) != file.sha256:
+    try:
+        found = digest(path, home, progress).sha256
+    except UserError as error:
+        path.unlink()
+        raise FetchError(f"{origin}: {error}") from None
+    if file.sha256 and found != file.sha256:
         path.unlink()
         raise FetchError(f"{origin}: {file.name}: expected sha256 {file.sha256}, found {found}")
+
+
+def _fits(path: Path, file: RawFile, home: Path, progress: Progress) -> bool:
+    """Whether it is the pinned file; what cannot be unpacked is not."""
+    if file.sha256 is None:
+        return True
+    try:
+        return digest(path, home, progress).sha256 == file.sha256
+    except UserError:
+        return False
 
 
 def _name(url: str) -> str:

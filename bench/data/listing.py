@@ -8,7 +8,6 @@ from typing import Any
 
 from bench.data.card import Card
 from bench.data.reader_config import SyntheticReader
-from bench.data.sources import PackageSource
 
 
 def describe(card: Card) -> dict[str, Any]:
@@ -41,12 +40,7 @@ def describe(card: Card) -> dict[str, Any]:
         "parameters": card.reader.parameters if isinstance(card.reader, SyntheticReader) else {},
         "needs_network": not generated,
         "files": [file.model_dump(mode="json") for file in card.files],
-        "sources": [
-            {"kind": source.kind, "from": source.label, "pinned": bool(source.sha256)}
-            if isinstance(source, PackageSource) or source.url
-            else {"kind": source.kind, "from": source.label, "pinned": False}
-            for source in card.sources
-        ],
+        "sources": [{"kind": source.kind, "from": source.label, "sha256": source.sha256} for source in card.sources],
         "columns": columns,
         "tasks": tasks,
         "default_tasks": list(card.default_tasks),

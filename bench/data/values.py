@@ -24,7 +24,7 @@ class Text:
 
     Attributes:
         codes: (N,) int32, index into `values`; -1 where missing.
-        values: distinct values in their canonical form, in order of appearance.
+        values: the values that occur, in their canonical form, each once.
     """
 
     codes: NDArray[np.int32]
@@ -63,8 +63,8 @@ def as_text(column: Any, missing: Collection[str] = ()) -> Text:
     raw = pc.fill_null(codes, -1).to_numpy(zero_copy_only=False).astype(np.int64)
     numbers: dict[str, int] = {}
     lookup = np.full(len(distinct) + 1, -1, np.int32)  # the last entry serves raw code -1
-    for i, value in enumerate(distinct):
-        name = canonical(value, missing)
+    for i in np.unique(raw[raw >= 0]):  # a slice of a table keeps the dictionary of the whole
+        name = canonical(distinct[i], missing)
         if name is not None:
             lookup[i] = numbers.setdefault(name, len(numbers))
     return Text(lookup[raw], tuple(numbers))

@@ -14,7 +14,7 @@ def _parse(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     widths = value.split("-") if value else []
-    if not all(width.isdecimal() for width in widths):
+    if not all(width.isascii() and width.isdecimal() for width in widths):
         raise ValueError(f"expected layer widths such as '128-64', '64' or '' for no layer, found '{value}'")
     return tuple(int(width) for width in widths)
 

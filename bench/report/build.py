@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -12,16 +10,14 @@ import numpy as np
 
 from bench.frontier.estimates import candidates, estimate, replicated
 from bench.frontier.frontier import Frontier
-from bench.frontier.gains import baselines, best, gains
+from bench.frontier.gains import baselines, best
 from bench.frontier.policy import Pick
-from bench.objectives import Objective
-from bench.records import Failure, TrialRecord
+from bench.records import TrialRecord
 from bench.report import text, theme
+from bench.report.geometry import near, step
+from bench.report.groups import failures, gain_tables
 from bench.report.headlines import headlines
-from bench.report.view import Axis, Cell, Failed, GainTable, PageView, Picked, Reference, Spread, Trial, Values
-
-MOST_BELOW = 4.0
-"""A figure opens with a range at most this many times what the front and the baseline span."""
+from bench.report.view import Axis, PageView, Picked, Reference, Spread, Trial
 
 
 def build_view(
@@ -56,7 +52,7 @@ def build_view(
         axes=axes,
         trials=trials,
         front=numbers,
-        step=_step([trial.values for number in numbers for trial in trials if trial.number == number], axes, trials),
+        step=step(numbers, axes, trials),
         confirmed=front.basis == "replicates",
         hypervolume=front.hypervolume,
         history=tuple(
@@ -67,8 +63,8 @@ def build_view(
         headlines=headlines(records, front, axes, trials),
         picked=None if pick is None else _picked(pick, retrain),
         no_pick=no_pick,
-        gains=_gains(seen, trials, front.objectives),
-        failures=_failures(records),
+        gains=gain_tables(seen, trials, front.objectives),
+        failures=failures(records),
         made=tuple((made or {}).items()),
     )
 
@@ -128,90 +124,13 @@ def _axes(
                 best=None if leader is None else Reference(leader.number, estimate(leader, key)),
                 baseline=baseline,
                 search_baseline=search_baseline,
-                near=_near(trials, i, objective.sign, baseline),
+                near=near(trials, i, objective.sign, baseline),
                 reference=front.reference[objective.name],
             )
         )
     return tuple(axes)
 
 
-def _near(trials: Sequence[Trial], i: int, sign: float, baseline: Reference | None) -> tuple[float, float] | None:
-    """From worst to best: the front, its error bars, the baseline, and the better three quarters of the trials."""
-    values = [sign * value for trial in trials if (value := trial.values[i]) is not None]
-    if not values:
-        return None
-    whiskers = [
-        sign * spread.mean + way * (spread.half_width or 0.0)
-        for trial in trials
-        if trial.on_front and (spread := trial.valid[i]) is not None
-        for way in (-1, 1)
-    ]
-    front = [sign * value for trial in trials if trial.on_front and (value := trial.values[i]) is not None]
-    needed = [*front, *whiskers, *([sign * baseline.value] if baseline else [])]
-    top, worst_needed = max([*values, *needed]), min(needed or values)
-    bulk = float(np.quantile(values, 0.25))
-    floor = top - MOST_BELOW * (top - worst_needed) if top > worst_needed else bulk
-    low = min(worst_needed, max(bulk, floor))
-    pad = 0.06 * (top - low) or 0.01 * abs(top) or 1.0
-    return sign * (low - pad), sign * (top + pad)
-
-
-def _step(points: Sequence[Values], axes: Sequence[Axis], trials: Sequence[Trial]) -> tuple[tuple[float, float], ...]:
-    """The edge of what the front dominates, out to the worst value of any trial.
-
-    Points come best in the first objective first, so each next one is worse in it and better in the second.
-    """
-    if len(axes) != 2 or not points:
-        return ()
-    known = [(x, y) for x, y in points if x is not None and y is not None]
-    x_axis, y_axis = axes
-    shown = [trial.values for trial in trials]
-    worst_x, worst_y = (
-        axis.sign * min([axis.sign * v for row in shown if (v := row[i]) is not None] + [axis.sign * axis.near[0]])
-        for i, axis in ((0, x_axis), (1, y_axis))
-        if axis.near is not None
-    )
-    corners = [(known[0][0], worst_y), known[0]]
-    for before, point in itertools.pairwise(known):
-        corners += [(point[0], before[1]), point]
-    return (*corners, (worst_x, known[-1][1]))
-
-
-def _gains(
-    seen: Sequence[TrialRecord], trials: Sequence[Trial], objectives: Sequence[Objective]
-) -> tuple[GainTable, ...]:
-    table = gains(seen, objectives)
-    columns = theme.ordered(trial.sharing for trial in trials)
-    rows = tuple(sorted({trial.balancing for trial in trials}))
-    tables = []
-    for objective in objectives:
-        scale = text.gain_scale(objective.name)
-        groups: dict[tuple[str, str], list[tuple[float, int]]] = defaultdict(list)
-        for trial in trials:
-            gain = float(np.asarray(table.at[trial.number, objective.name]))
-            if math.isfinite(gain):
-                groups[trial.balancing, trial.sharing].append((gain * scale, -trial.number))
-        if not groups:
-            continue
-        best_of = {kinds: Cell(*(max(found)[0], -max(found)[1]), len(found)) for kinds, found in groups.items()}
-        cells = tuple(tuple(best_of.get((row, column)) for column in columns) for row in rows)
-        tables.append(GainTable(text.label(objective.name), scale, rows, columns, cells))
-    return tuple(tables)
-
-
 def _picked(pick: Pick, command: str) -> Picked:
     removed = tuple((each.trial, each.architecture, each.reason) for each in pick.removed)
     return Picked(pick.trial, pick.architecture, pick.reason, removed, command)
-
-
-def _failures(records: Sequence[TrialRecord]) -> tuple[Failed, ...]:
-    """Most frequent first."""
-    groups: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for record in records:
-        failures: list[Failure | None] = [record.failure, *(run.failure for run in record.replicates)]
-        for failure in filter(None, failures):
-            groups[failure.kind, failure.reason].append(record.number)
-    found = [
-        Failed(kind, reason, len(numbers), tuple(sorted(set(numbers)))) for (kind, reason), numbers in groups.items()
-    ]
-    return tuple(sorted(found, key=lambda each: (-each.runs, each.trials)))

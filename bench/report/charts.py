@@ -9,10 +9,13 @@ from bench.report.markup import embedded, escaped, glyph
 from bench.report.view import Axis, PageView
 
 
-def chart(figure: go.Figure, id: str, height: str, caption: str = "", beside: str = "", least: int = 0) -> str:
+def chart(
+    figure: go.Figure, id: str, name: str, height: str, *, caption: bool = False, beside: str = "", least: int = 0
+) -> str:
     """A figure with its data.
 
     Args:
+        name: what it shows, for readers who do not see it; written above it as well with `caption`.
         height: in CSS.
         beside: markup that stands beside the caption.
         least: pixels of width that it keeps, in a scrolling box, on a narrow screen.
@@ -20,12 +23,12 @@ def chart(figure: go.Figure, id: str, height: str, caption: str = "", beside: st
     plot = f'<div class="plot waiting" data-figure="{id}" style="--height:{height}">Drawing</div>'
     if least:
         plot = (
-            '<div class="scroll plain" tabindex="0" role="region" aria-label="Figure">'
+            '<div class="scroll plain" tabindex="0" role="region" aria-label="Figure in a scrolling box">'
             f'<div style="min-width:{least}px">{plot}</div></div>'
         )
-    title = f"<figcaption>{escaped(caption)}</figcaption>" if caption else ""
+    title = f"<figcaption>{escaped(name)}</figcaption>" if caption else ""
     header = f"<header>{title}{beside}</header>" if title or beside else ""
-    return f"<figure>{header}{plot}</figure>{embedded(id, figure.to_json())}"
+    return f'<figure aria-label="{escaped(name)}">{header}{plot}</figure>{embedded(id, figure.to_json())}'
 
 
 def legend(view: PageView) -> str:

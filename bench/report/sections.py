@@ -96,7 +96,7 @@ def _front(view: PageView, id: str) -> str:
         [
             "<h3>The front</h3>",
             f'<p class="note">Validation. {basis}</p>',
-            chart(figure, f"{id}-front", height, beside=legend(view) + zoom(view), least=least),
+            chart(figure, f"{id}-front", "The front", height, beside=legend(view) + zoom(view), least=least),
             notation(view),
             front_table(view) if view.front else "",
             _table_note(view),
@@ -120,7 +120,7 @@ def _kinds(view: PageView, id: str) -> str:
         for i, axis in enumerate(view.axes):
             if rows := len(plots.ranked(view, by, i)):
                 figure = plots.kinds_figure(view, by, i)
-                charts.append(chart(figure, f"{id}-{by}-{i}", f"{ROW * rows + 84}px", axis.label))
+                charts.append(chart(figure, f"{id}-{by}-{i}", axis.label, f"{ROW * rows + 84}px", caption=True))
         if charts:
             title = f'<h4 class="axis">{by.capitalize()}</h4>'
             blocks.append(f'{title}<div class="figures">{"".join(charts)}</div>')
@@ -152,7 +152,7 @@ def _hypervolume(view: PageView, id: str) -> str:
         return ""
     reference = ", ".join(f"{axis.label} {axis.reference:g}" for axis in view.axes)
     note = f"Of what the search had seen so far, beyond the reference point: {escaped(reference)}."
-    figure = chart(plots.hypervolume_figure(view), f"{id}-hypervolume", "280px")
+    figure = chart(plots.hypervolume_figure(view), f"{id}-hypervolume", "Hypervolume", "280px")
     return f'<h3>Hypervolume over the run</h3><p class="note">{note}</p>{figure}'
 
 

@@ -73,7 +73,7 @@ class Space:
                 names += [weight for weight, leaf in node.expand(name, tasks).items() if not isinstance(leaf, Constant)]
             elif not isinstance(node, Constant):
                 names.append(name)
-        return tuple(names)
+        return tuple(dict.fromkeys(names))  # one parameter may stand in several branches
 
     def describe(self) -> dict[str, Any]:
         """Itself as plain values, a row for each parameter; `when` tells the branches that lead to it."""

@@ -50,17 +50,42 @@ def read(tables: Mapping[str, Mapping[str, Any]], where: str) -> Tree:
     Raises:
         UserError: an unknown type, a missing or unknown key, a value that does not fit, or a name used twice.
     """
-    tree = {name: _read_node(table, f"{where}: {name}") for name, table in tables.items()}
+    tree: dict[str, Node] = {name: _read_node(table, f"{where}: {name}") for name, table in tables.items()}
     seen: dict[str, Path] = {}
     for name, _, path in walk(tree):
         if name in seen:
             raise UserError(f"{where}: {name}: expected one parameter of this name, found another{_under(seen[name])}")
         seen[name] = path
+    for name, table in tables.items():
+        if (unless := table.get("unless")) is not None:
+            _move_below(tree, name, unless, f"{where}: {name}.unless")
     return tree
 
 
+def _move_below(tree: dict[str, Node], name: str, unless: Any, where: str) -> None:
+    """Moves a parameter into the branches of a switch where it means something.
+
+    `unless = { "sharing.kind" = ["single_task"] }` takes it out of that branch. What is left is a plain tree, with
+    one parameter in several branches of which a configuration has one.
+    """
+    if not isinstance(unless, Mapping) or len(unless) != 1:
+        raise UserError(f'{where}: expected one switch with a list of branches, as in {{ "sharing.kind" = ["single_task"] }}')
+    ((switch_name, without),) = unless.items()
+    switch = tree.get(switch_name)
+    if not isinstance(switch, Switch) or switch_name == name:
+        raise UserError(f"{where}: expected a switch beside this parameter, found '{switch_name}'")
+    for branch in without if isinstance(without, list) else [without]:
+        if branch not in switch.branches:
+            raise UserError(f"{where}: {unknown('branch', str(branch), switch.branches)}")
+    node = tree.pop(name)
+    branches = {
+        branch: inner if branch in without else {**inner, name: node} for branch, inner in switch.branches.items()
+    }
+    tree[switch_name] = Switch(switch.default, branches)
+
+
 def _read_node(table: Mapping[str, Any], where: str) -> Node:
-    options = {key: value for key, value in table.items() if key != "type"}
+    options = {key: value for key, value in table.items() if key not in ("type", "unless")}
     kind = table.get("type")
     if kind is None:
         raise UserError(f"{where}: missing key 'type'; known are {', '.join(TYPES)}")

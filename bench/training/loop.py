@@ -86,7 +86,8 @@ class Trainer:
             l2=optim.embedding_l2,
             threads=threads,
         )
-        self.selectors = selectors(objectives, tasks, self.model.sharing.shares_nothing)
+        separate = self.model.sharing.shares_nothing and not self.model.funnel.ties_tasks
+        self.selectors = selectors(objectives, tasks, separate)
         self.samples = 0
 
     def fit(self, progress: Progress | None = None) -> Fit:

@@ -14,7 +14,7 @@ from bench.objectives import Objective
 class Selector:
     """Keeps the model at the best mean of some objectives.
 
-    Models whose tasks share nothing have one selector a task, as separate models would; all others have one.
+    Tasks that are separate models have a selector each; all other models have one.
 
     Attributes:
         objectives: whose signed mean on validation is to be largest.
@@ -45,13 +45,13 @@ class Selector:
             self.waited += 1
 
 
-def selectors(objectives: Sequence[Objective], tasks: Sequence[str], shares_nothing: bool) -> list[Selector]:
-    """One selector for all tasks; or one a task, in task order, where tasks share nothing.
+def selectors(objectives: Sequence[Objective], tasks: Sequence[str], separate: bool) -> list[Selector]:
+    """One selector for all tasks; or one a task, in task order, where the tasks are separate models.
 
-    A task without an objective then follows the mean of all of them.
+    A separate task without an objective follows the mean of all objectives.
     """
     usable = tuple(objective for objective in objectives if not objective.name.startswith("cost/"))
-    if not shares_nothing:
+    if not separate:
         return [Selector(usable)]
     own = [tuple(o for o in usable if o.name.split(".")[0] == task) for task in tasks]
     return [Selector(of_task or usable) for of_task in own]

@@ -166,7 +166,7 @@ def test_policy_file(tmp_path):
     ("text", "message"),
     [
         ('rule = "nee"', "rule: unknown rule 'nee' (did you mean 'knee'?); known are knee"),
-        ("gaurd = 1", "unknown key 'gaurd'; known are rule, guard"),
+        ("gaurd = 1", "unknown key 'gaurd' (did you mean 'guard'?); known are guard, rule"),
         ("[guard]\nmax_loss = 1", "unknown key 'guard.max_loss'"),
         ("[guard]\nmax_loss_vs_single_task = 'x'", "guard.max_loss_vs_single_task: expected a number, or a table"),
         ("rule = ", "not valid TOML"),

@@ -39,7 +39,9 @@ def records_of(
     rng = np.random.default_rng(seed)
     records = [_record(number, rng, objectives, failures) for number in range(trials)]
     done = [record for record in records if record.state == "completed"]
-    score = {record.number: sum(record.metrics.values()) for record in done if math.isfinite(sum(record.metrics.values()))}
+    score = {
+        record.number: sum(record.metrics.values()) for record in done if math.isfinite(sum(record.metrics.values()))
+    }
     single = [number for number in score if records[number].sharing == "single_task"]
     chosen = sorted(score, key=lambda number: -score[number])[: max(confirmed - 1, 0)]
     chosen += sorted(single, key=lambda number: -score[number])[: min(confirmed, 1)]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -259,7 +260,7 @@ SWITCH = HEAD + '[parameters."sharing.kind"]\ntype = "switch"\n'
 MISTAKES = {
     "broken TOML": (HEAD + "[fixed\n", "not valid TOML.*line 2"),
     "no title": ("[fixed]\n", "missing key 'title'"),
-    "unknown section": (HEAD + "[fix]\n", "unknown key 'fix'; known are title, fixed, parameters"),
+    "unknown section": (HEAD + "[fix]\n", "unknown key 'fix' .did you mean 'fixed'..; known are fixed, parameters, title"),
     "a title that is no text": ("title = 3\n", "title: .*string.*found 3"),
     "a list among fixed values": (HEAD + '[fixed]\n"a.b" = [1]\n', r"fixed.a\.b"),
     "a name that is no path": (HEAD + '[fixed]\n"a..b" = 1\n', r"a\.\.b"),
@@ -359,3 +360,48 @@ def test_what_the_configuration_refuses_is_found_without_training(tmp_path: Path
 def test_an_unknown_space_is_named() -> None:
     with pytest.raises(UserError, match=r"unknown search space 'quik' \(did you mean 'quick'\?\)"):
         load_space("quik")
+
+
+UNLESS = """
+title = "a parameter that one branch does not have"
+[parameters."sharing.kind"]
+type = "switch"
+default = "mmoe"
+[parameters."sharing.kind".branches.single_task]
+[parameters."sharing.kind".branches.mmoe]
+"sharing.mmoe.experts" = { type = "int", low = 2, high = 4, default = 2 }
+[parameters."balancing.kind"]
+type = "switch"
+unless = { "sharing.kind" = ["single_task"] }
+default = "static"
+[parameters."balancing.kind".branches.static]
+[parameters."balancing.kind".branches.cagrad]
+"balancing.cagrad.c" = { type = "float", low = 0.1, high = 0.9, default = 0.5 }
+"""
+
+
+def test_a_parameter_is_left_out_of_the_branch_where_it_means_nothing(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text(UNLESS)
+    space = load_space(str(tmp_path / "s.toml"))
+    assert space.names(["a"]) == ("sharing.kind", "sharing.mmoe.experts", "balancing.kind", "balancing.cagrad.c")
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        config = space.sample(rng, ["a"])
+        assert ("balancing.kind" in config) == (config["sharing.kind"] == "mmoe")
+    pinned = space.restricted({"balancing.kind": "cagrad"})
+    assert {c.get("balancing.kind") for c in (pinned.sample(rng, ["a"]) for _ in range(50))} == {None, "cagrad"}
+    space.validate_against_config(["a"])
+
+
+@pytest.mark.parametrize(
+    ("unless", "says"),
+    [
+        ('{ "sharing.kind" = ["ple"] }', "branch 'ple'"),
+        ('{ "sharing.kid" = ["single_task"] }', "'sharing.kid'"),
+        ('"single_task"', "list of branches"),
+    ],
+)
+def test_an_unless_that_means_nothing_is_refused(tmp_path: Path, unless: str, says: str) -> None:
+    (tmp_path / "s.toml").write_text(UNLESS.replace('{ "sharing.kind" = ["single_task"] }', unless))
+    with pytest.raises(UserError, match=re.escape(says)):
+        load_space(str(tmp_path / "s.toml"))

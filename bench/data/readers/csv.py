@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import csv
-import gzip
-import io
 import re
-import zlib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -72,19 +69,16 @@ def read_csv(
             batches.extend(reader)
     except pa.ArrowInvalid as error:
         raise _explained(error, path, header, separator) from None
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError(f"{path}: broken gzip file: {error}") from None
     return RawTable(file, pa.Table.from_batches(batches, schema), lambda row: _place(path, row + (0 if names else 1)))
 
 
 def _header(path: Path, separator: str) -> tuple[str, ...]:
     with open_raw(path) as stream:
-        try:
-            line = io.TextIOWrapper(stream, "utf-8-sig", newline="").readline()
-        except UnicodeDecodeError:
-            raise UserError(f"{path}, line 1: expected UTF-8 text") from None
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise UserError(f"{path}: broken gzip file: {error}") from None
+        first = stream.readline()
+    try:
+        line = first.decode("utf-8-sig").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise UserError(f"{path}, line 1: expected UTF-8 text") from None
     names = tuple(name.strip() for name in next(csv.reader([line], delimiter=separator), []))
     if not names:
         raise UserError(f"{path}, line 1: expected a header with the names of the columns, found an empty line")
@@ -98,12 +92,12 @@ def _explained(error: pa.ArrowInvalid, path: Path, header: Sequence[str], separa
     if match := _NUMBER.search(text):
         column, row, value = int(match[1]), int(match[2]), match[3]
         return UserError(f"{_place(path, row - 1)}: '{header[column]}': expected a number, found '{value}'")
+    if "UTF8" in text:
+        return UserError(f"{path}{_first_not_utf8(path)}: expected UTF-8 text")
     if match := _ROW.search(text):
         expected = match[2].split(": ")[0].splitlines()[0]
         reason = re.sub(r"Expected (\d+) columns, got (\d+).*", r"expected \1 columns, found \2", expected)
         return UserError(f"{_place(path, int(match[1]) - 1)}: {reason}")
-    if "UTF8" in text:
-        return UserError(f"{path}{_first_not_utf8(path)}: expected UTF-8 text")
     if "Empty CSV" in text:
         return UserError(f"{path}: expected rows, found an empty file")
     return UserError(f"{path}: {text.splitlines()[0]}")
@@ -128,5 +122,3 @@ def _first_not_utf8(path: Path) -> str:
             except UnicodeDecodeError:
                 return f", line {number}"
     return ""
-
-

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import io
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from bench.errors import UserError
 from bench.progress import Advance
 
 _GZIP = b"\x1f\x8b"
@@ -22,11 +24,21 @@ def is_gzip(path: Path) -> bool:
 
 @contextmanager
 def open_raw(path: Path, advance: Advance = lambda amount: None) -> Iterator[IO[bytes]]:
-    """The unpacked bytes of a file; `advance` is told of the bytes taken from disk."""
+    """The unpacked bytes of a file; `advance` is told of the bytes taken from disk.
+
+    Raises:
+        UserError: the file is gzip and broken.
+    """
     with path.open("rb") as file:
         counted = io.BufferedReader(_Counted(file, advance), buffer_size=1 << 20)
         packed = counted.peek(2)[:2] == _GZIP
-        yield io.BufferedReader(gzip.GzipFile(fileobj=counted), 1 << 20) if packed else counted
+        if not packed:
+            yield counted
+            return
+        try:
+            yield io.BufferedReader(gzip.GzipFile(fileobj=counted), 1 << 20)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise UserError(f"{path}: broken gzip file: {error}") from None
 
 
 class _Counted(io.RawIOBase):

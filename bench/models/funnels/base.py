@@ -24,7 +24,13 @@ class Probabilities:
 
 
 class Funnel(nn.Module, ABC):
-    """Built as `Funnel(schema: Schema, config)`; has no view of the network behind the logits."""
+    """Built as `Funnel(schema: Schema, config)`; has no view of the network behind the logits.
+
+    Attributes:
+        ties_tasks: whether one task's loss reads another task's logit, so that even separate models train together.
+    """
+
+    ties_tasks: bool = False
 
     def __init__(self, schema: Schema) -> None:
         super().__init__()

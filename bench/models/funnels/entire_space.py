@@ -22,6 +22,8 @@ class EntireSpace(Funnel):
     the product, a child's loss has a gradient at its ancestors' logits as well.
     """
 
+    ties_tasks = True
+
     def __init__(self, schema: Schema, config: Config) -> None:
         super().__init__(schema)
         self.links = Links(schema)

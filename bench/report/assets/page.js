@@ -35,9 +35,10 @@
     const hidden = all('.legend button[aria-pressed="false"]', plot.closest("section")).map((b) => b.dataset.kind);
     for (const trace of data) {
       if (trace.type === "scattergl" && !accelerated) trace.type = "scatter";
-      if (hidden.includes(trace.legendgroup)) trace.visible = false;
+      trace.visible = !hidden.includes(trace.legendgroup);
       if (trace.customdata) Object.assign(trace, { hoverinfo: "none", hovertemplate: null }); // the card shows more
     }
+    for (const words of layout.annotations ?? []) words.visible = !hidden.includes(words.name);
     const zoom = plot.dataset.zoom ?? "near";
     if (layout.meta) zoomed(layout, layout.meta[zoom]);
     Object.assign(layout, { showlegend: false, autosize: true, uirevision: zoom, dragmode: coarse.matches ? false : "zoom" });
@@ -94,11 +95,13 @@
   const hide = () => { card.hidden = true; };
 
   const listen = (plot) => {
-    plot.on("plotly_hover", (event) => {
+    const at = (event) => {
       const point = event.points.find((each) => each.customdata !== undefined);
       if (point) show(plot, point, event.event);
-    });
-    plot.on("plotly_unhover", hide);
+    };
+    plot.on("plotly_hover", at);
+    plot.on("plotly_click", at);
+    plot.on("plotly_unhover", () => { if (!coarse.matches) hide(); }); // a finger leaves at once
   };
 
   /* What can be pressed. */

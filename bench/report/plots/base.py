@@ -1,14 +1,14 @@
-"""What all figures share: the frame, the marks of trials, dashed references."""
+"""What all figures share: the frame and the marks of trials."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any, Literal
 
 import plotly.graph_objects as go
 
-from bench.report import text, theme
+from bench.report import theme
 from bench.report.view import Axis, PageView, Spread, Trial
 
 GL_FROM = 1500
@@ -19,8 +19,6 @@ BESIDE = {"showarrow": False, "bgcolor": theme.light("surface"), "borderpad": 1}
 """Properties of words beside marks: lines do not run through them."""
 
 Tier = Literal["behind", "confirmed", "front"]
-Way = Literal["x", "y"]
-NOWHERE: Mapping[str, str] = {}
 MARKS: dict[Tier, dict[str, Any]] = {
     "behind": {"size": 7, "opacity": 0.42},
     "confirmed": {"size": 9, "opacity": 0.8},
@@ -74,7 +72,7 @@ def marks(view: PageView, kind: str, look: theme.Look, trials: Sequence[Trial], 
     return {
         "mode": "markers",
         "name": escape(kind) + (" on the front" if weight == "front" else ""),
-        "legendgroup": escape(kind),
+        "legendgroup": kind,
         "showlegend": weight == "front",
         "customdata": [trial.number for trial in trials],
         "hovertemplate": "%{fullData.name}, trial %{customdata}<br>%{x:.5g}, %{y:.5g}<extra></extra>",
@@ -119,54 +117,3 @@ def axis_title(axis: Axis) -> str:
 def near(axis: Axis) -> list[float] | None:
     """The range around the front, from left to right."""
     return None if axis.near is None else sorted(axis.near)
-
-
-def dashed(
-    figure: go.Figure,
-    way: Way,
-    value: float,
-    words: str = "",
-    *,
-    right: bool = True,
-    place: Mapping[str, str] = NOWHERE,
-) -> None:
-    """A dashed line across at a value of the x or the y axis; its words stand outside, above or at the right end."""
-    line = {"color": theme.light("muted"), "width": 1.3, "dash": "4px,4px"}
-    ends = {"x0": value, "x1": value, "y0": 0, "y1": 1, "yref": "y domain"}
-    if way == "y":
-        ends = {"y0": value, "y1": value, "x0": 0, "x1": 1, "xref": "x domain"}
-    figure.add_shape(type="line", layer="below", line=line, **(ends | dict(place)))
-    if words:
-        at = {"x": value, "y": 1, "yref": "y domain", "xanchor": "left" if right else "right", "yanchor": "bottom"}
-        if way == "y":
-            at = {"y": value, "x": 1, "xref": "x domain", "xanchor": "right", "yanchor": "bottom", "yshift": 2}
-        font = {"size": 11, "color": theme.light("muted")}
-        figure.add_annotation(text=words, font=font, **BESIDE, **(at | dict(place)))
-
-
-def baseline_words(axis: Axis) -> str:
-    """What stands at the line of the best single-task trial."""
-    return "" if axis.baseline is None else f"best single task {text.number(axis.baseline.value)}"
-
-
-def ring(
-    figure: go.Figure, x: float | None, y: float | None, size: int = 24, place: Mapping[str, str] = NOWHERE
-) -> None:
-    """A ring around the picked point."""
-    marker = {"symbol": "circle-open", "size": size, "color": theme.light("accent"), "line": {"width": 2.4}}
-    figure.add_scatter(x=[x], y=[y], mode="markers", marker=marker, hoverinfo="skip", name="picked", **place)
-
-
-def ring_words(figure: go.Figure, picked: Trial, x: float | None, y: float | None, right: bool, above: bool) -> None:
-    """The picked trial's number, written beside its ring."""
-    figure.add_annotation(
-        x=x,
-        y=y,
-        text=f"<b>trial {picked.number}</b>",
-        font={"color": theme.light("accent"), "size": 13},
-        xanchor="left" if right else "right",
-        yanchor="bottom" if above else "top",
-        xshift=12 if right else -12,
-        yshift=11 if above else -11,
-        **BESIDE,
-    )

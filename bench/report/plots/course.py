@@ -7,20 +7,8 @@ import itertools
 import plotly.graph_objects as go
 
 from bench.report import theme
-from bench.report.plots.base import (
-    axis_title,
-    baseline_words,
-    cloud,
-    dashed,
-    error_bars,
-    frame,
-    grouped,
-    marks,
-    near,
-    ring,
-    ring_words,
-    shortened,
-)
+from bench.report.plots.base import axis_title, cloud, error_bars, frame, grouped, marks, near, shortened
+from bench.report.plots.references import baseline, ring, ring_words
 from bench.report.view import PageView
 
 
@@ -49,8 +37,7 @@ def course_figure(view: PageView) -> go.Figure:
                 error_y=error_bars([trial.valid[0] for trial in trials], look.colour),
                 **marks(view, kind, look, trials, weight),
             )
-    if axis.baseline is not None:
-        dashed(figure, "y", axis.baseline.value, baseline_words(axis))
+    baseline(figure, "y", axis)
     if view.picked is not None:
         picked = view.trial(view.picked.trial)
         middle = sum(view.trials[i].number for i in (0, -1)) / 2

@@ -9,7 +9,8 @@ from typing import Literal
 import plotly.graph_objects as go
 
 from bench.report import text, theme
-from bench.report.plots.base import BESIDE, axis_title, dashed, frame, marks, shortened
+from bench.report.plots.base import BESIDE, axis_title, frame, marks, shortened
+from bench.report.plots.references import dashed
 from bench.report.view import Axis, PageView, Trial
 
 By = Literal["sharing", "balancing"]
@@ -45,7 +46,7 @@ def kinds_figure(view: PageView, by: By, i: int) -> go.Figure:
                 **marks(view, kind, look, [trial for _, trial in own], "front"),
             )
     for row, trial in leaders:
-        _label(figure, axis, row, trial.seen[i], low)
+        _label(figure, axis, row, trial, trial.seen[i], low)
     if axis.search_baseline is not None:
         dashed(figure, "x", axis.search_baseline.value)
     figure.update_xaxes(title_text=axis_title(axis), range=sorted((low, high)), nticks=6)
@@ -89,8 +90,8 @@ def _reach(axis: Axis, leaders: Sequence[float]) -> tuple[float, float]:
     return sign * (low - 0.04 * (top - low)), sign * (top + 0.16 * (top - low))
 
 
-def _label(figure: go.Figure, axis: Axis, row: int, value: float | None, low: float) -> None:
-    """Writes a best value beside its mark, or at the edge where it is off the scale."""
+def _label(figure: go.Figure, axis: Axis, row: int, trial: Trial, value: float | None, low: float) -> None:
+    """Writes a best value beside its mark, or at the edge where it is off the scale; named for what hides with it."""
     if value is None:
         return
     off = axis.sign * value < axis.sign * low
@@ -105,6 +106,7 @@ def _label(figure: go.Figure, axis: Axis, row: int, value: float | None, low: fl
         x=low if off else value,
         y=row,
         text=words,
+        name=trial.sharing,
         font={"size": 12},
         xanchor="left" if axis.maximize else "right",
         xshift=(4 if off else 9) * (1 if axis.maximize else -1),

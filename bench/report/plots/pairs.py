@@ -7,7 +7,8 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from bench.report.plots.base import axis_title, cloud, dashed, error_bars, frame, grouped, marks, near, ring, shortened
+from bench.report.plots.base import axis_title, cloud, error_bars, frame, grouped, marks, near, shortened
+from bench.report.plots.references import dashed, ring
 from bench.report.view import PageView
 
 
@@ -24,6 +25,7 @@ def pairs_figure(view: PageView) -> go.Figure:
         vertical_spacing=0.03,
     )
     look = frame().layout
+    figure.layout.template = look.template
     figure.update_layout({key: value for key, value in look.to_plotly_json().items() if not key.endswith("axis")})
     figure.update_xaxes(look.xaxis.to_plotly_json(), nticks=4)
     figure.update_yaxes(look.yaxis.to_plotly_json(), nticks=4)

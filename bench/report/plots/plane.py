@@ -7,20 +7,8 @@ from typing import Any
 import plotly.graph_objects as go
 
 from bench.report import theme
-from bench.report.plots.base import (
-    axis_title,
-    baseline_words,
-    cloud,
-    dashed,
-    error_bars,
-    frame,
-    grouped,
-    marks,
-    near,
-    ring,
-    ring_words,
-    shortened,
-)
+from bench.report.plots.base import axis_title, cloud, error_bars, frame, grouped, marks, near, shortened
+from bench.report.plots.references import baseline, ring, ring_words
 from bench.report.view import PageView, Trial
 
 
@@ -40,16 +28,13 @@ def plane_figure(view: PageView) -> go.Figure:
             figure.add_scatter(
                 **_places(trials), error_x=bars[0], error_y=bars[1], **marks(view, kind, look, trials, weight)
             )
-    if x_axis.baseline is not None:
-        right = x_axis.baseline.value < sum(near(x_axis) or (0.0, 1.0)) / 2
-        dashed(figure, "x", x_axis.baseline.value, baseline_words(x_axis), right=right)
-    if y_axis.baseline is not None:
-        dashed(figure, "y", y_axis.baseline.value, baseline_words(y_axis))
+    baseline(figure, "x", x_axis)
+    baseline(figure, "y", y_axis)
     if view.picked is not None:
         picked = view.trial(view.picked.trial)
         at, height = picked.values
         low, high = near(x_axis) or (0.0, 1.0)
-        right = at is None or at < low + 0.85 * (high - low)
+        right = at is None or at < low + (0.85 if x_axis.maximize else 0.15) * (high - low)
         ring(figure, at, height)
         ring_words(figure, picked, at, height, right=right, above=y_axis.maximize)
     figure.update_xaxes(title_text=axis_title(x_axis), range=near(x_axis))

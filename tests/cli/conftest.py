@@ -1,0 +1,155 @@
+"""A small data set of one's own, and a way to call the command line in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bench.cli import main
+
+CARD = """
+id = "shop"
+title = "A shop's log"
+licence = "none"
+citation = "none"
+homepage = "https://example.org"
+post_exposure = ["dwell"]
+
+[reader]
+kind = "csv"
+
+[[files]]
+name = "log.csv"
+
+[split]
+kind = "time"
+train = { last = 20 }
+valid = { first = 21, last = 25 }
+test = { first = 26 }
+
+[[tasks]]
+name = "click"
+column = "click"
+
+[[tasks]]
+name = "buy"
+column = "buy"
+parent = "click"
+
+[columns]
+user = "categorical"
+item = "categorical"
+price = "numeric"
+"""
+
+SPACE = """
+title = "Two ways of sharing"
+[fixed]
+"optim.epochs" = 2
+"optim.batch_size" = 64
+"embedding.dim" = 4
+"tower.layers" = "8"
+[parameters."optim.lr"]
+type = "float"
+low = 1e-3
+high = 1e-2
+log = true
+default = 5e-3
+[parameters."sharing.kind"]
+type = "switch"
+default = "shared_bottom"
+[parameters."sharing.kind".branches.single_task]
+"sharing.single_task.layers" = { type = "choice", options = ["8", "16"], default = "8" }
+[parameters."sharing.kind".branches.shared_bottom]
+"sharing.shared_bottom.layers" = { type = "choice", options = ["8", "16"], default = "8" }
+"""
+
+SUITE = """
+title = "The shop"
+space = "{space}"
+[[datasets]]
+id = "{card}"
+objectives = ["click.auc", "buy.ctcvr.auc"]
+[budget]
+trials = 6
+[search]
+baseline_trials = 1
+[confirm]
+replicates = 2
+limit = 2
+"""
+
+
+@dataclass(frozen=True)
+class Said:
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A folder with a card, its raw file, a space and a suite."""
+
+    folder: Path
+
+    @property
+    def card(self) -> Path:
+        return self.folder / "card.toml"
+
+    @property
+    def suite(self) -> Path:
+        return self.folder / "suite.toml"
+
+    @property
+    def raw(self) -> Path:
+        return self.folder / "raw"
+
+    @property
+    def log(self) -> Path:
+        return self.raw / "log.csv"
+
+    def edit(self, file: Path, old: str, new: str) -> None:
+        text = file.read_text()
+        assert old in text, f"{old!r} is not in {file.name}"
+        file.write_text(text.replace(old, new))
+
+
+def write_log(path: Path, rows: int = 800) -> None:
+    rng = np.random.default_rng(0)
+    users, items = rng.integers(0, 12, rows), rng.integers(0, 9, rows)
+    price = rng.normal(10, 3, rows).round(2)
+    click = rng.random(rows) < 1 / (1 + np.exp(-(np.sin(users) + np.cos(items))))
+    buy = click & (rng.random(rows) < 1 / (1 + np.exp(-(1 - (price - 10) / 2))))
+    lines = ["user,item,price,day,dwell,click,buy"]
+    for row in zip(users, items, price, np.arange(rows) * 30 // rows + 1, click.astype(int), buy.astype(int), strict=True):
+        u, i, p, d, c, b = row
+        lines.append(f"u{u},i{i},{p},{d},1,{c},{b}")
+    path.write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    made = Shop(tmp_path / "shop")
+    made.raw.mkdir(parents=True)
+    made.card.write_text(CARD.replace("[reader]", 'time = "day"\n\n[reader]', 1))
+    (made.folder / "space.toml").write_text(SPACE)
+    made.suite.write_text(SUITE.format(space=made.folder / "space.toml", card=made.card))
+    write_log(made.log)
+    return made
+
+
+@pytest.fixture
+def seesaw(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """Runs a command with a home of the test's own."""
+
+    def call(*arguments: object, home: Path | None = tmp_path / "home") -> Said:
+        capsys.readouterr()
+        options = [] if home is None else ["--home", str(home)]
+        code = main([str(argument) for argument in (*arguments, *options)])
+        return Said(code, *capsys.readouterr())
+
+    return call

@@ -1,0 +1,148 @@
+"""The user's mistakes: each gives one sentence that names it, exit code 2, and leaves nothing half-written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+
+def nothing(shop) -> None:
+    """No preparation: the arguments are the mistake."""
+
+
+def card(old: str, new: str) -> Callable:
+    return lambda shop: shop.edit(shop.card, old, new)
+
+
+def suite(old: str, new: str) -> Callable:
+    return lambda shop: shop.edit(shop.suite, old, new)
+
+
+def space(old: str, new: str) -> Callable:
+    return lambda shop: shop.edit(shop.folder / "space.toml", old, new)
+
+
+def line(number: int, text: str) -> Callable:
+    def change(shop) -> None:
+        lines = shop.log.read_text().splitlines()
+        lines[number - 1] = text
+        shop.log.write_text("\n".join(lines) + "\n")
+
+    return change
+
+
+PREPARE = ("prepare", "{card}", "--raw", "{raw}")
+TRAIN = ("train", "{card}", "--raw", "{raw}")
+RUN = ("run", "{suite}", "--raw", "{raw}", "--executor", "inline")
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """What is done wrong, what is called, and what the sentence must name."""
+
+    name: str
+    arguments: tuple[str, ...]
+    says: tuple[str, ...]
+    do: Callable = nothing
+
+
+MISTAKES = [
+    # Names
+    Mistake("unknown command", ("serach",), ("serach",)),
+    Mistake("unknown option", ("datasets", "--jsn"), ("--jsn",)),
+    Mistake("missing argument", ("train",), ("DATASET",)),
+    Mistake("unknown suite", ("run", "quik"), ("suite", "quik", "quick")),
+    Mistake("unknown data set", ("train", "census-incom"), ("dataset", "census-incom", "census-income")),
+    Mistake("unknown variant", ("prepare", "kuairand-pure@early"), ("early", "late-window")),
+    Mistake("unknown space", (*RUN, "--space", "hug"), ("search space", "hug")),
+    Mistake("unknown run", ("frontier", "nowhere"), ("run", "nowhere")),
+    Mistake("unknown sampler", (*RUN, "--sampler", "tpee"), ("sampler", "tpee", "tpe")),
+    Mistake("unknown executor", (*RUN, "--executor", "dask"), ("executor", "dask", "process")),
+    Mistake("unknown metric", RUN, ("click.auk", "click.auc"), suite("click.auc", "click.auk")),
+    Mistake("a metric without direction", RUN, ("click.pcoc",), suite("click.auc", "click.pcoc")),
+    Mistake("an objective named twice", RUN, ("twice", "click.auc"), suite("buy.ctcvr.auc", "click.auc")),
+    Mistake("unknown task", (*TRAIN, "--tasks", "click,bye"), ("bye", "buy")),
+    Mistake("a child without its parent", (*TRAIN, "--tasks", "buy"), ("buy", "parent", "click")),
+    # Configuration
+    Mistake("unknown configuration key", (*TRAIN, "--set", "optim.lrate=1"), ("optim", "lrate")),
+    Mistake("unknown part", (*TRAIN, "--set", "optimizer.lr=1"), ("optimizer", "optim")),
+    Mistake("unknown sharing kind", (*TRAIN, "--set", "sharing.kind=moe"), ("sharing", "moe", "mmoe")),
+    Mistake("another kind's option", (*TRAIN, "--set", "sharing.ple.levels=2"), ("sharing.ple", "shared_bottom")),
+    Mistake("wrong type", (*TRAIN, "--set", "optim.lr=fast"), ("lr", "number", "fast")),
+    Mistake("out of range", (*TRAIN, "--set", "tower.dropout=1.5"), ("dropout", "1.5")),
+    Mistake("no equals sign", (*TRAIN, "--set", "optim.lr"), ("NAME=VALUE", "optim.lr")),
+    Mistake("set twice", (*TRAIN, "--set", "optim.lr=1", "--set", "optim.lr=2"), ("optim.lr", "twice")),
+    Mistake("contradictory architecture", (*TRAIN, "--set", "architecture=esmm", "--set", "sharing.kind=ple"), ("esmm",)),
+    Mistake("a weight for no task", (*TRAIN, "--set", "balancing.static.weight.like=2"), ("like", "click")),
+    Mistake("missing configuration file", (*TRAIN, "--config", "none.toml"), ("none.toml",)),
+    # Suites, spaces, options
+    Mistake("unknown key in a suite", RUN, ("suite.toml", "trails"), suite("trials = 6", "trails = 6")),
+    Mistake("wrong type in a suite", RUN, ("suite.toml", "trials", "many"), suite("trials = 6", 'trials = "many"')),
+    Mistake("broken suite", RUN, ("suite.toml", "TOML", "line"), suite("trials = 6", "trials = = 6")),
+    Mistake("unknown rule", RUN, ("policy", "elbow", "knee"), suite("[budget]", '[policy]\nrule = "elbow"\n[budget]')),
+    Mistake("reference of no objective", RUN, ("like.auc",), suite("[budget]", 'reference = { "like.auc" = 1 }\n[budget]')),
+    Mistake("space without such a key", RUN, ("space.toml", "optim", "rate"), space('"optim.lr"', '"optim.rate"')),
+    Mistake("space with high below low", RUN, ("space.toml", "optim.lr"), space("high = 1e-2", "high = 1e-4")),
+    Mistake("no duration", (*RUN, "--time", "soon"), ("duration", "soon")),
+    Mistake("no trials", (*RUN, "--trials", "0"), ("trials", "0")),
+    Mistake("a path as a run's name", (*RUN, "--name", "../out"), ("--name", "../out")),
+    # Cards
+    Mistake("broken card", PREPARE, ("card.toml", "TOML", "line"), card('kind = "csv"', "kind = csv")),
+    Mistake("unknown key in a card", PREPARE, ("card.toml", "'licens'", "'licence'"), card("licence =", "licens =")),
+    Mistake("a cycle of parents", PREPARE, ("click", "buy"), card('column = "click"', 'column = "click"\nparent = "buy"')),
+    Mistake("unknown parent", PREPARE, ("buy", "view"), card('parent = "click"', 'parent = "view"')),
+    Mistake("a label as an input", PREPARE, ("click",), card('item = "categorical"', 'click = "categorical"')),
+    Mistake("what comes after the impression", PREPARE, ("dwell",), card('item = "categorical"', 'dwell = "numeric"')),
+    Mistake("an empty split", PREPARE, ("test",), card("first = 26", "first = 260")),
+    Mistake("unknown column", PREPARE, ("log.csv", "colour"), card('item = "categorical"', 'colour = "categorical"')),
+    # Raw files
+    Mistake("no such raw folder", ("prepare", "{card}", "--raw", "{raw}/none"), ("none",)),
+    Mistake("missing raw file", PREPARE, ("log.csv",), lambda shop: shop.log.unlink()),
+    Mistake("label not 0 or 1", PREPARE, ("log.csv", "buy", "2"), line(100, "u1,i1,9.5,4,1,1,2")),
+    Mistake("text where a number belongs", PREPARE, ("log.csv", "price", "cheap"), line(100, "u1,i1,cheap,4,1,1,0")),
+    Mistake("too few columns", PREPARE, ("log.csv", "100"), line(100, "u1,i1,9.5")),
+    # The place
+    Mistake("home is a file", ("datasets", "--home", "{card}"), ("home", "card.toml")),
+]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_there_is_one_of_each() -> None:
+    names = [mistake.name for mistake in MISTAKES]
+    assert len(set(names)) == len(names) >= 20
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
+def test_one_sentence_code_2_and_nothing_half_written(mistake: Mistake, shop, seesaw, tmp_path: Path) -> None:
+    mistake.do(shop)
+    before = files(tmp_path)
+    arguments = [a.format(card=shop.card, raw=shop.raw, suite=shop.suite) for a in mistake.arguments]
+    home = None if "--home" in arguments or mistake.name.startswith("unknown command") else tmp_path / "home"
+    said = seesaw(*arguments, home=home)
+    assert said.code == 2, said.err
+    assert said.out == ""
+    lines = [text for text in said.err.splitlines() if text.startswith("seesaw: ")]
+    assert len(lines) == 1, said.err
+    assert "Traceback" not in said.err
+    for fragment in mistake.says:
+        assert fragment.lower() in lines[0].lower(), lines[0]
+    after = files(tmp_path)
+    left = {name for name in after if after[name] != before.get(name)}
+    # A whole store may stay, and the list of known files: both were made before the mistake could be seen, and are of use to the next call.
+    assert all(re.match(r"home/(store/|raw/digests.json)", name) for name in left), left
+    assert not [name for name in left if ".part" in name]
+
+
+def test_a_name_that_is_taken(shop, seesaw, tmp_path: Path) -> None:
+    (tmp_path / "home" / "runs" / "mine").mkdir(parents=True)
+    said = seesaw("run", shop.suite, "--raw", shop.raw, "--name", "mine")
+    assert said.code == 2
+    assert "'mine' exists" in said.err
+    assert "resume" in said.err

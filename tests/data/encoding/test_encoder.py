@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.data import Encoder, parse_card
+from bench.data.card import Card
+from bench.errors import UserError
+
+
+@pytest.fixture
+def card(shop: dict[str, Any]) -> Card:
+    shop["columns"] = {
+        "user": "categorical",
+        "tags": {"kind": "multi-valued", "max_length": 3},
+        "price": {"kind": "numeric", "buckets": 3},
+        "hour": {"kind": "categorical", "from": "clock", "derive": "hour_of_hhmm"},
+    }
+    shop["encoding"] = {"target_rates": ["user"]}
+    return parse_card(shop, "here")
+
+
+TRAIN = pa.table(
+    {
+        "user": ["a", "a", "b", "b", "c", None, None],
+        "tags": ["x,y", "x", "y", None, "x,x", "", "z"],
+        "price": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, None],
+        "clock": [900, 930, 1000, 1010, 900, 1100, None],
+    }
+)
+LABELS = np.array([[1, 1], [1, 0], [0, 0], [1, 1], [0, 0], [1, 0], [0, 0]], np.float32)
+
+
+def test_ids_are_rows_of_one_table(card: Card) -> None:
+    encoder = Encoder.fit(card, TRAIN, LABELS)
+    schema = encoder.schema_of(card.tasks)
+    assert [(f.name, f.cardinality, f.slots) for f in schema.fields] == [
+        ("user", 4, 1),  # unknown, a, b, missing
+        ("tags", 3, 3),  # unknown, x, y
+        ("price_bucket", 5, 1),  # unknown, three ranges, missing
+        ("hour", 3, 1),  # unknown, 9, 10
+    ]
+    assert schema.offsets == (1, 5, 8, 13)
+    rows = {
+        "user": ["zz", "c", "a"],
+        "tags": ["zz", None, "y,x"],
+        "price": [None, -5.0, 9.0],
+        "clock": [900, 1500, None],
+    }
+    ids, dense = encoder.encode(pa.table(rows))
+    assert ids.tolist() == [
+        [1, 5, 0, 0, 12, 14],
+        [1, 0, 0, 0, 9, 13],
+        [schema.offsets[0] + encoder.fields[0].vocabulary.values.index("a") + 1, 7, 6, 0, 11, 13],  # type: ignore[union-attr]
+    ]
+    assert ids.dtype == np.int32
+    assert dense.dtype == np.float32
+    assert dense.shape == (3, 2 + 3)
+    assert schema.dense == ("price", "price_missing", "user_click_rate", "user_buy_rate", "user_count")
+
+
+def test_every_id_lies_in_its_own_field(card: Card) -> None:
+    encoder = Encoder.fit(card, TRAIN, LABELS)
+    schema = encoder.schema_of(card.tasks)
+    ids, _ = encoder.encode_train(TRAIN, LABELS)
+    slot = 0
+    for offset, field in zip(schema.offsets, schema.fields, strict=True):
+        own = ids[:, slot : slot + field.slots]
+        assert ((own == 0) | ((own >= offset) & (own < offset + field.cardinality))).all()
+        assert field.slots > 1 or (own > 0).all()
+        slot += field.slots
+
+
+def test_train_rows_differ_from_others_in_target_rates_alone(card: Card) -> None:
+    encoder = Encoder.fit(card, TRAIN, LABELS)
+    (ids, dense), (train_ids, train_dense) = encoder.encode(TRAIN), encoder.encode_train(TRAIN, LABELS)
+    np.testing.assert_array_equal(ids, train_ids)
+    np.testing.assert_array_equal(dense[:, :2], train_dense[:, :2])
+    assert (dense[:, 2:] != train_dense[:, 2:]).any()
+
+
+def test_a_saved_encoder_needs_no_card(card: Card, tmp_path: Path) -> None:
+    encoder = Encoder.fit(card, TRAIN, LABELS)
+    encoder.save(tmp_path / "encoder.json")
+    again = Encoder.load(tmp_path / "encoder.json")
+    assert again == encoder
+    for one, two in zip(encoder.encode(TRAIN), again.encode(TRAIN), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+@settings(max_examples=25)
+@given(st.permutations(range(7)), st.lists(st.integers(0, 6), max_size=5))
+def test_rows_are_encoded_each_on_its_own(order: list[int], some: list[int]) -> None:
+    values = {"user": "categorical", "tags": "multi-valued", "price": "numeric"}
+    shop = {
+        "id": "s", "title": "", "licence": "", "citation": "", "homepage": "", "reader": {"kind": "csv"},
+        "files": [{"name": "f"}], "columns": values, "tasks": [{"name": "y", "column": "y"}],
+        "split": {"kind": "random", "valid": 0.1, "test": 0.1},
+    }  # fmt: skip
+    encoder = Encoder.fit(parse_card(shop, "here"), TRAIN, LABELS[:, :1])
+    ids, dense = encoder.encode(TRAIN)
+    for rows in (order, some):
+        taken = TRAIN.take(pa.array(rows, pa.int64()))
+        got_ids, got_dense = encoder.encode(taken.select(["price", "tags", "user"]))
+        np.testing.assert_array_equal(got_ids, ids[rows])
+        np.testing.assert_array_equal(got_dense, dense[rows])
+
+
+def test_a_missing_raw_column_is_named(card: Card) -> None:
+    encoder = Encoder.fit(card, TRAIN, LABELS)
+    with pytest.raises(UserError, match="expected a raw column 'clock', found user, tags, price"):
+        encoder.encode(TRAIN.select(["user", "tags", "price"]))
+
+
+def test_names_that_would_clash_are_refused(shop: dict[str, Any]) -> None:
+    shop["columns"] = {
+        "price": {"kind": "numeric", "buckets": 3},
+        "price_bucket": {"kind": "categorical", "from": "user"},
+    }
+    with pytest.raises(UserError, match="two inputs would be called 'price_bucket'"):
+        Encoder.fit(parse_card(shop, "here"), TRAIN, LABELS)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("{", "not valid JSON"), ('{"version": 2, "fields": [], "dense": []}', "version"), ("{}", "missing key 'fields'")],
+)
+def test_another_file_is_no_encoder(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "encoder.json"
+    path.write_text(text)
+    with pytest.raises(UserError, match=message):
+        Encoder.load(path)
+    with pytest.raises(UserError, match="found no"):
+        Encoder.load(tmp_path / "nowhere.json")

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.data.encoding.base import Source
+from bench.data.encoding.fields import PAD, BucketField, MultiValuedField, cut_points
+
+SOURCE = Source(column="x", missing=("?",))
+
+
+def multi(values: list[str | None], slots: int = 3, min_count: int = 1) -> MultiValuedField:
+    return MultiValuedField.fit("x", SOURCE, ",", slots, min_count, pa.table({"x": values}))
+
+
+def test_lists_fill_slots_from_the_front() -> None:
+    part = multi(["a,b", "a", None, "b,c", "a", "?"])
+    local = part.encode(pa.table({"x": ["b, a", "z,c", None, "", "a,a,a", "?"]}))
+    a, b, c = (part.vocabulary.values.index(v) + 1 for v in "abc")
+    assert local.tolist() == [
+        [b, a, PAD],
+        [0, c, PAD],
+        [PAD] * 3,
+        [PAD] * 3,
+        [a, PAD, PAD],
+        [PAD] * 3,
+    ]
+    assert part.field.slots == 3
+
+
+def test_what_has_no_slot_is_neither_encoded_nor_counted() -> None:
+    part = multi(["a,b,c"] * 3 + ["a,b"], slots=2)
+    assert set(part.vocabulary.values) == {"a", "b"}
+    assert multi(["1,2,1.0"], slots=3).encode(pa.table({"x": ["1,2,1.0"]})).tolist() == [[1, 2, PAD]]
+
+
+def test_rare_parts_are_unknown() -> None:
+    assert multi(["a,b", "a"], min_count=2).encode(pa.table({"x": ["a,b"]})).tolist() == [[1, 0, PAD]]
+
+
+Numbers = st.lists(st.integers(-50, 50).map(float), min_size=1, max_size=200)
+
+
+@given(Numbers, st.integers(2, 12))
+def test_ranges_keep_order_and_equal_numbers_together(numbers: list[float], buckets: int) -> None:
+    part = BucketField.fit("x", SOURCE, buckets, pa.table({"x": numbers}))
+    local = part.encode(pa.table({"x": sorted(numbers)}))[:, 0]
+    assert (np.diff(local) >= 0).all()
+    assert local.min() >= 1
+    assert local.max() < part.field.cardinality - 1
+    assert list(part.edges) == sorted(set(part.edges))
+
+
+def test_even_numbers_make_even_ranges() -> None:
+    numbers = np.random.default_rng(0).random(10_000)
+    counts = np.bincount(np.searchsorted(cut_points(numbers, 10), numbers, side="right"))
+    np.testing.assert_allclose(counts, 1000, atol=2)
+
+
+def test_a_spike_has_a_range_of_its_own_and_the_rest_is_still_cut() -> None:
+    rest = np.arange(1.0, 101.0)
+    edges = cut_points(np.concatenate([np.zeros(900), rest]), 11)
+    counts = np.bincount(np.searchsorted(edges, rest, side="right"))
+    assert counts[0] == 0
+    np.testing.assert_allclose(counts[1:], 10, atol=1)
+    assert len(counts) == 11
+
+
+def test_missing_is_a_range_of_its_own_and_far_values_fall_to_the_ends() -> None:
+    part = BucketField.fit("x", SOURCE, 2, pa.table({"x": [1.0, 2.0, 3.0, 4.0]}))
+    local = part.encode(pa.table({"x": [-1e9, 1.0, 4.0, 1e9, None]}))[:, 0].tolist()
+    assert local == [1, 1, 2, 2, 3]
+    assert part.field.cardinality == 4
+
+
+def test_a_constant_or_nothing_has_one_range() -> None:
+    assert cut_points(np.full(10, 3.0), 5) == []
+    assert cut_points(np.array([]), 5) == []

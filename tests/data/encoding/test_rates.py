@@ -1,0 +1,130 @@
+"""Target rates are where leakage would come from: each claim against a slow twin, and against random labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+
+from bench.data.encoding.base import Source
+from bench.data.encoding.rates import TargetRates
+from bench.schema import Task
+from bench.seeds import derive
+
+TASKS = (Task("click"), Task("stay", "regression"))
+SMOOTHING, FOLDS, SEED = 3.0, 4, 7
+
+
+def fit(values: list[Any], labels: Any, tasks: tuple[Task, ...] = TASKS, smoothing: float = SMOOTHING) -> TargetRates:
+    return TargetRates.fit("user", Source(column="u"), tasks, smoothing, FOLDS, SEED, table(values), labels)
+
+
+def table(values: list[Any]) -> Any:
+    return pa.table({"u": pa.array(values, pa.string())})
+
+
+def slow_rates(rows: list[int], value: Any, values: list[Any], labels: Any) -> list[float]:
+    """By the definition: over `rows` only."""
+    rates = []
+    for task in range(2):
+        seen = [i for i in rows if not np.isnan(labels[i, task])]
+        own = [i for i in seen if values[i] == value]
+        prior = sum(float(labels[i, task]) for i in seen) / max(len(seen), 1)
+        rate = (sum(float(labels[i, task]) for i in own) + SMOOTHING * prior) / (len(own) + SMOOTHING)
+        if task == 0:
+            rate = min(max(rate, 1e-6), 1 - 1e-6)
+            rate = np.log(rate / (1 - rate))
+        rates.append(rate)
+    return [*rates, np.log1p(sum(values[i] == value for i in rows))]
+
+
+def standardised(part: TargetRates, values: Any) -> Any:
+    return (np.array(values) - np.array(part.mean)) / np.array(part.scale)
+
+
+Rows = st.lists(
+    st.tuples(
+        st.sampled_from(["a", "b", "c", None]),
+        st.sampled_from([0.0, 1.0, np.nan]),
+        st.sampled_from([-1.0, 0.5, 2.0, np.nan]),
+    ),
+    min_size=1,
+    max_size=25,
+)
+
+
+@settings(max_examples=40)
+@given(Rows)
+def test_both_kinds_of_rate_follow_their_definition(rows: list[tuple[Any, float, float]]) -> None:
+    values = [row[0] for row in rows]
+    labels = np.array([row[1:] for row in rows], np.float32)
+    part = fit(values, labels)
+    everything = list(range(len(rows)))
+    fold = np.random.default_rng(derive(SEED, "folds")).permutation(len(rows)) % FOLDS
+    others = [[j for j in everything if fold[j] != fold[i]] for i in everything]
+
+    in_train = [slow_rates(others[i], values[i], values, labels) for i in everything]
+    np.testing.assert_allclose(part.encode_train(table(values), labels), standardised(part, in_train), atol=2e-4)
+
+    new = ["a", "b", "c", None, "never seen"]
+    elsewhere = [slow_rates(everything, value, values, labels) for value in new]
+    np.testing.assert_allclose(part.encode(table(new)), standardised(part, elsewhere), atol=2e-4)
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 29), st.integers(0, 2**31))
+def test_no_train_row_sees_its_own_label(row: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    values = rng.choice(["a", "b"], 30).tolist()
+    labels = rng.integers(0, 2, (30, 2)).astype(np.float32)
+    changed = labels.copy()
+    changed[row] = 1 - changed[row]
+    part = fit(values, labels)
+    before, after = part.encode_train(table(values), labels)[row], part.encode_train(table(values), changed)[row]
+    np.testing.assert_array_equal(before, after)
+
+
+def test_random_labels_cannot_be_read_from_the_rates_of_train() -> None:
+    """Many ids of few rows and labels that are pure chance: a rate that held its own row would give them away."""
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 2000, 8000).astype(str).tolist()
+    labels = rng.integers(0, 2, (8000, 1)).astype(np.float32)
+    part = fit(values, labels, TASKS[:1], smoothing=1.0)
+    honest, leaky = part.encode_train(table(values), labels), part.encode(table(values))
+    assert roc_auc_score(labels[:, 0], leaky[:, 0]) > 0.7
+    assert abs(roc_auc_score(labels[:, 0], honest[:, 0]) - 0.5) < 0.05
+
+
+def test_real_rates_of_ids_are_found() -> None:
+    rng = np.random.default_rng(0)
+    users = rng.integers(0, 50, 8000)
+    truth = rng.random(50)
+    labels = (rng.random((8000, 1)) < truth[users][:, None]).astype(np.float32)
+    part = fit(users.astype(str).tolist(), labels, TASKS[:1])
+    rate = part.encode_train(table(users.astype(str).tolist()), labels)[:, 0]
+    assert roc_auc_score(labels[:, 0], rate) > roc_auc_score(labels[:, 0], truth[users]) - 0.02
+
+
+@pytest.mark.parametrize("column", range(3))
+def test_train_is_standardised(column: int) -> None:
+    rng = np.random.default_rng(1)
+    values = rng.choice(list("abcdef"), 500).tolist()
+    labels = rng.integers(0, 2, (500, 2)).astype(np.float32)
+    dense = fit(values, labels).encode_train(table(values), labels)[:, column]
+    np.testing.assert_allclose([dense.mean(), dense.std()], [0, 1], atol=1e-4)
+
+
+def test_names_say_what_they_are() -> None:
+    part = fit(["a"], np.zeros((1, 2), np.float32))
+    assert part.names == ("user_click_rate", "user_stay_rate", "user_count")
+
+
+def test_it_survives_json() -> None:
+    part = fit(["a", None, "b"], np.array([[0, 1], [1, 2], [1, np.nan]], np.float32))
+    again = TargetRates.model_validate_json(part.model_dump_json())
+    np.testing.assert_array_equal(again.encode(table(["a", None, "z"])), part.encode(table(["a", None, "z"])))

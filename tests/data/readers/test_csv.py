@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.data.readers.csv import read_csv
+from bench.data.values import as_numbers, as_text
+from bench.errors import UserError
+from bench.progress import Silent
+
+WANTED = {"a": "number", "b": "text"}
+
+
+def texts(column: Any, missing: tuple[str, ...] = ()) -> list[str | None]:
+    text = as_text(column, missing)
+    return [None if code < 0 else text.values[code] for code in text.codes]
+
+
+def read(tmp_path: Path, content: str | bytes, **options: Any) -> Any:
+    path = tmp_path / "f.csv"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return read_csv(path, "f.csv", options.pop("wanted", WANTED), Silent(), **options).table
+
+
+def test_wanted_columns_alone_are_read(tmp_path: Path) -> None:
+    table = read(tmp_path, "c,b,a\n9,x,1\n9,y,2\n")
+    assert table.column_names == ["b", "a"]
+    assert table["a"].to_pylist() == [1, 2]
+    assert read(tmp_path, "c,b,a\n9,x,1\n", keep_all=True).column_names == ["c", "b", "a"]
+
+
+def test_blanks_around_separators_and_missing_markers(tmp_path: Path) -> None:
+    table = read(tmp_path, "a, b\n1, x \n ?, ?\n,\n", missing=("?",))
+    np.testing.assert_array_equal(as_numbers(table["a"]), [1, np.nan, np.nan])
+    assert texts(table["b"], ("?",)) == ["x", None, None]
+
+
+def test_names_replace_a_header(tmp_path: Path) -> None:
+    table = read(tmp_path, "1\tx\n2\ty\n", names=("a", "b"), separator="\t")
+    assert table["a"].to_pylist() == [1, 2]
+
+
+def test_quotes_byte_order_mark_and_windows_lines(tmp_path: Path) -> None:
+    table = read(tmp_path, b'\xef\xbb\xbfa,"b"\r\n1,"x, ""y"""\r\n')
+    assert table["a"].to_pylist() == [1]
+    assert texts(table["b"]) == ['x, "y"']
+
+
+@pytest.mark.parametrize("name", ["f.csv", "f.csv.gz"])
+def test_gzip_is_seen_by_content(tmp_path: Path, name: str, recorder: Any) -> None:
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(b"a,b\n1,x\n"))
+    raw = read_csv(path, "f.csv", WANTED, recorder)
+    assert raw.table["a"].to_pylist() == [1]
+    assert raw.place(0) == f"{path}, line 2"
+    assert recorder.done == {f"reading {name}": path.stat().st_size}
+
+
+def test_a_header_alone_is_an_empty_table(tmp_path: Path) -> None:
+    table = read(tmp_path, "a,b\n")
+    assert table.num_rows == 0
+    assert table.column_names == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a,b\n1,x\n2,y,3\n", "line 3: expected 2 columns, found 3"),
+        ("a,b\n1,x\n2\n", "line 3: expected 2 columns, found 1"),
+        ("z,b,a\n1,x,1\n1,y,old\n", "line 3: 'a': expected a number, found 'old'"),
+        ("a,b\n1,x\n\n\nold,y\n", "line 5: 'a': expected a number, found 'old'"),
+        ("a,b\n" + "1,x\n" * 700_000 + "old,y\n", "line 700002: 'a': expected a number, found 'old'"),
+        ("", "line 1: expected a header"),
+        ("\n1,x\n", "line 1: expected a header"),
+        ("a,a\n1,x\n", "line 1: column 'a' is named twice"),
+        (b"a,b\n1,x\n2,\xff\n", "line 3: expected UTF-8 text"),
+        (b"a,\xff\n1,x\n", "line 1: expected UTF-8 text"),
+        (gzip.compress(b"a,b\n1,x\n" * 9999)[:-20], "broken gzip file"),
+        (gzip.compress(b"a,b\n1,x\n" * 9999)[:-9] + b"\0" * 9, "broken gzip file"),
+    ],
+)
+def test_a_broken_file_is_one_sentence_with_the_line(tmp_path: Path, content: str | bytes, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        read(tmp_path, content)
+    assert message in str(caught.value)
+    assert str(tmp_path / "f.csv") in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_lines_without_a_header_count_from_the_first(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="line 2: expected 2 columns, found 3"):
+        read(tmp_path, "1,x\n2,y,3\n", names=("a", "b"))
+    with pytest.raises(UserError, match="line 2: 'a': expected a number"):
+        read(tmp_path, "1,x\nold,y\n", names=("a", "b"))
+    with pytest.raises(UserError, match="expected rows, found an empty file"):
+        read(tmp_path, "", names=("a", "b"))
+
+
+@settings(max_examples=30)
+@given(st.lists(st.tuples(st.integers(-(2**40), 2**40), st.text("abc ,\"'é", max_size=6)), min_size=1, max_size=20))
+def test_what_was_written_is_read(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[int, str]]) -> None:
+    quoted = (f'{number},"{text.replace(chr(34), chr(34) * 2)}"' for number, text in rows)
+    table = read(tmp_path_factory.mktemp("csv"), "a,b\n" + "\n".join(quoted) + "\n")
+    assert table["a"].to_pylist() == [number for number, _ in rows]
+    assert texts(table["b"]) == [text.strip() or None for _, text in rows]

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bench.data.reachable import auc
+from bench.data.synthetic.funnel import FunnelConfig, generate, zipf_ids
+
+
+def config(**values: float) -> FunnelConfig:
+    return FunnelConfig.model_validate({"rows": 40_000} | values)
+
+
+@pytest.mark.parametrize("zipf", [0.0, 0.8, 1.5])
+def test_ids_follow_zipf(zipf: float) -> None:
+    counts = np.bincount(zipf_ids(np.random.default_rng(0), 20, zipf, 200_000), minlength=20)
+    expected = np.arange(1, 21) ** -zipf
+    np.testing.assert_allclose(counts / counts.sum(), expected / expected.sum(), atol=0.004)
+
+
+def test_labels_follow_their_probabilities() -> None:
+    table = generate(config())
+    click, p_click = table["click"].to_numpy(), table["p_click"].to_numpy()
+    buy, p_buy = table["purchase"].to_numpy(), table["p_purchase"].to_numpy()
+    assert (buy <= click).all()
+    for low, high in ((0, 0.1), (0.1, 0.3), (0.3, 0.6), (0.6, 1)):
+        inside = (p_click >= low) & (p_click < high)
+        assert click[inside].mean() == pytest.approx(p_click[inside].mean(), abs=0.02)
+        clicked = (click == 1) & (p_buy >= low) & (p_buy < high)
+        assert buy[clicked].mean() == pytest.approx(p_buy[clicked].mean(), abs=0.04)
+
+
+def test_a_click_is_no_fair_sample_of_impressions_unless_the_bias_is_off() -> None:
+    def dearness_of_clicks(bias: float) -> float:
+        table = generate(config(bias=bias))
+        price, click = np.log(table["price"].to_numpy()), table["click"].to_numpy() == 1
+        return float((price[click].mean() - price.mean()) / price.std())
+
+    assert dearness_of_clicks(1.0) < -0.3
+    assert abs(dearness_of_clicks(0.0)) < 0.1
+
+
+def test_there_is_something_to_learn_and_something_to_gain() -> None:
+    table = generate(config())
+    best = auc(table["click"].to_numpy().astype(np.float32), table["p_click"].to_numpy())
+    assert 0.75 < best < 0.9
+    assert 0.05 < table["click"].to_numpy().mean() < 0.4
+
+
+def test_the_seed_decides_everything() -> None:
+    def numbers(seed: int) -> np.ndarray:
+        table = generate(config(seed=seed))
+        return np.stack([table[name].to_numpy().astype(float) for name in table.column_names])
+
+    np.testing.assert_array_equal(numbers(1), numbers(1))
+    assert (np.nan_to_num(numbers(1)) != np.nan_to_num(numbers(2))).any(axis=1).all()
+
+
+def test_one_user_is_one_person() -> None:
+    table = generate(config()).select(["user_id", "segment", "age"]).to_pandas()
+    assert (table.groupby("user_id").nunique(dropna=False) == 1).all().all()
+    assert 0 < table["age"].isna().mean() < 0.2

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import io
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from bench.data.archives import extract
+from bench.data.download import FetchError
+
+
+def tar_bytes(members: dict[str, bytes], mode: str = "w:gz") -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode) as tar:  # type: ignore[call-overload]
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def zip_bytes(members: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as pack:
+        for name, content in members.items():
+            pack.writestr(name, content)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "member"),
+    [
+        (tar_bytes({"top-1.0/data/a.csv": b"hello"}), "data/a.csv"),
+        (tar_bytes({"a.csv": b"hello"}, "w"), "a.csv"),
+        (zip_bytes({"x/a.csv": b"hello"}), "a.csv"),
+        (zip_bytes({"in.tar.gz": tar_bytes({"./a.csv": b"hello"})}), "in.tar.gz::a.csv"),
+    ],
+)
+def test_a_member_comes_out(tmp_path: Path, content: bytes, member: str) -> None:
+    archive = tmp_path / "archive"
+    archive.write_bytes(content)
+    extract(archive, member, tmp_path / "out" / "a.csv")
+    assert (tmp_path / "out" / "a.csv").read_bytes() == b"hello"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (tar_bytes({"b.csv": b""}), "expected a member 'a.csv', found none"),
+        (zip_bytes({"ba.csv": b""}), "expected a member 'a.csv', found none"),
+        (b"not an archive", "broken archive"),
+        (tar_bytes({"a.csv": b"hello" * 99_999})[:300], "broken archive"),
+    ],
+)
+def test_nothing_is_left_of_a_bad_archive(tmp_path: Path, content: bytes, message: str) -> None:
+    archive = tmp_path / "archive"
+    archive.write_bytes(content)
+    with pytest.raises(FetchError, match=message):
+        extract(archive, "a.csv", tmp_path / "out" / "a.csv")
+    assert not list(tmp_path.glob("out/*"))

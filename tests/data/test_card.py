@@ -1,0 +1,138 @@
+"""A card's mistakes, each as one sentence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bench.data import parse_card
+from bench.errors import UserError
+from bench.schema import Task
+
+
+def change(values: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """Sets `a.b.0` in nested tables and lists."""
+    *parents, last = path.split(".")
+    at: Any = values
+    for part in parents:
+        at = at[int(part)] if isinstance(at, list) else at[part]
+    at[int(last) if isinstance(at, list) else last] = value
+    return values
+
+
+def test_a_card_says_what_it_says(shop: dict[str, Any]) -> None:
+    card = parse_card(shop, "here")
+    assert card.key == "shop"
+    assert card.tasks == (Task("click"), Task("buy", parent="click"))
+    assert card.default_tasks == ("click", "buy")
+    assert card.raw_columns == {"user": "text", "price": "number", "tags": "text", "click": "text", "buy": "text"}
+
+
+MISTAKES = [
+    ("colour", "red", "unknown key 'colour'"),
+    ("columns.price.bins", 3, "columns.price.numeric.bins"),
+    ("columns.price.kind", "number", "'categorical', 'numeric', 'multi-valued'"),
+    ("columns.price.derive", "hour", "unknown derivation 'hour'"),
+    ("columns", {}, "columns"),
+    ("tasks", [], "tasks"),
+    ("tasks.1.parent", "clic", "task 'buy': unknown parent 'clic'; known are click, buy"),
+    ("tasks.0.parent", "buy", "parents form a cycle: click -> buy -> click"),
+    ("tasks.1.parent", "buy", "parents form a cycle: buy -> buy"),
+    ("tasks.1.name", "click", "task 'click' is defined twice"),
+    ("tasks.1.name", "Buy!", "tasks.1.name"),
+    ("tasks.0.optional", True, "its parent 'click' is optional"),
+    ("tasks.1.columns", ["click", "buy"], "expected either 'column' or 'columns'"),
+    ("tasks.1.kind", "regression", "a regression task has one 'column' and no parent"),
+    ("tasks.1.negative", ["0"], "'negative' needs 'positive'"),
+    ("tasks.0", {"name": "click", "column": "click", "kind": "regression"}, "its parent 'click' must be binary"),
+    ("tasks.0", {"name": "click", "column": "c", "positive": [1], "negative": [1.0]}, "both positive and negative"),
+    ("columns.click", "categorical", "input 'click' reads 'click', the label of task 'click'"),
+    ("columns.again", {"kind": "numeric", "from": "buy"}, "input 'again' reads 'buy', the label of task 'buy'"),
+    ("post_exposure", ["price"], "input 'price' reads 'price', which is listed under post_exposure"),
+    ("tasks.0.truth", "price", "input 'price' reads 'price', the truth behind a label"),
+    ("encoding", {"target_rates": ["price"]}, "unknown categorical input 'price'"),
+    ("encoding", {"min_count": 0}, "encoding.min_count"),
+    ("split", {"kind": "random", "valid": 0.5, "test": 0.5}, "nothing is left for train"),
+    ("split", {"kind": "random", "valid": 0, "test": 0.5}, "greater than 0, found 0"),
+    ("split", {"kind": "weekly"}, "'files', 'time', 'random'"),
+    (
+        "split",
+        {"kind": "files", "train": ["log.csv"], "test": ["x.csv"], "valid_fraction": 0.1},
+        "unknown file 'x.csv'",
+    ),
+    ("split", {"kind": "files", "train": ["log.csv"], "test": ["log.csv"], "valid_fraction": 0.1}, "in two splits"),
+    ("split", {"kind": "files", "train": ["log.csv"], "test": ["a"]}, "either 'valid' files or 'valid_fraction'"),
+    (
+        "split",
+        {"kind": "time", "train": {"last": 1}, "valid": {"first": 2, "last": 2}, "test": {"first": 3}},
+        "needs the top-level key 'time'",
+    ),
+    ("files", [], "at least one file"),
+    ("files", [{"name": "log.csv"}, {"name": "log.csv"}], "file 'log.csv' is listed twice"),
+    ("files.0.sha256", "abc", "files.0.sha256"),
+    ("files.0.name", "../log.csv", "files.0.name"),
+    ("reader", {"kind": "csv", "columns": ["user", "user"]}, "column 'user' is named twice"),
+    ("reader", {"kind": "csv", "columns": ["user", "prise", "tags", "click", "buy"]}, "did you mean 'prise'"),
+    ("reader", {"kind": "csv", "joins": [{"file": "x.csv", "on": "user"}]}, "unknown file 'x.csv'"),
+    (
+        "sources",
+        [{"kind": "url", "urls": {"other.csv": "https://example.org/x"}}],
+        "no source offers the file 'log.csv'",
+    ),
+    ("sources", [{"kind": "url", "url": "ftp://example.org", "members": {"log.csv": "x"}}], "sources.0.url.url"),
+    ("sources", [{"kind": "url", "url": "https://example.org"}], "either 'url' with 'members', or 'urls'"),
+    (
+        "sources",
+        [{"kind": "package", "name": "a", "version": "1", "members": {"log.csv": "x"}}],
+        "missing key 'sources.0",
+    ),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "message"), MISTAKES, ids=[f"{p}={v}"[:60] for p, v, _ in MISTAKES])
+def test_a_mistake_is_one_sentence_that_names_it(shop: dict[str, Any], path: str, value: Any, message: str) -> None:
+    shop["columns"]["price"] = {"kind": "numeric"}
+    with pytest.raises(UserError) as caught:
+        parse_card(change(shop, path, value), "cards/shop.toml")
+    text = str(caught.value)
+    assert text.startswith("cards/shop.toml: ")
+    assert message in text
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("train", "valid", "test", "message"),
+    [
+        ({"last": 5}, {"first": 5, "last": 6}, {"first": 7}, "train must end before valid begins, found 5 and 5"),
+        ({"last": 5}, {"first": 6}, {"first": 7}, "valid must end before test begins"),
+        ({"last": 5}, {"first": 8, "last": 7}, {"first": 9}, "valid is empty"),
+        ({"last": "a"}, {"first": 6, "last": 7}, {"first": 8}, "all numbers or all strings"),
+    ],
+)
+def test_times_that_overlap_or_hold_nothing(
+    shop: dict[str, Any], train: Any, valid: Any, test: Any, message: str
+) -> None:
+    shop |= {"time": "day", "split": {"kind": "time", "train": train, "valid": valid, "test": test}}
+    with pytest.raises(UserError, match=message):
+        parse_card(shop, "here")
+
+
+def test_a_split_by_group_needs_a_group(shop: dict[str, Any]) -> None:
+    del shop["group"]
+    shop["split"]["unit"] = "group"
+    with pytest.raises(UserError, match="needs the top-level key 'group'"):
+        parse_card(shop, "here")
+
+
+def test_some_task_is_not_optional(shop: dict[str, Any]) -> None:
+    for task in shop["tasks"]:
+        task["optional"] = True
+    with pytest.raises(UserError, match="every task is optional"):
+        parse_card(shop, "here")
+
+
+def test_a_card_cannot_be_changed(shop: dict[str, Any]) -> None:
+    card = parse_card(shop, "here")
+    with pytest.raises(ValueError, match="frozen"):
+        card.id = "other"  # type: ignore[misc]

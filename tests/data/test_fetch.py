@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.data import parse_card
+from bench.data.fetch import at_hand, fetch
+from bench.errors import UserError
+
+
+def sha(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def tar(**members: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as pack:
+        for name, content in members.items():
+            info = tarfile.TarInfo(f"top/{name}")
+            info.size = len(content)
+            pack.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def two(shop: dict[str, Any], server: Any) -> dict[str, Any]:
+    """A card of two pinned files, in an archive at the first source and singly at the second."""
+    server.files["/all.tgz"] = tar(log=b"log", side=b"side")
+    server.files["/log.gz"] = gzip.compress(b"log")
+    server.files["/side"] = b"side"
+    shop["files"] = [{"name": "log.csv", "sha256": sha(b"log")}, {"name": "side.csv", "sha256": sha(b"side")}]
+    shop["sources"] = [
+        {"kind": "url", "url": f"{server.url}/all.tgz", "members": {"log.csv": "log", "side.csv": "side"}},
+        {"kind": "url", "urls": {"log.csv": f"{server.url}/log.gz", "side.csv": f"{server.url}/side"}},
+    ]
+    return shop
+
+
+def contents(home: Path) -> list[str]:
+    return sorted(str(path.relative_to(home / "raw")) for path in (home / "raw").rglob("*") if path.is_file())
+
+
+def test_the_first_source_that_delivers_is_enough(
+    tmp_path: Path, two: dict[str, Any], server: Any, recorder: Any
+) -> None:
+    card = parse_card(two, "here")
+    paths = fetch(card, tmp_path, recorder)
+    assert {name: path.read_bytes() for name, path in paths.items()} == {"log.csv": b"log", "side.csv": b"side"}
+    assert contents(tmp_path) == ["digests.json", "shop/log.csv", "shop/side.csv"]
+    assert [path for path, _ in server.requests] == ["/all.tgz"]
+    assert recorder.notes == []
+    assert fetch(card, tmp_path, recorder) == paths
+    assert len(server.requests) == 1
+
+
+def test_the_next_source_is_tried_and_may_be_packed(
+    tmp_path: Path, two: dict[str, Any], server: Any, recorder: Any
+) -> None:
+    del server.files["/all.tgz"]
+    paths = fetch(parse_card(two, "here"), tmp_path, recorder)
+    assert paths["log.csv"].name == "log.csv.gz"
+    assert len(recorder.notes) == 1
+    assert "HTTP 404" in recorder.notes[0]
+    assert recorder.notes[0].endswith("trying the next source")
+
+
+def test_other_bytes_than_pinned_count_as_nothing(
+    tmp_path: Path, two: dict[str, Any], server: Any, recorder: Any
+) -> None:
+    server.files["/all.tgz"] = tar(log=b"forged", side=b"side")
+    paths = fetch(parse_card(two, "here"), tmp_path, recorder)
+    assert gzip.decompress(paths["log.csv"].read_bytes()) == b"log"
+    assert f"log.csv: expected sha256 {sha(b'log')}, found {sha(b'forged')}" in recorder.notes[0]
+
+
+def test_an_archives_own_pin_is_checked(tmp_path: Path, two: dict[str, Any], server: Any, recorder: Any) -> None:
+    two["sources"] = [two["sources"][0] | {"sha256": "0" * 64}]
+    with pytest.raises(UserError, match=f"expected sha256 {'0' * 64}"):
+        fetch(parse_card(two, "here"), tmp_path, recorder)
+
+
+def test_a_damaged_file_under_the_home_is_fetched_again(
+    tmp_path: Path, two: dict[str, Any], server: Any, recorder: Any
+) -> None:
+    card = parse_card(two, "here")
+    fetch(card, tmp_path, recorder)["log.csv"].write_bytes(b"rotten")
+    assert fetch(card, tmp_path, recorder)["log.csv"].read_bytes() == b"log"
+
+
+def test_a_broken_gzip_counts_as_nothing(tmp_path: Path, two: dict[str, Any], server: Any, recorder: Any) -> None:
+    two["sources"].reverse()
+    server.files["/log.gz"] = gzip.compress(b"log" * 1000)[:-10]
+    paths = fetch(parse_card(two, "here"), tmp_path, recorder)
+    assert paths["log.csv"].read_bytes() == b"log"
+    assert "broken gzip file" in recorder.notes[0]
+
+
+def test_pinned_files_are_shared_between_cards(tmp_path: Path, two: dict[str, Any], server: Any, recorder: Any) -> None:
+    fetch(parse_card(two, "here"), tmp_path, recorder)
+    fetch(parse_card(two | {"id": "other"}, "here"), tmp_path, recorder)
+    assert len(server.requests) == 1
+
+
+def test_files_may_lie_beside_the_users_card(
+    tmp_path: Path, shop: dict[str, Any], shop_raw: Path, recorder: Any
+) -> None:
+    card = parse_card(shop, "here", folder=shop_raw)
+    assert fetch(card, tmp_path, recorder) == {"log.csv": shop_raw / "log.csv"}
+
+
+def test_when_nothing_works_one_sentence_says_what_to_do(
+    tmp_path: Path, two: dict[str, Any], server: Any, recorder: Any
+) -> None:
+    server.files.clear()
+    with pytest.raises(UserError) as caught:
+        fetch(parse_card(two, "here"), tmp_path, recorder)
+    text = str(caught.value)
+    for part in ("/all.tgz: HTTP 404", "/log.gz: HTTP 404", "log.csv and side.csv", "--raw DIR", "synthetic-funnel"):
+        assert part in text
+    assert "\n" not in text
+    assert contents(tmp_path) == []
+    assert not (tmp_path / "raw" / "shop").exists()
+
+
+def test_a_card_without_sources_says_what_to_do(tmp_path: Path, shop: dict[str, Any], recorder: Any) -> None:
+    with pytest.raises(UserError, match=r"could not get log.csv \(the card names no source\): put log.csv"):
+        fetch(parse_card(shop, "here"), tmp_path, recorder)
+
+
+def test_raw_files_may_be_packed_whatever_the_card_says(tmp_path: Path, two: dict[str, Any], recorder: Any) -> None:
+    (tmp_path / "log.csv.gz").write_bytes(gzip.compress(b"log"))
+    (tmp_path / "side.csv").write_bytes(gzip.compress(b"side"))
+    paths = at_hand(parse_card(two, "here"), tmp_path / "home", tmp_path, recorder)
+    assert {name: path.name for name, path in paths.items()} == {"log.csv": "log.csv.gz", "side.csv": "side.csv"}
+    assert recorder.notes == []
+
+
+def test_raw_files_that_differ_from_the_pin_are_used_with_a_note(
+    tmp_path: Path, two: dict[str, Any], recorder: Any
+) -> None:
+    for name in ("log.csv", "side.csv"):
+        (tmp_path / name).write_bytes(b"side")
+    assert len(at_hand(parse_card(two, "here"), tmp_path / "home", tmp_path, recorder)) == 2
+    assert len(recorder.notes) == 1
+    assert "log.csv differs from the published file" in recorder.notes[0]
+
+
+def test_a_raw_file_that_is_not_there_is_named(tmp_path: Path, two: dict[str, Any], recorder: Any) -> None:
+    (tmp_path / "log.csv").write_bytes(b"log")
+    with pytest.raises(UserError, match=r"expected log.csv and side.csv, .*but side.csv is not there"):
+        at_hand(parse_card(two, "here"), tmp_path / "home", tmp_path, recorder)
+    with pytest.raises(UserError, match=r"expected a folder with log.csv and side.csv, found none at .*nowhere"):
+        at_hand(parse_card(two, "here"), tmp_path / "home", tmp_path / "nowhere", recorder)

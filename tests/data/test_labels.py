@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from bench.data.labels import read_labels
+from bench.data.readers.base import RawTable
+from bench.data.tasks import TaskRule
+from bench.errors import UserError
+
+
+def labels(table: dict[str, list[Any]], missing: tuple[str, ...] = (), **rule: Any) -> list[float]:
+    raw = RawTable("f", pa.table(table), lambda row: f"/f.csv, line {row + 2}")
+    return [float(x) for x in read_labels(raw, (TaskRule(name="y", **rule),), missing)[:, 0]]
+
+
+def test_zero_and_one_in_every_spelling() -> None:
+    assert labels({"a": ["0", "1", "1.0", "0.0", "true", "False"]}, column="a") == [0, 1, 1, 0, 1, 0]
+    assert labels({"a": [True, False]}, column="a") == [1, 0]
+    assert labels({"a": [1.0, 0.0]}, column="a") == [1, 0]
+
+
+def test_a_missing_label_is_unobserved() -> None:
+    np.testing.assert_array_equal(labels({"a": ["1", None, "?"]}, ("?",), column="a"), [1, np.nan, np.nan])
+    np.testing.assert_array_equal(labels({"a": ["x", None]}, column="a", positive=["x"]), [1, np.nan])
+    np.testing.assert_array_equal(labels({"a": [2.5, None]}, column="a", kind="regression"), [2.5, np.nan])
+
+
+def test_a_set_of_positive_values() -> None:
+    assert labels({"a": ["5", "4", "3"]}, column="a", positive=[4, 5.0]) == [1, 1, 0]
+
+
+def test_a_product_of_columns() -> None:
+    table = {"a": ["0", "0", "1", "1", None], "b": ["0", "1", "0", "1", "0"]}
+    np.testing.assert_array_equal(labels(table, columns=["a", "b"]), [0, 0, 0, 1, np.nan])
+
+
+def test_a_label_that_is_neither_names_file_and_line() -> None:
+    with pytest.raises(UserError, match=r"/f\.csv, line 4: 'a', the label of task 'y': expected 0 or 1, found '2'"):
+        labels({"a": ["0", "1", "2", "2"]}, column="a")
+    with pytest.raises(UserError, match=r"line 3: .*expected one of '- 5', '5\+', found 'five'"):
+        labels({"a": ["5+", "five"]}, column="a", positive=["- 5"], negative=["5+"])

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from bench.data import Store, load_card, parse_card, prepare
+from bench.data.reachable import auc
+from bench.errors import UserError
+
+SPLITS = ("train", "valid", "test")
+
+
+def arrays(store: Store) -> dict[str, bytes]:
+    """Everything in a store but the manifest, whose times differ."""
+    files = (path for path in store.path.rglob("*") if path.is_file() and path.name != "manifest.json")
+    return {str(path.relative_to(store.path)): path.read_bytes() for path in files}
+
+
+def test_what_is_stored_is_what_was_read(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
+    shop["split"] = {"kind": "time", "train": {"last": 20240106}, "valid": {"first": 20240107, "last": 20240108},
+                     "test": {"first": 20240109}}  # fmt: skip
+    shop["time"] = "day"
+    store = prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw)
+    frame = pd.read_csv(shop_raw / "log.csv")
+    train = frame[frame["day"] <= 20240106]
+    users = {value: id_ for id_, value in enumerate(store.encoder.fields[0].vocabulary.values, 2)}  # type: ignore[union-attr]
+    for name, part in zip(
+        SPLITS, (train, frame[frame["day"].between(20240107, 20240108)], frame[frame["day"] > 20240108]), strict=True
+    ):
+        split = store.split(name)  # type: ignore[arg-type]
+        np.testing.assert_array_equal(split.labels, part[["click", "buy"]])
+        np.testing.assert_array_equal(split.ids[:, 0], part["user"].map(users))
+        price = (part["price"] - train["price"].mean()) / train["price"].std(ddof=0)
+        np.testing.assert_allclose(split.dense, np.stack([price.fillna(0), price.isna()], axis=1), atol=1e-5)
+        np.testing.assert_array_equal(split.group, part["user"].str[1:].astype(int))
+        counts = store.manifest["splits"][name]
+        assert counts["rows"] == len(part)
+        assert counts["tasks"]["click"] == {
+            "observed": len(part),
+            "positives": part["click"].sum(),
+            "rate": pytest.approx(part["click"].mean()),
+        }
+    assert store.manifest["seconds"] > 0
+    assert store.manifest["peak_memory_mb"] > 10
+
+
+def test_the_stored_encoder_encodes_raw_rows(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
+    shop["split"] = {"kind": "files", "train": ["log.csv"], "test": ["log2.csv"], "valid_fraction": 0.3}
+    shop["files"].append({"name": "log2.csv"})
+    (shop_raw / "log2.csv").write_text((shop_raw / "log.csv").read_text())
+    store = prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw)
+    raw = pd.read_csv(shop_raw / "log2.csv")[["tags", "price", "user"]]
+    ids, dense = store.encoder.encode(pa.Table.from_pandas(raw))
+    np.testing.assert_array_equal(ids, store.split("test").ids)
+    np.testing.assert_array_equal(dense, store.split("test").dense)
+
+
+def test_csv_gzip_and_parquet_make_the_same_arrays(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
+    plain = prepare(parse_card(shop, "here"), tmp_path / "plain", shop_raw)
+    text = (shop_raw / "log.csv").read_bytes()
+    (shop_raw / "log.csv").unlink()
+    (shop_raw / "log.csv.gz").write_bytes(gzip.compress(text))
+    packed = prepare(parse_card(shop, "here"), tmp_path / "packed", shop_raw)
+    assert packed.fingerprint == plain.fingerprint
+    shop |= {"reader": {"kind": "parquet"}, "files": [{"name": "log.parquet"}]}
+    pd.read_csv(shop_raw / "log.csv.gz").to_parquet(shop_raw / "log.parquet")
+    columns = prepare(parse_card(shop, "here"), tmp_path / "columns", shop_raw)
+    assert arrays(columns) == arrays(packed) == arrays(plain)
+
+
+def test_preparing_twice_gives_the_same_bytes(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
+    shop["encoding"] = {"target_rates": ["user"]}
+    card = parse_card(shop, "here")
+    one, two = prepare(card, tmp_path / "one", shop_raw), prepare(card, tmp_path / "two", shop_raw)
+    assert one.fingerprint == two.fingerprint
+    assert arrays(one) == arrays(two)
+    assert len(arrays(one)) == 1 + 3 * 4
+
+
+def test_a_store_is_made_once(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
+    card = parse_card(shop, "here")
+    made = prepare(card, tmp_path / "home", shop_raw)
+    stamp = (made.path / "manifest.json").stat().st_mtime_ns
+    again = prepare(card, tmp_path / "home", shop_raw)
+    assert again.path == made.path == tmp_path / "home" / "store" / "shop" / made.fingerprint
+    assert (again.path / "manifest.json").stat().st_mtime_ns == stamp
+
+
+def test_the_fingerprint_follows_content_not_prose(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
+    def mark() -> str:
+        return prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw).fingerprint
+
+    first = mark()
+    shop |= {"title": "Another", "citation": "x", "licence": "y", "homepage": "z"}
+    assert mark() == first
+    shop["columns"]["price"]["log1p"] = True
+    second = mark()
+    (shop_raw / "log.csv").write_text((shop_raw / "log.csv").read_text() + "u1,,,0,0,20240110,1\n")
+    assert len({first, second, mark()}) == 3
+
+
+def test_nothing_but_train_is_fitted_on(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
+    """Other test rows, labels among them, change neither the encoder nor a bit of train."""
+    shop["split"] = {"kind": "files", "train": ["log.csv"], "test": ["new.csv"], "valid_fraction": 0.3}
+    shop["files"].append({"name": "new.csv"})
+    shop["encoding"] = {"target_rates": ["user"]}
+    shop["columns"]["price"]["buckets"] = 4
+    text = (shop_raw / "log.csv").read_text()
+    stores = []
+    for number, new in enumerate((text, text.replace("\nu", "\nv").replace(",1,", ",0,", 20))):
+        (shop_raw / "new.csv").write_text(new)
+        stores.append(arrays(prepare(parse_card(shop, "here"), tmp_path / str(number), shop_raw)))
+    for name in stores[0]:
+        assert (stores[0][name] == stores[1][name]) == (not name.startswith("test/")), name
+
+
+def test_a_store_outlives_its_raw_files(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
+    card = parse_card(shop, "here")
+    made = prepare(card, tmp_path / "home", shop_raw)
+    assert prepare(card, tmp_path / "home").path == made.path
+    shop["encoding"] = {"min_count": 3}
+    with pytest.raises(UserError, match=r"could not get log\.csv"):
+        prepare(parse_card(shop, "here"), tmp_path / "home")
+
+
+def test_a_store_of_other_files_than_pinned_does_not_stand_in(
+    shop: dict[str, Any], shop_raw: Path, tmp_path: Path
+) -> None:
+    prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw)
+    shop["files"][0]["sha256"] = "0" * 64
+    with pytest.raises(UserError, match=r"could not get log\.csv"):
+        prepare(parse_card(shop, "here"), tmp_path / "home")
+
+
+@pytest.mark.parametrize("line", ["u1,1,,7,0,20240101,1", "u1,old,,1,0,20240101,1", "u1,1"])
+def test_a_bad_row_leaves_nothing_behind(shop: dict[str, Any], shop_raw: Path, tmp_path: Path, line: str) -> None:
+    with (shop_raw / "log.csv").open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(UserError, match=r"log\.csv, line 202"):
+        prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw)
+    assert not (tmp_path / "home" / "store").exists()
+
+
+def test_a_failure_while_writing_leaves_nothing_behind(
+    shop: dict[str, Any], shop_raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("numpy.save", full)
+    with pytest.raises(OSError, match="no space"):
+        prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw)
+    assert not list((tmp_path / "home" / "store" / "shop").iterdir())
+
+
+def test_generated_data_needs_no_files_and_says_what_can_be_reached(tmp_path: Path) -> None:
+    store = prepare(load_card("synthetic-funnel@rows=5000"), tmp_path)
+    best = store.manifest["reachable"]
+    assert set(best) == {f"{s}/{m}" for s in SPLITS for m in ("click.auc", "purchase.cvr.auc", "purchase.ctcvr.auc")}
+    split = store.split("test")
+    affinity = split.dense[:, store.schema.dense.index("affinity")]
+    assert 0.5 < auc(split.labels[:, 0], affinity) < best["test/click.auc"] < 1
+    assert not (tmp_path / "raw").exists()
+    assert (split.labels[:, 1] <= split.labels[:, 0]).all()
+
+
+def test_parameters_make_stores_of_their_own(tmp_path: Path) -> None:
+    stores = [prepare(load_card(f"synthetic-relatedness@rows=500,d=3,seed={seed}"), tmp_path) for seed in (0, 1)]
+    assert stores[0].path != stores[1].path
+    assert stores[0].key == "synthetic-relatedness@d=3,rows=500,seed=0"
+    assert stores[0].split("train").ids.shape[1] == 0
+    assert not np.array_equal(stores[0].split("train").labels[:50], stores[1].split("train").labels[:50])
+    assert (
+        json.loads((stores[0].path / "manifest.json").read_text())["splits"]["test"]["tasks"]["first"]["deviation"] > 0
+    )

@@ -1,0 +1,70 @@
+"""The shipped cards on the real files, where they are at hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.data import Store, load_card, prepare
+from bench.data.reachable import auc
+
+
+@pytest.fixture(scope="module")
+def census(census_raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return prepare(load_card("census-income"), tmp_path_factory.mktemp("home"), census_raw)
+
+
+@pytest.fixture(scope="module")
+def late_window(kuairand_raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return prepare(load_card("kuairand-pure@late-window"), tmp_path_factory.mktemp("home"), kuairand_raw)
+
+
+def test_census_is_whole(census: Store) -> None:
+    splits = census.manifest["splits"]
+    assert splits["train"]["rows"] + splits["valid"]["rows"] == 199_523
+    assert splits["test"]["rows"] == 99_762
+    positives = [splits[name]["tasks"]["income"]["positives"] for name in ("train", "valid", "test")]
+    assert positives[0] + positives[1] == 12_382
+    assert positives[2] == 6_186
+    never_married = [splits[name]["tasks"]["never_married"]["positives"] for name in ("train", "valid")]
+    assert sum(never_married) == 86_485
+    kinds = [field.name for field in census.schema.fields if not field.name.endswith("_bucket")]
+    assert (len(kinds), len(census.schema.dense)) == (32, 7)
+    assert not {"marital_stat", "income_50k", "instance_weight"} & {*kinds, *census.schema.dense}
+
+
+def test_census_ids_are_in_range_and_train_is_standardised(census: Store) -> None:
+    train = census.split("train")
+    assert train.ids.min() >= 1
+    assert train.ids.max() < census.schema.rows
+    np.testing.assert_allclose(train.dense.mean(axis=0), 0, atol=1e-3)
+    np.testing.assert_allclose(train.dense.std(axis=0), 1, atol=1e-3)
+
+
+def test_the_late_window_is_as_counted(late_window: Store) -> None:
+    splits = late_window.manifest["splits"]
+    assert late_window.manifest["duplicates_dropped"] == 5_460
+    assert sum(split["rows"] for split in splits.values()) == 228_329 - 5_460
+    assert [splits[name]["rows"] for name in ("train", "valid", "test")] == [150_055, 30_329, 42_485]
+    assert splits["train"]["tasks"]["click"]["rate"] == pytest.approx(0.451, abs=1e-3)
+
+
+def test_the_late_windows_funnel_is_nested(late_window: Store) -> None:
+    for name in ("train", "valid", "test"):
+        labels = late_window.split(name).labels  # type: ignore[arg-type]
+        click, long_view = labels[:, 0], labels[:, 1]
+        assert (long_view <= click).all()
+
+
+def test_target_rates_of_train_promise_no_more_than_they_keep(late_window: Store) -> None:
+    """A leak would make a rate look far better on train than on the days after."""
+    names = late_window.schema.dense
+    for rate in ("user_id_click_rate", "video_id_click_rate", "author_id_click_rate"):
+        train, test = (
+            auc(split.labels[:, 0], split.dense[:, names.index(rate)].astype(np.float64))
+            for split in (late_window.split("train"), late_window.split("test"))
+        )
+        assert 0.55 < test < 0.75
+        assert abs(train - test) < 0.03, rate

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from bench.data.splits import SplitInput, SplitRule, uniform
+from bench.data.values import as_text
+
+
+def rule(**values: object) -> SplitRule:
+    return TypeAdapter(SplitRule).validate_python(values)
+
+
+def rows(
+    count: int = 0,
+    *,
+    file: list[int] | None = None,
+    time: list[float] | None = None,
+    group: list[str | None] | None = None,
+) -> SplitInput:
+    count = count or len(file or time or group or [])
+    return SplitInput(
+        ("a", "b", "c"),
+        np.array(file if file is not None else [0] * count, np.int16),
+        None if time is None else np.array(time),
+        None if group is None else as_text(pa.array(group)),
+    )
+
+
+def test_files_go_where_they_are_named() -> None:
+    split = rule(kind="files", train=["a"], valid=["c"], test=["b"]).assign(rows(file=[0, 1, 2, 0]))
+    assert split.tolist() == [0, 2, 1, 0]
+
+
+def test_a_file_in_no_split_is_left_out() -> None:
+    split = rule(kind="files", train=["a"], test=["b"], valid_fraction=0.5).assign(rows(file=[2] * 50 + [1] * 50))
+    assert split.tolist() == [-1] * 50 + [2] * 50
+
+
+def test_validation_is_carved_from_train_alone() -> None:
+    split = rule(kind="files", train=["a"], test=["b"], valid_fraction=0.1).assign(rows(file=[0] * 20_000 + [1] * 500))
+    assert (split[20_000:] == 2).all()
+    assert abs((split[:20_000] == 1).mean() - 0.1) < 0.01
+
+
+def test_times_include_both_ends_and_leave_gaps_out() -> None:
+    by_time = rule(kind="time", train={"last": 3}, valid={"first": 5, "last": 6}, test={"first": 7, "last": 8})
+    assert by_time.assign(rows(time=[1, 3, 4, 5, 6, 7, 8, 9, np.nan])).tolist() == [0, 0, -1, 1, 1, 2, 2, -1, -1]
+
+
+def test_times_may_be_iso_dates() -> None:
+    by_time = rule(
+        kind="time",
+        train={"last": "2024-01-31"},
+        valid={"first": "2024-02-01", "last": "2024-02-09"},
+        test={"first": "2024-02-10"},
+    )
+    days = as_text(pa.array(["2023-12-01", "2024-01-31", "2024-02-05", None, "2024-10-01"]))
+    given_rows = SplitInput(("a",), np.zeros(5, np.int16), days, None)
+    assert by_time.assign(given_rows).tolist() == [0, 0, 1, -1, 2]
+
+
+@given(st.integers(0, 2**31), st.sampled_from(["row", "group"]))
+def test_a_random_split_keeps_its_shares_and_repeats(seed: int, unit: str) -> None:
+    random = rule(kind="random", valid=0.2, test=0.3, unit=unit, seed=seed)
+    given_rows = rows(group=[f"g{i % 1500}" for i in range(6000)])
+    split = random.assign(given_rows)
+    np.testing.assert_array_equal(split, random.assign(given_rows))
+    shares = np.bincount(split, minlength=3) / len(split)
+    np.testing.assert_allclose(shares, [0.5, 0.2, 0.3], atol=0.08)
+
+
+@given(st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=60), st.integers(0, 99))
+def test_no_group_is_in_two_splits(groups: list[str], seed: int) -> None:
+    split = rule(kind="random", valid=0.3, test=0.3, unit="group", seed=seed).assign(rows(group=list(groups)))
+    for group in set(groups):
+        assert len({split[i] for i, other in enumerate(groups) if other == group}) == 1
+
+
+def test_a_groups_split_does_not_depend_on_the_other_rows() -> None:
+    alone = uniform(rows(group=["x"]), "group", 7)
+    among = uniform(rows(group=["y", "z", "x", None]), "group", 7)
+    assert alone[0] == among[2]
+
+
+def test_another_seed_is_another_split() -> None:
+    draws = [uniform(rows(100), "row", seed) for seed in (0, 1)]
+    assert (draws[0] != draws[1]).all()
+
+
+def test_rows_without_group_do_not_go_together() -> None:
+    split = rule(kind="random", valid=0.3, test=0.3, unit="group").assign(rows(group=[None] * 100 + ["a"]))
+    assert set(split[:100].tolist()) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("unit", ["row", "group"])
+def test_draws_are_uniform(unit: str) -> None:
+    draws = uniform(rows(group=[f"{i}" for i in range(5000)]), unit, 3)  # type: ignore[arg-type]
+    assert 0 <= draws.min() <= draws.max() < 1
+    np.testing.assert_allclose(np.histogram(draws, 10, (0, 1))[0], 500, atol=100)

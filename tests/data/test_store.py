@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.data import Store, parse_card, prepare
+from bench.data.store import schema_from_json, schema_to_json
+from bench.errors import UserError
+from bench.schema import Field, Schema, Task
+
+
+@pytest.fixture
+def store(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> Store:
+    shop["tasks"].append({"name": "heavy", "column": "weight", "kind": "regression", "optional": True})
+    return prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw)
+
+
+def test_arrays_are_mapped_read_only_and_typed(store: Store) -> None:
+    for name in ("train", "valid", "test"):
+        split = store.split(name)  # type: ignore[arg-type]
+        n = store.manifest["splits"][name]["rows"]
+        assert len(split) == n
+        schema = store.schema
+        for array, shape, dtype in (
+            (split.ids, (n, schema.slots), np.int32),
+            (split.dense, (n, len(schema.dense)), np.float32),
+            (split.labels, (n, 3), np.float32),
+            (split.group, (n,), np.int32),
+        ):
+            assert isinstance(array, np.memmap)
+            assert (array.shape, array.dtype) == (shape, dtype)
+            assert not array.flags.writeable
+
+
+def test_a_view_has_the_tasks_in_the_order_asked(store: Store) -> None:
+    full = store.split("train").labels
+    view = store.with_tasks(["heavy", "click"])
+    assert view.schema.tasks == (Task("heavy", "regression"), Task("click"))
+    np.testing.assert_array_equal(view.split("train").labels, full[:, [2, 0]])
+    np.testing.assert_array_equal(view.with_tasks(["click"]).split("train").labels, full[:, [0]])
+    assert store.default_tasks == view.default_tasks == ("click", "buy")
+    assert view.schema.fields == store.schema.fields
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["click", "clik"], "unknown task 'clik' .did you mean 'click'"),
+        (["buy"], "task 'buy' needs its parent 'click'"),
+        (["click", "click"], "task 'click' is asked for twice"),
+        ([], "expected at least one task of click, buy, heavy"),
+    ],
+)
+def test_tasks_that_cannot_be_had(store: Store, names: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        store.with_tasks(names)
+
+
+def test_only_a_store_can_be_opened(tmp_path: Path, store: Store) -> None:
+    again = Store.open(str(store.path))
+    assert (again.key, again.fingerprint, again.schema) == (store.key, store.fingerprint, store.schema)
+    for path in (tmp_path, tmp_path / "nowhere", store.path / "manifest.json"):
+        with pytest.raises(UserError, match="expected a prepared store"):
+            Store.open(path)
+
+
+def test_a_schema_survives_json() -> None:
+    schema = Schema((Field("a", 3), Field("b", 4, 2)), ("x",), (Task("y"), Task("z", parent="y")))
+    assert schema_from_json(schema_to_json(schema)) == schema

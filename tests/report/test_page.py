@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from plotly.offline import get_plotlyjs
+
+from bench.frontier.frontier import frontier
+from bench.records import Failure, TrialRecord
+from bench.report import page
+from bench.report.build import build_view
+from bench.report.page import document, write_page
+from bench.report.view import PageView
+
+EVIL = "<img src=x onerror=alert(1)>"
+
+
+class Reader(HTMLParser):
+    """The elements of a page and what they hold."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.data: dict[str, str] = {}
+        self.shown = ""
+        self._script: str | None = None
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag in ("script", "style"):
+            self._script = dict(attrs).get("id") or tag
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("script", "style"):
+            self._script = None
+
+    def handle_data(self, data: str) -> None:
+        if self._script:
+            self.data[self._script] = self.data.get(self._script, "") + data
+        else:
+            self.shown += data
+
+
+@pytest.fixture(scope="module")
+def text(view: PageView) -> str:
+    return document([view], "quick-7")
+
+
+@pytest.fixture(scope="module")
+def reader(text: str) -> Reader:
+    return Reader(text)
+
+
+def test_the_page_holds_one_copy_of_plotly_that_inflates_to_the_original(reader: Reader) -> None:
+    assert gzip.decompress(base64.b64decode(reader.data["plotly"])).decode() == get_plotlyjs()
+    assert sum(attributes.get("id") == "plotly" for _, attributes in reader.elements) == 1
+
+
+def test_nothing_refers_outside(reader: Reader) -> None:
+    for tag, attributes in reader.elements:
+        assert tag not in ("img", "iframe", "object", "embed", "video", "audio", "source", "base")
+        for name in ("src", "href", "action", "srcset", "poster"):
+            assert re.fullmatch(r"#.*|data:,", attributes.get(name) or "#")
+    assert "url(" not in reader.data["style"]
+    assert "@import" not in reader.data["style"]
+
+
+def test_the_policy_allows_no_request_and_only_this_script(reader: Reader) -> None:
+    (policy,) = [a["content"] for tag, a in reader.elements if a.get("http-equiv") == "Content-Security-Policy"]
+    digest = base64.b64encode(hashlib.sha256(reader.data["script"].encode()).digest()).decode()
+    assert policy is not None
+    assert policy.startswith("default-src 'none'; ")
+    assert f"script-src 'sha256-{digest}' 'unsafe-eval'; " in policy
+    assert "http" not in policy
+
+
+def test_embedded_values_read_back(reader: Reader, view: PageView) -> None:
+    cards = json.loads(reader.data["census-income-0-cards"])
+    assert set(cards["trials"]) == {str(trial.number) for trial in view.trials}
+    title, measured, settings = cards["trials"][str(view.front[0])]
+    assert title.startswith(f"Trial {view.front[0]}: ")
+    assert len(measured) == 2
+    assert [(cards["names"][i], value) for i, value in settings] == list(view.trial(view.front[0]).params)
+    ids = {a["data-figure"] for _, a in reader.elements if "data-figure" in a}
+    assert len(ids) == 6
+    for id in ids:
+        assert json.loads(reader.data[str(id)])["data"]
+
+
+def test_ids_are_unique_with_the_same_dataset_twice(view: PageView) -> None:
+    ids = [a["id"] for _, a in Reader(document([view, view], "twice")).elements if "id" in a]
+    assert len(ids) == len(set(ids))
+
+
+def test_what_a_reader_looks_for_is_in_the_text(reader: Reader, view: PageView) -> None:
+    assert view.picked is not None
+    for words in (view.title, view.picked.reason, view.picked.command, *(value for _, value in view.made)):
+        assert words in reader.shown
+    for failed in view.failures:
+        assert failed.reason in reader.shown
+    for headline in view.headlines:
+        assert headline.value in reader.shown
+
+
+def test_the_same_view_gives_the_same_bytes(view: PageView, text: str) -> None:
+    assert document([view], "quick-7") == text
+
+
+def test_data_cannot_become_markup(
+    make_view: Callable[..., PageView], make_records: Callable[..., list], make_objectives: Callable[..., tuple]
+) -> None:
+    def poisoned(record: TrialRecord) -> TrialRecord:
+        config = record.config | {"sharing.kind": record.sharing + EVIL, "balancing.kind": "</script>" + EVIL}
+        failure = record.failure and Failure("bug", f"</script>{EVIL}")
+        params = record.params | {EVIL: f"</script>{EVIL}", "nan": float("nan")}
+        return replace(record, config=config, failure=failure, params=params, architecture=EVIL)
+
+    records = [poisoned(record) for record in make_records()]
+    objectives = make_objectives()
+    view = build_view(
+        records, frontier(records, objectives), title=EVIL, dataset=EVIL, no_pick=EVIL, made={EVIL: f"</script>{EVIL}"}
+    )
+    read = Reader(document([view, view], EVIL))
+    assert "img" not in {tag for tag, _ in read.elements}
+    assert not any(name.startswith("on") for _, attributes in read.elements for name in attributes)
+    scripts = [attributes for tag, attributes in read.elements if tag == "script"]
+    assert len([attributes for attributes in scripts if "type" not in attributes]) == 1
+    assert EVIL in read.shown
+
+
+def test_a_run_of_thousands_stays_below_four_megabytes(
+    make_view: Callable[..., PageView],
+    make_records: Callable[..., list],
+    make_objectives: Callable[..., tuple],
+    tmp_path: Path,
+) -> None:
+    view = make_view(make_records(5000, confirmed=40), make_objectives())
+    assert write_page(view, tmp_path / "report.html").stat().st_size < 4_000_000
+
+
+def test_a_page_that_fails_leaves_the_old_one(view: PageView, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "runs" / "report.html"
+    write_page([view], target, title="first")
+    before = target.read_bytes()
+
+    def broken(*_: object) -> str:
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(page, "section", broken)
+    with pytest.raises(RuntimeError):
+        write_page([view], target, title="second")
+    assert target.read_bytes() == before
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_page_of_nothing_is_still_a_page(
+    make_view: Callable[..., PageView], make_objectives: Callable[..., tuple]
+) -> None:
+    empty = make_view([], make_objectives(), no_pick="nothing to pick from: none of the 0 trials has completed")
+    shown = Reader(document([empty], "empty")).shown
+    assert "No trial has completed with a value yet." in shown
+    assert "nothing to pick from" in shown
+    assert Reader(document([], "none")).shown.count("none") >= 1
