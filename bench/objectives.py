@@ -34,9 +34,14 @@ class Objective:
     name: str
     direction: Direction
 
+    @property
+    def is_metric(self) -> bool:
+        """Whether it is measured on a split of the data, and not a cost."""
+        return not self.name.startswith("cost/")
+
     def key(self, split: str) -> str:
         """Its key in a trial's metrics. Costs are the same on every split."""
-        return self.name if self.name.startswith("cost/") else f"{split}/{self.name}"
+        return f"{split}/{self.name}" if self.is_metric else self.name
 
     @property
     def sign(self) -> float:

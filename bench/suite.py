@@ -58,8 +58,8 @@ class SearchOptions(_Part):
     """How to search."""
 
     sampler: str = "tpe"
-    baseline_trials: int = Field(3, ge=1)
-    """Trials spent on tuning the single-task baseline before the search proper."""
+    tries: int = Field(2, ge=0)
+    """Trials of each kind of sharing, besides its defaults, before the sampler may choose among kinds."""
 
 
 class Confirm(_Part):
@@ -117,6 +117,6 @@ def resolve_objectives(dataset: SuiteDataset, tasks: tuple[Task, ...]) -> tuple[
     if len(set(names)) < len(names):
         raise UserError(f"{dataset.id}: an objective is named twice in {', '.join(names)}")
     objectives = tuple(parse(name, tasks, dataset.id) for name in names)
-    if all(name.startswith("cost/") for name in names):
+    if not any(objective.is_metric for objective in objectives):
         raise UserError(f"{dataset.id}: expected at least one task's metric among the objectives, found only costs")
     return objectives

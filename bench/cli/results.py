@@ -93,16 +93,26 @@ def show_dataset(result: DatasetResult) -> None:
 
 
 def show_front(result: DatasetResult) -> None:
-    """The front as a table."""
+    """The front as a table, and below it what may belong to it as well."""
     frontier = result.frontier
-    rows = []
-    for row in frontier.front.to_dict("records"):
-        of_test = [row.get(f"{objective.key('test')}.mean") for objective in frontier.objectives]
-        values = [row[key] for key in frontier.keys] + of_test
-        rows.append([row["trial"], row["architecture"], row["balancing"], *values, row["p_nondominated"]])
-    headers = [*frontier.keys, *(f"test/{o.name}" for o in frontier.objectives), "P(non-dominated)"]
-    print_table(["trial", "architecture", "balancing", *headers], rows, f"frontier on {result.run.key}")
-    say(f"hypervolume {frontier.hypervolume:.6f}, compared by {frontier.basis}")
+    keys = [*frontier.keys, *(objective.key("test") for objective in frontier.objectives if objective.is_metric)]
+    rows = [
+        [row["trial"], row["architecture"], row["balancing"]]
+        + [row[f"{key}.mean"] if row["replicates"] else row.get(key) for key in keys]
+        + [row["p_nondominated"], "yes" if row["on_front"] else "perhaps"]
+        for row in frontier.plausible.to_dict("records")
+    ]
+    headers = ["trial", "architecture", "balancing", *keys, "P(non-dominated)", "on front"]
+    print_table(headers, rows, f"frontier on {result.run.key}")
+    say(f"hypervolume {frontier.hypervolume:.6f}, {_basis(result)}")
+
+
+def _basis(result: DatasetResult) -> str:
+    confirmed = [record for record in result.records if record.replicates]
+    if not confirmed:
+        return "compared by the one run of each trial that the search saw: not confirmed"
+    seeds = max(len(record.replicates) for record in confirmed)
+    return f"compared by the mean of {seeds} fresh seeds for each of {len(confirmed)} confirmed trials"
 
 
 def show_pick(result: DatasetResult) -> None:

@@ -21,6 +21,8 @@ from bench.objectives import Objective
 from bench.records import TrialRecord
 from bench.seeds import derive
 
+PLAUSIBLE = 0.05
+"""A trial that nothing dominates with at least this probability may belong to the front."""
 FINISHED = ("completed", "failed", "pruned")
 
 
@@ -63,6 +65,20 @@ class Frontier:
         return rows.sort_values(
             [self.keys[0], "trial"], ascending=[self.objectives[0].direction == "minimize", True], ignore_index=True
         )
+
+    @property
+    def plausible(self) -> pd.DataFrame:
+        """The table's rows on the front, and those that are on it with a probability of at least `PLAUSIBLE`.
+
+        The front first, then by falling probability.
+        """
+        rows = self.table[self.table["on_front"] | (self.table["p_nondominated"] >= PLAUSIBLE)]
+        key = self.keys[0]
+        value = rows[f"{key}.mean"].fillna(rows[key]) * self.objectives[0].sign
+        order = rows.assign(value=value, chance=rows["p_nondominated"].where(~rows["on_front"], 1.0))
+        return order.sort_values(["on_front", "chance", "value", "trial"], ascending=[False, False, False, True])[
+            list(rows.columns)
+        ].reset_index(drop=True)
 
     def to_json(self) -> dict[str, Any]:
         """The document of `seesaw frontier --json`: values on the front's points are those it was computed from."""

@@ -42,7 +42,7 @@ class Guard(BaseModel):
         given = self.max_loss_vs_single_task
         if isinstance(given, dict) and objective.name in given:
             return given[objective.name]
-        if objective.name.startswith("cost/"):
+        if not objective.is_metric:
             return None
         return DEFAULT_LOSS if isinstance(given, dict) else given
 

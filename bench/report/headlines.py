@@ -33,13 +33,12 @@ def _best(axis: Axis) -> Headline:
         scale = text.gain_scale(axis.name)
         gain = axis.sign * (axis.best.value - axis.baseline.value) * scale
         unit = f"{text.THIN}\N{MULTIPLICATION SIGN}{text.THIN}10\N{SUPERSCRIPT MINUS}\N{SUPERSCRIPT THREE}"
-        decimals = 1 if scale > 1 else 3
-        detail += f", {text.signed(gain, decimals)}{unit if scale > 1 else ''} against single task"
+        detail += f", {text.signed(gain, scale)}{unit if scale > 1 else ''} against single task"
     return Headline(name, text.number(axis.best.value), detail)
 
 
 def _against(front: Frontier) -> str:
-    reference = ", ".join(f"{value:g}" for value in front.reference.values())
+    reference = ", ".join(map(text.plain, front.reference.values()))
     return f"of the front, reference ({reference})"
 
 

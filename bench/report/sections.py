@@ -85,7 +85,7 @@ def _front(view: PageView, id: str) -> str:
         figure, height = plots.plane_figure(view), "clamp(360px, 56vw, 560px)"
     else:
         figure, height = plots.pairs_figure(view), f"{100 + 230 * (objectives - 1)}px"
-        least = 200 * (objectives - 1)
+        least = 250 * (objectives - 1)
     basis = (
         "Confirmed trials are compared by their means over fresh seeds; the others were seen once, by the search, "
         "and luck made the best of them look better than they are."
@@ -150,7 +150,7 @@ def _gains(view: PageView) -> str:
 def _hypervolume(view: PageView, id: str) -> str:
     if not view.history:
         return ""
-    reference = ", ".join(f"{axis.label} {axis.reference:g}" for axis in view.axes)
+    reference = ", ".join(f"{axis.label} {text.plain(axis.reference)}" for axis in view.axes)
     note = f"Of what the search had seen so far, beyond the reference point: {escaped(reference)}."
     figure = chart(plots.hypervolume_figure(view), f"{id}-hypervolume", "Hypervolume", "280px")
     return f'<h3>Hypervolume over the run</h3><p class="note">{note}</p>{figure}'

@@ -92,7 +92,7 @@ def _gain(cell: Cell | None, most: float, scale: float) -> str:
     if cell is None:
         return '<td class="muted">\N{MIDDLE DOT}</td>'
     way = "up" if cell.gain > 0 else "down"
-    words = text.signed(cell.gain, 1 if scale > 1 else 3)
+    words = text.signed(cell.gain, scale)
     title = f"trial {cell.trial}, best of {text.count(cell.trials, 'trial')}"
     style = f'class="{way}" style="--weight:{abs(cell.gain) / most:.2f}"'
     return f'<td {style} title="{title}">{words}<small>{cell.trial}</small></td>'

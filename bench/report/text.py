@@ -30,12 +30,22 @@ def number(value: float | None) -> str:
     return MINUS + text if value < 0 else text
 
 
-def signed(value: float, decimals: int = 1) -> str:
-    """A difference: always with its sign."""
-    text = f"{abs(value):.{decimals}f}"
-    if float(text) == 0:
+def signed(gain: float, scale: float) -> str:
+    """A gain that was multiplied by its scale: with its sign, unless it prints as zero."""
+    text = f"{abs(gain):.1f}" if scale > 1 else number(abs(gain))
+    if text.strip("0.") == "":
         return text
-    return f"{'+' if value > 0 else MINUS}{text}"
+    return f"{'+' if gain > 0 else MINUS}{text}"
+
+
+def plain(value: float) -> str:
+    """A value that somebody chose, such as a reference: as written where it is short."""
+    return f"{value:g}" if abs(value) < 1e4 else number(value)
+
+
+def clipped(name: str, most: int = 22) -> str:
+    """A name that leaves room for what it names."""
+    return name if len(name) <= most else f"{name[: most - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def duration(seconds: float) -> str:

@@ -87,7 +87,7 @@ def _search(part: DatasetRun, store: Store, parent: Parent, progress: Progress) 
         trials=suite.budget.trials,
         seed=manifest.seed,
         sampler=suite.search.sampler,
-        baseline_trials=suite.search.baseline_trials,
+        tries=suite.search.tries,
         seconds=suite.budget.time,
     )
 

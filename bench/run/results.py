@@ -118,6 +118,7 @@ def write_report(run: Run, results: Sequence[DatasetResult]) -> None:
             title=load_card(result.run.key).title,
             dataset=result.run.key,
             pick=result.pick,
+            no_pick=result.no_pick,
             retrain=retrain_command(result),
             made=made,
         )

@@ -48,7 +48,8 @@ class Plan:
         trials: how many in total, openings and the trials of an earlier, interrupted search included.
         seed: of the run; all that a sampler draws derives from it.
         sampler: a name in `samplers.SAMPLERS`.
-        baseline_trials: how many further trials tune the single-task baseline, if the space has it.
+        tries: how many further trials each kind of sharing gets before the sampler may choose among kinds. A kind
+            judged by its defaults alone, or a baseline tuned less than what is held against it, is no fair comparison.
         seconds: no trial is asked for later than this after the start; None for no limit.
         architecture: names a configuration's architecture for records.
     """
@@ -59,7 +60,7 @@ class Plan:
     trials: int
     seed: int
     sampler: str = "tpe"
-    baseline_trials: int = 0
+    tries: int = 0
     seconds: float | None = None
     architecture: Callable[[Mapping[str, Scalar]], str] = familiar_name
 
@@ -71,14 +72,14 @@ class Plan:
             return "?"
 
     def openings(self) -> tuple[Opening, ...]:
-        """The first trials: the defaults with each kind of sharing, then samples of the single-task baseline."""
+        """The first trials: the defaults with each kind of sharing, then the sampler's tries within each kind in turn."""
         kinds = self.space.branches(SHARING)
         if not kinds:
             baseline = self.space.fixed.get(SHARING) == SINGLE_TASK
             return (Opening(self.space.defaults(self.tasks), baseline),)
         defaults = (Opening(self.space.defaults(self.tasks, {SHARING: kind}), kind == SINGLE_TASK) for kind in kinds)
-        tuning = (Opening({SHARING: SINGLE_TASK}, True),) * (self.baseline_trials if SINGLE_TASK in kinds else 0)
-        return (*defaults, *tuning)
+        tries = tuple(Opening({SHARING: kind}, kind == SINGLE_TASK) for kind in kinds) * self.tries
+        return (*defaults, *tries)
 
     def identity(self) -> dict[str, Any]:
         """What must not change when a search is resumed: all that decides what trial n is."""
@@ -88,5 +89,5 @@ class Plan:
             "space": self.space.digest(),
             "tasks": list(self.tasks),
             "objectives": [[objective.name, objective.direction] for objective in self.objectives],
-            "baseline_trials": self.baseline_trials,
+            "tries": self.tries,
         }

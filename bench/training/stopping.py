@@ -50,7 +50,7 @@ def selectors(objectives: Sequence[Objective], tasks: Sequence[str], separate: b
 
     A separate task without an objective follows the mean of all objectives.
     """
-    usable = tuple(objective for objective in objectives if not objective.name.startswith("cost/"))
+    usable = tuple(objective for objective in objectives if objective.is_metric)
     if not separate:
         return [Selector(usable)]
     own = [tuple(o for o in usable if o.name.split(".")[0] == task) for task in tasks]

@@ -76,7 +76,7 @@ objectives = ["click.auc", "buy.ctcvr.auc"]
 [budget]
 trials = 6
 [search]
-baseline_trials = 1
+tries = 1
 [confirm]
 replicates = 2
 limit = 2

@@ -145,3 +145,12 @@ def test_on_test_it_reads_test_alone(confirmed, objectives):
 def test_a_missing_reference_is_the_users_to_name(trial):
     with pytest.raises(UserError, match="cost/parameters"):
         frontier([trial(0, parameters=1.0)], (Objective("cost/parameters", "minimize"),))
+
+
+def test_plausible_is_the_front_and_what_may_belong_to_it(confirmed, objectives):
+    front = frontier(confirmed, objectives, seed=3)
+    assert front.plausible["trial"].tolist() == [2, 3]
+    table = front.table.assign(p_nondominated=[0.06, None, 0.9, 0.8, 0.01])
+    table["on_front"] = table["trial"].isin([2])
+    assert replace(front, table=table).plausible["trial"].tolist() == [2, 3, 0]
+    assert list(front.plausible.columns) == list(front.table.columns)

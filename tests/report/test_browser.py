@@ -90,13 +90,13 @@ OUTSIDE = """[...document.querySelectorAll('.plot svg text')].filter(text => {
 }).map(text => text.textContent)"""
 """Words of figures that stick out of them."""
 OVERLAPS = """[...document.querySelectorAll('.plot')].flatMap(plot =>
-    [['.xtick text', 'left', 'right'], ['.ytick text', 'top', 'bottom']].flatMap(([ticks, start, end]) => {
-        const boxes = [...plot.querySelectorAll(ticks)].map(t => [t.textContent, t.getBoundingClientRect()]);
+    ['.xtick text', '.ytick text', 'text[class$=title]'].flatMap(words => {
+        const boxes = [...plot.querySelectorAll(words)].map(text => [text.textContent, text.getBoundingClientRect()]);
         return boxes.flatMap(([a, x], i) => boxes.slice(i + 1)
             .filter(([, y]) => x.left < y.right && y.left < x.right && x.top < y.bottom && y.top < x.bottom)
             .map(([b]) => `${plot.dataset.figure}: ${a} / ${b}`));
     }))"""
-"""Tick labels of one axis direction that lie on each other."""
+"""Tick labels of one direction, or titles of axes, that lie on each other."""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -207,7 +207,8 @@ def test_data_is_text_and_nothing_else(browser: Any, make_records: Any, make_obj
     opened = Opened(browser, write_page(view, tmp_path / "report.html", title=EVIL))
     assert opened.page.title() == f"{EVIL}: trade-off frontier"
     assert opened.page.locator("img").count() == 0
-    assert opened.page.locator(".plot").nth(1).locator(".ytick text").first.text_content() == EVIL
+    ticks = opened.page.locator(".plot").nth(1).locator(".ytick text").all_text_contents()
+    assert any("<img" in tick for tick in ticks)
     assert opened.errors == []
     assert len(opened.requests) == 1
 

@@ -33,10 +33,28 @@ def test_number(value: float | None, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "words"), [(1.26, "+1.3"), (-1.26, "\N{MINUS SIGN}1.3"), (0.0, "0.0"), (-0.04, "0.0")]
+    ("gain", "scale", "words"),
+    [
+        (1.26, 1000, "+1.3"),
+        (-1.26, 1000, "\N{MINUS SIGN}1.3"),
+        (0.0, 1000, "0.0"),
+        (-0.04, 1000, "0.0"),
+        (0.0, 1, "0.0000"),
+        (606_000.0, 1, f"+606{THIN}K"),
+        (-0.0213, 1, "\N{MINUS SIGN}0.0213"),
+    ],
 )
-def test_a_difference_has_its_sign_unless_it_rounds_to_zero(value: float, words: str) -> None:
-    assert text.signed(value) == words
+def test_a_gain_has_its_sign_unless_it_prints_as_zero(gain: float, scale: float, words: str) -> None:
+    assert text.signed(gain, scale) == words
+
+
+def test_chosen_values_are_shown_as_they_were_written() -> None:
+    assert [text.plain(value) for value in (0.5, 0.6931, 4e6)] == ["0.5", "0.6931", f"4{THIN}M"]
+
+
+def test_long_names_are_clipped() -> None:
+    assert text.clipped("shared_embeddings") == "shared_embeddings"
+    assert text.clipped("x" * 30) == "x" * 21 + "…"
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def toy_plan(**changes: Any) -> Plan:
         "trials": 20,
         "seed": 7,
         "sampler": "tpe",
-        "baseline_trials": 2,
+        "tries": 1,
         "architecture": sharing_name,
     }
     return Plan(**{**options, **changes})

@@ -60,23 +60,18 @@ class Notes(Silent):
 
 
 class TestOpenings:
-    def test_each_sharing_kind_then_baselines_then_the_sampler(self, tmp_path: Path) -> None:
-        records = run(tmp_path, toy_plan(trials=9, baseline_trials=2, sampler="random"), InlineExecutor(train))
-        assert [record.sharing for record in records[:5]] == [
-            "single_task",
-            "mmoe",
-            "ple",
-            "single_task",
-            "single_task",
-        ]
-        assert [record.baseline for record in records] == [True, False, False, True, True, False, False, False, False]
+    def test_each_sharing_kind_by_default_then_by_tries_then_the_sampler(self, tmp_path: Path) -> None:
+        records = run(tmp_path, toy_plan(trials=11, tries=2, sampler="random"), InlineExecutor(train))
+        kinds = ["single_task", "mmoe", "ple"]
+        assert [record.sharing for record in records[:9]] == kinds * 3
+        assert [record.number for record in records if record.baseline] == [0, 3, 6]
         for record in records[:3]:
             assert record.params == toy_space().defaults(("click", "like"), {"sharing.kind": record.sharing})
         rates = [record.params["optim.lr"] for record in records[3:]]
-        assert len({*rates, 1e-3}) == 7  # sampled, not defaults
+        assert len({*rates, 1e-3}) == 9  # sampled, not defaults
 
     def test_without_the_baseline_in_the_space_none_is_run(self) -> None:
-        plan = toy_plan(space=toy_space().restricted({"sharing.kind": "ple"}), baseline_trials=2)
+        plan = toy_plan(space=toy_space().restricted({"sharing.kind": "ple"}), tries=2)
         assert [(opening.params["optim.lr"], opening.baseline) for opening in plan.openings()] == [(1e-3, False)]
 
     def test_a_space_of_the_single_task_alone_opens_with_the_baseline(self) -> None:

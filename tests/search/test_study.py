@@ -128,7 +128,7 @@ def test_a_second_driver_is_refused(tmp_path: Path) -> None:
         ({"sampler": "random"}, "expected sampler = 'tpe'.* found 'random'"),
         ({"space": toy_space().restricted({"optim.lr": 0.1})}, "expected space = "),
         ({"tasks": ("click",)}, "expected tasks = "),
-        ({"baseline_trials": 0}, "expected baseline_trials = 2"),
+        ({"tries": 0}, "expected tries = 1"),
     ],
 )
 def test_a_run_cannot_become_another(tmp_path: Path, change: dict[str, object], message: str) -> None:

@@ -52,7 +52,7 @@ def kinds_figure(view: PageView, by: By, i: int) -> go.Figure:
     figure.update_xaxes(title_text=axis_title(axis), range=sorted((low, high)), nticks=6)
     figure.update_yaxes(
         tickvals=list(range(len(rows))),
-        ticktext=[escape(kind) for kind, _ in rows],
+        ticktext=[escape(text.clipped(kind)) for kind, _ in rows],
         range=[-0.6, len(rows) - 0.4],
         showgrid=False,
         ticks="",
