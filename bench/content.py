@@ -62,6 +62,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     except IsADirectoryError:
         raise UserError(f"expected a TOML file, found a folder: {path}") from None
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: expected UTF-8 text, found byte {error.object[error.start]:#04x} at offset {error.start}") from None
+        raise UserError(
+            f"{path}: expected UTF-8 text, found byte {error.object[error.start]:#04x} at offset {error.start}"
+        ) from None
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{path}: not valid TOML: {error}") from None

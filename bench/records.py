@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 Scalar = bool | int | float | str | None
 State = Literal["waiting", "running", "completed", "failed", "pruned"]
+Split = Literal["train", "valid", "test"]
 FailureKind = Literal["configuration", "diverged", "infrastructure", "bug"]
 
 
@@ -31,7 +32,7 @@ class Job:
     config: dict[str, Scalar]
     store: str
     seed: int
-    splits: tuple[str, ...]
+    splits: tuple[Split, ...]
     objectives: tuple[str, ...]
     tasks: tuple[str, ...]
     threads: int

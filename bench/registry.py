@@ -89,7 +89,9 @@ def choose(registry: Mapping[str, Entry[Any]], axis: str, table: Mapping[str, An
     entry = lookup(registry, f"{axis} kind", kind)
     for key in table:
         if key not in ("kind", kind):
-            raise UserError(f"{axis}.{key}: does not belong to {axis}.kind = '{kind}', whose options are under {axis}.{kind}")
+            raise UserError(
+                f"{axis}.{key}: does not belong to {axis}.kind = '{kind}', whose options are under {axis}.{kind}"
+            )
     options = table.get(kind, {})
     if not isinstance(options, Mapping):
         raise UserError(f"{axis}.{kind}: expected a table of options, found {options!r}")

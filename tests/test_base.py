@@ -7,6 +7,10 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import Field as Option
+
 from bench import content, objectives
 from bench.atomic import atomic_folder, atomic_path, write_text
 from bench.dotted import flatten, nest
@@ -16,9 +20,6 @@ from bench.registry import Choice, Config, Entry, NoOptions, choose
 from bench.schema import Field, Schema, Task
 from bench.seeds import derive
 from bench.validation import validate
-from hypothesis import given
-from hypothesis import strategies as st
-from pydantic import Field as Option
 
 BENCH = Path(__file__).parents[1] / "bench"
 
@@ -33,12 +34,16 @@ def test_seeds_depend_on_every_part_and_repeat() -> None:
     assert derive(0, 1, 2, "weights") == 1881986285
 
 
+def fail_after(path: Path, text: str) -> None:
+    path.write_text(text)
+    raise RuntimeError
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     target = tmp_path / "a.txt"
     write_text(target, "old")
     with pytest.raises(RuntimeError), atomic_path(target) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError
+        fail_after(temporary, "half")
     assert target.read_text() == "old"
     assert os.listdir(tmp_path) == ["a.txt"]
 
@@ -48,8 +53,7 @@ def test_a_folder_replaces_another_whole_or_not_at_all(tmp_path: Path) -> None:
     with atomic_folder(target) as temporary:
         (temporary / "one").write_text("1")
     with pytest.raises(RuntimeError), atomic_folder(target) as temporary:
-        (temporary / "two").write_text("2")
-        raise RuntimeError
+        fail_after(temporary / "two", "2")
     assert os.listdir(target) == ["one"]
     with atomic_folder(target) as temporary:
         (temporary / "three").write_text("3")
@@ -146,7 +150,7 @@ def test_objectives_have_keys_and_signs() -> None:
     cost = objectives.parse("cost/parameters", FUNNEL, "suite")
     assert (auc.key("valid"), auc.sign) == ("valid/click.auc", 1)
     assert (cost.key("valid"), cost.sign) == ("cost/parameters", -1)
-    with pytest.raises(UserError, match="suite: unknown metric 'click.acu'"):
+    with pytest.raises(UserError, match=r"suite: unknown metric 'click\.acu'"):
         objectives.parse("click.acu", FUNNEL, "suite")
     with pytest.raises(UserError, match="no best direction"):
         objectives.parse("click.pcoc", FUNNEL, "suite")

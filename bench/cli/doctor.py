@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import shutil
-import sys
 from pathlib import Path
 
 import psutil
@@ -23,29 +22,35 @@ def doctor(json: Json = False, home: Home = None) -> None:
     """Show what this machine has, and what is missing."""
     place = resolve_home(home)
     found = versions()
+    memory_free, disk_free = psutil.virtual_memory().available / 1e9, shutil.disk_usage(place).free / 1e9
     facts = {
         "system": platform.platform(),
         "cores": cores(),
         "memory_gb": psutil.virtual_memory().total / 1e9,
-        "memory_free_gb": psutil.virtual_memory().available / 1e9,
+        "memory_free_gb": memory_free,
         "home": str(place),
-        "disk_free_gb": shutil.disk_usage(place).free / 1e9,
+        "disk_free_gb": disk_free,
         "gpu": _gpu(),
     }
     problems = [f"the library {name} is not installed" for name, version in found.items() if version == "not installed"]
-    if sys.version_info < (3, 11):
-        problems.append(f"expected Python 3.11 or newer, found {platform.python_version()}")
-    if facts["memory_free_gb"] < LEAST_MEMORY_GB:
+    if memory_free < LEAST_MEMORY_GB:
         problems.append(f"expected {LEAST_MEMORY_GB:g} GB of free memory, found {facts['memory_free_gb']:.1f} GB")
-    if facts["disk_free_gb"] < LEAST_DISK_GB:
+    if disk_free < LEAST_DISK_GB:
         problems.append(f"expected {LEAST_DISK_GB:g} GB free at {place}, found {facts['disk_free_gb']:.1f} GB")
-    problems += [f"no {kind} found at {content.root(kind)}" for kind in ("datasets", "search_spaces", "reports") if not content.names(kind)]
+    problems += [
+        f"no {kind} found at {content.root(kind)}"
+        for kind in ("datasets", "search_spaces", "reports")
+        if not content.names(kind)
+    ]
     if problem := _kernel(place):
         problems.append(problem)
     if json:
         print_json({"machine": facts, "versions": found, "problems": problems})
         return
-    print_table(["machine", "found"], [[key, value if isinstance(value, str) else f"{value:.4g}"] for key, value in facts.items()])
+    print_table(
+        ["machine", "found"],
+        [[key, value if isinstance(value, str) else f"{value:.4g}"] for key, value in facts.items()],
+    )
     print_table(["library", "version"], found.items())
     say("nothing is missing" if not problems else "\n".join(f"missing: {problem}" for problem in problems))
 

@@ -13,7 +13,9 @@ from bench.dotted import flatten
 from bench.errors import UserError
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-Home = Annotated[Path | None, typer.Option("--home", help="Where everything is kept; else $SEESAW_HOME, else ./.seesaw.")]
+Home = Annotated[
+    Path | None, typer.Option("--home", help="Where everything is kept; else $SEESAW_HOME, else ./.seesaw.")
+]
 Raw = Annotated[Path | None, typer.Option("--raw", help="Folder with the raw files; nothing is fetched.")]
 Set = Annotated[
     list[str] | None, typer.Option("--set", help="Configuration, as in sharing.kind=mmoe; may be repeated.")

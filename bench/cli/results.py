@@ -23,13 +23,17 @@ def status(run_: RunName, json: Json = False, home: Home = None) -> None:
 
     found = {dataset: status_of(dataset_run) for dataset, dataset_run in _open(run_, home).items()}
     if json:
-        total = {key: sum(part[key] for part in found.values()) for key in next(iter(found.values())) if key != "failures"}
+        total = {
+            key: sum(part[key] for part in found.values()) for key in next(iter(found.values())) if key != "failures"
+        }
         failures = [failure for part in found.values() for failure in part["failures"]]
         print_json(total | {"failures": failures, "datasets": found})
         return
     counts = [key for key in next(iter(found.values())) if key != "failures"]
     print_table(["data set", *counts], [[dataset, *(part[key] for key in counts)] for dataset, part in found.items()])
-    failures = [[dataset, f["trial"], f["kind"], f["reason"]] for dataset, part in found.items() for f in part["failures"]]
+    failures = [
+        [dataset, f["trial"], f["kind"], f["reason"]] for dataset, part in found.items() for f in part["failures"]
+    ]
     if failures:
         print_table(["data set", "trial", "kind", "reason"], failures, "failed")
 

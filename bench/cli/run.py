@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.cli.options import Home, Json, Raw, Set, assignments, names
 from bench.cli.output import TerminalProgress, print_json, say
+
+if TYPE_CHECKING:
+    from bench.run.folder import Run
 
 
 def run(
@@ -62,20 +65,20 @@ def resume(
     _execute(Run.open(resolve_home(home), run_), json)
 
 
-def _execute(run: object, json: bool) -> None:
+def _execute(run: Run, json: bool) -> None:
     from bench.cli.results import frontier_document, show_dataset
     from bench.run.execute import execute
-    from bench.run.folder import Run
     from bench.run.results import page_path
 
-    assert isinstance(run, Run)
     try:
         results = execute(run, TerminalProgress())
     except KeyboardInterrupt:
         TerminalProgress().note(f"stopped; `seesaw resume {run.name}` goes on where it was")
         raise
     if json:
-        print_json({"run": run.name, "folder": str(run.folder), "page": str(page_path(run))} | frontier_document(results))
+        print_json(
+            {"run": run.name, "folder": str(run.folder), "page": str(page_path(run))} | frontier_document(results)
+        )
         return
     for result in results:
         show_dataset(result)

@@ -14,6 +14,17 @@ from bench.data.encoding import Encoder
 from bench.data.listing import describe, prepared
 from bench.data.loading import load_card, parse_card
 from bench.data.prepare import prepare
-from bench.data.store import Split, Store
+from bench.data.store import Split, SplitName, Store
 
-__all__ = ["Card", "Encoder", "Split", "Store", "describe", "load_card", "parse_card", "prepare", "prepared"]
+__all__ = [
+    "Card",
+    "Encoder",
+    "Split",
+    "SplitName",
+    "Store",
+    "describe",
+    "load_card",
+    "parse_card",
+    "prepare",
+    "prepared",
+]

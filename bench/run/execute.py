@@ -10,7 +10,7 @@ from bench.atomic import write_text
 from bench.data import Store, load_card, prepare
 from bench.frontier.shortlist import shortlist
 from bench.progress import Progress
-from bench.records import Job, Scalar, TrialRecord
+from bench.records import Job, Scalar, Split, TrialRecord
 from bench.run.folder import DatasetRun, Run
 from bench.run.results import DatasetResult, page_path, result_of, tasks_of, write_pick, write_report
 from bench.search.driver import confirm, search
@@ -81,7 +81,7 @@ def _search(part: DatasetRun, store: Store, parent: Parent, progress: Progress) 
     tasks = store.schema.tasks
     objectives = resolve_objectives(part.dataset, tasks)
     plan = Plan(
-        space=part.run.space,
+        space=part.space(tasks),
         tasks=tuple(task.name for task in tasks),
         objectives=objectives,
         trials=suite.budget.trials,
@@ -91,7 +91,7 @@ def _search(part: DatasetRun, store: Store, parent: Parent, progress: Progress) 
         seconds=suite.budget.time,
     )
 
-    def make_job(trial: int, replicate: int, config: Mapping[str, Scalar], splits: tuple[str, ...]) -> Job:
+    def make_job(trial: int, replicate: int, config: Mapping[str, Scalar], splits: tuple[Split, ...]) -> Job:
         return Job(
             trial=trial,
             replicate=replicate,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from bench.errors import UserError, unknown
+from bench.schema import Task
 from bench.search.space import Space, load_space
 from bench.suite import Suite, SuiteDataset
 from bench.validation import validate
@@ -112,6 +114,13 @@ class DatasetRun:
     def folder(self) -> Path:
         """Where its storage and its frontier are."""
         return self.run.folder / slug(self.dataset.id)
+
+    def space(self, tasks: Sequence[Task]) -> Space:
+        """The run's space, without a choice of funnel where no task has a parent: all funnels are one there."""
+        space = self.run.space
+        if "funnel.kind" in space.tree and not any(task.parent for task in tasks):
+            return space.restricted({"funnel.kind": "independent"})
+        return space
 
 
 def slug(text: str) -> str:

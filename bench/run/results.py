@@ -89,7 +89,10 @@ def write_pick(result: DatasetResult) -> None:
         return
     write_text(result.run.folder / "picked.json", json.dumps(result.pick.to_json(), indent=2))
     lines = [f"{_quoted(name)} = {json.dumps(value)}" for name, value in result.pick.config.items()]
-    write_text(pick_config_path(result.run), "\n".join([f"# trial {result.pick.trial} of {result.run.run.name}", *lines]) + "\n")
+    write_text(
+        pick_config_path(result.run),
+        "\n".join([f"# trial {result.pick.trial} of {result.run.run.name}", *lines]) + "\n",
+    )
 
 
 def _quoted(name: str) -> str:

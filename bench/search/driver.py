@@ -10,12 +10,12 @@ from contextlib import contextmanager
 
 from bench.errors import UserError
 from bench.progress import Progress, Silent
-from bench.records import Failure, Job, Scalar, TrialRecord
+from bench.records import Failure, Job, Scalar, Split, TrialRecord
 from bench.search.executors.base import Executor
 from bench.search.plan import Plan
 from bench.search.study import Study
 
-MakeJob = Callable[[int, int, Mapping[str, Scalar], tuple[str, ...]], Job]
+MakeJob = Callable[[int, int, Mapping[str, Scalar], tuple[Split, ...]], Job]
 """(trial, replicate, dotted configuration, splits) -> job. The same arguments must give the same job, seed included."""
 
 OnRecord = Callable[[TrialRecord], None]

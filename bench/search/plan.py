@@ -72,7 +72,7 @@ class Plan:
             return "?"
 
     def openings(self) -> tuple[Opening, ...]:
-        """The first trials: the defaults with each kind of sharing, then the sampler's tries within each kind in turn."""
+        """The first trials: every kind of sharing by its defaults, then the sampler's tries within each in turn."""
         kinds = self.space.branches(SHARING)
         if not kinds:
             baseline = self.space.fixed.get(SHARING) == SINGLE_TASK

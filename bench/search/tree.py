@@ -69,7 +69,9 @@ def _move_below(tree: dict[str, Node], name: str, unless: Any, where: str) -> No
     one parameter in several branches of which a configuration has one.
     """
     if not isinstance(unless, Mapping) or len(unless) != 1:
-        raise UserError(f'{where}: expected one switch with a list of branches, as in {{ "sharing.kind" = ["single_task"] }}')
+        raise UserError(
+            f'{where}: expected one switch with a list of branches, as in {{ "sharing.kind" = ["single_task"] }}'
+        )
     ((switch_name, without),) = unless.items()
     switch = tree.get(switch_name)
     if not isinstance(switch, Switch) or switch_name == name:

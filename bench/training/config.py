@@ -10,7 +10,7 @@ from pydantic import Field
 
 from bench.balancing import BALANCING
 from bench.dotted import flatten, nest
-from bench.errors import UserError
+from bench.errors import UserError, unknown
 from bench.models.config import EmbeddingConfig, TowerConfig
 from bench.models.funnels import FUNNELS
 from bench.models.presets import PRESETS, architecture_name
@@ -67,16 +67,18 @@ class TrialConfig:
         if (name := values.pop("architecture", None)) is not None:
             preset = PRESETS.get(str(name))
             if preset is None:
-                from bench.errors import unknown
-
                 raise UserError(f"{where}: {unknown('architecture', str(name), PRESETS)}")
             for key, value in preset.items():
                 if values.setdefault(key, value) != value:
-                    raise UserError(f"{where}: architecture '{name}' means {key} = '{value}', but found '{values[key]}'")
+                    raise UserError(
+                        f"{where}: architecture '{name}' means {key} = '{value}', but found '{values[key]}'"
+                    )
         tables = nest(values, where)
         for key, table in tables.items():
             if key not in cls.__dataclass_fields__:
-                raise UserError(f"{where}: unknown key '{key}'; known are architecture, {', '.join(cls.__dataclass_fields__)}")
+                raise UserError(
+                    f"{where}: unknown key '{key}'; known are architecture, {', '.join(cls.__dataclass_fields__)}"
+                )
             if not isinstance(table, dict):
                 raise UserError(f"{where}: expected '{key}' to be a table such as {key}.kind, found {table!r}")
         return cls(

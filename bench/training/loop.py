@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from bench.balancing import BALANCING
-from bench.data import Store
+from bench.data import SplitName, Store
 from bench.data.batches import Batches
 from bench.models.assembly import MultiTaskModel
 from bench.objectives import Objective
@@ -143,7 +143,7 @@ class Trainer:
         self.samples += len(labels)
         return losses.detach()
 
-    def metrics(self, split: str) -> dict[str, float]:
+    def metrics(self, split: SplitName) -> dict[str, float]:
         """Every task's metrics on a split, at the best state by validation (each task's own, if nothing is shared)."""
         states = [selector.snapshot for selector in self.selectors if selector.snapshot is not None]
         if not states:
@@ -159,7 +159,7 @@ class Trainer:
         return self._measure(split, logits)
 
     @torch.no_grad()
-    def predict(self, split: str) -> Tensor:
+    def predict(self, split: SplitName) -> Tensor:
         """Logits (N, T) of a split with the current weights, in the split's order."""
         self.model.eval()
         data = Batches(self.store.split(split))
@@ -187,11 +187,16 @@ class Trainer:
         metrics = self._measure("valid", self.predict("valid"))
         for selector in self.selectors:
             selector.judge(metrics, self.model, self.samples)
-        seen = {o.key("valid"): metrics[o.key("valid")] for s in self.selectors for o in s.objectives if o.key("valid") in metrics}
+        seen = {
+            o.key("valid"): metrics[o.key("valid")]
+            for s in self.selectors
+            for o in s.objectives
+            if o.key("valid") in metrics
+        }
         trained = {f"loss/{task.name}": loss for task, loss in zip(self.schema.tasks, losses.tolist(), strict=True)}
         return {"samples": float(self.samples), "epoch": epoch} | seen | trained
 
-    def _measure(self, split: str, logits: Tensor) -> dict[str, float]:
+    def _measure(self, split: SplitName, logits: Tensor) -> dict[str, float]:
         data = self.store.split(split)
         probabilities = self.model.probabilities(logits)
         return evaluate(

@@ -9,11 +9,11 @@ does not depend on their number.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numba
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.schema import Schema
@@ -55,7 +55,10 @@ class RowAdam:
         arrays = [tensor.detach().numpy() for tensor in (self.weight, self.mean, self.square, self.steps)]
         batch = (ids.numpy(), gradient.detach().contiguous().numpy())
         numbers = (self.lr, self.l2, *self.betas, self.eps)
-        run = lambda columns: _update(*arrays, self._place, *batch, columns, *numbers)  # noqa: E731
+
+        def run(columns: NDArray[np.int64]) -> None:
+            _update(*arrays, self._place, *batch, columns, *numbers)  # type: ignore[call-arg]
+
         if self._pool is None:
             for columns in self._parts:
                 run(columns)
@@ -72,7 +75,7 @@ class RowAdam:
             tensor.copy_(state[name])
 
 
-def _share_columns(schema: Schema, threads: int) -> list[np.ndarray[Any, np.dtype[np.int64]]]:
+def _share_columns(schema: Schema, threads: int) -> list[NDArray[np.int64]]:
     """Columns of `ids` for each thread: whole fields, dealt to the thread with the fewest columns so far."""
     parts: list[list[int]] = [[] for _ in range(max(1, min(threads, len(schema.fields))))]
     at = 0
@@ -82,7 +85,7 @@ def _share_columns(schema: Schema, threads: int) -> list[np.ndarray[Any, np.dtyp
     return [np.array(part, dtype=np.int64) for part in parts]
 
 
-@numba.njit(nogil=True, cache=True, fastmath={"contract"}, error_model="numpy")  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True, fastmath={"contract"}, error_model="numpy")
 def _update(  # type: ignore[no-untyped-def]
     weight, mean, square, steps, place, ids, gradient, columns, lr, l2, beta1, beta2, eps
 ):

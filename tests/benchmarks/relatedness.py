@@ -13,6 +13,8 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from scipy import stats
+
 from bench.atomic import write_text
 from bench.data import Store, load_card, prepare
 from bench.home import resolve_home
@@ -20,7 +22,6 @@ from bench.machine import cores
 from bench.records import Job
 from bench.seeds import derive
 from bench.training.job import run_job
-from scipy import stats
 
 CORRELATIONS = (1.0, 0.5, 0.0, -0.5, -1.0)
 COMMON = {"optim.epochs": 12, "optim.batch_size": 512, "optim.lr": 2e-3, "optim.patience": 4, "tower.layers": "8"}

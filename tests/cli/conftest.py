@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from bench.cli import main
 
 CARD = """
@@ -125,7 +126,9 @@ def write_log(path: Path, rows: int = 800) -> None:
     click = rng.random(rows) < 1 / (1 + np.exp(-(np.sin(users) + np.cos(items))))
     buy = click & (rng.random(rows) < 1 / (1 + np.exp(-(1 - (price - 10) / 2))))
     lines = ["user,item,price,day,dwell,click,buy"]
-    for row in zip(users, items, price, np.arange(rows) * 30 // rows + 1, click.astype(int), buy.astype(int), strict=True):
+    for row in zip(
+        users, items, price, np.arange(rows) * 30 // rows + 1, click.astype(int), buy.astype(int), strict=True
+    ):
         u, i, p, d, c, b = row
         lines.append(f"u{u},i{i},{p},{d},1,{c},{b}")
     path.write_text("\n".join(lines) + "\n")

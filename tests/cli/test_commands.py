@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from bench.run.folder import Run
 from bench.search.study import Study
 from bench.tracking import frontier_of
@@ -67,7 +68,7 @@ def test_train_prints_the_documented_json(seesaw, shop) -> None:
     assert document["parameters"] > 0
     assert document["peak_rss_mb"] > 0
     again = seesaw("train", shop.card, "--raw", shop.raw, "--set", "architecture=esmm", "--set", "optim.epochs=3")
-    assert f"{document['metrics']['test/click.auc']:.4f}" in again.out
+    assert f"{document['metrics']['test/click.auc']:.5f}" in again.out
 
 
 def test_the_picked_configuration_trains_again(seesaw, shop, tmp_path: Path) -> None:
@@ -100,7 +101,9 @@ def test_run_leaves_everything_behind(seesaw, shop, tmp_path: Path) -> None:
     page = (folder / "report.html").read_text()
     assert not re.search(r'(src|href)="https?://', page)
     part = next(path for path in folder.iterdir() if path.is_dir())
-    assert {"study.log", "frontier.parquet", "picked.json", "picked.toml", "store.json"} <= {p.name for p in part.iterdir()}
+    assert {"study.log", "frontier.parquet", "picked.json", "picked.toml", "store.json"} <= {
+        p.name for p in part.iterdir()
+    }
 
     status = json.loads(seesaw("status", "a", "--json").out)
     assert (status["completed"], status["running"], status["failed"]) == (6, 0, 0)
@@ -156,7 +159,18 @@ def test_a_failed_trial_is_recorded_and_the_search_goes_on(seesaw, shop) -> None
     # PLE with two levels needs no parent; a weight for a task that does not exist fails when the model is built.
     space.write_text(space.read_text().replace("high = 1e-2", "high = 9.0").replace("default = 5e-3", "default = 8.0"))
     shop.edit(shop.suite, "trials = 6", "trials = 3")
-    said = seesaw("run", shop.suite, "--raw", shop.raw, "--name", "wild", "--executor", "inline", "--set", "optim.schedule=constant")
+    said = seesaw(
+        "run",
+        shop.suite,
+        "--raw",
+        shop.raw,
+        "--name",
+        "wild",
+        "--executor",
+        "inline",
+        "--set",
+        "optim.schedule=constant",
+    )
     status = json.loads(seesaw("status", "wild", "--json").out)
     assert status["completed"] + status["failed"] == 3, said.err
     for failure in status["failures"]:

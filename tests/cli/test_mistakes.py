@@ -76,7 +76,9 @@ MISTAKES = [
     Mistake("out of range", (*TRAIN, "--set", "tower.dropout=1.5"), ("dropout", "1.5")),
     Mistake("no equals sign", (*TRAIN, "--set", "optim.lr"), ("NAME=VALUE", "optim.lr")),
     Mistake("set twice", (*TRAIN, "--set", "optim.lr=1", "--set", "optim.lr=2"), ("optim.lr", "twice")),
-    Mistake("contradictory architecture", (*TRAIN, "--set", "architecture=esmm", "--set", "sharing.kind=ple"), ("esmm",)),
+    Mistake(
+        "contradictory architecture", (*TRAIN, "--set", "architecture=esmm", "--set", "sharing.kind=ple"), ("esmm",)
+    ),
     Mistake("a weight for no task", (*TRAIN, "--set", "balancing.static.weight.like=2"), ("like", "click")),
     Mistake("missing configuration file", (*TRAIN, "--config", "none.toml"), ("none.toml",)),
     # Suites, spaces, options
@@ -84,7 +86,9 @@ MISTAKES = [
     Mistake("wrong type in a suite", RUN, ("suite.toml", "trials", "many"), suite("trials = 6", 'trials = "many"')),
     Mistake("broken suite", RUN, ("suite.toml", "TOML", "line"), suite("trials = 6", "trials = = 6")),
     Mistake("unknown rule", RUN, ("policy", "elbow", "knee"), suite("[budget]", '[policy]\nrule = "elbow"\n[budget]')),
-    Mistake("reference of no objective", RUN, ("like.auc",), suite("[budget]", 'reference = { "like.auc" = 1 }\n[budget]')),
+    Mistake(
+        "reference of no objective", RUN, ("like.auc",), suite("[budget]", 'reference = { "like.auc" = 1 }\n[budget]')
+    ),
     Mistake("space without such a key", RUN, ("space.toml", "optim", "rate"), space('"optim.lr"', '"optim.rate"')),
     Mistake("space with high below low", RUN, ("space.toml", "optim.lr"), space("high = 1e-2", "high = 1e-4")),
     Mistake("no duration", (*RUN, "--time", "soon"), ("duration", "soon")),
@@ -93,7 +97,9 @@ MISTAKES = [
     # Cards
     Mistake("broken card", PREPARE, ("card.toml", "TOML", "line"), card('kind = "csv"', "kind = csv")),
     Mistake("unknown key in a card", PREPARE, ("card.toml", "'licens'", "'licence'"), card("licence =", "licens =")),
-    Mistake("a cycle of parents", PREPARE, ("click", "buy"), card('column = "click"', 'column = "click"\nparent = "buy"')),
+    Mistake(
+        "a cycle of parents", PREPARE, ("click", "buy"), card('column = "click"', 'column = "click"\nparent = "buy"')
+    ),
     Mistake("unknown parent", PREPARE, ("buy", "view"), card('parent = "click"', 'parent = "view"')),
     Mistake("a label as an input", PREPARE, ("click",), card('item = "categorical"', 'click = "categorical"')),
     Mistake("what comes after the impression", PREPARE, ("dwell",), card('item = "categorical"', 'dwell = "numeric"')),
@@ -135,7 +141,7 @@ def test_one_sentence_code_2_and_nothing_half_written(mistake: Mistake, shop, se
         assert fragment.lower() in lines[0].lower(), lines[0]
     after = files(tmp_path)
     left = {name for name in after if after[name] != before.get(name)}
-    # A whole store may stay, and the list of known files: both were made before the mistake could be seen, and are of use to the next call.
+    # A whole store and the list of known files may stay: both were made before the mistake could be seen.
     assert all(re.match(r"home/(store/|raw/digests.json)", name) for name in left), left
     assert not [name for name in left if ".part" in name]
 

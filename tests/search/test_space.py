@@ -260,7 +260,10 @@ SWITCH = HEAD + '[parameters."sharing.kind"]\ntype = "switch"\n'
 MISTAKES = {
     "broken TOML": (HEAD + "[fixed\n", "not valid TOML.*line 2"),
     "no title": ("[fixed]\n", "missing key 'title'"),
-    "unknown section": (HEAD + "[fix]\n", "unknown key 'fix' .did you mean 'fixed'..; known are fixed, parameters, title"),
+    "unknown section": (
+        HEAD + "[fix]\n",
+        "unknown key 'fix' .did you mean 'fixed'..; known are fixed, parameters, title",
+    ),
     "a title that is no text": ("title = 3\n", "title: .*string.*found 3"),
     "a list among fixed values": (HEAD + '[fixed]\n"a.b" = [1]\n', r"fixed.a\.b"),
     "a name that is no path": (HEAD + '[fixed]\n"a..b" = 1\n', r"a\.\.b"),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from bench.schema import Field, Schema, Task
 
 CHAIN = (Task("click"), Task("buy", parent="click"), Task("like"))

@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+
 from bench.balancing import BALANCING
 from bench.data.batches import Batches
 from bench.errors import UserError
@@ -75,7 +76,9 @@ def test_it_reaches_every_parameter_and_fits_64_rows(tiny, sharing: str, funnel:
         for _ in range(30):
             made.step(*batch)
         fitted = made.metrics("train")
-        if min(fitted[f"train/{name}"] for name in ("click.auc", "buy.ctcvr.auc", "like.auc")) > FITTED.get(balancing, 0.99):
+        if min(fitted[f"train/{name}"] for name in ("click.auc", "buy.ctcvr.auc", "like.auc")) > FITTED.get(
+            balancing, 0.99
+        ):
             break
     else:
         pytest.fail(f"64 rows were not overfitted: {fitted}")

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+
 from bench.schema import Field, Schema
 from bench.training.rows import RowAdam
 

@@ -1,0 +1,91 @@
+"""Suites: the shipped ones fit their data and spaces, and durations are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from bench import content
+from bench.data import load_card
+from bench.errors import UserError
+from bench.frontier.hypervolume import resolve_reference
+from bench.frontier.policy import Policy
+from bench.run.create import create
+from bench.run.folder import Run, slug
+from bench.search.samplers import SAMPLERS
+from bench.search.space import load_space
+from bench.suite import Budget, SuiteDataset, load_suite, resolve_objectives, seconds
+from bench.validation import validate
+
+
+@pytest.mark.parametrize("name", content.names("reports"))
+def test_a_shipped_suite_fits_its_data_its_space_and_its_policy(name: str) -> None:
+    suite = load_suite(name)
+    assert suite.search.sampler in SAMPLERS
+    policy = validate(Policy, suite.policy, name)
+    space = load_space(suite.space).restricted(suite.set)
+    for dataset in suite.datasets:
+        card = load_card(dataset.id)
+        tasks = [task for task in card.tasks if task.name in (dataset.tasks or card.default_tasks)]
+        objectives = resolve_objectives(dataset, tuple(tasks))
+        assert len(resolve_reference(objectives, dataset.reference)) == len(objectives)
+        policy.guard.check(objectives)
+        space.validate_against_config([task.name for task in tasks])
+
+
+@pytest.mark.parametrize(("text", "expected"), [("90s", 90), ("10m", 600), ("1.5h", 5400), ("2d", 172800), (45, 45)])
+def test_durations(text: object, expected: float) -> None:
+    assert seconds(text) == expected
+    assert Budget(time=text).time == expected
+
+
+@pytest.mark.parametrize("text", ["", "m", "-1m", "0", "ten", "1w"])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(ValueError, match="expected a duration"):
+        seconds(text)
+    with pytest.raises(ValidationError):
+        Budget(time=text)
+
+
+def test_objectives_default_to_every_tasks_own(tmp_path: Path) -> None:
+    tasks = load_card("synthetic-funnel").tasks
+    found = resolve_objectives(SuiteDataset(id="synthetic-funnel"), tasks)
+    assert [objective.name for objective in found] == ["click.auc", "purchase.ctcvr.auc"]
+    with pytest.raises(UserError, match="only costs"):
+        resolve_objectives(SuiteDataset(id="x", objectives=("cost/parameters",)), tasks)
+
+
+def test_runs_are_numbered_and_keep_what_was_decided(tmp_path: Path) -> None:
+    made = [create(tmp_path, "quick", datasets=["synthetic-funnel"], trials=3, seed=5) for _ in range(3)]
+    assert [run.name for run in made] == ["quick", "quick-2", "quick-3"]
+    run = Run.open(tmp_path, "quick-2")
+    assert run.manifest.suite.budget.trials == 3
+    assert run.manifest.seed == 5
+    assert list(run.datasets) == ["synthetic-funnel"]
+    assert run.space.digest() == load_space("quick").digest()
+
+
+def test_a_run_is_opened_by_name_or_path_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
+    run = create(tmp_path, "quick", name="mine")
+    assert Run.open(tmp_path, "mine") == Run.open(tmp_path, str(run.folder))
+    with pytest.raises(UserError, match=r"unknown run 'mime' \(did you mean 'mine'\?\)"):
+        Run.open(tmp_path, "mime")
+    (run.folder / "run.json").write_text("{")
+    with pytest.raises(UserError, match=r"run\.json: expected a run's JSON"):
+        Run.open(tmp_path, "mine")
+
+
+def test_no_choice_of_funnel_where_no_task_has_a_parent(tmp_path: Path) -> None:
+    run = create(tmp_path, "kuairand", datasets=["census-income", "synthetic-funnel"], name="both")
+    census, funnel = run.datasets.values()
+    flat = census.space(load_card("census-income").tasks)
+    assert flat.fixed["funnel.kind"] == "independent"
+    assert "funnel.kind" in funnel.space(load_card("synthetic-funnel").tasks).names(["click", "purchase"])
+
+
+def test_slugs_are_safe_folder_names() -> None:
+    assert slug("kuairand-pure@late-window") == "kuairand-pure@late-window"
+    assert slug("../../etc/x card.toml") == "etc_x_card.toml"
+    assert slug("..") == "data"

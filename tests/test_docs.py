@@ -1,0 +1,68 @@
+"""The documents' commands run, in order, and their links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from bench.balancing import BALANCING
+from bench.cli import main
+from bench.models.funnels import FUNNELS
+from bench.models.sharing import SHARING
+from bench.search.executors import EXECUTORS
+from bench.search.samplers import SAMPLERS
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("reports/*/*.md"), *ROOT.glob("datasets/*/*.md")]
+)
+
+
+def blocks(document: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / document).read_text(encoding="utf-8"), re.M | re.S)
+
+
+def test_the_readmes_commands_run_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SEESAW_HOME", raising=False)
+    commands = [line[2:] for block in blocks("README.md", "console") for line in block.splitlines()]
+    assert len(commands) >= 10
+    for command in commands:
+        program, *arguments = shlex.split(command)
+        assert program == "seesaw"
+        assert main(arguments) == 0, f"{command}\n{capsys.readouterr().err}"
+    for block in blocks("README.md", "python"):
+        names: dict[str, object] = {}
+        exec(compile(block, "README.md", "exec"), names)  # our own document: what it shows must work
+    assert (tmp_path / ".seesaw" / "runs" / "first" / "report.html").is_file()
+
+
+def test_the_readme_names_every_choice() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for registry in (SHARING, FUNNELS, BALANCING, SAMPLERS, EXECUTORS):
+        for name in registry:
+            assert f"`{name}`" in text, name
+
+
+def test_make_targets_that_documents_name_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for document in DOCUMENTS:
+        for target in re.findall(r"^(?:`|\s*)make ([a-z-]+)", document.read_text(encoding="utf-8"), re.M):
+            assert re.search(rf"^{target}:", makefile, re.M), f"{document.name}: make {target}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", text):
+        assert (document.parent / target).exists(), target
+
+
+def test_paths_that_documents_name_exist() -> None:
+    for name in ("ARCHITECTURE.md", "CONTRIBUTING.md"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        for path in re.findall(r"`((?:bench|tests|datasets|reports|search_spaces)/[\w./-]*)`", text):
+            assert (ROOT / path).exists(), f"{name}: {path}"
