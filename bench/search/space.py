@@ -12,7 +12,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, StrictStr
 
 from bench import content
-from bench.errors import UserError, unknown
+from bench.errors import UserError
+from bench.models.presets import expand
 from bench.records import Scalar
 from bench.search import tree as trees
 from bench.search.nodes import Choice, Constant, Float, Int, Leaf, Node, Simplex, Switch, Tree, Value
@@ -111,7 +112,7 @@ class Space:
         Raises:
             UserError: an unknown architecture, or one that contradicts another name.
         """
-        values = _expand_architecture(fixed)
+        values = expand(fixed)
         used: set[str] = set()
         tree = trees.pin(self.tree, values, used)
         extra = {name: Constant(value) for name, value in values.items() if name not in used}
@@ -170,21 +171,6 @@ def load_space(name_or_path: str) -> Space:
         return Space(file.title, str(path), tree).restricted(file.fixed)
     except UserError as error:
         raise UserError(f"{path}: fixed: {error}") from None
-
-
-def _expand_architecture(fixed: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    values = dict(fixed)
-    if "architecture" not in values:
-        return values
-    from bench.models.presets import PRESETS  # the name alone needs no model
-
-    name = str(values.pop("architecture"))
-    if name not in PRESETS:
-        raise unknown("architecture", name, PRESETS)
-    for key, kind in PRESETS[name].items():
-        if values.setdefault(key, kind) != kind:
-            raise UserError(f"architecture '{name}' means {key} = '{kind}', but found '{values[key]}'")
-    return values
 
 
 def _suggest(trial: Suggests, name: str, node: Leaf | Switch) -> Scalar:

@@ -10,10 +10,10 @@ from pydantic import Field
 
 from bench.balancing import BALANCING
 from bench.dotted import flatten, nest
-from bench.errors import UserError, unknown
+from bench.errors import UserError
 from bench.models.config import EmbeddingConfig, TowerConfig
 from bench.models.funnels import FUNNELS
-from bench.models.presets import PRESETS, architecture_name
+from bench.models.presets import architecture_name, expand
 from bench.models.sharing import SHARING
 from bench.records import Scalar
 from bench.registry import Choice, Config, choose, lookup
@@ -63,16 +63,10 @@ class TrialConfig:
         Raises:
             UserError: an unknown name or a bad value.
         """
-        values = dict(dotted)
-        if (name := values.pop("architecture", None)) is not None:
-            preset = PRESETS.get(str(name))
-            if preset is None:
-                raise UserError(f"{where}: {unknown('architecture', str(name), PRESETS)}")
-            for key, value in preset.items():
-                if values.setdefault(key, value) != value:
-                    raise UserError(
-                        f"{where}: architecture '{name}' means {key} = '{value}', but found '{values[key]}'"
-                    )
+        try:
+            values = expand(dotted)
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from None
         tables = nest(values, where)
         for key, table in tables.items():
             if key not in cls.__dataclass_fields__:
