@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from bench import __version__
-from bench.cli import datasets, doctor, results, run, train
+from bench.cli import datasets, doctor, results, run, synth, train
 
 app = typer.Typer(
     name="seesaw",
@@ -30,6 +30,7 @@ def root(version: bool = typer.Option(False, "--version", callback=_version, is_
 
 app.command("datasets")(datasets.datasets)
 app.command("prepare")(datasets.prepare_command)
+app.command("synth")(synth.synth)
 app.command("train")(train.train)
 app.command("run")(run.run)
 app.command("resume")(run.resume)

@@ -8,18 +8,37 @@ import typer
 
 from bench.cli.options import Home, Json, Raw
 from bench.cli.output import TerminalProgress, duration, print_json, print_table, say
+from bench.errors import UserError
 
 
 def datasets(
     dataset: Annotated[str | None, typer.Argument(help="A name or a card's path: show that card.")] = None,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of cards, for editors.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Free the stores of this data set.")] = False,
     json: Json = False,
     home: Home = None,
 ) -> None:
     """List the data sets, or show one card."""
     from bench import content
-    from bench.data import describe, load_card, prepared
+    from bench.data import Card, describe, load_card, prepared
+    from bench.data.listing import remove_stores
     from bench.home import resolve_home
 
+    if schema:
+        print_json(Card.model_json_schema(by_alias=True))
+        return
+    if remove:
+        if dataset is None:
+            raise UserError("--remove: expected a data set's name or a card's path, found none")
+        freed = remove_stores(resolve_home(home), load_card(dataset).key)
+        if json:
+            print_json({"removed": freed})
+            return
+        for store in freed:
+            say(f"removed {store['path']}, {store['size_mb']:,.1f} MB")
+        if not freed:
+            say(f"nothing to remove: {dataset} is not prepared")
+        return
     if dataset is not None:
         card = describe(load_card(dataset))
         print_json(card) if json else _show(card)
@@ -29,13 +48,20 @@ def datasets(
     if json:
         print_json({"datasets": cards, "prepared": stores})
         return
-    ready = {store["key"] for store in stores}
+    sizes: dict[str, float] = {}
+    for store in stores:
+        sizes[store["key"]] = sizes.get(store["key"], 0.0) + store["size_mb"]
     rows = []
     for card in cards:
         for name in [card["id"], *(f"{card['id']}@{variant}" for variant in card["variants"])]:
             tasks = ", ".join(task["name"] for task in card["tasks"])
-            rows.append([name, card["title"], tasks, "yes" if name in ready else "no"])
+            rows.append([name, card["title"], tasks, _size(sizes.pop(name, None))])
+    rows += [[name, "-", "-", _size(size)] for name, size in sizes.items()]
     print_table(["data set", "title", "tasks", "prepared"], rows)
+
+
+def _size(megabytes: float | None) -> str:
+    return "no" if megabytes is None else f"{megabytes:,.1f} MB"
 
 
 def prepare_command(
@@ -76,7 +102,7 @@ def _show(card: dict[str, Any]) -> None:
         ["task", "kind", "parent", "trained by default"],
         [[t["name"], t["kind"], t["parent"] or "-", "no" if t.get("optional") else "yes"] for t in card["tasks"]],
     )
-    print_table(["column", "kind"], [[column["name"], column["kind"]] for column in card["columns"]])
+    print_table(["column", "kind"], [[name, column["kind"]] for name, column in card["columns"].items()])
     for key in ("split", "sources", "variants"):
         if card.get(key):
             say(f"{key}: {card[key]}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -69,3 +70,14 @@ def prepared(home: Path) -> list[dict[str, Any]]:
             }
         )
     return stores
+
+
+def remove_stores(home: Path, key: str) -> list[dict[str, Any]]:
+    """Removes the stores of that key under a home, and returns what they were; fetched files stay."""
+    shelf = home / "store" / key
+    freed = [store for store in prepared(home) if Path(store["path"]).parent == shelf]
+    for store in freed:
+        shutil.rmtree(store["path"])
+    if shelf.is_dir() and not any(shelf.iterdir()):
+        shelf.rmdir()
+    return freed

@@ -19,10 +19,11 @@ from bench.data.encoding import Encoder
 from bench.data.fetch import at_hand, digest, fetch
 from bench.data.memory import peak_memory_mb
 from bench.data.reachable import reachable
-from bench.data.reader_config import SyntheticReader
+from bench.data.reader_config import AliCcpReader, SyntheticReader
 from bench.data.readers import read
 from bench.data.splits import SPLITS
 from bench.data.store import Split, Store, schema_to_json, write_split
+from bench.data.streaming import encode_stream
 from bench.data.synthetic import GENERATORS
 from bench.data.values import as_numbers
 from bench.progress import Progress, Silent
@@ -75,7 +76,8 @@ def prepare(card: Card, home: Path, raw: Path | None = None, progress: Progress 
     if (target / "manifest.json").is_file():
         return Store.open(target)
 
-    rows = assemble(card, *read(card, paths, progress))
+    streamed = isinstance(card.reader, AliCcpReader)
+    rows = None if streamed else assemble(card, *read(card, paths, progress))
     with atomic_folder(target) as folder:
         manifest: dict[str, Any] = {
             "key": card.key,
@@ -87,9 +89,12 @@ def prepare(card: Card, home: Path, raw: Path | None = None, progress: Progress 
         manifest["files"] = [
             {"name": name, "sha256": found.sha256, "size": found.size} for name, found in digests.items()
         ]
-        manifest["duplicates_dropped"] = rows.duplicates
-        manifest["outside_splits"] = int((rows.split < 0).sum())
-        manifest |= _encode(card, rows, folder, progress)
+        if rows is None:
+            manifest |= {"duplicates_dropped": 0} | encode_stream(card, paths, folder, progress)
+        else:
+            manifest["duplicates_dropped"] = rows.duplicates
+            manifest["outside_splits"] = int((rows.split < 0).sum())
+            manifest |= _encode(card, rows, folder, progress)
         manifest["seconds"] = round(time.monotonic() - started, 3)
         manifest["peak_memory_mb"] = round(peak_memory_mb(), 1)
         write_text(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")

@@ -50,6 +50,67 @@ class ParquetReader(Config):
     joins: tuple[Join, ...] = ()
 
 
+class AliCcpReader(Config):
+    """Raw Ali-CCP: impressions in skeleton files, and what many impressions share in common files."""
+
+    kind: Literal["ali-ccp"] = "ali-ccp"
+    common: dict[str, str] = Field(min_length=1)
+    """Skeleton file -> its common file."""
+
+    @property
+    def joins(self) -> tuple[Join, ...]:
+        """The common files, which hold no rows."""
+        return tuple(Join(file=name, on="common_index") for name in dict.fromkeys(self.common.values()))
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """An absent field is missing; no text means that."""
+        return ()
+
+    @property
+    def drop_duplicates(self) -> bool:
+        """Impressions carry a number and are distinct."""
+        return False
+
+
+class PairReader(Config):
+    """Pairs of comma-separated files without header, joined by a key; rows without a partner are left out."""
+
+    kind: Literal["pairs"] = "pairs"
+    on: str
+    columns: tuple[str, ...]
+    """Names of the row files' columns, the key among them."""
+    partner_columns: tuple[str, ...]
+    """Names of the partners' columns, the key among them; each key stands in a partner once."""
+    partner: dict[str, str] = Field(min_length=1)
+    """Row file -> its partner."""
+
+    @property
+    def joins(self) -> tuple[Join, ...]:
+        """The partners, which hold no rows of their own."""
+        return tuple(Join(file=name, on=self.on) for name in dict.fromkeys(self.partner.values()))
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Only the empty text means missing."""
+        return ()
+
+    @property
+    def drop_duplicates(self) -> bool:
+        """All rows are kept."""
+        return False
+
+
+class DoubleColonReader(Config):
+    """MovieLens's text: fields between `::`, no header, Latin-1."""
+
+    kind: Literal["double-colon"] = "double-colon"
+    columns: tuple[str, ...] = Field(min_length=1)
+    missing: tuple[str, ...] = ()
+    drop_duplicates: bool = False
+    joins: tuple[Join, ...] = ()
+
+
 class SyntheticReader(Config):
     """No files: rows come from a generator of `bench.data.synthetic`."""
 
@@ -58,4 +119,6 @@ class SyntheticReader(Config):
     parameters: dict[str, Any] = Field(default_factory=dict)
 
 
-ReaderConfig = Annotated[CsvReader | ParquetReader | SyntheticReader, Discriminator("kind")]
+ReaderConfig = Annotated[
+    AliCcpReader | CsvReader | DoubleColonReader | PairReader | ParquetReader | SyntheticReader, Discriminator("kind")
+]

@@ -65,11 +65,19 @@ class Encoder(Config):
                     name, source, card.tasks, encoding.rate_smoothing, encoding.rate_folds, encoding.seed, train, labels
                 )
         encoder = cls(fields=tuple(fields), dense=(*dense, *(rates[name] for name in encoding.target_rates)))
-        names = [*(part.name for part in encoder.fields), *encoder.dense_names]
+        return encoder.checked(card)
+
+    def checked(self, card: Card) -> Encoder:
+        """Itself.
+
+        Raises:
+            UserError: two parts of one name.
+        """
+        names = [*(part.name for part in self.fields), *self.dense_names]
         for name in names:
             if names.count(name) > 1:
                 raise UserError(f"{card.key}: two inputs would be called '{name}'; rename one of the columns")
-        return encoder
+        return self
 
     @property
     def dense_names(self) -> tuple[str, ...]:

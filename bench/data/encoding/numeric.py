@@ -42,7 +42,11 @@ class NumericColumn(Config):
 
     def encode(self, table: Any) -> Dense:
         """(N, 1), or (N, 2) with the flag."""
-        numbers = _logged(self.source.numbers(table), self.log1p)
+        return self.encode_numbers(self.source.numbers(table))
+
+    def encode_numbers(self, numbers: NDArray[np.float64]) -> Dense:
+        """As `encode`, for numbers (N,) at hand."""
+        numbers = _logged(numbers, self.log1p)
         missing = np.isnan(numbers)
         columns = [np.where(missing, 0.0, (numbers - self.mean) / self.scale)]
         if self.flag:
@@ -58,5 +62,38 @@ def moments(known: NDArray[np.float64]) -> tuple[float, float]:
     """Mean and deviation; a constant has deviation 1, so that it standardises to 0."""
     if len(known) == 0:
         return 0.0, 1.0
-    mean, scale = float(np.mean(known)), float(np.std(known))
+    return _usable(float(np.mean(known)), float(np.std(known)))
+
+
+def _usable(mean: float, scale: float) -> tuple[float, float]:
     return mean, scale if scale > 1e-12 * max(1.0, abs(mean)) else 1.0
+
+
+class RunningMoments:
+    """Mean and deviation of numbers that come in parts, NaN left out (Chan et al. 1983)."""
+
+    def __init__(self, log1p: bool = False) -> None:
+        self.log1p, self.rows, self.known, self._mean, self._squares = log1p, 0, 0, 0.0, 0.0
+
+    def add(self, numbers: NDArray[np.float64], weights: NDArray[np.int64] | None = None) -> None:
+        """Takes in numbers (N,), each as often as its weight (N,) says."""
+        weights = np.ones(len(numbers), np.int64) if weights is None else weights
+        self.rows += int(weights.sum())
+        there = ~np.isnan(numbers) & (weights > 0)
+        values, times = _logged(numbers[there], self.log1p), weights[there]
+        count = int(times.sum())
+        if count == 0:
+            return
+        mean = float((values * times).sum()) / count
+        squares = float((times * (values - mean) ** 2).sum())
+        apart = mean - self._mean
+        self._squares += squares + apart**2 * self.known * count / (self.known + count)
+        self._mean += apart * count / (self.known + count)
+        self.known += count
+
+    @property
+    def moments(self) -> tuple[float, float]:
+        """Mean and deviation, as `moments` gives them."""
+        if self.known == 0:
+            return 0.0, 1.0
+        return _usable(self._mean, float(np.sqrt(self._squares / self.known)))

@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bench.data.card import Card
-from bench.data.reader_config import CsvReader, Join, ParquetReader, SyntheticReader
+from bench.data.reader_config import CsvReader, DoubleColonReader, Join, ParquetReader, SyntheticReader
 from bench.data.readers.base import RawTable
 from bench.data.readers.csv import read_csv
+from bench.data.readers.double_colon import read_double_colon
+from bench.data.readers.pairs import read_pairs
 from bench.data.readers.parquet import read_parquet
 from bench.data.synthetic import GENERATORS
 from bench.progress import Progress
@@ -40,6 +42,21 @@ def _parquet(card: Card, paths: Paths, progress: Progress) -> Tables:
     return rows, [(join, read_parquet(paths[join.file], join.file, wanted, progress)) for join in reader.joins]
 
 
+def _pairs(card: Card, paths: Paths, progress: Progress) -> Tables:
+    return read_pairs(card, paths, progress), []
+
+
+def _double_colon(card: Card, paths: Paths, progress: Progress) -> Tables:
+    reader = card.reader
+    assert isinstance(reader, DoubleColonReader)
+    wanted = card.raw_columns | {join.on: "text" for join in reader.joins}
+    rows = [read_double_colon(paths[file], file, wanted, reader.columns, progress) for file in card.row_files]
+    sides = [
+        (join, read_double_colon(paths[join.file], join.file, wanted, join.columns, progress)) for join in reader.joins
+    ]
+    return rows, sides
+
+
 def _synthetic(card: Card, paths: Paths, progress: Progress) -> Tables:
     reader = card.reader
     assert isinstance(reader, SyntheticReader)
@@ -52,6 +69,8 @@ def _synthetic(card: Card, paths: Paths, progress: Progress) -> Tables:
 
 READERS: dict[str, Callable[[Card, Paths, Progress], Tables]] = {
     "csv": _csv,
+    "double-colon": _double_colon,
+    "pairs": _pairs,
     "parquet": _parquet,
     "synthetic": _synthetic,
 }

@@ -1,0 +1,224 @@
+"""Raw files in the format of Ali-CCP, with known label probabilities.
+
+Ma et al., "Entire Space Multi-Task Model", SIGIR 2018, describe the data; sizes and rates follow the published files:
+about 55 impressions for each common index, about 500 user features a common line and 13 item features a skeleton
+line. A click depends on user, item, the taste of the user's group for the item's category, the position, and whether
+the user has met the category before; a purchase on the same causes with other weights.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy.special import expit
+
+from bench.data.append import ArrayWriter
+from bench.data.synth.lines import Features, Words, lines
+from bench.progress import Progress
+from bench.registry import Config
+from bench.seeds import derive
+
+Ids = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+PROFILE = {"101": 0, "121": 97, "122": 14, "124": 3, "125": 8, "126": 4, "127": 4, "128": 3, "129": 5}
+"""Single user fields and their values; the user's own id has `users`."""
+BEHAVIOUR = {"109_14": 8_000, "110_14": 200_000, "127_14": 60_000, "150_14": 80_000}
+"""Weighted lists: categories, shops, brands and intentions that a user has met."""
+ITEM = {"205": 0, "206": 8_000, "207": 200_000, "216": 60_000, "210": 80_000, "301": 3}
+COMBINED = {"508": "109_14", "509": "110_14", "702": "127_14", "853": "150_14"}
+"""Present where the item's category (shop, brand, intention) is in the user's list."""
+INTENTIONS, COMMON_LINES, GROUPS, KINDS = 16, 400, 14, 16
+WEIGHTS = ["1.0", *(f"{np.log(k + 1):.5f}".rstrip("0") for k in range(1, 200))]
+
+
+class AliCcpConfig(Config):
+    """How much is written; the first half of the rows is the train file, the second the test file."""
+
+    rows: int = Field(100_000, ge=100, le=1_000_000_000)
+    seed: int = Field(0, ge=0)
+    users: int = Field(200_000, ge=100, le=10_000_000)
+    items: int = Field(1_000_000, ge=100, le=10_000_000)
+    click_rate: float = Field(0.04, gt=0, lt=1)
+    buy_rate: float = Field(0.005, gt=0, lt=1)
+    """Of clicks."""
+    dirty_rate: float = Field(5e-6, ge=0, lt=1)
+    """Of rows without a click: a purchase all the same."""
+    list_length: float = Field(160, ge=0, le=700)
+    """Mean draws for each behaviour list; repeated ones fall together."""
+
+
+class _World:
+    """What is fixed for all files: attributes and hidden effects of users and items, and the offsets of id ranges."""
+
+    def __init__(self, config: AliCcpConfig) -> None:
+        rng = np.random.default_rng(derive(config.seed, "world"))
+        self.config, users, items = config, config.users, config.items
+        sizes = PROFILE | BEHAVIOUR | ITEM | {name: BEHAVIOUR[other] for name, other in COMBINED.items()}
+        sizes |= {"101": users, "205": items}
+        self.fields = {name: number for number, name in enumerate(sizes)}
+        self.first = dict(zip(sizes, np.cumsum([1, *sizes.values()]).tolist(), strict=False))
+        self.profile = {name: zipf(rng, users, size, 0.3).astype(np.int16) for name, size in PROFILE.items() if size}
+        self.item = {name: zipf(rng, items, ITEM[name], 0.8).astype(np.int32) for name in ("206", "207", "216")}
+        self.activity, self.budget = rng.standard_normal((2, users)).astype(np.float32)
+        self.appeal, self.quality = rng.standard_normal((2, items)).astype(np.float32)
+        self.taste, self.need = rng.standard_normal((2, GROUPS, KINDS))
+        self.bias = (0.0, 0.0)
+
+    def scores(self, user: Ids, item: Ids, position: Ids, known: Floats) -> tuple[Floats, Floats]:
+        """Logits of click and of purchase given click, but for their biases."""
+        group, kind = self.profile["122"][user], self.item["206"][item] % KINDS
+        click = 0.6 * self.activity[user] + 0.5 * self.appeal[item] + 0.4 * self.taste[group, kind]
+        buy = (
+            0.5 * self.budget[user] + 0.7 * self.quality[item] - 0.2 * self.appeal[item] + 0.4 * self.need[group, kind]
+        )
+        return click - 0.3 * position + 0.5 * known, buy + 0.6 * known
+
+
+def zipf(rng: np.random.Generator, count: int, size: int, exponent: float) -> Ids:
+    """(count,) ranks in [0, size), drawn about in proportion to (rank + 1)^-exponent: the continuous law, cut down."""
+    power = 1 - exponent
+    ranks = (((size + 1) ** power - 1) * rng.random(count) + 1) ** (1 / power)
+    found: Ids = np.minimum(ranks.astype(np.int64) - 1, size - 1)
+    return found
+
+
+def write(config: AliCcpConfig, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Writes skeleton, common features and truth (`truth_*.npy`: (N, 2), P(click) and P(buy | click)) of both files."""
+    world = _World(config)
+    world.bias = _calibrated(world)
+    facts: dict[str, Any] = {}
+    with progress.task("writing ali-ccp", config.rows, "rows") as advance:
+        sample = 1
+        for name, rows in (("train", config.rows - config.rows // 2), ("test", config.rows // 2)):
+            counts = {"rows": rows, "common": 0, "click": 0, "buy": 0, "dirty": 0}
+            with ExitStack() as stack:
+                skeleton = stack.enter_context((folder / f"sample_skeleton_{name}.csv").open("wb"))
+                common = stack.enter_context((folder / f"common_features_{name}.csv").open("wb"))
+                truth = stack.enter_context(ArrayWriter(folder / f"truth_{name}.npy", np.float32, (2,)))
+                left, block = rows, 0
+                while left:
+                    part = _Block(world, np.random.default_rng(derive(config.seed, name, block)), left)
+                    common.write(part.common())
+                    skeleton.write(part.skeleton(sample))
+                    truth.append(np.stack(part.probability, axis=1))
+                    counts["common"] += len(part.keys)
+                    counts["click"] += int(part.click.sum())
+                    counts["buy"] += int((part.buy & part.click).sum())
+                    counts["dirty"] += int((part.buy & ~part.click).sum())
+                    left, sample, block = left - len(part.line), sample + len(part.line), block + 1
+                    advance(len(part.line))
+            facts[name] = counts
+    return facts
+
+
+def _calibrated(world: _World) -> tuple[float, float]:
+    """Biases that give the wanted rates, by bisection on a sample."""
+    part = _Block(world, np.random.default_rng(derive(world.config.seed, "rates")), 50_000)
+    click = _bias(part.score[0], np.ones(len(part.line)), world.config.click_rate)
+    return click, _bias(part.score[1], expit(part.score[0] + click), world.config.buy_rate)
+
+
+def _bias(score: Floats, weight: Floats, rate: float) -> float:
+    low, high = -30.0, 30.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        above = np.average(expit(score + middle), weights=weight) > rate
+        low, high = (low, middle) if above else (middle, high)
+    return (low + high) / 2
+
+
+class _Block:
+    """The impressions of some hundred common indices."""
+
+    def __init__(self, world: _World, rng: np.random.Generator, most: int) -> None:
+        self.world, self.rng, config = world, rng, world.config
+        impressions = rng.geometric(1 / 55, COMMON_LINES)
+        self.line = np.repeat(np.arange(COMMON_LINES), impressions)[:most]
+        size = int(self.line[-1]) + 1
+        self.keys = rng.integers(0, 2**64, size, dtype=np.uint64)
+        self.user = zipf(rng, size, config.users, 0.5)
+        self.item = zipf(rng, len(self.line), config.items, 0.9)
+        self.position = rng.integers(0, 3, len(self.line))
+        self._behaviour(size)
+        self.met = self._met("109_14", world.item["206"][self.item].astype(np.int64))
+        self.score = world.scores(self.user[self.line], self.item, self.position, (self.met >= 0).astype(np.float64))
+        self.probability = tuple(expit(score + bias) for score, bias in zip(self.score, world.bias, strict=True))
+        draw = rng.random((3, len(self.line)))
+        self.click = draw[0] < self.probability[0]
+        self.buy = np.where(self.click, draw[1] < self.probability[1], draw[2] < config.dirty_rate)
+
+    def _behaviour(self, size: int) -> None:
+        """Lists as sorted numbers (line, kind, id), each once, and a weight for each."""
+        spread = self.rng.lognormal(-0.5, 1.0, (size, len(BEHAVIOUR))) * self.world.config.list_length
+        counts = np.where(self.rng.random(spread.shape) < 0.03, 0, np.minimum(np.ceil(spread), 690)).astype(np.int64)
+        owner = np.repeat(np.arange(size * len(BEHAVIOUR)), counts.ravel())
+        ids = np.empty(len(owner), np.int64)
+        for kind, values in enumerate(BEHAVIOUR.values()):
+            own = owner % len(BEHAVIOUR) == kind
+            ids[own] = zipf(self.rng, int(own.sum()), values, 0.8)
+        self.listed = np.unique(owner << 20 | ids)
+        self.weight = np.minimum(self.rng.geometric(0.4, len(self.listed)), len(WEIGHTS) - 1)
+
+    def _met(self, kind: str, ids: Ids) -> Ids:
+        """For each impression the weight that the user's list gives an id, -1 where it is not there."""
+        owner = self.line * len(BEHAVIOUR) + list(BEHAVIOUR).index(kind)
+        wanted = owner << 20 | np.maximum(ids, 0)
+        at = np.minimum(np.searchsorted(self.listed, wanted), max(len(self.listed) - 1, 0))
+        if not len(self.listed):
+            return np.full(len(ids), -1)
+        return np.where((self.listed[at] == wanted) & (ids >= 0), self.weight[at], -1)
+
+    def common(self) -> memoryview:
+        """The bytes of the common lines."""
+        world, size = self.world, len(self.keys)
+        columns = [world.first["101"] + self.user]
+        for name, of_user in world.profile.items():
+            absent = self.rng.random(size) < (0.0 if name == "121" else 0.04)
+            columns.append(np.where(absent, -1, world.first[name] + of_user[self.user].astype(np.int64)))
+        owner, ids = self.listed >> 20, self.listed & (2**20 - 1)
+        kind = owner % len(BEHAVIOUR)
+        first = np.array([world.first[name] for name in BEHAVIOUR])
+        number = np.array([world.fields[name] for name in BEHAVIOUR])
+        start = np.searchsorted(owner // len(BEHAVIOUR), np.arange(size + 1))
+        heads, ones = np.empty((size, 0), np.int64), [np.zeros(size, np.int64)] * len(PROFILE)
+        return self._lines(heads, self.keys, [*PROFILE], columns, ones,
+                           (start, number[kind], first[kind] + ids, self.weight))  # fmt: skip
+
+    def skeleton(self, sample: int) -> memoryview:
+        """The bytes of the impressions, the first of which has this sample id."""
+        world, rng, rows = self.world, self.rng, len(self.line)
+        category, shop, brand = (world.item[name][self.item].astype(np.int64) for name in ("206", "207", "216"))
+        brand = np.where(rng.random(rows) < 0.15, -1, brand)
+        how_many = np.minimum(rng.geometric(0.14, rows) - (rng.random(rows) < 0.2), INTENTIONS)
+        # A walk through the ids: an item's intentions are its own, and each another one.
+        steps = range(INTENTIONS)
+        walk = [np.where(how_many > k, (self.item * 31 + k * 17) % ITEM["210"] // (1 + k), -1) for k in steps]
+        names = ["205", "206", "207", "216", "301", *["210"] * INTENTIONS]
+        raw = [self.item, category, shop, brand, self.position, *walk]
+        ones = np.zeros(rows, np.int64)
+        columns = [np.where(ids < 0, -1, ids + world.first[name]) for name, ids in zip(names, raw, strict=True)]
+        weights = [ones] * len(columns)
+        both = ["508", "509", "702", *["853"] * INTENTIONS]
+        for name, ids in zip(both, [category, shop, brand, *walk], strict=True):
+            met = self._met(COMBINED[name], ids)
+            names.append(name)
+            columns.append(np.where(met < 0, -1, ids + world.first[name]))
+            weights.append(np.maximum(met, 0))
+        heads = np.stack([sample + np.arange(rows), self.click, self.buy], axis=1).astype(np.int64)
+        empty = np.empty(0, np.int64)
+        nothing = (np.zeros(rows + 1, np.int64), empty, empty, empty)
+        return self._lines(heads, self.keys[self.line], names, columns, weights, nothing)
+
+    def _lines(
+        self, heads: Ids, keys: NDArray[np.uint64], names: list[str], columns: list[Ids], weights: list[Ids],
+        lists: tuple[Ids, Ids, Ids, Ids],
+    ) -> memoryview:  # fmt: skip
+        fields = np.array([self.world.fields[name] for name in names])
+        features = Features(fields, np.stack(columns, axis=1), np.stack(weights, axis=1), *lists)
+        return lines(heads, keys, features, Words.of([*self.world.fields]), Words.of(WEIGHTS))

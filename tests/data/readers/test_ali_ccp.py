@@ -1,0 +1,143 @@
+"""The compiled reader against one that goes line by line."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.data.readers import blocks
+from bench.data.readers.ali_ccp import COMMON, SKELETON, Coder, CommonTable, Side, parts
+from bench.data.readers.feature_lists import ABSENT, Lines, Wanted, scan
+from bench.data.synth import synthesise
+from bench.errors import UserError
+from bench.progress import Silent
+
+SLOTS = dict.fromkeys((*COMMON, *SKELETON), 1) | {"109_14": 5, "110_14": 2, "150_14": 40, "210": 4, "853": 3}
+
+
+def load_twin() -> ModuleType:
+    path = Path(__file__).parents[2] / "benchmarks" / "ali_ccp_line_by_line.py"
+    spec = importlib.util.spec_from_file_location("ali_ccp_line_by_line", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+TWIN = load_twin()
+
+
+def wanted(fields: tuple[str, ...]) -> Wanted:
+    return Wanted(fields, tuple(SLOTS[field] for field in fields), (True,) * len(fields))
+
+
+def unpacked(lines: Lines, row: int, of: Wanted) -> tuple[dict[str, list[int]], dict[str, float]]:
+    ids, sums, at = {}, {}, 0
+    for column, (name, slots) in enumerate(zip(of.names, of.slots, strict=True)):
+        found = lines.ids[row, at : at + slots].tolist()
+        at += slots
+        if not np.isnan(lines.sums[row, column]):
+            ids[name], sums[name] = [i for i in found if i != ABSENT], lines.sums[row, column]
+            assert found == ids[name] + [ABSENT] * (slots - len(ids[name]))
+    return ids, sums
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("ali") / "raw"
+    synthesise("ali-ccp", out, {"rows": 4000, "users": 500, "items": 800, "dirty_rate": 0.01})
+    return out
+
+
+def test_every_row_is_that_of_the_line_by_line_reader(raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "BLOCK", 50_000)  # many blocks, cut anywhere
+    skeleton, common = raw / "sample_skeleton_train.csv", raw / "common_features_train.csv"
+    user, item = wanted(COMMON), wanted(SKELETON)
+    shared = [(part, row) for part in parts(common, user, False, Silent()) for row in range(len(part.lines.keys))]
+    table = CommonTable(common, Coder(Side(user, {}, {})), True, Silent())
+    found = []
+    for part in parts(skeleton, item, True, Silent()):
+        for row, at in enumerate(table.rows(part)):
+            owner, line = shared[at]
+            (a, b), (c, d) = unpacked(owner.lines, line, user), unpacked(part.lines, row, item)
+            found.append((table.keys[at], *part.lines.labels[row].tolist(), a | c, b | d))
+    expected = [(int(row.index, 16), *row[1:]) for row in TWIN.rows(skeleton, common, SLOTS)]
+    assert len(found) == 2000
+    assert [row[1:] for row in found] == [row[1:] for row in expected]
+    groups = dict(zip((row[0] for row in found), (row[0] for row in expected), strict=True))
+    assert len(set(groups.values())) == len(groups)  # one hash an index
+    assert any(len(row[3]["150_14"]) == 40 for row in found if "150_14" in row[3])
+
+
+FEATURE = st.tuples(
+    st.sampled_from(["101", "109_14", "110_14", "150_14", "9", "1099_14"]),
+    st.one_of(st.integers(0, 6), st.integers(0, 2**63 - 1)),
+    st.one_of(
+        st.sampled_from(["1.0", "1", "0.69315", "2.", ".5", "1e3", "-0.25", "2.5E-3", "+7"[1:]]),
+        st.floats(-1e6, 1e6, allow_nan=False).map(lambda x: repr(round(x, 5))),
+    ),
+)
+
+
+@settings(max_examples=150)
+@given(st.lists(st.lists(FEATURE, max_size=25), min_size=1, max_size=6), st.booleans(), st.sampled_from(["\n", "\r\n"]))
+def test_any_feature_list_is_read_alike(rows: list[list[tuple[str, int, str]]], closed: bool, end: str) -> None:
+    texts = ["\x01".join(f"{field}\x02{id_}\x03{value}" for field, id_, value in row) for row in rows]
+    block = end.join(f"k{number},{len(row)},{text}" for number, (row, text) in enumerate(zip(rows, texts, strict=True)))
+    lines = scan((block + end * closed).encode(), wanted(COMMON), False)
+    assert len(lines.keys) == len(set(lines.keys.tolist())) == len(rows)
+    for row, text in enumerate(texts):
+        assert unpacked(lines, row, wanted(COMMON)) == TWIN.features(text, {f: SLOTS[f] for f in COMMON})
+
+
+GOOD = "1,0,0,ab,1,205\x025\x031.0\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("2,0,0,ab,1", "expected 6 columns separated by commas, found 5"),
+        ("2,0,0,ab,1,205\x025\x031.0,7", "expected 6 columns separated by commas, found 7"),
+        ("2,0", "expected 6 columns separated by commas, found 2"),
+        ("2,2,0,ab,1,205\x025\x031.0", "expected click and buy to be 0 or 1, found 2 and 0"),
+        ("2,1,yes,ab,1,205\x025\x031.0", "expected click and buy to be 0 or 1, found 1 and yes"),
+        ("2,0,0,,1,205\x025\x031.0", "expected a common index, found none"),
+        ("2,0,0,cd,1,205\x025\x031.0", "expected a common index of common_features_train.csv, found 'cd'"),
+        ("2,0,0,ab,1,2055\x031.0", r"expected features as field\x02id\x03value joined by \x01, found '2055\x031.0'"),
+        ("2,0,0,ab,1,205\x02\x031.0", r"a feature's id to be a whole number below 2^63, found '205\x02\x031.0'"),
+        ("2,0,0,ab,1,205\x025x\x031.0", r"a feature's id to be a whole number below 2^63, found '205\x025x\x031.0'"),
+        ("2,0,0,ab,1,205\x029223372036854775808\x031.0", "a feature's id to be a whole number below 2^63"),
+        ("2,0,0,ab,1,205\x0299999999999999999999\x031.0", "a feature's id to be a whole number below 2^63"),
+        ("2,0,0,ab,1,205\x025\x03", "a feature's value to be a number"),
+        ("2,0,0,ab,1,205\x025\x03nan", r"a feature's value to be a number, found '205\x025\x03nan'"),
+        ("2,0,0,ab,1,205\x025\x031.0206\x026\x031.0", "a feature's value to be a number"),
+        ("2,0,0,ab,1,205\x025\x031.0\x01", r"expected features as field\x02id\x03value"),
+        ("2,0,0,ab,1,205\x025", r"expected features as field\x02id\x03value"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path: Path, line: str, message: str) -> None:
+    common, skeleton = tmp_path / "common_features_train.csv", tmp_path / "sample_skeleton_train.csv"
+    common.write_text("ab,1,101\x023\x031.0\n")
+    skeleton.write_text(GOOD + GOOD + line + "\n" + GOOD)
+    table = CommonTable(common, Coder(Side(wanted(COMMON), {}, {})), True, Silent())
+    with pytest.raises(UserError) as caught:
+        [table.rows(part) for part in parts(skeleton, wanted(SKELETON), True, Silent())]
+    assert str(caught.value).startswith(f"{skeleton}, line 3: ")
+    assert message in str(caught.value)
+
+
+def test_a_common_index_stands_once(tmp_path: Path) -> None:
+    common = tmp_path / "common.csv"
+    common.write_text("ab,1,101\x023\x031.0\nac,0,\nab,0,\n")
+    with pytest.raises(UserError, match=r"common\.csv, line 3: expected each common index once"):
+        CommonTable(common, Coder(Side(wanted(COMMON), {}, {})), True, Silent())
+    common.write_text("")
+    with pytest.raises(UserError, match="found an empty file"):
+        CommonTable(common, Coder(Side(wanted(COMMON), {}, {})), True, Silent())
