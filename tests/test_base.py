@@ -16,6 +16,7 @@ from bench.atomic import atomic_folder, atomic_path, write_text
 from bench.dotted import flatten, nest
 from bench.errors import UserError, unknown
 from bench.home import resolve_home
+from bench.machine import peak_memory_mb, reset_peak_memory
 from bench.registry import Choice, Config, Entry, NoOptions, choose
 from bench.schema import Field, Schema, Task
 from bench.seeds import derive
@@ -189,3 +190,16 @@ def test_no_dict_literal_names_a_key_twice() -> None:
             if isinstance(node, ast.Dict):
                 keys = [key.value for key in node.keys if isinstance(key, ast.Constant)]
                 assert len(set(keys)) == len(keys), f"{path}:{node.lineno}"
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="a peak can be reset on Linux only")
+def test_peak_memory_is_that_since_the_last_reset() -> None:
+    reset_peak_memory()
+    before = peak_memory_mb()
+    held = bytearray(64 << 20)
+    held[:: 1 << 12] = bytes(len(held[:: 1 << 12]))  # touch every page
+    during = peak_memory_mb()
+    del held
+    reset_peak_memory()
+    assert during - before > 50
+    assert peak_memory_mb() < during - 30

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import content
 from bench.run.folder import Run
 from bench.search.study import Study
 from bench.tracking import frontier_of
@@ -44,7 +45,11 @@ def test_datasets_lists_and_shows(seesaw) -> None:
         assert name in said.out
     document = json.loads(seesaw("datasets", "--json").out)
     assert {card["id"] for card in document["datasets"]} >= {"census-income", "synthetic-relatedness"}
-    assert "never_married" in seesaw("datasets", "census-income").out
+    for name in [*content.names("datasets"), "kuairand-pure@late-window"]:
+        said = seesaw("datasets", name)
+        assert said.code == 0, said.err
+        for task in json.loads(seesaw("datasets", name, "--json").out)["tasks"]:
+            assert task["name"] in said.out
 
 
 def test_prepare_prints_rows_positives_and_rates(seesaw, shop) -> None:
