@@ -197,6 +197,7 @@ def test_no_dict_literal_names_a_key_twice() -> None:
 def test_peak_memory_is_that_since_the_last_reset() -> None:
     # In a process of its own: this one may have freed memory at hand, which raises no peak.
     code = """
+from bench.machine import peak_memory_mb, reset_peak_memory
 reset_peak_memory()
 before = peak_memory_mb()
 held = bytearray(64 << 20)
