@@ -1,11 +1,14 @@
-"""What this machine offers."""
+"""What this machine offers, and what this process takes of it."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import platform
+import sys
 from importlib import metadata
+
+import psutil
 
 
 def cores() -> int:
@@ -39,3 +42,29 @@ def keep_freed_memory() -> None:
     m_trim_threshold, m_mmap_threshold = -1, -3
     libc.mallopt(m_mmap_threshold, 1 << 30)
     libc.mallopt(m_trim_threshold, (1 << 31) - 1)
+
+
+def reset_peak_memory() -> None:
+    """Starts a new peak where the system allows it (Linux), so that a warm worker reports each trial's own."""
+    try:
+        with open("/proc/self/clear_refs", "w") as control:
+            control.write("5")
+    except OSError:
+        return  # elsewhere the peak is the process's since it began: an upper bound
+
+
+def peak_memory_mb() -> float:
+    """Largest resident memory of this process since the last reset, in MiB."""
+    try:
+        with open("/proc/self/status") as status:
+            for line in status:
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) / 1024
+    except OSError:
+        pass  # no such file: not Linux
+    if sys.platform == "win32":
+        return float(psutil.Process().memory_info().peak_wset) / 2**20
+    import resource  # not there on Windows
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)

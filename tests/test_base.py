@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -189,3 +191,23 @@ def test_no_dict_literal_names_a_key_twice() -> None:
             if isinstance(node, ast.Dict):
                 keys = [key.value for key in node.keys if isinstance(key, ast.Constant)]
                 assert len(set(keys)) == len(keys), f"{path}:{node.lineno}"
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="a peak can be reset on Linux only")
+def test_peak_memory_is_that_since_the_last_reset() -> None:
+    # In a process of its own: this one may have freed memory at hand, which raises no peak.
+    code = """
+from bench.machine import peak_memory_mb, reset_peak_memory
+reset_peak_memory()
+before = peak_memory_mb()
+held = bytearray(64 << 20)
+held[:: 1 << 12] = bytes(len(held[:: 1 << 12]))  # touch every page
+during = peak_memory_mb()
+del held
+reset_peak_memory()
+print(before, during, peak_memory_mb())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    before, during, after = map(float, done.stdout.split())
+    assert during - before > 50
+    assert after < during - 50

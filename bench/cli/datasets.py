@@ -102,7 +102,20 @@ def _show(card: dict[str, Any]) -> None:
         ["task", "kind", "parent", "trained by default"],
         [[t["name"], t["kind"], t["parent"] or "-", "no" if t.get("optional") else "yes"] for t in card["tasks"]],
     )
-    print_table(["column", "kind"], [[name, column["kind"]] for name, column in card["columns"].items()])
-    for key in ("split", "sources", "variants"):
-        if card.get(key):
-            say(f"{key}: {card[key]}")
+    print_table(
+        ["input", "kind", "options"],
+        [
+            [name, column["kind"], _pairs({key: value for key, value in column.items() if key != "kind"})]
+            for name, column in card["columns"].items()
+        ],
+    )
+    say(f"split: {_pairs(card['split'])}")
+    for source in card["sources"]:
+        say(f"source: {source['from']}")
+    if card["variants"]:
+        say(f"variants: {', '.join(card['id'] + '@' + variant for variant in card['variants'])}")
+
+
+def _pairs(values: dict[str, Any]) -> str:
+    """Options in a line: `valid 0.1, test 0.2`."""
+    return ", ".join(f"{key} {_pairs(value) if isinstance(value, dict) else value}" for key, value in values.items())

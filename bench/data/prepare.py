@@ -17,7 +17,6 @@ from bench.data.card import Card
 from bench.data.digests import Digest
 from bench.data.encoding import Encoder
 from bench.data.fetch import at_hand, digest, fetch
-from bench.data.memory import peak_memory_mb
 from bench.data.reachable import reachable
 from bench.data.reader_config import AliCcpReader, SyntheticReader
 from bench.data.readers import read
@@ -26,6 +25,7 @@ from bench.data.store import Split, Store, schema_to_json, write_split
 from bench.data.streaming import encode_stream
 from bench.data.synthetic import GENERATORS
 from bench.data.values import as_numbers
+from bench.machine import peak_memory_mb, reset_peak_memory
 from bench.progress import Progress, Silent
 
 CODE_VERSION = 1
@@ -60,6 +60,7 @@ def prepare(card: Card, home: Path, raw: Path | None = None, progress: Progress 
     """
     progress = progress or Silent()
     started = time.monotonic()
+    reset_peak_memory()
     shelf = home / "store" / card.key
     if not isinstance(card.reader, SyntheticReader):
         paths = at_hand(card, home, raw, progress)

@@ -47,7 +47,7 @@ def knee(values: Floats) -> Floats:
 PICK_RULES: dict[str, PickRule] = {
     "knee": PickRule(
         knee,
-        "lies farthest beyond the line (plane) between the extremes of the {points}, by {score:.3f} "
+        "bulges farthest beyond what the extremes of the {points} span, by {score:.3f} "
         "once each objective is scaled to its range there",
     ),
 }

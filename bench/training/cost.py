@@ -1,9 +1,7 @@
-"""What a model costs: parameters, latency, and the process's peak memory."""
+"""What a model costs: parameters and latency."""
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
 
 import torch
@@ -20,7 +18,7 @@ def costs(model: MultiTaskModel, schema: Schema) -> dict[str, float]:
     """`cost/parameters`, tables included, and `cost/latency_ms`: median time to score 100 candidates, eager."""
     model.eval()
     ids = torch.tensor(schema.offsets, dtype=torch.int32).repeat_interleave(
-        torch.tensor([field.slots for field in schema.fields])
+        torch.tensor([field.slots for field in schema.fields], dtype=torch.int64)
     )
     ids, dense = ids.repeat(LATENCY_BATCH, 1), torch.zeros(LATENCY_BATCH, len(schema.dense))
     times = []
@@ -33,25 +31,3 @@ def costs(model: MultiTaskModel, schema: Schema) -> dict[str, float]:
         "cost/parameters": float(parameter_count(model)),
         "cost/latency_ms": 1e3 * sorted(times)[LATENCY_RUNS // 2],
     }
-
-
-def reset_peak_memory() -> None:
-    """Starts a new peak where the system allows it (Linux), so that a warm worker reports each trial's own."""
-    try:
-        with open("/proc/self/clear_refs", "w") as control:
-            control.write("5")
-    except OSError:
-        return  # elsewhere the peak is the process's: an upper bound
-
-
-def peak_memory_mb() -> float:
-    """Largest resident memory since the last reset, in MiB."""
-    try:
-        with open("/proc/self/status") as status:
-            for line in status:
-                if line.startswith("VmHWM:"):
-                    return int(line.split()[1]) / 1024
-    except OSError:
-        pass
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024**2 if sys.platform == "darwin" else 1024)

@@ -7,12 +7,12 @@ import time
 from functools import lru_cache
 
 from bench.data import Store
-from bench.machine import keep_freed_memory
+from bench.machine import keep_freed_memory, peak_memory_mb, reset_peak_memory
 from bench.objectives import parse
 from bench.progress import Progress
 from bench.records import Job, TrialResult
 from bench.training.config import TrialConfig
-from bench.training.cost import costs, peak_memory_mb, reset_peak_memory
+from bench.training.cost import costs
 from bench.training.loop import Trainer
 
 

@@ -124,7 +124,7 @@ impressions an index, the rates of click and purchase as published.
 
 Measured on {cores} cores ({machine}). Preparing counts everything: checksums of the files, reading, counting, fitting,
 writing the arrays. Peak memory is that of the whole process. What grows with the data is the common lines as
-codes and the distinct values of train (some 15 MB for each million rows here); rows are never held. To measure again:
+codes and the distinct values of train (some 19 MB for each million rows here); rows are never held. To measure again:
 
 ```
 python tests/benchmarks/prepare_scale.py --rows {rows} --out docs/data-scale.md

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bench import content
 from bench.run.folder import Run
 from bench.search.study import Study
 from bench.tracking import frontier_of
@@ -42,7 +45,11 @@ def test_datasets_lists_and_shows(seesaw) -> None:
         assert name in said.out
     document = json.loads(seesaw("datasets", "--json").out)
     assert {card["id"] for card in document["datasets"]} >= {"census-income", "synthetic-relatedness"}
-    assert "never_married" in seesaw("datasets", "census-income").out
+    for name in [*content.names("datasets"), "kuairand-pure@late-window"]:
+        said = seesaw("datasets", name)
+        assert said.code == 0, said.err
+        for task in json.loads(seesaw("datasets", name, "--json").out)["tasks"]:
+            assert task["name"] in said.out
 
 
 def test_prepare_prints_rows_positives_and_rates(seesaw, shop) -> None:
@@ -91,8 +98,14 @@ def test_a_process_pool_repeats_itself(seesaw, shop) -> None:
     assert front(first) == front(second)
 
 
-def test_run_leaves_everything_behind(seesaw, shop, tmp_path: Path) -> None:
+def test_run_leaves_everything_behind_and_asks_nothing_of_the_network(
+    seesaw, shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(socket.socket, "connect", lambda self, address: asked.append(address))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *more, **named: asked.append(host) or [])
     document = run(seesaw, shop, "a")
+    assert not asked
     assert document["points"]
     point = document["points"][0]
     assert {"trial", "architecture", "config", "metrics"} <= set(point)
@@ -154,27 +167,29 @@ def test_a_stopped_run_goes_on_to_the_same_frontier(seesaw, shop, tmp_path: Path
     assert json.loads(seesaw("status", "cut", "--json").out)["completed"] == 6
 
 
-def test_a_failed_trial_is_recorded_and_the_search_goes_on(seesaw, shop) -> None:
-    space = shop.folder / "space.toml"
-    # PLE with two levels needs no parent; a weight for a task that does not exist fails when the model is built.
-    space.write_text(space.read_text().replace("high = 1e-2", "high = 9.0").replace("default = 5e-3", "default = 8.0"))
-    shop.edit(shop.suite, "trials = 6", "trials = 3")
-    said = seesaw(
-        "run",
-        shop.suite,
-        "--raw",
-        shop.raw,
-        "--name",
-        "wild",
-        "--executor",
-        "inline",
-        "--set",
-        "optim.schedule=constant",
-    )
+def test_failed_trials_are_recorded_and_the_search_goes_on(seesaw, shop, tmp_path: Path, monkeypatch) -> None:
+    import bench.run.execute as execution
+
+    train = execution.run_job
+
+    def fails_twice(job):
+        if (job.trial, job.replicate) == (1, 0):
+            raise FloatingPointError("the loss of task 'buy' became nan within 640 samples")
+        result = train(job)
+        if (job.trial, job.replicate) == (2, 0):
+            return replace(result, metrics=result.metrics | {"valid/click.auc": float("nan")})
+        return result
+
+    monkeypatch.setattr(execution, "run_job", fails_twice)
+    assert run(seesaw, shop, "wild")["points"]
     status = json.loads(seesaw("status", "wild", "--json").out)
-    assert status["completed"] + status["failed"] == 3, said.err
-    for failure in status["failures"]:
-        assert failure["reason"]
+    assert (status["completed"], status["failed"]) == (4, 2)
+    reasons = {failure["trial"]: (failure["kind"], failure["reason"]) for failure in status["failures"]}
+    assert reasons[1] == ("diverged", "the loss of task 'buy' became nan within 640 samples")
+    assert reasons[2][0] == "diverged"
+    assert "valid/click.auc" in reasons[2][1]
+    assert "within 640 samples" in (tmp_path / "home/runs/wild/report.html").read_text()
+    assert "within 640 samples" in seesaw("status", "wild").out
 
 
 def test_doctor_finds_nothing_missing(seesaw) -> None:

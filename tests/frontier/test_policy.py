@@ -36,8 +36,8 @@ def test_golden_knee(records, objectives):
     assert found.config["balancing.kind"] == "uncertainty"
     assert found.metrics == {"valid/click.auc": 0.735, "valid/like.auc": 0.806}
     assert found.reason.startswith(
-        "Trial 2 (mmoe, uncertainty) is picked because it lies farthest beyond the line (plane) between the extremes "
-        "of the 3 points, by 0.416 once each objective is scaled to its range there. "
+        "Trial 2 (mmoe, uncertainty) is picked because it bulges farthest beyond what the extremes "
+        "of the 3 points span, by 0.416 once each objective is scaled to its range there. "
     )
     assert "guard" not in found.reason  # it allowed anything
     assert found.removed == ()

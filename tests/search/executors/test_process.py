@@ -145,8 +145,16 @@ def test_closing_ends_workers_in_the_middle_of_their_jobs(pool: ProcessExecutor,
     assert not any(running(pid) for pid in pids)
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C as on a terminal: a shell starts background jobs, in which tests may run, with the signal ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("pool", [(say_pid_and_sleep, 1)], indirect=True)
-def test_workers_ignore_ctrl_c_and_the_driver_gets_it(pool: ProcessExecutor, tmp_path: Path) -> None:
+def test_workers_ignore_ctrl_c_and_the_driver_gets_it(pool: ProcessExecutor, tmp_path: Path, ctrl_c: None) -> None:
     pool.submit(job(0, tmp_path))
     (pid,) = wait_for_pids(tmp_path, 1)
     os.kill(pid, signal.SIGINT)
