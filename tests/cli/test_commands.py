@@ -33,7 +33,7 @@ def front(document: dict) -> list[tuple]:
 def test_help_and_version(seesaw) -> None:
     assert seesaw("--version", home=None).out.startswith("seesaw 0.")
     text = seesaw("--help", home=None).out
-    for command in ("datasets", "prepare", "train", "run", "resume", "status", "frontier", "report", "pick", "doctor"):
+    for command in ("datasets", "prepare", "train", "run", "resume", "status", "frontier", "report", "pick", "doctor", "synth"):
         assert command in text
     for absent in ("deploy", "compare"):
         assert absent not in text
