@@ -50,7 +50,21 @@ class ParquetReader(Config):
     joins: tuple[Join, ...] = ()
 
 
-class AliCcpReader(Config):
+class _AllRows(Config):
+    """A reader whose format has no marker for missing values and no repeated rows."""
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Only what is absent or empty is missing."""
+        return ()
+
+    @property
+    def drop_duplicates(self) -> bool:
+        """Rows are distinct as they come: all are kept."""
+        return False
+
+
+class AliCcpReader(_AllRows):
     """Raw Ali-CCP: impressions in skeleton files, and what many impressions share in common files."""
 
     kind: Literal["ali-ccp"] = "ali-ccp"
@@ -62,18 +76,8 @@ class AliCcpReader(Config):
         """The common files, which hold no rows."""
         return tuple(Join(file=name, on="common_index") for name in dict.fromkeys(self.common.values()))
 
-    @property
-    def missing(self) -> tuple[str, ...]:
-        """An absent field is missing; no text means that."""
-        return ()
 
-    @property
-    def drop_duplicates(self) -> bool:
-        """Impressions carry a number and are distinct."""
-        return False
-
-
-class PairReader(Config):
+class PairReader(_AllRows):
     """Pairs of comma-separated files without header, joined by a key; rows without a partner are left out."""
 
     kind: Literal["pairs"] = "pairs"
@@ -89,16 +93,6 @@ class PairReader(Config):
     def joins(self) -> tuple[Join, ...]:
         """The partners, which hold no rows of their own."""
         return tuple(Join(file=name, on=self.on) for name in dict.fromkeys(self.partner.values()))
-
-    @property
-    def missing(self) -> tuple[str, ...]:
-        """Only the empty text means missing."""
-        return ()
-
-    @property
-    def drop_duplicates(self) -> bool:
-        """All rows are kept."""
-        return False
 
 
 class DoubleColonReader(Config):
