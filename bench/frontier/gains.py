@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import pandas as pd
 
@@ -17,7 +16,6 @@ from bench.frontier.estimates import candidates, estimate
 from bench.objectives import Objective
 from bench.records import TrialRecord
 
-Axis = Literal["architecture", "sharing", "funnel", "balancing"]
 BASELINE = "single_task"
 
 
@@ -71,24 +69,3 @@ def gains(records: Sequence[TrialRecord], objectives: Sequence[Objective], split
     rows = [gain(record, objectives, against, split) for record in completed]
     index = pd.Index([record.number for record in completed], name="trial", dtype="int64")
     return pd.DataFrame(rows, index=index, columns=[each.name for each in objectives], dtype=float)
-
-
-def best_by(
-    records: Sequence[TrialRecord], objectives: Sequence[Objective], axis: Axis, split: str = "valid"
-) -> pd.DataFrame:
-    """The best trial of each kind on one axis, for each objective: `<axis>, objective, trial, value, gain`.
-
-    Chosen on validation; value and gain are on `split`.
-    """
-    against = baselines(records, objectives, split)
-    kinds = sorted({getattr(record, axis) for record in records if record.state == "completed"})
-    rows = []
-    for kind in kinds:
-        of_kind = [record for record in records if getattr(record, axis) == kind]
-        for objective in objectives:
-            record = best(of_kind, objective)
-            if record is not None:
-                value = estimate(record, objective.key(split))
-                over = gain(record, [objective], against, split)[objective.name]
-                rows.append((kind, objective.name, record.number, value, over))
-    return pd.DataFrame(rows, columns=[axis, "objective", "trial", "value", "gain"])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench.frontier.gains import Baseline, baselines, best_by, gains
+from bench.frontier.gains import Baseline, baselines, gains
 from bench.objectives import Objective
 
 
@@ -53,22 +53,3 @@ def test_on_test_the_baseline_is_still_chosen_on_validation(trial, objectives):
     records = [better_on_valid, better_on_test, shared]
     assert baselines(records, objectives, "test")["click.auc"] == Baseline(0, 0.60)
     assert gains(records, objectives, "test").at[2, "click.auc"] == pytest.approx(0.05)
-
-
-def test_best_by_kind(records, objectives):
-    table = best_by(records, objectives, "sharing")
-    assert table["sharing"].tolist() == ["mmoe", "mmoe", "single_task", "single_task"]  # ple only failed
-    assert table["trial"].tolist() == [2, 3, 1, 0]
-    assert table["value"].tolist() == [0.73, 0.84, 0.72, 0.83]
-    np.testing.assert_allclose(table["gain"], [0.01, 0.01, 0, 0], atol=1e-12)
-    assert best_by(records, objectives, "balancing")["trial"].tolist() == [2, 0, 1, 3]
-
-
-def test_best_by_of_nothing(failed, objectives):
-    assert best_by([failed(0)], objectives, "sharing").columns.tolist() == [
-        "sharing",
-        "objective",
-        "trial",
-        "value",
-        "gain",
-    ]
