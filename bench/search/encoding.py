@@ -1,0 +1,86 @@
+"""Configurations of a conditional space as rows of numbers, for samplers of our own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.records import Scalar
+from bench.search import tree as trees
+from bench.search.nodes import Choice, Constant, Float, Int, Leaf, Simplex, Switch
+from bench.search.space import Space
+
+Floats = NDArray[np.float64]
+
+
+class Encoding:
+    """A column for each parameter of a space, in any branch.
+
+    Numbers lie in [0, 1] on their own scale (logarithmic where they are searched so); options are numbered from 0.
+    A parameter that a configuration does not have is NaN.
+
+    Attributes:
+        names: of the columns.
+        options: how many options each column's parameter has, 0 for a number.
+    """
+
+    def __init__(self, space: Space, tasks: Sequence[str]) -> None:
+        self._nodes: dict[str, Leaf | Switch] = {}
+        for name, node, _ in trees.walk(space.tree):
+            inner = node.expand(name, tasks) if isinstance(node, Simplex) else {name: node}
+            self._nodes |= {each: leaf for each, leaf in inner.items() if not isinstance(leaf, Constant | Simplex)}
+        self.names = tuple(self._nodes)
+        self.column = {name: column for column, name in enumerate(self.names)}
+        self.options = np.array([len(_options(node)) for node in self._nodes.values()], dtype=np.int64)
+
+    def rows(self, configurations: Sequence[Mapping[str, Scalar]]) -> Floats:
+        """Configurations as rows: (N, columns). Names that are no parameters are passed over."""
+        rows = np.full((len(configurations), len(self.names)), np.nan)
+        for row, configuration in zip(rows, configurations, strict=True):
+            for name, value in configuration.items():
+                if name in self._nodes:
+                    row[self.column[name]] = _encode(self._nodes[name], value)
+        return rows
+
+    def decode(self, name: str, number: float) -> Scalar:
+        """The value that a number of the parameter's column stands for; the nearest where there is none."""
+        return _decode(self._nodes[name], number)
+
+
+def _options(node: Leaf | Switch) -> tuple[Scalar, ...]:
+    match node:
+        case Choice():
+            return node.options
+        case Switch():
+            return tuple(node.branches)
+    return ()
+
+
+def _bounds(node: Int | Float) -> tuple[float, float]:
+    # A whole number stands for the interval around it, so that both ends are as wide as the rest.
+    half = node.step / 2 if isinstance(node, Int) else 0.0
+    low, high = node.low - half, node.high + half
+    return (math.log(low), math.log(high)) if node.log else (low, high)
+
+
+def _encode(node: Leaf | Switch, value: Scalar) -> float:
+    if isinstance(node, Choice | Switch):
+        return float([(type(option), option) for option in _options(node)].index((type(value), value)))
+    assert isinstance(value, int | float)
+    low, high = _bounds(node)
+    return ((math.log(value) if node.log else value) - low) / (high - low) if high > low else 0.5
+
+
+def _decode(node: Leaf | Switch, number: float) -> Scalar:
+    if isinstance(node, Choice | Switch):
+        return _options(node)[int(number)]
+    low, high = _bounds(node)
+    value = low + number * (high - low)
+    value = math.exp(value) if node.log else value
+    if isinstance(node, Int):
+        value = node.low + node.step * round((value - node.low) / node.step)
+        return int(min(node.high, max(node.low, value)))
+    return float(min(node.high, max(node.low, value)))

@@ -1,0 +1,184 @@
+"""Which trials go on to their next rung: promotion-type ASHA for several objectives. Plain values in, plain values out.
+
+Li et al., MLSys 2020: of the n trials whose result at a rung is known, the best floor(n / eta) may go on; a free slot
+takes such a trial from the highest rung that has one, else a new configuration. Nothing waits for a rung to fill, and
+no trial is ever discarded: it waits, and may go on when more results are in. Schmucker et al. 2021 (arXiv:2106.12639):
+with several objectives, best is by non-dominated rank; `ranking.TIE_BREAKS` decide within a rank.
+
+Three rules are ours.
+
+* A rung lets at most floor(n / eta) trials go on. The original lets go on whoever is among the best now, besides those
+  who were when they went on; under a sampler that learns those are many more.
+* Except a trial that dominates all others at its rung, once there are eta of them: it always goes on.
+* A floor. A kind of sharing whose models learn slowly would never be seen at full length. So the best of each kind's
+  first `tries` trials goes on, rung by rung to the top, whatever other kinds achieve: at the lowest rung when all of
+  these trials have a result or have failed, above when those of them that were let go on have. Where one of the kind's
+  first tries went on by merit at a rung, the floor asks for nothing there; where it failed later, the next best goes.
+  The floor takes none of the places of the others. What it costs is at most a `share` of all training samples at any
+  time, so that it cannot use up a short search; without failures it ends at one trial of full length a kind.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.frontier.dominance import measured
+from bench.objectives import Objective
+from bench.search.ranking import best_first
+
+Progress = Literal["running", "waiting", "failed"]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a trial has come.
+
+    Attributes:
+        number: of the trial.
+        kind: its way of sharing.
+        results: the objectives' values at each rung that it reached, from the lowest. One that is not finite keeps the
+            trial where it is.
+        progress: on the way to the rung above `results`; waiting there to go on, or done at the top; or failed on that
+            way.
+        granted: rungs to which the floor let it go on.
+    """
+
+    number: int
+    kind: str
+    results: tuple[tuple[float, ...], ...]
+    progress: Progress
+    granted: frozenset[int] = frozenset()
+
+    @property
+    def begun(self) -> int:
+        """How many rungs it was, or is being, trained to."""
+        return len(self.results) + (self.progress != "waiting")
+
+    def settled(self, rung: int) -> bool:
+        """Whether it is known what became of it at a rung: a result, or failed on the way there."""
+        return len(self.results) > rung or (len(self.results) == rung and self.progress == "failed")
+
+    def left(self, rung: int) -> bool:
+        """Whether it went on from a rung, whatever came of that."""
+        return self.begun > rung + 1
+
+    def waits(self, rung: int) -> bool:
+        """Whether it could go on from a rung now."""
+        return len(self.results) == rung + 1 and self.progress == "waiting"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What decides on promotions, the same throughout a search.
+
+    Attributes:
+        rungs: training samples at each, rising; see `rungs.ladder`.
+        eta: reduction factor, at least 1.
+        reference: of the hypervolume, by objective, fixed beforehand.
+        tries: trials of each kind of sharing that the floor looks at; 0 for no floor.
+        share: of all training samples, what the floor may take, in [0, 1].
+        tie_break: a name in `ranking.TIE_BREAKS`.
+    """
+
+    rungs: tuple[int, ...]
+    eta: float
+    objectives: tuple[Objective, ...]
+    reference: Mapping[str, float]
+    tries: int = 0
+    share: float = 0.1
+    tie_break: str = "hypervolume"
+
+    def samples(self, rung: int) -> int:
+        """Training samples from the rung below."""
+        return self.rungs[rung] - (self.rungs[rung - 1] if rung else 0)
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """A trial that is to be trained on.
+
+    Attributes:
+        rung: index of the rung to train to.
+        floor: whether it goes on only as the best of its kind's first tries.
+    """
+
+    trial: int
+    rung: int
+    floor: bool = False
+
+
+def promote(standings: Sequence[Standing], rules: Rules, slots: int) -> list[Promotion]:
+    """The trials that free slots are to train on, at most `slots`; slots left over are for new configurations.
+
+    The highest rung first; at a rung merit before the floor, and the better trial first. The same standings, in
+    whatever order they are given, lead to the same promotions.
+    """
+    now = sorted(standings, key=lambda standing: standing.number)
+    chosen: list[Promotion] = []
+    while len(chosen) < slots and (promotion := _next(now, rules)):
+        chosen.append(promotion)
+        now = [_going(each, promotion) if each.number == promotion.trial else each for each in now]
+    return chosen
+
+
+def _going(standing: Standing, promotion: Promotion) -> Standing:
+    granted = standing.granted | {promotion.rung} if promotion.floor else standing.granted
+    return replace(standing, progress="running", granted=granted)
+
+
+def _next(standings: list[Standing], rules: Rules) -> Promotion | None:
+    for rung in reversed(range(len(rules.rungs) - 1)):
+        if any(standing.waits(rung) for standing in standings):
+            settled = [standing for standing in standings if standing.settled(rung)]
+            nothing = (math.nan,) * len(rules.objectives)
+            values = np.array([s.results[rung] if len(s.results) > rung else nothing for s in settled])
+            finite = measured(values)
+            order = best_first(values, rules.objectives, rules.reference, rules.tie_break)
+            ranked = [settled[row] for row in order if finite[row]]
+            dominant = _one_dominates_all(values[finite], rules.objectives)
+            if (best := _by_merit(ranked, len(settled), dominant, rules, rung)) is not None:
+                return Promotion(best.number, rung + 1)
+            if (best := _by_floor(ranked, standings, rules, rung)) is not None:
+                return Promotion(best.number, rung + 1, floor=True)
+    return None
+
+
+def _by_merit(ranked: list[Standing], settled: int, dominant: bool, rules: Rules, rung: int) -> Standing | None:
+    places = math.floor(settled / rules.eta)
+    if dominant and places and ranked[0].waits(rung):
+        return ranked[0]
+    taken = sum(standing.left(rung) and rung + 1 not in standing.granted for standing in ranked)
+    if taken >= places:
+        return None
+    return next((standing for standing in ranked[:places] if standing.waits(rung)), None)
+
+
+def _one_dominates_all(values: NDArray[np.float64], objectives: Sequence[Objective]) -> bool:
+    signed = values * np.array([objective.sign for objective in objectives])
+    return int((signed == signed.max(axis=0, initial=-np.inf)).all(axis=1).sum()) == 1
+
+
+def _by_floor(ranked: list[Standing], standings: list[Standing], rules: Rules, rung: int) -> Standing | None:
+    cost = rules.samples(rung + 1)
+    spent = sum(rules.samples(each) for standing in standings for each in range(standing.begun))
+    taken = sum(rules.samples(each) for standing in standings for each in standing.granted)
+    if taken + cost > rules.share * (spent + cost):
+        return None
+    first: defaultdict[str, list[Standing]] = defaultdict(list)
+    for standing in standings:
+        if len(first[standing.kind]) < rules.tries:
+            first[standing.kind].append(standing)
+    unserved: set[int] = set()
+    for tried in first.values():
+        arriving = [each for each in tried if rung == 0 or each.left(rung - 1)]
+        complete = len(tried) == rules.tries and all(each.settled(rung) for each in arriving)
+        if complete and not any(each.left(rung) and each.progress != "failed" for each in tried):
+            unserved |= {each.number for each in tried}
+    return next((each for each in ranked if each.number in unserved and each.waits(rung)), None)

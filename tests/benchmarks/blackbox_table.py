@@ -1,0 +1,259 @@
+"""Trains random configurations once and keeps all that was measured at every rung: the table that searchers replay.
+
+    python tests/benchmarks/blackbox_table.py [--configurations 300] [--seeds 2] [--workers 2] [--limit-time 2h]
+        [--datasets census-income kuairand-pure@late-window] [--home .seesaw] [--raw DIR] [--out reports/blackbox]
+
+Space, tasks and fixed settings are those of the data set's suite. Configuration i is the same whatever else is asked
+for. A configuration is trained in one run to full length, as a search would train it if nothing stopped it, and
+measured on validation and test whenever it has passed a rung's share of full length. Each finished run is a line of
+`<out>/<data set>.jsonl`; a table that was interrupted, or is to have more configurations, goes on from there.
+`<out>/table.parquet` has a row for each rung of each run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import multiprocessing
+import os
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.atomic import atomic_path
+from bench.data import Store, load_card, prepare
+from bench.errors import UserError
+from bench.home import resolve_home
+from bench.machine import keep_freed_memory
+from bench.records import Scalar
+from bench.search.space import load_space
+from bench.seeds import derive
+from bench.suite import load_suite, resolve_objectives, seconds
+from bench.training.config import TrialConfig
+from bench.training.cost import costs
+from bench.training.loop import Trainer
+from bench.training.schedule import factor
+
+SUITES = {"census-income": "quick", "kuairand-pure@late-window": "kuairand"}
+RUNGS = "1/32 1/16 1/8 1/4 1/2 1"
+SEED = 5  # of the configurations
+
+
+@dataclass(frozen=True)
+class Run:
+    """One configuration on one seed."""
+
+    dataset: str
+    store: str
+    configuration: int
+    seed: int
+    config: dict[str, Scalar]
+    fractions: tuple[float, ...]
+    threads: int
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """What tells runs on one data set apart."""
+        return self.configuration, self.seed
+
+
+def train(run: Run) -> dict[str, Any]:
+    """A run as a line of the table: its rungs, or why it stopped before the last."""
+    keep_freed_memory()
+    line = {name: value for name, value in asdict(run).items() if name not in ("store", "fractions", "threads")}
+    rungs: list[dict[str, Any]] = []
+    try:
+        _train(run, rungs)
+    except (UserError, FloatingPointError) as error:
+        return line | {"rungs": rungs, "failure": str(error)}
+    return line | {"rungs": rungs, "failure": None}
+
+
+def tasks_of(dataset: str) -> tuple[str, ...]:
+    """Names of the tasks to train."""
+    return load_suite(SUITES[dataset]).dataset(dataset).tasks or load_card(dataset).default_tasks
+
+
+def _train(run: Run, rungs: list[dict[str, Any]]) -> None:
+    import torch
+
+    suite = load_suite(SUITES[run.dataset])
+    store = Store.open(run.store)
+    store = store.with_tasks(tasks_of(run.dataset))
+    objectives = resolve_objectives(suite.dataset(run.dataset), store.schema.tasks)
+    config = TrialConfig.parse(run.config)
+    trainer = Trainer(store, config, objectives, derive(SEED, run.configuration, run.seed), run.threads)
+    size = config.optim.batch_size
+    per_epoch = trainer.train_data.steps(size)
+    total = max(1, round(config.optim.epochs * per_epoch))
+    marks = {max(1, math.ceil(total * fraction)): fraction for fraction in run.fractions}
+    torch.manual_seed(derive(trainer.seed, "training"))
+    trainer.model.train()
+    step = epoch = 0
+    spent = 0.0
+    parameters = costs(trainer.model, store.schema)["cost/parameters"]
+    while step < total:
+        started = time.perf_counter()
+        for batch in trainer.train_data.shuffled(size, derive(trainer.seed, "epoch", epoch)):
+            losses = trainer.step(*batch, scale=factor(config.optim.schedule, step, total))
+            step += 1
+            if step in marks:
+                spent += time.perf_counter() - started
+                if not losses.isfinite().all():
+                    raise FloatingPointError(f"a loss is not finite after {trainer.samples} samples")
+                random = torch.get_rng_state()  # measuring must not move what training draws
+                metrics = trainer.metrics("valid") | trainer.metrics("test")
+                torch.set_rng_state(random)
+                rungs.append(
+                    {"fraction": marks[step], "samples": trainer.samples, "seconds": spent, "metrics": metrics}
+                    | {"samples_per_s": trainer.samples / spent, "parameters": parameters}
+                )
+                started = time.perf_counter()
+            if step == total:
+                return
+        spent += time.perf_counter() - started
+        epoch += 1
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Finished runs; what a crash left of a last line is cut off the file."""
+    if not path.exists():
+        return []
+    data = path.read_bytes()
+    whole = data[: data.rfind(b"\n") + 1]
+    if len(whole) < len(data):
+        with path.open("r+b") as file:
+            file.truncate(len(whole))
+    return [json.loads(line) for line in whole.splitlines()]
+
+
+def append(path: Path, line: Mapping[str, Any]) -> None:
+    """Adds a finished run in one write, on disk when this returns."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab", buffering=0) as file:
+        file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+        os.fsync(file.fileno())
+
+
+def plan(dataset: str, options: argparse.Namespace) -> list[Run]:
+    """All runs on a data set, seeds of one configuration together; prepares the store."""
+    suite = load_suite(SUITES[dataset])
+    home = resolve_home(options.home)
+    store = prepare(load_card(dataset), home, options.raw / dataset.partition("@")[0] if options.raw else None)
+    space = load_space(suite.space).restricted(suite.set)
+    fractions = tuple(float(Fraction(text)) for text in options.rungs.split())
+    runs = []
+    for number in range(options.configurations):
+        config = space.sample(np.random.default_rng(derive(SEED, "configuration", number)), tasks_of(dataset))
+        runs += [
+            Run(dataset, str(store.path), number, seed, config, fractions, options.threads)
+            for seed in range(options.seeds)
+        ]
+    return runs
+
+
+def carry_out(runs: Sequence[Run], out: Path, workers: int, limit: float) -> None:
+    """Trains what is not yet there; after `limit` seconds no run is started any more."""
+    done = {path: {(line["configuration"], line["seed"]) for line in read_lines(path)} for path in paths(runs, out)}
+    waiting = [run for run in runs if run.key not in done[line_path(out, run.dataset)]]
+    print(f"{len(runs) - len(waiting)} runs are there, {len(waiting)} are left", flush=True)
+    began, finished, count = time.monotonic(), 0, len(waiting)
+    waiting.reverse()
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        running: dict[Future[dict[str, Any]], Run] = {}
+        while waiting or running:
+            while waiting and len(running) < workers and time.monotonic() - began < limit:
+                run = waiting.pop()
+                running[pool.submit(train, run)] = run
+            if not running:
+                break
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                run = running.pop(future)
+                line = future.result()
+                append(line_path(out, run.dataset), line)
+                finished += 1
+                taken = time.monotonic() - began
+                print(
+                    f"{finished}/{count} {run.dataset} {run.configuration}/{run.seed} {run.config['sharing.kind']}: "
+                    f"{line['failure'] or 'done'}; {taken / finished:.1f} s a run",
+                    flush=True,
+                )
+
+
+def line_path(out: Path, dataset: str) -> Path:
+    """Where a data set's finished runs are."""
+    return out / f"{dataset}.jsonl"
+
+
+def paths(runs: Sequence[Run], out: Path) -> set[Path]:
+    """The files of all runs."""
+    return {line_path(out, run.dataset) for run in runs}
+
+
+def table(lines: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """A row for each rung of each run; a run that failed has a last row with the reason and no measurements.
+
+    Columns: dataset, configuration, seed, `config/<dotted name>`, rung, fraction, samples, seconds and samples_per_s
+    (training alone), parameters, every metric, failure.
+    """
+    rows: list[dict[str, Any]] = []
+    for line in sorted(lines, key=lambda line: (line["dataset"], line["configuration"], line["seed"])):
+        head = {name: line[name] for name in ("dataset", "configuration", "seed")}
+        head |= {f"config/{name}": value for name, value in line["config"].items()}
+        for rung, at in enumerate(line["rungs"]):
+            measured = {name: value for name, value in at.items() if name != "metrics"}
+            rows.append(head | {"rung": rung} | measured | at["metrics"] | {"failure": None})
+        if line["failure"]:
+            rows.append(head | {"rung": len(line["rungs"]), "failure": line["failure"]})
+    configs = sorted({name for row in rows for name in row if name.startswith("config/")})
+    others = dict.fromkeys(name for row in rows for name in row if name not in configs)
+    frame = pd.DataFrame(rows)[[*list(others)[:3], *configs, *list(others)[3:]]]
+    narrow = [name for name in frame.columns if name.startswith(("valid/", "test/"))]
+    narrow += [name for name in ("seconds", "samples_per_s") if name in frame]
+    return frame.astype(dict.fromkeys(narrow, "float32"))
+
+
+def write(frame: pd.DataFrame, path: Path) -> None:
+    """The table as a small file: hardly two measurements are equal, and their leading bytes hardly differ."""
+    measured = [name for name, kind in frame.dtypes.items() if kind == "float32"]
+    with atomic_path(path) as temporary:
+        frame.to_parquet(
+            temporary,
+            compression="zstd",
+            index=False,
+            use_byte_stream_split=measured,
+            use_dictionary=[name for name in frame.columns if name not in measured],
+        )
+
+
+def main() -> None:
+    """Makes the table, or what the time allows of it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--configurations", type=int, default=300)
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--datasets", nargs="+", default=list(SUITES), choices=list(SUITES))
+    parser.add_argument("--rungs", default=RUNGS, help="fractions of full length")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--limit-time", type=seconds, default=math.inf)
+    parser.add_argument("--home", type=Path)
+    parser.add_argument("--raw", type=Path, help="folder with a folder of raw files for each data set")
+    parser.add_argument("--out", type=Path, default=Path("reports/blackbox"))
+    options = parser.parse_args()
+    runs = [run for dataset in options.datasets for run in plan(dataset, options)]
+    carry_out(runs, options.out, options.workers, options.limit_time)
+    lines = [line for path in sorted(options.out.glob("*.jsonl")) for line in read_lines(path)]
+    write(table(lines), options.out / "table.parquet")
+    print(f"{len(lines)} runs in {options.out / 'table.parquet'}")
+
+
+if __name__ == "__main__":
+    main()

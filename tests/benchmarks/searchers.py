@@ -1,0 +1,154 @@
+"""Searchers as replays run them: each trains what it asks for until its budget is used up."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import optuna
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.trial import FixedTrial, TrialState, create_trial
+from replay import KIND, Floats, Problem
+
+from bench.records import Scalar
+from bench.search.fidelity import best_first_across_rungs
+from bench.search.parzen import ParzenSampler
+from bench.search.promotion import Rules, Standing, promote
+from bench.search.rungs import ladder
+from bench.search.samplers import quiet
+from bench.seeds import derive
+
+Trace = tuple[Floats, Floats]
+"""Full-length trainings spent when a checkpoint came into being (N,), and its objectives (N, M)."""
+
+Searcher = Callable[[Problem, int, float], Trace]
+"""(problem, seed, budget in full-length trainings) -> trace."""
+
+FULL = 2**20
+ETA, LOWEST, TRIES = 4, 1 / 32, 2
+
+
+def full_length(make: Callable[[int], BaseSampler]) -> Searcher:
+    """Every trial to full length, as a search without rungs.
+
+    Each point of its curve counts as a checkpoint when it is passed; the sampler is told the one with the best mean, as
+    early stopping would. It is told of the configuration that was trained.
+    """
+
+    def search(problem: Problem, seed: int, budget: float) -> Trace:
+        times: list[float] = []
+        values: list[Floats] = []
+        with quiet(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            study = optuna.create_study(directions=[o.direction for o in problem.objectives], sampler=make(seed))
+            spent = 0.0
+            signs = np.array([objective.sign for objective in problem.objectives])
+            while spent + 1 <= budget + 1e-9:
+                asked, proposals = [], []
+                for _ in range(problem.proposals):
+                    trial = study.ask()
+                    proposals.append(problem.space.suggest(trial, problem.tasks))
+                    asked.append(trial.number)
+                    study.tell(trial, state=TrialState.FAIL)
+                found = problem.train(proposals)
+                if found is None:
+                    break
+                chosen, config, curve = found
+                finite = np.isfinite(curve).all(axis=1)
+                passed = len(curve) if finite.all() else int(np.argmin(finite))
+                times += [spent + fraction for fraction in problem.fractions[:passed]]
+                values += list(curve[:passed])
+                spent += problem.fractions[min(passed, len(curve) - 1)]
+                fixed = FixedTrial(config)
+                problem.space.suggest(fixed, problem.tasks)
+                # NSGA-II keeps a trial's generation among its attributes.
+                attributes = study.get_trials(deepcopy=False)[asked[chosen]].system_attrs
+                if finite.all():
+                    best = curve[int(np.argmax((curve * signs).sum(axis=1)))]
+                    study.add_trial(
+                        create_trial(
+                            params=fixed.params,
+                            distributions=fixed.distributions,
+                            values=best.tolist(),
+                            system_attrs=dict(attributes),
+                        )
+                    )
+        return np.array(times), np.array(values).reshape(-1, len(problem.objectives))
+
+    return search
+
+
+def by_rungs(
+    learns: bool, tries: int = TRIES, eta: float = ETA, lowest: float = LOWEST, share: float = 0.1
+) -> Searcher:
+    """Promotion by rungs, with configurations from our sampler or at random; one job at a time.
+
+    Args:
+        tries: of each kind of sharing before the sampler may choose among kinds; 0 for no floor either.
+    """
+
+    def search(problem: Problem, seed: int, budget: float) -> Trace:
+        rungs = ladder(round(lowest * FULL), eta, FULL)
+        at = [int(np.argmin(np.abs(np.array(problem.fractions) - rung / FULL))) for rung in rungs]
+        if not np.allclose([problem.fractions[i] * FULL for i in at], rungs, rtol=0.01):
+            raise SystemExit(f"the table has no values at {[rung / FULL for rung in rungs]}")
+        rules = Rules(rungs, eta, problem.objectives, problem.reference, tries, share)
+        sampler = ParzenSampler(problem.space, problem.tasks)
+        kinds = problem.space.branches(KIND)
+        standings: list[Standing] = []
+        configs: list[dict[str, Scalar]] = []
+        curves: list[Floats] = []
+        times: list[float] = []
+        values: list[Floats] = []
+        spent = 0.0
+        while spent < budget - 1e-9:
+            if promotion := next(iter(promote(standings, rules, 1)), None):
+                number, rung = promotion.trial, promotion.rung
+                if promotion.floor:
+                    standings[number] = replace(standings[number], granted=standings[number].granted | {rung})
+            else:
+                number, rung = len(standings), 0
+                pinned = {KIND: kinds[number % len(kinds)]} if number < tries * len(kinds) else {}
+                results = [standing.results for standing in standings]
+                order = best_first_across_rungs(results, problem.objectives, problem.reference)
+                ranked = [configs[i] for i in order if results[i]]
+                proposals = []
+                for again in range(problem.proposals):
+                    draw = derive(seed, "proposal", number, again)
+                    if learns:
+                        proposals.append(sampler.propose(ranked, draw, pinned))
+                    else:
+                        proposals.append(problem.space.sample(np.random.default_rng(draw), problem.tasks))
+                found = problem.train(proposals)
+                if found is None:
+                    break
+                configs.append(found[1])
+                curves.append(found[2])
+                standings.append(Standing(number, str(found[1][KIND]), (), "waiting"))
+            spent += rules.samples(rung) / FULL
+            value = curves[number][at[rung]]
+            if np.isfinite(value).all():
+                times.append(spent)
+                values.append(value)
+                results_so_far = (*standings[number].results, tuple(value.tolist()))
+                standings[number] = replace(standings[number], results=results_so_far)
+            else:
+                standings[number] = replace(standings[number], progress="failed")
+        return np.array(times), np.array(values).reshape(-1, len(problem.objectives))
+
+    return search
+
+
+TARGET = "TPE multivariate, full length"
+OURS = "ours"
+SEARCHERS: dict[str, Searcher] = {
+    "random, full length": full_length(lambda seed: RandomSampler(seed=seed)),
+    "Optuna's default, full length": full_length(lambda seed: TPESampler(seed=seed)),
+    "NSGA-II, full length": full_length(lambda seed: NSGAIISampler(seed=seed, population_size=10)),
+    TARGET: full_length(lambda seed: TPESampler(seed=seed, n_startup_trials=12, multivariate=True, group=True)),
+    "ASHA, random configurations": by_rungs(learns=False, tries=0),
+    OURS: by_rungs(learns=True),
+    "ours without a floor": by_rungs(learns=True, tries=0),
+}

@@ -1,0 +1,172 @@
+"""The harness itself, on a problem whose learning curves are known in closed form."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from analytic import OBJECTIVES, REFERENCE, TASKS, Analytic, curve, space
+from blackbox_table import append, read_lines, table, write
+from replay import Surrogate, Table, read_tables
+from scipy import stats
+from search_efficiency import STEPS, compare, curve_of, grid_of, ratios, reached, report
+from searchers import OURS, SEARCHERS, TARGET
+
+from bench.frontier.hypervolume import hypervolume
+
+FRACTIONS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
+
+
+def lines(configurations: int, seeds: int = 2) -> list[dict[str, object]]:
+    """As if the analytic problem had been trained; configuration 3 fails after its second rung."""
+    found: list[dict[str, object]] = []
+    for number in range(configurations):
+        config = space().sample(np.random.default_rng(number), TASKS)
+        for seed in range(seeds):
+            rungs = [
+                {
+                    "fraction": fraction,
+                    "samples": 1000 * fraction,
+                    "seconds": fraction,
+                    "metrics": {f"valid/{o.name}": v for o, v in zip(OBJECTIVES, values, strict=True)},
+                    "samples_per_s": 1000.0,
+                    "parameters": 7.0,
+                }
+                for fraction, values in zip(FRACTIONS, curve(config, FRACTIONS, seed).tolist(), strict=True)
+            ]
+            failure = "the loss became nan" if number == 3 else None
+            head = {"dataset": "toy", "configuration": number, "seed": seed, "config": config}
+            found.append(head | {"rungs": rungs[:2] if failure else rungs, "failure": failure})
+    return found
+
+
+def test_a_table_comes_back_from_its_file(tmp_path: Path) -> None:
+    written = lines(12)
+    for line in written:
+        append(tmp_path / "toy.jsonl", line)
+    write(table(read_lines(tmp_path / "toy.jsonl")), tmp_path / "table.parquet")
+    tables = read_tables(tmp_path / "table.parquet", "toy", space(), TASKS, OBJECTIVES, REFERENCE)
+    assert len(tables) == 2
+    for seed, of in enumerate(tables):
+        assert of.fractions == FRACTIONS
+        for number, (config, known) in enumerate(zip(of.configs, of.curves, strict=True)):
+            whole = space().sample(np.random.default_rng(number), TASKS)
+            assert config == {name: value for name, value in whole.items() if name in config}
+            assert {type(value) for value in config.values()} <= {int, float, str}
+            expected = curve(whole, FRACTIONS, seed)
+            if number == 3:
+                expected[2:] = np.nan
+            np.testing.assert_allclose(known, expected, rtol=1e-6)
+
+
+def test_half_a_line_is_cut_off_and_trained_again(tmp_path: Path) -> None:
+    path = tmp_path / "toy.jsonl"
+    for line in lines(2, 1):
+        append(path, line)
+    whole = path.read_bytes()
+    path.write_bytes(whole + json.dumps(lines(1, 1)[0]).encode()[:50])
+    assert len(read_lines(path)) == 2
+    assert path.read_bytes() == whole
+    assert read_lines(tmp_path / "none.jsonl") == []
+
+
+def test_an_entry_stands_for_itself_and_is_trained_once() -> None:
+    pool = Analytic().table(40)
+    for config, known in zip(pool.configs, pool.curves, strict=True):
+        found = pool.train([config])
+        assert found is not None
+        assert found[1] == config
+        np.testing.assert_array_equal(found[2], known)
+    assert pool.train(pool.configs[:1]) is None
+    assert pool.fresh().train(pool.configs[:1]) is not None
+
+
+def test_a_stand_in_is_the_nearest_of_its_kind() -> None:
+    pool = Analytic().table(60)
+    proposal = space().sample(np.random.default_rng(9), TASKS)
+    distances = pool.distances(proposal)
+    assert ((distances >= 0) & (distances <= 1)).all()
+    of_kind = [i for i, config in enumerate(pool.configs) if config["sharing.kind"] == proposal["sharing.kind"]]
+    found = pool.fresh().train([proposal])
+    assert found is not None
+    assert found[1] == pool.configs[min(of_kind, key=lambda i: distances[i])]
+    several = [space().sample(np.random.default_rng(seed), TASKS) for seed in range(5)]
+    found = pool.fresh().train([*several, pool.configs[7]])
+    assert found is not None
+    assert found[:2] == (5, pool.configs[7])
+
+
+def test_a_surrogate_knows_the_order_of_configurations() -> None:
+    problem = Analytic()
+    surrogate = Surrogate(problem.table(300))
+    assert surrogate.quality().min() > 0.6
+    configs = [space().sample(np.random.default_rng(seed), TASKS) for seed in range(100)]
+    found = np.array([surrogate.train([config])[2] for config in configs])  # type: ignore[index]
+    truth = np.array([problem.train([config])[2] for config in configs])
+    assert stats.spearmanr(found[:, -1, 0], truth[:, -1, 0]).statistic > 0.6
+
+
+def test_distance_by_hand() -> None:
+    pool = Analytic().table(1)
+    one = {"sharing.kind": "shared_embeddings", "tower.dropout": 0.0, "optim.lr": 3e-4, "embedding.dim": 8}
+    two = {
+        "sharing.kind": "mmoe",
+        "tower.dropout": 0.1,
+        "embedding.dim": 8,
+        "sharing.mmoe.experts": 4,
+        "optim.lr": 1e-2,
+    }
+    found = Table(space(), TASKS, OBJECTIVES, REFERENCE, FRACTIONS, [two], pool.curves).distances(one)
+    assert found == pytest.approx([(1 + 0.25 + 0 + 1 + 1) / 5])  # kind, dropout, dim, experts, learning rate
+
+
+def test_hypervolume_grows_when_a_checkpoint_comes_into_being() -> None:
+    problem = Analytic()
+    values = np.array([[0.9, 0.9], [0.95, 0.88]])
+    found = curve_of((np.array([1.0, 3.0]), values), problem, np.array([0.5, 1.0, 2.9, 3.0, 4.0]))
+    one, both = (hypervolume(values[:n], OBJECTIVES, REFERENCE) for n in (1, 2))
+    np.testing.assert_allclose(found, [0, one, one, both, both])
+
+
+@pytest.mark.parametrize("name", SEARCHERS)
+@pytest.mark.parametrize("problem", [Analytic(), Analytic().table(25)], ids=["function", "table"])
+def test_searchers_keep_to_their_budget_and_repeat(name: str, problem: Analytic | Table) -> None:
+    times, values = SEARCHERS[name](problem.fresh(), 3, 1.2)
+    again = SEARCHERS[name](problem.fresh(), 3, 1.2)
+    np.testing.assert_array_equal(times, again[0])
+    np.testing.assert_array_equal(values, again[1])
+    assert (np.diff(times) > 0).all()
+    assert times[-1] <= 1.7  # the last job may end later than the budget
+    assert np.isfinite(values).all()
+    other = SEARCHERS[name](problem.fresh(), 4, 1.2)
+    assert other[1].shape != values.shape or (other[1] != values).any()
+
+
+def test_a_failed_configuration_costs_what_it_trained() -> None:
+    pool = Analytic().table(12)
+    pool.curves[:, 2:] = np.nan
+    for name, searcher in SEARCHERS.items():
+        times, _ = searcher(pool.fresh(), 0, 1.5)
+        assert len(times) > 0, name
+        assert times.max() < 1.6
+
+
+def test_part_of_the_budget_by_hand() -> None:
+    grid = np.array([1.0, 2.0, 3.0, 4.0])
+    target = np.array([[0.0, 1.0, 2.0, 3.0]] * 3)
+    curves = {TARGET: target, OURS: target + 2.0, "never": target - 1.0}
+    found = ratios(curves, grid, np.random.default_rng(0))
+    assert found == {TARGET: (1.0, 1.0, 1.0), OURS: (0.5, 0.5, 0.5), "never": (np.inf,) * 3}
+    assert reached(target[0], grid, 1.5) == 3.0
+
+
+def test_rungs_take_a_fraction_of_the_samples() -> None:
+    """What the harness is to show, on a problem where rungs are known to help."""
+    curves = compare([Analytic(0), Analytic(1)], 3, 10.0, [TARGET, OURS], workers=1)
+    assert curves[OURS].shape == (3, STEPS)
+    assert (np.diff(curves[OURS], axis=1) >= 0).all()
+    found = ratios(curves, grid_of(10.0), np.random.default_rng(0))
+    assert found[OURS][1] < 0.6
+    assert "| ours |" in report(curves, grid_of(10.0), np.random.default_rng(0))

@@ -1,0 +1,267 @@
+"""Promotion: its rules as properties over searches that are played through, in any order of arrival."""
+
+from __future__ import annotations
+
+import math
+import random as random_module
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.objectives import Objective
+from bench.search.promotion import Promotion, Rules, Standing, promote
+from bench.search.ranking import TIE_BREAKS
+
+TWO = (Objective("a.auc", "maximize"), Objective("b.logloss", "minimize"))
+AT = {"a.auc": -1.0, "b.logloss": 2.0}
+RUNGS = (1, 3, 9, 27)
+
+
+def rules(eta: float = 3, tries: int = 0, share: float = 1.0, **options: object) -> Rules:
+    return Rules(RUNGS, eta, TWO, AT, tries, share, **options)  # type: ignore[arg-type]
+
+
+def waiting(number: int, *results: tuple[float, float], kind: str = "mmoe") -> Standing:
+    return Standing(number, kind, results, "waiting")
+
+
+def dominates(x: tuple[float, ...], y: tuple[float, ...]) -> bool:
+    better = (x[0] - y[0], y[1] - x[1])
+    return min(better) >= 0 and max(better) > 0
+
+
+VALUE = st.sampled_from([0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
+OUTCOME = st.one_of(*[st.tuples(VALUE, VALUE)] * 5, st.just(None), st.just((math.nan, 0.5)))
+TRIAL = st.tuples(st.sampled_from(["single_task", "mmoe", "ple"]), st.lists(OUTCOME, min_size=4, max_size=4))
+TRIALS = st.lists(TRIAL, min_size=1, max_size=30)
+
+
+class Play:
+    """A search with known outcomes: slots that end in a random order, None for a failure."""
+
+    def __init__(self, trials: list, rules: Rules, slots: int, random: random_module.Random) -> None:
+        self.trials, self.rules, self.random = trials, rules, random
+        self.standings: list[Standing] = []
+        self.history: list[tuple[list[Standing], Promotion]] = []
+        running = 0
+        while True:
+            while running < slots and self._start():
+                running += 1
+            if not running:
+                return
+            self._end(self.random.choice([s for s in self.standings if s.progress == "running"]))
+            running -= 1
+
+    def _start(self) -> bool:
+        before = list(self.standings)
+        for promotion in promote(before, self.rules, 1):
+            self.history.append((before, promotion))
+            standing = self.standings[promotion.trial]
+            granted = standing.granted | ({promotion.rung} if promotion.floor else set())
+            self.standings[promotion.trial] = replace(standing, progress="running", granted=frozenset(granted))
+            return True
+        if len(self.standings) == len(self.trials):
+            return False
+        number = len(self.standings)
+        self.standings.append(Standing(number, self.trials[number][0], (), "running"))
+        return True
+
+    def _end(self, standing: Standing) -> None:
+        outcome = self.trials[standing.number][1][len(standing.results)]
+        done = replace(standing, progress="failed" if outcome is None else "waiting")
+        if outcome is not None:
+            done = replace(done, results=(*standing.results, outcome))
+        self.standings[standing.number] = done
+
+
+PLAYS = {
+    "trials": TRIALS,
+    "eta": st.sampled_from([1, 1.5, 2, 3, 4]),
+    "tries": st.integers(0, 3),
+    "share": st.sampled_from([0.0, 0.1, 0.3, 1.0]),
+    "tie_break": st.sampled_from(sorted(TIE_BREAKS)),
+    "slots": st.integers(1, 5),
+    "random": st.randoms(use_true_random=False),
+}
+
+
+@settings(max_examples=60)
+@given(**PLAYS)
+def test_what_holds_of_every_search(trials, eta, tries, share, tie_break, slots, random) -> None:
+    play = Play(trials, rules(eta, tries, share, tie_break=tie_break), slots, random)
+    seen = set()
+    for before, promotion in play.history:
+        standing, rung = before[promotion.trial], promotion.rung - 1
+        # once to each rung, one rung at a time, never past a failure or an undefined value
+        assert (promotion.trial, promotion.rung) not in seen
+        seen.add((promotion.trial, promotion.rung))
+        assert standing.waits(rung)
+        assert np.isfinite(standing.results[rung]).all()
+        at_rung = [s for s in before if len(s.results) > rung and np.isfinite(s.results[rung]).all()]
+        better = [s for s in at_rung if dominates(s.results[rung], standing.results[rung])]
+        places = math.floor(sum(s.settled(rung) for s in before) / eta)
+        if promotion.floor:
+            assert not any(s.waits(rung) and s.kind == standing.kind and s.number < promotion.trial for s in better)
+        else:
+            # a dominated trial goes only when no trial that dominates it is left to take the slot
+            assert not any(s.waits(rung) for s in better)
+            assert len(better) < places
+            worse = [s for s in at_rung if dominates(standing.results[rung], s.results[rung])]
+            if len(worse) < len(at_rung) - 1:
+                merit = sum(s.left(rung) and rung + 1 not in s.granted for s in before)
+                assert merit < places
+
+
+@settings(max_examples=60)
+@given(**PLAYS)
+def test_a_trial_that_dominates_all_others_is_never_stopped(
+    trials, eta, tries, share, tie_break, slots, random
+) -> None:
+    at = random.randrange(len(trials))
+    trials[at] = ("mmoe", [(2.0, -0.5)] * 4)
+    play = Play(trials, rules(eta, tries, share, tie_break=tie_break), slots, random)
+    reached = len(play.standings[at].results) - 1
+    if reached < 3:  # too few others have come as far, and nothing else can stop it
+        assert sum(s.settled(reached) for s in play.standings) < eta
+
+
+@settings(max_examples=60)
+@given(trials=TRIALS, eta=PLAYS["eta"], tries=PLAYS["tries"], tie_break=PLAYS["tie_break"], random=PLAYS["random"])
+def test_who_survives_a_full_rung_does_not_depend_on_the_order_of_arrival(
+    trials, eta, tries, tie_break, random
+) -> None:
+    standings = [
+        Standing(n, kind, (), "failed") if of[0] is None else Standing(n, kind, (of[0],), "waiting")
+        for n, (kind, of) in enumerate(trials)
+    ]
+    chosen = promote(standings, rules(eta, tries, tie_break=tie_break), len(standings))
+    shuffled = random.sample(standings, len(standings))
+    assert promote(shuffled, rules(eta, tries, tie_break=tie_break), len(standings)) == chosen
+    # without a floor, which goes by numbers, not even on who is which number
+    renumbered = [replace(standing, number=number) for number, standing in enumerate(shuffled)]
+    survivors = [
+        sorted(those[p.trial].results for p in promote(those, rules(eta, tie_break=tie_break), len(those)))
+        for those in (standings, renumbered)
+    ]
+    assert survivors[0] == survivors[1]
+
+
+@given(trials=TRIALS, eta=PLAYS["eta"], tries=PLAYS["tries"], share=PLAYS["share"], slots=st.integers(0, 8))
+def test_many_slots_are_one_after_the_other(trials, eta, tries, share, slots) -> None:
+    play = [waiting(n, (0.1, 0.1) if of[0] is None else of[0], kind=kind) for n, (kind, of) in enumerate(trials)]
+    chosen = promote(play, rules(eta, tries, share), slots)
+    assert len(chosen) <= slots
+    assert promote(play, rules(eta, tries, share), slots + 1)[:slots] == chosen
+
+
+def test_the_synchronous_limit_by_hand() -> None:
+    front = [(0.9, 0.5), (0.5, 0.1), (0.7, 0.2)]  # alone they dominate .2 x 1.5, 1.5 x .1, .2 x .3
+    rest = [(0.4, 0.6), (0.3, 0.7), (0.2, 0.8)]
+    standings = [waiting(n, value) for n, value in enumerate(front + rest)]
+    assert [p.trial for p in promote(standings, rules(2), 9)] == [0, 1, 2]
+    assert [p.trial for p in promote(standings, rules(3), 9)] == [0, 1]
+    assert promote(standings, rules(3), 1) == [Promotion(0, 1)]
+    assert promote(standings, rules(3), 0) == []
+    assert promote(standings, rules(7), 9) == []
+
+
+def test_the_highest_rung_goes_first() -> None:
+    low = [waiting(n, (0.9, 0.1 * n)) for n in range(12)]
+    high = [waiting(n, (0.1, 0.9), (0.1 * (n - 12), 0.9)) for n in range(12, 15)]
+    assert promote(low + high, rules(), 2) == [Promotion(14, 2), Promotion(0, 1)]
+
+
+def full_house(*newcomers: tuple[float, float], granted: int = 0) -> list[Standing]:
+    """Nine trials at the lowest rung: three on their way to the next, some by the floor, and newcomers that wait."""
+    gone = [
+        Standing(n, "mmoe", ((0.3, 0.5),), "running", frozenset({1}) if n < granted else frozenset()) for n in range(3)
+    ]
+    others = [waiting(n, (0.1, 0.9)) for n in range(3, 9 - len(newcomers))]
+    return gone + others + [waiting(n, value) for n, value in enumerate(newcomers, start=9 - len(newcomers))]
+
+
+def test_where_the_places_are_taken_only_a_trial_that_dominates_all_goes_on() -> None:
+    assert promote(full_house((0.4, 0.4)), rules(), 9) == [Promotion(8, 1)]
+    assert promote(full_house((0.4, 0.6)), rules(), 9) == []  # better, but it dominates none of the three
+    assert promote(full_house((0.4, 0.4), (0.4, 0.4)), rules(), 9) == []  # neither dominates the other
+    assert promote(full_house((0.4, 0.4))[6:], rules(4), 9) == []  # too few to compare with
+
+
+def test_the_floor_takes_no_places() -> None:
+    assert promote(full_house((0.4, 0.6), granted=1), rules(), 9) == [Promotion(8, 1)]
+
+
+def test_eta_of_one_lets_all_go_on() -> None:
+    standings = [waiting(n, (0.1 * n, 0.5)) for n in range(4)]
+    assert [p.trial for p in promote(standings, rules(1), 9)] == [3, 2, 1, 0]
+
+
+@pytest.mark.parametrize("outcome", [None, (math.nan, 0.1), (0.1, math.inf)])
+def test_nothing_goes_on_where_all_failed(outcome: tuple[float, float] | None) -> None:
+    one = Standing(0, "mmoe", (), "failed") if outcome is None else waiting(0, outcome)
+    assert promote([replace(one, number=n) for n in range(9)], rules(tries=2), 9) == []
+
+
+def test_of_equal_trials_the_earliest_go_on() -> None:
+    assert [p.trial for p in promote([waiting(n, (0.5, 0.5)) for n in range(9)], rules(), 9)] == [0, 1, 2]
+
+
+def test_no_trials_no_promotions() -> None:
+    assert promote([], rules(tries=2), 3) == []
+
+
+def by_kind(results: dict[str, list[tuple[float, float] | None]]) -> list[Standing]:
+    """Trials of several kinds in turn, at the lowest rung; None for one on its way there."""
+    turns = [
+        (kind, value) for row in zip(*results.values(), strict=True) for kind, value in zip(results, row, strict=True)
+    ]
+    return [
+        Standing(n, kind, (), "running") if value is None else waiting(n, value, kind=kind)
+        for n, (kind, value) in enumerate(turns)
+    ]
+
+
+def test_the_floor_takes_the_best_of_each_kinds_first_tries() -> None:
+    standings = by_kind({"mmoe": [(0.9, 0.1), (0.8, 0.1)], "ple": [(0.2, 0.9), (0.3, 0.8)]})
+    # trial 0 by merit, which serves its kind; 3 is the better of ple's
+    assert promote(standings, rules(4, tries=2), 9) == [Promotion(0, 1), Promotion(3, 1, floor=True)]
+    assert promote(standings, rules(4, tries=1), 9) == [Promotion(0, 1), Promotion(1, 1, floor=True)]
+    assert promote(standings, rules(4), 9) == [Promotion(0, 1)]
+    assert promote(standings, rules(4, tries=3), 9) == [Promotion(0, 1)]  # not all of its tries were made
+
+
+def test_the_floor_waits_for_all_tries() -> None:
+    standings = by_kind({"mmoe": [(0.9, 0.1), (0.8, 0.1)], "ple": [(0.2, 0.9), None]})
+    assert promote(standings, rules(4, tries=2), 9) == [Promotion(0, 1, floor=True)]
+
+
+def test_the_floor_tries_the_next_best_where_the_best_failed() -> None:
+    standings = by_kind({"ple": [(0.2, 0.9), (0.3, 0.8)]})
+    assert promote(standings, rules(4, tries=2), 9) == [Promotion(1, 1, floor=True)]
+    failed = [standings[0], replace(standings[1], progress="failed", granted=frozenset({1}))]
+    assert promote(failed, rules(4, tries=2), 9) == [Promotion(0, 1, floor=True)]
+
+
+def test_the_floor_keeps_to_its_share() -> None:
+    standings = by_kind({"mmoe": [(0.9, 0.1)] * 10, "ple": [(0.2, 0.9)] * 10})  # 20 samples; a step to rung 1 takes 2
+    floors = [p.trial for p in promote(standings, rules(21, tries=1, share=1.0), 9)]
+    assert floors == [0, 1]
+    assert [p.trial for p in promote(standings, rules(21, tries=1, share=2 / 22), 9)] == [0]
+    assert promote(standings, rules(21, tries=1, share=1.9 / 22), 9) == []
+
+
+@settings(max_examples=30)
+@given(
+    outcomes=st.lists(st.lists(st.tuples(VALUE, VALUE), min_size=4, max_size=4), min_size=8, max_size=20),
+    random=PLAYS["random"],
+)
+def test_every_kind_is_seen_at_full_length(outcomes, random) -> None:
+    """One kind is worse than all others everywhere; where nothing fails and the share allows, one of it gets there."""
+    poor = [("single_task", [(-0.5, 1.5)] * 4)] * 2
+    trials = poor + [("mmoe", of) for of in outcomes]
+    play = Play(trials, rules(3, tries=2), 2, random)
+    assert max(len(play.standings[n].results) for n in (0, 1)) == 4
+    assert sum(len(play.standings[n].results) for n in (0, 1)) == 5  # and only one

@@ -1,0 +1,110 @@
+"""The order of trials against slow twins from the papers, and what every tie break must keep."""
+
+from __future__ import annotations
+
+import math
+import random as random_module
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from bench.errors import UserError
+from bench.frontier.dominance import ranks
+from bench.frontier.hypervolume import contributions
+from bench.objectives import Objective
+from bench.search.ranking import TIE_BREAKS, best_first, crowding, epsilon_net
+
+TWO = (Objective("a.auc", "maximize"), Objective("b.logloss", "minimize"))
+AT = {"a.auc": -0.5, "b.logloss": 1.5}
+# few distinct values, so that ties and copies are common
+POINTS = arrays(float, st.tuples(st.integers(0, 14), st.just(2)), elements=st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]))
+LINE = np.array([[0.0, 1.0], [0.1, 0.9], [0.5, 0.6], [0.95, 0.05], [1.0, 0.0]])
+
+
+@pytest.mark.parametrize("tie_break", TIE_BREAKS)
+@given(values=POINTS)
+def test_lower_ranks_come_first(tie_break: str, values: np.ndarray) -> None:
+    order = best_first(values, TWO, AT, tie_break)
+    assert sorted(order) == list(range(len(values)))
+    place = ranks(values, TWO)[order]
+    assert (np.diff(place) >= 0).all()
+
+
+@pytest.mark.parametrize("tie_break", TIE_BREAKS)
+@given(values=POINTS, random=st.randoms(use_true_random=False))
+def test_the_order_of_values_does_not_depend_on_the_order_of_rows(
+    tie_break: str, values: np.ndarray, random: random_module.Random
+) -> None:
+    shuffled = values[random.sample(range(len(values)), len(values))]
+    np.testing.assert_array_equal(
+        values[best_first(values, TWO, AT, tie_break)], shuffled[best_first(shuffled, TWO, AT, tie_break)]
+    )
+
+
+@given(POINTS)
+def test_ties_go_by_hypervolume_contribution(values: np.ndarray) -> None:
+    """Against `bench.frontier`, which takes the hypervolume of the front without each point in turn."""
+    front = np.unique(values[ranks(values, TWO) == 0], axis=0)
+    gain = contributions(front, TWO, AT)[best_first(front, TWO, AT, "hypervolume")]
+    assert (np.diff(gain) <= 1e-12).all()
+
+
+def test_points_beyond_the_reference_are_spread_out() -> None:
+    """By contribution alone, all would go by their first objective."""
+    values = np.array([[0.1, 2.0], [0.12, 2.1], [0.2, 2.5], [0.5, 2.9], [0.6, 3.0], [-2.0, 1.0]])
+    order = best_first(values, TWO, AT, "hypervolume")
+    spread = best_first(values, TWO, AT, "epsilon_net")
+    assert order.tolist() == spread.tolist()
+    assert order.tolist() != np.argsort(-values[:, 0]).tolist()
+    inside = np.vstack([values, [[0.05, 1.4]]])  # the one point that beats the reference comes first
+    assert best_first(inside, TWO, AT, "hypervolume")[0] == 6
+
+
+def test_epsilon_net_takes_the_farthest_next() -> None:
+    # from the middle (largest sum): both ends, then the inner points, each by its distance to what is taken
+    order = np.argsort(-epsilon_net(LINE, np.zeros(2)), kind="stable")
+    assert order[0] == 2
+    taken = [order[0]]
+    for nxt in order[1:]:
+        gap = {i: min(math.dist(LINE[i], LINE[j]) for j in taken) for i in range(5) if i not in taken}
+        assert gap[nxt] == pytest.approx(max(gap.values()))
+        taken.append(nxt)
+
+
+def test_equal_merit_goes_by_the_objectives_in_turn() -> None:
+    ends = np.array([[0.9, 0.8], [0.1, 0.2]])  # infinite crowding distances both
+    assert best_first(ends, TWO, AT, "crowding").tolist() == [0, 1]
+    swapped = (TWO[1], TWO[0])
+    assert best_first(ends[:, ::-1], swapped, AT, "crowding").tolist() == [1, 0]
+
+
+def test_crowding_is_the_sum_of_the_gaps() -> None:
+    np.testing.assert_allclose(crowding(LINE, np.zeros(2)), [np.inf, 0.5 + 0.4, 0.85 + 0.85, 0.5 + 0.6, np.inf])
+
+
+@pytest.mark.parametrize("tie_break", TIE_BREAKS)
+def test_copies_come_after_their_whole_rank(tie_break: str) -> None:
+    values = np.array([[1.0, 1.0], [1.0, 1.0], [0.0, 0.0], [0.0, 1.0]])
+    order = best_first(values, TWO, AT, tie_break).tolist()
+    assert set(order[:2]) == {0, 2}
+    assert order[2:] == [1, 3]
+
+
+@pytest.mark.parametrize("tie_break", TIE_BREAKS)
+def test_unmeasured_rows_are_last(tie_break: str) -> None:
+    values = np.array([[math.nan, 0.0], [0.1, 0.9], [math.inf, 0.0], [0.2, 0.1]])
+    assert best_first(values, TWO, AT, tie_break).tolist() == [3, 1, 0, 2]
+    assert best_first(values[[0, 2]], TWO, AT, tie_break).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("tie_break", TIE_BREAKS)
+def test_one_objective_is_a_plain_sort(tie_break: str) -> None:
+    assert best_first(np.array([[0.3], [0.1], [0.2], [0.1]]), TWO[1:], AT, tie_break).tolist() == [1, 3, 2, 0]
+
+
+def test_an_unknown_tie_break_is_named() -> None:
+    with pytest.raises(UserError, match=r"unknown tie break 'hypervolum' \(did you mean 'hypervolume'\?\)"):
+        best_first(np.zeros((1, 2)), TWO, AT, "hypervolum")
