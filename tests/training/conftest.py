@@ -29,6 +29,7 @@ class MemoryStore:
 
     path = Path("memory")
     key = "tiny"
+    fingerprint = "0"
 
     def __init__(self, rows: int = 64, tasks: tuple[Task, ...] = CHAIN, seed: int = 0) -> None:
         self.schema = Schema((Field("user", 20), Field("tags", 6, slots=2), Field("item", 12)), ("age", "price"), tasks)
