@@ -62,7 +62,8 @@ def assemble(card: Card, tables: Sequence[RawTable], sides: Sequence[tuple[Join,
     table = table.select(list(card.raw_columns))
 
     group = None if card.group is None else as_text(table[card.group], missing)
-    rows = SplitInput(card.row_files, file, _time(card, table, missing), group)
+    column = None if card.split_column is None else as_text(table[card.split_column], missing)
+    rows = SplitInput(card.row_files, file, _time(card, table, missing), group, column)
     split = card.split.assign(rows)
     _check_filled(card, split, rows)
     _check_labels(card, split, labels)

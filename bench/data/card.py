@@ -11,7 +11,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from bench.data.columns import Categorical, Column, Numeric
 from bench.data.reader_config import CsvReader, ReaderConfig, SyntheticReader
 from bench.data.sources import RawFile, Source
-from bench.data.splits import FileSplit, RandomSplit, SplitRule, TimeSplit
+from bench.data.splits import ColumnSplit, FileSplit, HashSplit, RandomSplit, SplitRule, TimeSplit
 from bench.data.tasks import TaskRule, check_tasks
 from bench.errors import unknown
 from bench.registry import Config
@@ -112,8 +112,13 @@ class Card(Config):
             numeric.add(self.time or "")
         used = [raw for _, raw in self.inputs]
         used += [raw for rule in self.task_rules for raw in (*rule.sources, *([rule.truth] if rule.truth else []))]
-        used += [raw for raw in (self.group, self.time) if raw]
+        used += [raw for raw in (self.group, self.time, self.split_column) if raw]
         return {raw: "number" if raw in numeric else "text" for raw in dict.fromkeys(used)}
+
+    @property
+    def split_column(self) -> str | None:
+        """The raw column that the split names, beside time and group."""
+        return self.split.column if isinstance(self.split, (HashSplit, ColumnSplit)) else None
 
     @property
     def row_files(self) -> tuple[str, ...]:
@@ -144,6 +149,8 @@ class Card(Config):
                 raise ValueError(f"input '{name}' reads '{raw}', the label of task '{labels[raw]}'")
             if raw in self.post_exposure:
                 raise ValueError(f"input '{name}' reads '{raw}', which is listed under post_exposure")
+            if isinstance(self.split, ColumnSplit) and raw == self.split.column:
+                raise ValueError(f"input '{name}' reads '{raw}', the column that deals rows to splits")
             if raw in truths:
                 raise ValueError(f"input '{name}' reads '{raw}', the truth behind a label")
         categorical = [name for name, column in self.columns.items() if isinstance(column, Categorical)]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Discriminator, Field, model_validator
 
-from bench.data.values import Text
+from bench.data.values import Text, Values
 from bench.registry import Config
 from bench.seeds import derive
 
@@ -30,22 +30,31 @@ class SplitInput:
         file: (N,) index into `files` of the file a row came from.
         time: (N,) numbers or strings, None where the card has no time.
         group: None where the card has no group.
+        column: the raw column that the split names, None where it names none.
+        start: rows of the data set before these; a draw for a row depends on its number, not on how rows are parted.
     """
 
     files: tuple[str, ...]
     file: NDArray[np.int16]
     time: NDArray[np.float64] | Text | None
     group: Text | None
+    column: Text | None = None
+    start: int = 0
 
 
-def uniform(rows: SplitInput, unit: Unit, seed: int) -> NDArray[np.float64]:
-    """(N,) in [0, 1): one draw a row, or one a group, which depends on the seed and the group's value alone."""
-    draws = np.random.default_rng(derive(seed, "split")).random(len(rows.file))
-    if unit == "row" or rows.group is None:
+def uniform(rows: SplitInput, of: Text | None, seed: int) -> NDArray[np.float64]:
+    """(N,) in [0, 1): one draw a row; or one for each value of `of`, which depends on the seed and the value alone.
+
+    Rows whose value is missing get a draw each.
+    """
+    generator = np.random.PCG64(derive(seed, "split"))
+    generator.advance(rows.start)
+    draws = np.random.Generator(generator).random(len(rows.file))
+    if of is None:
         return draws
-    hashes = [hashlib.blake2b(f"{seed}/{value}".encode(), digest_size=6).digest() for value in rows.group.values]
-    of_group = np.array([int.from_bytes(digest, "big") / 2**48 for digest in hashes] or [0.0])
-    return np.where(rows.group.codes >= 0, of_group[rows.group.codes], draws)
+    hashes = [hashlib.blake2b(f"{seed}/{value}".encode(), digest_size=6).digest() for value in of.values]
+    of_value = np.array([int.from_bytes(digest, "big") / 2**48 for digest in hashes] or [0.0])
+    return np.where(of.codes >= 0, of_value[of.codes], draws)
 
 
 class FileSplit(Config):
@@ -75,7 +84,7 @@ class FileSplit(Config):
                 of_file[rows.files.index(name)] = number
         split: Assignment = of_file[rows.file]
         if self.valid_fraction is not None:
-            split[(split == 0) & (uniform(rows, self.unit, self.seed) < self.valid_fraction)] = 1
+            split[(split == 0) & (uniform(rows, _units(rows, self.unit), self.seed) < self.valid_fraction)] = 1
         return split
 
 
@@ -140,25 +149,76 @@ def _between(value: str, part: Range) -> bool:
     return (part.first is None or value >= str(part.first)) and (part.last is None or value <= str(part.last))
 
 
-class RandomSplit(Config):
-    """By a seeded draw for each row, or for each group so that none is in two splits."""
+def _units(rows: SplitInput, unit: Unit) -> Text | None:
+    return rows.group if unit == "group" else None
 
-    kind: Literal["random"] = "random"
+
+class _Shares(Config):
+    """Shares of valid and test; what is left is train."""
+
     valid: float = Field(gt=0, lt=1)
     test: float = Field(gt=0, lt=1)
-    unit: Unit = "row"
     seed: int = Field(0, ge=0)
 
     @model_validator(mode="after")
-    def _leaves_train(self) -> RandomSplit:
+    def _leaves_train(self) -> _Shares:
         if self.valid + self.test >= 1:
             raise ValueError(f"nothing is left for train: valid {self.valid} + test {self.test} must be below 1")
         return self
 
-    def assign(self, rows: SplitInput) -> Assignment:
-        """The split of each row."""
-        draw = uniform(rows, self.unit, self.seed)
+    def _dealt(self, draw: NDArray[np.float64]) -> Assignment:
         return np.where(draw < self.test, 2, np.where(draw < self.test + self.valid, 1, 0)).astype(np.int8)
 
 
-SplitRule = Annotated[FileSplit | TimeSplit | RandomSplit, Discriminator("kind")]
+class RandomSplit(_Shares):
+    """By a seeded draw for each row, or for each group so that none is in two splits."""
+
+    kind: Literal["random"] = "random"
+    unit: Unit = "row"
+
+    def assign(self, rows: SplitInput) -> Assignment:
+        """The split of each row."""
+        return self._dealt(uniform(rows, _units(rows, self.unit), self.seed))
+
+
+class HashSplit(_Shares):
+    """By a hash of a raw column's value: the same value is always in the same split, in today's files and tomorrow's.
+
+    Rows whose value is missing are dealt one by one.
+    """
+
+    kind: Literal["hash"] = "hash"
+    column: str
+
+    def assign(self, rows: SplitInput) -> Assignment:
+        """The split of each row."""
+        assert rows.column is not None
+        return self._dealt(uniform(rows, rows.column, self.seed))
+
+
+class ColumnSplit(Config):
+    """By a raw column that says where a row belongs; rows with any other value are left out."""
+
+    kind: Literal["column"] = "column"
+    column: str
+    train: Values = Field(min_length=1)
+    valid: Values = Field(min_length=1)
+    test: Values = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _disjoint(self) -> ColumnSplit:
+        names = [*self.train, *self.valid, *self.test]
+        if len(set(names)) < len(names):
+            raise ValueError(f"value '{next(name for name in names if names.count(name) > 1)}' is named twice")
+        return self
+
+    def assign(self, rows: SplitInput) -> Assignment:
+        """The split of each row."""
+        assert rows.column is not None
+        numbers = {name: number for number, split in enumerate(SPLITS) for name in getattr(self, split)}
+        of_value = np.array([*(numbers.get(value, -1) for value in rows.column.values), -1], np.int8)
+        assigned: Assignment = of_value[rows.column.codes]
+        return assigned
+
+
+SplitRule = Annotated[FileSplit | TimeSplit | RandomSplit | HashSplit | ColumnSplit, Discriminator("kind")]

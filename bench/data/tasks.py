@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pydantic import Field, model_validator
 
-from pydantic import BeforeValidator, Field, model_validator
-
-from bench.data.values import canonical
+from bench.data.values import Values
 from bench.registry import Config
 from bench.schema import Task, TaskKind
-
-
-def _canonical(values: object) -> object:
-    if isinstance(values, (list, tuple)):
-        return tuple(canonical(value) for value in values)
-    return values
-
-
-Values = Annotated[tuple[str, ...], BeforeValidator(_canonical)]
 
 
 class TaskRule(Config):

@@ -6,12 +6,13 @@ import math
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from pydantic import BeforeValidator
 
 from bench.errors import UserError
 
@@ -50,6 +51,14 @@ def canonical(value: Any, missing: Collection[str] = ()) -> str | None:
         return None
     whole = _WHOLE.fullmatch(text)
     return whole.group(1) if whole else text
+
+
+def _canonical_all(values: object) -> object:
+    return tuple(canonical(value) for value in values) if isinstance(values, (list, tuple)) else values
+
+
+Values = Annotated[tuple[str, ...], BeforeValidator(_canonical_all)]
+"""Categories named on a card, in their canonical form."""
 
 
 def as_text(column: Any, missing: Collection[str] = ()) -> Text:

@@ -5,10 +5,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from bench.data.splits import SplitInput, SplitRule, uniform
 from bench.data.values import as_text
+from bench.seeds import derive
 
 
 def rule(**values: object) -> SplitRule:
@@ -21,13 +22,17 @@ def rows(
     file: list[int] | None = None,
     time: list[float] | None = None,
     group: list[str | None] | None = None,
+    column: list[str | None] | None = None,
+    start: int = 0,
 ) -> SplitInput:
-    count = count or len(file or time or group or [])
+    count = count or len(file or time or group or column or [])
     return SplitInput(
         ("a", "b", "c"),
         np.array(file if file is not None else [0] * count, np.int16),
         None if time is None else np.array(time),
         None if group is None else as_text(pa.array(group)),
+        None if column is None else as_text(pa.array(column)),
+        start,
     )
 
 
@@ -82,13 +87,13 @@ def test_no_group_is_in_two_splits(groups: list[str], seed: int) -> None:
 
 
 def test_a_groups_split_does_not_depend_on_the_other_rows() -> None:
-    alone = uniform(rows(group=["x"]), "group", 7)
-    among = uniform(rows(group=["y", "z", "x", None]), "group", 7)
+    alone, among = (as_text(pa.array(values)) for values in (["x"], ["y", "z", "x", None]))
+    alone, among = (uniform(rows(len(text.codes)), text, 7) for text in (alone, among))
     assert alone[0] == among[2]
 
 
 def test_another_seed_is_another_split() -> None:
-    draws = [uniform(rows(100), "row", seed) for seed in (0, 1)]
+    draws = [uniform(rows(100), None, seed) for seed in (0, 1)]
     assert (draws[0] != draws[1]).all()
 
 
@@ -97,8 +102,50 @@ def test_rows_without_group_do_not_go_together() -> None:
     assert set(split[:100].tolist()) == {0, 1, 2}
 
 
-@pytest.mark.parametrize("unit", ["row", "group"])
-def test_draws_are_uniform(unit: str) -> None:
-    draws = uniform(rows(group=[f"{i}" for i in range(5000)]), unit, 3)  # type: ignore[arg-type]
+@pytest.mark.parametrize("of_values", [False, True])
+def test_draws_are_uniform(of_values: bool) -> None:
+    draws = uniform(rows(5000), as_text(pa.array([f"{i}" for i in range(5000)])) if of_values else None, 3)
     assert 0 <= draws.min() <= draws.max() < 1
     np.testing.assert_allclose(np.histogram(draws, 10, (0, 1))[0], 500, atol=100)
+
+
+@given(st.integers(0, 200), st.integers(0, 2**31))
+def test_a_draw_does_not_depend_on_how_rows_are_parted(cut: int, seed: int) -> None:
+    whole = uniform(rows(200), None, seed)
+    parts = [uniform(rows(cut), None, seed), uniform(rows(200 - cut, start=cut), None, seed)]
+    np.testing.assert_array_equal(whole, np.concatenate(parts))
+
+
+def test_draws_are_those_of_one_seeded_generator() -> None:
+    np.testing.assert_array_equal(uniform(rows(9), None, 5), np.random.default_rng(derive(5, "split")).random(9))
+
+
+def test_a_hash_split_keeps_values_together_and_its_shares() -> None:
+    values = [f"u{i % 3000}" for i in range(6000)]
+    split = rule(kind="hash", column="user", valid=0.2, test=0.3).assign(rows(column=values))
+    np.testing.assert_array_equal(split[:3000], split[3000:])
+    np.testing.assert_allclose(np.bincount(split) / 6000, [0.5, 0.2, 0.3], atol=0.03)
+
+
+def test_a_hash_split_stays_when_rows_are_added() -> None:
+    by_hash = rule(kind="hash", column="user", valid=0.3, test=0.3, seed=1)
+    before = by_hash.assign(rows(column=["a", "b", "c", "d"]))
+    after = by_hash.assign(rows(column=["z", "d", "a", "y", "c", "b"]))
+    assert after[[2, 5, 4, 1]].tolist() == before.tolist()
+
+
+def test_a_column_deals_rows_and_other_values_are_left_out() -> None:
+    by_column = rule(kind="column", column="fold", train=[0, 1], valid=["2"], test=["late"])
+    split = by_column.assign(rows(column=["1", "0", "2.0", "late", "3", None]))
+    assert split.tolist() == [0, 0, 1, 2, -1, -1]
+
+
+@pytest.mark.parametrize("kind", ["random", "hash"])
+def test_shares_leave_something_for_train(kind: str) -> None:
+    with pytest.raises(ValidationError, match="nothing is left for train"):
+        rule(kind=kind, valid=0.5, test=0.5, **({"column": "user"} if kind == "hash" else {}))
+
+
+def test_a_value_of_a_column_split_has_one_place() -> None:
+    with pytest.raises(ValidationError, match="value '1' is named twice"):
+        rule(kind="column", column="fold", train=[0, 1], valid=["1"], test=["2"])
