@@ -38,8 +38,8 @@ class Feed(Protocol):
         """The whole split, in order."""
         ...
 
-    def shuffled(self, size: int, seed: int) -> Iterator[Batch]:
-        """Whole batches in an order that depends on the seed alone."""
+    def shuffled(self, size: int, seed: int, start: int = 0) -> Iterator[Batch]:
+        """Whole batches in an order that depends on the seed alone, from batch `start` on."""
         ...
 
     def steps(self, size: int) -> int:
@@ -53,19 +53,19 @@ class ResidentFeed:
     def __init__(self, split: Split, device: torch.device) -> None:
         # A copy first: a read-only map cannot be a tensor's memory.
         self.arrays = [torch.from_numpy(np.array(array)).to(device) for array in (split.ids, split.dense, split.labels)]
-        self.rows, self.device = len(split.labels), device
+        self.rows, self.device = len(split), device
 
     def in_order(self, size: int) -> Iterator[Batch]:
         """See `Feed`; the batches are views."""
         for start in range(0, self.rows, size):
             yield Batch(*(array[start : start + size] for array in self.arrays))
 
-    def shuffled(self, size: int, seed: int) -> Iterator[Batch]:
+    def shuffled(self, size: int, seed: int, start: int = 0) -> Iterator[Batch]:
         """See `Feed`. The order is drawn on the host, once a pass, so that it is the same on every device."""
         order = torch.from_numpy(np.random.default_rng(seed).permutation(self.rows)).to(self.device)
         size = min(size, self.rows)
-        for start in range(0, self.rows - size + 1, size):
-            rows = order[start : start + size]
+        for first in range(start * size, self.rows - size + 1, size):
+            rows = order[first : first + size]
             yield Batch(*(array.index_select(0, rows) for array in self.arrays))
 
     def steps(self, size: int) -> int:
@@ -83,9 +83,9 @@ class CopyingFeed:
         """See `Feed`."""
         return self._ahead(self.batches.in_order(size))
 
-    def shuffled(self, size: int, seed: int) -> Iterator[Batch]:
+    def shuffled(self, size: int, seed: int, start: int = 0) -> Iterator[Batch]:
         """See `Feed`."""
-        return self._ahead(self.batches.shuffled(size, seed))
+        return self._ahead(self.batches.shuffled(size, seed, start))
 
     def steps(self, size: int) -> int:
         """See `Feed`."""
@@ -120,5 +120,5 @@ def feed(split: Split, device: torch.device) -> Feed:
 
 def fits(split: Split, free: int) -> bool:
     """Whether a split, and the order of its rows, may lie in that many free bytes."""
-    rows = len(split.labels)
-    return split.ids.nbytes + split.dense.nbytes + split.labels.nbytes + 8 * rows <= SHARE * free
+    rows = len(split)
+    return split.ids.nbytes + split.dense.nbytes + split.stored_labels.nbytes + 8 * rows <= SHARE * free

@@ -17,7 +17,7 @@ from bench.training.device import Feed, feed
 from bench.training.metrics import Tally
 from bench.training.stopping import Selector
 
-BATCH = 8192  # samples for the model at once
+BATCH = 4096  # samples for the model at once
 PIECE = 1 << 18  # samples for the metrics at once
 State = Mapping[str, Tensor]
 Measured = tuple[list[int], dict[str, float]]
@@ -75,7 +75,7 @@ class Evaluation:
             at += len(piece)
             probabilities = self.model.probabilities(piece)
             conditional, joint = (p.cpu().numpy() for p in (probabilities.conditional, probabilities.joint))
-            tally.add(np.asarray(data.labels[rows]), conditional, joint, np.asarray(data.group[rows]))
+            tally.add(np.asarray(data.labels_of(rows)), conditional, joint, np.asarray(data.group[rows]))
         metrics = tally.result()
         self.seconds += time.perf_counter() - started
         return metrics

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from bench.data import SplitName, Store
-from bench.data.batches import Batch
+from bench.data.batches import Batch, Batches
 from bench.objectives import Objective
 from bench.progress import Progress, Silent
 from bench.seeds import derive
@@ -63,11 +63,12 @@ class Trainer:
         self.device = choose_device(device)
         torch.set_num_threads(threads)
         train = store.split("train")
-        self.step = build_step(self.schema, config, train.labels, derive(seed, "weights"), threads, self.device)
+        means = Batches(train).label_means(self.schema.parents)
+        self.step = build_step(self.schema, config, means, derive(seed, "weights"), threads, self.device)
         self.model = self.step.model
         self.data = feed(train, self.device)
         optim, tasks = config.optim, [task.name for task in self.schema.tasks]
-        self._batch_size = max(1, min(optim.batch_size, len(train.labels)))
+        self._batch_size = max(1, min(optim.batch_size, len(train)))
         self.steps_an_epoch = self.data.steps(optim.batch_size)
         self.total = max(1, round(optim.epochs * self.steps_an_epoch))
         epoch, many = self.steps_an_epoch, optim.evaluations
@@ -197,9 +198,8 @@ class Trainer:
     def _next_batch(self) -> Batch:
         epoch, within = divmod(self.course.step, self.steps_an_epoch)
         if self._batches is None or within == 0:
-            self._batches = self.data.shuffled(self.config.optim.batch_size, derive(self.seed, "epoch", epoch))
-            for _ in range(within):
-                next(self._batches)
+            seed = derive(self.seed, "epoch", epoch)
+            self._batches = self.data.shuffled(self.config.optim.batch_size, seed, start=within)
         return next(self._batches)
 
     def _at_mark(self) -> bool:

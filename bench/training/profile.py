@@ -94,7 +94,11 @@ class Profile:
                 self.steps += 1
 
         step.update_rows = update_rows_and_count  # type: ignore[method-assign]
-        trainer.data.shuffled = lambda size, seed: self._iterated(shuffled(size, seed))  # type: ignore[method-assign]
+
+        def shuffled_and_timed(size: int, seed: int, start: int = 0) -> Iterator[Batch]:
+            return self._iterated(shuffled(size, seed, start))
+
+        trainer.data.shuffled = shuffled_and_timed  # type: ignore[method-assign]
 
     def stages(self) -> list[Stage]:
         """What was found so far, in the order of a step."""
