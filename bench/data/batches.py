@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Generator, Iterator, Sequence
 from functools import cached_property
+from itertools import islice
 
 import numpy as np
 import torch
@@ -70,8 +71,10 @@ class Batches:
             return ahead(self._from_files(size), AHEAD)
         return self._from_memory(size)
 
-    def shuffled(self, size: int, seed: int) -> Iterator[Batch]:
+    def shuffled(self, size: int, seed: int, start: int = 0) -> Iterator[Batch]:
         """The split in an order that depends on the seed alone, and beyond memory on the memory's order of size too.
+
+        It begins with batch `start` of the pass; beyond memory the batches before it are read all the same.
 
         What is left over below one batch sits out this pass (another seed leaves out others), so that every step has
         the same shape and weight; a split smaller than a batch is one batch.
@@ -81,9 +84,9 @@ class Batches:
         """
         size = min(size, len(self))
         if self.in_memory:
-            return self._gathered(size, seed)
+            return self._gathered(size, seed, start)
         plan = Plan.within(self._memory, self._sample, size)
-        return ahead(self._chunked(plan, size, seed), AHEAD)
+        return ahead(self._chunked(plan, size, seed, start), AHEAD)
 
     def steps(self, size: int) -> int:
         """Batches in one `shuffled` pass."""
@@ -107,19 +110,19 @@ class Batches:
         means = np.divide(total, count, out=np.full(len(parents), 0.5), where=count > 0)
         return torch.from_numpy(means.astype(np.float32))
 
-    def _gathered(self, size: int, seed: int) -> Iterator[Batch]:
+    def _gathered(self, size: int, seed: int, start: int) -> Iterator[Batch]:
         if not size:
             return
         order = torch.from_numpy(np.random.default_rng(seed).permutation(len(self)))
-        for start in range(0, len(self) - size + 1, size):
-            rows = order[start : start + size]
+        for first in range(start * size, len(self) - size + 1, size):
+            rows = order[first : first + size]
             yield Batch(
                 self.ids.index_select(0, rows), self.dense.index_select(0, rows), self.labels.index_select(0, rows)
             )
 
-    def _chunked(self, plan: Plan, size: int, seed: int) -> Generator[Batch]:
+    def _chunked(self, plan: Plan, size: int, seed: int, start: int) -> Generator[Batch]:
         with RowReader(self._split) as reader:
-            yield from shuffled_by_chunk(reader, plan, size, seed)
+            yield from islice(shuffled_by_chunk(reader, plan, size, seed), start, None)
 
     def _from_files(self, size: int) -> Generator[Batch]:
         with RowReader(self._split) as reader:

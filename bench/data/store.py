@@ -51,7 +51,12 @@ class Split:
     @cached_property
     def labels(self) -> NDArray[np.float32]:
         """(N, T) float32 of this view's tasks; a view of fewer tasks copies them all into memory, when first asked."""
-        return self.stored_labels if self.columns is None else self.stored_labels[:, list(self.columns)]
+        return self.labels_of(slice(None))
+
+    def labels_of(self, rows: slice) -> NDArray[np.float32]:
+        """(n, T) float32 of some rows, of this view's tasks."""
+        stored = self.stored_labels[rows]
+        return stored if self.columns is None else stored[:, list(self.columns)]
 
 
 @dataclass(frozen=True)

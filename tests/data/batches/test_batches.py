@@ -44,6 +44,18 @@ def test_within_memory_the_order_is_one_permutation_of_all_rows(
         np.testing.assert_array_equal(torch.cat([batch.labels for batch in batches]), labels[expected])
 
 
+@pytest.mark.parametrize("memory", [None, 75_000])
+def test_a_pass_can_begin_in_its_middle(
+    split: Split, rows_of: Callable[[Batch], np.ndarray], memory: int | None
+) -> None:
+    data = Batches(split) if memory is None else Batches(split, memory)
+    assert data.in_memory == (memory is None)
+    whole = [rows_of(batch) for batch in data.shuffled(32, seed=3)]
+    rest = [rows_of(batch) for batch in data.shuffled(32, seed=3, start=100)]
+    np.testing.assert_array_equal(whole[100:], rest)
+    assert list(data.shuffled(32, seed=3, start=len(whole))) == []
+
+
 @pytest.mark.parametrize("rows", [1, 63, 64, 200])
 def test_steps_counts_the_batches_of_a_pass(tmp_path: Path, rows: int, mapped: Callable[..., Split]) -> None:
     data = Batches(mapped(tmp_path, np.zeros((rows, 1))))
