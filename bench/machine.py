@@ -40,7 +40,7 @@ def keep_freed_memory() -> None:
     except OSError:
         return
     m_trim_threshold, m_mmap_threshold = -1, -3
-    libc.mallopt(m_mmap_threshold, 1 << 30)
+    libc.mallopt(m_mmap_threshold, 32 << 20)  # tables above it, so that a trial's go back when it ends
     libc.mallopt(m_trim_threshold, (1 << 31) - 1)
 
 

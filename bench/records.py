@@ -13,7 +13,7 @@ FailureKind = Literal["configuration", "diverged", "infrastructure", "bug"]
 
 @dataclass(frozen=True)
 class Job:
-    """One training run for a worker.
+    """One training run for a worker, or the part of one from one rung to the next.
 
     Attributes:
         trial: number of the configuration.
@@ -25,6 +25,10 @@ class Job:
         objectives: metrics without split whose mean, signed by direction, decides early stopping.
         tasks: names of the tasks to train, in order; they must be among the store's.
         threads: for the worker to use.
+        until: training samples, counted from the trial's beginning, at which to stop; None trains to the end.
+        checkpoint: path where to leave a checkpoint at the end of the job; None leaves none.
+        resume: path of the checkpoint to start from, left by a job of the same trial; None starts anew.
+        device: "cpu", "cuda", or "auto", which is CUDA where it is available.
     """
 
     trial: int
@@ -36,6 +40,10 @@ class Job:
     objectives: tuple[str, ...]
     tasks: tuple[str, ...]
     threads: int
+    until: int | None = None
+    checkpoint: str | None = None
+    resume: str | None = None
+    device: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -43,16 +51,20 @@ class TrialResult:
     """What a job measured.
 
     Attributes:
-        metrics: `valid/income.auc` etc. and costs (`cost/parameters`, `cost/latency_ms`).
-        speed: `train_samples_per_s`, `eval_samples_per_s`, `peak_rss_mb`, `train_seconds`, `samples_trained`.
+        metrics: `valid/income.auc` etc. at the best evaluation so far, and costs (`cost/parameters`,
+            `cost/latency_ms`).
+        speed: `train_samples_per_s`, `eval_samples_per_s`, `peak_rss_mb` of this job; `train_seconds` and
+            `samples_trained` since the trial's beginning.
         curve: per evaluation {"samples": n, "epoch": e, "<objective>": v, "loss/<task>": v}.
         config: the whole configuration, dotted, defaults filled in.
+        finished: whether training is over: its epochs are used up, or it stopped early.
     """
 
     metrics: dict[str, float]
     speed: dict[str, float]
     curve: list[dict[str, float]]
     config: dict[str, Scalar]
+    finished: bool = True
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ T = TypeVar("T")
 class Config(BaseModel):
     """Base of every entry's options: typed, frozen, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class NoOptions(Config):

@@ -18,14 +18,14 @@ def datasets(
     json: Json = False,
     home: Home = None,
 ) -> None:
-    """List the data sets, or show one card."""
+    """List the data sets, or explain one card."""
     from bench import content
-    from bench.data import Card, describe, load_card, prepared
-    from bench.data.listing import remove_stores
+    from bench.data import describe, load_card, prepared
+    from bench.data.listing import card_schema, remove_stores
     from bench.home import resolve_home
 
     if schema:
-        print_json(Card.model_json_schema(by_alias=True))
+        print_json(card_schema())
         return
     if remove:
         if dataset is None:
@@ -109,7 +109,8 @@ def _show(card: dict[str, Any]) -> None:
             for name, column in card["columns"].items()
         ],
     )
-    say(f"split: {_pairs(card['split'])}")
+    for sentence in card["explained"]:
+        say(f"- {sentence}")
     for source in card["sources"]:
         say(f"source: {source['from']}")
     if card["variants"]:

@@ -69,7 +69,7 @@ def _kernel(place: Path) -> str | None:
         import torch
 
         from bench.schema import Field, Schema
-        from bench.training.rows import RowAdam
+        from bench.training.optimizers.adam import RowAdam
 
         weight = torch.zeros(3, 4)
         optimizer = RowAdam(weight, Schema((Field("id", 2),), (), ()), lr=0.1)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.cli.options import Home, Json, Raw, Set, Tasks, configuration, names
 from bench.cli.output import TerminalProgress, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from bench.training.profile import Profile
 
 
 def train(
@@ -17,6 +20,8 @@ def train(
     set_: Set = None,
     seed: Annotated[int, typer.Option(help="Of weights, order and dropout.")] = 0,
     threads: Annotated[int, typer.Option(help="Threads to use; 0 means all cores.", min=0)] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda; auto takes CUDA where it is available.")] = "auto",
+    profile: Annotated[bool, typer.Option("--profile", help="Show where the time goes.")] = False,
     tasks: Tasks = None,
     raw: Raw = None,
     json: Json = False,
@@ -29,8 +34,11 @@ def train(
     from bench.objectives import primary
     from bench.records import Job
     from bench.training.config import TrialConfig
+    from bench.training.device import choose_device
     from bench.training.job import run_job
+    from bench.training.profile import Profile
 
+    choose_device(device)  # a mistake is said before any data is prepared
     chosen = TrialConfig.parse(configuration(config, set_), str(config) if config else "--set")
     progress = TerminalProgress()
     card = load_card(dataset)
@@ -47,14 +55,17 @@ def train(
         objectives=tuple(primary(task) for task in store.schema.tasks),
         tasks=tuple(task.name for task in store.schema.tasks),
         threads=threads or cores(),
+        device=device,
     )
-    result = run_job(job, progress)
+    profiled = Profile() if profile else None
+    result = run_job(job, progress, profiled)
     parameters = int(result.metrics["cost/parameters"])
     if json:
         speed = {key: result.speed[key] for key in ("train_samples_per_s", "eval_samples_per_s")}
         document = {"dataset": card.key, "architecture": chosen.architecture, "seed": seed, "config": result.config}
         document |= {"metrics": result.metrics, "speed": speed, "peak_rss_mb": result.speed["peak_rss_mb"]}
-        print_json(document | {"parameters": parameters, "curve": result.curve})
+        document |= {"parameters": parameters, "curve": result.curve}
+        print_json(document | ({"profile": profiled.to_json()} if profiled else {}))
         return
     measured = sorted({key.split("/", 1)[1] for key in result.metrics if not key.startswith("cost/")})
     rows = [[name, result.metrics.get(f"valid/{name}"), result.metrics.get(f"test/{name}")] for name in measured]
@@ -63,3 +74,23 @@ def train(
         f"{parameters:,} parameters; {result.speed['train_samples_per_s']:,.0f} samples/s in training, "
         f"{result.speed['eval_samples_per_s']:,.0f} in evaluation; peak memory {result.speed['peak_rss_mb']:,.0f} MB"
     )
+    if profiled:
+        _show(profiled)
+
+
+def _show(profile: Profile) -> None:
+    rows = [
+        [stage.name, stage.seconds, stage.percent, _percent(stage.matrix), _percent(stage.memory)]
+        for stage in profile.stages()
+    ]
+    headers = ["stage", "seconds", "% of time", "% of matrix ceiling", "% of memory ceiling"]
+    print_table(headers, rows, f"Where the time of {profile.steps:,} steps went")
+    if profile.ceilings:
+        say(
+            f"measured ceilings: {profile.ceilings.flops / 1e9:,.0f} GFLOP/s in matrix products of "
+            f"{profile.ceilings.products_in}, {profile.ceilings.bytes / 1e9:,.1f} GB/s in a copy"
+        )
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share

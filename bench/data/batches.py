@@ -1,63 +1,148 @@
-"""Batches by index: one gather a batch for each array, no work per sample in Python."""
+"""Batches by index: one gather a batch for each array, no work per sample in Python.
+
+A split that fits into memory is shuffled as a whole, straight from the store's pages. A larger one is shuffled by
+chunks (`bench.data.chunks`) in buffers of bounded size. Whether it fits is decided by its bytes and
+`bench.data.memory.memory_limit`.
+"""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Generator, Iterator, Sequence
+from functools import cached_property
+from itertools import islice
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from bench.data.chunks import AHEAD, Plan, in_file_order, shuffled_by_chunk
+from bench.data.memory import memory_limit
+from bench.data.prefetch import ahead
+from bench.data.row_reader import ArrayReader, Batch, RowReader, row_bytes
 from bench.data.store import Split
 
+__all__ = ["Batch", "Batches"]
 
-class Batch(NamedTuple):
-    """Rows of a split: ids (B, S) int32, dense (B, D), labels (B, T)."""
-
-    ids: Tensor
-    dense: Tensor
-    labels: Tensor
+LABEL_BLOCK = 1 << 18
+"""Rows of which labels are looked at together where they do not fit into memory."""
 
 
 class Batches:
-    """A split as tensors that share the store's pages."""
+    """A split as batches of tensors.
 
-    def __init__(self, split: Split) -> None:
-        self.ids = _tensor(split.ids)
-        self.dense = _tensor(split.dense)
-        self.labels = _tensor(split.labels)
+    Args:
+        split: arrays in memory always fit.
+        memory: bytes that its samples may take; by default `memory_limit()`.
+
+    Attributes:
+        in_memory: whether it is held as a whole.
+    """
+
+    def __init__(self, split: Split, memory: int | None = None) -> None:
+        self._split = split
+        self._memory = memory_limit() if memory is None else memory
+        self._mapped = isinstance(split.ids, np.memmap)
+        self._sample = sum(map(row_bytes, (split.ids, split.dense, split.stored_labels))) if self._mapped else 0
+        self.in_memory = len(split) * self._sample <= self._memory
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self._split)
+
+    @cached_property
+    def ids(self) -> Tensor:
+        """(N, S) int32, over the store's pages."""
+        return _tensor(self._split.ids)
+
+    @cached_property
+    def dense(self) -> Tensor:
+        """(N, D) float32, over the store's pages."""
+        return _tensor(self._split.dense)
+
+    @cached_property
+    def labels(self) -> Tensor:
+        """(N, T) float32, over the store's pages; of a view of fewer tasks a copy."""
+        return _tensor(self._split.labels)
 
     def in_order(self, size: int) -> Iterator[Batch]:
-        """The whole split, in order; the last batch may be smaller. No copy is made."""
-        for start in range(0, len(self), size):
-            part = slice(start, start + size)
-            yield Batch(self.ids[part], self.dense[part], self.labels[part])
+        """The whole split, in order; the last batch may be smaller. Pages of a store do not stay mapped."""
+        if self._mapped:
+            return ahead(self._from_files(size), AHEAD)
+        return self._from_memory(size)
 
-    def shuffled(self, size: int, seed: int) -> Iterator[Batch]:
-        """The split in an order that depends on the seed alone.
+    def shuffled(self, size: int, seed: int, start: int = 0) -> Iterator[Batch]:
+        """The split in an order that depends on the seed alone, and beyond memory on the memory's order of size too.
+
+        It begins with batch `start` of the pass; beyond memory the batches before it are read all the same.
 
         What is left over below one batch sits out this pass (another seed leaves out others), so that every step has
         the same shape and weight; a split smaller than a batch is one batch.
+
+        Raises:
+            UserError: the split is beyond memory, and the memory allowed is too small to shuffle anything.
         """
-        order = torch.from_numpy(np.random.default_rng(seed).permutation(len(self)))
         size = min(size, len(self))
-        for start in range(0, len(self) - size + 1, size):
-            rows = order[start : start + size]
-            yield Batch(
-                self.ids.index_select(0, rows), self.dense.index_select(0, rows), self.labels.index_select(0, rows)
-            )
+        if self.in_memory:
+            return self._gathered(size, seed, start)
+        plan = Plan.within(self._memory, self._sample, size)
+        return ahead(self._chunked(plan, size, seed, start), AHEAD)
 
     def steps(self, size: int) -> int:
         """Batches in one `shuffled` pass."""
         return max(1, len(self) // size) if len(self) else 0
 
+    def label_means(self, parents: Sequence[int | None]) -> Tensor:
+        """Mean label of each task where it is observed and, for a child, where its parent happened; (T,) float32.
 
-def _tensor(array: np.ndarray) -> Tensor:
+        0.5 where there is no such label. Labels beyond memory are looked at in blocks.
+        """
+        total, count = np.zeros(len(parents)), np.zeros(len(parents))
+        for labels in [self.labels] if self.in_memory else self._label_blocks():
+            for task, parent in enumerate(parents):
+                column = labels[:, task]
+                mask = ~column.isnan()
+                if parent is not None:
+                    mask &= labels[:, parent] == 1
+                if seen := int(mask.sum()):
+                    total[task] += column[mask].mean().item() * seen
+                    count[task] += seen
+        means = np.divide(total, count, out=np.full(len(parents), 0.5), where=count > 0)
+        return torch.from_numpy(means.astype(np.float32))
+
+    def _gathered(self, size: int, seed: int, start: int) -> Iterator[Batch]:
+        if not size:
+            return
+        order = torch.from_numpy(np.random.default_rng(seed).permutation(len(self)))
+        for first in range(start * size, len(self) - size + 1, size):
+            rows = order[first : first + size]
+            yield Batch(
+                self.ids.index_select(0, rows), self.dense.index_select(0, rows), self.labels.index_select(0, rows)
+            )
+
+    def _chunked(self, plan: Plan, size: int, seed: int, start: int) -> Generator[Batch]:
+        with RowReader(self._split) as reader:
+            yield from islice(shuffled_by_chunk(reader, plan, size, seed), start, None)
+
+    def _from_files(self, size: int) -> Generator[Batch]:
+        with RowReader(self._split) as reader:
+            yield from in_file_order(reader, size)
+
+    def _from_memory(self, size: int) -> Iterator[Batch]:
+        for start in range(0, len(self), size):
+            part = slice(start, start + size)
+            yield Batch(self.ids[part], self.dense[part], self.labels[part])
+
+    def _label_blocks(self) -> Iterator[Tensor]:
+        with ArrayReader(self._split.stored_labels) as reader:
+            columns = slice(None) if self._split.columns is None else list(self._split.columns)
+            for start in range(0, len(self), LABEL_BLOCK):
+                buffer = reader.buffer(min(LABEL_BLOCK, len(self) - start))
+                reader.read(start, buffer)
+                yield torch.from_numpy(buffer)[:, columns]
+
+
+def _tensor(array: NDArray[np.int32] | NDArray[np.float32]) -> Tensor:
     """A tensor over the same memory. Read-only maps are fine: nothing here writes to it."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")

@@ -121,6 +121,11 @@ class Card(Config):
         return self.split.column if isinstance(self.split, (HashSplit, ColumnSplit)) else None
 
     @property
+    def split_by_group(self) -> bool:
+        """Whether the split keeps each group together."""
+        return isinstance(self.split, (FileSplit, RandomSplit)) and self.split.unit == "group"
+
+    @property
     def row_files(self) -> tuple[str, ...]:
         """Files that hold rows, side tables left out."""
         if isinstance(self.reader, SyntheticReader):

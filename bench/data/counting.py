@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bench.data.card import Card
-from bench.data.encoding.numeric import RunningMoments
+from bench.data.encoding.running import RunningMoments
 from bench.data.labels import Labels
 from bench.errors import UserError
 
@@ -37,10 +37,10 @@ class LabelCounts:
                 found[task.name] = {"observed": moments.known, "mean": mean, "deviation": deviation}
         return found
 
-    def check(self, split: str) -> None:
+    def check(self, split: str, empty_reason: str = "no row falls into it") -> None:
         """Raises UserError where the split is empty, or a task that is trained by default has too few labels in it."""
         if self.rows == 0:
-            raise UserError(f"{self.card.key}: split '{split}' is empty: no row falls into it")
+            raise UserError(f"{self.card.key}: split '{split}' is empty: {empty_reason}")
         for rule, moments, positives in zip(self.card.task_rules, self.of_task, self.positives.tolist(), strict=True):
             if rule.optional:
                 continue

@@ -9,9 +9,10 @@ from bench.data.archives import extract
 from bench.data.card import Card
 from bench.data.digests import Digest, content_digest
 from bench.data.download import FetchError, download
+from bench.data.locate import locate
 from bench.data.package import download_package
 from bench.data.readers.raw import is_gzip
-from bench.data.sources import RawFile, Source, UrlSource
+from bench.data.sources import RawFile, Source, UrlSource, is_pattern
 from bench.errors import UserError
 from bench.progress import Progress
 
@@ -29,8 +30,10 @@ def digest(path: Path, home: Path, progress: Progress) -> Digest:
     return content_digest(path, home / "raw" / "digests.json", progress)
 
 
-def at_hand(card: Card, home: Path, raw: Path | None, progress: Progress) -> dict[str, Path]:
+def at_hand(card: Card, home: Path, raw: Path | None, progress: Progress) -> dict[str, tuple[Path, ...]]:
     """Files that need no fetching: in the folder `raw` if one is given, else under the home or beside the card.
+
+    Each name of the card stands for one file, or for all that match it, sorted, where it is a pattern.
 
     Under the home a file with another sha256 than pinned does not count; in a folder that the user names it does, with
     a note.
@@ -40,35 +43,38 @@ def at_hand(card: Card, home: Path, raw: Path | None, progress: Progress) -> dic
     """
     if raw is not None:
         return _in_raw(card, home, raw, progress)
-    found: dict[str, Path] = {}
+    found: dict[str, tuple[Path, ...]] = {}
+    names = [file.name for file in card.files]
     for file in card.files:
         folders = [raw_folder(card, home), *([card.origin.folder] if card.origin.folder else [])]
         if file.sha256:  # cards may share a file
             folders += sorted(path for path in home.glob("raw/*") if path.is_dir())
-        for path in filter(None, (_in(folder, file.name) for folder in folders)):
-            if _fits(path, file, home, progress):
-                found[file.name] = path
+        for paths in filter(None, (locate(folder, file.name, names) for folder in folders)):
+            if _fits(paths, file, home, progress):
+                found[file.name] = paths
                 break
     return found
 
 
-def _in_raw(card: Card, home: Path, raw: Path, progress: Progress) -> dict[str, Path]:
+def _in_raw(card: Card, home: Path, raw: Path, progress: Progress) -> dict[str, tuple[Path, ...]]:
     if not raw.is_dir():
         raise UserError(f"{card.key}: expected a folder with {_listed(card.files)}, found none at {raw}")
-    paths = {file.name: _in(raw, file.name) for file in card.files}
-    if lacking := tuple(file for file in card.files if paths[file.name] is None):
+    names = [file.name for file in card.files]
+    paths = {file.name: locate(raw, file.name, names) for file in card.files}
+    if lacking := tuple(file for file in card.files if not paths[file.name]):
+        is_lacking = "matches no file" if is_pattern(lacking[0].name) and len(lacking) == 1 else "is not there"
         raise UserError(
-            f"{card.key}: expected {_listed(card.files)}, each as it is or with .gz, in {raw}, "
-            f"but {_listed(lacking)} is not there"
+            f"{card.key}: expected {_listed(card.files)}, each as it is or with .gz or .zst, in {raw}, "
+            f"but {_listed(lacking)} {is_lacking}"
         )
-    found = {name: path for name, path in paths.items() if path is not None}
     for file in card.files:
-        if file.sha256 and digest(found[file.name], home, progress).sha256 != file.sha256:
-            progress.note(f"{found[file.name]} differs from the published file; results will not compare with others'")
-    return found
+        if file.sha256 and digest(paths[file.name][0], home, progress).sha256 != file.sha256:
+            name = paths[file.name][0]
+            progress.note(f"{name} differs from the published file; results will not compare with others'")
+    return paths
 
 
-def fetch(card: Card, home: Path, progress: Progress) -> dict[str, Path]:
+def fetch(card: Card, home: Path, progress: Progress) -> dict[str, tuple[Path, ...]]:
     """All raw files of a card, fetched where they are not at hand.
 
     Raises:
@@ -94,7 +100,7 @@ def fetch(card: Card, home: Path, progress: Progress) -> dict[str, Path]:
         reasons = "; ".join(tried) or "the card names no source"
         raise UserError(
             f"{card.key}: could not get {_listed(lacking)} ({reasons}): put {_listed(card.files)} into a folder, each "
-            f"as it is or with .gz, and pass it with --raw DIR, or use {OFFLINE}, which needs no network"
+            f"as it is or with .gz or .zst, and pass it with --raw DIR, or use {OFFLINE}, which needs no network"
         )
     return found
 
@@ -142,12 +148,12 @@ def _verify(path: Path, file: RawFile, origin: str, home: Path, progress: Progre
         raise FetchError(f"{origin}: {file.name}: expected sha256 {file.sha256}, found {found}")
 
 
-def _fits(path: Path, file: RawFile, home: Path, progress: Progress) -> bool:
+def _fits(paths: tuple[Path, ...], file: RawFile, home: Path, progress: Progress) -> bool:
     """Whether it is the pinned file; what cannot be unpacked is not."""
     if file.sha256 is None:
         return True
     try:
-        return digest(path, home, progress).sha256 == file.sha256
+        return digest(paths[0], home, progress).sha256 == file.sha256
     except UserError:
         return False
 
@@ -156,13 +162,6 @@ def _name(url: str) -> str:
     """A file name of its own for each URL, so that parts of two sources never mix."""
     tail = url.partition("?")[0].rpartition("/")[2][-60:] or "file"
     return f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{tail}"
-
-
-def _in(folder: Path, name: str) -> Path | None:
-    for path in (folder / name, folder / f"{name}.gz"):
-        if path.is_file():
-            return path
-    return None
 
 
 def _listed(files: tuple[RawFile, ...]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.data.card import Card
+from bench.data.inspection.explain import explain
 from bench.data.reader_config import SyntheticReader
 
 
@@ -50,7 +51,29 @@ def describe(card: Card) -> dict[str, Any]:
         "time": card.time,
         "post_exposure": list(card.post_exposure),
         "target_rates": list(card.encoding.target_rates),
+        "encoding": card.encoding.model_dump(mode="json"),
+        "explained": explain(card),
     }
+
+
+def card_schema() -> dict[str, Any]:
+    """The JSON schema of a card's file, for editors: of `Card`, and of the short forms that reading it allows."""
+    schema: dict[str, Any] = Card.model_json_schema(by_alias=True)
+    kinds = ["categorical", "numeric", "multi-valued"]
+    schema["required"].remove("columns")  # a generator may name them
+    columns = schema["properties"]["columns"]
+    columns["additionalProperties"] = {"anyOf": [{"enum": kinds}, columns["additionalProperties"]]}
+    plain = {"type": "array", "items": {"type": ["string", "number", "boolean"]}}
+    for model, keys in {"TaskRule": ("positive", "negative"), "ColumnSplit": ("train", "valid", "test")}.items():
+        for key in keys:
+            schema["$defs"][model]["properties"][key] |= plain
+    variant = {"type": "object", "properties": dict(schema["properties"]), "additionalProperties": False}
+    schema["properties"]["variants"] = {
+        "type": "object",
+        "additionalProperties": variant,
+        "description": "Other values of top-level keys, under a name that is written after an @.",
+    }
+    return schema
 
 
 def prepared(home: Path) -> list[dict[str, Any]]:

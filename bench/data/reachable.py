@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata, spearmanr
 
+from bench.data.append import ArrayWriter
+from bench.data.card import Card
 from bench.data.tasks import TaskRule
+from bench.data.values import as_numbers
 
 Numbers = NDArray[np.float64]
 
@@ -50,3 +57,41 @@ def reachable(
             if ancestor is None:
                 best[f"{prefix}.ctcvr.auc"] = auc(own, joint)
     return best
+
+
+class Truth:
+    """The truth behind the labels of one split, kept on disk until all of it is there; nothing where a card has none.
+
+    The metrics rank a whole split, so this alone holds a column of a split in memory: generated data has it, files do
+    not.
+    """
+
+    def __init__(self, folder: Path, card: Card) -> None:
+        self.folder, self.card = folder, card
+        self._columns = {rule.name: rule.truth for rule in card.task_rules if rule.truth}
+        self._writer = ArrayWriter(folder / "truth.npy", np.float64, (len(self._columns),)) if self._columns else None
+
+    def append(self, table: Any, at: NDArray[np.int64]) -> None:
+        """Adds rows `at` of a table."""
+        if self._writer is not None:
+            columns = [as_numbers(table[raw], self.card.missing, raw)[at] for raw in self._columns.values()]
+            self._writer.append(np.stack(columns, axis=1))
+
+    def reachable(self, split: str) -> dict[str, float]:
+        """Metrics of the truth, after it and the labels are written; the file of truths is removed."""
+        if self._writer is None:
+            return {}
+        path = self.folder / "truth.npy"
+        truth, labels = np.load(path), np.load(self.folder / "labels.npy")
+        path.unlink()
+        columns = {name: np.ascontiguousarray(truth[:, at]) for at, name in enumerate(self._columns)}
+        return reachable(split, self.card.task_rules, labels, columns)
+
+    def __enter__(self) -> Truth:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._writer is not None:
+            self._writer.close()

@@ -19,8 +19,18 @@ class Join(Config):
     """Names, where the file has no header."""
 
 
-class CsvReader(Config):
-    """Delimited text, gzipped or not."""
+class _Reader(Config):
+    """What readers of files have in common."""
+
+    on_bad_row: Literal["fail", "drop"] = "fail"
+    """What to do with a row that has a wrong number of columns, a number that is none, a label that is not among its
+    values, or bytes that are not UTF-8: stop there, or leave the row out and count it. Side tables must be clean."""
+    bad_row_limit: float = Field(0.001, gt=0, le=1)
+    """Share of rows that may be dropped; more is a failure."""
+
+
+class CsvReader(_Reader):
+    """Delimited text, packed or not; tab-separated files have `separator = "\\t"`."""
 
     kind: Literal["csv"] = "csv"
     columns: tuple[str, ...] = ()
@@ -41,7 +51,7 @@ class CsvReader(Config):
         return names
 
 
-class ParquetReader(Config):
+class ParquetReader(_Reader):
     """Parquet files."""
 
     kind: Literal["parquet"] = "parquet"
@@ -50,7 +60,7 @@ class ParquetReader(Config):
     joins: tuple[Join, ...] = ()
 
 
-class _AllRows(Config):
+class _AllRows(_Reader):
     """A reader whose format has no marker for missing values and no repeated rows."""
 
     @property
@@ -95,7 +105,7 @@ class PairReader(_AllRows):
         return tuple(Join(file=name, on=self.on) for name in dict.fromkeys(self.partner.values()))
 
 
-class DoubleColonReader(Config):
+class DoubleColonReader(_Reader):
     """MovieLens's text: fields between `::`, no header, Latin-1."""
 
     kind: Literal["double-colon"] = "double-colon"

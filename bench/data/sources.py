@@ -12,11 +12,22 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Url = Annotated[str, Field(pattern=r"^https?://\S+$")]
 
 
+def is_pattern(name: str) -> bool:
+    """Whether a file's name stands for all files that match it, as in `part-*.parquet`."""
+    return any(mark in name for mark in "*?[")
+
+
 class RawFile(Config):
-    """A file that the card reads. `sha256` is of its content, unpacked where it comes gzipped."""
+    """A file that the card reads, or a pattern for several. `sha256` is of its content, unpacked where it is packed."""
 
     name: str = Field(pattern=r"^[^/\\]+$")
     sha256: Sha256 | None = None
+
+    @model_validator(mode="after")
+    def _one_content(self) -> RawFile:
+        if self.sha256 and is_pattern(self.name):
+            raise ValueError(f"'{self.name}' stands for several files, which have no sha256 in common")
+        return self
 
 
 class PackageSource(Config):

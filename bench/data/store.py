@@ -34,17 +34,29 @@ class Split:
     Attributes:
         ids: (N, S) int32, rows of the embedding table (see `bench.schema.Schema`).
         dense: (N, D) float32.
-        labels: (N, T) float32, NaN where unobserved.
+        stored_labels: (N, all tasks) float32, NaN where unobserved.
         group: (N,) int32, rows of one number are ranked against each other; -1 for none.
+        columns: the stored labels' columns that are this view's, in its order; None for all as they are.
     """
 
     ids: NDArray[np.int32]
     dense: NDArray[np.float32]
-    labels: NDArray[np.float32]
+    stored_labels: NDArray[np.float32]
     group: NDArray[np.int32]
+    columns: tuple[int, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.group)
+
+    @cached_property
+    def labels(self) -> NDArray[np.float32]:
+        """(N, T) float32 of this view's tasks; a view of fewer tasks copies them all into memory, when first asked."""
+        return self.labels_of(slice(None))
+
+    def labels_of(self, rows: slice) -> NDArray[np.float32]:
+        """(n, T) float32 of some rows, of this view's tasks."""
+        stored = self.stored_labels[rows]
+        return stored if self.columns is None else stored[:, list(self.columns)]
 
 
 @dataclass(frozen=True)
@@ -103,9 +115,8 @@ class Store:
         ids, dense, labels, group = (
             np.load(self.path / name / f"{array}.npy", mmap_mode="r", allow_pickle=False) for array in ARRAYS
         )
-        if self.selected != tuple(range(labels.shape[1])):
-            labels = labels[:, list(self.selected)]
-        return Split(ids, dense, labels, group)
+        every = tuple(range(labels.shape[1]))
+        return Split(ids, dense, labels, group, None if self.selected == every else self.selected)
 
     def with_tasks(self, names: Sequence[str]) -> Store:
         """A view with these tasks, in this order.

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+import numba
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -59,6 +60,33 @@ def _canonical_all(values: object) -> object:
 
 Values = Annotated[tuple[str, ...], BeforeValidator(_canonical_all)]
 """Categories named on a card, in their canonical form."""
+
+
+def distinct(column: Any) -> tuple[NDArray[np.int32], Any]:
+    """An Arrow array (N,) as codes (N,), -1 where null, and the values they stand for, in order of first appearance."""
+    array = _one_chunk(column)
+    if not pa.types.is_dictionary(array.type):
+        encoded = pc.dictionary_encode(array)
+        return pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False), encoded.dictionary
+    raw = pc.fill_null(array.indices, -1).to_numpy(zero_copy_only=False)
+    codes, order = first_seen(raw, len(array.dictionary))
+    return codes, array.dictionary.take(pa.array(order))
+
+
+@numba.njit(nogil=True, cache=True)
+def first_seen(raw: Any, size: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Numbers below `size`, negative ones aside, numbered anew as they appear (N,); and which number each was."""
+    numbers, order, seen = np.full(size, -1, np.int32), np.empty(min(size, len(raw)), np.int64), 0
+    codes = np.full(len(raw), -1, np.int32)
+    for row in range(len(raw)):
+        at = np.int64(raw[row])
+        if at < 0:
+            continue
+        if numbers[at] < 0:
+            numbers[at], order[seen] = seen, at
+            seen += 1
+        codes[row] = numbers[at]
+    return codes, order[:seen]
 
 
 def as_text(column: Any, missing: Collection[str] = ()) -> Text:

@@ -8,10 +8,11 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from bench.models.config import EmbeddingConfig, TowerConfig
+from bench.models.config import EmbeddingConfig, Precision, TowerConfig
 from bench.models.embedding import FieldPooling, FusedEmbedding
 from bench.models.funnels import FUNNELS
 from bench.models.funnels.base import Funnel, Probabilities
+from bench.models.precision import is_bf16
 from bench.models.sharing import SHARING
 from bench.models.sharing.base import Sharing
 from bench.models.towers import Towers
@@ -26,16 +27,27 @@ class MultiTaskModel(nn.Module):
 
     S, D, T: slots, dense columns and tasks of the schema; W = input sets of the sharing x embedding dim.
 
+    Args:
+        precision: of the products between the embeddings and the logits, see `bench.models.config.Precision`.
+            Parameters, their gradients, logits and losses are float32 in any case.
+
     Attributes:
         embedding: the fused table; `embedding.weight` is (rows, W).
         sharing, towers, funnel: its other parts.
+        weights: how many numbers its dense parameters hold.
     """
 
     def __init__(
-        self, schema: Schema, sharing: Choice, funnel: Choice, embedding: EmbeddingConfig, tower: TowerConfig
+        self,
+        schema: Schema,
+        sharing: Choice,
+        funnel: Choice,
+        embedding: EmbeddingConfig,
+        tower: TowerConfig,
+        precision: Precision = "fp32",
     ) -> None:
         super().__init__()
-        self.schema = schema
+        self.schema, self.precision = schema, precision
         tasks = len(schema.tasks)
         # The build of a sharing entry is its class: the number of input sets must be known before the input's width.
         kind = cast("type[Sharing]", lookup(SHARING, "sharing kind", sharing.kind).build)
@@ -44,6 +56,7 @@ class MultiTaskModel(nn.Module):
         self.pooling = FieldPooling(schema)
         self.sharing = kind(len(schema.fields) * embedding.dim + len(schema.dense), tasks, sharing.options)
         self.towers = Towers(tasks, self.sharing.outputs, tower)
+        self.weights = sum(parameter.numel() for parameter in self.dense_parameters())
         self.funnel: Funnel = lookup(FUNNELS, "funnel kind", funnel.kind).build(schema, funnel.options)
 
     def forward(self, ids: Tensor, dense: Tensor) -> Tensor:
@@ -91,8 +104,11 @@ class MultiTaskModel(nn.Module):
         self.towers.set_bias(bias.nan_to_num(nan=0.0))
 
     def _inputs(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
-        """The sharing's input sets (I, B, inputs): pooled fields, then dense columns."""
+        """The sharing's input sets (I, B, inputs): pooled fields, then dense columns; as precise as to compute in."""
         x: Tensor = self.pooling(e, ids)
+        # An exported model is for machines that are not known yet: it computes in float32.
+        if is_bf16(self.precision, e.device, self.weights) and not torch.compiler.is_compiling():
+            x = x.to(torch.bfloat16)
         batch, fields, width = x.shape
         sets = self.input_sets
         x = x.reshape(batch, fields, sets, width // sets).permute(2, 0, 1, 3).flatten(2)  # a view where sets is 1

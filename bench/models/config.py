@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
@@ -40,6 +40,11 @@ SomeLayers = Annotated[Layers, AfterValidator(_some)]
 
 Dropout = Annotated[float, Field(ge=0, lt=1)]
 """Probability of dropping a hidden unit in training."""
+
+
+Precision = Literal["auto", "fp32", "bf16"]
+"""Of the dense part's matrix products: float32, bfloat16 with sums in float32, or whichever is faster on this machine
+for this model."""
 
 
 class EmbeddingConfig(Config):

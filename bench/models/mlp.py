@@ -1,8 +1,7 @@
 """Many MLPs of one shape as one batched product.
 
-Activations are feature-major in memory: an (E, B, H) tensor here is a view of contiguous (E, H, B) storage. Then the
-first layer of any number of experts on one input is a single wide product, and neither its output nor its gradient is
-ever copied into another layout on the way to the batched products that follow.
+The first layer of any number of experts on one input is a single wide product, of their gates as well; further layers
+are batched products. On the CPU `fused` does both, with everything between two products in one pass.
 """
 
 from __future__ import annotations
@@ -10,10 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from bench.models import fused
 
 
 class BatchedLinear(nn.Module):
@@ -45,15 +47,13 @@ class BatchedLinear(nn.Module):
             nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (G, B, inputs) -> (E, B, outputs); each of the G inputs serves E / G consecutive experts."""
+        """x (G, B, inputs) -> (E, B, outputs), each of the G inputs serving E / G consecutive experts."""
         experts, outputs, inputs = self.weight.shape
-        groups = x.shape[0]
-        weight = self.weight.view(groups, experts // groups * outputs, inputs)
-        if self.bias is None:
-            y = torch.bmm(weight, x.transpose(1, 2))
-        else:
-            y = torch.baddbmm(self.bias.view(groups, -1, 1), weight, x.transpose(1, 2))
-        return y.view(experts, outputs, x.shape[1]).transpose(1, 2)
+        groups = len(x)
+        weight = self.weight.view(groups, -1, inputs).to(x.dtype)
+        z = torch.bmm(x, weight.transpose(1, 2)).view(groups, x.shape[1], experts // groups, outputs)
+        y = z.transpose(1, 2).flatten(0, 1)
+        return y if self.bias is None else y + self.bias.to(x.dtype).unsqueeze(1)
 
 
 class BatchedMLP(nn.Module):
@@ -70,10 +70,48 @@ class BatchedMLP(nn.Module):
         gain = nn.init.calculate_gain("relu")
         self.layers = nn.ModuleList(BatchedLinear(experts, *ends, gain=gain) for ends in pairwise(widths))
 
+    @property
+    def linears(self) -> list[BatchedLinear]:
+        """Its layers."""
+        return [cast(BatchedLinear, layer) for layer in self.layers]
+
     def forward(self, x: Tensor) -> Tensor:
         """x (G, B, inputs) -> (E, B, outputs); each of the G inputs serves E / G consecutive experts."""
-        for layer in self.layers:
-            x = F.dropout(F.relu(layer(x)), self.dropout, self.training)
-        if not self.layers:
-            x = x.unsqueeze(1).expand(-1, self.experts // x.shape[0], -1, -1).flatten(0, 1)
-        return x
+        return together(x, [self])[0]
+
+
+def together(x: Tensor, parts: Sequence[BatchedMLP | BatchedLinear]) -> Sequence[Tensor]:
+    """Several parts on the same input, their first layers as one product where that is possible.
+
+    Args:
+        x: (G, B, inputs), in the precision to compute in; each of the G inputs serves E / G consecutive experts.
+        parts: MLPs, and linear maps without bias for gates' scores.
+
+    Returns:
+        (E, B, outputs) of each part, as precise as x.
+    """
+    stacks = [part.linears if isinstance(part, BatchedMLP) else [part] for part in parts]
+    dropped = [part.dropout if isinstance(part, BatchedMLP) and part.training else 0.0 for part in parts]
+    if not all(stacks) or not fused.fits(x, stacks[0][0].weight):
+        return [_one_by_one(x, part) for part in parts]
+    whole = [stack[:1] if drop else stack for stack, drop in zip(stacks, dropped, strict=True)]
+    outputs = list(fused.stacks(x, [[(layer.weight, layer.bias) for layer in stack] for stack in whole]))
+    for number, drop in enumerate(dropped):
+        if drop:  # layer by layer, after the first
+            outputs[number] = F.dropout(outputs[number], drop)
+            for layer in stacks[number][1:]:
+                (h,) = fused.stacks(outputs[number], [[(layer.weight, layer.bias)]])
+                outputs[number] = F.dropout(h, drop)
+    return outputs
+
+
+def _one_by_one(x: Tensor, part: BatchedMLP | BatchedLinear) -> Tensor:
+    """The same of one part in plain torch: for other devices, and for export."""
+    if isinstance(part, BatchedLinear):
+        scores: Tensor = part(x)
+        return scores
+    if not part.linears:
+        return x.unsqueeze(1).expand(-1, part.experts // len(x), -1, -1).flatten(0, 1)
+    for layer in part.linears:
+        x = F.dropout(F.relu(layer(x)), part.dropout, part.training)
+    return x

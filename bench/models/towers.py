@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from bench.models import fused
 from bench.models.config import TowerConfig
 from bench.models.mlp import BatchedLinear, BatchedMLP
 
@@ -19,7 +20,12 @@ class Towers(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         """h (T, B, H), or (1, B, H) for all tasks -> logits (B, T)."""
-        logits: Tensor = self.output(self.hidden(h))
+        h = self.hidden(h)
+        weight, bias = self.output.weight, self.output.bias
+        assert bias is not None
+        if fused.fits(h, weight):
+            return fused.head(h, weight, bias)
+        logits: Tensor = self.output(h.to(weight.dtype))
         return logits.squeeze(2).t()
 
     @torch.no_grad()

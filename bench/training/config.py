@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
 from bench.balancing import BALANCING
 from bench.dotted import flatten, nest
 from bench.errors import UserError
-from bench.models.config import EmbeddingConfig, TowerConfig
+from bench.models.config import EmbeddingConfig, Precision, TowerConfig
 from bench.models.funnels import FUNNELS
 from bench.models.presets import architecture_name, expand
 from bench.models.sharing import SHARING
 from bench.records import Scalar
 from bench.registry import Choice, Config, choose, lookup
 from bench.schema import Schema
+from bench.training.optimizers import ROW_OPTIMIZERS
 from bench.validation import validate
 
 
@@ -28,6 +29,8 @@ class OptimConfig(Config):
     """Learning rate of dense parameters (AdamW)."""
     embedding_lr: float = Field(1.0, gt=0, le=100)
     """Learning rate of embedding rows, as a multiple of `lr`."""
+    embedding_optimizer: str = "adam"
+    """Of embedding rows, see `bench.training.optimizers.ROW_OPTIMIZERS`; each wants an `embedding_lr` of its own."""
     weight_decay: float = Field(1e-5, ge=0)
     """Decoupled decay of dense parameters."""
     embedding_l2: float = Field(0.0, ge=0)
@@ -39,8 +42,15 @@ class OptimConfig(Config):
     """Evaluations on validation in an epoch."""
     patience: int = Field(2, ge=1)
     """Evaluations without improvement before training stops."""
-    schedule: str = Field("cosine", pattern="^(constant|cosine)$")
-    """Learning rate over training: constant, or a half cosine to zero at the last step."""
+    schedule: Literal["constant", "cosine", "linear"] = "cosine"
+    """Learning rate after the warm-up: constant, or falling to zero at the end along half a cosine or a line."""
+    warmup: float = Field(0.0, ge=0, lt=1)
+    """Share of all steps in which the learning rate rises, along a line."""
+    clip: float = Field(0.0, ge=0, allow_inf_nan=False)
+    """Longest gradient of the dense parameters together; a longer one is scaled down. 0: none is. Embedding rows and
+    a balancer's own parameters are left out of it."""
+    precision: Precision = "auto"
+    """Of matrix products: fp32, bf16, or auto, which is bf16 where the processor has units for it."""
 
 
 @dataclass(frozen=True)
@@ -75,13 +85,15 @@ class TrialConfig:
                 )
             if not isinstance(table, dict):
                 raise UserError(f"{where}: expected '{key}' to be a table such as {key}.kind, found {table!r}")
+        optim = validate(OptimConfig, tables.get("optim", {}), f"{where}: optim")
+        lookup(ROW_OPTIMIZERS, "embedding optimizer", optim.embedding_optimizer)
         return cls(
             sharing=choose(SHARING, "sharing", tables.get("sharing", {}), "shared_bottom"),
             funnel=choose(FUNNELS, "funnel", tables.get("funnel", {}), "independent"),
             balancing=choose(BALANCING, "balancing", tables.get("balancing", {}), "static"),
             embedding=validate(EmbeddingConfig, tables.get("embedding", {}), f"{where}: embedding"),
             tower=validate(TowerConfig, tables.get("tower", {}), f"{where}: tower"),
-            optim=validate(OptimConfig, tables.get("optim", {}), f"{where}: optim"),
+            optim=optim,
         )
 
     @property

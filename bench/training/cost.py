@@ -20,11 +20,12 @@ def costs(model: MultiTaskModel, schema: Schema) -> dict[str, float]:
     ids = torch.tensor(schema.offsets, dtype=torch.int32).repeat_interleave(
         torch.tensor([field.slots for field in schema.fields], dtype=torch.int64)
     )
-    ids, dense = ids.repeat(LATENCY_BATCH, 1), torch.zeros(LATENCY_BATCH, len(schema.dense))
+    device = model.embedding.weight.device
+    ids, dense = ids.repeat(LATENCY_BATCH, 1).to(device), torch.zeros(LATENCY_BATCH, len(schema.dense), device=device)
     times = []
     for _ in range(LATENCY_RUNS):
         started = time.perf_counter()
-        model.probabilities(model(ids, dense))
+        model.probabilities(model(ids, dense)).joint.cpu()  # on another device, work that is only queued is not done
         times.append(time.perf_counter() - started)
     model.train()
     return {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from functools import lru_cache
 
 from bench.data import Store
@@ -14,6 +13,7 @@ from bench.records import Job, TrialResult
 from bench.training.config import TrialConfig
 from bench.training.cost import costs
 from bench.training.loop import Trainer
+from bench.training.profile import Profile
 
 
 @lru_cache(maxsize=4)
@@ -22,33 +22,43 @@ def _open(path: str, tasks: tuple[str, ...]) -> Store:
     return Store.open(path).with_tasks(tasks)
 
 
-def run_job(job: Job, progress: Progress | None = None) -> TrialResult:
-    """Trains the job's configuration and measures it on the job's splits.
+def run_job(job: Job, progress: Progress | None = None, profile: Profile | None = None) -> TrialResult:
+    """Trains the job's configuration, from its checkpoint if it has one, and measures it on the job's splits.
+
+    Args:
+        profile: is told where the time goes.
 
     Raises:
-        UserError: the configuration is wrong or does not fit the data.
+        UserError: the configuration is wrong or does not fit the data, or the checkpoint is not this trial's.
         FloatingPointError: training diverged, or an objective came out undefined.
+        OSError: the checkpoint could not be written.
     """
     keep_freed_memory()
     reset_peak_memory()
     store = _open(job.store, job.tasks)
     config = TrialConfig.parse(job.config)
     objectives = [parse(name, store.schema.tasks, "objectives") for name in job.objectives]
-    trainer = Trainer(store, config, objectives, job.seed, job.threads)
-    fit = trainer.fit(progress)
-    started = time.perf_counter()
+    trainer = Trainer(store, config, objectives, job.seed, job.threads, job.device)
+    if job.resume is not None:
+        trainer.load(job.resume)
+    if profile is not None:
+        profile.watch(trainer)
+    before, seconds_before = trainer.course.samples, trainer.course.seconds
+    course = trainer.run_to(job.until, progress)
     metrics = {key: value for split in job.splits for key, value in trainer.metrics(split).items()}
-    seconds = time.perf_counter() - started
-    evaluated = sum(len(store.split(split)) for split in job.splits) * len(trainer.selectors)
+    if job.checkpoint is not None:
+        trainer.save(job.checkpoint, copy=False)  # after the metrics, so that what they found is in it
     metrics |= costs(trainer.model, store.schema)
     for objective in objectives:
         if not math.isfinite(value := metrics.get(objective.key("valid"), math.nan)):
             raise FloatingPointError(f"objective '{objective.name}' came out as {value} on validation")
+    trainer.wait()
+    evaluation = trainer.evaluation
     speed = {
-        "train_samples_per_s": fit.samples / max(fit.train_seconds, 1e-9),
-        "eval_samples_per_s": evaluated / max(seconds, 1e-9),
-        "train_seconds": fit.train_seconds,
-        "samples_trained": float(fit.samples),
+        "train_samples_per_s": (course.samples - before) / max(course.seconds - seconds_before, 1e-9),
+        "eval_samples_per_s": evaluation.samples / max(evaluation.seconds, 1e-9),
+        "train_seconds": course.seconds,
+        "samples_trained": float(course.samples),
         "peak_rss_mb": peak_memory_mb(),
     }
-    return TrialResult(metrics, speed, fit.curve, config.dotted())
+    return TrialResult(metrics, speed, course.curve, config.dotted(), course.finished)

@@ -1,48 +1,33 @@
-"""The training loop: one configuration on one store with one seed."""
+"""The training loop: one configuration on one store with one seed, from one number of samples to another."""
 
 from __future__ import annotations
 
-import copy
+import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
-from bench.balancing import BALANCING
 from bench.data import SplitName, Store
-from bench.data.batches import Batches
-from bench.models.assembly import MultiTaskModel
+from bench.data.batches import Batch, Batches
 from bench.objectives import Objective
 from bench.progress import Progress, Silent
-from bench.registry import lookup
 from bench.seeds import derive
+from bench.training import checkpoint
+from bench.training.build import build_step
 from bench.training.config import TrialConfig
-from bench.training.metrics import evaluate
-from bench.training.rows import RowAdam
-from bench.training.schedule import factor
-from bench.training.step import backward, check_finite
+from bench.training.course import Course
+from bench.training.device import choose_device, feed
+from bench.training.evaluation import Evaluation
+from bench.training.graph import CapturedStep, Compute
+from bench.training.randomness import RandomState
+from bench.training.schedule import Schedule
+from bench.training.step import check_finite
 from bench.training.stopping import selectors
 
-EVALUATION_BATCH = 8192
 CHECK_EVERY = 50  # steps between looks for a loss that is no longer finite
-
-
-@dataclass(frozen=True)
-class Fit:
-    """How a training run went.
-
-    Attributes:
-        curve: one entry an evaluation, see `bench.records.TrialResult`.
-        train_seconds: spent in training steps alone.
-        samples: trained on.
-    """
-
-    curve: list[dict[str, float]]
-    train_seconds: float
-    samples: int
 
 
 class Trainer:
@@ -52,170 +37,193 @@ class Trainer:
         store: its schema's tasks are the tasks to train.
         objectives: decide early stopping.
         seed: of initial weights, order of samples, dropout and random balancers.
+        device: "auto", "cpu" or "cuda", see `bench.training.device`.
+
+    Attributes:
+        course: how far it is.
+        step: what is done with a batch; `compute` does it, on a GPU as a captured graph.
+        total: steps of the whole budget, which early stopping may leave unused.
 
     Raises:
-        UserError: the configuration does not fit the store's schema.
+        UserError: the configuration does not fit the store's schema, or the device is not there.
     """
 
     def __init__(
-        self, store: Store, config: TrialConfig, objectives: Sequence[Objective], seed: int, threads: int = 1
+        self,
+        store: Store,
+        config: TrialConfig,
+        objectives: Sequence[Objective],
+        seed: int,
+        threads: int = 1,
+        device: str = "auto",
     ) -> None:
         self.schema, self.store, self.config, self.seed = store.schema, store, config, seed
+        self.objectives = tuple(objectives)
         config.check_fit(self.schema)
+        self.device = choose_device(device)
         torch.set_num_threads(threads)
-        torch.manual_seed(derive(seed, "weights"))
-        self.model = MultiTaskModel(self.schema, config.sharing, config.funnel, config.embedding, config.tower)
-        self.train_data = Batches(store.split("train"))
-        self.model.initialise_outputs(_base_rates(self.train_data.labels, self.schema.parents))
-        tasks = [task.name for task in self.schema.tasks]
-        entry = lookup(BALANCING, "balancing kind", config.balancing.kind)
-        self.balancer = entry.build(tasks, config.balancing.options)
-        optim = config.optim
-        self.dense = torch.optim.AdamW(
-            [
-                {"params": list(self.model.dense_parameters()), "weight_decay": optim.weight_decay},
-                {"params": list(self.balancer.parameters()), "weight_decay": 0.0},
-            ],
-            lr=optim.lr,
-            fused=True,
-        )
-        self.rows = RowAdam(
-            self.model.embedding.weight.data,
-            self.schema,
-            lr=optim.lr * optim.embedding_lr,
-            l2=optim.embedding_l2,
-            threads=threads,
-        )
+        train = store.split("train")
+        means = Batches(train).label_means(self.schema.parents)
+        self.step = build_step(self.schema, config, means, derive(seed, "weights"), threads, self.device)
+        self.model = self.step.model
+        self.data = feed(train, self.device)
+        optim, tasks = config.optim, [task.name for task in self.schema.tasks]
+        self._batch_size = max(1, min(optim.batch_size, len(train)))
+        self.steps_an_epoch = self.data.steps(optim.batch_size)
+        self.total = max(1, round(optim.epochs * self.steps_an_epoch))
+        epoch, many = self.steps_an_epoch, optim.evaluations
+        self._marks = {max(1, round((i + 1) * epoch / many)) for i in range(many)}  # steps of an epoch, evenly
+        self.schedule = Schedule(optim.schedule, self.total, round(optim.warmup * self.total))
         separate = self.model.sharing.shares_nothing and not self.model.funnel.ties_tasks
         self.selectors = selectors(objectives, tasks, separate)
-        self.samples = 0
+        self.evaluation = Evaluation(store, self.model, self.device)
+        self.course = Course(torch.zeros(len(tasks), device=self.device))
+        self.random = RandomState(derive(seed, "training"), self.device)
+        self._batches: Iterator[Batch] | None = None
+        self._writer = checkpoint.Writer()
+        self._note = Silent().note
+        self.compute = self._new_compute()
 
-    def fit(self, progress: Progress | None = None) -> Fit:
-        """Trains until the epochs are used up or no selector has improved within the patience."""
-        optim = self.config.optim
-        per_epoch = self.train_data.steps(optim.batch_size)
-        total = max(1, round(optim.epochs * per_epoch))
-        marks = {max(1, round((i + 1) * per_epoch / optim.evaluations)) for i in range(optim.evaluations)}
-        curve: list[dict[str, float]] = []
-        seconds, step, epoch = 0.0, 0, 0
-        losses_sum, counted = torch.zeros(len(self.schema.tasks)), 0
-        torch.manual_seed(derive(self.seed, "training"))
+    def run_to(self, samples: int | None = None, progress: Progress | None = None) -> Course:
+        """Trains until that many samples were seen, the epochs are used up, or no selector improves any more.
+
+        Training from one number of samples to the next, and on from there, gives what training in one go gives.
+
+        Args:
+            samples: of the whole training, rounded up to whole batches; None trains to the end.
+
+        Raises:
+            FloatingPointError: a loss is no longer finite.
+            OSError: the last checkpoint could not be written.
+        """
+        course, progress = self.course, progress or Silent()
+        until = self.total if samples is None else min(self.total, math.ceil(samples / self._batch_size))
+        if course.finished or course.step >= until:
+            return course
+        self._writer.wait_if_shared()
+        self._note = progress.note
         self.model.train()
-        with (progress or Silent()).task("training", total, "steps") as advance:
-            while step < total:
-                started = time.perf_counter()
-                for within, batch in enumerate(
-                    self.train_data.shuffled(optim.batch_size, derive(self.seed, "epoch", epoch)), start=1
-                ):
-                    losses = self.step(*batch, scale=factor(optim.schedule, step, total))
-                    step += 1
-                    losses_sum += losses
-                    counted += 1
-                    if step % CHECK_EVERY == 0 or step == 1:
-                        check_finite(losses_sum, self.samples, self.schema.tasks)
-                    if within in marks or step == total:
-                        seconds += time.perf_counter() - started
-                        check_finite(losses_sum, self.samples, self.schema.tasks)
-                        curve.append(self._look(step / per_epoch, losses_sum / counted))
-                        losses_sum, counted = torch.zeros_like(losses_sum), 0
-                        started = time.perf_counter()
-                        if step == total or all(s.waited >= optim.patience for s in self.selectors):
-                            return Fit(curve, seconds, self.samples)
-                    advance(1)
-                seconds += time.perf_counter() - started
-                epoch += 1
-        return Fit(curve, seconds, self.samples)
-
-    def step(self, ids: Tensor, dense: Tensor, labels: Tensor, scale: float = 1.0) -> Tensor:
-        """One update on one batch, with learning rates times `scale`; returns the tasks' losses (T,), detached."""
-        for group in self.dense.param_groups:
-            group["lr"] = self.config.optim.lr * scale
-        self.rows.lr = self.config.optim.lr * self.config.optim.embedding_lr * scale
-        with torch.no_grad():
-            e = self.model.embed(ids)
-        e.requires_grad_()
-        losses = self.model.losses(self.model.logits(e, ids, dense), labels)
-        self.dense.zero_grad(set_to_none=True)
-        backward(self.model, self.balancer, e, losses)
-        self.dense.step()
-        assert e.grad is not None
-        self.rows.step(ids, e.grad)
-        self.samples += len(labels)
-        return losses.detach()
+        with self.random, progress.task("training", until - course.step, "steps") as advance:
+            started = time.perf_counter()
+            while course.step < until and not course.finished:
+                self._one_step()
+                at_mark = self._at_mark()
+                if at_mark or course.step % CHECK_EVERY == 0 or course.step == 1:
+                    check_finite(course.losses, course.samples, self.schema.tasks)
+                if at_mark:
+                    course.seconds += time.perf_counter() - started
+                    self._evaluate()
+                    started = time.perf_counter()
+                advance(1)
+            course.seconds += time.perf_counter() - started
+        if course.finished:
+            self._batches = None
+        return course
 
     def metrics(self, split: SplitName) -> dict[str, float]:
-        """Every task's metrics on a split, at the best state by validation (each task's own, if nothing is shared)."""
-        states = [selector.snapshot for selector in self.selectors if selector.snapshot is not None]
-        if not states:
-            return self._measure(split, self.predict(split))
-        current = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
-        columns = []
-        for state in states:
-            self.model.load_state_dict(state)
-            columns.append(self.predict(split))
-        self.model.load_state_dict(current)
-        own = len(columns) > 1  # then column k comes from task k's best state
-        logits = torch.stack([c[:, k] for k, c in enumerate(columns)], dim=1) if own else columns[0]
-        return self._measure(split, logits)
+        """Every task's metrics on a split, at the best state so far; see `Evaluation.best`."""
+        return self.evaluation.best(split, self.selectors)
 
-    @torch.no_grad()
-    def predict(self, split: SplitName) -> Tensor:
-        """Logits (N, T) of a split with the current weights, in the split's order."""
-        self.model.eval()
-        data = Batches(self.store.split(split))
-        parts = [self.model(batch.ids, batch.dense) for batch in data.in_order(EVALUATION_BATCH)]
-        self.model.train()
-        return torch.cat(parts) if parts else torch.empty(0, len(self.schema.tasks))
+    def save(self, path: Path | str, copy: bool = True) -> None:
+        """Leaves a checkpoint; the file is written while training goes on, and is whole or absent.
 
-    def state_dict(self) -> dict[str, object]:
-        """Weights, optimizers and balancer: what continuing needs. The tensors are the trainer's own, not copies."""
+        Training stops for no longer than the copy of the state takes. `wait` returns once the file is there.
+
+        Args:
+            copy: False spares the copy (and its memory) where training is over for now; if it goes on all the same,
+                it waits for the file first.
+
+        Raises:
+            OSError: the checkpoint before this one could not be written.
+        """
+        self._writer.write(Path(path), self.state_dict(), self._identity(), copy)
+
+    def wait(self) -> None:
+        """Returns once the last checkpoint is written.
+
+        Raises:
+            OSError: it could not be written.
+        """
+        self._writer.wait()
+
+    def load(self, path: Path | str) -> None:
+        """Goes on where a checkpoint was left.
+
+        Raises:
+            UserError: there is none, it is damaged, or it is of another configuration, data set or seed.
+        """
+        self.load_state_dict(checkpoint.read(Path(path), self._identity()))
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that continuing needs, as nested plain values and tensors. The tensors are the trainer's, not copies."""
         return {
             "model": self.model.state_dict(),
-            "balancer": self.balancer.state_dict(),
-            "dense": self.dense.state_dict(),
-            "rows": self.rows.state_dict(),
-            "samples": self.samples,
+            "balancer": self.step.balancer.state_dict(),
+            "dense": self.step.dense.state_dict(),
+            "rows": self.step.rows.state_dict(),
+            "random": self.random.state_dict(),
+            "course": self.course.state_dict(),
+            "selectors": [selector.state_dict() for selector in self.selectors],
+            "measured": self.evaluation.measured,
         }
 
-    def load_state_dict(self, state: dict[str, object]) -> None:
-        """Takes over a copy of a state of the same configuration and schema."""
-        for name in ("model", "balancer", "dense", "rows"):
-            getattr(self, name).load_state_dict(copy.deepcopy(state[name]))
-        self.samples = int(state["samples"])  # type: ignore[call-overload]
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes over a state of the same configuration and schema, on any device; a trainer that has run is reset."""
+        self.model.load_state_dict(state["model"])
+        self.step.balancer.load_state_dict(state["balancer"])
+        self.step.dense.load_state_dict(state["dense"])
+        self.step.rows.load_state_dict(state["rows"])
+        self.random.load_state_dict(state["random"])
+        self.course.load_state_dict(state["course"])
+        self.course.losses = self.course.losses.to(self.device, copy=True)
+        for selector, of_selector in zip(self.selectors, state["selectors"], strict=True):
+            selector.load_state_dict(of_selector, self.device)
+        self.evaluation.measured = {split: (samples, dict(m)) for split, (samples, m) in state["measured"].items()}
+        self._batches = None
+        self.compute = self._new_compute()
 
-    def _look(self, epoch: float, losses: Tensor) -> dict[str, float]:
-        metrics = self._measure("valid", self.predict("valid"))
+    def _new_compute(self) -> Compute:
+        """What a step is done with: a graph that was captured before a state was loaded would miss it."""
+        if self.device.type == "cpu":
+            return self.step
+        return CapturedStep(self.step, lambda text: self._note(text))
+
+    def _one_step(self) -> None:
+        batch = self._next_batch()
         for selector in self.selectors:
-            selector.judge(metrics, self.model, self.samples)
-        seen = {
-            o.key("valid"): metrics[o.key("valid")]
-            for s in self.selectors
-            for o in s.objectives
-            if o.key("valid") in metrics
+            selector.keep(self.model)
+        self.step.scale_rates(self.schedule.factor(self.course.step))
+        self.course.add(self.compute(*batch), len(batch.labels))
+
+    def _next_batch(self) -> Batch:
+        epoch, within = divmod(self.course.step, self.steps_an_epoch)
+        if self._batches is None or within == 0:
+            seed = derive(self.seed, "epoch", epoch)
+            self._batches = self.data.shuffled(self.config.optim.batch_size, seed, start=within)
+        return next(self._batches)
+
+    def _at_mark(self) -> bool:
+        """Whether an evaluation is due."""
+        step = self.course.step
+        return step == self.total or (step - 1) % self.steps_an_epoch + 1 in self._marks
+
+    def _evaluate(self) -> None:
+        course = self.course
+        metrics = self.evaluation.judge(self.selectors, course.samples)
+        names = dict.fromkeys(objective.key("valid") for s in self.selectors for objective in s.objectives)
+        point = {"samples": float(course.samples), "epoch": course.step / self.steps_an_epoch}
+        point |= {name: metrics[name] for name in names if name in metrics}
+        means = zip(self.schema.tasks, course.take_losses(), strict=True)
+        course.curve.append(point | {f"loss/{task.name}": loss for task, loss in means})
+        patience = self.config.optim.patience
+        course.finished = course.step == self.total or all(s.waited >= patience for s in self.selectors)
+
+    def _identity(self) -> dict[str, Any]:
+        """What a checkpoint must agree with."""
+        return {
+            "data": f"{self.store.key} {self.store.fingerprint}",
+            "tasks": [task.name for task in self.schema.tasks],
+            "objectives": [f"{objective.direction} {objective.name}" for objective in self.objectives],
+            "seed": self.seed,
+            **self.config.dotted(),
         }
-        trained = {f"loss/{task.name}": loss for task, loss in zip(self.schema.tasks, losses.tolist(), strict=True)}
-        return {"samples": float(self.samples), "epoch": epoch} | seen | trained
-
-    def _measure(self, split: SplitName, logits: Tensor) -> dict[str, float]:
-        data = self.store.split(split)
-        probabilities = self.model.probabilities(logits)
-        return evaluate(
-            np.asarray(data.labels),
-            probabilities.conditional.numpy(),
-            probabilities.joint.numpy(),
-            np.asarray(data.group),
-            self.schema.tasks,
-            f"{split}/",
-        )
-
-
-def _base_rates(labels: Tensor, parents: Sequence[int | None]) -> Tensor:
-    """Mean label of each task where it is observed and, for a child, where its parent happened; (T,)."""
-    means = []
-    for task, parent in enumerate(parents):
-        column = labels[:, task]
-        mask = ~column.isnan()
-        if parent is not None:
-            mask &= labels[:, parent] == 1
-        means.append(column[mask].mean() if mask.any() else torch.tensor(0.5))
-    return torch.stack(means)

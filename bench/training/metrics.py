@@ -6,24 +6,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
 
 from bench.schema import Schema, Task
-from bench.training.ranking import Ranking, grouped_auc
-
-ECE_BINS = 15
-_LEAST = float(np.finfo(np.float32).eps)  # probabilities are this far from 0 and 1 under a logarithm
+from bench.training.tallies import ROWS_IN_MEMORY, BinaryTally, RegressionTally
 
 
-def evaluate(
-    labels: NDArray[Any],
-    conditional: NDArray[Any],
-    joint: NDArray[Any],
-    group: NDArray[Any],
-    tasks: tuple[Task, ...],
-    prefix: str,
-) -> dict[str, float]:
-    """Every metric of every task that the rows define.
+class Tally:
+    """Every metric of every task that the rows define, added up over pieces of a split.
 
     A task without parent is measured on all rows, as `click.auc`. A binary task with a parent is measured twice: where
     its parent happened, by its conditional probability (`buy.cvr.auc`), and on all rows, by the joint probability
@@ -35,85 +24,93 @@ def evaluate(
     (PCOC needs a positive only), Spearman correlation where labels or predictions are constant, GAUC where no group
     has both classes or there are no groups, every metric where there are no rows.
 
+    Results do not depend on the pieces: all are exact, and the memory of a binary task is bounded (see `tallies`).
+
     Args:
-        labels: (N, T), 0 or 1 for binary tasks; NaN where unobserved.
-        conditional: (N, T), probabilities given the parent; of a regression task the predicted value.
-        joint: (N, T), probabilities of the task and all its ancestors.
-        group: (N,), negative where there is none.
         tasks: in the order of the columns.
         prefix: before every name, as in `valid/`.
-
-    Raises:
-        FloatingPointError: a prediction is not finite; names the task.
+        limit: rows of each binary task to hold in memory.
     """
-    schema = Schema((), (), tasks)
-    results: dict[str, float] = {}
-    for at, (task, parent) in enumerate(zip(tasks, schema.parents, strict=True)):
-        own, name = labels[:, at], f"{prefix}{task.name}."
-        for predictions in (conditional[:, at], joint[:, at]):
-            if wrong := np.count_nonzero(~np.isfinite(predictions)):
-                raise FloatingPointError(
-                    f"{wrong} of {len(predictions)} predictions of task '{task.name}' are not finite"
-                )
-        happened = own if parent is None else np.where(labels[:, parent] == 1, own, np.nan)
-        if task.kind == "regression":
-            results |= _named(name, regression(happened, conditional[:, at]))
-        elif parent is None:
-            results |= _named(name, binary(own, conditional[:, at], group))
-        else:
-            product = _product(labels[:, schema.chain(at)])
-            results |= _named(f"{name}cvr.", binary(happened, conditional[:, at], group))
-            results |= _named(f"{name}ctcvr.", binary(product, joint[:, at], group))
-    return results
+
+    def __init__(self, tasks: tuple[Task, ...], prefix: str, limit: int = ROWS_IN_MEMORY) -> None:
+        self._schema = Schema((), (), tasks)
+        self._binary: dict[str, BinaryTally] = {}
+        self._regression: dict[str, RegressionTally] = {}
+        self._names = [f"{prefix}{task.name}." for task in tasks]
+        for name, task, parent in zip(self._names, tasks, self._schema.parents, strict=True):
+            if task.kind == "regression":
+                self._regression[name] = RegressionTally()
+            else:
+                for space in ("",) if parent is None else ("cvr.", "ctcvr."):
+                    self._binary[name + space] = BinaryTally(limit)
+
+    def add(self, labels: NDArray[Any], conditional: NDArray[Any], joint: NDArray[Any], group: NDArray[Any]) -> None:
+        """Counts the next rows in.
+
+        Args:
+            labels: (N, T), 0 or 1 for binary tasks; NaN where unobserved.
+            conditional: (N, T), probabilities given the parent; of a regression task the predicted value.
+            joint: (N, T), probabilities of the task and all its ancestors.
+            group: (N,), negative where there is none.
+
+        Raises:
+            FloatingPointError: a prediction is not finite; names the task.
+        """
+        self._check(conditional)
+        self._check(joint)
+        for at, (task, parent) in enumerate(zip(self._schema.tasks, self._schema.parents, strict=True)):
+            own, name = labels[:, at], self._names[at]
+            happened = own if parent is None else np.where(labels[:, parent] == 1, own, np.nan)
+            if task.kind == "regression":
+                self._regression[name].add(happened, conditional[:, at])
+            elif parent is None:
+                self._binary[name].add(own, conditional[:, at], group)
+            else:
+                product = _product(labels[:, self._schema.chain(at)])
+                self._binary[f"{name}cvr."].add(happened, conditional[:, at], group)
+                self._binary[f"{name}ctcvr."].add(product, joint[:, at], group)
+
+    def _check(self, predictions: NDArray[Any]) -> None:
+        finite = np.isfinite(predictions)
+        if finite.all():
+            return
+        wrong = (~finite).sum(0)
+        at = int(np.argmax(wrong > 0))
+        task = self._schema.tasks[at].name
+        raise FloatingPointError(f"{wrong[at]} of {len(predictions)} predictions of task '{task}' are not finite")
+
+    def result(self) -> dict[str, float]:
+        """Metrics by full name, as in `valid/click.auc`."""
+        tallies: dict[str, BinaryTally | RegressionTally] = {**self._binary, **self._regression}
+        return {f"{name}{metric}": value for name, of in tallies.items() for metric, value in of.result().items()}
+
+
+def evaluate(
+    labels: NDArray[Any],
+    conditional: NDArray[Any],
+    joint: NDArray[Any],
+    group: NDArray[Any],
+    tasks: tuple[Task, ...],
+    prefix: str,
+) -> dict[str, float]:
+    """Every metric of rows that are all at hand; see `Tally`."""
+    tally = Tally(tasks, prefix)
+    tally.add(labels, conditional, joint, group)
+    return tally.result()
 
 
 def binary(labels: NDArray[Any], predictions: NDArray[Any], group: NDArray[Any]) -> dict[str, float]:
-    """Metrics of probabilities (N,) against labels 0, 1 or NaN (N,); undefined ones are left out.
-
-    `auc`, `gauc` (see `ranking`); `logloss`; `ne`, log loss over the entropy of the base rate (He et al., ADKDD 2014);
-    `pcoc`, mean prediction over mean label; `ece`, mean distance of the mean prediction from the mean label over 15
-    bins of equal mass (Naeini et al., AAAI 2015), in which equal predictions share a bin.
-    """
-    labels, predictions, group = _observed(labels, predictions, group)
-    if len(labels) == 0:
-        return {}
-    ranking = Ranking.of(predictions, labels)
-    starts = ranking.bins(ECE_BINS)
-    excess = np.add.reduceat(ranking.scores.astype(np.float64) - ranking.labels, starts)
-    rate = float(np.mean(labels, dtype=np.float64))
-    logloss = _logloss(labels, predictions)
-    found = {
-        "auc": ranking.auc(),
-        "gauc": grouped_auc(predictions, labels, group),
-        "logloss": logloss,
-        "ne": logloss / -(rate * np.log(rate) + (1 - rate) * np.log1p(-rate)) if 0 < rate < 1 else None,
-        "pcoc": float(np.mean(predictions, dtype=np.float64)) / rate if rate > 0 else None,
-        "ece": float(np.abs(excess).sum()) / len(labels),
-    }
-    return {name: float(value) for name, value in found.items() if value is not None}
+    """Metrics of probabilities (N,) against labels 0, 1 or NaN (N,); see `BinaryTally`."""
+    tally = BinaryTally()
+    tally.add(labels, predictions, group)
+    return tally.result()
 
 
 def regression(labels: NDArray[Any], predictions: NDArray[Any]) -> dict[str, float]:
-    """`rmse` and `spearman` of values (N,) against labels or NaN (N,); undefined ones are left out."""
-    labels, predictions = _observed(labels, predictions)
-    if len(labels) == 0:
-        return {}
-    found = {"rmse": float(np.sqrt(np.mean((predictions.astype(np.float64) - labels) ** 2)))}
-    if np.ptp(labels) > 0 and np.ptp(predictions) > 0:
-        found["spearman"] = float(spearmanr(labels, predictions).statistic)
-    return found
-
-
-def _logloss(labels: NDArray[Any], predictions: NDArray[Any]) -> float:
-    probabilities = predictions.astype(np.float64)
-    of_label = np.where(labels != 0, probabilities, 1 - probabilities)
-    return -float(np.mean(np.log(of_label.clip(_LEAST, 1 - _LEAST))))
-
-
-def _observed(labels: NDArray[Any], *columns: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-    """Labels and what belongs to them, without the rows whose label is NaN."""
-    observed = ~np.isnan(labels)
-    return (labels, *columns) if observed.all() else (labels[observed], *(column[observed] for column in columns))
+    """`rmse` and `spearman` of values (N,) against labels or NaN (N,); see `RegressionTally`."""
+    tally = RegressionTally()
+    tally.add(labels, predictions)
+    return tally.result()
 
 
 def _product(labels: NDArray[Any]) -> NDArray[Any]:
@@ -122,7 +119,3 @@ def _product(labels: NDArray[Any]) -> NDArray[Any]:
     for own in labels.T[1:]:
         product = np.where(product == 0, product, product * own)
     return product
-
-
-def _named(prefix: str, metrics: dict[str, float]) -> dict[str, float]:
-    return {f"{prefix}{name}": value for name, value in metrics.items()}

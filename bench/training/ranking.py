@@ -1,55 +1,59 @@
 """How well scores rank labels: exact areas under the ROC curve, over all rows or within groups.
 
 One sort does it: group, score and label of a row are packed into one unsigned integer whose order is theirs, which
-numpy sorts several times faster than it finds a stable order of floats.
+numpy sorts several times faster than it finds a stable order of floats. Sorted keys are then read once, front to back,
+so they may come in pieces (see `bench.training.runs`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
-_SIGN = np.uint32(1 << 31)
+Keys = NDArray[np.uint64]
+"""31 bits of group, 32 of score in a code whose unsigned order is that of floats, 1 of label."""
+GROUP_SHIFT = 33
+WITHOUT_GROUP = np.uint64((1 << GROUP_SHIFT) - 1)  # a mask: score and label alone
+_SIGN = 1 << 31
 
 
-@dataclass(frozen=True)
-class Ranking:
-    """Rows in ascending order of their scores.
+class Areas:
+    """What one pass over rows in ascending order of their keys adds up.
 
     Attributes:
-        scores: (N,).
-        labels: (N,), whether the row is positive.
+        auc: mean AUC over groups with both classes, weighted by their rows; None where there is none. Rows without
+            group are one group.
+        distance: sum over bins of |sum of scores - sum of labels|.
     """
 
-    scores: NDArray[np.float32]
-    labels: NDArray[np.bool_]
+    def __init__(self, pieces: Iterable[Keys], cuts: NDArray[np.int64] | None = None) -> None:
+        """Reads all pieces of one sorted sequence.
 
-    @classmethod
-    def of(cls, scores: NDArray[Any], labels: NDArray[Any]) -> Ranking:
-        """Sorts rows; scores are taken as float32 and must not be NaN, labels are 0 or 1."""
-        keys = _keys(scores, labels)
-        keys.sort()
-        codes = (keys >> np.uint64(1)).astype(np.uint32)
-        bits = np.where(codes & _SIGN, codes ^ _SIGN, ~codes)
-        return cls(bits.view(np.float32), _labels(keys))
+        Args:
+            cuts: ascending ranks; a bin starts at the first row of each run of equal scores that has a cut in it.
+        """
+        cuts = np.empty(0, np.int64) if cuts is None else cuts
+        counts, sums = np.zeros(9, np.int64), np.zeros(3)
+        for keys in pieces:
+            _read(keys, cuts, counts, sums)
+        other = (int(counts[0]) ^ 1 << 32) << 1  # a key of another group closes the last run and the last group
+        _read(np.array([other], np.uint64), cuts, counts, sums)
+        self.auc = float(sums[0]) / int(counts[6]) if counts[6] else None
+        self.distance = float(sums[2]) + abs(float(sums[1]))
 
-    def __len__(self) -> int:
-        return len(self.scores)
 
-    def auc(self) -> float | None:
-        """P(a positive scores higher than a negative), ties counting half; None where one of the classes is absent."""
-        if len(self) == 0:
-            return None
-        areas, _ = _areas(self.labels, _starts(self.scores), np.zeros(1, np.int64))
-        return float(areas[0]) if len(areas) else None
+def auc(scores: NDArray[Any], labels: NDArray[Any]) -> float | None:
+    """P(a positive scores higher than a negative), ties counting half; None where one of the classes is absent.
 
-    def bins(self, count: int) -> NDArray[np.int64]:
-        """Where bins of equal mass start, fewer where equal scores, which share a bin, are many."""
-        cuts = np.arange(count, dtype=np.int64) * len(self) // count
-        return np.unique(np.searchsorted(self.scores, self.scores[cuts], side="left"))
+    Args:
+        scores: (N,), taken as float32; none NaN.
+        labels: (N,), 0 or 1.
+    """
+    return Areas([np.sort(pack(scores, labels))]).auc
 
 
 def grouped_auc(scores: NDArray[Any], labels: NDArray[Any], group: NDArray[Any]) -> float | None:
@@ -64,58 +68,91 @@ def grouped_auc(scores: NDArray[Any], labels: NDArray[Any], group: NDArray[Any])
         None where no group has both classes.
     """
     inside = group >= 0
-    if not inside.all():
-        scores, labels, group = scores[inside], labels[inside], group[inside]
-    if len(group) == 0:
-        return None
-    if group.max() >= 1 << 31:
+    check_groups(group)
+    keys = pack(scores[inside], labels[inside]) | group[inside].astype(np.uint64) << np.uint64(GROUP_SHIFT)
+    return Areas([np.sort(keys)]).auc
+
+
+def check_groups(group: NDArray[Any]) -> None:
+    """Raises ValueError where a group does not fit into a key."""
+    if len(group) and group.max() >= 1 << 31:
         raise ValueError(f"expected groups below 2**31, found {group.max()}")
-    keys = _keys(scores, labels)
-    keys |= group.astype(np.uint64) << np.uint64(33)
-    keys.sort()
-    areas, rows = _areas(_labels(keys), _starts(keys >> np.uint64(1)), _starts(keys >> np.uint64(33)))
-    return float(areas @ rows / rows.sum()) if len(areas) else None
 
 
-def _keys(scores: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.uint64]:
-    """33 bits a row: the score in a code whose unsigned order is that of floats, then the label."""
-    bits = (scores.astype(np.float32) + np.float32(0)).view(np.uint32)  # + 0 makes -0 the same score as 0
-    codes = np.where(bits & _SIGN, ~bits, bits | _SIGN)
-    keys = codes.astype(np.uint64) << np.uint64(1)
+def pack(scores: NDArray[Any], labels: NDArray[Any]) -> Keys:
+    """Keys without group."""
+    keys: Keys = _codes(scores.astype(np.float32).view(np.uint32)) << np.uint64(1)
     keys |= labels != 0
     return keys
 
 
-def _labels(keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    return (keys & np.uint64(1)).astype(np.bool_)
+@njit(cache=True, nogil=True)
+def code(bits: np.uint32) -> np.uint64:
+    """The bits of a float -> an integer whose unsigned order is that of floats; -0 has the code of 0."""
+    if bits == _SIGN:
+        bits = np.uint32(0)
+    return np.uint64(np.uint32(~bits) if bits & np.uint32(_SIGN) else bits | np.uint32(_SIGN))
 
 
-def _starts(values: NDArray[Any]) -> NDArray[np.int64]:
-    """Where runs of equal values start."""
-    return np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
+@njit(cache=True, nogil=True)
+def _codes(bits: NDArray[np.uint32]) -> Keys:
+    codes = np.empty(len(bits), np.uint64)
+    for row in range(len(bits)):
+        codes[row] = code(bits[row])
+    return codes
 
 
-def _areas(
-    labels: NDArray[np.bool_], ties: NDArray[np.int64], groups: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """AUC and number of rows of each group with both classes.
+# What a pass carries from one piece to the next.
+# counts: 0 run of equal scores (group and code), 1 its positives, 2 its negatives; 3 and 4 the same of its group before
+#         the run; 5 twice the pairs that the group has won; 6 rows of groups with both classes; 7 rows before the run;
+#         8 cuts passed.
+# sums:   0 rows times AUC over closed groups; 1 scores less labels of the bin at hand; 2 its absolute value over closed
+#         bins.
 
-    Args:
-        labels: (N,), rows sorted by group, then score.
-        ties: where runs of one score in one group start.
-        groups: where groups start.
-    """
-    before = np.concatenate([[0], np.cumsum(labels, dtype=np.int64)])  # (N + 1,): positives before each row
-    ends = np.append(ties, len(labels))
-    positives = np.diff(before[ends])
-    negatives = np.diff(ends) - positives
-    first = np.searchsorted(ties, groups)  # each group's first run of ties
-    edges = np.append(groups, len(labels))
-    rows = np.diff(edges)
-    all_positives = np.diff(before[edges])
-    all_negatives = rows - all_positives
-    below = ties - before[ties]  # negatives before each run, of all groups
-    below -= np.repeat(below[first], np.diff(np.append(first, len(ties))))
-    won = np.add.reduceat(positives * (below + negatives / 2), first)  # multiples of 1/2: exact
-    both = (all_positives > 0) & (all_negatives > 0)
-    return won[both] / (all_positives[both] * all_negatives[both]), rows[both]
+
+@njit(cache=True, nogil=True)
+def _read(keys: Keys, cuts: NDArray[np.int64], counts: NDArray[np.int64], sums: NDArray[np.float64]) -> None:
+    run, positives, negatives = counts[0], counts[1], counts[2]
+    positives_before, negatives_before, won, counted = counts[3], counts[4], counts[5], counts[6]
+    rows, passed = counts[7], counts[8]
+    areas, excess, distance = sums[0], sums[1], sums[2]
+    for key in keys:
+        score = np.int64(key >> np.uint64(1))
+        if score != run:
+            ties = positives + negatives
+            won += positives * (2 * negatives_before + negatives)
+            positives_before += positives
+            negatives_before += negatives
+            if len(cuts) and ties:
+                rows += ties
+                if passed < len(cuts) and cuts[passed] < rows:
+                    distance += abs(excess)
+                    excess = 0.0
+                    while passed < len(cuts) and cuts[passed] < rows:
+                        passed += 1
+                excess += ties * _score(run) - positives
+            if score >> 32 != run >> 32:
+                if positives_before and negatives_before:
+                    size = positives_before + negatives_before
+                    areas += size * (won / (2 * positives_before * negatives_before))
+                    counted += size
+                positives_before, negatives_before, won = 0, 0, 0
+            run, positives, negatives = score, 0, 0
+        positive = np.int64(key & np.uint64(1))
+        positives += positive
+        negatives += 1 - positive
+    counts[0], counts[1], counts[2] = run, positives, negatives
+    counts[3], counts[4], counts[5], counts[6] = positives_before, negatives_before, won, counted
+    counts[7], counts[8] = rows, passed
+    sums[0], sums[1], sums[2] = areas, excess, distance
+
+
+@njit(cache=True, nogil=True)
+def _score(code: int) -> float:
+    """The float behind a code; the inverse of `pack`, without the label."""
+    low = np.uint32(code & 0xFFFFFFFF)
+    if low & np.uint32(_SIGN):
+        positive = np.uint32(low ^ np.uint32(_SIGN))
+        return np.float64(positive.view(np.float32))
+    negative = np.uint32(~low)
+    return np.float64(negative.view(np.float32))

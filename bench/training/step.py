@@ -1,7 +1,7 @@
-"""One gradient step's backward pass, under either kind of balancer.
+"""One update on one batch: forward, backward under either kind of balancer, and both optimizers.
 
 The embedding output `e` is a leaf: its gradient goes to the touched-row optimizer, and the table itself never takes
-part in autograd. Per-task gradients are therefore taken at the representation and the shared dense parameters.
+part in autograd.
 """
 
 from __future__ import annotations
@@ -15,43 +15,87 @@ from torch import Tensor
 from bench.balancing.base import Balancer, GradientAggregation, LossWeighting
 from bench.models.assembly import MultiTaskModel
 from bench.schema import Task
+from bench.training.aggregation import Aggregation
+from bench.training.dense import DenseAdamW
+from bench.training.optimizers import RowOptimizer
 
 
-def backward(model: MultiTaskModel, balancer: Balancer, e: Tensor, losses: Tensor) -> None:
-    """Fills `.grad` of `e`, of the model's dense parameters and of the balancer's.
+class Step:
+    """What a training does with each of its batches.
 
     Args:
-        e: the embedding output (B, S, W), a leaf that requires grad.
-        losses: (T,).
+        dense: optimizes the model's dense parameters and the balancer's.
+        rows: optimizes the table.
+        clip: the gradient of the model's dense parameters, all of them as one vector, is scaled down to this length
+            where it is longer (Pascanu et al., ICML 2013); 0 leaves it alone. Under gradient aggregation it is the
+            combined gradient that is clipped. Embedding rows and the balancer's parameters take no part.
     """
-    if isinstance(balancer, LossWeighting):
-        balancer(losses).backward()
-    elif isinstance(balancer, GradientAggregation):
-        _aggregate(model, balancer, e, losses)
-    else:
-        raise TypeError(f"expected a LossWeighting or a GradientAggregation, found {type(balancer).__name__}")
 
+    def __init__(
+        self,
+        model: MultiTaskModel,
+        balancer: Balancer,
+        dense: DenseAdamW,
+        rows: RowOptimizer,
+        clip: float = 0.0,
+    ) -> None:
+        if not isinstance(balancer, LossWeighting | GradientAggregation):
+            raise TypeError(f"expected a LossWeighting or a GradientAggregation, found {type(balancer).__name__}")
+        self.model, self.balancer, self.dense, self.rows, self.clip = model, balancer, dense, rows, clip
+        self.aggregation = Aggregation(model, balancer) if isinstance(balancer, GradientAggregation) else None
+        self._clipped = list(model.dense_parameters())
+        self._dense_rate, self._row_rate, self._factor = dense.lr, rows.lr, 1.0
 
-def _aggregate(model: MultiTaskModel, balancer: GradientAggregation, e: Tensor, losses: Tensor) -> None:
-    shared = [e, *model.shared_parameters()]
-    among = {id(tensor) for tensor in shared}
-    own = [parameter for parameter in model.dense_parameters() if id(parameter) not in among]
-    tasks = len(losses)
-    sizes = [tensor.numel() for tensor in shared]
-    jacobian = losses.new_empty(tasks, sum(sizes))  # (T, P)
-    for parameter in own:
-        parameter.grad = torch.zeros_like(parameter)
-    for task in range(tasks):
-        gradients = torch.autograd.grad(
-            losses[task], [*shared, *own], retain_graph=task < tasks - 1, allow_unused=True, materialize_grads=True
-        )
-        torch.cat([gradient.reshape(-1) for gradient in gradients[: len(shared)]], out=jacobian[task])
-        for parameter, gradient in zip(own, gradients[len(shared) :], strict=True):
-            assert parameter.grad is not None
-            parameter.grad += gradient  # slices of other tasks are zero in it, so each keeps its own task's gradient
-    weights = balancer(jacobian @ jacobian.T)
-    for tensor, part in zip(shared, (weights @ jacobian).split(sizes), strict=True):
-        tensor.grad = part.view_as(tensor)
+    def __call__(self, ids: Tensor, dense: Tensor, labels: Tensor) -> Tensor:
+        """ids (B, S) int32, dense (B, D), labels (B, T) -> the tasks' losses before the update (T,), detached."""
+        e = self.embed(ids)
+        logits, losses = self.forward(e, ids, dense, labels)
+        self.dense.zero_grad()
+        self.backward(e, logits, losses)
+        self.update_dense()
+        self.update_rows(ids, e)
+        return losses.detach()
+
+    def scale_rates(self, factor: float) -> None:
+        """Sets every learning rate to its base times `factor`."""
+        if factor == self._factor:
+            return
+        self._factor = factor
+        self.dense.lr = self._dense_rate * factor
+        self.rows.lr = self._row_rate * factor
+
+    @torch.no_grad()
+    def embed(self, ids: Tensor) -> Tensor:
+        """ids (B, S) -> e (B, S, W), a leaf."""
+        return self.model.embed(ids).requires_grad_()
+
+    def forward(self, e: Tensor, ids: Tensor, dense: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """-> logits (B, T), losses (T,)."""
+        logits = self.model.logits(e, ids, dense)
+        return logits, self.model.losses(logits, labels)
+
+    def backward(self, e: Tensor, logits: Tensor, losses: Tensor) -> None:
+        """Fills `.grad` of `e`, of the model's dense parameters and of the balancer's."""
+        if self.aggregation is not None:
+            self.aggregation.backward(e, logits, losses)
+        else:
+            self.weigh(losses).backward()  # type: ignore[no-untyped-call]
+
+    def weigh(self, losses: Tensor) -> Tensor:
+        """One loss of many: losses (T,) -> scalar."""
+        loss: Tensor = self.balancer(losses)
+        return loss
+
+    def update_dense(self) -> None:
+        """Clips the dense gradient and steps along it."""
+        if self.clip:
+            torch.nn.utils.clip_grad_norm_(self._clipped, self.clip)
+        self.dense.step()
+
+    def update_rows(self, ids: Tensor, e: Tensor) -> None:
+        """Steps the rows that the batch touched."""
+        assert e.grad is not None
+        self.rows.step(ids, e.grad)
 
 
 def check_finite(losses: Tensor, samples: int, tasks: Sequence[Task]) -> None:

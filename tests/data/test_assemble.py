@@ -5,20 +5,43 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from bench.data import parse_card
-from bench.data.assemble import Rows, assemble
-from bench.data.readers import read
+from bench.data.assemble import Assembler, Rows
+from bench.data.counting import LabelCounts
+from bench.data.readers import base, read, read_sides
+from bench.data.rejects import Rejects
+from bench.data.splits import SPLITS
 from bench.data.values import as_text
 from bench.errors import UserError
 from bench.progress import Silent
 
 
+@pytest.fixture(params=[7, 1 << 16], autouse=True)
+def part_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "PART", request.param)
+
+
+def assembled(values: dict[str, Any], folder: Path) -> tuple[Rows, Assembler]:
+    """All rows, and who took them."""
+    card, rejects = parse_card(values, "here"), Rejects()
+    paths = {file.name: (folder / file.name,) for file in card.files}
+    assembler = Assembler(card, read_sides(card, paths, Silent()), rejects)
+    parts = [assembler.take(part) for part in read(card, paths, Silent())]
+    labels, group, split = (np.concatenate([getattr(p, n) for p in parts]) for n in ("labels", "group", "split"))
+    return Rows(pa.concat_tables([p.table for p in parts]).unify_dictionaries(), labels, group, split), assembler
+
+
 def rows(values: dict[str, Any], folder: Path) -> Rows:
-    card = parse_card(values, "here")
-    paths = {file.name: folder / file.name for file in card.files}
-    return assemble(card, *read(card, paths, Silent()))
+    """All rows, their labels checked split by split."""
+    found, assembler = assembled(values, folder)
+    for number, name in enumerate(SPLITS):
+        counts = LabelCounts(assembler.card)
+        counts.add(found.labels[found.split == number])
+        counts.check(name, assembler.empty_reason())
+    return found
 
 
 def texts(table: Any, column: str) -> list[str | None]:
@@ -66,11 +89,11 @@ def test_duplicates_are_equal_in_every_column_of_the_file(shop: dict[str, Any], 
     header, *lines = path.read_text().splitlines()
     alike = lines[4].rsplit(",", 1)[0] + ",77"  # another weight, which is no input
     path.write_text("\n".join([header, *lines, lines[3], alike, lines[3], lines[0]]) + "\n")
-    kept = rows(shop, shop_raw)
-    assert (kept.table.num_rows, kept.duplicates) == (204, 0)
+    kept, assembler = assembled(shop, shop_raw)
+    assert (kept.table.num_rows, assembler.duplicates) == (204, 0)
     shop["reader"]["drop_duplicates"] = True
-    dropped = rows(shop, shop_raw)
-    assert (dropped.table.num_rows, dropped.duplicates) == (201, 3)
+    dropped, assembler = assembled(shop, shop_raw)
+    assert (dropped.table.num_rows, assembler.duplicates) == (201, 3)
     frame = pd.read_csv(path).drop_duplicates()
     np.testing.assert_array_equal(dropped.labels, frame[["click", "buy"]].to_numpy(np.float32))
     assert texts(dropped.table, "user") == frame["user"].tolist()
@@ -80,7 +103,7 @@ def test_missing_values_do_not_make_rows_differ(shop: dict[str, Any], shop_raw: 
     with (shop_raw / "log.csv").open("a") as file:
         file.write("u0,,,1,1,20240101,\n" * 2)
     shop["reader"]["drop_duplicates"] = True
-    assert rows(shop, shop_raw).duplicates == 1
+    assert assembled(shop, shop_raw)[1].duplicates == 1
 
 
 def test_files_are_read_in_the_cards_order(shop: dict[str, Any], shop_raw: Path) -> None:

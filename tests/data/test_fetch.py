@@ -51,7 +51,7 @@ def test_the_first_source_that_delivers_is_enough(
 ) -> None:
     card = parse_card(two, "here")
     paths = fetch(card, tmp_path, recorder)
-    assert {name: path.read_bytes() for name, path in paths.items()} == {"log.csv": b"log", "side.csv": b"side"}
+    assert {name: path.read_bytes() for name, (path,) in paths.items()} == {"log.csv": b"log", "side.csv": b"side"}
     assert contents(tmp_path) == ["digests.json", "shop/log.csv", "shop/side.csv"]
     assert [path for path, _ in server.requests] == ["/all.tgz"]
     assert recorder.notes == []
@@ -64,7 +64,7 @@ def test_the_next_source_is_tried_and_may_be_packed(
 ) -> None:
     del server.files["/all.tgz"]
     paths = fetch(parse_card(two, "here"), tmp_path, recorder)
-    assert paths["log.csv"].name == "log.csv.gz"
+    assert paths["log.csv"][0].name == "log.csv.gz"
     assert len(recorder.notes) == 1
     assert "HTTP 404" in recorder.notes[0]
     assert recorder.notes[0].endswith("trying the next source")
@@ -75,7 +75,7 @@ def test_other_bytes_than_pinned_count_as_nothing(
 ) -> None:
     server.files["/all.tgz"] = tar(log=b"forged", side=b"side")
     paths = fetch(parse_card(two, "here"), tmp_path, recorder)
-    assert gzip.decompress(paths["log.csv"].read_bytes()) == b"log"
+    assert gzip.decompress(paths["log.csv"][0].read_bytes()) == b"log"
     assert f"log.csv: expected sha256 {sha(b'log')}, found {sha(b'forged')}" in recorder.notes[0]
 
 
@@ -89,15 +89,15 @@ def test_a_damaged_file_under_the_home_is_fetched_again(
     tmp_path: Path, two: dict[str, Any], server: Any, recorder: Any
 ) -> None:
     card = parse_card(two, "here")
-    fetch(card, tmp_path, recorder)["log.csv"].write_bytes(b"rotten")
-    assert fetch(card, tmp_path, recorder)["log.csv"].read_bytes() == b"log"
+    fetch(card, tmp_path, recorder)["log.csv"][0].write_bytes(b"rotten")
+    assert fetch(card, tmp_path, recorder)["log.csv"][0].read_bytes() == b"log"
 
 
 def test_a_broken_gzip_counts_as_nothing(tmp_path: Path, two: dict[str, Any], server: Any, recorder: Any) -> None:
     two["sources"].reverse()
     server.files["/log.gz"] = gzip.compress(b"log" * 1000)[:-10]
     paths = fetch(parse_card(two, "here"), tmp_path, recorder)
-    assert paths["log.csv"].read_bytes() == b"log"
+    assert paths["log.csv"][0].read_bytes() == b"log"
     assert "broken gzip file" in recorder.notes[0]
 
 
@@ -111,7 +111,7 @@ def test_files_may_lie_beside_the_users_card(
     tmp_path: Path, shop: dict[str, Any], shop_raw: Path, recorder: Any
 ) -> None:
     card = parse_card(shop, "here", folder=shop_raw)
-    assert fetch(card, tmp_path, recorder) == {"log.csv": shop_raw / "log.csv"}
+    assert fetch(card, tmp_path, recorder) == {"log.csv": (shop_raw / "log.csv",)}
 
 
 def test_when_nothing_works_one_sentence_says_what_to_do(
@@ -137,7 +137,7 @@ def test_raw_files_may_be_packed_whatever_the_card_says(tmp_path: Path, two: dic
     (tmp_path / "log.csv.gz").write_bytes(gzip.compress(b"log"))
     (tmp_path / "side.csv").write_bytes(gzip.compress(b"side"))
     paths = at_hand(parse_card(two, "here"), tmp_path / "home", tmp_path, recorder)
-    assert {name: path.name for name, path in paths.items()} == {"log.csv": "log.csv.gz", "side.csv": "side.csv"}
+    assert {name: path.name for name, (path,) in paths.items()} == {"log.csv": "log.csv.gz", "side.csv": "side.csv"}
     assert recorder.notes == []
 
 

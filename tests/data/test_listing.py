@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from bench import content
-from bench.data import describe, load_card, prepare, prepared
+from bench.data import Card, describe, load_card, prepare, prepared
+from bench.data.listing import card_schema
 
 
 @pytest.mark.parametrize("name", content.names("datasets"))
@@ -44,3 +45,20 @@ def test_stores_are_listed(tmp_path: Path) -> None:
     assert listed["path"] == str(store.path)
     assert listed["key"] == "synthetic-funnel@rows=2000"
     assert sum(listed["rows"].values()) == 2000
+
+
+def test_the_schema_knows_what_a_cards_file_may_say() -> None:
+    """What `Card` alone does not: short forms, numbers among values, variants."""
+    plain, schema = Card.model_json_schema(by_alias=True), card_schema()
+    assert set(schema["properties"]) == {*plain["properties"], "variants"}
+    assert "numeric" in schema["properties"]["columns"]["additionalProperties"]["anyOf"][0]["enum"]
+    assert "number" in schema["$defs"]["TaskRule"]["properties"]["positive"]["items"]["type"]
+    variant = schema["properties"]["variants"]["additionalProperties"]
+    assert set(variant["properties"]) == set(plain["properties"])
+    assert "required" not in variant
+
+
+def test_every_card_fits_the_schema() -> None:
+    jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
+    for name in content.names("datasets"):
+        jsonschema.validate(content.read_toml(content.find("datasets", name)), card_schema())

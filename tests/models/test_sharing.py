@@ -165,10 +165,10 @@ def _gradient(h: Tensor, parameter: Tensor) -> Tensor | None:
     return torch.autograd.grad(h.sum(), parameter, retain_graph=True, allow_unused=True)[0]
 
 
-def test_gates_sum_to_one_and_mixing_equal_experts_changes_nothing():
-    gates = Gates(3, INPUTS, 4)
-    weights = gates(torch.randn(1, 6, INPUTS))
-    assert weights.shape == (3, 4, 6)
-    torch.testing.assert_close(weights.sum(1), torch.ones(3, 6))
+@pytest.mark.parametrize("own", [0, 2])
+def test_mixing_equal_experts_changes_nothing(own):
     h = torch.randn(6, 5)
-    torch.testing.assert_close(mix(weights, h.expand(1, 4, 6, 5)), h.expand(3, 6, 5))
+    scores, all_scores = torch.randn(3, 6, own + 4), torch.randn(1, 6, 3 * own + 4)
+    sums, of_all = mix(scores, h.expand(4, 6, 5), h.expand(3 * own, 6, 5), all_scores)
+    torch.testing.assert_close(sums, h.expand(3, 6, 5))
+    torch.testing.assert_close(of_all, h.expand(1, 6, 5))

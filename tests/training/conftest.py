@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from bench.data.store import Split
 from bench.schema import Field, Schema, Task
 
 CHAIN = (Task("click"), Task("buy", parent="click"), Task("like"))
-
-
-@dataclass
-class MemorySplit:
-    ids: np.ndarray
-    dense: np.ndarray
-    labels: np.ndarray
-    group: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.labels)
 
 
 class MemoryStore:
@@ -29,16 +18,17 @@ class MemoryStore:
 
     path = Path("memory")
     key = "tiny"
+    fingerprint = "0"
 
     def __init__(self, rows: int = 64, tasks: tuple[Task, ...] = CHAIN, seed: int = 0) -> None:
         self.schema = Schema((Field("user", 20), Field("tags", 6, slots=2), Field("item", 12)), ("age", "price"), tasks)
         self.default_tasks = tuple(task.name for task in tasks)
         self._splits = {name: self._make(rows, seed + i) for i, name in enumerate(("train", "valid", "test"))}
 
-    def split(self, name: str) -> MemorySplit:
+    def split(self, name: str) -> Split:
         return self._splits[name]
 
-    def _make(self, rows: int, seed: int) -> MemorySplit:
+    def _make(self, rows: int, seed: int) -> Split:
         rng = np.random.default_rng(seed)
         columns = [
             offset + rng.integers(0, field.cardinality, rows)
@@ -56,7 +46,7 @@ class MemoryStore:
                 labels[:, at] = signal > np.quantile(signal, 0.5)
             if (parent := self.schema.parents[at]) is not None:
                 labels[:, at] *= labels[:, parent]
-        return MemorySplit(ids, dense, labels, rng.integers(0, 8, rows).astype(np.int32))
+        return Split(ids, dense, labels, rng.integers(0, 8, rows).astype(np.int32))
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from bisect import bisect_right
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import log_loss, roc_auc_score, root_mean_squared_error
@@ -62,6 +62,7 @@ def test_gauc_weighs_users_by_their_rows() -> None:
     assert binary(labels, predictions, group)["gauc"] == pytest.approx(np.average(areas, weights=sizes), abs=1e-12)
 
 
+@settings(deadline=None)  # the first call compiles
 @given(
     labels=st.lists(st.sampled_from([0.0, 1.0, NAN]), max_size=50),
     seed=st.integers(0, 100),
@@ -202,6 +203,7 @@ def test_a_prediction_that_is_not_finite_is_divergence(bad: float, where: int) -
         evaluate(labels, conditional, joint, group, TASKS, "")
 
 
+@settings(deadline=None)  # the first call compiles
 @given(arrays(np.float32, 30, elements=st.floats(0, 1, width=32)), arrays(np.int8, 30, elements=st.integers(0, 1)))
 def test_ranking_metrics_ignore_monotone_changes(predictions: np.ndarray, labels: np.ndarray) -> None:
     group = (np.arange(30) % 3).astype(np.int32)

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import roc_auc_score
 
-from bench.training.ranking import Ranking, grouped_auc
+from bench.training.ranking import WITHOUT_GROUP, Areas, auc, grouped_auc, pack
 
 finite = st.floats(allow_nan=False, width=32)
 few = st.sampled_from([-np.inf, -2.5, -1e-40, -0.0, 0.0, 1e-40, 0.25, 0.5, 1.0, np.inf])
@@ -40,31 +40,43 @@ def slow_grouped_auc(scores: np.ndarray, labels: np.ndarray, group: np.ndarray) 
     return float(np.average(areas, weights=sizes)) if areas else None
 
 
+@settings(deadline=None)  # the first call compiles
 @given(rows())
 def test_auc_counts_pairs(sample) -> None:
     scores, labels, _ = sample
-    assert Ranking.of(scores, labels).auc() == pytest.approx(slow_auc(scores, labels))
+    assert auc(scores, labels) == pytest.approx(slow_auc(scores, labels))
 
 
+@settings(deadline=None)  # the first call compiles
 @given(rows())
 def test_grouped_auc_averages_over_groups(sample) -> None:
     assert grouped_auc(*sample) == pytest.approx(slow_grouped_auc(*sample))
 
 
+@settings(deadline=None)  # the first call compiles
 @given(rows())
-def test_ranking_sorts_and_keeps_every_row(sample) -> None:
+def test_keys_are_in_the_order_of_score_then_label(sample) -> None:
     scores, labels, _ = sample
-    ranking = Ranking.of(scores, labels)
     order = np.lexsort([labels, scores])
-    np.testing.assert_array_equal(ranking.scores, scores[order])
-    np.testing.assert_array_equal(ranking.labels, labels[order] == 1)
+    np.testing.assert_array_equal(np.sort(pack(scores, labels)), pack(scores[order], labels[order]))
+    assert pack(scores, labels).max(initial=0) <= WITHOUT_GROUP
 
 
+@settings(deadline=None)  # the first call compiles
+@given(rows(), st.lists(st.integers(0, 40), max_size=3))
+def test_pieces_of_a_sorted_sequence_are_read_as_one(sample, at: list[int]) -> None:
+    scores, labels, group = sample
+    keys = np.sort(pack(scores, labels) | np.maximum(group, 0).astype(np.uint64) << np.uint64(33))
+    whole, cut = Areas([keys]), Areas(np.split(keys, sorted(at)))
+    assert whole.auc == cut.auc
+
+
+@settings(deadline=None)  # the first call compiles
 @given(rows(few))
 def test_the_order_of_rows_does_not_matter(sample) -> None:
     scores, labels, group = sample
     back = slice(None, None, -1)
-    assert Ranking.of(scores, labels).auc() == Ranking.of(scores[back], labels[back]).auc()
+    assert auc(scores, labels) == auc(scores[back], labels[back])
     assert grouped_auc(scores, labels, group) == pytest.approx(grouped_auc(scores[back], labels[back], group[back]))
 
 
@@ -74,14 +86,14 @@ def test_auc_equals_scikit_learn_on_many_rows(distinct: int, rate: float) -> Non
     rng = np.random.default_rng(0)
     labels = (rng.random(50_000) < rate).astype(np.float32)
     scores = (np.floor(rng.beta(1 + labels, 2) * distinct) / distinct).astype(np.float32)
-    assert Ranking.of(scores, labels).auc() == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
+    assert auc(scores, labels) == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
 
 
 def test_one_group_is_no_group() -> None:
     rng = np.random.default_rng(0)
     scores, labels = rng.random(1000, np.float32), rng.integers(0, 2, 1000)
     largest = np.full(1000, 2**31 - 1, np.int32)
-    assert grouped_auc(scores, labels, largest) == Ranking.of(scores, labels).auc()
+    assert grouped_auc(scores, labels, largest) == auc(scores, labels)
 
 
 def test_a_group_beyond_31_bits_is_refused() -> None:
@@ -92,21 +104,29 @@ def test_a_group_beyond_31_bits_is_refused() -> None:
 def test_inputs_are_left_as_they_were() -> None:
     scores, labels, group = np.array([0.5, -0.0, 0.1], np.float32), np.array([1, 0, 1]), np.array([2, 2, -1])
     before = [array.tobytes() for array in (scores, labels, group)]
-    Ranking.of(scores, labels)
+    auc(scores, labels)
     grouped_auc(scores, labels, group)
     assert [array.tobytes() for array in (scores, labels, group)] == before
 
 
-@given(rows(few), st.integers(1, 20))
-def test_bins_split_no_tie_and_are_of_equal_mass_without_ties(sample, count: int) -> None:
+probabilities = st.one_of(st.floats(0, 1, width=32), st.sampled_from([0.0, 0.25, 0.5, 1.0]))
+
+
+def slow_distance(scores: np.ndarray, labels: np.ndarray, count: int) -> float:
+    """A bin for each distinct score at a rank k N / count; a row is in the last bin that starts at or below it."""
+    ordered = np.sort(scores)
+    starts = np.unique(ordered[np.arange(count) * len(scores) // count])
+    bins = np.searchsorted(starts, scores, side="right")
+    excess = scores.astype(np.float64) - labels
+    return sum(abs(excess[bins == number].sum()) for number in set(bins.tolist()))
+
+
+@settings(deadline=None)  # the first call compiles
+@given(rows(probabilities), st.integers(1, 20), st.integers(0, 40))
+def test_distance_is_that_of_bins_of_equal_mass(sample, count: int, at: int) -> None:
     scores, labels, _ = sample
     if len(scores) == 0:
         return
-    starts = Ranking.of(scores, labels).bins(count)
-    ordered = np.sort(scores)
-    assert starts[0] == 0
-    assert all(ordered[at - 1] < ordered[at] for at in starts[1:])
-    distinct = np.arange(len(scores), dtype=np.float32)
-    sizes = np.diff(np.append(Ranking.of(distinct, labels).bins(count), len(scores)))
-    assert sizes.max() - sizes.min() <= 1
-    assert len(sizes) == min(count, len(scores))
+    cuts = np.arange(count) * len(scores) // count
+    areas = Areas(np.split(np.sort(pack(scores, labels)), [at]), cuts)
+    assert areas.distance == pytest.approx(slow_distance(scores, labels, count), abs=1e-12)

@@ -9,7 +9,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bench.data.derive import DERIVATIONS
-from bench.data.values import Text, as_numbers, as_text
+from bench.data.spans import Spans, spans_of
+from bench.data.values import Text, as_numbers, as_text, distinct
 from bench.errors import UserError
 from bench.registry import Config
 
@@ -36,6 +37,14 @@ class Source(Config):
         if self.derive is None:
             return as_text(self._column(table), self.missing)
         return as_text(pa.array(self.numbers(table), from_pandas=True))
+
+    def spans(self, table: Any) -> tuple[NDArray[np.int32], Spans]:
+        """As `text`, for compiled code: (N,) index into categories, -1 where null; some may be missing or alike."""
+        if self.derive is None:
+            codes, values = distinct(self._column(table))
+            return codes, spans_of(values, self.missing)
+        codes, values = distinct(pa.array(self.numbers(table), from_pandas=True))
+        return codes, spans_of(values)
 
     def _column(self, table: Any) -> Any:
         if self.column not in table.column_names:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,9 +13,7 @@ from pydantic import Discriminator
 
 from bench.atomic import write_text
 from bench.data.card import Card
-from bench.data.columns import Categorical, Numeric
-from bench.data.encoding.base import Source
-from bench.data.encoding.fields import PAD, BucketField, CategoricalField, MultiValuedField
+from bench.data.encoding.fields import PAD, BucketField, CategoricalField, LocalIds, MultiValuedField
 from bench.data.encoding.numeric import Dense, NumericColumn
 from bench.data.encoding.rates import TargetRates
 from bench.errors import UserError
@@ -33,39 +32,6 @@ class Encoder(Config):
     version: Literal[1] = 1
     fields: tuple[FieldPart, ...]
     dense: tuple[DensePart, ...]
-
-    @classmethod
-    def fit(cls, card: Card, train: Any, labels: NDArray[np.float32]) -> Encoder:
-        """Fits every part on train.
-
-        Args:
-            train: Arrow table of raw columns, N rows.
-            labels: (N, T), all tasks of the card; read by target rates only.
-
-        Raises:
-            UserError: two parts of one name.
-        """
-        fields: list[FieldPart] = []
-        dense: list[DensePart] = []
-        rates, encoding = {}, card.encoding
-        for name, column in card.columns.items():
-            source = Source(column=column.source or name, derive=column.derive, missing=card.missing)
-            if isinstance(column, Numeric):
-                dense.append(NumericColumn.fit(name, source, column.log1p, column.missing_flag, train))
-                if column.buckets is not None:
-                    fields.append(BucketField.fit(f"{name}_bucket", source, column.buckets, train))
-                continue
-            min_count = column.min_count or encoding.min_count
-            if isinstance(column, Categorical):
-                fields.append(CategoricalField.fit(name, source, min_count, train))
-            else:
-                fields.append(MultiValuedField.fit(name, source, column.separator, column.max_length, min_count, train))
-            if name in encoding.target_rates:
-                rates[name] = TargetRates.fit(
-                    name, source, card.tasks, encoding.rate_smoothing, encoding.rate_folds, encoding.seed, train, labels
-                )
-        encoder = cls(fields=tuple(fields), dense=(*dense, *(rates[name] for name in encoding.target_rates)))
-        return encoder.checked(card)
 
     def checked(self, card: Card) -> Encoder:
         """Itself.
@@ -95,23 +61,17 @@ class Encoder(Config):
         Raises:
             UserError: a raw column is absent, or holds no numbers where it should.
         """
-        return self._ids(table), _side_by_side([part.encode(table) for part in self.dense], table.num_rows)
+        ids = self.ids_of((part.encode(table) for part in self.fields), table.num_rows)
+        dense = [part.encode(table) for part in self.dense]
+        return ids, np.concatenate([np.empty((table.num_rows, 0), np.float32), *dense], axis=1)
 
-    def encode_train(self, train: Any, labels: NDArray[np.float32]) -> tuple[Ids, Dense]:
-        """As `encode`, for the very rows it was fitted on: target rates are out of fold."""
-        parts = [
-            part.encode_train(train, labels) if isinstance(part, TargetRates) else part.encode(train)
-            for part in self.dense
-        ]
-        return self._ids(train), _side_by_side(parts, train.num_rows)
-
-    def _ids(self, table: Any) -> Ids:
+    def ids_of(self, local: Iterable[LocalIds], rows: int) -> Ids:
+        """Local ids of each field in order -> rows of the embedding table (n, S)."""
         schema = self.schema_of(())
-        ids = np.empty((table.num_rows, schema.slots), np.int32)
+        ids = np.empty((rows, schema.slots), np.int32)
         slot = 0
-        for part, offset, field in zip(self.fields, schema.offsets, schema.fields, strict=True):
-            local = part.encode(table)
-            ids[:, slot : slot + field.slots] = np.where(local == PAD, 0, local + offset)
+        for own, offset, field in zip(local, schema.offsets, schema.fields, strict=True):
+            ids[:, slot : slot + field.slots] = np.where(own == PAD, 0, own + offset)
             slot += field.slots
         return ids
 
@@ -133,7 +93,3 @@ class Encoder(Config):
         except json.JSONDecodeError as error:
             raise UserError(f"{path}: not valid JSON: {error}") from None
         return validate(cls, values, str(path))
-
-
-def _side_by_side(parts: list[Dense], rows: int) -> Dense:
-    return np.concatenate([np.empty((rows, 0), np.float32), *parts], axis=1)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.encoding.base import Source
-from bench.data.encoding.vocabulary import Vocabulary, count
+from bench.data.encoding.vocabulary import Vocabulary
 from bench.data.values import canonical
 from bench.registry import Config
 from bench.schema import Field
@@ -25,13 +25,6 @@ class CategoricalField(Config):
     name: str
     source: Source
     vocabulary: Vocabulary
-
-    @classmethod
-    def fit(cls, name: str, source: Source, min_count: int, train: Any) -> CategoricalField:
-        """Counts values in train."""
-        text = source.text(train)
-        vocabulary = Vocabulary.fit([*text.values, None], count(text), min_count)
-        return cls(name=name, source=source, vocabulary=vocabulary)
 
     @property
     def field(self) -> Field:
@@ -52,17 +45,6 @@ class MultiValuedField(Config):
     separator: str
     slots: int
     vocabulary: Vocabulary
-
-    @classmethod
-    def fit(cls, name: str, source: Source, separator: str, slots: int, min_count: int, train: Any) -> MultiValuedField:
-        """Counts values in train, those beyond the last slot left out."""
-        text = source.text(train)
-        counts: dict[str | None, int] = {}
-        for joined, rows in zip(text.values, count(text)[:-1], strict=True):
-            for value in _parts(joined, separator, slots, source.missing):
-                counts[value] = counts.get(value, 0) + int(rows)
-        vocabulary = Vocabulary.fit(list(counts), np.array(list(counts.values()), np.int64), min_count)
-        return cls(name=name, source=source, separator=separator, slots=slots, vocabulary=vocabulary)
 
     @property
     def field(self) -> Field:
@@ -95,12 +77,6 @@ class BucketField(Config):
     edges: tuple[float, ...]
     """x is in range 1 + (number of edges <= x)."""
 
-    @classmethod
-    def fit(cls, name: str, source: Source, buckets: int, train: Any) -> BucketField:
-        """Cuts at quantiles of train."""
-        numbers = source.numbers(train)
-        return cls(name=name, source=source, edges=tuple(cut_points(numbers[~np.isnan(numbers)], buckets)))
-
     @property
     def field(self) -> Field:
         """For the schema."""
@@ -108,23 +84,9 @@ class BucketField(Config):
 
     def encode(self, table: Any) -> LocalIds:
         """(N, 1)."""
-        numbers = self.source.numbers(table)
+        return self.encode_numbers(self.source.numbers(table))
+
+    def encode_numbers(self, numbers: NDArray[np.float64]) -> LocalIds:
+        """As `encode`, for numbers (N,) at hand."""
         local = 1 + np.searchsorted(np.array(self.edges), numbers, side="right")
         return np.where(np.isnan(numbers), len(self.edges) + 2, local).astype(np.int32)[:, None]
-
-
-def cut_points(numbers: NDArray[np.float64], buckets: int) -> list[float]:
-    """Edges between at most `buckets` ranges of about equal count.
-
-    A value that alone holds 1 / buckets of the rows gets a range for itself, so that a spike (nine in ten people have
-    no capital gains) does not swallow the quantiles of the rest.
-    """
-    values, counts = np.unique(numbers, return_counts=True)
-    if len(values) <= 1:
-        return []
-    spike = counts * buckets >= counts.sum()
-    rest = np.where(spike, 0, counts)
-    share = max(rest.sum() / max(buckets - spike.sum(), 1), 1)
-    position = np.floor((np.cumsum(rest) - rest / 2) / share)
-    new = (np.diff(position) > 0) | spike[1:] | spike[:-1]
-    return [float(edge) for edge in values[1:][new]]

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.encoding.base import Source
+from bench.data.encoding.running import RunningMoments, logged
 from bench.registry import Config
 
 Dense = NDArray[np.float32]
@@ -26,14 +27,11 @@ class NumericColumn(Config):
     """Whether a second column says 1 where the quantity is missing."""
 
     @classmethod
-    def fit(cls, name: str, source: Source, log1p: bool, flag: bool, train: Any) -> NumericColumn:
-        """Mean and deviation of train; the flag is kept where asked for, or where train lacks a value."""
-        numbers = _logged(source.numbers(train), log1p)
-        known = numbers[~np.isnan(numbers)]
-        mean, scale = moments(known)
-        return cls(
-            name=name, source=source, log1p=log1p, mean=mean, scale=scale, flag=flag or len(known) < len(numbers)
-        )
+    def of_moments(cls, name: str, source: Source, flag: bool, moments: RunningMoments) -> NumericColumn:
+        """Standardised by moments of train; the flag is kept where asked for, or where train lacks a value."""
+        mean, scale = moments.moments
+        flag = flag or moments.known < moments.rows
+        return cls(name=name, source=source, log1p=moments.log1p, mean=mean, scale=scale, flag=flag)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -46,54 +44,9 @@ class NumericColumn(Config):
 
     def encode_numbers(self, numbers: NDArray[np.float64]) -> Dense:
         """As `encode`, for numbers (N,) at hand."""
-        numbers = _logged(numbers, self.log1p)
+        numbers = logged(numbers, self.log1p)
         missing = np.isnan(numbers)
         columns = [np.where(missing, 0.0, (numbers - self.mean) / self.scale)]
         if self.flag:
             columns.append(missing)
         return np.stack(columns, axis=1).astype(np.float32)
-
-
-def _logged(numbers: NDArray[np.float64], log1p: bool) -> NDArray[np.float64]:
-    return np.sign(numbers) * np.log1p(np.abs(numbers)) if log1p else numbers
-
-
-def moments(known: NDArray[np.float64]) -> tuple[float, float]:
-    """Mean and deviation; a constant has deviation 1, so that it standardises to 0."""
-    if len(known) == 0:
-        return 0.0, 1.0
-    return _usable(float(np.mean(known)), float(np.std(known)))
-
-
-def _usable(mean: float, scale: float) -> tuple[float, float]:
-    return mean, scale if scale > 1e-12 * max(1.0, abs(mean)) else 1.0
-
-
-class RunningMoments:
-    """Mean and deviation of numbers that come in parts, NaN left out (Chan et al. 1983)."""
-
-    def __init__(self, log1p: bool = False) -> None:
-        self.log1p, self.rows, self.known, self._mean, self._squares = log1p, 0, 0, 0.0, 0.0
-
-    def add(self, numbers: NDArray[np.float64], weights: NDArray[np.int64] | None = None) -> None:
-        """Takes in numbers (N,), each as often as its weight (N,) says."""
-        weights = np.ones(len(numbers), np.int64) if weights is None else weights
-        self.rows += int(weights.sum())
-        there = ~np.isnan(numbers) & (weights > 0)
-        values, times = _logged(numbers[there], self.log1p), weights[there]
-        count = int(times.sum())
-        if count == 0:
-            return
-        mean = float((values * times).sum()) / count
-        squares = float((times * (values - mean) ** 2).sum())
-        apart = mean - self._mean
-        self._squares += squares + apart**2 * self.known * count / (self.known + count)
-        self._mean += apart * count / (self.known + count)
-        self.known += count
-
-    @property
-    def moments(self) -> tuple[float, float]:
-        """Mean and deviation, as `moments` gives them."""
-        if self.known == 0:
-            return 0.0, 1.0
-        return _usable(self._mean, float(np.sqrt(self._squares / self.known)))

@@ -12,20 +12,19 @@ from bench.data.values import Text
 from bench.registry import Config
 
 
+def ranked(values: Sequence[str | None], counts: NDArray[np.int64], min_count: int) -> list[int]:
+    """Which of `values` occur `min_count` times or more, by falling count, then by text, missing last.
+
+    The order does not depend on the order of rows.
+    """
+    kept = np.flatnonzero(counts >= max(min_count, 1)).tolist()
+    return sorted(kept, key=lambda at: (-int(counts[at]), values[at] is None, values[at] or ""))
+
+
 class Vocabulary(Config):
     """The categories that train holds often enough. `None` among them stands for missing, a category like others."""
 
     values: tuple[str | None, ...]
-
-    @classmethod
-    def fit(cls, values: Sequence[str | None], counts: NDArray[np.int64], min_count: int) -> Vocabulary:
-        """Those of `values` that occur `min_count` times or more. Order does not depend on the order of rows."""
-        kept = [
-            (-int(count), value is None, value or "")
-            for value, count in zip(values, counts, strict=True)
-            if count >= min_count and count > 0
-        ]
-        return cls(values=tuple(None if is_missing else value for _, is_missing, value in sorted(kept)))
 
     @property
     def cardinality(self) -> int:
@@ -44,8 +43,3 @@ class Vocabulary(Config):
         """Local ids (N,) of a column."""
         encoded: NDArray[np.int32] = self.local([*text.values, None])[text.codes]  # code -1, missing, takes the last
         return encoded
-
-
-def count(text: Text) -> NDArray[np.int64]:
-    """Rows of each value, missing last."""
-    return np.bincount(np.where(text.codes < 0, len(text.values), text.codes), minlength=len(text.values) + 1)

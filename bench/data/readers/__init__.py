@@ -1,13 +1,14 @@
-"""Readers: raw files -> Arrow tables with the columns that a card needs. Add one by adding it to `READERS`."""
+"""Readers: raw files -> Arrow tables with the columns that a card needs, part by part. Add one to `FILES`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from bench.data.card import Card
-from bench.data.reader_config import CsvReader, DoubleColonReader, Join, ParquetReader, SyntheticReader
-from bench.data.readers.base import RawTable
+from bench.data.reader_config import CsvReader, DoubleColonReader, Join, PairReader, ParquetReader, SyntheticReader
+from bench.data.readers.base import RawTable, ahead, whole
 from bench.data.readers.csv import read_csv
 from bench.data.readers.double_colon import read_double_colon
 from bench.data.readers.pairs import read_pairs
@@ -15,72 +16,119 @@ from bench.data.readers.parquet import read_parquet
 from bench.data.synthetic import GENERATORS
 from bench.progress import Progress
 
-Paths = Mapping[str, Path]
-Tables = tuple[list[RawTable], list[tuple[Join, RawTable]]]
+Paths = Mapping[str, Sequence[Path]]
+"""A card's name of a file -> the files it stands for: one, unless the name is a pattern."""
 
 
-def _csv(card: Card, paths: Paths, progress: Progress) -> Tables:
+class RawFile(NamedTuple):
+    """A file to read.
+
+    Attributes:
+        name: the card's name of it.
+        side: the join it is the side table of, None for a file of rows.
+        wanted: raw column -> `text` or `number`.
+    """
+
+    path: Path
+    name: str
+    side: Join | None
+    wanted: Mapping[str, str]
+
+
+def _csv(card: Card, file: RawFile, progress: Progress) -> Iterator[RawTable]:
     reader = card.reader
     assert isinstance(reader, CsvReader)
-    wanted = card.raw_columns | {join.on: "text" for join in reader.joins}
-    options = {"separator": reader.separator, "missing": reader.missing}
+    return read_csv(
+        file.path,
+        file.name,
+        file.wanted,
+        progress,
+        names=reader.columns if file.side is None else file.side.columns,
+        separator=reader.separator,
+        missing=reader.missing,
+        keep_all=reader.drop_duplicates and file.side is None,
+        drop=_drops(card) and file.side is None,
+    )
 
-    def read(file: str, names: tuple[str, ...], keep_all: bool) -> RawTable:
-        return read_csv(paths[file], file, wanted, progress, names=names, keep_all=keep_all, **options)  # type: ignore[arg-type]
 
-    rows = [read(file, reader.columns, reader.drop_duplicates) for file in card.row_files]
-    return rows, [(join, read(join.file, join.columns, False)) for join in reader.joins]
-
-
-def _parquet(card: Card, paths: Paths, progress: Progress) -> Tables:
+def _parquet(card: Card, file: RawFile, progress: Progress) -> Iterator[RawTable]:
     reader = card.reader
     assert isinstance(reader, ParquetReader)
-    wanted = card.raw_columns | {join.on: "text" for join in reader.joins}
-    rows = [
-        read_parquet(paths[file], file, wanted, progress, keep_all=reader.drop_duplicates) for file in card.row_files
-    ]
-    return rows, [(join, read_parquet(paths[join.file], join.file, wanted, progress)) for join in reader.joins]
+    keep_all = reader.drop_duplicates and file.side is None
+    return read_parquet(file.path, file.name, file.wanted, progress, keep_all=keep_all)
 
 
-def _pairs(card: Card, paths: Paths, progress: Progress) -> Tables:
-    return read_pairs(card, paths, progress), []
-
-
-def _double_colon(card: Card, paths: Paths, progress: Progress) -> Tables:
+def _double_colon(card: Card, file: RawFile, progress: Progress) -> Iterator[RawTable]:
     reader = card.reader
     assert isinstance(reader, DoubleColonReader)
-    wanted = card.raw_columns | {join.on: "text" for join in reader.joins}
-    rows = [read_double_colon(paths[file], file, wanted, reader.columns, progress) for file in card.row_files]
-    sides = [
-        (join, read_double_colon(paths[join.file], join.file, wanted, join.columns, progress)) for join in reader.joins
+    names = reader.columns if file.side is None else file.side.columns
+    return read_double_colon(file.path, file.name, file.wanted, names, progress, _drops(card) and file.side is None)
+
+
+FILES: dict[str, Callable[[Card, RawFile, Progress], Iterator[RawTable]]] = {
+    "csv": _csv,
+    "double-colon": _double_colon,
+    "parquet": _parquet,
+}
+"""Kind on a card -> function (card, file, progress) -> the file's rows, part by part."""
+
+
+def read(card: Card, paths: Paths, progress: Progress) -> Iterator[RawTable]:
+    """The rows of a card, part by part, in the order of its files; the next part is read while one is worked on.
+
+    Raises:
+        UserError: a file cannot be read, with file and line.
+    """
+    if isinstance(card.reader, SyntheticReader):
+        return _generated(card, progress)
+    if isinstance(card.reader, PairReader):
+        return ahead(read_pairs(card, paths, progress, _drops(card)))
+    return ahead(_rows(card, paths, progress))
+
+
+def read_sides(card: Card, paths: Paths, progress: Progress) -> list[tuple[Join, RawTable]]:
+    """The side tables to join to each row, whole: they are held in memory.
+
+    Raises:
+        UserError: a file cannot be read, with file and line.
+    """
+    if isinstance(card.reader, (SyntheticReader, PairReader)):
+        return []
+    wanted, one = _wanted(card), FILES[card.reader.kind]
+    return [
+        (
+            join,
+            whole(
+                part
+                for path in paths[join.file]
+                for part in one(card, RawFile(path, join.file, join, wanted), progress)
+            ),
+        )
+        for join in card.reader.joins
     ]
-    return rows, sides
 
 
-def _synthetic(card: Card, paths: Paths, progress: Progress) -> Tables:
+def _rows(card: Card, paths: Paths, progress: Progress) -> Iterator[RawTable]:
+    wanted, one = _wanted(card), FILES[card.reader.kind]
+    for name in card.row_files:
+        for path in paths[name]:
+            yield from one(card, RawFile(path, name, None, wanted), progress)
+
+
+def _drops(card: Card) -> bool:
+    return not isinstance(card.reader, SyntheticReader) and card.reader.on_bad_row == "drop"
+
+
+def _wanted(card: Card) -> dict[str, str]:
+    joins = () if isinstance(card.reader, SyntheticReader) else card.reader.joins
+    return card.raw_columns | {join.on: "text" for join in joins}
+
+
+def _generated(card: Card, progress: Progress) -> Iterator[RawTable]:
     reader = card.reader
     assert isinstance(reader, SyntheticReader)
     generator = GENERATORS[reader.generator]
     with progress.task(f"generating {card.key}", None, "rows") as advance:
         table = generator.generate(generator.config.model_validate(reader.parameters))
         advance(table.num_rows)
-    return [RawTable("generated", table, lambda row: f"generated row {row + 1}")], []
-
-
-READERS: dict[str, Callable[[Card, Paths, Progress], Tables]] = {
-    "csv": _csv,
-    "double-colon": _double_colon,
-    "pairs": _pairs,
-    "parquet": _parquet,
-    "synthetic": _synthetic,
-}
-"""Kind on a card -> function (card, files, progress) -> tables of rows, and side tables with their joins."""
-
-
-def read(card: Card, paths: Paths, progress: Progress) -> Tables:
-    """The tables of rows in the order of the card's files, and the side tables to join to them.
-
-    Raises:
-        UserError: a file cannot be read, with file and line.
-    """
-    return READERS[card.reader.kind](card, paths, progress)
+    yield from RawTable("generated", table, lambda row: f"generated row {row + 1}").parts()

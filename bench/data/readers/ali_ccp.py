@@ -6,7 +6,7 @@ Raw columns that a card may use: `click`, `buy`, `common_index`; every field by 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.card import Card
-from bench.data.codes import UNKNOWN, IntegerCodes
+from bench.data.codes import IntegerCodes
 from bench.data.columns import MultiValued, Numeric
 from bench.data.readers.blocks import blocks, side_by_side
-from bench.data.readers.feature_lists import BadLine, Lines, Wanted, scan
+from bench.data.readers.feature_lists import Lines, Wanted, scan
+from bench.data.rejects import Rejects
 from bench.errors import UserError, unknown
 from bench.progress import Progress
 
@@ -114,72 +115,23 @@ class Part(NamedTuple):
         return f"{self.path}, line {self.before + earlier + 1}"
 
 
-def parts(path: Path, wanted: Wanted, labelled: bool, progress: Progress) -> Iterator[Part]:
-    """The lines of a file, part by part, in order.
+def parts(
+    paths: Sequence[Path], wanted: Wanted, labelled: bool, progress: Progress, rejects: Rejects
+) -> Iterator[Part]:
+    """The lines of files, part by part, in order; those that do not fit the format are for `rejects`.
 
     Raises:
-        UserError: the first line that does not fit the format.
+        UserError: a line that does not fit the format, or an empty file.
     """
-    before = 0
-    scanned = side_by_side(blocks(path, progress), partial(scan, wanted=wanted, labelled=labelled))
-    while True:
-        try:
-            block, lines = next(scanned)
-        except StopIteration:
-            break
-        except BadLine as bad:
-            raise UserError(f"{path}, line {before + bad.line + 1}: {bad.reason}") from None
-        yield Part(path, before, block, lines)
-        before += block.count(b"\n")
-    if before == 0:
-        raise UserError(f"{path}: expected lines that end with a newline, found an empty file")
-
-
-class CommonTable:
-    """The common lines of one file, each under the hash of its index.
-
-    Attributes:
-        codes: (n, S) int32.
-        sums: (n, D).
-    """
-
-    def __init__(self, path: Path, coder: Coder, grow: bool, progress: Progress) -> None:
-        self.path, self._rows = path, IntegerCodes()
-        codes, sums = [], []
-        for part in parts(path, coder.side.wanted, False, progress):
-            first, rows = len(self._rows), self._row_numbers(part.lines, grow=True)
-            expected = np.arange(first, first + len(rows))
-            if (twice := rows != expected).any():
-                place = part.place(int(np.argmax(twice)))
-                raise UserError(f"{place}: expected each common index once, found one again")
-            codes.append(coder.code(part.lines.ids, grow))
-            sums.append(part.lines.sums)
-        self.codes, self.sums = np.concatenate(codes), np.concatenate(sums)
-
-    def __len__(self) -> int:
-        return len(self.codes)
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """Of each row, as a text."""
-        return tuple(f"{key:016x}" for key in self._rows.values.tolist())
-
-    def rows(self, part: Part) -> NDArray[np.int64]:
-        """(n,) the row that each impression refers to.
-
-        Raises:
-            UserError: there is none.
-        """
-        found = self._row_numbers(part.lines, grow=False)
-        if (absent := found == UNKNOWN).any():
-            row = int(np.argmax(absent))
-            line = part.block[int(part.lines.offsets[row]) :].split(b"\n", 1)[0]
-            index = line.split(b",")[3].decode(errors="replace")
-            raise UserError(f"{part.place(row)}: expected a common index of {self.path.name}, found '{index}'")
-        return found.astype(np.int64)
-
-    def _row_numbers(self, lines: Lines, grow: bool) -> NDArray[np.int32]:
-        hashes = (lines.keys & np.uint64(2**63 - 1)).astype(np.int64)[:, None]
-        numbers = np.empty(hashes.shape, np.int32)
-        self._rows.code(hashes, numbers, grow)
-        return numbers[:, 0]
+    for path in paths:
+        before = 0
+        for block, (lines, bad) in side_by_side(
+            blocks(path, progress), partial(scan, wanted=wanted, labelled=labelled)
+        ):
+            for line in bad:
+                sentence = f"{path}, line {before + line.line + 1}: {line.reason}"
+                rejects.refuse("format", partial(str, sentence))
+            yield Part(path, before, block, lines)
+            before += block.count(b"\n")
+        if before == 0:
+            raise UserError(f"{path}: expected lines that end with a newline, found an empty file")

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Collection, Mapping, Sequence
+from array import array
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from bench.data.readers.base import RawTable
 from bench.data.readers.raw import open_raw
+from bench.data.rejects import BadRow, Place
 from bench.errors import UserError
 from bench.progress import Progress
 
 TEXT = pa.dictionary(pa.int32(), pa.string())
 NUMBER = pa.float64()
+BLOCK = 4 << 20
+"""Bytes of text that are read at a time."""
 _ROW = re.compile(r"Row #(\d+): (.*)", re.DOTALL)
 _NUMBER = re.compile(
     r"In CSV column #(\d+): Row #(\d+): CSV conversion error to double: invalid value '(.*)'", re.DOTALL
@@ -33,43 +38,76 @@ def read_csv(
     separator: str = ",",
     missing: Collection[str] = (),
     keep_all: bool = False,
-) -> RawTable:
-    """Reads the wanted columns that the file has; all columns where `keep_all` is set.
+    drop: bool = False,
+) -> Iterator[RawTable]:
+    """Reads the wanted columns that the file has, part by part; all columns where `keep_all` is set.
+
 
     Args:
         wanted: raw column -> `text` or `number`; columns not named are text.
         names: column names of a file without header.
+        drop: leave out rows with a wrong number of columns; numbers come as text then, and texts unchecked, for
+            `bench.data.checks`.
 
     Raises:
-        UserError: broken gzip, no header, a wrong number of columns, a bad number, bytes that are not UTF-8.
+        UserError: a broken packed file, no header, a wrong number of columns, a bad number, bytes that are not UTF-8.
     """
     header = tuple(names) or _header(path, separator)
     kept = [name for name in header if keep_all or name in wanted]
     markers = ["", *missing]
     # Arrow compares the markers before it trims blanks; text columns are trimmed later, in `values`.
     markers += [f" {marker}" for marker in markers]
+    dropped, bad = array("q"), list[BadRow]()
+
+    def skip(row: Any) -> str:
+        what = f"expected {row.expected_columns} columns, found {row.actual_columns}"
+        number = row.number - 1
+        bad.append(("columns", lambda: f"{_place(path, number)}: {what}"))
+        dropped.append(number)
+        return "skip"
+
     reading = pacsv.ReadOptions(
-        use_threads=False, column_names=list(header), skip_rows=0 if names else 1, block_size=4 << 20
+        use_threads=False, column_names=list(header), skip_rows=0 if names else 1, block_size=BLOCK
     )
-    parsing = pacsv.ParseOptions(delimiter=separator)
+    parsing = pacsv.ParseOptions(delimiter=separator, invalid_row_handler=skip if drop else None)
+    numbers = TEXT if drop else NUMBER
     converting = pacsv.ConvertOptions(
-        column_types={name: NUMBER if wanted.get(name) == "number" else TEXT for name in kept},
+        column_types={name: numbers if wanted.get(name) == "number" else TEXT for name in kept},
         include_columns=kept,
         null_values=markers,
         strings_can_be_null=True,
+        check_utf8=not drop,
     )
-    batches = []
+    row = 0 if names else 1
     try:
         with (
             progress.task(f"reading {path.name}", path.stat().st_size, "B") as advance,
             open_raw(path, advance) as stream,
             pacsv.open_csv(stream, read_options=reading, parse_options=parsing, convert_options=converting) as reader,
         ):
-            schema = reader.schema
-            batches.extend(reader)
+            yield RawTable(file, reader.schema.empty_table(), lambda row: str(path))
+            for batch in reader:
+                found, bad[:] = tuple(bad), []
+                place = _places(path, row, dropped)
+                yield from RawTable(file, pa.Table.from_batches([batch]), place, found).parts()
+                row += batch.num_rows
+            yield RawTable(file, reader.schema.empty_table(), lambda row: str(path), tuple(bad))
     except pa.ArrowInvalid as error:
         raise _explained(error, path, header, separator) from None
-    return RawTable(file, pa.Table.from_batches(batches, schema), lambda row: _place(path, row + (0 if names else 1)))
+
+
+def _places(path: Path, first: int, dropped: array[int]) -> Place:
+    """`first`: the number of the first row among those that were kept, a header being row 0."""
+
+    def place(row: int) -> str:
+        filled = first + row
+        for earlier in dropped:  # rising
+            if earlier > filled:
+                break
+            filled += 1
+        return _place(path, filled)
+
+    return place
 
 
 def _header(path: Path, separator: str) -> tuple[str, ...]:
@@ -79,7 +117,10 @@ def _header(path: Path, separator: str) -> tuple[str, ...]:
         line = first.decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError:
         raise UserError(f"{path}, line 1: expected UTF-8 text") from None
-    names = tuple(name.strip() for name in next(csv.reader([line], delimiter=separator), []))
+    try:
+        names = tuple(name.strip() for name in next(csv.reader([line], delimiter=separator), []))
+    except csv.Error as error:
+        raise UserError(f"{path}, line 1: expected a header with the names of the columns: {error}") from None
     if not names:
         raise UserError(f"{path}, line 1: expected a header with the names of the columns, found an empty line")
     if len(set(names)) < len(names):

@@ -2,38 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 
+from bench.data.readers import base
 from bench.data.readers.base import RawTable
 from bench.data.readers.raw import open_raw
+from bench.data.rejects import BadRow
 from bench.errors import UserError
 from bench.progress import Progress
 
 
 def read_double_colon(
-    path: Path, file: str, wanted: Collection[str], names: Sequence[str], progress: Progress
-) -> RawTable:
-    """The wanted columns as text.
+    path: Path, file: str, wanted: Collection[str], names: Sequence[str], progress: Progress, drop: bool = False
+) -> Iterator[RawTable]:
+    """The wanted columns as text, part by part.
 
     Raises:
         UserError: an empty file, or a line with another number of fields, with its number.
     """
-    columns: list[list[str]] = [[] for _ in names]
+    rows: list[list[str]] = []
     lines: list[int] = []
+    bad: list[BadRow] = []
+    empty = True
     with progress.task(f"reading {path.name}", path.stat().st_size, "B") as advance, open_raw(path, advance) as stream:
         for number, line in enumerate(stream, 1):
             fields = line.decode("latin-1").rstrip("\r\n").split("::")
             if fields == [""]:
                 continue
+            empty = False
             if len(fields) != len(names):
-                raise UserError(f"{path}, line {number}: expected {len(names)} columns, found {len(fields)}")
+                sentence = f"{path}, line {number}: expected {len(names)} columns, found {len(fields)}"
+                if not drop:
+                    raise UserError(sentence)
+                bad.append(("columns", partial(str, sentence)))
+                continue
+            rows.append(fields)
             lines.append(number)
-            for column, value in zip(columns, fields, strict=True):
-                column.append(value)
-    if not lines:
+            if len(rows) == base.PART:
+                yield _table(path, file, wanted, names, rows, lines, bad)
+                rows, lines, bad = [], [], []
+    if empty:
         raise UserError(f"{path}: expected rows, found an empty file")
-    text = {name: pa.array(column) for name, column in zip(names, columns, strict=True) if name in wanted}
-    return RawTable(file, pa.table(text), lambda row: f"{path}, line {lines[row]}")
+    yield _table(path, file, wanted, names, rows, lines, bad)
+
+
+def _table(
+    path: Path,
+    file: str,
+    wanted: Collection[str],
+    names: Sequence[str],
+    rows: list[list[str]],
+    lines: list[int],
+    bad: list[BadRow],
+) -> RawTable:
+    columns = zip(*rows, strict=True) if rows else [()] * len(names)
+    text = {name: pa.array(column, pa.string()) for name, column in zip(names, columns, strict=True) if name in wanted}
+    return RawTable(file, pa.table(text), lambda row: f"{path}, line {lines[row]}", tuple(bad))

@@ -1,24 +1,31 @@
-"""Two files a row: what belongs to the item in one, what belongs to the user in the other, joined by a key."""
+"""Two files a row: what belongs to the item in one, what belongs to the user in the other, joined by a key.
+
+The partner is held in memory, as Arrow columns; the rows stream past it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from bench.data.card import Card
 from bench.data.reader_config import PairReader
-from bench.data.readers.base import RawTable
+from bench.data.readers.base import RawTable, whole
 from bench.data.readers.csv import read_csv
-from bench.data.values import as_text
+from bench.data.readers.sides import SideTable
+from bench.data.rejects import Place
 from bench.errors import UserError
 from bench.progress import Progress
 
 
-def read_pairs(card: Card, paths: Mapping[str, Path], progress: Progress) -> list[RawTable]:
-    """One table for each row file: the inner join with its partner.
+def read_pairs(
+    card: Card, paths: Mapping[str, Sequence[Path]], progress: Progress, drop: bool = False
+) -> Iterator[RawTable]:
+    """The inner join of each row file with its partner, part by part; rows without a partner are counted.
 
     Raises:
         UserError: a broken line, a key that the partner holds twice, or no row with a partner.
@@ -26,27 +33,29 @@ def read_pairs(card: Card, paths: Mapping[str, Path], progress: Progress) -> lis
     reader = card.reader
     assert isinstance(reader, PairReader)
     wanted = card.raw_columns | {reader.on: "text"}
-    tables = []
     for file in card.row_files:
+        if file not in reader.partner:
+            raise UserError(f"{card.key}: reader.partner names no partner for '{file}'")
         partner = reader.partner[file]
-        rows = read_csv(paths[file], file, wanted, progress, names=reader.columns)
-        side = read_csv(paths[partner], partner, wanted, progress, names=reader.partner_columns)
-        tables.append(_joined(rows, side, reader.on))
-    return tables
+        side = SideTable(
+            whole(
+                part
+                for path in paths[partner]
+                for part in read_csv(path, partner, wanted, progress, names=reader.partner_columns)
+            ),
+            reader.on,
+        )
+        paired = False
+        for path in paths[file]:
+            for part in read_csv(path, file, wanted, progress, names=reader.columns, drop=drop):
+                at = side.rows(part.table)
+                kept = np.flatnonzero(at >= 0)
+                paired |= len(kept) > 0
+                table = side.beside(part.table.take(pa.array(kept)), at[kept])
+                yield RawTable(file, table, _kept(part.place, kept), part.bad, len(at) - len(kept))
+        if not paired:
+            raise UserError(f"{file}: no row has a partner with the same '{reader.on}' in {partner}")
 
 
-def _joined(rows: RawTable, side: RawTable, on: str) -> RawTable:
-    keys, wanted = as_text(side.table[on]), as_text(rows.table[on])
-    row_of: dict[str, int] = {}
-    for row, code in enumerate(keys.codes.tolist()):
-        if code >= 0 and row_of.setdefault(keys.values[code], row) != row:
-            raise UserError(f"{side.place(row)}: key '{on}' = {keys.values[code]} is there twice")
-    at = np.array([*(row_of.get(value, -1) for value in wanted.values), -1])[wanted.codes]
-    kept = np.flatnonzero(at >= 0)
-    if len(kept) == 0:
-        raise UserError(f"{rows.file}: no row has a partner with the same '{on}' in {side.file}")
-    table = rows.table.take(pa.array(kept))
-    for name in side.table.column_names:
-        if name != on:
-            table = table.append_column(name, side.table[name].take(pa.array(at[kept])))
-    return RawTable(rows.file, table, lambda row: rows.place(int(kept[row])))
+def _kept(place: Place, kept: NDArray[np.int64]) -> Place:
+    return lambda row: place(int(kept[row]))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from bench.models.config import Dropout, SomeLayers
 from bench.models.gates import Gates, mix
-from bench.models.mlp import BatchedMLP
+from bench.models.mlp import BatchedMLP, together
 from bench.models.sharing.base import Sharing
 from bench.registry import Config
 
@@ -37,7 +37,8 @@ class MMoE(Sharing):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (1, B, inputs) -> (T, B, H)."""
-        return mix(self.gates(x), self.experts(x).unsqueeze(0))
+        experts, scores = together(x, [self.experts, self.gates.linear])
+        return mix(scores, experts)[0]
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
         """The experts; each slice of the gates is its task's own."""

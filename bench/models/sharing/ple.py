@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from bench.models.config import Dropout, SomeLayers
 from bench.models.gates import Gates, mix
-from bench.models.mlp import BatchedMLP
+from bench.models.mlp import BatchedLinear, BatchedMLP, together
 from bench.models.sharing.base import Sharing
 from bench.registry import Config
 
@@ -50,23 +50,21 @@ class Level(nn.Module):
         self.outputs = self.own.outputs
 
     def forward(self, x: Tensor, shared: Tensor) -> tuple[Tensor, Tensor]:
-        """x (T, B, inputs), or (1, B, inputs) for all tasks, and shared (1, B, inputs) -> the same of the next level.
+        """x (T, B, inputs) and shared (1, B, inputs) -> the same of the next level.
 
-        The last level passes its shared input on, for nobody.
+        On the first level both are the same tensor. After the last, shared is (0, B, H).
         """
-        own: Tensor = self.own(x)  # (T * own, B, H)
-        by_task = own.view(self.tasks, self.own_experts, *own.shape[1:])
-        common: Tensor = self.shared(shared).unsqueeze(0)  # (1, shared, B, H)
-        tasks = _mix_parts(self.gates(x), by_task, common)
-        if self.shared_gate is None:
-            return tasks, shared
-        return tasks, _mix_parts(self.shared_gate(shared), own.unsqueeze(0), common)
-
-
-def _mix_parts(weights: Tensor, own: Tensor, shared: Tensor) -> Tensor:
-    """`mix` over own and shared experts without putting them in one tensor: a copy of both would cost more."""
-    split = own.shape[1]
-    return mix(weights[:, :split], own) + mix(weights[:, split:], shared)
+        of_tasks: list[BatchedMLP | BatchedLinear] = [self.own, self.gates.linear]
+        of_all: list[BatchedMLP | BatchedLinear] = [
+            self.shared,
+            *([] if self.shared_gate is None else [self.shared_gate.linear]),
+        ]
+        if x is shared:
+            own, scores, common, *all_scores = together(x, [*of_tasks, *of_all])
+        else:
+            own, scores = together(x, of_tasks)
+            common, *all_scores = together(shared, of_all)
+        return mix(scores, common, own, *all_scores)
 
 
 class PLE(Sharing):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from bench.data import Encoder, parse_card
 from bench.data.card import Card
+from bench.data.encoding.fitter import EncoderFitter
 from bench.errors import UserError
 
 
@@ -37,8 +38,19 @@ TRAIN = pa.table(
 LABELS = np.array([[1, 1], [1, 0], [0, 0], [1, 1], [0, 0], [1, 0], [0, 0]], np.float32)
 
 
+def fit(card: Card, table: Any = TRAIN, labels: Any = LABELS) -> tuple[Encoder, Any]:
+    """The encoder, and what it makes of the very rows it was fitted on; in two parts."""
+    fitter, parts = EncoderFitter(card), []
+    for at in (slice(0, 3), slice(3, 7)):
+        part = table.slice(at.start, at.stop - at.start)
+        parts.append(fitter.take(part, np.ones(part.num_rows, bool), labels[at]))
+    encoder = fitter.finish()
+    ids, dense = zip(*(fitter.encode(part, start) for part, start in zip(parts, (0, 3), strict=True)), strict=True)
+    return encoder, (np.concatenate(ids), np.concatenate(dense))
+
+
 def test_ids_are_rows_of_one_table(card: Card) -> None:
-    encoder = Encoder.fit(card, TRAIN, LABELS)
+    encoder, _ = fit(card)
     schema = encoder.schema_of(card.tasks)
     assert [(f.name, f.cardinality, f.slots) for f in schema.fields] == [
         ("user", 4, 1),  # unknown, a, b, missing
@@ -66,9 +78,8 @@ def test_ids_are_rows_of_one_table(card: Card) -> None:
 
 
 def test_every_id_lies_in_its_own_field(card: Card) -> None:
-    encoder = Encoder.fit(card, TRAIN, LABELS)
+    encoder, (ids, _) = fit(card)
     schema = encoder.schema_of(card.tasks)
-    ids, _ = encoder.encode_train(TRAIN, LABELS)
     slot = 0
     for offset, field in zip(schema.offsets, schema.fields, strict=True):
         own = ids[:, slot : slot + field.slots]
@@ -78,15 +89,15 @@ def test_every_id_lies_in_its_own_field(card: Card) -> None:
 
 
 def test_train_rows_differ_from_others_in_target_rates_alone(card: Card) -> None:
-    encoder = Encoder.fit(card, TRAIN, LABELS)
-    (ids, dense), (train_ids, train_dense) = encoder.encode(TRAIN), encoder.encode_train(TRAIN, LABELS)
+    encoder, (train_ids, train_dense) = fit(card)
+    ids, dense = encoder.encode(TRAIN)
     np.testing.assert_array_equal(ids, train_ids)
     np.testing.assert_array_equal(dense[:, :2], train_dense[:, :2])
     assert (dense[:, 2:] != train_dense[:, 2:]).any()
 
 
 def test_a_saved_encoder_needs_no_card(card: Card, tmp_path: Path) -> None:
-    encoder = Encoder.fit(card, TRAIN, LABELS)
+    encoder, _ = fit(card)
     encoder.save(tmp_path / "encoder.json")
     again = Encoder.load(tmp_path / "encoder.json")
     assert again == encoder
@@ -103,7 +114,7 @@ def test_rows_are_encoded_each_on_its_own(order: list[int], some: list[int]) -> 
         "files": [{"name": "f"}], "columns": values, "tasks": [{"name": "y", "column": "y"}],
         "split": {"kind": "random", "valid": 0.1, "test": 0.1},
     }  # fmt: skip
-    encoder = Encoder.fit(parse_card(shop, "here"), TRAIN, LABELS[:, :1])
+    encoder, _ = fit(parse_card(shop, "here"), TRAIN, LABELS[:, :1])
     ids, dense = encoder.encode(TRAIN)
     for rows in (order, some):
         taken = TRAIN.take(pa.array(rows, pa.int64()))
@@ -113,7 +124,7 @@ def test_rows_are_encoded_each_on_its_own(order: list[int], some: list[int]) -> 
 
 
 def test_a_missing_raw_column_is_named(card: Card) -> None:
-    encoder = Encoder.fit(card, TRAIN, LABELS)
+    encoder, _ = fit(card)
     with pytest.raises(UserError, match="expected a raw column 'clock', found user, tags, price"):
         encoder.encode(TRAIN.select(["user", "tags", "price"]))
 
@@ -124,7 +135,7 @@ def test_names_that_would_clash_are_refused(shop: dict[str, Any]) -> None:
         "price_bucket": {"kind": "categorical", "from": "user"},
     }
     with pytest.raises(UserError, match="two inputs would be called 'price_bucket'"):
-        Encoder.fit(parse_card(shop, "here"), TRAIN, LABELS)
+        fit(parse_card(shop, "here"))
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,35 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.data.encoding import buckets as module
 from bench.data.encoding.base import Source
-from bench.data.encoding.fields import PAD, BucketField, MultiValuedField, cut_points
+from bench.data.encoding.buckets import DistinctNumbers, cut_points, rounded
+from bench.data.encoding.fields import PAD, BucketField, MultiValuedField
+from bench.data.encoding.fit_text import MultiValuedFitter
 
 SOURCE = Source(column="x", missing=("?",))
 
 
 def multi(values: list[str | None], slots: int = 3, min_count: int = 1) -> MultiValuedField:
-    return MultiValuedField.fit("x", SOURCE, ",", slots, min_count, pa.table({"x": values}))
+    fitter = MultiValuedFitter("x", SOURCE, ",", slots, min_count)
+    for part in (values[:2], values[2:]):
+        fitter.take(pa.table({"x": pa.array(part, pa.string())}), np.ones(len(part), bool))
+    return fitter.finish()
+
+
+def cuts(numbers: Any, buckets: int) -> list[float]:
+    return cut_points(*np.unique(numbers, return_counts=True), buckets)
+
+
+def bucketed(numbers: list[float], buckets: int) -> BucketField:
+    return BucketField(name="x", source=SOURCE, edges=tuple(cuts(numbers, buckets)))
 
 
 def test_lists_fill_slots_from_the_front() -> None:
@@ -45,7 +62,7 @@ Numbers = st.lists(st.integers(-50, 50).map(float), min_size=1, max_size=200)
 
 @given(Numbers, st.integers(2, 12))
 def test_ranges_keep_order_and_equal_numbers_together(numbers: list[float], buckets: int) -> None:
-    part = BucketField.fit("x", SOURCE, buckets, pa.table({"x": numbers}))
+    part = bucketed(numbers, buckets)
     local = part.encode(pa.table({"x": sorted(numbers)}))[:, 0]
     assert (np.diff(local) >= 0).all()
     assert local.min() >= 1
@@ -55,13 +72,13 @@ def test_ranges_keep_order_and_equal_numbers_together(numbers: list[float], buck
 
 def test_even_numbers_make_even_ranges() -> None:
     numbers = np.random.default_rng(0).random(10_000)
-    counts = np.bincount(np.searchsorted(cut_points(numbers, 10), numbers, side="right"))
+    counts = np.bincount(np.searchsorted(cuts(numbers, 10), numbers, side="right"))
     np.testing.assert_allclose(counts, 1000, atol=2)
 
 
 def test_a_spike_has_a_range_of_its_own_and_the_rest_is_still_cut() -> None:
     rest = np.arange(1.0, 101.0)
-    edges = cut_points(np.concatenate([np.zeros(900), rest]), 11)
+    edges = cuts(np.concatenate([np.zeros(900), rest]), 11)
     counts = np.bincount(np.searchsorted(edges, rest, side="right"))
     assert counts[0] == 0
     np.testing.assert_allclose(counts[1:], 10, atol=1)
@@ -69,12 +86,35 @@ def test_a_spike_has_a_range_of_its_own_and_the_rest_is_still_cut() -> None:
 
 
 def test_missing_is_a_range_of_its_own_and_far_values_fall_to_the_ends() -> None:
-    part = BucketField.fit("x", SOURCE, 2, pa.table({"x": [1.0, 2.0, 3.0, 4.0]}))
+    part = bucketed([1.0, 2.0, 3.0, 4.0], 2)
     local = part.encode(pa.table({"x": [-1e9, 1.0, 4.0, 1e9, None]}))[:, 0].tolist()
     assert local == [1, 1, 2, 2, 3]
     assert part.field.cardinality == 4
 
 
 def test_a_constant_or_nothing_has_one_range() -> None:
-    assert cut_points(np.full(10, 3.0), 5) == []
-    assert cut_points(np.array([]), 5) == []
+    assert cuts(np.full(10, 3.0), 5) == []
+    assert cuts(np.array([]), 5) == []
+
+
+@given(st.lists(st.lists(st.floats(allow_infinity=False), max_size=9), max_size=6), st.integers(2, 9))
+def test_cut_points_of_parts_are_those_of_the_whole(parts: list[list[float]], buckets: int) -> None:
+    numbers = DistinctNumbers()
+    for part in parts:
+        numbers.add(np.array(part, np.float64))
+    known = np.array([number for part in parts for number in part if not np.isnan(number)], np.float64)
+    assert numbers.cut_points(buckets) == cuts(known, buckets)
+
+
+@pytest.mark.parametrize("size", [7, 64, 4000])
+def test_beyond_the_limit_numbers_are_rounded_however_they_are_parted(
+    size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "EXACT", 100)
+    all_numbers = np.random.default_rng(0).lognormal(size=4000)
+    numbers = DistinctNumbers()
+    for start in range(0, 4000, size):
+        numbers.add(all_numbers[start : start + size])
+    found = numbers.cut_points(10)
+    assert found == cuts(rounded(all_numbers), 10)
+    np.testing.assert_allclose(found, cuts(all_numbers, 10), rtol=2e-3)

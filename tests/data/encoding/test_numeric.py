@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -11,12 +13,15 @@ from sklearn.preprocessing import StandardScaler
 
 from bench.data.encoding.base import Source
 from bench.data.encoding.numeric import NumericColumn
+from bench.data.encoding.running import RunningMoments
 
 SOURCE = Source(column="x")
 
 
 def fit(values: list[float | None], log1p: bool = False, flag: bool = False) -> NumericColumn:
-    return NumericColumn.fit("x", SOURCE, log1p, flag, pa.table({"x": pa.array(values, pa.float64())}))
+    moments = RunningMoments(log1p)
+    moments.add(np.array(values, np.float64))
+    return NumericColumn.of_moments("x", SOURCE, flag, moments)
 
 
 def encode(part: NumericColumn, values: list[Any]) -> Any:
@@ -60,3 +65,46 @@ def test_logs_keep_the_sign() -> None:
 @pytest.mark.parametrize("values", [[5.0, 5.0], [None, None], [0.1] * 7])
 def test_a_constant_becomes_zero(values: list[float | None]) -> None:
     np.testing.assert_allclose(encode(fit(values), values)[:, 0], 0, atol=1e-6)
+
+
+NUMBERS = st.one_of(st.floats(-1e6, 1e6), st.just(float("nan")), st.sampled_from([1e15, 1e15 + 1, 1e-9, 0.1]))
+
+
+@given(st.lists(st.tuples(NUMBERS, st.integers(0, 3)), min_size=1, max_size=40), st.integers(1, 9))
+def test_moments_are_exact_and_the_same_to_the_bit_however_numbers_are_parted(
+    rows: list[tuple[float, int]], size: int
+) -> None:
+    numbers, weights = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
+    whole, parted, repeated = RunningMoments(), RunningMoments(), RunningMoments()
+    whole.add(numbers, weights)
+    repeated.add(np.repeat(numbers, weights))
+    for start in range(0, len(rows), size):
+        parted.add(numbers[start : start + size], weights[start : start + size])
+    assert whole.moments == parted.moments
+    known = [Fraction(number) for number, weight in rows if number == number for _ in range(weight)]
+    assert (whole.known, whole.rows) == (len(known), weights.sum())
+    if not known:
+        assert whole.moments == (0.0, 1.0)
+        return
+    mean = sum(known) / len(known)
+    variance = float(sum((number - mean) ** 2 for number in known) / len(known))
+    for mean_found, scale in (whole.moments, repeated.moments):
+        assert mean_found == pytest.approx(float(mean), rel=1e-15, abs=1e-15)
+        assert scale == pytest.approx(np.sqrt(variance), rel=1e-9) or scale == 1.0
+
+
+def test_a_great_mean_does_not_drown_the_deviation() -> None:
+    numbers = 1e9 + np.random.default_rng(0).standard_normal(10_000)
+    moments = RunningMoments()
+    moments.add(numbers)
+    assert moments.moments == pytest.approx((numbers.mean(), numbers.std()), rel=1e-12)
+
+
+def test_sums_do_not_drift() -> None:
+    """Against a correctly rounded sum: a plain running sum of so many numbers is off by far more."""
+    numbers = np.random.default_rng(0).lognormal(sigma=3, size=200_000)
+    moments = RunningMoments()
+    moments.add(numbers)
+    mean = math.fsum(numbers) / len(numbers)
+    scale = math.sqrt(math.fsum((numbers - mean) ** 2) / len(numbers))
+    assert moments.moments == pytest.approx((mean, scale), rel=4e-16, abs=0)

@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from bench.data.encoding.base import Source
+from bench.data.encoding.fit_rates import RatesFitter, folds
 from bench.data.encoding.rates import TargetRates
+from bench.data.spans import spans_of
+from bench.data.text_codes import TextCodes
 from bench.schema import Task
 from bench.seeds import derive
 
@@ -20,8 +23,18 @@ TASKS = (Task("click"), Task("stay", "regression"))
 SMOOTHING, FOLDS, SEED = 3.0, 4, 7
 
 
-def fit(values: list[Any], labels: Any, tasks: tuple[Task, ...] = TASKS, smoothing: float = SMOOTHING) -> TargetRates:
-    return TargetRates.fit("user", Source(column="u"), tasks, smoothing, FOLDS, SEED, table(values), labels)
+def fit(
+    values: list[Any], labels: Any, tasks: tuple[Task, ...] = TASKS, smoothing: float = SMOOTHING, size: int = 11
+) -> tuple[TargetRates, Any]:
+    """The part, and what it makes of the very rows it was fitted on."""
+    fitter, seen = RatesFitter("user", Source(column="u"), tasks, smoothing, FOLDS, SEED), TextCodes()
+    codes = np.empty(0, np.int32)
+    for start in range(0, len(values), size):
+        codes = np.append(codes, seen.code(spans_of(pa.array(values[start : start + size], pa.string()))))
+        fitter.take(codes[start:], labels[start : start + size], len(seen))
+    part = fitter.finish(seen)
+    np.testing.assert_array_equal(fitter.dense(codes, None), part.encode(table(values)))
+    return part, np.concatenate([fitter.dense(codes[i : i + 5], i) for i in range(0, len(values), 5)])
 
 
 def table(values: list[Any]) -> Any:
@@ -63,13 +76,16 @@ Rows = st.lists(
 def test_both_kinds_of_rate_follow_their_definition(rows: list[tuple[Any, float, float]]) -> None:
     values = [row[0] for row in rows]
     labels = np.array([row[1:] for row in rows], np.float32)
-    part = fit(values, labels)
+    part, in_train = fit(values, labels)
     everything = list(range(len(rows)))
-    fold = np.random.default_rng(derive(SEED, "folds")).permutation(len(rows)) % FOLDS
+    fold = np.floor(np.random.default_rng(derive(SEED, "folds")).random(len(rows)) * FOLDS)
     others = [[j for j in everything if fold[j] != fold[i]] for i in everything]
 
-    in_train = [slow_rates(others[i], values[i], values, labels) for i in everything]
-    np.testing.assert_allclose(part.encode_train(table(values), labels), standardised(part, in_train), atol=2e-4)
+    slow = np.array([slow_rates(others[i], values[i], values, labels) for i in everything])
+    np.testing.assert_allclose(in_train, standardised(part, slow), atol=2e-4)
+    scale = np.where(slow.std(axis=0) < 1e-9, 1, slow.std(axis=0))
+    np.testing.assert_allclose(part.mean, slow.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(part.scale, scale, atol=1e-6)
 
     new = ["a", "b", "c", None, "never seen"]
     elsewhere = [slow_rates(everything, value, values, labels) for value in new]
@@ -84,9 +100,9 @@ def test_no_train_row_sees_its_own_label(row: int, seed: int) -> None:
     labels = rng.integers(0, 2, (30, 2)).astype(np.float32)
     changed = labels.copy()
     changed[row] = 1 - changed[row]
-    part = fit(values, labels)
-    before, after = part.encode_train(table(values), labels)[row], part.encode_train(table(values), changed)[row]
-    np.testing.assert_array_equal(before, after)
+    (part, before), (other, after) = fit(values, labels), fit(values, changed)
+    raw = [dense[row] * np.array(p.scale) + np.array(p.mean) for p, dense in ((part, before), (other, after))]
+    np.testing.assert_allclose(*raw, atol=1e-5)
 
 
 def test_random_labels_cannot_be_read_from_the_rates_of_train() -> None:
@@ -94,8 +110,8 @@ def test_random_labels_cannot_be_read_from_the_rates_of_train() -> None:
     rng = np.random.default_rng(0)
     values = rng.integers(0, 2000, 8000).astype(str).tolist()
     labels = rng.integers(0, 2, (8000, 1)).astype(np.float32)
-    part = fit(values, labels, TASKS[:1], smoothing=1.0)
-    honest, leaky = part.encode_train(table(values), labels), part.encode(table(values))
+    part, honest = fit(values, labels, TASKS[:1], smoothing=1.0, size=999)
+    leaky = part.encode(table(values))
     assert roc_auc_score(labels[:, 0], leaky[:, 0]) > 0.7
     assert abs(roc_auc_score(labels[:, 0], honest[:, 0]) - 0.5) < 0.05
 
@@ -105,8 +121,7 @@ def test_real_rates_of_ids_are_found() -> None:
     users = rng.integers(0, 50, 8000)
     truth = rng.random(50)
     labels = (rng.random((8000, 1)) < truth[users][:, None]).astype(np.float32)
-    part = fit(users.astype(str).tolist(), labels, TASKS[:1])
-    rate = part.encode_train(table(users.astype(str).tolist()), labels)[:, 0]
+    rate = fit(users.astype(str).tolist(), labels, TASKS[:1], size=999)[1][:, 0]
     assert roc_auc_score(labels[:, 0], rate) > roc_auc_score(labels[:, 0], truth[users]) - 0.02
 
 
@@ -115,16 +130,22 @@ def test_train_is_standardised(column: int) -> None:
     rng = np.random.default_rng(1)
     values = rng.choice(list("abcdef"), 500).tolist()
     labels = rng.integers(0, 2, (500, 2)).astype(np.float32)
-    dense = fit(values, labels).encode_train(table(values), labels)[:, column]
+    dense = fit(values, labels)[1][:, column]
     np.testing.assert_allclose([dense.mean(), dense.std()], [0, 1], atol=1e-4)
 
 
 def test_names_say_what_they_are() -> None:
-    part = fit(["a"], np.zeros((1, 2), np.float32))
+    part, _ = fit(["a"], np.zeros((1, 2), np.float32))
     assert part.names == ("user_click_rate", "user_stay_rate", "user_count")
 
 
 def test_it_survives_json() -> None:
-    part = fit(["a", None, "b"], np.array([[0, 1], [1, 2], [1, np.nan]], np.float32))
+    part, _ = fit(["a", None, "b"], np.array([[0, 1], [1, 2], [1, np.nan]], np.float32))
     again = TargetRates.model_validate_json(part.model_dump_json())
     np.testing.assert_array_equal(again.encode(table(["a", None, "z"])), part.encode(table(["a", None, "z"])))
+
+
+def test_folds_do_not_depend_on_how_rows_are_parted() -> None:
+    whole = folds(SEED, FOLDS, 0, 1000)
+    np.testing.assert_array_equal(np.concatenate([folds(SEED, FOLDS, i, 7) for i in range(0, 1000, 7)])[:1000], whole)
+    assert np.bincount(whole).tolist() == pytest.approx([250] * 4, abs=60)

@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.data.readers import blocks
-from bench.data.readers.ali_ccp import COMMON, SKELETON, Coder, CommonTable, Side, parts
+from bench.data.readers.ali_ccp import COMMON, SKELETON, Coder, Part, Side, parts
+from bench.data.readers.ali_ccp_common import CommonLines, CommonTable
 from bench.data.readers.feature_lists import ABSENT, Lines, Wanted, scan
+from bench.data.rejects import Rejects, Sieve
 from bench.data.synth import synthesise
 from bench.errors import UserError
 from bench.progress import Silent
@@ -49,6 +51,21 @@ def unpacked(lines: Lines, row: int, of: Wanted) -> tuple[dict[str, list[int]], 
     return ids, sums
 
 
+def read(path: Path, of: Wanted, labelled: bool, rejects: Rejects | None = None) -> list[Part]:
+    return list(parts([path], of, labelled, Silent(), rejects or Rejects()))
+
+
+def common_table(path: Path, folder: Path, rejects: Rejects | None = None) -> CommonTable:
+    lines = CommonLines(folder, Coder(Side(wanted(COMMON), {}, {})))
+    return CommonTable([path], lines, True, Silent(), rejects or Rejects())
+
+
+def rows_of(table: CommonTable, part: Part, rejects: Rejects | None = None) -> list[int]:
+    sieve = Sieve(rejects or Rejects(), part.place, len(part.lines.keys))
+    rows = table.rows(part, sieve)
+    return np.where(sieve.bad, -1, rows).tolist()
+
+
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("ali") / "raw"
@@ -56,18 +73,20 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_every_row_is_that_of_the_line_by_line_reader(raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_row_is_that_of_the_line_by_line_reader(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(blocks, "BLOCK", 50_000)  # many blocks, cut anywhere
     skeleton, common = raw / "sample_skeleton_train.csv", raw / "common_features_train.csv"
     user, item = wanted(COMMON), wanted(SKELETON)
-    shared = [(part, row) for part in parts(common, user, False, Silent()) for row in range(len(part.lines.keys))]
-    table = CommonTable(common, Coder(Side(user, {}, {})), True, Silent())
-    found = []
-    for part in parts(skeleton, item, True, Silent()):
-        for row, at in enumerate(table.rows(part)):
+    shared = [(part, row) for part in read(common, user, False) for row in range(len(part.lines.keys))]
+    table = common_table(common, tmp_path)
+    keys, found = table.keys(0, len(table)), []
+    for part in read(skeleton, item, True):
+        for row, at in enumerate(rows_of(table, part)):
             owner, line = shared[at]
             (a, b), (c, d) = unpacked(owner.lines, line, user), unpacked(part.lines, row, item)
-            found.append((table.keys[at], *part.lines.labels[row].tolist(), a | c, b | d))
+            found.append((keys[at], *part.lines.labels[row].tolist(), a | c, b | d))
     expected = [(int(row.index, 16), *row[1:]) for row in TWIN.rows(skeleton, common, SLOTS)]
     assert len(found) == 2000
     assert [row[1:] for row in found] == [row[1:] for row in expected]
@@ -91,7 +110,8 @@ FEATURE = st.tuples(
 def test_any_feature_list_is_read_alike(rows: list[list[tuple[str, int, str]]], closed: bool, end: str) -> None:
     texts = ["\x01".join(f"{field}\x02{id_}\x03{value}" for field, id_, value in row) for row in rows]
     block = end.join(f"k{number},{len(row)},{text}" for number, (row, text) in enumerate(zip(rows, texts, strict=True)))
-    lines = scan((block + end * closed).encode(), wanted(COMMON), False)
+    lines, bad = scan((block + end * closed).encode(), wanted(COMMON), False)
+    assert bad == []
     assert len(lines.keys) == len(set(lines.keys.tolist())) == len(rows)
     for row, text in enumerate(texts):
         assert unpacked(lines, row, wanted(COMMON)) == TWIN.features(text, {f: SLOTS[f] for f in COMMON})
@@ -126,18 +146,33 @@ def test_a_bad_line_is_named(tmp_path: Path, line: str, message: str) -> None:
     common, skeleton = tmp_path / "common_features_train.csv", tmp_path / "sample_skeleton_train.csv"
     common.write_text("ab,1,101\x023\x031.0\n")
     skeleton.write_text(GOOD + GOOD + line + "\n" + GOOD)
-    table = CommonTable(common, Coder(Side(wanted(COMMON), {}, {})), True, Silent())
+    table = common_table(common, tmp_path)
     with pytest.raises(UserError) as caught:
-        [table.rows(part) for part in parts(skeleton, wanted(SKELETON), True, Silent())]
+        [rows_of(table, part) for part in read(skeleton, wanted(SKELETON), True)]
     assert str(caught.value).startswith(f"{skeleton}, line 3: ")
     assert message in str(caught.value)
+    dropping = Rejects(drop=True)
+    (part,) = read(skeleton, wanted(SKELETON), True, dropping)
+    kept = [at for at, row in enumerate(rows_of(table, part, dropping)) if row >= 0]
+    assert [part.place(at).rpartition(" ")[2] for at in kept] == ["1", "2", "4"]
+    assert (part.lines.ids[kept] == part.lines.ids[0]).all()
+    assert (dropping.rows, dropping.first) == (1, str(caught.value))
 
 
 def test_a_common_index_stands_once(tmp_path: Path) -> None:
     common = tmp_path / "common.csv"
     common.write_text("ab,1,101\x023\x031.0\nac,0,\nab,0,\n")
     with pytest.raises(UserError, match=r"common\.csv, line 3: expected each common index once"):
-        CommonTable(common, Coder(Side(wanted(COMMON), {}, {})), True, Silent())
+        common_table(common, tmp_path)
     common.write_text("")
     with pytest.raises(UserError, match="found an empty file"):
-        CommonTable(common, Coder(Side(wanted(COMMON), {}, {})), True, Silent())
+        common_table(common, tmp_path)
+
+
+def test_each_bad_line_of_a_block_has_its_number() -> None:
+    lines = [GOOD, "x\n", "\n", GOOD, "2,2,0,ab,1,\n", "3\n", GOOD, "4"]
+    found, bad = scan("".join(lines).encode(), wanted(SKELETON), True)
+    assert [line.line for line in bad] == [1, 4, 5, 7]
+    assert len(found.keys) == 3
+    text = "".join(lines)
+    assert [text[at:].startswith(GOOD) for at in found.offsets.tolist()] == [True] * 3

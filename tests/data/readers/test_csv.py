@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.data.readers import csv
+from bench.data.readers.base import whole
 from bench.data.readers.csv import read_csv
 from bench.data.values import as_numbers, as_text
 from bench.errors import UserError
@@ -25,7 +27,7 @@ def texts(column: Any, missing: tuple[str, ...] = ()) -> list[str | None]:
 def read(tmp_path: Path, content: str | bytes, **options: Any) -> Any:
     path = tmp_path / "f.csv"
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return read_csv(path, "f.csv", options.pop("wanted", WANTED), Silent(), **options).table
+    return whole(read_csv(path, "f.csv", options.pop("wanted", WANTED), Silent(), **options)).table
 
 
 def test_wanted_columns_alone_are_read(tmp_path: Path) -> None:
@@ -56,7 +58,7 @@ def test_quotes_byte_order_mark_and_windows_lines(tmp_path: Path) -> None:
 def test_gzip_is_seen_by_content(tmp_path: Path, name: str, recorder: Any) -> None:
     path = tmp_path / name
     path.write_bytes(gzip.compress(b"a,b\n1,x\n"))
-    raw = read_csv(path, "f.csv", WANTED, recorder)
+    raw = whole(read_csv(path, "f.csv", WANTED, recorder))
     assert raw.table["a"].to_pylist() == [1]
     assert raw.place(0) == f"{path}, line 2"
     assert recorder.done == {f"reading {name}": path.stat().st_size}
@@ -109,3 +111,18 @@ def test_what_was_written_is_read(tmp_path_factory: pytest.TempPathFactory, rows
     table = read(tmp_path_factory.mktemp("csv"), "a,b\n" + "\n".join(quoted) + "\n")
     assert table["a"].to_pylist() == [number for number, _ in rows]
     assert texts(table["b"]) == [text.strip() or None for _, text in rows]
+
+
+def test_lines_of_another_length_are_left_out_and_places_stay_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv, "BLOCK", 64)
+    lines = ["a,b", *(f"{i},x" if i % 5 else f"{i}" for i in range(1, 60))]
+    path = tmp_path / "f.csv"
+    path.write_text("\n".join(lines) + "\n")
+    parts = list(read_csv(path, "f.csv", WANTED, Silent(), drop=True))
+    found = {text: part.place(row) for part in parts for row, text in enumerate(texts(part.table["a"]))}
+    assert len(parts) > 4
+    assert found == {str(i): f"{path}, line {i + 1}" for i in range(1, 60) if i % 5}
+    bad = [(reason, sentence()) for part in parts for reason, sentence in part.bad]
+    assert bad == [("columns", f"{path}, line {i + 1}: expected 2 columns, found 1") for i in range(5, 60, 5)]

@@ -7,6 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bench.data.readers import base
+from bench.data.readers.base import whole
 from bench.data.readers.parquet import read_parquet
 from bench.errors import UserError
 
@@ -14,14 +16,30 @@ from bench.errors import UserError
 def test_wanted_columns_alone_are_read(tmp_path: Path, recorder: Any) -> None:
     path = tmp_path / "f.parquet"
     pq.write_table(pa.table({"z": [0, 0], "a": [1, 2], "b": ["x", None]}), path)
-    raw = read_parquet(path, "f", {"a": "number", "b": "text"}, recorder)
+    raw = whole(read_parquet(path, "f", {"a": "number", "b": "text"}, recorder))
     assert raw.table.to_pydict() == {"a": [1, 2], "b": ["x", None]}
     assert raw.place(1) == f"{path}, row 2"
-    assert recorder.done == {"reading f.parquet": 2}
-    assert read_parquet(path, "f", {}, recorder, keep_all=True).table.num_columns == 3
+    assert recorder.done == {"reading f.parquet": path.stat().st_size}
+    assert whole(read_parquet(path, "f", {}, recorder, keep_all=True)).table.num_columns == 3
 
 
 def test_another_file_is_one_sentence(tmp_path: Path, recorder: Any) -> None:
     (tmp_path / "f").write_text("a,b\n1,2\n")
     with pytest.raises(UserError, match="not a parquet file"):
-        read_parquet(tmp_path / "f", "f", {}, recorder)
+        list(read_parquet(tmp_path / "f", "f", {}, recorder))
+
+
+def test_it_comes_in_parts_and_progress_is_in_bytes(
+    tmp_path: Path, recorder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "PART", 7)
+    path = tmp_path / "f.parquet"
+    pq.write_table(pa.table({"a": list(range(50))}), path, row_group_size=20)
+    told, rows = [], []
+    for part in read_parquet(path, "f", {"a": "number"}, recorder):
+        told.append(recorder.done["reading f.parquet"])
+        assert part.table.num_rows <= 7
+        rows += [(value, part.place(at)) for at, value in enumerate(part.table["a"].to_pylist())]
+    assert rows == [(value, f"{path}, row {value + 1}") for value in range(50)]
+    assert told == sorted(told)
+    assert 0 < told[4] < recorder.done["reading f.parquet"] == path.stat().st_size

@@ -1,0 +1,156 @@
+"""`seesaw card`: a card for one's own files."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bench.cli.options import Json, names
+from bench.cli.output import TerminalProgress, print_json, print_table, say
+from bench.errors import UserError
+
+if TYPE_CHECKING:
+    from bench.data.inspection import Draft
+
+_SEPARATORS = {"tab": "\t", r"\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
+
+
+class SplitBy(StrEnum):
+    """Ways to deal rows to train, valid and test."""
+
+    time = "time"
+    group = "group"
+    hash = "hash"
+    random = "random"
+    files = "files"
+    column = "column"
+
+
+def card(
+    files: Annotated[list[Path], typer.Argument(help="CSV (also packed) or parquet files with the same columns.")],
+    label: Annotated[
+        list[str] | None, typer.Option("--label", help="Column to predict; COLUMN=VALUE where VALUE means yes. Repeat.")
+    ] = None,
+    parent: Annotated[
+        list[str] | None, typer.Option("--parent", help="CHILD=PARENT: the label that must happen first. Repeat.")
+    ] = None,
+    time: Annotated[str | None, typer.Option(help="Column of when; the latest rows become the test.")] = None,
+    group: Annotated[str | None, typer.Option(help="Column whose rows are ranked together, such as a user.")] = None,
+    split: Annotated[
+        SplitBy | None, typer.Option(help="How to split; else by time, by group, or at random, as given.")
+    ] = None,
+    split_column: Annotated[str | None, typer.Option(help="Column of a split by column or by hash.")] = None,
+    valid: Annotated[float, typer.Option(help="Share of rows for validation.")] = 0.1,
+    test: Annotated[float, typer.Option(help="Share of rows for the test.")] = 0.1,
+    separator: Annotated[str | None, typer.Option(help="Of CSV: a character or 'tab'; else guessed.")] = None,
+    columns: Annotated[str | None, typer.Option(help="Names with commas between, for files without a header.")] = None,
+    id_: Annotated[str | None, typer.Option("--id", help="Short name of the data set.")] = None,
+    title: Annotated[str | None, typer.Option(help="One line.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to write; else card.toml beside the files.")] = None,
+    rows: Annotated[
+        int | None, typer.Option(help="Rows to inspect, from the head of each file; else a million.", min=100)
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a card that is there.")] = False,
+    json: Json = False,
+) -> None:
+    """Look into files and write a card for them, with reasons."""
+    import tomllib
+
+    from bench.atomic import write_text
+    from bench.data import parse_card
+    from bench.data.inspection import ROWS, Request, Wish, card_text, check_id, draft_card
+
+    target = out or files[0].parent / "card.toml"
+    if target.is_dir():
+        target = target / "card.toml"
+    if target.suffix != ".toml":
+        raise UserError(f"--out: expected a file that ends in .toml, found {target}")
+    if target.exists() and not force:
+        raise UserError(f"{target} is already there: choose another file with --out, or replace it with --force")
+    kind: Any = None if split is None else {"group": "hash"}.get(split.value, split.value)
+    request = Request(
+        files=tuple(files),
+        labels=tuple(label or ()),
+        parents=tuple(parent or ()),
+        wish=Wish(kind, valid, test, time, group, split_column),
+        separator=_separator(separator),
+        names=names(columns),
+        id=None if id_ is None else check_id(id_),
+        title=title,
+        rows=rows or ROWS,
+    )
+    draft = draft_card(request, TerminalProgress())
+    text = card_text(draft)
+    parse_card(tomllib.loads(text), str(target), "", target.parent)
+    write_text(target, text)
+    beside = target.resolve().parent == files[0].resolve().parent
+    if json:
+        print_json({"card": str(target)} | _document(draft))
+        return
+    _show(draft)
+    say(f"card: {target}")
+    say(f"next: seesaw prepare {_typed(target)}{'' if beside else f' --raw {files[0].parent}'}")
+
+
+def _separator(given: str | None) -> str | None:
+    if given is None:
+        return None
+    found = _SEPARATORS.get(given, given)
+    if len(found) != 1 or not found.isascii() or found in '"\r\n':
+        raise UserError(f"--separator: expected one character or 'tab', found {given!r}")
+    return found
+
+
+def _typed(target: Path) -> str:
+    """A path as a card is named by one: with a slash or the ending .toml."""
+    return f"'{target}'" if " " in str(target) else str(target)
+
+
+def _show(draft: Draft) -> None:
+    rows = []
+    for column in draft.columns:
+        kind = column.finding.option["kind"] if column.role == "input" and column.finding.option else "-"
+        why = column.reason or ("" if column.role == "label" else column.finding.why)
+        rows.append([column.name, column.role, kind, column.distinct, f"{column.missing_rate:.1%}", why])
+    print_table(["column", "role", "kind", "distinct", "missing", "why"], rows, draft.id)
+    tasks = []
+    for task in draft.labels:
+        counts = [split[1].get(task.name) for split in draft.split.counts.values()]
+        tasks.append([task.name, task.parent or "-", draft.rates[task.name], *counts])
+    print_table(["task", "parent", "mean", *(f"positive in {name}" for name in draft.split.counts)], tasks)
+    for task in draft.labels:
+        for note in task.notes:
+            say(f"{task.name}: {note}")
+    say(" ".join(draft.split.why))
+    if not draft.complete:
+        say(f"inspected: {draft.rows:,} rows, from the head of each file; --rows N for more")
+
+
+def _document(draft: Draft) -> dict[str, Any]:
+    return {
+        "id": draft.id,
+        "rows": draft.rows,
+        "complete": draft.complete,
+        "columns": {
+            column.name: {
+                "role": column.role,
+                "type": column.type,
+                "distinct": column.distinct,
+                "missing_rate": column.missing_rate,
+                "examples": list(column.examples),
+                "input": dict(column.finding.option) if column.finding.option else None,
+                "why": column.reason or column.finding.why,
+            }
+            for column in draft.columns
+        },
+        "tasks": [
+            label.table | {"mean": draft.rates[label.name], "notes": list(label.notes)} for label in draft.labels
+        ],
+        "missing": list(draft.markers.sure),
+        "post_exposure": [column.name for column in draft.of_role("post-exposure")],
+        "split": dict(draft.split.table)
+        | {"rows": {name: count for name, (count, _) in draft.split.counts.items()}, "outside": draft.split.outside},
+    }

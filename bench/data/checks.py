@@ -1,0 +1,83 @@
+"""What a part's columns must hold before anything is made of them: UTF-8 in texts, numbers where numbers are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from bench.data.rejects import Sieve
+from bench.data.spans import spans_of
+from bench.data.values import distinct
+
+
+def checked(table: Any, wanted: Mapping[str, str], missing: Collection[str], sieve: Sieve) -> Any:
+    """The table with numbers in columns that are wanted as such; the sieve takes the rows that do not fit.
+
+    Args:
+        wanted: raw column -> `text` or `number`.
+    """
+    for at, name in enumerate(table.column_names):
+        kind = table[name].type
+        if pa.types.is_dictionary(kind):
+            kind = kind.value_type
+        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+            continue
+        codes, values = distinct(table[name])
+        if (broken := _not_utf8(values)).any():
+            sieve.refuse(np.append(broken, False)[codes], "bytes", f"'{name}': expected UTF-8 text")
+            values = pa.array([None if bad else value.as_py() for bad, value in zip(broken, values, strict=True)])
+            text = pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), values.cast(pa.string()))
+            table = table.set_column(at, name, text)
+        if wanted.get(name) == "number":
+            table = table.set_column(
+                at, name, pa.array(_numbers(name, codes, values, missing, sieve), from_pandas=True)
+            )
+    return table
+
+
+def _not_utf8(values: Any) -> NDArray[np.bool_]:
+    """(n,) which texts are not."""
+    try:
+        values.validate(full=True)
+    except pa.ArrowInvalid:
+        return np.array([_broken(value) for value in values.cast(pa.binary()).to_pylist()])
+    return np.zeros(len(values), np.bool_)
+
+
+def _broken(value: bytes | None) -> bool:
+    try:
+        (value or b"").decode()
+    except UnicodeDecodeError:
+        return True
+    return False
+
+
+def _numbers(
+    name: str, codes: NDArray[np.int32], values: Any, missing: Collection[str], sieve: Sieve
+) -> NDArray[np.float64]:
+    """(n,), NaN where missing or bad."""
+    spans = spans_of(values, missing)
+    parsed = np.full(len(values) + 1, np.nan)  # the last serves code -1
+    there = spans.starts >= 0
+    try:
+        trimmed = pc.utf8_trim_whitespace(values.filter(pa.array(there)))
+        parsed[:-1][there] = trimmed.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    except pa.ArrowInvalid:  # which of them is no number must be asked one by one
+        for at in np.flatnonzero(there).tolist():
+            if (number := _number(spans.text(at))) is not None:
+                parsed[at] = number
+            else:
+                sieve.refuse(codes == at, "number", f"'{name}': expected a number, found '{spans.text(at)}'")
+    return parsed[codes]
+
+
+def _number(text: str) -> float | None:
+    try:
+        return None if "_" in text else float(text)  # Python takes 1_000 for a number, Arrow does not
+    except ValueError:
+        return None

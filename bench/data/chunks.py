@@ -1,0 +1,138 @@
+"""Chunk-shuffled reading: shuffled batches of a split that is larger than memory.
+
+The rows are cut into chunks of consecutive rows and the chunks, in file order, into strata of K neighbours. A pass has
+K windows; each window gets one chunk of every stratum, drawn without replacement, so every window is a stratified
+sample of the whole file (Cochran, Sampling Techniques, 1977, chapter 5: for data in an order its mean varies far less
+than that of as many chunks drawn freely). A window's chunks are read in file order, its rows are shuffled and cut into
+batches; while its batches are gathered, the next window is read piece by piece.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bench.data.row_reader import Batch, Buffers, RowReader
+from bench.errors import UserError
+
+LARGEST_WINDOW = 1 << 19
+"""Rows. More would take more memory and mix hardly better."""
+CHUNKS = 1024
+"""Of a window, where its chunks do not become too small by it."""
+SMALLEST_CHUNK = 64
+"""Rows. Reading fewer at a time costs more than it mixes."""
+SMALLEST_WINDOW = 16 * SMALLEST_CHUNK
+AHEAD = 2
+"""Batches that wait for the consumer."""
+_HELD = AHEAD + 3
+"""Batches at a time: waiting, being gathered, being used, and one in pieces between two windows."""
+_ORDER = 16
+"""Bytes of a row's place in the order of its window, while the next window's is made."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a pass is read: `window` rows are mixed, taken from the file in chunks of `chunk` rows."""
+
+    window: int
+    chunk: int
+
+    @classmethod
+    def within(cls, memory: int, sample: int, size: int) -> Plan:
+        """The plan for so many bytes: two windows (one in use, one being read), their order and the batches held.
+
+        Args:
+            memory: bytes allowed.
+            sample: bytes of one sample.
+            size: samples of a batch.
+
+        Raises:
+            UserError: not even the smallest window fits.
+        """
+        free = memory - _HELD * size * sample
+        rows = min(LARGEST_WINDOW, max(0, free) // (2 * sample + _ORDER))
+        if rows < SMALLEST_WINDOW:
+            needed = cls(SMALLEST_WINDOW, SMALLEST_CHUNK).memory(sample, size)
+            raise UserError(
+                f"expected at least {-(-needed >> 20)} MiB of memory for samples of {sample} bytes in batches of "
+                f"{size}, found {memory >> 20} MiB"
+            )
+        window = 1 << (rows.bit_length() - 1)  # a power of two: limits that are nearly alike give the same order
+        return cls(window, max(SMALLEST_CHUNK, window // CHUNKS))
+
+    def memory(self, sample: int, size: int) -> int:
+        """Bytes that a pass takes: 2 windows and their batches, and the order of a window's rows."""
+        return self.window * (2 * sample + _ORDER) + _HELD * size * sample
+
+    def windows(self, rows: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
+        """For each window of a pass over so many rows the numbers of its chunks, ascending."""
+        chunks = -(-rows // self.chunk)
+        count = -(-chunks // (self.window // self.chunk))
+        strata = np.tile(np.arange(count), (-(-chunks // count), 1))
+        window_of = rng.permuted(strata, axis=1).reshape(-1)[:chunks]
+        return [np.flatnonzero(window_of == k) for k in range(count)]
+
+
+def shuffled_by_chunk(reader: RowReader, plan: Plan, size: int, seed: int) -> Generator[Batch]:
+    """Batches of exactly `size` rows; every row once, but for those left over below one batch.
+
+    The order depends on seed, plan and size alone. The caller enters `reader`.
+    """
+    rng = np.random.default_rng(seed)
+    windows = plan.windows(reader.rows, rng)
+    buffers = [reader.buffers(plan.window) for _ in windows[:2]]
+    filling = _Filling(reader, plan, windows[0], buffers[0])
+    tail: Batch | None = None
+    for k in range(len(windows)):
+        window = filling.finish()
+        rows = len(window[0])
+        if k + 1 < len(windows):
+            filling = _Filling(reader, plan, windows[k + 1], buffers[(k + 1) % 2])
+        order = torch.from_numpy(rng.permutation(rows))
+        start = min(rows, size - (0 if tail is None else len(tail.labels)))
+        head = reader.batch(window, order[:start])
+        tail = head if tail is None else Batch(*(torch.cat(pair) for pair in zip(tail, head, strict=True)))
+        pace = -(-len(filling) * size // rows)
+        while len(tail.labels) == size:
+            filling.advance(pace)
+            yield tail
+            tail = reader.batch(window, order[start : start + size])
+            start += size
+
+
+class _Filling:
+    """A window that is being read, chunk by chunk."""
+
+    def __init__(self, reader: RowReader, plan: Plan, chunks: NDArray[np.int64], buffers: Buffers) -> None:
+        self._reader, self._buffers, self._filled = reader, buffers, 0
+        self._parts = [(start := int(c) * plan.chunk, min(plan.chunk, reader.rows - start)) for c in chunks]
+        self._next = 0
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def advance(self, chunks: int) -> None:
+        """Reads so many more chunks, or those that are left."""
+        for start, rows in self._parts[self._next : self._next + chunks]:
+            self._reader.read(start, rows, self._buffers, self._filled)
+            self._filled += rows
+        self._next += chunks
+
+    def finish(self) -> Buffers:
+        """Reads what is left; the window's rows."""
+        self.advance(len(self))
+        ids, dense, labels = (buffer[: self._filled] for buffer in self._buffers)
+        return ids, dense, labels
+
+
+def in_file_order(reader: RowReader, size: int) -> Iterator[Batch]:
+    """Batches of `size` rows as they lie in the files; the last one may be smaller. The caller enters `reader`."""
+    for start in range(0, reader.rows, size):
+        rows = min(size, reader.rows - start)
+        buffers = reader.buffers(rows)
+        reader.read(start, rows, buffers, 0)
+        yield reader.batch(buffers)

@@ -1,0 +1,146 @@
+"""Fitters of fields: values become provisional codes while they are counted, and local ids once train has been seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.codes import ABSENT, Codes, count_codes
+from bench.data.encoding.base import Source
+from bench.data.encoding.fields import PAD, CategoricalField, LocalIds, MultiValuedField
+from bench.data.encoding.vocabulary import Vocabulary, ranked
+from bench.data.spans import Spans, canonical_spans, split_spans
+from bench.data.text_codes import TextCodes
+
+Mask = NDArray[np.bool_]
+
+
+class Tally:
+    """Rows of train for each code, 8 bytes each."""
+
+    def __init__(self) -> None:
+        self.counts = np.zeros(1024, np.int64)
+
+    def add(self, codes: Codes, train: Mask, size: int) -> None:
+        """Counts codes (n, L) of train rows; codes are below `size`."""
+        if size > len(self.counts):
+            self.counts.resize(max(size, len(self.counts) * 3 // 2), refcheck=False)  # the new end is zero
+        count_codes(codes, train.astype(np.int64), self.counts)
+
+
+def vocabulary_of(
+    texts: Sequence[str | None], counts: NDArray[np.int64], codes: NDArray[np.int64], min_count: int, size: int
+) -> tuple[Vocabulary, NDArray[np.int32]]:
+    """The vocabulary, and (size + 1,) the local id of each code, the last for missing.
+
+    Args:
+        texts: candidates, None for missing.
+        counts: of each candidate, rows of train.
+        codes: of each candidate, -1 for missing.
+    """
+    order = ranked(texts, counts, min_count)
+    local = np.zeros(size + 1, np.int32)
+    local[codes[order]] = np.arange(1, len(order) + 1)
+    return Vocabulary(values=tuple(texts[at] for at in order)), local
+
+
+class CategoricalFitter:
+    """One value a row."""
+
+    width = 1
+
+    def __init__(self, name: str, source: Source, min_count: int) -> None:
+        self.name, self.source, self.min_count = name, source, min_count
+        self.values, self._tally, self._missing = TextCodes(), Tally(), 0
+        self._local = np.zeros(1, np.int32)
+
+    def take(self, table: Any, train: Mask) -> Codes:
+        """Codes (n, 1), ABSENT where missing."""
+        rows, spans = self.source.spans(table)
+        codes = np.append(self.values.code(spans), np.int32(ABSENT))[rows][:, None]
+        self._tally.add(codes, train, len(self.values))
+        self._missing += int((codes[train] == ABSENT).sum())
+        return codes
+
+    def finish(self) -> CategoricalField:
+        """What train held often enough."""
+        size = len(self.values)
+        kept = np.flatnonzero(self._tally.counts[:size] >= max(self.min_count, 1))
+        texts: list[str | None] = [*self.values.texts(kept.tolist()), None]
+        counts = np.append(self._tally.counts[kept], self._missing)
+        vocabulary, self._local = vocabulary_of(texts, counts, np.append(kept, -1), self.min_count, size)
+        return CategoricalField(name=self.name, source=self.source, vocabulary=vocabulary)
+
+    def local(self, codes: Codes) -> LocalIds:
+        """Local ids of codes, both (n, 1)."""
+        return self._local[codes]
+
+
+class MultiValuedFitter:
+    """Several values in one text."""
+
+    def __init__(self, name: str, source: Source, separator: str, slots: int, min_count: int) -> None:
+        self.name, self.source, self.separator, self.width, self.min_count = name, source, separator, slots, min_count
+        self.values, self._tally = TextCodes(), Tally()
+        self._local = np.zeros(1, np.int32)
+
+    def take(self, table: Any, train: Mask) -> Codes:
+        """Codes (n, slots), ABSENT after the last; values beyond the last slot are neither coded nor counted."""
+        rows, joined = self.source.spans(table)
+        pieces, first = split_spans(joined, self.separator)
+        pieces = canonical_spans(pieces, self.source.missing)
+        chosen = np.full((len(joined.starts) + 1, self.width), -1, np.int64)  # the last serves code -1
+        _choose(*pieces, first, chosen)
+        used = chosen >= 0
+        at = chosen[used]
+        codes = np.full(chosen.shape, ABSENT, np.int32)
+        codes[used] = self.values.code(Spans(pieces.data, pieces.starts[at], pieces.ends[at]))
+        codes = codes[rows]
+        self._tally.add(codes, train, len(self.values))
+        return codes
+
+    def finish(self) -> MultiValuedField:
+        """What train held often enough."""
+        size = len(self.values)
+        kept = np.flatnonzero(self._tally.counts[:size] >= max(self.min_count, 1))
+        texts = self.values.texts(kept.tolist())
+        vocabulary, self._local = vocabulary_of(texts, self._tally.counts[kept], kept, self.min_count, size)
+        self._local[ABSENT] = PAD
+        return MultiValuedField(
+            name=self.name, source=self.source, separator=self.separator, slots=self.width, vocabulary=vocabulary
+        )
+
+    def local(self, codes: Codes) -> LocalIds:
+        """Local ids of codes, both (n, slots)."""
+        return self._local[codes]
+
+
+@numba.njit(nogil=True, cache=True)
+def _choose(data: Any, starts: Any, ends: Any, first: Any, chosen: Any) -> None:
+    """For each list the first distinct pieces, as many as there are slots."""
+    for row in range(len(first) - 1):
+        used = 0
+        for piece in range(first[row], first[row + 1]):
+            if used == chosen.shape[1]:
+                break
+            size = ends[piece] - starts[piece]
+            if starts[piece] < 0:
+                continue
+            fresh = True
+            for slot in range(used):
+                other = chosen[row, slot]
+                if ends[other] - starts[other] != size:
+                    continue
+                at = 0
+                while at < size and data[starts[piece] + at] == data[starts[other] + at]:
+                    at += 1
+                if at == size:
+                    fresh = False
+                    break
+            if fresh:
+                chosen[row, used] = piece
+                used += 1

@@ -1,0 +1,153 @@
+"""Fits an encoder on rows that come in parts, and encodes the very rows it saw from what was kept of them.
+
+A row is kept as provisional codes (int32, one for each slot of a categorical or multi-valued field) and numbers
+(float64, one for each numeric input): see `bench.data.spill`. No raw file is read twice.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.card import Card
+from bench.data.codes import Codes
+from bench.data.columns import Categorical, Numeric
+from bench.data.encoding.base import Source
+from bench.data.encoding.buckets import DistinctNumbers
+from bench.data.encoding.encoder import DensePart, Encoder, FieldPart, Ids
+from bench.data.encoding.fields import BucketField, LocalIds
+from bench.data.encoding.fit_rates import RatesFitter
+from bench.data.encoding.fit_text import CategoricalFitter, Mask, MultiValuedFitter
+from bench.data.encoding.numeric import Dense, NumericColumn
+from bench.data.encoding.running import RunningMoments
+
+Numbers = NDArray[np.float64]
+
+
+class Provisional(NamedTuple):
+    """Rows as they are kept until train has been seen: codes (n, C) and numbers (n, M)."""
+
+    codes: Codes
+    numbers: Numbers
+
+
+class NumericFitter:
+    """A quantity, and its ranges where the card asks for them."""
+
+    def __init__(self, name: str, source: Source, column: Numeric) -> None:
+        self.name, self.source, self.column = name, source, column
+        self._moments = RunningMoments(column.log1p)
+        self._distinct = DistinctNumbers()
+
+    def take(self, table: Any, train: Mask) -> Numbers:
+        """Numbers (n,), NaN where missing."""
+        numbers = self.source.numbers(table)
+        self._moments.add(numbers[train])
+        if self.column.buckets is not None:
+            self._distinct.add(numbers[train])
+        return numbers
+
+    def finish(self) -> tuple[NumericColumn, BucketField | None]:
+        """Standardised by train, cut at quantiles of train."""
+        column = NumericColumn.of_moments(self.name, self.source, self.column.missing_flag, self._moments)
+        if self.column.buckets is None:
+            return column, None
+        edges = tuple(self._distinct.cut_points(self.column.buckets))
+        return column, BucketField(name=f"{self.name}_bucket", source=self.source, edges=edges)
+
+
+class EncoderFitter:
+    """One fitter for each input of a card, and one for each column with target rates."""
+
+    def __init__(self, card: Card) -> None:
+        self.card, encoding = card, card.encoding
+        self._fields: dict[str, CategoricalFitter | MultiValuedFitter] = {}
+        self._numeric: dict[str, NumericFitter] = {}
+        self._rates: dict[str, RatesFitter] = {}
+        for name, column in card.columns.items():
+            source = Source(column=column.source or name, derive=column.derive, missing=card.missing)
+            if isinstance(column, Numeric):
+                self._numeric[name] = NumericFitter(name, source, column)
+                continue
+            min_count = column.min_count or encoding.min_count
+            if isinstance(column, Categorical):
+                self._fields[name] = CategoricalFitter(name, source, min_count)
+            else:
+                self._fields[name] = MultiValuedFitter(name, source, column.separator, column.max_length, min_count)
+        for name in encoding.target_rates:
+            self._rates[name] = RatesFitter(
+                name, self._fields[name].source, card.tasks, encoding.rate_smoothing, encoding.rate_folds, encoding.seed
+            )
+        ends = np.cumsum([0, *(fitter.width for fitter in self._fields.values())]).tolist()
+        self._at = {name: slice(ends[i], ends[i + 1]) for i, name in enumerate(self._fields)}
+        self._encoder: Encoder | None = None
+
+    @property
+    def widths(self) -> tuple[int, int]:
+        """Codes C and numbers M of a row."""
+        return sum(fitter.width for fitter in self._fields.values()), len(self._numeric)
+
+    def take(self, table: Any, train: Mask, labels: NDArray[np.float32]) -> Provisional:
+        """Takes in rows: fits on those of train, codes all.
+
+        Args:
+            table: Arrow table of raw columns, n rows.
+            train: (n,) whether a row is train's.
+            labels: (n, T), read by target rates only.
+        """
+        widths = self.widths
+        rows = Provisional(np.empty((len(train), widths[0]), np.int32), np.empty((len(train), widths[1])))
+        for name, fitter in self._fields.items():
+            rows.codes[:, self._at[name]] = fitter.take(table, train)
+        for at, numeric in enumerate(self._numeric.values()):
+            rows.numbers[:, at] = numeric.take(table, train)
+        for name, rates in self._rates.items():
+            codes = np.ascontiguousarray(rows.codes[train, self._at[name].start])
+            rates.take(codes, labels[train], len(self._fields[name].values))
+        return rows
+
+    def finish(self) -> Encoder:
+        """The encoder, fitted on all of train.
+
+        Raises:
+            UserError: two parts of one name.
+        """
+        fields: list[FieldPart] = []
+        dense: list[DensePart] = []
+        for name in self.card.columns:
+            if name in self._fields:
+                fields.append(self._fields[name].finish())
+                continue
+            column, buckets = self._numeric[name].finish()
+            dense.append(column)
+            if buckets is not None:
+                fields.append(buckets)
+        for name, rates in self._rates.items():
+            dense.append(rates.finish(self._fields[name].values))
+        self._encoder = Encoder(fields=tuple(fields), dense=tuple(dense)).checked(self.card)
+        return self._encoder
+
+    def encode(self, rows: Provisional, start: int | None) -> tuple[Ids, Dense]:
+        """Kept rows -> ids (n, S) and dense (n, D), as `Encoder.encode` would encode the raw ones.
+
+        Args:
+            start: of train rows the number of the first, counted within train; their target rates are out of fold.
+                None for rows outside train.
+        """
+        assert self._encoder is not None
+        number = {name: rows.numbers[:, at] for at, name in enumerate(self._numeric)}
+        ids = self._encoder.ids_of((self._local(part, rows, number) for part in self._encoder.fields), len(rows.codes))
+        columns = [np.empty((len(ids), 0), np.float32)]
+        for part in self._encoder.dense:
+            if isinstance(part, NumericColumn):
+                columns.append(part.encode_numbers(number[part.name]))
+            else:
+                columns.append(self._rates[part.name].dense(rows.codes[:, self._at[part.name].start], start))
+        return ids, np.concatenate(columns, axis=1)
+
+    def _local(self, part: FieldPart, rows: Provisional, number: dict[str, Numbers]) -> LocalIds:
+        if isinstance(part, BucketField):
+            return part.encode_numbers(number[part.name.removesuffix("_bucket")])
+        return self._fields[part.name].local(rows.codes[:, self._at[part.name]])

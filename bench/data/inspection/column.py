@@ -1,0 +1,131 @@
+"""One raw column, counted: its distinct values, how often each occurs, and whether they are numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from bench.data.values import canonical
+
+_TYPES = (
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_boolean,
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_date,
+    pa.types.is_timestamp,
+    pa.types.is_null,
+)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A column of N rows with V distinct values, missing ones left out.
+
+    Attributes:
+        type: `text`, or the type a parquet file gives it.
+        codes: (N,) index into the distinct values; -1 where missing.
+        distinct: Arrow array (V,).
+        counts: (V,) rows of each.
+        numbers: (V,) where every value is a finite number, else None.
+        readable: whether a card can use a column of that type.
+    """
+
+    name: str
+    type: str
+    codes: NDArray[np.int32]
+    distinct: Any
+    counts: NDArray[np.int64]
+    numbers: NDArray[np.float64] | None
+    readable: bool = True
+
+    @property
+    def rows(self) -> int:
+        """N."""
+        return len(self.codes)
+
+    @property
+    def known(self) -> int:
+        """Rows that are not missing."""
+        return int(self.counts.sum())
+
+    @property
+    def missing_rate(self) -> float:
+        """Share of rows that are missing."""
+        return 1 - self.known / self.rows
+
+    @property
+    def temporal(self) -> bool:
+        """Whether parquet calls it a date or a timestamp."""
+        return self.type.startswith(("date", "timestamp"))
+
+    @cached_property
+    def whole(self) -> bool:
+        """Whether its values are whole numbers."""
+        return self.numbers is not None and bool((self.numbers == np.floor(self.numbers)).all())
+
+    def texts(self, most: int | None = None) -> list[str]:
+        """Distinct values in their canonical form; `most` gives only that many, the most frequent first."""
+        values = self.distinct if most is None else self.distinct.take(pa.array(self._frequent(most)))
+        return [text for text in (canonical(value) for value in values.to_pylist()) if text is not None]
+
+    def _frequent(self, most: int) -> NDArray[np.int64]:
+        return np.argsort(-self.counts, kind="stable")[:most]
+
+    @cached_property
+    def of_rows(self) -> NDArray[np.float64]:
+        """(N,) numbers, NaN where missing."""
+        assert self.numbers is not None
+        return np.append(self.numbers, np.nan)[self.codes]
+
+
+def count_column(name: str, column: Any, missing: Collection[str] = ()) -> Counted:
+    """Counts an Arrow column (N,); texts are stripped, the empty text and those in `missing` are missing."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    kind = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
+    if not any(fits(kind) for fits in _TYPES):
+        known = pc.is_valid(array).to_numpy(zero_copy_only=False)
+        codes = np.where(known, 0, -1).astype(np.int32)
+        return Counted(name, str(kind), codes, pa.nulls(1), np.array([known.sum()], np.int64), None, readable=False)
+    encoded = array if pa.types.is_dictionary(array.type) else pc.dictionary_encode(array)
+    raw = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    values, text = encoded.dictionary, pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    if text:
+        values = pc.utf8_trim_whitespace(values)
+    merged = pc.dictionary_encode(values)  # stripping makes some values equal
+    lookup = np.append(pc.fill_null(merged.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64), -1)
+    codes, distinct = lookup[raw], merged.dictionary
+    counts = np.bincount(codes[codes >= 0], minlength=len(distinct))
+    there = (counts > 0) & ~_absent(distinct, text, missing)
+    place = np.append(np.where(there, np.cumsum(there) - 1, -1), -1).astype(np.int32)
+    distinct = distinct.filter(pa.array(there))
+    return Counted(name, "text" if text else str(kind), place[codes], distinct, counts[there], _numbers(distinct, kind))
+
+
+def _absent(distinct: Any, text: bool, missing: Collection[str]) -> NDArray[np.bool_]:
+    found = np.zeros(len(distinct), np.bool_)
+    if text:
+        found = pc.is_in(distinct, pa.array(["", *missing], distinct.type)).to_numpy(zero_copy_only=False)
+    elif pa.types.is_floating(distinct.type):
+        found = pc.is_nan(distinct).to_numpy(zero_copy_only=False)
+    return found
+
+
+def _numbers(distinct: Any, kind: Any) -> NDArray[np.float64] | None:
+    if len(distinct) == 0 or pa.types.is_date(kind) or pa.types.is_timestamp(kind) or pa.types.is_null(kind):
+        return None
+    if pa.types.is_boolean(kind):
+        distinct = distinct.cast(pa.int8())
+    try:
+        numbers = np.array(distinct.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
+    except pa.ArrowInvalid:
+        return None
+    return numbers if np.isfinite(numbers).all() else None

@@ -1,0 +1,239 @@
+"""From files and a few names to everything that a card says, with the reasons."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from glob import escape
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from bench.data.inspection.column import Counted, count_column
+from bench.data.inspection.kinds import Finding, find_kind
+from bench.data.inspection.labels import Label, find_labels, label_columns, parents_of
+from bench.data.inspection.layout import Layout, known_column, layout_of
+from bench.data.inspection.leaks import find_leak
+from bench.data.inspection.markers import Markers, find_markers
+from bench.data.inspection.names import after_exposure
+from bench.data.inspection.sample import Sample, read_sample
+from bench.data.inspection.split import Split, find_split
+from bench.data.inspection.wish import Wish
+from bench.errors import UserError
+from bench.progress import Progress
+
+ROWS = 1_000_000
+"""Rows that are inspected where nothing else is asked for."""
+EXAMPLES = 4
+_ID = re.compile(r"[a-z0-9][a-z0-9_-]*")
+Role = Literal["input", "left out", "post-exposure", "label", "time", "split"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user says of the data.
+
+    Attributes:
+        labels: `COLUMN`, or `COLUMN=VALUE` with the value that means 1.
+        parents: `CHILD=PARENT`.
+        separator: of CSV; None to guess.
+        names: of the columns, where files have no header.
+        rows: to inspect.
+    """
+
+    files: tuple[Path, ...]
+    labels: tuple[str, ...]
+    parents: tuple[str, ...] = ()
+    wish: Wish = field(default_factory=Wish)
+    separator: str | None = None
+    names: tuple[str, ...] = ()
+    id: str | None = None
+    title: str | None = None
+    rows: int = ROWS
+
+
+@dataclass(frozen=True)
+class ColumnDraft:
+    """One column: what was counted, and what becomes of it.
+
+    Attributes:
+        examples: the most frequent values.
+        finding: the input that it makes, or would make.
+        reason: why it is not an input; empty where it is one.
+    """
+
+    name: str
+    role: Role
+    type: str
+    distinct: int
+    missing_rate: float
+    examples: tuple[str, ...]
+    finding: Finding
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """All that the card will say."""
+
+    request: Request
+    layout: Layout
+    id: str
+    rows: int
+    complete: bool
+    markers: Markers
+    labels: tuple[Label, ...]
+    rates: Mapping[str, float]
+    """Task -> mean label among the rows inspected."""
+    columns: tuple[ColumnDraft, ...]
+    split: Split
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Names on the card."""
+        return card_names(self.layout)
+
+    def of_role(self, role: Role) -> list[ColumnDraft]:
+        """Columns of one role, in order."""
+        return [column for column in self.columns if column.role == role]
+
+
+def card_names(layout: Layout) -> tuple[str, ...]:
+    """Files as a card names them, where `*`, `?` and `[` would stand for several files."""
+    return tuple(escape(path.name) for path in layout.paths)
+
+
+def draft_card(request: Request, progress: Progress) -> Draft:
+    """Inspects the files.
+
+    Raises:
+        UserError: a file or a name that does not fit, a label without two classes, no input left.
+    """
+    _check_files(request.files)
+    request.wish.check()
+    layout = layout_of(request.files, request.separator, request.names)
+    wish = request.wish
+    given = label_columns(request.labels, layout.columns)
+    parents = parents_of(request.parents, tuple(given))
+    for option, column in (("--time", wish.time), ("--group", wish.group), ("--split-column", wish.column)):
+        if column is not None and known_column(layout, column, option) in given:
+            raise UserError(f"{option}: '{column}' is a label")
+    sample = read_sample(layout, progress, request.rows)
+    markers = find_markers(count_column(name, sample.table[name]) for name in layout.columns)
+    keys = [*given, *filter(None, (wish.time, wish.group, wish.column))]
+    counted = {name: count_column(name, sample.table[name], markers.sure) for name in dict.fromkeys(keys)}
+    for option, key in (("--group", wish.group), ("--split-column", wish.column)):
+        if key is not None and not counted[key].readable:
+            raise UserError(f"{option}: column '{key}' is of type {counted[key].type}, which a card cannot use")
+    labels = find_labels(given, parents, counted)
+    split = _split(request, sample, counted, labels, markers, progress)
+    columns = tuple(_columns(sample, markers, labels, counted, wish))
+    if not any(column.role == "input" for column in columns):
+        reasons = "; ".join(f"'{column.name}' ({column.reason})" for column in columns if column.role == "left out")
+        raise UserError(
+            f"no column is left as an input: {reasons or 'there are only labels and what the split goes by'}"
+        )
+    values = {label.name: label.values(counted) for label in labels}
+    rates = {name: float(np.nanmean(value)) for name, value in values.items()}
+    name = request.id or _id_of(request.files)
+    return Draft(
+        request, layout, name, sample.table.num_rows, sample.complete, markers, labels, rates, _renamed(columns), split
+    )
+
+
+def _check_files(files: Sequence[Path]) -> None:
+    if not files:
+        raise UserError("expected one file or more, found none")
+    folders = {path.resolve().parent for path in files}
+    if len(folders) > 1:
+        first, second = sorted(folders)[:2]
+        raise UserError(f"expected files in one folder, which a card can name, found {first} and {second}")
+    resolved = [path.resolve() for path in files]
+    if twice := next((path for path in files if resolved.count(path.resolve()) > 1), None):
+        raise UserError(f"{twice} is given twice")
+
+
+def _id_of(files: Sequence[Path]) -> str:
+    name = files[0].name.split(".")[0] if len(files) == 1 else files[0].resolve().parent.name
+    return re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_") or "data"
+
+
+def check_id(name: str) -> str:
+    """The id itself.
+
+    Raises:
+        UserError: it holds anything but small letters, digits, `-` and `_`.
+    """
+    if not _ID.fullmatch(name):
+        raise UserError(f"--id: expected small letters, digits, - and _, found '{name}'")
+    return name
+
+
+def _split(
+    request: Request,
+    sample: Sample,
+    counted: Mapping[str, Counted],
+    labels: Sequence[Label],
+    markers: Markers,
+    progress: Progress,
+) -> Split:
+    """Times and labels are read whole even where the other columns are not: heads of files are their oldest rows."""
+    wish = request.wish
+    if wish.chosen == "time" and not sample.complete:
+        assert wish.time is not None
+        needed = dict.fromkeys([wish.time, *(column for label in labels for column in label.columns)])
+        sample = read_sample(sample.layout, progress, only=list(needed))
+        counted = {name: count_column(name, sample.table[name], markers.sure) for name in needed}
+    return find_split(wish, card_names(sample.layout), sample.file, counted, labels)
+
+
+def _columns(
+    sample: Sample, markers: Markers, labels: Sequence[Label], counted: Mapping[str, Counted], wish: Wish
+) -> Iterator[ColumnDraft]:
+    values = {label.name: (label.values(counted), label.binary) for label in labels}
+    roles: dict[str, tuple[Role, str]] = {}
+    if wish.hashed is not None:
+        roles[wish.hashed] = "split", "the split goes by its hash, so valid and test hold no value that train knows"
+    elif wish.column is not None:
+        roles[wish.column] = "split", "it deals rows to splits"
+    if wish.time is not None:
+        roles[wish.time] = "time", "later rows have times that train never saw"
+    roles |= {column: ("label", "") for label in labels for column in label.columns}
+    for name in sample.layout.columns:
+        column = counted[name] if name in counted else count_column(name, sample.table[name], markers.sure)
+        finding = find_kind(column)
+        if name in roles:
+            role, reason = roles[name]
+        elif (evidence := find_leak(column, values)) is not None:
+            role, reason = "post-exposure", evidence.sentence
+        elif len(column.counts) > 0 and (named := after_exposure(name)) is not None:
+            role, reason = "post-exposure", named
+        elif finding.option is None:
+            role, reason = "left out", finding.why
+        else:
+            role, reason = "input", ""
+        examples = tuple(column.texts(EXAMPLES)) if column.readable else ()
+        yield ColumnDraft(name, role, column.type, len(column.counts), column.missing_rate, examples, finding, reason)
+
+
+def _renamed(columns: tuple[ColumnDraft, ...]) -> tuple[ColumnDraft, ...]:
+    """Inputs under names that no other input, nor its range or missing flag, has."""
+    taken = {column.name for column in columns}
+    found = []
+    for column in columns:
+        finding = column.finding
+        name = finding.name or column.name
+        if finding.option is not None:
+            others = taken - {column.name}
+            numeric = finding.option["kind"] == "numeric"
+            made = ("", "_bucket", "_missing") if numeric else ("",)
+            while any(f"{name}{end}" in others for end in made):
+                name += "_value"
+            if name != column.name:
+                option = {"kind": finding.option["kind"], "from": column.name} | dict(finding.option)
+                finding = replace(finding, option=option, name=name)
+            taken.add(name)
+        found.append(replace(column, finding=finding))
+    return tuple(found)

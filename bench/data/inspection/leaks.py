@@ -1,0 +1,116 @@
+"""Columns that know too much: how well a column alone predicts a label, on rows it was not fitted to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.inspection.column import Counted
+
+SUSPECT = 0.98
+"""AUC of a binary label, or share of a regression label's variance, from which a column is suspected."""
+LEAST = 20
+"""Labels of each class, or labels at all, below which nothing is said."""
+BINS = 64
+FOLDS = 5
+SMOOTHING = 1.0
+_MANY = 256
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What speaks against a column.
+
+    Attributes:
+        score: AUC or R2 of the column alone.
+        by_missing: whether it is enough to know that the column is missing.
+    """
+
+    label: str
+    binary: bool
+    score: float
+    by_missing: bool
+
+    @property
+    def sentence(self) -> str:
+        """For the card."""
+        if self.by_missing:
+            return f"whether it is missing tells '{self.label}' (AUC {self.score:.4f})"
+        measure = "AUC" if self.binary else "R2"
+        return f"it alone tells '{self.label}' ({measure} {self.score:.4f})"
+
+
+def find_leak(column: Counted, labels: dict[str, tuple[Floats, bool]]) -> Evidence | None:
+    """The strongest evidence that a column is (almost) determined by a label, or determines it.
+
+    Args:
+        labels: name -> ((N,) with NaN where unobserved, whether it is binary).
+    """
+    cells = cells_of(column)
+    missing = (column.codes < 0).astype(np.int64)
+    found: list[Evidence] = []
+    for name, (label, binary) in labels.items():
+        if not _enough(label, binary):
+            continue
+        score = predictive(cells, label, binary)
+        if score < SUSPECT:
+            continue
+        alone = predictive(missing, label, binary) if binary and missing.any() else 0.0
+        found.append(Evidence(name, binary, score, alone >= SUSPECT))
+    return max(found, key=lambda each: each.score, default=None)
+
+
+def _enough(label: Floats, binary: bool) -> bool:
+    if binary:
+        return min(int((label == 1).sum()), int((label == 0).sum())) >= LEAST
+    return int((~np.isnan(label)).sum()) >= LEAST
+
+
+def cells_of(column: Counted) -> NDArray[np.int64]:
+    """(N,) the category or, of many numbers, the range that a row falls into; missing is a cell of its own, 0."""
+    if column.numbers is None or len(column.counts) <= _MANY:
+        return column.codes.astype(np.int64) + 1
+    order = np.argsort(column.numbers)
+    spike = column.counts[order] * BINS >= column.known
+    rest = np.where(spike, 0, column.counts[order])
+    position = np.floor((np.cumsum(rest) - rest / 2) * BINS / max(int(rest.sum()), 1))
+    new = np.append(True, (np.diff(position) > 0) | spike[1:] | spike[:-1])
+    bin_of_code = np.empty(len(order), np.int64)
+    bin_of_code[order] = np.cumsum(new)
+    return np.append(bin_of_code, 0)[column.codes]
+
+
+def predictive(cells: NDArray[np.int64], label: Floats, binary: bool) -> float:
+    """AUC (binary) or R2 of the mean label of a row's cell, smoothed, and taken over the other folds' rows only.
+
+    A cell that the other folds do not have gets the overall mean; so an id of each row predicts nothing.
+    """
+    seen = ~np.isnan(label)
+    cell, y = cells[seen], label[seen]
+    fold = np.random.default_rng(0).integers(0, FOLDS, len(y))
+    key = cell * FOLDS + fold
+    size = (int(cells.max()) + 1) * FOLDS
+    rows = np.bincount(key, minlength=size).reshape(-1, FOLDS).astype(np.float64)
+    total = np.bincount(key, weights=y, minlength=size).reshape(-1, FOLDS).astype(np.float64)
+    overall = float(y.mean())
+    others = rows.sum(axis=1, keepdims=True) - rows
+    mean = (total.sum(axis=1, keepdims=True) - total + SMOOTHING * overall) / (others + SMOOTHING)
+    if binary:
+        return _auc(mean.ravel(), total.ravel(), (rows - total).ravel())
+    residual = float(((y - mean.ravel()[key]) ** 2).sum())
+    spread = float(((y - overall) ** 2).sum())
+    return 1 - residual / spread if spread > 0 else 0.0
+
+
+def _auc(score: Floats, positives: Floats, negatives: Floats) -> float:
+    """Area under the ROC curve of groups of rows that share a score; ties count half."""
+    _, place = np.unique(np.round(score, 12), return_inverse=True)
+    up: Floats = np.bincount(place, weights=positives).astype(np.float64)
+    down: Floats = np.bincount(place, weights=negatives).astype(np.float64)
+    below = np.cumsum(down) - down
+    pairs = float(up.sum() * down.sum())
+    return float((up * (below + down / 2)).sum()) / pairs if pairs else 0.5

@@ -1,0 +1,87 @@
+"""What the name of a column says: whether it is an id or a quantity, and whether it tells what happened afterwards."""
+
+from __future__ import annotations
+
+import re
+
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+
+
+def _set(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_IDS = _set(
+    "id ids uid pid iid gid vid cid sku code codes zip zipcode postcode key hash uuid guid cat category categories "
+    "cate type class brand author device os tab channel city region country state language lang campaign creative "
+    "adgroup placement slot shop seller merchant user item video ad query gender sex segment group cluster"
+)
+_NOT_IDS = _set("paid unpaid bid valid invalid avoid grid mid liquid fluid solid rapid void covid")
+_QUANTITIES = _set(
+    "age amount amt avg balance cnt cost count days dividend dividends distance duration gain gains height hours "
+    "income len length loss losses mean minutes months ms num number pct percent price rate ratio salary score sec "
+    "seconds secs size sum total views wage wages weeks weight width years"
+)
+_TIMES = _set("time times ts timestamp date datetime day dt at created updated when hour epoch ms unix moment")
+_HISTORY = _set(
+    "count cnt counts num number rate ctr cvr avg mean hist history historical last prev previous past prior total "
+    "sum average days freq frequency pred predicted est estimated expected popularity ago since"
+)
+_ACTIONS = _set(
+    "click clicks clicked like liked follow followed comment commented share shared forward forwarded hate hated "
+    "dislike disliked save saved favorite favourite favorited buy bought purchase purchased convert converted "
+    "conversion install installed subscribe subscribed finish finished skip skipped enter pay payment order ordered "
+    "cart addtocart download downloaded longview"
+)
+_STRONG = _set(
+    "dwell watched clicked liked purchased bought converted conversion playtime watchtime staytime dwelltime gmv "
+    "refund refunded longview"
+)
+_SPANS = _set("watch play played stay view viewing read reading listen listening visible")
+_OF_SPANS = _set("time duration ms sec secs seconds ratio pct percent progress")
+_OF_ACTIONS = _set("time ts timestamp date datetime at value amount price id delay flag label revenue quantity qty")
+_ALONE = _set("rating stars revenue")
+
+
+def words(name: str) -> list[str]:
+    """The words of `playTime_ms`: play, time, ms."""
+    return [word.lower() for word in _WORD.findall(name)]
+
+
+def is_id(name: str) -> bool:
+    """Whether a whole number of that name is rather a code than a quantity."""
+    parts = words(name)
+    return any(part in _IDS or (part.endswith("id") and len(part) > 3 and part not in _NOT_IDS) for part in parts)
+
+
+def is_quantity(name: str) -> bool:
+    """Whether a whole number of that name is rather a quantity."""
+    return any(part in _QUANTITIES for part in words(name))
+
+
+def is_time(name: str) -> bool:
+    """Whether it names a point in time."""
+    return any(part in _TIMES for part in words(name))
+
+
+def after_exposure(name: str) -> str | None:
+    """Why such a name is typical of what is known only after an impression, or None.
+
+    Counts and rates (`click_cnt_7d`, `last_purchase_days`) tell of the time before and are let through; so is the
+    length of a video.
+    """
+    parts = words(name)
+    joined = "".join(parts)
+    if not parts or any(part in _HISTORY for part in parts):
+        return None
+    if parts[0] in ("is", "has", "did", "was") and any(part in _ACTIONS for part in parts[1:]):
+        return "its name says whether something was done"
+    if any(part in _STRONG for part in parts) or joined in _STRONG or ("long" in parts and "view" in parts):
+        return "its name says what somebody did"
+    if any(part in _SPANS for part in parts) and any(part in _OF_SPANS for part in parts):
+        return "its name says how long somebody stayed"
+    if any(part in _ACTIONS for part in parts) and any(part in _OF_ACTIONS for part in parts):
+        return "its name says when or how something was done"
+    if joined in _ACTIONS or joined in _ALONE or joined in ("addtocart", "addcart"):
+        return "its name is that of an action"
+    return None

@@ -1,0 +1,202 @@
+"""A draft as TOML that a person reads: every choice beside its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from bench.data.inspection.draft import ColumnDraft, Draft
+from bench.data.inspection.labels import Label
+from bench.data.inspection.toml import comment, key, packed, toml
+
+_SHOWN = 40
+
+
+def card_text(draft: Draft) -> str:
+    """The card."""
+    parts = (
+        _head(draft),
+        _reader(draft),
+        _files(draft),
+        _split(draft),
+        _tasks(draft),
+        _encoding(draft),
+        _inputs(draft),
+    )
+    return "\n".join("\n".join(part) + "\n" for part in parts)
+
+
+def _head(draft: Draft) -> Iterator[str]:
+    which = "all there are" if draft.complete else "the head of each file; others may differ"
+    yield from comment(f"Written by `seesaw card` from what the files hold: {draft.rows:,} rows inspected, {which}.")
+    yield from comment(
+        "It is a proposal: read it, above all post_exposure and [columns], and change what you know better."
+    )
+    yield f"id = {toml(draft.id)}"
+    yield f"title = {toml(draft.request.title or draft.id)}"
+    yield 'licence = "not stated"'
+    yield 'citation = "none"'
+    yield 'homepage = "none"'
+    wish = draft.request.wish
+    if wish.group is not None:
+        yield ""
+        yield from comment("Rows of one value are ranked against each other (GAUC).")
+        yield f"group = {toml(wish.group)}"
+    if wish.time is not None and wish.chosen == "time":
+        yield f"time = {toml(wish.time)}"
+    yield from _post_exposure(draft)
+
+
+def _post_exposure(draft: Draft) -> Iterator[str]:
+    suspects = draft.of_role("post-exposure")
+    yield ""
+    if not suspects:
+        yield from comment(
+            "Columns that are known only after the impression. None was found by name or by what it tells."
+        )
+        yield "post_exposure = []"
+        return
+    yield from comment(
+        "Columns that seem to be known only after the impression; never inputs. If you know that one is known before, "
+        "take it from here and put the line under it into [columns]."
+    )
+    yield "post_exposure = ["
+    for column in suspects:
+        yield f"  {toml(column.name)},"
+        yield from (f"  {line}" for line in comment(f"{column.reason}; {_facts(column)}", "  "))
+        if column.finding.option is not None:
+            yield f"  # {_assignment(column)}"
+    yield "]"
+
+
+def _reader(draft: Draft) -> Iterator[str]:
+    yield "[reader]"
+    yield f"kind = {toml(draft.layout.kind)}"
+    if draft.layout.kind == "csv" and draft.layout.separator != ",":
+        yield f"separator = {toml(draft.layout.separator)}"
+    if draft.layout.named:
+        yield from ("columns = [", *packed(draft.layout.columns), "]")
+    if draft.markers.sure:
+        yield from comment("Texts that mean missing, in every column.")
+        yield f"missing = {toml(list(draft.markers.sure))}"
+    for marker, columns in draft.markers.doubtful.items():
+        names = ", ".join(columns[:5]) + (" and others" if len(columns) > 5 else "")
+        if marker in draft.markers.sure:
+            yield from comment(
+                f"{toml(marker)} stands among numbers, where it can only mean missing, but also in {names}."
+            )
+        else:
+            yield from comment(
+                f"{toml(marker)} is taken for a value of {names}; if it means missing, add it to `missing`."
+            )
+
+
+def _files(draft: Draft) -> Iterator[str]:
+    yield from comment(
+        "Looked for beside this card; elsewhere, say --raw FOLDER. To pin what is in a file, add its sha256."
+    )
+    for name in draft.files:
+        yield "[[files]]"
+        yield f"name = {toml(name)}"
+
+
+def _split(draft: Draft) -> Iterator[str]:
+    split = draft.split
+    yield from (line for sentence in split.why for line in comment(sentence))
+    rows = sum(count for count, _ in split.counts.values()) + split.outside
+    for name, (count, positives) in split.counts.items():
+        of_tasks = "".join(f", {task} {number:,} ({number / count:.2%})" for task, number in positives.items())
+        yield from comment(f"{name}: {count:,} rows, {count / rows:.1%}{of_tasks}")
+    yield "[split]"
+    yield from (f"{key(name)} = {toml(value)}" for name, value in split.table.items())
+
+
+def _tasks(draft: Draft) -> Iterator[str]:
+    lines: list[str] = []
+    for label in draft.labels:
+        lines += ["", *_task(label, draft)]
+    return iter(lines[1:])
+
+
+def _task(label: Label, draft: Draft) -> Iterator[str]:
+    rate = draft.rates[label.name]
+    yield from comment(
+        f"{label.name}: {rate:.3%} positive" if label.binary else f"{label.name}: a number, {rate:.4g} on average"
+    )
+    yield from (line for note in label.notes for line in comment(f"{_upper(note)}."))
+    yield "[[tasks]]"
+    yield from (f"{key(name)} = {toml(value)}" for name, value in label.table.items())
+
+
+def _encoding(draft: Draft) -> Iterator[str]:
+    ids = [_name(column) for column in draft.of_role("input") if _many_categories(column)]
+    yield "[encoding]"
+    yield from comment("Rows of train that a category needs; rarer ones share one embedding.")
+    yield "min_count = 2"
+    if ids:
+        yield from comment("Ids may also be described by each task's mean label among train rows of the same value:")
+        yield f"# target_rates = {toml(ids)}"
+
+
+def _many_categories(column: ColumnDraft) -> bool:
+    option = column.finding.option or {}
+    return column.distinct > 100 and option.get("kind") == "categorical" and "derive" not in option
+
+
+def _inputs(draft: Draft) -> Iterator[str]:
+    yield "[columns]"
+    for column in draft.of_role("input"):
+        yield from comment(f"{_upper(_because(column))}. {_facts(column)}.", "  ")
+        yield _assignment(column)
+    aside = [column for column in draft.columns if column.role in ("left out", "time", "split")]
+    if aside:
+        yield ""
+        yield "# Not inputs:"
+    for column in aside:
+        yield from comment(f"{_shown_name(column.name)}: {column.reason}. {_facts(column)}.", "  ")
+        for name, option in column.finding.offers.items():
+            yield f"#   {key(name)} = {toml(option)}"
+
+
+def _upper(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def _because(column: ColumnDraft) -> str:
+    return "; ".join((column.finding.why, *column.finding.notes))
+
+
+def _name(column: ColumnDraft) -> str:
+    return column.finding.name or column.name
+
+
+def _assignment(column: ColumnDraft) -> str:
+    option = column.finding.option
+    assert option is not None
+    return f"{key(_name(column))} = {toml(option['kind'] if len(option) == 1 else option)}"
+
+
+def _facts(column: ColumnDraft) -> str:
+    distinct = f"{column.distinct:,} distinct value{'' if column.distinct == 1 else 's'}"
+    missing = f", {_share(column.missing_rate)} missing" if column.missing_rate > 0 else ""
+    return f"{distinct}{missing}: {_listed(column.examples)}" if column.examples else f"{distinct}{missing}"
+
+
+def _share(rate: float) -> str:
+    return "less than 0.1%" if rate < 0.001 else f"{rate:.1%}"
+
+
+def _listed(texts: Iterable[str]) -> str:
+    shown = (text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…" for text in texts)
+    return ", ".join(toml(text) if set(text) & set(' ,.;"') and not _number(text) else text for text in shown)
+
+
+def _number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _shown_name(name: str) -> str:
+    return name or '"" (no name)'

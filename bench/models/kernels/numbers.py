@@ -1,0 +1,98 @@
+"""What all kernels share: how numbers are stored and computed with, and how kernels are compiled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import types
+from numba.extending import intrinsic, overload
+from numpy.typing import NDArray
+from torch import Tensor
+
+DTYPES = (torch.float32, torch.float64, torch.bfloat16)
+"""Of the activations that the kernels take."""
+
+# Sums may be reordered, so that they run in vectors. NaN and infinity keep their meaning: a diverged loss must show.
+jit = numba.njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"}, error_model="numpy")
+inlined = numba.njit(inline="always")  # passing arrays to a function costs as much as a row's work
+
+_intrinsic: Any = intrinsic
+_overload: Any = overload
+
+
+def computed_in(dtype: torch.dtype) -> torch.dtype:
+    """The type of sums over numbers stored as `dtype`."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def array(tensor: Tensor) -> NDArray[Any]:
+    """The memory of a CPU tensor as an array; bfloat16, which NumPy has not, as its bits in uint16."""
+    if tensor.requires_grad:
+        tensor = tensor.detach()
+    return tensor.view(torch.uint16).numpy() if tensor.dtype == torch.bfloat16 else tensor.numpy()
+
+
+@_intrinsic
+def widen(context, value):  # type: ignore[no-untyped-def]
+    """A stored number as it is computed with."""
+    if value != types.uint16:
+        return value(value), lambda context, builder, signature, args: args[0]
+
+    def build(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        word = ir.IntType(32)
+        return builder.bitcast(builder.shl(builder.zext(args[0], word), word(16)), ir.FloatType())
+
+    return types.float32(types.uint16), build
+
+
+@_intrinsic
+def narrow(context, value, like):  # type: ignore[no-untyped-def]
+    """A computed number as it is stored where `like` stands: bfloat16 to nearest, ties to even."""
+    if like != types.uint16:
+        return like(like, like), lambda context, builder, signature, args: args[0]
+
+    def build(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        word = ir.IntType(32)
+        bits = builder.bitcast(args[0], word)
+        odd = builder.and_(builder.lshr(bits, word(16)), word(1))
+        rounded = builder.add(builder.add(bits, word(0x7FFF)), odd)
+        return builder.trunc(builder.lshr(rounded, word(16)), ir.IntType(16))
+
+    return types.uint16(types.float32, types.uint16), build
+
+
+@_intrinsic
+def _power_of_two(context, exponent):  # type: ignore[no-untyped-def]
+    """2 ** exponent as float32, for an int32 in [-126, 127]."""
+
+    def build(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        word = ir.IntType(32)
+        return builder.bitcast(builder.shl(builder.add(args[0], word(127)), word(23)), ir.FloatType())
+
+    return types.float32(types.int32), build
+
+
+def exp(x: Any) -> Any:
+    """exp(x) for x <= 0."""
+
+
+@_overload(exp)
+def _exp_of(x):  # type: ignore[no-untyped-def]
+    if x != types.float32:
+        return lambda x: np.exp(x)
+    f = np.float32
+    log2e, ln2, rest, least = f(1.44269504), f(0.693359375), f(-2.12194440e-4), f(-87)
+    c2, c3, c4, c5, c6 = f(1 / 2), f(1 / 6), f(1 / 24), f(1 / 120), f(1 / 720)
+
+    def series(x):  # type: ignore[no-untyped-def]
+        # The library's exp takes one number at a time; this runs in vectors, to about 2e-7 of the value.
+        x = least if x < least else x
+        n = np.int32(x * log2e - np.float32(0.5))  # truncated: nearest, x being negative
+        r = x - np.float32(n) * ln2 - np.float32(n) * rest  # |r| <= ln(2) / 2
+        return _power_of_two(n) * (1 + r * (1 + r * (c2 + r * (c3 + r * (c4 + r * (c5 + r * c6))))))
+
+    return series

@@ -1,0 +1,36 @@
+"""In which precision the dense part of a model computes."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+
+from bench.models.config import Precision
+
+WORTH_IT = 32_768
+"""Dense weights from which on `auto` takes bf16: below, the products are too small to win what its casts cost."""
+
+
+def is_bf16(precision: Precision, device: torch.device, weights: int) -> bool:
+    """Whether matrices are multiplied in bfloat16.
+
+    Args:
+        precision: `auto` is bf16 where the device has units for it and the model is large enough to gain.
+        weights: how many the dense part has.
+    """
+    if precision == "auto":
+        return weights >= WORTH_IT and has_bf16_units(device)
+    return precision == "bf16"
+
+
+@cache
+def has_bf16_units(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 matrices faster than float32 ones, as far as torch can tell.
+
+    Of CPUs, those with AMX: the dot products of AVX512_BF16 alone ran slower than float32 (docs/performance.md).
+    """
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)  # emulated on what came before Ampere
+    supported = getattr(torch.cpu, "_is_amx_tile_supported", None)  # not public; unknown counts as no
+    return device.type == "cpu" and supported is not None and bool(supported())

@@ -1,0 +1,104 @@
+"""The tasks' gradients and their weighted sum, for gradient aggregation.
+
+Gradients are combined at the embedding output and at the dense parameters that tasks share. What lies above, the
+towers, is passed through once for all tasks and not once for each: the graph is cut at the towers' input, where a
+task's gradient is told from another's, and from there down each task has a backward pass of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.balancing.base import GradientAggregation
+from bench.models.assembly import MultiTaskModel
+from bench.training.gradients import gramian, weighted_sum
+
+
+class Aggregation:
+    """Fills gradients with each task's own on its own parameters, and with sum_i w_i g_i on what is shared.
+
+    With T tasks: one backward pass through the towers (two where a funnel ties tasks), T through what is below them.
+
+    Attributes:
+        balancer: gives w from the Gramian of the g_i.
+    """
+
+    def __init__(self, model: MultiTaskModel, balancer: GradientAggregation) -> None:
+        self.balancer = balancer
+        self.tied = model.funnel.ties_tasks
+        self.towers = list(model.towers.parameters())
+        self.shared = list(model.shared_parameters())
+        apart = {id(parameter) for parameter in (*self.towers, *self.shared)}
+        self.own = [parameter for parameter in model.dense_parameters() if id(parameter) not in apart]
+        self._below = self._above = torch.empty(0)
+        model.towers.register_forward_pre_hook(self._cut)
+
+    def backward(self, e: Tensor, logits: Tensor, losses: Tensor) -> None:
+        """Fills `.grad` of `e` and of the model's dense parameters.
+
+        Args:
+            e: the embedding output (B, S, W), a leaf that requires grad.
+            logits: (B, T), of which the losses (T,) were computed.
+        """
+        inputs = [e, *self.shared, *self.own]
+        tasks = self._through_towers(logits, losses)
+        gradients = []  # for each task, one for each of the inputs
+        for at, above in enumerate(tasks):
+            last = at == len(tasks) - 1
+            gradients.append(
+                torch.autograd.grad(
+                    self._below, inputs, above, retain_graph=not last, allow_unused=True, materialize_grads=True
+                )
+            )
+        self._below = self._above = torch.empty(0)
+        weights = self.weigh([of_task[: 1 + len(self.shared)] for of_task in gradients])
+        for at, tensor in enumerate(inputs):
+            of_tensor = [of_task[at] for of_task in gradients]
+            # Slices of other tasks are zero in a task's gradient of `own`, so that each keeps its own task's.
+            tensor.grad = (
+                weighted_sum(of_tensor, weights) if at <= len(self.shared) else sum(of_tensor[1:], of_tensor[0])
+            )
+
+    def weigh(self, gradients: list[tuple[Tensor, ...]]) -> Tensor:
+        """The weights (T,) of T gradients, each in the same parts."""
+        weights: Tensor = self.balancer(gramian(gradients))
+        return weights
+
+    def _cut(self, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Tensor] | None:
+        """Gives the towers a leaf in place of the representation (1 or T, B, H): of its own for every task."""
+        if not torch.is_grad_enabled():
+            return None
+        (below,) = inputs
+        tasks = len(self.balancer.tasks)
+        self._below = below
+        self._above = below.detach().expand(tasks, -1, -1).requires_grad_()
+        return (self._above,)
+
+    def _through_towers(self, logits: Tensor, losses: Tensor) -> list[Tensor]:
+        """Each task's gradient at the representation; fills the towers' gradients, each tower with its tasks' sum."""
+        if not self.tied:  # a loss depends on its own logit, and so on its own slice of the towers' input, alone
+            at_input, *of_towers = torch.autograd.grad(losses.sum(), [self._above, *self.towers])
+            slices = [at_input[task : task + 1] for task in range(len(losses))]
+            one_for_all = self._below.shape[0] == 1
+            tasks = slices if one_for_all else [_among(part, task, at_input) for task, part in enumerate(slices)]
+        else:
+            # A sample's logit k depends on that sample's slice k alone: its gradient there, times the loss's at it.
+            at_logits = [torch.autograd.grad(loss, logits, retain_graph=True)[0] for loss in losses]  # T x (B, T)
+            (slope,) = torch.autograd.grad(logits.sum(), self._above, retain_graph=True)  # (T, B, H)
+            of_towers = list(torch.autograd.grad(logits, self.towers, torch.stack(at_logits).sum(0)))
+            tasks = [slope * part.t().unsqueeze(2).to(slope.dtype) for part in at_logits]
+            if self._below.shape[0] == 1:
+                tasks = [part.sum(0, keepdim=True) for part in tasks]
+        for parameter, gradient in zip(self.towers, of_towers, strict=True):
+            parameter.grad = gradient
+        return tasks
+
+
+def _among(part: Tensor, task: int, like: Tensor) -> Tensor:
+    """A slice (1, B, H) in its place among zeros."""
+    whole = torch.zeros_like(like)
+    whole[task] = part[0]
+    return whole

@@ -1,0 +1,137 @@
+"""Checkpoints: pure data in one safetensors file, whole or absent, written while training goes on.
+
+A state is nested dictionaries and lists of tensors and plain values. Its tensors become the file's tensors, under
+their paths; the rest becomes JSON in the file's header, beside what tells which training the state belongs to.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from bench.atomic import atomic_path
+from bench.errors import UserError
+
+_KEY = "seesaw"  # of the header's entry
+_FORMAT = 1
+_TENSOR = "$tensor"  # marks where in the JSON a tensor belongs
+
+
+class Writer:
+    """Writes one checkpoint at a time on a thread of its own."""
+
+    def __init__(self) -> None:
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+        self._shares = False  # whether what is written is the training's own state
+
+    def write(self, path: Path, state: Mapping[str, Any], identity: Mapping[str, Any], copy: bool = True) -> None:
+        """Begins to write; returns as soon as the state may change again.
+
+        Args:
+            identity: plain values that tell which training the state belongs to.
+            copy: False where the tensors stay as they are until `wait` returns: then nothing is copied.
+
+        Raises:
+            OSError: the checkpoint before this one could not be written.
+        """
+        self.wait()
+        tensors: dict[str, Tensor] = {}
+        plain = _take(state, "", tensors)
+        header = {_KEY: json.dumps({"format": _FORMAT, "identity": identity, "state": plain})}
+        self._shares = not copy
+        ready = {name: _of_its_own(tensor, copy) for name, tensor in tensors.items()}
+        self._thread = threading.Thread(target=self._run, args=(path, ready, header))
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Returns once the file is there.
+
+        Raises:
+            OSError: it could not be written.
+        """
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+
+    def wait_if_shared(self) -> None:
+        """Waits where the state must not change yet, because it was not copied."""
+        if self._shares:
+            self.wait()
+
+    def _run(self, path: Path, tensors: dict[str, Tensor], header: dict[str, str]) -> None:
+        try:
+            with atomic_path(path) as temporary:
+                save_file(tensors, temporary, header)
+        except SafetensorError as error:  # its own kind for what went wrong below it
+            self._error = OSError(f"could not write the checkpoint {path}: {error}")
+        except BaseException as error:
+            self._error = error
+
+
+def read(path: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
+    """The state in a checkpoint, on the CPU.
+
+    Raises:
+        UserError: there is none, it is damaged, or it belongs to another training than `identity` says.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {})[_KEY])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dictionary)
+    except FileNotFoundError:
+        raise UserError(f"expected a checkpoint, found no file {path}") from None
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"expected a whole checkpoint in {path}, found a damaged or foreign file ({reason})") from None
+    if header["format"] != _FORMAT:
+        raise UserError(f"{path}: expected a checkpoint of format {_FORMAT}, found {header['format']}")
+    theirs = header["identity"]
+    for name in dict.fromkeys([*identity, *theirs]):
+        ours, found = identity.get(name), theirs.get(name)
+        if ours != found:
+            raise UserError(f"{path}: expected a checkpoint of a training with {name} = {ours!r}, found {found!r}")
+    state: dict[str, Any] = _put(header["state"], tensors)
+    return state
+
+
+def _of_its_own(tensor: Tensor, copy: bool) -> Tensor:
+    """A dense tensor on the CPU, a copy where asked for; the format knows no other."""
+    tensor = tensor.detach()
+    if tensor.device.type != "cpu":
+        return tensor.cpu().contiguous()
+    return tensor.clone(memory_format=torch.contiguous_format) if copy else tensor.contiguous()
+
+
+def _take(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
+    """The plain part of a state; its tensors go to `tensors`."""
+    if isinstance(value, Tensor):
+        tensors[path] = value
+        return {_TENSOR: path}
+    if isinstance(value, Mapping):
+        return {str(key): _take(inner, f"{path}/{key}" if path else str(key), tensors) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_take(inner, f"{path}/{at}", tensors) for at, inner in enumerate(value)]
+    return value
+
+
+def _put(value: Any, tensors: Mapping[str, Tensor]) -> Any:
+    """The inverse of `_take`; keys are text and sequences are lists."""
+    if isinstance(value, dict):
+        if _TENSOR in value:
+            return tensors[value[_TENSOR]]
+        return {key: _put(inner, tensors) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_put(inner, tensors) for inner in value]
+    return value

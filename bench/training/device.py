@@ -1,0 +1,124 @@
+"""Where training runs, and how a split's rows get there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.data.batches import Batch, Batches
+from bench.data.store import Split
+from bench.errors import UserError
+
+DEVICES = ("auto", "cpu", "cuda")
+SHARE = 0.5  # of the free memory that resident splits may take; activations and snapshots need the rest
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name; `auto` takes CUDA where it is available.
+
+    Raises:
+        UserError: an unknown name, or CUDA is asked for and not there.
+    """
+    if name not in DEVICES:
+        raise UserError(f"device: expected one of {', '.join(DEVICES)}, found '{name}'")
+    there = torch.cuda.is_available()
+    if name == "cuda" and not there:
+        raise UserError("device: expected a CUDA device that torch can use, found none; use 'cpu' or 'auto'")
+    return torch.device("cuda" if name != "cpu" and there else "cpu")
+
+
+class Feed(Protocol):
+    """Gives the batches of one split, on the device; see `bench.data.batches.Batches`."""
+
+    def in_order(self, size: int) -> Iterator[Batch]:
+        """The whole split, in order."""
+        ...
+
+    def shuffled(self, size: int, seed: int, start: int = 0) -> Iterator[Batch]:
+        """Whole batches in an order that depends on the seed alone, from batch `start` on."""
+        ...
+
+    def steps(self, size: int) -> int:
+        """Batches in one `shuffled` pass."""
+        ...
+
+
+class ResidentFeed:
+    """A split that lies on the device as a whole: a batch is gathered there, and nothing waits for the host."""
+
+    def __init__(self, split: Split, device: torch.device) -> None:
+        # A copy first: a read-only map cannot be a tensor's memory.
+        self.arrays = [torch.from_numpy(np.array(array)).to(device) for array in (split.ids, split.dense, split.labels)]
+        self.rows, self.device = len(split), device
+
+    def in_order(self, size: int) -> Iterator[Batch]:
+        """See `Feed`; the batches are views."""
+        for start in range(0, self.rows, size):
+            yield Batch(*(array[start : start + size] for array in self.arrays))
+
+    def shuffled(self, size: int, seed: int, start: int = 0) -> Iterator[Batch]:
+        """See `Feed`. The order is drawn on the host, once a pass, so that it is the same on every device."""
+        order = torch.from_numpy(np.random.default_rng(seed).permutation(self.rows)).to(self.device)
+        size = min(size, self.rows)
+        for first in range(start * size, self.rows - size + 1, size):
+            rows = order[first : first + size]
+            yield Batch(*(array.index_select(0, rows) for array in self.arrays))
+
+    def steps(self, size: int) -> int:
+        """See `Feed`."""
+        return max(1, self.rows // size) if self.rows else 0
+
+
+class CopyingFeed:
+    """A split that stays on the host: each batch is copied while the device works on the one before it."""
+
+    def __init__(self, batches: Feed, device: torch.device) -> None:
+        self.batches, self.device = batches, device
+
+    def in_order(self, size: int) -> Iterator[Batch]:
+        """See `Feed`."""
+        return self._ahead(self.batches.in_order(size))
+
+    def shuffled(self, size: int, seed: int, start: int = 0) -> Iterator[Batch]:
+        """See `Feed`."""
+        return self._ahead(self.batches.shuffled(size, seed, start))
+
+    def steps(self, size: int) -> int:
+        """See `Feed`."""
+        return self.batches.steps(size)
+
+    def _ahead(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        waiting: Batch | None = None
+        for batch in batches:
+            coming = Batch(*(self._copy(tensor) for tensor in batch))
+            if waiting is not None:
+                yield waiting
+            waiting = coming
+        if waiting is not None:
+            yield waiting
+
+    def _copy(self, tensor: Tensor) -> Tensor:
+        """Begins a copy. Only from pinned memory does it go on beside the host's work; torch keeps that until then."""
+        if self.device.type == "cuda":
+            tensor = tensor.pin_memory()
+        return tensor.to(self.device, non_blocking=True)
+
+
+def feed(split: Split, device: torch.device) -> Feed:
+    """Batches of a split on a device: resident where they fit, else copied one by one."""
+    if device.type == "cpu":
+        return Batches(split)
+    free, _ = torch.cuda.mem_get_info(device)
+    if fits(split, free):
+        return ResidentFeed(split, device)
+    return CopyingFeed(Batches(split), device)
+
+
+def fits(split: Split, free: int) -> bool:
+    """Whether a split, and the order of its rows, may lie in that many free bytes."""
+    rows = len(split)
+    return split.ids.nbytes + split.dense.nbytes + split.stored_labels.nbytes + 8 * rows <= SHARE * free

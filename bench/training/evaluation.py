@@ -1,0 +1,126 @@
+"""What a model says of a split, and how good that is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from bench.data import SplitName, Store
+from bench.data.store import Split
+from bench.models.assembly import MultiTaskModel
+from bench.training.device import Feed, feed
+from bench.training.metrics import Tally
+from bench.training.stopping import Selector
+
+BATCH = 4096  # samples for the model at once
+PIECE = 1 << 18  # samples for the metrics at once
+State = Mapping[str, Tensor]
+Measured = tuple[list[int], dict[str, float]]
+
+
+class Evaluation:
+    """Measures states of one model on the splits of a store, in pieces: memory does not grow with a split.
+
+    Attributes:
+        measured: for each split the last state that was measured, as its selectors' samples, and its metrics. No
+            state is measured twice.
+        seconds: spent here so far.
+        samples: predicted so far.
+    """
+
+    def __init__(self, store: Store, model: MultiTaskModel, device: torch.device) -> None:
+        self.store, self.model, self.device = store, model, device
+        self.measured: dict[str, Measured] = {}
+        self.seconds, self.samples = 0.0, 0
+        self._open: dict[str, tuple[Split, Feed]] = {}
+
+    def judge(self, selectors: Sequence[Selector], samples: int) -> dict[str, float]:
+        """Measures the current state on validation and shows it to the selectors."""
+        kept: list[Tensor] = []
+        separate = any(selector.task is not None for selector in selectors)
+        metrics = self.measure("valid", _kept(self.logits("valid"), kept) if separate else self.logits("valid"))
+        for selector in selectors:
+            if selector.judge(metrics, samples) and selector.task is not None:
+                selector.logits = torch.cat([logits[:, selector.task] for logits in kept]) if kept else torch.empty(0)
+        if all(selector.current for selector in selectors):
+            self.measured["valid"] = ([selector.samples for selector in selectors], metrics)
+        return metrics
+
+    def best(self, split: SplitName, selectors: Sequence[Selector]) -> dict[str, float]:
+        """Every task's metrics at the best state; at each task's own best where tasks have selectors of their own.
+
+        Before the first evaluation, which leaves nothing to choose from, those of the current state.
+        """
+        state = [selector.samples for selector in selectors]
+        if not all(state):
+            return self.measure(split, self.logits(split))
+        if split not in self.measured or self.measured[split][0] != state:
+            columns = [self._of(split, selector) for selector in selectors]
+            together = columns[0] if len(columns) == 1 else (torch.stack(c, 1) for c in zip(*columns, strict=True))
+            self.measured[split] = (state, self.measure(split, together))
+        return self.measured[split][1]
+
+    def measure(self, split: SplitName, logits: Iterable[Tensor]) -> dict[str, float]:
+        """Every task's metrics of a split's logits, in any pieces (n, T)."""
+        started = time.perf_counter()
+        data, _ = self._split(split)
+        tally, at = Tally(self.store.schema.tasks, f"{split}/"), 0
+        for piece in _joined(logits):
+            rows = slice(at, at + len(piece))
+            at += len(piece)
+            probabilities = self.model.probabilities(piece)
+            conditional, joint = (p.cpu().numpy() for p in (probabilities.conditional, probabilities.joint))
+            tally.add(np.asarray(data.labels_of(rows)), conditional, joint, np.asarray(data.group[rows]))
+        metrics = tally.result()
+        self.seconds += time.perf_counter() - started
+        return metrics
+
+    def logits(self, split: SplitName, state: State | None = None) -> Iterator[Tensor]:
+        """Logits (n, T) of a split, batch by batch in its order; with the current weights, or those of a state."""
+        _, batches = self._split(split)
+        training = self.model.training
+        self.model.eval()
+        for ids, dense, _ in batches.in_order(BATCH):
+            inputs = (ids, dense)
+            with torch.no_grad():
+                found = self.model(*inputs) if state is None else functional_call(self.model, dict(state), inputs)
+            self.samples += len(found)
+            yield found.float()
+        self.model.train(training)
+
+    def _of(self, split: SplitName, selector: Selector) -> Iterable[Tensor]:
+        """Logits at a selector's best state: (n,) of its task, or (n, T) where it decides on all."""
+        if split == "valid" and selector.logits is not None:
+            return torch.split(selector.logits.to(self.device), BATCH)
+        logits = self.logits(split, None if selector.current else selector.snapshot)
+        return logits if selector.task is None else (batch[:, selector.task] for batch in logits)
+
+    def _split(self, name: SplitName) -> tuple[Split, Feed]:
+        if name not in self._open:
+            split = self.store.split(name)
+            self._open[name] = (split, feed(split, self.device))
+        return self._open[name]
+
+
+def _kept(logits: Iterable[Tensor], kept: list[Tensor]) -> Iterator[Tensor]:
+    """Passes batches on, and keeps them."""
+    for batch in logits:
+        kept.append(batch.cpu())
+        yield batch
+
+
+def _joined(batches: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Joins batches to pieces of about `PIECE` rows."""
+    waiting: list[Tensor] = []
+    for batch in batches:
+        waiting.append(batch)
+        if sum(map(len, waiting)) >= PIECE:
+            yield torch.cat(waiting)
+            waiting = []
+    if waiting:
+        yield torch.cat(waiting)

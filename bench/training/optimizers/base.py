@@ -1,0 +1,127 @@
+"""The contract of a touched-row optimizer: it updates the embedding rows that a batch touches, and no others.
+
+A batch touches a few thousand rows of a table of millions. A dense gradient of the table, or a dense step over it, is
+where other libraries spend most of their time; neither exists here.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bench.schema import Schema
+from bench.training.optimizers.parts import Part, share
+from bench.training.optimizers.segments import sum_by_row
+
+
+class RowOptimizer(ABC):
+    """A rule, applied to the summed gradient of each distinct row of a batch.
+
+    Row 0, the padding, never moves. On the CPU compiled kernels do the work: the fields' rows are disjoint, so
+    threads take fields, without locks, and the result does not depend on their number. Elsewhere torch operations of
+    fixed shapes do it: nothing waits for the device, and a CUDA graph can capture `step`, for which `lr` is kept on
+    the device too; set it outside of the captured region.
+
+    Args:
+        weight: (R, W) float32, contiguous; changed in place.
+        schema: names which columns of `ids` belong to one field.
+        lr: learning rate.
+        l2: decoupled decay (Loshchilov & Hutter, ICLR 2019): a touched row shrinks by `lr * l2` of itself before its
+            step.
+        threads: how many fields are worked on at once.
+        compiled: whether compiled kernels do the work; by default on the CPU, the only place where they can.
+    """
+
+    def __init__(
+        self,
+        weight: Tensor,
+        schema: Schema,
+        lr: float,
+        l2: float = 0.0,
+        threads: int = 1,
+        compiled: bool | None = None,
+    ) -> None:
+        self.weight, self.l2 = weight.detach(), l2
+        self._state = self._new_state()
+        self._rate = torch.zeros((), dtype=torch.float64, device=weight.device)
+        self.lr = lr
+        on_cpu = weight.device.type == "cpu"
+        self._parts = share(schema, threads) if (on_cpu if compiled is None else compiled) else []
+        self._pool = ThreadPoolExecutor(len(self._parts) - 1) if len(self._parts) > 1 else None
+
+    @abstractmethod
+    def _new_state(self) -> dict[str, Tensor]:
+        """What is kept of each row, as tensors of R rows on the weight's device."""
+
+    @abstractmethod
+    def _run_kernel(self, rows: NDArray[np.uint32], sums: NDArray[np.float32], count: int) -> None:
+        """Updates weight and state of `rows[1 : count + 1]` by their gradients `sums[1 : count + 1]`: compiled."""
+
+    @abstractmethod
+    def _torch_rule(self, old: Mapping[str, Tensor], gradient: Tensor, rate: Tensor) -> dict[str, Tensor]:
+        """The same rule in torch: `weight` and every state tensor at N rows -> their new values.
+
+        Args:
+            old: each (N, ..).
+            gradient: (N, W).
+            rate: the learning rate, () float64 on the device.
+        """
+
+    @property
+    def lr(self) -> float:
+        """Learning rate of the next step."""
+        return self._lr
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self._lr = value
+        self._rate.fill_(value)
+
+    def step(self, ids: Tensor, gradient: Tensor) -> None:
+        """One update from ids (B, S) int32 and the gradient of their embeddings (B, S, W).
+
+        Sums are float32; a gradient of less precision is taken.
+        """
+        gradient = gradient.detach().float().contiguous()
+        if not self._parts:
+            self._step_by_torch(ids, gradient)
+            return
+        arrays = ids.int().contiguous().numpy().view(np.uint32), gradient.numpy()
+        mine, *others = self._parts
+        futures = [self._pool.submit(self._step_part, part, *arrays) for part in others] if self._pool else []
+        self._step_part(mine, *arrays)
+        for future in futures:
+            future.result()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The state of every row; the optimizer's own tensors, not copies."""
+        return dict(self._state)
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Takes over a copy of a state of the same table."""
+        for name, tensor in self._state.items():
+            tensor.copy_(state[name])
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of the state and of the scratch memory held so far; the weight itself is not counted."""
+        return sum(tensor.nbytes for tensor in self._state.values()) + sum(part.memory_bytes for part in self._parts)
+
+    def _step_part(self, part: Part, ids: NDArray[np.uint32], gradient: NDArray[np.float32]) -> None:
+        self._run_kernel(*part.sums(ids, gradient))
+
+    @torch.no_grad()
+    def _step_by_torch(self, ids: Tensor, gradient: Tensor) -> None:
+        rows, sums, live = sum_by_row(ids, gradient)
+        tensors = {"weight": self.weight, **self._state}
+        old = {name: tensor[rows] for name, tensor in tensors.items()}
+        new = self._torch_rule(old, sums, self._rate)
+        for name, tensor in tensors.items():
+            mask = live if tensor.dim() > 1 else live.squeeze(1)
+            tensor.index_copy_(0, rows, torch.where(mask, new[name], old[name]))  # row 0 is written as it was

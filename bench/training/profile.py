@@ -1,0 +1,167 @@
+"""Where the time of a training goes, and how near it comes to what the machine can do.
+
+Nothing here runs unless it is asked for: `watch` puts timed functions in the place of a trainer's own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from bench.data.batches import Batch
+from bench.models.precision import is_bf16
+from bench.training.ceilings import Ceilings, measure
+
+if TYPE_CHECKING:
+    from bench.training.loop import Trainer
+
+STAGES = ("batch", "gather", "forward", "backward", "balancing", "dense step", "table step", "evaluation")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage's share of the time.
+
+    Attributes:
+        seconds: without those of stages inside it.
+        percent: of all stages' time.
+        matrix: operations a second in matrix products, over the machine's ceiling; None where there are none.
+        memory: bytes a second that have to be moved, over the machine's ceiling; None where that is not what takes
+            the time.
+    """
+
+    name: str
+    seconds: float
+    percent: float
+    matrix: float | None
+    memory: float | None
+
+
+class Profile:
+    """Times the stages of one trainer; a stage inside another is counted once, as itself.
+
+    The first step is left out: kernels are compiled and memory is taken in it. What a step's products and its traffic
+    amount to is counted there. On a GPU every stage waits for the device and no graph is captured, so that training
+    is slower than without a profile. Measuring the ceilings takes 128 MiB, which the job's peak memory then includes.
+    """
+
+    def __init__(self) -> None:
+        self.ceilings: Ceilings | None = None
+        self.steps = 0
+        self._seconds = dict.fromkeys(STAGES, 0.0)
+        self._work: dict[str, int] = {}  # operations, or bytes, of a stage in one step
+        self._counting = True
+        self._inside = [0.0]  # seconds of what was timed inside each open stage; the last is the innermost
+        self._wait: Callable[[], None] = lambda: None
+
+    def watch(self, trainer: Trainer) -> None:
+        """Begins with the trainer's next step; a trainer can be watched once."""
+        step, evaluation = trainer.step, trainer.evaluation
+        if trainer.device.type == "cuda":
+            self._wait = torch.cuda.synchronize
+        low = is_bf16(trainer.model.precision, trainer.device, trainer.model.weights)
+        self.ceilings = measure(trainer.device, torch.bfloat16 if low else torch.float32)
+        trainer.compute = step
+        shuffled = trainer.data.shuffled
+        stages = [
+            (step, "embed", "gather"),
+            (step, "forward", "forward"),
+            (step, "backward", "backward"),
+            (step, "weigh", "balancing"),
+            (step, "update_dense", "dense step"),
+            (step, "update_rows", "table step"),
+            (evaluation, "judge", "evaluation"),
+            (evaluation, "best", "evaluation"),
+        ]
+        if step.aggregation is not None:
+            stages.append((step.aggregation, "weigh", "balancing"))
+        for owner, method, stage in stages:
+            setattr(owner, method, self._timed(getattr(owner, method), stage))
+        update_rows = step.update_rows
+
+        def update_rows_and_count(ids: Tensor, e: Tensor) -> None:
+            update_rows(ids, e)
+            if self._counting:
+                self._work |= traffic(trainer, ids, e)
+                self._counting, self._seconds = False, dict.fromkeys(STAGES, 0.0)
+            else:
+                self.steps += 1
+
+        step.update_rows = update_rows_and_count  # type: ignore[method-assign]
+
+        def shuffled_and_timed(size: int, seed: int, start: int = 0) -> Iterator[Batch]:
+            return self._iterated(shuffled(size, seed, start))
+
+        trainer.data.shuffled = shuffled_and_timed  # type: ignore[method-assign]
+
+    def stages(self) -> list[Stage]:
+        """What was found so far, in the order of a step."""
+        total = sum(self._seconds.values())
+        return [self._stage(name, seconds, total) for name, seconds in self._seconds.items()]
+
+    def to_json(self) -> dict[str, Any]:
+        """Steps, the machine's ceilings and the stages, as plain values."""
+        ceilings = asdict(self.ceilings) if self.ceilings else None
+        return {"steps": self.steps, "ceilings": ceilings, "stages": [asdict(stage) for stage in self.stages()]}
+
+    def _stage(self, name: str, seconds: float, total: float) -> Stage:
+        matrix = memory = None
+        if self.ceilings and seconds > 0 and name in self._work:
+            rate = self._work[name] * self.steps / seconds
+            if name in ("forward", "backward"):
+                matrix = rate / self.ceilings.flops
+            else:
+                memory = rate / self.ceilings.bytes
+        return Stage(name, seconds, 100 * seconds / total if total else 0.0, matrix, memory)
+
+    def _timed(self, function: Callable[..., Any], stage: str) -> Callable[..., Any]:
+        def run(*arguments: Any) -> Any:
+            if self._counting and stage in ("forward", "backward"):
+                with FlopCounterMode(display=False) as counter:
+                    result = function(*arguments)
+                self._work[stage] = counter.get_total_flops()
+                return result
+            self._wait()
+            started = time.perf_counter()
+            self._inside.append(0.0)
+            try:
+                result = function(*arguments)
+                self._wait()
+            finally:
+                spent = time.perf_counter() - started
+                self._seconds[stage] += spent - self._inside.pop()
+                self._inside[-1] += spent
+            return result
+
+        return run
+
+    def _iterated(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        following = self._timed(lambda: next(batches, None), "batch")
+        while (batch := following()) is not None:
+            yield batch
+
+
+def traffic(trainer: Trainer, ids: Tensor, e: Tensor) -> dict[str, int]:
+    """Bytes that the stages bound by memory have to move in one step, each number read and written once.
+
+    Adam reads a parameter, its gradient and two moments, and writes all but the gradient. The table's optimizer reads
+    every gradient, adds them up by distinct row, and reads and writes those rows and their state.
+    """
+    batch, slots, width = e.shape
+    rows, number = trainer.step.rows, e.element_size()
+    dense = sum(parameter.numel() for parameter in trainer.model.dense_parameters())
+    columns = slots + len(trainer.schema.dense) + len(trainer.schema.tasks)
+    distinct = len(torch.unique(ids))
+    of_row = width * number + sum(state.nbytes for state in rows.state_dict().values()) // len(rows.weight)
+    return {
+        "batch": 2 * batch * columns * 4,
+        "gather": ids.numel() * 4 + 2 * e.nbytes,
+        "dense step": 7 * dense * 4,
+        "table step": ids.numel() * 4 + e.nbytes + 2 * distinct * (width * number + of_row),
+    }

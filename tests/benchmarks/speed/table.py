@@ -1,0 +1,78 @@
+"""The tables of a document, replaced in place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bench.atomic import write_text
+
+NAMES = {"shared_bottom": "Shared-Bottom", "esmm": "ESMM", "mmoe": "MMoE", "ple": "PLE"}
+HEADER = (
+    "| | system | training, samples/s | × | evaluation, samples/s | × | AUC click | AUC buy | peak memory, MB |\n"
+    "|---|---|---|---|---|---|---|---|---|"
+)
+
+
+def markdown(document: dict[str, Any]) -> str:
+    """The table of a benchmark's document: medians and ranges, mean AUC and its deviation over seeds.
+
+    × is ours over that system's, by the medians; bold is the ratio to the fastest library, by rounds.
+    """
+    lines = [_conditions(document), "", HEADER]
+    for architecture, systems in document["systems"].items():
+        ours = systems.get("seesaw")
+        for name, found in systems.items():
+            cells = [NAMES[architecture], name]
+            for field, ratio in (
+                ("train_samples_per_s", "ratio_to_fastest_peer"),
+                ("eval_samples_per_s", "evaluation_ratio"),
+            ):
+                value = found[field]
+                cells.append(f"{value['median']:,.0f} ({value['least']:,.0f} to {value['most']:,.0f})")
+                if name != "seesaw":
+                    cells.append(f"{ours[field]['median'] / value['median']:.1f}" if ours else "")
+                else:
+                    cells.append(_ratio(document, ratio, architecture))
+            cells += [_auc(found["auc"][task]) for task in ("click", "buy")]
+            cells.append(f"{found['peak_memory_mb']['median']:,.0f}")
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def replace(path: Path, name: str, text: str) -> None:
+    """Puts the text between `<!-- name -->` and `<!-- /name -->`.
+
+    Raises:
+        SystemExit: the document has no such place.
+    """
+    start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+    document = path.read_text(encoding="utf-8")
+    if document.count(start) != 1 or document.count(end) != 1:
+        raise SystemExit(f"expected one place marked {start.strip()} .. {end} in {path}")
+    before, rest = document.split(start)
+    write_text(path, before + start + text + "\n" + end + rest.split(end)[1])
+
+
+def _ratio(document: dict[str, Any], name: str, architecture: str) -> str:
+    if architecture not in document[name]:
+        return ""
+    least, most = document[f"{name}_range"][architecture]
+    return f"**{document[name][architecture]:.1f}** ({least:.1f} to {most:.1f})"
+
+
+def _auc(value: dict[str, float | None]) -> str:
+    deviation = value["deviation"]
+    return f"{value['mean']:.4f}" + (f" ± {deviation:.4f}" if deviation is not None else "")
+
+
+def _conditions(document: dict[str, Any]) -> str:
+    data, machine = document["data"], document["machine"]
+    return (
+        f"{data['rows']:,} rows of train, {data['eval_rows']:,} of evaluation, {data['ids']:,} ids in {data['fields']} "
+        f"fields; {document['epochs']:g} epochs in batches of {document['batch']:,}; "
+        f"{document['threads']} threads of {machine['processor']}; "
+        f"{document['repeats']} rounds, a seed each. Preparing the data took {data['prepare_seconds']:.1f} s, once. "
+        f"Load of the machine before and after: {machine['load_before']:.1f} and {machine['load_after']:.1f}; "
+        f"{', '.join(f'{name} {version}' for name, version in document['versions'].items())}."
+    )

@@ -1,0 +1,330 @@
+"""From files alone to a trained model: `seesaw card`, then `prepare` and `train` with the card as it was written."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shlex
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from bench.cli import main
+from bench.data.listing import card_schema
+
+SMALL = ["--set", "optim.epochs=1", "--set", "embedding.dim=4", "--set", "optim.batch_size=256", "--threads", "1"]
+
+
+def log(rows: int = 1200, seed: int = 0) -> pd.DataFrame:
+    """An online shop's impressions, with most of what makes columns awkward."""
+    rng = np.random.default_rng(seed)
+    users, items = rng.integers(0, 60, rows), rng.integers(0, 30, rows)
+    click = rng.random(rows) < 1 / (1 + np.exp(-(np.sin(users) + np.cos(items))))
+    buy = click & (rng.random(rows) < 0.4)
+    stray = [3, rows // 2, rows - 9]
+    buy[stray] = ~click[stray]
+    times = pd.Timestamp("2024-03-01") + pd.to_timedelta(np.sort(rng.integers(0, 20 * 86400, rows)), unit="s")
+    tags = np.array(["red", "blue", "new", "sale"])
+    return pd.DataFrame(
+        {
+            "": np.arange(rows),
+            "seen at": times.strftime("%Y-%m-%d %H:%M:%S"),
+            "user_id": [f"u{user}" for user in users],
+            "item_id": items + 1000,
+            "price": np.exp(rng.normal(3, 1.2, rows)).round(2),
+            "price_bucket": rng.integers(0, 5, rows),
+            "age": np.where(rng.random(rows) < 0.1, "NA", rng.integers(18, 80, rows).astype(str)),
+            "stock": rng.integers(0, 5000, rows),
+            "premium": np.where(rng.random(rows) < 0.3, "yes", "no"),
+            "tags": ["|".join(sorted(set(rng.choice(tags, rng.integers(0, 4))))) for _ in range(rows)],
+            'said "so", é': rng.choice(["a,b", 'c"d', "é"], rows),
+            "hourmin": rng.integers(0, 24, rows) * 100,
+            "day": times.strftime("%Y%m%d").astype(int),
+            "shop": "here",
+            "dwell": rng.exponential(10, rows).round(1),
+            "bought_at": np.where(buy, "2024-04-01 00:00:00", ""),
+            "price_paid_in": np.where(buy, "EUR", None),
+            "click": click.astype(int),
+            "buy": buy.astype(int),
+        }
+    )
+
+
+FUNNEL = ["--label", "click", "--label", "buy", "--parent", "buy=click"]
+
+
+def card_of(folder: Path) -> dict:
+    return tomllib.loads((folder / "card.toml").read_text(encoding="utf-8"))
+
+
+def trains(seesaw, card: Path, *options: object) -> dict:
+    prepared = seesaw("prepare", card, *options, "--json")
+    assert prepared.code == 0, prepared.err
+    trained = seesaw("train", card, *options, *SMALL, "--json")
+    assert trained.code == 0, trained.err
+    metrics = json.loads(trained.out)["metrics"]
+    assert any(name.startswith("test/") for name in metrics)
+    return json.loads(prepared.out)
+
+
+def test_a_csv_file_becomes_a_trained_model(seesaw, tmp_path: Path) -> None:
+    log().to_csv(tmp_path / "log.csv", index=False)
+    said = seesaw("card", tmp_path / "log.csv", *FUNNEL, "--time", "seen at", "--group", "user_id", home=None)
+    assert said.code == 0, said.err
+    card = card_of(tmp_path)
+    assert (card["group"], card["time"]) == ("user_id", "seen at")
+    assert card["post_exposure"] == ["dwell", "bought_at", "price_paid_in"]
+    assert card["reader"] == {"kind": "csv", "missing": ["NA"]}
+    kinds = {name: column if isinstance(column, str) else column["kind"] for name, column in card["columns"].items()}
+    assert kinds == {
+        "user_id": "categorical",
+        "item_id": "categorical",
+        "price_value": "numeric",
+        "price_bucket": "categorical",
+        "age": "numeric",
+        "stock": "numeric",
+        "premium": "categorical",
+        "tags": "multi-valued",
+        'said "so", é': "categorical",
+        "hourmin_hour": "categorical",
+    }
+    assert card["columns"]["price_value"]["from"] == "price"
+    assert card["tasks"][1] == {"name": "buy", "columns": ["click", "buy"], "parent": "click"}
+    manifest = trains(seesaw, tmp_path / "card.toml")
+    assert [part["rows"] for part in manifest["splits"].values()] == [960, 120, 120]
+
+
+def test_the_counts_on_the_card_are_those_of_the_store(seesaw, tmp_path: Path) -> None:
+    log().to_csv(tmp_path / "log.csv", index=False)
+    said = seesaw("card", tmp_path / "log.csv", *FUNNEL, "--group", "user_id", "--json", home=None)
+    assert said.code == 0, said.err
+    counts = json.loads(said.out)["split"]["rows"]
+    manifest = trains(seesaw, tmp_path / "card.toml")
+    assert {name: part["rows"] for name, part in manifest["splits"].items()} == counts
+    text = (tmp_path / "card.toml").read_text(encoding="utf-8")
+    for name, part in manifest["splits"].items():
+        assert f"# {name}: {part['rows']:,} rows" in text
+        assert f"buy {part['tasks']['buy']['positives']:,} (" in text
+
+
+def test_with_a_split_by_group_the_group_is_no_input(seesaw, tmp_path: Path) -> None:
+    log().to_csv(tmp_path / "log.csv", index=False)
+    assert seesaw("card", tmp_path / "log.csv", *FUNNEL, "--group", "user_id", home=None).code == 0
+    assert "user_id" not in card_of(tmp_path)["columns"]
+
+
+def test_parquet_with_types_becomes_a_trained_model(seesaw, tmp_path: Path) -> None:
+    frame = log().rename(columns={"": "row"})
+    frame["seen at"] = pd.to_datetime(frame["seen at"])
+    frame["premium"] = frame["premium"] == "yes"
+    frame["age"] = pd.to_numeric(frame["age"], errors="coerce")
+    frame["item_id"] = frame["item_id"].astype("category")
+    frame["vector"] = [[1.0, 2.0]] * len(frame)
+    frame.to_parquet(tmp_path / "log.parquet", index=False)
+    said = seesaw("card", tmp_path / "log.parquet", *FUNNEL, "--time", "seen at", home=None)
+    assert said.code == 0, said.err
+    card = card_of(tmp_path)
+    assert card["reader"] == {"kind": "parquet"}
+    assert "vector" not in card["columns"]
+    assert isinstance(card["split"]["test"]["first"], str)
+    trains(seesaw, tmp_path / "card.toml")
+
+
+def test_several_packed_files_without_header(seesaw, tmp_path: Path) -> None:
+    names = ["a", "b", "c"]
+    rng = np.random.default_rng(0)
+    for at, packed in enumerate(("gzip", "zstd", "gzip")):
+        lines = (f"{rng.integers(0, 9)}\tx{rng.integers(0, 9)}\t{rng.integers(0, 2)}\n" for _ in range(200))
+        with pa.CompressedOutputStream(str(tmp_path / f"part[{at}].tsv.packed"), packed) as file:
+            file.write("".join(lines).encode())
+    files = [tmp_path / f"part[{at}].tsv.packed" for at in range(3)]
+    said = seesaw("card", *files, "--columns", ",".join(names), "--label", "c", "--split", "files", home=None)
+    assert said.code == 0, said.err
+    card = card_of(tmp_path)
+    assert card["reader"] == {"kind": "csv", "separator": "\t", "columns": names}
+    manifest = trains(seesaw, tmp_path / "card.toml")
+    assert [part["rows"] for part in manifest["splits"].values()] == [200, 200, 200]
+
+
+def test_a_card_elsewhere_goes_with_raw(seesaw, tmp_path: Path) -> None:
+    raw, out = tmp_path / "raw", tmp_path / "cards" / "mine.toml"
+    raw.mkdir()
+    log().to_csv(raw / "log.csv", index=False, sep=";")
+    said = seesaw("card", raw / "log.csv", "--label", "click", "--out", out, "--id", "mine", home=None)
+    assert said.code == 0, said.err
+    assert f"--raw {raw}" in said.out
+    trains(seesaw, out, "--raw", raw)
+
+
+def test_the_time_split_knows_rows_beyond_those_inspected(seesaw, tmp_path: Path) -> None:
+    log().to_csv(tmp_path / "log.csv", index=False)
+    said = seesaw(
+        "card", tmp_path / "log.csv", "--label", "click", "--time", "seen at", "--rows", 300, "--json", home=None
+    )
+    document = json.loads(said.out)
+    assert (document["rows"], document["complete"]) == (300, False)
+    assert document["split"]["rows"] == {"train": 960, "valid": 120, "test": 120}
+    assert "head of each file" in (tmp_path / "card.toml").read_text()
+
+
+def test_a_regression_and_a_named_value(seesaw, tmp_path: Path) -> None:
+    frame = log()
+    frame["amount"] = frame["price"] * (1 + frame["click"]) + np.random.default_rng(0).normal(0, 20, len(frame))
+    frame.to_csv(tmp_path / "log.csv", index=False)
+    said = seesaw("card", tmp_path / "log.csv", "--label", "amount", "--label", "premium=no", home=None)
+    assert said.code == 0, said.err
+    tasks = card_of(tmp_path)["tasks"]
+    assert tasks[0] == {"name": "amount", "column": "amount", "kind": "regression"}
+    assert tasks[1] == {"name": "premium", "column": "premium", "positive": ["no"]}
+    trains(seesaw, tmp_path / "card.toml")
+
+
+def test_nothing_is_replaced_without_being_told_to(seesaw, tmp_path: Path) -> None:
+    log().to_csv(tmp_path / "log.csv", index=False)
+    (tmp_path / "card.toml").write_text("mine")
+    said = seesaw("card", tmp_path / "log.csv", "--label", "click", home=None)
+    assert said.code == 2
+    assert "--force" in said.err
+    assert (tmp_path / "card.toml").read_text() == "mine"
+    assert seesaw("card", tmp_path / "log.csv", "--label", "click", "--force", home=None).code == 0
+    assert card_of(tmp_path)["id"] == "log"
+
+
+@pytest.fixture(scope="module")
+def mistakes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("mistakes")
+    frame = log(400)
+    frame.to_csv(folder / "log.csv", index=False)
+    frame.drop(columns="age").to_csv(folder / "other.csv", index=False)
+    frame.assign(vector=[[1.0]] * len(frame)).to_parquet(folder / "log.parquet")
+    (folder / "empty.csv").write_text("")
+    (folder / "header.csv").write_text("a,click\n")
+    (folder / "latin.csv").write_bytes("a,click\nx,1\né,0\n".encode("latin-1"))
+    (folder / "ragged.csv").write_text("a,click\nx,1\ny\nz,0\n")
+    (folder / "one.csv").write_text("a,click\n" + "x,1\ny,1\n" * 20)
+    (folder / "twice.csv").write_text("a,a,click\n1,2,0\n")
+    (folder / "bad.parquet").write_bytes(b"PAR1 and no more")
+    (folder / "constant.csv").write_text("a,click\n" + "x,1\nx,0\n" * 20)
+    (folder / "packed.csv.gz").write_bytes(gzip.compress(b"a,click\nx,1\n" * 9)[:20])
+    (folder / "sub").mkdir()
+    frame.to_csv(folder / "sub" / "log.csv", index=False)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("", "Missing argument"),
+        ("log.csv", "at least one --label"),
+        ("nope.csv --label click", "file not found"),
+        (". --label click", "found a folder"),
+        ("empty.csv --label click", "empty file"),
+        ("header.csv --label click", "below the header"),
+        ("latin.csv --label click", "line 3: expected UTF-8"),
+        ("ragged.csv --label click", "row 3: expected 2 columns, found 1"),
+        ("one.csv --label click", "found only '1'"),
+        ("twice.csv --label click", "named twice"),
+        ("bad.parquet --label click", "not a parquet file"),
+        ("packed.csv.gz --label click", "broken gzip"),
+        ("constant.csv --label click", "no column is left as an input: 'a' (constant)"),
+        ("log.csv other.csv --label click", "'age' is in"),
+        ("log.csv log.parquet --label click", "files of one kind"),
+        ("log.csv log.csv --label click", "given twice"),
+        ("log.csv sub/log.csv --label click", "one folder"),
+        ("log.csv --label clik", "did you mean 'click'?"),
+        ("log.csv --label click --label click", "given twice"),
+        ("log.csv --label click --label buy --parent buy=clik", "did you mean 'click'?"),
+        ("log.csv --label click --label buy --parent buy=click --parent click=buy", "cycle"),
+        ("log.csv --label click --time tags", "expected numbers, or texts such as"),
+        ("log.csv --label click --time when", "unknown column 'when'"),
+        ("log.csv --label click --group click", "is a label"),
+        ("log.parquet --label click --group vector", "--group: column 'vector' is of type list"),
+        ("log.csv --label click --valid 0.5 --test 0.6", "nothing is left"),
+        ("log.csv --label click --split group", "--split hash: expected --group"),
+        ("log.csv --label click --split files", "two files or more"),
+        ("log.csv --label click --id 'A B'", "--id: expected"),
+        ("log.csv --label click --separator ::", "one character"),
+        ("log.csv --label click --columns a,b", "expected 2 columns, found 19"),
+        ("log.csv --label click --out card.txt", "ends in .toml"),
+    ],
+)
+def test_each_mistake_is_one_sentence(
+    mistakes: Path, arguments: str, message: str, seesaw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(mistakes)
+    said = seesaw("card", *shlex.split(arguments), home=None)
+    assert said.code == 2, said.err
+    assert message in said.err
+    assert said.err.strip().count("\n") == 0
+    assert not (mistakes / "card.toml").exists()
+
+
+def test_real_census_income(seesaw, tmp_path: Path, census_raw: Path) -> None:
+    names = load_names("census-income")
+    files = [census_raw / "census-income.data.gz", census_raw / "census-income.test.gz"]
+    out = tmp_path / "card.toml"
+    options = ["--columns", names, "--split", "files", "--rows", 20_000, "--out", out]
+    labels = ["--label", "income_50k", "--label", "marital_stat=Never married"]
+    said = seesaw("card", *files, *labels, *options, home=None)
+    assert said.code == 0, said.err
+    card = card_of(tmp_path)
+    assert card["tasks"][0]["positive"] == ["50000+."]
+    assert card["reader"]["missing"] == ["?"]
+    assert card["post_exposure"] == []
+    assert len(card["columns"]) == 40
+    assert seesaw("prepare", out, "--raw", census_raw).code == 0
+
+
+def test_real_kuairand(seesaw, tmp_path: Path, kuairand_raw: Path) -> None:
+    """What its own card, written by hand, lists as known only afterwards is found from the log alone."""
+    out = tmp_path / "card.toml"
+    labels = ["--label", "is_click", "--label", "is_like", "--parent", "is_like=is_click"]
+    options = ["--time", "time_ms", "--group", "user_id", "--rows", 50_000, "--out", out]
+    said = seesaw("card", kuairand_raw / "log_standard_4_22_to_5_08_pure.csv.gz", *labels, *options, home=None)
+    assert said.code == 0, said.err
+    ours, theirs = card_of(tmp_path), load_values("kuairand-pure")
+    assert {*ours["post_exposure"], "is_click", "is_like"} == set(theirs["post_exposure"])
+    assert set(ours["columns"]) == {"user_id", "video_id", "hourmin_hour", "duration_ms", "tab"}
+    assert seesaw("prepare", out, "--raw", kuairand_raw).code == 0
+
+
+def load_values(name: str) -> dict:
+    from bench import content
+
+    return content.read_toml(content.find("datasets", name))
+
+
+def load_names(name: str) -> str:
+    return ",".join(load_values(name)["reader"]["columns"])
+
+
+GUIDE = Path(__file__).parents[2] / "docs" / "cards.md"
+
+
+def test_the_guides_commands_run_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its `python` and `console` blocks, in their order."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SEESAW_HOME", raising=False)
+    blocks = [block.partition("\n") for block in GUIDE.read_text(encoding="utf-8").split("\n```")[1::2]]
+    assert {"python", "console"} <= {language for language, _, _ in blocks}
+    for language, _, body in blocks:
+        if language == "python":
+            exec(compile(body, GUIDE.name, "exec"), {})  # our own document: what it shows must work
+        for line in body.splitlines() if language == "console" else ():
+            program, *arguments = shlex.split(line.removeprefix("$ "))
+            assert program == "seesaw"
+            assert main(arguments) == 0, f"{line}\n{capsys.readouterr().err}"
+
+
+def test_the_guide_names_every_key_of_a_card() -> None:
+    text = GUIDE.read_text(encoding="utf-8")
+    schema = card_schema()
+    models = [schema, *schema["$defs"].values()]
+    for name in sorted({name for model in models for name in model.get("properties", {})}):
+        assert f"`{name}`" in text, name

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+ARGUMENTS = ("--set", "optim.epochs=3", "--set", "optim.batch_size=64", "--threads", "1")
+
+
+def test_profile_shows_each_stage_and_the_ceilings(seesaw, shop) -> None:
+    said = seesaw("train", shop.card, "--raw", shop.raw, *ARGUMENTS, "--profile")
+    assert said.code == 0, said.err
+    for text in ("table step", "evaluation", "% of matrix ceiling", "GFLOP/s in matrix products", "GB/s in a copy"):
+        assert text in said.out
+    document = json.loads(seesaw("train", shop.card, "--raw", shop.raw, *ARGUMENTS, "--profile", "--json").out)
+    assert set(document["profile"]) == {"steps", "ceilings", "stages"}
+    assert set(document["profile"]["ceilings"]) == {"flops", "bytes", "products_in"}
+    shares = {stage["name"]: stage["percent"] for stage in document["profile"]["stages"]}
+    assert sum(shares.values()) == pytest.approx(100)
+
+
+def test_without_it_no_profile_is_made(seesaw, shop) -> None:
+    document = json.loads(seesaw("train", shop.card, "--raw", shop.raw, *ARGUMENTS, "--json", "--device", "cpu").out)
+    assert "profile" not in document
+
+
+@pytest.mark.parametrize(("device", "says"), [("gpu", "'gpu'"), ("cuda", "expected a CUDA device")])
+def test_a_device_that_is_not_there_is_refused_before_anything_is_prepared(
+    seesaw, shop, monkeypatch: pytest.MonkeyPatch, device: str, says: str
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    said = seesaw("train", shop.card, "--raw", shop.folder / "nowhere", "--device", device)
+    assert said.code == 2
+    assert says in said.err

@@ -1,0 +1,137 @@
+"""Chunk-shuffled reading: which rows, in which order, in how much memory. How well it mixes is tested beside this."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from bench.data.batches import Batch, Batches
+from bench.data.chunks import LARGEST_WINDOW, Plan
+from bench.data.store import Split
+from bench.errors import UserError
+from bench.machine import peak_memory_mb, reset_peak_memory
+
+
+@given(
+    rows=st.integers(1, 400), chunk=st.integers(1, 50), chunks=st.integers(1, 12), size=st.integers(1, 120), seed=...
+)
+@example(rows=400, chunk=7, chunks=2, size=100, seed=0)  # a batch larger than a window
+@example(rows=400, chunk=100, chunks=4, size=100, seed=0)  # one window
+@settings(max_examples=60)
+def test_each_row_once_but_for_the_left_over(
+    rows: int,
+    chunk: int,
+    chunks: int,
+    size: int,
+    seed: bool,
+    mapped: Callable[..., Split],
+    by_chunk: Callable[..., Iterator[Batch]],
+    rows_of: Callable[[Batch], np.ndarray],
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        split = mapped(Path(folder), np.arange(rows)[:, None])
+        batches = list(by_chunk(split, Plan(chunk * chunks, chunk), size, int(seed)))
+        seen = np.concatenate([rows_of(batch) for batch in batches]) if batches else np.empty(0, np.int64)
+        assert len(set(seen)) == len(seen) == rows // size * size
+        assert {len(batch.ids) for batch in batches} <= {size}
+        for batch in batches:
+            np.testing.assert_array_equal(batch.labels[:, 0], rows_of(batch))
+
+
+@given(rows=st.integers(1, 3000), chunk=st.integers(1, 40), chunks=st.integers(1, 30))
+def test_a_window_has_one_chunk_of_every_stratum(rows: int, chunk: int, chunks: int) -> None:
+    windows = Plan(chunk * chunks, chunk).windows(rows, np.random.default_rng(0))
+    count = -(-rows // chunk)
+    assert sorted(itertools.chain(*(w.tolist() for w in windows))) == list(range(count))
+    strata = -(-count // len(windows))
+    for window in windows:
+        assert 0 < len(window) <= chunks
+        found = (window // len(windows)).tolist()
+        assert found in (list(range(strata)), list(range(strata - 1)))  # the last stratum may be short
+
+
+def order(rows_of: Callable[[Batch], np.ndarray], batches: Iterable[Batch]) -> list[int]:
+    return [row for batch in batches for row in rows_of(batch).tolist()]
+
+
+def test_the_order_depends_on_the_seed_alone(
+    tmp_path: Path, mapped: Callable[..., Split], rows_of: Callable[[Batch], np.ndarray]
+) -> None:
+    data = Batches(mapped(tmp_path, np.zeros((20_000, 1))), memory=200_000)
+    first = order(rows_of, data.shuffled(100, seed=0))
+    assert order(rows_of, data.shuffled(100, seed=0)) == first
+
+    def slowly() -> Iterator[Batch]:
+        for number, batch in enumerate(data.shuffled(100, seed=0)):
+            time.sleep(0.002 * (number % 7 == 0))
+            yield batch
+
+    assert order(rows_of, slowly()) == first
+    other = order(rows_of, data.shuffled(100, seed=1))
+    assert sorted(other) == sorted(first) == list(range(20_000))
+    assert np.mean(np.array(other) == np.array(first)) < 0.01
+
+
+def test_other_seeds_leave_out_other_rows(
+    tmp_path: Path,
+    mapped: Callable[..., Split],
+    by_chunk: Callable[..., Iterator[Batch]],
+    rows_of: Callable[[Batch], np.ndarray],
+) -> None:
+    split = mapped(tmp_path, np.zeros((1050, 1)))
+    left = [set(range(1050)) - set(order(rows_of, by_chunk(split, Plan(256, 16), 100, seed))) for seed in range(3)]
+    assert [len(rows) for rows in left] == [50] * 3
+    assert len(set.union(*left)) > 100
+
+
+@given(memory=st.integers(1 << 20, 1 << 34), sample=st.integers(4, 2000), size=st.integers(1, 8192))
+def test_a_plan_stays_within_its_memory(memory: int, sample: int, size: int) -> None:
+    try:
+        plan = Plan.within(memory, sample, size)
+    except UserError:
+        assert Plan(1024, 64).memory(sample, size) > memory
+        return
+    assert plan.memory(sample, size) <= memory
+    assert plan.window == LARGEST_WINDOW or Plan(2 * plan.window, plan.chunk).memory(sample, size) > memory
+    assert plan.window % plan.chunk == 0
+    assert plan.window // plan.chunk >= 16
+
+
+def test_a_known_plan() -> None:
+    """Ali-CCP's 264 bytes a sample in batches of 2048: two windows of 2^19 rows, 16 bytes a row of order, 5 batches."""
+    plan = Plan.within(1 << 30, 264, 2048)
+    assert (plan.window, plan.chunk) == (524_288, 512)
+    assert plan.memory(264, 2048) == 2 * 524_288 * 264 + 524_288 * 16 + 5 * 2048 * 264 == 287_916_032
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak of resident memory cannot be reset")
+def test_resident_memory_stays_within_the_limit(tmp_path: Path, mapped: Callable[..., Split]) -> None:
+    """A split of 96 MB with 8 MiB allowed: what the process takes, mapped pages included."""
+    rows, limit = 1 << 20, 8 << 20
+    split = mapped(tmp_path, np.zeros((rows, 3)), columns=(1, 0), slots=18, dense=3)
+    data = Batches(split, limit)
+    for pass_over in (
+        lambda: sum(len(batch.ids) for batch in data.shuffled(512, seed=0)),
+        lambda: sum(len(batch.ids) for batch in data.in_order(4096)),
+    ):
+        reset_peak_memory()
+        before = peak_memory_mb()
+        assert pass_over() == rows
+        assert peak_memory_mb() - before < (limit >> 20) + 4  # and 4 MiB for a thread and its allocator
+    reset_peak_memory()
+    before = peak_memory_mb()
+    data.label_means([None, None])
+    assert peak_memory_mb() - before < 16
+    reset_peak_memory()
+    before = peak_memory_mb()
+    assert sum(int(batch.ids[0, 0]) >= 0 for batch in Batches(split).shuffled(512, seed=0)) == rows // 512
+    assert peak_memory_mb() - before > 80  # as a whole it does take its size: the measurement sees mapped pages

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.data.batches import Batches
+from bench.data.prefetch import ahead
+from bench.data.store import Split
+
+
+def running() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "seesaw-prefetch"]
+
+
+def counted(made: list[int], stop: int, closed: list[str] | None = None) -> Generator[int]:
+    try:
+        for number in range(stop):
+            made.append(number)
+            yield number
+    finally:
+        if closed is not None:
+            closed.append(threading.current_thread().name)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 7])
+def test_items_come_in_their_order(depth: int) -> None:
+    assert list(ahead(counted([], 100), depth)) == list(range(100))
+    assert not running()
+
+
+def test_items_are_made_by_another_thread_and_not_before_they_are_asked_for() -> None:
+    made: list[int] = []
+    closed: list[str] = []
+    items = ahead(counted(made, 3, closed), 2)
+    assert not running()
+    assert not made
+    assert list(items) == [0, 1, 2]
+    assert closed == ["seesaw-prefetch"]
+
+
+def test_no_more_than_depth_are_made_ahead() -> None:
+    made: list[int] = []
+    reached = threading.Event()
+
+    def items() -> Generator[int]:
+        for number in counted(made, 100):
+            if number == 6:
+                reached.set()
+            yield number
+
+    taken = ahead(items(), 3)
+    for _ in range(4):
+        next(taken)
+    assert reached.wait(10)  # 0 to 3 are taken, 4 to 6 wait
+    assert not threading.Event().wait(0.05)
+    assert made == list(range(7))
+    taken.close()
+
+
+def test_an_error_comes_after_the_items_before_it() -> None:
+    def broken() -> Generator[int]:
+        yield 1
+        raise OSError("the disk is gone")
+
+    items = ahead(broken(), 4)
+    assert next(items) == 1
+    with pytest.raises(OSError, match="the disk is gone"):
+        next(items)
+    assert not running()
+
+
+def test_stopping_early_leaves_no_thread_and_no_open_generator() -> None:
+    made: list[int] = []
+    closed: list[str] = []
+    for _ in ahead(counted(made, 1000, closed), 2):
+        break
+    assert not running()
+    assert closed == ["seesaw-prefetch"]
+    assert len(made) < 10
+
+
+def test_an_error_of_the_consumer_ends_the_thread() -> None:
+    def consume() -> None:
+        for _ in ahead(counted([], 1000), 2):
+            raise ValueError("not finite")
+
+    with pytest.raises(ValueError, match="not finite"):
+        consume()
+    assert not running()
+
+
+def test_a_pass_over_a_split_given_up_leaves_no_thread(tmp_path: Path, mapped: Callable[..., Split]) -> None:
+    data = Batches(mapped(tmp_path, np.zeros((20_000, 1))), memory=200_000)
+    for batches in (data.shuffled(100, seed=0), data.in_order(100)):
+        next(batches)
+        assert running()
+        batches.close()  # type: ignore[attr-defined]
+        assert not running()

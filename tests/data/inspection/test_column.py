@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import datetime
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from bench.data.inspection.column import count_column
+from bench.data.inspection.markers import find_markers
+
+
+@pytest.mark.parametrize("dictionary", [False, True])
+def test_counts_are_those_of_a_counter(dictionary: bool) -> None:
+    texts = [None if i % 7 == 0 else ["", " a", "a ", "b", "NA", "é, x"][i % 6] for i in range(300)]
+    array = pa.array(texts)
+    column = count_column("c", array.dictionary_encode() if dictionary else array, ["NA"])
+    wanted = Counter(text.strip() for text in texts if text is not None and text.strip() not in ("", "NA"))
+    assert dict(zip(column.texts(), column.counts.tolist(), strict=True)) == wanted
+    assert column.known == sum(wanted.values())
+    assert column.missing_rate == pytest.approx(1 - sum(wanted.values()) / 300)
+    back = [None if code < 0 else column.texts()[code] for code in column.codes]
+    assert back == [t.strip() if t is not None and t.strip() not in ("", "NA") else None for t in texts]
+
+
+def test_the_most_frequent_values_come_first() -> None:
+    column = count_column("c", pa.array(["a", "b", "b", "c", "c", "c"]))
+    assert column.texts(2) == ["c", "b"]
+
+
+@pytest.mark.parametrize(
+    ("array", "numbers", "whole"),
+    [
+        (pa.array([3, 1, 3, None]), [3, 1], True),
+        (pa.array([0.5, float("nan"), 2.0]), [0.5, 2.0], False),
+        (pa.array([True, False, True]), [1, 0], True),
+        (pa.array(["10", "2.5", " 3 "]), [10, 2.5, 3], False),
+        (pa.array(["10", "x"]), None, False),
+        (pa.array(["1", "inf"]), None, False),
+        (pa.array([datetime.date(2024, 3, 1)]), None, False),
+    ],
+)
+def test_numbers(array: pa.Array, numbers: list[float] | None, whole: bool) -> None:
+    column = count_column("c", array)
+    assert (None if column.numbers is None else column.numbers.tolist()) == numbers
+    assert column.whole == whole
+
+
+def test_a_type_that_no_card_can_use_is_told() -> None:
+    column = count_column("c", pa.array([[1, 2], None, [3]]))
+    assert not column.readable
+    assert column.known == 2
+    assert column.type.startswith("list")
+
+
+def test_a_chunked_column_is_one_column() -> None:
+    chunks = pa.chunked_array([pa.array(["a", "b"]).dictionary_encode(), pa.array(["b", "c"]).dictionary_encode()])
+    assert count_column("c", chunks.unify_dictionaries()).counts.tolist() == [1, 2, 1]
+
+
+def markers(**columns: list[str]):
+    return find_markers(count_column(name, pa.array(values)) for name, values in columns.items())
+
+
+def test_a_marker_among_numbers_means_missing() -> None:
+    assert markers(age=["1", "NA", "30"]).sure == ("NA",)
+    assert markers(age=["1", r"\N", "NaN"]).sure == (r"\N", "NaN")
+
+
+def test_a_marker_among_names_may_be_a_name() -> None:
+    found = markers(country=["DE", "NA", "US"])
+    assert found.sure == ()
+    assert found.doubtful == {"NA": ("country",)}
+
+
+def test_a_sure_marker_that_is_also_a_name_is_told() -> None:
+    found = markers(age=["1", "NA"], country=["DE", "NA"])
+    assert found.sure == ("NA",)
+    assert found.doubtful == {"NA": ("country",)}
+
+
+def test_minus_one_is_never_taken_for_missing() -> None:
+    found = markers(n=["-1", "3", "4"])
+    assert (found.sure, found.doubtful) == ((), {})
+
+
+def test_codes_are_small() -> None:
+    assert count_column("c", pa.array(["a", None])).codes.dtype == np.int32

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import datetime
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from bench.data.inspection.column import count_column
+from bench.data.inspection.kinds import find_kind
+
+RNG = np.random.default_rng(0)
+WORDS = np.array(["good", "bad", "ok", "quick", "brown", "fox", "dog", "cat", "tree", "sun", "moon"])
+
+
+def kind(name: str, values) -> dict | None:
+    option = find_kind(count_column(name, pa.array(values))).option
+    return None if option is None else dict(option)
+
+
+def texts(values) -> list[str]:
+    return [str(value) for value in values]
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("country", texts(RNG.choice(["DE", "FR", "US"], 200))),
+        ("item_id", texts(RNG.integers(0, 60, 200))),
+        ("itemid", RNG.integers(0, 60, 200)),
+        ("rooms", RNG.integers(0, 9, 200)),
+        ("premium", RNG.random(200) < 0.5),
+        ("zip", [f"{value:05d}" for value in RNG.integers(0, 60, 200)]),
+        ("serial", 10**9 + RNG.integers(0, 60, 200) * 1000),
+        ("city", texts(RNG.choice(["Paris, TX", "New York, NY", "Albany, NY", "Austin, TX"], 200))),
+        ("place", [f"town {a}, county {b}" for a, b in RNG.integers(0, 9, (400, 2))]),
+        ("bin", texts(RNG.choice(["[0,10)", "[10,20)", "[20,30)", "[30,40)"], 200))),
+        ("job", texts(RNG.choice(["Not in universe", "Not employed", "in universe"], 200))),
+    ],
+)
+def test_categories(name: str, values) -> None:
+    assert kind(name, values) == {"kind": "categorical"}
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("score", RNG.normal(size=500)),
+        ("score", texts(RNG.normal(size=500).round(3))),
+        ("age", RNG.integers(18, 90, 500)),
+        ("num_rooms", RNG.integers(0, 20, 500)),
+    ],
+)
+def test_quantities(name: str, values) -> None:
+    found = kind(name, values)
+    assert found is not None
+    assert found["kind"] == "numeric"
+    assert "log1p" not in found
+
+
+def test_a_heavy_tail_is_logged_and_many_values_are_cut() -> None:
+    assert kind("price", np.exp(RNG.normal(3, 1.5, 1000))) == {"kind": "numeric", "log1p": True, "buckets": 20}
+    assert kind("half", RNG.integers(0, 10, 1000) / 2) == {"kind": "numeric"}
+
+
+@pytest.mark.parametrize("separator", ["|", ";", ","])
+def test_lists(separator: str) -> None:
+    values = [separator.join(sorted(set(RNG.choice(WORDS, RNG.integers(0, 4))))) for _ in range(400)]
+    assert kind("tags", values) == {"kind": "multi-valued", "separator": separator, "max_length": 3}
+
+
+def test_lists_of_codes_between_blanks() -> None:
+    values = [" ".join(texts(RNG.integers(0, 30, RNG.integers(1, 5)))) for _ in range(400)]
+    assert kind("history", values) == {"kind": "multi-valued", "separator": " ", "max_length": 4}
+
+
+def test_few_long_lists_do_not_widen_all() -> None:
+    values = ["|".join(RNG.choice(WORDS, 2, replace=False)) for _ in range(400)]
+    values[0] = "|".join(WORDS)
+    found = find_kind(count_column("tags", pa.array(values)))
+    assert found.option is not None
+    assert found.option["max_length"] == 2
+    assert "up to 11 long" in found.why
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "reason"),
+    [
+        ("c", ["x"] * 50, "constant"),
+        ("c", [None] * 50, "always missing"),
+        ("row", np.arange(100), "every row"),
+        ("order_id", RNG.permutation(100), "every row"),
+        ("request", texts(f"r{i}" for i in range(100)), "every row"),
+        ("note", [" ".join(RNG.choice(WORDS, 8)) for _ in range(100)], "words on average"),
+        ("ts", 1_700_000_000 + RNG.integers(0, 10**6, 100), "seconds since 1970"),
+        ("time_ms", (1_700_000_000 + RNG.integers(0, 10**6, 100)) * 1000, "milliseconds since 1970"),
+        ("seen", [f"2024-03-{i % 28 + 1:02d} 10:00:00" for i in range(100)], "point in time"),
+        ("seen", [datetime.datetime(2024, 3, i % 28 + 1) for i in range(100)], "point in time"),
+        ("day", [20240301 + i % 28 for i in range(100)], "a date"),
+        ("revenue", [f"{n:,}" for n in RNG.integers(0, 5000, 200)], "1234, not 1,234"),
+        ("ids", ["[1, 2]", "[2, 3]", "[3, 1]"] * 20, "brackets"),
+        ("ids", [[1, 2], [3]] * 20, "type list"),
+    ],
+)
+def test_left_out(name: str, values, reason: str) -> None:
+    found = find_kind(count_column(name, pa.array(values)))
+    assert found.option is None
+    assert reason in found.why
+
+
+def test_present_or_missing_is_something_to_know() -> None:
+    assert kind("coupon", ["yes", None] * 30) == {"kind": "categorical"}
+
+
+def test_times_offer_what_can_be_derived() -> None:
+    hour = find_kind(count_column("hourmin", pa.array(RNG.integers(0, 24, 200) * 100)))
+    assert hour.option == {"kind": "categorical", "from": "hourmin", "derive": "hour_of_hhmm"}
+    assert hour.name == "hourmin_hour"
+    day = find_kind(count_column("day", pa.array([20240301 + i % 28 for i in range(100)])))
+    assert day.offers["day_weekday"]["derive"] == "weekday_of_yyyymmdd"
+
+
+def test_minus_one_is_pointed_at() -> None:
+    notes = find_kind(count_column("score", pa.array(np.append(RNG.integers(0, 90, 200), [-1, -1])))).notes
+    assert any("-1" in note for note in notes)
+    assert find_kind(count_column("score", pa.array(np.append(RNG.integers(0, 90, 200), [-1, -2])))).notes == ()
+
+
+@pytest.mark.parametrize(("scale", "suffix"), [(1, "s"), (1000, "ms")])
+def test_a_point_in_time_offers_what_repeats(scale: int, suffix: str) -> None:
+    stamps = (1_700_000_000 + RNG.integers(0, 10**6, 100)) * scale
+    offers = find_kind(count_column("ts", pa.array(stamps))).offers
+    assert {name: option["derive"] for name, option in offers.items()} == {
+        "ts_hour": f"hour_of_unix_{suffix}",
+        "ts_weekday": f"weekday_of_unix_{suffix}",
+    }

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from bench.data.inspection.column import count_column
+from bench.data.inspection.labels import find_labels, label_columns, parents_of
+from bench.data.tasks import TaskRule
+from bench.errors import UserError
+
+
+def counted(**columns):
+    return {name: count_column(name, pa.array(values)) for name, values in columns.items()}
+
+
+def one(values, positive: str | None = None):
+    (label,) = find_labels({"y": positive}, {}, counted(y=values))
+    return label
+
+
+@pytest.mark.parametrize(
+    ("values", "table"),
+    [
+        ([0, 1, 1], {}),
+        (["0", "1", ""], {}),
+        ([1.0, 0.0, None], {}),
+        ([True, False], {}),
+        (["False", "true"], {}),
+        (["yes", "no"], {"positive": ["yes"], "negative": ["no"]}),
+        ([-1, 1, 1], {"positive": ["1"], "negative": ["-1"]}),
+        (["n", "Y"], {"positive": ["Y"], "negative": ["n"]}),
+        (["low", "high", "low"], {"positive": ["high"], "negative": ["low"]}),
+        ([1, 2, 5], {"kind": "regression"}),
+    ],
+)
+def test_how_a_label_is_read(values, table: dict) -> None:
+    label = one(values)
+    assert label.table == {"name": "y", "column": "y"} | table
+    TaskRule.model_validate(label.table)
+
+
+def test_values_are_what_the_table_says() -> None:
+    column = counted(y=["low", "low", "high", None])
+    (label,) = find_labels({"y": None}, {}, column)
+    assert np.array_equal(label.values(column), [0, 0, 1, np.nan], equal_nan=True)
+    assert "rarer" in one(["a", "b", "a"]).notes[-1]
+
+
+def test_the_value_that_means_yes_may_be_said() -> None:
+    assert label_columns(["y=b=c", "a=b"], ["y", "a=b"]) == {"y": "b=c", "a=b": None}
+    assert one(["a", "b", "c"], "b").table["positive"] == ["b"]
+    assert one([1.0, 2.0, 3.0], "2.0").table["positive"] == ["2"]
+    with pytest.raises(UserError, match="unknown value 'd'"):
+        one(["a", "b"], "d")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [(["1", "1"], "found only '1'"), ([None, None], "no value"), (["a", "b", "c"], "3 texts"), ([[1]], "type list")],
+)
+def test_what_cannot_be_a_label(values, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        one(values)
+
+
+def test_names_of_tasks_fit_the_card() -> None:
+    columns = counted(**{"Is Click": [0, 1], "is_click": [0, 1], "7d": [0, 1], "Ünï": [0, 1]})
+    labels = find_labels(dict.fromkeys(columns), {}, columns)
+    names = [label.name for label in labels]
+    assert len(set(names)) == 4
+    for label in labels:
+        TaskRule.model_validate(label.table)
+
+
+def test_a_child_without_its_parent_is_counted_and_mended() -> None:
+    columns = counted(click=[0, 0, 1, 1], buy=[1, 0, 1, 0])
+    buy = find_labels({"buy": None, "click": None}, {"buy": "click"}, columns)[0]
+    assert buy.table == {"name": "buy", "columns": ["click", "buy"], "parent": "click"}
+    assert "1 rows" in buy.notes[0]
+    assert buy.values(columns).tolist() == [0, 0, 1, 0]
+
+
+def test_a_chain_is_mended_from_its_top() -> None:
+    columns = counted(a=[0, 1, 1, 1, 1], b=[1, 1, 1, 0, 1], c=[1, 1, 0, 1, 1])
+    labels = find_labels({"c": None, "b": None, "a": None}, {"c": "b", "b": "a"}, columns)
+    assert labels[0].table["columns"] == ["a", "b", "c"]
+
+
+def test_a_clean_funnel_is_left_as_it_is() -> None:
+    columns = counted(click=[0, 1, 1], buy=[0, 1, 0])
+    assert find_labels({"click": None, "buy": None}, {"buy": "click"}, columns)[1].table["column"] == "buy"
+
+
+def test_other_spellings_than_0_and_1_are_told_but_not_multiplied() -> None:
+    columns = counted(click=["no", "no", "yes", "yes"], buy=[1, 0, 1, 0])
+    buy = find_labels({"click": None, "buy": None}, {"buy": "click"}, columns)[1]
+    assert buy.table["column"] == "buy"
+    assert "look at them" in buy.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("buy", "message"),
+    [([1, 0, 0, 0], "0 of 2"), ([0, 0, 1, 1], "2 of 2"), ([1.5, 2.5, 3.5, 0], "holds numbers")],
+)
+def test_a_funnel_with_nothing_to_learn_is_refused(buy, message: str) -> None:
+    columns = counted(click=[0, 0, 1, 1], buy=buy)
+    with pytest.raises(UserError, match=message):
+        find_labels({"click": None, "buy": None}, {"buy": "click"}, columns)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["b"], "CHILD=PARENT"),
+        (["b=x"], "unknown label 'x'"),
+        (["b=a", "b=c"], "two parents"),
+        (["a=a"], "cycle: a -> a"),
+        (["a=b", "b=c", "c=b"], "cycle"),
+    ],
+)
+def test_parents_that_cannot_be(given: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        parents_of(given, ["a", "b", "c"])

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from sklearn.metrics import r2_score, roc_auc_score
+
+from bench.data.inspection.column import count_column
+from bench.data.inspection.leaks import FOLDS, SMOOTHING, _auc, cells_of, find_leak, predictive
+from bench.data.inspection.names import after_exposure
+
+N = 4000
+
+
+def label_of(rng: np.random.Generator, rate: float = 0.2) -> np.ndarray:
+    return (rng.random(N) < rate).astype(float)
+
+
+def leak(values, label: np.ndarray, binary: bool = True):
+    return find_leak(count_column("c", pa.array(values)), {"y": (label, binary)})
+
+
+def test_auc_is_scikit_learns() -> None:
+    rng = np.random.default_rng(0)
+    score, label = rng.integers(0, 7, 500) / 7, rng.integers(0, 2, 500)
+    assert _auc(score, label.astype(float), 1.0 - label) == pytest.approx(roc_auc_score(label, score))
+
+
+def test_the_out_of_fold_means_are_those_of_a_loop() -> None:
+    rng = np.random.default_rng(1)
+    cells = rng.integers(0, 9, 300)
+    fold = np.random.default_rng(0).integers(0, FOLDS, 300)
+    for binary, y in ((True, (rng.random(300) < cells / 9).astype(float)), (False, cells + rng.normal(size=300))):
+        score = np.empty(300)
+        for i in range(300):
+            others = y[(cells == cells[i]) & (fold != fold[i])]
+            score[i] = (others.sum() + SMOOTHING * y.mean()) / (len(others) + SMOOTHING)
+        wanted = roc_auc_score(y, score) if binary else r2_score(y, score)
+        assert predictive(cells, y, binary) == pytest.approx(wanted)
+
+
+def test_copies_and_functions_of_a_label_are_suspected() -> None:
+    rng = np.random.default_rng(0)
+    y = label_of(rng)
+    for values in (y, 1 - y, y * 3 + rng.integers(0, 3, N), np.where(y == 1, "done", "open"), rng.random(N) + y):
+        found = leak(values, y)
+        assert found is not None
+        assert found.score > 0.99
+        assert not found.by_missing
+
+
+def test_a_value_only_where_something_happened_is_suspected() -> None:
+    rng = np.random.default_rng(0)
+    y = label_of(rng, 0.05)
+    values = [f"t{i}" if happened else None for i, happened in enumerate(y)]
+    found = leak(values, y)
+    assert found is not None
+    assert found.by_missing
+    assert "missing" in found.sentence
+
+
+def test_a_copy_of_a_number_is_suspected() -> None:
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=N)
+    found = leak(np.exp(y), y, binary=False)
+    assert found is not None
+    assert "R2" in found.sentence
+    assert leak(y + rng.normal(size=N), y, binary=False) is None
+
+
+def test_what_only_helps_is_not_suspected() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=N)
+    y = (rng.random(N) < 1 / (1 + np.exp(-3 * x))).astype(float)
+    assert leak(x, y) is None
+
+
+def test_an_id_of_each_row_tells_nothing() -> None:
+    y = label_of(np.random.default_rng(0))
+    assert leak([f"r{i}" for i in range(N)], y) is None
+    assert leak(np.random.default_rng(1).permutation(N), y) is None
+
+
+def test_few_labels_of_a_class_prove_nothing() -> None:
+    y = np.zeros(N)
+    y[:19] = 1
+    assert leak(y, y) is None
+    y[:20] = 1
+    assert leak(y, y) is not None
+
+
+def test_unobserved_labels_do_not_count() -> None:
+    rng = np.random.default_rng(0)
+    y = label_of(rng)
+    shown = np.where(rng.random(N) < 0.5, np.nan, y)
+    assert leak(y, shown) is not None
+
+
+def test_a_spike_has_a_range_of_its_own() -> None:
+    rng = np.random.default_rng(0)
+    y = label_of(rng, 0.01)
+    values = np.where(y == 1, rng.random(N) + 0.001, 0)
+    values[:400] = -rng.random(400)
+    column = count_column("c", pa.array(values))
+    cells = cells_of(column)
+    assert len(np.unique(cells[values == 0])) == 1
+    assert not set(cells[values == 0]) & set(cells[values != 0])
+
+
+AFTERWARDS = """
+dwell dwell_time watch_time play_time_ms playTimeMs is_like is_follow purchase_time conversion_value click_time
+long_view purchased like rating order_id profile_stay_time watch_ratio converted_at add_to_cart
+"""
+BEFORE = """
+duration_ms video_duration click_cnt_7d user_like_count last_purchase_days ctr_30d user_id price is_video_author
+sort_order follow_user_num is_premium age tab time playlist hist_watch_time display_type
+"""
+
+
+@pytest.mark.parametrize("name", AFTERWARDS.split())
+def test_names_of_what_happens_afterwards(name: str) -> None:
+    assert after_exposure(name) is not None
+
+
+@pytest.mark.parametrize("name", BEFORE.split())
+def test_names_of_what_is_known_before(name: str) -> None:
+    assert after_exposure(name) is None

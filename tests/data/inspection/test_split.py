@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pydantic import TypeAdapter
+
+from bench.data.inspection.column import count_column
+from bench.data.inspection.labels import find_labels
+from bench.data.inspection.split import find_split
+from bench.data.inspection.wish import Wish
+from bench.data.splits import SplitRule
+from bench.errors import UserError
+
+N = 1000
+
+
+def split(wish: Wish, files: tuple[str, ...] = ("a.csv",), label=None, **columns):
+    label = np.arange(N) % 2 if label is None else label
+    counted = {name: count_column(name, pa.array(values)) for name, values in (columns | {"y": label}).items()}
+    file = np.arange(N) * len(files) // N
+    wish.check()
+    found = find_split(wish, files, file.astype(np.int16), counted, find_labels({"y": None}, {}, counted))
+    TypeAdapter(SplitRule).validate_python(found.table)
+    return found
+
+
+def rows(found) -> list[int]:
+    return [count for count, _ in found.counts.values()]
+
+
+def test_times_are_cut_where_the_shares_say() -> None:
+    found = split(Wish(time="t", valid=0.15, test=0.25), t=np.random.default_rng(0).permutation(N))
+    assert rows(found) == [600, 150, 250]
+    assert found.table["valid"] == {"first": 600, "last": 749}
+    assert found.table["train"] == {"last": 599}
+    assert found.outside == 0
+
+
+def test_between_whole_numbers_there_is_no_gap() -> None:
+    table = split(Wish(time="t"), t=np.arange(N) * 10).table
+    assert table["train"]["last"] == 7999
+    assert table["valid"] == {"first": 8000, "last": 8999}
+
+
+def test_equal_times_stay_together() -> None:
+    found = split(Wish(time="t", valid=0.2, test=0.2), t=np.arange(N) // 250)
+    assert rows(found) == [500, 250, 250]
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"])
+def test_texts_that_sort_are_cut_as_texts(form: str) -> None:
+    days = np.datetime64("2024-01-01") + np.arange(N)
+    found = split(Wish(time="t"), t=[day.astype(object).strftime(form) for day in days])
+    assert rows(found) == [800, 100, 100]
+    assert isinstance(found.table["train"]["last"], str)
+
+
+def test_timestamps_of_parquet_are_cut_as_the_texts_they_become() -> None:
+    times = pa.array(np.datetime64("2024-01-01T00:00:00.000000") + np.arange(N) * np.timedelta64(700, "ms"))
+    assert rows(split(Wish(time="t"), t=times)) == [800, 100, 100]
+
+
+def test_rows_without_time_are_left_out_and_told() -> None:
+    found = split(Wish(time="t"), t=pa.array([None if i < 100 else i for i in range(N)]))
+    assert found.outside == 100
+    assert any("100 rows have no time" in sentence for sentence in found.why)
+
+
+@pytest.mark.parametrize(
+    ("times", "message"),
+    [
+        ([f"{i % 28 + 1}/3/2024" for i in range(N)], "found '1/3/2024'"),
+        (["2024-03-01", "2024-03-01 10:00"] * (N // 2), "one form"),
+        ([1, 2] * (N // 2), "2 distinct values"),
+        ([None] * N, "no value"),
+    ],
+)
+def test_times_that_cannot_be_cut(times, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        split(Wish(time="t"), t=times)
+
+
+def test_by_what_is_given() -> None:
+    assert split(Wish()).table["kind"] == "random"
+    by_group = split(Wish(group="g"), g=np.arange(N) // 4).table
+    assert (by_group["kind"], by_group["column"]) == ("hash", "g")
+    assert split(Wish(group="g", time="t"), g=np.arange(N) // 4, t=np.arange(N)).table["kind"] == "time"
+    drawn = split(Wish(kind="random", group="g"), g=np.arange(N) // 4).table
+    assert (drawn["kind"], drawn["unit"]) == ("random", "group")
+
+
+def test_files_in_the_order_given() -> None:
+    names = ("a.csv", "b.csv", "c.csv", "d.csv")
+    found = split(Wish(kind="files"), files=names).table
+    assert (found["train"], found["valid"], found["test"]) == (["a.csv", "b.csv"], ["c.csv"], ["d.csv"])
+    two = split(Wish(kind="files"), files=names[:2]).table
+    assert two["valid_fraction"] == 0.1
+    with pytest.raises(UserError, match="two files or more"):
+        split(Wish(kind="files"))
+
+
+def test_a_column_that_says_it() -> None:
+    where = np.array(["Train", "train", "dev", "test", "junk"])[np.arange(N) // 2 % 5]
+    found = split(Wish(kind="column", column="part"), part=where)
+    assert sorted(found.table["train"]) == ["Train", "train"]
+    assert (found.table["valid"], found.table["test"]) == (["dev"], ["test"])
+    assert found.outside == 200
+    with pytest.raises(UserError, match="for test"):
+        split(Wish(kind="column", column="part"), part=np.where(where == "test", "x", where))
+
+
+def test_a_class_that_a_split_lacks_is_a_clear_error() -> None:
+    with pytest.raises(UserError, match=r"both classes in 'valid', but by a split by time 0 of its 100 rows"):
+        split(Wish(time="t"), label=(np.arange(N) < 500).astype(int), t=np.arange(N))
+
+
+@pytest.mark.parametrize(
+    ("wish", "message"),
+    [
+        (Wish(valid=0.5, test=0.5), "nothing is left"),
+        (Wish(valid=0), "between 0 and 1"),
+        (Wish(kind="time"), "--time"),
+        (Wish(kind="hash"), "--group"),
+        (Wish(kind="column"), "--split-column"),
+        (Wish(time="t", column="c"), "--split-column is for"),
+    ],
+)
+def test_wishes_that_cannot_be(wish: Wish, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        wish.check()

@@ -1,0 +1,136 @@
+"""`on_bad_row = "drop"`: what is left out, what is counted, and what is still a failure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.data import load_card, parse_card, prepare
+from bench.data.readers import base
+from bench.data.synth import synthesise
+from bench.errors import UserError
+
+BAD = {
+    "columns": [b"u1,2.5,a,1", b"u1,2.5,a,1,0,20240101,1,9"],
+    "number": [b"u1,old,a,1,0,20240101,1", b"u1,1_0,a,1,0,20240101,1"],
+    "label": [b"u1,1,a,maybe,0,20240101,1"],
+    "bytes": [b"u\xff,1,a,1,0,20240101,1"],
+}
+
+
+@pytest.fixture(params=[7, 1 << 16], autouse=True)
+def part_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "PART", request.param)
+
+
+def spoil(path: Path, bad: list[bytes]) -> None:
+    """Puts a bad line after every 20th, from line 41 on."""
+    lines = path.read_bytes().splitlines()
+    for at, line in enumerate(bad):
+        lines.insert(40 + 20 * at, line)
+    path.write_bytes(b"\n".join(lines) + b"\n")
+
+
+def arrays(path: Path) -> dict[str, bytes]:
+    files = (file for file in path.rglob("*") if file.is_file() and file.name != "manifest.json")
+    return {str(file.relative_to(path)): file.read_bytes() for file in files}
+
+
+@pytest.mark.parametrize("reason", [*BAD, "all"])
+def test_what_is_left_is_what_was_good(
+    reason: str, shop: dict[str, Any], shop_raw: Path, tmp_path: Path, recorder: Any
+) -> None:
+    clean = prepare(parse_card(shop, "here"), tmp_path / "clean", shop_raw)
+    bad = [line for lines in BAD.values() for line in lines] if reason == "all" else BAD[reason]
+    spoil(shop_raw / "log.csv", bad)
+    with pytest.raises(UserError, match=r"log\.csv, line \d+"):
+        prepare(parse_card(shop, "here"), tmp_path / "strict", shop_raw)
+    shop["reader"] |= {"on_bad_row": "drop", "bad_row_limit": 0.05}
+    store = prepare(parse_card(shop, "here"), tmp_path / "kept", shop_raw, recorder)
+    assert arrays(store.path) == arrays(clean.path)
+    counts = {name: len(lines) for name, lines in BAD.items() if reason in (name, "all")}
+    assert store.manifest["bad_rows"] == counts
+    assert store.manifest["first_bad_row"].startswith(f"{shop_raw / 'log.csv'}, line 41: expected 7 columns, found 4"
+                                                      if reason in ("columns", "all") else f"{shop_raw}")  # fmt: skip
+    (note,) = recorder.notes
+    assert note.startswith(f"shop: dropped {len(bad)} bad rows (")
+    assert note.endswith(store.manifest["first_bad_row"])
+
+
+def test_places_count_the_lines_that_were_skipped(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
+    spoil(shop_raw / "log.csv", [*BAD["columns"], b"", BAD["label"][0]])
+    shop["reader"] |= {"on_bad_row": "drop", "bad_row_limit": 0.001}
+    lines = (shop_raw / "log.csv").read_bytes().splitlines()
+    (shop_raw / "log.csv").write_bytes(b"\n".join(line for line in lines if line != BAD["columns"][0]) + b"\n")
+    with pytest.raises(UserError) as caught:
+        prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw)
+    assert str(caught.value) == (
+        "shop: 2 of 202 rows are bad, more than bad_row_limit = 0.001 allows; the first: "
+        f"{shop_raw / 'log.csv'}, line 60: expected 7 columns, found 8"
+    )
+    shop["reader"]["bad_row_limit"] = 0.5
+    (shop_raw / "log.csv").write_bytes((shop_raw / "log.csv").read_bytes().replace(BAD["columns"][1] + b"\n", b""))
+    store = prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw)
+    assert ", line 99: 'click', the label of task 'click'" in store.manifest["first_bad_row"]
+
+
+def test_a_row_that_is_bad_twice_counts_once(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
+    spoil(shop_raw / "log.csv", [b"u\xff,old,a,maybe,7,20240101,1"])
+    shop["reader"] |= {"on_bad_row": "drop", "bad_row_limit": 0.01}
+    store = prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw)
+    assert store.manifest["bad_rows"] == {"bytes": 1}
+
+
+def test_bad_rows_are_no_duplicates(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
+    spoil(shop_raw / "log.csv", BAD["label"] * 3)
+    shop["reader"] |= {"on_bad_row": "drop", "bad_row_limit": 0.1, "drop_duplicates": True}
+    store = prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw)
+    assert (store.manifest["bad_rows"], store.manifest["duplicates_dropped"]) == ({"label": 3}, 0)
+
+
+def test_parquet_has_bad_labels_and_numbers_too(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
+    frame = pd.read_csv(shop_raw / "log.csv", dtype=str)
+    frame.loc[5, "price"], frame.loc[9, "click"] = "dear", "2"
+    frame.to_parquet(shop_raw / "log.parquet")
+    shop |= {"reader": {"kind": "parquet"}, "files": [{"name": "log.parquet"}]}
+    with pytest.raises(UserError, match=r"log\.parquet, row 6: 'price': expected a number, found 'dear'"):
+        prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw)
+    shop["reader"] |= {"on_bad_row": "drop", "bad_row_limit": 0.01}
+    store = prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw)
+    assert store.manifest["bad_rows"] == {"number": 1, "label": 1}
+    assert sum(split["rows"] for split in store.manifest["splits"].values()) == 198
+
+
+def test_side_tables_must_be_clean(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
+    (shop_raw / "users.csv").write_text("city,user\nRome,u1,3\n")
+    shop["files"].append({"name": "users.csv"})
+    joins = [{"file": "users.csv", "on": "user"}]
+    shop["reader"] |= {"on_bad_row": "drop", "bad_row_limit": 1.0, "joins": joins}
+    with pytest.raises(UserError, match=r"users\.csv, line 2: expected 2 columns, found 3"):
+        prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw)
+
+
+def test_lines_of_ali_ccp(tmp_path: Path, recorder: Any) -> None:
+    raw = tmp_path / "raw"
+    size = {"rows": 6000, "users": 150, "items": 100, "list_length": 9, "click_rate": 0.3, "buy_rate": 0.4}
+    synthesise("ali-ccp", raw, size | {"dirty_rate": 0.01})
+    clean = prepare(load_card("ali-ccp"), tmp_path / "clean", raw)
+    for name in ("train", "test"):
+        spoil(raw / f"sample_skeleton_{name}.csv", [b"1,0,0,nowhere,0,", b"1,0,2,abc,0,", b"nonsense"])
+        spoil(raw / f"common_features_{name}.csv", [b"lost,1"])
+    values = load_card("ali-ccp").model_dump(mode="json", by_alias=True, exclude_unset=True)
+    values["reader"] |= {"on_bad_row": "drop", "bad_row_limit": 0.01}
+    store = prepare(parse_card(values, "here"), tmp_path / "kept", raw, recorder)
+    assert store.manifest["bad_rows"] == {"format": 6, "common index": 2}
+    assert store.manifest["dirty_dropped"] == clean.manifest["dirty_dropped"]
+    assert store.manifest["first_bad_row"].endswith("common_features_train.csv, line 41: expected 3 columns separated "
+                                                    "by commas, found 2")  # fmt: skip
+    assert arrays(store.path).keys() == arrays(clean.path).keys()
+    for name in ("train", "valid", "test"):
+        for array in ("ids", "dense", "labels"):
+            one, two = (np.load(path / name / f"{array}.npy") for path in (clean.path, store.path))
+            np.testing.assert_array_equal(one, two)

@@ -1,0 +1,42 @@
+"""Six times the rows take no more memory: no split is held, not even as codes."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LOG = Path(__file__).parents[1] / "benchmarks" / "generated_log.py"
+FEW, MANY = 50_000, 300_000
+GROWTH_MB = 10
+"""A split of the larger set takes 20 MB as Arrow columns, and as much again encoded."""
+CHILD = """
+import sys
+from pathlib import Path
+from bench.data import load_card, prepare, spill
+from bench.data.readers import base, csv
+
+base.PART, csv.BLOCK, spill.CHUNK = 1 << 12, 1 << 18, 1 << 12  # small, so that all sizes reach the same level
+card, raw = Path(sys.argv[1]), Path(sys.argv[1]).parent
+print(prepare(load_card(str(card)), raw / "home", raw).manifest["peak_memory_mb"])
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak cannot be reset here")
+@pytest.mark.parametrize("format", ["csv", "parquet"])
+def test_peak_memory_does_not_grow_with_rows(format: str, tmp_path: Path) -> None:
+    spec = importlib.util.spec_from_file_location("generated_log", LOG)
+    assert spec is not None
+    assert spec.loader is not None
+    log = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(log)
+    log.USERS, log.ITEMS = 500, 500  # all are met in the smaller set: distinct values are held
+    peaks = []
+    for rows in (FEW, MANY):
+        card = log.write(rows, tmp_path / str(rows), format)
+        child = subprocess.run([sys.executable, "-c", CHILD, str(card)], check=True, stdout=subprocess.PIPE, text=True)
+        peaks.append(float(child.stdout))
+    assert peaks[1] - peaks[0] < GROWTH_MB, peaks

@@ -1,0 +1,292 @@
+"""Preparing part by part against a twin that holds all in memory: generated files with every kind of column."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from bench.data import Store, load_card, parse_card, prepare, spill
+from bench.data.card import Card
+from bench.data.encoding.fields import BucketField
+from bench.data.encoding.numeric import NumericColumn
+from bench.data.fetch import at_hand
+from bench.data.readers import base, csv
+from bench.progress import Silent
+
+SPLITS = ("train", "valid", "test")
+
+
+def load_twin() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("twin", Path(__file__).parent / "twin.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+TWIN = load_twin()
+
+
+def check(card: Card, store: Store, raw: Path, home: Path) -> None:
+    """The store against the twin."""
+    twin = TWIN.prepared(card, at_hand(card, home, raw, Silent()))
+    for part in store.encoder.fields:
+        held = list(part.edges) if isinstance(part, BucketField) else list(part.vocabulary.values)
+        assert held == twin.vocabularies[part.name], part.name
+    for part in store.encoder.dense:
+        if isinstance(part, NumericColumn):
+            assert (part.mean, part.scale) == pytest.approx(twin.scales[part.name], rel=1e-9, abs=1e-12)
+    for name in SPLITS:
+        split = store.split(name)  # type: ignore[arg-type]
+        for array, expected in twin.arrays[name].items():
+            found = getattr(split, array)
+            if array == "dense":
+                np.testing.assert_allclose(found, expected, atol=2e-5)
+            else:
+                np.testing.assert_array_equal(found, expected)
+        if name != "train":  # what serving does, a reader having parsed the numbers
+            at = np.flatnonzero(twin.split == SPLITS.index(name))
+            kinds = card.raw_columns.items()
+            columns = {raw: twin.numbers(raw, None) if kind == "number" else twin.table[raw] for raw, kind in kinds}
+            arrow = {raw: pa.array(list(column), from_pandas=True).take(at) for raw, column in columns.items()}
+            again = store.encoder.encode(pa.table(arrow))
+            np.testing.assert_array_equal(again[0], split.ids)
+            np.testing.assert_array_equal(again[1], split.dense)
+
+
+def arrays(store: Store) -> dict[str, bytes]:
+    files = (path for path in store.path.rglob("*") if path.is_file() and path.name != "manifest.json")
+    return {str(path.relative_to(store.path)): path.read_bytes() for path in files}
+
+
+def log(rows: int, seed: int) -> pd.DataFrame:
+    """Texts with blanks, markers, whole numbers as floats, other alphabets, empty and repeated list entries."""
+    rng = np.random.default_rng(seed)
+    users = rng.integers(0, 25, rows)
+    spelled = [[f"{u}", f" {u}", f"{u}.0", f"{u} "][k] for u, k in zip(users, rng.integers(0, 4, rows), strict=True)]
+    tags = ["Zürich", "a", "1", "1.0", "", "?", " b", "c\u00a0", "日本", "a"]
+    click = rng.integers(0, 2, rows)
+    return pd.DataFrame(
+        {
+            "user": [["", "?"][u % 2] if u > 22 else text for u, text in zip(users, spelled, strict=True)],
+            "city": rng.choice(["Rome", "Oslo ", "", " ?", "x" * 40, "Łódź", "0", "-0.0", "007"], rows),
+            "tags": ["|".join(rng.choice(tags, k)) for k in rng.integers(0, 6, rows)],
+            "price": [["", "?", "1e3", "0", "0", f"{x:.3f}"][min(k, 5)] for x, k in
+                      zip(rng.lognormal(size=rows), rng.integers(0, 20, rows), strict=True)],
+            "clock": rng.integers(0, 24, rows) * 100 + rng.integers(0, 60, rows),
+            "day": [f"2024-01-{d:02d}" for d in rng.integers(1, 29, rows)],
+            "when": rng.integers(0, 1000, rows),
+            "part": rng.choice(["train", "train", "dev", "test", "none"], rows),
+            "click": [["?", "true", "1.0"][k] if k < 3 else str(c) for c, k in
+                      zip(click, rng.integers(0, 40, rows), strict=True)],
+            "buy": click * rng.integers(0, 2, rows),
+            "stay": [["", f"{x:.2f}"][int(k > 0)] for x, k in
+                     zip(rng.random(rows), rng.integers(0, 9, rows), strict=True)],
+        }
+    ).astype(str)  # fmt: skip
+
+
+CARD: dict[str, Any] = {
+    "id": "shop", "title": "-", "licence": "-", "citation": "-", "homepage": "-",
+    "group": "user",
+    "reader": {"kind": "csv", "missing": ["?"]},
+    "files": [{"name": "a.csv"}, {"name": "b.csv"}],
+    "columns": {
+        "user": "categorical",
+        "city": {"kind": "categorical", "min_count": 5},
+        "tags": {"kind": "multi-valued", "separator": "|", "max_length": 3},
+        "price": {"kind": "numeric", "log1p": True, "buckets": 5},
+        "hour": {"kind": "categorical", "from": "clock", "derive": "hour_of_hhmm"},
+        "clock": {"kind": "numeric", "missing_flag": True},
+        "raw_price": {"kind": "categorical", "from": "price"},
+    },
+    "tasks": [
+        {"name": "click", "column": "click"},
+        {"name": "buy", "columns": ["click", "buy"], "parent": "click"},
+        {"name": "stay", "column": "stay", "kind": "regression"},
+    ],
+    "split": {"kind": "random", "valid": 0.2, "test": 0.2},
+    "encoding": {"target_rates": ["city", "user"]},
+}  # fmt: skip
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "random rows": {},
+    "random groups": {"split": {"kind": "random", "valid": 0.3, "test": 0.2, "unit": "group", "seed": 3}},
+    "files": {"split": {"kind": "files", "train": ["a.csv"], "test": ["b.csv"], "valid_fraction": 0.3}},
+    "test file first": {"split": {"kind": "files", "train": ["b.csv"], "test": ["a.csv"], "valid_fraction": 0.3,
+                                  "unit": "group"}},
+    "time as text": {"time": "day", "split": {"kind": "time", "train": {"last": "2024-01-14"},
+                                              "valid": {"first": "2024-01-15", "last": "2024-01-20"},
+                                              "test": {"first": "2024-01-21"}}},
+    "time as number": {"time": "when", "split": {"kind": "time", "train": {"first": 100, "last": 500},
+                                                 "valid": {"first": 501, "last": 700}, "test": {"first": 750}}},
+    "hash": {"split": {"kind": "hash", "column": "city", "valid": 0.3, "test": 0.3, "seed": 5}},
+    "column": {"split": {"kind": "column", "column": "part", "train": ["train"], "valid": ["dev"], "test": ["test"]}},
+    "duplicates": {"reader": {"kind": "csv", "missing": ["?"], "drop_duplicates": True}},
+    "tabs": {"reader": {"kind": "csv", "missing": ["?"], "separator": "\t"}},
+    "joins": {
+        "reader": {"kind": "csv", "missing": ["?"], "joins": [{"file": "users.csv", "on": "user"},
+                                                              {"file": "cities.csv", "on": "city"}]},
+        "files": [{"name": "a.csv"}, {"name": "b.csv"}, {"name": "users.csv"}, {"name": "cities.csv"}],
+        "columns": CARD["columns"] | {"age": "numeric", "kind": "categorical", "land": "categorical"},
+    },
+}  # fmt: skip
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    return folder
+
+
+def write(raw: Path, separator: str) -> None:
+    a, b = log(260, 0), log(170, 1)
+    b = pd.concat([b, a.iloc[10:20], b.iloc[:15]])
+    for name, frame in (("a.csv", a), ("b.csv", b)):
+        frame.to_csv(raw / name, index=False, sep=separator)
+    side = [("user", "age", "kind", "city")] + [
+        (f"{u}", ["", f"{20 + u}"][u % 3 > 0], "xyz"[u % 3], "no") for u in range(20)
+    ]
+    (raw / "users.csv").write_text("".join(",".join(row) + "\n" for row in side))
+    (raw / "cities.csv").write_text("land,city\nItaly,Rome\nNorway, Oslo\n?,Łódź\nNone,0\n")
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_parts_give_what_the_twin_gives(
+    variant: str, raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = parse_card(CARD | VARIANTS[variant], "here")
+    write(raw, getattr(card.reader, "separator", ","))
+    store = prepare(card, tmp_path / "one", raw)
+    check(card, store, raw, tmp_path / "one")
+    monkeypatch.setattr(base, "PART", 7)
+    monkeypatch.setattr(csv, "BLOCK", 1 << 12)
+    monkeypatch.setattr(spill, "CHUNK", 5)
+    again = prepare(card, tmp_path / "two", raw)
+    assert arrays(again) == arrays(store)
+    kept = ("splits", "duplicates_dropped", "outside_splits", "schema")
+    assert {key: again.manifest[key] for key in kept} == {key: store.manifest[key] for key in kept}
+    assert (store.manifest["duplicates_dropped"] > 20) == (variant == "duplicates")
+
+
+def test_parquet_of_many_types(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    frames = []
+    for name in ("a", "b"):
+        frame = pd.DataFrame({
+            "user": rng.integers(0, 9, 150), "city": pd.Categorical(rng.choice(["Rome", "Oslo", "?"], 150)),
+            "tags": rng.choice(["x|y", "y", None, ""], 150), "price": rng.choice([0.5, 2.0, np.nan], 150),
+            "clock": rng.integers(0, 2400, 150).astype(np.int16), "click": rng.random(150) < 0.5,
+            "buy": rng.integers(0, 2, 150).astype(np.int8), "stay": rng.random(150).astype(np.float32),
+            "big": rng.integers(2**62, 2**62 + 5, 150), "half": rng.choice([0.5, 1.0, 1e20, np.nan], 150),
+        })  # fmt: skip
+        frames.append(frame)
+        frame.to_parquet(raw / f"{name}.parquet", row_group_size=40)
+    columns = CARD["columns"] | {"big": "categorical", "half": "categorical"}
+    values = CARD | {"reader": {"kind": "parquet", "missing": ["?"], "drop_duplicates": True}, "columns": columns}
+    card = parse_card(values | {"files": [{"name": "a.parquet"}, {"name": "b.parquet"}]}, "here")
+    store = prepare(card, tmp_path / "one", raw)
+    check(card, store, raw, tmp_path / "one")
+    monkeypatch.setattr(base, "PART", 7)
+    assert arrays(prepare(card, tmp_path / "two", raw)) == arrays(store)
+
+
+def test_pairs(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recorder: Any) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("train", "test"):
+        keys = rng.permutation(60)
+        users = [f"{key},{key % 7},{rng.random():.3f}" for key in keys]
+        items = [f"{rng.integers(0, 70)},{rng.integers(0, 9)},{rng.integers(0, 3)}" for _ in range(300)]
+        (raw / f"user_{name}.csv").write_text("\n".join(users) + "\n")
+        (raw / f"item_{name}.csv").write_text("\n".join(items) + "\n")
+    values = {key: CARD[key] for key in ("id", "title", "licence", "citation", "homepage")} | {
+        "group": "search",
+        "reader": {"kind": "pairs", "on": "search", "columns": ["search", "item", "label"],
+                   "partner_columns": ["search", "segment", "score"],
+                   "partner": {f"item_{n}.csv": f"user_{n}.csv" for n in ("train", "test")}},
+        "files": [{"name": f"{kind}_{n}.csv"} for n in ("train", "test") for kind in ("item", "user")],
+        "columns": {"item": "categorical", "segment": "categorical", "score": "numeric"},
+        "tasks": [{"name": "click", "column": "label", "positive": [1, 2]}],
+        "split": {"kind": "files", "train": ["item_train.csv"], "test": ["item_test.csv"], "valid_fraction": 0.2,
+                  "unit": "group"},
+    }  # fmt: skip
+    card = parse_card(values, "here")
+    store = prepare(card, tmp_path / "one", raw, recorder)
+    check(card, store, raw, tmp_path / "one")
+    lost = 600 - sum(split["rows"] for split in store.manifest["splits"].values())
+    assert store.manifest["unpaired_dropped"] == lost > 0
+    assert f"shop: dropped {lost} rows without a partner" in recorder.notes
+    monkeypatch.setattr(base, "PART", 7)
+    assert arrays(prepare(card, tmp_path / "two", raw)) == arrays(store)
+
+
+def test_double_colon(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    (raw / "users.dat").write_text("".join(f"{u}::{'MF'[u % 2]}::{u % 5}\n" for u in range(30)))
+    (raw / "r.dat").write_text("".join(f"{rng.integers(0, 30)}::{rng.integers(0, 9)}::{rng.integers(1, 6)}\n"
+                                       for _ in range(300)))  # fmt: skip
+    values = {key: CARD[key] for key in ("id", "title", "licence", "citation", "homepage", "split")} | {
+        "group": "user",
+        "reader": {"kind": "double-colon", "columns": ["user", "film", "stars"],
+                   "joins": [{"file": "users.dat", "on": "user", "columns": ["user", "sex", "age"]}]},
+        "files": [{"name": "r.dat"}, {"name": "users.dat"}],
+        "columns": {"user": "categorical", "film": "categorical", "sex": "categorical", "age": "numeric"},
+        "tasks": [{"name": "like", "column": "stars", "positive": [4, 5]}],
+        "encoding": {"target_rates": ["film"]},
+    }  # fmt: skip
+    card = parse_card(values, "here")
+    store = prepare(card, tmp_path / "one", raw)
+    check(card, store, raw, tmp_path / "one")
+    monkeypatch.setattr(base, "PART", 7)
+    assert arrays(prepare(card, tmp_path / "two", raw)) == arrays(store)
+
+
+@pytest.mark.parametrize("name", ["synthetic-funnel@rows=1000", "synthetic-relatedness@rows=500,d=3"])
+def test_generated_rows(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = prepare(load_card(name), tmp_path / "one")
+    monkeypatch.setattr(base, "PART", 7)
+    again = prepare(load_card(name), tmp_path / "two")
+    assert arrays(again) == arrays(store)
+    assert again.manifest["reachable"] == store.manifest["reachable"]
+    assert not list(store.path.rglob("truth*"))
+
+
+def heads(card: Card, folder: Path, raw: Path, rows: int) -> None:
+    """The first rows of real files, all of those of side tables."""
+    raw.mkdir()
+    for file in card.files:
+        with gzip.open(folder / f"{file.name}.gz", "rt", encoding="utf-8") as source:
+            lines = source.readlines()
+        keep = lines[:rows] if file.name in card.row_files else lines
+        (raw / file.name).write_text("".join(keep), encoding="utf-8")
+
+
+def test_census_income(census_raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "PART", 700)
+    heads(load_card("census-income"), census_raw, tmp_path / "raw", 3000)
+    store = prepare(load_card("census-income"), tmp_path / "home", tmp_path / "raw")
+    check(load_card("census-income"), store, tmp_path / "raw", tmp_path / "home")
+
+
+def test_kuairand(kuairand_raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "PART", 700)
+    card = load_card("kuairand-pure@late-window")
+    heads(card, kuairand_raw, tmp_path / "raw", 100_000_000)
+    log_file = tmp_path / "raw" / card.row_files[0]
+    lines = log_file.read_text().splitlines(keepends=True)
+    log_file.write_text(lines[0] + "".join(lines[1::60] + lines[1:400:2]))  # some rows twice
+    store = prepare(card, tmp_path / "home", tmp_path / "raw")
+    assert store.manifest["duplicates_dropped"] > 0
+    check(card, store, tmp_path / "raw", tmp_path / "home")
+    assert json.loads((store.path / "manifest.json").read_text())["bad_rows"] == {}

@@ -1,0 +1,251 @@
+"""A data set prepared the slow way: every file whole in pandas, every value a Python object, by the definitions alone.
+
+Shares with the code under test the card, the split rule and the canonical spelling of a value.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.data.card import Card
+from bench.data.columns import Categorical, Numeric
+from bench.data.derive import DERIVATIONS
+from bench.data.splits import SPLITS, SplitInput, TimeSplit
+from bench.data.values import Text, canonical
+from bench.seeds import derive
+
+Column = list[Any]
+
+
+def frame_of(card: Card, paths: tuple[Path, ...], names: tuple[str, ...]) -> pd.DataFrame:
+    """All columns as they stand, as text where the format is text."""
+    kind = card.reader.kind
+    if kind == "parquet":
+        return pd.concat([pd.read_parquet(path) for path in paths], ignore_index=True).astype(object)
+    separator = {"double-colon": "::"}.get(kind) or getattr(card.reader, "separator", ",")
+    options: dict[str, Any] = {"dtype": str, "keep_default_na": False, "encoding": "utf-8", "engine": "python"}
+    if names:
+        options |= {"header": None, "names": list(names)}
+    frames = [pd.read_csv(path, sep=separator, compression=packing(path), **options) for path in paths]
+    frame = pd.concat(frames, ignore_index=True)
+    return frame.rename(columns=str.strip)
+
+
+def packing(path: Path) -> str | None:
+    return {".gz": "gzip"}.get(path.suffix)
+
+
+def rows_of(card: Card, paths: dict[str, tuple[Path, ...]]) -> tuple[pd.DataFrame, np.ndarray[Any, Any]]:
+    """All rows, joined, duplicates left out; and the file of each."""
+    reader: Any = card.reader
+    frames, files = [], []
+    for number, name in enumerate(card.row_files):
+        frame = frame_of(card, paths[name], getattr(reader, "columns", ()))
+        if reader.kind == "pairs":
+            side = frame_of(card, paths[reader.partner[name]], reader.partner_columns)
+            frame = frame.merge(side, on=reader.on)
+        frames.append(frame)
+        files += [number] * len(frame)
+    table, file = pd.concat(frames, ignore_index=True), np.array(files)
+    if reader.drop_duplicates:
+        marked = table.map(lambda value: None if value is None or str(value).strip() in ("", *card.missing) else value)
+        kept = ~marked.duplicated().to_numpy()
+        table, file = table[kept].reset_index(drop=True), file[kept]
+    for join in reader.joins if reader.kind != "pairs" else ():
+        side = frame_of(card, paths[join.file], join.columns)
+        row = {canonical(key, card.missing): at for at, key in enumerate(side[join.on])}
+        at = [
+            row.get(canonical(key, card.missing), -1) if canonical(key, card.missing) else -1 for key in table[join.on]
+        ]
+        for column in side.columns:
+            if column not in table:
+                values = [*side[column], None]
+                table[column] = pd.Series([values[i] for i in at], dtype=object)
+    return table, file
+
+
+class Prepared:
+    """Arrays of each split, and what the encoder holds.
+
+    Attributes:
+        arrays: split -> name -> array.
+        vocabularies: field -> its values in order; edges of a bucket field.
+        scales: dense column -> (mean, deviation).
+    """
+
+    def __init__(self, card: Card, table: pd.DataFrame, file: np.ndarray[Any, Any]) -> None:
+        self.card, self.table = card, table
+        self.vocabularies: dict[str, list[Any]] = {}
+        self.scales: dict[str, tuple[float, float]] = {}
+        self.labels = np.array([self.label(rule) for rule in card.task_rules], np.float32).T.reshape(len(table), -1)
+        group = None if card.group is None else self.text(card.group, None)
+        self.group = np.full(len(table), -1) if group is None else coded(group).codes
+        time = None
+        if isinstance(card.split, TimeSplit):
+            time = coded(self.text(card.time, None)) if card.split.textual else np.array(self.numbers(card.time, None))
+        column = None if card.split_column is None else coded(self.text(card.split_column, None))
+        codes = None if group is None else coded(group)
+        self.split = card.split.assign(SplitInput(card.row_files, file.astype(np.int16), time, codes, column))
+        self.train = np.flatnonzero(self.split == 0)
+        ids, dense = self.encoded()
+        self.arrays = {
+            name: {
+                "ids": ids[self.split == number],
+                "dense": dense[self.split == number],
+                "labels": self.labels[self.split == number],
+                "group": self.group[self.split == number],
+            }
+            for number, name in enumerate(SPLITS)
+        }
+
+    def text(self, raw: Any, derivation: str | None) -> Column:
+        if derivation is not None:
+            return [canonical(value) for value in self.numbers(raw, derivation)]
+        if self.card.raw_columns[raw] == "number":
+            return [canonical(value) for value in self.numbers(raw, None)]
+        return [canonical(value, self.card.missing) for value in self.table[raw]]
+
+    def numbers(self, raw: Any, derivation: str | None) -> Column:
+        texts = [canonical(value, self.card.missing) for value in self.table[raw]]
+        numbers = np.array([math.nan if text is None else float(text) for text in texts])
+        numbers[~np.isfinite(numbers)] = math.nan
+        return (numbers if derivation is None else DERIVATIONS[derivation](numbers)).tolist()
+
+    def label(self, rule: Any) -> Column:
+        if rule.kind == "regression":
+            return self.numbers(rule.column, None)
+        product = np.ones(len(self.table))
+        for raw in rule.sources:
+            values = [canonical(value, self.card.missing) for value in self.table[raw]]
+            positive = rule.positive or ("1", "true", "True")
+            product *= [math.nan if value is None else float(value in positive) for value in values]
+        return product.tolist()
+
+    def encoded(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        card, offset = self.card, 1
+        ids: list[np.ndarray[Any, Any]] = []
+        dense: list[np.ndarray[Any, Any]] = []
+        rates: dict[str, np.ndarray[Any, Any]] = {}
+        for name, column in card.columns.items():
+            raw = column.source or name
+            if isinstance(column, Numeric):
+                numbers = np.array(self.numbers(raw, column.derive))
+                dense += self.standardised(name, np.sign(numbers) * np.log1p(abs(numbers)) if column.log1p else numbers,
+                                           column.missing_flag)  # fmt: skip
+                if column.buckets is None:
+                    continue
+                edges = edges_of(numbers[self.train], column.buckets)
+                self.vocabularies[f"{name}_bucket"] = edges
+                local = [[len(edges) + 2 if x != x else 1 + sum(e <= x for e in edges)] for x in numbers]
+                size = len(edges) + 3
+            else:
+                values = self.text(raw, column.derive)
+                if isinstance(column, Categorical):
+                    lists = [[value] for value in values]
+                else:
+                    lists = [pieces(value, column, card.missing) for value in values]
+                counts: dict[Any, int] = {}
+                for at in self.train:
+                    for value in lists[at]:
+                        counts[value] = counts.get(value, 0) + 1
+                least = column.min_count or card.encoding.min_count
+                known = sorted((v for v in counts if counts[v] >= least),
+                               key=lambda v: (-counts[v], v is None, v or ""))  # fmt: skip
+                self.vocabularies[name] = known
+                number = {value: at for at, value in enumerate(known, 1)}
+                local = [[number.get(value, 0) for value in row] for row in lists]
+                size = len(known) + 1
+                if name in card.encoding.target_rates:
+                    rates[name] = self.rates(name, values)
+            slots = getattr(column, "max_length", 1)
+            ids.append(np.array([[offset + i for i in row] + [0] * (slots - len(row)) for row in local], np.int32))
+            offset += size
+        dense += [rates[name] for name in card.encoding.target_rates]
+        none: np.ndarray[Any, Any] = np.empty((len(self.table), 0))
+        return np.hstack([none.astype(np.int32), *ids]), np.hstack([none, *dense]).astype(np.float32)
+
+    def standardised(self, name: str, numbers: Any, flag: bool) -> list[np.ndarray[Any, Any]]:
+        train = numbers[self.train]
+        known = train[~np.isnan(train)]
+        mean, scale = (math.fsum(known) / len(known), float(known.std())) if len(known) else (0.0, 1.0)
+        if scale <= 1e-12 * max(1.0, abs(mean)):
+            scale = 1.0
+        self.scales[name] = mean, scale
+        columns = [np.where(np.isnan(numbers), 0, (numbers - mean) / scale)]
+        if flag or len(known) < len(train):
+            columns.append(np.isnan(numbers).astype(float))
+        return [np.stack(columns, axis=1)]
+
+    def rates(self, name: str, values: Column) -> np.ndarray[Any, Any]:
+        """Smoothed means of train labels of equal value; a train row's without its fold."""
+        encoding, card = self.card.encoding, self.card
+        draws = np.random.default_rng(derive(encoding.seed, "folds")).random(len(self.train))
+        fold = dict(zip(self.train.tolist(), np.floor(draws * encoding.rate_folds).tolist(), strict=True))
+        of_value: dict[Any, list[int]] = {}
+        for i in self.train.tolist():
+            of_value.setdefault(values[i], []).append(i)
+        priors = {out: [self.mean(t, [i for i in fold if fold[i] != out]) for t in range(len(card.tasks))]
+                  for out in {None, *fold.values()}}  # fmt: skip
+        found = np.empty((len(values), len(card.tasks) + 1))
+        cache: dict[Any, Any] = {}
+        for at, value in enumerate(values):
+            out = fold.get(at)
+            if (value, out) not in cache:
+                own = [i for i in of_value.get(value, []) if out is None or fold[i] != out]
+                rates = [self.rate(task, own, prior) for task, prior in enumerate(priors[out])]
+                cache[value, out] = [*rates, np.log1p(len(own))]
+            found[at] = cache[value, out]
+        mean, scale = found[self.train].mean(axis=0), found[self.train].std(axis=0)
+        scale = np.where(scale <= 1e-12 * np.maximum(1, abs(mean)), 1, scale)
+        return (found - mean) / scale
+
+    def mean(self, task: int, rows: list[int]) -> float:
+        seen = [float(self.labels[i, task]) for i in rows if not np.isnan(self.labels[i, task])]
+        return sum(seen) / max(len(seen), 1)
+
+    def rate(self, task: int, own: list[int], prior: float) -> float:
+        seen = [float(self.labels[i, task]) for i in own if not np.isnan(self.labels[i, task])]
+        weight = self.card.encoding.rate_smoothing
+        rate = (sum(seen) + weight * prior) / (len(seen) + weight)
+        if self.card.tasks[task].kind == "regression":
+            return rate
+        rate = min(max(rate, 1e-6), 1 - 1e-6)
+        return float(np.log(rate / (1 - rate)))
+
+
+def coded(values: Column) -> Text:
+    number: dict[str, int] = {}
+    codes = [-1 if value is None else number.setdefault(value, len(number)) for value in values]
+    return Text(np.array(codes, np.int32), tuple(number))
+
+
+def pieces(joined: str | None, column: Any, missing: tuple[str, ...]) -> list[str]:
+    parts = [canonical(part, missing) for part in (joined or "").split(column.separator)]
+    return list(dict.fromkeys(part for part in parts if part is not None))[: column.max_length]
+
+
+def edges_of(numbers: Any, buckets: int) -> list[float]:
+    """Cuts where a new share of the rows begins, spikes apart."""
+    known = numbers[~np.isnan(numbers)]
+    counts = pd.Series(known).value_counts().sort_index()
+    if len(counts) <= 1:
+        return []
+    spike = counts * buckets >= len(known)
+    rest = counts.where(~spike, 0)
+    share = max(rest.sum() / max(buckets - spike.sum(), 1), 1)
+    bin_of = np.floor((rest.cumsum() - rest / 2) / share)
+    edges, values = [], counts.index.tolist()
+    for at in range(1, len(values)):
+        if bin_of.iloc[at] > bin_of.iloc[at - 1] or spike.iloc[at] or spike.iloc[at - 1]:
+            edges.append(float(values[at]))
+    return edges
+
+
+def prepared(card: Card, paths: dict[str, tuple[Path, ...]]) -> Prepared:
+    """The whole way."""
+    return Prepared(card, *rows_of(card, paths))

@@ -1,0 +1,55 @@
+"""A small schema with a multi-valued field, and batches whose sums are exact in single precision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from bench.schema import Field, Schema
+
+WIDTH = 5
+Batch = tuple[Tensor, Tensor]
+
+
+@pytest.fixture(scope="session")
+def schema() -> Schema:
+    return Schema((Field("user", 9), Field("tags", 5, slots=3), Field("item", 30)), (), ())
+
+
+@pytest.fixture(scope="session")
+def table(schema: Schema) -> Callable[[], Tensor]:
+    """Makes the same weight anew: (R, WIDTH), its padding zero."""
+
+    def make() -> Tensor:
+        weight = torch.tensor(np.random.default_rng(0).normal(size=(schema.rows, WIDTH)), dtype=torch.float32)
+        weight[0] = 0
+        return weight
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def batch(schema: Schema) -> Callable[..., Batch]:
+    """Makes ids with many repeats and some padding, and gradients that are multiples of 1/8.
+
+    Such gradients add up without rounding, in whatever order.
+    """
+
+    def make(seed: int, size: int = 40) -> Batch:
+        rng = np.random.default_rng(seed)
+        columns = []
+        for field, offset in zip(schema.fields, schema.offsets, strict=True):
+            for slot in range(field.slots):
+                ids = offset + rng.integers(0, field.cardinality, size)
+                columns.append(np.where(rng.random(size) < 0.4, 0, ids) if slot else ids)
+        gradient = rng.integers(-16, 17, (size, schema.slots, WIDTH)) / 8
+        return (
+            torch.tensor(np.stack(columns, axis=1), dtype=torch.int32),
+            torch.tensor(gradient, dtype=torch.float32),
+        )
+
+    return make

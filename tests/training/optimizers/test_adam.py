@@ -1,0 +1,40 @@
+"""What is Adam's own: each row's step count and its tabled bias corrections."""
+
+import numpy as np
+import torch
+
+from bench.schema import Field, Schema
+from bench.training.optimizers.adam import RowAdam
+
+SCHEMA = Schema((Field("id", 30),), (), ())
+
+
+def test_a_rare_rows_first_step_has_the_size_of_the_learning_rate() -> None:
+    weight = torch.zeros(SCHEMA.rows, 4)
+    optimizer = RowAdam(weight, SCHEMA, lr=0.1)
+    for _ in range(50):
+        optimizer.step(torch.tensor([[1]], dtype=torch.int32), torch.ones(1, 1, 4))
+    optimizer.step(torch.tensor([[30]], dtype=torch.int32), torch.tensor([[[3.0, -1e-3, 2.0, -5.0]]]))
+    torch.testing.assert_close(weight[30], torch.tensor([-0.1, 0.1, -0.1, 0.1]), rtol=1e-3, atol=1e-4)
+
+
+def test_bias_corrections_hold_however_many_steps_a_row_has_had() -> None:
+    """Including beyond the tables' ends, where 1 - beta^t is 1."""
+    for steps in (0, 1, 2, 350, 356, 357, 358, 5_000, 37_410, 37_412, 37_413, 1_000_000):
+        for compiled in (True, False):
+            weight = torch.zeros(SCHEMA.rows, 4)
+            optimizer = RowAdam(weight, SCHEMA, lr=0.1, compiled=compiled)
+            optimizer.state_dict()["steps"].fill_(steps)
+            optimizer.step(torch.tensor([[7]], dtype=torch.int32), torch.full((1, 1, 4), 2.0))
+            t = steps + 1
+            m, v = 0.1 * 2.0 / (1 - 0.9**t), 0.001 * 4.0 / (1 - 0.999**t)
+            np.testing.assert_allclose(weight[7].numpy(), -0.1 * m / np.sqrt(v), rtol=1e-6)
+
+
+def test_the_state_has_the_names_that_checkpoints_hold() -> None:
+    state = RowAdam(torch.zeros(SCHEMA.rows, 4), SCHEMA, lr=0.1).state_dict()
+    assert {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in state.items()} == {
+        "mean": ((31, 4), torch.float32),
+        "square": ((31, 4), torch.float32),
+        "steps": ((31,), torch.int32),
+    }

@@ -1,0 +1,109 @@
+"""The combined gradient against a slow twin: one backward pass for each task through the whole model."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from torch import Tensor
+
+from bench.balancing import BALANCING
+from bench.balancing.base import GradientAggregation
+from bench.data.batches import Batches
+from bench.errors import UserError
+from bench.models.funnels import FUNNELS
+from bench.models.sharing import SHARING
+from bench.objectives import Objective
+from bench.training import gradients as maths
+from bench.training.config import TrialConfig
+from bench.training.gradients import gramian, weighted_sum
+from bench.training.loop import Trainer
+
+AGGREGATIONS = ("pcgrad", "mgda", "cagrad", "upgrad")
+
+
+def test_all_aggregations_are_here() -> None:
+    kinds = {kind for kind, entry in BALANCING.items() if issubclass(entry.build, GradientAggregation)}
+    assert kinds == set(AGGREGATIONS)
+
+
+def by_the_definition(made: Trainer, batch: tuple[Tensor, ...]) -> tuple[list[Tensor], Tensor]:
+    """g_i over e and the shared parameters as rows of a matrix; own parameters get the sum over tasks."""
+    ids, dense, labels = batch
+    model = made.model
+    e = model.embed(ids).detach().requires_grad_()
+    x = model.sharing(model._inputs(e, ids, dense))
+    losses = model.losses(type(model.towers).forward(model.towers, x), labels)
+    shared = [e, *model.shared_parameters()]
+    own = [p for p in model.dense_parameters() if all(p is not other for other in shared)]
+    rows, summed = [], [torch.zeros_like(p) for p in own]
+    for loss in losses:
+        found = torch.autograd.grad(loss, [*shared, *own], retain_graph=True, materialize_grads=True, allow_unused=True)
+        rows.append(torch.cat([g.reshape(-1) for g in found[: len(shared)]]))
+        summed = [total + g for total, g in zip(summed, found[len(shared) :], strict=True)]
+    jacobian = torch.stack(rows).double()
+    weights = made.step.balancer((jacobian @ jacobian.T).float()).double()
+    combined = (weights @ jacobian).float().split([t.numel() for t in shared])
+    order = [t.view_as(s) for t, s in zip(combined, shared, strict=True)]
+    by_id = {id(p): g for p, g in zip([*shared[1:], *own], [*order[1:], *summed], strict=True)}
+    return [order[0], *(by_id[id(p)] for p in model.dense_parameters())], losses
+
+
+@pytest.mark.parametrize(("sharing", "funnel", "balancing"), list(itertools.product(SHARING, FUNNELS, AGGREGATIONS)))
+def test_the_gradient_is_that_of_the_definition(tiny, sharing: str, funnel: str, balancing: str) -> None:
+    dotted = {"sharing.kind": sharing, "funnel.kind": funnel, "balancing.kind": balancing, "embedding.dim": 4}
+    dotted |= {"tower.layers": "8", "tower.dropout": 0.2, "optim.precision": "fp32"}
+    if sharing == "ple":
+        dotted["sharing.ple.levels"] = 3
+    config = TrialConfig.parse(dotted)
+    try:
+        config.check_fit(tiny.schema)
+    except UserError as reason:
+        pytest.skip(str(reason))
+    made = Trainer(tiny, config, [Objective("click.auc", "maximize")], seed=2)
+    batch = next(Batches(tiny.split("train")).in_order(64))
+    for _ in range(5):  # away from a start at which all tasks agree
+        made.step(*batch)
+    torch.manual_seed(5)
+    expected, losses = by_the_definition(made, batch)
+    torch.manual_seed(5)
+    step = made.step
+    e = step.embed(batch.ids)
+    logits, found_losses = step.forward(e, *batch)
+    step.backward(e, logits, found_losses)
+    found = [e.grad, *(parameter.grad for parameter in made.model.dense_parameters())]
+    torch.testing.assert_close(found_losses, losses)
+    scale = max(float(g.abs().max()) for g in expected)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6 * max(1.0, scale))
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("tasks", [1, 2, 5])
+def test_gramian_and_sum_of_any_memory_layout(monkeypatch: pytest.MonkeyPatch, tasks: int, compiled: bool) -> None:
+    if not compiled:
+        monkeypatch.setattr(maths, "_compiled", lambda vectors: False)
+    torch.manual_seed(0)
+    gradients = [
+        (
+            torch.randn(70, 31, 5).permute(2, 0, 1),  # more than a block
+            torch.randn(4),
+            torch.randn(1, 6).expand(3, 6),
+            torch.randn(3, 0),
+        )
+        for _ in range(tasks)
+    ]
+    rows = torch.stack([torch.cat([part.reshape(-1) for part in parts]) for parts in gradients])
+    torch.testing.assert_close(gramian(gradients), rows @ rows.T, rtol=1e-5, atol=1e-3)
+    weights = torch.randn(tasks)
+    for at, expected in enumerate((weights @ rows).split([10850, 4, 18, 0])):
+        parts = [of_task[at] for of_task in gradients]
+        before = [part.clone() for part in parts]
+        torch.testing.assert_close(weighted_sum(parts, weights).reshape(-1), expected)
+        assert all(torch.equal(one, other) for one, other in zip(parts, before, strict=True))
+
+
+def test_a_gradient_that_is_not_finite_is_seen() -> None:
+    gradients = [(torch.tensor([1.0, float("nan")]),), (torch.tensor([1.0, 2.0]),)]
+    assert gramian(gradients).isnan().tolist() == [[True, True], [True, False]]

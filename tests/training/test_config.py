@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from bench.errors import UserError
+from bench.objectives import Objective
+from bench.training.config import TrialConfig
+from bench.training.loop import Trainer
+from bench.training.optimizers import ROW_OPTIMIZERS
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("warmup", 1.0, "warmup: .*less than 1, found 1.0"),
+        ("clip", -1, "clip: .*greater than or equal to 0"),
+        ("clip", float("inf"), "clip: .*finite"),
+        ("schedule", "step", "schedule: .*'constant', 'cosine' or 'linear'"),
+        ("precision", "fp16", "precision: .*found 'fp16'"),
+        ("embedding_optimizer", "adm", r"unknown embedding optimizer 'adm' \(did you mean 'adam'\?\)"),
+    ],
+)
+def test_values_out_of_range_are_refused(name: str, value: object, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        TrialConfig.parse({f"optim.{name}": value})
+
+
+def test_the_dotted_configuration_reads_back() -> None:
+    given = {"optim.warmup": 0.1, "optim.clip": 2.0, "optim.schedule": "linear", "optim.embedding_optimizer": "sgd"}
+    config = TrialConfig.parse(given)
+    assert TrialConfig.parse(config.dotted()) == config
+    assert config.dotted().items() >= given.items()
+
+
+def trainer(tiny, **more) -> Trainer:
+    dotted = {"embedding.dim": 4, "optim.batch_size": 32, "optim.precision": "fp32"}
+    return Trainer(tiny, TrialConfig.parse(dotted | more), [Objective("click.auc", "maximize")], seed=1)
+
+
+@pytest.mark.parametrize("balancing", ["uncertainty", "upgrad"])
+def test_clipping_scales_the_dense_gradient_as_one_vector_and_nothing_else(tiny, balancing: str) -> None:
+    gradients = []
+    for clip in (0.0, 0.01, 1e6):
+        made = trainer(tiny, **{"optim.clip": clip, "balancing.kind": balancing})
+        made.run_to(32)
+        dense = torch.cat([p.grad.reshape(-1) for p in made.model.dense_parameters()])
+        others = [p.grad for p in made.step.balancer.parameters()] + [made.step.rows.state_dict()["mean"]]
+        gradients.append((dense, others))
+    (free, others), (clipped, same), (loose, _) = gradients
+    assert float(free.norm()) > 0.01
+    torch.testing.assert_close(clipped, free * (0.01 / free.norm()), rtol=1e-4, atol=1e-9)
+    assert torch.equal(loose, free)
+    assert all(torch.equal(one, other) for one, other in zip(others, same, strict=True))
+
+
+@pytest.mark.parametrize("name", ROW_OPTIMIZERS)
+def test_the_chosen_optimizer_moves_the_table(tiny, name: str) -> None:
+    made = trainer(tiny, **{"optim.embedding_optimizer": name})
+    before = made.model.embedding.weight.clone()
+    made.run_to(32)
+    assert type(made.step.rows) is ROW_OPTIMIZERS[name].build
+    assert not torch.equal(made.model.embedding.weight, before)
+
+
+def test_rates_follow_the_schedule_on_dense_parameters_and_rows(tiny) -> None:
+    made = trainer(tiny, **{"optim.lr": 0.1, "optim.embedding_lr": 3.0, "optim.warmup": 0.5, "optim.epochs": 4})
+    assert made.total == 8
+    made.run_to(2 * 32)
+    assert made.step.dense.lr == pytest.approx(0.05)
+    assert made.step.rows.lr == pytest.approx(0.15)

@@ -1,0 +1,297 @@
+"""A training that pauses and goes on elsewhere is the training that never paused, bit for bit."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from bench.balancing import BALANCING
+from bench.errors import UserError
+from bench.models.sharing import SHARING
+from bench.objectives import Objective
+from bench.records import Job
+from bench.schema import Task
+from bench.training import job as jobs
+from bench.training.config import TrialConfig
+from bench.training.loop import Trainer
+from bench.training.optimizers import ROW_OPTIMIZERS
+
+TASKS = (Task("click"), Task("like"))
+OBJECTIVES = (Objective("click.auc", "maximize"), Objective("like.auc", "maximize"))
+BATCH, STEPS = 16, 4  # an epoch of 64 samples
+BEFORE, WITHIN, AT_EVALUATION, AT_EPOCH, LATER = 0, 16, 32, 64, 9 * 16
+RUNGS = {
+    "before the first step": [BEFORE],
+    "before the first evaluation": [WITHIN],
+    "at an evaluation": [AT_EVALUATION],
+    "at an epoch's end": [AT_EPOCH],
+    "in a later epoch": [LATER],
+    "everywhere": [BEFORE, WITHIN, AT_EVALUATION, AT_EPOCH, 65, LATER],
+}
+
+
+@pytest.fixture(scope="module")
+def store(tiny: Any) -> Any:
+    return type(tiny)(rows=STEPS * BATCH, tasks=TASKS)
+
+
+def trainer(store: Any, seed: int = 3, **more: Any) -> Trainer:
+    dotted = {
+        "embedding.dim": 4,
+        "tower.layers": "8",
+        "tower.dropout": 0.3,
+        "optim.lr": 0.02,
+        "optim.batch_size": BATCH,
+        "optim.epochs": 3,
+        "optim.evaluations": 2,
+        "optim.patience": 100,
+        "optim.warmup": 0.25,
+        "optim.precision": "fp32",
+    }
+    return Trainer(store, TrialConfig.parse(dotted | more), OBJECTIVES, seed)
+
+
+def ending(made: Trainer) -> dict[str, Any]:
+    """All that a training leaves, but its seconds and what it remembers only to spare work."""
+    state = made.state_dict()
+    state["course"].pop("seconds")
+    state.pop("measured")
+    return {"state": dict(flat(state)), "valid": made.metrics("valid"), "test": made.metrics("test")}
+
+
+def flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
+    for key, inner in items:
+        yield from flat(inner, f"{path}/{key}")
+    if not isinstance(value, dict | list | tuple):
+        yield path, value
+
+
+def assert_same(found: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert found["state"].keys() == expected["state"].keys()
+    for name, value in expected["state"].items():
+        other = found["state"][name]
+        same = torch.equal(other, value) if isinstance(value, torch.Tensor) else other == value
+        assert same, name
+    assert (found["valid"], found["test"]) == (expected["valid"], expected["test"])
+
+
+def in_pieces(store: Any, rungs: list[int], folder: Path, **more: Any) -> Trainer:
+    """Each piece in a trainer of its own, which knows the others by their checkpoints only."""
+    path = None
+    for number, rung in enumerate([*rungs, None]):
+        made = trainer(store, **more)
+        torch.manual_seed(number)  # another process's random state
+        if path is not None:
+            made.load(path)
+        made.run_to(rung)
+        path = folder / f"{number}.safetensors"
+        made.save(path)
+        made.wait()
+    return made
+
+
+@pytest.mark.parametrize(("sharing", "balancing"), list(itertools.product(SHARING, BALANCING)))
+def test_every_sharing_and_balancer_resumes(store, tmp_path: Path, sharing: str, balancing: str) -> None:
+    more = {"sharing.kind": sharing, "balancing.kind": balancing, "balancing.dwa.virtual_epoch": 2}
+    if balancing != "dwa":
+        del more["balancing.dwa.virtual_epoch"]
+    whole = trainer(store, **more)
+    whole.run_to()
+    rungs = RUNGS["everywhere"] if balancing in ("dwa", "rlw", "upgrad") else [WITHIN, LATER]
+    assert_same(ending(in_pieces(store, rungs, tmp_path, **more)), ending(whole))
+
+
+@pytest.mark.parametrize("rungs", RUNGS.values(), ids=RUNGS.keys())
+@pytest.mark.parametrize("sharing", ["mmoe", "single_task"])
+def test_any_rung_resumes(store, tmp_path: Path, sharing: str, rungs: list[int]) -> None:
+    more = {"sharing.kind": sharing, "balancing.kind": "uncertainty"}
+    whole = trainer(store, **more)
+    whole.run_to()
+    assert_same(ending(in_pieces(store, rungs, tmp_path, **more)), ending(whole))
+
+
+@pytest.mark.parametrize("optimizer", ROW_OPTIMIZERS)
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "linear"])
+def test_every_optimizer_and_schedule_resumes(store, tmp_path: Path, optimizer: str, schedule: str) -> None:
+    more = {"optim.embedding_optimizer": optimizer, "optim.schedule": schedule, "optim.clip": 0.1}
+    whole = trainer(store, **more)
+    whole.run_to()
+    assert_same(ending(in_pieces(store, [WITHIN, AT_EPOCH], tmp_path, **more)), ending(whole))
+
+
+def test_low_precision_resumes(store, tmp_path: Path) -> None:
+    more = {"optim.precision": "bf16", "sharing.kind": "mmoe", "balancing.kind": "cagrad"}
+    whole = trainer(store, **more)
+    whole.run_to()
+    assert_same(ending(in_pieces(store, [WITHIN, LATER], tmp_path, **more)), ending(whole))
+
+
+@pytest.mark.parametrize("sharing", ["shared_bottom", "single_task"])
+def test_one_trainer_may_pause_and_save_at_any_time(store, tmp_path: Path, sharing: str) -> None:
+    whole, paused = (trainer(store, **{"sharing.kind": sharing}) for _ in range(2))
+    whole.run_to()
+    for rung in RUNGS["everywhere"]:
+        paused.run_to(rung)
+        paused.metrics("valid")
+        paused.save(tmp_path / "a.safetensors", copy=rung != LATER)
+        torch.rand(3)
+    paused.run_to()
+    assert_same(ending(paused), ending(whole))
+
+
+def test_a_training_that_stopped_early_stays_stopped(store, tmp_path: Path) -> None:
+    more = {"optim.patience": 1, "optim.epochs": 50, "optim.lr": 0.3}
+    whole = trainer(store, **more)
+    assert whole.run_to().finished
+    assert whole.course.step < whole.total
+    pieces = in_pieces(store, [LATER, whole.course.samples, 10 * whole.course.samples], tmp_path, **more)
+    assert_same(ending(pieces), ending(whole))
+
+
+def test_a_checkpoint_is_a_moment(store, tmp_path: Path) -> None:
+    """What training does after `save` returns is not in the file."""
+    first, second = trainer(store), trainer(store)
+    first.run_to(WITHIN)
+    expected = {name: tensor.clone() for name, tensor in first.model.state_dict().items()}
+    first.save(tmp_path / "a")
+    first.run_to()
+    first.wait()
+    second.load(tmp_path / "a")
+    for name, tensor in second.model.state_dict().items():
+        assert torch.equal(tensor, expected[name]), name
+
+
+def test_what_was_not_copied_does_not_change_before_it_is_written(store, tmp_path: Path, monkeypatch) -> None:
+    made = trainer(store)
+    made.run_to(WITHIN)
+    steps: list[int] = []
+
+    def slow(*args: Any) -> None:
+        time.sleep(0.2)
+        steps.append(made.course.step)
+        save_file(*args)
+
+    monkeypatch.setattr("bench.training.checkpoint.save_file", slow)
+    made.save(tmp_path / "a", copy=False)
+    made.run_to(AT_EPOCH)
+    assert steps == [WITHIN // BATCH]
+
+
+def test_nothing_is_evaluated_twice(store, monkeypatch: pytest.MonkeyPatch) -> None:
+    for sharing in ("shared_bottom", "single_task"):
+        made = trainer(store, **{"sharing.kind": sharing})
+        looked: list[str] = []
+        logits = made.evaluation.logits
+        monkeypatch.setattr(
+            made.evaluation, "logits", lambda split, *a, f=logits, k=looked: (k.append(split), f(split, *a))[1]
+        )
+        made.run_to(LATER)
+        assert len(looked) == len(made.course.curve)
+        assert made.metrics("valid") == made.metrics("valid")
+        assert len(looked) == len(made.course.curve)
+        made.metrics("test")
+        made.metrics("test")
+        assert looked.count("test") == len(made.selectors)
+
+
+def test_metrics_at_a_rung_are_of_the_best_state_so_far(store) -> None:
+    made = trainer(store, **{"optim.lr": 0.3})
+    for rung in range(BATCH, 12 * BATCH, BATCH):
+        made.run_to(rung)
+        metrics = made.metrics("valid")
+        if made.course.curve:
+            scores = [sum(point[o.key("valid")] for o in OBJECTIVES) for point in made.course.curve]
+            assert sum(metrics[o.key("valid")] for o in OBJECTIVES) == max(scores)
+
+
+def test_the_schedule_knows_the_whole_budget_and_not_the_rung(store) -> None:
+    made = trainer(store, **{"optim.warmup": 0.0})
+    made.run_to(AT_EPOCH)
+    assert 0.5 < made.step.dense.lr / 0.02 < 1  # a third of the half cosine
+
+
+class TestMistakes:
+    def saved(self, store: Any, path: Path) -> Path:
+        made = trainer(store)
+        made.run_to(WITHIN)
+        made.save(path)
+        made.wait()
+        return path
+
+    def test_a_missing_file(self, store, tmp_path: Path) -> None:
+        with pytest.raises(UserError, match=r"expected a checkpoint, found no file .*nothing"):
+            trainer(store).load(tmp_path / "nothing")
+
+    @pytest.mark.parametrize("kept", [0, 5, 300, -1])
+    def test_a_truncated_file(self, store, tmp_path: Path, kept: int) -> None:
+        path = self.saved(store, tmp_path / "a")
+        path.write_bytes(path.read_bytes()[:kept])
+        with pytest.raises(UserError, match=r"expected a whole checkpoint in .*a, found a damaged or foreign file"):
+            trainer(store).load(path)
+
+    def test_a_file_of_another_program(self, store, tmp_path: Path) -> None:
+        save_file({"x": torch.zeros(2)}, tmp_path / "x", {"seesaw": "no JSON"})
+        save_file({"x": torch.zeros(2)}, tmp_path / "y")
+        for name in "xy":
+            with pytest.raises(UserError, match="damaged or foreign"):
+                trainer(store).load(tmp_path / name)
+
+    @pytest.mark.parametrize(
+        ("more", "says"),
+        [
+            ({"optim.lr": 0.5}, r"optim\.lr = 0\.5, found 0\.02"),
+            ({"seed": 4}, "seed = 4, found 3"),
+            ({"sharing.kind": "mmoe"}, r"sharing\.kind = 'mmoe', found 'shared_bottom'"),
+        ],
+    )
+    def test_another_training(self, store, tmp_path: Path, more: dict[str, Any], says: str) -> None:
+        path = self.saved(store, tmp_path / "a")
+        with pytest.raises(UserError, match=f"expected a checkpoint of a training with {says}"):
+            trainer(store, **more).load(path)
+
+    def test_a_failed_write_surfaces_and_leaves_the_last_checkpoint(self, store, tmp_path: Path, monkeypatch) -> None:
+        path = self.saved(store, tmp_path / "a")
+        before = path.read_bytes()
+
+        def full(*args: object) -> None:
+            raise OSError("No space left on device")
+
+        monkeypatch.setattr("bench.training.checkpoint.save_file", full)
+        made = trainer(store)
+        made.save(path)
+        with pytest.raises(OSError, match="No space left"):
+            made.wait()
+        made.wait()  # said once
+        made.save(path)
+        with pytest.raises(OSError, match="No space left"):
+            made.save(path)
+        assert path.read_bytes() == before
+        assert [file.name for file in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_job_goes_from_rung_to_rung(store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "_open", lambda path, tasks: store)
+    config = {"embedding.dim": 4, "optim.batch_size": BATCH, "optim.epochs": 3, "optim.precision": "fp32"}
+
+    def run(**part: Any) -> Any:
+        return jobs.run_job(
+            Job(0, 0, config, "memory", 1, ("valid",), ("click.auc",), ("click", "like"), 1, device="cpu", **part)
+        )
+
+    whole = run()
+    first = run(until=2 * STEPS * BATCH, checkpoint=str(tmp_path / "rung"))
+    rest = run(resume=str(tmp_path / "rung"))
+    assert (first.finished, rest.finished, whole.finished) == (False, True, True)
+    assert first.curve == whole.curve[:2]
+    assert rest.curve == whole.curve
+    quality = [{key: value for key, value in r.metrics.items() if key != "cost/latency_ms"} for r in (rest, whole)]
+    assert quality[0] == quality[1]
+    assert rest.speed["samples_trained"] == whole.speed["samples_trained"] == 3 * STEPS * BATCH

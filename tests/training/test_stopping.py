@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from bench.objectives import Objective
+from bench.training.stopping import Selector, selectors
+
+CLICK, LIKE = Objective("click.auc", "maximize"), Objective("like.logloss", "minimize")
+
+
+def judged(selector: Selector, values: list[float]) -> list[bool]:
+    return [selector.judge({"valid/click.auc": value}, at + 1) for at, value in enumerate(values)]
+
+
+def test_it_waits_since_the_best_and_ties_do_not_count() -> None:
+    selector = Selector((CLICK,))
+    assert judged(selector, [0.6, 0.7, 0.7, 0.65]) == [True, True, False, False]
+    assert (selector.best, selector.waited, selector.samples) == (0.7, 2, 2)
+
+
+def test_an_undefined_objective_is_the_worst_but_the_first_state_is_kept() -> None:
+    selector = Selector((CLICK,))
+    assert judged(selector, [float("nan"), float("nan"), 0.1]) == [True, False, True]
+
+
+def test_objectives_count_by_their_direction() -> None:
+    selector = Selector((CLICK, LIKE))
+    assert selector.judge({"valid/click.auc": 0.5, "valid/like.logloss": 0.5}, 1)
+    assert not selector.judge({"valid/click.auc": 0.5, "valid/like.logloss": 0.6}, 2)
+    assert selector.judge({"valid/click.auc": 0.5, "valid/like.logloss": 0.4}, 3)
+
+
+def test_the_state_is_copied_when_the_model_moves_on_and_only_once() -> None:
+    model = nn.Linear(2, 1)
+    selector = Selector((CLICK,))
+    judged(selector, [0.5])
+    assert selector.snapshot is None
+    best = model.weight.detach().clone()
+    selector.keep(model)
+    assert selector.snapshot is not None
+    first = selector.snapshot["weight"]
+    with torch.no_grad():
+        model.weight += 1
+    selector.keep(model)
+    assert torch.equal(first, best)
+    selector.judge({"valid/click.auc": 0.9}, 2)
+    selector.keep(model)
+    assert selector.snapshot["weight"] is first, "memory of the older snapshot was not used again"
+    assert torch.equal(first, best + 1)
+
+
+def test_separate_tasks_follow_their_own_objectives_else_all() -> None:
+    one, other, third = selectors(
+        [CLICK, LIKE, Objective("cost/parameters", "minimize")], ["click", "like", "buy"], True
+    )
+    assert (one.objectives, other.objectives, third.objectives) == ((CLICK,), (LIKE,), (CLICK, LIKE))
+    assert [one.task, other.task, third.task] == [0, 1, 2]
+    (alone,) = selectors([CLICK, LIKE], ["click", "like"], False)
+    assert (alone.objectives, alone.task) == ((CLICK, LIKE), None)
