@@ -102,14 +102,34 @@ class Replicate:
 
 
 @dataclass(frozen=True)
+class RungResult:
+    """What a trial had come to at one rung.
+
+    Attributes:
+        samples: of training, since the trial's beginning.
+        order: number of the job that trained it there, counted over the whole search.
+        seconds: of that job.
+    """
+
+    samples: int
+    order: int
+    metrics: dict[str, float]
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
 class TrialRecord:
     """One configuration with all that is known of it: what frontier, tracking and report are given.
 
     Attributes:
+        state: "completed" at full length. In a search by rungs also "waiting" below it, to go on or not, and "pruned"
+            where it never will: the search is over, or the trial failed after its last result.
         params: the searched parameters only.
         config: all of them, dotted.
         architecture: the familiar name ("mmoe", "esmm", "ple+entire_space").
+        metrics: at the highest rung that it reached.
         baseline: whether it was run as the single-task baseline.
+        rungs: its results from the lowest rung; empty where every trial is trained to full length.
     """
 
     number: int
@@ -125,6 +145,12 @@ class TrialRecord:
     baseline: bool = False
     started: float = 0.0
     seconds: float = 0.0
+    rungs: tuple[RungResult, ...] = ()
+
+    @property
+    def measured(self) -> bool:
+        """Whether it has a result that may be compared, at full length or below."""
+        return self.state == "completed" or bool(self.rungs)
 
     @property
     def sharing(self) -> str:

@@ -28,6 +28,24 @@ def seconds(text: object) -> float:
     return float(match[1]) * _UNITS[match[2] or "s"]
 
 
+def rung(value: object) -> int | float | None:
+    """A whole number of samples, a fraction of full length between 0 and 1, or none.
+
+    Raises:
+        ValueError: anything else.
+    """
+    if value is None:
+        return None
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value
+    if isinstance(value, float) and 0 < value < 1:
+        return value
+    raise ValueError(f"expected a whole number of samples or a fraction of full length below 1, found {value!r}")
+
+
+TRIALS = 40
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -48,18 +66,53 @@ class SuiteDataset(_Part):
 class Budget(_Part):
     """How long to search, for each data set."""
 
-    trials: int = Field(40, ge=1)
-    """Trials in total, baselines included; a resumed run continues to this number."""
+    trials: int | None = Field(None, ge=1)
+    """Trials in total, baselines included; a resumed run continues to this number. 40 where samples set no limit."""
+    samples: int | None = Field(None, ge=1)
+    """Training samples of all trials together, in total as trials; what confirmation trains comes on top."""
     time: Annotated[float, BeforeValidator(seconds)] | None = None
-    """No trial is started later than this."""
+    """Nothing is started later than this, but for what takes the single-task baseline to full length. In total, too."""
+
+    @model_validator(mode="after")
+    def _some_limit(self) -> Budget:
+        if self.trials is None and self.samples is None:
+            object.__setattr__(self, "trials", TRIALS)
+        return self
 
 
 class SearchOptions(_Part):
-    """How to search."""
+    """How to search.
 
-    sampler: str = "tpe"
+    With `lowest`, trials are judged at rungs and the better ones trained on; without it, all go to full length.
+    """
+
+    sampler: str = ""
+    """Who proposes configurations; by itself parzen where there are rungs, else tpe."""
+    lowest: Annotated[int | float | None, BeforeValidator(rung)] = None
+    """Training samples at which a trial is first judged, or, below 1, a fraction of full length."""
+    eta: float = Field(4.0, gt=1, le=100)
+    """Reduction factor: each rung is about so many times the one below, and of its trials one in so many goes on."""
+    share: float = Field(0.1, ge=0, le=1)
+    """Of all training samples, what may go into taking the best of each sharing kind's first trials to the top."""
+    tie_break: str = "hypervolume"
+    """Among trials that do not dominate each other: hypervolume, epsilon_net or crowding."""
     tries: int = Field(2, ge=0)
     """Trials of each kind of sharing, besides its defaults, before the sampler may choose among kinds."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sampler(cls, values: Any) -> Any:
+        if isinstance(values, dict) and not values.get("sampler"):
+            return {**values, "sampler": "tpe" if values.get("lowest") is None else "parzen"}
+        return values
+
+    @model_validator(mode="after")
+    def _only_by_rungs(self) -> SearchOptions:
+        fields = type(self).model_fields
+        idle = [key for key in ("eta", "share", "tie_break") if getattr(self, key) != fields[key].default]
+        if self.lowest is None and idle:
+            raise ValueError(f"expected `lowest`, which makes it a search by rungs, beside {idle[0]}; found none")
+        return self
 
 
 class Confirm(_Part):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.options import Home, Json
-from bench.cli.output import print_json, print_table, say
+from bench.cli.output import duration, print_json, print_table, say
 
 if TYPE_CHECKING:
     from bench.run.results import DatasetResult
@@ -23,19 +23,39 @@ def status(run_: RunName, json: Json = False, home: Home = None) -> None:
 
     found = {dataset: status_of(dataset_run) for dataset, dataset_run in _open(run_, home).items()}
     if json:
-        total = {
-            key: sum(part[key] for part in found.values()) for key in next(iter(found.values())) if key != "failures"
-        }
+        total = {key: sum(part[key] for part in found.values()) for key in _counts(found)}
         failures = [failure for part in found.values() for failure in part["failures"]]
         print_json(total | {"failures": failures, "datasets": found})
         return
-    counts = [key for key in next(iter(found.values())) if key != "failures"]
+    counts = _counts(found)
     print_table(["data set", *counts], [[dataset, *(part[key] for key in counts)] for dataset, part in found.items()])
     failures = [
         [dataset, f["trial"], f["kind"], f["reason"]] for dataset, part in found.items() for f in part["failures"]
     ]
     if failures:
         print_table(["data set", "trial", "kind", "reason"], failures, "failed")
+    for dataset, part in found.items():
+        if part["search"]:
+            _show_search(dataset, part["search"])
+
+
+def _counts(found: dict[str, dict[str, Any]]) -> list[str]:
+    return [key for key in next(iter(found.values())) if key not in ("failures", "search")]
+
+
+def _show_search(dataset: str, search: dict[str, Any]) -> None:
+    """How many trials of each kind of sharing have a result at each rung, and what was used of the budget."""
+    rungs = [f"{rung['samples']:,} samples" for rung in search["rungs"]] or ["full length"]
+    rows = [[kind, *reached] for kind, reached in search["kinds"].items()]
+    print_table(["sharing", *rungs], rows, f"trials with a result on {dataset}")
+    used = [f"hypervolume so far {search['hypervolume']:.6f}"]
+    if search["samples"]["used"]:
+        budget = search["samples"]["budget"]
+        of = f" of {budget:,}" if budget else ""
+        used.append(f"{search['samples']['used']:,}{of} training samples begun")
+    if search["seconds"]["budget"]:
+        used.append(f"{duration(search['seconds']['used'])} of {duration(search['seconds']['budget'])}")
+    say("; ".join(used))
 
 
 def frontier_command(run_: RunName, json: Json = False, home: Home = None) -> None:

@@ -29,9 +29,9 @@ def confirmed(record: TrialRecord) -> bool:
 
 
 def candidates(records: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """The trials that may be compared: completed, and confirmed where any of them is."""
-    completed = [record for record in records if record.state == "completed"]
-    return [record for record in completed if confirmed(record)] or completed
+    """The trials that may be compared: those with a result, at whatever rung, and confirmed where any of them is."""
+    measured = [record for record in records if record.measured]
+    return [record for record in measured if confirmed(record)] or measured
 
 
 def estimate(record: TrialRecord, key: str) -> float:

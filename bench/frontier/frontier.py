@@ -28,10 +28,10 @@ FINISHED = ("completed", "failed", "pruned")
 
 @dataclass(frozen=True)
 class Frontier:
-    """The non-dominated set among all completed trials.
+    """The non-dominated set among all trials with a result: completed, or at the rung that they have reached.
 
     Attributes:
-        table: one row for each completed trial, by number: `trial, architecture, sharing, funnel, balancing, baseline,
+        table: one row for each of them, by number: `trial, architecture, sharing, funnel, balancing, baseline,
             config` (JSON); for each objective under its key (`valid/income.auc`) the value the search saw; where there
             are replicates, `<key>.mean` and `<key>.sd` for validation and test; `replicates` and `replicates_failed`;
             `rank` (0 is the front; missing for trials that were not compared), `on_front`, `p_nondominated`.
@@ -136,7 +136,7 @@ def frontier(
     ordered = sorted(records, key=lambda record: record.number)
     compared = candidates(ordered)
     values = estimates(compared, objectives, split)
-    table = tabulate([record for record in ordered if record.state == "completed"], objectives, split)
+    table = tabulate([record for record in ordered if record.measured], objectives, split)
     places = {record.number: place for record, place in zip(compared, ranks(values, objectives), strict=True)}
     place = table["trial"].map(places)
     table["rank"] = place.where(place != UNRANKED).astype("Int64")
@@ -167,9 +167,9 @@ def _sure(compared: Sequence[TrialRecord], objectives: Sequence[Objective], spli
 def _history(
     ordered: Sequence[TrialRecord], objectives: Sequence[Objective], reference: Mapping[str, float], split: str
 ) -> pd.DataFrame:
-    finished = [record for record in ordered if record.state in FINISHED]
+    finished = [record for record in ordered if record.measured or record.state in FINISHED]
     seen = [
-        [record.metrics.get(each.key(split), np.nan) if record.state == "completed" else np.nan for each in objectives]
+        [record.metrics.get(each.key(split), np.nan) if record.measured else np.nan for each in objectives]
         for record in finished
     ]
     values = np.array(seen, dtype=float).reshape(len(finished), len(objectives))

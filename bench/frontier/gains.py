@@ -63,9 +63,9 @@ def gain(
 
 
 def gains(records: Sequence[TrialRecord], objectives: Sequence[Objective], split: str = "valid") -> pd.DataFrame:
-    """Gain of each completed trial (index `trial`) in each objective (a column for each name)."""
+    """Gain of each trial with a result (index `trial`) in each objective (a column for each name)."""
     against = baselines(records, objectives, split)
-    completed = sorted((record for record in records if record.state == "completed"), key=lambda record: record.number)
-    rows = [gain(record, objectives, against, split) for record in completed]
-    index = pd.Index([record.number for record in completed], name="trial", dtype="int64")
+    measured = sorted((record for record in records if record.measured), key=lambda record: record.number)
+    rows = [gain(record, objectives, against, split) for record in measured]
+    index = pd.Index([record.number for record in measured], name="trial", dtype="int64")
     return pd.DataFrame(rows, index=index, columns=[each.name for each in objectives], dtype=float)

@@ -22,9 +22,9 @@ def shortlist(
     first, earlier trials first among equals. The single-task baseline of each objective comes in addition: a gain
     over a lucky baseline, or a lucky gain over a fair one, would otherwise never be found out.
     """
-    completed = sorted((record for record in records if record.state == "completed"), key=lambda record: record.number)
-    values = np.array([[r.metrics.get(o.key("valid"), np.nan) for o in objectives] for r in completed], dtype=float)
-    values = values.reshape(len(completed), len(objectives))
+    measured = sorted((record for record in records if record.measured), key=lambda record: record.number)
+    values = np.array([[r.metrics.get(o.key("valid"), np.nan) for o in objectives] for r in measured], dtype=float)
+    values = values.reshape(len(measured), len(objectives))
     at = resolve_reference(objectives, reference)
     place = ranks(values, objectives)
     order: list[int] = []
@@ -32,6 +32,6 @@ def shortlist(
         members = np.flatnonzero(place == rank)
         gain = contributions(values[members], objectives, at)
         order += members[np.argsort(-gain, kind="stable")].tolist()
-    chosen = {completed[i].number for i in order[:limit]}
-    chosen |= {baseline.trial for baseline in baselines(completed, objectives).values()}
+    chosen = {measured[i].number for i in order[:limit]}
+    chosen |= {baseline.trial for baseline in baselines(measured, objectives).values()}
     return sorted(chosen)

@@ -42,9 +42,9 @@ def build_view(
         made: how it was made, in the order to show: fingerprint, seed, space, versions, command, ...
     """
     seen = [replace(record, replicates=()) for record in records]  # by the search's own run: like against like
-    completed = sorted((each for each in records if each.state == "completed"), key=lambda each: each.number)
+    measured = sorted((each for each in records if each.measured), key=lambda each: each.number)
     numbers = tuple(int(number) for number in front.front["trial"])
-    trials = _trials(completed, front)
+    trials = _trials(measured, front)
     axes = _axes(records, seen, trials, front)
     return PageView(
         title=title,
@@ -80,8 +80,8 @@ def _spread(record: TrialRecord, key: str) -> Spread | None:
     return Spread(float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None, len(values))
 
 
-def _trials(completed: Sequence[TrialRecord], front: Frontier) -> tuple[Trial, ...]:
-    compared = {record.number for record in candidates(completed)}
+def _trials(measured: Sequence[TrialRecord], front: Frontier) -> tuple[Trial, ...]:
+    compared = {record.number for record in candidates(measured)}
     on_front = set(front.front["trial"])
     sure = dict(zip(front.table["trial"], front.table["p_nondominated"], strict=True))
     keys = {split: [objective.key(split) for objective in front.objectives] for split in ("valid", "test")}
@@ -101,7 +101,7 @@ def _trials(completed: Sequence[TrialRecord], front: Frontier) -> tuple[Trial, .
             baseline=record.baseline,
             p_nondominated=_finite(sure.get(record.number)),
         )
-        for record in completed
+        for record in measured
     )
 
 

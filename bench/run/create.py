@@ -18,8 +18,10 @@ from bench.frontier.hypervolume import resolve_reference
 from bench.frontier.policy import Policy
 from bench.machine import cores, versions
 from bench.run.folder import MANIFEST, SPACE, Manifest, Run, slug
+from bench.run.ladder import EPOCHS
 from bench.search.executors import EXECUTORS
-from bench.search.samplers import SAMPLERS
+from bench.search.ranking import TIE_BREAKS
+from bench.search.samplers import RUNG_SAMPLERS, SAMPLERS
 from bench.search.space import load_space
 from bench.suite import Suite, load_suite, resolve_objectives
 from bench.validation import validate
@@ -105,8 +107,16 @@ def _override(
 def _check(suite: Suite, executor: str) -> None:
     if executor not in EXECUTORS:
         raise unknown("executor", executor, EXECUTORS)
-    if suite.search.sampler not in SAMPLERS:
-        raise unknown("sampler", suite.search.sampler, SAMPLERS)
+    options = suite.search
+    if options.sampler not in SAMPLERS:
+        raise unknown("sampler", options.sampler, SAMPLERS)
+    if options.lowest is not None and options.sampler not in RUNG_SAMPLERS:
+        raise UserError(
+            f"sampler: expected {' or '.join(RUNG_SAMPLERS)} in a search by rungs, found '{options.sampler}', "
+            "which learns nothing from trials below full length"
+        )
+    if options.tie_break not in TIE_BREAKS:
+        raise unknown("tie break", options.tie_break, TIE_BREAKS)
     policy = validate(Policy, suite.policy, "policy")
     space = load_space(suite.space).restricted(suite.set)
     for dataset in suite.datasets:
@@ -121,6 +131,11 @@ def _check(suite: Suite, executor: str) -> None:
         resolve_reference(objectives, dataset.reference)
         policy.guard.check(objectives)
         space.validate_against_config([task.name for task in tasks])
+        if EPOCHS in space.names([task.name for task in tasks]) and (options.lowest or suite.budget.samples):
+            raise UserError(
+                f"{suite.space}: {EPOCHS}: expected a fixed value, found a parameter; rungs and a budget of samples "
+                "need one full length"
+            )
 
 
 def _folder(home: Path, name: str | None, suite: str) -> Path:

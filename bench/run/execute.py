@@ -12,8 +12,11 @@ from bench.frontier.shortlist import shortlist
 from bench.progress import Progress
 from bench.records import Job, Scalar, Split, TrialRecord
 from bench.run.folder import DatasetRun, Run
+from bench.run.ladder import rungs_of
 from bench.run.results import DatasetResult, page_path, result_of, tasks_of, write_pick, write_report
-from bench.search.driver import confirm, search
+from bench.search.checkpoints import Checkpoints
+from bench.search.confirm import confirm
+from bench.search.driver import search
 from bench.search.executors import EXECUTORS
 from bench.search.plan import Plan
 from bench.search.study import Study
@@ -80,8 +83,9 @@ def _search(part: DatasetRun, store: Store, parent: Parent, progress: Progress) 
     manifest, suite = part.run.manifest, part.run.manifest.suite
     tasks = store.schema.tasks
     objectives = resolve_objectives(part.dataset, tasks)
+    space = part.space(tasks)
     plan = Plan(
-        space=part.space(tasks),
+        space=space,
         tasks=tuple(task.name for task in tasks),
         objectives=objectives,
         trials=suite.budget.trials,
@@ -89,6 +93,12 @@ def _search(part: DatasetRun, store: Store, parent: Parent, progress: Progress) 
         sampler=suite.search.sampler,
         tries=suite.search.tries,
         seconds=suite.budget.time,
+        budget=suite.budget.samples,
+        ladder=rungs_of(suite, space, len(store.split("train"))),
+        eta=suite.search.eta,
+        share=suite.search.share,
+        tie_break=suite.search.tie_break,
+        reference=part.dataset.reference,
     )
 
     def make_job(trial: int, replicate: int, config: Mapping[str, Scalar], splits: tuple[Split, ...]) -> Job:
@@ -106,13 +116,19 @@ def _search(part: DatasetRun, store: Store, parent: Parent, progress: Progress) 
 
     def on_trial(record: TrialRecord) -> None:
         parent.log_trial(record)
-        history = result_of(part, decide=False).frontier.history.set_index("trial")["hypervolume"]
-        parent.log_hypervolume(record.number, float(history.loc[record.number]))
+        front = result_of(part, decide=False).frontier
+        if plan.by_rungs:
+            parent.log_hypervolume_at(study.ledger.samples(study.ladder), front.hypervolume)
+        else:
+            history = front.history.set_index("trial")["hypervolume"]
+            parent.log_hypervolume(record.number, float(history.loc[record.number]))
 
     with Study.open(part.folder, plan) as study:
         executor = EXECUTORS[manifest.executor](run_job, manifest.workers)
         try:
             search(plan, study, executor, make_job, on_trial, progress)
+            study.conclude()
+            Checkpoints(part.folder).clear()
             chosen = shortlist(study.records(), objectives, part.dataset.reference, suite.confirm.limit)
             confirm(study, executor, make_job, chosen, suite.confirm.replicates, parent.log_trial, progress)
         finally:

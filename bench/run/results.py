@@ -109,6 +109,7 @@ def write_report(run: Run, results: Sequence[DatasetResult]) -> None:
             "fingerprint": _fingerprint(result),
             "space": f"{manifest.space_name} ({run.space.digest()})",
             "sampler": manifest.suite.search.sampler,
+            "rungs": _rungs(result),
             "seed": str(manifest.seed),
             "workers": f"{manifest.workers} x {manifest.threads} threads ({manifest.executor})",
             "started": manifest.created,
@@ -129,19 +130,49 @@ def write_report(run: Run, results: Sequence[DatasetResult]) -> None:
     write_page(views, page_path(run), title=run.name)
 
 
+def _rungs(result: DatasetResult) -> str:
+    ladder = dict.fromkeys(rung.samples for record in result.records for rung in record.rungs)
+    return ", ".join(f"{samples:,}" for samples in sorted(ladder)) + " samples" if ladder else "full length only"
+
+
 def _fingerprint(result: DatasetResult) -> str:
     file = result.run.folder / "store.json"
     return str(json.loads(file.read_text(encoding="utf-8"))["fingerprint"]) if file.is_file() else "-"
 
 
 def status_of(run: DatasetRun) -> dict[str, Any]:
-    """Counts by state, and the failures with their reasons."""
-    records = Study.read(run.folder).records() if (run.folder / FILE).is_file() else []
+    """Counts by state, the failures with their reasons, and how far the search has come."""
+    study = Study.read(run.folder) if (run.folder / FILE).is_file() else None
+    records = study.records() if study else []
     states = ("completed", "running", "failed", "pruned", "waiting")
     counts: dict[str, Any] = {state: sum(record.state == state for record in records) for state in states}
-    counts["total"] = run.run.manifest.suite.budget.trials
+    counts["total"] = run.run.manifest.suite.budget.trials or len(records)
     counts["replicates"] = sum(len(record.replicates) for record in records)
     failures = [(record.number, record.failure) for record in records if record.failure]
     failures += [(record.number, r.failure) for record in records for r in record.replicates if r.failure]
     counts["failures"] = [{"trial": number, "kind": f.kind, "reason": f.reason} for number, f in failures]
+    counts["search"] = _search_of(run, study, records) if study else {}
     return counts
+
+
+def _search_of(run: DatasetRun, study: Study, records: Sequence[TrialRecord]) -> dict[str, Any]:
+    """Trials by sharing kind and, in a search by rungs, by the rungs that they reached; what was used of the budget."""
+    budget, ladder = run.run.manifest.suite.budget, study.ladder
+    reached = [len(record.rungs) if ladder else int(record.measured) for record in records]
+    kinds = dict.fromkeys(record.sharing for record in records)
+    objectives = resolve_objectives(run.dataset, tasks_of(run))
+    return {
+        "rungs": [
+            {"samples": samples, "trials": sum(each > rung for each in reached)} for rung, samples in enumerate(ladder)
+        ],
+        "kinds": {
+            kind: [
+                sum(each > rung for record, each in zip(records, reached, strict=True) if record.sharing == kind)
+                for rung in range(max(1, len(ladder)))
+            ]
+            for kind in kinds
+        },
+        "samples": {"used": study.ledger.samples(ladder), "budget": budget.samples},
+        "seconds": {"used": study.seconds, "budget": budget.time},
+        "hypervolume": frontier(records, objectives, run.dataset.reference).hypervolume,
+    }

@@ -3,7 +3,9 @@
 * `space`, `nodes`: what can be searched, read from TOML; no optuna.
 * `samplers`: who proposes the next configuration; `parzen`, `fidelity`, `encoding`: our own, which learns at any rung.
 * `rungs`, `promotion`, `ranking`: which trials are trained on.
-* `plan`, `driver`: asks, runs and tells trials, the same way whatever the timing.
-* `study`, `journal`, `lock`: what is known of the trials, on disk.
+* `plan`, `decisions`, `proposals`: what is trained next, a pure function of what is known.
+* `driver`, `confirm`: have it trained and tell what came of it, the same way whatever the timing.
+* `study`, `attributes`, `ledger`, `journal`, `lock`: what is known of the trials, on disk.
+* `checkpoints`: what a trial goes on from at its next rung.
 * `executors`: where a job runs.
 """

@@ -1,15 +1,43 @@
-"""A trial's record as the user attributes of an Optuna trial, and back."""
+"""What is kept of a trial as the user attributes of an Optuna trial, and the record that they make.
+
+A trial has `config`, `architecture` and `baseline`, and for each rung r, counted from 0:
+
+* `rung/<r>/asked`: the job's number in the search (`order`), and whether the floor let the trial go on (`floor`);
+* `rung/<r>`: what came of that job;
+* `rung/<r>/told`: that the decisions since then know it.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import count, takewhile
 from typing import Any
 
 from optuna.trial import FrozenTrial
 
 from bench.objectives import Objective
-from bench.records import Failure, Outcome, Replicate, TrialRecord, TrialResult
+from bench.records import Failure, Outcome, Replicate, RungResult, State, TrialRecord, TrialResult
+
+
+def asked_key(rung: int) -> str:
+    """Of what is kept when a job is begun."""
+    return f"rung/{rung}/asked"
+
+
+def outcome_key(rung: int) -> str:
+    """Of what came of it."""
+    return f"rung/{rung}"
+
+
+def told_key(rung: int) -> str:
+    """Of its being known."""
+    return f"rung/{rung}/told"
+
+
+def asked_rungs(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What is kept of each job that was begun, from the lowest rung."""
+    return [attributes[key] for key in takewhile(attributes.__contains__, map(asked_key, count()))]
 
 
 def attributes_of(outcome: Outcome | Failure, objectives: tuple[Objective, ...]) -> dict[str, Any]:
@@ -24,16 +52,11 @@ def attributes_of(outcome: Outcome | Failure, objectives: tuple[Objective, ...])
     return when | _plain(outcome.result, failure)
 
 
-def values_in(attributes: Mapping[str, Any], objectives: tuple[Objective, ...]) -> list[float] | None:
+def values_in(attributes: Mapping[str, Any], objectives: tuple[Objective, ...]) -> tuple[float, ...] | None:
     """The values of the objectives on validation, in order; None for a failure."""
     if attributes["failure"]:
         return None
-    return [attributes["metrics"][objective.key("valid")] for objective in objectives]
-
-
-def is_finished(trial: FrozenTrial) -> bool:
-    """Whether the trial has an outcome."""
-    return "failure" in trial.user_attrs
+    return tuple(attributes["metrics"][objective.key("valid")] for objective in objectives)
 
 
 def failure_in(attributes: Mapping[str, Any]) -> Failure | None:
@@ -42,24 +65,44 @@ def failure_in(attributes: Mapping[str, Any]) -> Failure | None:
     return Failure(**failure) if failure else None
 
 
-def record_of(trial: FrozenTrial, replicates: tuple[Replicate, ...]) -> TrialRecord:
-    """The record of an asked trial."""
+def record_of(trial: FrozenTrial, replicates: tuple[Replicate, ...], ladder: Sequence[int] = ()) -> TrialRecord:
+    """The record of an asked trial.
+
+    Args:
+        ladder: training samples at each rung; empty where every trial is trained to full length.
+    """
     of = trial.user_attrs
-    failure = failure_in(of)
+    asked = asked_rungs(of)
+    done = [of[outcome_key(rung)] for rung in range(len(asked)) if outcome_key(rung) in of]
+    results = [outcome for outcome in done if not outcome["failure"]]
+    failure = failure_in(done[-1]) if done else None
+    last: dict[str, Any] = results[-1] if results else done[-1] if done else {}
+    if failure:
+        state: State = "pruned" if results else "failed"
+    elif len(done) < len(asked):
+        state = "running"
+    elif len(done) == max(1, len(ladder)):
+        state = "completed"
+    else:
+        state = "pruned" if trial.state.is_finished() else "waiting"
     return TrialRecord(
         number=trial.number,
-        state="failed" if failure else "completed" if is_finished(trial) else "running",
+        state=state,
         params=dict(trial.params),
-        config=of.get("full_config", of["config"]),
+        config=last.get("full_config", of["config"]),
         architecture=of["architecture"],
-        metrics=of.get("metrics", {}),
-        speed=of.get("speed", {}),
-        curve=of.get("curve", []),
+        metrics=last.get("metrics", {}),
+        speed=last.get("speed", {}),
+        curve=last.get("curve", []),
         failure=failure,
         replicates=replicates,
         baseline=of["baseline"],
-        started=of.get("started", 0.0),
-        seconds=of.get("seconds", 0.0),
+        started=done[0].get("started", 0.0) if done else 0.0,
+        seconds=sum(outcome.get("seconds", 0.0) for outcome in done),
+        rungs=tuple(
+            RungResult(samples, begun["order"], outcome["metrics"], outcome["seconds"])
+            for samples, begun, outcome in zip(ladder, asked, results, strict=False)
+        ),
     )
 
 

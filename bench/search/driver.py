@@ -1,22 +1,26 @@
-"""The driver: asks for trials, has them run, and tells what came of them, the same way whatever the timing."""
+"""The driver: decides what to train next, has it trained, and tells what came of it, the same whatever the timing."""
 
 from __future__ import annotations
 
-import math
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from time import monotonic
 
 from bench.errors import UserError
-from bench.progress import Progress, Silent
-from bench.records import Failure, Job, Scalar, Split, TrialRecord
+from bench.progress import Advance, Progress, Silent
+from bench.records import Failure, Job, Outcome, Scalar, Split, TrialRecord
+from bench.search.checkpoints import Checkpoints
+from bench.search.decisions import decide
 from bench.search.executors.base import Executor
 from bench.search.plan import Plan
+from bench.search.promotion import Promotion
+from bench.search.proposals import Proposals
 from bench.search.study import Study
 
 MakeJob = Callable[[int, int, Mapping[str, Scalar], tuple[Split, ...]], Job]
-"""(trial, replicate, dotted configuration, splits) -> job. The same arguments must give the same job, seed included."""
+"""(trial, replicate, dotted configuration, splits) -> job to full length. The same arguments must give the same job,
+seed included."""
 
 OnRecord = Callable[[TrialRecord], None]
 
@@ -28,104 +32,119 @@ def search(
     make_job: MakeJob,
     on_record: OnRecord,
     progress: Progress | None = None,
-    clock: Callable[[], float] = time.monotonic,
+    clock: Callable[[], float] = monotonic,
 ) -> None:
-    """Runs a plan's trials, those included that an interrupted search left running.
+    """Carries out a plan, the jobs included that an interrupted search left running.
 
-    Trials are told in the order of their numbers, and trial n is asked for when exactly the trials up to n - lag are
-    told. Outcomes that come early wait. So what the sampler knows of trial n is a matter of numbers, not of time, and
-    one seed gives one search however long each trial takes. The lag is 1 where one job runs at a time, else twice the
-    number of slots, so that a slow trial seldom leaves a slot empty. With more than one slot, trials added to a
-    search that had come to its end know more than they would have known had it never ended.
+    A job takes a trial to its next rung. Jobs are told in the order of their numbers, and what job n is, is decided
+    when exactly the jobs up to n - lag are told, or later where nothing could be begun then. Outcomes that come early
+    wait. So what is known at job n is a matter of numbers, not of time, and one seed gives one search however long each
+    job takes. The lag is 1 where one job runs at a time, else twice the number of slots, so that a slow job seldom
+    leaves a slot empty. With more than one slot, jobs added to a search that had come to its end know more than they
+    would have known had it never ended. Once a search is concluded, nothing is added to it.
 
     Args:
-        on_record: called with each trial that is told, in order. A trial that was told just before a crash may not have
-            reached it; `study.records()` has them all.
-        clock: seconds, for the plan's time limit. Trials that are under way at the limit come to their end.
+        on_record: called with the record of each trial whose job is told, in order. A job that was told just before a
+            crash may not have reached it; `study.records()` has them all.
+        clock: seconds, for the plan's time limit.
 
     Raises:
-        KeyboardInterrupt and what else goes wrong here: the executor is closed, and trials under way stay as they are,
+        KeyboardInterrupt and what else goes wrong here: the executor is closed, and jobs under way stay as they are,
         to be run again by the next search.
     """
-    progress = progress or Silent()
-    lag = 1 if executor.slots == 1 else 2 * executor.slots
-    deadline = math.inf if plan.seconds is None else clock() + plan.seconds
-    openings = plan.openings()
+    _Search(plan, study, executor, make_job, progress or Silent()).run(on_record, clock)
 
-    def submit(number: int, config: Mapping[str, Scalar]) -> None:
-        try:
-            job = make_job(number, 0, config, ("valid",))
-        except UserError as error:
-            study.finish(number, Failure("configuration", str(error)))
-            advance(1)
+
+class _Search:
+    def __init__(self, plan: Plan, study: Study, executor: Executor, make_job: MakeJob, progress: Progress) -> None:
+        self._plan, self._study, self._executor, self._progress = plan, study, executor, progress
+        self._make_job = make_job
+        self._proposals = Proposals(plan)
+        self._checkpoints = Checkpoints(study.folder)
+        self._rungs = plan.rules.rungs
+        self._advance: Advance
+
+    def run(self, on_record: OnRecord, clock: Callable[[], float]) -> None:
+        study = self._study
+        lag = 1 if self._executor.slots == 1 else 2 * self._executor.slots
+        seconds = study.seconds
+        began = clock() - seconds
+        over = study.concluded
+        self._checkpoints.tidy(study.ledger.standings(), len(self._rungs))
+        with closing_on_error(self._executor), self._task() as self._advance:
+            self._advance(sum(map(self._size, study.ledger.finished)))
+            for number, config in study.running().items():
+                self._submit(number, config)
+            while True:
+                while not over and study.asked - study.told < lag:
+                    seconds = clock() - began
+                    if not self._begin(seconds):
+                        break
+                if (number := study.told) == study.asked:
+                    if self._plan.seconds is not None:
+                        study.keep_seconds(seconds)
+                    return
+                while not study.is_finished(number):
+                    outcome = self._executor.next()
+                    self._finish(study.ledger.job_of(outcome.job.trial), outcome)
+                record = study.tell(number)
+                self._checkpoints.tidy([study.ledger.standing(record.number)], len(self._rungs))
+                if failure := record.failure:
+                    self._progress.note(f"trial {record.number} failed ({failure.kind}): {failure.reason}")
+                on_record(record)
+
+    def _begin(self, seconds: float) -> bool:
+        """Begins the next job; False where there is nothing to begin, by what is told now."""
+        study, plan, number = self._study, self._plan, self._study.asked
+        standings = study.ledger.standings()
+        decision = decide(plan, standings, late=plan.seconds is not None and seconds >= plan.seconds)
+        to_keep = None if plan.seconds is None else seconds
+        if decision is None:
+            return False
+        if isinstance(decision, Promotion):
+            config = study.promote(decision, to_keep)
         else:
-            executor.submit(job)
+            _, config = study.ask(plan, self._proposals.next(standings, study.configs()), to_keep)
+        self._submit(number, config)
+        return True
 
-    with _closing_on_error(executor), progress.task("trials", plan.trials, "trials") as advance:
-        advance(study.finished)
-        for number, config in study.running().items():
-            submit(number, config)
-        while True:
-            while study.asked < plan.trials and study.asked - study.told < lag and clock() < deadline:
-                opening = openings[study.asked] if study.asked < len(openings) else None
-                submit(*study.ask(plan, opening))
-            if (number := study.told) == study.asked:
-                return
-            while not study.is_finished(number):
-                outcome = executor.next()
-                study.finish(outcome.job.trial, outcome)
-                advance(1)
-            record = study.tell(number)
-            if record.failure:
-                progress.note(f"trial {number} failed ({record.failure.kind}): {record.failure.reason}")
-            on_record(record)
+    def _submit(self, number: int, config: Mapping[str, Scalar]) -> None:
+        """Hands a job to the executor; a configuration that makes none has failed."""
+        step = self._study.ledger.step(number)
+        trial, rung = step.trial, step.rung
+        try:
+            job = self._make_job(trial, 0, config, ("valid",))
+        except UserError as error:
+            self._finish(number, Failure("configuration", str(error)))
+            return
+        if rung + 1 < len(self._rungs):  # the last one trains to the end and is never gone on from
+            path = self._checkpoints.path(trial, rung)
+            job = replace(job, until=self._rungs[rung], checkpoint=str(path))
+        if rung:
+            before = self._checkpoints.path(trial, rung - 1)
+            if before.is_file():
+                job = replace(job, resume=str(before))
+            else:
+                self._progress.note(f"trial {trial} is trained again from its beginning: its checkpoint is gone")
+        self._executor.submit(job)
 
+    def _finish(self, number: int, outcome: Outcome | Failure) -> None:
+        self._study.finish(number, outcome)
+        self._advance(self._size(number))
 
-def confirm(
-    study: Study,
-    executor: Executor,
-    make_job: MakeJob,
-    trials: Sequence[int],
-    replicates: int,
-    on_record: OnRecord,
-    progress: Progress | None = None,
-) -> None:
-    """Retrains trials on `replicates` fresh seeds each and measures them on validation and test; does none twice.
+    def _task(self) -> AbstractContextManager[Advance]:
+        if self._plan.by_rungs:
+            return self._progress.task("search", self._plan.budget, "samples")
+        return self._progress.task("trials", self._plan.trials, "trials")
 
-    Args:
-        on_record: called with each trial whose replicates were completed here.
-
-    Raises:
-        ValueError: a trial that did not complete.
-    """
-    progress = progress or Silent()
-    left: Counter[int] = Counter()
-    stored = study.replicates()
-    jobs: list[Job] = []
-    for number in trials:
-        record = study.record(number)
-        if record.state != "completed":
-            raise ValueError(f"expected a completed trial to confirm, found trial {number} {record.state}")
-        done = {replicate.replicate for replicate in stored.get(number, ())}
-        todo = [replicate for replicate in range(1, replicates + 1) if replicate not in done]
-        jobs += [make_job(number, replicate, record.config, ("valid", "test")) for replicate in todo]
-        left[number] = len(todo)
-    with _closing_on_error(executor), progress.task("confirming", len(trials) * replicates, "replicates") as advance:
-        advance(len(trials) * replicates - len(jobs))
-        for job in jobs:
-            executor.submit(job)
-        for _ in jobs:
-            outcome = executor.next()
-            study.add_replicate(outcome)
-            advance(1)
-            number = outcome.job.trial
-            left[number] -= 1
-            if not left[number]:
-                on_record(study.record(number))
+    def _size(self, number: int) -> int:
+        """What a job adds to the progress."""
+        return self._plan.rules.samples(self._study.ledger.step(number).rung) if self._plan.by_rungs else 1
 
 
 @contextmanager
-def _closing_on_error(executor: Executor) -> Iterator[None]:
+def closing_on_error(executor: Executor) -> Iterator[None]:
+    """Closes the executor where something goes wrong."""
     try:
         yield
     except BaseException:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from bench.errors import UserError
+from bench.frontier.hypervolume import resolve_reference
 from bench.objectives import Objective
 from bench.records import Scalar
+from bench.search.promotion import Rules
+from bench.search.samplers import PARZEN
 from bench.search.space import Space
 
 SHARING = "sharing.kind"
@@ -45,24 +50,69 @@ class Plan:
 
     Attributes:
         tasks: names of the data set's tasks, in order.
-        trials: how many in total, openings and the trials of an earlier, interrupted search included.
+        trials: how many in total, openings and the trials of an earlier, interrupted search included; None for no
+            limit.
         seed: of the run; all that a sampler draws derives from it.
         sampler: a name in `samplers.SAMPLERS`.
         tries: how many further trials each kind of sharing gets before the sampler may choose among kinds. A kind
             judged by its defaults alone, or a baseline tuned less than what is held against it, is no fair comparison.
-        seconds: no trial is asked for later than this after the start; None for no limit.
+        seconds: nothing is begun once a search took so long, in total as `trials`; None for no limit. What takes the
+            single-task baseline to full length is begun all the same: without it nothing can be compared.
+        budget: training samples in total, as `trials`; None for no limit.
+        ladder: training samples at each rung, the last of them full length; see `rungs.ladder`. With one rung, or none
+            named, every trial is trained to full length.
+        eta: of the trials at a rung, one in so many goes on.
+        share: of all training samples, what the floor may take; see `promotion`.
+        tie_break: a name in `ranking.TIE_BREAKS`.
+        reference: of the hypervolume, by objective name; defaults fill what it leaves out.
         architecture: names a configuration's architecture for records.
     """
 
     space: Space
     tasks: tuple[str, ...]
     objectives: tuple[Objective, ...]
-    trials: int
+    trials: int | None
     seed: int
     sampler: str = "tpe"
     tries: int = 0
     seconds: float | None = None
+    budget: int | None = None
+    ladder: tuple[int, ...] = ()
+    eta: float = 4.0
+    share: float = 0.1
+    tie_break: str = "hypervolume"
+    reference: Mapping[str, float] = field(default_factory=dict)
     architecture: Callable[[Mapping[str, Scalar]], str] = familiar_name
+
+    @property
+    def by_rungs(self) -> bool:
+        """Whether trials are judged before full length."""
+        return len(self.ladder) > 1
+
+    @property
+    def most_trials(self) -> float:
+        """Their limit, infinite where there is none."""
+        return math.inf if self.trials is None else self.trials
+
+    @property
+    def most_samples(self) -> float:
+        """The limit of training samples, infinite where there is none."""
+        return math.inf if self.budget is None else self.budget
+
+    @cached_property
+    def rules(self) -> Rules:
+        """What decides on promotions. The floor looks at a kind's defaults and its tries.
+
+        Raises:
+            UserError: an objective has no reference.
+        """
+        reference = resolve_reference(self.objectives, self.reference)
+        rungs = self.ladder or (1,)
+        return Rules(rungs, self.eta, self.objectives, reference, 1 + self.tries, self.share, self.tie_break)
+
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of sharing that the space has."""
+        return self.space.branches(SHARING) or (str(self.space.fixed.get(SHARING, "?")),)
 
     def name(self, config: Mapping[str, Scalar]) -> str:
         """The configuration's architecture, or "?" where it is no configuration: then the trial itself will say why."""
@@ -82,7 +132,13 @@ class Plan:
         return (*defaults, *tries)
 
     def identity(self) -> dict[str, Any]:
-        """What must not change when a search is resumed: all that decides what trial n is."""
+        """What must not change when a search is resumed: all that decides what trial n is.
+
+        Limits are left out: a search may be given more trials, time or samples.
+        """
+        rungs = {"ladder": list(self.ladder), "eta": self.eta, "share": self.share} if self.by_rungs else {}
+        ranked = self.by_rungs or self.sampler == PARZEN
+        order = {"tie_break": self.tie_break, "reference": dict(self.rules.reference)} if ranked else {}
         return {
             "seed": self.seed,
             "sampler": self.sampler,
@@ -90,4 +146,6 @@ class Plan:
             "tasks": list(self.tasks),
             "objectives": [[objective.name, objective.direction] for objective in self.objectives],
             "tries": self.tries,
+            **rungs,
+            **order,
         }

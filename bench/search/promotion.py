@@ -124,11 +124,12 @@ def promote(standings: Sequence[Standing], rules: Rules, slots: int) -> list[Pro
     chosen: list[Promotion] = []
     while len(chosen) < slots and (promotion := _next(now, rules)):
         chosen.append(promotion)
-        now = [_going(each, promotion) if each.number == promotion.trial else each for each in now]
+        now = [going(each, promotion) if each.number == promotion.trial else each for each in now]
     return chosen
 
 
-def _going(standing: Standing, promotion: Promotion) -> Standing:
+def going(standing: Standing, promotion: Promotion) -> Standing:
+    """A trial on its way to where a promotion lets it go."""
     granted = standing.granted | {promotion.rung} if promotion.floor else standing.granted
     return replace(standing, progress="running", granted=granted)
 

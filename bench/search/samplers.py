@@ -35,10 +35,15 @@ def _random(seed: int) -> BaseSampler:
     return RandomSampler(seed=seed)
 
 
+PARZEN = "parzen"
+RUNG_SAMPLERS = (PARZEN, "random")
+"""Those for a search by rungs: the others of Optuna learn nothing from a trial below full length."""
+
 SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
     "tpe": _tpe,
     "nsga2": _nsga2,
     "random": _random,
+    PARZEN: _random,  # its proposals (`proposals`) are whole and leave Optuna nothing to draw
 }
 
 

@@ -5,7 +5,6 @@ The journal holds two of them: "search", whose trials are configurations, and "c
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,10 +19,13 @@ from optuna.trial import FrozenTrial, TrialState
 from bench.errors import UserError
 from bench.objectives import Objective
 from bench.records import Failure, Outcome, Replicate, Scalar, TrialRecord
-from bench.search.attributes import attributes_of, failure_in, is_finished, record_of, values_in
+from bench.search.attributes import asked_key, attributes_of, outcome_key, record_of, told_key, values_in
 from bench.search.journal import Journal
+from bench.search.ledger import Ledger, Step
 from bench.search.lock import FolderLock
-from bench.search.plan import Opening, Plan
+from bench.search.plan import SHARING, Opening, Plan
+from bench.search.promotion import Promotion
+from bench.search.replicates import as_trial, by_trial
 from bench.search.samplers import make_sampler, quiet
 
 FILE = "study.log"
@@ -32,8 +34,9 @@ FILE = "study.log"
 class Study:
     """The trials of one search. Made by `open` for a driver, by `read` for everyone else.
 
-    A trial is asked, then finished (its outcome is on disk), then told (the sampler knows). Trials are asked and told
-    in the order of their numbers; they finish in any order.
+    A job takes a trial to its next rung, which is full length where there is but one. It is asked, then finished (its
+    outcome is on disk), then told (what is decided from then on knows it). Jobs are asked and told in the order of
+    their numbers; they finish in any order. Where a search has one rung, a job's number is its trial's.
     """
 
     def __init__(self, folder: Path, journal: Journal, lock: FolderLock | None) -> None:
@@ -41,8 +44,6 @@ class Study:
         self._journal = journal
         self._lock = lock
         self._load()
-        self._plan: dict[str, Any] = self._search.user_attrs["plan"]
-        self.objectives = tuple(Objective(name, direction) for name, direction in self._plan["objectives"])
 
     @classmethod
     def open(cls, folder: Path, plan: Plan) -> Study:
@@ -57,8 +58,9 @@ class Study:
             if (folder / FILE).stat().st_size == 0:
                 _create(journal, plan)
             study = cls(folder, journal, lock)
-            for key, value in plan.identity().items():
-                if (before := study._plan[key]) != value:
+            identity = plan.identity()
+            for key in dict.fromkeys([*identity, *study._plan]):
+                if (before := study._plan.get(key)) != (value := identity.get(key)):
                     raise UserError(
                         f"{folder}: expected {key} = {before!r}, with which this run began, found {value!r}"
                     )
@@ -93,26 +95,46 @@ class Study:
 
     @property
     def asked(self) -> int:
-        """How many trials there are, which is the next one's number."""
-        return len(self._trials())
+        """How many jobs there are, which is the next one's number."""
+        return len(self.ledger.steps)
 
     @property
     def told(self) -> int:
-        """How many trials the sampler knows the outcome of, which is the number of the next to be told."""
-        return sum(trial.state.is_finished() for trial in self._trials())
+        """Of how many jobs the outcome is known, which is the number of the next to be told."""
+        return self.ledger.told
 
     @property
     def finished(self) -> int:
-        """How many trials have an outcome."""
-        return sum(map(is_finished, self._trials()))
+        """How many jobs have an outcome."""
+        return len(self.ledger.finished)
+
+    @property
+    def ladder(self) -> tuple[int, ...]:
+        """Training samples at each rung; empty where every trial is trained to full length."""
+        return tuple(self._plan.get("ladder", ()))
+
+    @property
+    def seconds(self) -> float:
+        """What the search has taken so far, as far as it was kept."""
+        return float(self._storage.get_study_user_attrs(self._search_id).get("seconds", 0.0))
+
+    def configs(self) -> list[dict[str, Scalar]]:
+        """Every trial's configuration."""
+        return [trial.user_attrs["config"] for trial in self._trials()]
 
     def running(self) -> dict[int, dict[str, Scalar]]:
-        """Configurations without an outcome, by number."""
-        return {trial.number: trial.user_attrs["config"] for trial in self._trials() if not is_finished(trial)}
+        """Configurations of the jobs without an outcome, by number."""
+        configs = self.configs()
+        numbers = [number for number in range(self.asked) if not self.is_finished(number)]
+        return {number: configs[self.ledger.step(number).trial] for number in numbers}
 
-    def ask(self, plan: Plan, opening: Opening | None) -> tuple[int, dict[str, Scalar]]:
-        """Begins the next trial: its number and dotted configuration. All of it is on disk, or nothing."""
-        number = self.asked
+    def ask(self, plan: Plan, opening: Opening | None, seconds: float | None = None) -> tuple[int, dict[str, Scalar]]:
+        """Begins the next trial: its number and dotted configuration. All of it is on disk, or nothing.
+
+        Args:
+            seconds: what the search has taken so far, to be kept with it.
+        """
+        number = self.ledger.trials
         with self._transaction():
             self._search.sampler = make_sampler(plan.sampler, plan.seed, number)
             if opening:
@@ -122,59 +144,99 @@ class Study:
             trial.set_user_attr("config", config)
             trial.set_user_attr("architecture", plan.name(config))
             trial.set_user_attr("baseline", bool(opening and opening.baseline))
+            trial.set_user_attr(asked_key(0), {"order": self.asked, "floor": False})
+            self._keep(seconds)
+        self.ledger.ask(Step(number, 0), str(config.get(SHARING, "?")))
         return number, config
 
+    def promote(self, promotion: Promotion, seconds: float | None = None) -> dict[str, Scalar]:
+        """Begins a trial's next job; gives its configuration. `seconds` as in `ask`."""
+        with self._transaction():
+            self._set(promotion.trial, asked_key(promotion.rung), {"order": self.asked, "floor": promotion.floor})
+            self._keep(seconds)
+        self.ledger.ask(Step(promotion.trial, promotion.rung, promotion.floor), "")
+        config: dict[str, Scalar] = self._trials()[promotion.trial].user_attrs["config"]
+        return config
+
     def finish(self, number: int, outcome: Outcome | Failure) -> None:
-        """Keeps what became of a trial, before the sampler may know it.
+        """Keeps what became of a job, before anything that is decided may know it.
 
         A result without a finite value for every objective counts as a failure; its measurements are kept.
         """
-        attributes = attributes_of(outcome, self.objectives)
-        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._search_id, number)
+        step = self.ledger.step(number)
         with self._transaction():
-            for name, value in attributes.items():
-                self._storage.set_trial_user_attr(trial_id, name, value)
+            self._set(step.trial, outcome_key(step.rung), attributes_of(outcome, self.objectives))
+        self.ledger.finish(number)
 
     def is_finished(self, number: int) -> bool:
-        """Whether a trial has an outcome."""
-        return is_finished(self._trials()[number])
+        """Whether a job has an outcome."""
+        return number in self.ledger.finished
 
     def tell(self, number: int) -> TrialRecord:
-        """Lets the sampler know the outcome of a finished trial."""
-        values = values_in(self._trials()[number].user_attrs, self.objectives)
+        """Lets what is decided from now on know the outcome of a finished job; gives its trial's record.
+
+        Optuna is told where it is the trial's last: at full length, or a failure.
+        """
+        step = self.ledger.step(number)
+        values = values_in(self._trials()[step.trial].user_attrs[outcome_key(step.rung)], self.objectives)
+        results = self.ledger.standing(step.trial).results + (() if values is None else (values,))
         with self._transaction():
-            self._search.tell(number, values, state=TrialState.FAIL if values is None else TrialState.COMPLETE)
-        return self.record(number)
+            self._set(step.trial, told_key(step.rung), True)
+            if values is None or step.rung + 1 >= len(self.ladder):
+                self._conclude(step.trial, results)
+        self.ledger.tell(number, values)
+        return self.record(step.trial)
+
+    @property
+    def concluded(self) -> bool:
+        """Whether trials below full length were ended: then none goes on."""
+        return any(record.state == "pruned" and not record.failure for record in self.records())
+
+    def conclude(self) -> None:
+        """Ends a search: Optuna is told of the trials that stay below full length, with their last values."""
+        with self._transaction():
+            for standing, trial in zip(self.ledger.standings(), self._trials(), strict=True):
+                if standing.progress == "waiting" and not trial.state.is_finished():
+                    self._conclude(standing.number, standing.results)
+
+    def keep_seconds(self, seconds: float) -> None:
+        """Keeps what the search has taken so far."""
+        with self._transaction():
+            self._keep(seconds)
 
     def add_replicate(self, outcome: Outcome) -> None:
         """Keeps what became of a retraining."""
-        attributes = attributes_of(outcome, self.objectives)
-        values = values_in(attributes, self.objectives)
-        attributes |= {"trial": outcome.job.trial, "replicate": outcome.job.replicate}
-        state = TrialState.FAIL if values is None else TrialState.COMPLETE
         with self._transaction():
-            self._confirm.add_trial(optuna.trial.create_trial(state=state, values=values, user_attrs=attributes))
+            self._confirm.add_trial(as_trial(outcome, self.objectives))
 
     def replicates(self) -> dict[int, tuple[Replicate, ...]]:
         """Replicates by the number of their trial, in their own order."""
-        found: defaultdict[int, list[Replicate]] = defaultdict(list)
-        for trial in self._confirm.get_trials(deepcopy=False):
-            of = trial.user_attrs
-            found[of["trial"]].append(Replicate(of["replicate"], of["seed"], of["metrics"], failure_in(of)))
-        return {number: tuple(sorted(those, key=lambda one: one.replicate)) for number, those in found.items()}
+        return by_trial(self._confirm.get_trials(deepcopy=False))
 
     def record(self, number: int) -> TrialRecord:
         """All that is known of one trial."""
-        return record_of(self._trials()[number], self.replicates().get(number, ()))
+        return record_of(self._trials()[number], self.replicates().get(number, ()), self.ladder)
 
     def records(self) -> list[TrialRecord]:
         """All that is known of every trial, by number."""
         replicates = self.replicates()
-        return [record_of(trial, replicates.get(trial.number, ())) for trial in self._trials()]
+        return [record_of(trial, replicates.get(trial.number, ()), self.ladder) for trial in self._trials()]
 
     def _trials(self) -> list[FrozenTrial]:
-        # A reader may see the first lines of an ask; without a configuration there is nothing to say of the trial yet.
-        return [trial for trial in self._search.get_trials(deepcopy=False) if "config" in trial.user_attrs]
+        # A reader may see the first lines of an ask; until the last of them there is nothing to say of the trial.
+        return [trial for trial in self._search.get_trials(deepcopy=False) if asked_key(0) in trial.user_attrs]
+
+    def _set(self, number: int, name: str, value: Any) -> None:
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._search_id, number)
+        self._storage.set_trial_user_attr(trial_id, name, value)
+
+    def _keep(self, seconds: float | None) -> None:
+        if seconds is not None:
+            self._storage.set_study_user_attr(self._search_id, "seconds", seconds)
+
+    def _conclude(self, number: int, results: tuple[tuple[float, ...], ...]) -> None:
+        state = TrialState.COMPLETE if results else TrialState.FAIL
+        self._search.tell(number, results[-1] if results else None, state=state)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -191,6 +253,9 @@ class Study:
             self._search = optuna.load_study(study_name="search", storage=self._storage, sampler=RandomSampler())
             self._confirm = optuna.load_study(study_name="confirm", storage=self._storage, sampler=RandomSampler())
         self._search_id = self._storage.get_study_id_from_name("search")
+        self._plan: dict[str, Any] = self._search.user_attrs["plan"]
+        self.objectives = tuple(Objective(name, direction) for name, direction in self._plan["objectives"])
+        self.ledger = Ledger.of(self._trials(), self.objectives)
 
 
 def _create(journal: Journal, plan: Plan) -> None:

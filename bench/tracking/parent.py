@@ -19,6 +19,7 @@ from bench.tracking.values import Point
 Ending = Literal["FINISHED", "FAILED", "KILLED"]
 
 HYPERVOLUME = "hypervolume"
+BY_SAMPLES = "hypervolume.by_samples"
 TABLE = "frontier.json"
 CARRIED = ("seesaw.run", "seesaw.suite", "seesaw.dataset", "seesaw.space")
 """Tags of the parent that its trials carry, too, so that one query finds them."""
@@ -85,6 +86,10 @@ class Parent:
         if step not in self._steps:
             self._node.write([Point(HYPERVOLUME, value, step)])
             self._steps.add(step)
+
+    def log_hypervolume_at(self, samples: int, value: float) -> None:
+        """Logs the hypervolume when a search by rungs had trained so many samples in all."""
+        self._node.write([Point(BY_SAMPLES, value, samples)])
 
     def log_front(self, frontier: Frontier, pick: Pick | None, page: Path | None) -> None:
         """Logs who is on the front and who is picked, the frontier as a table (JSON and parquet), and the page.

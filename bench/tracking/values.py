@@ -38,9 +38,13 @@ def params(record: TrialRecord) -> dict[str, str]:
 def points(record: TrialRecord) -> list[Point]:
     """Metrics and costs under their keys, `speed/<name>`, and the learning curve as `curve/<name>` by samples.
 
+    In a search by rungs metrics have a value for each rung that the trial reached, by samples.
     Values that are not finite are left out: MLflow would store infinity as a large number.
     """
-    found = [Point(name, value) for name, value in record.metrics.items()]
+    if record.rungs:
+        found = [Point(name, value, at.samples) for at in record.rungs for name, value in at.metrics.items()]
+    else:
+        found = [Point(name, value) for name, value in record.metrics.items()]
     found += [Point(f"speed/{name}", value) for name, value in record.speed.items()]
     for at in record.curve:
         found += [Point(f"curve/{name}", value, int(at["samples"])) for name, value in at.items() if name != "samples"]

@@ -26,7 +26,8 @@ import bench.search
 from bench.errors import UserError
 from bench.progress import Advance, Silent
 from bench.records import Job, TrialRecord
-from bench.search.driver import confirm, search
+from bench.search.confirm import confirm
+from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.executors.base import Executor
 from bench.search.plan import Plan

@@ -1,0 +1,122 @@
+"""All jobs of a search, in the order in which they were begun, and how far each trial has come by what is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from optuna.trial import FrozenTrial
+
+from bench.objectives import Objective
+from bench.search.attributes import asked_rungs, outcome_key, told_key, values_in
+from bench.search.promotion import Standing
+
+
+@dataclass(frozen=True)
+class Step:
+    """A job: a trial on its way to a rung, which counts from 0."""
+
+    trial: int
+    rung: int
+    floor: bool = False
+
+
+@dataclass
+class _Trial:
+    kind: str
+    orders: list[int] = field(default_factory=list)
+    results: list[tuple[float, ...]] = field(default_factory=list)
+    failed: bool = False
+    told: int = 0
+    granted: frozenset[int] = frozenset()
+
+
+class Ledger:
+    """What a study's attributes say of its jobs, kept in memory as they are written.
+
+    Attributes:
+        steps: by the number of the job.
+        told: of how many jobs the outcome is known; the next one to be told.
+        finished: numbers of the jobs with an outcome.
+    """
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self.told = 0
+        self.finished: set[int] = set()
+        self._trials: list[_Trial] = []
+
+    @classmethod
+    def of(cls, trials: Iterable[FrozenTrial], objectives: tuple[Objective, ...]) -> Ledger:
+        """That of a study's trials, by number."""
+        ledger = cls()
+        found: dict[int, tuple[Step, Mapping[str, Any]]] = {}
+        for trial in trials:
+            for rung, begun in enumerate(asked_rungs(trial.user_attrs)):
+                found[begun["order"]] = Step(trial.number, rung, begun["floor"]), trial.user_attrs
+        for order, (step, of) in sorted(found.items()):
+            ledger.ask(step, str(of["config"].get("sharing.kind", "?")))
+            if outcome_key(step.rung) in of:
+                ledger.finish(order)
+        for order, (step, of) in sorted(found.items()):
+            if told_key(step.rung) in of:
+                ledger.tell(order, values_in(of[outcome_key(step.rung)], objectives))
+        return ledger
+
+    @property
+    def trials(self) -> int:
+        """How many there are."""
+        return len(self._trials)
+
+    def ask(self, step: Step, kind: str) -> None:
+        """A job is begun."""
+        if step.trial == len(self._trials):
+            self._trials.append(_Trial(kind))
+        of = self._trials[step.trial]
+        of.orders.append(len(self.steps))
+        of.granted |= {step.rung} if step.floor else set()
+        self.steps.append(step)
+
+    def finish(self, order: int) -> None:
+        """A job has an outcome."""
+        self.finished.add(order)
+
+    def tell(self, order: int, values: tuple[float, ...] | None) -> None:
+        """The outcome of the next job in order is known; None for a failure."""
+        of = self._trials[self.steps[order].trial]
+        of.told += 1
+        self.told += 1
+        if values is None:
+            of.failed = True
+        else:
+            of.results.append(values)
+
+    def step(self, number: int) -> Step:
+        """What a job is."""
+        return self.steps[number]
+
+    def samples(self, ladder: Sequence[int]) -> int:
+        """Training samples of all jobs, those under way included; `ladder` has those at each rung."""
+        rungs = (step.rung for step in self.steps)
+        return sum(ladder[rung] - (ladder[rung - 1] if rung else 0) for rung in rungs) if ladder else 0
+
+    def job_of(self, trial: int) -> int:
+        """The number of a trial's last job."""
+        return self._trials[trial].orders[-1]
+
+    def standing(self, number: int) -> Standing:
+        """How far a trial has come by what is told."""
+        of = self._trials[number]
+        running = len(of.orders) > of.told
+        return Standing(
+            number,
+            of.kind,
+            tuple(of.results),
+            "failed" if of.failed else "running" if running else "waiting",
+            of.granted,
+        )
+
+    def standings(self) -> list[Standing]:
+        """How far every trial has come by what is told."""
+        return [self.standing(number) for number in range(len(self._trials))]

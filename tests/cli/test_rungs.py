@@ -1,0 +1,150 @@
+"""A search by rungs, end to end, on a small data set of one's own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.run.folder import Run
+from bench.search.study import Study
+
+BUDGET = 8500  # samples: eight of full length, which is two passes over 533 rows
+
+
+@pytest.fixture
+def rungs(shop):
+    """The shop's suite, with rungs and a budget of samples."""
+    shop.edit(shop.suite, "trials = 6", f"samples = {BUDGET}")
+    shop.edit(shop.suite, "tries = 1", "tries = 1\nlowest = 0.125\neta = 3")
+    return shop
+
+
+def run(seesaw, shop, name: str, *more: object, executor: str = "inline") -> dict:
+    said = seesaw("run", shop.suite, "--raw", shop.raw, "--name", name, "--executor", executor, "--json", *more)
+    assert said.code == 0, said.err
+    return json.loads(said.out)
+
+
+def essence(home: Path, name: str) -> list[tuple]:
+    part = next(iter(Run.open(home, name).datasets.values()))
+    return [
+        (record.number, record.state, record.params, [(at.samples, at.order, valid(at.metrics)) for at in record.rungs])
+        for record in Study.read(part.folder).records()
+    ]
+
+
+def valid(metrics: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if name.startswith("valid/")}
+
+
+def test_a_run_by_rungs_ends_with_everything_that_a_run_has(seesaw, rungs, tmp_path: Path) -> None:
+    document = run(seesaw, rungs, "a")
+    home = tmp_path / "home"
+    folder = next(iter(Run.open(home, "a").datasets.values())).folder
+    assert {"study.log", "frontier.parquet", "picked.json", "store.json"} <= {path.name for path in folder.iterdir()}
+    assert not (folder / "checkpoints").exists()
+    records = Study.read(folder).records()
+    ladder = Study.read(folder).ladder
+    assert len(ladder) == 3
+    assert {record.state for record in records} == {"completed", "pruned"}
+    assert any(record.state == "completed" and record.sharing == "single_task" for record in records)
+    trained = sum(record.rungs[-1].samples for record in records)
+    assert BUDGET - ladder[0] < trained <= BUDGET
+    for record in records:
+        assert [at.samples for at in record.rungs] == list(ladder[: len(record.rungs)])
+        # whole batches of 64, so a little later than the rung says
+        assert 0 <= record.speed["samples_trained"] - record.rungs[-1].samples < 128 or record.state == "completed"
+        assert all(valid(at.metrics) for at in record.rungs)
+
+    assert document["points"]
+    confirmed = [record for record in records if record.replicates]
+    assert {point["trial"] for point in document["points"]} <= {record.number for record in confirmed}
+    status = json.loads(seesaw("status", "a", "--json").out)
+    assert status["completed"] + status["pruned"] == len(records)
+    search = next(iter(status["datasets"].values()))["search"]
+    assert search["samples"] == {"used": trained, "budget": BUDGET}
+    assert [rung["trials"] for rung in search["rungs"]] == [
+        sum(len(record.rungs) > rung for record in records) for rung in range(3)
+    ]
+    assert {sum(reached) for reached in zip(*search["kinds"].values(), strict=True)} == {
+        rung["trials"] for rung in search["rungs"]
+    }
+    assert search["hypervolume"] > 0
+    said = seesaw("status", "a").out
+    assert f"{ladder[0]:,} samples" in said
+    assert f"{trained:,} of {BUDGET:,} training samples" in said
+    assert "pruned" in (home / "runs/a/report.html").read_text()
+    assert json.loads(seesaw("pick", "a", "--json").out)["trial"] == document["pick"]["trial"]
+
+
+def test_mlflow_has_a_trial_once_with_a_value_for_each_rung(seesaw, rungs, tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    run(seesaw, rungs, "a")
+    home = tmp_path / "home"
+    part = next(iter(Run.open(home, "a").datasets.values()))
+    records = {record.number: record for record in Study.read(part.folder).records()}
+    client = MlflowClient(tracking_uri=f"sqlite:///{home / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("seesaw/shop")
+    children = client.search_runs([experiment.experiment_id], "tags.`seesaw.kind` = 'trial'", max_results=1000)
+    assert sorted(int(child.data.tags["seesaw.trial"]) for child in children) == sorted(records)
+    for child in children:
+        record = records[int(child.data.tags["seesaw.trial"])]
+        history = client.get_metric_history(child.info.run_id, "valid/click.auc")
+        assert [(each.step, each.value) for each in history] == [
+            (at.samples, at.metrics["valid/click.auc"]) for at in record.rungs
+        ]
+        assert child.data.metrics["valid/click.auc"] == record.metrics["valid/click.auc"]
+        assert child.data.tags["seesaw.state"] == record.state
+    (parent,) = client.search_runs([experiment.experiment_id], "tags.`seesaw.kind` = 'parent'")
+    volumes = client.get_metric_history(parent.info.run_id, "hypervolume.by_samples")
+    assert len(volumes) == sum(len(record.rungs) for record in records.values())
+    steps = [each.step for each in volumes]
+    assert steps == sorted(set(steps))
+    assert steps[-1] == sum(record.rungs[-1].samples for record in records.values())
+
+
+def test_a_stopped_run_by_rungs_goes_on_to_the_same_results(seesaw, rungs, tmp_path: Path, monkeypatch) -> None:
+    home = tmp_path / "home"
+    run(seesaw, rungs, "whole")
+    whole = essence(home, "whole")
+    from bench.search.executors.inline import InlineExecutor
+
+    go, jobs = InlineExecutor.next, 0
+
+    def stops(self):
+        nonlocal jobs
+        jobs += 1
+        if jobs % 7 == 0:
+            raise KeyboardInterrupt
+        return go(self)
+
+    monkeypatch.setattr(InlineExecutor, "next", stops)
+    said = seesaw("run", rungs.suite, "--raw", rungs.raw, "--name", "cut", "--executor", "inline")
+    stopped = 0
+    while said.code == 130:
+        stopped += 1
+        said = seesaw("resume", "cut")
+    assert said.code == 0, said.err
+    assert stopped >= 3
+    assert essence(home, "cut") == whole
+    assert seesaw("resume", "cut").code == 0  # a finished run is left as it is
+    assert essence(home, "cut") == whole
+
+
+def test_a_process_pool_repeats_itself_by_rungs(seesaw, rungs, tmp_path: Path) -> None:
+    for name in "ab":
+        run(seesaw, rungs, name, "--workers", 2, executor="process")
+    assert essence(tmp_path / "home", "a") == essence(tmp_path / "home", "b")
+
+
+def test_a_budget_that_does_not_hold_one_trial_is_refused(seesaw, rungs) -> None:
+    """How long a trial is, is known once the data is prepared."""
+    rungs.edit(rungs.suite, f"samples = {BUDGET}", "samples = 99")
+    said = seesaw("run", rungs.suite, "--raw", rungs.raw, "--executor", "inline")
+    assert said.code == 2
+    (line,) = [text for text in said.err.splitlines() if text.startswith("seesaw: ")]
+    assert "budget.samples: expected at least 1,0" in line
+    assert "found 99" in line

@@ -1,0 +1,73 @@
+"""Training by rungs in closed form, with checkpoints that a job must really have been handed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from search_toys import objectives, toy_plan
+
+from bench.records import Job, TrialRecord, TrialResult
+from bench.search.plan import Plan
+from bench.search.rungs import ladder
+
+FULL = 64
+LADDER = ladder(4, 4, FULL)  # 4, 16, 64
+
+
+def rung_plan(**changes: Any) -> Plan:
+    options = {"trials": None, "budget": 12 * FULL, "ladder": LADDER, "sampler": "parzen", "tries": 1, "share": 0.1}
+    return toy_plan(**{"reference": {"click.auc": -1.0, "like.auc": -1.0}, **options, **changes})
+
+
+def train(job: Job) -> TrialResult:
+    """Values rise towards the closed form, and shake with a chain of hashes that every sample lengthens."""
+    at, chain = 0, f"{job.trial} {job.seed}"
+    if job.resume is not None:
+        state = json.loads(Path(job.resume).read_text())
+        assert (state["trial"], state["seed"]) == (job.trial, job.seed)
+        at, chain = state["at"], state["chain"]
+    until = FULL if job.until is None else job.until
+    assert at < until
+    while at < until:
+        at, chain = at + 1, hashlib.md5(chain.encode()).hexdigest()
+    shake = int(chain[:6], 16) / 16**6 * 0.02
+    metrics = {
+        f"valid/{name}": value - 2 / at + shake
+        for name, value in zip(("click.auc", "like.auc"), objectives(job.config), strict=True)
+    }
+    if job.checkpoint is not None:
+        path = Path(job.checkpoint)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"trial": job.trial, "seed": job.seed, "at": at, "chain": chain}))
+    curve = [{"samples": float(at), "epoch": at / FULL}]
+    return TrialResult(metrics, {"samples_trained": float(at)}, curve, dict(job.config), at == FULL)
+
+
+def essence(records: list[TrialRecord]) -> list[dict[str, Any]]:
+    """Records without what time they took."""
+    found = []
+    for record in records:
+        plain = record.to_json() | {"started": 0, "seconds": 0}
+        plain["rungs"] = [{**rung, "seconds": 0} for rung in plain["rungs"]]
+        found.append(plain)
+    return found
+
+
+def spent(records: list[TrialRecord]) -> int:
+    """Training samples of all trials, those that failed below a rung left out."""
+    return sum(record.rungs[-1].samples for record in records if record.rungs)
+
+
+def poor(kind: str) -> Any:
+    """As `train`, but one kind of sharing is worse than all else."""
+
+    def run(job: Job) -> TrialResult:
+        result = train(job)
+        if job.config["sharing.kind"] == kind:
+            result.metrics.update({name: value - 5 for name, value in result.metrics.items()})
+        return result
+
+    return run

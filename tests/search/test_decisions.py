@@ -1,0 +1,129 @@
+"""What is begun next, by hand. Rungs at 1, 4, 16 samples; eta 4; values are (click, like), larger is better."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from rung_toys import rung_plan
+from search_toys import TASKS, toy_space
+
+from bench.search.decisions import decide
+from bench.search.plan import Plan
+from bench.search.promotion import Promotion, Standing
+from bench.search.proposals import Proposals
+
+
+def plan(budget: int | None, **changes: Any) -> Plan:
+    return rung_plan(**{"budget": budget, "ladder": (1, 4, 16), "tries": 0, "share": 0.0, **changes})
+
+
+def waits(number: int, *values: float, kind: str = "mmoe") -> Standing:
+    return Standing(number, kind, tuple((value, value) for value in values), "waiting")
+
+
+SINGLE = Standing(0, "single_task", ((0.1, 0.1), (0.1, 0.1), (0.1, 0.1)), "waiting")  # at the top: 16 samples
+FOUR = [SINGLE, *(waits(n, 0.1 * n) for n in range(1, 4))]  # 19 samples; trial 3 has earned the next rung, of 3
+
+
+def test_a_promotion_comes_before_a_new_trial() -> None:
+    assert decide(plan(None), FOUR) == Promotion(3, 1)
+    assert decide(plan(None), FOUR[:3]) == "new trial"
+
+
+@pytest.mark.parametrize(("budget", "decision"), [(22, Promotion(3, 1)), (21, "new trial"), (20, "new trial")])
+def test_what_the_budget_does_not_hold_makes_room_for_what_it_does(budget: int, decision: object) -> None:
+    assert decide(plan(budget), FOUR) == decision
+
+
+def test_a_promotion_that_is_too_dear_makes_room_for_one_at_a_lower_rung() -> None:
+    low = [waits(n, 0.1 * n) for n in range(1, 6)]
+    high = [waits(n, 2.0 + n, 0.1 * n) for n in range(6, 10)]
+    standings = [SINGLE, *low, *high]  # 16 + 5 + 4 * 4 = 37 samples; 9 has earned the top, which takes 12
+    assert decide(plan(49), standings) == Promotion(9, 2)
+    # at the lowest rung 10 have come by and 4 have left: the places are taken, so nothing else can be promoted
+    assert decide(plan(48), standings) == "new trial"
+    more = [*standings, *(waits(n, 9.0 + n) for n in range(10, 22))]  # 49 samples; 5 places, 4 of them taken
+    assert decide(plan(61), more) == Promotion(9, 2)
+    assert decide(plan(60), more) == Promotion(21, 1)
+
+
+def test_no_new_trial_where_the_budget_or_the_trials_are_used_up() -> None:
+    assert decide(plan(19), FOUR) is None
+    assert decide(plan(None, trials=4), [*FOUR[:3], waits(3, -0.9)]) == Promotion(2, 1)
+    assert decide(plan(None, trials=3), FOUR[:3]) is None
+
+
+def test_what_the_baseline_still_needs_is_set_aside() -> None:
+    standings = [waits(0, -0.5, kind="single_task"), *(waits(n, 0.1 * n) for n in range(1, 4))]  # 4 samples
+    # trial 3 takes 3 samples and the baseline 15 more
+    assert decide(plan(22), standings) == Promotion(3, 1)
+    assert decide(plan(21), standings) == "new trial"
+    assert decide(plan(20), standings) == "new trial"
+    assert decide(plan(19), standings) == Promotion(0, 1, floor=True)
+    assert decide(plan(6), standings) is None
+
+
+def test_before_any_single_task_trial_a_whole_one_is_set_aside() -> None:
+    assert decide(plan(16), []) == "new trial"  # which is the single-task one
+    assert decide(plan(15), []) is None
+    without = toy_space().restricted({"sharing.kind": "ple"})
+    assert decide(plan(1, space=without), []) == "new trial"
+
+
+def test_the_baseline_waits_for_all_else_to_end() -> None:
+    standings = [waits(0, -0.5, kind="single_task"), waits(1, 0.1), Standing(2, "ple", (), "running")]
+    assert decide(plan(None, trials=3), standings) is None
+    assert decide(plan(None, trials=3), [*standings[:2], waits(2, 0.2)]) == Promotion(0, 1, floor=True)
+
+
+def test_of_single_task_trials_the_best_of_the_highest_rung_goes_to_the_top() -> None:
+    standings = [
+        waits(0, 0.9, kind="single_task"),
+        waits(1, 0.1, 0.2, kind="single_task"),
+        waits(2, 0.1, 0.3, kind="single_task"),
+    ]
+    assert decide(plan(None), standings, late=True) == Promotion(2, 2, floor=True)
+
+
+def test_when_it_is_late_nothing_but_the_baseline_goes_on() -> None:
+    assert decide(plan(None), FOUR, late=True) is None
+
+
+def test_without_rungs_new_trials_are_all_there_is() -> None:
+    done = [waits(n, 0.1, kind="single_task") for n in range(3)]
+    assert decide(plan(None, ladder=(), trials=4), done) == "new trial"
+    assert decide(plan(None, ladder=(), trials=3), done) is None
+    assert decide(plan(4 * 16, ladder=(16,)), done) == "new trial"
+    assert decide(plan(4 * 16 - 1, ladder=(16,)), done) is None
+
+
+class TestProposals:
+    def test_an_opening_is_kept_and_what_it_leaves_open_is_filled_in(self) -> None:
+        of = rung_plan(tries=1)
+        defaults = Proposals(of).next([], [])
+        assert defaults is not None
+        assert defaults == of.openings()[0]
+        three = [Standing(n, "mmoe", (), "running") for n in range(3)]
+        tried = Proposals(of).next(three, [{}] * 3)
+        assert tried is not None
+        assert tried.baseline
+        assert tried.params["sharing.kind"] == "single_task"
+        assert set(tried.params) == set(of.openings()[0].params)
+
+    def test_a_proposal_follows_the_seed_and_the_results_alone(self) -> None:
+        of = rung_plan(tries=0)
+        rng = np.random.default_rng(0)
+        configs = [toy_space().sample(rng, TASKS) for _ in range(30)]
+        rising = [waits(n, 0.01 * n) for n in range(30)]
+        falling = [waits(n, -0.01 * n) for n in range(30)]
+        first = Proposals(of).next(rising, configs)
+        assert first == Proposals(of).next(rising, configs)
+        assert first != Proposals(of).next(falling, configs)
+        assert first != Proposals(rung_plan(tries=0, seed=8)).next(rising, configs)
+
+    def test_optunas_samplers_are_left_to_propose(self) -> None:
+        of = rung_plan(sampler="random")
+        assert Proposals(of).next([waits(n, 0.1) for n in range(20)], [{}] * 20) is None
+        assert Proposals(of).next([], []) == of.openings()[0]

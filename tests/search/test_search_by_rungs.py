@@ -1,0 +1,330 @@
+"""The driver in a search by rungs: order, resumption, budget, checkpoints. Training is a closed form."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from pathlib import Path
+
+import optuna
+import pytest
+from rung_toys import FULL, LADDER, essence, poor, rung_plan, spent, train
+from search_toys import ShuffledExecutor, YoungestFirst, ignore, make_job
+from test_driver import Notes
+
+from bench.errors import UserError
+from bench.records import Job, TrialRecord, TrialResult
+from bench.search.confirm import confirm
+from bench.search.driver import search
+from bench.search.executors import InlineExecutor
+from bench.search.executors.base import Executor, Run
+from bench.search.plan import Plan
+from bench.search.study import FILE, Study
+
+
+def run(folder: Path, plan: Plan, executor: Executor, notes: Notes | None = None) -> list[TrialRecord]:
+    with Study.open(folder, plan) as study:
+        search(plan, study, executor, make_job, ignore, notes)
+        return study.records()
+
+
+class Spy:
+    """Keeps the jobs that ended well; interrupts the n-th, before it trains or after its checkpoint is written."""
+
+    def __init__(self, run: Run = train, at: int | None = None, after: bool = False) -> None:
+        self.jobs: list[Job] = []
+        self._run, self._at, self._after = run, at, after
+        self._calls = itertools.count()
+
+    def __call__(self, job: Job) -> TrialResult:
+        here = next(self._calls) == self._at
+        if here and not self._after:
+            raise KeyboardInterrupt
+        result = self._run(job)
+        if here:
+            raise KeyboardInterrupt
+        self.jobs.append(job)
+        return result
+
+
+def jobs_of(records: list[TrialRecord]) -> list[tuple[int, int, int]]:
+    """(order, trial, rung) of every job with a result, in order."""
+    return sorted((at.order, record.number, rung) for record in records for rung, at in enumerate(record.rungs))
+
+
+class TestSearch:
+    def test_trials_climb_rung_by_rung_and_few_come_to_the_top(self, tmp_path: Path) -> None:
+        spy = Spy()
+        records = run(tmp_path, rung_plan(), InlineExecutor(spy))
+        reached = Counter(len(record.rungs) for record in records)
+        assert reached[1] > reached[2] > reached[3] >= 2
+        assert {record.state for record in records} == {"waiting", "completed"}
+        assert [len(record.rungs) == 3 for record in records] == [record.state == "completed" for record in records]
+        assert [order for order, _, _ in jobs_of(records)] == list(range(len(spy.jobs)))
+        for record in records:
+            assert [rung.samples for rung in record.rungs] == list(LADDER[: len(record.rungs)])
+            assert record.metrics == record.rungs[-1].metrics
+            mine = [job for job in spy.jobs if job.trial == record.number]
+            assert len({job.seed for job in mine}) == 1
+            assert [job.until for job in mine] == [4, 16, None][: len(mine)]
+            assert [job.resume for job in mine] == [None, *(job.checkpoint for job in mine)][: len(mine)]
+
+    def test_only_the_last_checkpoint_of_a_trial_that_waits_is_kept(self, tmp_path: Path) -> None:
+        records = run(tmp_path, rung_plan(), InlineExecutor(train))
+        kept = {str(path.relative_to(tmp_path / "checkpoints")) for path in tmp_path.glob("checkpoints/*/*")}
+        waiting = [record for record in records if record.state == "waiting"]
+        assert kept == {f"{record.number}/{len(record.rungs) - 1}" for record in waiting}
+
+    def test_openings_are_as_ever_but_to_the_lowest_rung(self, tmp_path: Path) -> None:
+        records = run(tmp_path, rung_plan(tries=2), InlineExecutor(train))
+        assert [record.sharing for record in records[:9]] == ["single_task", "mmoe", "ple"] * 3
+        assert [record.number for record in records if record.baseline] == [0, 3, 6]
+        assert records[0].params["optim.lr"] == records[1].params["optim.lr"] == 1e-3
+
+    def test_the_sampler_learns_from_the_lowest_rung(self, tmp_path: Path) -> None:
+        """Half the trials that our sampler proposes beat three quarters of random ones, none at full length."""
+
+        def at_rung_0(sampler: str) -> list[float]:
+            plan = rung_plan(trials=80, budget=None, ladder=(4, 10**9), eta=100.0, share=0.0, sampler=sampler)
+            records = run(tmp_path / sampler, plan, InlineExecutor(train))
+            return sorted(min(record.rungs[0].metrics.values()) for record in records[40:])
+
+        assert at_rung_0("parzen")[20] > at_rung_0("random")[30]
+
+    @pytest.mark.parametrize("slots", [2, 4])
+    def test_the_search_does_not_depend_on_who_finishes_first(self, tmp_path: Path, slots: int) -> None:
+        executors = [ShuffledExecutor(train, slots, order) for order in range(3)] + [YoungestFirst(train, slots, 0)]
+        runs = [essence(run(tmp_path / str(n), rung_plan(), executor)) for n, executor in enumerate(executors)]
+        assert all(other == runs[0] for other in runs)
+
+    def test_what_is_asked_knows_exactly_what_the_lag_lets_it_know(self, tmp_path: Path) -> None:
+        plan, slots, seen = rung_plan(), 2, []
+        with Study.open(tmp_path, plan) as study:
+            ask, promote = study.ask, study.promote
+            study.ask = lambda *args: (seen.append((study.asked, study.told)), ask(*args))[1]  # type: ignore[method-assign]
+            study.promote = lambda *args: (seen.append((study.asked, study.told)), promote(*args))[1]  # type: ignore[method-assign]
+            search(plan, study, ShuffledExecutor(train, slots, 5), make_job, ignore)
+        assert [asked for asked, _ in seen] == list(range(len(seen)))
+        until_the_end = seen[: len(seen) - 8]
+        assert [told for _, told in until_the_end] == [max(0, n - 3) for n in range(len(until_the_end))]
+
+
+class TestResume:
+    @pytest.mark.parametrize("after", [False, True])
+    def test_a_crash_in_any_job_changes_nothing_and_repeats_no_finished_job(self, tmp_path: Path, after: bool) -> None:
+        plan, whole = rung_plan(budget=5 * FULL), Spy()
+        records = essence(run(tmp_path / "whole", plan, InlineExecutor(whole)))
+        for at in range(len(whole.jobs)):
+            folder, first, second = tmp_path / f"{at}", Spy(at=at, after=after), Spy()
+            with pytest.raises(KeyboardInterrupt):
+                run(folder, plan, InlineExecutor(first))
+            assert essence(run(folder, plan, InlineExecutor(second))) == records
+            assert len(first.jobs) + len(second.jobs) == len(whole.jobs)
+            assert [job.until for job in first.jobs + second.jobs] == [job.until for job in whole.jobs]
+            assert all(job.resume is not None for job in second.jobs if job.until != LADDER[0])
+
+    @pytest.mark.parametrize("slots", [1, 2])
+    def test_a_journal_cut_at_any_line_ends_as_the_undisturbed_search(self, tmp_path: Path, slots: int) -> None:
+        """Its checkpoints are gone, too: every trial that goes on is trained again from its beginning."""
+        plan = rung_plan(budget=4 * FULL)
+        whole = essence(run(tmp_path / "whole", plan, ShuffledExecutor(train, slots, 0)))
+        lines = (tmp_path / "whole" / FILE).read_bytes().splitlines(keepends=True)
+        commits = [end for end, line in enumerate(lines, start=1) if b'"commit":true' in line]
+        assert len(commits) > 50
+        for part, end in enumerate(commits):
+            folder = tmp_path / f"{part}"
+            folder.mkdir()
+            (folder / FILE).write_bytes(b"".join(lines[:end]) + (lines[end][:20] if end < len(lines) else b""))
+            assert essence(run(folder, plan, ShuffledExecutor(train, slots, part))) == whole
+
+    def test_with_several_workers_too(self, tmp_path: Path) -> None:
+        plan = rung_plan()
+        whole = essence(run(tmp_path / "whole", plan, ShuffledExecutor(train, 3, 0)))
+        for at in (3, 9, 15, 4):
+            with pytest.raises(KeyboardInterrupt):
+                run(tmp_path / "parts", plan, ShuffledExecutor(Spy(at=at), 3, at))
+        assert essence(run(tmp_path / "parts", plan, ShuffledExecutor(train, 3, 9))) == whole
+
+    def test_a_lost_checkpoint_costs_time_alone_and_is_said(self, tmp_path: Path) -> None:
+        plan = rung_plan(budget=6 * FULL)
+        whole, notes, lost = essence(run(tmp_path / "whole", plan, InlineExecutor(train))), Notes(), []
+
+        def loses(job: Job) -> TrialResult:
+            result = train(job)
+            if job.until == 16:
+                Path(job.checkpoint or "").unlink()
+                lost.append(job.trial)
+            return result
+
+        assert essence(run(tmp_path / "lossy", plan, InlineExecutor(loses), notes)) == whole
+        again = [record["number"] for record in whole if len(record["rungs"]) == 3]
+        assert set(again) <= set(lost)
+        assert sorted(notes.notes) == sorted(
+            f"trial {number} is trained again from its beginning: its checkpoint is gone" for number in again
+        )
+
+    def test_a_second_driver_with_nothing_left_does_nothing(self, tmp_path: Path) -> None:
+        before = essence(run(tmp_path, rung_plan(), InlineExecutor(train)))
+        journal, spy = (tmp_path / FILE).read_bytes(), Spy()
+        assert essence(run(tmp_path, rung_plan(), InlineExecutor(spy))) == before
+        assert not spy.jobs
+        assert (tmp_path / FILE).read_bytes() == journal
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"eta": 3.0}, r"expected eta = 4\.0, with which this run began, found 3\.0"),
+            ({"share": 0.2}, "expected share = "),
+            ({"tie_break": "crowding"}, "expected tie_break = 'hypervolume'"),
+            ({"ladder": (8, 64)}, "expected ladder = "),
+            ({"ladder": ()}, "expected ladder = .* found None"),
+            ({"reference": {"click.auc": 0.0}}, "expected reference = "),
+        ],
+    )
+    def test_other_rules_are_another_search(self, tmp_path: Path, change: dict[str, object], message: str) -> None:
+        Study.open(tmp_path, rung_plan()).close()
+        with pytest.raises(UserError, match=message):
+            Study.open(tmp_path, rung_plan(**change))
+        Study.open(tmp_path, rung_plan(budget=99 * FULL, trials=7)).close()  # limits may be moved
+
+
+class TestBudget:
+    @pytest.mark.parametrize("slots", [1, 3])
+    @pytest.mark.parametrize("budget", [FULL, 100, 3 * FULL, 777])
+    def test_samples_are_a_total_that_is_used_up_and_never_passed(
+        self, tmp_path: Path, slots: int, budget: int
+    ) -> None:
+        records = run(tmp_path, rung_plan(budget=budget), ShuffledExecutor(train, slots, 0))
+        assert budget - LADDER[0] < spent(records) <= budget
+
+    def test_a_larger_budget_goes_on_where_the_smaller_ended(self, tmp_path: Path) -> None:
+        first, second = Spy(), Spy()
+        before = run(tmp_path, rung_plan(budget=3 * FULL), InlineExecutor(first))
+        after = run(tmp_path, rung_plan(budget=8 * FULL), InlineExecutor(second))
+        assert jobs_of(after)[: len(first.jobs)] == jobs_of(before)
+        assert spent(before) <= 3 * FULL < spent(after) <= 8 * FULL
+        assert len(jobs_of(after)) == len(first.jobs) + len(second.jobs)
+
+    def test_once_all_trials_are_asked_the_best_are_promoted_and_then_it_ends(self, tmp_path: Path) -> None:
+        records = run(tmp_path, rung_plan(trials=20, budget=None), InlineExecutor(train))
+        assert len(records) == 20
+        assert sum(len(record.rungs) > 1 for record in records) >= 5
+
+    @pytest.mark.parametrize("slots", [1, 3])
+    @pytest.mark.parametrize("budget", [FULL, 2 * FULL, 12 * FULL, None])
+    def test_a_poor_single_task_still_comes_to_full_length_once(
+        self, tmp_path: Path, slots: int, budget: int | None
+    ) -> None:
+        plan = rung_plan(budget=budget, share=0.0, trials=30)
+        records = run(tmp_path, plan, ShuffledExecutor(poor("single_task"), slots, 1))
+        tops = [record for record in records if record.state == "completed" and record.sharing == "single_task"]
+        assert len(tops) == 1
+        assert budget is None or spent(records) <= budget
+
+    def test_where_every_single_task_fails_nothing_is_set_aside(self, tmp_path: Path) -> None:
+        def fails(job: Job) -> TrialResult:
+            if job.config["sharing.kind"] == "single_task":
+                raise FloatingPointError("nan")
+            return train(job)
+
+        records = run(tmp_path, rung_plan(budget=6 * FULL, share=0.0), InlineExecutor(fails))
+        failed = [record for record in records if record.state == "failed"]
+        assert {record.sharing for record in failed} == {"single_task"}
+        assert spent(records) + LADDER[0] * len(failed) > 6 * FULL - LADDER[0]
+
+    def test_at_the_time_limit_only_the_baseline_goes_on(self, tmp_path: Path) -> None:
+        plan = rung_plan(budget=None, share=0.0, seconds=30.5)
+        with Study.open(tmp_path, plan) as study:
+            executor = InlineExecutor(poor("single_task"))
+            ticks = itertools.count()
+            search(plan, study, executor, make_job, ignore, clock=lambda: float(next(ticks)))
+            records, jobs = study.records(), [study.ledger.step(number) for number in range(study.asked)]
+            assert study.seconds >= 30.5
+        assert 25 <= len(jobs) <= 34
+        (top,) = [record for record in records if record.sharing == "single_task" and record.state == "completed"]
+        assert [step.trial for step in jobs[-2:]] == [top.number] * 2
+        spy = Spy()
+        run(tmp_path, plan, InlineExecutor(spy))  # the time is a total: a resumed search has none left
+        assert not spy.jobs
+
+    def test_progress_is_in_samples(self, tmp_path: Path) -> None:
+        notes = Notes()
+        records = run(tmp_path, rung_plan(), InlineExecutor(train), notes)
+        assert (notes.total, notes.done) == (12 * FULL, spent(records))
+
+
+def fails_at(rung: int) -> Run:
+    def run(job: Job) -> TrialResult:
+        if job.trial % 3 == 1 and job.until == (*LADDER[:-1], None)[rung]:
+            raise FloatingPointError("the loss of click became nan")
+        return train(job)
+
+    return run
+
+
+class TestFailures:
+    def test_a_failure_above_keeps_the_rungs_below(self, tmp_path: Path) -> None:
+        plan = rung_plan()
+        with Study.open(tmp_path, plan) as study:
+            search(plan, study, InlineExecutor(fails_at(1)), make_job, ignore)
+            study.conclude()
+            records = study.records()
+            trials = study._search.get_trials()
+        failed = [record for record in records if record.failure]
+        assert failed
+        for record in failed:
+            assert (record.state, len(record.rungs)) == ("pruned", 1)
+            assert record.metrics == record.rungs[0].metrics
+            assert trials[record.number].state == optuna.trial.TrialState.COMPLETE
+            assert not (tmp_path / "checkpoints" / str(record.number)).exists()
+
+    def test_a_failure_at_the_lowest_rung_is_a_failed_trial(self, tmp_path: Path) -> None:
+        records = run(tmp_path, rung_plan(), InlineExecutor(fails_at(0)))
+        assert {record.number % 3 for record in records if record.state == "failed"} == {1}
+        assert all((record.state == "failed") == (record.rungs == ()) for record in records)
+
+
+class TestConclude:
+    def test_optuna_knows_every_trial_by_its_highest_rung(self, tmp_path: Path) -> None:
+        plan = rung_plan()
+        records = run(tmp_path, plan, InlineExecutor(fails_at(0)))
+        with Study.open(tmp_path, plan) as study:
+            running = [trial.number for trial in study._search.get_trials() if not trial.state.is_finished()]
+            assert running == [record.number for record in records if record.state == "waiting"]
+            study.conclude()
+            study.conclude()  # twice is once
+            trials, records = study._search.get_trials(), study.records()
+        assert {record.state for record in records} == {"pruned", "completed", "failed"}
+        for record, trial in zip(records, trials, strict=True):
+            assert trial.values == (list(record.metrics.values()) if record.rungs else None)
+            assert record.measured == bool(record.rungs)
+
+    def test_nothing_is_added_to_a_concluded_search(self, tmp_path: Path) -> None:
+        with Study.open(tmp_path, plan := rung_plan()) as study:
+            search(plan, study, InlineExecutor(train), make_job, ignore)
+            study.conclude()
+        spy = Spy()
+        run(tmp_path, rung_plan(budget=99 * FULL), InlineExecutor(spy))
+        assert not spy.jobs
+
+    def test_what_is_read_is_what_was_kept(self, tmp_path: Path) -> None:
+        with Study.open(tmp_path, plan := rung_plan()) as study:
+            search(plan, study, InlineExecutor(fails_at(1)), make_job, ignore)
+            reader = Study.read(tmp_path)
+            assert reader.records() == study.records()
+            assert reader.ledger.standings() == study.ledger.standings()
+            assert (reader.ladder, reader.ledger.steps) == (LADDER, study.ledger.steps)
+
+    def test_a_trial_is_confirmed_as_long_as_it_was_trained(self, tmp_path: Path) -> None:
+        plan, spy = rung_plan(), Spy()
+        with Study.open(tmp_path, plan) as study:
+            search(plan, study, InlineExecutor(train), make_job, ignore)
+            study.conclude()
+            records = study.records()
+            chosen = [next(record.number for record in records if len(record.rungs) == n) for n in (1, 2, 3)]
+            confirm(study, InlineExecutor(spy), make_job, chosen, 2, ignore)
+        assert [(job.trial, job.until) for job in spy.jobs] == [
+            (trial, until) for trial, until in zip(chosen, (4, 16, None), strict=True) for _ in range(2)
+        ]
+        assert all(job.resume is None and job.checkpoint is None for job in spy.jobs)
+        assert len({job.seed for job in spy.jobs}) == 6
