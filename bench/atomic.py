@@ -1,20 +1,31 @@
-"""Files and folders that are whole or absent: written under a temporary name, then renamed."""
+"""Files and folders that are whole or absent: written under a temporary name, then renamed.
+
+The temporary name says which process writes, from the first moment on, so that what a killed one left can be told from
+what a living one is about to finish.
+"""
 
 from __future__ import annotations
 
 import os
+import platform
+import re
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import psutil
+
+_WRITER = re.compile(r"\.([0-9a-f]{8})-(\d+)-(\d+)\.[^.]*\.part")
 
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
     """Yields a temporary path beside `target`; on success it becomes `target`, on any failure it is removed."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    fd, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+    fd, name = tempfile.mkstemp(prefix=_prefix(target), suffix=".part", dir=target.parent)
     os.close(fd)
     temporary = Path(name)
     try:
@@ -29,7 +40,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
 def atomic_folder(target: Path) -> Iterator[Path]:
     """Yields an empty folder beside `target`; on success it replaces `target`, on any failure it is removed."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=_prefix(target), suffix=".part", dir=target.parent))
     try:
         yield temporary
         temporary.chmod(0o777 & ~_umask())
@@ -48,6 +59,26 @@ def write_text(target: Path, text: str) -> None:
     """Writes a text file whole or not at all."""
     with atomic_path(target) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def writer_of(temporary: Path) -> bool | None:
+    """Whether the process that writes under this temporary name lives; None where that cannot be known."""
+    match = _WRITER.search(temporary.name)
+    if match is None or match[1] != _host():
+        return None
+    try:
+        started = psutil.Process(int(match[2])).create_time()
+    except psutil.NoSuchProcess:
+        return False
+    return abs(started - int(match[3])) < 2  # a number is given again after a while
+
+
+def _prefix(target: Path) -> str:
+    return f".{target.name}.{_host()}-{os.getpid()}-{int(psutil.Process().create_time())}."
+
+
+def _host() -> str:
+    return f"{zlib.crc32(platform.node().encode()):08x}"
 
 
 def _umask() -> int:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 from torch import Tensor
 
 from bench.balancing.base import GradientAggregation
@@ -62,6 +61,8 @@ def least_distance(directions: Array, bounds: Array) -> tuple[Array, float]:
     """
     target = np.zeros(len(bounds) + 1)
     target[-1] = 1.0
+    from scipy.optimize import nnls  # a quarter of a second, which only these balancers need
+
     z, _ = nnls(np.vstack([directions, bounds]), target)
     return z, max(0.0, 1.0 - float(bounds @ z))
 

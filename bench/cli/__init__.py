@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
 
 from bench.errors import UserError
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,13 +32,21 @@ def main(arguments: list[str] | None = None) -> int:
         # The reader of our output (`| head`) has left: nothing more to say, and nothing to say it to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            return _bug()
+        return _complain(f"{error.filename or 'a file'}: cannot be written: {os.strerror(error.errno)}")
     except Exception as error:
         if hasattr(error, "format_message"):  # a usage error: unknown option, missing argument
             return _complain(error.format_message())
-        traceback.print_exc()
-        print("seesaw: this is a bug in seesaw, not your mistake", file=sys.stderr)
-        return 1
+        return _bug()
     return 0
+
+
+def _bug() -> int:
+    traceback.print_exc()
+    print("seesaw: this is a bug in seesaw, not your mistake", file=sys.stderr)
+    return 1
 
 
 def _complain(text: str) -> int:

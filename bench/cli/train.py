@@ -80,7 +80,7 @@ def train(
 
 def _show(profile: Profile) -> None:
     rows = [
-        [stage.name, stage.seconds, stage.percent, _percent(stage.matrix), _percent(stage.memory)]
+        [stage.name, stage.seconds, f"{stage.percent:.1f}", _percent(stage.matrix), _percent(stage.memory)]
         for stage in profile.stages()
     ]
     headers = ["stage", "seconds", "% of time", "% of matrix ceiling", "% of memory ceiling"]
@@ -92,5 +92,5 @@ def _show(profile: Profile) -> None:
         )
 
 
-def _percent(share: float | None) -> float | None:
-    return None if share is None else 100 * share
+def _percent(share: float | None) -> str | None:
+    return None if share is None else f"{100 * share:.1f}"

@@ -7,14 +7,24 @@
 
 A `Card` says what a data set is, `prepare` fetches, reads, encodes and stores it, a `Store` gives its arrays, and its
 `Encoder` turns raw rows into the same form later.
+
+What a worker needs, the store, is loaded at once; the rest with its first use: it brings pandas, scipy.stats and the
+readers along, half a second that no trial needs.
 """
 
-from bench.data.card import Card
-from bench.data.encoding import Encoder
-from bench.data.listing import describe, prepared
-from bench.data.loading import load_card, parse_card
-from bench.data.prepare import prepare
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from bench.data.store import Split, SplitName, Store
+
+if TYPE_CHECKING:
+    from bench.data.card import Card
+    from bench.data.encoding import Encoder
+    from bench.data.listing import describe, prepared
+    from bench.data.loading import load_card, parse_card
+    from bench.data.preparation import prepare
 
 __all__ = [
     "Card",
@@ -28,3 +38,19 @@ __all__ = [
     "prepare",
     "prepared",
 ]
+
+_HOME_OF = {
+    "Card": "card",
+    "Encoder": "encoding",
+    "describe": "listing",
+    "load_card": "loading",
+    "parse_card": "loading",
+    "prepare": "preparation",
+    "prepared": "listing",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import lzma
 import shutil
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +15,10 @@ from typing import IO
 
 from bench.atomic import atomic_path
 from bench.data.download import FetchError
+from bench.data.full_disk import room_for
+
+_BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
+"""What archives raise that are cut, damaged or encrypted."""
 
 
 def extract(archive: Path, member: str, target: Path) -> None:
@@ -23,7 +29,13 @@ def extract(archive: Path, member: str, target: Path) -> None:
 
     Raises:
         FetchError: not an archive, or no such member.
+        UserError: the disk is full.
     """
+    with room_for(target):
+        _extract(archive, member, target)
+
+
+def _extract(archive: Path, member: str, target: Path) -> None:
     *outer, last = member.split("::")
     try:
         with archive.open("rb") as file:
@@ -33,8 +45,8 @@ def extract(archive: Path, member: str, target: Path) -> None:
                     stream = io.BytesIO(inner.read())
             with _member(stream, last) as content, atomic_path(target) as temporary, temporary.open("wb") as out:
                 shutil.copyfileobj(content, out, 1 << 20)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
-        raise FetchError(f"{archive.name}: broken archive: {error}") from None
+    except _BROKEN as error:
+        raise FetchError(f"{archive.name}: broken archive: {str(error).splitlines()[0].rstrip(':')}") from None
     except KeyError:
         raise FetchError(f"{archive.name}: expected a member '{member}', found none") from None
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bench.data.card import Card
-from bench.data.checks import checked
+from bench.data.checks import check_times, checked
 from bench.data.dealing import Dealer, Numbering
 from bench.data.duplicates import RowSet
 from bench.data.labels import Labels, read_labels
@@ -81,6 +81,8 @@ class Assembler:
         self.rejects.unpaired += raw.unpaired
         sieve = Sieve(self.rejects, raw.place, raw.table.num_rows)
         table = checked(raw.table, card.raw_columns, missing, sieve)
+        if card.time is not None and isinstance(card.split, TimeSplit) and card.split.textual:
+            check_times(table[card.time], card.time, card.split, missing, sieve)
         labels = read_labels(RawTable(raw.file, table, raw.place), card.task_rules, missing, sieve)
         if sieve.bad.any():
             table, labels = table.filter(pa.array(~sieve.bad)), labels[~sieve.bad]
@@ -111,14 +113,15 @@ class Assembler:
 
     def _check_columns(self, raw: RawTable) -> None:
         own = raw.table.column_names
+        where = raw.file if raw.table.num_rows else raw.place(0)  # readers begin each file with a part without rows
         known = [*own, *(name for side in self.sides for name in side.names)]
         for column in self.card.raw_columns:
             if column not in known:
-                raise UserError(f"{raw.file}: {unknown('raw column', column, known)}")
+                raise UserError(f"{where}: {unknown('raw column', column, known)}")
         for rule in self.card.task_rules:
             for column in rule.sources:
                 if column not in own:
-                    raise UserError(f"{raw.file}: {unknown('label column', column, own)}")
+                    raise UserError(f"{where}: {unknown('label column', column, own)}")
 
     def _time(self, table: Any) -> NDArray[np.float64] | Text | None:
         card = self.card

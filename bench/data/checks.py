@@ -12,7 +12,19 @@ from numpy.typing import NDArray
 
 from bench.data.rejects import Sieve
 from bench.data.spans import spans_of
-from bench.data.values import distinct
+from bench.data.splits import TimeSplit
+from bench.data.values import as_text, distinct
+from bench.errors import UserError
+
+_NUMBERS = (
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_boolean,
+    pa.types.is_null,
+    pa.types.is_string,
+    pa.types.is_large_string,
+)
+_DIGITS = str.maketrans(dict.fromkeys("123456789", "0"))
 
 
 def checked(table: Any, wanted: Mapping[str, str], missing: Collection[str], sieve: Sieve) -> Any:
@@ -20,11 +32,17 @@ def checked(table: Any, wanted: Mapping[str, str], missing: Collection[str], sie
 
     Args:
         wanted: raw column -> `text` or `number`.
+
+    Raises:
+        UserError: a column of a type that holds neither, as of lists.
     """
     for at, name in enumerate(table.column_names):
         kind = table[name].type
         if pa.types.is_dictionary(kind):
             kind = kind.value_type
+        if name in wanted and not _holds(kind, wanted[name]):
+            expected = "numbers" if wanted[name] == "number" else "texts or numbers"
+            raise UserError(f"{sieve.place(0)}: '{name}': expected {expected}, found a column of type {kind}")
         if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
             continue
         codes, values = distinct(table[name])
@@ -38,6 +56,27 @@ def checked(table: Any, wanted: Mapping[str, str], missing: Collection[str], sie
                 at, name, pa.array(_numbers(name, codes, values, missing, sieve), from_pandas=True)
             )
     return table
+
+
+def check_times(column: Any, name: str, split: TimeSplit, missing: Collection[str], sieve: Sieve) -> None:
+    """The sieve takes rows whose time, a text, is spelled in another way than the ends of the split's ranges.
+
+    It would compare as a text all the same, and land in one of the splits.
+    """
+    ends = [str(end) for part in (split.train, split.valid, split.test) for end in part.bounds]
+    shapes = {end.translate(_DIGITS) for end in ends}
+    text = as_text(column, missing)
+    fits: dict[str, bool] = {}
+    for code, value in enumerate(text.values):
+        own = value.translate(_DIGITS)
+        if own not in fits:
+            fits[own] = any(own.startswith(shape) or shape.startswith(own) for shape in shapes)
+        if not fits[own]:
+            sieve.refuse(text.codes == code, "time", f"'{name}': expected a time such as '{ends[0]}', found '{value}'")
+
+
+def _holds(kind: Any, wanted: str) -> bool:
+    return any(is_one(kind) for is_one in _NUMBERS) if wanted == "number" else not pa.types.is_nested(kind)
 
 
 def _not_utf8(values: Any) -> NDArray[np.bool_]:

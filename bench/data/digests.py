@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.atomic import write_text
+from bench.data.full_disk import room_for
 from bench.data.readers.raw import open_raw
 from bench.progress import Progress
 
@@ -39,7 +40,8 @@ def content_digest(path: Path, memory: Path, progress: Progress) -> Digest:
             size += len(block)
     digest = Digest(sha.hexdigest(), size)
     known[name] = {"state": state, "sha256": digest.sha256, "size": size}
-    write_text(memory, json.dumps(known, indent=1, sort_keys=True) + "\n")
+    with room_for(memory):
+        write_text(memory, json.dumps(known, indent=1, sort_keys=True) + "\n")
     return digest
 
 

@@ -11,6 +11,7 @@ import urllib.request
 from pathlib import Path
 
 from bench.atomic import write_text
+from bench.data.full_disk import room_for
 from bench.progress import Progress
 
 ATTEMPTS = 3
@@ -32,6 +33,7 @@ def download(url: str, target: Path, sha256: str | None, progress: Progress) -> 
 
     Raises:
         FetchError: no answer, an HTTP error, or other bytes than pinned.
+        UserError: the disk is full.
     """
     part = target.with_name(target.name + ".part")
     resumed = part.exists() and part.stat().st_size > 0
@@ -58,7 +60,9 @@ def _complete(url: str, part: Path, progress: Progress) -> None:
     while True:
         before = part.stat().st_size if part.exists() else 0
         try:
-            if _transfer(url, part, progress):
+            with room_for(part):
+                whole = _transfer(url, part, progress)
+            if whole:
                 return
             reason = "the connection ended early"
         except urllib.error.HTTPError as error:

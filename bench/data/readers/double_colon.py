@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,8 @@ def read_double_colon(
     empty = True
     with progress.task(f"reading {path.name}", path.stat().st_size, "B") as advance, open_raw(path, advance) as stream:
         for number, line in enumerate(stream, 1):
+            if number == 1:
+                line = line.removeprefix(codecs.BOM_UTF8)
             fields = line.decode("latin-1").rstrip("\r\n").split("::")
             if fields == [""]:
                 continue

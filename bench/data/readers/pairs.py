@@ -58,4 +58,4 @@ def read_pairs(
 
 
 def _kept(place: Place, kept: NDArray[np.int64]) -> Place:
-    return lambda row: place(int(kept[row]))
+    return lambda row: place(int(kept[row]) if row < len(kept) else row)

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.atomic import atomic_folder, write_text
-from bench.data.abandoned import owned, remove_abandoned
+from bench.data.abandoned import remove_abandoned
 from bench.data.ali_ccp import encode_ali_ccp
 from bench.data.card import Card
 from bench.data.digests import Digest
-from bench.data.fetch import at_hand, digest, fetch
+from bench.data.fetch import at_hand, digest, fetch, raw_folder
+from bench.data.full_disk import room_for
 from bench.data.reader_config import AliCcpReader, SyntheticReader
 from bench.data.readers.raw import unpacked_name
 from bench.data.rejects import Rejects
@@ -52,12 +53,15 @@ def prepare(card: Card, home: Path, raw: Path | None = None, progress: Progress 
         raw: a folder with the card's files; nothing is fetched then.
 
     Raises:
-        UserError: a file is missing or broken, a label is bad, a split is empty; nothing is left half-written.
+        UserError: a file is missing or broken, a label is bad, a split is empty; the disk is full.
+            Nothing is left half-written.
     """
     progress = progress or Silent()
     started = time.monotonic()
+    shelf, fetched = home / "store" / card.key, raw_folder(card, home)
+    for place in (shelf, home / "raw", fetched, fetched / "downloads"):
+        remove_abandoned(place)
     reset_peak_memory()
-    shelf = home / "store" / card.key
     if not isinstance(card.reader, SyntheticReader):
         paths = at_hand(card, home, raw, progress)
         if len(paths) < len(card.files):
@@ -82,8 +86,7 @@ def prepare(card: Card, home: Path, raw: Path | None = None, progress: Progress 
     if not isinstance(card.reader, SyntheticReader):
         rejects = Rejects(card.reader.on_bad_row == "drop", card.reader.bad_row_limit)
     encode = encode_ali_ccp if isinstance(card.reader, AliCcpReader) else encode_stream
-    remove_abandoned(shelf)
-    with atomic_folder(target) as folder, owned(folder):
+    with room_for(target), atomic_folder(target) as folder:
         manifest: dict[str, Any] = {
             "key": card.key,
             "id": card.id,

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from bench import cli
+
+
+def _raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    def app(**options: object) -> None:
+        raise error
+
+    monkeypatch.setattr("bench.cli.app.app", app)
+
+
+def test_a_full_disk_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    _raising(monkeypatch, OSError(errno.ENOSPC, "No space left on device", "runs/a/study.log"))
+    assert cli.main([]) == 2
+    assert capsys.readouterr().err == "seesaw: runs/a/study.log: cannot be written: No space left on device\n"
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), ValueError("odd")])
+def test_what_nobody_expected_is_our_bug_and_shows_where(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _raising(monkeypatch, error)
+    assert cli.main([]) == 1
+    shown = capsys.readouterr().err
+    assert "Traceback" in shown
+    assert shown.endswith("seesaw: this is a bug in seesaw, not your mistake\n")

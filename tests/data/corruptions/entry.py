@@ -1,0 +1,67 @@
+"""What the table's entries are made of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+
+from corruptions.work import Work
+
+Edit = Callable[[Work], object]
+
+
+def nothing(work: Work) -> None:
+    """The good data as it is."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A corruption that is answered with one sentence.
+
+    Attributes:
+        good: name of the data set that is spoilt.
+        corrupt: spoils it.
+        says: the whole sentence; `...` stands for anything, `{raw}`, `{card}`, `{home}`, `{url}` for where these are.
+        during: what is in force while it is prepared.
+        leaves: names under the home that stay on purpose, as patterns.
+    """
+
+    name: str
+    good: str
+    corrupt: Edit
+    says: str
+    during: Callable[[Work], AbstractContextManager[object]] = field(default=lambda work: nullcontext())
+    leaves: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A corruption that is lived with: the store is that of other, good data.
+
+    Attributes:
+        like: makes the good data out of the original.
+        counts: bad rows that are dropped, by reason.
+        says: what is said of it on stderr, as in `Refused`.
+        equal: the files of the store that are compared, as a pattern.
+    """
+
+    name: str
+    good: str
+    corrupt: Edit
+    like: Edit = nothing
+    counts: dict[str, int] = field(default_factory=dict)
+    says: str = ""
+    equal: str = "*"
+
+
+Entry = Refused | Kept
+
+
+def matches(says: str, text: str, work: Work) -> bool:
+    """Whether a text is what an entry says."""
+    places = {"raw": work.raw, "card": work.card, "home": work.home, "url": getattr(work.server, "url", "")}
+    for name, place in places.items():
+        says = says.replace(f"{{{name}}}", str(place))
+    return re.fullmatch(re.escape(says).replace(re.escape("..."), ".+"), text) is not None

@@ -1,0 +1,96 @@
+"""Prepares a data set again and again, killed each time at another moment; run as a program of its own.
+
+    python killed.py FOLDER TIMES [URL]
+
+FOLDER is a `Work` in which one store is prepared and whose card asks for another. A moment is the time just before a
+file or folder is opened, made, renamed or removed, or before bytes are written. Each process is a fork of this one, so
+that modules are loaded once. Prints one JSON document: how many were killed, and what was wrong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1]))
+
+from corruptions.small_disk import watched
+from corruptions.work import Work, files, run
+
+EVENTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.truncate"}
+
+
+def in_child(work: Callable[[], int]) -> int:
+    """Runs it in a fork; the exit code, or minus the signal that ended it."""
+    if (pid := os.fork()) == 0:
+        code = 99  # where it raises
+        with contextlib.suppress(BaseException):
+            code = work()
+        os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def prepare(work: Work, moment: float) -> int:
+    """Prepares until so many moments have passed; the moments that passed go to `moments.txt`."""
+    passed = 0
+
+    def step(size: int = 0) -> int:
+        nonlocal passed
+        passed += 1
+        if passed > moment:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return size
+
+    def audited(event: str, arguments: tuple[object, ...]) -> None:
+        if event in EVENTS and str(arguments[0]).startswith(str(work.home)):
+            step()
+
+    sys.addaudithook(audited)
+    with watched(work.home, step):
+        code = run(work.prepare).code
+    (work.folder / "moments.txt").write_text(str(passed))
+    return code
+
+
+def main(work: Work, times: int) -> dict[str, object]:
+    before = files(work.home / "store")
+    # An undisturbed run: what is there after it, and how many moments it has.
+    start = work.folder / "start"
+    shutil.copytree(work.home, start)
+    if (said := run(work.prepare)).code != 0:  # in this process, so that compiled code is at hand in each fork
+        raise RuntimeError(said.err)
+    shutil.rmtree(work.home)
+    shutil.copytree(start, work.home)
+    in_child(lambda: prepare(work, float("inf")))
+    moments, names, whole = int((work.folder / "moments.txt").read_text()), work.names(), files(work.home / "store")
+    wanted = {name for name in whole if "manifest" not in name}
+    killed, wrong = 0, []
+    times = min(times, moments)
+    for at in range(times):
+        moment = moments * at // times
+        shutil.rmtree(work.home)
+        shutil.copytree(start, work.home)
+        code = in_child(lambda moment=moment: prepare(work, moment))
+        killed += code == -signal.SIGKILL
+        left = files(work.home / "store")
+        if not before.items() <= left.items():
+            wrong.append(f"{moment}: the earlier store changed")
+        if in_child(lambda: run(work.prepare).code) != 0:
+            wrong.append(f"{moment}: cannot be prepared again")
+        if more := sorted(work.names() ^ names):
+            wrong.append(f"{moment}: left behind or lacking: {more}")
+        again = files(work.home / "store")
+        if any(again.get(name) != whole[name] for name in wanted):
+            wrong.append(f"{moment}: another store")
+    return {"moments": moments, "killed": killed, "wrong": wrong}
+
+
+if __name__ == "__main__":
+    folder, times, *url = sys.argv[1:]
+    print(json.dumps(main(Work(Path(folder), url[0] if url else None), int(times))))
