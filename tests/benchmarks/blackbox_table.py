@@ -5,7 +5,7 @@
 
 Space, tasks and fixed settings are those of the data set's suite. Configuration i is the same whatever else is asked
 for. A configuration is trained in one run to full length, as a search would train it if nothing stopped it, and
-measured on validation and test whenever it has passed a rung's share of full length. Each finished run is a line of
+measured on validation and test, as a search measures it, whenever it has passed a rung's share of full length. Each finished run is a line of
 `<out>/<data set>.jsonl`; a table that was interrupted, or is to have more configurations, goes on from there.
 `<out>/table.parquet` has a row for each rung of each run.
 """
@@ -40,7 +40,6 @@ from bench.suite import load_suite, resolve_objectives, seconds
 from bench.training.config import TrialConfig
 from bench.training.cost import costs
 from bench.training.loop import Trainer
-from bench.training.schedule import factor
 
 SUITES = {"census-income": "quick", "kuairand-pure@late-window": "kuairand"}
 RUNGS = "1/32 1/16 1/8 1/4 1/2 1"
@@ -83,44 +82,21 @@ def tasks_of(dataset: str) -> tuple[str, ...]:
 
 
 def _train(run: Run, rungs: list[dict[str, Any]]) -> None:
-    import torch
-
     suite = load_suite(SUITES[run.dataset])
     store = Store.open(run.store)
     store = store.with_tasks(tasks_of(run.dataset))
     objectives = resolve_objectives(suite.dataset(run.dataset), store.schema.tasks)
     config = TrialConfig.parse(run.config)
     trainer = Trainer(store, config, objectives, derive(SEED, run.configuration, run.seed), run.threads)
-    size = config.optim.batch_size
-    per_epoch = trainer.train_data.steps(size)
-    total = max(1, round(config.optim.epochs * per_epoch))
-    marks = {max(1, math.ceil(total * fraction)): fraction for fraction in run.fractions}
-    torch.manual_seed(derive(trainer.seed, "training"))
-    trainer.model.train()
-    step = epoch = 0
-    spent = 0.0
+    full = config.optim.epochs * len(store.split("train"))
     parameters = costs(trainer.model, store.schema)["cost/parameters"]
-    while step < total:
-        started = time.perf_counter()
-        for batch in trainer.train_data.shuffled(size, derive(trainer.seed, "epoch", epoch)):
-            losses = trainer.step(*batch, scale=factor(config.optim.schedule, step, total))
-            step += 1
-            if step in marks:
-                spent += time.perf_counter() - started
-                if not losses.isfinite().all():
-                    raise FloatingPointError(f"a loss is not finite after {trainer.samples} samples")
-                random = torch.get_rng_state()  # measuring must not move what training draws
-                metrics = trainer.metrics("valid") | trainer.metrics("test")
-                torch.set_rng_state(random)
-                rungs.append(
-                    {"fraction": marks[step], "samples": trainer.samples, "seconds": spent, "metrics": metrics}
-                    | {"samples_per_s": trainer.samples / spent, "parameters": parameters}
-                )
-                started = time.perf_counter()
-            if step == total:
-                return
-        spent += time.perf_counter() - started
-        epoch += 1
+    for fraction in run.fractions:
+        course = trainer.run_to(None if fraction == 1 else math.ceil(fraction * full))
+        metrics = trainer.metrics("valid") | trainer.metrics("test")
+        rungs.append(
+            {"fraction": fraction, "samples": course.samples, "seconds": course.seconds, "metrics": metrics}
+            | {"samples_per_s": course.samples / course.seconds, "parameters": parameters}
+        )
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
