@@ -66,6 +66,7 @@ def build_view(
         gains=gain_tables(seen, trials, front.objectives),
         failures=failures(records),
         made=tuple((made or {}).items()),
+        stopped=sum(record.state == "pruned" for record in records),
     )
 
 

@@ -128,9 +128,16 @@ def _kinds(view: PageView, id: str) -> str:
         return ""
     note = (
         "Every trial by the one run that the search saw, the best kind on top and its best value written out; a kind "
-        "that was tried more often had more chances. Dashed: the best single-task trial."
+        "that was tried more often had more chances. Dashed: the best single-task trial." + _stopped(view)
     )
     return joined(["<h3>Best of each kind</h3>", f'<p class="note">{note}</p>', legend(view), *blocks])
+
+
+def _stopped(view: PageView) -> str:
+    """What to know where trials of unequal length stand beside each other."""
+    if not view.stopped:
+        return ""
+    return f" {view.stopped:,} trials that the search stopped early are shown as they were then, trained on less."
 
 
 def _gains(view: PageView) -> str:
@@ -142,7 +149,7 @@ def _gains(view: PageView) -> str:
     )
     note = (
         "The best trial of each sharing and balancing kind against the best single-task trial, by the one run that "
-        "the search saw. Positive is better; the small number is the trial's."
+        "the search saw. Positive is better; the small number is the trial's." + _stopped(view)
     )
     return f'<h3>Gain over single task</h3><p class="note">{note}</p><div class="figures">{boxes}</div>'
 

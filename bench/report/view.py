@@ -156,6 +156,7 @@ class PageView:
         history: (trials finished, trial, hypervolume) after each finished trial, by what the search saw.
         no_pick: why nothing was picked, where that is known.
         made: how it was made, label and value.
+        stopped: how many trials the search stopped below full length.
     """
 
     title: str
@@ -174,6 +175,7 @@ class PageView:
     gains: tuple[GainTable, ...]
     failures: tuple[Failed, ...]
     made: tuple[tuple[str, str], ...]
+    stopped: int = 0
 
     def trial(self, number: int) -> Trial:
         """The completed trial of that number."""

@@ -6,8 +6,8 @@
 Space, tasks and fixed settings are those of the data set's suite. Configuration i is the same whatever else is asked
 for. A configuration is trained in one run to full length, as a search would train it if nothing stopped it, and
 measured on validation and test, as a search measures it, whenever it has passed a rung's share of full length. Each
-finished run is a line of `<out>/<data set>.jsonl`; a table that was interrupted, or is to have more configurations, goes
-on from there. `<out>/table.parquet` has a row for each rung of each run.
+finished run is a line of `<out>/<data set>.jsonl`; a table that was interrupted, or is to have more configurations,
+goes on from there. `<out>/table.parquet` has a row for each rung of each run.
 """
 
 from __future__ import annotations

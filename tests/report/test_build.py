@@ -268,3 +268,12 @@ def test_a_made_up_run_has_all_there_is(view: PageView) -> None:
     assert len(view.failures) >= 3
     assert view.picked is not None
     assert any(value is None for each in view.trials for value in each.values)
+
+
+def test_trials_stopped_early_are_counted() -> None:
+    def of(state: str) -> list[TrialRecord]:
+        return [replace(each, state=state) if each.number == 1 else each for each in records]  # type: ignore[arg-type]
+
+    records = [trial(number, "mmoe", 0.7 + 0.01 * number, 0.9) for number in range(3)]
+    assert view_of(of("completed")).stopped == 0
+    assert view_of(of("pruned")).stopped == 1

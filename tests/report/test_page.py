@@ -170,3 +170,9 @@ def test_a_page_of_nothing_is_still_a_page(
     assert "No trial has completed with a value yet." in shown
     assert "nothing to pick from" in shown
     assert Reader(document([], "none")).shown.count("none") >= 1
+
+
+def test_it_is_said_where_trials_of_unequal_length_stand_beside_each_other(view: PageView) -> None:
+    said = "3 trials that the search stopped early are shown as they were then"
+    assert Reader(document([replace(view, stopped=3)], "by rungs")).shown.count(said) == 2
+    assert said not in Reader(document([view], "full length")).shown
