@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class UserError(Exception):
@@ -19,3 +19,8 @@ def unknown(what: str, found: str, known: Iterable[str]) -> UserError:
     near = difflib.get_close_matches(found, names, n=1)
     hint = f" (did you mean '{near[0]}'?)" if near else ""
     return UserError(f"unknown {what} '{found}'{hint}; known are {', '.join(names) or 'none'}")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as a sentence has them: `a`, `a and b`, `a, b and c`."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import traceback
 
 from bench.errors import UserError
-
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+from bench.full_disk import no_room
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,9 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        if error.errno not in _NO_ROOM:
-            return _bug()
-        return _complain(f"{error.filename or 'a file'}: cannot be written: {os.strerror(error.errno)}")
+        told = no_room(error, error.filename or "a file")
+        return _bug() if told is None else _complain(str(told))
     except Exception as error:
         if hasattr(error, "format_message"):  # a usage error: unknown option, missing argument
             return _complain(error.format_message())

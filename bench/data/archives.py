@@ -15,7 +15,7 @@ from typing import IO
 
 from bench.atomic import atomic_path
 from bench.data.download import FetchError
-from bench.data.full_disk import room_for
+from bench.full_disk import room_for
 
 _BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
 """What archives raise that are cut, damaged or encrypted."""

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.atomic import write_text
-from bench.data.full_disk import room_for
 from bench.data.readers.raw import open_raw
+from bench.full_disk import room_for
 from bench.progress import Progress
 
 

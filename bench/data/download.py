@@ -11,7 +11,7 @@ import urllib.request
 from pathlib import Path
 
 from bench.atomic import write_text
-from bench.data.full_disk import room_for
+from bench.full_disk import room_for
 from bench.progress import Progress
 
 ATTEMPTS = 3

@@ -13,7 +13,7 @@ from bench.data.locate import locate
 from bench.data.package import download_package
 from bench.data.readers.raw import is_gzip
 from bench.data.sources import RawFile, Source, UrlSource, is_pattern
-from bench.errors import UserError
+from bench.errors import UserError, listed
 from bench.progress import Progress
 
 OFFLINE = "synthetic-funnel"
@@ -168,5 +168,4 @@ def _name(url: str) -> str:
 
 
 def _listed(files: tuple[RawFile, ...]) -> str:
-    names = [file.name for file in files]
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return listed([file.name for file in files])

@@ -14,7 +14,6 @@ from bench.data.ali_ccp import encode_ali_ccp
 from bench.data.card import Card
 from bench.data.digests import Digest
 from bench.data.fetch import at_hand, digest, fetch, raw_folder
-from bench.data.full_disk import room_for
 from bench.data.reader_config import AliCcpReader, SyntheticReader
 from bench.data.readers.raw import unpacked_name
 from bench.data.rejects import Rejects
@@ -22,6 +21,7 @@ from bench.data.sources import is_pattern
 from bench.data.store import Store
 from bench.data.streaming import encode_stream
 from bench.data.synthetic import GENERATORS
+from bench.full_disk import room_for
 from bench.machine import peak_memory_mb, reset_peak_memory
 from bench.progress import Progress, Silent
 

@@ -225,7 +225,7 @@ def mistakes(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("empty.csv --label click", "empty file"),
         ("header.csv --label click", "below the header"),
         ("latin.csv --label click", "line 3: expected UTF-8"),
-        ("ragged.csv --label click", "row 3: expected 2 columns, found 1"),
+        ("ragged.csv --label click", "line 3: expected 2 columns, found 1"),
         ("one.csv --label click", "found only '1'"),
         ("twice.csv --label click", "named twice"),
         ("bad.parquet --label click", "not a parquet file"),

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bench.data.inspection.layout import Layout, fields
+from bench.data.readers.csv_errors import explained
 from bench.data.readers.raw import open_raw
 from bench.errors import UserError
 from bench.progress import Progress
@@ -120,33 +121,8 @@ def _csv(path: Path, layout: Layout, columns: list[str], progress: Progress) -> 
             yield reader.schema
             yield from reader
     except pa.ArrowInvalid as error:
-        raise _explained(path, str(error)) from None
+        raise explained(error, path, names) from None
 
 
 def _decoded(line: bytes) -> str:
     return line.decode("utf-8-sig").rstrip("\r\n")
-
-
-def _explained(path: Path, text: str) -> UserError:
-    if "Empty CSV" in text:
-        return UserError(f"{path}: expected rows below the header, found none")
-    if "UTF8" in text:
-        return UserError(f"{path}{_first_not_utf8(path)}: expected UTF-8 text")
-    text = text.splitlines()[0].removeprefix("CSV parse error: ")
-    row, _, found = text.partition(": Expected ")
-    if not found:
-        return UserError(f"{path}: {text}")
-    wanted, _, got = found.partition(" columns, got ")
-    return UserError(
-        f"{path}, {row.lower().replace('#', '')}: expected {wanted} columns, found {got.partition(':')[0]}"
-    )
-
-
-def _first_not_utf8(path: Path) -> str:
-    with open_raw(path) as stream:
-        for number, line in enumerate(stream, 1):
-            try:
-                line.decode()
-            except UnicodeDecodeError:
-                return f", line {number}"
-    return ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
 from array import array
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from bench.data.readers.base import RawTable
+from bench.data.readers.csv_errors import explained, place_of
 from bench.data.readers.raw import open_raw
 from bench.data.rejects import BadRow, Place
 from bench.errors import UserError
@@ -22,10 +22,6 @@ TEXT = pa.dictionary(pa.int32(), pa.string())
 NUMBER = pa.float64()
 BLOCK = 4 << 20
 """Bytes of text that are read at a time."""
-_ROW = re.compile(r"Row #(\d+): (.*)", re.DOTALL)
-_NUMBER = re.compile(
-    r"In CSV column #(\d+): Row #(\d+): CSV conversion error to double: invalid value '(.*)'", re.DOTALL
-)
 
 
 def read_csv(
@@ -41,7 +37,6 @@ def read_csv(
     drop: bool = False,
 ) -> Iterator[RawTable]:
     """Reads the wanted columns that the file has, part by part; all columns where `keep_all` is set.
-
 
     Args:
         wanted: raw column -> `text` or `number`; columns not named are text.
@@ -62,7 +57,7 @@ def read_csv(
     def skip(row: Any) -> str:
         what = f"expected {row.expected_columns} columns, found {row.actual_columns}"
         number = row.number - 1
-        bad.append(("columns", lambda: f"{_place(path, number)}: {what}"))
+        bad.append(("columns", lambda: f"{place_of(path, number)}: {what}"))
         dropped.append(number)
         return "skip"
 
@@ -93,7 +88,7 @@ def read_csv(
                 row += batch.num_rows
             yield RawTable(file, reader.schema.empty_table(), lambda row: str(path), tuple(bad))
     except pa.ArrowInvalid as error:
-        raise _explained(error, path, header, separator) from None
+        raise explained(error, path, header) from None
 
 
 def _places(path: Path, first: int, dropped: array[int]) -> Place:
@@ -105,7 +100,7 @@ def _places(path: Path, first: int, dropped: array[int]) -> Place:
             if earlier > filled:
                 break
             filled += 1
-        return _place(path, filled)
+        return place_of(path, filled)
 
     return place
 
@@ -128,40 +123,3 @@ def _header(path: Path, separator: str) -> tuple[str, ...]:
     if len(set(names)) < len(names):
         raise UserError(f"{path}, line 1: column '{next(n for n in names if names.count(n) > 1)}' is named twice")
     return names
-
-
-def _explained(error: pa.ArrowInvalid, path: Path, header: Sequence[str], separator: str) -> UserError:
-    text = str(error)
-    if match := _NUMBER.search(text):
-        column, row, value = int(match[1]), int(match[2]), match[3]
-        return UserError(f"{_place(path, row - 1)}: '{header[column]}': expected a number, found '{value}'")
-    if "UTF8" in text:
-        return UserError(f"{path}{_first_not_utf8(path)}: expected UTF-8 text")
-    if match := _ROW.search(text):
-        expected = match[2].split(": ")[0].splitlines()[0]
-        reason = re.sub(r"Expected (\d+) columns, got (\d+).*", r"expected \1 columns, found \2", expected)
-        return UserError(f"{_place(path, int(match[1]) - 1)}: {reason}")
-    if "Empty CSV" in text:
-        return UserError(f"{path}: expected rows, found an empty file")
-    return UserError(f"{path}: {text.splitlines()[0]}")
-
-
-def _place(path: Path, row: int) -> str:
-    """`row` counts from 0 over lines that are not empty, the header among them; the answer counts all from 1."""
-    with open_raw(path) as stream:
-        filled = -1
-        for number, line in enumerate(stream, 1):
-            filled += bool(line.strip(b"\r\n"))
-            if filled == row:
-                return f"{path}, line {number}"
-    return f"{path}, row {row + 1}"
-
-
-def _first_not_utf8(path: Path) -> str:
-    with open_raw(path) as stream:
-        for number, line in enumerate(stream, 1):
-            try:
-                line.decode()
-            except UnicodeDecodeError:
-                return f", line {number}"
-    return ""

@@ -13,6 +13,13 @@ from bench.errors import UserError
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
+def no_room(error: OSError, where: Path | str) -> UserError | None:
+    """What to tell the user of an error that says there is no room; None for an error of another kind."""
+    if error.errno not in _FULL:
+        return None
+    return UserError(f"{where}: cannot be written: {os.strerror(error.errno)}")
+
+
 @contextmanager
 def room_for(target: Path) -> Iterator[None]:
     """For code that writes below `target`.
@@ -23,6 +30,6 @@ def room_for(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _FULL:
+        if (told := no_room(error, target)) is None:
             raise
-        raise UserError(f"{target}: cannot be written: {os.strerror(error.errno)}") from None
+        raise told from None
