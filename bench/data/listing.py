@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.data.card import Card
-from bench.data.inspection.explain import explain
+from bench.data.explain import explain
 from bench.data.reader_config import SyntheticReader
 
 

@@ -143,13 +143,6 @@ class Store:
         return Store(self.path, self.manifest, schema, tuple(place[name] for name in names))
 
 
-def write_split(folder: Path, split: Split) -> None:
-    """Writes the arrays of one split."""
-    folder.mkdir()
-    for array in ARRAYS:
-        np.save(folder / f"{array}.npy", np.ascontiguousarray(getattr(split, array)), allow_pickle=False)
-
-
 def schema_to_json(schema: Schema) -> dict[str, Any]:
     """A schema as plain values."""
     return {

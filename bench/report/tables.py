@@ -6,8 +6,6 @@ from bench.report import text, theme
 from bench.report.markup import breakable, escaped, glyph, pairs, scrolling
 from bench.report.view import Cell, Failed, GainTable, PageView, Spread, Trial
 
-MEASURED = {"validation": "valid", "test": "test"}
-
 
 def front_table(view: PageView) -> str:
     """The trials of the front, best in the first objective first; every column sorts."""

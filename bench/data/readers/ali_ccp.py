@@ -26,7 +26,7 @@ from bench.progress import Progress
 
 COMMON = ("101", "121", "122", "124", "125", "126", "127", "128", "129", "109_14", "110_14", "127_14", "150_14")
 SKELETON = ("205", "206", "207", "210", "216", "508", "509", "702", "853", "301")
-INDEX, LABELS, VALUE = "common_index", ("click", "buy"), ".value"
+LABELS, VALUE = ("click", "buy"), ".value"
 
 
 @dataclass(frozen=True)

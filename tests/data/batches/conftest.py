@@ -12,7 +12,7 @@ import torch
 from bench.data.batches import Batch
 from bench.data.chunks import Plan, shuffled_by_chunk
 from bench.data.row_reader import RowReader
-from bench.data.store import ARRAYS, Split, write_split
+from bench.data.store import ARRAYS, Split
 
 
 @pytest.fixture(scope="session")
@@ -25,8 +25,9 @@ def mapped() -> Callable[..., Split]:
         rows = np.arange(len(labels), dtype=np.int32)
         ids = rows[:, None] + np.arange(slots, dtype=np.int32)
         values = (rows[:, None] * np.arange(1, dense + 1)).astype(np.float32)
-        write_split(folder / "split", Split(ids, values, labels.astype(np.float32), rows))
-        return Split(*(np.load(folder / "split" / f"{name}.npy", mmap_mode="r") for name in ARRAYS), columns)
+        for name, array in zip(ARRAYS, (ids, values, labels.astype(np.float32), rows), strict=True):
+            np.save(folder / f"{name}.npy", array)
+        return Split(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS), columns)
 
     return write
 
