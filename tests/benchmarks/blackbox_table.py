@@ -6,8 +6,9 @@
 Space, tasks and fixed settings are those of the data set's suite. Configuration i is the same whatever else is asked
 for. A configuration is trained in one run to full length, as a search would train it if nothing stopped it, and
 measured on validation and test, as a search measures it, whenever it has passed a rung's share of full length. Each
-finished run is a line of `<out>/<data set>.jsonl`; a table that was interrupted, or is to have more configurations,
-goes on from there. `<out>/table.parquet` has a row for each rung of each run.
+finished run is a line of `<out>/<data set>.jsonl`, and `<out>/table.parquet` has a row for each rung of each run. What
+either of them has is not trained again: a table that was interrupted, or is to have more configurations or seeds, goes
+on from there. All configurations are trained on one seed before the next seed's turn, the data sets taking turns.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ from bench.training.loop import Trainer
 SUITES = {"census-income": "quick", "kuairand-pure@late-window": "kuairand"}
 RUNGS = "1/32 1/16 1/8 1/4 1/2 1"
 SEED = 5  # of the configurations
+TABLE = "table.parquet"
+KEY = ["dataset", "configuration", "seed"]
 
 
 @dataclass(frozen=True)
@@ -59,9 +62,9 @@ class Run:
     threads: int
 
     @property
-    def key(self) -> tuple[int, int]:
-        """What tells runs on one data set apart."""
-        return self.configuration, self.seed
+    def key(self) -> tuple[str, int, int]:
+        """What tells runs apart."""
+        return self.dataset, self.configuration, self.seed
 
 
 def train(run: Run) -> dict[str, Any]:
@@ -138,8 +141,8 @@ def plan(dataset: str, options: argparse.Namespace) -> list[Run]:
 
 def carry_out(runs: Sequence[Run], out: Path, workers: int, limit: float) -> None:
     """Trains what is not yet there; after `limit` seconds no run is started any more."""
-    done = {path: {(line["configuration"], line["seed"]) for line in read_lines(path)} for path in paths(runs, out)}
-    waiting = [run for run in runs if run.key not in done[line_path(out, run.dataset)]]
+    done = keys(finished_frame(out))
+    waiting = sorted((run for run in runs if run.key not in done), key=lambda run: (run.seed, run.configuration))
     print(f"{len(runs) - len(waiting)} runs are there, {len(waiting)} are left", flush=True)
     began, finished, count = time.monotonic(), 0, len(waiting)
     waiting.reverse()
@@ -169,9 +172,20 @@ def line_path(out: Path, dataset: str) -> Path:
     return out / f"{dataset}.jsonl"
 
 
-def paths(runs: Sequence[Run], out: Path) -> set[Path]:
-    """The files of all runs."""
-    return {line_path(out, run.dataset) for run in runs}
+def finished_frame(out: Path) -> pd.DataFrame:
+    """The table of all runs that are there, those of the table that was written last included."""
+    found = table([line for path in sorted(out.glob("*.jsonl")) for line in read_lines(path)])
+    if not (out / TABLE).is_file():
+        return found
+    before = pd.read_parquet(out / TABLE)
+    new = keys(found)
+    kept = before[[key not in new for key in before[KEY].itertuples(index=False, name=None)]]
+    return ordered(pd.concat([kept, found], ignore_index=True) if len(found) else kept)
+
+
+def keys(frame: pd.DataFrame) -> set[tuple[str, int, int]]:
+    """The keys of a table's runs."""
+    return set(frame[KEY].itertuples(index=False, name=None))
 
 
 def table(lines: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -181,6 +195,8 @@ def table(lines: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     (training alone), parameters, every metric, failure.
     """
     rows: list[dict[str, Any]] = []
+    if not lines:
+        return pd.DataFrame(columns=KEY)
     for line in sorted(lines, key=lambda line: (line["dataset"], line["configuration"], line["seed"])):
         head = {name: line[name] for name in ("dataset", "configuration", "seed")}
         head |= {f"config/{name}": value for name, value in line["config"].items()}
@@ -189,9 +205,14 @@ def table(lines: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
             rows.append(head | {"rung": rung} | measured | at["metrics"] | {"failure": None})
         if line["failure"]:
             rows.append(head | {"rung": len(line["rungs"]), "failure": line["failure"]})
-    configs = sorted({name for row in rows for name in row if name.startswith("config/")})
-    others = dict.fromkeys(name for row in rows for name in row if name not in configs)
-    frame = pd.DataFrame(rows)[[*list(others)[:3], *configs, *list(others)[3:]]]
+    return ordered(pd.DataFrame(rows))
+
+
+def ordered(frame: pd.DataFrame) -> pd.DataFrame:
+    """A table with its rows by run and rung, its columns in order, and measurements as float32."""
+    frame = frame.sort_values([*KEY, "rung"], ignore_index=True)
+    configs = sorted(name for name in frame if name.startswith("config/"))
+    frame = frame[[*KEY, *configs, *(name for name in frame if name not in (*KEY, *configs))]]
     narrow = [name for name in frame.columns if name.startswith(("valid/", "test/"))]
     narrow += [name for name in ("seconds", "samples_per_s") if name in frame]
     return frame.astype(dict.fromkeys(narrow, "float32"))
@@ -226,9 +247,9 @@ def main() -> None:
     options = parser.parse_args()
     runs = [run for dataset in options.datasets for run in plan(dataset, options)]
     carry_out(runs, options.out, options.workers, options.limit_time)
-    lines = [line for path in sorted(options.out.glob("*.jsonl")) for line in read_lines(path)]
-    write(table(lines), options.out / "table.parquet")
-    print(f"{len(lines)} runs in {options.out / 'table.parquet'}")
+    frame = finished_frame(options.out)
+    write(frame, options.out / TABLE)
+    print(f"{len(keys(frame))} runs in {options.out / TABLE}")
 
 
 if __name__ == "__main__":
