@@ -17,6 +17,7 @@ from statistics import median
 from speed.child import start
 from speed.data import Size, prepared
 from speed.job import ARCHITECTURES, Job
+from speed.machine import processor
 from speed.summary import spread
 from speed.table import NAMES, replace
 
@@ -39,7 +40,7 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="put the table into this document")
     options = parser.parse_args()
     store = prepared(Size(rows=options.rows), resolve_home(options.home))
-    lines = [HEADER.format(n=options.workers)]
+    lines = [f"{options.rows:,} rows, {options.repeats} rounds; {processor()}.", "", HEADER.format(n=options.workers)]
     for architecture in options.architectures:
         job = Job("seesaw", architecture, str(store.path), 0, options.workers)
         one, many = [], []
