@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
+from bench.errors import UserError
 from bench.search.executors.base import Executor, MakeExecutor, Options, Run
 from bench.search.executors.inline import InlineExecutor
 from bench.search.executors.process import ProcessExecutor
 
 
 def _ray(run: Run, workers: int, options: Options = Options()) -> Executor:  # noqa: B008 (it is frozen)
-    """Jobs on the machines of a Ray cluster; imported only here, since Ray is an extra."""
+    """Jobs on the machines of a Ray cluster."""
+    require_ray()
     from bench.search.executors.ray import RayExecutor
 
     return RayExecutor(run, workers, options)
+
+
+def require_ray() -> None:
+    """Raises a UserError where Ray is missing: it is an extra, and imported only where it is asked for."""
+    if find_spec("ray") is None:
+        raise UserError('executor: expected Ray, found none; install it with pip install "seesaw-bench[ray]"')
 
 
 EXECUTORS: dict[str, MakeExecutor] = {

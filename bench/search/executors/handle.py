@@ -10,14 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from bench.search.executors.attempts import Task
-from bench.search.executors.worker import READY, serve
+from bench.search.executors.worker import READY, THREADS, serve
 
 LONGEST = 64 << 20
 """Bytes of the longest line that a worker may say."""
 START_SECONDS = 120.0
 """What a worker's imports may take, besides a job's own limit."""
-
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 class WorkerLost(Exception):
@@ -104,8 +102,8 @@ class WorkerHandle:
 @contextmanager
 def _thread_limits(threads: int) -> Iterator[None]:
     """What numeric libraries read when they are imported: a worker must find it set when it starts."""
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, str(threads)))
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, str(threads)))
     try:
         yield
     finally:

@@ -18,6 +18,8 @@ from bench.search.executors.base import Run, attempt
 from bench.search.executors.message import encode
 
 READY = "ready"
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+"""What numeric libraries read when they are imported."""
 
 
 def serve(connection: Connection, function: str) -> None:
