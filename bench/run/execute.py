@@ -18,6 +18,8 @@ from bench.search.checkpoints import Checkpoints
 from bench.search.confirm import confirm
 from bench.search.driver import search
 from bench.search.executors import EXECUTORS
+from bench.search.executors.base import Options
+from bench.search.lock import FolderLock
 from bench.search.plan import Plan
 from bench.search.study import Study
 from bench.seeds import derive
@@ -32,6 +34,11 @@ def execute(run: Run, progress: Progress) -> list[DatasetResult]:
     Raises:
         UserError: the data cannot be had or does not fit, or another driver works on the run.
     """
+    with FolderLock(run.folder):  # before anything else is touched: MLflow's runs are the first driver's, too
+        return _execute(run, progress)
+
+
+def _execute(run: Run, progress: Progress) -> list[DatasetResult]:
     tracker = Tracker(run.manifest.tracking_uri, run.home)
     results, parents = [], []
     try:
@@ -124,7 +131,16 @@ def _search(part: DatasetRun, store: Store, parent: Parent, progress: Progress) 
             parent.log_hypervolume(record.number, float(history.loc[record.number]))
 
     with Study.open(part.folder, plan) as study:
-        executor = EXECUTORS[manifest.executor](run_job, manifest.workers)
+        options = Options(
+            job_seconds=suite.budget.job_time,
+            note=progress.note,
+            store=str(store.path),
+            address=manifest.address,
+            threads=manifest.threads,
+            gpus=manifest.gpus,
+            memory_mb=manifest.memory_mb,
+        )
+        executor = EXECUTORS[manifest.executor](run_job, manifest.workers, options)
         try:
             search(plan, study, executor, make_job, on_trial, progress)
             study.conclude()

@@ -9,6 +9,8 @@ from bench.search.executors.base import Executor, MakeExecutor, Options, Run
 from bench.search.executors.inline import InlineExecutor
 from bench.search.executors.process import ProcessExecutor
 
+RAY = "ray"
+
 
 def _ray(run: Run, workers: int, options: Options = Options()) -> Executor:  # noqa: B008 (it is frozen)
     """Jobs on the machines of a Ray cluster."""
@@ -16,6 +18,18 @@ def _ray(run: Run, workers: int, options: Options = Options()) -> Executor:  # n
     from bench.search.executors.ray import RayExecutor
 
     return RayExecutor(run, workers, options)
+
+
+def ray_slots(options: Options) -> int:
+    """How many jobs the machines of a Ray cluster hold at once.
+
+    Raises:
+        UserError: no Ray, no cluster, or none of its machines holds a job.
+    """
+    require_ray()
+    from bench.search.executors.cluster import slots
+
+    return slots(options)
 
 
 def require_ray() -> None:
@@ -27,5 +41,5 @@ def require_ray() -> None:
 EXECUTORS: dict[str, MakeExecutor] = {
     "inline": InlineExecutor,
     "process": ProcessExecutor,
-    "ray": _ray,
+    RAY: _ray,
 }
