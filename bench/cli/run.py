@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -83,7 +85,8 @@ def _execute(run: Run, json: bool) -> None:
     from bench.run.results import page_path
 
     try:
-        with interrupted_once():
+        # Ray says on stdout what happens to machines; there belongs nothing but results.
+        with interrupted_once(), redirect_stdout(sys.stderr):
             results = execute(run, TerminalProgress())
     except KeyboardInterrupt:
         TerminalProgress().note(f"stopped; `seesaw resume {run.name}` goes on where it was")

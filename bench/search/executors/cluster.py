@@ -21,14 +21,17 @@ CHECK_SECONDS = 900.0
 """What machines may take to start a worker, and to copy the store where they keep one of their own."""
 
 
-def connect(options: Options) -> None:
+def connect(options: Options) -> bool:
     """Joins the cluster at `options.address`, or the one of this machine; where there is none, begins one here alone.
+
+    Returns:
+        False where this process belonged to a cluster already, which is then left to whoever joined it.
 
     Raises:
         UserError: no cluster at the address.
     """
     if ray.is_initialized():
-        return
+        return False
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     if options.address is not None and "://" in options.address:
         raise UserError(
@@ -44,16 +47,19 @@ def connect(options: Options) -> None:
             raise UserError(f"expected a Ray cluster of this machine's at {where}, found none: {reason}") from None
         options.note("this machine belongs to no Ray cluster: one is begun here alone")
         ray.init(address="local", num_cpus=cores(), include_dashboard=False, **quiet)
+    return True
 
 
 def slots(options: Options) -> int:
-    """How many jobs the cluster's machines hold at once; connects to it.
+    """How many jobs the cluster's machines hold at once.
 
     Raises:
         UserError: no cluster, or none of its machines holds a job.
     """
-    connect(options)
+    joined = connect(options)
     total = sum(_holds(machine, options) for machine in ray.nodes())
+    if joined:
+        ray.shutdown()
     if not total:
         need = f"{options.threads} processors, {options.gpus:g} GPUs and {options.memory_mb} MB"
         raise UserError(f"expected a machine of the Ray cluster with {need} for a job, found none")

@@ -27,8 +27,7 @@ class RayExecutor:
     """Runs at most `workers` jobs at once, each as a Ray task with what `options` sets aside for it.
 
     Ray itself tries nothing again: a lost machine is an infrastructure fault like any other, see `Executor`. How a
-    machine comes by the store and by checkpoints is told in `remote`. The connection is kept for the next executor and
-    ends with this process.
+    machine comes by the store and by checkpoints is told in `remote`.
 
     Raises:
         UserError: no cluster, or a machine of it that could not run the jobs.
@@ -44,7 +43,7 @@ class RayExecutor:
         self._running: dict[Any, tuple[int, Task]] = {}  # by what Ray will give, with the attempt's number
         self._late: set[int] = set()
         self._attempts = 0
-        connect(options)
+        self._joined = connect(options)
         self._here = ray.get_runtime_context().get_node_id()
         self._desk: Any = ray.remote(Desk).options(num_cpus=0, scheduling_strategy=pinned(self._here)).remote()
         resources = {"num_cpus": options.threads, "num_gpus": options.gpus, "memory": options.memory_mb << 20 or None}
@@ -86,6 +85,8 @@ class RayExecutor:
                     ray.cancel(reference, force=True)
             if self._desk is not None:
                 ray.kill(self._desk)
+            if self._joined:
+                ray.shutdown()
         self._desk = None
 
     def _dispatch(self) -> None:
