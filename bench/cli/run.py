@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.interrupts import interrupted_once
 from bench.cli.options import Home, Json, Raw, Set, assignments, names
 from bench.cli.output import TerminalProgress, print_json, say
+from bench.interrupts import interrupted_once
 
 if TYPE_CHECKING:
     from bench.run.folder import Run

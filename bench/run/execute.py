@@ -9,6 +9,7 @@ from pathlib import Path
 from bench.atomic import write_text
 from bench.data import Store, load_card, prepare
 from bench.frontier.shortlist import shortlist
+from bench.interrupts import uninterrupted
 from bench.progress import Progress
 from bench.records import Job, Scalar, Split, TrialRecord
 from bench.run.folder import DatasetRun, Run
@@ -44,8 +45,9 @@ def _execute(run: Run, progress: Progress) -> list[DatasetResult]:
     try:
         for part in run.datasets.values():
             store = _prepare(part, progress)
-            parent = _open_parent(tracker, part, store)
-            parents.append(parent)
+            with uninterrupted():
+                parent = _open_parent(tracker, part, store)
+                parents.append(parent)
             results.append(_search(part, store, parent, progress))
         write_report(run, results)
         for result, parent in zip(results, parents, strict=True):
@@ -121,6 +123,7 @@ def _search(part: DatasetRun, store: Store, parent: Parent, progress: Progress) 
             threads=manifest.threads,
         )
 
+    @uninterrupted()
     def on_trial(record: TrialRecord) -> None:
         parent.log_trial(record)
         front = result_of(part, decide=False).frontier
@@ -130,6 +133,7 @@ def _search(part: DatasetRun, store: Store, parent: Parent, progress: Progress) 
             history = front.history.set_index("trial")["hypervolume"]
             parent.log_hypervolume(record.number, float(history.loc[record.number]))
 
+    log_trial = uninterrupted()(parent.log_trial)
     with Study.open(part.folder, plan) as study:
         options = Options(
             job_seconds=suite.budget.job_time,
@@ -146,11 +150,11 @@ def _search(part: DatasetRun, store: Store, parent: Parent, progress: Progress) 
             study.conclude()
             Checkpoints(part.folder).clear()
             chosen = shortlist(study.records(), objectives, part.dataset.reference, suite.confirm.limit)
-            confirm(study, executor, make_job, chosen, suite.confirm.replicates, parent.log_trial, progress)
+            confirm(study, executor, make_job, chosen, suite.confirm.replicates, log_trial, progress)
         finally:
             executor.close()
         for record in study.records():
-            parent.log_trial(record)  # what a crash kept from MLflow; nothing is logged twice
+            log_trial(record)  # what a crash kept from MLflow; nothing is logged twice
     result = result_of(part)
     result.frontier.write(part.folder)
     write_pick(result)
