@@ -191,10 +191,10 @@ def strip(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def test_a_machine_without_the_store_is_named_before_any_job(
+def test_a_machine_that_does_not_fit_is_named_before_any_job(
     two_nodes: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its own home is set, so it asks the driver's machine for the store, which has none either."""
+    """Here for its version."""
     monkeypatch.setattr(ours, "__version__", "0.0.0")
     with pytest.raises(UserError, match=r"^Ray machine .*: expected version 0\.0\.0 of seesaw, which the driver has"):
         executor(two_nodes, train, tmp_path)
