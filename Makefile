@@ -3,7 +3,8 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 # Public implementations that ours are compared with: the extra `peers`. What they depend on is not needed for that, and
-# in part not to be had any more; where they cannot be installed, those tests are skipped, with the reason.
+# in part not to be had any more; where they cannot be installed, those tests are
+# skipped, with the reason. So it is with Ray.
 PEERS := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["peers"])
 
 .PHONY: run test test-slow lint format clean
@@ -40,6 +41,7 @@ $(VENV)/.installed: pyproject.toml setup.py | $(BIN)/python
 
 $(VENV)/.installed-test: pyproject.toml setup.py | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	-$(BIN)/python -m pip install --quiet --editable '.[ray]'
 	-$(BIN)/python -m pip install --quiet --no-deps $$($(BIN)/python -c '$(PEERS)')
 	touch $@
 

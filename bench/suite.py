@@ -72,6 +72,9 @@ class Budget(_Part):
     """Training samples of all trials together, in total as trials; what confirmation trains comes on top."""
     time: Annotated[float, BeforeValidator(seconds)] | None = None
     """Nothing is started later than this, but for what takes the single-task baseline to full length. In total, too."""
+    job_time: Annotated[float, BeforeValidator(seconds)] | None = None
+    """A job that takes longer is ended and tried again; the third time, that is its failure. A job is a trial's way
+    from one rung to the next, or to full length where there are no rungs. By itself there is no limit."""
 
     @model_validator(mode="after")
     def _some_limit(self) -> Budget:

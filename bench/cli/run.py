@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.cli.options import Home, Json, Raw, Set, assignments, names
 from bench.cli.output import TerminalProgress, print_json, say
+from bench.interrupts import interrupted_once
 
 if TYPE_CHECKING:
     from bench.run.folder import Run
@@ -20,8 +23,13 @@ def run(
     sampler: Annotated[str | None, typer.Option(help="tpe, nsga2, random or parzen.")] = None,
     trials: Annotated[int | None, typer.Option(help="Trials in total, for each data set.")] = None,
     time: Annotated[str | None, typer.Option(help="Start no trial later than this, as in 10m.")] = None,
-    workers: Annotated[int, typer.Option(help="Worker processes; 0 means one a core.", min=0)] = 0,
-    executor: Annotated[str, typer.Option(help="inline or process.")] = "process",
+    job_time: Annotated[str | None, typer.Option(help="End and retry a job that takes longer, as in 10m.")] = None,
+    workers: Annotated[int, typer.Option(help="Jobs at once; 0 means one a core, or all a cluster holds.", min=0)] = 0,
+    executor: Annotated[str, typer.Option(help="inline, process or ray.")] = "process",
+    threads: Annotated[int, typer.Option(help="Threads of each job; 0 shares the cores.", min=0)] = 0,
+    address: Annotated[str | None, typer.Option(help="A Ray cluster's HOST:PORT; else this machine's.")] = None,
+    gpus: Annotated[float, typer.Option(help="GPUs of each job on a Ray cluster, as in 0.5.", min=0)] = 0,
+    memory: Annotated[int, typer.Option(help="MB of memory of each job on a Ray cluster.", min=0)] = 0,
     name: Annotated[str | None, typer.Option(help="The run's name; else the suite's, numbered.")] = None,
     seed: Annotated[int, typer.Option(help="Every random number comes from it.", min=0)] = 0,
     set_: Set = None,
@@ -42,8 +50,13 @@ def run(
         sampler=sampler,
         trials=trials,
         time=time,
+        job_time=job_time,
         workers=workers,
         executor=executor,
+        threads=threads,
+        address=address,
+        gpus=gpus,
+        memory_mb=memory,
         name=name,
         seed=seed,
         pinned=assignments(set_),
@@ -55,6 +68,7 @@ def run(
 
 def resume(
     run_: Annotated[str, typer.Argument(metavar="RUN", help="A run's name or path.")],
+    address: Annotated[str | None, typer.Option(help="Where the run's Ray cluster is now.")] = None,
     json: Json = False,
     home: Home = None,
 ) -> None:
@@ -62,7 +76,7 @@ def resume(
     from bench.home import resolve_home
     from bench.run.folder import Run
 
-    _execute(Run.open(resolve_home(home), run_), json)
+    _execute(Run.open(resolve_home(home), run_).at(address), json)
 
 
 def _execute(run: Run, json: bool) -> None:
@@ -71,7 +85,9 @@ def _execute(run: Run, json: bool) -> None:
     from bench.run.results import page_path
 
     try:
-        results = execute(run, TerminalProgress())
+        # Ray says on stdout what happens to machines; there belongs nothing but results.
+        with interrupted_once(), redirect_stdout(sys.stderr):
+            results = execute(run, TerminalProgress())
     except KeyboardInterrupt:
         TerminalProgress().note(f"stopped; `seesaw resume {run.name}` goes on where it was")
         raise

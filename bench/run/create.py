@@ -19,7 +19,8 @@ from bench.frontier.policy import Policy
 from bench.machine import cores, versions
 from bench.run.folder import MANIFEST, SPACE, Manifest, Run, slug
 from bench.run.ladder import EPOCHS
-from bench.search.executors import EXECUTORS
+from bench.search.executors import EXECUTORS, RAY, ray_slots
+from bench.search.executors.base import Options
 from bench.search.ranking import TIE_BREAKS
 from bench.search.samplers import RUNG_SAMPLERS, SAMPLERS
 from bench.search.space import load_space
@@ -36,8 +37,13 @@ def create(
     sampler: str | None = None,
     trials: int | None = None,
     time: str | None = None,
+    job_time: str | None = None,
     workers: int = 0,
     executor: str = "process",
+    threads: int = 0,
+    address: str | None = None,
+    gpus: float = 0.0,
+    memory_mb: int = 0,
     name: str | None = None,
     seed: int = 0,
     pinned: Mapping[str, Any] | None = None,
@@ -48,19 +54,27 @@ def create(
 
     Args:
         datasets: instead of the suite's.
-        workers: 0 means one for each core. The cores are shared evenly between workers.
+        workers: 0 means one for each core, on a Ray cluster as many as its machines hold.
+        threads: for each worker; 0 shares the cores evenly between workers, and means 1 on a Ray cluster.
+        address, gpus, memory_mb: of a Ray cluster, and what each job needs there.
         name: None takes the suite's, with a number where it is taken.
         pinned: configuration names held fixed, besides the suite's.
 
     Raises:
         UserError: anything named is unknown or does not fit the rest; nothing is written then.
     """
-    suite = _override(load_suite(suite_name), datasets, space, sampler, trials, time, pinned or {})
+    suite = _override(load_suite(suite_name), datasets, space, sampler, trials, time, job_time, pinned or {})
     _check(suite, executor)
+    if executor == RAY:
+        threads = threads or 1
+        workers = workers or ray_slots(Options(address=address, threads=threads, gpus=gpus, memory_mb=memory_mb))
+    else:
+        for option, value in (("--address", address), ("--gpus", gpus), ("--memory", memory_mb)):
+            if value:
+                raise UserError(f"{option}: expected --executor {RAY} beside it, found {executor}")
+        workers = 1 if executor == "inline" else workers or cores()
+        threads = threads or max(1, cores() // workers)
     space_file = content.find("search_spaces", suite.space)
-    workers = workers or cores()
-    if executor == "inline":
-        workers = 1
     folder = _folder(home, name, slug(Path(suite_name).stem if suite_name.endswith(".toml") else Path(suite_name).name))
     manifest = Manifest(
         name=folder.name,
@@ -70,7 +84,10 @@ def create(
         seed=seed,
         executor=executor,
         workers=workers,
-        threads=max(1, cores() // workers),
+        threads=threads,
+        address=address,
+        gpus=gpus,
+        memory_mb=memory_mb,
         raw=str(raw.expanduser().resolve()) if raw else None,
         tracking_uri=tracking,
         command=shlex.join(["seesaw", *sys.argv[1:]]),
@@ -90,6 +107,7 @@ def _override(
     sampler: str | None,
     trials: int | None,
     time: str | None,
+    job_time: str | None,
     pinned: Mapping[str, Any],
 ) -> Suite:
     values = suite.model_dump()
@@ -97,7 +115,8 @@ def _override(
         values["datasets"] = [suite.dataset(dataset).model_dump() for dataset in datasets]
     if space is not None:
         values["space"] = space
-    for part, key, value in (("budget", "trials", trials), ("budget", "time", time), ("search", "sampler", sampler)):
+    budget = (("trials", trials), ("time", time), ("job_time", job_time))
+    for part, key, value in (*(("budget", key, value) for key, value in budget), ("search", "sampler", sampler)):
         if value is not None:
             values[part][key] = value
     values["set"] = {**values["set"], **pinned}

@@ -9,6 +9,7 @@ from pathlib import Path
 from bench.atomic import write_text
 from bench.data import Store, load_card, prepare
 from bench.frontier.shortlist import shortlist
+from bench.interrupts import uninterrupted
 from bench.progress import Progress
 from bench.records import Job, Scalar, Split, TrialRecord
 from bench.run.folder import DatasetRun, Run
@@ -18,6 +19,8 @@ from bench.search.checkpoints import Checkpoints
 from bench.search.confirm import confirm
 from bench.search.driver import search
 from bench.search.executors import EXECUTORS
+from bench.search.executors.base import Options
+from bench.search.lock import FolderLock
 from bench.search.plan import Plan
 from bench.search.study import Study
 from bench.seeds import derive
@@ -32,13 +35,19 @@ def execute(run: Run, progress: Progress) -> list[DatasetResult]:
     Raises:
         UserError: the data cannot be had or does not fit, or another driver works on the run.
     """
+    with FolderLock(run.folder):  # before anything else is touched: MLflow's runs are the first driver's, too
+        return _execute(run, progress)
+
+
+def _execute(run: Run, progress: Progress) -> list[DatasetResult]:
     tracker = Tracker(run.manifest.tracking_uri, run.home)
     results, parents = [], []
     try:
         for part in run.datasets.values():
             store = _prepare(part, progress)
-            parent = _open_parent(tracker, part, store)
-            parents.append(parent)
+            with uninterrupted():
+                parent = _open_parent(tracker, part, store)
+                parents.append(parent)
             results.append(_search(part, store, parent, progress))
         write_report(run, results)
         for result, parent in zip(results, parents, strict=True):
@@ -114,6 +123,7 @@ def _search(part: DatasetRun, store: Store, parent: Parent, progress: Progress) 
             threads=manifest.threads,
         )
 
+    @uninterrupted()
     def on_trial(record: TrialRecord) -> None:
         parent.log_trial(record)
         front = result_of(part, decide=False).frontier
@@ -123,18 +133,28 @@ def _search(part: DatasetRun, store: Store, parent: Parent, progress: Progress) 
             history = front.history.set_index("trial")["hypervolume"]
             parent.log_hypervolume(record.number, float(history.loc[record.number]))
 
+    log_trial = uninterrupted()(parent.log_trial)
     with Study.open(part.folder, plan) as study:
-        executor = EXECUTORS[manifest.executor](run_job, manifest.workers)
+        options = Options(
+            job_seconds=suite.budget.job_time,
+            note=progress.note,
+            store=str(store.path),
+            address=manifest.address,
+            threads=manifest.threads,
+            gpus=manifest.gpus,
+            memory_mb=manifest.memory_mb,
+        )
+        executor = EXECUTORS[manifest.executor](run_job, manifest.workers, options)
         try:
             search(plan, study, executor, make_job, on_trial, progress)
             study.conclude()
             Checkpoints(part.folder).clear()
             chosen = shortlist(study.records(), objectives, part.dataset.reference, suite.confirm.limit)
-            confirm(study, executor, make_job, chosen, suite.confirm.replicates, parent.log_trial, progress)
+            confirm(study, executor, make_job, chosen, suite.confirm.replicates, log_trial, progress)
         finally:
             executor.close()
         for record in study.records():
-            parent.log_trial(record)  # what a crash kept from MLflow; nothing is logged twice
+            log_trial(record)  # what a crash kept from MLflow; nothing is logged twice
     result = result_of(part)
     result.frontier.write(part.folder)
     write_pick(result)

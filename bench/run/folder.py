@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -36,6 +36,12 @@ class Manifest(BaseModel):
     workers: int
     threads: int
     """For each worker."""
+    address: str | None = None
+    """Of a Ray cluster; None: the one that this machine belongs to."""
+    gpus: float = 0.0
+    """For each job on a Ray cluster."""
+    memory_mb: int = 0
+    """For each job on a Ray cluster; 0 leaves it out of account."""
     raw: str | None
     tracking_uri: str | None
     """None: a file at home, wherever home is now."""
@@ -71,6 +77,18 @@ class Run:
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise UserError(f"{file}: expected a run's JSON, found something else: {error}") from None
         return cls(home, folder, validate(Manifest, values, str(file)))
+
+    def at(self, address: str | None) -> Run:
+        """This run on the Ray cluster at another address, unless that is None.
+
+        Raises:
+            UserError: it does not run on a Ray cluster.
+        """
+        if address is None:
+            return self
+        if self.manifest.executor != "ray":
+            raise UserError(f"--address: expected a run with the executor ray, found {self.manifest.executor}")
+        return replace(self, manifest=self.manifest.model_copy(update={"address": address}))
 
     @property
     def name(self) -> str:

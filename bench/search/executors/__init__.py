@@ -1,14 +1,45 @@
-"""Where jobs run. Each executor is built as `Executor(run, workers)`; see `base` for the contract."""
+"""Where jobs run. Each executor is built as `Executor(run, workers, options)`; see `base` for the contract."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from importlib.util import find_spec
 
-from bench.search.executors.base import Executor, Run
+from bench.errors import UserError
+from bench.search.executors.base import Executor, MakeExecutor, Options, Run
 from bench.search.executors.inline import InlineExecutor
 from bench.search.executors.process import ProcessExecutor
 
-EXECUTORS: dict[str, Callable[[Run, int], Executor]] = {
+RAY = "ray"
+
+
+def _ray(run: Run, workers: int, options: Options = Options()) -> Executor:  # noqa: B008 (it is frozen)
+    """Jobs on the machines of a Ray cluster."""
+    require_ray()
+    from bench.search.executors.ray import RayExecutor
+
+    return RayExecutor(run, workers, options)
+
+
+def ray_slots(options: Options) -> int:
+    """How many jobs the machines of a Ray cluster hold at once.
+
+    Raises:
+        UserError: no Ray, no cluster, or none of its machines holds a job.
+    """
+    require_ray()
+    from bench.search.executors.cluster import slots
+
+    return slots(options)
+
+
+def require_ray() -> None:
+    """Raises a UserError where Ray is missing: it is an extra, and imported only where it is asked for."""
+    if find_spec("ray") is None:
+        raise UserError('executor: expected Ray, found none; install it with pip install "seesaw-bench[ray]"')
+
+
+EXECUTORS: dict[str, MakeExecutor] = {
     "inline": InlineExecutor,
     "process": ProcessExecutor,
+    RAY: _ray,
 }

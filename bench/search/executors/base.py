@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -14,9 +15,45 @@ from bench.records import Failure, Job, Outcome, TrialResult
 Run = Callable[[Job], TrialResult]
 """Trains a job. A function at the top level of a module, so that a worker process can import it by name."""
 
+RETRIES = 2
+"""How often a job is tried again after an infrastructure fault."""
+
+
+def _unheard(text: str) -> None:
+    """Where nobody listens."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a job may take, the same for every job. An executor reads what concerns it.
+
+    Attributes:
+        job_seconds: a job that takes longer is ended, an infrastructure fault; None for no limit.
+        retries: how often a job is tried again after an infrastructure fault.
+        note: is told of every retry and of every worker that is replaced, a sentence each.
+        store: path of the store that the jobs will name, to be looked for on every machine before the first of them.
+        address: of a Ray cluster; None takes the one that this machine belongs to.
+        threads: processors that Ray sets aside for a job.
+        gpus: GPUs that Ray sets aside for a job; a fraction lets jobs share one.
+        memory_mb: memory in MiB that Ray sets aside for a job; 0 leaves it out of account.
+    """
+
+    job_seconds: float | None = None
+    retries: int = RETRIES
+    note: Callable[[str], None] = _unheard
+    store: str | None = None
+    address: str | None = None
+    threads: int = 1
+    gpus: float = 0.0
+    memory_mb: int = 0
+
 
 class Executor(Protocol):
     """Runs jobs, several at a time.
+
+    A job whose outcome is an infrastructure fault (a worker that died, memory, time, a lost machine) is tried again,
+    from its checkpoint if it has one, which is the last rung's; after `Options.retries` times the fault is its outcome.
+    All other failures are outcomes at once.
 
     Attributes:
         slots: how many jobs run at once. More may be submitted; they wait their turn.
@@ -37,6 +74,14 @@ class Executor(Protocol):
         ...
 
 
+class MakeExecutor(Protocol):
+    """How every executor is built."""
+
+    def __call__(self, run: Run, workers: int, options: Options = ...) -> Executor:
+        """An executor with `workers` slots, where it can have several."""
+        ...
+
+
 def attempt(run: Run, job: Job) -> Outcome:
     """Runs a job here; an exception becomes the outcome's failure. Interrupts are not caught."""
     started, clock = time.time(), time.monotonic()
@@ -44,6 +89,9 @@ def attempt(run: Run, job: Job) -> Outcome:
     failure: Failure | None = None
     try:
         result = run(job)
+        if not isinstance(result, TrialResult):
+            found, result = type(result).__name__, None
+            failure = Failure("bug", f"expected a TrialResult of the job, found a value of type {found}")
     except Exception as error:
         failure = failure_of(error)
     return Outcome(job, result, failure, started, time.monotonic() - clock)
@@ -56,9 +104,20 @@ def failure_of(error: Exception) -> Failure:
         return Failure("configuration", text)
     if isinstance(error, FloatingPointError):
         return Failure("diverged", text or "a number left its range")
-    # torch's own OutOfMemoryError is a RuntimeError; to know it by name spares importing torch.
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+    if _lacks_memory(error, text):
         return Failure("infrastructure", f"out of memory: {text}" if text else "out of memory")
+    name = type(error).__name__
+    if isinstance(error, OSError) or name == "AcceleratorError" or "can't start new thread" in text:
+        return Failure("infrastructure", f"{name}{': ' + text if text else ''}")
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name})" if frames else ""
-    return Failure("bug", f"{type(error).__name__}{': ' + text if text else ''}{where}")
+    return Failure("bug", f"{name}{': ' + text if text else ''}{where}")
+
+
+def _lacks_memory(error: Exception, text: str) -> bool:
+    # torch raises its own OutOfMemoryError on a GPU, which is known by name here to spare importing torch, and a plain
+    # RuntimeError on the CPU.
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    says = ("can't allocate memory", "not enough memory", "out of memory", "Cannot allocate memory")
+    return isinstance(error, RuntimeError | OSError) and any(part in text for part in says)

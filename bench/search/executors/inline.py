@@ -2,30 +2,83 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
+from bench.errors import UserError
 from bench.records import Job, Outcome
-from bench.search.executors.base import Run, attempt
+from bench.search.executors.attempts import Task, judge, too_long
+from bench.search.executors.base import Options, Run, attempt
 
 
 class InlineExecutor:
-    """Runs the oldest waiting job when asked for an outcome. Always one slot, whatever `workers` says."""
+    """Runs the oldest waiting job when asked for an outcome. Always one slot, whatever `workers` says.
 
-    def __init__(self, run: Run, workers: int = 1) -> None:
+    A limit of time ends a job by an alarm, as soon as the job comes back from compiled code to Python. What kills a
+    worker elsewhere (a crash, the system's want of memory) kills the run here; it can be resumed.
+
+    Raises:
+        UserError: a limit of time outside of the main thread, which alone is told of alarms.
+    """
+
+    def __init__(self, run: Run, workers: int = 1, options: Options = Options()) -> None:  # noqa: B008 (it is frozen)
+        if options.job_seconds is not None and threading.current_thread() is not threading.main_thread():
+            raise UserError("expected the main thread where inline jobs have a limit of time, found another one")
         self.slots = 1
-        self._run = run
-        self._waiting: deque[Job] = deque()
+        self._run, self._options = run, options
+        self._waiting: deque[Task] = deque()
 
     def submit(self, job: Job) -> None:
         """Puts the job last in the queue."""
-        self._waiting.append(job)
+        self._waiting.append(Task(job))
 
     def next(self) -> Outcome:
         """Runs the first job in the queue. Raises RuntimeError where there is none."""
         if not self._waiting:
             raise RuntimeError("next() without a submitted job")
-        return attempt(self._run, self._waiting.popleft())
+        task = self._waiting.popleft()
+        while True:
+            task.begin()
+            if outcome := judge(task, self._attempt(task), self._options):
+                return outcome
 
     def close(self) -> None:
         """Forgets waiting jobs."""
         self._waiting.clear()
+
+    def _attempt(self, task: Task) -> Outcome:
+        seconds = self._options.job_seconds
+        try:
+            with _alarm(seconds):
+                return attempt(self._run, task.job)
+        except _TimeIsUp:
+            return task.lost(too_long(seconds))
+
+
+class _TimeIsUp(BaseException):
+    """No `Exception`, so that no job takes it for an error of its own."""
+
+
+def _ring(number: int, frame: FrameType | None) -> None:
+    raise _TimeIsUp
+
+
+@contextmanager
+def _alarm(seconds: float | None) -> Iterator[None]:
+    """Raises `_TimeIsUp` in here after so many seconds."""
+    if seconds is None:
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, _ring)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        yield
+    finally:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        finally:
+            signal.signal(signal.SIGALRM, before)

@@ -1,68 +1,20 @@
-"""A pool of worker processes that survives the death of any of them."""
+"""A pool of worker processes that survives whatever a job does to any of them."""
 
 from __future__ import annotations
 
 import inspect
-import multiprocessing
-import os
-import signal
-import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 
-from bench.records import Failure, Job, Outcome
-from bench.search.executors.base import Run
-from bench.search.executors.worker import serve
+from bench.records import Job, Outcome
+from bench.search.executors.attempts import Task, judge, too_long
+from bench.search.executors.base import Options, Run
+from bench.search.executors.handle import WorkerHandle, WorkerLost
+from bench.search.executors.message import decode
 
-RETRIES = 2
-"""How often a job is tried again after its worker died."""
-
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-
-
-@dataclass
-class _Task:
-    job: Job
-    deaths: int = 0
-    started: float = 0.0
-    clock: float = 0.0
-
-
-class _Worker:
-    """One process and the driver's end of its pipe; started for a task, kept for the next ones."""
-
-    def __init__(self, function: str, threads: int) -> None:
-        # Spawned, not forked: a fork would copy the locks of torch's threads and keep the driver's files open.
-        context = multiprocessing.get_context("spawn")
-        self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=serve, args=(theirs, function), daemon=True)
-        with _thread_limits(threads):
-            self.process.start()
-        theirs.close()  # else the pipe would not end when the worker dies
-        self.task: _Task | None = None
-
-    def stop(self) -> None:
-        self.connection.close()
-        self.process.terminate()
-        self.process.join(5)
-        if self.process.is_alive():
-            self.process.kill()
-            self.process.join()
-
-    def cause_of_death(self) -> str:
-        """Waits for the process to end and tells how it did."""
-        self.process.join(5)
-        code = self.process.exitcode
-        self.stop()
-        if code is None:
-            return "closed its pipe and did not end"
-        if code >= 0:
-            return f"exited with code {code}"
-        name = signal.Signals(-code).name
-        return f"was killed by {name}" + (", as the system does when memory runs out" if name == "SIGKILL" else "")
+GROWTH_MB = 512.0
+"""A worker is replaced when, idle after a job, it holds both this much more private memory and twice as much as after
+its first job. Jobs of different size leave different amounts behind; a leak grows without end."""
 
 
 class ProcessExecutor:
@@ -70,29 +22,36 @@ class ProcessExecutor:
 
     Args:
         run: a function at the top level of a module.
-        workers: the number of processes; each is started when it is first needed.
+        workers: the number of processes. Each is started when it is first needed, imports what jobs need before its
+            first one, and is kept for the next ones.
+        growth_mb: see `GROWTH_MB`.
 
     Raises:
         ValueError: no worker, or a function that a worker could not import.
     """
 
-    def __init__(self, run: Run, workers: int) -> None:
+    def __init__(
+        self,
+        run: Run,
+        workers: int,
+        options: Options = Options(),  # noqa: B008 (it is frozen)
+        growth_mb: float = GROWTH_MB,
+    ) -> None:
         if workers < 1:
             raise ValueError(f"expected at least one worker, found {workers}")
-        if not inspect.isfunction(run) or "<" in run.__qualname__ or "." in run.__qualname__:
-            raise ValueError(f"expected a function at the top level of a module, found {run!r}")
         self.slots = workers
-        self._function = f"{run.__module__}:{run.__qualname__}"
-        self._workers: list[_Worker] = []
-        self._waiting: deque[_Task] = deque()
+        self._function = importable(run)
+        self._options, self._growth_mb = options, growth_mb
+        self._workers: list[WorkerHandle] = []
+        self._waiting: deque[Task] = deque()
 
     def submit(self, job: Job) -> None:
         """Gives the job to an idle worker, or queues it."""
-        self._waiting.append(_Task(job))
+        self._waiting.append(Task(job))
         self._dispatch()
 
     def next(self) -> Outcome:
-        """Waits for a job to end. A job whose worker died is tried again on a new one, at most `RETRIES` times.
+        """Waits for a job to end; see `Executor` for what is tried again.
 
         Raises:
             RuntimeError: no job is under way.
@@ -102,10 +61,12 @@ class ProcessExecutor:
             busy = {worker.connection: worker for worker in self._workers if worker.task}
             if not busy:
                 raise RuntimeError("next() without a submitted job")
-            connection = wait(list(busy))[0]
-            assert isinstance(connection, Connection)
-            if outcome := self._receive(busy[connection]):
-                self._dispatch()  # the worker goes on while the driver digests the outcome
+            for connection in wait(list(busy), self._patience()):
+                assert isinstance(connection, Connection)
+                if outcome := self._hear(busy[connection]):
+                    self._dispatch()  # the worker goes on while the driver digests the outcome
+                    return outcome
+            if outcome := self._end_the_late():
                 return outcome
 
     def close(self) -> None:
@@ -122,52 +83,87 @@ class ProcessExecutor:
             worker = self._idle(self._waiting[0].job.threads)
             if worker is None:
                 return
-            task = worker.task = self._waiting.popleft()
-            task.started, task.clock = time.time(), time.monotonic()
-            with suppress(OSError):  # it died this moment: its end of the pipe will say so
-                worker.connection.send(task.job)
+            worker.give(self._waiting.popleft())
 
-    def _idle(self, threads: int) -> _Worker | None:
+    def _idle(self, threads: int) -> WorkerHandle | None:
         for worker in self._workers:
             if worker.task is None:
                 return worker
         if len(self._workers) == self.slots:
             return None
-        self._workers.append(_Worker(self._function, threads))
+        return self._start(threads)
+
+    def _start(self, threads: int) -> WorkerHandle:
+        self._workers.append(WorkerHandle(self._function, threads))
         return self._workers[-1]
 
-    def _receive(self, worker: _Worker) -> Outcome | None:
+    def _hear(self, worker: WorkerHandle) -> Outcome | None:
         task = worker.task
         assert task is not None
         try:
-            outcome = worker.connection.recv()
-        except (EOFError, OSError):
-            cause = self._remove(worker)
-            task.deaths += 1
-            if task.deaths <= RETRIES:
-                self._waiting.appendleft(task)
+            line = worker.hear()
+            if line is None:
                 return None
-            failure = Failure("infrastructure", f"its worker died {task.deaths} times; the last {cause}")
-            return Outcome(task.job, None, failure, task.started, time.monotonic() - task.clock)
-        assert isinstance(outcome, Outcome)
+            outcome, more = decode(task.job, line)
+        except WorkerLost as lost:
+            return self._lose(worker, str(lost))
+        except ValueError as error:
+            return self._lose(worker, f"its worker's answer was garbled: {error}")
         worker.task = None
-        return outcome
+        if outcome.failure and outcome.failure.kind == "infrastructure":
+            self._replace(worker)  # whatever it lacked, a new one begins with a clean slate
+        elif reason := self._leak(worker, more.get("memory_mb", 0.0)):
+            self._options.note(reason)
+            self._replace(worker)
+        return self._settle(task, outcome)
 
-    def _remove(self, worker: _Worker) -> str:
+    def _leak(self, worker: WorkerHandle, now: float) -> str | None:
+        if worker.first_mb is None:
+            worker.first_mb = now
+        if now - worker.first_mb <= self._growth_mb or now <= 2 * worker.first_mb:
+            return None
+        return f"a worker held {worker.first_mb:.0f} MB after its first job and holds {now:.0f} MB: it is replaced"
+
+    def _end_the_late(self) -> Outcome | None:
+        limit = self._options.job_seconds
+        for worker in self._workers:
+            if limit is not None and worker.task and worker.seconds_left(limit) <= 0:
+                return self._lose(worker, too_long(limit))
+        return None
+
+    def _lose(self, worker: WorkerHandle, reason: str) -> Outcome | None:
+        task = worker.task
+        assert task is not None
+        self._replace(worker)
+        return self._settle(task, task.lost(reason))
+
+    def _settle(self, task: Task, outcome: Outcome) -> Outcome | None:
+        judged = judge(task, outcome, self._options)
+        if judged is None:
+            self._waiting.appendleft(task)
+        return judged
+
+    def _replace(self, worker: WorkerHandle) -> None:
+        self._remove(worker)
+        self._start(worker.threads)  # at once, so that it is warm by its first job
+
+    def _remove(self, worker: WorkerHandle) -> None:
         self._workers.remove(worker)
-        return worker.cause_of_death()
+        worker.stop()
+
+    def _patience(self) -> float | None:
+        limit = self._options.job_seconds
+        if limit is None:
+            return None
+        return max(0.0, min(worker.seconds_left(limit) for worker in self._workers if worker.task))
 
 
-@contextmanager
-def _thread_limits(threads: int) -> Iterator[None]:
-    """What numeric libraries read when they are imported: a worker must find it set when it starts."""
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, str(threads)))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+def importable(run: Run) -> str:
+    """The name by which a worker finds a function: `module:name`.
+
+    Raises:
+        ValueError: it is not at the top level of a module.
+    """
+    if not inspect.isfunction(run) or "<" in run.__qualname__ or "." in run.__qualname__:
+        raise ValueError(f"expected a function at the top level of a module, found {run!r}")
+    return f"{run.__module__}:{run.__qualname__}"

@@ -116,7 +116,7 @@ def test_a_job_that_always_kills_its_worker_fails_with_the_cause(
     first, second = pool.next(), pool.next()
     assert first.failure is not None
     assert first.failure.kind == "infrastructure"
-    assert first.failure.reason == f"its worker died 3 times; the last {cause}"
+    assert first.failure.reason == f"tried 3 times; at last its worker {cause}"
     assert len(list(tmp_path.glob("0-*"))) == 3
     assert second.result is not None
 

@@ -1,0 +1,59 @@
+"""Ctrl-C while a run works: it waits where cutting in would leave a mess, and no second one cuts stopping short."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class _State:
+    held = 0
+    """How many `uninterrupted` blocks are open in the main thread."""
+    pending = False
+    """Whether Ctrl-C came in one of them."""
+
+
+@contextmanager
+def interrupted_once() -> Iterator[None]:
+    """The first Ctrl-C is a KeyboardInterrupt; from then on they are ignored, to the end of this process.
+
+    What a run does to stop (workers ended, MLflow told) must not be cut short by an impatient second one. Outside of
+    the main thread, which alone hears of Ctrl-C, this does nothing; nor where it was ignored from the start.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, _first)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGINT) is _first:
+            signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Within `interrupted_once`, a Ctrl-C that comes in here is raised when the block ends."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _State.held += 1
+    try:
+        yield
+    finally:
+        _State.held -= 1
+    if _State.pending and not _State.held:
+        _State.pending = False
+        raise KeyboardInterrupt
+
+
+def _first(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if _State.held:
+        _State.pending = True
+    else:
+        raise KeyboardInterrupt

@@ -1,0 +1,139 @@
+"""Ctrl-C, a second driver and SIGKILL, on the real command line in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+class Command:
+    """`seesaw` in a process of its own."""
+
+    def __init__(self, home: Path, *arguments: object) -> None:
+        command = [sys.executable, "-m", "bench", *map(str, arguments), "--home", str(home)]
+        # A shell starts background jobs, in which tests may run, with Ctrl-C ignored.
+        self.process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
+
+    def end(self) -> tuple[int, str, str]:
+        out, err = self.process.communicate(timeout=300)
+        return self.process.returncode, out, err
+
+
+def until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.05)
+
+
+def journal(home: Path, name: str) -> int:
+    """Bytes of the run's journal."""
+    return sum(path.stat().st_size for path in (home / "runs" / name).glob("*/study.log"))
+
+
+def front(text: str) -> list[tuple[int, dict[str, float]]]:
+    """Trials and their quality; times and memory may differ."""
+    return [
+        (point["trial"], {key: value for key, value in point["metrics"].items() if not key.startswith("cost/")})
+        for point in json.loads(text)["points"]
+    ]
+
+
+@pytest.mark.parametrize("executor", ["inline", "process"])
+def test_ctrl_c_ends_cleanly_twice_as_well_and_the_run_goes_on(shop, tmp_path: Path, executor: str) -> None:
+    """While it works, a second driver is refused."""
+    home = tmp_path / "home"
+    shop.edit(shop.suite, "trials = 6", "trials = 200")  # it shall not end by itself
+    run = Command(home, "run", shop.suite, "--raw", shop.raw, "--name", "a", "--executor", executor, "--workers", 2)
+    until(lambda: journal(home, "a") > 6000 or run.process.poll() is not None)
+    children = psutil.Process(run.process.pid).children(recursive=True)
+
+    second = Command(home, "resume", "a").end()
+    assert second[0] == 2, second
+    assert second[1] == ""
+    (line,) = second[2].splitlines()
+    assert line.startswith("seesaw: ")
+    assert f"expected no other driver, found one at work (process {run.process.pid})" in line
+
+    run.process.send_signal(signal.SIGINT)
+    run.process.send_signal(signal.SIGINT)
+    time.sleep(0.05)
+    run.process.send_signal(signal.SIGINT)
+    code, out, err = run.end()
+    assert code == 130, err
+    assert "seesaw resume a" in err
+    assert "Traceback" not in err
+    assert out == ""
+    until(lambda: not any(child.is_running() and child.status() != "zombie" for child in children), 20)
+    assert executor == "inline" or len(children) >= 2
+
+    manifest = home / "runs" / "a" / "run.json"
+    values = json.loads(manifest.read_text())
+    values["suite"]["budget"]["trials"] = 6  # a limit may be moved
+    manifest.write_text(json.dumps(values))
+    code, out, err = Command(home, "resume", "a", "--json").end()
+    assert code == 0, err
+    assert front(out)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_again_and_again_ends_as_the_undisturbed_one(shop, tmp_path: Path) -> None:
+    home, chance = tmp_path / "home", random.Random(5)
+    shop.edit(shop.suite, "trials = 6", "trials = 14")
+    options = ("--raw", shop.raw, "--executor", "inline", "--json")
+    code, whole, err = Command(home, "run", shop.suite, "--name", "whole", *options).end()
+    assert code == 0, err
+    command, killed = Command(home, "run", shop.suite, "--name", "wild", *options), 0
+    while killed < 6:
+        size = journal(home, "wild")
+        until(lambda: journal(home, "wild") > size or command.process.poll() is not None)  # noqa: B023 (called here)
+        time.sleep(chance.uniform(0, 0.3))
+        if command.process.poll() is not None:
+            break
+        os.kill(command.process.pid, signal.SIGKILL)
+        command.end()
+        killed += 1
+        command = Command(home, "resume", "wild", "--json")
+    code, out, err = command.end()
+    assert code == 0, err
+    assert killed >= 3
+    assert front(out) == front(whole)
+    assert json.loads(out)["hypervolume"] == json.loads(whole)["hypervolume"]
+
+
+@pytest.mark.parametrize(("option", "value"), [("--address", "here:1"), ("--gpus", "1"), ("--memory", "100")])
+def test_what_ray_alone_can_do_is_refused_elsewhere(seesaw, shop, option: str, value: str) -> None:
+    said = seesaw("run", shop.suite, "--raw", shop.raw, option, value)
+    assert said.code == 2
+    assert said.err == f"seesaw: {option}: expected --executor ray beside it, found process\n"
+
+
+def test_a_job_time_is_kept_and_a_job_beyond_it_recorded(seesaw, shop) -> None:
+    said = seesaw("run", shop.suite, "--raw", shop.raw, "--name", "a", "--executor", "inline", "--job-time", "0.002s")
+    assert said.code in (0, 2), said.err  # no trial is completed, so there is nothing to choose from
+    status = json.loads(seesaw("status", "a", "--json").out)
+    assert status["completed"] == 0
+    assert status["failed"] == 6
+    assert {failure["reason"] for failure in status["failures"]} == {
+        "tried 3 times; at last it took longer than 0.002 s"
+    }
+    assert {failure["kind"] for failure in status["failures"]} == {"infrastructure"}

@@ -1,0 +1,167 @@
+"""A poisonous job cannot stop the run: it is recorded with its reason, and no other job notices."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import psutil
+import pytest
+from poison_toys import poison
+from search_toys import make_job
+
+from bench.records import Failure, Job, Outcome
+from bench.search.executors import InlineExecutor, ProcessExecutor
+from bench.search.executors.base import Executor, Options
+
+ROOT = Path(__file__).parents[3]
+
+PRINTS = """
+import sys
+sys.path[:0] = sys.argv[2:]
+from poison_toys import poison
+from search_toys import make_job
+from bench.search.executors import ProcessExecutor
+if __name__ == "__main__":
+    executor = ProcessExecutor(poison, 1)
+    executor.submit(make_job(0, 0, {"how": "chatter"}, ("valid",), sys.argv[1]))
+    outcome = executor.next()
+    executor.close()
+    print("result" if outcome.result else outcome.failure)
+"""
+
+
+def job(folder: Path, trial: int, how: str = "", **config: int) -> Job:
+    return make_job(trial, 0, {"how": how, **config}, ("valid",), str(folder))
+
+
+def attempts(folder: Path, trial: int) -> int:
+    return len(list(folder.glob(f"{trial}-*")))
+
+
+def run(executor: Executor, jobs: list[Job]) -> dict[int, Outcome]:
+    with closing(executor):
+        for one in jobs:
+            executor.submit(one)
+        return {outcome.job.trial: outcome for outcome in (executor.next() for _ in jobs)}
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("kill", "its worker was killed by SIGKILL, as the system does when memory runs out"),
+        ("segfault", "its worker was killed by SIGSEGV"),
+        ("exit", "its worker exited with code 3"),
+        ("leave", "its worker exited with code 4"),
+        ("hungry", "out of memory"),
+        ("memory", "out of memory"),
+        ("gpu memory", "out of memory: CUDA out of memory"),
+        ("disk", "OSError: [Errno 28] No space left on device"),
+        ("garbage", "its worker's answer was garbled"),
+        ("half a line", "its worker's answer was garbled"),
+        ("another's answer", "its worker's answer was garbled"),
+        ("closed pipe", "its worker "),
+    ],
+)
+def test_an_infrastructure_fault_is_tried_again_to_a_limit_and_then_recorded(
+    tmp_path: Path, how: str, reason: str
+) -> None:
+    notes: list[str] = []
+    executor = ProcessExecutor(poison, 2, Options(retries=1, note=notes.append))
+    found = run(executor, [job(tmp_path, 0), job(tmp_path, 1, how), job(tmp_path, 2), job(tmp_path, 3)])
+    failure = found[1].failure
+    assert failure is not None
+    assert failure.kind == "infrastructure"
+    assert failure.reason.startswith(f"tried 2 times; at last {reason}")
+    assert attempts(tmp_path, 1) == 2
+    (note,) = notes
+    assert note.startswith(f"trial 1: {reason}")
+    assert note.endswith("; tried again (1 of 1)")
+    assert all(found[trial].result for trial in (0, 2, 3))
+    assert {attempts(tmp_path, trial) for trial in (0, 2, 3)} == {1}
+
+
+@pytest.mark.parametrize("make", [InlineExecutor, ProcessExecutor])
+@pytest.mark.parametrize(
+    ("how", "kind", "reason"),
+    [
+        ("nan", "diverged", "the loss of click became nan"),
+        ("lock in the result", "bug", "expected a result of plain values"),
+        ("no result", "bug", "expected a TrialResult of the job, found a value of type str"),
+    ],
+)
+def test_other_faults_are_recorded_at_once(
+    tmp_path: Path, make: Callable[..., Executor], how: str, kind: str, reason: str
+) -> None:
+    found = run(make(poison, 1), [job(tmp_path, 0, how), job(tmp_path, 1)])
+    if make is ProcessExecutor or how != "lock in the result":  # in one process nothing need be written down
+        failure = found[0].failure
+        assert failure is not None
+        assert failure.kind == kind
+        assert failure.reason.startswith(reason)
+    assert attempts(tmp_path, 0) == 1
+    assert found[1].result is not None
+
+
+@pytest.mark.parametrize("make", [InlineExecutor, ProcessExecutor])
+@pytest.mark.parametrize("how", ["memory", "disk"])
+def test_a_passing_fault_costs_nothing_but_the_attempt(tmp_path: Path, make: Callable[..., Executor], how: str) -> None:
+    found = run(make(poison, 1), [job(tmp_path, 0, how, times=2)])
+    assert found[0].result is not None
+    assert attempts(tmp_path, 0) == 3
+
+
+@pytest.mark.parametrize(
+    ("make", "how"), [(InlineExecutor, "hang"), (ProcessExecutor, "hang"), (ProcessExecutor, "spin")]
+)
+def test_a_job_beyond_its_time_is_ended_tried_again_and_recorded(
+    tmp_path: Path, make: Callable[..., Executor], how: str
+) -> None:
+    executor = make(poison, 2, Options(job_seconds=0.5, retries=1))
+    found = run(executor, [job(tmp_path, 0, how), job(tmp_path, 1), job(tmp_path, 2, how, times=1)])
+    assert found[0].failure == Failure("infrastructure", "tried 2 times; at last it took longer than 0.5 s")
+    assert found[0].seconds >= 0.5
+    assert found[1].result is not None
+    assert found[2].result is not None
+    assert (attempts(tmp_path, 0), attempts(tmp_path, 1), attempts(tmp_path, 2)) == (2, 1, 2)
+    assert not [process for process in psutil.Process().children() if "spawn_main" in " ".join(process.cmdline())]
+
+
+def test_a_worker_that_leaks_is_replaced_between_jobs(tmp_path: Path) -> None:
+    """Each job keeps 80 MB. By the rule the third after a replacement is too much: 160 > 100 and more than double."""
+    notes: list[str] = []
+    executor = ProcessExecutor(poison, 1, Options(note=notes.append), growth_mb=100)
+    with closing(executor):
+        pids = []
+        for trial in range(7):
+            executor.submit(job(tmp_path, trial, "leak"))
+            outcome = executor.next()
+            assert outcome.result is not None
+            pids.append(outcome.result.metrics["pid"])
+    assert len(set(pids)) == 3
+    assert pids == sorted(pids, key=pids.index)
+    assert [pids.count(pid) for pid in dict.fromkeys(pids)] == [3, 3, 1]
+    assert len(notes) == 2
+    assert all("MB after its first job and holds" in note for note in notes)
+
+
+def test_a_worker_that_does_not_leak_is_kept(tmp_path: Path) -> None:
+    found = run(ProcessExecutor(poison, 1, growth_mb=30), [job(tmp_path, trial) for trial in range(10)])
+    assert len({outcome.result.metrics["pid"] for outcome in found.values() if outcome.result}) == 1
+
+
+def test_what_a_job_prints_goes_to_stderr(tmp_path: Path) -> None:
+    script = tmp_path / "driver.py"
+    script.write_text(PRINTS, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path), str(ROOT / "tests" / "search"), str(ROOT)],
+        capture_output=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": ""},
+    )
+    assert done.stdout == b"result\n"
+    assert b"garbage" in done.stderr

@@ -1,0 +1,102 @@
+"""Jobs that harm whoever runs them, as their configuration says. Light to import: workers start often here."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from bench.records import Job, TrialResult
+
+HOARD: list[bytearray] = []
+
+
+class OutOfMemoryError(RuntimeError):
+    """As torch names it on a GPU."""
+
+
+def poison(job: Job) -> TrialResult:
+    """Does what `how` says; leaves a mark for each attempt in the store's folder."""
+    marks = Path(job.store)
+    attempts = len(list(marks.glob(f"{job.trial}-*")))
+    (marks / f"{job.trial}-{attempts}").write_text(str(os.getpid()))
+    if attempts >= int(job.config.get("times", 99) or 0):
+        return good(job)
+    harm = HARMS.get(str(job.config.get("how")))
+    if harm is not None and (result := harm()) is not None:
+        return result
+    return good(job)
+
+
+def good(job: Job) -> TrialResult:
+    return TrialResult(
+        {"valid/click.auc": 0.5, "valid/like.auc": job.trial / 100, "pid": float(os.getpid())}, {}, [], {}
+    )
+
+
+def _raise(error: Exception) -> Any:
+    raise error
+
+
+def _hungry() -> None:
+    """More memory than the system lets this process have."""
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 31, 1 << 31))
+    HOARD.append(bytearray(1 << 32))
+
+
+def _unserialisable() -> TrialResult:
+    return TrialResult({"valid/click.auc": 0.5}, {}, [], {"lock": threading.Lock()})  # type: ignore[dict-item]
+
+
+def _pipe() -> list[int]:
+    """Descriptors of this process that are sockets: the pipe to the driver."""
+    descriptors = [int(name) for name in os.listdir("/proc/self/fd")]
+    return [one for one in descriptors if os.path.exists(f"/proc/self/fd/{one}") and _is_socket(one)]
+
+
+def _is_socket(descriptor: int) -> bool:
+    return os.readlink(f"/proc/self/fd/{descriptor}").startswith("socket:")
+
+
+def _write(data: bytes) -> None:
+    for descriptor in _pipe():
+        os.write(descriptor, data)
+
+
+def _chatter() -> None:
+    print("{}" * 5000, flush=True)
+    print("garbage", file=sys.__stdout__, flush=True)
+    os.write(1, b"\x00\xff garbage\n")
+
+
+def _close_everything() -> None:
+    os.closerange(0, 100)
+
+
+HARMS: dict[str, Any] = {
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "segfault": lambda: ctypes.string_at(0),
+    "exit": lambda: os._exit(3),
+    "leave": lambda: sys.exit(4),
+    "hang": lambda: time.sleep(600),
+    "spin": lambda: ctypes.PyDLL(None).sleep(600),  # a sleep that holds the interpreter's lock: no thread can run
+    "hungry": _hungry,
+    "memory": lambda: _raise(MemoryError()),
+    "gpu memory": lambda: _raise(OutOfMemoryError("CUDA out of memory")),
+    "disk": lambda: _raise(OSError(28, "No space left on device")),
+    "lock in the result": _unserialisable,
+    "no result": lambda: "nonsense",
+    "garbage": lambda: _write(b"\x00\x00\x00\x10garbage\nmore garbage"),
+    "half a line": lambda: _write(b'{"result": '),
+    "another's answer": lambda: _write(b'{"result": null, "failure": null, "started": 0, "seconds": 0}\n'),
+    "closed pipe": _close_everything,
+    "chatter": _chatter,
+    "nan": lambda: _raise(FloatingPointError("the loss of click became nan")),
+    "leak": lambda: HOARD.append(bytearray(os.urandom(1) * (80 << 20))),
+}
