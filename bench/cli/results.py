@@ -120,23 +120,25 @@ def show_front(result: DatasetResult) -> None:
     """The front as a table, and below it what may belong to it as well."""
     frontier = result.frontier
     keys = [*frontier.keys, *(objective.key("test") for objective in frontier.objectives if objective.is_metric)]
+    length = ["samples"] if "samples" in frontier.table else []
     rows = [
-        [row["trial"], row["architecture"], row["balancing"]]
+        [row["trial"], *(row[key] for key in length), row["architecture"], row["balancing"]]
         + [row[f"{key}.mean"] if row["replicates"] else row.get(key) for key in keys]
         + [row["p_nondominated"], "yes" if row["on_front"] else "perhaps"]
         for row in frontier.plausible.to_dict("records")
     ]
-    headers = ["trial", "architecture", "balancing", *keys, "P(non-dominated)", "on front"]
+    headers = ["trial", *length, "architecture", "balancing", *keys, "P(non-dominated)", "on front"]
     print_table(headers, rows, f"frontier on {result.run.key}")
     say(f"hypervolume {frontier.hypervolume:.6f}, {_basis(result)}")
 
 
 def _basis(result: DatasetResult) -> str:
-    confirmed = [record for record in result.records if record.replicates]
+    confirmed = [point for point in result.frontier.points if point.replicates]
     if not confirmed:
         return "compared by the one run of each trial that the search saw: not confirmed"
-    seeds = max(len(record.replicates) for record in confirmed)
-    return f"compared by the mean of {seeds} fresh seeds for each of {len(confirmed)} confirmed trials"
+    seeds = max(len(point.replicates) for point in confirmed)
+    what = "trials" if not any(point.rungs for point in confirmed) else "points"
+    return f"compared by the mean of {seeds} fresh seeds for each of {len(confirmed)} confirmed {what}"
 
 
 def show_pick(result: DatasetResult) -> None:
@@ -146,7 +148,7 @@ def show_pick(result: DatasetResult) -> None:
         return
     say(result.pick.reason)
     for removed in result.pick.removed:
-        say(f"  not trial {removed.trial} ({removed.architecture}): {removed.reason}")
+        say(f"  not {removed.name}: {removed.reason}")
 
 
 def _open(name: str, home: Path | None) -> dict[str, Any]:

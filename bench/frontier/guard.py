@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, field_validator
 from bench.dotted import flatten
 from bench.errors import UserError, unknown
 from bench.frontier.gains import Baseline
+from bench.frontier.points import called
 from bench.objectives import Objective
 
 DEFAULT_LOSS = 0.002
@@ -70,8 +71,9 @@ class Violation:
         return (self.loss - self.allowed) / (abs(self.baseline.value) or 1.0)
 
     def __str__(self) -> str:
+        baseline = called(self.baseline.trial, self.baseline.until)
         return (
-            f"it is {self.loss:.3g} worse in {self.objective} than single-task trial {self.baseline.trial} "
+            f"it is {self.loss:.3g} worse in {self.objective} than single-task {baseline} "
             f"({self.baseline.value:.5g}), where {self.allowed:.3g} is allowed"
         )
 

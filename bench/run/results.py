@@ -13,7 +13,7 @@ from bench.data import load_card
 from bench.errors import UserError
 from bench.frontier.frontier import Frontier, frontier
 from bench.frontier.policy import Pick, Policy, pick, read_policy
-from bench.objectives import Objective
+from bench.objectives import Objective, primary
 from bench.records import TrialRecord
 from bench.report.build import build_view
 from bench.report.page import write_page
@@ -84,19 +84,29 @@ def pick_config_path(run: DatasetRun) -> Path:
 
 
 def write_pick(result: DatasetResult) -> None:
-    """Writes `picked.json`, with the reasons, and `picked.toml`, the configuration alone."""
+    """Writes `picked.json`, with the reasons, and `picked.toml`, the configuration and how it was trained."""
     if result.pick is None:
         return
     write_text(result.run.folder / "picked.json", json.dumps(result.pick.to_json(), indent=2))
-    lines = [f"{_quoted(name)} = {json.dumps(value)}" for name, value in result.pick.config.items()]
-    write_text(
-        pick_config_path(result.run),
-        "\n".join([f"# trial {result.pick.trial} of {result.run.run.name}", *lines]) + "\n",
-    )
+    values = result.pick.config | _recipe(result)
+    lines = [f'"{name}" = {json.dumps(value)}' for name, value in values.items()]
+    stopped = "" if result.pick.until is None else f", stopped after {result.pick.until:,} samples"
+    title = f"# trial {result.pick.trial} of {result.run.run.name}{stopped}"
+    write_text(pick_config_path(result.run), "\n".join([title, *lines]) + "\n")
 
 
-def _quoted(name: str) -> str:
-    return f'"{name}"'
+def _recipe(result: DatasetResult) -> dict[str, Any]:
+    """Where `seesaw train` would by itself train otherwise than the search did; see `bench.training.recipe`."""
+    tasks = tasks_of(result.run)
+    objectives = [objective.name for objective in result.objectives]
+    found: dict[str, Any] = {}
+    if result.pick and result.pick.until is not None:
+        found["training.until"] = result.pick.until
+    if [task.name for task in tasks] != list(load_card(result.run.key).default_tasks):
+        found["training.tasks"] = [task.name for task in tasks]
+    if objectives != [primary(task) for task in tasks]:
+        found["training.objectives"] = objectives
+    return found
 
 
 def write_report(run: Run, results: Sequence[DatasetResult]) -> None:
