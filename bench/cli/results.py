@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,7 +20,7 @@ RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name or pat
 
 def status(run_: RunName, json: Json = False, home: Home = None) -> None:
     """Show what is running, done, and failed, and why."""
-    from bench.run.results import status_of
+    from bench.run.status import status_of
 
     found = {dataset: status_of(dataset_run) for dataset, dataset_run in _open(run_, home).items()}
     if json:
@@ -55,7 +56,18 @@ def _show_search(dataset: str, search: dict[str, Any]) -> None:
         used.append(f"{search['samples']['used']:,}{of} training samples begun")
     if search["seconds"]["budget"]:
         used.append(f"{duration(search['seconds']['used'])} of {duration(search['seconds']['budget'])}")
+    used.append(f"{search['share']:.0%} of the budget")
+    if search["left"]:
+        used.append(f"about {duration(search['left'])} left")
     say("; ".join(used))
+    if search["begun"]:
+        now = time.time()
+        begun = [
+            [job["trial"], job["sharing"], job["to"], duration(max(0.0, now - job["since"]))] for job in search["begun"]
+        ]
+        print_table(["trial", "sharing", "to samples", "begun before"], begun, "under way, or left so by a stop")
+    if search["failures"]:
+        say("failed: " + ", ".join(f"{count} {kind}" for kind, count in search["failures"].items()))
 
 
 def frontier_command(run_: RunName, json: Json = False, home: Home = None) -> None:

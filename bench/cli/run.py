@@ -19,6 +19,7 @@ def run(
     space: Annotated[str | None, typer.Option(help="Search space instead of the suite's.")] = None,
     sampler: Annotated[str | None, typer.Option(help="tpe, nsga2, random or parzen.")] = None,
     trials: Annotated[int | None, typer.Option(help="Trials in total, for each data set.")] = None,
+    samples: Annotated[int | None, typer.Option(help="Training samples in total, for each data set.")] = None,
     time: Annotated[str | None, typer.Option(help="Start no trial later than this, as in 10m.")] = None,
     workers: Annotated[int, typer.Option(help="Worker processes; 0 means one a core.", min=0)] = 0,
     executor: Annotated[str, typer.Option(help="inline or process.")] = "process",
@@ -41,6 +42,7 @@ def run(
         space=space,
         sampler=sampler,
         trials=trials,
+        samples=samples,
         time=time,
         workers=workers,
         executor=executor,
@@ -55,14 +57,18 @@ def run(
 
 def resume(
     run_: Annotated[str, typer.Argument(metavar="RUN", help="A run's name or path.")],
+    trials: Annotated[int | None, typer.Option(help="Raise the total of trials to this.")] = None,
+    samples: Annotated[int | None, typer.Option(help="Raise the total of training samples to this.")] = None,
+    time: Annotated[str | None, typer.Option(help="Raise the total time to this, as in 10m.")] = None,
     json: Json = False,
     home: Home = None,
 ) -> None:
-    """Go on with a run after a stop or a crash."""
+    """Go on with a run after a stop or a crash, or give it more: limits are totals over all executions."""
     from bench.home import resolve_home
+    from bench.run.extend import extend
     from bench.run.folder import Run
 
-    _execute(Run.open(resolve_home(home), run_), json)
+    _execute(extend(Run.open(resolve_home(home), run_), trials, samples, time), json)
 
 
 def _execute(run: Run, json: bool) -> None:
