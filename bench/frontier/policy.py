@@ -25,8 +25,8 @@ from bench.frontier import reason
 from bench.frontier.estimates import estimate, estimates
 from bench.frontier.frontier import Frontier
 from bench.frontier.gains import baselines, gain
-from bench.frontier.guard import Guard, relax, violations
-from bench.frontier.points import called, key_of
+from bench.frontier.guard import Breach, Guard, Violation, relax, violations
+from bench.frontier.points import Key, called, key_of
 from bench.frontier.rules import PICK_RULES, PickRule
 from bench.objectives import Objective
 from bench.records import Scalar, TrialRecord
@@ -140,8 +140,13 @@ def pick(frontier: Frontier, records: Sequence[TrialRecord], objectives: Sequenc
             f"nothing to pick from: none of the {len(records)} trials has completed with a value of every objective"
         )
     against = baselines(frontier.points, objectives)
-    broken = {
-        key_of(each): violations(policy.guard, gain(each, objectives, against), objectives, against) for each in front
+    policy.guard.check_measured(frontier.points)
+    broken: dict[Key, list[Violation | Breach]] = {
+        key_of(each): [
+            *violations(policy.guard, gain(each, objectives, against), objectives, against),
+            *policy.guard.breaches(each),
+        ]
+        for each in front
     }
     feasible = [each for each in front if not broken[key_of(each)]]
     if not feasible:

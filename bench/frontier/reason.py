@@ -69,6 +69,10 @@ def guarded(
             f"The guard, no loss against single-task beyond {', '.join(judged)}, "
             f"removed {removed} of the front's {points} points."
         )
+    bounds = [f"{name} at most {bound:g}" for name, bound in guard.at_most.items()]
+    bounds += [f"{name} at least {bound:g}" for name, bound in guard.at_least.items()]
+    if bounds:
+        sentences.append(f"It keeps the guard's bounds: {', '.join(bounds)}.")
     if blind:
         sentences.append(f"The guard could not judge {', '.join(blind)}: no single-task trial has measured it.")
     return " ".join(sentences)
