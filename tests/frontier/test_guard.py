@@ -96,5 +96,5 @@ def test_bounds_hold_on_metrics_and_costs_that_are_no_objectives(trial, objectiv
     tight = Policy.model_validate({"guard": {"at_most": {"cost/parameters": 10}}})
     with pytest.raises(UserError, match=r"the nearest is trial 2 .* set guard.at_most 'cost/parameters' to 1e\+06"):
         pick(front, records, objectives, tight)
-    with pytest.raises(UserError, match="unknown metric 'click.acu'"):
+    with pytest.raises(UserError, match=r"unknown metric 'click\.acu'"):
         pick(front, records, objectives, Policy.model_validate({"guard": {"at_least": {"click.acu": 0.5}}}))
