@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 Scalar = bool | int | float | str | None
@@ -93,12 +93,17 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Replicate:
-    """One retraining of a configuration on a fresh seed."""
+    """One retraining of a configuration on a fresh seed.
+
+    Attributes:
+        until: training samples at which it stopped, as in `Job`; None for full length.
+    """
 
     replicate: int
     seed: int
     metrics: dict[str, float]
     failure: Failure | None = None
+    until: int | None = None
 
 
 @dataclass(frozen=True)
@@ -151,6 +156,22 @@ class TrialRecord:
     def measured(self) -> bool:
         """Whether it has a result that may be compared, at full length or below."""
         return self.state == "completed" or bool(self.rungs)
+
+    @property
+    def until(self) -> int | None:
+        """Training samples at which to stop in order to train it again, as in `Job`; None for full length."""
+        return self.rungs[-1].samples if self.rungs and self.state != "completed" else None
+
+    def at(self, rung: int) -> TrialRecord:
+        """Itself as it would be, had the search stopped it at a rung; rungs count from 0.
+
+        It has the metrics of that rung, and those of its replicates that were trained as long. What belongs to a
+        trial as a whole (speed, curve, seconds) stays.
+        """
+        last = rung + 1 == len(self.rungs)
+        state: State = self.state if last else "pruned"
+        stopped = replace(self, state=state, metrics=self.rungs[rung].metrics, rungs=self.rungs[: rung + 1])
+        return replace(stopped, replicates=tuple(each for each in self.replicates if each.until == stopped.until))
 
     @property
     def sharing(self) -> str:

@@ -44,6 +44,7 @@ def rung(value: object) -> int | float | None:
 
 
 TRIALS = 40
+MOST_OBJECTIVES = 5
 
 
 class _Part(BaseModel):
@@ -167,11 +168,17 @@ def resolve_objectives(dataset: SuiteDataset, tasks: tuple[Task, ...]) -> tuple[
     """The data set's objectives, checked against its tasks.
 
     Raises:
-        UserError: an unknown metric, one without a direction, none at all that is a task's, or one named twice.
+        UserError: an unknown metric, one without a direction, none at all that is a task's, one named twice, or more
+            than `MOST_OBJECTIVES`.
     """
     names = dataset.objectives or tuple(primary(task) for task in tasks)
     if len(set(names)) < len(names):
         raise UserError(f"{dataset.id}: an objective is named twice in {', '.join(names)}")
+    if len(names) > MOST_OBJECTIVES:
+        raise UserError(
+            f"{dataset.id}: expected at most {MOST_OBJECTIVES} objectives, found {len(names)}; with more, nearly every "
+            "trial is on the front: name as objectives those that decide, and hold the others by a guard"
+        )
     objectives = tuple(parse(name, tasks, dataset.id) for name in names)
     if not any(objective.is_metric for objective in objectives):
         raise UserError(f"{dataset.id}: expected at least one task's metric among the objectives, found only costs")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,7 +20,7 @@ RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name or pat
 
 def status(run_: RunName, json: Json = False, home: Home = None) -> None:
     """Show what is running, done, and failed, and why."""
-    from bench.run.results import status_of
+    from bench.run.status import status_of
 
     found = {dataset: status_of(dataset_run) for dataset, dataset_run in _open(run_, home).items()}
     if json:
@@ -55,7 +56,18 @@ def _show_search(dataset: str, search: dict[str, Any]) -> None:
         used.append(f"{search['samples']['used']:,}{of} training samples begun")
     if search["seconds"]["budget"]:
         used.append(f"{duration(search['seconds']['used'])} of {duration(search['seconds']['budget'])}")
+    used.append(f"{search['share']:.0%} of the budget")
+    if search["left"]:
+        used.append(f"about {duration(search['left'])} left")
     say("; ".join(used))
+    if search["begun"]:
+        now = time.time()
+        begun = [
+            [job["trial"], job["sharing"], job["to"], duration(max(0.0, now - job["since"]))] for job in search["begun"]
+        ]
+        print_table(["trial", "sharing", "to samples", "begun before"], begun, "under way, or left so by a stop")
+    if search["failures"]:
+        say("failed: " + ", ".join(f"{count} {kind}" for kind, count in search["failures"].items()))
 
 
 def frontier_command(run_: RunName, json: Json = False, home: Home = None) -> None:
@@ -120,23 +132,25 @@ def show_front(result: DatasetResult) -> None:
     """The front as a table, and below it what may belong to it as well."""
     frontier = result.frontier
     keys = [*frontier.keys, *(objective.key("test") for objective in frontier.objectives if objective.is_metric)]
+    length = ["samples"] if "samples" in frontier.table else []
     rows = [
-        [row["trial"], row["architecture"], row["balancing"]]
+        [row["trial"], *(row[key] for key in length), row["architecture"], row["balancing"]]
         + [row[f"{key}.mean"] if row["replicates"] else row.get(key) for key in keys]
         + [row["p_nondominated"], "yes" if row["on_front"] else "perhaps"]
         for row in frontier.plausible.to_dict("records")
     ]
-    headers = ["trial", "architecture", "balancing", *keys, "P(non-dominated)", "on front"]
+    headers = ["trial", *length, "architecture", "balancing", *keys, "P(non-dominated)", "on front"]
     print_table(headers, rows, f"frontier on {result.run.key}")
     say(f"hypervolume {frontier.hypervolume:.6f}, {_basis(result)}")
 
 
 def _basis(result: DatasetResult) -> str:
-    confirmed = [record for record in result.records if record.replicates]
+    confirmed = [point for point in result.frontier.points if point.replicates]
     if not confirmed:
         return "compared by the one run of each trial that the search saw: not confirmed"
-    seeds = max(len(record.replicates) for record in confirmed)
-    return f"compared by the mean of {seeds} fresh seeds for each of {len(confirmed)} confirmed trials"
+    seeds = max(len(point.replicates) for point in confirmed)
+    what = "trials" if not any(point.rungs for point in confirmed) else "points"
+    return f"compared by the mean of {seeds} fresh seeds for each of {len(confirmed)} confirmed {what}"
 
 
 def show_pick(result: DatasetResult) -> None:
@@ -146,7 +160,7 @@ def show_pick(result: DatasetResult) -> None:
         return
     say(result.pick.reason)
     for removed in result.pick.removed:
-        say(f"  not trial {removed.trial} ({removed.architecture}): {removed.reason}")
+        say(f"  not {removed.name}: {removed.reason}")
 
 
 def _open(name: str, home: Path | None) -> dict[str, Any]:

@@ -22,6 +22,7 @@ def run(
     space: Annotated[str | None, typer.Option(help="Search space instead of the suite's.")] = None,
     sampler: Annotated[str | None, typer.Option(help="tpe, nsga2, random or parzen.")] = None,
     trials: Annotated[int | None, typer.Option(help="Trials in total, for each data set.")] = None,
+    samples: Annotated[int | None, typer.Option(help="Training samples in total, for each data set.")] = None,
     time: Annotated[str | None, typer.Option(help="Start no trial later than this, as in 10m.")] = None,
     job_time: Annotated[str | None, typer.Option(help="End and retry a job that takes longer, as in 10m.")] = None,
     workers: Annotated[int, typer.Option(help="Jobs at once; 0 means one a core, or all a cluster holds.", min=0)] = 0,
@@ -49,6 +50,7 @@ def run(
         space=space,
         sampler=sampler,
         trials=trials,
+        samples=samples,
         time=time,
         job_time=job_time,
         workers=workers,
@@ -68,15 +70,19 @@ def run(
 
 def resume(
     run_: Annotated[str, typer.Argument(metavar="RUN", help="A run's name or path.")],
+    trials: Annotated[int | None, typer.Option(help="Raise the total of trials to this.")] = None,
+    samples: Annotated[int | None, typer.Option(help="Raise the total of training samples to this.")] = None,
+    time: Annotated[str | None, typer.Option(help="Raise the total time to this, as in 10m.")] = None,
     address: Annotated[str | None, typer.Option(help="Where the run's Ray cluster is now.")] = None,
     json: Json = False,
     home: Home = None,
 ) -> None:
-    """Go on with a run after a stop or a crash."""
+    """Go on with a run after a stop or a crash, or give it more: limits are totals over all executions."""
     from bench.home import resolve_home
+    from bench.run.extend import extend
     from bench.run.folder import Run
 
-    _execute(Run.open(resolve_home(home), run_).at(address), json)
+    _execute(extend(Run.open(resolve_home(home), run_), trials, samples, time).at(address), json)
 
 
 def _execute(run: Run, json: bool) -> None:

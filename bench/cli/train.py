@@ -31,20 +31,25 @@ def train(
     from bench.data import load_card, prepare
     from bench.home import resolve_home
     from bench.machine import cores
-    from bench.objectives import primary
+    from bench.objectives import parse, primary
     from bench.records import Job
+    from bench.training import recipe
     from bench.training.config import TrialConfig
     from bench.training.device import choose_device
     from bench.training.job import run_job
     from bench.training.profile import Profile
 
     choose_device(device)  # a mistake is said before any data is prepared
-    chosen = TrialConfig.parse(configuration(config, set_), str(config) if config else "--set")
+    where = str(config) if config else "--set"
+    given, values = recipe.split(configuration(config, set_), where)
+    chosen = TrialConfig.parse(values, where)
     progress = TerminalProgress()
     card = load_card(dataset)
     store = prepare(card, resolve_home(home), raw, progress)
-    store = store.with_tasks(names(tasks) or store.default_tasks)
+    store = store.with_tasks(names(tasks) or given.tasks or store.default_tasks)
     chosen.check_fit(store.schema)
+    for name in given.objectives:
+        parse(name, store.schema.tasks, f"{where}: training.objectives")
     job = Job(
         trial=0,
         replicate=0,
@@ -52,9 +57,10 @@ def train(
         store=str(store.path),
         seed=seed,
         splits=("valid", "test"),
-        objectives=tuple(primary(task) for task in store.schema.tasks),
+        objectives=given.objectives or tuple(primary(task) for task in store.schema.tasks),
         tasks=tuple(task.name for task in store.schema.tasks),
         threads=threads or cores(),
+        until=given.until,
         device=device,
     )
     profiled = Profile() if profile else None

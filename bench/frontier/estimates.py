@@ -1,8 +1,8 @@
 """What is known of a configuration's value: the mean over its replicates, or the one value the search saw.
 
 A search value belongs to a trial that was looked at *because* it came out well, so it is too good on average;
-replicates on fresh seeds are not. The two are never set against each other: where any trial has been confirmed, only
-confirmed trials are candidates. The search's own run is not one of the replicates, for the same reason.
+replicates on fresh seeds are not. The two are never set against each other: where any point has been confirmed, only
+confirmed points are candidates. The search's own run is not one of the replicates, for the same reason.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ def confirmed(record: TrialRecord) -> bool:
     return any(run.failure is None for run in record.replicates)
 
 
-def candidates(records: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """The trials that may be compared: those with a result, at whatever rung, and confirmed where any of them is."""
-    measured = [record for record in records if record.measured]
-    return [record for record in measured if confirmed(record)] or measured
+def candidates(points: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """The points that may be compared: those with a result, and confirmed where any of them is."""
+    measured = [point for point in points if point.measured]
+    return [point for point in measured if confirmed(point)] or measured
 
 
 def estimate(record: TrialRecord, key: str) -> float:

@@ -1,4 +1,4 @@
-"""The frontier of a run: every completed trial, which of them no other dominates, and how sure that is."""
+"""The frontier of a run: its points, which of them no other dominates, and how sure that is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ import pandas as pd
 from bench.atomic import atomic_path
 from bench.frontier.dominance import UNRANKED, ranks
 from bench.frontier.estimates import candidates, confirmed, estimates, replicated
-from bench.frontier.hypervolume import hypervolume, resolve_reference, running
+from bench.frontier.history import history
+from bench.frontier.hypervolume import hypervolume, resolve_reference
+from bench.frontier.points import Key, key_of, points
 from bench.frontier.table import replicate_keys, tabulate
 from bench.frontier.uncertainty import p_nondominated
 from bench.objectives import Objective
@@ -22,28 +24,31 @@ from bench.records import TrialRecord
 from bench.seeds import derive
 
 PLAUSIBLE = 0.05
-"""A trial that nothing dominates with at least this probability may belong to the front."""
-FINISHED = ("completed", "failed", "pruned")
+"""A point that nothing dominates with at least this probability may belong to the front."""
 
 
 @dataclass(frozen=True)
 class Frontier:
-    """The non-dominated set among all trials with a result: completed, or at the rung that they have reached.
+    """The non-dominated set among all points of a run, see `bench.frontier.points`.
 
     Attributes:
-        table: one row for each of them, by number: `trial, architecture, sharing, funnel, balancing, baseline,
-            config` (JSON); for each objective under its key (`valid/income.auc`) the value the search saw; where there
-            are replicates, `<key>.mean` and `<key>.sd` for validation and test; `replicates` and `replicates_failed`;
-            `rank` (0 is the front; missing for trials that were not compared), `on_front`, `p_nondominated`.
+        table: one row for each of them, by trial and length: `trial`; in a search by rungs `rung`, from 0, and
+            `samples` that it was trained on; `architecture, sharing, funnel, balancing, baseline, config` (JSON); for
+            each objective under its key (`valid/income.auc`) the value the search saw; where there are replicates,
+            `<key>.mean` and `<key>.sd` for validation and test; `replicates` and `replicates_failed`; `rank` (0 is the
+            front; missing for points that were not compared), `on_front`, `p_nondominated`.
+        points: the records of the rows.
         objectives: what was compared.
         split: where it was compared.
-        basis: `replicates` where trials were confirmed (only those are compared then), else `search`.
+        basis: `replicates` where points were confirmed (only those are compared then), else `search`.
         reference: of the hypervolume, by objective name.
         hypervolume: of the front.
-        history: `trial, hypervolume` after each finished trial, by what the search saw; failed trials add nothing.
+        history: by what the search saw, `trial, hypervolume` after each finished trial, where failed ones add nothing;
+            in a search by rungs `trial, samples, hypervolume` after each result, see `bench.frontier.history`.
     """
 
     table: pd.DataFrame
+    points: tuple[TrialRecord, ...]
     objectives: tuple[Objective, ...]
     split: str
     basis: str
@@ -59,12 +64,25 @@ class Frontier:
     @property
     def front(self) -> pd.DataFrame:
         """The table's rows on the front, best in the first objective first, objectives replaced by their estimates."""
+        return self._ordered_front().reset_index(drop=True)
+
+    @property
+    def on_front(self) -> list[TrialRecord]:
+        """The points on the front, in the order of `front`."""
+        return [self.points[row] for row in self._ordered_front().index]
+
+    @property
+    def by_trial(self) -> pd.DataFrame:
+        """The table with one row a trial: its point of the best rank, the longest of equals."""
+        rows = self.table.iloc[::-1].sort_values("rank", kind="stable").drop_duplicates("trial")
+        return rows.sort_values("trial", ignore_index=True)
+
+    def _ordered_front(self) -> pd.DataFrame:
         rows = self.table[self.table["on_front"]].copy()
         for key in self.keys:
             rows[key] = rows[f"{key}.mean"].fillna(rows[key])
-        return rows.sort_values(
-            [self.keys[0], "trial"], ascending=[self.objectives[0].direction == "minimize", True], ignore_index=True
-        )
+        order = [self.objectives[0].direction == "minimize", True]
+        return rows.sort_values([self.keys[0], "trial"], ascending=order, kind="stable")
 
     @property
     def plausible(self) -> pd.DataFrame:
@@ -95,6 +113,7 @@ class Frontier:
     def _point(self, row: Mapping[Any, Any]) -> dict[str, Any]:
         point: dict[str, Any] = {
             "trial": row["trial"],
+            **({"samples": row["samples"]} if "samples" in row else {}),
             "architecture": row["architecture"],
             "config": json.loads(row["config"]),
             "metrics": {key: row[key] for key in self.keys},
@@ -133,45 +152,34 @@ def frontier(
         UserError: the reference names what is no objective, or an objective has neither reference nor default.
     """
     at = resolve_reference(objectives, reference)
-    ordered = sorted(records, key=lambda record: record.number)
-    compared = candidates(ordered)
+    every = points(records, objectives)
+    compared = candidates(every)
     values = estimates(compared, objectives, split)
-    table = tabulate([record for record in ordered if record.measured], objectives, split)
-    places = {record.number: place for record, place in zip(compared, ranks(values, objectives), strict=True)}
-    place = table["trial"].map(places)
+    table = tabulate(every, objectives, split)
+    places = {key_of(point): place for point, place in zip(compared, ranks(values, objectives), strict=True)}
+    place = pd.Series([places.get(key_of(point)) for point in every], dtype=float)
     table["rank"] = place.where(place != UNRANKED).astype("Int64")
     table["on_front"] = (table["rank"] == 0).fillna(False).astype(bool)
-    table["p_nondominated"] = table["trial"].map(_sure(compared, objectives, split, seed)).astype(float)
+    sure = _sure(compared, objectives, split, seed)
+    table["p_nondominated"] = pd.Series([sure.get(key_of(point)) for point in every], dtype=float)
     return Frontier(
         table=table,
+        points=tuple(every),
         objectives=tuple(objectives),
         split=split,
-        basis="replicates" if any(confirmed(record) for record in compared) else "search",
+        basis="replicates" if any(confirmed(point) for point in compared) else "search",
         reference=at,
         hypervolume=hypervolume(values, objectives, at),
-        history=_history(ordered, objectives, at, split),
+        history=history(records, objectives, at, split),
     )
 
 
-def _sure(compared: Sequence[TrialRecord], objectives: Sequence[Objective], split: str, seed: int) -> dict[int, float]:
-    """P(non-dominated) by trial number; empty where replicates do not tell."""
-    groups: dict[int, Any] = {}
-    for record in compared:
-        runs = [replicated(record, objective.key(split)) for objective in objectives]
+def _sure(compared: Sequence[TrialRecord], objectives: Sequence[Objective], split: str, seed: int) -> dict[Key, float]:
+    """P(non-dominated) of each point; empty where replicates do not tell."""
+    groups: dict[Key, Any] = {}
+    for point in compared:
+        runs = [replicated(point, objective.key(split)) for objective in objectives]
         if len({len(run) for run in runs}) == 1 and np.isfinite(runs).all() and runs[0]:
-            groups[record.number] = np.array(runs).T
+            groups[key_of(point)] = np.array(runs).T
     sure = p_nondominated(list(groups.values()), objectives, derive(seed, "p_nondominated"))
     return {} if sure is None else dict(zip(groups, sure.tolist(), strict=True))
-
-
-def _history(
-    ordered: Sequence[TrialRecord], objectives: Sequence[Objective], reference: Mapping[str, float], split: str
-) -> pd.DataFrame:
-    finished = [record for record in ordered if record.measured or record.state in FINISHED]
-    seen = [
-        [record.metrics.get(each.key(split), np.nan) if record.measured else np.nan for each in objectives]
-        for record in finished
-    ]
-    values = np.array(seen, dtype=float).reshape(len(finished), len(objectives))
-    numbers = [record.number for record in finished]
-    return pd.DataFrame({"trial": numbers, "hypervolume": running(values, objectives, reference)})

@@ -1,9 +1,9 @@
-"""What no pick may cost: the loss a task may take against its single-task baseline."""
+"""What no pick may cost: a loss against a task's single-task baseline, and bounds on any metric or cost."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,11 @@ from pydantic import BaseModel, ConfigDict, field_validator
 
 from bench.dotted import flatten
 from bench.errors import UserError, unknown
+from bench.frontier.estimates import estimate
 from bench.frontier.gains import Baseline
+from bench.frontier.points import called
 from bench.objectives import Objective
+from bench.records import TrialRecord
 
 DEFAULT_LOSS = 0.002
 TOLERANCE = 1e-12
@@ -27,6 +30,10 @@ class Guard(BaseModel):
     max_loss_vs_single_task: float | dict[str, float] = DEFAULT_LOSS
     """Allowed loss in the metric's own unit: one number for all tasks, or a table by objective (the default for those
     it leaves out). Below 0 it asks for a gain; `inf` allows anything. Costs are guarded only where named."""
+    at_most: dict[str, float] = {}
+    """Bounds from above on metrics (without split) and costs, objectives or not, as in {"cost/parameters" = 2e6}."""
+    at_least: dict[str, float] = {}
+    """Bounds from below."""
 
     @field_validator("max_loss_vs_single_task", mode="before")
     @classmethod
@@ -36,6 +43,28 @@ class Guard(BaseModel):
             if isinstance(number, bool) or not isinstance(number, int | float) or math.isnan(number):
                 raise ValueError(f"expected a number, or a table from objective to number, found {number!r}")
         return table if isinstance(value, Mapping) else value
+
+    @field_validator("at_most", "at_least", mode="before")
+    @classmethod
+    def _dotted(cls, value: Any) -> Any:
+        return flatten(value) if isinstance(value, Mapping) else value
+
+    def breaches(self, point: TrialRecord) -> list[Breach]:
+        """Which bounds a point does not keep, by its validation estimate; one that was not measured is not kept."""
+        found = []
+        for bounds, sign in ((self.at_most, 1.0), (self.at_least, -1.0)):
+            for name, bound in bounds.items():
+                value = estimate(point, name if name.startswith("cost/") else f"valid/{name}")
+                if not sign * value <= sign * bound:
+                    found.append(Breach(name, value, bound, "at_most" if sign > 0 else "at_least"))
+        return found
+
+    def check_measured(self, points: Iterable[TrialRecord]) -> None:
+        """Raises a UserError where a bound names what no point has a value of."""
+        known = {key.removeprefix("valid/") for each in points for key in each.metrics if not key.startswith("test/")}
+        for name in (*self.at_most, *self.at_least):
+            if known and name not in known:
+                raise UserError(f"guard: {unknown('metric', name, known)}")
 
     def allowed(self, objective: Objective) -> float | None:
         """The loss allowed in an objective; None where it is not guarded."""
@@ -56,6 +85,30 @@ class Guard(BaseModel):
 
 
 @dataclass(frozen=True)
+class Breach:
+    """A bound that a point does not keep; `side` is `at_most` or `at_least`."""
+
+    name: str
+    value: float
+    bound: float
+    side: str
+
+    @property
+    def excess(self) -> float:
+        """How far beyond the bound, relative to it; infinite where nothing was measured."""
+        gap = abs(self.value - self.bound) / (abs(self.bound) or 1.0)
+        return math.inf if math.isnan(gap) else gap
+
+    @property
+    def remedy(self) -> str:
+        """What would let the point through."""
+        return f"set guard.{self.side} '{self.name}' to {self.value:.6g}"
+
+    def __str__(self) -> str:
+        return f"its {self.name} is {self.value:.6g}, where {self.side.replace('_', ' ')} {self.bound:.6g} is allowed"
+
+
+@dataclass(frozen=True)
 class Violation:
     """One objective in which a trial loses more than is allowed."""
 
@@ -70,8 +123,9 @@ class Violation:
         return (self.loss - self.allowed) / (abs(self.baseline.value) or 1.0)
 
     def __str__(self) -> str:
+        baseline = called(self.baseline.trial, self.baseline.until)
         return (
-            f"it is {self.loss:.3g} worse in {self.objective} than single-task trial {self.baseline.trial} "
+            f"it is {self.loss:.3g} worse in {self.objective} than single-task {baseline} "
             f"({self.baseline.value:.5g}), where {self.allowed:.3g} is allowed"
         )
 
@@ -88,17 +142,20 @@ def violations(
     return found
 
 
-def relax(broken: Mapping[str, Sequence[Violation]]) -> UserError:
+def relax(broken: Mapping[str, Sequence[Violation | Breach]]) -> UserError:
     """The error where the guard lets no point through: the smallest change that lets the nearest one through.
 
     Args:
         broken: violations by the name of the trial, none of them empty.
     """
     name, nearest = min(broken.items(), key=lambda item: max(violation.excess for violation in item[1]))
-    needed = " and ".join(f"'{each.objective}' to {round_up(each.loss)}" for each in nearest)
+    losses = [each for each in nearest if isinstance(each, Violation)]
+    needed = " and ".join(f"'{each.objective}' to {round_up(each.loss)}" for each in losses)
+    steps = [f"raise guard.max_loss_vs_single_task for {needed}"] if losses else []
+    steps += [each.remedy for each in nearest if isinstance(each, Breach)]
     return UserError(
         f"the guard lets no point of the front through; the nearest is {name}: {', and '.join(map(str, nearest))}; "
-        f"to let it through, raise guard.max_loss_vs_single_task for {needed}"
+        f"to let it through, {' and '.join(steps)}"
     )
 
 

@@ -25,7 +25,8 @@ from bench.frontier import reason
 from bench.frontier.estimates import estimate, estimates
 from bench.frontier.frontier import Frontier
 from bench.frontier.gains import baselines, gain
-from bench.frontier.guard import Guard, relax, violations
+from bench.frontier.guard import Breach, Guard, Violation, relax, violations
+from bench.frontier.points import Key, called, key_of
 from bench.frontier.rules import PICK_RULES, PickRule
 from bench.objectives import Objective
 from bench.records import Scalar, TrialRecord
@@ -67,6 +68,12 @@ class Removed:
     trial: int
     architecture: str
     reason: str
+    until: int | None = None
+
+    @property
+    def name(self) -> str:
+        """How a sentence names it."""
+        return f"{called(self.trial, self.until)} ({self.architecture})"
 
 
 @dataclass(frozen=True)
@@ -77,11 +84,12 @@ class RunnerUp:
     architecture: str
     score: float
     metrics: dict[str, float]
+    until: int | None = None
 
 
 @dataclass(frozen=True)
 class Pick:
-    """The chosen configuration.
+    """The chosen configuration, and for how long it is to be trained.
 
     Attributes:
         config: the whole configuration, dotted.
@@ -89,6 +97,8 @@ class Pick:
         reason: why, in words and numbers.
         removed: what the guard took away.
         runners_up: the next best by the rule, best first.
+        samples: of training, in a search by rungs.
+        until: the same where that is short of full length: training on the schedule of full length stops there.
     """
 
     trial: int
@@ -99,16 +109,23 @@ class Pick:
     reason: str
     removed: tuple[Removed, ...]
     runners_up: tuple[RunnerUp, ...]
+    samples: int | None = None
+    until: int | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Itself as plain JSON values."""
-        return asdict(self)
+        """Itself as plain JSON values, without the lengths that there are not."""
+        plain = asdict(self)
+        for each in (plain, *plain["removed"], *plain["runners_up"]):
+            for key in ("samples", "until"):
+                if each.get(key, ...) is None:
+                    del each[key]
+        return plain
 
 
 def pick(frontier: Frontier, records: Sequence[TrialRecord], objectives: Sequence[Objective], policy: Policy) -> Pick:
     """Chooses a point of the front.
 
-    Equal scores go to the smaller model, then to the earlier trial.
+    Equal scores go to the smaller model, then to the earlier trial, then to the shorter training.
 
     Raises:
         UserError: the front is empty, the guard names an unknown objective, or it lets no point through.
@@ -117,23 +134,27 @@ def pick(frontier: Frontier, records: Sequence[TrialRecord], objectives: Sequenc
     if frontier.split != "valid":
         raise ValueError(f"expected a frontier on validation, found {frontier.split!r}")
     policy.guard.check(objectives)
-    by_number = {record.number: record for record in records}
-    front = [by_number[number] for number in frontier.front["trial"]]
+    front = frontier.on_front
     if not front:
         raise UserError(
             f"nothing to pick from: none of the {len(records)} trials has completed with a value of every objective"
         )
-    against = baselines(records, objectives)
-    broken = {
-        each.number: violations(policy.guard, gain(each, objectives, against), objectives, against) for each in front
-    }
-    feasible = [each for each in front if not broken[each.number]]
-    if not feasible:
-        raise relax({reason.name(each): broken[each.number] for each in front})
-    removed = tuple(
-        Removed(each.number, each.architecture, ", and ".join(map(str, broken[each.number])))
+    against = baselines(frontier.points, objectives)
+    policy.guard.check_measured(frontier.points)
+    broken: dict[Key, list[Violation | Breach]] = {
+        key_of(each): [
+            *violations(policy.guard, gain(each, objectives, against), objectives, against),
+            *policy.guard.breaches(each),
+        ]
         for each in front
-        if broken[each.number]
+    }
+    feasible = [each for each in front if not broken[key_of(each)]]
+    if not feasible:
+        raise relax({reason.name(each): broken[key_of(each)] for each in front})
+    removed = tuple(
+        Removed(each.number, each.architecture, ", and ".join(map(str, broken[key_of(each)])), each.until)
+        for each in front
+        if broken[key_of(each)]
     )
 
     ranked = _ranked(PICK_RULES[policy.rule], feasible, objectives)
@@ -152,21 +173,23 @@ def pick(frontier: Frontier, records: Sequence[TrialRecord], objectives: Sequenc
         reason=" ".join(filter(None, sentences)),
         removed=removed,
         runners_up=tuple(
-            RunnerUp(each.number, each.architecture, score, _metrics(each))
+            RunnerUp(each.number, each.architecture, score, _metrics(each), each.until)
             for score, each in ranked[1 : 1 + RUNNERS_UP]
         ),
+        samples=chosen.rungs[-1].samples if chosen.rungs else None,
+        until=chosen.until,
     )
 
 
 def _ranked(
     rule: PickRule, feasible: Sequence[TrialRecord], objectives: Sequence[Objective]
 ) -> list[tuple[float, TrialRecord]]:
-    """Scores and trials, best first."""
+    """Scores and points, best first."""
     scores = rule.score(estimates(feasible, objectives) * [objective.sign for objective in objectives])
     rounded = np.round(scores, 12).tolist()  # scores that differ in the last bit are equal
     return sorted(
         zip(rounded, feasible, strict=True),
-        key=lambda each: (-each[0], reason.size(each[1]), each[1].number),
+        key=lambda each: (-each[0], reason.size(each[1]), each[1].number, len(each[1].rungs)),
     )
 
 

@@ -8,14 +8,15 @@ from collections.abc import Mapping, Sequence
 from bench.frontier.estimates import confirmed, estimate, replicated
 from bench.frontier.gains import Baseline
 from bench.frontier.guard import Guard
+from bench.frontier.points import called
 from bench.frontier.rules import PICK_RULES
 from bench.objectives import Objective
 from bench.records import TrialRecord
 
 
-def name(record: TrialRecord) -> str:
-    """How a sentence names a trial."""
-    return f"trial {record.number} ({record.architecture}, {record.balancing})"
+def name(point: TrialRecord) -> str:
+    """How a sentence names a point."""
+    return f"{called(point.number, point.until)} ({point.architecture}, {point.balancing})"
 
 
 def size(record: TrialRecord) -> float:
@@ -32,6 +33,8 @@ def because(rule: str, ranked: Sequence[tuple[float, TrialRecord]], guarded: boo
     if not equals:
         return PICK_RULES[rule].because.format(score=score, points=f"{len(ranked)} points")
     how = "the smaller model" if size(chosen) < size(equals[0]) else "the earlier trial"
+    if chosen.number == equals[0].number:
+        how = "the shorter training"
     return f"is {how} of {len(equals) + 1} points that the rule '{rule}' puts first together"
 
 
@@ -66,6 +69,10 @@ def guarded(
             f"The guard, no loss against single-task beyond {', '.join(judged)}, "
             f"removed {removed} of the front's {points} points."
         )
+    bounds = [f"{name} at most {bound:g}" for name, bound in guard.at_most.items()]
+    bounds += [f"{name} at least {bound:g}" for name, bound in guard.at_least.items()]
+    if bounds:
+        sentences.append(f"It keeps the guard's bounds: {', '.join(bounds)}.")
     if blind:
         sentences.append(f"The guard could not judge {', '.join(blind)}: no single-task trial has measured it.")
     return " ".join(sentences)

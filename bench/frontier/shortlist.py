@@ -1,4 +1,4 @@
-"""Which trials are worth retraining on fresh seeds."""
+"""Which points are worth retraining on fresh seeds."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ import numpy as np
 from bench.frontier.dominance import UNRANKED, ranks
 from bench.frontier.gains import baselines
 from bench.frontier.hypervolume import contributions, resolve_reference
+from bench.frontier.points import key_of, points
 from bench.objectives import Objective
 from bench.records import TrialRecord
 
 
 def shortlist(
     records: Sequence[TrialRecord], objectives: Sequence[Objective], reference: Mapping[str, float], limit: int
-) -> list[int]:
-    """Numbers of the trials to confirm, by what the search saw.
+) -> list[TrialRecord]:
+    """The points to confirm, by what the search saw; by trial and length. A trial may have several among them.
 
     The front and then the next ranks, up to `limit`; within a rank, larger hypervolume contribution to that rank
     first, earlier trials first among equals. The single-task baseline of each objective comes in addition: a gain
     over a lucky baseline, or a lucky gain over a fair one, would otherwise never be found out.
     """
-    measured = sorted((record for record in records if record.measured), key=lambda record: record.number)
+    measured = points(records, objectives)
     values = np.array([[r.metrics.get(o.key("valid"), np.nan) for o in objectives] for r in measured], dtype=float)
     values = values.reshape(len(measured), len(objectives))
     at = resolve_reference(objectives, reference)
@@ -32,6 +33,6 @@ def shortlist(
         members = np.flatnonzero(place == rank)
         gain = contributions(values[members], objectives, at)
         order += members[np.argsort(-gain, kind="stable")].tolist()
-    chosen = {measured[i].number for i in order[:limit]}
-    chosen |= {baseline.trial for baseline in baselines(measured, objectives).values()}
-    return sorted(chosen)
+    chosen = {key_of(measured[i]) for i in order[:limit]}
+    chosen |= {(baseline.trial, baseline.until) for baseline in baselines(measured, objectives).values()}
+    return [point for point in measured if key_of(point) in chosen]

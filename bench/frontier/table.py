@@ -1,4 +1,4 @@
-"""The frontier's table before anything is compared: what was measured of each completed trial, one row each."""
+"""The frontier's table before anything is compared: what was measured at each point, one row each."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from bench.objectives import Objective
 from bench.records import TrialRecord
 
 
-def tabulate(completed: Sequence[TrialRecord], objectives: Sequence[Objective], split: str) -> pd.DataFrame:
+def tabulate(points: Sequence[TrialRecord], objectives: Sequence[Objective], split: str) -> pd.DataFrame:
     """The rows of `Frontier.table`, without its last three columns. An empty run has its columns too."""
-    rows = [_row(record, objectives, split) for record in completed]
-    return pd.DataFrame(rows, columns=_columns(objectives, split))
+    by_rungs = any(point.rungs for point in points)
+    rows = [_row(point, objectives, split) for point in points]
+    return pd.DataFrame(rows, columns=_columns(objectives, split, by_rungs))
 
 
 def replicate_keys(objectives: Sequence[Objective]) -> list[str]:
@@ -25,8 +26,9 @@ def replicate_keys(objectives: Sequence[Objective]) -> list[str]:
     return list(dict.fromkeys(each.key(split) for split in ("valid", "test") for each in objectives))
 
 
-def _columns(objectives: Sequence[Objective], split: str) -> list[str]:
-    fixed = ["trial", "architecture", "sharing", "funnel", "balancing", "baseline", "config"]
+def _columns(objectives: Sequence[Objective], split: str, by_rungs: bool) -> list[str]:
+    length = ["rung", "samples"] if by_rungs else []
+    fixed = ["trial", *length, "architecture", "sharing", "funnel", "balancing", "baseline", "config"]
     seen = [objective.key(split) for objective in objectives]
     spread = [f"{key}.{part}" for key in replicate_keys(objectives) for part in ("mean", "sd")]
     return [*fixed, *seen, "replicates", "replicates_failed", *spread]
@@ -36,6 +38,8 @@ def _row(record: TrialRecord, objectives: Sequence[Objective], split: str) -> di
     failed = sum(run.failure is not None for run in record.replicates)
     row: dict[str, Any] = {
         "trial": record.number,
+        "rung": len(record.rungs) - 1,
+        "samples": record.rungs[-1].samples if record.rungs else None,
         "architecture": record.architecture,
         "sharing": record.sharing,
         "funnel": record.funnel,

@@ -11,13 +11,14 @@ import numpy as np
 from bench.frontier.estimates import candidates, estimate, replicated
 from bench.frontier.frontier import Frontier
 from bench.frontier.gains import baselines, best
+from bench.frontier.points import key_of
 from bench.frontier.policy import Pick
 from bench.records import TrialRecord
 from bench.report import text, theme
 from bench.report.geometry import near, step
 from bench.report.groups import failures, gain_tables
 from bench.report.headlines import headlines
-from bench.report.view import Axis, PageView, Picked, Reference, Spread, Trial
+from bench.report.view import Axis, PageView, Picked, Reference, Spread, Trial, identified
 
 
 def build_view(
@@ -41,24 +42,21 @@ def build_view(
         retrain: the command that trains the picked configuration again.
         made: how it was made, in the order to show: fingerprint, seed, space, versions, command, ...
     """
-    seen = [replace(record, replicates=()) for record in records]  # by the search's own run: like against like
-    measured = sorted((each for each in records if each.measured), key=lambda each: each.number)
-    numbers = tuple(int(number) for number in front.front["trial"])
-    trials = _trials(measured, front)
-    axes = _axes(records, seen, trials, front)
+    seen = [replace(point, replicates=()) for point in front.points]  # by the search's own run: like against like
+    ids = tuple(identified(point.number, point.until) for point in front.on_front)
+    trials = _trials(front)
+    axes = _axes(seen, trials, front)
+    full = [record.rungs[-1].samples for record in records if record.state == "completed" and record.rungs]
     return PageView(
         title=title,
         dataset=dataset,
         axes=axes,
         trials=trials,
-        front=numbers,
-        step=step(numbers, axes, trials),
+        front=ids,
+        step=step(ids, axes, trials),
         confirmed=front.basis == "replicates",
         hypervolume=front.hypervolume,
-        history=tuple(
-            (i, int(trial), float(volume))
-            for i, (trial, volume) in enumerate(front.history[["trial", "hypervolume"]].itertuples(index=False), 1)
-        ),
+        history=_history(front),
         sharing_kinds=theme.ordered(trial.sharing for trial in trials),
         headlines=headlines(records, front, axes, trials),
         picked=None if pick is None else _picked(pick, retrain),
@@ -67,6 +65,7 @@ def build_view(
         failures=failures(records),
         made=tuple((made or {}).items()),
         stopped=sum(record.state == "pruned" for record in records),
+        full=max(full, default=None),
     )
 
 
@@ -81,10 +80,16 @@ def _spread(record: TrialRecord, key: str) -> Spread | None:
     return Spread(float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None, len(values))
 
 
-def _trials(measured: Sequence[TrialRecord], front: Frontier) -> tuple[Trial, ...]:
-    compared = {record.number for record in candidates(measured)}
-    on_front = set(front.front["trial"])
-    sure = dict(zip(front.table["trial"], front.table["p_nondominated"], strict=True))
+def _history(front: Frontier) -> tuple[tuple[int, int, float], ...]:
+    rows = front.history.to_dict("records")
+    return tuple(
+        (int(row.get("samples", at)), int(row["trial"]), float(row["hypervolume"])) for at, row in enumerate(rows, 1)
+    )
+
+
+def _trials(front: Frontier) -> tuple[Trial, ...]:
+    compared = {key_of(point) for point in candidates(front.points)}
+    rows = zip(front.points, front.table["on_front"], front.table["p_nondominated"], strict=True)
     keys = {split: [objective.key(split) for objective in front.objectives] for split in ("valid", "test")}
     return tuple(
         Trial(
@@ -97,32 +102,32 @@ def _trials(measured: Sequence[TrialRecord], front: Frontier) -> tuple[Trial, ..
             valid=tuple(_spread(record, key) for key in keys["valid"]),
             test=tuple(_spread(record, key) for key in keys["test"]),
             params=tuple((name, text.scalar(value)) for name, value in record.params.items()),
-            on_front=record.number in on_front,
-            compared=record.number in compared,
+            on_front=bool(on_front),
+            compared=key_of(record) in compared,
             baseline=record.baseline,
-            p_nondominated=_finite(sure.get(record.number)),
+            p_nondominated=_finite(sure),
+            samples=record.rungs[-1].samples if record.rungs else None,
+            until=record.until,
         )
-        for record in measured
+        for record, on_front, sure in rows
     )
 
 
-def _axes(
-    records: Sequence[TrialRecord], seen: Sequence[TrialRecord], trials: Sequence[Trial], front: Frontier
-) -> tuple[Axis, ...]:
-    against, against_seen = baselines(records, front.objectives), baselines(seen, front.objectives)
+def _axes(seen: Sequence[TrialRecord], trials: Sequence[Trial], front: Frontier) -> tuple[Axis, ...]:
+    against, against_seen = baselines(front.points, front.objectives), baselines(seen, front.objectives)
     axes = []
     for i, objective in enumerate(front.objectives):
-        leader, key = best(records, objective), objective.key("valid")
+        leader, key = best(front.points, objective), objective.key("valid")
         baseline, search_baseline = (
-            Reference(found[objective.name].trial, found[objective.name].value) if objective.name in found else None
-            for found in (against, against_seen)
+            None if found is None else Reference(found.trial, found.value, found.until)
+            for found in (of.get(objective.name) for of in (against, against_seen))
         )
         axes.append(
             Axis(
                 name=objective.name,
                 label=text.label(objective.name),
                 maximize=objective.direction == "maximize",
-                best=None if leader is None else Reference(leader.number, estimate(leader, key)),
+                best=None if leader is None else Reference(leader.number, estimate(leader, key), leader.until),
                 baseline=baseline,
                 search_baseline=search_baseline,
                 near=near(trials, i, objective.sign, baseline),
@@ -133,5 +138,5 @@ def _axes(
 
 
 def _picked(pick: Pick, command: str) -> Picked:
-    removed = tuple((each.trial, each.architecture, each.reason) for each in pick.removed)
-    return Picked(pick.trial, pick.architecture, pick.reason, removed, command)
+    removed = tuple((each.name, each.reason) for each in pick.removed)
+    return Picked(pick.trial, pick.architecture, pick.reason, removed, command, pick.until)

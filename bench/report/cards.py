@@ -5,26 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 from bench.report import text
-from bench.report.view import PageView, Trial
+from bench.report.view import Id, PageView, Trial
 
 SPLITS = ("search", "validation", "test")
 
 
 def cards(view: PageView) -> dict[str, Any]:
-    """For each trial its title, `[[search, validation, test] of each objective]` and `[[index of name, value], ...]`.
+    """For each point its title, `[[search, validation, test] of each objective]` and `[[index of name, value], ...]`.
 
     Names of parameters stand once in `names`: thousands of trials repeat them.
     """
     names = list(dict.fromkeys(name for trial in view.trials for name, _ in trial.params))
     index = {name: i for i, name in enumerate(names)}
-    picked = view.picked.trial if view.picked else None
+    picked = view.picked.id if view.picked else None
     return {
         "axes": [axis.label for axis in view.axes],
         "splits": SPLITS,
         "names": names,
         "trials": {
-            trial.number: [
-                _title(trial, picked),
+            trial.id: [
+                _title(view, trial, picked),
                 [_measured(trial, i) for i in range(len(view.axes))],
                 [[index[name], value] for name, value in trial.params],
             ]
@@ -33,9 +33,11 @@ def cards(view: PageView) -> dict[str, Any]:
     }
 
 
-def _title(trial: Trial, picked: int | None) -> str:
+def _title(view: PageView, trial: Trial, picked: Id | None) -> str:
     words = [f"Trial {trial.number}: {trial.architecture}, {trial.balancing}"]
-    if trial.number == picked:
+    if trial.samples is not None:
+        words.append(text.length(trial.samples, trial.until, view.full))
+    if trial.id == picked:
         words.append("picked")
     elif trial.on_front:
         words.append("on the front")

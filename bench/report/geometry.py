@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.report.view import Axis, Reference, Trial
+from bench.report.view import Axis, Id, Reference, Trial
 
 MOST_BELOW = 4.0
 """A figure opens with a range at most this many times what the front and the baseline span."""
@@ -37,15 +37,15 @@ def near(trials: Sequence[Trial], i: int, sign: float, baseline: Reference | Non
     return sign * (low - pad), sign * (top + pad)
 
 
-def step(front: Sequence[int], axes: Sequence[Axis], trials: Sequence[Trial]) -> tuple[tuple[float, float], ...]:
+def step(front: Sequence[Id], axes: Sequence[Axis], trials: Sequence[Trial]) -> tuple[tuple[float, float], ...]:
     """Corners of the edge of what the front dominates in two objectives, out to the worst value of any trial.
 
     `front` is best in the first objective first, so each next point is worse in it and better in the second.
     """
     if len(axes) != 2 or not front:
         return ()
-    places = {trial.number: trial.values for trial in trials}
-    known = [(x, y) for x, y in (places[number] for number in front) if x is not None and y is not None]
+    places = {trial.id: trial.values for trial in trials}
+    known = [(x, y) for x, y in (places[id] for id in front) if x is not None and y is not None]
     x_axis, y_axis = axes
     shown = [trial.values for trial in trials]
     worst_x, worst_y = (

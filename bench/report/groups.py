@@ -17,19 +17,18 @@ def gain_tables(
     seen: Sequence[TrialRecord], trials: Sequence[Trial], objectives: Sequence[Objective]
 ) -> tuple[GainTable, ...]:
     """The best gain of each sharing and balancing kind, a table for each objective that has a baseline."""
-    table = gains(seen, objectives)
+    table = gains(seen, objectives).reset_index(drop=True)  # points in the order of `trials`
     columns = theme.ordered(trial.sharing for trial in trials)
     rows = tuple(sorted({trial.balancing for trial in trials}))
     tables = []
     for objective in objectives:
         scale = text.gain_scale(objective.name)
-        gain_of = {number: scale * gain for number, gain in table[objective.name].items() if math.isfinite(gain)}
-        groups: dict[tuple[str, str], list[int]] = defaultdict(list)
-        for trial in trials:
-            if trial.number in gain_of:
-                groups[trial.balancing, trial.sharing].append(trial.number)
-        best = {kinds: max(numbers, key=lambda n: (gain_of[n], -n)) for kinds, numbers in groups.items()}
-        cells = {kinds: Cell(gain_of[number], number, len(groups[kinds])) for kinds, number in best.items()}
+        groups: dict[tuple[str, str], list[tuple[float, int]]] = defaultdict(list)
+        for trial, gain in zip(trials, table[objective.name], strict=True):
+            if math.isfinite(gain):
+                groups[trial.balancing, trial.sharing].append((scale * gain, trial.number))
+        best = {kinds: max(found, key=lambda each: (each[0], -each[1])) for kinds, found in groups.items()}
+        cells = {kinds: Cell(*best[kinds], len({number for _, number in found})) for kinds, found in groups.items()}
         if cells:
             rows_of = tuple(tuple(cells.get((row, column)) for column in columns) for row in rows)
             tables.append(GainTable(text.label(objective.name), scale, rows, columns, rows_of))

@@ -9,7 +9,7 @@ from bench.report.cards import cards
 from bench.report.charts import chart, legend, notation, zoom
 from bench.report.markup import embedded, escaped, glyph, identifier, joined, pairs
 from bench.report.tables import failure_table, front_table, gain_table, settings
-from bench.report.view import PageView
+from bench.report.view import PageView, Trial
 
 ROW = 40
 """Height of a row in a dot plot, in pixels."""
@@ -53,18 +53,15 @@ def _headlines(view: PageView) -> str:
 def _pick(view: PageView) -> str:
     if view.picked is None:
         return f'<article class="pick"><h3>No pick</h3><p>{escaped(view.no_pick)}</p></article>' if view.no_pick else ""
-    picked, trial = view.picked, view.trial(view.picked.trial)
+    picked, trial = view.picked, view.trial(view.picked.id)
     mark = glyph(theme.looks(view.sharing_kinds)[trial.sharing])
     parts = [
         f"<h3>Picked: trial {picked.trial}</h3>",
-        f'<p class="what">{mark}{escaped(picked.architecture)}, {escaped(trial.balancing)}</p>',
+        f'<p class="what">{mark}{escaped(picked.architecture)}, {escaped(trial.balancing)}{_length(view, trial)}</p>',
         f"<p>{escaped(picked.reason)}</p>",
     ]
     if picked.removed:
-        items = "".join(
-            f"<li>trial {number} ({escaped(architecture)}): {escaped(reason)}</li>"
-            for number, architecture, reason in picked.removed
-        )
+        items = "".join(f"<li>{escaped(name)}: {escaped(reason)}</li>" for name, reason in picked.removed)
         points = text.count(len(picked.removed), "point")
         parts.append(f"<details><summary>{points} passed over by the guard</summary><ul>{items}</ul></details>")
     parts.append(settings(trial, text.count(len(trial.params), "setting")))
@@ -73,6 +70,10 @@ def _pick(view: PageView) -> str:
         code = f'<pre tabindex="0"><code>{escaped(picked.command)}</code></pre>'
         parts.append(f'<p class="note">Train it again:</p><div class="command">{code}{button}</div>')
     return f'<article class="pick">{"".join(parts)}</article>'
+
+
+def _length(view: PageView, trial: Trial) -> str:
+    return "" if trial.samples is None else f", {text.length(trial.samples, trial.until, view.full)}"
 
 
 def _front(view: PageView, id: str) -> str:
@@ -137,7 +138,10 @@ def _stopped(view: PageView) -> str:
     """What to know where trials of unequal length stand beside each other."""
     if not view.stopped:
         return ""
-    return f" {view.stopped:,} trials that the search stopped early are shown as they were then, trained on less."
+    return (
+        f" {view.stopped:,} trials that the search stopped early are shown as they were then, trained on less; a trial "
+        "stands at every rung where none other of its own was better."
+    )
 
 
 def _gains(view: PageView) -> str:

@@ -9,13 +9,14 @@ from bench.report.view import Cell, Failed, GainTable, PageView, Spread, Trial
 
 def front_table(view: PageView) -> str:
     """The trials of the front, best in the first objective first; every column sorts."""
-    trials = [view.trial(number) for number in view.front]
+    trials = [view.trial(id) for id in view.front]
     splits = ["validation", *(["test"] if any(any(trial.test) for trial in trials) else [])]
     sure = any(trial.p_nondominated is not None for trial in trials)
-    names = [("trial", True), ("architecture", False), ("balancing", False)]
+    names = [("trial", True), *([("samples", True)] if view.by_rungs else [])]
+    names += [("architecture", False), ("balancing", False)]
     names += [(axis.label, True) for _ in splits for axis in view.axes]
     names += [("P(non-dominated)", True)] if sure else []
-    groups = '<td colspan="3"></td>' + "".join(
+    groups = f'<td colspan="{3 + view.by_rungs}"></td>' + "".join(
         f'<th class="group" scope="colgroup" colspan="{len(view.axes)}">{split}</th>' for split in splits
     )
     groups += f'<td colspan="{1 + sure}"></td>'
@@ -32,11 +33,12 @@ def _head(name: str, column: int, is_number: bool) -> str:
 
 
 def _row(view: PageView, trial: Trial, splits: list[str], sure: bool) -> str:
-    picked = view.picked is not None and view.picked.trial == trial.number
+    picked = view.picked is not None and view.picked.id == trial.id
     tag = '<span class="tag">picked</span>' if picked else ""
     look = theme.looks(view.sharing_kinds)[trial.sharing]
     cells = [
         _cell(trial.number, str(trial.number), True),
+        *([_length(view, trial)] if view.by_rungs else []),
         _cell(trial.architecture, glyph(look) + escaped(trial.architecture) + tag),
         _cell(trial.balancing, escaped(trial.balancing)),
     ]
@@ -53,6 +55,14 @@ def _row(view: PageView, trial: Trial, splits: list[str], sure: bool) -> str:
         )
     style = ' class="picked"' if picked else ""
     return f"<tr{style}>{''.join(cells)}<td>{settings(trial, str(len(trial.params)))}</td></tr>"
+
+
+def _length(view: PageView, trial: Trial) -> str:
+    """Training samples; in full under the pointer."""
+    if trial.samples is None:
+        return _cell("", text.number(None), True)
+    words = escaped(text.length(trial.samples, trial.until, view.full))
+    return _cell(trial.samples, f'<span title="{words}">{trial.samples:,}</span>', True)
 
 
 def settings(trial: Trial, words: str) -> str:

@@ -63,6 +63,22 @@ def count(amount: int, noun: str) -> str:
     return f"{amount:,} {noun}{'' if amount == 1 else 's'}"
 
 
+def length(samples: int, until: int | None, full: int | None) -> str:
+    """For how long a point was trained: `64,000 samples`, or `stopped at 1/4, after 16,000 samples`.
+
+    Args:
+        until: `samples` where that is short of full length.
+        full: samples of full length, where they are known.
+    """
+    if until is None:
+        return f"{samples:,} samples"
+    if full is None:
+        return f"stopped after {samples:,} samples"
+    parts = round(full / samples)
+    share = f"1/{parts}" if parts > 1 and abs(full / samples - parts) < 0.02 * parts else f"{samples / full:.0%}"
+    return f"stopped at {share}, after {samples:,} samples"
+
+
 def listed(numbers: Sequence[int], most: int = 12) -> str:
     """Trial numbers with a comma between; the tail of a long list is counted."""
     text = ", ".join(str(each) for each in numbers[:most])

@@ -11,6 +11,14 @@ from dataclasses import dataclass
 
 Values = tuple[float | None, ...]
 
+Id = int | str
+"""Of a point: its trial's number, or `7@16000` where that was stopped after so many samples."""
+
+
+def identified(number: int, until: int | None) -> Id:
+    """The id of a point."""
+    return number if until is None else f"{number}@{until}"
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -28,10 +36,11 @@ class Spread:
 
 @dataclass(frozen=True)
 class Reference:
-    """The best single-task trial of an objective, and its value."""
+    """The best single-task trial of an objective, and its value; `until` where it was stopped short of full length."""
 
     trial: int
     value: float
+    until: int | None = None
 
 
 @dataclass(frozen=True)
@@ -64,9 +73,10 @@ class Axis:
 
 @dataclass(frozen=True)
 class Trial:
-    """A completed trial.
+    """A point: a trial with a result, or in a search by rungs a trial at one of its rungs.
 
     Attributes:
+        samples: of training, in a search by rungs; `until` the same where that is short of full length.
         seen: values of the one run that the search saw.
         values: what it is placed by: replicate means where it was confirmed, else `seen`.
         valid, test: its replicates on each split; None where there are none.
@@ -86,6 +96,13 @@ class Trial:
     compared: bool
     baseline: bool
     p_nondominated: float | None = None
+    samples: int | None = None
+    until: int | None = None
+
+    @property
+    def id(self) -> Id:
+        """What tells it from other points."""
+        return identified(self.number, self.until)
 
     @property
     def confirmed(self) -> bool:
@@ -124,13 +141,19 @@ class Headline:
 
 @dataclass(frozen=True)
 class Picked:
-    """The chosen trial, why, what was passed over and why, and the command that trains it again."""
+    """The chosen point, why, what was passed over (by name) and why, and the command that trains it again."""
 
     trial: int
     architecture: str
     reason: str
-    removed: tuple[tuple[int, str, str], ...]
+    removed: tuple[tuple[str, str], ...]
     command: str
+    until: int | None = None
+
+    @property
+    def id(self) -> Id:
+        """Of the point."""
+        return identified(self.trial, self.until)
 
 
 @dataclass(frozen=True)
@@ -149,21 +172,23 @@ class PageView:
 
     Attributes:
         title, dataset: the dataset's title and id.
-        trials: completed ones, by number.
-        front: numbers of the trials on the front, best in the first objective first.
+        trials: the points, by number and length.
+        front: ids of the points on the front, best in the first objective first.
         step: corners of the line that the front draws, for two objectives; empty otherwise.
         confirmed: whether the front compares replicate means.
-        history: (trials finished, trial, hypervolume) after each finished trial, by what the search saw.
+        history: (trials finished, trial, hypervolume) after each finished trial, by what the search saw; in a search by
+            rungs (samples trained on, trial, hypervolume) after each result.
         no_pick: why nothing was picked, where that is known.
         made: how it was made, label and value.
         stopped: how many trials the search stopped below full length.
+        full: training samples of full length, in a search by rungs where a trial got there.
     """
 
     title: str
     dataset: str
     axes: tuple[Axis, ...]
     trials: tuple[Trial, ...]
-    front: tuple[int, ...]
+    front: tuple[Id, ...]
     step: tuple[tuple[float, float], ...]
     confirmed: bool
     hypervolume: float
@@ -176,7 +201,13 @@ class PageView:
     failures: tuple[Failed, ...]
     made: tuple[tuple[str, str], ...]
     stopped: int = 0
+    full: int | None = None
 
-    def trial(self, number: int) -> Trial:
-        """The completed trial of that number."""
-        return next(trial for trial in self.trials if trial.number == number)
+    @property
+    def by_rungs(self) -> bool:
+        """Whether trials were judged before full length."""
+        return any(trial.samples is not None for trial in self.trials)
+
+    def trial(self, id: Id) -> Trial:
+        """The point of that id."""
+        return next(trial for trial in self.trials if trial.id == id)

@@ -18,7 +18,7 @@ from bench.frontier.hypervolume import resolve_reference
 from bench.frontier.policy import Policy
 from bench.machine import cores, versions
 from bench.run.folder import MANIFEST, SPACE, Manifest, Run, slug
-from bench.run.ladder import EPOCHS
+from bench.run.ladder import EPOCHS, known_rows, rungs_of
 from bench.search.executors import EXECUTORS, RAY, ray_slots
 from bench.search.executors.base import Options
 from bench.search.ranking import TIE_BREAKS
@@ -36,6 +36,7 @@ def create(
     space: str | None = None,
     sampler: str | None = None,
     trials: int | None = None,
+    samples: int | None = None,
     time: str | None = None,
     job_time: str | None = None,
     workers: int = 0,
@@ -63,8 +64,8 @@ def create(
     Raises:
         UserError: anything named is unknown or does not fit the rest; nothing is written then.
     """
-    suite = _override(load_suite(suite_name), datasets, space, sampler, trials, time, job_time, pinned or {})
-    _check(suite, executor)
+    suite = _override(load_suite(suite_name), datasets, space, sampler, trials, samples, time, job_time, pinned or {})
+    _check(suite, executor, home)
     if executor == RAY:
         threads = threads or 1
         workers = workers or ray_slots(Options(address=address, threads=threads, gpus=gpus, memory_mb=memory_mb))
@@ -106,6 +107,7 @@ def _override(
     space: str | None,
     sampler: str | None,
     trials: int | None,
+    samples: int | None,
     time: str | None,
     job_time: str | None,
     pinned: Mapping[str, Any],
@@ -115,15 +117,16 @@ def _override(
         values["datasets"] = [suite.dataset(dataset).model_dump() for dataset in datasets]
     if space is not None:
         values["space"] = space
-    budget = (("trials", trials), ("time", time), ("job_time", job_time))
-    for part, key, value in (*(("budget", key, value) for key, value in budget), ("search", "sampler", sampler)):
+    for key, value in (("trials", trials), ("samples", samples), ("time", time), ("job_time", job_time)):
         if value is not None:
-            values[part][key] = value
+            values["budget"][key] = value
+    if sampler is not None:
+        values["search"]["sampler"] = sampler
     values["set"] = {**values["set"], **pinned}
     return validate(Suite, values, "the command line")
 
 
-def _check(suite: Suite, executor: str) -> None:
+def _check(suite: Suite, executor: str, home: Path) -> None:
     if executor not in EXECUTORS:
         raise unknown("executor", executor, EXECUTORS)
     options = suite.search
@@ -155,6 +158,8 @@ def _check(suite: Suite, executor: str) -> None:
                 f"{suite.space}: {EPOCHS}: expected a fixed value, found a parameter; rungs and a budget of samples "
                 "need one full length"
             )
+        if suite.budget.samples is not None and (rows := known_rows(card, home)) is not None:
+            rungs_of(suite, space, rows)
 
 
 def _folder(home: Path, name: str | None, suite: str) -> Path:

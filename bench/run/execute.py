@@ -45,6 +45,7 @@ def _execute(run: Run, progress: Progress) -> list[DatasetResult]:
     try:
         for part in run.datasets.values():
             store = _prepare(part, progress)
+            rungs_of(run.manifest.suite, part.space(store.schema.tasks), len(store.split("train")))  # fits the budget?
             with uninterrupted():
                 parent = _open_parent(tracker, part, store)
                 parents.append(parent)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+from bench.data import Card
+from bench.data.preparation import recipe
 from bench.errors import UserError
 from bench.search.rungs import ladder
 from bench.search.space import Space
@@ -32,3 +37,14 @@ def rungs_of(suite: Suite, space: Space, rows: int) -> tuple[int, ...]:
     if lowest is None:
         return (full,)
     return ladder(max(1, round(lowest * full)) if lowest < 1 else int(lowest), suite.search.eta, full)
+
+
+def known_rows(card: Card, home: Path) -> int | None:
+    """Rows of the train split, where they are known before the data is prepared: it was before, from pinned files."""
+    pins = {file.name: file.sha256 for file in card.files}
+    for path in (home / "store" / card.key).glob("*/manifest.json"):
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        same = all(file["sha256"] == pins.get(file["name"]) for file in manifest["files"])
+        if same and manifest["recipe"] == recipe(card):
+            return int(manifest["splits"]["train"]["rows"])
+    return None

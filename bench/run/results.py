@@ -13,13 +13,13 @@ from bench.data import load_card
 from bench.errors import UserError
 from bench.frontier.frontier import Frontier, frontier
 from bench.frontier.policy import Pick, Policy, pick, read_policy
-from bench.objectives import Objective
+from bench.objectives import Objective, primary
 from bench.records import TrialRecord
 from bench.report.build import build_view
 from bench.report.page import write_page
 from bench.run.folder import DatasetRun, Run
 from bench.schema import Task
-from bench.search.study import FILE, Study
+from bench.search.study import Study
 from bench.suite import resolve_objectives
 from bench.validation import validate
 
@@ -84,19 +84,29 @@ def pick_config_path(run: DatasetRun) -> Path:
 
 
 def write_pick(result: DatasetResult) -> None:
-    """Writes `picked.json`, with the reasons, and `picked.toml`, the configuration alone."""
+    """Writes `picked.json`, with the reasons, and `picked.toml`, the configuration and how it was trained."""
     if result.pick is None:
         return
     write_text(result.run.folder / "picked.json", json.dumps(result.pick.to_json(), indent=2))
-    lines = [f"{_quoted(name)} = {json.dumps(value)}" for name, value in result.pick.config.items()]
-    write_text(
-        pick_config_path(result.run),
-        "\n".join([f"# trial {result.pick.trial} of {result.run.run.name}", *lines]) + "\n",
-    )
+    values = result.pick.config | _recipe(result)
+    lines = [f'"{name}" = {json.dumps(value)}' for name, value in values.items()]
+    stopped = "" if result.pick.until is None else f", stopped after {result.pick.until:,} samples"
+    title = f"# trial {result.pick.trial} of {result.run.run.name}{stopped}"
+    write_text(pick_config_path(result.run), "\n".join([title, *lines]) + "\n")
 
 
-def _quoted(name: str) -> str:
-    return f'"{name}"'
+def _recipe(result: DatasetResult) -> dict[str, Any]:
+    """Where `seesaw train` would by itself train otherwise than the search did; see `bench.training.recipe`."""
+    tasks = tasks_of(result.run)
+    objectives = [objective.name for objective in result.objectives]
+    found: dict[str, Any] = {}
+    if result.pick and result.pick.until is not None:
+        found["training.until"] = result.pick.until
+    if [task.name for task in tasks] != list(load_card(result.run.key).default_tasks):
+        found["training.tasks"] = [task.name for task in tasks]
+    if objectives != [primary(task) for task in tasks]:
+        found["training.objectives"] = objectives
+    return found
 
 
 def write_report(run: Run, results: Sequence[DatasetResult]) -> None:
@@ -138,41 +148,3 @@ def _rungs(result: DatasetResult) -> str:
 def _fingerprint(result: DatasetResult) -> str:
     file = result.run.folder / "store.json"
     return str(json.loads(file.read_text(encoding="utf-8"))["fingerprint"]) if file.is_file() else "-"
-
-
-def status_of(run: DatasetRun) -> dict[str, Any]:
-    """Counts by state, the failures with their reasons, and how far the search has come."""
-    study = Study.read(run.folder) if (run.folder / FILE).is_file() else None
-    records = study.records() if study else []
-    states = ("completed", "running", "failed", "pruned", "waiting")
-    counts: dict[str, Any] = {state: sum(record.state == state for record in records) for state in states}
-    counts["total"] = run.run.manifest.suite.budget.trials or len(records)
-    counts["replicates"] = sum(len(record.replicates) for record in records)
-    failures = [(record.number, record.failure) for record in records if record.failure]
-    failures += [(record.number, r.failure) for record in records for r in record.replicates if r.failure]
-    counts["failures"] = [{"trial": number, "kind": f.kind, "reason": f.reason} for number, f in failures]
-    counts["search"] = _search_of(run, study, records) if study else {}
-    return counts
-
-
-def _search_of(run: DatasetRun, study: Study, records: Sequence[TrialRecord]) -> dict[str, Any]:
-    """Trials by sharing kind and, in a search by rungs, by the rungs that they reached; what was used of the budget."""
-    budget, ladder = run.run.manifest.suite.budget, study.ladder
-    reached = [len(record.rungs) if ladder else int(record.measured) for record in records]
-    kinds = dict.fromkeys(record.sharing for record in records)
-    objectives = resolve_objectives(run.dataset, tasks_of(run))
-    return {
-        "rungs": [
-            {"samples": samples, "trials": sum(each > rung for each in reached)} for rung, samples in enumerate(ladder)
-        ],
-        "kinds": {
-            kind: [
-                sum(each > rung for record, each in zip(records, reached, strict=True) if record.sharing == kind)
-                for rung in range(max(1, len(ladder)))
-            ]
-            for kind in kinds
-        },
-        "samples": {"used": study.ledger.samples(ladder), "budget": budget.samples},
-        "seconds": {"used": study.seconds, "budget": budget.time},
-        "hypervolume": frontier(records, objectives, run.dataset.reference).hypervolume,
-    }

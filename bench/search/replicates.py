@@ -17,7 +17,7 @@ def as_trial(outcome: Outcome, objectives: tuple[Objective, ...]) -> FrozenTrial
     """What is kept of a retraining."""
     attributes = attributes_of(outcome, objectives)
     values = values_in(attributes, objectives)
-    attributes |= {"trial": outcome.job.trial, "replicate": outcome.job.replicate}
+    attributes |= {"trial": outcome.job.trial, "replicate": outcome.job.replicate, "until": outcome.job.until}
     state = TrialState.FAIL if values is None else TrialState.COMPLETE
     return optuna.trial.create_trial(state=state, values=values, user_attrs=attributes)
 
@@ -27,5 +27,7 @@ def by_trial(kept: Iterable[FrozenTrial]) -> dict[int, tuple[Replicate, ...]]:
     found: defaultdict[int, list[Replicate]] = defaultdict(list)
     for each in kept:
         of = each.user_attrs
-        found[of["trial"]].append(Replicate(of["replicate"], of["seed"], of["metrics"], failure_in(of)))
+        found[of["trial"]].append(
+            Replicate(of["replicate"], of["seed"], of["metrics"], failure_in(of), of.get("until"))
+        )
     return {number: tuple(sorted(those, key=lambda one: one.replicate)) for number, those in found.items()}

@@ -5,6 +5,7 @@ The journal holds two of them: "search", whose trials are configurations, and "c
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -128,6 +129,12 @@ class Study:
         numbers = [number for number in range(self.asked) if not self.is_finished(number)]
         return {number: configs[self.ledger.step(number).trial] for number in numbers}
 
+    def under_way(self) -> list[tuple[Step, float]]:
+        """The jobs without an outcome, and when each was begun, in seconds since 1970; by number."""
+        trials = self._trials()
+        steps = [self.ledger.step(number) for number in range(self.asked) if not self.is_finished(number)]
+        return [(step, trials[step.trial].user_attrs[asked_key(step.rung)].get("at", 0.0)) for step in steps]
+
     def ask(self, plan: Plan, opening: Opening | None, seconds: float | None = None) -> tuple[int, dict[str, Scalar]]:
         """Begins the next trial: its number and dotted configuration. All of it is on disk, or nothing.
 
@@ -144,7 +151,7 @@ class Study:
             trial.set_user_attr("config", config)
             trial.set_user_attr("architecture", plan.name(config))
             trial.set_user_attr("baseline", bool(opening and opening.baseline))
-            trial.set_user_attr(asked_key(0), {"order": self.asked, "floor": False})
+            trial.set_user_attr(asked_key(0), {"order": self.asked, "floor": False, "at": time.time()})
             self._keep(seconds)
         self.ledger.ask(Step(number, 0), str(config.get(SHARING, "?")))
         return number, config
@@ -152,7 +159,8 @@ class Study:
     def promote(self, promotion: Promotion, seconds: float | None = None) -> dict[str, Scalar]:
         """Begins a trial's next job; gives its configuration. `seconds` as in `ask`."""
         with self._transaction():
-            self._set(promotion.trial, asked_key(promotion.rung), {"order": self.asked, "floor": promotion.floor})
+            begun = {"order": self.asked, "floor": promotion.floor, "at": time.time()}
+            self._set(promotion.trial, asked_key(promotion.rung), begun)
             self._keep(seconds)
         self.ledger.ask(Step(promotion.trial, promotion.rung, promotion.floor), "")
         config: dict[str, Scalar] = self._trials()[promotion.trial].user_attrs["config"]

@@ -99,7 +99,9 @@ class Parent:
         the parent are filled in.
         """
         history = frontier.history[~frontier.history["trial"].isin(self._steps)]
-        missing = [Point(HYPERVOLUME, float(v), int(t)) for t, v in history.itertuples(index=False)]
+        if "samples" in history:  # by rungs: it is logged by samples
+            history = history.iloc[:0]
+        missing = [Point(HYPERVOLUME, float(v), int(t)) for t, v in history[["trial", "hypervolume"]].to_numpy()]
         self._node.write(missing)
         self._steps |= {point.step for point in missing}
 

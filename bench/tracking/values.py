@@ -95,7 +95,7 @@ def front_of(frontier: Frontier, pick: Pick | None) -> dict[int, tuple[list[Poin
     """What the frontier says of each completed trial, by number: its replicate statistics, and its place as tags."""
     spread = [name for name in frontier.table if str(name).endswith((".mean", ".sd"))]
     found = {}
-    for row in frontier.table.to_dict("records"):
+    for row in frontier.by_trial.to_dict("records"):
         numbers = {str(name): row[name] for name in spread} | {"front.p_nondominated": row["p_nondominated"]}
         tags = {
             "front.on_front": flag(row["on_front"]),

@@ -5,8 +5,10 @@ import math
 import pytest
 
 from bench.errors import UserError
+from bench.frontier.frontier import frontier
 from bench.frontier.gains import Baseline
 from bench.frontier.guard import DEFAULT_LOSS, Guard, round_up, violations
+from bench.frontier.policy import Policy, pick
 from bench.objectives import Objective
 from bench.validation import validate
 
@@ -76,3 +78,23 @@ def test_an_objective_without_a_baseline_is_not_guarded(objectives):
 @pytest.mark.parametrize("value", [0.0, 0.002, 0.0041234567, 1234.5, -0.0041239, 1e-12, 0.1 + 0.2])
 def test_rounding_never_goes_below_and_hardly_above(value):
     assert value <= float(round_up(value)) <= value + abs(value) * 0.01
+
+
+def test_bounds_hold_on_metrics_and_costs_that_are_no_objectives(trial, objectives):
+    records = [trial(0, 0.70, 0.80, kind="single_task", parameters=9.0), trial(1, 0.72, 0.81, parameters=5e6)]
+    records += [trial(2, 0.71, 0.82, parameters=1e6)]
+    front = frontier(records, objectives)
+    bounded = Policy.model_validate(
+        {"guard": {"at_most": {"cost/parameters": 2e6}, "at_least": {"click": {"auc": 0.7}}}}
+    )
+    found = pick(front, records, objectives, bounded)
+    assert found.trial == 2
+    assert [(each.trial, each.reason) for each in found.removed] == [
+        (1, "its cost/parameters is 5e+06, where at most 2e+06 is allowed")
+    ]
+    assert "cost/parameters at most 2e+06, click.auc at least 0.7" in found.reason
+    tight = Policy.model_validate({"guard": {"at_most": {"cost/parameters": 10}}})
+    with pytest.raises(UserError, match=r"the nearest is trial 2 .* set guard.at_most 'cost/parameters' to 1e\+06"):
+        pick(front, records, objectives, tight)
+    with pytest.raises(UserError, match=r"unknown metric 'click\.acu'"):
+        pick(front, records, objectives, Policy.model_validate({"guard": {"at_least": {"click.acu": 0.5}}}))

@@ -205,7 +205,7 @@ def test_the_pick_with_what_was_passed_over() -> None:
         "Trial 1 is picked.",
         "seesaw train clicks",
     )
-    assert view.picked.removed == ((2, "ple", "like.auc too low"),)
+    assert view.picked.removed == (("trial 2 (ple)", "like.auc too low"),)
     assert view.made == (("seed", "7"), ("space", "quick"))
 
 

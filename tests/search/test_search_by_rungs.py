@@ -321,10 +321,10 @@ class TestConclude:
             search(plan, study, InlineExecutor(train), make_job, ignore)
             study.conclude()
             records = study.records()
-            chosen = [next(record.number for record in records if len(record.rungs) == n) for n in (1, 2, 3)]
+            chosen = [next(record for record in records if len(record.rungs) == n) for n in (1, 2, 3)]
             confirm(study, InlineExecutor(spy), make_job, chosen, 2, ignore)
         assert [(job.trial, job.until) for job in spy.jobs] == [
-            (trial, until) for trial, until in zip(chosen, (4, 16, None), strict=True) for _ in range(2)
+            (point.number, until) for point, until in zip(chosen, (4, 16, None), strict=True) for _ in range(2)
         ]
         assert all(job.resume is None and job.checkpoint is None for job in spy.jobs)
         assert len({job.seed for job in spy.jobs}) == 6

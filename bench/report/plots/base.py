@@ -74,7 +74,7 @@ def marks(view: PageView, kind: str, look: theme.Look, trials: Sequence[Trial], 
         "name": escape(kind) + (" on the front" if weight == "front" else ""),
         "legendgroup": kind,
         "showlegend": weight == "front",
-        "customdata": [trial.number for trial in trials],
+        "customdata": [trial.id for trial in trials],
         "hovertemplate": "%{fullData.name}, trial %{customdata}<br>%{x:.5g}, %{y:.5g}<extra></extra>",
         "marker": {"color": look.colour, "symbol": look.symbol, **style},
     }

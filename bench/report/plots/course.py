@@ -39,7 +39,7 @@ def course_figure(view: PageView) -> go.Figure:
             )
     baseline(figure, "y", axis)
     if view.picked is not None:
-        picked = view.trial(view.picked.trial)
+        picked = view.trial(view.picked.id)
         middle = sum(view.trials[i].number for i in (0, -1)) / 2
         ring(figure, picked.number, picked.values[0])
         ring_words(figure, picked, picked.number, picked.values[0], picked.number < middle, axis.maximize)

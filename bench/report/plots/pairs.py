@@ -68,7 +68,7 @@ def _panel(figure: go.Figure, view: PageView, objectives: tuple[int, int], names
     if y_base is not None:
         dashed(figure, "y", y_base.value, place={"xref": f"{x} domain", "yref": y})
     if view.picked is not None:
-        picked_x, picked_y = (view.trial(view.picked.trial).values[i] for i in objectives)
+        picked_x, picked_y = (view.trial(view.picked.id).values[i] for i in objectives)
         ring(figure, picked_x, picked_y, size=20, place=on)
     for name, i in zip(names, objectives, strict=True):
         figure.layout[name].range = near(view.axes[i])

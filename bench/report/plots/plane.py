@@ -31,7 +31,7 @@ def plane_figure(view: PageView) -> go.Figure:
     baseline(figure, "x", x_axis)
     baseline(figure, "y", y_axis)
     if view.picked is not None:
-        picked = view.trial(view.picked.trial)
+        picked = view.trial(view.picked.id)
         at, height = picked.values
         low, high = near(x_axis) or (0.0, 1.0)
         right = at is None or at < low + (0.85 if x_axis.maximize else 0.15) * (high - low)

@@ -1,0 +1,46 @@
+"""Gives a run more: limits are totals over all executions, and may be raised."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from bench.atomic import write_text
+from bench.errors import UserError
+from bench.run.folder import MANIFEST, Run
+from bench.search.study import FILE, Study
+from bench.suite import Budget
+from bench.validation import validate
+
+
+def extend(run: Run, trials: int | None = None, samples: int | None = None, time: str | None = None) -> Run:
+    """The run with higher limits, kept in its folder.
+
+    A search of whole trials goes on from where it ended. A search by rungs that has ended does not: its trials below
+    full length are stopped for good and their checkpoints are gone.
+
+    Raises:
+        UserError: a limit that is not there or not below the new one, or an ended search by rungs.
+    """
+    given = {"trials": trials, "samples": samples, "time": time}
+    given = {key: value for key, value in given.items() if value is not None}
+    if not given:
+        return run
+    before = run.manifest.suite.budget
+    after = validate(Budget, before.model_dump() | given, "the command line")
+    for key in given:
+        old, new = getattr(before, key), getattr(after, key)
+        if old is None:
+            raise UserError(f"--{key}: expected a limit that '{run.name}' has, found that its {key} are not limited")
+        if new < old:
+            raise UserError(f"--{key}: expected at least {old:,}, the total of '{run.name}' so far, found {new:,}")
+    for part in run.datasets.values():
+        if (part.folder / FILE).is_file() and Study.read(part.folder).concluded:
+            raise UserError(
+                f"the search of '{run.name}' on {part.key} has ended, and in a search by rungs that is for good; "
+                "begin a new run with the larger budget"
+            )
+    suite = run.manifest.suite.model_copy(update={"budget": after})
+    manifest = run.manifest.model_copy(update={"suite": suite})
+    write_text(run.folder / MANIFEST, json.dumps(manifest.model_dump(mode="json"), indent=2))
+    return replace(run, manifest=manifest)

@@ -1,0 +1,88 @@
+"""How far a run has come: read from its storage, while a driver works on it or after."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from bench.frontier.frontier import frontier
+from bench.records import TrialRecord
+from bench.run.folder import DatasetRun
+from bench.run.results import tasks_of
+from bench.search.study import FILE, Study
+from bench.suite import resolve_objectives
+
+STATES = ("completed", "running", "failed", "pruned", "waiting")
+
+
+def status_of(run: DatasetRun) -> dict[str, Any]:
+    """Counts by state, the failures with their reasons, and how far the search has come."""
+    study = Study.read(run.folder) if (run.folder / FILE).is_file() else None
+    records = study.records() if study else []
+    counts: dict[str, Any] = {state: sum(record.state == state for record in records) for state in STATES}
+    counts["total"] = run.run.manifest.suite.budget.trials or len(records)
+    counts["replicates"] = sum(len(record.replicates) for record in records)
+    failures = [(record.number, record.failure) for record in records if record.failure]
+    failures += [(record.number, r.failure) for record in records for r in record.replicates if r.failure]
+    counts["failures"] = [{"trial": number, "kind": f.kind, "reason": f.reason} for number, f in failures]
+    counts["search"] = _search_of(run, study, records) if study else {}
+    return counts
+
+
+def _search_of(run: DatasetRun, study: Study, records: Sequence[TrialRecord]) -> dict[str, Any]:
+    """By rung and by sharing kind what has a result; what is under way and since when; what is used and left."""
+    budget, ladder = run.run.manifest.suite.budget, study.ladder
+    reached = [len(record.rungs) if ladder else int(record.measured) for record in records]
+    kinds = dict.fromkeys(record.sharing for record in records)
+    objectives = resolve_objectives(run.dataset, tasks_of(run))
+    used = {"trials": len(records), "samples": study.ledger.samples(ladder), "seconds": study.seconds}
+    limits = {"trials": budget.trials, "samples": budget.samples, "seconds": budget.time}
+    shares = {key: min(1.0, used[key] / limit) for key, limit in limits.items() if limit}
+    over = study.concluded or (shares.get("trials") == 1 and not ladder)
+    return {
+        "rungs": [
+            {"samples": samples, "trials": sum(each > rung for each in reached)} for rung, samples in enumerate(ladder)
+        ],
+        "kinds": {
+            kind: [
+                sum(each > rung for record, each in zip(records, reached, strict=True) if record.sharing == kind)
+                for rung in range(max(1, len(ladder)))
+            ]
+            for kind in kinds
+        },
+        "begun": [
+            {
+                "trial": step.trial,
+                "sharing": records[step.trial].sharing,
+                "to": ladder[step.rung] if ladder else None,
+                "since": since,
+            }
+            for step, since in study.under_way()
+        ],
+        "failures": dict(Counter(record.failure.kind for record in records if record.failure)),
+        "samples": {"used": used["samples"], "budget": budget.samples},
+        "seconds": {"used": used["seconds"], "budget": budget.time},
+        "share": max(shares.values(), default=0.0),
+        "left": 0.0 if over else _left(run, records, used, limits),
+        "hypervolume": frontier(records, objectives, run.dataset.reference).hypervolume,
+    }
+
+
+def _left(
+    run: DatasetRun, records: Sequence[TrialRecord], used: dict[str, Any], limits: dict[str, Any]
+) -> float | None:
+    """Seconds until the first limit at the pace of the jobs so far; None where none has ended yet."""
+    busy = sum(record.seconds for record in records) / run.run.manifest.workers
+    done = {
+        "trials": sum(bool(record.seconds) for record in records),
+        "samples": sum(record.rungs[-1].samples for record in records if record.rungs),
+    }
+    left = [
+        busy * max(0, limits[key] - used[key]) / amount
+        for key, amount in done.items()
+        if limits[key] and amount and busy
+    ]
+    if limits["seconds"] and (left or used["seconds"]):
+        left.append(max(0.0, limits["seconds"] - used["seconds"]))
+    return min(left, default=None)

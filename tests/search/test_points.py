@@ -1,0 +1,153 @@
+"""Trade-offs that peak in the middle of training: found, confirmed at that length, and picked."""
+
+from __future__ import annotations
+
+import random
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from rung_toys import FULL, LADDER, rung_plan
+from search_toys import OBJECTIVES, ignore, make_job
+
+from bench.frontier.frontier import frontier
+from bench.frontier.points import key_of, points
+from bench.frontier.policy import Policy, pick
+from bench.frontier.shortlist import shortlist
+from bench.records import Job, RungResult, TrialRecord, TrialResult
+from bench.search.confirm import confirm
+from bench.search.driver import search
+from bench.search.executors import InlineExecutor
+from bench.search.study import Study
+
+REFERENCE = {"click.auc": 0.5, "like.auc": 0.5}
+
+
+def seesaw(job: Job) -> TrialResult:
+    """Click rises all the way; like of what shares rises to the middle rung and is lost again by full length."""
+    at = FULL if job.until is None else job.until
+    rung = LADDER.index(at)
+    shared = job.config["sharing.kind"] != "single_task"
+    noise = random.Random(f"{job.trial} {job.seed}").gauss(0, 1e-4)
+    click = 0.70 + 0.02 * rung + noise
+    like = (0.60, 0.90, 0.65)[rung] + noise if shared else 0.60 + 0.02 * rung + noise
+    metrics = {f"{split}/{name}": v for split in job.splits for name, v in (("click.auc", click), ("like.auc", like))}
+    if job.checkpoint is not None:
+        Path(job.checkpoint).parent.mkdir(parents=True, exist_ok=True)
+        Path(job.checkpoint).touch()
+    return TrialResult(metrics, {}, [], {**job.config, "seed": job.seed}, at == FULL)
+
+
+class Spy:
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
+
+    def __call__(self, job: Job) -> TrialResult:
+        self.jobs.append(job)
+        return seesaw(job)
+
+
+def searched(folder: Path) -> list[TrialRecord]:
+    with Study.open(folder, plan := rung_plan(reference=REFERENCE)) as study:
+        search(plan, study, InlineExecutor(seesaw), make_job, ignore)
+        study.conclude()
+        return study.records()
+
+
+def test_the_front_has_the_trial_in_the_middle_of_its_training(tmp_path: Path) -> None:
+    records = searched(tmp_path)
+    front = frontier(records, OBJECTIVES, REFERENCE)
+    by_number = {record.number: record for record in records}
+    middle = [point for point in front.on_front if point.until == LADDER[1]]
+    assert any(by_number[point.number].state == "completed" for point in middle)
+    assert {point.until for point in front.on_front} >= {None, LADDER[1]}
+    for point in middle:
+        assert point.metrics == by_number[point.number].rungs[1].metrics
+    best = max(rung.metrics["valid/like.auc"] for record in records for rung in record.rungs)
+    assert max(point.metrics["valid/like.auc"] for point in front.on_front) == best
+    found = front.table.groupby("trial")["samples"].apply(list)
+    for record in records:
+        if record.sharing == "single_task":  # rises in both: its last rung alone is a point
+            assert found[record.number] == [record.rungs[-1].samples]
+        elif len(record.rungs) == 3:  # the lowest rung is worse in both than the middle one
+            assert found[record.number] == list(LADDER[1:])
+
+
+def test_history_has_every_result_in_the_order_of_jobs(tmp_path: Path) -> None:
+    records = searched(tmp_path)
+    history = frontier(records, OBJECTIVES, REFERENCE).history
+    results = sorted((at.order, record.number) for record in records for at in record.rungs)
+    assert history["trial"].tolist() == [number for _, number in results]
+    assert history["samples"].iloc[-1] == sum(record.rungs[-1].samples for record in records)
+    assert history["hypervolume"].is_monotonic_increasing
+    assert history["hypervolume"].iloc[-1] == frontier(records, OBJECTIVES, REFERENCE).hypervolume
+
+
+def test_points_are_confirmed_as_long_as_they_were_trained_and_picked_so(tmp_path: Path) -> None:
+    records, spy = searched(tmp_path), Spy()
+    chosen = shortlist(records, OBJECTIVES, REFERENCE, 4)
+    twice = {point.number for point in chosen if sum(each.number == point.number for each in chosen) > 1}
+    assert twice  # both lengths of one trial
+    with Study.open(tmp_path, rung_plan(reference=REFERENCE)) as study:
+        confirm(study, InlineExecutor(spy), make_job, chosen, 2, ignore)
+        records = study.records()
+    assert {(job.trial, job.until) for job in spy.jobs} == set(map(key_of, chosen))
+    assert len({job.seed for job in spy.jobs}) == len(spy.jobs) == 2 * len(chosen)
+    front = frontier(records, OBJECTIVES, REFERENCE)
+    compared = [point for point in front.points if point.replicates]
+    assert set(map(key_of, compared)) == set(map(key_of, chosen))
+    for point in compared:
+        seeds = {job.seed for job in spy.jobs if (job.trial, job.until) == key_of(point)}
+        assert {each.seed for each in point.replicates} == seeds
+        numbers = [each.replicate for each in point.replicates]
+        longest = max(each.rungs[-1].samples for each in chosen if each.number == point.number)
+        assert numbers == ([1, 2] if point.rungs[-1].samples == longest else [3, 4])
+    lenient = Policy.model_validate({"guard": {"max_loss_vs_single_task": 1.0}})
+    picked = pick(front, records, OBJECTIVES, lenient)
+    assert (picked.trial, picked.until) in set(map(key_of, front.on_front))
+    like = Policy.model_validate({"guard": {"max_loss_vs_single_task": {"like.auc": -0.2, "click.auc": 1.0}}})
+    picked = pick(front, records, OBJECTIVES, like)
+    assert (picked.samples, picked.until) == (LADDER[1], LADDER[1])
+    assert f"stopped after {LADDER[1]} samples" in picked.reason
+    assert picked.to_json()["until"] == LADDER[1]
+
+
+def test_an_interrupted_confirmation_goes_on_with_the_same_seeds(tmp_path: Path) -> None:
+    for name in ("whole", "cut"):
+        searched(tmp_path / name)
+    whole, plan = Spy(), rung_plan(reference=REFERENCE)
+    with Study.open(tmp_path / "whole", plan) as study:
+        chosen = shortlist(study.records(), OBJECTIVES, REFERENCE, 4)
+        confirm(study, InlineExecutor(whole), make_job, chosen, 2, ignore)
+    seen = []
+    for part in range(0, 2 * len(chosen), 2):
+        spy = Spy()
+
+        def stops(job: Job, spy: Spy = spy) -> TrialResult:
+            if len(spy.jobs) == 2:
+                raise KeyboardInterrupt
+            return spy(job)
+
+        with Study.open(tmp_path / "cut", plan) as study:
+            order = chosen[:: -1 if part % 4 else 1]  # so that what is missing is not always the last
+            with suppress(KeyboardInterrupt):
+                confirm(study, InlineExecutor(stops), make_job, order, 2, ignore)
+        seen += spy.jobs
+    assert {(job.trial, job.until, job.seed) for job in seen} == {(j.trial, j.until, j.seed) for j in whole.jobs}
+
+
+def test_of_equal_rungs_the_longest_is_the_point_and_an_undefined_one_is_none() -> None:
+    def rungs(*likes: float) -> TrialRecord:
+        results = tuple(
+            RungResult(
+                10 * 4**i, i, {"valid/click.auc": 0.7, "valid/like.auc": like, "cost/latency_ms": 9.0 - like * i}
+            )
+            for i, like in enumerate(likes)
+        )
+        return TrialRecord(0, "completed", {}, {}, "mmoe", results[-1].metrics, rungs=results)
+
+    assert [key_of(point) for point in points([rungs(0.8, 0.8, 0.8)], OBJECTIVES)] == [(0, None)]
+    assert [key_of(point) for point in points([rungs(0.8, 0.8, 0.7)], OBJECTIVES)] == [(0, 40)]
+    assert [key_of(point) for point in points([rungs(0.8, float("nan"), 0.7)], OBJECTIVES)] == [(0, 10)]
+    waiting = replace(rungs(0.7, 0.8), state="waiting")
+    assert [key_of(point) for point in points([waiting], OBJECTIVES)] == [(0, 40)]
