@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from pydantic import Field
-
 from numpy.typing import NDArray
+from pydantic import Field
 
 from bench.balancing.gramian import Array, Gradients, GramianAggregation
 from bench.balancing.least_distance import least_distance
