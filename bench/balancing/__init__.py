@@ -59,30 +59,22 @@ BALANCING: dict[str, Entry[Balancer]] = {
     "pbi": Entry(PBI, PBIConfig, "Zhang & Li, TEVC 2007", "way along a ray of losses, and a penalty for leaving it"),
     # Gradient aggregations by the Gramian: a backward pass for each task.
     "pcgrad": Entry(PCGrad, NoOptions, "Yu et al., NeurIPS 2020", "conflicting gradients projected off each other"),
-    "gradvac": Entry(
-        GradVac, GradVacConfig, "Wang et al., ICLR 2021", "gradients turned to the cosines usual for them"
-    ),
+    "gradvac": Entry(GradVac, GradVacConfig, "Wang et al., ICLR 2021", "gradients turned to their usual cosines"),
     "mgda": Entry(
         MGDA, NoOptions, "Désidéri, CRAS 2012; Sener & Koltun, NeurIPS 2018", "the shortest convex combination"
     ),
     "cagrad": Entry(CAGrad, CAGradConfig, "Liu et al., NeurIPS 2021", "the worst task's best direction near the mean"),
     "upgrad": Entry(UPGrad, NoOptions, "Quinton & Rey, 2024", "each gradient projected to conflict with none, summed"),
-    "dualproj": Entry(
-        DualProj, NoOptions, "Lopez-Paz & Ranzato, NeurIPS 2017", "the sum projected to conflict with none"
-    ),
+    "dualproj": Entry(DualProj, NoOptions, "Lopez-Paz & Ranzato, NeurIPS 2017", "the sum, made to conflict with none"),
     "aligned_mtl": Entry(
-        AlignedMTL, AlignedMTLConfig, "Senushkin et al., CVPR 2023", "equally long principal components"
+        AlignedMTL, AlignedMTLConfig, "Senushkin et al., CVPR 2023", "principal components of one length"
     ),
     "conflict_free": Entry(ConFIG, NoOptions, "Liu et al., ICLR 2025", "ConFIG: one cosine to every gradient"),
     "imtl_g": Entry(IMTLG, NoOptions, "Liu et al., ICLR 2021", "equal projections on unit gradients, weights sum to T"),
     "nash_mtl": Entry(NashMTL, NoOptions, "Navon et al., ICML 2022", "the Nash bargaining solution"),
     "fairgrad": Entry(FairGrad, FairGradConfig, "Ban & Ji, ICML 2024", "alpha-fair allocation of progress"),
-    "pcd": Entry(
-        PCD, PCDConfig, "Varam et al., TMLR 2026", "the primary task's direction, some progress for the others"
-    ),
-    "gradnorm": Entry(
-        GradNorm, GradNormConfig, "Chen et al., ICML 2018", "lengths equal but for how far behind a task is"
-    ),
+    "pcd": Entry(PCD, PCDConfig, "Varam et al., TMLR 2026", "one task's direction, some progress for others"),
+    "gradnorm": Entry(GradNorm, GradNormConfig, "Chen et al., ICML 2018", "longer gradients to slower tasks"),
     "cr_mogm": Entry(CRMOGM, CRMOGMConfig, "Zhou et al., NeurIPS 2022", "another rule's weights, smoothed over steps"),
     "krum": Entry(
         Krum, KrumConfig, "Blanchard et al., NeurIPS 2017", "the gradient nearest to the others", has_a_majority
@@ -96,9 +88,7 @@ BALANCING: dict[str, Entry[Balancer]] = {
     ),
     "moco": Entry(MoCo, MoCoConfig, "Fernando et al., ICLR 2023", "shortest combination of remembered gradients"),
     "db_mtl": Entry(DBMTL, DBMTLConfig, "Lin et al., 2023", "remembered gradients of log losses, equally long"),
-    "excess_mtl": Entry(
-        ExcessMTL, ExcessMTLConfig, "He et al., ICML 2024", "more weight to tasks far from their optimum"
-    ),
+    "excess_mtl": Entry(ExcessMTL, ExcessMTLConfig, "He et al., ICML 2024", "more weight far from the optimum"),
     "trimmed_mean": Entry(
         TrimmedMean, TrimmedMeanConfig, "Yin et al., ICML 2018", "no extremes in any coordinate", has_a_majority
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -39,11 +39,13 @@ class CRMOGM(GradientAggregation):
     def __init__(self, tasks: Sequence[str], config: CRMOGMConfig) -> None:
         super().__init__(tasks)
         self.alpha = config.alpha
-        self.rule: GradientAggregation
-        if config.rule == "cagrad":
-            self.rule = CAGrad(tasks, CAGradConfig())
-        else:
-            self.rule = {"mgda": MGDA, "pcgrad": PCGrad, "upgrad": UPGrad}[config.rule](tasks, NoOptions())
+        rules: dict[str, Callable[[], GradientAggregation]] = {
+            "mgda": lambda: MGDA(tasks, NoOptions()),
+            "pcgrad": lambda: PCGrad(tasks, NoOptions()),
+            "cagrad": lambda: CAGrad(tasks, CAGradConfig()),
+            "upgrad": lambda: UPGrad(tasks, NoOptions()),
+        }
+        self.rule = rules[config.rule]()
         self.register_buffer("weight", torch.ones(len(self.tasks), dtype=torch.float64))
         self.register_buffer("begun", torch.zeros(len(self.tasks), dtype=torch.bool))
 

@@ -25,12 +25,11 @@ class FAMOConfig(Config):
 
 
 class FAMO(LossWeighting):
-    """T c sum_i z_i log L_i, with z = softmax(xi) and c = 1 / sum_i (z_i / L_i) held fixed, so that the weights of the
-    gradients sum to T.
+    """T c sum_i z_i log L_i, with z = softmax(xi) and c = 1 / sum_i (z_i / L_i) held fixed: weights that sum to T.
 
-    Liu et al., NeurIPS 2023, algorithm 2, T times its loss. After the update, Adam moves xi so that the losses' relative
-    decreases on this batch become equal: its gradient is the softmax's Jacobian times log L_before - log L_after. With
-    dropout the second pass draws masks of its own. A task without samples in the batch is left out of c and of xi.
+    Liu et al., NeurIPS 2023, algorithm 2, T times its loss. After the update, Adam moves xi so that the losses'
+    relative decreases on this batch become equal: its gradient is the softmax's Jacobian times
+    log L_before - log L_after. With dropout the second pass draws masks of its own. A task without samples in the batch is left out of c and of xi.
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({"second forward"})

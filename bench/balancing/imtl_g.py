@@ -28,8 +28,9 @@ class IMTLG(GramianAggregation):
 
     def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:
         """Weights (K,) whose sum is K or, where the step is turned around, -K; all 0 where no direction is equal."""
-        v = equal_cosines(gradients) * (gradients.lengths.min() / gradients.lengths)
+        v: Array = equal_cosines(gradients) * (gradients.lengths.min() / gradients.lengths)
         amount = float(np.abs(v).sum())
         if amount == 0:
             return v
-        return len(v) * v / max(abs(float(v.sum())), _LEAST_SUM * amount)
+        weights: Array = len(v) * v / max(abs(float(v.sum())), _LEAST_SUM * amount)
+        return weights

@@ -24,7 +24,7 @@ def dense(gradients: TaskGradients) -> Tensor:
 
 def split(row: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
     """A row (N,) in the shapes of these parts."""
-    pieces = row.split([part.numel() for part in like])
+    pieces = torch.split_with_sizes(row, [part.numel() for part in like])
     return [piece.view(part.shape).to(part) for piece, part in zip(pieces, like, strict=True)]
 
 

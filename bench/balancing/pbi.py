@@ -60,4 +60,6 @@ class PBI(LossWeighting):
         across = (shifted - along * unit) / size
         if across.detach().abs().max() <= _AS_GOOD_AS_ON_IT:
             across = across.detach()  # a norm has no gradient at 0
-        return len(unit) / unit.sum() * (along + self.penalty * size * across.norm())
+        distance = torch.linalg.vector_norm(across)
+        loss: Tensor = len(unit) / unit.sum() * (along + self.penalty * size * distance)
+        return loss
