@@ -14,14 +14,14 @@ def least_distance(directions: Array, bounds: Array) -> tuple[Array, float]:
     """The shortest e with directions^T e >= bounds.
 
     Args:
-        directions: (K, K), in columns.
+        directions: (D, K), in columns.
         bounds: (K,).
 
     Returns:
         z (K,) >= 0 and r in [0, 1], such that e = directions z / r; |e|^2 = 1 / r - 1. Where no e fulfils the bounds,
         r is 0 and z tells why: directions z = 0 and bounds . z > 0.
     """
-    target = np.zeros(len(bounds) + 1)
+    target = np.zeros(len(directions) + 1)
     target[-1] = 1.0
     from scipy.optimize import nnls  # a quarter of a second, which only these balancers need
 

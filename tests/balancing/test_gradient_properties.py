@@ -15,7 +15,8 @@ from bench.balancing import BALANCING, GradientAggregation, GradientCombination
 AGGREGATIONS = [name for name in GRADIENTS if issubclass(BALANCING[name].build, GradientAggregation)]
 COMBINATIONS = [name for name in GRADIENTS if issubclass(BALANCING[name].build, GradientCombination)]
 SYMMETRIC = [name for name in GRADIENTS if name not in claims.RANDOM | claims.ASYMMETRIC]
-SCALES = [1e-10, 1e-5, 1.0, 1e5, 1e10]
+MANY = [1, 2, 3, 6]
+SCALES = [1e-10, 1.0, 1e10]
 
 
 def normal(tasks: int, seed: int = 0) -> Tensor:
@@ -67,7 +68,7 @@ def assert_non_conflicting(jacobian: Tensor, found: Tensor) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("sample", SAMPLERS)
 def test_finite_at_every_scale_and_rank_for_six_steps(name: str, dtype: torch.dtype, sample) -> None:
-    for tasks, scale in itertools.product(range(1, 7), SCALES):
+    for tasks, scale in itertools.product(MANY, SCALES):
         balancer = build(name, tasks)
         for seed in range(6):  # past the virtual epoch
             found = step(balancer, (scale * sample(tasks, seed=seed)).to(dtype))
@@ -78,7 +79,7 @@ def test_finite_at_every_scale_and_rank_for_six_steps(name: str, dtype: torch.dt
 @pytest.mark.parametrize("name", GRADIENTS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_finite_where_the_scales_of_tasks_differ(name: str, dtype: torch.dtype) -> None:
-    for tasks, sample in itertools.product(range(2, 7), (normal, low_rank, opposed)):
+    for tasks, sample in itertools.product(MANY[1:], (normal, low_rank, opposed)):
         balancer = build(name, tasks)
         for seed in range(6):
             scales = torch.logspace(-10, 10, tasks, dtype=torch.float64)[torch.randperm(tasks)]
@@ -88,7 +89,7 @@ def test_finite_where_the_scales_of_tasks_differ(name: str, dtype: torch.dtype) 
 
 @pytest.mark.parametrize("name", AGGREGATIONS)
 def test_finite_for_what_is_hardly_a_gramian(name: str) -> None:
-    for tasks in range(1, 7):
+    for tasks in MANY:
         balancer = build(name, tasks)
         for gramian in (torch.zeros(tasks, tasks), torch.eye(tasks) * 1e30, torch.full((tasks, tasks), 1e-30)):
             balancer.observe(torch.ones(tasks))
@@ -100,7 +101,7 @@ def test_finite_for_what_is_hardly_a_gramian(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(claims.POSITIVE))
 @pytest.mark.parametrize("sample", SAMPLERS)
 def test_weights_are_not_negative(name: str, sample) -> None:
-    for tasks, scale in itertools.product(range(1, 7), SCALES):
+    for tasks, scale in itertools.product(MANY, SCALES):
         jacobian = scale * sample(tasks)
         assert (build(name, tasks)(jacobian @ jacobian.T) >= 0).all()
 
@@ -114,14 +115,14 @@ def test_one_task_is_followed_as_it_is(name: str) -> None:
 
 @pytest.mark.parametrize("name", GRADIENTS)
 def test_equal_gradients_are_summed(name: str) -> None:
-    for tasks, scale in itertools.product(range(1, 7), SCALES):
+    for tasks, scale in itertools.product(MANY, SCALES):
         jacobian = scale * duplicated(tasks)
         torch.testing.assert_close(step(build(name, tasks), jacobian), jacobian.sum(0), rtol=1e-5, atol=0)
 
 
 @pytest.mark.parametrize("name", sorted(claims.SUMS))
 def test_gradients_without_conflict_are_summed(name: str) -> None:
-    for tasks in range(1, 7):
+    for tasks in MANY:
         jacobian = agreeing(tasks)
         torch.testing.assert_close(step(build(name, tasks), jacobian), jacobian.sum(0), rtol=1e-6, atol=1e-6)
 
@@ -129,7 +130,7 @@ def test_gradients_without_conflict_are_summed(name: str) -> None:
 @pytest.mark.parametrize(("name", "most"), sorted(claims.NON_CONFLICTING.items()))
 @pytest.mark.parametrize("sample", SAMPLERS)
 def test_the_step_conflicts_with_no_task(name: str, most: int, sample) -> None:
-    for tasks, seed, scale in itertools.product(range(2, most + 1), range(5), SCALES):
+    for tasks, seed, scale in itertools.product([t for t in MANY[1:] if t <= most], range(2), SCALES):
         jacobian = scale * sample(tasks, seed=seed)
         assert_non_conflicting(jacobian, step(build(name, tasks), jacobian))
 
@@ -143,7 +144,7 @@ def test_the_sum_may_conflict() -> None:
 
 @pytest.mark.parametrize(("name", "most"), sorted(claims.STATIONARY.items()))
 def test_the_step_is_zero_where_stationary(name: str, most: int) -> None:
-    for tasks, scale in itertools.product(range(2, most + 1), SCALES):
+    for tasks, scale in itertools.product([t for t in MANY[1:] if t <= most], SCALES):
         jacobian = scale * stationary(tasks)
         assert step(build(name, tasks), jacobian).norm() < 1e-5 * jacobian.norm()
         assert step(build(name, tasks), scale * normal(tasks)).norm() > 0.01 * scale
@@ -153,7 +154,7 @@ def test_the_step_is_zero_where_stationary(name: str, most: int) -> None:
 @pytest.mark.parametrize("sample", [normal, low_rank, stationary, agreeing, with_zero_rows])
 def test_permuting_tasks_changes_no_step(name: str, sample) -> None:
     """Steps and not weights, since with dependent gradients several weights give one step; over steps, with state."""
-    for tasks in range(2, 7):
+    for tasks in MANY[1:]:
         order = torch.randperm(tasks)
         one, other = build(name, tasks), build(name, tasks)
         for seed in range(6):
