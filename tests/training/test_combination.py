@@ -64,10 +64,8 @@ def test_halves_are_those_of_the_batch(tiny, monkeypatch: pytest.MonkeyPatch, fu
     monkeypatch.setattr(made.step.balancer, "forward", lambda products: seen.append(products) or forward(products))
     e = made.step.embed(ids)
     made.step.backward(e, *made.step.forward(e, ids, dense, labels))
-    if funnel == "independent":  # there a child's loss counts its parent's samples, whose number differs by half
-        keep = [0, 2]
-    else:
-        keep = [0, 1, 2]
+    # Under `independent` a child counts the samples of its parent alone, whose number differs by half.
+    keep = [0, 2] if funnel == "independent" else [0, 1, 2]
     expected = rows[0] @ rows[1].T
     torch.testing.assert_close(seen[0][keep][:, keep], expected[keep][:, keep], rtol=1e-3, atol=1e-6)
 
