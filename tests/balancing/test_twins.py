@@ -1,4 +1,4 @@
-"""Rules that torchjd lacks, against slow twins written from the papers with the departures that the docstrings state."""
+"""Rules that torchjd lacks, against slow twins from the papers, with the departures that the docstrings state."""
 
 from __future__ import annotations
 
