@@ -1,35 +1,97 @@
 """Balancers: how the tasks' losses or gradients are weighed against each other.
 
-Loss weightings see the losses, gradient aggregations see the Gramian of the tasks' gradients; neither sees a network.
+Loss weightings see the losses, gradient aggregations see the Gramian of the tasks' gradients, gradient combinations
+see the gradients; none sees a network. What a balancer asks of a step beyond that, it declares (`Balancer.needs`).
 All are scaled alike, so that one learning rate means the same to each: where the tasks do not differ, every task's
 weight is 1, as with equal static weights. What torchjd has is taken from it, except where its state would be missing
 from `state_dict`, a task without samples would upset it, or its solver is inexact or needs a further package.
 """
 
-from bench.balancing.base import Balancer, GradientAggregation, LossWeighting
+from bench.balancing.aligned_mtl import AlignedMTL, AlignedMTLConfig
+from bench.balancing.base import Balancer, GradientAggregation, GradientCombination, LossWeighting
 from bench.balancing.cagrad import CAGrad, CAGradConfig
+from bench.balancing.conflict_free import ConFIG
+from bench.balancing.cosmos import COSMOS, COSMOSConfig
+from bench.balancing.cr_mogm import CRMOGM, CRMOGMConfig
+from bench.balancing.db_mtl import DBMTL, DBMTLConfig
+from bench.balancing.dualproj import DualProj
 from bench.balancing.dwa import DWA, DWAConfig
+from bench.balancing.excess_mtl import ExcessMTL, ExcessMTLConfig
+from bench.balancing.fairgrad import FairGrad, FairGradConfig
+from bench.balancing.famo import FAMO, FAMOConfig
 from bench.balancing.gls import GLS
+from bench.balancing.graddrop import GradDrop, GradDropConfig
+from bench.balancing.gradnorm import GradNorm, GradNormConfig
+from bench.balancing.gradvac import GradVac, GradVacConfig
+from bench.balancing.imtl_g import IMTLG
+from bench.balancing.krum import Krum, KrumConfig, has_a_majority
+from bench.balancing.metabalance import MetaBalance, MetaBalanceConfig
 from bench.balancing.mgda import MGDA
+from bench.balancing.moco import MoCo, MoCoConfig
+from bench.balancing.modo import MoDo, MoDoConfig
+from bench.balancing.nash_mtl import NashMTL
+from bench.balancing.pbi import PBI, PBIConfig
+from bench.balancing.pcd import PCD, PCDConfig
 from bench.balancing.pcgrad import PCGrad
+from bench.balancing.revised_uncertainty import RevisedUncertainty
 from bench.balancing.rlw import RLW
+from bench.balancing.sdmgrad import SDMGrad, SDMGradConfig
 from bench.balancing.static import Static, StaticConfig
+from bench.balancing.stch import STCH, STCHConfig
+from bench.balancing.trimmed_mean import TrimmedMean, TrimmedMeanConfig
 from bench.balancing.uncertainty import Uncertainty
 from bench.balancing.upgrad import UPGrad
 from bench.registry import Entry, NoOptions
 
 BALANCING: dict[str, Entry[Balancer]] = {
+    # Loss weightings: one backward pass.
     "static": Entry(Static, StaticConfig, "-", "fixed task weights, equal by default"),
     "uncertainty": Entry(Uncertainty, NoOptions, "Kendall et al., CVPR 2018", "weights learned as task noise"),
+    "revised_uncertainty": Entry(
+        RevisedUncertainty, NoOptions, "Liebel & Körner, 2018", "uncertainty whose regulariser is never negative"
+    ),
     "dwa": Entry(DWA, DWAConfig, "Liu et al., CVPR 2019", "more weight where a loss falls slowly"),
     "gls": Entry(GLS, NoOptions, "Chennupati et al., CVPRW 2019", "geometric mean of the losses"),
     "rlw": Entry(RLW, NoOptions, "Lin et al., TMLR 2022", "random weights each step: the noise control"),
+    "famo": Entry(FAMO, FAMOConfig, "Liu et al., NeurIPS 2023", "equal relative decrease of losses, looked at again"),
+    "stch": Entry(STCH, STCHConfig, "Lin et al., ICML 2024", "a smooth form of the worst task's loss"),
+    "cosmos": Entry(COSMOS, COSMOSConfig, "Ruchte & Grabocka, ICDM 2021", "weighted sum, drawn to a ray by its cosine"),
+    "pbi": Entry(PBI, PBIConfig, "Zhang & Li, TEVC 2007", "way along a ray of losses, and a penalty for leaving it"),
+    # Gradient aggregations by the Gramian: a backward pass for each task.
     "pcgrad": Entry(PCGrad, NoOptions, "Yu et al., NeurIPS 2020", "conflicting gradients projected off each other"),
+    "gradvac": Entry(GradVac, GradVacConfig, "Wang et al., ICLR 2021", "gradients turned to their usual cosines"),
     "mgda": Entry(
         MGDA, NoOptions, "Désidéri, CRAS 2012; Sener & Koltun, NeurIPS 2018", "the shortest convex combination"
     ),
     "cagrad": Entry(CAGrad, CAGradConfig, "Liu et al., NeurIPS 2021", "the worst task's best direction near the mean"),
     "upgrad": Entry(UPGrad, NoOptions, "Quinton & Rey, 2024", "each gradient projected to conflict with none, summed"),
+    "dualproj": Entry(DualProj, NoOptions, "Lopez-Paz & Ranzato, NeurIPS 2017", "the sum, made to conflict with none"),
+    "aligned_mtl": Entry(
+        AlignedMTL, AlignedMTLConfig, "Senushkin et al., CVPR 2023", "principal components of one length"
+    ),
+    "conflict_free": Entry(ConFIG, NoOptions, "Liu et al., ICLR 2025", "ConFIG: one cosine to every gradient"),
+    "imtl_g": Entry(IMTLG, NoOptions, "Liu et al., ICLR 2021", "equal projections on unit gradients, weights sum to T"),
+    "nash_mtl": Entry(NashMTL, NoOptions, "Navon et al., ICML 2022", "the Nash bargaining solution"),
+    "fairgrad": Entry(FairGrad, FairGradConfig, "Ban & Ji, ICML 2024", "alpha-fair allocation of progress"),
+    "pcd": Entry(PCD, PCDConfig, "Varam et al., TMLR 2026", "one task's direction, some progress for others"),
+    "gradnorm": Entry(GradNorm, GradNormConfig, "Chen et al., ICML 2018", "longer gradients to slower tasks"),
+    "cr_mogm": Entry(CRMOGM, CRMOGMConfig, "Zhou et al., NeurIPS 2022", "another rule's weights, smoothed over steps"),
+    "krum": Entry(
+        Krum, KrumConfig, "Blanchard et al., NeurIPS 2017", "the gradient nearest to the others", has_a_majority
+    ),
+    "modo": Entry(MoDo, MoDoConfig, "Chen et al., JMLR 2024", "shortest combination, without bias by half batches"),
+    "sdmgrad": Entry(SDMGrad, SDMGradConfig, "Xiao et al., NeurIPS 2023", "that, near the mean gradient"),
+    # Gradient combinations: a backward pass for each task, and more passes over the gradients.
+    "graddrop": Entry(GradDrop, GradDropConfig, "Chen et al., NeurIPS 2020", "one sign drawn in every coordinate"),
+    "metabalance": Entry(
+        MetaBalance, MetaBalanceConfig, "He et al., WWW 2022", "auxiliary gradients as long as the target's, by part"
+    ),
+    "moco": Entry(MoCo, MoCoConfig, "Fernando et al., ICLR 2023", "shortest combination of remembered gradients"),
+    "db_mtl": Entry(DBMTL, DBMTLConfig, "Lin et al., 2023", "remembered gradients of log losses, equally long"),
+    "excess_mtl": Entry(ExcessMTL, ExcessMTLConfig, "He et al., ICML 2024", "more weight far from the optimum"),
+    "trimmed_mean": Entry(
+        TrimmedMean, TrimmedMeanConfig, "Yin et al., ICML 2018", "no extremes in any coordinate", has_a_majority
+    ),
 }
 
-__all__ = ["BALANCING", "Balancer", "GradientAggregation", "LossWeighting"]
+__all__ = ["BALANCING", "Balancer", "GradientAggregation", "GradientCombination", "LossWeighting"]

@@ -1,11 +1,19 @@
-"""The contract of a balancer. A balancer sees losses or a Gramian, never a network."""
+"""The contract of a balancer. A balancer sees losses, gradients or their products, never a network."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
+
+from bench.errors import UserError, unknown
+
+Need = Literal["losses", "second forward", "half batches", "gradients", "gradient state"]
+TaskGradients = Sequence[Sequence[Tensor]]
+"""Of T tasks, each in the same parts: first the embedding output, then every shared dense parameter."""
 
 
 class Balancer(nn.Module):
@@ -13,11 +21,55 @@ class Balancer(nn.Module):
 
     A balancer's parameters (learned weights) are trained with the model's; its other state must live in buffers, so
     that `state_dict` holds all of it. Random draws come from torch's default generator, which the loop seeds.
+
+    Attributes:
+        needs: what it asks of a step beyond what its kind is given:
+            "losses": gradient aggregation that is shown the losses first, through `observe`.
+            "second forward": the losses of the same batch after the update, through `after`: a third of a step more.
+            "half batches": products between the gradients of the batch's two halves: twice the backward passes.
+            "gradients": the gradients themselves and not only their products.
+            "gradient state": memory of T times the shared dense parameters, which checkpoints then hold, too.
     """
+
+    needs: ClassVar[frozenset[Need]] = frozenset()
 
     def __init__(self, tasks: Sequence[str]) -> None:
         super().__init__()
         self.tasks = tuple(tasks)
+
+    def observe(self, losses: Tensor) -> None:
+        """The losses (T,) of the gradients to come, without gradient; called where `needs` has "losses"."""
+
+    def after(self, losses: Tensor) -> None:
+        """The losses (T,) of the step's batch after its update; called where `needs` has "second forward"."""
+
+    def of_tasks(self, given: Mapping[str, float], default: float, option: str) -> Tensor:
+        """An option's values by task name as (T,) float32, the default where a task is not named.
+
+        Raises:
+            UserError: a value is given for a task that is not trained.
+        """
+        for name in given:
+            self.place(name, option)
+        return torch.tensor([given.get(name, default) for name in self.tasks], dtype=torch.float64).float()
+
+    def preference(self, given: Mapping[str, float], option: str) -> Tensor:
+        """Weights (T,) that sum to T, 1 where a task is not named; only their ratios count."""
+        for name in given:
+            self.place(name, option)
+        weight = torch.tensor([given.get(name, 1.0) for name in self.tasks], dtype=torch.float64)
+        weight = weight / weight.max()  # a sum of huge weights must not overflow
+        return (weight * len(self.tasks) / weight.sum()).float()
+
+    def place(self, task: str, option: str) -> int:
+        """The number of a task that an option names.
+
+        Raises:
+            UserError: it is not trained.
+        """
+        if task not in self.tasks:
+            raise UserError(f"balancing.{option}: {unknown('task', task, self.tasks)}")
+        return self.tasks.index(task)
 
 
 class LossWeighting(Balancer, ABC):
@@ -36,5 +88,21 @@ class GradientAggregation(Balancer, ABC):
         """gramian (T, T), entry (i, j) = g_i . g_j over what is shared -> weights (T,): the step is sum_i w_i g_i.
 
         Finite for any Gramian, zero ones included; scaled so that, where all gradients agree, the step is near
-        their sum (weights near 1), as with equal static weights.
+        their sum (weights near 1), as with equal static weights. Where `needs` has "half batches", entry (i, j) is
+        4 g_i' . g_j'', with g' and g'' what the batch's halves add to the gradients of shared dense parameters: an
+        estimate of the product that the same sample's noise does not bias. It is neither symmetric nor positive.
         """
+
+
+class GradientCombination(Balancer, ABC):
+    """Makes one gradient of many where no weights of the tasks can say how: by coordinate, by part, or with memory.
+
+    At the embedding output, whose rows belong to samples that come once, nothing can be remembered by coordinate.
+    """
+
+    def prepare(self, parameters: Sequence[Tensor]) -> None:
+        """Makes the buffers whose size depends on the shared dense parameters; called once, before any step."""
+
+    @abstractmethod
+    def forward(self, gradients: TaskGradients) -> list[Tensor]:
+        """-> the combined gradient's parts. Finite and scaled as a gradient aggregation; the input stays as it is."""

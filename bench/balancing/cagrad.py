@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.balancing.least_distance import Array, Gradients, LeastDistanceAggregation, least_distance
+from bench.balancing.gramian import Array, Gradients, GramianAggregation
+from bench.balancing.least_distance import least_distance
 from bench.registry import Config
 
 _STEPS = 100  # of Newton's method, which takes about 5
@@ -20,7 +22,7 @@ class CAGradConfig(Config):
     """Radius of the ball around the mean gradient, in lengths of the mean; 0 is the mean itself."""
 
 
-class CAGrad(LeastDistanceAggregation):
+class CAGrad(GramianAggregation):
     """T / (1 + c) times the d that maximises min_i g_i . d subject to |d - g_0| <= c |g_0|, g_0 the mean gradient.
 
     Liu et al., NeurIPS 2021; the division is the authors' second rescaling, which takes the mean where all agree.
@@ -30,7 +32,7 @@ class CAGrad(LeastDistanceAggregation):
         super().__init__(tasks)
         self.c = config.c
 
-    def weigh(self, gradients: Gradients) -> Array:
+    def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:
         """Weights (K,) > 0."""
         mean = gradients.directions @ gradients.lengths / len(gradients)
         radius = self.c * float(np.linalg.norm(mean))

@@ -1,90 +1,29 @@
-"""What MGDA, CAGrad and UPGrad have in common: each is a least-distance problem over the tasks' gradients.
+"""What MGDA, CAGrad, UPGrad and others have in common: each is a least-distance problem over the tasks' gradients.
 
 Solved exactly by non-negative least squares (Lawson & Hanson 1974, chapter 23) on a T x T matrix, in microseconds.
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from dataclasses import dataclass
-
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
-from bench.balancing.base import GradientAggregation
-
-Array = NDArray[np.float64]
-
-# The least eigenvalue that is told from rounding in a float32 Gramian, relative to its trace. Dependent gradients (more
-# tasks than directions, or two that oppose each other) are so taken as just independent, which keeps weights bounded.
-_ROUNDING = 1e-7
-
-
-@dataclass(frozen=True)
-class Gradients:
-    """K gradients, none zero, in K coordinates: equal to the true ones up to a rotation.
-
-    Lengths are kept apart, so that gradients of lengths 1e-10 and 1e10 are equally precise.
-
-    Attributes:
-        directions: (K, K), column i the unit vector of gradient i.
-        lengths: (K,).
-    """
-
-    directions: Array
-    lengths: Array
-
-    @classmethod
-    def of(cls, gramian: Array) -> Gradients:
-        """From a Gramian (K, K) with a positive diagonal."""
-        lengths = np.sqrt(gramian.diagonal())
-        values, vectors = np.linalg.eigh(gramian / lengths / lengths[:, None])
-        directions = np.sqrt(np.maximum(values, _ROUNDING * values.sum()))[:, None] * vectors.T
-        return cls(directions / np.linalg.norm(directions, axis=0), lengths)
-
-    def __len__(self) -> int:
-        return len(self.lengths)
+from bench.balancing.gramian import Array
 
 
 def least_distance(directions: Array, bounds: Array) -> tuple[Array, float]:
     """The shortest e with directions^T e >= bounds.
 
     Args:
-        directions: (K, K), in columns.
+        directions: (D, K), in columns.
         bounds: (K,).
 
     Returns:
         z (K,) >= 0 and r in [0, 1], such that e = directions z / r; |e|^2 = 1 / r - 1. Where no e fulfils the bounds,
         r is 0 and z tells why: directions z = 0 and bounds . z > 0.
     """
-    target = np.zeros(len(bounds) + 1)
+    target = np.zeros(len(directions) + 1)
     target[-1] = 1.0
     from scipy.optimize import nnls  # a quarter of a second, which only these balancers need
 
     z, _ = nnls(np.vstack([directions, bounds]), target)
     return z, max(0.0, 1.0 - float(bounds @ z))
-
-
-class LeastDistanceAggregation(GradientAggregation):
-    """Leaves out tasks whose gradient is zero (no samples in the batch: they have no say, and their weight is 1).
-
-    A Gramian that is not finite gives weights that are not: the training has diverged, and its loss must show it.
-    """
-
-    @abstractmethod
-    def weigh(self, gradients: Gradients) -> Array:
-        """Weights (K,) of K >= 1 gradients."""
-
-    def forward(self, gramian: Tensor) -> Tensor:
-        """gramian (T, T) -> weights (T,), without gradient."""
-        number = torch.finfo(gramian.dtype)
-        array = gramian.detach().cpu().double().numpy()
-        weights = np.ones(len(array))
-        heard = array.diagonal() > 0
-        if not np.isfinite(array).all():
-            weights[:] = np.nan
-        elif heard.any():
-            weights[heard] = self.weigh(Gradients.of(array[np.ix_(heard, heard)]))
-        return torch.from_numpy(weights.clip(max=number.max)).to(gramian)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.balancing.least_distance import Array, Gradients, LeastDistanceAggregation, least_distance
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.balancing.gramian import Array, Gradients, GramianAggregation
+from bench.balancing.least_distance import least_distance
 from bench.registry import NoOptions
 
 
-class MGDA(LeastDistanceAggregation):
+class MGDA(GramianAggregation):
     """T times the shortest convex combination of the gradients: min |sum_i a_i g_i| over the simplex.
 
     Désidéri, Comptes Rendus Mathématique 2012; Sener & Koltun, NeurIPS 2018. The step conflicts with no task and is
@@ -19,7 +23,7 @@ class MGDA(LeastDistanceAggregation):
     def __init__(self, tasks: Sequence[str], config: NoOptions) -> None:
         super().__init__(tasks)
 
-    def weigh(self, gradients: Gradients) -> Array:
+    def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:
         """Weights (K,) >= 0 that sum to K."""
         relative = gradients.lengths.min() / gradients.lengths
         z, _ = least_distance(gradients.directions, relative)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
 from bench.balancing.base import LossWeighting
-from bench.errors import UserError, unknown
 from bench.registry import Config
 
 
@@ -32,12 +30,7 @@ class Static(LossWeighting):
 
     def __init__(self, tasks: Sequence[str], config: StaticConfig) -> None:
         super().__init__(tasks)
-        for name in config.weight:
-            if name not in self.tasks:
-                raise UserError(f"balancing.static.weight: {unknown('task', name, self.tasks)}")
-        given = torch.tensor([config.weight.get(name, 1.0) for name in self.tasks], dtype=torch.float64)
-        weight = given / given.max()  # a sum of huge weights must not overflow
-        self.register_buffer("weight", (weight * len(self.tasks) / weight.sum()).float())
+        self.register_buffer("weight", self.preference(config.weight, "static.weight"))
 
     def forward(self, losses: Tensor) -> Tensor:
         """losses (T,) -> scalar."""

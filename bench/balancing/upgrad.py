@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bench.balancing.least_distance import Array, Gradients, LeastDistanceAggregation, least_distance
+from bench.balancing.gramian import Array, Gradients, GramianAggregation
+from bench.balancing.least_distance import least_distance
 from bench.registry import NoOptions
 
 
-class UPGrad(LeastDistanceAggregation):
+class UPGrad(GramianAggregation):
     """Each gradient is projected onto the cone of directions that conflict with no task; the projections are summed.
 
     Quinton & Rey, "Jacobian Descent for Multi-Objective Optimization", 2024, who take the mean: this is T times that.
@@ -21,7 +23,7 @@ class UPGrad(LeastDistanceAggregation):
     def __init__(self, tasks: Sequence[str], config: NoOptions) -> None:
         super().__init__(tasks)
 
-    def weigh(self, gradients: Gradients) -> Array:
+    def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:
         """Weights (K,) >= 1."""
         weights = np.ones(len(gradients))
         cosines = gradients.directions.T @ gradients.directions

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.balancing.base import GradientAggregation
+from bench.balancing.base import Balancer
 from bench.models.assembly import MultiTaskModel
 from bench.training.gradients import gramian, weighted_sum
 
@@ -26,7 +26,7 @@ class Aggregation:
         balancer: gives w from the Gramian of the g_i.
     """
 
-    def __init__(self, model: MultiTaskModel, balancer: GradientAggregation) -> None:
+    def __init__(self, model: MultiTaskModel, balancer: Balancer) -> None:
         self.balancer = balancer
         self.tied = model.funnel.ties_tasks
         self.towers = list(model.towers.parameters())
@@ -54,13 +54,16 @@ class Aggregation:
                 )
             )
         self._below = self._above = torch.empty(0)
-        weights = self.weigh([of_task[: 1 + len(self.shared)] for of_task in gradients])
+        combined = self.combine([of_task[: 1 + len(self.shared)] for of_task in gradients])
         for at, tensor in enumerate(inputs):
             of_tensor = [of_task[at] for of_task in gradients]
             # Slices of other tasks are zero in a task's gradient of `own`, so that each keeps its own task's.
-            tensor.grad = (
-                weighted_sum(of_tensor, weights) if at <= len(self.shared) else sum(of_tensor[1:], of_tensor[0])
-            )
+            tensor.grad = combined[at] if at < len(combined) else sum(of_tensor[1:], of_tensor[0])
+
+    def combine(self, gradients: list[tuple[Tensor, ...]]) -> list[Tensor]:
+        """The combined gradient of what is shared, in the parts of the T given."""
+        weights = self.weigh(gradients)
+        return [weighted_sum(of_part, weights) for of_part in zip(*gradients, strict=True)]
 
     def weigh(self, gradients: list[tuple[Tensor, ...]]) -> Tensor:
         """The weights (T,) of T gradients, each in the same parts."""

@@ -17,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from bench.data.batches import Batch
 from bench.models.precision import is_bf16
 from bench.training.ceilings import Ceilings, measure
+from bench.training.combination import Combination
 
 if TYPE_CHECKING:
     from bench.training.loop import Trainer
@@ -80,7 +81,8 @@ class Profile:
             (evaluation, "best", "evaluation"),
         ]
         if step.aggregation is not None:
-            stages.append((step.aggregation, "weigh", "balancing"))
+            method = "combine" if isinstance(step.aggregation, Combination) else "weigh"
+            stages.append((step.aggregation, method, "balancing"))
         for owner, method, stage in stages:
             setattr(owner, method, self._timed(getattr(owner, method), stage))
         update_rows = step.update_rows

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from bench.balancing.base import Balancer, GradientAggregation, LossWeighting
+from bench.balancing.base import Balancer, GradientAggregation, GradientCombination, LossWeighting
 from bench.models.assembly import MultiTaskModel
 from bench.schema import Task
-from bench.training.aggregation import Aggregation
+from bench.training.combination import aggregation
 from bench.training.dense import DenseAdamW
 from bench.training.optimizers import RowOptimizer
 
@@ -39,10 +39,10 @@ class Step:
         rows: RowOptimizer,
         clip: float = 0.0,
     ) -> None:
-        if not isinstance(balancer, LossWeighting | GradientAggregation):
-            raise TypeError(f"expected a LossWeighting or a GradientAggregation, found {type(balancer).__name__}")
+        if not isinstance(balancer, LossWeighting | GradientAggregation | GradientCombination):
+            raise TypeError(f"expected one of the three kinds of balancer, found {type(balancer).__name__}")
         self.model, self.balancer, self.dense, self.rows, self.clip = model, balancer, dense, rows, clip
-        self.aggregation = Aggregation(model, balancer) if isinstance(balancer, GradientAggregation) else None
+        self.aggregation = aggregation(model, balancer)
         self._clipped = list(model.dense_parameters())
         self._dense_rate, self._row_rate, self._factor = dense.lr, rows.lr, 1.0
 
@@ -54,6 +54,8 @@ class Step:
         self.backward(e, logits, losses)
         self.update_dense()
         self.update_rows(ids, e)
+        if "second forward" in self.balancer.needs:
+            self.look_again(ids, dense, labels)
         return losses.detach()
 
     def scale_rates(self, factor: float) -> None:
@@ -76,10 +78,18 @@ class Step:
 
     def backward(self, e: Tensor, logits: Tensor, losses: Tensor) -> None:
         """Fills `.grad` of `e`, of the model's dense parameters and of the balancer's."""
+        if "losses" in self.balancer.needs:
+            self.balancer.observe(losses.detach())
         if self.aggregation is not None:
             self.aggregation.backward(e, logits, losses)
         else:
             self.weigh(losses).backward()  # type: ignore[no-untyped-call]
+
+    @torch.no_grad()
+    def look_again(self, ids: Tensor, dense: Tensor, labels: Tensor) -> None:
+        """Shows the balancer the batch's losses after the update."""
+        _, losses = self.forward(self.embed(ids), ids, dense, labels)
+        self.balancer.after(losses)
 
     def weigh(self, losses: Tensor) -> Tensor:
         """One loss of many: losses (T,) -> scalar."""

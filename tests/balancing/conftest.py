@@ -1,5 +1,10 @@
+import sys
+from pathlib import Path
+
 import pytest
 import torch
+
+sys.path.insert(0, str(Path(__file__).parent))  # what these tests share: balancing_toys, balancing_claims
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,8 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from bench.balancing.least_distance import Gradients, least_distance
+from bench.balancing.gramian import Gradients
+from bench.balancing.least_distance import least_distance
 from bench.balancing.upgrad import UPGrad
 from bench.registry import NoOptions
 

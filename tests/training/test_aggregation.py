@@ -8,8 +8,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.balancing import BALANCING
-from bench.balancing.base import GradientAggregation
 from bench.data.batches import Batches
 from bench.errors import UserError
 from bench.models.funnels import FUNNELS
@@ -21,11 +19,6 @@ from bench.training.gradients import gramian, weighted_sum
 from bench.training.loop import Trainer
 
 AGGREGATIONS = ("pcgrad", "mgda", "cagrad", "upgrad")
-
-
-def test_all_aggregations_are_here() -> None:
-    kinds = {kind for kind, entry in BALANCING.items() if issubclass(entry.build, GradientAggregation)}
-    assert kinds == set(AGGREGATIONS)
 
 
 def by_the_definition(made: Trainer, batch: tuple[Tensor, ...]) -> tuple[list[Tensor], Tensor]:

@@ -18,9 +18,13 @@ from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
 
 OBJECTIVES = (Objective("click.auc", "maximize"),)
-# A product of losses gives all weight to the task whose loss vanishes first: on 64 rows the others then stop short.
-FITTED = {"gls": 0.95}
-ALL = list(itertools.product(SHARING, FUNNELS, BALANCING))
+# A product of losses, or a sum of their logarithms, gives all weight to the task whose loss vanishes first: on 64 rows
+# the others then stop short.
+FITTED = {"gls": 0.95, "famo": 0.9, "db_mtl": 0.9}
+# Every sharing with every funnel, and every balancer on one network; of all three together, only what meets there.
+MODELS = [(sharing, funnel, "upgrad") for sharing, funnel in itertools.product(SHARING, FUNNELS)]
+BALANCERS = [("mmoe", ("independent", "entire_space")[at % 2], kind) for at, kind in enumerate(BALANCING)]
+ALL = list(dict.fromkeys([*MODELS, *BALANCERS]))
 
 
 def trainer(store, sharing: str, funnel: str, balancing: str, **more) -> Trainer:
@@ -113,3 +117,31 @@ def test_one_seed_gives_one_result(tiny, balancing: str) -> None:
         made.run_to()
         results.append(made.metrics("valid"))
     assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("balancing", BALANCING)
+def test_a_task_without_labels_in_a_batch_leaves_all_finite(tiny, balancing: str, precision: str) -> None:
+    made = trainer(tiny, "mmoe", "independent", balancing, **{"optim.precision": precision})
+    ids, dense, labels = next(Batches(tiny.split("train")).in_order(64))
+    for missing in (None, 0, 2, None):
+        seen = labels.clone()
+        if missing is not None:
+            seen[:, missing] = torch.nan
+        made.step(ids, dense, seen)
+    for tensor in (*made.model.state_dict().values(), *made.step.balancer.state_dict().values()):
+        assert tensor.isfinite().all()
+
+
+@pytest.mark.parametrize("balancing", BALANCING)
+def test_a_checkpoint_in_the_middle_changes_nothing(tiny, tmp_path, balancing: str) -> None:
+    options = {"optim.epochs": 2, "optim.batch_size": 16, "tower.dropout": 0.1}
+    whole, first, second = (trainer(tiny, "mmoe", "independent", balancing, **options) for _ in range(3))
+    whole.run_to()
+    first.run_to(5 * 16)
+    first.save(tmp_path / "checkpoint")
+    first.wait()
+    second.load(tmp_path / "checkpoint")
+    second.run_to()
+    for name, tensor in whole.model.state_dict().items():
+        assert torch.equal(tensor, second.model.state_dict()[name]), name

@@ -1,0 +1,42 @@
+"""Aligned-MTL: independent component alignment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.balancing.gramian import DEPENDENT, Array, Gradients, GramianAggregation
+from bench.registry import Config
+
+
+class AlignedMTLConfig(Config):
+    """Options of Aligned-MTL."""
+
+    scale: Literal["min", "median", "rmse"] = "min"
+    """What the principal components' lengths become: the least of them, their (lower) median, or their root mean
+    square. The least is the paper's, and makes the step as short as the weakest component."""
+
+
+class AlignedMTL(GramianAggregation):
+    """sqrt(s) G^(-1/2) 1, s as `scale` says: the gradients' principal components are made equally long.
+
+    Senushkin et al., CVPR 2023, algorithm 1, with the inverse taken where the Gramian is not 0; T times its step with
+    equal preferences. Components under 1/1000 of the longest are taken as rounding.
+    """
+
+    def __init__(self, tasks: Sequence[str], config: AlignedMTLConfig) -> None:
+        super().__init__(tasks)
+        self.scale = config.scale
+
+    def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:
+        """Weights (K,)."""
+        relative = gradients.lengths / gradients.lengths.max()
+        values, vectors = np.linalg.eigh(gradients.cosines * np.outer(relative, relative))
+        kept = values > DEPENDENT * values[-1]
+        values, vectors = values[kept], vectors[:, kept]
+        scale = {"min": values[0], "median": values[(len(values) - 1) // 2], "rmse": values.mean()}[self.scale]
+        weights: Array = vectors @ (np.sqrt(scale / values) * vectors.sum(0))
+        return weights

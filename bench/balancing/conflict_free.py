@@ -1,0 +1,32 @@
+"""ConFIG: conflict-free inverse gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.balancing.equal_cosines import equal_cosines
+from bench.balancing.gramian import Array, Gradients, GramianAggregation
+from bench.registry import NoOptions
+
+
+class ConFIG(GramianAggregation):
+    """The direction with the same cosine to every gradient, as long as the sum of all gradients' projections on it.
+
+    Liu et al., ICLR 2025, equation 2. Conflicts with no task wherever such a direction exists.
+    """
+
+    def __init__(self, tasks: Sequence[str], config: NoOptions) -> None:
+        super().__init__(tasks)
+
+    def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:
+        """Weights (K,)."""
+        c = equal_cosines(gradients)
+        along = gradients.cosines @ c  # products of the direction with the unit gradients
+        square = float(c @ along)
+        if square <= 0:
+            return np.zeros(len(c))
+        weights: Array = float(gradients.lengths @ along) / square * c / gradients.lengths
+        return weights

@@ -1,0 +1,57 @@
+"""DB-MTL: dual-balancing of losses, by their logarithm, and of gradients, by their length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from bench.balancing.base import Need, TaskGradients
+from bench.balancing.remembered import RememberingCombination
+from bench.registry import Config
+
+
+class DBMTLConfig(Config):
+    """Options of DB-MTL."""
+
+    beta: float = Field(0.9, ge=0, lt=1)
+    """Share of the past in a task's averaged gradient; 0 remembers nothing."""
+    decay: float = Field(0.5, ge=0, le=1)
+    """That share at step k is divided by k^decay."""
+
+
+class DBMTL(RememberingCombination):
+    """m max_i |y_i| sum_i y_i / |y_i|: y_i the moving average of g_i / L_i, the gradient of log L_i; m the mean loss.
+
+    Lin et al., "Dual-Balancing for Multi-Task Learning", 2023; m times its step, so that where the tasks agree weights
+    are near 1. What is not shared follows its own task's loss and not the logarithm of it.
+    """
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"losses", "gradients", "gradient state"})
+    losses: Tensor  # (T,): of this step, between `observe` and `forward` only
+
+    def __init__(self, tasks: Sequence[str], config: DBMTLConfig) -> None:
+        super().__init__(tasks)
+        self.config = config
+        self.register_buffer("losses", torch.ones(len(self.tasks)), persistent=False)
+
+    def observe(self, losses: Tensor) -> None:
+        """losses (T,) > 0."""
+        self.losses.copy_(losses)
+
+    def share(self, count: Tensor) -> Tensor:
+        """1 - beta / k^decay."""
+        return 1 - self.config.beta / count**self.config.decay
+
+    def forward(self, gradients: TaskGradients) -> list[Tensor]:
+        """-> the combined gradient's parts."""
+        scales = 1 / torch.where(self.losses > 0, self.losses, 1.0)
+        y, heard = self.remember(gradients, scales)
+        lengths = y.diagonal().clamp(min=0).sqrt() * heard
+        longest = lengths.amax()
+        balanced = torch.where(lengths > 0, longest / torch.where(lengths > 0, lengths, 1.0), 0.0)
+        mean = (self.losses * heard).double().sum() / heard.sum().clamp(min=1)
+        return self.combine(gradients, scales, mean * balanced)

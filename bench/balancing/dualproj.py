@@ -1,0 +1,32 @@
+"""DualProj: the sum of gradients, projected to conflict with none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.balancing.gramian import Array, Gradients, GramianAggregation
+from bench.balancing.least_distance import least_distance
+from bench.registry import NoOptions
+
+
+class DualProj(GramianAggregation):
+    """The nearest direction to the sum of gradients that conflicts with no task: that sum where it conflicts with none.
+
+    Lopez-Paz & Ranzato, NeurIPS 2017, equation 11, on the mean of gradients; T times that.
+    """
+
+    def __init__(self, tasks: Sequence[str], config: NoOptions) -> None:
+        super().__init__(tasks)
+
+    def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:
+        """Weights (K,) >= 1."""
+        size = gradients.lengths.max()
+        products = gradients.cosines @ (gradients.lengths / size)
+        weights = np.ones(len(gradients))
+        if (products < 0).any():
+            z, r = least_distance(gradients.directions, -products)
+            weights += z / r * (size / gradients.lengths)
+        return weights

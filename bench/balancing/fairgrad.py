@@ -1,0 +1,36 @@
+"""FairGrad: alpha-fair allocation of the tasks' progress."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from bench.balancing.bargain import bargain
+from bench.balancing.gramian import Array, Gradients, GramianAggregation
+from bench.registry import Config
+
+
+class FairGradConfig(Config):
+    """Options of FairGrad."""
+
+    alpha: float = Field(2.0, ge=0.1, le=10)
+    """Fairness: towards 0 the sum of progress counts, 1 is Nash-MTL, and larger ones look at the task that gains
+    least."""
+
+
+class FairGrad(GramianAggregation):
+    """Weights a > 0 with G a = a^(-1 / alpha) (Ban & Ji, ICML 2024, equation 4), scaled as `nash_mtl`.
+
+    Solved exactly, where the authors' least squares stops early.
+    """
+
+    def __init__(self, tasks: Sequence[str], config: FairGradConfig) -> None:
+        super().__init__(tasks)
+        self.alpha = config.alpha
+
+    def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:
+        """Weights (K,) > 0."""
+        return bargain(gradients, self.alpha)

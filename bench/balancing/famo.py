@@ -1,0 +1,73 @@
+"""Fast adaptive multitask optimization (FAMO)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from bench.balancing.base import LossWeighting, Need
+from bench.registry import Config
+
+_BETA1, _BETA2, _EPS = 0.9, 0.999, 1e-8  # of Adam
+
+
+class FAMOConfig(Config):
+    """Options of FAMO."""
+
+    lr: float = Field(0.025, ge=0, allow_inf_nan=False)
+    """Learning rate of the task logits; 0 leaves the weights as z = 1/T has them."""
+    weight_decay: float = Field(1e-3, ge=0, allow_inf_nan=False)
+    """Pulls the task logits back to equal ones."""
+
+
+class FAMO(LossWeighting):
+    """T c sum_i z_i log L_i, with z = softmax(xi) and c = 1 / sum_i (z_i / L_i) held fixed: weights that sum to T.
+
+    Liu et al., NeurIPS 2023, algorithm 2, T times its loss. After the update, Adam moves xi so that the losses'
+    relative decreases on this batch become equal: its gradient is the softmax's Jacobian times
+    log L_before - log L_after. With dropout the second pass draws masks of its own. A task without samples in the
+    batch is left out of c and of xi.
+    """
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"second forward"})
+    logits: Tensor  # (T,): xi
+    mean: Tensor  # (T,): Adam's moments
+    square: Tensor
+    steps: Tensor  # (): updates of xi
+    before: Tensor  # (T,): losses of this step's batch, between `forward` and `after` only
+
+    def __init__(self, tasks: Sequence[str], config: FAMOConfig) -> None:
+        super().__init__(tasks)
+        self.lr, self.weight_decay = config.lr, config.weight_decay
+        for name in ("logits", "mean", "square"):
+            self.register_buffer(name, torch.zeros(len(self.tasks)))
+        self.register_buffer("steps", torch.zeros(()))
+        self.register_buffer("before", torch.ones(len(self.tasks)), persistent=False)
+
+    def forward(self, losses: Tensor) -> Tensor:
+        """losses (T,), none negative -> scalar."""
+        self.before.copy_(losses.detach())
+        present = losses.detach() != 0
+        safe = torch.where(present, losses, 1.0)
+        z = torch.softmax(self.logits.masked_fill(~present, -torch.inf), 0).nan_to_num(nan=0.0)
+        z = torch.where(losses.isnan(), torch.nan, z)
+        convex = z / safe.detach()
+        c = torch.where(present.any(), 1.0 / torch.where(present.any(), convex.sum(), 1.0), 0.0)
+        return present.sum() * c * (z * safe.log()).sum()
+
+    @torch.no_grad()
+    def after(self, losses: Tensor) -> None:
+        """losses (T,) of the same batch."""
+        present = (self.before > 0) & (losses > 0)
+        decrease = torch.where(present, torch.log(self.before / losses), 0.0)
+        z = torch.softmax(self.logits.masked_fill(~present, -torch.inf), 0).nan_to_num(nan=0.0)
+        gradient = z * (decrease - (z * decrease).sum()) + self.weight_decay * self.logits
+        self.steps += 1
+        self.mean.lerp_(gradient, 1 - _BETA1)
+        self.square.lerp_(gradient.square(), 1 - _BETA2)
+        mean, square = self.mean / (1 - _BETA1**self.steps), self.square / (1 - _BETA2**self.steps)
+        self.logits -= self.lr * mean / (square.sqrt() + _EPS)

@@ -1,0 +1,46 @@
+"""GradDrop: gradient sign dropout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from bench.balancing.base import GradientCombination, Need, TaskGradients
+from bench.registry import Config
+
+
+class GradDropConfig(Config):
+    """Options of GradDrop."""
+
+    leak: float = Field(0.0, ge=0, le=1)
+    """Share of each gradient that always passes; 1 is the sum of gradients."""
+
+
+class GradDrop(GradientCombination):
+    """In every coordinate one sign is drawn, and only the gradients of that sign are summed.
+
+    Chen et al., NeurIPS 2020, algorithm 1, lines 10 to 15: positive with probability (1 + sum_i g_i / sum_i |g_i|) / 2.
+    """
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"gradients"})
+
+    def __init__(self, tasks: Sequence[str], config: GradDropConfig) -> None:
+        super().__init__(tasks)
+        self.leak = config.leak
+
+    def forward(self, gradients: TaskGradients) -> list[Tensor]:
+        """-> the combined gradient's parts."""
+        return [self._combine(of_part) for of_part in zip(*gradients, strict=True)]
+
+    def _combine(self, gradients: Sequence[Tensor]) -> Tensor:
+        positive = sum((g.detach().clamp(min=0) for g in gradients[1:]), gradients[0].detach().clamp(min=0))
+        negative = sum((g.detach().clamp(max=0) for g in gradients[1:]), gradients[0].detach().clamp(max=0))
+        # Where nothing is positive the share is 0 and no draw is below it; where nothing is negative it is 1.
+        share = positive / (positive - negative)
+        drawn = torch.where(torch.rand_like(share) < share, positive, negative)
+        # 0 / 0 is no number, and compares as false: both sums are then 0, unless the gradients are no numbers.
+        return torch.lerp(drawn, positive + negative, self.leak)

@@ -1,0 +1,80 @@
+"""GradNorm: gradients of equal length, but for how far behind a task is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from bench.balancing.base import GradientAggregation, Need
+from bench.registry import Config
+
+_LEAST = 0.01  # of a weight, before all are scaled to sum to T: a negative one would raise the task's loss
+
+
+class GradNormConfig(Config):
+    """Options of GradNorm."""
+
+    alpha: float = Field(1.5, ge=0, le=10)
+    """How strongly tasks that learn slowly are restored; 0 asks for equal lengths."""
+    lr: float = Field(0.025, ge=0, le=1)
+    """Learning rate of the weights."""
+    virtual_epoch: int = Field(50, ge=1)
+    """Steps with equal weights at the beginning, whose mean losses stand for the losses at step 0."""
+
+
+class GradNorm(GradientAggregation):
+    """Learns w by sum_i |w_i n_i / m - r_i^alpha|: n_i = |g_i|, m the mean of w n, r_i = (L_i / L_i(0)) over its mean.
+
+    Chen et al., ICML 2018, algorithm 1: after each step w moves against that sum's gradient, m and r held fixed, and is
+    scaled to sum to T. Departures: lengths are divided by m, so that the learning rate knows no unit, and gradient
+    descent stands for Adam; L_i(0) is the mean over the first virtual epoch and not one batch's; w weighs what is
+    shared and not the towers. A task without samples in the batch keeps its weight and is left out of all means.
+    """
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"losses"})
+    weight: Tensor  # (T,): of the next step
+    total: Tensor  # (T,): sum of losses in the first virtual epoch
+    count: Tensor  # (T,): steps of it with samples
+    steps: Tensor  # (): steps ever taken
+    losses: Tensor  # (T,): of this step, between `observe` and `forward` only
+
+    def __init__(self, tasks: Sequence[str], config: GradNormConfig) -> None:
+        super().__init__(tasks)
+        self.alpha, self.lr, self.virtual_epoch = config.alpha, config.lr, config.virtual_epoch
+        self.register_buffer("weight", torch.ones(len(self.tasks)))
+        self.register_buffer("total", torch.zeros(len(self.tasks)))
+        self.register_buffer("count", torch.zeros(len(self.tasks)))
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("losses", torch.zeros(len(self.tasks)), persistent=False)
+
+    def observe(self, losses: Tensor) -> None:
+        """losses (T,)."""
+        self.losses.copy_(losses)
+
+    def forward(self, gramian: Tensor) -> Tensor:
+        """gramian (T, T) -> weights (T,) > 0."""
+        lengths = gramian.diagonal().sqrt()
+        heard = (lengths > 0) & (self.losses > 0)
+        weights = torch.where(heard, self.weight, 1.0).to(gramian)
+        self.steps += 1
+        if int(self.steps) <= self.virtual_epoch:
+            self.total += self.losses
+            self.count += self.losses != 0
+        elif bool(heard.any()):
+            self._learn(lengths[heard].to(self.weight), heard)
+        return weights
+
+    def _learn(self, lengths: Tensor, heard: Tensor) -> None:
+        weight, total, count = self.weight[heard], self.total[heard], self.count[heard]
+        losses = self.losses[heard]
+        first = torch.where(count > 0, total / count.clamp(min=1), losses)
+        rates = losses / first
+        lengths = lengths / lengths.max()  # a product of weight and length is to fit into float32
+        relative = lengths / (weight * lengths).mean()
+        slope = torch.sign(weight * relative - (rates / rates.mean()) ** self.alpha) * relative
+        moved = (weight - self.lr * slope).clamp(min=_LEAST)
+        self.weight[heard] = moved * (weight.sum() / moved.sum())

@@ -1,0 +1,60 @@
+"""Gradient vaccine (GradVac)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+
+from bench.balancing.gramian import Array, Gradients, GramianAggregation
+from bench.registry import Config
+
+_LEAST_SINE = 1e-3  # of a target: two tasks that always agreed are not to have endless weight when they conflict
+
+
+class GradVacConfig(Config):
+    """Options of GradVac."""
+
+    beta: float = Field(0.5, ge=0, le=1)
+    """How far a target cosine moves towards the present one at each step; 0 leaves all at 0, which is `pcgrad`."""
+
+
+class GradVac(GramianAggregation):
+    """Each gradient is turned towards those with which its cosine is below what is usual, in random order; then summed.
+
+    Wang et al., ICLR 2021, with one group for all that is shared. The usual cosine is a moving average, 0 at first. A
+    task without samples leaves its averages as they are.
+    """
+
+    target: Tensor  # (T, T): usual cosines
+
+    def __init__(self, tasks: Sequence[str], config: GradVacConfig) -> None:
+        super().__init__(tasks)
+        self.beta = config.beta
+        self.register_buffer("target", torch.zeros(len(self.tasks), len(self.tasks), dtype=torch.float64))
+
+    def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:
+        """Weights (K,)."""
+        cosines, many = gradients.cosines, len(gradients)
+        target = self.target.cpu().numpy().copy()
+        total = np.zeros(many)
+        for i in range(many):
+            turned = np.eye(many)[i]  # in unit gradients
+            others = [j for j in range(many) if j != i]
+            for at in torch.randperm(many - 1).tolist():
+                j = others[at]
+                length = np.sqrt(max(turned @ cosines @ turned, 0.0))
+                found = float(np.clip(turned @ cosines[j] / length, -1, 1)) if length > 0 else 0.0
+                usual = target[tasks[i], tasks[j]]
+                if found < usual:
+                    sine = np.sqrt(1 - usual**2)
+                    needed = usual * np.sqrt(1 - found**2) - found * sine
+                    turned[j] += length * needed / max(sine, _LEAST_SINE)
+                target[tasks[i], tasks[j]] += self.beta * (found - usual)
+            total += gradients.lengths[i] * turned
+        self.target.copy_(torch.from_numpy(target))
+        return total / gradients.lengths

@@ -1,0 +1,36 @@
+"""IMTL-G: impartial multi-task learning, the gradient balance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.balancing.equal_cosines import equal_cosines
+from bench.balancing.gramian import Array, Gradients, GramianAggregation
+from bench.registry import NoOptions
+
+_LEAST_SUM = 1e-3  # of the weights, relative to that of their amounts: bounds them where it all but vanishes
+
+
+class IMTLG(GramianAggregation):
+    """T times the combination with weights that sum to 1 whose projections on all unit gradients are equal.
+
+    Liu et al., ICLR 2021; with dependent gradients as in Quinton & Rey 2024. Two departures: where the paper's equal
+    projections are negative, which would raise every task's loss, the step is turned around; and the weights' sum is
+    taken as no less than a thousandth of the sum of their amounts. The sum of IMTL's loss balance, IMTL-L, is
+    `uncertainty` with the sign of its parameter changed.
+    """
+
+    def __init__(self, tasks: Sequence[str], config: NoOptions) -> None:
+        super().__init__(tasks)
+
+    def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:
+        """Weights (K,) whose sum is K or, where the step is turned around, -K; all 0 where no direction is equal."""
+        v: Array = equal_cosines(gradients) * (gradients.lengths.min() / gradients.lengths)
+        amount = float(np.abs(v).sum())
+        if amount == 0:
+            return v
+        weights: Array = len(v) * v / max(abs(float(v.sum())), _LEAST_SUM * amount)
+        return weights

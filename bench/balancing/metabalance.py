@@ -1,0 +1,69 @@
+"""MetaBalance: auxiliary gradients as long as the target's, part by part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from bench.balancing.base import GradientCombination, Need, TaskGradients
+from bench.balancing.parts import lengths, weighted
+from bench.registry import Config
+
+_MOST = 1e12  # of a weight: lengths that differ more are no longer numbers of one kind
+
+
+class MetaBalanceConfig(Config):
+    """Options of MetaBalance."""
+
+    target: str = ""
+    """Name of the task that the others help; the first one, where empty."""
+    relax: float = Field(0.7, ge=0, le=1)
+    """0 leaves gradients as they are, 1 makes their usual lengths equal to the target's."""
+    beta: float = Field(0.9, ge=0, lt=1)
+    """Decay of the moving averages of lengths."""
+    scale: Literal["both", "down", "up"] = "both"
+    """Whether auxiliary gradients are made shorter, longer, or either: the paper's strategies C, A and B."""
+
+
+class MetaBalance(GradientCombination):
+    """sum_i (r m_t / m_i + 1 - r) g_i in each part: m the moving averages of lengths there, t the target, r the relax.
+
+    He et al., WWW 2022, algorithm 1; a part is the embedding output or one shared parameter. The averages are corrected
+    for their start, and stay as they are where a part's gradient is zero (the task has no samples in the batch).
+
+    Raises:
+        UserError: the target is not trained.
+    """
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"gradients"})
+    average: Tensor  # (T, P): moving averages of lengths, for each task and part
+    count: Tensor  # (T, P): steps in them
+
+    def __init__(self, tasks: Sequence[str], config: MetaBalanceConfig) -> None:
+        super().__init__(tasks)
+        self.config = config
+        self.target = self.place(config.target, "metabalance.target") if config.target else 0
+
+    def prepare(self, parameters: Sequence[Tensor]) -> None:
+        """Makes the averages of the embedding output and of these."""
+        for name in ("average", "count"):
+            self.register_buffer(name, torch.zeros(len(self.tasks), 1 + len(parameters), dtype=torch.float64))
+        if parameters:
+            self.to(parameters[0].device)
+
+    def forward(self, gradients: TaskGradients) -> list[Tensor]:
+        """-> the combined gradient's parts."""
+        found, beta = lengths(gradients), self.config.beta
+        heard = found > 0
+        self.average.copy_(torch.where(heard, beta * self.average + (1 - beta) * found, self.average))
+        self.count += heard
+        usual = self.average / torch.where(self.count > 0, 1 - beta**self.count, 1.0)
+        known = (usual > 0) & (usual[self.target] > 0)
+        ratio = torch.where(known, usual[self.target] / torch.where(known, usual, 1.0), 1.0).clamp(max=_MOST)
+        if self.config.scale != "both":
+            ratio = ratio.clamp(max=1.0) if self.config.scale == "down" else ratio.clamp(min=1.0)
+        return weighted(gradients, self.config.relax * ratio + 1 - self.config.relax)

@@ -1,0 +1,28 @@
+"""Nash-MTL: multi-task learning as a bargaining game."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.balancing.bargain import bargain
+from bench.balancing.gramian import Array, Gradients, GramianAggregation
+from bench.registry import NoOptions
+
+
+class NashMTL(GramianAggregation):
+    """The direction of the Nash bargaining solution: weights a > 0 with G a = 1 / a (Navon et al., ICML 2022).
+
+    Solved exactly at every step, where the paper linearises. Only the direction is the paper's: its length follows
+    no loss, and the authors cut it to 1. Here sum_i w_i |g_i| = sum_i |g_i|. Each task's own scale has no influence on
+    the direction.
+    """
+
+    def __init__(self, tasks: Sequence[str], config: NoOptions) -> None:
+        super().__init__(tasks)
+
+    def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:
+        """Weights (K,) > 0."""
+        return bargain(gradients, 1.0)

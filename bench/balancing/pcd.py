@@ -1,0 +1,80 @@
+"""Priority-constrained descent (PCD)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+
+from bench.balancing.gramian import Array, Gradients, GramianAggregation
+from bench.balancing.least_distance import least_distance
+from bench.registry import Config
+
+_TOO_FAR = 1e-5  # r below which constraints are taken as impossible: the step would be 300 times the gradient
+_NOTHING = 1e-5  # length of the direction, relative to its terms, below which it is rounding
+
+
+class PCDConfig(Config):
+    """Options of PCD."""
+
+    primary: str = ""
+    """Name of the task that comes first; the first one, where empty."""
+    tau: float = Field(0.02, ge=0, le=1)
+    """Share of the progress along its own gradient that every other task is promised."""
+    beta: float = Field(0.999, ge=0, lt=1)
+    """Decay of the moving average of squared lengths by which gradients are normalised."""
+
+
+class PCD(GramianAggregation):
+    """T |g_p| times the direction nearest to the primary task's that gives each other task its promised progress.
+
+    Varam et al., TMLR 2026. Progress is measured on gradients divided by the root of the moving average of their
+    squares, without the paper's epsilon. Where the promises cannot all be kept, they are dropped; where the primary
+    task has no samples in the batch, nothing shared is learned from it. A task without samples leaves its average.
+
+    Raises:
+        UserError: the primary task is not trained.
+    """
+
+    square: Tensor  # (T,): moving average of squared lengths
+    count: Tensor  # (T,): steps with samples
+
+    def __init__(self, tasks: Sequence[str], config: PCDConfig) -> None:
+        super().__init__(tasks)
+        self.tau, self.beta = config.tau, config.beta
+        self.primary = self.place(config.primary, "pcd.primary") if config.primary else 0
+        self.register_buffer("square", torch.zeros(len(self.tasks), dtype=torch.float64))
+        self.register_buffer("count", torch.zeros(len(self.tasks), dtype=torch.float64))
+
+    def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:
+        """Weights (K,)."""
+        normal = gradients.lengths / self._usual(gradients.lengths, tasks)
+        first = tasks == self.primary
+        weights = np.zeros(len(gradients))
+        if not first.any():
+            return weights
+        at = int(first.argmax())
+        coefficients = first.astype(float)  # of unit gradients, in lengths of the primary one
+        bounds = (self.tau * normal / normal[at] - gradients.cosines[at])[~first]
+        if (bounds > 0).any():
+            z, r = least_distance(gradients.directions[:, ~first], bounds)
+            if r > _TOO_FAR:
+                coefficients[~first] += z / r
+        length = float(np.linalg.norm(gradients.directions @ coefficients))
+        if length > _NOTHING * float(np.abs(coefficients).sum()):
+            weights = len(tasks) * coefficients / length * (gradients.lengths[at] / gradients.lengths)
+        return weights
+
+    def _usual(self, lengths: Array, tasks: NDArray[np.intp]) -> Array:
+        """The roots of the moving averages (K,), this step's lengths included."""
+        heard = torch.from_numpy(tasks).to(self.square.device)
+        now = torch.from_numpy(lengths**2).to(self.square)
+        self.square[heard] = self.beta * self.square[heard] + (1 - self.beta) * now
+        self.count[heard] += 1
+        unbiased = self.square[heard] / (1 - self.beta ** self.count[heard])
+        found: Array = unbiased.sqrt().cpu().numpy()
+        return found

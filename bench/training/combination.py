@@ -1,0 +1,70 @@
+"""Gradients combined otherwise than by weights from their Gramian: what a balancer's kind and `needs` ask for."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from bench.balancing.base import Balancer, GradientAggregation, GradientCombination
+from bench.models.assembly import MultiTaskModel
+from bench.training.aggregation import Aggregation
+from bench.training.gradients import gramian
+
+
+class Combination(Aggregation):
+    """What is shared gets the gradient that a `GradientCombination` makes of the tasks'."""
+
+    def __init__(self, model: MultiTaskModel, balancer: GradientCombination) -> None:
+        super().__init__(model, balancer)
+        balancer.prepare(self.shared)
+
+    def combine(self, gradients: list[tuple[Tensor, ...]]) -> list[Tensor]:
+        """The combined gradient, in the parts of the T given."""
+        parts: list[Tensor] = self.balancer(gradients)
+        return parts
+
+
+class Halves(Aggregation):
+    """Weights from the products between what the batch's two halves add to gradients of shared dense parameters.
+
+    At the embedding output samples of two halves never meet. Costs T further passes through what is below the towers.
+    """
+
+    def _through_towers(self, logits: Tensor, losses: Tensor) -> list[Tensor]:
+        """As its base, and keeps the gradients of the first half's samples."""
+        tasks = super()._through_towers(logits, losses)
+        half = len(logits) // 2
+        self._first = []
+        for task in tasks:
+            above = task.clone()
+            above[:, half:] = 0
+            self._first.append(
+                torch.autograd.grad(
+                    self._below, self.shared, above, retain_graph=True, allow_unused=True, materialize_grads=True
+                )
+                if self.shared
+                else ()
+            )
+        return tasks
+
+    def weigh(self, gradients: list[tuple[Tensor, ...]]) -> Tensor:
+        """The weights (T,)."""
+        first, self._first = self._first, []
+        if not self.shared:
+            products = torch.zeros(len(gradients), len(gradients), device=gradients[0][0].device)
+        else:
+            second = [
+                [g - f for g, f in zip(of[1:], part, strict=True)] for of, part in zip(gradients, first, strict=True)
+            ]
+            products = 4 * gramian([*first, *second])[: len(first), len(first) :]
+        weights: Tensor = self.balancer(products)
+        return weights
+
+
+def aggregation(model: MultiTaskModel, balancer: Balancer) -> Aggregation | None:
+    """What fills a step's gradients under this balancer; None where one backward pass does."""
+    if isinstance(balancer, GradientCombination):
+        return Combination(model, balancer)
+    if not isinstance(balancer, GradientAggregation):
+        return None
+    return (Halves if "half batches" in balancer.needs else Aggregation)(model, balancer)

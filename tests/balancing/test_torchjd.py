@@ -1,0 +1,139 @@
+"""Everything that torchjd offers is offered here or excused, and gives the same values up to our stated scale."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torchjd.aggregation
+import torchjd.scalarization
+from balancing_toys import TASKS, build, step
+from torch import Tensor
+from torchjd import aggregation as theirs
+from torchjd import scalarization as scalars
+
+from bench.balancing import BALANCING
+
+OURS = {
+    "Constant": "static", "Mean": "static", "Sum": "static", "COSMOS": "cosmos", "DWA": "dwa", "FAMO": "famo",
+    "GeometricMean": "gls", "IMTLL": "uncertainty", "PBI": "pbi", "Random": "rlw", "STCH": "stch", "UW": "uncertainty",
+    "AlignedMTL": "aligned_mtl", "CAGrad": "cagrad", "ConFIG": "conflict_free", "CRMOGM": "cr_mogm",
+    "DualProj": "dualproj", "ExcessMTL": "excess_mtl", "FairGrad": "fairgrad", "GradDrop": "graddrop",
+    "GradVac": "gradvac", "IMTLG": "imtl_g", "Krum": "krum", "MGDA": "mgda", "MoDo": "modo", "NashMTL": "nash_mtl",
+    "PCD": "pcd", "PCGrad": "pcgrad", "SDMGrad": "sdmgrad", "TrimmedMean": "trimmed_mean", "UPGrad": "upgrad",
+}  # fmt: skip
+EXCUSED = {
+    "Aggregator": "The base class of aggregations.",
+    "GramianWeightedAggregator": "A base class.",
+    "Scalarizer": "The base class of scalarisations.",
+    "WeightedAggregator": "A base class.",
+    "Weighting": "The base class of weightings.",
+}
+
+
+@pytest.mark.parametrize("module", [torchjd.aggregation, torchjd.scalarization])
+def test_every_public_name_is_offered_or_excused(module) -> None:
+    for name in module.__all__:
+        if name not in EXCUSED:
+            assert OURS.get(name.removesuffix("Weighting")) in BALANCING, name
+
+
+def jacobian(tasks: int, seed: int) -> Tensor:
+    return torch.randn(tasks, 20, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+MEANS = {
+    "aligned_mtl": lambda tasks: theirs.AlignedMTL(),
+    "imtl_g": lambda tasks: theirs.IMTLG(),
+    "krum": lambda tasks: theirs.Krum(n_byzantine=0),
+    "trimmed_mean": lambda tasks: theirs.TrimmedMean(1),
+    "pcd": lambda tasks: theirs.PCD(eps=0.0),
+}
+
+
+@pytest.mark.parametrize("name", MEANS)
+def test_it_is_the_number_of_tasks_times_theirs(name: str) -> None:
+    for tasks in (3, 5):
+        ours, reference = build(name, tasks), MEANS[name](tasks)
+        for seed in range(5):
+            rows = jacobian(tasks, seed)
+            torch.testing.assert_close(step(ours, rows), tasks * reference(rows), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "reference"), [("conflict_free", theirs.ConFIG()), ("graddrop", None)])
+def test_it_is_theirs(name: str, reference) -> None:
+    for tasks, seed in ((1, 0), (2, 1), (5, 2)):
+        rows = jacobian(tasks, seed)
+        if reference is None:
+            # One draw for each number, taken part by part here and in one go there: equal where all draws are.
+            found, allowed = (
+                step(build(name, tasks), rows),
+                torch.stack([rows.clamp(min=0).sum(0), rows.clamp(max=0).sum(0)]),
+            )
+            assert torch.isclose(found, allowed).any(0).all()
+        else:
+            torch.testing.assert_close(step(build(name, tasks), rows), reference(rows), rtol=1e-5, atol=1e-5)
+
+
+def test_gradvac_draws_and_remembers_as_theirs() -> None:
+    ours, reference = build("gradvac", 4), theirs.GradVac(beta=0.5, eps=0.0)
+    for seed in range(6):
+        rows = jacobian(4, seed)
+        torch.manual_seed(seed)
+        expected = reference(rows)
+        torch.manual_seed(seed)
+        torch.testing.assert_close(step(ours, rows), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "alpha"), [("nash_mtl", 1.0), ("fairgrad", 0.5), ("fairgrad", 2.0), ("fairgrad", 5.0)]
+)
+def test_the_bargain_holds(name: str, alpha: float) -> None:
+    """G a = a^(-1 / alpha) for a multiple of the weights, and the scale is as stated."""
+    for tasks, seed in ((1, 0), (2, 1), (3, 2), (6, 3)):
+        rows = jacobian(tasks, seed) * torch.logspace(-2, 2, tasks, dtype=torch.float64)[:, None]
+        weights = build(name, tasks, **({"alpha": alpha} if name == "fairgrad" else {}))(rows @ rows.T)
+        terms = (rows @ rows.T @ weights) * weights ** (1 / alpha)  # equal entries, 1 for the solution itself
+        torch.testing.assert_close(terms, terms.mean().expand(tasks), rtol=1e-4, atol=0)
+        torch.testing.assert_close((weights * rows.norm(dim=1)).sum(), rows.norm(dim=1).sum())
+
+
+def test_famo_is_the_number_of_tasks_times_theirs_over_steps() -> None:
+    ours, reference = build("famo", 3), scalars.FAMO(3)
+    for seed in range(20):
+        losses, after = torch.rand(2, 3, generator=torch.Generator().manual_seed(seed)) + 0.1
+        torch.testing.assert_close(ours(losses), 3 * reference(losses), rtol=1e-4, atol=1e-5)
+        ours.after(after)
+        reference.update(after)
+
+
+def test_scalarisations_are_theirs_up_to_their_scale() -> None:
+    losses = torch.rand(4) + 0.1
+    r = torch.tensor([1.0, 2.0, 3.0, 4.0]) / 10
+    weight = dict(zip(TASKS, (10 * r).tolist(), strict=False))
+    found = build("cosmos", 4, penalty=0.3, weight=weight)(losses)
+    torch.testing.assert_close(found, 4 * scalars.COSMOS(0.3, r)(losses))
+    found = build("pbi", 4, penalty=0.3, weight=weight)(losses)
+    torch.testing.assert_close(found, 4 / (r / r.norm()).sum() * scalars.PBI(0.3, r)(losses))
+    found = build("stch", 4, mu=0.2, weight=weight, virtual_epoch=0)(losses)
+    torch.testing.assert_close(found, 16 * scalars.STCH(0.2, r)(losses))
+
+
+def test_imtl_l_is_uncertainty_with_the_other_sign() -> None:
+    ours, reference = build("uncertainty", 3), scalars.IMTLL(3)
+    with torch.no_grad():
+        ours.log_variance.copy_(torch.tensor([0.5, -0.2, 1.0]))
+        reference.log_scale.copy_(-ours.log_variance)
+    losses = torch.rand(3)
+    torch.testing.assert_close(ours(losses), reference(losses))
+
+
+@pytest.mark.parametrize("name", ["modo", "sdmgrad"])
+def test_weights_move_as_theirs(name: str) -> None:
+    """On products scaled as ours are: MoDo's to a mean diagonal of 1."""
+    lr = {"lr": 0.5} if name == "sdmgrad" else {}
+    reference = theirs.SDMGradWeighting(lr=0.5) if lr else theirs.MoDoWeighting()
+    ours = build(name, 3, **lr)
+    for seed in range(6):
+        products = jacobian(3, seed) @ jacobian(3, seed).T + 0.1 * jacobian(3, seed)[:, :3]
+        products = products / products.diagonal().abs().mean()
+        torch.testing.assert_close(ours(products), 3 * reference(products), rtol=1e-6, atol=1e-6)

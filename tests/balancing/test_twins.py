@@ -1,0 +1,126 @@
+"""Rules that torchjd lacks, against slow twins from the papers, with the departures that the docstrings state."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from balancing_toys import OUTPUT, build, step
+from scipy.optimize import minimize
+from torch import Tensor
+
+
+def rows_and_losses(seed: int, tasks: int = 3) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(tasks, 20, generator=generator, dtype=torch.float64), torch.rand(
+        tasks, generator=generator
+    ) + 0.1
+
+
+def test_gradnorm_descends_its_own_loss() -> None:
+    """By autograd on L_grad, in units of the mean length."""
+    balancer, w, firsts = build("gradnorm", 3), torch.ones(3, dtype=torch.float64), []
+    for seed in range(10):
+        rows, losses = rows_and_losses(seed)
+        found = step(balancer, rows, losses)
+        torch.testing.assert_close(found, w @ rows, rtol=1e-5, atol=1e-5)
+        if seed < 3:
+            firsts.append(losses.double())
+            continue
+        rates = losses.double() / torch.stack(firsts).mean(0)
+        leaf = w.clone().requires_grad_()
+        lengths = leaf * rows.norm(dim=1)
+        mean = lengths.mean().detach()
+        (lengths / mean - (rates / rates.mean()) ** 1.5).abs().sum().backward()
+        w = (w - 0.025 * leaf.grad).clamp(min=0.01)
+        w = 3 * w / w.sum()
+
+
+def test_db_mtl_averages_gradients_of_log_losses_and_makes_them_equally_long() -> None:
+    balancer, y = build("db_mtl", 3), None
+    for k in range(1, 7):
+        rows, losses = rows_and_losses(k)
+        g = rows / losses.double()[:, None]
+        beta = 0.9 / math.sqrt(k)
+        y = g if y is None else torch.where(torch.arange(20) < OUTPUT, g, beta * y + (1 - beta) * g)
+        lengths = y.norm(dim=1)
+        expected = losses.double().mean() * lengths.max() * (y / lengths[:, None]).sum(0)
+        torch.testing.assert_close(step(balancer, rows, losses), expected, rtol=1e-4, atol=1e-4)
+
+
+def on_the_simplex(point: Tensor) -> Tensor:
+    """The nearest point of the simplex, by a general solver."""
+    found = minimize(
+        lambda w: ((w - point.numpy()) ** 2).sum(),
+        [1 / len(point)] * len(point),
+        bounds=[(0, 1)] * len(point),
+        constraints={"type": "eq", "fun": lambda w: w.sum() - 1},
+        method="SLSQP",
+        options={"ftol": 1e-15},
+    )
+    return torch.from_numpy(found.x)
+
+
+def test_moco_follows_its_estimates() -> None:
+    balancer, y, w = build("moco", 3, gamma=0.5), None, torch.full((3,), 1 / 3, dtype=torch.float64)
+    for k in range(1, 7):
+        g, _ = rows_and_losses(k)
+        share = torch.where(torch.arange(20) < OUTPUT, 1.0, 0.5 / math.sqrt(k)).double()
+        y = g if y is None else y + share * (g - y)
+        products = y @ y.T / (y @ y.T).diagonal().mean()
+        w = on_the_simplex(w - 0.5 / math.sqrt(k) * products @ w)
+        torch.testing.assert_close(step(balancer, g), 3 * w @ y, rtol=1e-4, atol=1e-4)
+
+
+def test_metabalance_brings_each_parts_length_to_the_targets() -> None:
+    balancer = build("metabalance", 3, target="b")
+    m = torch.zeros(3, 3, dtype=torch.float64)
+    for k in range(6):
+        rows, _ = rows_and_losses(k)
+        expected = torch.zeros(20, dtype=torch.float64)
+        for part, (start, end) in enumerate([(0, 8), (8, 14), (14, 20)]):
+            for task in (1, 0, 2):  # the target's average first, as in the algorithm
+                m[task, part] = 0.9 * m[task, part] + 0.1 * rows[task, start:end].norm()
+                ratio = m[1, part] / m[task, part]
+                expected[start:end] += (0.7 * ratio + 0.3) * rows[task, start:end]
+        torch.testing.assert_close(step(balancer, rows), expected)
+
+
+def test_revised_uncertainty_is_twice_the_papers() -> None:
+    balancer = build("revised_uncertainty", 3)
+    with torch.no_grad():
+        balancer.log_variance.copy_(torch.tensor([0.5, -1.0, 2.0]))
+    losses = torch.rand(3)
+    variance = balancer.log_variance.exp()
+    torch.testing.assert_close(balancer(losses), 2 * (losses / (2 * variance) + torch.log(1 + variance)).sum())
+
+
+def test_excess_mtl_weighs_by_excess_risk() -> None:
+    """With the output's numbers left out of h, and a baseline of 3 steps."""
+    balancer, square, logs, baseline = build("excess_mtl", 3, lr=0.1), torch.zeros(3, 12), torch.zeros(3), []
+    for k in range(8):
+        rows, _ = rows_and_losses(k)
+        squares = rows[:, OUTPUT:].float() ** 2
+        square = square + squares
+        risk = (squares / square.sqrt()).sum(1)
+        if k < 3:
+            baseline.append(risk)
+        else:
+            logs = logs + 0.1 * risk / torch.stack(baseline).mean(0)
+        weights = 3 * torch.softmax(logs, 0).double()
+        torch.testing.assert_close(step(balancer, rows), weights @ rows, rtol=1e-4, atol=1e-4)
+
+
+def test_dualproj_is_the_nearest_that_conflicts_with_none() -> None:
+    for seed in range(5):
+        rows, _ = rows_and_losses(seed, 4)
+        rows[1] -= 1.5 * rows[0]
+        total = rows.sum(0)
+        found = step(build("dualproj", 4), rows)
+        products = rows @ found
+        assert (products >= -1e-4).all()
+        # Optimal by the conditions of Karush, Kuhn and Tucker: found - total is a combination, >= 0, of what binds.
+        weights = build("dualproj", 4)(rows @ rows.T) - 1
+        assert (weights >= 0).all()
+        assert (weights * products).abs().max() < 1e-4
+        torch.testing.assert_close(total + weights @ rows, found)
