@@ -17,7 +17,8 @@ from torch.autograd.function import once_differentiable
 
 from bench.models import kernels
 from bench.models.kernels import array
-from bench.models.products import Layer, Pair, backward, forward, live
+from bench.models.live import backward_where_live, live
+from bench.models.products import Layer, Pair, forward
 
 
 def fits(x: Tensor, parameter: Tensor | None = None) -> bool:
@@ -97,8 +98,8 @@ class _Stacks(torch.autograd.Function):
             stack = list(islice(layers, depth - 1))
             for at in reversed(range(depth - 1)):
                 if above[number] is not None:
-                    above[number], found[number][at : at + 1] = backward(stack[at], [above[number]], True)
-        dx, pairs = backward(first, above, ctx.needs_input_grad[0])
+                    above[number], found[number][at : at + 1] = backward_where_live(stack[at], [above[number]], True)
+        dx, pairs = backward_where_live(first, above, ctx.needs_input_grad[0])
         by_stack = [(pair, *rest) for pair, rest in zip(pairs, found, strict=True)]
         return dx, None, *(gradient for stack in by_stack for pair in stack for gradient in pair)
 
