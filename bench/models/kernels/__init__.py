@@ -5,7 +5,17 @@ separate tensor operations each is a pass over memory of its own; here each is o
 the next product wants thrown in. Arithmetic is in float32 (float64 for float64) whatever is stored.
 """
 
-from bench.models.kernels.layers import add_up, head, rectify, rectify_in_place, spread, unhead, unrectify, unspread
+from bench.models.kernels.layers import (
+    add_up,
+    head,
+    is_live,
+    rectify,
+    rectify_in_place,
+    spread,
+    unhead,
+    unrectify,
+    unspread,
+)
 from bench.models.kernels.mixing import mix, unmix
 from bench.models.kernels.numbers import DTYPES, array, computed_in
 
@@ -15,6 +25,7 @@ __all__ = [
     "array",
     "computed_in",
     "head",
+    "is_live",
     "mix",
     "rectify",
     "rectify_in_place",

@@ -64,6 +64,20 @@ def unrectify(gradient, out, column, dz, dbias):  # type: ignore[no-untyped-def]
 
 
 @jit
+def is_live(gradient, live):  # type: ignore[no-untyped-def]
+    """live (E): whether gradient (E, B, O) of each has a number that is not zero; mostly the first row tells."""
+    for e in range(len(live)):
+        live[e] = False
+        for b in range(gradient.shape[1]):
+            row, found = gradient[e, b], 0
+            for k in range(len(row)):
+                found |= widen(row[k]) != 0
+            if found:
+                live[e] = True
+                break
+
+
+@jit
 def spread(z, column, out):  # type: ignore[no-untyped-def]
     """`rectify` without bias and ReLU: out (E, B, O) as it stands in z."""
     each = len(out) // len(z)

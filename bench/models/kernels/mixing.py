@@ -95,11 +95,12 @@ def _through(weight, row, above, total):  # type: ignore[no-untyped-def]
 
 @jit
 def unmix(  # type: ignore[no-untyped-def]
-    weights, above, all_weights, all_above, own, shared, dscores, all_dscores, down, dshared
+    weights, above, all_weights, all_above, own, shared, live, dscores, all_dscores, down, dshared
 ):
     """The gradient of `mix` by tasks' gates and by one gate over all experts (`all_`; of length 0 where there is none).
 
-    above (K, B, H) and all_above (0 or 1, B, H) are the gradients at the sums; the last four arrays are filled.
+    above (K, B, H) and all_above (0 or 1, B, H) are the gradients at the sums; live (K + 0 or 1) tells where they are
+    not zero; the last four arrays are filled.
     """
     gates, count, batch = weights.shape
     each, experts, width = count - len(shared), len(own) + len(shared), above.shape[2]
@@ -123,13 +124,21 @@ def unmix(  # type: ignore[no-untyped-def]
                 if n < len(own):
                     first, last, i = n // each, n // each + 1, n % each
                 for k in range(first, last):
-                    dweights[k, i, at] = _through(weights[k, i, b], row, wide[k], total)
+                    if live[k]:
+                        dweights[k, i, at] = _through(weights[k, i, b], row, wide[k], total)
                 for k in range(extra):
-                    dweights[gates + k, n, at] = _through(all_weights[k, n, b], row, wide[gates + k], total)
+                    if live[gates + k]:
+                        dweights[gates + k, n, at] = _through(all_weights[k, n, b], row, wide[gates + k], total)
                 to = down[n, b] if n < len(own) else dshared[n - len(own), b]
                 for h in range(width):
                     to[h] = narrow(total[h], to[h])
         for k in range(gates):
-            _unsoftmax(weights[k], dweights[k], start, end, dscores[k])
+            if live[k]:
+                _unsoftmax(weights[k], dweights[k], start, end, dscores[k])
+            else:
+                dscores[k, start:end] = 0
         for k in range(extra):
-            _unsoftmax(all_weights[k], dweights[gates + k], start, end, all_dscores[k])
+            if live[gates + k]:
+                _unsoftmax(all_weights[k], dweights[gates + k], start, end, all_dscores[k])
+            else:
+                all_dscores[k, start:end] = 0
