@@ -80,6 +80,9 @@ class Step:
             self.aggregation.backward(e, logits, losses)
         else:
             self.weigh(losses).backward()  # type: ignore[no-untyped-call]
+        penalty = self.model.penalty()
+        if penalty is not None:
+            penalty.backward()  # type: ignore[no-untyped-call]  # adds to what is there
 
     def weigh(self, losses: Tensor) -> Tensor:
         """One loss of many: losses (T,) -> scalar."""
