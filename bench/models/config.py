@@ -42,7 +42,7 @@ Dropout = Annotated[float, Field(ge=0, lt=1)]
 """Probability of dropping a hidden unit in training."""
 
 Activation = Literal["relu", "gelu", "silu", "tanh"]
-"""Of hidden units; silu is Swish. All but relu are computed layer by layer in plain torch, which is slower on the CPU."""
+"""Of hidden units; silu is Swish. All but relu go layer by layer through plain torch, which is slower on the CPU."""
 
 Norm = Literal["none", "layer", "rms"]
 """Of a layer's units before the activation, sample by sample: to mean 0 and variance 1 (Ba et al., 2016), or to mean

@@ -9,7 +9,6 @@ from bench.models import fused
 from bench.models.config import ExpertConfig
 from bench.models.mlp import BatchedLinear, BatchedMLP, together
 
-
 _NO_CHANCE = -1e30  # a score whose weight is zero beside any other
 
 

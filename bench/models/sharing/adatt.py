@@ -100,7 +100,6 @@ class AdaTT(Sharing):
         """All but the last level's gates and residual, whose slices are their task's: experts reach every task."""
         last = self.own[-1]
         assert isinstance(last, Unit)
-        own = [] if self.tasks == 1 else [parameter for parameter in last.parameters()]
-        of_experts = {id(parameter) for parameter in last.experts.parameters()}
-        apart = {id(parameter) for parameter in own} - of_experts
-        return (parameter for parameter in self.parameters() if id(parameter) not in apart)
+        experts = {id(parameter) for parameter in last.experts.parameters()}
+        of_tasks = {id(parameter) for parameter in last.parameters()} - experts if self.tasks > 1 else set()
+        return (parameter for parameter in self.parameters() if id(parameter) not in of_tasks)

@@ -56,7 +56,7 @@ class Routing(nn.Module):
 
     def gates(self) -> Tensor:
         """z (targets, sources), in [0, 1]."""
-        at = self.log_alpha
+        at: Tensor = self.log_alpha
         if self.training:
             tiny = torch.finfo(at.dtype).eps
             at = (at + torch.rand_like(at).clamp(tiny, 1 - tiny).logit()) / BETA
