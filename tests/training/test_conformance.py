@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 import torch
 
 from bench.balancing import BALANCING
+from bench.balancing.base import GradientAggregation
 from bench.data.batches import Batches
 from bench.errors import UserError
 from bench.models.funnels import FUNNELS
@@ -20,7 +19,34 @@ from bench.training.loop import Trainer
 OBJECTIVES = (Objective("click.auc", "maximize"),)
 # A product of losses gives all weight to the task whose loss vanishes first: on 64 rows the others then stop short.
 FITTED = {"gls": 0.95}
-ALL = list(itertools.product(SHARING, FUNNELS, BALANCING))
+
+
+def sampled() -> list[tuple[str, str, str]]:
+    """Not the product of all three, which grows with every entry.
+
+    Every sharing with two loss weightings and two gradient aggregations, which pass through the model in different
+    ways; the funnels, and which balancers they are, go round, so that each entry meets many of the others.
+    """
+    aggregations = [kind for kind, entry in BALANCING.items() if issubclass(entry.build, GradientAggregation)]
+    weightings = [kind for kind in BALANCING if kind not in aggregations]
+    funnels = list(FUNNELS)
+    found = []
+    for at, sharing in enumerate(SHARING):
+        for turn in range(2):
+            for kinds in (weightings, aggregations):
+                found.append((sharing, funnels[len(found) % len(funnels)], kinds[(2 * at + turn) % len(kinds)]))
+    rest = [kind for kind in BALANCING if kind not in {balancing for _, _, balancing in found}]
+    rest_of_funnels = [kind for kind in funnels if kind not in {funnel for _, funnel, _ in found}]
+    found += [("shared_bottom", funnels[0], balancing) for balancing in rest]
+    return found + [("shared_bottom", funnel, weightings[0]) for funnel in rest_of_funnels]
+
+
+ALL = sampled()
+
+
+def test_every_entry_is_sampled() -> None:
+    for axis, registry in enumerate((SHARING, FUNNELS, BALANCING)):
+        assert {names[axis] for names in ALL} == set(registry)
 
 
 def trainer(store, sharing: str, funnel: str, balancing: str, **more) -> Trainer:
