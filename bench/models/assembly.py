@@ -14,7 +14,7 @@ from bench.models.funnels import FUNNELS
 from bench.models.funnels.base import Funnel, Probabilities
 from bench.models.precision import is_bf16
 from bench.models.sharing import SHARING
-from bench.models.sharing.base import Sharing
+from bench.models.sharing.base import Layout, Sharing
 from bench.models.towers import Towers
 from bench.registry import Choice, lookup
 from bench.schema import Schema
@@ -54,7 +54,7 @@ class MultiTaskModel(nn.Module):
         self.input_sets = kind.input_sets(tasks)
         self.embedding = FusedEmbedding(schema.rows, self.input_sets * embedding.dim)
         self.pooling = FieldPooling(schema)
-        self.sharing = kind(len(schema.fields) * embedding.dim + len(schema.dense), tasks, sharing.options)
+        self.sharing = kind.of(Layout(schema, embedding.dim), tasks, sharing.options)
         self.towers = Towers(tasks, self.sharing.outputs, tower)
         self.weights = sum(parameter.numel() for parameter in self.dense_parameters())
         self.funnel: Funnel = lookup(FUNNELS, "funnel kind", funnel.kind).build(schema, funnel.options)
@@ -87,6 +87,10 @@ class MultiTaskModel(nn.Module):
     def shared_parameters(self) -> Iterator[nn.Parameter]:
         """Dense parameters on which more than one task's logits depend; the table is not among them."""
         return self.sharing.shared_parameters()
+
+    def penalty(self) -> Tensor | None:
+        """A scalar that training adds to the balanced loss, or None; see `Sharing.penalty`."""
+        return self.sharing.penalty()
 
     def dense_parameters(self) -> Iterator[nn.Parameter]:
         """Every parameter but the table."""

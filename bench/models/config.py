@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
 
 from bench.registry import Config
 
@@ -41,10 +41,49 @@ SomeLayers = Annotated[Layers, AfterValidator(_some)]
 Dropout = Annotated[float, Field(ge=0, lt=1)]
 """Probability of dropping a hidden unit in training."""
 
+Activation = Literal["relu", "gelu", "silu", "tanh"]
+"""Of hidden units; silu is Swish. All but relu go layer by layer through plain torch, which is slower on the CPU."""
+
+Norm = Literal["none", "layer", "rms"]
+"""Of a layer's units before the activation, sample by sample: to mean 0 and variance 1 (Ba et al., 2016), or to mean
+square 1 (Zhang & Sennrich, NeurIPS 2019); then a learned scale of each unit. Batch normalisation is not among them: it
+keeps running statistics beside the parameters, and has none in a batch of one. Both are slower on the CPU than none."""
+
 
 Precision = Literal["auto", "fp32", "bf16"]
 """Of the dense part's matrix products: float32, bfloat16 with sums in float32, or whichever is faster on this machine
 for this model."""
+
+
+class HiddenConfig(Config):
+    """The hidden layers of a bottom."""
+
+    layers: Layers = (128, 64)
+    """Their widths, and so their number."""
+    dropout: Dropout = 0.0
+    """After each of them."""
+    activation: Activation = "relu"
+    """After each of them, before the dropout."""
+    norm: Norm = "none"
+    """Of each of them, before the activation."""
+
+    @model_validator(mode="after")
+    def _normalisable(self) -> HiddenConfig:
+        if self.norm == "layer" and 1 in self.layers:
+            raise ValueError("expected layers of at least 2 units under norm = 'layer', found one of 1, always zero")
+        return self
+
+
+class ExpertConfig(HiddenConfig):
+    """The experts of a mixture, and the gates that mix them."""
+
+    layers: SomeLayers = (128, 64)
+    """Hidden layers of every expert."""
+    gate_layers: Layers = ()
+    """Hidden ReLU layers of every gate; none: scores are linear in the gate's input."""
+    top_k: int = Field(0, ge=0, le=256)
+    """A gate gives weight to its so many highest scores alone, sample by sample (Shazeer et al., ICLR 2017); 0, or as
+    many as it has experts: to all."""
 
 
 class EmbeddingConfig(Config):

@@ -7,7 +7,7 @@ are batched products. On the CPU `fused` does both, with everything between two 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import cast
 
@@ -16,6 +16,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.models import fused
+from bench.models.config import Activation, HiddenConfig, Norm
+from bench.models.norm import BatchedNorm
+
+ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
+    "relu": F.relu,
+    "gelu": F.gelu,
+    "silu": F.silu,
+    "tanh": torch.tanh,
+}
 
 
 class BatchedLinear(nn.Module):
@@ -57,18 +66,34 @@ class BatchedLinear(nn.Module):
 
 
 class BatchedMLP(nn.Module):
-    """E MLPs of one shape, ReLU and dropout after every layer.
+    """E MLPs of one shape: after every layer a normalisation where asked for, the activation, and dropout.
 
     Attributes:
         outputs: width of the last layer; of the input, where there is no layer.
+        plain: whether layers are ReLU without normalisation, which is what `fused` computes.
     """
 
-    def __init__(self, experts: int, inputs: int, layers: Sequence[int], dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        experts: int,
+        inputs: int,
+        layers: Sequence[int],
+        dropout: float = 0.0,
+        activation: Activation = "relu",
+        norm: Norm = "none",
+    ) -> None:
         super().__init__()
         widths = [inputs, *layers]
         self.experts, self.outputs, self.dropout = experts, widths[-1], dropout
-        gain = nn.init.calculate_gain("relu")
+        self.activation, self.plain = ACTIVATIONS[activation], activation == "relu" and norm == "none"
+        gain = nn.init.calculate_gain("tanh" if activation == "tanh" else "relu")
         self.layers = nn.ModuleList(BatchedLinear(experts, *ends, gain=gain) for ends in pairwise(widths))
+        self.norms = nn.ModuleList(() if norm == "none" else (BatchedNorm(experts, width, norm) for width in layers))
+
+    @classmethod
+    def of(cls, config: HiddenConfig, experts: int, inputs: int) -> BatchedMLP:
+        """So many MLPs with the layers of a configuration."""
+        return cls(experts, inputs, config.layers, config.dropout, config.activation, config.norm)
 
     @property
     def linears(self) -> list[BatchedLinear]:
@@ -92,7 +117,8 @@ def together(x: Tensor, parts: Sequence[BatchedMLP | BatchedLinear]) -> Sequence
     """
     stacks = [part.linears if isinstance(part, BatchedMLP) else [part] for part in parts]
     dropped = [part.dropout if isinstance(part, BatchedMLP) and part.training else 0.0 for part in parts]
-    if not all(stacks) or not fused.fits(x, stacks[0][0].weight):
+    plain = all(isinstance(part, BatchedLinear) or part.plain for part in parts)
+    if not plain or not all(stacks) or not fused.fits(x, stacks[0][0].weight):
         return [_one_by_one(x, part) for part in parts]
     whole = [stack[:1] if drop else stack for stack, drop in zip(stacks, dropped, strict=True)]
     outputs = list(fused.stacks(x, [[(layer.weight, layer.bias) for layer in stack] for stack in whole]))
@@ -106,12 +132,15 @@ def together(x: Tensor, parts: Sequence[BatchedMLP | BatchedLinear]) -> Sequence
 
 
 def _one_by_one(x: Tensor, part: BatchedMLP | BatchedLinear) -> Tensor:
-    """The same of one part in plain torch: for other devices, and for export."""
+    """The same of one part in plain torch: for other devices, for export, and where layers are not plain."""
     if isinstance(part, BatchedLinear):
         scores: Tensor = part(x)
         return scores
     if not part.linears:
         return x.unsqueeze(1).expand(-1, part.experts // len(x), -1, -1).flatten(0, 1)
-    for layer in part.linears:
-        x = F.dropout(F.relu(layer(x)), part.dropout, part.training)
+    for number, layer in enumerate(part.linears):
+        x = layer(x)
+        if part.norms:
+            x = part.norms[number](x)
+        x = F.dropout(part.activation(x), part.dropout, part.training)
     return x

@@ -11,8 +11,16 @@ PRESETS: dict[str, dict[str, str]] = {
     "single_task": {"sharing.kind": "single_task", "funnel.kind": "independent"},
     "shared_embeddings": {"sharing.kind": "shared_embeddings", "funnel.kind": "independent"},
     "shared_bottom": {"sharing.kind": "shared_bottom", "funnel.kind": "independent"},
+    "omoe": {"sharing.kind": "omoe", "funnel.kind": "independent"},
     "mmoe": {"sharing.kind": "mmoe", "funnel.kind": "independent"},
+    "cgc": {"sharing.kind": "cgc", "funnel.kind": "independent"},
     "ple": {"sharing.kind": "ple", "funnel.kind": "independent"},
+    "cross_stitch": {"sharing.kind": "cross_stitch", "funnel.kind": "independent"},
+    "snr": {"sharing.kind": "snr", "funnel.kind": "independent"},
+    "adatt": {"sharing.kind": "adatt", "funnel.kind": "independent"},
+    "stem": {"sharing.kind": "stem", "funnel.kind": "independent"},
+    "home": {"sharing.kind": "home", "funnel.kind": "independent"},
+    "pepnet": {"sharing.kind": "pepnet", "funnel.kind": "independent"},
     "esmm": {"sharing.kind": "shared_embeddings", "funnel.kind": "entire_space"},
 }
 

@@ -84,6 +84,9 @@ class Step:
             self.aggregation.backward(e, logits, losses)
         else:
             self.weigh(losses).backward()  # type: ignore[no-untyped-call]
+        penalty = self.model.penalty()
+        if penalty is not None:
+            penalty.backward()  # type: ignore[no-untyped-call]  # adds to what is there
 
     @torch.no_grad()
     def look_again(self, ids: Tensor, dense: Tensor, labels: Tensor) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -17,20 +18,36 @@ from bench.models.sharing import SHARING
 from bench.registry import Choice
 from bench.schema import Field, Schema, Task
 
+CHAIN = (Task("click"), Task("cart", parent="click"), Task("buy", parent="cart"))
+MIXED = (Task("click"), Task("buy", parent="click"), Task("watch", "regression", parent="click"), Task("like"))
 TASKS = {
     "one": (Task("click"),),
     "two": (Task("income"), Task("married")),
-    "chain": (Task("click"), Task("cart", parent="click"), Task("buy", parent="cart")),
-    "mixed": (Task("click"), Task("buy", parent="click"), Task("watch", "regression", parent="click"), Task("like")),
+    "chain": CHAIN,
+    "mixed": MIXED,
+    "five": (*MIXED, Task("share")),
+    "six": (*CHAIN, Task("like"), Task("share"), Task("watch", "regression")),
 }
+SIZES = (0, 1, 7)
 FIELDS = (Field("user", 40), Field("tags", 12, slots=3), Field("item", 25), Field("hour", 24))
-EACH = [pytest.mark.parametrize("sharing", SHARING), pytest.mark.parametrize("funnel", FUNNELS)]
 
 
-def each(test):
-    for mark in EACH:
-        test = mark(test)
-    return test
+def turns(*axes):
+    """Not the product of all axes, which grows with every entry: the first one's values with each value of each other.
+
+    The others run against each other at different speeds, so that over the first axis their pairs come by, too.
+    """
+    first, *others = (list(axis) for axis in axes)
+    rows = max(len(other) for other in others)
+    return [
+        (value, *(other[(row + number * at) % len(other)] for at, other in enumerate(others)))
+        for number, value in enumerate(first)
+        for row in range(rows)
+    ]
+
+
+EACH = pytest.mark.parametrize(("sharing", "funnel"), turns(SHARING, FUNNELS))
+ONCE = pytest.mark.parametrize(("sharing", "funnel"), list(zip(SHARING, cycle(FUNNELS), strict=False)))
 
 
 def build(sharing: str, funnel: str, tasks: str, dim: int = 4, tower: int = 8) -> MultiTaskModel:
@@ -62,9 +79,7 @@ def batch_of(schema: Schema, size: int) -> tuple[Tensor, Tensor, Tensor]:
     return torch.cat(columns, 1).int(), torch.randn(size, len(schema.dense)), torch.stack(labels, 1)
 
 
-@each
-@pytest.mark.parametrize("tasks", TASKS)
-@pytest.mark.parametrize("size", [0, 1, 7])
+@pytest.mark.parametrize(("sharing", "tasks", "size", "funnel"), turns(SHARING, TASKS, SIZES, FUNNELS))
 def test_any_batch_size_gives_logits_losses_and_probabilities(sharing, funnel, tasks, size):
     model = build(sharing, funnel, tasks)
     ids, dense, labels = batch_of(model.schema, size)
@@ -81,14 +96,15 @@ def test_any_batch_size_gives_logits_losses_and_probabilities(sharing, funnel, t
         binary = values[:, [task.kind == "binary" for task in model.schema.tasks]]
         assert ((binary >= 0) & (binary <= 1)).all()
     if size:
+        model.eval()  # what is drawn at random in training is not drawn alike for each
+        logits = model(ids, dense)
         alone = torch.cat([model(ids[i : i + 1], dense[i : i + 1]) for i in range(size)])
         torch.testing.assert_close(alone, logits, rtol=1e-4, atol=1e-5)
 
 
-@each
-@pytest.mark.parametrize("tasks", TASKS)
+@pytest.mark.parametrize(("sharing", "tasks", "funnel"), turns(SHARING, TASKS, FUNNELS))
 def test_the_gradient_reaches_every_parameter(sharing, funnel, tasks):
-    model = build(sharing, funnel, tasks)
+    model = build(sharing, funnel, tasks).eval()
     ids, dense, labels = batch_of(model.schema, 256)
     model.losses(model(ids, dense), labels).sum().backward()
     for name, parameter in model.named_parameters():
@@ -101,11 +117,10 @@ def test_the_gradient_reaches_every_parameter(sharing, funnel, tasks):
             assert reached.all(), name
 
 
-@each
-@pytest.mark.parametrize("tasks", [name for name, some in TASKS.items() if len(some) > 1])
+@pytest.mark.parametrize(("sharing", "tasks", "funnel"), turns(SHARING, list(TASKS)[1:], FUNNELS))
 def test_shared_parameters_are_declared_exactly(sharing, funnel, tasks):
     """By autograd: each slice of a shared one moves more than one task, each slice of another exactly one."""
-    model = build(sharing, funnel, tasks).double()
+    model = build(sharing, funnel, tasks).double().eval()
     ids, dense, _ = batch_of(model.schema, 256)
     parameters = list(model.dense_parameters())
     logits = model(ids, dense.double())
@@ -122,7 +137,7 @@ def test_shared_parameters_are_declared_exactly(sharing, funnel, tasks):
         assert fits.all(), (names[id(parameter)], count)
 
 
-@each
+@EACH
 def test_a_seed_decides_everything(sharing, funnel):
     def trained(seed: int) -> Tensor:
         torch.manual_seed(seed)
@@ -140,9 +155,9 @@ def test_a_seed_decides_everything(sharing, funnel):
     assert not torch.equal(trained(3), trained(4))
 
 
-@each
+@EACH
 def test_state_round_trips(sharing, funnel, tmp_path):
-    model, other = build(sharing, funnel, "mixed"), build(sharing, funnel, "mixed")
+    model, other = build(sharing, funnel, "mixed").eval(), build(sharing, funnel, "mixed").eval()
     ids, dense, _ = batch_of(model.schema, 16)
     assert not torch.equal(model(ids, dense), other(ids, dense))
     torch.save(model.state_dict(), tmp_path / "state.pt")
@@ -151,7 +166,7 @@ def test_state_round_trips(sharing, funnel, tmp_path):
     assert set(model.state_dict()) == {name for name, _ in model.named_parameters()}
 
 
-@each
+@ONCE
 def test_exports_with_a_dynamic_batch(sharing, funnel):
     model = build(sharing, funnel, "mixed").eval()
     ids, dense, _ = batch_of(model.schema, 8)
@@ -162,16 +177,38 @@ def test_exports_with_a_dynamic_batch(sharing, funnel):
         torch.testing.assert_close(exported(ids, dense), model(ids, dense))
 
 
-@each
+@pytest.mark.slow  # some ten seconds each, most of them in the exporter
+@ONCE
+def test_runs_in_onnx_with_a_dynamic_batch(sharing, funnel):
+    for package in ("onnx", "onnxscript"):
+        pytest.importorskip(package, reason=f"{package} is not installed")
+    runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    model = build(sharing, funnel, "two").eval()
+    ids, dense, _ = batch_of(model.schema, 8)
+    batch = torch.export.Dim("batch")
+    exported = torch.export.export(model, (ids, dense), dynamic_shapes=({0: batch}, {0: batch}))
+    program = torch.onnx.export(exported, dynamo=True, optimize=False, verbose=False)
+    session = runtime.InferenceSession(program.model_proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    names = [given.name for given in session.get_inputs()]
+    for size in (1, 13):
+        ids, dense, _ = batch_of(model.schema, size)
+        (found,) = session.run(None, dict(zip(names, (ids.numpy(), dense.numpy()), strict=True)))
+        torch.testing.assert_close(torch.from_numpy(found), model(ids, dense), rtol=1e-5, atol=1e-5)
+
+
+@EACH
 def test_64_rows_are_overfitted(sharing, funnel):
     model = build(sharing, funnel, "mixed", dim=8, tower=32)
     ids, dense, labels = batch_of(model.schema, 64)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.005, fused=True)
+    model.eval()
     before = model.losses(model(ids, dense), labels).detach()
+    model.train()
     for _ in range(120):
         optimizer.zero_grad()
         model.losses(model(ids, dense), labels).sum().backward()
         optimizer.step()
+    model.eval()
     after = model.losses(model(ids, dense), labels).detach()
     assert (before > 0.3).all()
     assert (after < 0.1).all(), after

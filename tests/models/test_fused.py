@@ -102,7 +102,7 @@ def test_gradients_of_the_head():
 @pytest.mark.parametrize("compiled", [True, False])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_model_is_what_it_is_in_plain_float32(kind, size, compiled, precision, monkeypatch):
-    model, (ids, dense) = model_of(kind, precision), batch_of(size)
+    model, (ids, dense) = model_of(kind, precision).eval(), batch_of(size)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
 
@@ -122,7 +122,8 @@ def test_a_model_is_what_it_is_in_plain_float32(kind, size, compiled, precision,
         if precision == "fp32":
             torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5 * b.abs().max().item() if b.numel() else 0.0)
         else:  # rounding flips a ReLU here and there: alike on the whole, not in each element
-            assert (a - b).norm() <= 0.2 * b.norm() + 1e-6
+            far = 0.2 if size > 1 else 0.4  # one sample has no others beside which a flip is small
+            assert (a - b).norm() <= far * b.norm() + 1e-6
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -230,12 +231,20 @@ def operations(model: MultiTaskModel, size: int) -> tuple[int, int]:
     return sum(event.name == "aten::bmm" for event in events), max((int(np.prod(shape)) for shape in shapes), default=0)
 
 
-LAYERS = {"single_task": 2 + 2, "shared_embeddings": 2, "shared_bottom": 2 + 2, "mmoe": 2 + 2, "ple": 3 + 4 + 2}
-"""Products of a forward pass with two layers everywhere. PLE: a first layer that all share and two second ones, then a
-first and a second one of own and of shared experts."""
+LAYERS = {
+    "single_task": 2 + 2,
+    "shared_embeddings": 2,
+    "shared_bottom": 2 + 2,
+    "omoe": 2 + 2,
+    "mmoe": 2 + 2,
+    "cgc": 3 + 2,
+    "ple": 3 + 4 + 2,
+}
+"""Products of a forward pass with two layers everywhere, of the kinds that are compiled whole. CGC, and PLE's first
+level: a first layer that all share and two second ones; then a first and a second one of own and of shared experts."""
 
 
-@pytest.mark.parametrize("kind", SHARING)
+@pytest.mark.parametrize("kind", LAYERS)
 def test_a_step_takes_three_products_a_layer_and_copies_no_activations(kind):
     """The guard against a gross slowdown: other copies are of weights, or of the input, which dense columns join."""
     model = model_of(kind)

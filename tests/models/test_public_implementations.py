@@ -21,7 +21,7 @@ from bench.models.funnels import FUNNELS
 from bench.models.gates import Gates
 from bench.models.mlp import BatchedMLP
 from bench.models.sharing import SHARING
-from bench.models.sharing.ple import PLE
+from bench.models.sharing.cgc import CGC
 from bench.registry import Choice
 from bench.schema import Field, Schema, Task
 
@@ -81,6 +81,14 @@ def copy_table(model: MultiTaskModel, tables: Sequence[Tensor]) -> None:
         model.embedding.weight[offset : offset + len(table)] = table
 
 
+def levels_of(kind: str, levels: int) -> dict[str, object]:
+    return {} if kind == "cgc" else {"levels": levels}
+
+
+def levels_in(model: MultiTaskModel) -> list[nn.Module]:
+    return [model.sharing.level] if isinstance(model.sharing, CGC) else list(model.sharing.levels)
+
+
 def inputs(model: MultiTaskModel) -> tuple[Tensor, Tensor, Tensor]:
     """Ids numbered within each field, as they want them; over all fields, as we do; dense columns."""
     local = torch.stack([torch.randint(0, size, (BATCH,)) for size in SIZES], 1)
@@ -136,8 +144,29 @@ def test_mmoe_equals_deepctr():
     deepctr_equal(ours, theirs)
 
 
-@pytest.mark.parametrize("levels", [1, 2, 3])
-def test_ple_equals_deepctr(levels):
+def test_omoe_equals_deepctr():
+    """Theirs, MMoE, with the gate of one task copied to the other."""
+    theirs = deepctr("MMOE", num_experts=3, expert_dnn_hidden_units=EXPERT, gate_dnn_hidden_units=())
+    theirs.gate_dnn_final_layer[1].load_state_dict(theirs.gate_dnn_final_layer[0].state_dict())
+    ours = our_model("omoe", {"experts": 3, "layers": EXPERT}, DENSE)
+    copy_linears(ours.sharing.experts, theirs.expert_dnn)
+    copy_gates(ours.sharing.gates, theirs.gate_dnn_final_layer[:1])
+    deepctr_rest(ours, theirs, theirs.tower_dnn, theirs.tower_dnn_final_layer)
+    deepctr_equal(ours, theirs)
+
+
+def test_a_gate_with_hidden_layers_equals_deepctr():
+    theirs = deepctr("MMOE", num_experts=3, expert_dnn_hidden_units=EXPERT, gate_dnn_hidden_units=(6, 5))
+    ours = our_model("mmoe", {"experts": 3, "layers": EXPERT, "gate_layers": "6-5"}, DENSE)
+    copy_linears(ours.sharing.experts, theirs.expert_dnn)
+    copy_linears(ours.sharing.gates.hidden, theirs.gate_dnn)
+    copy_gates(ours.sharing.gates, theirs.gate_dnn_final_layer)
+    deepctr_rest(ours, theirs, theirs.tower_dnn, theirs.tower_dnn_final_layer)
+    deepctr_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(("kind", "levels"), [("cgc", 1), ("ple", 1), ("ple", 2), ("ple", 3)])
+def test_cgc_and_ple_equal_deepctr(kind, levels):
     theirs = deepctr(
         "PLE",
         num_levels=levels,
@@ -146,9 +175,8 @@ def test_ple_equals_deepctr(levels):
         expert_dnn_hidden_units=EXPERT,
         gate_dnn_hidden_units=(),
     )
-    ours = our_model("ple", {"levels": levels, "shared_experts": 2, "own_experts": 2, "layers": EXPERT}, DENSE)
-    assert isinstance(ours.sharing, PLE)
-    for number, level in enumerate(ours.sharing.levels):
+    ours = our_model(kind, levels_of(kind, levels) | {"shared_experts": 2, "own_experts": 2, "layers": EXPERT}, DENSE)
+    for number, level in enumerate(levels_in(ours)):
         copy_linears(level.own, [expert for task in theirs.specific_experts[number] for expert in task])
         copy_linears(level.shared, theirs.shared_experts[number][0])
         copy_gates(level.gates, theirs.specific_gate_dnn_final_layer[number])
@@ -233,12 +261,15 @@ def test_mmoe_equals_rechub():
     torch.testing.assert_close(conditional, expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize(("levels", "own", "shared"), [(1, 2, 3), (2, 3, 1), (3, 1, 2)])
-def test_ple_equals_rechub(levels, own, shared):
+@pytest.mark.parametrize(
+    ("kind", "levels", "own", "shared"), [("cgc", 1, 2, 3), ("ple", 1, 2, 3), ("ple", 2, 3, 1), ("ple", 3, 1, 2)]
+)
+def test_cgc_and_ple_equal_rechub(kind, levels, own, shared):
     theirs = rechub("PLE", rechub_features(), KINDS, levels, own, shared, {"dims": list(EXPERT)}, TOWERS)
-    ours = our_model("ple", {"levels": levels, "shared_experts": shared, "own_experts": own, "layers": EXPERT}, 0)
-    assert isinstance(ours.sharing, PLE)
-    for level, layer in zip(ours.sharing.levels, theirs.cgc_layers, strict=True):
+    ours = our_model(
+        kind, levels_of(kind, levels) | {"shared_experts": shared, "own_experts": own, "layers": EXPERT}, 0
+    )
+    for level, layer in zip(levels_in(ours), theirs.cgc_layers, strict=True):
         copy_linears(level.own, layer.experts_specific)
         copy_linears(level.shared, layer.experts_shared)
         copy_gates(level.gates, layer.gates_specific)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 import torch
 
 from bench.balancing import BALANCING
+from bench.balancing.base import GradientAggregation, GradientCombination, LossWeighting
 from bench.data.batches import Batches
 from bench.errors import UserError
 from bench.models.funnels import FUNNELS
@@ -21,10 +20,33 @@ OBJECTIVES = (Objective("click.auc", "maximize"),)
 # A product of losses, or a sum of their logarithms, gives all weight to the task whose loss vanishes first: on 64 rows
 # the others then stop short.
 FITTED = {"gls": 0.95, "famo": 0.9, "db_mtl": 0.9}
-# Every sharing with every funnel, and every balancer on one network; of all three together, only what meets there.
-MODELS = [(sharing, funnel, "upgrad") for sharing, funnel in itertools.product(SHARING, FUNNELS)]
-BALANCERS = [("mmoe", ("independent", "entire_space")[at % 2], kind) for at, kind in enumerate(BALANCING)]
-ALL = list(dict.fromkeys([*MODELS, *BALANCERS]))
+
+
+def sampled() -> list[tuple[str, str, str]]:
+    """Not the product of all three, which grows with every entry.
+
+    Every sharing with a balancer of each kind, which pass through the model in different ways, and every balancer with
+    some sharing; the funnels, and which balancers they are, go round, so that each entry meets several of the others.
+    """
+    kinds = [
+        [kind for kind, entry in BALANCING.items() if issubclass(entry.build, base)]
+        for base in (LossWeighting, GradientAggregation, GradientCombination)
+    ]
+    funnels, found = list(FUNNELS), []
+    for at, sharing in enumerate(SHARING):
+        for of_kind in kinds:
+            found.append((sharing, funnels[len(found) % len(funnels)], of_kind[at % len(of_kind)]))
+    rest = [kind for kind in BALANCING if kind not in {balancing for _, _, balancing in found}]
+    found += [("mmoe", funnels[at % len(funnels)], balancing) for at, balancing in enumerate(rest)]
+    return found
+
+
+ALL = sampled()
+
+
+def test_every_entry_is_sampled() -> None:
+    for axis, registry in enumerate((SHARING, FUNNELS, BALANCING)):
+        assert {names[axis] for names in ALL} == set(registry)
 
 
 def trainer(store, sharing: str, funnel: str, balancing: str, **more) -> Trainer:

@@ -98,7 +98,14 @@ def in_pieces(store: Any, rungs: list[int], folder: Path, **more: Any) -> Traine
     return made
 
 
-@pytest.mark.parametrize(("sharing", "balancing"), list(itertools.product(SHARING, BALANCING)))
+def some_pairs() -> list[tuple[str, str]]:
+    """Each sharing with three balancers, which go round until all have been, as the product would grow too large."""
+    kinds = itertools.cycle(BALANCING)
+    pairs = [(sharing, next(kinds)) for sharing in SHARING for _ in range(3)]
+    return pairs + [("mmoe", kind) for kind in BALANCING if kind not in {balancing for _, balancing in pairs}]
+
+
+@pytest.mark.parametrize(("sharing", "balancing"), some_pairs())
 def test_every_sharing_and_balancer_resumes(store, tmp_path: Path, sharing: str, balancing: str) -> None:
     more = {"sharing.kind": sharing, "balancing.kind": balancing, "balancing.dwa.virtual_epoch": 2}
     if balancing != "dwa":

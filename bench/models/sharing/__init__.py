@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from bench.models.config import HiddenConfig
+from bench.models.sharing.adatt import AdaTT, AdaTTConfig
 from bench.models.sharing.base import Sharing
+from bench.models.sharing.cgc import CGC
+from bench.models.sharing.cross_stitch import CrossStitch, CrossStitchConfig
+from bench.models.sharing.home import HoME, HoMEConfig
 from bench.models.sharing.mmoe import MMoE, MMoEConfig
-from bench.models.sharing.ple import PLE, PLEConfig
-from bench.models.sharing.shared_bottom import SharedBottom, SharedBottomConfig
+from bench.models.sharing.omoe import OMoE
+from bench.models.sharing.pepnet import PEPNet, PEPNetConfig, has_fields
+from bench.models.sharing.ple import PLE, CGCConfig, PLEConfig
+from bench.models.sharing.shared_bottom import SharedBottom
 from bench.models.sharing.shared_embeddings import SharedEmbeddings
-from bench.models.sharing.single_task import SingleTask, SingleTaskConfig
+from bench.models.sharing.single_task import SingleTask
+from bench.models.sharing.snr import SNR, SNRConfig
+from bench.models.sharing.stem import STEM
 from bench.registry import Entry, NoOptions
 
 __all__ = ["SHARING", "Sharing"]
@@ -15,7 +24,7 @@ __all__ = ["SHARING", "Sharing"]
 SHARING: dict[str, Entry[Sharing]] = {
     "single_task": Entry(
         build=SingleTask,
-        config=SingleTaskConfig,
+        config=HiddenConfig,
         paper="-",
         summary="a whole model per task, nothing shared: the baseline",
     ),
@@ -27,9 +36,15 @@ SHARING: dict[str, Entry[Sharing]] = {
     ),
     "shared_bottom": Entry(
         build=SharedBottom,
-        config=SharedBottomConfig,
+        config=HiddenConfig,
         paper="Caruana, Machine Learning 1997",
         summary="one bottom for all tasks",
+    ),
+    "omoe": Entry(
+        build=OMoE,
+        config=MMoEConfig,
+        paper="Jacobs et al., Neural Computation 1991",
+        summary="shared experts, mixed by one gate for all tasks",
     ),
     "mmoe": Entry(
         build=MMoE,
@@ -37,10 +52,53 @@ SHARING: dict[str, Entry[Sharing]] = {
         paper="Ma et al., KDD 2018",
         summary="shared experts, mixed by a gate for each task",
     ),
+    "cgc": Entry(
+        build=CGC,
+        config=CGCConfig,
+        paper="Tang et al., RecSys 2020",
+        summary="shared and own experts, mixed by a gate for each task: one level of ple",
+    ),
     "ple": Entry(
         build=PLE,
         config=PLEConfig,
         paper="Tang et al., RecSys 2020",
         summary="shared and own experts in levels, mixed by gates",
+    ),
+    "cross_stitch": Entry(
+        build=CrossStitch,
+        config=CrossStitchConfig,
+        paper="Misra et al., CVPR 2016",
+        summary="a network for each task, mixed by a learned matrix after every layer",
+    ),
+    "snr": Entry(
+        build=SNR,
+        config=SNRConfig,
+        paper="Ma et al., AAAI 2019",
+        summary="sub-networks in levels, connected where learned gates are open",
+    ),
+    "adatt": Entry(
+        build=AdaTT,
+        config=AdaTTConfig,
+        paper="Li et al., KDD 2023",
+        summary="own experts, fused over all tasks beside a residual of the task's own, in levels",
+    ),
+    "stem": Entry(
+        build=STEM,
+        config=CGCConfig,
+        paper="Su et al., AAAI 2024",
+        summary="embeddings and experts of each task beside shared ones; gradients do not reach other tasks'",
+    ),
+    "home": Entry(
+        build=HoME,
+        config=HoMEConfig,
+        paper="Wang et al., arXiv 2024",
+        summary="normalised experts with gates on their features, and a gate of each task on its own",
+    ),
+    "pepnet": Entry(
+        build=PEPNet,
+        config=PEPNetConfig,
+        paper="Chang et al., KDD 2023",
+        summary="a network for each task, its input and layers scaled by gates that see who is concerned",
+        unfit=has_fields,
     ),
 }

@@ -4,14 +4,41 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from torch import Tensor, nn
+
+from bench.registry import Config
+from bench.schema import Schema
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What stands where in an input set: an embedding of each field, in their order, then the dense columns.
+
+    Attributes:
+        schema: names the fields.
+        dim: width of one embedding.
+    """
+
+    schema: Schema
+    dim: int
+
+    @property
+    def inputs(self) -> int:
+        """The width of an input set."""
+        return len(self.schema.fields) * self.dim + len(self.schema.dense)
+
+    def columns(self, field: int) -> range:
+        """Those of a field, by its number."""
+        return range(field * self.dim, (field + 1) * self.dim)
 
 
 class Sharing(nn.Module, ABC):
     """Turns the input into one representation per task.
 
-    Built as `Sharing(inputs: int, tasks: int, config)`: `inputs` is the width of one input set.
+    Built as `Sharing(inputs: int, tasks: int, config)`: `inputs` is the width of one input set. Its state are its
+    parameters: what is not trained is not kept.
 
     Attributes:
         outputs: H, the width of a task's representation.
@@ -22,8 +49,17 @@ class Sharing(nn.Module, ABC):
     shares_nothing: bool = False
 
     @classmethod
+    def of(cls, layout: Layout, tasks: int, config: Config) -> Sharing:
+        """One for a data set's inputs; overridden by kinds that must know where a field stands.
+
+        Raises:
+            UserError: the options name what the data set has not.
+        """
+        return cls(layout.inputs, tasks, config)
+
+    @classmethod
     def input_sets(cls, tasks: int) -> int:
-        """How many embeddings of each id the sharing needs: 1, or one per task for models that share nothing."""
+        """How many embeddings of each id the sharing needs: 1, or more where tasks have some of their own."""
         return 1
 
     @abstractmethod
@@ -37,3 +73,10 @@ class Sharing(nn.Module, ABC):
         Gradient aggregation combines task gradients on these. Every other parameter, or slice of a stacked one,
         must belong to exactly one task; it receives that task's own gradient.
         """
+
+    def penalty(self) -> Tensor | None:
+        """A scalar of its parameters alone that training adds to the balanced loss, whatever balances; None for none.
+
+        It is no task's loss: balancers do not see it, and gradient aggregation adds its gradient to the combined one.
+        """
+        return None

@@ -7,22 +7,17 @@ from collections.abc import Iterator
 from pydantic import Field
 from torch import Tensor, nn
 
-from bench.models.config import Dropout, SomeLayers
+from bench.models.config import ExpertConfig
 from bench.models.gates import Gates, mix
 from bench.models.mlp import BatchedMLP, together
 from bench.models.sharing.base import Sharing
-from bench.registry import Config
 
 
-class MMoEConfig(Config):
+class MMoEConfig(ExpertConfig):
     """Options of `mmoe`."""
 
     experts: int = Field(4, ge=1, le=256)
     """How many experts all tasks share."""
-    layers: SomeLayers = (128, 64)
-    """Hidden layers of every expert."""
-    dropout: Dropout = 0.0
-    """After each of them."""
 
 
 class MMoE(Sharing):
@@ -31,14 +26,14 @@ class MMoE(Sharing):
     def __init__(self, inputs: int, tasks: int, config: MMoEConfig) -> None:
         super().__init__()
         self.tasks = tasks
-        self.experts = BatchedMLP(config.experts, inputs, config.layers, config.dropout)
-        self.gates = Gates(tasks, inputs, config.experts)
+        self.experts = BatchedMLP.of(config, config.experts, inputs)
+        self.gates = Gates(tasks, inputs, config.experts, config)
         self.outputs = self.experts.outputs
 
     def forward(self, x: Tensor) -> Tensor:
         """x (1, B, inputs) -> (T, B, H)."""
-        experts, scores = together(x, [self.experts, self.gates.linear])
-        return mix(scores, experts)[0]
+        experts, gates = together(x, [self.experts, self.gates.first])
+        return mix(self.gates.scores(gates), experts)[0]
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
         """The experts; each slice of the gates is its task's own."""

@@ -7,26 +7,26 @@ from collections.abc import Iterator
 from pydantic import Field
 from torch import Tensor, nn
 
-from bench.models.config import Dropout, SomeLayers
+from bench.models.config import ExpertConfig
 from bench.models.gates import Gates, mix
 from bench.models.mlp import BatchedLinear, BatchedMLP, together
 from bench.models.sharing.base import Sharing
-from bench.registry import Config
 
 
-class PLEConfig(Config):
-    """Options of `ple`."""
+class CGCConfig(ExpertConfig):
+    """Options of `cgc`, and of a level of `ple`."""
 
-    levels: int = Field(2, ge=1, le=8)
-    """How many levels of experts; 1 is CGC."""
     shared_experts: int = Field(2, ge=1, le=256)
     """Experts of a level that all tasks share."""
     own_experts: int = Field(2, ge=1, le=256)
     """Experts of a level that belong to one task, for each task."""
-    layers: SomeLayers = (128, 64)
-    """Hidden layers of every expert."""
-    dropout: Dropout = 0.0
-    """After each of them."""
+
+
+class PLEConfig(CGCConfig):
+    """Options of `ple`."""
+
+    levels: int = Field(2, ge=1, le=8)
+    """How many levels of experts; 1 is CGC."""
 
 
 class Level(nn.Module):
@@ -39,14 +39,14 @@ class Level(nn.Module):
         shared_gate: over all own experts, then the shared ones; None on the last level.
     """
 
-    def __init__(self, inputs: int, tasks: int, config: PLEConfig, last: bool) -> None:
+    def __init__(self, inputs: int, tasks: int, config: CGCConfig, last: bool) -> None:
         super().__init__()
         self.tasks, self.own_experts = tasks, config.own_experts
         own, shared = tasks * config.own_experts, config.shared_experts
-        self.own = BatchedMLP(own, inputs, config.layers, config.dropout)
-        self.shared = BatchedMLP(shared, inputs, config.layers, config.dropout)
-        self.gates = Gates(tasks, inputs, config.own_experts + shared)
-        self.shared_gate = None if last else Gates(1, inputs, own + shared)
+        self.own = BatchedMLP.of(config, own, inputs)
+        self.shared = BatchedMLP.of(config, shared, inputs)
+        self.gates = Gates(tasks, inputs, config.own_experts + shared, config)
+        self.shared_gate = None if last else Gates(1, inputs, own + shared, config)
         self.outputs = self.own.outputs
 
     def forward(self, x: Tensor, shared: Tensor) -> tuple[Tensor, Tensor]:
@@ -54,17 +54,18 @@ class Level(nn.Module):
 
         On the first level both are the same tensor. After the last, shared is (0, B, H).
         """
-        of_tasks: list[BatchedMLP | BatchedLinear] = [self.own, self.gates.linear]
+        of_tasks: list[BatchedMLP | BatchedLinear] = [self.own, self.gates.first]
         of_all: list[BatchedMLP | BatchedLinear] = [
             self.shared,
-            *([] if self.shared_gate is None else [self.shared_gate.linear]),
+            *([] if self.shared_gate is None else [self.shared_gate.first]),
         ]
         if x is shared:
-            own, scores, common, *all_scores = together(x, [*of_tasks, *of_all])
+            own, gates, common, *shared_gate = together(x, [*of_tasks, *of_all])
         else:
-            own, scores = together(x, of_tasks)
-            common, *all_scores = together(shared, of_all)
-        return mix(scores, common, own, *all_scores)
+            own, gates = together(x, of_tasks)
+            common, *shared_gate = together(shared, of_all)
+        all_scores = None if self.shared_gate is None else self.shared_gate.scores(*shared_gate)
+        return mix(self.gates.scores(gates), common, own, all_scores)
 
 
 class PLE(Sharing):

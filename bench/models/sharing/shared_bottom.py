@@ -6,27 +6,17 @@ from collections.abc import Iterator
 
 from torch import Tensor, nn
 
-from bench.models.config import Dropout, Layers
+from bench.models.config import HiddenConfig
 from bench.models.mlp import BatchedMLP
 from bench.models.sharing.base import Sharing
-from bench.registry import Config
-
-
-class SharedBottomConfig(Config):
-    """Options of `shared_bottom`."""
-
-    layers: Layers = (128, 64)
-    """Hidden layers of the bottom."""
-    dropout: Dropout = 0.0
-    """After each of them."""
 
 
 class SharedBottom(Sharing):
     """Hard parameter sharing: h = f(x) for every task (Caruana, Machine Learning 1997)."""
 
-    def __init__(self, inputs: int, tasks: int, config: SharedBottomConfig) -> None:
+    def __init__(self, inputs: int, tasks: int, config: HiddenConfig) -> None:
         super().__init__()
-        self.bottom = BatchedMLP(1, inputs, config.layers, config.dropout)
+        self.bottom = BatchedMLP.of(config, 1, inputs)
         self.outputs = self.bottom.outputs
 
     def forward(self, x: Tensor) -> Tensor:

@@ -6,19 +6,9 @@ from collections.abc import Iterator
 
 from torch import Tensor, nn
 
-from bench.models.config import Dropout, Layers
+from bench.models.config import HiddenConfig
 from bench.models.mlp import BatchedMLP
 from bench.models.sharing.base import Sharing
-from bench.registry import Config
-
-
-class SingleTaskConfig(Config):
-    """Options of `single_task`."""
-
-    layers: Layers = (128, 64)
-    """Hidden layers of every task's own bottom."""
-    dropout: Dropout = 0.0
-    """After each of them."""
 
 
 class SingleTask(Sharing):
@@ -26,10 +16,10 @@ class SingleTask(Sharing):
 
     shares_nothing = True
 
-    def __init__(self, inputs: int, tasks: int, config: SingleTaskConfig) -> None:
+    def __init__(self, inputs: int, tasks: int, config: HiddenConfig) -> None:
         super().__init__()
         self.tasks = tasks
-        self.bottoms = BatchedMLP(tasks, inputs, config.layers, config.dropout)
+        self.bottoms = BatchedMLP.of(config, tasks, inputs)
         self.outputs = self.bottoms.outputs
 
     @classmethod

@@ -1,0 +1,105 @@
+"""Own experts, fused over all tasks, beside what a task makes of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from bench.models.config import ExpertConfig
+from bench.models.gates import Gates, mix
+from bench.models.mlp import BatchedMLP, together
+from bench.models.sharing.base import Sharing
+
+
+class AdaTTConfig(ExpertConfig):
+    """Options of `adatt`."""
+
+    levels: int = Field(2, ge=1, le=8)
+    """How many levels of experts."""
+    own_experts: int = Field(2, ge=1, le=256)
+    """Experts of a level that belong to one task, for each task."""
+    shared_experts: int = Field(0, ge=0, le=256)
+    """Experts of a level with an input of their own; 0 is AdaTT-sp."""
+
+
+class Unit(nn.Module):
+    """The experts of U task units, or of the shared one, with their part of the fusion.
+
+    Attributes:
+        experts: u * count .. (u + 1) * count belong to unit u.
+        gates: each unit's, over all experts of the level; None where nothing follows.
+        residual: (U, count), what a unit adds of each of its experts, its own mean in the beginning; None where a
+            single expert is added as it is.
+    """
+
+    def __init__(self, units: int, count: int, all_experts: int, inputs: int, config: AdaTTConfig, last: bool) -> None:
+        super().__init__()
+        self.units, self.count = units, count
+        self.experts = BatchedMLP.of(config, units * count, inputs)
+        self.gates = None if last else Gates(units, inputs, all_experts, config)
+        self.residual = None if last or count == 1 else nn.Parameter(torch.full((units, count), 1 / count))
+
+    def begin(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """x (U or 1, B, inputs) -> experts (U * count, B, H), scores (U, B, all experts)."""
+        if self.gates is None:
+            return self.experts(x), None
+        experts, gates = together(x, [self.experts, self.gates.first])
+        return experts, self.gates.scores(gates)
+
+    def fuse(self, own: Tensor, scores: Tensor, all_experts: Tensor) -> Tensor:
+        """-> (U, B, H): the gated sum of all experts, and the linear one of its own."""
+        if self.residual is not None:
+            groups = own.view(self.units, self.count, *own.shape[1:])
+            own = torch.einsum("um,umbh->ubh", self.residual.to(own.dtype), groups)
+        return mix(scores, all_experts)[0] + own
+
+
+class AdaTT(Sharing):
+    """Adaptive task-to-task fusion (Li et al., KDD 2023).
+
+    In every level h_t = sum_i g_t(h_t)_i f_i + sum_j v_tj f_tj: i over the experts of all units, j over the task's own,
+    of which a single one has v = 1. With shared experts, their unit does the same on all levels but the last.
+    """
+
+    def __init__(self, inputs: int, tasks: int, config: AdaTTConfig) -> None:
+        super().__init__()
+        self.tasks = tasks
+        own, shared = config.own_experts, config.shared_experts
+        total = tasks * own + shared
+        self.own, self.shared = nn.ModuleList(), nn.ModuleList()
+        for number in range(1, config.levels + 1):
+            self.own.append(Unit(tasks, own, total, inputs, config, last=False))
+            if shared:
+                self.shared.append(Unit(1, shared, total, inputs, config, last=number == config.levels))
+            inputs = config.layers[-1]
+        self.outputs = inputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (1, B, inputs) -> (T, B, H)."""
+        common = x
+        for number, unit in enumerate(self.own):
+            assert isinstance(unit, Unit)
+            experts, scores = unit.begin(x)
+            assert scores is not None
+            if not self.shared:
+                x = unit.fuse(experts, scores, experts)
+                continue
+            beside = self.shared[number]
+            assert isinstance(beside, Unit)
+            shared, shared_scores = beside.begin(common)
+            every = torch.cat([experts, shared])
+            x = unit.fuse(experts, scores, every)
+            if shared_scores is not None:
+                common = beside.fuse(shared, shared_scores, every)
+        return x
+
+    def shared_parameters(self) -> Iterator[nn.Parameter]:
+        """All but the last level's gates and residual, whose slices are their task's: experts reach every task."""
+        last = self.own[-1]
+        assert isinstance(last, Unit)
+        experts = {id(parameter) for parameter in last.experts.parameters()}
+        of_tasks = {id(parameter) for parameter in last.parameters()} - experts if self.tasks > 1 else set()
+        return (parameter for parameter in self.parameters() if id(parameter) not in of_tasks)

@@ -1,0 +1,29 @@
+"""Shared experts beside each task's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import Tensor, nn
+
+from bench.models.sharing.base import Sharing
+from bench.models.sharing.ple import CGCConfig, Level
+
+
+class CGC(Sharing):
+    """Customized gate control: the one and last level of `ple` (Tang et al., RecSys 2020, section 4.1)."""
+
+    def __init__(self, inputs: int, tasks: int, config: CGCConfig) -> None:
+        super().__init__()
+        self.tasks = tasks
+        self.level = Level(inputs, tasks, config, last=True)
+        self.outputs = self.level.outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (1, B, inputs) -> (T, B, H)."""
+        h: Tensor = self.level(x, x)[0]
+        return h
+
+    def shared_parameters(self) -> Iterator[nn.Parameter]:
+        """The shared experts; gates and own experts are their task's."""
+        return self.parameters() if self.tasks == 1 else self.level.shared.parameters()

@@ -1,0 +1,57 @@
+"""A network for each task, their layers stitched together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from bench.models.config import HiddenConfig, SomeLayers
+from bench.models.mlp import BatchedMLP
+from bench.models.sharing.base import Sharing
+
+_KEPT = 0.9  # of a task's own units in the beginning; the other tasks have equal parts of the rest
+
+
+class CrossStitchConfig(HiddenConfig):
+    """Options of `cross_stitch`."""
+
+    layers: SomeLayers = (128, 64)
+    """Hidden layers of every task's network; each is followed by a stitch."""
+
+
+class CrossStitch(Sharing):
+    """Cross-stitch networks: after each layer, h_t <- sum_s a_ts h_s (Misra et al., CVPR 2016, Eq. 1).
+
+    The a of a layer are one number for each pair of tasks; near the identity in the beginning, as in the paper.
+    """
+
+    def __init__(self, inputs: int, tasks: int, config: CrossStitchConfig) -> None:
+        super().__init__()
+        self.tasks = tasks
+        self.layers = nn.ModuleList(
+            BatchedMLP(tasks, ends[0], ends[1:], config.dropout, config.activation, config.norm)
+            for ends in pairwise([inputs, *config.layers])
+        )
+        self.stitches = nn.ParameterList(_beginning(tasks) for _ in self.layers)
+        self.outputs = config.layers[-1]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (1, B, inputs) -> (T, B, H)."""
+        for layer, stitch in zip(self.layers, self.stitches, strict=True):
+            h = layer(x)
+            x = torch.einsum("ts,sbh->tbh", stitch.to(h.dtype), h)
+        return x
+
+    def shared_parameters(self) -> Iterator[nn.Parameter]:
+        """All but the last stitch, each row of which is its task's own."""
+        return self.parameters() if self.tasks == 1 else iter([*self.layers.parameters(), *self.stitches[:-1]])
+
+
+def _beginning(tasks: int) -> nn.Parameter:
+    if tasks == 1:
+        return nn.Parameter(torch.ones(1, 1))
+    rest = (1 - _KEPT) / (tasks - 1)
+    return nn.Parameter(torch.full((tasks, tasks), rest) + (_KEPT - rest) * torch.eye(tasks))

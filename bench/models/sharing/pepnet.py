@@ -1,0 +1,109 @@
+"""A network for each task on shared embeddings, scaled unit by unit by who is concerned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Annotated, Any
+
+import torch
+from pydantic import BeforeValidator, Field, PlainSerializer
+from torch import Tensor, nn
+
+from bench.errors import UserError, unknown
+from bench.models.config import HiddenConfig, SomeLayers
+from bench.models.mlp import BatchedLinear, BatchedMLP, together
+from bench.models.sharing.base import Layout, Sharing
+from bench.registry import Config
+from bench.schema import Schema
+
+
+def _split(value: Any) -> Any:
+    """ "user,item" -> ("user", "item"); lists are left for pydantic to check."""
+    return tuple(filter(None, (name.strip() for name in value.split(",")))) if isinstance(value, str) else value
+
+
+class PEPNetConfig(HiddenConfig):
+    """Options of `pepnet`."""
+
+    layers: SomeLayers = (128, 64)
+    """Hidden layers of every task's network, each scaled by a gate."""
+    fields: Annotated[
+        tuple[str, ...], BeforeValidator(_split), PlainSerializer(",".join, return_type=str, when_used="json")
+    ] = ()
+    """Fields that tell who or what is concerned, as in "user_id,video_id"; none named: the one with most values."""
+    gate_width: int = Field(32, ge=1, le=65536)
+    """Hidden units of every gate."""
+
+
+def has_fields(schema: Schema) -> str | None:
+    """The `unfit` of `pepnet`."""
+    return None if schema.fields else "it has no categorical field, so that nothing tells one user or item from another"
+
+
+class GateUnits(nn.Module):
+    """E gate units: 2 sigmoid(W' relu(W x + b) + b') (Gate NU, section 3.2 of the paper)."""
+
+    def __init__(self, gates: int, inputs: int, width: int, outputs: int) -> None:
+        super().__init__()
+        self.hidden = BatchedMLP(gates, inputs, (width,))
+        self.output = BatchedLinear(gates, width, outputs)
+
+    def finish(self, hidden: Tensor) -> Tensor:
+        """What its hidden layer gave, (E, B, width) -> scales (E, B, outputs)."""
+        scores: Tensor = self.output(hidden)
+        return 2 * scores.sigmoid()
+
+
+class PEPNet(Sharing):
+    """Parameter and embedding personalized network (Chang et al., KDD 2023).
+
+    EPNet scales the input, x' = x * gate(prior, sg(x)); PPNet scales every hidden layer of every task,
+    h <- f(W h + b) * gate(prior, sg(x')). sg stops gradients, so that gates learn from their prior alone. Both gates
+    have the same prior here, the embeddings of `fields`; the paper has the domain's in EPNet.
+
+    Args:
+        prior: columns of x that are the prior.
+    """
+
+    prior: Tensor
+
+    def __init__(self, inputs: int, tasks: int, config: PEPNetConfig, prior: Sequence[int] = (0,)) -> None:
+        super().__init__()
+        self.tasks, self.outputs = tasks, config.layers[-1]
+        seen, width = len(prior) + inputs, config.gate_width
+        self.register_buffer("prior", torch.tensor(prior, dtype=torch.int64), persistent=False)
+        self.of_input = GateUnits(1, seen, width, inputs)
+        self.layers, self.gates = nn.ModuleList(), nn.ModuleList()
+        for ends in pairwise([inputs, *config.layers]):
+            self.layers.append(BatchedMLP(tasks, ends[0], ends[1:], config.dropout, config.activation, config.norm))
+            self.gates.append(GateUnits(tasks, seen, width, ends[1]))
+
+    @classmethod
+    def of(cls, layout: Layout, tasks: int, config: Config) -> Sharing:
+        """With the columns of the named fields as the prior."""
+        assert isinstance(config, PEPNetConfig)
+        fields = layout.schema.fields
+        names = [field.name for field in fields]
+        for name in config.fields:
+            if name not in names:
+                raise UserError(f"sharing.pepnet.fields: {unknown('field', name, names)}")
+        most = max(range(len(fields)), key=lambda number: fields[number].cardinality)
+        chosen = sorted({names.index(name) for name in config.fields}) or [most]
+        prior = [column for field in chosen for column in layout.columns(field)]
+        return cls(layout.inputs, tasks, config, prior)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (1, B, inputs) -> (T, B, H)."""
+        prior = x.index_select(2, self.prior)
+        (hidden,) = together(torch.cat([prior, x.detach()], dim=2), [self.of_input.hidden])
+        x = x * self.of_input.finish(hidden)
+        units = [unit for unit in self.gates if isinstance(unit, GateUnits)]
+        seen = torch.cat([prior, x.detach()], dim=2)
+        for layer, unit, hidden in zip(self.layers, units, together(seen, [u.hidden for u in units]), strict=True):
+            x = layer(x) * unit.finish(hidden)
+        return x
+
+    def shared_parameters(self) -> Iterator[nn.Parameter]:
+        """The gate on the input; all else is stacked by task."""
+        return self.parameters() if self.tasks == 1 else self.of_input.parameters()

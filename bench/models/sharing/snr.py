@@ -1,0 +1,108 @@
+"""Sub-networks in levels, and connections between them that are learned to be there or not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from bench.models.config import HiddenConfig, SomeLayers
+from bench.models.mlp import BatchedMLP
+from bench.models.sharing.base import Sharing
+
+BETA, GAMMA, ZETA = 2 / 3, -0.1, 1.1
+"""Temperature of a gate, and the ends to which it is stretched before it is cut to [0, 1] (Louizos et al.)."""
+
+_BEGINNING = 2.0  # log alpha: connections begin open (0.96 in evaluation), where their gate still has a gradient
+
+
+class SNRConfig(HiddenConfig):
+    """Options of `snr`."""
+
+    layers: SomeLayers = (64,)
+    """Hidden layers of every sub-network."""
+    levels: int = Field(2, ge=1, le=8)
+    """How many levels of sub-networks."""
+    subnetworks: int = Field(4, ge=1, le=64)
+    """Sub-networks of a level."""
+    connection: Literal["trans", "aver"] = "trans"
+    """What a connection does to its units: a learned matrix (SNR-Trans), or nothing (SNR-Aver)."""
+    l0: float = Field(1e-4, ge=0, le=1)
+    """What each open connection, in expectation, adds to the loss."""
+
+
+class Routing(nn.Module):
+    """Connections from every source to every target: v_j = sum_i z_ji W_ji u_i.
+
+    z is a hard-concrete gate (Louizos et al., ICLR 2018, section 2.2): binary in the limit, and with a gradient. In
+    training it is drawn anew for each batch, in evaluation it stands at its middle.
+
+    Attributes:
+        log_alpha: (targets, sources), location of each gate.
+        weight: (targets, sources, H, H), or None where connections are the identity.
+    """
+
+    def __init__(self, sources: int, targets: int, width: int, transforms: bool) -> None:
+        super().__init__()
+        self.log_alpha = nn.Parameter(torch.full((targets, sources), _BEGINNING))
+        self.weight = nn.Parameter(torch.empty(targets, sources, width, width)) if transforms else None
+        if self.weight is not None:  # as one linear map of all sources would be drawn
+            bound = math.sqrt(3 / (sources * width))
+            nn.init.uniform_(self.weight, -bound, bound)
+
+    def gates(self) -> Tensor:
+        """z (targets, sources), in [0, 1]."""
+        at: Tensor = self.log_alpha
+        if self.training:
+            tiny = torch.finfo(at.dtype).eps
+            at = (at + torch.rand_like(at).clamp(tiny, 1 - tiny).logit()) / BETA
+        return (at.sigmoid() * (ZETA - GAMMA) + GAMMA).clamp(0, 1)
+
+    def open(self) -> Tensor:
+        """How many connections are not closed, in expectation: a scalar."""
+        return (self.log_alpha - BETA * math.log(-GAMMA / ZETA)).sigmoid().sum()
+
+    def forward(self, u: Tensor) -> Tensor:
+        """u (sources, B, H) -> v (targets, B, H)."""
+        z = self.gates()
+        if self.weight is None:
+            return torch.einsum("ji,ibh->jbh", z.to(u.dtype), u)
+        return torch.einsum("jioh,ibh->jbo", (z[:, :, None, None] * self.weight).to(u.dtype), u)
+
+
+class SNR(Sharing):
+    """Sub-network routing (Ma et al., AAAI 2019), whose L0 penalty closes connections."""
+
+    def __init__(self, inputs: int, tasks: int, config: SNRConfig) -> None:
+        super().__init__()
+        self.tasks, self.l0, self.outputs = tasks, config.l0, config.layers[-1]
+        count = config.subnetworks
+        ends = [inputs, *[self.outputs] * (config.levels - 1)]
+        targets = [*[count] * (config.levels - 1), tasks]
+        self.levels = nn.ModuleList(BatchedMLP.of(config, count, end) for end in ends)
+        self.routes = nn.ModuleList(
+            Routing(count, target, self.outputs, config.connection == "trans") for target in targets
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (1, B, inputs) -> (T, B, H)."""
+        for level, route in zip(self.levels, self.routes, strict=True):
+            x = route(level(x))
+        return x
+
+    def shared_parameters(self) -> Iterator[nn.Parameter]:
+        """All but the last connections, each slice of which ends at its task."""
+        if self.tasks == 1:
+            return self.parameters()
+        return iter([*self.levels.parameters(), *self.routes[:-1].parameters()])
+
+    def penalty(self) -> Tensor | None:
+        """l0 times the expected number of open connections (Louizos et al., ICLR 2018: the L0 norm's expectation)."""
+        if not self.l0:
+            return None
+        counts = [route.open() for route in self.routes if isinstance(route, Routing)]
+        return self.l0 * torch.stack(counts).sum()

@@ -1,0 +1,61 @@
+"""Embeddings of each task beside shared ones, and gradients that stay at home."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from bench.models.gates import Gates, exclude, mix
+from bench.models.mlp import BatchedMLP, together
+from bench.models.sharing.base import Sharing
+from bench.models.sharing.ple import CGCConfig
+
+
+class STEM(Sharing):
+    """Shared and task-specific embeddings (Su et al., AAAI 2024), one level of experts.
+
+    Own experts stand on their task's embeddings, shared experts on the shared ones. A task's gate, which reads the sum
+    of both, weights the experts of all tasks ("all forward"), but its gradient goes to its own and the shared experts
+    and embeddings alone ("task-specific backward").
+
+    The table is tasks + 1 times as wide as that of other kinds.
+    """
+
+    def __init__(self, inputs: int, tasks: int, config: CGCConfig) -> None:
+        super().__init__()
+        self.tasks, self.own_experts = tasks, config.own_experts
+        own, shared = tasks * config.own_experts, config.shared_experts
+        self.own = BatchedMLP.of(config, own, inputs)
+        self.shared = BatchedMLP.of(config, shared, inputs)
+        self.gates = Gates(tasks, inputs, own + shared, config)
+        self.outputs = self.own.outputs
+        task_of = torch.arange(own) // config.own_experts
+        mine = task_of == torch.arange(tasks).unsqueeze(1)  # (T, own)
+        self.register_buffer("mine", mine, persistent=False)
+
+    mine: Tensor
+
+    @classmethod
+    def input_sets(cls, tasks: int) -> int:
+        """A shared embedding of each id, then one for every task."""
+        return 1 + tasks
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (1 + T, B, inputs), the shared set first -> (T, B, H)."""
+        common, of_tasks = x[:1], x[1:]
+        own, shared = self.own(of_tasks), self.shared(common)
+        scores = self.gates.scores(*together(of_tasks + common, [self.gates.first]))  # (T, B, own + shared)
+        # Each task mixes its own experts, then a frozen copy of all tasks' in which its own are left out, then the
+        # shared ones: as many terms with a weight as there are experts.
+        batch, count = scores.shape[1], len(own)
+        at_home = scores[:, :, :count].view(self.tasks, batch, self.tasks, self.own_experts)
+        at_home = at_home.diagonal(dim1=0, dim2=2).permute(2, 0, 1)  # (T, B, own of the task)
+        abroad = exclude(scores[:, :, :count], self.mine.unsqueeze(1))
+        of_all = torch.cat([at_home, abroad, scores[:, :, count:]], dim=2)
+        return mix(of_all, torch.cat([own.detach(), shared]), own)[0]
+
+    def shared_parameters(self) -> Iterator[nn.Parameter]:
+        """The shared experts: by the stopped gradients, every slice of the others is one task's."""
+        return self.parameters() if self.tasks == 1 else self.shared.parameters()

@@ -1,0 +1,141 @@
+"""Activation, normalisation, gate depth and sparse gates; and that without them nothing has changed."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from bench.errors import UserError
+from bench.models import mlp as layers
+from bench.models.config import ExpertConfig, HiddenConfig
+from bench.models.gates import Gates, largest, mix
+from bench.models.mlp import BatchedMLP, together
+from bench.models.sharing import SHARING
+from bench.validation import validate
+
+BEFORE = {  # sha256 of the initial weights of seed 0 before there were knobs
+    "single_task": "c0e9f6cad3becaac",
+    "shared_bottom": "e241af251beac297",
+    "mmoe": "f5aae57829512215",
+    "ple": "79772a22ede07e1e",
+}
+
+
+@pytest.mark.parametrize("kind", BEFORE)
+def test_defaults_draw_what_they_always_drew_and_take_the_compiled_passes(kind, monkeypatch):
+    torch.manual_seed(0)
+    entry = SHARING[kind]
+    sharing = entry.build(20, 3, entry.config())
+    weights = b"".join(tensor.numpy().tobytes() for tensor in sharing.state_dict().values())
+    assert hashlib.sha256(weights).hexdigest()[:16] == BEFORE[kind]
+    monkeypatch.setattr(layers, "_one_by_one", lambda *_: pytest.fail("the slow path was taken"))
+    sharing(torch.randn(sharing.input_sets(3), 4, 20)).sum().backward()
+
+
+ACTIVATIONS = {"relu": torch.nn.ReLU(), "gelu": torch.nn.GELU(), "silu": torch.nn.SiLU(), "tanh": torch.nn.Tanh()}
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("norm", ["none", "layer", "rms"])
+@pytest.mark.parametrize("batch", [0, 1, 9])
+def test_experts_equal_torchs_own_modules(activation, norm, batch):
+    mlp = BatchedMLP(4, 6, (5, 3), activation=activation, norm=norm).double()
+    for parameter in mlp.parameters():
+        torch.nn.init.normal_(parameter)
+    x = torch.randn(2, batch, 6, dtype=torch.float64, requires_grad=True)
+    found, expected = mlp(x), []
+    for expert in range(4):
+        h = x[expert // 2]
+        for number, linear in enumerate(mlp.layers):
+            h = F.linear(h, linear.weight[expert], linear.bias[expert])
+            if norm == "layer":
+                h = F.layer_norm(h, h.shape[1:], mlp.norms[number].scale[expert], mlp.norms[number].shift[expert])
+            elif norm == "rms":
+                h = F.rms_norm(h, h.shape[1:], mlp.norms[number].scale[expert], eps=1e-5)
+            h = ACTIVATIONS[activation](h)
+        expected.append(h)
+    torch.testing.assert_close(found, torch.stack(expected))
+    wanted, upstream = [x, *mlp.parameters()], torch.randn_like(found)
+    gradients = (torch.autograd.grad(out, wanted, upstream) for out in (found, torch.stack(expected)))
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_low_precision_stays_low_and_near():
+    mlp = BatchedMLP(3, 16, (32, 8), activation="silu", norm="layer")
+    x = torch.randn(1, 20, 16)
+    low = mlp(x.bfloat16())
+    assert low.dtype == torch.bfloat16
+    torch.testing.assert_close(low.float(), mlp(x), rtol=0.1, atol=0.1)
+
+
+def test_tanh_keeps_activations_their_size():
+    power = BatchedMLP(3, 256, [256] * 6, activation="tanh")(torch.randn(1, 512, 256)).square().mean(dim=(1, 2))
+    assert (power > 0.2).all()
+
+
+def test_normalising_a_single_unit_is_the_users_mistake():
+    with pytest.raises(UserError, match="at least 2 units"):
+        validate(HiddenConfig, {"layers": "8-1", "norm": "layer"}, "options")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("k", [1, 2, 4])
+def test_a_sparse_gate_is_a_softmax_over_its_highest_scores(k, dtype):
+    scores = torch.randn(3, 7, 5, dtype=dtype, requires_grad=True)
+    experts = torch.randn(5, 7, 4, dtype=dtype, requires_grad=True)
+    found = mix(largest(scores, k), experts)[0]
+    rows = []
+    for gate in range(3):
+        for sample in range(7):
+            values, chosen = scores[gate, sample].sort(descending=True)
+            rows.append(values[:k].softmax(0) @ experts[chosen[:k], sample])
+    expected = torch.stack(rows).view(3, 7, 4)
+    torch.testing.assert_close(found, expected)
+    upstream = torch.randn_like(found)
+    gradients = (torch.autograd.grad(out, [scores, experts], upstream) for out in (found, expected))
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("k", [0, 5, 9])
+def test_a_gate_with_weight_for_all_is_left_as_it_is(k):
+    scores = torch.randn(3, 7, 5)
+    assert largest(scores, k) is scores
+
+
+def test_of_equal_scores_no_more_than_k_are_taken():
+    weights = mix(largest(torch.zeros(1, 6, 4), 2), torch.eye(4).unsqueeze(1).expand(4, 6, 4))[0]
+    assert weights.gt(0.1).sum(2).eq(2).all()
+
+
+@pytest.mark.parametrize("gate_layers", [(), (6,), (6, 5)])
+def test_a_deep_gate_is_a_relu_network(gate_layers):
+    gates = Gates(3, 8, 4, ExpertConfig(gate_layers=gate_layers)).double()
+    x = torch.randn(1, 7, 8, dtype=torch.float64)
+    found = gates.scores(*together(x, [gates.first]))
+    for gate in range(3):
+        h = x[0]
+        for layer in gates.hidden.layers:
+            h = F.relu(F.linear(h, layer.weight[gate], layer.bias[gate]))
+        torch.testing.assert_close(found[gate], F.linear(h, gates.linear.weight[gate]))
+
+
+@pytest.mark.parametrize("kind", ["omoe", "mmoe", "cgc", "ple", "adatt", "stem", "home"])
+def test_all_knobs_at_once_train_and_export(kind):
+    options = {"layers": "8-4", "activation": "gelu", "norm": "rms", "dropout": 0.1, "gate_layers": "6", "top_k": 2}
+    entry = SHARING[kind]
+    sharing = entry.build(10, 3, entry.config.model_validate(options))
+    x = torch.randn(sharing.input_sets(3), 256, 10)
+    sharing(x).square().sum().backward()
+    for name, parameter in sharing.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.flatten(1).any(dim=1).all(), name
+    sharing.eval()
+    batch = torch.export.Dim("batch")
+    exported = torch.export.export(sharing, (x,), dynamic_shapes=({1: batch},)).module()
+    for size in (1, 5):
+        torch.testing.assert_close(exported(x[:, :size]), sharing(x[:, :size]), rtol=1e-5, atol=1e-5)

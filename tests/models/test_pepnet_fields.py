@@ -1,0 +1,46 @@
+"""Which fields are the prior of `pepnet`."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.errors import UserError
+from bench.models.sharing import SHARING
+from bench.models.sharing.base import Layout
+from bench.models.sharing.pepnet import PEPNet, PEPNetConfig
+from bench.schema import Field, Schema, Task
+from bench.training.config import TrialConfig
+
+SCHEMA = Schema((Field("hour", 24), Field("user", 90), Field("item", 70)), ("age",), (Task("click"),))
+
+
+def prior(fields: str) -> list[int]:
+    made = PEPNet.of(Layout(SCHEMA, 2), 2, PEPNetConfig.model_validate({"fields": fields}))
+    assert isinstance(made, PEPNet)
+    return made.prior.tolist()
+
+
+@pytest.mark.parametrize(
+    ("fields", "columns"),
+    [("", [2, 3]), ("hour", [0, 1]), ("item, user", [2, 3, 4, 5]), ("user,user", [2, 3])],
+)
+def test_it_is_the_named_fields_else_the_one_with_most_values(fields: str, columns: list[int]) -> None:
+    assert prior(fields) == columns
+
+
+def test_a_field_that_is_not_there_is_the_users_mistake() -> None:
+    with pytest.raises(UserError, match=r"sharing\.pepnet\.fields: .*'itme'.*did you mean 'item'"):
+        prior("user,itme")
+
+
+def test_data_without_fields_is_refused_with_the_reason() -> None:
+    schema = Schema((), ("age",), (Task("click"),))
+    assert "no categorical field" in str(SHARING["pepnet"].unfit(schema))
+    with pytest.raises(UserError, match="no categorical field"):
+        TrialConfig.parse({"architecture": "pepnet"}).check_fit(schema)
+
+
+def test_fields_are_one_value_of_a_dotted_configuration() -> None:
+    dotted = TrialConfig.parse({"sharing.kind": "pepnet", "sharing.pepnet.fields": "user,item"}).dotted()
+    assert dotted["sharing.pepnet.fields"] == "user,item"
+    assert TrialConfig.parse(dotted).dotted() == dotted

@@ -1,0 +1,149 @@
+"""How many parameters each way of sharing has, in closed form, for random options. A new kind adds its line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any, get_args, get_origin
+
+import pytest
+import torch
+
+from bench.models.sharing import SHARING
+from bench.models.sharing.base import Layout, Sharing
+from bench.registry import Config
+from bench.schema import Field, Schema, Task
+
+SCHEMA = Schema((Field("user", 9), Field("item", 7), Field("tags", 5, slots=2)), ("age", "price"), (Task("click"),))
+DIM = 3
+INPUTS = 3 * DIM + 2
+
+
+def mlp(c: Any, inputs: int, layers: tuple[int, ...] | None = None) -> int:
+    """Weights and biases; normalisation has one scale, and `layer` one shift, for each unit."""
+    layers = c.layers if layers is None else layers
+    extra = {"none": 0, "rms": 1, "layer": 2}[c.norm]
+    return sum((a + 1 + extra) * b for a, b in pairwise((inputs, *layers)))
+
+
+def gate(c: Any, inputs: int, experts: int) -> int:
+    ends = (inputs, *c.gate_layers)
+    return sum((a + 1) * b for a, b in pairwise(ends)) + ends[-1] * experts
+
+
+def levels(c: Any, inputs: int) -> list[tuple[int, bool]]:
+    """Each level's input width, and whether it is the last."""
+    return [(inputs if at == 0 else c.layers[-1], at == c.levels - 1) for at in range(c.levels)]
+
+
+def level(c: Any, inputs: int, t: int, last: bool) -> int:
+    own, shared = t * c.own_experts, c.shared_experts
+    gates = t * gate(c, inputs, c.own_experts + shared) + (0 if last else gate(c, inputs, own + shared))
+    return (own + shared) * mlp(c, inputs) + gates
+
+
+def snr(i: int, t: int, c: Any) -> int:
+    width, size = c.layers[-1], 0
+    for inputs, last in levels(c, i):
+        connections = c.subnetworks * (t if last else c.subnetworks)
+        size += c.subnetworks * mlp(c, inputs) + connections * (1 + (width**2 if c.connection == "trans" else 0))
+    return size
+
+
+def adatt(i: int, t: int, c: Any) -> int:
+    size, total = 0, t * c.own_experts + c.shared_experts
+    for inputs, last in levels(c, i):
+        size += total * mlp(c, inputs) + t * gate(c, inputs, total) + (t * c.own_experts if c.own_experts > 1 else 0)
+        if c.shared_experts and not last:
+            size += gate(c, inputs, total) + (c.shared_experts if c.shared_experts > 1 else 0)
+    return size
+
+
+def stem(i: int, t: int, c: Any) -> int:
+    experts = t * c.own_experts + c.shared_experts
+    return experts * mlp(c, i) + t * gate(c, i, experts)
+
+
+def home(i: int, t: int, c: Any) -> int:
+    own, shared = c.own_experts, c.shared_experts
+    gates = t * (gate(c, i, own + shared) + gate(c, i, own))
+    return (t * own + shared) * (mlp(c, i) + 2 * i * c.rank) + gates
+
+
+def pepnet(i: int, t: int, c: Any) -> int:
+    seen = i + DIM * max(1, len(c.fields))
+    units = [(1, i), *((t, width) for width in c.layers)]
+    return t * mlp(c, i) + sum(n * ((seen + 1) * c.gate_width + (c.gate_width + 1) * width) for n, width in units)
+
+
+SIZES: dict[str, Callable[[int, int, Any], int]] = {  # inputs, tasks, options
+    "single_task": lambda i, t, c: t * mlp(c, i),
+    "shared_embeddings": lambda i, t, c: 0,
+    "shared_bottom": lambda i, t, c: mlp(c, i),
+    "omoe": lambda i, t, c: c.experts * mlp(c, i) + gate(c, i, c.experts),
+    "mmoe": lambda i, t, c: c.experts * mlp(c, i) + t * gate(c, i, c.experts),
+    "cgc": lambda i, t, c: level(c, i, t, last=True),
+    "ple": lambda i, t, c: sum(level(c, inputs, t, last) for inputs, last in levels(c, i)),
+    "cross_stitch": lambda i, t, c: t * mlp(c, i) + len(c.layers) * t**2,
+    "snr": snr,
+    "adatt": adatt,
+    "stem": stem,
+    "home": home,
+    "pepnet": pepnet,
+}
+
+
+def build(kind: str, tasks: int, config: Config) -> Sharing:
+    torch.manual_seed(0)
+    return SHARING[kind].build.of(Layout(SCHEMA, DIM), tasks, config)
+
+
+def others(config: type[Config], name: str, default: Any) -> list[Any]:
+    """Values of an option other than its default."""
+    annotation = config.model_fields[name].annotation
+    if get_args(annotation) and isinstance(default, str):
+        return [value for value in get_args(annotation) if value != default]
+    if get_origin(annotation) is tuple:
+        return ["item,tags", "tags"] if str in get_args(annotation) else ["6", "7-5-4"]
+    return [default + 1, default + 2] if isinstance(default, int) else [0.3]
+
+
+def test_every_kind_states_its_size() -> None:
+    assert set(SIZES) == set(SHARING)
+
+
+@pytest.mark.parametrize("kind", SHARING)
+def test_it_has_as_many_parameters_as_the_formula_says(kind: str) -> None:
+    config = SHARING[kind].config
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(25):
+        options: dict[str, Any] = {}
+        for name in config.model_fields:
+            values = [config().model_dump(mode="json")[name], *others(config, name, getattr(config(), name))]
+            options[name] = values[int(torch.randint(len(values), (), generator=generator))]
+        chosen = config.model_validate(options)
+        for tasks in (1, 2, 6):
+            counted = sum(parameter.numel() for parameter in build(kind, tasks, chosen).parameters())
+            assert counted == SIZES[kind](INPUTS, tasks, chosen), options
+
+
+KNOBS = [(kind, name) for kind, entry in SHARING.items() for name in entry.config.model_fields]
+
+
+@pytest.mark.parametrize(("kind", "name"), KNOBS)
+def test_every_knob_does_something(kind: str, name: str) -> None:
+    """It changes the parameters, what is computed of the same input, or the penalty."""
+    config = SHARING[kind].config
+    small = {"layers": "8-4"} if "layers" in config.model_fields else {}
+
+    def seen(**options: Any) -> list[torch.Tensor]:
+        sharing = build(kind, 2, config.model_validate(small | options))
+        torch.manual_seed(1)
+        x = torch.randn(sharing.input_sets(2), 20, INPUTS)
+        penalty = sharing.penalty()
+        return [sharing(x), torch.zeros(()) if penalty is None else penalty, *sharing.parameters()]
+
+    for value in others(config, name, getattr(config(), name)):
+        before, after = seen(), seen(**{name: value})
+        same = len(before) == len(after) and all(map(torch.equal, before, after))
+        assert not same, f"{name} = {value!r} changes nothing"

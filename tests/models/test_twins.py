@@ -1,0 +1,265 @@
+"""Ways of sharing without a public implementation to hold against: twins in numpy, written from the papers.
+
+They go sample by sample, task by task, expert by expert, and know of ours the names of its parameters alone.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from bench.models.sharing import SHARING
+from bench.models.sharing.base import Sharing
+
+Array = NDArray[np.float64]
+Weights = dict[str, Array]
+INPUTS, BATCH, PRIOR = 10, 6, (2, 3)
+
+
+def sigmoid(x: Array) -> Array:
+    return 1 / (1 + np.exp(-x))
+
+
+def softmax(x: Array) -> Array:
+    return np.exp(x) / np.exp(x).sum()
+
+
+def relu(x: Array) -> Array:
+    return np.maximum(x, 0)
+
+
+def swish(x: Array) -> Array:
+    return x * sigmoid(x)
+
+
+def mlp(w: Weights, prefix: str, expert: int, x: Array, act=relu, normalised: bool = False) -> Array:
+    number = 0
+    while f"{prefix}.layers.{number}.weight" in w:
+        x = w[f"{prefix}.layers.{number}.weight"][expert] @ x + w[f"{prefix}.layers.{number}.bias"][expert]
+        if normalised:
+            x = (x - x.mean()) / np.sqrt(x.var() + 1e-5)
+            x = x * w[f"{prefix}.norms.{number}.scale"][expert] + w[f"{prefix}.norms.{number}.shift"][expert]
+        x, number = act(x), number + 1
+    return x
+
+
+def omoe(w: Weights, x: Array, tasks: int, c) -> list[Array]:
+    """h = sum_i g(x)_i f_i(x): Ma et al., KDD 2018, Eq. 5."""
+    gate = softmax(w["gates.linear.weight"][0] @ x[0])
+    return [sum(gate[i] * mlp(w, "experts", i, x[0]) for i in range(c.experts))] * tasks
+
+
+def cgc(w: Weights, x: Array, tasks: int, c) -> list[Array]:
+    """g_k(x) = w_k(x) S_k(x), S_k the outputs of own and shared experts: Tang et al., RecSys 2020, Eq. 1 to 4."""
+    found = []
+    for k in range(tasks):
+        experts = [mlp(w, "level.own", k * c.own_experts + i, x[0]) for i in range(c.own_experts)]
+        experts += [mlp(w, "level.shared", i, x[0]) for i in range(c.shared_experts)]
+        gate = softmax(w["level.gates.linear.weight"][k] @ x[0])
+        found.append(sum(g * e for g, e in zip(gate, experts, strict=True)))
+    return found
+
+
+def cross_stitch(w: Weights, x: Array, tasks: int, c) -> list[Array]:
+    """x~_t = sum_s alpha_ts x_s after each layer: Misra et al., CVPR 2016, Eq. 1."""
+    h = [x[0]] * tasks
+    for number in range(len(c.layers)):
+        units = [mlp(w, f"layers.{number}", t, h[t]) for t in range(tasks)]
+        alpha = w[f"stitches.{number}"]
+        h = [sum(alpha[t, s] * units[s] for s in range(tasks)) for t in range(tasks)]
+    return h
+
+
+def snr(w: Weights, x: Array, tasks: int, c, noise=None) -> list[Array]:
+    """v_i = sum_j z_ij W_ij u_j (Ma et al., AAAI 2019); z as in Louizos et al., ICLR 2018, Eq. 10, 11 and 13."""
+    inputs = [x[0]] * c.subnetworks
+    for level in range(c.levels):
+        u = [mlp(w, f"levels.{level}", j, inputs[j]) for j in range(c.subnetworks)]
+        v = []
+        for i in range(tasks if level == c.levels - 1 else c.subnetworks):
+            v.append(np.zeros(len(u[0])))
+            for j in range(c.subnetworks):
+                log_alpha = w[f"routes.{level}.log_alpha"][i, j]
+                s = sigmoid(log_alpha)
+                if noise is not None:
+                    drawn = noise[level][i, j]
+                    s = sigmoid((np.log(drawn) - np.log(1 - drawn) + log_alpha) / (2 / 3))
+                z = min(1.0, max(0.0, s * (1.1 - -0.1) + -0.1))
+                moved = w[f"routes.{level}.weight"][i, j] @ u[j] if c.connection == "trans" else u[j]
+                v[i] += z * moved
+        inputs = v
+    return inputs
+
+
+def adatt(w: Weights, x: Array, tasks: int, c) -> list[Array]:
+    """FU_t = gated sum of all experts + linear sum of the native ones: Li et al., KDD 2023, section 3.2."""
+    h, common = [x[0]] * tasks, x[0]
+    for level in range(c.levels):
+        native = [
+            [mlp(w, f"own.{level}.experts", t * c.own_experts + i, h[t]) for i in range(c.own_experts)]
+            for t in range(tasks)
+        ]
+        shared = [mlp(w, f"shared.{level}.experts", i, common) for i in range(c.shared_experts)]
+        every = [expert for group in native for expert in group] + shared
+
+        def unit(prefix: str, number: int, at: Array, own: list[Array], every=every) -> Array:
+            gate = softmax(w[f"{prefix}.gates.linear.weight"][number] @ at)
+            v = w[f"{prefix}.residual"][number] if len(own) > 1 else [1.0]
+            return sum(g * e for g, e in zip(gate, every, strict=True)) + sum(
+                a * e for a, e in zip(v, own, strict=True)
+            )
+
+        following = [unit(f"own.{level}", t, h[t], native[t]) for t in range(tasks)]
+        if shared and level < c.levels - 1:
+            common = unit(f"shared.{level}", 0, common, shared)
+        h = following
+    return h
+
+
+def stem(w: Weights, x: Array, tasks: int, c) -> list[Array]:
+    """A gate on the sum of both embeddings over the experts of all tasks and the shared ones: Su et al., AAAI 2024."""
+    experts = [mlp(w, "own", t * c.own_experts + i, x[1 + t]) for t in range(tasks) for i in range(c.own_experts)]
+    experts += [mlp(w, "shared", i, x[0]) for i in range(c.shared_experts)]
+    found = []
+    for t in range(tasks):
+        gate = softmax(w["gates.linear.weight"][t] @ (x[1 + t] + x[0]))
+        found.append(sum(g * e for g, e in zip(gate, experts, strict=True)))
+    return found
+
+
+def home(w: Weights, x: Array, tasks: int, c) -> list[Array]:
+    """Swish(Norm(MLP)), 2 sigmoid(x A B) on each expert's features, and the self-gate: Wang et al., 2024, section 3."""
+
+    def expert(prefix: str, number: int) -> Array:
+        low = w[f"{prefix}.down.weight"][number] @ x[0]
+        features = x[0] * 2 * sigmoid(w[f"{prefix}.up.weight"][number] @ low)
+        return mlp(w, f"{prefix}.experts", number, features, swish, normalised=True)
+
+    shared = [expert("shared", i) for i in range(c.shared_experts)]
+    found = []
+    for t in range(tasks):
+        own = [expert("own", t * c.own_experts + i) for i in range(c.own_experts)]
+        gate = softmax(w["gates.linear.weight"][t] @ x[0])
+        at_self = w["self_gates.linear.weight"][t] @ x[0]
+        self_gate = sigmoid(at_self) if len(own) == 1 else softmax(at_self)
+        found.append(sum(g * e for g, e in zip([*gate, *self_gate], own + shared + own, strict=True)))
+    return found
+
+
+def pepnet(w: Weights, x: Array, tasks: int, c) -> list[Array]:
+    """delta = 2 sigmoid(W' relu(W [prior, sg(x)] + b) + b') on input and layers: Chang et al., KDD 2023, section 3."""
+
+    def gate(prefix: str, number: int, seen: Array) -> Array:
+        hidden = mlp(w, f"{prefix}.hidden", number, seen)
+        return 2 * sigmoid(w[f"{prefix}.output.weight"][number] @ hidden + w[f"{prefix}.output.bias"][number])
+
+    prior = x[0][list(PRIOR)]
+    scaled = x[0] * gate("of_input", 0, np.concatenate([prior, x[0]]))
+    found = []
+    for t in range(tasks):
+        h = scaled
+        for number in range(len(c.layers)):
+            h = mlp(w, f"layers.{number}", t, h) * gate(f"gates.{number}", t, np.concatenate([prior, scaled]))
+        found.append(h)
+    return found
+
+
+CASES = [
+    (omoe, {"experts": 3, "layers": "8-4"}),
+    (cgc, {"shared_experts": 2, "own_experts": 3, "layers": "8-4"}),
+    (cross_stitch, {"layers": "8-5-4"}),
+    (snr, {"subnetworks": 3, "levels": 2, "layers": "8-4"}),
+    (snr, {"subnetworks": 2, "levels": 3, "layers": "4", "connection": "aver"}),
+    (adatt, {"levels": 2, "own_experts": 2, "layers": "8-4"}),
+    (adatt, {"levels": 3, "own_experts": 1, "shared_experts": 2, "layers": "4"}),
+    (stem, {"own_experts": 2, "shared_experts": 1, "layers": "8-4"}),
+    (home, {"own_experts": 1, "shared_experts": 2, "layers": "8-4", "rank": 3}),
+    (home, {"own_experts": 3, "shared_experts": 1, "layers": "5", "rank": 2}),
+    (pepnet, {"layers": "8-4", "gate_width": 5}),
+]
+
+
+def build(twin, options, tasks: int) -> tuple[Sharing, Weights]:
+    entry = SHARING[twin.__name__]
+    more = (PRIOR,) if twin is pepnet else ()
+    sharing = entry.build(INPUTS, tasks, entry.config.model_validate(options), *more).double()
+    for parameter in sharing.parameters():
+        torch.nn.init.normal_(parameter, std=0.7)
+    return sharing, {name: tensor.numpy() for name, tensor in sharing.state_dict().items()}
+
+
+def inputs(sharing: Sharing, tasks: int) -> torch.Tensor:
+    return torch.randn(sharing.input_sets(tasks), BATCH, INPUTS, dtype=torch.float64)
+
+
+def by_twin(twin, options, weights: Weights, x: torch.Tensor, tasks: int, *more) -> torch.Tensor:
+    config = SHARING[twin.__name__].config.model_validate(options)
+    samples = [np.stack(twin(weights, x[:, b].numpy(), tasks, config, *more)) for b in range(x.shape[1])]
+    return torch.from_numpy(np.stack(samples, axis=1))
+
+
+@pytest.mark.parametrize(("twin", "options"), CASES)
+@pytest.mark.parametrize("tasks", [1, 2, 5])
+def test_equals_its_twin(twin, options, tasks):
+    sharing, weights = build(twin, options, tasks)
+    x = inputs(sharing, tasks)
+    found = sharing.eval()(x).detach().expand(tasks, -1, -1)
+    torch.testing.assert_close(found, by_twin(twin, options, weights, x, tasks), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("options", [options for twin, options in CASES if twin is snr])
+def test_snr_draws_its_gates_anew_in_training(options):
+    sharing, weights = build(snr, options, 2)
+    x = inputs(sharing, 2)
+    torch.manual_seed(3)
+    first, second = sharing(x).detach(), sharing(x).detach()
+    assert not torch.equal(first, second)
+    torch.manual_seed(3)
+    noise = [torch.rand_like(route.log_alpha).numpy() for route in sharing.routes]
+    expected = by_twin(snr, options, weights, x, 2, noise)
+    torch.testing.assert_close(first, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_snrs_penalty_is_the_share_of_draws_that_are_open():
+    """The closed form of Louizos et al., Eq. 12, against the frequency with which a drawn gate is not zero."""
+    entry = SHARING["snr"]
+    sharing = entry.build(INPUTS, 2, entry.config(subnetworks=3, levels=1, l0=0.5))
+    torch.nn.init.normal_(sharing.routes[0].log_alpha, std=2.0)
+    with torch.no_grad():
+        open_ = torch.stack([(sharing.routes[0].gates() > 0).sum() for _ in range(4000)]).double().mean()
+    assert sharing.penalty().item() == pytest.approx(0.5 * open_.item(), rel=0.02)
+    assert entry.build(INPUTS, 2, entry.config(l0=0.0)).penalty() is None
+
+
+@pytest.mark.parametrize("tasks", [2, 4])
+def test_stems_gradients_stay_at_home(tasks):
+    """No gradient of a task at another's embeddings; at its own, that of the mixture, by finite differences."""
+    sharing, _ = build(stem, {"own_experts": 2, "shared_experts": 2, "layers": "8-4"}, tasks)
+    x = inputs(sharing, tasks).requires_grad_()
+    h = sharing(x)
+    for task in range(tasks):
+        (gradient,) = torch.autograd.grad(h[task].sum(), x, retain_graph=True)
+        touched = gradient.flatten(1).any(dim=1).tolist()
+        assert touched == [True, *(other == task for other in range(tasks))]
+        for at in (0, 1 + task):
+            step = torch.zeros_like(x)
+            step[at, 2, 3] = 1e-6
+            with torch.no_grad():
+                slope = (sharing(x + step)[task] - sharing(x - step)[task]).sum() / 2e-6
+            torch.testing.assert_close(gradient[at, 2, 3], slope, rtol=1e-5, atol=1e-7)
+    other = x.detach().clone()
+    other[tasks] += 1.0
+    assert not torch.equal(sharing(other)[0], h[0])  # all forward: it does read the others' experts
+
+
+def test_pepnets_gates_leave_what_they_scale_alone():
+    """With the network's weights at zero but for the gates', no gradient but through the prior."""
+    sharing, _ = build(pepnet, {"layers": "4", "gate_width": 5}, 2)
+    x = inputs(sharing, 2).requires_grad_()
+    with torch.no_grad():
+        sharing.layers[0].layers[0].weight.zero_()
+        sharing.layers[0].layers[0].bias.fill_(1.0)
+    (gradient,) = torch.autograd.grad(sharing(x).sum(), x)
+    assert gradient.any(dim=1)[0].nonzero().flatten().tolist() == list(PRIOR)
