@@ -3,11 +3,11 @@
 The kernel is a product over parameters of 1 + w k(a, b), with k = 0 where either configuration does not have the
 parameter: an analysis of variance (Durrande et al., JMVA 2013), in which a parameter that a configuration lacks adds
 nothing. What is learnt of a shared parameter in one branch holds in every other; how it differs by branch is the
-product with the switch's own factor. Each w says how much its parameter matters and is found, with the lengths of
-numbers and the noise, at the maximum of the posterior.
+product with the switch's own factor. Where all parameters are shared this is an ordinary Gaussian process.
 
 A result at a lower rung is the value at full length, plus a deviation with the same kernel that grows towards the
-lowest rung, plus noise that may grow likewise.
+lowest rung, plus noise that grows likewise. Each w, each number's length, deviation and noise are where their
+posterior is largest, after a few steps of L-BFGS from where they are expected.
 """
 
 from __future__ import annotations
@@ -22,137 +22,131 @@ from scipy.optimize import minimize
 from bench.search.encoding import Floats
 
 STEPS = 12
-# Of log w, log length, log deviation, log noise, log growth of noise: mean and standard deviation beforehand.
+JITTER = 1e-8
 PRIOR = {
-    "weight": (np.log(0.2), 1.0),
-    "length": (np.log(0.4), 0.4),
-    "deviation": (np.log(0.3), 1.0),
-    "noise": (np.log(0.05), 1.0),
-    "growth": (np.log(3.0), 0.7),
+    "weight": (0.2, 1.0),
+    "length": (0.4, 0.4),
+    "deviation": (0.3, 1.0),
+    "noise": (0.05, 1.0),
+    "growth": (3.0, 0.7),
 }
+"""What is expected of each kind of setting, and the standard deviation of its logarithm. Chosen before any data."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Weights (D,), squared lengths (D,) and, against a variance of 1: deviation, noise, its growth down the rungs."""
+
+    weights: Floats
+    lengths: Floats
+    deviation: float
+    noise: float
+    growth: float
 
 
 class Kernel:
-    """The kernel's parts between two sets of rows; what its settings are made of."""
+    """The kernel of a space; its settings are one vector of logarithms.
+
+    Args:
+        options: of each column, 0 for a number; see `Encoding`.
+    """
 
     def __init__(self, options: NDArray[np.int64]) -> None:
-        self.options = options
-        self.numbers = np.flatnonzero(options == 0)
-        counts = {"weight": len(options), "length": len(self.numbers), "deviation": 1, "noise": 1, "growth": 1}
-        self.mean = np.concatenate([np.full(n, PRIOR[k][0]) for k, n in counts.items()])
-        self.spread = np.concatenate([np.full(n, PRIOR[k][1]) for k, n in counts.items()])
+        self.options, self.numbers = options, np.flatnonzero(options == 0)
+        counts = {"weight": len(options), "length": len(self.numbers)}
+        prior = [PRIOR[name] for name in PRIOR for _ in range(counts.get(name, 1))]
+        self.mean = np.log([middle for middle, _ in prior])
+        self.spread = np.array([spread for _, spread in prior])
+
+    def settings(self, theta: Floats) -> Settings:
+        """What a vector of logarithms stands for."""
+        count = len(self.options)
+        lengths = np.ones(count)
+        lengths[self.numbers] = np.exp(2 * theta[count:-3])
+        deviation, noise, growth = np.exp(theta[-3:]).tolist()
+        return Settings(np.exp(theta[:count]), lengths, deviation, noise, growth)
 
     def apart(self, a: Floats, b: Floats) -> list[Floats]:
-        """By column: squared differences of numbers, 0 or inf for options; NaN where either has none."""
+        """By column (N, N'): squared differences of numbers, 0 or infinity of options; NaN where either has none."""
         parts = []
         for column, options in enumerate(self.options):
-            d = a[:, column, None] - b[None, :, column]
-            parts.append(d * d if not options else np.where(np.isnan(d), d, np.where(d == 0, 0.0, np.inf)))
+            apart = (a[:, column, None] - b[None, :, column]) ** 2
+            parts.append(np.where(apart > 0, np.inf, apart) if options else apart)
         return parts
 
-    def split(self, theta: Floats) -> tuple[Floats, Floats, float, float, float]:
-        """Weights, squared lengths by column, deviation, noise, growth."""
-        n = len(self.options)
-        lengths = np.ones(n)
-        lengths[self.numbers] = np.exp(2 * theta[n : n + len(self.numbers)])
-        v, noise, growth = np.exp(theta[-3:])
-        return np.exp(theta[:n]), lengths, float(v), float(noise), float(growth)
+    def alike(self, parts: list[Floats], of: Settings) -> list[Floats]:
+        """By column k in [0, 1]: a rational quadratic of numbers, whether options are the same; 0 where NaN."""
+        found = [1.0 / (1.0 + part / length) for part, length in zip(parts, of.lengths, strict=True)]
+        return [np.where(np.isnan(alike), 0.0, alike) for alike in found]
 
-    def between(self, parts: list[Floats], low: Floats, low2: Floats, theta: Floats) -> Floats:
-        """(N, N'): `low` is 1 at the lowest rung and 0 at full length."""
-        weights, lengths, v, _, _ = self.split(theta)
-        k = 1.0 + v * np.outer(low, low2)
-        for part, w, length in zip(parts, weights, lengths, strict=True):
-            k = k * ((1.0 + w * _similar(part, length)) / (1.0 + w))
-        return k
-
-    def noise(self, low: Floats, theta: Floats) -> Floats:
-        """Variance of each row's noise: (N,)."""
-        *_, noise, growth = self.split(theta)
-        return np.asarray(noise * growth**low)
+    def value(self, alike: list[Floats], low: Floats, low2: Floats, of: Settings) -> Floats:
+        """The kernel without noise (N, N'); `low` is 1 at the lowest rung and 0 at full length."""
+        value = 1.0 + of.deviation * np.outer(low, low2)
+        for each, weight in zip(alike, of.weights, strict=True):
+            value = value * ((1.0 + weight * each) / (1.0 + weight))
+        return np.asarray(value)
 
 
-def _similar(part: Floats, length: float) -> Floats:
-    k = 1.0 / (1.0 + part / length)
-    return np.where(np.isnan(k), 0.0, k)
+def loss(theta: Floats, kernel: Kernel, parts: list[Floats], low: Floats, values: Floats) -> tuple[float, Floats]:
+    """Minus the log posterior of the settings given values (N, M), up to a constant, and its gradient.
 
-
-def loss(theta: Floats, kernel: Kernel, parts: list[Floats], low: Floats, y: Floats) -> tuple[float, Floats]:
-    """Minus the log posterior of the settings, up to a constant, and its gradient. Amplitudes are profiled out."""
-    n, m = y.shape
-    weights, lengths, v, noise, growth = kernel.split(theta)
-    outer = np.outer(low, low)
-    k = 1.0 + v * outer
-    ratio_v = outer / k
-    parts_k = [_similar(p, length) for p, length in zip(parts, lengths, strict=True)]
-    for part, w in zip(parts_k, weights, strict=True):
-        k = k * ((1.0 + w * part) / (1.0 + w))
-    eps = noise * growth**low
-    try:
-        factor = cho_factor(k + np.diag(eps + 1e-8), lower=True)
-    except np.linalg.LinAlgError:
-        return 1e10, np.zeros_like(theta)
-    inverse = cho_solve(factor, np.eye(n))
-    alpha = inverse @ y
-    amplitude = np.maximum((y * alpha).sum(axis=0) / n, 1e-12)
-    value = 0.5 * n * np.log(amplitude).sum() + m * np.log(np.diag(factor[0])).sum()
-    g = 0.5 * (m * inverse - (alpha / amplitude) @ alpha.T)
-    gk = g * k
-    grad = np.empty_like(theta)
-    total = gk.sum()
-    d = len(weights)
-    at = d
-    for column, (part, w) in enumerate(zip(parts_k, weights, strict=True)):
-        inner = gk / (1.0 + w * part)
-        s = inner * part
-        grad[column] = w * s.sum() - total * w / (1.0 + w)
-        if kernel.options[column] == 0:
-            grad[at] = w * (s * (1.0 - part)).sum() * 2.0
-            at += 1
-    grad[-3] = v * (gk * ratio_v).sum()
-    diagonal = np.diag(g) * eps
-    grad[-2] = diagonal.sum()
-    grad[-1] = (diagonal * low).sum()
+    Every objective has an amplitude of its own, at its most likely value.
+    """
+    of = kernel.settings(theta)
+    alike = kernel.alike(parts, of)
+    k = kernel.value(alike, low, low, of)
+    noise = of.noise * of.growth**low
+    factor = cho_factor(k + np.diag(noise + JITTER), lower=True)
+    inverse = cho_solve(factor, np.eye(len(values)))
+    solved = inverse @ values
+    amplitude = _amplitude(values, solved)
     z = (theta - kernel.mean) / kernel.spread
-    return float(value + 0.5 * (z**2).sum()), grad + z / kernel.spread
+    count, objectives = values.shape
+    total = 0.5 * count * np.log(amplitude).sum() + objectives * np.log(np.diag(factor[0])).sum() + 0.5 * (z**2).sum()
+    by_entry = 0.5 * (objectives * inverse - (solved / amplitude) @ solved.T)  # of the loss by the kernel
+    scaled = by_entry * k
+    weights, lengths = [], []
+    for each, weight, options in zip(alike, of.weights, kernel.options, strict=True):
+        share = scaled * each / (1.0 + weight * each)
+        weights.append(weight * share.sum() - scaled.sum() * weight / (1.0 + weight))
+        if not options:
+            lengths.append(2.0 * weight * (share * (1.0 - each)).sum())
+    outer = np.outer(low, low)
+    deviation = of.deviation * (scaled * outer / (1.0 + of.deviation * outer)).sum()
+    by_noise = np.diag(by_entry) * noise
+    gradient = np.array([*weights, *lengths, deviation, by_noise.sum(), (by_noise * low).sum()])
+    return float(total), gradient + z / kernel.spread
 
 
-@dataclass
+def _amplitude(values: Floats, solved: Floats) -> Floats:
+    return np.asarray(np.maximum((values * solved).mean(axis=0), 1e-12))
+
+
 class Posterior:
-    """What is known after rows were seen."""
+    """What is known after rows (N, D) at `low` (N,) had values (N, M), of mean 0.
 
-    kernel: Kernel
-    theta: Floats
-    rows: Floats
-    low: Floats
-    factor: tuple[Floats, bool]
-    alpha: Floats
-    amplitude: Floats
+    Args:
+        chosen: the rows that the settings are found on.
+    """
+
+    def __init__(self, kernel: Kernel, rows: Floats, low: Floats, values: Floats, chosen: NDArray[np.int64]) -> None:
+        self._kernel, self._rows, self._low = kernel, rows, low
+        parts = kernel.apart(rows[chosen], rows[chosen])
+        limits = list(zip(kernel.mean - 4 * kernel.spread, kernel.mean + 4 * kernel.spread, strict=True))
+        most = {"maxiter": STEPS, "maxfun": STEPS + 5}
+        about = (kernel, parts, low[chosen], values[chosen])
+        found = minimize(loss, kernel.mean, about, jac=True, method="L-BFGS-B", bounds=limits, options=most)
+        self.settings = of = kernel.settings(found.x)
+        k = kernel.value(kernel.alike(kernel.apart(rows, rows), of), low, low, of)
+        self._factor = cho_factor(k + np.diag(of.noise * of.growth**low + JITTER), lower=True)
+        self._solved = cho_solve(self._factor, values)
+        self._amplitude = _amplitude(values, self._solved)
 
     def at(self, rows: Floats) -> tuple[Floats, Floats]:
-        """Mean and standard deviation at full length: (N, M) each."""
-        parts = self.kernel.apart(rows, self.rows)
-        k = self.kernel.between(parts, np.zeros(len(rows)), self.low, self.theta)
-        mean = k @ self.alpha
-        half = solve_triangular(self.factor[0], k.T, lower=True)
-        weights = self.kernel.split(self.theta)[0]
-        own = np.where(np.isnan(rows), 1.0 / (1.0 + weights), 1.0).prod(axis=1)
+        """Mean and standard deviation at full length, without noise: (N, M) each."""
+        alike = self._kernel.alike(self._kernel.apart(rows, self._rows), self.settings)
+        k = self._kernel.value(alike, np.zeros(len(rows)), self._low, self.settings)
+        half = solve_triangular(self._factor[0], k.T, lower=True)
+        own = np.where(np.isnan(rows), 1.0 / (1.0 + self.settings.weights), 1.0).prod(axis=1)
         variance = np.maximum(own - (half**2).sum(axis=0), 1e-10)
-        return mean, np.sqrt(variance[:, None] * self.amplitude)
-
-
-def fit(kernel: Kernel, rows: Floats, low: Floats, y: Floats, chosen: NDArray[np.int64], steps: int = STEPS) -> Posterior:
-    """The posterior of standardised values (N, M); its settings are found on the chosen rows."""
-    theta = kernel.mean
-    if steps:
-        parts = kernel.apart(rows[chosen], rows[chosen])
-        found = minimize(
-            loss, theta, (kernel, parts, low[chosen], y[chosen]), jac=True, method="L-BFGS-B",
-            bounds=list(zip(kernel.mean - 4 * kernel.spread, kernel.mean + 4 * kernel.spread)), options={"maxiter": steps, "maxfun": steps + 5},
-        )
-        theta = found.x
-    k = kernel.between(kernel.apart(rows, rows), low, low, theta)
-    factor = cho_factor(k + np.diag(kernel.noise(low, theta) + 1e-8), lower=True)
-    alpha = cho_solve(factor, y)
-    amplitude = np.maximum((y * alpha).sum(axis=0) / len(y), 1e-12)
-    return Posterior(kernel, theta, rows, low, factor, alpha, amplitude)
+        return k @ self._solved, np.sqrt(variance[:, None] * self._amplitude)

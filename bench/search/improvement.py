@@ -26,7 +26,7 @@ def directions(objectives: int) -> Floats:
 
 
 def reach(gains: Floats, of: Floats) -> Floats:
-    """How far points reach in each direction, to the power of M: (.., M) gains over the reference -> (.., directions)."""
+    """How far points reach in each direction, to the power of M: gains (.., M) -> (.., directions)."""
     m = of.shape[1]
     nearest = np.maximum(gains[..., 0, None] / of[:, 0], 0.0)
     for objective in range(1, m):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.records import Scalar
 from bench.search import tree as trees
@@ -100,8 +99,3 @@ class Shape:
         numbers = rng.random((count, len(self.encoding.names)))
         options = self.encoding.options
         return np.where(options > 0, np.floor(numbers * options), numbers)
-
-
-def present(rows: Floats) -> NDArray[np.bool_]:
-    """Which columns rows have."""
-    return ~np.isnan(rows)
