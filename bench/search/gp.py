@@ -2,7 +2,7 @@
 
 Values at a rung are moved to full length by what its steps meant (`fidelity`); what a step means for one configuration
 and not for another is left to the process (`gaussian`). The next configuration is the one, of many candidates, that is
-expected to add most hypervolume to the front (`improvement`).
+expected to add most hypervolume to all that was measured so far, at any rung (`improvement`).
 """
 
 from __future__ import annotations
@@ -39,7 +39,12 @@ Results = Sequence[Sequence[Sequence[float]]]
 
 @dataclass(frozen=True)
 class Belief:
-    """What is thought of a space's configurations, given some trials."""
+    """What is thought of a space's configurations, given some trials.
+
+    Attributes:
+        front: all values that were measured, dominated ones among them; larger is better.
+        parents: rows of the best trials.
+    """
 
     shape: Shape
     posterior: Posterior
@@ -128,9 +133,9 @@ class GaussianSampler:
         warp = Warp(seen)
         fitted = np.sort(rng.permutation(len(rows))[:FITTED])
         posterior = Posterior(self._kernel, encoded[rows], low, warp.to(seen), fitted)
-        front = warp.back(posterior.at(encoded[order[:BEST]])[0])
+        measured = [values for rungs in reached for values in rungs if np.isfinite(values).all()]
         worst = np.array([self._reference[objective.name] for objective in self._objectives]) * self._signs
-        return Belief(self.shape, posterior, warp, front, worst, encoded[order[:PARENTS]])
+        return Belief(self.shape, posterior, warp, np.array(measured) * self._signs, worst, encoded[order[:PARENTS]])
 
     def _results(self, results: Results, trials: Sequence[int]) -> tuple[np.ndarray, Floats, Floats]:
         """The first `ROWS` finite results of these trials: whose, how low the rung, what it means at full length."""

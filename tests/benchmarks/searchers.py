@@ -182,6 +182,5 @@ SEARCHERS: dict[str, Searcher] = {
     "ours, random configurations": by_rungs("random"),
     "ours, Parzen": by_rungs(PARZEN),
     "ours, evolution": by_rungs(EVOLUTION),
-    "ours, eta = step": by_rungs(GP, eta=STEP),
     OURS: by_rungs(GP),
 }
