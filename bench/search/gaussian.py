@@ -3,7 +3,7 @@
 The kernel is a product over parameters of 1 + w k(a, b), with k = 0 where either configuration does not have the
 parameter: an analysis of variance (Durrande et al., JMVA 2013), in which a parameter that a configuration lacks adds
 nothing. What is learnt of a shared parameter in one branch holds in every other; how it differs by branch is the
-product with the switch's own factor. Where all parameters are shared this is an ordinary Gaussian process.
+product with the switch's own factor.
 
 A result at a lower rung is the value at full length, plus a deviation with the same kernel that grows towards the
 lowest rung, plus noise that grows likewise. Each w, each number's length, deviation and noise are where their

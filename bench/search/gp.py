@@ -29,7 +29,7 @@ STARTUP = 10
 """Trials that are drawn at random before any is modelled."""
 BEST, OTHERS, ROWS, FITTED = 160, 64, 256, 128
 """The best trials and others at random that are modelled, how many of their results at most, and of these on how many
-the kernel's settings are found. So a proposal costs no more after 5,000 trials than after some 200."""
+the kernel's settings are found. Beyond, only putting all trials in order costs more."""
 PARENTS, CANDIDATES, ROUNDS, SAMPLES = 16, 96, 2, 16
 """Candidates are so many at random and as many children of the best; then, in rounds, as many neighbours of the best
 candidates so far. Their improvement is a mean over so many samples."""
