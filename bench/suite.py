@@ -91,11 +91,13 @@ class SearchOptions(_Part):
     """
 
     sampler: str = ""
-    """Who proposes configurations; by itself parzen where there are rungs, else tpe."""
+    """Who proposes configurations; by itself gp where there are rungs, else tpe."""
     lowest: Annotated[int | float | None, BeforeValidator(rung)] = None
     """Training samples at which a trial is first judged, or, below 1, a fraction of full length."""
-    eta: float = Field(4.0, gt=1, le=100)
-    """Reduction factor: each rung is about so many times the one below, and of its trials one in so many goes on."""
+    step: float = Field(4.0, gt=1, le=100)
+    """Each rung is about so many times the one below."""
+    eta: float = Field(2.0, gt=1, le=100)
+    """Reduction factor: of a rung's trials one in so many goes on. Below `step`, most samples go to the top rungs."""
     share: float = Field(0.1, ge=0, le=1)
     """Of all training samples, what may go into taking the best of each sharing kind's first trials to the top."""
     tie_break: str = "hypervolume"
@@ -107,13 +109,13 @@ class SearchOptions(_Part):
     @classmethod
     def _sampler(cls, values: Any) -> Any:
         if isinstance(values, dict) and not values.get("sampler"):
-            return {**values, "sampler": "tpe" if values.get("lowest") is None else "parzen"}
+            return {**values, "sampler": "tpe" if values.get("lowest") is None else "gp"}
         return values
 
     @model_validator(mode="after")
     def _only_by_rungs(self) -> SearchOptions:
         fields = type(self).model_fields
-        idle = [key for key in ("eta", "share", "tie_break") if getattr(self, key) != fields[key].default]
+        idle = [key for key in ("step", "eta", "share", "tie_break") if getattr(self, key) != fields[key].default]
         if self.lowest is None and idle:
             raise ValueError(f"expected `lowest`, which makes it a search by rungs, beside {idle[0]}; found none")
         return self

@@ -20,7 +20,7 @@ def run(
     suite: Annotated[str, typer.Argument(help="A suite's name, or the path of a suite.toml.")],
     dataset: Annotated[str | None, typer.Option(help="Data sets instead of the suite's, separated by commas.")] = None,
     space: Annotated[str | None, typer.Option(help="Search space instead of the suite's.")] = None,
-    sampler: Annotated[str | None, typer.Option(help="tpe, nsga2, random or parzen.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="tpe, nsga2, random, gp, parzen or evolution.")] = None,
     trials: Annotated[int | None, typer.Option(help="Trials in total, for each data set.")] = None,
     samples: Annotated[int | None, typer.Option(help="Training samples in total, for each data set.")] = None,
     time: Annotated[str | None, typer.Option(help="Start no trial later than this, as in 10m.")] = None,

@@ -36,7 +36,7 @@ def rungs_of(suite: Suite, space: Space, rows: int) -> tuple[int, ...]:
     lowest = suite.search.lowest
     if lowest is None:
         return (full,)
-    return ladder(max(1, round(lowest * full)) if lowest < 1 else int(lowest), suite.search.eta, full)
+    return ladder(max(1, round(lowest * full)) if lowest < 1 else int(lowest), suite.search.step, full)
 
 
 def known_rows(card: Card, home: Path) -> int | None:

@@ -45,6 +45,18 @@ class Encoding:
                     row[self.column[name]] = _encode(self._nodes[name], value)
         return rows
 
+    def snap(self, rows: Floats) -> Floats:
+        """Rows with every whole number's column at the nearest whole number; in place."""
+        for column, node in enumerate(self._nodes.values()):
+            if isinstance(node, Int):
+                low, high = _bounds(node)
+                value = low + rows[:, column] * (high - low)
+                value = np.exp(value) if node.log else value
+                value = node.low + node.step * np.round((value - node.low) / node.step)
+                value = np.clip(value, node.low, node.high)
+                rows[:, column] = ((np.log(value) if node.log else value) - low) / (high - low)
+        return rows
+
     def decode(self, name: str, number: float) -> Scalar:
         """The value that a number of the parameter's column stands for; the nearest where there is none."""
         return _decode(self._nodes[name], number)

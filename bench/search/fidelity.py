@@ -10,32 +10,40 @@ from bench.objectives import Objective
 from bench.search.ranking import Floats, Indices, best_first
 
 
-def full_length(results: Sequence[Sequence[Sequence[float]]], objectives: int) -> Floats:
-    """What each trial's objectives would be at full length, as far as that is known: (N, objectives).
+def to_full_length(results: Sequence[Sequence[Sequence[float]]], objectives: int) -> Floats:
+    """What is to be added to a value at each rung that a trial has reached, to have it at full length: (rungs, M).
 
-    A trial's last values, moved by what a step to the next rung meant for those that took it: the median of the
-    differences, objective by objective, over all trials with finite values at both rungs. Steps that no trial has taken
-    count as nothing. The order of trials at one rung stays as it is; so a trial that was not let go on is neither
-    punished for its rung nor left out.
+    What a step to the next rung meant for those that took it: the median of the differences, objective by objective,
+    over all trials with finite values at both rungs. Steps that no trial has taken count as nothing.
 
     Args:
         results: for each trial its objectives at each rung that it reached, one rung at least.
     """
-    last = np.array([len(rungs) - 1 for rungs in results], dtype=np.int64)
-    highest = int(last.max(initial=0))
-    values = np.full((len(results), highest + 1, objectives), np.nan)
-    for trial, rungs in enumerate(results):
-        values[trial, : len(rungs)] = rungs
-    ahead = np.zeros(objectives)
-    moved = values[:, highest].copy()
-    for rung in range(highest - 1, -1, -1):
+    values = _by_rung(results, objectives)
+    ahead = np.zeros(values.shape[1:])
+    for rung in range(len(ahead) - 2, -1, -1):
         steps = values[:, rung + 1] - values[:, rung]
         steps = steps[np.isfinite(steps).all(axis=1)]
-        if len(steps):
-            ahead = ahead + np.median(steps, axis=0)
-        here = last == rung
-        moved[here] = values[here, rung] + ahead
-    return moved
+        ahead[rung] = ahead[rung + 1] + (np.median(steps, axis=0) if len(steps) else 0.0)
+    return ahead
+
+
+def full_length(results: Sequence[Sequence[Sequence[float]]], objectives: int) -> Floats:
+    """What each trial's objectives would be at full length, as far as that is known: (N, objectives).
+
+    A trial's last values, moved as `to_full_length` says. The order of trials at one rung stays as it is; so a trial
+    that was not let go on is neither punished for its rung nor left out.
+    """
+    last = np.array([len(rungs) - 1 for rungs in results], dtype=np.int64)
+    values = _by_rung(results, objectives)
+    return np.asarray(values[np.arange(len(results)), last] + to_full_length(results, objectives)[last])
+
+
+def _by_rung(results: Sequence[Sequence[Sequence[float]]], objectives: int) -> Floats:
+    values = np.full((len(results), max(map(len, results), default=1), objectives), np.nan)
+    for trial, rungs in enumerate(results):
+        values[trial, : len(rungs)] = rungs
+    return values
 
 
 def best_first_across_rungs(

@@ -13,7 +13,7 @@ from bench.frontier.hypervolume import resolve_reference
 from bench.objectives import Objective
 from bench.records import Scalar
 from bench.search.promotion import Rules
-from bench.search.samplers import PARZEN
+from bench.search.samplers import OWN
 from bench.search.space import Space
 
 SHARING = "sharing.kind"
@@ -137,7 +137,7 @@ class Plan:
         Limits are left out: a search may be given more trials, time or samples.
         """
         rungs = {"ladder": list(self.ladder), "eta": self.eta, "share": self.share} if self.by_rungs else {}
-        ranked = self.by_rungs or self.sampler == PARZEN
+        ranked = self.by_rungs or self.sampler in OWN
         order = {"tie_break": self.tie_break, "reference": dict(self.rules.reference)} if ranked else {}
         return {
             "seed": self.seed,

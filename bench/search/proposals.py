@@ -1,15 +1,17 @@
-"""What a new trial starts from: an opening of the plan, a proposal of our own sampler, or nothing."""
+"""What a new trial starts from: an opening of the plan, a proposal of a sampler of ours, or nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from bench.records import Scalar
+from bench.search.evolution import EvolutionSampler
 from bench.search.fidelity import best_first_across_rungs
+from bench.search.gp import GaussianSampler
 from bench.search.parzen import ParzenSampler
 from bench.search.plan import Opening, Plan
 from bench.search.promotion import Standing
-from bench.search.samplers import PARZEN
+from bench.search.samplers import EVOLUTION, GP, PARZEN
 from bench.seeds import derive
 
 
@@ -19,7 +21,7 @@ class Proposals:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._openings = plan.openings()
-        self._sampler = ParzenSampler(plan.space, plan.tasks) if plan.sampler == PARZEN else None
+        self._sampler = _sampler(plan)
 
     def next(self, standings: Sequence[Standing], configs: Sequence[Mapping[str, Scalar]]) -> Opening | None:
         """For the trial after these; None leaves all to Optuna's sampler.
@@ -32,10 +34,21 @@ class Proposals:
         opening = self._openings[number] if number < len(self._openings) else None
         if self._sampler is None:
             return opening
-        rules = self._plan.rules
         results = [standing.results for standing in standings]
-        order = best_first_across_rungs(results, rules.objectives, rules.reference, rules.tie_break)
-        ranked = [configs[row] for row in order if results[row]]
+        seed = derive(self._plan.seed, "proposal", number)
         pinned = opening.params if opening else {}
-        params = self._sampler.propose(ranked, derive(self._plan.seed, "proposal", number), pinned)
+        if isinstance(self._sampler, GaussianSampler):
+            params = self._sampler.propose(results, configs, seed, pinned)
+        else:
+            rules = self._plan.rules
+            order = best_first_across_rungs(results, rules.objectives, rules.reference, rules.tie_break)
+            params = self._sampler.propose([configs[row] for row in order if results[row]], seed, pinned)
         return Opening(params, bool(opening and opening.baseline))
+
+
+def _sampler(plan: Plan) -> GaussianSampler | ParzenSampler | EvolutionSampler | None:
+    if plan.sampler == GP:
+        return GaussianSampler(plan.space, plan.tasks, plan.objectives, plan.rules.reference, plan.rules.rungs)
+    if plan.sampler == PARZEN:
+        return ParzenSampler(plan.space, plan.tasks)
+    return EvolutionSampler(plan.space, plan.tasks) if plan.sampler == EVOLUTION else None

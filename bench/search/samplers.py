@@ -35,15 +35,17 @@ def _random(seed: int) -> BaseSampler:
     return RandomSampler(seed=seed)
 
 
-PARZEN = "parzen"
-RUNG_SAMPLERS = (PARZEN, "random")
+GP, PARZEN, EVOLUTION = "gp", "parzen", "evolution"
+OWN = (GP, PARZEN, EVOLUTION)
+"""Ours: their proposals (`proposals`) are whole and leave Optuna nothing to draw."""
+RUNG_SAMPLERS = (*OWN, "random")
 """Those for a search by rungs: the others of Optuna learn nothing from a trial below full length."""
 
 SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
     "tpe": _tpe,
     "nsga2": _nsga2,
     "random": _random,
-    PARZEN: _random,  # its proposals (`proposals`) are whole and leave Optuna nothing to draw
+    **dict.fromkeys(OWN, _random),
 }
 
 

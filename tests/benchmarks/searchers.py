@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,11 +13,14 @@ from optuna.trial import FixedTrial, TrialState, create_trial
 from replay import KIND, Floats, Problem
 
 from bench.records import Scalar
+from bench.search.evolution import EvolutionSampler
 from bench.search.fidelity import best_first_across_rungs
+from bench.search.gp import GaussianSampler, Results
 from bench.search.parzen import ParzenSampler
 from bench.search.promotion import Rules, Standing, promote
 from bench.search.rungs import ladder
-from bench.search.samplers import quiet
+from bench.search.samplers import EVOLUTION, GP, PARZEN, quiet
+from bench.search.shape import Shape
 from bench.seeds import derive
 
 Trace = tuple[Floats, Floats]
@@ -27,7 +30,7 @@ Searcher = Callable[[Problem, int, float], Trace]
 """(problem, seed, budget in full-length trainings) -> trace."""
 
 FULL = 2**20
-ETA, LOWEST, TRIES = 4, 1 / 32, 2
+STEP, ETA, LOWEST, TRIES = 4, 2, 1 / 32, 2
 
 
 def full_length(make: Callable[[int], BaseSampler]) -> Searcher:
@@ -80,22 +83,22 @@ def full_length(make: Callable[[int], BaseSampler]) -> Searcher:
     return search
 
 
-def by_rungs(
-    learns: bool, tries: int = TRIES, eta: float = ETA, lowest: float = LOWEST, share: float = 0.1
-) -> Searcher:
-    """Promotion by rungs, with configurations from our sampler or at random; one job at a time.
+def by_rungs(sampler: str, tries: int = TRIES, eta: float = ETA, lowest: float = LOWEST) -> Searcher:
+    """Promotion by rungs, with configurations from one of our samplers or at random; one job at a time.
+
+    What the product does, but that it has no openings: nobody's first trials are the space's defaults.
 
     Args:
         tries: of each kind of sharing before the sampler may choose among kinds; 0 for no floor either.
     """
 
     def search(problem: Problem, seed: int, budget: float) -> Trace:
-        rungs = ladder(round(lowest * FULL), eta, FULL)
+        rungs = ladder(round(lowest * FULL), STEP, FULL)
         at = [int(np.argmin(np.abs(np.array(problem.fractions) - rung / FULL))) for rung in rungs]
         if not np.allclose([problem.fractions[i] * FULL for i in at], rungs, rtol=0.01):
             raise SystemExit(f"the table has no values at {[rung / FULL for rung in rungs]}")
-        rules = Rules(rungs, eta, problem.objectives, problem.reference, tries, share)
-        sampler = ParzenSampler(problem.space, problem.tasks)
+        rules = Rules(rungs, eta, problem.objectives, problem.reference, tries)
+        proposer = proposer_of(sampler, problem, rungs)
         kinds = problem.space.branches(KIND)
         standings: list[Standing] = []
         configs: list[dict[str, Scalar]] = []
@@ -111,17 +114,9 @@ def by_rungs(
             else:
                 number, rung = len(standings), 0
                 pinned = {KIND: kinds[number % len(kinds)]} if number < tries * len(kinds) else {}
-                results = [standing.results for standing in standings]
-                order = best_first_across_rungs(results, problem.objectives, problem.reference)
-                ranked = [configs[i] for i in order if results[i]]
-                proposals = []
-                for again in range(problem.proposals):
-                    draw = derive(seed, "proposal", number, again)
-                    if learns:
-                        proposals.append(sampler.propose(ranked, draw, pinned))
-                    else:
-                        proposals.append(problem.space.sample(np.random.default_rng(draw), problem.tasks))
-                found = problem.train(proposals)
+                propose = proposer([standing.results for standing in standings], configs, derive(seed, number))
+                draws = [derive(seed, "proposal", number, again) for again in range(problem.proposals)]
+                found = problem.train([propose(draw, pinned) for draw in draws])
                 if found is None:
                     break
                 configs.append(found[1])
@@ -141,6 +136,41 @@ def by_rungs(
     return search
 
 
+Pinned = Mapping[str, Scalar]
+Propose = Callable[[int, Pinned], dict[str, Scalar]]
+"""(seed, pinned) -> configuration."""
+
+
+def proposer_of(
+    sampler: str, problem: Problem, rungs: Sequence[int]
+) -> Callable[[Results, Sequence[dict[str, Scalar]], int], Propose]:
+    """(results, configurations, seed) -> what makes proposals, of which a replay may want several."""
+    space, tasks, objectives, reference = problem.space, problem.tasks, problem.objectives, problem.reference
+
+    def at_random(seed: int, pinned: Pinned) -> dict[str, Scalar]:
+        return shape.config(shape.draw(1, np.random.default_rng(seed), pinned)[0], pinned)
+
+    shape = Shape(space, tasks)
+    if sampler == "random":
+        return lambda results, configs, seed: at_random
+    if sampler == GP:
+        process = GaussianSampler(space, tasks, objectives, reference, rungs)
+
+        def learn(results: Results, configs: Sequence[dict[str, Scalar]], seed: int) -> Propose:
+            belief = process.learn(results, configs, seed)
+            return belief.propose if belief else at_random
+
+        return learn
+    ordered = {PARZEN: ParzenSampler, EVOLUTION: EvolutionSampler}[sampler](space, tasks)
+
+    def order(results: Results, configs: Sequence[dict[str, Scalar]], seed: int) -> Propose:
+        best = best_first_across_rungs(results, objectives, reference)
+        ranked = [configs[i] for i in best if results[i]]
+        return lambda draw, pinned: ordered.propose(ranked, draw, pinned)
+
+    return order
+
+
 TARGET = "TPE multivariate, full length"
 OURS = "ours"
 SEARCHERS: dict[str, Searcher] = {
@@ -148,7 +178,9 @@ SEARCHERS: dict[str, Searcher] = {
     "Optuna's default, full length": full_length(lambda seed: TPESampler(seed=seed)),
     "NSGA-II, full length": full_length(lambda seed: NSGAIISampler(seed=seed, population_size=10)),
     TARGET: full_length(lambda seed: TPESampler(seed=seed, n_startup_trials=12, multivariate=True, group=True)),
-    "ASHA, random configurations": by_rungs(learns=False, tries=0),
-    OURS: by_rungs(learns=True),
-    "ours without a floor": by_rungs(learns=True, tries=0),
+    "ASHA, random configurations": by_rungs("random", tries=0, eta=STEP),
+    "ours, random configurations": by_rungs("random"),
+    "ours, Parzen": by_rungs(PARZEN),
+    "ours, evolution": by_rungs(EVOLUTION),
+    OURS: by_rungs(GP),
 }

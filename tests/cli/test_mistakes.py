@@ -105,7 +105,7 @@ MISTAKES = [
     Mistake(
         "a sampler that learns at the top alone",
         (*RUN, "--sampler", "tpe"),
-        ("sampler", "parzen", "tpe"),
+        ("sampler", "gp", "tpe"),
         suite("tries = 1", "lowest = 9"),
     ),
     Mistake("samples that are none", RUN, ("budget.samples", "0"), suite("trials = 6", "samples = 0")),

@@ -1,0 +1,152 @@
+"""A Gaussian process over configurations of a conditional space at any rung, all objectives on one kernel.
+
+The kernel is a product over parameters of 1 + w k(a, b), with k = 0 where either configuration does not have the
+parameter: an analysis of variance (Durrande et al., JMVA 2013), in which a parameter that a configuration lacks adds
+nothing. What is learnt of a shared parameter in one branch holds in every other; how it differs by branch is the
+product with the switch's own factor.
+
+A result at a lower rung is the value at full length, plus a deviation with the same kernel that grows towards the
+lowest rung, plus noise that grows likewise. Each w, each number's length, deviation and noise are where their
+posterior is largest, after a few steps of L-BFGS from where they are expected.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.optimize import minimize
+
+from bench.search.encoding import Floats
+
+STEPS = 12
+JITTER = 1e-8
+PRIOR = {
+    "weight": (0.2, 1.0),
+    "length": (0.4, 0.4),
+    "deviation": (0.3, 1.0),
+    "noise": (0.05, 1.0),
+    "growth": (3.0, 0.7),
+}
+"""What is expected of each kind of setting, and the standard deviation of its logarithm. Chosen before any data."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Weights (D,), squared lengths (D,) and, against a variance of 1: deviation, noise, its growth down the rungs."""
+
+    weights: Floats
+    lengths: Floats
+    deviation: float
+    noise: float
+    growth: float
+
+
+class Kernel:
+    """The kernel of a space; its settings are one vector of logarithms.
+
+    Args:
+        options: of each column, 0 for a number; see `Encoding`.
+    """
+
+    def __init__(self, options: NDArray[np.int64]) -> None:
+        self.options, self.numbers = options, np.flatnonzero(options == 0)
+        counts = {"weight": len(options), "length": len(self.numbers)}
+        prior = [PRIOR[name] for name in PRIOR for _ in range(counts.get(name, 1))]
+        self.mean = np.log([middle for middle, _ in prior])
+        self.spread = np.array([spread for _, spread in prior])
+
+    def settings(self, theta: Floats) -> Settings:
+        """What a vector of logarithms stands for."""
+        count = len(self.options)
+        lengths = np.ones(count)
+        lengths[self.numbers] = np.exp(2 * theta[count:-3])
+        deviation, noise, growth = np.exp(theta[-3:]).tolist()
+        return Settings(np.exp(theta[:count]), lengths, deviation, noise, growth)
+
+    def apart(self, a: Floats, b: Floats) -> list[Floats]:
+        """By column (N, N'): squared differences of numbers, 0 or infinity of options; NaN where either has none."""
+        parts = []
+        for column, options in enumerate(self.options):
+            apart = (a[:, column, None] - b[None, :, column]) ** 2
+            parts.append(np.where(apart > 0, np.inf, apart) if options else apart)
+        return parts
+
+    def alike(self, parts: list[Floats], of: Settings) -> list[Floats]:
+        """By column k in [0, 1]: a rational quadratic of numbers, whether options are the same; 0 where NaN."""
+        found = [1.0 / (1.0 + part / length) for part, length in zip(parts, of.lengths, strict=True)]
+        return [np.where(np.isnan(alike), 0.0, alike) for alike in found]
+
+    def value(self, alike: list[Floats], low: Floats, low2: Floats, of: Settings) -> Floats:
+        """The kernel without noise (N, N'); `low` is 1 at the lowest rung and 0 at full length."""
+        value = 1.0 + of.deviation * np.outer(low, low2)
+        for each, weight in zip(alike, of.weights, strict=True):
+            value = value * ((1.0 + weight * each) / (1.0 + weight))
+        return np.asarray(value)
+
+
+def loss(theta: Floats, kernel: Kernel, parts: list[Floats], low: Floats, values: Floats) -> tuple[float, Floats]:
+    """Minus the log posterior of the settings given values (N, M), up to a constant, and its gradient.
+
+    Every objective has an amplitude of its own, at its most likely value.
+    """
+    of = kernel.settings(theta)
+    alike = kernel.alike(parts, of)
+    k = kernel.value(alike, low, low, of)
+    noise = of.noise * of.growth**low
+    factor = cho_factor(k + np.diag(noise + JITTER), lower=True)
+    inverse = cho_solve(factor, np.eye(len(values)))
+    solved = inverse @ values
+    amplitude = _amplitude(values, solved)
+    z = (theta - kernel.mean) / kernel.spread
+    count, objectives = values.shape
+    total = 0.5 * count * np.log(amplitude).sum() + objectives * np.log(np.diag(factor[0])).sum() + 0.5 * (z**2).sum()
+    by_entry = 0.5 * (objectives * inverse - (solved / amplitude) @ solved.T)  # of the loss by the kernel
+    scaled = by_entry * k
+    weights, lengths = [], []
+    for each, weight, options in zip(alike, of.weights, kernel.options, strict=True):
+        share = scaled * each / (1.0 + weight * each)
+        weights.append(weight * share.sum() - scaled.sum() * weight / (1.0 + weight))
+        if not options:
+            lengths.append(2.0 * weight * (share * (1.0 - each)).sum())
+    outer = np.outer(low, low)
+    deviation = of.deviation * (scaled * outer / (1.0 + of.deviation * outer)).sum()
+    by_noise = np.diag(by_entry) * noise
+    gradient = np.array([*weights, *lengths, deviation, by_noise.sum(), (by_noise * low).sum()])
+    return float(total), gradient + z / kernel.spread
+
+
+def _amplitude(values: Floats, solved: Floats) -> Floats:
+    return np.asarray(np.maximum((values * solved).mean(axis=0), 1e-12))
+
+
+class Posterior:
+    """What is known after rows (N, D) at `low` (N,) had values (N, M), of mean 0.
+
+    Args:
+        chosen: the rows that the settings are found on.
+    """
+
+    def __init__(self, kernel: Kernel, rows: Floats, low: Floats, values: Floats, chosen: NDArray[np.int64]) -> None:
+        self._kernel, self._rows, self._low = kernel, rows, low
+        parts = kernel.apart(rows[chosen], rows[chosen])
+        limits = list(zip(kernel.mean - 4 * kernel.spread, kernel.mean + 4 * kernel.spread, strict=True))
+        most = {"maxiter": STEPS, "maxfun": STEPS + 5}
+        about = (kernel, parts, low[chosen], values[chosen])
+        found = minimize(loss, kernel.mean, about, jac=True, method="L-BFGS-B", bounds=limits, options=most)
+        self.settings = of = kernel.settings(found.x)
+        k = kernel.value(kernel.alike(kernel.apart(rows, rows), of), low, low, of)
+        self._factor = cho_factor(k + np.diag(of.noise * of.growth**low + JITTER), lower=True)
+        self._solved = cho_solve(self._factor, values)
+        self._amplitude = _amplitude(values, self._solved)
+
+    def at(self, rows: Floats) -> tuple[Floats, Floats]:
+        """Mean and standard deviation at full length, without noise: (N, M) each."""
+        alike = self._kernel.alike(self._kernel.apart(rows, self._rows), self.settings)
+        k = self._kernel.value(alike, np.zeros(len(rows)), self._low, self.settings)
+        half = solve_triangular(self._factor[0], k.T, lower=True)
+        own = np.where(np.isnan(rows), 1.0 / (1.0 + self.settings.weights), 1.0).prod(axis=1)
+        variance = np.maximum(own - (half**2).sum(axis=0), 1e-10)
+        return k @ self._solved, np.sqrt(variance[:, None] * self._amplitude)

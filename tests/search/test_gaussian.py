@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import optimize
+from search_toys import TASKS, toy_space
+
+from bench.search.gaussian import JITTER, Kernel, Posterior, loss
+from bench.search.shape import Shape
+from bench.search.warp import Warp
+
+SHAPE = Shape(toy_space(), TASKS)
+KERNEL = Kernel(SHAPE.encoding.options)
+
+
+def sight(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return SHAPE.draw(count, rng), rng.choice([0.0, 0.4, 1.0], count), rng.normal(size=(count, 2))
+
+
+def slow_kernel(a: np.ndarray, low: float, b: np.ndarray, low2: float, of: object) -> float:
+    """One entry, read off the module's text."""
+    value = 1 + of.deviation * low * low2  # type: ignore[attr-defined]
+    for column, options in enumerate(SHAPE.encoding.options):
+        weight, length = of.weights[column], of.lengths[column]  # type: ignore[attr-defined]
+        alike = 0.0
+        if not (np.isnan(a[column]) or np.isnan(b[column])):
+            gap = a[column] - b[column]
+            alike = float(gap == 0) if options else 1 / (1 + gap**2 / length)
+        value *= (1 + weight * alike) / (1 + weight)
+    return float(value)
+
+
+def test_posterior_is_that_of_a_slow_twin() -> None:
+    rows, low, values = sight(25)
+    found = Posterior(KERNEL, rows, low, values, np.arange(25))
+    of, new = found.settings, SHAPE.draw(6, np.random.default_rng(9))
+    k = np.array(
+        [[slow_kernel(a, x, b, y, of) for b, y in zip(rows, low, strict=True)] for a, x in zip(rows, low, strict=True)]
+    )
+    across = np.array([[slow_kernel(a, 0, b, y, of) for b, y in zip(rows, low, strict=True)] for a in new])
+    inverse = np.linalg.inv(k + np.diag(of.noise * of.growth**low + JITTER))
+    amplitude = np.einsum("nm,nk,km->m", values, inverse, values) / 25
+    own = np.array([slow_kernel(a, 0, a, 0, of) for a in new]) - np.einsum("in,nk,ik->i", across, inverse, across)
+    mean, deviation = found.at(new)
+    np.testing.assert_allclose(mean, across @ inverse @ values, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(deviation, np.sqrt(own[:, None] * amplitude), rtol=1e-5)
+
+
+def test_the_kernel_is_one_of_a_process() -> None:
+    """Positive definite on rows of all branches, which a distance over common parameters alone would not be."""
+    rows, low, _ = sight(150)
+    of = KERNEL.settings(KERNEL.mean)
+    k = KERNEL.value(KERNEL.alike(KERNEL.apart(rows, rows), of), low, low, of)
+    np.testing.assert_allclose(k, k.T)
+    assert np.linalg.eigvalsh(k).min() > -1e-9
+
+
+def test_the_gradient_is_that_of_the_loss() -> None:
+    rows, low, values = sight(40)
+    parts = KERNEL.apart(rows, rows)
+    theta = KERNEL.mean + 0.3 * np.random.default_rng(1).normal(size=len(KERNEL.mean))
+    numeric = optimize.approx_fprime(theta, lambda at: loss(at, KERNEL, parts, low, values)[0], 1e-6)
+    np.testing.assert_allclose(loss(theta, KERNEL, parts, low, values)[1], numeric, atol=2e-4)
+
+
+def test_a_shared_parameter_is_learnt_in_one_branch_for_another() -> None:
+    rows = SHAPE.draw(400, np.random.default_rng(3))
+    kind, rate = SHAPE.encoding.column["sharing.kind"], SHAPE.encoding.column["optim.lr"]
+    seen = rows[rows[:, kind] != 0][:80]
+    other = rows[rows[:, kind] == 0][:40]
+    values = -((seen[:, [rate]] - 0.6) ** 2)
+    scaled = (values - values.mean()) / values.std()
+    mean, _ = Posterior(KERNEL, seen, np.zeros(80), scaled, np.arange(80)).at(other)
+    assert np.corrcoef(mean[:, 0], -((other[:, rate] - 0.6) ** 2))[0, 1] > 0.9
+
+
+def test_warp_keeps_the_order_and_comes_back() -> None:
+    values = np.random.default_rng(0).normal(size=(50, 2)) ** 3
+    warp = Warp(values)
+    warped = warp.to(values)
+    np.testing.assert_allclose(warped.mean(axis=0), 0, atol=1e-9)
+    np.testing.assert_allclose(warp.back(warped), values, atol=1e-9)
+    more = np.linspace(-3, values.max() + 2, 40)[:, None] * np.ones(2)
+    assert (np.diff(warp.to(more), axis=0) > 0).all()
+    assert warp.back(warp.to(more)) == pytest.approx(more)

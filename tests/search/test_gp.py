@@ -1,0 +1,116 @@
+"""Samplers of ours on the toy space: the process and evolution; Parzen has tests of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import moocore
+import numpy as np
+import pytest
+from search_toys import OBJECTIVES, TASKS, objectives, toy_space
+
+from bench.records import Scalar
+from bench.search.evolution import EvolutionSampler
+from bench.search.gp import GaussianSampler
+from bench.search.ranking import best_first
+from bench.seeds import derive
+
+HERE = Path(__file__).parent
+REFERENCE = {"click.auc": 0.0, "like.auc": 0.0}
+PROCESS = GaussianSampler(toy_space(), TASKS, OBJECTIVES, REFERENCE, (4, 16, 64))
+EVOLUTION = EvolutionSampler(toy_space(), TASKS)
+
+
+def propose(
+    name: str, values: list[tuple[float, float]], configs: list[dict[str, Scalar]], seed: int, **pinned: Scalar
+):
+    given = {key.replace("__", "."): value for key, value in pinned.items()}
+    if name == "gp":
+        return PROCESS.propose([(value,) for value in values], configs, seed, given)
+    order = best_first(np.array(values).reshape(-1, 2), OBJECTIVES, REFERENCE)
+    return EVOLUTION.propose([configs[i] for i in order], seed, given)
+
+
+def sequence(name: str, seed: int, trials: int) -> list[tuple[float, float]]:
+    """Objectives of a search, one trial after the other; `random` learns nothing."""
+    configs: list[dict[str, Scalar]] = []
+    values: list[tuple[float, float]] = []
+    for number in range(trials):
+        known = (values, configs) if name != "random" else ([], [])
+        configs.append(propose(name if name != "random" else "evolution", *known, derive(seed, number)))
+        values.append(objectives(configs[-1]))
+    return values
+
+
+def hypervolume(values: list[tuple[float, float]]) -> float:
+    return float(moocore.hypervolume(np.array(values), ref=[0.0, 0.0], maximise=True))
+
+
+@pytest.mark.parametrize("name", ["gp", "evolution"])
+def test_learns_on_a_conditional_space(name: str) -> None:
+    learnt = np.array([hypervolume(sequence(name, seed, 40)) for seed in range(5)])
+    random = np.array([hypervolume(sequence("random", seed, 40)) for seed in range(5)])
+    assert np.median(learnt) > np.median(random)
+    assert (learnt > random).sum() >= 4
+
+
+@pytest.mark.parametrize("name", ["gp", "evolution"])
+@pytest.mark.parametrize("known", [0, 3, 40])
+def test_a_proposal_is_a_configuration_and_keeps_what_is_pinned(name: str, known: int) -> None:
+    configs = [toy_space().sample(np.random.default_rng(seed), TASKS) for seed in range(known)]
+    values = [objectives(config) for config in configs]
+    for seed in range(5):
+        found = propose(name, values, configs, seed, sharing__kind="mmoe", optim__lr=0.01)
+        assert (found["sharing.kind"], found["optim.lr"]) == ("mmoe", 0.01)
+        row = PROCESS.shape.encoding.rows([found])[0]
+        assert len(found) == (~np.isnan(row)).sum()
+
+
+def test_results_at_low_rungs_lead_to_the_same_place() -> None:
+    """All but a few trials stay at the lowest rung, where every value is less by the same."""
+    configs = [toy_space().sample(np.random.default_rng(seed), TASKS) for seed in range(60)]
+    results = []
+    for number, config in enumerate(configs):
+        rungs = [tuple(value - loss for value in objectives(config)) for loss in (0.5, 0.1, 0.0)]
+        results.append(tuple(rungs[: 3 if number < 4 else 1]))
+    found = [objectives(PROCESS.propose(results, configs, seed)) for seed in range(6)]
+    order = best_first(np.array([objectives(config) for config in configs]), OBJECTIVES, REFERENCE)
+    middle = objectives(configs[order[30]])
+    assert np.mean([sum(each) > sum(middle) for each in found]) > 0.8
+
+
+def test_failed_trials_and_many_trials_are_no_trouble() -> None:
+    """A proposal models a bounded part of 5,000 trials; those without results, or with NaN, are passed over."""
+    rng = np.random.default_rng(0)
+    configs = PROCESS.shape.draw(5000, rng)
+    plain = [PROCESS.shape.config(row) for row in configs]
+    results = [(objectives(config),) if i % 3 else () for i, config in enumerate(plain)]
+    results[1] = ((float("nan"), 1.0),)
+    belief = PROCESS.learn(results, plain, 1)
+    assert belief is not None
+    assert len(belief.posterior._rows) <= 256
+    assert belief.propose(3, {}) == PROCESS.learn(results, plain, 1).propose(3, {})  # type: ignore[union-attr]
+
+
+def test_equal_values_are_no_trouble() -> None:
+    configs = [toy_space().sample(np.random.default_rng(seed), TASKS) for seed in range(12)]
+    assert PROCESS.propose([((0.5, 0.5),)] * 12, configs, 0)
+
+
+def test_a_proposal_depends_on_its_arguments_alone() -> None:
+    code = "from test_gp import *; print([sequence(name, 5, 16) for name in ('gp', 'evolution')])"
+    paths = os.pathsep.join([str(HERE), str(HERE.parents[1])])
+    outputs = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": paths},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        for seed in ("1", "2")
+    ]
+    assert outputs == [str([sequence(name, 5, 16) for name in ("gp", "evolution")])] * 2
