@@ -18,6 +18,15 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def processor_vendor() -> str:
+    """As the processor names itself ("GenuineIntel", "AuthenticAMD"); empty where the system does not say."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as facts:
+            return next((line.partition(":")[2].strip() for line in facts if line.startswith("vendor_id")), "")
+    except OSError:
+        return ""
+
+
 def versions() -> dict[str, str]:
     """Python, this package, and the libraries whose version can change a result."""
     found = {"python": platform.python_version()}

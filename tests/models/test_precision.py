@@ -50,14 +50,18 @@ def test_auto_asks_for_units_and_for_a_model_that_gains(units, monkeypatch):
     assert not is_bf16("fp32", CPU, 10**9)
 
 
-@pytest.mark.parametrize("answer", [True, False, None])
-def test_a_cpu_has_units_where_torch_says_so(answer, monkeypatch):
+@pytest.mark.parametrize("amx", [True, False, None])
+@pytest.mark.parametrize("avx", [True, False, None])
+@pytest.mark.parametrize("vendor", ["AuthenticAMD", "GenuineIntel", ""])
+def test_a_cpu_has_units_where_torch_says_so(amx, avx, vendor, monkeypatch):
     has_bf16_units.cache_clear()
-    if answer is None:  # a version of torch without the question
-        monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported", raising=False)
-    else:
-        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: answer, raising=False)
-    assert has_bf16_units(CPU) is bool(answer)
+    monkeypatch.setattr(module, "processor_vendor", lambda: vendor)
+    for name, answer in (("_is_amx_tile_supported", amx), ("_is_avx512_bf16_supported", avx)):
+        if answer is None:  # a version of torch without the question
+            monkeypatch.delattr(torch.cpu, name, raising=False)
+        else:
+            monkeypatch.setattr(torch.cpu, name, lambda answer=answer: answer, raising=False)
+    assert has_bf16_units(CPU) is (bool(amx) or (bool(avx) and vendor == "AuthenticAMD"))
     has_bf16_units.cache_clear()
 
 
