@@ -19,15 +19,19 @@ LONGEST_TAG = 5000
 STATUS = {"completed": "FINISHED", "failed": "FAILED", "pruned": "KILLED"}
 """From a finished trial's state to the status of its run."""
 
+STATE, RUNGS, CURVE = "seesaw.state", "seesaw.rungs", "seesaw.curve"
+"""Tags of a trial: its state, and how many rungs and evaluations have been logged."""
+
 T = TypeVar("T")
 
 
 class Point(NamedTuple):
-    """One value of a metric."""
+    """One value of a metric; `time` is in seconds since 1970, 0 for the beginning of its run."""
 
     name: str
     value: float
     step: int = 0
+    time: float = 0.0
 
 
 def params(record: TrialRecord) -> dict[str, str]:
@@ -35,20 +39,39 @@ def params(record: TrialRecord) -> dict[str, str]:
     return {name: str(value) for name, value in record.config.items()}
 
 
-def points(record: TrialRecord) -> list[Point]:
+def points(record: TrialRecord, rungs: int = 0, curve: int = 0, ended: bool = True) -> list[Point]:
     """Metrics and costs under their keys, `speed/<name>`, and the learning curve as `curve/<name>` by samples.
 
     In a search by rungs metrics have a value for each rung that the trial reached, by samples.
     Values that are not finite are left out: MLflow would store infinity as a large number.
+
+    Args:
+        rungs: how many are there already.
+        curve: how many evaluations are there already.
+        ended: whether the trial is over; only then its speed is told.
     """
-    if record.rungs:
-        found = [Point(name, value, at.samples) for at in record.rungs for name, value in at.metrics.items()]
-    else:
-        found = [Point(name, value) for name, value in record.metrics.items()]
-    found += [Point(f"speed/{name}", value) for name, value in record.speed.items()]
-    for at in record.curve:
+    found, when = [], record.started
+    for reached, rung in enumerate(record.rungs):
+        when += rung.seconds if when else 0.0
+        if reached >= rungs:
+            found += [Point(name, value, rung.samples, when) for name, value in rung.metrics.items()]
+    if not record.rungs:
+        found += [Point(name, value) for name, value in record.metrics.items()]
+    if ended:
+        found += [Point(f"speed/{name}", value) for name, value in record.speed.items()]
+    for at in record.curve[curve:]:
         found += [Point(f"curve/{name}", value, int(at["samples"])) for name, value in at.items() if name != "samples"]
     return _finite(found)
+
+
+def done(record: TrialRecord) -> dict[str, str]:
+    """How much of a trial is logged once this record is."""
+    return {RUNGS: str(len(record.rungs)), CURVE: str(len(record.curve))}
+
+
+def count(tags: Mapping[str, str], name: str) -> int:
+    """A number among tags, 0 where it is not there."""
+    return int(tags.get(name, "0"))
 
 
 def replicate_points(replicate: Replicate) -> list[Point]:
@@ -61,7 +84,7 @@ def trial_tags(record: TrialRecord) -> dict[str, str]:
     return {
         "seesaw.kind": "trial",
         "seesaw.trial": str(record.number),
-        "seesaw.state": record.state,
+        STATE: record.state,
         "seesaw.architecture": record.architecture,
         "seesaw.sharing": record.sharing,
         "seesaw.funnel": record.funnel,

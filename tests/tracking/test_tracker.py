@@ -9,8 +9,9 @@ import pytest
 
 from bench.frontier.frontier import frontier
 from bench.frontier.policy import Policy, pick
-from bench.tracking import frontier_of
+from bench.tracking import frontier_of, log_front
 from bench.tracking.tracker import experiment_name
+from bench.tracking.values import Point
 
 EXPERIMENT = "seesaw/quick"
 
@@ -110,7 +111,7 @@ def test_logging_again_after_a_resume_changes_nothing(tracker, client, asked, be
         parent = tracker.open_parent(**asked)
         for record in records:
             parent.log_trial(record)
-            parent.log_hypervolume(record.number, 0.06)
+            parent.log_volumes([Point("hypervolume", 0.06, record.number)])
         parent.close("FINISHED")
         return parent.run_id
 
@@ -207,7 +208,7 @@ def log_all(tracker, asked, records, objectives, page):
         parent.log_trial(record)
     front = frontier(records, objectives)
     chosen = pick(front, records, objectives, Policy())
-    parent.log_front(front, chosen, page)
+    log_front(parent, front, chosen, page)
     parent.close("FINISHED")
     return parent.run_id, front, chosen
 
@@ -261,7 +262,7 @@ def test_a_front_logged_again_replaces_the_old_one(tracker, client, asked, find,
 def test_without_a_pick(tracker, client, asked, records, objectives, page):
     parent = tracker.open_parent(**asked)
     parent.log_trial(records[1])
-    parent.log_front(frontier(records, objectives), None, None)
+    log_front(parent, frontier(records, objectives), None, None)
     assert client.get_run(parent.run_id).data.tags["seesaw.picked"] == "none"
     assert "picked.json" not in {each.path for each in client.list_artifacts(parent.run_id)}
 
