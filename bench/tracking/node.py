@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,8 @@ from bench.tracking.values import Point, batches
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import Metric, Param, Run, RunTag
+    from mlflow.store.entities import PagedList
 
 RUNNING = "RUNNING"
 
@@ -51,10 +53,11 @@ class Node:
         """A new run; `started` is in seconds since 1970, 0 for now. Where it raises, the run may have been made."""
         all_tags = {**tags, "mlflow.source.name": "seesaw", "mlflow.source.type": "LOCAL"}
         began = _milliseconds(started or time.time())
-        to = f"begin the run '{name}'"
-        return cls.of(
-            store, store.ask(to, lambda client: client.create_run(experiment, began, all_tags, name), tries=1)
-        )
+
+        def create(client: MlflowClient) -> Run:
+            return client.create_run(experiment, began, all_tags, name)
+
+        return cls.of(store, store.ask(f"begin the run '{name}'", create, tries=1))
 
     @classmethod
     def search(cls, store: Store, experiment: str, condition: str) -> list[Node]:
@@ -62,10 +65,7 @@ class Node:
         found: list[Node] = []
         token: str | None = None
         while True:
-            page = store.ask(
-                "search runs",
-                lambda client, at=token: client.search_runs([experiment], condition, max_results=1000, page_token=at),
-            )
+            page = store.ask("search runs", partial(_page, experiment, condition, token))
             found += [cls.of(store, run) for run in page]
             token = page.token
             if not token:
@@ -93,11 +93,7 @@ class Node:
             settings = [Param(name, value) for name, value in named]
             labels = [RunTag(name, value) for name, value in tagged]
 
-            def log(
-                client: MlflowClient, v: list[Metric] = values, s: list[Param] = settings, t: list[RunTag] = labels
-            ) -> None:
-                client.log_batch(self.run_id, v, s, t)
-
+            log = partial(_log, self.run_id, values, settings, labels)
             self.store.ask(f"log to the run '{self.name}'", log)
         self.metrics |= {point.name: point.value for point in metrics}
         self.params |= params or {}
@@ -144,6 +140,14 @@ class Node:
     def delete(self) -> None:
         """Moves the run to MLflow's bin."""
         self.store.ask(f"remove the run '{self.name}'", lambda client: client.delete_run(self.run_id))
+
+
+def _page(experiment: str, condition: str, token: str | None, client: MlflowClient) -> PagedList[Run]:
+    return client.search_runs([experiment], condition, max_results=1000, page_token=token)
+
+
+def _log(run: str, values: list[Metric], params: list[Param], tags: list[RunTag], client: MlflowClient) -> None:
+    client.log_batch(run, values, params, tags)
 
 
 def _milliseconds(seconds: float) -> int:

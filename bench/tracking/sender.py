@@ -76,8 +76,8 @@ class Sender:
             with self._changed:
                 if self._failures:  # a server that is away is asked seldom, and at once when somebody waits
                     pause = 0.5 if self._finishing else min(LONGEST_PAUSE, 2.0**self._failures)
-                    was = self._finishing
-                    self._changed.wait_for(lambda: self._pulse.over or self._finishing != was, pause)
+                    hurry = self._pulse_over if self._finishing else self._is_awaited
+                    self._changed.wait_for(hurry, pause)
                 self._changed.wait_for(lambda: self._waiting or self._pulse.over)
                 if self._pulse.over:
                     return
@@ -85,6 +85,12 @@ class Sender:
                 work = self._waiting.pop(key)
                 self._busy = True
             self._try(key, work)
+
+    def _pulse_over(self) -> bool:
+        return self._pulse.over
+
+    def _is_awaited(self) -> bool:
+        return self._finishing or self._pulse.over
 
     def _try(self, key: Hashable, work: Callable[[], object]) -> None:
         failed = ""

@@ -1,4 +1,4 @@
-"""The hypervolume as a search goes on, a point for each job that is told: the same whether it is logged live or later."""
+"""The hypervolume as a search goes on, a point for each job told: the same whether logged live or later."""
 
 from __future__ import annotations
 
