@@ -1,6 +1,8 @@
 """One sqlite store for the whole room: making one takes seconds. Tests keep apart by the name of their run."""
 
 import itertools
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -8,6 +10,8 @@ from hypothesis import settings
 from bench.objectives import Objective
 from bench.records import Failure, Replicate, TrialRecord
 from bench.tracking import Tracker
+
+sys.path.insert(0, str(Path(__file__).parent))  # for the modules that tests share
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")

@@ -100,7 +100,7 @@ def silent_server(trickle=b""):
 
 @contextmanager
 def faulty_proxy(uri, fault, every=3):
-    """Passes requests on, but spoils every third: `error` answers 500 instead; `lost` passes it on and then hangs up."""
+    """Passes requests on, but spoils every third: `error` answers 500 instead, `lost` passes it on and hangs up."""
     lock, seen = threading.Lock(), []
 
     class Handler(BaseHTTPRequestHandler):

@@ -168,7 +168,7 @@ def test_a_server_stopped_and_started_again_has_everything_once(server, tmp_path
 @pytest.mark.parametrize("fault", ["error", "lost"])
 def test_a_server_that_fails_every_third_time_has_everything_once(server, tmp_path, asked, records, objectives, fault):
     with faulty_proxy(server.uri, fault) as (uri, seen):
-        done, section = send_live(uri, asked, records, objectives, tmp_path)
+        done, _ = send_live(uri, asked, records, objectives, tmp_path)
         for _ in range(5):  # the run is over; what is left is sent by `seesaw sync`
             if done:
                 break
