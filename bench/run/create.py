@@ -24,6 +24,7 @@ from bench.search.ranking import TIE_BREAKS
 from bench.search.samplers import RUNG_SAMPLERS, SAMPLERS
 from bench.search.space import load_space
 from bench.suite import Suite, load_suite, resolve_objectives
+from bench.tracking import check_address
 from bench.validation import validate
 
 
@@ -57,6 +58,8 @@ def create(
     """
     suite = _override(load_suite(suite_name), datasets, space, sampler, trials, time, pinned or {})
     _check(suite, executor)
+    if tracking is not None:
+        check_address(tracking)
     space_file = content.find("search_spaces", suite.space)
     workers = workers or cores()
     if executor == "inline":

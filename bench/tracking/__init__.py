@@ -10,6 +10,7 @@
 The search's own storage is the truth; everything here can be logged again from it.
 """
 
+from bench.tracking.address import check_address
 from bench.tracking.front import log_front
 from bench.tracking.logbook import Logbook, Section
 from bench.tracking.parent import Ending, Parent
@@ -18,4 +19,15 @@ from bench.tracking.store import TrackingError
 from bench.tracking.tracker import Tracker
 from bench.tracking.volumes import Volumes
 
-__all__ = ["Ending", "Logbook", "Parent", "Section", "Tracker", "TrackingError", "Volumes", "frontier_of", "log_front"]
+__all__ = [
+    "Ending",
+    "Logbook",
+    "Parent",
+    "Section",
+    "Tracker",
+    "TrackingError",
+    "Volumes",
+    "check_address",
+    "frontier_of",
+    "log_front",
+]

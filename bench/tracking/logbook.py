@@ -16,10 +16,11 @@ from typing import Any
 from bench.frontier.frontier import Frontier
 from bench.frontier.policy import Pick
 from bench.records import TrialRecord
+from bench.tracking.address import check_address
 from bench.tracking.front import log_front
 from bench.tracking.parent import Ending, Parent
 from bench.tracking.sender import Sender
-from bench.tracking.store import Pulse
+from bench.tracking.store import Pulse, load
 from bench.tracking.tracker import Tracker
 from bench.tracking.volumes import Volumes
 
@@ -32,9 +33,15 @@ class Logbook:
     Args:
         uri, home: as for `Tracker`.
         live: whether the parents are marked as going on.
+
+    Raises:
+        UserError: no store can have that address.
     """
 
     def __init__(self, uri: str | None, home: Path, live: bool = True) -> None:
+        if uri is not None:
+            check_address(uri)
+        load(uri or "sqlite://")  # here, in the thread of who asks: see there
         self._uri, self._home, self._live = uri, home, live
         self._pulse = Pulse()
         self._tracker: Tracker | None = None
@@ -48,7 +55,7 @@ class Logbook:
         return made
 
     def open(self, identity: dict[str, Any]) -> Parent:
-        """In the thread: a parent run, MLflow being loaded and reached where it was not."""
+        """In the thread: a parent run, MLflow being reached where it was not."""
         if self._tracker is None:
             self._tracker = Tracker(self._uri, self._home, self._pulse)
         return self._tracker.open_parent(**identity, live=self._live)

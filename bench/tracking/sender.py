@@ -11,7 +11,7 @@ from bench.tracking.store import Pulse, TrackingError
 
 MOST = 1000  # pieces that wait; the last one must make up for those beyond
 LONGEST_PAUSE = 30.0  # seconds between tries while nothing arrives
-STARTING = 120.0  # seconds for loading MLflow and opening a local store, which no other process holds up
+STARTING = 120.0  # seconds for making the tables of a new store's file
 GIVE_UP = 2  # failures in a row, once somebody waits
 
 

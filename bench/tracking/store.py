@@ -8,17 +8,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urlsplit
 
 from bench.errors import UserError, unknown
+from bench.tracking.address import DATABASES, kind
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 T = TypeVar("T")
 
-REMOTE = ("http", "https", "databricks")
 SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
@@ -44,7 +45,7 @@ class Pulse:
 
     Attributes:
         answers: how many requests were answered.
-        starting: work of this machine that ends by itself is under way: MLflow is loaded, or a local store is opened.
+        starting: work of this machine that ends by itself is under way: a new file's tables are made.
         over: nothing more is to be sent.
     """
 
@@ -68,14 +69,12 @@ class Store:
         Raises:
             TrackingError: it cannot be reached.
         """
-        for name, value in SETTINGS.items():
-            os.environ.setdefault(name, value)
-        os.environ.update(NO_RETRIES)
-        logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of every migration of a new store
+        load(uri)
         pulse = pulse or Pulse()
         from mlflow import MlflowClient
 
-        pulse.starting = urlsplit(uri).scheme not in REMOTE
+        file = Path(uri.partition(":///")[2])
+        pulse.starting = kind(uri) == "sqlite" and not (file.is_file() and file.stat().st_size)
         try:
             with _named(uri, "list experiments"):
                 store = cls(MlflowClient(tracking_uri=uri, registry_uri=uri), uri, pulse)
@@ -133,6 +132,24 @@ class Store:
             return str(found.experiment_id) if found else client.create_experiment(name, artifact_location=artifacts)
 
         return self.ask(f"open the experiment '{name}'", make)
+
+
+def load(uri: str) -> None:
+    """Imports all of MLflow that the store at an address needs; a second time costs nothing.
+
+    For the main thread, before any other uses the store. Python locks modules one by one: where two threads import
+    packages that need each other, it breaks the deadlock by an error or by handing out a module that is half made, and
+    torch, optuna and MLflow share many packages. After this, another thread imports what MLflow alone uses.
+    """
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    os.environ.update(NO_RETRIES)
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of every migration of a new store
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # a traceback for each locked database
+    for module in ("mlflow", "mlflow.entities"):
+        import_module(module)
+    if kind(uri) in DATABASES:
+        import_module("mlflow.store.tracking.sqlalchemy_workspace_store")
 
 
 @contextmanager

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from bench.tracking.address import REMOTE, kind
 from bench.tracking.node import Node
 from bench.tracking.parent import Parent
-from bench.tracking.store import REMOTE, Pulse, Store
+from bench.tracking.store import Pulse, Store
 
 
 def experiment_name(suite: str) -> str:
@@ -34,7 +34,7 @@ class Tracker:
         if uri is None:
             home.mkdir(parents=True, exist_ok=True)
         self.uri = uri or f"sqlite:///{home / 'mlflow.db'}"
-        self._artifacts = None if urlsplit(self.uri).scheme in REMOTE else (home / "mlartifacts").as_uri()
+        self._artifacts = None if kind(self.uri) in REMOTE else (home / "mlartifacts").as_uri()
         self._store = Store.connect(self.uri, pulse)
 
     def open_parent(
