@@ -9,7 +9,9 @@ from bench.errors import UserError
 
 REMOTE = ("http", "https", "databricks")
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
-EXAMPLES = "http://HOST:PORT, https://HOST, databricks, sqlite:///FILE, postgresql://.., mysql://.., mssql://.. or file:.."
+EXAMPLES = (
+    "http://HOST:PORT, https://HOST, databricks, sqlite:///FILE, postgresql://.., mysql://.., mssql://.., file:.."
+)
 
 
 def kind(uri: str) -> str:

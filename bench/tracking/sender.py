@@ -40,6 +40,12 @@ class Sender:
                 self._waiting[key] = work
                 self._changed.notify_all()
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits or is being done."""
+        with self._changed:
+            return not self._waiting and not self._busy
+
     def finish(self, last: Callable[[], object], patience: float, most: float = math.inf) -> bool:
         """Does the last piece of work, which makes up for all that was left out; whether everything was done.
 

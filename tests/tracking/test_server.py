@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from contents import content, everything_once
 from servers import RealServer, faulty_proxy, free_port, silent_server
 
 from bench.frontier.frontier import frontier
@@ -66,40 +67,6 @@ def concluded(section, records, objectives, folder):
     section.front = front, pick(front, records, objectives, Policy()), page
 
 
-def content(uri, run, folder):
-    """All runs of a run as {(kind, trial, replicate): [everything that does not tell when and where]}."""
-    from mlflow import MlflowClient
-
-    client = MlflowClient(tracking_uri=uri)
-    experiment = client.get_experiment_by_name("seesaw/quick").experiment_id
-    runs = client.search_runs([experiment], f"tags.`seesaw.run` = '{run}'", max_results=1000)
-    parents = [each for each in runs if each.data.tags["seesaw.kind"] == "parent"]
-    for parent in parents:
-        runs += client.search_runs([experiment], f"tags.`seesaw.parent` = '{parent.info.run_id}'", max_results=1000)
-    by_id = {each.info.run_id: each for each in runs}
-    keys = {
-        i: tuple(each.data.tags.get(f"seesaw.{t}") for t in ("kind", "trial", "replicate")) for i, each in by_id.items()
-    }
-    found = {}
-    for run_id, each in by_id.items():
-        tags = {k: v for k, v in each.data.tags.items() if k not in ("mlflow.parentRunId", "seesaw.parent")}
-        history = {
-            m: sorted((p.step, p.value) for p in client.get_metric_history(run_id, m)) for m in each.data.metrics
-        }
-        paths = sorted(item.path for item in client.list_artifacts(run_id))
-        files = {p: Path(client.download_artifacts(run_id, p, str(folder))).read_bytes() for p in paths}
-        inside = keys.get(each.data.tags.get("mlflow.parentRunId"))
-        found.setdefault(keys[run_id], []).append((each.info.status, inside, each.data.params, tags, history, files))
-    return found
-
-
-def everything_once(found, records):
-    assert all(len(runs) == 1 for runs in found.values())
-    trials = {("trial", str(record.number), None) for record in records}
-    replicates = {("replicate", str(r.number), str(each.replicate)) for r in records for each in r.replicates}
-    assert set(found) == {("parent", None, None)} | trials | replicates
-
-
 def send(uri, asked, records, objectives, folder, live=True, patience=60):
     """Sends all at once, as `seesaw sync` does."""
     logbook = Logbook(uri, folder, live=live)
@@ -119,10 +86,10 @@ def send_live(uri, asked, records, objectives, folder, between=lambda at: None, 
     return logbook.finish("FINISHED", 1_900_000_100.0, patience), section
 
 
-def test_what_is_sent_later_equals_what_is_logged_live(server, tmp_path, asked, records, objectives):
-    done, _ = send_live(None, asked, records, objectives, tmp_path, lambda at: time.sleep(0.2))
+def test_what_is_sent_later_equals_what_is_logged_live(server, home, asked, records, objectives):
+    done, _ = send_live(None, asked, records, objectives, home, lambda at: time.sleep(0.2))
     assert done
-    live = content(f"sqlite:///{tmp_path / 'mlflow.db'}", asked["run"], tmp_path / "live")
+    live = content(f"sqlite:///{home / 'mlflow.db'}", asked["run"], home / "live")
     everything_once(live, records)
     for number in (3, 5):
         (_, _, _, _, history, _) = live["trial", str(number), None][0]
@@ -131,18 +98,18 @@ def test_what_is_sent_later_equals_what_is_logged_live(server, tmp_path, asked, 
         assert len(history["speed/train_samples_per_s"]) == 1
 
     dead = f"http://127.0.0.1:{free_port()}"
-    done, logbook = send(dead, asked, records, objectives, tmp_path, patience=5)
+    done, logbook = send(dead, asked, records, objectives, home, patience=5)
     assert not done
     assert "could not list experiments" in logbook.sender.trouble
 
-    done, logbook = send(server.uri, asked, records, objectives, tmp_path, live=False)
+    done, logbook = send(server.uri, asked, records, objectives, home, live=False)
     assert done
     assert logbook.sent == {"trials": 6, "replicates": 2, "hypervolumes": 16, "fronts": 1}
-    assert content(server.uri, asked["run"], tmp_path / "later") == live
-    done, logbook = send(server.uri, asked, records, objectives, tmp_path, live=False)
+    assert content(server.uri, asked["run"], home / "later") == live
+    done, logbook = send(server.uri, asked, records, objectives, home, live=False)
     assert done
     assert not +logbook.sent  # once
-    assert content(server.uri, asked["run"], tmp_path / "again") == live
+    assert content(server.uri, asked["run"], home / "again") == live
 
 
 def test_a_server_stopped_and_started_again_has_everything_once(server, tmp_path, asked, records, objectives):
@@ -195,14 +162,14 @@ def test_a_server_that_never_answers_holds_nothing_up(tmp_path, asked, records, 
         assert not logbook.finish("FINISHED", 1.0, patience=0.5)
 
 
-def test_a_driver_killed_between_making_a_run_and_noting_it_makes_no_double(tmp_path, asked, records, objectives):
+def test_a_driver_killed_between_making_a_run_and_noting_it_makes_no_double(home, asked, records, objectives):
     code = f"""
 import os, signal, sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from conftest import trial
 from pathlib import Path
 from bench.tracking import Tracker
-parent = Tracker(None, Path({str(tmp_path)!r})).open_parent(**{asked!r})
+parent = Tracker(None, Path({str(home)!r})).open_parent(**{asked!r})
 import mlflow
 make = mlflow.MlflowClient.create_run
 def make_and_die(*arguments):
@@ -213,7 +180,7 @@ parent.log_trial(trial(1))
 """
     done = subprocess.run([sys.executable, "-c", code], env=os.environ, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    assert set(content(uri, asked["run"], tmp_path / "files")) == {("parent", None, None), ("trial", "1", None)}
-    assert send(None, asked, records, objectives, tmp_path)[0]
-    everything_once(content(uri, asked["run"], tmp_path / "files"), records)
+    uri = f"sqlite:///{home / 'mlflow.db'}"
+    assert set(content(uri, asked["run"], home / "files")) == {("parent", None, None), ("trial", "1", None)}
+    assert send(None, asked, records, objectives, home)[0]
+    everything_once(content(uri, asked["run"], home / "files"), records)

@@ -13,7 +13,7 @@ from bench.errors import UserError
 from bench.tracking import Logbook, Tracker, TrackingError, Volumes, frontier_of
 
 REFERENCE = {"click.auc": 0.5, "like.auc": 0.5}
-OF_MLFLOW_ALONE = {"_openssl", "mako", "markupsafe", "pygments"}
+OF_MLFLOW_ALONE = {"_openssl", "mako", "markupsafe", "pygments", "netrc"}  # the last is a leaf of the standard library
 
 
 def test_the_room_loads_mlflow_only_once_it_is_used():
@@ -108,32 +108,30 @@ print(sorted({{name.partition(".")[0] for name in sys.modules}} - before - {{"ml
     assert set(ast.literal_eval(imported)) <= OF_MLFLOW_ALONE
 
 
-def test_a_locked_file_is_like_a_server_that_does_not_answer(tmp_path, asked, make_trial, objectives):
+def test_a_locked_file_is_like_a_server_that_does_not_answer(home, asked, make_trial, objectives):
     """Another process, which holds a write transaction for as long as it likes."""
-    Tracker(None, tmp_path)
-    file = tmp_path / "mlflow.db"
+    file = home / "mlflow.db"
     for mode in ("IMMEDIATE", "EXCLUSIVE"):  # the second keeps readers out, too: the store cannot even be opened
         holder = sqlite3.connect(file, isolation_level=None)
         holder.execute(f"BEGIN {mode}")
-        logbook = Logbook(None, tmp_path)
+        logbook = Logbook(None, home)
         section = logbook.section(Volumes(objectives, REFERENCE, False), **asked)
         section.log([make_trial(0), make_trial(1)], 2)
         assert section.there == 0
         assert not logbook.finish("FINISHED", 1.0, patience=0.5)
         holder.execute("ROLLBACK")
         holder.close()
-    logbook = Logbook(None, tmp_path, live=False)
+    logbook = Logbook(None, home, live=False)
     section = logbook.section(Volumes(objectives, REFERENCE, False), **asked)
     section.log([make_trial(0), make_trial(1)], 2)
     assert logbook.finish("FINISHED", 1.0, patience=120.0)
     assert section.there == 2
 
 
-def test_a_lock_that_is_given_back_costs_no_trial(tmp_path, asked, make_trial, objectives):
-    Tracker(None, tmp_path)
-    holder = sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None, check_same_thread=False)
+def test_a_lock_that_is_given_back_costs_no_trial(home, asked, make_trial, objectives):
+    holder = sqlite3.connect(home / "mlflow.db", isolation_level=None, check_same_thread=False)
     holder.execute("BEGIN IMMEDIATE")
-    logbook = Logbook(None, tmp_path)
+    logbook = Logbook(None, home)
     section = logbook.section(Volumes(objectives, REFERENCE, False), **asked)
     section.log([make_trial(0), make_trial(1)], 2)
     released = threading.Timer(1.0, lambda: holder.execute("ROLLBACK"))
