@@ -22,6 +22,7 @@ from bench.suite import resolve_objectives
 from bench.tracking import Ending, Logbook, Section, TrackingError, Volumes
 
 PATIENCE = 10.0  # seconds without an answer, at the end of a run
+AT_THE_END = 120.0  # seconds in all, however slowly it answers
 AT_A_STOP = 10.0  # seconds in all, where a run was stopped
 SYNC_PATIENCE = 40.0  # seconds without an answer, where nothing else is done: twice what a request may take
 
@@ -68,7 +69,7 @@ class Reporter:
         if error is not None:
             ending = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
         try:
-            if not self._logbook.finish(ending, time.time(), PATIENCE, math.inf if error is None else AT_A_STOP):
+            if not self._logbook.finish(ending, time.time(), PATIENCE, AT_THE_END if error is None else AT_A_STOP):
                 self._progress.note(self._left())
         finally:
             self._lock.release()
