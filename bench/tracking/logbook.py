@@ -18,9 +18,10 @@ from bench.frontier.policy import Pick
 from bench.records import TrialRecord
 from bench.tracking.address import check_address
 from bench.tracking.front import log_front
+from bench.tracking.loading import load
 from bench.tracking.parent import Ending, Parent
 from bench.tracking.sender import Sender
-from bench.tracking.store import Pulse, load
+from bench.tracking.store import Pulse
 from bench.tracking.tracker import Tracker
 from bench.tracking.volumes import Volumes
 

@@ -13,8 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.tracking.batches import batches
 from bench.tracking.store import Store
-from bench.tracking.values import Point, batches
+from bench.tracking.values import Point
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -44,9 +45,8 @@ class Node:
     def of(cls, store: Store, run: Run) -> Node:
         """The node of a run as MLflow gives it."""
         data, info = run.data, run.info
-        return cls(
-            store, info.run_id, info.status, info.start_time, dict(data.metrics), dict(data.params), dict(data.tags)
-        )
+        known = dict(data.metrics), dict(data.params), dict(data.tags)
+        return cls(store, info.run_id, info.status, info.start_time, *known)
 
     @classmethod
     def create(cls, store: Store, experiment: str, name: str, tags: Mapping[str, str], started: float = 0.0) -> Node:
@@ -86,13 +86,9 @@ class Node:
         from mlflow.entities import Metric, Param, RunTag
 
         for points, named, tagged in batches(metrics, params or {}, tags or {}):
-            values = [
-                Metric(point.name, point.value, _milliseconds(point.time) or self.started, point.step)
-                for point in points
-            ]
+            values = [Metric(p.name, p.value, _milliseconds(p.time) or self.started, p.step) for p in points]
             settings = [Param(name, value) for name, value in named]
             labels = [RunTag(name, value) for name, value in tagged]
-
             log = partial(_log, self.run_id, values, settings, labels)
             self.store.ask(f"log to the run '{self.name}'", log)
         self.metrics |= {point.name: point.value for point in metrics}

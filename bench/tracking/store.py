@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from bench.errors import UserError, unknown
-from bench.tracking.address import DATABASES, kind
+from bench.tracking.address import kind
+from bench.tracking.loading import load
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 T = TypeVar("T")
 
-SETTINGS = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "DO_NOT_TRACK": "true",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output belongs to --json
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",  # two minutes for a server that hangs are too many
-}
-"""Read by MLflow as it is imported or used; what the user has set stays."""
-NO_RETRIES = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
-"""Set whatever the user says: MLflow would also repeat the creation of a run whose answer was lost, and make two."""
 TRIES = 3
 PAUSE = 0.2  # seconds between them
 
@@ -132,24 +119,6 @@ class Store:
             return str(found.experiment_id) if found else client.create_experiment(name, artifact_location=artifacts)
 
         return self.ask(f"open the experiment '{name}'", make)
-
-
-def load(uri: str) -> None:
-    """Imports all of MLflow that the store at an address needs; a second time costs nothing.
-
-    For the main thread, before any other uses the store. Python locks modules one by one: where two threads import
-    packages that need each other, it breaks the deadlock by an error or by handing out a module that is half made, and
-    torch, optuna and MLflow share many packages. After this, another thread imports what MLflow alone uses.
-    """
-    for name, value in SETTINGS.items():
-        os.environ.setdefault(name, value)
-    os.environ.update(NO_RETRIES)
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of every migration of a new store
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # a traceback for each locked database
-    for module in ("mlflow", "mlflow.entities"):
-        import_module(module)
-    if kind(uri) in DATABASES:
-        import_module("mlflow.store.tracking.sqlalchemy_workspace_store")
 
 
 @contextmanager

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -12,8 +12,6 @@ from bench.frontier.frontier import Frontier
 from bench.frontier.policy import Pick
 from bench.records import Failure, Replicate, TrialRecord
 
-MOST_METRICS = 800  # a batch takes 1000 entries in all, 100 of them params and 100 tags
-MOST_PARAMS = MOST_TAGS = 100
 LONGEST_TAG = 5000
 
 STATUS = {"completed": "FINISHED", "failed": "FAILED", "pruned": "KILLED"}
@@ -21,8 +19,6 @@ STATUS = {"completed": "FINISHED", "failed": "FAILED", "pruned": "KILLED"}
 
 STATE, RUNGS, CURVE = "seesaw.state", "seesaw.rungs", "seesaw.curve"
 """Tags of a trial: its state, and how many rungs and evaluations have been logged."""
-
-T = TypeVar("T")
 
 
 class Point(NamedTuple):
@@ -138,25 +134,5 @@ def flag(value: bool) -> str:
     return "true" if value else "false"
 
 
-def batches(
-    metrics: Sequence[Point], params: Mapping[str, str], tags: Mapping[str, str]
-) -> Iterator[tuple[Sequence[Point], Sequence[tuple[str, str]], Sequence[tuple[str, str]]]]:
-    """Cuts what is to be logged into as few batches as MLflow's limits allow: one for any usual trial."""
-    named, tagged = list(params.items()), list(tags.items())
-    cuts = zip(_cut(metrics, MOST_METRICS), _cut(named, MOST_PARAMS), _cut(tagged, MOST_TAGS), strict=False)
-    for batch in cuts:
-        if not any(batch):
-            return
-        yield batch
-
-
 def _finite(points: Iterable[Point]) -> list[Point]:
     return [point for point in points if math.isfinite(point.value)]
-
-
-def _cut(values: Sequence[T], most: int) -> Iterator[Sequence[T]]:
-    """Pieces of `values`, then empty ones without end."""
-    start = 0
-    while True:
-        yield values[start : start + most]
-        start += most
