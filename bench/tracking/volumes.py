@@ -43,6 +43,7 @@ class Volumes:
         self._by_rungs = by_rungs
         self._told = 0
         self._samples = 0
+        self._when = 0.0
         self.points: list[Point] = []
 
     def add(self, records: Iterable[TrialRecord], told: int) -> None:
@@ -51,11 +52,12 @@ class Volumes:
         for job in sorted(job for job in jobs if self._told <= job.order < told):
             value = self._archive.put(job.trial, np.array([job.metrics.get(key, np.nan) for key in self._keys]))
             self._samples += job.samples
+            self._when = max(self._when, job.ended)  # MLflow orders by time, and jobs are told by their numbers
             if self._by_rungs:
-                self.points.append(Point(BY_SAMPLES, value, self._samples, job.ended))
+                self.points.append(Point(BY_SAMPLES, value, self._samples, self._when))
             else:
                 best = max(value, self.points[-1].value) if self.points else value
-                self.points.append(Point(HYPERVOLUME, best, job.trial, job.ended))
+                self.points.append(Point(HYPERVOLUME, best, job.trial, self._when))
         self._told = max(self._told, told)
 
 
