@@ -1,4 +1,4 @@
-"""Ctrl-C while a run works: it waits where cutting in would leave a mess, and no second one cuts stopping short."""
+"""Ctrl-C while a run works: no second one cuts stopping short."""
 
 from __future__ import annotations
 
@@ -7,13 +7,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-
-
-class _State:
-    held = 0
-    """How many `uninterrupted` blocks are open in the main thread."""
-    pending = False
-    """Whether Ctrl-C came in one of them."""
 
 
 @contextmanager
@@ -35,25 +28,6 @@ def interrupted_once() -> Iterator[None]:
             signal.signal(signal.SIGINT, before)
 
 
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Within `interrupted_once`, a Ctrl-C that comes in here is raised when the block ends."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    _State.held += 1
-    try:
-        yield
-    finally:
-        _State.held -= 1
-    if _State.pending and not _State.held:
-        _State.pending = False
-        raise KeyboardInterrupt
-
-
 def _first(number: int, frame: FrameType | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if _State.held:
-        _State.pending = True
-    else:
-        raise KeyboardInterrupt
+    raise KeyboardInterrupt

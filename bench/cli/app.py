@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from bench import __version__
-from bench.cli import card, datasets, doctor, results, run, synth, train
+from bench.cli import card, datasets, doctor, results, run, sync, synth, train
 
 app = typer.Typer(
     name="seesaw",
@@ -35,6 +35,7 @@ app.command("synth")(synth.synth)
 app.command("train")(train.train)
 app.command("run")(run.run)
 app.command("resume")(run.resume)
+app.command("sync")(sync.sync)
 app.command("status")(results.status)
 app.command("frontier")(results.frontier_command)
 app.command("report")(results.report)

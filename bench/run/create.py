@@ -25,6 +25,7 @@ from bench.search.ranking import TIE_BREAKS
 from bench.search.samplers import RUNG_SAMPLERS, SAMPLERS
 from bench.search.space import load_space
 from bench.suite import Suite, load_suite, resolve_objectives
+from bench.tracking import check_address
 from bench.validation import validate
 
 
@@ -66,6 +67,8 @@ def create(
     """
     suite = _override(load_suite(suite_name), datasets, space, sampler, trials, samples, time, job_time, pinned or {})
     _check(suite, executor, home)
+    if tracking is not None:
+        check_address(tracking)
     if executor == RAY:
         threads = threads or 1
         workers = workers or ray_slots(Options(address=address, threads=threads, gpus=gpus, memory_mb=memory_mb))

@@ -9,23 +9,21 @@ from pathlib import Path
 from bench.atomic import write_text
 from bench.data import Store, load_card, prepare
 from bench.frontier.shortlist import shortlist
-from bench.interrupts import uninterrupted
 from bench.progress import Progress
 from bench.records import Job, Scalar, Split, TrialRecord
 from bench.run.folder import DatasetRun, Run
 from bench.run.ladder import rungs_of
-from bench.run.results import DatasetResult, page_path, result_of, tasks_of, write_pick, write_report
+from bench.run.reporting import Reporter
+from bench.run.results import DatasetResult, result_of, tasks_of, write_pick, write_report
 from bench.search.checkpoints import Checkpoints
 from bench.search.confirm import confirm
 from bench.search.driver import search
 from bench.search.executors import EXECUTORS
 from bench.search.executors.base import Options
-from bench.search.lock import FolderLock
 from bench.search.plan import Plan
 from bench.search.study import Study
 from bench.seeds import derive
 from bench.suite import resolve_objectives
-from bench.tracking import Parent, Tracker, TrackingError
 from bench.training.job import run_job
 
 
@@ -35,33 +33,10 @@ def execute(run: Run, progress: Progress) -> list[DatasetResult]:
     Raises:
         UserError: the data cannot be had or does not fit, or another driver works on the run.
     """
-    with FolderLock(run.folder):  # before anything else is touched: MLflow's runs are the first driver's, too
-        return _execute(run, progress)
-
-
-def _execute(run: Run, progress: Progress) -> list[DatasetResult]:
-    tracker = Tracker(run.manifest.tracking_uri, run.home)
-    results, parents = [], []
-    try:
-        for part in run.datasets.values():
-            store = _prepare(part, progress)
-            rungs_of(run.manifest.suite, part.space(store.schema.tasks), len(store.split("train")))  # fits the budget?
-            with uninterrupted():
-                parent = _open_parent(tracker, part, store)
-                parents.append(parent)
-            results.append(_search(part, store, parent, progress))
+    with Reporter(run, progress) as reporter:
+        results = [_search(part, _prepare(part, progress), reporter, progress) for part in run.datasets.values()]
         write_report(run, results)
-        for result, parent in zip(results, parents, strict=True):
-            parent.log_front(result.frontier, result.pick, page_path(run))
-    except BaseException as error:
-        for parent in parents:
-            try:
-                parent.close("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
-            except TrackingError as second:  # the first error is the one to report
-                progress.note(str(second))
-        raise
-    for parent in parents:
-        parent.close("FINISHED")
+        reporter.conclude(results)
     return results
 
 
@@ -75,21 +50,7 @@ def _prepare(part: DatasetRun, progress: Progress) -> Store:
     return store.with_tasks([task.name for task in tasks_of(part)])
 
 
-def _open_parent(tracker: Tracker, part: DatasetRun, store: Store) -> Parent:
-    manifest = part.run.manifest
-    return tracker.open_parent(
-        run=part.run.name,
-        suite=manifest.suite_name,
-        dataset=part.key,
-        space=manifest.space_name,
-        fingerprint=store.fingerprint,
-        seed=manifest.seed,
-        versions=manifest.versions,
-        created=manifest.created,
-    )
-
-
-def _search(part: DatasetRun, store: Store, parent: Parent, progress: Progress) -> DatasetResult:
+def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progress) -> DatasetResult:
     manifest, suite = part.run.manifest, part.run.manifest.suite
     tasks = store.schema.tasks
     objectives = resolve_objectives(part.dataset, tasks)
@@ -124,18 +85,11 @@ def _search(part: DatasetRun, store: Store, parent: Parent, progress: Progress) 
             threads=manifest.threads,
         )
 
-    @uninterrupted()
-    def on_trial(record: TrialRecord) -> None:
-        parent.log_trial(record)
-        front = result_of(part, decide=False).frontier
-        if plan.by_rungs:
-            parent.log_hypervolume_at(study.ledger.samples(study.ladder), front.hypervolume)
-        else:
-            history = front.history.set_index("trial")["hypervolume"]
-            parent.log_hypervolume(record.number, float(history.loc[record.number]))
+    def on_record(record: TrialRecord) -> None:
+        reporter.log(part, [record], study.told)
 
-    log_trial = uninterrupted()(parent.log_trial)
     with Study.open(part.folder, plan) as study:
+        reporter.begin(part, study, store.fingerprint)
         options = Options(
             job_seconds=suite.budget.job_time,
             note=progress.note,
@@ -147,15 +101,14 @@ def _search(part: DatasetRun, store: Store, parent: Parent, progress: Progress) 
         )
         executor = EXECUTORS[manifest.executor](run_job, manifest.workers, options)
         try:
-            search(plan, study, executor, make_job, on_trial, progress)
+            search(plan, study, executor, make_job, on_record, progress)
             study.conclude()
             Checkpoints(part.folder).clear()
             chosen = shortlist(study.records(), objectives, part.dataset.reference, suite.confirm.limit)
-            confirm(study, executor, make_job, chosen, suite.confirm.replicates, log_trial, progress)
+            confirm(study, executor, make_job, chosen, suite.confirm.replicates, on_record, progress)
         finally:
             executor.close()
-        for record in study.records():
-            log_trial(record)  # what a crash kept from MLflow; nothing is logged twice
+        reporter.log(part, study.records(), study.told)  # those that were concluded, too
     result = result_of(part)
     result.frontier.write(part.folder)
     write_pick(result)

@@ -1,18 +1,33 @@
 """Runs, frontiers and picks in MLflow. The only room that imports it, and only once it is used: it loads slowly.
 
-    tracker = Tracker(None, home)                       # sqlite and files at home; or any MLflow address
-    parent = tracker.open_parent(run="quick", ...)      # one for each suite, data set and space; found again on resume
-    parent.log_trial(record)                            # one nested run; a record logged before changes nothing
-    parent.log_front(frontier, pick, page)
-    parent.close("FINISHED")
-    frontier_of("seesaw/quick", tracker.uri)            # read back, from anywhere
+    logbook = Logbook(None, home)                       # sqlite and files at home; or any MLflow address
+    section = logbook.section(volumes, run="quick", ...)  # a parent run for each suite, data set and space
+    section.log([record], told)                         # returns at once: a thread sends it
+    section.front = frontier, pick, page
+    logbook.finish("FINISHED", ended, patience=10)      # whether all is there: each trial once, whatever went wrong
+    frontier_of("seesaw/quick", uri)                    # read back, from anywhere
 
 The search's own storage is the truth; everything here can be logged again from it.
 """
 
-from bench.tracking.parent import Parent
+from bench.tracking.address import check_address
+from bench.tracking.front import log_front
+from bench.tracking.logbook import Logbook, Section
+from bench.tracking.parent import Ending, Parent
 from bench.tracking.reading import frontier_of
 from bench.tracking.store import TrackingError
 from bench.tracking.tracker import Tracker
+from bench.tracking.volumes import Volumes
 
-__all__ = ["Parent", "Tracker", "TrackingError", "frontier_of"]
+__all__ = [
+    "Ending",
+    "Logbook",
+    "Parent",
+    "Section",
+    "Tracker",
+    "TrackingError",
+    "Volumes",
+    "check_address",
+    "frontier_of",
+    "log_front",
+]

@@ -2,42 +2,41 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
-from collections.abc import Mapping
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from bench.frontier.frontier import Frontier
-from bench.frontier.policy import Pick
 from bench.records import Replicate, TrialRecord
 from bench.tracking import values
-from bench.tracking.node import Node
-from bench.tracking.store import Store
+from bench.tracking.nested import Nested
+from bench.tracking.node import RUNNING, Node
+from bench.tracking.store import Store, TrackingError
 from bench.tracking.values import Point
+from bench.tracking.volumes import BY_SAMPLES, HYPERVOLUME
 
 Ending = Literal["FINISHED", "FAILED", "KILLED"]
 
-HYPERVOLUME = "hypervolume"
-BY_SAMPLES = "hypervolume.by_samples"
-TABLE = "frontier.json"
 CARRIED = ("seesaw.run", "seesaw.suite", "seesaw.dataset", "seesaw.space")
 """Tags of the parent that its trials carry, too, so that one query finds them."""
+HOPELESS = 3  # failures in a row
 
 
 class Parent:
-    """What the driver logs to. Everything may be logged again: what is there already is not written twice.
+    """What is logged to. Everything may be logged again, after an error, too: what is there is not written twice.
 
     Every method raises a `TrackingError` where the store cannot be reached.
+
+    Attributes:
+        node: the parent run.
+        nested: the runs below it.
+        sent: how many trials, replicates, points of hypervolume and fronts were sent from here.
     """
 
     def __init__(self, store: Store, experiment: str, node: Node) -> None:
-        self._store = store
-        self._experiment = experiment
-        self._node = node
-        self._trials: dict[int, Node] = {}
-        self._replicates: dict[tuple[int, int], Node] = {}
-        self._steps: set[int] = set()
+        self.node = node
+        self.nested = Nested(store, experiment, node)
+        self.sent: Counter[str] = Counter()
+        self._steps: dict[str, set[int]] = {HYPERVOLUME: set(), BY_SAMPLES: set()}
 
     @classmethod
     def begin(cls, store: Store, experiment: str, name: str, tags: Mapping[str, str]) -> Parent:
@@ -45,111 +44,103 @@ class Parent:
         return cls(store, experiment, Node.create(store, experiment, name, {"seesaw.kind": "parent", **tags}))
 
     @classmethod
-    def resume(cls, store: Store, experiment: str, node: Node, tags: Mapping[str, str]) -> Parent:
-        """A parent run that is there, with what was logged to it. A nested run cut off half-written is removed."""
+    def resume(cls, store: Store, experiment: str, node: Node, tags: Mapping[str, str], live: bool) -> Parent:
+        """A parent run that is there, with what was logged to it; `live` marks it as going on."""
         parent = cls(store, experiment, node)
-        node.reopen()
+        if live:
+            node.reopen()
         node.update(tags=tags)
-        for nested in Node.search(store, experiment, f"tags.`seesaw.parent` = '{node.run_id}'"):
-            if nested.status == "RUNNING":
-                nested.delete()
-            elif nested.tags["seesaw.kind"] == "trial":
-                parent._trials[int(nested.tags["seesaw.trial"])] = nested
-            else:
-                parent._replicates[int(nested.tags["seesaw.trial"]), int(nested.tags["seesaw.replicate"])] = nested
-        parent._steps = node.steps(HYPERVOLUME)
+        parent.nested.load()
+        parent._steps = {metric: node.steps(metric) for metric in parent._steps}
         return parent
 
     @property
     def run_id(self) -> str:
         """MLflow's id of the parent run."""
-        return self._node.run_id
+        return self.node.run_id
+
+    def has(self, record: TrialRecord) -> bool:
+        """Whether all that is to be logged of a trial is there."""
+        node = self.nested.get(record.number)
+        if record.state not in values.STATUS:
+            return not record.rungs or (node is not None and values.count(node.tags, values.RUNGS) == len(record.rungs))
+        ended = node is not None and node.status != RUNNING and node.tags.get(values.STATE) == record.state
+        return ended and all(self.nested.is_whole(record.number, each.replicate) for each in record.replicates)
 
     def log_trial(self, record: TrialRecord) -> None:
-        """Logs a finished trial and those of its replicates that are not there yet; an unfinished one is left out."""
-        if record.state not in values.STATUS:
+        """Logs what is not there yet of a trial and its replicates. A trial without any result yet is left out.
+
+        In a search by rungs a run begins with the trial's first rung, has a value of each metric for each rung, and is
+        closed when the trial is over: one batch for each job.
+        """
+        if self.has(record):
             return
-        node = self._trials.get(record.number)
-        if node is not None and node.tags["seesaw.state"] != record.state:  # it was tried again
-            node.delete()
+        ended = record.state in values.STATUS
+        node = self.nested.get(record.number)
+        if node and node.status != RUNNING and node.tags[values.STATE] != record.state:  # it was tried again
+            self.nested.drop((record.number, 0))
             node = None
         if node is None:
-            node = self._new_trial(record)
-            self._trials[record.number] = node
+            tags = {**values.trial_tags(record), **values.UNPLACED, **self._carried}
+            node = self.nested.make((record.number, 0), _name(record), tags, self.node, record.started)
+        if node.status == RUNNING:
+            rungs, curve = values.count(node.tags, values.RUNGS), values.count(node.tags, values.CURVE)
+            new = {} if rungs or curve else values.params(record)
+            node.write(values.points(record, rungs, curve, ended), new, values.trial_tags(record) | values.done(record))
+            if ended:
+                node.end(values.STATUS[record.state], record.started + record.seconds if record.started else 0.0)
+            self.sent["trials"] += 1
         for replicate in record.replicates:
-            key = record.number, replicate.replicate
-            if key not in self._replicates:
-                self._replicates[key] = self._new_replicate(record, replicate, node)
+            if not self.nested.is_whole(record.number, replicate.replicate):
+                self._log_replicate(record, replicate, node)
 
-    def log_hypervolume(self, step: int, value: float) -> None:
-        """Logs the hypervolume of all trials up to number `step`."""
-        if step not in self._steps:
-            self._node.write([Point(HYPERVOLUME, value, step)])
-            self._steps.add(step)
+    def log_all(self, records: Iterable[TrialRecord]) -> None:
+        """Logs what is missing of all trials. One that the store refuses keeps no other from it.
 
-    def log_hypervolume_at(self, samples: int, value: float) -> None:
-        """Logs the hypervolume when a search by rungs had trained so many samples in all."""
-        self._node.write([Point(BY_SAMPLES, value, samples)])
-
-    def log_front(self, frontier: Frontier, pick: Pick | None, page: Path | None) -> None:
-        """Logs who is on the front and who is picked, the frontier as a table (JSON and parquet), and the page.
-
-        On the trials: tags `front.on_front` and `seesaw.picked` ("true" or "false") and `front.rank`, replicate
-        means and deviations, and P(non-dominated) as `front.p_nondominated`. Hypervolume steps that a crash kept from
-        the parent are filled in.
+        Raises:
+            TrackingError: the first that there was.
         """
-        history = frontier.history[~frontier.history["trial"].isin(self._steps)]
-        if "samples" in history:  # by rungs: it is logged by samples
-            history = history.iloc[:0]
-        missing = [Point(HYPERVOLUME, float(v), int(t)) for t, v in history[["trial", "hypervolume"]].to_numpy()]
-        self._node.write(missing)
-        self._steps |= {point.step for point in missing}
+        first: TrackingError | None = None
+        failures = 0
+        for record in records:
+            try:
+                self.log_trial(record)
+                failures = 0
+            except TrackingError as error:
+                first = first or error
+                failures += 1
+                if failures == HOPELESS:
+                    break
+        if first:
+            raise first
 
-        placed = values.front_of(frontier, pick)
-        for number, node in self._trials.items():
-            node.update(*placed.get(number, ([], values.UNPLACED)))
-        self._node.update(
-            [
-                Point("front.hypervolume", frontier.hypervolume),
-                Point("front.size", float(frontier.table["on_front"].sum())),
-            ],
-            {
-                "seesaw.picked": str(pick.trial) if pick else "none",
-                "seesaw.pick_reason": (pick.reason if pick else "none")[: values.LONGEST_TAG],
-                "mlflow.loggedArtifacts": json.dumps([{"path": TABLE, "type": "table"}]),  # shows it as a table
-            },
-        )
-        with tempfile.TemporaryDirectory() as folder:
-            files = Path(folder)
-            frontier.write(files)
-            (files / TABLE).write_text(frontier.table.to_json(orient="split", index=False), encoding="utf-8")
-            (files / "front.json").write_text(json.dumps(frontier.to_json(), indent=2), encoding="utf-8")
-            if pick:
-                (files / "picked.json").write_text(json.dumps(pick.to_json(), indent=2), encoding="utf-8")
-            self._node.add_files(files)
-        if page:
-            self._node.add_files(page)
+    def log_volumes(self, points: Sequence[Point]) -> None:
+        """Logs those points of the hypervolume that are not there."""
+        new = [point for point in points if point.step not in self._steps[point.name]]
+        self.node.write(new)
+        for point in new:
+            self._steps[point.name].add(point.step)
+        self.sent["hypervolumes"] += len(new)
 
-    def close(self, status: Ending) -> None:
-        """Ends the parent run."""
-        self._node.end(status)
+    def close(self, status: Ending, ended: float = 0.0) -> None:
+        """Ends the parent run; `ended` is in seconds since 1970, 0 for now."""
+        self.nested.tidy()
+        if self.node.status != status:
+            self.node.end(status, ended)
 
-    def _new_trial(self, record: TrialRecord) -> Node:
-        node = self._nested(
-            f"{record.number} {record.architecture}", values.trial_tags(record), self._node, record.started
-        )
-        node.write(values.points(record), values.params(record))
-        node.end(values.STATUS[record.state], record.started + record.seconds if record.started else 0.0)
-        return node
+    @property
+    def _carried(self) -> dict[str, str]:
+        return {tag: self.node.tags[tag] for tag in CARRIED}
 
-    def _new_replicate(self, record: TrialRecord, replicate: Replicate, inside: Node) -> Node:
-        name = f"{record.number} {record.architecture} replicate {replicate.replicate}"
-        node = self._nested(name, values.replicate_tags(record, replicate), inside)
+    def _log_replicate(self, record: TrialRecord, replicate: Replicate, inside: Node) -> None:
+        key = record.number, replicate.replicate
+        tags = {**values.replicate_tags(record, replicate), **self._carried}
+        name = f"{_name(record)} replicate {replicate.replicate}"
+        node = self.nested.get(*key) or self.nested.make(key, name, tags, inside)
         node.write(values.replicate_points(replicate), values.params(record))
         node.end("FAILED" if replicate.failure else "FINISHED")
-        return node
+        self.sent["replicates"] += 1
 
-    def _nested(self, name: str, tags: Mapping[str, str], inside: Node, started: float = 0.0) -> Node:
-        carried = {tag: self._node.tags[tag] for tag in CARRIED}
-        nested = {"mlflow.parentRunId": inside.run_id, "seesaw.parent": self._node.run_id}
-        return Node.create(self._store, self._experiment, name, {**tags, **carried, **nested}, started)
+
+def _name(record: TrialRecord) -> str:
+    return f"{record.number} {record.architecture}"

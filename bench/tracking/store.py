@@ -1,32 +1,44 @@
-"""The way into MLflow: quiet, without telemetry, and with its failures in words."""
+"""The way into MLflow: quiet, without telemetry, never asked twice unawares, and with its failures in words."""
 
 from __future__ import annotations
 
-import logging
-import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from bench.errors import UserError, unknown
+from bench.tracking.address import kind
+from bench.tracking.loading import load
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-SETTINGS = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "DO_NOT_TRACK": "true",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output belongs to --json
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # seven, with their growing pauses, are minutes without a word
-}
-"""Read by MLflow as it is imported or used; what the user has set stays."""
+T = TypeVar("T")
+
+TRIES = 3
+PAUSE = 0.2  # seconds between them
 
 
 class TrackingError(UserError):
     """The MLflow store cannot be read or written; the text names its address."""
+
+
+@dataclass
+class Pulse:
+    """Whether a store still gets somewhere.
+
+    Attributes:
+        answers: how many requests were answered.
+        starting: work of this machine that ends by itself is under way: a new file's tables are made.
+        over: nothing more is to be sent.
+    """
+
+    answers: int = 0
+    starting: bool = True
+    over: bool = False
 
 
 @dataclass(frozen=True)
@@ -35,29 +47,53 @@ class Store:
 
     client: MlflowClient
     uri: str
+    pulse: Pulse = field(default_factory=Pulse)
 
     @classmethod
-    def connect(cls, uri: str) -> Store:
+    def connect(cls, uri: str, pulse: Pulse | None = None) -> Store:
         """The store at an address; a new sqlite file is made (seconds).
 
         Raises:
             TrackingError: it cannot be reached.
         """
-        for name, value in SETTINGS.items():
-            os.environ.setdefault(name, value)
-        logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of every migration of a new store
+        load(uri)
+        pulse = pulse or Pulse()
         from mlflow import MlflowClient
 
-        with _named(uri, "list experiments"):
-            store = cls(MlflowClient(tracking_uri=uri, registry_uri=uri), uri)
-            store.client.search_experiments(max_results=1)
+        file = Path(uri.partition(":///")[2])
+        pulse.starting = kind(uri) == "sqlite" and not (file.is_file() and file.stat().st_size)
+        try:
+            with _named(uri, "list experiments"):
+                store = cls(MlflowClient(tracking_uri=uri, registry_uri=uri), uri, pulse)
+            store.ask("list experiments", lambda client: client.search_experiments(max_results=1))
+        finally:
+            pulse.starting = False
         return store
 
-    @contextmanager
-    def reaching(self, to: str) -> Iterator[MlflowClient]:
-        """Gives the client, and turns what it raises into a `TrackingError` that says what was tried and where."""
-        with _named(self.uri, to):
-            yield self.client
+    def ask(self, to: str, do: Callable[[MlflowClient], T], tries: int = TRIES) -> T:
+        """What `do` gives, which is tried again where that does no harm.
+
+        Args:
+            to: what is tried, for the error's text.
+            tries: 1 for what must not be done twice.
+
+        Raises:
+            TrackingError: what MLflow raised, or nothing more is to be sent.
+        """
+        for left in reversed(range(tries)):
+            if self.pulse.over:
+                raise TrackingError(f"could not {to} in the MLflow store at {self.uri}: no more time was given")
+            try:
+                with _named(self.uri, to):
+                    answer = do(self.client)
+            except TrackingError:
+                if not left:
+                    raise
+                time.sleep(PAUSE)
+            else:
+                self.pulse.answers += 1
+                return answer
+        raise AssertionError("tries is at least 1")
 
     def experiment(self, name: str) -> str:
         """The id of an experiment.
@@ -65,11 +101,10 @@ class Store:
         Raises:
             UserError: there is none of that name.
         """
-        with self.reaching(f"find the experiment '{name}'") as client:
-            found = client.get_experiment_by_name(name)
-            known = [] if found else [each.name for each in client.search_experiments()]
+        to = f"find the experiment '{name}'"
+        found = self.ask(to, lambda client: client.get_experiment_by_name(name))
         if found is None:
-            raise unknown("experiment", name, known)
+            raise unknown("experiment", name, [each.name for each in self.ask(to, lambda c: c.search_experiments())])
         return str(found.experiment_id)
 
     def make_experiment(self, name: str, artifacts: str | None) -> str:
@@ -78,9 +113,12 @@ class Store:
         Args:
             artifacts: where a new one keeps its files; None leaves it to the server.
         """
-        with self.reaching(f"open the experiment '{name}'") as client:
+
+        def make(client: MlflowClient) -> str:  # a name is there once: done twice, the second finds the first
             found = client.get_experiment_by_name(name)
             return str(found.experiment_id) if found else client.create_experiment(name, artifact_location=artifacts)
+
+        return self.ask(f"open the experiment '{name}'", make)
 
 
 @contextmanager

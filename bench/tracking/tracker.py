@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from bench.tracking.address import REMOTE, kind
 from bench.tracking.node import Node
 from bench.tracking.parent import Parent
-from bench.tracking.store import Store
-
-REMOTE = ("http", "https", "databricks")
+from bench.tracking.store import Pulse, Store
 
 
 def experiment_name(suite: str) -> str:
@@ -31,13 +29,13 @@ class Tracker:
         TrackingError: the store cannot be reached.
     """
 
-    def __init__(self, uri: str | None, home: Path) -> None:
+    def __init__(self, uri: str | None, home: Path, pulse: Pulse | None = None) -> None:
         home = home.resolve()
         if uri is None:
             home.mkdir(parents=True, exist_ok=True)
         self.uri = uri or f"sqlite:///{home / 'mlflow.db'}"
-        self._artifacts = None if urlsplit(self.uri).scheme in REMOTE else (home / "mlartifacts").as_uri()
-        self._store = Store.connect(self.uri)
+        self._artifacts = None if kind(self.uri) in REMOTE else (home / "mlartifacts").as_uri()
+        self._store = Store.connect(self.uri, pulse)
 
     def open_parent(
         self,
@@ -50,6 +48,7 @@ class Tracker:
         seed: int,
         versions: Mapping[str, str],
         created: str = "",
+        live: bool = True,
     ) -> Parent:
         """The parent run of one data set's part of a run: a new one, or the one that an earlier execution began.
 
@@ -58,6 +57,7 @@ class Tracker:
             versions: by library; not part of what makes two runs the same.
             created: when the run was created. It tells a run from an earlier one of the same name whose folder is
                 gone, and from others' on the same server.
+            live: whether one that is there is marked as going on.
         """
         identity = {
             "seesaw.run": run,
@@ -70,7 +70,8 @@ class Tracker:
         }
         tags = identity | {f"seesaw.version.{name}": version for name, version in versions.items()}
         experiment = self._store.make_experiment(experiment_name(suite), self._artifacts)
-        for node in Node.search(self._store, experiment, "tags.`seesaw.kind` = 'parent'"):
-            if identity.items() <= node.tags.items():
-                return Parent.resume(self._store, experiment, node, tags)
+        begun = "tags.`seesaw.kind` = 'parent' and tags.`seesaw.run` = '{}'".format(run.replace("'", "\\'"))
+        for node in reversed(Node.search(self._store, experiment, begun)):
+            if identity.items() <= node.tags.items():  # the oldest, should a late answer have made two
+                return Parent.resume(self._store, experiment, node, tags, live)
         return Parent.begin(self._store, experiment, f"{run} {dataset} {space}", tags)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -12,22 +12,22 @@ from bench.frontier.frontier import Frontier
 from bench.frontier.policy import Pick
 from bench.records import Failure, Replicate, TrialRecord
 
-MOST_METRICS = 800  # a batch takes 1000 entries in all, 100 of them params and 100 tags
-MOST_PARAMS = MOST_TAGS = 100
 LONGEST_TAG = 5000
 
 STATUS = {"completed": "FINISHED", "failed": "FAILED", "pruned": "KILLED"}
 """From a finished trial's state to the status of its run."""
 
-T = TypeVar("T")
+STATE, RUNGS, CURVE = "seesaw.state", "seesaw.rungs", "seesaw.curve"
+"""Tags of a trial: its state, and how many rungs and evaluations have been logged."""
 
 
 class Point(NamedTuple):
-    """One value of a metric."""
+    """One value of a metric; `time` is in seconds since 1970, 0 for the beginning of its run."""
 
     name: str
     value: float
     step: int = 0
+    time: float = 0.0
 
 
 def params(record: TrialRecord) -> dict[str, str]:
@@ -35,20 +35,39 @@ def params(record: TrialRecord) -> dict[str, str]:
     return {name: str(value) for name, value in record.config.items()}
 
 
-def points(record: TrialRecord) -> list[Point]:
+def points(record: TrialRecord, rungs: int = 0, curve: int = 0, ended: bool = True) -> list[Point]:
     """Metrics and costs under their keys, `speed/<name>`, and the learning curve as `curve/<name>` by samples.
 
     In a search by rungs metrics have a value for each rung that the trial reached, by samples.
     Values that are not finite are left out: MLflow would store infinity as a large number.
+
+    Args:
+        rungs: how many are there already.
+        curve: how many evaluations are there already.
+        ended: whether the trial is over; only then its speed is told.
     """
-    if record.rungs:
-        found = [Point(name, value, at.samples) for at in record.rungs for name, value in at.metrics.items()]
-    else:
-        found = [Point(name, value) for name, value in record.metrics.items()]
-    found += [Point(f"speed/{name}", value) for name, value in record.speed.items()]
-    for at in record.curve:
+    found, when = [], record.started
+    for reached, rung in enumerate(record.rungs):
+        when += rung.seconds if when else 0.0
+        if reached >= rungs:
+            found += [Point(name, value, rung.samples, when) for name, value in rung.metrics.items()]
+    if not record.rungs:
+        found += [Point(name, value) for name, value in record.metrics.items()]
+    if ended:
+        found += [Point(f"speed/{name}", value) for name, value in record.speed.items()]
+    for at in record.curve[curve:]:
         found += [Point(f"curve/{name}", value, int(at["samples"])) for name, value in at.items() if name != "samples"]
     return _finite(found)
+
+
+def done(record: TrialRecord) -> dict[str, str]:
+    """How much of a trial is logged once this record is."""
+    return {RUNGS: str(len(record.rungs)), CURVE: str(len(record.curve))}
+
+
+def count(tags: Mapping[str, str], name: str) -> int:
+    """A number among tags, 0 where it is not there."""
+    return int(tags.get(name, "0"))
 
 
 def replicate_points(replicate: Replicate) -> list[Point]:
@@ -61,7 +80,7 @@ def trial_tags(record: TrialRecord) -> dict[str, str]:
     return {
         "seesaw.kind": "trial",
         "seesaw.trial": str(record.number),
-        "seesaw.state": record.state,
+        STATE: record.state,
         "seesaw.architecture": record.architecture,
         "seesaw.sharing": record.sharing,
         "seesaw.funnel": record.funnel,
@@ -115,25 +134,5 @@ def flag(value: bool) -> str:
     return "true" if value else "false"
 
 
-def batches(
-    metrics: Sequence[Point], params: Mapping[str, str], tags: Mapping[str, str]
-) -> Iterator[tuple[Sequence[Point], Sequence[tuple[str, str]], Sequence[tuple[str, str]]]]:
-    """Cuts what is to be logged into as few batches as MLflow's limits allow: one for any usual trial."""
-    named, tagged = list(params.items()), list(tags.items())
-    cuts = zip(_cut(metrics, MOST_METRICS), _cut(named, MOST_PARAMS), _cut(tagged, MOST_TAGS), strict=False)
-    for batch in cuts:
-        if not any(batch):
-            return
-        yield batch
-
-
 def _finite(points: Iterable[Point]) -> list[Point]:
     return [point for point in points if math.isfinite(point.value)]
-
-
-def _cut(values: Sequence[T], most: int) -> Iterator[Sequence[T]]:
-    """Pieces of `values`, then empty ones without end."""
-    start = 0
-    while True:
-        yield values[start : start + most]
-        start += most

@@ -134,15 +134,25 @@ def write_log(path: Path, rows: int = 800) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Shop:
-    made = Shop(tmp_path / "shop")
+def open_shop(folder: Path) -> Shop:
+    made = Shop(folder)
     made.raw.mkdir(parents=True)
     made.card.write_text(CARD.replace("[reader]", 'time = "day"\n\n[reader]', 1))
     (made.folder / "space.toml").write_text(SPACE)
     made.suite.write_text(SUITE.format(space=made.folder / "space.toml", card=made.card))
     write_log(made.log)
     return made
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    return open_shop(tmp_path / "shop")
+
+
+@pytest.fixture(scope="module")
+def module_shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """One for all tests of a module, which do not change it."""
+    return open_shop(tmp_path_factory.mktemp("module") / "shop")
 
 
 @pytest.fixture

@@ -60,6 +60,7 @@ MISTAKES = [
     Mistake("unknown variant", ("prepare", "kuairand-pure@early"), ("early", "late-window")),
     Mistake("unknown space", (*RUN, "--space", "hug"), ("search space", "hug")),
     Mistake("unknown run", ("frontier", "nowhere"), ("run", "nowhere")),
+    Mistake("no address", (*RUN, "--tracking", "localhost:5000"), ("--tracking", "localhost:5000", "http://HOST:PORT")),
     Mistake("unknown sampler", (*RUN, "--sampler", "tpee"), ("sampler", "tpee", "tpe")),
     Mistake("unknown executor", (*RUN, "--executor", "dask"), ("executor", "dask", "process")),
     Mistake("unknown metric", RUN, ("click.auk", "click.auc"), suite("click.auc", "click.auk")),

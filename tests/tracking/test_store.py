@@ -1,12 +1,19 @@
 """The way into MLflow: failures in words, nothing on standard output, nothing sent, nothing left lying about."""
 
+import ast
+import sqlite3
 import subprocess
 import sys
+import threading
+from pathlib import Path
 
 import pytest
 
 from bench.errors import UserError
-from bench.tracking import Tracker, TrackingError, frontier_of
+from bench.tracking import Logbook, Tracker, TrackingError, Volumes, frontier_of
+
+REFERENCE = {"click.auc": 0.5, "like.auc": 0.5}
+OF_MLFLOW_ALONE = {"_openssl", "mako", "markupsafe", "pygments", "netrc"}  # the last is a leaf of the standard library
 
 
 def test_the_room_loads_mlflow_only_once_it_is_used():
@@ -73,3 +80,63 @@ def test_reading_a_store_that_is_not_there_makes_none(tmp_path):
     with pytest.raises(TrackingError, match=r"^there is no MLflow store at sqlite:///.*mlflow.db$"):
         frontier_of("seesaw/quick", f"sqlite:///{tmp_path / 'mlflow.db'}")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("uri", [None, "http://127.0.0.1:9"], ids=["file", "server"])
+def test_another_thread_imports_only_what_mlflow_alone_uses(tmp_path, uri):
+    """So no import of the search's thread can meet one of the sender's."""
+    code = f"""
+import sys, threading
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import bench.run.execute
+from bench.tracking import Logbook, Volumes
+from conftest import OBJECTIVES, trial
+from pathlib import Path
+home = Path({str(tmp_path)!r})
+logbook = Logbook({uri!r}, home)
+before = {{name.partition(".")[0] for name in sys.modules}}
+asked = dict(run="r", suite="s", dataset="d", space="p", fingerprint="f", seed=0, versions={{}})
+section = logbook.section(Volumes(OBJECTIVES, {{"click.auc": 0.5, "like.auc": 0.5}}, False), **asked)
+section.log([trial(0, replicates=((0.7, 0.8),))], 1)
+print(logbook.finish("FINISHED", 1.0, 120.0), section.there)
+print(sorted({{name.partition(".")[0] for name in sys.modules}} - before - {{"mlflow"}}))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    reached, imported = done.stdout.splitlines()
+    assert reached == ("True 1" if uri is None else "False 0")
+    assert set(ast.literal_eval(imported)) <= OF_MLFLOW_ALONE
+
+
+def test_a_locked_file_is_like_a_server_that_does_not_answer(home, asked, make_trial, objectives):
+    """Another process, which holds a write transaction for as long as it likes."""
+    file = home / "mlflow.db"
+    for mode in ("IMMEDIATE", "EXCLUSIVE"):  # the second keeps readers out, too: the store cannot even be opened
+        holder = sqlite3.connect(file, isolation_level=None)
+        holder.execute(f"BEGIN {mode}")
+        logbook = Logbook(None, home)
+        section = logbook.section(Volumes(objectives, REFERENCE, False), **asked)
+        section.log([make_trial(0), make_trial(1)], 2)
+        assert section.there == 0
+        assert not logbook.finish("FINISHED", 1.0, patience=0.5)
+        holder.execute("ROLLBACK")
+        holder.close()
+    logbook = Logbook(None, home, live=False)
+    section = logbook.section(Volumes(objectives, REFERENCE, False), **asked)
+    section.log([make_trial(0), make_trial(1)], 2)
+    assert logbook.finish("FINISHED", 1.0, patience=120.0)
+    assert section.there == 2
+
+
+def test_a_lock_that_is_given_back_costs_no_trial(home, asked, make_trial, objectives):
+    holder = sqlite3.connect(home / "mlflow.db", isolation_level=None, check_same_thread=False)
+    holder.execute("BEGIN IMMEDIATE")
+    logbook = Logbook(None, home)
+    section = logbook.section(Volumes(objectives, REFERENCE, False), **asked)
+    section.log([make_trial(0), make_trial(1)], 2)
+    released = threading.Timer(1.0, lambda: holder.execute("ROLLBACK"))
+    released.start()
+    assert logbook.finish("FINISHED", 1.0, patience=120.0)
+    released.join()
+    assert section.there == 2
+    assert logbook.sent["trials"] == 2

@@ -9,8 +9,9 @@ import pytest
 
 from bench.frontier.frontier import frontier
 from bench.frontier.policy import Policy, pick
-from bench.tracking import frontier_of
+from bench.tracking import frontier_of, log_front
 from bench.tracking.tracker import experiment_name
+from bench.tracking.values import Point
 
 EXPERIMENT = "seesaw/quick"
 
@@ -110,7 +111,7 @@ def test_logging_again_after_a_resume_changes_nothing(tracker, client, asked, be
         parent = tracker.open_parent(**asked)
         for record in records:
             parent.log_trial(record)
-            parent.log_hypervolume(record.number, 0.06)
+            parent.log_volumes([Point("hypervolume", 0.06, record.number)])
         parent.close("FINISHED")
         return parent.run_id
 
@@ -144,7 +145,7 @@ def test_resume_goes_on_and_is_running(tracker, client, asked, below, make_trial
     assert set(below(first.run_id)) == {"0 mmoe", "1 mmoe"}
 
 
-def test_a_run_cut_off_half_written_is_logged_anew(tracker, client, asked, below, make_trial, monkeypatch):
+def test_a_run_cut_off_half_written_is_made_whole(tracker, client, asked, below, make_trial, monkeypatch):
     parent = tracker.open_parent(**asked)
     with monkeypatch.context() as patch:
         patch.setattr("mlflow.MlflowClient.set_terminated", _cut_off)
@@ -153,7 +154,7 @@ def test_a_run_cut_off_half_written_is_logged_anew(tracker, client, asked, below
     (half,) = below(parent.run_id).values()
     tracker.open_parent(**asked).log_trial(make_trial(0))
     (whole,) = below(parent.run_id).values()
-    assert whole.info.run_id != half.info.run_id
+    assert whole.info.run_id == half.info.run_id
     assert whole.info.status == "FINISHED"
     assert values(client, whole.info.run_id, "valid/click.auc") == [(0, 0.7)]
 
@@ -207,7 +208,7 @@ def log_all(tracker, asked, records, objectives, page):
         parent.log_trial(record)
     front = frontier(records, objectives)
     chosen = pick(front, records, objectives, Policy())
-    parent.log_front(front, chosen, page)
+    log_front(parent, front, chosen, page)
     parent.close("FINISHED")
     return parent.run_id, front, chosen
 
@@ -261,7 +262,7 @@ def test_a_front_logged_again_replaces_the_old_one(tracker, client, asked, find,
 def test_without_a_pick(tracker, client, asked, records, objectives, page):
     parent = tracker.open_parent(**asked)
     parent.log_trial(records[1])
-    parent.log_front(frontier(records, objectives), None, None)
+    log_front(parent, frontier(records, objectives), None, None)
     assert client.get_run(parent.run_id).data.tags["seesaw.picked"] == "none"
     assert "picked.json" not in {each.path for each in client.list_artifacts(parent.run_id)}
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from bench.frontier.frontier import frontier
 from bench.frontier.policy import Policy, pick
-from bench.tracking.values import Point, batches, front_of, params, points, trial_tags
+from bench.tracking.batches import batches
+from bench.tracking.values import Point, front_of, params, points, trial_tags
 
 
 def test_params_are_the_whole_dotted_configuration(make_trial):

@@ -1,0 +1,155 @@
+"""MLflow that was away during a run, and `seesaw sync` after it: from the command line, with a real server."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench import cli
+from bench.run import execute as execution
+from bench.run.folder import Run
+from bench.search.study import Study
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tracking"))  # its servers, and its way to compare stores
+
+from contents import content, everything_once
+from servers import RealServer, free_port, silent_server
+
+
+class Shell:
+    """Calls commands with one home."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+
+    def __call__(self, *arguments: object) -> tuple[int, str, str]:
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = cli.main([str(argument) for argument in (*arguments, "--home", self.home)])
+        return code, out.getvalue(), err.getvalue()
+
+    def records(self, name: str) -> list:
+        (part,) = Run.open(self.home, name).datasets.values()
+        return Study.read(part.folder).records()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
+    made = RealServer(tmp_path_factory.mktemp("server"))
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    return Shell(tmp_path_factory.mktemp("home"))
+
+
+def searched(shell: Shell, shop, name: str, uri: str) -> tuple[int, str, str]:
+    options = ("--raw", shop.raw, "--executor", "inline", "--trials", 3, "--name", name, "--tracking", uri, "--json")
+    return shell("run", shop.suite, *options)
+
+
+@pytest.fixture(scope="module")
+def away(server: RealServer, shell: Shell, module_shop) -> tuple[int, str, str]:
+    """A run during which the server was not there; it is there from then on."""
+    said = searched(shell, module_shop, "away", server.uri)
+    server.start()
+    return said
+
+
+@pytest.fixture(scope="module")
+def live(server: RealServer, shell: Shell, module_shop, away) -> tuple[int, str, str]:
+    """A run that was logged as it went on; and what `seesaw sync` said of it meanwhile."""
+    meanwhile = []
+
+    def write_report(*arguments):
+        meanwhile.append(shell("sync", "live"))
+        return written(*arguments)
+
+    written = execution.write_report
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(execution, "write_report", write_report)
+        said = searched(shell, module_shop, "live", server.uri)
+    assert said[0] == 0, said[2]
+    assert "seesaw sync" not in said[2]  # nothing was left to be sent
+    return meanwhile[0]
+
+
+def one_sentence(err: str) -> str:
+    (line,) = err.splitlines()
+    assert line.startswith("seesaw: ")
+    return line
+
+
+def test_a_server_that_is_down_leaves_a_note(shell: Shell, away) -> None:
+    code, out, err = away
+    assert code == 0, err
+    assert json.loads(out)["points"]
+    assert (shell.home / "runs" / "away" / "report.html").is_file()
+    (note,) = (line for line in err.splitlines() if "seesaw sync" in line)
+    assert note.startswith("MLflow has 0 of 3 trials; `seesaw sync away` sends what is missing (could not ")
+    assert "Traceback" not in err
+
+
+def test_what_was_not_sent_is_sent_once(server: RealServer, shell: Shell, away, tmp_path: Path) -> None:
+    code, out, err = shell("sync", "away", "--json")
+    assert (code, err) == (0, "")
+    document = json.loads(out)
+    confirmed = sum(len(record.replicates) for record in shell.records("away"))
+    assert (document["run"], document["tracking"]) == ("away", server.uri)
+    assert document["sent"] == {"trials": 3, "replicates": confirmed, "hypervolumes": 3, "fronts": 1}
+    found = content(server.uri, "away", tmp_path / "files", "seesaw/shop")
+    everything_once(found, shell.records("away"))
+    ((status, _, _, _, _, files),) = found["parent", None, None]
+    assert status == "FINISHED"
+    assert files["report.html"] == (shell.home / "runs" / "away" / "report.html").read_bytes()
+
+    assert shell("sync", "away") == (0, f"nothing was missing at {server.uri}\n", "")
+    assert json.loads(shell("sync", "away", "--json")[1])["sent"] == dict.fromkeys(document["sent"], 0)
+    assert content(server.uri, "away", tmp_path / "again", "seesaw/shop") == found
+
+
+def test_what_is_sent_later_equals_what_is_logged_live(server: RealServer, shell: Shell, live, tmp_path: Path) -> None:
+    elsewhere = f"sqlite:///{tmp_path / 'elsewhere.db'}"
+    code, out, err = shell("sync", "live", "--tracking", elsewhere)
+    assert (code, err) == (0, "")
+    assert out.startswith(f"sent to {elsewhere}: 3 trials, ")
+    later = content(elsewhere, "live", tmp_path / "later", "seesaw/shop")
+    everything_once(later, shell.records("live"))
+    assert content(server.uri, "live", tmp_path / "live", "seesaw/shop") == later
+
+
+def test_sync_waits_for_no_driver(shell: Shell, live) -> None:
+    code, out, err = live
+    assert (code, out) == (2, "")
+    assert "expected no other driver, found one at work" in one_sentence(err)
+
+
+def test_sync_to_a_server_that_is_not_there_says_so(shell: Shell, away) -> None:
+    uri = f"http://127.0.0.1:{free_port()}"
+    code, out, err = shell("sync", "away", "--tracking", uri)
+    assert (code, out) == (2, "")
+    assert f"in the MLflow store at {uri}: " in one_sentence(err)
+
+
+def test_sync_to_what_is_no_address_says_so(shell: Shell, away) -> None:
+    code, out, err = shell("sync", "away", "--tracking", "localhost:5000")
+    assert (code, out) == (2, "")
+    assert "found 'localhost:5000'" in one_sentence(err)
+
+
+def test_a_server_that_never_answers_holds_no_run_up(shell: Shell, module_shop, monkeypatch) -> None:
+    monkeypatch.setattr("bench.run.reporting.PATIENCE", 1.0)
+    with silent_server() as (port, accepted):
+        code, out, err = searched(shell, module_shop, "silent", f"http://127.0.0.1:{port}")
+        assert accepted
+    assert code == 0, err
+    assert json.loads(out)["points"]
+    assert "MLflow has 0 of 3 trials; `seesaw sync silent` sends what is missing" in err

@@ -1,0 +1,150 @@
+"""A real MLflow server that can be stopped and started, and servers that go wrong."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+class RealServer:
+    """`mlflow server` on loopback with a sqlite file and artifacts in a folder; the same port after each start."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.port = folder, free_port()
+        self.uri = f"http://127.0.0.1:{self.port}"
+        self._process = None
+
+    def start(self) -> None:
+        options = ["--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
+        options += ["--backend-store-uri", f"sqlite:///{self.folder / 'server.db'}"]
+        options += ["--artifacts-destination", str(self.folder / "artifacts")]
+        quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        log = (self.folder / "server.log").open("ab")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", "server", *options],
+            stdout=log,
+            stderr=log,
+            env={**os.environ, **quiet},
+            start_new_session=True,
+            cwd=self.folder,
+        )
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and self._process.poll() is None:
+            try:
+                urllib.request.urlopen(f"{self.uri}/health", timeout=5).read()
+                return
+            except OSError:
+                time.sleep(0.2)
+        self.stop()
+        pytest.skip(f"mlflow server did not start here: {(self.folder / 'server.log').read_text()[-300:]}")
+
+    def stop(self) -> None:
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)  # it is the leader of a session of its own
+            self._process.wait()
+            self._process = None
+
+
+@contextmanager
+def silent_server(trickle=b""):
+    """Accepts, and never answers, or sends the beginning of an answer a byte at a time. Gives port and connections."""
+    server = socket.create_server(("127.0.0.1", 0))
+    accepted, over = [], threading.Event()
+
+    def serve():
+        while not over.is_set():
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
+            accepted.append(connection)
+            if trickle:
+                threading.Thread(target=drip, args=(connection,), daemon=True).start()
+
+    def drip(connection):
+        for at in range(10**6):
+            if over.wait(0.05):
+                return
+            try:
+                connection.send(trickle[at : at + 1] or b"x")
+            except OSError:
+                return
+
+    threading.Thread(target=serve, daemon=True).start()
+    try:
+        yield server.getsockname()[1], accepted
+    finally:
+        over.set()
+        server.close()
+        for connection in accepted:
+            connection.close()
+
+
+@contextmanager
+def faulty_proxy(uri, fault, every=3):
+    """Passes requests on, but spoils every third: `error` answers 500 instead, `lost` passes it on and hangs up."""
+    lock, seen = threading.Lock(), []
+
+    class Handler(BaseHTTPRequestHandler):
+        def handle_one(self):
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0)) or None
+            with lock:
+                seen.append(self.path)
+                spoilt = len(seen) % every == 0
+            if spoilt and fault == "error":
+                self.answer(500, b"{}")
+                return
+            kept = {k: v for k, v in self.headers.items() if k in ("Content-Type", "Accept", "User-Agent")}
+            request = urllib.request.Request(uri + self.path, body, kept, method=self.command)
+            try:
+                with urllib.request.urlopen(request, timeout=60) as got:
+                    code, data = got.status, got.read()
+            except urllib.error.HTTPError as got:
+                code, data = got.code, got.read()
+            if spoilt:
+                self.close_connection = True
+                self.connection.close()
+                return
+            self.answer(code, data)
+
+        def answer(self, code, data):
+            self.send_response(code)
+            self.send_header("Content-Length", str(len(data)))
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_one
+
+        def log_message(self, *_arguments):
+            pass
+
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *_arguments):
+            pass
+
+    server = Server(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}", seen
+    finally:
+        server.shutdown()
+        server.server_close()
