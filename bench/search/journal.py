@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from bench.atomic import write_text
@@ -38,6 +39,18 @@ class Journal(JournalFileBackend):
         # Number of lines in the file, which is the number of the first held-back line. Only the writer needs it.
         self._committed = _cut_uncommitted(path) if write and path.exists() else 0
         super().__init__(str(path))
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was ever committed."""
+        return not self._path.is_file() or self._path.stat().st_size == 0
+
+    def load(self) -> BaseStorage:
+        """An Optuna storage of what the file holds."""
+        return JournalStorage(self)
+
+    def close(self) -> None:
+        """Nothing to let go: who may write is a matter of the folder's lock."""
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

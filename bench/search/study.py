@@ -1,34 +1,35 @@
-"""What is known of a search's trials: Optuna studies in `<folder>/study.log`, the only source of truth.
+"""What is known of a search's trials: Optuna studies in `<folder>/study.log`, or in the database that the folder names.
 
-The journal holds two of them: "search", whose trials are configurations, and "confirm", whose trials are replicates.
+They are the only source of truth. There are two: "search", whose trials are configurations, and "confirm", whose trials are replicates.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import optuna
 from optuna.samplers import RandomSampler
-from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from bench.errors import UserError
 from bench.objectives import Objective
 from bench.records import Failure, Outcome, Replicate, Scalar, TrialRecord
 from bench.search.attributes import asked_key, attributes_of, outcome_key, record_of, told_key, values_in
-from bench.search.journal import Journal
 from bench.search.ledger import Ledger, Step
 from bench.search.lock import FolderLock
 from bench.search.plan import SHARING, Opening, Plan
 from bench.search.promotion import Promotion
 from bench.search.replicates import as_trial, by_trial
 from bench.search.samplers import make_sampler, quiet
+from bench.search.storage import JOURNAL as FILE
+from bench.search.storage import Note, Storage, open_storage
+from bench.search.storage_address import Address
 
-FILE = "study.log"
+__all__ = ["FILE", "Study"]
 
 
 class Study:
@@ -39,25 +40,30 @@ class Study:
     their numbers; they finish in any order. Where a search has one rung, a job's number is its trial's.
     """
 
-    def __init__(self, folder: Path, journal: Journal, lock: FolderLock | None) -> None:
+    def __init__(self, folder: Path, storage: Storage, lock: FolderLock | None) -> None:
         self.folder = folder
-        self._journal = journal
+        self._kept = storage
         self._lock = lock
         self._load()
 
     @classmethod
-    def open(cls, folder: Path, plan: Plan) -> Study:
+    def open(cls, folder: Path, plan: Plan, note: Note = lambda text: None) -> Study:
         """The study that a driver works on: a new one, or the one that is there; locked until `close`.
 
+        Args:
+            note: told when a database stops answering, for which a while is waited.
+
         Raises:
-            UserError: another driver works on it, it was begun with another plan, or its file is damaged.
+            UserError: another driver works on it, it was begun with another plan, its file is damaged, or its database
+                cannot be had.
         """
         lock = FolderLock(folder)
+        storage: Storage | None = None
         try:
-            journal = Journal(folder / FILE, write=True)
-            if (folder / FILE).stat().st_size == 0:
-                _create(journal, plan)
-            study = cls(folder, journal, lock)
+            storage = open_storage(folder, write=True, note=note)
+            if storage.empty:
+                _create(storage, plan)
+            study = cls(folder, storage, lock)
             identity = plan.identity()
             for key in dict.fromkeys([*identity, *study._plan]):
                 if (before := study._plan.get(key)) != (value := identity.get(key)):
@@ -65,6 +71,8 @@ class Study:
                         f"{folder}: expected {key} = {before!r}, with which this run began, found {value!r}"
                     )
         except BaseException:
+            if storage:
+                storage.close()
             lock.release()
             raise
         return study
@@ -74,14 +82,31 @@ class Study:
         """The study as it is now, without a lock and never changed.
 
         Raises:
-            UserError: there is none.
+            UserError: there is none, or its database cannot be had.
         """
-        if not (folder / FILE).is_file() or (folder / FILE).stat().st_size == 0:
+        storage = _begun(folder)
+        if storage is None:
             raise UserError(f"{folder}: expected a run's folder with its {FILE}, found none")
-        return cls(folder, Journal(folder / FILE, write=False), None)
+        try:
+            return cls(folder, storage, None)
+        finally:
+            storage.close()
+
+    @staticmethod
+    def exists(folder: Path) -> bool:
+        """Whether there is one to read.
+
+        Raises:
+            UserError: its database cannot be had.
+        """
+        storage = _begun(folder)
+        if storage:
+            storage.close()
+        return storage is not None
 
     def close(self) -> None:
         """Lets the next driver in."""
+        self._kept.close()
         if self._lock:
             self._lock.release()
 
@@ -241,15 +266,16 @@ class Study:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         try:
-            with quiet(), self._journal.transaction():
+            with quiet(), self._kept.transaction():
                 yield
         except BaseException:
-            self._load()  # what was held back is gone from the file: forget it here, too
+            with suppress(UserError):  # a database that is gone; the first error is the one to report
+                self._load()  # what was held back is not kept: forget it here, too
             raise
 
     def _load(self) -> None:
         with quiet():
-            self._storage = JournalStorage(self._journal)
+            self._storage = self._kept.load()
             self._search = optuna.load_study(study_name="search", storage=self._storage, sampler=RandomSampler())
             self._confirm = optuna.load_study(study_name="confirm", storage=self._storage, sampler=RandomSampler())
         self._search_id = self._storage.get_study_id_from_name("search")
@@ -258,12 +284,23 @@ class Study:
         self.ledger = Ledger.of(self._trials(), self.objectives)
 
 
-def _create(journal: Journal, plan: Plan) -> None:
-    with quiet(), journal.transaction():
-        storage = JournalStorage(journal)
+def _begun(folder: Path) -> Storage | None:
+    """The storage that a search was begun in; None where none was."""
+    if not (folder / FILE).is_file() and Address.read(folder) is None:
+        return None
+    storage = open_storage(folder, write=False)
+    if storage.empty:
+        storage.close()
+        return None
+    return storage
+
+
+def _create(storage: Storage, plan: Plan) -> None:
+    within = storage.load()
+    with quiet(), storage.transaction():
         for name in ("search", "confirm"):
             study = optuna.create_study(
-                storage=storage,
+                storage=within,
                 study_name=name,
                 directions=[objective.direction for objective in plan.objectives],
                 sampler=RandomSampler(),
