@@ -27,6 +27,7 @@ def run(
     set_: Set = None,
     raw: Raw = None,
     tracking: Annotated[str | None, typer.Option(help="MLflow's address; else a file at home.")] = None,
+    storage: Annotated[str | None, typer.Option(help="postgresql://user@host/database; else journal files.")] = None,
     json: Json = False,
     home: Home = None,
 ) -> None:
@@ -49,12 +50,14 @@ def run(
         pinned=assignments(set_),
         raw=raw,
         tracking=tracking,
+        storage=storage,
     )
     _execute(made, json)
 
 
 def resume(
     run_: Annotated[str, typer.Argument(metavar="RUN", help="A run's name or path.")],
+    storage: Annotated[str | None, typer.Option(help="The run's database again, for its password.")] = None,
     json: Json = False,
     home: Home = None,
 ) -> None:
@@ -62,7 +65,10 @@ def resume(
     from bench.home import resolve_home
     from bench.run.folder import Run
 
-    _execute(Run.open(resolve_home(home), run_), json)
+    run = Run.open(resolve_home(home), run_)
+    if storage is not None:
+        run.check_storage(storage)
+    _execute(run, json)
 
 
 def _execute(run: Run, json: bool) -> None:

@@ -123,7 +123,7 @@ def _search(part: DatasetRun, store: Store, parent: Parent, progress: Progress) 
             history = front.history.set_index("trial")["hypervolume"]
             parent.log_hypervolume(record.number, float(history.loc[record.number]))
 
-    with Study.open(part.folder, plan) as study:
+    with Study.open(part.folder, plan, progress.note) as study:
         executor = EXECUTORS[manifest.executor](run_job, manifest.workers)
         try:
             search(plan, study, executor, make_job, on_trial, progress)

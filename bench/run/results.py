@@ -19,7 +19,7 @@ from bench.report.build import build_view
 from bench.report.page import write_page
 from bench.run.folder import DatasetRun, Run
 from bench.schema import Task
-from bench.search.study import FILE, Study
+from bench.search.study import Study
 from bench.suite import resolve_objectives
 from bench.validation import validate
 
@@ -142,7 +142,7 @@ def _fingerprint(result: DatasetResult) -> str:
 
 def status_of(run: DatasetRun) -> dict[str, Any]:
     """Counts by state, the failures with their reasons, and how far the search has come."""
-    study = Study.read(run.folder) if (run.folder / FILE).is_file() else None
+    study = Study.read(run.folder) if Study.exists(run.folder) else None
     records = study.records() if study else []
     states = ("completed", "running", "failed", "pruned", "waiting")
     counts: dict[str, Any] = {state: sum(record.state == state for record in records) for state in states}

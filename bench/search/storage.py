@@ -53,3 +53,14 @@ def open_storage(folder: Path, write: bool, note: Note = lambda text: None) -> S
 
         return Database(address, write, note)
     return Journal(folder / JOURNAL, write)
+
+
+def check_database(url: str) -> None:
+    """Makes Optuna's tables in a database, where they are missing.
+
+    Raises:
+        UserError: it cannot be used.
+    """
+    from bench.search.storage_database import Database
+
+    Database(Address(url, "a check"), write=True).close()

@@ -70,5 +70,6 @@ def without_password(url: str) -> str:
     password = parsed.query.get("password") or parsed.password
     if password is not None:
         os.environ["PGPASSWORD"] = str(password)
-    bare = parsed.set(drivername=DRIVERS[parsed.drivername], password=None).difference_update_query(["password"])
+    driver, query = DRIVERS[parsed.drivername], {key: of for key, of in parsed.query.items() if key != "password"}
+    bare = sqlalchemy.URL.create(driver, parsed.username, None, parsed.host, parsed.port, parsed.database, query)
     return bare.render_as_string(hide_password=False)

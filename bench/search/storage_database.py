@@ -127,13 +127,9 @@ class Database:
 
     def _find(self, storage: RDBStorage) -> dict[str, int]:
         """Numbers in the database of the studies that are there."""
-        found = {}
-        for name in STUDIES:
-            try:
-                found[name] = storage.get_study_id_from_name(self._name(name))
-            except KeyError:
-                continue
-        return found
+        # Not by name: that a name is unknown would be an error to Optuna, and end the transaction.
+        numbers = {study.study_name: study._study_id for study in storage.get_all_studies()}
+        return {name: numbers[self._name(name)] for name in STUDIES if self._name(name) in numbers}
 
     def _load(self, storage: RDBStorage) -> Mirror:
         self._mirror, self._numbers, self._count = mirror, numbers, _ = Mirror(), Numbers(), 0
@@ -157,7 +153,7 @@ class Database:
     def _commit(self, calls: list[Call], again: bool) -> None:
         assert self._connection is not None
         with quiet(), self._connection.transaction() as storage:
-            found = self._find(storage).get(STUDIES[0])
+            found = self._numbers.studies[0] if self._count else self._find(storage).get(STUDIES[0])
             count = 0 if found is None else self._count_in(storage, found)
             if again and count == self._count + 1:
                 pass  # the last attempt was kept, only the answer got lost
