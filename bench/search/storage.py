@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -63,4 +64,4 @@ def check_database(url: str) -> None:
     """
     from bench.search.storage_database import Database
 
-    Database(Address(url, "a check"), write=True).close()
+    Database(Address(url, f"check-{secrets.token_hex(4)}"), write=True).close()

@@ -145,7 +145,7 @@ class Study:
 
     def configs(self) -> list[dict[str, Scalar]]:
         """Every trial's configuration."""
-        return [trial.user_attrs["config"] for trial in self._trials()]
+        return list(self._configs)
 
     def running(self) -> dict[int, dict[str, Scalar]]:
         """Configurations of the jobs without an outcome, by number."""
@@ -171,6 +171,7 @@ class Study:
             trial.set_user_attr("baseline", bool(opening and opening.baseline))
             trial.set_user_attr(asked_key(0), {"order": self.asked, "floor": False})
             self._keep(seconds)
+        self._configs.append(config)
         self.ledger.ask(Step(number, 0), str(config.get(SHARING, "?")))
         return number, config
 
@@ -180,8 +181,7 @@ class Study:
             self._set(promotion.trial, asked_key(promotion.rung), {"order": self.asked, "floor": promotion.floor})
             self._keep(seconds)
         self.ledger.ask(Step(promotion.trial, promotion.rung, promotion.floor), "")
-        config: dict[str, Scalar] = self._trials()[promotion.trial].user_attrs["config"]
-        return config
+        return self._configs[promotion.trial]
 
     def finish(self, number: int, outcome: Outcome | Failure) -> None:
         """Keeps what became of a job, before anything that is decided may know it.
@@ -203,7 +203,7 @@ class Study:
         Optuna is told where it is the trial's last: at full length, or a failure.
         """
         step = self.ledger.step(number)
-        values = values_in(self._trials()[step.trial].user_attrs[outcome_key(step.rung)], self.objectives)
+        values = values_in(self._trial(step.trial).user_attrs[outcome_key(step.rung)], self.objectives)
         results = self.ledger.standing(step.trial).results + (() if values is None else (values,))
         with self._transaction():
             self._set(step.trial, told_key(step.rung), True)
@@ -240,7 +240,7 @@ class Study:
 
     def record(self, number: int) -> TrialRecord:
         """All that is known of one trial."""
-        return record_of(self._trials()[number], self.replicates().get(number, ()), self.ladder)
+        return record_of(self._trial(number), self.replicates().get(number, ()), self.ladder)
 
     def records(self) -> list[TrialRecord]:
         """All that is known of every trial, by number."""
@@ -251,9 +251,14 @@ class Study:
         # A reader may see the first lines of an ask; until the last of them there is nothing to say of the trial.
         return [trial for trial in self._search.get_trials(deepcopy=False) if asked_key(0) in trial.user_attrs]
 
+    def _trial(self, number: int) -> FrozenTrial:
+        return self._storage.get_trial(self._id(number))
+
+    def _id(self, number: int) -> int:
+        return self._storage.get_trial_id_from_study_id_trial_number(self._search_id, number)
+
     def _set(self, number: int, name: str, value: Any) -> None:
-        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._search_id, number)
-        self._storage.set_trial_user_attr(trial_id, name, value)
+        self._storage.set_trial_user_attr(self._id(number), name, value)
 
     def _keep(self, seconds: float | None) -> None:
         if seconds is not None:
@@ -261,7 +266,8 @@ class Study:
 
     def _conclude(self, number: int, results: tuple[tuple[float, ...], ...]) -> None:
         state = TrialState.COMPLETE if results else TrialState.FAIL
-        self._search.tell(number, results[-1] if results else None, state=state)
+        # Not by `study.tell`, which copies every trial of the study to find the best ones for a line that is not shown.
+        self._storage.set_trial_state_values(self._id(number), state, results[-1] if results else None)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -281,7 +287,9 @@ class Study:
         self._search_id = self._storage.get_study_id_from_name("search")
         self._plan: dict[str, Any] = self._search.user_attrs["plan"]
         self.objectives = tuple(Objective(name, direction) for name, direction in self._plan["objectives"])
-        self.ledger = Ledger.of(self._trials(), self.objectives)
+        trials = self._trials()
+        self._configs: list[dict[str, Scalar]] = [trial.user_attrs["config"] for trial in trials]
+        self.ledger = Ledger.of(trials, self.objectives)
 
 
 def _begun(folder: Path) -> Storage | None:
