@@ -1,4 +1,4 @@
-"""One connection to a database: who writes is a matter of a lock that the server gives back when the connection ends."""
+"""One connection to a database, with the lock of the one who writes: the server gives it back when it ends."""
 
 from __future__ import annotations
 
@@ -69,7 +69,8 @@ class Connection:
     def _lock(self, address: Address) -> None:
         if not self._scalar("SELECT pg_try_advisory_lock(:key)", _key(address.name)):
             raise Taken(
-                f"{address.url}: expected no other driver, found one at work on '{address.name}'; wait for it or stop it"
+                f"{address.url}: expected no other driver, found one at work on '{address.name}'; "
+                "wait for it or stop it"
             )
         self._scalar("SELECT pg_advisory_lock(:key)", _key("tables"))  # two that make the tables at once would fail
 

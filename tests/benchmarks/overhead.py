@@ -21,18 +21,18 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from bench.objectives import Objective  # noqa: E402  this checkout's, wherever the script is started
-from bench.progress import Silent  # noqa: E402
-from bench.records import Job, TrialRecord, TrialResult  # noqa: E402
-from bench.search import driver, journal, storage_database  # noqa: E402
-from bench.search.executors import InlineExecutor  # noqa: E402
-from bench.search.plan import Plan  # noqa: E402
-from bench.search.proposals import Proposals  # noqa: E402
-from bench.search.rungs import ladder  # noqa: E402
-from bench.search.space import load_space  # noqa: E402
-from bench.search.storage_address import Address, without_password  # noqa: E402
-from bench.search.study import Study  # noqa: E402
-from tests.benchmarks.speed.table import replace  # noqa: E402
+from bench.objectives import Objective
+from bench.progress import Silent
+from bench.records import Job, TrialRecord, TrialResult
+from bench.search import driver, journal, storage_database
+from bench.search.executors import InlineExecutor
+from bench.search.plan import Plan
+from bench.search.proposals import Proposals
+from bench.search.rungs import ladder
+from bench.search.space import load_space
+from bench.search.storage_address import Address, without_password
+from bench.search.study import Study
+from tests.benchmarks.speed.table import replace
 
 AT = (100, 500, 1000, 2000, 5000)
 WINDOW = 50
@@ -54,7 +54,10 @@ def train(job: Job) -> TrialResult:
     ]
     lean, level = draws[0], sum(draws) / len(draws)
     missing = 0.1 * (1 - (job.until or FULL) / FULL)
-    values = {"click.auc": 0.6 + 0.2 * level + 0.1 * lean - missing, "buy.auc": 0.7 + 0.2 * level - 0.1 * lean - missing}
+    values = {
+        "click.auc": 0.6 + 0.2 * level + 0.1 * lean - missing,
+        "buy.auc": 0.7 + 0.2 * level - 0.1 * lean - missing,
+    }
     curve = [{"samples": float(at), "epoch": at / 30, **values, "loss/click": 0.1, "loss/buy": 0.1} for at in range(30)]
     metrics = {f"valid/{name}": value for name, value in values.items()}
     metrics |= {f"valid/{task}.{of}": 0.5 for task in TASKS for of in ("logloss", "ne", "pcoc", "ece", "gauc")}

@@ -12,11 +12,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "search"))
 
-from postgres import PASSWORD, Server  # noqa: E402  beside the tests of searches
+from postgres import PASSWORD, Server
 
-from bench.run.folder import Run  # noqa: E402
-from bench.search.storage_address import Address  # noqa: E402
-from bench.search.study import Study  # noqa: E402
+from bench.run.folder import Run
+from bench.search.storage_address import Address
+from bench.search.study import Study
 
 SECRETS = (PASSWORD, "s3cret%2Fand%40odd", "s3cret")
 
@@ -51,7 +51,12 @@ def test_a_run_over_a_database(seesaw, shop, url: str, monkeypatch: pytest.Monke
     assert resumed.code == 0, resumed.err
     folder = home / "runs" / "in-database"
     assert not list(folder.rglob("study.log"))
-    for text in (said.out, said.err, resumed.out, *(f.read_text(errors="replace") for f in folder.rglob("*.*") if f.is_file())):
+    for text in (
+        said.out,
+        said.err,
+        resumed.out,
+        *(f.read_text(errors="replace") for f in folder.rglob("*.*") if f.is_file()),
+    ):
         assert not any(secret in text for secret in SECRETS)
 
 
@@ -99,8 +104,10 @@ def test_optuna_dashboard_shows_our_trials(
     from optuna_dashboard._storage_url import get_storage  # as its command reads its argument
 
     monkeypatch.setenv("PGPASSWORD", os.environ.get("PGPASSWORD", ""))
-    kept = {"journal": None, "sqlite": f"sqlite:///{tmp_path / 'studies.db'}"}.get(url) if url != "postgresql" else (
-        request.getfixturevalue("postgres").url_with_password
+    kept = (
+        {"journal": None, "sqlite": f"sqlite:///{tmp_path / 'studies.db'}"}.get(url)
+        if url != "postgresql"
+        else (request.getfixturevalue("postgres").url_with_password)
     )
     command = ["run", shop.suite, "--raw", shop.raw, "--executor", "inline", "--trials", 4, "--name", "shown"]
     said = seesaw(*command, *(["--storage", kept] if kept else []))

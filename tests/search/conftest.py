@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from postgres import PASSWORD  # noqa: E402  beside this file
+from postgres import PASSWORD
 
 
 @pytest.fixture(autouse=True)

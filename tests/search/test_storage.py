@@ -156,9 +156,7 @@ def test_a_killed_driver_is_gone_on_from(tmp_path: Path, address: Address) -> No
     assert essence(whole(folder, plan)) == journal
 
 
-def test_a_second_driver_is_refused_even_from_another_folder(
-    tmp_path: Path, postgres: Server, password: None
-) -> None:
+def test_a_second_driver_is_refused_even_from_another_folder(tmp_path: Path, postgres: Server, password: None) -> None:
     address, plan = Address(without_password(postgres.url), "shared/shop"), rung_plan()
     with Study.open(placed(tmp_path / "one", address), plan):
         assert Study.read(tmp_path / "one").records() == []
