@@ -78,12 +78,12 @@ class Journal(JournalFileBackend):
 
     def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
         """Lines from a number on, those of the open transaction included."""
-        if self._pending is None:
+        # Optuna knows where a line starts only if it has read the one before. The writer's own lines it has not, and
+        # would look for the end of the file from its beginning, each time; but nobody else writes to it.
+        if not self._write or log_number_from < self._committed:
             yield from super().read_logs(log_number_from)
-            return
-        if log_number_from < self._committed:
-            yield from super().read_logs(log_number_from)
-        yield from self._pending[max(0, log_number_from - self._committed) :]
+        if self._pending is not None:
+            yield from self._pending[max(0, log_number_from - self._committed) :]
 
     def _commit(self, logs: list[dict[str, Any]]) -> None:
         if not logs:

@@ -76,7 +76,8 @@ class Database:
             raise RuntimeError(f"{self._address.url} was opened to be read")
         if self._lost:
             raise self._lost
-        self._mirror.calls = calls = []
+        calls: list[Call] = []
+        self._mirror.calls = calls
         try:
             yield
         finally:
@@ -156,7 +157,7 @@ class Database:
             found = self._numbers.studies[0] if self._count else self._find(storage).get(STUDIES[0])
             count = 0 if found is None else self._count_in(storage, found)
             if again and count == self._count + 1:
-                pass  # the last attempt was kept, only the answer got lost
+                pass  # the attempt before was kept, only the answer got lost
             elif count != self._count:
                 raise UserError(
                     f"{self._address.url}: expected nobody else to write to '{self._address.name}', found "

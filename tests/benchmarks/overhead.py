@@ -2,8 +2,8 @@
 
     python tests/benchmarks/overhead.py [--trials 5000] [--write docs/performance.md] [--database URL]
 
-Each row is the mean over the last 50 jobs before so many trials. `on_trial` is what a run does with each record besides:
-`tracking` below makes it, and a run's MLflow part is measured by handing in its own.
+Each row is the mean over the last 50 jobs before so many trials. What a run does with each record besides is made by
+`tracking` below, and a run's MLflow part is measured by handing in its own.
 """
 
 from __future__ import annotations
@@ -155,7 +155,8 @@ def markdown(found: dict[str, list[dict[str, float]]]) -> str:
     for name, rows in found.items():
         last = rows[-1]
         lines.append(
-            f"Reading {last['measured']:,.0f} trials ({name}) takes {last['open']:.1f} s, their records {last['records']:.1f} s."
+            f"Reading {last['measured']:,.0f} trials ({name}) takes {last['open']:.1f} s, "
+            f"their records {last['records']:.1f} s."
         )
     return "\n".join(lines)
 

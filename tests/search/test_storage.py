@@ -213,9 +213,9 @@ class TestAway:
         self, tmp_path, plan, folder, postgres, monkeypatch
     ) -> None:
         monkeypatch.setattr(storage_database, "PATIENCE", 0.3)
-        with pytest.raises(UserError, match="expected an answer within 0 s, found none .* `seesaw resume` goes on"):
+        with pytest.raises(UserError, match=r"expected an answer within 0 s, found none .* `seesaw resume` goes on"):
             self.search(folder, plan, 5, postgres.stop, [])
-        with pytest.raises(UserError, match="expected a database that can be used, found: .*refused"):
+        with pytest.raises(UserError, match=r"expected a database that can be used, found: .*refused"):
             Study.open(folder, plan)
         postgres.start()
         self.search(folder, plan, -1, lambda: None, [])
