@@ -1,9 +1,8 @@
-"""`--storage`, end to end, and optuna-dashboard over what a run left."""
+"""`--storage`, end to end."""
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "search"))
 from postgres import PASSWORD, Server
 
 from bench.run.folder import Run
-from bench.search.storage_address import Address
 from bench.search.study import Study
 
 SECRETS = (PASSWORD, "s3cret%2Fand%40odd", "s3cret")
@@ -84,46 +82,3 @@ def test_a_database_that_cannot_be_had_is_one_sentence(seesaw, shop, url: str, m
     assert len(said.err.strip().splitlines()) == 1
     assert "s3cret" not in said.err
     assert not list(shop.folder.parent.rglob("runs/none"))
-
-
-def get(app: Any, path: str) -> Any:
-    """What a WSGI application answers to a request."""
-    status: list[str] = []
-    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": path, "SERVER_NAME": "test", "SERVER_PORT": "80"}
-    environ |= {"wsgi.url_scheme": "http", "wsgi.input": None, "wsgi.errors": sys.stderr, "QUERY_STRING": "after=0"}
-    body = b"".join(app(environ, lambda line, headers, info=None: status.append(line)))
-    assert status[0].startswith("200"), body
-    return json.loads(body)
-
-
-@pytest.mark.parametrize("url", ["journal", "sqlite", "postgresql"])
-def test_optuna_dashboard_shows_our_trials(
-    seesaw, shop, url: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    dashboard = pytest.importorskip("optuna_dashboard", reason="no optuna-dashboard: the extra `ui`")
-    from optuna_dashboard._storage_url import get_storage  # as its command reads its argument
-
-    monkeypatch.setenv("PGPASSWORD", os.environ.get("PGPASSWORD", ""))
-    kept = (
-        {"journal": None, "sqlite": f"sqlite:///{tmp_path / 'studies.db'}"}.get(url)
-        if url != "postgresql"
-        else (request.getfixturevalue("postgres").url_with_password)
-    )
-    command = ["run", shop.suite, "--raw", shop.raw, "--executor", "inline", "--trials", 4, "--name", "shown"]
-    said = seesaw(*command, *(["--storage", kept] if kept else []))
-    assert said.code == 0, said.err
-    (part,) = Run.open(next(shop.folder.parent.rglob("runs")).parent, "shown").datasets.values()
-    address = Address.read(part.folder)
-    shown = get_storage(address.url if address else str(part.folder / "study.log"))
-    app = dashboard.wsgi(shown)
-    name = f"{address.name}/search" if address else "search"
-    (study,) = [each for each in get(app, "/api/studies")["study_summaries"] if each["study_name"] == name]
-    trials = get(app, f"/api/studies/{study['study_id']}")["trials"]
-    records = Study.read(part.folder).records()
-    assert len(trials) == len(records) == 4
-    for trial, record in zip(trials, records, strict=True):
-        assert trial["state"] == "Complete"
-        assert trial["values"] == [record.metrics["valid/click.auc"], record.metrics["valid/buy.ctcvr.auc"]]
-        assert {each["name"]: each["param_external_value"] for each in trial["params"]} == {
-            key: str(value) for key, value in record.params.items()
-        }
