@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import pwd
+import shutil
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
+sys.path.insert(0, str(Path(__file__).parent / "search"))
+
 import pytest  # noqa: E402  the environment must be set before anything imports torch
+from postgres import Server, binaries  # noqa: E402  beside the tests of searches
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
@@ -31,3 +38,24 @@ def _folder(name: str) -> Path:
     if not folder.is_dir():
         pytest.skip(f"the real data is not at {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A running server; what needs it is skipped where it cannot be had."""
+    pytest.importorskip("psycopg", reason="no psycopg: the extra `postgresql`")
+    if (programs := binaries()) is None:
+        pytest.skip("no PostgreSQL server is installed")
+    if os.geteuid() == 0 and (shutil.which("runuser") is None or not _known("postgres")):
+        pytest.skip("a PostgreSQL server cannot be run by root, and there is no user postgres")
+    server = Server(programs)
+    yield server
+    server.remove()
+
+
+def _known(user: str) -> bool:
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        return False
+    return True

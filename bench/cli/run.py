@@ -36,6 +36,7 @@ def run(
     set_: Set = None,
     raw: Raw = None,
     tracking: Annotated[str | None, typer.Option(help="MLflow's address; else a file at home.")] = None,
+    storage: Annotated[str | None, typer.Option(help="postgresql://user@host/database; else journal files.")] = None,
     json: Json = False,
     home: Home = None,
 ) -> None:
@@ -64,6 +65,7 @@ def run(
         pinned=assignments(set_),
         raw=raw,
         tracking=tracking,
+        storage=storage,
     )
     _execute(made, json)
 
@@ -74,6 +76,7 @@ def resume(
     samples: Annotated[int | None, typer.Option(help="Raise the total of training samples to this.")] = None,
     time: Annotated[str | None, typer.Option(help="Raise the total time to this, as in 10m.")] = None,
     address: Annotated[str | None, typer.Option(help="Where the run's Ray cluster is now.")] = None,
+    storage: Annotated[str | None, typer.Option(help="The run's database again, for its password.")] = None,
     json: Json = False,
     home: Home = None,
 ) -> None:
@@ -82,7 +85,10 @@ def resume(
     from bench.run.extend import extend
     from bench.run.folder import Run
 
-    _execute(extend(Run.open(resolve_home(home), run_), trials, samples, time).at(address), json)
+    run = Run.open(resolve_home(home), run_)
+    if storage is not None:
+        run.check_storage(storage)
+    _execute(extend(run, trials, samples, time).at(address), json)
 
 
 def _execute(run: Run, json: bool) -> None:

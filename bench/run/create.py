@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,8 @@ from bench.search.executors.base import Options
 from bench.search.ranking import TIE_BREAKS
 from bench.search.samplers import RUNG_SAMPLERS, SAMPLERS
 from bench.search.space import load_space
+from bench.search.storage import check_database
+from bench.search.storage_address import Address, without_password
 from bench.suite import Suite, load_suite, resolve_objectives
 from bench.tracking import check_address
 from bench.validation import validate
@@ -51,6 +54,7 @@ def create(
     pinned: Mapping[str, Any] | None = None,
     raw: Path | None = None,
     tracking: str | None = None,
+    storage: str | None = None,
 ) -> Run:
     """Writes the folder of a new run.
 
@@ -61,6 +65,7 @@ def create(
         address, gpus, memory_mb: of a Ray cluster, and what each job needs there.
         name: None takes the suite's, with a number where it is taken.
         pinned: configuration names held fixed, besides the suite's.
+        storage: address of a database for the studies; a password in it is kept nowhere. None for journals.
 
     Raises:
         UserError: anything named is unknown or does not fit the rest; nothing is written then.
@@ -78,6 +83,11 @@ def create(
                 raise UserError(f"{option}: expected --executor {RAY} beside it, found {executor}")
         workers = 1 if executor == "inline" else workers or cores()
         threads = threads or max(1, cores() // workers)
+    words = ["seesaw", *sys.argv[1:]]
+    if storage is not None:
+        typed, storage = storage, without_password(storage)
+        words = [word.replace(typed, storage) for word in words]
+        check_database(storage)
     space_file = content.find("search_spaces", suite.space)
     folder = _folder(home, name, slug(Path(suite_name).stem if suite_name.endswith(".toml") else Path(suite_name).name))
     manifest = Manifest(
@@ -94,13 +104,19 @@ def create(
         memory_mb=memory_mb,
         raw=str(raw.expanduser().resolve()) if raw else None,
         tracking_uri=tracking,
-        command=shlex.join(["seesaw", *sys.argv[1:]]),
+        storage=storage,
+        command=shlex.join(words),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=versions(),
     )
     with atomic_folder(folder) as temporary:
         (temporary / SPACE).write_bytes(space_file.read_bytes())
         (temporary / MANIFEST).write_text(json.dumps(manifest.model_dump(mode="json"), indent=2), encoding="utf-8")
+        if storage is not None:
+            unique = f"{folder.name}-{secrets.token_hex(4)}"  # others may have a run of that name in the same database
+            for dataset in suite.datasets:
+                (temporary / slug(dataset.id)).mkdir()
+                Address(storage, f"{unique}/{slug(dataset.id)}").write(temporary / slug(dataset.id))
     return Run.open(home, folder.name)
 
 

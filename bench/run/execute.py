@@ -88,7 +88,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
     def on_record(record: TrialRecord) -> None:
         reporter.log(part, [record], study.told)
 
-    with Study.open(part.folder, plan) as study:
+    with Study.open(part.folder, plan, progress.note) as study:
         reporter.begin(part, study, store.fingerprint)
         options = Options(
             job_seconds=suite.budget.job_time,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from bench.atomic import write_text
 from bench.errors import UserError
 from bench.run.folder import MANIFEST, Run
-from bench.search.study import FILE, Study
+from bench.search.study import Study
 from bench.suite import Budget
 from bench.validation import validate
 
@@ -35,7 +35,7 @@ def extend(run: Run, trials: int | None = None, samples: int | None = None, time
         if new < old:
             raise UserError(f"--{key}: expected at least {old:,}, the total of '{run.name}' so far, found {new:,}")
     for part in run.datasets.values():
-        if (part.folder / FILE).is_file() and Study.read(part.folder).concluded:
+        if Study.exists(part.folder) and Study.read(part.folder).concluded:
             raise UserError(
                 f"the search of '{run.name}' on {part.key} has ended, and in a search by rungs that is for good; "
                 "begin a new run with the larger budget"

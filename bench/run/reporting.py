@@ -17,7 +17,7 @@ from bench.records import TrialRecord
 from bench.run.folder import DatasetRun, Run
 from bench.run.results import DatasetResult, page_path, result_of, tasks_of
 from bench.search.lock import FolderLock
-from bench.search.study import FILE, Study
+from bench.search.study import Study
 from bench.suite import resolve_objectives
 from bench.tracking import Ending, Logbook, Section, TrackingError, Volumes
 
@@ -99,7 +99,7 @@ def sync(run: Run, uri: str | None = None) -> dict[str, int]:
             finished &= (part.folder / "frontier.parquet").is_file()
         try:
             for part in run.datasets.values():
-                if (part.folder / FILE).is_file() and (part.folder / "store.json").is_file():
+                if Study.exists(part.folder) and (part.folder / "store.json").is_file():
                     study = Study.read(part.folder)
                     facts = json.loads((part.folder / "store.json").read_text(encoding="utf-8"))
                     section = _section(logbook, part, study, facts["fingerprint"])

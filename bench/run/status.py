@@ -10,7 +10,7 @@ from bench.frontier.frontier import frontier
 from bench.records import TrialRecord
 from bench.run.folder import DatasetRun
 from bench.run.results import tasks_of
-from bench.search.study import FILE, Study
+from bench.search.study import Study
 from bench.suite import resolve_objectives
 
 STATES = ("completed", "running", "failed", "pruned", "waiting")
@@ -18,7 +18,7 @@ STATES = ("completed", "running", "failed", "pruned", "waiting")
 
 def status_of(run: DatasetRun) -> dict[str, Any]:
     """Counts by state, the failures with their reasons, and how far the search has come."""
-    study = Study.read(run.folder) if (run.folder / FILE).is_file() else None
+    study = Study.read(run.folder) if Study.exists(run.folder) else None
     records = study.records() if study else []
     counts: dict[str, Any] = {state: sum(record.state == state for record in records) for state in STATES}
     counts["total"] = run.run.manifest.suite.budget.trials or len(records)

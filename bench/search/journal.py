@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from bench.atomic import write_text
@@ -38,6 +39,18 @@ class Journal(JournalFileBackend):
         # Number of lines in the file, which is the number of the first held-back line. Only the writer needs it.
         self._committed = _cut_uncommitted(path) if write and path.exists() else 0
         super().__init__(str(path))
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was ever committed."""
+        return not self._path.is_file() or self._path.stat().st_size == 0
+
+    def load(self) -> BaseStorage:
+        """An Optuna storage of what the file holds."""
+        return JournalStorage(self)
+
+    def close(self) -> None:
+        """Nothing to let go: who may write is a matter of the folder's lock."""
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -65,12 +78,12 @@ class Journal(JournalFileBackend):
 
     def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
         """Lines from a number on, those of the open transaction included."""
-        if self._pending is None:
+        # Optuna knows where a line starts only if it has read the one before. The writer's own lines it has not, and
+        # would look for the end of the file from its beginning, each time; but nobody else writes to it.
+        if not self._write or log_number_from < self._committed:
             yield from super().read_logs(log_number_from)
-            return
-        if log_number_from < self._committed:
-            yield from super().read_logs(log_number_from)
-        yield from self._pending[max(0, log_number_from - self._committed) :]
+        if self._pending is not None:
+            yield from self._pending[max(0, log_number_from - self._committed) :]
 
     def _commit(self, logs: list[dict[str, Any]]) -> None:
         if not logs:

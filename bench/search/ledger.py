@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -46,6 +47,8 @@ class Ledger:
         self.told = 0
         self.finished: set[int] = set()
         self._trials: list[_Trial] = []
+        self._standings: list[Standing] = []
+        self._begun: Counter[int] = Counter()
 
     @classmethod
     def of(cls, trials: Iterable[FrozenTrial], objectives: tuple[Objective, ...]) -> Ledger:
@@ -73,10 +76,13 @@ class Ledger:
         """A job is begun."""
         if step.trial == len(self._trials):
             self._trials.append(_Trial(kind))
+            self._standings.append(Standing(step.trial, kind, (), "running"))
         of = self._trials[step.trial]
         of.orders.append(len(self.steps))
         of.granted |= {step.rung} if step.floor else set()
         self.steps.append(step)
+        self._begun[step.rung] += 1
+        self._standings[step.trial] = self._standing(step.trial)
 
     def finish(self, order: int) -> None:
         """A job has an outcome."""
@@ -84,13 +90,15 @@ class Ledger:
 
     def tell(self, order: int, values: tuple[float, ...] | None) -> None:
         """The outcome of the next job in order is known; None for a failure."""
-        of = self._trials[self.steps[order].trial]
+        trial = self.steps[order].trial
+        of = self._trials[trial]
         of.told += 1
         self.told += 1
         if values is None:
             of.failed = True
         else:
             of.results.append(values)
+        self._standings[trial] = self._standing(trial)
 
     def step(self, number: int) -> Step:
         """What a job is."""
@@ -98,8 +106,8 @@ class Ledger:
 
     def samples(self, ladder: Sequence[int]) -> int:
         """Training samples of all jobs, those under way included; `ladder` has those at each rung."""
-        rungs = (step.rung for step in self.steps)
-        return sum(ladder[rung] - (ladder[rung - 1] if rung else 0) for rung in rungs) if ladder else 0
+        rungs = self._begun.items() if ladder else ()
+        return sum(begun * (ladder[rung] - (ladder[rung - 1] if rung else 0)) for rung, begun in rungs)
 
     def job_of(self, trial: int) -> int:
         """The number of a trial's last job."""
@@ -107,6 +115,13 @@ class Ledger:
 
     def standing(self, number: int) -> Standing:
         """How far a trial has come by what is told."""
+        return self._standings[number]
+
+    def standings(self) -> list[Standing]:
+        """How far every trial has come by what is told."""
+        return list(self._standings)
+
+    def _standing(self, number: int) -> Standing:
         of = self._trials[number]
         running = len(of.orders) > of.told
         return Standing(
@@ -116,7 +131,3 @@ class Ledger:
             "failed" if of.failed else "running" if running else "waiting",
             of.granted,
         )
-
-    def standings(self) -> list[Standing]:
-        """How far every trial has come by what is told."""
-        return [self.standing(number) for number in range(len(self._trials))]

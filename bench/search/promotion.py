@@ -141,22 +141,34 @@ def _next(standings: list[Standing], rules: Rules) -> Promotion | None:
             nothing = (math.nan,) * len(rules.objectives)
             values = np.array([s.results[rung] if len(s.results) > rung else nothing for s in settled])
             finite = measured(values)
+            free = _free_places(settled, finite, rules, rung)
+            dominant = _one_dominates_all(values[finite], rules.objectives)
+            unserved = _unserved(standings, rules, rung)
+            if not (free or dominant or unserved):
+                continue  # nobody can go on, whatever the order: putting all in order is what would take time
             order = best_first(values, rules.objectives, rules.reference, rules.tie_break)
             ranked = [settled[row] for row in order if finite[row]]
-            dominant = _one_dominates_all(values[finite], rules.objectives)
-            if (best := _by_merit(ranked, len(settled), dominant, rules, rung)) is not None:
+            if (best := _by_merit(ranked, len(settled), free, dominant, rules, rung)) is not None:
                 return Promotion(best.number, rung + 1)
-            if (best := _by_floor(ranked, standings, rules, rung)) is not None:
+            best = next((each for each in ranked if each.number in unserved and each.waits(rung)), None)
+            if best is not None:
                 return Promotion(best.number, rung + 1, floor=True)
     return None
 
 
-def _by_merit(ranked: list[Standing], settled: int, dominant: bool, rules: Rules, rung: int) -> Standing | None:
+def _free_places(settled: list[Standing], finite: NDArray[np.bool_], rules: Rules, rung: int) -> bool:
+    of = (standing for standing, has in zip(settled, finite, strict=True) if has)
+    taken = sum(standing.left(rung) and rung + 1 not in standing.granted for standing in of)
+    return taken < math.floor(len(settled) / rules.eta)
+
+
+def _by_merit(
+    ranked: list[Standing], settled: int, free: bool, dominant: bool, rules: Rules, rung: int
+) -> Standing | None:
     places = math.floor(settled / rules.eta)
     if dominant and places and ranked[0].waits(rung):
         return ranked[0]
-    taken = sum(standing.left(rung) and rung + 1 not in standing.granted for standing in ranked)
-    if taken >= places:
+    if not free:
         return None
     return next((standing for standing in ranked[:places] if standing.waits(rung)), None)
 
@@ -166,12 +178,13 @@ def _one_dominates_all(values: NDArray[np.float64], objectives: Sequence[Objecti
     return int((signed == signed.max(axis=0, initial=-np.inf)).all(axis=1).sum()) == 1
 
 
-def _by_floor(ranked: list[Standing], standings: list[Standing], rules: Rules, rung: int) -> Standing | None:
+def _unserved(standings: list[Standing], rules: Rules, rung: int) -> set[int]:
+    """First tries of the kinds for which the floor may let one go on from a rung."""
     cost = rules.samples(rung + 1)
     spent = sum(rules.samples(each) for standing in standings for each in range(standing.begun))
     taken = sum(rules.samples(each) for standing in standings for each in standing.granted)
     if taken + cost > rules.share * (spent + cost):
-        return None
+        return set()
     first: defaultdict[str, list[Standing]] = defaultdict(list)
     for standing in standings:
         if len(first[standing.kind]) < rules.tries:
@@ -181,5 +194,5 @@ def _by_floor(ranked: list[Standing], standings: list[Standing], rules: Rules, r
         arriving = [each for each in tried if rung == 0 or each.left(rung - 1)]
         complete = len(tried) == rules.tries and all(each.settled(rung) for each in arriving)
         if complete and not any(each.left(rung) and each.progress != "failed" for each in tried):
-            unserved |= {each.number for each in tried}
-    return next((each for each in ranked if each.number in unserved and each.waits(rung)), None)
+            unserved |= {each.number for each in tried if each.waits(rung)}
+    return unserved

@@ -1,35 +1,37 @@
-"""What is known of a search's trials: Optuna studies in `<folder>/study.log`, the only source of truth.
+"""What is known of a search's trials: Optuna studies in `<folder>/study.log`, or in the database that the folder names.
 
-The journal holds two of them: "search", whose trials are configurations, and "confirm", whose trials are replicates.
+They are the only source of truth. There are two: "search", whose trials are configurations, and "confirm", whose
+trials are replicates.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import optuna
 from optuna.samplers import RandomSampler
-from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from bench.errors import UserError
 from bench.objectives import Objective
 from bench.records import Failure, Outcome, Replicate, Scalar, TrialRecord
 from bench.search.attributes import asked_key, attributes_of, outcome_key, record_of, told_key, values_in
-from bench.search.journal import Journal
 from bench.search.ledger import Ledger, Step
 from bench.search.lock import FolderLock
 from bench.search.plan import SHARING, Opening, Plan
 from bench.search.promotion import Promotion
 from bench.search.replicates import as_trial, by_trial
 from bench.search.samplers import make_sampler, quiet
+from bench.search.storage import JOURNAL as FILE
+from bench.search.storage import Note, Storage, open_storage
+from bench.search.storage_address import Address
 
-FILE = "study.log"
+__all__ = ["FILE", "Study"]
 
 
 class Study:
@@ -40,25 +42,30 @@ class Study:
     their numbers; they finish in any order. Where a search has one rung, a job's number is its trial's.
     """
 
-    def __init__(self, folder: Path, journal: Journal, lock: FolderLock | None) -> None:
+    def __init__(self, folder: Path, storage: Storage, lock: FolderLock | None) -> None:
         self.folder = folder
-        self._journal = journal
+        self._kept = storage
         self._lock = lock
         self._load()
 
     @classmethod
-    def open(cls, folder: Path, plan: Plan) -> Study:
+    def open(cls, folder: Path, plan: Plan, note: Note = lambda text: None) -> Study:
         """The study that a driver works on: a new one, or the one that is there; locked until `close`.
 
+        Args:
+            note: told when a database stops answering, for which a while is waited.
+
         Raises:
-            UserError: another driver works on it, it was begun with another plan, or its file is damaged.
+            UserError: another driver works on it, it was begun with another plan, its file is damaged, or its database
+                cannot be had.
         """
         lock = FolderLock(folder)
+        storage: Storage | None = None
         try:
-            journal = Journal(folder / FILE, write=True)
-            if (folder / FILE).stat().st_size == 0:
-                _create(journal, plan)
-            study = cls(folder, journal, lock)
+            storage = open_storage(folder, write=True, note=note)
+            if storage.empty:
+                _create(storage, plan)
+            study = cls(folder, storage, lock)
             identity = plan.identity()
             for key in dict.fromkeys([*identity, *study._plan]):
                 if (before := study._plan.get(key)) != (value := identity.get(key)):
@@ -66,6 +73,8 @@ class Study:
                         f"{folder}: expected {key} = {before!r}, with which this run began, found {value!r}"
                     )
         except BaseException:
+            if storage:
+                storage.close()
             lock.release()
             raise
         return study
@@ -75,14 +84,31 @@ class Study:
         """The study as it is now, without a lock and never changed.
 
         Raises:
-            UserError: there is none.
+            UserError: there is none, or its database cannot be had.
         """
-        if not (folder / FILE).is_file() or (folder / FILE).stat().st_size == 0:
+        storage = _begun(folder)
+        if storage is None:
             raise UserError(f"{folder}: expected a run's folder with its {FILE}, found none")
-        return cls(folder, Journal(folder / FILE, write=False), None)
+        try:
+            return cls(folder, storage, None)
+        finally:
+            storage.close()
+
+    @staticmethod
+    def exists(folder: Path) -> bool:
+        """Whether there is one to read.
+
+        Raises:
+            UserError: its database cannot be had.
+        """
+        storage = _begun(folder)
+        if storage:
+            storage.close()
+        return storage is not None
 
     def close(self) -> None:
         """Lets the next driver in."""
+        self._kept.close()
         if self._lock:
             self._lock.release()
 
@@ -121,7 +147,7 @@ class Study:
 
     def configs(self) -> list[dict[str, Scalar]]:
         """Every trial's configuration."""
-        return [trial.user_attrs["config"] for trial in self._trials()]
+        return list(self._configs)
 
     def running(self) -> dict[int, dict[str, Scalar]]:
         """Configurations of the jobs without an outcome, by number."""
@@ -153,6 +179,7 @@ class Study:
             trial.set_user_attr("baseline", bool(opening and opening.baseline))
             trial.set_user_attr(asked_key(0), {"order": self.asked, "floor": False, "at": time.time()})
             self._keep(seconds)
+        self._configs.append(config)
         self.ledger.ask(Step(number, 0), str(config.get(SHARING, "?")))
         return number, config
 
@@ -163,8 +190,7 @@ class Study:
             self._set(promotion.trial, asked_key(promotion.rung), begun)
             self._keep(seconds)
         self.ledger.ask(Step(promotion.trial, promotion.rung, promotion.floor), "")
-        config: dict[str, Scalar] = self._trials()[promotion.trial].user_attrs["config"]
-        return config
+        return self._configs[promotion.trial]
 
     def finish(self, number: int, outcome: Outcome | Failure) -> None:
         """Keeps what became of a job, before anything that is decided may know it.
@@ -186,7 +212,7 @@ class Study:
         Optuna is told where it is the trial's last: at full length, or a failure.
         """
         step = self.ledger.step(number)
-        values = values_in(self._trials()[step.trial].user_attrs[outcome_key(step.rung)], self.objectives)
+        values = values_in(self._trial(step.trial).user_attrs[outcome_key(step.rung)], self.objectives)
         results = self.ledger.standing(step.trial).results + (() if values is None else (values,))
         with self._transaction():
             self._set(step.trial, told_key(step.rung), True)
@@ -223,7 +249,7 @@ class Study:
 
     def record(self, number: int) -> TrialRecord:
         """All that is known of one trial."""
-        return record_of(self._trials()[number], self.replicates().get(number, ()), self.ladder)
+        return record_of(self._trial(number), self.replicates().get(number, ()), self.ladder)
 
     def records(self) -> list[TrialRecord]:
         """All that is known of every trial, by number."""
@@ -234,9 +260,14 @@ class Study:
         # A reader may see the first lines of an ask; until the last of them there is nothing to say of the trial.
         return [trial for trial in self._search.get_trials(deepcopy=False) if asked_key(0) in trial.user_attrs]
 
+    def _trial(self, number: int) -> FrozenTrial:
+        return self._storage.get_trial(self._id(number))
+
+    def _id(self, number: int) -> int:
+        return self._storage.get_trial_id_from_study_id_trial_number(self._search_id, number)
+
     def _set(self, number: int, name: str, value: Any) -> None:
-        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._search_id, number)
-        self._storage.set_trial_user_attr(trial_id, name, value)
+        self._storage.set_trial_user_attr(self._id(number), name, value)
 
     def _keep(self, seconds: float | None) -> None:
         if seconds is not None:
@@ -244,34 +275,49 @@ class Study:
 
     def _conclude(self, number: int, results: tuple[tuple[float, ...], ...]) -> None:
         state = TrialState.COMPLETE if results else TrialState.FAIL
-        self._search.tell(number, results[-1] if results else None, state=state)
+        # Not by `study.tell`, which copies every trial of the study to find the best ones for a line that is not shown.
+        self._storage.set_trial_state_values(self._id(number), state, results[-1] if results else None)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         try:
-            with quiet(), self._journal.transaction():
+            with quiet(), self._kept.transaction():
                 yield
         except BaseException:
-            self._load()  # what was held back is gone from the file: forget it here, too
+            with suppress(UserError):  # a database that is gone; the first error is the one to report
+                self._load()  # what was held back is not kept: forget it here, too
             raise
 
     def _load(self) -> None:
         with quiet():
-            self._storage = JournalStorage(self._journal)
+            self._storage = self._kept.load()
             self._search = optuna.load_study(study_name="search", storage=self._storage, sampler=RandomSampler())
             self._confirm = optuna.load_study(study_name="confirm", storage=self._storage, sampler=RandomSampler())
         self._search_id = self._storage.get_study_id_from_name("search")
         self._plan: dict[str, Any] = self._search.user_attrs["plan"]
         self.objectives = tuple(Objective(name, direction) for name, direction in self._plan["objectives"])
-        self.ledger = Ledger.of(self._trials(), self.objectives)
+        trials = self._trials()
+        self._configs: list[dict[str, Scalar]] = [trial.user_attrs["config"] for trial in trials]
+        self.ledger = Ledger.of(trials, self.objectives)
 
 
-def _create(journal: Journal, plan: Plan) -> None:
-    with quiet(), journal.transaction():
-        storage = JournalStorage(journal)
+def _begun(folder: Path) -> Storage | None:
+    """The storage that a search was begun in; None where none was."""
+    if not (folder / FILE).is_file() and Address.read(folder) is None:
+        return None
+    storage = open_storage(folder, write=False)
+    if storage.empty:
+        storage.close()
+        return None
+    return storage
+
+
+def _create(storage: Storage, plan: Plan) -> None:
+    within = storage.load()
+    with quiet(), storage.transaction():
         for name in ("search", "confirm"):
             study = optuna.create_study(
-                storage=storage,
+                storage=within,
                 study_name=name,
                 directions=[objective.direction for objective in plan.objectives],
                 sampler=RandomSampler(),

@@ -1,0 +1,179 @@
+"""What the driver itself costs a job, up to 5,000 trials: CPU time with training that takes none.
+
+    python tests/benchmarks/overhead.py [--trials 5000] [--write docs/performance.md] [--database URL]
+
+Each row is the mean over the last 50 jobs before so many trials. What a run does with each record besides is made by
+`tracking` below, and a run's MLflow part is measured by handing in its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import process_time
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from bench.objectives import Objective
+from bench.progress import Silent
+from bench.records import Job, TrialRecord, TrialResult
+from bench.search import driver, journal, storage_database
+from bench.search.executors import InlineExecutor
+from bench.search.plan import Plan
+from bench.search.proposals import Proposals
+from bench.search.rungs import ladder
+from bench.search.space import load_space
+from bench.search.storage_address import Address, without_password
+from bench.search.study import Study
+from tests.benchmarks.speed.table import replace
+
+AT = (100, 500, 1000, 2000, 5000)
+WINDOW = 50
+TASKS = ("click", "buy")
+OBJECTIVES = (Objective("click.auc", "maximize"), Objective("buy.auc", "maximize"))
+FULL = 1 << 20
+SEARCHES = {
+    "tpe": {"sampler": "tpe"},
+    "parzen": {"sampler": "parzen"},
+    "by rungs from 1/16": {"sampler": "parzen", "ladder": ladder(FULL // 16, 4, FULL)},
+}
+PARTS = ("decide", "propose", "ask", "finish", "tell", "storage")
+
+
+def train(job: Job) -> TrialResult:
+    """Two values that pull apart and rise with samples; 30 evaluations, as a run keeps them."""
+    draws = [
+        int(hashlib.md5(f"{key}={value}".encode()).hexdigest()[:6], 16) / 16**6 for key, value in job.config.items()
+    ]
+    lean, level = draws[0], sum(draws) / len(draws)
+    missing = 0.1 * (1 - (job.until or FULL) / FULL)
+    values = {
+        "click.auc": 0.6 + 0.2 * level + 0.1 * lean - missing,
+        "buy.auc": 0.7 + 0.2 * level - 0.1 * lean - missing,
+    }
+    curve = [{"samples": float(at), "epoch": at / 30, **values, "loss/click": 0.1, "loss/buy": 0.1} for at in range(30)]
+    metrics = {f"valid/{name}": value for name, value in values.items()}
+    metrics |= {f"valid/{task}.{of}": 0.5 for task in TASKS for of in ("logloss", "ne", "pcoc", "ece", "gauc")}
+    return TrialResult(metrics, {"train_seconds": 10.0}, curve, dict(job.config))
+
+
+def make_job(trial: int, replicate: int, config: Any, splits: Any) -> Job:
+    """A job that trains nothing."""
+    return Job(trial, replicate, dict(config), "-", 0, splits, ("click.auc", "buy.auc"), TASKS, 1)
+
+
+def tracking(study: Study) -> Callable[[TrialRecord], None]:
+    """What is done with each record besides the search: here nothing."""
+    return lambda record: None
+
+
+class Clock:
+    """CPU seconds by part; what one part does within another counts for the inner one alone."""
+
+    def __init__(self) -> None:
+        self.spent: defaultdict[str, float] = defaultdict(float)
+        self._inner = [0.0]
+
+    def timed(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*args: Any, **options: Any) -> Any:
+            began = process_time()
+            self._inner.append(0.0)
+            try:
+                return function(*args, **options)
+            finally:
+                took = process_time() - began
+                self.spent[part] += took - self._inner.pop()
+                self._inner[-1] += took
+
+        return wrapped
+
+    @contextmanager
+    def on(self, study: Study) -> Iterator[None]:
+        """Times the parts of a search."""
+        places = [(driver, "decide", "decide"), (Proposals, "next", "propose"), (Study, "ask", "ask")]
+        places += [(Study, "promote", "ask"), (Study, "finish", "finish"), (Study, "tell", "tell")]
+        places += [(journal.Journal, "_commit", "storage"), (storage_database.Database, "_commit", "storage")]
+        before = [(owner, name, getattr(owner, name)) for owner, name, _ in places]
+        try:
+            for owner, name, part in places:
+                setattr(owner, name, self.timed(part, getattr(owner, name)))
+            yield
+        finally:
+            for owner, name, function in before:
+                setattr(owner, name, function)
+
+
+def measure(name: str, trials: int, database: str | None) -> list[dict[str, float]]:
+    """Milliseconds a job at each number of trials, and what it takes to read the study at the end."""
+    plan = Plan(
+        load_space("full"), TASKS, OBJECTIVES, trials, 0, tries=2, architecture=lambda config: "?", **SEARCHES[name]
+    )
+    rows, marks = [], [at for at in AT if at <= trials]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        if database:
+            Address(without_password(database), f"overhead-{folder.name}").write(folder)
+        with Study.open(folder, plan) as study:
+            clock, on_record = Clock(), tracking(study)
+            since: list[tuple[float, dict[str, float]]] = []
+
+            def on_trial(record: TrialRecord) -> None:
+                clock.timed("tracking", on_record)(record)
+                since.append((process_time(), dict(clock.spent)))
+                if marks and study.ledger.trials >= marks[0]:
+                    (then, before), (now, spent) = since[-1 - WINDOW], since[-1]
+                    parts = {part: (spent.get(part, 0) - before.get(part, 0)) / WINDOW * 1e3 for part in PARTS}
+                    rows.append({"trials": marks.pop(0), "all": (now - then) / WINDOW * 1e3, **parts})
+                    print(name, {key: round(value, 1) for key, value in rows[-1].items()}, file=sys.stderr, flush=True)
+                del since[: -2 * WINDOW]
+
+            with clock.on(study):
+                driver.search(plan, study, InlineExecutor(train), make_job, on_trial, Silent())
+        began = process_time()
+        reader = Study.read(folder)
+        opened = process_time() - began
+        records = reader.records()
+        rows[-1] |= {"open": opened, "records": process_time() - began - opened, "measured": len(records)}
+    return rows
+
+
+def markdown(found: dict[str, list[dict[str, float]]]) -> str:
+    """The table: CPU milliseconds a job."""
+    lines = [f"| search | trials | {' | '.join(PARTS)} | together |", "|---|---|" + "---|" * (len(PARTS) + 1)]
+    for name, rows in found.items():
+        for row in rows:
+            cells = [f"{row[part]:.1f}" for part in PARTS]
+            lines.append(f"| {name} | {row['trials']:,} | {' | '.join(cells)} | **{row['all']:.1f}** |")
+    lines.append("")
+    for name, rows in found.items():
+        last = rows[-1]
+        lines.append(
+            f"Reading {last['measured']:,.0f} trials ({name}) takes {last['open']:.1f} s, "
+            f"their records {last['records']:.1f} s."
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--trials", type=int, default=AT[-1])
+    parser.add_argument("--search", action="append", choices=SEARCHES)
+    parser.add_argument("--database", help="address of a database instead of a journal")
+    parser.add_argument("--write", type=Path, help="document with a place marked overhead")
+    chosen = parser.parse_args()
+    found = {name: measure(name, chosen.trials, chosen.database) for name in chosen.search or SEARCHES}
+    table = markdown(found)
+    print(table)
+    if chosen.write:
+        replace(chosen.write, "overhead", table)
+
+
+if __name__ == "__main__":
+    main()
