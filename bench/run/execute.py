@@ -45,7 +45,7 @@ def _execute(run: Run, progress: Progress) -> list[DatasetResult]:
     try:
         for part in run.datasets.values():
             store = _prepare(part, progress)
-            rungs_of(run.manifest.suite, part.space(store.schema.tasks), len(store.split("train")))  # fits the budget?
+            rungs_of(run.manifest.suite, part.fitted(store.schema).space, len(store.split("train")))  # fits the budget?
             with uninterrupted():
                 parent = _open_parent(tracker, part, store)
                 parents.append(parent)
@@ -93,7 +93,7 @@ def _search(part: DatasetRun, store: Store, parent: Parent, progress: Progress) 
     manifest, suite = part.run.manifest, part.run.manifest.suite
     tasks = store.schema.tasks
     objectives = resolve_objectives(part.dataset, tasks)
-    space = part.space(tasks)
+    space = part.fitted(store.schema).space
     plan = Plan(
         space=space,
         tasks=tuple(task.name for task in tasks),
