@@ -161,5 +161,5 @@ def test_joint_has_the_first_families_and_the_baseline() -> None:
 
 @pytest.mark.parametrize(("name", "digest"), [("quick", "fa7357c9383fdafa"), ("funnel", "f4f5380cf0390b1c")])
 def test_published_runs_spaces_are_left_as_they_are(name: str, digest: str) -> None:
-    """A run that is resumed compares digests; `tests/search/test_fitting.py` is the place to say that one may change."""
+    """A run that is resumed compares digests."""
     assert load_space(name).digest() == digest
