@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from bench import __version__
-from bench.cli import card, datasets, doctor, results, run, sync, synth, train
+from bench.cli import card, datasets, doctor, results, run, spaces, sync, synth, train
 
 app = typer.Typer(
     name="seesaw",
@@ -31,6 +31,7 @@ def root(version: bool = typer.Option(False, "--version", callback=_version, is_
 app.command("datasets")(datasets.datasets)
 app.command("card")(card.card)
 app.command("prepare")(datasets.prepare_command)
+app.command("spaces")(spaces.spaces)
 app.command("synth")(synth.synth)
 app.command("train")(train.train)
 app.command("run")(run.run)

@@ -36,12 +36,14 @@ def status(run_: RunName, json: Json = False, home: Home = None) -> None:
     if failures:
         print_table(["data set", "trial", "kind", "reason"], failures, "failed")
     for dataset, part in found.items():
+        for branch, reason in part["left_out"].items():
+            say(f"{dataset}: left out: {branch}: {reason}")
         if part["search"]:
             _show_search(dataset, part["search"])
 
 
 def _counts(found: dict[str, dict[str, Any]]) -> list[str]:
-    return [key for key in next(iter(found.values())) if key not in ("failures", "search")]
+    return [key for key in next(iter(found.values())) if key not in ("failures", "left_out", "search")]
 
 
 def _show_search(dataset: str, search: dict[str, Any]) -> None:

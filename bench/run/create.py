@@ -14,6 +14,7 @@ from typing import Any
 from bench import content
 from bench.atomic import atomic_folder
 from bench.data import load_card
+from bench.data.shape import shape_of
 from bench.errors import UserError, unknown
 from bench.frontier.hypervolume import resolve_reference
 from bench.frontier.policy import Policy
@@ -22,6 +23,7 @@ from bench.run.folder import MANIFEST, SPACE, Manifest, Run, slug
 from bench.run.ladder import EPOCHS, known_rows, rungs_of
 from bench.search.executors import EXECUTORS, RAY, ray_slots
 from bench.search.executors.base import Options
+from bench.search.fitting import fitting
 from bench.search.ranking import TIE_BREAKS
 from bench.search.samplers import RUNG_SAMPLERS, SAMPLERS
 from bench.search.space import load_space
@@ -172,6 +174,7 @@ def _check(suite: Suite, executor: str, home: Path) -> None:
         resolve_reference(objectives, dataset.reference)
         policy.guard.check(objectives)
         space.validate_against_config([task.name for task in tasks])
+        fitting(space, shape_of(card, chosen))
         if EPOCHS in space.names([task.name for task in tasks]) and (options.lowest or suite.budget.samples):
             raise UserError(
                 f"{suite.space}: {EPOCHS}: expected a fixed value, found a parameter; rungs and a budget of samples "

@@ -54,7 +54,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
     manifest, suite = part.run.manifest, part.run.manifest.suite
     tasks = store.schema.tasks
     objectives = resolve_objectives(part.dataset, tasks)
-    space = part.space(tasks)
+    space = part.fitted(store.schema).space
     plan = Plan(
         space=space,
         tasks=tuple(task.name for task in tasks),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +11,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from bench.errors import UserError, unknown
-from bench.schema import Task
+from bench.schema import Schema
+from bench.search.fitting import Fitted, fitting
 from bench.search.space import Space, load_space
 from bench.search.storage_address import without_password
 from bench.suite import Suite, SuiteDataset
@@ -147,12 +147,9 @@ class DatasetRun:
         """Where its storage and its frontier are."""
         return self.run.folder / slug(self.dataset.id)
 
-    def space(self, tasks: Sequence[Task]) -> Space:
-        """The run's space, without a choice of funnel where no task has a parent: all funnels are one there."""
-        space = self.run.space
-        if "funnel.kind" in space.tree and not any(task.parent for task in tasks):
-            return space.restricted({"funnel.kind": "independent"})
-        return space
+    def fitted(self, schema: Schema) -> Fitted:
+        """The run's space without what does not fit the data, and why it does not."""
+        return fitting(self.run.space, schema)
 
 
 def slug(text: str) -> str:

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from bench.data import load_card
+from bench.data.shape import shape_of
 from bench.frontier.frontier import frontier
 from bench.records import TrialRecord
 from bench.run.folder import DatasetRun
@@ -17,7 +19,7 @@ STATES = ("completed", "running", "failed", "pruned", "waiting")
 
 
 def status_of(run: DatasetRun) -> dict[str, Any]:
-    """Counts by state, the failures with their reasons, and how far the search has come."""
+    """Counts by state, failures with their reasons, what of the space is left out and why, and how far it has come."""
     study = Study.read(run.folder) if Study.exists(run.folder) else None
     records = study.records() if study else []
     counts: dict[str, Any] = {state: sum(record.state == state for record in records) for state in STATES}
@@ -26,6 +28,8 @@ def status_of(run: DatasetRun) -> dict[str, Any]:
     failures = [(record.number, record.failure) for record in records if record.failure]
     failures += [(record.number, r.failure) for record in records for r in record.replicates if r.failure]
     counts["failures"] = [{"trial": number, "kind": f.kind, "reason": f.reason} for number, f in failures]
+    shape = shape_of(load_card(run.key), [task.name for task in tasks_of(run)])
+    counts["left_out"] = dict(run.fitted(shape).left_out)
     counts["search"] = _search_of(run, study, records) if study else {}
     return counts
 

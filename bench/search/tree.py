@@ -175,6 +175,32 @@ def pin(tree: Tree, values: Mapping[str, Scalar], used: set[str]) -> Tree:
     return pinned
 
 
+def prune(tree: Tree, unwanted: Mapping[tuple[str, str], str]) -> Tree:
+    """The tree without some branches, given as (switch, branch) with the reason why not.
+
+    A switch whose default is gone takes its first branch for one; a switch of one branch becomes a constant.
+
+    Raises:
+        UserError: a switch has no branch left; the message gives every reason.
+    """
+    pruned: dict[str, Node] = {}
+    for name, node in tree.items():
+        if not isinstance(node, Switch):
+            pruned[name] = node
+            continue
+        left = {branch: inner for branch, inner in node.branches.items() if (name, branch) not in unwanted}
+        if not left:
+            reasons = "; ".join(f"{branch}: {unwanted[name, branch]}" for branch in node.branches)
+            raise UserError(f"{name}: expected a branch that fits this data, found none ({reasons})")
+        if len(left) == 1 < len(node.branches):
+            ((branch, inner),) = left.items()
+            pruned |= {name: Constant(branch)} | dict(prune(inner, unwanted))
+        else:
+            default = node.default if node.default in left else next(iter(left))
+            pruned[name] = Switch(default, {branch: prune(inner, unwanted) for branch, inner in left.items()})
+    return pruned
+
+
 def _pin_branch(switch: str, branch: str, tree: Tree, values: Mapping[str, Scalar], used: set[str]) -> Tree:
     inner = dict(pin(tree, values, used))
     if switch.endswith(".kind"):

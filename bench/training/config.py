@@ -18,6 +18,7 @@ from bench.models.sharing import SHARING
 from bench.records import Scalar
 from bench.registry import Choice, Config, choose, lookup
 from bench.schema import Schema
+from bench.training.axes import AXES
 from bench.training.optimizers import ROW_OPTIMIZERS
 from bench.validation import validate
 
@@ -113,10 +114,7 @@ class TrialConfig:
 
     def check_fit(self, schema: Schema) -> None:
         """Raises UserError, with the registry entry's reason, where a choice cannot be used with the schema."""
-        for axis, registry, choice in (
-            ("sharing", SHARING, self.sharing),
-            ("funnel", FUNNELS, self.funnel),
-            ("balancing", BALANCING, self.balancing),
-        ):
-            if reason := lookup(registry, axis, choice.kind).unfit(schema):
-                raise UserError(f"{axis}.kind = '{choice.kind}' does not fit this data: {reason}")
+        for axis, registry in AXES.items():
+            kind = getattr(self, axis).kind
+            if reason := lookup(registry, axis, kind).unfit(schema):
+                raise UserError(f"{axis}.kind = '{kind}' does not fit this data: {reason}")

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from bench import content
 from bench.data import load_card
+from bench.data.shape import shape_of
 from bench.errors import UserError
 from bench.frontier.hypervolume import resolve_reference
 from bench.frontier.policy import Policy
@@ -80,9 +81,9 @@ def test_a_run_is_opened_by_name_or_path_and_a_damaged_one_is_refused(tmp_path: 
 def test_no_choice_of_funnel_where_no_task_has_a_parent(tmp_path: Path) -> None:
     run = create(tmp_path, "kuairand", datasets=["census-income", "synthetic-funnel"], name="both")
     census, funnel = run.datasets.values()
-    flat = census.space(load_card("census-income").tasks)
+    flat = census.fitted(shape_of(load_card("census-income"))).space
     assert flat.fixed["funnel.kind"] == "independent"
-    assert "funnel.kind" in funnel.space(load_card("synthetic-funnel").tasks).names(["click", "purchase"])
+    assert "funnel.kind" in funnel.fitted(shape_of(load_card("synthetic-funnel"))).space.names(["click", "purchase"])
 
 
 def test_slugs_are_safe_folder_names() -> None:

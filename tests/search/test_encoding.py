@@ -10,7 +10,7 @@ from bench.search.encoding import Encoding
 from bench.search.space import load_space
 
 
-@pytest.mark.parametrize("space", [toy_space(), load_space("quick"), load_space("full")], ids=["toy", "quick", "full"])
+@pytest.mark.parametrize("space", [toy_space(), load_space("quick"), load_space("wide")], ids=["toy", "quick", "wide"])
 def test_configurations_come_back(space) -> None:
     encoding = Encoding(space, TASKS)
     for seed in range(60):

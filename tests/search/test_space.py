@@ -29,7 +29,7 @@ def samples(space: Space, count: int = 300) -> list[dict[str, Any]]:
 
 
 def test_the_shipped_spaces_are_found() -> None:
-    assert {"quick", "full"} <= set(SPACES)
+    assert {"quick", "funnel", "joint", "wide", "balancing"} <= set(SPACES)
 
 
 @pytest.mark.parametrize("name", SPACES)
@@ -91,7 +91,7 @@ def test_samples_fill_their_ranges_on_their_scale() -> None:
 
 def test_suggest_and_sample_draw_from_the_same_distributions() -> None:
     """Against optuna's own random sampler, name by name."""
-    space = load_space("full")
+    space = load_space("funnel")
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
     suggested = [space.suggest(study.ask(), TASKS) for _ in range(400)]
     sampled = samples(space, 400)
@@ -175,7 +175,7 @@ def test_variants_visit_every_bound_and_option() -> None:
 
 
 def test_description_is_plain_json() -> None:
-    description = load_space("full").describe()
+    description = load_space("wide").describe()
     assert json.loads(json.dumps(description)) == description
 
 
@@ -234,7 +234,7 @@ class TestRestricted:
             toy_space().restricted({"balancing.static.weight": 3.0})
 
     def test_an_architecture_stands_for_its_kinds(self) -> None:
-        space = load_space("full").restricted({"architecture": "esmm"})
+        space = load_space("wide").restricted({"architecture": "esmm"})
         assert space.fixed["sharing.kind"] == "shared_embeddings"
         assert space.fixed["funnel.kind"] == "entire_space"
         space.validate_against_config(TASKS)

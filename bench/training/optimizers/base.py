@@ -88,6 +88,8 @@ class RowOptimizer(ABC):
 
         Sums are float32; a gradient of less precision is taken.
         """
+        if not ids.shape[1]:  # data without a categorical field
+            return
         gradient = gradient.detach().float().contiguous()
         if not self._parts:
             self._step_by_torch(ids, gradient)

@@ -1,0 +1,40 @@
+"""The shape of a card's data before it is prepared: which fields and dense columns there will be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.data.card import Card
+from bench.data.columns import Categorical, MultiValued, Numeric
+from bench.errors import unknown
+from bench.schema import Field, Schema
+
+
+def shape_of(card: Card, tasks: Sequence[str] = (), cardinality: int = 2) -> Schema:
+    """A schema with the card's inputs and tasks, every field of one cardinality, which only data can tell.
+
+    Columns that preparing adds by what it finds (flags of missing values, target rates) are not among them.
+
+    Args:
+        tasks: names of those to train; none: the card's.
+
+    Raises:
+        UserError: an unknown task.
+    """
+    by_name = {task.name: task for task in card.tasks}
+    for name in tasks:
+        if name not in by_name:
+            raise unknown("task", name, by_name)
+    fields: list[Field] = []
+    dense: list[str] = []
+    for name, column in card.columns.items():
+        match column:
+            case Categorical():
+                fields.append(Field(name, cardinality))
+            case MultiValued():
+                fields.append(Field(name, cardinality, column.max_length))
+            case Numeric():
+                dense.append(name)
+                if column.buckets:
+                    fields.append(Field(f"{name}_bucket", cardinality))
+    return Schema(tuple(fields), tuple(dense), tuple(by_name[name] for name in tasks or card.default_tasks))

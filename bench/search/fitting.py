@@ -1,0 +1,56 @@
+"""What of a search space fits a data set: branches that could only fail there are left out before anything is tried."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bench.errors import UserError
+from bench.schema import Schema
+from bench.search import tree as trees
+from bench.search.nodes import Constant, Switch
+from bench.search.space import Space
+
+FUNNEL, UNTIED = "funnel.kind", "independent"
+NO_PARENT = "no task has a parent, so that all funnels are one"
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A space as a data set sees it.
+
+    Attributes:
+        left_out: the reason for each branch that is gone, by `<switch> = <branch>`.
+    """
+
+    space: Space
+    left_out: Mapping[str, str]
+
+
+def fitting(space: Space, schema: Schema) -> Fitted:
+    """The space without the branches that do not fit, by the registries' `unfit`.
+
+    Where no task has a parent the funnel is held fixed, too. A space of which everything fits stays as it is, with its
+    digest.
+
+    Raises:
+        UserError: a kind that is held fixed does not fit, or nothing of a switch does.
+    """
+    from bench.training.axes import AXES  # imports torch: only where it is needed
+
+    unwanted: dict[tuple[str, str], str] = {}
+    for name, node, _ in trees.walk(space.tree):
+        registry = AXES.get(name.removesuffix(".kind"), {}) if name.endswith(".kind") else {}
+        for kind in node.branches if isinstance(node, Switch) else [node.value] if isinstance(node, Constant) else []:
+            entry = registry.get(str(kind))
+            if entry is None or (reason := entry.unfit(schema)) is None:
+                continue
+            if isinstance(node, Constant):
+                raise UserError(f"{name} = '{kind}' does not fit this data: {reason}")
+            unwanted[name, str(kind)] = reason
+    if unwanted:
+        space = Space(space.title, space.source, trees.prune(space.tree, unwanted))
+    if not any(task.parent for task in schema.tasks) and FUNNEL in space.tree:
+        unwanted |= {(FUNNEL, branch): NO_PARENT for branch in space.branches(FUNNEL) if branch != UNTIED}
+        space = space.restricted({FUNNEL: UNTIED})
+    return Fitted(space, {f"{name} = {branch}": reason for (name, branch), reason in unwanted.items()})

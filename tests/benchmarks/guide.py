@@ -1,0 +1,138 @@
+"""The guide to every entry of the registries: what it does, its options, its cost, its paper, what our runs saw of it.
+
+    python tests/benchmarks/guide.py [--write docs/zoo.md]
+
+All of it is read: from the registries, from published tables under `reports/` and `docs/`. Nothing is trained.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from published import Seen, comparisons, experiments, measured_costs
+
+from bench import content
+from bench.atomic import write_text
+from bench.balancing.base import Balancer, GradientAggregation, GradientCombination, LossWeighting
+from bench.data import load_card
+from bench.data.shape import shape_of
+from bench.models.sharing.base import Layout, Sharing
+from bench.registry import Entry
+from bench.schema import Field, Schema, Task
+from bench.training.axes import AXES
+
+COMMAND = "python tests/benchmarks/guide.py --write docs/zoo.md"
+HEAD = f"""# Every way of sharing, every funnel, every balancer
+
+```
+{COMMAND}
+```
+
+made this page from the registries, the published runs and the measured tables; a test fails where it no longer is what
+they say. Options are set as `--set sharing.mmoe.experts=8`. `seesaw spaces wide` shows the ranges in which they are
+searched. What our runs say of an entry is counted in their tables of confirmed points: means over fresh seeds, on
+validation for the front.
+"""
+TITLES = {"sharing": "Sharing", "funnel": "Funnels", "balancing": "Balancing"}
+PASSES = {
+    LossWeighting: "one backward pass, as with fixed weights",
+    GradientAggregation: "a backward pass for each task through what tasks share",
+    GradientCombination: "a backward pass for each task through what tasks share, and passes over the gradients",
+}
+PLAIN = Layout(Schema(tuple(Field(f"f{n}", 100) for n in range(10)), (), (Task("a"), Task("b"))), 16)
+
+
+def document() -> str:
+    """The whole page."""
+    runs, costs, seen = comparisons(), measured_costs(), experiments()
+    parts = [HEAD]
+    for axis, registry in AXES.items():
+        parts.append(f"## {TITLES.get(axis, axis.capitalize())}\n")
+        parts += [_entry(axis, kind, entry, runs, costs, seen) for kind, entry in registry.items()]
+    return "\n".join(parts)
+
+
+def _entry(
+    axis: str, kind: str, entry: Entry[Any], runs: list[Seen], costs: dict[str, str], seen: dict[str, list[str]]
+) -> str:
+    lines = [f"### `{kind}`", "", f"{entry.summary[0].upper()}{entry.summary[1:]}.", ""]
+    for paragraph in _paragraphs(entry.build):
+        lines += [paragraph, ""]
+    if entry.config.model_fields:
+        lines += ["| option | default | meaning |", "|---|---|---|"]
+        default = entry.config().model_dump(mode="json")
+        for name, option in entry.config.model_fields.items():
+            meaning = " ".join((option.description or "").split())
+            lines.append(f"| `{name}` | `{json.dumps(default[name])}` | {_escaped(meaning)} |")
+        lines.append("")
+    lines.append(f"* Paper: {entry.paper if entry.paper != '-' else 'none, a plain baseline'}.")
+    lines += [f"* Cost: {cost}." for cost in _costs(kind, entry, costs)]
+    lines += [f"* Left out: {line}." for line in _unfit(entry)]
+    lines += [f"* In our runs: {line}." for line in _runs(axis, kind, runs)]
+    lines += [f"* Experiment: [{name}]({name})." for name in seen.get(kind, [])]
+    return "\n".join(lines) + "\n"
+
+
+def _paragraphs(build: Any) -> Iterator[str]:
+    """A docstring's text, without the sections for programmers."""
+    for paragraph in (inspect.getdoc(build) or "").split("\n\n"):
+        if re.match(r"(Args|Raises|Attributes|Returns):", paragraph):
+            return
+        yield _escaped(" ".join(paragraph.split()))
+
+
+def _costs(kind: str, entry: Entry[Any], measured: dict[str, str]) -> Iterator[str]:
+    build: Any = entry.build
+    if issubclass(build, Sharing):
+        made = build.of(PLAIN, 2, entry.config())
+        size = sum(parameter.numel() for parameter in made.parameters())
+        sets = build.input_sets(2)
+        yield f"{size:,} parameters by its defaults for 2 tasks on 160 inputs" + (
+            f", and {sets} embeddings of every id" if sets > 1 else ""
+        )
+    elif issubclass(build, Balancer):
+        yield next(text for base, text in PASSES.items() if issubclass(build, base))
+        needs = dict(re.findall(r'"([a-z ]+)": (.+?)\.?$', inspect.getdoc(Balancer) or "", re.M))
+        yield from (f"asks for {need}: {needs[need]}" for need in sorted(build.needs))
+        if kind in measured:
+            yield measured[kind]
+
+
+def _unfit(entry: Entry[Any]) -> Iterator[str]:
+    """The built-in data sets that it does not fit, together where the reason is one."""
+    reasons: dict[str, list[str]] = {}
+    for name in content.names("datasets"):
+        if reason := entry.unfit(shape_of(load_card(name))):
+            reasons.setdefault(reason, []).append(name)
+    for reason, names in reasons.items():
+        yield f"on {', '.join(names)}: {reason}"
+
+
+def _runs(axis: str, kind: str, runs: list[Seen]) -> Iterator[str]:
+    lines = [line for run in runs if (line := run.of(axis, kind))]
+    yield from lines or ["not yet compared in a published run"]
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([*|<>])", r"\\\1", text)
+
+
+def main() -> None:
+    """Prints the page or writes it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--write", type=Path, help="the document")
+    options = parser.parse_args()
+    if options.write:
+        write_text(options.write, document())
+    else:
+        print(document())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""Random rows in the shape of the built-in cards: their tasks and kinds of inputs, few of each and few values."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from bench import content
+from bench.data import Split, load_card
+from bench.data.shape import shape_of
+from bench.schema import Field, Schema
+
+ROWS, CARDINALITY, INPUTS = 96, 7, 2
+
+
+class ShapedStore:
+    """All that a trainer needs of a store: every split has the same random rows, half of each label's positive."""
+
+    path, key, fingerprint = Path("memory"), "shape", "0"
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+        rng = np.random.default_rng(0)
+        ids = [
+            at + rng.integers(0, field.cardinality, ROWS)
+            for field, at in zip(schema.fields, schema.offsets, strict=True)
+            for _ in range(field.slots)
+        ]
+        labels = np.empty((ROWS, len(schema.tasks)), np.float32)
+        for at, task in enumerate(schema.tasks):
+            drawn = rng.normal(size=ROWS) if task.kind == "regression" else rng.random(ROWS) < 0.5
+            parent = schema.parents[at]
+            labels[:, at] = drawn if parent is None else drawn * labels[:, parent]
+        self.rows = Split(
+            np.stack(ids, 1).astype(np.int32) if ids else np.empty((ROWS, 0), np.int32),
+            rng.normal(size=(ROWS, len(schema.dense))).astype(np.float32),
+            labels,
+            rng.integers(0, 8, ROWS).astype(np.int32),
+        )
+
+    def split(self, name: str) -> Split:
+        return self.rows
+
+
+def small(schema: Schema) -> Schema:
+    """At most two inputs of each kind; names are the card's."""
+    kinds = groupby(sorted(schema.fields, key=lambda field: field.slots > 1), lambda field: field.slots > 1)
+    fields = tuple(
+        Field(field.name, CARDINALITY, min(field.slots, 3)) for _, few in kinds for field in list(few)[:INPUTS]
+    )
+    return Schema(fields, schema.dense[:INPUTS], schema.tasks)
+
+
+def cards() -> dict[str, Schema]:
+    """Every built-in card by what it trains by default, and by all its tasks where it has more."""
+    found = {}
+    for name in content.names("datasets"):
+        card = load_card(name)
+        found[name] = small(shape_of(card))
+        if len(card.tasks) > len(card.default_tasks):
+            found[f"{name}, all tasks"] = small(shape_of(card, [task.name for task in card.tasks]))
+    return found
+
+
+def distinct(schemas: dict[str, Schema]) -> dict[str, Schema]:
+    """One of each shape: names of tasks and inputs make no difference."""
+    return dict({_shape(schema): (name, schema) for name, schema in reversed(schemas.items())}.values())
+
+
+def _shape(schema: Schema) -> Hashable:
+    return (
+        tuple(field.slots > 1 for field in schema.fields),
+        bool(schema.dense),
+        tuple(task.kind for task in schema.tasks),
+        schema.parents,
+    )

@@ -1,0 +1,8 @@
+"""Lets test files import `card_shapes`, which lies beside them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))

@@ -1,0 +1,99 @@
+"""Every branch of every search space trains on every built-in card's shape, or is left out there with a reason."""
+
+from __future__ import annotations
+
+from itertools import cycle
+
+import numpy as np
+import pytest
+from card_shapes import ShapedStore, cards, distinct
+
+from bench import content
+from bench.errors import UserError
+from bench.objectives import parse, primary
+from bench.records import Scalar
+from bench.schema import Schema
+from bench.search import tree as trees
+from bench.search.fitting import fitting
+from bench.search.nodes import Leaf, Switch
+from bench.search.space import Space, load_space
+from bench.training.config import TrialConfig
+from bench.training.loop import Trainer
+
+CARDS = cards()
+SHAPES = distinct(CARDS)
+SPACES = content.names("search_spaces")
+SHORT = {"optim.epochs": 1, "optim.batch_size": 32}
+
+
+def branches(space: Space) -> dict[tuple[str, str], trees.Path]:
+    """Every branch of every switch, with one way that leads to it."""
+    found: dict[tuple[str, str], trees.Path] = {}
+    for path in trees.paths(space.tree):
+        if path:
+            found.setdefault(path[-1], path)
+    return found
+
+
+def drawn(space: Space, path: trees.Path, tasks: list[str], rng: np.random.Generator) -> dict[str, Scalar]:
+    """A random configuration with these branches."""
+    switches = dict(path)
+
+    def choose(name: str, node: Leaf | Switch) -> Scalar:
+        return switches[name] if name in switches else node.draw(rng)
+
+    return trees.resolve(space.tree, tasks, choose)
+
+
+def check(space: Space, schema: Schema, branch: tuple[str, str], rng: np.random.Generator) -> None:
+    """A branch that is left out could not be trained; any other is."""
+    tasks = [task.name for task in schema.tasks]
+    fitted = fitting(space, schema)
+    kept = branches(fitted.space)
+    if branch not in kept and " = ".join(branch) in fitted.left_out:
+        reason = fitted.left_out[" = ".join(branch)]
+        config = TrialConfig.parse(space.defaults(tasks, dict(branches(space)[branch])))
+        if "all funnels are one" not in reason:
+            with pytest.raises(UserError, match="does not fit this data"):
+                config.check_fit(schema)
+        return
+    config = TrialConfig.parse(drawn(fitted.space, kept.get(branch, ()), tasks, rng) | SHORT)
+    assert branch in kept or config.dotted()[branch[0]] == branch[1]  # the only one left is no branch any more
+    objectives = [parse(primary(task), schema.tasks, "shape") for task in schema.tasks]
+    trainer = Trainer(ShapedStore(schema), config, objectives, seed=0)  # type: ignore[arg-type]
+    trainer.run_to()
+    metrics = trainer.metrics("valid")
+    assert all(np.isfinite(metrics[f"valid/{objective.name}"]) for objective in objectives)
+
+
+@pytest.mark.parametrize("card", SHAPES)
+def test_every_branch_of_wide_trains_on_every_shape_or_is_left_out(card: str) -> None:
+    space, rng = load_space("wide"), np.random.default_rng(0)
+    for branch in branches(space):
+        check(space, SHAPES[card], branch, rng)
+
+
+@pytest.mark.parametrize("name", [name for name in SPACES if name != "wide"])
+def test_every_branch_of_the_others_trains_on_some_shape_or_is_left_out(name: str) -> None:
+    space, rng = load_space(name), np.random.default_rng(0)
+    for branch, schema in zip(branches(space), cycle(SHAPES.values()), strict=False):
+        check(space, schema, branch, rng)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("card", CARDS)
+@pytest.mark.parametrize("name", SPACES)
+def test_every_branch_of_every_space_trains_on_every_card_or_is_left_out(name: str, card: str) -> None:
+    space, rng = load_space(name), np.random.default_rng(1)
+    for branch in branches(space):
+        check(space, CARDS[card], branch, rng)
+
+
+def test_the_shapes_are_of_every_sort() -> None:
+    kinds = {(len(schema.tasks), *schema.parents, *(task.kind for task in schema.tasks)) for schema in SHAPES.values()}
+    assert (2, None, None, "binary", "binary") in kinds
+    assert (2, None, 0, "binary", "binary") in kinds
+    assert (2, None, None, "regression", "regression") in kinds
+    assert (3, None, 0, None, "binary", "binary", "regression") in kinds
+    assert any(len(schema.tasks) >= 4 for schema in SHAPES.values())
+    assert any(not schema.fields for schema in SHAPES.values())

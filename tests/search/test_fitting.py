@@ -1,0 +1,165 @@
+"""What of a space fits a data set, and how large a space is."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench import content
+from bench.errors import UserError
+from bench.schema import Field, Schema, Task
+from bench.search.fitting import fitting
+from bench.search.size import size_of
+from bench.search.space import Space, load_space
+from bench.training.axes import AXES
+
+TWO, THREE = (Task("a"), Task("b")), (Task("a"), Task("b", parent="a"), Task("c"))
+USER = (Field("user", 5),)
+
+SMALL = """
+title = "small"
+[parameters."sharing.kind"]
+type = "switch"
+default = "pepnet"
+[parameters."sharing.kind".branches.single_task]
+[parameters."sharing.kind".branches.mmoe]
+"sharing.mmoe.experts" = { type = "int", low = 2, high = 8, step = 2, default = 2 }
+[parameters."sharing.kind".branches.pepnet]
+"sharing.pepnet.gate_width" = { type = "choice", options = [8, 16, 32], default = 8 }
+[parameters."balancing.kind"]
+type = "switch"
+unless = { "sharing.kind" = ["single_task"] }
+default = "krum"
+[parameters."balancing.kind".branches.krum]
+[parameters."balancing.kind".branches.static]
+[parameters."tower.layers"]
+type = "choice"
+options = ["32", "64"]
+default = "32"
+"""
+
+
+def space_of(folder: Path, text: str) -> Space:
+    (folder / "s.toml").write_text(text)
+    return load_space(str(folder / "s.toml"))
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Space:
+    return space_of(tmp_path, SMALL)
+
+
+def test_where_everything_fits_the_space_is_the_same(small: Space) -> None:
+    fitted = fitting(small, Schema(USER, (), THREE))
+    assert fitted.space is small
+    assert not fitted.left_out
+
+
+def test_what_does_not_fit_is_neither_sampled_nor_a_default_and_the_reason_is_kept(small: Space) -> None:
+    fitted = fitting(small, Schema((), ("age",), TWO))
+    assert set(fitted.left_out) == {"sharing.kind = pepnet", "balancing.kind = krum"}
+    assert "no categorical field" in fitted.left_out["sharing.kind = pepnet"]
+    assert "found 2" in fitted.left_out["balancing.kind = krum"]
+    rng = np.random.default_rng(0)
+    drawn = [fitted.space.sample(rng, ["a", "b"]) for _ in range(50)]
+    assert {config["sharing.kind"] for config in drawn} == {"single_task", "mmoe"}
+    assert {config.get("balancing.kind") for config in drawn} == {None, "static"}
+    assert fitted.space.defaults(["a", "b"])["sharing.kind"] == "single_task"  # its own default is gone
+    assert small.branches("sharing.kind") == ("single_task", "mmoe", "pepnet")
+
+
+def test_a_switch_of_one_branch_is_a_constant_and_keeps_what_that_brings(small: Space) -> None:
+    space = fitting(small.restricted({"sharing.kind": "mmoe"}), Schema(USER, (), TWO)).space
+    assert space.fixed["balancing.kind"] == "static"
+    assert space.names(["a", "b"]) == ("sharing.mmoe.experts", "tower.layers")
+
+
+def test_a_fixed_kind_that_does_not_fit_is_refused(small: Space) -> None:
+    with pytest.raises(UserError, match=r"^balancing\.kind = 'krum' does not fit this data: .*found 2$"):
+        fitting(small.restricted({"balancing.kind": "krum"}), Schema(USER, (), TWO))
+
+
+def test_a_switch_of_which_nothing_fits_is_refused_with_every_reason(tmp_path: Path) -> None:
+    text = SMALL.replace("branches.static]", "branches.trimmed_mean]")
+    with pytest.raises(UserError, match=r"balancing\.kind: expected a branch that fits .*krum: .*; trimmed_mean: "):
+        fitting(space_of(tmp_path, text), Schema(USER, (), TWO))
+
+
+def test_the_funnel_is_fixed_where_no_task_has_a_parent() -> None:
+    fitted = fitting(load_space("funnel"), Schema(USER, (), TWO))
+    assert fitted.space.fixed["funnel.kind"] == "independent"
+    assert fitted.left_out == {"funnel.kind = entire_space": "no task has a parent, so that all funnels are one"}
+    assert not fitting(load_space("funnel"), Schema(USER, (), THREE)).left_out
+
+
+def test_the_size_counts_every_configuration(small: Space) -> None:
+    """Against all of them, written out: 2 towers x (1 + (4 + 3) x 2)."""
+    rng = np.random.default_rng(0)
+    seen = {tuple(sorted(small.sample(rng, ["a"]).items())) for _ in range(2000)}
+    mixed = [4 * 2, 3 * 2, 1]
+    assert size_of(small, ["a"]).discrete == len(seen) == 2 * sum(mixed) == 30
+    assert str(size_of(small, ["a"])) == "30 configurations"
+
+
+def test_continuous_parameters_are_counted_with_the_weights_of_the_tasks() -> None:
+    sizes = [size_of(load_space("quick"), [f"t{n}" for n in range(tasks)]) for tasks in (1, 2, 4)]
+    assert [one.continuous - sizes[0].continuous for one in sizes] == [0, 1, 3]
+    assert str(sizes[0]).startswith("infinite: ")
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_wide_lacks_no_entry_of_a_registry(axis: str) -> None:
+    """Who adds an entry gives it a branch in search_spaces/wide.toml, and a balancer one in balancing.toml."""
+    spaces = ["wide", *(["balancing"] if axis == "balancing" else [])]
+    for name, entry in itertools.product(spaces, AXES[axis]):
+        space = load_space(name)
+        rows = [row for row in space.describe()["parameters"] if row["name"] == f"{axis}.kind"]
+        assert entry in rows[0]["options"], f"search_spaces/{name}.toml has no branch {axis}.kind = {entry}"
+
+
+NOT_SEARCHED = {
+    "sharing.pepnet.fields": "names columns of the data",
+    "balancing.pcd.primary": "names a task",
+    "balancing.metabalance.target": "names a task",
+    "balancing.stch.ideal": "has a value for each task that only the data tells",
+    "balancing.pbi.ideal": "has a value for each task that only the data tells",
+    "balancing.stch.virtual_epoch": "is a warm-up",
+    "balancing.gradnorm.virtual_epoch": "is a warm-up",
+    "balancing.excess_mtl.virtual_epoch": "is a warm-up",
+    "balancing.krum.byzantine": "has no room among a handful of tasks",
+    "balancing.trimmed_mean.trim": "has no room among a handful of tasks",
+    "balancing.sdmgrad.lr": "concerns how its weights are found, not which they are",
+    "balancing.sdmgrad.momentum": "concerns how its weights are found, not which they are",
+    "balancing.sdmgrad.iterations": "concerns how its weights are found, not which they are",
+    "balancing.moco.decay": "fades within a run of any length",
+    "balancing.db_mtl.decay": "fades within a run of any length",
+    "balancing.metabalance.beta": "is a memory of lengths, which change slowly",
+}
+
+
+def test_wide_searches_every_option_but_those_with_a_reason() -> None:
+    names = {row["name"] for row in load_space("wide").describe()["parameters"]}
+    options = {
+        f"{axis}.{kind}.{option}"
+        for axis, registry in AXES.items()
+        for kind, entry in registry.items()
+        for option in entry.config.model_fields
+    }
+    assert options - names == set(NOT_SEARCHED)
+
+
+def test_joint_has_the_first_families_and_the_baseline() -> None:
+    space = load_space("joint")
+    families = {"single_task", "shared_embeddings", "shared_bottom", "mmoe", "ple"}
+    assert set(space.branches("sharing.kind")) == families
+    assert {"independent", "entire_space"} <= set(space.branches("funnel.kind"))
+    assert content.names("search_spaces") == ["balancing", "funnel", "joint", "quick", "wide"]
+
+
+@pytest.mark.parametrize(("name", "digest"), [("quick", "fa7357c9383fdafa"), ("funnel", "f4f5380cf0390b1c")])
+def test_published_runs_spaces_are_left_as_they_are(name: str, digest: str) -> None:
+    """A run that is resumed compares digests."""
+    assert load_space(name).digest() == digest
