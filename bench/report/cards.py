@@ -8,10 +8,12 @@ from bench.report import text
 from bench.report.view import Id, PageView, Trial
 
 SPLITS = ("search", "validation", "test")
+ANGLES = ("gradients of", "where", "mean cosine", "below 0")
 
 
 def cards(view: PageView) -> dict[str, Any]:
-    """For each point its title, `[[search, validation, test] of each objective]` and `[[index of name, value], ...]`.
+    """For each point its title, `[[search, validation, test] of each objective]`, `[[index of name, value], ...]`,
+    and what holds its tasks back: sentences, and `[tasks, where, mean cosine, below 0]` of their gradients.
 
     Names of parameters stand once in `names`: thousands of trials repeat them.
     """
@@ -22,11 +24,14 @@ def cards(view: PageView) -> dict[str, Any]:
         "axes": [axis.label for axis in view.axes],
         "splits": SPLITS,
         "names": names,
+        "angles": ANGLES,
         "trials": {
             trial.id: [
                 _title(view, trial, picked),
                 [_measured(trial, i) for i in range(len(view.axes))],
                 [[index[name], value] for name, value in trial.params],
+                trial.diagnosis,
+                trial.angles,
             ]
             for trial in view.trials
         },
