@@ -179,8 +179,8 @@ class TrialRecord:
     def at(self, rung: int) -> TrialRecord:
         """Itself as it would be, had the search stopped it at a rung; rungs count from 0.
 
-        It has the metrics and the diagnosis of that rung, and those of its replicates that were trained as long. What belongs to a
-        trial as a whole (speed, curve, seconds) stays.
+        It has the metrics and the diagnosis of that rung, and those of its replicates that were trained as long.
+        What belongs to a trial as a whole (speed, curve, seconds) stays.
         """
         last = rung + 1 == len(self.rungs)
         state: State = self.state if last else "pruned"

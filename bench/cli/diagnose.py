@@ -96,7 +96,9 @@ def _show_measured(diagnosis: dict[str, Any]) -> None:
     if norms:
         headers = ["task", "block", "norm", "weight", "weight x norm", "loss", "loss / base rate's"]
         print_table(headers, norms, f"sizes: {probes}")
-    course = [[name, *(of[key] for key in ("best", "best_samples", "lost"))] for name, of in diagnosis["course"].items()]
+    course = [
+        [name, *(of[key] for key in ("best", "best_samples", "lost"))] for name, of in diagnosis["course"].items()
+    ]
     if course:
         print_table(["objective", "best", "after samples", "lost since"], course, "course")
     gates = [

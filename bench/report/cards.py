@@ -8,6 +8,8 @@ from bench.report import text
 from bench.report.view import Id, PageView, Trial
 
 SPLITS = ("search", "validation", "test")
+LARGE = 1000
+"""Points from which on only confirmed ones and those on the front bring their diagnosis, so that a page stays small."""
 ANGLES = ("gradients of", "where", "mean cosine", "below 0")
 
 
@@ -19,7 +21,7 @@ def cards(view: PageView) -> dict[str, Any]:
     """
     names = list(dict.fromkeys(name for trial in view.trials for name, _ in trial.params))
     index = {name: i for i, name in enumerate(names)}
-    picked = view.picked.id if view.picked else None
+    picked, large = view.picked.id if view.picked else None, len(view.trials) > LARGE
     return {
         "axes": [axis.label for axis in view.axes],
         "splits": SPLITS,
@@ -30,8 +32,7 @@ def cards(view: PageView) -> dict[str, Any]:
                 _title(view, trial, picked),
                 [_measured(trial, i) for i in range(len(view.axes))],
                 [[index[name], value] for name, value in trial.params],
-                trial.diagnosis,
-                trial.angles,
+                *((trial.diagnosis, trial.angles) if not large or trial.confirmed or trial.on_front else ((), ())),
             ]
             for trial in view.trials
         },

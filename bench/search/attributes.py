@@ -100,9 +100,7 @@ def record_of(trial: FrozenTrial, replicates: tuple[Replicate, ...], ladder: Seq
         started=done[0].get("started", 0.0) if done else 0.0,
         seconds=sum(outcome.get("seconds", 0.0) for outcome in done),
         rungs=tuple(
-            RungResult(
-                samples, begun["order"], outcome["metrics"], outcome["seconds"], outcome.get("diagnosis", {})
-            )
+            RungResult(samples, begun["order"], outcome["metrics"], outcome["seconds"], outcome.get("diagnosis", {}))
             for samples, begun, outcome in zip(ladder, asked, results, strict=False)
         ),
         diagnosis=last.get("diagnosis", {}),

@@ -27,7 +27,9 @@ from bench.training.loop import Trainer
 
 ROUNDS = 9
 NAME = "diagnosis"
-CASES = [(tasks, batch, precision) for tasks, batch in ((2, 2048), (2, 256), (5, 2048)) for precision in ("fp32", "bf16")]
+CASES = [
+    (tasks, batch, precision) for tasks, batch in ((2, 2048), (2, 256), (5, 2048)) for precision in ("fp32", "bf16")
+]
 
 
 def cost(architecture: str, tasks: int, batch: int, precision: str) -> tuple[float, float, int]:
@@ -59,7 +61,10 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="put the table between the marks of this file")
     arguments = parser.parse_args()
     keep_freed_memory()
-    lines = ["| | tasks | batch | products in | a probe, in steps | one in so many steps | % of the time |", "|" + "---|" * 7]
+    lines = [
+        "| | tasks | batch | products in | a probe, in steps | one in so many steps | % of the time |",
+        "|" + "---|" * 7,
+    ]
     for architecture, name in NAMES.items():
         for tasks, batch, precision in CASES:
             steps, share, every = cost(architecture, tasks, batch, precision)
