@@ -167,7 +167,7 @@ def test_replicates_join_their_trial(tmp_path: Path) -> None:
     assert joined == before
 
 
-def test_a_diagnosis_is_kept_with_its_result_and_with_its_rung(tmp_path: Path) -> None:
+def test_a_diagnosis_is_kept_with_its_result(tmp_path: Path) -> None:
     plan = toy_plan()
     seen = {"probes": 2, "pairs": [{"tasks": ["click", "like"], "blocks": {"embedding": {"cosine": None}}}]}
     with Study.open(tmp_path, plan) as study:

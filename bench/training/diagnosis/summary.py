@@ -119,8 +119,8 @@ def _mean(values: Iterable[float | None]) -> float | None:
 
 def _geometric(values: Iterable[float | None]) -> float | None:
     """Of those above zero: a probe without a sample of a task has no gradient of it."""
-    logarithm = _mean(math.log(value) for value in values if value)
-    return None if logarithm is None else _short(math.exp(logarithm))
+    logarithms = [math.log(value) for value in values if value]
+    return _short(math.exp(math.fsum(logarithms) / len(logarithms))) if logarithms else None
 
 
 def _short(value: float) -> float:
