@@ -12,7 +12,7 @@ from bench.balancing.base import Balancer
 from bench.data.batches import Batch
 from bench.models.assembly import MultiTaskModel
 from bench.objectives import Objective
-from bench.training.diagnosis.plan import ROWS, interval
+from bench.training.diagnosis.plan import ROWS, due, interval
 from bench.training.diagnosis.probe import Probe
 from bench.training.diagnosis.summary import course_of, summary
 
@@ -40,13 +40,9 @@ class Diagnosis:
         self.experts: dict[str, Any] = {}
         self._probe = Probe(model, balancer)
 
-    def due(self, step: int) -> bool:
-        """Whether to look before the step of that number, counted from 0."""
-        return step % self.every == self.every // 2
-
     def look(self, step: int, batch: Batch) -> None:
         """Looks at the first rows of a step's batch, if it is time."""
-        if self.due(step):
+        if due(step, self.every):
             found, experts = self._probe(Batch(*(tensor[:ROWS] for tensor in batch)))
             self.probes.append({"samples": step * self.batch} | found)
             self.experts |= experts

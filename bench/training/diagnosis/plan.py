@@ -6,7 +6,7 @@ import math
 
 ROWS = 512  # of a batch that a probe sees: enough for the sign of a cosine, where a task's label is not rare
 MOST = 32  # probes of a whole training
-SHARE = 0.02  # of a training's time that probes may take
+SHARE = 0.02  # of a training's time that probes may take; half as much again where there is but one
 OVERHEAD = 0.3  # of a step: what a probe takes however few its rows are, measured
 
 
@@ -18,6 +18,12 @@ def probe_cost(batch: int, tasks: int) -> float:
 def interval(total: int, batch: int, tasks: int) -> int:
     """Steps from one probe to the next, in a training of `total` steps on batches of so many samples.
 
-    The first is half an interval in: a training shorter than that has none.
+    The first is two thirds of an interval in: a training shorter than that has none, and one that is hardly longer pays
+    half as much again as `SHARE`.
     """
     return max(math.ceil(total / MOST), math.ceil(probe_cost(batch, tasks) / SHARE))
+
+
+def due(step: int, every: int) -> bool:
+    """Whether to look before the step of that number, counted from 0."""
+    return step % every == 2 * every // 3
