@@ -58,6 +58,15 @@ class TrialResult:
         curve: per evaluation {"samples": n, "epoch": e, "<objective>": v, "loss/<task>": v}.
         config: the whole configuration, dotted, defaults filled in.
         finished: whether training is over: its epochs are used up, or it stopped early.
+        diagnosis: what the tasks did to each other since the trial's beginning, as the probes of
+            `bench.training.diagnosis` saw it:
+            `probes` how many there were, every `every` steps on `rows` samples;
+            `tasks` of each its `loss` (and over that of a constant prediction, `loss_over_base`), the balancer's
+            `weight`, and by block the `norm` of its gradient and its `pull`, weight times norm, geometric means;
+            `pairs` of each by block the mean `cosine` of the gradients, the share `below_zero`, and of how many probes;
+            `experts` of the last probe: `gates` with each expert's `share`, its `entropy` over the largest possible and
+            whether it `collapsed` on one expert, `units` with the share `dead` of each MLP and whether it is `silent`;
+            `course` of each objective on validation `best`, at `best_samples`, and what was `lost` by `last_samples`.
     """
 
     metrics: dict[str, float]
@@ -65,6 +74,7 @@ class TrialResult:
     curve: list[dict[str, float]]
     config: dict[str, Scalar]
     finished: bool = True
+    diagnosis: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -114,12 +124,14 @@ class RungResult:
         samples: of training, since the trial's beginning.
         order: number of the job that trained it there, counted over the whole search.
         seconds: of that job.
+        diagnosis: as in `TrialResult`, up to here.
     """
 
     samples: int
     order: int
     metrics: dict[str, float]
     seconds: float = 0.0
+    diagnosis: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -135,6 +147,7 @@ class TrialRecord:
         metrics: at the highest rung that it reached.
         baseline: whether it was run as the single-task baseline.
         rungs: its results from the lowest rung; empty where every trial is trained to full length.
+        diagnosis: as in `TrialResult`, at the highest rung; empty where none was recorded.
     """
 
     number: int
@@ -151,6 +164,7 @@ class TrialRecord:
     started: float = 0.0
     seconds: float = 0.0
     rungs: tuple[RungResult, ...] = ()
+    diagnosis: dict[str, Any] = field(default_factory=dict)
 
     @property
     def measured(self) -> bool:
@@ -165,12 +179,14 @@ class TrialRecord:
     def at(self, rung: int) -> TrialRecord:
         """Itself as it would be, had the search stopped it at a rung; rungs count from 0.
 
-        It has the metrics of that rung, and those of its replicates that were trained as long. What belongs to a
-        trial as a whole (speed, curve, seconds) stays.
+        It has the metrics and the diagnosis of that rung, and those of its replicates that were trained as long.
+        What belongs to a trial as a whole (speed, curve, seconds) stays.
         """
         last = rung + 1 == len(self.rungs)
         state: State = self.state if last else "pruned"
-        stopped = replace(self, state=state, metrics=self.rungs[rung].metrics, rungs=self.rungs[: rung + 1])
+        there = self.rungs[rung]
+        rungs = self.rungs[: rung + 1]
+        stopped = replace(self, state=state, metrics=there.metrics, diagnosis=there.diagnosis, rungs=rungs)
         return replace(stopped, replicates=tuple(each for each in self.replicates if each.until == stopped.until))
 
     @property

@@ -70,7 +70,7 @@ def train(
         speed = {key: result.speed[key] for key in ("train_samples_per_s", "eval_samples_per_s")}
         document = {"dataset": card.key, "architecture": chosen.architecture, "seed": seed, "config": result.config}
         document |= {"metrics": result.metrics, "speed": speed, "peak_rss_mb": result.speed["peak_rss_mb"]}
-        document |= {"parameters": parameters, "curve": result.curve}
+        document |= {"parameters": parameters, "curve": result.curve, "diagnosis": result.diagnosis}
         print_json(document | ({"profile": profiled.to_json()} if profiled else {}))
         return
     measured = sorted({key.split("/", 1)[1] for key in result.metrics if not key.startswith("cost/")})

@@ -73,8 +73,13 @@ class MultiTaskModel(nn.Module):
 
         `ids` only tell padding apart, so that the gradient at `e` is all that an optimizer of the table needs.
         """
-        logits: Tensor = self.towers(self.sharing(self._inputs(e, ids, dense)))
+        logits: Tensor = self.towers(self.represent(e, ids, dense))
         return logits
+
+    def represent(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
+        """What the towers stand on: (T, B, H), or (1, B, H) for all tasks."""
+        h: Tensor = self.sharing(self._inputs(e, ids, dense))
+        return h
 
     def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
         """logits (B, T), labels (B, T) with NaN where unobserved -> mean loss of each task (T,)."""

@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from bench.frontier.behind import References
+from bench.frontier.diagnosis import angles, sentences
 from bench.frontier.estimates import candidates, estimate, replicated
 from bench.frontier.frontier import Frontier
 from bench.frontier.gains import baselines, best
@@ -88,6 +90,7 @@ def _history(front: Frontier) -> tuple[tuple[int, int, float], ...]:
 
 
 def _trials(front: Frontier) -> tuple[Trial, ...]:
+    references = References(front.points, front.objectives)
     compared = {key_of(point) for point in candidates(front.points)}
     rows = zip(front.points, front.table["on_front"], front.table["p_nondominated"], strict=True)
     keys = {split: [objective.key(split) for objective in front.objectives] for split in ("valid", "test")}
@@ -108,8 +111,18 @@ def _trials(front: Frontier) -> tuple[Trial, ...]:
             p_nondominated=_finite(sure),
             samples=record.rungs[-1].samples if record.rungs else None,
             until=record.until,
+            diagnosis=tuple(sentences(record.diagnosis, references.gaps(record))) if record.diagnosis else (),
+            angles=_angles(record),
         )
         for record, on_front, sure in rows
+    )
+
+
+def _angles(record: TrialRecord) -> tuple[tuple[str, str, str, str], ...]:
+    """Of the two blocks that every kind of sharing has: what a trial shows beside its figures."""
+    return tuple(
+        (" and ".join(tasks), block, f"{cosine:.2f}".replace("-", text.MINUS), f"{below:.0%}")
+        for tasks, block, cosine, below in angles(record.diagnosis)
     )
 
 

@@ -81,6 +81,8 @@ class Trial:
         values: what it is placed by: replicate means where it was confirmed, else `seen`.
         valid, test: its replicates on each split; None where there are none.
         compared: whether it could be on the front: all trials, or the confirmed where any was.
+        diagnosis: sentences on what holds its tasks back.
+        angles: between tasks' gradients: tasks, where, mean cosine, share below 0.
     """
 
     number: int
@@ -98,6 +100,8 @@ class Trial:
     p_nondominated: float | None = None
     samples: int | None = None
     until: int | None = None
+    diagnosis: tuple[str, ...] = ()
+    angles: tuple[tuple[str, str, str, str], ...] = ()
 
     @property
     def id(self) -> Id:

@@ -100,9 +100,10 @@ def record_of(trial: FrozenTrial, replicates: tuple[Replicate, ...], ladder: Seq
         started=done[0].get("started", 0.0) if done else 0.0,
         seconds=sum(outcome.get("seconds", 0.0) for outcome in done),
         rungs=tuple(
-            RungResult(samples, begun["order"], outcome["metrics"], outcome["seconds"])
+            RungResult(samples, begun["order"], outcome["metrics"], outcome["seconds"], outcome.get("diagnosis", {}))
             for samples, begun, outcome in zip(ladder, asked, results, strict=False)
         ),
+        diagnosis=last.get("diagnosis", {}),
     )
 
 
@@ -124,5 +125,6 @@ def _plain(result: TrialResult | None, failure: Failure | None) -> dict[str, Any
             "speed": {key: float(value) for key, value in result.speed.items()},
             "curve": [{key: float(value) for key, value in point.items()} for point in result.curve],
             "full_config": result.config,
+            "diagnosis": result.diagnosis,
         }
     return plain | {"failure": {"kind": failure.kind, "reason": failure.reason} if failure else None}

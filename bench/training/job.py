@@ -61,4 +61,5 @@ def run_job(job: Job, progress: Progress | None = None, profile: Profile | None 
         "samples_trained": float(course.samples),
         "peak_rss_mb": peak_memory_mb(),
     }
-    return TrialResult(metrics, speed, course.curve, config.dotted(), course.finished)
+    seen = trainer.diagnosis.summary(course.curve, objectives)
+    return TrialResult(metrics, speed, course.curve, config.dotted(), course.finished, seen)

@@ -20,6 +20,7 @@ from bench.training.build import build_step
 from bench.training.config import TrialConfig
 from bench.training.course import Course
 from bench.training.device import choose_device, feed
+from bench.training.diagnosis import Diagnosis
 from bench.training.evaluation import Evaluation
 from bench.training.graph import CapturedStep, Compute
 from bench.training.randomness import RandomState
@@ -42,6 +43,7 @@ class Trainer:
     Attributes:
         course: how far it is.
         step: what is done with a batch; `compute` does it, on a GPU as a captured graph.
+        diagnosis: looks now and then at what the tasks do to each other.
         total: steps of the whole budget, which early stopping may leave unused.
 
     Raises:
@@ -77,6 +79,7 @@ class Trainer:
         separate = self.model.sharing.shares_nothing and not self.model.funnel.ties_tasks
         self.selectors = selectors(objectives, tasks, separate)
         self.evaluation = Evaluation(store, self.model, self.device)
+        self.diagnosis = Diagnosis(self.model, self.step.balancer, means, self.total, self._batch_size)
         self.course = Course(torch.zeros(len(tasks), device=self.device))
         self.random = RandomState(derive(seed, "training"), self.device)
         self._batches: Iterator[Batch] | None = None
@@ -165,6 +168,7 @@ class Trainer:
             "course": self.course.state_dict(),
             "selectors": [selector.state_dict() for selector in self.selectors],
             "measured": self.evaluation.measured,
+            "diagnosis": self.diagnosis.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -179,6 +183,7 @@ class Trainer:
         for selector, of_selector in zip(self.selectors, state["selectors"], strict=True):
             selector.load_state_dict(of_selector, self.device)
         self.evaluation.measured = {split: (samples, dict(m)) for split, (samples, m) in state["measured"].items()}
+        self.diagnosis.load_state_dict(state.get("diagnosis", {}))
         self._batches = None
         self.compute = self._new_compute()
 
@@ -190,6 +195,7 @@ class Trainer:
 
     def _one_step(self) -> None:
         batch = self._next_batch()
+        self.diagnosis.look(self.course.step, batch)
         for selector in self.selectors:
             selector.keep(self.model)
         self.step.scale_rates(self.schedule.factor(self.course.step))

@@ -33,7 +33,7 @@ def front(document: dict) -> list[tuple]:
 def test_help_and_version(seesaw) -> None:
     assert seesaw("--version", home=None).out.startswith("seesaw 0.")
     text = seesaw("--help", home=None).out
-    commands = "datasets prepare synth train run resume sync status frontier report pick doctor"
+    commands = "datasets spaces prepare synth train run resume sync status frontier report pick diagnose doctor"
     for command in commands.split():
         assert command in text
     for absent in ("deploy", "compare"):

@@ -143,6 +143,10 @@ def test_the_card_shows_the_configuration_under_the_pointer(desk: Opened, view: 
     for name, value in view.trial(view.picked.trial).params:
         assert name in shown
         assert value in shown
+    for sentence in view.trial(view.picked.trial).diagnosis:
+        assert sentence in shown
+    for cells in view.trial(view.picked.trial).angles:
+        assert all(cell in shown for cell in cells)
     page.keyboard.press("Escape")
     assert page.locator("#card").is_hidden()
 

@@ -86,7 +86,9 @@ def test_the_policy_allows_no_request_and_only_this_script(reader: Reader) -> No
 def test_embedded_values_read_back(reader: Reader, view: PageView) -> None:
     cards = json.loads(reader.data["census-income-0-cards"])
     assert set(cards["trials"]) == {str(trial.number) for trial in view.trials}
-    title, measured, settings = cards["trials"][str(view.front[0])]
+    title, measured, settings, diagnosis, angles = cards["trials"][str(view.front[0])]
+    assert diagnosis == list(view.trial(view.front[0]).diagnosis) != []
+    assert [tuple(cells) for cells in angles] == list(view.trial(view.front[0]).angles) != []
     assert title.startswith(f"Trial {view.front[0]}: ")
     assert len(measured) == 2
     assert [(cards["names"][i], value) for i, value in settings] == list(view.trial(view.front[0]).params)
@@ -122,7 +124,10 @@ def test_data_cannot_become_markup(
         config = record.config | {"sharing.kind": record.sharing + EVIL, "balancing.kind": "</script>" + EVIL}
         failure = record.failure and Failure("bug", f"</script>{EVIL}")
         params = record.params | {EVIL: f"</script>{EVIL}", "nan": float("nan")}
-        return replace(record, config=config, failure=failure, params=params, architecture=EVIL)
+        evil = {"embedding": {"cosine": -0.9, "below_zero": 1.0, "probes": 9}}
+        diagnosis = {"probes": 9, "tasks": {}, "pairs": [{"tasks": [f"</script>{EVIL}", "income"], "blocks": evil}]}
+        more = {"architecture": EVIL, "diagnosis": diagnosis if record.diagnosis else {}}
+        return replace(record, config=config, failure=failure, params=params, **more)
 
     records = [poisoned(record) for record in make_records()]
     objectives = make_objectives()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -328,3 +329,15 @@ class TestConclude:
         ]
         assert all(job.resume is None and job.checkpoint is None for job in spy.jobs)
         assert len({job.seed for job in spy.jobs}) == 6
+
+
+def test_each_rung_keeps_the_diagnosis_that_was_made_there(tmp_path: Path) -> None:
+    def diagnosed(job: Job) -> TrialResult:
+        return replace(train(job), diagnosis={"probes": job.until or FULL})
+
+    for record in run(tmp_path, rung_plan(), InlineExecutor(diagnosed)):
+        assert [rung.diagnosis["probes"] for rung in record.rungs] == [rung.samples for rung in record.rungs]
+        for number, rung in enumerate(record.rungs):
+            assert record.at(number).diagnosis == rung.diagnosis
+        if record.rungs:
+            assert record.diagnosis == record.rungs[-1].diagnosis

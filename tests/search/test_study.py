@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 from search_toys import essence, ignore, make_job, sharing_name, toy_plan, toy_space, train
 
 from bench.errors import UserError
 from bench.records import Failure, Outcome, TrialResult
+from bench.search import study as study_module
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.plan import Opening
@@ -163,3 +165,32 @@ def test_replicates_join_their_trial(tmp_path: Path) -> None:
     joined = essence(records)
     joined[1]["replicates"] = ()
     assert joined == before
+
+
+def test_a_diagnosis_is_kept_with_its_result(tmp_path: Path) -> None:
+    plan = toy_plan()
+    seen = {"probes": 2, "pairs": [{"tasks": ["click", "like"], "blocks": {"embedding": {"cosine": None}}}]}
+    with Study.open(tmp_path, plan) as study:
+        number, config = study.ask(plan, None)
+        metrics = {"valid/click.auc": 0.5, "valid/like.auc": 0.5}
+        job = make_job(number, 0, config, ("valid",))
+        study.finish(number, Outcome(job, TrialResult(metrics, {}, [], config, diagnosis=seen)))
+        study.tell(number)
+    assert Study.read(tmp_path).record(0).diagnosis == seen
+
+
+def test_a_result_that_was_kept_without_a_diagnosis_has_an_empty_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a version that made none."""
+    plan = toy_plan()
+    whole = study_module.attributes_of
+    monkeypatch.setattr(study_module, "attributes_of", lambda *given: without_diagnosis(whole(*given)))
+    with Study.open(tmp_path, plan) as study:
+        search(plan, study, InlineExecutor(train), make_job, ignore)
+    assert [record.diagnosis for record in Study.read(tmp_path).records()] == [{}] * plan.trials
+
+
+def without_diagnosis(kept: dict[str, Any]) -> dict[str, Any]:
+    assert kept.pop("diagnosis") == {}
+    return kept

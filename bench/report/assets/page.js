@@ -73,18 +73,22 @@
   };
 
   const show = (plot, point, pointer) => {
-    const { axes, splits, names, trials } = cards(plot.closest("section").dataset.cards);
-    const [title, measured, settings] = trials[point.customdata];
+    const { axes, splits, names, angles, trials } = cards(plot.closest("section").dataset.cards);
+    const [title, measured, settings, diagnosis, between] = trials[point.customdata];
     const shown = splits.filter((_, i) => measured.some((row) => row[i]));
     const head = element("tr", null, element("th", ""), ...shown.map((split) => element("th", split)));
     const rows = measured.map((row, i) =>
       element("tr", null, element("th", axes[i]), ...shown.map((split) => element("td", row[splits.indexOf(split)]))));
     const list = element("dl", null, ...settings.flatMap(([name, value]) => [element("dt", names[name]), element("dd", value)]));
     list.className = "settings";
+    const table = (head, rows) => element("table", null, element("thead", null, head), element("tbody", null, ...rows));
+    const row = (cells, tag) => element("tr", null, ...cells.map((cell) => element(tag, cell)));
     card.replaceChildren(
       element("h5", title),
-      element("table", null, element("thead", null, head), element("tbody", null, ...rows)),
+      table(head, rows),
       list,
+      ...diagnosis.map((sentence) => element("p", sentence)),
+      ...(between.length ? [table(row(angles, "th"), between.map((cells) => row(cells, "td")))] : []),
     );
     card.hidden = false;
     const [x, y] = [pointer.clientX ?? 0, pointer.clientY ?? 0]; // narrow screens have the card at their foot

@@ -1,0 +1,162 @@
+"""Which of three causes holds a task back, in sentences: conflicting directions, unequal scale, unequal speed.
+
+Plain values in (`bench.records.TrialResult.diagnosis`), sentences with their evidence out. The evidence is what was
+seen beside a loss, and not proof that it made the loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from bench.frontier.behind import Gap
+
+OPPOSED, MOSTLY = -0.1, 0.5
+"""Directions conflict where the mean cosine is below the one, and negative in more than the other of the probes.
+Gradients of unrelated tasks are near a right angle, and negative as often as not: neither alone says anything."""
+DOMINATED = 3.0
+"""Scales are unequal from this ratio of weighted gradients on: the weaker makes less than a quarter of their sum."""
+EARLIER = 0.5
+"""Speeds are unequal where one task is best after at most this part of what the other needs, ..."""
+LOST = 0.002
+"""... and from there on loses more than this, times its value where that is above 1: less is within what one
+validation split lets an AUC move by between two evaluations of one training."""
+FEWEST = 3
+"""Probes that it takes to speak of directions and scales."""
+
+Name = Literal["conflicting directions", "unequal scale", "unequal speed"]
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What may hold a task back.
+
+    Attributes:
+        strength: from 0, where it begins to count, to 1: in how many probes beyond half directions conflict, or what
+            part of the other's gradient, or of its training, the task lacks.
+    """
+
+    name: Name
+    strength: float
+    evidence: str
+
+
+def causes(diagnosis: Mapping[str, Any], task: str) -> list[Cause]:
+    """The causes that stand out for a task, the best supported first."""
+    found = [_directions(diagnosis, task), _scale(diagnosis, task), _speed(diagnosis, task)]
+    return sorted((cause for cause in found if cause), key=lambda cause: -cause.strength)
+
+
+def sentences(diagnosis: Mapping[str, Any], gaps: Sequence[Gap]) -> list[str]:
+    """For each task that is behind, by how much and what is seen beside it; one sentence where none is."""
+    if not diagnosis:
+        return ["No diagnosis was recorded."]
+    behind = [gap for gap in gaps if gap.real]
+    if not behind:
+        return [_none_behind(gaps)]
+    return [f"{_gap(gap)} {_because(diagnosis, task_of(diagnosis, gap.objective))}" for gap in behind]
+
+
+def angles(diagnosis: Mapping[str, Any]) -> list[tuple[list[str], str, float, float]]:
+    """Between the gradients of each pair of tasks, at the embedding output and on all that is shared above it:
+    the tasks, the block, the mean cosine and the share below 0.
+    """
+    return [
+        (pair["tasks"], block, angle["cosine"], angle["below_zero"])
+        for pair in diagnosis.get("pairs", [])
+        for block, angle in pair["blocks"].items()
+        if block in ("embedding", "all shared") and angle["probes"]
+    ]
+
+
+def task_of(diagnosis: Mapping[str, Any], objective: str) -> str:
+    """The task that an objective measures."""
+    of = diagnosis.get("course", {}).get(objective)
+    names = [name for name in diagnosis.get("tasks", {}) if objective.startswith(f"{name}.")]
+    return str(of["task"]) if of else max(names, key=len, default=objective.partition(".")[0])
+
+
+def _none_behind(gaps: Sequence[Gap]) -> str:
+    known = {gap.objective: gap.single for gap in gaps}
+    if not known:
+        return "Nothing to compare it with was measured."
+    than = "the best single-task model" if all(known.values()) else "the best trial"
+    return f"No task is behind {than} by more than noise."
+
+
+def _gap(gap: Gap) -> str:
+    against = "the best single-task model" if gap.single else "the best in it"
+    noise = f", more than the {gap.noise:.4f} of noise" if gap.noise else ""
+    return f"{gap.objective} is {gap.short:.4f} behind {against}, trial {gap.trial}{noise}."
+
+
+def _because(diagnosis: Mapping[str, Any], task: str) -> str:
+    found = causes(diagnosis, task)
+    if found:
+        first, *more = found
+        also = "".join(f" Also {cause.name}: {cause.evidence}." for cause in more)
+        return f"Best supported cause: {first.name}: {first.evidence}.{also}"
+    if diagnosis.get("probes", 0) < FEWEST:
+        probes = diagnosis.get("probes", 0)
+        return f"No cause stands out, but directions and scales were seen in {probes} probes only."
+    return "No cause stands out."
+
+
+def _directions(diagnosis: Mapping[str, Any], task: str) -> Cause | None:
+    opposed = [
+        (angle["below_zero"], -angle["cosine"], angle["probes"], block, _other(pair["tasks"], task))
+        for pair in diagnosis.get("pairs", [])
+        if task in pair["tasks"]
+        for block, angle in pair["blocks"].items()
+        if angle["probes"] >= FEWEST and angle["cosine"] < OPPOSED and angle["below_zero"] > MOSTLY
+    ]
+    if not opposed:
+        return None
+    below, cosine, probes, block, other = max(opposed)
+    evidence = f"its gradient and that of {other} conflict in {below:.0%} of {probes} probes, "
+    evidence += f"with a mean cosine of {-cosine:.2f} ({block})"
+    return Cause("conflicting directions", (below - MOSTLY) / (1 - MOSTLY), evidence)
+
+
+def _scale(diagnosis: Mapping[str, Any], task: str) -> Cause | None:
+    tasks: Mapping[str, Any] = diagnosis.get("tasks", {})
+    if task not in tasks or diagnosis["probes"] < FEWEST:
+        return None
+    block = "all shared" if "all shared" in tasks[task]["pull"] else "embedding"
+    pulls = {name: of["pull"][block] for name, of in tasks.items() if of["pull"][block]}
+    if task not in pulls or not diagnosis["pairs"]:
+        return None
+    other = max(pulls, key=lambda name: pulls[name])
+    ratio = pulls[other] / pulls[task]
+    if ratio <= DOMINATED:
+        return None
+    evidence = f"the weighted gradient of {other} is {ratio:.1f} times as long as its own ({block})"
+    return Cause("unequal scale", 1 - DOMINATED / ratio, evidence)
+
+
+def _speed(diagnosis: Mapping[str, Any], task: str) -> Cause | None:
+    courses: dict[str, Any] = {}
+    for course in diagnosis.get("course", {}).values():
+        courses.setdefault(course["task"], course)
+    if task not in courses:
+        return None
+    found = [_faster(task, courses[task], other, course) for other, course in courses.items() if other != task]
+    return max((cause for cause in found if cause), key=lambda cause: cause.strength, default=None)
+
+
+def _faster(task: str, own: Mapping[str, Any], other: str, theirs: Mapping[str, Any]) -> Cause | None:
+    early, late = sorted((own, theirs), key=lambda course: int(course["best_samples"]))
+    part = early["best_samples"] / max(1, late["best_samples"])
+    if part > EARLIER or early["lost"] <= LOST * max(1.0, abs(early["best"])):
+        return None
+    falls = f"best after {early['best_samples']:,} samples and loses {early['lost']:.4f} by {early['last_samples']:,}"
+    if early is own:
+        evidence = f"it is {falls}, while {other} is best after {late['best_samples']:,}"
+    else:
+        evidence = f"it is best only after {late['best_samples']:,} samples, while {other} is {falls}"
+    return Cause("unequal speed", 1 - part, evidence)
+
+
+def _other(tasks: Sequence[str], task: str) -> str:
+    return next(name for name in tasks if name != task)

@@ -1,0 +1,123 @@
+"""Sentences on what holds a task back, from values made up so that one cause is at work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bench.frontier.behind import Gap, References
+from bench.frontier.diagnosis import DOMINATED, FEWEST, LOST, OPPOSED, angles, causes, sentences
+
+
+def seen(
+    cosine: float = 0.0, below: float = 0.5, ratio: float = 1.0, best: tuple[int, int] = (100, 100), lost: float = 0.0
+) -> dict[str, Any]:
+    """Two tasks; click's weighted gradient is `ratio` times like's, and click is best at the first of `best`."""
+    angle = {"cosine": cosine, "below_zero": below, "probes": 20}
+    course = zip(("click", "like"), best, (lost, 0.0), strict=True)
+    return {
+        "probes": 20,
+        "tasks": {name: {"pull": {"embedding": 1.0, "all shared": of}} for name, of in (("click", ratio), ("like", 1))},
+        "pairs": [{"tasks": ["click", "like"], "blocks": {"embedding": angle, "all shared": angle}}],
+        "course": {
+            f"{name}.auc": {"task": name, "best_samples": at, "last_samples": 100, "best": 0.8, "lost": by}
+            for name, at, by in course
+        },
+    }
+
+
+def names(diagnosis: dict[str, Any], task: str = "like") -> list[str]:
+    return [cause.name for cause in causes(diagnosis, task)]
+
+
+@pytest.mark.parametrize(
+    ("diagnosis", "of_like", "of_click"),
+    [
+        (seen(), [], []),
+        (seen(cosine=-0.4, below=0.9), ["conflicting directions"], ["conflicting directions"]),
+        (seen(cosine=-0.4, below=0.5), [], []),
+        (seen(cosine=OPPOSED, below=0.9), [], []),
+        (seen(ratio=10.0), ["unequal scale"], []),
+        (seen(ratio=DOMINATED), [], []),
+        (seen(best=(40, 100), lost=0.01), ["unequal speed"], ["unequal speed"]),
+        (seen(best=(60, 100), lost=0.01), [], []),
+        (seen(best=(40, 100), lost=LOST), [], []),
+    ],
+)
+def test_a_cause_is_named_where_its_evidence_is_beyond_the_thresholds(
+    diagnosis: dict[str, Any], of_like: list[str], of_click: list[str]
+) -> None:
+    assert names(diagnosis) == of_like
+    assert names(diagnosis, "click") == of_click
+
+
+def test_the_best_supported_cause_comes_first() -> None:
+    both = seen(cosine=-0.4, below=0.6, ratio=30.0)  # strengths .2 and .9
+    assert names(both) == ["unequal scale", "conflicting directions"]
+    assert names(seen(cosine=-0.4, below=1.0, ratio=4.0)) == ["conflicting directions", "unequal scale"]
+
+
+def test_too_few_probes_say_nothing_of_directions_and_scales() -> None:
+    few = seen(cosine=-0.9, below=1.0, ratio=30.0)
+    few["probes"] = few["pairs"][0]["blocks"]["embedding"]["probes"] = FEWEST - 1
+    few["pairs"][0]["blocks"]["all shared"]["probes"] = FEWEST - 1
+    assert names(few) == []
+    (said,) = sentences(few, [Gap("like.auc", 0.01, 3, True, 0.0)])
+    assert "seen in 2 probes only" in said
+
+
+def test_where_nothing_was_seen_nothing_is_claimed() -> None:
+    blank = seen()
+    for block in blank["pairs"][0]["blocks"].values():
+        block |= {"cosine": None, "below_zero": None, "probes": 0}
+    for task in blank["tasks"].values():
+        task["pull"] = {"embedding": None, "all shared": None}
+    assert names(blank) == []
+    assert angles(blank) == []
+    assert sentences({}, []) == ["No diagnosis was recorded."]
+
+
+def test_sentences_give_the_numbers() -> None:
+    (said,) = sentences(seen(-0.31, 0.85, best=(40, 100), lost=0.01), [Gap("like.auc", 0.0123, 3, True, 0.004)])
+    assert said == (
+        "like.auc is 0.0123 behind the best single-task model, trial 3, more than the 0.0040 of noise. Best supported "
+        "cause: conflicting directions: its gradient and that of click conflict in 85% of 20 probes, with a mean "
+        "cosine of -0.31 (embedding). Also unequal speed: it is best only after 100 samples, while click is best after "
+        "40 samples and loses 0.0100 by 100."
+    )
+
+
+def test_only_tasks_that_are_behind_by_more_than_noise_are_spoken_of() -> None:
+    diagnosis = seen(cosine=-0.4, below=0.9)
+    gaps = [Gap("click.auc", -0.01, 3, True, 0.0), Gap("like.auc", 0.003, 3, True, 0.004)]
+    assert sentences(diagnosis, gaps) == ["No task is behind the best single-task model by more than noise."]
+
+
+def test_a_point_is_held_against_the_best_single_task_model(trial: Any, objectives: Any) -> None:
+    points = [trial(0, 0.70, 0.85, kind="single_task"), trial(1, 0.74, 0.80), trial(2, 0.76, 0.86)]
+    click, like = References(points, objectives).gaps(points[1])
+    assert (click.short, click.single, click.real) == (pytest.approx(-0.04), True, False)
+    assert (like.short, like.trial, like.real) == (pytest.approx(0.05), 0, True)
+
+
+def test_without_a_single_task_model_it_is_held_against_the_best(trial: Any, objectives: Any) -> None:
+    points = [trial(1, 0.74, 0.80), trial(2, 0.76, 0.78)]
+    click, like = References(points, objectives).gaps(points[0])
+    assert (click.short, click.trial, click.single) == (pytest.approx(0.02), 2, False)
+    assert like.short == 0
+
+
+def test_confirmed_points_are_held_against_confirmed_ones_with_their_noise(trial: Any, objectives: Any) -> None:
+    def runs(*values: float) -> Any:
+        return tuple(((value, value), (value, value)) for value in values)
+
+    single = trial(0, 0.9, 0.9, kind="single_task", runs=runs(0.80, 0.82))
+    near, far = trial(1, 0.7, 0.7, runs=runs(0.78, 0.80)), trial(2, 0.7, 0.7, runs=runs(0.70, 0.72))
+    unconfirmed = trial(3, 0.85, 0.85)
+    references = References([single, near, far, unconfirmed], objectives)
+    deviation = 0.02 / 2**0.5  # of two values .02 apart
+    assert references.gaps(near)[0].short == pytest.approx(0.02)
+    assert references.gaps(near)[0].noise == pytest.approx(2 * deviation)
+    assert [references.gaps(point)[0].real for point in (near, far)] == [False, True]
+    assert references.gaps(unconfirmed)[0].short == pytest.approx(0.05)  # against .9, which the search saw
