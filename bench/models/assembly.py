@@ -19,13 +19,12 @@ from bench.models.towers import Towers
 from bench.registry import Choice, lookup
 from bench.schema import Schema
 
-_RAREST = 1e-6  # base rates are taken as no nearer than this to 0 and 1
-
 
 class MultiTaskModel(nn.Module):
     """A multi-task model of one schema.
 
-    S, D, T: slots, dense columns and tasks of the schema; W = input sets of the sharing x embedding dim.
+    S, D, T: slots, dense columns and tasks of the schema; W = input sets of the sharing x embedding dim; O: logits of
+    the funnel, those of the T tasks first.
 
     Args:
         precision: of the products between the embeddings and the logits, see `bench.models.config.Precision`.
@@ -55,12 +54,12 @@ class MultiTaskModel(nn.Module):
         self.embedding = FusedEmbedding(schema.rows, self.input_sets * embedding.dim)
         self.pooling = FieldPooling(schema)
         self.sharing = kind.of(Layout(schema, embedding.dim), tasks, sharing.options)
-        self.towers = Towers(tasks, self.sharing.outputs, tower)
-        self.weights = sum(parameter.numel() for parameter in self.dense_parameters())
         self.funnel: Funnel = lookup(FUNNELS, "funnel kind", funnel.kind).build(schema, funnel.options)
+        self.towers = Towers(len(self.funnel.outputs), self.sharing.outputs, tower, self.funnel.transfer)
+        self.weights = sum(parameter.numel() for parameter in self.dense_parameters())
 
     def forward(self, ids: Tensor, dense: Tensor) -> Tensor:
-        """ids (B, S) int32 or int64, dense (B, D) -> logits (B, T)."""
+        """ids (B, S) int32 or int64, dense (B, D) -> logits (B, O)."""
         return self.logits(self.embed(ids), ids, dense)
 
     def embed(self, ids: Tensor) -> Tensor:
@@ -69,19 +68,25 @@ class MultiTaskModel(nn.Module):
         return e
 
     def logits(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
-        """From embedded ids on: e (B, S, W), ids (B, S), dense (B, D) -> logits (B, T).
+        """From embedded ids on: e (B, S, W), ids (B, S), dense (B, D) -> logits (B, O).
 
         `ids` only tell padding apart, so that the gradient at `e` is all that an optimizer of the table needs.
         """
-        logits: Tensor = self.towers(self.sharing(self._inputs(e, ids, dense)))
+        logits: Tensor = self.towers(self.represent(e, ids, dense))
         return logits
 
+    def represent(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
+        """What the towers stand on: as `logits` -> (O, B, H), or (1, B, H) where it is one for all."""
+        h: Tensor = self.sharing(self._inputs(e, ids, dense))
+        more = self.funnel.outputs[len(self.schema.tasks) :]
+        return torch.cat([h, *(h[task : task + 1] for task in more)]) if more and len(h) > 1 else h
+
     def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """logits (B, T), labels (B, T) with NaN where unobserved -> mean loss of each task (T,)."""
+        """logits (B, O), labels (B, T) with NaN where unobserved -> mean loss of each task (T,)."""
         return self.funnel.losses(logits, labels)
 
     def probabilities(self, logits: Tensor) -> Probabilities:
-        """logits (B, T) -> conditional and joint predictions."""
+        """logits (B, O) -> conditional and joint predictions."""
         return self.funnel.probabilities(logits)
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
@@ -103,9 +108,7 @@ class MultiTaskModel(nn.Module):
             means: (T,), of each task's labels on its own sample space (a child's: where its parent happened). NaN
                 where there is no label: the task starts at probability 1/2, a regression at 0.
         """
-        regression = torch.tensor([task.kind == "regression" for task in self.schema.tasks])
-        bias = torch.where(regression, means, torch.logit(means.double(), eps=_RAREST))
-        self.towers.set_bias(bias.nan_to_num(nan=0.0))
+        self.towers.set_bias(self.funnel.start(means))
 
     def _inputs(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
         """The sharing's input sets (I, B, inputs): pooled fields, then dense columns; as precise as to compute in."""

@@ -26,7 +26,7 @@ def by_the_definition(made: Trainer, batch: tuple[Tensor, ...]) -> tuple[list[Te
     ids, dense, labels = batch
     model = made.model
     e = model.embed(ids).detach().requires_grad_()
-    x = model.sharing(model._inputs(e, ids, dense))
+    x = model.represent(e, ids, dense)
     losses = model.losses(type(model.towers).forward(model.towers, x), labels)
     shared = [e, *model.shared_parameters()]
     own = [p for p in model.dense_parameters() if all(p is not other for other in shared)]
