@@ -1,8 +1,10 @@
-"""The model: embedding -> sharing -> towers -> funnel, for any choice on each axis."""
+"""The model: embedding -> interaction -> sharing -> towers -> funnel, for any choice on each axis."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import chain
 from typing import cast
 
 import torch
@@ -12,12 +14,16 @@ from bench.models.config import EmbeddingConfig, Precision, TowerConfig
 from bench.models.embedding import FieldPooling, FusedEmbedding
 from bench.models.funnels import FUNNELS
 from bench.models.funnels.base import Funnel, Probabilities
+from bench.models.interactions import INTERACTIONS
+from bench.models.interactions.base import BySets
 from bench.models.precision import is_bf16
 from bench.models.sharing import SHARING
 from bench.models.sharing.base import Layout, Sharing
 from bench.models.towers import Towers
-from bench.registry import Choice, lookup
+from bench.registry import Choice, NoOptions, lookup
 from bench.schema import Schema
+
+PLAIN = Choice("none", NoOptions())  # no interaction
 
 
 class MultiTaskModel(nn.Module):
@@ -32,7 +38,7 @@ class MultiTaskModel(nn.Module):
 
     Attributes:
         embedding: the fused table; `embedding.weight` is (rows, W).
-        sharing, towers, funnel: its other parts.
+        interaction, sharing, towers, funnel: its other parts.
         weights: how many numbers its dense parameters hold.
     """
 
@@ -44,6 +50,7 @@ class MultiTaskModel(nn.Module):
         embedding: EmbeddingConfig,
         tower: TowerConfig,
         precision: Precision = "fp32",
+        interaction: Choice = PLAIN,
     ) -> None:
         super().__init__()
         self.schema, self.precision = schema, precision
@@ -53,7 +60,12 @@ class MultiTaskModel(nn.Module):
         self.input_sets = kind.input_sets(tasks)
         self.embedding = FusedEmbedding(schema.rows, self.input_sets * embedding.dim)
         self.pooling = FieldPooling(schema)
-        self.sharing = kind.of(Layout(schema, embedding.dim), tasks, sharing.options)
+        layout = Layout(schema, embedding.dim)
+        before = lookup(INTERACTIONS, "interaction kind", interaction.kind)
+        common = kind.common_sets(tasks)
+        self.interaction = BySets(lambda sets: before.build(layout, sets, interaction.options), common, self.input_sets)
+        layout = replace(layout, more=self.interaction.outputs - layout.inputs)
+        self.sharing = kind.of(layout, tasks, sharing.options)
         self.funnel: Funnel = lookup(FUNNELS, "funnel kind", funnel.kind).build(schema, funnel.options)
         self.towers = Towers(len(self.funnel.outputs), self.sharing.outputs, tower, self.funnel.transfer)
         self.weights = sum(parameter.numel() for parameter in self.dense_parameters())
@@ -91,7 +103,7 @@ class MultiTaskModel(nn.Module):
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
         """Dense parameters on which more than one task's logits depend; the table is not among them."""
-        return self.sharing.shared_parameters()
+        return chain(self.interaction.shared_parameters(), self.sharing.shared_parameters())
 
     def penalty(self) -> Tensor | None:
         """A scalar that training adds to the balanced loss, or None; see `Sharing.penalty`."""
@@ -111,7 +123,10 @@ class MultiTaskModel(nn.Module):
         self.towers.set_bias(self.funnel.start(means))
 
     def _inputs(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
-        """The sharing's input sets (I, B, inputs): pooled fields, then dense columns; as precise as to compute in."""
+        """The sharing's input sets (I, B, inputs), as precise as to compute in.
+
+        Pooled fields, then dense columns, then what an interaction appends.
+        """
         x: Tensor = self.pooling(e, ids)
         # An exported model is for machines that are not known yet: it computes in float32.
         if is_bf16(self.precision, e.device, self.weights) and not torch.compiler.is_compiling():
@@ -121,7 +136,8 @@ class MultiTaskModel(nn.Module):
         x = x.reshape(batch, fields, sets, width // sets).permute(2, 0, 1, 3).flatten(2)  # a view where sets is 1
         if self.schema.dense:
             x = torch.cat([x, dense.to(x.dtype).expand(sets, -1, -1)], dim=2)
-        return x
+        y: Tensor = self.interaction(x)
+        return y
 
 
 def parameter_count(model: nn.Module) -> int:

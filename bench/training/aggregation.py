@@ -20,9 +20,9 @@ from bench.training.gradients import gramian, weighted_sum
 class Aggregation:
     """Fills gradients with each task's own on its own parameters, and with sum_i w_i g_i on what is shared.
 
-    With T tasks: one backward pass through the towers (two where a funnel ties losses, T where it transfers hidden units
-    from tower to tower), T through what is below them. Where a funnel ties tasks, what belongs to one task alone gets
-    the sum of all losses' gradients there.
+    With T tasks: one backward pass through the towers (two where a funnel ties losses, T where it transfers hidden
+    units from tower to tower), T through what is below them. Where a funnel ties tasks, what belongs to one task alone
+    gets the sum of all losses' gradients there.
 
     Attributes:
         balancer: gives w from the Gramian of the g_i.

@@ -143,10 +143,8 @@ def test_shared_parameters_are_declared_exactly(sharing, funnel, tasks):
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     for parameter, by in zip(parameters, moved, strict=True):
         count = by.sum(1)
-        if id(parameter) in shared:
-            fits = count > (0 if model.towers.transfer is not None else 1)
-        else:
-            fits = count == 1
+        least = 1 if model.towers.transfer is None else 0
+        fits = count > least if id(parameter) in shared else count == 1
         assert fits.all(), (names[id(parameter)], count)
 
 

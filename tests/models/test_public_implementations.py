@@ -292,7 +292,7 @@ def test_esmm_equals_rechub():
 
 
 def test_aitm_equals_rechub():
-    """Theirs: an MLP for each task, the transfer, and a linear output. On ours the MLPs are the towers' hidden layers."""
+    """Theirs: an MLP for each task, the transfer, and a linear output. Here the MLPs are hidden layers of towers."""
     theirs = rechub("AITM", rechub_features(), 2, {"dims": list(TOWER)}, [{"dims": []}, {"dims": []}])
     ours = our_model("shared_embeddings", {}, 0, "aitm")
     copy_table(ours, [theirs.embedding.embed_dict[f"c{i}"].weight for i in range(len(SIZES))])

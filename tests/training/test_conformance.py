@@ -11,6 +11,7 @@ from bench.balancing.base import GradientAggregation, GradientCombination, LossW
 from bench.data.batches import Batches
 from bench.errors import UserError
 from bench.models.funnels import FUNNELS
+from bench.models.interactions import INTERACTIONS
 from bench.models.sharing import SHARING
 from bench.objectives import Objective
 from bench.training.config import TrialConfig
@@ -111,6 +112,15 @@ def test_it_reaches_every_parameter_and_fits_64_rows(tiny, sharing: str, funnel:
         pytest.fail(f"64 rows were not overfitted: {fitted}")
     last = losses(made)
     assert (last < first).all(), f"losses rose: {first} -> {last}"
+
+
+@pytest.mark.parametrize("interaction", INTERACTIONS)
+def test_64_rows_are_fitted_under_any_interaction(tiny, interaction: str) -> None:
+    made = trainer(tiny, "mmoe", "independent", "upgrad", **{"interaction.kind": interaction})
+    batch, first = next(Batches(tiny.split("train")).in_order(64)), losses(made)
+    for _ in range(600):
+        made.step(*batch)
+    assert (losses(made) < 0.2 * first).all()
 
 
 @pytest.mark.parametrize(("sharing", "funnel", "balancing"), ALL)

@@ -37,7 +37,8 @@ class Transfer(nn.Module):
         """(L, B, width) of the links' parents, and of their children -> what the children go on with."""
         both = torch.stack([self.information(parents), own])  # (2, L, B, width)
         query, key, value = (torch.stack([linear(u) for u in both]) for linear in (self.query, self.key, self.value))
-        scores = (query * key).sum(3, keepdim=True, dtype=torch.float32) / math.sqrt(own.shape[2])
+        precise = torch.promote_types(own.dtype, torch.float32)
+        scores = (query * key).sum(3, keepdim=True, dtype=precise) / math.sqrt(own.shape[2])
         return (scores.softmax(0).to(value.dtype) * value).sum(0)
 
 

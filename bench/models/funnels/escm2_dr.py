@@ -40,8 +40,9 @@ class ESCM2DR(ESCM2IPW):
 
     def risk(self, logits: Tensor, errors: Tensor, weights: Tensor, known: Tensor) -> Tensor:
         """See `ESCM2IPW.risk`."""
-        of_tasks, more = logits.split([errors.shape[1], len(self.tied)], dim=1)
-        scores = torch.zeros_like(of_tasks).index_copy(1, self.tied, more)
+        tasks = errors.shape[1]
+        of_tasks = logits[:, :tasks]
+        scores = torch.zeros_like(of_tasks).index_copy(1, self.tied, logits[:, tasks:])
         if self.imputes == "error":
             imputed = learning = F.softplus(scores)
         else:

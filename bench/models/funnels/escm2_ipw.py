@@ -1,4 +1,4 @@
-"""ESCM2 with inverse propensities: beside the entire-space product, conversions weighted by how rarely they are seen."""
+"""ESCM2 by inverse propensities: what is seen of conversions, weighted by how rarely it is seen."""
 
 from __future__ import annotations
 

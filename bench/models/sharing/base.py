@@ -19,15 +19,17 @@ class Layout:
     Attributes:
         schema: names the fields.
         dim: width of one embedding.
+        more: columns that an interaction appends.
     """
 
     schema: Schema
     dim: int
+    more: int = 0
 
     @property
     def inputs(self) -> int:
         """The width of an input set."""
-        return len(self.schema.fields) * self.dim + len(self.schema.dense)
+        return len(self.schema.fields) * self.dim + len(self.schema.dense) + self.more
 
     def columns(self, field: int) -> range:
         """Those of a field, by its number."""
@@ -60,6 +62,11 @@ class Sharing(nn.Module, ABC):
     @classmethod
     def input_sets(cls, tasks: int) -> int:
         """How many embeddings of each id the sharing needs: 1, or more where tasks have some of their own."""
+        return 1
+
+    @classmethod
+    def common_sets(cls, tasks: int) -> int:
+        """How many of the input sets, the first ones, the losses of all tasks depend on; of each other, one task's."""
         return 1
 
     @abstractmethod
