@@ -153,3 +153,31 @@ def test_a_known_tiny_batch():
     torch.testing.assert_close(losses, torch.tensor([math.log(2), math.log(4)]))
     clipped = made("escm2_ipw", schema, ctcvr_weight=0.0, clip=0.8).losses(logits, labels)
     torch.testing.assert_close(clipped[1], torch.tensor(math.log(4) / 1.6))
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "rate"),
+    [("independent", {}, 0.3), *((kind, {"ctcvr_weight": 0.0} | options, 0.5) for kind, options in KINDS)],
+)
+def test_the_selection_bias_of_clicks_is_gone(kind, options, rate):
+    """Of 100 impressions clicked at 1/2, a fifth would buy; of 100 clicked at 1/10, four fifths: one in two of all.
+
+    Where the conversion's logit is one number for all, it is best at the rate that the funnel aims at: 0.3 among the
+    60 clicks, 0.5 among the 200 impressions that are asked about.
+    """
+    schema = Schema((), (), (Task("click"), Task("buy", parent="click")))
+    funnel = made(kind, schema, **options)
+    click, buy = torch.zeros(2, 100), torch.zeros(2, 100)
+    click[0, :50] = click[1, :10] = 1
+    buy[0, :10] = buy[1, :8] = 1
+    labels = torch.stack([click.flatten(), buy.flatten()], 1).double()
+    p_click = torch.tensor([0.5, 0.1], dtype=torch.float64).repeat_interleave(100)
+    slopes = []
+    for p in (rate - 0.01, rate, rate + 0.01):
+        logit = torch.logit(torch.tensor(p, dtype=torch.float64)).requires_grad_()
+        more = [torch.full((200,), 2.0, dtype=torch.float64)] * (len(funnel.outputs) - 2)
+        loss = funnel.losses(torch.stack([torch.logit(p_click), logit.expand(200), *more], 1), labels)[1]
+        slopes.append(float(torch.autograd.grad(loss, logit)[0]))
+    assert slopes[0] < -1e-4
+    assert abs(slopes[1]) < 1e-9
+    assert slopes[2] > 1e-4
