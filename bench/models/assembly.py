@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.models.config import EmbeddingConfig, Precision, TowerConfig
-from bench.models.embedding import FieldPooling, FusedEmbedding
+from bench.models.embedding import FieldPooling, FusedEmbedding, InputSets
 from bench.models.funnels import FUNNELS
 from bench.models.funnels.base import Funnel, Probabilities
 from bench.models.interactions import INTERACTIONS
@@ -60,7 +60,8 @@ class MultiTaskModel(nn.Module):
         self.input_sets = kind.input_sets(tasks)
         self.embedding = FusedEmbedding(schema.rows, self.input_sets * embedding.dim)
         self.pooling = FieldPooling(schema)
-        layout = Layout(schema, embedding.dim)
+        layout = Layout(schema, embedding.dim, by_cardinality=embedding.by_cardinality)
+        self.by_sets = InputSets(self.input_sets, layout.dim, layout.widths)
         before = lookup(INTERACTIONS, "interaction kind", interaction.kind)
         common = kind.common_sets(tasks)
         self.interaction = BySets(lambda sets: before.build(layout, sets, interaction.options), common, self.input_sets)
@@ -131,11 +132,9 @@ class MultiTaskModel(nn.Module):
         # An exported model is for machines that are not known yet: it computes in float32.
         if is_bf16(self.precision, e.device, self.weights) and not torch.compiler.is_compiling():
             x = x.to(torch.bfloat16)
-        batch, fields, width = x.shape
-        sets = self.input_sets
-        x = x.reshape(batch, fields, sets, width // sets).permute(2, 0, 1, 3).flatten(2)  # a view where sets is 1
+        x = self.by_sets(x)
         if self.schema.dense:
-            x = torch.cat([x, dense.to(x.dtype).expand(sets, -1, -1)], dim=2)
+            x = torch.cat([x, dense.to(x.dtype).expand(self.input_sets, -1, -1)], dim=2)
         y: Tensor = self.interaction(x)
         return y
 

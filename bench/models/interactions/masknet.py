@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from itertools import groupby
 
 import torch
 import torch.nn.functional as F
@@ -40,17 +40,20 @@ class FieldNorm(nn.Module):
 
     def __init__(self, layout: Layout, sets: int) -> None:
         super().__init__()
-        self.shape = (len(layout.schema.fields), layout.dim)
-        self.scale = nn.Parameter(torch.ones(sets, math.prod(self.shape)))
-        self.shift = nn.Parameter(torch.zeros(sets, math.prod(self.shape)))
+        # Neighbours of one width are normalised together.
+        self.runs = [(len(list(run)), width) for width, run in groupby(layout.widths)]
+        self.scale = nn.Parameter(torch.ones(sets, layout.embedded))
+        self.shift = nn.Parameter(torch.zeros(sets, layout.embedded))
 
     def forward(self, x: Tensor) -> Tensor:
         """x (I, B, inputs) -> the same, in its precision."""
-        embedded, dense = x[..., : math.prod(self.shape)], x[..., math.prod(self.shape) :]
-        wide = embedded.reshape(*x.shape[:2], *self.shape).to(torch.promote_types(x.dtype, torch.float32))
-        y = F.layer_norm(wide, wide.shape[3:], eps=EPS).flatten(2)
-        y = y * self.scale.unsqueeze(1) + self.shift.unsqueeze(1)
-        return torch.cat([y.to(x.dtype), dense], dim=2)
+        embedded, normal = self.scale.shape[1], []
+        wide = x[..., :embedded].to(torch.promote_types(x.dtype, torch.float32))
+        parts = torch.split(wide, [fields * width for fields, width in self.runs], dim=2)
+        for run, (fields, width) in zip(parts, self.runs, strict=True):
+            normal.append(F.layer_norm(run.reshape(*x.shape[:2], fields, width), (width,), eps=EPS).flatten(2))
+        y = torch.cat(normal, dim=2) * self.scale.unsqueeze(1) + self.shift.unsqueeze(1)
+        return torch.cat([y.to(x.dtype), x[..., embedded:]], dim=2)
 
 
 class MaskNet(Interaction):
