@@ -11,6 +11,7 @@ import pytest
 from bench.balancing import BALANCING
 from bench.cli import main
 from bench.models.funnels import FUNNELS
+from bench.models.interactions import INTERACTIONS
 from bench.models.sharing import SHARING
 from bench.search.executors import EXECUTORS
 from bench.search.samplers import SAMPLERS
@@ -42,7 +43,7 @@ def test_the_readmes_commands_run_in_order(tmp_path: Path, monkeypatch: pytest.M
 
 def test_the_readme_names_every_choice() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for registry in (SHARING, FUNNELS, BALANCING, SAMPLERS, EXECUTORS):
+    for registry in (INTERACTIONS, SHARING, FUNNELS, BALANCING, SAMPLERS, EXECUTORS):
         for name in registry:
             assert f"`{name}`" in text, name
 

@@ -1,31 +1,36 @@
-"""The model: embedding -> sharing -> towers -> funnel, for any choice on each axis."""
+"""The model: embedding -> interaction -> sharing -> towers -> funnel, for any choice on each axis."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import chain
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from bench.models.config import EmbeddingConfig, Precision, TowerConfig
-from bench.models.embedding import FieldPooling, FusedEmbedding
+from bench.models.embedding import FieldPooling, FusedEmbedding, InputSets
 from bench.models.funnels import FUNNELS
 from bench.models.funnels.base import Funnel, Probabilities
+from bench.models.interactions import INTERACTIONS
+from bench.models.interactions.base import BySets
 from bench.models.precision import is_bf16
 from bench.models.sharing import SHARING
 from bench.models.sharing.base import Layout, Sharing
 from bench.models.towers import Towers
-from bench.registry import Choice, lookup
+from bench.registry import Choice, NoOptions, lookup
 from bench.schema import Schema
 
-_RAREST = 1e-6  # base rates are taken as no nearer than this to 0 and 1
+PLAIN = Choice("none", NoOptions())  # no interaction
 
 
 class MultiTaskModel(nn.Module):
     """A multi-task model of one schema.
 
-    S, D, T: slots, dense columns and tasks of the schema; W = input sets of the sharing x embedding dim.
+    S, D, T: slots, dense columns and tasks of the schema; W = input sets of the sharing x embedding dim; O: logits of
+    the funnel, those of the T tasks first.
 
     Args:
         precision: of the products between the embeddings and the logits, see `bench.models.config.Precision`.
@@ -33,7 +38,7 @@ class MultiTaskModel(nn.Module):
 
     Attributes:
         embedding: the fused table; `embedding.weight` is (rows, W).
-        sharing, towers, funnel: its other parts.
+        interaction, sharing, towers, funnel: its other parts.
         weights: how many numbers its dense parameters hold.
     """
 
@@ -45,6 +50,7 @@ class MultiTaskModel(nn.Module):
         embedding: EmbeddingConfig,
         tower: TowerConfig,
         precision: Precision = "fp32",
+        interaction: Choice = PLAIN,
     ) -> None:
         super().__init__()
         self.schema, self.precision = schema, precision
@@ -54,13 +60,19 @@ class MultiTaskModel(nn.Module):
         self.input_sets = kind.input_sets(tasks)
         self.embedding = FusedEmbedding(schema.rows, self.input_sets * embedding.dim)
         self.pooling = FieldPooling(schema)
-        self.sharing = kind.of(Layout(schema, embedding.dim), tasks, sharing.options)
-        self.towers = Towers(tasks, self.sharing.outputs, tower)
-        self.weights = sum(parameter.numel() for parameter in self.dense_parameters())
+        layout = Layout(schema, embedding.dim, by_cardinality=embedding.by_cardinality)
+        self.by_sets = InputSets(self.input_sets, layout.dim, layout.widths)
+        before = lookup(INTERACTIONS, "interaction kind", interaction.kind)
+        common = kind.common_sets(tasks)
+        self.interaction = BySets(lambda sets: before.build(layout, sets, interaction.options), common, self.input_sets)
+        layout = replace(layout, more=self.interaction.outputs - layout.inputs)
+        self.sharing = kind.of(layout, tasks, sharing.options)
         self.funnel: Funnel = lookup(FUNNELS, "funnel kind", funnel.kind).build(schema, funnel.options)
+        self.towers = Towers(len(self.funnel.outputs), self.sharing.outputs, tower, self.funnel.transfer)
+        self.weights = sum(parameter.numel() for parameter in self.dense_parameters())
 
     def forward(self, ids: Tensor, dense: Tensor) -> Tensor:
-        """ids (B, S) int32 or int64, dense (B, D) -> logits (B, T)."""
+        """ids (B, S) int32 or int64, dense (B, D) -> logits (B, O)."""
         return self.logits(self.embed(ids), ids, dense)
 
     def embed(self, ids: Tensor) -> Tensor:
@@ -69,7 +81,7 @@ class MultiTaskModel(nn.Module):
         return e
 
     def logits(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
-        """From embedded ids on: e (B, S, W), ids (B, S), dense (B, D) -> logits (B, T).
+        """From embedded ids on: e (B, S, W), ids (B, S), dense (B, D) -> logits (B, O).
 
         `ids` only tell padding apart, so that the gradient at `e` is all that an optimizer of the table needs.
         """
@@ -77,21 +89,22 @@ class MultiTaskModel(nn.Module):
         return logits
 
     def represent(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
-        """What the towers stand on: (T, B, H), or (1, B, H) for all tasks."""
+        """What the towers stand on: as `logits` -> (O, B, H), or (1, B, H) where it is one for all."""
         h: Tensor = self.sharing(self._inputs(e, ids, dense))
-        return h
+        more = self.funnel.outputs[len(self.schema.tasks) :]
+        return torch.cat([h, *(h[task : task + 1] for task in more)]) if more and len(h) > 1 else h
 
     def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """logits (B, T), labels (B, T) with NaN where unobserved -> mean loss of each task (T,)."""
+        """logits (B, O), labels (B, T) with NaN where unobserved -> mean loss of each task (T,)."""
         return self.funnel.losses(logits, labels)
 
     def probabilities(self, logits: Tensor) -> Probabilities:
-        """logits (B, T) -> conditional and joint predictions."""
+        """logits (B, O) -> conditional and joint predictions."""
         return self.funnel.probabilities(logits)
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
         """Dense parameters on which more than one task's logits depend; the table is not among them."""
-        return self.sharing.shared_parameters()
+        return chain(self.interaction.shared_parameters(), self.sharing.shared_parameters())
 
     def penalty(self) -> Tensor | None:
         """A scalar that training adds to the balanced loss, or None; see `Sharing.penalty`."""
@@ -108,22 +121,22 @@ class MultiTaskModel(nn.Module):
             means: (T,), of each task's labels on its own sample space (a child's: where its parent happened). NaN
                 where there is no label: the task starts at probability 1/2, a regression at 0.
         """
-        regression = torch.tensor([task.kind == "regression" for task in self.schema.tasks])
-        bias = torch.where(regression, means, torch.logit(means.double(), eps=_RAREST))
-        self.towers.set_bias(bias.nan_to_num(nan=0.0))
+        self.towers.set_bias(self.funnel.start(means))
 
     def _inputs(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
-        """The sharing's input sets (I, B, inputs): pooled fields, then dense columns; as precise as to compute in."""
+        """The sharing's input sets (I, B, inputs), as precise as to compute in.
+
+        Pooled fields, then dense columns, then what an interaction appends.
+        """
         x: Tensor = self.pooling(e, ids)
         # An exported model is for machines that are not known yet: it computes in float32.
         if is_bf16(self.precision, e.device, self.weights) and not torch.compiler.is_compiling():
             x = x.to(torch.bfloat16)
-        batch, fields, width = x.shape
-        sets = self.input_sets
-        x = x.reshape(batch, fields, sets, width // sets).permute(2, 0, 1, 3).flatten(2)  # a view where sets is 1
+        x = self.by_sets(x)
         if self.schema.dense:
-            x = torch.cat([x, dense.to(x.dtype).expand(sets, -1, -1)], dim=2)
-        return x
+            x = torch.cat([x, dense.to(x.dtype).expand(self.input_sets, -1, -1)], dim=2)
+        y: Tensor = self.interaction(x)
+        return y
 
 
 def parameter_count(model: nn.Module) -> int:

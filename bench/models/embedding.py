@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -55,6 +57,31 @@ class FieldPooling(nn.Module):
         if not any(pooled for _, _, pooled in self.runs):
             return e
         return torch.cat([_mean(e[:, a:z], ids[:, a:z]) if pooled else e[:, a:z] for a, z, pooled in self.runs], dim=1)
+
+
+class InputSets(nn.Module):
+    """Parts pooled fields by input set, and keeps of each embedding the coordinates that its field uses.
+
+    Args:
+        sets: I, how many embeddings of each id lie side by side in a row of the table.
+        dim: width of one.
+        widths: of each field, how many of its coordinates it uses.
+    """
+
+    kept: Tensor
+
+    def __init__(self, sets: int, dim: int, widths: Sequence[int]) -> None:
+        super().__init__()
+        self.sets, self.dim = sets, dim
+        self.ragged = any(width < dim for width in widths)
+        kept = [field * dim + at for field, width in enumerate(widths) for at in range(width)]
+        self.register_buffer("kept", torch.tensor(kept, dtype=torch.int64), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, F, I dim) -> (I, B, sum of widths)."""
+        batch, fields, _ = x.shape
+        x = x.reshape(batch, fields, self.sets, self.dim).permute(2, 0, 1, 3).flatten(2)  # a view where I is 1
+        return x.index_select(2, self.kept) if self.ragged else x
 
 
 def _mean(e: Tensor, ids: Tensor) -> Tensor:

@@ -22,6 +22,9 @@ PRESETS: dict[str, dict[str, str]] = {
     "home": {"sharing.kind": "home", "funnel.kind": "independent"},
     "pepnet": {"sharing.kind": "pepnet", "funnel.kind": "independent"},
     "esmm": {"sharing.kind": "shared_embeddings", "funnel.kind": "entire_space"},
+    "escm2": {"sharing.kind": "shared_embeddings", "funnel.kind": "escm2_ipw"},
+    "escm2_dr": {"sharing.kind": "shared_embeddings", "funnel.kind": "escm2_dr"},
+    "aitm": {"sharing.kind": "shared_embeddings", "funnel.kind": "aitm"},
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -11,16 +13,31 @@ from bench.models.mlp import BatchedLinear, BatchedMLP
 
 
 class Towers(nn.Module):
-    """Attributes: `hidden` (the layers) and `output`, whose bias (T, 1) is where predictions start."""
+    """O towers: one for each task, and what a funnel asks for beside them.
 
-    def __init__(self, tasks: int, inputs: int, config: TowerConfig) -> None:
+    Args:
+        transfer: makes what hidden units go through before the output, see `Funnel.transfer`.
+
+    Attributes: `hidden` (the layers), `transfer`, and `output`, whose bias (O, 1) is where predictions start.
+    """
+
+    def __init__(
+        self,
+        towers: int,
+        inputs: int,
+        config: TowerConfig,
+        transfer: Callable[[int], nn.Module | None] = lambda width: None,
+    ) -> None:
         super().__init__()
-        self.hidden = BatchedMLP(tasks, inputs, config.layers, config.dropout)
-        self.output = BatchedLinear(tasks, self.hidden.outputs, 1)
+        self.hidden = BatchedMLP(towers, inputs, config.layers, config.dropout)
+        self.output = BatchedLinear(towers, self.hidden.outputs, 1)
+        self.transfer = transfer(self.hidden.outputs)
 
     def forward(self, h: Tensor) -> Tensor:
-        """h (T, B, H), or (1, B, H) for all tasks -> logits (B, T)."""
+        """h (O, B, H), or (1, B, H) for all towers -> logits (B, O)."""
         h = self.hidden(h)
+        if self.transfer is not None:
+            h = self.transfer(h)
         weight, bias = self.output.weight, self.output.bias
         assert bias is not None
         if fused.fits(h, weight):
@@ -30,6 +47,6 @@ class Towers(nn.Module):
 
     @torch.no_grad()
     def set_bias(self, bias: Tensor) -> None:
-        """Sets the output bias (T,), in logits."""
+        """Sets the output bias (O,), in logits."""
         assert self.output.bias is not None
         self.output.bias.copy_(bias.view(-1, 1))

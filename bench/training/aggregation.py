@@ -20,7 +20,9 @@ from bench.training.gradients import gramian, weighted_sum
 class Aggregation:
     """Fills gradients with each task's own on its own parameters, and with sum_i w_i g_i on what is shared.
 
-    With T tasks: one backward pass through the towers (two where a funnel ties tasks), T through what is below them.
+    With T tasks: one backward pass through the towers (two where a funnel ties losses, T where it transfers hidden
+    units from tower to tower), T through what is below them. Where a funnel ties tasks, what belongs to one task alone
+    gets the sum of all losses' gradients there.
 
     Attributes:
         balancer: gives w from the Gramian of the g_i.
@@ -28,7 +30,8 @@ class Aggregation:
 
     def __init__(self, model: MultiTaskModel, balancer: Balancer) -> None:
         self.balancer = balancer
-        self.tied = model.funnel.ties_tasks
+        self.tied, self.transfers = model.funnel.ties_tasks, model.towers.transfer is not None
+        self.outputs = len(model.funnel.outputs)
         self.towers = list(model.towers.parameters())
         self.shared = list(model.shared_parameters())
         apart = {id(parameter) for parameter in (*self.towers, *self.shared)}
@@ -41,7 +44,7 @@ class Aggregation:
 
         Args:
             e: the embedding output (B, S, W), a leaf that requires grad.
-            logits: (B, T), of which the losses (T,) were computed.
+            logits: (B, O), of which the losses (T,) were computed.
         """
         inputs = [e, *self.shared, *self.own]
         tasks = self._through_towers(logits, losses)
@@ -71,13 +74,12 @@ class Aggregation:
         return weights
 
     def _cut(self, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Tensor] | None:
-        """Gives the towers a leaf in place of the representation (1 or T, B, H): of its own for every task."""
+        """Gives the towers a leaf in place of the representation (1 or O, B, H): of its own for every tower."""
         if not torch.is_grad_enabled():
             return None
         (below,) = inputs
-        tasks = len(self.balancer.tasks)
         self._below = below
-        self._above = below.detach().expand(tasks, -1, -1).requires_grad_()
+        self._above = below.detach().expand(self.outputs, -1, -1).requires_grad_()
         return (self._above,)
 
     def _through_towers(self, logits: Tensor, losses: Tensor) -> list[Tensor]:
@@ -87,10 +89,15 @@ class Aggregation:
             slices = [at_input[task : task + 1] for task in range(len(losses))]
             one_for_all = self._below.shape[0] == 1
             tasks = slices if one_for_all else [_among(part, task, at_input) for task, part in enumerate(slices)]
+        elif self.transfers:
+            tasks = [torch.autograd.grad(loss, self._above, retain_graph=True)[0] for loss in losses]
+            of_towers = list(torch.autograd.grad(losses.sum(), self.towers))
+            if self._below.shape[0] == 1:
+                tasks = [part.sum(0, keepdim=True) for part in tasks]
         else:
             # A sample's logit k depends on that sample's slice k alone: its gradient there, times the loss's at it.
-            at_logits = [torch.autograd.grad(loss, logits, retain_graph=True)[0] for loss in losses]  # T x (B, T)
-            (slope,) = torch.autograd.grad(logits.sum(), self._above, retain_graph=True)  # (T, B, H)
+            at_logits = [torch.autograd.grad(loss, logits, retain_graph=True)[0] for loss in losses]  # T x (B, O)
+            (slope,) = torch.autograd.grad(logits.sum(), self._above, retain_graph=True)  # (O, B, H)
             of_towers = list(torch.autograd.grad(logits, self.towers, torch.stack(at_logits).sum(0)))
             tasks = [slope * part.t().unsqueeze(2).to(slope.dtype) for part in at_logits]
             if self._below.shape[0] == 1:

@@ -7,7 +7,13 @@ from typing import Any
 
 from bench.balancing import BALANCING
 from bench.models.funnels import FUNNELS
+from bench.models.interactions import INTERACTIONS
 from bench.models.sharing import SHARING
 from bench.registry import Entry
 
-AXES: Mapping[str, Mapping[str, Entry[Any]]] = {"sharing": SHARING, "funnel": FUNNELS, "balancing": BALANCING}
+AXES: Mapping[str, Mapping[str, Entry[Any]]] = {
+    "interaction": INTERACTIONS,
+    "sharing": SHARING,
+    "funnel": FUNNELS,
+    "balancing": BALANCING,
+}

@@ -26,7 +26,9 @@ def build_step(
     """
     optim = config.optim
     torch.manual_seed(seed)
-    model = MultiTaskModel(schema, config.sharing, config.funnel, config.embedding, config.tower, optim.precision)
+    model = MultiTaskModel(
+        schema, config.sharing, config.funnel, config.embedding, config.tower, optim.precision, config.interaction
+    )
     model.initialise_outputs(means)
     model.to(device)
     entry = lookup(BALANCING, "balancing kind", config.balancing.kind)

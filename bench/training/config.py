@@ -13,6 +13,7 @@ from bench.dotted import flatten, nest
 from bench.errors import UserError
 from bench.models.config import EmbeddingConfig, Precision, TowerConfig
 from bench.models.funnels import FUNNELS
+from bench.models.interactions import INTERACTIONS
 from bench.models.presets import architecture_name, expand
 from bench.models.sharing import SHARING
 from bench.records import Scalar
@@ -64,6 +65,7 @@ class TrialConfig:
     embedding: EmbeddingConfig
     tower: TowerConfig
     optim: OptimConfig
+    interaction: Choice
 
     @classmethod
     def parse(cls, dotted: Mapping[str, Any], where: str = "configuration") -> TrialConfig:
@@ -95,6 +97,7 @@ class TrialConfig:
             embedding=validate(EmbeddingConfig, tables.get("embedding", {}), f"{where}: embedding"),
             tower=validate(TowerConfig, tables.get("tower", {}), f"{where}: tower"),
             optim=optim,
+            interaction=choose(INTERACTIONS, "interaction", tables.get("interaction", {}), "none"),
         )
 
     @property
@@ -106,7 +109,8 @@ class TrialConfig:
         """All of it, defaults included; `parse` gives it back."""
         plain = {axis: getattr(self, axis).model_dump(mode="json") for axis in ("embedding", "tower", "optim")}
         return (
-            self.sharing.dotted("sharing")
+            self.interaction.dotted("interaction")
+            | self.sharing.dotted("sharing")
             | self.funnel.dotted("funnel")
             | self.balancing.dotted("balancing")
             | flatten(plain)

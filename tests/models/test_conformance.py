@@ -87,7 +87,8 @@ def test_any_batch_size_gives_logits_losses_and_probabilities(sharing, funnel, t
     logits = model(ids, dense)
     losses = model.losses(logits, labels)
     losses.sum().backward()
-    assert logits.shape == (size, count)
+    assert logits.shape == (size, len(model.funnel.outputs))
+    assert model.funnel.outputs[:count] == tuple(range(count))
     assert losses.shape == (count,)
     assert losses.isfinite().all()
     probabilities = model.probabilities(logits)
@@ -119,21 +120,31 @@ def test_the_gradient_reaches_every_parameter(sharing, funnel, tasks):
 
 @pytest.mark.parametrize(("sharing", "tasks", "funnel"), turns(SHARING, list(TASKS)[1:], FUNNELS))
 def test_shared_parameters_are_declared_exactly(sharing, funnel, tasks):
-    """By autograd: each slice of a shared one moves more than one task, each slice of another exactly one."""
+    """By autograd: each slice of a shared one moves more than one task, each slice of another exactly one.
+
+    Where a funnel transfers hidden units, what moves a task moves all that follow it, and they count as one.
+    """
     model = build(sharing, funnel, tasks).double().eval()
     ids, dense, _ = batch_of(model.schema, 256)
     parameters = list(model.dense_parameters())
     logits = model(ids, dense.double())
-    touched = [torch.zeros(len(parameter), dtype=torch.int) for parameter in parameters]
-    for task in range(logits.shape[1]):
-        gradients = torch.autograd.grad(logits[:, task].sum(), parameters, retain_graph=True, allow_unused=True)
-        for count, gradient in zip(touched, gradients, strict=True):
+    moved = [torch.zeros(len(parameter), len(TASKS[tasks]), dtype=torch.bool) for parameter in parameters]
+    for output, task in enumerate(model.funnel.outputs):
+        gradients = torch.autograd.grad(logits[:, output].sum(), parameters, retain_graph=True, allow_unused=True)
+        for by, gradient in zip(moved, gradients, strict=True):
             if gradient is not None:
-                count += gradient.flatten(1).any(dim=1)
+                by[:, task] |= gradient.flatten(1).any(dim=1)
+    if model.towers.transfer is not None:
+        for by in moved:
+            before = by.clone()
+            for task, parent in enumerate(model.schema.parents):
+                by[:, task] &= ~before[:, parent] if parent is not None else True
     shared = {id(parameter) for parameter in model.shared_parameters()}
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    for parameter, count in zip(parameters, touched, strict=True):
-        fits = count > 1 if id(parameter) in shared else count == 1
+    for parameter, by in zip(parameters, moved, strict=True):
+        count = by.sum(1)
+        least = 1 if model.towers.transfer is None else 0
+        fits = count > least if id(parameter) in shared else count == 1
         assert fits.all(), (names[id(parameter)], count)
 
 

@@ -8,8 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.models.funnels import FUNNELS
+from bench.models.funnels import FUNNELS, Funnel
+from bench.models.funnels.direct import Direct
 from bench.models.funnels.entire_space import EntireSpace
+from bench.models.funnels.escm2_dr import ESCM2DR
+from bench.models.funnels.escm2_ipw import ESCM2IPW
 from bench.models.funnels.independent import Independent
 from bench.models.funnels.links import Links, parents_are_binary
 from bench.registry import NoOptions
@@ -23,6 +26,11 @@ MIXED = (Task("click"), Task("watch", "regression", parent="click"), Task("age",
 
 def schema_of(tasks: tuple[Task, ...]) -> Schema:
     return Schema((), (), tasks)
+
+
+def made(funnel: str, schema: Schema, **options: object) -> Funnel:
+    entry = FUNNELS[funnel]
+    return entry.build(schema, entry.config.model_validate(options))
 
 
 def labels_of(tasks: tuple[Task, ...], batch: int) -> Tensor:
@@ -72,14 +80,19 @@ def test_joint_logits_are_as_precise_in_single_as_in_double_where_the_product_is
 @pytest.mark.parametrize("funnel", FUNNELS)
 def test_loss_and_gradient_are_finite_at_extreme_logits(funnel):
     schema = schema_of(CHAIN)
-    values = itertools.product([-1e4, -100.0, 0.0, 100.0, 1e4], repeat=3)
-    logits = torch.tensor(list(values), requires_grad=True)
+    built = made(funnel, schema)
+    values = list(itertools.product([-1e4, -100.0, 0.0, 100.0, 1e4], repeat=3))
+    logits = torch.tensor([(*row, *row[1:])[: len(built.outputs)] for row in values], requires_grad=True)
     for labels in itertools.product([0.0, 1.0, NAN], repeat=3):
-        losses = FUNNELS[funnel].build(schema, NoOptions()).losses(logits, torch.tensor(labels).expand(len(logits), 3))
+        losses = built.losses(logits, torch.tensor(labels).expand(len(logits), 3))
         (gradient,) = torch.autograd.grad(losses.sum(), logits)
         assert losses.isfinite().all()
+        assert (losses >= 0).all()
         assert gradient.isfinite().all()
-        assert (gradient.abs() <= 3 / len(logits) + 1e-6).all()  # one for each loss of the chain, no more
+        if not isinstance(built, ESCM2IPW):
+            assert (gradient.abs() <= 3 / len(logits) + 1e-6).all()  # one for each loss of the chain, no more
+        elif not isinstance(built, ESCM2DR):
+            assert (gradient.abs() <= (3 + 1 / built.config.clip) / len(logits) + 1e-6).all()
 
 
 def test_independent_trains_each_task_on_its_own_space():
@@ -95,27 +108,28 @@ def test_independent_trains_each_task_on_its_own_space():
 def test_regressions_take_the_squared_error_on_their_own_space(funnel):
     values = torch.randn(50, 3, dtype=torch.float64)
     labels = labels_of(MIXED, 50)
-    losses = FUNNELS[funnel].build(schema_of(MIXED), NoOptions()).losses(values, labels)
+    losses = made(funnel, schema_of(MIXED)).losses(values, labels)
     clicked = labels[:, 0] == 1
     torch.testing.assert_close(losses[1], F.mse_loss(values[clicked, 1], labels[clicked, 1]))
     torch.testing.assert_close(losses[2], F.mse_loss(values[:, 2], labels[:, 2]))
 
 
-def test_without_parents_entire_space_is_independent():
+@pytest.mark.parametrize("funnel", FUNNELS)
+def test_without_parents_every_funnel_is_independent(funnel):
     schema = schema_of((Task("a"), Task("b"), Task("c", "regression")))
     logits, labels = torch.randn(20, 3), torch.rand(20, 3).round()
-    a, b = (kind(schema, NoOptions()).losses(logits, labels) for kind in (EntireSpace, Independent))
+    a, b = (made(kind, schema).losses(logits, labels) for kind in (funnel, "independent"))
     assert torch.equal(a, b)
 
 
 @pytest.mark.parametrize("funnel", FUNNELS)
 @pytest.mark.parametrize("tasks", [CHAIN, TREE, MIXED], ids=["chain", "tree", "mixed"])
 def test_unobserved_labels_carry_no_gradient(funnel, tasks):
-    built = FUNNELS[funnel].build(schema_of(tasks), NoOptions())
+    built = made(funnel, schema_of(tasks))
     labels = labels_of(tasks, 40)
     hidden = torch.rand(40, len(tasks)) < 0.3
     labels = torch.where(hidden, NAN, labels)
-    logits = torch.randn(40, len(tasks), dtype=torch.float64, requires_grad=True)
+    logits = torch.randn(40, len(built.outputs), dtype=torch.float64, requires_grad=True)
     losses = built.losses(logits, labels)
     assert losses.isfinite().all()
     for task in range(len(tasks)):
@@ -131,9 +145,9 @@ def _unknown(schema: Schema, task: int, labels: Tensor, funnel: str) -> Tensor:
     for row in labels.tolist():
         *above, own = [row[t] for t in schema.chain(task)]
         happened = next((label for label in above if label != 1), 1.0)  # the first ancestor that did not, or is NaN
-        if funnel == "entire_space" and schema.tasks[task].kind == "binary" and happened == 0:
+        if funnel != "independent" and schema.tasks[task].kind == "binary" and happened == 0:
             out.append(False)  # known not to have happened, whatever its own label
-        elif funnel == "entire_space" and schema.tasks[task].kind == "binary":
+        elif funnel != "independent" and schema.tasks[task].kind == "binary":
             out.append(math.isnan(happened) or math.isnan(own))
         else:
             out.append(math.isnan(own) or (bool(above) and above[-1] != 1))
@@ -142,9 +156,9 @@ def _unknown(schema: Schema, task: int, labels: Tensor, funnel: str) -> Tensor:
 
 @pytest.mark.parametrize("funnel", FUNNELS)
 def test_a_task_without_samples_has_zero_loss_and_gradient(funnel):
-    built = FUNNELS[funnel].build(schema_of(CHAIN), NoOptions())
+    built = made(funnel, schema_of(CHAIN))
     for labels in (torch.empty(0, 3), torch.full((5, 3), NAN)):
-        logits = torch.randn(len(labels), 3, requires_grad=True)
+        logits = torch.randn(len(labels), len(built.outputs), requires_grad=True)
         losses = built.losses(logits, labels)
         assert torch.equal(losses, torch.zeros(3))
         losses.sum().backward()
@@ -172,15 +186,30 @@ def test_joint_labels_follow_the_chain(labels, joint):
 @pytest.mark.parametrize("funnel", FUNNELS)
 def test_joint_is_the_product_of_conditionals_and_never_above_the_parents(funnel):
     schema = schema_of((*CHAIN, Task("watch", "regression", parent="click")))
-    logits = torch.cat([10 * torch.randn(500, 4), torch.full((1, 4), 1e4), torch.full((1, 4), -1e4)])
-    p = FUNNELS[funnel].build(schema, NoOptions()).probabilities(logits)
+    built = made(funnel, schema)
+    logits = 10 * torch.randn(502, len(built.outputs))
+    logits[500:] = torch.tensor([[1e4], [-1e4]])
+    p = built.probabilities(logits)
     for task in range(3):
-        torch.testing.assert_close(p.conditional[:, task], logits[:, task].sigmoid())
+        if not isinstance(built, Direct):
+            torch.testing.assert_close(p.conditional[:, task], logits[:, task].sigmoid())
         torch.testing.assert_close(p.joint[:, task], p.conditional[:, list(schema.chain(task))].prod(1))
+    assert ((p.conditional[:, :3] >= 0) & (p.conditional[:, :3] <= 1)).all()
     assert (p.joint[:, 1] <= p.joint[:, 0]).all()
     assert (p.joint[:, 2] <= p.joint[:, 1]).all()
     assert torch.equal(p.conditional[:, 3], logits[:, 3])
     assert torch.equal(p.joint[:, 3], logits[:, 3])
+
+
+@pytest.mark.parametrize("funnel", FUNNELS)
+def test_it_starts_at_the_means_of_each_sample_space(funnel):
+    schema = schema_of((*CHAIN, Task("watch", "regression", parent="click"), Task("like")))
+    built = made(funnel, schema)
+    start = built.start(torch.tensor([0.05, 0.2, 0.002, 3.5, NAN]))
+    assert start.shape == (len(built.outputs),)
+    p = built.probabilities(start.float().unsqueeze(0))
+    torch.testing.assert_close(p.conditional, torch.tensor([[0.05, 0.2, 0.002, 3.5, 0.5]]))
+    assert built.start(torch.tensor([0.0, 1.0, 0.0, 0.0, NAN])).isfinite().all()
 
 
 @pytest.mark.parametrize("funnel", FUNNELS)

@@ -289,3 +289,23 @@ def test_esmm_equals_rechub():
     cvr, ctr, ctcvr = expected.unbind(1)
     torch.testing.assert_close(conditional, torch.stack([ctr, cvr], 1), rtol=0, atol=1e-5)
     torch.testing.assert_close(joint, torch.stack([ctr, ctcvr], 1), rtol=0, atol=1e-5)
+
+
+def test_aitm_equals_rechub():
+    """Theirs: an MLP for each task, the transfer, and a linear output. Here the MLPs are hidden layers of towers."""
+    theirs = rechub("AITM", rechub_features(), 2, {"dims": list(TOWER)}, [{"dims": []}, {"dims": []}])
+    ours = our_model("shared_embeddings", {}, 0, "aitm")
+    copy_table(ours, [theirs.embedding.embed_dict[f"c{i}"].weight for i in range(len(SIZES))])
+    copy_linears(ours.towers.hidden, theirs.bottoms)
+    transfer = ours.towers.transfer.transfers[0]
+    copy_linears(transfer.information, theirs.info_gates)
+    with torch.no_grad():
+        for name in ("query", "key", "value"):
+            getattr(transfer, name).weight[0] = getattr(theirs.aits[0], f"{name[0]}_layer").weight
+        for task, tower in enumerate(theirs.towers):
+            ours.towers.output.weight[task] = tower.mlp[-1].weight
+            ours.towers.output.bias[task] = tower.mlp[-1].bias
+    local, ids, dense = inputs(ours)
+    expected = theirs({f"c{i}": local[:, i] for i in range(len(SIZES))})
+    assert expected.std(0).min() > 0.01
+    torch.testing.assert_close(ours(ids, dense).sigmoid(), expected, rtol=0, atol=1e-5)

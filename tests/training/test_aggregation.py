@@ -11,6 +11,7 @@ from torch import Tensor
 from bench.data.batches import Batches
 from bench.errors import UserError
 from bench.models.funnels import FUNNELS
+from bench.models.interactions import INTERACTIONS
 from bench.models.sharing import SHARING
 from bench.objectives import Objective
 from bench.training import gradients as maths
@@ -26,7 +27,7 @@ def by_the_definition(made: Trainer, batch: tuple[Tensor, ...]) -> tuple[list[Te
     ids, dense, labels = batch
     model = made.model
     e = model.embed(ids).detach().requires_grad_()
-    x = model.sharing(model._inputs(e, ids, dense))
+    x = model.represent(e, ids, dense)
     losses = model.losses(type(model.towers).forward(model.towers, x), labels)
     shared = [e, *model.shared_parameters()]
     own = [p for p in model.dense_parameters() if all(p is not other for other in shared)]
@@ -48,16 +49,24 @@ def by_the_definition(made: Trainer, batch: tuple[Tensor, ...]) -> tuple[list[Te
     return [total[0], *(by_id[id(p)] for p in model.dense_parameters())], losses
 
 
-@pytest.mark.parametrize(
-    ("sharing", "funnel", "balancing"),
-    [
-        (sharing, funnel, AGGREGATIONS[at % len(AGGREGATIONS)])
-        for at, (sharing, funnel) in enumerate(product(SHARING, FUNNELS))
-    ],
-)
-def test_the_gradient_is_that_of_the_definition(tiny, sharing: str, funnel: str, balancing: str) -> None:
+PLAIN = [
+    (sharing, funnel, AGGREGATIONS[at % len(AGGREGATIONS)], "none")
+    for at, (sharing, funnel) in enumerate(product(SHARING, FUNNELS))
+]
+CROSSED = [
+    (sharing, funnel, "upgrad", interaction)
+    for sharing, funnel in (("mmoe", "independent"), ("single_task", "entire_space"), ("stem", "aitm"))
+    for interaction in INTERACTIONS
+    if interaction != "none"
+]
+
+
+@pytest.mark.parametrize(("sharing", "funnel", "balancing", "interaction"), [*PLAIN, *CROSSED])
+def test_the_gradient_is_that_of_the_definition(
+    tiny, sharing: str, funnel: str, balancing: str, interaction: str
+) -> None:
     dotted = {"sharing.kind": sharing, "funnel.kind": funnel, "balancing.kind": balancing, "embedding.dim": 4}
-    dotted |= {"tower.layers": "8", "tower.dropout": 0.2, "optim.precision": "fp32"}
+    dotted |= {"interaction.kind": interaction, "tower.layers": "8", "tower.dropout": 0.2, "optim.precision": "fp32"}
     dotted |= {f"sharing.{kind}.levels": 3 for kind in ("ple", "adatt", "snr") if kind == sharing}
     if sharing == "adatt":
         dotted["sharing.adatt.shared_experts"] = 2

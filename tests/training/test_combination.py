@@ -23,7 +23,7 @@ def separate(made: Trainer, batch: tuple[Tensor, ...], labels: Tensor) -> list[l
     """Each task's gradients at e and the shared parameters."""
     model = made.model
     e = model.embed(batch[0]).detach().requires_grad_()
-    x = model.sharing(model._inputs(e, batch[0], batch[1]))
+    x = model.represent(e, batch[0], batch[1])
     losses = model.losses(type(model.towers).forward(model.towers, x), labels)
     inputs = [e, *model.shared_parameters()]
     return [list(torch.autograd.grad(loss, inputs, retain_graph=True)) for loss in losses]

@@ -11,10 +11,12 @@ from bench.balancing.base import GradientAggregation, GradientCombination, LossW
 from bench.data.batches import Batches
 from bench.errors import UserError
 from bench.models.funnels import FUNNELS
+from bench.models.interactions import INTERACTIONS
 from bench.models.sharing import SHARING
 from bench.objectives import Objective
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
+from bench.training.optimizers import ROW_OPTIMIZERS
 
 OBJECTIVES = (Objective("click.auc", "maximize"),)
 # A product of losses, or a sum of their logarithms, gives all weight to the task whose loss vanishes first: on 64 rows
@@ -111,6 +113,27 @@ def test_it_reaches_every_parameter_and_fits_64_rows(tiny, sharing: str, funnel:
         pytest.fail(f"64 rows were not overfitted: {fitted}")
     last = losses(made)
     assert (last < first).all(), f"losses rose: {first} -> {last}"
+
+
+@pytest.mark.parametrize("optimizer", ROW_OPTIMIZERS)
+def test_coordinates_that_a_field_does_not_use_never_move(tiny, optimizer: str) -> None:
+    more = {"embedding.dim": 32, "embedding.by_cardinality": True, "optim.embedding_optimizer": optimizer}
+    made = trainer(tiny, "mmoe", "independent", "static", **more)
+    table, batch = made.model.embedding.weight, next(Batches(tiny.split("train")).in_order(64))
+    before = table.detach().clone()
+    for _ in range(5):
+        made.step(*batch)
+    moved = (table != before).any(dim=0)
+    assert moved.tolist() == [at < 16 for at in range(32)]  # 6 n^(1/4) is between 8 and 16 for all its fields
+
+
+@pytest.mark.parametrize("interaction", INTERACTIONS)
+def test_64_rows_are_fitted_under_any_interaction(tiny, interaction: str) -> None:
+    made = trainer(tiny, "mmoe", "independent", "upgrad", **{"interaction.kind": interaction})
+    batch, first = next(Batches(tiny.split("train")).in_order(64)), losses(made)
+    for _ in range(600):
+        made.step(*batch)
+    assert (losses(made) < 0.2 * first).all()
 
 
 @pytest.mark.parametrize(("sharing", "funnel", "balancing"), ALL)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from bench.models.funnels.aitm import AITM, AITMConfig
 from bench.models.funnels.base import Funnel, Probabilities
+from bench.models.funnels.direct import Direct
 from bench.models.funnels.entire_space import EntireSpace
+from bench.models.funnels.escm2_dr import ESCM2DR, ESCM2DRConfig
+from bench.models.funnels.escm2_ipw import ESCM2IPW, ESCM2Config
 from bench.models.funnels.independent import Independent
 from bench.models.funnels.links import parents_are_binary
 from bench.registry import Entry, NoOptions
@@ -23,6 +27,34 @@ FUNNELS: dict[str, Entry[Funnel]] = {
         config=NoOptions,
         paper="Ma et al., SIGIR 2018",
         summary="ESMM's product: a child is trained on all samples through the joint probability of its chain",
+        unfit=parents_are_binary,
+    ),
+    "escm2_ipw": Entry(
+        build=ESCM2IPW,
+        config=ESCM2Config,
+        paper="Wang et al., SIGIR 2022",
+        summary="entire_space, and the conditional's risk with each seen sample weighted by its inverse propensity",
+        unfit=parents_are_binary,
+    ),
+    "escm2_dr": Entry(
+        build=ESCM2DR,
+        config=ESCM2DRConfig,
+        paper="Wang et al., SIGIR 2022",
+        summary="as escm2_ipw, with the error imputed where it is not seen",
+        unfit=parents_are_binary,
+    ),
+    "direct": Entry(
+        build=Direct,
+        config=NoOptions,
+        paper="-",
+        summary="the joint label of a chain as a task of its own, on all samples",
+        unfit=parents_are_binary,
+    ),
+    "aitm": Entry(
+        build=AITM,
+        config=AITMConfig,
+        paper="Xi et al., KDD 2021",
+        summary="as direct, with hidden units transferred along the chain and a calibrator",
         unfit=parents_are_binary,
     ),
 }

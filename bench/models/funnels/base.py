@@ -5,9 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from bench.schema import Schema
+
+RAREST = 1e-6  # base rates are taken as no nearer than this to 0 and 1
 
 
 @dataclass(frozen=True)
@@ -26,26 +29,50 @@ class Probabilities:
 class Funnel(nn.Module, ABC):
     """Built as `Funnel(schema: Schema, config)`; has no view of the network behind the logits.
 
+    What a task's logit is the logit of, the conditional or the joint probability, is the funnel's to say; both are read
+    from it by `probabilities`.
+
     Attributes:
-        ties_tasks: whether one task's loss reads another task's logit, so that even separate models train together.
+        ties_tasks: whether one task's loss or logit reads another's, so that even separate models train together.
+        outputs: of every logit, the task on whose representation it is computed: the T tasks, then what the funnel
+            needs beside them, each from a tower of its own. O is their number.
     """
 
     ties_tasks: bool = False
+    outputs: tuple[int, ...]
 
     def __init__(self, schema: Schema) -> None:
         super().__init__()
         self.schema = schema
+        self.outputs = tuple(range(len(schema.tasks)))
+
+    def transfer(self, width: int) -> nn.Module | None:
+        """What hidden units of the towers, (O, B, width), go through before their linear output; None for nothing.
+
+        It belongs to the towers, and is asked for once. Only a funnel that ties tasks may move one to another.
+        """
+        return None
+
+    def start(self, means: Tensor) -> Tensor:
+        """The logits (O,) at which it predicts these means.
+
+        Args:
+            means: (T,), of each task's labels on its own sample space, NaN where there is none: probability 1/2, or 0.
+        """
+        regression = torch.tensor([task.kind == "regression" for task in self.schema.tasks])
+        logits = torch.where(regression, means, torch.logit(means.double(), eps=RAREST)).nan_to_num(nan=0.0)
+        return torch.cat([logits, logits.new_zeros(len(self.outputs) - len(logits))])
 
     @abstractmethod
     def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Mean loss of each task over its own sample space.
 
         Args:
-            logits: (B, T). Of a regression task: the predicted value.
+            logits: (B, O). Of a regression task: the predicted value.
             labels: (B, T) as on the card; NaN where unobserved, which takes the sample out of that task's mean.
 
         Returns:
-            (T,), each finite; 0 (with zero gradient) for a task without a sample in the batch.
+            (T,), each finite and not negative; 0 (with zero gradient) for a task without a sample in the batch.
         """
 
     @abstractmethod

@@ -49,10 +49,14 @@ class Links(nn.Module):
     def probabilities(self, logits: Tensor) -> Probabilities:
         """Reads logits (B, T) as conditionals and multiplies them along the chains."""
         conditional = torch.where(self.regression, logits, logits.sigmoid())
+        return Probabilities(conditional, self.product(conditional))
+
+    def product(self, conditional: Tensor) -> Tensor:
+        """Multiplies (B, T) along the chains."""
         joint = conditional
         for _ in range(self.depth):
             joint = torch.where(self.tied, self.of_parent(joint) * conditional, conditional)
-        return Probabilities(conditional, joint)
+        return joint
 
     def joint_logits(self, logits: Tensor) -> Tensor:
         """Logits (B, T) of the joint probabilities.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from torch import Tensor, nn
 
@@ -18,20 +20,43 @@ class Layout:
 
     Attributes:
         schema: names the fields.
-        dim: width of one embedding.
+        dim: width of one embedding, or of the widest.
+        more: columns that an interaction appends.
+        by_cardinality: whether fields of few rows have narrower ones, see `bench.models.config.EmbeddingConfig`.
     """
 
     schema: Schema
     dim: int
+    more: int = 0
+    by_cardinality: bool = False
+
+    @cached_property
+    def widths(self) -> tuple[int, ...]:
+        """Of each field's embedding."""
+        if not self.by_cardinality:
+            return (self.dim,) * len(self.schema.fields)
+        wished = (6 * field.cardinality**0.25 for field in self.schema.fields)
+        return tuple(min(self.dim, 2 ** math.ceil(math.log2(width))) for width in wished)
+
+    @property
+    def embedded(self) -> int:
+        """The width of all fields' embeddings together."""
+        return sum(self.widths)
+
+    @property
+    def is_ragged(self) -> bool:
+        """Whether some embedding is narrower than `dim`."""
+        return self.embedded < self.dim * len(self.widths)
 
     @property
     def inputs(self) -> int:
         """The width of an input set."""
-        return len(self.schema.fields) * self.dim + len(self.schema.dense)
+        return self.embedded + len(self.schema.dense) + self.more
 
     def columns(self, field: int) -> range:
         """Those of a field, by its number."""
-        return range(field * self.dim, (field + 1) * self.dim)
+        first = sum(self.widths[:field])
+        return range(first, first + self.widths[field])
 
 
 class Sharing(nn.Module, ABC):
@@ -60,6 +85,11 @@ class Sharing(nn.Module, ABC):
     @classmethod
     def input_sets(cls, tasks: int) -> int:
         """How many embeddings of each id the sharing needs: 1, or more where tasks have some of their own."""
+        return 1
+
+    @classmethod
+    def common_sets(cls, tasks: int) -> int:
+        """How many of the input sets, the first ones, the losses of all tasks depend on; of each other, one task's."""
         return 1
 
     @abstractmethod

@@ -27,6 +27,11 @@ class SingleTask(Sharing):
         """An embedding of each id for every task."""
         return tasks
 
+    @classmethod
+    def common_sets(cls, tasks: int) -> int:
+        """None, unless there is one task only."""
+        return int(tasks == 1)
+
     def forward(self, x: Tensor) -> Tensor:
         """x (T, B, inputs) -> (T, B, H)."""
         h: Tensor = self.bottoms(x)

@@ -42,6 +42,11 @@ class STEM(Sharing):
         """A shared embedding of each id, then one for every task."""
         return 1 + tasks
 
+    @classmethod
+    def common_sets(cls, tasks: int) -> int:
+        """The shared one, and the only task's where there is one."""
+        return 2 if tasks == 1 else 1
+
     def forward(self, x: Tensor) -> Tensor:
         """x (1 + T, B, inputs), the shared set first -> (T, B, H)."""
         common, of_tasks = x[:1], x[1:]

@@ -1,0 +1,55 @@
+"""The joint label of each chain as a task of its own."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bench.models.funnels.base import RAREST, Funnel, Probabilities
+from bench.models.funnels.links import Links, mean_losses
+from bench.registry import Config
+from bench.schema import Schema
+
+
+class Direct(Funnel):
+    """The logit of a binary task is that of 'it and all its ancestors happened', trained on all samples by itself.
+
+    What is predicted is no more likely than its parent: a joint probability above the parent's is read as the
+    parent's, and the conditional is their quotient. Regressions are trained as in `independent`.
+    """
+
+    def __init__(self, schema: Schema, config: Config) -> None:
+        super().__init__(schema)
+        self.links = Links(schema)
+
+    def start(self, means: Tensor) -> Tensor:
+        """See `Funnel.start`: logits of the means' products."""
+        links, conditional = self.links, means.double()
+        rates = torch.where(links.regression, conditional, conditional.nan_to_num(nan=0.5).clamp(RAREST, 1 - RAREST))
+        joint = links.product(rates.unsqueeze(0)).squeeze(0)
+        return torch.where(links.regression, joint, torch.logit(joint)).nan_to_num(nan=0.0)
+
+    def targets(self, labels: Tensor) -> Tensor:
+        """Labels (B, T) on the card -> what each logit is trained towards, NaN where nothing is known."""
+        links = self.links
+        outside = links.child & links.regression & (links.of_parent(labels) != 1)
+        return torch.where(outside, math.nan, links.joint_labels(labels))
+
+    def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """See `Funnel.losses`. A child whose parent is known not to have happened needs no label of its own."""
+        return mean_losses(logits, self.targets(labels), self.links.regression)
+
+    def probabilities(self, logits: Tensor) -> Probabilities:
+        """See `Funnel.probabilities`."""
+        links, joint = self.links, logits
+        for _ in range(links.depth):
+            joint = torch.where(links.tied, torch.minimum(logits, links.of_parent(joint)), logits)
+        # A quotient of logarithms: probabilities that are 0 in float32 have one, too.
+        logs = F.logsigmoid(joint)
+        conditional = torch.where(links.tied, logs - links.of_parent(logs), logs).exp()
+        return Probabilities(
+            torch.where(links.regression, logits, conditional), torch.where(links.regression, logits, joint.sigmoid())
+        )

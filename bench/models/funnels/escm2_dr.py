@@ -1,0 +1,57 @@
+"""ESCM2, doubly robust: errors are imputed where they cannot be seen."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bench.models.funnels.base import Probabilities
+from bench.models.funnels.escm2_ipw import ESCM2IPW, ESCM2Config, mean
+from bench.schema import Schema
+
+
+class ESCM2DRConfig(ESCM2Config):
+    """Options of `escm2_dr`."""
+
+    imputes: Literal["error", "label"] = "error"
+    """What a tower of its own imputes: the error itself, as in the paper, or the label that the error is taken from
+    (Wang et al., ICML 2019). An imputed error does not depend on the conditional's logit, whose gradient is then that
+    of `escm2_ipw`: the difference reaches it through what towers share."""
+
+
+class ESCM2DR(ESCM2IPW):
+    """ESCM2-DR (Wang et al., SIGIR 2022): risk = mean of e' + o (e - e') / p, plus that of o (e - e')^2 / p.
+
+    e' is the imputed error, of one tower more for every binary task with a parent, on that task's representation. An
+    error has no negative mean, so a negative estimate counts as 0. The second mean, from which the imputation learns,
+    has no gradient at e. o, e and p as in `escm2_ipw`.
+    """
+
+    tied: Tensor
+
+    def __init__(self, schema: Schema, config: ESCM2DRConfig) -> None:
+        super().__init__(schema, config)
+        self.imputes = config.imputes
+        self.register_buffer("tied", self.links.tied.nonzero().flatten(), persistent=False)
+        self.outputs = (*self.outputs, *self.tied.tolist())
+
+    def risk(self, logits: Tensor, errors: Tensor, weights: Tensor, known: Tensor) -> Tensor:
+        """See `ESCM2IPW.risk`."""
+        tasks = errors.shape[1]
+        of_tasks = logits[:, :tasks]
+        scores = torch.zeros_like(of_tasks).index_copy(1, self.tied, logits[:, tasks:])
+        if self.imputes == "error":
+            imputed = learning = F.softplus(scores)
+        else:
+            labels = scores.sigmoid()
+            imputed = F.binary_cross_entropy_with_logits(of_tasks, labels.detach(), reduction="none")
+            learning = F.binary_cross_entropy_with_logits(of_tasks.detach(), labels, reduction="none")
+        robust = mean(imputed + weights * (errors - imputed), known).relu()
+        return robust + mean(weights * (errors.detach() - learning).square(), known)
+
+    def probabilities(self, logits: Tensor) -> Probabilities:
+        """See `Funnel.probabilities`."""
+        return super().probabilities(logits[:, : len(self.schema.tasks)])

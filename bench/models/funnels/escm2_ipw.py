@@ -1,0 +1,68 @@
+"""ESCM2 by inverse propensities: what is seen of conversions, weighted by how rarely it is seen."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from bench.models.funnels.entire_space import EntireSpace
+from bench.registry import Config
+from bench.schema import Schema
+
+
+class ESCM2Config(Config):
+    """Options of `escm2_ipw`."""
+
+    cvr_weight: float = Field(1.0, ge=0, le=1000)
+    """Of the counterfactual risk of a conditional probability, in its task's loss."""
+    ctcvr_weight: float = Field(1.0, ge=0, le=1000)
+    """Of the log loss of the joint probability, that of `entire_space`."""
+    clip: float = Field(0.01, gt=0, le=1)
+    """Propensities are taken as no smaller: no sample weighs more than 1 / clip."""
+
+
+class ESCM2IPW(EntireSpace):
+    """ESCM2-IPW (Wang et al., SIGIR 2022), for chains of any length.
+
+    To the loss of a binary task with a parent, that of `entire_space`, it adds the risk of the conditional over all
+    samples, estimated where the parent happened: the mean over all samples of o e / p, with o whether the
+    parent and all its ancestors happened, e the log loss of the conditional, and p the model's own probability of o,
+    clipped and without a gradient. Not normalised: the sum of o / p need not be the number of samples.
+    """
+
+    def __init__(self, schema: Schema, config: ESCM2Config) -> None:
+        super().__init__(schema, config)
+        self.config = config
+
+    def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """See `Funnel.losses`."""
+        links, config = self.links, self.config
+        of_tasks = logits[:, : len(self.schema.tasks)]
+        whole = super().losses(of_tasks, labels)
+        joint = links.joint_labels(labels)
+        known = ~joint.isnan()
+        happened = known & (links.of_parent(joint) == 1)
+        p = links.of_parent(links.joint_logits(of_tasks)).detach().sigmoid().clamp(min=config.clip)
+        errors = F.binary_cross_entropy_with_logits(
+            of_tasks, torch.where(happened, labels, 0).to(logits.dtype), reduction="none"
+        )
+        risk = self.risk(logits, errors, torch.where(happened, 1 / p, 0), known)
+        return torch.where(links.tied, config.ctcvr_weight * whole + config.cvr_weight * risk, whole)
+
+    def risk(self, logits: Tensor, errors: Tensor, weights: Tensor, known: Tensor) -> Tensor:
+        """The estimated risk of each conditional, (T,); of tasks that are not tied anything.
+
+        Args:
+            logits: (B, O).
+            errors: (B, T), e; right where the weight is not 0.
+            weights: (B, T), o / p.
+            known: (B, T), whether o is known, and e where o is 1.
+        """
+        return mean(weights * errors, known)
+
+
+def mean(values: Tensor, known: Tensor) -> Tensor:
+    """Of (B, T) over the samples that are known -> (T,); 0 where there is none."""
+    return torch.where(known, values, 0).sum(0) / known.sum(0).clamp(min=1)

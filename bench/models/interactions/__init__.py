@@ -1,0 +1,41 @@
+"""Interactions of inputs before they are shared. One file each, one entry each in `INTERACTIONS`."""
+
+from __future__ import annotations
+
+from bench.models.interactions.base import Interaction
+from bench.models.interactions.dcn_v2 import DCNv2, DCNv2Config
+from bench.models.interactions.fm import FM, has_pairs
+from bench.models.interactions.masknet import MaskNet, MaskNetConfig, has_embeddings
+from bench.models.interactions.none import NoInteraction
+from bench.registry import Entry, NoOptions
+
+__all__ = ["INTERACTIONS", "Interaction"]
+
+INTERACTIONS: dict[str, Entry[Interaction]] = {
+    "none": Entry(
+        build=NoInteraction,
+        config=NoOptions,
+        paper="-",
+        summary="inputs as they are",
+    ),
+    "fm": Entry(
+        build=FM,
+        config=NoOptions,
+        paper="He & Chua, SIGIR 2017",
+        summary="beside the inputs, the sum of products of every two fields' embeddings",
+        unfit=has_pairs,
+    ),
+    "dcn_v2": Entry(
+        build=DCNv2,
+        config=DCNv2Config,
+        paper="Wang et al., WWW 2021",
+        summary="layers that multiply each input by a linear map of what came before",
+    ),
+    "masknet": Entry(
+        build=MaskNet,
+        config=MaskNetConfig,
+        paper="Wang et al., DLP-KDD 2021",
+        summary="beside the inputs, hidden layers on normalised inputs under masks that the sample itself gives",
+        unfit=has_embeddings,
+    ),
+}

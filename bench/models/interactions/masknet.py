@@ -1,0 +1,85 @@
+"""Hidden layers on the inputs under masks: which inputs count is for each sample to say."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from bench.errors import UserError
+from bench.models.config import Width
+from bench.models.interactions.base import Interaction
+from bench.models.mlp import BatchedLinear, BatchedMLP
+from bench.models.norm import EPS, BatchedNorm
+from bench.models.sharing.base import Layout
+from bench.registry import Config
+from bench.schema import Schema
+
+
+class MaskNetConfig(Config):
+    """Options of `masknet`."""
+
+    blocks: int = Field(2, ge=1, le=64)
+    """Mask blocks side by side."""
+    width: Width = 64
+    """Hidden units of each."""
+    reduction: float = Field(1.0, gt=0, le=16)
+    """Hidden units of what makes a mask, as a multiple of the inputs."""
+
+
+def has_embeddings(schema: Schema) -> str | None:
+    """The `unfit` of `masknet`."""
+    return None if schema.fields else "it has no categorical field, whose embeddings are what is masked"
+
+
+class FieldNorm(nn.Module):
+    """Layer normalisation of each field's embedding by itself; dense columns stay as they are."""
+
+    def __init__(self, layout: Layout, sets: int) -> None:
+        super().__init__()
+        # Neighbours of one width are normalised together.
+        self.runs = [(len(list(run)), width) for width, run in groupby(layout.widths)]
+        self.scale = nn.Parameter(torch.ones(sets, layout.embedded))
+        self.shift = nn.Parameter(torch.zeros(sets, layout.embedded))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (I, B, inputs) -> the same, in its precision."""
+        embedded, normal = self.scale.shape[1], []
+        wide = x[..., :embedded].to(torch.promote_types(x.dtype, torch.float32))
+        parts = torch.split(wide, [fields * width for fields, width in self.runs], dim=2)
+        for run, (fields, width) in zip(parts, self.runs, strict=True):
+            normal.append(F.layer_norm(run.reshape(*x.shape[:2], fields, width), (width,), eps=EPS).flatten(2))
+        y = torch.cat(normal, dim=2) * self.scale.unsqueeze(1) + self.shift.unsqueeze(1)
+        return torch.cat([y.to(x.dtype), x[..., embedded:]], dim=2)
+
+
+class MaskNet(Interaction):
+    """Appends the outputs of mask blocks side by side, the parallel MaskNet (Wang et al., DLP-KDD 2021).
+
+    A block gives relu(LN(W (mask * LN(x)))), mask = W2 relu(W1 x + b1) + b2, the first normalisation field by field.
+    The paper goes on with the blocks' outputs alone; here the inputs stay beside them.
+    """
+
+    def __init__(self, layout: Layout, sets: int, config: MaskNetConfig) -> None:
+        super().__init__()
+        if layout.dim < 2:  # normalised, a single number is always zero
+            raise UserError(f"interaction.masknet: expected embedding.dim of at least 2, found {layout.dim}")
+        inputs, self.blocks = layout.inputs, config.blocks
+        count, hidden = sets * config.blocks, max(1, round(config.reduction * inputs))
+        self.outputs = inputs + config.blocks * config.width
+        self.norm_fields = FieldNorm(layout, sets)
+        self.guide = BatchedMLP(count, inputs, (hidden,))
+        self.mask = BatchedLinear(count, hidden, inputs)
+        self.linear = BatchedLinear(count, inputs, config.width, gain=nn.init.calculate_gain("relu"), bias=False)
+        self.norm = BatchedNorm(count, config.width, "layer")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See `Interaction.forward`."""
+        mask: Tensor = self.mask(self.guide(x))  # (I blocks, B, inputs)
+        masked = mask * self.norm_fields(x).repeat_interleave(self.blocks, dim=0)
+        hidden: Tensor = self.norm(self.linear(masked)).relu()
+        of_set = hidden.view(len(x), self.blocks, *hidden.shape[1:]).transpose(1, 2).flatten(2)
+        return torch.cat([x, of_set], dim=2)

@@ -1,0 +1,21 @@
+"""Inputs as they are."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from bench.models.interactions.base import Interaction
+from bench.models.sharing.base import Layout
+from bench.registry import NoOptions
+
+
+class NoInteraction(Interaction):
+    """No interaction before the layers of the sharing."""
+
+    def __init__(self, layout: Layout, sets: int, config: NoOptions) -> None:
+        super().__init__()
+        self.outputs = layout.inputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x, unchanged."""
+        return x

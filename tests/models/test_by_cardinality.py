@@ -1,0 +1,97 @@
+"""Embeddings whose width follows from how many rows a field has."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from bench.models.assembly import MultiTaskModel
+from bench.models.config import EmbeddingConfig, TowerConfig
+from bench.models.interactions import INTERACTIONS
+from bench.models.sharing import SHARING
+from bench.models.sharing.base import Layout
+from bench.registry import Choice, NoOptions
+from bench.schema import Field, Schema, Task
+
+TASKS = (Task("click"), Task("buy", parent="click"))
+# 6 n^(1/4) is 6, 12, 12.2, 15.9 and 33.7
+FIELDS = (Field("flag", 1), Field("tags", 16, slots=2), Field("hour", 17), Field("item", 49), Field("user", 1000))
+SCHEMA = Schema(FIELDS, ("age",), TASKS)
+LAYOUT = Layout(SCHEMA, 32, by_cardinality=True)
+
+
+def model_of(sharing: str, kind: str = "none", by_cardinality: bool = True, dim: int = 32) -> MultiTaskModel:
+    return MultiTaskModel(
+        SCHEMA,
+        Choice(sharing, SHARING[sharing].config()),
+        Choice("independent", NoOptions()),
+        EmbeddingConfig(dim=dim, by_cardinality=by_cardinality),
+        TowerConfig(layers=(8,)),
+        interaction=Choice(kind, INTERACTIONS[kind].config()),
+    )
+
+
+def batch_of(size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    columns = [
+        torch.randint(offset, offset + field.cardinality, (size, field.slots))
+        for field, offset in zip(SCHEMA.fields, SCHEMA.offsets, strict=True)
+    ]
+    return torch.cat(columns, 1).int(), torch.randn(size, 1)
+
+
+def test_widths_are_powers_of_two_up_to_the_dim():
+    assert LAYOUT.widths == (8, 16, 16, 16, 32)
+    assert LAYOUT.inputs == 88 + 1
+    assert [list(LAYOUT.columns(field))[:1] for field in range(5)] == [[0], [8], [24], [40], [56]]
+    assert Layout(SCHEMA, 12, by_cardinality=True).widths == (8, 12, 12, 12, 12)
+    assert Layout(SCHEMA, 32).widths == (32,) * 5
+
+
+@pytest.mark.parametrize("sharing", SHARING)
+@pytest.mark.parametrize("kind", INTERACTIONS)
+def test_a_field_uses_its_first_coordinates_alone(sharing, kind):
+    model, (ids, dense) = model_of(sharing, kind).double().eval(), batch_of(64)
+    e = model.embed(ids).requires_grad_()
+    (gradient,) = torch.autograd.grad(model.logits(e, ids, dense.double()).square().sum(), e)
+    used = gradient.view(64, SCHEMA.slots, model.input_sets, 32).any(dim=2).any(dim=0)  # (S, 32)
+    for slot, width in enumerate((8, 16, 16, 16, 16, 32)):
+        assert used[slot].tolist() == [at < width for at in range(32)]
+    for size in (0, 1):
+        assert model(*(part[:size] for part in (ids, dense.double()))).shape == (size, 2)
+
+
+def test_where_all_fields_are_as_wide_it_is_the_same_model():
+    torch.manual_seed(0)
+    model = model_of("mmoe", dim=8)
+    torch.manual_seed(0)
+    plain, (ids, dense) = model_of("mmoe", by_cardinality=False, dim=8), batch_of(9)
+    assert torch.equal(model(ids, dense), plain(ids, dense))
+
+
+def test_fm_takes_missing_coordinates_as_zero():
+    x = torch.randn(2, 6, LAYOUT.inputs, dtype=torch.float64)
+    found = INTERACTIONS["fm"].build(LAYOUT, 2, NoOptions())(x)[..., LAYOUT.inputs :]
+    v = [F.pad(x[..., LAYOUT.columns(field)], (0, 32 - width)) for field, width in enumerate(LAYOUT.widths)]
+    torch.testing.assert_close(found, torch.stack([v[i] * v[j] for i, j in combinations(range(5), 2)]).sum(0))
+
+
+def test_masknet_normalises_each_field_by_itself():
+    x = torch.randn(1, 6, LAYOUT.inputs)
+    found = INTERACTIONS["masknet"].build(LAYOUT, 1, INTERACTIONS["masknet"].config()).norm_fields(x)
+    for field, width in enumerate(LAYOUT.widths):
+        at = list(LAYOUT.columns(field))
+        torch.testing.assert_close(found[..., at], F.layer_norm(x[..., at], (width,)))
+    assert torch.equal(found[..., 88:], x[..., 88:])
+
+
+@pytest.mark.parametrize("kind", INTERACTIONS)
+def test_exports_with_a_dynamic_batch(kind):
+    model = model_of("stem", kind).eval()
+    batch = torch.export.Dim("batch")
+    exported = torch.export.export(model, batch_of(8), dynamic_shapes=({0: batch}, {0: batch})).module()
+    for size in (0, 1, 13):
+        ids, dense = batch_of(size)
+        torch.testing.assert_close(exported(ids, dense), model(ids, dense))

@@ -1,0 +1,183 @@
+"""ESCM2 against loops over samples, written from the paper, and the values it must have."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from bench.models.funnels import FUNNELS, Funnel
+from bench.schema import Schema, Task
+
+CHAIN = Schema((), (), (Task("click"), Task("cart", parent="click"), Task("buy", parent="cart")))
+TREE = Schema((), (), (Task("buy", parent="click"), Task("click"), Task("like", parent="click"), Task("other")))
+KINDS = [("escm2_ipw", {}), ("escm2_dr", {"imputes": "error"}), ("escm2_dr", {"imputes": "label"})]
+EACH = pytest.mark.parametrize(("kind", "options"), KINDS, ids=["ipw", "dr error", "dr label"])
+
+
+def made(kind: str, schema: Schema, **options: object) -> Funnel:
+    return FUNNELS[kind].build(schema, FUNNELS[kind].config.model_validate(options))
+
+
+def sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x))
+
+
+def log_loss(p: float, y: float) -> float:
+    return -y * math.log(p) - (1 - y) * math.log(1 - p)
+
+
+def drawn(schema: Schema, outputs: int, batch: int = 40) -> tuple[Tensor, Tensor]:
+    """Logits, and labels of which some are unobserved; a child happens only where its parent did."""
+    labels = (torch.rand(batch, len(schema.tasks), dtype=torch.float64) < 0.6).double()
+    for task in range(len(schema.tasks)):
+        labels[:, task] = labels[:, list(schema.chain(task))].prod(1)
+    labels = torch.where(torch.rand(labels.shape) < 0.1, math.nan, labels)
+    return torch.randn(batch, outputs, dtype=torch.float64), labels
+
+
+def by_hand(kind: str, schema: Schema, options: dict[str, object], logits: Tensor, labels: Tensor) -> list[float]:
+    """Sample by sample, the IPW or DR risk beside the joint probability's loss."""
+    found, tied = [], [task for task in range(len(schema.tasks)) if schema.parents[task] is not None]
+    for task in range(len(schema.tasks)):
+        *above, _ = schema.chain(task)
+        whole, risk, imputation, count = 0.0, 0.0, 0.0, 0
+        for z, y in zip(logits.tolist(), labels.tolist(), strict=True):
+            stop = next((y[a] for a in above if y[a] != 1), 1.0)  # what is known of the ancestors
+            if math.isnan(stop) or (stop == 1 and math.isnan(y[task])):
+                continue
+            count += 1
+            p = math.prod(sigmoid(z[a]) for a in above)
+            own = sigmoid(z[task])
+            whole += log_loss(p * own, y[task] if stop == 1 else 0.0)
+            if not above:
+                continue
+            weight = 1 / max(p, options["clip"]) if stop == 1 else 0.0
+            error = log_loss(own, y[task]) if stop == 1 else 0.0
+            if kind == "escm2_ipw":
+                risk += weight * error
+            else:
+                extra = z[len(schema.tasks) + tied.index(task)]
+                by_error = options["imputes"] == "error"
+                imputed = math.log(1 + math.exp(extra)) if by_error else log_loss(own, sigmoid(extra))
+                risk += imputed + weight * (error - imputed)
+                imputation += weight * (error - imputed) ** 2
+        whole, risk, imputation = whole / count, max(risk / count, 0.0), imputation / count
+        found.append(options["ctcvr_weight"] * whole + options["cvr_weight"] * (risk + imputation) if above else whole)
+    return found
+
+
+@EACH
+@pytest.mark.parametrize("schema", [CHAIN, TREE], ids=["chain", "tree"])
+def test_losses_are_the_papers(kind, options, schema):
+    options = {"cvr_weight": 0.7, "ctcvr_weight": 1.3, "clip": 0.2} | options
+    funnel = made(kind, schema, **options)
+    logits, labels = drawn(schema, len(funnel.outputs))
+    expected = torch.tensor(by_hand(kind, schema, options, logits, labels), dtype=torch.float64)
+    torch.testing.assert_close(funnel.losses(logits, labels), expected, rtol=1e-9, atol=1e-9)
+
+
+@EACH
+def test_a_propensity_has_no_gradient(kind, options):
+    """All that a child's risk does to its ancestors' logits is nothing."""
+    funnel = made(kind, CHAIN, ctcvr_weight=0.0, **options)
+    logits, labels = drawn(CHAIN, len(funnel.outputs))
+    logits.requires_grad_()
+    for task in (1, 2):
+        (gradient,) = torch.autograd.grad(funnel.losses(logits, labels)[task], logits)
+        own = [output for output, of in enumerate(funnel.outputs) if of == task]
+        others = [output for output, of in enumerate(funnel.outputs) if of != task]
+        assert gradient[:, own].any(dim=0).all()
+        assert not gradient[:, others].any()
+
+
+@EACH
+def test_without_a_click_the_conversion_is_taught_by_the_product_alone(kind, options):
+    funnel, whole = made(kind, CHAIN, **options), made("entire_space", CHAIN)
+    logits = torch.randn(9, len(funnel.outputs), requires_grad=True)
+    labels = torch.tensor([[0.0, math.nan, math.nan]]).expand(9, 3)
+    losses = funnel.losses(logits, labels)
+    product = whole.losses(logits[:, :3], labels)
+    gradients = [torch.autograd.grad(of.sum(), logits, retain_graph=True)[0] for of in (losses, product)]
+    assert losses.isfinite().all()
+    if kind == "escm2_ipw":
+        torch.testing.assert_close(losses, product)
+    if options.get("imputes") != "label":  # an imputed label speaks of samples that were not seen
+        torch.testing.assert_close(gradients[0][:, :3], gradients[1][:, :3])
+
+
+def test_what_an_imputed_error_changes_is_not_the_conversions_own_gradient():
+    ipw, dr = made("escm2_ipw", CHAIN), made("escm2_dr", CHAIN)
+    logits, labels = drawn(CHAIN, len(dr.outputs), 400)
+    logits[:, 3:] -= 1  # a small imputation: the estimate is above 0
+    logits.requires_grad_()
+    a, b = (torch.autograd.grad(funnel.losses(logits, labels).sum(), logits)[0] for funnel in (ipw, dr))
+    torch.testing.assert_close(a[:, :3], b[:, :3])
+    assert b[:, 3:].any(dim=0).all()
+
+
+@EACH
+def test_with_the_true_propensity_the_risk_is_right_on_average(kind, options):
+    """Over all outcomes of the click: the mean risk is the mean error over all samples, whoever clicked."""
+    schema = Schema((), (), (Task("click"), Task("buy", parent="click")))
+    torch.manual_seed(0)
+    funnel = made(kind, schema, ctcvr_weight=0.0, clip=1e-6, **options)
+    batch, repeats = 50, 4000
+    logits = torch.randn(batch, len(funnel.outputs), dtype=torch.float64).clamp(-1.5, 1.5)
+    bought = (torch.rand(batch, dtype=torch.float64) < 0.4).double()  # what each would do, once it had clicked
+    truth = torch.nn.functional.binary_cross_entropy_with_logits(logits[:, 1], bought)
+    found, imputation = 0.0, 0.0
+    for _ in range(repeats):
+        clicked = (torch.rand(batch, dtype=torch.float64) < logits[:, 0].sigmoid()).double()
+        found += float(funnel.losses(logits, torch.stack([clicked, clicked * bought], 1))[1])
+        if kind == "escm2_dr":
+            errors = torch.nn.functional.binary_cross_entropy_with_logits(logits[:, 1], bought, reduction="none")
+            if options["imputes"] == "error":
+                imputed = torch.nn.functional.softplus(logits[:, 2])
+            else:
+                imputed = torch.nn.functional.binary_cross_entropy_with_logits(
+                    logits[:, 1], logits[:, 2].sigmoid(), reduction="none"
+                )
+            imputation += float((clicked / logits[:, 0].sigmoid() * (errors - imputed) ** 2).mean())
+    assert abs((found - imputation) / repeats - float(truth)) < 0.03 * float(truth)
+
+
+def test_a_known_tiny_batch():
+    """One click in two samples at pCTR 1/2 and pCVR 1/4, bought: 1/2 * 2 * ln 4."""
+    schema = Schema((), (), (Task("click"), Task("buy", parent="click")))
+    logits = torch.tensor([[0.0, -math.log(3)]] * 2)
+    labels = torch.tensor([[1.0, 1.0], [0.0, 0.0]])
+    losses = made("escm2_ipw", schema, ctcvr_weight=0.0).losses(logits, labels)
+    torch.testing.assert_close(losses, torch.tensor([math.log(2), math.log(4)]))
+    clipped = made("escm2_ipw", schema, ctcvr_weight=0.0, clip=0.8).losses(logits, labels)
+    torch.testing.assert_close(clipped[1], torch.tensor(math.log(4) / 1.6))
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "rate"),
+    [("independent", {}, 0.3), *((kind, {"ctcvr_weight": 0.0} | options, 0.5) for kind, options in KINDS)],
+)
+def test_the_selection_bias_of_clicks_is_gone(kind, options, rate):
+    """Of 100 impressions clicked at 1/2, a fifth would buy; of 100 clicked at 1/10, four fifths: one in two of all.
+
+    Where the conversion's logit is one number for all, it is best at the rate that the funnel aims at: 0.3 among the
+    60 clicks, 0.5 among the 200 impressions that are asked about.
+    """
+    schema = Schema((), (), (Task("click"), Task("buy", parent="click")))
+    funnel = made(kind, schema, **options)
+    click, buy = torch.zeros(2, 100), torch.zeros(2, 100)
+    click[0, :50] = click[1, :10] = 1
+    buy[0, :10] = buy[1, :8] = 1
+    labels = torch.stack([click.flatten(), buy.flatten()], 1).double()
+    p_click = torch.tensor([0.5, 0.1], dtype=torch.float64).repeat_interleave(100)
+    slopes = []
+    for p in (rate - 0.01, rate, rate + 0.01):
+        logit = torch.logit(torch.tensor(p, dtype=torch.float64)).requires_grad_()
+        more = [torch.full((200,), 2.0, dtype=torch.float64)] * (len(funnel.outputs) - 2)
+        loss = funnel.losses(torch.stack([torch.logit(p_click), logit.expand(200), *more], 1), labels)[1]
+        slopes.append(float(torch.autograd.grad(loss, logit)[0]))
+    assert slopes[0] < -1e-4
+    assert abs(slopes[1]) < 1e-9
+    assert slopes[2] > 1e-4

@@ -1,0 +1,205 @@
+"""What every interaction must do on any sharing, and each against something that we did not write, or a slow twin."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from itertools import combinations, product
+from unittest import mock
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bench.errors import UserError
+from bench.models.assembly import MultiTaskModel
+from bench.models.config import EmbeddingConfig, TowerConfig
+from bench.models.interactions import INTERACTIONS, Interaction
+from bench.models.sharing import SHARING
+from bench.models.sharing.base import Layout
+from bench.registry import Choice, NoOptions
+from bench.schema import Field, Schema, Task
+
+TASKS = (Task("click"), Task("buy", parent="click"), Task("watch", "regression"))
+FIELDS = (Field("user", 30), Field("tags", 10, slots=3), Field("item", 20))
+SCHEMA = Schema(FIELDS, ("age", "price"), TASKS)
+LAYOUT = Layout(SCHEMA, 4)
+OPTIONS = [("fm", {}), ("dcn_v2", {}), ("dcn_v2", {"layers": 3, "rank": 2}), ("masknet", {"blocks": 3, "width": 5})]
+EACH = pytest.mark.parametrize(("kind", "options"), [("none", {}), *OPTIONS])
+
+
+def made(kind: str, sets: int = 1, layout: Layout = LAYOUT, **options: object) -> Interaction:
+    entry = INTERACTIONS[kind]
+    return entry.build(layout, sets, entry.config.model_validate(options))
+
+
+def model_of(sharing: str, kind: str, schema: Schema = SCHEMA, **options: object) -> MultiTaskModel:
+    return MultiTaskModel(
+        schema,
+        Choice(sharing, SHARING[sharing].config()),
+        Choice("independent", NoOptions()),
+        EmbeddingConfig(dim=4),
+        TowerConfig(layers=(8,)),
+        interaction=Choice(kind, INTERACTIONS[kind].config.model_validate(options)),
+    )
+
+
+def batch_of(schema: Schema, size: int) -> tuple[Tensor, Tensor]:
+    columns = [
+        torch.randint(offset, offset + field.cardinality, (size, field.slots))
+        for field, offset in zip(schema.fields, schema.offsets, strict=True)
+    ]
+    return torch.cat(columns, 1).int(), torch.randn(size, len(schema.dense))
+
+
+@EACH
+@pytest.mark.parametrize("sets", [1, 3])
+def test_sets_and_samples_are_apart_and_any_batch_size_goes(kind, options, sets):
+    interaction = made(kind, sets, **options)
+    x = torch.randn(sets, 7, LAYOUT.inputs)
+    y = interaction(x)
+    assert y.shape == (sets, 7, interaction.outputs)
+    alone = torch.cat([interaction(x[:, i : i + 1]) for i in range(7)], dim=1)
+    torch.testing.assert_close(alone, y, rtol=1e-5, atol=1e-6)
+    assert interaction(x[:, :0]).shape == (sets, 0, interaction.outputs)
+    assert interaction(x.bfloat16()).dtype == torch.bfloat16
+    for parameter in interaction.parameters():
+        assert len(parameter) % sets == 0
+        of_set = parameter.unflatten(0, (sets, -1))
+        for number in range(sets):
+            (gradient,) = torch.autograd.grad(interaction(x)[number].square().sum(), parameter)
+            reached = gradient.view_as(of_set).flatten(1).any(dim=1)
+            assert reached.tolist() == [other == number for other in range(sets)]
+
+
+@EACH
+def test_new_columns_follow_those_of_the_layout(kind, options):
+    interaction, x = made(kind, **options), torch.randn(1, 5, LAYOUT.inputs)
+    y = interaction(x)
+    if kind == "dcn_v2":
+        assert interaction.outputs == LAYOUT.inputs
+        gradient = torch.autograd.functional.jacobian(lambda at: interaction(at)[0, 0], x)[:, 0, 0]
+        assert gradient.diagonal().all()  # each stands where it stood
+    else:
+        assert torch.equal(y[..., : LAYOUT.inputs], x)
+
+
+@pytest.mark.parametrize(("sharing", "kind"), list(product(SHARING, INTERACTIONS)))
+def test_the_gradient_reaches_every_parameter_and_what_is_shared_is_declared(sharing, kind):
+    model = model_of(sharing, kind).double().eval()
+    ids, dense = batch_of(SCHEMA, 256)
+    logits = model(ids, dense.double())
+    parameters = list(model.dense_parameters())
+    moved = [torch.zeros(len(parameter), dtype=torch.int) for parameter in parameters]
+    for task in range(3):
+        gradients = torch.autograd.grad(logits[:, task].sum(), parameters, retain_graph=True, allow_unused=True)
+        for count, gradient in zip(moved, gradients, strict=True):
+            if gradient is not None:
+                count += gradient.flatten(1).any(dim=1)
+    shared = {id(parameter) for parameter in model.shared_parameters()}
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    for parameter, count in zip(parameters, moved, strict=True):
+        assert (count > 1 if id(parameter) in shared else count == 1).all(), (names[id(parameter)], count)
+
+
+@pytest.mark.parametrize("sharing", ["mmoe", "single_task", "stem", "pepnet"])
+@EACH
+def test_exports_with_a_dynamic_batch(sharing, kind, options):
+    model = model_of(sharing, kind, **options).eval()
+    ids, dense = batch_of(SCHEMA, 8)
+    batch = torch.export.Dim("batch")
+    exported = torch.export.export(model, (ids, dense), dynamic_shapes=({0: batch}, {0: batch})).module()
+    for size in (0, 1, 2, 13):
+        ids, dense = batch_of(SCHEMA, size)
+        torch.testing.assert_close(exported(ids, dense), model(ids, dense))
+
+
+@pytest.mark.parametrize("sharing", SHARING)
+def test_none_draws_nothing_and_changes_nothing(sharing):
+    torch.manual_seed(3)
+    plain = MultiTaskModel(
+        SCHEMA,
+        Choice(sharing, SHARING[sharing].config()),
+        Choice("independent", NoOptions()),
+        EmbeddingConfig(dim=4),
+        TowerConfig(layers=(8,)),
+    )
+    torch.manual_seed(3)
+    model, (ids, dense) = model_of(sharing, "none"), batch_of(SCHEMA, 9)
+    assert list(plain.state_dict()) == list(model.state_dict())
+    assert not any(name.startswith("interaction") for name in model.state_dict())
+    assert torch.equal(plain.eval()(ids, dense), model.eval()(ids, dense))
+    x = model._inputs(model.embed(ids), ids, dense)
+    assert torch.equal(model.interaction(x), x)
+
+
+def test_fm_is_the_sum_over_pairs_of_fields():
+    x = torch.randn(2, 6, LAYOUT.inputs, dtype=torch.float64)
+    found = made("fm", 2)(x)[..., LAYOUT.inputs :]
+    v = [x[..., LAYOUT.columns(field)] for field in range(3)]
+    expected = sum((v[i] * v[j] for i, j in combinations(range(3), 2)), torch.zeros(2, 6, 4, dtype=torch.float64))
+    torch.testing.assert_close(found, expected)
+
+
+def deepctr(name: str) -> type:
+    """A layer of DeepCTR-Torch, which starts a thread on import that asks the network for news of itself."""
+    with mock.patch.object(threading.Thread, "start"):
+        pytest.importorskip("deepctr_torch", reason="deepctr_torch is not installed")
+        layer: type = getattr(importlib.import_module("deepctr_torch.layers"), name)
+    return layer
+
+
+def test_fm_sums_to_deepctrs():
+    x = torch.randn(1, 6, LAYOUT.inputs)
+    expected = deepctr("FM")()(x[0, :, :12].view(6, 3, 4))
+    torch.testing.assert_close(made("fm")(x)[0, :, LAYOUT.inputs :].sum(1, keepdim=True), expected)
+
+
+@pytest.mark.parametrize("rank", [0, 3])
+def test_dcn_v2_equals_deepctr(rank):
+    """Theirs with the matrices of ours; under a rank, with the products of ours."""
+    ours = made("dcn_v2", layers=3, rank=rank)
+    theirs = deepctr("CrossNet")(LAYOUT.inputs, layer_num=3, parameterization="matrix")
+    with torch.no_grad():
+        for number, layer in enumerate(ours.layers):
+            layer[-1].bias.normal_()
+            theirs.kernels[number] = layer[0].weight[0] if rank == 0 else layer[1].weight[0] @ layer[0].weight[0]
+            theirs.bias[number] = layer[-1].bias[0].unsqueeze(1)
+    x = torch.randn(1, 9, LAYOUT.inputs)
+    found = ours(x)[0]
+    assert (found - x[0]).std() > 0.1
+    torch.testing.assert_close(found, theirs(x[0]), rtol=1e-5, atol=1e-5)
+
+
+def test_masknet_is_the_papers_sample_by_sample():
+    """relu(LN(W (V_mask * LN_EMB(V)))), V_mask = W2 relu(W1 V + b1) + b2: Wang et al., DLP-KDD 2021."""
+    sets, blocks = 2, 3
+    ours = made("masknet", sets, blocks=blocks, width=5, reduction=0.5).double()
+    with torch.no_grad():
+        for parameter in ours.parameters():
+            parameter.normal_()
+    x = torch.randn(sets, 4, LAYOUT.inputs, dtype=torch.float64)
+    found = ours(x)[..., LAYOUT.inputs :]
+    for i, sample in product(range(sets), range(4)):
+        v, pieces = x[i, sample], []
+        for field in range(3):
+            at = list(LAYOUT.columns(field))
+            pieces.append(F.layer_norm(v[at], (4,)) * ours.norm_fields.scale[i][at] + ours.norm_fields.shift[i][at])
+        normal = torch.cat([*pieces, v[12:]])
+        for block in range(blocks):
+            e, first = i * blocks + block, ours.guide.layers[0]
+            mask = ours.mask.weight[e] @ (first.weight[e] @ v + first.bias[e]).relu() + ours.mask.bias[e]
+            hidden = F.layer_norm(ours.linear.weight[e] @ (mask * normal), (5,))
+            expected = (hidden * ours.norm.scale[e] + ours.norm.shift[e]).relu()
+            torch.testing.assert_close(found[i, sample, 5 * block : 5 * block + 5], expected)
+
+
+def test_what_does_not_fit_is_said():
+    one, none = Schema(FIELDS[:1], (), TASKS), Schema((), ("age",), TASKS)
+    assert INTERACTIONS["fm"].unfit(SCHEMA) is None
+    assert INTERACTIONS["fm"].unfit(one) == "products of two categorical fields need two of them, and it has 1"
+    assert "no categorical field" in str(INTERACTIONS["masknet"].unfit(none))
+    assert model_of("mmoe", "dcn_v2", none)(torch.zeros(3, 0, dtype=torch.int32), torch.randn(3, 1)).shape == (3, 3)
+    with pytest.raises(UserError, match=r"interaction.masknet: expected embedding.dim of at least 2, found 1"):
+        made("masknet", layout=Layout(SCHEMA, 1))
