@@ -102,7 +102,7 @@ def test_suggest_and_sample_draw_from_the_same_distributions() -> None:
             assert set(ours) == set(theirs)
         else:
             spread = max(theirs) - min(theirs)
-            assert np.median(ours) == pytest.approx(np.median(theirs), abs=0.35 * spread), name
+            assert np.mean(ours) == pytest.approx(np.mean(theirs), abs=0.25 * spread), name
             assert type(ours[0]) is type(theirs[0]), name
 
 
