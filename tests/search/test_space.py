@@ -91,7 +91,7 @@ def test_samples_fill_their_ranges_on_their_scale() -> None:
 
 def test_suggest_and_sample_draw_from_the_same_distributions() -> None:
     """Against optuna's own random sampler, name by name."""
-    space = load_space("funnel")
+    space = load_space("joint")
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
     suggested = [space.suggest(study.ask(), TASKS) for _ in range(400)]
     sampled = samples(space, 400)
