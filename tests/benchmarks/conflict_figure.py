@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 WIDTH, HEIGHT, MARGIN = 640, 400, 40
-X, Y = (-3.5, 3.0), (-4.0, 7.0)
+X, Y = (-3.5, 3.0), (-4.0, 8.0)
 COLOURS = ("#7a7a7a", "#0072b2", "#d55e00", "#009e73", "#cc79a7")
 EVERY = 100  # steps between the points of a line
 

@@ -106,13 +106,13 @@ def measured_costs() -> dict[str, str]:
 
 
 def experiments() -> dict[str, list[str]]:
-    """By entry, the documents with a table of which it is a column or a row; measurements of speed are none."""
+    """By entry, the documents with a table that has it for a cell; measurements of speed are none."""
     found: dict[str, list[str]] = {}
     for path in sorted((ROOT / "docs").glob("*.md")):
         if path.name in ("zoo.md", "performance.md"):
             continue
         for table in tables(path.read_text(encoding="utf-8")):
-            names = {*(table[0] if table else {}), *(next(iter(row.values())) for row in table)}
+            names = {*(table[0] if table else {}), *(cell for row in table for cell in row.values())}
             for name in names:
                 documents = found.setdefault(name.strip("`*"), [])
                 if path.name not in documents:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from scipy.stats import ks_2samp
 from search_toys import TASKS, toy_space
 
 from bench import content
@@ -90,8 +91,8 @@ def test_samples_fill_their_ranges_on_their_scale() -> None:
 
 
 def test_suggest_and_sample_draw_from_the_same_distributions() -> None:
-    """Against optuna's own random sampler, name by name."""
-    space = load_space("funnel")
+    """Against optuna's own random sampler, name by name, by a test that holds for any number of draws."""
+    space = load_space("wide")
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
     suggested = [space.suggest(study.ask(), TASKS) for _ in range(400)]
     sampled = samples(space, 400)
@@ -101,8 +102,7 @@ def test_suggest_and_sample_draw_from_the_same_distributions() -> None:
         if isinstance(ours[0], str):
             assert set(ours) == set(theirs)
         else:
-            spread = max(theirs) - min(theirs)
-            assert np.mean(ours) == pytest.approx(np.mean(theirs), abs=0.25 * spread), name
+            assert ks_2samp(ours, theirs).pvalue > 1e-4, name  # of a hundred names; branches may be drawn seldom
             assert type(ours[0]) is type(theirs[0]), name
 
 
