@@ -72,7 +72,7 @@ class Step:
         return self.model.embed(ids).requires_grad_()
 
     def forward(self, e: Tensor, ids: Tensor, dense: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """-> logits (B, T), losses (T,)."""
+        """-> logits (B, O), losses (T,)."""
         logits = self.model.logits(e, ids, dense)
         return logits, self.model.losses(logits, labels)
 
