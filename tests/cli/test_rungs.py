@@ -21,7 +21,7 @@ BUDGET = 8500  # samples: eight of full length, which is two passes over 533 row
 def rungs(shop):
     """The shop's suite, with rungs and a budget of samples."""
     shop.edit(shop.suite, "trials = 6", f"samples = {BUDGET}")
-    shop.edit(shop.suite, "tries = 1", "tries = 1\nlowest = 0.125\neta = 3")
+    shop.edit(shop.suite, "tries = 1", "tries = 1\nlowest = 0.125\nstep = 3\neta = 3")
     # on so few rows a task at its own best, at any rung, is far from what any shared model reaches in it
     shop.edit(shop.suite, "[confirm]", "[policy.guard]\nmax_loss_vs_single_task = 1.0\n[confirm]")
     return shop

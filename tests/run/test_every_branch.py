@@ -63,7 +63,10 @@ def check(space: Space, schema: Schema, branch: tuple[str, str], rng: np.random.
     trainer = Trainer(ShapedStore(schema), config, objectives, seed=0)  # type: ignore[arg-type]
     trainer.run_to()
     metrics = trainer.metrics("valid")
-    assert all(np.isfinite(metrics[f"valid/{objective.name}"]) for objective in objectives)
+    # After so few steps all predictions may be equal, which leaves a rank correlation undefined, and so left out.
+    wanted = {f"valid/{objective.name}" for objective in objectives}
+    assert all(name in metrics or name.endswith(".spearman") for name in wanted)
+    assert all(np.isfinite(metrics[name]) for name in wanted & metrics.keys())
 
 
 @pytest.mark.parametrize("card", SHAPES)

@@ -24,6 +24,8 @@ from bench.search.executors import EXECUTORS, InlineExecutor, ProcessExecutor
 from bench.search.executors.base import Executor, Options
 from bench.search.study import Study
 
+pytestmark = pytest.mark.slow  # a cluster of two nodes takes minutes
+
 ray = pytest.importorskip("ray", reason="Ray, an extra of this package, is not installed")
 
 from ray.cluster_utils import Cluster  # noqa: E402
