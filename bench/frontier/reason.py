@@ -46,7 +46,7 @@ def values(
     for objective in objectives:
         part = f"{objective.key('valid')} {estimate(record, objective.key('valid')):.5g}"
         if objective.name in against:
-            part += f" ({gain[objective.name]:+.2g} against single-task)"
+            part += f" ({gain[objective.name] + 0.0:+.2g} against single-task)"
         parts.append(part)
     runs = len(replicated(record, objectives[0].key("valid")))
     basis = "one run in the search, not yet confirmed"

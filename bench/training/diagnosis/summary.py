@@ -125,4 +125,4 @@ def _geometric(values: Iterable[float | None]) -> float | None:
 
 def _short(value: float) -> float:
     """Six digits: it is kept for every trial."""
-    return float(f"{value:.6g}")
+    return float(f"{value:.6g}") + 0.0  # no negative zero
