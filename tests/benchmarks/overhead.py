@@ -113,7 +113,7 @@ class Clock:
 def measure(name: str, trials: int, database: str | None) -> list[dict[str, float]]:
     """Milliseconds a job at each number of trials, and what it takes to read the study at the end."""
     plan = Plan(
-        load_space("full"), TASKS, OBJECTIVES, trials, 0, tries=2, architecture=lambda config: "?", **SEARCHES[name]
+        load_space("joint"), TASKS, OBJECTIVES, trials, 0, tries=2, architecture=lambda config: "?", **SEARCHES[name]
     )
     rows, marks = [], [at for at in AT if at <= trials]
     with tempfile.TemporaryDirectory() as temporary:
