@@ -66,7 +66,7 @@ def some_pairs() -> Iterator[object]:
         yield pytest.param(sharing, funnel, marks=() if sharing in quick else pytest.mark.slow)
 
 
-@pytest.mark.parametrize(("sharing", "funnel"), some_pairs())
+@pytest.mark.parametrize(("sharing", "funnel"), list(some_pairs()))
 def test_every_sharing_and_funnel_comes_near_the_best_reachable_auc(sharing: str, funnel: str, home: Path) -> None:
     store = prepare(load_card("synthetic-funnel"), home)
     metrics = measure(

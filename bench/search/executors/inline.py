@@ -59,6 +59,10 @@ class InlineExecutor:
             return task.lost(too_long(seconds))
 
 
+AGAIN = 0.02
+"""Seconds from one alarm to the next: Python drops what is raised in a callback, as of its garbage collector."""
+
+
 class _TimeIsUp(BaseException):
     """No `Exception`, so that no job takes it for an error of its own."""
 
@@ -75,7 +79,7 @@ def _alarm(seconds: float | None) -> Iterator[None]:
         return
     before = signal.signal(signal.SIGALRM, _ring)
     try:
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+        signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
         yield
     finally:
         try:

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import gc
 import re
+import time
 
 import pytest
 from search_toys import make_job, train
 
 from bench.errors import UserError
 from bench.records import Job, TrialResult
-from bench.search.executors.base import attempt
+from bench.search.executors.base import Options, attempt
 from bench.search.executors.inline import InlineExecutor
 
 CONFIG = {
@@ -71,3 +73,29 @@ def test_an_interrupt_is_nobodys_failure(interrupt: type[BaseException]) -> None
 
     with pytest.raises(interrupt):
         attempt(run, make_job(0, 0, CONFIG, ("valid",)))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_alarm_that_rings_in_a_callback_rings_again() -> None:
+    rung = []
+
+    def run(job: Job) -> TrialResult:
+        def callback(phase: str, info: dict[str, int]) -> None:
+            if not rung:
+                rung.append(phase)
+                time.sleep(0.2)  # the alarm comes here, and Python drops what it raises
+
+        gc.callbacks.append(callback)
+        try:
+            gc.collect()
+            time.sleep(5)
+        finally:
+            gc.callbacks.remove(callback)
+        raise AssertionError("the limit was not kept")
+
+    executor = InlineExecutor(run, 1, Options(job_seconds=0.1))
+    executor.submit(make_job(0, 0, {}, ("valid",)))
+    outcome = executor.next()
+    assert rung
+    assert outcome.failure is not None
+    assert "longer than 0.1 s" in outcome.failure.reason
