@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.balancing.base import GradientAggregation, Need
-from bench.balancing.simplex import mass_of, project
+from bench.balancing.halves import HalvesAggregation
+from bench.balancing.simplex import project
 from bench.registry import Config
 
 
@@ -23,7 +21,7 @@ class MoDoConfig(Config):
     """Pull towards equal weights, in the same units."""
 
 
-class MoDo(GradientAggregation):
+class MoDo(HalvesAggregation):
     """T w, where w on the simplex takes one projected step w - gamma (A w + rho w) towards the shortest combination.
 
     Chen et al., JMLR 2024, equation 2.9. A estimates the Gramian from the batch's two halves, which stand for the
@@ -32,24 +30,12 @@ class MoDo(GradientAggregation):
     its diagonal, which the paper does not do, so that gamma means the same for any loss.
     """
 
-    needs: ClassVar[frozenset[Need]] = frozenset({"half batches"})
-    weight: Tensor  # (T,): on the simplex
-
     def __init__(self, tasks: Sequence[str], config: MoDoConfig) -> None:
         super().__init__(tasks)
         self.gamma, self.rho = config.gamma, config.rho
-        many = len(self.tasks)
-        self.register_buffer("weight", torch.full((many,), 1.0 / many, dtype=torch.float64))
 
-    def forward(self, gramian: Tensor) -> Tensor:
-        """The halves' products (T, T) -> weights (T,) >= 0."""
-        heard = (gramian != 0).any(1) | (gramian != 0).any(0)
-        weights = torch.ones_like(self.weight)
-        if bool(heard.any()):
-            a, w = gramian.to(self.weight)[heard][:, heard], self.weight[heard]
-            mass = mass_of(w, len(heard))
-            a = a / a.diagonal().abs().mean().clamp(min=a.abs().max() / len(a))
-            w = project(w - self.gamma * (a @ w + self.rho * w), mass)
-            self.weight[heard] = w
-            weights[heard] = w * (len(w) / mass)
-        return weights.to(gramian)
+    def move(self, a: Tensor, w: Tensor, mass: float) -> tuple[Tensor, Tensor]:
+        """See `HalvesAggregation`."""
+        a = a / a.diagonal().abs().mean().clamp(min=a.abs().max() / len(a))
+        w = project(w - self.gamma * (a @ w + self.rho * w), mass)
+        return w, w

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -27,9 +28,9 @@ class RememberingCombination(GradientCombination):
         self.register_buffer("average", zeros(len(self.tasks), parameters))
         self.register_buffer("count", torch.zeros(len(self.tasks), device=self.average.device))
 
+    @abstractmethod
     def share(self, count: Tensor) -> Tensor:
         """Of a task's new gradient in its average, count (T,) being how many it has seen, this one included."""
-        raise NotImplementedError
 
     def remember(self, gradients: TaskGradients, scales: Tensor) -> tuple[Tensor, Tensor]:
         """Takes in this step's gradients, task i's times scales_i.

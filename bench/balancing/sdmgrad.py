@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.balancing.base import GradientAggregation, Need
-from bench.balancing.simplex import mass_of, project
+from bench.balancing.halves import HalvesAggregation
+from bench.balancing.simplex import project
 from bench.registry import Config
 
 
@@ -27,7 +26,7 @@ class SDMGradConfig(Config):
     """Steps of the weights within each step of the model."""
 
 
-class SDMGrad(GradientAggregation):
+class SDMGrad(HalvesAggregation):
     """T (w + l / T) / (1 + l), l the regularisation: w on the simplex goes down (w . A w) / 2 + l w . A 1 / T.
 
     Xiao et al., NeurIPS 2023, algorithm 1, whose solver goes on from the last step's w. A estimates the Gramian from
@@ -35,29 +34,17 @@ class SDMGrad(GradientAggregation):
     paper takes a third batch.
     """
 
-    needs: ClassVar[frozenset[Need]] = frozenset({"half batches"})
-    weight: Tensor  # (T,): on the simplex
-
     def __init__(self, tasks: Sequence[str], config: SDMGradConfig) -> None:
         super().__init__(tasks)
         self.config = config
-        many = len(self.tasks)
-        self.register_buffer("weight", torch.full((many,), 1.0 / many, dtype=torch.float64))
 
-    def forward(self, gramian: Tensor) -> Tensor:
-        """The halves' products (T, T) -> weights (T,) > 0, or >= 0 without regularisation."""
-        heard = (gramian != 0).any(1) | (gramian != 0).any(0)
-        weights = torch.ones_like(self.weight)
-        if bool(heard.any()):
-            a, w = gramian.to(self.weight)[heard][:, heard], self.weight[heard]
-            mass, pull = mass_of(w, len(heard)), self.config.regularisation
-            size = a.diagonal().clamp(min=0).sqrt().mean() ** 2
-            # Where noise makes the diagonal vanish, the largest product bounds the step instead.
-            a = a / size.clamp(min=a.abs().max() / len(a) ** 2)
-            mean, velocity = torch.full_like(w, mass / len(w)), torch.zeros_like(w)
-            for _ in range(self.config.iterations):
-                velocity = self.config.momentum * velocity + a @ (w + pull * mean)
-                w = project(w - self.config.lr * velocity, mass)
-            self.weight[heard] = w
-            weights[heard] = (w + pull * mean) / (1 + pull) * (len(w) / mass)
-        return weights.to(gramian)
+    def move(self, a: Tensor, w: Tensor, mass: float) -> tuple[Tensor, Tensor]:
+        """See `HalvesAggregation`."""
+        pull, size = self.config.regularisation, a.diagonal().clamp(min=0).sqrt().mean() ** 2
+        # Where noise makes the diagonal vanish, the largest product bounds the step instead.
+        a = a / size.clamp(min=a.abs().max() / len(a) ** 2)
+        mean, velocity = torch.full_like(w, mass / len(w)), torch.zeros_like(w)
+        for _ in range(self.config.iterations):
+            velocity = self.config.momentum * velocity + a @ (w + pull * mean)
+            w = project(w - self.config.lr * velocity, mass)
+        return w, (w + pull * mean) / (1 + pull)
