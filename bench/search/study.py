@@ -21,6 +21,7 @@ from bench.errors import UserError
 from bench.objectives import Objective
 from bench.records import Failure, Outcome, Replicate, Scalar, TrialRecord
 from bench.search.attributes import asked_key, attributes_of, outcome_key, record_of, told_key, values_in
+from bench.search.beginning import begun, create
 from bench.search.ledger import Ledger, Step
 from bench.search.lock import FolderLock
 from bench.search.plan import SHARING, Opening, Plan
@@ -29,7 +30,6 @@ from bench.search.replicates import as_trial, by_trial
 from bench.search.samplers import make_sampler, quiet
 from bench.search.storage import JOURNAL as FILE
 from bench.search.storage import Note, Storage, open_storage
-from bench.search.storage_address import Address
 
 __all__ = ["FILE", "Study"]
 
@@ -64,7 +64,7 @@ class Study:
         try:
             storage = open_storage(folder, write=True, note=note)
             if storage.empty:
-                _create(storage, plan)
+                create(storage, plan)
             study = cls(folder, storage, lock)
             identity = plan.identity()
             for key in dict.fromkeys([*identity, *study._plan]):
@@ -86,7 +86,7 @@ class Study:
         Raises:
             UserError: there is none, or its database cannot be had.
         """
-        storage = _begun(folder)
+        storage = begun(folder)
         if storage is None:
             raise UserError(f"{folder}: expected a run's folder with its {FILE}, found none")
         try:
@@ -101,7 +101,7 @@ class Study:
         Raises:
             UserError: its database cannot be had.
         """
-        storage = _begun(folder)
+        storage = begun(folder)
         if storage:
             storage.close()
         return storage is not None
@@ -299,27 +299,3 @@ class Study:
         trials = self._trials()
         self._configs: list[dict[str, Scalar]] = [trial.user_attrs["config"] for trial in trials]
         self.ledger = Ledger.of(trials, self.objectives)
-
-
-def _begun(folder: Path) -> Storage | None:
-    """The storage that a search was begun in; None where none was."""
-    if not (folder / FILE).is_file() and Address.read(folder) is None:
-        return None
-    storage = open_storage(folder, write=False)
-    if storage.empty:
-        storage.close()
-        return None
-    return storage
-
-
-def _create(storage: Storage, plan: Plan) -> None:
-    within = storage.load()
-    with quiet(), storage.transaction():
-        for name in ("search", "confirm"):
-            study = optuna.create_study(
-                storage=within,
-                study_name=name,
-                directions=[objective.direction for objective in plan.objectives],
-                sampler=RandomSampler(),
-            )
-            study.set_user_attr("plan", plan.identity())
