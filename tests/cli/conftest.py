@@ -166,3 +166,24 @@ def seesaw(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., 
         return Said(code, *capsys.readouterr())
 
     return call
+
+
+@pytest.fixture
+def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int], bool]], None]:
+    """Has Ctrl-C come instead of an inline job's outcome, where what is given says so of the job's number from 1 on."""
+
+    def install(when: Callable[[int], bool]) -> None:
+        from bench.search.executors.inline import InlineExecutor
+
+        go, jobs = InlineExecutor.next, 0
+
+        def stops(self: InlineExecutor) -> object:
+            nonlocal jobs
+            jobs += 1
+            if when(jobs):
+                raise KeyboardInterrupt
+            return go(self)
+
+        monkeypatch.setattr(InlineExecutor, "next", stops)
+
+    return install

@@ -143,24 +143,12 @@ def test_search_never_sees_test(seesaw, shop, tmp_path: Path) -> None:
     assert all("test/click.auc" in replicate.metrics for replicate in confirmed)
 
 
-def test_a_stopped_run_goes_on_to_the_same_frontier(seesaw, shop, tmp_path: Path, monkeypatch) -> None:
+def test_a_stopped_run_goes_on_to_the_same_frontier(seesaw, shop, tmp_path: Path, interrupt) -> None:
     undisturbed = run(seesaw, shop, "whole")
-    from bench.search.executors.inline import InlineExecutor
-
-    go, jobs = InlineExecutor.next, 0
-
-    def stops_in_the_third(self):
-        nonlocal jobs
-        jobs += 1
-        if jobs == 3:
-            raise KeyboardInterrupt
-        return go(self)
-
-    monkeypatch.setattr(InlineExecutor, "next", stops_in_the_third)
+    interrupt(lambda job: job == 3)
     said = seesaw("run", shop.suite, "--raw", shop.raw, "--name", "cut", "--executor", "inline")
     assert said.code == 130
     assert "seesaw resume cut" in said.err
-    monkeypatch.setattr(InlineExecutor, "next", go)
     status = json.loads(seesaw("status", "cut", "--json").out)
     assert (status["completed"], status["running"]) == (2, 1)
     resumed = seesaw("resume", "cut", "--json")

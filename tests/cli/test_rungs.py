@@ -112,22 +112,11 @@ def test_mlflow_has_a_trial_once_with_a_value_for_each_rung(seesaw, rungs, tmp_p
     assert steps[-1] == sum(record.rungs[-1].samples for record in records.values())
 
 
-def test_a_stopped_run_by_rungs_goes_on_to_the_same_results(seesaw, rungs, tmp_path: Path, monkeypatch) -> None:
+def test_a_stopped_run_by_rungs_goes_on_to_the_same_results(seesaw, rungs, tmp_path: Path, interrupt) -> None:
     home = tmp_path / "home"
     run(seesaw, rungs, "whole")
     whole = essence(home, "whole")
-    from bench.search.executors.inline import InlineExecutor
-
-    go, jobs = InlineExecutor.next, 0
-
-    def stops(self):
-        nonlocal jobs
-        jobs += 1
-        if jobs % 7 == 0:
-            raise KeyboardInterrupt
-        return go(self)
-
-    monkeypatch.setattr(InlineExecutor, "next", stops)
+    interrupt(lambda job: job % 7 == 0)
     said = seesaw("run", rungs.suite, "--raw", rungs.raw, "--name", "cut", "--executor", "inline")
     stopped = 0
     while said.code == 130:
@@ -190,19 +179,8 @@ def test_what_the_front_shows_is_points_with_their_length(seesaw, rungs, tmp_pat
     assert "stopped at 1/" in (tmp_path / "home/runs/a/report.html").read_text()
 
 
-def test_status_of_a_search_that_was_stopped_in_the_middle(seesaw, rungs, tmp_path: Path, monkeypatch) -> None:
-    from bench.search.executors.inline import InlineExecutor
-
-    go, jobs = InlineExecutor.next, 0
-
-    def stops(self):
-        nonlocal jobs
-        jobs += 1
-        if jobs == 9:
-            raise KeyboardInterrupt
-        return go(self)
-
-    monkeypatch.setattr(InlineExecutor, "next", stops)
+def test_status_of_a_search_that_was_stopped_in_the_middle(seesaw, rungs, tmp_path: Path, interrupt) -> None:
+    interrupt(lambda job: job == 9)
     assert seesaw("run", rungs.suite, "--raw", rungs.raw, "--name", "cut", "--executor", "inline").code == 130
     (search,) = (part["search"] for part in json.loads(seesaw("status", "cut", "--json").out)["datasets"].values())
     keys = "rungs kinds begun failures samples seconds share left hypervolume"
