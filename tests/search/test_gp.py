@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import moocore
 import numpy as np
 import pytest
@@ -15,7 +13,6 @@ from bench.search.gp import GaussianSampler
 from bench.search.ranking import best_first
 from bench.seeds import derive
 
-HERE = Path(__file__).parent
 REFERENCE = {"click.auc": 0.0, "like.auc": 0.0}
 PROCESS = GaussianSampler(toy_space(), TASKS, OBJECTIVES, REFERENCE, (4, 16, 64))
 EVOLUTION = EvolutionSampler(toy_space(), TASKS)

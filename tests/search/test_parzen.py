@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import moocore
 import numpy as np
 import pytest
@@ -13,7 +11,6 @@ from bench.search.parzen import KEPT, WIDTH, ParzenSampler, _Density
 from bench.search.ranking import best_first
 from bench.seeds import derive
 
-HERE = Path(__file__).parent
 SAMPLER = ParzenSampler(toy_space(), TASKS)
 NAMES = SAMPLER.encoding.column
 
