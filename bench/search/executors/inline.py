@@ -59,8 +59,9 @@ class InlineExecutor:
             return task.lost(too_long(seconds))
 
 
-AGAIN = 0.02
-"""Seconds from one alarm to the next: Python drops what is raised in a callback, as of its garbage collector."""
+AGAIN = 1.0
+"""Seconds from one alarm to the next: Python drops what is raised in a callback, as of its garbage collector. Longer
+than it takes to report what was dropped, which happens in a callback, too."""
 
 
 class _TimeIsUp(BaseException):

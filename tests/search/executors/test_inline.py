@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import re
+import sys
 import time
 
 import pytest
@@ -75,8 +76,9 @@ def test_an_interrupt_is_nobodys_failure(interrupt: type[BaseException]) -> None
         attempt(run, make_job(0, 0, CONFIG, ("valid",)))
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_an_alarm_that_rings_in_a_callback_rings_again() -> None:
+def test_an_alarm_that_rings_in_a_callback_rings_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    dropped: list[str] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda found: dropped.append(found.exc_type.__name__))
     rung = []
 
     def run(job: Job) -> TrialResult:
@@ -97,5 +99,6 @@ def test_an_alarm_that_rings_in_a_callback_rings_again() -> None:
     executor.submit(make_job(0, 0, {}, ("valid",)))
     outcome = executor.next()
     assert rung
+    assert dropped == ["_TimeIsUp"]
     assert outcome.failure is not None
     assert "longer than 0.1 s" in outcome.failure.reason
