@@ -70,6 +70,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
         share=suite.search.share,
         tie_break=suite.search.tie_break,
         reference=part.dataset.reference,
+        checkpoint_bytes=suite.search.checkpoint_gb * 1e9,
     )
 
     def make_job(trial: int, replicate: int, config: Mapping[str, Scalar], splits: tuple[Split, ...]) -> Job:

@@ -120,8 +120,10 @@ def promote(standings: Sequence[Standing], rules: Rules, slots: int) -> list[Pro
     The highest rung first; at a rung merit before the floor, and the better trial first. The same standings, in
     whatever order they are given, lead to the same promotions.
     """
-    now = sorted(standings, key=lambda standing: standing.number)
     chosen: list[Promotion] = []
+    if len(rules.rungs) == 1:
+        return chosen
+    now = sorted(standings, key=lambda standing: standing.number)
     while len(chosen) < slots and (promotion := _next(now, rules)):
         chosen.append(promotion)
         now = [going(each, promotion) if each.number == promotion.trial else each for each in now]
