@@ -24,6 +24,7 @@ from bench.search.plan import Plan
 from bench.search.study import Study
 from bench.seeds import derive
 from bench.suite import resolve_objectives
+from bench.training.config import TrialConfig
 from bench.training.job import run_job
 
 
@@ -74,6 +75,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
     )
 
     def make_job(trial: int, replicate: int, config: Mapping[str, Scalar], splits: tuple[Split, ...]) -> Job:
+        TrialConfig.parse(config).check_fit(store.schema)  # here, so that no worker begins what cannot work
         return Job(
             trial=trial,
             replicate=replicate,
