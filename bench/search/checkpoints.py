@@ -9,7 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from bench.search.fidelity import best_first_across_rungs
-from bench.search.promotion import Rules, Standing
+from bench.search.promotion import Rules
+from bench.search.standing import Standing
 
 
 class Checkpoints:

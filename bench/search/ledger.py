@@ -11,7 +11,8 @@ from optuna.trial import FrozenTrial
 
 from bench.objectives import Objective
 from bench.search.attributes import asked_rungs, outcome_key, told_key, values_in
-from bench.search.promotion import Standing
+from bench.search.field import Field
+from bench.search.standing import Standing
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Ledger:
         self.told = 0
         self.finished: set[int] = set()
         self._trials: list[_Trial] = []
-        self._standings: list[Standing] = []
+        self._standings = Field()
         self._begun: Counter[int] = Counter()
 
     @classmethod
@@ -76,13 +77,13 @@ class Ledger:
         """A job is begun."""
         if step.trial == len(self._trials):
             self._trials.append(_Trial(kind))
-            self._standings.append(Standing(step.trial, kind, (), "running"))
+            self._standings.put(step.trial, Standing(step.trial, kind, (), "running"))
         of = self._trials[step.trial]
         of.orders.append(len(self.steps))
         of.granted |= {step.rung} if step.floor else set()
         self.steps.append(step)
         self._begun[step.rung] += 1
-        self._standings[step.trial] = self._standing(step.trial)
+        self._standings.put(step.trial, self._standing(step.trial))
 
     def finish(self, order: int) -> None:
         """A job has an outcome."""
@@ -98,7 +99,7 @@ class Ledger:
             of.failed = True
         else:
             of.results.append(values)
-        self._standings[trial] = self._standing(trial)
+        self._standings.put(trial, self._standing(trial))
 
     def step(self, number: int) -> Step:
         """What a job is."""
@@ -117,9 +118,9 @@ class Ledger:
         """How far a trial has come by what is told."""
         return self._standings[number]
 
-    def standings(self) -> list[Standing]:
-        """How far every trial has come by what is told."""
-        return list(self._standings)
+    def standings(self) -> Field:
+        """How far every trial has come by what is told; it changes as the search goes on."""
+        return self._standings
 
     def _standing(self, number: int) -> Standing:
         of = self._trials[number]

@@ -21,58 +21,17 @@ Three rules are ours.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from operator import attrgetter
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.frontier.dominance import measured
 from bench.objectives import Objective
+from bench.search.field import Field
 from bench.search.ranking import Order
-
-Progress = Literal["running", "waiting", "failed"]
-
-
-@dataclass(frozen=True)
-class Standing:
-    """How far a trial has come.
-
-    Attributes:
-        number: of the trial.
-        kind: its way of sharing.
-        results: the objectives' values at each rung that it reached, from the lowest. One that is not finite keeps the
-            trial where it is.
-        progress: on the way to the rung above `results`; waiting there to go on, or done at the top; or failed on that
-            way.
-        granted: rungs to which the floor let it go on.
-    """
-
-    number: int
-    kind: str
-    results: tuple[tuple[float, ...], ...]
-    progress: Progress
-    granted: frozenset[int] = frozenset()
-
-    @property
-    def begun(self) -> int:
-        """How many rungs it was, or is being, trained to."""
-        return len(self.results) + (self.progress != "waiting")
-
-    def settled(self, rung: int) -> bool:
-        """Whether it is known what became of it at a rung: a result, or failed on the way there."""
-        return len(self.results) > rung or (len(self.results) == rung and self.progress == "failed")
-
-    def left(self, rung: int) -> bool:
-        """Whether it went on from a rung, whatever came of that."""
-        return self.begun > rung + 1
-
-    def waits(self, rung: int) -> bool:
-        """Whether it could go on from a rung now."""
-        return len(self.results) == rung + 1 and self.progress == "waiting"
+from bench.search.standing import Standing
 
 
 @dataclass(frozen=True)
@@ -124,49 +83,50 @@ def promote(standings: Sequence[Standing], rules: Rules, slots: int) -> list[Pro
     chosen: list[Promotion] = []
     if len(rules.rungs) == 1:
         return chosen
-    now = sorted(standings, key=attrgetter("number"))
+    now = Field.of(standings)
     while len(chosen) < slots and (promotion := _next(now, rules)):
         chosen.append(promotion)
-        now = [going(each, promotion) if each.number == promotion.trial else each for each in now]
+        if len(chosen) < slots:
+            now = Field(going(each, promotion) for each in now)
     return chosen
 
 
 def going(standing: Standing, promotion: Promotion) -> Standing:
-    """A trial on its way to where a promotion lets it go."""
+    """A trial as it is once a promotion was made: on its way, if it is the one."""
+    if standing.number != promotion.trial:
+        return standing
     granted = standing.granted | {promotion.rung} if promotion.floor else standing.granted
     return replace(standing, progress="running", granted=granted)
 
 
-def _next(standings: list[Standing], rules: Rules) -> Promotion | None:
-    # by columns: a search has thousands of trials, and something is decided before each job
-    reached = np.array([len(standing.results) for standing in standings], dtype=np.int64)
-    waiting = np.array([standing.progress == "waiting" for standing in standings], dtype=bool)
-    begun = reached + ~waiting
-    spent = sum(rules.samples(rung) * int((begun > rung).sum()) for rung in range(len(rules.rungs)))
-    first, granted = _first_tries(standings, rules.tries), [each for each in standings if each.granted]
+def spent(field: Field, rules: Rules) -> int:
+    """Training samples of all jobs, those under way included."""
+    return sum(rules.samples(rung) * int((field.begun > rung).sum()) for rung in range(len(rules.rungs)))
+
+
+def _next(field: Field, rules: Rules) -> Promotion | None:
     for rung in reversed(range(len(rules.rungs) - 1)):
-        waits = waiting & (reached == rung + 1)
+        waits = field.waiting & (field.reached == rung + 1)
         if waits.any():
-            rows = np.flatnonzero(reached > rung)
-            values = np.array([standings[row].results[rung] for row in rows])
+            values = field.values(rung)
             finite = measured(values)
-            failed = sum(standings[row].progress == "failed" for row in np.flatnonzero(~waiting & (reached == rung)))
-            places = math.floor((len(rows) + failed) / rules.eta)
-            gone = rows[finite & (begun[rows] > rung + 1)]
-            by_floor = {each.number for each in granted if rung + 1 in each.granted}
-            taken = sum(standings[row].number not in by_floor for row in gone) if by_floor else len(gone)
-            free = taken < places
+            settled = (field.reached > rung) | (field.failed & (field.reached == rung))
+            places = math.floor(settled.sum() / rules.eta)
+            gone = finite & (field.begun > rung + 1)
+            by_floor = [row for row, granted in field.granted.items() if rung + 1 in granted]
+            free = gone.sum() - gone[by_floor].sum() < places
             dominant = _one_dominates_all(values[finite], rules.objectives)
-            unserved = _unserved(first, granted, spent, rules, rung)
+            unserved = _unserved(field, rules, rung)
             if not (free or dominant or unserved):
                 continue  # nobody can go on, whatever the order: putting all in order is what would take time
             order = Order(values, rules.objectives, rules.reference, rules.tie_break)
-            best = order.first(waits[rows])
+            best = order.first(waits)
             if best and best[0] < (places if free else min(places, 1) if dominant else 0):
-                return Promotion(standings[rows[best[1]]].number, rung + 1)
-            best = order.first(np.array([standings[row].number in unserved for row in rows])) if unserved else None
-            if best:
-                return Promotion(standings[rows[best[1]]].number, rung + 1, floor=True)
+                return Promotion(field[best[1]].number, rung + 1)
+            named = np.zeros(len(field), dtype=bool)
+            named[unserved] = True
+            if best := order.first(named):
+                return Promotion(field[best[1]].number, rung + 1, floor=True)
     return None
 
 
@@ -175,30 +135,17 @@ def _one_dominates_all(values: NDArray[np.float64], objectives: Sequence[Objecti
     return int((signed == signed.max(axis=0, initial=-np.inf)).all(axis=1).sum()) == 1
 
 
-def _first_tries(standings: list[Standing], tries: int) -> list[list[Standing]]:
-    """The first trials of each kind, which the floor looks at."""
-    first: defaultdict[str, list[Standing]] = defaultdict(list)
-    for standing in standings:
-        if len(of := first[standing.kind]) < tries:
-            of.append(standing)
-    return list(first.values())
-
-
-def _unserved(first: list[list[Standing]], granted: list[Standing], spent: int, rules: Rules, rung: int) -> set[int]:
-    """First tries of the kinds for which the floor may let one go on from a rung.
-
-    Args:
-        granted: the trials that it let go on before.
-        spent: training samples of all jobs so far.
-    """
+def _unserved(field: Field, rules: Rules, rung: int) -> list[int]:
+    """Rows of the first tries of the kinds for which the floor may let one go on from a rung."""
     cost = rules.samples(rung + 1)
-    taken = sum(rules.samples(each) for standing in granted for each in standing.granted)
-    if taken + cost > rules.share * (spent + cost):
-        return set()
-    unserved: set[int] = set()
-    for tried in first:
-        arriving = [each for each in tried if rung == 0 or each.left(rung - 1)]
+    taken = sum(rules.samples(each) for granted in field.granted.values() for each in granted)
+    if taken + cost > rules.share * (spent(field, rules) + cost):
+        return []
+    unserved: list[int] = []
+    for rows in field.kinds.values():
+        tried = {row: field[row] for row in rows[: rules.tries]}
+        arriving = [each for each in tried.values() if rung == 0 or each.left(rung - 1)]
         complete = len(tried) == rules.tries and all(each.settled(rung) for each in arriving)
-        if complete and not any(each.left(rung) and each.progress != "failed" for each in tried):
-            unserved |= {each.number for each in tried if each.waits(rung)}
+        if complete and not any(each.left(rung) and each.progress != "failed" for each in tried.values()):
+            unserved += [row for row, each in tried.items() if each.waits(rung)]
     return unserved

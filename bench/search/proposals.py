@@ -13,9 +13,9 @@ from bench.search.fidelity import order_across_rungs
 from bench.search.gp import GaussianSampler
 from bench.search.parzen import ParzenSampler
 from bench.search.plan import Opening, Plan
-from bench.search.promotion import Standing
 from bench.search.ranking import Order
 from bench.search.samplers import EVOLUTION, GP, PARZEN
+from bench.search.standing import Standing
 from bench.seeds import derive
 
 

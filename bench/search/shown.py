@@ -17,8 +17,8 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from bench.objectives import Objective
-from bench.search.promotion import Standing
 from bench.search.ranking import Order
+from bench.search.standing import Standing
 
 BEST, OTHERS = 128, 128
 

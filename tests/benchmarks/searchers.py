@@ -17,10 +17,11 @@ from bench.search.evolution import EvolutionSampler
 from bench.search.fidelity import best_first_across_rungs
 from bench.search.gp import GaussianSampler, Results
 from bench.search.parzen import ParzenSampler
-from bench.search.promotion import Rules, Standing, promote
+from bench.search.promotion import Rules, promote
 from bench.search.rungs import ladder
 from bench.search.samplers import EVOLUTION, GP, PARZEN, quiet
 from bench.search.shape import Shape
+from bench.search.standing import Standing
 from bench.seeds import derive
 
 Trace = tuple[Floats, Floats]

@@ -11,8 +11,9 @@ from search_toys import TASKS, toy_space
 
 from bench.search.decisions import decide
 from bench.search.plan import Plan
-from bench.search.promotion import Promotion, Standing
+from bench.search.promotion import Promotion
 from bench.search.proposals import Proposals
+from bench.search.standing import Standing
 
 
 def plan(budget: int | None, **changes: Any) -> Plan:

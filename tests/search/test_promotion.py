@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.objectives import Objective
-from bench.search.promotion import Promotion, Rules, Standing, promote
+from bench.search.promotion import Promotion, Rules, promote
 from bench.search.ranking import TIE_BREAKS
+from bench.search.standing import Standing
 
 TWO = (Objective("a.auc", "maximize"), Objective("b.logloss", "minimize"))
 AT = {"a.auc": -1.0, "b.logloss": 2.0}

@@ -21,7 +21,7 @@ from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.executors.base import Executor, Run
 from bench.search.plan import Plan
-from bench.search.promotion import Standing
+from bench.search.standing import Standing
 from bench.search.study import FILE, Study
 
 

@@ -26,9 +26,9 @@ from bench.frontier.dominance import ranks
 from bench.search import shown as module
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
-from bench.search.promotion import Standing
 from bench.search.samplers import NSGA2, TPE, make_sampler, quiet
 from bench.search.shown import BEST, OTHERS, PartlyShown, shown
+from bench.search.standing import Standing
 from bench.search.study import Study
 
 VALUES = np.random.default_rng(0).random((600, 2))
