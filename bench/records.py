@@ -29,6 +29,8 @@ class Job:
         checkpoint: path where to leave a checkpoint at the end of the job; None leaves none.
         resume: path of the checkpoint to start from, left by a job of the same trial; None starts anew.
         device: "cpu", "cuda", or "auto", which is CUDA where it is available.
+        resamples: B, on how many resamples of each split to measure as well; 0 for none.
+        trees: whether boosted trees are trained, and no network; the configuration is then empty.
     """
 
     trial: int
@@ -44,6 +46,8 @@ class Job:
     checkpoint: str | None = None
     resume: str | None = None
     device: str = "auto"
+    resamples: int = 0
+    trees: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,9 @@ class TrialResult:
             `experts` of the last probe: `gates` with each expert's `share`, its `entropy` over the largest possible and
             whether it `collapsed` on one expert, `units` with the share `dead` of each MLP and whether it is `silent`;
             `course` of each objective on validation `best`, at `best_samples`, and what was `lost` by `last_samples`.
+        resampled: of a job that was asked for it, for each metric how far it moves on each of B resamples of its split
+            (value there less the metric's own); resample b is the same rows for every model, see
+            `bench.training.resampling`.
     """
 
     metrics: dict[str, float]
@@ -75,6 +82,7 @@ class TrialResult:
     config: dict[str, Scalar]
     finished: bool = True
     diagnosis: dict[str, Any] = field(default_factory=dict)
+    resampled: dict[str, list[float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -107,6 +115,7 @@ class Replicate:
 
     Attributes:
         until: training samples at which it stopped, as in `Job`; None for full length.
+        resampled: as in `TrialResult`; empty where it was trained by a version that did not resample.
     """
 
     replicate: int
@@ -114,6 +123,7 @@ class Replicate:
     metrics: dict[str, float]
     failure: Failure | None = None
     until: int | None = None
+    resampled: dict[str, list[float]] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)

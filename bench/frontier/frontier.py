@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from bench.frontier.estimates import candidates, confirmed, estimates, replicate
 from bench.frontier.history import history
 from bench.frontier.hypervolume import hypervolume, resolve_reference
 from bench.frontier.points import Key, key_of, points
+from bench.frontier.statistics import Statistics
 from bench.frontier.table import replicate_keys, tabulate
 from bench.frontier.uncertainty import p_nondominated
 from bench.objectives import Objective
@@ -45,6 +46,7 @@ class Frontier:
         hypervolume: of the front.
         history: by what the search saw, `trial, hypervolume` after each finished trial, where failed ones add nothing;
             in a search by rungs `trial, samples, hypervolume` after each result, see `bench.frontier.history`.
+        statistics: what is known of the uncertainty of all this, see there; its parts are empty where nothing is.
     """
 
     table: pd.DataFrame
@@ -55,6 +57,7 @@ class Frontier:
     reference: dict[str, float]
     hypervolume: float
     history: pd.DataFrame
+    statistics: Statistics = field(default_factory=Statistics)
 
     @property
     def keys(self) -> list[str]:
