@@ -44,7 +44,7 @@ class Setting:
 
 SETTINGS = (
     Setting("as in the suite `quick`"),
-    Setting("one objective's worth of replicates more", least=2, most=6),
+    Setting("between 2 and 6 replicates", least=2, most=6),
     Setting("seeds matter much less than rows", seeds=2e-4),
     Setting("seeds matter much more than rows", seeds=4e-3),
     Setting("some configurations are unstable", uneven=0.7, least=3, most=3),
