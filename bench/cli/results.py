@@ -166,12 +166,16 @@ def _show_baselines(result: DatasetResult, keys: Sequence[str]) -> None:
     table = result.frontier.statistics.baselines
     rows = [
         [f"{row['name']} ({row['trial']})" if row["trial"] else row["name"], row["replicates"]]
-        + [cell for key in keys for cell in (row[f"{key}.mean"], _ends(row, key))]
+        + [_with_ends(row, key) for key in keys]
         for row in table.to_dict("records")
     ]
     if rows:
-        headers = ["baseline", "replicates", *(head for key in keys for head in (key, "90%"))]
-        print_table(headers, rows, "baselines, trained with the same care")
+        print_table(["baseline", "replicates", *keys], rows, "baselines, trained with the same care")
+
+
+def _with_ends(row: Mapping[Any, Any], key: str) -> str | None:
+    mean, ends = row[f"{key}.mean"], _ends(row, key)
+    return None if mean != mean else f"{mean:.5g} ({ends})" if ends else f"{mean:.5g}"
 
 
 def _ends(row: Mapping[Any, Any], key: str) -> str | None:
