@@ -1,10 +1,8 @@
-"""A frontier's statistics: attainment by brute force, baselines, shrinkage, hypervolume; coverage on known truths."""
+"""A frontier's statistics: attainment by brute force, baselines, shrinkage, hypervolume."""
 
 import json
-import sys
 from dataclasses import replace
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,10 +12,6 @@ from bench.frontier.frontier import frontier
 from bench.frontier.samples import Sample
 from bench.frontier.shrinkage import shrinkage
 from bench.objectives import Objective
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-from coverage import tally_of
-from fronts import SETTINGS
 
 TWO = (Objective("a.auc", "maximize"), Objective("b.logloss", "minimize"))
 
@@ -108,14 +102,3 @@ def test_the_shrunken_value_of_what_came_out_best_is_right_on_average(trial, obj
     luck, left = np.mean(errors, axis=0)
     assert luck > 0.009
     assert abs(left) < luck / 3
-
-
-@pytest.mark.parametrize("setting", [SETTINGS[0], SETTINGS[4]], ids=lambda setting: setting.name)
-def test_intervals_hold_the_truth_and_probabilities_come_true(setting):
-    """Nominal 90%; `tests/benchmarks/coverage.py` does it at length."""
-    tally = tally_of(setting, 40, draws=120)
-    for name in ("mean", "difference", "volume"):
-        assert 0.78 <= tally.share(name) <= 0.99, name  # three standard errors of 40 runs below 90%
-    assert tally.brier < tally.uninformed
-    said, true = np.array(tally.said), np.array(tally.true)
-    assert abs(said.mean() - true.mean()) < 0.07
