@@ -20,7 +20,7 @@ class Combination(Aggregation):
 
     def combine(self, gradients: list[tuple[Tensor, ...]]) -> list[Tensor]:
         """The combined gradient, in the parts of the T given."""
-        parts: list[Tensor] = self.balancer(gradients)
+        parts: list[Tensor] = self.balancer([[part.float() for part in of_task] for of_task in gradients])
         return parts
 
 
