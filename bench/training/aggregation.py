@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from bench.balancing.base import Balancer
 from bench.models.assembly import MultiTaskModel
+from bench.models.live import of_one_task
 from bench.training.gradients import gramian, weighted_sum
 
 
@@ -54,11 +55,12 @@ class Aggregation:
         gradients = []  # for each task, one for each of the inputs
         for at, above in enumerate(tasks):
             last = at == len(tasks) - 1
-            gradients.append(
-                torch.autograd.grad(
-                    self._below, inputs, above, retain_graph=not last, allow_unused=True, materialize_grads=True
+            with of_one_task():
+                gradients.append(
+                    torch.autograd.grad(
+                        self._below, inputs, above, retain_graph=not last, allow_unused=True, materialize_grads=True
+                    )
                 )
-            )
         self._below = self._above = self._narrow = torch.empty(0)
         combined = self.combine([of_task[: 1 + len(self.shared)] for of_task in gradients])
         for at, tensor in enumerate([e, *inputs[1:]]):
@@ -68,8 +70,7 @@ class Aggregation:
 
     def combine(self, gradients: list[tuple[Tensor, ...]]) -> list[Tensor]:
         """The combined gradient of what is shared, float32, in the parts of the T given."""
-        weights = self.weigh(gradients)
-        return [weighted_sum(of_part, weights) for of_part in zip(*gradients, strict=True)]
+        return weighted_sum(gradients, self.weigh(gradients))
 
     def weigh(self, gradients: list[tuple[Tensor, ...]]) -> Tensor:
         """The weights (T,) of T gradients, each in the same parts."""

@@ -66,6 +66,23 @@ def narrow(context, value, like):  # type: ignore[no-untyped-def]
 
 
 @_intrinsic
+def _pointer(context, address, like):  # type: ignore[no-untyped-def]
+    """An address, uint64, as a pointer to numbers stored as `like` is."""
+    to = types.CPointer(like)
+
+    def build(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        return builder.inttoptr(args[0], context.get_value_type(to))
+
+    return to(types.uint64, like), build
+
+
+@jit
+def memory(address, count, like):  # type: ignore[no-untyped-def]
+    """So many numbers from an address on, stored as `like` is: for kernels of any number of tensors."""
+    return numba.carray(_pointer(address, like), (count,))
+
+
+@_intrinsic
 def _power_of_two(context, exponent):  # type: ignore[no-untyped-def]
     """2 ** exponent as float32, for an int32 in [-126, 127]."""
 
