@@ -61,8 +61,10 @@ def live(*gradients: Tensor) -> Tensor:
     """Gradients (E, B, O), contiguous -> (sum of E,), which slices are not zero; all where nobody looks for them."""
     found = torch.ones(sum(map(len, gradients)), dtype=torch.bool)
     if _LOOKS.get():
-        for gradient, part in zip(gradients, found.split([len(gradient) for gradient in gradients]), strict=True):
-            kernels.is_live(array(gradient), array(part))
+        at, tells = 0, array(found)
+        for gradient in gradients:
+            kernels.is_live(array(gradient), tells[at : at + len(gradient)])
+            at += len(gradient)
     return found
 
 

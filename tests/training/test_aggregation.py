@@ -14,6 +14,7 @@ from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
 from bench.models.sharing import SHARING
 from bench.objectives import Objective
+from bench.schema import Field
 from bench.training import gradients as maths
 from bench.training.config import TrialConfig
 from bench.training.gradients import gramian, weighted_sum
@@ -137,24 +138,30 @@ def test_gradients_in_two_precisions(monkeypatch: pytest.MonkeyPatch, compiled: 
     torch.testing.assert_close(found, weights.double() @ rows, rtol=1e-5, atol=1e-6)
 
 
-def test_at_the_embedding_output_sums_are_of_the_gradients_that_the_products_gave(tiny) -> None:
-    """With bfloat16 products the combined gradient is float32 and the weighted sum of the tasks' own."""
+@pytest.mark.parametrize("pooled", [True, False])
+def test_the_combined_gradient_at_the_embedding_output_is_no_bfloat16(tiny, pooled: bool) -> None:
+    """With bfloat16 products it is float32, the weighted sum of the tasks' own, whatever these are kept in."""
+    store = type(tiny)(fields=(Field("user", 20), Field("tags", 12, slots=2 if pooled else 1)))
     config = TrialConfig.parse({"sharing.kind": "mmoe", "balancing.kind": "mgda", "optim.precision": "bf16"})
-    made = Trainer(tiny, config, [Objective("click.auc", "maximize")], seed=2)
-    batch = next(Batches(tiny.split("train")).in_order(64))
+    made = Trainer(store, config, [Objective("click.auc", "maximize")], seed=2)
+    batch = next(Batches(store.split("train")).in_order(64))
     step, given = made.step, []
     assert step.aggregation is not None
     weigh = step.aggregation.weigh
-    step.aggregation.weigh = lambda gradients: given.append((gradients, weights := weigh(gradients))) or weights  # type: ignore[method-assign]
+
+    def watched(gradients: list[tuple[Tensor, ...]]) -> Tensor:
+        given.append((gradients, weigh(gradients)))
+        return given[-1][1]
+
+    step.aggregation.weigh = watched
     e = step.embed(batch.ids)
     step.backward(e, *step.forward(e, *batch))
-    (gradients, weights) = given[0]
-    pooled = any(field.slots > 1 for field in tiny.schema.fields)
-    assert all(of_task[0].dtype == (torch.float32 if pooled else torch.bfloat16) for of_task in gradients)
+    ((gradients, weights),) = given
+    assert {of_task[0].dtype for of_task in gradients} == {torch.float32 if pooled else torch.bfloat16}
     assert e.grad is not None
     assert (e.grad.dtype, e.grad.shape) == (torch.float32, e.shape)
     expected = sum(w * of_task[0].double() for w, of_task in zip(weights.tolist(), gradients, strict=True))
-    torch.testing.assert_close(e.grad.double(), expected)
+    torch.testing.assert_close(e.grad.double(), expected, rtol=1e-5, atol=1e-8)
 
 
 def test_a_gradient_that_is_not_finite_is_seen() -> None:
