@@ -79,7 +79,8 @@ class Aggregation:
 
     def _keep(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         """Remembers the pooled fields in the precision to compute in, (B, F, W)."""
-        (self._narrow,) = inputs
+        if torch.is_grad_enabled():
+            (self._narrow,) = inputs
 
     def _cut(self, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Tensor] | None:
         """Gives the towers a leaf in place of the representation (1 or O, B, H): of its own for every tower."""

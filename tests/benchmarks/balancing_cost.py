@@ -101,9 +101,8 @@ def main() -> None:
     lines += [f"| | tasks | {' | '.join(kinds[1:])} |", "|---" * (len(kinds) + 1) + "|"]
     for architecture in options.architectures:
         for tasks in options.tasks:
-            spreads = [
-                spread(values) for values in list(costs(architecture, tasks, kinds, options.precision).values())[1:]
-            ]
+            ratios = costs(architecture, tasks, kinds, options.precision)
+            spreads = [spread(ratios[kind]) for kind in kinds[1:]]
             cells = [f"{value['median']:.2f} ({value['least']:.2f} to {value['most']:.2f})" for value in spreads]
             lines.append(f"| {NAMES[architecture]} | {tasks} | {' | '.join(cells)} |")
             print(lines[-1], file=sys.stderr, flush=True)
