@@ -1,6 +1,6 @@
 """What balancing costs: the time of a step under each balancer, as a multiple of a plain step.
 
-    python tests/benchmarks/balancing_cost.py [--write docs/performance.md]
+    python tests/benchmarks/balancing_cost.py [--kinds pcgrad mgda] [--precision fp32] [--write docs/performance.md]
 
 For each architecture and number of tasks, all balancers take the same batches in turn, a few steps each, for several
 rounds; a ratio compares steps of one round. Time is that of the process's one thread, so that others on the machine
@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from speed.data import zipf
 from speed.job import Job
+from speed.machine import processor
 from speed.ours import config
 from speed.summary import spread
 from speed.table import NAMES, replace
@@ -33,6 +35,8 @@ from bench.training.loop import Trainer
 
 FIELDS, LARGEST, BATCH = 23, 300_000, 2048
 STEPS, ROUNDS = 5, 7
+KINDS = ["uncertainty", "dwa", "gls", "rlw", "pcgrad", "mgda", "cagrad", "upgrad", "graddrop", "metabalance"]
+"""Of each kind of balancer some that are often used: four weightings, four aggregations, two combinations."""
 NAME = "balancer"
 
 
@@ -60,10 +64,10 @@ def random_store(tasks: int) -> Store:
     return Store(schema, split)
 
 
-def costs(architecture: str, tasks: int, kinds: list[str]) -> dict[str, list[float]]:
+def costs(architecture: str, tasks: int, kinds: list[str], precision: str) -> dict[str, list[float]]:
     """For each balancer its seconds a step over those of `static`, a round each."""
     store = random_store(tasks)
-    dotted = config(Job("seesaw", architecture, "", 0, 1, BATCH))
+    dotted = config(Job("seesaw", architecture, "", 0, 1, BATCH)) | {"optim.precision": precision}
     objective = [parse("t0.auc", store.schema.tasks, NAME)]
     trainers = {
         kind: Trainer(store, TrialConfig.parse(dotted | {"balancing.kind": kind}), objective, seed=0)  # type: ignore[arg-type]
@@ -84,16 +88,21 @@ def costs(architecture: str, tasks: int, kinds: list[str]) -> dict[str, list[flo
 def main() -> None:
     """Measures and prints."""
     keep_freed_memory()  # as every job does
+    torch.set_num_threads(1)  # what another thread did would not be counted
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--architectures", nargs="+", default=["shared_bottom", "mmoe", "ple"])
     parser.add_argument("--tasks", type=int, nargs="+", default=[2, 4, 8])
+    parser.add_argument("--kinds", nargs="+", choices=[kind for kind in BALANCING if kind != "static"], default=KINDS)
+    parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto")
     parser.add_argument("--write", type=Path, help="put the table into this document")
     options = parser.parse_args()
-    kinds = ["static", *(kind for kind in BALANCING if kind != "static")]
-    lines = [f"| | tasks | {' | '.join(kinds[1:])} |", "|---" * (len(kinds) + 1) + "|"]
+    kinds = ["static", *options.kinds]
+    lines = [f"One thread of {processor()}, products in {options.precision}.", ""]
+    lines += [f"| | tasks | {' | '.join(kinds[1:])} |", "|---" * (len(kinds) + 1) + "|"]
     for architecture in options.architectures:
         for tasks in options.tasks:
-            spreads = [spread(values) for values in list(costs(architecture, tasks, kinds).values())[1:]]
+            ratios = costs(architecture, tasks, kinds, options.precision)
+            spreads = [spread(ratios[kind]) for kind in kinds[1:]]
             cells = [f"{value['median']:.2f} ({value['least']:.2f} to {value['most']:.2f})" for value in spreads]
             lines.append(f"| {NAMES[architecture]} | {tasks} | {' | '.join(cells)} |")
             print(lines[-1], file=sys.stderr, flush=True)
