@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import chi2
+
+from bench.frontier.regions import regions, squared_radius
+from bench.objectives import Objective
+from bench.records import Replicate, TrialRecord
+
+CLICK, LIKE = Objective("click.auc", "maximize"), Objective("like.auc", "maximize")
+
+
+def point(number: int, values: np.ndarray) -> TrialRecord:
+    runs = tuple(
+        Replicate(i, i, {"valid/click.auc": float(x), "valid/like.auc": float(y)}) for i, (x, y) in enumerate(values, 1)
+    )
+    return TrialRecord(number, "completed", {}, {}, "mmoe", {"valid/click.auc": 0.7}, replicates=runs)
+
+
+def test_nine_of_ten_regions_hold_the_truth() -> None:
+    rng = np.random.default_rng(3)
+    covariance = np.array([[4.0, 1.5], [1.5, 1.0]]) * 1e-6
+    inside = []
+    for _ in range(300):
+        truth = rng.uniform(0.7, 0.8, (4, 2))
+        runs = [rng.multivariate_normal(mean, covariance, size=3) for mean in truth]
+        found = regions([point(i, run) for i, run in enumerate(runs)], (CLICK, LIKE))
+        for i, run in enumerate(runs):
+            away = truth[i] - run.mean(axis=0)
+            inside.append(away @ np.linalg.solve(found[i, None], away) <= 1)
+    assert 0.87 < np.mean(inside) < 0.93  # 1,200 regions, not independent within a run
+
+
+def test_with_many_replicates_the_radius_is_that_of_a_known_covariance() -> None:
+    assert squared_radius(10**6) == pytest.approx(chi2.ppf(0.9, 2), rel=1e-4)
+    assert squared_radius(2) > squared_radius(10) > squared_radius(100)
+
+
+def test_too_few_replicates_give_no_region() -> None:
+    pair, single = np.array([[0.7, 0.8], [0.71, 0.8]]), np.array([[0.7, 0.8]])
+    assert regions([], (CLICK, LIKE)) == {}
+    assert regions([point(0, single), point(1, single)], (CLICK, LIKE)) == {}
+    assert regions([point(0, pair)], (CLICK, LIKE)) == {}  # one degree of freedom: a line, not an ellipse
+    assert set(regions([point(0, pair), point(1, pair)], (CLICK, LIKE))) == {(0, None), (1, None)}
