@@ -47,7 +47,7 @@ def test_intervals_hold_the_truth_and_what_does_nothing_explains_nothing() -> No
     many, values = drawn(rng, 20_000)
     truth = {each.name: each.share for each in importances(many, values, seed=0, draws=2)}
     assert truth["nothing"] < 0.001 < truth["rate"] < truth["width"] < truth["kind"]
-    inside = {name: 0 for name in truth}
+    inside = dict.fromkeys(truth, 0)
     for world in range(100):
         for each in importances(*drawn(rng, 150), seed=world, draws=60):
             inside[each.name] += each.low <= truth[each.name] <= each.high
