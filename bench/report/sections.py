@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import get_args
 
+from bench.report import effort_sections as effort
 from bench.report import plots, text, theme
 from bench.report.cards import cards
-from bench.report.charts import chart, legend, notation, zoom
-from bench.report.markup import embedded, escaped, glyph, identifier, joined, pairs
+from bench.report.charts import chart, legend, notation, projection, zoom
+from bench.report.markup import escaped, glyph, identifier, joined, packed, pairs
 from bench.report.tables import failure_table, front_table, gain_table, settings
 from bench.report.view import PageView, Trial
 
@@ -25,12 +26,16 @@ def section(view: PageView, place: int) -> str:
             _headlines(view),
             _pick(view),
             _front(view, id),
+            across(view, id),
             _kinds(view, id),
             _gains(view),
-            _hypervolume(view, id),
+            effort.matters(view, id),
+            effort.hypervolume(view, id),
+            effort.budget(view, id),
+            effort.shrinkage(view, id),
             _failures(view),
             "<h3>How it was made</h3>" + pairs(view.made, "made") if view.made else "",
-            embedded(f"{id}-cards", cards(view)),
+            packed(f"{id}-cards", cards(view)),
             "</section>",
         ]
     )
@@ -79,36 +84,73 @@ def _length(view: PageView, trial: Trial) -> str:
 def _front(view: PageView, id: str) -> str:
     if not any(value is not None for trial in view.trials for value in trial.values):
         return '<h3>The front</h3><p class="note">No trial has completed with a value yet.</p>'
-    objectives, least = len(view.axes), 0
-    if objectives == 1:
-        figure, height = plots.course_figure(view), "clamp(320px, 46vw, 440px)"
-    elif objectives == 2:
-        figure, height = plots.plane_figure(view), "clamp(360px, 56vw, 560px)"
-    else:
-        figure, height = plots.pairs_figure(view), f"{100 + 230 * (objectives - 1)}px"
-        least = 250 * (objectives - 1)
     basis = (
         "Confirmed trials are compared by their means over fresh seeds; the others were seen once, by the search, "
         "and luck made the best of them look better than they are."
         if view.confirmed
         else "Every trial was trained once: differences of the size of a seed's luck mean nothing here."
     )
+    note = f"Validation. {basis}{_thinned(view)} Press a point or a row for all that is known of a trial; drag a box for several."
+    figure, table = _figure(view, id), front_table(view)
     return joined(
         [
             "<h3>The front</h3>",
-            f'<p class="note">Validation. {basis}</p>',
-            chart(figure, f"{id}-front", "The front", height, beside=legend(view) + zoom(view), least=least),
-            notation(view),
-            front_table(view) if view.front else "",
-            _table_note(view),
+            f'<p class="note">{note}</p>',
+            f'<div class="tools">{legend(view)}{ALL}</div>',
+            f'<div class="beside"><div>{figure}{notation(view)}</div><div>{table}{_table_note(view)}</div></div>',
+            _matrix(view, id),
         ]
     )
+
+
+ALL = '<button type="button" data-action="export" class="export">All trials as CSV</button>'
+
+
+def _figure(view: PageView, id: str) -> str:
+    """The figure beside the table, by the number of objectives."""
+    if len(view.axes) > 2:
+        return projection(view, f"{id}-projection", "clamp(340px, 46vw, 480px)")
+    figure = plots.course_figure(view) if len(view.axes) == 1 else plots.plane_figure(view)
+    return chart(figure, f"{id}-front", "The front", "clamp(340px, 46vw, 500px)", beside=zoom(view))
+
+
+def _matrix(view: PageView, id: str) -> str:
+    """Every pair of three objectives and more, in a scatter matrix."""
+    if len(view.axes) < 3:
+        return ""
+    size = len(view.axes) - 1
+    name, height = "Every pair of objectives", f"{100 + 230 * size}px"
+    return chart(
+        plots.pairs_figure(view), f"{id}-front", name, height, caption=True, beside=zoom(view), least=250 * size
+    )
+
+
+def _thinned(view: PageView) -> str:
+    """What is not drawn."""
+    most = [plots.most_behind(view)] if len(view.axes) > 2 else []
+    drawn, behind = plots.drawn_of(view, *most)
+    if drawn == behind:
+        return ""
+    return f" Of the {behind:,} trials behind the front about {drawn:,} are drawn, evenly many; all of them are in the table."
+
+
+def across(view: PageView, id: str) -> str:
+    """Parallel coordinates of all trials."""
+    if not view.trials or not any(value is not None for trial in view.trials for value in trial.values):
+        return ""
+    drawn, behind = plots.drawn_of(view, plots.MOST_LINES)
+    some = f" {drawn:,} of the {behind:,} trials behind the front are drawn." if drawn < behind else ""
+    kept = " the parameters that made most of a difference" if view.influences else " what was searched"
+    note = f"A line for each trial: objectives, better upwards, then{kept}. Drag a box over an axis to select trials.{some}"
+    least = 104 * plots.dimensions(view)
+    figure = chart(plots.parallel_figure(view), f"{id}-parallel", "Parallel coordinates", "360px", least=least)
+    return f'<h3>Objectives and settings</h3><p class="note">{note}</p>{figure}'
 
 
 def _table_note(view: PageView) -> str:
     if not view.confirmed:
         return ""
-    note = "Mean ± standard deviation over replicates."
+    note = "Mean ± standard deviation over replicates; fainter rows are not on the front."
     if any(trial.p_nondominated is not None for trial in view.trials):
         note += " P(non-dominated): how likely it is that no other confirmed trial beats it in every objective."
     return f'<p class="note below">{note}</p>'
@@ -152,19 +194,11 @@ def _gains(view: PageView) -> str:
         for table in view.gains
     )
     note = (
-        "The best trial of each sharing and balancing kind against the best single-task trial, by the one run that "
-        "the search saw. Positive is better; the small number is the trial's." + _stopped(view)
+        "The best trial of each sharing and balancing kind against the best single-task trial, with a 90% interval for "
+        "what seeds do and the trial's number. Positive is better; bold is more than the interval. Framed cells hold no "
+        "confirmed trial: their best was seen once, by the search, and is too good on average." + _stopped(view)
     )
     return f'<h3>Gain over single task</h3><p class="note">{note}</p><div class="figures">{boxes}</div>'
-
-
-def _hypervolume(view: PageView, id: str) -> str:
-    if not view.history:
-        return ""
-    reference = ", ".join(f"{axis.label} {text.plain(axis.reference)}" for axis in view.axes)
-    note = f"Of what the search had seen so far, beyond the reference point: {escaped(reference)}."
-    figure = chart(plots.hypervolume_figure(view), f"{id}-hypervolume", "Hypervolume", "280px")
-    return f'<h3>Hypervolume over the run</h3><p class="note">{note}</p>{figure}'
 
 
 def _failures(view: PageView) -> str:

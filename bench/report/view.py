@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
+
+from bench.records import Scalar
+from bench.report.detail import NOTHING, Detail
 
 Values = tuple[float | None, ...]
 
@@ -82,7 +86,9 @@ class Trial:
         valid, test: its replicates on each split; None where there are none.
         compared: whether it could be on the front: all trials, or the confirmed where any was.
         diagnosis: sentences on what holds its tasks back.
-        angles: between tasks' gradients: tasks, where, mean cosine, share below 0.
+        region: of a confirmed point a matrix S, see `bench.frontier.regions`: where its true values lie.
+        detail: what it went through: replicates, curves, what its tasks did to each other.
+        mlflow: its run in MLflow, where that is known.
     """
 
     number: int
@@ -93,7 +99,7 @@ class Trial:
     values: Values
     valid: tuple[Spread | None, ...]
     test: tuple[Spread | None, ...]
-    params: tuple[tuple[str, str], ...]
+    params: tuple[tuple[str, Scalar], ...]
     on_front: bool
     compared: bool
     baseline: bool
@@ -101,7 +107,9 @@ class Trial:
     samples: int | None = None
     until: int | None = None
     diagnosis: tuple[str, ...] = ()
-    angles: tuple[tuple[str, str, str, str], ...] = ()
+    region: tuple[tuple[float, ...], ...] | None = None
+    detail: Detail = NOTHING
+    mlflow: str = ""
 
     @property
     def id(self) -> Id:
@@ -116,11 +124,18 @@ class Trial:
 
 @dataclass(frozen=True)
 class Cell:
-    """The best of the trials with one sharing and one balancing kind: its gain, scaled, and how many there were."""
+    """The best of the trials with one sharing and one balancing kind: its gain, scaled, and how many there were.
+
+    Attributes:
+        half_width: of the gain's 90% interval; None where nothing is known of seeds.
+        confirmed: whether it is a gain of replicate means, over a baseline of replicate means.
+    """
 
     gain: float
     trial: int
     trials: int
+    half_width: float | None = None
+    confirmed: bool = False
 
 
 @dataclass(frozen=True)
@@ -171,6 +186,54 @@ class Failed:
 
 
 @dataclass(frozen=True)
+class Influence:
+    """The share of the variance between trials that a parameter explains alone, with its 90% interval."""
+
+    name: str
+    share: float
+    low: float
+    high: float
+    trials: int
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Training samples that trials of one sharing kind took, by stage: `to 16,000`, .., `replicates`."""
+
+    kind: str
+    samples: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class Surface:
+    """What so many percent of the fronts of single seeds attain, in two objectives: corners of its line."""
+
+    percent: int
+    corners: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Standard:
+    """What anybody would have without a search (`equal_weights`, `trees`, ..): by objective its mean and interval."""
+
+    name: str
+    values: Values
+    intervals: tuple[tuple[float, float] | None, ...]
+
+
+@dataclass(frozen=True)
+class Shrinkage:
+    """A confirmed point in one objective: what the search saw, and its replicates' means on validation and test."""
+
+    id: Id
+    sharing: str
+    objective: int
+    search: float
+    valid: float | None
+    test: float | None
+
+
+@dataclass(frozen=True)
 class PageView:
     """One section of the page: a run on one dataset.
 
@@ -180,12 +243,21 @@ class PageView:
         front: ids of the points on the front, best in the first objective first.
         step: corners of the line that the front draws, for two objectives; empty otherwise.
         confirmed: whether the front compares replicate means.
-        history: (trials finished, trial, hypervolume) after each finished trial, by what the search saw; in a search by
-            rungs (samples trained on, trial, hypervolume) after each result.
+        history: (samples trained on, trial, hypervolume) after each finished trial, by what the search saw, in a search
+            by rungs after each result; trials finished in place of samples where those are not known.
         no_pick: why nothing was picked, where that is known.
         made: how it was made, label and value.
         stopped: how many trials the search stopped below full length.
         full: training samples of full length, in a search by rungs where a trial got there.
+        by_samples: whether `history` counts training samples.
+        order: ids of all points, those on the front first, then confirmed ones, each best first by the hypervolume
+            that it would have alone.
+        influences: of parameters on that hypervolume, the largest first.
+        spent: training samples by sharing kind.
+        surfaces, standards, shrinkage: what is known of the front's uncertainty; empty where nothing is.
+        hypervolume_interval: at 90%, of the confirmed points' true values.
+        train: the command that trains any configuration of this run, without the configuration.
+        deploy: the command that deploys a trial, `{trial}` in place of its number; empty where there is none.
     """
 
     title: str
@@ -206,12 +278,31 @@ class PageView:
     made: tuple[tuple[str, str], ...]
     stopped: int = 0
     full: int | None = None
+    by_samples: bool = False
+    order: tuple[Id, ...] = ()
+    influences: tuple[Influence, ...] = ()
+    spent: tuple[Spent, ...] = ()
+    surfaces: tuple[Surface, ...] = ()
+    standards: tuple[Standard, ...] = ()
+    shrinkage: tuple[Shrinkage, ...] = ()
+    hypervolume_interval: tuple[float, float] | None = None
+    train: str = ""
+    deploy: str = ""
 
     @property
     def by_rungs(self) -> bool:
         """Whether trials were judged before full length."""
         return any(trial.samples is not None for trial in self.trials)
 
+    @property
+    def regions_known(self) -> bool:
+        """Whether confirmed trials have regions."""
+        return any(trial.region is not None for trial in self.trials)
+
     def trial(self, id: Id) -> Trial:
         """The point of that id."""
-        return next(trial for trial in self.trials if trial.id == id)
+        return self._by_id[id]
+
+    @cached_property
+    def _by_id(self) -> dict[Id, Trial]:
+        return {trial.id: trial for trial in self.trials}
