@@ -12,14 +12,15 @@ def front_table(view: PageView) -> str:
     trials = [view.trial(id) for id in listed(view)]
     splits = ["validation", *(["test"] if any(any(trial.test) for trial in trials) else [])]
     sure = any(trial.p_nondominated is not None for trial in trials)
-    names = [("trial", "number"), *([("samples", "samples")] if view.by_rungs else [])]
+    names = [("trial", "number")]
     names += [("architecture", "architecture"), ("balancing", "balancing")]
     names += [(axis.label, f"{split}.{i}") for split in splits for i, axis in enumerate(view.axes)]
     names += [("P(non-dominated)", "sure")] if sure else []
-    groups = f'<td colspan="{4 + view.by_rungs}"></td>' + "".join(
+    names += [("samples", "samples")] if view.by_rungs else []
+    groups = '<td colspan="4"></td>' + "".join(
         f'<th class="group" scope="colgroup" colspan="{len(view.axes)}">{split}</th>' for split in splits
     )
-    groups += f'<td colspan="{1 + sure}"></td>'
+    groups += f'<td colspan="{1 + sure + view.by_rungs}"></td>'
     heads = "".join(_head(name, column, field) for column, (name, field) in enumerate(names, 1))
     body = "".join(_row(view, trial, splits, sure) for trial in trials)
     select = '<td data-field="select"><span class="unseen">select</span></td>'
@@ -53,7 +54,6 @@ def _row(view: PageView, trial: Trial, splits: list[str], sure: bool) -> str:
     cells = [
         f"<td>{box}</td>",
         _cell(trial.number, str(trial.number), True),
-        *([_length(view, trial)] if view.by_rungs else []),
         _cell(trial.architecture, glyph(look) + escaped(trial.architecture) + tag),
         _cell(trial.balancing, escaped(trial.balancing)),
     ]
@@ -68,6 +68,7 @@ def _row(view: PageView, trial: Trial, splits: list[str], sure: bool) -> str:
         cells.append(
             _cell("" if value is None else value, text.number(None) if value is None else f"{value:.2f}", True)
         )
+    cells += [_length(view, trial)] if view.by_rungs else []
     style = "picked" if picked else "" if trial.on_front else "behind"
     return f'<tr class="{style}" data-id="{trial.id}">{"".join(cells)}<td>{settings(trial, str(len(trial.params)))}</td></tr>'
 

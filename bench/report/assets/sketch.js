@@ -12,13 +12,14 @@ const sketch = (width, height, name, ...shapes) => {
   return made;
 };
 const short = (value) => String(Number(value.toPrecision(4)));
+const clipped = (name) => (name.length > 21 ? `${name.slice(0, 9)}\u2026${name.slice(-11)}` : name);
 const INKS = ["kind-1", "kind-2", "kind-3", "kind-4", "kind-5", "kind-0", "kind-6"];
 const DASHES = ["", "6 3", "2 3", "8 3 2 3"];
 const ink = (i) => `var(--${INKS[i % INKS.length]})`;
 
 /* Lines over training samples; each has its name at its end. */
 const lines = (name, series) => {
-  const [width, height, left, right, top, bottom] = [300, 110, 44, 10, 8, 20];
+  const [width, height, left, right, top, bottom] = [300, 110, 58, 10, 8, 20];
   const points = series.flatMap((each) => each.points);
   const [xs, ys] = [points.map(([x]) => x), points.map(([, y]) => y)];
   const [most, low, high] = [Math.max(...xs), Math.min(...ys), Math.max(...ys)];
@@ -42,18 +43,19 @@ const lines = (name, series) => {
     return element("span", null, sign, each.name);
   }));
   keys.className = "keys";
-  return element("div", null, element("h6", name), sketch(width, height, name, frame, ...drawn, ...words), keys);
+  const named = series.length > 1 ? [keys] : [];
+  return element("div", null, element("h6", name), sketch(width, height, name, frame, ...drawn, ...words), ...named);
 };
 
 /* A row for each value on one scale: label, mark, words. `zero` draws a line there. */
 const dots = (name, entries, [low, high], zero) => {
-  const [width, row, left, right] = [300, 17, 128, 62];
+  const [width, row, left, right] = [300, 17, 132, 66];
   const x = (value) => left + ((Math.min(Math.max(value, low), high) - low) / (high - low || 1)) * (width - left - right);
   const height = row * entries.length + 4;
   const shapes = entries.flatMap(({ label, value, words, mark }, i) => {
     const y = row * i + row / 2 + 2;
     return [
-      shape("text", { x: left - 8, y: y + 4, "text-anchor": "end" }, label.length > 22 ? `${label.slice(0, 21)}\u2026` : label),
+      shape("text", { x: left - 8, y: y + 4, "text-anchor": "end" }, clipped(label)),
       shape("path", { d: `M${x(zero ?? low)} ${y}H${x(value)}`, stroke: ink(mark), "stroke-width": 3, opacity: 0.45 }),
       mark % 2
         ? shape("rect", { x: x(value) - 3.6, y: y - 3.6, width: 7.2, height: 7.2, fill: ink(mark) })
@@ -67,7 +69,7 @@ const dots = (name, entries, [low, high], zero) => {
 
 /* Shares of a whole as a bar in parts, a row for each. */
 const shares = (name, entries) => {
-  const [width, row, left, right] = [300, 20, 128, 6];
+  const [width, row, left, right] = [300, 20, 132, 6];
   const shapes = entries.flatMap(({ label, parts, note }, i) => {
     let at = left;
     const whole = parts.reduce((sum, part) => sum + part, 0) || 1;
@@ -80,7 +82,7 @@ const shares = (name, entries) => {
       return [box, ...words];
     });
     const full = label + note;
-    const text = shape("text", { x: left - 8, y: row * i + row / 2 + 4, "text-anchor": "end" }, full.length > 22 ? `\u2026${full.slice(-21)}` : full);
+    const text = shape("text", { x: left - 8, y: row * i + row / 2 + 4, "text-anchor": "end" }, clipped(full));
     text.append(shape("title", {}, full));
     return [text, ...boxes];
   });

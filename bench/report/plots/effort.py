@@ -12,24 +12,26 @@ from bench.report.plots.base import frame
 from bench.report.view import PageView
 
 MOST_INFLUENCES = 12
+HATCHES = ("", "x", "-", ".", "|", "+", "\\", "x", "-", ".", "|", "+")
+"""Of stages, from full length down."""
 
 
 def budget_figure(view: PageView) -> go.Figure:
-    """Training samples: a bar for each sharing kind, in parts by stage; darker is longer, hatched are replicates."""
+    """Training samples: a bar for each sharing kind, in parts by stage; solid is full length, slanted are replicates."""
     kinds = [each.kind for each in reversed(view.spent)]
     stages = list(dict.fromkeys(stage for each in view.spent for stage, _ in each.samples))
     ladder = sorted((stage for stage in stages if stage != REPLICATES), key=_length)
-    figure = frame()
+    figure, ink = frame(), theme.light("accent")
     for place, stage in enumerate([*ladder, *(stage for stage in stages if stage == REPLICATES)]):
         amounts = [dict(each.samples).get(stage, 0) for each in reversed(view.spent)]
-        strength = 0.85 if stage == REPLICATES else 0.25 + 0.75 * (place + 1) / len(ladder)
-        pattern = {"shape": "/" if stage == REPLICATES else "", "size": 6, "fgcolor": theme.light("surface")}
+        shape = "/" if stage == REPLICATES else HATCHES[(len(ladder) - 1 - place) % len(HATCHES)]
+        pattern = {"shape": shape, "size": 6, "solidity": 0.45, "fgcolor": ink, "bgcolor": theme.light("surface")}
         figure.add_bar(
             y=[escape(text.clipped(kind)) for kind in kinds],
             x=amounts,
             orientation="h",
             name=stage,
-            marker={"color": theme.light("accent"), "opacity": strength, "pattern": pattern},
+            marker={"color": ink, "pattern": pattern, "line": {"color": ink, "width": 1}},
             hovertemplate=f"%{{y}}, {stage}: %{{x:,}} samples<extra></extra>",
         )
     figure.update_layout(barmode="stack", bargap=0.35, margin={"t": 6}, meta={"legend": True})

@@ -39,6 +39,6 @@ def hypervolume_figure(view: PageView) -> go.Figure:
             name="confirmed, 90% interval",
         )
     figure.update_xaxes(title_text="training samples" if view.by_samples else "trials finished")
-    figure.update_yaxes(title_text="hypervolume  \N{RIGHTWARDS ARROW} better")
+    figure.update_yaxes(title_text="hypervolume  \N{RIGHTWARDS ARROW} better", tickformat="~g")
     figure.update_layout(showlegend=False, margin={"t": 10})
     return figure

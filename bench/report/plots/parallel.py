@@ -19,6 +19,7 @@ MOST_LINES = 300
 """Behind the front and its confirmed trials."""
 MOST_PARAMETERS = 6
 MOST_LABELS = 9
+BACKED = {"bgcolor": theme.light("surface"), "opacity": 0.85, "borderpad": 0}
 LOGARITHMIC = 30.0
 """From this ratio of largest to smallest on, positive numbers stand on a logarithmic scale."""
 
@@ -102,7 +103,7 @@ def _scales(view: PageView) -> list[Scale]:
 
 def _parameter(name: str, values: Sequence[Scalar]) -> Scale:
     numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
-    if len(numbers) == len(values) and len(set(numbers)) > MOST_LABELS and all(map(math.isfinite, numbers)):
+    if len(numbers) == len(values) and _continuous(set(numbers)) and all(map(math.isfinite, numbers)):
         low, high = min(numbers), max(numbers)
         bend = math.log if low > 0 and high / low >= LOGARITHMIC else float
         places: dict[Scalar, float] = {v: (bend(v) - bend(low)) / (bend(high) - bend(low)) for v in set(numbers)}
@@ -112,6 +113,11 @@ def _parameter(name: str, values: Sequence[Scalar]) -> Scale:
     step = math.ceil(len(levels) / MOST_LABELS)
     labels = tuple((spots[value], text.clipped(text.scalar(value), 14)) for value in levels[::step])
     return Scale(name, spots, labels)
+
+
+def _continuous(numbers: set[int | float]) -> bool:
+    """Whether values are too many to be written one by one, or drawn from a range."""
+    return len(numbers) > (4 if any(number != int(number) for number in numbers if math.isfinite(number)) else MOST_LABELS)
 
 
 def _value(view: PageView, trial: Trial, i: int) -> Scalar:
@@ -130,16 +136,16 @@ def _upright(figure: go.Figure, i: int, scale: Scale) -> None:
     figure.add_shape(type="line", x0=i, x1=i, y0=0, y1=1, line=line, layer="below")
     words: dict[str, Any] = {"showarrow": False, "font": {"size": 11, "color": theme.light("muted")}}
     for place, label in scale.labels:
-        figure.add_annotation(x=i, y=place, text=escape(label), xanchor="right", xshift=-5, **words)
+        figure.add_annotation(x=i, y=place, text=escape(label), xanchor="right", xshift=-5, **words, **BACKED)
     title = "<br>".join(escape(part) for part in _folded(scale.title))
     style = words | {"font": {"size": 12, "color": theme.light("text")}, "yanchor": "bottom"}
     figure.add_annotation(x=i, y=1.03, text=title, **style)
 
 
 def _folded(name: str, most: int = 15) -> list[str]:
-    """A name in lines, broken after a dot."""
+    """A name in lines, broken after a dot or a blank."""
     lines = [""]
-    for part in name.replace(".", ".\0").split("\0"):
+    for part in name.replace(".", ".\0").replace(" ", " \0").split("\0"):
         if lines[-1] and len(lines[-1]) + len(part) > most:
             lines.append("")
         lines[-1] += part
