@@ -55,7 +55,7 @@ def importances(records: Sequence[TrialRecord], merits: Floats, seed: int, draws
     Returns:
         Nothing where there are fewer than `FEWEST` trials, or all are alike.
     """
-    known = np.flatnonzero(np.isfinite(merits))
+    known = np.flatnonzero(np.isfinite(merits)).tolist()
     if len(known) < FEWEST:
         return []
     if np.ptp(merits[known]) == 0:
@@ -80,7 +80,7 @@ def alone(values: Floats, objectives: Sequence[Objective], reference: dict[str, 
     signs = np.array([objective.sign for objective in objectives])
     beyond = signs * (values - np.array([reference[objective.name] for objective in objectives]))
     worst = beyond.min(axis=1)
-    return np.where(worst > 0, np.prod(beyond, axis=1), worst)
+    return np.asarray(np.where(worst > 0, np.prod(beyond, axis=1), worst))
 
 
 def grouping(values: Sequence[Scalar], own: Sequence[bool]) -> NDArray[np.int64]:
@@ -129,4 +129,4 @@ def _shares(ranks: Floats, own: NDArray[np.bool_], members: Floats, counts: Floa
         within = (weighted[:, own] * ranks[:, own]).sum(axis=1) - means
         between = means - sums.sum(axis=1) ** 2 / size
         chance = ((inside > 0).sum(axis=1) - 1) * within / np.maximum(size - (inside > 0).sum(axis=1), 1)
-        return np.nan_to_num((between - chance) / whole)
+        return np.asarray(np.nan_to_num((between - chance) / whole))

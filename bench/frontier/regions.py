@@ -1,54 +1,43 @@
-"""Where the true values of a confirmed point lie: the confidence region of its replicates' mean.
-
-The covariance is pooled over all confirmed points, as in `bench.frontier.uncertainty`: two or three replicates alone
-say little about it. Hotelling's T-squared then allows for what is not known of the pooled one.
-"""
+"""Where the true values of a confirmed point lie in two objectives: the confidence region of its mean."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import fdtri
 
-from bench.frontier.estimates import replicated
-from bench.frontier.points import Key, key_of
-from bench.frontier.uncertainty import pooled
+from bench.frontier.intervals import LEVEL
+from bench.frontier.points import Key
+from bench.frontier.statistics import Statistics
 from bench.objectives import Objective
-from bench.records import TrialRecord
 
 Floats = NDArray[np.float64]
 
-LEVEL = 0.9
 
-
-def regions(
-    points: Iterable[TrialRecord], objectives: Sequence[Objective], split: str = "valid", level: float = LEVEL
-) -> dict[Key, Floats]:
+def regions(statistics: Statistics, objectives: Sequence[Objective], split: str = "valid") -> Mapping[Key, Floats]:
     """Of each confirmed point a matrix S (M, M): two objectives (i, j) of its true value lie in the ellipse
-    `d' S[ij, ij]^-1 d <= 1`, d from its replicates' mean, with probability `level`.
+    `d' S[ij, ij]^-1 d <= 1`, d from its mean, with probability `LEVEL`.
 
-    Empty where replicates are too few to tell. Points whose replicates lack an objective are left out.
+    Points of whose covariance too little is known are left out.
     """
-    groups = {}
-    for point in points:
-        runs = [replicated(point, objective.key(split)) for objective in objectives]
-        if runs and len({len(run) for run in runs}) == 1 and runs[0] and np.isfinite(runs).all():
-            groups[key_of(point)] = np.array(runs).T
-    if not groups:
-        return {}
-    covariance, freedom = pooled(list(groups.values()))
-    if freedom < 2:
-        return {}
-    scale = squared_radius(freedom, level)
-    return {key: scale * covariance / len(group) for key, group in groups.items()}
+    found = {}
+    for key, covariance in statistics.covariance.items():
+        known = statistics.intervals.get(key, {})
+        freedom = [known[each.key(split)].freedom for each in objectives if each.is_metric and each.key(split) in known]
+        if freedom and min(freedom) >= 2:
+            found[key] = np.atleast_2d(covariance) * squared_radius(min(freedom))
+    return found
 
 
-def squared_radius(freedom: int, level: float = LEVEL) -> float:
+def squared_radius(freedom: float) -> float:
     """Of the region of a mean in two dimensions, in units of the mean's covariance (Hotelling, 1931).
 
     Args:
-        freedom: degrees of freedom of the covariance's estimate, at least 2.
+        freedom: degrees of freedom of the covariance's estimate, at least 2; infinite where it is known.
     """
-    return float(2 * freedom / (freedom - 1) * fdtri(2, freedom - 1, level))
+    if math.isinf(freedom):
+        return -2 * math.log(1 - LEVEL)
+    return float(2 * freedom / (freedom - 1) * fdtri(2, freedom - 1, LEVEL))

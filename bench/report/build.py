@@ -32,8 +32,8 @@ def build_view(
     retrain: str = "",
     train: str = "",
     deploy: str = "",
+    mlflow: str = "",
     made: Mapping[str, str] | None = None,
-    mlflow: Mapping[int, str] | None = None,
 ) -> PageView:
     """The section of a page for one run on one dataset.
 
@@ -45,13 +45,13 @@ def build_view(
         retrain: the command that trains the picked configuration again.
         train: the command that trains any configuration of this run, without the configuration.
         deploy: the command that deploys a trial, `{trial}` in place of its number.
+        mlflow: the search that finds a trial's run in MLflow, in the same way.
         made: how it was made, in the order to show: fingerprint, seed, space, versions, command, ...
-        mlflow: by trial its run in MLflow.
     """
     seen = [replace(point, replicates=()) for point in front.points]  # by the search's own run: like against like
     ids = tuple(identified(point.number, point.until) for point in front.on_front)
     merits = alone(estimates(front.points, front.objectives, front.split), front.objectives, front.reference)
-    trials = trials_of(front, mlflow or {})
+    trials = trials_of(front)
     axes = _axes(seen, trials, front)
     history, by_samples = course(front, records)
     full = [record.rungs[-1].samples for record in records if record.state == "completed" and record.rungs]
@@ -84,6 +84,7 @@ def build_view(
         hypervolume_interval=hypervolume_interval(front),
         train=train,
         deploy=deploy,
+        mlflow=mlflow,
     )
 
 

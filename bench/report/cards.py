@@ -18,9 +18,10 @@ DETAILED = 1000
 def cards(view: PageView) -> dict[str, Any]:
     """For each point what is written of it, and the numbers behind.
 
-    Names of parameters stand once in `names`, and a trial has `[[index of name, value], ...]`: thousands of trials repeat
-    them. `measured` is `[[search, validation, test] of each objective]` in words; `numbers` the same as the search's value
-    and `[mean, standard deviation, replicates]` of each split.
+    Names of parameters stand once in `names`, and a trial has `[[index of name, value], ...]`: thousands of trials
+    repeat them. `measured` is `[[search, validation, test] of each objective]` in words; `numbers` the same as the
+    search's value and `[mean, standard deviation, replicates, low, high]` of each split, the last two the ends of the
+    mean's 90% interval.
     """
     names = list(dict.fromkeys(name for trial in view.trials for name, _ in trial.params))
     index = {name: i for i, name in enumerate(names)}
@@ -33,6 +34,7 @@ def cards(view: PageView) -> dict[str, Any]:
         "dataset": view.dataset,
         "train": view.train,
         "deploy": view.deploy,
+        "mlflow": view.mlflow,
         "trials": {
             trial.id: {
                 "title": _title(view, trial, picked),
@@ -51,7 +53,6 @@ def cards(view: PageView) -> dict[str, Any]:
                     [trial.seen[i], _numbers(trial.valid[i]), _numbers(trial.test[i])] for i in range(len(view.axes))
                 ],
                 "params": [[index[name], _plain(value)] for name, value in trial.params],
-                "mlflow": trial.mlflow,
                 **({"diagnosis": trial.diagnosis, **asdict(trial.detail)} if trial.id in detailed else {}),
             }
             for trial in view.trials
@@ -76,7 +77,7 @@ def _measured(trial: Trial, i: int) -> list[str]:
 
 
 def _numbers(spread: Spread | None) -> list[float | None] | None:
-    return None if spread is None else [spread.mean, spread.sd, spread.runs]
+    return None if spread is None else [spread.mean, spread.sd, spread.runs, *(spread.interval or (None, None))]
 
 
 def _plain(value: Scalar) -> Scalar:

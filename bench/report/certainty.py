@@ -13,7 +13,7 @@ from bench.report.view import Axis, Shrinkage, Standard, Surface, Trial, identif
 
 def surfaces(front: Frontier, axes: Sequence[Axis], trials: Sequence[Trial]) -> tuple[Surface, ...]:
     """Attainment surfaces of two objectives, by percent; none of any other number."""
-    if len(axes) != 2:
+    if len(axes) != 2 or not front.statistics.attainment:
         return ()
     end = worst(axes, trials)
     found = []

@@ -87,12 +87,11 @@ def notation(view: PageView) -> str:
         repeats = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}"
         noun = "replicate" if repeats == "1" else "replicates"
         bar = '<path d="M3 8H23M3 5V11M23 5V11" stroke="var(--front)" fill="none"/><circle cx="13" cy="8" r="4.5"/>'
-        error = "± 1.96 standard errors"
+        error = "and its 90% interval"
         if view.regions_known and len(view.axes) > 1:
-            bar = '<ellipse cx="13" cy="8" rx="12" ry="6.5" fill="var(--front)" opacity=".25"/><circle cx="13" cy="8" r="4"/>'
+            bar = '<ellipse cx="13" cy="8" rx="12" ry="6.5" fill="var(--front)" opacity=".25"/>'
+            bar += '<circle cx="13" cy="8" r="4"/>'
             error = "and the 90% region of the true values"
-        elif view.regions_known:
-            error = "and its 90% region"
         signs.append(_sign(bar) + f"mean of {repeats} {noun} {error}")
     if len(view.axes) < 3:
         corner, words = ("M2 4H14V13H24", "front") if len(view.axes) == 2 else ("M2 12H9V8H17V4H24", "best so far")

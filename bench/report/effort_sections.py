@@ -18,9 +18,9 @@ def matters(view: PageView, id: str) -> str:
     rows = min(len(view.influences), plots.MOST_INFLUENCES)
     rung = " at the first rung" if view.by_rungs else ""
     note = (
-        f"How much of the difference between trials{rung} each parameter explains alone, in the hypervolume that a trial "
-        "would have by itself, with its 90% interval. A parameter of one kind counts among the trials of that kind. It "
-        "speaks of the trials that the search made, not of all that it could have made."
+        f"How much of the difference between trials{rung} each parameter explains alone, in the hypervolume that a "
+        "trial would have by itself, with its 90% interval. A parameter of one kind counts among the trials of that "
+        "kind. It speaks of the trials that the search made, not of all that it could have made."
     )
     figure = chart(plots.influence_figure(view), f"{id}-matters", "What matters", f"{ROW * rows + 70}px")
     return f'<h3>What matters</h3><p class="note">{note}</p>{figure}'
@@ -60,7 +60,7 @@ def shrinkage(view: PageView, id: str) -> str:
         if any(each.objective == i for each in view.shrinkage)
     )
     note = (
-        "A search keeps what came out well, and part of that was luck: confirmed trials by the run that the search saw, "
-        "by their means over fresh seeds, and on test."
+        "A search keeps what came out well, and part of that was luck: confirmed trials by the run that the search "
+        "saw, by their means over fresh seeds, and on test."
     )
     return f'<h3>From search to test</h3><p class="note">{note}</p><div class="figures">{charts}</div>'

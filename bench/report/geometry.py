@@ -88,7 +88,7 @@ def ellipse(trial: Trial, i: int, j: int) -> list[tuple[float, float]]:
 
 
 def reach(trial: Trial, i: int) -> float | None:
-    """How far a trial's error bar goes in an objective: as far as its region, else 1.96 standard errors."""
+    """How far a trial's error bar goes in an objective: as far as its region, else as its interval."""
     if trial.region is not None:
         return math.sqrt(trial.region[i][i])
     spread = trial.valid[i]

@@ -10,16 +10,15 @@ from dataclasses import replace
 import numpy as np
 from scipy.special import stdtrit
 
-from bench.frontier.estimates import confirmed, replicated
+from bench.frontier.estimates import confirmed
 from bench.frontier.gains import Baseline, baselines, gain
-from bench.frontier.uncertainty import pooled
+from bench.frontier.intervals import LEVEL, difference
+from bench.frontier.samples import Sample, sample
+from bench.frontier.variance import SeedNoise, seed_noise
 from bench.objectives import Objective
 from bench.records import Failure, TrialRecord
 from bench.report import text, theme
 from bench.report.view import Cell, Failed, GainTable, Trial
-
-TAIL = 0.95
-"""Of Student's t, for an interval at 90%."""
 
 
 def gain_tables(
@@ -36,36 +35,36 @@ def gain_tables(
     rows = tuple(sorted({trial.balancing for trial in trials}))
     tables = []
     for objective in objectives:
-        scale, noise = text.gain_scale(objective.name), _noise(points, objective.key("valid"))
-        cells: dict[tuple[str, str], Cell] = {}
+        scale, key = text.gain_scale(objective.name), objective.key("valid")
+        cells: dict[tuple[str, str], tuple[float, TrialRecord, TrialRecord | None, bool]] = {}
         numbers: dict[tuple[str, str], set[int]] = defaultdict(set)
         for sure, given, against in ways:
             baseline = next((point for point in given if _is(point, against.get(objective.name))), None)
             for point in given:
                 kinds = point.balancing, point.sharing
                 value = gain(point, [objective], against)[objective.name]
-                if not math.isfinite(value) or sure and not confirmed(point):
+                if not math.isfinite(value):
                     continue
-                if not sure:
-                    numbers[kinds].add(point.number)
-                if kinds not in cells or cells[kinds].confirmed == sure and scale * value > cells[kinds].gain:
-                    width = _half_width(point, baseline, objective.key("valid"), noise)
-                    cells[kinds] = Cell(scale * value, point.number, 0, width and scale * width, sure)
+                numbers[kinds].add(point.number)
+                found = cells.get(kinds)
+                if (confirmed(point) or not sure) and (found is None or (found[3] == sure and value > found[0])):
+                    cells[kinds] = value, point, baseline, sure
         if cells:
-            counted = {kinds: replace(cell, trials=len(numbers[kinds]) or 1) for kinds, cell in cells.items()}
+            samples = [one for point in points if (one := sample(point, [key]))]
+            noise = seed_noise(samples) if samples else None
+            counted = {
+                kinds: Cell(
+                    scale * value,
+                    point.number,
+                    len(numbers[kinds]),
+                    None if (width := _half_width(point, baseline, key, samples, noise)) is None else scale * width,
+                    sure,
+                )
+                for kinds, (value, point, baseline, sure) in cells.items()
+            }
             rows_of = tuple(tuple(counted.get((row, column)) for column in columns) for row in rows)
             tables.append(GainTable(text.label(objective.name), scale, rows, columns, rows_of))
     return tuple(tables)
-
-
-def _noise(points: Sequence[TrialRecord], key: str) -> tuple[float, int] | None:
-    """Standard deviation of a metric over seeds, pooled over confirmed points, and its degrees of freedom."""
-    groups = [[value for value in replicated(point, key) if math.isfinite(value)] for point in points]
-    repeated = [np.array(group)[:, None] for group in groups if len(group) > 1]
-    if not repeated:
-        return None
-    covariance, freedom = pooled(repeated)
-    return float(np.sqrt(covariance[0, 0])), freedom
 
 
 def _is(point: TrialRecord, baseline: Baseline | None) -> bool:
@@ -73,15 +72,20 @@ def _is(point: TrialRecord, baseline: Baseline | None) -> bool:
 
 
 def _half_width(
-    point: TrialRecord, baseline: TrialRecord | None, key: str, noise: tuple[float, int] | None
+    point: TrialRecord, baseline: TrialRecord | None, key: str, samples: Sequence[Sample], noise: SeedNoise | None
 ) -> float | None:
-    """Of a gain's interval by Student's t; 0 for the baseline itself, and None where seeds are not known."""
+    """Of a gain's 90% interval: paired where both were confirmed, else for what one seed does to each of the two; 0 for
+    the baseline itself, and None where seeds are not known."""
     if point is baseline:
         return 0.0
     if noise is None or baseline is None:
         return None
-    runs = [len(replicated(each, key)) or 1 for each in (point, baseline)]
-    return float(stdtrit(noise[1], TAIL)) * noise[0] * math.sqrt(sum(1 / count for count in runs))
+    first, second = sample(point, [key]), sample(baseline, [key])
+    if first and second:
+        found = difference(first, second, samples)
+        return None if found is None else (found[0].high - found[0].low) / 2
+    t = float(stdtrit(float(np.median(noise.freedom)), 0.5 + LEVEL / 2))
+    return t * math.sqrt(2 * float(noise.within[:, 0, 0].mean()))
 
 
 def failures(records: Sequence[TrialRecord]) -> tuple[Failed, ...]:

@@ -90,7 +90,8 @@ def _front(view: PageView, id: str) -> str:
         if view.confirmed
         else "Every trial was trained once: differences of the size of a seed's luck mean nothing here."
     )
-    note = f"Validation. {basis}{_thinned(view)} Press a point or a row for all that is known of a trial; drag a box for several."
+    note = f"Validation. {basis}{_thinned(view)} "
+    note += "Press a point or a row for all that is known of a trial; drag a box for several."
     figure, table = _figure(view, id), front_table(view)
     return joined(
         [
@@ -131,7 +132,7 @@ def _thinned(view: PageView) -> str:
     drawn, behind = plots.drawn_of(view, *most)
     if drawn == behind:
         return ""
-    return f" Of the {behind:,} trials behind the front about {drawn:,} are drawn, evenly many; all of them are in the table."
+    return f" Of the {behind:,} trials behind the front {drawn:,} are drawn, evenly many; the table has all."
 
 
 def across(view: PageView, id: str) -> str:
@@ -141,10 +142,10 @@ def across(view: PageView, id: str) -> str:
     drawn, behind = plots.drawn_of(view, plots.MOST_LINES)
     some = f" {drawn:,} of the {behind:,} trials behind the front are drawn." if drawn < behind else ""
     kept = " the parameters that made most of a difference" if view.influences else " what was searched"
-    note = f"A line for each trial: objectives, better upwards, then{kept}. Drag a box over an axis to select trials.{some}"
+    note = f"A line for each trial: objectives, better upwards, then{kept}. Drag a box over an axis to select trials."
     least = 104 * plots.dimensions(view)
     figure = chart(plots.parallel_figure(view), f"{id}-parallel", "Parallel coordinates", "360px", least=least)
-    return f'<h3>Objectives and settings</h3><p class="note">{note}</p>{figure}'
+    return f'<h3>Objectives and settings</h3><p class="note">{note}{some}</p>{figure}'
 
 
 def _table_note(view: PageView) -> str:
@@ -153,7 +154,7 @@ def _table_note(view: PageView) -> str:
     note = "Mean ± standard deviation over replicates; fainter rows are not on the front."
     if any(trial.p_nondominated is not None for trial in view.trials):
         note += " P(non-dominated): how likely it is that no other confirmed trial beats it in every objective."
-    return f'<p class="note below">{note}</p>'
+    return f'<p class="note below">{note}{some}</p>'
 
 
 def _kinds(view: PageView, id: str) -> str:
@@ -195,8 +196,8 @@ def _gains(view: PageView) -> str:
     )
     note = (
         "The best trial of each sharing and balancing kind against the best single-task trial, with a 90% interval for "
-        "what seeds do and the trial's number. Positive is better; bold is more than the interval. Framed cells hold no "
-        "confirmed trial: their best was seen once, by the search, and is too good on average." + _stopped(view)
+        "what seeds do and the trial's number. Positive is better; bold is more than the interval. Framed cells hold "
+        "no confirmed trial: their best was seen once, by the search, and is too good on average." + _stopped(view)
     )
     return f'<h3>Gain over single task</h3><p class="note">{note}</p><div class="figures">{boxes}</div>'
 

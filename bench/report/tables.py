@@ -36,7 +36,7 @@ def front_table(view: PageView) -> str:
 
 
 def listed(view: PageView) -> list[Id]:
-    """The trials that the table has without scripts: the front, best in the first objective first, and the confirmed."""
+    """The trials that the table has without scripts: the front, best in the first objective first; the confirmed."""
     return [*view.front, *(id for id in view.order if view.trial(id).confirmed and not view.trial(id).on_front)]
 
 
@@ -70,7 +70,8 @@ def _row(view: PageView, trial: Trial, splits: list[str], sure: bool) -> str:
         )
     cells += [_length(view, trial)] if view.by_rungs else []
     style = "picked" if picked else "" if trial.on_front else "behind"
-    return f'<tr class="{style}" data-id="{trial.id}">{"".join(cells)}<td>{settings(trial, str(len(trial.params)))}</td></tr>'
+    cells.append(f"<td>{settings(trial, str(len(trial.params)))}</td>")
+    return f'<tr class="{style}" data-id="{trial.id}">{"".join(cells)}</tr>'
 
 
 def _length(view: PageView, trial: Trial) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +19,13 @@ from bench.report.detail import detail
 from bench.report.view import Id, Spread, Trial
 
 
-def trials_of(front: Frontier, mlflow: Mapping[int, str]) -> tuple[Trial, ...]:
-    """The trials, in the order of the frontier's points. `mlflow`: by number their runs there."""
+def trials_of(front: Frontier) -> tuple[Trial, ...]:
+    """The trials, in the order of the frontier's points."""
     references = References(front.points, front.objectives)
     compared = {key_of(point) for point in candidates(front.points)}
     rows = zip(front.points, front.table["on_front"], front.table["p_nondominated"], strict=True)
     keys = {split: [objective.key(split) for objective in front.objectives] for split in ("valid", "test")}
-    where = regions(front.points, front.objectives, front.split)
+    where = regions(front.statistics, front.objectives, front.split)
     return tuple(
         Trial(
             number=record.number,
@@ -34,8 +34,8 @@ def trials_of(front: Frontier, mlflow: Mapping[int, str]) -> tuple[Trial, ...]:
             balancing=record.balancing,
             seen=tuple(_finite(record.metrics.get(key)) for key in keys["valid"]),
             values=tuple(_finite(estimate(record, key)) for key in keys["valid"]),
-            valid=tuple(_spread(record, key) for key in keys["valid"]),
-            test=tuple(_spread(record, key) for key in keys["test"]),
+            valid=tuple(_spread(record, key, front) for key in keys["valid"]),
+            test=tuple(_spread(record, key, front) for key in keys["test"]),
             params=tuple(record.params.items()),
             on_front=bool(on_front),
             compared=key_of(record) in compared,
@@ -46,7 +46,6 @@ def trials_of(front: Frontier, mlflow: Mapping[int, str]) -> tuple[Trial, ...]:
             diagnosis=tuple(sentences(record.diagnosis, references.gaps(record))) if record.diagnosis else (),
             region=tuple(map(tuple, where[key_of(record)].tolist())) if key_of(record) in where else None,
             detail=detail(record, front.objectives),
-            mlflow=mlflow.get(record.number, ""),
         )
         for record, on_front, sure in rows
     )
@@ -63,8 +62,10 @@ def _finite(value: float | None) -> float | None:
     return float(value) if value is not None and math.isfinite(value) else None
 
 
-def _spread(record: TrialRecord, key: str) -> Spread | None:
+def _spread(record: TrialRecord, key: str, front: Frontier) -> Spread | None:
     values = [value for value in replicated(record, key) if math.isfinite(value)]
     if not values:
         return None
-    return Spread(float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None, len(values))
+    sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    known = front.statistics.intervals.get(key_of(record), {}).get(key)
+    return Spread(float(np.mean(values)), sd, len(values), None if known is None else (known.low, known.high))

@@ -6,7 +6,6 @@ tuple says so.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -26,16 +25,17 @@ def identified(number: int, until: int | None) -> Id:
 
 @dataclass(frozen=True)
 class Spread:
-    """What replicates on fresh seeds gave."""
+    """What replicates on fresh seeds gave, and the 90% interval of the mean, where it is known."""
 
     mean: float
     sd: float | None
     runs: int
+    interval: tuple[float, float] | None = None
 
     @property
     def half_width(self) -> float | None:
-        """1.96 standard errors of the mean; None with a single replicate."""
-        return None if self.sd is None else 1.96 * self.sd / math.sqrt(self.runs)
+        """Of the interval."""
+        return None if self.interval is None else (self.interval[1] - self.interval[0]) / 2
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,6 @@ class Trial:
         diagnosis: sentences on what holds its tasks back.
         region: of a confirmed point a matrix S, see `bench.frontier.regions`: where its true values lie.
         detail: what it went through: replicates, curves, what its tasks did to each other.
-        mlflow: its run in MLflow, where that is known.
     """
 
     number: int
@@ -109,7 +108,6 @@ class Trial:
     diagnosis: tuple[str, ...] = ()
     region: tuple[tuple[float, ...], ...] | None = None
     detail: Detail = NOTHING
-    mlflow: str = ""
 
     @property
     def id(self) -> Id:
@@ -258,6 +256,7 @@ class PageView:
         hypervolume_interval: at 90%, of the confirmed points' true values.
         train: the command that trains any configuration of this run, without the configuration.
         deploy: the command that deploys a trial, `{trial}` in place of its number; empty where there is none.
+        mlflow: what finds a trial's run in MLflow, in the same way.
     """
 
     title: str
@@ -288,6 +287,7 @@ class PageView:
     hypervolume_interval: tuple[float, float] | None = None
     train: str = ""
     deploy: str = ""
+    mlflow: str = ""
 
     @property
     def by_rungs(self) -> bool:

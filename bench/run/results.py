@@ -87,6 +87,12 @@ def train_command(result: DatasetResult) -> str:
     return " ".join([f"seesaw train {shlex.quote(result.run.key)}", *sets])
 
 
+def mlflow_search(result: DatasetResult) -> str:
+    """The search that finds the runs of a trial in MLflow; `{trial}` stands for its number."""
+    tags = {"seesaw.run": result.run.run.name, "seesaw.dataset": result.run.key, "seesaw.trial": "{trial}"}
+    return " and ".join("tags.`{}` = '{}'".format(name, value.replace("'", "\\'")) for name, value in tags.items())
+
+
 def pick_config_path(run: DatasetRun) -> Path:
     """Where the picked configuration is, in the form that `seesaw train --config` takes."""
     return run.folder / "picked.toml"
@@ -144,6 +150,7 @@ def write_report(run: Run, results: Sequence[DatasetResult]) -> None:
             no_pick=result.no_pick,
             retrain=retrain_command(result),
             train=train_command(result),
+            mlflow=mlflow_search(result),
             made=made,
         )
         views.append(view)

@@ -64,7 +64,7 @@ const retrain = ({ train, names }, trial) => {
   const sets = [...trial.params.filter(([, value]) => value !== null).map(([name, value]) => [names[name], value]), ...until];
   return train && `${train}${sets.map(([name, value]) => ` --set ${assigned(name, value)}`).join("")}`;
 };
-const deploy = ({ deploy: command }, trial) => command.replaceAll("{trial}", trial.number);
+const filled = (text, trial) => text.replaceAll("{trial}", trial.number);
 
 const command = (title, text) => {
   if (!text) return [];
@@ -131,9 +131,9 @@ const detail = () => {
   document.getElementById("shown").replaceChildren(
     element("h4", trial.title),
     ...part("Values", measures(page.axes, page.splits, trial.measured),
-      ...(trial.sure === null ? [] : [element("p", `P(non-dominated) ${trial.sure.toFixed(2)}`)]),
-      ...(trial.mlflow ? [element("p", `MLflow: ${trial.mlflow}`)] : [])),
-    ...part("Commands", ...command("Train it again", retrain(page, trial)), ...command("Deploy it", deploy(page, trial))),
+      ...(trial.sure === null ? [] : [element("p", `P(non-dominated) ${trial.sure.toFixed(2)}`)])),
+    ...part("Commands", ...command("Train it again", retrain(page, trial)), ...command("Deploy it", filled(page.deploy, trial)),
+      ...command("Find its run in MLflow", filled(page.mlflow, trial))),
     ...part("Configuration", settings(page.names, trial.params)),
     ...(replicates.length ? part("Replicates", table(heads, body)) : []),
     ...part("Training", ...drawn),

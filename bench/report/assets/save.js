@@ -57,12 +57,12 @@ const save = async (button) => {
 const exportAll = (button) => {
   const { axes, names, order, trials, dataset } = cards(sectionOf(button));
   const head = ["trial", "samples", "until", "architecture", "sharing", "balancing", "on_front", "picked", "p_nondominated"];
-  const measured = axes.flatMap(({ name }) => [`search/${name}`, ...["valid", "test"].flatMap((split) => ["mean", "sd", "replicates"].map((what) => `${split}/${name}.${what}`))]);
+  const measured = axes.flatMap(({ name }) => [`search/${name}`, ...["valid", "test"].flatMap((split) => ["mean", "sd", "replicates", "low", "high"].map((what) => `${split}/${name}.${what}`))]);
   const body = order.map((id) => {
     const trial = trials[id];
     const own = new Map(trial.params);
     const fixed = [trial.number, trial.samples, trial.until, trial.architecture, trial.sharing, trial.balancing, trial.front, trial.picked, trial.sure];
-    const numbers = trial.numbers.flatMap(([seen, ...splits]) => [seen, ...splits.flatMap((each) => each ?? [null, null, null])]);
+    const numbers = trial.numbers.flatMap(([seen, ...splits]) => [seen, ...splits.flatMap((each) => each ?? Array(5).fill(null))]);
     return [...fixed, ...numbers, ...names.map((_, i) => own.get(i))];
   });
   download(`${dataset.replace(/[^\w.@-]+/g, "_") || "trials"}.csv`, csv([[...head, ...measured, ...names], ...body]), "text/csv");

@@ -1,7 +1,8 @@
 """From the values of a page to plotly figures, in light colours, each complete on its own.
 
-A marker's `customdata` is its trial's number, its `legendgroup` the sharing kind; `layout.meta` holds the ranges
-between which the page lets a reader switch, and where selected trials go. Text that comes from data is escaped: plotly reads some markup in it.
+A marker's `customdata` is its trial's id, its `legendgroup` the sharing kind. `layout.meta` holds the ranges between
+which the page lets a reader switch, and where selected trials go. Text that comes from data is escaped: plotly reads
+some markup in it.
 """
 
 from bench.report.plots.base import drawn_of

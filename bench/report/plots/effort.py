@@ -17,7 +17,7 @@ HATCHES = ("", "x", "-", ".", "|", "+", "\\", "x", "-", ".", "|", "+")
 
 
 def budget_figure(view: PageView) -> go.Figure:
-    """Training samples: a bar for each sharing kind, in parts by stage; solid is full length, slanted are replicates."""
+    """Training samples: a bar for each sharing kind, in parts by stage: solid is full length, slanted replicates."""
     kinds = [each.kind for each in reversed(view.spent)]
     stages = list(dict.fromkeys(stage for each in view.spent for stage, _ in each.samples))
     ladder = sorted((stage for stage in stages if stage != REPLICATES), key=_length)

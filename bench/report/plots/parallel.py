@@ -91,11 +91,11 @@ def _scales(view: PageView) -> list[Scale]:
         values = [value for trial in view.trials if (value := trial.values[i]) is not None]
         low, high = axis.near or (0.0, 1.0)
         outside = [value for value in values if axis.sign * value < axis.sign * low]
-        places = {value: max(0.0, (value - low) / (high - low)) for value in values} if high != low else {}
+        places: dict[Scalar, float] = {value: max(0.0, (value - low) / (high - low)) for value in values}
         at = [(0.0, ("\N{LESS-THAN OR EQUAL TO} " if outside else "") + text.number(low)), (1.0, text.number(high))]
         if outside and not axis.maximize:
             at[0] = (0.0, "\N{GREATER-THAN OR EQUAL TO} " + text.number(low))
-        found.append(Scale(f"{axis.label} \N{UPWARDS ARROW}", dict(places), tuple(at)))
+        found.append(Scale(f"{axis.label} \N{UPWARDS ARROW}", places, tuple(at)))
     given = [dict(trial.params) for trial in view.trials]
     found += [_parameter(name, [params[name] for params in given if name in params]) for name in _names(view)]
     return found
@@ -117,7 +117,9 @@ def _parameter(name: str, values: Sequence[Scalar]) -> Scale:
 
 def _continuous(numbers: set[int | float]) -> bool:
     """Whether values are too many to be written one by one, or drawn from a range."""
-    return len(numbers) > (4 if any(number != int(number) for number in numbers if math.isfinite(number)) else MOST_LABELS)
+    return len(numbers) > (
+        4 if any(number != int(number) for number in numbers if math.isfinite(number)) else MOST_LABELS
+    )
 
 
 def _value(view: PageView, trial: Trial, i: int) -> Scalar:
