@@ -154,7 +154,7 @@ def _table_note(view: PageView) -> str:
     note = "Mean ± standard deviation over replicates; fainter rows are not on the front."
     if any(trial.p_nondominated is not None for trial in view.trials):
         note += " P(non-dominated): how likely it is that no other confirmed trial beats it in every objective."
-    return f'<p class="note below">{note}{some}</p>'
+    return f'<p class="note below">{note}</p>'
 
 
 def _kinds(view: PageView, id: str) -> str:

@@ -12,6 +12,7 @@ from bench.report.plots.base import BESIDE, near, shortened
 from bench.report.view import PageView
 
 NOWHERE: Mapping[str, str] = {}
+MOST_REGIONS = 12
 DASHES = ("2px,2px", "8px,3px", "8px,3px,2px,3px", "12px,4px")
 SYMBOLS = ("hexagon-open", "pentagon-open", "star-open", "hourglass-open")
 
@@ -33,12 +34,14 @@ def attainment(figure: go.Figure, view: PageView) -> None:
 
 
 def regions(figure: go.Figure, view: PageView, i: int, j: int, place: Mapping[str, str] = NOWHERE) -> None:
-    """Ellipses of all confirmed points, a trace for each sharing kind."""
+    """Ellipses of confirmed points, a trace for each sharing kind: of the front alone where many were confirmed."""
+    known = [trial for trial in view.trials if trial.confirmed]
+    shown = known if len(known) <= MOST_REGIONS else [trial for trial in known if trial.on_front]
     for kind, look in theme.looks(view.sharing_kinds).items():
         xs: list[float | None] = []
         ys: list[float | None] = []
-        for trial in view.trials:
-            edge = ellipse(trial, i, j) if trial.sharing == kind and trial.confirmed else []
+        for trial in shown:
+            edge = ellipse(trial, i, j) if trial.sharing == kind else []
             xs += [*(x for x, _ in edge), None] if edge else []
             ys += [*(y for _, y in edge), None] if edge else []
         if xs:
