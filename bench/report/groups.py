@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +13,7 @@ from scipy.special import stdtrit
 from bench.frontier.estimates import confirmed
 from bench.frontier.gains import Baseline, baselines, gain
 from bench.frontier.intervals import LEVEL, difference
+from bench.frontier.points import Key, key_of
 from bench.frontier.samples import Sample, sample
 from bench.frontier.variance import SeedNoise, seed_noise
 from bench.objectives import Objective
@@ -50,14 +51,14 @@ def gain_tables(
                 if (confirmed(point) or not sure) and (found is None or (found[3] == sure and value > found[0])):
                     cells[kinds] = value, point, baseline, sure
         if cells:
-            samples = [one for point in points if (one := sample(point, [key]))]
-            noise = seed_noise(samples) if samples else None
+            samples = {key_of(point): one for point in points if (one := sample(point, [key]))}
+            noise = seed_noise(list(samples.values())) if samples else None
             counted = {
                 kinds: Cell(
                     scale * value,
                     point.number,
                     len(numbers[kinds]),
-                    None if (width := _half_width(point, baseline, key, samples, noise)) is None else scale * width,
+                    None if (width := _half_width(point, baseline, samples, noise)) is None else scale * width,
                     sure,
                 )
                 for kinds, (value, point, baseline, sure) in cells.items()
@@ -72,7 +73,7 @@ def _is(point: TrialRecord, baseline: Baseline | None) -> bool:
 
 
 def _half_width(
-    point: TrialRecord, baseline: TrialRecord | None, key: str, samples: Sequence[Sample], noise: SeedNoise | None
+    point: TrialRecord, baseline: TrialRecord | None, samples: Mapping[Key, Sample], noise: SeedNoise | None
 ) -> float | None:
     """Of a gain's 90% interval: paired where both were confirmed, else for what one seed does to each of the two; 0 for
     the baseline itself, and None where seeds are not known."""
@@ -80,9 +81,8 @@ def _half_width(
         return 0.0
     if noise is None or baseline is None:
         return None
-    first, second = sample(point, [key]), sample(baseline, [key])
-    if first and second:
-        found = difference(first, second, samples)
+    if confirmed(point) and confirmed(baseline) and {key_of(point), key_of(baseline)} <= samples.keys():
+        found = difference(samples[key_of(point)], samples[key_of(baseline)], list(samples.values()))
         return None if found is None else (found[0].high - found[0].low) / 2
     t = float(stdtrit(float(np.median(noise.freedom)), 0.5 + LEVEL / 2))
     return t * math.sqrt(2 * float(noise.within[:, 0, 0].mean()))

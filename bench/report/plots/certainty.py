@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from html import escape
 
 import plotly.graph_objects as go
 
@@ -55,7 +56,7 @@ def regions(figure: go.Figure, view: PageView, i: int, j: int, place: Mapping[st
                 opacity=0.16,
                 legendgroup=kind,
                 hoverinfo="skip",
-                name=f"{kind}: 90% region",
+                name=f"{escape(kind)}: 90% region",
                 **place,
             )
 
@@ -68,7 +69,7 @@ def standards(figure: go.Figure, view: PageView, i: int, j: int) -> None:
         x, y = each.values[i], each.values[j]
         if x is None or y is None or x_end is None or y_end is None:
             continue
-        name, turn = each.name.replace("_", " "), place % len(DASHES)
+        name, turn = escape(each.name.replace("_", " ")), place % len(DASHES)
         figure.add_scatter(
             x=[x, x, min(x_end, x) if x_axis.maximize else max(x_end, x)],
             y=[min(y_end, y) if y_axis.maximize else max(y_end, y), y, y],
