@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from cProfile import Profile
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -180,6 +181,23 @@ def test_a_run_of_thousands_stays_below_four_megabytes(
     detailed = [trial for trial in cards(view)["trials"].values() if "curves" in trial]
     assert len(detailed) == DETAILED
     assert all(str(id) in {str(trial["number"]) for trial in detailed} for id in view.front)
+
+
+def test_twice_the_trials_take_about_twice_the_work(
+    make_view: Callable[..., PageView], make_records: Callable[..., list], make_objectives: Callable[..., tuple]
+) -> None:
+    """Counted in calls, which no machine changes."""
+
+    def calls(trials: int) -> int:
+        records = make_records(trials, confirmed=8)
+        profile = Profile()
+        profile.enable()
+        document([make_view(records, make_objectives())], "many")
+        profile.disable()
+        return sum(entry.callcount for entry in profile.getstats())
+
+    few = calls(0)
+    assert calls(1200) - few < 2.5 * (calls(600) - few)
 
 
 def test_a_page_that_fails_leaves_the_old_one(view: PageView, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from bench.records import Scalar
 from bench.report import text, theme
 from bench.report.plots.base import frame, grouped, marks
-from bench.report.view import PageView, Trial
+from bench.report.view import Id, PageView
 
 MOST_LINES = 300
 """Behind the front and its confirmed trials."""
@@ -38,10 +38,13 @@ def parallel_figure(view: PageView) -> go.Figure:
 
     `layout.meta.lines` has all trials, of which the figure draws some of those behind the front.
     """
-    scales = _scales(view)
-    lines = {
-        trial.id: [_place(scale, _value(view, trial, i)) for i, scale in enumerate(scales)] for trial in view.trials
-    }
+    names = _names(view)
+    scales = _scales(view, names)
+    lines: dict[Id, list[float | None]] = {}
+    for trial in view.trials:
+        params = dict(trial.params)
+        values = (*trial.values, *(params.get(name) for name in names))
+        lines[trial.id] = [_place(scale, value) for scale, value in zip(scales, values, strict=True)]
     figure = frame()
     for weight in ("behind", "confirmed", "front"):
         for kind, look, trials in grouped(view, weight, MOST_LINES):
@@ -58,8 +61,11 @@ def parallel_figure(view: PageView) -> go.Figure:
             places = [[*lines[trial.id], None] for trial in trials]
             across = [*range(len(scales)), None] * len(trials)
             figure.add_scatter(x=across, y=[place for line in places for place in line], **style)
-    for i, scale in enumerate(scales):
-        _upright(figure, i, scale)
+    upright = {"type": "line", "y0": 0, "y1": 1, "line": {"color": theme.light("line"), "width": 1}, "layer": "below"}
+    figure.update_layout(  # all at once: plotly checks every annotation again for each that is added
+        shapes=[upright | {"x0": i, "x1": i} for i in range(len(scales))],
+        annotations=[words for i, scale in enumerate(scales) for words in _words(i, scale)],
+    )
     figure.update_xaxes(range=[-0.5, len(scales) - 0.3], visible=False, fixedrange=True)
     figure.update_yaxes(range=[-0.06, 1.14], visible=False, fixedrange=True)
     figure.update_layout(meta={"lines": lines}, margin={"t": 6, "b": 6, "l": 8, "r": 8}, dragmode="select")
@@ -68,7 +74,7 @@ def parallel_figure(view: PageView) -> go.Figure:
 
 def dimensions(view: PageView) -> int:
     """How many upright axes there are."""
-    return len(_scales(view))
+    return len(view.axes) + len(_names(view))
 
 
 def _names(view: PageView) -> list[str]:
@@ -85,7 +91,7 @@ def _names(view: PageView) -> list[str]:
     return sorted(varied, key=lambda name: -counts[name])[:MOST_PARAMETERS]
 
 
-def _scales(view: PageView) -> list[Scale]:
+def _scales(view: PageView, names: Sequence[str]) -> list[Scale]:
     found = []
     for i, axis in enumerate(view.axes):
         values = [value for trial in view.trials if (value := trial.values[i]) is not None]
@@ -97,7 +103,7 @@ def _scales(view: PageView) -> list[Scale]:
             at[0] = (0.0, "\N{GREATER-THAN OR EQUAL TO} " + text.number(low))
         found.append(Scale(f"{axis.label} \N{UPWARDS ARROW}", places, tuple(at)))
     given = [dict(trial.params) for trial in view.trials]
-    found += [_parameter(name, [params[name] for params in given if name in params]) for name in _names(view)]
+    found += [_parameter(name, [params[name] for params in given if name in params]) for name in names]
     return found
 
 
@@ -122,26 +128,19 @@ def _continuous(numbers: set[int | float]) -> bool:
     )
 
 
-def _value(view: PageView, trial: Trial, i: int) -> Scalar:
-    if i < len(view.axes):
-        return trial.values[i]
-    return dict(trial.params).get(_names(view)[i - len(view.axes)])
-
-
 def _place(scale: Scale, value: Scalar) -> float | None:
     place = scale.places.get(value)
     return None if place is None else round(place, 3)
 
 
-def _upright(figure: go.Figure, i: int, scale: Scale) -> None:
-    line = {"color": theme.light("line"), "width": 1}
-    figure.add_shape(type="line", x0=i, x1=i, y0=0, y1=1, line=line, layer="below")
-    words: dict[str, Any] = {"showarrow": False, "font": {"size": 11, "color": theme.light("muted")}}
-    for place, label in scale.labels:
-        figure.add_annotation(x=i, y=place, text=escape(label), xanchor="right", xshift=-5, **words, **BACKED)
+def _words(i: int, scale: Scale) -> list[dict[str, Any]]:
+    """What is written at an upright axis: values beside it, its name above."""
+    words: dict[str, Any] = {"x": i, "showarrow": False, "font": {"size": 11, "color": theme.light("muted")}}
+    beside = words | {"xanchor": "right", "xshift": -5, **BACKED}
     title = "<br>".join(escape(part) for part in _folded(scale.title))
-    style = words | {"font": {"size": 12, "color": theme.light("text")}, "yanchor": "bottom"}
-    figure.add_annotation(x=i, y=1.03, text=title, **style)
+    above = words | {"font": {"size": 12, "color": theme.light("text")}, "yanchor": "bottom"}
+    labels = [beside | {"y": place, "text": escape(label)} for place, label in scale.labels]
+    return [*labels, above | {"y": 1.03, "text": title}]
 
 
 def _folded(name: str, most: int = 15) -> list[str]:
