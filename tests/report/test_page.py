@@ -197,7 +197,7 @@ def test_twice_the_trials_take_about_twice_the_work(
         return sum(entry.callcount for entry in profile.getstats())
 
     few = calls(0)
-    assert calls(1200) - few < 2.5 * (calls(600) - few)
+    assert calls(400) - few < 2.5 * (calls(200) - few)
 
 
 def test_a_page_that_fails_leaves_the_old_one(view: PageView, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,7 +64,7 @@ def influence_figure(view: PageView) -> go.Figure:
         name="share of variance",
     )
     figure.update_layout(showlegend=False, bargap=0.4, margin={"t": 6})
-    figure.update_xaxes(title_text="share of the variance between trials", tickformat=".0%", rangemode="tozero")
+    figure.update_xaxes(title_text="share of variance", tickformat=".0%", rangemode="tozero")
     figure.update_yaxes(showgrid=False, ticks="", tickfont={"color": theme.light("text")})
     return figure
 
