@@ -14,11 +14,12 @@ from bench.records import TrialRecord
 from bench.report import text, theme
 from bench.report.certainty import hypervolume_interval, shrinkage, standards, surfaces
 from bench.report.effort import course, influences, spent
+from bench.report.findings import Picked, identified
 from bench.report.geometry import near, step
 from bench.report.groups import failures, gain_tables
 from bench.report.headlines import headlines
 from bench.report.trials import ordered, trials_of
-from bench.report.view import Axis, PageView, Picked, Reference, Trial, identified
+from bench.report.view import Axis, PageView, Reference, Trial
 
 
 def build_view(

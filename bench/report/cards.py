@@ -8,7 +8,8 @@ from typing import Any
 
 from bench.records import Scalar
 from bench.report import text
-from bench.report.view import Id, PageView, Spread, Trial
+from bench.report.findings import Id
+from bench.report.view import PageView, Spread, Trial
 
 SPLITS = ("search", "validation", "test")
 DETAILED = 1000

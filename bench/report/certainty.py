@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.frontier.frontier import Frontier
+from bench.report.findings import Shrinkage, Standard, Surface, identified
 from bench.report.geometry import corners, worst
-from bench.report.view import Axis, Shrinkage, Standard, Surface, Trial, identified
+from bench.report.view import Axis, Trial
 
 
 def surfaces(front: Frontier, axes: Sequence[Axis], trials: Sequence[Trial]) -> tuple[Surface, ...]:

@@ -11,7 +11,7 @@ from bench.frontier.frontier import Frontier
 from bench.frontier.importance import alone, importances
 from bench.records import TrialRecord
 from bench.report import theme
-from bench.report.view import Influence, Spent
+from bench.report.findings import Influence, Spent
 
 REPLICATES = "replicates"
 FULL = "full length"

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.report.view import Axis, Id, Reference, Trial
+from bench.report.findings import Id
+from bench.report.view import Axis, Reference, Trial
 
 CORNERS = 49
 """Of an ellipse's edge, first and last the same."""

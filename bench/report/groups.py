@@ -19,7 +19,8 @@ from bench.frontier.variance import SeedNoise, seed_noise
 from bench.objectives import Objective
 from bench.records import Failure, TrialRecord
 from bench.report import text, theme
-from bench.report.view import Cell, Failed, GainTable, Trial
+from bench.report.findings import Cell, Failed, GainTable
+from bench.report.view import Trial
 
 
 def gain_tables(

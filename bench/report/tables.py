@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bench.report import text, theme
+from bench.report.findings import Cell, Failed, GainTable, Id
 from bench.report.markup import breakable, escaped, glyph, pairs, scrolling
-from bench.report.view import Cell, Failed, GainTable, Id, PageView, Spread, Trial
+from bench.report.view import PageView, Spread, Trial
 
 
 def front_table(view: PageView) -> str:

@@ -16,7 +16,8 @@ from bench.frontier.points import key_of
 from bench.frontier.regions import regions
 from bench.records import TrialRecord
 from bench.report.detail import detail
-from bench.report.view import Id, Spread, Trial
+from bench.report.findings import Id
+from bench.report.view import Spread, Trial
 
 
 def trials_of(front: Frontier) -> tuple[Trial, ...]:

@@ -10,9 +10,10 @@ import plotly.graph_objects as go
 import pytest
 
 from bench.report import plots, theme
+from bench.report.findings import Picked, Spent, Standard, Surface
 from bench.report.plots.base import MOST_BEHIND
 from bench.report.plots.kinds import thinned
-from bench.report.view import PageView, Picked, Spent, Standard, Surface
+from bench.report.view import PageView
 
 Make = Callable[..., PageView]
 

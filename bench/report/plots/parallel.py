@@ -12,8 +12,9 @@ import plotly.graph_objects as go
 
 from bench.records import Scalar
 from bench.report import text, theme
+from bench.report.findings import Id
 from bench.report.plots.base import frame, grouped, marks
-from bench.report.view import Id, PageView
+from bench.report.view import PageView
 
 MOST_LINES = 300
 """Behind the front and its confirmed trials."""
