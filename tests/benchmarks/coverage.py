@@ -11,6 +11,7 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -94,11 +95,10 @@ def reliability_table(tallies: Sequence[tuple[Setting, Tally]]) -> str:
     said = np.concatenate([tally.said for _, tally in tallies])
     true = np.concatenate([tally.true for _, tally in tallies])
     lines = ["| said | mean of what was said | non-dominated | configurations |", "|---|---|---|---|"]
-    for low, high in zip(BINS, BINS[1:], strict=False):
+    for low, high in pairwise(BINS):
         inside = (said >= low) & (said < high)
-        lines.append(
-            f"| {low:.2f} to {min(high, 1):.2f} | {said[inside].mean():.3f} | {true[inside].mean():.3f} | {inside.sum():,} |"
-        )
+        means = f"{said[inside].mean():.3f} | {true[inside].mean():.3f}"
+        lines.append(f"| {low:.2f} to {min(high, 1):.2f} | {means} | {inside.sum():,} |")
     return "\n".join(lines)
 
 
