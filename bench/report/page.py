@@ -23,6 +23,14 @@ from bench.report.markup import embedded, escaped, joined
 from bench.report.sections import section, section_id
 from bench.report.view import PageView
 
+SCRIPTS = ("base", "draw", "pick", "table", "sketch", "dock", "save", "start")
+DOCK = (
+    '<aside id="dock" aria-label="Selected trials" hidden><header><ul id="chosen"></ul>'
+    '<button type="button" data-action="fold" aria-expanded="true">Hide</button>'
+    '<button type="button" data-action="clear">Clear</button></header>'
+    '<div id="shown" tabindex="-1"></div></aside><p id="said" class="unseen" role="status"></p>'
+)
+
 
 def write_page(views: PageView | Sequence[PageView], path: Path, title: str = "") -> Path:
     """Writes the page of a run, whole or not at all.
@@ -38,7 +46,7 @@ def write_page(views: PageView | Sequence[PageView], path: Path, title: str = ""
 
 def document(views: Sequence[PageView], title: str) -> str:
     """The page as text; the same views give the same bytes."""
-    script, style = _asset("page.js"), _colours() + _asset("page.css")
+    script, style = _script(), _colours() + _asset("page.css")
     names = ", ".join(view.title for view in views)
     return joined(
         [
@@ -64,8 +72,9 @@ def document(views: Sequence[PageView], title: str) -> str:
             "</main>",
             f'<footer class="wide">Seesaw {escaped(__version__)}. This file is complete: it loads nothing.</footer>',
             '<div id="card" hidden></div>',
+            DOCK,
             embedded("twins", theme.dark_twins()),
-            f'<script type="text/plain" id="plotly">{_plotly()}</script>',
+            f'<script type="text/plain" data-packed id="plotly">{_plotly()}</script>',
             f"<script>{script}</script>",
             "</body>",
             "</html>",
@@ -99,6 +108,12 @@ def _policy(script: str) -> str:
         f"default-src 'none'; script-src 'sha256-{digest}' 'unsafe-eval'; style-src 'unsafe-inline'; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
+
+
+def _script() -> str:
+    """The page's scripts as one, in a scope of its own."""
+    parts = "\n".join(_asset(f"{name}.js") for name in SCRIPTS)
+    return f'"use strict";\n(() => {{\n{parts}}})();\n'
 
 
 def _asset(name: str) -> str:

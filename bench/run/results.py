@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +80,20 @@ def retrain_command(result: DatasetResult) -> str:
     return f"seesaw train {result.run.key} --config {pick_config_path(result.run)}"
 
 
+def train_command(result: DatasetResult) -> str:
+    """What trains any configuration of a run as the run did, once its searched parameters are added."""
+    recipe = {name: value for name, value in _recipe(result).items() if name != "training.until"}
+    fixed = result.run.run.manifest.suite.set | recipe
+    sets = [f"--set {shlex.quote(f'{name}={json.dumps(value)}')}" for name, value in fixed.items()]
+    return " ".join([f"seesaw train {shlex.quote(result.run.key)}", *sets])
+
+
+def mlflow_search(result: DatasetResult) -> str:
+    """The search that finds the runs of a trial in MLflow; `{trial}` stands for its number."""
+    tags = {"seesaw.run": result.run.run.name, "seesaw.dataset": result.run.key, "seesaw.trial": "{trial}"}
+    return " and ".join("tags.`{}` = '{}'".format(name, value.replace("'", "\\'")) for name, value in tags.items())
+
+
 def pick_config_path(run: DatasetRun) -> Path:
     """Where the picked configuration is, in the form that `seesaw train --config` takes."""
     return run.folder / "picked.toml"
@@ -135,6 +150,8 @@ def write_report(run: Run, results: Sequence[DatasetResult]) -> None:
             pick=result.pick,
             no_pick=result.no_pick,
             retrain=retrain_command(result),
+            train=train_command(result),
+            mlflow=mlflow_search(result),
             made=made,
         )
         views.append(view)

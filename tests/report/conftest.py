@@ -119,6 +119,7 @@ def view_of(records: Sequence[TrialRecord], objectives: Sequence[Objective], **m
         "command": "seesaw run quick --seed 7",
     }
     given: dict[str, Any] = {"title": "Census-Income (KDD)", "dataset": "census-income", "pick": chosen, "made": made}
+    given["train"] = "seesaw train census-income"
     given["retrain"] = "seesaw train census-income --config .seesaw/runs/quick-7/census-income/picked.toml"
     return build_view(records, front, **(given | more))
 
