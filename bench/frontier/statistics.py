@@ -25,6 +25,9 @@ from bench.seeds import derive
 
 Floats = NDArray[np.float64]
 
+VOLUMES = 1000
+"""Worlds of which the hypervolume is taken."""
+
 
 @dataclass(frozen=True)
 class Statistics:
@@ -75,8 +78,9 @@ def statistics(
     baselines = baseline_table(points, others, objectives)
     if noise is None:
         return Statistics(baselines=baselines)
-    drawn = worlds(samples, noise, derive(seed, "p_nondominated"))
+    drawn = worlds(samples, noise, derive(seed, "p_nondominated"), shrunken=True)
     chances = share_nondominated(drawn, objectives)
+    about = worlds(samples, noise, derive(seed, "hypervolume"), VOLUMES)
     return Statistics(
         p_nondominated=dict(zip(found, chances.tolist(), strict=True)),
         intervals=interval_table(points, replicate_keys(objectives)),
@@ -86,7 +90,7 @@ def statistics(
             else noise.apart[at] / len(each)
             for at, (key, each) in enumerate(found.items())
         },
-        hypervolume=volume_interval(samples, drawn, objectives, reference),
+        hypervolume=volume_interval(samples, about, objectives, reference),
         attainment=attainment(samples, objectives, derive(seed, "attainment")),
         baselines=baselines,
         shrinkage=shrinkage(points, objectives),
@@ -103,9 +107,6 @@ def interval_table(points: Sequence[TrialRecord], keys: Sequence[str]) -> dict[K
     return table
 
 
-VOLUMES = 1000  # worlds of which the hypervolume is taken
-
-
 def volume_interval(
     samples: Sequence[Sample], drawn: Floats, objectives: Sequence[Objective], reference: Mapping[str, float]
 ) -> Interval:
@@ -113,9 +114,12 @@ def volume_interval(
 
     The hypervolume of noisy values comes out too large, that of worlds drawn about them by as much again: reflected at
     the estimate, their quantiles are free of it.
+
+    Args:
+        drawn: worlds about the means (D, N, M), not shrunken.
     """
     at = hypervolume(np.array([each.mean for each in samples]), objectives, reference)
-    volumes = np.array([hypervolume(world, objectives, reference) for world in drawn[:VOLUMES]])
+    volumes = np.array([hypervolume(world, objectives, reference) for world in drawn])
     low, high = 2 * at - np.quantile(volumes, [0.5 + LEVEL / 2, 0.5 - LEVEL / 2])
     spread = float(volumes.std(ddof=1))
     return Interval(float(2 * at - volumes.mean()), float(low), float(high), spread, 0.0, np.inf)

@@ -9,9 +9,11 @@ import pytest
 
 from bench.frontier.attainment import PERCENT, attainment
 from bench.frontier.frontier import frontier
-from bench.frontier.samples import Sample
+from bench.frontier.samples import Sample, sample
 from bench.frontier.shrinkage import shrinkage
+from bench.frontier.uncertainty import p_nondominated
 from bench.objectives import Objective
+from bench.seeds import derive
 
 TWO = (Objective("a.auc", "maximize"), Objective("b.logloss", "minimize"))
 
@@ -68,6 +70,22 @@ def test_the_table_and_the_document_have_intervals_and_baselines(run, objectives
     assert front.statistics.covariance[1, None].shape == (2, 2)
     low, high = document["hypervolume"]["ci"]
     assert low < document["hypervolume"]["corrected"] < high
+
+
+def test_the_fronts_probabilities_are_those_of_shrunken_worlds(trial, objectives):
+    rng = np.random.default_rng(0)
+    ends = rng.normal(0.75, 0.002, (6, 2))
+    records = [
+        trial(i, a, b, runs=tuple(((a + e, b - e), (a, b)) for e in rng.normal(0, 0.002, 3)))
+        for i, (a, b) in enumerate(ends)
+    ]
+    found = frontier(records, objectives, seed=3)
+    samples = [sample(record, ["valid/click.auc", "valid/like.auc"]) for record in records]
+    expected = p_nondominated(samples, objectives, derive(3, "p_nondominated"))
+    assert found.table["p_nondominated"].tolist() == expected.tolist()
+    volume = found.statistics.hypervolume
+    assert volume.value < found.hypervolume  # that of the means is too large
+    assert volume.low < volume.value < volume.high
 
 
 def test_a_run_without_replicates_has_no_statistics(trial, objectives):
