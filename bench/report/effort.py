@@ -24,7 +24,8 @@ def course(front: Frontier, records: Sequence[TrialRecord]) -> tuple[tuple[tuple
     if rows and "samples" in rows[0]:
         return tuple((int(row["samples"]), int(row["trial"]), float(row["hypervolume"])) for row in rows), True
     trained = {record.number: _trained(record) for record in records}
-    if any(trained[record.number] is None for record in records if record.state == "completed"):
+    lengths = [trained[record.number] for record in records if record.state == "completed"]
+    if None in lengths or not lengths:
         return tuple((at, int(row["trial"]), float(row["hypervolume"])) for at, row in enumerate(rows, 1)), False
     costs = np.cumsum([trained[int(row["trial"])] or 0 for row in rows])
     found = ((int(cost), int(row["trial"]), float(row["hypervolume"])) for cost, row in zip(costs, rows, strict=True))

@@ -28,7 +28,7 @@ def matters(view: PageView, id: str) -> str:
 
 def hypervolume(view: PageView, id: str) -> str:
     """Hypervolume over what the search had spent."""
-    if not view.history:
+    if not view.history or not view.trials:
         return ""
     reference = ", ".join(f"{axis.label} {text.plain(axis.reference)}" for axis in view.axes)
     note = f"Of what the search had seen so far, beyond the reference point: {escaped(reference)}."

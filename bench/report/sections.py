@@ -119,10 +119,12 @@ def _gains(view: PageView) -> str:
         f"<div><h4>{escaped(table.label)}{' × 1000' if table.scale > 1 else ''}</h4>{gain_table(table)}</div>"
         for table in view.gains
     )
+    known = any(cell and cell.half_width for table in view.gains for row in table.cells for cell in row)
+    interval = " Below it its 90% interval; bold is more than that." if known else ""
     note = (
-        "The best trial of each sharing and balancing kind against the best single-task trial, with a 90% interval for "
-        "what seeds do and the trial's number. Positive is better; bold is more than the interval. Framed cells hold "
-        "no confirmed trial: their best was seen once, by the search, and is too good on average." + _stopped(view)
+        "The best trial of each sharing and balancing kind against the best single-task trial, and its number. "
+        f"Positive is better.{interval} Framed cells hold no confirmed trial: their best was seen once, by the search, "
+        "and is too good on average." + _stopped(view)
     )
     return f'<h3>Gain over single task</h3><p class="note">{note}</p><div class="figures">{boxes}</div>'
 

@@ -83,7 +83,7 @@ const diagnosisOf = (trial) => {
   if (last.length) {
     const entries = last.map(({ tasks, block, cosine, below }) => ({
       label: pairs.length > 1 ? `${tasks}: ${block}` : block, value: cosine, mark: pairs.indexOf(tasks),
-      words: `${cosine.toFixed(2)}, ${(100 * below).toFixed(0)}% < 0`,
+      words: `${minus(cosine.toFixed(2))}, ${(100 * below).toFixed(0)}% < 0`,
     }));
     found.push(dots(pairs.length > 1 ? "Cosine of gradients" : `Cosine of gradients: ${pairs[0]}`, entries, [-1, 1], 0));
   }

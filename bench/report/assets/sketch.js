@@ -11,7 +11,8 @@ const sketch = (width, height, name, ...shapes) => {
   made.append(...shapes);
   return made;
 };
-const short = (value) => String(Number(value.toPrecision(4)));
+const minus = (text) => (Number(text) === 0 ? text.replace("-", "") : text.replace("-", "\u2212"));
+const short = (value) => minus(String(Number(value.toPrecision(4))));
 const clipped = (name) => (name.length > 21 ? `${name.slice(0, 9)}\u2026${name.slice(-11)}` : name);
 const INKS = ["kind-1", "kind-2", "kind-3", "kind-4", "kind-5", "kind-0", "kind-6"];
 const DASHES = ["", "6 3", "2 3", "8 3 2 3"];

@@ -35,30 +35,27 @@ def attainment(figure: go.Figure, view: PageView) -> None:
 
 
 def regions(figure: go.Figure, view: PageView, i: int, j: int, place: Mapping[str, str] = NOWHERE) -> None:
-    """Ellipses of confirmed points, a trace for each sharing kind: of the front alone where many were confirmed."""
+    """Ellipses of confirmed points, a trace for each sharing kind: filled on the front, and outlined for the others,
+    which are left out where many were confirmed."""
     known = [trial for trial in view.trials if trial.confirmed]
-    shown = known if len(known) <= MOST_REGIONS else [trial for trial in known if trial.on_front]
-    for kind, look in theme.looks(view.sharing_kinds).items():
-        xs: list[float | None] = []
-        ys: list[float | None] = []
-        for trial in shown:
-            edge = ellipse(trial, i, j) if trial.sharing == kind else []
-            xs += [*(x for x, _ in edge), None] if edge else []
-            ys += [*(y for _, y in edge), None] if edge else []
-        if xs:
-            figure.add_scatter(
-                x=shortened(xs),
-                y=shortened(ys),
-                mode="lines",
-                line={"color": look.colour, "width": 1},
-                fill="toself",
-                fillcolor=look.colour,
-                opacity=0.16,
-                legendgroup=kind,
-                hoverinfo="skip",
-                name=f"{escape(kind)}: 90% region",
-                **place,
-            )
+    for on_front in (False, True) if len(known) <= MOST_REGIONS else (True,):
+        for kind, look in theme.looks(view.sharing_kinds).items():
+            own = [trial for trial in known if trial.sharing == kind and trial.on_front == on_front]
+            edges = [[*edge, (None, None)] for trial in own if (edge := ellipse(trial, i, j))]
+            if edges:
+                figure.add_scatter(
+                    x=shortened(x for edge in edges for x, _ in edge),
+                    y=shortened(y for edge in edges for _, y in edge),
+                    mode="lines",
+                    line={"color": look.colour, "width": 1.2 if on_front else 0.8},
+                    fill="toself" if on_front else "none",
+                    fillcolor=look.colour if on_front else None,
+                    opacity=0.2 if on_front else 0.4,
+                    legendgroup=kind,
+                    hoverinfo="skip",
+                    name=f"{escape(kind)}: 90% region",
+                    **place,
+                )
 
 
 def standards(figure: go.Figure, view: PageView, i: int, j: int) -> None:

@@ -102,7 +102,7 @@ def _scales(view: PageView, names: Sequence[str]) -> list[Scale]:
         at = [(0.0, ("\N{LESS-THAN OR EQUAL TO} " if outside else "") + text.number(low)), (1.0, text.number(high))]
         if outside and not axis.maximize:
             at[0] = (0.0, "\N{GREATER-THAN OR EQUAL TO} " + text.number(low))
-        found.append(Scale(f"{axis.label} \N{UPWARDS ARROW}", places, tuple(at)))
+        found.append(Scale(f"{axis.label}\N{NO-BREAK SPACE}\N{UPWARDS ARROW}", places, tuple(at)))
     given = [dict(trial.params) for trial in view.trials]
     found += [_parameter(name, [params[name] for params in given if name in params]) for name in names]
     return found
@@ -139,16 +139,16 @@ def _words(i: int, scale: Scale) -> list[dict[str, Any]]:
     words: dict[str, Any] = {"x": i, "showarrow": False, "font": {"size": 11, "color": theme.light("muted")}}
     beside = words | {"xanchor": "right", "xshift": -5, **BACKED}
     title = "<br>".join(escape(part) for part in _folded(scale.title))
-    above = words | {"font": {"size": 12, "color": theme.light("text")}, "yanchor": "bottom"}
+    above = words | {"font": {"size": 11.5, "color": theme.light("text")}, "yanchor": "bottom"}
     labels = [beside | {"y": place, "text": escape(label)} for place, label in scale.labels]
     return [*labels, above | {"y": 1.03, "text": title}]
 
 
-def _folded(name: str, most: int = 15) -> list[str]:
+def _folded(name: str, most: int = 12) -> list[str]:
     """A name in lines, broken after a dot or a blank."""
     lines = [""]
     for part in name.replace(".", ".\0").replace(" ", " \0").split("\0"):
         if lines[-1] and len(lines[-1]) + len(part) > most:
             lines.append("")
         lines[-1] += part
-    return [text.clipped(line, most + 2) for line in lines]
+    return [text.clipped(line, most + 4) for line in lines]
