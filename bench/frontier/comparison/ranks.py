@@ -68,21 +68,23 @@ def ranking(names: Sequence[str], merits: NDArray[np.float64]) -> Ranking:
     order = np.lexsort((np.array(names), mean))
     ranks = mean[order]
     critical = critical_difference(len(names), len(merits))
-    alone = len(names) < 3  # scipy's is for three methods on; with two, Friedman's is the sign test's statistic
-    p = _of_two(merits) if alone else float(stats.friedmanchisquare(*merits.T).pvalue)
     return Ranking(
         names=tuple(names[i] for i in order),
         ranks=tuple(map(float, ranks)),
         datasets=len(merits),
-        p=1.0 if math.isnan(p) else p,  # all equal everywhere
+        p=_friedman(merits),
         critical=critical,
         cliques=_cliques(ranks, critical),
     )
 
 
-def _of_two(merits: NDArray[np.float64]) -> float:
+def _friedman(merits: NDArray[np.float64]) -> float:
+    if (merits == merits[:, :1]).all():
+        return 1.0
+    if merits.shape[1] > 2:
+        return float(stats.friedmanchisquare(*merits.T).pvalue)
     wins, losses = (int((sign * (merits[:, 0] - merits[:, 1]) > 0).sum()) for sign in (1, -1))
-    return float(stats.binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0
+    return float(stats.binomtest(wins, wins + losses).pvalue)  # of two methods it is the sign test
 
 
 def _cliques(ranks: NDArray[np.float64], critical: float) -> tuple[tuple[int, int], ...]:
