@@ -17,7 +17,7 @@ from bench.frontier.comparison.compared import Compared, Group
 from bench.frontier.comparison.comparison import compare
 from bench.frontier.comparison.families import FAMILIES, Member, families
 from bench.frontier.comparison.ranks import LEAST_DATASETS, Ranking, ranking
-from bench.frontier.hypervolume import resolve_reference
+from bench.frontier.hypervolume import resolve_reference, weakest_reference
 from bench.frontier.points import points
 from bench.objectives import Objective, parse
 from bench.records import TrialRecord
@@ -98,7 +98,7 @@ def _group(parts: Sequence[_Part], by: str, metric: str | None, split: str) -> G
     every = [member for part in parts for member in part.members]
     members = [member for member in every if member.sample(objectives, split) is not None]
     found = families(members, by)
-    reference = _weakest(parts)
+    reference = weakest_reference(objectives, [part.reference for part in parts])
     reason = "" if len(found) > 1 else _alone(list(found), by, split)
     return Group(
         dataset=", ".join(dict.fromkeys(part.part.key for part in parts)),
@@ -115,16 +115,6 @@ def _alone(found: Sequence[str], by: str, split: str) -> str:
     if not found:
         return f"nothing to compare: no point was confirmed on {split}"
     return f"nothing to compare: only one {by} has a point confirmed on {split}, {found[0]}"
-
-
-def _weakest(parts: Sequence[_Part]) -> dict[str, float]:
-    """Of each objective the reference that asks least, so that every front counts whole."""
-    return {
-        objective.name: min(
-            (part.reference[objective.name] for part in parts), key=lambda value: objective.sign * value
-        )
-        for objective in parts[0].objectives
-    }
 
 
 def _ranking(groups: Sequence[Group]) -> Ranking | None:
