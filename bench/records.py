@@ -10,13 +10,16 @@ State = Literal["waiting", "running", "completed", "failed", "pruned"]
 Split = Literal["train", "valid", "test"]
 FailureKind = Literal["configuration", "diverged", "infrastructure", "bug"]
 
+BASELINES = ("equal_weights", "random_weights", "trees")
+"""Baselines that are no trials of the search; that at place i has the number -1 - i instead of a trial's."""
+
 
 @dataclass(frozen=True)
 class Job:
     """One training run for a worker, or the part of one from one rung to the next.
 
     Attributes:
-        trial: number of the configuration.
+        trial: number of the configuration; of a baseline that is no trial below 0, see `BASELINES`.
         replicate: 0 for the search itself, 1.. for confirmation on fresh seeds.
         config: dotted configuration, as in {"sharing.kind": "mmoe", "sharing.mmoe.experts": 4}.
         store: path of the encoded store.
@@ -30,7 +33,6 @@ class Job:
         resume: path of the checkpoint to start from, left by a job of the same trial; None starts anew.
         device: "cpu", "cuda", or "auto", which is CUDA where it is available.
         resamples: B, on how many resamples of each split to measure as well; 0 for none.
-        trees: whether boosted trees are trained, and no network; the configuration is then empty.
     """
 
     trial: int
@@ -47,7 +49,11 @@ class Job:
     resume: str | None = None
     device: str = "auto"
     resamples: int = 0
-    trees: bool = False
+
+    @property
+    def trees(self) -> bool:
+        """Whether it trains boosted trees, which have no configuration, and no network."""
+        return self.trial == -1 - BASELINES.index("trees")
 
 
 @dataclass(frozen=True)

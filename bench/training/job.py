@@ -45,7 +45,7 @@ def run_job(job: Job, progress: Progress | None = None, profile: Profile | None 
         profile.watch(trainer)
     before, seconds_before = trainer.course.samples, trainer.course.seconds
     course = trainer.run_to(job.until, progress)
-    metrics = {key: value for split in job.splits for key, value in trainer.metrics(split).items()}
+    metrics = {key: value for split in job.splits for key, value in trainer.metrics(split, job.resamples).items()}
     if job.checkpoint is not None:
         trainer.save(job.checkpoint, copy=False)  # after the metrics, so that what they found is in it
     metrics |= costs(trainer.model, store.schema)
@@ -62,4 +62,4 @@ def run_job(job: Job, progress: Progress | None = None, profile: Profile | None 
         "peak_rss_mb": peak_memory_mb(),
     }
     seen = trainer.diagnosis.summary(course.curve, objectives)
-    return TrialResult(metrics, speed, course.curve, config.dotted(), course.finished, seen)
+    return TrialResult(metrics, speed, course.curve, config.dotted(), course.finished, seen, evaluation.resampled)
