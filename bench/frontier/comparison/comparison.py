@@ -9,12 +9,13 @@ from itertools import combinations
 
 import numpy as np
 
-from bench.frontier.comparison.differences import Difference, Estimate, difference, seeds_needed
+from bench.frontier.comparison.differences import Difference, Estimate, by_resamples, difference, seeds_needed
 from bench.frontier.comparison.families import Member
 from bench.frontier.comparison.holm import holm
 from bench.frontier.comparison.indicators import Beyond, beyond
 from bench.frontier.comparison.units import common_units
 from bench.frontier.comparison.volumes import Volumes, volumes
+from bench.frontier.intervals import difference as paired_by_resamples
 from bench.frontier.samples import Sample
 from bench.objectives import Objective
 
@@ -146,13 +147,12 @@ def _metric_tests(
 ) -> tuple[MetricTest, ...]:
     found = []
     for objective in metrics:
-        key = objective.key(split)
-        best = {name: best_seen(members, objective, key) for name, members in families.items()}
+        best = {name: best_seen(members, objective, objective.key(split)) for name, members in families.items()}
+        every = [sample for members in families.values() for sample in samples_of(members, [objective], split)]
         for left, right in combinations(families, 2):
             a, b = best[left], best[right]
             if a is not None and b is not None:
-                of = difference(by_seed(a, key), by_seed(b, key), _data(a, b, objective, split))
-                found.append((left, right, objective, (a, b), of))
+                found.append((left, right, objective, (a, b), _difference(a, b, objective, split, every)))
     known = [test[4].p for test in found if test[4].p is not None]
     adjusted = iter(holm(np.array(known)).tolist())
     tests = [
@@ -162,9 +162,16 @@ def _metric_tests(
     return tuple(sorted(tests, key=lambda test: math.inf if test.difference.p is None else test.difference.p))
 
 
-def _data(left: Member, right: Member, objective: Objective, split: str) -> float:
-    """Variance of their difference over resamples of the split; 0 where they were not resampled alike."""
-    a, b = (member.sample([objective], split) for member in (left, right))
-    if a is None or b is None or not len(a.deviation) == len(b.deviation) > 1:
-        return 0.0
-    return float((a.deviation - b.deviation).var(ddof=1))
+def _difference(left: Member, right: Member, objective: Objective, split: str, every: Sequence[Sample]) -> Difference:
+    """Paired by seed where seeds are shared, else by resample where there are any, else unpaired.
+
+    Args:
+        every: samples from which what seeds do is learnt.
+    """
+    a, b = (by_seed(member, objective.key(split)) for member in (left, right))
+    [first], [second] = (samples_of([member], [objective], split) for member in (left, right))
+    alike = len(first.deviation) == len(second.deviation) > 1
+    if len(a.keys() & b.keys()) < 2 and alike:
+        paired = paired_by_resamples(first, second, every)
+        return difference(a, b) if paired is None else by_resamples(paired[0], (len(a), len(b)))
+    return difference(a, b, float((first.deviation - second.deviation).var(ddof=1)) if alike else 0.0)

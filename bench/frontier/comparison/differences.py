@@ -1,9 +1,9 @@
 """The difference between two configurations in one metric, and how many seeds it would take to tell them apart.
 
-Replicates on the same seed share what the seed decides, and are compared one by one: a paired t test. Without seeds in
-common the two are compared by their means, each with a variance of its own: Welch's t test (Biometrika 1947). Where the
-split was resampled, what the finite split does to the difference is added: resample b is the same rows for both, so
-that what is hard for both takes nothing from the comparison.
+Replicates on the same seed share what the seed decides, and are compared one by one: a paired t test. Else, where the
+split was resampled alike for both, the difference is paired by resample, as in `bench.frontier.intervals`. Else the two
+are compared by their means, each with a variance of its own: Welch's t test (Biometrika 1947), which tells of
+training's noise alone. To a paired t test, too, is added what the split does to the difference, where that is known.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
+
+from bench.frontier.intervals import Interval
 
 LEVEL = 0.95
 """Of intervals; a test's size is the rest."""
@@ -76,6 +78,15 @@ def difference(left: Mapping[int, float], right: Mapping[int, float], data: floa
     below = parts[0] ** 2 / (len(a) - 1) + parts[1] ** 2 / (len(b) - 1)
     freedom = sum(parts) ** 2 / below if below > 0 else min(seeds) - 1
     return _told(value, sum(parts), freedom, seeds, False, math.sqrt(a.var(ddof=1) + b.var(ddof=1)), data)
+
+
+def by_resamples(of: Interval, seeds: tuple[int, int]) -> Difference:
+    """A difference that was paired by resamples of the split: `bench.frontier.intervals.difference`, at our level."""
+    error = math.hypot(of.seed, of.data)
+    half = float(stats.t.ppf((1 + LEVEL) / 2, of.freedom)) * error
+    p = 2 * float(stats.t.sf(abs(of.value) / error, of.freedom)) if error > 0 else float(of.value == 0)
+    each = of.seed / math.sqrt(1 / seeds[0] + 1 / seeds[1]) * math.sqrt(2)
+    return Difference(of.value, (of.value - half, of.value + half), p, seeds, False, each, of.data**2)
 
 
 def _told(

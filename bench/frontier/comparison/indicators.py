@@ -22,7 +22,7 @@ from scipy import stats
 
 from bench.frontier.comparison.differences import LEVEL, MOST_SEEDS, Estimate, smallest
 from bench.frontier.samples import Sample
-from bench.frontier.uncertainty import pooled
+from bench.frontier.variance import seed_noise
 from bench.objectives import Objective
 
 Floats = NDArray[np.float64]
@@ -54,13 +54,14 @@ def beyond(left: Sequence[Sample], right: Sequence[Sample], objectives: Sequence
     means = [np.array([sample.mean for sample in side]) * signs for side in (left, right)]
     ahead = means[0][:, None, :] - means[1][None, :, :]  # (L, R, M)
     value = float(ahead.max(axis=2).min(axis=1).max())
-    covariance, freedom = pooled([sample.values for sample in (*left, *right)])
-    if freedom < 1:
+    noise = seed_noise([*left, *right])
+    if noise is None:
         return Beyond(Estimate(value, None), (), None)
-    noise = _Noise(np.diag(covariance) * signs**2, freedom, _data(left, right) * signs**2, left, right)
-    low, high = noise.bounds(ahead)
+    variances = np.diagonal(noise.apart, axis1=1, axis2=2) * signs**2
+    errors = _Errors(variances, noise.freedom, noise.common, _data(left, right) * signs**2, left, right)
+    low, high = errors.bounds(ahead)
     estimate = Estimate(value, (float(low.max()), high))
-    return Beyond(estimate, tuple(np.flatnonzero(low > 0).tolist()), noise.needed(ahead, value))
+    return Beyond(estimate, tuple(np.flatnonzero(low > 0).tolist()), errors.needed(ahead, value))
 
 
 def _data(left: Sequence[Sample], right: Sequence[Sample]) -> Floats:
@@ -73,27 +74,31 @@ def _data(left: Sequence[Sample], right: Sequence[Sample]) -> Floats:
 
 
 @dataclass(frozen=True)
-class _Noise:
-    """What moves the differences: `seeds` (M,), the variance of one replicate, and `data` (L, R, M)."""
+class _Errors:
+    """What moves the differences: `seeds` (L + R, M), variances of one replicate, and `data` (L, R, M)."""
 
     seeds: Floats
-    freedom: int
+    freedom: Floats
+    common: bool
     data: Floats
     left: Sequence[Sample]
     right: Sequence[Sample]
 
     def bounds(self, ahead: Floats, count: int | None = None) -> tuple[Floats, float]:
         """The lower bound of each of left's points, and the upper one of all; as if with `count` seeds each."""
-        n = [np.array([count or len(sample) for sample in side], dtype=float) for side in (self.left, self.right)]
-        each = 1 / n[0][:, None, None] + 1 / n[1][None, :, None]
-        by_seeds = self.seeds * each
-        variance = by_seeds + self.data
-        freedom = self.freedom if count is None else (count - 1) * (len(n[0]) + len(n[1]))
-        known = np.where(by_seeds > 0, by_seeds, 1.0)  # Welch-Satterthwaite; the data's part counts as known
-        freedoms = np.where(by_seeds > 0, (variance / known) ** 2, 1.0) * freedom
-        share = (1 - LEVEL) / 2
-        lowered = ahead - stats.t.ppf(1 - share / (len(n[0]) * ahead.shape[2]), freedoms) * np.sqrt(variance)
-        raised = ahead + stats.t.ppf(1 - share / len(n[1]), freedoms) * np.sqrt(variance)
+        n = np.array([count or len(sample) for sample in (*self.left, *self.right)], dtype=float)
+        each, split = self.seeds / n[:, None], len(self.left)
+        by_seeds = each[:split, None] + each[None, split:]
+        parts = each**2 / self.freedom
+        below = parts[:split, None] + parts[None, split:]
+        freedom = np.where(below > 0, by_seeds**2 / np.where(below > 0, below, 1.0), self.freedom.max())
+        if self.common:  # they err together
+            freedom = np.broadcast_to(self.freedom[0], freedom.shape)
+        known = np.where(by_seeds > 0, by_seeds, 1.0)  # Satterthwaite, 1946; the data's part counts as known
+        freedom = freedom * np.where(by_seeds > 0, ((by_seeds + self.data) / known) ** 2, 1.0)
+        error, share = np.sqrt(by_seeds + self.data), (1 - LEVEL) / 2
+        lowered = ahead - stats.t.ppf(1 - share / (split * ahead.shape[2]), freedom) * error
+        raised = ahead + stats.t.ppf(1 - share / len(self.right), freedom) * error
         return lowered.max(axis=2).min(axis=1), float(raised.max(axis=2).min(axis=1).max())
 
     def needed(self, ahead: Floats, value: float) -> int | None:

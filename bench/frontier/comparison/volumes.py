@@ -14,12 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.frontier.comparison.differences import LEVEL, Estimate
-from bench.frontier.comparison.worlds import DRAWS, worlds
 from bench.frontier.hypervolume import hypervolume
 from bench.frontier.samples import Sample
+from bench.frontier.uncertainty import worlds
+from bench.frontier.variance import seed_noise
 from bench.objectives import Objective
 
 Floats = NDArray[np.float64]
+
+DRAWS = 2000
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,9 @@ def volumes(
 ) -> Volumes:
     """Of families, each with at least one configuration; metrics as `objectives`. `seed` is of the draws."""
     of = {name: (len(members), np.array([sample.mean for sample in members])) for name, members in families.items()}
-    moved = worlds([sample for members in families.values() for sample in members], seed, draws)
+    every = [sample for members in families.values() for sample in members]
+    noise = seed_noise(every)
+    moved = None if noise is None else worlds(every, noise, seed, draws)
     seen = {name: hypervolume(means, objectives, reference) for name, (_, means) in of.items()}
     drawn, first = {}, 0
     for name, (count, _) in of.items():

@@ -66,7 +66,7 @@ def test_more_seeds_are_asked_for_where_less_is_seen() -> None:
         beyond(
             seen(front(4, ahead), 3, np.random.default_rng(2)), seen(front(4), 3, np.random.default_rng(3)), BOTH, UNITS
         ).needed
-        for ahead in (4, 1.5)
+        for ahead in (5, 0.5)
     ]
     assert needed[0] is not None
     assert needed[1] is not None
