@@ -155,6 +155,17 @@ def module_shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     return open_shop(tmp_path_factory.mktemp("module") / "shop")
 
 
+@pytest.fixture(scope="module")
+def two_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with two small runs on generated data: balancers on one MMoE, and ways of sharing."""
+    home = tmp_path_factory.mktemp("two") / "home"
+    common = ["--dataset", "synthetic-funnel@rows=4000", "--set", "optim.epochs=1", "--executor", "inline"]
+    for name, space, trials in (("balancers", "balancing", 5), ("kinds", "quick", 4)):
+        command = ["run", "quick", "--space", space, "--trials", str(trials), "--name", name, "--home", str(home)]
+        assert main([*command, *common]) == 0
+    return home
+
+
 @pytest.fixture
 def seesaw(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
     """Runs a command with a home of the test's own."""
