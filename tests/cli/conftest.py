@@ -84,6 +84,24 @@ limit = 2
 """
 
 
+SMALL = """
+title = "Small"
+space = "{space}"
+[[datasets]]
+id = "synthetic-funnel@rows=2000"
+[budget]
+trials = {trials}
+[search]
+sampler = "random"
+tries = 0
+[confirm]
+replicates = 2
+limit = 3
+[set]
+"optim.epochs" = 1
+"""
+
+
 @dataclass(frozen=True)
 class Said:
     code: int
@@ -158,12 +176,13 @@ def module_shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 @pytest.fixture(scope="module")
 def two_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with two small runs on generated data: balancers on one MMoE, and ways of sharing."""
-    home = tmp_path_factory.mktemp("two") / "home"
-    common = ["--dataset", "synthetic-funnel@rows=4000", "--set", "optim.epochs=1", "--executor", "inline"]
-    for name, space, trials in (("balancers", "balancing", 5), ("kinds", "quick", 4)):
-        command = ["run", "quick", "--space", space, "--trials", str(trials), "--name", name, "--home", str(home)]
-        assert main([*command, *common]) == 0
-    return home
+    folder = tmp_path_factory.mktemp("two")
+    for name, space, trials in (("balancers", "balancing", 4), ("kinds", "quick", 3)):
+        suite = folder / name / "suite.toml"
+        suite.parent.mkdir()
+        suite.write_text(SMALL.format(space=space, trials=trials))
+        assert main(["run", str(suite), "--name", name, "--home", str(folder / "home"), "--executor", "inline"]) == 0
+    return folder / "home"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""`seesaw compare` and `seesaw board` as a new user has them: on two small runs, real ones."""
+"""What is made of runs that are over, as a new user has it: compared, on a board, in a notebook."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from urllib.error import HTTPError
 
 import pytest
 
+import bench
+from bench.errors import UserError
 from bench.search.lock import FolderLock
 
 
@@ -74,17 +76,13 @@ def test_other_data_are_compared_apart(seesaw, two_runs: Path, tmp_path: Path) -
     assert "was prepared differently" in document["notes"][0]
 
 
-def test_the_experiment_s_front_is_that_of_both_runs(seesaw, two_runs: Path) -> None:
+def test_an_experiment_s_front_is_read_from_mlflow(seesaw, two_runs: Path) -> None:
     store = f"sqlite:///{two_runs / 'mlflow.db'}"
-    said = seesaw("frontier", "--experiment", "seesaw/quick", "--tracking", store, "--json")
-    assert said.code == 0, said.err
-    document = json.loads(said.out)
-    alone = [
-        json.loads(seesaw("frontier", run, "--json", "--home", two_runs, home=None).out)["hypervolume"]["value"]
-        for run in ("balancers", "kinds")
-    ]
-    assert document["hypervolumes"][0]["value"] >= max(alone)
-    assert {point["run"] for point in document["points"]} <= {"balancers", "kinds"}
+    document = json.loads(seesaw("frontier", "--experiment", "seesaw/kinds", "--tracking", store, "--json").out)
+    own = json.loads(seesaw("frontier", "kinds", "--json", "--home", two_runs, home=None).out)
+    assert document["hypervolumes"][0]["value"] == own["hypervolume"]["value"]
+    assert {point["trial"] for point in document["points"]} == {point["trial"] for point in own["points"]}
+    assert "hypervolume" in seesaw("frontier", "--experiment", "seesaw/kinds", "--tracking", store).out
     assert "expected a RUN or --experiment NAME, found neither" in seesaw("frontier").err
 
 
@@ -157,3 +155,36 @@ def test_the_board_is_served_to_this_machine_alone(two_runs: Path, tmp_path: Pat
             assert error.value.code == status
         server.send_signal(signal.SIGINT)
         assert server.wait(timeout=30) == 0
+
+
+def test_a_notebook_has_tables_and_figures(two_runs: Path) -> None:
+    run = bench.load_run(two_runs / "runs" / "kinds")
+    assert bench.load_run("kinds", home=two_runs).run.folder == run.run.folder
+    assert run.frontier()["on_front"].all()
+    assert run.points()["on_front"].sum() == len(run.frontier())
+    trials = run.trials()
+    assert set(trials["state"]) == {"completed"}
+    assert {"valid/click.auc", "sharing.kind", "seconds"} <= set(trials)
+    replicates = run.replicates()
+    assert set(replicates["trial"]) <= set(trials["trial"])
+    assert replicates["test/click.auc"].notna().any()
+    for name in ("front", "hypervolume", "sharing", "balancing"):
+        assert len(run.figure(name).data) > 0
+    other = run.figure("sharing", objective="purchase.ctcvr.auc").layout.xaxis.title.text
+    assert other != run.figure("sharing").layout.xaxis.title.text
+    assert run.pick().trial in set(run.frontier()["trial"])
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (lambda run: run.figure("fornt"), "did you mean 'front'"),
+        (lambda run: run.figure("sharing", objective="buy.auc"), "unknown objective 'buy.auc'"),
+        (lambda run: run.trials("other"), "unknown data set 'other'"),
+    ],
+)
+def test_what_a_notebook_asks_wrongly(two_runs: Path, ask, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        ask(bench.load_run(two_runs / "runs" / "kinds"))
+    with pytest.raises(UserError, match="unknown run"):
+        bench.load_run("none", home=two_runs)
