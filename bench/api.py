@@ -17,10 +17,9 @@ import pandas as pd
 from bench.errors import UserError, unknown
 
 if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
     from bench.frontier.policy import Pick
     from bench.records import TrialRecord
+    from bench.report.figures import Figure
     from bench.run.folder import Run
     from bench.run.results import DatasetResult
 
@@ -93,7 +92,7 @@ class LoadedRun:
         ]
         return pd.DataFrame(rows, columns=None if rows else ["trial", "architecture", "replicate", "seed"])
 
-    def figure(self, name: str = "front", dataset: str | None = None, objective: str | None = None) -> go.Figure:
+    def figure(self, name: str = "front", dataset: str | None = None, objective: str | None = None) -> Figure:
         """One of the page's figures: front, hypervolume, sharing or balancing.
 
         Args:
