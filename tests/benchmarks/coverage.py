@@ -61,11 +61,7 @@ def tally_of(setting: Setting, runs: int, seed: int = 0, draws: int = 400) -> Ta
         rows = intervals(samples)
         assert noise is not None
         assert rows is not None
-        tally.mean += [
-            one.low <= true <= one.high
-            for row, own in zip(rows, truth, strict=True)
-            for one, true in zip(row, own, strict=True)
-        ]
+        tally.mean += [one.low <= true <= one.high for row, own in zip(rows, truth, strict=True) for one, true in zip(row, own, strict=True)]
         pair = difference(samples[0], samples[1], samples)
         assert pair is not None
         tally.difference += [one.low <= true <= one.high for one, true in zip(pair, truth[0] - truth[1], strict=True)]
@@ -79,10 +75,7 @@ def tally_of(setting: Setting, runs: int, seed: int = 0, draws: int = 400) -> Ta
 
 def coverage_table(tallies: Sequence[tuple[Setting, Tally]]) -> str:
     """Coverage of nominal 90% intervals."""
-    lines = [
-        "| runs | mean | paired difference | hypervolume | Brier score | of who knows only the share |",
-        "|---|---|---|---|---|---|",
-    ]
+    lines = ["| runs | mean | paired difference | hypervolume | Brier score | of who knows only the share |", "|---|---|---|---|---|---|"]
     for setting, tally in tallies:
         shares = " | ".join(f"{tally.share(name):.1%}" for name in ("mean", "difference", "volume"))
         lines.append(f"| {setting.name} | {shares} | {tally.brier:.3f} | {tally.uninformed:.3f} |")
@@ -96,9 +89,7 @@ def reliability_table(tallies: Sequence[tuple[Setting, Tally]]) -> str:
     lines = ["| said | mean of what was said | non-dominated | configurations |", "|---|---|---|---|"]
     for low, high in zip(BINS, BINS[1:], strict=False):
         inside = (said >= low) & (said < high)
-        lines.append(
-            f"| {low:.2f} to {min(high, 1):.2f} | {said[inside].mean():.3f} | {true[inside].mean():.3f} | {inside.sum():,} |"
-        )
+        lines.append(f"| {low:.2f} to {min(high, 1):.2f} | {said[inside].mean():.3f} | {true[inside].mean():.3f} | {inside.sum():,} |")
     return "\n".join(lines)
 
 
