@@ -7,7 +7,6 @@ Genetics and Molecular Biology 2004).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -84,9 +83,9 @@ def _moderated(variances: Floats, freedom: NDArray[np.int64], pooled: float) -> 
     if beyond <= 0:
         return one
     prior = 2 * _trigamma_inverse(beyond)
-    middle = math.exp(logs.mean() + digamma(prior / 2) - math.log(prior / 2))
     strength = prior + freedom
-    return (prior * middle + freedom * variances) / strength, np.minimum(strength, float(total)), False
+    drawn = (prior * pooled + freedom * variances) / strength  # the middle by logarithms is far less sure with few
+    return drawn, np.minimum(strength, float(total)), False
 
 
 def _trigamma_inverse(value: float) -> float:

@@ -14,6 +14,7 @@ from bench.training.config import TrialConfig
 from bench.training.cost import costs
 from bench.training.loop import Trainer
 from bench.training.profile import Profile
+from bench.training.trees import run_trees
 
 
 @lru_cache(maxsize=4)
@@ -36,6 +37,8 @@ def run_job(job: Job, progress: Progress | None = None, profile: Profile | None 
     keep_freed_memory()
     reset_peak_memory()
     store = _open(job.store, job.tasks)
+    if job.trees:
+        return run_trees(job, store)
     config = TrialConfig.parse(job.config)
     objectives = [parse(name, store.schema.tasks, "objectives") for name in job.objectives]
     trainer = Trainer(store, config, objectives, job.seed, job.threads, job.device)

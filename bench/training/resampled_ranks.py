@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,8 @@ def group_areas(keys: Keys) -> tuple[NDArray[np.int64], Floats, Floats]:
         keys: sorted, see `bench.training.ranking`.
     """
     group = (keys >> np.uint64(GROUP_SHIFT)).astype(np.int64)
-    starts = np.flatnonzero(np.r_[True, group[1:] != group[:-1]]) if len(keys) else np.empty(0, np.int64)
-    found = [(group[s], e - s, Areas([keys[s:e]]).auc) for s, e in zip(starts, [*starts[1:], len(keys)], strict=True)]
+    edges = np.flatnonzero(np.diff(group, prepend=-1, append=-1)).tolist()  # groups are not negative
+    found = [(group[start], end - start, Areas([keys[start:end]]).auc) for start, end in pairwise(edges)]
     both = [each for each in found if each[2] is not None]
     groups, sizes, areas = zip(*both, strict=True) if both else ((), (), ())
     return np.array(groups, np.int64), np.array(sizes, float), np.array(areas, float)

@@ -11,6 +11,7 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,11 @@ def tally_of(setting: Setting, runs: int, seed: int = 0, draws: int = 400) -> Ta
         rows = intervals(samples)
         assert noise is not None
         assert rows is not None
-        tally.mean += [one.low <= true <= one.high for row, own in zip(rows, truth, strict=True) for one, true in zip(row, own, strict=True)]
+        tally.mean += [
+            one.low <= true <= one.high
+            for row, own in zip(rows, truth, strict=True)
+            for one, true in zip(row, own, strict=True)
+        ]
         pair = difference(samples[0], samples[1], samples)
         assert pair is not None
         tally.difference += [one.low <= true <= one.high for one, true in zip(pair, truth[0] - truth[1], strict=True)]
@@ -75,7 +80,10 @@ def tally_of(setting: Setting, runs: int, seed: int = 0, draws: int = 400) -> Ta
 
 def coverage_table(tallies: Sequence[tuple[Setting, Tally]]) -> str:
     """Coverage of nominal 90% intervals."""
-    lines = ["| runs | mean | paired difference | hypervolume | Brier score | of who knows only the share |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| runs | mean | paired difference | hypervolume | Brier score | of who knows only the share |",
+        "|---|---|---|---|---|---|",
+    ]
     for setting, tally in tallies:
         shares = " | ".join(f"{tally.share(name):.1%}" for name in ("mean", "difference", "volume"))
         lines.append(f"| {setting.name} | {shares} | {tally.brier:.3f} | {tally.uninformed:.3f} |")
@@ -87,9 +95,10 @@ def reliability_table(tallies: Sequence[tuple[Setting, Tally]]) -> str:
     said = np.concatenate([tally.said for _, tally in tallies])
     true = np.concatenate([tally.true for _, tally in tallies])
     lines = ["| said | mean of what was said | non-dominated | configurations |", "|---|---|---|---|"]
-    for low, high in zip(BINS, BINS[1:], strict=False):
+    for low, high in pairwise(BINS):
         inside = (said >= low) & (said < high)
-        lines.append(f"| {low:.2f} to {min(high, 1):.2f} | {said[inside].mean():.3f} | {true[inside].mean():.3f} | {inside.sum():,} |")
+        means = f"{said[inside].mean():.3f} | {true[inside].mean():.3f}"
+        lines.append(f"| {low:.2f} to {min(high, 1):.2f} | {means} | {inside.sum():,} |")
     return "\n".join(lines)
 
 

@@ -1,8 +1,8 @@
 """Runs whose truth is known: configurations near a front, retrained on seeds and measured on a finite split.
 
 A measured value is the configuration's true one, plus what the split does to all alike, what it does to this
-configuration, what the seed does, and what the split does to that very replicate. Resamples have the last three errors of
-the split again, as those of a bootstrap do. Units are those of AUC on some 10,000 rows.
+configuration, what the seed does, and what the split does to that very replicate. Resamples have the errors of the
+split again, as those of a bootstrap do. Units are those of AUC on some 10,000 rows.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Setting:
 
 SETTINGS = (
     Setting("as in the suite `quick`"),
-    Setting("one objective's worth of replicates more", least=2, most=6),
+    Setting("between 2 and 6 replicates", least=2, most=6),
     Setting("seeds matter much less than rows", seeds=2e-4),
     Setting("seeds matter much more than rows", seeds=4e-3),
     Setting("some configurations are unstable", uneven=0.7, least=3, most=3),
