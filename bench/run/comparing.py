@@ -12,7 +12,7 @@ import numpy as np
 from bench.atomic import write_text
 from bench.balancing import BALANCING, GradientAggregation, GradientCombination
 from bench.errors import UserError, unknown
-from bench.frontier.comparison.answer import answer
+from bench.frontier.comparison.answer import Answer, answer
 from bench.frontier.comparison.compared import Compared, Group
 from bench.frontier.comparison.comparison import compare
 from bench.frontier.comparison.families import FAMILIES, Member, families
@@ -33,6 +33,7 @@ GRADIENT = frozenset(
     if isinstance(entry.build, type) and issubclass(entry.build, GradientAggregation | GradientCombination)
 )
 """Balancing kinds that work on the tasks' gradients."""
+APART = Answer("cannot tell", "Cannot tell: points on different data have no front in common.")
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def _group(parts: Sequence[_Part], by: str, metric: str | None, split: str) -> G
         comparison=None if reason else compare(found, objectives, reference, split, seed, metrics),
         reason=reason,
         unconfirmed=tuple(sorted(families(every, by).keys() - found.keys())),
-        answer=answer(members, objectives, reference, split, seed, GRADIENT),
+        answer=answer(members, objectives, reference, split, seed, GRADIENT) if by != "dataset" else APART,
     )
 
 

@@ -70,7 +70,7 @@ class Comparison:
         families: confirmed members by name.
         unit: of the epsilon indicators.
         metrics: tests of single metrics, the smallest p first.
-        fronts: each pair of families once.
+        fronts: each pair of families once; none where members are on different data, which have no front in common.
     """
 
     objectives: tuple[Objective, ...]
@@ -104,6 +104,7 @@ def compare(
     means = np.array([sample.mean for group in samples.values() for sample in group])
     units, unit = common_units(objectives, reference, means)
     sizes = volumes(samples, objectives, reference, seed)
+    one = len({member.dataset for members in families.values() for member in members}) == 1
     fronts = [
         FrontTest(
             left,
@@ -113,7 +114,7 @@ def compare(
             beyond(samples[left], samples[right], objectives, units),
             beyond(samples[right], samples[left], objectives, units),
         )
-        for left, right in combinations(families, 2)
+        for left, right in combinations(families if one else (), 2)
     ]
     tests = _metric_tests(families, metrics or objectives, split)
     kept = {name: list(members) for name, members in families.items()}
@@ -170,8 +171,15 @@ def _difference(left: Member, right: Member, objective: Objective, split: str, e
     """
     a, b = (by_seed(member, objective.key(split)) for member in (left, right))
     [first], [second] = (samples_of([member], [objective], split) for member in (left, right))
+    if left.dataset != right.dataset:  # resample b is other rows there: nothing is shared
+        return difference(a, b, _spread(first) + _spread(second))
     alike = len(first.deviation) == len(second.deviation) > 1
     if len(a.keys() & b.keys()) < 2 and alike:
         paired = paired_by_resamples(first, second, every)
         return difference(a, b) if paired is None else by_resamples(paired[0], (len(a), len(b)))
     return difference(a, b, float((first.deviation - second.deviation).var(ddof=1)) if alike else 0.0)
+
+
+def _spread(sample: Sample) -> float:
+    """Variance of one metric's mean over resamples of the split; 0 where there are none."""
+    return float(sample.deviation.var(ddof=1)) if len(sample.deviation) > 1 else 0.0

@@ -113,3 +113,10 @@ def test_objectives_of_unlike_units_are_counted_by_their_way_from_the_reference(
     found = compare(made, (BOTH[0], cost), {"click.auc": 0.5, "cost/parameters": 3000.0}, "test", 0)
     assert found.unit.startswith("% of the way")
     assert found.fronts[0].beyond.estimate.value == pytest.approx(50.0, abs=0.5)
+
+
+def test_data_sets_are_compared_by_metrics_and_have_no_front_in_common(member) -> None:
+    made = [member(0, "static", 0.7, 0.8), replace(member(1, "static", 0.75, 0.8), dataset="other")]
+    found = compare(families(made, "dataset"), BOTH, AT, "test", 0)
+    assert found.fronts == ()
+    assert [test.better for test in found.metrics if test.told(0.05)] == ["other"]
