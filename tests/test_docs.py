@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -39,6 +40,18 @@ def test_the_readmes_commands_run_in_order(tmp_path: Path, monkeypatch: pytest.M
         names: dict[str, object] = {}
         exec(compile(block, "README.md", "exec"), names)  # our own document: what it shows must work
     assert (tmp_path / ".seesaw" / "runs" / "first" / "report.html").is_file()
+    run_the_notebook()
+
+
+def run_the_notebook() -> None:
+    """Its cells in order in one namespace, on the README's run; a kernel would only cost time and packages."""
+    notebook = json.loads((ROOT / "docs" / "notebook.ipynb").read_text(encoding="utf-8"))
+    names: dict[str, object] = {}
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            assert cell["outputs"] == []  # what it shows is made anew, by whoever runs it
+            exec(compile("".join(cell["source"]), "docs/notebook.ipynb", "exec"), names)
+    assert {"front", "trials", "replicates", "pick", "together"} <= names.keys()
 
 
 def test_the_readme_names_every_choice() -> None:

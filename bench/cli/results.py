@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bench.cli.experiment import show_experiment
 from bench.cli.options import Home, Json
 from bench.cli.output import duration, print_json, print_table, say
 
@@ -72,10 +73,28 @@ def _show_search(dataset: str, search: dict[str, Any]) -> None:
         say("failed: " + ", ".join(f"{count} {kind}" for kind, count in search["failures"].items()))
 
 
-def frontier_command(run_: RunName, json: Json = False, home: Home = None) -> None:
-    """Show the non-dominated set, with its uncertainty."""
+def frontier_command(
+    run_: Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run's name or path.")] = None,
+    experiment: Annotated[
+        str | None, typer.Option(help="Instead: of all runs of an MLflow experiment, merged.")
+    ] = None,
+    tracking: Annotated[
+        str | None, typer.Option(help="MLflow's address, with --experiment; else a file at home.")
+    ] = None,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Show the non-dominated set, with its uncertainty; of a run, or of an MLflow experiment."""
+    from bench.errors import UserError
     from bench.run.results import result_of
 
+    if (run_ is None) == (experiment is None):
+        raise UserError("expected a RUN or --experiment NAME, found " + ("neither" if run_ is None else "both"))
+    if experiment is not None:
+        show_experiment(experiment, tracking, json, home)
+        return
+    if tracking is not None or run_ is None:
+        raise UserError("--tracking: expected --experiment NAME beside it; a run's front is read from its own storage")
     results = [result_of(dataset_run, decide=False) for dataset_run in _open(run_, home).values()]
     if json:
         print_json(frontier_document(results))

@@ -18,6 +18,7 @@ from bench.objectives import Objective, primary
 from bench.records import TrialRecord
 from bench.report.build import build_view
 from bench.report.page import write_page
+from bench.report.view import PageView
 from bench.run.folder import DatasetRun, Run
 from bench.schema import Task
 from bench.search.study import Study
@@ -127,35 +128,37 @@ def _recipe(result: DatasetResult) -> dict[str, Any]:
 
 def write_report(run: Run, results: Sequence[DatasetResult]) -> None:
     """Writes the run's page, a section for each data set."""
+    write_page([view_of(result) for result in results], page_path(run), title=run.name)
+
+
+def view_of(result: DatasetResult) -> PageView:
+    """What a page shows of a data set's part."""
+    run = result.run.run
     manifest = run.manifest
-    views = []
-    for result in results:
-        made = {
-            "data set": result.run.key,
-            "fingerprint": _fingerprint(result),
-            "space": f"{manifest.space_name} ({run.space.digest()})",
-            "sampler": manifest.suite.search.sampler,
-            "rungs": _rungs(result),
-            "seed": str(manifest.seed),
-            "workers": f"{manifest.workers} x {manifest.threads} threads ({manifest.executor})",
-            "started": manifest.created,
-            "command": manifest.command,
-            "versions": ", ".join(f"{name} {version}" for name, version in manifest.versions.items()),
-        }
-        view = build_view(
-            result.records,
-            result.frontier,
-            title=load_card(result.run.key).title,
-            dataset=result.run.key,
-            pick=result.pick,
-            no_pick=result.no_pick,
-            retrain=retrain_command(result),
-            train=train_command(result),
-            mlflow=mlflow_search(result),
-            made=made,
-        )
-        views.append(view)
-    write_page(views, page_path(run), title=run.name)
+    made = {
+        "data set": result.run.key,
+        "fingerprint": _fingerprint(result),
+        "space": f"{manifest.space_name} ({run.space.digest()})",
+        "sampler": manifest.suite.search.sampler,
+        "rungs": _rungs(result),
+        "seed": str(manifest.seed),
+        "workers": f"{manifest.workers} x {manifest.threads} threads ({manifest.executor})",
+        "started": manifest.created,
+        "command": manifest.command,
+        "versions": ", ".join(f"{name} {version}" for name, version in manifest.versions.items()),
+    }
+    return build_view(
+        result.records,
+        result.frontier,
+        title=load_card(result.run.key).title,
+        dataset=result.run.key,
+        pick=result.pick,
+        no_pick=result.no_pick,
+        retrain=retrain_command(result),
+        train=train_command(result),
+        mlflow=mlflow_search(result),
+        made=made,
+    )
 
 
 def _rungs(result: DatasetResult) -> str:
