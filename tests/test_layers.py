@@ -22,9 +22,11 @@ MAY_IMPORT = {
     "search": {"training", "frontier", "models", "balancing", "data"},
     "tracking": {"training", "frontier"},
     "report": {"frontier"},
+    "production": {"training", "frontier", "models", "balancing", "data"},
     "suite": set(),
     "run": {"suite", "search", "tracking", "report", "training", "frontier", "models", "balancing", "data"},
-    "cli": {"suite", "run", "search", "tracking", "report", "training", "frontier", "models", "balancing", "data"},
+    "cli": {"suite", "run", "search", "tracking", "report", "production", "training", "frontier", "models", "balancing"}
+    | {"data"},
     "__main__": {"cli"},
 }
 ONLY_IN = {"optuna": {"search"}, "mlflow": {"tracking"}, "plotly": {"report"}, "typer": {"cli"}, "rich": {"cli"}}
