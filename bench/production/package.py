@@ -196,7 +196,7 @@ class Package:
 
     @property
     def calibrations(self) -> dict[str, Calibration]:
-        """Of tasks."""
+        """Of predictions, by name."""
         return {name: Calibration.from_json(each) for name, each in self._json("calibration.json").items()}
 
     def engine(self, name: str = "exported", threads: int = 1) -> Engine:

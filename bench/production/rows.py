@@ -16,7 +16,7 @@ from bench.data.encoding.fields import BucketField, CategoricalField
 from bench.data.encoding.numeric import NumericColumn
 from bench.data.rejects import Place, Rejects, Sieve
 from bench.data.values import canonical
-from bench.errors import UserError, unknown
+from bench.errors import UserError
 
 _WORDS = {list: "a list", dict: "an object", tuple: "a list", set: "a list", np.ndarray: "a list"}
 
@@ -76,8 +76,9 @@ class RawRows:
         """
         for column in self.columns:
             if column.name not in table.column_names:
-                if not column.optional:
-                    raise UserError(f"expected a column: {unknown('column', column.name, table.column_names)}"[:2000])
+                if table.num_rows and not column.optional:
+                    found = ", ".join(table.column_names) or "none"
+                    raise UserError(f"expected a column '{column.name}' in every row, found the columns {found}")
                 table = table.append_column(column.name, pa.nulls(table.num_rows, pa.string()))
         table = table.select([column.name for column in self.columns])
         wanted = {column.name: column.kind for column in self.columns}
@@ -93,8 +94,8 @@ class RawRows:
             if names.count(column.name) > 1:
                 raise UserError(f"expected each column once, found '{column.name}' {names.count(column.name)} times")
         arrays = {column.name: _array(frame[column.name], column) for column in wanted}
-        if not arrays:
-            arrays = {"": pa.nulls(len(frame))}  # a table without columns would forget how many rows it has
+        if not arrays:  # a table without columns would forget how many rows it has
+            arrays = {str(name): pa.nulls(len(frame)) for name in names or [""]}
         return pa.table(arrays)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -43,7 +43,7 @@ class Scorer:
         """Predictions (N, names) of raw rows, in their order.
 
         Of a task without parent its probability, `click`; of one with a parent the conditional and the joint one,
-        `purchase.cvr` and `purchase.ctcvr`, calibrated; of a regression its value; and `score`. Values that train did
+        `purchase.cvr` and `purchase.ctcvr`, each with the calibration of its name; of a regression its value; and `score`. Values that train did
         not hold are unknown, and empty ones missing, as they were in training. No rows give no predictions.
 
         Args:
@@ -64,25 +64,17 @@ class Scorer:
 
     def predict_encoded(self, ids: Ids, dense: Floats) -> dict[str, Values]:
         """Name -> predictions (N,) of encoded rows: ids (N, S), dense (N, D)."""
-        conditional, _ = self.engine(ids, dense)
-        found = calibrated(self.schema, conditional, self.calibrations)
+        conditional, joint = self.engine(ids, dense)
+        found = {name: calibrated(values, name, self.calibrations) for name, values in self._named(conditional, joint)}
         return found | {SCORE: self.score.apply(found)}
 
+    def _named(self, conditional: Floats, joint: Floats) -> Iterator[tuple[str, Floats]]:
+        for at, task in enumerate(self.schema.tasks):
+            for name, values in zip(prediction_names(task), (conditional, joint), strict=False):
+                yield name, values[:, at]
 
-def calibrated(schema: Schema, conditional: Floats, calibrations: Mapping[str, Calibration]) -> dict[str, Values]:
-    """Name -> (N,): calibrated conditional probabilities, multiplied along each chain to the joint ones.
 
-    Args:
-        conditional: (N, T) as the model says them.
-        calibrations: of tasks; one without is left as it is.
-    """
-    given = conditional.astype(np.float64)
-    for at, task in enumerate(schema.tasks):
-        if task.name in calibrations and task.kind == "binary":
-            given[:, at] = calibrations[task.name].apply(given[:, at])
-    found: dict[str, Values] = {}
-    for at, task in enumerate(schema.tasks):
-        names = prediction_names(task)
-        columns: Sequence[Values] = (given[:, at], np.prod(given[:, list(schema.chain(at))], axis=1))
-        found |= dict(zip(names, columns[: len(names)], strict=True))
-    return found
+def calibrated(values: Floats, name: str, calibrations: Mapping[str, Calibration]) -> Values:
+    """A prediction (N,) after the calibration of its name, if there is one."""
+    given = values.astype(np.float64)
+    return calibrations[name].apply(given) if name in calibrations else given
