@@ -43,8 +43,9 @@ class Scorer:
         """Predictions (N, names) of raw rows, in their order.
 
         Of a task without parent its probability, `click`; of one with a parent the conditional and the joint one,
-        `purchase.cvr` and `purchase.ctcvr`, each with the calibration of its name; of a regression its value; and `score`. Values that train did
-        not hold are unknown, and empty ones missing, as they were in training. No rows give no predictions.
+        `purchase.cvr` and `purchase.ctcvr`, each with the calibration of its name; of a regression its value; and
+        `score`. Values that train did not hold are unknown, and empty ones missing, as they were in training. No rows
+        give no predictions.
 
         Args:
             rows: a data frame, an Arrow table or a list of mappings; see `RawRows.table`.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import tempfile
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -143,7 +142,7 @@ class Registry:
             )
             target.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-                self._store.ask(f"fetch '{model}'", partial(_download, run_source.run_id, folder))
+                self._store.ask(f"fetch '{model}'", partial(_download, str(run_source.run_id), folder))
                 found = next(Path(folder).glob(f"**/{MANIFEST}")).parent
                 target.rmdir()
                 found.rename(target)
@@ -203,8 +202,12 @@ def signature_of(package: Package) -> ModelSignature:
     from mlflow.types.schema import AnyType, ColSpec, Schema
 
     scorer = package.scorer()
-    columns = [ColSpec(AnyType(), column.name, required=not column.optional) for column in scorer.rows.columns]
-    return ModelSignature(Schema(columns), Schema([ColSpec("double", name) for name in scorer.names]))
+    anything: Any = AnyType  # MLflow gives its constructor no types
+    inputs: list[Any] = [
+        ColSpec(anything(), column.name, required=not column.optional) for column in scorer.rows.columns
+    ]
+    outputs: list[Any] = [ColSpec("double", name) for name in scorer.names]
+    return ModelSignature(Schema(inputs), Schema(outputs))
 
 
 def _move(name: str, alias: str, number: str, client: MlflowClient) -> None:

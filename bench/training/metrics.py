@@ -59,16 +59,15 @@ class Tally:
         self._check(conditional)
         self._check(joint)
         for at, (task, parent) in enumerate(zip(self._schema.tasks, self._schema.parents, strict=True)):
-            own, name = labels[:, at], self._names[at]
-            happened = own if parent is None else np.where(labels[:, parent] == 1, own, np.nan)
+            name, given = self._names[at], given_parent(labels, at, parent)
             if task.kind == "regression":
-                self._regression[name].add(happened, conditional[:, at])
+                self._regression[name].add(given, conditional[:, at])
             elif parent is None:
-                self._binary[name].add(own, conditional[:, at], group)
+                self._binary[name].add(given, conditional[:, at], group)
             else:
-                product = _product(labels[:, self._schema.chain(at)])
-                self._binary[f"{name}cvr."].add(happened, conditional[:, at], group)
-                self._binary[f"{name}ctcvr."].add(product, joint[:, at], group)
+                along = product(labels[:, self._schema.chain(at)])
+                self._binary[f"{name}cvr."].add(given, conditional[:, at], group)
+                self._binary[f"{name}ctcvr."].add(along, joint[:, at], group)
 
     def _check(self, predictions: NDArray[Any]) -> None:
         finite = np.isfinite(predictions)
@@ -113,9 +112,15 @@ def regression(labels: NDArray[Any], predictions: NDArray[Any]) -> dict[str, flo
     return tally.result()
 
 
-def _product(labels: NDArray[Any]) -> NDArray[Any]:
+def given_parent(labels: NDArray[Any], at: int, parent: int | None) -> NDArray[Any]:
+    """Labels (N, T) -> a task's own (N,), NaN where its parent did not happen or that is not known."""
+    own: NDArray[Any] = labels[:, at]
+    return own if parent is None else np.where(labels[:, parent] == 1, own, np.nan)
+
+
+def product(labels: NDArray[Any]) -> NDArray[Any]:
     """Labels (N, L) along a chain, root first -> (N,): whether all happened, NaN where that is not known."""
-    product = labels[:, 0]
+    found: NDArray[Any] = labels[:, 0]
     for own in labels.T[1:]:
-        product = np.where(product == 0, product, product * own)
-    return product
+        found = np.where(found == 0, found, found * own)
+    return found

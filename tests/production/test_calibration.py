@@ -63,7 +63,8 @@ def test_any_fit_is_monotone_and_stays_within_0_and_1(kind, pairs, at):
     fitted = FITS[kind](p, y)
     values = fitted.apply(np.sort([0.0, 1.0, *p, *at]))
     assert np.isfinite(values).all()
-    assert values.min() >= 0 and values.max() <= 1
+    assert values.min() >= 0
+    assert values.max() <= 1
     assert (np.diff(values) >= -1e-15).all()
     assert Calibration.from_json(json.loads(json.dumps(fitted.to_json()))) == fitted
 
