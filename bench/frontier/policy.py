@@ -28,6 +28,7 @@ from bench.frontier.gains import baselines, gain
 from bench.frontier.guard import Breach, Guard, Violation, relax, violations
 from bench.frontier.points import Key, called, key_of
 from bench.frontier.rules import PICK_RULES, PickRule
+from bench.frontier.score import Score
 from bench.objectives import Objective
 from bench.records import Scalar, TrialRecord
 from bench.validation import validate
@@ -43,6 +44,8 @@ class Policy(BaseModel):
     rule: str = "knee"
     """A name in `PICK_RULES`."""
     guard: Guard = Field(default_factory=Guard)
+    score: Score = Field(default_factory=Score)
+    """What a served model ranks by; no pick depends on it."""
 
     @field_validator("rule")
     @classmethod

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -184,20 +185,22 @@ def save_model(package: Package, folder: Path) -> None:
     """Writes an MLflow model around a package."""
     import mlflow.pyfunc
 
-    mlflow.pyfunc.save_model(
-        path=folder,
-        python_model=str(Path(__file__).with_name("served.py")),
-        artifacts={"package": str(package.folder)},
-        signature=signature_of(package),
-        input_example=example_rows(package.encoder),
-        pip_requirements=[f"seesaw-bench=={__version__}", *(f"{name}=={version(name)}" for name in REQUIREMENTS)],
-        metadata={"seesaw": {"digest": package.digest, "dataset": package.manifest.name}},
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that types of rows are given as a signature, and not as type hints
+        mlflow.pyfunc.save_model(
+            path=folder,
+            python_model=str(Path(__file__).with_name("served.py")),
+            artifacts={"package": str(package.folder)},
+            signature=signature_of(package),
+            input_example=example_rows(package.encoder),
+            pip_requirements=[f"seesaw-bench=={__version__}", *(f"{name}=={version(name)}" for name in REQUIREMENTS)],
+            metadata={"seesaw": {"digest": package.digest, "dataset": package.manifest.name}},
+        )
     (folder / "README.md").write_text((package.folder / "README.md").read_text(encoding="utf-8"), encoding="utf-8")
 
 
 def signature_of(package: Package) -> ModelSignature:
-    """Raw columns of any type, since categories may be numbers or texts: the scorer checks, and names column and row."""
+    """Raw columns of any type: categories may be numbers or texts. The scorer checks, and names column and row."""
     from mlflow.models import ModelSignature
     from mlflow.types.schema import AnyType, ColSpec, Schema
 

@@ -30,7 +30,7 @@ def test_toml_nests_dotted_names() -> None:
 
 
 def test_mistakes() -> None:
-    with pytest.raises(UserError, match="score.weights: unknown prediction 'buy'"):
+    with pytest.raises(UserError, match=r"score.weights: unknown prediction 'buy'"):
         Score(weights={"buy": 1.0}).of(TASKS)
     with pytest.raises(UserError, match="'watch' is a regression"):
         Score(kind="power", weights={"watch": 1.0}).of(TASKS)

@@ -19,7 +19,7 @@ from bench.production.retrain import Order
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the module that tests share
 
-from serving_toys import funnel_package, funnel_store  # noqa: E402
+from serving_toys import funnel_package, funnel_store
 
 FULL = Length()
 CONFIG = {

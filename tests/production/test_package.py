@@ -53,10 +53,10 @@ def test_a_changed_byte_is_refused(copy: Path, name: str) -> None:
 
 
 def test_what_is_no_package(copy: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="expected a packaged model with a manifest.json, found none"):
+    with pytest.raises(UserError, match=r"expected a packaged model with a manifest.json, found none"):
         Package.open(tmp_path / "nothing")
     (copy / "encoder.json").unlink()
-    with pytest.raises(UserError, match="expected the file 'encoder.json' of the package, found none"):
+    with pytest.raises(UserError, match=r"expected the file 'encoder.json' of the package, found none"):
         Package.open(copy)
     (copy / "manifest.json").write_text("{")
     with pytest.raises(UserError, match="not valid JSON"):
@@ -115,7 +115,7 @@ def test_eager_and_exported_are_one(package: Package, store: Store) -> None:
         for a, b in zip(eager, exported, strict=True):
             assert a.shape == (rows, 2)
             np.testing.assert_allclose(a, b, atol=1e-5)
-    with pytest.raises(UserError, match="expected a model.onnx in .*, found none"):
+    with pytest.raises(UserError, match=r"expected a model.onnx in .*, found none"):
         package.engine("onnx")
     with pytest.raises(UserError, match="unknown engine 'onxx'"):
         package.engine("onxx")
@@ -149,7 +149,7 @@ def test_onnx_runtime_says_the_same(store: Store, tmp_path: Path) -> None:
 def test_a_score_of_nothing_leaves_nothing_behind(store: Store, tmp_path: Path) -> None:
     parts = parts_of(store, trained(store), score=Score(weights={"purchase": 1.0}))
     with pytest.raises(
-        UserError, match="unknown prediction 'purchase' .*known are click, purchase.ctcvr, purchase.cvr"
+        UserError, match=r"unknown prediction 'purchase' .*known are click, purchase.ctcvr, purchase.cvr"
     ):
         write_package(parts, tmp_path / "package", onnx=False)
     assert list(tmp_path.iterdir()) == []
