@@ -74,7 +74,5 @@ def deploy(
         say(f"{engine}: probabilities differ by at most {difference:.1e} from the trained model's")
     say(f"package: {package.folder}")
     for move in moves:
-        say(f"{planned.name}: {move}")
-    say(
-        f"serve:   MLFLOW_TRACKING_URI={uri} mlflow models serve -m models:/{planned.name}@{as_.value} --env-manager local"
-    )
+        serve = f"mlflow models serve -m models:/{planned.name}@{as_.value} --env-manager local"
+    say(f"serve:   MLFLOW_TRACKING_URI={uri} {serve}")

@@ -17,7 +17,7 @@ from bench.production.engines import Engine, Floats, Ids
 from bench.production.rows import RawRows
 from bench.schema import Schema
 
-CHUNK = 8192
+CHUNK = 4096
 """Rows that go through the model at once: what a batch of any size takes of memory is bounded."""
 SCORE = "score"
 Values = NDArray[np.float64]
