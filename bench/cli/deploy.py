@@ -74,5 +74,6 @@ def deploy(
         say(f"{engine}: probabilities differ by at most {difference:.1e} from the trained model's")
     say(f"package: {package.folder}")
     for move in moves:
-        serve = f"mlflow models serve -m models:/{planned.name}@{as_.value} --env-manager local"
+        say(f"{planned.name}: {move}")
+    serve = f"mlflow models serve -m models:/{planned.name}@{as_.value} --env-manager local"
     say(f"serve:   MLFLOW_TRACKING_URI={uri} {serve}")
