@@ -151,7 +151,7 @@ class BatchScoring:
 
     def _check(self, file: Path, names: Sequence[str]) -> None:
         if absent := self._scorer.rows.absent(names):
-            raise UserError(f"{file}: {unknown('column', absent[0], names)}, and '{absent[0]}' must be there")
+            raise UserError(f"{file}: {unknown('column', absent[0], names)}")
         for name in self.keep:
             if name not in names:
                 raise UserError(f"{file}: --keep: {unknown('column', name, names)}")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import tempfile
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -185,17 +184,15 @@ def save_model(package: Package, folder: Path) -> None:
     """Writes an MLflow model around a package."""
     import mlflow.pyfunc
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that types of rows are given as a signature, and not as type hints
-        mlflow.pyfunc.save_model(
-            path=folder,
-            python_model=str(Path(__file__).with_name("served.py")),
-            artifacts={"package": str(package.folder)},
-            signature=signature_of(package),
-            input_example=example_rows(package.encoder),
-            pip_requirements=[f"seesaw-bench=={__version__}", *(f"{name}=={version(name)}" for name in REQUIREMENTS)],
-            metadata={"seesaw": {"digest": package.digest, "dataset": package.manifest.name}},
-        )
+    mlflow.pyfunc.save_model(
+        path=folder,
+        python_model=str(Path(__file__).with_name("served.py")),
+        artifacts={"package": str(package.folder)},
+        signature=signature_of(package),
+        input_example=example_rows(package.encoder),
+        pip_requirements=[f"seesaw-bench=={__version__}", *(f"{name}=={version(name)}" for name in REQUIREMENTS)],
+        metadata={"seesaw": {"digest": package.digest, "dataset": package.manifest.name}},
+    )
     (folder / "README.md").write_text((package.folder / "README.md").read_text(encoding="utf-8"), encoding="utf-8")
 
 

@@ -4,6 +4,7 @@ object is pickled.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import pandas as pd
@@ -18,25 +19,28 @@ from bench.production.package import Package
 PACKAGE = "package"
 
 
-class ServedPackage(PythonModel):
-    """Raw rows in, predictions out."""
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # that `predict` has no type hints: the signature says what it takes
 
-    def load_context(self, context: PythonModelContext) -> None:
-        """Opens the package; each file's digest is checked."""
-        self._scorer = Package.open(context.artifacts[PACKAGE]).scorer()
+    class ServedPackage(PythonModel):
+        """Raw rows in, predictions out."""
 
-    # MLflow would read a type from a hint of `model_input`, and complain of one that it does not know.
-    def predict(self, context: PythonModelContext, model_input, params: dict[str, Any] | None = None) -> Any:  # type: ignore[no-untyped-def]
-        """Predictions, a row for each raw row; see `Scorer.predict`.
+        def load_context(self, context: PythonModelContext) -> None:
+            """Opens the package; each file's digest is checked."""
+            self._scorer = Package.open(context.artifacts[PACKAGE]).scorer()
 
-        Raises:
-            MlflowException: a row does not fit; a server answers 400 with the sentence.
-        """
-        try:
-            found: pd.DataFrame = self._scorer.predict(model_input)
-        except UserError as error:
-            raise MlflowException(str(error), INVALID_PARAMETER_VALUE) from None
-        return found
+        # MLflow would read a type from a hint of `model_input`, and complain of one that it does not know.
+        def predict(self, context: PythonModelContext, model_input, params: dict[str, Any] | None = None) -> Any:  # type: ignore[no-untyped-def]
+            """Predictions, a row for each raw row; see `Scorer.predict`.
+
+            Raises:
+                MlflowException: a row does not fit; a server answers 400 with the sentence.
+            """
+            try:
+                found: pd.DataFrame = self._scorer.predict(model_input)
+            except UserError as error:
+                raise MlflowException(str(error), INVALID_PARAMETER_VALUE) from None
+            return found
 
 
 set_model(ServedPackage())
