@@ -13,8 +13,8 @@ from bench.frontier.diagnosis import angles, sentences
 from bench.frontier.estimates import candidates, estimate, replicated
 from bench.frontier.frontier import Frontier
 from bench.frontier.gains import baselines, best
+from bench.frontier.pick import Pick
 from bench.frontier.points import key_of
-from bench.frontier.policy import Pick
 from bench.records import TrialRecord
 from bench.report import text, theme
 from bench.report.geometry import near, step

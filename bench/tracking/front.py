@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from bench.frontier.frontier import Frontier
-from bench.frontier.policy import Pick
+from bench.frontier.pick import Pick
 from bench.tracking import values
 from bench.tracking.parent import Parent
 from bench.tracking.values import Point
