@@ -40,7 +40,7 @@ class Breach:
         """What would let the point through."""
         if math.isnan(self.value):
             return f"leave out {self.setting}, which was not measured there"
-        to = -float(round_up(-self.value, 6)) if self.floor else float(round_up(self.value, 6))
+        to = 0.0 - float(round_up(-self.value, 6)) if self.floor else float(round_up(self.value, 6))
         if self.other is None:
             return f"set {self.setting} to {to:g}"
         low, high = (to, self.other) if self.floor else (self.other, to)
