@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from bench import __version__
-from bench.cli import card, datasets, diagnose, doctor, results, run, spaces, sync, synth, train
+from bench.cli import card, datasets, deploy, diagnose, doctor, results, run, spaces, sync, synth, train
 
 app = typer.Typer(
     name="seesaw",
@@ -41,5 +41,6 @@ app.command("status")(results.status)
 app.command("frontier")(results.frontier_command)
 app.command("report")(results.report)
 app.command("pick")(results.pick_command)
+app.command("deploy")(deploy.deploy)
 app.command("diagnose")(diagnose.diagnose)
 app.command("doctor")(doctor.doctor)

@@ -28,6 +28,7 @@ from bench.frontier.guard import Guard
 from bench.frontier.retraining import Retraining
 from bench.frontier.revenue import Revenue
 from bench.frontier.rules import PICK_RULES, Floats
+from bench.frontier.score import Score
 from bench.objectives import Objective
 from bench.validation import validate
 
@@ -63,6 +64,8 @@ class Policy(BaseModel):
     revenue: Revenue | None = None
     guard: Guard = Field(default_factory=Guard)
     retrain: Retraining = Field(default_factory=Retraining)
+    score: Score = Field(default_factory=Score)
+    """What a served model ranks by; no pick depends on it."""
 
     @field_validator("rule")
     @classmethod

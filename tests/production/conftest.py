@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,12 @@ from bench.data.card import Card
 from bench.frontier.length import Length
 from bench.frontier.retraining import Retraining
 from bench.objectives import parse
+from bench.production.package import Package
 from bench.production.retrain import Order
+
+sys.path.insert(0, str(Path(__file__).parent))  # for the module that tests share
+
+from serving_toys import funnel_package, funnel_store
 
 FULL = Length()
 CONFIG = {
@@ -42,3 +49,14 @@ class Funnel:
 def funnel(tmp_path_factory: pytest.TempPathFactory) -> Funnel:
     card = load_card("synthetic-funnel@rows=6000")
     return Funnel(card, prepare(card, tmp_path_factory.mktemp("home")))
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return funnel_store(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="session")
+def package(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Package:
+    """An MMoE with a calibration and a score, in torch.export alone."""
+    return funnel_package(tmp_path_factory.mktemp("packages") / "funnel", store)
