@@ -68,6 +68,7 @@ def build_view(
         made=tuple((made or {}).items()),
         stopped=sum(record.state == "pruned" for record in records),
         full=max(full, default=None),
+        stability=None if pick is None else pick.stability,
     )
 
 
