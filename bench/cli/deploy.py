@@ -75,5 +75,5 @@ def deploy(
     say(f"package: {package.folder}")
     for move in moves:
         say(f"{planned.name}: {move}")
-    serve = f"mlflow models serve -m models:/{planned.name}@{as_.value} --env-manager local"
-    say(f"serve:   MLFLOW_TRACKING_URI={uri} {serve}")
+    model = f"models:/{planned.name}@{as_.value}"
+    say(f"serve:   MLFLOW_TRACKING_URI={uri} mlflow models serve -m {model} --env-manager local")

@@ -1,7 +1,4 @@
-"""What seeds alone do to one metric, pooled over all confirmed points: a few replicates each are too few to see it.
-
-The same assumption as in `bench.frontier.uncertainty`: seeds move every configuration by much the same amount.
-"""
+"""What seeds alone do to one metric, pooled over all confirmed points: a few replicates each are too few to see it."""
 
 from __future__ import annotations
 
@@ -9,11 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from bench.errors import UserError
-from bench.frontier.estimates import replicated
-from bench.frontier.uncertainty import pooled
+from bench.frontier.redraws import Seen
+from bench.objectives import Objective
 from bench.records import TrialRecord
 
 
@@ -38,12 +33,10 @@ def noise_of(points: Sequence[TrialRecord], key: str, asked_by: str) -> Noise:
     Raises:
         UserError: no point has two replicates, so that nothing is known of it; says who `asked_by`.
     """
-    runs = [[value for value in replicated(point, key) if math.isfinite(value)] for point in points]
-    groups = [np.array(values)[:, None] for values in runs if values]
-    covariance, freedom = pooled(groups) if groups else (np.zeros((1, 1)), 0)
-    if freedom < 1:
+    found = Seen.of(points, [Objective(key.partition("/")[2], "maximize")], key.partition("/")[0])
+    if found.freedom < 1:
         raise UserError(
             f"{asked_by}: expected points confirmed on two seeds or more, which tell how much seeds move {key}, "
             "found none; confirm with confirm.replicates = 2 or more"
         )
-    return Noise(math.sqrt(covariance[0, 0]), freedom)
+    return Noise(math.sqrt(found.covariance[0, 0]), found.freedom)

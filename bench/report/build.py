@@ -13,8 +13,8 @@ from bench.frontier.diagnosis import angles, sentences
 from bench.frontier.estimates import candidates, estimate, replicated
 from bench.frontier.frontier import Frontier
 from bench.frontier.gains import baselines, best
+from bench.frontier.pick import Pick
 from bench.frontier.points import key_of
-from bench.frontier.policy import Pick
 from bench.records import TrialRecord
 from bench.report import text, theme
 from bench.report.geometry import near, step
@@ -68,6 +68,7 @@ def build_view(
         made=tuple((made or {}).items()),
         stopped=sum(record.state == "pruned" for record in records),
         full=max(full, default=None),
+        stability=None if pick is None else pick.stability,
     )
 
 

@@ -8,6 +8,7 @@ from bench.report import plots, text, theme
 from bench.report.cards import cards
 from bench.report.charts import chart, legend, notation, zoom
 from bench.report.markup import embedded, escaped, glyph, identifier, joined, pairs
+from bench.report.stability import stability_section
 from bench.report.tables import failure_table, front_table, gain_table, settings
 from bench.report.view import PageView, Trial
 
@@ -24,6 +25,7 @@ def section(view: PageView, place: int) -> str:
             f'<h2 id="{id}-title">{escaped(view.title)}</h2><p>{escaped(view.dataset)}</p>',
             _headlines(view),
             _pick(view),
+            stability_section(view),
             _front(view, id),
             _kinds(view, id),
             _gains(view),

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from bench.frontier.stability import Stability
+
 Values = tuple[float | None, ...]
 
 Id = int | str
@@ -186,6 +188,7 @@ class PageView:
         made: how it was made, label and value.
         stopped: how many trials the search stopped below full length.
         full: training samples of full length, in a search by rungs where a trial got there.
+        stability: how the pick changes with weights and seeds.
     """
 
     title: str
@@ -206,6 +209,7 @@ class PageView:
     made: tuple[tuple[str, str], ...]
     stopped: int = 0
     full: int | None = None
+    stability: Stability | None = None
 
     @property
     def by_rungs(self) -> bool:

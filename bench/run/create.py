@@ -172,7 +172,7 @@ def _check(suite: Suite, executor: str, home: Path) -> None:
         tasks = tuple(by_name[name] for name in chosen)
         objectives = resolve_objectives(dataset, tasks)
         resolve_reference(objectives, dataset.reference)
-        policy.guard.check(objectives)
+        policy.check(objectives)
         space.validate_against_config([task.name for task in tasks])
         fitting(space, shape_of(card, chosen))
         if EPOCHS in space.names([task.name for task in tasks]) and (options.lowest or suite.budget.samples):

@@ -15,8 +15,8 @@ import numpy as np
 from bench.data import Store, load_card, prepare
 from bench.data.card import Card
 from bench.errors import UserError
-from bench.frontier.length import length_of
-from bench.frontier.policy import Pick, Policy, read_policy
+from bench.frontier.pick import Pick
+from bench.frontier.policy import Policy, read_policy
 from bench.frontier.promise import Promise, promises
 from bench.frontier.retraining import Retraining
 from bench.machine import versions
@@ -96,7 +96,7 @@ def plan(home: Path, target: str, policy_file: Path | None, name: str | None, se
         raise UserError(f"{target}: expected what the policy picks, found trial {chosen[0]}, where {now}; see --policy")
     made = re.sub(r"[^A-Za-z0-9._-]+", "-", name or part.key).strip("-")
     return Plan(
-        part, result, result.pick, policy, point, made, Retraining(), part.run.manifest.seed if seed is None else seed
+        part, result, result.pick, policy, point, made, policy.retrain, part.run.manifest.seed if seed is None else seed
     )
 
 
@@ -123,7 +123,7 @@ def make_package(
         store,
         planned.point.config,
         result.objectives,
-        length_of(planned.point, result.objectives),
+        planned.pick.length,
         planned.options,
         planned.seed,
     )

@@ -4,7 +4,6 @@ object is pickled.
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import pandas as pd
@@ -19,28 +18,30 @@ from bench.production.package import Package
 PACKAGE = "package"
 
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # that `predict` has no type hints: the signature says what it takes
+class _Scoring:
+    """What MLflow asks of a model. In a base class, where it does not look for type hints of rows: the signature says
+    what rows hold.
+    """
 
-    class ServedPackage(PythonModel):
-        """Raw rows in, predictions out."""
+    def load_context(self, context: PythonModelContext) -> None:
+        """Opens the package; each file's digest is checked."""
+        self._scorer = Package.open(context.artifacts[PACKAGE]).scorer()
 
-        def load_context(self, context: PythonModelContext) -> None:
-            """Opens the package; each file's digest is checked."""
-            self._scorer = Package.open(context.artifacts[PACKAGE]).scorer()
+    def predict(self, context: PythonModelContext, model_input: Any, params: dict[str, Any] | None = None) -> Any:
+        """Predictions, a row for each raw row; see `Scorer.predict`.
 
-        # MLflow would read a type from a hint of `model_input`, and complain of one that it does not know.
-        def predict(self, context: PythonModelContext, model_input, params: dict[str, Any] | None = None) -> Any:  # type: ignore[no-untyped-def]
-            """Predictions, a row for each raw row; see `Scorer.predict`.
+        Raises:
+            MlflowException: a row does not fit; a server answers 400 with the sentence.
+        """
+        try:
+            found: pd.DataFrame = self._scorer.predict(model_input)
+        except UserError as error:
+            raise MlflowException(str(error), INVALID_PARAMETER_VALUE) from None
+        return found
 
-            Raises:
-                MlflowException: a row does not fit; a server answers 400 with the sentence.
-            """
-            try:
-                found: pd.DataFrame = self._scorer.predict(model_input)
-            except UserError as error:
-                raise MlflowException(str(error), INVALID_PARAMETER_VALUE) from None
-            return found
+
+class ServedPackage(_Scoring, PythonModel):
+    """Raw rows in, predictions out."""
 
 
 set_model(ServedPackage())

@@ -1,4 +1,4 @@
-"""Files to files: the scorer's numbers, row for row; what is finished is not done again; mistakes name file and line."""
+"""Files to files: the scorer's numbers, row for row; what is finished is not done again; mistakes name their line."""
 
 from __future__ import annotations
 
