@@ -108,17 +108,21 @@ class Registry:
             found.append(Move(PREVIOUS, now.get(PREVIOUS), old))
         return found
 
+    def promote(self, name: str) -> list[Move]:
+        """What changes when the challenger becomes the champion as well.
+
+        Raises:
+            UserError: no such model, or it has no challenger.
+        """
+        return self.moves(name, CHAMPION, self._holding(name, CHALLENGER)[CHALLENGER])
+
     def rollback(self, name: str) -> list[Move]:
         """What changes when champion and previous change places, so that a second rollback undoes the first.
 
         Raises:
             UserError: no such model, or it has no previous version.
         """
-        now = self.aliases(name)
-        if CHAMPION not in now or PREVIOUS not in now:
-            self._check_known(name)
-            there = ", ".join(f"{alias} {number}" for alias, number in now.items()) or "none"
-            raise UserError(f"expected a model '{name}' with the aliases champion and previous, found {there}")
+        now = self._holding(name, CHAMPION, PREVIOUS)
         return [Move(CHAMPION, now[CHAMPION], now[PREVIOUS]), Move(PREVIOUS, now[PREVIOUS], now[CHAMPION])]
 
     def apply(self, name: str, moves: list[Move]) -> None:
@@ -171,6 +175,15 @@ class Registry:
         if number not in (known := [str(each.version) for each in there]):
             raise unknown(f"version of the model '{name}'", number, known)
         return name, number
+
+    def _holding(self, name: str, *wanted: str) -> dict[str, str]:
+        """Alias -> version of a model that must have some."""
+        self._check_known(name)
+        now = self.aliases(name)
+        if not set(wanted) <= set(now):
+            there = ", ".join(f"{alias} {number}" for alias, number in now.items()) or "none"
+            raise UserError(f"expected a model '{name}' with the alias {' and '.join(wanted)}, found {there}")
+        return now
 
     def _check_known(self, name: str) -> None:
         known = [

@@ -14,6 +14,7 @@ from serving_toys import raw_rows
 from bench.production.package import Package
 from bench.tracking.registry import save_model
 
+pytestmark = pytest.mark.slow  # a server takes seconds to start; the guide's test has one, too
 REQUESTS, CLIENTS = 10_000, 4
 
 
@@ -69,7 +70,6 @@ def test_an_absent_column_is_named(server: Server, rows: list[dict]) -> None:
     assert "price" in answer["message"]
 
 
-@pytest.mark.slow  # about a minute
 def test_ten_thousand_requests_neither_fail_nor_leak(server: Server, package: Package, rows: list[dict]) -> None:
     expected = package.scorer().predict(rows).to_numpy()
     wrong: list[object] = []
