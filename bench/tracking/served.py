@@ -19,15 +19,17 @@ PACKAGE = "package"
 
 
 class _Scoring:
-    """What MLflow asks of a model. In a base class, where it does not look for type hints of rows: the signature says
-    what rows hold.
+    """What MLflow asks of a model. In a base class, and rows without a type hint: it would read types of rows from
+    hints, where the signature says what rows hold.
     """
 
     def load_context(self, context: PythonModelContext) -> None:
         """Opens the package; each file's digest is checked."""
         self._scorer = Package.open(context.artifacts[PACKAGE]).scorer()
 
-    def predict(self, context: PythonModelContext, model_input: Any, params: dict[str, Any] | None = None) -> Any:
+    def predict(  # type: ignore[no-untyped-def]
+        self, context: PythonModelContext, model_input, params: dict[str, Any] | None = None
+    ) -> pd.DataFrame:
         """Predictions, a row for each raw row; see `Scorer.predict`.
 
         Raises:

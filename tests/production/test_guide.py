@@ -51,6 +51,7 @@ def say(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     return run
 
 
+@pytest.mark.slow  # half a minute: a search, two deployments and a server
 def test_every_command_of_the_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, say: Callable[..., str]) -> None:
     for name in ("onnx", "onnxscript", "onnxruntime"):
         pytest.importorskip(name, reason="the extra `serve`")
