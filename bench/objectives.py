@@ -26,7 +26,11 @@ BINARY_METRICS: dict[str, Direction | None] = {
 REGRESSION_METRICS: dict[str, Direction | None] = {"rmse": "minimize", "spearman": "maximize"}
 THOUSANDTHS = ("auc", "gauc", "logloss", "ne", "ece", "spearman")
 """Metrics of the order of 1 whose differences are read in thousandths."""
-COSTS: dict[str, Direction | None] = {"parameters": "minimize", "latency_ms": "minimize"}
+COSTS: dict[str, Direction | None] = {
+    "parameters": "minimize",
+    "latency_ms": "minimize",
+    "latency_p99_ms": "minimize",
+}
 
 
 @dataclass(frozen=True)

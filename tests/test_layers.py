@@ -21,11 +21,14 @@ MAY_IMPORT = {
     "training": {"models", "balancing", "data"},
     "frontier": set(),
     "search": {"training", "frontier", "models", "balancing", "data"},
-    "tracking": {"training", "frontier"},
+    "tracking": {"training", "frontier", "production"},
     "report": {"frontier"},
+    "production": {"training", "frontier", "models", "balancing", "data"},
     "suite": set(),
-    "run": {"suite", "search", "tracking", "report", "training", "frontier", "models", "balancing", "data"},
-    "cli": {"suite", "run", "search", "tracking", "report", "training", "frontier", "models", "balancing", "data"},
+    "run": {"suite", "search", "tracking", "report", "production", "training", "frontier", "models", "balancing"}
+    | {"data"},
+    "cli": {"suite", "run", "search", "tracking", "report", "production", "training", "frontier", "models", "balancing"}
+    | {"data"},
     "api": {"run", "frontier", "report"},
     "__main__": {"cli"},
 }

@@ -9,7 +9,7 @@ from bench.frontier.estimates import estimate, estimates
 from bench.frontier.frontier import Frontier
 from bench.frontier.gains import baselines, best
 from bench.frontier.importance import alone
-from bench.frontier.policy import Pick
+from bench.frontier.pick import Pick
 from bench.records import TrialRecord
 from bench.report import text, theme
 from bench.report.certainty import hypervolume_interval, shrinkage, standards, surfaces
@@ -83,6 +83,7 @@ def build_view(
         standards=standards(front),
         shrinkage=shrinkage(front, trials),
         hypervolume_interval=hypervolume_interval(front),
+        stability=None if pick is None else pick.stability,
         train=train,
         deploy=deploy,
         mlflow=mlflow,

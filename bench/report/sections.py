@@ -10,6 +10,7 @@ from bench.report import plots, text, theme
 from bench.report.cards import cards
 from bench.report.charts import chart, legend
 from bench.report.markup import escaped, glyph, identifier, joined, packed, pairs
+from bench.report.stability import stability_section
 from bench.report.tables import failure_table, gain_table, settings
 from bench.report.view import PageView, Trial
 
@@ -26,6 +27,7 @@ def section(view: PageView, place: int) -> str:
             f'<h2 id="{id}-title">{escaped(view.title)}</h2><p>{escaped(view.dataset)}</p>',
             _headlines(view),
             _pick(view),
+            stability_section(view),
             front.front(view, id),
             front.across(view, id),
             _kinds(view, id),

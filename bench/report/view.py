@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from bench.frontier.stability import Stability
 from bench.records import Scalar
 from bench.report.detail import NOTHING, Detail
 from bench.report.findings import (
@@ -150,6 +151,7 @@ class PageView:
         train: the command that trains any configuration of this run, without the configuration.
         deploy: the command that deploys a trial, `{trial}` in place of its number; empty where there is none.
         mlflow: what finds a trial's run in MLflow, in the same way.
+        stability: how the pick changes with weights and seeds.
     """
 
     title: str
@@ -181,6 +183,7 @@ class PageView:
     train: str = ""
     deploy: str = ""
     mlflow: str = ""
+    stability: Stability | None = None
 
     @property
     def by_rungs(self) -> bool:

@@ -172,7 +172,7 @@ def _check(suite: Suite, executor: str, home: Path) -> None:
         tasks = tuple(by_name[name] for name in chosen)
         objectives = resolve_objectives(dataset, tasks)
         resolve_reference(objectives, dataset.reference)
-        policy.guard.check(objectives)
+        policy.check(objectives)
         space.validate_against_config([task.name for task in tasks])
         fitting(space, shape_of(card, chosen))
         if suite.budget.samples is not None and (rows := known_rows(card, home)) is not None:

@@ -13,7 +13,8 @@ from bench.atomic import write_text
 from bench.data import load_card
 from bench.errors import UserError
 from bench.frontier.frontier import Frontier, frontier
-from bench.frontier.policy import Pick, Policy, pick, read_policy
+from bench.frontier.pick import Pick, pick
+from bench.frontier.policy import Policy, read_policy
 from bench.objectives import Objective, primary
 from bench.records import TrialRecord
 from bench.report.build import build_view

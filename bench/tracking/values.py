@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from bench.frontier.frontier import Frontier
-from bench.frontier.policy import Pick
+from bench.frontier.pick import Pick
 from bench.objectives import Objective
 from bench.records import Failure, Replicate, TrialRecord
 

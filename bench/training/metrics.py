@@ -87,13 +87,12 @@ def sample_spaces(
     A label is NaN where the row does not count. The arrays are those of `Tally.add`.
     """
     for at, (task, parent) in enumerate(zip(schema.tasks, schema.parents, strict=True)):
-        own = labels[:, at]
-        happened = own if parent is None else np.where(labels[:, parent] == 1, own, np.nan)
+        given = given_parent(labels, at, parent)
         if task.kind == "regression" or parent is None:
-            yield task.name, task.kind, happened, conditional[:, at]
+            yield task.name, task.kind, given, conditional[:, at]
         else:
-            yield f"{task.name}.cvr", "binary", happened, conditional[:, at]
-            yield f"{task.name}.ctcvr", "binary", _product(labels[:, schema.chain(at)]), joint[:, at]
+            yield f"{task.name}.cvr", "binary", given, conditional[:, at]
+            yield f"{task.name}.ctcvr", "binary", product(labels[:, schema.chain(at)]), joint[:, at]
 
 
 def evaluate(
@@ -124,9 +123,15 @@ def regression(labels: NDArray[Any], predictions: NDArray[Any]) -> dict[str, flo
     return tally.result()
 
 
-def _product(labels: NDArray[Any]) -> NDArray[Any]:
+def given_parent(labels: NDArray[Any], at: int, parent: int | None) -> NDArray[Any]:
+    """Labels (N, T) -> a task's own (N,), NaN where its parent did not happen or that is not known."""
+    own: NDArray[Any] = labels[:, at]
+    return own if parent is None else np.where(labels[:, parent] == 1, own, np.nan)
+
+
+def product(labels: NDArray[Any]) -> NDArray[Any]:
     """Labels (N, L) along a chain, root first -> (N,): whether all happened, NaN where that is not known."""
-    product = labels[:, 0]
+    found: NDArray[Any] = labels[:, 0]
     for own in labels.T[1:]:
-        product = np.where(product == 0, product, product * own)
-    return product
+        found = np.where(found == 0, found, found * own)
+    return found

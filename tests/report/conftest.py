@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from bench.frontier.frontier import frontier
-from bench.frontier.policy import Policy, pick
+from bench.frontier.pick import pick
+from bench.frontier.policy import Policy
 from bench.objectives import Objective
 from bench.records import Failure, Replicate, TrialRecord
 from bench.report.build import build_view

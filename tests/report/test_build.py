@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.special import stdtrit
 
 from bench.frontier.frontier import frontier
-from bench.frontier.policy import Pick, Removed
+from bench.frontier.pick import Pick, Removed
 from bench.objectives import Objective
 from bench.records import Failure, Replicate, TrialRecord
 from bench.report.build import build_view

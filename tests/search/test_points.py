@@ -11,8 +11,9 @@ from rung_toys import FULL, LADDER, rung_plan
 from search_toys import OBJECTIVES, ignore, make_job
 
 from bench.frontier.frontier import frontier
+from bench.frontier.pick import pick
 from bench.frontier.points import key_of, points
-from bench.frontier.policy import Policy, pick
+from bench.frontier.policy import Policy
 from bench.frontier.shortlist import shortlist
 from bench.records import Job, RungResult, TrialRecord, TrialResult
 from bench.search.confirm import Race, confirm

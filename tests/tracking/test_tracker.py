@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from bench.frontier.frontier import frontier
-from bench.frontier.policy import Policy, pick
+from bench.frontier.pick import pick
+from bench.frontier.policy import Policy
 from bench.tracking import log_front
 from bench.tracking.tracker import experiment_name
 from bench.tracking.values import Point

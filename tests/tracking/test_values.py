@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.frontier.frontier import frontier
-from bench.frontier.policy import Policy, pick
+from bench.frontier.pick import pick
+from bench.frontier.policy import Policy
 from bench.tracking.batches import batches
 from bench.tracking.values import UNPLACED, Point, front_of, params, points, trial_tags
 
