@@ -17,7 +17,7 @@ import pandas as pd
 from bench.errors import UserError, unknown
 
 if TYPE_CHECKING:
-    from bench.frontier.policy import Pick
+    from bench.frontier.pick import Pick
     from bench.records import TrialRecord
     from bench.report.figures import Figure
     from bench.run.folder import Run

@@ -220,6 +220,19 @@ def show_pick(result: DatasetResult) -> None:
     say(result.pick.reason)
     for removed in result.pick.removed:
         say(f"  not {removed.name}: {removed.reason}")
+    stability = result.pick.stability
+    if stability and len(stability.points) > 1:
+        headers = [
+            "trial",
+            "architecture",
+            "share of weights",
+            "with other seeds",
+            "first by the rule with other seeds",
+        ]
+        rows = [
+            [each.trial, each.architecture, each.share, each.probability, each.by_rule] for each in stability.points
+        ]
+        print_table(headers, rows, "how the pick changes: who has the largest weighted sum, over all weights")
 
 
 def _open(name: str, home: Path | None) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from bench.frontier.estimates import replicated
 from bench.frontier.points import Key, key_of
-from bench.frontier.uncertainty import pooled
 from bench.objectives import Objective
 from bench.records import TrialRecord
 
@@ -39,8 +38,9 @@ class Seen:
             runs = [replicated(point, objective.key(split)) for objective in objectives]
             if len({len(run) for run in runs}) == 1 and np.isfinite(runs).all() and runs[0]:
                 found[key_of(point)] = np.array(runs).T
-        none = np.zeros((len(objectives), len(objectives)))
-        return cls(found, *(pooled(list(found.values())) if found else (none, 0)))
+        residuals = np.vstack([np.empty((0, len(objectives))), *(each - each.mean(axis=0) for each in found.values())])
+        freedom = len(residuals) - len(found)
+        return cls(found, residuals.T @ residuals / max(freedom, 1), freedom)
 
     def tells(self, points: Iterable[TrialRecord]) -> bool:
         """Whether all these have replicates, and the noise is known."""

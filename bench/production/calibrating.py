@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import UserError
-from bench.production.calibration import FITS, Calibration, Kind
+from bench.production.calibration import Calibration, Kind
+from bench.production.calibration_fits import FITS
 from bench.schema import Schema
 from bench.training.metrics import given_parent, product
 

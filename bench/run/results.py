@@ -21,6 +21,7 @@ from bench.report.build import build_view
 from bench.report.page import write_page
 from bench.report.view import PageView
 from bench.run.folder import DatasetRun, Run
+from bench.run.provenance import provenance
 from bench.schema import Task
 from bench.search.study import Study
 from bench.suite import resolve_objectives
@@ -102,7 +103,9 @@ def pick_config_path(run: DatasetRun) -> Path:
 
 
 def write_pick(result: DatasetResult) -> None:
-    """Writes `picked.json`, with the reasons, and `picked.toml`, the configuration and how it was trained."""
+    """Writes `picked.json`, with the reasons, `picked.toml`, the configuration and how it was trained, and
+    `provenance.json`, what remakes it.
+    """
     if result.pick is None:
         return
     write_text(result.run.folder / "picked.json", json.dumps(result.pick.to_json(), indent=2))
@@ -110,7 +113,11 @@ def write_pick(result: DatasetResult) -> None:
     lines = [f'"{name}" = {json.dumps(value)}' for name, value in values.items()]
     stopped = "" if result.pick.until is None else f", stopped after {result.pick.until:,} samples"
     title = f"# trial {result.pick.trial} of {result.run.run.name}{stopped}"
-    write_text(pick_config_path(result.run), "\n".join([title, *lines]) + "\n")
+    path, pick = pick_config_path(result.run), result.pick
+    write_text(path, "\n".join([title, *lines]) + "\n")
+    record = next(each for each in result.records if each.number == pick.trial)
+    document = provenance(result.run, _fingerprint(result), pick, record, str(path))
+    write_text(result.run.folder / "provenance.json", json.dumps(document, indent=2))
 
 
 def _recipe(result: DatasetResult) -> dict[str, Any]:

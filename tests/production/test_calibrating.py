@@ -5,7 +5,7 @@ import pytest
 
 from bench.errors import UserError
 from bench.production.calibrating import calibrated, fit_calibrations
-from bench.production.calibration import FITS, fit_isotonic
+from bench.production.calibration_fits import FITS, fit_isotonic
 from bench.schema import Schema, Task
 
 SCHEMA = Schema((), (), (Task("click"), Task("buy", parent="click"), Task("spend", kind="regression")))

@@ -10,7 +10,8 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from bench.errors import UserError
-from bench.production.calibration import FITS, Calibration, fit_isotonic, fit_platt
+from bench.production.calibration import Calibration
+from bench.production.calibration_fits import FITS, fit_isotonic, fit_platt
 
 
 def rows(seed, n=3000, digits=None):

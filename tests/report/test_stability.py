@@ -31,7 +31,7 @@ def test_without_replicates_nothing_is_said_of_seeds(make_view, make_records, ma
 
 
 def test_of_three_objectives_there_is_the_table_alone(make_view, make_records, make_objectives):
-    records, objectives = make_records(objectives=3, failures=False), make_objectives(3)
+    records, objectives = make_records(objectives=3, confirmed=0, failures=False), make_objectives(3)
     anything = Policy.model_validate({"guard": {"max_loss_vs_single_task": float("inf")}})
     found = pick(frontier(records, objectives), records, objectives, anything)
     html = stability_section(make_view(records, objectives, pick=found))
