@@ -43,7 +43,7 @@ def has_fields(schema: Schema) -> str | None:
 
 
 class GateUnits(nn.Module):
-    """E gate units: 2 sigmoid(W' relu(W x + b) + b') (Gate NU, section 3.2 of the paper)."""
+    """E gate units: 2 sigmoid(W' relu(W x + b) + b') (Gate NU in the paper)."""
 
     def __init__(self, gates: int, inputs: int, width: int, outputs: int) -> None:
         super().__init__()
