@@ -11,7 +11,6 @@ probes take turns instead, evaluation included; FOLDER holds the raw files of Ce
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 import time
 from collections.abc import Iterator
@@ -66,15 +65,15 @@ def cost(architecture: str, tasks: int, batch: int, precision: str) -> tuple[flo
     return middle, 100 * middle / every, every
 
 
-def whole_run(store: Store, dotted: dict[str, Any], looked_at: bool) -> tuple[float, int]:
-    """Processor seconds of a training with its evaluations; and how many probes it had."""
+def whole_run(store: Store, dotted: dict[str, Any], looked_at: bool) -> tuple[float, Trainer]:
+    """Processor seconds of a training with its evaluations; and who trained."""
     objectives = [parse(primary(task), store.schema.tasks, NAME) for task in store.schema.tasks]
     trainer = Trainer(store, TrialConfig.parse(dotted), objectives, seed=0)
     if not looked_at:
         trainer.diagnosis.every = sys.maxsize
     started = time.process_time()
     trainer.run_to()
-    return time.process_time() - started, len(trainer.diagnosis.probes)
+    return time.process_time() - started, trainer
 
 
 def whole(home: Path | None, raw: Path | None) -> Iterator[str]:
@@ -94,9 +93,9 @@ def whole(home: Path | None, raw: Path | None) -> Iterator[str]:
                 taken = {looked_at: whole_run(store, dotted, looked_at) for looked_at in turns}
                 plain.append(taken[False][0])
                 more.append(100 * (taken[True][0] / taken[False][0] - 1))
-            steps = math.ceil(len(store.split("train")) / TrialConfig.parse(dotted).optim.batch_size) * epochs
+            steps, probes = str(taken[True][1].total), str(len(taken[True][1].diagnosis.probes))
             added = f"{median(more):.1f} ({min(more):.1f} to {max(more):.1f})"
-            cells = [key, NAMES[sharing], balancing, str(steps), str(taken[True][1]), f"{median(plain):.1f}", added]
+            cells = [key, NAMES[sharing], balancing, steps, probes, f"{median(plain):.1f}", added]
             yield f"| {' | '.join(cells)} |"
 
 
