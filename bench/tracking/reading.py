@@ -7,9 +7,11 @@ from typing import Any
 
 import pandas as pd
 
+from bench.tracking.diagnosis import ALL
 from bench.tracking.node import Node
 from bench.tracking.store import Store, TrackingError
 
+LEFT_OUT = ("curve/", f"{ALL}/")
 ON_FRONT = "tags.`seesaw.kind` = 'trial' and tags.`front.on_front` = 'true'"
 
 
@@ -45,6 +47,6 @@ def _row(node: Node) -> dict[str, Any]:
         "architecture": tags["seesaw.architecture"],
         "picked": tags["seesaw.picked"] == "true",
         "run_id": node.run_id,
-        **{name: value for name, value in sorted(node.metrics.items()) if not name.startswith("curve/")},
+        **{name: value for name, value in sorted(node.metrics.items()) if not name.startswith(LEFT_OUT)},
         **dict(sorted(node.params.items())),
     }
