@@ -9,12 +9,14 @@ from typing import Any
 import pandas as pd
 
 from bench.records import Failure, Replicate, TrialRecord
+from bench.tracking.diagnosis import ALL
 from bench.tracking.merging import Placed, Tracked, merged
 from bench.tracking.node import Node
 from bench.tracking.store import Store, TrackingError
 from bench.tracking.values import OBJECTIVES, UNTIL, objectives_of
 
 FIXED = ["run", "dataset", "fingerprint", "space", "trial", "architecture", "picked", "run_id"]
+LEFT_OUT = ("curve/", f"{ALL}/")
 PARENTS = "tags.`seesaw.kind` = 'parent'"
 COMPARED = "tags.`seesaw.kind` = 'trial' and tags.`front.rank` != 'none'"
 REPLICATES = "tags.`seesaw.kind` = 'replicate'"
@@ -86,7 +88,7 @@ def _replicate(node: Node) -> Replicate:
 
 def _row(placed: Placed) -> dict[str, Any]:
     of, node = placed.tracked, placed.tracked.node
-    metrics = {name: value for name, value in sorted(node.metrics.items()) if not name.startswith("curve/")}
+    metrics = {name: value for name, value in sorted(node.metrics.items()) if not name.startswith(LEFT_OUT)}
     return {
         "run": of.run,
         "dataset": of.dataset,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import NamedTuple
 
 import pandas as pd
@@ -13,6 +14,7 @@ from bench.frontier.frontier import Frontier
 from bench.frontier.pick import Pick
 from bench.objectives import Objective
 from bench.records import Failure, Replicate, TrialRecord
+from bench.tracking.diagnosis import numbers
 
 LONGEST_TAG = 5000
 
@@ -44,9 +46,10 @@ def params(record: TrialRecord) -> dict[str, str]:
 
 
 def points(record: TrialRecord, rungs: int = 0, curve: int = 0, ended: bool = True) -> list[Point]:
-    """Metrics and costs under their keys, `speed/<name>`, and the learning curve as `curve/<name>` by samples.
+    """Metrics and costs under their keys, `diagnosis/<name>`, `speed/<name>`, and the learning curve as `curve/<name>`
+    by samples.
 
-    In a search by rungs metrics have a value for each rung that the trial reached, by samples.
+    In a search by rungs metrics and the diagnosis have a value for each rung that the trial reached, by samples.
     Values that are not finite are left out: MLflow would store infinity as a large number.
 
     Args:
@@ -58,9 +61,10 @@ def points(record: TrialRecord, rungs: int = 0, curve: int = 0, ended: bool = Tr
     for reached, rung in enumerate(record.rungs):
         when += rung.seconds if when else 0.0
         if reached >= rungs:
-            found += [Point(name, value, rung.samples, when) for name, value in rung.metrics.items()]
+            told = chain(rung.metrics.items(), numbers(rung.diagnosis))
+            found += [Point(name, value, rung.samples, when) for name, value in told]
     if not record.rungs:
-        found += [Point(name, value) for name, value in record.metrics.items()]
+        found += [Point(name, value) for name, value in chain(record.metrics.items(), numbers(record.diagnosis))]
     if ended:
         found += [Point(f"speed/{name}", value) for name, value in record.speed.items()]
     for at in record.curve[curve:]:

@@ -14,6 +14,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -64,17 +65,15 @@ def random_store(tasks: int) -> Store:
     return Store(schema, split)
 
 
-def costs(architecture: str, tasks: int, kinds: list[str], precision: str) -> dict[str, list[float]]:
-    """For each balancer its seconds a step over those of `static`, a round each."""
-    store = random_store(tasks)
-    dotted = config(Job("seesaw", architecture, "", 0, 1, BATCH)) | {"optim.precision": precision}
+def multiples(store: Store, configs: dict[str, dict[str, Any]], plain: str) -> dict[str, list[float]]:
+    """For each of these configurations its seconds a step over those of the plain one, a round each."""
     objective = [parse("t0.auc", store.schema.tasks, NAME)]
     trainers = {
-        kind: Trainer(store, TrialConfig.parse(dotted | {"balancing.kind": kind}), objective, seed=0)  # type: ignore[arg-type]
-        for kind in kinds
+        kind: Trainer(store, TrialConfig.parse({"optim.batch_size": BATCH} | dotted), objective, seed=0)  # type: ignore[arg-type]
+        for kind, dotted in configs.items()
     }
     batches = list(Batches(store.rows).in_order(BATCH))
-    taken: dict[str, list[float]] = {kind: [] for kind in kinds}
+    taken: dict[str, list[float]] = {kind: [] for kind in configs}
     for number in range(ROUNDS + 1):
         for kind, trainer in trainers.items():
             started = time.thread_time()
@@ -82,7 +81,13 @@ def costs(architecture: str, tasks: int, kinds: list[str], precision: str) -> di
                 trainer.step(*batch)
             if number:  # the first round warms up
                 taken[kind].append(time.thread_time() - started)
-    return {kind: [own / plain for own, plain in zip(taken[kind], taken["static"], strict=True)] for kind in kinds}
+    return {kind: [own / one for own, one in zip(taken[kind], taken[plain], strict=True)] for kind in configs}
+
+
+def costs(architecture: str, tasks: int, kinds: list[str], precision: str) -> dict[str, list[float]]:
+    """For each balancer its seconds a step over those of `static`, a round each."""
+    dotted = config(Job("seesaw", architecture, "", 0, 1, BATCH)) | {"optim.precision": precision}
+    return multiples(random_store(tasks), {kind: dotted | {"balancing.kind": kind} for kind in kinds}, "static")
 
 
 def main() -> None:
