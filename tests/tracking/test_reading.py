@@ -7,7 +7,8 @@ import math
 import pytest
 
 from bench.frontier.frontier import frontier
-from bench.frontier.policy import Policy, pick
+from bench.frontier.pick import pick
+from bench.frontier.policy import Policy
 from bench.tracking import frontier_of, log_front
 
 
