@@ -23,7 +23,7 @@ from bench.training.tree_features import TreeFeatures
 
 LEAVES = (15, 63)
 """Leaves of a tree: the grid."""
-MOST_TREES = 200
+MOST_TREES = 100
 PATIENCE = 10
 """Trees without a smaller loss on validation before no more are added."""
 RATE = 0.1
