@@ -87,9 +87,10 @@ def compare_runs(
 
 def _read(part: DatasetRun) -> _Part:
     objectives = resolve_objectives(part.dataset, tasks_of(part))
-    records = Study.read(part.folder).records()
+    study = Study.read(part.folder)
+    equal = [record for record in study.baselines() if record.balancing == "static"]  # these are static weights, too
     facts = json.loads((part.folder / "store.json").read_text(encoding="utf-8"))
-    return _Part(part, objectives, str(facts["fingerprint"]), points(records, objectives))
+    return _Part(part, objectives, str(facts["fingerprint"]), [*points(study.records(), objectives), *equal])
 
 
 def _group(parts: Sequence[_Part], by: str, metric: str | None, split: str) -> Group:

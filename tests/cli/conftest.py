@@ -97,6 +97,8 @@ tries = 0
 [confirm]
 replicates = 2
 limit = 3
+budget = 6
+baselines = ["single_task", "equal_weights"]
 [set]
 "optim.epochs" = 1
 """

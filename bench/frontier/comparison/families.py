@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from bench.frontier.points import called
 from bench.frontier.samples import Sample, sample
 from bench.objectives import Objective
 from bench.records import TrialRecord
@@ -19,11 +18,6 @@ class Member:
     dataset: str
     sampler: str
     point: TrialRecord
-
-    @property
-    def name(self) -> str:
-        """As a sentence has it."""
-        return f"{called(self.point.number, self.point.until)} of {self.run}"
 
     def sample(self, objectives: Sequence[Objective], split: str) -> Sample | None:
         """What its replicates say of metrics on a split; None where none was measured there."""
