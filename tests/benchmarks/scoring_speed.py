@@ -98,7 +98,8 @@ def main() -> None:
         seconds, used = time.perf_counter() - started, time.process_time() - used
         print(
             f"{given.format} {given.engine}, shared-bottom of {store.schema.slots} slots: {done.rows:,} rows in "
-            f"{seconds:.1f} s, {done.rows / seconds:,.0f} rows/s, {done.rows / used:,.0f} rows a second of processor time, {file.stat().st_size / 1e6:,.0f} MB read, "
+            f"{seconds:.1f} s, {done.rows / seconds:,.0f} rows/s, "
+            f"{done.rows / used:,.0f} rows a second of processor time, {file.stat().st_size / 1e6:,.0f} MB read, "
             f"peak memory {peak_memory_mb():,.0f} MB"
         )
 
