@@ -30,6 +30,5 @@ def test_a_configuration_is_trained_as_the_run_trained_it() -> None:
 
 
 def test_a_name_cannot_end_the_search_for_its_run() -> None:
-    assert mlflow_search(result("o'hara")) == (
-        "tags.`seesaw.run` = 'o\\'hara' and tags.`seesaw.dataset` = 'synthetic-funnel' and tags.`seesaw.trial` = '{trial}'"
-    )
+    tags = {"seesaw.run": "o\\'hara", "seesaw.dataset": "synthetic-funnel", "seesaw.trial": "{trial}"}
+    assert mlflow_search(result("o'hara")) == " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
