@@ -24,7 +24,11 @@ BINARY_METRICS: dict[str, Direction | None] = {
     "ece": "minimize",
 }
 REGRESSION_METRICS: dict[str, Direction | None] = {"rmse": "minimize", "spearman": "maximize"}
-COSTS: dict[str, Direction | None] = {"parameters": "minimize", "latency_ms": "minimize"}
+COSTS: dict[str, Direction | None] = {
+    "parameters": "minimize",
+    "latency_ms": "minimize",
+    "latency_p99_ms": "minimize",
+}
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ class TrialResult:
 
     Attributes:
         metrics: `valid/income.auc` etc. at the best evaluation so far, and costs (`cost/parameters`,
-            `cost/latency_ms`).
+            `cost/latency_ms`, `cost/latency_p99_ms`).
         speed: `train_samples_per_s`, `eval_samples_per_s`, `peak_rss_mb` of this job; `train_seconds` and
             `samples_trained` since the trial's beginning.
         curve: per evaluation {"samples": n, "epoch": e, "<objective>": v, "loss/<task>": v}.

@@ -30,6 +30,7 @@ def deploy(
     force: Annotated[bool, typer.Option("--force", help="Keep a model that breaks what was promised.")] = False,
     no_onnx: Annotated[bool, typer.Option("--no-onnx", help="Leave the model in ONNX out.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    promote: Annotated[bool, typer.Option("--promote", help="Make the challenger champion; trains nothing.")] = False,
     rollback: Annotated[bool, typer.Option("--rollback", help="Let champion and previous change places.")] = False,
     raw: Raw = None,
     json: Json = False,
@@ -42,19 +43,22 @@ def deploy(
     from bench.run.deploy import make_package, plan, register
     from bench.tracking.registry import Registry
 
-    if rollback and as_ is not Alias.champion:
-        raise UserError("--rollback: expected no --as, found --as challenger: what is rolled back is the champion")
+    if promote + rollback + (as_ is not Alias.champion) > 1:
+        raise UserError("expected one of --as challenger, --promote and --rollback, found two")
     planned = plan(resolve_home(home), target, policy, name, seed)
     uri = planned.part.run.tracking_uri
-    if rollback or dry_run:
+    if promote or rollback or dry_run:
         registry = Registry(uri)
-        moves = registry.rollback(planned.name) if rollback else registry.moves(planned.name, as_.value, "(new)")
-        if rollback and not dry_run:
+        if rollback:
+            moves = registry.rollback(planned.name)
+        else:
+            moves = registry.promote(planned.name) if promote else registry.moves(planned.name, as_.value, "(new)")
+        if not dry_run:
             registry.apply(planned.name, moves)
         if json:
             print_json({"model": planned.name, "tracking": uri, "moves": [vars(each) for each in moves]})
             return
-        if not rollback:
+        if not (promote or rollback):
             say(planned.pick.reason)
             say(f"would train trial {planned.pick.trial} on {planned.options.seeds} seeds and register it at {uri}")
         for move in moves:

@@ -80,7 +80,8 @@ def need(module: str, why: str) -> None:
 
 def _torch(model: Callable[..., tuple[torch.Tensor, torch.Tensor]], threads: int) -> Engine:
     def run(ids: Ids, dense: Floats) -> tuple[Floats, Floats]:
-        torch.set_num_threads(threads)
+        if torch.get_num_threads() != threads:  # of the whole process, which may hold several engines
+            torch.set_num_threads(threads)
         with torch.inference_mode():
             conditional, joint = model(torch.from_numpy(ids), torch.from_numpy(dense))
         return conditional.numpy(), joint.numpy()

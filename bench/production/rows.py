@@ -74,15 +74,19 @@ class RawRows:
         Raises:
             UserError: as `table`.
         """
+        if table.num_rows and (absent := self.absent(table.column_names)):
+            found = ", ".join(table.column_names) or "none"
+            raise UserError(f"expected a column '{absent[0]}' in every row, found the columns {found}")
         for column in self.columns:
             if column.name not in table.column_names:
-                if table.num_rows and not column.optional:
-                    found = ", ".join(table.column_names) or "none"
-                    raise UserError(f"expected a column '{column.name}' in every row, found the columns {found}")
                 table = table.append_column(column.name, pa.nulls(table.num_rows, pa.string()))
         table = table.select([column.name for column in self.columns])
         wanted = {column.name: column.kind for column in self.columns}
         return checked(table, wanted, self.markers, Sieve(Rejects(), place, table.num_rows))
+
+    def absent(self, names: Sequence[str]) -> list[str]:
+        """Columns that must be there and are not among these."""
+        return [column.name for column in self.columns if column.name not in names and not column.optional]
 
     def _arrow(self, rows: Any) -> Any:
         if isinstance(rows, pa.Table):

@@ -17,7 +17,7 @@ from bench.production.engines import Engine, Floats, Ids
 from bench.production.rows import RawRows
 from bench.schema import Schema
 
-CHUNK = 8192
+CHUNK = 4096
 """Rows that go through the model at once: what a batch of any size takes of memory is bounded."""
 SCORE = "score"
 Values = NDArray[np.float64]
@@ -57,15 +57,17 @@ class Scorer:
 
     def predict_table(self, table: Any) -> dict[str, Values]:
         """Name -> predictions (N,) of a checked Arrow table, see `RawRows.checked`."""
-        parts = [
-            self.predict_encoded(*self._encoder.encode(table.slice(start, CHUNK)))
-            for start in range(0, max(table.num_rows, 1), CHUNK)
-        ]
-        return {name: np.concatenate([part[name] for part in parts]) for name in self.names}
+        return self.predict_encoded(*self.encode(table))
+
+    def encode(self, table: Any) -> tuple[Ids, Floats]:
+        """A checked Arrow table as ids (N, S) and dense (N, D)."""
+        return self._encoder.encode(table)
 
     def predict_encoded(self, ids: Ids, dense: Floats) -> dict[str, Values]:
         """Name -> predictions (N,) of encoded rows: ids (N, S), dense (N, D)."""
-        conditional, joint = self.engine(ids, dense)
+        starts = range(0, max(len(ids), 1), CHUNK)
+        said = [self.engine(ids[start : start + CHUNK], dense[start : start + CHUNK]) for start in starts]
+        conditional, joint = (np.concatenate(each) for each in zip(*said, strict=True))
         found = {name: calibrated(values, name, self.calibrations) for name, values in self._named(conditional, joint)}
         return found | {SCORE: self.score.apply(found)}
 

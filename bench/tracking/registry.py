@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import tempfile
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -109,17 +108,21 @@ class Registry:
             found.append(Move(PREVIOUS, now.get(PREVIOUS), old))
         return found
 
+    def promote(self, name: str) -> list[Move]:
+        """What changes when the challenger becomes the champion as well.
+
+        Raises:
+            UserError: no such model, or it has no challenger.
+        """
+        return self.moves(name, CHAMPION, self._holding(name, CHALLENGER)[CHALLENGER])
+
     def rollback(self, name: str) -> list[Move]:
         """What changes when champion and previous change places, so that a second rollback undoes the first.
 
         Raises:
             UserError: no such model, or it has no previous version.
         """
-        now = self.aliases(name)
-        if CHAMPION not in now or PREVIOUS not in now:
-            self._check_known(name)
-            there = ", ".join(f"{alias} {number}" for alias, number in now.items()) or "none"
-            raise UserError(f"expected a model '{name}' with the aliases champion and previous, found {there}")
+        now = self._holding(name, CHAMPION, PREVIOUS)
         return [Move(CHAMPION, now[CHAMPION], now[PREVIOUS]), Move(PREVIOUS, now[PREVIOUS], now[CHAMPION])]
 
     def apply(self, name: str, moves: list[Move]) -> None:
@@ -173,6 +176,15 @@ class Registry:
             raise unknown(f"version of the model '{name}'", number, known)
         return name, number
 
+    def _holding(self, name: str, *wanted: str) -> dict[str, str]:
+        """Alias -> version of a model that must have some."""
+        self._check_known(name)
+        now = self.aliases(name)
+        if not set(wanted) <= set(now):
+            there = ", ".join(f"{alias} {number}" for alias, number in now.items()) or "none"
+            raise UserError(f"expected a model '{name}' with the alias {' and '.join(wanted)}, found {there}")
+        return now
+
     def _check_known(self, name: str) -> None:
         known = [
             each.name for each in self._store.ask("list the models", lambda client: client.search_registered_models())
@@ -185,17 +197,15 @@ def save_model(package: Package, folder: Path) -> None:
     """Writes an MLflow model around a package."""
     import mlflow.pyfunc
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that types of rows are given as a signature, and not as type hints
-        mlflow.pyfunc.save_model(
-            path=folder,
-            python_model=str(Path(__file__).with_name("served.py")),
-            artifacts={"package": str(package.folder)},
-            signature=signature_of(package),
-            input_example=example_rows(package.encoder),
-            pip_requirements=[f"seesaw-bench=={__version__}", *(f"{name}=={version(name)}" for name in REQUIREMENTS)],
-            metadata={"seesaw": {"digest": package.digest, "dataset": package.manifest.name}},
-        )
+    mlflow.pyfunc.save_model(
+        path=folder,
+        python_model=str(Path(__file__).with_name("served.py")),
+        artifacts={"package": str(package.folder)},
+        signature=signature_of(package),
+        input_example=example_rows(package.encoder),
+        pip_requirements=[f"seesaw-bench=={__version__}", *(f"{name}=={version(name)}" for name in REQUIREMENTS)],
+        metadata={"seesaw": {"digest": package.digest, "dataset": package.manifest.name}},
+    )
     (folder / "README.md").write_text((package.folder / "README.md").read_text(encoding="utf-8"), encoding="utf-8")
 
 

@@ -18,15 +18,18 @@ from bench.production.package import Package
 PACKAGE = "package"
 
 
-class ServedPackage(PythonModel):
-    """Raw rows in, predictions out."""
+class _Scoring:
+    """What MLflow asks of a model. In a base class, and rows without a type hint: it would read types of rows from
+    hints, where the signature says what rows hold.
+    """
 
     def load_context(self, context: PythonModelContext) -> None:
         """Opens the package; each file's digest is checked."""
         self._scorer = Package.open(context.artifacts[PACKAGE]).scorer()
 
-    # MLflow would read a type from a hint of `model_input`, and complain of one that it does not know.
-    def predict(self, context: PythonModelContext, model_input, params: dict[str, Any] | None = None) -> Any:  # type: ignore[no-untyped-def]
+    def predict(  # type: ignore[no-untyped-def]
+        self, context: PythonModelContext, model_input, params: dict[str, Any] | None = None
+    ) -> pd.DataFrame:
         """Predictions, a row for each raw row; see `Scorer.predict`.
 
         Raises:
@@ -37,6 +40,10 @@ class ServedPackage(PythonModel):
         except UserError as error:
             raise MlflowException(str(error), INVALID_PARAMETER_VALUE) from None
         return found
+
+
+class ServedPackage(_Scoring, PythonModel):
+    """Raw rows in, predictions out."""
 
 
 set_model(ServedPackage())

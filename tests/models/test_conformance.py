@@ -193,7 +193,7 @@ def test_exports_with_a_dynamic_batch(sharing, funnel):
 def test_runs_in_onnx_with_a_dynamic_batch(sharing, funnel):
     for package in ("onnx", "onnxscript"):
         pytest.importorskip(package, reason=f"{package} is not installed")
-    runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    runtime = pytest.importorskip("onnxruntime", reason="no onnxruntime: the extra `serve`")
     model = build(sharing, funnel, "two").eval()
     ids, dense, _ = batch_of(model.schema, 8)
     batch = torch.export.Dim("batch")
