@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -143,14 +143,52 @@ def show_front(result: DatasetResult) -> None:
     ]
     headers = ["trial", *length, "architecture", "balancing", *keys, "P(non-dominated)", "on front"]
     print_table(headers, rows, f"frontier on {result.run.key}")
-    say(f"hypervolume {frontier.hypervolume:.6f}, {_basis(result)}")
+    volume = frontier.statistics.hypervolume
+    sure = f" (90% interval {volume.low:.6f} to {volume.high:.6f})" if volume else ""
+    say(f"hypervolume {frontier.hypervolume:.6f}{sure}, {_basis(result)}")
+    _show_intervals(result, keys)
+    _show_baselines(result, keys)
+
+
+def _show_intervals(result: DatasetResult, keys: Sequence[str]) -> None:
+    """The 90% intervals of what may be on the front, seeds and data together."""
+    frontier = result.frontier
+    length = ["samples"] if "samples" in frontier.table else []
+    rows = [
+        [row["trial"], *(row[key] for key in length), *(_ends(row, key) for key in keys)]
+        for row in frontier.plausible.to_dict("records")
+    ]
+    if frontier.statistics.intervals:
+        print_table(["trial", *length, *keys], rows, "90% intervals, of seeds and of the data's rows")
+
+
+def _show_baselines(result: DatasetResult, keys: Sequence[str]) -> None:
+    table = result.frontier.statistics.baselines
+    rows = [
+        [f"{row['name']} ({row['trial']})" if row["trial"] else row["name"], row["replicates"]]
+        + [_with_ends(row, key) for key in keys]
+        for row in table.to_dict("records")
+    ]
+    if rows:
+        print_table(["baseline", "replicates", *keys], rows, "baselines, trained with the same care")
+
+
+def _with_ends(row: Mapping[Any, Any], key: str) -> str | None:
+    mean, ends = row[f"{key}.mean"], _ends(row, key)
+    return None if mean != mean else f"{mean:.5g} ({ends})" if ends else f"{mean:.5g}"
+
+
+def _ends(row: Mapping[Any, Any], key: str) -> str | None:
+    low, high = row[f"{key}.low"], row[f"{key}.high"]
+    return None if low != low else f"{low:.5g} to {high:.5g}"
 
 
 def _basis(result: DatasetResult) -> str:
     confirmed = [point for point in result.frontier.points if point.replicates]
     if not confirmed:
         return "compared by the one run of each trial that the search saw: not confirmed"
-    seeds = max(len(point.replicates) for point in confirmed)
+    counts = {len(point.replicates) for point in confirmed}
+    seeds = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else str(*counts)
     what = "trials" if not any(point.rungs for point in confirmed) else "points"
     return f"compared by the mean of {seeds} fresh seeds for each of {len(confirmed)} confirmed {what}"
 

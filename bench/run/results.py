@@ -56,8 +56,9 @@ def result_of(run: DatasetRun, policy_file: Path | None = None, decide: bool = T
         UserError: nothing was run yet; or a policy was named and lets nothing through.
     """
     objectives = resolve_objectives(run.dataset, tasks_of(run))
-    records = Study.read(run.folder).records()
-    front = frontier(records, objectives, run.dataset.reference, seed=run.run.manifest.seed)
+    study = Study.read(run.folder)
+    records, baselines = study.records(), study.baselines()
+    front = frontier(records, objectives, run.dataset.reference, seed=run.run.manifest.seed, baselines=baselines)
     chosen, reason = None, ""
     if decide:
         policy = read_policy(policy_file) if policy_file else validate(Policy, run.run.manifest.suite.policy, "policy")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.schema import Schema, Task
+from bench.schema import Schema, Task, TaskKind
 from bench.training.tallies import ROWS_IN_MEMORY, BinaryTally, RegressionTally
 
 
@@ -33,16 +34,15 @@ class Tally:
     """
 
     def __init__(self, tasks: tuple[Task, ...], prefix: str, limit: int = ROWS_IN_MEMORY) -> None:
-        self._schema = Schema((), (), tasks)
+        self._schema, self._prefix = Schema((), (), tasks), prefix
         self._binary: dict[str, BinaryTally] = {}
         self._regression: dict[str, RegressionTally] = {}
-        self._names = [f"{prefix}{task.name}." for task in tasks]
-        for name, task, parent in zip(self._names, tasks, self._schema.parents, strict=True):
+        for task, parent in zip(tasks, self._schema.parents, strict=True):
             if task.kind == "regression":
-                self._regression[name] = RegressionTally()
+                self._regression[prefix + task.name] = RegressionTally()
             else:
-                for space in ("",) if parent is None else ("cvr.", "ctcvr."):
-                    self._binary[name + space] = BinaryTally(limit)
+                for space in ("",) if parent is None else (".cvr", ".ctcvr"):
+                    self._binary[prefix + task.name + space] = BinaryTally(limit)
 
     def add(self, labels: NDArray[Any], conditional: NDArray[Any], joint: NDArray[Any], group: NDArray[Any]) -> None:
         """Counts the next rows in.
@@ -58,16 +58,11 @@ class Tally:
         """
         self._check(conditional)
         self._check(joint)
-        for at, (task, parent) in enumerate(zip(self._schema.tasks, self._schema.parents, strict=True)):
-            name, given = self._names[at], given_parent(labels, at, parent)
-            if task.kind == "regression":
-                self._regression[name].add(given, conditional[:, at])
-            elif parent is None:
-                self._binary[name].add(given, conditional[:, at], group)
+        for name, kind, own, predictions in sample_spaces(self._schema, labels, conditional, joint):
+            if kind == "regression":
+                self._regression[self._prefix + name].add(own, predictions)
             else:
-                along = product(labels[:, self._schema.chain(at)])
-                self._binary[f"{name}cvr."].add(given, conditional[:, at], group)
-                self._binary[f"{name}ctcvr."].add(along, joint[:, at], group)
+                self._binary[self._prefix + name].add(own, predictions, group)
 
     def _check(self, predictions: NDArray[Any]) -> None:
         finite = np.isfinite(predictions)
@@ -81,7 +76,23 @@ class Tally:
     def result(self) -> dict[str, float]:
         """Metrics by full name, as in `valid/click.auc`."""
         tallies: dict[str, BinaryTally | RegressionTally] = {**self._binary, **self._regression}
-        return {f"{name}{metric}": value for name, of in tallies.items() for metric, value in of.result().items()}
+        return {f"{name}.{metric}": value for name, of in tallies.items() for metric, value in of.result().items()}
+
+
+def sample_spaces(
+    schema: Schema, labels: NDArray[Any], conditional: NDArray[Any], joint: NDArray[Any]
+) -> Iterator[tuple[str, TaskKind, NDArray[Any], NDArray[Any]]]:
+    """What is measured of each task, see `Tally`: `buy.ctcvr`, its kind, labels (N,) and predictions (N,).
+
+    A label is NaN where the row does not count. The arrays are those of `Tally.add`.
+    """
+    for at, (task, parent) in enumerate(zip(schema.tasks, schema.parents, strict=True)):
+        happened = given_parent(labels, at, parent)
+        if task.kind == "regression" or parent is None:
+            yield task.name, task.kind, happened, conditional[:, at]
+        else:
+            yield f"{task.name}.cvr", "binary", happened, conditional[:, at]
+            yield f"{task.name}.ctcvr", "binary", product(labels[:, schema.chain(at)]), joint[:, at]
 
 
 def evaluate(

@@ -16,7 +16,7 @@ from bench.frontier.points import key_of, points
 from bench.frontier.policy import Policy
 from bench.frontier.shortlist import shortlist
 from bench.records import Job, RungResult, TrialRecord, TrialResult
-from bench.search.confirm import confirm
+from bench.search.confirm import Race, confirm
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.study import Study
@@ -90,7 +90,7 @@ def test_points_are_confirmed_as_long_as_they_were_trained_and_picked_so(tmp_pat
     twice = {point.number for point in chosen if sum(each.number == point.number for each in chosen) > 1}
     assert twice  # both lengths of one trial
     with Study.open(tmp_path, rung_plan(reference=REFERENCE)) as study:
-        confirm(study, InlineExecutor(spy), make_job, chosen, 2, ignore)
+        confirm(study, InlineExecutor(spy), make_job, chosen, Race(2), ignore)
         records = study.records()
     assert {(job.trial, job.until) for job in spy.jobs} == set(map(key_of, chosen))
     assert len({job.seed for job in spy.jobs}) == len(spy.jobs) == 2 * len(chosen)
@@ -119,7 +119,7 @@ def test_an_interrupted_confirmation_goes_on_with_the_same_seeds(tmp_path: Path)
     whole, plan = Spy(), rung_plan(reference=REFERENCE)
     with Study.open(tmp_path / "whole", plan) as study:
         chosen = shortlist(study.records(), OBJECTIVES, REFERENCE, 4)
-        confirm(study, InlineExecutor(whole), make_job, chosen, 2, ignore)
+        confirm(study, InlineExecutor(whole), make_job, chosen, Race(2), ignore)
     seen = []
     for part in range(0, 2 * len(chosen), 2):
         spy = Spy()
@@ -132,7 +132,7 @@ def test_an_interrupted_confirmation_goes_on_with_the_same_seeds(tmp_path: Path)
         with Study.open(tmp_path / "cut", plan) as study:
             order = chosen[:: -1 if part % 4 else 1]  # so that what is missing is not always the last
             with suppress(KeyboardInterrupt):
-                confirm(study, InlineExecutor(stops), make_job, order, 2, ignore)
+                confirm(study, InlineExecutor(stops), make_job, order, Race(2), ignore)
         seen += spy.jobs
     assert {(job.trial, job.until, job.seed) for job in seen} == {(j.trial, j.until, j.seed) for j in whole.jobs}
 
