@@ -17,7 +17,7 @@ from bench.errors import UserError
 from bench.production.calibration import Calibration, Kind
 from bench.production.calibration_fits import FITS
 from bench.schema import Schema
-from bench.training.metrics import given_parent, product
+from bench.training.metrics import sample_spaces
 
 Array = NDArray[Any]
 
@@ -43,14 +43,10 @@ def fit_calibrations(
         UserError: the labels of a prediction are all of one class there.
     """
     found: dict[str, Calibration] = {}
-    for at, parent in enumerate(schema.parents):
-        if kind == "none" or (names := names_of(schema, at)) is None:
-            continue
-        spaces = ((given_parent(labels, at, parent), conditional), (product(labels[:, schema.chain(at)]), joint))
-        for name, (of_space, predicted) in zip(names, spaces, strict=True):
-            if name not in found:
-                _check(name, of_space)
-                found[name] = FITS[kind](predicted[:, at], of_space)
+    for name, task_kind, own, predicted in sample_spaces(schema, labels, conditional, joint):
+        if kind != "none" and task_kind == "binary":
+            _check(name, own)
+            found[name] = FITS[kind](predicted, own)
     return found
 
 
