@@ -65,37 +65,50 @@ def cost(architecture: str, tasks: int, batch: int, precision: str) -> tuple[flo
     return middle, 100 * middle / every, every
 
 
-def whole_run(store: Store, dotted: dict[str, Any], looked_at: bool) -> tuple[float, Trainer]:
-    """Processor seconds of a training with its evaluations; and who trained."""
+def whole_run(store: Store, dotted: dict[str, Any], looked_at: bool) -> tuple[float, float, Trainer]:
+    """Processor seconds of a training with its evaluations, those of them in probes, and who trained."""
     objectives = [parse(primary(task), store.schema.tasks, NAME) for task in store.schema.tasks]
     trainer = Trainer(store, TrialConfig.parse(dotted), objectives, seed=0)
     if not looked_at:
         trainer.diagnosis.every = sys.maxsize
+    look, inside = trainer.diagnosis.look, 0.0
+
+    def timed(step: int, batch: Batch) -> None:
+        nonlocal inside
+        began = time.process_time()
+        look(step, batch)
+        inside += time.process_time() - began
+
+    trainer.diagnosis.look = timed  # type: ignore[method-assign]
     started = time.process_time()
     trainer.run_to()
-    return time.process_time() - started, trainer
+    trainer.diagnosis.summary(trainer.course.curve, objectives)
+    return time.process_time() - started, inside, trainer
 
 
 def whole(home: Path | None, raw: Path | None) -> Iterator[str]:
     """The lines of the table of whole trainings: medians over rounds, and what probes add, with least and most."""
     torch.set_num_threads(1)
-    yield "| data | | balancing | steps | probes | seconds | with probes, % more |"
-    yield "|" + "---|" * 7
+    yield "| data | | balancing | steps | probes | seconds | in probes, % | with probes, % more |"
+    yield "|" + "---|" * 8
     for key, epochs in WHOLE.items():
         store = prepare(load_card(key), resolve_home(home), raw)
         store = store.with_tasks(store.default_tasks)
         for sharing, balancing in (*((each, "static") for each in SHARINGS), ("mmoe", "pcgrad")):
             dotted = {"sharing.kind": sharing, "balancing.kind": balancing, "optim.epochs": epochs}
             whole_run(store, dotted | {"optim.epochs": 0.1}, True)  # compiles what it needs
-            plain, more = [], []
+            plain, more, parts = [], [], []
             for number in range(WHOLE_ROUNDS):
                 turns = (False, True) if number % 2 else (True, False)
                 taken = {looked_at: whole_run(store, dotted, looked_at) for looked_at in turns}
                 plain.append(taken[False][0])
                 more.append(100 * (taken[True][0] / taken[False][0] - 1))
-            steps, probes = str(taken[True][1].total), str(len(taken[True][1].diagnosis.probes))
-            added = f"{median(more):.1f} ({min(more):.1f} to {max(more):.1f})"
-            cells = [key, NAMES[sharing], balancing, steps, probes, f"{median(plain):.1f}", added]
+                parts.append(100 * taken[True][1] / taken[True][0])
+            trainer = taken[True][2]
+            cells = [key, NAMES[sharing], balancing, str(trainer.total), str(len(trainer.diagnosis.probes))]
+            cells += [f"{median(plain):.1f}"] + [
+                f"{median(each):.1f} ({min(each):.1f} to {max(each):.1f})" for each in (parts, more)
+            ]
             yield f"| {' | '.join(cells)} |"
 
 
