@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
@@ -29,7 +30,8 @@ def decide(plan: Plan, standings: Sequence[Standing], late: bool = False) -> Dec
         late: whether the time is up.
     """
     rules = plan.rules
-    spent = sum(rules.samples(rung) for standing in standings for rung in range(standing.begun))
+    begun = Counter(standing.begun for standing in standings)
+    spent = sum(rules.rungs[rungs - 1] * trials for rungs, trials in begun.items() if rungs)
 
     def affordable(promotion: Promotion) -> bool:
         then = [going(each, promotion) if each.number == promotion.trial else each for each in standings]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from bench.objectives import Objective
-from bench.search.ranking import Floats, Indices, best_first
+from bench.search.ranking import Floats, Indices, Order
 
 
 def to_full_length(results: Sequence[Sequence[Sequence[float]]], objectives: int) -> Floats:
@@ -46,13 +46,13 @@ def _by_rung(results: Sequence[Sequence[Sequence[float]]], objectives: int) -> F
     return values
 
 
-def best_first_across_rungs(
+def order_across_rungs(
     results: Sequence[Sequence[Sequence[float]]],
     objectives: Sequence[Objective],
     reference: Mapping[str, float],
     tie_break: str = "hypervolume",
-) -> Indices:
-    """Trials from best to worst by what they would be at full length: (N,). Trials without a result are last.
+) -> Order:
+    """Trials in the order of what they would be at full length. Trials without a result are last.
 
     Raises:
         UserError: no such tie break.
@@ -60,4 +60,14 @@ def best_first_across_rungs(
     reached = np.array([bool(rungs) for rungs in results], dtype=bool)
     values = np.full((len(results), len(objectives)), np.nan)
     values[reached] = full_length([rungs for rungs in results if rungs], len(objectives))
-    return best_first(values, objectives, reference, tie_break)
+    return Order(values, objectives, reference, tie_break)
+
+
+def best_first_across_rungs(
+    results: Sequence[Sequence[Sequence[float]]],
+    objectives: Sequence[Objective],
+    reference: Mapping[str, float],
+    tie_break: str = "hypervolume",
+) -> Indices:
+    """All trials by `order_across_rungs`: (N,)."""
+    return order_across_rungs(results, objectives, reference, tie_break).at(np.arange(len(results)))

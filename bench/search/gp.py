@@ -13,13 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bench.frontier.dominance import nondominated
 from bench.objectives import Objective
 from bench.records import Scalar
 from bench.search.encoding import Floats
 from bench.search.fidelity import full_length, to_full_length
 from bench.search.gaussian import Kernel, Posterior
 from bench.search.improvement import expected
-from bench.search.ranking import best_first
+from bench.search.ranking import Order
 from bench.search.shape import Shape
 from bench.search.space import Space
 from bench.search.warp import Warp
@@ -29,7 +30,7 @@ STARTUP = 10
 """Trials that are drawn at random before any is modelled."""
 BEST, OTHERS, ROWS, FITTED = 160, 64, 256, 128
 """The best trials and others at random that are modelled, how many of their results at most, and of these on how many
-the kernel's settings are found. Beyond, only putting all trials in order costs more."""
+the kernel's settings are found."""
 PARENTS, CANDIDATES, ROUNDS, SAMPLES = 16, 96, 2, 16
 """Candidates are so many at random and as many children of the best; then, in rounds, as many neighbours of the best
 candidates so far. Their improvement is a mean over so many samples."""
@@ -42,7 +43,7 @@ class Belief:
     """What is thought of a space's configurations, given some trials.
 
     Attributes:
-        front: all values that were measured, dominated ones among them; larger is better.
+        front: of all values that were measured those that none dominates; larger is better.
         parents: rows of the best trials.
     """
 
@@ -122,27 +123,30 @@ class GaussianSampler:
         known = [trial for trial, rungs in enumerate(results) if rungs]
         reached = [results[trial] for trial in known]
         values = full_length(reached, len(self._signs))
-        finite = int(np.isfinite(values).all(axis=1).sum())
-        if finite < STARTUP:
+        order = Order(values, self._objectives, self._reference)
+        if order.measured < STARTUP:
             return None
-        order = best_first(values, self._objectives, self._reference)[:finite]
         rng = np.random.default_rng(derive(seed, "modelled"))
-        others = rng.permutation(order[BEST:])[:OTHERS]
-        rows, low, seen = self._results(reached, [*order[:BEST].tolist(), *others.tolist()])
-        encoded = self.shape.encoding.rows([configs[trial] for trial in known])
+        best = np.arange(min(BEST, order.measured))
+        others = len(best) + rng.permutation(order.measured - len(best))[:OTHERS]
+        modelled = order.at(np.concatenate([best, others]))
+        rows, low, seen = self._results(reached, modelled.tolist())
+        encoded = self.shape.encoding.rows([configs[known[trial]] for trial in modelled])
         warp = Warp(seen)
         fitted = np.sort(rng.permutation(len(rows))[:FITTED])
         posterior = Posterior(self._kernel, encoded[rows], low, warp.to(seen), fitted)
-        measured = [values for rungs in reached for values in rungs if np.isfinite(values).all()]
+        measured = np.array([values for rungs in reached for values in rungs])
+        front = measured[nondominated(measured, self._objectives)] * self._signs
         worst = np.array([self._reference[objective.name] for objective in self._objectives]) * self._signs
-        return Belief(self.shape, posterior, warp, np.array(measured) * self._signs, worst, encoded[order[:PARENTS]])
+        return Belief(self.shape, posterior, warp, front, worst, encoded[:PARENTS])
 
     def _results(self, results: Results, trials: Sequence[int]) -> tuple[np.ndarray, Floats, Floats]:
-        """The first `ROWS` finite results of these trials: whose, how low the rung, what it means at full length."""
+        """The first `ROWS` finite results of these trials: whose, by its place in `trials`, how low the rung, what it
+        means at full length."""
         ahead = to_full_length(results, len(self._signs))
         found = [
-            (trial, self._low[rung], np.add(values, ahead[rung]) * self._signs)
-            for trial in trials
+            (place, self._low[rung], np.add(values, ahead[rung]) * self._signs)
+            for place, trial in enumerate(trials)
             for rung, values in enumerate(results[trial])
             if np.isfinite(values).all()
         ][:ROWS]

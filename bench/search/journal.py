@@ -14,11 +14,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from bench.atomic import write_text
 from bench.errors import UserError
+from bench.search.shown import PartlyShown
 
 
 class Journal(JournalFileBackend):
@@ -45,9 +46,9 @@ class Journal(JournalFileBackend):
         """Whether nothing was ever committed."""
         return not self._path.is_file() or self._path.stat().st_size == 0
 
-    def load(self) -> BaseStorage:
+    def load(self) -> PartlyShown:
         """An Optuna storage of what the file holds."""
-        return JournalStorage(self)
+        return _Studies(self)
 
     def close(self) -> None:
         """Nothing to let go: who may write is a matter of the folder's lock."""
@@ -98,6 +99,10 @@ class Journal(JournalFileBackend):
             file.write(text.encode())
             file.flush()
             os.fsync(file.fileno())
+
+
+class _Studies(PartlyShown, JournalStorage):
+    """What a journal holds."""
 
 
 def _cut_uncommitted(path: Path) -> int:

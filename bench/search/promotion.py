@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from bench.frontier.dominance import measured
 from bench.objectives import Objective
-from bench.search.ranking import best_first
+from bench.search.ranking import Order
 
 Progress = Literal["running", "waiting", "failed"]
 
@@ -135,42 +135,32 @@ def going(standing: Standing, promotion: Promotion) -> Standing:
 
 
 def _next(standings: list[Standing], rules: Rules) -> Promotion | None:
+    # by columns: a search has thousands of trials, and something is decided before each job
+    reached = np.array([len(standing.results) for standing in standings], dtype=np.int64)
+    waiting = np.array([standing.progress == "waiting" for standing in standings], dtype=bool)
+    begun = reached + ~waiting
     for rung in reversed(range(len(rules.rungs) - 1)):
-        if any(standing.waits(rung) for standing in standings):
-            settled = [standing for standing in standings if standing.settled(rung)]
-            nothing = (math.nan,) * len(rules.objectives)
-            values = np.array([s.results[rung] if len(s.results) > rung else nothing for s in settled])
+        waits = waiting & (reached == rung + 1)
+        if waits.any():
+            rows = np.flatnonzero(reached > rung)
+            values = np.array([standings[row].results[rung] for row in rows])
             finite = measured(values)
-            free = _free_places(settled, finite, rules, rung)
+            failed = sum(standings[row].progress == "failed" for row in np.flatnonzero(~waiting & (reached == rung)))
+            places = math.floor((len(rows) + failed) / rules.eta)
+            gone = rows[finite & (begun[rows] > rung + 1)]
+            free = len(gone) - sum(rung + 1 in standings[row].granted for row in gone) < places
             dominant = _one_dominates_all(values[finite], rules.objectives)
-            unserved = _unserved(standings, rules, rung)
+            unserved = _unserved(standings, begun, rules, rung)
             if not (free or dominant or unserved):
                 continue  # nobody can go on, whatever the order: putting all in order is what would take time
-            order = best_first(values, rules.objectives, rules.reference, rules.tie_break)
-            ranked = [settled[row] for row in order if finite[row]]
-            if (best := _by_merit(ranked, len(settled), free, dominant, rules, rung)) is not None:
-                return Promotion(best.number, rung + 1)
-            best = next((each for each in ranked if each.number in unserved and each.waits(rung)), None)
-            if best is not None:
-                return Promotion(best.number, rung + 1, floor=True)
+            order = Order(values, rules.objectives, rules.reference, rules.tie_break)
+            best = order.first(waits[rows])
+            if best and best[0] < (places if free else min(places, 1) if dominant else 0):
+                return Promotion(standings[rows[best[1]]].number, rung + 1)
+            best = order.first(np.array([standings[row].number in unserved for row in rows])) if unserved else None
+            if best:
+                return Promotion(standings[rows[best[1]]].number, rung + 1, floor=True)
     return None
-
-
-def _free_places(settled: list[Standing], finite: NDArray[np.bool_], rules: Rules, rung: int) -> bool:
-    of = (standing for standing, has in zip(settled, finite, strict=True) if has)
-    taken = sum(standing.left(rung) and rung + 1 not in standing.granted for standing in of)
-    return taken < math.floor(len(settled) / rules.eta)
-
-
-def _by_merit(
-    ranked: list[Standing], settled: int, free: bool, dominant: bool, rules: Rules, rung: int
-) -> Standing | None:
-    places = math.floor(settled / rules.eta)
-    if dominant and places and ranked[0].waits(rung):
-        return ranked[0]
-    if not free:
-        return None
-    return next((standing for standing in ranked[:places] if standing.waits(rung)), None)
 
 
 def _one_dominates_all(values: NDArray[np.float64], objectives: Sequence[Objective]) -> bool:
@@ -178,10 +168,10 @@ def _one_dominates_all(values: NDArray[np.float64], objectives: Sequence[Objecti
     return int((signed == signed.max(axis=0, initial=-np.inf)).all(axis=1).sum()) == 1
 
 
-def _unserved(standings: list[Standing], rules: Rules, rung: int) -> set[int]:
+def _unserved(standings: list[Standing], begun: NDArray[np.int64], rules: Rules, rung: int) -> set[int]:
     """First tries of the kinds for which the floor may let one go on from a rung."""
     cost = rules.samples(rung + 1)
-    spent = sum(rules.samples(each) for standing in standings for each in range(standing.begun))
+    spent = sum(rules.samples(each) * int((begun > each).sum()) for each in range(len(rules.rungs)))
     taken = sum(rules.samples(each) for standing in standings for each in standing.granted)
     if taken + cost > rules.share * (spent + cost):
         return set()

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import overload
+
+import numpy as np
 
 from bench.records import Scalar
 from bench.search.evolution import EvolutionSampler
-from bench.search.fidelity import best_first_across_rungs
+from bench.search.fidelity import order_across_rungs
 from bench.search.gp import GaussianSampler
 from bench.search.parzen import ParzenSampler
 from bench.search.plan import Opening, Plan
 from bench.search.promotion import Standing
+from bench.search.ranking import Order
 from bench.search.samplers import EVOLUTION, GP, PARZEN
 from bench.seeds import derive
 
@@ -41,9 +45,29 @@ class Proposals:
             params = self._sampler.propose(results, configs, seed, pinned)
         else:
             rules = self._plan.rules
-            order = best_first_across_rungs(results, rules.objectives, rules.reference, rules.tie_break)
-            params = self._sampler.propose([configs[row] for row in order if results[row]], seed, pinned)
+            order = order_across_rungs(results, rules.objectives, rules.reference, rules.tie_break)
+            params = self._sampler.propose(_Ranked(order, configs), seed, pinned)
         return Opening(params, bool(opening and opening.baseline))
+
+
+class _Ranked(Sequence[Mapping[str, Scalar]]):
+    """Configurations of the trials with a result, from best to worst; in order only as far as they are looked at."""
+
+    def __init__(self, order: Order, configs: Sequence[Mapping[str, Scalar]]) -> None:
+        self._order, self._configs = order, configs
+
+    def __len__(self) -> int:
+        return self._order.measured
+
+    @overload
+    def __getitem__(self, at: int) -> Mapping[str, Scalar]: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Mapping[str, Scalar]]: ...
+    def __getitem__(self, at: int | slice) -> Mapping[str, Scalar] | list[Mapping[str, Scalar]]:
+        if isinstance(at, slice):
+            return [self._configs[row] for row in self._order.at(np.arange(len(self))[at])]
+        row: int = self._order.at(np.array([range(len(self))[at]]))[0]
+        return self._configs[row]
 
 
 def _sampler(plan: Plan) -> GaussianSampler | ParzenSampler | EvolutionSampler | None:

@@ -8,9 +8,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
-from optuna.storages import BaseStorage
-
 from bench.search.journal import Journal
+from bench.search.shown import PartlyShown
 from bench.search.storage_address import Address
 
 JOURNAL = "study.log"
@@ -26,7 +25,7 @@ class Storage(Protocol):
     def empty(self) -> bool:
         """Whether no search was begun in it."""
 
-    def load(self) -> BaseStorage:
+    def load(self) -> PartlyShown:
         """What it holds, as Optuna sees it; for a writer, what is done to it inside transactions is kept.
 
         After an exception in a transaction it must be called again: what it gave before is ahead of what is kept.

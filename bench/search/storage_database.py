@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from optuna.exceptions import StorageInternalError
-from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages import RDBStorage
 from sqlalchemy.exc import SQLAlchemyError
 
 from bench.errors import UserError
@@ -59,7 +59,7 @@ class Database:
         """Whether no search was begun under this address."""
         return not self._steadily(lambda again: self._read(self._find))
 
-    def load(self) -> BaseStorage:
+    def load(self) -> Mirror:
         """Reads both studies, at one moment."""
         if self._lost:
             raise self._lost

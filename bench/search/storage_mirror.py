@@ -12,6 +12,8 @@ from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from bench.search.shown import PartlyShown
+
 
 @dataclass
 class Call:
@@ -30,7 +32,7 @@ class Numbers:
     trials: dict[int, int] = field(default_factory=dict)
 
 
-class Mirror(InMemoryStorage):
+class Mirror(PartlyShown, InMemoryStorage):
     """Optuna's storage in memory, with a list of what was done to it since `calls` was last emptied.
 
     The driver is the only one to write to its studies, so nothing that is read can be out of date; a search then costs

@@ -15,6 +15,7 @@ from typing import Any
 
 import optuna
 from optuna.samplers import RandomSampler
+from optuna.search_space import IntersectionSearchSpace
 from optuna.trial import FrozenTrial, TrialState
 
 from bench.errors import UserError
@@ -27,9 +28,11 @@ from bench.search.lock import FolderLock
 from bench.search.plan import SHARING, Opening, Plan
 from bench.search.promotion import Promotion
 from bench.search.replicates import as_trial, by_trial, of_baselines
-from bench.search.samplers import make_sampler, quiet
+from bench.search.samplers import TPE, make_sampler, quiet
+from bench.search.shown import shown
 from bench.search.storage import JOURNAL as FILE
 from bench.search.storage import Note, Storage, open_storage
+from bench.seeds import derive
 
 __all__ = ["FILE", "Study"]
 
@@ -169,11 +172,12 @@ class Study:
         """
         number = self.ledger.trials
         with self._transaction():
-            self._search.sampler = make_sampler(plan.sampler, plan.seed, number)
+            self._search.sampler = make_sampler(plan.sampler, plan.seed, number, self._common)
             if opening:
                 self._search.enqueue_trial(opening.params)
             trial = self._search.ask()
-            config = plan.space.suggest(trial, plan.tasks)
+            with self._showing(plan, number):
+                config = plan.space.suggest(trial, plan.tasks)
             trial.set_user_attr("config", config)
             trial.set_user_attr("architecture", plan.name(config))
             trial.set_user_attr("baseline", bool(opening and opening.baseline))
@@ -283,6 +287,16 @@ class Study:
         self._storage.set_trial_state_values(self._id(number), state, results[-1] if results else None)
 
     @contextmanager
+    def _showing(self, plan: Plan, number: int) -> Iterator[None]:
+        """Shows TPE a part of the study, because it looks at all that it sees many times over; others see it whole."""
+        if plan.sampler != TPE:
+            yield
+            return
+        seen = shown(self.ledger.standings(), self.objectives, derive(plan.seed, "shown", number))
+        with self._storage.showing([self._trial(each) for each in seen]):
+            yield
+
+    @contextmanager
     def _transaction(self) -> Iterator[None]:
         try:
             with quiet(), self._kept.transaction():
@@ -297,6 +311,7 @@ class Study:
             self._storage = self._kept.load()
             self._search = optuna.load_study(study_name="search", storage=self._storage, sampler=RandomSampler())
             self._confirm = optuna.load_study(study_name="confirm", storage=self._storage, sampler=RandomSampler())
+        self._common = IntersectionSearchSpace()
         self._search_id = self._storage.get_study_id_from_name("search")
         self._plan: dict[str, Any] = self._search.user_attrs["plan"]
         self.objectives = tuple(Objective(name, direction) for name, direction in self._plan["objectives"])

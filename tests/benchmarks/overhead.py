@@ -1,9 +1,11 @@
 """What the driver itself costs a job, up to 5,000 trials: CPU time with training that takes none.
 
-    python tests/benchmarks/overhead.py [--trials 5000] [--write docs/performance.md] [--database URL]
+    python tests/benchmarks/overhead.py [--trials 5000] [--write docs/performance.md] [--database URL] [--whole]
 
-Each row is the mean over the last 50 jobs before so many trials. What a run does with each record besides is made by
-`tracking` below, and a run's MLflow part is measured by handing in its own.
+Each row is the mean over the last 50 jobs before so many trials. Trials farther from a row are drawn at random, as what
+matters is how many there are; with `--whole`, and for `nsga2`, whose trials belong to generations, all are proposed.
+What a run does with each record besides is made by `tracking` below, and a run's MLflow part is measured by handing in
+its own.
 """
 
 from __future__ import annotations
@@ -14,10 +16,12 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import process_time
 from typing import Any
+
+import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -26,12 +30,13 @@ from bench.progress import Silent
 from bench.records import Job, TrialRecord, TrialResult
 from bench.search import driver, journal, storage_database
 from bench.search.executors import InlineExecutor
-from bench.search.plan import Plan
+from bench.search.plan import Opening, Plan
 from bench.search.proposals import Proposals
 from bench.search.rungs import ladder
 from bench.search.space import load_space
 from bench.search.storage_address import Address, without_password
 from bench.search.study import Study
+from bench.seeds import derive
 from tests.benchmarks.speed.table import replace
 
 AT = (100, 500, 1000, 2000, 5000)
@@ -41,8 +46,11 @@ OBJECTIVES = (Objective("click.auc", "maximize"), Objective("buy.auc", "maximize
 FULL = 1 << 20
 SEARCHES = {
     "tpe": {"sampler": "tpe"},
+    "nsga2": {"sampler": "nsga2"},
     "parzen": {"sampler": "parzen"},
-    "by rungs from 1/16": {"sampler": "parzen", "ladder": ladder(FULL // 16, 4, FULL)},
+    "evolution": {"sampler": "evolution"},
+    "gp by rungs": {"sampler": "gp", "ladder": ladder(FULL // 16, 4, FULL), "eta": 2.0},
+    "parzen by rungs": {"sampler": "parzen", "ladder": ladder(FULL // 16, 4, FULL), "eta": 2.0},
 }
 PARTS = ("decide", "propose", "ask", "finish", "tell", "storage")
 
@@ -110,13 +118,28 @@ class Clock:
                 setattr(owner, name, function)
 
 
-def measure(name: str, trials: int, database: str | None) -> list[dict[str, float]]:
+def at_random(plan: Plan, marks: list[int], proposals: Callable[..., Any]) -> Callable[..., Any]:
+    """`Proposals.next` for trials near a mark; a random configuration for all others."""
+
+    def wrapped(self: Proposals, standings: Any, configs: Any) -> Opening | None:
+        number = len(standings)
+        if any(mark - WINDOW - 10 <= number <= mark for mark in marks):
+            opening: Opening | None = proposals(self, standings, configs)
+            return opening
+        names = set(plan.space.names(plan.tasks))
+        config = plan.space.sample(np.random.default_rng(derive(plan.seed, "forward", number)), plan.tasks)
+        return Opening({name: value for name, value in config.items() if name in names}, False)
+
+    return wrapped
+
+
+def measure(name: str, trials: int, database: str | None, whole: bool = False) -> list[dict[str, float]]:
     """Milliseconds a job at each number of trials, and what it takes to read the study at the end."""
     plan = Plan(
         load_space("joint"), TASKS, OBJECTIVES, trials, 0, tries=2, architecture=lambda config: "?", **SEARCHES[name]
     )
     rows, marks = [], [at for at in AT if at <= trials]
-    with tempfile.TemporaryDirectory() as temporary:
+    with ExitStack() as stack, tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         if database:
             Address(without_password(database), f"overhead-{folder.name}").write(folder)
@@ -135,6 +158,9 @@ def measure(name: str, trials: int, database: str | None) -> list[dict[str, floa
                 del since[: -2 * WINDOW]
 
             with clock.on(study):
+                if not whole and name != "nsga2":
+                    stack.callback(setattr, Proposals, "next", Proposals.next)
+                    Proposals.next = at_random(plan, list(marks), Proposals.next)  # type: ignore[method-assign]
                 driver.search(plan, study, InlineExecutor(train), make_job, on_trial, Silent())
         began = process_time()
         reader = Study.read(folder)
@@ -166,9 +192,10 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=AT[-1])
     parser.add_argument("--search", action="append", choices=SEARCHES)
     parser.add_argument("--database", help="address of a database instead of a journal")
+    parser.add_argument("--whole", action="store_true", help="propose every trial, not only those that are measured")
     parser.add_argument("--write", type=Path, help="document with a place marked overhead")
     chosen = parser.parse_args()
-    found = {name: measure(name, chosen.trials, chosen.database) for name in chosen.search or SEARCHES}
+    found = {name: measure(name, chosen.trials, chosen.database, chosen.whole) for name in chosen.search or SEARCHES}
     table = markdown(found)
     print(table)
     if chosen.write:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import random as random_module
 
+import moocore
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -15,7 +16,8 @@ from bench.errors import UserError
 from bench.frontier.dominance import ranks
 from bench.frontier.hypervolume import contributions
 from bench.objectives import Objective
-from bench.search.ranking import TIE_BREAKS, best_first, crowding, epsilon_net
+from bench.search.ranking import TIE_BREAKS, Order, best_first
+from bench.search.tie_breaks import COMPARED, NET, crowding, epsilon_net, hypervolume
 
 TWO = (Objective("a.auc", "maximize"), Objective("b.logloss", "minimize"))
 AT = {"a.auc": -0.5, "b.logloss": 1.5}
@@ -103,6 +105,42 @@ def test_unmeasured_rows_are_last(tie_break: str) -> None:
 @pytest.mark.parametrize("tie_break", TIE_BREAKS)
 def test_one_objective_is_a_plain_sort(tie_break: str) -> None:
     assert best_first(np.array([[0.3], [0.1], [0.2], [0.1]]), TWO[1:], AT, tie_break).tolist() == [1, 3, 2, 0]
+
+
+@pytest.mark.parametrize("tie_break", TIE_BREAKS)
+@settings(max_examples=30)
+@given(values=POINTS, random=st.randoms(use_true_random=False))
+def test_what_is_asked_of_an_order_is_what_stands_there_once_all_is_in_order(
+    tie_break: str, values: np.ndarray, random: random_module.Random
+) -> None:
+    values = np.vstack([values, [[math.nan, 0.0]]])
+    whole = best_first(values, TWO, AT, tie_break)
+    order = Order(values, TWO, AT, tie_break)
+    named = np.array([random.random() < 0.3 for _ in values])
+    ranked = [(place, row) for place, row in enumerate(whole[: order.measured]) if named[row]]
+    assert order.measured == len(values) - 1
+    assert order.first(named) == (ranked[0] if ranked else None)
+    places = np.array(random.sample(range(len(values)), min(3, len(values))))
+    np.testing.assert_array_equal(order.at(places), whole[places])
+
+
+def test_of_a_large_front_the_first_to_cover_it_are_compared_and_the_rest_come_by_their_distance() -> None:
+    rng = np.random.default_rng(0)
+    points = np.abs(rng.normal(size=(NET + 100, 4)))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    net = np.argsort(-epsilon_net(points, np.zeros(4)), kind="stable")
+    scaled = (points - points.min(axis=0)) / np.ptp(points, axis=0)
+    apart = np.linalg.norm(scaled[net, None] - scaled[net[None, :NET]], axis=2).min(axis=1)
+    assert (np.diff(apart[NET:]) <= 1e-12).all()
+    assert apart[NET] <= min(np.linalg.norm(scaled[a] - scaled[b]) for a in net[:NET:8] for b in net[:NET:8] if a < b)
+    order = np.argsort(-hypervolume(points, np.zeros(4)), kind="stable")
+    assert set(order[:COMPARED]) == set(net[:COMPARED])
+    left = np.sort(order[COMPARED:])
+    np.testing.assert_array_equal(
+        order[COMPARED:], left[np.argsort(-epsilon_net(points[left], np.zeros(4)), kind="stable")]
+    )
+    gain = moocore.hv_contributions(points[order[:COMPARED]], ref=np.zeros(4), maximise=True)
+    assert (np.diff(gain) <= 0).all()
 
 
 def test_an_unknown_tie_break_is_named() -> None:
