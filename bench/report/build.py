@@ -45,8 +45,8 @@ def build_view(
         no_pick: why there is no pick.
         retrain: the command that trains the picked configuration again.
         train: the command that trains any configuration of this run, without the configuration.
-        deploy: the command that deploys a trial, `{trial}` in place of its number.
-        mlflow: the search that finds a trial's run in MLflow, in the same way.
+        deploy: the command that deploys the pick.
+        mlflow: the search that finds a trial's run in MLflow, `{trial}` in place of its number.
         made: how it was made, in the order to show: fingerprint, seed, space, versions, command, ...
     """
     seen = [replace(point, replicates=()) for point in front.points]  # by the search's own run: like against like

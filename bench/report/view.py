@@ -149,8 +149,8 @@ class PageView:
         surfaces, standards, shrinkage: what is known of the front's uncertainty; empty where nothing is.
         hypervolume_interval: at 90%, of the confirmed points' true values.
         train: the command that trains any configuration of this run, without the configuration.
-        deploy: the command that deploys a trial, `{trial}` in place of its number; empty where there is none.
-        mlflow: what finds a trial's run in MLflow, in the same way.
+        deploy: the command that deploys the pick; empty where there is none.
+        mlflow: what finds a trial's run in MLflow, `{trial}` in place of its number; empty where there is none.
         stability: how the pick changes with weights and seeds.
     """
 

@@ -102,13 +102,18 @@ def pick_config_path(run: DatasetRun) -> Path:
     return run.folder / "picked.toml"
 
 
+def picked_path(run: DatasetRun) -> Path:
+    """Where the pick is, with its reasons: what `seesaw deploy` takes."""
+    return run.folder / "picked.json"
+
+
 def write_pick(result: DatasetResult) -> None:
     """Writes `picked.json`, with the reasons, `picked.toml`, the configuration and how it was trained, and
     `provenance.json`, what remakes it.
     """
     if result.pick is None:
         return
-    write_text(result.run.folder / "picked.json", json.dumps(result.pick.to_json(), indent=2))
+    write_text(picked_path(result.run), json.dumps(result.pick.to_json(), indent=2))
     values = result.pick.config | _recipe(result)
     lines = [f'"{name}" = {json.dumps(value)}' for name, value in values.items()]
     stopped = "" if result.pick.until is None else f", stopped after {result.pick.until:,} samples"
@@ -164,6 +169,7 @@ def view_of(result: DatasetResult) -> PageView:
         no_pick=result.no_pick,
         retrain=retrain_command(result),
         train=train_command(result),
+        deploy=f"seesaw deploy {picked_path(result.run)}" if result.pick else "",
         mlflow=mlflow_search(result),
         made=made,
     )

@@ -132,7 +132,7 @@ const detail = () => {
     element("h4", trial.title),
     ...part("Values", measures(page.axes, page.splits, trial.measured),
       ...(trial.sure === null ? [] : [element("p", `P(non-dominated) ${trial.sure.toFixed(2)}`)])),
-    ...part("Commands", ...command("Train it again", retrain(page, trial)), ...command("Deploy it", filled(page.deploy, trial)),
+    ...part("Commands", ...command("Train it again", retrain(page, trial)), ...command("Deploy it", trial.picked ? page.deploy : ""),
       ...command("Find its run in MLflow", filled(page.mlflow, trial))),
     ...part("Configuration", settings(page.names, trial.params)),
     ...(replicates.length ? part("Replicates", table(heads, body)) : []),
