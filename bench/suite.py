@@ -46,6 +46,7 @@ def rung(value: object) -> int | float | None:
 
 TRIALS = 40
 MOST_OBJECTIVES = 5
+ONLY_BY_RUNGS = ("step", "eta", "share", "tie_break", "checkpoint_gb")
 
 
 class _Part(BaseModel):
@@ -103,6 +104,9 @@ class SearchOptions(_Part):
     """Of all training samples, what may go into taking the best of each sharing kind's first trials to the top."""
     tie_break: str = "hypervolume"
     """Among trials that do not dominate each other: hypervolume, epsilon_net or crowding."""
+    checkpoint_gb: float = Field(20.0, gt=0)
+    """What the checkpoints of waiting trials may take on disk. Beyond, those of the worst are removed; such a trial is
+    trained again from its beginning, should it go on after all."""
     tries: int = Field(2, ge=0)
     """Trials of each kind of sharing, besides its defaults, before the sampler may choose among kinds."""
 
@@ -116,7 +120,7 @@ class SearchOptions(_Part):
     @model_validator(mode="after")
     def _only_by_rungs(self) -> SearchOptions:
         fields = type(self).model_fields
-        idle = [key for key in ("step", "eta", "share", "tie_break") if getattr(self, key) != fields[key].default]
+        idle = [key for key in ONLY_BY_RUNGS if getattr(self, key) != fields[key].default]
         if self.lowest is None and idle:
             raise ValueError(f"expected `lowest`, which makes it a search by rungs, beside {idle[0]}; found none")
         return self

@@ -11,7 +11,8 @@ import typer
 
 from bench.cli.experiment import show_experiment
 from bench.cli.options import Home, Json
-from bench.cli.output import duration, print_json, print_table, say
+from bench.cli.output import duration, print_json, print_table, quantity, say
+from bench.errors import UserError
 
 if TYPE_CHECKING:
     from bench.run.results import DatasetResult
@@ -19,16 +20,37 @@ if TYPE_CHECKING:
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name or path.")]
 
 
-def status(run_: RunName, json: Json = False, home: Home = None) -> None:
-    """Show what is running, done, and failed, and why."""
-    from bench.run.status import status_of
+Watch = Annotated[bool, typer.Option("--watch", help="Show it anew as it changes, until no driver works on it.")]
 
-    found = {dataset: status_of(dataset_run) for dataset, dataset_run in _open(run_, home).items()}
+
+def status(run_: RunName, watch: Watch = False, json: Json = False, home: Home = None) -> None:
+    """Show what is running, done, and failed, and why."""
+    from bench.cli.watch import watch as keep_watching
+    from bench.run.status import status_of
+    from bench.search.lock import is_held
+
+    datasets = _open(run_, home)
+
+    def look() -> dict[str, dict[str, Any]]:
+        return {dataset: status_of(dataset_run) for dataset, dataset_run in datasets.items()}
+
+    if watch and json:
+        raise UserError("--watch: expected no --json beside it, which is one document")
+    if watch:
+        folder = next(iter(datasets.values())).run.folder
+        keep_watching(look, _show_status, lambda: is_held(folder))
+        say("no driver works on the run: it has ended, or was stopped and can be resumed")
+        return
+    found = look()
     if json:
         total = {key: sum(part[key] for part in found.values()) for key in _counts(found)}
         failures = [failure for part in found.values() for failure in part["failures"]]
         print_json(total | {"failures": failures, "datasets": found})
         return
+    _show_status(found)
+
+
+def _show_status(found: dict[str, dict[str, Any]]) -> None:
     counts = _counts(found)
     print_table(["data set", *counts], [[dataset, *(part[key] for key in counts)] for dataset, part in found.items()])
     failures = [
@@ -59,6 +81,8 @@ def _show_search(dataset: str, search: dict[str, Any]) -> None:
         used.append(f"{search['samples']['used']:,}{of} training samples begun")
     if search["seconds"]["budget"]:
         used.append(f"{duration(search['seconds']['used'])} of {duration(search['seconds']['budget'])}")
+    if (kept := search["checkpoints"])["bytes"]:
+        used.append(f"{quantity(kept['bytes'], 'B')} of checkpoints of {kept['trials']} trials")
     used.append(f"{search['share']:.0%} of the budget")
     if search["left"]:
         used.append(f"about {duration(search['left'])} left")

@@ -37,6 +37,8 @@ def shortlist(
     place = ranks(values, objectives)
     order: list[int] = []
     for rank in sorted(set(place.tolist()) - {UNRANKED}):
+        if len(order) >= limit:
+            break  # contributions take time, in five objectives most of all
         members = np.flatnonzero(place == rank)
         gain = contributions(values[members], objectives, at)
         order += members[np.argsort(-gain, kind="stable")].tolist()

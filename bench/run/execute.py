@@ -25,6 +25,7 @@ from bench.search.plan import Plan
 from bench.search.study import Study
 from bench.seeds import derive
 from bench.suite import resolve_objectives
+from bench.training.config import TrialConfig
 from bench.training.job import run_job
 from bench.training.resampling import RESAMPLES
 
@@ -72,9 +73,11 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
         share=suite.search.share,
         tie_break=suite.search.tie_break,
         reference=part.dataset.reference,
+        checkpoint_bytes=suite.search.checkpoint_gb * 1e9,
     )
 
     def make_job(trial: int, replicate: int, config: Mapping[str, Scalar], splits: tuple[Split, ...]) -> Job:
+        TrialConfig.parse(config).check_fit(store.schema)  # here, so that no worker begins what cannot work
         return Job(
             trial=trial,
             replicate=replicate,

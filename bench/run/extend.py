@@ -8,19 +8,15 @@ from dataclasses import replace
 from bench.atomic import write_text
 from bench.errors import UserError
 from bench.run.folder import MANIFEST, Run
-from bench.search.study import Study
 from bench.suite import Budget
 from bench.validation import validate
 
 
 def extend(run: Run, trials: int | None = None, samples: int | None = None, time: str | None = None) -> Run:
-    """The run with higher limits, kept in its folder.
-
-    A search of whole trials goes on from where it ended. A search by rungs that has ended does not: its trials below
-    full length are stopped for good and their checkpoints are gone.
+    """The run with higher limits, kept in its folder. A search that has ended goes on from there.
 
     Raises:
-        UserError: a limit that is not there or not below the new one, or an ended search by rungs.
+        UserError: a limit that is not there, or above the new one.
     """
     given = {"trials": trials, "samples": samples, "time": time}
     given = {key: value for key, value in given.items() if value is not None}
@@ -34,12 +30,6 @@ def extend(run: Run, trials: int | None = None, samples: int | None = None, time
             raise UserError(f"--{key}: expected a limit that '{run.name}' has, found that its {key} are not limited")
         if new < old:
             raise UserError(f"--{key}: expected at least {old:,}, the total of '{run.name}' so far, found {new:,}")
-    for part in run.datasets.values():
-        if Study.exists(part.folder) and Study.read(part.folder).concluded:
-            raise UserError(
-                f"the search of '{run.name}' on {part.key} has ended, and in a search by rungs that is for good; "
-                "begin a new run with the larger budget"
-            )
     suite = run.manifest.suite.model_copy(update={"budget": after})
     manifest = run.manifest.model_copy(update={"suite": suite})
     write_text(run.folder / MANIFEST, json.dumps(manifest.model_dump(mode="json"), indent=2))

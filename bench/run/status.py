@@ -12,6 +12,7 @@ from bench.frontier.frontier import frontier
 from bench.records import Failure, TrialRecord
 from bench.run.folder import DatasetRun
 from bench.run.results import tasks_of
+from bench.search.checkpoints import Checkpoints
 from bench.search.study import Study
 from bench.suite import resolve_objectives
 
@@ -69,10 +70,17 @@ def _search_of(run: DatasetRun, study: Study, records: Sequence[TrialRecord]) ->
         "failures": dict(Counter(record.failure.kind for record in records if record.failure)),
         "samples": {"used": used["samples"], "budget": budget.samples},
         "seconds": {"used": used["seconds"], "budget": budget.time},
+        "checkpoints": _checkpoints_of(run),
         "share": max(shares.values(), default=0.0),
         "left": 0.0 if over else _left(run, records, used, limits),
         "hypervolume": frontier(records, objectives, run.dataset.reference).hypervolume,
     }
+
+
+def _checkpoints_of(run: DatasetRun) -> dict[str, Any]:
+    trials, taken = Checkpoints(run.folder).used()
+    options = run.run.manifest.suite.search
+    return {"trials": trials, "bytes": taken, "limit": round(options.checkpoint_gb * 1e9) if options.lowest else None}
 
 
 def _left(

@@ -66,11 +66,14 @@ def failure_in(attributes: Mapping[str, Any]) -> Failure | None:
     return Failure(**failure) if failure else None
 
 
-def record_of(trial: FrozenTrial, replicates: tuple[Replicate, ...], ladder: Sequence[int] = ()) -> TrialRecord:
+def record_of(
+    trial: FrozenTrial, replicates: tuple[Replicate, ...], ladder: Sequence[int] = (), over: bool = False
+) -> TrialRecord:
     """The record of an asked trial.
 
     Args:
         ladder: training samples at each rung; empty where every trial is trained to full length.
+        over: whether the search has ended, so that no trial goes on.
     """
     of = trial.user_attrs
     asked = asked_rungs(of)
@@ -85,7 +88,7 @@ def record_of(trial: FrozenTrial, replicates: tuple[Replicate, ...], ladder: Seq
     elif len(done) == max(1, len(ladder)):
         state = "completed"
     else:
-        state = "pruned" if trial.state.is_finished() else "waiting"
+        state = "pruned" if over else "waiting"
     return TrialRecord(
         number=trial.number,
         state=state,

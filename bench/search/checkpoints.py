@@ -1,22 +1,30 @@
-"""Where the jobs of a search leave their checkpoints, and which of these are still of use."""
+"""Where the jobs of a search leave their checkpoints, which are still of use, and what they may take on disk."""
 
 from __future__ import annotations
 
+import math
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from bench.search.promotion import Standing
+from bench.search.fidelity import best_first_across_rungs
+from bench.search.promotion import Rules, Standing
 
 
 class Checkpoints:
     """A search's folder of checkpoints: `<trial>/<rung>`.
 
     All of it can be lost: a trial whose checkpoint is gone is trained again from its beginning, to the same result.
+
+    Args:
+        most: bytes that all may take. Those that running jobs start from are never removed.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, most: float = math.inf) -> None:
         self._folder = folder.resolve() / "checkpoints"
+        self._most = most
+        self._bytes: dict[int, int] = {}
 
     def path(self, trial: int, rung: int) -> Path:
         """Where a trial's job leaves what the next one starts from."""
@@ -29,11 +37,43 @@ class Checkpoints:
             rungs: how many there are.
         """
         for standing in standings:
-            over = standing.progress == "failed" or len(standing.results) == rungs
-            if over:
+            self._bytes.pop(standing.number, None)
+            if standing.progress == "failed" or len(standing.results) == rungs:
                 shutil.rmtree(self._folder / str(standing.number), ignore_errors=True)
-            for rung in range(0 if over else len(standing.results) - 1):
+                continue
+            for rung in range(len(standing.results) - 1):
                 self.path(standing.number, rung).unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                last = self.path(standing.number, len(standing.results) - 1)
+                self._bytes[standing.number] = last.stat().st_size
+
+    def fit(self, standings: Sequence[Standing], rules: Rules) -> None:
+        """Removes those of the worst waiting trials, until the rest takes no more than it may; after `tidy`.
+
+        Args:
+            standings: of every trial, by number.
+        """
+        left = sum(self._bytes.values())
+        if left <= self._most:
+            return
+        waiting = [number for number in sorted(self._bytes) if standings[number].progress == "waiting"]
+        results = [standings[number].results for number in waiting]
+        order = best_first_across_rungs(results, rules.objectives, rules.reference, rules.tie_break)
+        for row in reversed(order):
+            if left <= self._most:
+                return
+            number = waiting[row]
+            shutil.rmtree(self._folder / str(number), ignore_errors=True)
+            left -= self._bytes.pop(number)
+
+    def used(self) -> tuple[int, int]:
+        """How many trials have one, and what all take, in bytes."""
+        files = [path for path in self._folder.glob("*/*") if path.is_file()]
+        sizes = []
+        for path in files:
+            with suppress(FileNotFoundError):  # a driver may just have removed it
+                sizes.append(path.stat().st_size)
+        return len({path.parent for path in files}), sum(sizes)
 
     def clear(self) -> None:
         """Removes all of them."""

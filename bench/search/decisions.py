@@ -30,7 +30,7 @@ def decide(plan: Plan, standings: Sequence[Standing], late: bool = False) -> Dec
         late: whether the time is up.
     """
     rules = plan.rules
-    begun = Counter(standing.begun for standing in standings)
+    begun = Counter([standing.begun for standing in standings])
     spent = sum(rules.rungs[rungs - 1] * trials for rungs, trials in begun.items() if rungs)
 
     def affordable(promotion: Promotion) -> bool:
@@ -63,7 +63,7 @@ def _alive(standings: Sequence[Standing]) -> list[Standing]:
 
 def _set_aside(plan: Plan, standings: Sequence[Standing]) -> int:
     """Training samples that a single-task trial still needs to get to full length."""
-    if not plan.by_rungs or SINGLE_TASK not in plan.kinds():
+    if plan.budget is None or not plan.by_rungs or SINGLE_TASK not in plan.kinds():
         return 0
     alive = _alive(standings)
     tried = sum(each.kind == SINGLE_TASK for each in standings)

@@ -41,7 +41,7 @@ def search(
     wait. So what is known at job n is a matter of numbers, not of time, and one seed gives one search however long each
     job takes. The lag is 1 where one job runs at a time, else twice the number of slots, so that a slow job seldom
     leaves a slot empty. With more than one slot, jobs added to a search that had come to its end know more than they
-    would have known had it never ended. Once a search is concluded, nothing is added to it.
+    would have known had it never ended. A search that was concluded goes on where its limits were raised since.
 
     Args:
         on_record: called with the record of each trial whose job is told, in order. A job that was told just before a
@@ -60,7 +60,7 @@ class _Search:
         self._plan, self._study, self._executor, self._progress = plan, study, executor, progress
         self._make_job = make_job
         self._proposals = Proposals(plan)
-        self._checkpoints = Checkpoints(study.folder)
+        self._checkpoints = Checkpoints(study.folder, plan.checkpoint_bytes)
         self._rungs = plan.rules.rungs
         self._advance: Advance
 
@@ -69,14 +69,13 @@ class _Search:
         lag = 1 if self._executor.slots == 1 else 2 * self._executor.slots
         seconds = study.seconds
         began = clock() - seconds
-        over = study.concluded
         self._checkpoints.tidy(study.ledger.standings(), len(self._rungs))
         with closing_on_error(self._executor), self._task() as self._advance:
             self._advance(sum(map(self._size, study.ledger.finished)))
             for number, config in study.running().items():
                 self._submit(number, config)
             while True:
-                while not over and study.asked - study.told < lag:
+                while study.asked - study.told < lag:
                     seconds = clock() - began
                     if not self._begin(seconds):
                         break
@@ -89,6 +88,7 @@ class _Search:
                     self._finish(study.ledger.job_of(outcome.job.trial), outcome)
                 record = study.tell(number)
                 self._checkpoints.tidy([study.ledger.standing(record.number)], len(self._rungs))
+                self._checkpoints.fit(study.ledger.standings(), self._plan.rules)
                 if failure := record.failure:
                     self._progress.note(f"trial {record.number} failed ({failure.kind}): {failure.reason}")
                 on_record(record)

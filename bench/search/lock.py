@@ -4,10 +4,27 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from pathlib import Path
 from types import TracebackType
 
 from bench.errors import UserError
+
+FILE = "driver.lock"
+MOMENT = 0.05
+"""Seconds, many times what a look at a lock takes."""
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a driver works on a folder now."""
+    try:
+        with (folder / FILE).open(encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 class FolderLock:
@@ -20,9 +37,13 @@ class FolderLock:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         # "a+": opening must not truncate what the holder wrote. Not inherited by workers (PEP 446).
-        self._file = (folder / "driver.lock").open("a+", encoding="utf-8")
+        self._file = (folder / FILE).open("a+", encoding="utf-8")
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(MOMENT)  # somebody may only have looked
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._file.seek(0)
             holder = self._file.read().strip() or "unknown"

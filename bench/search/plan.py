@@ -65,6 +65,7 @@ class Plan:
         share: of all training samples, what the floor may take; see `promotion`.
         tie_break: a name in `ranking.TIE_BREAKS`.
         reference: of the hypervolume, by objective name; defaults fill what it leaves out.
+        checkpoint_bytes: what checkpoints of waiting trials may take on disk; see `checkpoints`.
         architecture: names a configuration's architecture for records.
     """
 
@@ -82,6 +83,7 @@ class Plan:
     share: float = 0.1
     tie_break: str = "hypervolume"
     reference: Mapping[str, float] = field(default_factory=dict)
+    checkpoint_bytes: float = math.inf
     architecture: Callable[[Mapping[str, Scalar]], str] = familiar_name
 
     @property

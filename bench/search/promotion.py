@@ -24,6 +24,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Literal
 
 import numpy as np
@@ -120,8 +121,10 @@ def promote(standings: Sequence[Standing], rules: Rules, slots: int) -> list[Pro
     The highest rung first; at a rung merit before the floor, and the better trial first. The same standings, in
     whatever order they are given, lead to the same promotions.
     """
-    now = sorted(standings, key=lambda standing: standing.number)
     chosen: list[Promotion] = []
+    if len(rules.rungs) == 1:
+        return chosen
+    now = sorted(standings, key=attrgetter("number"))
     while len(chosen) < slots and (promotion := _next(now, rules)):
         chosen.append(promotion)
         now = [going(each, promotion) if each.number == promotion.trial else each for each in now]
@@ -139,6 +142,8 @@ def _next(standings: list[Standing], rules: Rules) -> Promotion | None:
     reached = np.array([len(standing.results) for standing in standings], dtype=np.int64)
     waiting = np.array([standing.progress == "waiting" for standing in standings], dtype=bool)
     begun = reached + ~waiting
+    spent = sum(rules.samples(rung) * int((begun > rung).sum()) for rung in range(len(rules.rungs)))
+    first, granted = _first_tries(standings, rules.tries), [each for each in standings if each.granted]
     for rung in reversed(range(len(rules.rungs) - 1)):
         waits = waiting & (reached == rung + 1)
         if waits.any():
@@ -148,9 +153,11 @@ def _next(standings: list[Standing], rules: Rules) -> Promotion | None:
             failed = sum(standings[row].progress == "failed" for row in np.flatnonzero(~waiting & (reached == rung)))
             places = math.floor((len(rows) + failed) / rules.eta)
             gone = rows[finite & (begun[rows] > rung + 1)]
-            free = len(gone) - sum(rung + 1 in standings[row].granted for row in gone) < places
+            by_floor = {each.number for each in granted if rung + 1 in each.granted}
+            taken = sum(standings[row].number not in by_floor for row in gone) if by_floor else len(gone)
+            free = taken < places
             dominant = _one_dominates_all(values[finite], rules.objectives)
-            unserved = _unserved(standings, begun, rules, rung)
+            unserved = _unserved(first, granted, spent, rules, rung)
             if not (free or dominant or unserved):
                 continue  # nobody can go on, whatever the order: putting all in order is what would take time
             order = Order(values, rules.objectives, rules.reference, rules.tie_break)
@@ -168,19 +175,28 @@ def _one_dominates_all(values: NDArray[np.float64], objectives: Sequence[Objecti
     return int((signed == signed.max(axis=0, initial=-np.inf)).all(axis=1).sum()) == 1
 
 
-def _unserved(standings: list[Standing], begun: NDArray[np.int64], rules: Rules, rung: int) -> set[int]:
-    """First tries of the kinds for which the floor may let one go on from a rung."""
-    cost = rules.samples(rung + 1)
-    spent = sum(rules.samples(each) * int((begun > each).sum()) for each in range(len(rules.rungs)))
-    taken = sum(rules.samples(each) for standing in standings for each in standing.granted)
-    if taken + cost > rules.share * (spent + cost):
-        return set()
+def _first_tries(standings: list[Standing], tries: int) -> list[list[Standing]]:
+    """The first trials of each kind, which the floor looks at."""
     first: defaultdict[str, list[Standing]] = defaultdict(list)
     for standing in standings:
-        if len(first[standing.kind]) < rules.tries:
-            first[standing.kind].append(standing)
+        if len(of := first[standing.kind]) < tries:
+            of.append(standing)
+    return list(first.values())
+
+
+def _unserved(first: list[list[Standing]], granted: list[Standing], spent: int, rules: Rules, rung: int) -> set[int]:
+    """First tries of the kinds for which the floor may let one go on from a rung.
+
+    Args:
+        granted: the trials that it let go on before.
+        spent: training samples of all jobs so far.
+    """
+    cost = rules.samples(rung + 1)
+    taken = sum(rules.samples(each) for standing in granted for each in standing.granted)
+    if taken + cost > rules.share * (spent + cost):
+        return set()
     unserved: set[int] = set()
-    for tried in first.values():
+    for tried in first:
         arriving = [each for each in tried if rung == 0 or each.left(rung - 1)]
         complete = len(tried) == rules.tries and all(each.settled(rung) for each in arriving)
         if complete and not any(each.left(rung) and each.progress != "failed" for each in tried):

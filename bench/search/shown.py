@@ -48,8 +48,8 @@ class PartlyShown(BaseStorage):
     _part: list[FrozenTrial] | None = None
 
     @contextmanager
-    def showing(self, trials: list[FrozenTrial]) -> Iterator[None]:
-        """Within, these are all trials that there are."""
+    def showing(self, trials: list[FrozenTrial] | None) -> Iterator[None]:
+        """Within, these are all trials that there are; None shows every one."""
         self._part = trials
         try:
             yield

@@ -16,7 +16,7 @@ from typing import Any
 import optuna
 from optuna.samplers import RandomSampler
 from optuna.search_space import IntersectionSearchSpace
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from bench.errors import UserError
 from bench.objectives import Objective
@@ -32,6 +32,7 @@ from bench.search.samplers import TPE, make_sampler, quiet
 from bench.search.shown import shown
 from bench.search.storage import JOURNAL as FILE
 from bench.search.storage import Note, Storage, open_storage
+from bench.search.trials import Trials
 from bench.seeds import derive
 
 __all__ = ["FILE", "Study"]
@@ -146,7 +147,7 @@ class Study:
     @property
     def seconds(self) -> float:
         """What the search has taken so far, as far as it was kept."""
-        return float(self._storage.get_study_user_attrs(self._search_id).get("seconds", 0.0))
+        return self._trials.seconds
 
     def configs(self) -> list[dict[str, Scalar]]:
         """Every trial's configuration."""
@@ -160,7 +161,7 @@ class Study:
 
     def under_way(self) -> list[tuple[Step, float]]:
         """The jobs without an outcome, and when each was begun, in seconds since 1970; by number."""
-        trials = self._trials()
+        trials = list(self._trials)
         steps = [self.ledger.step(number) for number in range(self.asked) if not self.is_finished(number)]
         return [(step, trials[step.trial].user_attrs[asked_key(step.rung)].get("at", 0.0)) for step in steps]
 
@@ -176,13 +177,13 @@ class Study:
             if opening:
                 self._search.enqueue_trial(opening.params)
             trial = self._search.ask()
-            with self._showing(plan, number):
+            with self._storage.showing(self._shown(plan, number)):
                 config = plan.space.suggest(trial, plan.tasks)
             trial.set_user_attr("config", config)
             trial.set_user_attr("architecture", plan.name(config))
             trial.set_user_attr("baseline", bool(opening and opening.baseline))
             trial.set_user_attr(asked_key(0), {"order": self.asked, "floor": False, "at": time.time()})
-            self._keep(seconds)
+            self._trials.go_on(seconds)
         self._configs.append(config)
         self.ledger.ask(Step(number, 0), str(config.get(SHARING, "?")))
         return number, config
@@ -191,8 +192,8 @@ class Study:
         """Begins a trial's next job; gives its configuration. `seconds` as in `ask`."""
         with self._transaction():
             begun = {"order": self.asked, "floor": promotion.floor, "at": time.time()}
-            self._set(promotion.trial, asked_key(promotion.rung), begun)
-            self._keep(seconds)
+            self._trials.set(promotion.trial, asked_key(promotion.rung), begun)
+            self._trials.go_on(seconds)
         self.ledger.ask(Step(promotion.trial, promotion.rung, promotion.floor), "")
         return self._configs[promotion.trial]
 
@@ -203,7 +204,7 @@ class Study:
         """
         step = self.ledger.step(number)
         with self._transaction():
-            self._set(step.trial, outcome_key(step.rung), attributes_of(outcome, self.objectives))
+            self._trials.set(step.trial, outcome_key(step.rung), attributes_of(outcome, self.objectives))
         self.ledger.finish(number)
 
     def is_finished(self, number: int) -> bool:
@@ -216,31 +217,37 @@ class Study:
         Optuna is told where it is the trial's last: at full length, or a failure.
         """
         step = self.ledger.step(number)
-        values = values_in(self._trial(step.trial).user_attrs[outcome_key(step.rung)], self.objectives)
+        values = values_in(self._trials[step.trial].user_attrs[outcome_key(step.rung)], self.objectives)
         results = self.ledger.standing(step.trial).results + (() if values is None else (values,))
         with self._transaction():
-            self._set(step.trial, told_key(step.rung), True)
+            self._trials.set(step.trial, told_key(step.rung), True)
             if values is None or step.rung + 1 >= len(self.ladder):
-                self._conclude(step.trial, results)
+                self._trials.conclude(step.trial, results)
         self.ledger.tell(number, values)
         return self.record(step.trial)
 
     @property
     def concluded(self) -> bool:
-        """Whether trials below full length were ended: then none goes on."""
-        return any(record.state == "pruned" and not record.failure for record in self.records())
+        """Whether the search by rungs has ended, so that no trial goes on unless the search does."""
+        return self._trials.over
 
     def conclude(self) -> None:
-        """Ends a search: Optuna is told of the trials that stay below full length, with their last values."""
+        """Ends a search: Optuna is told of the trials that stay below full length, with their last values.
+
+        The next job that is begun opens it again, and these trials wait as before.
+        """
+        if not self.ladder or self.concluded:
+            return
         with self._transaction():
-            for standing, trial in zip(self.ledger.standings(), self._trials(), strict=True):
-                if standing.progress == "waiting" and not trial.state.is_finished():
-                    self._conclude(standing.number, standing.results)
+            for standing in self.ledger.standings():
+                if standing.progress == "waiting":
+                    self._trials.conclude(standing.number, standing.results)
+            self._trials.end()
 
     def keep_seconds(self, seconds: float) -> None:
         """Keeps what the search has taken so far."""
         with self._transaction():
-            self._keep(seconds)
+            self._trials.keep_seconds(seconds)
 
     def add_replicate(self, outcome: Outcome) -> None:
         """Keeps what became of a retraining."""
@@ -257,44 +264,19 @@ class Study:
 
     def record(self, number: int) -> TrialRecord:
         """All that is known of one trial."""
-        return record_of(self._trial(number), self.replicates().get(number, ()), self.ladder)
+        return record_of(self._trials[number], self.replicates().get(number, ()), self.ladder, self.concluded)
 
     def records(self) -> list[TrialRecord]:
         """All that is known of every trial, by number."""
-        replicates = self.replicates()
-        return [record_of(trial, replicates.get(trial.number, ()), self.ladder) for trial in self._trials()]
+        replicates, over = self.replicates(), self.concluded
+        return [record_of(trial, replicates.get(trial.number, ()), self.ladder, over) for trial in self._trials]
 
-    def _trials(self) -> list[FrozenTrial]:
-        # A reader may see the first lines of an ask; until the last of them there is nothing to say of the trial.
-        return [trial for trial in self._search.get_trials(deepcopy=False) if asked_key(0) in trial.user_attrs]
-
-    def _trial(self, number: int) -> FrozenTrial:
-        return self._storage.get_trial(self._id(number))
-
-    def _id(self, number: int) -> int:
-        return self._storage.get_trial_id_from_study_id_trial_number(self._search_id, number)
-
-    def _set(self, number: int, name: str, value: Any) -> None:
-        self._storage.set_trial_user_attr(self._id(number), name, value)
-
-    def _keep(self, seconds: float | None) -> None:
-        if seconds is not None:
-            self._storage.set_study_user_attr(self._search_id, "seconds", seconds)
-
-    def _conclude(self, number: int, results: tuple[tuple[float, ...], ...]) -> None:
-        state = TrialState.COMPLETE if results else TrialState.FAIL
-        # Not by `study.tell`, which copies every trial of the study to find the best ones for a line that is not shown.
-        self._storage.set_trial_state_values(self._id(number), state, results[-1] if results else None)
-
-    @contextmanager
-    def _showing(self, plan: Plan, number: int) -> Iterator[None]:
-        """Shows TPE a part of the study, because it looks at all that it sees many times over; others see it whole."""
+    def _shown(self, plan: Plan, number: int) -> list[FrozenTrial] | None:
+        """A part of the study for TPE, because it looks at all that it sees many times over; None for the others."""
         if plan.sampler != TPE:
-            yield
-            return
-        seen = shown(self.ledger.standings(), self.objectives, derive(plan.seed, "shown", number))
-        with self._storage.showing([self._trial(each) for each in seen]):
-            yield
+            return None
+        seed = derive(plan.seed, "shown", number)
+        return [self._trials[each] for each in shown(self.ledger.standings(), self.objectives, seed)]
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -313,8 +295,9 @@ class Study:
             self._confirm = optuna.load_study(study_name="confirm", storage=self._storage, sampler=RandomSampler())
         self._common = IntersectionSearchSpace()
         self._search_id = self._storage.get_study_id_from_name("search")
+        self._trials = Trials(self._storage, self._search_id)
         self._plan: dict[str, Any] = self._search.user_attrs["plan"]
         self.objectives = tuple(Objective(name, direction) for name, direction in self._plan["objectives"])
-        trials = self._trials()
+        trials = list(self._trials)
         self._configs: list[dict[str, Scalar]] = [trial.user_attrs["config"] for trial in trials]
         self.ledger = Ledger.of(trials, self.objectives)

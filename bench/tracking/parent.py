@@ -71,13 +71,16 @@ class Parent:
         """Logs what is not there yet of a trial and its replicates. A trial without any result yet is left out.
 
         In a search by rungs a run begins with the trial's first rung, has a value of each metric for each rung, and is
-        closed when the trial is over: one batch for each job.
+        closed when the trial is over: one batch for each job. Where a search that was over goes on, it is opened again.
         """
         if self.has(record):
             return
         ended = record.state in values.STATUS
         node = self.nested.get(record.number)
-        if node and node.status != RUNNING and node.tags[values.STATE] != record.state:  # it was tried again
+        if node and node.status != RUNNING and node.tags[values.STATE] == "pruned" and record.rungs:
+            if values.count(node.tags, values.RUNGS) < len(record.rungs):
+                node.reopen()
+        elif node and node.status != RUNNING and node.tags[values.STATE] != record.state:  # it was tried again
             self.nested.drop((record.number, 0))
             node = None
         if node is None:

@@ -81,6 +81,7 @@ tries = 1
 [confirm]
 replicates = 2
 limit = 2
+baselines = ["single_task"]
 """
 
 

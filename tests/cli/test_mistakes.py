@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from bench.errors import UserError
 
 
 def nothing(shop) -> None:
@@ -171,3 +174,30 @@ def test_a_name_that_is_taken(shop, seesaw, tmp_path: Path) -> None:
     assert said.code == 2
     assert "'mine' exists" in said.err
     assert "resume" in said.err
+
+
+def test_a_configuration_that_cannot_work_never_reaches_a_worker(seesaw, shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it is refused for is made up, and only this process knows of it: a worker would have trained it."""
+    from bench.run import execute
+    from bench.training.config import TrialConfig
+
+    def refuses(self: TrialConfig, schema: object) -> None:
+        raise UserError("expected a weight, found none")
+
+    class Idle:
+        """Could not be handed a job."""
+
+        slots = 2
+
+        def __init__(self, *_: object) -> None: ...
+
+        def close(self) -> None: ...
+
+    monkeypatch.setattr(TrialConfig, "check_fit", refuses)
+    monkeypatch.setitem(execute.EXECUTORS, "process", Idle)
+    seesaw("run", shop.suite, "--raw", shop.raw, "--name", "a", "--workers", 2)
+    status = json.loads(seesaw("status", "a", "--json").out)
+    assert (status["failed"], status["running"], status["total"]) == (6, 0, 6)  # one a trial, and then it ends
+    assert {(each["kind"], each["reason"]) for each in status["failures"]} == {
+        ("configuration", "expected a weight, found none")
+    }

@@ -17,7 +17,7 @@ def test_the_one_command_remakes_a_pick_bit_for_bit(seesaw, shop, tmp_path: Path
     store = json.loads((folder / "store.json").read_text())
     assert document["data"] == {"key": str(shop.card), "fingerprint": store["fingerprint"]}
     assert document["versions"]["torch"]
-    assert document["search"].startswith("seesaw ")
+    assert document["search"].startswith("seesaw")
     picked = json.loads((folder / "picked.json").read_text())
     assert (document["trial"], document["config"]) == (picked["trial"], picked["config"])
     first, *_, last = document["trainings"]

@@ -183,13 +183,15 @@ def test_status_of_a_search_that_was_stopped_in_the_middle(seesaw, rungs, tmp_pa
     interrupt(lambda job: job == 9)
     assert seesaw("run", rungs.suite, "--raw", rungs.raw, "--name", "cut", "--executor", "inline").code == 130
     (search,) = (part["search"] for part in json.loads(seesaw("status", "cut", "--json").out)["datasets"].values())
-    keys = "rungs kinds begun failures samples seconds share left hypervolume"
+    keys = "rungs kinds begun failures samples seconds checkpoints share left hypervolume"
     assert list(search) == keys.split()
     (job,) = search["begun"]
     assert (set(job), job["since"] > 0) == ({"trial", "sharing", "to", "since"}, True)
     assert job["to"] in {rung["samples"] for rung in search["rungs"]}
     assert search["share"] == pytest.approx(search["samples"]["used"] / BUDGET)
     assert 0 < search["share"] < 1
+    assert search["checkpoints"]["trials"] > 0
+    assert 0 < search["checkpoints"]["bytes"] <= search["checkpoints"]["limit"] == 20e9
     assert search["left"] > 0
     assert "under way" in seesaw("status", "cut").out
 
@@ -202,6 +204,33 @@ def test_status_of_a_search_that_was_stopped_in_the_middle(seesaw, rungs, tmp_pa
     (search,) = (part["search"] for part in json.loads(seesaw("status", "cut", "--json").out)["datasets"].values())
     assert BUDGET < search["samples"]["used"] <= 2 * BUDGET
     assert (search["begun"], search["left"]) == ([], 0)
-    said = seesaw("resume", "cut", "--samples", 3 * BUDGET)
-    assert said.code == 2
-    assert "has ended" in said.err
+
+
+def test_an_ended_run_by_rungs_is_given_more(seesaw, rungs, tmp_path: Path) -> None:
+    """Trials that had been left below full length go on; what was confirmed stays so; MLflow has each trial once."""
+    from mlflow import MlflowClient
+
+    home = tmp_path / "home"
+    run(seesaw, rungs, "a", "--samples", BUDGET // 3)
+    part = next(iter(Run.open(home, "a").datasets.values()))
+    before = {record.number: record for record in Study.read(part.folder).records()}
+    assert seesaw("resume", "a", "--samples", BUDGET).code == 0
+    study = Study.read(part.folder)
+    after = {record.number: record for record in study.records()}
+    assert study.concluded
+    assert BUDGET // 3 < sum(record.rungs[-1].samples for record in after.values()) <= BUDGET
+    went_on = [number for number, record in before.items() if len(after[number].rungs) > len(record.rungs)]
+    assert went_on
+    for number, record in before.items():
+        assert after[number].rungs[: len(record.rungs)] == record.rungs
+        assert all(each in after[number].replicates for each in record.replicates)
+    assert not (part.folder / "checkpoints").exists()
+    client = MlflowClient(tracking_uri=f"sqlite:///{home / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("seesaw/shop")
+    children = client.search_runs([experiment.experiment_id], "tags.`seesaw.kind` = 'trial'", max_results=1000)
+    assert sorted(int(child.data.tags["seesaw.trial"]) for child in children) == sorted(after)
+    for child in children:
+        record = after[int(child.data.tags["seesaw.trial"])]
+        history = client.get_metric_history(child.info.run_id, "valid/click.auc")
+        assert [each.step for each in history] == [at.samples for at in record.rungs]
+        assert (child.data.tags["seesaw.state"], child.info.status != "RUNNING") == (record.state, True)

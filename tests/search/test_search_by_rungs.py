@@ -15,11 +15,13 @@ from test_driver import Notes
 
 from bench.errors import UserError
 from bench.records import Job, TrialRecord, TrialResult
+from bench.search.checkpoints import Checkpoints
 from bench.search.confirm import Race, confirm
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.executors.base import Executor, Run
 from bench.search.plan import Plan
+from bench.search.promotion import Standing
 from bench.search.study import FILE, Study
 
 
@@ -164,6 +166,45 @@ class TestResume:
             f"trial {number} is trained again from its beginning: its checkpoint is gone" for number in again
         )
 
+    def test_checkpoints_take_no_more_than_they_may_and_those_of_the_best_stay(self, tmp_path: Path) -> None:
+        def bounded(job: Job) -> TrialResult:
+            result = train(job)
+            if job.checkpoint is not None:  # the same size for every one
+                path = Path(job.checkpoint)
+                path.write_text(path.read_text().ljust(100))
+            return result
+
+        plan = rung_plan(budget=6 * FULL)
+        whole, notes, kept = essence(run(tmp_path / "whole", plan, InlineExecutor(bounded))), Notes(), []
+        with Study.open(tmp_path / "few", few := replace(plan, checkpoint_bytes=450.0)) as study:
+
+            def look(record: TrialRecord) -> None:
+                trials, taken = Checkpoints(tmp_path / "few").used()
+                assert taken <= 450
+                kept.append(trials)
+
+            search(few, study, InlineExecutor(bounded), make_job, look, notes)
+            found = essence(study.records())
+        assert found == whole
+        assert max(kept) == 4
+        assert notes.notes  # some went on without theirs
+
+    def test_of_too_many_checkpoints_those_of_the_worst_waiting_trials_go(self, tmp_path: Path) -> None:
+        plan, kept = rung_plan(), Checkpoints(tmp_path, most=25)
+        states = ["waiting", "waiting", "running", "failed", "waiting"]
+        standings = [
+            Standing(number, "mmoe", ((value, value),), state)
+            for number, (value, state) in enumerate(zip([0.3, 0.1, 0.0, 0.9, 0.2], states, strict=True))
+        ]
+        for number in range(5):
+            path = kept.path(number, 0)
+            path.parent.mkdir(parents=True)
+            path.write_bytes(b"ten bytes.")
+        kept.tidy(standings, len(LADDER))
+        assert kept.used() == (4, 40)  # that of the failed one is of no use
+        kept.fit(standings, plan.rules)
+        assert [number for number in range(5) if kept.path(number, 0).is_file()] == [0, 2]
+
     def test_a_second_driver_with_nothing_left_does_nothing(self, tmp_path: Path) -> None:
         before = essence(run(tmp_path, rung_plan(), InlineExecutor(train)))
         journal, spy = (tmp_path / FILE).read_bytes(), Spy()
@@ -300,13 +341,44 @@ class TestConclude:
             assert trial.values == (list(record.metrics.values()) if record.rungs else None)
             assert record.measured == bool(record.rungs)
 
-    def test_nothing_is_added_to_a_concluded_search(self, tmp_path: Path) -> None:
-        with Study.open(tmp_path, plan := rung_plan()) as study:
+    @pytest.mark.parametrize("slots", [1, 3])
+    def test_a_concluded_search_goes_on_as_if_it_never_had_been_where_it_may(self, tmp_path: Path, slots: int) -> None:
+        for folder, conclude in (("never", False), ("twice", True)):
+            for budget in (3, 5, 9):
+                plan = rung_plan(budget=budget * FULL)
+                for again in (False, True):
+                    with Study.open(tmp_path / folder, plan) as study:
+                        search(plan, study, ShuffledExecutor(spy := Spy(), slots, budget), make_job, ignore)
+                        assert not (again and spy.jobs)  # nothing is left within the same limits
+                        if conclude:
+                            study.conclude()
+                            Checkpoints(tmp_path / folder).clear()
+                            assert study.concluded
+                            assert "waiting" not in {record.state for record in study.records()}
+        twice, never = (Study.read(tmp_path / folder) for folder in ("twice", "never"))
+        assert twice.ledger.steps == never.ledger.steps
+        assert twice.ledger.standings() == never.ledger.standings()
+        ended = {"waiting": "pruned"}
+        assert essence(twice.records()) == [
+            record | {"state": ended.get(record["state"], record["state"])} for record in essence(never.records())
+        ]
+
+    def test_what_was_concluded_and_goes_on_waits_again_and_may_be_stopped_anywhere(self, tmp_path: Path) -> None:
+        plan = rung_plan(budget=3 * FULL)
+        with Study.open(tmp_path, plan) as study:
             search(plan, study, InlineExecutor(train), make_job, ignore)
             study.conclude()
-        spy = Spy()
-        run(tmp_path, rung_plan(budget=99 * FULL), InlineExecutor(spy))
-        assert not spy.jobs
+            before = {record.number: record.state for record in study.records()}
+        more = rung_plan(budget=9 * FULL)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, more, InlineExecutor(Spy(at=9)))
+        reader = Study.read(tmp_path)
+        assert not reader.concluded
+        assert "pruned" not in {record.state for record in reader.records()}
+        whole = essence(run(tmp_path, more, InlineExecutor(train)))
+        after = {record["number"]: record["state"] for record in whole}
+        assert any(state == "pruned" and after[number] == "completed" for number, state in before.items())
+        assert Study.read(tmp_path).records() == run(tmp_path, more, InlineExecutor(train))
 
     def test_what_is_read_is_what_was_kept(self, tmp_path: Path) -> None:
         with Study.open(tmp_path, plan := rung_plan()) as study:

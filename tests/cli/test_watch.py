@@ -1,0 +1,81 @@
+"""Watching a run: a block for each change, one place on a terminal, and an end."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.cli import watch as module
+from bench.cli.watch import watch
+from bench.search import lock
+from bench.search.lock import FolderLock, is_held
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PAUSE", 0.0)
+
+
+def test_what_changed_is_shown_and_how_it_ended(quick: None, capsys: pytest.CaptureFixture[str]) -> None:
+    looks = iter(["a", "a", "b", "b", "c"])
+    going = iter([True, True, True, True, False])
+    watch(lambda: next(looks), print, lambda: next(going))
+    assert capsys.readouterr().out == "a\nb\nc\n"
+
+
+def test_a_held_lock_is_seen_and_not_taken(tmp_path: Path) -> None:
+    assert not is_held(tmp_path)
+    with FolderLock(tmp_path):
+        assert is_held(tmp_path)
+        assert is_held(tmp_path)
+    assert not is_held(tmp_path)
+    FolderLock(tmp_path).release()
+
+
+def test_a_look_at_a_lock_keeps_no_driver_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    FolderLock(tmp_path).release()
+    look = (tmp_path / lock.FILE).open()
+    fcntl.flock(look, fcntl.LOCK_SH)
+    monkeypatch.setattr(lock.time, "sleep", lambda seconds: look.close())
+    FolderLock(tmp_path).release()
+
+
+def test_on_a_terminal_it_stays_in_one_place_and_ctrl_c_ends_it(tmp_path: Path) -> None:
+    """A run that a driver works on, which here is the test: the command itself, on a terminal of its own."""
+    folder = tmp_path / "runs" / "a"
+    folder.mkdir(parents=True)
+    code = (
+        "import sys; from bench.run import folder, status; from types import SimpleNamespace as N\n"
+        "from pathlib import Path\n"
+        f"run = N(folder=Path({str(folder)!r}))\n"
+        "folder.Run.open = classmethod(lambda *_: N(datasets={'shop': N(run=run)}))\n"
+        "status.status_of = lambda run: dict(completed=3, failures=[], left_out={}, search={})\n"
+        "from bench.cli import main; sys.exit(main(['status', 'a', '--watch']))\n"
+    )
+    ours, theirs = pty.openpty()
+    with FolderLock(folder):
+        child = subprocess.Popen([sys.executable, "-c", code], stdin=theirs, stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        seen = b""
+        while b"completed" not in seen:
+            assert select.select([ours], [], [], 60)[0], seen
+            seen += os.read(ours, 4096)
+        child.send_signal(signal.SIGINT)
+        assert child.wait(60) == 130
+    while select.select([ours], [], [], 0)[0]:
+        try:
+            seen += os.read(ours, 4096)
+        except OSError:  # what a terminal that nobody writes to any more says on Linux
+            break
+    os.close(ours)
+    assert b"interrupted" in seen
+    assert b"\x1b[?25h" in seen  # the cursor is shown again
+    assert b"Traceback" not in seen
