@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from bench.frontier.estimates import estimate, estimates
 from bench.frontier.frontier import Frontier
 from bench.frontier.gains import baselines, best
 from bench.frontier.importance import alone
 from bench.frontier.pick import Pick
+from bench.frontier.points import as_seen
 from bench.records import TrialRecord
 from bench.report import text, theme
 from bench.report.certainty import hypervolume_interval, shrinkage, standards, surfaces
@@ -49,7 +49,7 @@ def build_view(
         mlflow: the search that finds a trial's run in MLflow, `{trial}` in place of its number.
         made: how it was made, in the order to show: fingerprint, seed, space, versions, command, ...
     """
-    seen = [replace(point, replicates=()) for point in front.points]  # by the search's own run: like against like
+    seen = as_seen(front.points)  # by the search's own run: like against like
     ids = tuple(identified(point.number, point.until) for point in front.on_front)
     merits = alone(estimates(front.points, front.objectives, front.split), front.objectives, front.reference)
     trials = trials_of(front)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 from scipy.special import stdtrit
@@ -13,7 +12,7 @@ from scipy.special import stdtrit
 from bench.frontier.estimates import confirmed
 from bench.frontier.gains import Baseline, baselines, gain
 from bench.frontier.intervals import LEVEL, difference
-from bench.frontier.points import Key, key_of
+from bench.frontier.points import Key, as_seen, key_of
 from bench.frontier.samples import Sample, sample
 from bench.frontier.variance import SeedNoise, seed_noise
 from bench.objectives import Objective
@@ -31,7 +30,7 @@ def gain_tables(
     Where any of a kind's points was confirmed, it is the best of these, over the confirmed baseline; else the best by
     the one run that the search saw, over the baseline by the same.
     """
-    once = [replace(point, replicates=()) for point in points]
+    once = as_seen(points)
     ways = ((True, points, baselines(points, objectives)), (False, once, baselines(once, objectives)))
     columns = theme.ordered(trial.sharing for trial in trials)
     rows = tuple(sorted({trial.balancing for trial in trials}))

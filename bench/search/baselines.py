@@ -9,7 +9,7 @@ import numpy as np
 from bench.frontier.estimates import estimates
 from bench.frontier.gains import BASELINE
 from bench.frontier.hypervolume import hypervolume, resolve_reference
-from bench.frontier.points import points
+from bench.frontier.points import as_seen, points
 from bench.objectives import Objective
 from bench.records import BASELINES, Scalar, TrialRecord
 
@@ -31,8 +31,10 @@ def baselines_of(
     left out where a cost is an objective.
     """
     at = resolve_reference(objectives, reference)
-    sharing = [point for point in points(records, objectives) if point.sharing != BASELINE and not point.baseline]
-    values = estimates([_seen(point) for point in sharing], objectives)
+    sharing = [
+        point for point in points(as_seen(records), objectives) if point.sharing != BASELINE and not point.baseline
+    ]
+    values = estimates(sharing, objectives)
     volumes = [hypervolume(values[i : i + 1], objectives, at) for i in range(len(sharing))]
     found = []
     for place, name in enumerate(BASELINES):
@@ -47,10 +49,6 @@ def baselines_of(
             made: dict[str, Scalar] = config | {"balancing.kind": BALANCING[name]}
             found.append(_like(best, -1 - place, made, name))
     return found
-
-
-def _seen(point: TrialRecord) -> TrialRecord:
-    return TrialRecord(point.number, point.state, {}, point.config, point.architecture, point.metrics)
 
 
 def _like(point: TrialRecord, number: int, config: dict[str, Scalar], name: str) -> TrialRecord:

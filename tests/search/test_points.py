@@ -15,7 +15,8 @@ from bench.frontier.pick import pick
 from bench.frontier.points import key_of, points
 from bench.frontier.policy import Policy
 from bench.frontier.shortlist import shortlist
-from bench.records import Job, RungResult, TrialRecord, TrialResult
+from bench.records import BASELINES, Job, Replicate, RungResult, TrialRecord, TrialResult
+from bench.search.baselines import baselines_of
 from bench.search.confirm import Race, confirm
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
@@ -82,6 +83,17 @@ def test_history_has_every_result_in_the_order_of_jobs(tmp_path: Path) -> None:
     assert history["samples"].iloc[-1] == sum(record.rungs[-1].samples for record in records)
     assert history["hypervolume"].is_monotonic_increasing
     assert history["hypervolume"].iloc[-1] == frontier(records, OBJECTIVES, REFERENCE).hypervolume
+
+
+def test_what_is_confirmed_does_not_depend_on_how_far_that_had_come(tmp_path: Path) -> None:
+    records = searched(tmp_path)
+    chosen = shortlist(records, OBJECTIVES, REFERENCE, 4)
+    others = baselines_of(records, OBJECTIVES, REFERENCE, BASELINES)
+    for point in chosen:
+        poor = Replicate(1, 0, {objective.key("valid"): 0.01 for objective in OBJECTIVES}, until=point.until)
+        partly = [replace(each, replicates=(poor,)) if each.number == point.number else each for each in records]
+        assert list(map(key_of, shortlist(partly, OBJECTIVES, REFERENCE, 4))) == list(map(key_of, chosen))
+        assert baselines_of(partly, OBJECTIVES, REFERENCE, BASELINES) == others
 
 
 def test_points_are_confirmed_as_long_as_they_were_trained_and_picked_so(tmp_path: Path) -> None:
