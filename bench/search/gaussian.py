@@ -67,17 +67,16 @@ class Kernel:
         return Settings(np.exp(theta[:count]), lengths, deviation, noise, growth)
 
     def apart(self, a: Floats, b: Floats) -> list[Floats]:
-        """By column (N, N'): squared differences of numbers, 0 or infinity of options; NaN where either has none."""
+        """By column (N, N'): squared differences of numbers, 0 or infinity of options; infinite where one has none."""
         parts = []
         for column, options in enumerate(self.options):
             apart = (a[:, column, None] - b[None, :, column]) ** 2
-            parts.append(np.where(apart > 0, np.inf, apart) if options else apart)
+            parts.append(np.where(np.isnan(apart) | ((apart > 0) & bool(options)), np.inf, apart))
         return parts
 
     def alike(self, parts: list[Floats], of: Settings) -> list[Floats]:
-        """By column k in [0, 1]: a rational quadratic of numbers, whether options are the same; 0 where NaN."""
-        found = [1.0 / (1.0 + part / length) for part, length in zip(parts, of.lengths, strict=True)]
-        return [np.where(np.isnan(alike), 0.0, alike) for alike in found]
+        """By column k in [0, 1]: a rational quadratic of numbers, whether options are the same; 0 where infinite."""
+        return [1.0 / (1.0 + part / length) for part, length in zip(parts, of.lengths, strict=True)]
 
     def value(self, alike: list[Floats], low: Floats, low2: Floats, of: Settings) -> Floats:
         """The kernel without noise (N, N'); `low` is 1 at the lowest rung and 0 at full length."""

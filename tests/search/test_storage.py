@@ -9,6 +9,7 @@ import shutil
 import signal
 import sqlite3
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,11 @@ def test_one_seed_is_one_search_wherever_it_is_kept(tmp_path: Path, address: Add
     reader = Study.read(folder)
     assert reader.records() == kept
     assert essence(whole(folder, plan, run)) == journal  # nothing is left to do
+    if plan.budget:  # what came to its end goes on
+        more = replace(plan, budget=plan.budget + 3 * FULL)
+        longer = whole(folder, more, run)
+        assert essence(longer) == essence(whole(tmp_path / "journal", more, run)) != journal
+        assert Study.read(folder).records() == longer
 
 
 def test_a_search_stopped_anywhere_goes_on_as_if_nothing_had_happened(tmp_path: Path, address: Address) -> None:
