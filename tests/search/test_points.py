@@ -89,7 +89,7 @@ def test_what_is_confirmed_does_not_depend_on_how_far_that_had_come(tmp_path: Pa
     records = searched(tmp_path)
     chosen = shortlist(records, OBJECTIVES, REFERENCE, 1)
     others = baselines_of(records, OBJECTIVES, REFERENCE, BASELINES)
-    for point in chosen:
+    for point in points(records, OBJECTIVES):
         poor = Replicate(1, 0, {objective.key("valid"): 0.01 for objective in OBJECTIVES}, until=point.until)
         partly = [replace(each, replicates=(poor,)) if each.number == point.number else each for each in records]
         assert list(map(key_of, shortlist(partly, OBJECTIVES, REFERENCE, 1))) == list(map(key_of, chosen))
