@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bench.frontier.stability import Stability
 from bench.report import text, theme
+from bench.report.findings import identified
 from bench.report.markup import escaped, glyph, joined, scrolling
-from bench.report.view import PageView, Trial, identified
+from bench.report.view import PageView, Trial
 
 WIDTH, HEIGHT = 24, 28
 """Of a weight in the strip, in its own units; it is drawn as wide as the page."""
