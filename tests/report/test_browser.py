@@ -390,6 +390,7 @@ def test_an_old_browser_says_so_and_keeps_its_tables(browser: Any, small: Path, 
     assert page.locator("table.trials input:visible, .save button:visible").count() == 0
 
 
+@pytest.mark.slow
 def test_thousands_of_trials_are_drawn(
     browser: Any, make_view: Callable[..., PageView], make_records: Any, make_objectives: Any, tmp_path: Path
 ) -> None:
