@@ -45,7 +45,8 @@ def _strip(view: PageView, found: Stability) -> str:
             f'<g><title>{escaped(words)}</title><rect x="{place * WIDTH}" width="{WIDTH}" height="{HEIGHT}" '
             f'fill="var(--{role})" fill-opacity="{1 if sure is None else 0.15 + 0.85 * sure:.2f}"/>'
             f'<text x="{(place + 0.5) * WIDTH}" y="{HEIGHT - 9}" text-anchor="middle" font-size="9" '
-            f'fill="var(--text)">{point.trial}</text></g>'
+            f'fill="var(--text)" stroke="var(--surface)" stroke-width="3" stroke-linejoin="round" paint-order="stroke">'
+            f"{point.trial}</text></g>"
         )
     ends = f"all weight on {found.objectives[1]} (left) to all on {found.objectives[0]} (right)"
     box = f"0 0 {len(order) * WIDTH} {HEIGHT}"
