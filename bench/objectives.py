@@ -24,7 +24,13 @@ BINARY_METRICS: dict[str, Direction | None] = {
     "ece": "minimize",
 }
 REGRESSION_METRICS: dict[str, Direction | None] = {"rmse": "minimize", "spearman": "maximize"}
-COSTS: dict[str, Direction | None] = {"parameters": "minimize", "latency_ms": "minimize"}
+THOUSANDTHS = ("auc", "gauc", "logloss", "ne", "ece", "spearman")
+"""Metrics of the order of 1 whose differences are read in thousandths."""
+COSTS: dict[str, Direction | None] = {
+    "parameters": "minimize",
+    "latency_ms": "minimize",
+    "latency_p99_ms": "minimize",
+}
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,11 @@ class Objective:
     def sign(self) -> float:
         """+1 to maximise, -1 to minimise: `sign * value` is always better when larger."""
         return 1.0 if self.direction == "maximize" else -1.0
+
+
+def in_thousandths(objective: str) -> bool:
+    """Whether differences in an objective of this name are read in thousandths."""
+    return objective.rpartition(".")[2] in THOUSANDTHS
 
 
 def metric_names(task: Task) -> dict[str, Direction | None]:

@@ -10,13 +10,16 @@ State = Literal["waiting", "running", "completed", "failed", "pruned"]
 Split = Literal["train", "valid", "test"]
 FailureKind = Literal["configuration", "diverged", "infrastructure", "bug"]
 
+BASELINES = ("equal_weights", "random_weights", "trees")
+"""Baselines that are no trials of the search; that at place i has the number -1 - i instead of a trial's."""
+
 
 @dataclass(frozen=True)
 class Job:
     """One training run for a worker, or the part of one from one rung to the next.
 
     Attributes:
-        trial: number of the configuration.
+        trial: number of the configuration; of a baseline that is no trial below 0, see `BASELINES`.
         replicate: 0 for the search itself, 1.. for confirmation on fresh seeds.
         config: dotted configuration, as in {"sharing.kind": "mmoe", "sharing.mmoe.experts": 4}.
         store: path of the encoded store.
@@ -29,6 +32,7 @@ class Job:
         checkpoint: path where to leave a checkpoint at the end of the job; None leaves none.
         resume: path of the checkpoint to start from, left by a job of the same trial; None starts anew.
         device: "cpu", "cuda", or "auto", which is CUDA where it is available.
+        resamples: B, on how many resamples of each split to measure as well; 0 for none.
     """
 
     trial: int
@@ -44,6 +48,12 @@ class Job:
     checkpoint: str | None = None
     resume: str | None = None
     device: str = "auto"
+    resamples: int = 0
+
+    @property
+    def trees(self) -> bool:
+        """Whether it trains boosted trees, which have no configuration, and no network."""
+        return self.trial == -1 - BASELINES.index("trees")
 
 
 @dataclass(frozen=True)
@@ -52,7 +62,7 @@ class TrialResult:
 
     Attributes:
         metrics: `valid/income.auc` etc. at the best evaluation so far, and costs (`cost/parameters`,
-            `cost/latency_ms`).
+            `cost/latency_ms`, `cost/latency_p99_ms`).
         speed: `train_samples_per_s`, `eval_samples_per_s`, `peak_rss_mb` of this job; `train_seconds` and
             `samples_trained` since the trial's beginning.
         curve: per evaluation {"samples": n, "epoch": e, "<objective>": v, "loss/<task>": v}.
@@ -67,6 +77,9 @@ class TrialResult:
             `experts` of the last probe: `gates` with each expert's `share`, its `entropy` over the largest possible and
             whether it `collapsed` on one expert, `units` with the share `dead` of each MLP and whether it is `silent`;
             `course` of each objective on validation `best`, at `best_samples`, and what was `lost` by `last_samples`.
+        resampled: of a job that was asked for it, for each metric how far it moves on each of B resamples of its split
+            (value there less the metric's own); resample b is the same rows for every model, see
+            `bench.training.resampling`.
     """
 
     metrics: dict[str, float]
@@ -75,6 +88,7 @@ class TrialResult:
     config: dict[str, Scalar]
     finished: bool = True
     diagnosis: dict[str, Any] = field(default_factory=dict)
+    resampled: dict[str, list[float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -107,6 +121,7 @@ class Replicate:
 
     Attributes:
         until: training samples at which it stopped, as in `Job`; None for full length.
+        resampled: as in `TrialResult`; empty where it was trained by a version that did not resample.
     """
 
     replicate: int
@@ -114,6 +129,7 @@ class Replicate:
     metrics: dict[str, float]
     failure: Failure | None = None
     until: int | None = None
+    resampled: dict[str, list[float]] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)

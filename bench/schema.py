@@ -45,11 +45,15 @@ class Schema:
 
     Embedding-table rows are numbered over all fields together. Row 0 is padding (its embedding stays zero and is
     never updated); field f owns the `cardinality` rows from `offsets[f]` on, and `offsets[f]` itself is its unknown.
+
+    Attributes:
+        group: name of the field that tells whose rows are ranked against each other; None where that is no input.
     """
 
     fields: tuple[Field, ...]
     dense: tuple[str, ...]
     tasks: tuple[Task, ...]
+    group: str | None = None
 
     @cached_property
     def offsets(self) -> tuple[int, ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -129,9 +130,25 @@ class Confirm(_Part):
     """Retraining of what looks best, on fresh seeds."""
 
     replicates: int = Field(2, ge=0)
-    """Fresh seeds a configuration; 0 leaves test unopened."""
+    """Fresh seeds that each configuration has at the least; 0 leaves test unopened."""
     limit: int = Field(10, ge=1)
-    """At most so many configurations, by rank and then by hypervolume contribution."""
+    """At most so many configurations, by rank and then by hypervolume contribution; single-task ones come on top."""
+    budget: int | None = Field(None, ge=1)
+    """Replicates of all these together. What the least leaves of it goes to configurations of which it is uncertain
+    whether they are on the front, and ends where none is. By itself `replicates` x `limit` x 1.5, rounded up."""
+    baselines: tuple[Literal["single_task", "equal_weights", "random_weights", "trees"], ...] = (
+        "single_task",
+        "equal_weights",
+        "random_weights",
+        "trees",
+    )
+    """What the front is held against, each trained on `replicates` seeds, beside the budget but for single_task: the
+    best single-task model of each task; the best sharing one with equal and with random weights; boosted trees."""
+
+    @property
+    def replicates_in_all(self) -> int:
+        """The budget, given or by itself."""
+        return self.budget or math.ceil(1.5 * self.replicates * self.limit)
 
 
 class Suite(_Part):

@@ -1,4 +1,4 @@
-"""Shared by all tests: one thread a process, no telemetry, and the real data where it is there."""
+"""Shared by all tests: one core and one thread a test process, no telemetry, and the real data where it is there."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from pathlib import Path
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
+if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and hasattr(os, "sched_setaffinity"):
+    mine = sorted(os.sched_getaffinity(0))  # else each would start a thread for every core, and all wait for each other
+    os.sched_setaffinity(0, {mine[int(worker.removeprefix("gw")) % len(mine)]})
 
 sys.path.insert(0, str(Path(__file__).parent / "search"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -10,6 +11,11 @@ import pytest
 
 from bench.balancing import BALANCING
 from bench.cli import main
+from bench.frontier.guard import Guard
+from bench.frontier.policy import Epsilon, Policy
+from bench.frontier.retraining import Retraining
+from bench.frontier.revenue import Revenue
+from bench.frontier.rules import PICK_RULES
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
 from bench.models.sharing import SHARING
@@ -39,6 +45,31 @@ def test_the_readmes_commands_run_in_order(tmp_path: Path, monkeypatch: pytest.M
         names: dict[str, object] = {}
         exec(compile(block, "README.md", "exec"), names)  # our own document: what it shows must work
     assert (tmp_path / ".seesaw" / "runs" / "first" / "report.html").is_file()
+    run_the_notebook()
+
+
+def run_the_notebook() -> None:
+    """Its cells in order in one namespace, on the README's run; a kernel would only cost time and packages."""
+    notebook = json.loads((ROOT / "docs" / "notebook.ipynb").read_text(encoding="utf-8"))
+    names: dict[str, object] = {}
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            assert cell["outputs"] == []  # what it shows is made anew, by whoever runs it
+            exec(compile("".join(cell["source"]), "docs/notebook.ipynb", "exec"), names)
+    assert {"front", "trials", "replicates", "pick", "together"} <= names.keys()
+
+
+def test_the_policies_of_the_document_pick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SEESAW_HOME", raising=False)
+    text = (ROOT / "docs/policy.md").read_text(encoding="utf-8")
+    for name, policy in re.findall(r"^```toml (\S+)\n(.*?)^```", text, re.M | re.S):
+        (tmp_path / name).write_text(policy)
+    for command in (line[2:] for block in blocks("docs/policy.md", "console") for line in block.splitlines()):
+        assert main(shlex.split(command)[1:]) == 0, f"{command}\n{capsys.readouterr().err}"
+    for part in (Policy, Guard, Retraining, Revenue, Epsilon):
+        assert not [key for key in part.model_fields if f"`{key}`" not in text and f"[{key}]" not in text]
+    assert not [rule for rule in PICK_RULES if f"`{rule}`" not in text]
 
 
 def test_the_readme_names_every_choice() -> None:

@@ -15,7 +15,7 @@ from bench.registry import NoOptions
 class ConFIG(GramianAggregation):
     """The direction with the same cosine to every gradient, as long as the sum of all gradients' projections on it.
 
-    Liu et al., ICLR 2025, equation 2. Conflicts with no task wherever such a direction exists.
+    Liu et al., ICLR 2025. Conflicts with no task wherever such a direction exists.
     """
 
     def __init__(self, tasks: Sequence[str], config: NoOptions) -> None:

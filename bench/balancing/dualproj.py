@@ -15,7 +15,7 @@ from bench.registry import NoOptions
 class DualProj(GramianAggregation):
     """The nearest direction to the sum of gradients that conflicts with no task: that sum where it conflicts with none.
 
-    Lopez-Paz & Ranzato, NeurIPS 2017, equation 11, on the mean of gradients; T times that.
+    Lopez-Paz & Ranzato, NeurIPS 2017, on the mean of gradients; T times that.
     """
 
     def __init__(self, tasks: Sequence[str], config: NoOptions) -> None:

@@ -26,10 +26,9 @@ class ExcessMTLConfig(Config):
 class ExcessMTL(GradientCombination):
     """sum_i w_i g_i with w = T softmax of sums of lr e_i / e_i(0), e_i = sum_k g_ik^2 / h_ik the excess risk of task i.
 
-    He et al., ICML 2024: h is the root of the sum of squares so far, a diagonal Hessian (equations 6, 7 and 9). It
-    covers the shared dense parameters, since coordinates of the embedding output belong to samples that come once;
-    where nothing dense is shared, all weights are 1. A task without samples in the batch keeps its weight and has no
-    say in the others'.
+    He et al., ICML 2024: h is the root of the sum of squares so far, a diagonal Hessian. It covers the shared dense
+    parameters, since coordinates of the embedding output belong to samples that come once; where nothing dense is
+    shared, all weights are 1. A task without samples in the batch keeps its weight and has no say in the others'.
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({"gradients", "gradient state"})

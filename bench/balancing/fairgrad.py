@@ -22,7 +22,7 @@ class FairGradConfig(Config):
 
 
 class FairGrad(GramianAggregation):
-    """Weights a > 0 with G a = a^(-1 / alpha) (Ban & Ji, ICML 2024, equation 4), scaled as `nash_mtl`.
+    """Weights a > 0 with G a = a^(-1 / alpha) (Ban & Ji, ICML 2024), scaled as `nash_mtl`.
 
     Solved exactly, where the authors' least squares stops early.
     """

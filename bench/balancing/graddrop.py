@@ -23,7 +23,7 @@ class GradDropConfig(Config):
 class GradDrop(GradientCombination):
     """In every coordinate one sign is drawn, and only the gradients of that sign are summed.
 
-    Chen et al., NeurIPS 2020, algorithm 1, lines 10 to 15: positive with probability (1 + sum_i g_i / sum_i |g_i|) / 2.
+    Chen et al., NeurIPS 2020, algorithm 1: positive with probability (1 + sum_i g_i / sum_i |g_i|) / 2.
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({"gradients"})

@@ -24,7 +24,7 @@ class MoDoConfig(Config):
 class MoDo(HalvesAggregation):
     """T w, where w on the simplex takes one projected step w - gamma (A w + rho w) towards the shortest combination.
 
-    Chen et al., JMLR 2024, equation 2.9. A estimates the Gramian from the batch's two halves, which stand for the
+    Chen et al., JMLR 2024. A estimates the Gramian from the batch's two halves, which stand for the
     paper's two batches, and the update uses both. A covers the shared dense parameters alone: at the embedding output
     no two samples meet. Where nothing dense is shared A is 0 and all weights are 1. A is divided by the mean size of
     its diagonal, which the paper does not do, so that gamma means the same for any loss.

@@ -18,8 +18,8 @@ class SDMGradConfig(Config):
 
     regularisation: float = Field(0.3, ge=0, allow_inf_nan=False)
     """How strongly the direction is drawn to the mean gradient: 0 is stochastic MGDA."""
-    lr: float = Field(10.0, gt=0, allow_inf_nan=False)
-    """Step size of the weights, in units of the gradients' mean length squared."""
+    lr: float = Field(1.0, gt=0, allow_inf_nan=False)
+    """Step size of the weights, in units of the gradients' mean length squared, and no more than they settle under."""
     momentum: float = Field(0.5, ge=0, lt=1)
     """Of the weights' steps."""
     iterations: int = Field(20, ge=1, le=1000)
@@ -31,7 +31,9 @@ class SDMGrad(HalvesAggregation):
 
     Xiao et al., NeurIPS 2023, algorithm 1, whose solver goes on from the last step's w. A estimates the Gramian from
     the batch's two halves and covers what is dense and shared, as in `modo`; the update takes both halves, where the
-    paper takes a third batch.
+    paper takes a third batch. The authors' step size, 10, lets the weights of several tasks jump between corners of the
+    simplex, so that rounding decides where they end; here a step is no longer than half of that from which on descent
+    with momentum diverges.
     """
 
     def __init__(self, tasks: Sequence[str], config: SDMGradConfig) -> None:
@@ -43,8 +45,9 @@ class SDMGrad(HalvesAggregation):
         pull, size = self.config.regularisation, a.diagonal().clamp(min=0).sqrt().mean() ** 2
         # Where noise makes the diagonal vanish, the largest product bounds the step instead.
         a = a / size.clamp(min=a.abs().max() / len(a) ** 2)
+        lr = min(self.config.lr, (1 + self.config.momentum) / float(a.abs().sum(1).max()))  # a bound of the eigenvalues
         mean, velocity = torch.full_like(w, mass / len(w)), torch.zeros_like(w)
         for _ in range(self.config.iterations):
             velocity = self.config.momentum * velocity + a @ (w + pull * mean)
-            w = project(w - self.config.lr * velocity, mass)
+            w = project(w - lr * velocity, mass)
         return w, (w + pull * mean) / (1 + pull)

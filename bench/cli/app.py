@@ -5,7 +5,24 @@ from __future__ import annotations
 import typer
 
 from bench import __version__
-from bench.cli import card, datasets, diagnose, doctor, results, run, spaces, sync, synth, train
+from bench.cli import (
+    board,
+    card,
+    compare,
+    datasets,
+    deploy,
+    diagnose,
+    doctor,
+    evaluate,
+    latency,
+    results,
+    run,
+    score,
+    spaces,
+    sync,
+    synth,
+    train,
+)
 
 app = typer.Typer(
     name="seesaw",
@@ -41,5 +58,11 @@ app.command("status")(results.status)
 app.command("frontier")(results.frontier_command)
 app.command("report")(results.report)
 app.command("pick")(results.pick_command)
+app.command("deploy")(deploy.deploy)
+app.command("score")(score.score)
+app.command("latency")(latency.latency)
+app.command("evaluate")(evaluate.evaluate)
 app.command("diagnose")(diagnose.diagnose)
+app.command("compare")(compare.compare)
+app.command("board")(board.board)
 app.command("doctor")(doctor.doctor)

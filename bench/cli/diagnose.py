@@ -12,6 +12,7 @@ from bench.cli.output import print_json, print_table, say
 from bench.cli.results import RunName
 
 if TYPE_CHECKING:
+    from bench.frontier.behind import References
     from bench.records import TrialRecord
     from bench.run.results import DatasetResult
 
@@ -19,35 +20,47 @@ if TYPE_CHECKING:
 def diagnose(
     run_: RunName,
     trial: Annotated[int | None, typer.Argument(metavar="[TRIAL]", help="Its number; else the picked trial.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every trial with a result, by number.")] = False,
     json: Json = False,
     home: Home = None,
 ) -> None:
     """Say what holds a trial's tasks back, with the evidence."""
+    from bench.errors import UserError
     from bench.frontier.behind import References
-    from bench.frontier.diagnosis import sentences
     from bench.home import resolve_home
     from bench.run.folder import Run
     from bench.run.results import result_of
 
-    documents = {}
+    if every and trial is not None:
+        raise UserError(f"expected either a trial or --all, found both: trial {trial}")
+    documents: dict[str, Any] = {}
     for key, dataset_run in Run.open(resolve_home(home), run_).datasets.items():
         result = result_of(dataset_run)
-        point = _chosen(result) if trial is None else _numbered(result, trial)
         references = References(result.frontier.points, result.objectives)
-        said = sentences(point.diagnosis, references.gaps(point))
-        documents[key] = {
-            "trial": point.number,
-            "samples": point.until,
-            "architecture": point.architecture,
-            "balancing": point.balancing,
-            "sentences": said,
-            "diagnosis": point.diagnosis,
-            "rungs": [{"samples": rung.samples, "diagnosis": rung.diagnosis} for rung in point.rungs],
-        }
-        if not json:
-            _show(key, documents[key])
+        if every:
+            points = [record for record in result.records if record.measured]
+        else:
+            points = [_chosen(result) if trial is None else _numbered(result, trial)]
+        found = [_document(point, references) for point in points]
+        documents[key] = {"trials": found} if every else found[0]
+        for document in [] if json else found:
+            _show(key, document)
     if json:
         print_json(next(iter(documents.values())) if len(documents) == 1 else {"datasets": documents})
+
+
+def _document(point: TrialRecord, references: References) -> dict[str, Any]:
+    from bench.frontier.diagnosis import sentences
+
+    return {
+        "trial": point.number,
+        "samples": point.until,
+        "architecture": point.architecture,
+        "balancing": point.balancing,
+        "sentences": sentences(point.diagnosis, references.gaps(point)),
+        "diagnosis": point.diagnosis,
+        "rungs": [{"samples": rung.samples, "diagnosis": rung.diagnosis} for rung in point.rungs],
+    }
 
 
 def _chosen(result: DatasetResult) -> TrialRecord:

@@ -20,6 +20,12 @@ Raw = Annotated[Path | None, typer.Option("--raw", help="Folder with the raw fil
 Set = Annotated[
     list[str] | None, typer.Option("--set", help="Configuration, as in sharing.kind=mmoe; may be repeated.")
 ]
+Model = Annotated[
+    str, typer.Argument(help="A package's folder, a deployed run, or NAME, NAME@ALIAS or NAME/VERSION in the registry.")
+]
+Tracking = Annotated[
+    str | None, typer.Option("--tracking", help="MLflow address of the registry; else the store at home.")
+]
 Tasks = Annotated[str | None, typer.Option("--tasks", help="Tasks to train, separated by commas; else the card's.")]
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bench.cli.experiment import show_experiment
 from bench.cli.options import Home, Json
 from bench.cli.output import duration, print_json, print_table, quantity, say
 from bench.errors import UserError
@@ -96,10 +97,28 @@ def _show_search(dataset: str, search: dict[str, Any]) -> None:
         say("failed: " + ", ".join(f"{count} {kind}" for kind, count in search["failures"].items()))
 
 
-def frontier_command(run_: RunName, json: Json = False, home: Home = None) -> None:
-    """Show the non-dominated set, with its uncertainty."""
+def frontier_command(
+    run_: Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run's name or path.")] = None,
+    experiment: Annotated[
+        str | None, typer.Option(help="Instead: of all runs of an MLflow experiment, merged.")
+    ] = None,
+    tracking: Annotated[
+        str | None, typer.Option(help="MLflow's address, with --experiment; else a file at home.")
+    ] = None,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Show the non-dominated set, with its uncertainty; of a run, or of an MLflow experiment."""
+    from bench.errors import UserError
     from bench.run.results import result_of
 
+    if (run_ is None) == (experiment is None):
+        raise UserError("expected a RUN or --experiment NAME, found " + ("neither" if run_ is None else "both"))
+    if experiment is not None:
+        show_experiment(experiment, tracking, json, home)
+        return
+    if tracking is not None or run_ is None:
+        raise UserError("--tracking: expected --experiment NAME beside it; a run's front is read from its own storage")
     results = [result_of(dataset_run, decide=False) for dataset_run in _open(run_, home).values()]
     if json:
         print_json(frontier_document(results))
@@ -167,14 +186,52 @@ def show_front(result: DatasetResult) -> None:
     ]
     headers = ["trial", *length, "architecture", "balancing", *keys, "P(non-dominated)", "on front"]
     print_table(headers, rows, f"frontier on {result.run.key}")
-    say(f"hypervolume {frontier.hypervolume:.6f}, {_basis(result)}")
+    volume = frontier.statistics.hypervolume
+    sure = f" (90% interval {volume.low:.6f} to {volume.high:.6f})" if volume else ""
+    say(f"hypervolume {frontier.hypervolume:.6f}{sure}, {_basis(result)}")
+    _show_intervals(result, keys)
+    _show_baselines(result, keys)
+
+
+def _show_intervals(result: DatasetResult, keys: Sequence[str]) -> None:
+    """The 90% intervals of what may be on the front, seeds and data together."""
+    frontier = result.frontier
+    length = ["samples"] if "samples" in frontier.table else []
+    rows = [
+        [row["trial"], *(row[key] for key in length), *(_ends(row, key) for key in keys)]
+        for row in frontier.plausible.to_dict("records")
+    ]
+    if frontier.statistics.intervals:
+        print_table(["trial", *length, *keys], rows, "90% intervals, of seeds and of the data's rows")
+
+
+def _show_baselines(result: DatasetResult, keys: Sequence[str]) -> None:
+    table = result.frontier.statistics.baselines
+    rows = [
+        [f"{row['name']} ({row['trial']})" if row["trial"] else row["name"], row["replicates"]]
+        + [_with_ends(row, key) for key in keys]
+        for row in table.to_dict("records")
+    ]
+    if rows:
+        print_table(["baseline", "replicates", *keys], rows, "baselines, trained with the same care")
+
+
+def _with_ends(row: Mapping[Any, Any], key: str) -> str | None:
+    mean, ends = row[f"{key}.mean"], _ends(row, key)
+    return None if mean != mean else f"{mean:.5g} ({ends})" if ends else f"{mean:.5g}"
+
+
+def _ends(row: Mapping[Any, Any], key: str) -> str | None:
+    low, high = row[f"{key}.low"], row[f"{key}.high"]
+    return None if low != low else f"{low:.5g} to {high:.5g}"
 
 
 def _basis(result: DatasetResult) -> str:
     confirmed = [point for point in result.frontier.points if point.replicates]
     if not confirmed:
         return "compared by the one run of each trial that the search saw: not confirmed"
-    seeds = max(len(point.replicates) for point in confirmed)
+    counts = {len(point.replicates) for point in confirmed}
+    seeds = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else str(*counts)
     what = "trials" if not any(point.rungs for point in confirmed) else "points"
     return f"compared by the mean of {seeds} fresh seeds for each of {len(confirmed)} confirmed {what}"
 
@@ -187,6 +244,19 @@ def show_pick(result: DatasetResult) -> None:
     say(result.pick.reason)
     for removed in result.pick.removed:
         say(f"  not {removed.name}: {removed.reason}")
+    stability = result.pick.stability
+    if stability and len(stability.points) > 1:
+        headers = [
+            "trial",
+            "architecture",
+            "share of weights",
+            "with other seeds",
+            "first by the rule with other seeds",
+        ]
+        rows = [
+            [each.trial, each.architecture, each.share, each.probability, each.by_rule] for each in stability.points
+        ]
+        print_table(headers, rows, "how the pick changes: who has the largest weighted sum, over all weights")
 
 
 def _open(name: str, home: Path | None) -> dict[str, Any]:

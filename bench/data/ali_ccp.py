@@ -92,7 +92,7 @@ class _Stream:
                 name: {"rows": spill.counts.rows, "tasks": spill.counts.facts()}
                 for name, spill in zip(SPLITS, spills, strict=True)
             },
-            "schema": schema_to_json(encoder.schema_of(self.card.tasks)),
+            "schema": schema_to_json(encoder.schema_of(self.card.tasks, self.card.group_input)),
             "default_tasks": list(self.card.default_tasks),
         }
 

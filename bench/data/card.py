@@ -99,6 +99,14 @@ class Card(Config):
         return ((name, column.source or name) for name, column in self.columns.items())
 
     @property
+    def group_input(self) -> str | None:
+        """The categorical input that is the group's raw column as it is, where there is one."""
+        for name, column in self.columns.items():
+            if isinstance(column, Categorical) and column.derive is None and (column.source or name) == self.group:
+                return name
+        return None
+
+    @property
     def raw_columns(self) -> dict[str, str]:
         """Every raw column that is needed -> `number` where it is used as one, else `text`."""
         numeric = {

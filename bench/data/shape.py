@@ -37,4 +37,5 @@ def shape_of(card: Card, tasks: Sequence[str] = (), cardinality: int = 2) -> Sch
                 dense.append(name)
                 if column.buckets:
                     fields.append(Field(f"{name}_bucket", cardinality))
-    return Schema(tuple(fields), tuple(dense), tuple(by_name[name] for name in tasks or card.default_tasks))
+    chosen = tuple(by_name[name] for name in tasks or card.default_tasks)
+    return Schema(tuple(fields), tuple(dense), chosen, card.group_input)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -139,7 +139,7 @@ class Store:
             if (parent := tasks[name].parent) is not None and parent not in names:
                 raise UserError(f"{self.key}: task '{name}' needs its parent '{parent}' among the tasks")
         place = {task.name: self.selected[i] for i, task in enumerate(self.schema.tasks)}
-        schema = Schema(self.schema.fields, self.schema.dense, tuple(tasks[name] for name in names))
+        schema = replace(self.schema, tasks=tuple(tasks[name] for name in names))
         return Store(self.path, self.manifest, schema, tuple(place[name] for name in names))
 
 
@@ -149,6 +149,7 @@ def schema_to_json(schema: Schema) -> dict[str, Any]:
         "fields": [asdict(field) for field in schema.fields],
         "dense": list(schema.dense),
         "tasks": [asdict(task) for task in schema.tasks],
+        "group": schema.group,
     }
 
 
@@ -158,4 +159,5 @@ def schema_from_json(values: dict[str, Any]) -> Schema:
         tuple(Field(**field) for field in values["fields"]),
         tuple(values["dense"]),
         tuple(Task(**task) for task in values["tasks"]),
+        values.get("group"),  # stores made before there was one have none
     )

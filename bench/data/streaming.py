@@ -48,7 +48,7 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
 
     encoder = fitter.finish()
     encoder.save(folder / "encoder.json")
-    schema = encoder.schema_of(card.tasks)
+    schema = encoder.schema_of(card.tasks, card.group_input)
     total = sum(spill.counts.rows for spill in spills)
     with progress.task(f"encoding {card.key}", total, "rows") as advance:
         for spill, name in zip(spills, SPLITS, strict=True):

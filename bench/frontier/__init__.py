@@ -1,7 +1,8 @@
 """From finished trials to the trade-off frontier and the pick. Plain values in, plain values out; no torch.
 
 >>> from bench.frontier.frontier import frontier
->>> from bench.frontier.policy import Policy, pick
+>>> from bench.frontier.pick import pick
+>>> from bench.frontier.policy import Policy
 >>> from bench.objectives import Objective
 >>> from bench.records import TrialRecord
 >>> objectives = (Objective("click.auc", "maximize"), Objective("like.auc", "maximize"))

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
 
 from bench.frontier.estimates import estimate, replicated
 from bench.frontier.gains import Baseline, baselines, best
+from bench.frontier.points import as_seen
 from bench.objectives import Objective
 from bench.records import TrialRecord
 
@@ -48,7 +49,7 @@ class References:
     def __init__(self, points: Sequence[TrialRecord], objectives: Sequence[Objective]) -> None:
         self.metrics = [objective for objective in objectives if objective.is_metric]
         self._confirmed = self._of(points)
-        self._seen = self._of([replace(point, replicates=()) for point in points])
+        self._seen = self._of(as_seen(points))
         self._deviation = {each.name: _deviation(points, each.key("valid")) for each in self.metrics}
 
     def gaps(self, point: TrialRecord) -> list[Gap]:

@@ -58,18 +58,6 @@ def sentences(diagnosis: Mapping[str, Any], gaps: Sequence[Gap]) -> list[str]:
     return [f"{_gap(gap)} {_because(diagnosis, task_of(diagnosis, gap.objective))}" for gap in behind]
 
 
-def angles(diagnosis: Mapping[str, Any]) -> list[tuple[list[str], str, float, float]]:
-    """Between the gradients of each pair of tasks, at the embedding output and on all that is shared above it:
-    the tasks, the block, the mean cosine and the share below 0.
-    """
-    return [
-        (pair["tasks"], block, angle["cosine"], angle["below_zero"])
-        for pair in diagnosis.get("pairs", [])
-        for block, angle in pair["blocks"].items()
-        if block in ("embedding", "all shared") and angle["probes"]
-    ]
-
-
 def task_of(diagnosis: Mapping[str, Any], objective: str) -> str:
     """The task that an objective measures."""
     of = diagnosis.get("course", {}).get(objective)

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from bench.atomic import atomic_path
 from bench.frontier.dominance import UNRANKED, ranks
-from bench.frontier.estimates import candidates, confirmed, estimates, replicated
+from bench.frontier.estimates import candidates, confirmed, estimates
 from bench.frontier.history import history
 from bench.frontier.hypervolume import hypervolume, resolve_reference
-from bench.frontier.points import Key, key_of, points
+from bench.frontier.points import key_of, points
+from bench.frontier.statistics import Statistics, statistics
 from bench.frontier.table import replicate_keys, tabulate
-from bench.frontier.uncertainty import p_nondominated
 from bench.objectives import Objective
 from bench.records import TrialRecord
-from bench.seeds import derive
 
 PLAUSIBLE = 0.05
 """A point that nothing dominates with at least this probability may belong to the front."""
@@ -36,7 +34,8 @@ class Frontier:
             `samples` that it was trained on; `architecture, sharing, funnel, balancing, baseline, config` (JSON); for
             each objective under its key (`valid/income.auc`) the value the search saw; where there are replicates,
             `<key>.mean` and `<key>.sd` for validation and test; `replicates` and `replicates_failed`; `rank` (0 is the
-            front; missing for points that were not compared), `on_front`, `p_nondominated`.
+            front; missing for points that were not compared), `on_front`; `<key>.low` and `<key>.high`, the ends of
+            the means' 90% intervals; `p_nondominated`.
         points: the records of the rows.
         objectives: what was compared.
         split: where it was compared.
@@ -45,6 +44,7 @@ class Frontier:
         hypervolume: of the front.
         history: by what the search saw, `trial, hypervolume` after each finished trial, where failed ones add nothing;
             in a search by rungs `trial, samples, hypervolume` after each result, see `bench.frontier.history`.
+        statistics: what is known of the uncertainty of all this, see there; its parts are empty where nothing is.
     """
 
     table: pd.DataFrame
@@ -55,6 +55,7 @@ class Frontier:
     reference: dict[str, float]
     hypervolume: float
     history: pd.DataFrame
+    statistics: Statistics = field(default_factory=Statistics)
 
     @property
     def keys(self) -> list[str]:
@@ -100,10 +101,13 @@ class Frontier:
 
     def to_json(self) -> dict[str, Any]:
         """The document of `seesaw frontier --json`: values on the front's points are those it was computed from."""
+        volume = self.statistics.hypervolume
         return {
             "points": [self._point(row) for row in self.front.to_dict("records")],
+            "baselines": [_present(row) for row in self.statistics.baselines.to_dict("records")],
             "hypervolume": {
                 "value": self.hypervolume,
+                **({"ci": [volume.low, volume.high], "corrected": volume.value} if volume else {}),
                 "reference": self.reference,
                 "split": self.split,
                 "basis": self.basis,
@@ -123,6 +127,8 @@ class Frontier:
             means = [key for key in replicate_keys(self.objectives) if pd.notna(row[f"{key}.mean"])]
             point["metrics"] |= {key: row[f"{key}.mean"] for key in means}
             point["sd"] = {key: row[f"{key}.sd"] for key in means if pd.notna(row[f"{key}.sd"])}
+            ends = {key: [row[f"{key}.low"], row[f"{key}.high"]] for key in means}
+            point["ci"] = {key: pair for key, pair in ends.items() if pd.notna(pair[0])}
         if pd.notna(row["p_nondominated"]):
             point["p_nondominated"] = row["p_nondominated"]
         return point
@@ -141,12 +147,14 @@ def frontier(
     reference: Mapping[str, float] | None = None,
     split: str = "valid",
     seed: int = 0,
+    baselines: Sequence[TrialRecord] = (),
 ) -> Frontier:
     """The frontier of trial records.
 
     Args:
         reference: hypervolume reference by objective name; defaults fill what it leaves out.
-        seed: of the run, for the simulation behind `p_nondominated`.
+        seed: of the run, for what is simulated, as behind `p_nondominated`.
+        baselines: those that are no trials of the search, with their replicates.
 
     Raises:
         UserError: the reference names what is no objective, or an objective has neither reference nor default.
@@ -160,8 +168,12 @@ def frontier(
     place = pd.Series([places.get(key_of(point)) for point in every], dtype=float)
     table["rank"] = place.where(place != UNRANKED).astype("Int64")
     table["on_front"] = (table["rank"] == 0).fillna(False).astype(bool)
-    sure = _sure(compared, objectives, split, seed)
-    table["p_nondominated"] = pd.Series([sure.get(key_of(point)) for point in every], dtype=float)
+    known = statistics(every, objectives, at, split, seed, baselines)
+    for key in replicate_keys(objectives):
+        for end in ("low", "high"):
+            ends = [getattr(known.intervals.get(key_of(point), {}).get(key), end, None) for point in every]
+            table[f"{key}.{end}"] = pd.Series(ends, dtype=float)
+    table["p_nondominated"] = pd.Series([known.p_nondominated.get(key_of(point)) for point in every], dtype=float)
     return Frontier(
         table=table,
         points=tuple(every),
@@ -171,15 +183,14 @@ def frontier(
         reference=at,
         hypervolume=hypervolume(values, objectives, at),
         history=history(records, objectives, at, split),
+        statistics=known,
     )
 
 
-def _sure(compared: Sequence[TrialRecord], objectives: Sequence[Objective], split: str, seed: int) -> dict[Key, float]:
-    """P(non-dominated) of each point; empty where replicates do not tell."""
-    groups: dict[Key, Any] = {}
-    for point in compared:
-        runs = [replicated(point, objective.key(split)) for objective in objectives]
-        if len({len(run) for run in runs}) == 1 and np.isfinite(runs).all() and runs[0]:
-            groups[key_of(point)] = np.array(runs).T
-    sure = p_nondominated(list(groups.values()), objectives, derive(seed, "p_nondominated"))
-    return {} if sure is None else dict(zip(groups, sure.tolist(), strict=True))
+def _present(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """A baseline as the document has it: `metrics` and `ci` by key, without what was not measured."""
+    means = {key.removesuffix(".mean"): value for key, value in row.items() if key.endswith(".mean")}
+    means = {key: value for key, value in means.items() if pd.notna(value)}
+    ends = {key: [row[f"{key}.low"], row[f"{key}.high"]] for key in means if pd.notna(row[f"{key}.low"])}
+    trials = {"trials": [int(number) for number in row["trial"].split(", ")]} if row["trial"] else {}
+    return {"name": row["name"], **trials, "replicates": row["replicates"], "metrics": means, "ci": ends}

@@ -63,6 +63,14 @@ def resolve_reference(objectives: Sequence[Objective], given: Mapping[str, float
     return {each.name: given[each.name] if each.name in given else default_reference(each) for each in objectives}
 
 
+def weakest_reference(objectives: Sequence[Objective], of: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Of several complete references, in each objective the one that asks least: every front counts whole then."""
+    return {
+        each.name: min((reference[each.name] for reference in of), key=lambda value: each.sign * value)
+        for each in objectives
+    }
+
+
 def hypervolume(values: Floats, objectives: Sequence[Objective], reference: Mapping[str, float]) -> float:
     """Exact hypervolume of points (N, M), in the product of the objectives' units.
 

@@ -12,6 +12,7 @@ and stop there.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -31,6 +32,11 @@ def key_of(point: TrialRecord) -> Key:
 def called(trial: int, until: int | None) -> str:
     """How a sentence names a point: `trial 7`, or `trial 7 stopped after 16,000 samples`."""
     return f"trial {trial}" if until is None else f"trial {trial} stopped after {until:,} samples"
+
+
+def as_seen(records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """The records as the search left them: without what confirmation found, be it whole or in part."""
+    return [replace(record, replicates=()) for record in records]
 
 
 def points(records: Iterable[TrialRecord], objectives: Sequence[Objective]) -> list[TrialRecord]:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from bench.frontier.estimates import confirmed, estimate, replicated
 from bench.frontier.gains import Baseline
-from bench.frontier.guard import Guard
 from bench.frontier.points import called
+from bench.frontier.policy import Policy
 from bench.frontier.rules import PICK_RULES
 from bench.objectives import Objective
 from bench.records import TrialRecord
@@ -24,18 +24,20 @@ def size(record: TrialRecord) -> float:
     return record.metrics.get("cost/parameters", math.inf)
 
 
-def because(rule: str, ranked: Sequence[tuple[float, TrialRecord]], guarded: bool) -> str:
+def because(policy: Policy, ranked: Sequence[tuple[float, TrialRecord]], guarded: bool) -> str:
     """Why the first of the ranked points is first. Completes "trial 7 is picked because it ..."."""
     (score, chosen), *others = ranked
     if not others:
         return f"is the only point of the front{' that the guard lets through' if guarded else ''}"
     equals = [record for other, record in others if other == score]
     if not equals:
-        return PICK_RULES[rule].because.format(score=score, points=f"{len(ranked)} points")
+        best = policy.epsilon.best if policy.epsilon else ""
+        points = f"{len(ranked)} points"
+        return PICK_RULES[policy.rule].because.format(score=score, distance=abs(score), best=best, points=points)
     how = "the smaller model" if size(chosen) < size(equals[0]) else "the earlier trial"
     if chosen.number == equals[0].number:
         how = "the shorter training"
-    return f"is {how} of {len(equals) + 1} points that the rule '{rule}' puts first together"
+    return f"is {how} of {len(equals) + 1} points that the rule '{policy.rule}' puts first together"
 
 
 def values(
@@ -56,21 +58,28 @@ def values(
 
 
 def guarded(
-    guard: Guard, objectives: Sequence[Objective], against: Mapping[str, Baseline], removed: int, points: int
+    policy: Policy, objectives: Sequence[Objective], against: Mapping[str, Baseline], removed: int, points: int
 ) -> str:
     """What the guard allowed and took away, and what it could not judge for want of a single-task trial."""
+    guard = policy.guard
     limits = {each.name: guard.allowed(each) for each in objectives}
     limited = {name: limit for name, limit in limits.items() if limit is not None and limit < math.inf}
     judged = [f"{limit:.3g} in {name}" for name, limit in limited.items() if name in against]
     blind = [name for name in limited if name not in against]
     sentences = []
+    sure = "" if guard.confidence is None else f" with {guard.confidence:.0%} confidence"
     if judged:
         sentences.append(
-            f"The guard, no loss against single-task beyond {', '.join(judged)}, "
+            f"The guard, no loss against single-task beyond {', '.join(judged)}{sure}, "
             f"removed {removed} of the front's {points} points."
         )
     bounds = [f"{name} at most {bound:g}" for name, bound in guard.at_most.items()]
     bounds += [f"{name} at least {bound:g}" for name, bound in guard.at_least.items()]
+    bounds += [f"{name} from {low:g} to {high:g}" for name, (low, high) in guard.within.items()]
+    bounds += [] if guard.p_nondominated is None else [f"P(non-dominated) at least {guard.p_nondominated:g}"]
+    subject_to = policy.epsilon.subject_to if policy.epsilon else {}
+    sides = {each.name: "least" if each.sign > 0 else "most" for each in objectives}
+    bounds += [f"{name} at {sides[name]} {bound:g}" for name, bound in subject_to.items()]
     if bounds:
         sentences.append(f"It keeps the guard's bounds: {', '.join(bounds)}.")
     if blind:

@@ -9,21 +9,30 @@ import numpy as np
 from bench.frontier.dominance import UNRANKED, ranks
 from bench.frontier.gains import baselines
 from bench.frontier.hypervolume import contributions, resolve_reference
-from bench.frontier.points import key_of, points
+from bench.frontier.points import as_seen, key_of, points
 from bench.objectives import Objective
 from bench.records import TrialRecord
 
 
 def shortlist(
-    records: Sequence[TrialRecord], objectives: Sequence[Objective], reference: Mapping[str, float], limit: int
+    records: Sequence[TrialRecord],
+    objectives: Sequence[Objective],
+    reference: Mapping[str, float],
+    limit: int,
+    single_task: bool = True,
 ) -> list[TrialRecord]:
     """The points to confirm, by what the search saw; by trial and length. A trial may have several among them.
+
+    Replicates are not looked at: an interrupted confirmation goes on with the points that it began with.
 
     The front and then the next ranks, up to `limit`; within a rank, larger hypervolume contribution to that rank
     first, earlier trials first among equals. The single-task baseline of each objective comes in addition: a gain
     over a lucky baseline, or a lucky gain over a fair one, would otherwise never be found out.
+
+    Args:
+        single_task: whether these baselines do come in addition.
     """
-    measured = points(records, objectives)
+    measured = points(as_seen(records), objectives)
     values = np.array([[r.metrics.get(o.key("valid"), np.nan) for o in objectives] for r in measured], dtype=float)
     values = values.reshape(len(measured), len(objectives))
     at = resolve_reference(objectives, reference)
@@ -36,5 +45,6 @@ def shortlist(
         gain = contributions(values[members], objectives, at)
         order += members[np.argsort(-gain, kind="stable")].tolist()
     chosen = {key_of(measured[i]) for i in order[:limit]}
-    chosen |= {(baseline.trial, baseline.until) for baseline in baselines(measured, objectives).values()}
+    if single_task:
+        chosen |= {(baseline.trial, baseline.until) for baseline in baselines(measured, objectives).values()}
     return [point for point in measured if key_of(point) in chosen]

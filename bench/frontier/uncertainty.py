@@ -1,7 +1,7 @@
-"""How sure it is that a confirmed configuration is non-dominated.
+"""What the true values of confirmed configurations may be, and how sure it is that one is non-dominated.
 
-Seeds move all objectives of a configuration together, by amounts that are much the same for every configuration; a
-handful of replicates each is too few to see this one by one, but pooled they show it.
+Seeds move all objectives of a configuration together; the finite split moves all configurations together. Both are
+simulated, jointly.
 """
 
 from __future__ import annotations
@@ -10,56 +10,105 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import gammaincinv
 
 from bench.frontier.dominance import nondominated
+from bench.frontier.samples import Sample
+from bench.frontier.variance import ENOUGH, SeedNoise, seed_noise
 from bench.objectives import Objective
 
 Floats = NDArray[np.float64]
 
 DRAWS = 4000
+SCALES = 40
+"""Few replicates do not pin down how much seeds do: so many sizes of it are gone through, equally likely ones."""
+LEAST_SPREAD = 0.05
+"""True values differ in every direction by at least this share of the noise's variance: no two are the same."""
 
 
-def pooled(groups: Sequence[Floats]) -> tuple[Floats, int]:
-    """Covariance (M, M) of replicates about their own configuration's mean, and its degrees of freedom.
+def worlds(
+    samples: Sequence[Sample], noise: SeedNoise, seed: int, draws: int = DRAWS, shrunken: bool = False
+) -> Floats:
+    """Draws (draws, N, M) of the true values of N configurations, given what was measured.
+
+    Measured means err by a Gaussian with the seeds' covariance over the number of replicates, its scale spread as in
+    Student's t, and by one with the covariance of all means over the resamples of the split.
 
     Args:
-        groups: one array (n_i, M) for each configuration.
+        shrunken: whether true values are thought to be spread by a Gaussian, whose middle and covariance are learnt
+            from the means (empirical Bayes), or under a flat prior, by which they are drawn about the means as they
+            are. With fewer than four configurations there is nothing to learn it from.
     """
-    residuals = np.vstack([group - group.mean(axis=0) for group in groups])
-    freedom = len(residuals) - len(groups)
-    return residuals.T @ residuals / max(freedom, 1), freedom
+    rng = np.random.default_rng(seed)
+    means = np.array([each.mean for each in samples])
+    seeds, data = _covariances(samples, noise)
+    unit = np.sqrt(np.maximum(np.diag(seeds + data).reshape(means.shape).mean(axis=0), 0))
+    unit = np.where(unit > 0, unit, 1.0)  # objectives differ by orders of magnitude
+    full = np.tile(unit, len(means))
+    seeds, data = seeds / np.outer(full, full), data / np.outer(full, full)
+    freedom = float(np.median(noise.freedom.min(axis=1)))
+    levels = (np.arange(SCALES) + rng.random(SCALES)) / SCALES
+    found = []
+    for at, scale in enumerate(freedom / (2 * gammaincinv(freedom / 2, levels))):
+        centre, covariance = means / unit, scale * seeds + data
+        if shrunken and len(means) >= ENOUGH:
+            centre, covariance = _posterior(centre, covariance)
+        values, vectors = np.linalg.eigh(covariance)
+        many = draws // SCALES + (at < draws % SCALES)
+        noises = rng.standard_normal((many, len(values))) @ (vectors * np.sqrt(np.maximum(values, 0))).T
+        found.append((centre + noises.reshape(many, *means.shape)) * unit)
+    return np.concatenate(found)
 
 
 def p_nondominated(
-    groups: Sequence[Floats], objectives: Sequence[Objective], seed: int, draws: int = DRAWS
+    samples: Sequence[Sample], objectives: Sequence[Objective], seed: int, draws: int = DRAWS
 ) -> Floats | None:
     """P(no other confirmed configuration dominates this one), for each: (N,).
 
-    The true means are drawn around the replicate means under a flat prior, with the pooled covariance over the number
-    of replicates; its scale is itself drawn, as in Student's t, because few replicates do not pin it down. A flat
-    prior does not shrink the means towards each other, so P leans to what was seen where all configurations are
-    closer together than the noise.
-
     Args:
-        groups: replicate values (n_i, M) of each configuration, n_i >= 1, all finite.
         draws: the standard error of P is at most .5 / sqrt(draws).
 
     Returns:
         None where no configuration has two replicates: nothing is then known of the noise.
     """
-    if not groups:
+    noise = seed_noise(samples) if samples else None
+    if noise is None:
         return None
-    covariance, freedom = pooled(groups)
-    if freedom < 1:
-        return None
-    rng = np.random.default_rng(seed)
-    sd = np.sqrt(np.diag(covariance))
-    unit = np.where(sd > 0, sd, 1.0)  # objectives differ by orders of magnitude; factorise their correlation instead
-    noise = rng.multivariate_normal(
-        np.zeros(len(sd)), covariance / np.outer(unit, unit), (draws, len(groups)), method="eigh"
-    )
-    scale = np.sqrt(freedom / rng.chisquare(freedom, (draws, 1, 1)))
-    per_mean = unit / np.sqrt([[len(group)] for group in groups])  # (N, M)
-    means = np.array([group.mean(axis=0) for group in groups])
-    worlds = means + noise * scale * per_mean  # (draws, N, M)
-    return np.asarray(np.mean([nondominated(world, objectives) for world in worlds], axis=0))
+    return share_nondominated(worlds(samples, noise, seed, draws, shrunken=True), objectives)
+
+
+def share_nondominated(drawn: Floats, objectives: Sequence[Objective]) -> Floats:
+    """In which share of the worlds (draws, N, M) each configuration is non-dominated: (N,)."""
+    return np.asarray(np.mean([nondominated(world, objectives) for world in drawn], axis=0))
+
+
+def _covariances(samples: Sequence[Sample], noise: SeedNoise) -> tuple[Floats, Floats]:
+    """Of the errors of all means (N M, N M), by configuration and then metric: from seeds, and from the split."""
+    n, m = len(samples), samples[0].values.shape[1]
+    seeds = np.zeros((n, m, n, m))
+    for at, each in enumerate(samples):
+        seeds[at, :, at] = noise.apart[at] / len(each)
+    data = np.zeros((n * m, n * m))
+    b = min(each.deviations.shape[1] for each in samples)
+    if b > 1:
+        data = np.atleast_2d(np.cov(np.stack([each.deviation[:b] for each in samples], 1).reshape(b, -1), rowvar=False))
+    return seeds.reshape(n * m, n * m), data
+
+
+def _posterior(means: Floats, covariance: Floats) -> tuple[Floats, Floats]:
+    """Mean (N, M) and covariance (N M, N M) of true values, whose prior is learnt from the means (N, M)."""
+    n, m = means.shape
+    blocks = covariance.reshape(n, m, n, m)
+    own = np.einsum("ikil->kl", blocks) / n
+    alike = blocks.sum(axis=(0, 2)) / n**2
+    error = (own - alike) * n / (n - 1)  # what the noise adds to the covariance of the means
+    values, vectors = np.linalg.eigh(np.cov(means, rowvar=False).reshape(m, m) - error)
+    least = LEAST_SPREAD * np.maximum(np.einsum("ka,kl,la->a", vectors, error, vectors), 0)
+    spread = (vectors * np.maximum(values, least)) @ vectors.T
+    wide = 1e4 * np.abs(covariance).max() + 1e4 * np.abs(spread).max()  # where the middle is, is not known beforehand
+    prior = np.kron(np.eye(n), spread) + np.kron(np.ones((n, n)), wide * np.eye(m))
+    weights = np.linalg.lstsq(prior + covariance, covariance, rcond=1e-13)[0].T  # covariance (prior + covariance)^-1
+    middle = means.mean(axis=0)
+    centre = means - (weights @ (means - middle).ravel()).reshape(n, m)
+    left = covariance - weights @ covariance
+    return centre, (left + left.T) / 2

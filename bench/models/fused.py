@@ -149,6 +149,6 @@ class _Mix(torch.autograd.Function):
             torch.empty_like(shared),
         )
         above, all_above = above.contiguous(), all_above.contiguous()
-        given = (weights, above, all_weights, all_above, own, shared, torch.cat([live(above), live(all_above)]))
+        given = (weights, above, all_weights, all_above, own, shared, live(above, all_above))
         kernels.unmix(*(array(tensor) for tensor in (*given, *found)))
         return found

@@ -1,39 +1,61 @@
-"""What the page shows of the trial under the pointer, once for all figures of a section."""
+"""What the page knows of each trial, once for all figures and tables of a section: for scripts to read."""
 
 from __future__ import annotations
 
+import math
+from dataclasses import asdict
 from typing import Any
 
+from bench.records import Scalar
 from bench.report import text
-from bench.report.view import Id, PageView, Trial
+from bench.report.findings import Id
+from bench.report.view import PageView, Spread, Trial
 
 SPLITS = ("search", "validation", "test")
-LARGE = 1000
-"""Points from which on only confirmed ones and those on the front bring their diagnosis, so that a page stays small."""
-ANGLES = ("gradients of", "where", "mean cosine", "below 0")
+DETAILED = 1000
+"""Of more points, only so many bring their curves and diagnosis, the first of `PageView.order`."""
 
 
 def cards(view: PageView) -> dict[str, Any]:
-    """For each point its title, `[[search, validation, test] of each objective]`, `[[index of name, value], ...]`,
-    and what holds its tasks back: sentences, and `[tasks, where, mean cosine, below 0]` of their gradients.
+    """For each point what is written of it, and the numbers behind.
 
-    Names of parameters stand once in `names`: thousands of trials repeat them.
+    Names of parameters stand once in `names`, and a trial has `[[index of name, value], ...]`: thousands of trials
+    repeat them. `measured` is `[[search, validation, test] of each objective]` in words; `numbers` the same as the
+    search's value and `[mean, standard deviation, replicates, low, high]` of each split, the last two the ends of the
+    mean's 90% interval.
     """
     names = list(dict.fromkeys(name for trial in view.trials for name, _ in trial.params))
     index = {name: i for i, name in enumerate(names)}
-    picked, large = view.picked.id if view.picked else None, len(view.trials) > LARGE
+    picked, detailed = view.picked.id if view.picked else None, set(view.order[:DETAILED])
     return {
-        "axes": [axis.label for axis in view.axes],
+        "axes": [{"label": axis.label, "name": axis.name} for axis in view.axes],
         "splits": SPLITS,
         "names": names,
-        "angles": ANGLES,
+        "order": view.order,
+        "dataset": view.dataset,
+        "train": view.train,
+        "deploy": view.deploy,
+        "mlflow": view.mlflow,
         "trials": {
-            trial.id: [
-                _title(view, trial, picked),
-                [_measured(trial, i) for i in range(len(view.axes))],
-                [[index[name], value] for name, value in trial.params],
-                *((trial.diagnosis, trial.angles) if not large or trial.confirmed or trial.on_front else ((), ())),
-            ]
+            trial.id: {
+                "title": _title(view, trial, picked),
+                "number": trial.number,
+                "samples": trial.samples,
+                "until": trial.until,
+                "architecture": trial.architecture,
+                "sharing": trial.sharing,
+                "balancing": trial.balancing,
+                "front": trial.on_front,
+                "picked": trial.id == picked,
+                "sure": trial.p_nondominated,
+                "values": trial.values,
+                "measured": [_measured(trial, i) for i in range(len(view.axes))],
+                "numbers": [
+                    [trial.seen[i], _numbers(trial.valid[i]), _numbers(trial.test[i])] for i in range(len(view.axes))
+                ],
+                "params": [[index[name], _plain(value)] for name, value in trial.params],
+                **({"diagnosis": trial.diagnosis, **asdict(trial.detail)} if trial.id in detailed else {}),
+            }
             for trial in view.trials
         },
     }
@@ -53,3 +75,12 @@ def _title(view: PageView, trial: Trial, picked: Id | None) -> str:
 def _measured(trial: Trial, i: int) -> list[str]:
     spreads = (trial.valid[i], trial.test[i])
     return [text.number(trial.seen[i]), *("" if each is None else text.spread(each) for each in spreads)]
+
+
+def _numbers(spread: Spread | None) -> list[float | None] | None:
+    return None if spread is None else [spread.mean, spread.sd, spread.runs, *(spread.interval or (None, None))]
+
+
+def _plain(value: Scalar) -> Scalar:
+    """JSON has no NaN and no infinity."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

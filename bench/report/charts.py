@@ -5,8 +5,11 @@ from __future__ import annotations
 import plotly.graph_objects as go
 
 from bench.report import text, theme
-from bench.report.markup import embedded, escaped, glyph
+from bench.report.markup import escaped, glyph, packed
+from bench.report.plots import plane_figure
 from bench.report.view import Axis, PageView
+
+SAVED_AS = ("svg", "png", "csv")
 
 
 def chart(
@@ -28,7 +31,40 @@ def chart(
         )
     title = f"<figcaption>{escaped(name)}</figcaption>" if caption else ""
     header = f"<header>{title}{beside}</header>" if title or beside else ""
-    return f'<figure aria-label="{escaped(name)}">{header}{plot}</figure>{embedded(id, figure.to_json())}'
+    return f'<figure aria-label="{escaped(name)}">{header}{plot}{SAVE}</figure>{packed(id, figure.to_json())}'
+
+
+SAVE = (
+    '<div class="save" role="group" aria-label="Save this figure">'
+    + "".join(f'<button type="button" data-action="save" data-as="{way}">{way.upper()}</button>' for way in SAVED_AS)
+    + "</div>"
+)
+
+
+def projection(view: PageView, id: str, height: str) -> str:
+    """A plane of two objectives that the reader chooses, among those of all ordered pairs."""
+    count = range(len(view.axes))
+    planes = "".join(
+        packed(f"{id}-{i}-{j}", plane_figure(view, i, j).to_json()) for i in count for j in count if i != j
+    )
+    choices = "".join(
+        f'<label>{way} <select data-action="project" data-way="{way}">{_options(view, i)}</select></label>'
+        for i, way in enumerate(("across", "upwards"))
+    )
+    plot = (
+        f'<div class="plot waiting" data-figure="{id}-0-1" data-family="{id}" style="--height:{height}">Drawing</div>'
+    )
+    header = (
+        f'<header><figcaption>Two objectives of your choice</figcaption><div class="choice">{choices}</div></header>'
+    )
+    return f'<figure aria-label="Two objectives of your choice">{header}{plot}{SAVE}</figure>{planes}'
+
+
+def _options(view: PageView, chosen: int) -> str:
+    return "".join(
+        f'<option value="{i}"{" selected" if i == chosen else ""}>{escaped(axis.label)}</option>'
+        for i, axis in enumerate(view.axes)
+    )
 
 
 def legend(view: PageView) -> str:
@@ -51,10 +87,23 @@ def notation(view: PageView) -> str:
         repeats = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}"
         noun = "replicate" if repeats == "1" else "replicates"
         bar = '<path d="M3 8H23M3 5V11M23 5V11" stroke="var(--front)" fill="none"/><circle cx="13" cy="8" r="4.5"/>'
-        signs.append(_sign(bar) + f"mean of {repeats} {noun} ± 1.96 standard errors")
+        error = "and its 90% interval"
+        if view.regions_known and len(view.axes) > 1:
+            bar = '<ellipse cx="13" cy="8" rx="12" ry="6.5" fill="var(--front)" opacity=".25"/>'
+            bar += '<circle cx="13" cy="8" r="4"/>'
+            error = "and the 90% region of the true values"
+        signs.append(_sign(bar) + f"mean of {repeats} {noun} {error}")
     if len(view.axes) < 3:
         corner, words = ("M2 4H14V13H24", "front") if len(view.axes) == 2 else ("M2 12H9V8H17V4H24", "best so far")
         signs.append(_sign(f'<path d="{corner}" stroke="var(--front)" stroke-width="1.6" fill="none"/>') + words)
+    if len(view.surfaces) > 1:
+        few, most = view.surfaces[0].percent, view.surfaces[-1].percent
+        band = '<path d="M1 3H15V13H25V16H8V9H1Z" style="fill:var(--accent)" opacity=".25"/>'
+        signs.append(_sign(band) + f"attained by {few} to {most}% of seeds; dotted: by half")
+    if view.standards:
+        names = ", ".join(escaped(each.name.replace("_", " ")) for each in view.standards)
+        line = '<path d="M2 5H16V15" stroke="var(--muted)" stroke-width="1.5" stroke-dasharray="6 2" fill="none"/>'
+        signs.append(_sign(line) + f"what {names} alone would have")
     if any(axis.baseline for axis in view.axes):
         line = '<path d="M1 8H25" stroke="var(--muted)" stroke-width="1.5" stroke-dasharray="4 3"/>'
         signs.append(_sign(line) + "best single-task trial of a task")

@@ -4,35 +4,88 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from bench.frontier.gains import gains
+import numpy as np
+from scipy.special import stdtrit
+
+from bench.frontier.estimates import confirmed
+from bench.frontier.gains import Baseline, baselines, gain
+from bench.frontier.intervals import LEVEL, difference
+from bench.frontier.points import Key, as_seen, key_of
+from bench.frontier.samples import Sample, sample
+from bench.frontier.variance import SeedNoise, seed_noise
 from bench.objectives import Objective
 from bench.records import Failure, TrialRecord
 from bench.report import text, theme
-from bench.report.view import Cell, Failed, GainTable, Trial
+from bench.report.findings import Cell, Failed, GainTable
+from bench.report.view import Trial
 
 
 def gain_tables(
-    seen: Sequence[TrialRecord], trials: Sequence[Trial], objectives: Sequence[Objective]
+    points: Sequence[TrialRecord], trials: Sequence[Trial], objectives: Sequence[Objective]
 ) -> tuple[GainTable, ...]:
-    """The best gain of each sharing and balancing kind, a table for each objective that has a baseline."""
-    table = gains(seen, objectives).reset_index(drop=True)  # points in the order of `trials`
+    """The best gain of each sharing and balancing kind, a table for each objective that has a baseline.
+
+    Where any of a kind's points was confirmed, it is the best of these, over the confirmed baseline; else the best by
+    the one run that the search saw, over the baseline by the same.
+    """
+    once = as_seen(points)
+    ways = ((True, points, baselines(points, objectives)), (False, once, baselines(once, objectives)))
     columns = theme.ordered(trial.sharing for trial in trials)
     rows = tuple(sorted({trial.balancing for trial in trials}))
     tables = []
     for objective in objectives:
-        scale = text.gain_scale(objective.name)
-        groups: dict[tuple[str, str], list[tuple[float, int]]] = defaultdict(list)
-        for trial, gain in zip(trials, table[objective.name], strict=True):
-            if math.isfinite(gain):
-                groups[trial.balancing, trial.sharing].append((scale * gain, trial.number))
-        best = {kinds: max(found, key=lambda each: (each[0], -each[1])) for kinds, found in groups.items()}
-        cells = {kinds: Cell(*best[kinds], len({number for _, number in found})) for kinds, found in groups.items()}
+        scale, key = text.gain_scale(objective.name), objective.key("valid")
+        cells: dict[tuple[str, str], tuple[float, TrialRecord, TrialRecord | None, bool]] = {}
+        numbers: dict[tuple[str, str], set[int]] = defaultdict(set)
+        for sure, given, against in ways:
+            baseline = next((point for point in given if _is(point, against.get(objective.name))), None)
+            for point in given:
+                kinds = point.balancing, point.sharing
+                value = gain(point, [objective], against)[objective.name]
+                if not math.isfinite(value):
+                    continue
+                numbers[kinds].add(point.number)
+                found = cells.get(kinds)
+                if (confirmed(point) or not sure) and (found is None or (found[3] == sure and value > found[0])):
+                    cells[kinds] = value, point, baseline, sure
         if cells:
-            rows_of = tuple(tuple(cells.get((row, column)) for column in columns) for row in rows)
+            samples = {key_of(point): one for point in points if (one := sample(point, [key]))}
+            noise = seed_noise(list(samples.values())) if samples else None
+            counted = {
+                kinds: Cell(
+                    scale * value,
+                    point.number,
+                    len(numbers[kinds]),
+                    None if (width := _half_width(point, baseline, samples, noise)) is None else scale * width,
+                    sure,
+                )
+                for kinds, (value, point, baseline, sure) in cells.items()
+            }
+            rows_of = tuple(tuple(counted.get((row, column)) for column in columns) for row in rows)
             tables.append(GainTable(text.label(objective.name), scale, rows, columns, rows_of))
     return tuple(tables)
+
+
+def _is(point: TrialRecord, baseline: Baseline | None) -> bool:
+    return baseline is not None and (point.number, point.until) == (baseline.trial, baseline.until)
+
+
+def _half_width(
+    point: TrialRecord, baseline: TrialRecord | None, samples: Mapping[Key, Sample], noise: SeedNoise | None
+) -> float | None:
+    """Of a gain's 90% interval: paired where both were confirmed, else for what one seed does to each of the two; 0 for
+    the baseline itself, and None where seeds are not known."""
+    if point is baseline:
+        return 0.0
+    if noise is None or baseline is None:
+        return None
+    if confirmed(point) and confirmed(baseline) and {key_of(point), key_of(baseline)} <= samples.keys():
+        found = difference(samples[key_of(point)], samples[key_of(baseline)], list(samples.values()))
+        return None if found is None else (found[0].high - found[0].low) / 2
+    t = float(stdtrit(float(np.median(noise.freedom)), 0.5 + LEVEL / 2))
+    return t * math.sqrt(2 * float(noise.within[:, 0, 0].mean()))
 
 
 def failures(records: Sequence[TrialRecord]) -> tuple[Failed, ...]:

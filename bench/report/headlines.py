@@ -10,7 +10,8 @@ from bench.frontier.frontier import Frontier
 from bench.frontier.points import called
 from bench.records import TrialRecord
 from bench.report import text
-from bench.report.view import Axis, Headline, Trial
+from bench.report.findings import Headline
+from bench.report.view import Axis, Trial
 
 
 def headlines(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -28,6 +30,13 @@ def embedded(id: str, value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), allow_nan=False)
     text = text.replace("<", "\\u003c")
     return f'<script type="application/json" id="{id}">{text}</script>'
+
+
+def packed(id: str, value: Any) -> str:
+    """Plain values as JSON, gzipped, in base64, for scripts to inflate: a quarter of its size for many trials."""
+    text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), allow_nan=False)
+    data = base64.b64encode(gzip.compress(text.encode(), compresslevel=6, mtime=0)).decode()
+    return f'<script type="text/plain" data-packed id="{id}">{data}</script>'
 
 
 def glyph(look: theme.Look) -> str:

@@ -23,6 +23,14 @@ from bench.report.markup import embedded, escaped, joined
 from bench.report.sections import section, section_id
 from bench.report.view import PageView
 
+SCRIPTS = ("base", "draw", "pick", "table", "sketch", "dock", "save", "start")
+DOCK = (
+    '<aside id="dock" aria-label="Selected trials" hidden><header><ul id="chosen"></ul>'
+    '<button type="button" data-action="fold" aria-expanded="true">Hide</button>'
+    '<button type="button" data-action="clear">Clear</button></header>'
+    '<div id="shown" tabindex="-1"></div></aside><p id="said" class="unseen" role="status"></p>'
+)
+
 
 def write_page(views: PageView | Sequence[PageView], path: Path, title: str = "") -> Path:
     """Writes the page of a run, whole or not at all.
@@ -38,8 +46,26 @@ def write_page(views: PageView | Sequence[PageView], path: Path, title: str = ""
 
 def document(views: Sequence[PageView], title: str) -> str:
     """The page as text; the same views give the same bytes."""
-    script, style = _asset("page.js"), _colours() + _asset("page.css")
     names = ", ".join(view.title for view in views)
+    return whole(
+        title,
+        "Trade-off frontier",
+        [section(view, place) for place, view in enumerate(views)],
+        below=(f"<p>{escaped(names)}</p>" if len(views) > 1 else "") + _navigation(views),
+    )
+
+
+def whole(title: str, kind: str, body: Sequence[str], *, below: str = "", figures: bool = True) -> str:
+    """Any page of ours around its body, which is markup; all that it needs is in it.
+
+    Args:
+        title: as it is.
+        kind: of page, in a few words above the title.
+        below: markup under the title.
+        figures: whether there are any. Without them the page has no script at all, and none may run.
+    """
+    script = _script() if figures else ""
+    noscript = '<noscript><p class="note">Figures need JavaScript; tables and text are complete.</p></noscript>'
     return joined(
         [
             "<!doctype html>",
@@ -50,27 +76,33 @@ def document(views: Sequence[PageView], title: str) -> str:
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             '<meta name="color-scheme" content="light dark">',
             '<link rel="icon" href="data:,">',
-            f"<title>{escaped(title)}: trade-off frontier</title>",
-            f"<style>\n{style}</style>",
+            f"<title>{escaped(title)}: {escaped(kind.lower())}</title>",
+            f"<style>\n{_colours()}{_asset('page.css')}</style>",
             "</head>",
             "<body>",
-            f'<header class="wide"><p class="eyebrow">Trade-off frontier</p><h1>{escaped(title)}</h1>',
-            f"<p>{escaped(names)}</p>" if len(views) > 1 else "",
-            _navigation(views),
+            f'<header class="wide"><p class="eyebrow">{escaped(kind)}</p><h1>{escaped(title)}</h1>',
+            below,
             "</header>",
             '<main class="wide">',
-            '<noscript><p class="note">Figures need JavaScript; tables and text are complete.</p></noscript>',
-            *(section(view, place) for place, view in enumerate(views)),
+            noscript if figures else "",
+            *body,
             "</main>",
             f'<footer class="wide">Seesaw {escaped(__version__)}. This file is complete: it loads nothing.</footer>',
-            '<div id="card" hidden></div>',
-            embedded("twins", theme.dark_twins()),
-            f'<script type="text/plain" id="plotly">{_plotly()}</script>',
-            f"<script>{script}</script>",
+            *(_scripts(script) if figures else ()),
             "</body>",
             "</html>",
             "",
         ]
+    )
+
+
+def _scripts(script: str) -> tuple[str, ...]:
+    return (
+        '<div id="card" hidden></div>',
+        DOCK,
+        embedded("twins", theme.dark_twins()),
+        f'<script type="text/plain" data-packed id="plotly">{_plotly()}</script>',
+        f"<script>{script}</script>",
     )
 
 
@@ -95,10 +127,17 @@ def _colours() -> str:
 def _policy(script: str) -> str:
     """No requests at all; scripts by hash. Plotly, whose text is checked by nothing else, is run by evaluation."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    scripts = f"script-src 'sha256-{digest}' 'unsafe-eval'; " if script else ""
     return (
-        f"default-src 'none'; script-src 'sha256-{digest}' 'unsafe-eval'; style-src 'unsafe-inline'; "
-        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; {scripts}style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; "
+        "form-action 'none'"
     )
+
+
+def _script() -> str:
+    """The page's scripts as one, in a scope of its own."""
+    parts = "\n".join(_asset(f"{name}.js") for name in SCRIPTS)
+    return f'"use strict";\n(() => {{\n{parts}}})();\n'
 
 
 def _asset(name: str) -> str:

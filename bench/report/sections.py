@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import get_args
 
+from bench.report import effort_sections as effort
+from bench.report import front_sections as front
 from bench.report import plots, text, theme
 from bench.report.cards import cards
-from bench.report.charts import chart, legend, notation, zoom
-from bench.report.markup import embedded, escaped, glyph, identifier, joined, pairs
-from bench.report.tables import failure_table, front_table, gain_table, settings
+from bench.report.charts import chart, legend
+from bench.report.markup import escaped, glyph, identifier, joined, packed, pairs
+from bench.report.stability import stability_section
+from bench.report.tables import failure_table, gain_table, settings
 from bench.report.view import PageView, Trial
 
 ROW = 40
@@ -24,13 +27,18 @@ def section(view: PageView, place: int) -> str:
             f'<h2 id="{id}-title">{escaped(view.title)}</h2><p>{escaped(view.dataset)}</p>',
             _headlines(view),
             _pick(view),
-            _front(view, id),
+            stability_section(view),
+            front.front(view, id),
+            front.across(view, id),
             _kinds(view, id),
             _gains(view),
-            _hypervolume(view, id),
+            effort.matters(view, id),
+            effort.hypervolume(view, id),
+            effort.budget(view, id),
+            effort.shrinkage(view, id),
             _failures(view),
             "<h3>How it was made</h3>" + pairs(view.made, "made") if view.made else "",
-            embedded(f"{id}-cards", cards(view)),
+            packed(f"{id}-cards", cards(view)),
             "</section>",
         ]
     )
@@ -76,44 +84,6 @@ def _length(view: PageView, trial: Trial) -> str:
     return "" if trial.samples is None else f", {text.length(trial.samples, trial.until, view.full)}"
 
 
-def _front(view: PageView, id: str) -> str:
-    if not any(value is not None for trial in view.trials for value in trial.values):
-        return '<h3>The front</h3><p class="note">No trial has completed with a value yet.</p>'
-    objectives, least = len(view.axes), 0
-    if objectives == 1:
-        figure, height = plots.course_figure(view), "clamp(320px, 46vw, 440px)"
-    elif objectives == 2:
-        figure, height = plots.plane_figure(view), "clamp(360px, 56vw, 560px)"
-    else:
-        figure, height = plots.pairs_figure(view), f"{100 + 230 * (objectives - 1)}px"
-        least = 250 * (objectives - 1)
-    basis = (
-        "Confirmed trials are compared by their means over fresh seeds; the others were seen once, by the search, "
-        "and luck made the best of them look better than they are."
-        if view.confirmed
-        else "Every trial was trained once: differences of the size of a seed's luck mean nothing here."
-    )
-    return joined(
-        [
-            "<h3>The front</h3>",
-            f'<p class="note">Validation. {basis}</p>',
-            chart(figure, f"{id}-front", "The front", height, beside=legend(view) + zoom(view), least=least),
-            notation(view),
-            front_table(view) if view.front else "",
-            _table_note(view),
-        ]
-    )
-
-
-def _table_note(view: PageView) -> str:
-    if not view.confirmed:
-        return ""
-    note = "Mean ± standard deviation over replicates."
-    if any(trial.p_nondominated is not None for trial in view.trials):
-        note += " P(non-dominated): how likely it is that no other confirmed trial beats it in every objective."
-    return f'<p class="note below">{note}</p>'
-
-
 def _kinds(view: PageView, id: str) -> str:
     blocks = []
     for by in get_args(plots.By):
@@ -151,20 +121,14 @@ def _gains(view: PageView) -> str:
         f"<div><h4>{escaped(table.label)}{' × 1000' if table.scale > 1 else ''}</h4>{gain_table(table)}</div>"
         for table in view.gains
     )
+    known = any(cell and cell.half_width for table in view.gains for row in table.cells for cell in row)
+    interval = " Below it its 90% interval; bold is more than that." if known else ""
     note = (
-        "The best trial of each sharing and balancing kind against the best single-task trial, by the one run that "
-        "the search saw. Positive is better; the small number is the trial's." + _stopped(view)
+        "The best trial of each sharing and balancing kind against the best single-task trial, and its number. "
+        f"Positive is better.{interval} Framed cells hold no confirmed trial: their best was seen once, by the search, "
+        "and is too good on average." + _stopped(view)
     )
     return f'<h3>Gain over single task</h3><p class="note">{note}</p><div class="figures">{boxes}</div>'
-
-
-def _hypervolume(view: PageView, id: str) -> str:
-    if not view.history:
-        return ""
-    reference = ", ".join(f"{axis.label} {text.plain(axis.reference)}" for axis in view.axes)
-    note = f"Of what the search had seen so far, beyond the reference point: {escaped(reference)}."
-    figure = chart(plots.hypervolume_figure(view), f"{id}-hypervolume", "Hypervolume", "280px")
-    return f'<h3>Hypervolume over the run</h3><p class="note">{note}</p>{figure}'
 
 
 def _failures(view: PageView) -> str:

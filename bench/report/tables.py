@@ -3,42 +3,58 @@
 from __future__ import annotations
 
 from bench.report import text, theme
+from bench.report.findings import Cell, Failed, GainTable, Id
 from bench.report.markup import breakable, escaped, glyph, pairs, scrolling
-from bench.report.view import Cell, Failed, GainTable, PageView, Spread, Trial
+from bench.report.view import PageView, Spread, Trial
 
 
 def front_table(view: PageView) -> str:
-    """The trials of the front, best in the first objective first; every column sorts."""
-    trials = [view.trial(id) for id in view.front]
+    """The trials of the front, and what else was confirmed; every column sorts. Scripts add the others."""
+    trials = [view.trial(id) for id in listed(view)]
     splits = ["validation", *(["test"] if any(any(trial.test) for trial in trials) else [])]
     sure = any(trial.p_nondominated is not None for trial in trials)
-    names = [("trial", True), *([("samples", True)] if view.by_rungs else [])]
-    names += [("architecture", False), ("balancing", False)]
-    names += [(axis.label, True) for _ in splits for axis in view.axes]
-    names += [("P(non-dominated)", True)] if sure else []
-    groups = f'<td colspan="{3 + view.by_rungs}"></td>' + "".join(
+    names = [("trial", "number")]
+    names += [("architecture", "architecture"), ("balancing", "balancing")]
+    names += [(axis.label, f"{split}.{i}") for split in splits for i, axis in enumerate(view.axes)]
+    names += [("P(non-dominated)", "sure")] if sure else []
+    names += [("samples", "samples")] if view.by_rungs else []
+    groups = '<td colspan="4"></td>' + "".join(
         f'<th class="group" scope="colgroup" colspan="{len(view.axes)}">{split}</th>' for split in splits
     )
-    groups += f'<td colspan="{1 + sure}"></td>'
-    heads = "".join(_head(name, column, is_number) for column, (name, is_number) in enumerate(names))
+    groups += f'<td colspan="{1 + sure + view.by_rungs}"></td>'
+    heads = "".join(_head(name, column, field) for column, (name, field) in enumerate(names, 1))
     body = "".join(_row(view, trial, splits, sure) for trial in trials)
-    head = f'<tr>{groups}</tr><tr>{heads}<th scope="col">settings</th></tr>'
-    return scrolling(f"<table><thead>{head}</thead><tbody>{body}</tbody></table>", "Trials on the front")
+    select = '<td data-field="select"><span class="unseen">select</span></td>'
+    head = f'<tr>{groups}</tr><tr>{select}{heads}<th scope="col" data-field="settings">settings</th></tr>'
+    left = len(view.trials) - len(trials)
+    more = (
+        f'<button type="button" data-action="more" class="more">Show more of the other {left:,}</button>'
+        if left
+        else ""
+    )
+    table = f'<table class="trials"><thead>{head}</thead><tbody>{body}</tbody></table>'
+    return f'<div class="listing">{scrolling(table, "Trials")}{more}</div>'
 
 
-def _head(name: str, column: int, is_number: bool) -> str:
-    style = ' class="number"' if is_number else ""
-    button = f'<button data-action="sort" data-column="{column}">{escaped(name)}</button>'
-    return f'<th scope="col"{style}>{button}</th>'
+def listed(view: PageView) -> list[Id]:
+    """The trials that the table has without scripts: the front, best in the first objective first; the confirmed."""
+    return [*view.front, *(id for id in view.order if view.trial(id).confirmed and not view.trial(id).on_front)]
+
+
+def _head(name: str, column: int, field: str) -> str:
+    style = "" if field in ("architecture", "balancing") else ' class="number"'
+    button = f'<button type="button" data-action="sort" data-column="{column}">{escaped(name)}</button>'
+    return f'<th scope="col"{style} data-field="{field}">{button}</th>'
 
 
 def _row(view: PageView, trial: Trial, splits: list[str], sure: bool) -> str:
     picked = view.picked is not None and view.picked.id == trial.id
     tag = '<span class="tag">picked</span>' if picked else ""
     look = theme.looks(view.sharing_kinds)[trial.sharing]
+    box = f'<input type="checkbox" data-action="choose" aria-label="Select trial {trial.number}">'
     cells = [
+        f"<td>{box}</td>",
         _cell(trial.number, str(trial.number), True),
-        *([_length(view, trial)] if view.by_rungs else []),
         _cell(trial.architecture, glyph(look) + escaped(trial.architecture) + tag),
         _cell(trial.balancing, escaped(trial.balancing)),
     ]
@@ -53,8 +69,10 @@ def _row(view: PageView, trial: Trial, splits: list[str], sure: bool) -> str:
         cells.append(
             _cell("" if value is None else value, text.number(None) if value is None else f"{value:.2f}", True)
         )
-    style = ' class="picked"' if picked else ""
-    return f"<tr{style}>{''.join(cells)}<td>{settings(trial, str(len(trial.params)))}</td></tr>"
+    cells += [_length(view, trial)] if view.by_rungs else []
+    style = "picked" if picked else "" if trial.on_front else "behind"
+    cells.append(f"<td>{settings(trial, str(len(trial.params)))}</td>")
+    return f'<tr class="{style}" data-id="{trial.id}">{"".join(cells)}</tr>'
 
 
 def _length(view: PageView, trial: Trial) -> str:
@@ -69,7 +87,8 @@ def settings(trial: Trial, words: str) -> str:
     """What the search chose for a trial, folded up under these words."""
     if not trial.params:
         return ""
-    return f"<details><summary>{words}</summary>{pairs(trial.params, 'settings')}</details>"
+    shown = [(name, text.scalar(value)) for name, value in trial.params]
+    return f"<details><summary>{words}</summary>{pairs(shown, 'settings')}</details>"
 
 
 def _spread(spread: Spread) -> str:
@@ -100,10 +119,13 @@ def _gain(cell: Cell | None, most: float, scale: float) -> str:
     if cell is None:
         return '<td class="muted">\N{MIDDLE DOT}</td>'
     way = "up" if cell.gain > 0 else "down"
-    words = text.signed(cell.gain, scale)
-    title = f"trial {cell.trial}, best of {text.count(cell.trials, 'trial')}"
-    style = f'class="{way}" style="--weight:{abs(cell.gain) / most:.2f}"'
-    return f'<td {style} title="{title}">{words}<small>{cell.trial}</small></td>'
+    words, width = text.signed(cell.gain, scale), cell.half_width
+    interval = f"\N{PLUS-MINUS SIGN}{text.THIN}{text.signed(width, scale).lstrip('+')}" if width else ""
+    title = f"trial {cell.trial}, best of {text.count(cell.trials, 'trial')}, "
+    title += "mean over fresh seeds" if cell.confirmed else "seen once, by the search"
+    names = [way, *([] if cell.confirmed else ["once"]), *(["sure"] if width and abs(cell.gain) > width else [])]
+    style = f'class="{" ".join(names)}" style="--weight:{abs(cell.gain) / most:.2f}"'
+    return f'<td {style} title="{title}">{words}<small>{interval}</small><small>{cell.trial}</small></td>'
 
 
 def failure_table(failures: tuple[Failed, ...]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from bench.objectives import in_thousandths
 from bench.records import Scalar
 from bench.report.view import Spread
 
@@ -13,8 +14,6 @@ THIN = "\N{NARROW NO-BREAK SPACE}"
 ABBREVIATIONS = {"auc": "AUC", "gauc": "GAUC", "cvr": "CVR", "ctcvr": "CTCVR", "ne": "NE", "ece": "ECE", "rmse": "RMSE"}
 LARGE = ((1e9, 1e9, f"{THIN}G"), (1e6, 1e6, f"{THIN}M"), (1e4, 1e3, f"{THIN}K"))
 """From which size on, the unit, and its name."""
-THOUSANDTHS = ("auc", "gauc", "logloss", "ne", "ece", "spearman")
-"""Metrics of the order of 1 whose differences are read in thousandths."""
 
 
 def number(value: float | None) -> str:
@@ -102,7 +101,7 @@ def label(objective: str) -> str:
 
 def gain_scale(objective: str) -> float:
     """What a gain in this objective is multiplied by before it is printed."""
-    return 1000.0 if objective.rpartition(".")[2] in THOUSANDTHS else 1.0
+    return 1000.0 if in_thousandths(objective) else 1.0
 
 
 def spread(of: Spread) -> str:

@@ -6,32 +6,41 @@ tuple says so.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from functools import cached_property
 
-Values = tuple[float | None, ...]
-
-Id = int | str
-"""Of a point: its trial's number, or `7@16000` where that was stopped after so many samples."""
-
-
-def identified(number: int, until: int | None) -> Id:
-    """The id of a point."""
-    return number if until is None else f"{number}@{until}"
+from bench.frontier.stability import Stability
+from bench.records import Scalar
+from bench.report.detail import NOTHING, Detail
+from bench.report.findings import (
+    Failed,
+    GainTable,
+    Headline,
+    Id,
+    Influence,
+    Picked,
+    Shrinkage,
+    Spent,
+    Standard,
+    Surface,
+    Values,
+    identified,
+)
 
 
 @dataclass(frozen=True)
 class Spread:
-    """What replicates on fresh seeds gave."""
+    """What replicates on fresh seeds gave, and the 90% interval of the mean, where it is known."""
 
     mean: float
     sd: float | None
     runs: int
+    interval: tuple[float, float] | None = None
 
     @property
     def half_width(self) -> float | None:
-        """1.96 standard errors of the mean; None with a single replicate."""
-        return None if self.sd is None else 1.96 * self.sd / math.sqrt(self.runs)
+        """Of the interval."""
+        return None if self.interval is None else (self.interval[1] - self.interval[0]) / 2
 
 
 @dataclass(frozen=True)
@@ -82,7 +91,8 @@ class Trial:
         valid, test: its replicates on each split; None where there are none.
         compared: whether it could be on the front: all trials, or the confirmed where any was.
         diagnosis: sentences on what holds its tasks back.
-        angles: between tasks' gradients: tasks, where, mean cosine, share below 0.
+        region: of a confirmed point a matrix S, see `bench.frontier.regions`: where its true values lie.
+        detail: what it went through: replicates, curves, what its tasks did to each other.
     """
 
     number: int
@@ -93,7 +103,7 @@ class Trial:
     values: Values
     valid: tuple[Spread | None, ...]
     test: tuple[Spread | None, ...]
-    params: tuple[tuple[str, str], ...]
+    params: tuple[tuple[str, Scalar], ...]
     on_front: bool
     compared: bool
     baseline: bool
@@ -101,7 +111,8 @@ class Trial:
     samples: int | None = None
     until: int | None = None
     diagnosis: tuple[str, ...] = ()
-    angles: tuple[tuple[str, str, str, str], ...] = ()
+    region: tuple[tuple[float, ...], ...] | None = None
+    detail: Detail = NOTHING
 
     @property
     def id(self) -> Id:
@@ -115,62 +126,6 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Cell:
-    """The best of the trials with one sharing and one balancing kind: its gain, scaled, and how many there were."""
-
-    gain: float
-    trial: int
-    trials: int
-
-
-@dataclass(frozen=True)
-class GainTable:
-    """Gain over the best single-task trial in one objective: rows are balancing kinds, columns sharing kinds."""
-
-    label: str
-    scale: float
-    rows: tuple[str, ...]
-    columns: tuple[str, ...]
-    cells: tuple[tuple[Cell | None, ...], ...]
-
-
-@dataclass(frozen=True)
-class Headline:
-    """A number to open with, and a line of what it means."""
-
-    label: str
-    value: str
-    detail: str
-
-
-@dataclass(frozen=True)
-class Picked:
-    """The chosen point, why, what was passed over (by name) and why, and the command that trains it again."""
-
-    trial: int
-    architecture: str
-    reason: str
-    removed: tuple[tuple[str, str], ...]
-    command: str
-    until: int | None = None
-
-    @property
-    def id(self) -> Id:
-        """Of the point."""
-        return identified(self.trial, self.until)
-
-
-@dataclass(frozen=True)
-class Failed:
-    """Trials (or replicates of them) that failed for one reason."""
-
-    kind: str
-    reason: str
-    runs: int
-    trials: tuple[int, ...]
-
-
-@dataclass(frozen=True)
 class PageView:
     """One section of the page: a run on one dataset.
 
@@ -180,12 +135,23 @@ class PageView:
         front: ids of the points on the front, best in the first objective first.
         step: corners of the line that the front draws, for two objectives; empty otherwise.
         confirmed: whether the front compares replicate means.
-        history: (trials finished, trial, hypervolume) after each finished trial, by what the search saw; in a search by
-            rungs (samples trained on, trial, hypervolume) after each result.
+        history: (samples trained on, trial, hypervolume) after each finished trial, by what the search saw, in a search
+            by rungs after each result; trials finished in place of samples where those are not known.
         no_pick: why nothing was picked, where that is known.
         made: how it was made, label and value.
         stopped: how many trials the search stopped below full length.
         full: training samples of full length, in a search by rungs where a trial got there.
+        by_samples: whether `history` counts training samples.
+        order: ids of all points, those on the front first, then confirmed ones, each best first by the hypervolume
+            that it would have alone.
+        influences: of parameters on that hypervolume, the largest first.
+        spent: training samples by sharing kind.
+        surfaces, standards, shrinkage: what is known of the front's uncertainty; empty where nothing is.
+        hypervolume_interval: at 90%, of the confirmed points' true values.
+        train: the command that trains any configuration of this run, without the configuration.
+        deploy: the command that deploys the pick; empty where there is none.
+        mlflow: what finds a trial's run in MLflow, `{trial}` in place of its number; empty where there is none.
+        stability: how the pick changes with weights and seeds.
     """
 
     title: str
@@ -206,12 +172,33 @@ class PageView:
     made: tuple[tuple[str, str], ...]
     stopped: int = 0
     full: int | None = None
+    by_samples: bool = False
+    order: tuple[Id, ...] = ()
+    influences: tuple[Influence, ...] = ()
+    spent: tuple[Spent, ...] = ()
+    surfaces: tuple[Surface, ...] = ()
+    standards: tuple[Standard, ...] = ()
+    shrinkage: tuple[Shrinkage, ...] = ()
+    hypervolume_interval: tuple[float, float] | None = None
+    train: str = ""
+    deploy: str = ""
+    mlflow: str = ""
+    stability: Stability | None = None
 
     @property
     def by_rungs(self) -> bool:
         """Whether trials were judged before full length."""
         return any(trial.samples is not None for trial in self.trials)
 
+    @property
+    def regions_known(self) -> bool:
+        """Whether confirmed trials have regions."""
+        return any(trial.region is not None for trial in self.trials)
+
     def trial(self, id: Id) -> Trial:
         """The point of that id."""
-        return next(trial for trial in self.trials if trial.id == id)
+        return self._by_id[id]
+
+    @cached_property
+    def _by_id(self) -> dict[Id, Trial]:
+        return {trial.id: trial for trial in self.trials}

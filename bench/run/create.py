@@ -20,7 +20,7 @@ from bench.frontier.hypervolume import resolve_reference
 from bench.frontier.policy import Policy
 from bench.machine import cores, versions
 from bench.run.folder import MANIFEST, SPACE, Manifest, Run, slug
-from bench.run.ladder import EPOCHS, known_rows, rungs_of
+from bench.run.ladder import known_rows, rungs_of
 from bench.search.executors import EXECUTORS, RAY, ray_slots
 from bench.search.executors.base import Options
 from bench.search.fitting import fitting
@@ -172,14 +172,9 @@ def _check(suite: Suite, executor: str, home: Path) -> None:
         tasks = tuple(by_name[name] for name in chosen)
         objectives = resolve_objectives(dataset, tasks)
         resolve_reference(objectives, dataset.reference)
-        policy.guard.check(objectives)
+        policy.check(objectives)
         space.validate_against_config([task.name for task in tasks])
         fitting(space, shape_of(card, chosen))
-        if EPOCHS in space.names([task.name for task in tasks]) and (options.lowest or suite.budget.samples):
-            raise UserError(
-                f"{suite.space}: {EPOCHS}: expected a fixed value, found a parameter; rungs and a budget of samples "
-                "need one full length"
-            )
         if suite.budget.samples is not None and (rows := known_rows(card, home)) is not None:
             rungs_of(suite, space, rows)
 

@@ -15,8 +15,9 @@ from bench.run.folder import DatasetRun, Run
 from bench.run.ladder import rungs_of
 from bench.run.reporting import Reporter
 from bench.run.results import DatasetResult, result_of, tasks_of, write_pick, write_report
+from bench.search.baselines import baselines_of
 from bench.search.checkpoints import Checkpoints
-from bench.search.confirm import confirm
+from bench.search.confirm import Race, confirm
 from bench.search.driver import search
 from bench.search.executors import EXECUTORS
 from bench.search.executors.base import Options
@@ -26,6 +27,7 @@ from bench.seeds import derive
 from bench.suite import resolve_objectives
 from bench.training.config import TrialConfig
 from bench.training.job import run_job
+from bench.training.resampling import RESAMPLES
 
 
 def execute(run: Run, progress: Progress) -> list[DatasetResult]:
@@ -86,6 +88,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
             objectives=tuple(objective.name for objective in objectives),
             tasks=plan.tasks,
             threads=manifest.threads,
+            resamples=RESAMPLES if replicate else 0,
         )
 
     def on_record(record: TrialRecord) -> None:
@@ -107,8 +110,11 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
             search(plan, study, executor, make_job, on_record, progress)
             study.conclude()
             Checkpoints(part.folder).clear()
-            chosen = shortlist(study.records(), objectives, part.dataset.reference, suite.confirm.limit)
-            confirm(study, executor, make_job, chosen, suite.confirm.replicates, on_record, progress)
+            records, reference, wanted = study.records(), part.dataset.reference, suite.confirm.baselines
+            chosen = shortlist(records, objectives, reference, suite.confirm.limit, "single_task" in wanted)
+            others = baselines_of(records, objectives, reference, wanted)
+            race = Race(suite.confirm.replicates, suite.confirm.replicates_in_all, manifest.seed)
+            confirm(study, executor, make_job, chosen, race, on_record, progress, others)
         finally:
             executor.close()
         reporter.log(part, study.records(), study.told)  # those that were concluded, too

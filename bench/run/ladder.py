@@ -10,6 +10,7 @@ from bench.data.preparation import recipe
 from bench.errors import UserError
 from bench.search.rungs import ladder
 from bench.search.space import Space
+from bench.search.tree import walk
 from bench.suite import Suite
 from bench.training.config import OptimConfig
 
@@ -19,15 +20,15 @@ EPOCHS = "optim.epochs"
 def rungs_of(suite: Suite, space: Space, rows: int) -> tuple[int, ...]:
     """Training samples at each rung, the last of them full length; that alone where the suite has no rungs.
 
+    Where epochs are searched, full length is that of the most: trials of fewer end before it, and count as long.
+
     Args:
         rows: of the data set's train split.
 
     Raises:
         UserError: the budget does not hold one trial of full length.
     """
-    epochs = space.fixed.get(EPOCHS, OptimConfig().epochs)
-    assert isinstance(epochs, int | float)
-    full = max(1, round(epochs * rows))
+    full = max(1, round(_most_epochs(space) * rows))
     budget = suite.budget.samples
     if budget is not None and budget < full:
         raise UserError(
@@ -37,6 +38,13 @@ def rungs_of(suite: Suite, space: Space, rows: int) -> tuple[int, ...]:
     if lowest is None:
         return (full,)
     return ladder(max(1, round(lowest * full)) if lowest < 1 else int(lowest), suite.search.step, full)
+
+
+def _most_epochs(space: Space) -> float:
+    fixed = space.fixed.get(EPOCHS, OptimConfig().epochs)
+    nodes = [node for name, node, _ in walk(space.tree) if name == EPOCHS]
+    searched = [value for node in nodes for value in getattr(node, "extremes", ())]
+    return max(float(value) for value in searched or [fixed])
 
 
 def known_rows(card: Card, home: Path) -> int | None:

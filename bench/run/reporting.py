@@ -11,7 +11,7 @@ from types import TracebackType
 
 from bench.frontier.frontier import Frontier
 from bench.frontier.hypervolume import resolve_reference
-from bench.frontier.policy import Pick
+from bench.frontier.pick import Pick
 from bench.progress import Progress
 from bench.records import TrialRecord
 from bench.run.folder import DatasetRun, Run

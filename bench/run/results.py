@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +13,15 @@ from bench.atomic import write_text
 from bench.data import load_card
 from bench.errors import UserError
 from bench.frontier.frontier import Frontier, frontier
-from bench.frontier.policy import Pick, Policy, pick, read_policy
+from bench.frontier.pick import Pick, pick
+from bench.frontier.policy import Policy, read_policy
 from bench.objectives import Objective, primary
 from bench.records import TrialRecord
 from bench.report.build import build_view
 from bench.report.page import write_page
+from bench.report.view import PageView
 from bench.run.folder import DatasetRun, Run
+from bench.run.provenance import provenance
 from bench.schema import Task
 from bench.search.study import Study
 from bench.suite import resolve_objectives
@@ -54,8 +58,9 @@ def result_of(run: DatasetRun, policy_file: Path | None = None, decide: bool = T
         UserError: nothing was run yet; or a policy was named and lets nothing through.
     """
     objectives = resolve_objectives(run.dataset, tasks_of(run))
-    records = Study.read(run.folder).records()
-    front = frontier(records, objectives, run.dataset.reference, seed=run.run.manifest.seed)
+    study = Study.read(run.folder)
+    records, baselines = study.records(), study.baselines()
+    front = frontier(records, objectives, run.dataset.reference, seed=run.run.manifest.seed, baselines=baselines)
     chosen, reason = None, ""
     if decide:
         policy = read_policy(policy_file) if policy_file else validate(Policy, run.run.manifest.suite.policy, "policy")
@@ -78,21 +83,46 @@ def retrain_command(result: DatasetResult) -> str:
     return f"seesaw train {result.run.key} --config {pick_config_path(result.run)}"
 
 
+def train_command(result: DatasetResult) -> str:
+    """What trains any configuration of a run as the run did, once its searched parameters are added."""
+    recipe = {name: value for name, value in _recipe(result).items() if name != "training.until"}
+    fixed = result.run.run.manifest.suite.set | recipe
+    sets = [f"--set {shlex.quote(f'{name}={json.dumps(value)}')}" for name, value in fixed.items()]
+    return " ".join([f"seesaw train {shlex.quote(result.run.key)}", *sets])
+
+
+def mlflow_search(result: DatasetResult) -> str:
+    """The search that finds the runs of a trial in MLflow; `{trial}` stands for its number."""
+    tags = {"seesaw.run": result.run.run.name, "seesaw.dataset": result.run.key, "seesaw.trial": "{trial}"}
+    return " and ".join("tags.`{}` = '{}'".format(name, value.replace("'", "\\'")) for name, value in tags.items())
+
+
 def pick_config_path(run: DatasetRun) -> Path:
     """Where the picked configuration is, in the form that `seesaw train --config` takes."""
     return run.folder / "picked.toml"
 
 
+def picked_path(run: DatasetRun) -> Path:
+    """Where the pick is, with its reasons: what `seesaw deploy` takes."""
+    return run.folder / "picked.json"
+
+
 def write_pick(result: DatasetResult) -> None:
-    """Writes `picked.json`, with the reasons, and `picked.toml`, the configuration and how it was trained."""
+    """Writes `picked.json`, with the reasons, `picked.toml`, the configuration and how it was trained, and
+    `provenance.json`, what remakes it.
+    """
     if result.pick is None:
         return
-    write_text(result.run.folder / "picked.json", json.dumps(result.pick.to_json(), indent=2))
+    write_text(picked_path(result.run), json.dumps(result.pick.to_json(), indent=2))
     values = result.pick.config | _recipe(result)
     lines = [f'"{name}" = {json.dumps(value)}' for name, value in values.items()]
     stopped = "" if result.pick.until is None else f", stopped after {result.pick.until:,} samples"
     title = f"# trial {result.pick.trial} of {result.run.run.name}{stopped}"
-    write_text(pick_config_path(result.run), "\n".join([title, *lines]) + "\n")
+    path, pick = pick_config_path(result.run), result.pick
+    write_text(path, "\n".join([title, *lines]) + "\n")
+    record = next(each for each in result.records if each.number == pick.trial)
+    document = provenance(result.run, _fingerprint(result), pick, record, str(path))
+    write_text(result.run.folder / "provenance.json", json.dumps(document, indent=2))
 
 
 def _recipe(result: DatasetResult) -> dict[str, Any]:
@@ -111,33 +141,38 @@ def _recipe(result: DatasetResult) -> dict[str, Any]:
 
 def write_report(run: Run, results: Sequence[DatasetResult]) -> None:
     """Writes the run's page, a section for each data set."""
+    write_page([view_of(result) for result in results], page_path(run), title=run.name)
+
+
+def view_of(result: DatasetResult) -> PageView:
+    """What a page shows of a data set's part."""
+    run = result.run.run
     manifest = run.manifest
-    views = []
-    for result in results:
-        made = {
-            "data set": result.run.key,
-            "fingerprint": _fingerprint(result),
-            "space": f"{manifest.space_name} ({run.space.digest()})",
-            "sampler": manifest.suite.search.sampler,
-            "rungs": _rungs(result),
-            "seed": str(manifest.seed),
-            "workers": f"{manifest.workers} x {manifest.threads} threads ({manifest.executor})",
-            "started": manifest.created,
-            "command": manifest.command,
-            "versions": ", ".join(f"{name} {version}" for name, version in manifest.versions.items()),
-        }
-        view = build_view(
-            result.records,
-            result.frontier,
-            title=load_card(result.run.key).title,
-            dataset=result.run.key,
-            pick=result.pick,
-            no_pick=result.no_pick,
-            retrain=retrain_command(result),
-            made=made,
-        )
-        views.append(view)
-    write_page(views, page_path(run), title=run.name)
+    made = {
+        "data set": result.run.key,
+        "fingerprint": _fingerprint(result),
+        "space": f"{manifest.space_name} ({run.space.digest()})",
+        "sampler": manifest.suite.search.sampler,
+        "rungs": _rungs(result),
+        "seed": str(manifest.seed),
+        "workers": f"{manifest.workers} x {manifest.threads} threads ({manifest.executor})",
+        "started": manifest.created,
+        "command": manifest.command,
+        "versions": ", ".join(f"{name} {version}" for name, version in manifest.versions.items()),
+    }
+    return build_view(
+        result.records,
+        result.frontier,
+        title=load_card(result.run.key).title,
+        dataset=result.run.key,
+        pick=result.pick,
+        no_pick=result.no_pick,
+        retrain=retrain_command(result),
+        train=train_command(result),
+        deploy=f"seesaw deploy {picked_path(result.run)}" if result.pick else "",
+        mlflow=mlflow_search(result),
+        made=made,
+    )
 
 
 def _rungs(result: DatasetResult) -> str:

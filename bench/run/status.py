@@ -9,7 +9,7 @@ from typing import Any
 from bench.data import load_card
 from bench.data.shape import shape_of
 from bench.frontier.frontier import frontier
-from bench.records import TrialRecord
+from bench.records import Failure, TrialRecord
 from bench.run.folder import DatasetRun
 from bench.run.results import tasks_of
 from bench.search.checkpoints import Checkpoints
@@ -26,8 +26,10 @@ def status_of(run: DatasetRun) -> dict[str, Any]:
     counts: dict[str, Any] = {state: sum(record.state == state for record in records) for state in STATES}
     counts["total"] = run.run.manifest.suite.budget.trials or len(records)
     counts["replicates"] = sum(len(record.replicates) for record in records)
-    failures = [(record.number, record.failure) for record in records if record.failure]
+    failures: list[tuple[int | str, Failure]] = [(each.number, each.failure) for each in records if each.failure]
     failures += [(record.number, r.failure) for record in records for r in record.replicates if r.failure]
+    baselines = study.baselines() if study else []
+    failures += [(record.architecture, r.failure) for record in baselines for r in record.replicates if r.failure]
     counts["failures"] = [{"trial": number, "kind": f.kind, "reason": f.reason} for number, f in failures]
     shape = shape_of(load_card(run.key), [task.name for task in tasks_of(run)])
     counts["left_out"] = dict(run.fitted(shape).left_out)

@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial
 
 from bench.objectives import Objective
 from bench.records import Failure, Outcome, Replicate, RungResult, State, TrialRecord, TrialResult
+from bench.search.packing import packed
 
 
 def asked_key(rung: int) -> str:
@@ -130,4 +131,6 @@ def _plain(result: TrialResult | None, failure: Failure | None) -> dict[str, Any
             "full_config": result.config,
             "diagnosis": result.diagnosis,
         }
+        if result.resampled:
+            plain["resampled"] = packed(result.resampled)
     return plain | {"failure": {"kind": failure.kind, "reason": failure.reason} if failure else None}

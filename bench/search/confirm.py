@@ -1,17 +1,34 @@
-"""Retraining of chosen points on fresh seeds."""
+"""Retraining of chosen points on fresh seeds: a race in which replicates go where the front is least certain."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from itertools import count
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from bench.progress import Progress, Silent
-from bench.records import Replicate, TrialRecord
+from bench.frontier.allocation import next_round
+from bench.frontier.samples import sample
+from bench.progress import Advance, Progress, Silent
+from bench.records import Job, TrialRecord
 from bench.search.driver import MakeJob, OnRecord, closing_on_error
 from bench.search.executors.base import Executor
+from bench.search.numbering import Numbering
 from bench.search.study import Study
+
+
+@dataclass(frozen=True)
+class Race:
+    """How many replicates there are.
+
+    Attributes:
+        replicates: of each point and each baseline to begin with; 0 confirms nothing.
+        budget: of all points together, those to begin with included; baselines come on top.
+        seed: of the run, for what is simulated.
+    """
+
+    replicates: int
+    budget: int = 0
+    seed: int = 0
 
 
 def confirm(
@@ -19,17 +36,24 @@ def confirm(
     executor: Executor,
     make_job: MakeJob,
     points: Sequence[TrialRecord],
-    replicates: int,
+    race: Race,
     on_record: OnRecord,
     progress: Progress | None = None,
+    baselines: Sequence[TrialRecord] = (),
 ) -> None:
-    """Retrains points on `replicates` fresh seeds each and measures them on validation and test; does none twice.
+    """Retrains points on fresh seeds and measures them on validation and test; does nothing twice.
+
+    In rounds: the first has `race.replicates` of every point and every baseline, later ones those that
+    `bench.frontier.allocation` asks for by validation alone, until it asks for none or the budget is used up. A round
+    begins when all outcomes of the one before are known, and knows no others; so the race is the same with any number
+    of workers, and after any interruption. Test is measured with each replicate and read by nothing here.
 
     A point short of full length is trained to where it is, on the schedule of full length: as the search saw it.
 
     Args:
         points: see `bench.frontier.points`; several may be of one trial.
-        on_record: called with each trial whose replicates were completed here.
+        on_record: called with each trial whose replicates of a round were completed here.
+        baselines: see `bench.search.baselines`.
 
     Raises:
         ValueError: a point without a result.
@@ -38,39 +62,52 @@ def confirm(
     for point in points:
         if not point.measured:
             raise ValueError(f"expected a completed trial to confirm, found trial {point.number} {point.state}")
-    jobs = [
-        replace(make_job(point.number, replicate, point.config, ("valid", "test")), until=point.until)
-        for point, replicate in _missing(points, replicates, study.replicates())
-    ]
+    if not race.replicates:
+        return
+    total = max(race.budget, len(points) * race.replicates)
+    runs = total + len(baselines) * race.replicates
+    with closing_on_error(executor), progress.task("confirming", runs, "replicates") as advance:
+        for jobs, known in _rounds(study, make_job, points, baselines, race, total):
+            advance(known)
+            _carry_out(study, executor, jobs, on_record, advance)
+
+
+def _rounds(
+    study: Study,
+    make_job: MakeJob,
+    points: Sequence[TrialRecord],
+    baselines: Sequence[TrialRecord],
+    race: Race,
+    total: int,
+) -> Iterator[tuple[list[Job], int]]:
+    """Each round's jobs, and how many of it are stored already. When it goes on, the study has their outcomes."""
+    numbering = Numbering(study, [*points, *baselines])
+    keys = [objective.key("valid") for objective in study.objectives]
+    chosen = [point for point in [*points, *baselines] for _ in range(race.replicates)]
+    left = total - len(points) * race.replicates
+    while chosen:
+        asked = numbering.more(chosen)
+        jobs = [
+            replace(make_job(point.number, number, point.config, ("valid", "test")), until=point.until)
+            for point, number, stored in asked
+            if not stored
+        ]
+        yield jobs, len(asked) - len(jobs)
+        known = study.replicates()
+        samples = [sample(numbering.of(point, known.get(point.number, ())), keys) for point in points]
+        chosen = [points[at] for at in next_round(samples, study.objectives, left, race.seed)] if left else []
+        left -= len(chosen)
+
+
+def _carry_out(study: Study, executor: Executor, jobs: Sequence[Job], on_record: OnRecord, advance: Advance) -> None:
     left = Counter(job.trial for job in jobs)
-    with closing_on_error(executor), progress.task("confirming", len(points) * replicates, "replicates") as advance:
-        advance(len(points) * replicates - len(jobs))
-        for job in jobs:
-            executor.submit(job)
-        for _ in jobs:
-            outcome = executor.next()
-            study.add_replicate(outcome)
-            advance(1)
-            number = outcome.job.trial
-            left[number] -= 1
-            if not left[number]:
-                on_record(study.record(number))
-
-
-def _missing(
-    points: Sequence[TrialRecord], replicates: int, stored: Mapping[int, Sequence[Replicate]]
-) -> list[tuple[TrialRecord, int]]:
-    """What is still to be trained: a point, and the number of its replicate, from which its seed comes.
-
-    The replicates of a trial are numbered over all its points, the longest first, so that no two share a seed. What
-    is left over from an interrupted confirmation gets the numbers that it would have had.
-    """
-    found: dict[tuple[int, int | None], list[int]] = {}
-    taken = {number: {each.replicate for each in kept} for number, kept in stored.items()}
-    for point in sorted(points, key=lambda point: -len(point.rungs)):
-        used = taken.setdefault(point.number, set())
-        done = sum(each.until == point.until for each in stored.get(point.number, ()))
-        free = (number for number in count(1) if number not in used)
-        mine = found[point.number, point.until] = [next(free) for _ in range(replicates - done)]
-        used.update(mine)
-    return [(point, number) for point in points for number in found[point.number, point.until]]
+    for job in jobs:
+        executor.submit(job)
+    for _ in jobs:
+        outcome = executor.next()
+        study.add_replicate(outcome)
+        advance(1)
+        number = outcome.job.trial
+        left[number] -= 1
+        if number >= 0 and not left[number]:
+            on_record(study.record(number))

@@ -66,3 +66,16 @@ class FolderLock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
+
+
+def at_work(folder: Path) -> bool:
+    """Whether a driver holds the lock of a folder."""
+    file = folder / "driver.lock"
+    if not file.is_file():
+        return False
+    with file.open("r", encoding="utf-8") as opened:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable
 
@@ -9,8 +10,9 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from bench.objectives import Objective
-from bench.records import Outcome, Replicate
+from bench.records import BASELINES, Outcome, Replicate, TrialRecord
 from bench.search.attributes import attributes_of, failure_in, values_in
+from bench.search.packing import unpacked
 
 
 def as_trial(outcome: Outcome, objectives: tuple[Objective, ...]) -> FrozenTrial:
@@ -18,16 +20,50 @@ def as_trial(outcome: Outcome, objectives: tuple[Objective, ...]) -> FrozenTrial
     attributes = attributes_of(outcome, objectives)
     values = values_in(attributes, objectives)
     attributes |= {"trial": outcome.job.trial, "replicate": outcome.job.replicate, "until": outcome.job.until}
+    if outcome.job.trial < 0:
+        attributes["asked"] = outcome.job.config
     state = TrialState.FAIL if values is None else TrialState.COMPLETE
     return optuna.trial.create_trial(state=state, values=values, user_attrs=attributes)
 
 
 def by_trial(kept: Iterable[FrozenTrial]) -> dict[int, tuple[Replicate, ...]]:
-    """Replicates by the number of the trial that they repeat, in their own order."""
+    """Replicates by the number of the trial that they repeat, in their own order; not those of baselines."""
     found: defaultdict[int, list[Replicate]] = defaultdict(list)
     for each in kept:
-        of = each.user_attrs
-        found[of["trial"]].append(
-            Replicate(of["replicate"], of["seed"], of["metrics"], failure_in(of), of.get("until"))
+        if each.user_attrs["trial"] >= 0:
+            found[each.user_attrs["trial"]].append(_replicate(each))
+    return {number: _in_order(those) for number, those in found.items()}
+
+
+def of_baselines(kept: Iterable[FrozenTrial]) -> list[TrialRecord]:
+    """Baselines that are no trials of the search, each with its replicates, in the order of `bench.records.BASELINES`.
+
+    A baseline may have been trained by several configurations, as what it was derived from moved when a search went on;
+    each is a record of its own, the latest last.
+    """
+    found: dict[tuple[int, str], list[FrozenTrial]] = {}
+    for each in kept:
+        if each.user_attrs["trial"] < 0:
+            asked = json.dumps(each.user_attrs["asked"], sort_keys=True)
+            found.setdefault((each.user_attrs["trial"], asked), []).append(each)
+    return [
+        TrialRecord(
+            number=number,
+            state="completed",
+            params={},
+            config=json.loads(asked),
+            architecture=BASELINES[-1 - number],
+            replicates=_in_order(map(_replicate, those)),
         )
-    return {number: tuple(sorted(those, key=lambda one: one.replicate)) for number, those in found.items()}
+        for (number, asked), those in sorted(found.items(), key=lambda item: -item[0][0])
+    ]
+
+
+def _replicate(kept: FrozenTrial) -> Replicate:
+    of = kept.user_attrs
+    resampled = unpacked(of.get("resampled", {}))
+    return Replicate(of["replicate"], of["seed"], of["metrics"], failure_in(of), of.get("until"), resampled)
+
+
+def _in_order(replicates: Iterable[Replicate]) -> tuple[Replicate, ...]:
+    return tuple(sorted(replicates, key=lambda one: one.replicate))

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from bench.frontier.frontier import Frontier
-from bench.frontier.policy import Pick
+from bench.frontier.pick import Pick
 from bench.tracking import values
 from bench.tracking.parent import Parent
 from bench.tracking.values import Point
@@ -21,9 +21,11 @@ DIGEST = "seesaw.front_digest"
 def log_front(parent: Parent, frontier: Frontier, pick: Pick | None, page: Path | None, when: float = 0.0) -> None:
     """Logs who is on the front and who is picked, the frontier as a table (JSON and parquet), and the page.
 
-    On the trials: tags `front.on_front` and `seesaw.picked` ("true" or "false") and `front.rank`, replicate
-    means and deviations, and P(non-dominated) as `front.p_nondominated`. Points of the hypervolume by trial that are
-    not there are filled in. A front that is there already, with the same page, is not sent again.
+    On the trials: tags `front.on_front` and `seesaw.picked` ("true" or "false"), `front.rank` and
+    `front.p_nondominated` ("none" where it was not compared), and as metrics replicate means and deviations, and
+    `front.p_nondominated`. On the parent also objectives and reference, so that fronts of several runs can be merged.
+    Points of the hypervolume by trial that are not there are filled in. A front that is there already, with the same
+    page, is not sent again.
 
     Args:
         when: time of the values, in seconds since 1970; the same where it is tried again. 0 is the run's beginning.
@@ -55,10 +57,19 @@ def log_front(parent: Parent, frontier: Frontier, pick: Pick | None, page: Path 
         {
             "seesaw.picked": str(pick.trial) if pick else "none",
             "seesaw.pick_reason": (pick.reason if pick else "none")[: values.LONGEST_TAG],
+            "seesaw.pick_by_rule": _by_rule(pick),
             "mlflow.loggedArtifacts": json.dumps([{"path": TABLE, "type": "table"}]),  # shows it as a table
+            **values.front_tags(frontier),
             DIGEST: digest,
         },
     )
+
+
+def _by_rule(pick: Pick | None) -> str:
+    """How often the policy's rule picks the same over what replicates allow for, as far as that is known."""
+    points = pick.stability.points if pick and pick.stability else ()
+    same = [each.by_rule for each in points if pick and (each.trial, each.until) == (pick.trial, pick.until)]
+    return f"{same[0]:.2f}" if same and same[0] is not None else "unknown"
 
 
 def _written(files: Path, frontier: Frontier, pick: Pick | None) -> Path:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.frontier.frontier import Frontier
-from bench.frontier.policy import Pick
+from bench.frontier.pick import Pick
 from bench.records import TrialRecord
 from bench.tracking.address import check_address
 from bench.tracking.front import log_front

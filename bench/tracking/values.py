@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import NamedTuple
 
 import pandas as pd
 
 from bench.frontier.frontier import Frontier
-from bench.frontier.policy import Pick
+from bench.frontier.pick import Pick
+from bench.objectives import Objective
 from bench.records import Failure, Replicate, TrialRecord
+from bench.tracking.diagnosis import numbers
 
 LONGEST_TAG = 5000
 
@@ -19,6 +23,12 @@ STATUS = {"completed": "FINISHED", "failed": "FAILED", "pruned": "KILLED"}
 
 STATE, RUNGS, CURVE = "seesaw.state", "seesaw.rungs", "seesaw.curve"
 """Tags of a trial: its state, and how many rungs and evaluations have been logged."""
+
+
+UNTIL = "seesaw.until"
+"""Tag of a trial and of a replicate: training samples at which the point was stopped, `none` for full length."""
+OBJECTIVES, REFERENCE = "seesaw.objectives", "seesaw.reference"
+"""Tags of a parent: what its front compares (name and direction), and the hypervolume's reference, as JSON."""
 
 
 class Point(NamedTuple):
@@ -36,9 +46,10 @@ def params(record: TrialRecord) -> dict[str, str]:
 
 
 def points(record: TrialRecord, rungs: int = 0, curve: int = 0, ended: bool = True) -> list[Point]:
-    """Metrics and costs under their keys, `speed/<name>`, and the learning curve as `curve/<name>` by samples.
+    """Metrics and costs under their keys, `diagnosis/<name>`, `speed/<name>`, and the learning curve as `curve/<name>`
+    by samples.
 
-    In a search by rungs metrics have a value for each rung that the trial reached, by samples.
+    In a search by rungs metrics and the diagnosis have a value for each rung that the trial reached, by samples.
     Values that are not finite are left out: MLflow would store infinity as a large number.
 
     Args:
@@ -50,9 +61,10 @@ def points(record: TrialRecord, rungs: int = 0, curve: int = 0, ended: bool = Tr
     for reached, rung in enumerate(record.rungs):
         when += rung.seconds if when else 0.0
         if reached >= rungs:
-            found += [Point(name, value, rung.samples, when) for name, value in rung.metrics.items()]
+            told = chain(rung.metrics.items(), numbers(rung.diagnosis))
+            found += [Point(name, value, rung.samples, when) for name, value in told]
     if not record.rungs:
-        found += [Point(name, value) for name, value in record.metrics.items()]
+        found += [Point(name, value) for name, value in chain(record.metrics.items(), numbers(record.diagnosis))]
     if ended:
         found += [Point(f"speed/{name}", value) for name, value in record.speed.items()]
     for at in record.curve[curve:]:
@@ -98,6 +110,7 @@ def replicate_tags(record: TrialRecord, replicate: Replicate) -> dict[str, str]:
         "seesaw.trial": str(record.number),
         "seesaw.replicate": str(replicate.replicate),
         "seesaw.seed": str(replicate.seed),
+        UNTIL: stopped(replicate.until),
         "seesaw.architecture": record.architecture,
         **failure_tags(replicate.failure),
     }
@@ -113,20 +126,46 @@ def failure_tags(failure: Failure | None) -> dict[str, str]:
 def front_of(frontier: Frontier, pick: Pick | None) -> dict[int, tuple[list[Point], dict[str, str]]]:
     """What the frontier says of each completed trial, by number: its replicate statistics, and its place as tags."""
     spread = [name for name in frontier.table if str(name).endswith((".mean", ".sd"))]
+    rows = zip(frontier.table.to_dict("records"), frontier.points, strict=True)
+    untils = {(row["trial"], row.get("samples")): point.until for row, point in rows}
     found = {}
     for row in frontier.by_trial.to_dict("records"):
         numbers = {str(name): row[name] for name in spread} | {"front.p_nondominated": row["p_nondominated"]}
         tags = {
             "front.on_front": flag(row["on_front"]),
             "front.rank": "none" if pd.isna(row["rank"]) else str(row["rank"]),
+            "front.p_nondominated": "none" if pd.isna(row["p_nondominated"]) else f"{row['p_nondominated']:.4f}",
+            UNTIL: stopped(untils[row["trial"], row.get("samples")]),
             "seesaw.picked": flag(pick is not None and pick.trial == row["trial"]),
         }
         found[int(row["trial"])] = (_finite(Point(name, float(value)) for name, value in numbers.items()), tags)
     return found
 
 
-UNPLACED = {"front.on_front": "false", "front.rank": "none", "seesaw.picked": "false"}
+UNPLACED = {
+    "front.on_front": "false",
+    "front.rank": "none",
+    "front.p_nondominated": "none",
+    "seesaw.picked": "false",
+}
 """The place of a trial that did not complete."""
+
+
+def front_tags(frontier: Frontier) -> dict[str, str]:
+    """What a parent says of its front, so that fronts of several runs can be merged."""
+    named = [[objective.name, objective.direction] for objective in frontier.objectives]
+    return {OBJECTIVES: json.dumps(named), REFERENCE: json.dumps(frontier.reference)}
+
+
+def objectives_of(tags: Mapping[str, str]) -> tuple[tuple[Objective, ...], dict[str, float]]:
+    """Objectives and reference from the tags of a parent."""
+    objectives = tuple(Objective(name, direction) for name, direction in json.loads(tags[OBJECTIVES]))
+    return objectives, json.loads(tags[REFERENCE])
+
+
+def stopped(until: int | None) -> str:
+    """A point's length as a tag."""
+    return "none" if until is None else str(until)
 
 
 def flag(value: bool) -> str:

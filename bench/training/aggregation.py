@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from bench.balancing.base import Balancer
 from bench.models.assembly import MultiTaskModel
+from bench.models.live import of_one_task
 from bench.training.gradients import gramian, weighted_sum
 
 
@@ -36,8 +37,9 @@ class Aggregation:
         self.shared = list(model.shared_parameters())
         apart = {id(parameter) for parameter in (*self.towers, *self.shared)}
         self.own = [parameter for parameter in model.dense_parameters() if id(parameter) not in apart]
-        self._below = self._above = torch.empty(0)
+        self._below = self._above = self._narrow = torch.empty(0)
         model.towers.register_forward_pre_hook(self._cut)
+        model.by_sets.register_forward_pre_hook(self._keep)
 
     def backward(self, e: Tensor, logits: Tensor, losses: Tensor) -> None:
         """Fills `.grad` of `e` and of the model's dense parameters.
@@ -46,32 +48,39 @@ class Aggregation:
             e: the embedding output (B, S, W), a leaf that requires grad.
             logits: (B, O), of which the losses (T,) were computed.
         """
-        inputs = [e, *self.shared, *self.own]
+        # Where no field is pooled, only a cast lies between e and the products: a task's gradient stays as it was made.
+        at_e = self._narrow if self._narrow.shape == e.shape else e
+        inputs = [at_e, *self.shared, *self.own]
         tasks = self._through_towers(logits, losses)
         gradients = []  # for each task, one for each of the inputs
         for at, above in enumerate(tasks):
             last = at == len(tasks) - 1
-            gradients.append(
-                torch.autograd.grad(
-                    self._below, inputs, above, retain_graph=not last, allow_unused=True, materialize_grads=True
+            with of_one_task():
+                gradients.append(
+                    torch.autograd.grad(
+                        self._below, inputs, above, retain_graph=not last, allow_unused=True, materialize_grads=True
+                    )
                 )
-            )
-        self._below = self._above = torch.empty(0)
+        self._below = self._above = self._narrow = torch.empty(0)
         combined = self.combine([of_task[: 1 + len(self.shared)] for of_task in gradients])
-        for at, tensor in enumerate(inputs):
+        for at, tensor in enumerate([e, *inputs[1:]]):
             of_tensor = [of_task[at] for of_task in gradients]
             # Slices of other tasks are zero in a task's gradient of `own`, so that each keeps its own task's.
             tensor.grad = combined[at] if at < len(combined) else sum(of_tensor[1:], of_tensor[0])
 
     def combine(self, gradients: list[tuple[Tensor, ...]]) -> list[Tensor]:
-        """The combined gradient of what is shared, in the parts of the T given."""
-        weights = self.weigh(gradients)
-        return [weighted_sum(of_part, weights) for of_part in zip(*gradients, strict=True)]
+        """The combined gradient of what is shared, float32, in the parts of the T given."""
+        return weighted_sum(gradients, self.weigh(gradients))
 
     def weigh(self, gradients: list[tuple[Tensor, ...]]) -> Tensor:
         """The weights (T,) of T gradients, each in the same parts."""
         weights: Tensor = self.balancer(gramian(gradients))
         return weights
+
+    def _keep(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        """Remembers the pooled fields in the precision to compute in, (B, F, W)."""
+        if torch.is_grad_enabled():
+            (self._narrow,) = inputs
 
     def _cut(self, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Tensor] | None:
         """Gives the towers a leaf in place of the representation (1 or O, B, H): of its own for every tower."""

@@ -15,6 +15,19 @@ from bench.training.optimizers import ROW_OPTIMIZERS
 from bench.training.step import Step
 
 
+def build_model(schema: Schema, config: TrialConfig) -> MultiTaskModel:
+    """A new model, its weights drawn by torch's generator as it is."""
+    return MultiTaskModel(
+        schema,
+        config.sharing,
+        config.funnel,
+        config.embedding,
+        config.tower,
+        config.optim.precision,
+        config.interaction,
+    )
+
+
 def build_step(
     schema: Schema, config: TrialConfig, means: Tensor, seed: int, threads: int, device: torch.device
 ) -> Step:
@@ -26,9 +39,7 @@ def build_step(
     """
     optim = config.optim
     torch.manual_seed(seed)
-    model = MultiTaskModel(
-        schema, config.sharing, config.funnel, config.embedding, config.tower, optim.precision, config.interaction
-    )
+    model = build_model(schema, config)
     model.initialise_outputs(means)
     model.to(device)
     entry = lookup(BALANCING, "balancing kind", config.balancing.kind)

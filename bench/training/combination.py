@@ -7,6 +7,7 @@ from torch import Tensor
 
 from bench.balancing.base import Balancer, GradientAggregation, GradientCombination
 from bench.models.assembly import MultiTaskModel
+from bench.models.live import of_one_task
 from bench.training.aggregation import Aggregation
 from bench.training.gradients import gramian
 
@@ -20,7 +21,7 @@ class Combination(Aggregation):
 
     def combine(self, gradients: list[tuple[Tensor, ...]]) -> list[Tensor]:
         """The combined gradient, in the parts of the T given."""
-        parts: list[Tensor] = self.balancer(gradients)
+        parts: list[Tensor] = self.balancer([[part.float() for part in of_task] for of_task in gradients])
         return parts
 
 
@@ -38,13 +39,14 @@ class Halves(Aggregation):
         for task in tasks:
             above = task.clone()
             above[:, half:] = 0
-            self._first.append(
-                torch.autograd.grad(
-                    self._below, self.shared, above, retain_graph=True, allow_unused=True, materialize_grads=True
+            with of_one_task():
+                self._first.append(
+                    torch.autograd.grad(
+                        self._below, self.shared, above, retain_graph=True, allow_unused=True, materialize_grads=True
+                    )
+                    if self.shared
+                    else ()
                 )
-                if self.shared
-                else ()
-            )
         return tasks
 
     def weigh(self, gradients: list[tuple[Tensor, ...]]) -> Tensor:

@@ -15,6 +15,7 @@ from bench.data.store import Split
 from bench.models.assembly import MultiTaskModel
 from bench.training.device import Feed, feed
 from bench.training.metrics import Tally
+from bench.training.resampling import Resampling
 from bench.training.stopping import Selector
 
 BATCH = 4096  # samples for the model at once
@@ -31,12 +32,14 @@ class Evaluation:
             state is measured twice.
         seconds: spent here so far.
         samples: predicted so far.
+        resampled: by a metric's full name how far it moves on each resample, of the splits that were resampled.
     """
 
     def __init__(self, store: Store, model: MultiTaskModel, device: torch.device) -> None:
         self.store, self.model, self.device = store, model, device
         self.measured: dict[str, Measured] = {}
         self.seconds, self.samples = 0.0, 0
+        self.resampled: dict[str, list[float]] = {}
         self._open: dict[str, tuple[Split, Feed]] = {}
 
     def judge(self, selectors: Sequence[Selector], samples: int) -> dict[str, float]:
@@ -51,32 +54,42 @@ class Evaluation:
             self.measured["valid"] = ([selector.samples for selector in selectors], metrics)
         return metrics
 
-    def best(self, split: SplitName, selectors: Sequence[Selector]) -> dict[str, float]:
+    def best(self, split: SplitName, selectors: Sequence[Selector], resamples: int = 0) -> dict[str, float]:
         """Every task's metrics at the best state; at each task's own best where tasks have selectors of their own.
 
         Before the first evaluation, which leaves nothing to choose from, those of the current state.
+
+        Args:
+            resamples: of the split, on which to measure it as well; see `resampled`.
         """
         state = [selector.samples for selector in selectors]
         if not all(state):
-            return self.measure(split, self.logits(split))
-        if split not in self.measured or self.measured[split][0] != state:
+            return self.measure(split, self.logits(split), resamples)
+        if resamples or split not in self.measured or self.measured[split][0] != state:
             columns = [self._of(split, selector) for selector in selectors]
             together = columns[0] if len(columns) == 1 else (torch.stack(c, 1) for c in zip(*columns, strict=True))
-            self.measured[split] = (state, self.measure(split, together))
+            self.measured[split] = (state, self.measure(split, together, resamples))
         return self.measured[split][1]
 
-    def measure(self, split: SplitName, logits: Iterable[Tensor]) -> dict[str, float]:
-        """Every task's metrics of a split's logits, in any pieces (n, T)."""
+    def measure(self, split: SplitName, logits: Iterable[Tensor], resamples: int = 0) -> dict[str, float]:
+        """Every task's metrics of a split's logits, in any pieces (n, T); on resamples of it as well, if any."""
         started = time.perf_counter()
         data, _ = self._split(split)
-        tally, at = Tally(self.store.schema.tasks, f"{split}/"), 0
+        tasks = self.store.schema.tasks
+        tally, at = Tally(tasks, f"{split}/"), 0
+        resampling = Resampling(tasks, split, resamples) if resamples else None
         for piece in _joined(logits):
             rows = slice(at, at + len(piece))
             at += len(piece)
             probabilities = self.model.probabilities(piece)
             conditional, joint = (p.cpu().numpy() for p in (probabilities.conditional, probabilities.joint))
-            tally.add(np.asarray(data.labels_of(rows)), conditional, joint, np.asarray(data.group[rows]))
+            labels, group = np.asarray(data.labels_of(rows)), np.asarray(data.group[rows])
+            tally.add(labels, conditional, joint, group)
+            if resampling:
+                resampling.add(labels, conditional, joint, group)
         metrics = tally.result()
+        if resampling:
+            self.resampled |= resampling.result()
         self.seconds += time.perf_counter() - started
         return metrics
 

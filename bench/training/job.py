@@ -14,6 +14,7 @@ from bench.training.config import TrialConfig
 from bench.training.cost import costs
 from bench.training.loop import Trainer
 from bench.training.profile import Profile
+from bench.training.trees import run_trees
 
 
 @lru_cache(maxsize=4)
@@ -36,6 +37,8 @@ def run_job(job: Job, progress: Progress | None = None, profile: Profile | None 
     keep_freed_memory()
     reset_peak_memory()
     store = _open(job.store, job.tasks)
+    if job.trees:
+        return run_trees(job, store)
     config = TrialConfig.parse(job.config)
     objectives = [parse(name, store.schema.tasks, "objectives") for name in job.objectives]
     trainer = Trainer(store, config, objectives, job.seed, job.threads, job.device)
@@ -45,7 +48,7 @@ def run_job(job: Job, progress: Progress | None = None, profile: Profile | None 
         profile.watch(trainer)
     before, seconds_before = trainer.course.samples, trainer.course.seconds
     course = trainer.run_to(job.until, progress)
-    metrics = {key: value for split in job.splits for key, value in trainer.metrics(split).items()}
+    metrics = {key: value for split in job.splits for key, value in trainer.metrics(split, job.resamples).items()}
     if job.checkpoint is not None:
         trainer.save(job.checkpoint, copy=False)  # after the metrics, so that what they found is in it
     metrics |= costs(trainer.model, store.schema)
@@ -62,4 +65,4 @@ def run_job(job: Job, progress: Progress | None = None, profile: Profile | None 
         "peak_rss_mb": peak_memory_mb(),
     }
     seen = trainer.diagnosis.summary(course.curve, objectives)
-    return TrialResult(metrics, speed, course.curve, config.dotted(), course.finished, seen)
+    return TrialResult(metrics, speed, course.curve, config.dotted(), course.finished, seen, evaluation.resampled)

@@ -39,11 +39,13 @@ class Trainer:
         objectives: decide early stopping.
         seed: of initial weights, order of samples, dropout and random balancers.
         device: "auto", "cpu" or "cuda", see `bench.training.device`.
+        select: False never looks at validation: training does not stop early, and the state is the last one.
 
     Attributes:
         course: how far it is.
         step: what is done with a batch; `compute` does it, on a GPU as a captured graph.
         diagnosis: looks now and then at what the tasks do to each other.
+        batch_size: samples of a step: the configuration's, or all of train where that is smaller.
         total: steps of the whole budget, which early stopping may leave unused.
 
     Raises:
@@ -58,9 +60,10 @@ class Trainer:
         seed: int,
         threads: int = 1,
         device: str = "auto",
+        select: bool = True,
     ) -> None:
         self.schema, self.store, self.config, self.seed = store.schema, store, config, seed
-        self.objectives = tuple(objectives)
+        self.objectives, self.select = tuple(objectives), select
         config.check_fit(self.schema)
         self.device = choose_device(device)
         torch.set_num_threads(threads)
@@ -70,7 +73,7 @@ class Trainer:
         self.model = self.step.model
         self.data = feed(train, self.device)
         optim, tasks = config.optim, [task.name for task in self.schema.tasks]
-        self._batch_size = max(1, min(optim.batch_size, len(train)))
+        self.batch_size = max(1, min(optim.batch_size, len(train)))
         self.steps_an_epoch = self.data.steps(optim.batch_size)
         self.total = max(1, round(optim.epochs * self.steps_an_epoch))
         epoch, many = self.steps_an_epoch, optim.evaluations
@@ -79,7 +82,7 @@ class Trainer:
         separate = self.model.sharing.shares_nothing and not self.model.funnel.ties_tasks
         self.selectors = selectors(objectives, tasks, separate)
         self.evaluation = Evaluation(store, self.model, self.device)
-        self.diagnosis = Diagnosis(self.model, self.step.balancer, means, self.total, self._batch_size)
+        self.diagnosis = Diagnosis(self.model, self.step.balancer, means, self.total, self.batch_size)
         self.course = Course(torch.zeros(len(tasks), device=self.device))
         self.random = RandomState(derive(seed, "training"), self.device)
         self._batches: Iterator[Batch] | None = None
@@ -100,7 +103,7 @@ class Trainer:
             OSError: the last checkpoint could not be written.
         """
         course, progress = self.course, progress or Silent()
-        until = self.total if samples is None else min(self.total, math.ceil(samples / self._batch_size))
+        until = self.total if samples is None else min(self.total, math.ceil(samples / self.batch_size))
         if course.finished or course.step >= until:
             return course
         self._writer.wait_if_shared()
@@ -123,9 +126,9 @@ class Trainer:
             self._batches = None
         return course
 
-    def metrics(self, split: SplitName) -> dict[str, float]:
+    def metrics(self, split: SplitName, resamples: int = 0) -> dict[str, float]:
         """Every task's metrics on a split, at the best state so far; see `Evaluation.best`."""
-        return self.evaluation.best(split, self.selectors)
+        return self.evaluation.best(split, self.selectors, resamples)
 
     def save(self, path: Path | str, copy: bool = True) -> None:
         """Leaves a checkpoint; the file is written while training goes on, and is whole or absent.
@@ -215,6 +218,9 @@ class Trainer:
 
     def _evaluate(self) -> None:
         course = self.course
+        if not self.select:
+            course.finished = course.step == self.total
+            return
         metrics = self.evaluation.judge(self.selectors, course.samples)
         names = dict.fromkeys(objective.key("valid") for s in self.selectors for objective in s.objectives)
         point = {"samples": float(course.samples), "epoch": course.step / self.steps_an_epoch}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.schema import Schema, Task
+from bench.schema import Schema, Task, TaskKind
 from bench.training.tallies import ROWS_IN_MEMORY, BinaryTally, RegressionTally
 
 
@@ -33,16 +34,15 @@ class Tally:
     """
 
     def __init__(self, tasks: tuple[Task, ...], prefix: str, limit: int = ROWS_IN_MEMORY) -> None:
-        self._schema = Schema((), (), tasks)
+        self._schema, self._prefix = Schema((), (), tasks), prefix
         self._binary: dict[str, BinaryTally] = {}
         self._regression: dict[str, RegressionTally] = {}
-        self._names = [f"{prefix}{task.name}." for task in tasks]
-        for name, task, parent in zip(self._names, tasks, self._schema.parents, strict=True):
+        for task, parent in zip(tasks, self._schema.parents, strict=True):
             if task.kind == "regression":
-                self._regression[name] = RegressionTally()
+                self._regression[prefix + task.name] = RegressionTally()
             else:
-                for space in ("",) if parent is None else ("cvr.", "ctcvr."):
-                    self._binary[name + space] = BinaryTally(limit)
+                for space in ("",) if parent is None else (".cvr", ".ctcvr"):
+                    self._binary[prefix + task.name + space] = BinaryTally(limit)
 
     def add(self, labels: NDArray[Any], conditional: NDArray[Any], joint: NDArray[Any], group: NDArray[Any]) -> None:
         """Counts the next rows in.
@@ -58,17 +58,11 @@ class Tally:
         """
         self._check(conditional)
         self._check(joint)
-        for at, (task, parent) in enumerate(zip(self._schema.tasks, self._schema.parents, strict=True)):
-            own, name = labels[:, at], self._names[at]
-            happened = own if parent is None else np.where(labels[:, parent] == 1, own, np.nan)
-            if task.kind == "regression":
-                self._regression[name].add(happened, conditional[:, at])
-            elif parent is None:
-                self._binary[name].add(own, conditional[:, at], group)
+        for name, kind, own, predictions in sample_spaces(self._schema, labels, conditional, joint):
+            if kind == "regression":
+                self._regression[self._prefix + name].add(own, predictions)
             else:
-                product = _product(labels[:, self._schema.chain(at)])
-                self._binary[f"{name}cvr."].add(happened, conditional[:, at], group)
-                self._binary[f"{name}ctcvr."].add(product, joint[:, at], group)
+                self._binary[self._prefix + name].add(own, predictions, group)
 
     def _check(self, predictions: NDArray[Any]) -> None:
         finite = np.isfinite(predictions)
@@ -82,7 +76,23 @@ class Tally:
     def result(self) -> dict[str, float]:
         """Metrics by full name, as in `valid/click.auc`."""
         tallies: dict[str, BinaryTally | RegressionTally] = {**self._binary, **self._regression}
-        return {f"{name}{metric}": value for name, of in tallies.items() for metric, value in of.result().items()}
+        return {f"{name}.{metric}": value for name, of in tallies.items() for metric, value in of.result().items()}
+
+
+def sample_spaces(
+    schema: Schema, labels: NDArray[Any], conditional: NDArray[Any], joint: NDArray[Any]
+) -> Iterator[tuple[str, TaskKind, NDArray[Any], NDArray[Any]]]:
+    """What is measured of each task, see `Tally`: `buy.ctcvr`, its kind, labels (N,) and predictions (N,).
+
+    A label is NaN where the row does not count. The arrays are those of `Tally.add`.
+    """
+    for at, (task, parent) in enumerate(zip(schema.tasks, schema.parents, strict=True)):
+        given = given_parent(labels, at, parent)
+        if task.kind == "regression" or parent is None:
+            yield task.name, task.kind, given, conditional[:, at]
+        else:
+            yield f"{task.name}.cvr", "binary", given, conditional[:, at]
+            yield f"{task.name}.ctcvr", "binary", product(labels[:, schema.chain(at)]), joint[:, at]
 
 
 def evaluate(
@@ -113,9 +123,15 @@ def regression(labels: NDArray[Any], predictions: NDArray[Any]) -> dict[str, flo
     return tally.result()
 
 
-def _product(labels: NDArray[Any]) -> NDArray[Any]:
+def given_parent(labels: NDArray[Any], at: int, parent: int | None) -> NDArray[Any]:
+    """Labels (N, T) -> a task's own (N,), NaN where its parent did not happen or that is not known."""
+    own: NDArray[Any] = labels[:, at]
+    return own if parent is None else np.where(labels[:, parent] == 1, own, np.nan)
+
+
+def product(labels: NDArray[Any]) -> NDArray[Any]:
     """Labels (N, L) along a chain, root first -> (N,): whether all happened, NaN where that is not known."""
-    product = labels[:, 0]
+    found: NDArray[Any] = labels[:, 0]
     for own in labels.T[1:]:
-        product = np.where(product == 0, product, product * own)
-    return product
+        found = np.where(found == 0, found, found * own)
+    return found

@@ -20,8 +20,6 @@ def build(name: str, tasks: int, **options: Any) -> Balancer:
     entry = BALANCING[name]
     if "virtual_epoch" in entry.config.model_fields:
         options = {"virtual_epoch": 3} | options
-    if name == "sdmgrad":  # the authors' step is so long that weights jump, and rounding decides where to
-        options = {"lr": 0.1} | options
     balancer: Balancer = entry.build(TASKS[:tasks], entry.config(**options))
     if isinstance(balancer, GradientCombination):
         balancer.prepare([torch.zeros(3, 2), torch.zeros(6)])

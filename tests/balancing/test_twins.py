@@ -124,3 +124,25 @@ def test_dualproj_is_the_nearest_that_conflicts_with_none() -> None:
         assert (weights >= 0).all()
         assert (weights * products).abs().max() < 1e-4
         torch.testing.assert_close(total + weights @ rows, found)
+
+
+def test_sdmgrad_comes_to_the_least_of_its_objective() -> None:
+    """By a general solver on the simplex, for gradients whose lengths are ten to one."""
+    pull = 0.3
+    for tasks in (2, 3, 6):
+        rows = rows_and_losses(tasks, tasks)[0] * torch.logspace(-0.5, 0.5, tasks, dtype=torch.float64)[:, None]
+        products = (rows @ rows.T).numpy()
+        products = products / (products.diagonal() ** 0.5).mean() ** 2
+        least = minimize(
+            lambda w, a=products: w @ a @ w / 2 + pull * (w @ a).mean(),
+            [1 / tasks] * tasks,
+            bounds=[(0, 1)] * tasks,
+            constraints={"type": "eq", "fun": lambda w: w.sum() - 1},
+            method="SLSQP",
+            options={"ftol": 1e-15},
+        )
+        balancer = build("sdmgrad", tasks, regularisation=pull)
+        for _ in range(20):
+            found = step(balancer, rows)
+        expected = tasks * (torch.from_numpy(least.x) + pull / tasks) / (1 + pull) @ rows
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)

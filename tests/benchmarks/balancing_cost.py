@@ -1,6 +1,6 @@
 """What balancing costs: the time of a step under each balancer, as a multiple of a plain step.
 
-    python tests/benchmarks/balancing_cost.py [--write docs/performance.md]
+    python tests/benchmarks/balancing_cost.py [--kinds pcgrad mgda] [--precision fp32] [--write docs/performance.md]
 
 For each architecture and number of tasks, all balancers take the same batches in turn, a few steps each, for several
 rounds; a ratio compares steps of one round. Time is that of the process's one thread, so that others on the machine
@@ -14,10 +14,13 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from speed.data import zipf
 from speed.job import Job
+from speed.machine import processor
 from speed.ours import config
 from speed.summary import spread
 from speed.table import NAMES, replace
@@ -33,6 +36,8 @@ from bench.training.loop import Trainer
 
 FIELDS, LARGEST, BATCH = 23, 300_000, 2048
 STEPS, ROUNDS = 5, 7
+KINDS = ["uncertainty", "dwa", "gls", "rlw", "pcgrad", "mgda", "cagrad", "upgrad", "graddrop", "metabalance"]
+"""Of each kind of balancer some that are often used: four weightings, four aggregations, two combinations."""
 NAME = "balancer"
 
 
@@ -60,17 +65,15 @@ def random_store(tasks: int) -> Store:
     return Store(schema, split)
 
 
-def costs(architecture: str, tasks: int, kinds: list[str]) -> dict[str, list[float]]:
-    """For each balancer its seconds a step over those of `static`, a round each."""
-    store = random_store(tasks)
-    dotted = config(Job("seesaw", architecture, "", 0, 1, BATCH))
+def multiples(store: Store, configs: dict[str, dict[str, Any]], plain: str) -> dict[str, list[float]]:
+    """For each of these configurations its seconds a step over those of the plain one, a round each."""
     objective = [parse("t0.auc", store.schema.tasks, NAME)]
     trainers = {
-        kind: Trainer(store, TrialConfig.parse(dotted | {"balancing.kind": kind}), objective, seed=0)  # type: ignore[arg-type]
-        for kind in kinds
+        kind: Trainer(store, TrialConfig.parse({"optim.batch_size": BATCH} | dotted), objective, seed=0)  # type: ignore[arg-type]
+        for kind, dotted in configs.items()
     }
     batches = list(Batches(store.rows).in_order(BATCH))
-    taken: dict[str, list[float]] = {kind: [] for kind in kinds}
+    taken: dict[str, list[float]] = {kind: [] for kind in configs}
     for number in range(ROUNDS + 1):
         for kind, trainer in trainers.items():
             started = time.thread_time()
@@ -78,22 +81,33 @@ def costs(architecture: str, tasks: int, kinds: list[str]) -> dict[str, list[flo
                 trainer.step(*batch)
             if number:  # the first round warms up
                 taken[kind].append(time.thread_time() - started)
-    return {kind: [own / plain for own, plain in zip(taken[kind], taken["static"], strict=True)] for kind in kinds}
+    return {kind: [own / one for own, one in zip(taken[kind], taken[plain], strict=True)] for kind in configs}
+
+
+def costs(architecture: str, tasks: int, kinds: list[str], precision: str) -> dict[str, list[float]]:
+    """For each balancer its seconds a step over those of `static`, a round each."""
+    dotted = config(Job("seesaw", architecture, "", 0, 1, BATCH)) | {"optim.precision": precision}
+    return multiples(random_store(tasks), {kind: dotted | {"balancing.kind": kind} for kind in kinds}, "static")
 
 
 def main() -> None:
     """Measures and prints."""
     keep_freed_memory()  # as every job does
+    torch.set_num_threads(1)  # what another thread did would not be counted
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--architectures", nargs="+", default=["shared_bottom", "mmoe", "ple"])
     parser.add_argument("--tasks", type=int, nargs="+", default=[2, 4, 8])
+    parser.add_argument("--kinds", nargs="+", choices=[kind for kind in BALANCING if kind != "static"], default=KINDS)
+    parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto")
     parser.add_argument("--write", type=Path, help="put the table into this document")
     options = parser.parse_args()
-    kinds = ["static", *(kind for kind in BALANCING if kind != "static")]
-    lines = [f"| | tasks | {' | '.join(kinds[1:])} |", "|---" * (len(kinds) + 1) + "|"]
+    kinds = ["static", *options.kinds]
+    lines = [f"One thread of {processor()}, products in {options.precision}.", ""]
+    lines += [f"| | tasks | {' | '.join(kinds[1:])} |", "|---" * (len(kinds) + 1) + "|"]
     for architecture in options.architectures:
         for tasks in options.tasks:
-            spreads = [spread(values) for values in list(costs(architecture, tasks, kinds).values())[1:]]
+            ratios = costs(architecture, tasks, kinds, options.precision)
+            spreads = [spread(ratios[kind]) for kind in kinds[1:]]
             cells = [f"{value['median']:.2f} ({value['least']:.2f} to {value['most']:.2f})" for value in spreads]
             lines.append(f"| {NAMES[architecture]} | {tasks} | {' | '.join(cells)} |")
             print(lines[-1], file=sys.stderr, flush=True)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from published import Seen, comparisons, experiments, measured_costs
+from published import Seen, by_defaults, comparisons, experiments, measured_costs
 
 from bench import content
 from bench.atomic import write_text
@@ -37,7 +37,7 @@ HEAD = f"""# Every way of sharing, every funnel, every balancer
 made this page from the registries, the published runs and the measured tables; a test fails where it no longer is what
 they say. Options are set as `--set sharing.mmoe.experts=8`. `seesaw spaces wide` shows the ranges in which they are
 searched. What our runs say of an entry is counted in their tables of confirmed points: means over fresh seeds, on
-validation for the front.
+validation for the front. What a step costs was measured on one machine, by each entry's defaults: [costs.md](costs.md).
 """
 TITLES = {"sharing": "Sharing", "funnel": "Funnels", "balancing": "Balancing"}
 PASSES = {
@@ -50,17 +50,17 @@ PLAIN = Layout(Schema(tuple(Field(f"f{n}", 100) for n in range(10)), (), (Task("
 
 def document() -> str:
     """The whole page."""
-    runs, costs, seen = comparisons(), measured_costs(), experiments()
+    runs, costs, seen, tried = comparisons(), measured_costs(), experiments(), by_defaults()
     parts = [HEAD]
     for axis, registry in AXES.items():
         parts.append(f"## {TITLES.get(axis, axis.capitalize())}\n")
-        parts += [_entry(axis, kind, entry, runs, costs, seen) for kind, entry in registry.items()]
+        for kind, entry in registry.items():
+            found = list(_runs(axis, kind, runs)) + (tried.get(kind, []) if axis == "sharing" else [])
+            parts.append(_entry(kind, entry, costs.get((axis, kind)), found, seen.get(kind, [])))
     return "\n".join(parts)
 
 
-def _entry(
-    axis: str, kind: str, entry: Entry[Any], runs: list[Seen], costs: dict[str, str], seen: dict[str, list[str]]
-) -> str:
+def _entry(kind: str, entry: Entry[Any], measured: str | None, runs: list[str], experiments: list[str]) -> str:
     lines = [f"### `{kind}`", "", f"{entry.summary[0].upper()}{entry.summary[1:]}.", ""]
     for paragraph in _paragraphs(entry.build):
         lines += [paragraph, ""]
@@ -72,10 +72,10 @@ def _entry(
             lines.append(f"| `{name}` | `{json.dumps(default[name])}` | {_escaped(meaning)} |")
         lines.append("")
     lines.append(f"* Paper: {entry.paper if entry.paper != '-' else 'none, a plain baseline'}.")
-    lines += [f"* Cost: {cost}." for cost in _costs(kind, entry, costs)]
+    lines += [f"* Cost: {cost}." for cost in (*_costs(entry), *([measured] if measured else ()))]
     lines += [f"* Left out: {line}." for line in _unfit(entry)]
-    lines += [f"* In our runs: {line}." for line in _runs(axis, kind, runs)]
-    lines += [f"* Experiment: [{name}]({name})." for name in seen.get(kind, [])]
+    lines += [f"* In our runs: {line}." for line in runs or ["not yet compared in a published run"]]
+    lines += [f"* Experiment: [{name}]({name})." for name in experiments]
     return "\n".join(lines) + "\n"
 
 
@@ -87,7 +87,7 @@ def _paragraphs(build: Any) -> Iterator[str]:
         yield _escaped(" ".join(paragraph.split()))
 
 
-def _costs(kind: str, entry: Entry[Any], measured: dict[str, str]) -> Iterator[str]:
+def _costs(entry: Entry[Any]) -> Iterator[str]:
     build: Any = entry.build
     if issubclass(build, Sharing):
         made = build.of(PLAIN, 2, entry.config())
@@ -100,8 +100,6 @@ def _costs(kind: str, entry: Entry[Any], measured: dict[str, str]) -> Iterator[s
         yield next(text for base, text in PASSES.items() if issubclass(build, base))
         needs = dict(re.findall(r'"([a-z ]+)": (.+?)\.?$', inspect.getdoc(Balancer) or "", re.M))
         yield from (f"asks for {need}: {needs[need]}" for need in sorted(build.needs))
-        if kind in measured:
-            yield measured[kind]
 
 
 def _unfit(entry: Entry[Any]) -> Iterator[str]:
@@ -115,8 +113,7 @@ def _unfit(entry: Entry[Any]) -> Iterator[str]:
 
 
 def _runs(axis: str, kind: str, runs: list[Seen]) -> Iterator[str]:
-    lines = [line for run in runs if (line := run.of(axis, kind))]
-    yield from lines or ["not yet compared in a published run"]
+    yield from (line for run in runs if (line := run.of(axis, kind)))
 
 
 def _escaped(text: str) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from zoo_cost import PLAIN
+
 from bench import content
 from bench.data import load_card
 from bench.data.shape import shape_of
@@ -93,23 +95,40 @@ def _searched(name: str) -> dict[str, set[str]]:
     return searched
 
 
-def measured_costs() -> dict[str, str]:
-    """By balancer, what `balancing_cost.py` measured with two tasks."""
-    text = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
-    marked = re.search(r"<!-- balancing -->\n(.*?)<!-- /balancing -->", text, re.S)
-    rows = [row for table in tables(marked[1] if marked else "") for row in table if row["tasks"] == "2"]
-    costs = {}
-    for kind in [key for key in (rows[0] if rows else {}) if key not in ("", "tasks")]:
-        of_models = ", ".join(f"{row[kind].split()[0]} ({row['']})" for row in rows)
-        costs[kind] = f"measured with 2 tasks, as a multiple of a plain step: {of_models}"
-    return costs
+def measured_costs() -> dict[tuple[str, str], str]:
+    """By axis and kind, what `zoo_cost.py` measured."""
+    text = (ROOT / "docs" / "costs.md").read_text(encoding="utf-8")
+    found = {}
+    for axis, plain in PLAIN.items():
+        for row in table_at(text, axis):
+            cells = {name: cell.split()[0] for name, cell in row.items() if name not in (axis, "tasks")}
+            named = [f"{cell} times" + (f" ({name})" if name != "step" else "") for name, cell in cells.items()]
+            kind, tasks = row[axis].strip("`"), row["tasks"]
+            found[axis, kind] = f"a step takes {' and '.join(named)} what it takes under `{plain}`, with {tasks} tasks"
+    return found
+
+
+def by_defaults() -> dict[str, list[str]]:
+    """By sharing, what `sharings.py` measured on each data set."""
+    text = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
+    found: dict[str, list[str]] = {}
+    for data, kind, values, gain in (row.values() for row in table_at(text, "sharings")):
+        more = f"; over the tasks {gain} against `{ALONE}`" if gain else ""
+        found.setdefault(kind.strip("`"), []).append(f"by its defaults on {data}, test AUC: {values}{more}")
+    return found
+
+
+def table_at(text: str, mark: str) -> list[dict[str, str]]:
+    """The rows of the table between `<!-- mark -->` and `<!-- /mark -->`."""
+    marked = re.search(rf"<!-- {mark} -->\n(.*?)<!-- /{mark} -->", text, re.S)
+    return next(tables(marked[1] if marked else ""), [])
 
 
 def experiments() -> dict[str, list[str]]:
     """By entry, the documents with a table that has it for a cell; measurements of speed are none."""
     found: dict[str, list[str]] = {}
     for path in sorted((ROOT / "docs").glob("*.md")):
-        if path.name in ("zoo.md", "performance.md"):
+        if path.name in ("zoo.md", "performance.md", "costs.md"):
             continue
         for table in tables(path.read_text(encoding="utf-8")):
             names = {*(table[0] if table else {}), *(cell for row in table for cell in row.values())}

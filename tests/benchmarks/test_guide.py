@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from guide import COMMAND, document
 from published import ROOT, Seen, comparisons, experiments, measured_costs, tables
+from zoo_cost import PLAIN
 
 from bench.training.axes import AXES
 
@@ -25,7 +26,7 @@ def test_the_guide_has_every_entry_with_its_paper_and_options() -> None:
 
 
 def test_published_tables_are_counted() -> None:
-    """Against the tables of reports/quick and docs/performance.md, counted by eye."""
+    """Against the tables of reports/quick and docs/costs.md, counted by eye."""
     text = "| a | b |\n|---|---|\n| 1 | 2 |\n\nno table | here\n"
     assert list(tables(text)) == [[{"a": "1", "b": "2"}]]
     points = [({"sharing": "mmoe"}, True, 0.5, False), ({"sharing": "ple"}, False, 0.2, True)]
@@ -36,5 +37,9 @@ def test_published_tables_are_counted() -> None:
     assert "none of its 2" in str(seen.of("sharing", "home"))
     assert seen.of("sharing", "stem") is None
     assert {run.suite for run in comparisons()} >= {"quick", "kuairand"}
-    assert "(MMoE)" in measured_costs()["pcgrad"]
+    costs = measured_costs()
+    assert "times (MMoE) what it takes under `static`, with 2 tasks" in costs["balancing", "pcgrad"]
+    assert "with 3 tasks" in costs["balancing", "krum"]
+    for axis, registry in AXES.items():
+        assert {kind for of, kind in costs if of == axis} == set(registry) - {PLAIN[axis]}, "remake docs/costs.md"
     assert "relatedness.md" in experiments()["mmoe"]

@@ -81,6 +81,27 @@ tries = 1
 [confirm]
 replicates = 2
 limit = 2
+baselines = ["single_task"]
+"""
+
+
+SMALL = """
+title = "Small"
+space = "{space}"
+[[datasets]]
+id = "synthetic-funnel@rows=2000"
+[budget]
+trials = {trials}
+[search]
+sampler = "random"
+tries = 0
+[confirm]
+replicates = 2
+limit = 3
+budget = 6
+baselines = ["single_task", "equal_weights"]
+[set]
+"optim.epochs" = 1
 """
 
 
@@ -153,6 +174,18 @@ def shop(tmp_path: Path) -> Shop:
 def module_shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     """One for all tests of a module, which do not change it."""
     return open_shop(tmp_path_factory.mktemp("module") / "shop")
+
+
+@pytest.fixture(scope="module")
+def two_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with two small runs on generated data: balancers on one MMoE, and ways of sharing."""
+    folder = tmp_path_factory.mktemp("two")
+    for name, space, trials in (("balancers", "balancing", 4), ("kinds", "quick", 3)):
+        suite = folder / name / "suite.toml"
+        suite.parent.mkdir()
+        suite.write_text(SMALL.format(space=space, trials=trials))
+        assert main(["run", str(suite), "--name", name, "--home", str(folder / "home"), "--executor", "inline"]) == 0
+    return folder / "home"
 
 
 @pytest.fixture

@@ -33,11 +33,9 @@ def front(document: dict) -> list[tuple]:
 def test_help_and_version(seesaw) -> None:
     assert seesaw("--version", home=None).out.startswith("seesaw 0.")
     text = seesaw("--help", home=None).out
-    commands = "datasets spaces prepare synth train run resume sync status frontier report pick diagnose doctor"
-    for command in commands.split():
+    commands = "datasets spaces prepare synth train run resume sync status frontier report pick diagnose compare"
+    for command in [*commands.split(), "board", "doctor", "deploy", "score", "latency", "evaluate", "card"]:
         assert command in text
-    for absent in ("deploy", "compare"):
-        assert absent not in text
 
 
 def test_datasets_lists_and_shows(seesaw) -> None:
@@ -105,9 +103,12 @@ def test_run_leaves_everything_behind_and_asks_nothing_of_the_network(
     asked = []
     monkeypatch.setattr(socket.socket, "connect", lambda self, address: asked.append(address))
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, *more, **named: asked.append(host) or [])
+    shop.edit(shop.suite, 'baselines = ["single_task"]\n', "")
     document = run(seesaw, shop, "a")
     assert not asked
     assert document["points"]
+    every = ["single_task", "equal_weights", "random_weights", "trees"]
+    assert [baseline["name"] for baseline in document["baselines"]] == every
     point = document["points"][0]
     assert {"trial", "architecture", "config", "metrics"} <= set(point)
     assert document["hypervolume"]["value"] > 0

@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from bench.tracking.diagnosis import numbers
 
-def test_a_run_records_diagnoses_and_tells_them(seesaw, shop, monkeypatch) -> None:
+
+def test_a_run_records_diagnoses_and_tells_them(seesaw, shop, monkeypatch, tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
     monkeypatch.setattr("bench.training.diagnosis.diagnosis.interval", lambda total, batch, tasks: 4)
     shop.edit(shop.suite, "trials = 6", "trials = 3")
     said = seesaw("run", shop.suite, "--raw", shop.raw, "--name", "a", "--executor", "inline", "--json")
@@ -26,8 +30,19 @@ def test_a_run_records_diagnoses_and_tells_them(seesaw, shop, monkeypatch) -> No
         assert text.out.startswith(f"trial {number} on ")
         assert found["sentences"][0][:20] in text.out
         assert "weight x norm" in text.out
-    page = json.loads(seesaw("report", "a", "--json").out)["page"]
-    assert document["sentences"][0] in Path(page).read_text(encoding="utf-8")
+    every = json.loads(seesaw("diagnose", "a", "--all", "--json").out)["trials"]
+    assert [one["trial"] for one in every] == [0, 1, 2]
+    assert every[2] == json.loads(seesaw("diagnose", "a", 2, "--json").out)
+    told = seesaw("diagnose", "a", "--all").out
+    assert [line.split()[1] for line in told.splitlines() if line.startswith("trial ")] == ["0", "1", "2"]
+    client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'home' / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("seesaw/shop").experiment_id
+    runs = client.search_runs([experiment], "metrics.`diagnosis/probes` = 4")
+    assert len(runs) == 3
+    for logged in runs:
+        of = every[int(logged.data.tags["seesaw.trial"])]["diagnosis"]
+        assert logged.data.metrics["diagnosis/loss/click"] == of["tasks"]["click"]["loss"]
+        assert logged.data.metrics.items() >= dict(numbers(of)).items()
 
 
 def test_a_trial_that_is_not_there_is_a_mistake(seesaw, shop) -> None:
@@ -37,6 +52,9 @@ def test_a_trial_that_is_not_there_is_a_mistake(seesaw, shop) -> None:
     said = seesaw("diagnose", "a", 99)
     assert said.code == 2
     assert "found 99" in said.err
+    said = seesaw("diagnose", "a", 1, "--all")
+    assert said.code == 2
+    assert "either a trial or --all" in said.err
 
 
 def test_train_gives_the_diagnosis(seesaw, shop) -> None:

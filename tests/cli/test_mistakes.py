@@ -113,20 +113,6 @@ MISTAKES = [
         suite("tries = 1", "lowest = 9"),
     ),
     Mistake("samples that are none", RUN, ("budget.samples", "0"), suite("trials = 6", "samples = 0")),
-    Mistake(
-        "rungs where the length is searched",
-        RUN,
-        ("optim.epochs", "fixed"),
-        lambda shop: (
-            shop.edit(shop.suite, "tries = 1", "lowest = 9"),
-            shop.edit(shop.folder / "space.toml", '"optim.epochs" = 2\n', ""),
-            shop.edit(
-                shop.folder / "space.toml",
-                '[parameters."optim.lr"]',
-                '[parameters."optim.epochs"]\ntype = "int"\nlow = 1\nhigh = 2\ndefault = 1\n[parameters."optim.lr"]',
-            ),
-        ),
-    ),
     Mistake("no duration", (*RUN, "--time", "soon"), ("duration", "soon")),
     Mistake("no trials", (*RUN, "--trials", "0"), ("trials", "0")),
     Mistake("a path as a run's name", (*RUN, "--name", "../out"), ("--name", "../out")),

@@ -129,6 +129,7 @@ def test_a_stopped_run_by_rungs_goes_on_to_the_same_results(seesaw, rungs, tmp_p
     assert essence(home, "cut") == whole
 
 
+@pytest.mark.slow  # the inline run and the pool of a search without rungs are not
 def test_a_process_pool_repeats_itself_by_rungs(seesaw, rungs, tmp_path: Path) -> None:
     for name in "ab":
         run(seesaw, rungs, name, "--workers", 2, executor="process")

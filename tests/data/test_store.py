@@ -68,5 +68,5 @@ def test_only_a_store_can_be_opened(tmp_path: Path, store: Store) -> None:
 
 
 def test_a_schema_survives_json() -> None:
-    schema = Schema((Field("a", 3), Field("b", 4, 2)), ("x",), (Task("y"), Task("z", parent="y")))
+    schema = Schema((Field("a", 3), Field("b", 4, 2)), ("x",), (Task("y"), Task("z", parent="y")), "a")
     assert schema_from_json(schema_to_json(schema)) == schema

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench.frontier.behind import Gap, References
-from bench.frontier.diagnosis import DOMINATED, FEWEST, LOST, OPPOSED, angles, causes, sentences
+from bench.frontier.diagnosis import DOMINATED, FEWEST, LOST, OPPOSED, causes, sentences
 
 
 def seen(
@@ -74,7 +74,6 @@ def test_where_nothing_was_seen_nothing_is_claimed() -> None:
     for task in blank["tasks"].values():
         task["pull"] = {"embedding": None, "all shared": None}
     assert names(blank) == []
-    assert angles(blank) == []
     assert sentences({}, []) == ["No diagnosis was recorded."]
 
 

@@ -87,7 +87,7 @@ def test_minimised_objectives_and_costs(trial):
 
 def test_json_is_strict_and_complete(confirmed, objectives):
     document = json.loads(json.dumps(frontier(confirmed, objectives).to_json(), allow_nan=False))
-    assert document["hypervolume"].keys() == {"value", "reference", "split", "basis"}
+    assert document["hypervolume"].keys() == {"value", "ci", "corrected", "reference", "split", "basis"}
     best, second = document["points"]
     assert best["trial"] == 2
     assert best["architecture"] == "mmoe"

@@ -5,15 +5,16 @@ import math
 import pytest
 
 from bench.errors import UserError
+from bench.frontier.breach import round_up
 from bench.frontier.frontier import frontier
-from bench.frontier.gains import Baseline
-from bench.frontier.guard import DEFAULT_LOSS, Guard, round_up, violations
-from bench.frontier.policy import Policy, pick
+from bench.frontier.guard import DEFAULT_LOSS, Guard
+from bench.frontier.judging import Judge
+from bench.frontier.pick import pick
+from bench.frontier.policy import Policy
 from bench.objectives import Objective
 from bench.validation import validate
 
 COST = Objective("cost/parameters", "minimize")
-AGAINST = {"click.auc": Baseline(0, 0.7), "like.auc": Baseline(1, 0.8), "cost/parameters": Baseline(0, 100.0)}
 
 
 def allowed(given, objective):
@@ -49,30 +50,38 @@ def test_an_unknown_objective_is_refused(objectives):
         Guard(max_loss_vs_single_task={"like.acu": 0.1}).check(objectives)
 
 
-def test_a_loss_of_exactly_the_allowed_passes(objectives):
-    gain = {"click.auc": 0.7 - 0.702, "like.auc": 0.0}  # -0.0020000000000000018
-    assert violations(Guard(max_loss_vs_single_task=0.002), gain, objectives, AGAINST) == []
+@pytest.fixture
+def judged(trial, objectives):
+    """What the guard has against a trial, beside single-task ones of click 0.7 and like 0.8."""
+
+    def judge(guard, click, like, single=True):
+        records = [trial(0, 0.7, 0.5, kind="single_task"), trial(1, 0.5, 0.8, kind="single_task")] * single
+        point = trial(2, click, like)
+        return Judge(guard, frontier([*records, point], objectives), objectives).broken(point)
+
+    return judge
 
 
-def test_more_than_the_allowed_is_named(objectives):
-    found = violations(Guard(), {"click.auc": 0.1, "like.auc": -0.0041}, objectives, AGAINST)
-    assert [str(each) for each in found] == [
+def test_a_loss_of_exactly_the_allowed_passes(judged):
+    assert judged(Guard(max_loss_vs_single_task=0.002), 0.698, 0.8) == []  # 0.0020000000000000018
+
+
+def test_more_than_the_allowed_is_named(judged):
+    assert [str(each) for each in judged(Guard(), 0.8, 0.7959)] == [
         "it is 0.0041 worse in like.auc than single-task trial 1 (0.8), where 0.002 is allowed"
     ]
 
 
-def test_below_zero_asks_for_a_gain(objectives):
-    guard = Guard(max_loss_vs_single_task=-0.01)
-    assert len(violations(guard, {"click.auc": 0.005, "like.auc": 0.02}, objectives, AGAINST)) == 1
+def test_below_zero_asks_for_a_gain(judged):
+    assert len(judged(Guard(max_loss_vs_single_task=-0.01), 0.705, 0.82)) == 1
 
 
-def test_infinity_allows_anything(objectives):
-    guard = Guard(max_loss_vs_single_task=math.inf)
-    assert violations(guard, {"click.auc": -0.5, "like.auc": -0.5}, objectives, AGAINST) == []
+def test_infinity_allows_anything(judged):
+    assert judged(Guard(max_loss_vs_single_task=math.inf), 0.2, 0.3) == []
 
 
-def test_an_objective_without_a_baseline_is_not_guarded(objectives):
-    assert violations(Guard(), {"click.auc": -0.5, "like.auc": -0.5}, objectives, {}) == []
+def test_an_objective_without_a_baseline_is_not_guarded(judged):
+    assert judged(Guard(), 0.2, 0.3, single=False) == []
 
 
 @pytest.mark.parametrize("value", [0.0, 0.002, 0.0041234567, 1234.5, -0.0041239, 1e-12, 0.1 + 0.2])

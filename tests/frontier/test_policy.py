@@ -9,7 +9,8 @@ import pytest
 
 from bench.errors import UserError
 from bench.frontier.frontier import frontier
-from bench.frontier.policy import Policy, pick, read_policy
+from bench.frontier.pick import pick
+from bench.frontier.policy import Policy, read_policy
 
 ANYTHING = Policy.model_validate({"guard": {"max_loss_vs_single_task": float("inf")}})
 
@@ -165,8 +166,11 @@ def test_policy_file(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('rule = "nee"', "rule: unknown rule 'nee' (did you mean 'knee'?); known are knee"),
-        ("gaurd = 1", "unknown key 'gaurd' (did you mean 'guard'?); known are guard, rule"),
+        (
+            'rule = "nee"',
+            "rule: unknown rule 'nee' (did you mean 'knee'?); known are epsilon, knee, revenue",
+        ),
+        ("gaurd = 1", "unknown key 'gaurd' (did you mean 'guard'?); known are epsilon, guard, retrain"),
         ("[guard]\nmax_loss = 1", "unknown key 'guard.max_loss'"),
         ("[guard]\nmax_loss_vs_single_task = 'x'", "guard.max_loss_vs_single_task: expected a number, or a table"),
         ("rule = ", "not valid TOML"),

@@ -5,20 +5,19 @@ import pytest
 from scipy import stats
 
 from bench.frontier.dominance import nondominated
-from bench.frontier.uncertainty import p_nondominated, pooled
+from bench.frontier.samples import Sample
+from bench.frontier.uncertainty import p_nondominated as p_of_samples
 from bench.objectives import Objective
 
 ONE = (Objective("a.auc", "maximize"),)
 TWO = (Objective("a.auc", "maximize"), Objective("b.logloss", "minimize"))
 
 
-def test_pooled_covariance_is_that_of_residuals():
-    rng = np.random.default_rng(0)
-    groups = [rng.normal(size=(n, 2)) + 100 * rng.normal(size=2) for n in (2, 3, 5, 1)]
-    covariance, freedom = pooled(groups)
-    weighted = sum((len(g) - 1) * np.cov(g, rowvar=False) for g in groups[:3])
-    assert freedom == 1 + 2 + 4
-    np.testing.assert_allclose(covariance, weighted / freedom)
+def p_nondominated(groups, *args, **options):
+    """Of configurations that were measured on a split without error."""
+    return p_of_samples(
+        [Sample(group, np.zeros((len(group), 0, group.shape[1]))) for group in groups], *args, **options
+    )
 
 
 @pytest.mark.parametrize(

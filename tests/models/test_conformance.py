@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from itertools import cycle
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import bench.models
 from bench.models.assembly import MultiTaskModel
 from bench.models.config import EmbeddingConfig, TowerConfig
 from bench.models.funnels import FUNNELS
+from bench.models.interactions import INTERACTIONS
 from bench.models.sharing import SHARING
 from bench.registry import Choice
 from bench.schema import Field, Schema, Task
@@ -47,12 +49,13 @@ def turns(*axes):
 
 
 EACH = pytest.mark.parametrize(("sharing", "funnel"), turns(SHARING, FUNNELS))
-ONCE = pytest.mark.parametrize(("sharing", "funnel"), list(zip(SHARING, cycle(FUNNELS), strict=False)))
 
 
-def build(sharing: str, funnel: str, tasks: str, dim: int = 4, tower: int = 8) -> MultiTaskModel:
+def build(
+    sharing: str, funnel: str, tasks: str, dim: int = 4, tower: int = 8, interaction: str = "none"
+) -> MultiTaskModel:
     schema = Schema(FIELDS, ("age",), TASKS[tasks])
-    for entry in (SHARING[sharing], FUNNELS[funnel]):
+    for entry in (SHARING[sharing], FUNNELS[funnel], INTERACTIONS[interaction]):
         if reason := entry.unfit(schema):
             pytest.skip(reason)
     return MultiTaskModel(
@@ -61,6 +64,7 @@ def build(sharing: str, funnel: str, tasks: str, dim: int = 4, tower: int = 8) -
         Choice(funnel, FUNNELS[funnel].config()),
         EmbeddingConfig(dim=dim),
         TowerConfig(layers=(tower,)),
+        interaction=Choice(interaction, INTERACTIONS[interaction].config()),
     )
 
 
@@ -177,34 +181,64 @@ def test_state_round_trips(sharing, funnel, tmp_path):
     assert set(model.state_dict()) == {name for name, _ in model.named_parameters()}
 
 
-@ONCE
-def test_exports_with_a_dynamic_batch(sharing, funnel):
-    model = build(sharing, funnel, "mixed").eval()
-    ids, dense, _ = batch_of(model.schema, 8)
+class Together(torch.nn.Module):
+    """Several models on the same inputs: an export has a fixed cost, which they share."""
+
+    def __init__(self, models: dict[str, MultiTaskModel]) -> None:
+        super().__init__()
+        self.models = torch.nn.ModuleDict(models)
+
+    def forward(self, ids: Tensor, dense: Tensor) -> list[Tensor]:
+        return [model(ids, dense) for model in self.models.values()]
+
+
+def exported(model: torch.nn.Module, inputs: tuple[Tensor, Tensor]) -> torch.export.ExportedProgram:
     batch = torch.export.Dim("batch")
-    exported = torch.export.export(model, (ids, dense), dynamic_shapes=({0: batch}, {0: batch})).module()
-    for size in (0, 1, 2, 13):
-        ids, dense, _ = batch_of(model.schema, size)
-        torch.testing.assert_close(exported(ids, dense), model(ids, dense))
+    return torch.export.export(model, inputs, dynamic_shapes=({0: batch}, {0: batch}))
 
 
-@pytest.mark.slow  # some ten seconds each, most of them in the exporter
-@ONCE
-def test_runs_in_onnx_with_a_dynamic_batch(sharing, funnel):
+def in_onnx(program: torch.export.ExportedProgram) -> Callable[[Tensor, Tensor], list[Tensor]]:
+    """The program as ONNX, run by another engine."""
     for package in ("onnx", "onnxscript"):
         pytest.importorskip(package, reason=f"{package} is not installed")
-    runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
-    model = build(sharing, funnel, "two").eval()
-    ids, dense, _ = batch_of(model.schema, 8)
-    batch = torch.export.Dim("batch")
-    exported = torch.export.export(model, (ids, dense), dynamic_shapes=({0: batch}, {0: batch}))
-    program = torch.onnx.export(exported, dynamo=True, optimize=False, verbose=False)
-    session = runtime.InferenceSession(program.model_proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    runtime = pytest.importorskip("onnxruntime", reason="no onnxruntime: the extra `serve`")
+    made = torch.onnx.export(program, dynamo=True, optimize=False, verbose=False)
+    session = runtime.InferenceSession(made.model_proto.SerializeToString(), providers=["CPUExecutionProvider"])
     names = [given.name for given in session.get_inputs()]
+
+    def run(ids: Tensor, dense: Tensor) -> list[Tensor]:
+        found = session.run(None, dict(zip(names, (ids.numpy(), dense.numpy()), strict=True)))
+        return [torch.from_numpy(values) for values in found]
+
+    return run
+
+
+def test_every_entry_exports_and_runs_in_onnx_at_other_batch_sizes():
+    """Each sharing, funnel and interaction once; an empty batch ends onnxruntime's process, and is left out there."""
+    models = {
+        f"{sharing} {funnel} {interaction}": build(sharing, funnel, "mixed", interaction=interaction).eval()
+        for sharing, funnel, interaction in zip(SHARING, cycle(FUNNELS), cycle(INTERACTIONS), strict=False)
+    }
+    assert len(models) >= max(map(len, (FUNNELS, INTERACTIONS)))
+    schema = models["single_task independent none"].schema
+    program = exported(Together(models), batch_of(schema, 8)[:2])
+    onnx = in_onnx(program)
+    for size in (0, 1, 2, 13):
+        ids, dense, _ = batch_of(schema, size)
+        expected = [model(ids, dense) for model in models.values()]
+        for run in (program.module(), onnx) if size else (program.module(),):
+            for name, found, ours in zip(models, run(ids, dense), expected, strict=True):
+                torch.testing.assert_close(found, ours, rtol=1e-5, atol=1e-5, msg=lambda text, at=name: f"{at}: {text}")
+
+
+@pytest.mark.slow  # some seconds each, most of them in the exporter
+@pytest.mark.parametrize(("sharing", "funnel", "interaction"), turns(SHARING, FUNNELS, INTERACTIONS))
+def test_any_two_entries_run_in_onnx(sharing, funnel, interaction):
+    model = build(sharing, funnel, "mixed", interaction=interaction).eval()
+    run = in_onnx(exported(model, batch_of(model.schema, 8)[:2]))
     for size in (1, 13):
         ids, dense, _ = batch_of(model.schema, size)
-        (found,) = session.run(None, dict(zip(names, (ids.numpy(), dense.numpy()), strict=True)))
-        torch.testing.assert_close(torch.from_numpy(found), model(ids, dense), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(run(ids, dense)[0], model(ids, dense), rtol=1e-5, atol=1e-5)
 
 
 @EACH

@@ -12,12 +12,11 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from bench.models import fused, kernels, products
+from bench.models import fused, kernels
 from bench.models.assembly import MultiTaskModel
 from bench.models.config import EmbeddingConfig, Precision, TowerConfig
 from bench.models.funnels import FUNNELS
 from bench.models.gates import mix
-from bench.models.live import live
 from bench.models.mlp import BatchedLinear, BatchedMLP, together
 from bench.models.sharing import SHARING
 from bench.registry import Choice
@@ -253,47 +252,3 @@ def test_a_step_takes_three_products_a_layer_and_copies_no_activations(kind):
     assert products == 3 * LAYERS[kind]
     inputs = SCHEMA.slots * 8 + 1
     assert largest <= size * inputs * model.input_sets
-
-
-@pytest.mark.parametrize("groups", [1, 2, 4])
-@pytest.mark.parametrize("kept", [(), (0,), (3,), (1, 2), (0, 3)])
-@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
-def test_experts_without_gradient_take_no_part(groups, kept, dtype, monkeypatch):
-    """Nothing of what they would add is lost: the products of all experts give the same gradients."""
-    x = random(groups, 1024, 5, dtype=torch.float64).detach().to(dtype).requires_grad_()
-    computed = kernels.computed_in(dtype)
-    stacks = [[(random(4, b, a, dtype=computed), random(4, b, dtype=computed)) for a, b in pairwise([5, 160, 3])]]
-    stacks.append([(random(4, 7, 5, dtype=computed), None)])
-    flat = [tensor for stack in stacks for pair in stack for tensor in pair if tensor is not None]
-    above = [torch.zeros_like(out) for out in fused.stacks(x, stacks)]
-    for expert in kept:
-        for gradient in above:
-            gradient[expert, 5:] = torch.randn_like(gradient[expert, 5:])
-
-    found = torch.autograd.grad(fused.stacks(x, stacks), [x, *flat], above)
-    monkeypatch.setattr(fused, "backward_where_live", products.backward)
-    expected = torch.autograd.grad(fused.stacks(x, stacks), [x, *flat], above)
-    for a, b in zip(found, expected, strict=True):
-        assert (a - b).norm() <= {torch.float64: 1e-12, torch.bfloat16: 0.01}[dtype] * b.norm()
-
-
-def test_a_gradient_that_is_not_a_number_is_live():
-    gradient = torch.zeros(5, 3, 4)
-    gradient[1, 2, 3], gradient[3, 0, 0], gradient[4] = float("nan"), 1e-45, -0.0
-    assert live(gradient).tolist() == [False, True, False, True, False]
-    assert live(gradient.bfloat16())[1]
-
-
-@pytest.mark.parametrize(("gates", "own", "shared"), [(2, 0, 3), (3, 2, 1)])
-@pytest.mark.parametrize("task", [0, 1])
-def test_gates_without_gradient_take_no_part_in_mixing(gates, own, shared, task, monkeypatch):
-    inputs = [random(gates, 70, own + shared), random(1, 70, gates * own + shared)]
-    inputs += [random(gates * own, 70, 2), random(shared, 70, 2)]
-    above = [torch.zeros(gates, 70, 2, dtype=torch.float64), torch.zeros(1, 70, 2, dtype=torch.float64)]
-    above[0][task] = torch.randn(70, 2)
-    found = torch.autograd.grad(fused.mix(*inputs), inputs, above)
-    plain(monkeypatch)
-    scores, all_scores, of_own, of_shared = inputs
-    expected = torch.autograd.grad(mix(scores, of_shared, of_own, all_scores), inputs, above)
-    for a, b in zip(found, expected, strict=True):
-        torch.testing.assert_close(a, b)

@@ -103,6 +103,27 @@ def test_the_gradient_reaches_every_parameter_and_what_is_shared_is_declared(sha
         assert (count > 1 if id(parameter) in shared else count == 1).all(), (names[id(parameter)], count)
 
 
+@EACH
+def test_a_seed_decides_everything_and_64_rows_are_overfitted(kind, options):
+    def trained(seed: int, steps: int) -> Tensor:
+        torch.manual_seed(seed)
+        model = model_of("shared_bottom", kind, **options)
+        torch.manual_seed(1)
+        ids, dense = batch_of(SCHEMA, 64)
+        labels = (torch.rand(64, 3) < 0.6).float()
+        labels[:, 1] *= labels[:, 0]
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.01, fused=True)
+        for _ in range(steps):
+            optimizer.zero_grad()
+            model.losses(model(ids, dense), labels).sum().backward()
+            optimizer.step()
+        return model.losses(model(ids, dense), labels).detach()
+
+    assert torch.equal(trained(3, 2), trained(3, 2))
+    assert not torch.equal(trained(3, 2), trained(4, 2))
+    assert (trained(3, 100) < 0.1).all()
+
+
 @pytest.mark.parametrize("sharing", ["mmoe", "single_task", "stem", "pepnet"])
 @EACH
 def test_exports_with_a_dynamic_batch(sharing, kind, options):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from bench.data import load_card
+from bench.data.shape import shape_of
 from bench.errors import UserError
 from bench.models.sharing import SHARING
 from bench.models.sharing.base import Layout
@@ -14,8 +18,8 @@ from bench.training.config import TrialConfig
 SCHEMA = Schema((Field("hour", 24), Field("user", 90), Field("item", 70)), ("age",), (Task("click"),))
 
 
-def prior(fields: str) -> list[int]:
-    made = PEPNet.of(Layout(SCHEMA, 2), 2, PEPNetConfig.model_validate({"fields": fields}))
+def prior(fields: str, schema: Schema = SCHEMA) -> list[int]:
+    made = PEPNet.of(Layout(schema, 2), 2, PEPNetConfig.model_validate({"fields": fields}))
     assert isinstance(made, PEPNet)
     return made.prior.tolist()
 
@@ -26,6 +30,13 @@ def prior(fields: str) -> list[int]:
 )
 def test_it_is_the_named_fields_else_the_one_with_most_values(fields: str, columns: list[int]) -> None:
     assert prior(fields) == columns
+
+
+def test_by_default_it_is_the_cards_group_where_that_is_an_input() -> None:
+    assert prior("", replace(SCHEMA, group="item")) == [4, 5]
+    assert prior("hour", replace(SCHEMA, group="item")) == [0, 1]
+    groups = {name: shape_of(load_card(name)).group for name in ("kuairand-pure", "census-income", "aliexpress-es")}
+    assert groups == {"kuairand-pure": "user_id", "census-income": None, "aliexpress-es": None}
 
 
 def test_a_field_that_is_not_there_is_the_users_mistake() -> None:

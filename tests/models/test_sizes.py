@@ -1,17 +1,22 @@
-"""How many parameters each way of sharing has, in closed form, for random options. A new kind adds its line here."""
+"""How many parameters each entry has, in closed form, for its options. A new kind adds its line here."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
+from dataclasses import replace
+from itertools import pairwise, product
 from typing import Any, get_args, get_origin
 
 import pytest
 import torch
 
+from bench.models.assembly import MultiTaskModel
+from bench.models.config import EmbeddingConfig, TowerConfig
+from bench.models.funnels import FUNNELS
+from bench.models.interactions import INTERACTIONS
 from bench.models.sharing import SHARING
 from bench.models.sharing.base import Layout, Sharing
-from bench.registry import Config
+from bench.registry import Choice, Config
 from bench.schema import Field, Schema, Task
 
 SCHEMA = Schema((Field("user", 9), Field("item", 7), Field("tags", 5, slots=2)), ("age", "price"), (Task("click"),))
@@ -110,6 +115,8 @@ def others(config: type[Config], name: str, default: Any) -> list[Any]:
 
 def test_every_kind_states_its_size() -> None:
     assert set(SIZES) == set(SHARING)
+    assert set(OF_INTERACTIONS) == set(INTERACTIONS)
+    assert set(OF_FUNNELS) == set(FUNNELS)
 
 
 @pytest.mark.parametrize("kind", SHARING)
@@ -147,3 +154,57 @@ def test_every_knob_does_something(kind: str, name: str) -> None:
         before, after = seen(), seen(**{name: value})
         same = len(before) == len(after) and all(map(torch.equal, before, after))
         assert not same, f"{name} = {value!r} changes nothing"
+
+
+def masknet(i: int, s: int, c: Any) -> int:
+    hidden = max(1, round(c.reduction * i))
+    block = (i + 1) * hidden + (hidden + 1) * i + i * c.width + 2 * c.width
+    return s * (2 * 3 * DIM + c.blocks * block)
+
+
+OF_INTERACTIONS: dict[str, Callable[[int, int, Any], int]] = {  # inputs, input sets, options
+    "none": lambda i, s, c: 0,
+    "fm": lambda i, s, c: 0,
+    "dcn_v2": lambda i, s, c: s * c.layers * ((i * c.rank * 2 if c.rank else i * i) + i),
+    "masknet": masknet,
+}
+
+
+@pytest.mark.parametrize("kind", INTERACTIONS)
+def test_an_interaction_has_as_many_as_the_formula_says(kind: str) -> None:
+    entry = INTERACTIONS[kind]
+    defaults = entry.config().model_dump(mode="json")
+    for name in [None, *defaults]:
+        changed = others(entry.config, name, defaults[name]) if name else [None]
+        for value, sets in product(changed, (1, 3)):
+            config = entry.config.model_validate({name: value} if name else {})
+            made = entry.build(Layout(SCHEMA, DIM), sets, config)
+            counted = sum(parameter.numel() for parameter in made.parameters())
+            assert counted == OF_INTERACTIONS[kind](INPUTS, sets, config), (name, value)
+
+
+CHAIN = (Task("click"), Task("cart", parent="click"), Task("buy", parent="cart"), Task("like"))
+TOWER = 5  # hidden units of a tower's one layer, on representations as wide as the inputs
+OF_A_TOWER = (INPUTS + 1) * TOWER + TOWER + 1
+OF_FUNNELS = {  # beside a tower for each task, by numbers of links between a child and its parent
+    "independent": lambda links: 0,
+    "entire_space": lambda links: 0,
+    "escm2_ipw": lambda links: 0,
+    "escm2_dr": lambda links: links * OF_A_TOWER,
+    "direct": lambda links: 0,
+    "aitm": lambda links: links * (TOWER + 1 + 3 * TOWER) * TOWER,
+}
+
+
+@pytest.mark.parametrize("kind", FUNNELS)
+@pytest.mark.parametrize("tasks", [CHAIN, CHAIN[:2], CHAIN[:1]])
+def test_a_funnel_has_as_many_as_the_formula_says(kind: str, tasks: tuple[Task, ...]) -> None:
+    model = MultiTaskModel(
+        replace(SCHEMA, tasks=tasks),
+        Choice("shared_embeddings", SHARING["shared_embeddings"].config()),
+        Choice(kind, FUNNELS[kind].config()),
+        EmbeddingConfig(dim=DIM),
+        TowerConfig(layers=(TOWER,)),
+    )
+    links = sum(task.parent is not None for task in tasks)
+    assert model.weights == len(tasks) * OF_A_TOWER + OF_FUNNELS[kind](links)

@@ -1,5 +1,6 @@
 """Ways of sharing without a public implementation to hold against: twins in numpy, written from the papers.
 
+Cross-stitch is among them: LibMTL 1.1.5 has it, but with one row of weights for all tasks in the place of a matrix.
 They go sample by sample, task by task, expert by expert, and know of ours the names of its parameters alone.
 """
 
@@ -46,13 +47,13 @@ def mlp(w: Weights, prefix: str, expert: int, x: Array, act=relu, normalised: bo
 
 
 def omoe(w: Weights, x: Array, tasks: int, c) -> list[Array]:
-    """h = sum_i g(x)_i f_i(x): Ma et al., KDD 2018, Eq. 5."""
+    """h = sum_i g(x)_i f_i(x): Ma et al., KDD 2018."""
     gate = softmax(w["gates.linear.weight"][0] @ x[0])
     return [sum(gate[i] * mlp(w, "experts", i, x[0]) for i in range(c.experts))] * tasks
 
 
 def cgc(w: Weights, x: Array, tasks: int, c) -> list[Array]:
-    """g_k(x) = w_k(x) S_k(x), S_k the outputs of own and shared experts: Tang et al., RecSys 2020, Eq. 1 to 4."""
+    """g_k(x) = w_k(x) S_k(x), S_k the outputs of own and shared experts: Tang et al., RecSys 2020."""
     found = []
     for k in range(tasks):
         experts = [mlp(w, "level.own", k * c.own_experts + i, x[0]) for i in range(c.own_experts)]
@@ -63,7 +64,7 @@ def cgc(w: Weights, x: Array, tasks: int, c) -> list[Array]:
 
 
 def cross_stitch(w: Weights, x: Array, tasks: int, c) -> list[Array]:
-    """x~_t = sum_s alpha_ts x_s after each layer: Misra et al., CVPR 2016, Eq. 1."""
+    """x~_t = sum_s alpha_ts x_s after each layer: Misra et al., CVPR 2016."""
     h = [x[0]] * tasks
     for number in range(len(c.layers)):
         units = [mlp(w, f"layers.{number}", t, h[t]) for t in range(tasks)]
@@ -73,7 +74,7 @@ def cross_stitch(w: Weights, x: Array, tasks: int, c) -> list[Array]:
 
 
 def snr(w: Weights, x: Array, tasks: int, c, noise=None) -> list[Array]:
-    """v_i = sum_j z_ij W_ij u_j (Ma et al., AAAI 2019); z as in Louizos et al., ICLR 2018, Eq. 10, 11 and 13."""
+    """v_i = sum_j z_ij W_ij u_j (Ma et al., AAAI 2019); z as in Louizos et al., ICLR 2018."""
     inputs = [x[0]] * c.subnetworks
     for level in range(c.levels):
         u = [mlp(w, f"levels.{level}", j, inputs[j]) for j in range(c.subnetworks)]
@@ -94,7 +95,7 @@ def snr(w: Weights, x: Array, tasks: int, c, noise=None) -> list[Array]:
 
 
 def adatt(w: Weights, x: Array, tasks: int, c) -> list[Array]:
-    """FU_t = gated sum of all experts + linear sum of the native ones: Li et al., KDD 2023, section 3.2."""
+    """FU_t = gated sum of all experts + linear sum of the native ones: Li et al., KDD 2023."""
     h, common = [x[0]] * tasks, x[0]
     for level in range(c.levels):
         native = [
@@ -130,7 +131,7 @@ def stem(w: Weights, x: Array, tasks: int, c) -> list[Array]:
 
 
 def home(w: Weights, x: Array, tasks: int, c) -> list[Array]:
-    """Swish(Norm(MLP)), 2 sigmoid(x A B) on each expert's features, and the self-gate: Wang et al., 2024, section 3."""
+    """Swish(Norm(MLP)), 2 sigmoid(x A B) on each expert's features, and the self-gate: Wang et al., 2024."""
 
     def expert(prefix: str, number: int) -> Array:
         low = w[f"{prefix}.down.weight"][number] @ x[0]
@@ -149,7 +150,7 @@ def home(w: Weights, x: Array, tasks: int, c) -> list[Array]:
 
 
 def pepnet(w: Weights, x: Array, tasks: int, c) -> list[Array]:
-    """delta = 2 sigmoid(W' relu(W [prior, sg(x)] + b) + b') on input and layers: Chang et al., KDD 2023, section 3."""
+    """delta = 2 sigmoid(W' relu(W [prior, sg(x)] + b) + b') on input and layers: Chang et al., KDD 2023."""
 
     def gate(prefix: str, number: int, seen: Array) -> Array:
         hidden = mlp(w, f"{prefix}.hidden", number, seen)
@@ -223,7 +224,7 @@ def test_snr_draws_its_gates_anew_in_training(options):
 
 
 def test_snrs_penalty_is_the_share_of_draws_that_are_open():
-    """The closed form of Louizos et al., Eq. 12, against the frequency with which a drawn gate is not zero."""
+    """The closed form of Louizos et al., ICLR 2018, against the frequency with which a drawn gate is not zero."""
     entry = SHARING["snr"]
     sharing = entry.build(INPUTS, 2, entry.config(subnetworks=3, levels=1, l0=0.5))
     torch.nn.init.normal_(sharing.routes[0].log_alpha, std=2.0)

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from bench.frontier.frontier import frontier
-from bench.frontier.policy import Policy, pick
+from bench.frontier.pick import pick
+from bench.frontier.policy import Policy
 from bench.objectives import Objective
 from bench.records import Failure, Replicate, TrialRecord
 from bench.report.build import build_view
@@ -119,6 +120,7 @@ def view_of(records: Sequence[TrialRecord], objectives: Sequence[Objective], **m
         "command": "seesaw run quick --seed 7",
     }
     given: dict[str, Any] = {"title": "Census-Income (KDD)", "dataset": "census-income", "pick": chosen, "made": made}
+    given["train"] = "seesaw train census-income"
     given["retrain"] = "seesaw train census-income --config .seesaw/runs/quick-7/census-income/picked.toml"
     return build_view(records, front, **(given | more))
 

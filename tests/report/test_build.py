@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import stdtrit
 
 from bench.frontier.frontier import frontier
-from bench.frontier.policy import Pick, Removed
+from bench.frontier.pick import Pick, Removed
 from bench.objectives import Objective
 from bench.records import Failure, Replicate, TrialRecord
 from bench.report.build import build_view
@@ -118,25 +119,36 @@ def test_confirmed_trials_stand_at_their_means_and_the_rest_is_not_compared() ->
     assert mmoe.valid[0] is not None
     assert mmoe.test[1] is not None
     assert (mmoe.valid[0].mean, mmoe.valid[0].sd, mmoe.valid[0].runs) == pytest.approx((0.72, 0.01, 3))
-    assert mmoe.valid[0].half_width == pytest.approx(1.96 * 0.01 / math.sqrt(3))
+    assert mmoe.valid[0].half_width == pytest.approx(stdtrit(2, 0.95) * 0.01 / math.sqrt(3))
     assert mmoe.test[1].mean == pytest.approx(0.80)
     single = view.trial(0).valid[0]
     assert single is not None
     assert single.sd is None
-    assert single.half_width is None
+    assert single.half_width == pytest.approx(stdtrit(2, 0.95) * 0.01)  # by what seeds do to the other
     assert (ple.compared, ple.confirmed, ple.values) == (False, False, (0.73, 0.79))
     assert mmoe.p_nondominated is not None
     assert ple.p_nondominated is None
 
 
-def test_what_the_search_saw_is_compared_with_what_the_search_saw() -> None:
+def test_confirmed_is_compared_with_confirmed_and_what_the_search_saw_with_what_it_saw() -> None:
     lucky = [replace(each, replicates=replicates((0.60, 0.70), (0.62, 0.72))) for each in SEARCHED[:2]]
     view = view_of([*lucky, *SEARCHED[2:]])
     assert view.axes[0].baseline is not None
     assert view.axes[0].search_baseline is not None
     assert view.axes[0].baseline.value == pytest.approx(0.61)
     assert view.axes[0].search_baseline.value == 0.70
-    assert view.gains == view_of(SEARCHED).gains
+    cells = {cell.trial: cell for row in view.gains[0].cells for cell in row if cell}
+    assert {number: (round(cell.gain, 6), cell.confirmed) for number, cell in cells.items()} == {
+        0: (0, True),
+        1: (0, True),  # 0.61 both, on fresh seeds
+        2: (30, False),  # 0.73 against 0.70
+        3: (10, False),
+    }
+    sd, t = 1000 * math.sqrt(0.0002), stdtrit(2, 0.95)
+    assert cells[1].half_width == pytest.approx(t * sd * math.sqrt(1 / 2 + 1 / 2))
+    assert cells[2].half_width == pytest.approx(t * sd * math.sqrt(1 + 1))
+    assert cells[0].half_width == 0
+    assert {cell.half_width for row in view_of(SEARCHED).gains[0].cells for cell in row if cell} == {None, 0.0}
 
 
 def test_values_that_are_no_numbers_are_missing() -> None:

@@ -6,9 +6,11 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from cProfile import Profile
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from plotly.offline import get_plotlyjs
@@ -17,6 +19,7 @@ from bench.frontier.frontier import frontier
 from bench.records import Failure, TrialRecord
 from bench.report import page
 from bench.report.build import build_view
+from bench.report.cards import DETAILED, cards
 from bench.report.page import document, write_page
 from bench.report.view import PageView
 
@@ -83,19 +86,42 @@ def test_the_policy_allows_no_request_and_only_this_script(reader: Reader) -> No
     assert "http" not in policy
 
 
+def unpacked(text: str) -> Any:
+    return json.loads(gzip.decompress(base64.b64decode(text)))
+
+
 def test_embedded_values_read_back(reader: Reader, view: PageView) -> None:
-    cards = json.loads(reader.data["census-income-0-cards"])
+    cards = unpacked(reader.data["census-income-0-cards"])
     assert set(cards["trials"]) == {str(trial.number) for trial in view.trials}
-    title, measured, settings, diagnosis, angles = cards["trials"][str(view.front[0])]
-    assert diagnosis == list(view.trial(view.front[0]).diagnosis) != []
-    assert [tuple(cells) for cells in angles] == list(view.trial(view.front[0]).angles) != []
-    assert title.startswith(f"Trial {view.front[0]}: ")
-    assert len(measured) == 2
-    assert [(cards["names"][i], value) for i, value in settings] == list(view.trial(view.front[0]).params)
+    trial, known = view.trial(view.front[0]), cards["trials"][str(view.front[0])]
+    assert known["diagnosis"] == list(trial.diagnosis) != []
+    assert known["title"].startswith(f"Trial {view.front[0]}: ")
+    assert known["values"] == list(trial.values)
+    assert len(known["measured"]) == 2
+    spread = trial.valid[0]
+    assert spread is not None
+    assert spread.interval is not None
+    assert known["numbers"][0][1] == [spread.mean, spread.sd, spread.runs, *spread.interval]
+    assert [(cards["names"][i], value) for i, value in known["params"]] == list(trial.params)
+    assert [run["seed"] for run in known["replicates"]] == [run.seed for run in trial.detail.replicates] != []
     ids = {a["data-figure"] for _, a in reader.elements if "data-figure" in a}
-    assert len(ids) == 6
+    assert len(ids) == 10
     for id in ids:
-        assert json.loads(reader.data[str(id)])["data"]
+        assert unpacked(reader.data[str(id)])["data"]
+
+
+def test_all_ordered_pairs_of_objectives_can_be_chosen(make_view: Any, make_records: Any, make_objectives: Any) -> None:
+    three = make_view(make_records(objectives=3), make_objectives(3))
+    read = Reader(document([three], "three"))
+    planes = [f"census-income-0-projection-{i}-{j}" for i in range(3) for j in range(3) if i != j]
+    assert all(unpacked(read.data[id])["data"] for id in planes)
+    assert sum(tag == "option" for tag, _ in read.elements) == 6
+
+
+def test_the_table_has_the_front_and_what_was_confirmed(reader: Reader, view: PageView) -> None:
+    ids = [attributes["data-id"] for tag, attributes in reader.elements if tag == "tr" and "data-id" in attributes]
+    assert ids[: len(view.front)] == [str(id) for id in view.front]
+    assert sorted(ids) == sorted(str(trial.id) for trial in view.trials if trial.on_front or trial.confirmed)
 
 
 def test_ids_are_unique_with_the_same_dataset_twice(view: PageView) -> None:
@@ -149,7 +175,29 @@ def test_a_run_of_thousands_stays_below_four_megabytes(
     tmp_path: Path,
 ) -> None:
     view = make_view(make_records(5000, confirmed=40), make_objectives())
-    assert write_page(view, tmp_path / "report.html").stat().st_size < 4_000_000
+    page = write_page(view, tmp_path / "report.html")
+    assert page.stat().st_size < 4_000_000
+    assert "trials behind the front" in Reader(page.read_text(encoding="utf-8")).shown
+    detailed = [trial for trial in cards(view)["trials"].values() if "curves" in trial]
+    assert len(detailed) == DETAILED
+    assert all(str(id) in {str(trial["number"]) for trial in detailed} for id in view.front)
+
+
+def test_twice_the_trials_take_about_twice_the_work(
+    make_view: Callable[..., PageView], make_records: Callable[..., list], make_objectives: Callable[..., tuple]
+) -> None:
+    """Counted in calls, which no machine changes."""
+
+    def calls(trials: int) -> int:
+        records = make_records(trials, confirmed=8)
+        profile = Profile()
+        profile.enable()
+        document([make_view(records, make_objectives())], "many")
+        profile.disable()
+        return sum(entry.callcount for entry in profile.getstats())
+
+    few = calls(0)
+    assert calls(400) - few < 2.5 * (calls(200) - few)
 
 
 def test_a_page_that_fails_leaves_the_old_one(view: PageView, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,13 +5,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from html import escape
 
+import numpy as np
 import plotly.graph_objects as go
 import pytest
 
 from bench.report import plots, theme
-from bench.report.plots.base import GL_FROM
+from bench.report.findings import Picked, Spent, Standard, Surface
+from bench.report.plots.base import MOST_BEHIND
 from bench.report.plots.kinds import thinned
-from bench.report.view import PageView, Picked
+from bench.report.view import PageView
 
 Make = Callable[..., PageView]
 
@@ -40,9 +42,12 @@ def test_marks_stand_at_the_values_of_their_trials(views: dict[int, PageView]) -
             )
 
 
-def test_error_bars_are_of_confirmed_trials_and_as_wide_as_the_view_says(views: dict[int, PageView]) -> None:
+def test_without_regions_error_bars_are_of_confirmed_trials_and_as_wide_as_the_view_says(
+    views: dict[int, PageView],
+) -> None:
     confirmed = []
-    for trace in plots.plane_figure(views[2]).data:
+    bare = replace(views[2], trials=tuple(replace(trial, region=None) for trial in views[2].trials))
+    for trace in plots.plane_figure(bare).data:
         if trace.error_x.array is None:
             continue
         for number, x, y in zip(trace.customdata, trace.error_x.array, trace.error_y.array, strict=True):
@@ -64,7 +69,7 @@ def test_kinds_differ_in_colour_and_shape(views: dict[int, PageView]) -> None:
 
 def test_the_front_is_a_line_and_the_picked_point_has_a_ring(views: dict[int, PageView]) -> None:
     view, figure = views[2], plots.plane_figure(views[2])
-    line = next(trace for trace in figure.data if trace.mode == "lines")
+    line = next(trace for trace in figure.data if trace.name == "front")
     assert tuple(zip(line.x, line.y, strict=True)) == view.step
     ring = next(trace for trace in figure.data if trace.name == "picked")
     assert view.picked is not None
@@ -82,10 +87,9 @@ def test_each_task_has_its_baseline_dashed(views: dict[int, PageView]) -> None:
 
 def test_the_reader_can_switch_between_the_front_and_all_trials(views: dict[int, PageView]) -> None:
     for figure in (plots.plane_figure(views[2]), plots.course_figure(views[1]), plots.pairs_figure(views[3])):
-        for changes in figure.layout.meta.values():
+        for changes in (figure.layout.meta["near"], figure.layout.meta["all"]):
             for path in changes:
                 assert path.split(".")[0] in figure.layout
-        assert set(figure.layout.meta) == {"near", "all"}
     assert list(plots.plane_figure(views[2]).layout.xaxis.range) == sorted(views[2].axes[0].near or ())
 
 
@@ -107,7 +111,11 @@ def test_one_objective_is_drawn_over_the_trials_with_the_best_so_far(views: dict
 
 
 def test_hypervolume_is_drawn_at_its_steps(views: dict[int, PageView]) -> None:
-    (line,) = plots.hypervolume_figure(views[2]).data
+    line, confirmed = plots.hypervolume_figure(views[2]).data
+    interval = views[2].hypervolume_interval
+    assert interval is not None
+    assert confirmed.y[0] + confirmed.error_y.array[0] == pytest.approx(interval[1])
+    assert confirmed.y[0] - confirmed.error_y.arrayminus[0] == pytest.approx(interval[0])
     history = {finished: volume for finished, _, volume in views[2].history}
     assert all(history[x] == y for x, y in zip(line.x, line.y, strict=True))
     assert set(line.y) == set(history.values())
@@ -156,15 +164,20 @@ def test_thinning_keeps_the_best_the_worst_and_the_order(views: dict[int, PageVi
     assert thinned(trials[:90], most=90) == trials[:90]
 
 
-def test_large_clouds_are_left_to_the_graphics_card(views: dict[int, PageView]) -> None:
+def test_of_thousands_some_are_drawn_but_all_of_the_front_and_the_confirmed(views: dict[int, PageView]) -> None:
     view = views[2]
     plain = [trial for trial in view.trials if not trial.confirmed]
-    many = tuple(replace(plain[i % len(plain)], number=1000 + i) for i in range(GL_FROM))
-    figure = plots.plane_figure(replace(view, trials=(*view.trials, *many)))
-    assert {trace.type for trace in figure.data if trace.customdata is not None and 1000 in trace.customdata} == {
-        "scattergl"
-    }
-    assert {trace.type for trace in plots.plane_figure(view).data} == {"scatter"}
+    many = tuple(replace(plain[i % len(plain)], number=1000 + i) for i in range(4 * MOST_BEHIND))
+    more = replace(view, trials=(*view.trials, *many), order=(*view.order, *(trial.id for trial in many)))
+    drawn, behind = plots.drawn_of(more)
+    shown = marked(plots.plane_figure(more))
+    assert {trial.id for trial in view.trials if trial.confirmed} <= set(shown)
+    assert behind == len(plain) + len(many)
+    assert drawn == len(shown) - len(view.trials) + len(plain)
+    assert MOST_BEHIND / 2 < drawn <= MOST_BEHIND + len(view.sharing_kinds)
+    lines = plots.parallel_figure(more)
+    assert len(set(marked(lines)) - {None}) < plots.MOST_LINES + 20
+    assert len(lines.layout.meta["lines"]) == len(more.trials)
 
 
 def test_names_from_data_cannot_be_markup(views: dict[int, PageView]) -> None:
@@ -191,6 +204,8 @@ def test_every_colour_of_a_figure_has_a_dark_twin(views: dict[int, PageView]) ->
     known = set(theme.dark_twins())
     figures = [plots.plane_figure(views[2]), plots.pairs_figure(views[3]), plots.course_figure(views[1])]
     figures += [plots.kinds_figure(views[2], "sharing", 0), plots.hypervolume_figure(views[2])]
+    figures += [plots.parallel_figure(views[2]), plots.shrinkage_figure(views[2], 0), plots.influence_figure(views[2])]
+    figures += [plots.budget_figure(replace(views[2], spent=(Spent("mmoe", (("full length", 9), ("replicates", 3))),)))]
 
     def colours(value: object) -> set[str]:
         if isinstance(value, dict):
@@ -203,3 +218,105 @@ def test_every_colour_of_a_figure_has_a_dark_twin(views: dict[int, PageView]) ->
         found = colours(json.loads(figure.to_json()))
         assert found
         assert found <= known
+
+
+def test_regions_are_where_the_view_says(views: dict[int, PageView]) -> None:
+    view = views[2]
+    edges = [trace for trace in plots.plane_figure(view).data if trace.name and trace.name.endswith("90% region")]
+    seen = 0
+    for trace in edges:
+        own = [trial for trial in view.trials if trial.confirmed and trial.sharing == trace.legendgroup]
+        shapes = np.array([trial.region for trial in own])
+        middles = np.array([trial.values for trial in own])
+        for x, y in zip(trace.x, trace.y, strict=True):
+            if x is None:
+                seen += 1
+                continue
+            away = np.array([x, y]) - middles
+            sizes = np.einsum("ni,nij,nj->n", away, np.linalg.inv(shapes), away)
+            assert np.abs(sizes - 1).min() < 1e-3  # on the edge of one of them
+    assert seen == sum(trial.confirmed for trial in view.trials)
+
+
+def test_a_chosen_projection_has_its_objectives_to_the_right_and_upwards(views: dict[int, PageView]) -> None:
+    view = views[3]
+    figure = plots.plane_figure(view, 2, 0)
+    assert figure.layout.xaxis.title.text.startswith("education AUC")
+    assert figure.layout.meta["panels"] == [["x", "y", 2, 0]]
+    for trace in figure.data:
+        for x, y, id in zip(trace.x, trace.y, trace.customdata or (), strict=False):
+            values = view.trial(id).values
+            assert [x, y] == [None if at is None else pytest.approx(at, rel=1e-6) for at in (values[2], values[0])]
+
+
+def test_bands_lie_between_their_surfaces_and_baselines_are_the_edge_of_what_they_dominate(
+    views: dict[int, PageView],
+) -> None:
+    low, middle, high = (tuple((x + at, y + at) for x, y in views[2].step) for at in (0.001, 0.0, -0.001))
+    surfaces = tuple(Surface(percent, corners) for percent, corners in ((25, low), (50, middle), (75, high)))
+    corner = views[2].trial(views[2].front[0]).values
+    trees = Standard("trees", corner, (None, None))
+    figure = plots.plane_figure(replace(views[2], surfaces=surfaces, standards=(trees,)))
+    traces = {trace.name: trace for trace in figure.data}
+    band = traces["attained by 25 to 75% of seeds"]
+    assert set(zip(band.x, band.y, strict=True)) == {*low, *high}
+    half = traces["attained by 50% of seeds"]
+    assert tuple(zip(half.x, half.y, strict=True)) == middle
+    edge = traces["trees"]
+    assert (edge.x[1], edge.y[1]) == corner
+    assert edge.x[0] == edge.x[1] > edge.x[2]
+    assert edge.y[1] == edge.y[2] > edge.y[0]
+    assert any(words.text == "trees" for words in figure.layout.annotations)
+
+
+def test_lines_cross_the_axes_where_the_trials_values_are(views: dict[int, PageView]) -> None:
+    view = views[2]
+    figure = plots.parallel_figure(view)
+    lines = figure.layout.meta["lines"]
+    assert set(marked(figure)) - {None} == set(lines)
+    for i, axis in enumerate(view.axes):
+        low, high = axis.near or (0.0, 1.0)
+        for trial in view.trials:
+            value, place = trial.values[i], lines[trial.id][i]
+            if value is None:
+                assert place is None
+            else:
+                assert place == pytest.approx(max(0.0, (value - low) / (high - low)), abs=6e-4)
+    for trace in figure.data:
+        for y, id in zip(trace.y, trace.customdata, strict=True):
+            assert (y is None) or y in lines[id]
+    names = [name for name, _ in view.trials[0].params]
+    shown = [words.text.replace("<br>", "").strip() for words in figure.layout.annotations]
+    assert any(name in shown for name in names)
+
+
+def test_the_budget_is_stacked_by_stage_and_bars_of_influence_have_their_intervals(views: dict[int, PageView]) -> None:
+    spent = (
+        Spent("mmoe", (("to 100", 300), ("full length", 800), ("replicates", 50))),
+        Spent("ple", (("to 100", 70),)),
+    )
+    figure = plots.budget_figure(replace(views[2], spent=spent))
+    assert {bar.name: list(bar.x) for bar in figure.data} == {
+        "to 100": [70, 300],
+        "full length": [0, 800],
+        "replicates": [0, 50],
+    }
+    assert len({bar.marker.pattern.shape for bar in figure.data}) == 3
+    (bars,) = plots.influence_figure(views[2]).data
+    for name, share, up, down in zip(bars.y, bars.x, bars.error_x.array, bars.error_x.arrayminus, strict=True):
+        known = next(each for each in views[2].influences if each.name == name)
+        assert (share, share + up, share - down) == pytest.approx((known.share, known.high, known.low))
+
+
+def test_shrinkage_has_a_line_for_each_confirmed_trial(views: dict[int, PageView]) -> None:
+    view = views[2]
+    found = plots.shrinkage_figure(view, 1)
+    ids = [id for id in marked(found) if id is not None]
+    assert sorted(set(ids)) == sorted(trial.id for trial in view.trials if trial.confirmed)
+    for trace in found.data:
+        for at in range(0, len(trace.x), 4):
+            trial = view.trial(trace.customdata[at])
+            assert trial.valid[1] is not None
+            assert trial.test[1] is not None
+            expected = (trial.seen[1], trial.valid[1].mean, trial.test[1].mean)
+            assert tuple(trace.y[at : at + 3]) == pytest.approx(expected, rel=1e-6)

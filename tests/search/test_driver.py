@@ -26,7 +26,7 @@ import bench.search
 from bench.errors import UserError
 from bench.progress import Advance, Silent
 from bench.records import Job, TrialRecord
-from bench.search.confirm import confirm
+from bench.search.confirm import Race, confirm
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.executors.base import Executor
@@ -261,7 +261,7 @@ class TestConfirm:
             return train(job)
 
         with Study.open(tmp_path, plan) as study:
-            confirm(study, ShuffledExecutor(spy, 2, 0), make_job, points(study, 4, 1), 3, seen.append)  # type: ignore[arg-type]
+            confirm(study, ShuffledExecutor(spy, 2, 0), make_job, points(study, 4, 1), Race(3), seen.append)  # type: ignore[arg-type]
             records = study.records()
         assert {(job.trial, job.replicate) for job in jobs} == {(t, r) for t in (1, 4) for r in (1, 2, 3)}
         assert len({job.seed for job in jobs}) == 6
@@ -281,7 +281,7 @@ class TestConfirm:
             return train(job)
 
         with Study.open(tmp_path, plan) as study, pytest.raises(KeyboardInterrupt):
-            confirm(study, InlineExecutor(third), make_job, points(study, 1, 4), 2, ignore)  # type: ignore[arg-type]
+            confirm(study, InlineExecutor(third), make_job, points(study, 1, 4), Race(2), ignore)  # type: ignore[arg-type]
         jobs: list[Job] = []
 
         def spy(job: Job) -> object:
@@ -290,7 +290,7 @@ class TestConfirm:
 
         notes, seen = Notes(), []
         with Study.open(tmp_path, plan) as study:
-            confirm(study, InlineExecutor(spy), make_job, points(study, 1, 4), 3, seen.append, notes)  # type: ignore[arg-type]
+            confirm(study, InlineExecutor(spy), make_job, points(study, 1, 4), Race(3), seen.append, notes)  # type: ignore[arg-type]
         assert {(job.trial, job.replicate) for job in jobs} == {(1, 3), (4, 1), (4, 2), (4, 3)}
         assert sorted(record.number for record in seen) == [1, 4]
         assert (notes.total, notes.done) == (6, 6)
@@ -298,7 +298,7 @@ class TestConfirm:
     def test_only_completed_trials_can_be_confirmed(self, tmp_path: Path) -> None:
         plan = self.searched(tmp_path)
         with Study.open(tmp_path, plan) as study, pytest.raises(ValueError, match="found trial 3 failed"):
-            confirm(study, InlineExecutor(train), make_job, points(study, 3), 1, ignore)
+            confirm(study, InlineExecutor(train), make_job, points(study, 3), Race(1), ignore)
 
 
 class TestTestIsClosed:

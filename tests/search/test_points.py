@@ -11,11 +11,13 @@ from rung_toys import FULL, LADDER, rung_plan
 from search_toys import OBJECTIVES, ignore, make_job
 
 from bench.frontier.frontier import frontier
+from bench.frontier.pick import pick
 from bench.frontier.points import key_of, points
-from bench.frontier.policy import Policy, pick
+from bench.frontier.policy import Policy
 from bench.frontier.shortlist import shortlist
-from bench.records import Job, RungResult, TrialRecord, TrialResult
-from bench.search.confirm import confirm
+from bench.records import BASELINES, Job, Replicate, RungResult, TrialRecord, TrialResult
+from bench.search.baselines import baselines_of
+from bench.search.confirm import Race, confirm
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.study import Study
@@ -83,13 +85,24 @@ def test_history_has_every_result_in_the_order_of_jobs(tmp_path: Path) -> None:
     assert history["hypervolume"].iloc[-1] == frontier(records, OBJECTIVES, REFERENCE).hypervolume
 
 
+def test_what_is_confirmed_does_not_depend_on_how_far_that_had_come(tmp_path: Path) -> None:
+    records = searched(tmp_path)
+    chosen = shortlist(records, OBJECTIVES, REFERENCE, 1)
+    others = baselines_of(records, OBJECTIVES, REFERENCE, BASELINES)
+    for point in points(records, OBJECTIVES):
+        poor = Replicate(1, 0, {objective.key("valid"): 0.01 for objective in OBJECTIVES}, until=point.until)
+        partly = [replace(each, replicates=(poor,)) if each.number == point.number else each for each in records]
+        assert list(map(key_of, shortlist(partly, OBJECTIVES, REFERENCE, 1))) == list(map(key_of, chosen))
+        assert baselines_of(partly, OBJECTIVES, REFERENCE, BASELINES) == others
+
+
 def test_points_are_confirmed_as_long_as_they_were_trained_and_picked_so(tmp_path: Path) -> None:
     records, spy = searched(tmp_path), Spy()
     chosen = shortlist(records, OBJECTIVES, REFERENCE, 4)
     twice = {point.number for point in chosen if sum(each.number == point.number for each in chosen) > 1}
     assert twice  # both lengths of one trial
     with Study.open(tmp_path, rung_plan(reference=REFERENCE)) as study:
-        confirm(study, InlineExecutor(spy), make_job, chosen, 2, ignore)
+        confirm(study, InlineExecutor(spy), make_job, chosen, Race(2), ignore)
         records = study.records()
     assert {(job.trial, job.until) for job in spy.jobs} == set(map(key_of, chosen))
     assert len({job.seed for job in spy.jobs}) == len(spy.jobs) == 2 * len(chosen)
@@ -118,7 +131,7 @@ def test_an_interrupted_confirmation_goes_on_with_the_same_seeds(tmp_path: Path)
     whole, plan = Spy(), rung_plan(reference=REFERENCE)
     with Study.open(tmp_path / "whole", plan) as study:
         chosen = shortlist(study.records(), OBJECTIVES, REFERENCE, 4)
-        confirm(study, InlineExecutor(whole), make_job, chosen, 2, ignore)
+        confirm(study, InlineExecutor(whole), make_job, chosen, Race(2), ignore)
     seen = []
     for part in range(0, 2 * len(chosen), 2):
         spy = Spy()
@@ -131,7 +144,7 @@ def test_an_interrupted_confirmation_goes_on_with_the_same_seeds(tmp_path: Path)
         with Study.open(tmp_path / "cut", plan) as study:
             order = chosen[:: -1 if part % 4 else 1]  # so that what is missing is not always the last
             with suppress(KeyboardInterrupt):
-                confirm(study, InlineExecutor(stops), make_job, order, 2, ignore)
+                confirm(study, InlineExecutor(stops), make_job, order, Race(2), ignore)
         seen += spy.jobs
     assert {(job.trial, job.until, job.seed) for job in seen} == {(j.trial, j.until, j.seed) for j in whole.jobs}
 

@@ -16,7 +16,7 @@ from test_driver import Notes
 from bench.errors import UserError
 from bench.records import Job, TrialRecord, TrialResult
 from bench.search.checkpoints import Checkpoints
-from bench.search.confirm import confirm
+from bench.search.confirm import Race, confirm
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.executors.base import Executor, Run
@@ -395,7 +395,7 @@ class TestConclude:
             study.conclude()
             records = study.records()
             chosen = [next(record for record in records if len(record.rungs) == n) for n in (1, 2, 3)]
-            confirm(study, InlineExecutor(spy), make_job, chosen, 2, ignore)
+            confirm(study, InlineExecutor(spy), make_job, chosen, Race(2), ignore)
         assert [(job.trial, job.until) for job in spy.jobs] == [
             (point.number, until) for point, until in zip(chosen, (4, 16, None), strict=True) for _ in range(2)
         ]

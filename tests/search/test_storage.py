@@ -22,7 +22,7 @@ from search_toys import train as train_whole
 from bench.errors import UserError
 from bench.records import Job, TrialRecord, TrialResult
 from bench.search import storage_connection, storage_database
-from bench.search.confirm import confirm
+from bench.search.confirm import Race, confirm
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.executors.base import Run
@@ -54,7 +54,7 @@ def whole(folder: Path, plan: Plan, run: Run = train) -> list[TrialRecord]:
         search(plan, study, InlineExecutor(run), make_job, ignore)
         study.conclude()
         chosen = [record for record in study.records() if record.state == "completed"][:2]
-        confirm(study, InlineExecutor(run), make_job, chosen, 2, ignore)
+        confirm(study, InlineExecutor(run), make_job, chosen, Race(2), ignore)
         return study.records()
 
 

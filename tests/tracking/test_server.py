@@ -13,7 +13,8 @@ from contents import content, everything_once
 from servers import RealServer, faulty_proxy, free_port, silent_server
 
 from bench.frontier.frontier import frontier
-from bench.frontier.policy import Policy, pick
+from bench.frontier.pick import pick
+from bench.frontier.policy import Policy
 from bench.records import RungResult
 from bench.tracking import Logbook, Volumes
 

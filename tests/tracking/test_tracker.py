@@ -1,15 +1,15 @@
 """What a driver logs is in MLflow: once, nested, and found by a query."""
 
 import json
-import math
 from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 from bench.frontier.frontier import frontier
-from bench.frontier.policy import Policy, pick
-from bench.tracking import frontier_of, log_front
+from bench.frontier.pick import pick
+from bench.frontier.policy import Policy
+from bench.tracking import log_front
 from bench.tracking.tracker import experiment_name
 from bench.tracking.values import Point
 
@@ -265,26 +265,6 @@ def test_without_a_pick(tracker, client, asked, records, objectives, page):
     log_front(parent, frontier(records, objectives), None, None)
     assert client.get_run(parent.run_id).data.tags["seesaw.picked"] == "none"
     assert "picked.json" not in {each.path for each in client.list_artifacts(parent.run_id)}
-
-
-def test_front_read_back_from_mlflow_alone(tracker, asked, records, objectives, page, make_trial):
-    confirmed = [
-        *records[:2],
-        make_trial(2, 0.74, 0.81, replicates=((0.73, 0.80), (0.75, 0.82))),
-        make_trial(3, 0.70, 0.79, replicates=((0.70, 0.83), (0.71, 0.84))),
-    ]
-    _, front, chosen = log_all(tracker, asked, confirmed, objectives, page)
-    table = frontier_of(EXPERIMENT, tracker.uri)
-    table = table[table["run"] == asked["run"]]
-    expected = front.front.sort_values("trial")
-    assert table["trial"].tolist() == expected["trial"].tolist() == [2, 3]
-    assert table["picked"].tolist() == [chosen.trial == 2, chosen.trial == 3]
-    for key in front.keys:
-        assert table[f"{key}.mean"].tolist() == pytest.approx(expected[key].tolist())
-    assert table["front.p_nondominated"].tolist() == pytest.approx(expected["p_nondominated"].tolist())
-    assert table["sharing.kind"].tolist() == ["mmoe", "mmoe"]
-    assert set(table["dataset"]) == {"census-income"}
-    assert math.isclose(table["cost/parameters"].iloc[0], 1002)
 
 
 @pytest.mark.parametrize(

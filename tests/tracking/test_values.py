@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.frontier.frontier import frontier
-from bench.frontier.policy import Policy, pick
+from bench.frontier.pick import pick
+from bench.frontier.policy import Policy
 from bench.tracking.batches import batches
-from bench.tracking.values import Point, front_of, params, points, trial_tags
+from bench.tracking.values import UNPLACED, Point, front_of, params, points, trial_tags
 
 
 def test_params_are_the_whole_dotted_configuration(make_trial):
@@ -50,13 +51,14 @@ def test_place_on_the_front(make_trial, objectives):
     ]
     front = frontier(records, objectives)
     placed = front_of(front, pick(front, records, objectives, Policy()))
-    assert placed[0] == ([], {"front.on_front": "false", "front.rank": "none", "seesaw.picked": "false"})
-    assert placed[1][1] == {"front.on_front": "true", "front.rank": "0", "seesaw.picked": "true"}
-    assert placed[2][1] == {"front.on_front": "false", "front.rank": "1", "seesaw.picked": "false"}
+    assert placed[0] == ([], UNPLACED | {"seesaw.until": "none"})
     values = {point.name: point.value for point in placed[1][0]}
     assert math.isclose(values["test/like.auc.mean"], 0.83)
     assert math.isclose(values["valid/click.auc.sd"], 0.02 / math.sqrt(2))
-    assert 0.5 < values["front.p_nondominated"] <= 1
+    assert 0.5 < (sure := values["front.p_nondominated"]) <= 1
+    tags = {"front.on_front": "true", "front.rank": "0", "seesaw.picked": "true", "seesaw.until": "none"}
+    assert placed[1][1] == tags | {"front.p_nondominated": f"{sure:.4f}"}
+    assert (placed[2][1]["front.on_front"], placed[2][1]["front.rank"]) == ("false", "1")
 
 
 @given(st.integers(0, 2500), st.integers(0, 250), st.integers(0, 120))

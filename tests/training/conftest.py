@@ -13,15 +13,20 @@ from bench.schema import Field, Schema, Task
 CHAIN = (Task("click"), Task("buy", parent="click"), Task("like"))
 
 
+FIELDS = (Field("user", 20), Field("tags", 6, slots=2), Field("item", 12))
+
+
 class MemoryStore:
-    """Three fields (one multi-valued), two dense columns, and the given tasks."""
+    """Three fields (one multi-valued) or others, two dense columns, and the given tasks."""
 
     path = Path("memory")
     key = "tiny"
     fingerprint = "0"
 
-    def __init__(self, rows: int = 64, tasks: tuple[Task, ...] = CHAIN, seed: int = 0) -> None:
-        self.schema = Schema((Field("user", 20), Field("tags", 6, slots=2), Field("item", 12)), ("age", "price"), tasks)
+    def __init__(
+        self, rows: int = 64, tasks: tuple[Task, ...] = CHAIN, seed: int = 0, fields: tuple[Field, ...] = FIELDS
+    ) -> None:
+        self.schema = Schema(fields, ("age", "price"), tasks)
         self.default_tasks = tuple(task.name for task in tasks)
         self._splits = {name: self._make(rows, seed + i) for i, name in enumerate(("train", "valid", "test"))}
 

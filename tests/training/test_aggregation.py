@@ -14,6 +14,7 @@ from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
 from bench.models.sharing import SHARING
 from bench.objectives import Objective
+from bench.schema import Field
 from bench.training import gradients as maths
 from bench.training.config import TrialConfig
 from bench.training.gradients import gramian, weighted_sum
@@ -113,11 +114,54 @@ def test_gramian_and_sum_of_any_memory_layout(monkeypatch: pytest.MonkeyPatch, t
     rows = torch.stack([torch.cat([part.reshape(-1) for part in parts]) for parts in gradients])
     torch.testing.assert_close(gramian(gradients), rows @ rows.T, rtol=1e-5, atol=1e-3)
     weights = torch.randn(tasks)
-    for at, expected in enumerate((weights @ rows).split([10850, 4, 18, 0])):
-        parts = [of_task[at] for of_task in gradients]
-        before = [part.clone() for part in parts]
-        torch.testing.assert_close(weighted_sum(parts, weights).reshape(-1), expected)
-        assert all(torch.equal(one, other) for one, other in zip(parts, before, strict=True))
+    before = [[part.clone() for part in parts] for parts in gradients]
+    summed = weighted_sum(gradients, weights)
+    assert [part.shape for part in summed] == [part.shape for part in gradients[0]]
+    torch.testing.assert_close(torch.cat([part.reshape(-1) for part in summed]), weights @ rows)
+    for parts, others in zip(gradients, before, strict=True):
+        assert all(torch.equal(one, other) for one, other in zip(parts, others, strict=True))
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_gradients_in_two_precisions(monkeypatch: pytest.MonkeyPatch, compiled: bool) -> None:
+    """Those of bfloat16 enter products and sums as they are, and no sum is rounded to it."""
+    if not compiled:
+        monkeypatch.setattr(maths, "_compiled", lambda vectors: False)
+    torch.manual_seed(0)
+    gradients = [(torch.randn(70, 100).bfloat16(), torch.randn(5, 3)) for _ in range(3)]
+    rows = torch.stack([torch.cat([part.reshape(-1).double() for part in parts]) for parts in gradients])
+    torch.testing.assert_close(gramian(gradients).double(), rows @ rows.T, rtol=1e-5, atol=1e-3)
+    weights = torch.randn(3)
+    summed = weighted_sum(gradients, weights)
+    assert all(part.dtype == torch.float32 for part in summed)
+    found = torch.cat([part.reshape(-1) for part in summed]).double()
+    torch.testing.assert_close(found, weights.double() @ rows, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("pooled", [True, False])
+def test_the_combined_gradient_at_the_embedding_output_is_no_bfloat16(tiny, pooled: bool) -> None:
+    """With bfloat16 products it is float32, the weighted sum of the tasks' own, whatever these are kept in."""
+    store = type(tiny)(fields=(Field("user", 20), Field("tags", 12, slots=2 if pooled else 1)))
+    config = TrialConfig.parse({"sharing.kind": "mmoe", "balancing.kind": "mgda", "optim.precision": "bf16"})
+    made = Trainer(store, config, [Objective("click.auc", "maximize")], seed=2)
+    batch = next(Batches(store.split("train")).in_order(64))
+    step, given = made.step, []
+    assert step.aggregation is not None
+    weigh = step.aggregation.weigh
+
+    def watched(gradients: list[tuple[Tensor, ...]]) -> Tensor:
+        given.append((gradients, weigh(gradients)))
+        return given[-1][1]
+
+    step.aggregation.weigh = watched
+    e = step.embed(batch.ids)
+    step.backward(e, *step.forward(e, *batch))
+    ((gradients, weights),) = given
+    assert {of_task[0].dtype for of_task in gradients} == {torch.float32 if pooled else torch.bfloat16}
+    assert e.grad is not None
+    assert (e.grad.dtype, e.grad.shape) == (torch.float32, e.shape)
+    expected = sum(w * of_task[0].double() for w, of_task in zip(weights.tolist(), gradients, strict=True))
+    torch.testing.assert_close(e.grad.double(), expected, rtol=1e-5, atol=1e-8)
 
 
 def test_a_gradient_that_is_not_finite_is_seen() -> None:

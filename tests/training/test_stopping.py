@@ -4,6 +4,8 @@ import torch
 from torch import nn
 
 from bench.objectives import Objective
+from bench.training.config import TrialConfig
+from bench.training.loop import Trainer
 from bench.training.stopping import Selector, selectors
 
 CLICK, LIKE = Objective("click.auc", "maximize"), Objective("like.logloss", "minimize")
@@ -58,3 +60,11 @@ def test_separate_tasks_follow_their_own_objectives_else_all() -> None:
     assert [one.task, other.task, third.task] == [0, 1, 2]
     (alone,) = selectors([CLICK, LIKE], ["click", "like"], False)
     assert (alone.objectives, alone.task) == ((CLICK, LIKE), None)
+
+
+def test_without_selection_training_goes_to_its_end_and_validation_is_not_looked_at(tiny) -> None:
+    config = TrialConfig.parse({"optim.epochs": 6, "optim.patience": 1, "optim.batch_size": 16, "embedding.dim": 2})
+    trainer = Trainer(tiny, config, (CLICK,), seed=0, device="cpu", select=False)
+    course = trainer.run_to()
+    assert (course.finished, course.step, course.curve) == (True, 24, [])
+    assert trainer.evaluation.samples == 0

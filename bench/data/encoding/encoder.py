@@ -50,10 +50,10 @@ class Encoder(Config):
         """Of the D dense columns."""
         return tuple(name for part in self.dense for name in part.names)
 
-    def schema_of(self, tasks: tuple[Task, ...]) -> Schema:
+    def schema_of(self, tasks: tuple[Task, ...], group: str | None = None) -> Schema:
         """The shape of what it gives."""
         fields: tuple[Field, ...] = tuple(part.field for part in self.fields)
-        return Schema(fields, self.dense_names, tasks)
+        return Schema(fields, self.dense_names, tasks, group)
 
     def encode(self, table: Any) -> tuple[Ids, Dense]:
         """Raw rows (an Arrow table with the raw columns, in any order) -> ids (N, S), dense (N, D).

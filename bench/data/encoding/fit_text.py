@@ -48,6 +48,24 @@ def vocabulary_of(
     return Vocabulary(values=tuple(texts[at] for at in order)), local
 
 
+def list_codes(source: Source, separator: str, width: int, values: TextCodes, table: Any, grow: bool) -> Codes:
+    """Codes (n, width) of a multi-valued column, ABSENT after the last value; each value of a row once.
+
+    Args:
+        grow: whether new values get codes; else they are UNKNOWN.
+    """
+    rows, joined = source.spans(table)
+    pieces, first = split_spans(joined, separator)
+    pieces = canonical_spans(pieces, source.missing)
+    chosen = np.full((len(joined.starts) + 1, width), -1, np.int64)  # the last serves code -1
+    _choose(*pieces, first, chosen)
+    used = chosen >= 0
+    at = chosen[used]
+    codes = np.full(chosen.shape, ABSENT, np.int32)
+    codes[used] = values.code(Spans(pieces.data, pieces.starts[at], pieces.ends[at]), grow)
+    return codes[rows]
+
+
 class CategoricalFitter:
     """One value a row."""
 
@@ -90,16 +108,7 @@ class MultiValuedFitter:
 
     def take(self, table: Any, train: Mask) -> Codes:
         """Codes (n, slots), ABSENT after the last; values beyond the last slot are neither coded nor counted."""
-        rows, joined = self.source.spans(table)
-        pieces, first = split_spans(joined, self.separator)
-        pieces = canonical_spans(pieces, self.source.missing)
-        chosen = np.full((len(joined.starts) + 1, self.width), -1, np.int64)  # the last serves code -1
-        _choose(*pieces, first, chosen)
-        used = chosen >= 0
-        at = chosen[used]
-        codes = np.full(chosen.shape, ABSENT, np.int32)
-        codes[used] = self.values.code(Spans(pieces.data, pieces.starts[at], pieces.ends[at]))
-        codes = codes[rows]
+        codes = list_codes(self.source, self.separator, self.width, self.values, table, grow=True)
         self._tally.add(codes, train, len(self.values))
         return codes
 

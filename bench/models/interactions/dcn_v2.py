@@ -21,7 +21,7 @@ class DCNv2Config(Config):
 
 
 class DCNv2(Interaction):
-    """x_{l+1} = x_0 * (W_l x_l + b_l) + x_l, or with W = U V (Wang et al., WWW 2021, Eq. 1 and 2).
+    """x_{l+1} = x_0 * (W_l x_l + b_l) + x_l, or with W = U V (Wang et al., WWW 2021).
 
     The stacked structure of the paper: what follows sees the last x alone, in which each input stands where it stood,
     with its products added.

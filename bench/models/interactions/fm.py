@@ -19,7 +19,7 @@ def has_pairs(schema: Schema) -> str | None:
 
 
 class FM(Interaction):
-    """Appends sum_{i < j} v_i * v_j, by coordinate, over the fields' embeddings v (He & Chua, SIGIR 2017, Eq. 3).
+    """Appends sum_{i < j} v_i * v_j, by coordinate, over the fields' embeddings v (He & Chua, SIGIR 2017).
 
     The sum over its coordinates is the second-order term of a factorization machine (Rendle, ICDM 2010). It is half of
     (sum v)^2 - sum v^2, taken in float32 at the least. Dense columns, which have no embedding, take no part. Embeddings

@@ -8,7 +8,7 @@ import numba
 import numpy as np
 import torch
 from llvmlite import ir  # type: ignore[import-untyped]
-from numba import types
+from numba import carray, types  # type: ignore[attr-defined]
 from numba.extending import intrinsic, overload
 from numpy.typing import NDArray
 from torch import Tensor
@@ -22,6 +22,7 @@ inlined = numba.njit(inline="always")  # passing arrays to a function costs as m
 
 _intrinsic: Any = intrinsic
 _overload: Any = overload
+_carray: Any = carray
 
 
 def computed_in(dtype: torch.dtype) -> torch.dtype:
@@ -63,6 +64,23 @@ def narrow(context, value, like):  # type: ignore[no-untyped-def]
         return builder.trunc(builder.lshr(rounded, word(16)), ir.IntType(16))
 
     return types.uint16(types.float32, types.uint16), build
+
+
+@_intrinsic
+def _pointer(context, address, like):  # type: ignore[no-untyped-def]
+    """An address, uint64, as a pointer to numbers stored as `like` is."""
+    to = types.CPointer(like)  # type: ignore[no-untyped-call]
+
+    def build(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        return builder.inttoptr(args[0], context.get_value_type(to))
+
+    return to(types.uint64, like), build
+
+
+@jit
+def memory(address, count, like):  # type: ignore[no-untyped-def]
+    """So many numbers from an address on, stored as `like` is: for kernels of any number of tensors."""
+    return _carray(_pointer(address, like), (count,))
 
 
 @_intrinsic

@@ -11,7 +11,7 @@ from bench.models.sharing.ple import CGCConfig, Level
 
 
 class CGC(Sharing):
-    """Customized gate control: the one and last level of `ple` (Tang et al., RecSys 2020, section 4.1)."""
+    """Customized gate control: the one and last level of `ple` (Tang et al., RecSys 2020)."""
 
     def __init__(self, inputs: int, tasks: int, config: CGCConfig) -> None:
         super().__init__()

@@ -23,7 +23,7 @@ class CrossStitchConfig(HiddenConfig):
 
 
 class CrossStitch(Sharing):
-    """Cross-stitch networks: after each layer, h_t <- sum_s a_ts h_s (Misra et al., CVPR 2016, Eq. 1).
+    """Cross-stitch networks: after each layer, h_t <- sum_s a_ts h_s (Misra et al., CVPR 2016).
 
     The a of a layer are one number for each pair of tasks; near the identity in the beginning, as in the paper.
     """

@@ -51,8 +51,9 @@ class HoME(Sharing):
     several) and a gate of each task on its own experts beside the one on all it may use, against underfitting.
 
     Two things differ. Normalisation is over the units of a sample and not over the batch, see
-    `bench.models.config.Norm`. And the level of meta-experts, for groups of a few tasks each, is left out: it is for
-    dozens of tasks.
+    `bench.models.config.Norm`. And the hierarchy is left out, a level of meta-experts before this one, of which some
+    are for all tasks and some for a category of them (the paper has two, interaction and watching): it is for dozens of
+    tasks, and cards have no categories.
     """
 
     def __init__(self, inputs: int, tasks: int, config: HoMEConfig) -> None:

@@ -31,7 +31,8 @@ class PEPNetConfig(HiddenConfig):
     fields: Annotated[
         tuple[str, ...], BeforeValidator(_split), PlainSerializer(",".join, return_type=str, when_used="json")
     ] = ()
-    """Fields that tell who or what is concerned, as in "user_id,video_id"; none named: the one with most values."""
+    """Fields that tell who or what is concerned, as in "user_id,video_id". None named: the card's `group` where that is
+    an input, else the field with most values."""
     gate_width: int = Field(32, ge=1, le=65536)
     """Hidden units of every gate."""
 
@@ -42,7 +43,7 @@ def has_fields(schema: Schema) -> str | None:
 
 
 class GateUnits(nn.Module):
-    """E gate units: 2 sigmoid(W' relu(W x + b) + b') (Gate NU, section 3.2 of the paper)."""
+    """E gate units: 2 sigmoid(W' relu(W x + b) + b') (Gate NU in the paper)."""
 
     def __init__(self, gates: int, inputs: int, width: int, outputs: int) -> None:
         super().__init__()
@@ -60,7 +61,8 @@ class PEPNet(Sharing):
 
     EPNet scales the input, x' = x * gate(prior, sg(x)); PPNet scales every hidden layer of every task,
     h <- f(W h + b) * gate(prior, sg(x')). sg stops gradients, so that gates learn from their prior alone. Both gates
-    have the same prior here, the embeddings of `fields`; the paper has the domain's in EPNet.
+    have the same prior here, the embeddings of `fields`: the paper's personal prior is user, item and author, and that
+    of EPNet the domain, of which a card has one.
 
     Args:
         prior: columns of x that are the prior.
@@ -83,13 +85,13 @@ class PEPNet(Sharing):
     def of(cls, layout: Layout, tasks: int, config: Config) -> Sharing:
         """With the columns of the named fields as the prior."""
         assert isinstance(config, PEPNetConfig)
-        fields = layout.schema.fields
+        fields, group = layout.schema.fields, layout.schema.group
         names = [field.name for field in fields]
         for name in config.fields:
             if name not in names:
                 raise UserError(f"sharing.pepnet.fields: {unknown('field', name, names)}")
-        most = max(range(len(fields)), key=lambda number: fields[number].cardinality)
-        chosen = sorted({names.index(name) for name in config.fields}) or [most]
+        most = max(fields, key=lambda field: field.cardinality).name
+        chosen = sorted({names.index(name) for name in config.fields or (group or most,)})
         prior = [column for field in chosen for column in layout.columns(field)]
         return cls(layout.inputs, tasks, config, prior)
 

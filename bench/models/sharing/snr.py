@@ -38,7 +38,7 @@ class SNRConfig(HiddenConfig):
 class Routing(nn.Module):
     """Connections from every source to every target: v_j = sum_i z_ji W_ji u_i.
 
-    z is a hard-concrete gate (Louizos et al., ICLR 2018, section 2.2): binary in the limit, and with a gradient. In
+    z is a hard-concrete gate (Louizos et al., ICLR 2018): binary in the limit, and with a gradient. In
     training it is drawn anew for each batch, in evaluation it stands at its middle.
 
     Attributes:

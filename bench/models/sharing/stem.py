@@ -20,7 +20,8 @@ class STEM(Sharing):
     of both, weights the experts of all tasks ("all forward"), but its gradient goes to its own and the shared experts
     and embeddings alone ("task-specific backward").
 
-    The table is tasks + 1 times as wide as that of other kinds.
+    The table is tasks + 1 times as wide as that of other kinds. Experts end in an activation, as everywhere here, and
+    the authors' in a linear layer.
     """
 
     def __init__(self, inputs: int, tasks: int, config: CGCConfig) -> None:

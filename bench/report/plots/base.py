@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any, Literal
@@ -9,10 +10,11 @@ from typing import Any, Literal
 import plotly.graph_objects as go
 
 from bench.report import theme
-from bench.report.view import Axis, PageView, Spread, Trial
+from bench.report.geometry import reach
+from bench.report.view import Axis, PageView, Trial
 
-GL_FROM = 1500
-"""From this many trials on, clouds of them are drawn by the graphics card."""
+MOST_BEHIND = 1200
+"""Trials behind the front and its confirmed ones that a figure draws; of more, evenly many of each sharing kind."""
 NO_COLOUR = "rgba(0,0,0,0)"
 
 BESIDE = {"showarrow": False, "bgcolor": theme.light("surface"), "borderpad": 1}
@@ -80,19 +82,25 @@ def marks(view: PageView, kind: str, look: theme.Look, trials: Sequence[Trial], 
     }
 
 
-def cloud(view: PageView, **trace: Any) -> go.Scatter | go.Scattergl:
-    """A trace of trials, drawn by the graphics card where a run has many."""
-    kind = go.Scattergl if len(view.trials) > GL_FROM else go.Scatter
-    return kind(**trace)
+def grouped(view: PageView, weight: Tier, most: int = MOST_BEHIND) -> list[tuple[str, theme.Look, list[Trial]]]:
+    """Trials of one weight by sharing kind; kinds without any are left out.
+
+    Of those behind, at most about `most` in all: every so many-th of each kind, in their order of merit.
+    """
+    groups: dict[str, list[Trial]] = {kind: [] for kind in theme.looks(view.sharing_kinds)}
+    for id in view.order:
+        trial = view.trial(id)
+        if tier(trial) == weight:
+            groups[trial.sharing].append(trial)
+    step = math.ceil(sum(map(len, groups.values())) / most) if weight == "behind" else 1
+    looks = theme.looks(view.sharing_kinds)
+    return [(kind, looks[kind], found[:: max(step, 1)]) for kind, found in groups.items() if found]
 
 
-def grouped(view: PageView, weight: Tier) -> list[tuple[str, theme.Look, list[Trial]]]:
-    """Trials of one weight by sharing kind; kinds without any are left out."""
-    groups = [
-        (kind, look, [trial for trial in view.trials if trial.sharing == kind and tier(trial) == weight])
-        for kind, look in theme.looks(view.sharing_kinds).items()
-    ]
-    return [group for group in groups if group[2]]
+def drawn_of(view: PageView, most: int = MOST_BEHIND) -> tuple[int, int]:
+    """How many of the trials behind the front a figure draws, and how many there are."""
+    behind = sum(tier(trial) == "behind" for trial in view.trials)
+    return sum(len(trials) for _, _, trials in grouped(view, "behind", most)), behind
 
 
 def shortened(values: Iterable[float | None]) -> list[float | None]:
@@ -100,11 +108,11 @@ def shortened(values: Iterable[float | None]) -> list[float | None]:
     return [None if value is None else float(f"{value:.7g}") for value in values]
 
 
-def error_bars(spreads: Sequence[Spread | None], colour: str) -> dict[str, Any] | None:
-    """1.96 standard errors either way; None where nothing was repeated."""
-    if not any(spreads):
+def bars(trials: Sequence[Trial], i: int, colour: str) -> dict[str, Any] | None:
+    """Error bars in an objective; None where nothing was repeated."""
+    if not any(trial.confirmed for trial in trials):
         return None
-    widths = [(spread.half_width or 0.0) if spread else 0.0 for spread in spreads]
+    widths = [reach(trial, i) or 0.0 for trial in trials]
     return {"type": "data", "array": widths, "color": colour, "thickness": 1.2, "width": 3}
 
 

@@ -7,7 +7,7 @@ import itertools
 import plotly.graph_objects as go
 
 from bench.report import theme
-from bench.report.plots.base import axis_title, cloud, error_bars, frame, grouped, marks, near, shortened
+from bench.report.plots.base import axis_title, bars, frame, grouped, marks, near, shortened
 from bench.report.plots.references import baseline, ring, ring_words
 from bench.report.view import PageView
 
@@ -18,7 +18,7 @@ def course_figure(view: PageView) -> go.Figure:
     figure = frame()
     for kind, look, trials in grouped(view, "behind"):
         places = {"x": [trial.number for trial in trials], "y": shortened(trial.values[0] for trial in trials)}
-        figure.add_trace(cloud(view, **places, **marks(view, kind, look, trials, "behind")))
+        figure.add_scatter(**places, **marks(view, kind, look, trials, "behind"))
     seen = [(trial.number, axis.sign * value) for trial in view.trials if (value := trial.seen[0]) is not None]
     if seen:
         figure.add_scatter(
@@ -34,7 +34,7 @@ def course_figure(view: PageView) -> go.Figure:
             figure.add_scatter(
                 x=[trial.number for trial in trials],
                 y=shortened(trial.values[0] for trial in trials),
-                error_y=error_bars([trial.valid[0] for trial in trials], look.colour),
+                error_y=bars(trials, 0, look.colour),
                 **marks(view, kind, look, trials, weight),
             )
     baseline(figure, "y", axis)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from typing import Literal
+from typing import Any, Literal
 
 import plotly.graph_objects as go
 
@@ -45,8 +45,8 @@ def kinds_figure(view: PageView, by: By, i: int) -> go.Figure:
                 y=[row for row, _ in own],
                 **marks(view, kind, look, [trial for _, trial in own], "front"),
             )
-    for row, trial in leaders:
-        _label(figure, axis, row, trial, trial.seen[i], low)
+    labels = [_label(axis, row, trial, value, low) for row, trial in leaders if (value := trial.seen[i]) is not None]
+    figure.update_layout(annotations=labels)
     if axis.search_baseline is not None:
         dashed(figure, "x", axis.search_baseline.value)
     figure.update_xaxes(title_text=axis_title(axis), range=sorted((low, high)), nticks=6)
@@ -90,10 +90,8 @@ def _reach(axis: Axis, leaders: Sequence[float]) -> tuple[float, float]:
     return sign * (low - 0.04 * (top - low)), sign * (top + 0.16 * (top - low))
 
 
-def _label(figure: go.Figure, axis: Axis, row: int, trial: Trial, value: float | None, low: float) -> None:
-    """Writes a best value beside its mark, or at the edge where it is off the scale; named for what hides with it."""
-    if value is None:
-        return
+def _label(axis: Axis, row: int, trial: Trial, value: float, low: float) -> dict[str, Any]:
+    """A best value beside its mark, or at the edge where it is off the scale; named for what hides with it."""
     off = axis.sign * value < axis.sign * low
     words = text.number(value)
     if off:
@@ -102,13 +100,13 @@ def _label(figure: go.Figure, axis: Axis, row: int, trial: Trial, value: float |
             if axis.maximize
             else f"{words} \N{BLACK RIGHT-POINTING SMALL TRIANGLE}"
         )
-    figure.add_annotation(
-        x=low if off else value,
-        y=row,
-        text=words,
-        name=trial.sharing,
-        font={"size": 12},
-        xanchor="left" if axis.maximize else "right",
-        xshift=(4 if off else 9) * (1 if axis.maximize else -1),
+    return {
+        "x": low if off else value,
+        "y": row,
+        "text": words,
+        "name": trial.sharing,
+        "font": {"size": 12},
+        "xanchor": "left" if axis.maximize else "right",
+        "xshift": (4 if off else 9) * (1 if axis.maximize else -1),
         **BESIDE,
-    )
+    }

@@ -7,7 +7,8 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from bench.report.plots.base import axis_title, cloud, error_bars, frame, grouped, marks, near, shortened
+from bench.report.plots.base import MOST_BEHIND, axis_title, bars, frame, grouped, marks, near, shortened
+from bench.report.plots.certainty import regions
 from bench.report.plots.references import dashed, ring
 from bench.report.view import PageView
 
@@ -29,12 +30,13 @@ def pairs_figure(view: PageView) -> go.Figure:
     figure.update_layout({key: value for key, value in look.to_plotly_json().items() if not key.endswith("axis")})
     figure.update_xaxes(look.xaxis.to_plotly_json(), nticks=4)
     figure.update_yaxes(look.yaxis.to_plotly_json(), nticks=4)
-    zooms: dict[str, dict[str, Any]] = {"near": {}, "all": {}}
+    zooms: dict[str, Any] = {"near": {}, "all": {}, "panels": []}
     for row in range(size):
         for column in range(row + 1):
             panel = figure.get_subplot(row + 1, column + 1)
             names = panel.xaxis.plotly_name, panel.yaxis.plotly_name
             _panel(figure, view, (column, row + 1), names)
+            zooms["panels"].append([*(name.replace("axis", "") for name in names), column, row + 1])
             for i, name in zip((column, row + 1), names, strict=True):
                 zooms["near"][f"{name}.range"] = near(view.axes[i])
                 zooms["all"][f"{name}.autorange"] = True
@@ -46,22 +48,27 @@ def pairs_figure(view: PageView) -> go.Figure:
     return figure
 
 
+def most_behind(view: PageView) -> int:
+    """Trials behind the front that each plane draws: together about as many as two figures."""
+    planes = len(view.axes) * (len(view.axes) - 1) // 2
+    return max(2 * MOST_BEHIND // planes, 150)
+
+
 def _panel(figure: go.Figure, view: PageView, objectives: tuple[int, int], names: tuple[str, str]) -> None:
     """Draws the plane of two objectives on the axes of those names."""
     x, y = (name.replace("axis", "") for name in names)
     on = {"xaxis": x, "yaxis": y}
+    regions(figure, view, *objectives, on)
     for weight in ("behind", "confirmed", "front"):
-        for kind, look, trials in grouped(view, weight):
+        for kind, look, trials in grouped(view, weight, most_behind(view)):
             values = (shortened(trial.values[i] for trial in trials) for i in objectives)
             places = dict(zip("xy", values, strict=True)) | on
             style = marks(view, kind, look, trials, weight)
             style["marker"] |= {"size": 0.8 * style["marker"]["size"]}
             style["showlegend"] &= objectives == (0, 1)
-            if weight == "behind":
-                figure.add_trace(cloud(view, **places, **style))
-            else:
-                bars = [error_bars([trial.valid[i] for trial in trials], look.colour) for i in objectives]
-                figure.add_scatter(**places, error_x=bars[0], error_y=bars[1], **style)
+            plain = weight == "behind" or view.regions_known
+            error_x, error_y = (None if plain else bars(trials, i, look.colour) for i in objectives)
+            figure.add_scatter(**places, error_x=error_x, error_y=error_y, **style)
     x_base, y_base = (view.axes[i].baseline for i in objectives)
     if x_base is not None:
         dashed(figure, "x", x_base.value, place={"xref": x, "yref": f"{y} domain"})

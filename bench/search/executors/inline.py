@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,12 +52,15 @@ class InlineExecutor:
         self._waiting.clear()
 
     def _attempt(self, task: Task) -> Outcome:
-        seconds = self._options.job_seconds
+        seconds, began = self._options.job_seconds, time.monotonic()
         try:
             with _alarm(seconds):
-                return attempt(self._run, task.job)
+                outcome = attempt(self._run, task.job)
         except _TimeIsUp:
             return task.lost(too_long(seconds))
+        if seconds is not None and time.monotonic() - began > seconds:  # the alarm rang where Python drops it
+            return task.lost(too_long(seconds))
+        return outcome
 
 
 AGAIN = 1.0

@@ -13,6 +13,7 @@ from torch import Tensor
 from bench.balancing.base import Balancer, GradientAggregation, LossWeighting
 from bench.data.batches import Batch
 from bench.models.assembly import MultiTaskModel
+from bench.models.live import of_one_task
 from bench.training.diagnosis.blocks import EMBEDDING, SHARED, hidden_units, shared_blocks
 from bench.training.diagnosis.utilisation import dead_units, gate_shares, watched
 from bench.training.gradients import gramian
@@ -77,10 +78,11 @@ class Probe:
             logits = model.towers.forward(model.represent(e, batch.ids, batch.dense))
             losses = model.losses(logits, batch.labels)
             inputs = [e, *self._inputs]
-            gradients = [
-                torch.autograd.grad(loss, inputs, retain_graph=True, allow_unused=True, materialize_grads=True)
-                for loss in losses
-            ]
+            with of_one_task():
+                gradients = [
+                    torch.autograd.grad(loss, inputs, retain_graph=True, allow_unused=True, materialize_grads=True)
+                    for loss in losses
+                ]
         finally:
             model.train(training)
         return losses.detach(), gradients

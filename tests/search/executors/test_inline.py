@@ -99,6 +99,6 @@ def test_an_alarm_that_rings_in_a_callback_rings_again(monkeypatch: pytest.Monke
     executor.submit(make_job(0, 0, {}, ("valid",)))
     outcome = executor.next()
     assert rung
-    assert dropped == ["_TimeIsUp"]
+    assert set(dropped) == {"_TimeIsUp"}
     assert outcome.failure is not None
     assert "longer than 0.1 s" in outcome.failure.reason

@@ -1,0 +1,150 @@
+"""For notebooks: a run's results as DataFrames and figures, rebuilt from its storage.
+
+>>> import bench
+>>> run = bench.load_run(".seesaw/runs/first")  # doctest: +SKIP
+>>> run.frontier()  # doctest: +SKIP
+>>> run.figure("front").show()  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from bench.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    from bench.frontier.pick import Pick
+    from bench.records import TrialRecord
+    from bench.report.figures import Figure
+    from bench.run.folder import Run
+    from bench.run.results import DatasetResult
+
+
+def load_run(run: str | Path, home: str | Path | None = None) -> LoadedRun:
+    """A run by its folder's path, or by its name at home.
+
+    Args:
+        home: else `$SEESAW_HOME`, else `./.seesaw`; a run that is given by its path needs none.
+
+    Raises:
+        UserError: there is none.
+    """
+    from bench.home import resolve_home
+    from bench.run.folder import MANIFEST, Run
+
+    folder = Path(run).expanduser().resolve()
+    if home is None and (folder / MANIFEST).is_file():
+        return LoadedRun(Run.open(folder.parents[1], str(folder)))
+    return LoadedRun(Run.open(resolve_home(Path(home) if home else None), str(run)))
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """What came of a run, as far as it has come when it is first asked for.
+
+    Every method takes the data set's name where the run has more than one, and raises a `UserError` without it, or
+    where nothing was run yet.
+    """
+
+    run: Run
+    _results: dict[str, DatasetResult] = field(default_factory=dict, repr=False)
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.run.name
+
+    @property
+    def datasets(self) -> list[str]:
+        """Names of its data sets."""
+        return list(self.run.datasets)
+
+    def frontier(self, dataset: str | None = None) -> pd.DataFrame:
+        """The points on the front, best in the first objective first; columns as `bench.frontier.frontier.Frontier`."""
+        return self._result(dataset).frontier.front
+
+    def points(self, dataset: str | None = None) -> pd.DataFrame:
+        """All points, by trial: on the front or not."""
+        return self._result(dataset).frontier.table.copy()
+
+    def trials(self, dataset: str | None = None) -> pd.DataFrame:
+        """A row for each trial: what it was, how it ended, metrics as the search saw them, what the search chose."""
+        return pd.DataFrame([_trial(record) for record in self._result(dataset).records])
+
+    def replicates(self, dataset: str | None = None) -> pd.DataFrame:
+        """A row for each retraining: `trial, architecture, replicate, seed, until, failure`, then metrics."""
+        rows = [
+            {
+                "trial": record.number,
+                "architecture": record.architecture,
+                "replicate": each.replicate,
+                "seed": each.seed,
+                "until": each.until,
+                "failure": each.failure.reason if each.failure else None,
+                **each.metrics,
+            }
+            for record in self._result(dataset).records
+            for each in record.replicates
+        ]
+        return pd.DataFrame(rows, columns=None if rows else ["trial", "architecture", "replicate", "seed"])
+
+    def figure(self, name: str = "front", dataset: str | None = None, objective: str | None = None) -> Figure:
+        """One of the page's figures: front, hypervolume, sharing or balancing.
+
+        Args:
+            objective: of sharing and balancing; else the first.
+        """
+        from bench.report.figures import FIGURES
+        from bench.run.results import view_of
+
+        if name not in FIGURES:
+            raise unknown("figure", name, FIGURES)
+        result = self._result(dataset)
+        names = [each.name for each in result.objectives]
+        if objective is not None and objective not in names:
+            raise unknown("objective", objective, names)
+        return FIGURES[name](view_of(result), names.index(objective) if objective else 0)
+
+    def pick(self, dataset: str | None = None) -> Pick:
+        """The picked configuration, with its reason.
+
+        Raises:
+            UserError: nothing was picked; the text says why.
+        """
+        result = self._result(dataset)
+        if result.pick is None:
+            raise UserError(result.no_pick or "nothing was picked")
+        return result.pick
+
+    def _result(self, dataset: str | None) -> DatasetResult:
+        from bench.run.results import result_of
+
+        parts = self.run.datasets
+        if dataset is None and len(parts) > 1:
+            raise UserError(f"expected one of the run's data sets, {', '.join(parts)}; found none")
+        key = dataset or next(iter(parts))
+        if key not in parts:
+            raise unknown("data set", key, parts)
+        if key not in self._results:
+            self._results[key] = result_of(parts[key])
+        return self._results[key]
+
+
+def _trial(record: TrialRecord) -> dict[str, Any]:
+    return {
+        "trial": record.number,
+        "state": record.state,
+        "architecture": record.architecture,
+        "sharing": record.sharing,
+        "funnel": record.funnel,
+        "balancing": record.balancing,
+        "baseline": record.baseline,
+        "seconds": record.seconds,
+        "failure": record.failure.reason if record.failure else None,
+        **record.metrics,
+        **record.params,
+    }

@@ -1,0 +1,83 @@
+"""`seesaw deploy`: the pick as a registered model."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bench.cli.options import Home, Json, Raw
+from bench.cli.output import TerminalProgress, print_json, say
+from bench.errors import UserError
+
+
+class Alias(StrEnum):
+    """What a new version becomes."""
+
+    champion = "champion"
+    challenger = "challenger"
+
+
+def deploy(
+    target: Annotated[str, typer.Argument(metavar="RUN|picked.json", help="A run, or what it picked on a data set.")],
+    as_: Annotated[Alias, typer.Option("--as", help="The alias that it gets.")] = Alias.champion,
+    name: Annotated[str | None, typer.Option(help="Of the registered model; else the data set's.")] = None,
+    policy: Annotated[Path | None, typer.Option("--policy", help="TOML file; else the suite's policy.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the trainings; else the run's.")] = None,
+    threads: Annotated[int, typer.Option(help="Threads to train with; 0 means all cores.", min=0)] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Keep a model that breaks what was promised.")] = False,
+    no_onnx: Annotated[bool, typer.Option("--no-onnx", help="Leave the model in ONNX out.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    promote: Annotated[bool, typer.Option("--promote", help="Make the challenger champion; trains nothing.")] = False,
+    rollback: Annotated[bool, typer.Option("--rollback", help="Let champion and previous change places.")] = False,
+    raw: Raw = None,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Train the picked configuration for good, package it, and register it in MLflow."""
+    from bench.home import resolve_home
+    from bench.machine import cores
+    from bench.production.engines import need
+    from bench.run.deploy import make_package, plan, register
+    from bench.tracking.registry import Registry
+
+    if promote + rollback + (as_ is not Alias.champion) > 1:
+        raise UserError("expected one of --as challenger, --promote and --rollback, found two")
+    planned = plan(resolve_home(home), target, policy, name, seed)
+    uri = planned.part.run.tracking_uri
+    if promote or rollback or dry_run:
+        registry = Registry(uri)
+        if rollback:
+            moves = registry.rollback(planned.name)
+        else:
+            moves = registry.promote(planned.name) if promote else registry.moves(planned.name, as_.value, "(new)")
+        if not dry_run:
+            registry.apply(planned.name, moves)
+        if json:
+            print_json({"model": planned.name, "tracking": uri, "moves": [vars(each) for each in moves]})
+            return
+        if not (promote or rollback):
+            say(planned.pick.reason)
+            say(f"would train trial {planned.pick.trial} on {planned.options.seeds} seeds and register it at {uri}")
+        for move in moves:
+            say(f"{planned.name}: {'would do: ' if dry_run else ''}{move}")
+        return
+    if not no_onnx:
+        need("onnxscript", "to write a model in ONNX (--no-onnx leaves it out)")
+    package = make_package(planned, raw, force, threads or cores(), TerminalProgress(), onnx=not no_onnx)
+    number, moves = register(planned, package, as_.value)
+    if json:
+        document: dict[str, Any] = {"model": planned.name, "version": number, "alias": as_.value, "tracking": uri}
+        document |= {"package": str(package.folder), "agreement": package.manifest.agreement}
+        print_json(document | {"moves": [vars(each) for each in moves], "test": package.manifest.provenance["test"]})
+        return
+    say(planned.pick.reason)
+    for engine, difference in package.manifest.agreement.items():
+        say(f"{engine}: probabilities differ by at most {difference:.1e} from the trained model's")
+    say(f"package: {package.folder}")
+    for move in moves:
+        say(f"{planned.name}: {move}")
+    model = f"models:/{planned.name}@{as_.value}"
+    say(f"serve:   MLFLOW_TRACKING_URI={uri} mlflow models serve -m {model} --env-manager local")

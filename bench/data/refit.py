@@ -1,0 +1,106 @@
+"""Train and validation together, but for a part that is held out: what a picked configuration is trained on for good.
+
+The part held out takes the place of validation, and is dealt by the logic of the card's split. Where validation is
+another population than train (a later time, files or values of its own), it is held out from validation alone, so that
+it stays the nearer to what comes next; by time its last rows, in the store's order, which is that of the log. Elsewhere
+it is a seeded draw over both, by group where the card splits by group, so that none is on both sides.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.atomic import atomic_folder
+from bench.data.append import ArrayWriter
+from bench.data.card import Card
+from bench.data.row_reader import ArrayReader
+from bench.data.splits import ColumnSplit, FileSplit, HashSplit, TimeSplit
+from bench.data.store import ARRAYS, Split, Store
+from bench.errors import UserError
+from bench.full_disk import room_for
+from bench.seeds import derive
+
+BLOCK = 1 << 16  # rows copied at a time
+LARGEST = 0.5
+"""The most of validation that is held out where it is the only one to give."""
+
+Mask = NDArray[np.bool_]
+
+
+def refit_store(store: Store, card: Card, share: float, seed: int, target: Path) -> Store:
+    """A store at `target` whose train is train and validation without what is held out, whose valid is that.
+
+    Rows are copied in blocks, so memory stays bounded; test is linked, not copied. One seed gives one store.
+
+    Args:
+        store: with the tasks that the view is to have.
+        card: that it was made from.
+        share: of train and validation together to hold out.
+
+    Raises:
+        UserError: nothing would be held out, or nothing left; the disk is full.
+    """
+    masks = held_out(card, store.split("train"), store.split("valid"), share, seed)
+    aside = sum(int(mask.sum()) for mask in masks)
+    rows = {"train": sum(map(len, masks)) - aside, "valid": aside, "test": len(store.split("test"))}
+    if not (rows["train"] and aside):
+        raise UserError(
+            f"{store.key}: expected rows to train on and rows to hold out, found {rows['train']:,} and {aside:,} "
+            f"at a share of {share:g}"
+        )
+    with room_for(target), atomic_folder(target) as folder:
+        for name, wanted in (("train", False), ("valid", True)):
+            (folder / name).mkdir()
+            for file in (f"{array}.npy" for array in ARRAYS):
+                sources = [store.path / part / file for part in ("train", "valid")]
+                _copy(sources, masks, wanted, folder / name / file)
+        (folder / "test").symlink_to((store.path / "test").resolve(), target_is_directory=True)
+        shutil.copyfile(store.path / "encoder.json", folder / "encoder.json")
+        manifest = store.manifest | {"fingerprint": f"{store.fingerprint}+refit-{share:g}-{seed}"}
+        manifest["splits"] = {name: {"rows": count} for name, count in rows.items()}
+        (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    return Store.open(target).with_tasks([task.name for task in store.schema.tasks])
+
+
+def held_out(card: Card, train: Split, valid: Split, share: float, seed: int) -> tuple[Mask, Mask]:
+    """Which rows of train (N,) and of validation (M,) are held out."""
+    rule, wanted = card.split, share * (len(train) + len(valid))
+    from_valid = min(LARGEST, wanted / max(1, len(valid)))
+    none = np.zeros(len(train), np.bool_)
+    if isinstance(rule, TimeSplit):
+        return none, np.arange(len(valid)) >= len(valid) - round(from_valid * len(valid))
+    rng = np.random.default_rng(derive(seed, "held out"))
+    by_group = card.split_by_group or (isinstance(rule, HashSplit) and rule.column == card.group)
+    groups = 1 + max((int(split.group.max(initial=-1)) for split in (train, valid)), default=-1)
+    of_group = rng.random(groups) if by_group else None
+    apart = isinstance(rule, ColumnSplit) or (isinstance(rule, FileSplit) and bool(rule.valid))
+    if apart or (isinstance(rule, HashSplit) and not by_group):
+        return none, _drawn(valid, of_group, rng) < from_valid
+    return _drawn(train, of_group, rng) < share, _drawn(valid, of_group, rng) < share
+
+
+def _drawn(split: Split, of_group: NDArray[np.float64] | None, rng: np.random.Generator) -> NDArray[np.float64]:
+    """(N,) in [0, 1): one draw a row, or one a group; rows without a group have one each."""
+    draws = rng.random(len(split))
+    if of_group is None or not len(of_group):
+        return draws
+    group = np.asarray(split.group)
+    return np.where(group >= 0, of_group[np.maximum(group, 0)], draws)
+
+
+def _copy(sources: Sequence[Path], masks: Sequence[Mask], wanted: bool, target: Path) -> None:
+    """The rows of the sources, one after the other, whose mask is as wanted."""
+    arrays = [np.load(source, mmap_mode="r", allow_pickle=False) for source in sources]
+    with ArrayWriter(target, arrays[0].dtype, arrays[0].shape[1:]) as writer:
+        for array, mask in zip(arrays, masks, strict=True):
+            with ArrayReader(array) as reader:
+                for start in range(0, len(mask), BLOCK):
+                    block = reader.buffer(min(BLOCK, len(mask) - start))
+                    reader.read(start, block)
+                    writer.append(block[mask[start : start + len(block)] == wanted])

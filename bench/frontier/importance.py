@@ -1,0 +1,132 @@
+"""Which parameters made a difference to the hypervolume: shares of variance between trials that each explains alone.
+
+A trial's merit is the hypervolume that it would have by itself, as a rank among all trials: diverged ones are as bad as
+they are, but no worse. A parameter sorts trials into groups, by its values or by ranges that hold equally many; its
+share is the variance between these groups over that of all trials, less what as many groups would take by chance
+(omega squared; Hays, 1963). This is the first-order index of a variance decomposition: what parameters do together
+belongs to none. It speaks of the trials that a search made, and a search looks more often where it is good.
+
+A parameter of a branch is judged among the trials of that branch, so that it is not credited with the branch; its share
+is still one of the variance of all trials. Intervals are at 90%, and rather too wide than too narrow near 0 and 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.objectives import Objective
+from bench.records import Scalar, TrialRecord
+
+Floats = NDArray[np.float64]
+
+BINS = 4
+"""Ranges into which the values of a number are cut."""
+FEWEST = 20
+"""Trials with a result that it takes to say anything."""
+FEWEST_OWN = 8
+"""Trials that must have a parameter."""
+DRAWS = 400
+Z = 1.645
+"""Of a normal interval at 90%."""
+
+
+@dataclass(frozen=True)
+class Importance:
+    """Share of variance that a parameter explains alone, with its interval, and how many trials have it."""
+
+    name: str
+    share: float
+    low: float
+    high: float
+    trials: int
+
+
+def importances(records: Sequence[TrialRecord], merits: Floats, seed: int, draws: int = DRAWS) -> list[Importance]:
+    """The importance of every parameter that was searched, the largest first.
+
+    Args:
+        records: trials with a result.
+        merits: of each, larger is better; what is not finite is left out.
+
+    Returns:
+        Nothing where there are fewer than `FEWEST` trials, or all are alike.
+    """
+    known = np.flatnonzero(np.isfinite(merits)).tolist()
+    if len(known) < FEWEST:
+        return []
+    if np.ptp(merits[known]) == 0:
+        return []
+    rng = np.random.default_rng(seed)
+    counts = rng.multinomial(len(known), np.full(len(known), 1 / len(known)), size=draws).astype(float)
+    ranks = _ranks(merits[known], np.vstack([np.ones(len(known)), counts]))
+    found = []
+    for name in dict.fromkeys(name for i in known for name in records[i].params):
+        groups = grouping([records[i].params.get(name) for i in known], [name in records[i].params for i in known])
+        if groups.max() > 0 and (groups >= 0).sum() >= FEWEST_OWN:
+            found.append(_importance(name, ranks, groups, counts))
+    return sorted(found, key=lambda each: (-each.share, each.name))
+
+
+def alone(values: Floats, objectives: Sequence[Objective], reference: dict[str, float]) -> Floats:
+    """The hypervolume of each point (N, M) by itself: (N,), NaN where a value is missing.
+
+    Points that do not beat the reference in every objective have less than none, by how far they are from it at worst:
+    else all of them would be equal.
+    """
+    signs = np.array([objective.sign for objective in objectives])
+    beyond = signs * (values - np.array([reference[objective.name] for objective in objectives]))
+    worst = beyond.min(axis=1)
+    return np.asarray(np.where(worst > 0, np.prod(beyond, axis=1), worst))
+
+
+def grouping(values: Sequence[Scalar], own: Sequence[bool]) -> NDArray[np.int64]:
+    """A group's number for each trial, from 0; -1 where the trial does not have the parameter."""
+    numbers = [value for value, has in zip(values, own, strict=True) if has]
+    distinct = set(numbers)
+    edges: Floats = np.empty(0)
+    ordered = all(isinstance(value, int | float) and not isinstance(value, bool) for value in distinct)
+    if ordered and len(distinct) > BINS:
+        edges = np.unique(np.quantile(np.array(numbers, dtype=float), np.arange(1, BINS) / BINS))
+        place = {value: int(np.searchsorted(edges, float(str(value)), side="right")) for value in distinct}
+    else:
+        place = {value: i for i, value in enumerate(sorted(distinct, key=str))}
+    groups = np.array([place[value] if has else -1 for value, has in zip(values, own, strict=True)])
+    kept = {group: i for i, group in enumerate(sorted(set(groups[groups >= 0].tolist())))}
+    return np.array([kept.get(int(group), -1) for group in groups])
+
+
+def _importance(name: str, ranks: Floats, groups: NDArray[np.int64], counts: Floats) -> Importance:
+    """The interval is a normal one: resamples, which repeat trials, tell the spread but are off in their middle."""
+    own = groups >= 0
+    members = np.eye(groups.max() + 1)[groups[own]]  # (n, K)
+    share = float(_shares(ranks[:1], own, members, np.ones((1, len(own))))[0])
+    reach = Z * float(np.std(_shares(ranks[1:], own, members, counts), ddof=1))
+    share, low, high = (float(np.clip(share + way * reach, 0, 1)) for way in (0, -1, 1))
+    return Importance(name, share, low, high, int(own.sum()))
+
+
+def _ranks(merits: Floats, counts: Floats) -> Floats:
+    """The middle rank of each trial in each resample: (draws, N)."""
+    _, place = np.unique(merits, return_inverse=True)
+    order = np.argsort(place, kind="stable")
+    starts = np.flatnonzero(np.diff(place[order], prepend=-1))
+    of_value = np.add.reduceat(counts[:, order], starts, axis=1)
+    return np.asarray((np.cumsum(of_value, axis=1) - (of_value - 1) / 2)[:, place])
+
+
+def _shares(ranks: Floats, own: NDArray[np.bool_], members: Floats, counts: Floats) -> Floats:
+    """The share in each resample: (draws,). `counts` and `ranks` (draws, N): how often a trial is in it, and where."""
+    weighted = counts * ranks
+    whole = (weighted * ranks).sum(axis=1) - weighted.sum(axis=1) ** 2 / counts.sum(axis=1)
+    inside, sums = counts[:, own] @ members, weighted[:, own] @ members  # (draws, K)
+    size = inside.sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = np.where(inside > 0, sums**2 / inside, 0).sum(axis=1)
+        within = (weighted[:, own] * ranks[:, own]).sum(axis=1) - means
+        between = means - sums.sum(axis=1) ** 2 / size
+        chance = ((inside > 0).sum(axis=1) - 1) * within / np.maximum(size - (inside > 0).sum(axis=1), 1)
+        return np.asarray(np.nan_to_num((between - chance) / whole))

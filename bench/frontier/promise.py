@@ -1,0 +1,75 @@
+"""What a confirmed point promises of test: an interval that a training again should fall into.
+
+Reports and retraining read it; no choice does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.frontier.estimates import replicated
+from bench.frontier.noise import noise_of
+from bench.objectives import Objective
+from bench.records import TrialRecord
+
+
+@dataclass(frozen=True)
+class Promise:
+    """Of one metric on test: the mean over replicates, and where the mean of so many new trainings should be."""
+
+    objective: Objective
+    mean: float
+    low: float
+    high: float
+
+    def broken(self, value: float) -> bool:
+        """Whether a value is worse than promised. One that is better than the interval is not."""
+        return not (value >= self.low if self.objective.direction == "maximize" else value <= self.high)
+
+    def surpassed(self, value: float) -> bool:
+        """Whether a value is better than the whole interval."""
+        return value > self.high if self.objective.direction == "maximize" else value < self.low
+
+    def __str__(self) -> str:
+        return f"{self.mean:.5f} ({self.low:.5f} to {self.high:.5f})"
+
+
+def promises(
+    point: TrialRecord, points: Sequence[TrialRecord], objectives: Sequence[Objective], confidence: float, runs: int
+) -> dict[str, Promise]:
+    """The promise of each metric among the objectives, by its name.
+
+    A prediction interval by Student's t: the noise of the replicates' mean and that of the new ones' together.
+
+    Args:
+        points: all of the run, whose replicates tell the noise.
+        confidence: that a fair new value is within the interval, for each metric alone.
+        runs: new trainings whose mean is to be held against it.
+
+    Raises:
+        UserError: the point has no replicates, or no point has two.
+    """
+    found = {}
+    for objective in (each for each in objectives if each.is_metric):
+        key = objective.key("test")
+        values = replicated(point, key)
+        noise = noise_of(points if values else [], key, "retrain.confidence")
+        margin = noise.margin((1 + confidence) / 2, len(values), runs)
+        mean = float(np.mean(values))
+        found[objective.name] = Promise(objective, mean, mean - margin, mean + margin)
+    return found
+
+
+def verdicts(promised: Mapping[str, Promise], metrics: Mapping[str, float]) -> tuple[list[str], list[str]]:
+    """Sentences: which promises metrics (with split) break, and which they surpass."""
+    broken, surpassed = [], []
+    for name, promise in promised.items():
+        value = metrics.get(promise.objective.key("test"), float("nan"))
+        if promise.broken(value):
+            broken.append(f"{name} on test is {value:.5f}, where the frontier promised {promise}")
+        elif promise.surpassed(value):
+            surpassed.append(f"{name} on test is {value:.5f}, better than the frontier promised: {promise}")
+    return broken, surpassed

@@ -1,0 +1,82 @@
+"""The simplest point within one standard error of the best (Breiman et al., CART 1984, section 3.4.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.errors import UserError
+from bench.frontier import reason
+from bench.frontier.redraws import Seen
+from bench.frontier.rules import Frame, PickRule
+from bench.objectives import Objective
+from bench.records import TrialRecord
+from bench.seeds import derive
+
+DRAWS = 4000
+Scored = tuple[float, TrialRecord]
+
+
+@dataclass(frozen=True)
+class Within:
+    """What one standard error of the best score allows.
+
+    Attributes:
+        best: the best by the rule; error: the standard error of its score.
+        chosen: the one with the fewest parameters among the points within it, the better of equals.
+        points: how many those are.
+        joined: those of them that are not on the front.
+    """
+
+    best: Scored
+    error: float
+    chosen: TrialRecord
+    points: int
+    joined: tuple[Scored, ...]
+
+    def because(self, rule: str) -> str:
+        """Completes "trial 7 is picked because it ..."."""
+        size = reason.size(self.chosen)
+        words = f"is the simplest, with {size:,.0f} parameters," if np.isfinite(size) else "comes first"
+        if self.points == 1:
+            return f"is best by the rule '{rule}', and no other is within one standard error ({self.error:.3g}) of it"
+        own = "its own" if self.chosen is self.best[1] else f"that of {reason.name(self.best[1])}"
+        return (
+            f"{words} of {self.points} points within one standard error ({self.error:.3g}) of the best score by the "
+            f"rule '{rule}', {own}"
+        )
+
+
+def simplest(
+    ranked: Sequence[Scored],
+    others: Sequence[Scored],
+    rule: PickRule,
+    frame: Frame,
+    objectives: Sequence[Objective],
+    points: Sequence[TrialRecord],
+) -> Within:
+    """Applies the rule to scored points of the front, best first, and to those that may belong to it.
+
+    The standard error is that of the best point's score when its replicates' mean is drawn anew, with the noise of all
+    points pooled and the frame held.
+
+    Args:
+        points: all of the run.
+
+    Raises:
+        UserError: no point has two replicates, so that no standard error is known.
+    """
+    best, seen = ranked[0], Seen.of(points, objectives)
+    if not seen.tells([best[1]]):
+        raise UserError(
+            "simplest: expected points confirmed on two seeds or more, which tell the standard error of a score, found "
+            "none; confirm with confirm.replicates = 2 or more"
+        )
+    signs = np.array([objective.sign for objective in objectives])
+    drawn = seen.means([best[1]], derive(0, "simplest"), DRAWS, heavy=False)[:, 0]
+    error = float(np.std(rule.score(drawn * signs, frame)))
+    near = [each for each in (*ranked, *others) if each[0] >= best[0] - error]
+    chosen = min(near, key=lambda each: (reason.size(each[1]), -each[0], each[1].number))
+    return Within(best, error, chosen[1], len(near), tuple(each for each in others if each in near))

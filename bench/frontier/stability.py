@@ -1,0 +1,128 @@
+"""How a pick changes: with the weights of the objectives, and with the seeds that points were confirmed on.
+
+The points to choose from stay those that the guard let through; only what is chosen among them is asked again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+from math import comb
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.frontier.estimates import estimates
+from bench.frontier.redraws import Seen
+from bench.frontier.rules import Floats, Frame, PickRule
+from bench.objectives import Objective
+from bench.records import TrialRecord
+from bench.seeds import derive
+
+GRID = 231
+"""At most so many weights: 20 steps from end to end for up to three objectives."""
+FINEST = 20
+DRAWS = 400
+"""Worlds; the standard error of a probability is at most .025."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One point.
+
+    Attributes:
+        share: of the grid of weights, where its weighted sum is the largest.
+        probability: the same, over the grid and over what replicates allow for; None where they do not tell.
+        by_rule: how often the policy's own rule puts it first over what replicates allow for.
+    """
+
+    trial: int
+    architecture: str
+    share: float
+    probability: float | None
+    by_rule: float | None
+    until: int | None = None
+
+
+@dataclass(frozen=True)
+class Stability:
+    """The map.
+
+    Attributes:
+        objectives: names, in the order of the weights.
+        points: largest share first.
+        weights: the grid, each of sum 1.
+        winners: of each weight its winner's place among `points`.
+        sure: of each weight how often that point wins over what replicates allow for; None where they do not tell.
+    """
+
+    objectives: tuple[str, ...]
+    points: tuple[Standing, ...]
+    weights: tuple[tuple[float, ...], ...]
+    winners: tuple[int, ...]
+    sure: tuple[float, ...] | None
+
+
+def stability_of(
+    feasible: Sequence[TrialRecord],
+    objectives: Sequence[Objective],
+    rule: PickRule,
+    frame: Frame,
+    points: Sequence[TrialRecord],
+) -> Stability:
+    """The map over the points that the guard let through; of equal points the earlier in `feasible` wins.
+
+    Args:
+        frame: of the rule; in each world it is moved to the points as they are there.
+        points: all of the run, whose replicates tell the noise.
+    """
+    signs = np.array([objective.sign for objective in objectives])
+    grid = lattice(len(objectives))
+    values = estimates(feasible, objectives) * signs
+    winners = _winners(values, grid)
+    seen = Seen.of(points, objectives)  # the noise is that of all points, not only of those left to choose from
+    each: Floats | None = None
+    first: Floats | None = None
+    if seen.tells(feasible):
+        drawn = seen.means(feasible, derive(0, "stability"), DRAWS) * signs
+        won = np.array([_winners(world, grid) for world in drawn])  # (draws, W)
+        each = np.array([(won == at).mean(axis=0) for at in range(len(feasible))])  # (N, W)
+        best = np.array([int(np.argmax(np.round(rule.score(world, frame.moved(world)), 12))) for world in drawn])
+        first = np.bincount(best, minlength=len(feasible)) / len(drawn)
+    standings = [
+        Standing(
+            trial=point.number,
+            architecture=point.architecture,
+            share=float((winners == at).mean()),
+            probability=None if each is None else float(each[at].mean()),
+            by_rule=None if first is None else float(first[at]),
+            until=point.until,
+        )
+        for at, point in enumerate(feasible)
+    ]
+    order = sorted(range(len(feasible)), key=lambda at: (-standings[at].share, -(standings[at].probability or 0.0), at))
+    place = {at: i for i, at in enumerate(order)}
+    return Stability(
+        objectives=tuple(objective.name for objective in objectives),
+        points=tuple(standings[at] for at in order),
+        weights=tuple(tuple(row) for row in grid.tolist()),
+        winners=tuple(place[at] for at in winners.tolist()),
+        sure=None if each is None else tuple(each[winners, np.arange(len(grid))].tolist()),
+    )
+
+
+def lattice(objectives: int) -> Floats:
+    """Weights (W, M) evenly over the simplex (Das & Dennis, SIAM J. Optimization 1998), as finely as `GRID` allows."""
+    steps = max(h for h in range(1, FINEST + 1) if comb(h + objectives - 1, objectives - 1) <= GRID)
+    rows = []
+    for bars in combinations(range(steps + objectives - 1), objectives - 1):  # stars and bars
+        ends = (-1, *bars, steps + objectives - 1)
+        rows.append([after - before - 1 for before, after in pairwise(ends)])
+    return np.array(rows, dtype=float) / steps
+
+
+def _winners(values: Floats, grid: Floats) -> NDArray[np.int64]:
+    """Of each weight (W,) the point whose weighted sum is largest, by values (N, M) scaled to their own range."""
+    scaled = Frame.around(values).scaled(values)
+    return np.asarray(np.argmax(np.round(grid @ scaled.T, 12), axis=1))

@@ -1,0 +1,1 @@
+"""From a picked configuration to a model in production."""

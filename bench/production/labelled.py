@@ -1,0 +1,83 @@
+"""Rows with their labels, as a card reads them, and what a model says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from bench.data.assemble import Assembler
+from bench.data.card import Card
+from bench.data.fetch import at_hand, fetch
+from bench.data.reader_config import SyntheticReader
+from bench.data.readers import read, read_sides
+from bench.data.rejects import Rejects
+from bench.data.splits import SPLITS
+from bench.errors import UserError, unknown
+from bench.production.scorer import Scorer, Values
+from bench.progress import Progress
+
+
+@dataclass(frozen=True)
+class Judged:
+    """N rows.
+
+    Attributes:
+        labels: (N, T) of the model's tasks, NaN where unobserved.
+        said: for each model name -> predictions (N,).
+        unit: (N,) what is drawn again as a whole: the number of a row's group, or of the row.
+    """
+
+    labels: NDArray[np.float32]
+    said: tuple[Mapping[str, Values], ...]
+    unit: NDArray[np.int64]
+
+
+def judge(
+    card: Card, home: Path, raw: Path | None, split: str | None, scorers: Sequence[Scorer], progress: Progress
+) -> Judged:
+    """What models say of a card's rows: of a split, or of all where it is None.
+
+    Raises:
+        UserError: an unknown split, a file that is not there or does not fit, a task that the card lacks, no rows.
+    """
+    if split is not None and split not in SPLITS:
+        raise unknown("split", split, SPLITS)
+    names = [rule.name for rule in card.task_rules]
+    for task in scorers[0].schema.tasks:
+        if task.name not in names:
+            raise UserError(f"{card.key}: {unknown('task', task.name, names)}, which the model predicts")
+    paths = {}
+    if not isinstance(card.reader, SyntheticReader):
+        found = at_hand(card, home, raw, progress)
+        found = found if len(found) == len(card.files) else fetch(card, home, progress)
+        paths = {file.name: found[file.name] for file in card.files}
+    rejects = Rejects(getattr(card.reader, "on_bad_row", "fail") == "drop", getattr(card.reader, "bad_row_limit", 0.0))
+    assembler = Assembler(card, read_sides(card, paths, progress), rejects)
+    labels: list[Any] = []
+    groups: list[Any] = []
+    said: list[list[dict[str, Values]]] = [[] for _ in scorers]
+    for part in read(card, paths, progress):
+        rows = assembler.take(part)
+        chosen = np.ones(len(rows.split), bool) if split is None else rows.split == SPLITS.index(split)
+        if not chosen.any():
+            continue
+        table = rows.table.filter(pa.array(chosen))
+        for scorer, found_by in zip(scorers, said, strict=True):
+            found_by.append(scorer.predict_table(scorer.rows.checked(table, lambda row: f"row {row + 1} of a part")))
+        labels.append(rows.labels[chosen])
+        groups.append(rows.group[chosen])
+    rejects.check(card.key, assembler.rows)
+    if not labels:
+        raise UserError(f"{card.key}: expected rows to judge by, found none{f' in {split}' if split else ''}")
+    whole, group = np.concatenate(labels), np.concatenate(groups).astype(np.int64)
+    return Judged(
+        whole[:, [names.index(task.name) for task in scorers[0].schema.tasks]],
+        tuple({name: np.concatenate([part[name] for part in each]) for name in each[0]} for each in said),
+        np.arange(len(group)) if (group < 0).any() else group,
+    )

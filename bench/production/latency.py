@@ -1,0 +1,95 @@
+"""How long a packaged model takes: for a request of raw rows, and for the model alone, by engine, threads and batch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from bench.production.engines import ENGINES
+from bench.production.example import example_rows
+from bench.production.package import Package
+
+BATCHES = (1, 100, 1000)
+THREADS = (1, 2)
+RUNS = (20, 2000)
+"""Calls that are timed: at least, and at most."""
+SECONDS = 1.0
+"""After which no more calls are begun."""
+WARM = 5
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Times of one engine on batches of one size.
+
+    Attributes:
+        p50_ms, p99_ms: of the model alone, from encoded rows to probabilities.
+        request_ms: median of a whole request, from raw rows to the score.
+        rows_per_s: of the model alone, by the mean time.
+        calls: that were timed.
+    """
+
+    engine: str
+    threads: int
+    batch: int
+    p50_ms: float
+    p99_ms: float
+    request_ms: float
+    rows_per_s: float
+    calls: int
+
+
+def latencies(
+    package: Package,
+    engines: Sequence[str] = (),
+    threads: Sequence[int] = THREADS,
+    batches: Sequence[int] = BATCHES,
+    seconds: float = SECONDS,
+) -> list[Latency]:
+    """Measures each engine with each number of threads on batches of each size.
+
+    Args:
+        engines: none: all that can be had with this package here.
+        seconds: for each of them.
+
+    Raises:
+        UserError: an unknown engine, or one that cannot be had.
+    """
+    example = example_rows(package.encoder)
+    found = []
+    for engine in engines or available(package):
+        for many in threads:
+            scorer = package.scorer(engine, many)
+            for batch in batches:
+                rows = example.iloc[np.arange(batch) % len(example)].reset_index(drop=True)
+                ids, dense = scorer.encode(scorer.rows.table(rows))
+                model = _times(partial(scorer.engine, ids, dense), seconds)
+                request = _times(partial(scorer.predict, rows), seconds / 4)
+                p50, p99 = np.percentile(model, (50, 99)) * 1e3
+                rate = batch / float(np.mean(model))
+                asked = float(np.median(request)) * 1e3
+                found.append(Latency(engine, many, batch, float(p50), float(p99), asked, rate, len(model)))
+    return found
+
+
+def available(package: Package) -> list[str]:
+    """Engines that can run a package here."""
+    onnx = find_spec("onnxruntime") is not None and "model.onnx" in package.manifest.files
+    return [name for name in ENGINES if name != "onnx" or onnx]
+
+
+def _times(run: Callable[[], Any], seconds: float) -> list[float]:
+    for _ in range(WARM):
+        run()
+    times: list[float] = []
+    while len(times) < RUNS[0] or (len(times) < RUNS[1] and sum(times) < seconds):
+        started = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - started)
+    return times

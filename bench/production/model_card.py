@@ -1,0 +1,98 @@
+"""The model card, in Markdown: what a person must know before they use a packaged model.
+
+After Mitchell et al., FAT* 2019: data, how it was chosen, how good it is and how sure that is, and its limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.data.card import Card
+from bench.data.encoding.encoder import Encoder
+from bench.frontier.score import Score
+from bench.production.rows import RawRows
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a model card tells.
+
+    Attributes:
+        store: the store's manifest.
+        architecture, reason: of the pick, in words.
+        front: rows of the frontier: point, and metric -> value in words.
+        test: metric on test -> value in words, with what was promised.
+        calibration: what was done, in words.
+        score: what is ranked by.
+        command: what remakes it.
+        warnings: sentences.
+    """
+
+    card: Card
+    store: Mapping[str, Any]
+    encoder: Encoder
+    architecture: str
+    reason: str
+    policy: str
+    front: Sequence[Mapping[str, str]]
+    test: Sequence[Mapping[str, str]]
+    calibration: str
+    score: Score
+    command: str
+    seed: int
+    versions: Mapping[str, str]
+    warnings: Sequence[str] = field(default=())
+
+
+def model_card(facts: Facts) -> str:
+    """The card as Markdown."""
+    card, store = facts.card, facts.store
+    columns = [
+        {
+            "column": f"`{column.name}`",
+            "as": column.kind,
+            "may be absent": "yes" if column.optional else "no",
+        }
+        for column in RawRows(facts.encoder).columns
+    ]
+    splits = [{"split": name, "rows": f"{of['rows']:,}"} for name, of in store["splits"].items()]
+    tasks = ", ".join(f"{task.name} (given {task.parent})" if task.parent else task.name for task in card.tasks)
+    sections = [
+        f"# {card.title}: a model to rank by",
+        facts.reason,
+        *(f"**Warning:** {sentence}" for sentence in facts.warnings),
+        "## Data",
+        f"`{card.key}`: {card.title}. Licence: {card.licence}. Tasks: {tasks}. Fingerprint of the prepared data: "
+        f"`{store['fingerprint']}`.",
+        _table(splits),
+        "## What goes in",
+        "Raw columns, as in the log; unknown values and empty cells are allowed everywhere.",
+        _table(columns),
+        "## What comes out",
+        f"A probability for each task ({facts.calibration}), and `score` = {facts.score}.",
+        "## How it was picked",
+        f"Architecture: {facts.architecture}. Policy: {facts.policy}. The frontier, on validation:",
+        _table(facts.front),
+        "## How good it is",
+        "On test, which no choice has seen:",
+        _table(facts.test),
+        "## Limits",
+        "It was judged on rows of the log: on other populations or times it may be worse, and what it ranks changes "
+        "what is logged next. Probabilities given a parent (`.cvr`) were seen where the parent happened only. "
+        "Values that train did not hold share one embedding.",
+        "## Reproduce",
+        f"    {facts.command}\n\nSeed {facts.seed}; "
+        + ", ".join(f"{name} {version}" for name, version in facts.versions.items())
+        + ".",
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _table(rows: Iterable[Mapping[str, str]]) -> str:
+    rows = list(rows)
+    if not rows:
+        return ""
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

@@ -1,0 +1,242 @@
+"""A model as a folder that serves raw rows on its own: plain data, whole or absent, each file's digest checked.
+
+manifest.json       schema, configuration, versions, provenance, and the digest of every other file
+model.pt2           the graph and its weights, by torch.export
+model.onnx (.data)  the same for ONNX Runtime, where the extra `serve` was installed
+encoder.json        raw columns -> ids and floats
+calibration.json    task -> calibration
+policy.json         how it was picked, and the score
+card.json           the data set it was trained on
+README.md           what a person must know before they use it
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from bench.atomic import atomic_folder
+from bench.data.encoding.encoder import Encoder
+from bench.data.store import schema_from_json, schema_to_json
+from bench.errors import UserError
+from bench.frontier.score import Score
+from bench.production import archive
+from bench.production.calibration import Calibration
+from bench.production.engines import Engine, Floats, Ids, open_engine
+from bench.production.scorer import Scorer
+from bench.production.served_model import Member, Recipe
+from bench.records import Scalar
+from bench.registry import Config
+from bench.schema import Schema
+from bench.validation import validate
+
+MANIFEST = "manifest.json"
+AGREEMENT = 1e-5
+"""The largest difference between a packaged model's probabilities and the trained one's."""
+
+
+class FileFacts(Config):
+    """What a file must be."""
+
+    sha256: str
+    size: int
+
+
+class Manifest(Config):
+    """`manifest.json`."""
+
+    version: Literal[1] = 1
+    name: str
+    """Of the data set, variant included."""
+    data_schema: dict[str, Any]
+    config: dict[str, Scalar]
+    states: tuple[int, ...]
+    """Of each averaged member: how many states it has."""
+    agreement: dict[str, float]
+    """Engine -> largest difference to the trained model's probabilities, on rows of validation."""
+    provenance: dict[str, Any]
+    """Where it comes from: data fingerprint, run, trial, seeds, versions, the command that remakes it."""
+    files: dict[str, FileFacts]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a package is made of.
+
+    Attributes:
+        name: of the data set.
+        config: dotted, all of it.
+        members: trained models whose predictions are averaged.
+        rows: encoded rows of validation, ids (N, S) and dense (N, D), on which engines must agree.
+        card: of the data set, as plain values.
+        policy: as plain values, without the score.
+        readme: what a person must know.
+    """
+
+    name: str
+    schema: Schema
+    config: Mapping[str, Scalar]
+    members: Sequence[Member]
+    encoder: Encoder
+    rows: tuple[Ids, Floats]
+    score: Score = field(default_factory=Score)
+    calibrations: Mapping[str, Calibration] = field(default_factory=dict)
+    card: Mapping[str, Any] = field(default_factory=dict)
+    policy: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    readme: str = ""
+
+
+def write_package(parts: Parts, folder: Path, onnx: bool = True) -> Package:
+    """Writes a package and opens it.
+
+    Args:
+        onnx: whether to add the model in ONNX; some seconds.
+
+    Raises:
+        UserError: the score names no prediction; `onnx`, and the extra `serve` is not installed.
+        AssertionError: a model differs from the trained one.
+    """
+    recipe = Recipe(parts.schema, dict(parts.config), tuple(map(len, parts.members)))
+    served = recipe.of(parts.members)
+    with atomic_folder(folder) as made:
+        program = archive.export(served, parts.schema)
+        archive.save(program, made / "model.pt2")
+        if onnx:
+            from bench.production.onnx import write_onnx
+
+            write_onnx(program, made / "model.onnx")
+        parts.encoder.save(made / "encoder.json")
+        _write_json(made / "calibration.json", {name: each.to_json() for name, each in parts.calibrations.items()})
+        score = parts.score.of(parts.schema.tasks)
+        _write_json(made / "policy.json", dict(parts.policy) | {"score": score.model_dump(mode="json")})
+        _write_json(made / "card.json", dict(parts.card))
+        (made / "README.md").write_text(parts.readme, encoding="utf-8")
+        manifest = Manifest(
+            name=parts.name,
+            data_schema=schema_to_json(parts.schema),
+            config=dict(parts.config),
+            states=recipe.states,
+            agreement=_agreement(made, recipe, served, parts.rows, ["exported", *(["onnx"] if onnx else [])]),
+            provenance=dict(parts.provenance),
+            files={file.name: facts_of(file) for file in sorted(made.iterdir())},
+        )
+        _write_json(made / MANIFEST, manifest.model_dump(mode="json"))
+    return Package.open(folder)
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package on disk, verified."""
+
+    folder: Path
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Package:
+        """Reads a package.
+
+        Raises:
+            UserError: there is none, or a file is missing, changed or more than there should be.
+        """
+        folder = Path(folder)
+        try:
+            values = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            raise UserError(f"expected a packaged model with a {MANIFEST}, found none at {folder}") from None
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise UserError(f"{folder / MANIFEST}: not valid JSON: {error}") from None
+        manifest = validate(Manifest, values, str(folder / MANIFEST))
+        for name, expected in manifest.files.items():
+            if "/" in name or not (folder / name).is_file():
+                raise UserError(f"{folder}: expected the file '{name}' of the package, found none")
+            if (found := facts_of(folder / name)) != expected:
+                raise UserError(
+                    f"{folder / name}: expected sha256 {expected.sha256[:12]}.. ({expected.size:,} bytes) as packaged, "
+                    f"found {found.sha256[:12]}.. ({found.size:,} bytes): it was changed or damaged"
+                )
+        return cls(folder, manifest)
+
+    @property
+    def digest(self) -> str:
+        """Of everything in it."""
+        return hashlib.sha256((self.folder / MANIFEST).read_bytes()).hexdigest()
+
+    @cached_property
+    def schema(self) -> Schema:
+        """Of the encoded rows and the tasks."""
+        return schema_from_json(self.manifest.data_schema)
+
+    @property
+    def recipe(self) -> Recipe:
+        """What rebuilds its modules."""
+        return Recipe(self.schema, self.manifest.config, self.manifest.states)
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """Of raw rows."""
+        return Encoder.load(self.folder / "encoder.json")
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """Of the data set, as plain values."""
+        return self._json("card.json")
+
+    @property
+    def policy(self) -> dict[str, Any]:
+        """How it was picked, and the score."""
+        return self._json("policy.json")
+
+    @property
+    def calibrations(self) -> dict[str, Calibration]:
+        """Of predictions, by name."""
+        return {name: Calibration.from_json(each) for name, each in self._json("calibration.json").items()}
+
+    def engine(self, name: str = "exported", threads: int = 1) -> Engine:
+        """A way to run it, see `bench.production.engines`."""
+        return open_engine(name, self.folder, self.recipe, threads)
+
+    def scorer(self, engine: str = "exported", threads: int = 1) -> Scorer:
+        """What serves raw rows."""
+        score = validate(Score, self.policy["score"], str(self.folder / "policy.json"))
+        return Scorer(self.schema, self.encoder, self.engine(engine, threads), self.calibrations, score)
+
+    def _json(self, name: str) -> dict[str, Any]:
+        values: dict[str, Any] = json.loads((self.folder / name).read_text(encoding="utf-8"))
+        return values
+
+
+def facts_of(file: Path) -> FileFacts:
+    """Digest and size of a file."""
+    with file.open("rb") as stream:
+        return FileFacts(sha256=hashlib.file_digest(stream, "sha256").hexdigest(), size=file.stat().st_size)
+
+
+def _agreement(
+    folder: Path, recipe: Recipe, served: Any, rows: tuple[Ids, Floats], engines: Sequence[str]
+) -> dict[str, float]:
+    """Engine -> largest difference to the trained modules."""
+    import torch
+
+    ids, dense = np.ascontiguousarray(rows[0]), np.ascontiguousarray(rows[1])
+    with torch.inference_mode():
+        expected = [each.numpy() for each in served(torch.from_numpy(ids), torch.from_numpy(dense))]
+    found = {}
+    for name in engines:
+        said = open_engine(name, folder, recipe)(ids, dense)
+        found[name] = max(
+            (float(np.abs(a - b).max(initial=0.0)) for a, b in zip(said, expected, strict=True)), default=0.0
+        )
+        assert found[name] <= AGREEMENT, f"{name}: probabilities differ by {found[name]} from the trained model's"
+    return found
+
+
+def _write_json(path: Path, values: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")

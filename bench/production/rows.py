@@ -1,0 +1,131 @@
+"""Raw rows as someone sends them, a data frame or JSON records, as an Arrow table that is encoded as in training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from bench.data.checks import checked
+from bench.data.encoding.encoder import Encoder
+from bench.data.encoding.fields import BucketField, CategoricalField
+from bench.data.encoding.numeric import NumericColumn
+from bench.data.rejects import Place, Rejects, Sieve
+from bench.data.values import canonical
+from bench.errors import UserError
+
+_WORDS = {list: "a list", dict: "an object", tuple: "a list", set: "a list", np.ndarray: "a list"}
+
+
+@dataclass(frozen=True)
+class RawColumn:
+    """A raw column that a model reads.
+
+    Attributes:
+        kind: `number` where it is used as one, else `text`.
+        optional: whether it may be left out of rows: the model has learnt what a missing value means, or a list may
+            be empty.
+    """
+
+    name: str
+    kind: Literal["number", "text"]
+    optional: bool
+
+
+class RawRows:
+    """Knows the raw columns of an encoder."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        parts = [*encoder.fields, *encoder.dense]
+        numeric, needed, markers = set(), set(), dict[str, None]()
+        for part in parts:
+            name = part.source.column
+            markers |= dict.fromkeys(part.source.missing)
+            if isinstance(part, (NumericColumn, BucketField)) or part.source.derive is not None:
+                numeric.add(name)
+            if isinstance(part, CategoricalField) and None not in part.vocabulary.values:
+                needed.add(name)
+            if isinstance(part, NumericColumn) and not part.flag:
+                needed.add(name)
+        self.markers = tuple(markers)
+        self.columns = tuple(
+            RawColumn(name, "number" if name in numeric else "text", name not in needed)
+            for name in dict.fromkeys(part.source.column for part in parts)
+        )
+
+    def table(self, rows: Any) -> Any:
+        """An Arrow table (N, columns), checked: numbers where numbers are wanted, UTF-8 in texts.
+
+        Args:
+            rows: a data frame, an Arrow table, or a sequence of mappings; more columns than are read do no harm.
+
+        Raises:
+            UserError: a column is absent that must be there, or a value does not fit, with the row, counted from 1.
+        """
+        return self.checked(self._arrow(rows), lambda row: f"row {row + 1}")
+
+    def checked(self, table: Any, place: Place) -> Any:
+        """An Arrow table's columns, as `table` gives them; what is absent and optional is missing in each row.
+
+        Raises:
+            UserError: as `table`.
+        """
+        if table.num_rows and (absent := self.absent(table.column_names)):
+            found = ", ".join(table.column_names) or "none"
+            raise UserError(f"expected a column '{absent[0]}' in every row, found the columns {found}")
+        for column in self.columns:
+            if column.name not in table.column_names:
+                table = table.append_column(column.name, pa.nulls(table.num_rows, pa.string()))
+        table = table.select([column.name for column in self.columns])
+        wanted = {column.name: column.kind for column in self.columns}
+        return checked(table, wanted, self.markers, Sieve(Rejects(), place, table.num_rows))
+
+    def absent(self, names: Sequence[str]) -> list[str]:
+        """Columns that must be there and are not among these."""
+        return [column.name for column in self.columns if column.name not in names and not column.optional]
+
+    def _arrow(self, rows: Any) -> Any:
+        if isinstance(rows, pa.Table):
+            return rows
+        frame = rows if isinstance(rows, pd.DataFrame) else _frame(rows)
+        names = list(frame.columns)
+        wanted = [column for column in self.columns if column.name in names]
+        for column in wanted:
+            if names.count(column.name) > 1:
+                raise UserError(f"expected each column once, found '{column.name}' {names.count(column.name)} times")
+        arrays = {column.name: _array(frame[column.name], column) for column in wanted}
+        if not arrays:  # a table without columns would forget how many rows it has
+            arrays = {str(name): pa.nulls(len(frame)) for name in names or [""]}
+        return pa.table(arrays)
+
+
+def _frame(rows: Any) -> pd.DataFrame:
+    if isinstance(rows, Mapping) or not isinstance(rows, Sequence) or isinstance(rows, str):
+        raise UserError(f"expected rows as a data frame or a list of objects, found {type(rows).__name__}")
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, Mapping):
+            raise UserError(f"row {number}: expected an object of columns and values, found {type(row).__name__}")
+    names = dict.fromkeys(name for row in rows for name in row)
+    return pd.DataFrame({name: pd.Series([row.get(name) for row in rows], dtype=object) for name in names})
+
+
+def _array(series: Any, column: RawColumn) -> Any:
+    if series.dtype != object:
+        return pa.array(series, from_pandas=True)
+    texts = [_text(value, column, row) for row, value in enumerate(series.tolist(), 1)]
+    return pa.array(texts, pa.string())
+
+
+def _text(value: Any, column: RawColumn, row: int) -> str | None:
+    if value is None or isinstance(value, str) or value is pd.NA or value is pd.NaT:
+        return value if isinstance(value, str) else None
+    if (word := _WORDS.get(type(value))) is not None:
+        expected = "a number" if column.kind == "number" else "a text or a number"
+        raise UserError(f"row {row}: '{column.name}': expected {expected}, found {word}")
+    if isinstance(value, np.generic):
+        value = value.item()
+    return canonical(value)

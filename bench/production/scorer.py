@@ -1,0 +1,83 @@
+"""From raw rows to every task's probability and one score to rank by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bench.data.encoding.bulk import BulkEncoder
+from bench.data.encoding.encoder import Encoder
+from bench.frontier.score import Score, prediction_names
+from bench.production.calibration import Calibration
+from bench.production.engines import Engine, Floats, Ids
+from bench.production.rows import RawRows
+from bench.schema import Schema
+
+CHUNK = 4096
+"""Rows that go through the model at once: what a batch of any size takes of memory is bounded."""
+SCORE = "score"
+Values = NDArray[np.float64]
+
+
+class Scorer:
+    """A model with its encoder, calibrations and score.
+
+    Attributes:
+        names: of the predictions, in order; `score` comes last.
+    """
+
+    def __init__(
+        self, schema: Schema, encoder: Encoder, engine: Engine, calibrations: Mapping[str, Calibration], score: Score
+    ) -> None:
+        self.schema, self.engine, self.calibrations = schema, engine, dict(calibrations)
+        self.rows = RawRows(encoder)
+        self.score = score.of(schema.tasks)
+        self.names = (*(name for task in schema.tasks for name in prediction_names(task)), SCORE)
+        self._encoder = BulkEncoder(encoder)
+
+    def predict(self, rows: Any) -> pd.DataFrame:
+        """Predictions (N, names) of raw rows, in their order.
+
+        Of a task without parent its probability, `click`; of one with a parent the conditional and the joint one,
+        `purchase.cvr` and `purchase.ctcvr`, each with the calibration of its name; of a regression its value; and
+        `score`. Values that train did not hold are unknown, and empty ones missing, as they were in training. No rows
+        give no predictions.
+
+        Args:
+            rows: a data frame, an Arrow table or a list of mappings; see `RawRows.table`.
+
+        Raises:
+            UserError: a row that does not fit, with column and row.
+        """
+        return pd.DataFrame(self.predict_table(self.rows.table(rows)))
+
+    def predict_table(self, table: Any) -> dict[str, Values]:
+        """Name -> predictions (N,) of a checked Arrow table, see `RawRows.checked`."""
+        return self.predict_encoded(*self.encode(table))
+
+    def encode(self, table: Any) -> tuple[Ids, Floats]:
+        """A checked Arrow table as ids (N, S) and dense (N, D)."""
+        return self._encoder.encode(table)
+
+    def predict_encoded(self, ids: Ids, dense: Floats) -> dict[str, Values]:
+        """Name -> predictions (N,) of encoded rows: ids (N, S), dense (N, D)."""
+        starts = range(0, max(len(ids), 1), CHUNK)
+        said = [self.engine(ids[start : start + CHUNK], dense[start : start + CHUNK]) for start in starts]
+        conditional, joint = (np.concatenate(each) for each in zip(*said, strict=True))
+        found = {name: calibrated(values, name, self.calibrations) for name, values in self._named(conditional, joint)}
+        return found | {SCORE: self.score.apply(found)}
+
+    def _named(self, conditional: Floats, joint: Floats) -> Iterator[tuple[str, Floats]]:
+        for at, task in enumerate(self.schema.tasks):
+            for name, values in zip(prediction_names(task), (conditional, joint), strict=False):
+                yield name, values[:, at]
+
+
+def calibrated(values: Floats, name: str, calibrations: Mapping[str, Calibration]) -> Values:
+    """A prediction (N,) after the calibration of its name, if there is one."""
+    given = values.astype(np.float64)
+    return calibrations[name].apply(given) if name in calibrations else given

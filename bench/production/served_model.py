@@ -1,0 +1,90 @@
+"""What is served: raw logits of one or several trained models, turned into every task's probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from bench.models.assembly import MultiTaskModel
+from bench.records import Scalar
+from bench.schema import Schema
+from bench.training.config import TrialConfig
+from bench.training.loop import Trainer
+
+State = Mapping[str, Tensor]
+Member = Sequence[State]
+"""One trained configuration: its one best state, or one for each task where tasks are separate models."""
+
+
+class ServedModel(nn.Module):
+    """Several members, whose predictions are averaged; in evaluation mode and float32.
+
+    Args:
+        members: of each the models, one for all tasks or one for each, in the order of the schema's tasks.
+    """
+
+    def __init__(self, members: Sequence[Sequence[MultiTaskModel]]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(nn.ModuleList(models) for models in members)
+        self.eval()
+
+    def forward(self, ids: Tensor, dense: Tensor) -> tuple[Tensor, Tensor]:
+        """ids (B, S) int32, dense (B, D) -> conditional (B, T) and joint (B, T), see `Probabilities`."""
+        said = [_said(models, ids, dense) for models in self.members]  # type: ignore[arg-type]
+        if len(said) == 1:
+            return said[0]
+        conditional, joint = (torch.stack(each).mean(0) for each in zip(*said, strict=True))
+        return conditional, joint
+
+
+def _said(models: Sequence[MultiTaskModel], ids: Tensor, dense: Tensor) -> tuple[Tensor, Tensor]:
+    """Where tasks are separate models, the logits are put together before the funnel ties probabilities."""
+    logits = [model(ids, dense) for model in models]
+    whole = logits[0] if len(logits) == 1 else torch.stack([each[:, task] for task, each in enumerate(logits)], 1)
+    found = models[0].probabilities(whole)
+    return found.conditional, found.joint
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What rebuilds the modules behind a `ServedModel`: its weights then fit in.
+
+    Attributes:
+        config: dotted, all of it.
+        states: how many states each member has.
+    """
+
+    schema: Schema
+    config: Mapping[str, Scalar]
+    states: tuple[int, ...]
+
+    def build(self) -> ServedModel:
+        """The modules, with weights that mean nothing yet."""
+        return ServedModel([[self._model() for _ in range(many)] for many in self.states])
+
+    def of(self, members: Sequence[Member]) -> ServedModel:
+        """The modules with the weights of trained members."""
+        served = self.build()
+        for models, states in zip(served.members, members, strict=True):
+            for model, state in zip(models, states, strict=True):  # type: ignore[call-overload]
+                model.load_state_dict({name: tensor.detach().cpu() for name, tensor in state.items()})
+        return served
+
+    def _model(self) -> MultiTaskModel:
+        config = TrialConfig.parse(self.config)
+        return MultiTaskModel(
+            self.schema, config.sharing, config.funnel, config.embedding, config.tower, "fp32", config.interaction
+        )
+
+
+def best_states(trainer: Trainer) -> list[State]:
+    """A trained member: copies of the states that validation chose; before the first evaluation, the current one."""
+    current = trainer.model.state_dict()
+    chosen = [
+        current if selector.current or selector.snapshot is None else selector.snapshot
+        for selector in trainer.selectors
+    ]
+    return [{name: tensor.detach().cpu().clone() for name, tensor in state.items()} for state in chosen]

@@ -1,0 +1,126 @@
+"""What a page says of a run besides its trials, as plain values: tables, headlines, the pick, what was spent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Values = tuple[float | None, ...]
+
+Id = int | str
+"""Of a point: its trial's number, or `7@16000` where that was stopped after so many samples."""
+
+
+def identified(number: int, until: int | None) -> Id:
+    """The id of a point."""
+    return number if until is None else f"{number}@{until}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The best of the trials with one sharing and one balancing kind: its gain, scaled, and how many there were.
+
+    Attributes:
+        half_width: of the gain's 90% interval; None where nothing is known of seeds.
+        confirmed: whether it is a gain of replicate means, over a baseline of replicate means.
+    """
+
+    gain: float
+    trial: int
+    trials: int
+    half_width: float | None = None
+    confirmed: bool = False
+
+
+@dataclass(frozen=True)
+class GainTable:
+    """Gain over the best single-task trial in one objective: rows are balancing kinds, columns sharing kinds."""
+
+    label: str
+    scale: float
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    cells: tuple[tuple[Cell | None, ...], ...]
+
+
+@dataclass(frozen=True)
+class Headline:
+    """A number to open with, and a line of what it means."""
+
+    label: str
+    value: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Picked:
+    """The chosen point, why, what was passed over (by name) and why, and the command that trains it again."""
+
+    trial: int
+    architecture: str
+    reason: str
+    removed: tuple[tuple[str, str], ...]
+    command: str
+    until: int | None = None
+
+    @property
+    def id(self) -> Id:
+        """Of the point."""
+        return identified(self.trial, self.until)
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Trials (or replicates of them) that failed for one reason."""
+
+    kind: str
+    reason: str
+    runs: int
+    trials: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Influence:
+    """The share of the variance between trials that a parameter explains alone, with its 90% interval."""
+
+    name: str
+    share: float
+    low: float
+    high: float
+    trials: int
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Training samples that trials of one sharing kind took, by stage: `to 16,000`, .., `replicates`."""
+
+    kind: str
+    samples: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class Surface:
+    """What so many percent of the fronts of single seeds attain, in two objectives: corners of its line."""
+
+    percent: int
+    corners: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Standard:
+    """What anybody would have without a search (`equal_weights`, `trees`, ..): by objective its mean and interval."""
+
+    name: str
+    values: Values
+    intervals: tuple[tuple[float, float] | None, ...]
+
+
+@dataclass(frozen=True)
+class Shrinkage:
+    """A confirmed point in one objective: what the search saw, and its replicates' means on validation and test."""
+
+    id: Id
+    sharing: str
+    objective: int
+    search: float
+    valid: float | None
+    test: float | None

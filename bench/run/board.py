@@ -1,0 +1,79 @@
+"""All runs of a home, for the board, and the board's files."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+
+from bench.atomic import atomic_path, write_text
+from bench.errors import UserError
+from bench.report.board import BoardPart, BoardRun, State, board_document
+from bench.run.folder import MANIFEST, DatasetRun, Run, slug
+from bench.run.results import page_path, result_of, view_of
+from bench.run.status import STATES
+from bench.search.lock import at_work
+from bench.search.study import Study
+
+PAGES = "runs"
+
+
+def board_runs(home: Path) -> list[BoardRun]:
+    """Every run's state and fronts, the newest first; one that cannot be read is there with the reason."""
+    folders = [path for path in home.glob("runs/*") if path.is_dir() and not path.name.startswith(".")]
+    found = [(_created(folder), _run(home, folder)) for folder in folders]
+    return [run for _, run in sorted(found, key=lambda each: (each[0], each[1].name), reverse=True)]
+
+
+def write_board(home: Path, out: Path) -> tuple[Path, list[BoardRun]]:
+    """Writes `index.html` into a folder, and beside it a copy of each run's page, so that the folder is complete."""
+    runs = board_runs(home)
+    for run in runs:
+        if run.link is not None:
+            with atomic_path(out / run.link) as temporary:
+                shutil.copyfile(home / "runs" / run.name / "report.html", temporary)
+    index = out / "index.html"
+    write_text(index, board_document(runs, str(home)))
+    return index, runs
+
+
+def _created(folder: Path) -> float:
+    """When a run was made: its manifest is written once. A folder without one counts by its own time."""
+    manifest = folder / MANIFEST
+    return (manifest if manifest.is_file() else folder).stat().st_mtime
+
+
+def _run(home: Path, folder: Path) -> BoardRun:
+    try:
+        if not (folder / MANIFEST).is_file():
+            raise UserError(f"expected {MANIFEST} in {folder}, found none")
+        run = Run.open(home, folder.name)
+        parts = tuple(_part(part) for part in run.datasets.values())
+    except (UserError, OSError, ValueError, KeyError) as error:  # shown, whatever it is: the other runs are read
+        return BoardRun(folder.name, "broken", "", "", note=str(error))
+    manifest, has_page = run.manifest, page_path(run).is_file()
+    state, note = _state(run, parts, has_page)
+    link = f"{PAGES}/{slug(folder.name)}.html" if has_page else None
+    return BoardRun(folder.name, state, manifest.suite_name, manifest.created, parts, note, link)
+
+
+def _part(part: DatasetRun) -> BoardPart:
+    facts = part.folder / "store.json"
+    fingerprint = str(json.loads(facts.read_text(encoding="utf-8"))["fingerprint"]) if facts.is_file() else ""
+    if not Study.exists(part.folder):
+        return BoardPart(part.key, fingerprint, "no trial yet", None)
+    result = result_of(part)
+    counts = Counter[str](record.state for record in result.records)
+    told = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state]) or "no trial yet"
+    return BoardPart(part.key, fingerprint, told, view_of(result))
+
+
+def _state(run: Run, parts: tuple[BoardPart, ...], has_page: bool) -> tuple[State, str]:
+    if at_work(run.folder):
+        return "running", ""
+    failures = [each for part in parts if part.view for each in part.view.failures]
+    if failures and not any(part.view and part.view.trials for part in parts):
+        return "failed", failures[0].reason
+    ended = has_page and all((part.folder / "frontier.parquet").is_file() for part in run.datasets.values())
+    return ("done", "") if ended else ("stopped", f"seesaw resume {run.folder.name} goes on")

@@ -1,0 +1,148 @@
+"""Compares runs: those on the same data with each other, by families."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bench.atomic import write_text
+from bench.balancing import BALANCING, GradientAggregation, GradientCombination
+from bench.errors import UserError, unknown
+from bench.frontier.comparison.answer import Answer, answer
+from bench.frontier.comparison.compared import Compared, Group
+from bench.frontier.comparison.comparison import compare
+from bench.frontier.comparison.families import FAMILIES, Member, families
+from bench.frontier.comparison.ranks import LEAST_DATASETS, Ranking, ranking
+from bench.frontier.hypervolume import resolve_reference, weakest_reference
+from bench.frontier.points import points
+from bench.objectives import Objective, parse
+from bench.records import TrialRecord
+from bench.report.comparison import comparison_document
+from bench.run.folder import DatasetRun, Run
+from bench.run.results import tasks_of
+from bench.search.study import Study
+from bench.suite import resolve_objectives
+
+GRADIENT = frozenset(
+    name
+    for name, entry in BALANCING.items()
+    if isinstance(entry.build, type) and issubclass(entry.build, GradientAggregation | GradientCombination)
+)
+"""Balancing kinds that work on the tasks' gradients."""
+APART = Answer("cannot tell", "Cannot tell: points on different data have no front in common.")
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One data set's part of a run, as far as it is compared."""
+
+    part: DatasetRun
+    objectives: tuple[Objective, ...]
+    fingerprint: str
+    points: list[TrialRecord]
+
+    @property
+    def reference(self) -> dict[str, float]:
+        return resolve_reference(self.objectives, self.part.dataset.reference)
+
+    @property
+    def members(self) -> list[Member]:
+        run = self.part.run
+        return [Member(run.name, self.part.key, run.manifest.suite.search.sampler, point) for point in self.points]
+
+
+def compare_runs(
+    runs: Sequence[Run], by: str = "balancing", metric: str | None = None, split: str = "test"
+) -> Compared:
+    """Compares the confirmed points of runs on `split`, by families; see `bench.frontier.comparison`.
+
+    Parts of runs belong together where they have the same objectives and the same data, by its fingerprint; where data
+    sets are what is compared, the objectives alone count.
+
+    Args:
+        metric: to test instead of each objective.
+
+    Raises:
+        UserError: an unknown family, split or metric; a run that is named twice, or has no result yet.
+    """
+    if by not in FAMILIES:
+        raise UserError(f"--by: {unknown('kind of family', by, FAMILIES)}")
+    if split not in ("valid", "test"):
+        raise UserError(f"--split: expected valid or test, found '{split}'")
+    names = [run.name for run in runs]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UserError(f"expected runs of different names, found '{twice}' twice")
+    parts = [_read(part) for run in runs for part in run.datasets.values()]
+    together: dict[tuple[object, ...], list[_Part]] = {}
+    for part in parts:
+        data = () if by == "dataset" else (part.part.key, part.fingerprint)
+        together.setdefault((part.objectives, *data), []).append(part)
+    groups = tuple(_group(group, by, metric, split) for group in together.values())
+    return Compared(by, split, groups, _ranking(groups), tuple(_notes(parts, by)))
+
+
+def _read(part: DatasetRun) -> _Part:
+    objectives = resolve_objectives(part.dataset, tasks_of(part))
+    study = Study.read(part.folder)
+    equal = [record for record in study.baselines() if record.balancing == "static"]  # these are static weights, too
+    facts = json.loads((part.folder / "store.json").read_text(encoding="utf-8"))
+    return _Part(part, objectives, str(facts["fingerprint"]), [*points(study.records(), objectives), *equal])
+
+
+def _group(parts: Sequence[_Part], by: str, metric: str | None, split: str) -> Group:
+    first = parts[0]
+    objectives, seed = first.objectives, first.part.run.manifest.seed
+    metrics = None if metric is None else [parse(metric, tasks_of(first.part), "--metric")]
+    every = [member for part in parts for member in part.members]
+    members = [member for member in every if member.sample(objectives, split) is not None]
+    found = families(members, by)
+    reference = weakest_reference(objectives, [part.reference for part in parts])
+    reason = "" if len(found) > 1 else _alone(list(found), by, split)
+    return Group(
+        dataset=", ".join(dict.fromkeys(part.part.key for part in parts)),
+        fingerprints=tuple(dict.fromkeys(part.fingerprint for part in parts)),
+        runs=tuple(dict.fromkeys(part.part.run.name for part in parts)),
+        comparison=None if reason else compare(found, objectives, reference, split, seed, metrics),
+        reason=reason,
+        unconfirmed=tuple(sorted(families(every, by).keys() - found.keys())),
+        answer=answer(members, objectives, reference, split, seed, GRADIENT) if by != "dataset" else APART,
+    )
+
+
+def _alone(found: Sequence[str], by: str, split: str) -> str:
+    if not found:
+        return f"nothing to compare: no point was confirmed on {split}"
+    return f"nothing to compare: only one {by} has a point confirmed on {split}, {found[0]}"
+
+
+def _ranking(groups: Sequence[Group]) -> Ranking | None:
+    """Of the families that were compared on every data set."""
+    volumes = [group.comparison.volumes.seen for group in groups if group.comparison is not None]
+    if len({group.dataset for group in groups if group.comparison is not None}) < LEAST_DATASETS:
+        return None
+    names = [name for name in volumes[0] if all(name in each for each in volumes)]
+    return ranking(names, np.array([[each[name] for name in names] for each in volumes])) if len(names) > 1 else None
+
+
+def _notes(parts: Sequence[_Part], by: str) -> list[str]:
+    if by == "dataset":
+        return ["Data sets differ in how hard they are: a difference between them says nothing of a method."]
+    notes = []
+    for key in dict.fromkeys(part.part.key for part in parts):
+        runs: dict[str, list[str]] = {}
+        for part in parts:
+            if part.part.key == key:
+                runs.setdefault(part.fingerprint, []).append(part.part.run.name)
+        if len(runs) > 1:
+            told = "; ".join(f"{fingerprint}: {', '.join(names)}" for fingerprint, names in runs.items())
+            notes.append(f"{key} was prepared differently, and such runs are compared apart ({told}).")
+    return notes
+
+
+def write_comparison(found: Compared, file: Path) -> None:
+    """Writes it as a page or, by the file's ending, as a table."""
+    write_text(file, found.table.to_csv(index=False) if file.suffix == ".csv" else comparison_document(found))

@@ -1,0 +1,55 @@
+"""What remakes a pick: data, configuration, seeds and versions, and for each of its trainings the one command.
+
+On the machine that made it, and with the versions named, a command gives the same metrics, bit for bit on a CPU.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from bench.frontier.pick import Pick
+from bench.records import TrialRecord
+from bench.run.folder import DatasetRun
+from bench.seeds import derive
+
+
+def provenance(part: DatasetRun, fingerprint: str, pick: Pick, record: TrialRecord, config: str) -> dict[str, Any]:
+    """The document `provenance.json`.
+
+    Args:
+        fingerprint: of the prepared data.
+        record: of the picked trial.
+        config: path of the picked configuration, in the form that `seesaw train --config` takes.
+    """
+    manifest = part.run.manifest
+
+    def command(seed: int) -> str:
+        words = ["seesaw", "train", part.key, "--config", config, "--seed", str(seed)]
+        words += ["--threads", str(manifest.threads), "--home", str(part.run.home)]
+        return shlex.join([*words, *(["--raw", manifest.raw] if manifest.raw else [])])
+
+    def training(replicate: int, seed: int, metrics: dict[str, float]) -> dict[str, Any]:
+        measured = {key: value for key, value in metrics.items() if not key.startswith("cost/")}
+        return {"replicate": replicate, "seed": seed, "metrics": measured, "command": command(seed)}
+
+    searched = next(rung.metrics for rung in record.rungs if rung.samples == pick.until) if pick.until else None
+    trainings = [training(0, derive(manifest.seed, pick.trial, 0), searched or record.metrics)]
+    trainings += [
+        training(each.replicate, each.seed, each.metrics)
+        for each in record.replicates
+        if each.failure is None and each.until == pick.until
+    ]
+    return {
+        "run": part.run.name,
+        "suite": manifest.suite_name,
+        "data": {"key": part.key, "fingerprint": fingerprint},
+        "trial": pick.trial,
+        "until": pick.until,
+        "config": pick.config,
+        "seed": manifest.seed,
+        "versions": manifest.versions,
+        "search": manifest.command,
+        "trainings": trainings,
+        "command": trainings[-1]["command"],
+    }

@@ -1,0 +1,231 @@
+"""MLflow's model registry: versions of a packaged model, and the aliases that say which of them serves.
+
+`champion` serves, `previous` served before it, `challenger` is to be compared with it.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench import __version__
+from bench.errors import UserError, unknown
+from bench.production.example import example_rows
+from bench.production.package import MANIFEST, Package
+from bench.tracking.node import Node
+from bench.tracking.store import Store
+from bench.tracking.values import Point
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.models import ModelSignature
+
+CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
+MODEL = "model"  # the folder of a run's artifacts
+REQUIREMENTS = ("torch", "numpy", "pandas", "pyarrow", "numba", "pydantic", "mlflow")
+_URI = re.compile(r"(?:models:/)?(?P<name>[^@/:]+)(?:@(?P<alias>[\w-]+)|/(?P<version>\d+))?")
+
+
+@dataclass(frozen=True)
+class Move:
+    """An alias that changes hands; `before` and `after` are versions, None for none."""
+
+    alias: str
+    before: str | None
+    after: str | None
+
+    def __str__(self) -> str:
+        moved = f"from version {self.before} to {self.after}" if self.before else f"to version {self.after}"
+        return f"{self.alias} moves {moved}"
+
+
+class Registry:
+    """The registered models of an MLflow store.
+
+    Raises:
+        TrackingError: the store cannot be reached.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self._store = Store.connect(uri)
+
+    def log(
+        self,
+        package: Package,
+        experiment: str,
+        artifacts: str | None,
+        run_name: str,
+        tags: Mapping[str, str],
+        metrics: Mapping[str, float],
+    ) -> str:
+        """The id of a new run that holds the package as an MLflow model, with signature, example and card."""
+        experiment_id = self._store.make_experiment(experiment, artifacts)
+        node = Node.create(self._store, experiment_id, run_name, {"seesaw.kind": "deployment", **tags})
+        with tempfile.TemporaryDirectory() as folder:
+            made = Path(folder) / MODEL
+            save_model(package, made)
+            to = f"store the model with the run '{run_name}'"
+            self._store.ask(to, lambda client: client.log_artifacts(node.run_id, str(made), MODEL))
+        node.write([Point(name, value) for name, value in metrics.items()])
+        node.end("FINISHED")
+        return node.run_id
+
+    def register(self, name: str, run_id: str, description: str, tags: Mapping[str, str]) -> str:
+        """The number of a new version of a model, which is made if need be."""
+        run = self._store.ask("find the run", lambda client: client.get_run(run_id))
+        source = f"{run.info.artifact_uri}/{MODEL}"
+
+        def make(client: MlflowClient) -> None:
+            if not client.search_registered_models(f"name = '{name}'"):
+                client.create_registered_model(name)
+
+        self._store.ask(f"register the model '{name}'", make)
+        made = self._store.ask(
+            f"register a version of '{name}'",
+            lambda client: client.create_model_version(name, source, run_id, dict(tags), description=description),
+            tries=1,
+        )
+        return str(made.version)
+
+    def aliases(self, name: str) -> dict[str, str]:
+        """Alias -> version; none where there is no such model."""
+        found = self._store.ask(
+            f"find the model '{name}'", lambda client: client.search_registered_models(f"name = '{name}'")
+        )
+        return {alias: str(number) for alias, number in found[0].aliases.items()} if found else {}
+
+    def moves(self, name: str, alias: str, number: str) -> list[Move]:
+        """What changes when a version takes an alias: the champion before it becomes `previous`."""
+        now = self.aliases(name)
+        found = [Move(alias, now.get(alias), number)]
+        if alias == CHAMPION and (old := now.get(CHAMPION)) is not None:
+            found.append(Move(PREVIOUS, now.get(PREVIOUS), old))
+        return found
+
+    def promote(self, name: str) -> list[Move]:
+        """What changes when the challenger becomes the champion as well.
+
+        Raises:
+            UserError: no such model, or it has no challenger.
+        """
+        return self.moves(name, CHAMPION, self._holding(name, CHALLENGER)[CHALLENGER])
+
+    def rollback(self, name: str) -> list[Move]:
+        """What changes when champion and previous change places, so that a second rollback undoes the first.
+
+        Raises:
+            UserError: no such model, or it has no previous version.
+        """
+        now = self._holding(name, CHAMPION, PREVIOUS)
+        return [Move(CHAMPION, now[CHAMPION], now[PREVIOUS]), Move(PREVIOUS, now[PREVIOUS], now[CHAMPION])]
+
+    def apply(self, name: str, moves: list[Move]) -> None:
+        """Moves aliases."""
+        for move in moves:
+            assert move.after is not None
+            to = f"move the alias '{move.alias}' of '{name}'"
+            self._store.ask(to, partial(_move, name, move.alias, move.after))
+
+    def fetch(self, model: str, into: Path) -> Package:
+        """The package behind `NAME`, `NAME@ALIAS` or `NAME/VERSION`, copied once into a folder; NAME is its champion.
+
+        Raises:
+            UserError: no such model, alias or version, or the package was changed.
+        """
+        name, number = self.version_of(model)
+        target = into / name / number
+        if not (target / MANIFEST).is_file():
+            run_source = self._store.ask(
+                f"find version {number} of '{name}'", lambda client: client.get_model_version(name, number)
+            )
+            target.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+                self._store.ask(f"fetch '{model}'", partial(_download, str(run_source.run_id), folder))
+                found = next(Path(folder).glob(f"**/{MANIFEST}")).parent
+                target.rmdir()
+                found.rename(target)
+        return Package.open(target)
+
+    def version_of(self, model: str) -> tuple[str, str]:
+        """Name and version that a text stands for.
+
+        Raises:
+            UserError: it stands for none.
+        """
+        match = _URI.fullmatch(model)
+        if match is None:
+            raise UserError(f"expected a model as NAME, NAME@ALIAS or NAME/VERSION, found '{model}'")
+        name, alias, number = match["name"], match["alias"], match["version"]
+        self._check_known(name)
+        if number is None:
+            now = self.aliases(name)
+            alias = alias or CHAMPION
+            if alias not in now:
+                raise unknown(f"alias of the model '{name}'", alias, now)
+            return name, now[alias]
+        there = self._store.ask(
+            f"list the versions of '{name}'", lambda client: client.search_model_versions(f"name = '{name}'")
+        )
+        if number not in (known := [str(each.version) for each in there]):
+            raise unknown(f"version of the model '{name}'", number, known)
+        return name, number
+
+    def _holding(self, name: str, *wanted: str) -> dict[str, str]:
+        """Alias -> version of a model that must have some."""
+        self._check_known(name)
+        now = self.aliases(name)
+        if not set(wanted) <= set(now):
+            there = ", ".join(f"{alias} {number}" for alias, number in now.items()) or "none"
+            raise UserError(f"expected a model '{name}' with the alias {' and '.join(wanted)}, found {there}")
+        return now
+
+    def _check_known(self, name: str) -> None:
+        known = [
+            each.name for each in self._store.ask("list the models", lambda client: client.search_registered_models())
+        ]
+        if name not in known:
+            raise unknown("model", name, known)
+
+
+def save_model(package: Package, folder: Path) -> None:
+    """Writes an MLflow model around a package."""
+    import mlflow.pyfunc
+
+    mlflow.pyfunc.save_model(
+        path=folder,
+        python_model=str(Path(__file__).with_name("served.py")),
+        artifacts={"package": str(package.folder)},
+        signature=signature_of(package),
+        input_example=example_rows(package.encoder),
+        pip_requirements=[f"seesaw-bench=={__version__}", *(f"{name}=={version(name)}" for name in REQUIREMENTS)],
+        metadata={"seesaw": {"digest": package.digest, "dataset": package.manifest.name}},
+    )
+    (folder / "README.md").write_text((package.folder / "README.md").read_text(encoding="utf-8"), encoding="utf-8")
+
+
+def signature_of(package: Package) -> ModelSignature:
+    """Raw columns of any type: categories may be numbers or texts. The scorer checks, and names column and row."""
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import AnyType, ColSpec, Schema
+
+    scorer = package.scorer()
+    anything: Any = AnyType  # MLflow gives its constructor no types
+    inputs: list[Any] = [
+        ColSpec(anything(), column.name, required=not column.optional) for column in scorer.rows.columns
+    ]
+    outputs: list[Any] = [ColSpec("double", name) for name in scorer.names]
+    return ModelSignature(Schema(inputs), Schema(outputs))
+
+
+def _move(name: str, alias: str, number: str, client: MlflowClient) -> None:
+    client.set_registered_model_alias(name, alias, number)
+
+
+def _download(run_id: str, folder: str, client: MlflowClient) -> Any:
+    return client.download_artifacts(run_id, f"{MODEL}/artifacts", folder)

@@ -1,0 +1,49 @@
+"""A packaged model as MLflow serves it. MLflow keeps this file beside the package and runs it to load the model: no
+object is pickled.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.models import set_model
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
+
+from bench.errors import UserError
+from bench.production.package import Package
+
+PACKAGE = "package"
+
+
+class _Scoring:
+    """What MLflow asks of a model. In a base class, and rows without a type hint: it would read types of rows from
+    hints, where the signature says what rows hold.
+    """
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Opens the package; each file's digest is checked."""
+        self._scorer = Package.open(context.artifacts[PACKAGE]).scorer()
+
+    def predict(  # type: ignore[no-untyped-def]
+        self, context: PythonModelContext, model_input, params: dict[str, Any] | None = None
+    ) -> pd.DataFrame:
+        """Predictions, a row for each raw row; see `Scorer.predict`.
+
+        Raises:
+            MlflowException: a row does not fit; a server answers 400 with the sentence.
+        """
+        try:
+            found: pd.DataFrame = self._scorer.predict(model_input)
+        except UserError as error:
+            raise MlflowException(str(error), INVALID_PARAMETER_VALUE) from None
+        return found
+
+
+class ServedPackage(_Scoring, PythonModel):
+    """Raw rows in, predictions out."""
+
+
+set_model(ServedPackage())

@@ -1,0 +1,73 @@
+"""Rank metrics on resamples, of rows that are at hand: areas by group, and Spearman correlation."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from bench.training.poisson import counts
+from bench.training.ranking import GROUP_SHIFT, Areas, Keys
+
+Floats = NDArray[np.float64]
+_TOGETHER = 4  # resamples whose counts are held at once
+
+
+def group_areas(keys: Keys) -> tuple[NDArray[np.int64], Floats, Floats]:
+    """Groups with both classes, their rows and their areas under the curve, each (G,).
+
+    Args:
+        keys: sorted, see `bench.training.ranking`.
+    """
+    group = (keys >> np.uint64(GROUP_SHIFT)).astype(np.int64)
+    edges = np.flatnonzero(np.diff(group, prepend=-1, append=-1)).tolist()  # groups are not negative
+    found = [(group[start], end - start, Areas([keys[start:end]]).auc) for start, end in pairwise(edges)]
+    both = [each for each in found if each[2] is not None]
+    groups, sizes, areas = zip(*both, strict=True) if both else ((), (), ())
+    return np.array(groups, np.int64), np.array(sizes, float), np.array(areas, float)
+
+
+def spearman(labels: Floats, predictions: Floats, units: NDArray[np.uint64], split: str, resamples: int) -> Floats:
+    """(1 + resamples,): the correlation of weighted mid-ranks (N,), of all rows once and then on each resample."""
+    orders = [np.argsort(values, kind="stable") for values in (labels, predictions)]
+    starts = [_starts(values[order]) for values, order in zip((labels, predictions), orders, strict=True)]
+    weights: list[NDArray[Any]] = [np.ones(len(labels))]
+    found = []
+    for first in range(0, resamples + 1, _TOGETHER):
+        for weight in weights:
+            ranks = [_ranks(weight, order, start) for order, start in zip(orders, starts, strict=True)]
+            found.append(_correlation(ranks[0], ranks[1], weight))
+        if first < resamples:
+            weights = list(counts(units, split, min(_TOGETHER, resamples - first), first).T.astype(float))
+        else:
+            weights = []
+    return np.array(found)
+
+
+def _starts(ordered: Floats) -> NDArray[np.int64]:
+    return np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+
+
+@njit(cache=True, nogil=True)
+def _ranks(weight: Floats, order: NDArray[np.int64], starts: NDArray[np.int64]) -> Floats:
+    ranks = np.empty(len(order))
+    before = 0.0
+    for tie in range(len(starts)):
+        end = starts[tie + 1] if tie + 1 < len(starts) else len(order)
+        own = 0.0
+        for at in range(starts[tie], end):
+            own += weight[order[at]]
+        for at in range(starts[tie], end):
+            ranks[order[at]] = before + own / 2
+        before += own
+    return ranks
+
+
+def _correlation(first: Floats, second: Floats, weight: Floats) -> float:
+    total = weight.sum()
+    first, second = first - (weight @ first) / total, second - (weight @ second) / total
+    with np.errstate(all="ignore"):
+        return float(weight @ (first * second) / np.sqrt((weight @ first**2) * (weight @ second**2)))

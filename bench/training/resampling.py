@@ -1,0 +1,191 @@
+"""Every metric of a split on B resamples of it: how far it moves there is the sampling error of the data.
+
+A metric's value on a resample is that of weighted rows, a row's weight being its unit's count (see `poisson`). Rows
+are read once, in pieces, and only sums are held: for the area under the curve, counts of rows by score and class, in
+bins so narrow (1/85 of a logit) that ties within them do not matter.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from bench.schema import Schema, Task
+from bench.training.metrics import sample_spaces
+from bench.training.poisson import Counts, counts, units_of
+from bench.training.ranking import GROUP_SHIFT, Keys, pack
+from bench.training.resampled_ranks import group_areas, spearman
+from bench.training.tallies import ECE_BINS
+
+RESAMPLES = 200
+"""B: the standard error of a standard error is a twentieth of it."""
+ROWS_HELD = 1 << 20
+"""GAUC and Spearman correlation need their rows together; of a split of more rows they are not resampled."""
+_PIECE = 1 << 13  # rows whose counts are held at once
+_BINS, _RANGE = 2048, 12.0  # of logits in [-12, 12]
+_LEAST = float(np.finfo(np.float32).eps)
+Floats = NDArray[np.float64]
+
+
+class Resampling:
+    """What `bench.training.metrics.Tally` measures, on `resamples` resamples; used as that is.
+
+    Args:
+        tasks: in the order of the columns.
+        split: whose resamples, also the prefix of every name, as in `valid/`.
+    """
+
+    def __init__(self, tasks: tuple[Task, ...], split: str, resamples: int = RESAMPLES) -> None:
+        self._schema, self._split, self._resamples = Schema((), (), tasks), split, resamples
+        self._rows = 0
+        self._of: dict[str, _Binary | _Regression] = {}
+
+    def add(self, labels: NDArray[Any], conditional: NDArray[Any], joint: NDArray[Any], group: NDArray[Any]) -> None:
+        """Counts the next rows of the split in, as `Tally.add` does."""
+        units = units_of(group, self._rows)
+        self._rows += len(group)
+        for start in range(0, len(group), _PIECE):
+            rows = slice(start, start + _PIECE)
+            weights = counts(units[rows], self._split, self._resamples)
+            for name, kind, own, predictions in sample_spaces(
+                self._schema, labels[rows], conditional[rows], joint[rows]
+            ):
+                if name not in self._of:
+                    make = _Binary if kind == "binary" else _Regression
+                    self._of[name] = make(self._split, self._resamples)
+                self._of[name].add(own, predictions.astype(np.float32), weights, group[rows], units[rows])
+
+    def result(self) -> dict[str, list[float]]:
+        """By a metric's full name its B values, less its value on the split as it is."""
+        found = {}
+        for name, tally in self._of.items():
+            for metric, values in tally.result().items():
+                if np.isfinite(values).all():
+                    found[f"{self._split}/{name}.{metric}"] = (values[1:] - values[0]).tolist()
+        return found
+
+
+class _Binary:
+    """Of probabilities against labels. Column 0 of every sum is the split as it is, the others are resamples."""
+
+    def __init__(self, split: str, resamples: int) -> None:
+        self._split, self._resamples = split, resamples
+        self._rows = np.zeros((_BINS, 2, 1 + resamples), np.int32)
+        self._sums = np.zeros((2, 1 + resamples))  # predictions, log loss
+        self._keys: list[Keys] = []
+        self._held = 0
+
+    def add(
+        self,
+        labels: NDArray[Any],
+        predictions: NDArray[np.float32],
+        weights: Counts,
+        group: NDArray[Any],
+        units: NDArray[np.uint64],
+    ) -> None:
+        seen = ~np.isnan(labels)
+        _count(labels, predictions, weights, self._rows, self._sums)
+        inside = seen & (group >= 0)
+        self._held += int(inside.sum())
+        if self._held <= ROWS_HELD:
+            place = group[inside].astype(np.uint64) << np.uint64(GROUP_SHIFT)
+            self._keys.append(pack(predictions[inside], labels[inside]) | place)
+        else:
+            self._keys.clear()
+
+    def result(self) -> dict[str, Floats]:
+        negatives, positives = self._rows[:, 0].astype(float), self._rows[:, 1].astype(float)
+        n, p = negatives.sum(0), positives.sum(0)
+        below = np.cumsum(negatives, axis=0) - negatives
+        rows = n + p
+        with np.errstate(all="ignore"):
+            rate, loss = p / rows, self._sums[1] / rows
+            found = {
+                "auc": (positives * (below + negatives / 2)).sum(0) / (n * p),
+                "logloss": loss,
+                "ne": loss / -(rate * np.log(rate) + (1 - rate) * np.log1p(-rate)),
+                "pcoc": self._sums[0] / p,
+                "ece": _ece(negatives, positives) / rows,
+            }
+        if self._keys and self._held <= ROWS_HELD:
+            groups, sizes, areas = group_areas(np.sort(np.concatenate(self._keys)))
+            if len(groups):
+                drawn = counts(units_of(groups, 0), self._split, self._resamples)
+                weight = np.concatenate([np.ones((len(groups), 1)), drawn], axis=1) * sizes[:, None]
+                with np.errstate(all="ignore"):
+                    found["gauc"] = (weight * areas[:, None]).sum(0) / weight.sum(0)
+        return found
+
+
+class _Regression:
+    """Of values against labels; it holds its rows."""
+
+    def __init__(self, split: str, resamples: int) -> None:
+        self._split, self._resamples = split, resamples
+        self._sums = np.zeros((2, 1 + resamples))  # rows, squared errors
+        self._kept: list[tuple[NDArray[Any], ...]] = []
+        self._held = 0
+
+    def add(
+        self,
+        labels: NDArray[Any],
+        predictions: NDArray[np.float32],
+        weights: Counts,
+        group: NDArray[Any],
+        units: NDArray[np.uint64],
+    ) -> None:
+        seen = ~np.isnan(labels)
+        own, said = labels[seen].astype(float), predictions[seen].astype(float)
+        weight = np.concatenate([np.ones((len(own), 1)), weights[seen]], axis=1)
+        self._sums += np.stack([weight.sum(0), (weight * ((said - own) ** 2)[:, None]).sum(0)])
+        self._held += len(own)
+        if self._held <= ROWS_HELD:
+            self._kept.append((own, said, units[seen]))
+        else:
+            self._kept.clear()
+
+    def result(self) -> dict[str, Floats]:
+        with np.errstate(all="ignore"):
+            found: dict[str, Floats] = {"rmse": np.sqrt(self._sums[1] / self._sums[0])}
+        if self._kept and self._held <= ROWS_HELD:
+            labels, predictions, units = (np.concatenate(column) for column in zip(*self._kept, strict=True))
+            found["spearman"] = spearman(labels, predictions, units, self._split, self._resamples)
+        return found
+
+
+def _ece(negatives: Floats, positives: Floats) -> Floats:
+    """sum of |sum of predictions - sum of labels| over bins of equal mass, those of the split as it is."""
+    logits = (np.arange(_BINS) + 0.5) / _BINS * 2 * _RANGE - _RANGE
+    excess = (negatives + positives) / (1 + np.exp(-logits))[:, None] - positives
+    mass = np.cumsum(negatives[:, 0] + positives[:, 0])
+    edges = np.searchsorted(mass, mass[-1] * np.arange(1, ECE_BINS) / ECE_BINS)
+    starts = np.unique(np.concatenate([[0], np.minimum(edges + 1, _BINS - 1)]))
+    return np.asarray(np.abs(np.add.reduceat(excess, starts, axis=0)).sum(0))
+
+
+@njit(cache=True, nogil=True)
+def _count(
+    labels: NDArray[Any], predictions: NDArray[np.float32], weights: Counts, rows: NDArray[np.int32], sums: Floats
+) -> None:
+    for row in range(len(labels)):
+        if np.isnan(labels[row]):
+            continue
+        positive = 1 if labels[row] != 0 else 0
+        said = np.float64(predictions[row])
+        p = min(max(said, _LEAST), 1 - _LEAST)
+        loss = -math.log(p if positive else 1 - p)
+        bin = int((math.log(p / (1 - p)) + _RANGE) * (_BINS / (2 * _RANGE)))
+        bin = min(max(bin, 0), _BINS - 1)
+        of = rows[bin, positive]
+        of[0] += 1
+        sums[0, 0] += said
+        sums[1, 0] += loss
+        for b in range(weights.shape[1]):
+            weight = weights[row, b]
+            of[b + 1] += weight
+            sums[0, b + 1] += weight * said
+            sums[1, b + 1] += weight * loss

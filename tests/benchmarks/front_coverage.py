@@ -1,0 +1,120 @@
+"""How often intervals hold the truth, and whether probabilities come true, on runs whose truth is known.
+
+    python tests/benchmarks/front_coverage.py [--runs 2000] [--write docs/statistics.md]
+
+`--write` puts the tables between the marks in that file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+from fronts import OBJECTIVES, REFERENCE, SETTINGS, Setting, run_of, truth_of
+
+from bench.frontier.dominance import nondominated
+from bench.frontier.hypervolume import hypervolume
+from bench.frontier.intervals import difference, intervals
+from bench.frontier.statistics import volume_interval
+from bench.frontier.uncertainty import share_nondominated, worlds
+from bench.frontier.variance import seed_noise
+
+BINS = (0.0, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 1.0 + 1e-9)
+
+
+class Tally:
+    """Of one setting: whether each interval held the truth, and what was said and true of each configuration."""
+
+    def __init__(self) -> None:
+        self.mean: list[bool] = []
+        self.difference: list[bool] = []
+        self.volume: list[bool] = []
+        self.said: list[float] = []
+        self.true: list[bool] = []
+
+    def share(self, name: str) -> float:
+        return float(np.mean(getattr(self, name)))
+
+    @property
+    def brier(self) -> float:
+        return float(np.mean((np.array(self.said) - np.array(self.true)) ** 2))
+
+    @property
+    def uninformed(self) -> float:
+        """Brier score of who says the share of the non-dominated of every configuration."""
+        return float(np.var(self.true))
+
+
+def tally_of(setting: Setting, runs: int, seed: int = 0, draws: int = 400) -> Tally:
+    """What came of so many runs."""
+    rng, tally = np.random.default_rng(seed), Tally()
+    for run in range(runs):
+        truth = truth_of(setting, rng)
+        samples = run_of(setting, truth, rng)
+        noise = seed_noise(samples)
+        rows = intervals(samples)
+        assert noise is not None
+        assert rows is not None
+        tally.mean += [
+            one.low <= true <= one.high
+            for row, own in zip(rows, truth, strict=True)
+            for one, true in zip(row, own, strict=True)
+        ]
+        pair = difference(samples[0], samples[1], samples)
+        assert pair is not None
+        tally.difference += [one.low <= true <= one.high for one, true in zip(pair, truth[0] - truth[1], strict=True)]
+        drawn = worlds(samples, noise, run, draws)
+        volume = volume_interval(samples, drawn, OBJECTIVES, REFERENCE)
+        tally.volume.append(volume.low <= hypervolume(truth, OBJECTIVES, REFERENCE) <= volume.high)
+        tally.said += share_nondominated(worlds(samples, noise, run, draws, shrunken=True), OBJECTIVES).tolist()
+        tally.true += nondominated(truth, OBJECTIVES).tolist()
+    return tally
+
+
+def coverage_table(tallies: Sequence[tuple[Setting, Tally]]) -> str:
+    """Coverage of nominal 90% intervals."""
+    lines = [
+        "| runs | mean | paired difference | hypervolume | Brier score | of who knows only the share |",
+        "|---|---|---|---|---|---|",
+    ]
+    for setting, tally in tallies:
+        shares = " | ".join(f"{tally.share(name):.1%}" for name in ("mean", "difference", "volume"))
+        lines.append(f"| {setting.name} | {shares} | {tally.brier:.3f} | {tally.uninformed:.3f} |")
+    return "\n".join(lines)
+
+
+def reliability_table(tallies: Sequence[tuple[Setting, Tally]]) -> str:
+    """What was said of P(non-dominated), and how often it was so."""
+    said = np.concatenate([tally.said for _, tally in tallies])
+    true = np.concatenate([tally.true for _, tally in tallies])
+    lines = ["| said | mean of what was said | non-dominated | configurations |", "|---|---|---|---|"]
+    for low, high in pairwise(BINS):
+        inside = (said >= low) & (said < high)
+        means = f"{said[inside].mean():.3f} | {true[inside].mean():.3f}"
+        lines.append(f"| {low:.2f} to {min(high, 1):.2f} | {means} | {inside.sum():,} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=2000, help="of each setting")
+    parser.add_argument("--write", type=Path)
+    options = parser.parse_args()
+    tallies = [(setting, tally_of(setting, options.runs)) for setting in SETTINGS]
+    tables = f"{coverage_table(tallies)}\n\n{reliability_table(tallies)}"
+    print(tables)
+    if options.write:
+        text = options.write.read_text(encoding="utf-8")
+        marks = r"(<!-- coverage -->\n).*(\n<!-- /coverage -->)"
+        options.write.write_text(re.sub(marks, rf"\g<1>{tables}\g<2>", text, flags=re.DOTALL), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""What every entry costs: the time of a step with it, as a multiple of one with its axis' plain entry.
+
+    python tests/benchmarks/zoo_cost.py [--axes sharing ...] [--write docs/costs.md]
+
+Random rows as in `balancing_cost.py`. All entries of an axis, each by its defaults, take the same batches in turn, a
+few steps each, for several rounds; a ratio compares steps of one round. Time is that of the process's one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from balancing_cost import Store, multiples, random_store
+from speed.summary import spread
+from speed.table import NAMES, replace
+
+from bench.machine import keep_freed_memory
+from bench.schema import Task
+from bench.training.axes import AXES
+
+PLAIN = {"interaction": "none", "sharing": "shared_bottom", "funnel": "independent", "balancing": "static"}
+MODELS = ("shared_bottom", "mmoe")
+"""What an entry of another axis than sharing stands on."""
+
+
+def stores(axis: str) -> list[Store]:
+    """Two tasks, along a funnel where that is the axis; three more for what takes no fewer."""
+    if axis != "funnel":
+        return [random_store(2), random_store(3)]
+    store = random_store(2)
+    labels = store.rows.stored_labels
+    labels[:, 1] *= labels[:, 0]
+    tasks = (Task("t0"), Task("t1", parent="t0"))
+    return [Store(dataclasses.replace(store.schema, tasks=tasks), store.rows)]
+
+
+def rows(axis: str) -> Iterator[str]:
+    """The lines of an axis' table, without the plain entry."""
+    left = [kind for kind in AXES[axis] if kind != PLAIN[axis]]
+    for store in stores(axis):
+        kinds = [kind for kind in left if AXES[axis][kind].unfit(store.schema) is None]
+        left = [kind for kind in left if kind not in kinds]
+        if not kinds:
+            continue
+        measured = {}
+        for model in MODELS if axis != "sharing" else [""]:
+            fixed = {"sharing.kind": model} if model else {}
+            configs = {kind: fixed | {f"{axis}.kind": kind} for kind in (PLAIN[axis], *kinds)}
+            measured[model] = multiples(store, configs, PLAIN[axis])
+        for kind in kinds:
+            cells = [_cell(of_model[kind]) for of_model in measured.values()]
+            yield f"| `{kind}` | {len(store.schema.tasks)} | {' | '.join(cells)} |"
+
+
+def _cell(values: list[float]) -> str:
+    value = spread(values)
+    return f"{value['median']:.2f} ({value['least']:.2f} to {value['most']:.2f})"
+
+
+def main() -> None:
+    """Measures, and prints or writes the tables."""
+    keep_freed_memory()  # as every job does
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--axes", nargs="+", default=list(AXES), choices=list(AXES))
+    parser.add_argument("--write", type=Path, help="put the tables into this document")
+    options = parser.parse_args()
+    for axis in options.axes:
+        columns = [NAMES[model] for model in MODELS] if axis != "sharing" else ["step"]
+        lines = [f"| {axis} | tasks | {' | '.join(columns)} |", "|---" * (2 + len(columns)) + "|"]
+        for line in rows(axis):
+            lines.append(line)
+            print(line, file=sys.stderr, flush=True)
+        if options.write:
+            replace(options.write, axis, "\n".join(lines))
+        else:
+            print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()

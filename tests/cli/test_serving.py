@@ -1,0 +1,59 @@
+"""Commands on a packaged model: score and latency, from its folder; what is no model."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "production"))
+
+from serving_toys import funnel_package, funnel_store, raw_rows
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("package")
+    return funnel_package(folder / "package", funnel_store(folder / "home")).folder
+
+
+def test_files_are_scored(seesaw, package: Path, tmp_path: Path) -> None:
+    pq.write_table(raw_rows().slice(0, 50), tmp_path / "log.parquet")
+    said = seesaw("score", package, tmp_path / "log.parquet", "--out", tmp_path / "out", "--keep", "user_id", "--json")
+    assert said.code == 0, said.err
+    assert json.loads(said.out)["rows"] == 50
+    assert pq.read_table(tmp_path / "out" / "log-00000.parquet").num_rows == 50
+    again = seesaw("score", package, tmp_path / "log.parquet", "--out", tmp_path / "out", "--keep", "user_id")
+    assert "1 were there already" in again.out
+
+
+def test_latency(seesaw, package: Path) -> None:
+    said = seesaw("latency", package, "--batches", "1", "--threads", "1", "--seconds", "0.01", "--engines", "exported")
+    assert said.code == 0, said.err
+    assert "exported" in said.out
+    said = seesaw("latency", package, "--batches", "0")
+    assert (said.code, "--batches: expected whole numbers from 1 on" in said.err) == (2, True)
+
+
+def test_a_package_is_judged_against_another(seesaw, package: Path) -> None:
+    data = "synthetic-funnel@rows=1000,seed=3"
+    said = seesaw("evaluate", package, data, "--against", package, "--resamples", 20)
+    assert said.code == 0, said.err
+    assert "cannot tell whether" in said.out
+    document = json.loads(seesaw("evaluate", package, data, "--split", "test", "--resamples", 20, "--json").out)
+    assert document["rows"] < 300
+    assert document["metrics"][0]["metric"] == "click.auc"
+
+
+def test_what_is_no_model(seesaw, tmp_path: Path) -> None:
+    said = seesaw("latency", "nothing")
+    assert said.code == 2
+    assert "expected a package's folder, a run or a registered model, found no 'nothing'" in said.err
+    assert seesaw("deploy", "nothing").code == 2
+    said = seesaw("deploy", "nothing", "--promote", "--rollback")
+    assert "expected one of --as challenger, --promote and --rollback, found two" in said.err
+    said = seesaw("deploy", tmp_path / "picked.json")
+    assert "expected a run or a picked.json, found no" in said.err

@@ -1,0 +1,191 @@
+"""What is made of runs that are over, as a new user has it: compared, on a board, in a notebook."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from urllib.error import HTTPError
+
+import pytest
+
+import bench
+from bench.errors import UserError
+from bench.search.lock import FolderLock
+
+
+def test_two_runs_are_compared(seesaw, two_runs: Path, tmp_path: Path) -> None:
+    said = seesaw("compare", "balancers", "kinds", "--home", two_runs, home=None)
+    assert said.code == 0, said.err
+    assert re.search(r"^(Yes|No|Cannot tell): .*95% CI", said.out, re.M)
+    assert "AUC x 1000" in said.out
+    page = tmp_path / "c.html"
+    document = json.loads(
+        seesaw(
+            "compare", "balancers", "kinds", "--by", "run", "--out", page, "--json", "--home", two_runs, home=None
+        ).out
+    )
+    [group] = document["groups"]
+    assert [family["name"] for family in group["families"]] == ["balancers", "kinds"]
+    assert group["runs"] == ["balancers", "kinds"]
+    assert group["answer"]["verdict"] in ("yes", "no", "cannot tell")
+    assert {test["measure"] for test in group["tests"]} >= {"click.auc", "purchase.ctcvr.auc", "hypervolume ratio"}
+    text = page.read_text()
+    assert "<script" not in text
+    assert group["answer"]["sentence"].split(":")[0] in text
+
+
+def test_one_run_one_metric_one_table(seesaw, two_runs: Path, tmp_path: Path) -> None:
+    file = tmp_path / "c.csv"
+    options = ["--by", "sharing", "--metric", "click.logloss", "--split", "valid", "--out", file, "--home", two_runs]
+    assert seesaw("compare", "kinds", *options, home=None).code == 0
+    rows = list(csv.DictReader(file.open()))
+    assert {row["measure"] for row in rows if row["p"]} == {"click.logloss"}
+    assert {row["unit"] for row in rows if row["p"]} == {"logloss x 1000"}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--by", "colour"], "unknown kind of family 'colour'"),
+        (["--split", "train"], "expected valid or test, found 'train'"),
+        (["--metric", "click.acu"], "unknown metric 'click.acu' (did you mean 'click.auc'?)"),
+        (["--out", "c.xlsx"], "expected a file named .html or .csv, found 'c.xlsx'"),
+        (["balancers"], "found 'balancers' twice"),
+    ],
+)
+def test_mistakes_are_told(seesaw, two_runs: Path, options: list[str], words: str) -> None:
+    said = seesaw("compare", "balancers", *options, "--home", two_runs, home=None)
+    assert (said.code, words in said.err) == (2, True), said.err
+
+
+def test_other_data_are_compared_apart(seesaw, two_runs: Path, tmp_path: Path) -> None:
+    """Another fingerprint, as of data prepared otherwise."""
+    home = shutil.copytree(two_runs, tmp_path / "home")
+    [facts] = home.glob("runs/kinds/*/store.json")
+    facts.write_text(json.dumps(json.loads(facts.read_text()) | {"fingerprint": "beef"}))
+    document = json.loads(seesaw("compare", "balancers", "kinds", "--json").out)
+    assert [group["runs"] for group in document["groups"]] == [["balancers"], ["kinds"]]
+    assert "was prepared differently" in document["notes"][0]
+
+
+def test_an_experiment_s_front_is_read_from_mlflow(seesaw, two_runs: Path) -> None:
+    store = f"sqlite:///{two_runs / 'mlflow.db'}"
+    assert seesaw("sync", "kinds", "--home", two_runs, home=None).code == 0  # on a busy machine, what was not sent
+    document = json.loads(seesaw("frontier", "--experiment", "seesaw/kinds", "--tracking", store, "--json").out)
+    own = json.loads(seesaw("frontier", "kinds", "--json", "--home", two_runs, home=None).out)
+    assert document["hypervolumes"][0]["value"] == own["hypervolume"]["value"]
+    assert {point["trial"] for point in document["points"]} == {point["trial"] for point in own["points"]}
+    assert "hypervolume" in seesaw("frontier", "--experiment", "seesaw/kinds", "--tracking", store).out
+    assert "expected a RUN or --experiment NAME, found neither" in seesaw("frontier").err
+
+
+@pytest.fixture
+def board(seesaw, two_runs: Path, tmp_path: Path) -> Path:
+    """The board of a home with runs in every state."""
+    home = shutil.copytree(two_runs, tmp_path / "home")
+    shutil.copytree(home / "runs" / "kinds", home / "runs" / "half")
+    (home / "runs" / "half" / "report.html").unlink()
+    (home / "runs" / "<b>odd").mkdir()
+    lock = FolderLock(home / "runs" / "balancers")
+    said = seesaw("board", "--json")
+    lock.release()
+    assert said.code == 0, said.err
+    document = json.loads(said.out)
+    states = {run["name"]: run["state"] for run in document["runs"]}
+    assert states == {"<b>odd": "broken", "half": "stopped", "balancers": "running", "kinds": "done"}
+    return Path(document["page"])
+
+
+def test_the_board_has_every_run(board: Path) -> None:
+    page = board.read_text()
+    assert "&lt;b&gt;odd" in page
+    assert "<b>odd" not in page
+    assert "expected run.json in" in page
+    assert page.count('class="thumbnail"') == 3
+    assert page.index(">kinds<") < page.index(">balancers<")  # newest first
+    for link in re.findall(r'href="(runs/[^"]+)"', page):
+        assert (board.parent / link).is_file()
+
+
+def test_the_board_in_a_browser(board: Path) -> None:
+    sync_api = pytest.importorskip("playwright.sync_api", exc_type=ImportError, reason="playwright is not installed")
+    chromium = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+    if not chromium.is_file():
+        pytest.skip(f"no Chromium at {chromium}")
+    with sync_api.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=str(chromium), args=["--no-sandbox", "--disable-gpu"])
+        for width, columns in ((1280, 3), (390, 1)):
+            page = browser.new_page(viewport={"width": width, "height": 800})
+            asked: list[str] = []
+            page.on("request", lambda request, asked=asked: asked.append(request.url))
+            page.on("console", lambda said, asked=asked: asked.append(said.text))
+            page.goto(board.as_uri())
+            assert page.evaluate("document.documentElement.scrollWidth") == width
+            tops = page.eval_on_selector_all(".card", "cards => cards.map(card => card.getBoundingClientRect().top)")
+            assert tops.count(tops[0]) == columns
+            assert asked == [board.as_uri()]
+        page.click("text=kinds")
+        page.wait_for_selector("section.run")
+        browser.close()
+
+
+def test_the_board_is_served_to_this_machine_alone(two_runs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    code = "import sys; from bench.cli import main; sys.exit(main(sys.argv[1:]))"
+    options = ["board", "--serve", "--port", "0", "--out", str(out), "--home", str(two_runs)]
+    with subprocess.Popen([sys.executable, "-u", "-c", code, *options], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        address = server.stdout.readline().split()[0]
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address)
+        (out / "index.html").unlink()
+        (out / "secret.txt").write_text("x")
+        with urllib.request.urlopen(address) as answer:  # made anew
+            assert "<h1>Board</h1>" in answer.read().decode()
+        for path, host, status in (("secret.txt", None, 404), ("runs/", None, 404), ("", "example.org", 403)):
+            asked = urllib.request.Request(address + path, headers={"Host": host} if host else {})
+            with pytest.raises(HTTPError) as error:
+                urllib.request.urlopen(asked)
+            assert error.value.code == status
+        server.send_signal(signal.SIGINT)
+        assert server.wait(timeout=30) == 0
+
+
+def test_a_notebook_has_tables_and_figures(two_runs: Path) -> None:
+    run = bench.load_run(two_runs / "runs" / "kinds")
+    assert bench.load_run("kinds", home=two_runs).run.folder == run.run.folder
+    assert run.frontier()["on_front"].all()
+    assert run.points()["on_front"].sum() == len(run.frontier())
+    trials = run.trials()
+    assert set(trials["state"]) == {"completed"}
+    assert {"valid/click.auc", "sharing.kind", "seconds"} <= set(trials)
+    replicates = run.replicates()
+    assert set(replicates["trial"]) <= set(trials["trial"])
+    assert replicates["test/click.auc"].notna().any()
+    for name in ("front", "hypervolume", "sharing", "balancing"):
+        assert len(run.figure(name).data) > 0
+    other = run.figure("sharing", objective="purchase.ctcvr.auc").layout.xaxis.title.text
+    assert other != run.figure("sharing").layout.xaxis.title.text
+    assert run.pick().trial in set(run.frontier()["trial"])
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (lambda run: run.figure("fornt"), "did you mean 'front'"),
+        (lambda run: run.figure("sharing", objective="buy.auc"), "unknown objective 'buy.auc'"),
+        (lambda run: run.trials("other"), "unknown data set 'other'"),
+    ],
+)
+def test_what_a_notebook_asks_wrongly(two_runs: Path, ask, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        ask(bench.load_run(two_runs / "runs" / "kinds"))
+    with pytest.raises(UserError, match="unknown run"):
+        bench.load_run("none", home=two_runs)

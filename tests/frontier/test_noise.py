@@ -1,0 +1,53 @@
+"""Noise pooled over points, and what a confirmed point promises: against a simulation with known truth."""
+
+import numpy as np
+import pytest
+
+from bench.errors import UserError
+from bench.frontier.noise import noise_of
+from bench.frontier.promise import Promise, promises, verdicts
+from bench.objectives import Objective
+
+KEY = "test/click.auc"
+
+
+def confirmed(trial, rng, points=4, runs=3, sd=0.01):
+    """Points of one true value each; click moves by `sd` from seed to seed."""
+    return [
+        trial(i, runs=tuple(((0.7, 0.8), (0.7 + 0.02 * i + rng.normal(0, sd), 0.8)) for _ in range(runs)))
+        for i in range(points)
+    ]
+
+
+def test_noise_is_the_root_of_the_mean_variance_within_points(trial):
+    points = confirmed(trial, np.random.default_rng(0))
+    groups = [[run.metrics[KEY] for run in point.replicates] for point in points]
+    found = noise_of(points, KEY, "here")
+    assert found.freedom == 8
+    assert found.sd == pytest.approx(np.sqrt(np.mean([np.var(group, ddof=1) for group in groups])))
+
+
+def test_without_two_seeds_nothing_is_known_and_that_is_said(trial):
+    with pytest.raises(UserError, match=r"^here: expected points confirmed on two seeds or more.*found none"):
+        noise_of([trial(0), trial(1, runs=(((0.7, 0.8), (0.7, 0.8)),))], KEY, "here")
+
+
+@pytest.mark.parametrize("new", [1, 3])
+def test_new_trainings_fall_within_the_promise_as_often_as_it_says(trial, objectives, new):
+    rng, kept = np.random.default_rng(1), 0
+    for _ in range(400):
+        points = confirmed(trial, rng)
+        promise = promises(points[1], points, objectives, 0.9, new)["click.auc"]
+        value = 0.72 + rng.normal(0, 0.01, new).mean()
+        kept += not (promise.broken(value) or promise.surpassed(value))
+    assert kept / 400 == pytest.approx(0.9, abs=0.04)
+
+
+def test_verdicts_tell_worse_from_better_by_direction():
+    auc, loss = Objective("click.auc", "maximize"), Objective("click.logloss", "minimize")
+    promised = {each.name: Promise(each, 0.5, 0.4, 0.6) for each in (auc, loss)}
+    broken, surpassed = verdicts(promised, {"test/click.auc": 0.3, "test/click.logloss": 0.3})
+    assert broken == ["click.auc on test is 0.30000, where the frontier promised 0.50000 (0.40000 to 0.60000)"]
+    assert surpassed[0].startswith("click.logloss on test is 0.30000, better than")
+    assert verdicts(promised, {"test/click.auc": 0.4, "test/click.logloss": 0.6}) == ([], [])
+    assert len(verdicts(promised, {})[0]) == 2  # what was not measured is no kept promise

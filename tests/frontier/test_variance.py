@@ -1,0 +1,97 @@
+"""Seed variance from few replicates, against closed forms and known truths."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from bench.frontier.intervals import difference, intervals
+from bench.frontier.samples import Sample, sample
+from bench.frontier.variance import seed_noise
+from bench.records import Replicate, TrialRecord
+
+
+def without_data(*groups):
+    return [Sample(np.asarray(g, float).reshape(len(g), -1), np.zeros((len(g), 0, np.size(g[0])))) for g in groups]
+
+
+def test_few_configurations_share_the_pooled_covariance():
+    rng = np.random.default_rng(0)
+    groups = [rng.normal(size=(n, 2)) + 100 * rng.normal(size=2) for n in (2, 3, 5, 1)]
+    noise = seed_noise(without_data(*groups))
+    weighted = sum((len(g) - 1) * np.cov(g, rowvar=False) for g in groups[:3]) / 7
+    np.testing.assert_allclose(noise.within, np.broadcast_to(weighted, (4, 2, 2)))
+    np.testing.assert_allclose(noise.apart, noise.within)
+    assert (noise.freedom == 7).all()
+    assert noise.common
+
+
+def test_an_unstable_configuration_keeps_much_of_its_own_variance():
+    rng = np.random.default_rng(1)
+    sizes = [1.0] * 12 + [10.0] * 4
+    noise = seed_noise(without_data(*(rng.normal(0, size, (5, 1)) for size in sizes)))
+    deviations = np.sqrt(noise.within[:, 0, 0])
+    assert not noise.common
+    assert deviations[12:].min() > 2.5 * deviations[:12].max()
+
+
+def test_equal_variances_are_found_to_be_so():
+    rng = np.random.default_rng(2)
+    noise = seed_noise(without_data(*rng.normal(0, 2.0, (200, 3, 1))))
+    assert np.ptp(np.sqrt(noise.within[:, 0, 0])) < 0.8  # the sample deviations' own range is about 4
+    assert np.sqrt(noise.within[:, 0, 0]).mean() == pytest.approx(2.0, rel=0.05)
+
+
+def test_what_resamples_say_of_replicates_is_not_counted_twice():
+    """A replicate's own deviation on the split is in its spread about the mean, and in its resamples."""
+    rng = np.random.default_rng(3)
+    samples = []
+    for _ in range(1500):
+        own = rng.normal(0, 2.0, (2, 101, 1))
+        samples.append(Sample(rng.normal(0, 1.0, (2, 1)) + own[:, 0], own[:, 1:]))
+    noise = seed_noise(samples)
+    assert noise.within.mean() == pytest.approx(5.0, rel=0.15)
+    assert noise.apart.mean() == pytest.approx(1.0, rel=0.5)
+
+
+def test_a_difference_without_data_error_is_the_pooled_t_test():
+    first, second = without_data([0.70, 0.72, 0.71], [0.695, 0.715, 0.711, 0.701])
+    found = difference(first, second, [first, second])[0]
+    expected = stats.ttest_ind(first.values[:, 0], second.values[:, 0]).confidence_interval(0.9)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_one_configuration_is_students_interval():
+    values = np.array([0.70, 0.72, 0.71, 0.715])
+    found = intervals(without_data(values))[0][0]
+    expected = stats.t.interval(0.9, 3, values.mean(), stats.sem(values))
+    assert (found.low, found.high) == pytest.approx(expected)
+
+
+def test_the_splits_error_adds_and_is_gone_from_a_paired_difference():
+    rng = np.random.default_rng(4)
+    rows = rng.normal(0, 0.01, (1, 400, 1)) * np.ones((3, 1, 1))  # the same for every model
+    samples = [Sample(each.values, rows) for each in without_data([0.70, 0.72, 0.71], [0.71, 0.73, 0.72])]
+    alone = intervals(samples)[0][0]
+    assert alone.data == pytest.approx(0.01, rel=0.1)
+    paired = difference(*samples, samples)[0]
+    assert paired.data == pytest.approx(0)
+    assert paired.high - paired.low == pytest.approx(2 * stats.t.ppf(0.95, 4) * 0.01 * np.sqrt(2 / 3))
+
+
+def test_nothing_is_said_of_single_replicates():
+    assert seed_noise(without_data([0.7], [0.6])) is None
+    assert intervals(without_data([0.7], [0.6])) is None
+
+
+def test_a_sample_leaves_out_failed_and_undefined_replicates():
+    def replicate(number, value, resampled=(0.1, -0.1)):
+        return Replicate(
+            number, number, {"valid/a.auc": value, "cost/parameters": 9.0}, None, None, {"valid/a.auc": list(resampled)}
+        )
+
+    record = TrialRecord(0, "completed", {}, {}, "mmoe", replicates=(replicate(1, 0.7), replicate(2, float("nan"))))
+    found = sample(record, ["valid/a.auc", "cost/parameters"])
+    np.testing.assert_array_equal(found.values, [[0.7, 9.0]])
+    np.testing.assert_array_equal(found.deviations, [[[0.1, 0.0], [-0.1, 0.0]]])
+    uneven = TrialRecord(0, "completed", {}, {}, "mmoe", replicates=(replicate(1, 0.7), replicate(2, 0.6, ())))
+    assert sample(uneven, ["valid/a.auc"]).deviations.shape == (2, 0, 1)

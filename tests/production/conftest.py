@@ -1,0 +1,62 @@
+"""A small funnel on disk, and an order to retrain a configuration on it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.data import Store, load_card, prepare
+from bench.data.card import Card
+from bench.frontier.length import Length
+from bench.frontier.retraining import Retraining
+from bench.objectives import parse
+from bench.production.package import Package
+from bench.production.retrain import Order
+
+sys.path.insert(0, str(Path(__file__).parent))  # for the module that tests share
+
+from serving_toys import funnel_package, funnel_store
+
+FULL = Length()
+CONFIG = {
+    "sharing.kind": "shared_bottom",
+    "embedding.dim": 4,
+    "tower.layers": "8",
+    "optim.epochs": 2,
+    "optim.batch_size": 256,
+    "optim.lr": 0.01,
+}
+
+
+@dataclass(frozen=True)
+class Funnel:
+    card: Card
+    store: Store
+
+    def order(self, config: dict[str, Any] | None = None, length: Length = FULL, **options: Any) -> Order:
+        objectives = tuple(
+            parse(f"{name}.auc", self.store.schema.tasks, "here") for name in ("click", "purchase.ctcvr")
+        )
+        chosen = Retraining(**{"seeds": 2} | options)
+        return Order(self.card, self.store, CONFIG | (config or {}), objectives, length, chosen, seed=5)
+
+
+@pytest.fixture(scope="session")
+def funnel(tmp_path_factory: pytest.TempPathFactory) -> Funnel:
+    card = load_card("synthetic-funnel@rows=6000")
+    return Funnel(card, prepare(card, tmp_path_factory.mktemp("home")))
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return funnel_store(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="session")
+def package(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Package:
+    """An MMoE with a calibration and a score, in torch.export alone."""
+    return funnel_package(tmp_path_factory.mktemp("packages") / "funnel", store)

@@ -1,0 +1,121 @@
+"""Files to files: the scorer's numbers, row for row; what is finished is not done again; mistakes name their line."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+import pytest
+from serving_toys import raw_rows
+
+from bench.data.readers import base
+from bench.errors import UserError
+from bench.production.batch_scoring import BatchScoring, Done
+from bench.production.package import Package
+
+
+@pytest.fixture(scope="module")
+def raw() -> pa.Table:
+    return raw_rows().slice(0, 1000)
+
+
+@pytest.fixture
+def file(raw: pa.Table, tmp_path: Path) -> Path:
+    pq.write_table(raw, tmp_path / "log.parquet")
+    return tmp_path / "log.parquet"
+
+
+def read(out: Path) -> pa.Table:
+    return pa.concat_tables([pq.read_table(part) for part in sorted(out.glob("*.parquet"))])
+
+
+def scoring(package: Package, file: Path, **more: object) -> BatchScoring:
+    return BatchScoring(package, [file], file.parent / "out", part_rows=300, **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "PART", 100)
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_predictions_in_order_and_parts(package: Package, raw: pa.Table, file: Path, tmp_path: Path) -> None:
+    assert scoring(package, file, keep=["user_id"]).run() == Done(1000, 4, 0)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        *(f"log-0000{number}.parquet" for number in range(4)), "scoring.json",
+    ]  # fmt: skip
+    found = read(tmp_path / "out")
+    assert found.column_names == ["user_id", "click", "purchase.cvr", "purchase.ctcvr", "score"]
+    assert found["user_id"].equals(raw["user_id"])
+    expected = package.scorer().predict(raw)
+    np.testing.assert_allclose(found.drop_columns("user_id").to_pandas(), expected, atol=1e-5)
+
+
+def test_csv_packed_and_plain(package: Package, raw: pa.Table, tmp_path: Path) -> None:
+    pacsv.write_csv(raw, tmp_path / "a.csv")
+    (tmp_path / "b.csv.gz").write_bytes(gzip.compress((tmp_path / "a.csv").read_bytes()))
+    work = BatchScoring(package, [tmp_path / "a.csv", tmp_path / "b.csv.gz"], tmp_path / "out")
+    assert work.run() == Done(2000, 2, 0)
+    expected = package.scorer().predict(raw)
+    for name in ("a", "b"):
+        found = pq.read_table(tmp_path / "out" / f"{name}-00000.parquet").to_pandas()
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_what_is_finished_is_not_done_again(package: Package, file: Path, tmp_path: Path) -> None:
+    scoring(package, file).run()
+    out = tmp_path / "out"
+    whole = read(out)
+    assert scoring(package, file).run() == Done(0, 0, 4)
+    # As if it had been stopped in the second part.
+    for number in (1, 3):
+        (out / f"log-0000{number}.parquet").unlink()
+    state = (out / "scoring.json").read_text()
+    (out / "scoring.json").write_text(state.replace('"log": 4', ""))
+    kept = (out / "log-00000.parquet").stat().st_mtime_ns
+    assert scoring(package, file).run() == Done(400, 2, 2)
+    assert (out / "log-00000.parquet").stat().st_mtime_ns == kept
+    assert read(out).equals(whole)
+
+
+def test_another_work_is_refused(package: Package, raw: pa.Table, file: Path) -> None:
+    scoring(package, file).run()
+    with pytest.raises(UserError, match="expected a new folder or one with this same work, found that of another keep"):
+        scoring(package, file, keep=["item_id"])
+    pq.write_table(raw.slice(0, 10), file)
+    with pytest.raises(UserError, match="found that of another files"):
+        scoring(package, file)
+
+
+def test_no_rows(package: Package, raw: pa.Table, tmp_path: Path) -> None:
+    pq.write_table(raw.slice(0, 0), tmp_path / "log.parquet")
+    assert scoring(package, tmp_path / "log.parquet").run() == Done(0, 1, 0)
+    assert read(tmp_path / "out").column_names == ["click", "purchase.cvr", "purchase.ctcvr", "score"]
+
+
+def test_mistakes(package: Package, raw: pa.Table, file: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="expected a file of raw rows, found no"):
+        scoring(package, tmp_path / "nothing.parquet")
+    (tmp_path / "more").mkdir()
+    pq.write_table(raw, tmp_path / "more" / "log.parquet")
+    with pytest.raises(UserError, match="expected files of different names"):
+        BatchScoring(package, [file, tmp_path / "more" / "log.parquet"], tmp_path / "out")
+    pq.write_table(raw.drop_columns("price"), tmp_path / "lacks.parquet")
+    with pytest.raises(UserError, match=r"lacks.parquet: unknown column 'price'; known are affinity"):
+        BatchScoring(package, [tmp_path / "lacks.parquet"], tmp_path / "b").run()
+    with pytest.raises(UserError, match="--keep: unknown column 'usr_id'"):
+        scoring(package, file, keep=["usr_id"]).run()
+    pacsv.write_csv(raw.slice(0, 3), tmp_path / "bad.csv")
+    text = (tmp_path / "bad.csv").read_text().splitlines()
+    at = text[0].replace('"', "").split(",").index("price")
+    cells = text[2].split(",")
+    text[2] = ",".join([*cells[:at], "cheap", *cells[at + 1 :]])
+    (tmp_path / "bad.csv").write_text("\n".join(text) + "\n")
+    with pytest.raises(UserError, match=r"bad.csv, line 3.*cheap"):
+        BatchScoring(package, [tmp_path / "bad.csv"], tmp_path / "c").run()
+    assert not list((tmp_path / "c").glob("*.parquet"))

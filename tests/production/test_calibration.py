@@ -1,0 +1,111 @@
+"""Calibration: against scikit-learn's fits, and what any of them promises."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LogisticRegression
+
+from bench.errors import UserError
+from bench.production.calibration import Calibration
+from bench.production.calibration_fits import FITS, fit_isotonic, fit_platt
+
+
+def rows(seed, n=3000, digits=None):
+    """Predictions that are too sure, with ties where they are rounded."""
+    rng = np.random.default_rng(seed)
+    logit = rng.normal(-1, 1.5, n)
+    y = (rng.random(n) < 1 / (1 + np.exp(-logit))).astype(float)
+    p = 1 / (1 + np.exp(-(1.7 * logit + 0.5)))
+    return (p if digits is None else p.round(digits)), y
+
+
+@pytest.mark.parametrize("digits", [None, 2])
+@pytest.mark.parametrize("seed", range(3))
+def test_isotonic_is_scikit_learns(seed, digits):
+    p, y = rows(seed, digits=digits)
+    theirs = IsotonicRegression(out_of_bounds="clip").fit(p, y)
+    at = np.concatenate([p, np.linspace(0, 1, 1001)])
+    np.testing.assert_allclose(fit_isotonic(p, y).apply(at), theirs.predict(at), atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_platt_is_scikit_learns_logistic_regression_on_platts_targets(seed):
+    p, y = rows(seed)
+    ours = fit_platt(p, y)
+    high, low = (y.sum() + 1) / (y.sum() + 2), 1 / (len(y) - y.sum() + 2)
+    target = np.where(y > 0, high, low)
+    logit = np.log(p / (1 - p))[:, None]
+    theirs = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(
+        np.vstack([logit, logit]), np.repeat([1, 0], len(y)), sample_weight=np.concatenate([target, 1 - target])
+    )
+    assert (ours.a, ours.b) == pytest.approx((theirs.coef_[0, 0], theirs.intercept_[0]), abs=1e-4)
+
+
+@pytest.mark.parametrize("fit", [fit_isotonic, fit_platt])
+def test_it_removes_what_was_done_to_true_probabilities(fit):
+    p, y = rows(7, n=100_000)
+    true = 1 / (1 + np.exp(-(np.log(p / (1 - p)) - 0.5) / 1.7))
+    assert np.abs(fit(p, y).apply(p) - true).mean() < 0.01
+    assert np.abs(p - true).mean() > 0.05
+
+
+PAIRS = st.lists(st.tuples(st.floats(0, 1, width=32), st.sampled_from([0.0, 1.0, np.nan])), min_size=1, max_size=40)
+
+
+@settings(max_examples=60)
+@pytest.mark.parametrize("kind", FITS)
+@given(pairs=PAIRS, at=st.lists(st.floats(0, 1), max_size=20))
+def test_any_fit_is_monotone_and_stays_within_0_and_1(kind, pairs, at):
+    p, y = np.array([(0.5, 1.0), *pairs]).T
+    fitted = FITS[kind](p, y)
+    values = fitted.apply(np.sort([0.0, 1.0, *p, *at]))
+    assert np.isfinite(values).all()
+    assert values.min() >= 0
+    assert values.max() <= 1
+    assert (np.diff(values) >= -1e-15).all()
+    assert Calibration.from_json(json.loads(json.dumps(fitted.to_json()))) == fitted
+
+
+def test_rows_without_a_label_do_not_count():
+    p, y = rows(1, n=200)
+    y[::3] = np.nan
+    for fit in (fit_isotonic, fit_platt):
+        assert fit(p, y) == fit(p[~np.isnan(y)], y[~np.isnan(y)])
+        with pytest.raises(ValueError, match="rows with a label"):
+            fit(p, np.full(len(p), np.nan))
+
+
+def test_an_order_that_is_wrong_throughout_is_flattened_not_turned():
+    p = np.linspace(0.1, 0.9, 100)
+    y = (p < 0.5).astype(float)
+    for fit in (fit_isotonic, fit_platt):
+        np.testing.assert_allclose(fit(p, y).apply([0.1, 0.9]), [0.5, 0.5], atol=0.01)
+
+
+def test_shapes_are_kept():
+    assert fit_platt(*rows(1)).apply(np.full((4, 3), 0.2)).shape == (4, 3)
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        {},
+        {"kind": "beta"},
+        {"kind": "platt", "a": 1.0},
+        {"kind": "platt", "a": -1.0, "b": 0.0},
+        {"kind": "platt", "a": "one", "b": 0.0},
+        {"kind": "isotonic", "x": [], "y": []},
+        {"kind": "isotonic", "x": [0.2, 0.1], "y": [0.0, 1.0]},
+        {"kind": "isotonic", "x": [0.1, 0.2], "y": [1.0, 0.0]},
+        {"kind": "isotonic", "x": [0.1, 0.2], "y": [0.0]},
+        {"kind": "isotonic", "x": [0.1], "y": [1.5]},
+        {"kind": "isotonic", "x": 3, "y": 4},
+    ],
+)
+def test_what_is_no_calibration_is_refused(plain):
+    with pytest.raises(UserError, match="expected a calibration"):
+        Calibration.from_json(plain)

@@ -1,0 +1,168 @@
+"""A package holds plain data alone, is what was trained, and is refused once a byte of it changed."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from serving_toys import parts_of, raw_rows, trained
+
+from bench.data import Store
+from bench.errors import UserError
+from bench.frontier.score import Score
+from bench.production import archive
+from bench.production.package import Package, write_package
+
+
+@pytest.fixture
+def copy(package: Package, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(package.folder, tmp_path / "copy"))
+
+
+def test_every_file_is_plain_data(package: Package) -> None:
+    names = {path.name for path in package.folder.iterdir()}
+    assert names == {*package.manifest.files, "manifest.json"}
+    for path in package.folder.iterdir():
+        if path.suffix == ".pt2":
+            with zipfile.ZipFile(path) as parts:
+                contents = {name: parts.read(name) for name in parts.namelist()}
+            assert not any(b"PK\x03\x04" in each[:4] for each in contents.values())  # a pickle of torch is an archive
+            graph = next(each for name, each in contents.items() if name.endswith("model.json"))
+            assert b"/bench/" not in graph  # no paths of the machine
+        else:
+            path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["model.pt2", "encoder.json", "calibration.json", "policy.json", "README.md"])
+def test_a_changed_byte_is_refused(copy: Path, name: str) -> None:
+    contents = bytearray((copy / name).read_bytes() or b" ")
+    contents[len(contents) // 2] ^= 1
+    (copy / name).write_bytes(contents)
+    with pytest.raises(
+        UserError, match=rf"{name}: expected sha256 .* as packaged, found .*: it was changed or damaged"
+    ):
+        Package.open(copy)
+
+
+def test_what_is_no_package(copy: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"expected a packaged model with a manifest.json, found none"):
+        Package.open(tmp_path / "nothing")
+    (copy / "encoder.json").unlink()
+    with pytest.raises(UserError, match=r"expected the file 'encoder.json' of the package, found none"):
+        Package.open(copy)
+    (copy / "manifest.json").write_text("{")
+    with pytest.raises(UserError, match="not valid JSON"):
+        Package.open(copy)
+
+
+def _with_pickled_inputs(name: str, contents: bytes) -> bytes:
+    if not name.endswith("sample_inputs/model.pt"):
+        return contents
+    buffer = io.BytesIO()
+    torch.save((torch.zeros(2),), buffer)
+    return buffer.getvalue()
+
+
+def _with_pickled_weights(name: str, contents: bytes) -> bytes:
+    return contents.replace(b'"use_pickle": false', b'"use_pickle": true') if "weights_config" in name else contents
+
+
+def _with_code_as_size(name: str, contents: bytes) -> bytes:
+    return contents.replace(b"Symbol('s", b"open('s") if name.endswith("models/model.json") else contents
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (_with_pickled_inputs, "expected plain weights and a graph, found '.*sample_inputs/model.pt'"),
+        (_with_pickled_weights, "expected plain tensors, found a pickled one"),
+        (_with_code_as_size, "expected a size as arithmetic"),
+    ],
+)
+def test_an_archive_with_more_than_data_is_refused(
+    copy: Path, tmp_path: Path, change: Callable[[str, bytes], bytes], sentence: str
+) -> None:
+    with zipfile.ZipFile(copy / "model.pt2") as given, zipfile.ZipFile(tmp_path / "other.pt2", "w") as made:
+        for name in given.namelist():
+            made.writestr(name, change(name, given.read(name)))
+    with pytest.raises(UserError, match=sentence):
+        archive.load(tmp_path / "other.pt2")
+
+
+def test_files_that_are_no_archive(tmp_path: Path) -> None:
+    (tmp_path / "model.pt2").write_bytes(pickle.dumps([1, 2]))
+    with pytest.raises(UserError, match="expected a pt2 archive"):
+        archive.load(tmp_path / "model.pt2")
+    with zipfile.ZipFile(tmp_path / "model.pt2", "w") as made:
+        made.writestr("model/data.pkl", pickle.dumps([1, 2]))
+    with pytest.raises(UserError, match=r"found 'model/data.pkl', which is neither"):
+        archive.load(tmp_path / "model.pt2")
+
+
+def test_eager_and_exported_are_one(package: Package, store: Store) -> None:
+    split = store.split("test")
+    for rows in (0, 1, 300):
+        ids, dense = np.array(split.ids[:rows]), np.array(split.dense[:rows])
+        eager, exported = (package.engine(name)(ids, dense) for name in ("eager", "exported"))
+        for a, b in zip(eager, exported, strict=True):
+            assert a.shape == (rows, 2)
+            np.testing.assert_allclose(a, b, atol=1e-5)
+    with pytest.raises(UserError, match=r"expected a model.onnx in .*, found none"):
+        package.engine("onnx")
+    with pytest.raises(UserError, match="unknown engine 'onxx'"):
+        package.engine("onxx")
+
+
+def test_separate_models_and_averages_are_packaged_whole(store: Store, tmp_path: Path) -> None:
+    """Tasks at their own best states, and two seeds: what is packaged is what a plain average says."""
+    trainers = [trained(store, seed, **{"sharing.kind": "single_task"}) for seed in (0, 1)]
+    package = write_package(parts_of(store, *trainers), tmp_path / "average", onnx=False)
+    assert package.manifest.states == (2, 2)
+    assert package.manifest.agreement["exported"] <= 1e-5
+    valid = store.split("valid")
+    expected = []
+    for trainer in trainers:
+        best = [None if selector.current else selector.snapshot for selector in trainer.selectors]
+        logits = [torch.cat(list(trainer.evaluation.logits("valid", state)))[:, at] for at, state in enumerate(best)]
+        expected.append(torch.stack(logits, 1).sigmoid().numpy())
+    conditional, _ = package.engine()(np.array(valid.ids), np.array(valid.dense))
+    np.testing.assert_allclose(conditional, np.mean(expected, axis=0), atol=1e-5)
+
+
+@pytest.mark.slow  # some seconds in the exporter
+def test_onnx_runtime_says_the_same(store: Store, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="no onnxruntime: the extra `serve`")
+    trainer = trained(store, **{"sharing.kind": "ple"})
+    package = write_package(parts_of(store, trainer), tmp_path / "package")
+    assert set(package.manifest.files) >= {"model.onnx", "model.onnx.data"}
+    raw = raw_rows()
+    offline, runtime = (package.scorer(engine).predict(raw).to_numpy() for engine in ("exported", "onnx"))
+    np.testing.assert_allclose(runtime, offline, atol=1e-5)
+
+
+def test_a_score_of_nothing_leaves_nothing_behind(store: Store, tmp_path: Path) -> None:
+    parts = parts_of(store, trained(store), score=Score(weights={"purchase": 1.0}))
+    with pytest.raises(
+        UserError, match=r"unknown prediction 'purchase' .*known are click, purchase.ctcvr, purchase.cvr"
+    ):
+        write_package(parts, tmp_path / "package", onnx=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_extra_is_named_where_it_is_absent(package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.production.engines.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"expected onnxruntime to run .*: pip install 'seesaw-bench\[serve\]'"):
+        package.engine("onnx")
+
+
+def test_the_manifest_says_how_near_it_is(package: Package) -> None:
+    manifest = json.loads((package.folder / "manifest.json").read_text())
+    assert manifest["agreement"]["exported"] <= 1e-5

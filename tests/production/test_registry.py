@@ -1,0 +1,85 @@
+"""Versions and aliases in a store of the test's own, and a model that MLflow loads back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.errors import UserError
+from bench.production.example import example_rows
+from bench.production.package import Package
+from bench.tracking.registry import CHALLENGER, CHAMPION, Registry, save_model
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("registry")
+
+
+@pytest.fixture(scope="module")
+def registry(home: Path) -> Registry:
+    return Registry(f"sqlite:///{home / 'mlflow.db'}")
+
+
+@pytest.fixture(scope="module")
+def deploy(registry: Registry, home: Path, package: Package) -> Callable[[str, str], list[str]]:
+    run_id = registry.log(package, "seesaw/test", str(home / "artifacts"), "deployed", {"a": "b"}, {"test/x": 0.5})
+
+    def do(name: str, alias: str) -> list[str]:
+        number = registry.register(name, run_id, "a card", {"k": "v"})
+        moves = registry.moves(name, alias, number)
+        registry.apply(name, moves)
+        return [str(move) for move in moves]
+
+    return do
+
+
+def test_aliases_move_and_come_back(registry: Registry, deploy: Callable[[str, str], list[str]]) -> None:
+    assert deploy("shop", CHAMPION) == ["champion moves to version 1"]
+    assert deploy("shop", CHALLENGER) == ["challenger moves to version 2"]
+    with pytest.raises(UserError, match="with the alias champion and previous, found challenger 2, champion 1"):
+        registry.rollback("shop")
+    registry.apply("shop", registry.promote("shop"))
+    assert registry.aliases("shop") == {"champion": "2", "challenger": "2", "previous": "1"}
+    assert deploy("shop", CHAMPION) == ["champion moves from version 2 to 3", "previous moves from version 1 to 2"]
+    for champion, previous in (("2", "3"), ("3", "2")):
+        registry.apply("shop", registry.rollback("shop"))
+        assert registry.aliases("shop") == {"champion": champion, "challenger": "2", "previous": previous}
+
+
+def test_a_model_by_its_name(
+    registry: Registry, deploy: Callable[[str, str], list[str]], package: Package, tmp_path: Path
+) -> None:
+    deploy("by-name", CHAMPION)
+    for name in ("by-name", "by-name@champion", "by-name/1", "models:/by-name@champion"):
+        assert registry.fetch(name, tmp_path).digest == package.digest
+    assert [path.name for path in tmp_path.rglob("manifest.json")] == ["manifest.json"]  # fetched once
+    for name, sentence in {
+        "by-nam": "unknown model 'by-nam' .did you mean 'by-name'",
+        "by-name@challenger": "unknown alias of the model 'by-name' 'challenger'",
+        "by-name/7": "unknown version of the model 'by-name' '7'",
+        "a@b@c": "expected a model as NAME, NAME@ALIAS or NAME/VERSION",
+    }.items():
+        with pytest.raises(UserError, match=sentence):
+            registry.fetch(name, tmp_path)
+
+
+def test_mlflow_loads_it_without_a_pickle(package: Package, tmp_path: Path) -> None:
+    import mlflow.pyfunc
+    from mlflow.exceptions import MlflowException
+
+    save_model(package, tmp_path / "model")
+    names = {path.name for path in (tmp_path / "model").rglob("*")}
+    assert names >= {"README.md", "served.py", "input_example.json", "model.pt2"}
+    assert not any(name.endswith((".pkl", ".pickle")) for name in names)
+    assert "model_code_path" in (tmp_path / "model" / "MLmodel").read_text()
+    model = mlflow.pyfunc.load_model(str(tmp_path / "model"))
+    rows = example_rows(package.encoder)
+    np.testing.assert_allclose(model.predict(rows), package.scorer().predict(rows), atol=1e-5)
+    inputs = model.metadata.get_input_schema()
+    assert [column.name for column in inputs.inputs if not column.required] == ["age"]
+    with pytest.raises(MlflowException, match="row 1: 'price': expected a number, found 'cheap'"):
+        model.predict(rows.assign(price="cheap"))

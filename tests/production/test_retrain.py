@@ -1,0 +1,122 @@
+"""Retraining for good: on all but what is held out, to a length, on several seeds, calibrated, and held to its word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bench.errors import UserError
+from bench.frontier.length import Length
+from bench.frontier.promise import Promise
+from bench.objectives import Objective
+from bench.production.calibrating import calibrated
+from bench.production.predicting import Predictor
+from bench.production.retrain import retrain
+from bench.production.retrained import Retrained
+from bench.training.config import TrialConfig
+from bench.training.metrics import evaluate
+
+CLICK = Objective("click.auc", "maximize")
+
+
+@pytest.fixture(scope="module")
+def two(funnel, tmp_path_factory) -> Retrained:
+    """Two members, averaged."""
+    return retrain(funnel.order(choose="average"), tmp_path_factory.mktemp("two"), {})
+
+
+def same(a: Retrained, b: Retrained) -> bool:
+    states = [[state for member in each.members for state in member.states] for each in (a, b)]
+    return len(states[0]) == len(states[1]) and all(
+        torch.equal(x[name], y[name]) for x, y in zip(*states, strict=True) for name in x
+    )
+
+
+def test_both_seeds_are_kept_and_differ(two, funnel) -> None:
+    assert [member.seed for member in two.members] == list(two.seeds)
+    first, second = (member.states[0]["embedding.weight"] for member in two.members)
+    assert not torch.equal(first, second)
+    rows = sum(len(funnel.store.split(name)) for name in ("train", "valid"))
+    batches = int(0.9 * rows) // 256
+    assert two.members[0].samples == (pytest.approx(2 * 256 * batches, abs=1024),)
+
+
+def test_the_same_order_gives_the_same_bits(two, funnel, tmp_path) -> None:
+    again = retrain(funnel.order(choose="average"), tmp_path, {})
+    assert same(two, again)
+    assert (again.test, again.calibrated, again.calibrations) == (two.test, two.calibrated, two.calibrations)
+    assert again.provenance == two.provenance
+
+
+def test_the_better_one_on_what_is_held_out_is_chosen(two, funnel, tmp_path) -> None:
+    one = retrain(funnel.order(choose="one"), tmp_path, {})
+    keys = ("valid/click.auc", "valid/purchase.ctcvr.auc")
+    best = max(two.members, key=lambda member: sum(member.held_out[key] for key in keys))
+    assert [member.seed for member in one.members] == [best.seed]
+    assert same(one, Retrained(one.config, one.tasks, (best,), (), {}, {}, {}))
+    assert one.test == best.test
+
+
+def test_metrics_are_those_of_the_mean_of_probabilities(two, funnel) -> None:
+    """Worked out anew, from each member's own predictions."""
+    predictor = Predictor(funnel.store, TrialConfig.parse(two.config), "cpu")
+    each = [list(predictor.said("test", [member.states])) for member in two.members]
+    conditional, joint = (
+        np.mean([np.concatenate([getattr(said, name) for said in one]) for one in each], axis=0)
+        for name in ("conditional", "joint")
+    )
+    data, tasks = funnel.store.split("test"), funnel.store.schema.tasks
+    assert evaluate(data.labels, conditional, joint, data.group, tasks, "test/") == pytest.approx(two.test, abs=1e-6)
+    conditional, joint = calibrated(funnel.store.schema, conditional, joint, two.calibrations)
+    assert evaluate(data.labels, conditional, joint, data.group, tasks, "test/") == pytest.approx(
+        two.calibrated, abs=1e-6
+    )
+
+
+def test_every_prediction_is_calibrated(two) -> None:
+    assert list(two.calibrations) == ["click", "purchase.cvr", "purchase.ctcvr"]
+    for name in ("click", "purchase.ctcvr"):
+        before, after = (abs(of[f"test/{name}.pcoc"] - 1) for of in (two.test, two.calibrated))
+        assert after < max(before, 0.1)
+
+
+def test_training_stops_where_the_length_says(funnel, tmp_path) -> None:
+    short = retrain(funnel.order(length=Length(0.5), seeds=1), tmp_path, {})
+    full = retrain(funnel.order(seeds=1), tmp_path, {})
+    assert short.members[0].samples[0] == pytest.approx(full.members[0].samples[0] / 4, abs=256)
+
+
+def test_separate_models_stop_each_at_their_own_length(funnel, tmp_path) -> None:
+    """Each state's task is as if all had been trained to its length: a training that stops there gives it, too."""
+    length = Length(1.0, {"click.auc": 0.5, "purchase.ctcvr.auc": 1.5})
+    config = {"sharing.kind": "single_task"}
+    both = retrain(funnel.order(config, length, seeds=1, calibration="none"), tmp_path, {})
+    (member,) = both.members
+    assert len(member.states) == len(both.tasks)
+    short = retrain(funnel.order(config, Length(0.5), seeds=1, calibration="none"), tmp_path, {})
+    assert both.test["test/click.auc"] == short.test["test/click.auc"]
+    assert both.test["test/purchase.cvr.auc"] != short.test["test/purchase.cvr.auc"]
+
+
+def test_a_broken_promise_is_refused_unless_forced(funnel, tmp_path) -> None:
+    promised = {"click.auc": Promise(CLICK, 0.99, 0.98, 1.0)}
+    order = funnel.order(seeds=1, calibration="none")
+    with pytest.raises(UserError, match=r"refused: click.auc on test is 0\.\d+, where the frontier promised 0.99000"):
+        retrain(order, tmp_path, promised)
+    kept = retrain(order, tmp_path, promised, force=True)
+    assert "promised 0.99000 (0.98000 to 1.00000)" in kept.warnings[0]
+    better = retrain(order, tmp_path, {"click.auc": Promise(CLICK, 0.2, 0.1, 0.3)})
+    assert "better than the frontier promised" in better.warnings[0]
+
+
+def test_it_is_written_and_read(two, tmp_path) -> None:
+    two.write(tmp_path / "kept")
+    again = Retrained.read(tmp_path / "kept")
+    assert same(two, again)
+    assert [vars(m) | {"states": ()} for m in again.members] == [vars(m) | {"states": ()} for m in two.members]
+    assert vars(again) | {"members": ()} == vars(two) | {"members": ()}
+    with pytest.raises(UserError, match=r"expected a retrained model with a retrained\.json"):
+        Retrained.read(Path(tmp_path))

@@ -1,0 +1,140 @@
+"""What is served: the same as offline from data frames, records and tables; what is said of rows that do not fit."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from serving_toys import CALIBRATIONS, FUNNEL, parts_of, raw_rows, raw_split, said_by, trained
+
+from bench.data import Store, load_card, prepare
+from bench.data.readers.raw import open_raw
+from bench.errors import UserError
+from bench.production import scorer as module
+from bench.production.package import Package, write_package
+from bench.production.scorer import Scorer
+
+
+@pytest.fixture(scope="module")
+def scorer(package: Package) -> Scorer:
+    return package.scorer()
+
+
+@pytest.fixture(scope="module")
+def raw() -> pa.Table:
+    return raw_rows()
+
+
+@pytest.fixture
+def row(raw: pa.Table) -> dict:
+    return raw.slice(0, 1).to_pylist()[0]
+
+
+def test_raw_rows_give_what_the_store_gives(scorer: Scorer, store: Store) -> None:
+    """The store's rows were encoded by another way, while they were counted."""
+    split = store.split("test")
+    offline = scorer.predict_encoded(np.array(split.ids), np.array(split.dense))
+    online = scorer.predict(raw_split(load_card(FUNNEL), {}, "test"))
+    for name, values in offline.items():
+        np.testing.assert_allclose(online[name], values, atol=1e-5)
+
+
+def test_the_trained_model_its_calibration_and_the_score(package: Package, store: Store) -> None:
+    trainer = trained(store, **{"sharing.kind": "mmoe", "sharing.mmoe.layers": "8"})
+    valid = store.split("valid")
+    found = package.scorer().predict_encoded(np.array(valid.ids), np.array(valid.dense))
+    conditional, joint = said_by(trainer, valid.ids, valid.dense)
+    click = CALIBRATIONS["click"].apply(conditional[:, 0])
+    np.testing.assert_allclose(found["click"], click, atol=1e-5)
+    np.testing.assert_allclose(found["purchase.cvr"], conditional[:, 1], atol=1e-5)
+    np.testing.assert_allclose(found["purchase.ctcvr"], joint[:, 1], atol=1e-5)
+    np.testing.assert_allclose(found["score"], click * np.sqrt(joint[:, 1]), atol=1e-5)
+    np.testing.assert_allclose(joint[:, 1], conditional[:, 0] * conditional[:, 1], atol=1e-5)
+
+
+def test_frames_records_and_tables_are_one(scorer: Scorer, raw: pa.Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    some = raw.slice(0, 40)
+    expected = scorer.predict(some)
+    monkeypatch.setattr(module, "CHUNK", 7)  # a large batch goes through in pieces
+    frame = some.to_pandas().sample(frac=1, axis=1, random_state=0).assign(more=1)
+    shuffled = frame.sample(frac=1, random_state=0)
+    for rows in (frame, some.to_pylist(), frame.astype(object), some.to_pandas().astype({"user_id": float})):
+        pd.testing.assert_frame_equal(scorer.predict(rows), expected, rtol=1e-6)
+    again = scorer.predict(shuffled).set_index(shuffled.index).sort_index()
+    pd.testing.assert_frame_equal(again, expected, rtol=1e-6)
+
+
+def test_each_prediction_has_its_name(scorer: Scorer, raw: pa.Table) -> None:
+    said = scorer.predict(raw)
+    assert list(said) == ["click", "purchase.cvr", "purchase.ctcvr", "score"]
+    assert (said["purchase.ctcvr"] <= said["purchase.cvr"]).all()
+
+
+def test_unknown_and_missing_values_have_a_meaning(scorer: Scorer, row: dict) -> None:
+    unknown, other = scorer.predict([row | {"user_id": "nobody"}, row | {"user_id": "another"}]).to_numpy()
+    assert (unknown == other).all()
+    assert np.isfinite(unknown).all()
+    del row["age"]  # train lacked some ages
+    without = scorer.predict([row])
+    assert without.equals(scorer.predict([row | {"age": None}]))
+    assert without.equals(scorer.predict(pd.DataFrame([row | {"age": np.nan}])))
+    assert np.isfinite(scorer.predict([dict.fromkeys(row, None)]).to_numpy()).all()
+
+
+@pytest.mark.parametrize("rows", [[], pd.DataFrame(), pd.DataFrame({"user_id": []})])
+def test_no_rows_give_no_predictions(scorer: Scorer, rows: object) -> None:
+    said = scorer.predict(rows)
+    assert said.shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"price": "cheap"}, "row 2: 'price': expected a number, found 'cheap'"),
+        ({"price": [1.0]}, "row 2: 'price': expected a number, found a list"),
+        ({"user_id": {"id": 3}}, "row 2: 'user_id': expected a text or a number, found an object"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_named(scorer: Scorer, row: dict, change: dict, sentence: str) -> None:
+    with pytest.raises(UserError) as error:
+        scorer.predict([row, row | change])
+    assert str(error.value) == sentence
+
+
+def test_rows_that_are_none(scorer: Scorer, row: dict) -> None:
+    with pytest.raises(UserError, match="expected a column 'price' in every row, found the columns user_id, item_id"):
+        scorer.predict([{name: value for name, value in row.items() if name != "price"}])
+    with pytest.raises(UserError, match="row 2: expected an object of columns and values, found int"):
+        scorer.predict([row, 7])
+    with pytest.raises(UserError, match="expected rows as a data frame or a list of objects, found dict"):
+        scorer.predict(row)
+    frame = pd.DataFrame([row])
+    with pytest.raises(UserError, match="expected each column once, found 'price' 2 times"):
+        scorer.predict(pd.concat([frame, frame[["price"]]], axis=1))
+    times = frame.assign(price=pd.Timestamp("2024-01-01"))
+    with pytest.raises(UserError, match=r"'price': expected numbers, found a column of type timestamp"):
+        scorer.predict(times)
+
+
+def test_real_rows(census_raw: Path, tmp_path: Path) -> None:
+    """The head of Census-Income: a package says of raw lines what the trained model says of the store's rows."""
+    card, paths = load_card("census-income"), {}
+    files = [file.model_copy(update={"sha256": None}) for file in card.files]
+    for file in files:
+        (path,) = census_raw.glob(f"**/{file.name}*")
+        with open_raw(path) as stream:
+            paths[file.name] = [tmp_path / file.name]
+            paths[file.name][0].write_bytes(b"".join(islice(stream, 3000)))
+    card = card.model_copy(update={"files": tuple(files)})
+    store = prepare(card, tmp_path / "home", tmp_path)
+    store = store.with_tasks(store.default_tasks)
+    trainer = trained(store, **{"sharing.kind": "shared_bottom"})
+    scorer = write_package(parts_of(store, trainer), tmp_path / "package", onnx=False).scorer()
+    said = scorer.predict(raw_split(card, paths, "test"))
+    split = store.split("test")
+    conditional, _ = said_by(trainer, split.ids, split.dense)
+    np.testing.assert_allclose(said[[task.name for task in store.schema.tasks]], conditional, atol=1e-5)

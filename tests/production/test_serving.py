@@ -1,0 +1,98 @@
+"""MLflow's server with a package behind it: the same numbers as offline, and a sentence for rows that do not fit."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import pytest
+from server import Server, served
+from serving_toys import raw_rows
+
+from bench.production.package import Package
+from bench.tracking.registry import save_model
+
+pytestmark = pytest.mark.slow  # a server takes seconds to start; the guide's test has one, too
+REQUESTS, CLIENTS = 10_000, 4
+
+
+@pytest.fixture(scope="module")
+def server(package: Package, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("served")
+    save_model(package, folder / "model")
+    assert not [*folder.rglob("*.pkl"), *folder.rglob("*.pickle")]
+    with served(str(folder / "model"), folder / "server.log") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[dict]:
+    return raw_rows().slice(0, 20).to_pylist()
+
+
+def test_the_same_numbers_as_offline(server: Server, package: Package, rows: list[dict]) -> None:
+    expected = package.scorer().predict(rows)
+    status, answer = server.rows(rows)
+    assert status == 200
+    found = pd.DataFrame(answer["predictions"])
+    assert list(found) == list(expected)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    split = pd.DataFrame(rows).astype({"user_id": str}).to_dict("split", index=False)
+    status, answer = server.ask({"dataframe_split": split})
+    np.testing.assert_allclose(pd.DataFrame(answer["predictions"]), expected, atol=1e-5)
+
+
+def test_missing_unknown_and_no_values(server: Server, rows: list[dict]) -> None:
+    some = [rows[0] | {"age": None, "user_id": "nobody"}, {k: v for k, v in rows[1].items() if k != "age"}]
+    status, answer = server.rows(some)
+    assert status == 200
+    assert np.isfinite(pd.DataFrame(answer["predictions"]).to_numpy()).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"price": "cheap"}, "row 2: 'price': expected a number, found 'cheap'"),
+        ({"user_id": [1, 2]}, "row 2: 'user_id': expected a text or a number, found a list"),
+    ],
+)
+def test_bad_rows_are_answered_with_a_sentence(server: Server, rows: list[dict], change: dict, sentence: str) -> None:
+    status, answer = server.rows([rows[0], rows[1] | change])
+    assert status == 400
+    assert sentence in answer["message"]
+
+
+def test_an_absent_column_is_named(server: Server, rows: list[dict]) -> None:
+    status, answer = server.rows([{name: value for name, value in rows[0].items() if name != "price"}])
+    assert status == 400
+    assert "price" in answer["message"]
+
+
+def test_ten_thousand_requests_neither_fail_nor_leak(server: Server, package: Package, rows: list[dict]) -> None:
+    expected = package.scorer().predict(rows).to_numpy()
+    wrong: list[object] = []
+
+    def client(number: int, requests: int) -> None:
+        for request in range(requests):
+            at = (number + request) % len(rows)
+            status, answer = server.rows([rows[at]])
+            said = list(answer["predictions"][0].values()) if status == 200 else answer
+            if status != 200 or np.abs(np.array(said) - expected[at]).max() > 1e-5:
+                wrong.append((status, said))
+
+    def all_clients(requests: int) -> None:
+        threads = [threading.Thread(target=client, args=(number, requests // CLIENTS)) for number in range(CLIENTS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    all_clients(REQUESTS // 10)  # what a server takes once
+    before = server.memory_mb()
+    all_clients(REQUESTS)
+    after = server.memory_mb()
+    print(f"\n{REQUESTS:,} requests from {CLIENTS} clients: {before:.0f} MB before, {after:.0f} MB after")
+    assert not wrong
+    assert after < before + 30

@@ -1,0 +1,34 @@
+"""What a page tells a user to type."""
+
+from __future__ import annotations
+
+import shlex
+from types import SimpleNamespace
+from typing import Any
+
+from bench.cli.options import assignments
+from bench.objectives import primary
+from bench.run.results import mlflow_search, tasks_of, train_command
+from bench.suite import SuiteDataset
+
+
+def result(name: str = "first", fixed: dict[str, Any] | None = None, **dataset: Any) -> Any:
+    suite = SimpleNamespace(set=fixed or {})
+    run = SimpleNamespace(name=name, manifest=SimpleNamespace(suite=suite))
+    own = SimpleNamespace(run=run, key="synthetic-funnel", dataset=SuiteDataset(id="synthetic-funnel", **dataset))
+    objectives = [SimpleNamespace(name=primary(task)) for task in tasks_of(own)]
+    return SimpleNamespace(run=own, pick=None, objectives=objectives)
+
+
+def test_a_configuration_is_trained_as_the_run_trained_it() -> None:
+    assert train_command(result()) == "seesaw train synthetic-funnel"
+    fixed = {"optim.epochs": 2, "tower.layers": "64-32"}
+    words = shlex.split(train_command(result(fixed=fixed, tasks=("click",))))
+    assert words[:3] == ["seesaw", "train", "synthetic-funnel"]
+    assert words[3::2] == ["--set"] * 3
+    assert assignments(words[4::2]) == fixed | {"training.tasks": ["click"]}
+
+
+def test_a_name_cannot_end_the_search_for_its_run() -> None:
+    tags = {"seesaw.run": "o\\'hara", "seesaw.dataset": "synthetic-funnel", "seesaw.trial": "{trial}"}
+    assert mlflow_search(result("o'hara")) == " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())

@@ -1,0 +1,175 @@
+"""The race of a confirmation: where replicates go, and that nothing but validation decides it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from shutil import copytree
+
+import pytest
+from search_toys import OBJECTIVES, ShuffledExecutor, YoungestFirst, ignore, make_job, toy_plan, train
+
+from bench.frontier.points import key_of
+from bench.frontier.shortlist import shortlist
+from bench.records import BASELINES, Job, TrialRecord, TrialResult
+from bench.search.baselines import baselines_of
+from bench.search.confirm import Race, confirm
+from bench.search.driver import search
+from bench.search.executors import InlineExecutor
+from bench.search.executors.base import Executor
+from bench.search.study import Study
+
+REFERENCE = {objective.name: 0.0 for objective in OBJECTIVES}
+RACE = Race(2, 20, 7)
+PLAN = toy_plan(trials=12)
+Confirmed = Callable[..., Study]
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a search that is over."""
+    folder = tmp_path_factory.mktemp("searched")
+    with Study.open(folder, PLAN) as study:
+        search(PLAN, study, InlineExecutor(train), make_job, ignore)
+    return folder
+
+
+@pytest.fixture
+def confirmed(done: Path, tmp_path: Path) -> Confirmed:
+    """Confirms that search in a folder of its own, and reads what is there then."""
+
+    def carry_out(name: str, executor: Executor, race: Race = RACE, wanted: tuple[str, ...] = BASELINES) -> Study:
+        if not (tmp_path / name).exists():
+            copytree(done, tmp_path / name)
+        return searched(tmp_path / name, executor, race, wanted)
+
+    return carry_out
+
+
+def searched(folder: Path, executor: Executor, race: Race, wanted: tuple[str, ...]) -> Study:
+    with Study.open(folder, PLAN) as study:
+        chosen = shortlist(study.records(), OBJECTIVES, REFERENCE, 5)
+        others = baselines_of(study.records(), OBJECTIVES, REFERENCE, wanted)
+        confirm(study, executor, make_job, chosen, race, ignore, baselines=others)
+    return Study.read(folder)
+
+
+def replicates(study: Study) -> dict[int, list[tuple[int, int, float]]]:
+    """By trial the numbers of its replicates, their seeds and a value."""
+    records = [*study.records(), *study.baselines()]
+    return {
+        record.number: [(each.replicate, each.seed, each.metrics["valid/click.auc"]) for each in record.replicates]
+        for record in records
+        if record.replicates
+    }
+
+
+def close(job: Job) -> TrialResult:
+    """All configurations are nearly as good, so that seeds decide."""
+    if job.trees:
+        return TrialResult({"valid/click.auc": 0.7, "valid/like.auc": 0.7}, {}, [], {})
+    result = train(replace(job, config={"balancing.static.weight.like": 1.0, **job.config}))
+    flat = {key: 0.7 + 0.02 * (value % 0.1) for key, value in result.metrics.items()}
+    noisy = {key: value + (job.seed % 997 - 498) * 4e-6 * (1 + key.count("like")) for key, value in flat.items()}
+    return TrialResult(noisy, result.speed, result.curve, result.config)
+
+
+def test_replicates_go_to_the_undecided_up_to_the_budget(confirmed: Confirmed) -> None:
+    study = confirmed("a", InlineExecutor(close))
+    counts = {record.number: len(record.replicates) for record in study.records() if record.replicates}
+    assert 2 <= min(counts.values()) < max(counts.values())
+    assert sum(counts.values()) == 20
+    assert [len(record.replicates) for record in study.baselines()] == [2, 2, 2]
+
+
+@pytest.mark.parametrize("make", [lambda: ShuffledExecutor(close, 3, 1), lambda: YoungestFirst(close, 8, 0)])
+def test_the_same_with_any_number_of_workers(confirmed: Confirmed, make: type) -> None:
+    alone = confirmed("a", InlineExecutor(close))
+    assert replicates(confirmed("b", make())) == replicates(alone)
+
+
+@pytest.mark.parametrize("jobs", [8, 19])
+def test_the_same_after_an_interruption(confirmed: Confirmed, jobs: int) -> None:
+    whole = confirmed("a", InlineExecutor(close))
+    assert sum(map(len, replicates(whole).values())) > 19
+    left = [jobs]
+
+    def stops(job: Job) -> TrialResult:
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        return close(job)
+
+    with pytest.raises(KeyboardInterrupt):
+        confirmed("b", ShuffledExecutor(stops, 3, 2))
+    assert replicates(confirmed("b", InlineExecutor(close))) == replicates(whole)
+
+
+def test_test_decides_nothing(confirmed: Confirmed) -> None:
+    """Test is measured with each replicate; the race is the same where it says the opposite of validation."""
+
+    def treacherous(job: Job) -> TrialResult:
+        result = close(job)
+        result.metrics.update({key.replace("valid", "test"): -value for key, value in result.metrics.items()})
+        result.resampled.update({key: [float(job.seed)] for key in result.metrics if key.startswith("test")})
+        return result
+
+    assert replicates(confirmed("a", InlineExecutor(treacherous))) == replicates(confirmed("b", InlineExecutor(close)))
+
+
+def test_a_failed_replicate_is_spent(confirmed: Confirmed) -> None:
+    def some(job: Job) -> TrialResult:
+        if job.replicate == 2 and job.trial >= 0:
+            raise FloatingPointError("the loss became nan")
+        return close(job)
+
+    study = confirmed("a", InlineExecutor(some))
+    assert sum(len(record.replicates) for record in study.records()) == 20
+    assert any(each.failure for record in study.records() for each in record.replicates)
+
+
+class TestBaselines:
+    def test_weights_take_the_place_of_the_best_sharing_ones_balancing(self, confirmed: Confirmed) -> None:
+        study = confirmed("a", InlineExecutor(close), Race(1))
+        equal, random, trees = study.baselines()
+        assert [equal.architecture, random.architecture, trees.architecture] == list(BASELINES)
+        assert [equal.number, random.number, trees.number] == [-1, -2, -3]
+        assert equal.config["balancing.kind"] == "static"
+        assert random.config["balancing.kind"] == "rlw"
+        assert not any(key.startswith("balancing.static") for key in (*equal.config, *random.config))
+        assert equal.config["sharing.kind"] != "single_task"
+        assert trees.config == {}
+        assert Job(-3, 1, {}, "-", 0, (), (), (), 1).trees
+        assert not Job(-1, 1, {}, "-", 0, (), (), (), 1).trees
+
+    def test_they_are_no_trials(self, confirmed: Confirmed) -> None:
+        study = confirmed("a", InlineExecutor(close), Race(1))
+        assert all(record.number >= 0 for record in study.records())
+        assert len({key_of(record) for record in study.baselines()}) == 3
+
+    def test_what_is_not_wanted_or_cannot_be_is_left_out(self, confirmed: Confirmed) -> None:
+        assert [
+            each.architecture for each in confirmed("a", InlineExecutor(close), Race(1), ("trees",)).baselines()
+        ] == ["trees"]
+        single = TrialRecord(
+            0,
+            "completed",
+            {},
+            {"sharing.kind": "single_task"},
+            "single_task",
+            {"valid/click.auc": 0.7, "valid/like.auc": 0.7},
+        )
+        assert [each.architecture for each in baselines_of([single], OBJECTIVES, {}, BASELINES)] == ["trees"]
+
+    def test_another_configuration_of_the_same_name_is_another_record(self, confirmed: Confirmed) -> None:
+        """As where a search went on and another point is the best."""
+        study = confirmed("a", InlineExecutor(close), Race(1), ("equal_weights",))
+        with Study.open(study.folder, PLAN) as study:
+            before = study.baselines()[0]
+            moved = TrialRecord(-1, "completed", {}, {**before.config, "optim.lr": 0.123}, "equal_weights")
+            confirm(study, InlineExecutor(close), make_job, [], Race(2), ignore, baselines=[moved])
+            first, second = study.baselines()
+        assert [each.replicate for each in first.replicates] == [1]
+        assert [each.replicate for each in second.replicates] == [2, 3]
+        assert second.config["optim.lr"] == 0.123

@@ -1,0 +1,108 @@
+"""Fronts read back through MLflow's API alone, over several runs, from a real sqlite store."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from bench.frontier.frontier import frontier
+from bench.frontier.pick import pick
+from bench.frontier.policy import Policy
+from bench.tracking import frontier_of, log_front
+
+
+@pytest.fixture
+def log(tracker, asked, objectives):
+    """Logs records as a run of the test's own experiment."""
+
+    def logged(records, run, objectives=objectives, **more):
+        parent = tracker.open_parent(**(asked | {"suite": asked["run"], "run": run} | more))
+        parent.log_all(records)
+        front = frontier(records, objectives)
+        chosen = pick(front, records, objectives, Policy())
+        log_front(parent, front, chosen, None)
+        parent.close("FINISHED")
+        return front, chosen
+
+    return logged
+
+
+@pytest.fixture
+def read(tracker, asked):
+    def found():
+        return frontier_of(f"seesaw/{asked['run']}", tracker.uri)
+
+    return found
+
+
+@pytest.fixture
+def confirmed(make_trial):
+    return [
+        make_trial(0),
+        make_trial(1, 0.71, 0.80),
+        make_trial(2, 0.74, 0.81, replicates=((0.73, 0.80), (0.75, 0.82))),
+        make_trial(3, 0.70, 0.79, replicates=((0.70, 0.83), (0.71, 0.84))),
+    ]
+
+
+def test_the_front_of_one_run_is_its_own(log, read, confirmed):
+    front, chosen = log(confirmed, "a")
+    table, expected = read(), front.front.sort_values("trial")
+    assert table["trial"].tolist() == expected["trial"].tolist() == [2, 3]
+    assert table["picked"].tolist() == [chosen.trial == 2, chosen.trial == 3]
+    for key in front.keys:
+        assert table[f"{key}.mean"].tolist() == pytest.approx(expected[key].tolist())
+    assert table["front.p_nondominated"].tolist() == pytest.approx(expected["p_nondominated"].tolist())
+    assert table["sharing.kind"].tolist() == ["mmoe", "mmoe"]
+    assert math.isclose(table["cost/parameters"].iloc[0], 1002)
+    assert table.attrs["hypervolume"] == {("census-income", "f00d"): pytest.approx(front.hypervolume)}
+    assert table.attrs["notes"] == []
+
+
+def test_trials_say_their_place(log, tracker, client, asked, confirmed):
+    log(confirmed, "a")
+    at = client.get_experiment_by_name(f"seesaw/{asked['run']}").experiment_id
+    tags = {
+        int(run.data.tags["seesaw.trial"]): run.data.tags
+        for run in client.search_runs([at], "tags.`seesaw.kind` = 'trial'")
+    }
+    assert [tags[n]["front.rank"] for n in range(4)] == ["none", "none", "0", "0"]
+    assert tags[0]["front.p_nondominated"] == "none"
+    assert 0.5 < float(tags[2]["front.p_nondominated"]) <= 1
+
+
+def test_runs_on_the_same_data_are_merged(log, read, confirmed, make_trial):
+    front, _ = log(confirmed, "a")
+    log([make_trial(0, 0.78, 0.81, replicates=((0.77, 0.815), (0.76, 0.815)))], "b", seed=8)
+    table = read()
+    assert list(zip(table["run"], table["trial"], strict=True)) == [("a", 3), ("b", 0)]  # b's dominates a's second
+    assert table.attrs["hypervolume"]["census-income", "f00d"] > front.hypervolume
+
+
+def test_other_data_are_not_merged_and_a_sentence_says_so(log, read, confirmed, make_trial, objectives):
+    log(confirmed, "a")
+    log([make_trial(0, 0.9, 0.9, replicates=((0.9, 0.9), (0.9, 0.9)))], "b", fingerprint="beef")
+    table = read()
+    assert set(zip(table["run"], table["fingerprint"], strict=True)) == {("a", "f00d"), ("b", "beef")}
+    assert table.attrs["notes"] == [
+        "census-income: not merged, since the data were prepared differently (beef: b; f00d: a)"
+    ] or table.attrs["notes"] == [
+        "census-income: not merged, since the data were prepared differently (f00d: a; beef: b)"
+    ]
+    log([make_trial(0)], "c", objectives[:1], dataset="other")
+    log([make_trial(0)], "d", dataset="other")
+    assert "other: not merged, since their objectives differ (f00d: c; f00d: d)" in read().attrs["notes"]
+
+
+def test_what_is_not_confirmed_or_not_over_is_left_out_and_named(log, read, tracker, asked, confirmed, make_trial):
+    log(confirmed, "a")
+    log([make_trial(0, 0.9, 0.9)], "b")
+    going = tracker.open_parent(**(asked | {"suite": asked["run"], "run": "c"}))
+    going.log_all([make_trial(0, 0.99, 0.99)])
+    table = read()
+    assert set(table["run"]) == {"a"}
+    assert table.attrs["notes"] == [
+        "census-income: not confirmed, and not compared with what is: b",
+        "without a front yet, and left out: c",
+    ]

@@ -1,0 +1,123 @@
+"""Metrics on resamples against metrics of the resampled rows themselves; counts against their distribution."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from bench.objectives import Objective
+from bench.schema import Task
+from bench.training.config import TrialConfig
+from bench.training.loop import Trainer
+from bench.training.metrics import evaluate
+from bench.training.poisson import counts, units_of
+from bench.training.resampling import Resampling
+
+TASKS = (Task("click"), Task("buy", "binary", "click"), Task("stay", "regression"))
+ROWS = 4000
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """Labels, conditional and joint predictions (N, 3) and users; some labels and users are missing."""
+    rng = np.random.default_rng(0)
+    group = rng.integers(-1, 200, ROWS).astype(np.int32)
+    z = rng.normal(size=ROWS)
+    click = (rng.random(ROWS) < 1 / (1 + np.exp(1 - z))).astype(np.float32)
+    labels = np.stack([click, (rng.random(ROWS) < 0.3) * click, z + rng.normal(size=ROWS)], 1).astype(np.float32)
+    labels[rng.random(ROWS) < 0.05, 2] = np.nan
+    said = np.stack([1 / (1 + np.exp(-z - rng.normal(size=ROWS))), rng.random(ROWS), np.round(z, 1)], 1)
+    joint = said * [1, 0, 1]
+    joint[:, 1] = said[:, 0] * said[:, 1]
+    return labels, said.astype(np.float32), joint.astype(np.float32), group
+
+
+def resampled(rows, pieces=(ROWS,), resamples=12):
+    resampling = Resampling(TASKS, "valid", resamples)
+    at = 0
+    for end in pieces:
+        resampling.add(*(array[at:end] for array in rows))
+        at = end
+    return resampling.result()
+
+
+@pytest.mark.parametrize("b", [0, 7])
+def test_each_resample_is_what_its_rows_repeated_are(rows, b):
+    drawn = counts(units_of(rows[3], 0), "valid", 12)[:, b]
+    again = np.repeat(np.arange(ROWS), drawn)
+    whole = evaluate(*rows, TASKS, "valid/")
+    there = evaluate(*(array[again] for array in rows), TASKS, "valid/")
+    found = resampled(rows)
+    assert set(found) == set(whole)
+    for key, values in found.items():
+        about = {"auc": 2e-4, "ece": 3e-3}.get(key.rsplit(".", 1)[1], 1e-6)  # these two by bins
+        assert values[b] == pytest.approx(there[key] - whole[key], abs=about), key
+
+
+def test_pieces_do_not_matter(rows):
+    found, pieces = resampled(rows), resampled(rows, (1, 1500, ROWS))
+    for key, values in found.items():
+        assert pieces[key] == pytest.approx(values, abs=1e-9), key
+
+
+def test_two_models_are_measured_on_the_same_resamples(rows):
+    labels, said, joint, group = rows
+    worse = said.copy()
+    worse[:, 0] = np.clip(worse[:, 0] + 0.02 * np.random.default_rng(1).normal(size=ROWS), 0.001, 0.999)
+    first, second = (np.array(resampled((labels, each, joint, group))["valid/click.auc"]) for each in (said, worse))
+    assert np.std(first - second) < 0.2 * np.std(first)
+
+
+def test_counts_are_poisson_alike_within_a_user_and_independent_between():
+    units = units_of(np.array([3, 3, -1, -1]), 10)
+    assert units[0] == units[1]
+    assert len(set(units.tolist())) == 3
+    drawn = counts(np.arange(3000, dtype=np.uint64), "test", 40)
+    seen = np.bincount(drawn.ravel(), minlength=6)
+    expected = stats.poisson.pmf(np.arange(6), 1) * drawn.size
+    assert stats.chisquare([*seen[:5], seen[5:].sum()], [*expected[:5], drawn.size - expected[:5].sum()]).pvalue > 1e-3
+    correlation = np.corrcoef(drawn.T.astype(float))[~np.eye(40, dtype=bool)]
+    assert abs(correlation).max() < 0.1
+    assert (counts(np.arange(3000, dtype=np.uint64), "test", 8, 32) == drawn[:, 32:]).all()
+    assert (counts(np.arange(3000, dtype=np.uint64), "valid", 40) != drawn).any()
+
+
+def test_metrics_without_two_classes_are_left_out():
+    labels = np.zeros((50, 1), np.float32)
+    said = np.full((50, 1), 0.2, np.float32)
+    resampling = Resampling((Task("click"),), "valid", 4)
+    resampling.add(labels, said, said, np.full(50, -1, np.int32))
+    assert set(resampling.result()) == {"valid/click.logloss", "valid/click.ece"}
+
+
+@pytest.mark.parametrize("users", [0, 60])
+def test_intervals_of_an_area_hold_its_truth(users):
+    """Scores of two classes are normal at a distance; with users, scores of one move together."""
+    rng = np.random.default_rng(2)
+    distance, n, held, runs = 1.0, 600, 0, 60
+    moved = 0.5 if users else 0.0
+    truth = stats.norm.cdf(distance / np.sqrt(2 * (1 + moved**2)))
+    for run in range(runs):
+        group = rng.integers(0, users, n).astype(np.int32) + 1000 * run if users else np.full(n, -1, np.int32)
+        label = (rng.random((n, 1)) < 0.4).astype(np.float32)
+        user = rng.normal(0, moved, 1000)[group % 1000] if users else 0.0
+        score = distance * label[:, 0] + rng.normal(size=n) + user
+        said = (1 / (1 + np.exp(-score)))[:, None].astype(np.float32)
+        found = evaluate(label, said, said, group, (Task("click"),), "valid/")["valid/click.auc"]
+        resampling = Resampling((Task("click"),), f"split {run}", 80)  # other resamples for each run
+        resampling.add(label, said, said, group)
+        reach = 1.645 * np.std(resampling.result()[f"split {run}/click.auc"], ddof=1)
+        held += abs(found - truth) <= reach
+    assert 0.78 <= held / runs <= 0.98
+
+
+def test_a_training_is_resampled_at_its_best_state(tiny):
+    names = [task.name for task in tiny.schema.tasks]
+    objectives = [Objective(f"{names[0]}.auc", "maximize")]
+    config = TrialConfig.parse({"optim.epochs": 2, "optim.batch_size": 16})
+    trainer = Trainer(tiny, config, objectives, seed=1, device="cpu")
+    trainer.run_to()
+    plain = trainer.metrics("valid")
+    assert trainer.evaluation.resampled == {}
+    assert trainer.metrics("valid", 8) == plain
+    assert set(trainer.evaluation.resampled) <= set(plain)
+    assert len(trainer.evaluation.resampled[f"valid/{names[0]}.auc"]) == 8
