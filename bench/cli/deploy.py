@@ -40,7 +40,8 @@ def deploy(
     from bench.home import resolve_home
     from bench.machine import cores
     from bench.production.engines import need
-    from bench.run.deploy import make_package, plan, register
+    from bench.run.deploy import make_package, register
+    from bench.run.planned import plan
     from bench.tracking.registry import Registry
 
     if promote + rollback + (as_ is not Alias.champion) > 1:

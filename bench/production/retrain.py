@@ -33,6 +33,8 @@ from bench.seeds import derive
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
 
+UNPROMISED = "the frontier promised nothing of test (the point was not confirmed): the result is held against nothing"
+
 
 @dataclass(frozen=True)
 class Order:
@@ -71,7 +73,7 @@ def retrain(
 
     Args:
         work: a folder for the joined data, which is gone afterwards if its owner removes it.
-        promised: see `bench.frontier.promise.promises`; empty promises nothing.
+        promised: see `bench.frontier.promise.promises`; where it is empty a warning says so.
         force: keeps a result that breaks a promise, with a warning.
 
     Raises:
@@ -86,7 +88,7 @@ def retrain(
     trained = [_train(order, store, config, seed, threads, device, predictor, progress) for seed in seeds]
     kept = trained if options.choose == "average" else [max(trained, key=lambda each: _merit(each, order.objectives))]
     found = {key: fmean(each.test[key] for each in kept) for key in kept[0].test}
-    broken, warnings = verdicts(promised, found)
+    broken, warnings = verdicts(promised, found) if promised else ([], [UNPROMISED])
     if broken and not force:
         raise UserError(f"retraining is refused: {'; '.join(broken)}; to keep it all the same, use --force")
     for sentence in (*broken, *warnings):

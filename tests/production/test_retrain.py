@@ -14,7 +14,7 @@ from bench.frontier.promise import Promise
 from bench.objectives import Objective
 from bench.production.calibrating import calibrated
 from bench.production.predicting import Predictor
-from bench.production.retrain import retrain
+from bench.production.retrain import UNPROMISED, retrain
 from bench.production.retrained import Retrained
 from bench.training.config import TrialConfig
 from bench.training.metrics import evaluate
@@ -85,6 +85,7 @@ def test_every_prediction_is_calibrated(two) -> None:
 
 def test_training_stops_where_the_length_says(funnel, tmp_path) -> None:
     short = retrain(funnel.order(length=Length(0.5), seeds=1), tmp_path, {})
+    assert short.warnings == (UNPROMISED,)
     full = retrain(funnel.order(seeds=1), tmp_path, {})
     assert short.members[0].samples[0] == pytest.approx(full.members[0].samples[0] / 4, abs=256)
 
@@ -109,7 +110,8 @@ def test_a_broken_promise_is_refused_unless_forced(funnel, tmp_path) -> None:
     kept = retrain(order, tmp_path, promised, force=True)
     assert "promised 0.99000 (0.98000 to 1.00000)" in kept.warnings[0]
     better = retrain(order, tmp_path, {"click.auc": Promise(CLICK, 0.2, 0.1, 0.3)})
-    assert "better than the frontier promised" in better.warnings[0]
+    (warning,) = better.warnings
+    assert "better than the frontier promised" in warning
 
 
 def test_it_is_written_and_read(two, tmp_path) -> None:

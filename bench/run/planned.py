@@ -1,0 +1,103 @@
+"""What is to be deployed: a run's pick, with all that says how it is trained for good."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.data import load_card
+from bench.errors import UserError
+from bench.frontier.pick import Pick
+from bench.frontier.policy import Policy, read_policy
+from bench.frontier.retraining import Retraining
+from bench.records import TrialRecord
+from bench.run.folder import DatasetRun, Run
+from bench.run.results import DatasetResult, picked_path, result_of
+from bench.validation import validate
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be deployed.
+
+    Attributes:
+        name: of the registered model.
+        point: the picked one.
+        seed: from which those of the trainings derive.
+    """
+
+    part: DatasetRun
+    result: DatasetResult
+    pick: Pick
+    policy: Policy
+    point: TrialRecord
+    name: str
+    options: Retraining
+    seed: int
+
+    @property
+    def folder(self) -> Path:
+        """Where the package goes."""
+        return self.part.folder / "package"
+
+    @property
+    def command(self) -> str:
+        """What makes it again."""
+        run = self.part.run
+        return f"{run.manifest.command} && seesaw deploy {run.name} --as challenger --seed {self.seed}"
+
+
+def plan(home: Path, target: str, policy_file: Path | None, name: str | None, seed: int | None) -> Plan:
+    """Reads what was picked.
+
+    Args:
+        target: a run's name or path, or the path of a `picked.json` in a run's folder.
+        name: of the registered model; else the data set's.
+
+    Raises:
+        UserError: no such run, several data sets and no `picked.json` that says which, or nothing was picked.
+    """
+    part, picked = _part(home, target)
+    result = result_of(part, policy_file)
+    policy = read_policy(policy_file) if policy_file else validate(Policy, part.run.manifest.suite.policy, "policy")
+    if picked is None:
+        if result.pick is None:
+            raise UserError(f"{part.run.name}: nothing was picked: {result.no_pick}")
+        chosen = (result.pick.trial, result.pick.until)
+    else:
+        chosen = (picked["trial"], picked.get("until"))
+    point = next((each for each in result.frontier.points if (each.number, each.until) == chosen), None)
+    if point is None:
+        raise UserError(
+            f"{target}: expected a point of the run {part.run.name}, found trial {chosen[0]}, which is none"
+        )
+    if result.pick is None or (result.pick.trial, result.pick.until) != chosen:
+        now = result.no_pick if result.pick is None else f"it picks trial {result.pick.trial}"
+        raise UserError(f"{target}: expected what the policy picks, found trial {chosen[0]}, where {now}; see --policy")
+    made = re.sub(r"[^A-Za-z0-9._-]+", "-", name or load_card(part.key).key).strip("-")
+    return Plan(
+        part, result, result.pick, policy, point, made, policy.retrain, part.run.manifest.seed if seed is None else seed
+    )
+
+
+def _part(home: Path, target: str) -> tuple[DatasetRun, dict[str, Any] | None]:
+    path = Path(target)
+    if path.suffix == ".json":
+        if not path.is_file():
+            raise UserError(f"expected a run or a picked.json, found no {path}")
+        run = Run.open(home, str(path.resolve().parent.parent))
+        part = next((part for part in run.datasets.values() if part.folder == path.resolve().parent), None)
+        if part is None:
+            raise UserError(f"expected a picked.json in the folder of a run's data set, found {path}")
+        try:
+            return part, json.loads(path.read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            raise UserError(f"{path}: not valid JSON: {error}") from None
+    run = Run.open(home, target)
+    if len(run.datasets) > 1:
+        files = ", ".join(str(picked_path(part)) for part in run.datasets.values())
+        raise UserError(f"{run.name} has several data sets; say which by one of {files}")
+    return next(iter(run.datasets.values())), None
