@@ -3,29 +3,68 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from bench.objectives import Objective
 from bench.search.ranking import Floats, Indices, Order
 
+SLOPES = (0.02, 5.0)
+"""Between these is what a step makes of a difference: never nothing, so that no order is lost."""
+RECENT = 128
+"""Of more trials that took a step, the last so many."""
+EQUAL = 1e-12
 
-def to_full_length(results: Sequence[Sequence[Sequence[float]]], objectives: int) -> Floats:
-    """What is to be added to a value at each rung that a trial has reached, to have it at full length: (rungs, M).
 
-    What a step to the next rung meant for those that took it: the median of the differences, objective by objective,
-    over all trials with finite values at both rungs. Steps that no trial has taken count as nothing.
+@dataclass(frozen=True)
+class Ahead:
+    """What values at each rung mean at full length, objective by objective: slope * value + offset; (rungs, M) each."""
+
+    slopes: Floats
+    offsets: Floats
+
+    def at(self, rung: int | Indices, values: Floats) -> Floats:
+        """Values (.., M) of a rung, or of one rung each, at full length."""
+        return np.asarray(self.slopes[rung] * values + self.offsets[rung])
+
+
+def to_full_length(results: Sequence[Sequence[Sequence[float]]], objectives: int) -> Ahead:
+    """What a value at each rung that a trial has reached is expected to become.
+
+    Curves come together: what is far behind at a low rung is less so at full length. A step to the next rung is a
+    straight line through those that took it, by medians (Theil 1950, Sen 1968): the median of the slopes between
+    any two, and of what is left. That they are the better ones does no harm: they were chosen by the lower value. The
+    slope is drawn towards 1, by as much as one more trial would; steps that no trial has taken change nothing.
 
     Args:
         results: for each trial its objectives at each rung that it reached, one rung at least.
     """
     values = _by_rung(results, objectives)
-    ahead = np.zeros(values.shape[1:])
-    for rung in range(len(ahead) - 2, -1, -1):
-        steps = values[:, rung + 1] - values[:, rung]
-        steps = steps[np.isfinite(steps).all(axis=1)]
-        ahead[rung] = ahead[rung + 1] + (np.median(steps, axis=0) if len(steps) else 0.0)
-    return ahead
+    slopes, offsets = np.ones(values.shape[1:]), np.zeros(values.shape[1:])
+    for rung in range(len(slopes) - 2, -1, -1):
+        before, after = values[:, rung], values[:, rung + 1]
+        both = np.isfinite(before).all(axis=1) & np.isfinite(after).all(axis=1)
+        slope, offset = _step(before[both], after[both])
+        slopes[rung], offsets[rung] = slopes[rung + 1] * slope, slopes[rung + 1] * offset + offsets[rung + 1]
+    return Ahead(slopes, offsets)
+
+
+def _step(before: Floats, after: Floats) -> tuple[Floats, Floats]:
+    """Slope and offset of each objective: (M,) each. Of many trials the last `RECENT` are looked at."""
+    before, after = before[-RECENT:], after[-RECENT:]
+    count = len(before)
+    if not count:
+        return np.ones(before.shape[1]), np.zeros(before.shape[1])
+    one, other = np.triu_indices(count, 1)
+    run, rise = before[other] - before[one], after[other] - after[one]
+    slope = np.ones(before.shape[1])
+    for m in range(len(slope)):
+        apart = np.abs(run[:, m]) > EQUAL
+        if apart.any():
+            slope[m] += (np.median(rise[apart, m] / run[apart, m]) - 1.0) * (count / (count + 1))
+    slope = np.clip(slope, *SLOPES)
+    return slope, np.median(after - slope * before, axis=0)
 
 
 def full_length(results: Sequence[Sequence[Sequence[float]]], objectives: int) -> Floats:
@@ -36,7 +75,7 @@ def full_length(results: Sequence[Sequence[Sequence[float]]], objectives: int) -
     """
     last = np.array([len(rungs) - 1 for rungs in results], dtype=np.int64)
     values = _by_rung(results, objectives)
-    return np.asarray(values[np.arange(len(results)), last] + to_full_length(results, objectives)[last])
+    return to_full_length(results, objectives).at(last, values[np.arange(len(results)), last])
 
 
 def _by_rung(results: Sequence[Sequence[Sequence[float]]], objectives: int) -> Floats:
