@@ -145,7 +145,7 @@ class GaussianSampler:
         means at full length."""
         ahead = to_full_length(results, len(self._signs))
         found = [
-            (place, self._low[rung], np.add(values, ahead[rung]) * self._signs)
+            (place, self._low[rung], ahead.at(rung, np.asarray(values)) * self._signs)
             for place, trial in enumerate(trials)
             for rung, values in enumerate(results[trial])
             if np.isfinite(values).all()

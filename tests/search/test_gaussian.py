@@ -20,15 +20,16 @@ def sight(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray
 
 def slow_kernel(a: np.ndarray, low: float, b: np.ndarray, low2: float, of: object) -> float:
     """One entry, read off the module's text."""
-    value = 1 + of.deviation * low * low2  # type: ignore[attr-defined]
+    value, deviation = 1.0, of.deviation * low * low2  # type: ignore[attr-defined]
     for column, options in enumerate(SHAPE.encoding.options):
-        weight, length = of.weights[column], of.lengths[column]  # type: ignore[attr-defined]
+        weight, other, length = of.weights[column], of.deviating[column], of.lengths[column]  # type: ignore[attr-defined]
         alike = 0.0
         if not (np.isnan(a[column]) or np.isnan(b[column])):
             gap = a[column] - b[column]
             alike = float(gap == 0) if options else 1 / (1 + gap**2 / length)
         value *= (1 + weight * alike) / (1 + weight)
-    return float(value)
+        deviation *= (1 + other * alike) / (1 + other)
+    return float(value + deviation)
 
 
 def test_posterior_is_that_of_a_slow_twin() -> None:
@@ -51,7 +52,7 @@ def test_the_kernel_is_one_of_a_process() -> None:
     """Positive definite on rows of all branches, which a distance over common parameters alone would not be."""
     rows, low, _ = sight(150)
     of = KERNEL.settings(KERNEL.mean)
-    k = KERNEL.value(KERNEL.alike(KERNEL.apart(rows, rows), of), low, low, of)
+    k = sum(KERNEL.parts(KERNEL.alike(KERNEL.apart(rows, rows), of), low, of))
     np.testing.assert_allclose(k, k.T)
     assert np.linalg.eigvalsh(k).min() > -1e-9
 
@@ -73,6 +74,20 @@ def test_a_shared_parameter_is_learnt_in_one_branch_for_another() -> None:
     scaled = (values - values.mean()) / values.std()
     mean, _ = Posterior(KERNEL, seen, np.zeros(80), scaled, np.arange(80)).at(other)
     assert np.corrcoef(mean[:, 0], -((other[:, rate] - 0.6) ** 2))[0, 1] > 0.9
+
+
+def test_what_learns_fast_is_told_from_what_is_good() -> None:
+    """At the lowest rung one parameter rules, at full length another; few are seen at full length."""
+    rows = SHAPE.draw(140, np.random.default_rng(5))
+    rate, weight = (SHAPE.encoding.column[name] for name in ("optim.lr", "balancing.static.weight.like"))
+    good, fast = rows[:, [weight]], rows[:, [weight]] + 2 * rows[:, [rate]]
+    seen = np.concatenate([fast[:100], good[:25]])
+    scaled = (seen - seen.mean()) / seen.std()
+    low = np.repeat([1.0, 0.0], [100, 25])
+    posterior = Posterior(KERNEL, np.concatenate([rows[:100], rows[:25]]), low, scaled, np.arange(125))
+    mean, _ = posterior.at(rows[100:])
+    assert np.corrcoef(mean[:, 0], good[100:, 0])[0, 1] > 0.9
+    assert posterior.settings.deviating[rate] > 3 * posterior.settings.weights[rate]
 
 
 def test_warp_keeps_the_order_and_comes_back() -> None:
