@@ -44,6 +44,15 @@ def rung(value: object) -> int | float | None:
     raise ValueError(f"expected a whole number of samples or a fraction of full length below 1, found {value!r}")
 
 
+def reduction(value: object) -> tuple[float, ...]:
+    """Reduction factors by rung: a number above 1, or a list of numbers from 1, not all of them 1."""
+    factors = value if isinstance(value, list | tuple) else [value]
+    numbers = [factor for factor in factors if isinstance(factor, int | float) and not isinstance(factor, bool)]
+    if len(numbers) == len(factors) and factors and min(numbers) >= 1 and 1 < max(numbers) <= 100:
+        return tuple(float(number) for number in numbers)
+    raise ValueError(f"expected a number greater than 1 and up to 100, or a list of such and of 1, found {value!r}")
+
+
 TRIALS = 40
 MOST_OBJECTIVES = 5
 ONLY_BY_RUNGS = ("step", "eta", "share", "tie_break", "checkpoint_gb")
@@ -98,8 +107,9 @@ class SearchOptions(_Part):
     """Training samples at which a trial is first judged, or, below 1, a fraction of full length."""
     step: float = Field(4.0, gt=1, le=100)
     """Each rung is about so many times the one below."""
-    eta: float = Field(2.0, gt=1, le=100)
-    """Reduction factor: of a rung's trials one in so many goes on. Below `step`, most samples go to the top rungs."""
+    eta: Annotated[tuple[float, ...], BeforeValidator(reduction)] = (6.0, 1.0)
+    """Reduction factor: of a rung's trials one in so many goes on. A list is by rung from the lowest upwards, its last
+    for all that are left. By itself one in six goes on from the lowest rung, and then to full length."""
     share: float = Field(0.1, ge=0, le=1)
     """Of all training samples, what may go into taking the best of each sharing kind's first trials to the top."""
     tie_break: str = "hypervolume"

@@ -61,7 +61,7 @@ class Plan:
         budget: training samples in total, as `trials`; None for no limit.
         ladder: training samples at each rung, the last of them full length; see `rungs.ladder`. With one rung, or none
             named, every trial is trained to full length.
-        eta: of the trials at a rung, one in so many goes on.
+        eta: of the trials at a rung, one in so many goes on; see `promotion.Rules`.
         share: of all training samples, what the floor may take; see `promotion`.
         tie_break: a name in `ranking.TIE_BREAKS`.
         reference: of the hypervolume, by objective name; defaults fill what it leaves out.
@@ -79,7 +79,7 @@ class Plan:
     seconds: float | None = None
     budget: int | None = None
     ladder: tuple[int, ...] = ()
-    eta: float = 4.0
+    eta: tuple[float, ...] = (4.0,)
     share: float = 0.1
     tie_break: str = "hypervolume"
     reference: Mapping[str, float] = field(default_factory=dict)
@@ -138,7 +138,8 @@ class Plan:
 
         Limits are left out: a search may be given more trials, time or samples.
         """
-        rungs = {"ladder": list(self.ladder), "eta": self.eta, "share": self.share} if self.by_rungs else {}
+        eta = self.eta[0] if len(self.eta) == 1 else list(self.eta)
+        rungs = {"ladder": list(self.ladder), "eta": eta, "share": self.share} if self.by_rungs else {}
         ranked = self.by_rungs or self.sampler in OWN
         order = {"tie_break": self.tie_break, "reference": dict(self.rules.reference)} if ranked else {}
         return {

@@ -7,15 +7,17 @@ with several objectives, best is by non-dominated rank; `ranking.TIE_BREAKS` dec
 
 Three rules are ours.
 
-* A rung lets at most floor(n / eta) trials go on. The original lets go on whoever is among the best now, besides those
-  who were when they went on; under a sampler that learns those are many more.
+* A rung lets at most floor(n / eta) trials go on; each may have an eta of its own, and with 1 all go on. The original
+  lets go on whoever is among the best now, besides those who were when they went on; under a sampler that learns those
+  are many more.
 * Except a trial that dominates all others at its rung, once there are eta of them: it always goes on.
 * A floor. A kind of sharing whose models learn slowly would never be seen at full length. So the best of each kind's
   first `tries` trials goes on, rung by rung to the top, whatever other kinds achieve: at the lowest rung when all of
   these trials have a result or have failed, above when those of them that were let go on have. Where one of the kind's
   first tries went on by merit at a rung, the floor asks for nothing there; where it failed later, the next best goes.
-  The floor takes none of the places of the others. What it costs is at most a `share` of all training samples at any
-  time, so that it cannot use up a short search; without failures it ends at one trial of full length a kind.
+  The floor takes none of the places of the others, and who came by it brings none. What it costs is at most a `share`
+  of all training samples at any time, so that it cannot use up a short search; without failures it ends at one trial of
+  full length a kind.
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ class Rules:
 
     Attributes:
         rungs: training samples at each, rising; see `rungs.ladder`.
-        eta: reduction factor, at least 1.
+        eta: reduction factor, at least 1: of each rung from the lowest upwards, the last of all that are left.
         reference: of the hypervolume, by objective, fixed beforehand.
         tries: trials of each kind of sharing that the floor looks at; 0 for no floor.
         share: of all training samples, what the floor may take, in [0, 1].
@@ -48,7 +50,7 @@ class Rules:
     """
 
     rungs: tuple[int, ...]
-    eta: float
+    eta: tuple[float, ...]
     objectives: tuple[Objective, ...]
     reference: Mapping[str, float]
     tries: int = 0
@@ -58,6 +60,10 @@ class Rules:
     def samples(self, rung: int) -> int:
         """Training samples from the rung below."""
         return self.rungs[rung] - (self.rungs[rung - 1] if rung else 0)
+
+    def places(self, rung: int, settled: int) -> int:
+        """How many of so many trials that are done with a rung may go on."""
+        return math.floor(settled / self.eta[min(rung, len(self.eta) - 1)])
 
 
 @dataclass(frozen=True)
@@ -111,17 +117,19 @@ def _next(field: Field, rules: Rules) -> Promotion | None:
             values = field.values(rung)
             finite = measured(values)
             settled = (field.reached > rung) | (field.failed & (field.reached == rung))
-            places = math.floor(settled.sum() / rules.eta)
+            guests = sum(bool(settled[row]) for row, granted in field.granted.items() if rung in granted)
+            places = rules.places(rung, int(settled.sum()) - guests)
             gone = finite & (field.begun > rung + 1)
             by_floor = [row for row, granted in field.granted.items() if rung + 1 in granted]
             free = gone.sum() - gone[by_floor].sum() < places
-            dominant = _one_dominates_all(values[finite], rules.objectives)
+            enough = rules.places(rung, int(settled.sum())) > 0
+            dominant = enough and _one_dominates_all(values[finite], rules.objectives)
             unserved = _unserved(field, rules, rung)
             if not (free or dominant or unserved):
                 continue  # nobody can go on, whatever the order: putting all in order is what would take time
             order = Order(values, rules.objectives, rules.reference, rules.tie_break)
             best = order.first(waits)
-            if best and best[0] < (places if free else min(places, 1) if dominant else 0):
+            if best and best[0] < (places if free else 1 if dominant else 0):
                 return Promotion(field[best[1]].number, rung + 1)
             named = np.zeros(len(field), dtype=bool)
             named[unserved] = True

@@ -98,6 +98,9 @@ MISTAKES = [
     Mistake("a lowest rung past full length", RUN, ("search.lowest", "1.5"), suite("tries = 1", "lowest = 1.5")),
     Mistake("a lowest rung that is none", RUN, ("search.lowest", "low"), suite("tries = 1", 'lowest = "low"')),
     Mistake("eta of one", RUN, ("search.eta", "greater than 1"), suite("tries = 1", "lowest = 9\neta = 1")),
+    Mistake("an eta of nothing", RUN, ("search.eta", "[]"), suite("tries = 1", "lowest = 9\neta = []")),
+    Mistake("etas of one", RUN, ("search.eta", "[1, 1]"), suite("tries = 1", "lowest = 9\neta = [1, 1]")),
+    Mistake("eta in words", RUN, ("search.eta", "['few']"), suite("tries = 1", 'lowest = 9\neta = ["few"]')),
     Mistake("eta without rungs", RUN, ("search", "lowest", "eta"), suite("tries = 1", "eta = 3")),
     Mistake("a share beyond all", RUN, ("search.share", "2"), suite("tries = 1", "lowest = 9\nshare = 2")),
     Mistake(

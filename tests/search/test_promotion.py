@@ -21,7 +21,8 @@ AT = {"a.auc": -1.0, "b.logloss": 2.0}
 RUNGS = (1, 3, 9, 27)
 
 
-def rules(eta: float = 3, tries: int = 0, share: float = 1.0, **options: object) -> Rules:
+def rules(eta: float | tuple[float, ...] = 3, tries: int = 0, share: float = 1.0, **options: object) -> Rules:
+    eta = eta if isinstance(eta, tuple) else (eta,)
     return Rules(RUNGS, eta, TWO, AT, tries, share, **options)  # type: ignore[arg-type]
 
 
@@ -80,7 +81,7 @@ class Play:
 
 PLAYS = {
     "trials": TRIALS,
-    "eta": st.sampled_from([1, 1.5, 2, 3, 4]),
+    "eta": st.sampled_from([(1,), (1.5,), (2,), (3,), (4,), (4, 1), (3, 1.5, 1)]),
     "tries": st.integers(0, 3),
     "share": st.sampled_from([0.0, 0.1, 0.3, 1.0]),
     "tie_break": st.sampled_from(sorted(TIE_BREAKS)),
@@ -103,17 +104,18 @@ def test_what_holds_of_every_search(trials, eta, tries, share, tie_break, slots,
         assert np.isfinite(standing.results[rung]).all()
         at_rung = [s for s in before if len(s.results) > rung and np.isfinite(s.results[rung]).all()]
         better = [s for s in at_rung if dominates(s.results[rung], standing.results[rung])]
-        places = math.floor(sum(s.settled(rung) for s in before) / eta)
+        of_rung = eta[min(rung, len(eta) - 1)]
+        places = math.floor(sum(s.settled(rung) and rung not in s.granted for s in before) / of_rung)
         if promotion.floor:
             assert not any(s.waits(rung) and s.kind == standing.kind and s.number < promotion.trial for s in better)
         else:
             # a dominated trial goes only when no trial that dominates it is left to take the slot
             assert not any(s.waits(rung) for s in better)
-            assert len(better) < places
             worse = [s for s in at_rung if dominates(standing.results[rung], s.results[rung])]
             if len(worse) < len(at_rung) - 1:
                 merit = sum(s.left(rung) and rung + 1 not in s.granted for s in before)
                 assert merit < places
+                assert len(better) < places
 
 
 @settings(max_examples=60)
@@ -126,7 +128,7 @@ def test_a_trial_that_dominates_all_others_is_never_stopped(
     play = Play(trials, rules(eta, tries, share, tie_break=tie_break), slots, random)
     reached = len(play.standings[at].results) - 1
     if reached < 3:  # too few others have come as far, and nothing else can stop it
-        assert sum(s.settled(reached) for s in play.standings) < eta
+        assert sum(s.settled(reached) for s in play.standings) < eta[min(reached, len(eta) - 1)]
 
 
 @settings(max_examples=60)
@@ -193,6 +195,27 @@ def test_where_the_places_are_taken_only_a_trial_that_dominates_all_goes_on() ->
 
 def test_the_floor_takes_no_places() -> None:
     assert promote(full_house((0.4, 0.6), granted=1), rules(), 9) == [Promotion(8, 1)]
+
+
+def test_who_came_by_the_floor_brings_no_place() -> None:
+    """Else what the floor costs would have no limit where all others go on."""
+    merit = [waiting(n, (0.9, 0.1), (0.5, 0.4)) for n in range(2)]
+    floor = [replace(waiting(n, (0.1, 0.9), (0.4, 0.5)), granted=frozenset({1})) for n in range(2, 4)]
+    assert [p.trial for p in promote(merit + floor, rules((3, 1)), 9)] == [0, 1]
+    better = replace(waiting(4, (0.1, 0.9), (0.6, 0.3)), granted=frozenset({1}))
+    assert [p.trial for p in promote([*merit, better], rules((3, 1)), 9)] == [4, 0]
+
+
+def test_each_rung_has_its_eta_and_the_last_is_for_all_above() -> None:
+    low = [waiting(n, (0.9, 0.1 * n)) for n in range(6)]
+    middle = [waiting(n, (0.1, -1.0), (0.1 * n, 0.9)) for n in range(6, 9)]
+    high = [waiting(n, (0.1, -1.0), (0.1, -1.0), (0.1 * n, 0.9)) for n in range(9, 11)]
+    places = [rules((3, 2)).places(rung, 6) for rung in range(3)]
+    assert places == [2, 3, 3]
+    # 1 of 2 at the third rung; 2 of 5 at the second, where 2 have left; 3 of 11 at the lowest, where 5 have left
+    assert promote(low + middle + high, rules((3, 2)), 9) == [Promotion(10, 3)]
+    # 3 of 5 at the second
+    assert promote(low + middle + high, rules((3, 1.5)), 9) == [Promotion(10, 3), Promotion(8, 2)]
 
 
 def test_eta_of_one_lets_all_go_on() -> None:

@@ -88,7 +88,7 @@ class TestSearch:
         """Half the trials that our sampler proposes beat three quarters of random ones, none at full length."""
 
         def at_rung_0(sampler: str) -> list[float]:
-            plan = rung_plan(trials=80, budget=None, ladder=(4, 10**9), eta=100.0, share=0.0, sampler=sampler)
+            plan = rung_plan(trials=80, budget=None, ladder=(4, 10**9), eta=(100.0,), share=0.0, sampler=sampler)
             records = run(tmp_path / sampler, plan, InlineExecutor(train))
             return sorted(min(record.rungs[0].metrics.values()) for record in records[40:])
 
@@ -215,7 +215,7 @@ class TestResume:
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            ({"eta": 3.0}, r"expected eta = 4\.0, with which this run began, found 3\.0"),
+            ({"eta": (3.0,)}, r"expected eta = 4\.0, with which this run began, found 3\.0"),
             ({"share": 0.2}, "expected share = "),
             ({"tie_break": "crowding"}, "expected tie_break = 'hypervolume'"),
             ({"ladder": (8, 64)}, "expected ladder = "),
