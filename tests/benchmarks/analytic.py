@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from replay import Floats, Table
+from replay import Table, Trained
 
 from bench.objectives import Objective
 from bench.records import Scalar
@@ -22,6 +22,7 @@ from bench.seeds import derive
 TASKS = ("first", "second")
 OBJECTIVES = (Objective("first.auc", "maximize"), Objective("second.auc", "maximize"))
 REFERENCE = {"first.auc": 0.85, "second.auc": 0.85}
+NOISE = 3e-4
 
 # What a way of sharing costs each task at its best, and how a balancer leans between the tasks.
 _SHARING = {
@@ -68,19 +69,26 @@ class Analytic:
         """Itself: nothing is used up."""
         return self
 
-    def train(self, proposals: Sequence[Mapping[str, Scalar]]) -> tuple[int, dict[str, Scalar], Floats]:
+    @property
+    def best(self) -> tuple[float, float]:
+        """Shares are of 1; see `replay.Problem`."""
+        return 1.0, 1.0
+
+    def train(self, proposals: Sequence[Mapping[str, Scalar]]) -> Trained:
         """See `replay.Problem`."""
-        return 0, dict(proposals[0]), curve(proposals[0], self.fractions, self.seed)
+        seen, true = (curve(proposals[0], self.fractions, self.seed, noise) for noise in (NOISE, 0.0))
+        return Trained(0, dict(proposals[0]), seen, true)
 
     def table(self, configurations: int) -> Table:
         """Random configurations as a table."""
         rng = np.random.default_rng(derive(self.seed, "table"))
         configs = [self.space.sample(rng, TASKS) for _ in range(configurations)]
         curves = np.array([curve(config, self.fractions, self.seed) for config in configs])
-        return Table(self.space, TASKS, OBJECTIVES, REFERENCE, self.fractions, configs, curves)
+        true = np.array([curve(config, self.fractions, self.seed, 0.0) for config in configs])
+        return Table(self.space, TASKS, OBJECTIVES, REFERENCE, self.fractions, configs, curves, true)
 
 
-def curve(config: Mapping[str, Scalar], fractions: Sequence[float], seed: int = 0, noise: float = 3e-4) -> np.ndarray:
+def curve(config: Mapping[str, Scalar], fractions: Sequence[float], seed: int = 0, noise: float = NOISE) -> np.ndarray:
     """Both objectives after each fraction of full length: (rungs, 2)."""
     of = dict(config)
     kind = str(of["sharing.kind"])

@@ -1,18 +1,16 @@
-"""What a searcher may train in a replay: entries of a table, or a function in closed form."""
+"""What a searcher may train in a replay: entries of a table, or a function (`analytic`, `emulator`)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
-from sklearn.ensemble import ExtraTreesRegressor
-from sklearn.model_selection import KFold, cross_val_predict
 
 from bench.frontier.hypervolume import hypervolume
 from bench.objectives import Objective
@@ -22,6 +20,22 @@ from bench.search.space import Space
 
 Floats = NDArray[np.float64]
 KIND = "sharing.kind"
+
+
+class Trained(NamedTuple):
+    """What a training came to.
+
+    Attributes:
+        proposal: which of them was trained.
+        config: the parameters that stand in for it.
+        curve: (fractions, objectives) as measured, NaN from where training failed.
+        worth: the same as it is judged, with less noise or none.
+    """
+
+    proposal: int
+    config: dict[str, Scalar]
+    curve: Floats
+    worth: Floats
 
 
 class Problem(Protocol):
@@ -43,17 +57,19 @@ class Problem(Protocol):
         """The same problem with nothing trained yet."""
         ...
 
-    def train(self, proposals: Sequence[Mapping[str, Scalar]]) -> tuple[int, dict[str, Scalar], Floats] | None:
-        """Which proposal is trained, the parameters that stand in for it, and their curve (fractions, objectives).
+    @property
+    def best(self) -> tuple[float, float]:
+        """Hypervolumes that shares are of: as measured, and as judged."""
+        ...
 
-        NaN from where training failed. None where there is nothing left to train.
-        """
+    def train(self, proposals: Sequence[Mapping[str, Scalar]]) -> Trained | None:
+        """Trains one of the proposals. None where there is nothing left to train."""
         ...
 
 
 @dataclass
 class Table:
-    """Configurations of one data set with their curves on one seed.
+    """Configurations of one data set with their curves on one seed, judged by the mean over all seeds.
 
     A proposal's stand-in is the nearest configuration that was not trained before: of its own way of sharing while
     there is one, by the mean difference over the parameters that either has. Of several proposals, that with the
@@ -68,6 +84,7 @@ class Table:
     fractions: tuple[float, ...]
     configs: Sequence[dict[str, Scalar]]
     curves: Floats
+    worth: Floats
     proposals: int = 8
     _left: NDArray[np.bool_] = field(init=False)
 
@@ -79,13 +96,16 @@ class Table:
 
     def fresh(self) -> Table:
         """The same table with nothing trained yet."""
-        return Table(self.space, self.tasks, self.objectives, self.reference, self.fractions, self.configs, self.curves)
+        return replace(self)
 
-    def best(self) -> float:
-        """Hypervolume of all checkpoints together."""
-        return hypervolume(self.curves.reshape(-1, len(self.objectives)), self.objectives, self.reference)
+    @cached_property
+    def best(self) -> tuple[float, float]:
+        """Hypervolumes of all checkpoints together; see `Problem`."""
+        points = (of.reshape(-1, len(self.objectives)) for of in (self.curves, self.worth))
+        measured, judged = (hypervolume(each, self.objectives, self.reference) for each in points)
+        return measured, judged
 
-    def train(self, proposals: Sequence[Mapping[str, Scalar]]) -> tuple[int, dict[str, Scalar], Floats] | None:
+    def train(self, proposals: Sequence[Mapping[str, Scalar]]) -> Trained | None:
         """See `Problem`."""
         left = np.flatnonzero(self._left)
         if not len(left):
@@ -99,7 +119,7 @@ class Table:
             best = min(best, (float(distances[nearest]), number, int(among[nearest])))
         _, number, at = best
         self._left[at] = False
-        return number, self.configs[at], self.curves[at]
+        return Trained(number, self.configs[at], self.curves[at], self.worth[at])
 
     def distances(self, config: Mapping[str, Scalar]) -> Floats:
         """From a configuration to every entry: (N,), in [0, 1]."""
@@ -112,59 +132,6 @@ class Table:
         return np.asarray((apart * either).sum(axis=1) / either.sum(axis=1))
 
 
-@dataclass
-class Surrogate:
-    """A table made into a function: extremely randomised trees (Geurts et al. 2006) over all runs that did not fail.
-
-    Any configuration can be trained, and is itself. Trees average over neighbours: the best of the function lies below
-    the best of the table, and it has the table's noise only in part.
-    """
-
-    table: Table
-    seed: int = 0
-    proposals: int = 1
-
-    def __post_init__(self) -> None:
-        of = self.table
-        self.space, self.tasks, self.objectives, self.reference = of.space, of.tasks, of.objectives, of.reference
-        self.fractions = of.fractions
-        self._encoding = Encoding(of.space, of.tasks)
-        whole = np.isfinite(of.curves).all(axis=(1, 2))
-        self._inputs, self._curves = self._features(of.configs)[whole], of.curves[whole].reshape(whole.sum(), -1)
-        self._trees = self._model().fit(self._inputs, self._curves)
-
-    def fresh(self) -> Surrogate:
-        """Itself: nothing is used up."""
-        return self
-
-    def best(self) -> float:
-        """Hypervolume of all of the table's checkpoints together."""
-        return self.table.best()
-
-    def train(self, proposals: Sequence[Mapping[str, Scalar]]) -> tuple[int, dict[str, Scalar], Floats] | None:
-        """See `Problem`."""
-        curve = self._trees.predict(self._features(proposals[:1]))[0]
-        return 0, dict(proposals[0]), curve.reshape(len(self.fractions), len(self.objectives))
-
-    def quality(self) -> Floats:
-        """Rank correlation of full-length values with predictions in five-fold cross-validation: (objectives,)."""
-        predicted = cross_val_predict(
-            self._model(), self._inputs, self._curves, cv=KFold(5, shuffle=True, random_state=self.seed)
-        )
-        last = range(-len(self.objectives), 0)
-        return np.array([stats.spearmanr(self._curves[:, m], predicted[:, m]).statistic for m in last])
-
-    def _model(self) -> ExtraTreesRegressor:
-        return ExtraTreesRegressor(200, min_samples_leaf=2, max_features=0.7, random_state=self.seed)
-
-    def _features(self, configs: Sequence[Mapping[str, Scalar]]) -> Floats:
-        rows = self._encoding.rows(configs)
-        columns = []
-        for column, options in zip(rows.T, self._encoding.options, strict=True):
-            columns += [column == option for option in range(options)] if options else [np.nan_to_num(column, nan=-1.0)]
-        return np.column_stack(columns).astype(np.float64)
-
-
 def read_tables(
     path: Path,
     dataset: str,
@@ -175,13 +142,13 @@ def read_tables(
 ) -> list[Table]:
     """A table for each seed of what `blackbox_table.py` wrote; configurations that were not trained on it are left out.
 
-    Values after a failure are NaN.
+    Values after a failure are NaN. Judged is by the mean over seeds, where training failed on none.
     """
     frame = pd.read_parquet(path)
     frame = frame[frame["dataset"] == dataset]
     fractions = tuple(sorted(frame["fraction"].dropna().unique().tolist()))
     known = Encoding(space, tasks).column
-    tables = []
+    seeds = []
     for _, of_seed in frame.groupby("seed"):
         configs, curves = [], []
         for _, run in of_seed.groupby("configuration"):
@@ -192,8 +159,14 @@ def read_tables(
             for _, at in run.dropna(subset="fraction").iterrows():
                 curve[fractions.index(at["fraction"])] = [at[objective.key("valid")] for objective in objectives]
             curves.append(curve)
-        tables.append(Table(space, tasks, objectives, reference, fractions, configs, np.array(curves)))
-    return tables
+        seeds.append((configs, np.array(curves)))
+    if any(configs != seeds[0][0] for configs, _ in seeds):
+        raise SystemExit(f"expected the same configurations of {dataset} on every seed in {path}")
+    mean = np.mean([curves for _, curves in seeds], axis=0)
+    return [
+        Table(space, tasks, objectives, reference, fractions, configs, curves, np.where(np.isnan(mean), curves, mean))
+        for configs, curves in seeds
+    ]
 
 
 def _plain(value: object) -> Scalar:

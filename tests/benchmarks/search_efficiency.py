@@ -1,8 +1,10 @@
 """How many training samples searchers take, replayed on a table of real learning curves.
 
     python tests/benchmarks/search_efficiency.py [--table reports/blackbox/table.parquet]
-        [--datasets census-income kuairand-pure@late-window] [--ways pool surrogate]
-        [--seeds 20] [--budget 40] [--workers 2] [--write docs/search.md]
+        [--datasets census-income kuairand-pure@late-window] [--ways pool emulator]
+        [--seeds 20] [--budget 40] [--workers 2] [--ratio] [--write docs/search.md]
+
+With `--ratio` the target and ours alone are played, ours to `EARLY` of the budget: many replays for the last column.
 
 Every searcher is played `--seeds` times on the validation values of one of the table's seeds in turn, in two ways:
 
@@ -11,14 +13,18 @@ Variants of ours stop at `EARLY` of the budget, and stand from there on where th
 * `pool`: what is trained is an entry of the table, each once. A searcher makes 8 proposals at a time, and that is
   trained which has the nearest entry, see `replay.Table`. This blunts every sampler: of what it knows, only so much
   shows as the pool has near what it proposes, and none can find better than the pool's best.
-* `surrogate`: any configuration can be trained; its curve is what trees that were fitted to the table predict, see
-  `replay.Surrogate`. This is as good as the fit, whose quality is given, and without most of the noise.
+* `emulator`: any configuration can be trained; its curve is what processes that were fitted to the table expect, see
+  `emulator.Emulator`. This is as good as the fit, whose quality is given, and has no noise.
+
+In a pool checkpoints are judged twice: as measured on the one seed that the searcher saw, and by the mean over the
+table's seeds. By the first, of two searchers that train equally good models the one that trains more of them to the end
+is ahead: the best of more noise is better. The second has half the variance of noise, and less that was selected.
 
 Searchers of full length are favoured: the curve's other points count as their checkpoints too, at no cost.
 
-Hypervolume is a share of that of all checkpoints in the table; a budget is in full-length trainings. Intervals are
-bootstrapped over replays. The last column is the question of the matter: which part of its budget the target takes for
-the mean hypervolume that it ends with.
+Hypervolume is a share of that of all checkpoints in the table, or of many random ones of the emulator's; a budget is in
+full-length trainings. Intervals are bootstrapped over replays. The last column is the question of the matter: which
+part of the target's whole budget a searcher takes for the mean hypervolume that the target ends with.
 """
 
 from __future__ import annotations
@@ -29,7 +35,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from replay import Floats, Problem, Surrogate, Table, read_tables
+from emulator import RANDOM, Emulator
+from replay import Floats, Problem, Table, read_tables
 from searchers import OURS, SEARCHERS, TARGET, Trace
 from speed.table import replace
 
@@ -41,17 +48,21 @@ from bench.suite import load_suite, resolve_objectives
 SUITES = {"census-income": "quick", "kuairand-pure@late-window": "kuairand"}
 SHARES = (0.05, 0.1, 0.15, 0.25, 0.35, 0.5, 0.75, 1.0)
 """Of the whole budget, where hypervolumes are compared."""
+FIRST = 1000
+"""Number of the first replay: none of those by which anything was chosen."""
 STEPS = 400
 RESAMPLES = 2000
+JUDGEMENTS = ("as measured", "by the mean over seeds")
+BRIEFLY = ", briefly"
 EARLY = 0.4
-"""Of the whole budget, where replays of variants of ours end: only ours is compared with others beyond."""
+"""Of the whole budget, where replays of variants of ours end, and of ours where it is played briefly."""
 
 
-def curve_of(trace: Trace, problem: Problem, grid: Floats) -> Floats:
-    """Hypervolume when so much of the budget was spent: (grid,)."""
-    times, values = trace
-    volumes = np.concatenate([[0.0], running(values, problem.objectives, problem.reference)])
-    return np.asarray(volumes[np.searchsorted(times, grid + 1e-9, side="right")])
+def curves_of(trace: Trace, problem: Problem, grid: Floats) -> Floats:
+    """Share of hypervolume when so much of the budget was spent, as measured and as judged: (2, grid)."""
+    at = np.searchsorted(trace.spent, grid + 1e-9, side="right")
+    volumes = [running(of, problem.objectives, problem.reference) for of in (trace.measured, trace.judged)]
+    return np.array([np.concatenate([[0.0], of])[at] / best for of, best in zip(volumes, problem.best, strict=True)])
 
 
 def reached(mean: Floats, grid: Floats, target: float) -> float:
@@ -106,10 +117,11 @@ def _ratio(part: tuple[float, float, float]) -> str:
 
 
 def play(arguments: tuple[str, Problem, int, float]) -> Floats:
-    """One replay's hypervolume curve; a fresh pool for each."""
+    """One replay's curves (2, STEPS); a fresh pool for each."""
     name, problem, seed, budget = arguments
-    played = budget * EARLY if name.startswith(f"{OURS}, ") else budget
-    return curve_of(SEARCHERS[name](problem.fresh(), seed, played), problem, grid_of(budget))
+    name, early = name.removesuffix(BRIEFLY), name.startswith(f"{OURS}, ")
+    played = budget * EARLY if early else budget
+    return curves_of(SEARCHERS[name](problem.fresh(), seed, played), problem, grid_of(budget))
 
 
 def grid_of(budget: float) -> Floats:
@@ -120,8 +132,9 @@ def grid_of(budget: float) -> Floats:
 def compare(
     problems: Sequence[Problem], seeds: int, budget: float, names: Sequence[str], workers: int
 ) -> dict[str, Floats]:
-    """Searcher -> hypervolume curves (seeds, STEPS); replay i is on problem i modulo their number."""
-    games = [(name, problems[seed % len(problems)], seed, budget) for name in names for seed in range(seeds)]
+    """Searcher -> curves (seeds, 2, STEPS); replay i is on problem i modulo their number."""
+    numbers = range(FIRST, FIRST + seeds)
+    games = [(name, problems[seed % len(problems)], seed, budget) for name in names for seed in numbers]
     if workers > 1:
         with multiprocessing.get_context("spawn").Pool(workers) as pool:
             curves = pool.map(play, games, chunksize=1)
@@ -142,37 +155,49 @@ def tables_of(dataset: str, path: Path) -> list[Table]:
     return read_tables(path, dataset, space, tuple(names), objectives, reference)
 
 
+def described(way: str, tables: Sequence[Table]) -> tuple[list[Problem], str]:
+    """What is searched in one of the two ways, and its title."""
+    if way == "pool":
+        return list(tables), f"pool of {len(tables[0].configs)} configurations on {len(tables)} seeds"
+    emulator = Emulator(tables[0])
+    fit = ", ".join(f"{quality:.2f}" for quality in emulator.quality())
+    return [emulator], f"emulator (rank correlation {fit}; shares of {RANDOM:,} random configurations)"
+
+
 def main() -> None:
     """Replays and prints the tables of every data set."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--table", type=Path, default=Path("reports/blackbox/table.parquet"))
     parser.add_argument("--datasets", nargs="+", default=list(SUITES), choices=list(SUITES))
-    parser.add_argument("--ways", nargs="+", default=["pool", "surrogate"], choices=["pool", "surrogate"])
+    parser.add_argument("--ways", nargs="+", default=["pool", "emulator"], choices=["pool", "emulator"])
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--budget", type=float, default=40, help="full-length trainings")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--ratio", action="store_true", help="the target and ours alone, ours to a part of the budget")
     parser.add_argument("--write", type=Path, help="put the tables into this document")
     options = parser.parse_args()
     parts = []
     for dataset in options.datasets:
         tables = tables_of(dataset, options.table)
-        best = np.array([table.best() for table in tables])[np.arange(options.seeds) % len(tables)]
-        sizes = " and ".join(str(len(table.configs)) for table in tables)
         for way in options.ways:
-            problems: list[Problem] = list(tables)
-            title = f"{dataset}, {way} of {sizes} configurations, {options.seeds} replays"
-            if way == "surrogate":
-                surrogates = [Surrogate(table) for table in tables]
-                quality = np.mean([surrogate.quality() for surrogate in surrogates], axis=0)
-                title += f", rank correlation of the fit {', '.join(f'{q:.2f}' for q in quality)}"
-                problems = list(surrogates)
-            curves = compare(problems, options.seeds, options.budget, list(SEARCHERS), options.workers)
-            shares = {name: each / best[:, None] for name, each in curves.items()}
-            text = report(shares, grid_of(options.budget), np.random.default_rng(0))
-            parts.append(f"## {title}\n\n{text}\n")
-            print(parts[-1], flush=True)
+            problems, title = described(way, tables)
+            names = [TARGET, OURS + BRIEFLY] if options.ratio else list(SEARCHERS)
+            curves = compare(problems, options.seeds, options.budget, names, options.workers)
+            for number, judgement in enumerate(JUDGEMENTS if way == "pool" else JUDGEMENTS[1:], start=way != "pool"):
+                of = {name: each[:, number] for name, each in curves.items()}
+                grid, rng = grid_of(options.budget), np.random.default_rng(0)
+                by = judgement if way == "pool" else "without noise"
+                if options.ratio:
+                    part = ratios(of, grid, rng)[OURS + BRIEFLY]
+                    parts.append(f"| {dataset} | {way} | {by} | {options.seeds} | {_ratio(part)} |")
+                else:
+                    head = f"## {dataset}, {title}, {options.seeds} replays, {by}"
+                    parts.append(f"{head}\n\n{report(of, grid, rng)}\n")
+                print(parts[-1], flush=True)
     if options.write:
-        replace(options.write, "replays", "\n".join(parts))
+        if options.ratio:
+            parts = ["| data | way | judged | replays | part of the budget |", "|---" * 5 + "|", *parts]
+        replace(options.write, "ratio" if options.ratio else "replays", "\n".join(parts))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import optuna
@@ -24,14 +25,31 @@ from bench.search.shape import Shape
 from bench.search.standing import Standing
 from bench.seeds import derive
 
-Trace = tuple[Floats, Floats]
-"""Full-length trainings spent when a checkpoint came into being (N,), and its objectives (N, M)."""
+
+class Trace(NamedTuple):
+    """Checkpoints in the order in which they came into being.
+
+    Attributes:
+        spent: full-length trainings until then (N,).
+        measured: objectives as the searcher saw them (N, M).
+        judged: and as they count (N, M).
+    """
+
+    spent: Floats
+    measured: Floats
+    judged: Floats
+
+    @classmethod
+    def of(cls, spent: Sequence[float], measured: Sequence[Floats], judged: Sequence[Floats], objectives: int) -> Trace:
+        """From lists, which may be empty."""
+        return cls(np.array(spent), *(np.array(each).reshape(-1, objectives) for each in (measured, judged)))
+
 
 Searcher = Callable[[Problem, int, float], Trace]
 """(problem, seed, budget in full-length trainings) -> trace."""
 
 FULL = 2**20
-STEP, ETA, LOWEST, TRIES = 4, 2, 1 / 32, 2
+STEP, ETA, LOWEST, TRIES = 4, (6.0, 1.0), 1 / 32, 2
 
 
 def full_length(make: Callable[[int], BaseSampler]) -> Searcher:
@@ -43,7 +61,8 @@ def full_length(make: Callable[[int], BaseSampler]) -> Searcher:
 
     def search(problem: Problem, seed: int, budget: float) -> Trace:
         times: list[float] = []
-        values: list[Floats] = []
+        measured: list[Floats] = []
+        judged: list[Floats] = []
         with quiet(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             study = optuna.create_study(directions=[o.direction for o in problem.objectives], sampler=make(seed))
@@ -59,11 +78,12 @@ def full_length(make: Callable[[int], BaseSampler]) -> Searcher:
                 found = problem.train(proposals)
                 if found is None:
                     break
-                chosen, config, curve = found
+                chosen, config, curve, worth = found
                 finite = np.isfinite(curve).all(axis=1)
                 passed = len(curve) if finite.all() else int(np.argmin(finite))
                 times += [spent + fraction for fraction in problem.fractions[:passed]]
-                values += list(curve[:passed])
+                measured += list(curve[:passed])
+                judged += list(worth[:passed])
                 spent += problem.fractions[min(passed, len(curve) - 1)]
                 fixed = FixedTrial(config)
                 problem.space.suggest(fixed, problem.tasks)
@@ -79,12 +99,12 @@ def full_length(make: Callable[[int], BaseSampler]) -> Searcher:
                             system_attrs=dict(attributes),
                         )
                     )
-        return np.array(times), np.array(values).reshape(-1, len(problem.objectives))
+        return Trace.of(times, measured, judged, len(problem.objectives))
 
     return search
 
 
-def by_rungs(sampler: str, tries: int = TRIES, eta: float = ETA, lowest: float = LOWEST) -> Searcher:
+def by_rungs(sampler: str, tries: int = TRIES, eta: tuple[float, ...] = ETA, lowest: float = LOWEST) -> Searcher:
     """Promotion by rungs, with configurations from one of our samplers or at random; one job at a time.
 
     What the product does, but that it has no openings: nobody's first trials are the space's defaults.
@@ -103,9 +123,10 @@ def by_rungs(sampler: str, tries: int = TRIES, eta: float = ETA, lowest: float =
         kinds = problem.space.branches(KIND)
         standings: list[Standing] = []
         configs: list[dict[str, Scalar]] = []
-        curves: list[Floats] = []
+        curves: list[tuple[Floats, Floats]] = []
         times: list[float] = []
-        values: list[Floats] = []
+        measured: list[Floats] = []
+        judged: list[Floats] = []
         spent = 0.0
         while spent < budget - 1e-9:
             if promotion := next(iter(promote(standings, rules, 1)), None):
@@ -120,19 +141,20 @@ def by_rungs(sampler: str, tries: int = TRIES, eta: float = ETA, lowest: float =
                 found = problem.train([propose(draw, pinned) for draw in draws])
                 if found is None:
                     break
-                configs.append(found[1])
-                curves.append(found[2])
-                standings.append(Standing(number, str(found[1][KIND]), (), "waiting"))
+                configs.append(found.config)
+                curves.append((found.curve, found.worth))
+                standings.append(Standing(number, str(found.config[KIND]), (), "waiting"))
             spent += rules.samples(rung) / FULL
-            value = curves[number][at[rung]]
+            value, worth = (curve[at[rung]] for curve in curves[number])
             if np.isfinite(value).all():
                 times.append(spent)
-                values.append(value)
+                measured.append(value)
+                judged.append(worth)
                 results_so_far = (*standings[number].results, tuple(value.tolist()))
                 standings[number] = replace(standings[number], results=results_so_far)
             else:
                 standings[number] = replace(standings[number], progress="failed")
-        return np.array(times), np.array(values).reshape(-1, len(problem.objectives))
+        return Trace.of(times, measured, judged, len(problem.objectives))
 
     return search
 
@@ -179,7 +201,7 @@ SEARCHERS: dict[str, Searcher] = {
     "Optuna's default, full length": full_length(lambda seed: TPESampler(seed=seed)),
     "NSGA-II, full length": full_length(lambda seed: NSGAIISampler(seed=seed, population_size=10)),
     TARGET: full_length(lambda seed: TPESampler(seed=seed, n_startup_trials=12, multivariate=True, group=True)),
-    "ASHA, random configurations": by_rungs("random", tries=0, eta=STEP),
+    "ASHA, random configurations": by_rungs("random", tries=0, eta=(STEP,)),
     "ours, random configurations": by_rungs("random"),
     "ours, Parzen": by_rungs(PARZEN),
     "ours, evolution": by_rungs(EVOLUTION),
