@@ -70,7 +70,7 @@ class TerminalProgress:
             if now - shown >= PLAIN_EVERY:
                 shown = now
                 rate = done / (now - started)
-                of = f" of {quantity(total, unit)}" if total else f" {unit}"
+                of = f" of {quantity(total, unit)}" if total else ""
                 left = f", {duration((total - done) / rate)} left" if total and rate > 0 else ""
                 print(f"{description}: {quantity(done, unit)}{of}, {quantity(rate, unit)}/s{left}", file=sys.stderr)
 
