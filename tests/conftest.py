@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,9 @@ for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and hasattr(os, "sched_setaffinity"):
     mine = sorted(os.sched_getaffinity(0))  # else each would start a thread for every core, and all wait for each other
     os.sched_setaffinity(0, {mine[int(worker.removeprefix("gw")) % len(mine)]})
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as a shell's background jobs have it, and what they start
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 sys.path.insert(0, str(Path(__file__).parent / "search"))
 

@@ -142,20 +142,23 @@ def test_the_board_is_served_to_this_machine_alone(two_runs: Path, tmp_path: Pat
     code = "import sys; from bench.cli import main; sys.exit(main(sys.argv[1:]))"
     options = ["board", "--serve", "--port", "0", "--out", str(out), "--home", str(two_runs)]
     with subprocess.Popen([sys.executable, "-u", "-c", code, *options], stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        address = server.stdout.readline().split()[0]
-        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address)
-        (out / "index.html").unlink()
-        (out / "secret.txt").write_text("x")
-        with urllib.request.urlopen(address) as answer:  # made anew
-            assert "<h1>Board</h1>" in answer.read().decode()
-        for path, host, status in (("secret.txt", None, 404), ("runs/", None, 404), ("", "example.org", 403)):
-            asked = urllib.request.Request(address + path, headers={"Host": host} if host else {})
-            with pytest.raises(HTTPError) as error:
-                urllib.request.urlopen(asked)
-            assert error.value.code == status
-        server.send_signal(signal.SIGINT)
-        assert server.wait(timeout=30) == 0
+        try:
+            assert server.stdout is not None
+            address = server.stdout.readline().split()[0]
+            assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address)
+            (out / "index.html").unlink()
+            (out / "secret.txt").write_text("x")
+            with urllib.request.urlopen(address) as answer:  # made anew
+                assert "<h1>Board</h1>" in answer.read().decode()
+            for path, host, status in (("secret.txt", None, 404), ("runs/", None, 404), ("", "example.org", 403)):
+                asked = urllib.request.Request(address + path, headers={"Host": host} if host else {})
+                with pytest.raises(HTTPError) as error:
+                    urllib.request.urlopen(asked)
+                assert error.value.code == status
+            server.send_signal(signal.SIGINT)
+            assert server.wait(timeout=30) == 0
+        finally:
+            server.kill()
 
 
 def test_a_notebook_has_tables_and_figures(two_runs: Path) -> None:
