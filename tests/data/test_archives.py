@@ -37,6 +37,7 @@ def zip_bytes(members: dict[str, bytes]) -> bytes:
         (zip_bytes({"x/a.csv": b"hello"}), "a.csv"),
         (zip_bytes({"in.tar.gz": tar_bytes({"./a.csv": b"hello"})}), "in.tar.gz::a.csv"),
     ],
+    ids=["tar.gz", "tar", "zip", "tar.gz in a zip"],
 )
 def test_a_member_comes_out(tmp_path: Path, content: bytes, member: str) -> None:
     archive = tmp_path / "archive"
@@ -53,6 +54,8 @@ def test_a_member_comes_out(tmp_path: Path, content: bytes, member: str) -> None
         (b"not an archive", "broken archive"),
         (tar_bytes({"a.csv": b"hello" * 99_999})[:300], "broken archive"),
     ],
+    # by itself the content, in which a tar.gz has the second at which it was made: workers would not collect the same
+    ids=["tar.gz of another file", "zip of another file", "no archive", "half a tar.gz"],
 )
 def test_nothing_is_left_of_a_bad_archive(tmp_path: Path, content: bytes, message: str) -> None:
     archive = tmp_path / "archive"
