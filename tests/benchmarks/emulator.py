@@ -34,7 +34,6 @@ class Emulator:
     proposals = 1
 
     def __init__(self, table: Table) -> None:
-        self.table = table
         self.space, self.tasks, self.objectives = table.space, table.tasks, table.objectives
         self.reference, self.fractions = table.reference, table.fractions
         self._encoding = Encoding(table.space, table.tasks)

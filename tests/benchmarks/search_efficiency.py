@@ -53,9 +53,9 @@ FIRST = 1000
 STEPS = 400
 RESAMPLES = 2000
 JUDGEMENTS = ("as measured", "by the mean over seeds")
-BRIEFLY = ", briefly"
 EARLY = 0.4
-"""Of the whole budget, where replays of variants of ours end, and of ours where it is played briefly."""
+"""Of the whole budget, where replays end of searchers that are not compared beyond."""
+VARIANTS = tuple(name for name in SEARCHERS if name.startswith(f"{OURS}, "))
 
 
 def curves_of(trace: Trace, problem: Problem, grid: Floats) -> Floats:
@@ -116,11 +116,9 @@ def _ratio(part: tuple[float, float, float]) -> str:
     return f"{middle} [{low}, {high}]"
 
 
-def play(arguments: tuple[str, Problem, int, float]) -> Floats:
-    """One replay's curves (2, STEPS); a fresh pool for each."""
-    name, problem, seed, budget = arguments
-    name, early = name.removesuffix(BRIEFLY), name.startswith(f"{OURS}, ")
-    played = budget * EARLY if early else budget
+def play(arguments: tuple[str, Problem, int, float, float]) -> Floats:
+    """One replay's curves (2, STEPS), flat from where it ends; a fresh pool for each."""
+    name, problem, seed, budget, played = arguments
     return curves_of(SEARCHERS[name](problem.fresh(), seed, played), problem, grid_of(budget))
 
 
@@ -130,11 +128,24 @@ def grid_of(budget: float) -> Floats:
 
 
 def compare(
-    problems: Sequence[Problem], seeds: int, budget: float, names: Sequence[str], workers: int
+    problems: Sequence[Problem],
+    seeds: int,
+    budget: float,
+    names: Sequence[str],
+    workers: int,
+    early: Sequence[str] = VARIANTS,
 ) -> dict[str, Floats]:
-    """Searcher -> curves (seeds, 2, STEPS); replay i is on problem i modulo their number."""
-    numbers = range(FIRST, FIRST + seeds)
-    games = [(name, problems[seed % len(problems)], seed, budget) for name in names for seed in numbers]
+    """Searcher -> curves (seeds, 2, STEPS); replay i is on problem i modulo their number.
+
+    Args:
+        early: searchers whose replays end at `EARLY` of the budget.
+    """
+    for problem in problems:
+        _ = problem.best  # once, here: kept with the problem, it goes to the workers
+    games = []
+    for name in names:
+        played = budget * EARLY if name in early else budget
+        games += [(name, problems[n % len(problems)], n, budget, played) for n in range(FIRST, FIRST + seeds)]
     if workers > 1:
         with multiprocessing.get_context("spawn").Pool(workers) as pool:
             curves = pool.map(play, games, chunksize=1)
@@ -181,14 +192,14 @@ def main() -> None:
         tables = tables_of(dataset, options.table)
         for way in options.ways:
             problems, title = described(way, tables)
-            names = [TARGET, OURS + BRIEFLY] if options.ratio else list(SEARCHERS)
-            curves = compare(problems, options.seeds, options.budget, names, options.workers)
+            names, early = ([TARGET, OURS], [OURS]) if options.ratio else (list(SEARCHERS), VARIANTS)
+            curves = compare(problems, options.seeds, options.budget, names, options.workers, early)
             for number, judgement in enumerate(JUDGEMENTS if way == "pool" else JUDGEMENTS[1:], start=way != "pool"):
                 of = {name: each[:, number] for name, each in curves.items()}
                 grid, rng = grid_of(options.budget), np.random.default_rng(0)
                 by = judgement if way == "pool" else "without noise"
                 if options.ratio:
-                    part = ratios(of, grid, rng)[OURS + BRIEFLY]
+                    part = ratios(of, grid, rng)[OURS]
                     parts.append(f"| {dataset} | {way} | {by} | {options.seeds} | {_ratio(part)} |")
                 else:
                     head = f"## {dataset}, {title}, {options.seeds} replays, {by}"
