@@ -45,7 +45,11 @@ def rung(value: object) -> int | float | None:
 
 
 def reduction(value: object) -> tuple[float, ...]:
-    """Reduction factors by rung: a number above 1, or a list of numbers from 1, not all of them 1."""
+    """Reduction factors by rung: a number above 1, or a list of numbers from 1, not all of them 1.
+
+    Raises:
+        ValueError: anything else.
+    """
     factors = value if isinstance(value, list | tuple) else [value]
     numbers = [factor for factor in factors if isinstance(factor, int | float) and not isinstance(factor, bool)]
     if len(numbers) == len(factors) and factors and min(numbers) >= 1 and 1 < max(numbers) <= 100:

@@ -15,6 +15,7 @@ SLOPES = (0.02, 5.0)
 RECENT = 128
 """Of more trials that took a step, the last so many."""
 EQUAL = 1e-12
+"""Values no further apart say nothing about a slope."""
 
 
 @dataclass(frozen=True)

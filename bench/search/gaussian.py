@@ -89,7 +89,7 @@ class Kernel:
             value *= (1.0 + weight * each) / (1.0 + weight)
         return value
 
-    def parts(self, alike: list[Floats], low: Floats, of: Settings) -> tuple[Floats, Floats]:
+    def covariances(self, alike: list[Floats], low: Floats, of: Settings) -> tuple[Floats, Floats]:
         """What values and what deviations have in common, without noise: (N, N) each.
 
         Args:
@@ -105,7 +105,7 @@ def loss(theta: Floats, kernel: Kernel, parts: list[Floats], low: Floats, values
     """
     of = kernel.settings(theta)
     alike = kernel.alike(parts, of)
-    of_values, of_deviations = kernel.parts(alike, low, of)
+    of_values, of_deviations = kernel.covariances(alike, low, of)
     noise = of.noise * of.growth**low
     factor = cho_factor(of_values + of_deviations + np.diag(noise + JITTER), lower=True)
     inverse = cho_solve(factor, np.eye(len(values)))
@@ -155,7 +155,7 @@ class Posterior:
         about = (kernel, parts, low[chosen], values[chosen])
         found = minimize(loss, kernel.mean, about, jac=True, method="L-BFGS-B", bounds=limits, options=most)
         self.settings = of = kernel.settings(found.x)
-        of_values, of_deviations = kernel.parts(kernel.alike(kernel.apart(rows, rows), of), low, of)
+        of_values, of_deviations = kernel.covariances(kernel.alike(kernel.apart(rows, rows), of), low, of)
         self._factor = cho_factor(of_values + of_deviations + np.diag(of.noise * of.growth**low + JITTER), lower=True)
         self._solved = cho_solve(self._factor, values)
         self._amplitude = _amplitude(values, self._solved)

@@ -52,7 +52,7 @@ def test_the_kernel_is_one_of_a_process() -> None:
     """Positive definite on rows of all branches, which a distance over common parameters alone would not be."""
     rows, low, _ = sight(150)
     of = KERNEL.settings(KERNEL.mean)
-    k = sum(KERNEL.parts(KERNEL.alike(KERNEL.apart(rows, rows), of), low, of))
+    k = sum(KERNEL.covariances(KERNEL.alike(KERNEL.apart(rows, rows), of), low, of))
     np.testing.assert_allclose(k, k.T)
     assert np.linalg.eigvalsh(k).min() > -1e-9
 
