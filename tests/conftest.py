@@ -28,6 +28,12 @@ from postgres import Server, binaries  # noqa: E402  beside the tests of searche
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.timeout(3600))
+
+
 @pytest.fixture(scope="session")
 def census_raw() -> Path:
     """The real Census-Income files."""

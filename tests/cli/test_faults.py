@@ -23,18 +23,10 @@ class Command:
 
     def __init__(self, home: Path, *arguments: object) -> None:
         command = [sys.executable, "-m", "bench", *map(str, arguments), "--home", str(home)]
-        # A shell starts background jobs, in which tests may run, with Ctrl-C ignored.
-        self.process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-        )
+        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def end(self) -> tuple[int, str, str]:
-        out, err = self.process.communicate(timeout=300)
+        out, err = self.process.communicate(timeout=200)
         return self.process.returncode, out, err
 
 

@@ -79,8 +79,17 @@ def _close_everything() -> None:
     os.closerange(0, 100)
 
 
+def _die_before_a_child() -> None:
+    """What it started lives on for a while, with all that it had open."""
+    if os.fork() == 0:
+        time.sleep(20)
+        os._exit(0)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 HARMS: dict[str, Any] = {
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "kill, a child lives": _die_before_a_child,
     "segfault": lambda: ctypes.string_at(0),
     "exit": lambda: os._exit(3),
     "leave": lambda: sys.exit(4),

@@ -57,13 +57,14 @@ class WorkerHandle:
         return self.task.clock + limit + (0.0 if self._ready else START_SECONDS) - time.monotonic()
 
     def hear(self) -> str | None:
-        """A line that it said, if one is complete. To be called when there is something to read: never waits.
+        """A line that it said, if one is complete. Never waits: to be called when there is something to read, or it
+        died.
 
         Raises:
             WorkerLost: it died, or says what no worker of ours says.
         """
         try:
-            part = os.read(self.connection.fileno(), 1 << 16)
+            part = os.read(self.connection.fileno(), 1 << 16) if self.connection.poll() else b""
         except OSError:
             part = b""
         if not part:

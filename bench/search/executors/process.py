@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections import deque
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 
 from bench.records import Job, Outcome
 from bench.search.executors.attempts import Task, judge, too_long
@@ -15,6 +15,10 @@ from bench.search.executors.message import decode
 GROWTH_MB = 512.0
 """A worker is replaced when, idle after a job, it holds both this much more private memory and twice as much as after
 its first job. Jobs of different size leave different amounts behind; a leak grows without end."""
+
+LOOK_EVERY = 1.0
+"""Seconds between looks at whether workers live: where one dies and what it had started lives on, the pipe between it
+and the driver stays open, so that no end of it tells."""
 
 
 class ProcessExecutor:
@@ -61,9 +65,9 @@ class ProcessExecutor:
             busy = {worker.connection: worker for worker in self._workers if worker.task}
             if not busy:
                 raise RuntimeError("next() without a submitted job")
-            for connection in wait(list(busy), self._patience()):
-                assert isinstance(connection, Connection)
-                if outcome := self._hear(busy[connection]):
+            ready = wait(list(busy), self._patience())
+            for connection, worker in busy.items():
+                if (connection in ready or not worker.process.is_alive()) and (outcome := self._hear(worker)):
                     self._dispatch()  # the worker goes on while the driver digests the outcome
                     return outcome
             if outcome := self._end_the_late():
@@ -151,11 +155,12 @@ class ProcessExecutor:
         self._workers.remove(worker)
         worker.stop()
 
-    def _patience(self) -> float | None:
+    def _patience(self) -> float:
         limit = self._options.job_seconds
         if limit is None:
-            return None
-        return max(0.0, min(worker.seconds_left(limit) for worker in self._workers if worker.task))
+            return LOOK_EVERY
+        left = min(worker.seconds_left(limit) for worker in self._workers if worker.task)
+        return min(max(0.0, left), LOOK_EVERY)
 
 
 def importable(run: Run) -> str:

@@ -54,6 +54,7 @@ def run(executor: Executor, jobs: list[Job]) -> dict[int, Outcome]:
     ("how", "reason"),
     [
         ("kill", "its worker was killed by SIGKILL, as the system does when memory runs out"),
+        ("kill, a child lives", "its worker was killed by SIGKILL, as the system does when memory runs out"),
         ("segfault", "its worker was killed by SIGSEGV"),
         ("exit", "its worker exited with code 3"),
         ("leave", "its worker exited with code 4"),
