@@ -247,15 +247,18 @@ def test_64_rows_are_overfitted(sharing, funnel):
     ids, dense, labels = batch_of(model.schema, 64)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.005, fused=True)
     model.eval()
-    before = model.losses(model(ids, dense), labels).detach()
-    model.train()
-    for _ in range(120):
+    assert (model.losses(model(ids, dense), labels).detach() > 0.3).all()
+    # Adam passes by and comes back: where it stands after so many steps is a matter of the processor's rounding.
+    for step in range(1, 201):
+        model.train()
         optimizer.zero_grad()
         model.losses(model(ids, dense), labels).sum().backward()
         optimizer.step()
-    model.eval()
-    after = model.losses(model(ids, dense), labels).detach()
-    assert (before > 0.3).all()
+        if step % 10 == 0:
+            model.eval()
+            after = model.losses(model(ids, dense), labels).detach()
+            if (after < 0.1).all():
+                break
     assert (after < 0.1).all(), after
 
 
