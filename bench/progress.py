@@ -13,8 +13,14 @@ Advance = Callable[[float], None]
 class Progress(Protocol):
     """Where progress and notes go."""
 
-    def task(self, description: str, total: float | None, unit: str) -> AbstractContextManager[Advance]:
-        """A piece of work of known or unknown size; the unit is a word such as "B", "rows" or "trials"."""
+    def task(
+        self, description: str, total: float | None, unit: str, done: float = 0.0
+    ) -> AbstractContextManager[Advance]:
+        """A piece of work of known or unknown size; the unit is a word such as "B", "rows" or "trials".
+
+        Args:
+            done: how much of it was done at an earlier time, which says nothing of how fast it goes now.
+        """
         ...
 
     def note(self, text: str) -> None:
@@ -26,7 +32,7 @@ class Silent:
     """Says nothing."""
 
     @contextmanager
-    def task(self, description: str, total: float | None, unit: str) -> Iterator[Advance]:
+    def task(self, description: str, total: float | None, unit: str, done: float = 0.0) -> Iterator[Advance]:
         """Ignores the work's progress."""
         yield lambda amount: None
 

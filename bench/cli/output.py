@@ -40,10 +40,10 @@ class TerminalProgress:
         self.console = Console(stderr=True)
 
     @contextmanager
-    def task(self, description: str, total: float | None, unit: str) -> Iterator[Advance]:
+    def task(self, description: str, total: float | None, unit: str, done: float = 0.0) -> Iterator[Advance]:
         """A piece of work; see `bench.progress.Progress`."""
         show = self._bar if self.console.is_terminal else self._lines
-        with show(description, total, unit) as advance:
+        with show(description, total, unit, done) as advance:
             yield advance
 
     def note(self, text: str) -> None:
@@ -51,17 +51,17 @@ class TerminalProgress:
         self.console.print(Text(text), soft_wrap=True)
 
     @contextmanager
-    def _bar(self, description: str, total: float | None, unit: str) -> Iterator[Advance]:
+    def _bar(self, description: str, total: float | None, unit: str, done: float) -> Iterator[Advance]:
         amount = (DownloadColumn(), TransferSpeedColumn()) if unit == "B" else (MofNCompleteColumn(), TextColumn(unit))
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(show_speed=True), *amount)
         with Progress(*columns, TimeRemainingColumn(), console=self.console, transient=True) as progress:
-            task = progress.add_task(description, total=total)
+            task = progress.add_task(description, total=total, completed=round(done))
             yield lambda done: progress.advance(task, done)
 
     @contextmanager
-    def _lines(self, description: str, total: float | None, unit: str) -> Iterator[Advance]:
+    def _lines(self, description: str, total: float | None, unit: str, done: float) -> Iterator[Advance]:
         started = shown = time.monotonic()
-        done = 0.0
+        before = done
 
         def advance(amount: float) -> None:
             nonlocal done, shown
@@ -69,7 +69,7 @@ class TerminalProgress:
             now = time.monotonic()
             if now - shown >= PLAIN_EVERY:
                 shown = now
-                rate = done / (now - started)
+                rate = (done - before) / (now - started)
                 of = f" of {quantity(total, unit)}" if total else ""
                 left = f", {duration((total - done) / rate)} left" if total and rate > 0 else ""
                 print(f"{description}: {quantity(done, unit)}{of}, {quantity(rate, unit)}/s{left}", file=sys.stderr)

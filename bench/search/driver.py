@@ -71,7 +71,6 @@ class _Search:
         began = clock() - seconds
         self._checkpoints.tidy(study.ledger.standings(), len(self._rungs))
         with closing_on_error(self._executor), self._task() as self._advance:
-            self._advance(sum(map(self._size, study.ledger.finished)))
             for number, config in study.running().items():
                 self._submit(number, config)
             while True:
@@ -133,9 +132,10 @@ class _Search:
         self._advance(self._size(number))
 
     def _task(self) -> AbstractContextManager[Advance]:
+        done = sum(map(self._size, self._study.ledger.finished))
         if self._plan.by_rungs:
-            return self._progress.task("search", self._plan.budget, "samples")
-        return self._progress.task("trials", self._plan.trials, "trials")
+            return self._progress.task("search", self._plan.budget, "samples", done)
+        return self._progress.task("trials", self._plan.trials, "trials", done)
 
     def _size(self, number: int) -> int:
         """What a job adds to the progress."""

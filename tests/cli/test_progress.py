@@ -20,3 +20,12 @@ def test_a_line_names_the_unit_once(
     assert line.startswith(shown)
     assert "samples samples" not in line
     assert line.rstrip().removesuffix(" left").count("samples/s") == 1
+
+
+def test_the_rate_is_of_what_is_done_now(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(output, "PLAIN_EVERY", 0.0)
+    times = iter([100.0, 110.0])
+    monkeypatch.setattr(output.time, "monotonic", lambda: next(times))
+    with output.TerminalProgress().task("search", 4800, "samples", done=3600) as advance:
+        advance(200)
+    assert capsys.readouterr().err == "search: 3,800 samples of 4,800 samples, 20 samples/s, 50 s left\n"

@@ -62,8 +62,10 @@ class Recorder:
         self.done: dict[str, float] = {}
 
     @contextmanager
-    def task(self, description: str, total: float | None, unit: str) -> Iterator[Callable[[float], None]]:
-        self.done[description] = 0
+    def task(
+        self, description: str, total: float | None, unit: str, done: float = 0.0
+    ) -> Iterator[Callable[[float], None]]:
+        self.done[description] = done
 
         def advance(amount: float) -> None:
             self.done[description] += amount

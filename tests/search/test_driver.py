@@ -48,8 +48,8 @@ class Notes(Silent):
         self.done = 0.0
 
     @contextmanager
-    def task(self, description: str, total: float | None, unit: str) -> Iterator[Advance]:
-        self.total = total or 0
+    def task(self, description: str, total: float | None, unit: str, done: float = 0.0) -> Iterator[Advance]:
+        self.total, self.done = total or 0, done
 
         def advance(amount: float) -> None:
             self.done += amount
