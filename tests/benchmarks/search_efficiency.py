@@ -4,7 +4,8 @@
         [--datasets census-income kuairand-pure@late-window] [--ways pool emulator]
         [--seeds 20] [--budget 40] [--workers 2] [--ratio] [--write docs/search.md]
 
-With `--ratio` the target and ours alone are played, ours to `EARLY` of the budget: many replays for the last column.
+With `--ratio` the target and ours alone are played, ours to `EARLY` of the budget, and whole budgets of `WHOLE` full
+lengths are asked for in one: many replays for the last column.
 
 Every searcher is played `--seeds` times on the validation values of one of the table's seeds in turn, in two ways:
 
@@ -53,6 +54,8 @@ FIRST = 1000
 STEPS = 400
 RESAMPLES = 2000
 JUDGEMENTS = ("as measured", "by the mean over seeds")
+WHOLE = (20, 40, 60, 80, 100)
+"""Full lengths that may be the target's whole budget."""
 EARLY = 0.4
 """Of the whole budget, where replays end of searchers that are not compared beyond."""
 VARIANTS = tuple(name for name in SEARCHERS if name.startswith(f"{OURS}, "))
@@ -72,19 +75,22 @@ def reached(mean: Floats, grid: Floats, target: float) -> float:
 
 
 def ratios(
-    curves: Mapping[str, Floats], grid: Floats, rng: np.random.Generator
+    curves: Mapping[str, Floats], grid: Floats, rng: np.random.Generator, whole: float | None = None
 ) -> dict[str, tuple[float, float, float]]:
     """Searcher -> part of the target's whole budget at which it is where the target ends; 2.5, 50, 97.5 percentiles.
 
     Args:
         curves: searcher -> (replays, grid). Replays of one number are resampled together.
+        whole: full lengths of the whole budget; by itself all that were played.
     """
+    whole = whole or float(grid[-1])
+    end = int(np.argmin(np.abs(grid - whole)))
     replays = len(curves[TARGET])
     draws = rng.integers(replays, size=(RESAMPLES, replays))
     found = {}
     for name, each in curves.items():
-        sample = [reached(each[draw].mean(axis=0), grid, curves[TARGET][draw, -1].mean()) for draw in draws]
-        low, middle, high = np.quantile(sample, [0.025, 0.5, 0.975], method="nearest") / grid[-1]
+        sample = [reached(each[draw].mean(axis=0), grid, curves[TARGET][draw, end].mean()) for draw in draws]
+        low, middle, high = np.quantile(sample, [0.025, 0.5, 0.975], method="nearest") / whole
         found[name] = (float(low), float(middle), float(high))
     return found
 
@@ -199,15 +205,17 @@ def main() -> None:
                 grid, rng = grid_of(options.budget), np.random.default_rng(0)
                 by = judgement if way == "pool" else "without noise"
                 if options.ratio:
-                    part = ratios(of, grid, rng)[OURS]
-                    parts.append(f"| {dataset} | {way} | {by} | {options.seeds} | {_ratio(part)} |")
+                    within = [whole for whole in WHOLE if whole <= options.budget]
+                    cells = " | ".join(_ratio(ratios(of, grid, rng, whole)[OURS]) for whole in within)
+                    parts.append(f"| {dataset} | {by} | {cells} |")
                 else:
                     head = f"## {dataset}, {title}, {options.seeds} replays, {by}"
                     parts.append(f"{head}\n\n{report(of, grid, rng)}\n")
                 print(parts[-1], flush=True)
     if options.write:
         if options.ratio:
-            parts = ["| data | way | judged | replays | part of the budget |", "|---" * 5 + "|", *parts]
+            head = " | ".join(str(whole) for whole in WHOLE if whole <= options.budget)
+            parts = [f"| data | judged | {head} |", "|---" * (2 + head.count("|") + 1) + "|", *parts]
         replace(options.write, "ratio" if options.ratio else "replays", "\n".join(parts))
 
 
