@@ -4,8 +4,8 @@
         [--datasets census-income kuairand-pure@late-window] [--ways pool emulator]
         [--seeds 20] [--budget 40] [--workers 2] [--ratio] [--write docs/search.md]
 
-With `--ratio` the target and ours alone are played, ours to `EARLY` of the budget, and whole budgets of `WHOLE` full
-lengths are asked for in one: many replays for the last column.
+With `--ratio` the target and ours alone are played, ours to `EARLY` of the budget, for the last column alone: of many
+replays, and for each whole budget of `WHOLE` full lengths that the replays reach.
 
 Every searcher is played `--seeds` times on the validation values of one of the table's seeds in turn, in two ways:
 
@@ -193,6 +193,9 @@ def main() -> None:
     parser.add_argument("--ratio", action="store_true", help="the target and ours alone, ours to a part of the budget")
     parser.add_argument("--write", type=Path, help="put the tables into this document")
     options = parser.parse_args()
+    within = [whole for whole in WHOLE if whole <= options.budget]
+    if options.ratio and not within:
+        parser.error(f"--ratio: expected a --budget of {WHOLE[0]} or more, found {options.budget:g}")
     parts = []
     for dataset in options.datasets:
         tables = tables_of(dataset, options.table)
@@ -205,7 +208,6 @@ def main() -> None:
                 grid, rng = grid_of(options.budget), np.random.default_rng(0)
                 by = judgement if way == "pool" else "without noise"
                 if options.ratio:
-                    within = [whole for whole in WHOLE if whole <= options.budget]
                     cells = " | ".join(_ratio(ratios(of, grid, rng, whole)[OURS]) for whole in within)
                     parts.append(f"| {dataset} | {by} | {cells} |")
                 else:
@@ -214,8 +216,8 @@ def main() -> None:
                 print(parts[-1], flush=True)
     if options.write:
         if options.ratio:
-            head = " | ".join(str(whole) for whole in WHOLE if whole <= options.budget)
-            parts = [f"| data | judged | {head} |", "|---" * (2 + head.count("|") + 1) + "|", *parts]
+            head = " | ".join(map(str, within))
+            parts = [f"| data | judged | {head} |", "|---" * (2 + len(within)) + "|", *parts]
         replace(options.write, "ratio" if options.ratio else "replays", "\n".join(parts))
 
 
