@@ -44,12 +44,14 @@ def rung(value: object) -> int | float | None:
     raise ValueError(f"expected a whole number of samples or a fraction of full length below 1, found {value!r}")
 
 
-def reduction(value: object) -> tuple[float, ...]:
-    """Reduction factors by rung: a number above 1, or a list of numbers from 1, not all of them 1.
+def reduction(value: object) -> tuple[float, ...] | None:
+    """Reduction factors by rung: a number above 1, or a list of numbers from 1, not all of them 1; or none.
 
     Raises:
         ValueError: anything else.
     """
+    if value is None:
+        return None
     factors = value if isinstance(value, list | tuple) else [value]
     numbers = [factor for factor in factors if isinstance(factor, int | float) and not isinstance(factor, bool)]
     if len(numbers) == len(factors) and factors and min(numbers) >= 1 and 1 < max(numbers) <= 100:
@@ -111,9 +113,10 @@ class SearchOptions(_Part):
     """Training samples at which a trial is first judged, or, below 1, a fraction of full length."""
     step: float = Field(4.0, gt=1, le=100)
     """Each rung is about so many times the one below."""
-    eta: Annotated[tuple[float, ...], BeforeValidator(reduction)] = (6.0, 1.0)
+    eta: Annotated[tuple[float, ...] | None, BeforeValidator(reduction)] = None
     """Reduction factor: of a rung's trials one in so many goes on. A list is by rung from the lowest upwards, its last
-    for all that are left. By itself one in six goes on from the lowest rung, and then to full length."""
+    for all that are left. By itself one in six goes on from the lowest rung, with three objectives or more one in four,
+    and then to full length."""
     share: float = Field(0.1, ge=0, le=1)
     """Of all training samples, what may go into taking the best of each sharing kind's first trials to the top."""
     tie_break: str = "hypervolume"

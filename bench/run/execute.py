@@ -15,6 +15,7 @@ from bench.run.folder import DatasetRun, Run
 from bench.run.ladder import rungs_of
 from bench.run.reporting import Reporter
 from bench.run.results import DatasetResult, result_of, tasks_of, write_pick, write_report
+from bench.schema import Task
 from bench.search.baselines import baselines_of
 from bench.search.checkpoints import Checkpoints
 from bench.search.confirm import Race, confirm
@@ -22,6 +23,8 @@ from bench.search.driver import search
 from bench.search.executors import EXECUTORS
 from bench.search.executors.base import Options
 from bench.search.plan import Plan
+from bench.search.promotion import reduction_factors
+from bench.search.space import Space
 from bench.search.study import Study
 from bench.seeds import derive
 from bench.suite import resolve_objectives
@@ -53,28 +56,40 @@ def _prepare(part: DatasetRun, progress: Progress) -> Store:
     return store.with_tasks([task.name for task in tasks_of(part)])
 
 
-def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progress) -> DatasetResult:
-    manifest, suite = part.run.manifest, part.run.manifest.suite
-    tasks = store.schema.tasks
+def plan_of(part: DatasetRun, space: Space, tasks: tuple[Task, ...], rows: int) -> Plan:
+    """The search of a data set as its suite asks for it.
+
+    Args:
+        rows: of the train split.
+
+    Raises:
+        UserError: the suite asks for what the tasks do not have, or for more than its budget holds.
+    """
+    suite = part.run.manifest.suite
     objectives = resolve_objectives(part.dataset, tasks)
-    space = part.fitted(store.schema).space
-    plan = Plan(
+    return Plan(
         space=space,
         tasks=tuple(task.name for task in tasks),
         objectives=objectives,
         trials=suite.budget.trials,
-        seed=manifest.seed,
+        seed=part.run.manifest.seed,
         sampler=suite.search.sampler,
         tries=suite.search.tries,
         seconds=suite.budget.time,
         budget=suite.budget.samples,
-        ladder=rungs_of(suite, space, len(store.split("train"))),
-        eta=suite.search.eta,
+        ladder=rungs_of(suite, space, rows),
+        eta=suite.search.eta or reduction_factors(len(objectives)),
         share=suite.search.share,
         tie_break=suite.search.tie_break,
         reference=part.dataset.reference,
         checkpoint_bytes=suite.search.checkpoint_gb * 1e9,
     )
+
+
+def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progress) -> DatasetResult:
+    manifest, suite = part.run.manifest, part.run.manifest.suite
+    plan = plan_of(part, part.fitted(store.schema).space, store.schema.tasks, len(store.split("train")))
+    objectives = plan.objectives
 
     def make_job(trial: int, replicate: int, config: Mapping[str, Scalar], splits: tuple[Split, ...]) -> Job:
         TrialConfig.parse(config).check_fit(store.schema)  # here, so that no worker begins what cannot work

@@ -66,6 +66,14 @@ class Rules:
         return math.floor(settled / self.eta[min(rung, len(self.eta) - 1)])
 
 
+def reduction_factors(objectives: int) -> tuple[float, ...]:
+    """Reduction factors where none are given, by rung from the lowest; see docs/search.md.
+
+    Among more objectives more trials are good in one of them, and a low rung tells them apart less well.
+    """
+    return (6.0 if objectives < 3 else 4.0, 1.0)
+
+
 @dataclass(frozen=True)
 class Promotion:
     """A trial that is to be trained on.

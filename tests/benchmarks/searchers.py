@@ -18,7 +18,7 @@ from bench.search.evolution import EvolutionSampler
 from bench.search.fidelity import best_first_across_rungs
 from bench.search.gp import GaussianSampler, Results
 from bench.search.parzen import ParzenSampler
-from bench.search.promotion import Rules, promote
+from bench.search.promotion import Rules, promote, reduction_factors
 from bench.search.rungs import ladder
 from bench.search.samplers import EVOLUTION, GP, PARZEN, quiet
 from bench.search.shape import Shape
@@ -49,7 +49,7 @@ Searcher = Callable[[Problem, int, float], Trace]
 """(problem, seed, budget in full-length trainings) -> trace."""
 
 FULL = 2**20
-STEP, ETA, LOWEST, TRIES = 4, (6.0, 1.0), 1 / 32, 2
+STEP, LOWEST, TRIES = 4, 1 / 32, 2
 
 
 def full_length(make: Callable[[int], BaseSampler]) -> Searcher:
@@ -104,13 +104,14 @@ def full_length(make: Callable[[int], BaseSampler]) -> Searcher:
     return search
 
 
-def by_rungs(sampler: str, tries: int = TRIES, eta: tuple[float, ...] = ETA, lowest: float = LOWEST) -> Searcher:
+def by_rungs(sampler: str, tries: int = TRIES, eta: tuple[float, ...] = (), lowest: float = LOWEST) -> Searcher:
     """Promotion by rungs, with configurations from one of our samplers or at random; one job at a time.
 
     What the product does, but that it has no openings: nobody's first trials are the space's defaults.
 
     Args:
         tries: of each kind of sharing before the sampler may choose among kinds; 0 for no floor either.
+        eta: reduction factors; empty for those that the product has by itself.
     """
 
     def search(problem: Problem, seed: int, budget: float) -> Trace:
@@ -118,7 +119,8 @@ def by_rungs(sampler: str, tries: int = TRIES, eta: tuple[float, ...] = ETA, low
         at = [int(np.argmin(np.abs(np.array(problem.fractions) - rung / FULL))) for rung in rungs]
         if not np.allclose([problem.fractions[i] * FULL for i in at], rungs, rtol=0.01):
             raise SystemExit(f"the table has no values at {[rung / FULL for rung in rungs]}")
-        rules = Rules(rungs, eta, problem.objectives, problem.reference, tries)
+        factors = eta or reduction_factors(len(problem.objectives))
+        rules = Rules(rungs, factors, problem.objectives, problem.reference, tries)
         proposer = proposer_of(sampler, problem, rungs)
         kinds = problem.space.branches(KIND)
         standings: list[Standing] = []

@@ -14,6 +14,7 @@ from bench.errors import UserError
 from bench.frontier.hypervolume import resolve_reference
 from bench.frontier.policy import Policy
 from bench.run.create import create
+from bench.run.execute import plan_of
 from bench.run.folder import Run, slug
 from bench.search.samplers import SAMPLERS
 from bench.search.space import load_space
@@ -76,6 +77,26 @@ def test_a_run_is_opened_by_name_or_path_and_a_damaged_one_is_refused(tmp_path: 
     (run.folder / "run.json").write_text("{")
     with pytest.raises(UserError, match=r"run\.json: expected a run's JSON"):
         Run.open(tmp_path, "mine")
+
+
+@pytest.mark.parametrize(
+    ("name", "objectives", "eta", "expected"),
+    [("quick", 2, None, (6.0, 1.0)), ("kuairand", 3, None, (4.0, 1.0)), ("kuairand", 3, (3.0,), (3.0,))],
+)
+def test_of_three_objectives_more_go_on_unless_the_suite_says_how_many(
+    tmp_path: Path, name: str, objectives: int, eta: tuple[float, ...] | None, expected: tuple[float, ...]
+) -> None:
+    made = create(tmp_path, name, name="rungs")
+    search = made.manifest.suite.search.model_copy(update={"lowest": 1 / 32, "eta": eta})
+    suite = made.manifest.suite.model_copy(update={"search": search})
+    (made.folder / "run.json").write_text(made.manifest.model_copy(update={"suite": suite}).model_dump_json())
+    part = next(iter(Run.open(tmp_path, "rungs").datasets.values()))
+    card = load_card(part.key)
+    names = part.dataset.tasks or card.default_tasks
+    plan = plan_of(part, part.run.space, tuple(task for task in card.tasks if task.name in names), 1000)
+    assert len(plan.objectives) == objectives
+    assert plan.by_rungs
+    assert plan.rules.eta == expected
 
 
 def test_no_choice_of_funnel_where_no_task_has_a_parent(tmp_path: Path) -> None:
