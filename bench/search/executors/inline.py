@@ -19,8 +19,9 @@ from bench.search.executors.base import Options, Run, attempt
 class InlineExecutor:
     """Runs the oldest waiting job when asked for an outcome. Always one slot, whatever `workers` says.
 
-    A limit of time ends a job by an alarm, as soon as the job comes back from compiled code to Python. What kills a
-    worker elsewhere (a crash, the system's want of memory) kills the run here; it can be resumed.
+    A limit of time ends a job by an alarm, as soon as the job comes back from compiled code to Python and is not just
+    entering or leaving a context. What kills a worker elsewhere (a crash, the system's want of memory) kills the run
+    here; it can be resumed.
 
     Raises:
         UserError: a limit of time outside of the main thread, which alone is told of alarms.
@@ -68,12 +69,24 @@ AGAIN = 1.0
 than it takes to report what was dropped, which happens in a callback, too."""
 
 
+SOON, PATIENCE = 0.01, 10.0
+"""Seconds until an alarm rings again that came inside of a context manager's own steps, and for how long it does."""
+
+
 class _TimeIsUp(BaseException):
     """No `Exception`, so that no job takes it for an error of its own."""
 
 
-def _ring(number: int, frame: FrameType | None) -> None:
-    raise _TimeIsUp
+def _entering_or_leaving(frame: FrameType | None) -> bool:
+    """Whether a job is within an `__enter__` or `__exit__`. Left there, what it sets for the whole process would stay.
+
+    `torch.no_grad`, above all: every later job of the process would train nothing.
+    """
+    while frame is not None and frame.f_code is not InlineExecutor._attempt.__code__:
+        if frame.f_code.co_name in ("__enter__", "__exit__"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 @contextmanager
@@ -82,12 +95,21 @@ def _alarm(seconds: float | None) -> Iterator[None]:
     if seconds is None:
         yield
         return
-    before = signal.signal(signal.SIGALRM, _ring)
+    over, latest = False, time.monotonic() + seconds + PATIENCE
+
+    def ring(number: int, frame: FrameType | None) -> None:
+        if over:
+            return
+        if _entering_or_leaving(frame) and time.monotonic() < latest:
+            signal.setitimer(signal.ITIMER_REAL, SOON, AGAIN)
+            return
+        raise _TimeIsUp
+
+    before = signal.signal(signal.SIGALRM, ring)
     try:
         signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
         yield
     finally:
-        try:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-        finally:
-            signal.signal(signal.SIGALRM, before)
+        over = True  # a late ring must not wind up the clock again
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

@@ -2,14 +2,18 @@ from __future__ import annotations
 
 import gc
 import re
+import signal
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 from search_toys import make_job, train
 
 from bench.errors import UserError
 from bench.records import Job, TrialResult
+from bench.search.executors import inline
 from bench.search.executors.base import Options, attempt
 from bench.search.executors.inline import InlineExecutor
 
@@ -100,5 +104,63 @@ def test_an_alarm_that_rings_in_a_callback_rings_again(monkeypatch: pytest.Monke
     outcome = executor.next()
     assert rung
     assert set(dropped) == {"_TimeIsUp"}
+    assert outcome.failure is not None
+    assert "longer than 0.1 s" in outcome.failure.reason
+
+
+class Borrowed:
+    """Sets something for the whole process, slowly, and sets it back."""
+
+    held = False
+
+    def __init__(self, entering: float, leaving: float) -> None:
+        self.entering, self.leaving = entering, leaving
+
+    def __enter__(self) -> None:
+        Borrowed.held = True
+        time.sleep(self.entering)
+
+    def __exit__(self, *error: object) -> None:
+        time.sleep(self.leaving)
+        Borrowed.held = False
+
+
+@contextmanager
+def borrowed(entering: float, leaving: float) -> Iterator[None]:
+    """The same as a generator."""
+    with Borrowed(entering, leaving):
+        yield
+
+
+@pytest.mark.parametrize("make", [Borrowed, borrowed])
+@pytest.mark.parametrize(("entering", "leaving"), [(0.3, 0.0), (0.0, 0.3)])
+def test_an_alarm_leaves_nothing_set_that_a_context_manager_sets_back(
+    make: Callable[[float, float], AbstractContextManager[None]], entering: float, leaving: float
+) -> None:
+    def run(job: Job) -> TrialResult:
+        with make(entering, leaving):
+            pass
+        time.sleep(5)
+        raise AssertionError("the limit was not kept")
+
+    executor = InlineExecutor(run, 1, Options(job_seconds=0.1))
+    executor.submit(make_job(0, 0, {}, ("valid",)))
+    outcome = executor.next()
+    assert not Borrowed.held
+    assert outcome.failure is not None
+    assert "longer than 0.1 s" in outcome.failure.reason
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_one_that_does_not_come_to_an_end_is_ended_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inline, "PATIENCE", 0.2)
+
+    def run(job: Job) -> TrialResult:
+        with Borrowed(30.0, 0.0):
+            raise AssertionError("the limit was not kept")
+
+    executor = InlineExecutor(run, 1, Options(job_seconds=0.1))
+    executor.submit(make_job(0, 0, {}, ("valid",)))
+    outcome = executor.next()
     assert outcome.failure is not None
     assert "longer than 0.1 s" in outcome.failure.reason
