@@ -67,10 +67,7 @@ class Rules:
 
 
 def reduction_factors(objectives: int) -> tuple[float, ...]:
-    """Reduction factors where none are given, by rung from the lowest; see docs/search.md.
-
-    Among more objectives more trials are good in one of them, and a low rung tells them apart less well.
-    """
+    """Reduction factors where none are given, by rung from the lowest: what was best in replays, see docs/search.md."""
     return (6.0 if objectives < 3 else 4.0, 1.0)
 
 
