@@ -104,14 +104,16 @@ def full_length(make: Callable[[int], BaseSampler]) -> Searcher:
     return search
 
 
-def by_rungs(sampler: str, tries: int = TRIES, eta: tuple[float, ...] = (), lowest: float = LOWEST) -> Searcher:
+def by_rungs(
+    sampler: str, tries: int = TRIES, eta: tuple[float, ...] | None = None, lowest: float = LOWEST
+) -> Searcher:
     """Promotion by rungs, with configurations from one of our samplers or at random; one job at a time.
 
     What the product does, but that it has no openings: nobody's first trials are the space's defaults.
 
     Args:
         tries: of each kind of sharing before the sampler may choose among kinds; 0 for no floor either.
-        eta: reduction factors; empty for those that the product has by itself.
+        eta: reduction factors; by itself those that the product has for the problem's objectives.
     """
 
     def search(problem: Problem, seed: int, budget: float) -> Trace:

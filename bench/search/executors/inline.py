@@ -70,7 +70,8 @@ than it takes to report what was dropped, which happens in a callback, too."""
 
 
 SOON, PATIENCE = 0.01, 10.0
-"""Seconds until an alarm rings again that came inside of a context manager's own steps, and for how long it does."""
+"""An alarm that comes while a context is entered or left rings again after so many seconds; and for how many it does so
+before it ends the job all the same."""
 
 
 class _TimeIsUp(BaseException):
@@ -78,9 +79,9 @@ class _TimeIsUp(BaseException):
 
 
 def _entering_or_leaving(frame: FrameType | None) -> bool:
-    """Whether a job is within an `__enter__` or `__exit__`. Left there, what it sets for the whole process would stay.
+    """Whether a job is within an `__enter__` or `__exit__`. Ended there, it leaves what it set for the whole process.
 
-    `torch.no_grad`, above all: every later job of the process would train nothing.
+    With `torch.no_grad` no later job of this process has gradients.
     """
     while frame is not None and frame.f_code is not InlineExecutor._attempt.__code__:
         if frame.f_code.co_name in ("__enter__", "__exit__"):

@@ -109,36 +109,39 @@ def test_an_alarm_that_rings_in_a_callback_rings_again(monkeypatch: pytest.Monke
 
 
 class Borrowed:
-    """Sets something for the whole process, slowly, and sets it back."""
+    """Holds something that is the whole process's; takes its time to take it and to give it back."""
 
-    held = False
-
-    def __init__(self, entering: float, leaving: float) -> None:
-        self.entering, self.leaving = entering, leaving
+    def __init__(self, held: list[str], entering: float, leaving: float) -> None:
+        self.held, self.entering, self.leaving = held, entering, leaving
 
     def __enter__(self) -> None:
-        Borrowed.held = True
+        self.held.append("it")
         time.sleep(self.entering)
 
     def __exit__(self, *error: object) -> None:
         time.sleep(self.leaving)
-        Borrowed.held = False
+        self.held.clear()
 
 
 @contextmanager
-def borrowed(entering: float, leaving: float) -> Iterator[None]:
-    """The same as a generator."""
-    with Borrowed(entering, leaving):
-        yield
+def borrowed(held: list[str], entering: float, leaving: float) -> Iterator[None]:
+    """The same as a generator that looks after no error of its own body."""
+    held.append("it")
+    time.sleep(entering)
+    yield
+    time.sleep(leaving)
+    held.clear()
 
 
 @pytest.mark.parametrize("make", [Borrowed, borrowed])
 @pytest.mark.parametrize(("entering", "leaving"), [(0.3, 0.0), (0.0, 0.3)])
 def test_an_alarm_leaves_nothing_set_that_a_context_manager_sets_back(
-    make: Callable[[float, float], AbstractContextManager[None]], entering: float, leaving: float
+    make: Callable[[list[str], float, float], AbstractContextManager[None]], entering: float, leaving: float
 ) -> None:
+    held: list[str] = []
+
     def run(job: Job) -> TrialResult:
-        with make(entering, leaving):
+        with make(held, entering, leaving):
             pass
         time.sleep(5)
         raise AssertionError("the limit was not kept")
@@ -146,7 +149,7 @@ def test_an_alarm_leaves_nothing_set_that_a_context_manager_sets_back(
     executor = InlineExecutor(run, 1, Options(job_seconds=0.1))
     executor.submit(make_job(0, 0, {}, ("valid",)))
     outcome = executor.next()
-    assert not Borrowed.held
+    assert not held
     assert outcome.failure is not None
     assert "longer than 0.1 s" in outcome.failure.reason
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
@@ -156,7 +159,7 @@ def test_one_that_does_not_come_to_an_end_is_ended_all_the_same(monkeypatch: pyt
     monkeypatch.setattr(inline, "PATIENCE", 0.2)
 
     def run(job: Job) -> TrialResult:
-        with Borrowed(30.0, 0.0):
+        with Borrowed([], 30.0, 0.0):
             raise AssertionError("the limit was not kept")
 
     executor = InlineExecutor(run, 1, Options(job_seconds=0.1))
