@@ -73,6 +73,11 @@ class Ledger:
         """How many there are."""
         return len(self._trials)
 
+    @property
+    def unfinished(self) -> list[int]:
+        """Numbers of the jobs without an outcome."""
+        return [number for number in range(len(self.steps)) if number not in self.finished]
+
     def ask(self, step: Step, kind: str) -> None:
         """A job is begun."""
         if step.trial == len(self._trials):

@@ -155,14 +155,12 @@ class Study:
 
     def running(self) -> dict[int, dict[str, Scalar]]:
         """Configurations of the jobs without an outcome, by number."""
-        configs = self.configs()
-        numbers = [number for number in range(self.asked) if not self.is_finished(number)]
-        return {number: configs[self.ledger.step(number).trial] for number in numbers}
+        return {number: self._configs[self.ledger.step(number).trial] for number in self.ledger.unfinished}
 
     def under_way(self) -> list[tuple[Step, float]]:
         """The jobs without an outcome, and when each was begun, in seconds since 1970; by number."""
         trials = list(self._trials)
-        steps = [self.ledger.step(number) for number in range(self.asked) if not self.is_finished(number)]
+        steps = map(self.ledger.step, self.ledger.unfinished)
         return [(step, trials[step.trial].user_attrs[asked_key(step.rung)].get("at", 0.0)) for step in steps]
 
     def ask(self, plan: Plan, opening: Opening | None, seconds: float | None = None) -> tuple[int, dict[str, Scalar]]:
