@@ -110,6 +110,7 @@ def test_a_stand_in_is_the_nearest_of_its_kind() -> None:
     assert found[:2] == (5, pool.configs[7])
 
 
+@pytest.mark.slow
 def test_an_emulator_knows_the_order_of_configurations() -> None:
     problem = Analytic()
     emulator = Emulator(problem.table(100))
@@ -191,6 +192,7 @@ def test_part_of_the_budget_by_hand() -> None:
     assert reached(target[0], grid, 1.5) == 3.0
 
 
+@pytest.mark.slow
 def test_rungs_take_a_fraction_of_the_samples() -> None:
     """What the harness is to show, on a problem where rungs are known to help."""
     curves = compare([Analytic(0), Analytic(1)], 3, 10.0, [TARGET, OURS], workers=1)

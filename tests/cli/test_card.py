@@ -263,6 +263,7 @@ def test_each_mistake_is_one_sentence(
     assert not (mistakes / "card.toml").exists()
 
 
+@pytest.mark.slow
 def test_real_census_income(seesaw, tmp_path: Path, census_raw: Path) -> None:
     names = load_names("census-income")
     files = [census_raw / "census-income.data.gz", census_raw / "census-income.test.gz"]

@@ -272,6 +272,7 @@ def heads(card: Card, folder: Path, raw: Path, rows: int) -> None:
         (raw / file.name).write_text("".join(keep), encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_census_income(census_raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(base, "PART", 700)
     heads(load_card("census-income"), census_raw, tmp_path / "raw", 3000)
@@ -279,6 +280,7 @@ def test_census_income(census_raw: Path, tmp_path: Path, monkeypatch: pytest.Mon
     check(load_card("census-income"), store, tmp_path / "raw", tmp_path / "home")
 
 
+@pytest.mark.slow
 def test_kuairand(kuairand_raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(base, "PART", 700)
     card = load_card("kuairand-pure@late-window")

@@ -101,6 +101,7 @@ def test_replicate_means_where_there_are_replicates(records, trial, objectives):
     assert "(one replicate; gains" in found.reason
 
 
+@pytest.mark.slow
 def test_no_test_value_influences_the_pick(trial, objectives):
     """Every permutation of test values over trials, and their absence, gives the same pick with the same words."""
     valid = [(0.70, 0.80), (0.71, 0.81), (0.72, 0.805), (0.74, 0.79)]

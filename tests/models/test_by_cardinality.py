@@ -87,6 +87,7 @@ def test_masknet_normalises_each_field_by_itself():
     assert torch.equal(found[..., 88:], x[..., 88:])
 
 
+@pytest.mark.slow  # the exporter takes a second each
 @pytest.mark.parametrize("kind", INTERACTIONS)
 def test_exports_with_a_dynamic_batch(kind):
     model = model_of("stem", kind).eval()

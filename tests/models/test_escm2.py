@@ -118,6 +118,7 @@ def test_what_an_imputed_error_changes_is_not_the_conversions_own_gradient():
     assert b[:, 3:].any(dim=0).all()
 
 
+@pytest.mark.slow
 @EACH
 def test_with_the_true_propensity_the_risk_is_right_on_average(kind, options):
     """Over all outcomes of the click: the mean risk is the mean error over all samples, whoever clicked."""

@@ -94,7 +94,7 @@ class TestSearch:
 
         assert at_rung_0("parzen")[20] > at_rung_0("random")[30]
 
-    @pytest.mark.parametrize("slots", [2, 4])
+    @pytest.mark.parametrize("slots", [2, pytest.param(4, marks=pytest.mark.slow)])
     def test_the_search_does_not_depend_on_who_finishes_first(self, tmp_path: Path, slots: int) -> None:
         executors = [ShuffledExecutor(train, slots, order) for order in range(3)] + [YoungestFirst(train, slots, 0)]
         runs = [essence(run(tmp_path / str(n), rung_plan(), executor)) for n, executor in enumerate(executors)]
@@ -113,6 +113,7 @@ class TestSearch:
 
 
 class TestResume:
+    @pytest.mark.slow
     @pytest.mark.parametrize("after", [False, True])
     def test_a_crash_in_any_job_changes_nothing_and_repeats_no_finished_job(self, tmp_path: Path, after: bool) -> None:
         plan, whole = rung_plan(budget=5 * FULL), Spy()
@@ -126,6 +127,7 @@ class TestResume:
             assert [job.until for job in first.jobs + second.jobs] == [job.until for job in whole.jobs]
             assert all(job.resume is not None for job in second.jobs if job.until != LADDER[0])
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("slots", [1, 2])
     def test_a_journal_cut_at_any_line_ends_as_the_undisturbed_search(self, tmp_path: Path, slots: int) -> None:
         """Its checkpoints are gone, too: every trial that goes on is trained again from its beginning."""

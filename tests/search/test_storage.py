@@ -35,7 +35,7 @@ NAMES = itertools.count()
 SCRIPT = Path(__file__).with_name("statement_toys.py")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> Address:
     if request.param == "sqlite":
         return Address(f"sqlite:///{tmp_path / 'studies.db'}", "run/shop")
@@ -53,7 +53,7 @@ def placed(folder: Path, address: Address) -> Path:
 @pytest.mark.parametrize(
     ("plan", "run"),
     [
-        (rung_plan(budget=6 * FULL), train),
+        pytest.param(rung_plan(budget=6 * FULL), train, marks=pytest.mark.slow),
         (toy_plan(trials=24, sampler="tpe"), train_whole),
         (toy_plan(trials=30, sampler="nsga2"), train_whole),
     ],
@@ -75,6 +75,7 @@ def test_one_seed_is_one_search_wherever_it_is_kept(tmp_path: Path, address: Add
         assert Study.read(folder).records() == longer
 
 
+@pytest.mark.slow
 def test_a_search_stopped_anywhere_goes_on_as_if_nothing_had_happened(tmp_path: Path, address: Address) -> None:
     """NSGA-II, too, which notes numbers of trials beside its study."""
     for plan, run in ((rung_plan(budget=4 * FULL), train), (toy_plan(trials=30, sampler="nsga2"), train_whole)):
@@ -93,6 +94,7 @@ def test_a_search_stopped_anywhere_goes_on_as_if_nothing_had_happened(tmp_path: 
         assert essence(whole(folder, plan, run)) == journal
 
 
+@pytest.mark.slow
 def test_what_others_see_at_any_statement_is_a_step_whole_or_not_at_all(tmp_path: Path, monkeypatch) -> None:
     """Every state that a crash could leave, each resumed: the file is copied wherever a statement starts."""
     plan = rung_plan(budget=2 * FULL)
@@ -120,6 +122,7 @@ def test_what_others_see_at_any_statement_is_a_step_whole_or_not_at_all(tmp_path
         assert essence(whole(folder, plan)) == journal
 
 
+@pytest.mark.slow
 def test_a_killed_driver_is_gone_on_from(tmp_path: Path, address: Address) -> None:
     """SIGKILL again and again, in the middle of transactions, each time some statements further."""
     plan = rung_plan(budget=2 * FULL)
@@ -132,6 +135,7 @@ def test_a_killed_driver_is_gone_on_from(tmp_path: Path, address: Address) -> No
     assert essence(whole(folder, plan)) == journal  # nothing is left to do
 
 
+@pytest.mark.slow
 def test_a_second_driver_is_refused_even_from_another_folder(tmp_path: Path, postgres: Server, password: None) -> None:
     address, plan = Address(without_password(postgres.url), "shared/shop"), rung_plan()
     with Study.open(placed(tmp_path / "one", address), plan):
@@ -152,6 +156,7 @@ def test_a_driver_that_got_past_the_locks_is_found_out(tmp_path: Path) -> None:
     assert len(Study.read(tmp_path / "two").configs()) == 1
 
 
+@pytest.mark.slow
 class TestAway:
     """The database goes away in the middle of a search."""
 
@@ -244,6 +249,7 @@ class TestAddress:
             without_password(url)
         assert "secret" not in str(caught.value)
 
+    @pytest.mark.slow
     def test_a_wrong_password_is_a_sentence_without_it(self, tmp_path: Path, postgres: Server, monkeypatch) -> None:
         monkeypatch.setenv("PGPASSWORD", "wrong-secret")
         with pytest.raises(UserError, match="password authentication failed") as caught:

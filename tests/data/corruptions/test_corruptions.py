@@ -24,6 +24,10 @@ TABLE: tuple[Entry, ...] = (
 )
 
 
+FIRST = {(entry.good, type(entry)): entry for entry in reversed(TABLE)}
+"""One entry of each sort for each reader: after it the good data are prepared again, which must do nothing anew."""
+
+
 def test_the_table_is_long_and_its_names_are_distinct() -> None:
     names = [entry.name for entry in TABLE]
     assert len(names) >= 45
@@ -48,6 +52,8 @@ def test_a_corruption(entry: Entry, work_of: Callable[[str], Work]) -> None:
         assert_kept(entry, said, work, inputs)
         assert stores.items() <= work.stores().items()
     assert not [name for name in work.names() if name.startswith("store/") and ".part" in name]
+    if entry not in FIRST.values():
+        return
     work.restore(inputs)
     again = run([*work.prepare, "--json"])
     assert again.code == 0, again.err
