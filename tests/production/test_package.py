@@ -121,6 +121,7 @@ def test_eager_and_exported_are_one(package: Package, store: Store) -> None:
         package.engine("onxx")
 
 
+@pytest.mark.slow
 def test_separate_models_and_averages_are_packaged_whole(store: Store, tmp_path: Path) -> None:
     """Tasks at their own best states, and two seeds: what is packaged is what a plain average says."""
     trainers = [trained(store, seed, **{"sharing.kind": "single_task"}) for seed in (0, 1)]

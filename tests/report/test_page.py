@@ -168,6 +168,7 @@ def test_data_cannot_become_markup(
     assert EVIL in read.shown
 
 
+@pytest.mark.slow
 def test_a_run_of_thousands_stays_below_four_megabytes(
     make_view: Callable[..., PageView],
     make_records: Callable[..., list],
@@ -183,6 +184,7 @@ def test_a_run_of_thousands_stays_below_four_megabytes(
     assert all(str(id) in {str(trial["number"]) for trial in detailed} for id in view.front)
 
 
+@pytest.mark.slow
 def test_twice_the_trials_take_about_twice_the_work(
     make_view: Callable[..., PageView], make_records: Callable[..., list], make_objectives: Callable[..., tuple]
 ) -> None:

@@ -43,6 +43,7 @@ def hypervolume(values: list[tuple[float, float]]) -> float:
     return float(moocore.hypervolume(np.array(values), ref=[0.0, 0.0], maximise=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gp", "evolution"])
 def test_learns_on_a_conditional_space(name: str) -> None:
     learnt = np.array([hypervolume(sequence(name, seed, 40)) for seed in range(5)])

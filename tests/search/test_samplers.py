@@ -36,6 +36,7 @@ def hypervolume(values: list[tuple[float, float]]) -> float:
     return float(moocore.hypervolume(np.array(values), ref=[0.0, 0.0], maximise=True))
 
 
+@pytest.mark.slow
 def test_tpe_beats_random_on_a_conditional_space() -> None:
     """Ten seeds, 50 trials: median hypervolume, and most seeds one by one."""
     tpe = np.array([hypervolume(sequence("tpe", seed, 50)) for seed in range(10)])
@@ -50,6 +51,7 @@ def test_a_sampler_depends_on_its_seed_and_on_nothing_else(name: str) -> None:
     assert sequence(name, 3, 5) != sequence(name, 4, 5)
 
 
+@pytest.mark.slow
 def test_no_sampler_depends_on_the_order_of_sets() -> None:
     """Text hashes differ from process to process, and with them the order of sets."""
     code = "from test_samplers import *; print([sequence(name, 5, 45) for name in SAMPLERS])"

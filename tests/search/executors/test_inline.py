@@ -80,6 +80,7 @@ def test_an_interrupt_is_nobodys_failure(interrupt: type[BaseException]) -> None
         attempt(run, make_job(0, 0, CONFIG, ("valid",)))
 
 
+@pytest.mark.slow
 def test_an_alarm_that_rings_in_a_callback_rings_again(monkeypatch: pytest.MonkeyPatch) -> None:
     dropped: list[str] = []
     monkeypatch.setattr(sys, "unraisablehook", lambda found: dropped.append(found.exc_type.__name__))
