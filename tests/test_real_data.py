@@ -41,6 +41,7 @@ def test_census_income(kind: str, home: Path, census_raw: Path) -> None:
     assert metrics["test/income.pcoc"] == pytest.approx(1, abs=0.15)
 
 
+@pytest.mark.slow
 def test_census_income_education(home: Path, census_raw: Path) -> None:
     store = prepare(load_card("census-income-education"), home, census_raw)
     assert "education" not in {field.name for field in store.schema.fields}

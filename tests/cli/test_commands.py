@@ -77,6 +77,7 @@ def test_train_prints_the_documented_json(seesaw, shop) -> None:
     assert f"{document['metrics']['test/click.auc']:.5f}" in again.out
 
 
+@pytest.mark.slow
 def test_the_picked_configuration_trains_again(seesaw, shop, tmp_path: Path) -> None:
     run(seesaw, shop, "a")
     picked = next((tmp_path / "home/runs/a").glob("*/picked.toml"))
@@ -85,6 +86,7 @@ def test_the_picked_configuration_trains_again(seesaw, shop, tmp_path: Path) -> 
     assert document["config"] == decided["config"]
 
 
+@pytest.mark.slow
 def test_one_seed_gives_one_frontier(seesaw, shop) -> None:
     first, second = run(seesaw, shop, "a"), run(seesaw, shop, "b")
     assert front(first) == front(second)
@@ -92,6 +94,7 @@ def test_one_seed_gives_one_frontier(seesaw, shop) -> None:
     assert front(run(seesaw, shop, "c", "--seed", 1)) != front(first)
 
 
+@pytest.mark.slow
 def test_a_process_pool_repeats_itself(seesaw, shop) -> None:
     first, second = (run(seesaw, shop, name, "--workers", 2, executor="process") for name in "ab")
     assert front(first) == front(second)
@@ -134,6 +137,7 @@ def test_run_leaves_everything_behind_and_asks_nothing_of_the_network(
     assert set(found["trial"].astype(int)) == {each["trial"] for each in document["points"]}
 
 
+@pytest.mark.slow
 def test_search_never_sees_test(seesaw, shop, tmp_path: Path) -> None:
     run(seesaw, shop, "a")
     part = next(iter(Run.open(tmp_path / "home", "a").datasets.values()))
@@ -158,6 +162,7 @@ def test_a_stopped_run_goes_on_to_the_same_frontier(seesaw, shop, tmp_path: Path
     assert json.loads(seesaw("status", "cut", "--json").out)["completed"] == 6
 
 
+@pytest.mark.slow
 def test_failed_trials_are_recorded_and_the_search_goes_on(seesaw, shop, tmp_path: Path, monkeypatch) -> None:
     import bench.run.execute as execution
 

@@ -85,6 +85,7 @@ def test_a_run_by_rungs_ends_with_everything_that_a_run_has(seesaw, rungs, tmp_p
     assert json.loads(seesaw("pick", "a", "--json").out)["trial"] == document["pick"]["trial"]
 
 
+@pytest.mark.slow
 def test_mlflow_has_a_trial_once_with_a_value_for_each_rung(seesaw, rungs, tmp_path: Path) -> None:
     from mlflow import MlflowClient
 
@@ -112,6 +113,7 @@ def test_mlflow_has_a_trial_once_with_a_value_for_each_rung(seesaw, rungs, tmp_p
     assert steps[-1] == sum(record.rungs[-1].samples for record in records.values())
 
 
+@pytest.mark.slow
 def test_a_stopped_run_by_rungs_goes_on_to_the_same_results(seesaw, rungs, tmp_path: Path, interrupt) -> None:
     home = tmp_path / "home"
     run(seesaw, rungs, "whole")
@@ -146,6 +148,7 @@ def test_a_budget_that_does_not_hold_one_trial_is_refused(seesaw, rungs) -> None
     assert "found 99" in line
 
 
+@pytest.mark.slow
 def test_a_picked_point_is_trained_again_to_the_same_metrics(seesaw, rungs, tmp_path: Path) -> None:
     """Whichever rung it is at: mid-schedule, on full length, and with objectives that are not the tasks' own."""
     rungs.edit(rungs.suite, '"buy.ctcvr.auc"]', '"buy.ctcvr.logloss"]')
@@ -170,6 +173,7 @@ def test_a_picked_point_is_trained_again_to_the_same_metrics(seesaw, rungs, tmp_
     assert "training: until" in said.err
 
 
+@pytest.mark.slow
 def test_what_the_front_shows_is_points_with_their_length(seesaw, rungs, tmp_path: Path) -> None:
     document = run(seesaw, rungs, "a")
     result = result_of(next(iter(Run.open(tmp_path / "home", "a").datasets.values())))
@@ -180,6 +184,7 @@ def test_what_the_front_shows_is_points_with_their_length(seesaw, rungs, tmp_pat
     assert "stopped at 1/" in (tmp_path / "home/runs/a/report.html").read_text()
 
 
+@pytest.mark.slow
 def test_status_of_a_search_that_was_stopped_in_the_middle(seesaw, rungs, tmp_path: Path, interrupt) -> None:
     interrupt(lambda job: job == 9)
     assert seesaw("run", rungs.suite, "--raw", rungs.raw, "--name", "cut", "--executor", "inline").code == 130
@@ -207,6 +212,7 @@ def test_status_of_a_search_that_was_stopped_in_the_middle(seesaw, rungs, tmp_pa
     assert (search["begun"], search["left"]) == ([], 0)
 
 
+@pytest.mark.slow
 def test_an_ended_run_by_rungs_is_given_more(seesaw, rungs, tmp_path: Path) -> None:
     """Trials that had been left below full length go on; what was confirmed stays so; MLflow has each trial once."""
     from mlflow import MlflowClient

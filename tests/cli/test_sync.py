@@ -88,6 +88,7 @@ def one_sentence(err: str) -> str:
     return line
 
 
+@pytest.mark.slow
 def test_a_server_that_is_down_leaves_a_note(shell: Shell, away) -> None:
     code, out, err = away
     assert code == 0, err
@@ -116,6 +117,7 @@ def test_what_was_not_sent_is_sent_once(server: RealServer, shell: Shell, away, 
     assert content(server.uri, "away", tmp_path / "again", "seesaw/shop") == found
 
 
+@pytest.mark.slow
 def test_what_is_sent_later_equals_what_is_logged_live(server: RealServer, shell: Shell, live, tmp_path: Path) -> None:
     elsewhere = f"sqlite:///{tmp_path / 'elsewhere.db'}"
     code, out, err = shell("sync", "live", "--tracking", elsewhere)
@@ -145,6 +147,7 @@ def test_sync_to_what_is_no_address_says_so(shell: Shell, away) -> None:
     assert "found 'localhost:5000'" in one_sentence(err)
 
 
+@pytest.mark.slow
 def test_a_server_that_never_answers_holds_no_run_up(shell: Shell, module_shop, monkeypatch) -> None:
     monkeypatch.setattr("bench.run.reporting.PATIENCE", 1.0)
     with silent_server() as (port, accepted):

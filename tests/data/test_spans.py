@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.data.spans import Spans, spans_of, split_spans
@@ -43,7 +43,6 @@ def listed(spans: Spans) -> list[str | None]:
     return [None if start < 0 else spans.text(at) for at, start in enumerate(spans.starts.tolist())]
 
 
-@settings(max_examples=300)
 @given(st.lists(TEXTS, max_size=30), MISSING, st.sampled_from([pa.string(), pa.large_string()]))
 def test_texts_become_canonical(texts: list[str | None], missing: tuple[str, ...], kind: Any) -> None:
     array = pa.array([*texts, "end"], kind)

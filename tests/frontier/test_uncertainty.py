@@ -35,6 +35,7 @@ def test_one_objective_and_two_configurations_is_the_closed_form(first, second):
     np.testing.assert_allclose(found, [expected, 1 - expected], atol=0.015)
 
 
+@pytest.mark.slow
 def test_calibrated_on_a_known_truth():
     """Of the configurations given P of about p, about a share p is truly non-dominated."""
     rng = np.random.default_rng(7)

@@ -95,6 +95,7 @@ def test_equal_values_are_no_trouble() -> None:
     assert PROCESS.propose([((0.5, 0.5),)] * 12, configs, 0)
 
 
+@pytest.mark.slow
 def test_a_proposal_depends_on_its_arguments_alone() -> None:
     code = "from test_gp import *; print([sequence(name, 5, 16) for name in ('gp', 'evolution')])"
     assert printed_under_other_hashes(code) == [str([sequence(name, 5, 16) for name in ("gp", "evolution")])] * 2

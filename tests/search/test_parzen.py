@@ -31,6 +31,7 @@ def hypervolume(values: list[tuple[float, float]]) -> float:
     return float(moocore.hypervolume(np.array(values), ref=[0.0, 0.0], maximise=True))
 
 
+@pytest.mark.slow
 def test_learns_on_a_conditional_space() -> None:
     """Eight seeds, 50 trials: median hypervolume, and most seeds one by one."""
     learnt = np.array([hypervolume(sequence(seed, 50)) for seed in range(8)])
@@ -114,6 +115,7 @@ def test_draws_follow_the_density() -> None:
         assert np.mean(numbers < x) == pytest.approx(below(x), abs=0.03)
 
 
+@pytest.mark.slow
 def test_a_proposal_depends_on_its_arguments_alone() -> None:
     code = "from test_parzen import *; print(sequence(5, 30))"
     assert printed_under_other_hashes(code) == [str(sequence(5, 30))] * 2

@@ -28,6 +28,7 @@ def test_every_way_of_making_rows_makes_configurations(name: str) -> None:
         assert all(valid(row, shape) for row in made)
 
 
+@pytest.mark.slow
 def test_rows_are_drawn_as_the_space_draws() -> None:
     rows, rng = random_rows(4000), np.random.default_rng(5)
     drawn = SHAPE.encoding.rows([toy_space().sample(rng, TASKS) for _ in range(4000)])

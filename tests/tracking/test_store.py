@@ -22,6 +22,7 @@ def test_the_room_loads_mlflow_only_once_it_is_used():
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_a_new_store_is_quiet_sends_nothing_and_stays_at_home(tmp_path):
     """Even where the program that uses it logs everything."""
     code = (
@@ -56,6 +57,7 @@ def test_a_store_that_is_no_store_is_named(tmp_path):
         Tracker(None, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_store_lost_on_the_way_is_named(tracker, asked, make_trial, monkeypatch):
     parent = tracker.open_parent(**asked)
 
@@ -82,6 +84,7 @@ def test_reading_a_store_that_is_not_there_makes_none(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("uri", [None, "http://127.0.0.1:9"], ids=["file", "server"])
 def test_another_thread_imports_only_what_mlflow_alone_uses(tmp_path, uri):
     """So no import of the search's thread can meet one of the sender's."""
