@@ -52,6 +52,7 @@ def test_census_income_education(home: Path, census_raw: Path) -> None:
     assert metrics["test/education.auc"] >= 0.87
 
 
+@pytest.mark.slow
 def test_kuairand_late_window(home: Path, kuairand_raw: Path) -> None:
     store = prepare(load_card("kuairand-pure@late-window"), home, kuairand_raw)
     metrics = measure(store, optim__lr=2e-3, optim__epochs=2, optim__batch_size=1024)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from bench.tracking.diagnosis import numbers
 
 
@@ -45,6 +47,7 @@ def test_a_run_records_diagnoses_and_tells_them(seesaw, shop, monkeypatch, tmp_p
         assert logged.data.metrics.items() >= dict(numbers(of)).items()
 
 
+@pytest.mark.slow
 def test_a_trial_that_is_not_there_is_a_mistake(seesaw, shop) -> None:
     shop.edit(shop.suite, "trials = 6", "trials = 2")
     said = seesaw("run", shop.suite, "--raw", shop.raw, "--name", "a", "--executor", "inline", "--json")

@@ -50,6 +50,7 @@ def front(text: str) -> list[tuple[int, dict[str, float]]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", ["inline", "process"])
 def test_ctrl_c_ends_cleanly_twice_as_well_and_the_run_goes_on(shop, tmp_path: Path, executor: str) -> None:
     """While it works, a second driver is refused."""

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from bench import content
 
 
@@ -39,6 +41,7 @@ def test_a_parameter_of_several_branches_is_shown_once(seesaw) -> None:
     }
 
 
+@pytest.mark.slow
 def test_status_says_what_is_left_out(seesaw) -> None:
     named = ("--dataset", "synthetic-funnel@rows=2000", "--name", "left", "--trials", "1", "--executor", "inline")
     assert seesaw("run", "quick", "--space", "balancing", "--set", "optim.epochs=1", *named).code == 0

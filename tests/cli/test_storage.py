@@ -33,6 +33,7 @@ def essence(home: Path, name: str) -> list[tuple[Any, ...]]:
     return [(record.number, record.state, record.params) for record in Study.read(part.folder).records()]
 
 
+@pytest.mark.slow
 def test_a_run_over_a_database(seesaw, shop, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     command = ["run", shop.suite, "--raw", shop.raw, "--executor", "inline", "--trials", 4]
     said = seesaw(*command, "--name", "in-database", "--storage", url)
@@ -58,6 +59,7 @@ def test_a_run_over_a_database(seesaw, shop, url: str, monkeypatch: pytest.Monke
         assert not any(secret in text for secret in SECRETS)
 
 
+@pytest.mark.slow
 def test_another_database_is_not_resumed(seesaw, shop, tmp_path: Path) -> None:
     command = ["run", shop.suite, "--raw", shop.raw, "--executor", "inline", "--trials", 2, "--name", "journal"]
     assert seesaw(*command).code == 0

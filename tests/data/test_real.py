@@ -21,6 +21,7 @@ def late_window(kuairand_raw: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return prepare(load_card("kuairand-pure@late-window"), tmp_path_factory.mktemp("home"), kuairand_raw)
 
 
+@pytest.mark.slow
 def test_census_is_whole(census: Store) -> None:
     splits = census.manifest["splits"]
     assert splits["train"]["rows"] + splits["valid"]["rows"] == 199_523
@@ -43,6 +44,7 @@ def test_census_ids_are_in_range_and_train_is_standardised(census: Store) -> Non
     np.testing.assert_allclose(train.dense.std(axis=0), 1, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_late_window_is_as_counted(late_window: Store) -> None:
     splits = late_window.manifest["splits"]
     assert late_window.manifest["duplicates_dropped"] == 5_460

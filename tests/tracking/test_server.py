@@ -87,6 +87,7 @@ def send_live(uri, asked, records, objectives, folder, between=lambda at: None, 
     return logbook.finish("FINISHED", 1_900_000_100.0, patience), section
 
 
+@pytest.mark.slow
 def test_what_is_sent_later_equals_what_is_logged_live(server, home, asked, records, objectives):
     done, _ = send_live(None, asked, records, objectives, home, lambda at: time.sleep(0.2))
     assert done
@@ -113,6 +114,7 @@ def test_what_is_sent_later_equals_what_is_logged_live(server, home, asked, reco
     assert content(server.uri, asked["run"], home / "again") == live
 
 
+@pytest.mark.slow
 def test_a_server_stopped_and_started_again_has_everything_once(server, tmp_path, asked, records, objectives):
     told = []
 
@@ -163,6 +165,7 @@ def test_a_server_that_never_answers_holds_nothing_up(tmp_path, asked, records, 
         assert not logbook.finish("FINISHED", 1.0, patience=0.5)
 
 
+@pytest.mark.slow
 def test_a_driver_killed_between_making_a_run_and_noting_it_makes_no_double(home, asked, records, objectives):
     code = f"""
 import os, signal, sys
