@@ -62,10 +62,9 @@ def test_kuairand_late_window(home: Path, kuairand_raw: Path) -> None:
 
 
 def some_pairs() -> Iterator[object]:
-    """Each sharing with a funnel, which go round; all but four take too long for every run of the tests."""
-    quick = ("single_task", "shared_bottom", "shared_embeddings", "mmoe")
+    """Each sharing with a funnel, which go round; all but one take too long for every run of the tests."""
     for sharing, funnel in zip(SHARING, itertools.cycle(FUNNELS), strict=False):
-        yield pytest.param(sharing, funnel, marks=() if sharing in quick else pytest.mark.slow)
+        yield pytest.param(sharing, funnel, marks=() if sharing == "shared_bottom" else pytest.mark.slow)
 
 
 @pytest.mark.parametrize(("sharing", "funnel"), list(some_pairs()))

@@ -60,6 +60,7 @@ def test_what_a_killed_process_left_goes_when_next_prepared(
     assert [path.name for path in shelf.iterdir()] == [store.fingerprint]
 
 
+@pytest.mark.slow
 def test_a_kill_leaves_the_previous_store(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
     store = prepare(parse_card(shop, "here"), tmp_path, shop_raw)
     manifest = (store.path / "manifest.json").read_bytes()

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from rung_toys import FULL, LADDER, rung_plan
 from search_toys import OBJECTIVES, ignore, make_job
 
@@ -125,6 +126,7 @@ def test_points_are_confirmed_as_long_as_they_were_trained_and_picked_so(tmp_pat
     assert picked.to_json()["until"] == LADDER[1]
 
 
+@pytest.mark.slow
 def test_an_interrupted_confirmation_goes_on_with_the_same_seeds(tmp_path: Path) -> None:
     for name in ("whole", "cut"):
         searched(tmp_path / name)
