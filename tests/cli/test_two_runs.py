@@ -94,13 +94,16 @@ def board(seesaw, two_runs: Path, tmp_path: Path) -> Path:
     shutil.copytree(home / "runs" / "kinds", home / "runs" / "half")
     (home / "runs" / "half" / "report.html").unlink()
     (home / "runs" / "<b>odd").mkdir()
+    shutil.copytree(home / "runs" / "half", home / "runs" / "torn")
+    facts = next((home / "runs" / "torn").glob("*/store.json"))
+    facts.write_text("7")  # a fault that no message of ours foresees
     lock = FolderLock(home / "runs" / "balancers")
     said = seesaw("board", "--json")
     lock.release()
     assert said.code == 0, said.err
     document = json.loads(said.out)
     states = {run["name"]: run["state"] for run in document["runs"]}
-    assert states == {"<b>odd": "broken", "half": "stopped", "balancers": "running", "kinds": "done"}
+    assert states == {"<b>odd": "broken", "torn": "broken", "half": "stopped", "balancers": "running", "kinds": "done"}
     return Path(document["page"])
 
 
