@@ -68,8 +68,9 @@ def plan(home: Path, target: str, policy_file: Path | None, name: str | None, se
             raise UserError(f"{part.run.name}: nothing was picked: {result.no_pick}")
         chosen = (result.pick.trial, result.pick.until)
     else:
-        if not isinstance(picked, dict) or "trial" not in picked:
-            raise UserError(f"{target}: expected a pick with its trial, found none")
+        if not isinstance(picked, dict) or not isinstance(picked.get("trial"), int):
+            why = picked.get("reason") if isinstance(picked, dict) else None
+            raise UserError(f"{target}: nothing was picked: {why or 'it names no trial'}")
         chosen = (picked["trial"], picked.get("until"))
     point = next((each for each in result.frontier.points if (each.number, each.until) == chosen), None)
     if point is None:
