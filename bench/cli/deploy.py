@@ -39,7 +39,7 @@ def deploy(
     """Train the picked configuration for good, package it, and register it in MLflow."""
     from bench.home import resolve_home
     from bench.machine import cores
-    from bench.production.engines import need
+    from bench.production.engines import without_onnx
     from bench.run.deploy import make_package, register
     from bench.run.planned import plan
     from bench.tracking.registry import Registry
@@ -65,9 +65,11 @@ def deploy(
         for move in moves:
             say(f"{planned.name}: {'would do: ' if dry_run else ''}{move}")
         return
-    if not no_onnx:
-        need("onnxscript", "to write a model in ONNX (--no-onnx leaves it out)")
-    package = make_package(planned, raw, force, threads or cores(), TerminalProgress(), onnx=not no_onnx)
+    lacking = "" if no_onnx else without_onnx()
+    if lacking:
+        TerminalProgress().note(f"the package will have no model in ONNX: {lacking}")
+    onnx = not no_onnx and not lacking
+    package = make_package(planned, raw, force, threads or cores(), TerminalProgress(), onnx)
     number, moves = register(planned, package, as_.value)
     if json:
         document: dict[str, Any] = {"model": planned.name, "version": number, "alias": as_.value, "tracking": uri}

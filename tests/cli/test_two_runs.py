@@ -116,6 +116,26 @@ def test_where_no_point_passes_all_say_what_would_be_picked_and_with_which_guard
     assert f"the nearest is trial {picked['trial']} " in document["reason"]
 
 
+def test_without_the_extra_a_pick_is_deployed_without_onnx(seesaw, two_runs: Path, monkeypatch) -> None:
+    asked = []
+
+    def make_package(*arguments: object) -> None:
+        asked.append(arguments[-1])
+        raise UserError("enough seen")
+
+    monkeypatch.setattr("bench.run.deploy.make_package", make_package)
+    monkeypatch.setattr("bench.production.engines.find_spec", lambda name: None if name == "onnxscript" else name)
+    said = seesaw("deploy", "kinds", home=two_runs)
+    assert said.err.splitlines() == [
+        "the package will have no model in ONNX: onnxscript is not installed; in the checkout, "
+        ".venv/bin/pip install -e '.[serve]' adds it",
+        "seesaw: enough seen",
+    ]
+    monkeypatch.setattr("bench.production.engines.find_spec", lambda name: name)
+    assert seesaw("deploy", "kinds", home=two_runs).err == seesaw("deploy", "kinds", "--no-onnx", home=two_runs).err
+    assert asked == [False, True, False]
+
+
 @pytest.fixture
 def board(seesaw, two_runs: Path, tmp_path: Path) -> Path:
     """The board of a home with runs in every state."""
