@@ -50,5 +50,7 @@ def _bug() -> int:
 
 
 def _complain(text: str) -> int:
-    print(f"seesaw: {text}", file=sys.stderr)
+    from bench.cli.output import TerminalProgress
+
+    TerminalProgress().note(f"seesaw: {text}")
     return 2

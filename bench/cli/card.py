@@ -90,8 +90,9 @@ def card(
         print_json({"card": str(target)} | _document(draft))
         return
     _show(draft)
-    say(f"card: {target}")
-    say(f"next: seesaw prepare {_typed(target)}{'' if beside else f' --raw {files[0].parent}'}")
+    say(f"card: {target}", whole=True)
+    raw = "" if beside else f" --raw {files[0].parent}"
+    say(f"next: seesaw prepare {_typed(target)}{raw}", whole=True)
 
 
 def _separator(given: str | None) -> str | None:

@@ -79,8 +79,8 @@ def deploy(
     say(planned.pick.reason)
     for engine, difference in package.manifest.agreement.items():
         say(f"{engine}: probabilities differ by at most {difference:.1e} from the trained model's")
-    say(f"package: {package.folder}")
+    say(f"package: {package.folder}", whole=True)
     for move in moves:
         say(f"{planned.name}: {move}")
     model = f"models:/{planned.name}@{as_.value}"
-    say(f"serve:   MLFLOW_TRACKING_URI={uri} mlflow models serve -m {model} --env-manager local")
+    say(f"serve:   MLFLOW_TRACKING_URI={uri} mlflow models serve -m {model} --env-manager local", whole=True)

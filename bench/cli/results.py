@@ -137,7 +137,7 @@ def report(run_: RunName, json: Json = False, home: Home = None) -> None:
 
     run = Run.open(resolve_home(home), run_)
     write_report(run, [result_of(dataset_run) for dataset_run in run.datasets.values()])
-    print_json({"page": str(page_path(run))}) if json else say(str(page_path(run)))
+    print_json({"page": str(page_path(run))}) if json else say(str(page_path(run)), whole=True)
 
 
 def pick_command(
