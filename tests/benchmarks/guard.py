@@ -20,6 +20,7 @@ from fronts import OBJECTIVES, Setting, run_of
 
 from bench.frontier.dominance import nondominated
 from bench.frontier.estimates import estimates
+from bench.frontier.gains import gain
 from bench.frontier.guard import Guard
 from bench.frontier.judging import Judge
 from bench.records import Replicate, TrialRecord
@@ -31,11 +32,9 @@ SMALL = Setting("small data", POINTS, seeds=4e-3, alike=9e-3, apart=3e-3, least=
 LARGE = Setting("large data", POINTS, seeds=3e-4, alike=1e-3, apart=2e-4, least=2, most=2)
 HARM = {SMALL: (0.0, 0.005, 0.01, 0.02, 0.03), LARGE: (0.0, 0.0005, 0.001, 0.002, 0.003)}
 """What the last point loses in one task and gains in the other, in AUC."""
-GUARDS = {
-    "loss of .002": Guard(max_loss_vs_single_task=0.002),
-    "1 standard error": Guard(max_loss_in_standard_errors=1),
-    **{f"{count:g} standard errors": Guard(max_loss_in_standard_errors=count) for count in (1.5, 2.0, 2.5, 3.0)},
-}
+COUNTS = (1.0, 1.5, 2.0, 2.5, 3.0)
+ABSOLUTE = 0.002
+GUARDS = (f"loss of {ABSOLUTE:g}", *(f"{count:g} standard error{'s' * (count != 1)}" for count in COUNTS))
 
 
 def records_of(setting: Setting, harm: float, rng: np.random.Generator) -> list[TrialRecord]:
@@ -59,19 +58,20 @@ def records_of(setting: Setting, harm: float, rng: np.random.Generator) -> list[
     return records
 
 
-def shares(setting: Setting, harm: float, runs: int) -> dict[str, tuple[float, float]]:
-    """By guard: how often no point of the front is left, and how often the last point is excluded."""
+def shares(setting: Setting, harm: float, runs: int) -> tuple[np.ndarray, np.ndarray]:
+    """By guard (G,): how often no point of the front is left, and how often the last point is excluded."""
     rng = np.random.default_rng(0)
-    counts = {name: np.zeros(2) for name in GUARDS}
+    counts = np.zeros((2, len(GUARDS)))
     for _ in range(runs):
         records = records_of(setting, harm, rng)
         seen = SimpleNamespace(points=records, table={"p_nondominated": [np.nan] * POINTS})  # nothing else is read
+        judge = Judge(Guard(), seen, OBJECTIVES)
+        losses = -np.array([list(gain(each, OBJECTIVES, judge.against).values()) for each in records])
+        errors = np.array([[judge.standard_error(each, objective) for objective in OBJECTIVES] for each in records])
+        broken = np.array([(losses > ABSOLUTE).any(axis=1), *((losses > n * errors).any(axis=1) for n in COUNTS)])
         front = nondominated(estimates(records, OBJECTIVES), OBJECTIVES)
-        for name, guard in GUARDS.items():
-            judge = Judge(guard, seen, OBJECTIVES)
-            broken = np.array([bool(judge.broken(each)) for each in records])
-            counts[name] += broken[front].all(), broken[-1]
-    return {name: (float(count[0]) / runs, float(count[1]) / runs) for name, count in counts.items()}
+        counts += broken[:, front].all(axis=1), broken[:, -1]
+    return counts[0] / runs, counts[1] / runs
 
 
 def table(setting: Setting, runs: int) -> str:
@@ -79,8 +79,8 @@ def table(setting: Setting, runs: int) -> str:
     found = {harm: shares(setting, harm, runs) for harm in HARM[setting]}
     heads = ["no point left", *(f"excluded at {harm:g}" for harm in HARM[setting])]
     lines = [f"| {setting.name} | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
-    for name in GUARDS:
-        numbers = [found[0.0][name][0], *(found[harm][name][1] for harm in HARM[setting])]
+    for at, name in enumerate(GUARDS):
+        numbers = [found[0.0][0][at], *(found[harm][1][at] for harm in HARM[setting])]
         lines.append(f"| {name} | {' | '.join(f'{number:.1%}' for number in numbers)} |")
     return "\n".join(lines)
 
