@@ -5,11 +5,11 @@ A checkout reads them in place; an installed wheel carries them as `bench/_conte
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
 from bench.errors import UserError, unknown
+from bench.plain import parse_toml
 
 Kind = Literal["datasets", "search_spaces", "reports"]
 
@@ -56,7 +56,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         UserError: not there, not UTF-8, or broken; the message carries file and line.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise UserError(f"file not found: {path}") from None
     except IsADirectoryError:
@@ -65,5 +65,4 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise UserError(
             f"{path}: expected UTF-8 text, found byte {error.object[error.start]:#04x} at offset {error.start}"
         ) from None
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path}: not valid TOML: {error}") from None
+    return parse_toml(text, str(path))

@@ -18,7 +18,12 @@ def unknown(what: str, found: str, known: Iterable[str]) -> UserError:
     names = sorted(known)
     near = difflib.get_close_matches(found, names, n=1)
     hint = f" (did you mean '{near[0]}'?)" if near else ""
-    return UserError(f"unknown {what} '{found}'{hint}; known are {', '.join(names) or 'none'}")
+    return UserError(f"unknown {what} '{shortened(found)}'{hint}; known are {', '.join(names) or 'none'}")
+
+
+def shortened(text: str, most: int = 120) -> str:
+    """What was found, without its middle where it is too long for a sentence."""
+    return text if len(text) <= most else f"{text[: most // 2]}..{text[-most // 4 :]} ({len(text):,} characters)"
 
 
 def listed(names: Sequence[str]) -> str:

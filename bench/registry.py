@@ -89,10 +89,12 @@ def choose(registry: Mapping[str, Entry[Any]], axis: str, table: Mapping[str, An
     entry = lookup(registry, f"{axis} kind", kind)
     for key in table:
         if key not in ("kind", kind):
+            if key not in registry:
+                raise unknown("key", f"{axis}.{key}", (f"{axis}.kind", f"{axis}.{kind}"))
             raise UserError(
                 f"{axis}.{key}: does not belong to {axis}.kind = '{kind}', whose options are under {axis}.{kind}"
             )
     options = table.get(kind, {})
     if not isinstance(options, Mapping):
         raise UserError(f"{axis}.{kind}: expected a table of options, found {options!r}")
-    return Choice(kind, validate(entry.config, options, f"{axis}.{kind}"))
+    return Choice(kind, validate(entry.config, options, "", f"{axis}.{kind}"))

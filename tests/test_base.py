@@ -6,6 +6,7 @@ import ast
 import os
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field as Option
 
-from bench import content, objectives
+from bench import content, objectives, plain
 from bench.atomic import atomic_folder, atomic_path, write_text
 from bench.dotted import flatten, nest
 from bench.errors import UserError, unknown
@@ -105,7 +106,11 @@ def test_a_choice_is_its_kind_and_options() -> None:
         ({"kind": "plain", "many": {}}, "sharing.many"),
         ({"kind": "many", "many": 3}, "expected a table"),
         ({"kind": "many", "many": {"experts": 0}}, "experts"),
-        ({"kind": "many", "many": {"expert": 1}}, "did you mean 'experts'"),
+        (
+            {"kind": "many", "many": {"expert": 1}},
+            "unknown key 'sharing.many.expert' .did you mean 'sharing.many.experts'",
+        ),
+        ({"knd": "many"}, "unknown key 'sharing.knd' .did you mean 'sharing.kind'"),
     ],
 )
 def test_a_wrong_choice_is_one_sentence(table: dict, says: str) -> None:
@@ -116,6 +121,37 @@ def test_a_wrong_choice_is_one_sentence(table: dict, says: str) -> None:
 def test_validation_names_place_key_and_value() -> None:
     with pytest.raises(UserError, match=r"^here: experts: .*greater than or equal to 1, found 0$"):
         validate(Options, {"experts": 0}, "here")
+
+
+class Outer(Config):
+    on: bool = False
+    name: str = Option("", pattern="^[a-z]*$")
+    pair: tuple[int, ...] = Option((), max_length=2)
+    by: dict[str, Options] = Option(default_factory=dict)
+    either: Options | None = None
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"on": 3}, "t.on: expected true or false, found 3"),
+        ({"name": 3}, "t.name: expected text, found 3"),
+        ({"name": "A"}, "t.name: expected it to match pattern '^[a-z]*$', found 'A'"),
+        ({"pair": "x"}, "t.pair: expected a list, found 'x'"),
+        ({"pair": [1, 2, 3]}, "t.pair: expected at most 2 items, found [1, 2, 3]"),
+        ({"pair": [0.5]}, "t.pair.0: expected a whole number, found 0.5"),
+        ({"pair": [date(2000, 1, 2)]}, "t.pair.0: expected a whole number, found 2000-01-02"),
+        ({"by": 1}, "t.by: expected a table, found 1"),
+        ({"by": {"a": {"exprts": 1}}}, "unknown key 't.by.a.exprts' (did you mean 't.by.a.experts'?); known are "),
+        ({"either": {"exprts": 1}}, "unknown key 't.either.exprts' (did you mean 't.either.experts'?); known are "),
+        ({"name": "A" * 999}, "(1,001 characters)"),
+    ],
+)
+def test_what_pydantic_finds_is_said_in_our_words(values: dict, says: str) -> None:
+    with pytest.raises(UserError) as error:
+        validate(Outer, values, "here", "t")
+    assert str(error.value).startswith("here: ")
+    assert says in str(error.value)
 
 
 def test_unknown_suggests_the_nearest() -> None:
@@ -173,6 +209,59 @@ def test_broken_toml_names_file_and_line(tmp_path: Path) -> None:
     (tmp_path / "x.toml").write_bytes(b"a = '\xff'")
     with pytest.raises(UserError, match="UTF-8"):
         content.read_toml(tmp_path / "x.toml")
+
+
+DEEP = "expected tables and arrays at most 32 deep, found them deeper"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("\nx = " + "1" * 5000, "f: line 2: expected integers of at most 64 bits, .* found one of 5,000 digits"),
+        ("[t]\nx = 0x" + "f" * 5000, r"f: t\.x: expected integers of at most 64 bits, .* found one of 20,000 bits"),
+        (f"x = {2**63}", "f: x: expected integers"),
+        ("x = " + "[" * 2000, DEEP),
+        ("x = " + "[" * 33 + "]" * 33, DEEP),
+        ("x = " + "{a = " * 600 + "1" + "}" * 600, DEEP),
+        (f"{'.'.join('a' * 2000)} = 1", DEEP),
+        (f"[{'.'.join('a' * 2000)}]", DEEP),
+    ],
+)
+def test_what_no_program_could_work_with_is_refused_in_a_sentence(text: str, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        plain.parse_toml(text, "f")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"x": ' + "1" * 5000 + "}", "f: line 1: expected integers .* 5,000 digits"),
+        (f'{{"x": [{2**64}]}}', r"f: x\.0: expected integers"),
+        ("[" * 100_000, DEEP),
+        ("[" * 99 + "]" * 99, DEEP),
+        (b"\xff", "f: not valid JSON"),
+        ("{", "f: not valid JSON: .*line 1"),
+    ],
+)
+def test_the_same_holds_for_json(text: str | bytes, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        plain.parse_json(text, "f")
+
+
+def test_numbers_at_the_edge_are_read_as_they_are() -> None:
+    assert plain.parse_toml(f"x = [{2**63 - 1}, {-(2**63)}, 1_000, 1e400]", "f")["x"] == [
+        2**63 - 1,
+        -(2**63),
+        1000,
+        float("inf"),
+    ]
+    assert plain.parse_json("[" * 32 + "]" * 32, "f")
+    assert [plain.parse_value(text, "f") for text in ("[1, 2]", "mmoe", "1\ny = 2")] == [[1, 2], None, None]
+
+
+def test_one_module_parses_toml() -> None:
+    users = [path.name for path in BENCH.rglob("*.py") if "import tomllib" in path.read_text(encoding="utf-8")]
+    assert users == ["plain.py"]
 
 
 def test_home_is_the_option_then_the_variable_then_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,19 +14,37 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("build", reason="the package `build` makes the wheel")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout, as far as it is packaged."""
     source = tmp_path_factory.mktemp("source")
     kept = ("bench", "datasets", "search_spaces", "reports")
     for name in kept:
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "_content"))
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source / name)
+    return source
+
+
+@pytest.fixture(scope="module")
+def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("build", reason="the package `build` makes the wheel")
     out = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(source)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "Warning" not in done.stdout + done.stderr
     return next(out.glob("*.whl"))
+
+
+@pytest.mark.slow
+def test_an_install_in_place_shows_no_warning(source: Path, tmp_path: Path) -> None:
+    code = "import sys; from setuptools import build_meta; build_meta.build_editable(sys.argv[1])"
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.glob("*.whl"))
+    assert "Warning" not in done.stderr
+    assert "InformationOnly" not in done.stderr
 
 
 def test_its_only_top_level_package_is_bench(wheel: Path) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
 
-from bench.errors import UserError
+from bench.errors import UserError, shortened
 from bench.full_disk import no_room
 
 
@@ -31,6 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return _complain(f"expected a name that a file can have, found {shortened(repr(str(error.filename)))}")
         told = no_room(error, error.filename or "a file")
         return _bug() if told is None else _complain(str(told))
     except Exception as error:
@@ -47,5 +50,7 @@ def _bug() -> int:
 
 
 def _complain(text: str) -> int:
-    print(f"seesaw: {text}", file=sys.stderr)
+    from bench.cli.output import TerminalProgress
+
+    TerminalProgress().note(f"seesaw: {text}")
     return 2

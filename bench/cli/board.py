@@ -28,7 +28,7 @@ def board(
     index, runs = write_board(at, folder)
     found = {"page": str(index), "runs": [{"name": run.name, "state": run.state, "note": run.note} for run in runs]}
     if not serve:
-        print_json(found) if json else say(str(index))
+        print_json(found) if json else say(str(index), whole=True)
         return
     with PageServer(folder, port, lambda: write_board(at, folder)) as server:
         print_json(found | {"address": server.address}) if json else say(f"{server.address} until Ctrl-C")

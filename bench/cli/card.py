@@ -57,11 +57,10 @@ def card(
     json: Json = False,
 ) -> None:
     """Look into files and write a card for them, with reasons."""
-    import tomllib
-
     from bench.atomic import write_text
     from bench.data import parse_card
     from bench.data.inspection import ROWS, Request, Wish, card_text, check_id, draft_card
+    from bench.plain import parse_toml
 
     target = out or files[0].parent / "card.toml"
     if target.is_dir():
@@ -84,15 +83,16 @@ def card(
     )
     draft = draft_card(request, TerminalProgress())
     text = card_text(draft)
-    parse_card(tomllib.loads(text), str(target), "", target.parent)
+    parse_card(parse_toml(text, str(target)), str(target), "", target.parent)
     write_text(target, text)
     beside = target.resolve().parent == files[0].resolve().parent
     if json:
         print_json({"card": str(target)} | _document(draft))
         return
     _show(draft)
-    say(f"card: {target}")
-    say(f"next: seesaw prepare {_typed(target)}{'' if beside else f' --raw {files[0].parent}'}")
+    say(f"card: {target}", whole=True)
+    raw = "" if beside else f" --raw {files[0].parent}"
+    say(f"next: seesaw prepare {_typed(target)}{raw}", whole=True)
 
 
 def _separator(given: str | None) -> str | None:

@@ -55,7 +55,7 @@ def compare(
     for note in found.notes:
         say(note)
     if out is not None:
-        say(f"written: {out}")
+        say(f"written: {out}", whole=True)
 
 
 def _show(group: Group, found: Compared) -> None:

@@ -79,7 +79,7 @@ def prepare_command(
         print_json({"path": str(store.path)} | store.manifest)
         return
     print_splits(store)
-    say(f"store: {store.path}")
+    say(f"store: {store.path}", whole=True)
 
 
 def print_splits(store: Any) -> None:

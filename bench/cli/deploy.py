@@ -39,7 +39,7 @@ def deploy(
     """Train the picked configuration for good, package it, and register it in MLflow."""
     from bench.home import resolve_home
     from bench.machine import cores
-    from bench.production.engines import need
+    from bench.production.engines import without_onnx
     from bench.run.deploy import make_package, register
     from bench.run.planned import plan
     from bench.tracking.registry import Registry
@@ -65,9 +65,11 @@ def deploy(
         for move in moves:
             say(f"{planned.name}: {'would do: ' if dry_run else ''}{move}")
         return
-    if not no_onnx:
-        need("onnxscript", "to write a model in ONNX (--no-onnx leaves it out)")
-    package = make_package(planned, raw, force, threads or cores(), TerminalProgress(), onnx=not no_onnx)
+    lacking = "" if no_onnx else without_onnx()
+    if lacking:
+        TerminalProgress().note(f"the package will have no model in ONNX: {lacking}")
+    onnx = not no_onnx and not lacking
+    package = make_package(planned, raw, force, threads or cores(), TerminalProgress(), onnx)
     number, moves = register(planned, package, as_.value)
     if json:
         document: dict[str, Any] = {"model": planned.name, "version": number, "alias": as_.value, "tracking": uri}
@@ -77,8 +79,8 @@ def deploy(
     say(planned.pick.reason)
     for engine, difference in package.manifest.agreement.items():
         say(f"{engine}: probabilities differ by at most {difference:.1e} from the trained model's")
-    say(f"package: {package.folder}")
+    say(f"package: {package.folder}", whole=True)
     for move in moves:
         say(f"{planned.name}: {move}")
     model = f"models:/{planned.name}@{as_.value}"
-    say(f"serve:   MLFLOW_TRACKING_URI={uri} mlflow models serve -m {model} --env-manager local")
+    say(f"serve:   MLFLOW_TRACKING_URI={uri} mlflow models serve -m {model} --env-manager local", whole=True)

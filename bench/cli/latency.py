@@ -40,6 +40,6 @@ def latency(
 
 def _numbers(option: str, text: str) -> list[int]:
     found = names(text)
-    if not found or not all(each.isdecimal() and int(each) > 0 for each in found):
-        raise UserError(f"{option}: expected whole numbers from 1 on, separated by commas, found '{text}'")
+    if not found or not all(each.isdecimal() and len(each) < 10 and int(each) > 0 for each in found):
+        raise UserError(f"{option}: expected whole numbers from 1 to 999,999,999, separated by commas, found '{text}'")
     return [int(each) for each in found]

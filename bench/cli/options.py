@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +10,7 @@ import typer
 from bench.content import read_toml
 from bench.dotted import flatten
 from bench.errors import UserError
+from bench.plain import parse_value
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Home = Annotated[
@@ -33,7 +33,7 @@ def assignments(given: list[str] | None) -> dict[str, Any]:
     """Reads NAME=VALUE pairs. A value is read as TOML (1e-3, true, [64, 32]) and, where it is none, as text.
 
     Raises:
-        UserError: no `=`, no name, or a name given twice.
+        UserError: no `=`, no name, a name given twice, or a number beyond 64 bits.
     """
     values: dict[str, Any] = {}
     for text in given or []:
@@ -43,10 +43,8 @@ def assignments(given: list[str] | None) -> dict[str, Any]:
             raise UserError(f"--set: expected NAME=VALUE as in sharing.kind=mmoe, found '{text}'")
         if name in values:
             raise UserError(f"--set: '{name}' is given twice")
-        try:
-            values[name] = tomllib.loads(f"value = {value.strip()}")["value"]
-        except tomllib.TOMLDecodeError:
-            values[name] = value.strip()
+        read = parse_value(value.strip(), f"--set: {name}")
+        values[name] = value.strip() if read is None else read
     return flatten(values)
 
 

@@ -1,6 +1,7 @@
 """What the user sees: bars on a terminal, plain lines elsewhere; tables; one JSON document on stdout where asked.
 
-Results go to stdout, everything else to stderr, so that `--json` can be piped.
+Results go to stdout, everything else to stderr, so that `--json` can be piped. On a terminal prose and tables keep its
+width; where there is none, lines are as long as they are.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
-from rich.table import Table
 from rich.text import Text
 
+from bench.cli.tables import tables, wrapped
 from bench.progress import Advance
 
-PLAIN_WIDTH = 200
+ENDLESS = 100_000  # cells: tables keep the width themselves
 PLAIN_EVERY = 5.0  # seconds between progress lines where there is no terminal
 
 
@@ -47,8 +48,9 @@ class TerminalProgress:
             yield advance
 
     def note(self, text: str) -> None:
-        """One line on stderr."""
-        self.console.print(Text(text), soft_wrap=True)
+        """A sentence on stderr."""
+        width = self.console.width if self.console.is_terminal else None
+        self.console.print(Text(_kept(text, width)), soft_wrap=True)
 
     @contextmanager
     def _bar(self, description: str, total: float | None, unit: str, done: float) -> Iterator[Advance]:
@@ -107,24 +109,33 @@ def number(value: Any) -> str:
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
     """A table on stdout; numbers are right-aligned. Text is shown as it is, never read as markup."""
-    rows = [list(row) for row in rows]
-    table = Table(title=Text(title) if title else None, title_justify="left", header_style="bold")
-    for at, header in enumerate(headers):
-        numeric = rows and all(isinstance(row[at], int | float | None) for row in rows)
-        table.add_column(Text(header), justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(number(value)) for value in row))
-    _stdout().print(table)
+    rows, width = [list(row) for row in rows], _width()
+    numeric = [
+        bool(rows) and all(isinstance(row[at], int | float | None) for row in rows) for at in range(len(headers))
+    ]
+    if title:
+        say(title)
+    for table in tables(headers, [[number(value) for value in row] for row in rows], numeric, width):
+        Console(width=ENDLESS).print(table, crop=False)
 
 
-def say(text: str = "") -> None:
-    """A line of results on stdout."""
-    _stdout().print(Text(text), soft_wrap=True)
+def say(text: str = "", whole: bool = False) -> None:
+    """A sentence of results on stdout.
+
+    Args:
+        whole: not to be broken, as what is to be copied: a command, or a path.
+    """
+    Console().print(Text(text if whole else _kept(text, _width())), soft_wrap=True)
 
 
-def _stdout() -> Console:
-    """As wide as the terminal; where there is none, wide enough that no cell is folded for lack of one."""
-    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+def _width() -> int | None:
+    """Of the terminal; None where there is none."""
+    return Console().width if sys.stdout.isatty() else None
+
+
+def _kept(text: str, width: int | None) -> str:
+    """Prose in a width, broken between words."""
+    return text if width is None else "\n".join(part for line in text.split("\n") for part in wrapped(line, width))
 
 
 def print_json(document: Any) -> None:

@@ -119,12 +119,14 @@ def frontier_command(
         return
     if tracking is not None or run_ is None:
         raise UserError("--tracking: expected --experiment NAME beside it; a run's front is read from its own storage")
-    results = [result_of(dataset_run, decide=False) for dataset_run in _open(run_, home).values()]
+    results = [result_of(dataset_run) for dataset_run in _open(run_, home).values()]
     if json:
         print_json(frontier_document(results))
         return
     for result in results:
         show_front(result)
+        if result.pick is None:
+            show_pick(result)
 
 
 def report(run_: RunName, json: Json = False, home: Home = None) -> None:
@@ -135,7 +137,7 @@ def report(run_: RunName, json: Json = False, home: Home = None) -> None:
 
     run = Run.open(resolve_home(home), run_)
     write_report(run, [result_of(dataset_run) for dataset_run in run.datasets.values()])
-    print_json({"page": str(page_path(run))}) if json else say(str(page_path(run)))
+    print_json({"page": str(page_path(run))}) if json else say(str(page_path(run)), whole=True)
 
 
 def pick_command(
@@ -145,13 +147,13 @@ def pick_command(
     home: Home = None,
 ) -> None:
     """Choose a configuration by a written policy, with reasons."""
-    from bench.run.results import result_of, write_pick
+    from bench.run.results import pick_document, result_of, write_pick
 
     results = [result_of(dataset_run, policy_file=policy) for dataset_run in _open(run_, home).values()]
     for result in results:
         write_pick(result)
     if json:
-        documents = [result.pick.to_json() for result in results if result.pick]
+        documents = [pick_document(result) for result in results]
         print_json(documents[0] if len(documents) == 1 else {"picks": documents})
         return
     for result in results:
@@ -160,10 +162,9 @@ def pick_command(
 
 def frontier_document(results: Sequence[DatasetResult]) -> dict[str, Any]:
     """The documented shape for one data set; for several, one such document each under `datasets`."""
-    documents = {
-        result.run.key: result.frontier.to_json() | ({"pick": result.pick.to_json()} if result.pick else {})
-        for result in results
-    }
+    from bench.run.results import pick_document
+
+    documents = {result.run.key: result.frontier.to_json() | {"pick": pick_document(result)} for result in results}
     return next(iter(documents.values())) if len(documents) == 1 else {"datasets": documents}
 
 

@@ -110,5 +110,5 @@ def _execute(run: Run, json: bool) -> None:
         return
     for result in results:
         show_dataset(result)
-    say(f"page:   {page_path(run)}")
-    say(f"MLflow: {run.tracking_uri}  (look: {run.look_command})")
+    say(f"page:   {page_path(run)}", whole=True)
+    say(f"MLflow: {run.tracking_uri}  (look: {run.look_command})", whole=True)

@@ -29,8 +29,8 @@ class PageServer(ThreadingHTTPServer):
         self.folder, self.refresh = folder, refresh
         try:
             super().__init__((LOOPBACK, port), _Handler)
-        except (OSError, OverflowError) as error:
-            raise UserError(f"--port: expected one that is free, found {port}: {error}") from None
+        except OSError as error:
+            raise UserError(f"--port: expected one that is free, found {port}: {error.strerror}") from None
 
     @property
     def address(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from bench import content
 from bench.data.card import Card, Origin
 from bench.data.synthetic import generator_columns, generator_parameters
 from bench.errors import UserError, unknown
+from bench.plain import parse_value
 from bench.validation import validate
 
 
@@ -70,8 +70,6 @@ def parse_card(values: Mapping[str, Any], where: str, suffix: str = "", folder: 
 
 def _value(text: str, where: str, part: str) -> Any:
     for spelling in (text, f"0{text}", text.replace("-.", "-0.")):  # TOML wants the zero of .5
-        try:
-            return tomllib.loads(f"value = {spelling}")["value"]
-        except tomllib.TOMLDecodeError:
-            continue
+        if (value := parse_value(spelling, where)) is not None:
+            return value
     raise UserError(f"{where}: expected parameter=number after '@', found '{part}'")

@@ -1,14 +1,51 @@
-"""What of a guard a point does not keep, in words, and the smallest change that would let it through."""
+"""What of a guard a point does not keep, in words, and the change of the policy that would let it through."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bench.errors import UserError
 from bench.frontier.gains import Baseline
 from bench.frontier.points import called
+from bench.frontier.policy import Policy
+
+P_NONDOMINATED = "guard.p_nondominated"
+ERRORS = "guard.max_loss_in_standard_errors"
+LOSS = "guard.max_loss_vs_single_task"
+
+
+@dataclass(frozen=True)
+class Change:
+    """A setting of a policy, with another value.
+
+    Attributes:
+        setting: where the policy has it, as in `guard.at_most`.
+        name: of the entry, where the setting is a table.
+        value: None leaves it out.
+    """
+
+    setting: str
+    name: str | None
+    value: float | tuple[float, float] | None
+
+    @property
+    def toml(self) -> str:
+        """As a line of a policy file; a comment, where it is to be left out."""
+        what = self.setting if self.name is None else f'{self.setting}."{self.name}"'
+        return f"# without {what}" if self.value is None else f"{what} = {self._shown}"
+
+    @property
+    def _shown(self) -> str:
+        if isinstance(self.value, tuple):
+            return f"[{', '.join(f'{each:g}' for each in self.value)}]"
+        return f"{self.value:g}"
+
+    def __str__(self) -> str:
+        what = self.setting if self.name is None else f"{self.setting} '{self.name}'"
+        if self.value is None:
+            return f"{what}, which was not measured there, were left out"
+        return f"{what} were {self._shown}"
 
 
 @dataclass(frozen=True)
@@ -36,15 +73,15 @@ class Breach:
         return math.inf if math.isnan(gap) else gap
 
     @property
-    def remedy(self) -> str:
+    def remedy(self) -> Change:
         """What would let the point through."""
+        name = None if self.setting == P_NONDOMINATED else self.name
         if math.isnan(self.value):
-            return f"leave out {self.setting}, which was not measured there"
+            return Change(self.setting, name, None)
         to = 0.0 - float(round_up(-self.value, 6)) if self.floor else float(round_up(self.value, 6))
         if self.other is None:
-            return f"set {self.setting} to {to:g}"
-        low, high = (to, self.other) if self.floor else (self.other, to)
-        return f"set {self.setting} to [{low:g}, {high:g}]"
+            return Change(self.setting, name, to)
+        return Change(self.setting, name, (to, self.other) if self.floor else (self.other, to))
 
     def __str__(self) -> str:
         found = "was not measured" if math.isnan(self.value) else f"is {self.value:.6g}"
@@ -57,44 +94,71 @@ class Violation:
 
     Attributes:
         loss: as judged: by the means, or with `confidence` the bound that it does not exceed with so much of it.
-        seen: by the means.
+        allowed: in the metric's own unit.
+        error: the standard error of the difference, where it is known.
+        errors: how many of them are allowed, where the guard counts them.
+        seen: the loss by the means.
+        every: whether one setting allows the same in all objectives.
     """
 
     objective: str
     loss: float
     allowed: float
     baseline: Baseline
+    error: float | None = None
+    errors: float | None = None
     confidence: float | None = None
     seen: float = math.nan
+    every: bool = False
 
     @property
     def excess(self) -> float:
-        """How far beyond the allowed loss, relative to the baseline's value: comparable across units."""
-        return (self.loss - self.allowed) / (abs(self.baseline.value) or 1.0)
+        """How far beyond the allowed loss: in standard errors, else relative to the baseline's value."""
+        return (self.loss - self.allowed) / (self.error or abs(self.baseline.value) or 1.0)
+
+    @property
+    def remedy(self) -> Change:
+        """What would let the trial through."""
+        if self.errors is not None:
+            return Change(ERRORS, None, float(round_up(self.loss / self.error)) if self.error else math.inf)
+        return Change(LOSS, None if self.every else self.objective, float(round_up(self.loss)))
 
     def __str__(self) -> str:
         baseline = f"single-task {called(self.baseline.trial, self.baseline.until)} ({self.baseline.value:.5g})"
-        worse = f"{self.loss:.3g} worse in {self.objective} than {baseline}, where {self.allowed:.3g} is allowed"
+        worse = f"{self.loss:.3g} worse in {self.objective} than {baseline}"
+        if self.errors is not None:
+            count = f"{self.loss / self.error:.3g}" if self.error else "infinitely many"
+            return f"it is {worse}, {count} standard errors of that difference, where {self.errors:g} are allowed"
+        worse += f", where {self.allowed:.3g} is allowed"
         if self.confidence is None:
             return f"it is {worse}"
         return f"it may be {worse} with {self.confidence:.0%} confidence (by the means it is {self.seen + 0.0:.3g})"
 
 
-def relax(broken: Mapping[str, Sequence[Violation | Breach]]) -> UserError:
-    """The error where the guard lets no point through: the smallest change that lets the nearest one through.
+def remedies(broken: Iterable[Violation | Breach]) -> tuple[Change, ...]:
+    """The changes that let a point through, one a setting: the largest that it needs."""
+    found: dict[tuple[str, str | None], Change] = {}
+    for each in broken:
+        change = each.remedy
+        known = found.get((change.setting, change.name), change)
+        larger = isinstance(change.value, float) and isinstance(known.value, float) and change.value > known.value
+        found[change.setting, change.name] = change if larger else known
+    return tuple(found.values())
 
-    Args:
-        broken: violations by the name of the trial, none of them empty.
-    """
-    name, nearest = min(broken.items(), key=lambda item: max(violation.excess for violation in item[1]))
-    losses = [each for each in nearest if isinstance(each, Violation)]
-    needed = " and ".join(f"'{each.objective}' to {round_up(each.loss)}" for each in losses)
-    steps = [f"raise guard.max_loss_vs_single_task for {needed}"] if losses else []
-    steps += [each.remedy for each in nearest if isinstance(each, Breach)]
-    return UserError(
-        f"the guard lets no point of the front through; the nearest is {name}: {', and '.join(map(str, nearest))}; "
-        f"to let it through, {' and '.join(steps)}"
-    )
+
+def changed(policy: Policy, changes: Sequence[Change]) -> Policy:
+    """The policy with other settings."""
+    values = policy.model_dump(exclude_unset=True)
+    for change in changes:
+        table, key = change.setting.split(".")
+        at = values.setdefault(table, {})
+        if change.name is not None:
+            at, key = at.setdefault(key, {}), change.name
+        if change.value is None:
+            del at[key]
+        else:
+            at[key] = change.value
+    return Policy.model_validate(values)
 
 
 def round_up(value: float, digits: int = 3) -> str:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from bench.frontier.breach import Breach, Violation
+from bench.frontier.breach import P_NONDOMINATED, Breach, Violation
 from bench.frontier.estimates import estimate, replicated
 from bench.frontier.frontier import Frontier
 from bench.frontier.gains import baselines, gain
 from bench.frontier.guard import Guard
+from bench.frontier.intervals import difference
 from bench.frontier.noise import noise_of
-from bench.frontier.points import key_of
+from bench.frontier.points import Key, key_of
+from bench.frontier.samples import Sample, sample
+from bench.frontier.variance import seed_noise
 from bench.objectives import Objective
 from bench.records import TrialRecord
 
@@ -50,6 +53,41 @@ class Judge:
             for objective in objectives
             if guard.confidence is not None and objective.is_metric and objective.name in self.against
         }
+        self._samples: dict[str, dict[Key, Sample]] = {}
+
+    def unjudged(self, objective: Objective) -> str:
+        """Why the guard cannot judge a loss in an objective; empty where it can, or need not."""
+        limit = self.guard.limit(objective)
+        if limit is None:
+            return ""
+        if objective.name not in self.against:
+            return "no single-task trial has measured it"
+        if limit.in_errors and seed_noise(list(self._of(objective).values())) is None:
+            return "no point has two replicates, which tell the noise"
+        return ""
+
+    def _of(self, objective: Objective) -> dict[Key, Sample]:
+        """What replicates say of it, by point."""
+        key = objective.key("valid")
+        if key not in self._samples:
+            found = ((point, sample(each, [key])) for point, each in self._single.items())
+            self._samples[key] = {point: each for point, each in found if each is not None}
+        return self._samples[key]
+
+    def standard_error(self, point: TrialRecord, objective: Objective) -> float | None:
+        """Of the difference between a point and the objective's baseline, see `bench.frontier.intervals.difference`.
+
+        0 for the baseline itself; None where nothing is known of seeds, as no point has two replicates.
+        """
+        baseline = self.against[objective.name]
+        if key_of(point) == (baseline.trial, baseline.until):
+            return 0.0
+        samples = self._of(objective)
+        pair = samples.get(key_of(point)), samples.get((baseline.trial, baseline.until))
+        if pair[0] is None or pair[1] is None:
+            return None
+        apart = difference(pair[0], pair[1], list(samples.values()))
+        return None if apart is None else math.hypot(apart[0].seed, apart[0].data)
 
     def broken(self, point: TrialRecord) -> list[Violation | Breach]:
         """What a point does not keep; a bound on what was not measured is not kept."""
@@ -59,14 +97,20 @@ class Judge:
         """An objective without a baseline cannot be guarded."""
         gains, found = gain(point, self.objectives, self.against), []
         for objective in self.objectives:
-            allowed = self.guard.allowed(objective)
-            if allowed is None or objective.name not in self.against:
+            limit = self.guard.limit(objective)
+            if limit is None or objective.name not in self.against:
                 continue
             seen, baseline = -gains[objective.name], self.against[objective.name]
-            loss, confidence = seen + self._margin(point, objective), self.guard.confidence
-            if loss > allowed + TOLERANCE:
-                sure = confidence if objective.name in self._noise else None
-                found.append(Violation(objective.name, loss, allowed, baseline, sure, seen))
+            error = self.standard_error(point, objective)
+            if limit.in_errors:
+                if error is not None and seen > limit.loss * error + TOLERANCE:
+                    found.append(Violation(objective.name, seen, limit.loss * error, baseline, error, limit.loss))
+                continue
+            loss = seen + self._margin(point, objective)
+            if loss > limit.loss + TOLERANCE:
+                sure = self.guard.confidence if objective.name in self._noise else None
+                every = not isinstance(self.guard.max_loss_vs_single_task, dict)
+                found.append(Violation(objective.name, loss, limit.loss, baseline, error, None, sure, seen, every))
         return found
 
     def _margin(self, point: TrialRecord, objective: Objective) -> float:
@@ -85,7 +129,7 @@ class Judge:
         def hold(name: str, bound: float, floor: bool, setting: str, other: float | None = None) -> None:
             value = estimate(point, name if name.startswith("cost/") else f"valid/{name}")
             if not (value >= bound if floor else value <= bound):
-                found.append(Breach(name, value, bound, floor, f"{setting} '{name}'", other))
+                found.append(Breach(name, value, bound, floor, setting, other))
 
         for name, bound in guard.at_most.items():
             hold(name, bound, False, "guard.at_most")
@@ -99,5 +143,5 @@ class Judge:
         if guard.p_nondominated is not None:
             value = self._sure.get(key_of(point), math.nan)
             if not value >= guard.p_nondominated:
-                found.append(Breach("P(non-dominated)", value, guard.p_nondominated, True, "guard.p_nondominated"))
+                found.append(Breach("P(non-dominated)", value, guard.p_nondominated, True, P_NONDOMINATED))
         return found

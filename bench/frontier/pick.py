@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.errors import UserError
 from bench.frontier import reason
-from bench.frontier.breach import relax
+from bench.frontier.breach import Change, changed, remedies
 from bench.frontier.estimates import estimate, estimates
 from bench.frontier.frontier import Frontier
 from bench.frontier.gains import gain
@@ -95,14 +95,27 @@ class Pick:
         return plain
 
 
+class NothingPasses(UserError):
+    """The guard lets no point through.
+
+    Attributes:
+        changes: the settings of the policy with which the nearest point would be picked.
+        pick: that pick.
+    """
+
+    def __init__(self, text: str, changes: tuple[Change, ...], pick: Pick) -> None:
+        super().__init__(text)
+        self.changes, self.pick = changes, pick
+
+
 def pick(frontier: Frontier, records: Sequence[TrialRecord], objectives: Sequence[Objective], policy: Policy) -> Pick:
     """Chooses a point of the front; with `simplest`, one that may belong to it.
 
     Equal scores go to the smaller model, then to the earlier trial, then to the shorter training.
 
     Raises:
-        UserError: the front is empty, the policy names an unknown objective or asks what replicates do not tell, or the
-            guard lets no point through.
+        UserError: the front is empty, the policy names an unknown objective or asks what replicates do not tell.
+        NothingPasses: the guard lets no point through; it names the nearest, and what would let it be picked.
         ValueError: the front was not computed on validation: choosing by test would spoil it.
     """
     if frontier.split != "valid":
@@ -117,7 +130,16 @@ def pick(frontier: Frontier, records: Sequence[TrialRecord], objectives: Sequenc
     broken = {key_of(each): judge.broken(each) for each in front}
     feasible = [each for each in front if not broken[key_of(each)]]
     if not feasible:
-        raise relax({reason.name(each): broken[key_of(each)] for each in front})
+        nearest = min(front, key=lambda each: max(violation.excess for violation in broken[key_of(each)]))
+        changes = remedies(broken[key_of(nearest)])
+        found = pick(frontier, records, objectives, changed(policy, changes))
+        point = next(each for each in frontier.points if key_of(each) == (found.trial, found.until))
+        raise NothingPasses(
+            f"no point of the front passes the guard; the nearest is {reason.name(point)}: "
+            f"{' and '.join(map(str, judge.broken(point)))}; it would be picked if {' and '.join(map(str, changes))}",
+            changes,
+            found,
+        )
     removed = tuple(
         Removed(each.number, each.architecture, ", and ".join(map(str, broken[key_of(each)])), each.until)
         for each in front
@@ -137,7 +159,7 @@ def pick(frontier: Frontier, records: Sequence[TrialRecord], objectives: Sequenc
     sentences = (
         f"T{reason.name(chosen)[1:]} is picked because it {because}.",
         reason.values(chosen, objectives, gain(chosen, objectives, judge.against), judge.against),
-        reason.guarded(policy, objectives, judge.against, len(removed), len(front)),
+        reason.guarded(policy, objectives, judge, len(removed), len(front)),
     )
     behind = [(score, each) for score, each in ranked if each is not chosen]
     return Pick(

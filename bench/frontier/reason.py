@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from bench.errors import listed
 from bench.frontier.estimates import confirmed, estimate, replicated
 from bench.frontier.gains import Baseline
+from bench.frontier.judging import Judge
 from bench.frontier.points import called
 from bench.frontier.policy import Policy
 from bench.frontier.rules import PICK_RULES
@@ -57,20 +59,19 @@ def values(
     return f"It reaches {', '.join(parts)} ({basis}; gains are positive where it is better)."
 
 
-def guarded(
-    policy: Policy, objectives: Sequence[Objective], against: Mapping[str, Baseline], removed: int, points: int
-) -> str:
-    """What the guard allowed and took away, and what it could not judge for want of a single-task trial."""
+def guarded(policy: Policy, objectives: Sequence[Objective], judge: Judge, removed: int, points: int) -> str:
+    """What the guard allowed and took away, and what it could not judge, and why."""
     guard = policy.guard
-    limits = {each.name: guard.allowed(each) for each in objectives}
-    limited = {name: limit for name, limit in limits.items() if limit is not None and limit < math.inf}
-    judged = [f"{limit:.3g} in {name}" for name, limit in limited.items() if name in against]
-    blind = [name for name in limited if name not in against]
-    sentences = []
+    unjudged = {each.name: judge.unjudged(each) for each in objectives}
+    limits = {each.name: limit for each in objectives if not unjudged[each.name] and (limit := guard.limit(each))}
     sure = "" if guard.confidence is None else f" with {guard.confidence:.0%} confidence"
+    judged = [f"{limit.loss:.3g} in {name}{sure}" for name, limit in limits.items() if not limit.in_errors]
+    if counted := [name for name, limit in limits.items() if limit.in_errors]:
+        judged.append(f"{guard.max_loss_in_standard_errors:g} standard errors in {listed(counted)}")
+    sentences = []
     if judged:
         sentences.append(
-            f"The guard, no loss against single-task beyond {', '.join(judged)}{sure}, "
+            f"The guard, no loss against single-task beyond {', '.join(judged)}, "
             f"removed {removed} of the front's {points} points."
         )
     bounds = [f"{name} at most {bound:g}" for name, bound in guard.at_most.items()]
@@ -82,6 +83,7 @@ def guarded(
     bounds += [f"{name} at {sides[name]} {bound:g}" for name, bound in subject_to.items()]
     if bounds:
         sentences.append(f"It keeps the guard's bounds: {', '.join(bounds)}.")
-    if blind:
-        sentences.append(f"The guard could not judge {', '.join(blind)}: no single-task trial has measured it.")
+    for why in dict.fromkeys(filter(None, unjudged.values())):
+        names = ", ".join(name for name, each in unjudged.items() if each == why)
+        sentences.append(f"The guard could not judge {names}: {why}.")
     return " ".join(sentences)

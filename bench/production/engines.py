@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.errors import UserError, unknown
+from bench.errors import UserError, listed, unknown
+from bench.extras import adding
 from bench.production import archive
 from bench.production.served_model import Recipe
 
@@ -72,10 +73,18 @@ def open_engine(name: str, folder: Path, recipe: Recipe, threads: int = 1) -> En
     return ENGINES[name](folder, recipe, threads)
 
 
+def without_onnx() -> str:
+    """Why no model can be written in ONNX and checked; empty where it can."""
+    absent = [module for module in ("onnx", "onnxscript", "onnxruntime") if find_spec(module) is None]
+    if not absent:
+        return ""
+    return f"{listed(absent)} {'is' if len(absent) == 1 else 'are'} not installed; {adding('serve')}"
+
+
 def need(module: str, why: str) -> None:
     """Raises UserError where a package of the extra `serve` is not installed."""
     if find_spec(module) is None:
-        raise UserError(f"expected {module} {why}, found none installed: pip install 'seesaw-bench[serve]'")
+        raise UserError(f"expected {module} {why}, found none installed; {adding('serve')}")
 
 
 def _torch(model: Callable[..., tuple[torch.Tensor, torch.Tensor]], threads: int) -> Engine:

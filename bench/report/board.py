@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from bench.errors import UserError
 from bench.report import text, theme
 from bench.report.markup import escaped, glyph, joined
 from bench.report.page import whole
 from bench.report.thumbnail import Range, ranges, thumbnail
 from bench.report.view import PageView
 
+Scales = dict[tuple[object, ...], tuple[Range, ...]]
+Looks = dict[str, theme.Look]
 State = Literal["done", "running", "stopped", "failed", "broken"]
 EXPLAINED: dict[State, str] = {
     "done": "searched and confirmed",
@@ -48,19 +51,33 @@ class BoardRun:
     link: str | None = None
 
 
-def board_document(runs: Sequence[BoardRun], home: str) -> str:
-    """The page as text: a card for each run, in the order given."""
-    kinds = theme.ordered(kind for part in _parts(runs) for kind in (part.view.sharing_kinds if part.view else ()))
-    keys = "".join(f"<li>{glyph(look)}{escaped(kind)}</li>" for kind, look in theme.looks(kinds).items())
-    count = text.count(len(runs), "run")
+def broken(name: str, error: Exception) -> BoardRun:
+    """A run that cannot be shown, with the reason: the others are."""
+    return BoardRun(name, "broken", "", "", note=str(error) if isinstance(error, UserError) else repr(error))
+
+
+def board_document(runs: Sequence[BoardRun], home: str) -> tuple[str, list[BoardRun]]:
+    """The page as text, a card for each run, in the order given; and the runs as it has them, see `broken`."""
     scales = _scales(runs)
+    kinds = theme.ordered(kind for part in _parts(runs) for kind in (part.view.sharing_kinds if part.view else ()))
+    looks = theme.looks(kinds)
+    drawn = [_drawn(run, scales, looks) for run in runs]
+    keys = "".join(f"<li>{glyph(look)}{escaped(kind)}</li>" for kind, look in looks.items())
+    count = text.count(len(runs), "run")
     note = "Validation; large marks are on the front. Fronts on the same data are drawn on the same scale."
     body = [
         f'<p class="note">{note}</p><ul class="notation" aria-label="Sharing kinds">{keys}</ul>' if keys else "",
-        f'<div class="board">{"".join(_card(run, scales) for run in runs)}</div>',
+        f'<div class="board">{"".join(card for _, card in drawn)}</div>',
         "" if runs else '<p class="note">No run yet: <code>seesaw run quick</code> makes one.</p>',
     ]
-    return whole("Board", f"{count} in {home}", body, figures=False)
+    return whole("Board", f"{count} in {home}", body, figures=False), [run for run, _ in drawn]
+
+
+def _drawn(run: BoardRun, scales: Scales, looks: Looks) -> tuple[BoardRun, str]:
+    try:
+        return run, _card(run, scales, looks)
+    except Exception as error:  # a bug of ours must not take the other runs away
+        return (shown := broken(run.name, error)), _card(shown, scales, looks)
 
 
 def _parts(runs: Sequence[BoardRun]) -> list[BoardPart]:
@@ -72,7 +89,7 @@ def _scale(part: BoardPart) -> tuple[object, ...]:
     return part.dataset, part.fingerprint, tuple(axis.name for axis in part.view.axes)
 
 
-def _scales(runs: Sequence[BoardRun]) -> dict[tuple[object, ...], tuple[Range, ...]]:
+def _scales(runs: Sequence[BoardRun]) -> Scales:
     views: dict[tuple[object, ...], list[PageView]] = {}
     for part in _parts(runs):
         if part.view is not None:
@@ -80,7 +97,7 @@ def _scales(runs: Sequence[BoardRun]) -> dict[tuple[object, ...], tuple[Range, .
     return {scale: ranges(group) for scale, group in views.items()}
 
 
-def _card(run: BoardRun, scales: dict[tuple[object, ...], tuple[Range, ...]]) -> str:
+def _card(run: BoardRun, scales: Scales, looks: Looks) -> str:
     name = escaped(run.name)
     title = f'<a href="{escaped(run.link)}">{name}</a>' if run.link else name
     about = ", ".join(filter(None, (run.suite, run.created)))
@@ -90,16 +107,18 @@ def _card(run: BoardRun, scales: dict[tuple[object, ...], tuple[Range, ...]]) ->
             f'<span class="state" title="{escaped(EXPLAINED[run.state])}">{run.state}</span></header>',
             f'<p class="muted">{escaped(about)}</p>',
             f'<p class="wrong">{escaped(run.note)}</p>' if run.note else "",
-            *(_part(part, scales) for part in run.parts),
+            *(_part(part, scales, looks) for part in run.parts),
             "</article>",
         ]
     )
 
 
-def _part(part: BoardPart, scales: dict[tuple[object, ...], tuple[Range, ...]]) -> str:
+def _part(part: BoardPart, scales: Scales, looks: Looks) -> str:
     found = [f"<h3>{escaped(part.dataset)}</h3>"]
     if part.view is not None:
-        found.append(thumbnail(part.view, scales[_scale(part)]))
+        found.append(thumbnail(part.view, scales[_scale(part)], looks))
+        if len(part.view.axes) > 2 and part.view.front:
+            found.append(f'<p class="muted">The first two of {len(part.view.axes)} objectives.</p>')
         best = [f"best {axis.label} {text.number(axis.best.value)}" for axis in part.view.axes if axis.best]
         volume = [f"hypervolume {text.number(part.view.hypervolume)}"] if part.view.front else []
         found.append(f'<p class="muted">{escaped(", ".join([*best, *volume]))}</p>')

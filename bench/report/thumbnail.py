@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from bench.report import theme
+from bench.report import text, theme
 from bench.report.markup import escaped
 from bench.report.view import Axis, PageView, Trial
 
@@ -25,32 +25,35 @@ def ranges(views: Sequence[PageView]) -> tuple[Range, ...]:
     return tuple(found)
 
 
-def thumbnail(view: PageView, spans: Sequence[Range]) -> str:
+def thumbnail(view: PageView, spans: Sequence[Range], looks: Mapping[str, theme.Look]) -> str:
     """The plane of the first two objectives over these ranges, better to the right and up, with the front's line.
 
-    Nothing with one objective, or where nothing was measured. Points outside are left out.
+    With more than two objectives there is no line, and points of the front may lie anywhere in the plane. Nothing with
+    one objective, or where nothing was measured. Points outside are left out.
+
+    Args:
+        looks: of each sharing kind.
     """
     if len(view.axes) < 2 or not view.front:
         return ""
     behind = [trial for trial in view.trials if not trial.on_front]
     shown = [*behind[:: 1 + len(behind) // MOST_BEHIND], *(trial for trial in view.trials if trial.on_front)]
-    looks = theme.looks(view.sharing_kinds)
     marks = "".join(_mark(trial, spans, looks[trial.sharing]) for trial in shown)
     corners = " ".join("{:.1f},{:.1f}".format(*_place(corner, spans)) for corner in view.step)
-    x, y = (_title(axis, span) for axis, span in zip(view.axes, spans, strict=False))
+    line = f'<polyline points="{corners}" fill="none" stroke="var(--front)" stroke-width="1.5"/>' if corners else ""
+    x, y = (_title(axis, span) for axis, span in zip(view.axes[:2], spans[:2], strict=True))
     words = f"The front of {len(view.front)} of {len(view.trials)} points: {x} to the right, {y} upwards."
     inner = f'x="{EDGE}" y="{EDGE}" width="{WIDTH - 2 * EDGE}" height="{HEIGHT - 2 * EDGE}"'
     return (
         f'<svg class="thumbnail" viewBox="0 0 {WIDTH} {HEIGHT + 18}" role="img" aria-label="{escaped(words)}">'
-        f'<rect {inner} fill="none" stroke="var(--line)"/>'
-        f'<polyline points="{corners}" fill="none" stroke="var(--front)" stroke-width="1.5"/>{marks}'
+        f'<rect {inner} fill="none" stroke="var(--line)"/>{line}{marks}'
         f'<text x="{WIDTH - EDGE}" y="{HEIGHT + 10}" text-anchor="end">{escaped(x)} \N{RIGHTWARDS ARROW}</text>'
         f'<text x="{EDGE + 6}" y="{EDGE + 16}">\N{UPWARDS ARROW} {escaped(y)}</text></svg>'
     )
 
 
 def _title(axis: Axis, span: Range) -> str:
-    return f"{axis.label} {span[0]:.4g} to {span[1]:.4g}"
+    return f"{axis.label} {text.number(span[0])} to {text.number(span[1])}"
 
 
 def _shares(place: Sequence[float | None], spans: Sequence[Range]) -> list[float]:

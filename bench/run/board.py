@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.atomic import atomic_path, write_text
 from bench.errors import UserError
-from bench.report.board import BoardPart, BoardRun, State, board_document
+from bench.report.board import BoardPart, BoardRun, State, board_document, broken
 from bench.run.folder import MANIFEST, DatasetRun, Run, slug
 from bench.run.results import page_path, result_of, view_of
 from bench.run.status import STATES
@@ -28,20 +28,23 @@ def board_runs(home: Path) -> list[BoardRun]:
 
 def write_board(home: Path, out: Path) -> tuple[Path, list[BoardRun]]:
     """Writes `index.html` into a folder, and beside it a copy of each run's page, so that the folder is complete."""
-    runs = board_runs(home)
+    page, runs = board_document(board_runs(home), str(home))
     for run in runs:
         if run.link is not None:
             with atomic_path(out / run.link) as temporary:
                 shutil.copyfile(home / "runs" / run.name / "report.html", temporary)
     index = out / "index.html"
-    write_text(index, board_document(runs, str(home)))
+    write_text(index, page)
     return index, runs
 
 
 def _created(folder: Path) -> float:
     """When a run was made: its manifest is written once. A folder without one counts by its own time."""
     manifest = folder / MANIFEST
-    return (manifest if manifest.is_file() else folder).stat().st_mtime
+    try:
+        return (manifest if manifest.is_file() else folder).stat().st_mtime
+    except OSError:  # it was deleted just now, or may not be looked into: reading it says so
+        return 0.0
 
 
 def _run(home: Path, folder: Path) -> BoardRun:
@@ -50,10 +53,13 @@ def _run(home: Path, folder: Path) -> BoardRun:
             raise UserError(f"expected {MANIFEST} in {folder}, found none")
         run = Run.open(home, folder.name)
         parts = tuple(_part(part) for part in run.datasets.values())
-    except (UserError, OSError, ValueError, KeyError) as error:  # shown, whatever it is: the other runs are read
-        return BoardRun(folder.name, "broken", "", "", note=str(error))
-    manifest, has_page = run.manifest, page_path(run).is_file()
-    state, note = _state(run, parts, has_page)
+        has_page = page_path(run).is_file()
+        if has_page:
+            page_path(run).open("rb").close()  # it is copied
+        state, note = _state(run, parts, has_page)
+    except Exception as error:  # shown, whatever it is: the other runs are read
+        return broken(folder.name, error)
+    manifest = run.manifest
     link = f"{PAGES}/{slug(folder.name)}.html" if has_page else None
     return BoardRun(folder.name, state, manifest.suite_name, manifest.created, parts, note, link)
 

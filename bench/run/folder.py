@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,6 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from bench.errors import UserError, unknown
+from bench.plain import parse_json
 from bench.schema import Schema
 from bench.search.fitting import Fitted, fitting
 from bench.search.space import Space, load_space
@@ -75,11 +75,7 @@ class Run:
             known = sorted(path.parent.name for path in home.glob(f"runs/*/{MANIFEST}"))
             raise UserError(f"{unknown('run', name_or_path, known)} (in {home / 'runs'})")
         file = folder / MANIFEST
-        try:
-            values = json.loads(file.read_text(encoding="utf-8"))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise UserError(f"{file}: expected a run's JSON, found something else: {error}") from None
-        return cls(home, folder, validate(Manifest, values, str(file)))
+        return cls(home, folder, validate(Manifest, parse_json(file.read_bytes(), str(file)), str(file)))
 
     def at(self, address: str | None) -> Run:
         """This run on the Ray cluster at another address, unless that is None.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from bench.errors import UserError
 from bench.frontier.pick import Pick
 from bench.frontier.policy import Policy, read_policy
 from bench.frontier.retraining import Retraining
+from bench.plain import parse_json
 from bench.records import TrialRecord
 from bench.run.folder import DatasetRun, Run
 from bench.run.results import DatasetResult, picked_path, result_of
@@ -68,6 +68,9 @@ def plan(home: Path, target: str, policy_file: Path | None, name: str | None, se
             raise UserError(f"{part.run.name}: nothing was picked: {result.no_pick}")
         chosen = (result.pick.trial, result.pick.until)
     else:
+        if not isinstance(picked, dict) or not isinstance(picked.get("trial"), int):
+            why = picked.get("reason") if isinstance(picked, dict) else None
+            raise UserError(f"{target}: nothing was picked: {why or 'it names no trial'}")
         chosen = (picked["trial"], picked.get("until"))
     point = next((each for each in result.frontier.points if (each.number, each.until) == chosen), None)
     if point is None:
@@ -92,10 +95,7 @@ def _part(home: Path, target: str) -> tuple[DatasetRun, dict[str, Any] | None]:
         part = next((part for part in run.datasets.values() if part.folder == path.resolve().parent), None)
         if part is None:
             raise UserError(f"expected a picked.json in the folder of a run's data set, found {path}")
-        try:
-            return part, json.loads(path.read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
-            raise UserError(f"{path}: not valid JSON: {error}") from None
+        return part, parse_json(path.read_bytes(), str(path))
     run = Run.open(home, target)
     if len(run.datasets) > 1:
         files = ", ".join(str(picked_path(part)) for part in run.datasets.values())

@@ -13,7 +13,7 @@ from bench.atomic import write_text
 from bench.data import load_card
 from bench.errors import UserError
 from bench.frontier.frontier import Frontier, frontier
-from bench.frontier.pick import Pick, pick
+from bench.frontier.pick import NothingPasses, Pick, pick
 from bench.frontier.policy import Policy, read_policy
 from bench.objectives import Objective, primary
 from bench.records import TrialRecord
@@ -34,6 +34,7 @@ class DatasetResult:
 
     Attributes:
         pick: None where there is none, and then `no_pick` says why.
+        nothing_passes: what would be picked if the guard were another, where it let nothing through.
     """
 
     run: DatasetRun
@@ -42,6 +43,7 @@ class DatasetResult:
     frontier: Frontier
     pick: Pick | None
     no_pick: str = ""
+    nothing_passes: NothingPasses | None = None
 
 
 def tasks_of(run: DatasetRun) -> tuple[Task, ...]:
@@ -51,8 +53,8 @@ def tasks_of(run: DatasetRun) -> tuple[Task, ...]:
     return tuple(by_name[name] for name in run.dataset.tasks or card.default_tasks)
 
 
-def result_of(run: DatasetRun, policy_file: Path | None = None, decide: bool = True) -> DatasetResult:
-    """Reads the storage and computes frontier and, unless `decide` is off, pick.
+def result_of(run: DatasetRun, policy_file: Path | None = None) -> DatasetResult:
+    """Reads the storage and computes frontier and pick.
 
     Raises:
         UserError: nothing was run yet; or a policy was named and lets nothing through.
@@ -61,16 +63,29 @@ def result_of(run: DatasetRun, policy_file: Path | None = None, decide: bool = T
     study = Study.read(run.folder)
     records, baselines = study.records(), study.baselines()
     front = frontier(records, objectives, run.dataset.reference, seed=run.run.manifest.seed, baselines=baselines)
-    chosen, reason = None, ""
-    if decide:
-        policy = read_policy(policy_file) if policy_file else validate(Policy, run.run.manifest.suite.policy, "policy")
-        try:
-            chosen = pick(front, records, objectives, policy)
-        except UserError as error:
-            if policy_file is not None:
-                raise
-            reason = str(error)  # a run without a pick is still a run: its frontier is shown, with the reason
-    return DatasetResult(run, records, objectives, front, chosen, reason)
+    chosen, reason, refused = None, "", None
+    policy = read_policy(policy_file) if policy_file else validate(Policy, run.run.manifest.suite.policy, "policy")
+    try:
+        chosen = pick(front, records, objectives, policy)
+    except UserError as error:
+        if policy_file is not None:
+            raise
+        reason = str(error)  # a run without a pick is still a run: its frontier is shown, with the reason
+        refused = error if isinstance(error, NothingPasses) else None
+    return DatasetResult(run, records, objectives, front, chosen, reason, refused)
+
+
+def pick_document(result: DatasetResult) -> dict[str, Any]:
+    """`picked.json`: the pick; without one `trial` is null, `reason` says why, and `if_guard` has what the guard would
+    have to be, as TOML, and the pick that there would be.
+    """
+    if result.pick is not None:
+        return result.pick.to_json()
+    found: dict[str, Any] = {"trial": None, "reason": result.no_pick}
+    if result.nothing_passes is not None:
+        changes = [change.toml for change in result.nothing_passes.changes]
+        found["if_guard"] = {"set": changes, "pick": result.nothing_passes.pick.to_json()}
+    return found
 
 
 def page_path(run: Run) -> Path:
@@ -109,11 +124,13 @@ def picked_path(run: DatasetRun) -> Path:
 
 def write_pick(result: DatasetResult) -> None:
     """Writes `picked.json`, with the reasons, `picked.toml`, the configuration and how it was trained, and
-    `provenance.json`, what remakes it.
+    `provenance.json`, what remakes it. Without a pick the last two, which were of another, are removed.
     """
+    write_text(picked_path(result.run), json.dumps(pick_document(result), indent=2))
     if result.pick is None:
+        for path in (pick_config_path(result.run), result.run.folder / "provenance.json"):
+            path.unlink(missing_ok=True)
         return
-    write_text(picked_path(result.run), json.dumps(result.pick.to_json(), indent=2))
     values = result.pick.config | _recipe(result)
     lines = [f'"{name}" = {json.dumps(value)}' for name, value in values.items()]
     stopped = "" if result.pick.until is None else f", stopped after {result.pick.until:,} samples"

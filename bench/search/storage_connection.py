@@ -15,6 +15,7 @@ from sqlalchemy.orm import scoped_session, sessionmaker
 from sqlalchemy.pool import NullPool
 
 from bench.errors import UserError
+from bench.extras import adding
 from bench.search.samplers import quiet
 from bench.search.storage_address import Address
 
@@ -99,7 +100,7 @@ def answering(url: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise UserError(f"{url}: needs the package {error.name}: pip install 'seesaw-bench[postgresql]'") from None
+        raise UserError(f"{url}: expected {error.name}, found none installed; {adding('postgresql')}") from None
     except (SQLAlchemyError, StorageInternalError) as error:
         why = gone(error) or " ".join(str(getattr(error, "orig", error)).split())
         raise UserError(f"{url}: expected a database that can be used, found: {why}") from None

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from bench.balancing import BALANCING
 from bench.dotted import flatten, nest
-from bench.errors import UserError
+from bench.errors import UserError, unknown
 from bench.models.config import EmbeddingConfig, Precision, TowerConfig
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
@@ -83,19 +83,17 @@ class TrialConfig:
         tables = nest(values, where)
         for key, table in tables.items():
             if key not in cls.__dataclass_fields__:
-                raise UserError(
-                    f"{where}: unknown key '{key}'; known are architecture, {', '.join(cls.__dataclass_fields__)}"
-                )
+                raise UserError(f"{where}: {unknown('key', key, ('architecture', *cls.__dataclass_fields__))}")
             if not isinstance(table, dict):
                 raise UserError(f"{where}: expected '{key}' to be a table such as {key}.kind, found {table!r}")
-        optim = validate(OptimConfig, tables.get("optim", {}), f"{where}: optim")
+        optim = validate(OptimConfig, tables.get("optim", {}), where, "optim")
         lookup(ROW_OPTIMIZERS, "embedding optimizer", optim.embedding_optimizer)
         return cls(
             sharing=choose(SHARING, "sharing", tables.get("sharing", {}), "shared_bottom"),
             funnel=choose(FUNNELS, "funnel", tables.get("funnel", {}), "independent"),
             balancing=choose(BALANCING, "balancing", tables.get("balancing", {}), "static"),
-            embedding=validate(EmbeddingConfig, tables.get("embedding", {}), f"{where}: embedding"),
-            tower=validate(TowerConfig, tables.get("tower", {}), f"{where}: tower"),
+            embedding=validate(EmbeddingConfig, tables.get("embedding", {}), where, "embedding"),
+            tower=validate(TowerConfig, tables.get("tower", {}), where, "tower"),
             optim=optim,
             interaction=choose(INTERACTIONS, "interaction", tables.get("interaction", {}), "none"),
         )

@@ -33,4 +33,4 @@ def split(dotted: Mapping[str, Any], where: str) -> tuple[Recipe, dict[str, Any]
     """
     given = {name.removeprefix(TABLE): value for name, value in dotted.items() if name.startswith(TABLE)}
     rest = {name: value for name, value in dotted.items() if not name.startswith(TABLE)}
-    return validate(Recipe, given, f"{where}: training"), rest
+    return validate(Recipe, given, where, "training"), rest

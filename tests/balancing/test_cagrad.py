@@ -79,5 +79,5 @@ def test_c_zero_is_the_mean() -> None:
 
 @pytest.mark.parametrize("bad", [-0.1, 1.0, 1.5, float("nan")])
 def test_c_outside_of_its_range_is_the_users_mistake(bad: float) -> None:
-    with pytest.raises(UserError, match="c: Input should be"):
+    with pytest.raises(UserError, match="c: expected a number"):
         validate(CAGradConfig, {"c": bad}, "here")

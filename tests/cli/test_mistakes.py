@@ -39,6 +39,7 @@ def line(number: int, text: str) -> Callable:
 
 
 PREPARE = ("prepare", "{card}", "--raw", "{raw}")
+LONG = "1" * 5000
 TRAIN = ("train", "{card}", "--raw", "{raw}")
 RUN = ("run", "{suite}", "--raw", "{raw}", "--executor", "inline")
 
@@ -73,6 +74,13 @@ MISTAKES = [
     Mistake("a child without its parent", (*TRAIN, "--tasks", "buy"), ("buy", "parent", "click")),
     # Configuration
     Mistake("unknown configuration key", (*TRAIN, "--set", "optim.lrate=1"), ("optim", "lrate")),
+    Mistake("unknown key of an axis", (*TRAIN, "--set", "sharing.knd=mmoe"), ("sharing.knd", "sharing.kind'?")),
+    Mistake("unknown key of training", (*TRAIN, "--set", "training.untl=9"), ("untl", "did you mean 'training.until'")),
+    Mistake("an integer of 5,000 digits", (*TRAIN, "--set", f"optim.lr={LONG}"), ("optim.lr", "64 bits", "5,000")),
+    Mistake("an integer of 65 bits", (*TRAIN, "--set", f"optim.epochs={2**64}"), ("optim.epochs", "64 bits", "65")),
+    Mistake("arrays in arrays", (*TRAIN, "--set", f"optim.lr={'[' * 3000}"), ("optim.lr", "32 deep")),
+    Mistake("a name of 5,000 letters", ("train", LONG), ("dataset", "(5,000 characters)")),
+    Mistake("a path of 5,000 letters", ("train", f"a/{LONG}.toml"), ("name", "a/111")),
     Mistake("unknown part", (*TRAIN, "--set", "optimizer.lr=1"), ("optimizer", "optim")),
     Mistake("unknown sharing kind", (*TRAIN, "--set", "sharing.kind=moe"), ("sharing", "moe", "mmoe")),
     Mistake("another kind's option", (*TRAIN, "--set", "sharing.ple.levels=2"), ("sharing.ple", "shared_bottom")),
@@ -116,6 +124,12 @@ MISTAKES = [
         suite("tries = 1", "lowest = 9"),
     ),
     Mistake("samples that are none", RUN, ("budget.samples", "0"), suite("trials = 6", "samples = 0")),
+    Mistake(
+        "tables in tables", RUN, ("suite.toml", "32 deep"), suite("[budget]", f"[{'.'.join('a' * 900)}]\n[budget]")
+    ),
+    Mistake("arrays in a suite", RUN, ("suite.toml", "32 deep"), suite("trials = 6", f"trials = {'[' * 2000}")),
+    Mistake("digits", RUN, ("suite.toml: line 8", "5,000 digits"), suite("trials = 6", f"trials = {LONG}")),
+    Mistake("hex", RUN, ("budget.trials", "20,000 bits"), suite("trials = 6", f"trials = 0x{'f' * 5000}")),
     Mistake("no duration", (*RUN, "--time", "soon"), ("duration", "soon")),
     Mistake("no trials", (*RUN, "--trials", "0"), ("trials", "0")),
     Mistake("a path as a run's name", (*RUN, "--name", "../out"), ("--name", "../out")),

@@ -87,6 +87,55 @@ def test_an_experiment_s_front_is_read_from_mlflow(seesaw, two_runs: Path) -> No
     assert "expected a RUN or --experiment NAME, found neither" in seesaw("frontier").err
 
 
+def test_where_no_point_passes_all_say_what_would_be_picked_and_with_which_guard(
+    seesaw, two_runs: Path, tmp_path: Path
+) -> None:
+    home = shutil.copytree(two_runs, tmp_path / "home")
+    folder = home / "runs" / "kinds"
+    part = next(folder.glob("*/picked.json")).parent
+    manifest = json.loads((folder / "run.json").read_text())
+    manifest["suite"]["policy"] = {"guard": {"at_least": {"click.auc": 0.999}}}
+    (folder / "run.json").write_text(json.dumps(manifest))
+    said = seesaw("pick", "kinds")
+    assert said.code == 0
+    assert said.out.startswith("no pick: no point of the front passes the guard; the nearest is trial ")
+    assert said.out.strip() in seesaw("frontier", "kinds").out
+    document = json.loads((part / "picked.json").read_text())
+    assert document == json.loads(seesaw("pick", "kinds", "--json").out)
+    assert document == json.loads(seesaw("frontier", "kinds", "--json").out)["pick"]
+    assert document["trial"] is None
+    assert document["reason"] in said.out
+    assert not (part / "picked.toml").exists()  # of the pick that there was
+    assert "No pick" in Path(seesaw("report", "kinds").out.strip()).read_text()
+    for target in ("kinds", part / "picked.json"):
+        refused = seesaw("deploy", target, "--dry-run")
+        assert (refused.code, "nothing was picked: no point of the front passes" in refused.err) == (2, True)
+    (tmp_path / "policy.toml").write_text("\n".join(document["if_guard"]["set"]))
+    picked = json.loads(seesaw("pick", "kinds", "--policy", tmp_path / "policy.toml", "--json").out)
+    assert picked == document["if_guard"]["pick"]
+    assert f"the nearest is trial {picked['trial']} " in document["reason"]
+
+
+def test_without_the_extra_a_pick_is_deployed_without_onnx(seesaw, two_runs: Path, monkeypatch) -> None:
+    asked = []
+
+    def make_package(*arguments: object) -> None:
+        asked.append(arguments[-1])
+        raise UserError("enough seen")
+
+    monkeypatch.setattr("bench.run.deploy.make_package", make_package)
+    monkeypatch.setattr("bench.production.engines.find_spec", lambda name: None if name == "onnxscript" else name)
+    said = seesaw("deploy", "kinds", home=two_runs)
+    assert said.err.splitlines() == [
+        "the package will have no model in ONNX: onnxscript is not installed; in the checkout, "
+        ".venv/bin/pip install -e '.[serve]' adds it",
+        "seesaw: enough seen",
+    ]
+    monkeypatch.setattr("bench.production.engines.find_spec", lambda name: name)
+    assert seesaw("deploy", "kinds", home=two_runs).err == seesaw("deploy", "kinds", "--no-onnx", home=two_runs).err
+    assert asked == [False, True, False]
+
+
 @pytest.fixture
 def board(seesaw, two_runs: Path, tmp_path: Path) -> Path:
     """The board of a home with runs in every state."""
@@ -94,13 +143,16 @@ def board(seesaw, two_runs: Path, tmp_path: Path) -> Path:
     shutil.copytree(home / "runs" / "kinds", home / "runs" / "half")
     (home / "runs" / "half" / "report.html").unlink()
     (home / "runs" / "<b>odd").mkdir()
+    shutil.copytree(home / "runs" / "half", home / "runs" / "torn")
+    facts = next((home / "runs" / "torn").glob("*/store.json"))
+    facts.write_text("7")  # a fault that no message of ours foresees
     lock = FolderLock(home / "runs" / "balancers")
     said = seesaw("board", "--json")
     lock.release()
     assert said.code == 0, said.err
     document = json.loads(said.out)
     states = {run["name"]: run["state"] for run in document["runs"]}
-    assert states == {"<b>odd": "broken", "half": "stopped", "balancers": "running", "kinds": "done"}
+    assert states == {"<b>odd": "broken", "torn": "broken", "half": "stopped", "balancers": "running", "kinds": "done"}
     return Path(document["page"])
 
 

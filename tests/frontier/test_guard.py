@@ -7,7 +7,7 @@ import pytest
 from bench.errors import UserError
 from bench.frontier.breach import round_up
 from bench.frontier.frontier import frontier
-from bench.frontier.guard import DEFAULT_LOSS, Guard
+from bench.frontier.guard import Guard, Limit
 from bench.frontier.judging import Judge
 from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
@@ -17,26 +17,41 @@ from bench.validation import validate
 COST = Objective("cost/parameters", "minimize")
 
 
-def allowed(given, objective):
-    return validate(Guard, {"max_loss_vs_single_task": given}, "p.toml").allowed(objective)
+TWO = Limit(2.0, in_errors=True)
+SOME = Guard(max_loss_vs_single_task=0.002)
 
 
-def test_default(objectives):
-    assert Guard().allowed(objectives[0]) == DEFAULT_LOSS
-    assert Guard().allowed(COST) is None
+@pytest.mark.parametrize(
+    ("given", "limits"),
+    [
+        ({}, [TWO, TWO, None]),
+        ({"max_loss_in_standard_errors": 3}, [Limit(3.0, True), Limit(3.0, True), None]),
+        ({"max_loss_in_standard_errors": math.inf}, [None, None, None]),
+        ({"max_loss_vs_single_task": 0.01}, [Limit(0.01, False), Limit(0.01, False), None]),
+        ({"max_loss_vs_single_task": math.inf}, [None, None, None]),
+        ({"max_loss_vs_single_task": {"like.auc": 0, "cost/parameters": 50}}, [TWO, Limit(0, False), Limit(50, False)]),
+        ({"max_loss_vs_single_task": {"like": {"auc": math.inf}}}, [TWO, None, None]),  # unquoted, TOML nests it
+    ],
+)
+def test_what_is_allowed_in_tasks_and_costs(objectives, given, limits):
+    guard = validate(Guard, given, "p.toml")
+    assert [guard.limit(each) for each in (*objectives, COST)] == limits
 
 
-def test_one_number_is_for_all_tasks_but_not_for_costs(objectives):
-    assert [allowed(0.01, each) for each in (*objectives, COST)] == [0.01, 0.01, None]
-
-
-def test_a_table_is_by_objective_and_costs_where_named(objectives):
-    given = {"like.auc": 0, "cost/parameters": 50}
-    assert [allowed(given, each) for each in (*objectives, COST)] == [DEFAULT_LOSS, 0, 50]
-
-
-def test_an_unquoted_name_in_toml_is_a_nested_table(objectives):
-    assert allowed({"like": {"auc": 0.01}}, objectives[1]) == 0.01
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"confidence": 0.9}, "confidence: expected max_loss_vs_single_task beside it"),
+        ({"max_loss_in_standard_errors": 2, "max_loss_vs_single_task": 0.1}, "found max_loss_vs_single_task = 0.1"),
+        (
+            {"max_loss_in_standard_errors": -1},
+            "standard_errors: expected a number greater than or equal to 0",
+        ),
+    ],
+)
+def test_what_contradicts_itself_is_refused(given, says):
+    with pytest.raises(UserError, match=says):
+        validate(Guard, given, "p.toml")
 
 
 @pytest.mark.parametrize("given", [True, "0.1", math.nan, {"like.auc": "much"}, {"like": {"auc": [1]}}])
@@ -67,7 +82,7 @@ def test_a_loss_of_exactly_the_allowed_passes(judged):
 
 
 def test_more_than_the_allowed_is_named(judged):
-    assert [str(each) for each in judged(Guard(), 0.8, 0.7959)] == [
+    assert [str(each) for each in judged(SOME, 0.8, 0.7959)] == [
         "it is 0.0041 worse in like.auc than single-task trial 1 (0.8), where 0.002 is allowed"
     ]
 
@@ -81,7 +96,11 @@ def test_infinity_allows_anything(judged):
 
 
 def test_an_objective_without_a_baseline_is_not_guarded(judged):
-    assert judged(Guard(), 0.2, 0.3, single=False) == []
+    assert judged(SOME, 0.2, 0.3, single=False) == []
+
+
+def test_without_replicates_nothing_tells_the_noise_and_nothing_is_excluded(judged):
+    assert judged(Guard(), 0.2, 0.3) == []
 
 
 @pytest.mark.parametrize("value", [0.0, 0.002, 0.0041234567, 1234.5, -0.0041239, 1e-12, 0.1 + 0.2])
@@ -103,7 +122,7 @@ def test_bounds_hold_on_metrics_and_costs_that_are_no_objectives(trial, objectiv
     ]
     assert "cost/parameters at most 2e+06, click.auc at least 0.7" in found.reason
     tight = Policy.model_validate({"guard": {"at_most": {"cost/parameters": 10}}})
-    with pytest.raises(UserError, match=r"the nearest is trial 2 .* set guard.at_most 'cost/parameters' to 1e\+06"):
+    with pytest.raises(UserError, match=r"the nearest is trial 2 .* if guard.at_most 'cost/parameters' were 1e\+06"):
         pick(front, records, objectives, tight)
     with pytest.raises(UserError, match=r"unknown metric 'click\.acu'"):
         pick(front, records, objectives, Policy.model_validate({"guard": {"at_least": {"click.acu": 0.5}}}))

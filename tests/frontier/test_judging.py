@@ -1,19 +1,25 @@
 """Guards with confidence, bands and probabilities; what they advise where nothing is left is enough."""
 
+import math
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from bench.dotted import flatten, nest
 from bench.errors import UserError
 from bench.frontier.breach import round_up
 from bench.frontier.frontier import frontier
 from bench.frontier.guard import Guard
+from bench.frontier.intervals import difference
 from bench.frontier.judging import Judge
-from bench.frontier.pick import pick
+from bench.frontier.pick import NothingPasses, pick
 from bench.frontier.policy import Policy
+from bench.frontier.samples import sample
+from bench.plain import parse_toml
 
 SINGLE, SHARED = (0.700, 0.702, 0.701), (0.699, 0.704, 0.703)
 
@@ -71,8 +77,8 @@ def test_a_band_holds_both_ends(trial, objectives):
         "its cost/pcoc is 0.8, where at least 0.9 is allowed",
         "its cost/pcoc is 1.3, where at most 1.1 is allowed",
     ]
-    assert low[0].remedy == "set guard.within 'cost/pcoc' to [0.8, 1.1]"
-    assert high[0].remedy == "set guard.within 'cost/pcoc' to [0.9, 1.3]"
+    assert str(low[0].remedy) == "guard.within 'cost/pcoc' were [0.8, 1.1]"
+    assert str(high[0].remedy) == "guard.within 'cost/pcoc' were [0.9, 1.3]"
 
 
 def test_what_surely_belongs_to_the_front_passes(trial, objectives):
@@ -82,26 +88,91 @@ def test_what_surely_belongs_to_the_front_passes(trial, objectives):
     judge = Judge(Guard(p_nondominated=0.9), front, objectives)
     assert judge.broken(sure) == []
     (found,) = judge.broken(other)
-    assert found.remedy.startswith("set guard.p_nondominated to 0")
+    assert str(found.remedy).startswith("guard.p_nondominated were 0")
     unknown = [trial(0), trial(1, 0.71, 0.79)]
     (found,) = Judge(Guard(p_nondominated=0.9), frontier(unknown, objectives), objectives).broken(unknown[0])
     assert str(found) == "its P(non-dominated) was not measured, where at least 0.9 is allowed"
-    assert found.remedy == "leave out guard.p_nondominated, which was not measured there"
+    assert str(found.remedy) == "guard.p_nondominated, which was not measured there, were left out"
+
+
+def noisy(click, like):
+    """Three replicates about these values."""
+    return tuple(((click + d, like - d), (click, like)) for d in (-0.001, 0.0, 0.001))
+
+
+@pytest.fixture
+def torn(trial):
+    """Each single-task model is far better at its own task, so that every point loses much in one of them."""
+    return [
+        trial(0, kind="single_task", runs=noisy(0.74, 0.75), parameters=1234567.0),
+        trial(1, kind="single_task", runs=noisy(0.70, 0.84), parameters=1234568.0),
+        trial(2, kind="mmoe", runs=noisy(0.7212345, 0.8212345), parameters=1234569.0),
+        trial(3, kind="ple", runs=noisy(0.73, 0.81), parameters=1234570.0),
+        trial(4, kind="ple", runs=noisy(0.71, 0.8301), parameters=1234571.0),
+    ]
 
 
 @pytest.mark.parametrize(
-    "guard",
-    [{"at_most": {"cost/parameters": 100.0}}, {"at_least": {"like.auc": 0.9}}, {"within": {"click.auc": [0.1, 0.2]}}],
+    "text",
+    [
+        "",
+        "guard.max_loss_in_standard_errors = 5",
+        "guard.max_loss_vs_single_task = 0.001",
+        "guard.max_loss_vs_single_task = 0.001\nguard.confidence = 0.9",
+        "guard.max_loss_vs_single_task = { click.auc = -0.03, like.auc = -0.0061234 }\nguard.confidence = 0.9",
+        "guard.max_loss_vs_single_task = { click.auc = -0.03 }",
+        'guard.at_most."cost/parameters" = 100.0',
+        'guard.at_least."like.auc" = 0.9\nguard.at_least."click.auc" = 0.9',
+        'guard.within."like.auc" = [0.1, 0.2]',
+        'rule = "epsilon"\nepsilon.best = "click.auc"\nepsilon.subject_to."like.auc" = 0.9',
+        "guard.p_nondominated = 1.0",
+        'simplest = true\nguard.at_least."click.auc" = 0.9',
+    ],
 )
-def test_the_advice_lets_a_point_through(trial, objectives, guard):
-    records = [trial(i, 0.71234567 + i / 97, 0.81234567 - i / 89, parameters=1234567.0 + i) for i in range(3)]
-    front = frontier(records, objectives)
-    with pytest.raises(UserError) as error:
-        pick(front, records, objectives, Policy.model_validate({"guard": guard}))
-    key, name, value = re.search(r"set guard\.(\w+) '([\w./]+)' to ([\d.e+]+|\[.*\])$", str(error.value)).groups()
-    number = [float(each) for each in value.strip("[]").split(",")]
-    relaxed = {"guard": {key: {name: number if len(number) > 1 else number[0]}}}
-    assert pick(front, records, objectives, Policy.model_validate(relaxed)).trial in (0, 1, 2)
+def test_the_nearest_is_picked_exactly_where_the_guard_is_as_the_advice_has_it(torn, objectives, text):
+    front, values = frontier(torn, objectives), parse_toml(text, "policy")
+    with pytest.raises(NothingPasses, match=r"^no point of the front passes the guard; the nearest is trial") as error:
+        pick(front, torn, objectives, Policy.model_validate(values))
+    changes = flatten(parse_toml("\n".join(change.toml for change in error.value.changes), "advice"))
+    told = str(error.value)
+    assert f"the nearest is trial {error.value.pick.trial} " in told
+    assert all(f"{value:g}" in told for value in changes.values() if isinstance(value, float))
+    found = pick(front, torn, objectives, Policy.model_validate(nest(flatten(values) | changes)))
+    assert found == error.value.pick
+
+
+def test_a_loss_is_counted_in_standard_errors_of_the_paired_difference(torn, objectives):
+    front = frontier(torn, objectives)
+    judge = Judge(Guard(), front, objectives)
+    error = judge.standard_error(torn[3], objectives[0])
+    own = [sample(each, ["valid/click.auc"]) for each in torn]
+    (apart,) = difference(own[3], own[0], own)
+    assert error == pytest.approx(math.hypot(apart.seed, apart.data)) == pytest.approx(0.001 * math.sqrt(2 / 3))
+    assert [each.objective for each in judge.broken(torn[3])] == ["click.auc", "like.auc"]
+    assert str(judge.broken(torn[3])[0]) == (
+        "it is 0.01 worse in click.auc than single-task trial 0 (0.74), 12.2 standard errors of that difference, where "
+        "2 are allowed"
+    )
+    lenient = Judge(Guard(max_loss_in_standard_errors=12.3), front, objectives)
+    assert [each.objective for each in lenient.broken(torn[3])] == ["like.auc"]
+    assert [judge.standard_error(torn[at], each) for at, each in enumerate(objectives)] == [0.0, 0.0]
+
+
+def test_what_the_rows_do_to_both_is_no_noise_of_their_difference(torn, objectives):
+    """Every model moves alike on a resample, by far more than the models differ."""
+    moves = [0.05, -0.05] * 20
+    rows = {"valid/click.auc": moves, "valid/like.auc": moves}
+    moved = [replace(p, replicates=tuple(replace(run, resampled=rows) for run in p.replicates)) for p in torn]
+    errors = [Judge(Guard(), frontier(each, objectives), objectives).standard_error(each[3], objectives[0])
+              for each in (torn, moved)]  # fmt: skip
+    assert 0 < errors[1] <= errors[0]
+
+
+def test_without_two_replicates_the_reason_says_what_could_not_be_judged(trial, objectives):
+    records = [trial(0, kind="single_task", runs=runs((0.7,))), trial(1, runs=runs((0.6,), 0.9))]
+    found = pick(frontier(records, objectives), records, objectives, Policy())
+    assert "could not judge click.auc, like.auc: no point has two replicates, which tell the noise." in found.reason
+    assert found.removed == ()
 
 
 def test_epsilon_holds_the_other_and_says_what_to_relax(trial, objectives):
@@ -116,7 +187,7 @@ def test_epsilon_holds_the_other_and_says_what_to_relax(trial, objectives):
     assert "has the best click.auc of the 2 points, 0.72. " in choose(0.79).reason
     assert "It keeps the guard's bounds: like.auc at least 0.79." in choose(0.79).reason
     assert choose(0.79).removed[0].reason == "its like.auc is 0.78, where at least 0.79 is allowed"
-    with pytest.raises(UserError, match=r"set epsilon.subject_to 'like.auc' to 0.82"):
+    with pytest.raises(UserError, match=r"it would be picked if epsilon.subject_to 'like.auc' were 0.82"):
         choose(0.9)
 
 

@@ -75,7 +75,7 @@ def test_a_run_is_opened_by_name_or_path_and_a_damaged_one_is_refused(tmp_path: 
     with pytest.raises(UserError, match=r"unknown run 'mime' \(did you mean 'mine'\?\)"):
         Run.open(tmp_path, "mime")
     (run.folder / "run.json").write_text("{")
-    with pytest.raises(UserError, match=r"run\.json: expected a run's JSON"):
+    with pytest.raises(UserError, match=r"run\.json: not valid JSON"):
         Run.open(tmp_path, "mine")
 
 

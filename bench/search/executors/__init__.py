@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from bench.errors import UserError
+from bench.extras import adding
 from bench.search.executors.base import Executor, MakeExecutor, Options, Run
 from bench.search.executors.inline import InlineExecutor
 from bench.search.executors.process import ProcessExecutor
@@ -35,7 +36,7 @@ def ray_slots(options: Options) -> int:
 def require_ray() -> None:
     """Raises a UserError where Ray is missing: it is an extra, and imported only where it is asked for."""
     if find_spec("ray") is None:
-        raise UserError('executor: expected Ray, found none; install it with pip install "seesaw-bench[ray]"')
+        raise UserError(f"executor: expected Ray, found none installed; {adding('ray')}")
 
 
 EXECUTORS: dict[str, MakeExecutor] = {

@@ -1,0 +1,98 @@
+"""Reads text that a user wrote or may have changed, TOML and JSON: whatever is wrong with it is one sentence.
+
+The one module that calls a parser of TOML. Numbers beyond 64 bits are refused, as TOML allows, and so is what is nested
+so deeply that walking through it would exhaust Python's stack.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Callable
+from typing import Any
+
+from bench.errors import UserError
+
+DEEPEST = 32
+"""Tables and arrays within each other."""
+_LONG = re.compile(r"[0-9](?:_?[0-9]){99,}")
+_BITS = "expected integers of at most 64 bits, up to 9,223,372,036,854,775,807"
+
+
+def parse_toml(text: str, where: str) -> dict[str, Any]:
+    """A TOML document's values.
+
+    Args:
+        where: what the text came from, put before the message: a file's path, or an option.
+
+    Raises:
+        UserError: not TOML, with its line; nested more than `DEEPEST` deep; an integer beyond 64 bits.
+    """
+    try:
+        return dict(_checked(lambda: tomllib.loads(text), text, where))
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{where}: not valid TOML: {error}") from None
+
+
+def parse_value(text: str, where: str) -> Any:
+    """One value in TOML (1e-3, true, [64, 32]); None where the text is none.
+
+    Raises:
+        UserError: nested more than `DEEPEST` deep, or an integer beyond 64 bits.
+    """
+    try:
+        values = _checked(lambda: tomllib.loads(f"value = {text}"), text, where, "value")
+    except tomllib.TOMLDecodeError:
+        return None
+    return values["value"] if len(values) == 1 else None  # more than a line
+
+
+def parse_json(text: str | bytes, where: str) -> Any:
+    """A JSON document's value.
+
+    Raises:
+        UserError: not JSON, or not UTF-8; nested more than `DEEPEST` deep; an integer beyond 64 bits.
+    """
+    try:
+        decoded = text if isinstance(text, str) else text.decode()
+        return _checked(lambda: json.loads(decoded), decoded, where)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{where}: not valid JSON: {error}") from None
+
+
+def _checked(load: Callable[[], Any], text: str, where: str, own: str | None = None) -> Any:
+    """What is loaded; `own` is a key that the text itself does not have."""
+    try:
+        values = load()
+    except RecursionError:
+        raise UserError(f"{where}: {_deep()}") from None
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError):
+        raise
+    except ValueError:  # more digits than Python turns into an integer
+        found = _LONG.search(text)
+        before = text[: found.start()] if found else text
+        line = "" if own else f"line {before.count(chr(10)) + 1}: "
+        digits = f"one of {len(found[0].replace('_', '')):,} digits" if found else "a larger one"
+        raise UserError(f"{where}: {line}{_BITS}, found {digits}") from None
+    _check(values, where, own)
+    return values
+
+
+def _check(values: Any, where: str, own: str | None) -> None:
+    """Goes through all values without recursion."""
+    left: list[tuple[tuple[str, ...], Any]] = [((), values)]
+    while left:
+        path, value = left.pop()
+        if isinstance(value, dict | list):
+            if len(path) > DEEPEST:
+                raise UserError(f"{where}: {_deep()}")
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            left.extend(((*path, str(key)), item) for key, item in items)
+        elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+            at = ".".join(path[1:] if own else path)
+            raise UserError(f"{where}: {f'{at}: ' if at else ''}{_BITS}, found one of {value.bit_length():,} bits")
+
+
+def _deep() -> str:
+    return f"expected tables and arrays at most {DEEPEST} deep, found them deeper"

@@ -1,0 +1,102 @@
+"""What guards do where the truth is known: how often no point is left, and how often a harmful one is excluded.
+
+    python tests/benchmarks/guard.py [--runs 400] [--write docs/policy.md]
+
+`--write` puts the table between the marks in that file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+from fronts import OBJECTIVES, Setting, run_of
+
+from bench.frontier.dominance import nondominated
+from bench.frontier.estimates import estimates
+from bench.frontier.gains import gain
+from bench.frontier.guard import Guard
+from bench.frontier.judging import Judge
+from bench.records import Replicate, TrialRecord
+
+POINTS = 8
+SINGLE = 2
+"""Single-task points: the best of each task, as the search confirms them."""
+SMALL = Setting("small data", POINTS, seeds=4e-3, alike=9e-3, apart=3e-3, least=3, most=3)
+LARGE = Setting("large data", POINTS, seeds=3e-4, alike=1e-3, apart=2e-4, least=2, most=2)
+HARM = {SMALL: (0.0, 0.005, 0.01, 0.02, 0.03), LARGE: (0.0, 0.0005, 0.001, 0.002, 0.003)}
+"""What the last point loses in one task and gains in the other, in AUC."""
+COUNTS = (1.0, 1.5, 2.0, 2.5, 3.0)
+ABSOLUTE = 0.002
+GUARDS = (f"loss of {ABSOLUTE:g}", *(f"{count:g} standard error{'s' * (count != 1)}" for count in COUNTS))
+
+
+def records_of(setting: Setting, harm: float, rng: np.random.Generator) -> list[TrialRecord]:
+    """All are equally good, except for the last."""
+    truth = np.full((POINTS, 2), 0.8)
+    truth[-1] += (harm, -harm)
+    records = []
+    for number, seen in enumerate(run_of(setting, truth, rng)):
+        kind = "single_task" if number < SINGLE else "mmoe"
+        runs = tuple(
+            Replicate(
+                place,
+                place,
+                {f"valid/{o.name}": float(value) for o, value in zip(OBJECTIVES, values, strict=True)},
+                resampled={f"valid/{o.name}": rows[:, at].tolist() for at, o in enumerate(OBJECTIVES)},
+            )
+            for place, (values, rows) in enumerate(zip(seen.values, seen.deviations, strict=True), start=1)
+        )
+        config = {"sharing.kind": kind, "funnel.kind": "independent", "balancing.kind": "static"}
+        records.append(TrialRecord(number, "completed", {}, config, kind, metrics=runs[0].metrics, replicates=runs))
+    return records
+
+
+def shares(setting: Setting, harm: float, runs: int) -> tuple[np.ndarray, np.ndarray]:
+    """By guard (G,): how often no point of the front is left, and how often the last point is excluded."""
+    rng = np.random.default_rng(0)
+    counts = np.zeros((2, len(GUARDS)))
+    for _ in range(runs):
+        records = records_of(setting, harm, rng)
+        seen = SimpleNamespace(points=records, table={"p_nondominated": [np.nan] * POINTS})  # nothing else is read
+        judge = Judge(Guard(), seen, OBJECTIVES)
+        losses = -np.array([list(gain(each, OBJECTIVES, judge.against).values()) for each in records])
+        errors = np.array([[judge.standard_error(each, objective) for objective in OBJECTIVES] for each in records])
+        broken = np.array([(losses > ABSOLUTE).any(axis=1), *((losses > n * errors).any(axis=1) for n in COUNTS)])
+        front = nondominated(estimates(records, OBJECTIVES), OBJECTIVES)
+        counts += broken[:, front].all(axis=1), broken[:, -1]
+    return counts[0] / runs, counts[1] / runs
+
+
+def table(setting: Setting, runs: int) -> str:
+    """A row for each guard."""
+    found = {harm: shares(setting, harm, runs) for harm in HARM[setting]}
+    heads = ["no point left", *(f"excluded at {harm:g}" for harm in HARM[setting])]
+    lines = [f"| {setting.name} | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
+    for at, name in enumerate(GUARDS):
+        numbers = [found[0.0][0][at], *(found[harm][1][at] for harm in HARM[setting])]
+        lines.append(f"| {name} | {' | '.join(f'{number:.1%}' for number in numbers)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=400, help="of each setting")
+    parser.add_argument("--write", type=Path)
+    options = parser.parse_args()
+    tables = "\n\n".join(table(setting, options.runs) for setting in (SMALL, LARGE))
+    print(tables)
+    if options.write:
+        text = options.write.read_text(encoding="utf-8")
+        marks = r"(<!-- guards -->\n).*(\n<!-- /guards -->)"
+        options.write.write_text(re.sub(marks, rf"\g<1>{tables}\g<2>", text, flags=re.DOTALL), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
