@@ -7,7 +7,7 @@ import sys
 import traceback
 
 from bench.errors import UserError
-from bench.full_disk import no_room
+from bench.full_disk import no_room, refused
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        told = no_room(error, error.filename or "a file")
+        told = no_room(error, error.filename or "standard output") or refused(error)
         return _bug() if told is None else _complain(str(told))
     except Exception as error:
         if hasattr(error, "format_message"):  # a usage error: unknown option, missing argument

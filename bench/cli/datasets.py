@@ -72,9 +72,9 @@ def prepare_command(
 ) -> None:
     """Fetch and encode a data set; show its rows, positives and rates."""
     from bench.data import load_card, prepare
-    from bench.home import resolve_home
+    from bench.home import writable_home
 
-    store = prepare(load_card(dataset), resolve_home(home), raw, TerminalProgress())
+    store = prepare(load_card(dataset), writable_home(home), raw, TerminalProgress())
     if json:
         print_json({"path": str(store.path)} | store.manifest)
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ import typer
 
 from bench.cli.experiment import show_experiment
 from bench.cli.options import Home, Json
-from bench.cli.output import duration, print_json, print_table, quantity, say
+from bench.cli.output import TerminalProgress, duration, print_json, print_table, quantity, say
 from bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -127,15 +128,21 @@ def frontier_command(
         show_front(result)
 
 
-def report(run_: RunName, json: Json = False, home: Home = None) -> None:
+def report(
+    run_: RunName,
+    out: Annotated[Path | None, typer.Option(help="File of the page; else report.html in the run's folder.")] = None,
+    json: Json = False,
+    home: Home = None,
+) -> None:
     """Write one self-contained HTML page."""
     from bench.home import resolve_home
     from bench.run.folder import Run
     from bench.run.results import page_path, result_of, write_report
 
     run = Run.open(resolve_home(home), run_)
-    write_report(run, [result_of(dataset_run) for dataset_run in run.datasets.values()])
-    print_json({"page": str(page_path(run))}) if json else say(str(page_path(run)))
+    page = page_path(run) if out is None else out.expanduser().resolve()
+    write_report([result_of(dataset_run) for dataset_run in run.datasets.values()], page, run.name)
+    print_json({"page": str(page)}) if json else say(str(page))
 
 
 def pick_command(
@@ -149,7 +156,10 @@ def pick_command(
 
     results = [result_of(dataset_run, policy_file=policy) for dataset_run in _open(run_, home).values()]
     for result in results:
-        write_pick(result)
+        if os.access(result.run.folder, os.W_OK):
+            write_pick(result)
+        else:  # a run that may only be looked at
+            TerminalProgress().note(f"{result.run.folder}: cannot be written: the pick is shown and not kept")
     if json:
         documents = [result.pick.to_json() for result in results if result.pick]
         print_json(documents[0] if len(documents) == 1 else {"picks": documents})

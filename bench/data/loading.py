@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,11 +21,32 @@ def load_card(name_or_path: str) -> Card:
     Raises:
         UserError: unknown name, variant or parameter; a card that is broken, with file and key.
     """
-    name, suffix = name_or_path, ""
-    if "@" in name_or_path and not Path(name_or_path).exists():
-        name, _, suffix = name_or_path.rpartition("@")
-    path = content.find("datasets", name)
+    path, suffix = find_card(name_or_path)
     return parse_card(content.read_toml(path), str(path), suffix, path.parent)
+
+
+def find_card(name_or_path: str) -> tuple[Path, str]:
+    """The file of a card, and what follows the `@`.
+
+    Raises:
+        UserError: neither a known name nor an existing file.
+    """
+    name, suffix = name_or_path, ""
+    if "@" in name_or_path and not os.path.exists(name_or_path):
+        name, _, suffix = name_or_path.rpartition("@")
+    return content.find("datasets", name), suffix
+
+
+def lasting_name(name_or_path: str) -> str:
+    """A card's name as it is, a path made absolute: it means the same card from every folder.
+
+    Raises:
+        UserError: neither a known name nor an existing file.
+    """
+    path, suffix = find_card(name_or_path)
+    if not content.is_path(name_or_path.removesuffix(f"@{suffix}")):
+        return name_or_path
+    return os.path.abspath(path) + (f"@{suffix}" if suffix else "")
 
 
 def parse_card(values: Mapping[str, Any], where: str, suffix: str = "", folder: Path | None = None) -> Card:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from bench.atomic import write_text
-from bench.data import load_card
 from bench.errors import UserError
 from bench.frontier.frontier import Frontier, frontier
 from bench.frontier.pick import Pick, pick
@@ -22,7 +21,6 @@ from bench.report.page import write_page
 from bench.report.view import PageView
 from bench.run.folder import DatasetRun, Run
 from bench.run.provenance import provenance
-from bench.schema import Task
 from bench.search.study import Study
 from bench.suite import resolve_objectives
 from bench.validation import validate
@@ -44,20 +42,13 @@ class DatasetResult:
     no_pick: str = ""
 
 
-def tasks_of(run: DatasetRun) -> tuple[Task, ...]:
-    """The tasks that a run trains on a data set, in order."""
-    card = load_card(run.dataset.id)
-    by_name = {task.name: task for task in card.tasks}
-    return tuple(by_name[name] for name in run.dataset.tasks or card.default_tasks)
-
-
 def result_of(run: DatasetRun, policy_file: Path | None = None, decide: bool = True) -> DatasetResult:
     """Reads the storage and computes frontier and, unless `decide` is off, pick.
 
     Raises:
         UserError: nothing was run yet; or a policy was named and lets nothing through.
     """
-    objectives = resolve_objectives(run.dataset, tasks_of(run))
+    objectives = resolve_objectives(run.dataset, run.tasks)
     study = Study.read(run.folder)
     records, baselines = study.records(), study.baselines()
     front = frontier(records, objectives, run.dataset.reference, seed=run.run.manifest.seed, baselines=baselines)
@@ -121,27 +112,27 @@ def write_pick(result: DatasetResult) -> None:
     path, pick = pick_config_path(result.run), result.pick
     write_text(path, "\n".join([title, *lines]) + "\n")
     record = next(each for each in result.records if each.number == pick.trial)
-    document = provenance(result.run, _fingerprint(result), pick, record, str(path))
+    document = provenance(result.run, result.run.fingerprint or "-", pick, record, str(path))
     write_text(result.run.folder / "provenance.json", json.dumps(document, indent=2))
 
 
 def _recipe(result: DatasetResult) -> dict[str, Any]:
     """Where `seesaw train` would by itself train otherwise than the search did; see `bench.training.recipe`."""
-    tasks = tasks_of(result.run)
+    tasks = result.run.tasks
     objectives = [objective.name for objective in result.objectives]
     found: dict[str, Any] = {}
     if result.pick and result.pick.until is not None:
         found["training.until"] = result.pick.until
-    if [task.name for task in tasks] != list(load_card(result.run.key).default_tasks):
+    if [task.name for task in tasks] != list(result.run.card.default_tasks):
         found["training.tasks"] = [task.name for task in tasks]
     if objectives != [primary(task) for task in tasks]:
         found["training.objectives"] = objectives
     return found
 
 
-def write_report(run: Run, results: Sequence[DatasetResult]) -> None:
-    """Writes the run's page, a section for each data set."""
-    write_page([view_of(result) for result in results], page_path(run), title=run.name)
+def write_report(results: Sequence[DatasetResult], page: Path, title: str) -> None:
+    """Writes a run's page, a section for each data set."""
+    write_page([view_of(result) for result in results], page, title)
 
 
 def view_of(result: DatasetResult) -> PageView:
@@ -150,7 +141,7 @@ def view_of(result: DatasetResult) -> PageView:
     manifest = run.manifest
     made = {
         "data set": result.run.key,
-        "fingerprint": _fingerprint(result),
+        "fingerprint": result.run.fingerprint or "-",
         "space": f"{manifest.space_name} ({run.space.digest()})",
         "sampler": manifest.suite.search.sampler,
         "rungs": _rungs(result),
@@ -163,7 +154,7 @@ def view_of(result: DatasetResult) -> PageView:
     return build_view(
         result.records,
         result.frontier,
-        title=load_card(result.run.key).title,
+        title=result.run.card.title,
         dataset=result.run.key,
         pick=result.pick,
         no_pick=result.no_pick,
@@ -178,8 +169,3 @@ def view_of(result: DatasetResult) -> PageView:
 def _rungs(result: DatasetResult) -> str:
     ladder = dict.fromkeys(rung.samples for record in result.records for rung in record.rungs)
     return ", ".join(f"{samples:,}" for samples in sorted(ladder)) + " samples" if ladder else "full length only"
-
-
-def _fingerprint(result: DatasetResult) -> str:
-    file = result.run.folder / "store.json"
-    return str(json.loads(file.read_text(encoding="utf-8"))["fingerprint"]) if file.is_file() else "-"
