@@ -35,7 +35,7 @@ class Separated:
 
 
 def separated(address: str, option: str) -> Separated:
-    """Takes the credentials out of an address. An unescaped `@` or `:` in a password is a part of it.
+    """Takes the credentials out of an address. An unescaped `@`, `:` or `/` in a password is a part of it.
 
     Args:
         option: where the user gave it, for messages, which never have the password.
@@ -46,16 +46,15 @@ def separated(address: str, option: str) -> Separated:
     scheme, mark, rest = address.partition("://")
     if not mark or scheme.partition("+")[0] in FILES:
         return Separated(address, address)
-    end = next((at for at, letter in enumerate(rest) if letter in "/?#"), len(rest))
-    authority, tail = rest[:end], rest[end:]
-    if "@" in tail:
-        raise UserError(
-            f"{option}: expected '/', '?', '#' and '@' written as %2F, %3F, %23 and %40 within a password or after the "
-            "host, found one as it is"
-        )
-    credentials, _, host = authority.rpartition("@")
+    end = next((at for at, letter in enumerate(rest) if letter in "?#"), len(rest))
+    credentials, _, host = rest[:end].rpartition("@")
     user, colon, word = credentials.partition(":")
-    path, question, query = tail.partition("?")
+    if "@" in rest[end:] or "/" in user:
+        raise UserError(
+            f"{option}: expected '?' and '#' in a password, '/' in a user, and '@' behind the host to be written as %3F, "
+            "%23, %2F and %40, found one as it is"
+        )
+    mark_of, query = rest[end : end + 1], rest[end + 1 :]
     pairs = []
     for pair in query.split("&"):
         name, _, value = pair.partition("=")
@@ -65,11 +64,11 @@ def separated(address: str, option: str) -> Separated:
             raise UserError(f"{option}: expected no {unquote(name)} in an address, found one")
         else:
             pairs.append(pair)
-    tail = path + (question + "&".join(pairs) if any(pairs) else "")
+    tail = host + (mark_of + "&".join(pairs) if any(pairs) else "")
     kept = f"{quote(unquote(user), safe='')}@" if user else ""
     return Separated(
-        f"{scheme}://{kept}{host}{tail}",
-        f"{scheme}://{host}{tail}",
+        f"{scheme}://{kept}{tail}",
+        f"{scheme}://{tail}",
         unquote(user) or None,
         unquote(word) if colon else None,
     )

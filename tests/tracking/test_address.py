@@ -83,6 +83,7 @@ def test_mlflow_knows_the_same_schemes(uri):
     [
         ("https://me:s3cret@host/x", "https://host/x", "me", "s3cret"),
         ("http://me:a@s3cret@host:5000", "http://host:5000", "me", "a@s3cret"),
+        ("http://me:a/s3cret@host", "http://host", "me", "a/s3cret"),
         ("http://me@host", "http://host", "me", "before"),
         ("mysql+pymysql://me:s3cret:%40@host/db", "mysql+pymysql://me@host/db", "before", "s3cret:@"),
         ("postgresql://me@host/db?password=s3cret&sslmode=require", "postgresql://me@host/db?sslmode=require",
@@ -105,7 +106,8 @@ def test_credentials_go_to_the_environment_and_from_there_to_the_store(uri, plai
     "uri",
     [
         "http://me:s3cret@host:port",
-        "http://me:a/s3cret@host",
+        "http://me:a?s3cret@host",
+        "postgresql://host/s3cret@db",
         "me:s3cret@host:5000",
         "http://me:s3cret",
         "postgresql://me@host/db?sslpassword=s3cret",
