@@ -51,8 +51,8 @@ def separated(address: str, option: str) -> Separated:
     user, colon, word = credentials.partition(":")
     if "@" in rest[end:] or "/" in user:
         raise UserError(
-            f"{option}: expected '?' and '#' in a password, '/' in a user, and '@' behind the host to be written as %3F, "
-            "%23, %2F and %40, found one as it is"
+            f"{option}: expected '?' and '#' in a password, '/' in a user, and '@' behind the host to be written as "
+            "%3F, %23, %2F and %40, found one as it is"
         )
     mark_of, query = rest[end : end + 1], rest[end + 1 :]
     pairs = []

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from bench.cli.options import Home, Json, Raw
-from bench.cli.output import TerminalProgress, duration, print_json, print_table, say
+from bench.cli.output import TerminalProgress, print_json, print_table, say
 from bench.errors import UserError
+from bench.progress import duration
 
 
 def datasets(

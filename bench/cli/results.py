@@ -12,8 +12,9 @@ import typer
 
 from bench.cli.experiment import show_experiment
 from bench.cli.options import Home, Json
-from bench.cli.output import TerminalProgress, duration, print_json, print_table, quantity, say
+from bench.cli.output import TerminalProgress, print_json, print_table, quantity, say
 from bench.errors import UserError
+from bench.progress import duration
 
 if TYPE_CHECKING:
     from bench.run.results import DatasetResult
@@ -81,13 +82,16 @@ def _show_search(dataset: str, search: dict[str, Any]) -> None:
         of = f" of {budget:,}" if budget else ""
         used.append(f"{search['samples']['used']:,}{of} training samples begun")
     if search["seconds"]["budget"]:
-        used.append(f"{duration(search['seconds']['used'])} of {duration(search['seconds']['budget'])}")
+        limit = duration(search["seconds"]["budget"])
+        used.append(f"searched for {duration(search['seconds']['used'])}, nothing is begun after {limit}")
     if (kept := search["checkpoints"])["bytes"]:
         used.append(f"{quantity(kept['bytes'], 'B')} of checkpoints of {kept['trials']} trials")
     used.append(f"{search['share']:.0%} of the budget")
     if search["left"]:
         used.append(f"about {duration(search['left'])} left")
     say("; ".join(used))
+    if search["cut_short"]:
+        say(search["cut_short"])
     if search["begun"]:
         now = time.time()
         begun = [
@@ -171,7 +175,9 @@ def pick_command(
 def frontier_document(results: Sequence[DatasetResult]) -> dict[str, Any]:
     """The documented shape for one data set; for several, one such document each under `datasets`."""
     documents = {
-        result.run.key: result.frontier.to_json() | ({"pick": result.pick.to_json()} if result.pick else {})
+        result.run.key: result.frontier.to_json()
+        | ({"cut_short": result.cut_short} if result.cut_short else {})
+        | ({"pick": result.pick.to_json()} if result.pick else {})
         for result in results
     }
     return next(iter(documents.values())) if len(documents) == 1 else {"datasets": documents}
@@ -199,6 +205,8 @@ def show_front(result: DatasetResult) -> None:
     volume = frontier.statistics.hypervolume
     sure = f" (90% interval {volume.low:.6f} to {volume.high:.6f})" if volume else ""
     say(f"hypervolume {frontier.hypervolume:.6f}{sure}, {_basis(result)}")
+    if result.cut_short:
+        say(result.cut_short)
     _show_intervals(result, keys)
     _show_baselines(result, keys)
 

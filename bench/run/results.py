@@ -20,6 +20,7 @@ from bench.report.build import build_view
 from bench.report.page import write_page
 from bench.report.view import PageView
 from bench.run.folder import DatasetRun, Run
+from bench.run.limits import cut_short
 from bench.run.provenance import provenance
 from bench.search.study import Study
 from bench.suite import resolve_objectives
@@ -32,6 +33,7 @@ class DatasetResult:
 
     Attributes:
         pick: None where there is none, and then `no_pick` says why.
+        cut_short: where the time limit ended the search early, a sentence that says so.
     """
 
     run: DatasetRun
@@ -40,6 +42,7 @@ class DatasetResult:
     frontier: Frontier
     pick: Pick | None
     no_pick: str = ""
+    cut_short: str = ""
 
 
 def result_of(run: DatasetRun, policy_file: Path | None = None, decide: bool = True) -> DatasetResult:
@@ -61,7 +64,7 @@ def result_of(run: DatasetRun, policy_file: Path | None = None, decide: bool = T
             if policy_file is not None:
                 raise
             reason = str(error)  # a run without a pick is still a run: its frontier is shown, with the reason
-    return DatasetResult(run, records, objectives, front, chosen, reason)
+    return DatasetResult(run, records, objectives, front, chosen, reason, cut_short(run, study))
 
 
 def page_path(run: Run) -> Path:
@@ -163,6 +166,7 @@ def view_of(result: DatasetResult) -> PageView:
         deploy=f"seesaw deploy {picked_path(result.run)}" if result.pick else "",
         mlflow=mlflow_search(result),
         made=made,
+        cut_short=result.cut_short,
     )
 
 

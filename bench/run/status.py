@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.data.shape import shape_of
-from bench.frontier.frontier import frontier
+from bench.frontier.frontier import front_volume
 from bench.records import Failure, TrialRecord
 from bench.run.folder import DatasetRun
+from bench.run.limits import cut_short
 from bench.search.checkpoints import Checkpoints
 from bench.search.study import Study
 from bench.suite import resolve_objectives
@@ -44,7 +45,7 @@ def _search_of(run: DatasetRun, study: Study, records: Sequence[TrialRecord]) ->
     used = {"trials": len(records), "samples": study.ledger.samples(ladder), "seconds": study.seconds}
     limits = {"trials": budget.trials, "samples": budget.samples, "seconds": budget.time}
     shares = {key: min(1.0, used[key] / limit) for key, limit in limits.items() if limit}
-    over = study.concluded or (shares.get("trials") == 1 and not ladder)
+    over = study.concluded or study.cut_short or (shares.get("trials") == 1 and not ladder)
     return {
         "rungs": [
             {"samples": samples, "trials": sum(each > rung for each in reached)} for rung, samples in enumerate(ladder)
@@ -71,7 +72,8 @@ def _search_of(run: DatasetRun, study: Study, records: Sequence[TrialRecord]) ->
         "checkpoints": _checkpoints_of(run),
         "share": max(shares.values(), default=0.0),
         "left": 0.0 if over else _left(run, records, used, limits),
-        "hypervolume": frontier(records, objectives, run.dataset.reference).hypervolume,
+        "hypervolume": front_volume(records, objectives, run.dataset.reference),
+        "cut_short": cut_short(run, study),
     }
 
 

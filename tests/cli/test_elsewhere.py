@@ -28,10 +28,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def made(module_shop) -> Path:
-    """The folder of a run whose suite, card, space, store of MLflow and database were all named by relative paths."""
+    """The folder of a run that its time limit ended; suite, card, space, MLflow's store, database by relative paths."""
     shop = module_shop
     text = shop.suite.read_text().replace(f"{shop.folder}/", "").replace("replicates = 2", "replicates = 0")
-    shop.suite.write_text(text.replace("trials = 6", "trials = 2"))
+    shop.suite.write_text(text.replace("trials = 6", 'trials = 100000\ntime = "0.5s"'))
     options = ["--raw", "raw", "--executor", "inline", "--name", "here", "--home", "home"]
     stores = ["--tracking", "sqlite:///tracked.db", "--storage", "sqlite:///studies.db"]
     before = os.getcwd()
@@ -52,25 +52,48 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def search(seesaw, made: Path) -> dict:
+    (part,) = json.loads(seesaw("status", "here", "--json", home=made.parents[1]).out)["datasets"].values()
+    return part["search"]
+
+
+def test_that_the_time_limit_ended_the_search_is_said(seesaw, made: Path, tmp_path: Path) -> None:
+    page, home = tmp_path / "page.html", made.parents[1]
+    trials = sum(reached for (reached,) in search(seesaw, made)["kinds"].values())
+    sentence = f"The time limit of 0 s ended the search at {trials} of 100,000 trials; "
+    for command, *options in (["status"], ["frontier"], ["frontier", "--json"], ["report", "--out", page]):
+        said = seesaw(command, "here", *options, home=home)
+        assert (sentence in said.out) == (command != "report"), said.out
+    assert sentence in page.read_text()
+    assert re.search(r"searched for \d+ s, nothing is begun after 0 s", seesaw("status", "here", home=home).out)
+
+
+def test_status_computes_nothing_that_is_simulated(seesaw, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    volume = json.loads(seesaw("frontier", "here", "--json", home=made.parents[1]).out)["hypervolume"]["value"]
+    monkeypatch.setattr("bench.frontier.frontier.statistics", None)
+    monkeypatch.setattr("bench.frontier.frontier.history", None)
+    assert search(seesaw, made)["hypervolume"] == volume
+
+
 def test_a_run_is_looked_at_from_any_folder(seesaw, made: Path, elsewhere: Path) -> None:
     for command in ("status", "frontier", "pick", "report", "sync", "diagnose"):
         said = seesaw(command, made, "--json", home=None)
         assert said.code == 0, said.err
-    assert json.loads(seesaw("status", "here", "--json", home=made.parents[1]).out)["completed"] == 2
-    assert bench.load_run(made).pick().trial in (0, 1)
+    assert len(bench.load_run(made).frontier())
     assert {path.name for path in elsewhere.iterdir()} == {"card.toml", "space.toml", "suite.toml"}
 
 
 def test_it_goes_on_from_any_folder_with_its_own_card(seesaw, made: Path, elsewhere: Path) -> None:
-    card = made.parents[2] / "card.toml"
+    card, before = made.parents[2] / "card.toml", search(seesaw, made)
+    more = f"{before['seconds']['used'] + 0.5:.2f}s"
     text = card.read_text()
     card.write_text(text.replace('price = "numeric"', 'price = "categorical"'))
     try:
-        said = seesaw("resume", made, "--trials", 3, "--json", home=None)
+        said = seesaw("resume", made, "--time", more, "--json", home=None)
     finally:
         card.write_text(text)
     assert said.code == 0, said.err
-    assert json.loads(seesaw("status", made, "--json", home=None).out)["completed"] == 3
+    assert search(seesaw, made)["kinds"] != before["kinds"]
     assert {path.name for path in elsewhere.iterdir()} == {"card.toml", "space.toml", "suite.toml"}
 
 
@@ -79,7 +102,7 @@ def test_other_data_is_refused_before_anything_of_the_run_is_written(seesaw, mad
     text, before = log.read_text(), contents(made)
     log.write_text(text.replace("u1,", "u2,"))
     try:
-        said = seesaw("resume", made, "--trials", 9, home=None)
+        said = seesaw("resume", made, "--trials", 200000, home=None)
     finally:
         log.write_text(text)
     assert said.code == 2
