@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,10 @@ from bench.data.card import Card, Origin
 from bench.data.synthetic import generator_columns, generator_parameters
 from bench.errors import UserError, unknown
 from bench.validation import validate
+
+MOST_LETTERS = 201
+"""Of a card's full name, which becomes a folder's."""
+_VARIANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # a part of a folder's name, too
 
 
 def load_card(name_or_path: str) -> Card:
@@ -64,6 +69,11 @@ def parse_card(values: Mapping[str, Any], where: str, suffix: str = "", folder: 
     variants = values.pop("variants", {})
     if not isinstance(variants, Mapping) or not all(isinstance(table, Mapping) for table in variants.values()):
         raise UserError(f"{where}: variants: expected a table of tables, found {variants!r}")
+    for name in variants:
+        if not _VARIANT.fullmatch(name):
+            raise UserError(
+                f"{where}: variants: expected at most 100 letters, digits and ._- in a name, found '{name}'"
+            )
     shown: list[str] = []
     changes: dict[str, Any] = {}
     for part in (part.strip() for part in suffix.split(",") if part.strip()):
@@ -87,6 +97,8 @@ def parse_card(values: Mapping[str, Any], where: str, suffix: str = "", folder: 
         raise UserError(f"{where}: '{next(iter(changes))}' cannot be set: only generated data has parameters")
     card = validate(Card, values, where)
     key = f"{card.id}@{','.join(shown)}" if shown else card.id
+    if len(key) > MOST_LETTERS:
+        raise UserError(f"{where}: expected a name of at most {MOST_LETTERS} letters, found '{key}'")
     return card.with_origin(Origin(key, tuple(variants), folder))
 
 

@@ -35,6 +35,9 @@ from bench.suite import Suite, load_suite, resolve_objectives
 from bench.tracking import plain_address
 from bench.validation import validate
 
+MOST_LETTERS = 100
+"""Of a run's name, from which names of files and folders are made."""
+
 
 def create(
     home: Path,
@@ -203,12 +206,12 @@ def _check(suite: Suite, executor: str, home: Path) -> None:
 def _folder(home: Path, name: str | None, suite: str) -> Path:
     runs = home / "runs"
     if name is not None:
-        if slug(name) != name:
-            raise UserError(f"--name: expected letters, digits and ._@=- only, found '{name}'")
+        if slug(name) != name or len(name) > MOST_LETTERS:
+            raise UserError(f"--name: expected at most {MOST_LETTERS} letters, digits and ._@=- only, found '{name}'")
         if (runs / name).exists():
             raise UserError(f"the run '{name}' exists; go on with `seesaw resume {name}`, or choose another --name")
         return runs / name
-    number = 1
+    suite, number = suite[:MOST_LETTERS], 1
     while (folder := runs / (suite if number == 1 else f"{suite}-{number}")).exists():
         number += 1
     return folder

@@ -1,7 +1,10 @@
 """Addresses: what can be none is refused at once, what may be one is not asked anything, and no password is kept."""
 
 import os
+from base64 import b64encode
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from urllib.parse import urlsplit
 
 import pytest
@@ -139,3 +142,28 @@ def test_a_server_that_is_not_there_is_told_in_a_sentence_of_ours(to, monkeypatc
     assert str(error.value).startswith("could not list experiments in the MLflow store at http://")
     assert ": nothing answers there (" in str(error.value)
     assert not any(word in str(error.value) for word in ("s3cret", "HTTPConnection", "urllib", "retries"))
+
+
+def test_a_server_is_asked_with_the_credentials_of_the_environment(monkeypatch):
+    """As `resume` and `sync` do, to which the stored address gives none."""
+    heard = []
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self):
+            heard.append(self.headers["Authorization"])
+            self.send_error(401)
+
+        do_POST = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    monkeypatch.setenv(USERNAME, "me")
+    monkeypatch.setenv(PASSWORD, "s3cret")
+    with HTTPServer(("127.0.0.1", 0), Answers) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(TrackingError) as error:
+            Store.connect(f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+    assert set(heard) == {"Basic " + b64encode(b"me:s3cret").decode()}
+    assert "s3cret" not in str(error.value)
