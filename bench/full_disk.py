@@ -18,13 +18,17 @@ _RUST = re.compile(r"\(os error (\d+)\)")  # safetensors raises an error of its 
 
 
 class Unwritable(UserError):
-    """A file or folder that cannot be written; the text names it."""
+    """A file or folder that cannot be written; the text names it, and why."""
+
+    def __init__(self, where: Path | str, number: int | None, help: str = "") -> None:
+        self.where, self.number = where, number
+        super().__init__(f"{where}: cannot be written: {os.strerror(number or errno.EIO)}{help}")
 
 
 def no_room(error: BaseException, where: Path | str) -> Unwritable | None:
     """What to tell the user of an error that says there is no room; None for an error of another kind."""
     number = _number(error)
-    return Unwritable(f"{where}: cannot be written: {os.strerror(number)}") if number in _FULL else None
+    return Unwritable(where, number) if number in _FULL else None
 
 
 def refused(error: OSError) -> UserError | None:
@@ -44,10 +48,14 @@ def room_for(target: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        if isinstance(error, Unwritable):  # told of a part of it, perhaps under a name that is not to stay
+            if _is_about(error.where, target):
+                raise Unwritable(target, error.number) from None
+            raise
         if (told := no_room(error, target)) is not None:
             raise told from None
         if isinstance(error, OSError) and error.errno in _REFUSED and _is_about(error.filename, target):
-            raise Unwritable(f"{target}: cannot be written: {os.strerror(error.errno)}") from None
+            raise Unwritable(target, error.errno) from None
         raise
 
 
@@ -63,7 +71,7 @@ def writable(folder: Path) -> Path:
     except (FileExistsError, NotADirectoryError):
         raise UserError(f"expected a folder, found a file: {folder}") from None
     if not os.access(folder, os.W_OK):
-        raise Unwritable(f"{folder}: cannot be written: {os.strerror(errno.EACCES)}")
+        raise Unwritable(folder, errno.EACCES)
     return folder
 
 

@@ -30,4 +30,4 @@ def writable_home(given: Path | None = None) -> Path:
     try:
         return writable(resolve_home(given))
     except Unwritable as error:
-        raise Unwritable(f"home {error}; choose another with --home") from None
+        raise Unwritable(error.where, error.number, "; choose another with --home") from None
