@@ -34,11 +34,8 @@ def load_run(run: str | Path, home: str | Path | None = None) -> LoadedRun:
         UserError: there is none.
     """
     from bench.home import resolve_home
-    from bench.run.folder import MANIFEST, Run
+    from bench.run.folder import Run
 
-    folder = Path(run).expanduser().resolve()
-    if home is None and (folder / MANIFEST).is_file():
-        return LoadedRun(Run.open(folder.parents[1], str(folder)))
     return LoadedRun(Run.open(resolve_home(Path(home) if home else None), str(run)))
 
 

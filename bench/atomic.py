@@ -18,41 +18,53 @@ from pathlib import Path
 
 import psutil
 
+from bench.full_disk import room_for
+
 _WRITER = re.compile(r"\.([0-9a-f]{8})-(\d+)-(\d+)\.[^.]*\.part")
 
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `target`; on success it becomes `target`, on any failure it is removed."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    fd, name = tempfile.mkstemp(prefix=_prefix(target), suffix=".part", dir=target.parent)
-    os.close(fd)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())  # a temporary file is private; what it becomes is as any other file
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Yields a temporary path beside `target`; on success it becomes `target`, on any failure it is removed.
+
+    Raises:
+        Unwritable: there is no room, or no permission.
+    """
+    with room_for(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fd, name = tempfile.mkstemp(prefix=_prefix(target), suffix=".part", dir=target.parent)
+        os.close(fd)
+        temporary = Path(name)
+        try:
+            yield temporary
+            temporary.chmod(0o666 & ~_umask())  # a temporary file is private; what it becomes is as any other file
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_folder(target: Path) -> Iterator[Path]:
-    """Yields an empty folder beside `target`; on success it replaces `target`, on any failure it is removed."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=_prefix(target), suffix=".part", dir=target.parent))
-    try:
-        yield temporary
-        temporary.chmod(0o777 & ~_umask())
-        if target.exists():
-            retired = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
-            os.replace(target, retired / "was")
-            os.replace(temporary, target)
-            shutil.rmtree(retired)
-        else:
-            os.replace(temporary, target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    """Yields an empty folder beside `target`; on success it replaces `target`, on any failure it is removed.
+
+    Raises:
+        Unwritable: there is no room, or no permission.
+    """
+    with room_for(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=_prefix(target), suffix=".part", dir=target.parent))
+        try:
+            yield temporary
+            temporary.chmod(0o777 & ~_umask())
+            if target.exists():
+                retired = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
+                os.replace(target, retired / "was")
+                os.replace(temporary, target)
+                shutil.rmtree(retired)
+            else:
+                os.replace(temporary, target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_text(target: Path, text: str) -> None:

@@ -5,6 +5,7 @@ A checkout reads them in place; an installed wheel carries them as `bench/_conte
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,17 +32,31 @@ def names(kind: Kind) -> list[str]:
     return sorted(path.stem if kind == "search_spaces" else path.parent.name for path in found)
 
 
+def is_path(name_or_path: str) -> bool:
+    """Whether it is the path of a file or folder, not the name of content."""
+    return name_or_path.endswith(".toml") or "/" in name_or_path
+
+
+def lasting(kind: Kind, name_or_path: str) -> str:
+    """A name as it is, a path made absolute: it means the same file from every folder.
+
+    Raises:
+        UserError: a path without a file.
+    """
+    return os.path.abspath(find(kind, name_or_path)) if is_path(name_or_path) else name_or_path
+
+
 def find(kind: Kind, name_or_path: str) -> Path:
     """The TOML file of a name, or of a path that the user gave.
 
     Raises:
         UserError: neither a known name nor an existing file.
     """
-    if name_or_path.endswith(".toml") or "/" in name_or_path:
+    if is_path(name_or_path):
         path = Path(name_or_path)
-        if path.is_dir():
+        if os.path.isdir(path):  # unlike Path.is_dir, False where the name is too long
             path = path / Path(_FILE[kind].format(name=".")).name
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise UserError(f"{_WHAT[kind]} file not found: {path}")
         return path
     if name_or_path not in names(kind):

@@ -6,21 +6,28 @@ import os
 from pathlib import Path
 
 from bench.errors import UserError
+from bench.full_disk import Unwritable, writable
 
 
 def resolve_home(given: Path | None = None) -> Path:
-    """The home folder, made if absent.
+    """The home folder, to be looked at: it need not be there, and nothing is made or written.
 
     Raises:
-        UserError: it cannot be made or written.
+        UserError: it is a file.
     """
     home = Path(given or os.environ.get("SEESAW_HOME") or ".seesaw").expanduser().resolve()
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise UserError(f"expected a folder as home, found a file: {home}") from None
-    except OSError as error:
-        raise UserError(f"cannot make the home folder {home}: {error.strerror}") from None
-    if not os.access(home, os.W_OK):
-        raise UserError(f"the home folder {home} cannot be written; choose another with --home")
+    if os.path.isfile(home):
+        raise UserError(f"expected a folder as home, found a file: {home}")
     return home
+
+
+def writable_home(given: Path | None = None) -> Path:
+    """The home folder, to be written: made if absent.
+
+    Raises:
+        UserError: it is a file, or cannot be made or written.
+    """
+    try:
+        return writable(resolve_home(given))
+    except Unwritable as error:
+        raise Unwritable(error.where, error.number, "; choose another with --home") from None

@@ -28,6 +28,16 @@ class Progress(Protocol):
         ...
 
 
+def duration(seconds: float) -> str:
+    """A readable time: 8 s, 3 min 20 s, 1 h 05 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
 class Silent:
     """Says nothing."""
 

@@ -8,7 +8,7 @@ import sys
 import traceback
 
 from bench.errors import UserError, shortened
-from bench.full_disk import no_room
+from bench.full_disk import no_room, refused
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             return _complain(f"expected a name that a file can have, found {shortened(repr(str(error.filename)))}")
-        told = no_room(error, error.filename or "a file")
+        told = no_room(error, error.filename or "standard output") or refused(error)
         return _bug() if told is None else _complain(str(told))
     except Exception as error:
         if hasattr(error, "format_message"):  # a usage error: unknown option, missing argument

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from bench.cli.options import Home, Json, Raw
-from bench.cli.output import TerminalProgress, duration, print_json, print_table, say
+from bench.cli.output import TerminalProgress, print_json, print_table, say
 from bench.errors import UserError
+from bench.progress import duration
 
 
 def datasets(
@@ -72,9 +73,9 @@ def prepare_command(
 ) -> None:
     """Fetch and encode a data set; show its rows, positives and rates."""
     from bench.data import load_card, prepare
-    from bench.home import resolve_home
+    from bench.home import writable_home
 
-    store = prepare(load_card(dataset), resolve_home(home), raw, TerminalProgress())
+    store = prepare(load_card(dataset), writable_home(home), raw, TerminalProgress())
     if json:
         print_json({"path": str(store.path)} | store.manifest)
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 from pathlib import Path
@@ -22,7 +23,8 @@ def doctor(json: Json = False, home: Home = None) -> None:
     """Show what this machine has, and what is missing."""
     place = resolve_home(home)
     found = versions()
-    memory_free, disk_free = psutil.virtual_memory().available / 1e9, shutil.disk_usage(place).free / 1e9
+    there = next(folder for folder in (place, *place.parents) if folder.exists())
+    memory_free, disk_free = psutil.virtual_memory().available / 1e9, shutil.disk_usage(there).free / 1e9
     facts = {
         "system": platform.platform(),
         "cores": cores(),
@@ -37,6 +39,8 @@ def doctor(json: Json = False, home: Home = None) -> None:
         problems.append(f"expected {LEAST_MEMORY_GB:g} GB of free memory, found {facts['memory_free_gb']:.1f} GB")
     if disk_free < LEAST_DISK_GB:
         problems.append(f"expected {LEAST_DISK_GB:g} GB free at {place}, found {facts['disk_free_gb']:.1f} GB")
+    if not os.access(there, os.W_OK):
+        problems.append(f"expected a home that can be written, found {place}, which cannot")
     problems += [
         f"no {kind} found at {content.root(kind)}"
         for kind in ("datasets", "search_spaces", "reports")

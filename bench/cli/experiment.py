@@ -10,10 +10,8 @@ from bench.cli.output import print_json, print_table, say
 def show_experiment(experiment: str, tracking: str | None, json: bool, home: Path | None) -> None:
     """The merged front of an experiment's runs; see `bench.tracking.reading.frontier_of`."""
     from bench.home import resolve_home
-    from bench.tracking import check_address, frontier_of
+    from bench.tracking import frontier_of
 
-    if tracking is not None:
-        check_address(tracking)
     table = frontier_of(experiment, tracking or f"sqlite:///{resolve_home(home) / 'mlflow.db'}")
     volumes = [
         {"dataset": dataset, "fingerprint": fingerprint, "value": value}

@@ -20,18 +20,40 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskProgressColumn,
     TextColumn,
-    TimeRemainingColumn,
     TransferSpeedColumn,
 )
 from rich.text import Text
 
 from bench.cli.tables import tables, wrapped
-from bench.progress import Advance
+from bench.progress import Advance, duration
 
 ENDLESS = 100_000  # cells: tables keep the width themselves
 PLAIN_EVERY = 5.0  # seconds between progress lines where there is no terminal
+
+
+class TimeLeft(ProgressColumn):
+    """The time left at the pace since the beginning. Rich's own is by the last 30 s, and where steps take longer, none.
+
+    Args:
+        done: how much was done at an earlier time.
+    """
+
+    max_refresh = 0.5
+
+    def __init__(self, done: float) -> None:
+        super().__init__()
+        self._done = done
+
+    def render(self, task: Task) -> Text:
+        """As `3 min 20 s left`; the pace is known from the first step on."""
+        now, elapsed = task.completed - self._done, task.elapsed or 0.0
+        if not task.total or now <= 0 or task.completed >= task.total:
+            return Text("")
+        return Text(f"{duration((task.total - task.completed) * elapsed / now)} left")
 
 
 class TerminalProgress:
@@ -56,9 +78,9 @@ class TerminalProgress:
     def _bar(self, description: str, total: float | None, unit: str, done: float) -> Iterator[Advance]:
         amount = (DownloadColumn(), TransferSpeedColumn()) if unit == "B" else (MofNCompleteColumn(), TextColumn(unit))
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(show_speed=True), *amount)
-        with Progress(*columns, TimeRemainingColumn(), console=self.console, transient=True) as progress:
+        with Progress(*columns, TimeLeft(done), console=self.console, transient=True) as progress:
             task = progress.add_task(description, total=total, completed=round(done))
-            yield lambda done: progress.advance(task, done)
+            yield lambda amount: progress.advance(task, amount)
 
     @contextmanager
     def _lines(self, description: str, total: float | None, unit: str, done: float) -> Iterator[Advance]:
@@ -84,16 +106,6 @@ def quantity(amount: float, unit: str) -> str:
     if unit == "B":
         return f"{amount / 1e6:,.1f} MB"
     return f"{amount:,.0f} {unit}" if amount >= 10 or amount == int(amount) else f"{amount:.2f} {unit}"
-
-
-def duration(seconds: float) -> str:
-    """A readable time: 8 s, 3 min 20 s, 1 h 05 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 def number(value: Any) -> str:

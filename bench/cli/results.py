@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,8 +12,9 @@ import typer
 
 from bench.cli.experiment import show_experiment
 from bench.cli.options import Home, Json
-from bench.cli.output import duration, print_json, print_table, quantity, say
+from bench.cli.output import TerminalProgress, print_json, print_table, quantity, say
 from bench.errors import UserError
+from bench.progress import duration
 
 if TYPE_CHECKING:
     from bench.run.results import DatasetResult
@@ -80,13 +82,16 @@ def _show_search(dataset: str, search: dict[str, Any]) -> None:
         of = f" of {budget:,}" if budget else ""
         used.append(f"{search['samples']['used']:,}{of} training samples begun")
     if search["seconds"]["budget"]:
-        used.append(f"{duration(search['seconds']['used'])} of {duration(search['seconds']['budget'])}")
+        limit = duration(search["seconds"]["budget"])
+        used.append(f"searched for {duration(search['seconds']['used'])}, nothing is begun after {limit}")
     if (kept := search["checkpoints"])["bytes"]:
         used.append(f"{quantity(kept['bytes'], 'B')} of checkpoints of {kept['trials']} trials")
     used.append(f"{search['share']:.0%} of the budget")
     if search["left"]:
         used.append(f"about {duration(search['left'])} left")
     say("; ".join(used))
+    if search["cut_short"]:
+        say(search["cut_short"])
     if search["begun"]:
         now = time.time()
         begun = [
@@ -129,15 +134,21 @@ def frontier_command(
             show_pick(result)
 
 
-def report(run_: RunName, json: Json = False, home: Home = None) -> None:
+def report(
+    run_: RunName,
+    out: Annotated[Path | None, typer.Option(help="File of the page; else report.html in the run's folder.")] = None,
+    json: Json = False,
+    home: Home = None,
+) -> None:
     """Write one self-contained HTML page."""
     from bench.home import resolve_home
     from bench.run.folder import Run
     from bench.run.results import page_path, result_of, write_report
 
     run = Run.open(resolve_home(home), run_)
-    write_report(run, [result_of(dataset_run) for dataset_run in run.datasets.values()])
-    print_json({"page": str(page_path(run))}) if json else say(str(page_path(run)), whole=True)
+    page = page_path(run) if out is None else out.expanduser().resolve()
+    write_report([result_of(dataset_run) for dataset_run in run.datasets.values()], page, run.name)
+    print_json({"page": str(page)}) if json else say(str(page), whole=True)
 
 
 def pick_command(
@@ -151,7 +162,10 @@ def pick_command(
 
     results = [result_of(dataset_run, policy_file=policy) for dataset_run in _open(run_, home).values()]
     for result in results:
-        write_pick(result)
+        if os.access(result.run.folder, os.W_OK):
+            write_pick(result)
+        else:  # a run that may only be looked at
+            TerminalProgress().note(f"{result.run.folder}: cannot be written: the pick is shown and not kept")
     if json:
         documents = [pick_document(result) for result in results]
         print_json(documents[0] if len(documents) == 1 else {"picks": documents})
@@ -164,7 +178,12 @@ def frontier_document(results: Sequence[DatasetResult]) -> dict[str, Any]:
     """The documented shape for one data set; for several, one such document each under `datasets`."""
     from bench.run.results import pick_document
 
-    documents = {result.run.key: result.frontier.to_json() | {"pick": pick_document(result)} for result in results}
+    documents = {
+        result.run.key: result.frontier.to_json()
+        | ({"cut_short": result.cut_short} if result.cut_short else {})
+        | {"pick": pick_document(result)}
+        for result in results
+    }
     return next(iter(documents.values())) if len(documents) == 1 else {"datasets": documents}
 
 
@@ -190,6 +209,8 @@ def show_front(result: DatasetResult) -> None:
     volume = frontier.statistics.hypervolume
     sure = f" (90% interval {volume.low:.6f} to {volume.high:.6f})" if volume else ""
     say(f"hypervolume {frontier.hypervolume:.6f}{sure}, {_basis(result)}")
+    if result.cut_short:
+        say(result.cut_short)
     _show_intervals(result, keys)
     _show_baselines(result, keys)
 

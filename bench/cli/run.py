@@ -41,11 +41,11 @@ def run(
     home: Home = None,
 ) -> None:
     """Search a suite's trade-off frontier, confirm it, and pick a configuration."""
-    from bench.home import resolve_home
+    from bench.home import writable_home
     from bench.run.create import create
 
     made = create(
-        resolve_home(home),
+        writable_home(home),
         suite,
         datasets=names(dataset),
         space=space,

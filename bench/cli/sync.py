@@ -20,9 +20,10 @@ def sync(
     from bench.home import resolve_home
     from bench.run.folder import Run
     from bench.run.reporting import sync as send
+    from bench.tracking import plain_address
 
     run = Run.open(resolve_home(home), run_)
-    uri = tracking or run.tracking_uri
+    uri = plain_address(tracking) if tracking else run.tracking_uri
     sent = send(run, tracking)
     if json:
         print_json({"run": run.name, "tracking": uri, "sent": sent})

@@ -29,7 +29,7 @@ def train(
 ) -> None:
     """Train one configuration and show all its metrics."""
     from bench.data import load_card, prepare
-    from bench.home import resolve_home
+    from bench.home import writable_home
     from bench.machine import cores
     from bench.objectives import parse, primary
     from bench.records import Job
@@ -45,7 +45,7 @@ def train(
     chosen = TrialConfig.parse(values, where)
     progress = TerminalProgress()
     card = load_card(dataset)
-    store = prepare(card, resolve_home(home), raw, progress)
+    store = prepare(card, writable_home(home), raw, progress)
     store = store.with_tasks(names(tasks) or given.tasks or store.default_tasks)
     chosen.check_fit(store.schema)
     for name in given.objectives:

@@ -45,7 +45,7 @@ class Origin:
 class Card(Config):
     """A data set. `load_card` reads one; content is `datasets/<id>/card.toml`."""
 
-    id: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=100)
     title: str
     licence: str
     citation: str

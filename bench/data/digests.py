@@ -10,7 +10,6 @@ from typing import Any
 
 from bench.atomic import write_text
 from bench.data.readers.raw import open_raw
-from bench.full_disk import room_for
 from bench.progress import Progress
 
 
@@ -40,8 +39,7 @@ def content_digest(path: Path, memory: Path, progress: Progress) -> Digest:
             size += len(block)
     digest = Digest(sha.hexdigest(), size)
     known[name] = {"state": state, "sha256": digest.sha256, "size": size}
-    with room_for(memory):
-        write_text(memory, json.dumps(known, indent=1, sort_keys=True) + "\n")
+    write_text(memory, json.dumps(known, indent=1, sort_keys=True) + "\n")
     return digest
 
 

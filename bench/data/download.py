@@ -76,7 +76,7 @@ def _complete(url: str, part: Path, progress: Progress) -> None:
                 raise FetchError(f"{url}: HTTP {error.code} {error.reason}") from None
             else:
                 reason = f"HTTP {error.code} {error.reason}"
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: a URL with letters it has not
             cause = getattr(error, "reason", error)
             reason = f"no connection: {getattr(cause, 'strerror', None) or cause or type(cause).__name__}"
         grown = part.exists() and part.stat().st_size > before

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,10 @@ from bench.errors import UserError, unknown
 from bench.plain import parse_value
 from bench.validation import validate
 
+MOST_LETTERS = 201
+"""Of a card's full name, which becomes a folder's."""
+_VARIANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # a part of a folder's name, too
+
 
 def load_card(name_or_path: str) -> Card:
     """The card of a name, or of a path to one; after an `@` a variant, or parameters of a generator.
@@ -20,11 +26,32 @@ def load_card(name_or_path: str) -> Card:
     Raises:
         UserError: unknown name, variant or parameter; a card that is broken, with file and key.
     """
-    name, suffix = name_or_path, ""
-    if "@" in name_or_path and not Path(name_or_path).exists():
-        name, _, suffix = name_or_path.rpartition("@")
-    path = content.find("datasets", name)
+    path, suffix = find_card(name_or_path)
     return parse_card(content.read_toml(path), str(path), suffix, path.parent)
+
+
+def find_card(name_or_path: str) -> tuple[Path, str]:
+    """The file of a card, and what follows the `@`.
+
+    Raises:
+        UserError: neither a known name nor an existing file.
+    """
+    name, suffix = name_or_path, ""
+    if "@" in name_or_path and not os.path.exists(name_or_path):
+        name, _, suffix = name_or_path.rpartition("@")
+    return content.find("datasets", name), suffix
+
+
+def lasting_name(name_or_path: str) -> str:
+    """A card's name as it is, a path made absolute: it means the same card from every folder.
+
+    Raises:
+        UserError: neither a known name nor an existing file.
+    """
+    path, suffix = find_card(name_or_path)
+    if not content.is_path(name_or_path.removesuffix(f"@{suffix}")):
+        return name_or_path
+    return os.path.abspath(path) + (f"@{suffix}" if suffix else "")
 
 
 def parse_card(values: Mapping[str, Any], where: str, suffix: str = "", folder: Path | None = None) -> Card:
@@ -42,6 +69,11 @@ def parse_card(values: Mapping[str, Any], where: str, suffix: str = "", folder: 
     variants = values.pop("variants", {})
     if not isinstance(variants, Mapping) or not all(isinstance(table, Mapping) for table in variants.values()):
         raise UserError(f"{where}: variants: expected a table of tables, found {variants!r}")
+    for name in variants:
+        if not _VARIANT.fullmatch(name):
+            raise UserError(
+                f"{where}: variants: expected at most 100 letters, digits and ._- in a name, found '{name}'"
+            )
     shown: list[str] = []
     changes: dict[str, Any] = {}
     for part in (part.strip() for part in suffix.split(",") if part.strip()):
@@ -65,6 +97,8 @@ def parse_card(values: Mapping[str, Any], where: str, suffix: str = "", folder: 
         raise UserError(f"{where}: '{next(iter(changes))}' cannot be set: only generated data has parameters")
     card = validate(Card, values, where)
     key = f"{card.id}@{','.join(shown)}" if shown else card.id
+    if len(key) > MOST_LETTERS:
+        raise UserError(f"{where}: expected a name of at most {MOST_LETTERS} letters, found '{key}'")
     return card.with_origin(Origin(key, tuple(variants), folder))
 
 

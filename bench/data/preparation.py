@@ -21,7 +21,6 @@ from bench.data.sources import is_pattern
 from bench.data.store import Store
 from bench.data.streaming import encode_stream
 from bench.data.synthetic import GENERATORS
-from bench.full_disk import room_for
 from bench.machine import peak_memory_mb, reset_peak_memory
 from bench.progress import Progress, Silent
 
@@ -86,7 +85,7 @@ def prepare(card: Card, home: Path, raw: Path | None = None, progress: Progress 
     if not isinstance(card.reader, SyntheticReader):
         rejects = Rejects(card.reader.on_bad_row == "drop", card.reader.bad_row_limit)
     encode = encode_ali_ccp if isinstance(card.reader, AliCcpReader) else encode_stream
-    with room_for(target), atomic_folder(target) as folder:
+    with atomic_folder(target) as folder:
         manifest: dict[str, Any] = {
             "key": card.key,
             "id": card.id,

@@ -23,7 +23,6 @@ from bench.data.row_reader import ArrayReader
 from bench.data.splits import ColumnSplit, FileSplit, HashSplit, TimeSplit
 from bench.data.store import ARRAYS, Split, Store
 from bench.errors import UserError
-from bench.full_disk import room_for
 from bench.seeds import derive
 
 BLOCK = 1 << 16  # rows copied at a time
@@ -54,7 +53,7 @@ def refit_store(store: Store, card: Card, share: float, seed: int, target: Path)
             f"{store.key}: expected rows to train on and rows to hold out, found {rows['train']:,} and {aside:,} "
             f"at a share of {share:g}"
         )
-    with room_for(target), atomic_folder(target) as folder:
+    with atomic_folder(target) as folder:
         for name, wanted in (("train", False), ("valid", True)):
             (folder / name).mkdir()
             for file in (f"{array}.npy" for array in ARRAYS):

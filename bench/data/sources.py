@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Discriminator, Field, model_validator
+from pydantic import AfterValidator, Discriminator, Field, model_validator
 
+from bench.credentials import shown
 from bench.registry import Config
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Url = Annotated[str, Field(pattern=r"^https?://\S+$")]
+
+
+def _reachable(url: str) -> str:
+    """Raises a ValueError where a URL has no host, or has credentials: it is shown, and kept with every run."""
+    try:
+        parts = urlsplit(url)
+        whole = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a bracket or a port that is none
+        whole = False
+    if not whole:
+        raise ValueError(f"expected a URL such as https://host/path, found '{shown(url)}'")
+    if parts.username is not None:
+        raise ValueError(f"expected a URL without a user or a password, found '{shown(url)}'")
+    return url
+
+
+Url = Annotated[str, Field(pattern=r"^https?://\S+$"), AfterValidator(_reachable)]
 
 
 def is_pattern(name: str) -> bool:
@@ -20,7 +38,7 @@ def is_pattern(name: str) -> bool:
 class RawFile(Config):
     """A file that the card reads, or a pattern for several. `sha256` is of its content, unpacked where it is packed."""
 
-    name: str = Field(pattern=r"^[^/\\]+$")
+    name: str = Field(pattern=r"^[^/\\]+$", max_length=200)
     sha256: Sha256 | None = None
 
     @model_validator(mode="after")

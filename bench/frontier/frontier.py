@@ -187,6 +187,14 @@ def frontier(
     )
 
 
+def front_volume(
+    records: Sequence[TrialRecord], objectives: Sequence[Objective], reference: Mapping[str, float] | None = None
+) -> float:
+    """The hypervolume of `frontier` on validation, without what is simulated: no posterior, no intervals."""
+    values = estimates(candidates(points(records, objectives)), objectives, "valid")
+    return hypervolume(values, objectives, resolve_reference(objectives, reference))
+
+
 def _present(row: Mapping[Any, Any]) -> dict[str, Any]:
     """A baseline as the document has it: `metrics` and `ci` by key, without what was not measured."""
     means = {key.removesuffix(".mean"): value for key, value in row.items() if key.endswith(".mean")}

@@ -35,6 +35,7 @@ def build_view(
     deploy: str = "",
     mlflow: str = "",
     made: Mapping[str, str] | None = None,
+    cut_short: str = "",
 ) -> PageView:
     """The section of a page for one run on one dataset.
 
@@ -48,6 +49,7 @@ def build_view(
         deploy: the command that deploys the pick.
         mlflow: the search that finds a trial's run in MLflow, `{trial}` in place of its number.
         made: how it was made, in the order to show: fingerprint, seed, space, versions, command, ...
+        cut_short: a sentence where the time limit ended the search early.
     """
     seen = as_seen(front.points)  # by the search's own run: like against like
     ids = tuple(identified(point.number, point.until) for point in front.on_front)
@@ -87,6 +89,7 @@ def build_view(
         train=train,
         deploy=deploy,
         mlflow=mlflow,
+        cut_short=cut_short,
     )
 
 

@@ -26,6 +26,7 @@ def section(view: PageView, place: int) -> str:
             f'<section class="run" id="{id}" aria-labelledby="{id}-title" data-cards="{id}-cards">',
             f'<h2 id="{id}-title">{escaped(view.title)}</h2><p>{escaped(view.dataset)}</p>',
             _headlines(view),
+            f'<p class="note">{escaped(view.cut_short)}</p>' if view.cut_short else "",
             _pick(view),
             stability_section(view),
             front.front(view, id),

@@ -152,6 +152,7 @@ class PageView:
         deploy: the command that deploys the pick; empty where there is none.
         mlflow: what finds a trial's run in MLflow, `{trial}` in place of its number; empty where there is none.
         stability: how the pick changes with weights and seeds.
+        cut_short: a sentence where the time limit ended the search early; else empty.
     """
 
     title: str
@@ -184,6 +185,7 @@ class PageView:
     deploy: str = ""
     mlflow: str = ""
     stability: Stability | None = None
+    cut_short: str = ""
 
     @property
     def by_rungs(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -13,7 +12,7 @@ from bench.report.board import BoardPart, BoardRun, State, board_document, broke
 from bench.run.folder import MANIFEST, DatasetRun, Run, slug
 from bench.run.results import page_path, result_of, view_of
 from bench.run.status import STATES
-from bench.search.lock import at_work
+from bench.search.lock import is_held
 from bench.search.study import Study
 
 PAGES = "runs"
@@ -65,8 +64,7 @@ def _run(home: Path, folder: Path) -> BoardRun:
 
 
 def _part(part: DatasetRun) -> BoardPart:
-    facts = part.folder / "store.json"
-    fingerprint = str(json.loads(facts.read_text(encoding="utf-8"))["fingerprint"]) if facts.is_file() else ""
+    fingerprint = part.fingerprint or ""
     if not Study.exists(part.folder):
         return BoardPart(part.key, fingerprint, "no trial yet", None)
     result = result_of(part)
@@ -76,7 +74,7 @@ def _part(part: DatasetRun) -> BoardPart:
 
 
 def _state(run: Run, parts: tuple[BoardPart, ...], has_page: bool) -> tuple[State, str]:
-    if at_work(run.folder):
+    if is_held(run.folder):
         return "running", ""
     failures = [each for part in parts if part.view for each in part.view.failures]
     if failures and not any(part.view and part.view.trials for part in parts):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,6 @@ from bench.objectives import Objective, parse
 from bench.records import TrialRecord
 from bench.report.comparison import comparison_document
 from bench.run.folder import DatasetRun, Run
-from bench.run.results import tasks_of
 from bench.search.study import Study
 from bench.suite import resolve_objectives
 
@@ -86,17 +84,16 @@ def compare_runs(
 
 
 def _read(part: DatasetRun) -> _Part:
-    objectives = resolve_objectives(part.dataset, tasks_of(part))
+    objectives = resolve_objectives(part.dataset, part.tasks)
     study = Study.read(part.folder)
     equal = [record for record in study.baselines() if record.balancing == "static"]  # these are static weights, too
-    facts = json.loads((part.folder / "store.json").read_text(encoding="utf-8"))
-    return _Part(part, objectives, str(facts["fingerprint"]), [*points(study.records(), objectives), *equal])
+    return _Part(part, objectives, part.fingerprint or "-", [*points(study.records(), objectives), *equal])
 
 
 def _group(parts: Sequence[_Part], by: str, metric: str | None, split: str) -> Group:
     first = parts[0]
     objectives, seed = first.objectives, first.part.run.manifest.seed
-    metrics = None if metric is None else [parse(metric, tasks_of(first.part), "--metric")]
+    metrics = None if metric is None else [parse(metric, first.part.tasks, "--metric")]
     every = [member for part in parts for member in part.members]
     members = [member for member in every if member.sample(objectives, split) is not None]
     found = families(members, by)

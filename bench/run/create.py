@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import json
+import os
 import secrets
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from bench import content
 from bench.atomic import atomic_folder
 from bench.data import load_card
+from bench.data.loading import find_card, lasting_name
 from bench.data.shape import shape_of
 from bench.errors import UserError, unknown
 from bench.frontier.hypervolume import resolve_reference
 from bench.frontier.policy import Policy
 from bench.machine import cores, versions
-from bench.run.folder import MANIFEST, SPACE, Manifest, Run, slug
+from bench.run.folder import CARD, MANIFEST, SPACE, Manifest, Part, Run, slug
 from bench.run.ladder import known_rows, rungs_of
 from bench.search.executors import EXECUTORS, RAY, ray_slots
 from bench.search.executors.base import Options
@@ -30,8 +32,11 @@ from bench.search.space import load_space
 from bench.search.storage import check_database
 from bench.search.storage_address import Address, without_password
 from bench.suite import Suite, load_suite, resolve_objectives
-from bench.tracking import check_address
+from bench.tracking import plain_address
 from bench.validation import validate
+
+MOST_LETTERS = 100
+"""Of a run's name, from which names of files and folders are made."""
 
 
 def create(
@@ -74,8 +79,11 @@ def create(
     """
     suite = _override(load_suite(suite_name), datasets, space, sampler, trials, samples, time, job_time, pinned or {})
     _check(suite, executor, home)
+    cards = {dataset.id: find_card(dataset.id) for dataset in suite.datasets}
+    words = ["seesaw", *sys.argv[1:]]
     if tracking is not None:
-        check_address(tracking)
+        typed, tracking = tracking, plain_address(tracking)
+        words = [word.replace(typed, tracking) for word in words]
     if executor == RAY:
         threads = threads or 1
         workers = workers or ray_slots(Options(address=address, threads=threads, gpus=gpus, memory_mb=memory_mb))
@@ -85,7 +93,6 @@ def create(
                 raise UserError(f"{option}: expected --executor {RAY} beside it, found {executor}")
         workers = 1 if executor == "inline" else workers or cores()
         threads = threads or max(1, cores() // workers)
-    words = ["seesaw", *sys.argv[1:]]
     if storage is not None:
         typed, storage = storage, without_password(storage)
         words = [word.replace(typed, storage) for word in words]
@@ -94,8 +101,9 @@ def create(
     folder = _folder(home, name, slug(Path(suite_name).stem if suite_name.endswith(".toml") else Path(suite_name).name))
     manifest = Manifest(
         name=folder.name,
-        suite_name=suite_name,
+        suite_name=content.lasting("reports", suite_name),
         suite=suite,
+        parts=_parts(cards),
         space_name=suite.space,
         seed=seed,
         executor=executor,
@@ -113,13 +121,27 @@ def create(
     )
     with atomic_folder(folder) as temporary:
         (temporary / SPACE).write_bytes(space_file.read_bytes())
-        (temporary / MANIFEST).write_text(json.dumps(manifest.model_dump(mode="json"), indent=2), encoding="utf-8")
-        if storage is not None:
-            unique = f"{folder.name}-{secrets.token_hex(4)}"  # others may have a run of that name in the same database
-            for dataset in suite.datasets:
-                (temporary / slug(dataset.id)).mkdir()
-                Address(storage, f"{unique}/{slug(dataset.id)}").write(temporary / slug(dataset.id))
+        (temporary / MANIFEST).write_text(manifest.text, encoding="utf-8")
+        unique = f"{folder.name}-{secrets.token_hex(4)}"  # others may have a run of that name in the same database
+        for key, part in manifest.parts.items():
+            within = temporary / part.folder
+            within.mkdir()
+            (within / CARD).write_bytes(cards[key][0].read_bytes())
+            if storage is not None:
+                Address(storage, f"{unique}/{part.folder}").write(within)
     return Run.open(home, folder.name)
+
+
+def _parts(cards: Mapping[str, tuple[Path, str]]) -> dict[str, Part]:
+    """By data set. Each has a folder of its own, though two cards may be called the same."""
+    parts: dict[str, Part] = {}
+    for dataset, (file, variant) in cards.items():
+        name = slug(load_card(dataset).key)
+        taken = [part.folder for part in parts.values()]
+        numbered = (name if number == 1 else f"{name}-{number}" for number in count(1))
+        folder = next(each for each in numbered if each not in taken)
+        parts[dataset] = Part(folder=folder, variant=variant, beside=os.path.abspath(file.parent))
+    return parts
 
 
 def _override(
@@ -144,6 +166,8 @@ def _override(
     if sampler is not None:
         values["search"]["sampler"] = sampler
     values["set"] = {**values["set"], **pinned}
+    values["space"] = content.lasting("search_spaces", values["space"])
+    values["datasets"] = [{**each, "id": lasting_name(each["id"])} for each in values["datasets"]]
     return validate(Suite, values, "the command line")
 
 
@@ -182,12 +206,12 @@ def _check(suite: Suite, executor: str, home: Path) -> None:
 def _folder(home: Path, name: str | None, suite: str) -> Path:
     runs = home / "runs"
     if name is not None:
-        if slug(name) != name:
-            raise UserError(f"--name: expected letters, digits and ._@=- only, found '{name}'")
+        if slug(name) != name or len(name) > MOST_LETTERS:
+            raise UserError(f"--name: expected at most {MOST_LETTERS} letters, digits and ._@=- only, found '{name}'")
         if (runs / name).exists():
             raise UserError(f"the run '{name}' exists; go on with `seesaw resume {name}`, or choose another --name")
         return runs / name
-    number = 1
+    suite, number = suite[:MOST_LETTERS], 1
     while (folder := runs / (suite if number == 1 else f"{suite}-{number}")).exists():
         number += 1
     return folder

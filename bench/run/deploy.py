@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench.data import load_card, prepare
+from bench.data import prepare
 from bench.errors import UserError
 from bench.frontier.promise import Promise, promises
 from bench.production.package import Package, write_package
@@ -14,7 +14,6 @@ from bench.production.retrain import Order, retrain
 from bench.progress import Progress
 from bench.run.contents import contents
 from bench.run.planned import Plan
-from bench.run.results import tasks_of
 from bench.tracking.registry import Move, Registry
 from bench.tracking.tracker import experiment_name
 
@@ -33,9 +32,10 @@ def make_package(
         UserError: as `retrain` and `write_package`.
     """
     part, result = planned.part, planned.result
-    card = load_card(part.key)
+    card = part.card
     store = prepare(card, part.run.home, raw, progress)
-    store = store.with_tasks([task.name for task in tasks_of(part)])
+    part.check_store(store)
+    store = store.with_tasks([task.name for task in part.tasks])
     promised = _promised(planned, force)
     order = Order(
         card,

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.atomic import write_text
-from bench.data import Store, load_card, prepare
+from bench.data import Store, prepare
 from bench.frontier.shortlist import shortlist
 from bench.progress import Progress
 from bench.records import Job, Scalar, Split, TrialRecord
-from bench.run.folder import DatasetRun, Run
+from bench.run.folder import STORE, DatasetRun, Run
 from bench.run.ladder import rungs_of
 from bench.run.reporting import Reporter
-from bench.run.results import DatasetResult, result_of, tasks_of, write_pick, write_report
+from bench.run.results import DatasetResult, page_path, result_of, write_pick, write_report
 from bench.schema import Task
 from bench.search.baselines import baselines_of
 from bench.search.checkpoints import Checkpoints
@@ -37,11 +37,14 @@ def execute(run: Run, progress: Progress) -> list[DatasetResult]:
     """Everything from raw data to the page. Finished parts of an earlier execution are not done again.
 
     Raises:
-        UserError: the data cannot be had or does not fit, or another driver works on the run.
+        UserError: the data cannot be had, does not fit or changed since the run began, or another driver works on the
+            run. Nothing of the run is changed then.
     """
     with Reporter(run, progress) as reporter:
-        results = [_search(part, _prepare(part, progress), reporter, progress) for part in run.datasets.values()]
-        write_report(run, results)
+        parts = [(part, _prepare(part, progress)) for part in run.datasets.values()]
+        run.keep()  # limits that were raised: everything is checked by now
+        results = [_search(part, store, reporter, progress) for part, store in parts]
+        write_report(results, page_path(run), run.name)
         reporter.conclude(results)
     return results
 
@@ -49,11 +52,9 @@ def execute(run: Run, progress: Progress) -> list[DatasetResult]:
 def _prepare(part: DatasetRun, progress: Progress) -> Store:
     manifest = part.run.manifest
     raw = Path(manifest.raw) if manifest.raw else None
-    store = prepare(load_card(part.key), part.run.home, raw, progress)
-    part.folder.mkdir(parents=True, exist_ok=True)
-    facts = {"path": str(store.path), "fingerprint": store.fingerprint, "key": store.key}
-    write_text(part.folder / "store.json", json.dumps(facts, indent=2))
-    return store.with_tasks([task.name for task in tasks_of(part)])
+    store = prepare(part.card, part.run.home, raw, progress)
+    part.check_store(store)
+    return store.with_tasks([task.name for task in part.tasks])
 
 
 def plan_of(part: DatasetRun, space: Space, tasks: tuple[Task, ...], rows: int) -> Plan:
@@ -110,6 +111,8 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
         reporter.log(part, [record], study.told)
 
     with Study.open(part.folder, plan, progress.note) as study:
+        facts = {"path": str(store.path), "fingerprint": store.fingerprint, "key": store.key}
+        write_text(part.folder / STORE, json.dumps(facts, indent=2))
         reporter.begin(part, study, store.fingerprint)
         options = Options(
             job_seconds=suite.budget.job_time,

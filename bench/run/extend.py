@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
-from bench.atomic import write_text
 from bench.errors import UserError
-from bench.run.folder import MANIFEST, Run
+from bench.run.folder import Run
 from bench.suite import Budget
 from bench.validation import validate
 
 
 def extend(run: Run, trials: int | None = None, samples: int | None = None, time: str | None = None) -> Run:
-    """The run with higher limits, kept in its folder. A search that has ended goes on from there.
+    """The run with higher limits, which `execute` keeps. A search that has ended goes on from there.
 
     Raises:
         UserError: a limit that is not there, or above the new one.
@@ -31,6 +29,4 @@ def extend(run: Run, trials: int | None = None, samples: int | None = None, time
         if new < old:
             raise UserError(f"--{key}: expected at least {old:,}, the total of '{run.name}' so far, found {new:,}")
     suite = run.manifest.suite.model_copy(update={"budget": after})
-    manifest = run.manifest.model_copy(update={"suite": suite})
-    write_text(run.folder / MANIFEST, json.dumps(manifest.model_dump(mode="json"), indent=2))
-    return replace(run, manifest=manifest)
+    return replace(run, manifest=run.manifest.model_copy(update={"suite": suite}))

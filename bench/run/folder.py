@@ -1,7 +1,13 @@
-"""A run's folder: `<home>/runs/<name>/` with `run.json`, a copy of the space, and a folder for each data set."""
+"""A run's folder: `<home>/runs/<name>/` with `run.json`, a copy of the space, and a folder for each data set.
+
+A run holds all that it is read by: a copy of the space and of each card, and absolute paths. What it says does not
+depend on the folder that it is asked from, nor on files that change later.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -9,9 +15,12 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from bench.atomic import write_text
+from bench.content import read_toml
+from bench.data import Card, Store, parse_card
 from bench.errors import UserError, unknown
 from bench.plain import parse_json
-from bench.schema import Schema
+from bench.schema import Schema, Task
 from bench.search.fitting import Fitted, fitting
 from bench.search.space import Space, load_space
 from bench.search.storage_address import without_password
@@ -20,6 +29,21 @@ from bench.validation import validate
 
 MANIFEST = "run.json"
 SPACE = "space.toml"
+CARD = "card.toml"
+STORE = "store.json"
+
+
+class Part(BaseModel):
+    """Where a data set's part of the run is, and where its card came from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    folder: str
+    """Below the run's. It holds a copy of the card's file."""
+    variant: str
+    """What follows the `@` in the data set's name: a variant, or parameters of a generator."""
+    beside: str
+    """The folder of the card's own file, in which its raw files may be."""
 
 
 class Manifest(BaseModel):
@@ -30,7 +54,9 @@ class Manifest(BaseModel):
     name: str
     suite_name: str
     suite: Suite
-    """With everything that the command line overrode."""
+    """With everything that the command line overrode; paths in it are absolute."""
+    parts: dict[str, Part]
+    """By the data set's name in the suite."""
     space_name: str
     seed: int
     executor: str
@@ -52,6 +78,11 @@ class Manifest(BaseModel):
     created: str
     versions: dict[str, str]
 
+    @property
+    def text(self) -> str:
+        """As it is kept."""
+        return json.dumps(self.model_dump(mode="json"), indent=2)
+
 
 @dataclass(frozen=True)
 class Run:
@@ -69,13 +100,21 @@ class Run:
             UserError: there is none, or its manifest cannot be read.
         """
         folder = home / "runs" / name_or_path
-        if not (folder / MANIFEST).is_file():
+        if not os.path.isfile(folder / MANIFEST):
             folder = Path(name_or_path).expanduser().resolve()
-        if not (folder / MANIFEST).is_file():
+        if not os.path.isfile(folder / MANIFEST):
             known = sorted(path.parent.name for path in home.glob(f"runs/*/{MANIFEST}"))
             raise UserError(f"{unknown('run', name_or_path, known)} (in {home / 'runs'})")
+        if folder.parent.name == "runs":  # a path leads to the home that it is in, wherever it is asked from
+            home = folder.parents[1]
         file = folder / MANIFEST
         return cls(home, folder, validate(Manifest, parse_json(file.read_bytes(), str(file)), str(file)))
+
+    def keep(self) -> None:
+        """Writes what was decided into the folder, where that is not what is there."""
+        text = self.manifest.text
+        if (self.folder / MANIFEST).read_text(encoding="utf-8") != text:
+            write_text(self.folder / MANIFEST, text)
 
     def at(self, address: str | None) -> Run:
         """This run on the Ray cluster at another address, unless that is None.
@@ -140,8 +179,39 @@ class DatasetRun:
 
     @property
     def folder(self) -> Path:
-        """Where its storage and its frontier are."""
-        return self.run.folder / slug(self.dataset.id)
+        """Where its card, its storage and its frontier are."""
+        return self.run.folder / self.run.manifest.parts[self.key].folder
+
+    @cached_property
+    def card(self) -> Card:
+        """The run's own copy of the card."""
+        part, file = self.run.manifest.parts[self.key], self.folder / CARD
+        return parse_card(read_toml(file), str(file), part.variant, Path(part.beside))
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The tasks that the run trains on the data set, in order."""
+        by_name = {task.name: task for task in self.card.tasks}
+        return tuple(by_name[name] for name in self.dataset.tasks or self.card.default_tasks)
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Of the prepared data with which the search began; None before that."""
+        file = self.folder / STORE
+        return str(json.loads(file.read_text(encoding="utf-8"))["fingerprint"]) if file.is_file() else None
+
+    def check_store(self, store: Store) -> None:
+        """Refuses data other than that with which the search began.
+
+        Raises:
+            UserError: another fingerprint.
+        """
+        if self.fingerprint not in (None, store.fingerprint):
+            raise UserError(
+                f"{self.run.name}: expected the data of {self.key} with which the run began, fingerprint "
+                f"{self.fingerprint}, found {store.fingerprint}: its raw files or this program's way to prepare them "
+                "changed since; a new run takes them as they are now"
+            )
 
     def fitted(self, schema: Schema) -> Fitted:
         """The run's space without what does not fit the data, and why it does not."""

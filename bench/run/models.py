@@ -8,12 +8,13 @@ from bench.errors import UserError
 from bench.production.package import MANIFEST, Package
 from bench.run.folder import MANIFEST as RUN
 from bench.run.folder import Run
+from bench.tracking import plain_address
 from bench.tracking.registry import Registry
 
 
 def registry_uri(home: Path, tracking: str | None) -> str:
     """The MLflow store whose registry is meant: the one at home where none is named."""
-    return tracking or f"sqlite:///{home / 'mlflow.db'}"
+    return plain_address(tracking) if tracking else f"sqlite:///{home / 'mlflow.db'}"
 
 
 def open_model(home: Path, model: str, tracking: str | None = None) -> Package:

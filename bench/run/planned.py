@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.data import load_card
 from bench.errors import UserError
 from bench.frontier.pick import Pick
 from bench.frontier.policy import Policy, read_policy
@@ -80,7 +79,7 @@ def plan(home: Path, target: str, policy_file: Path | None, name: str | None, se
     if result.pick is None or (result.pick.trial, result.pick.until) != chosen:
         now = result.no_pick if result.pick is None else f"it picks trial {result.pick.trial}"
         raise UserError(f"{target}: expected what the policy picks, found trial {chosen[0]}, where {now}; see --policy")
-    made = re.sub(r"[^A-Za-z0-9._-]+", "-", name or load_card(part.key).key).strip("-")
+    made = re.sub(r"[^A-Za-z0-9._-]+", "-", name or part.card.key).strip("-")
     return Plan(
         part, result, result.pick, policy, point, made, policy.retrain, part.run.manifest.seed if seed is None else seed
     )

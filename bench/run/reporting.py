@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Sequence
@@ -15,11 +14,11 @@ from bench.frontier.pick import Pick
 from bench.progress import Progress
 from bench.records import TrialRecord
 from bench.run.folder import DatasetRun, Run
-from bench.run.results import DatasetResult, page_path, result_of, tasks_of
+from bench.run.results import DatasetResult, page_path, result_of
 from bench.search.lock import FolderLock
 from bench.search.study import Study
 from bench.suite import resolve_objectives
-from bench.tracking import Ending, Logbook, Section, TrackingError, Volumes
+from bench.tracking import Ending, Logbook, Section, TrackingError, Volumes, plain_address
 
 PATIENCE = 10.0  # seconds without an answer, at the end of a run
 AT_THE_END = 120.0  # seconds in all, however slowly it answers
@@ -92,6 +91,7 @@ def sync(run: Run, uri: str | None = None) -> dict[str, int]:
         UserError: a driver works on the run, or there is nothing to send.
         TrackingError: MLflow could not be reached, or not all the time.
     """
+    uri = uri if uri is None else plain_address(uri)
     with FolderLock(run.folder):
         logbook = Logbook(uri or run.manifest.tracking_uri, run.home, live=False)
         finished = page_path(run).is_file()
@@ -99,10 +99,9 @@ def sync(run: Run, uri: str | None = None) -> dict[str, int]:
             finished &= (part.folder / "frontier.parquet").is_file()
         try:
             for part in run.datasets.values():
-                if Study.exists(part.folder) and (part.folder / "store.json").is_file():
+                if part.fingerprint is not None and Study.exists(part.folder):
                     study = Study.read(part.folder)
-                    facts = json.loads((part.folder / "store.json").read_text(encoding="utf-8"))
-                    section = _section(logbook, part, study, facts["fingerprint"])
+                    section = _section(logbook, part, study, part.fingerprint)
                     section.log(study.records(), study.told)
                     section.front = _front(result_of(part)) if finished else None
         finally:
@@ -120,7 +119,7 @@ def _front(result: DatasetResult) -> tuple[Frontier, Pick | None, Path]:
 
 def _section(logbook: Logbook, part: DatasetRun, study: Study, fingerprint: str) -> Section:
     manifest = part.run.manifest
-    objectives = resolve_objectives(part.dataset, tasks_of(part))
+    objectives = resolve_objectives(part.dataset, part.tasks)
     return logbook.section(
         Volumes(objectives, resolve_reference(objectives, part.dataset.reference), bool(study.ladder)),
         run=part.run.name,

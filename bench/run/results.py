@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from bench.atomic import write_text
-from bench.data import load_card
 from bench.errors import UserError
 from bench.frontier.frontier import Frontier, frontier
 from bench.frontier.pick import NothingPasses, Pick, pick
@@ -21,8 +20,8 @@ from bench.report.build import build_view
 from bench.report.page import write_page
 from bench.report.view import PageView
 from bench.run.folder import DatasetRun, Run
+from bench.run.limits import cut_short
 from bench.run.provenance import provenance
-from bench.schema import Task
 from bench.search.study import Study
 from bench.suite import resolve_objectives
 from bench.validation import validate
@@ -35,6 +34,7 @@ class DatasetResult:
     Attributes:
         pick: None where there is none, and then `no_pick` says why.
         nothing_passes: what would be picked if the guard were another, where it let nothing through.
+        cut_short: where the time limit ended the search early, a sentence that says so.
     """
 
     run: DatasetRun
@@ -44,13 +44,7 @@ class DatasetResult:
     pick: Pick | None
     no_pick: str = ""
     nothing_passes: NothingPasses | None = None
-
-
-def tasks_of(run: DatasetRun) -> tuple[Task, ...]:
-    """The tasks that a run trains on a data set, in order."""
-    card = load_card(run.dataset.id)
-    by_name = {task.name: task for task in card.tasks}
-    return tuple(by_name[name] for name in run.dataset.tasks or card.default_tasks)
+    cut_short: str = ""
 
 
 def result_of(run: DatasetRun, policy_file: Path | None = None) -> DatasetResult:
@@ -59,7 +53,7 @@ def result_of(run: DatasetRun, policy_file: Path | None = None) -> DatasetResult
     Raises:
         UserError: nothing was run yet; or a policy was named and lets nothing through.
     """
-    objectives = resolve_objectives(run.dataset, tasks_of(run))
+    objectives = resolve_objectives(run.dataset, run.tasks)
     study = Study.read(run.folder)
     records, baselines = study.records(), study.baselines()
     front = frontier(records, objectives, run.dataset.reference, seed=run.run.manifest.seed, baselines=baselines)
@@ -72,7 +66,7 @@ def result_of(run: DatasetRun, policy_file: Path | None = None) -> DatasetResult
             raise
         reason = str(error)  # a run without a pick is still a run: its frontier is shown, with the reason
         refused = error if isinstance(error, NothingPasses) else None
-    return DatasetResult(run, records, objectives, front, chosen, reason, refused)
+    return DatasetResult(run, records, objectives, front, chosen, reason, refused, cut_short(run, study))
 
 
 def pick_document(result: DatasetResult) -> dict[str, Any]:
@@ -138,27 +132,27 @@ def write_pick(result: DatasetResult) -> None:
     path, pick = pick_config_path(result.run), result.pick
     write_text(path, "\n".join([title, *lines]) + "\n")
     record = next(each for each in result.records if each.number == pick.trial)
-    document = provenance(result.run, _fingerprint(result), pick, record, str(path))
+    document = provenance(result.run, result.run.fingerprint or "-", pick, record, str(path))
     write_text(result.run.folder / "provenance.json", json.dumps(document, indent=2))
 
 
 def _recipe(result: DatasetResult) -> dict[str, Any]:
     """Where `seesaw train` would by itself train otherwise than the search did; see `bench.training.recipe`."""
-    tasks = tasks_of(result.run)
+    tasks = result.run.tasks
     objectives = [objective.name for objective in result.objectives]
     found: dict[str, Any] = {}
     if result.pick and result.pick.until is not None:
         found["training.until"] = result.pick.until
-    if [task.name for task in tasks] != list(load_card(result.run.key).default_tasks):
+    if [task.name for task in tasks] != list(result.run.card.default_tasks):
         found["training.tasks"] = [task.name for task in tasks]
     if objectives != [primary(task) for task in tasks]:
         found["training.objectives"] = objectives
     return found
 
 
-def write_report(run: Run, results: Sequence[DatasetResult]) -> None:
-    """Writes the run's page, a section for each data set."""
-    write_page([view_of(result) for result in results], page_path(run), title=run.name)
+def write_report(results: Sequence[DatasetResult], page: Path, title: str) -> None:
+    """Writes a run's page, a section for each data set."""
+    write_page([view_of(result) for result in results], page, title)
 
 
 def view_of(result: DatasetResult) -> PageView:
@@ -167,7 +161,7 @@ def view_of(result: DatasetResult) -> PageView:
     manifest = run.manifest
     made = {
         "data set": result.run.key,
-        "fingerprint": _fingerprint(result),
+        "fingerprint": result.run.fingerprint or "-",
         "space": f"{manifest.space_name} ({run.space.digest()})",
         "sampler": manifest.suite.search.sampler,
         "rungs": _rungs(result),
@@ -180,7 +174,7 @@ def view_of(result: DatasetResult) -> PageView:
     return build_view(
         result.records,
         result.frontier,
-        title=load_card(result.run.key).title,
+        title=result.run.card.title,
         dataset=result.run.key,
         pick=result.pick,
         no_pick=result.no_pick,
@@ -189,14 +183,10 @@ def view_of(result: DatasetResult) -> PageView:
         deploy=f"seesaw deploy {picked_path(result.run)}" if result.pick else "",
         mlflow=mlflow_search(result),
         made=made,
+        cut_short=result.cut_short,
     )
 
 
 def _rungs(result: DatasetResult) -> str:
     ladder = dict.fromkeys(rung.samples for record in result.records for rung in record.rungs)
     return ", ".join(f"{samples:,}" for samples in sorted(ladder)) + " samples" if ladder else "full length only"
-
-
-def _fingerprint(result: DatasetResult) -> str:
-    file = result.run.folder / "store.json"
-    return str(json.loads(file.read_text(encoding="utf-8"))["fingerprint"]) if file.is_file() else "-"

@@ -6,12 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from bench.data import load_card
 from bench.data.shape import shape_of
-from bench.frontier.frontier import frontier
+from bench.frontier.frontier import front_volume
 from bench.records import Failure, TrialRecord
 from bench.run.folder import DatasetRun
-from bench.run.results import tasks_of
+from bench.run.limits import cut_short
 from bench.search.checkpoints import Checkpoints
 from bench.search.study import Study
 from bench.suite import resolve_objectives
@@ -31,7 +30,7 @@ def status_of(run: DatasetRun) -> dict[str, Any]:
     baselines = study.baselines() if study else []
     failures += [(record.architecture, r.failure) for record in baselines for r in record.replicates if r.failure]
     counts["failures"] = [{"trial": number, "kind": f.kind, "reason": f.reason} for number, f in failures]
-    shape = shape_of(load_card(run.key), [task.name for task in tasks_of(run)])
+    shape = shape_of(run.card, [task.name for task in run.tasks])
     counts["left_out"] = dict(run.fitted(shape).left_out)
     counts["search"] = _search_of(run, study, records) if study else {}
     return counts
@@ -42,11 +41,11 @@ def _search_of(run: DatasetRun, study: Study, records: Sequence[TrialRecord]) ->
     budget, ladder = run.run.manifest.suite.budget, study.ladder
     reached = [len(record.rungs) if ladder else int(record.measured) for record in records]
     kinds = dict.fromkeys(record.sharing for record in records)
-    objectives = resolve_objectives(run.dataset, tasks_of(run))
+    objectives = resolve_objectives(run.dataset, run.tasks)
     used = {"trials": len(records), "samples": study.ledger.samples(ladder), "seconds": study.seconds}
     limits = {"trials": budget.trials, "samples": budget.samples, "seconds": budget.time}
     shares = {key: min(1.0, used[key] / limit) for key, limit in limits.items() if limit}
-    over = study.concluded or (shares.get("trials") == 1 and not ladder)
+    over = study.concluded or study.cut_short or (shares.get("trials") == 1 and not ladder)
     return {
         "rungs": [
             {"samples": samples, "trials": sum(each > rung for each in reached)} for rung, samples in enumerate(ladder)
@@ -73,7 +72,8 @@ def _search_of(run: DatasetRun, study: Study, records: Sequence[TrialRecord]) ->
         "checkpoints": _checkpoints_of(run),
         "share": max(shares.values(), default=0.0),
         "left": 0.0 if over else _left(run, records, used, limits),
-        "hypervolume": frontier(records, objectives, run.dataset.reference).hypervolume,
+        "hypervolume": front_volume(records, objectives, run.dataset.reference),
+        "cut_short": cut_short(run, study),
     }
 
 

@@ -66,10 +66,18 @@ def confirm(
         return
     total = max(race.budget, len(points) * race.replicates)
     runs = total + len(baselines) * race.replicates
-    with closing_on_error(executor), progress.task("confirming", runs, "replicates") as advance:
-        for jobs, known in _rounds(study, make_job, points, baselines, race, total):
-            advance(known)
+    rounds = _rounds(study, make_job, points, baselines, race, total)
+    with closing_on_error(executor):
+        jobs, known = next(rounds, ([], 0))
+        done = known
+        while known and not jobs:  # of an earlier execution; how fast it went says nothing of now
+            jobs, known = next(rounds, ([], 0))
+            done += known
+        with progress.task("confirming", runs, "replicates", done) as advance:
             _carry_out(study, executor, jobs, on_record, advance)
+            for more, known in rounds:
+                advance(known)
+                _carry_out(study, executor, more, on_record, advance)
 
 
 def _rounds(

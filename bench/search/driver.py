@@ -11,7 +11,7 @@ from bench.errors import UserError
 from bench.progress import Advance, Progress, Silent
 from bench.records import Failure, Job, Outcome, Scalar, Split, TrialRecord
 from bench.search.checkpoints import Checkpoints
-from bench.search.decisions import decide
+from bench.search.decisions import Decision, decide
 from bench.search.executors.base import Executor
 from bench.search.plan import Plan
 from bench.search.promotion import Promotion
@@ -80,7 +80,7 @@ class _Search:
                         break
                 if (number := study.told) == study.asked:
                     if self._plan.seconds is not None:
-                        study.keep_seconds(seconds)
+                        study.rest(seconds, self._is_late(seconds) and self._decide(late=False) is not None)
                     return
                 while not study.is_finished(number):
                     outcome = self._executor.next()
@@ -95,17 +95,22 @@ class _Search:
     def _begin(self, seconds: float) -> bool:
         """Begins the next job; False where there is nothing to begin, by what is told now."""
         study, plan, number = self._study, self._plan, self._study.asked
-        standings = study.ledger.standings()
-        decision = decide(plan, standings, late=plan.seconds is not None and seconds >= plan.seconds)
+        decision = self._decide(self._is_late(seconds))
         to_keep = None if plan.seconds is None else seconds
         if decision is None:
             return False
         if isinstance(decision, Promotion):
             config = study.promote(decision, to_keep)
         else:
-            _, config = study.ask(plan, self._proposals.next(standings, study.configs()), to_keep)
+            _, config = study.ask(plan, self._proposals.next(study.ledger.standings(), study.configs()), to_keep)
         self._submit(number, config)
         return True
+
+    def _is_late(self, seconds: float) -> bool:
+        return self._plan.seconds is not None and seconds >= self._plan.seconds
+
+    def _decide(self, late: bool) -> Decision | None:
+        return decide(self._plan, self._study.ledger.standings(), late)
 
     def _submit(self, number: int, config: Mapping[str, Scalar]) -> None:
         """Hands a job to the executor; a configuration that makes none has failed."""

@@ -19,6 +19,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from bench.atomic import write_text
 from bench.errors import UserError
+from bench.full_disk import room_for
 from bench.search.shown import PartlyShown
 
 
@@ -95,7 +96,7 @@ class Journal(JournalFileBackend):
         if self._path.stat().st_size == 0:
             write_text(self._path, text)  # so that a file with a line in it always has a commit
             return
-        with self._path.open("ab") as file:
+        with room_for(self._path), self._path.open("ab") as file:
             file.write(text.encode())
             file.flush()
             os.fsync(file.fileno())

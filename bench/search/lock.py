@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from bench.errors import UserError
+from bench.full_disk import room_for, writable
 
 FILE = "driver.lock"
 MOMENT = 0.05
@@ -35,7 +36,7 @@ class FolderLock:
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        writable(folder)
         # "a+": opening must not truncate what the holder wrote. Not inherited by workers (PEP 446).
         self._file = (folder / FILE).open("a+", encoding="utf-8")
         try:
@@ -51,9 +52,10 @@ class FolderLock:
             raise UserError(
                 f"{folder}: expected no other driver, found one at work (process {holder}); wait for it or stop it"
             ) from None
-        self._file.truncate(0)
-        self._file.write(f"{os.getpid()}\n")
-        self._file.flush()
+        with room_for(folder / FILE):
+            self._file.truncate(0)
+            self._file.write(f"{os.getpid()}\n")
+            self._file.flush()
 
     def release(self) -> None:
         """Lets the next driver in. Releasing twice is harmless."""
@@ -66,16 +68,3 @@ class FolderLock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
-
-
-def at_work(folder: Path) -> bool:
-    """Whether a driver holds the lock of a folder."""
-    file = folder / "driver.lock"
-    if not file.is_file():
-        return False
-    with file.open("r", encoding="utf-8") as opened:
-        try:
-            fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False

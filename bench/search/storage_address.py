@@ -1,7 +1,7 @@
 """The address of a database that holds searches: checked, and without a password from the first moment on.
 
 No password is kept or printed by anything here. One that stands in an address is taken out and becomes `PGPASSWORD` of
-this process and its workers, where libpq looks for it before it looks into `~/.pgpass`.
+this process and its workers, where libpq looks for it before it looks into `~/.pgpass`. See `bench.credentials`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from bench.credentials import separated
 from bench.errors import UserError
 
 FILE = "storage.json"
@@ -55,21 +56,17 @@ def without_password(url: str) -> str:
     import sqlalchemy
 
     expected = "--storage: expected postgresql://user@host/database or sqlite:///path"
+    found = separated(url, "--storage")
     try:
-        parsed = sqlalchemy.make_url(url)
+        parsed = sqlalchemy.make_url(found.address)
     except (sqlalchemy.exc.ArgumentError, ValueError):
         raise UserError(f"{expected}, found something else") from None
     if parsed.drivername not in DRIVERS:
         raise UserError(f"{expected}, found {parsed.drivername}://")
-    if "sslpassword" in parsed.query:
-        raise UserError("--storage: expected no sslpassword in an address; put it into a service file of libpq")
     if parsed.drivername == "sqlite":
         if parsed.database in (None, "", ":memory:") or parsed.host:
             raise UserError(f"{expected}, found sqlite without a path")
         parsed = parsed.set(database=str(Path(str(parsed.database)).expanduser().resolve()))
-    password = parsed.query.get("password") or parsed.password
-    if password is not None:
-        os.environ["PGPASSWORD"] = str(password)
-    driver, query = DRIVERS[parsed.drivername], {key: of for key, of in parsed.query.items() if key != "password"}
-    bare = sqlalchemy.URL.create(driver, parsed.username, None, parsed.host, parsed.port, parsed.database, query)
-    return bare.render_as_string(hide_password=False)
+    if found.password is not None:
+        os.environ["PGPASSWORD"] = found.password
+    return parsed.set(drivername=DRIVERS[parsed.drivername]).render_as_string(hide_password=False)

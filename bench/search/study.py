@@ -242,10 +242,15 @@ class Study:
                     self._trials.conclude(standing.number, standing.results)
             self._trials.end()
 
-    def keep_seconds(self, seconds: float) -> None:
-        """Keeps what the search has taken so far."""
+    @property
+    def cut_short(self) -> bool:
+        """Whether the time limit ended the search, which would have gone on otherwise."""
+        return self._trials.cut_short
+
+    def rest(self, seconds: float, cut_short: bool) -> None:
+        """Keeps what the search has taken when nothing is left to begin, and whether the time limit is why."""
         with self._transaction():
-            self._trials.keep_seconds(seconds)
+            self._trials.rest(seconds, cut_short)
 
     def add_replicate(self, outcome: Outcome) -> None:
         """Keeps what became of a retraining."""

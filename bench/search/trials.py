@@ -11,9 +11,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from bench.search.attributes import asked_key
 
-SECONDS, OVER, ADDED = "seconds", "over", "added"
-"""Names of what is kept with the study: what the search took, whether it is over, and by trial what came after it once
-was."""
+SECONDS, OVER, ADDED, CUT = "seconds", "over", "added", "cut_short"
+"""Names of what is kept with the study: what the search took, whether it is over, by trial what came after it once
+was, and whether the time limit ended it."""
 
 
 class Trials:
@@ -36,16 +36,24 @@ class Trials:
         """What the search has taken so far, as far as it was kept."""
         return float(self._of_study(SECONDS, 0.0))
 
+    @property
+    def cut_short(self) -> bool:
+        """Whether the time limit ended the search, which would have gone on otherwise."""
+        return bool(self._of_study(CUT, False))
+
     def go_on(self, seconds: float | None) -> None:
         """A job is begun: the search is not over, and has taken so long where that is to be kept."""
-        if self.over:
-            self._keep(OVER, False)
+        for name in (OVER, CUT):
+            if self._of_study(name, False):
+                self._keep(name, False)
         if seconds is not None:
-            self.keep_seconds(seconds)
+            self._keep(SECONDS, seconds)
 
-    def keep_seconds(self, seconds: float) -> None:
-        """Keeps what the search has taken so far."""
+    def rest(self, seconds: float, cut_short: bool) -> None:
+        """Nothing is left to begin: keeps what the search has taken, and whether that is why."""
         self._keep(SECONDS, seconds)
+        if cut_short != self.cut_short:
+            self._keep(CUT, cut_short)
 
     def end(self) -> None:
         """The search is over."""

@@ -10,7 +10,7 @@
 The search's own storage is the truth; everything here can be logged again from it.
 """
 
-from bench.tracking.address import check_address
+from bench.tracking.address import plain_address
 from bench.tracking.front import log_front
 from bench.tracking.logbook import Logbook, Section
 from bench.tracking.parent import Ending, Parent
@@ -27,7 +27,7 @@ __all__ = [
     "Tracker",
     "TrackingError",
     "Volumes",
-    "check_address",
     "frontier_of",
     "log_front",
+    "plain_address",
 ]

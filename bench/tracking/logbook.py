@@ -16,7 +16,7 @@ from typing import Any
 from bench.frontier.frontier import Frontier
 from bench.frontier.pick import Pick
 from bench.records import TrialRecord
-from bench.tracking.address import check_address
+from bench.tracking.address import plain_address
 from bench.tracking.front import log_front
 from bench.tracking.loading import load
 from bench.tracking.parent import Ending, Parent
@@ -40,8 +40,7 @@ class Logbook:
     """
 
     def __init__(self, uri: str | None, home: Path, live: bool = True) -> None:
-        if uri is not None:
-            check_address(uri)
+        uri = uri if uri is None else plain_address(uri)
         load(uri or "sqlite://")  # here, in the thread of who asks: see there
         self._uri, self._home, self._live = uri, home, live
         self._pulse = Pulse()

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from bench.records import Failure, Replicate, TrialRecord
+from bench.tracking.address import plain_address
 from bench.tracking.diagnosis import ALL
 from bench.tracking.merging import Placed, Tracked, merged
 from bench.tracking.node import Node
@@ -38,6 +39,7 @@ def frontier_of(experiment: str, uri: str) -> pd.DataFrame:
         UserError: no such experiment.
         TrackingError: there is no such store, or it cannot be reached.
     """
+    uri = plain_address(uri)
     scheme, _, file = uri.partition(":///")
     if scheme == "sqlite" and not Path(file).is_file():  # MLflow would make one
         raise TrackingError(f"there is no MLflow store at {uri}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from bench.credentials import scrubbed
 from bench.errors import UserError, unknown
-from bench.tracking.address import kind
+from bench.tracking.address import PASSWORD, kind, plain_address, secret_address
 from bench.tracking.loading import load
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ class Store:
         Raises:
             TrackingError: it cannot be reached.
         """
+        uri = plain_address(uri)
         load(uri)
         pulse = pulse or Pulse()
         from mlflow import MlflowClient
@@ -64,7 +67,8 @@ class Store:
         pulse.starting = kind(uri) == "sqlite" and not (file.is_file() and file.stat().st_size)
         try:
             with _named(uri, "list experiments"):
-                store = cls(MlflowClient(tracking_uri=uri, registry_uri=uri), uri, pulse)
+                secret = secret_address(uri)
+                store = cls(MlflowClient(tracking_uri=secret, registry_uri=secret), uri, pulse)
             store.ask("list experiments", lambda client: client.search_experiments(max_results=1))
         finally:
             pulse.starting = False
@@ -126,6 +130,21 @@ def _named(uri: str, to: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # MLflow lets errors of sqlalchemy, requests and the file system through
-        lines = str(error).strip().splitlines()
-        reason = lines[0] if lines else type(error).__name__
-        raise TrackingError(f"could not {to} in the MLflow store at {uri}: {reason}") from error
+        raise TrackingError(f"could not {to} in the MLflow store at {uri}: {_reason(error)}") from error
+
+
+def _reason(error: BaseException) -> str:
+    """Why a request failed, in a line: no answer in the system's words, anything else in MLflow's."""
+    from requests.exceptions import ConnectionError as NoConnection
+    from requests.exceptions import Timeout
+
+    chain = [error]
+    while cause := chain[-1].__cause__ or chain[-1].__context__:
+        chain.append(cause)
+    if any(isinstance(each, Timeout) for each in chain):
+        return "it does not answer in time"
+    if any(isinstance(each, NoConnection) for each in chain):
+        words = next((each.strerror for each in reversed(chain) if isinstance(each, OSError) and each.strerror), "")
+        return f"nothing answers there{words and f' ({words.lower()})'}"
+    lines = scrubbed(str(error), os.environ.get(PASSWORD)).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -44,6 +44,17 @@ TRAIN = ("train", "{card}", "--raw", "{raw}")
 RUN = ("run", "{suite}", "--raw", "{raw}", "--executor", "inline")
 
 
+LONG = "n" * 300
+
+
+def variant(name: str) -> Callable:
+    return card("[columns]", f'[variants."{name}"]\ntitle = "x"\n[columns]')
+
+
+def source(url: str) -> Callable:
+    return card("[split]", f'[[sources]]\nkind = "url"\nurls = {{ "log.csv" = "{url}" }}\n[split]')
+
+
 @dataclass(frozen=True)
 class Mistake:
     """What is done wrong, what is called, and what the sentence must name."""
@@ -132,6 +143,20 @@ MISTAKES = [
     Mistake("hex", RUN, ("budget.trials", "20,000 bits"), suite("trials = 6", f"trials = 0x{'f' * 5000}")),
     Mistake("no duration", (*RUN, "--time", "soon"), ("duration", "soon")),
     Mistake("no trials", (*RUN, "--trials", "0"), ("trials", "0")),
+    Mistake("a run's name too long", (*RUN, "--name", LONG), ("--name", "at most 100", LONG)),
+    Mistake("an unknown run of a long name", ("status", LONG), ("unknown run", LONG)),
+    Mistake("a long path of a suite", ("run", f"{LONG}/suite.toml"), ("not found", LONG)),
+    Mistake("a long path of a card", ("prepare", f"{LONG}.toml"), ("not found", LONG)),
+    Mistake("a long home", ("datasets", "--home", LONG), (LONG, "File name too long")),
+    Mistake("a card's id too long", PREPARE, ("card.toml", "at most 100", LONG), card('"shop"', f'"{LONG}"')),
+    Mistake("a file's name too long", PREPARE, ("files.0.name", "at most 200", LONG), card('"log.csv"', f'"{LONG}"')),
+    Mistake("a variant's name too long", PREPARE, ("variants", LONG), variant(LONG)),
+    Mistake("a variant that leads elsewhere", PREPARE, ("variants", "../up"), variant("../up")),
+    Mistake("no host of a tracking store", (*RUN, "--tracking", "http://[::1/x"), ("--tracking", "http://[::1/x")),
+    Mistake("no host of a database", (*RUN, "--storage", "postgresql://[::1/x"), ("--storage", "something else")),
+    Mistake("no host of a source", PREPARE, ("card.toml", "sources.0", "http://[::1/x"), source("http://[::1/x")),
+    Mistake("a password of a source", PREPARE, ("sources.0", "http://***@host/x"), source("http://me:word@host/x")),
+    Mistake("no registry", ("latency", "model", "--tracking", "http://[::1/x"), ("--tracking", "http://[::1/x")),
     Mistake("a path as a run's name", (*RUN, "--name", "../out"), ("--name", "../out")),
     # Cards
     Mistake("broken card", PREPARE, ("card.toml", "TOML", "line"), card('kind = "csv"', "kind = csv")),

@@ -1,8 +1,12 @@
-"""Progress where there is no terminal: plain lines on stderr."""
+"""Progress on stderr: bars on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
+import io
+from types import SimpleNamespace
+
 import pytest
+from rich.console import Console
 
 from bench.cli import output
 
@@ -29,3 +33,15 @@ def test_the_rate_is_of_what_is_done_now(monkeypatch: pytest.MonkeyPatch, capsys
     with output.TerminalProgress().task("search", 4800, "samples", done=3600) as advance:
         advance(200)
     assert capsys.readouterr().err == "search: 3,800 samples of 4,800 samples, 20 samples/s, 50 s left\n"
+
+
+def test_a_bar_shows_the_time_left_however_slow_the_steps_are() -> None:
+    task = SimpleNamespace(total=10, completed=4, elapsed=80.0)
+    assert output.TimeLeft(done=2).render(task).plain == "4 min 00 s left"
+    for nothing in ({"completed": 2}, {"completed": 10}, {"total": None}):
+        assert output.TimeLeft(done=2).render(SimpleNamespace(**{**vars(task), **nothing})).plain == ""
+    progress = output.TerminalProgress()
+    progress.console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    with progress.task("confirming", 9, "replicates", done=3) as advance:
+        advance(1)
+    assert " left" in progress.console.file.getvalue()

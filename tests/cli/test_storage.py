@@ -36,6 +36,7 @@ def essence(home: Path, name: str) -> list[tuple[Any, ...]]:
 @pytest.mark.slow
 def test_a_run_over_a_database(seesaw, shop, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     command = ["run", shop.suite, "--raw", shop.raw, "--executor", "inline", "--trials", 4]
+    monkeypatch.setattr(sys, "argv", ["seesaw", *map(str, command), "--storage", url])  # what is kept as the command
     said = seesaw(*command, "--name", "in-database", "--storage", url)
     assert said.code == 0, said.err
     assert seesaw(*command, "--name", "in-journal").code == 0

@@ -15,11 +15,14 @@ from bench import cli
 from bench.run import execute as execution
 from bench.run.folder import Run
 from bench.search.study import Study
+from bench.tracking.address import PASSWORD, USERNAME
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tracking"))  # its servers, and its way to compare stores
 
 from contents import content, everything_once
 from servers import RealServer, free_port, silent_server
+
+SECRET = "a@s3cret"
 
 
 class Shell:
@@ -53,15 +56,20 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
 
 def searched(shell: Shell, shop, name: str, uri: str) -> tuple[int, str, str]:
     options = ("--raw", shop.raw, "--executor", "inline", "--trials", 3, "--name", name, "--tracking", uri, "--json")
-    return shell("run", shop.suite, *options)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["seesaw", "run", *map(str, options)])  # what is kept as the command
+        return shell("run", shop.suite, *options)
 
 
 @pytest.fixture(scope="module")
-def away(server: RealServer, shell: Shell, module_shop) -> tuple[int, str, str]:
-    """A run during which the server was not there; it is there from then on."""
-    said = searched(shell, module_shop, "away", server.uri)
-    server.start()
-    return said
+def away(server: RealServer, shell: Shell, module_shop) -> Iterator[tuple[int, str, str]]:
+    """A run during which the server was not there; it is there from then on. The address came with a password."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in (USERNAME, PASSWORD):
+            patch.setenv(name, "")
+        said = searched(shell, module_shop, "away", server.uri.replace("://", f"://me:{SECRET}@"))
+        server.start()
+        yield said
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +88,18 @@ def live(server: RealServer, shell: Shell, module_shop, away) -> tuple[int, str,
     assert said[0] == 0, said[2]
     assert "seesaw sync" not in said[2]  # nothing was left to be sent
     return meanwhile[0]
+
+
+def test_no_password_is_kept_or_shown(server: RealServer, shell: Shell, away) -> None:
+    assert json.loads((shell.home / "runs/away/run.json").read_text())["tracking_uri"] == server.uri
+    dead = shell("sync", "away", "--tracking", f"http://me:{SECRET}@127.0.0.1:1")
+    assert (dead[0], "nothing answers there" in dead[2]) == (2, True)
+    shell("report", "away")
+    for text in (*away[1:], *dead[1:], *shell("pick", "away")[1:]):
+        assert "s3cret" not in text
+    files = [path for path in shell.home.rglob("*") if path.is_file()]
+    assert {"run.json", "provenance.json", "report.html", "study.log"} <= {path.name for path in files}
+    assert not [path for path in files if b"s3cret" in path.read_bytes()]
 
 
 def one_sentence(err: str) -> str:

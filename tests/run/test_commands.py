@@ -7,16 +7,18 @@ from types import SimpleNamespace
 from typing import Any
 
 from bench.cli.options import assignments
+from bench.data import load_card
 from bench.objectives import primary
-from bench.run.results import mlflow_search, tasks_of, train_command
-from bench.suite import SuiteDataset
+from bench.run.results import mlflow_search, train_command
 
 
-def result(name: str = "first", fixed: dict[str, Any] | None = None, **dataset: Any) -> Any:
+def result(name: str = "first", fixed: dict[str, Any] | None = None, tasks: tuple[str, ...] = ()) -> Any:
     suite = SimpleNamespace(set=fixed or {})
     run = SimpleNamespace(name=name, manifest=SimpleNamespace(suite=suite))
-    own = SimpleNamespace(run=run, key="synthetic-funnel", dataset=SuiteDataset(id="synthetic-funnel", **dataset))
-    objectives = [SimpleNamespace(name=primary(task)) for task in tasks_of(own)]
+    card = load_card("synthetic-funnel")
+    chosen = [task for task in card.tasks if task.name in (tasks or card.default_tasks)]
+    own = SimpleNamespace(run=run, key="synthetic-funnel", card=card, tasks=chosen)
+    objectives = [SimpleNamespace(name=primary(task)) for task in chosen]
     return SimpleNamespace(run=own, pick=None, objectives=objectives)
 
 

@@ -102,10 +102,22 @@ class TestBudget:
             executor = ShuffledExecutor(train, slots, 0)
             search(plan, study, executor, make_job, ignore, clock=lambda: float(next(ticks)))
             records = study.records()
+            assert study.cut_short
         assert 8 <= len(records) <= 11
         assert {record.state for record in records} == {"completed"}
         whole = run(tmp_path / "whole", toy_plan(trials=50), ShuffledExecutor(train, slots, 1))
         assert essence(records) == essence(whole)[: len(records)]
+        more = toy_plan(trials=len(records), seconds=1e9)
+        with Study.open(tmp_path, more) as study:  # as much time, and as many trials as there are
+            search(more, study, ShuffledExecutor(train, slots, 0), make_job, ignore)
+            assert not study.cut_short
+
+    def test_a_search_whose_last_trial_ends_after_the_time_limit_was_not_cut_short(self, tmp_path: Path) -> None:
+        ticks = itertools.count()
+        plan = toy_plan(trials=4, seconds=4.5)
+        with Study.open(tmp_path, plan) as study:
+            search(plan, study, InlineExecutor(train), make_job, ignore, clock=lambda: float(next(ticks)))
+            assert (len(study.records()), study.seconds > 4.5, study.cut_short) == (4, True, False)
 
 
 class TestOrder:

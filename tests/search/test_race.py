@@ -12,6 +12,7 @@ from search_toys import OBJECTIVES, ShuffledExecutor, YoungestFirst, ignore, mak
 
 from bench.frontier.points import key_of
 from bench.frontier.shortlist import shortlist
+from bench.progress import Silent
 from bench.records import BASELINES, Job, TrialRecord, TrialResult
 from bench.search.baselines import baselines_of
 from bench.search.confirm import Race, confirm
@@ -104,6 +105,22 @@ def test_the_same_after_an_interruption(confirmed: Confirmed, jobs: int) -> None
     with pytest.raises(KeyboardInterrupt):
         confirmed("b", ShuffledExecutor(stops, 3, 2))
     assert replicates(confirmed("b", InlineExecutor(close))) == replicates(whole)
+
+
+def test_what_an_earlier_execution_confirmed_says_nothing_of_the_pace(confirmed: Confirmed, monkeypatch) -> None:
+    """The bar begins with it, so that the time left is by what is done now."""
+    begun: list[tuple[str, float]] = []
+
+    class Begun(Silent):
+        def task(self, description: str, total: float | None, unit: str, done: float = 0.0):
+            begun.append((description, done))
+            return super().task(description, total, unit, done)
+
+    monkeypatch.setattr("bench.search.confirm.Silent", Begun)
+    whole = confirmed("whole", InlineExecutor(train))
+    confirmed("whole", InlineExecutor(train))
+    known = [record for record in [*whole.records(), *whole.baselines()] if record.replicates]
+    assert begun == [("confirming", 0), ("confirming", sum(len(record.replicates) for record in known))]
 
 
 def test_test_decides_nothing(confirmed: Confirmed) -> None:

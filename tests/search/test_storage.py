@@ -232,6 +232,8 @@ class TestAddress:
             "postgresql+psycopg://me@db:5433/x?sslmode=require"
         )
         assert os.environ["PGPASSWORD"] == "p@ss/w"
+        assert without_password("postgresql://me:p@ss@w@db/x") == "postgresql+psycopg://me@db/x"
+        assert os.environ["PGPASSWORD"] == "p@ss@w"
         assert without_password("postgresql://me@db/x?password=other") == "postgresql+psycopg://me@db/x"
         assert os.environ["PGPASSWORD"] == "other"
 
@@ -242,6 +244,10 @@ class TestAddress:
             ("secret", "found something else"),
             ("sqlite://", "found sqlite without a path"),
             ("postgresql://db/x?sslpassword=secret", "expected no sslpassword"),
+            ("postgresql://me:a?secret@db/x", "expected '\\?' and '#' in a password"),
+            ("postgresql://me:secret", "found something else"),
+            ("postgresql://[::1/x", "found something else"),
+            ("http://[::1/x", "found something else"),
         ],
     )
     def test_another_address_is_refused_without_its_secrets(self, url: str, message: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bench.errors import UserError
+from bench.full_disk import Unwritable
 from bench.records import Failure, Job, Outcome, TrialResult
 
 Run = Callable[[Job], TrialResult]
@@ -100,13 +101,15 @@ def attempt(run: Run, job: Job) -> Outcome:
 def failure_of(error: Exception) -> Failure:
     """Sorts an exception: the user's mistake, numbers that left their range, the machine's limits, or a bug."""
     text = " ".join(str(error).split())
-    if isinstance(error, UserError):
+    if isinstance(error, UserError) and not isinstance(error, Unwritable):
         return Failure("configuration", text)
     if isinstance(error, FloatingPointError):
         return Failure("diverged", text or "a number left its range")
     if _lacks_memory(error, text):
         return Failure("infrastructure", f"out of memory: {text}" if text else "out of memory")
     name = type(error).__name__
+    if isinstance(error, Unwritable):
+        return Failure("infrastructure", text)
     if isinstance(error, OSError) or name == "AcceleratorError" or "can't start new thread" in text:
         return Failure("infrastructure", f"{name}{': ' + text if text else ''}")
     frames = traceback.extract_tb(error.__traceback__)

@@ -1,0 +1,21 @@
+"""What ended a search: its trials, its samples, or the time."""
+
+from __future__ import annotations
+
+from bench.progress import duration
+from bench.run.folder import DatasetRun
+from bench.search.study import Study
+
+
+def cut_short(run: DatasetRun, study: Study) -> str:
+    """A sentence where the time limit ended the search before its trials or samples were used up; else empty."""
+    budget = run.run.manifest.suite.budget
+    if not study.cut_short or budget.time is None:
+        return ""
+    samples, trials = study.ledger.samples(study.ladder), study.ledger.trials
+    parts = [f"{samples:,} of {budget.samples:,} training samples"] if budget.samples else []
+    parts += [f"{trials:,} of {budget.trials:,} trials"] if budget.trials else []
+    return (
+        f"The time limit of {duration(budget.time)} ended the search at {' and '.join(parts)}; "
+        f"`seesaw resume {run.run.name} --time` raises it."
+    )

@@ -1,0 +1,183 @@
+"""A run holds what it is read by: it is the same from every folder, whatever becomes of the files it was made from."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import bench
+from bench.cli import main
+from bench.errors import UserError
+from bench.run.create import create
+from bench.search import journal
+
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def made(module_shop) -> Path:
+    """The folder of a run that its time limit ended; suite, card, space, MLflow's store, database by relative paths."""
+    shop = module_shop
+    text = shop.suite.read_text().replace(f"{shop.folder}/", "").replace("replicates = 2", "replicates = 0")
+    shop.suite.write_text(text.replace("trials = 6", 'trials = 100000\ntime = "0.5s"'))
+    options = ["--raw", "raw", "--executor", "inline", "--name", "here", "--home", "home"]
+    stores = ["--tracking", "sqlite:///tracked.db", "--storage", "sqlite:///studies.db"]
+    before = os.getcwd()
+    os.chdir(shop.folder)
+    try:
+        assert main(["run", "suite.toml", *options, *stores]) == 0
+    finally:
+        os.chdir(before)
+    return shop.folder / "home" / "runs" / "here"
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with another card, space and suite of the same names."""
+    for name in ("card.toml", "space.toml", "suite.toml"):
+        (tmp_path / name).write_text("title = 'another'")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def search(seesaw, made: Path) -> dict:
+    (part,) = json.loads(seesaw("status", "here", "--json", home=made.parents[1]).out)["datasets"].values()
+    return part["search"]
+
+
+def test_that_the_time_limit_ended_the_search_is_said(seesaw, made: Path, tmp_path: Path) -> None:
+    page, home = tmp_path / "page.html", made.parents[1]
+    trials = sum(reached for (reached,) in search(seesaw, made)["kinds"].values())
+    sentence = f"The time limit of 0 s ended the search at {trials} of 100,000 trials; "
+    for command, *options in (["status"], ["frontier"], ["frontier", "--json"], ["report", "--out", page]):
+        said = seesaw(command, "here", *options, home=home)
+        assert (sentence in said.out) == (command != "report"), said.out
+    assert sentence in page.read_text()
+    assert re.search(r"searched for \d+ s, nothing is begun after 0 s", seesaw("status", "here", home=home).out)
+
+
+def test_status_computes_nothing_that_is_simulated(seesaw, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    volume = json.loads(seesaw("frontier", "here", "--json", home=made.parents[1]).out)["hypervolume"]["value"]
+    monkeypatch.setattr("bench.frontier.frontier.statistics", None)
+    monkeypatch.setattr("bench.frontier.frontier.history", None)
+    assert search(seesaw, made)["hypervolume"] == volume
+
+
+def test_a_run_is_looked_at_from_any_folder(seesaw, made: Path, elsewhere: Path) -> None:
+    for command in ("status", "frontier", "pick", "report", "sync", "diagnose"):
+        said = seesaw(command, made, "--json", home=None)
+        assert said.code == 0, said.err
+    assert len(bench.load_run(made).frontier())
+    assert {path.name for path in elsewhere.iterdir()} == {"card.toml", "space.toml", "suite.toml"}
+
+
+def test_it_goes_on_from_any_folder_with_its_own_card(seesaw, made: Path, elsewhere: Path) -> None:
+    card, before = made.parents[2] / "card.toml", search(seesaw, made)
+    more = f"{before['seconds']['used'] + 0.5:.2f}s"
+    text = card.read_text()
+    card.write_text(text.replace('price = "numeric"', 'price = "categorical"'))
+    try:
+        said = seesaw("resume", made, "--time", more, "--json", home=None)
+    finally:
+        card.write_text(text)
+    assert said.code == 0, said.err
+    assert search(seesaw, made)["kinds"] != before["kinds"]
+    assert {path.name for path in elsewhere.iterdir()} == {"card.toml", "space.toml", "suite.toml"}
+
+
+def test_other_data_is_refused_before_anything_of_the_run_is_written(seesaw, made: Path, tmp_path: Path) -> None:
+    log = made.parents[2] / "raw" / "log.csv"
+    text, before = log.read_text(), contents(made)
+    log.write_text(text.replace("u1,", "u2,"))
+    try:
+        said = seesaw("resume", made, "--trials", 200000, home=None)
+    finally:
+        log.write_text(text)
+    assert said.code == 2
+    assert "expected the data of" in said.err
+    assert {**contents(made), "driver.lock": b""} == {**before, "driver.lock": b""}
+
+
+def test_paths_are_kept_whole(made: Path) -> None:
+    folder = made.parents[2]
+    manifest = json.loads((made / "run.json").read_text())
+    suite = manifest["suite"]
+    assert suite["datasets"][0]["id"] == str(folder / "card.toml")
+    assert (suite["space"], manifest["suite_name"]) == (str(folder / "space.toml"), str(folder / "suite.toml"))
+    assert (manifest["raw"], manifest["storage"]) == (str(folder / "raw"), f"sqlite:///{folder / 'studies.db'}")
+    assert manifest["tracking_uri"] == f"sqlite:///{folder / 'tracked.db'}"
+
+
+def test_cards_of_one_name_have_folders_of_their_own(shop, tmp_path: Path) -> None:
+    other = shutil.copytree(shop.folder, shop.folder.parent / "other") / "card.toml"
+    run = create(tmp_path / "home", str(shop.suite), datasets=[str(shop.card), str(other)], raw=shop.raw)
+    assert [part.folder.name for part in run.datasets.values()] == ["shop", "shop-2"]
+    assert [part.card.origin.folder for part in run.datasets.values()] == [shop.folder, other.parent]
+
+
+@pytest.fixture
+def read_only(made: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The system refuses whatever would change the run's home; this holds for root as well."""
+    home, refusing, access = str(made.parents[1]), [True], os.access
+
+    def hook(event: str, given: tuple[object, ...]) -> None:
+        changes = event in ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate", "os.chmod")
+        if refusing and str(given[:1]).find(home) > 0 and (changes or (event == "open" and given[2] & WRITING)):
+            raise PermissionError(errno.EACCES, "Permission denied", given[0])
+
+    def may(path: str | Path, mode: int, **more: object) -> bool:
+        return access(path, mode, **more) and not (mode & os.W_OK and str(path).startswith(home))
+
+    monkeypatch.setattr(os, "access", may)
+    sys.addaudithook(hook)  # cannot be taken away, but quietened
+    yield made
+    refusing.clear()
+
+
+def test_a_home_that_cannot_be_written_is_looked_at(seesaw, read_only: Path, tmp_path: Path) -> None:
+    home = read_only.parents[1]
+    page, board = tmp_path / "page.html", tmp_path / "board"
+    commands = [["status"], ["frontier"], ["report", "--out", page], ["pick"], ["diagnose"], ["compare"]]
+    for command, *options in commands:
+        said = seesaw(command, "here", *options, home=home)
+        assert said.code == 0, said.err
+        assert ("cannot be written" in said.err) == (command == "pick")
+    for command in (["board", "--out", board], ["datasets"], ["doctor"]):
+        assert seesaw(*command, home=home).code == 0
+    assert page.is_file()
+    assert (board / "index.html").is_file()
+    assert len(bench.load_run("here", home=home).frontier())
+
+
+def test_what_writes_names_what_cannot_be_written(seesaw, shop, read_only: Path) -> None:
+    home = read_only.parents[1]
+    commands = [["report", "here"], ["resume", "here"], ["sync", "here"], ["board"], ["train", shop.card]]
+    for command in [*commands, ["run", shop.suite], ["prepare", shop.card]]:
+        said = seesaw(*command, home=home)
+        assert said.code == 2, (command, said.err)
+        assert re.fullmatch(rf"seesaw: {home}\S*: cannot be written: Permission denied.*\n", said.err), said.err
+
+
+def test_a_full_disk_names_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The journal's lines are written to an open file: the system's error names none."""
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    written = journal.Journal(tmp_path / "study.log", write=True)
+    written.append_logs([{"op_code": 0}])
+    monkeypatch.setattr(journal.os, "fsync", full)
+    with pytest.raises(UserError, match=r"/study\.log: cannot be written: No space left on device"):
+        written.append_logs([{"op_code": 0}])
