@@ -11,7 +11,7 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.data.readers.raw import open_raw
+from bench.data.readers.blocks import lines
 from bench.errors import UserError, unknown
 
 SEPARATORS = (",", "\t", ";", "|")
@@ -50,9 +50,9 @@ def layout_of(paths: Sequence[Path], separator: str | None = None, names: Sequen
             raise UserError(f"{first}: a parquet file names its columns and has no separator")
         headers = {path: _parquet_names(path) for path in paths}
     else:
-        lines = {path: _first_lines(path) for path in paths}
-        separator = separator or _guess(lines[first])
-        headers = {path: fields(lines[path][0], separator) for path in paths}
+        heads = {path: _first_lines(path) for path in paths}
+        separator = separator or _guess(heads[first])
+        headers = {path: fields(heads[path][0], separator) for path in paths}
         if names:
             if wrong := next((path for path in paths if len(headers[path]) != len(names)), None):
                 raise UserError(f"{wrong}, line 1: expected {len(names)} columns, found {len(headers[wrong])}")
@@ -98,24 +98,23 @@ def _parquet_names(path: Path) -> tuple[str, ...]:
 def _first_lines(path: Path) -> list[str]:
     """The first two lines that are not empty."""
     found: list[str] = []
-    with open_raw(path) as stream:
-        for number, line in enumerate(stream, 1):
-            try:
-                text = line.decode("utf-8-sig").rstrip("\r\n")
-            except UnicodeDecodeError:
-                raise UserError(f"{path}, line {number}: expected UTF-8 text") from None
-            if text.strip():
-                found.append(text)
-            if len(found) == 2:
-                return found
+    for number, line in enumerate(lines(path), 1):
+        try:
+            text = line.decode().rstrip("\r\n")
+        except UnicodeDecodeError:
+            raise UserError(f"{path}, line {number}: expected UTF-8 text") from None
+        if text.strip():
+            found.append(text)
+        if len(found) == 2:
+            return found
     if not found:
         raise UserError(f"{path}: expected rows, found an empty file")
     return found
 
 
-def _guess(lines: Sequence[str]) -> str:
+def _guess(head: Sequence[str]) -> str:
     """The separator that cuts the first line into most fields, and the second into as many."""
-    counts = {mark: [len(fields(line, mark)) for line in lines] for mark in SEPARATORS}
+    counts = {mark: [len(fields(line, mark)) for line in head] for mark in SEPARATORS}
     fitting = [mark for mark in SEPARATORS if len(set(counts[mark])) == 1] or list(SEPARATORS)
     return max(fitting, key=lambda mark: counts[mark][0])
 
