@@ -127,9 +127,9 @@ class Assembler:
         return "no row falls into it"
 
     def _check_columns(self, raw: RawTable) -> None:
-        own = raw.table.column_names
+        own = set(raw.table.column_names)
         where = raw.file if raw.table.num_rows else raw.place(0)  # readers begin each file with a part without rows
-        known = [*own, *(name for side in self.sides for name in side.names)]
+        known = own.union(*(side.names for side in self.sides))
         for column in self.card.raw_columns:
             if column not in known:
                 raise UserError(f"{where}: {unknown('raw column', column, known)}")

@@ -38,7 +38,8 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
         truths = [stack.enter_context(Truth(folder / name, card)) for name in SPLITS]
         for part in read(card, paths, progress):
             rows = assembler.take(part)
-            _spill(rows, fitter.take(rows.table, rows.split == 0, rows.labels), spills, truths)
+            if len(rows.split):  # work for each column, though there are no rows
+                _spill(rows, fitter.take(rows.table, rows.split == 0, rows.labels), spills, truths)
     rejects.check(card.key, assembler.rows + assembler.duplicates)
     for spill, name in zip(spills, SPLITS, strict=True):
         spill.counts.check(name, assembler.empty_reason())

@@ -47,6 +47,6 @@ class Source(Config):
         return codes, spans_of(values)
 
     def _column(self, table: Any) -> Any:
-        if self.column not in table.column_names:
+        if table.schema.get_field_index(self.column) < 0:  # `column_names` is made anew each time
             raise UserError(f"expected a raw column '{self.column}', found {', '.join(table.column_names) or 'none'}")
         return table[self.column]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,7 +126,7 @@ def fields(line: str, separator: str) -> tuple[str, ...]:
 
 
 def _check_names(path: Path, names: Sequence[str], expected: Sequence[str], first: Path) -> None:
-    if twice := next((name for name in names if list(names).count(name) > 1), None):
+    if twice := next((name for name, count in Counter(names).items() if count > 1), None):
         hint = "; a file without header needs --columns NAME,NAME,.." if path.suffix != ".parquet" else ""
         raise UserError(f"{path}, line 1: column '{twice}' is named twice{hint}")
     if differing := sorted(set(expected) ^ set(names)):
