@@ -45,7 +45,7 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
         spill.counts.check(name, assembler.empty_reason())
     assembler.note(progress)
 
-    encoder = fitter.finish()
+    encoder = fitter.finish(progress)
     encoder.save(folder / "encoder.json")
     schema = encoder.schema_of(card.tasks, card.group_input)
     total = sum(spill.counts.rows for spill in spills)

@@ -127,5 +127,5 @@ def _text(value: Any, column: RawColumn, row: int) -> str | None:
         expected = "a number" if column.kind == "number" else "a text or a number"
         raise UserError(f"row {row}: '{column.name}': expected {expected}, found {word}")
     if isinstance(value, np.generic):
-        value = value.item()
+        value = float(str(value)) if isinstance(value, np.floating) else value.item()
     return canonical(value)

@@ -30,7 +30,7 @@ DensePart = Annotated[NumericColumn | TargetRates, Discriminator("kind")]
 class Encoder(Config):
     """Turns raw rows into what models take. Fitted on train alone; holds all it needs, so that the card is not."""
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     fields: tuple[FieldPart, ...]
     dense: tuple[DensePart, ...]
 
