@@ -127,7 +127,10 @@ class EncoderFitter:
                 fields.append(text.finish())
                 if text.spellings is not None:
                     both = " and as ".join(map(repr, text.spellings))
-                    note(f"{self.card.key}: '{name}' has one number as {both}: they are two categories")
+                    note(
+                        f"{self.card.key}: '{name}' has one number as {both}: they are two categories; where they mean "
+                        "the same, write all numbers in one way"
+                    )
                 continue
             numeric = self._numeric[name]
             column, buckets = numeric.finish()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -20,7 +20,7 @@ BLOCK = 4 << 20
 """Bytes that are read at a time, and the longest line there may be: what is held does not depend on the file."""
 
 
-def blocks(path: Path, progress: Progress, doing: str = "reading") -> Iterator[bytes]:
+def blocks(path: Path, progress: Progress, doing: str = "reading") -> Generator[bytes]:
     """Blocks of at most twice `BLOCK` bytes that end where a line ends; progress hears of bytes taken from disk.
 
     Raises:

@@ -183,8 +183,6 @@ def test_the_user_is_told_of_two_spellings(column: list[str], recorder: Any) -> 
     encoder = fitter.finish(recorder)
     lists = "|" in column[0]
     one, other = ("1", "1.0") if lists else column[:2] if column[0] != "-0.0" else ("0", "0.0")
-    notes = [
-        f"shop: '{name}' has one number as '{one}' and as '{other}': they are two categories" for name in ("c", "list")
-    ]
-    assert recorder.notes == notes[lists:]
+    found = [note.partition(": they are two categories")[0] for note in recorder.notes]
+    assert found == [f"shop: '{name}' has one number as '{one}' and as '{other}'" for name in ("c", "list")][lists:]
     assert [part.source.spelled for part in encoder.fields[:2]] == [not lists, True]
