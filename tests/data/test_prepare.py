@@ -70,6 +70,26 @@ def test_what_is_left_out_is_said(
     ]
 
 
+def test_one_odd_number_is_told_and_spoils_nothing(
+    shop: dict[str, Any], shop_raw: Path, tmp_path: Path, recorder: Any
+) -> None:
+    shop["split"] = {"kind": "files", "train": ["log.csv"], "test": ["log2.csv"], "valid_fraction": 0.3}
+    shop["files"].append({"name": "log2.csv"})
+    text = (shop_raw / "log.csv").read_text()
+    (shop_raw / "log2.csv").write_text(text)
+    plain = prepare(parse_card(shop, "here"), tmp_path / "plain", shop_raw, recorder)
+    assert recorder.notes == []
+    (shop_raw / "log.csv").write_text(text.replace(",4.0,", ",1e300,"))
+    (shop_raw / "log2.csv").write_text(text.replace(",4.0,", ",-1e300,"))
+    store = prepare(parse_card(shop, "here"), tmp_path / "odd", shop_raw, recorder)
+    assert len(recorder.notes) == 1
+    assert recorder.notes[0].startswith("shop: 'price' has 1 values in train that are far from all others: ")
+    for name in SPLITS:
+        one, other = (np.array(each.split(name).dense) for each in (store, plain))  # type: ignore[arg-type]
+        assert np.isfinite(one).all()
+        assert (np.abs(one - other) > 0.1).sum() <= 1
+
+
 def test_the_stored_encoder_encodes_raw_rows(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
     shop["split"] = {"kind": "files", "train": ["log.csv"], "test": ["log2.csv"], "valid_fraction": 0.3}
     shop["files"].append({"name": "log2.csv"})
