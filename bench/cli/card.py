@@ -98,10 +98,12 @@ def card(
 def _separator(given: str | None) -> str | None:
     if given is None:
         return None
-    found = _SEPARATORS.get(given, given)
-    if len(found) != 1 or not found.isascii() or found in '"\r\n':
-        raise UserError(f"--separator: expected one character or 'tab', found {given!r}")
-    return found
+    from bench.data.reader_config import separator
+
+    try:
+        return separator(_SEPARATORS.get(given, given))
+    except ValueError as error:
+        raise UserError(f"--separator: {error}; 'tab' stands for a tabulator") from None
 
 
 def _typed(target: Path) -> str:

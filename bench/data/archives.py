@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import io
 import lzma
 import shutil
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO
 
 from bench.atomic import atomic_path
 from bench.data.download import FetchError
 from bench.full_disk import room_for
 
+STEP = 1 << 20
+"""Bytes of a member that are held."""
 _BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
 """What archives raise that are cut, damaged or encrypted."""
 
@@ -37,14 +39,19 @@ def extract(archive: Path, member: str, target: Path) -> None:
 
 def _extract(archive: Path, member: str, target: Path) -> None:
     *outer, last = member.split("::")
+    target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with archive.open("rb") as file:
-            stream: IO[bytes] = file
+        with ExitStack() as stack:
+            stream: IO[bytes] = stack.enter_context(archive.open("rb"))
             for name in outer:
-                with _member(stream, name) as inner:
-                    stream = io.BytesIO(inner.read())
-            with _member(stream, last) as content, atomic_path(target) as temporary, temporary.open("wb") as out:
-                shutil.copyfileobj(content, out, 1 << 20)
+                inner = stack.enter_context(TemporaryFile(dir=target.parent))  # an archive is read here and there
+                with _member(stream, name) as packed:
+                    shutil.copyfileobj(packed, inner, STEP)
+                inner.seek(0)
+                stream = inner
+            content = stack.enter_context(_member(stream, last))
+            with atomic_path(target) as temporary, temporary.open("wb") as out:
+                shutil.copyfileobj(content, out, STEP)
     except _BROKEN as error:
         raise FetchError(f"{archive.name}: broken archive: {str(error).splitlines()[0].rstrip(':')}") from None
     except KeyError:

@@ -26,6 +26,7 @@ from bench.data.rejects import Rejects, Sieve
 from bench.data.splits import Assignment, TimeSplit
 from bench.data.values import Text, as_numbers, as_text
 from bench.errors import UserError, unknown
+from bench.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Assembler:
 
     Attributes:
         duplicates: rows dropped because an equal one came before.
+        outside: rows that fall into no split, `untimed` of them because they have no time.
         times: the smallest and largest time seen, where times are numbers.
     """
 
@@ -61,7 +63,7 @@ class Assembler:
         """
         self.card, self.rejects = card, rejects
         self.sides = [SideTable(raw, join.on, card.missing) for join, raw in sides]
-        self.duplicates = 0
+        self.duplicates = self.outside = self.untimed = 0
         self.times = (np.inf, -np.inf)
         drop_duplicates = not isinstance(card.reader, SyntheticReader) and card.reader.drop_duplicates
         self._seen = RowSet() if drop_duplicates else None
@@ -96,13 +98,26 @@ class Assembler:
 
         none = np.full(len(labels), -1, np.int32)
         group = none if self._groups is None else self._groups.take(table)
-        split = self._dealer.deal(card.row_files.index(raw.file), table, group, self._time(table))
+        time = self._time(table)
+        split = self._dealer.deal(card.row_files.index(raw.file), table, group, time)
+        self.outside += int((split < 0).sum())
+        if time is not None:
+            self.untimed += int((time.codes < 0).sum() if isinstance(time, Text) else np.isnan(time).sum())
         return Rows(table, labels, group, split)
 
     @property
     def rows(self) -> int:
         """That were kept so far."""
         return self._dealer.rows
+
+    def note(self, progress: Progress) -> None:
+        """Tells the user what is left out."""
+        self.rejects.note(self.card.key, progress)
+        if self.duplicates:
+            progress.note(f"{self.card.key}: dropped {self.duplicates:,} rows that are equal to an earlier one")
+        if self.outside:
+            untimed = f", {self.untimed:,} of them because '{self.card.time}' is empty" if self.untimed else ""
+            progress.note(f"{self.card.key}: left out {self.outside:,} rows that fall into no split{untimed}")
 
     def empty_reason(self) -> str:
         """Why a split may have no rows."""
@@ -112,9 +127,9 @@ class Assembler:
         return "no row falls into it"
 
     def _check_columns(self, raw: RawTable) -> None:
-        own = raw.table.column_names
+        own = set(raw.table.column_names)
         where = raw.file if raw.table.num_rows else raw.place(0)  # readers begin each file with a part without rows
-        known = [*own, *(name for side in self.sides for name in side.names)]
+        known = own.union(*(side.names for side in self.sides))
         for column in self.card.raw_columns:
             if column not in known:
                 raise UserError(f"{where}: {unknown('raw column', column, known)}")

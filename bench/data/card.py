@@ -199,6 +199,7 @@ class Card(Config):
         if not self.row_files:
             raise ValueError("expected at least one file that is not a side table under 'files'")
         if isinstance(self.reader, CsvReader) and self.reader.columns and not self.reader.joins:
+            columns = set(self.reader.columns)
             for raw in self.raw_columns:
-                if raw not in self.reader.columns:
+                if raw not in columns:
                     raise ValueError(f"{unknown('raw column', raw, self.reader.columns)}")

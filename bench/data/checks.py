@@ -36,8 +36,9 @@ def checked(table: Any, wanted: Mapping[str, str], missing: Collection[str], sie
     Raises:
         UserError: a column of a type that holds neither, as of lists.
     """
-    for at, name in enumerate(table.column_names):
-        kind = table[name].type
+    columns = dict(zip(table.column_names, table.columns, strict=True))
+    for name, column in columns.items():
+        kind = column.type
         if pa.types.is_dictionary(kind):
             kind = kind.value_type
         if name in wanted and not _holds(kind, wanted[name]):
@@ -45,17 +46,14 @@ def checked(table: Any, wanted: Mapping[str, str], missing: Collection[str], sie
             raise UserError(f"{sieve.place(0)}: '{name}': expected {expected}, found a column of type {kind}")
         if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
             continue
-        codes, values = distinct(table[name])
+        codes, values = distinct(column)
         if (broken := _not_utf8(values)).any():
             sieve.refuse(np.append(broken, False)[codes], "bytes", f"'{name}': expected UTF-8 text")
             values = pa.array([None if bad else value.as_py() for bad, value in zip(broken, values, strict=True)])
-            text = pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), values.cast(pa.string()))
-            table = table.set_column(at, name, text)
+            columns[name] = pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), values.cast(pa.string()))
         if wanted.get(name) == "number":
-            table = table.set_column(
-                at, name, pa.array(_numbers(name, codes, values, missing, sieve), from_pandas=True)
-            )
-    return table
+            columns[name] = pa.array(_numbers(name, codes, values, missing, sieve), from_pandas=True)
+    return pa.table(columns)
 
 
 def check_times(column: Any, name: str, split: TimeSplit, missing: Collection[str], sieve: Sieve) -> None:

@@ -16,8 +16,8 @@ def hour_of_hhmm(numbers: Numbers) -> Numbers:
 
 
 def weekday_of_yyyymmdd(numbers: Numbers) -> Numbers:
-    """20220425 -> 0, a Monday."""
-    known = np.isfinite(numbers)
+    """20220425 -> 0, a Monday; numbers of more than 8 digits are missing."""
+    known = (numbers >= 0) & (numbers < 1e8)
     dates = numbers[known].astype(np.int64)
     months = (dates // 10000 - 1970) * 12 + (dates // 100) % 100 - 1
     days = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64) + dates % 100 - 1

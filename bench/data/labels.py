@@ -23,18 +23,31 @@ def read_labels(
         sieve: takes rows with a bad label; without one they are errors.
 
     Raises:
-        UserError: a label that is not 0/1, nor among the values the task names; with file and line.
+        UserError: a label that is not 0/1, nor among the values the task names, or a number that a float32 cannot
+            hold; with file and line.
     """
     sieve = sieve or Sieve(Rejects(), raw.place, raw.table.num_rows)
     labels = np.empty((raw.table.num_rows, len(rules)), np.float32)
     for index, rule in enumerate(rules):
         if rule.kind == "regression":
-            labels[:, index] = as_numbers(raw.table[rule.sources[0]], missing, rule.sources[0])
+            labels[:, index] = _numbers(raw, rule, missing, sieve)
             continue
         product = np.ones(raw.table.num_rows, np.float32)
         for column in rule.sources:
             product *= _binary(raw, rule, column, missing, sieve)
         labels[:, index] = product
+    return labels
+
+
+def _numbers(raw: RawTable, rule: TaskRule, missing: tuple[str, ...], sieve: Sieve) -> Labels:
+    column = rule.sources[0]
+    numbers = as_numbers(raw.table[column], missing, column, infinite=True)
+    with np.errstate(over="ignore"):
+        labels = numbers.astype(np.float32)
+    if (beyond := np.isinf(labels)).any():
+        found = f"{numbers[np.argmax(beyond)]:g}"
+        what = f"'{column}', the label of task '{rule.name}': expected a number that a float32 holds, found {found}"
+        sieve.refuse(beyond, "label", what)
     return labels
 
 

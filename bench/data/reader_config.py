@@ -4,9 +4,31 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, field_validator
+from pydantic import AfterValidator, Discriminator, Field
 
 from bench.registry import Config
+
+
+def separator(value: str) -> str:
+    """The value itself.
+
+    Raises:
+        ValueError: it cannot be what stands between the fields of a line.
+    """
+    if len(value) != 1 or not value.isascii() or value in '"\r\n\0':
+        raise ValueError(f"expected one ASCII character other than a quote or the end of a line, found {value!r}")
+    return value
+
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError(f"column '{next(name for name in names if names.count(name) > 1)}' is named twice")
+    return names
+
+
+Separator = Annotated[str, AfterValidator(separator)]
+Names = Annotated[tuple[str, ...], AfterValidator(_distinct)]
+"""Of a file's columns."""
 
 
 class Join(Config):
@@ -15,7 +37,7 @@ class Join(Config):
     file: str
     on: str
     """Key column, in both; the side table holds each key once."""
-    columns: tuple[str, ...] = ()
+    columns: Names = ()
     """Names, where the file has no header."""
 
 
@@ -33,22 +55,15 @@ class CsvReader(_Reader):
     """Delimited text, packed or not; tab-separated files have `separator = "\\t"`."""
 
     kind: Literal["csv"] = "csv"
-    columns: tuple[str, ...] = ()
+    columns: Names = ()
     """Names, where the files have no header."""
-    separator: str = Field(",", min_length=1, max_length=1)
+    separator: Separator = ","
     """Blanks around it do not matter."""
     missing: tuple[str, ...] = ()
     """Texts that mean missing, besides the empty one."""
     drop_duplicates: bool = False
     """Keep only the first of rows that are equal in every column of the file."""
     joins: tuple[Join, ...] = ()
-
-    @field_validator("columns")
-    @classmethod
-    def _distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(names)) < len(names):
-            raise ValueError(f"column '{next(name for name in names if names.count(name) > 1)}' is named twice")
-        return names
 
 
 class ParquetReader(_Reader):
@@ -92,9 +107,9 @@ class PairReader(_AllRows):
 
     kind: Literal["pairs"] = "pairs"
     on: str
-    columns: tuple[str, ...]
+    columns: Names
     """Names of the row files' columns, the key among them."""
-    partner_columns: tuple[str, ...]
+    partner_columns: Names
     """Names of the partners' columns, the key among them; each key stands in a partner once."""
     partner: dict[str, str] = Field(min_length=1)
     """Row file -> its partner."""
@@ -109,7 +124,7 @@ class DoubleColonReader(_Reader):
     """MovieLens's text: fields between `::`, no header, Latin-1."""
 
     kind: Literal["double-colon"] = "double-colon"
-    columns: tuple[str, ...] = Field(min_length=1)
+    columns: Annotated[Names, Field(min_length=1)]
     missing: tuple[str, ...] = ()
     drop_duplicates: bool = False
     joins: tuple[Join, ...] = ()

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bench.data.values import canonical
+from bench.data.values import canonical, plain
 
 
 class Spans(NamedTuple):
@@ -34,18 +34,15 @@ class Spans(NamedTuple):
         return self.data[self.starts[at] : self.ends[at]].tobytes().decode()
 
 
-def spans_of(values: Any, missing: Collection[str] = ()) -> Spans:
-    """An Arrow array (n,) of any type, each value in its canonical form."""
+def spans_of(values: Any, missing: Collection[str] = (), spelled: bool = False) -> Spans:
+    """An Arrow array (n,) of any type, each value in its canonical form; `spelled` as in `canonical`."""
     kind = values.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return canonical_spans(stretches(values), missing)
-    if pa.types.is_integer(kind):
-        return canonical_spans(stretches(values.cast(pa.string())), missing)
-    if pa.types.is_floating(kind):
-        whole = _whole(values)
-        if whole is not None:
-            return stretches(whole.cast(pa.string()))
-    return stretches(pa.array([canonical(value, missing) for value in values.to_pylist()], pa.string()))
+        return canonical_spans(stretches(values), missing, spelled)
+    whole = _whole(values) if pa.types.is_floating(kind) else values if pa.types.is_integer(kind) else None
+    if whole is not None:
+        return canonical_spans(stretches(whole.cast(pa.string())), missing)
+    return stretches(pa.array([canonical(value, missing, spelled) for value in plain(values)], pa.string()))
 
 
 def _whole(values: Any) -> Any:
@@ -71,14 +68,15 @@ def stretches(array: Any) -> Spans:
     return Spans(bytes_, starts, ends)
 
 
-def canonical_spans(spans: Spans, missing: Collection[str] = ()) -> Spans:
+def canonical_spans(spans: Spans, missing: Collection[str] = (), spelled: bool = False) -> Spans:
     """As `values.canonical` does it: outer blanks and the zeros of 1.0 go, markers and empty texts are missing."""
     starts, ends = spans.starts.copy(), spans.ends.copy()
-    asked = np.flatnonzero(_trim(spans.data, starts, ends, *stretches(pa.array(list(missing), pa.string()))))
+    marks = stretches(pa.array(list(missing), pa.string()))
+    asked = np.flatnonzero(_trim(spans.data, starts, ends, *marks, spelled))
     if len(asked) == 0:
         return Spans(spans.data, starts, ends)
-    texts = (canonical(spans.data[spans.starts[at] : spans.ends[at]].tobytes().decode(), missing) for at in asked)
-    found = stretches(pa.array(list(texts), pa.string()))
+    texts = [canonical(spans.text(at), missing, spelled) for at in asked.tolist()]
+    found = stretches(pa.array(texts, pa.string()))
     starts[asked] = np.where(found.starts < 0, -1, found.starts + len(spans.data))
     ends[asked] = found.ends + len(spans.data)
     return Spans(np.concatenate([spans.data, found.data]), starts, ends)
@@ -110,7 +108,21 @@ def _maybe_blank(data: Any, at: Any, start: Any) -> Any:
 
 
 @numba.njit(nogil=True, cache=True)
-def _trim(data: Any, starts: Any, ends: Any, marks: Any, mark_starts: Any, mark_ends: Any) -> NDArray[np.bool_]:
+def _marked(data: Any, start: Any, end: Any, marks: Any, mark_starts: Any, mark_ends: Any) -> bool:
+    for mark in range(len(mark_starts)):
+        if mark_ends[mark] - mark_starts[mark] == end - start:
+            at = 0
+            while at < end - start and data[start + at] == marks[mark_starts[mark] + at]:
+                at += 1
+            if at == end - start:
+                return True
+    return False
+
+
+@numba.njit(nogil=True, cache=True)
+def _trim(
+    data: Any, starts: Any, ends: Any, marks: Any, mark_starts: Any, mark_ends: Any, spelled: bool
+) -> NDArray[np.bool_]:
     """Narrows each stretch in place; returns which texts Python must see, because Unicode's tables decide."""
     asked = np.zeros(len(starts), np.bool_)
     for row in range(len(starts)):
@@ -128,16 +140,10 @@ def _trim(data: Any, starts: Any, ends: Any, marks: Any, mark_starts: Any, mark_
             asked[row] = True
             continue
         starts[row], ends[row] = start, end
-        for mark in range(len(mark_starts)):
-            size = mark_ends[mark] - mark_starts[mark]
-            if size == end - start:
-                at = 0
-                while at < size and data[start + at] == marks[mark_starts[mark] + at]:
-                    at += 1
-                if at == size:
-                    starts[row] = -1
-                    break
-        if starts[row] < 0 or data[end - 1] != 48:
+        if _marked(data, start, end, marks, mark_starts, mark_ends):
+            starts[row] = -1
+            continue
+        if data[end - 1] != 48:
             continue
         at = end  # the zeros of 12.00
         while at > start and data[at - 1] == 48:
@@ -150,7 +156,14 @@ def _trim(data: Any, starts: Any, ends: Any, marks: Any, mark_starts: Any, mark_
         while digits < point and 48 <= data[digits] <= 57:
             digits += 1
         if digits == point and point > at:
-            ends[row] = point
+            if at > start and point - at == 1 and data[at] == 48:
+                starts[row] = start = at  # -0.0 is 0.0
+            if _marked(data, start, point, marks, mark_starts, mark_ends) or _marked(
+                data, start, end, marks, mark_starts, mark_ends
+            ):
+                starts[row] = -1
+            elif not spelled:
+                ends[row] = point
         elif digits < point and data[digits] >= 128:
             asked[row] = True  # other alphabets have digits too
             starts[row] = start

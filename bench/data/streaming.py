@@ -33,20 +33,19 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
             class.
     """
     fitter, assembler = EncoderFitter(card), Assembler(card, read_sides(card, paths, progress), rejects)
-    outside = 0
     with ExitStack() as stack:
         spills = [Spill(folder / name, card, fitter.widths, stack) for name in SPLITS]
         truths = [stack.enter_context(Truth(folder / name, card)) for name in SPLITS]
         for part in read(card, paths, progress):
             rows = assembler.take(part)
-            outside += int((rows.split < 0).sum())
-            _spill(rows, fitter.take(rows.table, rows.split == 0, rows.labels), spills, truths)
+            if len(rows.split):  # work for each column, though there are no rows
+                _spill(rows, fitter.take(rows.table, rows.split == 0, rows.labels), spills, truths)
     rejects.check(card.key, assembler.rows + assembler.duplicates)
     for spill, name in zip(spills, SPLITS, strict=True):
         spill.counts.check(name, assembler.empty_reason())
-    rejects.note(card.key, progress)
+    assembler.note(progress)
 
-    encoder = fitter.finish()
+    encoder = fitter.finish(progress)
     encoder.save(folder / "encoder.json")
     schema = encoder.schema_of(card.tasks, card.group_input)
     total = sum(spill.counts.rows for spill in spills)
@@ -67,7 +66,7 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
         best |= truth.reachable(name)
     return {
         "duplicates_dropped": assembler.duplicates,
-        "outside_splits": outside,
+        "outside_splits": assembler.outside,
         **rejects.facts(),
         "splits": {
             name: {"rows": spill.counts.rows, "tasks": spill.counts.facts()}

@@ -42,6 +42,11 @@ class TextCodes:
         """What they stand for."""
         return [self._data[self._ends[code] : self._ends[code + 1]].tobytes().decode() for code in codes]
 
+    @property
+    def spans(self) -> Spans:
+        """All of them, by code; until the next ones come."""
+        return Spans(self._data, self._ends[: self._size].copy(), self._ends[1 : self._size + 1])
+
     def _enlarge(self, coming: int) -> None:
         used = int(self._ends[self._size])
         if used + coming > len(self._data):

@@ -18,6 +18,7 @@ from pydantic import BeforeValidator
 from bench.errors import UserError
 
 _WHOLE = re.compile(r"(-?\d+)\.0+")
+_MINUS_ZERO = re.compile(r"-0\.0+")
 
 
 @dataclass(frozen=True)
@@ -33,25 +34,31 @@ class Text:
     values: tuple[str, ...]
 
 
-def canonical(value: Any, missing: Collection[str] = ()) -> str | None:
+def canonical(value: Any, missing: Collection[str] = (), spelled: bool = False) -> str | None:
     """The one spelling of a category, or None where it is missing.
 
     Outer blanks go; 1, 1.0, "1" and "1.0" are one category (a join or a table library may have turned whole numbers
-    into floats); True is 1; the empty string, NaN and the markers in `missing` are missing.
+    into floats), -0.0 is 0; True is 1; the empty string, NaN and the markers in `missing`, as numbers too, are missing.
+
+    Args:
+        spelled: whether texts stand for themselves: "1" and "1.0" are two categories, and the number 1.0 is the first.
     """
     if value is None:
         return None
     if isinstance(value, bool):
-        return str(int(value))
+        value = int(value)
     if isinstance(value, float):
         if math.isnan(value):
             return None
-        return str(int(value)) if value.is_integer() else repr(value)
+        value = int(value) if value.is_integer() else value
     text = str(value).strip()
-    if not text or text in missing:
-        return None
+    if _MINUS_ZERO.fullmatch(text):
+        text = text[1:]
     whole = _WHOLE.fullmatch(text)
-    return whole.group(1) if whole else text
+    short = whole[1] if whole else text
+    if not text or text in missing or short in missing:
+        return None
+    return text if spelled and isinstance(value, str) else short
 
 
 def _canonical_all(values: object) -> object:
@@ -89,26 +96,45 @@ def first_seen(raw: Any, size: int) -> tuple[NDArray[np.int32], NDArray[np.int64
     return codes, order[:seen]
 
 
-def as_text(column: Any, missing: Collection[str] = ()) -> Text:
-    """An Arrow array (N,) of any type as categories."""
+def plain(values: Any) -> list[Any]:
+    """An Arrow array (N,) as Python's own values; a number of few bits is the shortest that rounds to it: 0.1."""
+    if pa.types.is_float16(values.type) or pa.types.is_float32(values.type):
+        return [None if number is None or number != number else float(str(number)) for number in _few_bits(values)]
+    found: list[Any] = values.to_pylist()
+    return found
+
+
+def _few_bits(values: Any) -> list[Any]:
+    kind = np.float16 if pa.types.is_float16(values.type) else np.float32
+    return [None if number is None else kind(number) for number in values.to_pylist()]
+
+
+def as_text(column: Any, missing: Collection[str] = (), spelled: bool = False) -> Text:
+    """An Arrow array (N,) of any type as categories; `spelled` as in `canonical`."""
     array = _one_chunk(column)
     if pa.types.is_dictionary(array.type):
-        distinct, codes = array.dictionary.to_pylist(), array.indices
+        distinct, codes = plain(array.dictionary), array.indices
     else:
         encoded = pc.dictionary_encode(array)
-        distinct, codes = encoded.dictionary.to_pylist(), encoded.indices
+        distinct, codes = plain(encoded.dictionary), encoded.indices
     raw = pc.fill_null(codes, -1).to_numpy(zero_copy_only=False).astype(np.int64)
     numbers: dict[str, int] = {}
     lookup = np.full(len(distinct) + 1, -1, np.int32)  # the last entry serves raw code -1
     for i in np.unique(raw[raw >= 0]):  # a slice of a table keeps the dictionary of the whole
-        name = canonical(distinct[i], missing)
+        name = canonical(distinct[i], missing, spelled)
         if name is not None:
             lookup[i] = numbers.setdefault(name, len(numbers))
     return Text(lookup[raw], tuple(numbers))
 
 
-def as_numbers(column: Any, missing: Collection[str] = (), name: str = "column") -> NDArray[np.float64]:
-    """An Arrow array (N,) as numbers; NaN where missing, infinite or not a number.
+def as_numbers(
+    column: Any, missing: Collection[str] = (), name: str = "column", infinite: bool = False
+) -> NDArray[np.float64]:
+    """An Arrow array (N,) as numbers; NaN where missing or not a number.
+
+    Args:
+        missing: markers; a number that one of them spells is missing, too.
+        infinite: whether infinite numbers stay; else they are missing.
 
     Raises:
         UserError: a text that is not a number, or a type that holds none.
@@ -118,23 +144,36 @@ def as_numbers(column: Any, missing: Collection[str] = (), name: str = "column")
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind):
         if pa.types.is_boolean(kind):
             array = array.cast(pa.int8())
+        if pa.types.is_float32(kind):
+            array = array.cast(pa.string())  # as `plain`
         numbers = np.array(array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
     elif pa.types.is_dictionary(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind):
         text = as_text(array, missing)
         parsed = np.full(len(text.values) + 1, np.nan)
         for i, value in enumerate(text.values):
-            try:
-                parsed[i] = float(value)
-            except ValueError:
-                raise UserError(f"'{name}': expected a number, found '{value}'") from None
+            if (number := _parsed(value)) is None:
+                raise UserError(f"'{name}': expected a number, found '{value}'")
+            parsed[i] = number
         numbers = parsed[text.codes]
     else:
         raise UserError(f"'{name}': expected numbers, found a column of type {kind}")
-    numbers[~np.isfinite(numbers)] = np.nan
+    if marked := [number for marker in missing if (number := _parsed(marker)) is not None]:
+        numbers[np.isin(numbers, marked)] = np.nan
+    if not infinite:
+        numbers[~np.isfinite(numbers)] = np.nan
     return numbers
 
 
+def _parsed(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
 def _one_chunk(column: Any) -> Any:
+    if pa.types.is_float16(column.type):  # of which Arrow can do little
+        return pa.array(plain(column), pa.float64())
     if isinstance(column, pa.ChunkedArray):
         if pa.types.is_dictionary(column.type):
             column = column.unify_dictionaries()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -77,26 +78,25 @@ class RawRows:
         if table.num_rows and (absent := self.absent(table.column_names)):
             found = ", ".join(table.column_names) or "none"
             raise UserError(f"expected a column '{absent[0]}' in every row, found the columns {found}")
-        for column in self.columns:
-            if column.name not in table.column_names:
-                table = table.append_column(column.name, pa.nulls(table.num_rows, pa.string()))
-        table = table.select([column.name for column in self.columns])
+        given, none = set(table.column_names), pa.nulls(table.num_rows, pa.string())
+        table = pa.table({c.name: table[c.name] if c.name in given else none for c in self.columns})
         wanted = {column.name: column.kind for column in self.columns}
         return checked(table, wanted, self.markers, Sieve(Rejects(), place, table.num_rows))
 
     def absent(self, names: Sequence[str]) -> list[str]:
         """Columns that must be there and are not among these."""
-        return [column.name for column in self.columns if column.name not in names and not column.optional]
+        given = set(names)
+        return [column.name for column in self.columns if column.name not in given and not column.optional]
 
     def _arrow(self, rows: Any) -> Any:
         if isinstance(rows, pa.Table):
             return rows
         frame = rows if isinstance(rows, pd.DataFrame) else _frame(rows)
-        names = list(frame.columns)
+        names = Counter(frame.columns)
         wanted = [column for column in self.columns if column.name in names]
         for column in wanted:
-            if names.count(column.name) > 1:
-                raise UserError(f"expected each column once, found '{column.name}' {names.count(column.name)} times")
+            if names[column.name] > 1:
+                raise UserError(f"expected each column once, found '{column.name}' {names[column.name]} times")
         arrays = {column.name: _array(frame[column.name], column) for column in wanted}
         if not arrays:  # a table without columns would forget how many rows it has
             arrays = {str(name): pa.nulls(len(frame)) for name in names or [""]}
@@ -127,5 +127,5 @@ def _text(value: Any, column: RawColumn, row: int) -> str | None:
         expected = "a number" if column.kind == "number" else "a text or a number"
         raise UserError(f"row {row}: '{column.name}': expected {expected}, found {word}")
     if isinstance(value, np.generic):
-        value = value.item()
+        value = float(str(value)) if isinstance(value, np.floating) else value.item()
     return canonical(value)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bench.data.encoding.bulk import BulkEncoder
 from bench.data.encoding.encoder import Encoder
+from bench.errors import UserError
 from bench.frontier.score import Score, prediction_names
 from bench.production.calibration import Calibration
 from bench.production.engines import Engine, Floats, Ids
@@ -64,12 +65,21 @@ class Scorer:
         return self._encoder.encode(table)
 
     def predict_encoded(self, ids: Ids, dense: Floats) -> dict[str, Values]:
-        """Name -> predictions (N,) of encoded rows: ids (N, S), dense (N, D)."""
+        """Name -> predictions (N,) of encoded rows: ids (N, S), dense (N, D).
+
+        Raises:
+            UserError: the model gives no finite number for a row.
+        """
         starts = range(0, max(len(ids), 1), CHUNK)
         said = [self.engine(ids[start : start + CHUNK], dense[start : start + CHUNK]) for start in starts]
         conditional, joint = (np.concatenate(each) for each in zip(*said, strict=True))
         found = {name: calibrated(values, name, self.calibrations) for name, values in self._named(conditional, joint)}
-        return found | {SCORE: self.score.apply(found)}
+        found[SCORE] = self.score.apply(found)
+        for name, values in found.items():
+            if not (finite := np.isfinite(values)).all():
+                row = int(np.argmin(finite))
+                raise UserError(f"row {row + 1}: expected a finite '{name}', found {values[row]} from the model")
+        return found
 
     def _named(self, conditional: Floats, joint: Floats) -> Iterator[tuple[str, Floats]]:
         for at, task in enumerate(self.schema.tasks):

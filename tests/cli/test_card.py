@@ -247,7 +247,7 @@ def mistakes(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("log.csv --label click --split group", "--split hash: expected --group"),
         ("log.csv --label click --split files", "two files or more"),
         ("log.csv --label click --id 'A B'", "--id: expected"),
-        ("log.csv --label click --separator ::", "one character"),
+        ("log.csv --label click --separator ::", "one ASCII character"),
         ("log.csv --label click --columns a,b", "expected 2 columns, found 19"),
         ("log.csv --label click --out card.txt", "ends in .toml"),
     ],

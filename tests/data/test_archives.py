@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import io
+import shutil
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import IO
 
 import pytest
 
+from bench.data import archives
 from bench.data.archives import extract
 from bench.data.download import FetchError
 
@@ -44,6 +49,30 @@ def test_a_member_comes_out(tmp_path: Path, content: bytes, member: str) -> None
     archive.write_bytes(content)
     extract(archive, member, tmp_path / "out" / "a.csv")
     assert (tmp_path / "out" / "a.csv").read_bytes() == b"hello"
+
+
+@pytest.mark.parametrize("packed", [zip_bytes, tar_bytes])
+def test_no_member_is_read_whole(
+    packed: Callable[[dict[str, bytes]], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def copy(source: IO[bytes], target: IO[bytes], length: int) -> None:
+        def read(size: int = -1) -> bytes:
+            asked.append(size)
+            return source.read(size)
+
+        shutil.copyfileobj(SimpleNamespace(read=read), target, length)
+
+    monkeypatch.setattr(archives, "shutil", SimpleNamespace(copyfileobj=copy))
+    monkeypatch.setattr(archives, "STEP", 64)
+    content = bytes(range(256)) * 20
+    archive = tmp_path / "archive"
+    archive.write_bytes(zip_bytes({"two": packed({"one": zip_bytes({"a.csv": content})})}))
+    extract(archive, "two::one::a.csv", tmp_path / "out" / "a.csv")
+    assert (tmp_path / "out" / "a.csv").read_bytes() == content
+    assert set(asked) == {64}
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.csv"]
 
 
 @pytest.mark.parametrize(

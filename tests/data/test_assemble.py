@@ -11,11 +11,14 @@ import pytest
 from bench.data import parse_card
 from bench.data.assemble import Assembler, Rows
 from bench.data.counting import LabelCounts
+from bench.data.encoding.fitter import EncoderFitter
 from bench.data.readers import base, read, read_sides
+from bench.data.readers.base import RawTable
 from bench.data.rejects import Rejects
 from bench.data.splits import SPLITS
 from bench.data.values import as_text
 from bench.errors import UserError
+from bench.production.rows import RawRows
 from bench.progress import Silent
 
 
@@ -169,3 +172,33 @@ def test_data_that_does_not_fit_its_card_is_one_sentence(
 def test_an_optional_task_may_lack_a_class(shop: dict[str, Any], shop_raw: Path) -> None:
     shop["tasks"].append({"name": "rare", "column": "click", "positive": ["2"], "optional": True})
     assert (rows(shop, shop_raw).labels[:, 2] == 0).all()
+
+
+class Counted:
+    """An Arrow table that counts how often all its names are listed, which takes time for each column."""
+
+    def __init__(self, table: Any) -> None:
+        self.table, self.listed = table, 0
+
+    def __getattr__(self, name: str) -> Any:
+        self.listed += name == "column_names"
+        return getattr(self.table, name)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.table[name]
+
+
+def test_names_are_not_listed_anew_for_each_column(shop: dict[str, Any]) -> None:
+    columns = [f"c{number}" for number in range(40)]
+    shop |= {"columns": dict.fromkeys(columns, "categorical"), "group": None}
+    card = parse_card(shop, "here")
+    names = [*columns, "click", "buy"]
+    table = Counted(pa.table({name: ["0", "1"] for name in names}))
+    rows = Assembler(card, (), Rejects()).take(RawTable("log.csv", table, str))
+    fitter, again = EncoderFitter(card), Counted(rows.table)
+    fitter.take(again, rows.split == 0, rows.labels)
+    encoder, raw = fitter.finish(), Counted(rows.table)
+    encoder.encode(raw)
+    asked = Counted(rows.table)
+    RawRows(encoder).checked(asked, str)
+    assert max(each.listed for each in (table, again, raw, asked)) <= 3

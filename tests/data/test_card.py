@@ -73,6 +73,16 @@ MISTAKES = [
     ("files.0.sha256", "abc", "files.0.sha256"),
     ("files.0.name", "../log.csv", "files.0.name"),
     ("reader", {"kind": "csv", "columns": ["user", "user"]}, "column 'user' is named twice"),
+    (
+        "reader",
+        {"kind": "csv", "joins": [{"file": "s", "on": "a", "columns": ["a", "a"]}]},
+        "column 'a' is named twice",
+    ),
+    ("reader", {"kind": "double-colon", "columns": ["user", "user"]}, "column 'user' is named twice"),
+    *(
+        ("reader", {"kind": "csv", "separator": mark}, f"or the end of a line, found {mark!r}")
+        for mark in ("", "::", "\n", "\r", '"', "\0", "é")
+    ),
     ("reader", {"kind": "csv", "columns": ["user", "prise", "tags", "click", "buy"]}, "did you mean 'prise'"),
     ("reader", {"kind": "csv", "joins": [{"file": "x.csv", "on": "user"}]}, "unknown file 'x.csv'"),
     (

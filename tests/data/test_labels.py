@@ -8,6 +8,7 @@ import pytest
 
 from bench.data.labels import read_labels
 from bench.data.readers.base import RawTable
+from bench.data.rejects import Rejects, Sieve
 from bench.data.tasks import TaskRule
 from bench.errors import UserError
 
@@ -27,6 +28,21 @@ def test_a_missing_label_is_unobserved() -> None:
     np.testing.assert_array_equal(labels({"a": ["1", None, "?"]}, ("?",), column="a"), [1, np.nan, np.nan])
     np.testing.assert_array_equal(labels({"a": ["x", None]}, column="a", positive=["x"]), [1, np.nan])
     np.testing.assert_array_equal(labels({"a": [2.5, None]}, column="a", kind="regression"), [2.5, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("value", "found"), [(1e39, r"1e\+39"), ("-1e39", r"-1e\+39"), (float("inf"), "inf"), ("inf", "inf")]
+)
+def test_a_label_that_no_float32_holds_is_a_bad_row(value: Any, found: str) -> None:
+    raw = RawTable(
+        "f", pa.table({"a": pa.array(["1", value, "3"] if isinstance(value, str) else [1, value, 3.0])}), str
+    )
+    rule = TaskRule(name="y", column="a", kind="regression")
+    with pytest.raises(UserError, match=f"1: 'a', the label of task 'y': expected a number that .* found {found}"):
+        read_labels(raw, (rule,), ())
+    sieve = Sieve(Rejects(drop=True), raw.place, 3)
+    read_labels(raw, (rule,), (), sieve)
+    assert sieve.bad.tolist() == [False, True, False]
 
 
 def test_a_set_of_positive_values() -> None:

@@ -19,7 +19,7 @@ from bench.data.card import Card
 from bench.data.encoding.fields import BucketField
 from bench.data.encoding.numeric import NumericColumn
 from bench.data.fetch import at_hand
-from bench.data.readers import base, csv
+from bench.data.readers import base, blocks
 from bench.progress import Silent
 
 SPLITS = ("train", "valid", "test")
@@ -171,7 +171,7 @@ def test_parts_give_what_the_twin_gives(
     store = prepare(card, tmp_path / "one", raw)
     check(card, store, raw, tmp_path / "one")
     monkeypatch.setattr(base, "PART", 7)
-    monkeypatch.setattr(csv, "BLOCK", 1 << 12)
+    monkeypatch.setattr(blocks, "BLOCK", 1 << 12)
     monkeypatch.setattr(spill, "CHUNK", 5)
     again = prepare(card, tmp_path / "two", raw)
     assert arrays(again) == arrays(store)

@@ -51,6 +51,45 @@ def test_what_is_stored_is_what_was_read(shop: dict[str, Any], shop_raw: Path, t
     assert store.manifest["peak_memory_mb"] > 10
 
 
+@pytest.mark.parametrize("end", [20240109, "20240109"])
+def test_what_is_left_out_is_said(
+    end: int | str, shop: dict[str, Any], shop_raw: Path, tmp_path: Path, recorder: Any
+) -> None:
+    valid = {"first": type(end)(20240107), "last": type(end)(20240108)}
+    shop |= {"time": "day", "reader": {"kind": "csv", "drop_duplicates": True}}
+    shop["split"] = {"kind": "time", "train": {"last": type(end)(20240106)}, "valid": valid,
+                     "test": {"first": end, "last": end}}  # fmt: skip
+    lines = (shop_raw / "log.csv").read_text().splitlines()
+    lines[3:6] = [line.replace(",20240101,", ",,") for line in lines[3:6]]
+    (shop_raw / "log.csv").write_text("\n".join([*lines, lines[7], lines[8], ""]))
+    store = prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw, recorder)
+    assert (store.manifest["duplicates_dropped"], store.manifest["outside_splits"]) == (2, 23)
+    assert recorder.notes == [
+        "shop: dropped 2 rows that are equal to an earlier one",
+        "shop: left out 23 rows that fall into no split, 3 of them because 'day' is empty",
+    ]
+
+
+def test_one_odd_number_is_told_and_spoils_nothing(
+    shop: dict[str, Any], shop_raw: Path, tmp_path: Path, recorder: Any
+) -> None:
+    shop["split"] = {"kind": "files", "train": ["log.csv"], "test": ["log2.csv"], "valid_fraction": 0.3}
+    shop["files"].append({"name": "log2.csv"})
+    text = (shop_raw / "log.csv").read_text()
+    (shop_raw / "log2.csv").write_text(text)
+    plain = prepare(parse_card(shop, "here"), tmp_path / "plain", shop_raw, recorder)
+    assert recorder.notes == []
+    (shop_raw / "log.csv").write_text(text.replace(",4.0,", ",1e300,"))
+    (shop_raw / "log2.csv").write_text(text.replace(",4.0,", ",-1e300,"))
+    store = prepare(parse_card(shop, "here"), tmp_path / "odd", shop_raw, recorder)
+    assert len(recorder.notes) == 1
+    assert recorder.notes[0].startswith("shop: 'price' has 1 values in train that are far from all others: ")
+    for name in SPLITS:
+        one, other = (np.array(each.split(name).dense) for each in (store, plain))  # type: ignore[arg-type]
+        assert np.isfinite(one).all()
+        assert (np.abs(one - other) > 0.1).sum() <= 1
+
+
 def test_the_stored_encoder_encodes_raw_rows(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
     shop["split"] = {"kind": "files", "train": ["log.csv"], "test": ["log2.csv"], "valid_fraction": 0.3}
     shop["files"].append({"name": "log2.csv"})

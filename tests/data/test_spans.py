@@ -43,12 +43,12 @@ def listed(spans: Spans) -> list[str | None]:
     return [None if start < 0 else spans.text(at) for at, start in enumerate(spans.starts.tolist())]
 
 
-@given(st.lists(TEXTS, max_size=30), MISSING, st.sampled_from([pa.string(), pa.large_string()]))
-def test_texts_become_canonical(texts: list[str | None], missing: tuple[str, ...], kind: Any) -> None:
+@given(st.lists(TEXTS, max_size=30), MISSING, st.sampled_from([pa.string(), pa.large_string()]), st.booleans())
+def test_texts_become_canonical(texts: list[str | None], missing: tuple[str, ...], kind: Any, spelled: bool) -> None:
     array = pa.array([*texts, "end"], kind)
-    expected = [canonical(text, missing) for text in [*texts, "end"]]
-    assert listed(spans_of(array, missing)) == expected
-    assert listed(spans_of(array.slice(1), missing)) == expected[1:]
+    expected = [canonical(text, missing, spelled) for text in [*texts, "end"]]
+    assert listed(spans_of(array, missing, spelled)) == expected
+    assert listed(spans_of(array.slice(1), missing, spelled)) == expected[1:]
 
 
 @pytest.mark.parametrize(
@@ -62,8 +62,11 @@ def test_texts_become_canonical(texts: list[str | None], missing: tuple[str, ...
         [None, None],
     ],
 )
-def test_other_types_become_canonical(values: list[Any]) -> None:
-    assert listed(spans_of(pa.array(values))) == [canonical(value) for value in values]
+@pytest.mark.parametrize("spelled", [False, True])
+def test_other_types_become_canonical(values: list[Any], spelled: bool) -> None:
+    for missing in ((), ("-3", "1")):
+        expected = [canonical(value, missing, spelled) for value in values]
+        assert listed(spans_of(pa.array(values), missing, spelled)) == expected
 
 
 @given(st.lists(TEXTS, max_size=20), st.sampled_from([",", "1", "aa", "日", " "]))

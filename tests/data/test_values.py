@@ -20,6 +20,32 @@ def test_missing_has_no_spelling(value: object) -> None:
     assert canonical(value, ("?",)) is None
 
 
+@pytest.mark.parametrize(
+    ("value", "spelled"), [("1.0", "1.0"), (" 2.00 ", "2.00"), (1.0, "1"), (True, "1"), ("1", "1")]
+)
+def test_texts_may_stand_for_themselves(value: object, spelled: str) -> None:
+    assert canonical(value, (), True) == spelled
+
+
+@pytest.mark.parametrize("value", [-1, -1.0, "-1", "-1.0", " -1.00"])
+@pytest.mark.parametrize("spelled", [False, True])
+def test_a_marker_is_missing_in_each_spelling(value: object, spelled: bool) -> None:
+    assert canonical(value, ("-1",), spelled) is None
+    assert np.isnan(as_numbers(pa.array([value]), ("-1",))).all()
+
+
+@pytest.mark.parametrize("value", [0, 0.0, -0.0, "0", "-0.0"])
+def test_zero_has_no_sign(value: object) -> None:
+    assert canonical(value) == "0"
+
+
+@pytest.mark.parametrize("kind", [pa.float16(), pa.float32(), pa.float64()])
+def test_a_number_of_few_bits_is_what_it_was_written_as(kind: pa.DataType) -> None:
+    array = pa.array([0.1, None, 2.0]).cast(kind, safe=False)
+    assert as_text(array).values == ("0.1", "2")
+    np.testing.assert_array_equal(as_numbers(array), [0.1, np.nan, 2])
+
+
 @pytest.mark.parametrize("value", ["1.5", "01", "1.0.0", "a.0", "1e3"])
 def test_other_texts_stay(value: str) -> None:
     assert canonical(value) == value

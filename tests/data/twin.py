@@ -103,12 +103,26 @@ class Prepared:
             for number, name in enumerate(SPLITS)
         }
 
-    def text(self, raw: Any, derivation: str | None) -> Column:
+    def lists(self, raw: Any, column: Any) -> list[list[Any]]:
+        """The values of each row; one number in two spellings is two values where the column has both."""
+        texts = self.card.raw_columns[raw] != "number" and column.derive is None
+
+        def split(spelled: bool) -> list[list[Any]]:
+            if isinstance(column, Categorical):
+                return [[value] for value in self.text(raw, column.derive, spelled)]
+            joined = self.text(raw, column.derive, texts)
+            return [pieces(value, column, self.card.missing, spelled) for value in joined]
+
+        found = split(texts)
+        spelled = {value for row in found for value in row}
+        return found if len({canonical(value) for value in spelled}) < len(spelled) else split(False)
+
+    def text(self, raw: Any, derivation: str | None, spelled: bool = False) -> Column:
         if derivation is not None:
             return [canonical(value) for value in self.numbers(raw, derivation)]
         if self.card.raw_columns[raw] == "number":
             return [canonical(value) for value in self.numbers(raw, None)]
-        return [canonical(value, self.card.missing) for value in self.table[raw]]
+        return [canonical(value, self.card.missing, spelled) for value in self.table[raw]]
 
     def numbers(self, raw: Any, derivation: str | None) -> Column:
         texts = [canonical(value, self.card.missing) for value in self.table[raw]]
@@ -144,11 +158,7 @@ class Prepared:
                 local = [[len(edges) + 2 if x != x else 1 + sum(e <= x for e in edges)] for x in numbers]
                 size = len(edges) + 3
             else:
-                values = self.text(raw, column.derive)
-                if isinstance(column, Categorical):
-                    lists = [[value] for value in values]
-                else:
-                    lists = [pieces(value, column, card.missing) for value in values]
+                lists = self.lists(raw, column)
                 counts: dict[Any, int] = {}
                 for at in self.train:
                     for value in lists[at]:
@@ -161,7 +171,7 @@ class Prepared:
                 local = [[number.get(value, 0) for value in row] for row in lists]
                 size = len(known) + 1
                 if name in card.encoding.target_rates:
-                    rates[name] = self.rates(name, values)
+                    rates[name] = self.rates(name, [row[0] for row in lists])
             slots = getattr(column, "max_length", 1)
             ids.append(np.array([[offset + i for i in row] + [0] * (slots - len(row)) for row in local], np.int32))
             offset += size
@@ -224,8 +234,8 @@ def coded(values: Column) -> Text:
     return Text(np.array(codes, np.int32), tuple(number))
 
 
-def pieces(joined: str | None, column: Any, missing: tuple[str, ...]) -> list[str]:
-    parts = [canonical(part, missing) for part in (joined or "").split(column.separator)]
+def pieces(joined: str | None, column: Any, missing: tuple[str, ...], spelled: bool) -> list[str]:
+    parts = [canonical(part, missing, spelled) for part in (joined or "").split(column.separator)]
     return list(dict.fromkeys(part for part in parts if part is not None))[: column.max_length]
 
 

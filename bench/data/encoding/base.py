@@ -22,6 +22,8 @@ class Source(Config):
     derive: str | None = None
     missing: tuple[str, ...] = ()
     """Texts that mean missing."""
+    spelled: bool = False
+    """Whether "1" and "1.0" are two categories: where the column held one number in two spellings, as texts."""
 
     def numbers(self, table: Any) -> NDArray[np.float64]:
         """(N,), NaN where missing.
@@ -32,21 +34,21 @@ class Source(Config):
         numbers = as_numbers(self._column(table), self.missing, self.column)
         return numbers if self.derive is None else DERIVATIONS[self.derive](numbers)
 
-    def text(self, table: Any) -> Text:
-        """(N,) categories."""
+    def text(self, table: Any, spelled: bool = False) -> Text:
+        """(N,) categories; texts as they stand where `spelled`, though the source were not."""
         if self.derive is None:
-            return as_text(self._column(table), self.missing)
+            return as_text(self._column(table), self.missing, self.spelled or spelled)
         return as_text(pa.array(self.numbers(table), from_pandas=True))
 
-    def spans(self, table: Any) -> tuple[NDArray[np.int32], Spans]:
+    def spans(self, table: Any, spelled: bool = False) -> tuple[NDArray[np.int32], Spans]:
         """As `text`, for compiled code: (N,) index into categories, -1 where null; some may be missing or alike."""
         if self.derive is None:
             codes, values = distinct(self._column(table))
-            return codes, spans_of(values, self.missing)
+            return codes, spans_of(values, self.missing, self.spelled or spelled)
         codes, values = distinct(pa.array(self.numbers(table), from_pandas=True))
         return codes, spans_of(values)
 
     def _column(self, table: Any) -> Any:
-        if self.column not in table.column_names:
+        if table.schema.get_field_index(self.column) < 0:  # `column_names` is made anew each time
             raise UserError(f"expected a raw column '{self.column}', found {', '.join(table.column_names) or 'none'}")
         return table[self.column]

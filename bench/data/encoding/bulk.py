@@ -65,7 +65,7 @@ class BulkEncoder:
             return self._known[part.name].of(part.source, table)[:, None]
         if isinstance(part, MultiValuedField):
             known = self._known[part.name]
-            return known.meaning[list_codes(part.source, part.separator, part.slots, known.codes, table, grow=False)]
+            return known.meaning[list_codes(part.source, part.separator, part.slots, known.codes, table)]
         return part.encode(table)
 
     def _dense(self, part: DensePart, table: Any) -> Dense:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -29,7 +30,7 @@ DensePart = Annotated[NumericColumn | TargetRates, Discriminator("kind")]
 class Encoder(Config):
     """Turns raw rows into what models take. Fitted on train alone; holds all it needs, so that the card is not."""
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     fields: tuple[FieldPart, ...]
     dense: tuple[DensePart, ...]
 
@@ -39,9 +40,8 @@ class Encoder(Config):
         Raises:
             UserError: two parts of one name.
         """
-        names = [*(part.name for part in self.fields), *self.dense_names]
-        for name in names:
-            if names.count(name) > 1:
+        for name, count in Counter([*(part.name for part in self.fields), *self.dense_names]).items():
+            if count > 1:
                 raise UserError(f"{card.key}: two inputs would be called '{name}'; rename one of the columns")
         return self
 

@@ -53,19 +53,19 @@ class MultiValuedField(Config):
 
     def encode(self, table: Any) -> LocalIds:
         """(N, slots), padded at the end."""
-        text = self.source.text(table)
+        text = self.source.text(table, spelled=True)
         of_value = np.full((len(text.values) + 1, self.slots), PAD, np.int32)  # the last row serves code -1
         for row, joined in enumerate(text.values):
-            parts = _parts(joined, self.separator, self.slots, self.source.missing)
+            parts = self._parts(joined)
             of_value[row, : len(parts)] = self.vocabulary.local(parts)
         encoded: LocalIds = of_value[text.codes]
         return encoded
 
-
-def _parts(joined: str, separator: str, slots: int, missing: tuple[str, ...]) -> list[str]:
-    """Values in order, each once: a repeated value would weigh twice in the pool."""
-    parts = (canonical(part, missing) for part in joined.split(separator))
-    return list(dict.fromkeys(part for part in parts if part is not None))[:slots]
+    def _parts(self, joined: str) -> list[str]:
+        """Values in order, each once: a repeated value would weigh twice in the pool."""
+        missing, spelled = self.source.missing, self.source.spelled
+        parts = (canonical(part, missing, spelled) for part in joined.split(self.separator))
+        return list(dict.fromkeys(part for part in parts if part is not None))[: self.slots]
 
 
 class BucketField(Config):

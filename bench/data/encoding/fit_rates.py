@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numba
@@ -13,7 +14,6 @@ from bench.data.encoding.base import Source
 from bench.data.encoding.numeric import Dense
 from bench.data.encoding.rates import TargetRates, Values, rates
 from bench.data.encoding.running import RunningMoments
-from bench.data.text_codes import TextCodes
 from bench.schema import Task
 from bench.seeds import derive
 
@@ -31,10 +31,8 @@ def folds(seed: int, number: int, start: int, rows: int) -> NDArray[np.int64]:
 class RatesFitter:
     """Holds folds x (12 T + 4) bytes for each distinct value: with 5 folds and 2 tasks 140."""
 
-    def __init__(
-        self, name: str, source: Source, tasks: tuple[Task, ...], smoothing: float, number: int, seed: int
-    ) -> None:
-        self.name, self.source, self.tasks = name, source, tasks
+    def __init__(self, name: str, tasks: tuple[Task, ...], smoothing: float, number: int, seed: int) -> None:
+        self.name, self.tasks = name, tasks
         self.smoothing, self.number, self.seed = smoothing, number, seed
         self.binary = tuple(task.kind == "binary" for task in tasks)
         # Row 0 is missing, row c + 1 is code c.
@@ -57,8 +55,12 @@ class RatesFitter:
         self._taken += len(codes)
         self._seen = _add(codes, fold, labels, self._sums, self._counts, self._rows, self._order, self._seen)
 
-    def finish(self, values: TextCodes) -> TargetRates:
-        """Rates over all of train; the standardisation is that of the out-of-fold values, which train rows get."""
+    def finish(self, source: Source, texts: Callable[[Sequence[int]], list[str]]) -> TargetRates:
+        """Rates over all of train; the standardisation is that of the out-of-fold values, which train rows get.
+
+        Args:
+            texts: what codes stand for.
+        """
         self._fold_sums, self._fold_counts = self._sums.sum(axis=0), self._counts.sum(axis=0)
         order = np.empty(self._seen, np.int64)
         at = np.flatnonzero(self._order[1 : self._used])
@@ -68,13 +70,13 @@ class RatesFitter:
         )
         part = TargetRates(
             name=self.name,
-            source=self.source,
+            source=source,
             tasks=tuple(task.name for task in self.tasks),
             binary=self.binary,
             smoothing=self.smoothing,
             folds=self.number,
             seed=self.seed,
-            values=(*values.texts(order.tolist()), None),
+            values=(*texts(order.tolist()), None),
             table=tuple(map(tuple, [*full.tolist(), *self._whole(np.array([0])).tolist(), *self._unknown().tolist()])),
             mean=(0.0,) * (len(self.tasks) + 1),
             scale=(1.0,) * (len(self.tasks) + 1),

@@ -15,6 +15,7 @@ from bench.data.encoding.fields import PAD, CategoricalField, LocalIds, MultiVal
 from bench.data.encoding.vocabulary import Vocabulary, ranked
 from bench.data.spans import Spans, canonical_spans, split_spans
 from bench.data.text_codes import TextCodes
+from bench.data.values import canonical
 
 Mask = NDArray[np.bool_]
 
@@ -48,37 +49,81 @@ def vocabulary_of(
     return Vocabulary(values=tuple(texts[at] for at in order)), local
 
 
-def list_codes(source: Source, separator: str, width: int, values: TextCodes, table: Any, grow: bool) -> Codes:
+def two_spellings(values: TextCodes) -> tuple[str, str] | None:
+    """Texts that are one number in two spellings, as 1 and 1.0 are; None where there are none."""
+    short = canonical_spans(values.spans)
+    at = np.flatnonzero(short.ends - short.starts != np.diff(values.spans.ends, prepend=0))
+    longer = Spans(short.data, short.starts[at], short.ends[at])
+    apart = TextCodes()
+    shorter, same = values.code(longer, grow=False), apart.code(longer)
+    if (found := np.flatnonzero(shorter >= 0)).size:
+        return values.texts([int(shorter[found[0]])])[0], values.texts([int(at[found[0]])])[0]
+    if len(apart) < len(at):
+        again = int(np.argmax(np.bincount(same) > 1))
+        first, second = np.flatnonzero(same == again)[:2]
+        one, other = values.texts(at[[first, second]].tolist())
+        return one, other
+    return None
+
+
+def list_codes(
+    source: Source, separator: str, width: int, values: TextCodes, table: Any, fitting: bool = False
+) -> Codes:
     """Codes (n, width) of a multi-valued column, ABSENT after the last value; each value of a row once.
 
     Args:
-        grow: whether new values get codes; else they are UNKNOWN.
+        fitting: whether values are taken as they are spelled, and new ones get codes; else they are UNKNOWN.
     """
-    rows, joined = source.spans(table)
+    rows, joined = source.spans(table, spelled=True)
     pieces, first = split_spans(joined, separator)
-    pieces = canonical_spans(pieces, source.missing)
+    pieces = canonical_spans(pieces, source.missing, fitting or source.spelled)
     chosen = np.full((len(joined.starts) + 1, width), -1, np.int64)  # the last serves code -1
     _choose(*pieces, first, chosen)
     used = chosen >= 0
     at = chosen[used]
     codes = np.full(chosen.shape, ABSENT, np.int32)
-    codes[used] = values.code(Spans(pieces.data, pieces.starts[at], pieces.ends[at]), grow)
+    codes[used] = values.code(Spans(pieces.data, pieces.starts[at], pieces.ends[at]), fitting)
     return codes[rows]
 
 
-class CategoricalFitter:
+class _TextFitter:
+    """What both have in common: values are coded as they are spelled, until all are known.
+
+    Attributes:
+        source: final after `finish`.
+        spellings: one number in two spellings, where there is one.
+    """
+
+    def __init__(self, name: str, source: Source, min_count: int) -> None:
+        self.name, self.source, self.min_count = name, source, min_count
+        self.values, self._tally = TextCodes(), Tally()
+        self._local = np.zeros(1, np.int32)
+        self.spellings: tuple[str, str] | None = None
+
+    def texts(self, codes: Sequence[int]) -> list[str]:
+        """What codes stand for in the encoder."""
+        texts = self.values.texts(codes)
+        return texts if self.source.spelled else [canonical(text) or text for text in texts]
+
+    def _kept(self) -> NDArray[np.int64]:
+        """Codes of what train held often enough; from here on it is known what spellings mean."""
+        self.spellings = two_spellings(self.values)
+        self.source = self.source.model_copy(update={"spelled": self.spellings is not None})
+        return np.flatnonzero(self._tally.counts[: len(self.values)] >= max(self.min_count, 1))
+
+
+class CategoricalFitter(_TextFitter):
     """One value a row."""
 
     width = 1
 
     def __init__(self, name: str, source: Source, min_count: int) -> None:
-        self.name, self.source, self.min_count = name, source, min_count
-        self.values, self._tally, self._missing = TextCodes(), Tally(), 0
-        self._local = np.zeros(1, np.int32)
+        super().__init__(name, source, min_count)
+        self._missing = 0
 
     def take(self, table: Any, train: Mask) -> Codes:
         """Codes (n, 1), ABSENT where missing."""
-        rows, spans = self.source.spans(table)
+        rows, spans = self.source.spans(table, spelled=True)
         codes = np.append(self.values.code(spans), np.int32(ABSENT))[rows][:, None]
         self._tally.add(codes, train, len(self.values))
         self._missing += int((codes[train] == ABSENT).sum())
@@ -86,11 +131,10 @@ class CategoricalFitter:
 
     def finish(self) -> CategoricalField:
         """What train held often enough."""
-        size = len(self.values)
-        kept = np.flatnonzero(self._tally.counts[:size] >= max(self.min_count, 1))
-        texts: list[str | None] = [*self.values.texts(kept.tolist()), None]
+        kept = self._kept()
+        texts: list[str | None] = [*self.texts(kept.tolist()), None]
         counts = np.append(self._tally.counts[kept], self._missing)
-        vocabulary, self._local = vocabulary_of(texts, counts, np.append(kept, -1), self.min_count, size)
+        vocabulary, self._local = vocabulary_of(texts, counts, np.append(kept, -1), self.min_count, len(self.values))
         return CategoricalField(name=self.name, source=self.source, vocabulary=vocabulary)
 
     def local(self, codes: Codes) -> LocalIds:
@@ -98,26 +142,24 @@ class CategoricalFitter:
         return self._local[codes]
 
 
-class MultiValuedFitter:
+class MultiValuedFitter(_TextFitter):
     """Several values in one text."""
 
     def __init__(self, name: str, source: Source, separator: str, slots: int, min_count: int) -> None:
-        self.name, self.source, self.separator, self.width, self.min_count = name, source, separator, slots, min_count
-        self.values, self._tally = TextCodes(), Tally()
-        self._local = np.zeros(1, np.int32)
+        super().__init__(name, source, min_count)
+        self.separator, self.width = separator, slots
 
     def take(self, table: Any, train: Mask) -> Codes:
         """Codes (n, slots), ABSENT after the last; values beyond the last slot are neither coded nor counted."""
-        codes = list_codes(self.source, self.separator, self.width, self.values, table, grow=True)
+        codes = list_codes(self.source, self.separator, self.width, self.values, table, fitting=True)
         self._tally.add(codes, train, len(self.values))
         return codes
 
     def finish(self) -> MultiValuedField:
         """What train held often enough."""
-        size = len(self.values)
-        kept = np.flatnonzero(self._tally.counts[:size] >= max(self.min_count, 1))
-        texts = self.values.texts(kept.tolist())
-        vocabulary, self._local = vocabulary_of(texts, self._tally.counts[kept], kept, self.min_count, size)
+        kept = self._kept()
+        texts, counts = self.texts(kept.tolist()), self._tally.counts[kept]
+        vocabulary, self._local = vocabulary_of(texts, counts, kept, self.min_count, len(self.values))
         self._local[ABSENT] = PAD
         return MultiValuedField(
             name=self.name, source=self.source, separator=self.separator, slots=self.width, vocabulary=vocabulary

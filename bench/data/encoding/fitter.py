@@ -22,6 +22,7 @@ from bench.data.encoding.fit_rates import RatesFitter
 from bench.data.encoding.fit_text import CategoricalFitter, Mask, MultiValuedFitter
 from bench.data.encoding.numeric import Dense, NumericColumn
 from bench.data.encoding.running import RunningMoments
+from bench.progress import Progress, Silent
 
 Numbers = NDArray[np.float64]
 
@@ -34,24 +35,28 @@ class Provisional(NamedTuple):
 
 
 class NumericFitter:
-    """A quantity, and its ranges where the card asks for them."""
+    """A quantity, and its ranges where the card asks for them.
+
+    Attributes:
+        moments: of train.
+    """
 
     def __init__(self, name: str, source: Source, column: Numeric) -> None:
         self.name, self.source, self.column = name, source, column
-        self._moments = RunningMoments(column.log1p)
+        self.moments = RunningMoments(column.log1p)
         self._distinct = DistinctNumbers()
 
     def take(self, table: Any, train: Mask) -> Numbers:
         """Numbers (n,), NaN where missing."""
         numbers = self.source.numbers(table)
-        self._moments.add(numbers[train])
+        self.moments.add(numbers[train])
         if self.column.buckets is not None:
             self._distinct.add(numbers[train])
         return numbers
 
     def finish(self) -> tuple[NumericColumn, BucketField | None]:
         """Standardised by train, cut at quantiles of train."""
-        column = NumericColumn.of_moments(self.name, self.source, self.column.missing_flag, self._moments)
+        column = NumericColumn.of_moments(self.name, self.source, self.column.missing_flag, self.moments)
         if self.column.buckets is None:
             return column, None
         edges = tuple(self._distinct.cut_points(self.column.buckets))
@@ -78,7 +83,7 @@ class EncoderFitter:
                 self._fields[name] = MultiValuedFitter(name, source, column.separator, column.max_length, min_count)
         for name in encoding.target_rates:
             self._rates[name] = RatesFitter(
-                name, self._fields[name].source, card.tasks, encoding.rate_smoothing, encoding.rate_folds, encoding.seed
+                name, card.tasks, encoding.rate_smoothing, encoding.rate_folds, encoding.seed
             )
         ends = np.cumsum([0, *(fitter.width for fitter in self._fields.values())]).tolist()
         self._at = {name: slice(ends[i], ends[i + 1]) for i, name in enumerate(self._fields)}
@@ -108,24 +113,38 @@ class EncoderFitter:
             rates.take(codes, labels[train], len(self._fields[name].values))
         return rows
 
-    def finish(self) -> Encoder:
-        """The encoder, fitted on all of train.
+    def finish(self, progress: Progress | None = None) -> Encoder:
+        """The encoder, fitted on all of train; progress hears of what a user may want to mend.
 
         Raises:
             UserError: two parts of one name.
         """
         fields: list[FieldPart] = []
         dense: list[DensePart] = []
+        note = (progress or Silent()).note
         for name in self.card.columns:
-            if name in self._fields:
-                fields.append(self._fields[name].finish())
+            if (text := self._fields.get(name)) is not None:
+                fields.append(text.finish())
+                if text.spellings is not None:
+                    both = " and as ".join(map(repr, text.spellings))
+                    note(
+                        f"{self.card.key}: '{name}' has one number as {both}: they are two categories; where they mean "
+                        "the same, write all numbers in one way"
+                    )
                 continue
-            column, buckets = self._numeric[name].finish()
+            numeric = self._numeric[name]
+            column, buckets = numeric.finish()
             dense.append(column)
+            if left_out := numeric.moments.robust().left_out:
+                note(
+                    f"{self.card.key}: '{name}' has {left_out:,} values in train that are far from all others: its "
+                    f"mean and deviation are without them, and it is cut at {column.low:.4g} and {column.high:.4g}"
+                    f"{', after the logarithm' if column.log1p else ''}"
+                )
             if buckets is not None:
                 fields.append(buckets)
         for name, rates in self._rates.items():
-            dense.append(rates.finish(self._fields[name].values))
+            dense.append(rates.finish(self._fields[name].source, self._fields[name].texts))
         self._encoder = Encoder(fields=tuple(fields), dense=tuple(dense)).checked(self.card)
         return self._encoder
 

@@ -1,4 +1,7 @@
-"""Numbers as they are: standardised with the mean and deviation of train, NaN -> 0 beside a missing flag."""
+"""Numbers as they are: standardised with the mean and deviation of train, NaN -> 0 beside a missing flag.
+
+What is far from all others counts for neither, and is cut, in training as in serving.
+"""
 
 from __future__ import annotations
 
@@ -23,15 +26,18 @@ class NumericColumn(Config):
     log1p: bool
     mean: float
     scale: float
+    low: float
+    high: float
+    """Numbers beyond, after the logarithm, are taken for these ends."""
     flag: bool
     """Whether a second column says 1 where the quantity is missing."""
 
     @classmethod
     def of_moments(cls, name: str, source: Source, flag: bool, moments: RunningMoments) -> NumericColumn:
         """Standardised by moments of train; the flag is kept where asked for, or where train lacks a value."""
-        mean, scale = moments.moments
+        mean, scale, low, high, _ = moments.robust()
         flag = flag or moments.known < moments.rows
-        return cls(name=name, source=source, log1p=moments.log1p, mean=mean, scale=scale, flag=flag)
+        return cls(name=name, source=source, log1p=moments.log1p, mean=mean, scale=scale, low=low, high=high, flag=flag)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -44,7 +50,7 @@ class NumericColumn(Config):
 
     def encode_numbers(self, numbers: NDArray[np.float64]) -> Dense:
         """As `encode`, for numbers (N,) at hand."""
-        numbers = logged(numbers, self.log1p)
+        numbers = np.clip(logged(numbers, self.log1p), self.low, self.high)
         missing = np.isnan(numbers)
         columns = [np.where(missing, 0.0, (numbers - self.mean) / self.scale)]
         if self.flag:

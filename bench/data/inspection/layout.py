@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.data.readers.raw import open_raw
+from bench.data.readers.blocks import lines
 from bench.errors import UserError, unknown
 
 SEPARATORS = (",", "\t", ";", "|")
@@ -50,9 +51,9 @@ def layout_of(paths: Sequence[Path], separator: str | None = None, names: Sequen
             raise UserError(f"{first}: a parquet file names its columns and has no separator")
         headers = {path: _parquet_names(path) for path in paths}
     else:
-        lines = {path: _first_lines(path) for path in paths}
-        separator = separator or _guess(lines[first])
-        headers = {path: fields(lines[path][0], separator) for path in paths}
+        heads = {path: _first_lines(path) for path in paths}
+        separator = separator or _guess(heads[first])
+        headers = {path: fields(heads[path][0], separator) for path in paths}
         if names:
             if wrong := next((path for path in paths if len(headers[path]) != len(names)), None):
                 raise UserError(f"{wrong}, line 1: expected {len(names)} columns, found {len(headers[wrong])}")
@@ -98,24 +99,23 @@ def _parquet_names(path: Path) -> tuple[str, ...]:
 def _first_lines(path: Path) -> list[str]:
     """The first two lines that are not empty."""
     found: list[str] = []
-    with open_raw(path) as stream:
-        for number, line in enumerate(stream, 1):
-            try:
-                text = line.decode("utf-8-sig").rstrip("\r\n")
-            except UnicodeDecodeError:
-                raise UserError(f"{path}, line {number}: expected UTF-8 text") from None
-            if text.strip():
-                found.append(text)
-            if len(found) == 2:
-                return found
+    for number, line in enumerate(lines(path), 1):
+        try:
+            text = line.decode().rstrip("\r\n")
+        except UnicodeDecodeError:
+            raise UserError(f"{path}, line {number}: expected UTF-8 text") from None
+        if text.strip():
+            found.append(text)
+        if len(found) == 2:
+            return found
     if not found:
         raise UserError(f"{path}: expected rows, found an empty file")
     return found
 
 
-def _guess(lines: Sequence[str]) -> str:
+def _guess(head: Sequence[str]) -> str:
     """The separator that cuts the first line into most fields, and the second into as many."""
-    counts = {mark: [len(fields(line, mark)) for line in lines] for mark in SEPARATORS}
+    counts = {mark: [len(fields(line, mark)) for line in head] for mark in SEPARATORS}
     fitting = [mark for mark in SEPARATORS if len(set(counts[mark])) == 1] or list(SEPARATORS)
     return max(fitting, key=lambda mark: counts[mark][0])
 
@@ -126,7 +126,7 @@ def fields(line: str, separator: str) -> tuple[str, ...]:
 
 
 def _check_names(path: Path, names: Sequence[str], expected: Sequence[str], first: Path) -> None:
-    if twice := next((name for name in names if list(names).count(name) > 1), None):
+    if twice := next((name for name, count in Counter(names).items() if count > 1), None):
         hint = "; a file without header needs --columns NAME,NAME,.." if path.suffix != ".parquet" else ""
         raise UserError(f"{path}, line 1: column '{twice}' is named twice{hint}")
     if differing := sorted(set(expected) ^ set(names)):

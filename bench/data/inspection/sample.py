@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bench.data.inspection.layout import Layout, fields
+from bench.data.readers import blocks
 from bench.data.readers.csv_errors import explained
-from bench.data.readers.raw import open_raw
+from bench.data.readers.csv_lines import CleanLines
 from bench.errors import UserError
 from bench.progress import Progress
 
@@ -96,10 +99,9 @@ def _parquet(path: Path, columns: list[str], progress: Progress) -> Generator[An
 
 def _csv(path: Path, layout: Layout, columns: list[str], progress: Progress) -> Generator[Any]:
     """The schema, then batches."""
-    with open_raw(path) as stream:
-        names = layout.columns if layout.named else fields(_decoded(stream.readline()), layout.separator)
+    names = layout.columns if layout.named else fields(_decoded(next(blocks.lines(path))), layout.separator)
     reading = pacsv.ReadOptions(
-        use_threads=False, column_names=list(names), skip_rows=0 if layout.named else 1, block_size=4 << 20
+        use_threads=False, column_names=list(names), skip_rows=0 if layout.named else 1, block_size=blocks.BLOCK
     )
     converting = pacsv.ConvertOptions(
         column_types=dict.fromkeys(columns, TEXT),
@@ -109,8 +111,8 @@ def _csv(path: Path, layout: Layout, columns: list[str], progress: Progress) -> 
     )
     try:
         with (
-            progress.task(f"inspecting {path.name}", path.stat().st_size, "B") as advance,
-            open_raw(path, advance) as stream,
+            closing(blocks.blocks(path, progress, "inspecting")) as source,
+            io.BufferedReader(CleanLines(source, layout.separator, str(path)), 1 << 20) as stream,
             pacsv.open_csv(
                 stream,
                 read_options=reading,
@@ -125,4 +127,4 @@ def _csv(path: Path, layout: Layout, columns: list[str], progress: Progress) -> 
 
 
 def _decoded(line: bytes) -> str:
-    return line.decode("utf-8-sig").rstrip("\r\n")
+    return line.decode().rstrip("\r\n")

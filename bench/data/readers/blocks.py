@@ -2,40 +2,60 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
 from bench.data.readers.raw import open_raw
+from bench.errors import UserError
 from bench.machine import cores
-from bench.progress import Progress
+from bench.progress import Progress, Silent
 
 T = TypeVar("T")
-BLOCK = 8 << 20
+BLOCK = 4 << 20
+"""Bytes that are read at a time, and the longest line there may be: what is held does not depend on the file."""
 
 
-def blocks(path: Path, progress: Progress, size: int = 0) -> Iterator[bytes]:
-    """Blocks of about `size` bytes (0: `BLOCK`) that end where a line ends; progress hears of bytes taken from disk.
+def blocks(path: Path, progress: Progress, doing: str = "reading") -> Generator[bytes]:
+    """Blocks of at most twice `BLOCK` bytes that end where a line ends; progress hears of bytes taken from disk.
 
     Raises:
-        UserError: the file is gzip and broken.
+        UserError: the file is packed and broken, or has a line longer than `BLOCK`.
     """
     with (
-        progress.task(f"reading {path.name}", path.stat().st_size, "B") as advance,
+        progress.task(f"{doing} {path.name}", path.stat().st_size, "B") as advance,
         open_raw(path, advance) as stream,
     ):
-        rest = b""
-        while block := stream.read(size or BLOCK):
-            end = block.rfind(b"\n") + 1
+        rest, lines = b"", 0
+        while block := stream.read(BLOCK):
+            first, end = block.find(b"\n"), block.rfind(b"\n") + 1
+            if len(rest) + (first if end else len(block)) > BLOCK:
+                expected = f"expected lines of at most {BLOCK:,} bytes, found a longer one"
+                raise UserError(f"{path}, line {lines + 1}: {expected}")
             if end:
+                lines += block.count(b"\n", 0, end)
                 yield rest + block[:end]
                 rest = block[end:]
             else:
                 rest += block
         if rest:
             yield rest
+
+
+def lines(path: Path, progress: Progress | None = None) -> Iterator[bytes]:
+    """The lines of a file, each with its end but without a byte-order mark.
+
+    Raises:
+        UserError: as `blocks`.
+    """
+    mark = codecs.BOM_UTF8
+    for block in blocks(path, progress or Silent()):
+        yield from io.BytesIO(block.removeprefix(mark))
+        mark = b""
 
 
 def side_by_side(items: Iterator[bytes], work: Callable[[bytes], T], workers: int = 0) -> Iterator[tuple[bytes, T]]:

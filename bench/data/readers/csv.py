@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import csv
+import io
 from array import array
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
+from bench.data.readers import blocks
 from bench.data.readers.base import RawTable
 from bench.data.readers.csv_errors import explained, place_of
-from bench.data.readers.raw import open_raw
+from bench.data.readers.csv_lines import OPEN, UNFIT, CleanLines
 from bench.data.rejects import BadRow, Place
 from bench.errors import UserError
 from bench.progress import Progress
 
 TEXT = pa.dictionary(pa.int32(), pa.string())
 NUMBER = pa.float64()
-BLOCK = 4 << 20
-"""Bytes of text that are read at a time."""
 
 
 def read_csv(
@@ -41,11 +42,12 @@ def read_csv(
     Args:
         wanted: raw column -> `text` or `number`; columns not named are text.
         names: column names of a file without header.
-        drop: leave out rows with a wrong number of columns; numbers come as text then, and texts unchecked, for
-            `bench.data.checks`.
+        drop: leave out rows with a wrong number of columns or an open quote; numbers come as text then, and texts
+            unchecked, for `bench.data.checks`.
 
     Raises:
-        UserError: a broken packed file, no header, a wrong number of columns, a bad number, bytes that are not UTF-8.
+        UserError: a broken packed file, no header, a line that is too long or has an open quote, a wrong number of
+            columns, a bad number, bytes that are not UTF-8.
     """
     header = tuple(names) or _header(path, separator)
     kept = [name for name in header if keep_all or name in wanted]
@@ -55,14 +57,16 @@ def read_csv(
     dropped, bad = array("q"), list[BadRow]()
 
     def skip(row: Any) -> str:
-        what = f"expected {row.expected_columns} columns, found {row.actual_columns}"
+        reason, what = "columns", f"expected {row.expected_columns} columns, found {row.actual_columns}"
+        if row.text.startswith(UNFIT):
+            reason, what = "quotes", OPEN
         number = row.number - 1
-        bad.append(("columns", lambda: f"{place_of(path, number)}: {what}"))
+        bad.append((reason, lambda: f"{place_of(path, number)}: {what}"))
         dropped.append(number)
         return "skip"
 
     reading = pacsv.ReadOptions(
-        use_threads=False, column_names=list(header), skip_rows=0 if names else 1, block_size=BLOCK
+        use_threads=False, column_names=list(header), skip_rows=0 if names else 1, block_size=blocks.BLOCK
     )
     parsing = pacsv.ParseOptions(delimiter=separator, invalid_row_handler=skip if drop else None)
     numbers = TEXT if drop else NUMBER
@@ -76,8 +80,8 @@ def read_csv(
     row = 0 if names else 1
     try:
         with (
-            progress.task(f"reading {path.name}", path.stat().st_size, "B") as advance,
-            open_raw(path, advance) as stream,
+            closing(blocks.blocks(path, progress)) as source,
+            io.BufferedReader(CleanLines(source, separator, str(path), len(header) * drop), 1 << 20) as stream,
             pacsv.open_csv(stream, read_options=reading, parse_options=parsing, convert_options=converting) as reader,
         ):
             yield RawTable(file, reader.schema.empty_table(), lambda row: str(path))
@@ -106,10 +110,9 @@ def _places(path: Path, first: int, dropped: array[int]) -> Place:
 
 
 def _header(path: Path, separator: str) -> tuple[str, ...]:
-    with open_raw(path) as stream:
-        first = stream.readline()
+    first = next(blocks.lines(path), b"")
     try:
-        line = first.decode("utf-8-sig").rstrip("\r\n")
+        line = first.decode().rstrip("\r\n")
     except UnicodeDecodeError:
         raise UserError(f"{path}, line 1: expected UTF-8 text") from None
     if "\r" in line:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from bench.data.readers.raw import open_raw
+from bench.data.readers.blocks import lines
 from bench.errors import UserError
 
 _ROW = re.compile(r"Row #(\d+): (.*)", re.DOTALL)
@@ -44,20 +44,18 @@ def place_of(path: Path, row: int) -> str:
     Args:
         row: counted from 0 over the lines that are not empty, the header among them; the answer counts all from 1.
     """
-    with open_raw(path) as stream:
-        filled = -1
-        for number, line in enumerate(stream, 1):
-            filled += bool(line.strip(b"\r\n"))
-            if filled == row:
-                return f"{path}, line {number}"
+    filled = -1
+    for number, line in enumerate(lines(path), 1):
+        filled += bool(line.strip(b"\r\n"))
+        if filled == row:
+            return f"{path}, line {number}"
     return f"{path}, row {row + 1}"
 
 
 def _first_not_utf8(path: Path) -> str:
-    with open_raw(path) as stream:
-        for number, line in enumerate(stream, 1):
-            try:
-                line.decode()
-            except UnicodeDecodeError:
-                return f", line {number}"
+    for number, line in enumerate(lines(path), 1):
+        try:
+            line.decode()
+        except UnicodeDecodeError:
+            return f", line {number}"
     return ""

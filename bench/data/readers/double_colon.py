@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,7 @@ import pyarrow as pa
 
 from bench.data.readers import base
 from bench.data.readers.base import RawTable
-from bench.data.readers.raw import open_raw
+from bench.data.readers.blocks import lines
 from bench.data.rejects import BadRow
 from bench.errors import UserError
 from bench.progress import Progress
@@ -23,34 +22,31 @@ def read_double_colon(
     """The wanted columns as text, part by part.
 
     Raises:
-        UserError: an empty file, or a line with another number of fields, with its number.
+        UserError: an empty file, a line that is too long, or one with another number of fields, with its number.
     """
     rows: list[list[str]] = []
-    lines: list[int] = []
+    numbers: list[int] = []
     bad: list[BadRow] = []
     empty = True
-    with progress.task(f"reading {path.name}", path.stat().st_size, "B") as advance, open_raw(path, advance) as stream:
-        for number, line in enumerate(stream, 1):
-            if number == 1:
-                line = line.removeprefix(codecs.BOM_UTF8)
-            fields = line.decode("latin-1").rstrip("\r\n").split("::")
-            if fields == [""]:
-                continue
-            empty = False
-            if len(fields) != len(names):
-                sentence = f"{path}, line {number}: expected {len(names)} columns, found {len(fields)}"
-                if not drop:
-                    raise UserError(sentence)
-                bad.append(("columns", partial(str, sentence)))
-                continue
-            rows.append(fields)
-            lines.append(number)
-            if len(rows) == base.PART:
-                yield _table(path, file, wanted, names, rows, lines, bad)
-                rows, lines, bad = [], [], []
+    for number, line in enumerate(lines(path, progress), 1):
+        fields = line.decode("latin-1").rstrip("\r\n").split("::")
+        if fields == [""]:
+            continue
+        empty = False
+        if len(fields) != len(names):
+            sentence = f"{path}, line {number}: expected {len(names)} columns, found {len(fields)}"
+            if not drop:
+                raise UserError(sentence)
+            bad.append(("columns", partial(str, sentence)))
+            continue
+        rows.append(fields)
+        numbers.append(number)
+        if len(rows) == base.PART:
+            yield _table(path, file, wanted, names, rows, numbers, bad)
+            rows, numbers, bad = [], [], []
     if empty:
         raise UserError(f"{path}: expected rows, found an empty file")
-    yield _table(path, file, wanted, names, rows, lines, bad)
+    yield _table(path, file, wanted, names, rows, numbers, bad)
 
 
 def _table(
@@ -59,9 +55,9 @@ def _table(
     wanted: Collection[str],
     names: Sequence[str],
     rows: list[list[str]],
-    lines: list[int],
+    numbers: list[int],
     bad: list[BadRow],
 ) -> RawTable:
     columns = zip(*rows, strict=True) if rows else [()] * len(names)
     text = {name: pa.array(column, pa.string()) for name, column in zip(names, columns, strict=True) if name in wanted}
-    return RawTable(file, pa.table(text), lambda row: f"{path}, line {lines[row]}", tuple(bad))
+    return RawTable(file, pa.table(text), lambda row: f"{path}, line {numbers[row]}", tuple(bad))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bench.data.readers import base
@@ -23,7 +25,7 @@ def read_parquet(
     """Reads the wanted columns that the file has, part by part; all columns where `keep_all` is set.
 
     Raises:
-        UserError: not a parquet file, or a broken one.
+        UserError: not a parquet file, a broken one, or one with a column twice.
     """
     size, row, told = path.stat().st_size, 0, 0
     try:
@@ -32,14 +34,17 @@ def read_parquet(
             pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as source,
             progress.task(f"reading {path.name}", size, "B") as advance,
         ):
-            kept = [name for name in source.schema_arrow.names if keep_all or name in wanted]
+            names = source.schema_arrow.names
+            if twice := [name for name, count in Counter(names).items() if count > 1]:
+                raise UserError(f"{path}: expected each column once, found '{twice[0]}' {names.count(twice[0])} times")
+            kept = [name for name in names if keep_all or name in wanted]
             schema = pa.schema([source.schema_arrow.field(name) for name in kept])
-            yield RawTable(file, schema.empty_table(), lambda row: str(path))
+            yield RawTable(file, _texts(schema.empty_table()), lambda row: str(path))
             groups = [source.metadata.row_group(i) for i in range(source.num_row_groups)]
             rows_until = np.cumsum([0, *(group.num_rows for group in groups)])
             bytes_until = np.cumsum([0, *(_packed_size(group) for group in groups)])
             for batch in source.iter_batches(base.PART, columns=kept):
-                yield RawTable(file, pa.Table.from_batches([batch]), _place(path, row))
+                yield RawTable(file, _texts(pa.Table.from_batches([batch])), _place(path, row))
                 row += batch.num_rows
                 reached = int(np.interp(row, rows_until, bytes_until))
                 advance(reached - told)
@@ -51,6 +56,15 @@ def read_parquet(
         if error.errno is not None:  # of the disk, not of the content
             raise
         raise UserError(f"{path}: broken parquet file: {str(error).splitlines()[0]}") from None
+
+
+def _texts(table: Any) -> Any:
+    """The table with bytes as texts, whose UTF-8 is checked later; some writers mark no column as text."""
+    for at, field in enumerate(table.schema):
+        if pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type):
+            options = pc.CastOptions(target_type=pa.large_string(), allow_invalid_utf8=True)
+            table = table.set_column(at, field.name, pc.cast(table[at], options=options))
+    return table
 
 
 def _packed_size(group: Any) -> int:

@@ -61,10 +61,9 @@ class SideTable:
     def beside(self, table: Any, rows: NDArray[np.int64]) -> Any:
         """The table with those of its columns that the table lacks: its given rows (n,), null for -1."""
         at = pa.array(rows, mask=rows < 0)
-        for name, column in self._columns.items():
-            if name not in table.column_names:
-                table = table.append_column(name, column.take(at))
-        return table
+        columns = dict(zip(table.column_names, table.columns, strict=True))
+        columns |= {name: column.take(at) for name, column in self._columns.items() if name not in columns}
+        return pa.table(columns)
 
     def _coded(self, column: Any, grow: bool) -> NDArray[np.int32]:
         rows, values = distinct(column)

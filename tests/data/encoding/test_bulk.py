@@ -15,14 +15,16 @@ from bench.data.encoding.numeric import NumericColumn
 from bench.data.encoding.rates import TargetRates
 from bench.data.encoding.vocabulary import Vocabulary
 
-TEXT = st.one_of(st.none(), st.sampled_from(["a", "b", " a ", "c", "1", "1.0", "x,y", "y,,x, y", "?", "", "ü", "３.0"]))
+TEXT = st.one_of(
+    st.none(), st.sampled_from(["a", "b", " a ", "c", "1", "1.0", "x,y", "y,,x, y", "1,1.0", "?", "", "ü", "３.0"])
+)
 
 
-def rates(name: str, column: str, values: tuple[str | None, ...]) -> TargetRates:
+def rates(name: str, source: Source, values: tuple[str | None, ...]) -> TargetRates:
     table = tuple((0.1 * row, 0.2 * row, 0.3 * row) for row in range(len(values) + 1))
     return TargetRates(
         name=name,
-        source=Source(column=column, missing=("?",)),
+        source=source,
         tasks=("click", "buy"),
         binary=(True, True),
         smoothing=1.0,
@@ -35,18 +37,18 @@ def rates(name: str, column: str, values: tuple[str | None, ...]) -> TargetRates
     )
 
 
-def encoder(with_missing: bool) -> Encoder:
-    some = (None,) if with_missing else ()
-    user, price = Source(column="user", missing=("?",)), Source(column="price")
+def encoder(with_missing: bool, spelled: bool = False) -> Encoder:
+    some, more = (None,) if with_missing else (), ("1.0",) if spelled else ()
+    user, price = Source(column="user", missing=("?",), spelled=spelled), Source(column="price")
     return Encoder(
         fields=(
-            CategoricalField(name="user", source=user, vocabulary=Vocabulary(values=("b", *some, "a", "1"))),
+            CategoricalField(name="user", source=user, vocabulary=Vocabulary(values=("b", *some, "a", "1", *more))),
             MultiValuedField(
                 name="tags",
-                source=Source(column="tags", missing=("?",)),
+                source=Source(column="tags", missing=("?",), spelled=spelled),
                 separator=",",
                 slots=2,
-                vocabulary=Vocabulary(values=("y", "x", "1")),
+                vocabulary=Vocabulary(values=("y", "x", *more, "1")),
             ),
             BucketField(name="price_bucket", source=price, edges=(0.0, 2.0)),
             CategoricalField(
@@ -54,8 +56,8 @@ def encoder(with_missing: bool) -> Encoder:
             ),
         ),
         dense=(
-            NumericColumn(name="price", source=price, log1p=True, mean=0.5, scale=2.0, flag=True),
-            rates("user", "user", ("a", "ü", *some)),
+            NumericColumn(name="price", source=price, log1p=True, mean=0.5, scale=2.0, low=-1.0, high=1.5, flag=True),
+            rates("user", user, ("a", "ü", *more, *some)),
         ),
     )
 
@@ -64,14 +66,15 @@ def encoder(with_missing: bool) -> Encoder:
 @given(
     st.lists(st.tuples(TEXT, TEXT, st.one_of(st.none(), st.floats(-5, 5)), st.integers(0, 2359)), max_size=12),
     st.booleans(),
+    st.booleans(),
 )
-def test_equals_the_encoder(rows: list[tuple], with_missing: bool) -> None:
+def test_equals_the_encoder(rows: list[tuple], with_missing: bool, spelled: bool) -> None:
     columns = list(zip(*rows, strict=True)) or [[], [], [], []]
     kinds = {"user": pa.string(), "tags": pa.string(), "price": pa.float64(), "clock": pa.int64()}
     table = pa.table(
         {name: pa.array(column, kind) for (name, kind), column in zip(kinds.items(), columns, strict=True)}
     )
-    slow = encoder(with_missing)
+    slow = encoder(with_missing, spelled)
     bulk = BulkEncoder(slow)
     for found, expected in zip(bulk.encode(table), slow.encode(table), strict=True):
         assert found.dtype == expected.dtype

@@ -140,7 +140,7 @@ def test_names_that_would_clash_are_refused(shop: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("{", "not valid JSON"), ('{"version": 2, "fields": [], "dense": []}', "version"), ("{}", "missing key 'fields'")],
+    [("{", "not valid JSON"), ('{"version": 1, "fields": [], "dense": []}', "version"), ("{}", "missing key 'fields'")],
 )
 def test_another_file_is_no_encoder(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "encoder.json"

@@ -40,6 +40,46 @@ def test_scale_does_not_matter(scale: float) -> None:
     np.testing.assert_allclose(encode(fit(values), values)[:, 0].std(), 1, rtol=1e-5)
 
 
+ODD = [1e300, -1e300, 1e30, 99999.0, float("inf")]
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("log1p", [False, True])
+def test_one_row_does_not_spoil_the_column(odd: float, log1p: bool) -> None:
+    values = np.random.default_rng(0).normal(2020, 5, 500).tolist()
+    fine, spoiled = fit(values, log1p), fit([*values, odd if odd < np.inf else None], log1p)
+    np.testing.assert_allclose(encode(fine, values), encode(spoiled, values)[:, :1], atol=1e-5)
+    np.testing.assert_allclose(np.abs(encode(fine, [odd])), np.abs(encode(spoiled, [odd]))[:, :1], atol=2e-2, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [0.0] * 99_000 + [1.0] * 9,  # rare
+        np.random.default_rng(0).lognormal(3, 1.5, 20_000),  # skewed
+        np.concatenate([np.zeros(9000), np.random.default_rng(0).normal(5000, 1000, 90), [99999.0] * 10]),  # a spike
+        [1.0, 2.0, 4.0, 1e6],  # too few to judge by
+        [-1e300, 1e300] * 60,
+    ],
+)
+def test_what_many_numbers_are_like_is_not_left_out(values: Any) -> None:
+    moments = RunningMoments()
+    moments.add(np.array(values, np.float64))
+    mean, scale, low, high, left_out = moments.robust()
+    assert left_out == 0
+    assert (mean, scale) == moments.moments
+    assert low <= max(np.min(values), -3.4e38)
+    assert high >= min(np.max(values), 3.4e38)
+
+
+@given(st.lists(st.floats(), max_size=200), st.floats(), st.booleans())
+def test_what_is_encoded_is_finite(train: list[float], served: float, log1p: bool) -> None:
+    part = fit([number if np.isfinite(number) else None for number in train], log1p)
+    with np.errstate(all="raise", under="ignore"):
+        found = part.encode(pa.table({"x": [served, *train]}))
+    assert np.isfinite(found).all()
+
+
 def test_only_train_decides() -> None:
     part = fit([0.0, 2.0])
     assert encode(part, [1.0, 3.0, 101.0])[:, 0].tolist() == [0, 2, 100]

@@ -27,12 +27,12 @@ def fit(
     values: list[Any], labels: Any, tasks: tuple[Task, ...] = TASKS, smoothing: float = SMOOTHING, size: int = 11
 ) -> tuple[TargetRates, Any]:
     """The part, and what it makes of the very rows it was fitted on."""
-    fitter, seen = RatesFitter("user", Source(column="u"), tasks, smoothing, FOLDS, SEED), TextCodes()
+    fitter, seen = RatesFitter("user", tasks, smoothing, FOLDS, SEED), TextCodes()
     codes = np.empty(0, np.int32)
     for start in range(0, len(values), size):
         codes = np.append(codes, seen.code(spans_of(pa.array(values[start : start + size], pa.string()))))
         fitter.take(codes[start:], labels[start : start + size], len(seen))
-    part = fitter.finish(seen)
+    part = fitter.finish(Source(column="u"), seen.texts)
     np.testing.assert_array_equal(fitter.dense(codes, None), part.encode(table(values)))
     return part, np.concatenate([fitter.dense(codes[i : i + 5], i) for i in range(0, len(values), 5)])
 

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import csv
 import gzip
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,9 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.data.readers import csv
+from bench.data.readers import blocks
 from bench.data.readers.base import whole
 from bench.data.readers.csv import read_csv
+from bench.data.readers.csv_lines import OPEN, CleanLines
+from bench.data.readers.double_colon import read_double_colon
+from bench.data.readers.raw import open_raw
 from bench.data.values import as_numbers, as_text
 from bench.errors import UserError
 from bench.progress import Silent
@@ -83,6 +90,8 @@ def test_a_header_alone_is_an_empty_table(tmp_path: Path) -> None:
         ("a,a\n1,x\n", "line 1: column 'a' is named twice"),
         (b"a,b\n1,x\n2,\xff\n", "line 3: expected UTF-8 text"),
         (b"a,\xff\n1,x\n", "line 1: expected UTF-8 text"),
+        ('a,b\n1,x\n2,"y\nz"\n3,"x"\n', f"line 3: {OPEN}"),
+        ('a,b\n1,x\n\n2,"y', f"line 4: {OPEN}"),
         (gzip.compress(b"a,b\n1,x\n" * 9999)[:-20], "broken gzip file"),
         (gzip.compress(b"a,b\n1,x\n" * 9999)[:-9] + b"\0" * 9, "broken gzip file"),
     ],
@@ -116,7 +125,7 @@ def test_what_was_written_is_read(tmp_path_factory: pytest.TempPathFactory, rows
 def test_lines_of_another_length_are_left_out_and_places_stay_right(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(csv, "BLOCK", 64)
+    monkeypatch.setattr(blocks, "BLOCK", 64)
     lines = ["a,b", *(f"{i},x" if i % 5 else f"{i}" for i in range(1, 60))]
     path = tmp_path / "f.csv"
     path.write_text("\n".join(lines) + "\n")
@@ -126,3 +135,56 @@ def test_lines_of_another_length_are_left_out_and_places_stay_right(
     assert found == {str(i): f"{path}, line {i + 1}" for i in range(1, 60) if i % 5}
     bad = [(reason, sentence()) for part in parts for reason, sentence in part.bad]
     assert bad == [("columns", f"{path}, line {i + 1}: expected 2 columns, found 1") for i in range(5, 60, 5)]
+
+
+def is_open(line: str) -> bool:
+    """Whether a line ends within quotes: Python's reader takes the next one for its continuation then."""
+    return len(list(csv.reader([f"{line}\n", "end"]))) == 1
+
+
+@settings(max_examples=300)
+@given(st.text('",a \n', max_size=30), st.booleans())
+def test_open_quotes_are_found_and_empty_lines_left_out(text: str, one_by_one: bool) -> None:
+    lines = text.split("\n")
+    source = [f"{line}\n".encode() for line in lines] if one_by_one else ["\r\n".join([*lines, ""]).encode()]
+    wrong = [number for number, line in enumerate(lines, 1) if is_open(line)]
+    kept = [line.encode() if not is_open(line) else b"\x1a,,," for line in lines if line]
+    assert CleanLines(iter(source), ",", "f", 3).read().replace(b"\r", b"").split(b"\n") == [*kept, b""]
+    if wrong:
+        with pytest.raises(UserError, match=f"f, line {wrong[0]}: {OPEN}"):
+            CleanLines(iter(source), ",", "f").read()
+
+
+def test_a_line_with_an_open_quote_is_dropped_alone(tmp_path: Path) -> None:
+    path = tmp_path / "f.csv"
+    path.write_text('a,b\n1,"x"\n2,"y\n3,"z"\n4,"u\nv"\n5,w\n')
+    parts = list(read_csv(path, "f.csv", WANTED, Silent(), drop=True))
+    assert texts(whole(parts).table["a"]) == ["1", "3", "5"]
+    bad = [(reason, sentence()) for part in parts for reason, sentence in part.bad]
+    assert bad == [
+        ("quotes", f"{path}, line 3: {OPEN}"),
+        ("quotes", f"{path}, line 5: {OPEN}"),
+        ("columns", f"{path}, line 6: expected 2 columns, found 1"),
+    ]
+
+
+@pytest.mark.parametrize("start", [b"", b"a,b\n1,x\n"])
+def test_a_line_without_end_is_refused_before_it_is_held(
+    start: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "BLOCK", 1000)
+    path, taken = tmp_path / "f.csv.gz", []
+
+    @contextmanager
+    def counted(path: Path, advance: Any) -> Iterator[Any]:
+        with open_raw(path, advance) as stream:
+            yield SimpleNamespace(read=lambda size: taken.append(size) or stream.read(size))
+
+    monkeypatch.setattr(blocks, "open_raw", counted)
+    path.write_bytes(gzip.compress(start + bytes(1_000_000)))
+    line = 1 + start.count(b"\n")
+    with pytest.raises(UserError, match=f"line {line}: expected lines of at most 1,000 bytes, found a longer one"):
+        whole(read_csv(path, "f.csv", WANTED, Silent()))
+    with pytest.raises(UserError, match=f"line {line}: expected lines of at most"):
+        list(read_double_colon(path, "f", ("a",), ("a,b",) if start else ("a",), Silent()))
+    assert sum(taken) <= 6000

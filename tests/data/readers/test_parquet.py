@@ -7,9 +7,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bench.data.checks import checked
 from bench.data.readers import base
 from bench.data.readers.base import whole
 from bench.data.readers.parquet import read_parquet
+from bench.data.rejects import Rejects, Sieve
 from bench.errors import UserError
 
 
@@ -27,6 +29,25 @@ def test_another_file_is_one_sentence(tmp_path: Path, recorder: Any) -> None:
     (tmp_path / "f").write_text("a,b\n1,2\n")
     with pytest.raises(UserError, match="not a parquet file"):
         list(read_parquet(tmp_path / "f", "f", {}, recorder))
+
+
+@pytest.mark.parametrize("twice", ["a", "z"])
+def test_a_column_twice_is_one_sentence(tmp_path: Path, recorder: Any, twice: str) -> None:
+    path = tmp_path / "f.parquet"
+    pq.write_table(pa.table([[1], [2], [3]], names=["z", "a", twice]), path)
+    with pytest.raises(UserError, match=f"f.parquet: expected each column once, found '{twice}' 2 times"):
+        list(read_parquet(path, "f", {"a": "number"}, recorder))
+
+
+def test_bytes_are_texts(tmp_path: Path, recorder: Any) -> None:
+    path = tmp_path / "f.parquet"
+    pq.write_table(pa.table({"a": [b"x", None, b"\xff"], "b": pa.array([b"y", b"z", None], pa.large_binary())}), path)
+    table = whole(read_parquet(path, "f", {"a": "text", "b": "text"}, recorder)).table
+    assert table["b"].to_pylist() == ["y", "z", None]
+    assert table["a"].slice(0, 2).to_pylist() == ["x", None]
+    sieve = Sieve(Rejects(drop=True), str, 3)
+    checked(table, {"a": "text", "b": "text"}, (), sieve)
+    assert sieve.bad.tolist() == [False, False, True]
 
 
 def test_it_comes_in_parts_and_progress_is_in_bytes(

@@ -1,0 +1,188 @@
+"""One value is encoded alike through whatever door it comes: files of training and of scoring, frames, JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.data import parse_card
+from bench.data.encoding.bulk import BulkEncoder
+from bench.data.encoding.fitter import EncoderFitter
+from bench.data.readers.base import whole
+from bench.data.readers.csv import read_csv
+from bench.data.readers.parquet import read_parquet
+from bench.data.values import canonical
+from bench.production.rows import RawRows
+from bench.progress import Silent
+
+Values = list[Any]
+Door = Callable[[Values, Path], Any]
+WANTED = {"c": "text", "n": "number"}
+CARD = {
+    **dict.fromkeys(("id", "title", "licence", "citation", "homepage"), "shop"),
+    "reader": {"kind": "csv", "missing": ["-1"]},
+    "files": [{"name": "log.csv"}],
+    "columns": {
+        "c": "categorical",
+        "list": {"kind": "multi-valued", "from": "c", "separator": "|"},
+        "n": {"kind": "numeric", "buckets": 4},
+    },
+    "tasks": [{"name": "click", "column": "click"}],
+    "split": {"kind": "random", "valid": 0.2, "test": 0.2},
+    "encoding": {"min_count": 1, "target_rates": ["c"]},
+}
+
+
+def csv(values: Values, folder: Path) -> Any:
+    lines = ["" if value is None else str(value) for value in values]
+    (folder / "f.csv").write_text("\n".join(["c,n", *(f"{text},{text if number(text) else ''}" for text in lines), ""]))
+    return whole(read_csv(folder / "f.csv", "f", WANTED, Silent(), missing=("-1",))).table
+
+
+def number(text: Any) -> bool:
+    try:
+        return float(text) is not None
+    except (TypeError, ValueError):
+        return False
+
+
+def columns(values: Values, kind: Any) -> Any:
+    """As an Arrow table, texts that are no numbers missing in `n`."""
+    numbers = [value if number(value) else None for value in values]
+    if pa.types.is_string(kind):
+        values, numbers = ([None if v is None else str(v) for v in column] for column in (values, numbers))
+    both = {"c": values, "n": numbers}
+    return pa.table({name: pa.array(column).cast(kind, safe=False) for name, column in both.items()})
+
+
+def parquet(kind: Any, dictionary: bool = False) -> Door:
+    def door(values: Values, folder: Path) -> Any:
+        table = columns(values, kind)
+        if dictionary:
+            table = pa.table({name: table[name].dictionary_encode() for name in "cn"})
+        pq.write_table(table, folder / "f.parquet")
+        return whole(read_parquet(folder / "f.parquet", "f", WANTED, Silent())).table
+
+    return door
+
+
+def frame(kind: str) -> Door:
+    return lambda values, folder: pd.DataFrame(
+        {"c": values, "n": [value if number(value) else None for value in values]}, dtype=kind
+    )
+
+
+def records(values: Values, folder: Path) -> Any:
+    return json.loads(json.dumps([{"c": value, "n": value if number(value) else None} for value in values]))
+
+
+NUMBERS: dict[str, Door] = {
+    "CSV": csv,
+    "string": parquet(pa.string()),
+    "float": parquet(pa.float64()),
+    "float32": parquet(pa.float32()),
+    "dictionary of strings": parquet(pa.string(), True),
+    "dictionary of floats": parquet(pa.float64(), True),
+    "frame": frame("float64"),
+    "frame of few bits": frame("float32"),
+    "frame of objects": frame("object"),
+    "JSON": records,
+}
+WHOLE = {
+    "CSV of whole numbers": lambda values, folder: csv([None if v is None else int(v) for v in values], folder),
+    "int": parquet(pa.int64()),
+    "dictionary of ints": parquet(pa.int64(), True),
+    "nullable ints": frame("Int64"),
+    "JSON of whole numbers": lambda values, folder: records([None if v is None else int(v) for v in values], folder),
+}
+TEXTS: dict[str, Door] = {
+    "CSV": csv,
+    "string": parquet(pa.string()),
+    "dictionary of strings": parquet(pa.string(), True),
+    "frame": frame("object"),
+    "categories": frame("category"),
+    "JSON": records,
+}
+FILES = ("CSV", "string", "float", "float32", "int")
+
+
+def check(values: Values, doors: dict[str, Door], folder: Path, training: str) -> Any:
+    """Rows as one door trains them, and as all doors serve them; the ids of the categorical field."""
+    card = parse_card(CARD, "here")
+    fitter = EncoderFitter(card)
+    table = doors[training](values, folder)
+    kept = fitter.take(table, np.ones(len(values), bool), np.zeros((len(values), 1), np.float32))
+    encoder = fitter.finish()
+    trained = fitter.encode(kept, None)
+    rows = RawRows(encoder)
+    for name, door in doors.items():
+        served = door(values, folder)
+        served = rows.checked(served, str) if isinstance(served, pa.Table) else rows.table(served)
+        for each in (encoder, BulkEncoder(encoder)):
+            for found, expected in zip(each.encode(served), trained, strict=True):
+                np.testing.assert_array_equal(found, expected, err_msg=f"trained on {training}, served by {name}")
+    return trained[0][:, 0]
+
+
+@pytest.mark.parametrize("training", FILES)
+@settings(max_examples=6)
+@given(values=st.lists(st.sampled_from([0.0, -0.0, 1.0, 2.0, -1.0, -2.0, 7e6, 0.5, 0.1, None]), min_size=1, max_size=8))
+def test_numbers(training: str, values: Values, tmp_path_factory: pytest.TempPathFactory) -> None:
+    if training == "int" or all(value is None or value.is_integer() for value in values):
+        values = [None if value is None else float(round(value)) for value in values]
+        check(values, NUMBERS | WHOLE, tmp_path_factory.mktemp("doors"), training)
+    else:
+        check(values, NUMBERS, tmp_path_factory.mktemp("doors"), training)
+
+
+@pytest.mark.parametrize("training", ["CSV", "string"])
+@settings(max_examples=8)
+@given(
+    st.lists(
+        st.sampled_from(["1", "1.0", "1.00", "2", "2.0", "1.1", "1.10", "a", "3|1", "3|1.0", None]),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_texts_in_two_spellings_stay_apart(
+    tmp_path_factory: pytest.TempPathFactory, training: str, values: Values
+) -> None:
+    ids = check(values, TEXTS, tmp_path_factory.mktemp("doors"), training)
+    texts = [value or "" for value in values]
+    for one, first in zip(texts, ids, strict=True):
+        for other, second in zip(texts, ids, strict=True):
+            assert (one == other) == (first == second), (one, other)
+
+
+def test_one_spelling_in_training_is_served_in_both() -> None:
+    table = pa.table({"c": ["1.0", "2.0", "1.10"], "n": [1.0, 2.0, 3.0]})
+    fitter = EncoderFitter(parse_card(CARD, "here"))
+    fitter.take(table, np.ones(3, bool), np.zeros((3, 1), np.float32))
+    encoder = fitter.finish()
+    ids = encoder.encode(pa.table({"c": ["1", "1.0", "1.00", "1.1", "1.10"], "n": [0.0] * 5}))[0][:, 0]
+    assert len(set(ids[:3])) == 1
+    assert len(set(ids[2:])) == 3
+    assert encoder.fields[0].vocabulary.values == (canonical(1.0), "1.10", "2")  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("column", [["1", "1.0"], ["1.0", "1.00", "2"], ["-0.0", "0"], ["a|1", "1.0|b"]])
+def test_the_user_is_told_of_two_spellings(column: list[str], recorder: Any) -> None:
+    fitter = EncoderFitter(parse_card(CARD, "here"))
+    rows = len(column)
+    fitter.take(pa.table({"c": column, "n": [1.0] * rows}), np.ones(rows, bool), np.zeros((rows, 1), np.float32))
+    encoder = fitter.finish(recorder)
+    lists = "|" in column[0]
+    one, other = ("1", "1.0") if lists else column[:2] if column[0] != "-0.0" else ("0", "0.0")
+    found = [note.partition(": they are two categories")[0] for note in recorder.notes]
+    assert found == [f"shop: '{name}' has one number as '{one}' and as '{other}'" for name in ("c", "list")][lists:]
+    assert [part.source.spelled for part in encoder.fields[:2]] == [not lists, True]
