@@ -20,6 +20,7 @@ from bench.data.inspection.markers import Markers, find_markers
 from bench.data.inspection.names import after_exposure
 from bench.data.inspection.sample import Sample, read_sample
 from bench.data.inspection.split import Split, find_split
+from bench.data.inspection.split_tables import named_files
 from bench.data.inspection.wish import Wish
 from bench.errors import UserError
 from bench.progress import Progress
@@ -115,6 +116,9 @@ def draft_card(request: Request, progress: Progress) -> Draft:
     request.wish.check()
     layout = layout_of(request.files, request.separator, request.names)
     wish = request.wish
+    if not any((wish.kind, wish.time, wish.group, wish.column)) and named_files(card_names(layout)):
+        wish = replace(wish, kind="files")
+        request = replace(request, wish=wish)
     given = label_columns(request.labels, layout.columns)
     parents = parents_of(request.parents, tuple(given))
     for option, column in (("--time", wish.time), ("--group", wish.group), ("--split-column", wish.column)):
@@ -129,7 +133,7 @@ def draft_card(request: Request, progress: Progress) -> Draft:
             raise UserError(f"{option}: column '{key}' is of type {counted[key].type}, which a card cannot use")
     labels = find_labels(given, parents, counted)
     split = _split(request, sample, counted, labels, markers, progress)
-    columns = tuple(_columns(sample, markers, labels, counted, wish))
+    columns = tuple(_columns(sample, markers, labels, counted, wish, split))
     if not any(column.role == "input" for column in columns):
         reasons = "; ".join(f"'{column.name}' ({column.reason})" for column in columns if column.role == "left out")
         raise UserError(
@@ -181,22 +185,28 @@ def _split(
 ) -> Split:
     """Times and labels are read whole even where the other columns are not: heads of files are their oldest rows."""
     wish = request.wish
-    if wish.chosen == "time" and not sample.complete:
-        assert wish.time is not None
-        needed = dict.fromkeys([wish.time, *(column for label in labels for column in label.columns)])
+    if wish.time is not None and wish.chosen in ("time", "files", "column") and not sample.complete:
+        keys = (wish.time, wish.group, wish.column, *(column for label in labels for column in label.columns))
+        needed = dict.fromkeys(key for key in keys if key is not None)
         sample = read_sample(sample.layout, progress, only=list(needed))
         counted = {name: count_column(name, sample.table[name], markers.sure) for name in needed}
     return find_split(wish, card_names(sample.layout), sample.file, counted, labels)
 
 
 def _columns(
-    sample: Sample, markers: Markers, labels: Sequence[Label], counted: Mapping[str, Counted], wish: Wish
+    sample: Sample,
+    markers: Markers,
+    labels: Sequence[Label],
+    counted: Mapping[str, Counted],
+    wish: Wish,
+    split: Split,
 ) -> Iterator[ColumnDraft]:
     values = {label.name: (label.values(counted), label.binary) for label in labels}
     roles: dict[str, tuple[Role, str]] = {}
-    if wish.hashed is not None:
-        roles[wish.hashed] = "split", "the split goes by its hash, so valid and test hold no value that train knows"
-    elif wish.column is not None:
+    together = wish.group if split.table.get("unit") == "group" else wish.hashed
+    if together is not None:
+        roles[together] = "split", "the split goes by its hash, so valid and test hold no value that train knows"
+    if wish.column is not None and wish.column != together:
         roles[wish.column] = "split", "it deals rows to splits"
     if wish.time is not None:
         roles[wish.time] = "time", "later rows have times that train never saw"

@@ -41,7 +41,7 @@ def _head(draft: Draft) -> Iterator[str]:
         yield ""
         yield from comment("Rows of one value are ranked against each other (GAUC).")
         yield f"group = {toml(wish.group)}"
-    if wish.time is not None and wish.chosen == "time":
+    if wish.time is not None and (wish.chosen == "time" or "valid_from" in draft.split.table):
         yield f"time = {toml(wish.time)}"
     yield from _post_exposure(draft)
 

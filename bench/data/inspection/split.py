@@ -53,9 +53,10 @@ def find_split(
     Raises:
         UserError: times that do not sort or are too few, a split that is empty, a task that lacks a class in one.
     """
-    table, why = TABLES[wish.chosen](wish, files, columns)
+    table, why = TABLES[wish.chosen](wish, files, file, columns)
     rule: SplitRule = TypeAdapter(SplitRule).validate_python(table)
-    time = columns[wish.time] if wish.chosen == "time" and wish.time is not None else None
+    by_time = wish.chosen == "time" or "valid_from" in table
+    time = columns[wish.time] if by_time and wish.time is not None else None
     at = _text(columns[column]) if (column := table.get("column")) else None
     group = _text(columns[wish.group]) if wish.group is not None and table.get("unit") == "group" else None
     times = None if time is None else (_text(time) if time.numbers is None else time.of_rows)
