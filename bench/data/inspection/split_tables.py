@@ -95,12 +95,10 @@ def _by_files(wish: Wish, files: Files, of: Of, columns: Columns) -> Proposal:
     parts = named_files(files)
     how = "By file, as their names say."
     if parts is None:
-        *train, test = files
-        *train, valid = train if len(train) > 1 else [*train, ""]
-        parts = {"train": train, "valid": [valid] if valid else [], "test": [test]}
-        how = "By file, in the order they were given: the last is test" + (
-            ", the one before it valid." if valid else "."
-        )
+        first = len(files) - (2 if len(files) > 2 else 1)
+        parts = {"train": [*files[:first]], "valid": [*files[first:-1]], "test": [files[-1]]}
+        how = "By file, in the order they were given: the last is test"
+        how += ", the one before it valid." if parts["valid"] else "."
     table: dict[str, Any] = {"kind": "files"} | {name: list(part) for name, part in parts.items()}
     if parts["valid"]:
         return table, (how,)
