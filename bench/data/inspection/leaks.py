@@ -175,13 +175,13 @@ def predictive(cells: NDArray[np.int64], label: Floats, binary: bool) -> float:
     others = rows.sum(axis=1, keepdims=True) - rows
     mean = (total.sum(axis=1, keepdims=True) - total + SMOOTHING * overall) / (others + SMOOTHING)
     if binary:
-        return _auc(mean.ravel(), total.ravel(), (rows - total).ravel())
+        return group_auc(mean.ravel(), total.ravel(), (rows - total).ravel())
     residual = float(((y - mean.ravel()[key]) ** 2).sum())
     spread = float(((y - overall) ** 2).sum())
     return 1 - residual / spread if spread > 0 else 0.0
 
 
-def _auc(score: Floats, positives: Floats, negatives: Floats) -> float:
+def group_auc(score: Floats, positives: Floats, negatives: Floats) -> float:
     """Area under the ROC curve of groups of rows that share a score; ties count half."""
     _, place = np.unique(np.round(score, 12), return_inverse=True)
     up: Floats = np.bincount(place, weights=positives).astype(np.float64)

@@ -6,7 +6,7 @@ import pytest
 from sklearn.metrics import r2_score, roc_auc_score
 
 from bench.data.inspection.column import count_column
-from bench.data.inspection.leaks import FOLDS, SMOOTHING, _auc, cells_of, find_leak, predictive
+from bench.data.inspection.leaks import FOLDS, SMOOTHING, cells_of, find_leak, group_auc, predictive
 from bench.data.inspection.names import after_exposure
 
 N = 4000
@@ -23,7 +23,7 @@ def leak(values, label: np.ndarray, binary: bool = True):
 def test_auc_is_scikit_learns() -> None:
     rng = np.random.default_rng(0)
     score, label = rng.integers(0, 7, 500) / 7, rng.integers(0, 2, 500)
-    assert _auc(score, label.astype(float), 1.0 - label) == pytest.approx(roc_auc_score(label, score))
+    assert group_auc(score, label.astype(float), 1.0 - label) == pytest.approx(roc_auc_score(label, score))
 
 
 def test_the_out_of_fold_means_are_those_of_a_loop() -> None:
