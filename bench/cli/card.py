@@ -13,7 +13,7 @@ from bench.cli.output import TerminalProgress, print_json, print_table, say
 from bench.errors import UserError
 
 if TYPE_CHECKING:
-    from bench.data.inspection import Draft
+    from bench.data.inspection import ColumnDraft, Draft
 
 _SEPARATORS = {"tab": "\t", r"\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
 
@@ -131,6 +131,14 @@ def _show(draft: Draft) -> None:
         say(f"inspected: {draft.rows:,} rows, from the head of each file; --rows N for more")
 
 
+def _why(column: ColumnDraft) -> str:
+    """Why a column is what it is, and what was made of it with which evidence."""
+    if column.role != "input":
+        return column.reason
+    rates = [f"target rates: {column.rate.why}"] if column.rate is not None and column.rate.on else []
+    return "; ".join([column.finding.why, *column.finding.notes, *rates])
+
+
 def _document(draft: Draft) -> dict[str, Any]:
     return {
         "id": draft.id,
@@ -144,7 +152,8 @@ def _document(draft: Draft) -> dict[str, Any]:
                 "missing_rate": column.missing_rate,
                 "examples": list(column.examples),
                 "input": dict(column.finding.option) if column.finding.option else None,
-                "why": column.reason or column.finding.why,
+                "codes": dict(column.finding.codes) if column.finding.codes else None,
+                "why": _why(column),
             }
             for column in draft.columns
         },

@@ -184,7 +184,11 @@ class _Stream:
 def _check(card: Card) -> None:
     """Raises UserError where the card asks for what is not there for this format."""
     split = card.split
-    if not isinstance(split, FileSplit) or (split.valid_fraction is not None and split.unit != "group"):
+    if (
+        not isinstance(split, FileSplit)
+        or split.valid_from is not None
+        or (split.valid_fraction is not None and split.unit != "group")
+    ):
         needs = "a split by files, with unit = 'group' where valid is a part of train"
         raise UserError(f"{card.key}: Ali-CCP needs {needs}")
     if card.group != "common_index":

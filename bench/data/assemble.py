@@ -23,7 +23,7 @@ from bench.data.reader_config import Join, SyntheticReader
 from bench.data.readers.base import RawTable
 from bench.data.readers.sides import SideTable
 from bench.data.rejects import Rejects, Sieve
-from bench.data.splits import Assignment, TimeSplit
+from bench.data.splits import Assignment
 from bench.data.values import Text, as_numbers, as_text
 from bench.errors import UserError, unknown
 from bench.progress import Progress
@@ -83,8 +83,8 @@ class Assembler:
         self.rejects.unpaired += raw.unpaired
         sieve = Sieve(self.rejects, raw.place, raw.table.num_rows)
         table = checked(raw.table, card.raw_columns, missing, sieve)
-        if card.time is not None and isinstance(card.split, TimeSplit) and card.split.textual:
-            check_times(table[card.time], card.time, card.split, missing, sieve)
+        if card.time is not None and card.textual_time:
+            check_times(table[card.time], card.time, card.split_times, missing, sieve)
         labels = read_labels(RawTable(raw.file, table, raw.place), card.task_rules, missing, sieve)
         if sieve.bad.any():
             table, labels = table.filter(pa.array(~sieve.bad)), labels[~sieve.bad]
@@ -140,9 +140,9 @@ class Assembler:
 
     def _time(self, table: Any) -> NDArray[np.float64] | Text | None:
         card = self.card
-        if card.time is None or not isinstance(card.split, TimeSplit):
+        if card.time is None or not card.split_times:
             return None
-        if card.split.textual:
+        if card.textual_time:
             return as_text(table[card.time], card.missing)
         time = as_numbers(table[card.time], card.missing, card.time)
         if (known := time[np.isfinite(time)]).size:

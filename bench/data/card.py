@@ -11,7 +11,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from bench.data.columns import Categorical, Column, Numeric
 from bench.data.reader_config import CsvReader, ReaderConfig, SyntheticReader
 from bench.data.sources import RawFile, Source
-from bench.data.splits import ColumnSplit, FileSplit, HashSplit, RandomSplit, SplitRule, TimeSplit
+from bench.data.splits import ColumnSplit, FileSplit, HashSplit, RandomSplit, SplitRule, TimeSplit, ValidOfTrain
 from bench.data.tasks import TaskRule, check_tasks
 from bench.errors import unknown
 from bench.registry import Config
@@ -116,7 +116,7 @@ class Card(Config):
         }
         numeric |= {rule.column or "" for rule in self.task_rules if rule.kind == "regression"}
         numeric |= {rule.truth for rule in self.task_rules if rule.truth}
-        if isinstance(self.split, TimeSplit) and not self.split.textual:
+        if self.split_times and not self.textual_time:
             numeric.add(self.time or "")
         used = [raw for _, raw in self.inputs]
         used += [raw for rule in self.task_rules for raw in (*rule.sources, *([rule.truth] if rule.truth else []))]
@@ -129,9 +129,19 @@ class Card(Config):
         return self.split.column if isinstance(self.split, (HashSplit, ColumnSplit)) else None
 
     @property
+    def split_times(self) -> tuple[int | float | str, ...]:
+        """The points in the card's `time` that the split compares with; none where it does not go by time."""
+        return self.split.ends if isinstance(self.split, (TimeSplit, ValidOfTrain)) else ()
+
+    @property
+    def textual_time(self) -> bool:
+        """Whether the split compares times as texts."""
+        return any(isinstance(end, str) for end in self.split_times)
+
+    @property
     def split_by_group(self) -> bool:
         """Whether the split keeps each group together."""
-        return isinstance(self.split, (FileSplit, RandomSplit)) and self.split.unit == "group"
+        return isinstance(self.split, (RandomSplit, ValidOfTrain)) and self.split.unit == "group"
 
     @property
     def row_files(self) -> tuple[str, ...]:
@@ -172,9 +182,9 @@ class Card(Config):
                 raise ValueError(f"encoding.target_rates: {unknown('categorical input', name, categorical)}")
 
     def _check_split(self) -> None:
-        if isinstance(self.split, TimeSplit) and self.time is None:
+        if self.split_times and self.time is None:
             raise ValueError("a split by time needs the top-level key 'time', the raw column it goes by")
-        if isinstance(self.split, (FileSplit, RandomSplit)) and self.split.unit == "group" and self.group is None:
+        if self.split_by_group and self.group is None:
             raise ValueError("a split by group needs the top-level key 'group'")
         if isinstance(self.split, FileSplit):
             for name in (*self.split.train, *self.split.valid, *self.split.test):

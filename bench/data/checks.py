@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from bench.data.rejects import Sieve
 from bench.data.spans import spans_of
-from bench.data.splits import TimeSplit
 from bench.data.values import as_text, distinct
 from bench.errors import UserError
 
@@ -56,13 +55,14 @@ def checked(table: Any, wanted: Mapping[str, str], missing: Collection[str], sie
     return pa.table(columns)
 
 
-def check_times(column: Any, name: str, split: TimeSplit, missing: Collection[str], sieve: Sieve) -> None:
-    """The sieve takes rows whose time, a text, is spelled in another way than the ends of the split's ranges.
+def check_times(
+    column: Any, name: str, ends: Sequence[int | float | str], missing: Collection[str], sieve: Sieve
+) -> None:
+    """The sieve takes rows whose time, a text, is spelled in another way than the times that the split compares with.
 
     It would compare as a text all the same, and land in one of the splits.
     """
-    ends = [str(end) for part in (split.train, split.valid, split.test) for end in part.bounds]
-    shapes = {end.translate(_DIGITS) for end in ends}
+    shapes = {str(end).translate(_DIGITS) for end in ends}
     text = as_text(column, missing)
     fits: dict[str, bool] = {}
     for code, value in enumerate(text.values):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bench.data.card import Card
 from bench.data.codes import ABSENT, Codes
 from bench.data.spans import spans_of
-from bench.data.splits import Assignment, FileSplit, HashSplit, SplitInput
+from bench.data.splits import Assignment, HashSplit, SplitInput, ValidOfTrain
 from bench.data.text_codes import TextCodes
 from bench.data.values import Text, as_text, distinct
 
@@ -58,13 +58,13 @@ class Dealer:
         column = none if self._hashed else None
         if column is None and self.card.split_column is not None:
             column = as_text(table[self.card.split_column], self.card.missing)
-        split = self._assign(files, time, none, column)
+        split = self.card.split.assign(self._input(files, time, none, column))
         self.rows += table.num_rows
         if self._units is not None:
             unit = self._units.take(table) if self._hashed else group
             self._draw()
             drawn = unit >= 0
-            if isinstance(self.card.split, FileSplit):  # only rows of train files are drawn for
+            if isinstance(self.card.split, ValidOfTrain):  # only train's rows are drawn for
                 drawn &= (split == 0) | (split == 1)
             split[drawn] = self._split[unit[drawn]]
         return split
@@ -76,10 +76,12 @@ class Dealer:
         if len(names) == first:
             return
         new = Text(np.arange(len(names) - first, dtype=np.int32), tuple(names.texts(range(first, len(names)))))
-        split = self.card.split
-        train = self.card.row_files.index(split.train[0]) if isinstance(split, FileSplit) else 0
-        files = np.full(len(new.codes), train, np.int16)
-        self._split = np.append(self._split, self._assign(files, None, new, new))
+        rule, files = self.card.split, np.zeros(len(new.codes), np.int16)
+        if isinstance(rule, ValidOfTrain):
+            drawn = rule.carve(np.zeros(len(new.codes), np.int8), self._input(files, None, new, new))
+        else:
+            drawn = rule.assign(self._input(files, None, new, new))
+        self._split = np.append(self._split, drawn)
 
-    def _assign(self, files: NDArray[np.int16], time: Any, group: Text, column: Text | None) -> Assignment:
-        return self.card.split.assign(SplitInput(self.card.row_files, files, time, group, column, self.rows))
+    def _input(self, files: NDArray[np.int16], time: Any, group: Text, column: Text | None) -> SplitInput:
+        return SplitInput(self.card.row_files, files, time, group, column, self.rows)

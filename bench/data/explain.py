@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from bench.data.card import Card
 from bench.data.columns import Categorical, MultiValued, Numeric
 from bench.data.reader_config import SyntheticReader
-from bench.data.splits import ColumnSplit, FileSplit, HashSplit, RandomSplit, Range, TimeSplit
+from bench.data.splits import ColumnSplit, FileSplit, HashSplit, RandomSplit, Range, TimeSplit, ValidOfTrain
 from bench.data.tasks import TaskRule
 from bench.errors import listed
 
@@ -58,22 +58,32 @@ def _split(card: Card) -> Iterator[str]:
     split = card.split
     if isinstance(split, TimeSplit):
         parts = [f"{name} {_range(getattr(split, name))}" for name in ("train", "valid", "test")]
-        how = ", compared as texts" if split.textual else ""
+        how = ", compared as texts" if card.textual_time else ""
         yield f"The split goes by '{card.time}'{how}: {'; '.join(parts)}; rows at no such time are left out."
     elif isinstance(split, FileSplit):
-        valid = f"valid is {listed(split.valid)}" if split.valid else ""
-        if split.valid_fraction is not None:
-            unit = "rows" if split.unit == "row" else f"values of '{card.group}'"
-            valid = f"valid is {split.valid_fraction:.1%} of train's {unit}, drawn with seed {split.seed}"
-        yield f"The split goes by file: train is {listed(split.train)}, {valid}, test is {listed(split.test)}."
+        valid = _of_train(card, split) or listed(split.valid)
+        yield f"The split goes by file: train is {listed(split.train)}, valid is {valid}, test is {listed(split.test)}."
     elif isinstance(split, HashSplit):
         yield f"The split goes by a hash of '{split.column}', of which no value is in two splits: {_shares(split)}."
     elif isinstance(split, RandomSplit):
         unit = "row" if split.unit == "row" else f"value of '{card.group}', so that none is in two splits"
         yield f"The split is drawn for each {unit}: {_shares(split)}."
     elif isinstance(split, ColumnSplit):
-        parts = [f"{name} is {_or(getattr(split, name))}" for name in ("train", "valid", "test")]
-        yield f"The split goes by what '{split.column}' says: {', '.join(parts)}; rows with another value are left out."
+        valid = _of_train(card, split) or _or(split.valid)
+        yield (
+            f"The split goes by what '{split.column}' says: train is {_or(split.train)}, valid is {valid}, "
+            f"test is {_or(split.test)}; rows with another value are left out."
+        )
+
+
+def _of_train(card: Card, split: ValidOfTrain) -> str:
+    """What of train is valid; empty where valid has rows of its own."""
+    if split.valid_from is not None:
+        return f"train from '{card.time}' {split.valid_from} on"
+    if split.valid_fraction is None:
+        return ""
+    unit = "rows" if split.unit == "row" else f"values of '{card.group}'"
+    return f"{split.valid_fraction:.1%} of train's {unit}, drawn with seed {split.seed}"
 
 
 def _range(part: Range) -> str:

@@ -20,7 +20,7 @@ from bench.atomic import atomic_folder
 from bench.data.append import ArrayWriter
 from bench.data.card import Card
 from bench.data.row_reader import ArrayReader
-from bench.data.splits import ColumnSplit, FileSplit, HashSplit, TimeSplit
+from bench.data.splits import HashSplit, ValidOfTrain
 from bench.data.store import ARRAYS, Split, Store
 from bench.errors import UserError
 from bench.seeds import derive
@@ -72,13 +72,13 @@ def held_out(card: Card, train: Split, valid: Split, share: float, seed: int) ->
     rule, wanted = card.split, share * (len(train) + len(valid))
     from_valid = min(LARGEST, wanted / max(1, len(valid)))
     none = np.zeros(len(train), np.bool_)
-    if isinstance(rule, TimeSplit):
+    if card.split_times:
         return none, np.arange(len(valid)) >= len(valid) - round(from_valid * len(valid))
     rng = np.random.default_rng(derive(seed, "held out"))
     by_group = card.split_by_group or (isinstance(rule, HashSplit) and rule.column == card.group)
     groups = 1 + max((int(split.group.max(initial=-1)) for split in (train, valid)), default=-1)
     of_group = rng.random(groups) if by_group else None
-    apart = isinstance(rule, ColumnSplit) or (isinstance(rule, FileSplit) and bool(rule.valid))
+    apart = isinstance(rule, ValidOfTrain) and bool(rule.valid)
     if apart or (isinstance(rule, HashSplit) and not by_group):
         return none, _drawn(valid, of_group, rng) < from_valid
     return _drawn(train, of_group, rng) < share, _drawn(valid, of_group, rng) < share

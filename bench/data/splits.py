@@ -57,21 +57,52 @@ def uniform(rows: SplitInput, of: Text | None, seed: int) -> NDArray[np.float64]
     return np.where(of.codes >= 0, of_value[of.codes], draws)
 
 
-class FileSplit(Config):
-    """By the file a row came from; valid may be a random part of the train files."""
+class ValidOfTrain(Config):
+    """What splits have in common whose valid may be a part of train: a share of it, or its rows from a time on."""
 
-    kind: Literal["files"] = "files"
-    train: tuple[str, ...] = Field(min_length=1)
     valid: tuple[str, ...] = ()
-    test: tuple[str, ...] = Field(min_length=1)
     valid_fraction: float | None = Field(None, gt=0, lt=1)
+    """Share of train's rows, or groups, that is valid."""
+    valid_from: int | float | str | None = None
+    """Rows of train whose time (the card's `time`) is this or later are valid."""
     unit: Unit = "row"
+    """What `valid_fraction` draws."""
     seed: int = Field(0, ge=0)
 
     @model_validator(mode="after")
-    def _one_valid(self) -> FileSplit:
-        if bool(self.valid) == (self.valid_fraction is not None):
-            raise ValueError("a split by files needs either 'valid' files or 'valid_fraction'")
+    def _one_valid(self) -> ValidOfTrain:
+        if bool(self.valid) + (self.valid_fraction is not None) + (self.valid_from is not None) != 1:
+            raise ValueError(
+                "a split by files or by a column needs one of 'valid', 'valid_fraction' and 'valid_from' "
+                "(the last two take valid from train)"
+            )
+        return self
+
+    @property
+    def ends(self) -> tuple[int | float | str, ...]:
+        """Times that the split compares with."""
+        return () if self.valid_from is None else (self.valid_from,)
+
+    def carve(self, split: Assignment, rows: SplitInput) -> Assignment:
+        """The split of each row, with valid taken from train where the card says so."""
+        if self.valid_fraction is not None:
+            part = uniform(rows, _units(rows, self.unit), self.seed) < self.valid_fraction
+        elif self.valid_from is not None and rows.time is not None:
+            part = _within(rows.time, Range(first=self.valid_from))
+        else:
+            return split
+        return np.where((split == 0) & part, np.int8(1), split)
+
+
+class FileSplit(ValidOfTrain):
+    """By the file a row came from."""
+
+    kind: Literal["files"] = "files"
+    train: tuple[str, ...] = Field(min_length=1)
+    test: tuple[str, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _apart(self) -> FileSplit:
         if twice := (set(self.train) & set(self.test)) | (set(self.valid) & set(self.train + self.test)):
             raise ValueError(f"file '{min(twice)}' is in two splits")
         return self
@@ -82,10 +113,7 @@ class FileSplit(Config):
         for number, names in enumerate((self.train, self.valid, self.test)):
             for name in names:
                 of_file[rows.files.index(name)] = number
-        split: Assignment = of_file[rows.file]
-        if self.valid_fraction is not None:
-            split[(split == 0) & (uniform(rows, _units(rows, self.unit), self.seed) < self.valid_fraction)] = 1
-        return split
+        return self.carve(of_file[rows.file], rows)
 
 
 class Range(Config):
@@ -109,14 +137,14 @@ class TimeSplit(Config):
     test: Range
 
     @property
-    def textual(self) -> bool:
-        """Whether times are strings."""
-        return any(isinstance(bound, str) for part in (self.train, self.valid, self.test) for bound in part.bounds)
+    def ends(self) -> tuple[int | float | str, ...]:
+        """Times that the split compares with."""
+        return tuple(bound for part in (self.train, self.valid, self.test) for bound in part.bounds)
 
     @model_validator(mode="after")
     def _in_order(self) -> TimeSplit:
         parts = [(name, getattr(self, name)) for name in SPLITS]
-        kinds = {isinstance(bound, str) for _, part in parts for bound in part.bounds}
+        kinds = {isinstance(bound, str) for bound in self.ends}
         if len(kinds) != 1:
             raise ValueError("a split by time needs ends that are all numbers or all strings")
         for name, part in parts:
@@ -196,13 +224,13 @@ class HashSplit(_Shares):
         return self._dealt(uniform(rows, rows.column, self.seed))
 
 
-class ColumnSplit(Config):
+class ColumnSplit(ValidOfTrain):
     """By a raw column that says where a row belongs; rows with any other value are left out."""
 
     kind: Literal["column"] = "column"
     column: str
     train: Values = Field(min_length=1)
-    valid: Values = Field(min_length=1)
+    valid: Values = ()
     test: Values = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -217,8 +245,7 @@ class ColumnSplit(Config):
         assert rows.column is not None
         numbers = {name: number for number, split in enumerate(SPLITS) for name in getattr(self, split)}
         of_value = np.array([*(numbers.get(value, -1) for value in rows.column.values), -1], np.int8)
-        assigned: Assignment = of_value[rows.column.codes]
-        return assigned
+        return self.carve(of_value[rows.column.codes], rows)
 
 
 SplitRule = Annotated[FileSplit | TimeSplit | RandomSplit | HashSplit | ColumnSplit, Discriminator("kind")]

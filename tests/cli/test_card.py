@@ -183,6 +183,46 @@ def test_a_regression_and_a_named_value(seesaw, tmp_path: Path) -> None:
     trains(seesaw, tmp_path / "card.toml")
 
 
+def test_what_columns_are_is_decided_by_what_they_tell_and_said(seesaw, tmp_path: Path) -> None:
+    rng, rows = np.random.default_rng(0), 6000
+    dealer, price, home = rng.integers(0, 120, rows), rng.integers(100, 400, rows), np.repeat(np.arange(rows // 2), 2)
+    visit = rng.random(rows) < (rng.random(120)[dealer] + rng.random(400)[price]) / 2
+    frame = pd.DataFrame(
+        {
+            "dealer": [f"d{number}" for number in dealer],
+            "price": price / 100,
+            "price_code": rng.integers(0, 9, rows),
+            "region": rng.integers(0, 50, rows),
+            "home": home + 10_000,
+            "weight": rng.uniform(500, 900, rows).round(2),
+            "spend": np.where(visit & (rng.random(rows) < 0.1), rng.exponential(50, rows).round(2) + 1, 0),
+            "part": np.where(np.arange(rows) % 5 == 0, "test", "train"),
+            "visit": visit.astype(int),
+        }
+    )
+    frame.to_csv(tmp_path / "log.csv", index=False)
+    options = ["--label", "visit", "--split", "column", "--split-column", "part", "--json"]
+    said = seesaw("card", tmp_path / "log.csv", *options, home=None)
+    assert said.code == 0, said.err
+    card, told = card_of(tmp_path), json.loads(said.out)["columns"]
+    assert card["post_exposure"] == ["spend"]
+    assert card["encoding"]["target_rates"] == ["dealer"]
+    assert card["split"]["valid_fraction"] == 0.1
+    assert card["columns"].pop("price_value")["from"] == "price"
+    assert card["columns"] == {
+        "dealer": "categorical",
+        "price_value_code": {"kind": "categorical", "from": "price"},
+        "price_code": "categorical",
+        "region": "categorical",
+    }
+    assert told["price"]["codes"] == {"kind": "categorical", "from": "price"}
+    assert "also as codes" in told["price"]["why"]
+    assert "id of a household" in told["home"]["why"]
+    assert "sample's design" in told["weight"]["why"]
+    assert "target rates" in told["dealer"]["why"]
+    assert seesaw("prepare", tmp_path / "card.toml").code == 0
+
+
 def test_nothing_is_replaced_without_being_told_to(seesaw, tmp_path: Path) -> None:
     log().to_csv(tmp_path / "log.csv", index=False)
     (tmp_path / "card.toml").write_text("mine")
@@ -276,7 +316,8 @@ def test_real_census_income(seesaw, tmp_path: Path, census_raw: Path) -> None:
     assert card["tasks"][0]["positive"] == ["50000+."]
     assert card["reader"]["missing"] == ["?"]
     assert card["post_exposure"] == []
-    assert len(card["columns"]) == 40
+    assert len(card["columns"]) == 39
+    assert "instance_weight" not in card["columns"]
     assert seesaw("prepare", out, "--raw", census_raw).code == 0
 
 

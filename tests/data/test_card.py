@@ -62,7 +62,7 @@ MISTAKES = [
         "unknown file 'x.csv'",
     ),
     ("split", {"kind": "files", "train": ["log.csv"], "test": ["log.csv"], "valid_fraction": 0.1}, "in two splits"),
-    ("split", {"kind": "files", "train": ["log.csv"], "test": ["a"]}, "either 'valid' files or 'valid_fraction'"),
+    ("split", {"kind": "files", "train": ["log.csv"], "test": ["a"]}, "one of 'valid', 'valid_fraction'"),
     (
         "split",
         {"kind": "time", "train": {"last": 1}, "valid": {"first": 2, "last": 2}, "test": {"first": 3}},

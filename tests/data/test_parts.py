@@ -132,6 +132,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
                                                  "valid": {"first": 501, "last": 700}, "test": {"first": 750}}},
     "hash": {"split": {"kind": "hash", "column": "city", "valid": 0.3, "test": 0.3, "seed": 5}},
     "column": {"split": {"kind": "column", "column": "part", "train": ["train"], "valid": ["dev"], "test": ["test"]}},
+    "column, valid of train's groups": {"split": {"kind": "column", "column": "part", "train": ["train"],
+                                                  "test": ["test"], "valid_fraction": 0.3, "unit": "group"}},
+    "files, valid of train's end": {"time": "day", "split": {"kind": "files", "train": ["a.csv"], "test": ["b.csv"],
+                                                             "valid_from": "2024-01-20"}},
     "duplicates": {"reader": {"kind": "csv", "missing": ["?"], "drop_duplicates": True}},
     "tabs": {"reader": {"kind": "csv", "missing": ["?"], "separator": "\t"}},
     "joins": {

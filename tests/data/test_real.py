@@ -33,6 +33,13 @@ def test_census_is_whole(census: Store) -> None:
     assert sum(never_married) == 86_485
     kinds = [field.name for field in census.schema.fields if not field.name.endswith("_bucket")]
     assert (len(kinds), len(census.schema.dense)) == (32, 7)
+    cut = {
+        field.name.removesuffix("_bucket"): field.cardinality
+        for field in census.schema.fields
+        if field.name not in kinds
+    }
+    assert set(cut) == set(census.schema.dense)
+    assert cut["age"] > 80  # of 91: an age that one in a thousand has is a range of its own
     assert not {"marital_stat", "income_50k", "instance_weight"} & {*kinds, *census.schema.dense}
 
 

@@ -52,6 +52,26 @@ def test_validation_is_carved_from_train_alone() -> None:
     assert abs((split[:20_000] == 1).mean() - 0.1) < 0.01
 
 
+@pytest.mark.parametrize(
+    ("own", "of"),
+    [
+        ({"kind": "files", "train": ["a"], "test": ["b"]}, {"file": [0, 0, 0, 1]}),
+        ({"kind": "column", "column": "part", "train": ["tr"], "test": ["te"]}, {"column": ["tr", "tr", "tr", "te"]}),
+    ],
+)
+def test_validation_is_train_from_a_time_on(own: dict, of: dict) -> None:
+    split = rule(**own, valid_from=5).assign(rows(time=[5, 4, np.nan, 9], **of))
+    assert split.tolist() == [1, 0, 0, 2]
+
+
+def test_groups_of_a_column_split_stay_together() -> None:
+    by_column = rule(kind="column", column="part", train=["tr"], test=["te"], valid_fraction=0.4, unit="group")
+    group = [f"g{n // 5}" for n in range(500)]
+    split = by_column.assign(rows(group=group, column=["tr"] * 500)).reshape(-1, 5)
+    assert (split == split[:, :1]).all()
+    assert set(split[:, 0].tolist()) == {0, 1}
+
+
 def test_times_include_both_ends_and_leave_gaps_out() -> None:
     by_time = rule(kind="time", train={"last": 3}, valid={"first": 5, "last": 6}, test={"first": 7, "last": 8})
     assert by_time.assign(rows(time=[1, 3, 4, 5, 6, 7, 8, 9, np.nan])).tolist() == [0, 0, -1, 1, 1, 2, 2, -1, -1]

@@ -15,7 +15,7 @@ import pandas as pd
 from bench.data.card import Card
 from bench.data.columns import Categorical, Numeric
 from bench.data.derive import DERIVATIONS
-from bench.data.splits import SPLITS, SplitInput, TimeSplit
+from bench.data.splits import SPLITS, SplitInput
 from bench.data.values import Text, canonical
 from bench.seeds import derive
 
@@ -86,8 +86,8 @@ class Prepared:
         group = None if card.group is None else self.text(card.group, None)
         self.group = np.full(len(table), -1) if group is None else coded(group).codes
         time = None
-        if isinstance(card.split, TimeSplit):
-            time = coded(self.text(card.time, None)) if card.split.textual else np.array(self.numbers(card.time, None))
+        if card.split_times:
+            time = coded(self.text(card.time, None)) if card.textual_time else np.array(self.numbers(card.time, None))
         column = None if card.split_column is None else coded(self.text(card.split_column, None))
         codes = None if group is None else coded(group)
         self.split = card.split.assign(SplitInput(card.row_files, file.astype(np.int16), time, codes, column))

@@ -29,7 +29,7 @@ class DistinctNumbers:
             self._merge()
 
     def cut_points(self, buckets: int) -> list[float]:
-        """Edges between at most `buckets` ranges."""
+        """Edges between about `buckets` ranges."""
         self._merge()
         return cut_points(self._values, self._counts, buckets)
 
@@ -61,10 +61,11 @@ def rounded(numbers: Numbers) -> Numbers:
 
 
 def cut_points(values: Numbers, counts: NDArray[np.int64], buckets: int) -> list[float]:
-    """Edges between at most `buckets` ranges of about equal count.
+    """Edges between about `buckets` ranges of about equal count; no more ranges than distinct values.
 
     A value that alone holds 1 / buckets of the rows gets a range for itself, so that a spike (nine in ten people have
-    no capital gains) does not swallow the quantiles of the rest.
+    no capital gains) does not swallow the quantiles of the rest. Such values part the ranges beside them, so there may
+    be more than `buckets`.
 
     Args:
         values: (V,) distinct, rising.

@@ -12,14 +12,17 @@ from typing import Literal
 import numpy as np
 
 from bench.data.inspection.column import Counted, count_column
-from bench.data.inspection.kinds import Finding, find_kind
+from bench.data.inspection.kinds import Finding, coarse_cells, find_kind
 from bench.data.inspection.labels import Label, find_labels, label_columns, parents_of
 from bench.data.inspection.layout import Layout, known_column, layout_of
 from bench.data.inspection.leaks import find_leak
 from bench.data.inspection.markers import Markers, find_markers
 from bench.data.inspection.names import after_exposure
+from bench.data.inspection.rates import Rate, find_rate
 from bench.data.inspection.sample import Sample, read_sample
-from bench.data.inspection.split import Split, find_split
+from bench.data.inspection.split import Split, deal, find_split
+from bench.data.inspection.split_tables import named_files
+from bench.data.inspection.trying import Halves, Others, Trial, halves_of
 from bench.data.inspection.wish import Wish
 from bench.errors import UserError
 from bench.progress import Progress
@@ -62,6 +65,7 @@ class ColumnDraft:
         examples: the most frequent values.
         finding: the input that it makes, or would make.
         reason: why it is not an input; empty where it is one.
+        rate: whether it is also to be described by target rates; None where it has few values.
     """
 
     name: str
@@ -72,6 +76,7 @@ class ColumnDraft:
     examples: tuple[str, ...]
     finding: Finding
     reason: str = ""
+    rate: Rate | None = None
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,9 @@ def draft_card(request: Request, progress: Progress) -> Draft:
     request.wish.check()
     layout = layout_of(request.files, request.separator, request.names)
     wish = request.wish
+    if not any((wish.kind, wish.time, wish.group, wish.column)) and named_files(card_names(layout)):
+        wish = replace(wish, kind="files")
+        request = replace(request, wish=wish)
     given = label_columns(request.labels, layout.columns)
     parents = parents_of(request.parents, tuple(given))
     for option, column in (("--time", wish.time), ("--group", wish.group), ("--split-column", wish.column)):
@@ -129,14 +137,15 @@ def draft_card(request: Request, progress: Progress) -> Draft:
             raise UserError(f"{option}: column '{key}' is of type {counted[key].type}, which a card cannot use")
     labels = find_labels(given, parents, counted)
     split = _split(request, sample, counted, labels, markers, progress)
-    columns = tuple(_columns(sample, markers, labels, counted, wish))
+    values = {label.name: (label.values(counted), label.binary) for label in labels}
+    halves = halves_of(deal(split.table, wish, card_names(layout), sample.file, counted), values)
+    columns = tuple(_columns(sample, markers, labels, counted, wish, split, halves))
     if not any(column.role == "input" for column in columns):
         reasons = "; ".join(f"'{column.name}' ({column.reason})" for column in columns if column.role == "left out")
         raise UserError(
             f"no column is left as an input: {reasons or 'there are only labels and what the split goes by'}"
         )
-    values = {label.name: label.values(counted) for label in labels}
-    rates = {name: float(np.nanmean(value)) for name, value in values.items()}
+    rates = {name: float(np.nanmean(value)) for name, (value, _) in values.items()}
     name = request.id or _id_of(request.files)
     return Draft(
         request, layout, name, sample.table.num_rows, sample.complete, markers, labels, rates, _renamed(columns), split
@@ -181,28 +190,40 @@ def _split(
 ) -> Split:
     """Times and labels are read whole even where the other columns are not: heads of files are their oldest rows."""
     wish = request.wish
-    if wish.chosen == "time" and not sample.complete:
-        assert wish.time is not None
-        needed = dict.fromkeys([wish.time, *(column for label in labels for column in label.columns)])
+    if wish.time is not None and wish.chosen in ("time", "files", "column") and not sample.complete:
+        keys = (wish.time, wish.group, wish.column, *(column for label in labels for column in label.columns))
+        needed = dict.fromkeys(key for key in keys if key is not None)
         sample = read_sample(sample.layout, progress, only=list(needed))
         counted = {name: count_column(name, sample.table[name], markers.sure) for name in needed}
     return find_split(wish, card_names(sample.layout), sample.file, counted, labels)
 
 
 def _columns(
-    sample: Sample, markers: Markers, labels: Sequence[Label], counted: Mapping[str, Counted], wish: Wish
+    sample: Sample,
+    markers: Markers,
+    labels: Sequence[Label],
+    counted: Mapping[str, Counted],
+    wish: Wish,
+    split: Split,
+    halves: Halves,
 ) -> Iterator[ColumnDraft]:
     values = {label.name: (label.values(counted), label.binary) for label in labels}
     roles: dict[str, tuple[Role, str]] = {}
-    if wish.hashed is not None:
-        roles[wish.hashed] = "split", "the split goes by its hash, so valid and test hold no value that train knows"
-    elif wish.column is not None:
+    together = wish.group if split.table.get("unit") == "group" else wish.hashed
+    if together is not None:
+        roles[together] = "split", "the split goes by its hash, so valid and test hold no value that train knows"
+    if wish.column is not None and wish.column != together:
         roles[wish.column] = "split", "it deals rows to splits"
     if wish.time is not None:
         roles[wish.time] = "time", "later rows have times that train never saw"
     roles |= {column: ("label", "") for label in labels for column in label.columns}
+    others, drafts = Others(halves), []
+
+    def column_of(name: str) -> Counted:
+        return counted[name] if name in counted else count_column(name, sample.table[name], markers.sure)
+
     for name in sample.layout.columns:
-        column = counted[name] if name in counted else count_column(name, sample.table[name], markers.sure)
+        column = column_of(name)
         finding = find_kind(column)
         if name in roles:
             role, reason = roles[name]
@@ -214,8 +235,20 @@ def _columns(
             role, reason = "left out", finding.why
         else:
             role, reason = "input", ""
+            others.add(coarse_cells(column, finding, halves))
         examples = tuple(column.texts(EXAMPLES)) if column.readable else ()
-        yield ColumnDraft(name, role, column.type, len(column.counts), column.missing_rate, examples, finding, reason)
+        seen = len(column.counts), column.missing_rate, examples
+        drafts.append(ColumnDraft(name, role, column.type, *seen, finding, reason))
+    for draft in drafts:
+        if draft.role != "input" or not draft.finding.tried:
+            yield draft
+            continue
+        trial = Trial(column_of(draft.name), halves, others)
+        finding = find_kind(trial.column, trial)
+        if finding.option is None:
+            yield replace(draft, role="left out", finding=finding, reason=finding.why)
+        else:
+            yield replace(draft, finding=finding, rate=find_rate(trial.column, finding, trial))
 
 
 def _renamed(columns: tuple[ColumnDraft, ...]) -> tuple[ColumnDraft, ...]:
@@ -228,7 +261,7 @@ def _renamed(columns: tuple[ColumnDraft, ...]) -> tuple[ColumnDraft, ...]:
         if finding.option is not None:
             others = taken - {column.name}
             numeric = finding.option["kind"] == "numeric"
-            made = ("", "_bucket", "_missing") if numeric else ("",)
+            made = ("", "_bucket", "_missing", "_code") if numeric else ("",)
             while any(f"{name}{end}" in others for end in made):
                 name += "_value"
             if name != column.name:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,14 +12,30 @@ from numpy.typing import NDArray
 
 from bench.data.inspection.column import Counted
 from bench.data.inspection.lists import MOST, find_separator
-from bench.data.inspection.names import is_id, is_quantity, is_time
+from bench.data.inspection.names import is_id, is_quantity, is_time, is_weight
 from bench.data.inspection.times import epoch_unit, is_hhmm, is_yyyymmdd, reads_as_time
+from bench.data.inspection.trying import Halves, Trial, counts_of, ranges_of
 
 FEW = 32
 """Distinct whole numbers that are still taken for categories."""
 FEW_QUANTITIES = 10
 """The same, where the name is that of a quantity."""
 SKEW = 2.0
+BUCKETS = (20, 40, 100, 300, 1000)
+"""How many ranges are tried; 1000 is the most that a card may ask for."""
+LEAST = 10
+"""Ranges where train has too few rows for more."""
+PER_BUCKET = 20
+"""Rows of train that a range should hold on average."""
+CODES = (0.02, 0.25)
+"""What exact values tell beyond 20 ranges, as AUC and as a share of all that they tell, from which whole numbers are
+codes: of a quantity, neighbours are alike."""
+COMMON = 0.5
+"""Share of train's rows whose range, of 20, validation must have: else the column moves with time; nothing is tried."""
+DULL = 0.55
+"""AUC up to which a `weight` is rather one of the sample's design than a thing's."""
+BLOCK = 20
+"""Rows of one household, session or visit, on average, at most."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +46,7 @@ class Finding:
         option: the input's options for the card; None where the column is left out.
         why: a few words.
         name: of the input, where it is not the column's.
+        codes: options of a second input, of the values as they are.
         offers: inputs that could be made of a column that is left out: name -> options.
         notes: what to look at.
     """
@@ -37,12 +54,22 @@ class Finding:
     option: Mapping[str, Any] | None
     why: str
     name: str | None = None
+    codes: Mapping[str, Any] | None = None
     offers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    @property
+    def tried(self) -> bool:
+        """Whether more can be said once encodings are tried: of a quantity and of a category."""
+        return self.option is not None and self.option["kind"] != "multi-valued" and "derive" not in self.option
 
-def find_kind(column: Counted) -> Finding:
-    """The kind of an input column."""
+
+def find_kind(column: Counted, trial: Trial | None = None) -> Finding:
+    """The kind of an input column.
+
+    Args:
+        trial: what encodings of it are tried on; without, buckets go by the number of distinct values.
+    """
     distinct = len(column.counts)
     if not column.readable:
         return Finding(None, f"values of type {column.type} make no input; write them as text or numbers")
@@ -51,11 +78,11 @@ def find_kind(column: Counted) -> Finding:
     if distinct == 1 and column.known == column.rows:
         return Finding(None, "constant")
     if column.numbers is not None and not _leading_zeros(column):
-        return _numeric(column, column.numbers)
+        return _numeric(column, column.numbers, trial)
     return _textual(column)
 
 
-def _numeric(column: Counted, numbers: NDArray[np.float64]) -> Finding:
+def _numeric(column: Counted, numbers: NDArray[np.float64], trial: Trial | None) -> Finding:
     distinct = len(column.counts)
     if is_hhmm(column):
         option = {"kind": "categorical", "from": column.name, "derive": "hour_of_hhmm"}
@@ -71,21 +98,116 @@ def _numeric(column: Counted, numbers: NDArray[np.float64]) -> Finding:
             f"a point in time, in {unit} since 1970: later rows have times that train never saw",
             offers=_parts_of_time(column.name, unit),
         )
+    if distinct > FEW and numbers.min() > 0 and _of_design(column, trial):
+        why = "its name is that of a weight of the sample's design, which belongs to the survey, not to the row"
+        return Finding(None, why, offers={column.name: _quantity(column)})
     if not column.whole:
-        return Finding(_quantity(column), "numbers with fractions")
+        return _measured(column, "numbers with fractions", trial)
     if _one_each(column) and (is_id(column.name) or _counts_up(column)):
         return Finding(None, "another value in (almost) every row, as a row's number or id has")
     if is_id(column.name) and distinct > 2:
-        return Finding({"kind": "categorical"}, "whole numbers whose name is that of a code")
+        return Finding({"kind": "categorical"}, "whole numbers whose name is that of a code", notes=_few_rows(column))
+    if _in_blocks(column) and not is_quantity(column.name):
+        rows = column.known / distinct
+        why = (
+            f"each value stands in one block of {rows:.1f} rows on average, as the id of a household or a visit does; "
+            f"for a split that keeps them together say --group {column.name}"
+        )
+        return Finding(None, why, offers={column.name: {"kind": "categorical"}})
     few = FEW_QUANTITIES if is_quantity(column.name) else FEW
     if distinct <= few:
         return Finding({"kind": "categorical"}, "few distinct whole numbers")
     if float(np.abs(numbers).max()) >= 1e8 and not is_quantity(column.name):
         return Finding({"kind": "categorical"}, "whole numbers too large to be counts: codes")
+    if trial is not None and not is_quantity(column.name) and (found := _as_codes(trial)):
+        return Finding({"kind": "categorical"}, f"whole numbers whose neighbours are not alike, so codes: {found}")
     notes = [] if is_quantity(column.name) else ['if they are codes, write "categorical"']
     if numbers.min() == -1 and np.sort(numbers)[1] >= 0:
         notes.append("-1 may stand for a missing value; if it stands for one in every column, add it to reader.missing")
-    return Finding(_quantity(column), "many distinct whole numbers", notes=tuple(notes))
+    return _measured(column, "many distinct whole numbers", trial, notes)
+
+
+def _of_design(column: Counted, trial: Trial | None) -> bool:
+    """Whether it is a sample's weight by its name or, where that may be a thing's, by telling nothing."""
+    named = is_weight(column.name)
+    if named is None:
+        return trial is not None and max(trial.alone(trial.cut(20)).values(), default=1.0) <= DULL
+    return named
+
+
+def _as_codes(trial: Trial) -> str | None:
+    """Evidence that neighbouring values are unrelated."""
+    if trial.common(20) < COMMON:
+        return None
+    exact, ranges = trial.alone(trial.single), trial.alone(trial.cut(20))
+    for name, (_, binary) in trial.halves.labels.items():
+        more, least = exact[name] - ranges[name], 0.5 if binary else 0.0
+        if more >= CODES[0] and more >= CODES[1] * (exact[name] - least):
+            return _compared(trial, name, ("each by itself", exact), ("20 ranges", ranges))
+    return None
+
+
+def _compared(
+    trial: Trial, task: str, one: tuple[str, Mapping[str, float]], other: tuple[str, Mapping[str, float]]
+) -> str:
+    measure = "AUC" if trial.halves.labels[task][1] else "R2"
+    return f"{one[0]} {one[1][task]:.4f}, {other[0]} {other[1][task]:.4f} ({measure} of '{task}' on validation)"
+
+
+def coarse_cells(column: Counted, finding: Finding, halves: Halves) -> NDArray[np.int64]:
+    """(N,) the range of a number, or the category, that a row has."""
+    if finding.option is not None and finding.option["kind"] == "numeric":
+        cell = ranges_of(column, counts_of(column, halves.learn)[:-1], BUCKETS[0])
+    else:
+        cell = np.arange(len(column.counts) + 1)
+    return cell[column.codes]  # a missing one's code is -1, and its cell the last
+
+
+def _measured(column: Counted, why: str, trial: Trial | None, notes: Sequence[str] = ()) -> Finding:
+    """A quantity, cut into as many ranges as tell most of validation; and as codes, where these tell more still."""
+    option = _quantity(column)
+    if trial is None or not trial.halves.labels or len(column.counts) < 3:
+        return Finding(option, why, notes=tuple(notes))
+    most, codes = trial.learnt.sum() / PER_BUCKET, None
+    moves = (common := trial.common(BUCKETS[0])) < COMMON
+    if moves:
+        most = min(most, BUCKETS[0])
+        notes = [*notes, f"few ranges, since validation has values such as only {common:.0%} of train's rows have"]
+    cells = {buckets: trial.cut(buckets) for buckets in ([each for each in BUCKETS if each <= most] or [LEAST])}
+    scores = {buckets: trial.beside(cell) for buckets, cell in cells.items()}
+    noise = trial.halves.noise
+    best = {name: max(each[name] for each in scores.values()) for name in noise}
+
+    def lost(buckets: int) -> float:
+        return sum(max(0.0, best[name] - scores[buckets][name] - noise[name]) for name in noise)
+
+    chosen, fewest = min(scores, key=lost), min(scores)  # the fewest of those that lose as little
+    option["buckets"] = chosen
+    ranges = f"{int(cells[chosen][-1])} ranges", scores[chosen]
+    if chosen != fewest:
+        task = max(noise, key=lambda name: scores[chosen][name] - scores[fewest][name])
+        notes = [*notes, _compared(trial, task, ranges, (str(int(cells[fewest][-1])), scores[fewest]))]
+    if not moves and cells[chosen][-1] < len(column.counts) and trial.repeated(2) >= 0.5:
+        each = trial.beside(trial.single)
+        if (better := trial.gain(each, scores[chosen])) is not None:
+            codes = {"kind": "categorical", "from": column.name}
+            notes = [*notes, _compared(trial, better, ("also as codes", each), ranges)]
+    return Finding(option, why, codes=codes, notes=tuple(notes))
+
+
+def _few_rows(column: Counted) -> tuple[str, ...]:
+    rows = column.known / len(column.counts)
+    if len(column.counts) < 100 or rows > 3:
+        return ()
+    return (f"{rows:.1f} rows each, so most are new to the model; --group {column.name} keeps them in one split",)
+
+
+def _in_blocks(column: Counted) -> bool:
+    """Whether values are many, have few rows each, and stand one after the other, none coming again."""
+    distinct, known = len(column.counts), column.known
+    if distinct < 50 or not 1.05 < known / distinct <= BLOCK or known < column.rows:
+        return False
+    return 1 + int((np.diff(column.codes) != 0).sum()) <= 1.02 * distinct
 
 
 def _parts_of_time(name: str, unit: str) -> dict[str, dict[str, Any]]:

@@ -14,13 +14,24 @@ def _set(text: str) -> frozenset[str]:
 _IDS = _set(
     "id ids uid pid iid gid vid cid sku code codes zip zipcode postcode key hash uuid guid cat category categories "
     "cate type class brand author device os tab channel city region country state language lang campaign creative "
-    "adgroup placement slot shop seller merchant user item video ad query gender sex segment group cluster"
+    "adgroup placement slot shop store seller merchant user item product video ad query gender sex segment group "
+    "cluster household hh serial serialno family puma fips statefip county province district zone tract postal "
+    "municipality agent company employer occupation occ industry naics sic supplier vendor warehouse station route "
+    "carrier airport department dept"
 )
 _NOT_IDS = _set("paid unpaid bid valid invalid avoid grid mid liquid fluid solid rapid void covid")
 _QUANTITIES = _set(
     "age amount amt avg balance cnt cost count days dividend dividends distance duration gain gains height hours "
     "income len length loss losses mean minutes months ms num number pct percent price rate ratio salary score sec "
     "seconds secs size sum total views wage wages weeks weight width years"
+)
+_COUNTS = _set("num number count cnt n total sum avg mean max min")
+_WEIGHTS = _set("weight weights wt wts wgt perwt hhwt pwgt asecwt fnlwgt wtfinl pweight finalwt")
+_OF_SURVEYS = _set(
+    "instance sample sampling survey design final replicate person household hh frequency freq population"
+)
+_OF_THINGS = _set(
+    "g gr gram grams kg lb lbs oz ton tons product item parcel package body birth net gross vehicle car user"
 )
 _TIMES = _set("time times ts timestamp date datetime day dt at created updated when hour epoch ms unix moment")
 _HISTORY = _set(
@@ -49,9 +60,25 @@ def words(name: str) -> list[str]:
 
 
 def is_id(name: str) -> bool:
-    """Whether a whole number of that name is rather a code than a quantity."""
-    parts = words(name)
-    return any(part in _IDS or (part.endswith("id") and len(part) > 3 and part not in _NOT_IDS) for part in parts)
+    """Whether a whole number of that name is rather a code than a quantity: `size_code`, but not `item_price`."""
+    parts = [part for part in words(name) if not part.isdigit()]
+    if not parts or parts[0] in _COUNTS or (is_quantity(name) and not _names_id(parts[-1])):
+        return False
+    return any(map(_names_id, parts))
+
+
+def _names_id(part: str) -> bool:
+    return part in _IDS or (part.endswith("id") and len(part) > 3 and part not in _NOT_IDS)
+
+
+def is_weight(name: str) -> bool | None:
+    """Whether it names a weight of a sampling design; None where it may as well be that of a thing."""
+    parts = set(words(name))
+    if not parts & _WEIGHTS or parts & _OF_THINGS:
+        return False
+    if parts & _OF_SURVEYS or not parts & {"weight", "weights"}:
+        return True
+    return None
 
 
 def is_quantity(name: str) -> bool:

@@ -41,7 +41,7 @@ def _head(draft: Draft) -> Iterator[str]:
         yield ""
         yield from comment("Rows of one value are ranked against each other (GAUC).")
         yield f"group = {toml(wish.group)}"
-    if wish.time is not None and wish.chosen == "time":
+    if wish.time is not None and (wish.chosen == "time" or "valid_from" in draft.split.table):
         yield f"time = {toml(wish.time)}"
     yield from _post_exposure(draft)
 
@@ -128,18 +128,18 @@ def _task(label: Label, draft: Draft) -> Iterator[str]:
 
 
 def _encoding(draft: Draft) -> Iterator[str]:
-    ids = [_name(column) for column in draft.of_role("input") if _many_categories(column)]
+    ids = [column for column in draft.of_role("input") if column.rate is not None]
     yield "[encoding]"
     yield from comment("Rows of train that a category needs; rarer ones share one embedding.")
     yield "min_count = 2"
     if ids:
-        yield from comment("Ids may also be described by each task's mean label among train rows of the same value:")
-        yield f"# target_rates = {toml(ids)}"
-
-
-def _many_categories(column: ColumnDraft) -> bool:
-    option = column.finding.option or {}
-    return column.distinct > 100 and option.get("kind") == "categorical" and "derive" not in option
+        yield from comment("Ids that are also described by each task's mean label among other train rows of the value:")
+        for column in ids:
+            assert column.rate is not None
+            not_ = "" if column.rate.on else "not "
+            yield from comment(f"{_shown_name(_name(column))}: {not_}taken, since {column.rate.why}.", "  ")
+        if taken := [_name(column) for column in ids if column.rate is not None and column.rate.on]:
+            yield f"target_rates = {toml(taken)}"
 
 
 def _inputs(draft: Draft) -> Iterator[str]:
@@ -147,6 +147,8 @@ def _inputs(draft: Draft) -> Iterator[str]:
     for column in draft.of_role("input"):
         yield from comment(f"{_upper(_because(column))}. {_facts(column)}.", "  ")
         yield _assignment(column)
+        if column.finding.codes is not None:
+            yield f"{key(f'{_name(column)}_code')} = {toml(column.finding.codes)}"
     aside = [column for column in draft.columns if column.role in ("left out", "time", "split")]
     if aside:
         yield ""

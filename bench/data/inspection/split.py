@@ -53,16 +53,24 @@ def find_split(
     Raises:
         UserError: times that do not sort or are too few, a split that is empty, a task that lacks a class in one.
     """
-    table, why = TABLES[wish.chosen](wish, files, columns)
-    rule: SplitRule = TypeAdapter(SplitRule).validate_python(table)
-    time = columns[wish.time] if wish.chosen == "time" and wish.time is not None else None
-    at = _text(columns[column]) if (column := table.get("column")) else None
-    group = _text(columns[wish.group]) if wish.group is not None and table.get("unit") == "group" else None
-    times = None if time is None else (_text(time) if time.numbers is None else time.of_rows)
-    split = rule.assign(SplitInput(tuple(files), file, times, group, at))
+    table, why = TABLES[wish.chosen](wish, files, file, columns)
+    split = deal(table, wish, files, file, columns)
     counts = _counts(split, labels, columns)
     _check(counts, labels, split, columns, wish)
     return Split(table, why, counts, int((split < 0).sum()))
+
+
+def deal(
+    table: Mapping[str, Any], wish: Wish, files: Sequence[str], file: NDArray[np.int16], columns: Mapping[str, Counted]
+) -> Assignment:
+    """(N,) the split of each row by a card's `[split]`."""
+    rule: SplitRule = TypeAdapter(SplitRule).validate_python(table)
+    by_time = wish.chosen == "time" or "valid_from" in table
+    time = columns[wish.time] if by_time and wish.time is not None else None
+    at = _text(columns[column]) if (column := table.get("column")) else None
+    group = _text(columns[wish.group]) if wish.group is not None and table.get("unit") == "group" else None
+    times = None if time is None else (_text(time) if time.numbers is None else time.of_rows)
+    return rule.assign(SplitInput(tuple(files), file, times, group, at))
 
 
 def _text(column: Counted) -> Text:

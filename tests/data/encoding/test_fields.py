@@ -32,6 +32,13 @@ def bucketed(numbers: list[float], buckets: int) -> BucketField:
     return BucketField(name="x", source=SOURCE, edges=tuple(cuts(numbers, buckets)))
 
 
+def test_many_buckets_of_few_values_are_one_a_value() -> None:
+    field = bucketed([1.0] * 900 + [2.0, 3.0, 5.0], 1000)
+    assert field.edges == (2.0, 3.0, 5.0)
+    low, two, between, five, beyond = field.encode(pa.table({"x": [0.0, 2.0, 4.0, 5.0, 9.0]})).ravel().tolist()
+    assert low < two < between < five == beyond
+
+
 def test_lists_fill_slots_from_the_front() -> None:
     part = multi(["a,b", "a", None, "b,c", "a", "?"])
     local = part.encode(pa.table({"x": ["b, a", "z,c", None, "", "a,a,a", "?"]}))

@@ -8,6 +8,7 @@ import pytest
 
 from bench.data.inspection.column import count_column
 from bench.data.inspection.kinds import find_kind
+from bench.data.inspection.trying import Trial, halves_of
 
 RNG = np.random.default_rng(0)
 WORDS = np.array(["good", "bad", "ok", "quick", "brown", "fox", "dog", "cat", "tree", "sun", "moon"])
@@ -31,6 +32,9 @@ def texts(values) -> list[str]:
         ("rooms", RNG.integers(0, 9, 200)),
         ("premium", RNG.random(200) < 0.5),
         ("zip", [f"{value:05d}" for value in RNG.integers(0, 60, 200)]),
+        ("region", RNG.integers(0, 60, 200)),
+        ("PUMA", RNG.integers(10, 90, 200) * 100),
+        ("size_code", RNG.integers(0, 60, 200)),
         ("serial", 10**9 + RNG.integers(0, 60, 200) * 1000),
         ("city", texts(RNG.choice(["Paris, TX", "New York, NY", "Albany, NY", "Austin, TX"], 200))),
         ("place", [f"town {a}, county {b}" for a, b in RNG.integers(0, 9, (400, 2))]),
@@ -49,6 +53,8 @@ def test_categories(name: str, values) -> None:
         ("score", texts(RNG.normal(size=500).round(3))),
         ("age", RNG.integers(18, 90, 500)),
         ("num_rooms", RNG.integers(0, 20, 500)),
+        ("item_price", RNG.integers(1, 90, 500)),
+        ("num_user", RNG.integers(1, 90, 500)),
     ],
 )
 def test_quantities(name: str, values) -> None:
@@ -61,6 +67,72 @@ def test_quantities(name: str, values) -> None:
 def test_a_heavy_tail_is_logged_and_many_values_are_cut() -> None:
     assert kind("price", np.exp(RNG.normal(3, 1.5, 1000))) == {"kind": "numeric", "log1p": True, "buckets": 20}
     assert kind("half", RNG.integers(0, 10, 1000) / 2) == {"kind": "numeric"}
+
+
+def tried(name: str, values, *labels: np.ndarray, split: np.ndarray | None = None):
+    """The finding where labels are there to try encodings on."""
+    column = count_column(name, pa.array(values))
+    where = np.arange(len(values)) % 5 // 4 if split is None else split
+    halves = halves_of(where.astype(np.int8), {f"y{at}": (label, True) for at, label in enumerate(labels)})
+    return find_kind(column, Trial(column, halves))
+
+
+def happens(chance: np.ndarray) -> np.ndarray:
+    return (np.random.default_rng(1).random(len(chance)) < chance).astype(float)
+
+
+MANY = 20_000
+
+
+def test_as_many_ranges_as_tell_validation_something() -> None:
+    x = np.random.default_rng(0).random(MANY).round(4)
+    wave, slope = (1 + np.sin(400 * x)) / 2, 0.2 + 0.6 * x
+    fine = tried("score", x, happens(wave))
+    assert fine.option == {"kind": "numeric", "buckets": 300}
+    assert "ranges" in fine.notes[0]
+    assert "AUC of 'y0' on validation" in fine.notes[0]
+    assert tried("score", x, happens(slope)).option == {"kind": "numeric", "buckets": 20}
+    both = tried("score", x, happens(slope), happens(wave)).option
+    assert both == {"kind": "numeric", "buckets": 300}
+    few = tried("score", x[:400], happens(wave[:400])).option
+    assert few is not None
+    assert few["buckets"] == 10  # 320 rows of train
+
+
+def test_what_moves_with_time_is_cut_coarsely() -> None:
+    week = np.arange(MANY) // 250
+    told = tried("week", week, happens(0.2 + 0.6 * (week % 2)), split=(np.arange(MANY) > MANY * 0.8))
+    assert told.option is not None
+    assert told.option["buckets"] == 20
+    assert "of train's rows" in told.notes[-1]
+
+
+def test_single_values_that_tell_more_than_ranges_are_codes_too() -> None:
+    rng = np.random.default_rng(0)
+    amount = rng.integers(1, 4000, MANY) / 100
+    of_amount = rng.random(4000)
+    found = tried("price", amount, happens(of_amount[(amount * 100).astype(int)]))
+    assert found.codes == {"kind": "categorical", "from": "price"}
+    assert "also as codes" in found.notes[-1]
+    assert tried("price", amount, happens(amount / 50)).codes is None
+
+
+def test_whole_numbers_whose_neighbours_differ_are_codes() -> None:
+    rng = np.random.default_rng(0)
+    values, chance = rng.integers(0, 400, MANY), rng.random(400)
+    assert tried("broker", values, happens(chance[values])).option == {"kind": "categorical"}
+    for name, of_value in (("broker", np.arange(400) / 400), ("broker_count", chance)):
+        option = tried(name, values, happens(of_value[values])).option
+        assert option is not None
+        assert option["kind"] == "numeric"
+
+
+def test_a_weight_that_tells_something_may_be_a_things() -> None:
+    values = np.random.default_rng(0).uniform(1, 90, 2000).round(1)
+    dull = happens(np.full(2000, 0.5))
+    assert tried("weight", values, happens(values / 90)).option is not None
+    assert tried("item_weight", values, dull).option is not None
+    assert tried("weight", values, dull).option is None
 
 
 @pytest.mark.parametrize("separator", ["|", ";", ","])
@@ -87,6 +159,9 @@ def test_few_long_lists_do_not_widen_all() -> None:
     ("name", "values", "reason"),
     [
         ("c", ["x"] * 50, "constant"),
+        ("hhnum", np.repeat(RNG.permutation(300), RNG.integers(1, 5, 300)), "id of a household or a visit"),
+        ("instance weight", RNG.uniform(100, 3000, 500).round(2), "weight of the sample's design"),
+        ("fnlwgt", RNG.integers(10_000, 900_000, 500), "weight of the sample's design"),
         ("c", [None] * 50, "always missing"),
         ("row", np.arange(100), "every row"),
         ("order_id", RNG.permutation(100), "every row"),

@@ -6,7 +6,7 @@ import pytest
 from sklearn.metrics import r2_score, roc_auc_score
 
 from bench.data.inspection.column import count_column
-from bench.data.inspection.leaks import FOLDS, SMOOTHING, _auc, cells_of, find_leak, predictive
+from bench.data.inspection.leaks import FOLDS, SMOOTHING, cells_of, find_leak, group_auc, predictive
 from bench.data.inspection.names import after_exposure
 
 N = 4000
@@ -23,7 +23,7 @@ def leak(values, label: np.ndarray, binary: bool = True):
 def test_auc_is_scikit_learns() -> None:
     rng = np.random.default_rng(0)
     score, label = rng.integers(0, 7, 500) / 7, rng.integers(0, 2, 500)
-    assert _auc(score, label.astype(float), 1.0 - label) == pytest.approx(roc_auc_score(label, score))
+    assert group_auc(score, label.astype(float), 1.0 - label) == pytest.approx(roc_auc_score(label, score))
 
 
 def test_the_out_of_fold_means_are_those_of_a_loop() -> None:
@@ -57,6 +57,34 @@ def test_a_value_only_where_something_happened_is_suspected() -> None:
     assert found is not None
     assert found.by_missing
     assert "missing" in found.sentence
+
+
+def test_what_only_a_later_stage_makes_is_suspected_though_it_tells_little() -> None:
+    rng = np.random.default_rng(0)
+    visit = label_of(rng)
+    bought = (visit == 1) & (rng.random(N) < 0.1)
+    spend = np.where(bought, rng.exponential(50, N).round(2), 0)
+    unspent = np.where(bought, spend, np.nan)
+    for values in (spend, -spend, unspent, np.where(bought, spend, -1), np.where(bought, "yes", "no"), bought):
+        found = leak(values, visit)
+        assert found is not None
+        assert found.score < 0.6
+        assert "'y' is 1 in all of them, elsewhere in 1" in found.sentence
+    assert "'y' is not 0" in leak(bought, np.where(visit == 1, rng.normal(5, 1, N), 0), binary=False).sentence
+    gone = np.where((visit == 0) & (rng.random(N) < 0.1), 9.5, 0)
+    assert leak(gone, visit) is None  # four in five rows are 0 anyway
+    assert leak(gone, np.where(visit == 0, 0, (rng.random(N) < 0.9).astype(float))) is None
+    assert "'y' is 0" in leak(gone, np.where(visit == 1, 1, (gone == 0) & (rng.random(N) < 0.5)).astype(float)).sentence
+
+
+def test_a_strong_feature_with_exceptions_is_not_suspected() -> None:
+    rng = np.random.default_rng(0)
+    y = label_of(rng)
+    debts = np.where((y == 1) & (rng.random(N) < 0.4), 3, 0)
+    debts[np.flatnonzero(y == 0)[:30]] = 1
+    assert leak(debts, y) is None
+    few = np.where(np.cumsum(y) * y > y.sum() - 20, 5.0, 0)
+    assert leak(few, y) is None
 
 
 def test_a_copy_of_a_number_is_suspected() -> None:

@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 from bench.data.inspection.column import count_column
 from bench.data.inspection.labels import find_labels
 from bench.data.inspection.split import find_split
+from bench.data.inspection.split_tables import named_files
 from bench.data.inspection.wish import Wish
 from bench.data.splits import SplitRule
 from bench.errors import UserError
@@ -108,6 +109,42 @@ def test_a_column_that_says_it() -> None:
     assert found.outside == 200
     with pytest.raises(UserError, match="for test"):
         split(Wish(kind="column", column="part"), part=np.where(where == "test", "x", where))
+
+
+def test_files_go_where_their_names_say() -> None:
+    found = split(Wish(kind="files"), files=("shop-test.csv", "shop-train-1.csv", "more.csv")).table
+    assert (found["train"], found["test"]) == (["shop-train-1.csv", "more.csv"], ["shop-test.csv"])
+    assert found["valid_fraction"] == 0.1
+    assert named_files(("a-train-test.csv", "b.csv")) is None
+    assert named_files(("contest.csv", "strain.csv")) is None
+
+
+PART = np.where(np.arange(N) < 700, "train", "test")
+
+
+def test_without_validation_it_is_taken_from_train_by_share() -> None:
+    found = split(Wish(kind="column", column="part"), part=PART)
+    assert found.table["valid_fraction"] == 0.1
+    assert rows(found)[2] == 300
+    assert 40 < rows(found)[1] < 100
+    assert "valid is taken from train: 10% of its rows" in found.why[1]
+
+
+def test_without_validation_it_is_taken_from_train_by_time_where_test_is_later() -> None:
+    for times in (np.arange(N), [f"2024-{n // 100 + 1:02d}-{n % 100 // 4 + 1:02d}" for n in range(N)]):
+        found = split(Wish(kind="column", column="part", time="t"), part=PART, t=times)
+        assert rows(found) == [630, 70, 300] if isinstance(times, np.ndarray) else rows(found)[1] >= 70
+        assert "test is later than train" in found.why[1]
+    mixed = np.random.default_rng(0).permutation(N)
+    assert "valid_from" not in split(Wish(kind="column", column="part", time="t"), part=PART, t=mixed).table
+
+
+def test_without_validation_it_is_taken_from_train_by_group_where_test_has_others() -> None:
+    apart, shared = np.arange(N) // 4, np.arange(N) % 50
+    by_group = split(Wish(kind="column", column="part", group="g"), part=PART, g=apart)
+    assert by_group.table["unit"] == "group"
+    assert "by its hash" in by_group.why[1]
+    assert "unit" not in split(Wish(kind="column", column="part", group="g"), part=PART, g=shared).table
 
 
 def test_a_class_that_a_split_lacks_is_a_clear_error() -> None:

@@ -1,0 +1,196 @@
+"""What a column's values tell of validation when learnt on train: what choices of its encoding are tried on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.encoding.buckets import cut_points
+from bench.data.inspection.column import Counted
+from bench.data.inspection.leaks import LEAST, group_auc
+
+SMOOTHING = 20.0
+"""Rows of the overall mean that are mixed into the mean of a cell."""
+SHARE = 0.2
+"""Of rows, drawn for trying where the split leaves no validation among those inspected."""
+SURE = 0.0003
+NOISE = 0.01
+"""A difference between two encodings counts from SURE + NOISE / sqrt(labels of the rarer class in validation) on."""
+NOISE_OF_VALUES = 0.05
+"""What is added for single values, divided by the root of how many there are in validation."""
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Halves:
+    """Rows to learn on and rows to try on, with the labels.
+
+    Attributes:
+        learn: (N,).
+        tried: (N,).
+        labels: task -> ((N,) NaN where unobserved, whether binary); only tasks with enough labels on both sides.
+    """
+
+    learn: Mask
+    tried: Mask
+    labels: Mapping[str, tuple[Floats, bool]]
+
+    @property
+    def noise(self) -> dict[str, float]:
+        """Task -> difference of scores from which on it counts."""
+        return {
+            name: SURE + NOISE / np.sqrt(_fewest(y[self.tried], binary)) for name, (y, binary) in self.labels.items()
+        }
+
+
+def halves_of(split: NDArray[np.int8], labels: Mapping[str, tuple[Floats, bool]]) -> Halves:
+    """Train and validation as the split deals rows; where these are too few, two draws of all that is not test."""
+    learn, tried = split == 0, split == 1
+    if any(_fewest(y[rows], binary) < LEAST for rows in (learn, tried) for y, binary in labels.values()):
+        drawn = np.random.default_rng(0).random(len(split)) < SHARE
+        learn, tried = (split != 2) & ~drawn, (split != 2) & drawn
+    enough = {
+        name: (y, binary)
+        for name, (y, binary) in labels.items()
+        if min(_fewest(y[learn], binary), _fewest(y[tried], binary)) >= LEAST
+    }
+    return Halves(learn, tried, enough)
+
+
+def _fewest(y: Floats, binary: bool) -> int:
+    return min(int((y == 1).sum()), int((y == 0).sum())) if binary else int((~np.isnan(y)).sum())
+
+
+class Others:
+    """What all inputs together, coarsely, say of each row: a sum of one effect for each column's cell.
+
+    An encoding that tells much by itself may tell nothing that other columns do not (a price, of the shop it is from).
+    """
+
+    def __init__(self, halves: Halves) -> None:
+        self.halves = halves
+        self.said = {
+            name: np.full(len(y), np.nanmean(y[halves.learn]), np.float64) for name, (y, _) in halves.labels.items()
+        }
+
+    def add(self, cells: NDArray[np.int64]) -> None:
+        """Adds a column's effects: what its cells tell of what is left over.
+
+        Args:
+            cells: (N,).
+        """
+        for name, (y, _) in self.halves.labels.items():
+            learn = self.halves.learn & ~np.isnan(y)
+            left = y[learn] - self.said[name][learn]
+            rows = np.bincount(cells[learn], minlength=int(cells.max()) + 1)
+            effect = np.bincount(cells[learn], left, len(rows)) / (rows + SMOOTHING)
+            self.said[name] += effect[cells]
+
+
+def ranges_of(column: Counted, learnt: Floats, buckets: int) -> NDArray[np.int64]:
+    """(V + 1,) the range of each distinct number that a card with so many buckets makes; a missing one's is the last.
+
+    Args:
+        learnt: (V,) rows of train with each.
+    """
+    assert column.numbers is not None
+    order = np.argsort(column.numbers)
+    order = order[learnt[order] > 0]
+    edges = cut_points(column.numbers[order], learnt[order].astype(np.int64), buckets)
+    return np.append(np.searchsorted(np.array(edges), column.numbers, side="right"), len(edges) + 1)
+
+
+def counts_of(column: Counted, rows: Mask, weights: Floats | None = None) -> Floats:
+    """(V + 1,) rows with each distinct value, and with none, or the sum of their weights."""
+    codes = np.where(column.codes < 0, len(column.counts), column.codes)[rows]
+    return np.bincount(codes, None if weights is None else weights[rows], len(column.counts) + 1).astype(np.float64)
+
+
+class _Sums(NamedTuple):
+    """One task: rows of train and what is left over of their labels, by distinct value (V + 1,); rows of validation."""
+
+    rows: Floats
+    left: Floats
+    code: NDArray[np.int32]
+    said: Floats
+    label: Floats
+    binary: bool
+
+    def score(self, cell: NDArray[np.int64]) -> float:
+        effect = np.bincount(cell, self.left) / (np.bincount(cell, self.rows) + SMOOTHING)
+        said, y = self.said + effect[cell[self.code]], self.label
+        if self.binary:
+            return max(group_auc(said, y, 1 - y), 0.5)
+        spread = float(((y - y.mean()) ** 2).sum())
+        return max(1 - float(((y - said) ** 2).sum()) / spread, 0.0) if spread > 0 else 0.0
+
+
+class Trial:
+    """One column on the halves: sums by distinct value, so that trying an encoding costs no pass over train.
+
+    Args:
+        others: what all inputs say coarsely; without, what is said beside them is said beside the mean label.
+    """
+
+    def __init__(self, column: Counted, halves: Halves, others: Others | None = None) -> None:
+        self.column, self.halves = column, halves
+        self.learnt, self.there = (counts_of(column, rows) for rows in (halves.learn, halves.tried))
+        none = Others(halves)
+        self._alone = {name: self._sums(name, none) for name in halves.labels}
+        self._beside = self._alone if others is None else {name: self._sums(name, others) for name in halves.labels}
+
+    def _sums(self, name: str, others: Others) -> _Sums:
+        (y, binary), said = self.halves.labels[name], others.said[name]
+        learn, tried = self.halves.learn & ~np.isnan(y), self.halves.tried & ~np.isnan(y)
+        left = counts_of(self.column, learn, y - said)
+        return _Sums(counts_of(self.column, learn), left, self.column.codes[tried], said[tried], y[tried], binary)
+
+    def repeated(self, times: int) -> float:
+        """Share of the rows tried whose value at least so many rows of train have."""
+        known, there = self.learnt[:-1] >= times, self.there[:-1]
+        return float(there[known].sum() / max(self.there.sum(), 1))
+
+    def common(self, buckets: int) -> float:
+        """Share of train's rows whose range validation has rows of, too."""
+        cell = self.cut(buckets)
+        return float(self.learnt[np.bincount(cell, self.there)[cell] > 0].sum() / max(self.learnt.sum(), 1))
+
+    def cut(self, buckets: int) -> NDArray[np.int64]:
+        """(V + 1,) the range of each distinct value; that of a missing one is the last."""
+        return ranges_of(self.column, self.learnt[:-1], buckets)
+
+    @property
+    def single(self) -> NDArray[np.int64]:
+        """(V + 1,) a cell for each distinct value."""
+        return np.arange(len(self.learnt))
+
+    def alone(self, cell: NDArray[np.int64]) -> dict[str, float]:
+        """Task -> AUC (R2 of a number) on validation of a cell's mean label in train, smoothed; at least chance's.
+
+        Args:
+            cell: (V + 1,) of each distinct value, and of a missing one.
+        """
+        return {name: sums.score(cell) for name, sums in self._alone.items()}
+
+    def beside(self, cell: NDArray[np.int64]) -> dict[str, float]:
+        """The same of what the other inputs say and a cell adds to it."""
+        return {name: sums.score(cell) for name, sums in self._beside.items()}
+
+    def gain(self, scores: Mapping[str, float], over: Mapping[str, float]) -> str | None:
+        """The task in which scores of single values are surely better than others; None where there is none, or loss.
+
+        Rows of one value stand or fall together, so few values leave more to chance than few labels.
+        """
+        by_value = NOISE_OF_VALUES / np.sqrt(max(int((self.there[:-1] > 0).sum()), 1))
+        noise = {name: value + by_value for name, value in self.halves.noise.items()}
+        more = {name: (scores[name] - over[name]) / noise[name] for name in scores}
+        if not more or sum(more.values()) <= 0:
+            return None
+        best = max(more, key=more.__getitem__)
+        return best if more[best] > 2 else None
