@@ -12,6 +12,7 @@ import pytest
 from search_toys import make_job, train
 
 from bench.errors import UserError
+from bench.full_disk import Unwritable
 from bench.records import Job, TrialResult
 from bench.search.executors import inline
 from bench.search.executors.base import Options, attempt
@@ -54,6 +55,7 @@ def test_asking_without_a_job_is_a_bug_and_closing_forgets_jobs() -> None:
         (FloatingPointError("nan at step 3"), "diverged", "nan at step 3"),
         (FloatingPointError(), "diverged", "a number left its range"),
         (MemoryError(), "infrastructure", "out of memory"),
+        (Unwritable("a/b", 28), "infrastructure", "a/b: cannot be written: No space left on device"),
         (OutOfMemoryError("CUDA out of memory"), "infrastructure", "out of memory: CUDA out of memory"),
         (ValueError("no"), "bug", r"ValueError: no \(test_inline\.py:\d+ in run\)"),
         (AssertionError(), "bug", r"AssertionError \(test_inline\.py:\d+ in run\)"),
