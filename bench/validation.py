@@ -1,7 +1,9 @@
-"""Turns pydantic's errors into one sentence that names file, key, what was expected and what was found."""
+"""Values read from files: errors become one sentence that names file, key, what was expected and what was found."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -9,6 +11,20 @@ from pydantic import BaseModel, ValidationError
 from bench.errors import UserError, unknown
 
 M = TypeVar("M", bound=BaseModel)
+
+
+def read_json(path: Path) -> Any:
+    """The values of a JSON file.
+
+    Raises:
+        UserError: it is none.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise UserError(f"{path}: expected plain JSON, found it nested too deeply") from None
+    except ValueError as error:  # no JSON, no UTF-8, or a number of thousands of digits
+        raise UserError(f"{path}: not valid JSON: {error}") from None
 
 
 def validate(model: type[M], values: Any, where: str) -> M:

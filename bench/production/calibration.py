@@ -5,7 +5,7 @@ It is fitted on rows that the model was not trained on; on its own training rows
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from math import isfinite
@@ -74,24 +74,27 @@ class Calibration:
         return {"kind": self.kind} | ({"a": self.a, "b": self.b} if self.kind == "platt" else {})
 
     @classmethod
-    def from_json(cls, plain: Mapping[str, Any]) -> Calibration:
+    def from_json(cls, plain: Any, where: str = "calibration") -> Calibration:
         """The inverse of `to_json`.
 
         Raises:
-            UserError: what was read is no calibration.
+            UserError: what was read, from `where`, is no calibration.
         """
-        known = {"none": (), "platt": ("a", "b"), "isotonic": ("x", "y")}.get(plain.get("kind", ""))
+        kinds = {"none": (), "platt": ("a", "b"), "isotonic": ("x", "y")}
+        kind = plain.get("kind") if isinstance(plain, dict) else None
+        known = kinds.get(kind) if isinstance(kind, str) else None
         if known is None or set(plain) != {"kind", *known}:
             raise UserError(
-                f"expected a calibration (none, platt with a and b, isotonic with x and y), found {plain!r}"
+                f"{where}: expected a calibration (none, platt with a and b, isotonic with x and y), found "
+                f"{repr(plain)[:100]}"
             )
         try:
             as_number: Callable[[Any], Any] = (
                 float if plain["kind"] == "platt" else lambda each: tuple(map(float, each))
             )
             return cls(plain["kind"], **{name: as_number(plain[name]) for name in known})
-        except (TypeError, ValueError) as error:
-            raise UserError(f"expected a calibration: {error}") from None
+        except (TypeError, ValueError, OverflowError) as error:
+            raise UserError(f"{where}: expected a calibration: {error}") from None
 
 
 def logit(p: ArrayLike) -> Floats:

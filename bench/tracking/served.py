@@ -24,8 +24,15 @@ class _Scoring:
     """
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Opens the package; each file's digest is checked."""
-        self._scorer = Package.open(context.artifacts[PACKAGE]).scorer()
+        """Opens the package; each file is checked.
+
+        Raises:
+            MlflowException: it is none, or was changed.
+        """
+        try:
+            self._scorer = Package.open(context.artifacts[PACKAGE]).scorer()
+        except UserError as error:
+            raise MlflowException(str(error), INVALID_PARAMETER_VALUE) from None
 
     def predict(  # type: ignore[no-untyped-def]
         self, context: PythonModelContext, model_input, params: dict[str, Any] | None = None

@@ -8,10 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.atomic import lives, this_process
 from bench.errors import UserError
 from bench.production.example import example_rows
 from bench.production.package import Package
-from bench.tracking.registry import CHALLENGER, CHAMPION, Registry, save_model
+from bench.tracking import registry as module
+from bench.tracking.node import Node
+from bench.tracking.registry import CHALLENGER, CHAMPION, WRITER, Registry, save_model
+from bench.tracking.store import Store
+
+EXPERIMENT = "seesaw/test"
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +26,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def registry(home: Path) -> Registry:
-    return Registry(f"sqlite:///{home / 'mlflow.db'}")
+def uri(home: Path) -> str:
+    return f"sqlite:///{home / 'mlflow.db'}"
+
+
+@pytest.fixture(scope="module")
+def registry(uri: str) -> Registry:
+    return Registry(uri)
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +94,46 @@ def test_mlflow_loads_it_without_a_pickle(package: Package, tmp_path: Path) -> N
     assert [column.name for column in inputs.inputs if not column.required] == ["age"]
     with pytest.raises(MlflowException, match="row 1: 'price': expected a number, found 'cheap'"):
         model.predict(rows.assign(price="cheap"))
+
+
+def status_of(uri: str, run: str) -> str:
+    store = Store.connect(uri)
+    found = {node.run_id: node for node in Node.search(store, store.experiment(EXPERIMENT), "")}
+    assert lives(found[run].tags.get(WRITER, "")) is not None
+    return found[run].status
+
+
+def newest(uri: str) -> str:
+    store = Store.connect(uri)
+    return Node.search(store, store.experiment(EXPERIMENT), "")[0].run_id
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(UserError("no"), "FAILED"), (KeyboardInterrupt(), "KILLED"), (SystemExit(143), "KILLED")]
+)
+def test_a_run_ends_with_what_ended_its_deployment(
+    package: Package, uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: str
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr(module, "save_model", fail)
+    with pytest.raises(type(error)):
+        Registry(uri).log(package, EXPERIMENT, str(tmp_path), "deployed", {}, {})
+    assert status_of(uri, newest(uri)) == status
+    assert not list(package.folder.parent.glob(".*.part"))
+
+
+def test_the_run_of_a_killed_one_is_ended_by_the_next(
+    package: Package, uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store.connect(uri)
+    experiment = store.make_experiment(EXPERIMENT, str(tmp_path))
+    host, _, started = this_process().split("-")
+    gone, here = (
+        Node.create(store, experiment, "deployed", {"seesaw.kind": "deployment", WRITER: writer}).run_id
+        for writer in (f"{host}-{2**22 + 1}-{started}", this_process())
+    )
+    monkeypatch.setattr(module, "save_model", lambda package, folder: folder.mkdir())
+    mine = Registry(uri).log(package, EXPERIMENT, None, "deployed", {}, {})
+    assert [status_of(uri, run) for run in (gone, here, mine)] == ["KILLED", "RUNNING", "FINISHED"]

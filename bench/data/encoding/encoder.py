@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,7 +18,7 @@ from bench.data.encoding.rates import TargetRates
 from bench.errors import UserError
 from bench.registry import Config
 from bench.schema import Field, Schema, Task
-from bench.validation import validate
+from bench.validation import read_json, validate
 
 Ids = NDArray[np.int32]
 FieldPart = Annotated[CategoricalField | MultiValuedField | BucketField, Discriminator("kind")]
@@ -86,10 +85,6 @@ class Encoder(Config):
         Raises:
             UserError: no such file, or not an encoder of this version.
         """
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise UserError(f"expected an encoder, found no {path}") from None
-        except json.JSONDecodeError as error:
-            raise UserError(f"{path}: not valid JSON: {error}") from None
-        return validate(cls, values, str(path))
+        if not path.is_file():
+            raise UserError(f"expected an encoder, found no {path}")
+        return validate(cls, read_json(path), str(path))

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, FiniteFloat
 
 from bench.data.encoding.base import Source
 from bench.data.encoding.running import RunningMoments, logged
@@ -21,8 +22,8 @@ class NumericColumn(Config):
     name: str
     source: Source
     log1p: bool
-    mean: float
-    scale: float
+    mean: FiniteFloat
+    scale: float = Field(gt=0)
     flag: bool
     """Whether a second column says 1 where the quantity is missing."""
 
