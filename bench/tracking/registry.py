@@ -232,15 +232,16 @@ def save_model(package: Package, folder: Path) -> None:
 
 
 def signature_of(package: Package) -> ModelSignature:
-    """Raw columns of any type: categories may be numbers or texts. The scorer checks, and names column and row."""
+    """Raw columns of any type: categories may be numbers or texts. The scorer checks, and names column and row.
+
+    None is required of a request, since one without rows has none.
+    """
     from mlflow.models import ModelSignature
     from mlflow.types.schema import AnyType, ColSpec, Schema
 
     scorer = package.scorer()
     anything: Any = AnyType  # MLflow gives its constructor no types
-    inputs: list[Any] = [
-        ColSpec(anything(), column.name, required=not column.optional) for column in scorer.rows.columns
-    ]
+    inputs: list[Any] = [ColSpec(anything(), column.name, required=False) for column in scorer.rows.columns]
     outputs: list[Any] = [ColSpec("double", name) for name in scorer.names]
     return ModelSignature(Schema(inputs), Schema(outputs))
 
