@@ -18,6 +18,8 @@ from bench.errors import UserError
 
 Floats = NDArray[np.float64]
 Kind = Literal["none", "platt", "isotonic"]
+Method = Literal["none", "auto", "platt", "isotonic"]
+"""How it is fitted; `auto` becomes one of the kinds."""
 
 _LEAST = 1e-12  # probabilities are this far from 0 and 1 before their logit
 
@@ -29,7 +31,7 @@ class Calibration:
     Attributes:
         kind: `none` leaves probabilities as they are; `platt` is sigmoid(a logit(p) + b) (Platt, Advances in Large
             Margin Classifiers 1999, on the logit); `isotonic` is a line from knot to knot, and constant beyond them
-            (Zadrozny & Elkan, KDD 2002).
+            (after Zadrozny & Elkan, KDD 2002).
         a: slope of `platt`, at least 0.
         b: offset of `platt`.
         x: where the knots of `isotonic` are, ascending.
