@@ -20,7 +20,8 @@ import psutil
 
 from bench.full_disk import room_for
 
-_WRITER = re.compile(r"\.([0-9a-f]{8})-(\d+)-(\d+)\.[^.]*\.part")
+_PROCESS = re.compile(r"([0-9a-f]{8})-(\d+)-(\d+)")
+_WRITER = re.compile(r"\.([0-9a-f]{8}-\d+-\d+)\.[^.]*\.part")
 
 
 @contextmanager
@@ -57,7 +58,7 @@ def atomic_folder(target: Path) -> Iterator[Path]:
             yield temporary
             temporary.chmod(0o777 & ~_umask())
             if target.exists():
-                retired = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
+                retired = Path(tempfile.mkdtemp(prefix=_prefix(target), suffix=".part", dir=target.parent))
                 os.replace(target, retired / "was")
                 os.replace(temporary, target)
                 shutil.rmtree(retired)
@@ -65,6 +66,17 @@ def atomic_folder(target: Path) -> Iterator[Path]:
                 os.replace(temporary, target)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def scratch_folder(beside: Path) -> Iterator[Path]:
+    """Yields an empty folder beside a file or folder, and removes it; named as what is half-written is."""
+    beside.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=_prefix(beside), suffix=".part", dir=beside.parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_text(target: Path, text: str) -> None:
@@ -76,6 +88,17 @@ def write_text(target: Path, text: str) -> None:
 def writer_of(temporary: Path) -> bool | None:
     """Whether the process that writes under this temporary name lives; None where that cannot be known."""
     match = _WRITER.search(temporary.name)
+    return None if match is None else lives(match[1])
+
+
+def this_process() -> str:
+    """Names this process among all of all machines, see `lives`."""
+    return f"{_host()}-{os.getpid()}-{int(psutil.Process().create_time())}"
+
+
+def lives(process: str) -> bool | None:
+    """Whether the process of that name (see `this_process`) lives; None where that cannot be known."""
+    match = _PROCESS.fullmatch(process)
     if match is None or match[1] != _host():
         return None
     try:
@@ -86,7 +109,7 @@ def writer_of(temporary: Path) -> bool | None:
 
 
 def _prefix(target: Path) -> str:
-    return f".{target.name}.{_host()}-{os.getpid()}-{int(psutil.Process().create_time())}."
+    return f".{target.name}.{this_process()}."
 
 
 def _host() -> str:

@@ -26,6 +26,14 @@ def shortened(text: str, most: int = 120) -> str:
     return text if len(text) <= most else f"{text[: most // 2]}..{text[-most // 4 :]} ({len(text):,} characters)"
 
 
+def missing(what: str, wanted: str, found: Iterable[str]) -> UserError:
+    """The error for a name that is wanted and not among those found: names the nearest of them, then all."""
+    names = sorted(found)
+    near = difflib.get_close_matches(wanted, names, n=1)
+    hint = f" ('{near[0]}' is the nearest)" if near else ""
+    return UserError(f"expected the {what} '{wanted}', which is missing{hint}; found are {', '.join(names) or 'none'}")
+
+
 def listed(names: Sequence[str]) -> str:
     """Names as a sentence has them: `a`, `a and b`, `a, b and c`."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

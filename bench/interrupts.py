@@ -1,4 +1,4 @@
-"""Ctrl-C while a run works: no second one cuts stopping short."""
+"""Ctrl-C and the request to end, while something works that must be left in order."""
 
 from __future__ import annotations
 
@@ -26,6 +26,27 @@ def interrupted_once() -> Iterator[None]:
     finally:
         if signal.getsignal(signal.SIGINT) is _first:
             signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def ended_in_order() -> Iterator[None]:
+    """As `interrupted_once`; and a request to end (SIGTERM) is a SystemExit, so that what is open is closed."""
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGTERM)
+    with interrupted_once():
+        if not main or before is not signal.SIG_DFL:
+            yield
+            return
+        signal.signal(signal.SIGTERM, _end)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise SystemExit(128 + number)
 
 
 def _first(number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""Turns pydantic's errors into one sentence that names file, key, what was expected and what was found."""
+"""Values read from files: errors become one sentence that names file, key, what was expected and what was found."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def deploy(
     from bench.home import resolve_home
     from bench.machine import cores
     from bench.production.engines import without_onnx
-    from bench.run.deploy import make_package, register
+    from bench.run.deploy import deploying, make_package, register
     from bench.run.planned import plan
     from bench.tracking.registry import Registry
 
@@ -69,8 +69,9 @@ def deploy(
     if lacking:
         TerminalProgress().note(f"the package will have no model in ONNX: {lacking}")
     onnx = not no_onnx and not lacking
-    package = make_package(planned, raw, force, threads or cores(), TerminalProgress(), onnx)
-    number, moves = register(planned, package, as_.value)
+    with deploying(planned):
+        package = make_package(planned, raw, force, threads or cores(), TerminalProgress(), onnx)
+        number, moves = register(planned, package, as_.value)
     if json:
         document: dict[str, Any] = {"model": planned.name, "version": number, "alias": as_.value, "tracking": uri}
         document |= {"package": str(package.folder), "agreement": package.manifest.agreement}

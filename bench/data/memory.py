@@ -23,13 +23,13 @@ def memory_limit() -> int:
     """
     given = os.environ.get(VARIABLE)
     if not given:
-        return _installed() // 2
+        return installed() // 2
     if not given.isdecimal() or int(given) == 0:
         raise UserError(f"expected ${VARIABLE} to be a whole number of MiB above 0, found '{given}'")
     return int(given) << 20
 
 
-def _installed() -> int:
+def installed() -> int:
     """Memory of the machine, or the limit of the container where that is lower."""
     total = int(psutil.virtual_memory().total)
     try:

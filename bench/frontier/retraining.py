@@ -16,8 +16,8 @@ class Retraining(BaseModel):
     """How many trainings, each on a fresh seed."""
     choose: Literal["one", "average"] = "one"
     """`one`: the best of them on what is held out. `average`: all of them, their probabilities averaged."""
-    calibration: Literal["isotonic", "platt", "none"] = "isotonic"
-    """Of every task's probabilities."""
+    calibration: Literal["auto", "isotonic", "platt", "none"] = "auto"
+    """Of every task's probabilities; `auto` is isotonic where each outcome has 1,000 rows held out, else Platt's."""
     held_out: float = Field(0.1, gt=0, lt=1)
     """Share of train and validation together."""
     confidence: float = Field(0.99, gt=0.5, lt=1)

@@ -29,6 +29,7 @@ Width = Annotated[int, Field(ge=1, le=65536)]
 
 Layers = Annotated[
     tuple[Width, ...],
+    Field(max_length=64),
     BeforeValidator(_parse),
     PlainSerializer(lambda layers: "-".join(map(str, layers)), return_type=str, when_used="json"),
 ]

@@ -18,17 +18,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.atomic import atomic_path, write_text
+from bench.data.reader_config import CsvReader
 from bench.data.readers.base import RawTable, ahead
 from bench.data.readers.csv import read_csv
 from bench.data.readers.parquet import read_parquet
-from bench.errors import UserError, unknown
+from bench.data.rejects import Place
+from bench.errors import UserError, missing
+from bench.plain import parse_json
 from bench.production.engines import Floats, Ids
 from bench.production.package import Package
 from bench.progress import Progress, Silent
+from bench.validation import validate
 
 PART_ROWS = 1 << 20
 """Rows after which an output file ends with the next batch."""
 STATE = "scoring.json"
+KEPT = "_kept"
+"""Added to the name of a kept column where a prediction has the same."""
 PARQUET = (".parquet", ".pq")
 
 
@@ -39,6 +45,7 @@ class Encoded(NamedTuple):
     rows: int
     inputs: tuple[Ids, Floats] | None
     kept: Any
+    place: Place
 
 
 @dataclass(frozen=True)
@@ -54,11 +61,11 @@ class BatchScoring:
     """One model over some files into one folder.
 
     Args:
-        keep: columns of the files to write before the predictions.
+        keep: columns of the files to write before the predictions; one that is called as a prediction gets `KEPT`.
         part_rows: see `PART_ROWS`.
 
     Raises:
-        UserError: a file is not there, two have one name, or the folder holds other work.
+        UserError: a file is not there, two have one name, two columns would, or the folder holds other work.
     """
 
     def __init__(
@@ -82,9 +89,12 @@ class BatchScoring:
         facts = {stem: [file.stat().st_size, file.stat().st_mtime_ns] for stem, file in self.files.items()}
         self._work: dict[str, Any] = {"model": package.digest, "engine": engine, "keep": list(keep)}
         self._work |= {"part_rows": part_rows, "files": facts}
-        self._finished = self._resume()
-        self._reader: dict[str, Any] = package.card.get("reader", {})
+        reader = package.card.get("reader")
+        own = isinstance(reader, dict) and reader.get("kind") == "csv"
+        self._reader = validate(CsvReader, reader if own else {}, f"{package.folder / 'card.json'}: reader")
         self._scorer = package.scorer(engine, threads)
+        self._kept = self._kept_names()
+        self._finished = self._resume()
 
     def run(self, progress: Progress | None = None) -> Done:
         """Scores what is not scored yet. Parts written before an error stay.
@@ -92,6 +102,9 @@ class BatchScoring:
         Raises:
             UserError: a file that cannot be read, or a row that does not fit, with file and line.
         """
+        for name, given in self._kept.items():
+            if given != name and progress is not None:
+                progress.note(f"note: '{name}' is a prediction; the column of that name is kept as '{given}'")
         rows = parts = skipped = 0
         for stem, file in self.files.items():
             if stem in self._finished:
@@ -122,7 +135,7 @@ class BatchScoring:
         try:
             for batch in batches:
                 assert batch.inputs is not None
-                said = self._scorer.predict_encoded(*batch.inputs)
+                said = self._scorer.predict_encoded(*batch.inputs, batch.place)
                 columns = batch.kept | {name: pa.array(values, pa.float32()) for name, values in said.items()}
                 table = pa.table(columns)
                 writer = writer or pq.ParquetWriter(path, table.schema)
@@ -143,33 +156,42 @@ class BatchScoring:
                 self._check(file, raw.table.column_names)
             rows += raw.table.num_rows
             if self._target(stem, part).is_file():
-                yield Encoded(part, raw.table.num_rows, None, None)
+                yield Encoded(part, raw.table.num_rows, None, None, raw.place)
             else:
-                kept = {name: _plain(raw.table[name]) for name in self.keep}
+                kept = {given: _plain(raw.table[name]) for name, given in self._kept.items()}
                 inputs = self._scorer.encode(self._scorer.rows.checked(raw.table, raw.place))
-                yield Encoded(part, raw.table.num_rows, inputs, kept)
+                yield Encoded(part, raw.table.num_rows, inputs, kept, raw.place)
 
     def _check(self, file: Path, names: Sequence[str]) -> None:
         if absent := self._scorer.rows.absent(names):
-            raise UserError(f"{file}: {unknown('column', absent[0], names)}")
+            raise UserError(f"{file}: {missing('column', absent[0], names)}")
         for name in self.keep:
             if name not in names:
-                raise UserError(f"{file}: --keep: {unknown('column', name, names)}")
+                raise UserError(f"{file}: --keep: {missing('column', name, names)}")
+
+    def _kept_names(self) -> dict[str, str]:
+        """Kept column -> its name beside the predictions."""
+        predicted = self._scorer.names
+        found = {name: f"{name}{KEPT}" if name in predicted else name for name in self.keep}
+        for name, given in found.items():
+            if self.keep.count(name) > 1 or given in predicted or list(found.values()).count(given) > 1:
+                raise UserError(f"--keep: expected columns of different names, found '{name}' beside another '{given}'")
+        return found
 
     def _read(self, file: Path, progress: Progress) -> Iterator[RawTable]:
         wanted = dict.fromkeys(self.keep, "text")
         wanted |= {column.name: column.kind for column in self._scorer.rows.columns}
         if file.suffix in PARQUET:
             return read_parquet(file, file.name, wanted, progress)
-        own = self._reader if self._reader.get("kind") == "csv" else {}
+        own = self._reader
         return read_csv(
             file,
             file.name,
             wanted,
             progress,
-            names=own.get("columns", ()),
-            separator=own.get("separator", ","),
-            missing=own.get("missing", ()),
+            names=own.columns,
+            separator=own.separator,
+            missing=own.missing,
         )
 
     def _target(self, stem: str, number: int) -> Path:
@@ -182,7 +204,9 @@ class BatchScoring:
             self._finished = {}
             self._save()
             return {}
-        found = json.loads(state.read_text(encoding="utf-8"))
+        found = parse_json(state.read_bytes(), str(state))
+        if not isinstance(found, dict) or not isinstance(found.get("finished"), dict):
+            raise UserError(f"{state}: expected what an earlier `seesaw score` wrote there, found something else")
         for key, value in self._work.items():
             if found.get(key) != value:
                 raise UserError(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import UserError
-from bench.production.calibration import Calibration, Kind
+from bench.production.calibration import Calibration, Method
 from bench.production.calibration_fits import FITS
 from bench.schema import Schema
 from bench.training.metrics import sample_spaces
@@ -31,7 +31,7 @@ def names_of(schema: Schema, at: int) -> tuple[str, str] | None:
 
 
 def fit_calibrations(
-    schema: Schema, labels: Array, conditional: Array, joint: Array, kind: Kind
+    schema: Schema, labels: Array, conditional: Array, joint: Array, kind: Method
 ) -> dict[str, Calibration]:
     """The calibration of each prediction by its name; none where the kind is `none`.
 

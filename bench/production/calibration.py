@@ -5,7 +5,7 @@ It is fitted on rows that the model was not trained on; on its own training rows
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from math import isfinite
@@ -18,6 +18,8 @@ from bench.errors import UserError
 
 Floats = NDArray[np.float64]
 Kind = Literal["none", "platt", "isotonic"]
+Method = Literal["none", "auto", "platt", "isotonic"]
+"""How it is fitted; `auto` becomes one of the kinds."""
 
 _LEAST = 1e-12  # probabilities are this far from 0 and 1 before their logit
 
@@ -29,7 +31,7 @@ class Calibration:
     Attributes:
         kind: `none` leaves probabilities as they are; `platt` is sigmoid(a logit(p) + b) (Platt, Advances in Large
             Margin Classifiers 1999, on the logit); `isotonic` is a line from knot to knot, and constant beyond them
-            (Zadrozny & Elkan, KDD 2002).
+            (after Zadrozny & Elkan, KDD 2002).
         a: slope of `platt`, at least 0.
         b: offset of `platt`.
         x: where the knots of `isotonic` are, ascending.
@@ -74,24 +76,27 @@ class Calibration:
         return {"kind": self.kind} | ({"a": self.a, "b": self.b} if self.kind == "platt" else {})
 
     @classmethod
-    def from_json(cls, plain: Mapping[str, Any]) -> Calibration:
+    def from_json(cls, plain: Any, where: str = "calibration") -> Calibration:
         """The inverse of `to_json`.
 
         Raises:
-            UserError: what was read is no calibration.
+            UserError: what was read, from `where`, is no calibration.
         """
-        known = {"none": (), "platt": ("a", "b"), "isotonic": ("x", "y")}.get(plain.get("kind", ""))
+        kinds = {"none": (), "platt": ("a", "b"), "isotonic": ("x", "y")}
+        kind = plain.get("kind") if isinstance(plain, dict) else None
+        known = kinds.get(kind) if isinstance(kind, str) else None
         if known is None or set(plain) != {"kind", *known}:
             raise UserError(
-                f"expected a calibration (none, platt with a and b, isotonic with x and y), found {plain!r}"
+                f"{where}: expected a calibration (none, platt with a and b, isotonic with x and y), found "
+                f"{repr(plain)[:100]}"
             )
         try:
             as_number: Callable[[Any], Any] = (
                 float if plain["kind"] == "platt" else lambda each: tuple(map(float, each))
             )
             return cls(plain["kind"], **{name: as_number(plain[name]) for name in known})
-        except (TypeError, ValueError) as error:
-            raise UserError(f"expected a calibration: {error}") from None
+        except (TypeError, ValueError, OverflowError) as error:
+            raise UserError(f"{where}: expected a calibration: {error}") from None
 
 
 def logit(p: ArrayLike) -> Floats:

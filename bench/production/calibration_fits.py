@@ -7,15 +7,21 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bench.production.calibration import Calibration, Floats, Kind, logit, sigmoid
+from bench.production.calibration import Calibration, Floats, Method, logit, sigmoid
 
+ENOUGH = 1000
+"""From so many rows of the rarer class on `auto` fits the isotonic map. By log loss on Census-Income and KuaiRand-Pure,
+Platt's was better below about 400 rows; from 2,000 on it was better by at most .0012 and worse by up to .0031."""
 _STEPS = 100  # of Newton's method, which takes about ten
 
 
 def fit_isotonic(p: ArrayLike, y: ArrayLike) -> Calibration:
-    """The non-decreasing map of least squared error, by pooling adjacent violators (Ayer et al., 1955).
+    """The non-decreasing map of least squared error, by pooling adjacent violators (Ayer et al., 1955), interpolated.
 
-    Rows that it pools get one value, so that it may make ties where the model made none; their order is kept else.
+    Each block of pooled rows has its value at their mean prediction, with lines between the blocks and on to (0, 0) and
+    (1, 1), so that the order of predictions stays as it is; steps would make ties of them, at a cost in AUC. For the
+    same reason an outermost block of one class gets half a row of the other. Where all rows are pooled, the
+    predictions' order says nothing, and all get the mean.
 
     Args:
         p: predicted probabilities (N,).
@@ -27,20 +33,32 @@ def fit_isotonic(p: ArrayLike, y: ArrayLike) -> Calibration:
     p, y = _labelled(p, y)
     where, of_row = np.unique(p, return_inverse=True)
     rows = np.bincount(of_row).astype(np.float64)
-    sums = np.bincount(of_row, weights=y)
-    first = np.arange(len(where))  # of each block of knots that are pooled
+    sums, weighted = np.bincount(of_row, weights=y), where * rows
     while True:
         means = sums / rows
         starts = np.append(True, means[1:] > means[:-1])  # a whole run of violators is one block: each pair of them is
         if starts.all():
             break
         at = np.flatnonzero(starts)
-        first, rows, sums = first[at], np.add.reduceat(rows, at), np.add.reduceat(sums, at)
-    last = np.append(first[1:], len(where)) - 1
-    ends = np.stack([first, last], axis=1).ravel()
-    knots = np.append(True, ends[1:] != ends[:-1])  # a block of one knot needs it once
-    values = np.repeat(means, 2)[knots]
-    return Calibration("isotonic", x=tuple(where[ends[knots]].tolist()), y=tuple(values.tolist()))
+        rows, sums, weighted = (np.add.reduceat(each, at) for each in (rows, sums, weighted))
+    if len(means) == 1:
+        return Calibration("isotonic", x=(0.0, 1.0), y=(float(means[0]),) * 2)
+    if means[0] == 0:
+        means[0] = min(0.5 / (rows[0] + 1), means[1] / 2)
+    if means[-1] == 1:
+        means[-1] = max(1 - 0.5 / (rows[-1] + 1), (1 + means[-2]) / 2)
+    x = np.concatenate([[0.0], np.clip(weighted / rows, where[0], where[-1]), [1.0]])
+    values = np.concatenate([[0.0], means, [1.0]])
+    inside = slice(int(x[1] <= 0), len(x) - int(x[-2] >= 1))
+    x, values = x[inside], values[inside]
+    apart = np.append(True, np.diff(x) > 0)
+    return Calibration("isotonic", x=tuple(x[apart].tolist()), y=tuple(values[apart].tolist()))
+
+
+def fit_auto(p: ArrayLike, y: ArrayLike) -> Calibration:
+    """`fit_isotonic` where each class has `ENOUGH` rows, else `fit_platt`, whose two numbers need fewer."""
+    positives, rows = np.nansum(np.asarray(y, np.float64)), np.sum(~np.isnan(np.asarray(y, np.float64)))
+    return (fit_isotonic if min(positives, rows - positives) >= ENOUGH else fit_platt)(p, y)
 
 
 def fit_platt(p: ArrayLike, y: ArrayLike) -> Calibration:
@@ -99,8 +117,9 @@ def _labelled(p: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
     return p[seen], y[seen]
 
 
-FITS: dict[Kind, Callable[[ArrayLike, ArrayLike], Calibration]] = {
+FITS: dict[Method, Callable[[ArrayLike, ArrayLike], Calibration]] = {
     "none": lambda p, y: Calibration(),
+    "auto": fit_auto,
     "platt": fit_platt,
     "isotonic": fit_isotonic,
 }

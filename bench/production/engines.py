@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,11 +13,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bench.data.memory import installed
 from bench.errors import UserError, listed, unknown
 from bench.extras import adding
 from bench.production import archive
+from bench.production.plain_onnx import check_onnx
 from bench.production.served_model import Recipe
 
+MODEL, ONNX = "model.pt2", "model.onnx"
 Ids = NDArray[np.int32]
 Floats = NDArray[np.float32]
 Engine = Callable[[Ids, Floats], tuple[Floats, Floats]]
@@ -25,13 +29,15 @@ Engine = Callable[[Ids, Floats], tuple[Floats, Floats]]
 
 def exported(folder: Path, recipe: Recipe, threads: int) -> Engine:
     """The graph of torch.export, in plain torch."""
-    return _torch(archive.load(folder / "model.pt2").module(), threads)
+    path = folder / MODEL
+    return _checked(_torch(archive.load(path, recipe.shapes()).module(), threads), path, len(recipe.schema.tasks))
 
 
 def eager(folder: Path, recipe: Recipe, threads: int) -> Engine:
     """The modules that were trained, with the compiled passes of `bench.models.kernels`."""
+    weights = archive.load(folder / MODEL, recipe.shapes()).state_dict  # before memory is taken for a model
     model = recipe.build()
-    model.load_state_dict(archive.load(folder / "model.pt2").state_dict)
+    model.load_state_dict(weights)
     return _torch(model, threads)
 
 
@@ -41,22 +47,43 @@ def onnx(folder: Path, recipe: Recipe, threads: int) -> Engine:
     Raises:
         UserError: it is not installed, or the package was made where it was not.
     """
-    need("onnxruntime", "to run a model in ONNX Runtime")
-    if not (folder / "model.onnx").is_file():
-        raise UserError(f"expected a model.onnx in {folder}, found none: it was packaged without the extra 'serve'")
+    for module in ("onnxruntime", "onnx"):
+        need(module, "to run a model in ONNX Runtime")
+    path = folder / ONNX
+    if not path.is_file():
+        raise UserError(f"expected a {ONNX} in {folder}, found none: it was packaged without the extra 'serve'")
+    check_onnx(path)
     runtime: Any = import_module("onnxruntime")
     options = runtime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = 3  # errors
-    session = runtime.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
+    options.log_severity_level = 4  # what went wrong is raised as well
+    options.add_session_config_entry("session.use_env_allocators", "1")
+    _bound_memory(runtime)
+    try:
+        session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise UserError(f"{path}: expected a model that ONNX Runtime can read: {_last_line(error)}") from None
     asked = {each.name for each in session.get_inputs()}  # what a model does not use is not asked for
+    if not asked <= {"ids", "dense"} or len(session.get_outputs()) != 2:
+        raise UserError(f"{path}: expected ids and dense to give two outputs, found {', '.join(sorted(asked))}")
 
     def run(ids: Ids, dense: Floats) -> tuple[Floats, Floats]:
+        rows = len(ids)
+        if rows == 0:  # without a row ONNX Runtime ends the process
+            ids, dense = np.zeros((1, *ids.shape[1:]), np.int32), np.zeros((1, *dense.shape[1:]), np.float32)
         given = {"ids": ids, "dense": dense}
         conditional, joint = session.run(None, {name: given[name] for name in asked})
-        return conditional, joint
+        return conditional[:rows], joint[:rows]
 
-    return run
+    return _checked(run, path, len(recipe.schema.tasks))
+
+
+@cache
+def _bound_memory(runtime: Any) -> None:
+    """Has all sessions of this process take their memory from one arena of bounded size."""
+    arena = runtime.OrtArenaCfg(installed() // 2, -1, -1, -1)
+    place = runtime.OrtMemoryInfo("Cpu", runtime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, runtime.OrtMemType.DEFAULT)
+    runtime.create_and_register_allocator(place, arena)
 
 
 ENGINES: dict[str, Callable[[Path, Recipe, int], Engine]] = {"eager": eager, "exported": exported, "onnx": onnx}
@@ -85,6 +112,26 @@ def need(module: str, why: str) -> None:
     """Raises UserError where a package of the extra `serve` is not installed."""
     if find_spec(module) is None:
         raise UserError(f"expected {module} {why}, found none installed; {adding('serve')}")
+
+
+def _checked(engine: Engine, path: Path, tasks: int) -> Engine:
+    """An engine whose graph was read from a file: where it cannot be run, or gives another shape, that is said."""
+
+    def run(ids: Ids, dense: Floats) -> tuple[Floats, Floats]:
+        try:
+            said = engine(ids, dense)
+        except Exception as error:
+            raise UserError(f"{path}: expected a graph that can be run: {_last_line(error)}") from None
+        if any(each.shape != (len(ids), tasks) for each in said):
+            shapes = " and ".join(str(each.shape) for each in said)
+            raise UserError(f"{path}: expected predictions of shape {(len(ids), tasks)}, found {shapes}")
+        return said
+
+    return run
+
+
+def _last_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[-1][:500]
 
 
 def _torch(model: Callable[..., tuple[torch.Tensor, torch.Tensor]], threads: int) -> Engine:

@@ -80,7 +80,7 @@ def latencies(
 
 def available(package: Package) -> list[str]:
     """Engines that can run a package here."""
-    onnx = find_spec("onnxruntime") is not None and "model.onnx" in package.manifest.files
+    onnx = all(map(find_spec, ("onnxruntime", "onnx"))) and "model.onnx" in package.manifest.files
     return [name for name in ENGINES if name != "onnx" or onnx]
 
 

@@ -18,52 +18,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from bench.atomic import atomic_folder
 from bench.data.encoding.encoder import Encoder
-from bench.data.store import schema_from_json, schema_to_json
-from bench.errors import UserError
-from bench.frontier.score import Score
+from bench.data.store import schema_to_json
+from bench.errors import UserError, unknown
+from bench.frontier.score import Score, prediction_names
+from bench.plain import parse_json
 from bench.production import archive
 from bench.production.calibration import Calibration
 from bench.production.engines import Engine, Floats, Ids, open_engine
+from bench.production.manifest import FileFacts, Manifest, SchemaFacts
 from bench.production.scorer import Scorer
 from bench.production.served_model import Member, Recipe
 from bench.records import Scalar
-from bench.registry import Config
 from bench.schema import Schema
 from bench.validation import validate
 
 MANIFEST = "manifest.json"
 AGREEMENT = 1e-5
 """The largest difference between a packaged model's probabilities and the trained one's."""
-
-
-class FileFacts(Config):
-    """What a file must be."""
-
-    sha256: str
-    size: int
-
-
-class Manifest(Config):
-    """`manifest.json`."""
-
-    version: Literal[1] = 1
-    name: str
-    """Of the data set, variant included."""
-    data_schema: dict[str, Any]
-    config: dict[str, Scalar]
-    states: tuple[int, ...]
-    """Of each averaged member: how many states it has."""
-    agreement: dict[str, float]
-    """Engine -> largest difference to the trained model's probabilities, on rows of validation."""
-    provenance: dict[str, Any]
-    """Where it comes from: data fingerprint, run, trial, seeds, versions, the command that remakes it."""
-    files: dict[str, FileFacts]
 
 
 @dataclass(frozen=True)
@@ -121,7 +98,7 @@ def write_package(parts: Parts, folder: Path, onnx: bool = True) -> Package:
         (made / "README.md").write_text(parts.readme, encoding="utf-8")
         manifest = Manifest(
             name=parts.name,
-            data_schema=schema_to_json(parts.schema),
+            data_schema=SchemaFacts.model_validate(schema_to_json(parts.schema)),
             config=dict(parts.config),
             states=recipe.states,
             agreement=_agreement(made, recipe, served, parts.rows, ["exported", *(["onnx"] if onnx else [])]),
@@ -147,15 +124,18 @@ class Package:
             UserError: there is none, or a file is missing, changed or more than there should be.
         """
         folder = Path(folder)
-        try:
-            values = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError):
-            raise UserError(f"expected a packaged model with a {MANIFEST}, found none at {folder}") from None
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise UserError(f"{folder / MANIFEST}: not valid JSON: {error}") from None
-        manifest = validate(Manifest, values, str(folder / MANIFEST))
+        if not (folder / MANIFEST).is_file():
+            raise UserError(f"expected a packaged model with a {MANIFEST}, found none at {folder}")
+        manifest = validate(
+            Manifest, parse_json((folder / MANIFEST).read_bytes(), str(folder / MANIFEST)), str(folder / MANIFEST)
+        )
+        for path in sorted(folder.iterdir()):
+            if path.name not in (*manifest.files, MANIFEST):
+                raise UserError(
+                    f"{folder}: expected the files of its {MANIFEST} alone, found '{path.name}' beside them"
+                )
         for name, expected in manifest.files.items():
-            if "/" in name or not (folder / name).is_file():
+            if not (folder / name).is_file():
                 raise UserError(f"{folder}: expected the file '{name}' of the package, found none")
             if (found := facts_of(folder / name)) != expected:
                 raise UserError(
@@ -172,17 +152,20 @@ class Package:
     @cached_property
     def schema(self) -> Schema:
         """Of the encoded rows and the tasks."""
-        return schema_from_json(self.manifest.data_schema)
+        return self.manifest.data_schema.as_schema()
 
     @property
     def recipe(self) -> Recipe:
         """What rebuilds its modules."""
-        return Recipe(self.schema, self.manifest.config, self.manifest.states)
+        return self.manifest.recipe
 
     @cached_property
     def encoder(self) -> Encoder:
         """Of raw rows."""
-        return Encoder.load(self.folder / "encoder.json")
+        found = Encoder.load(self.folder / "encoder.json")
+        if found.schema_of(self.schema.tasks, self.schema.group) != self.schema:
+            raise UserError(f"{self.folder / 'encoder.json'}: expected the inputs of {MANIFEST}, found others")
+        return found
 
     @property
     def card(self) -> dict[str, Any]:
@@ -197,7 +180,14 @@ class Package:
     @property
     def calibrations(self) -> dict[str, Calibration]:
         """Of predictions, by name."""
-        return {name: Calibration.from_json(each) for name, each in self._json("calibration.json").items()}
+        known = [name for task in self.schema.tasks for name in prediction_names(task)]
+        found = {}
+        for name, each in self._json("calibration.json").items():
+            where = f"{self.folder / 'calibration.json'}: {name[:100]}"
+            if name not in known:
+                raise UserError(f"{where}: {unknown('prediction', name[:100], known)}")
+            found[name] = Calibration.from_json(each, where)
+        return found
 
     def engine(self, name: str = "exported", threads: int = 1) -> Engine:
         """A way to run it, see `bench.production.engines`."""
@@ -205,11 +195,13 @@ class Package:
 
     def scorer(self, engine: str = "exported", threads: int = 1) -> Scorer:
         """What serves raw rows."""
-        score = validate(Score, self.policy["score"], str(self.folder / "policy.json"))
+        score = validate(Score, self.policy.get("score"), f"{self.folder / 'policy.json'}: score")
         return Scorer(self.schema, self.encoder, self.engine(engine, threads), self.calibrations, score)
 
     def _json(self, name: str) -> dict[str, Any]:
-        values: dict[str, Any] = json.loads((self.folder / name).read_text(encoding="utf-8"))
+        values = parse_json((self.folder / name).read_bytes(), str(self.folder / name))
+        if not isinstance(values, dict):
+            raise UserError(f"{self.folder / name}: expected an object, found {type(values).__name__}")
         return values
 
 

@@ -67,7 +67,7 @@ class RawRows:
         Raises:
             UserError: a column is absent that must be there, or a value does not fit, with the row, counted from 1.
         """
-        return self.checked(self._arrow(rows), lambda row: f"row {row + 1}")
+        return self.checked(self._arrow(rows), numbered)
 
     def checked(self, table: Any, place: Place) -> Any:
         """An Arrow table's columns, as `table` gives them; what is absent and optional is missing in each row.
@@ -101,6 +101,11 @@ class RawRows:
         if not arrays:  # a table without columns would forget how many rows it has
             arrays = {str(name): pa.nulls(len(frame)) for name in names or [""]}
         return pa.table(arrays)
+
+
+def numbered(row: int) -> str:
+    """What a row is called that was sent with others: its number, from 1 on."""
+    return f"row {row + 1}"
 
 
 def _frame(rows: Any) -> pd.DataFrame:

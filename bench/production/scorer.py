@@ -11,17 +11,19 @@ from numpy.typing import NDArray
 
 from bench.data.encoding.bulk import BulkEncoder
 from bench.data.encoding.encoder import Encoder
+from bench.data.rejects import Place
 from bench.errors import UserError
 from bench.frontier.score import Score, prediction_names
+from bench.production.archive import ROWS
 from bench.production.calibration import Calibration
 from bench.production.engines import Engine, Floats, Ids
-from bench.production.rows import RawRows
+from bench.production.rows import RawRows, numbered
 from bench.schema import Schema
 
-CHUNK = 4096
-"""Rows that go through the model at once: what a batch of any size takes of memory is bounded."""
+CHUNK = ROWS
 SCORE = "score"
 Values = NDArray[np.float64]
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 class Scorer:
@@ -56,29 +58,31 @@ class Scorer:
         """
         return pd.DataFrame(self.predict_table(self.rows.table(rows)))
 
-    def predict_table(self, table: Any) -> dict[str, Values]:
+    def predict_table(self, table: Any, place: Place = numbered) -> dict[str, Values]:
         """Name -> predictions (N,) of a checked Arrow table, see `RawRows.checked`."""
-        return self.predict_encoded(*self.encode(table))
+        return self.predict_encoded(*self.encode(table), place)
 
     def encode(self, table: Any) -> tuple[Ids, Floats]:
         """A checked Arrow table as ids (N, S) and dense (N, D)."""
         return self._encoder.encode(table)
 
-    def predict_encoded(self, ids: Ids, dense: Floats) -> dict[str, Values]:
+    def predict_encoded(self, ids: Ids, dense: Floats, place: Place = numbered) -> dict[str, Values]:
         """Name -> predictions (N,) of encoded rows: ids (N, S), dense (N, D).
 
         Raises:
-            UserError: the model gives no finite number for a row.
+            UserError: a prediction or the score of a row is no number that float32 holds, such as a negative power of
+                a probability of 0; with the row, which `place` names.
         """
         starts = range(0, max(len(ids), 1), CHUNK)
         said = [self.engine(ids[start : start + CHUNK], dense[start : start + CHUNK]) for start in starts]
         conditional, joint = (np.concatenate(each) for each in zip(*said, strict=True))
         found = {name: calibrated(values, name, self.calibrations) for name, values in self._named(conditional, joint)}
-        found[SCORE] = self.score.apply(found)
+        with np.errstate(over="ignore", invalid="ignore"):
+            found[SCORE] = self.score.apply(found)
         for name, values in found.items():
-            if not (finite := np.isfinite(values)).all():
-                row = int(np.argmin(finite))
-                raise UserError(f"row {row + 1}: expected a finite '{name}', found {values[row]} from the model")
+            if not (fits := np.abs(values) <= _LARGEST).all():
+                row = int(np.argmin(fits))
+                raise UserError(f"{place(row)}: expected a finite number as '{name}', found {values[row]:g}")
         return found
 
     def _named(self, conditional: Floats, joint: Floats) -> Iterator[tuple[str, Floats]]:

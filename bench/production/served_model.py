@@ -65,6 +65,13 @@ class Recipe:
         """The modules, with weights that mean nothing yet."""
         return ServedModel([[self._model() for _ in range(many)] for many in self.states])
 
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name -> shape of the weights of `build`, without memory for any."""
+        with torch.device("meta"):
+            own = {name: tuple(tensor.shape) for name, tensor in self._model().state_dict().items()}
+        places = ((at, k) for at, many in enumerate(self.states) for k in range(many))
+        return {f"members.{at}.{k}.{name}": shape for at, k in places for name, shape in own.items()}
+
     def of(self, members: Sequence[Member]) -> ServedModel:
         """The modules with the weights of trained members."""
         served = self.build()

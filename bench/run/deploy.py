@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
+from bench.atomic import scratch_folder
 from bench.data import prepare
+from bench.data.abandoned import remove_abandoned
 from bench.errors import UserError
 from bench.frontier.promise import Promise, promises
+from bench.interrupts import ended_in_order
 from bench.production.package import Package, write_package
 from bench.production.retrain import Order, retrain
 from bench.progress import Progress
 from bench.run.contents import contents
 from bench.run.planned import Plan
+from bench.search.lock import FolderLock
 from bench.tracking.registry import Move, Registry
 from bench.tracking.tracker import experiment_name
+
+
+@contextmanager
+def deploying(planned: Plan) -> Iterator[None]:
+    """Around `make_package` and `register`: one deployment of a run at a time, and none leaves anything half-done.
+
+    What an earlier one that was killed left half-written is removed.
+
+    Raises:
+        UserError: another one is at work, or MLflow cannot be reached, which is better known before a training.
+    """
+    folder = planned.part.folder
+    with ended_in_order(), FolderLock(folder, "deploy.lock", "deployment"):
+        remove_abandoned(folder)
+        Registry(planned.part.run.tracking_uri)
+        yield
 
 
 def make_package(
@@ -46,8 +66,8 @@ def make_package(
         planned.options,
         planned.seed,
     )
-    with tempfile.TemporaryDirectory(dir=part.folder) as work:
-        retrained = retrain(order, Path(work), promised, force, threads, "auto", progress)
+    with scratch_folder(part.folder / "deploy") as work:
+        retrained = retrain(order, work, promised, force, threads, "auto", progress)
     return write_package(contents(planned, card, store, retrained, promised), planned.folder, onnx)
 
 

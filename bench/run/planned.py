@@ -17,6 +17,8 @@ from bench.run.folder import DatasetRun, Run
 from bench.run.results import DatasetResult, picked_path, result_of
 from bench.validation import validate
 
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -57,8 +59,11 @@ def plan(home: Path, target: str, policy_file: Path | None, name: str | None, se
         name: of the registered model; else the data set's.
 
     Raises:
-        UserError: no such run, several data sets and no `picked.json` that says which, or nothing was picked.
+        UserError: no such run, several data sets and no `picked.json` that says which, nothing was picked, or a name
+            that the registry cannot have.
     """
+    if name is not None and not _NAME.fullmatch(name):
+        raise UserError(f"--name: expected at most 200 of a-z, A-Z, 0-9, '.', '_' and '-', found '{name[:250]}'")
     part, picked = _part(home, target)
     result = result_of(part, policy_file)
     policy = read_policy(policy_file) if policy_file else validate(Policy, part.run.manifest.suite.policy, "policy")
@@ -79,7 +84,10 @@ def plan(home: Path, target: str, policy_file: Path | None, name: str | None, se
     if result.pick is None or (result.pick.trial, result.pick.until) != chosen:
         now = result.no_pick if result.pick is None else f"it picks trial {result.pick.trial}"
         raise UserError(f"{target}: expected what the policy picks, found trial {chosen[0]}, where {now}; see --policy")
-    made = re.sub(r"[^A-Za-z0-9._-]+", "-", name or part.card.key).strip("-")
+    key = part.card.key
+    made = name or re.sub(r"[^A-Za-z0-9._-]+", "-", key).strip("-")
+    if not _NAME.fullmatch(made):
+        raise UserError(f"expected a data set whose name the registry can have, found '{key}'; give one with --name")
     return Plan(
         part, result, result.pick, policy, point, made, policy.retrain, part.run.manifest.seed if seed is None else seed
     )

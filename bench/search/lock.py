@@ -31,14 +31,18 @@ def is_held(folder: Path) -> bool:
 class FolderLock:
     """Held from construction to `release`; the file stays, since removing it would let two drivers lock two files.
 
+    Args:
+        file: in the folder; each is a lock of its own.
+        holder: what holds it, for messages.
+
     Raises:
         UserError: another driver holds it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, file: str = FILE, holder: str = "driver") -> None:
         writable(folder)
         # "a+": opening must not truncate what the holder wrote. Not inherited by workers (PEP 446).
-        self._file = (folder / FILE).open("a+", encoding="utf-8")
+        self._file = (folder / file).open("a+", encoding="utf-8")
         try:
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -47,12 +51,12 @@ class FolderLock:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._file.seek(0)
-            holder = self._file.read().strip() or "unknown"
+            process = self._file.read().strip() or "unknown"
             self._file.close()
             raise UserError(
-                f"{folder}: expected no other driver, found one at work (process {holder}); wait for it or stop it"
+                f"{folder}: expected no other {holder}, found one at work (process {process}); wait for it or stop it"
             ) from None
-        with room_for(folder / FILE):
+        with room_for(folder / file):
             self._file.truncate(0)
             self._file.write(f"{os.getpid()}\n")
             self._file.flush()

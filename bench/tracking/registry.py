@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -15,11 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import __version__
+from bench.atomic import lives, scratch_folder, this_process
 from bench.errors import UserError, unknown
 from bench.production.example import example_rows
 from bench.production.package import MANIFEST, Package
-from bench.tracking.node import Node
-from bench.tracking.store import Store
+from bench.tracking.node import RUNNING, Node
+from bench.tracking.store import Store, TrackingError
 from bench.tracking.values import Point
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
+DEPLOYMENT = "deployment"
+WRITER = "seesaw.writer"
+"""Tag of a deployment's run: the process that writes it."""
 MODEL = "model"  # the folder of a run's artifacts
 REQUIREMENTS = ("torch", "numpy", "pandas", "pyarrow", "numba", "pydantic", "mlflow")
 _URI = re.compile(r"(?:models:/)?(?P<name>[^@/:]+)(?:@(?P<alias>[\w-]+)|/(?P<version>\d+))?")
@@ -64,17 +69,32 @@ class Registry:
         tags: Mapping[str, str],
         metrics: Mapping[str, float],
     ) -> str:
-        """The id of a new run that holds the package as an MLflow model, with signature, example and card."""
+        """The id of a new run that holds the package as an MLflow model, with signature, example and card.
+
+        Runs of earlier deployments whose process was killed are ended. Where this one fails, so is its own.
+        """
         experiment_id = self._store.make_experiment(experiment, artifacts)
-        node = Node.create(self._store, experiment_id, run_name, {"seesaw.kind": "deployment", **tags})
-        with tempfile.TemporaryDirectory() as folder:
-            made = Path(folder) / MODEL
-            save_model(package, made)
-            to = f"store the model with the run '{run_name}'"
-            self._store.ask(to, lambda client: client.log_artifacts(node.run_id, str(made), MODEL))
-        node.write([Point(name, value) for name, value in metrics.items()])
+        self._end_killed(experiment_id)
+        known = {"seesaw.kind": DEPLOYMENT, WRITER: this_process(), **tags}
+        node = Node.create(self._store, experiment_id, run_name, known)
+        try:
+            with scratch_folder(package.folder) as folder:
+                save_model(package, folder / MODEL)
+                to = f"store the model with the run '{run_name}'"
+                self._store.ask(to, lambda client: client.log_artifacts(node.run_id, str(folder / MODEL), MODEL))
+            node.write([Point(name, value) for name, value in metrics.items()])
+        except BaseException as error:
+            with suppress(TrackingError):  # the first error is the one to tell; the next deployment ends the run
+                node.end("FAILED" if isinstance(error, Exception) else "KILLED")
+            raise
         node.end("FINISHED")
         return node.run_id
+
+    def _end_killed(self, experiment: str) -> None:
+        condition = f"tags.`seesaw.kind` = '{DEPLOYMENT}' and attributes.status = '{RUNNING}'"
+        for node in Node.search(self._store, experiment, condition):
+            if lives(node.tags.get(WRITER, "")) is False:
+                node.end("KILLED")
 
     def register(self, name: str, run_id: str, description: str, tags: Mapping[str, str]) -> str:
         """The number of a new version of a model, which is made if need be."""
@@ -147,7 +167,9 @@ class Registry:
             target.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=target.parent) as folder:
                 self._store.ask(f"fetch '{model}'", partial(_download, str(run_source.run_id), folder))
-                found = next(Path(folder).glob(f"**/{MANIFEST}")).parent
+                if (made := next(Path(folder).glob(f"**/{MANIFEST}"), None)) is None:
+                    raise UserError(f"expected a packaged model behind '{model}', found no {MANIFEST} in its files")
+                found = made.parent
                 target.rmdir()
                 found.rename(target)
         return Package.open(target)
@@ -210,15 +232,16 @@ def save_model(package: Package, folder: Path) -> None:
 
 
 def signature_of(package: Package) -> ModelSignature:
-    """Raw columns of any type: categories may be numbers or texts. The scorer checks, and names column and row."""
+    """Raw columns of any type: categories may be numbers or texts. The scorer checks, and names column and row.
+
+    None is required of a request, since one without rows has none.
+    """
     from mlflow.models import ModelSignature
     from mlflow.types.schema import AnyType, ColSpec, Schema
 
     scorer = package.scorer()
     anything: Any = AnyType  # MLflow gives its constructor no types
-    inputs: list[Any] = [
-        ColSpec(anything(), column.name, required=not column.optional) for column in scorer.rows.columns
-    ]
+    inputs: list[Any] = [ColSpec(anything(), column.name, required=False) for column in scorer.rows.columns]
     outputs: list[Any] = [ColSpec("double", name) for name in scorer.names]
     return ModelSignature(Schema(inputs), Schema(outputs))
 

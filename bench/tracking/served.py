@@ -4,6 +4,8 @@ object is pickled.
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Any
 
 import pandas as pd
@@ -24,8 +26,16 @@ class _Scoring:
     """
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Opens the package; each file's digest is checked."""
-        self._scorer = Package.open(context.artifacts[PACKAGE]).scorer()
+        """Opens the package; each file is checked.
+
+        Raises:
+            MlflowException: it is none, or was changed.
+        """
+        _read_csv_as_texts()
+        try:
+            self._scorer = Package.open(context.artifacts[PACKAGE]).scorer()
+        except UserError as error:
+            raise MlflowException(str(error), INVALID_PARAMETER_VALUE) from None
 
     def predict(  # type: ignore[no-untyped-def]
         self, context: PythonModelContext, model_input, params: dict[str, Any] | None = None
@@ -40,6 +50,22 @@ class _Scoring:
         except UserError as error:
             raise MlflowException(str(error), INVALID_PARAMETER_VALUE) from None
         return found
+
+
+def _read_csv_as_texts() -> None:
+    """In a server's process: MLflow reads no CSV for a signature of any types, and else guesses at types of its own."""
+    server = sys.modules.get("mlflow.pyfunc.scoring_server")
+    if getattr(server, "_SERVER_MODEL_PATH", None) in os.environ:
+        server.parse_csv_input = _texts  # type: ignore[union-attr]
+
+
+def _texts(csv_input: Any, schema: Any = None) -> pd.DataFrame:
+    """CSV with a header, each cell a text, as files are read."""
+    try:
+        found: pd.DataFrame = pd.read_csv(csv_input, dtype=str, keep_default_na=False)
+    except ValueError as error:  # pandas' own errors are
+        raise MlflowException(f"expected CSV with a header: {error}", INVALID_PARAMETER_VALUE) from None
+    return found
 
 
 class ServedPackage(_Scoring, PythonModel):

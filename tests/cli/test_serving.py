@@ -12,6 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "production"))
 
 from serving_toys import funnel_package, funnel_store, raw_rows
+from tampered import tampered
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,21 @@ def test_a_package_is_judged_against_another(seesaw, package: Path) -> None:
     document = json.loads(seesaw("evaluate", package, data, "--split", "test", "--resamples", 20, "--json").out)
     assert document["rows"] < 300
     assert document["metrics"][0]["metric"] == "click.auc"
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "encoder.json", "policy.json", "model.pt2/models/model.json"])
+def test_a_tampered_package_gets_one_sentence(seesaw, package: Path, tmp_path: Path, name: str) -> None:
+    copy = tampered(package, tmp_path / "copy", name, lambda values: b"[")
+    pq.write_table(raw_rows().slice(0, 5), tmp_path / "log.parquet")
+    for command in (
+        ["score", copy, tmp_path / "log.parquet", "--out", tmp_path / "out"],
+        ["latency", copy, "--seconds", "0.01"],
+        ["evaluate", copy, "synthetic-funnel@rows=1000,seed=3", "--resamples", 20],
+    ):
+        said = seesaw(*command)
+        assert (said.code, said.out, said.err.count("\n")) == (2, "", 1), said.err
+        assert name.partition("/")[0] in said.err
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_is_no_model(seesaw, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from bench.data.readers import base
 from bench.errors import UserError
 from bench.production.batch_scoring import BatchScoring, Done
 from bench.production.package import Package
+from bench.progress import Silent
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +93,20 @@ def test_another_work_is_refused(package: Package, raw: pa.Table, file: Path) ->
         scoring(package, file)
 
 
+def test_a_kept_column_that_is_called_as_a_prediction_is_not_lost(package: Package, raw: pa.Table, file: Path) -> None:
+    notes: list[str] = []
+    progress = Silent()
+    progress.note = notes.append  # type: ignore[method-assign]
+    scoring(package, file, keep=["click", "user_id"]).run(progress)
+    found = read(file.parent / "out")
+    assert found.column_names == ["click_kept", "user_id", "click", "purchase.cvr", "purchase.ctcvr", "score"]
+    assert found["click_kept"].equals(raw["click"])
+    assert notes == ["note: 'click' is a prediction; the column of that name is kept as 'click_kept'"]
+    for keep in (["click", "click_kept"], ["user_id", "user_id"]):
+        with pytest.raises(UserError, match="--keep: expected columns of different names, found"):
+            scoring(package, file, keep=keep)
+
+
 def test_no_rows(package: Package, raw: pa.Table, tmp_path: Path) -> None:
     pq.write_table(raw.slice(0, 0), tmp_path / "log.parquet")
     assert scoring(package, tmp_path / "log.parquet").run() == Done(0, 1, 0)
@@ -106,9 +121,13 @@ def test_mistakes(package: Package, raw: pa.Table, file: Path, tmp_path: Path) -
     with pytest.raises(UserError, match="expected files of different names"):
         BatchScoring(package, [file, tmp_path / "more" / "log.parquet"], tmp_path / "out")
     pq.write_table(raw.drop_columns("price"), tmp_path / "lacks.parquet")
-    with pytest.raises(UserError, match=r"lacks.parquet: unknown column 'price'; known are affinity"):
+    with pytest.raises(
+        UserError, match=r"lacks.parquet: expected the column 'price', which is missing; found are affinity"
+    ):
         BatchScoring(package, [tmp_path / "lacks.parquet"], tmp_path / "b").run()
-    with pytest.raises(UserError, match="--keep: unknown column 'usr_id'"):
+    with pytest.raises(
+        UserError, match=r"--keep: expected the column 'usr_id', which is missing .'user_id' is the nearest.; found"
+    ):
         scoring(package, file, keep=["usr_id"]).run()
     pacsv.write_csv(raw.slice(0, 3), tmp_path / "bad.csv")
     text = (tmp_path / "bad.csv").read_text().splitlines()

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 
 from bench.errors import UserError
 from bench.production.calibration import Calibration
-from bench.production.calibration_fits import FITS, fit_isotonic, fit_platt
+from bench.production.calibration_fits import ENOUGH, FITS, fit_auto, fit_isotonic, fit_platt
 
 
 def rows(seed, n=3000, digits=None):
@@ -25,11 +25,30 @@ def rows(seed, n=3000, digits=None):
 
 @pytest.mark.parametrize("digits", [None, 2])
 @pytest.mark.parametrize("seed", range(3))
-def test_isotonic_is_scikit_learns(seed, digits):
+def test_isotonic_has_scikit_learns_values_where_its_blocks_are(seed, digits):
     p, y = rows(seed, digits=digits)
-    theirs = IsotonicRegression(out_of_bounds="clip").fit(p, y)
-    at = np.concatenate([p, np.linspace(0, 1, 1001)])
-    np.testing.assert_allclose(fit_isotonic(p, y).apply(at), theirs.predict(at), atol=1e-12)
+    theirs = IsotonicRegression(out_of_bounds="clip").fit(p, y).predict(p)
+    levels = np.unique(theirs)
+    centres = np.array([p[theirs == level].mean() for level in levels])
+    within = (levels > 0) & (levels < 1)  # of one class alone it is drawn inwards
+    np.testing.assert_allclose(fit_isotonic(p, y).apply(centres[within]), levels[within], atol=1e-9)
+
+
+@pytest.mark.parametrize("n", [60, 300, 3000])
+def test_isotonic_makes_no_ties(n):
+    """As steps it cost up to 25 thousandths of AUC on Census-Income with 300 rows, .7 with 20,000."""
+    p, y = rows(3, n)
+    at = np.unique(np.concatenate([p, rows(4)[0]]))
+    assert (np.diff(fit_isotonic(p, y).apply(at)) > 0).all()
+
+
+def test_auto_is_isotonic_where_both_classes_have_enough_rows():
+    p, y = rows(5, n=2 * ENOUGH)
+    y[:] = np.arange(len(y)) < ENOUGH
+    assert fit_auto(p, y) == fit_isotonic(p, y)
+    for value in (0.0, np.nan):
+        y[0] = value
+        assert fit_auto(p, y) == fit_platt(p, y)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
-import pickle
 import shutil
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +15,6 @@ from serving_toys import parts_of, raw_rows, trained
 from bench.data import Store
 from bench.errors import UserError
 from bench.frontier.score import Score
-from bench.production import archive
 from bench.production.package import Package, write_package
 
 
@@ -63,50 +59,6 @@ def test_what_is_no_package(copy: Path, tmp_path: Path) -> None:
         Package.open(copy)
 
 
-def _with_pickled_inputs(name: str, contents: bytes) -> bytes:
-    if not name.endswith("sample_inputs/model.pt"):
-        return contents
-    buffer = io.BytesIO()
-    torch.save((torch.zeros(2),), buffer)
-    return buffer.getvalue()
-
-
-def _with_pickled_weights(name: str, contents: bytes) -> bytes:
-    return contents.replace(b'"use_pickle": false', b'"use_pickle": true') if "weights_config" in name else contents
-
-
-def _with_code_as_size(name: str, contents: bytes) -> bytes:
-    return contents.replace(b"Symbol('s", b"open('s") if name.endswith("models/model.json") else contents
-
-
-@pytest.mark.parametrize(
-    ("change", "sentence"),
-    [
-        (_with_pickled_inputs, "expected plain weights and a graph, found '.*sample_inputs/model.pt'"),
-        (_with_pickled_weights, "expected plain tensors, found a pickled one"),
-        (_with_code_as_size, "expected a size as arithmetic"),
-    ],
-)
-def test_an_archive_with_more_than_data_is_refused(
-    copy: Path, tmp_path: Path, change: Callable[[str, bytes], bytes], sentence: str
-) -> None:
-    with zipfile.ZipFile(copy / "model.pt2") as given, zipfile.ZipFile(tmp_path / "other.pt2", "w") as made:
-        for name in given.namelist():
-            made.writestr(name, change(name, given.read(name)))
-    with pytest.raises(UserError, match=sentence):
-        archive.load(tmp_path / "other.pt2")
-
-
-def test_files_that_are_no_archive(tmp_path: Path) -> None:
-    (tmp_path / "model.pt2").write_bytes(pickle.dumps([1, 2]))
-    with pytest.raises(UserError, match="expected a pt2 archive"):
-        archive.load(tmp_path / "model.pt2")
-    with zipfile.ZipFile(tmp_path / "model.pt2", "w") as made:
-        made.writestr("model/data.pkl", pickle.dumps([1, 2]))
-    with pytest.raises(UserError, match=r"found 'model/data.pkl', which is neither"):
-        archive.load(tmp_path / "model.pt2")
-
-
 def test_eager_and_exported_are_one(package: Package, store: Store) -> None:
     split = store.split("test")
     for rows in (0, 1, 300):
@@ -115,10 +67,14 @@ def test_eager_and_exported_are_one(package: Package, store: Store) -> None:
         for a, b in zip(eager, exported, strict=True):
             assert a.shape == (rows, 2)
             np.testing.assert_allclose(a, b, atol=1e-5)
-    with pytest.raises(UserError, match=r"expected a model.onnx in .*, found none"):
-        package.engine("onnx")
     with pytest.raises(UserError, match="unknown engine 'onxx'"):
         package.engine("onxx")
+
+
+def test_a_package_without_onnx(package: Package) -> None:
+    pytest.importorskip("onnxruntime", reason="no onnxruntime: the extra `serve`")
+    with pytest.raises(UserError, match=r"expected a model.onnx in .*, found none"):
+        package.engine("onnx")
 
 
 @pytest.mark.slow

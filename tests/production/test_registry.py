@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from tampered import sign
 
+from bench.atomic import lives, this_process
 from bench.errors import UserError
+from bench.frontier.score import Score
 from bench.production.example import example_rows
 from bench.production.package import Package
-from bench.tracking.registry import CHALLENGER, CHAMPION, Registry, save_model
+from bench.tracking import registry as module
+from bench.tracking.node import Node
+from bench.tracking.registry import CHALLENGER, CHAMPION, WRITER, Registry, save_model
+from bench.tracking.store import Store
+
+EXPERIMENT = "seesaw/test"
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +30,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def registry(home: Path) -> Registry:
-    return Registry(f"sqlite:///{home / 'mlflow.db'}")
+def uri(home: Path) -> str:
+    return f"sqlite:///{home / 'mlflow.db'}"
+
+
+@pytest.fixture(scope="module")
+def registry(uri: str) -> Registry:
+    return Registry(uri)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +94,93 @@ def test_mlflow_loads_it_without_a_pickle(package: Package, tmp_path: Path) -> N
     model = mlflow.pyfunc.load_model(str(tmp_path / "model"))
     rows = example_rows(package.encoder)
     np.testing.assert_allclose(model.predict(rows), package.scorer().predict(rows), atol=1e-5)
-    inputs = model.metadata.get_input_schema()
-    assert [column.name for column in inputs.inputs if not column.required] == ["age"]
     with pytest.raises(MlflowException, match="row 1: 'price': expected a number, found 'cheap'"):
         model.predict(rows.assign(price="cheap"))
+
+
+def test_requests_as_the_server_answers_them(package: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import mlflow.pyfunc
+    from mlflow.exceptions import MlflowException
+    from mlflow.pyfunc import scoring_server
+
+    monkeypatch.setattr(scoring_server, "parse_csv_input", scoring_server.parse_csv_input)
+    monkeypatch.setenv(scoring_server._SERVER_MODEL_PATH, str(tmp_path / "model"))
+    save_model(package, tmp_path / "model")
+    model = mlflow.pyfunc.load_model(str(tmp_path / "model"))
+    schema = model.metadata.get_input_schema()
+
+    def ask(body: str, kind: str = "application/json") -> list[dict[str, float]]:
+        answer = scoring_server.invocations(body, kind, model, schema)
+        return json.loads(answer.response)["predictions"] if answer.status == 200 else [answer.response]
+
+    rows = example_rows(package.encoder)
+    expected = package.scorer().predict(rows)
+    assert ask('{"dataframe_records": []}') == []
+    assert ask(rows.iloc[:0].to_csv(index=False), "text/csv") == []
+    for body, kind in ((json.dumps({"dataframe_records": rows.to_dict("records")}), "application/json"),
+                       (rows.to_csv(index=False), "text/csv; charset=utf-8")):  # fmt: skip
+        np.testing.assert_allclose(pd.DataFrame(ask(body, kind)), expected, atol=1e-5)
+    with pytest.raises(MlflowException, match="row 2: 'price': expected a number, found 'cheap'"):
+        ask(rows.assign(price=["1", "cheap", ""]).to_csv(index=False), "text/csv")
+    with pytest.raises(MlflowException, match="expected a column 'price' in every row, found the columns"):
+        ask(rows.drop(columns="price").to_csv(index=False), "text/csv")
+    with pytest.raises(MlflowException, match="expected CSV with a header"):
+        ask("", "text/csv")
+    monkeypatch.setattr(Score, "apply", lambda self, found: np.array([1.0, 2.0, np.inf]))
+    with pytest.raises(MlflowException, match="row 3: expected a finite number as 'score', found inf"):
+        ask(rows.to_csv(index=False), "text/csv")
+
+
+def test_a_tampered_package_is_refused_where_it_is_served(package: Package, tmp_path: Path) -> None:
+    import mlflow.pyfunc
+    from mlflow.exceptions import MlflowException
+
+    save_model(package, tmp_path / "model")
+    (made,) = tmp_path.glob("**/calibration.json")
+    made.write_text("{")
+    sign(made.parent)
+    with pytest.raises(MlflowException, match=r"calibration.json: not valid JSON"):
+        mlflow.pyfunc.load_model(str(tmp_path / "model"))
+
+
+def status_of(uri: str, run: str) -> str:
+    store = Store.connect(uri)
+    found = {node.run_id: node for node in Node.search(store, store.experiment(EXPERIMENT), "")}
+    assert lives(found[run].tags.get(WRITER, "")) is not None
+    return found[run].status
+
+
+def newest(uri: str) -> str:
+    store = Store.connect(uri)
+    return Node.search(store, store.experiment(EXPERIMENT), "")[0].run_id
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(UserError("no"), "FAILED"), (KeyboardInterrupt(), "KILLED"), (SystemExit(143), "KILLED")]
+)
+def test_a_run_ends_with_what_ended_its_deployment(
+    package: Package, uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: str
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr(module, "save_model", fail)
+    with pytest.raises(type(error)):
+        Registry(uri).log(package, EXPERIMENT, str(tmp_path), "deployed", {}, {})
+    assert status_of(uri, newest(uri)) == status
+    assert not list(package.folder.parent.glob(".*.part"))
+
+
+def test_the_run_of_a_killed_one_is_ended_by_the_next(
+    package: Package, uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store.connect(uri)
+    experiment = store.make_experiment(EXPERIMENT, str(tmp_path))
+    host, _, started = this_process().split("-")
+    gone, here = (
+        Node.create(store, experiment, "deployed", {"seesaw.kind": "deployment", WRITER: writer}).run_id
+        for writer in (f"{host}-{2**22 + 1}-{started}", this_process())
+    )
+    monkeypatch.setattr(module, "save_model", lambda package, folder: folder.mkdir())
+    mine = Registry(uri).log(package, EXPERIMENT, None, "deployed", {}, {})
+    assert [status_of(uri, run) for run in (gone, here, mine)] == ["KILLED", "RUNNING", "FINISHED"]

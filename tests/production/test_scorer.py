@@ -14,6 +14,7 @@ from serving_toys import CALIBRATIONS, FUNNEL, parts_of, raw_rows, raw_split, sa
 from bench.data import Store, load_card, prepare
 from bench.data.readers.raw import open_raw
 from bench.errors import UserError
+from bench.frontier.score import Score
 from bench.production import scorer as module
 from bench.production.package import Package, write_package
 from bench.production.scorer import Scorer
@@ -156,3 +157,21 @@ def test_real_rows(census_raw: Path, tmp_path: Path) -> None:
     split = store.split("test")
     conditional, _ = said_by(trainer, split.ids, split.dense)
     np.testing.assert_allclose(said[[task.name for task in store.schema.tasks]], conditional, atol=1e-5)
+
+
+def test_no_answer_holds_what_is_no_number(package: Package, row: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A negative power of a probability of 0, a model that gives NaN, a sum beyond float32: said of the row."""
+    scorer = package.scorer()
+
+    def answering(*values: float) -> None:
+        column = np.array([values, values], np.float32).T
+        monkeypatch.setattr(scorer, "engine", lambda ids, dense: (column, column))
+
+    answering(0.5, np.nan)
+    with pytest.raises(UserError, match=r"row 2: expected a finite number as 'click', found nan"):
+        scorer.predict([row, row])
+    answering(0.5, 0.0)
+    for weights, kind, found in (({"purchase.cvr": -1.0}, "power", "inf"), ({"purchase.cvr": 1e300}, "sum", "5e")):
+        monkeypatch.setattr(scorer, "score", Score(kind=kind, weights=weights))
+        with pytest.raises(UserError, match=rf"row \d: expected a finite number as 'score', found {found}"):
+            scorer.predict([row, row])

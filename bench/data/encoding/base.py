@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic import field_validator
 
 from bench.data.derive import DERIVATIONS
 from bench.data.spans import Spans, spans_of
 from bench.data.values import Text, as_numbers, as_text, distinct
-from bench.errors import UserError
+from bench.errors import UserError, unknown
 from bench.registry import Config
 
 
@@ -24,6 +25,13 @@ class Source(Config):
     """Texts that mean missing."""
     spelled: bool = False
     """Whether "1" and "1.0" are two categories: where the column held one number in two spellings, as texts."""
+
+    @field_validator("derive")
+    @classmethod
+    def _known(cls, derive: str | None) -> str | None:
+        if derive is not None and derive not in DERIVATIONS:
+            raise ValueError(str(unknown("derivation", derive, DERIVATIONS)))
+        return derive
 
     def numbers(self, table: Any) -> NDArray[np.float64]:
         """(N,), NaN where missing.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,6 +17,7 @@ from bench.data.encoding.fields import PAD, BucketField, CategoricalField, Local
 from bench.data.encoding.numeric import Dense, NumericColumn
 from bench.data.encoding.rates import TargetRates
 from bench.errors import UserError
+from bench.plain import parse_json
 from bench.registry import Config
 from bench.schema import Field, Schema, Task
 from bench.validation import validate
@@ -86,10 +86,6 @@ class Encoder(Config):
         Raises:
             UserError: no such file, or not an encoder of this version.
         """
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise UserError(f"expected an encoder, found no {path}") from None
-        except json.JSONDecodeError as error:
-            raise UserError(f"{path}: not valid JSON: {error}") from None
-        return validate(cls, values, str(path))
+        if not path.is_file():
+            raise UserError(f"expected an encoder, found no {path}")
+        return validate(cls, parse_json(path.read_bytes(), str(path)), str(path))

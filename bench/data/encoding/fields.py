@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field as Limits
+from pydantic import FiniteFloat, field_validator
 
 from bench.data.encoding.base import Source
 from bench.data.encoding.vocabulary import Vocabulary
@@ -42,8 +45,8 @@ class MultiValuedField(Config):
     kind: Literal["multi-valued"] = "multi-valued"
     name: str
     source: Source
-    separator: str
-    slots: int
+    separator: str = Limits(min_length=1)
+    slots: int = Limits(ge=1, le=2**16)
     vocabulary: Vocabulary
 
     @property
@@ -74,8 +77,15 @@ class BucketField(Config):
     kind: Literal["bucket"] = "bucket"
     name: str
     source: Source
-    edges: tuple[float, ...]
+    edges: tuple[FiniteFloat, ...]
     """x is in range 1 + (number of edges <= x)."""
+
+    @field_validator("edges")
+    @classmethod
+    def _ascending(cls, edges: tuple[float, ...]) -> tuple[float, ...]:
+        if any(after < before for before, after in pairwise(edges)):
+            raise ValueError("expected edges in ascending order")
+        return edges
 
     @property
     def field(self) -> Field:

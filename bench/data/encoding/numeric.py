@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, FiniteFloat
 
 from bench.data.encoding.base import Source
 from bench.data.encoding.running import RunningMoments, logged
@@ -24,10 +25,10 @@ class NumericColumn(Config):
     name: str
     source: Source
     log1p: bool
-    mean: float
-    scale: float
-    low: float
-    high: float
+    mean: FiniteFloat
+    scale: float = Field(gt=0)
+    low: FiniteFloat
+    high: FiniteFloat
     """Numbers beyond, after the logarithm, are taken for these ends."""
     flag: bool
     """Whether a second column says 1 where the quantity is missing."""

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import model_validator
 
 from bench.data.encoding.base import Source
 from bench.data.encoding.numeric import Dense
@@ -39,6 +40,18 @@ class TargetRates(Config):
     """For each value, and last for an unknown one: T rates and a log count, not yet standardised."""
     mean: tuple[float, ...]
     scale: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _of_one_shape(self) -> TargetRates:
+        wide = len(self.tasks) + 1
+        rows = (*self.table, self.mean, self.scale)
+        if len(self.binary) != len(self.tasks) or any(len(row) != wide for row in rows):
+            raise ValueError(f"expected {wide} numbers for {len(self.tasks)} tasks everywhere, found another number")
+        if len(self.table) != len(self.values) + 1:
+            raise ValueError(
+                f"expected a row for each of {len(self.values)} values and one more, found {len(self.table)}"
+            )
+        return self
 
     @property
     def names(self) -> tuple[str, ...]:

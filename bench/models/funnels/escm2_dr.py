@@ -35,8 +35,9 @@ class ESCM2DR(ESCM2IPW):
     def __init__(self, schema: Schema, config: ESCM2DRConfig) -> None:
         super().__init__(schema, config)
         self.imputes = config.imputes
-        self.register_buffer("tied", self.links.tied.nonzero().flatten(), persistent=False)
-        self.outputs = (*self.outputs, *self.tied.tolist())
+        tied = [at for at, task in enumerate(schema.tasks) if task.parent is not None and task.kind == "binary"]
+        self.register_buffer("tied", torch.tensor(tied, dtype=torch.int64), persistent=False)
+        self.outputs = (*self.outputs, *tied)
 
     def risk(self, logits: Tensor, errors: Tensor, weights: Tensor, known: Tensor) -> Tensor:
         """See `ESCM2IPW.risk`."""

@@ -1,0 +1,122 @@
+"""`manifest.json` of a package, checked before anything in it is used: which files there are, and every size."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from bench.production.served_model import Recipe
+from bench.records import Scalar
+from bench.registry import Config
+from bench.schema import Field as SchemaField
+from bench.schema import Schema, Task, TaskKind
+
+ONNX_FILES = ("model.onnx", "model.onnx.data")
+FILES = ("README.md", "calibration.json", "card.json", "encoder.json", "model.pt2", "policy.json")
+"""What every package holds beside its manifest; those of ONNX may come with them."""
+_Name = Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+class FileFacts(Config):
+    """What a file must be."""
+
+    sha256: str
+    size: int
+
+
+class FieldFacts(Config):
+    """A categorical input, see `bench.schema.Field`."""
+
+    name: _Name
+    cardinality: int = Field(ge=1, lt=2**31)
+    slots: int = Field(ge=1, le=2**16)
+
+
+class TaskFacts(Config):
+    """A task, see `bench.schema.Task`."""
+
+    name: _Name
+    kind: TaskKind
+    parent: str | None
+
+
+class SchemaFacts(Config):
+    """See `bench.schema.Schema`."""
+
+    fields: tuple[FieldFacts, ...] = Field(max_length=2**16)
+    dense: tuple[_Name, ...] = Field(max_length=2**16)
+    tasks: tuple[TaskFacts, ...] = Field(min_length=1, max_length=256)
+    group: str | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> SchemaFacts:
+        for what, names in {"input": [*(each.name for each in self.fields), *self.dense], "task": self._tasks}.items():
+            if (twice := next((name for name in names if names.count(name) > 1), None)) is not None:
+                raise ValueError(f"expected each {what} once, found '{twice}' twice")
+        for task in self.tasks:
+            self._check_parents(task)
+        rows, slots = sum(each.cardinality for each in self.fields), sum(each.slots for each in self.fields)
+        if rows >= 2**31 - 1 or slots > 2**16:
+            raise ValueError(
+                f"expected fewer than 2^31 rows and at most 2^16 slots of all fields, found {rows}, {slots}"
+            )
+        return self
+
+    @property
+    def _tasks(self) -> list[str]:
+        return [task.name for task in self.tasks]
+
+    def _check_parents(self, task: TaskFacts) -> None:
+        parents = {each.name: each.parent for each in self.tasks}
+        at: str | None = task.name
+        for _ in self.tasks:
+            if at not in parents:
+                raise ValueError(f"expected the parent of '{task.name}' to be a task, found '{at}'")
+            if (at := parents[at]) is None:
+                return
+        raise ValueError(f"expected a task without a parent above '{task.name}', found a circle")
+
+    def as_schema(self) -> Schema:
+        """The same as models want it."""
+        return Schema(
+            tuple(SchemaField(each.name, each.cardinality, each.slots) for each in self.fields),
+            self.dense,
+            tuple(Task(each.name, each.kind, each.parent) for each in self.tasks),
+            self.group,
+        )
+
+
+class Manifest(Config):
+    """`manifest.json`."""
+
+    version: Literal[1] = 1
+    name: str
+    """Of the data set, variant included."""
+    data_schema: SchemaFacts
+    config: dict[str, Scalar]
+    states: tuple[int, ...] = Field(min_length=1, max_length=256)
+    """Of each averaged member: how many states it has."""
+    agreement: dict[str, float]
+    """Engine -> largest difference to the trained model's probabilities, on rows of validation."""
+    provenance: dict[str, Any]
+    """Where it comes from: data fingerprint, run, trial, seeds, versions, the command that remakes it."""
+    files: dict[str, FileFacts]
+
+    @model_validator(mode="after")
+    def _whole(self) -> Manifest:
+        tasks = len(self.data_schema.tasks)
+        if not set(self.states) <= {1, tasks}:
+            raise ValueError(f"states: expected 1 or {tasks} of each member, found {self.states}")
+        for name in FILES:
+            if name not in self.files:
+                raise ValueError(f"files: expected '{name}' among them, found none")
+        for name in self.files:
+            if name not in FILES + ONNX_FILES:
+                raise ValueError(f"files: expected {', '.join(FILES + ONNX_FILES)} at most, found '{name}'")
+        return self
+
+    @property
+    def recipe(self) -> Recipe:
+        """What rebuilds the model's modules."""
+        return Recipe(self.data_schema.as_schema(), self.config, self.states)

@@ -1,0 +1,75 @@
+"""Deployments of one run: one at a time, and whatever ends one, nothing is left half-done."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bench.errors import UserError
+from bench.run import deploy
+from bench.run.deploy import deploying
+from bench.run.planned import plan
+
+CODE = """
+import os, signal, sys
+from pathlib import Path
+from types import SimpleNamespace
+from bench.atomic import scratch_folder
+from bench.run import deploy
+deploy.Registry = lambda uri: None
+folder = Path(sys.argv[1])
+part = SimpleNamespace(folder=folder, run=SimpleNamespace(tracking_uri=""))
+with deploy.deploying(SimpleNamespace(part=part)), scratch_folder(folder / "deploy"):
+    os.kill(os.getpid(), int(sys.argv[2]))
+"""
+
+
+def planned(folder: Path, uri: str = "") -> Any:
+    return SimpleNamespace(part=SimpleNamespace(folder=folder, run=SimpleNamespace(tracking_uri=uri)))
+
+
+@pytest.fixture
+def without_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deploy, "Registry", lambda uri: None)
+
+
+@pytest.mark.usefixtures("without_registry")
+def test_two_at_once(tmp_path: Path) -> None:
+    with deploying(planned(tmp_path)):
+        sentence = rf"expected no other deployment, found one at work \(process {os.getpid()}\)"
+        with pytest.raises(UserError, match=sentence), deploying(planned(tmp_path)):
+            pass
+    with deploying(planned(tmp_path)):
+        pass
+
+
+def test_a_registry_that_cannot_be_reached_is_told_before_a_training(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    address = f"sqlite:///{tmp_path / 'file' / 'mlflow.db'}"
+    with pytest.raises(UserError, match="could not list experiments"), deploying(planned(tmp_path, address)):
+        raise AssertionError("nothing may begin")
+
+
+@pytest.mark.slow  # seconds for a process that loads torch
+@pytest.mark.usefixtures("without_registry")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_what_a_killed_one_leaves(tmp_path: Path, number: signal.Signals) -> None:
+    command = [sys.executable, "-c", CODE, str(tmp_path), str(int(number))]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, check=False)
+    assert done.returncode == {signal.SIGTERM: 143, signal.SIGINT: -signal.SIGINT}.get(number, -number), done.stderr
+    assert bool(list(tmp_path.glob(".*.part"))) == (number == signal.SIGKILL)
+    with deploying(planned(tmp_path)):
+        assert [path.name for path in tmp_path.iterdir()] == ["deploy.lock"]
+
+
+@pytest.mark.parametrize("name", ["кино", "", "a shop", "a/b", "x" * 300])
+def test_a_name_that_the_registry_cannot_have_is_refused_first(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match=r"--name: expected at most 200 of a-z, A-Z, 0-9, '.', '_' and '-', found '"):
+        plan(tmp_path, "nothing", None, name, None)

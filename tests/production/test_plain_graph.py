@@ -1,0 +1,89 @@
+"""Every model that can be packaged has a graph within the list, and the list holds nothing else."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import pytest
+import torch
+
+from bench.errors import UserError
+from bench.models.assembly import MultiTaskModel
+from bench.models.config import HiddenConfig
+from bench.models.funnels import FUNNELS
+from bench.models.interactions import INTERACTIONS
+from bench.models.sharing import SHARING
+from bench.production import archive, plain_graph
+from bench.production.plain_graph import OPERATORS
+from bench.production.served_model import ServedModel
+from bench.registry import Config, Entry
+from bench.schema import Field, Schema, Task
+from bench.training.config import TrialConfig
+
+SCHEMA = Schema(
+    (Field("user", 40), Field("tags", 12, slots=3), Field("item", 25), Field("hour", 24)),
+    ("age",),
+    (Task("click"), Task("buy", parent="click"), Task("watch", "regression", parent="click"), Task("like")),
+)
+NARROW = Schema((Field("user", 40),), (), (Task("click"), Task("buy", parent="click")))
+AXES: dict[str, dict[str, Entry[Any]]] = {"sharing": SHARING, "funnel": FUNNELS, "interaction": INTERACTIONS}
+
+
+def others(config: type[Config]) -> Iterator[tuple[str, Any]]:
+    """Each option of a configuration with a value that may take another way through the model's code."""
+    for name, field in config.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        if get_origin(field.annotation) is Literal:
+            yield from ((name, value) for value in get_args(field.annotation) if value != default)
+        elif isinstance(default, bool):
+            yield name, not default
+        elif type(default) is int and default == 0:
+            yield name, 2
+        elif default == () and name.endswith("layers"):
+            yield name, "6"
+
+
+def configs(schema: Schema) -> Iterator[dict[str, Any]]:
+    """Every entry of each axis with its defaults and with each other value of its options."""
+    seen = set()
+    yield {"sharing.kind": "shared_bottom", "embedding.by_cardinality": True}
+    for axis, registry in AXES.items():
+        for kind, entry in registry.items():
+            if entry.unfit(schema):
+                continue
+            yield {f"{axis}.kind": kind}
+            for option, value in others(entry.config):
+                shared = option in HiddenConfig.model_fields
+                if not (shared and (option, value) in seen):  # how layers are computed is the same everywhere
+                    yield {f"{axis}.kind": kind, f"{axis}.{kind}.{option}": value}
+                if shared:
+                    seen.add((option, value))
+
+
+def build(schema: Schema, dotted: dict[str, Any]) -> MultiTaskModel:
+    config = TrialConfig.parse({"sharing.kind": "shared_bottom", "embedding.dim": 4, "tower.layers": "8"} | dotted)
+    return MultiTaskModel(
+        schema, config.sharing, config.funnel, config.embedding, config.tower, "fp32", config.interaction
+    )
+
+
+@pytest.mark.slow  # a minute in torch's exporter
+def test_the_list_is_what_our_models_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All models in one export, saved and read as a package's is; with a schema of one field alone, too."""
+    used = set()
+    for schema in (SCHEMA, NARROW):
+        alone = [
+            build(schema, {"sharing.kind": "single_task"}) for _ in schema.tasks
+        ]  # each task at its own best state
+        program = archive.export(ServedModel([alone, *([build(schema, each)] for each in configs(schema))]), schema)
+        nodes = [node for node in program.graph.nodes if node.op == "call_function"]
+        used |= {f"torch.ops.{node.target}" for node in nodes if node.target is not operator.getitem}
+        archive.save(program, tmp_path / "all.pt2")
+        assert isinstance(archive.load(tmp_path / "all.pt2"), torch.export.ExportedProgram)
+    assert used == OPERATORS
+    monkeypatch.setattr(plain_graph, "OPERATORS", OPERATORS - {"torch.ops.aten.embedding.default"})
+    with pytest.raises(UserError, match=r"expected an operator that our models use, found 'torch.ops.aten.embedding.d"):
+        archive.check(tmp_path / "all.pt2")
