@@ -25,7 +25,7 @@ from bench.full_disk import room_for
 from bench.machine import peak_memory_mb, reset_peak_memory
 from bench.progress import Progress, Silent
 
-CODE_VERSION = 3
+CODE_VERSION = 4
 """Raised whenever the same card and files give another store."""
 _PROSE = {"title", "licence", "citation", "homepage", "sources", "files"}
 

@@ -50,6 +50,8 @@ class Step:
         """ids (B, S) int32, dense (B, D), labels (B, T) -> the tasks' losses before the update (T,), detached."""
         e = self.embed(ids)
         logits, losses = self.forward(e, ids, dense, labels)
+        if self.model.targets is not None:
+            self.model.targets.follow(logits, labels)
         self.dense.zero_grad()
         self.backward(e, logits, losses)
         self.update_dense()
