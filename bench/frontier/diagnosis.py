@@ -87,6 +87,8 @@ def _because(diagnosis: Mapping[str, Any], task: str) -> str:
         first, *more = found
         also = "".join(f" Also {cause.name}: {cause.evidence}." for cause in more)
         return f"Best supported cause: {first.name}: {first.evidence}.{also}"
+    if len(diagnosis.get("tasks", {})) == 1:
+        return "No cause stands out: it is the only task, so that none other holds it back."
     if diagnosis.get("probes", 0) < FEWEST:
         probes = diagnosis.get("probes", 0)
         return f"No cause stands out, but directions and scales were seen in {probes} probes only."

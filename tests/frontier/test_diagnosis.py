@@ -121,3 +121,12 @@ def test_confirmed_points_are_held_against_confirmed_ones_with_their_noise(trial
     assert references.gaps(near)[0].noise == pytest.approx(2 * deviation)
     assert [references.gaps(point)[0].real for point in (near, far)] == [False, True]
     assert references.gaps(unconfirmed)[0].short == pytest.approx(0.05)  # against .9, which the search saw
+
+
+def test_a_task_alone_has_none_beside_it_that_could_hold_it_back() -> None:
+    alone = seen()
+    alone["tasks"].pop("click")
+    alone["course"].pop("click.auc")
+    alone["pairs"] = []
+    (said,) = sentences(alone, [Gap("like.auc", 0.01, 3, True, 0.0)])
+    assert said.endswith("No cause stands out: it is the only task, so that none other holds it back.")
