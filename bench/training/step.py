@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from bench.balancing.base import Balancer, GradientAggregation, GradientCombination, LossWeighting
+from bench.errors import TrainingError
 from bench.models.assembly import MultiTaskModel
 from bench.schema import Task
 from bench.training.combination import aggregation
@@ -117,4 +118,4 @@ def check_finite(losses: Tensor, samples: int, tasks: Sequence[Task]) -> None:
     """Raises FloatingPointError, naming the task, where a loss is NaN or infinite."""
     for task, loss in zip(tasks, losses.tolist(), strict=True):
         if not math.isfinite(loss):
-            raise FloatingPointError(f"the loss of task '{task.name}' became {loss} within {samples} samples")
+            raise TrainingError(f"the loss of task '{task.name}' became {loss} within {samples} samples")
