@@ -13,6 +13,10 @@ class UserError(Exception):
     """
 
 
+class TrainingError(FloatingPointError):
+    """A training came to nothing: a loss or a prediction is not finite, or an objective cannot be measured."""
+
+
 def unknown(what: str, found: str, known: Iterable[str]) -> UserError:
     """The error for a name that is not in a list: names the nearest known one, then all of them."""
     names = sorted(known)

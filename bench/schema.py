@@ -10,6 +10,25 @@ TaskKind = Literal["binary", "regression"]
 
 
 @dataclass(frozen=True)
+class Scale:
+    """How the label y of a regression becomes its training target: (f(y) - centre) / spread, from train alone.
+
+    Attributes:
+        log: whether f is log(1 + y); else f is the identity.
+        centre, spread: mean and standard deviation of f(y).
+        low, high: targets are clipped to f(y) between these: labels outside are outliers.
+        mean: mean label.
+    """
+
+    log: bool
+    centre: float
+    spread: float
+    low: float
+    high: float
+    mean: float
+
+
+@dataclass(frozen=True)
 class Task:
     """One thing to predict.
 
@@ -17,11 +36,13 @@ class Task:
         name: an identifier, as in `income` or `long_view`.
         kind: `binary` (labels 0, 1 or NaN for unobserved) or `regression`.
         parent: the task that must happen first (conversion's parent is click), or None.
+        scale: of a regression's training targets; None trains on labels as they are.
     """
 
     name: str
     kind: TaskKind = "binary"
     parent: str | None = None
+    scale: Scale | None = None
 
 
 @dataclass(frozen=True)

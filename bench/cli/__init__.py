@@ -7,12 +7,15 @@ import os
 import sys
 import traceback
 
-from bench.errors import UserError, shortened
+from bench.errors import TrainingError, UserError, shortened
 from bench.full_disk import no_room, refused
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command and returns its exit code: 0 done, 1 our bug, 2 the user's mistake, 130 interrupted."""
+    """Runs one command and returns its exit code: 0 done, 1 our bug, 2 the user's mistake, 130 interrupted.
+
+    A training that failed is 2 as well.
+    """
     import typer
 
     from bench.cli.app import app
@@ -22,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
         if code:  # an interrupt is turned into its exit code on the way
             print("seesaw: interrupted", file=sys.stderr)
             return int(code)
-    except UserError as error:
+    except (TrainingError, UserError) as error:
         return _complain(str(error))
     except (KeyboardInterrupt, typer.Abort):
         print("seesaw: interrupted", file=sys.stderr)

@@ -35,9 +35,17 @@ def _rows(card: Card) -> Iterator[str]:
         yield "Of rows that are equal in every column, the first is kept."
 
 
+_SCALES = {
+    "auto": "scaled for training by train, after log(1 + y) where it is skewed and not negative",
+    "none": "trained on as it is",
+    "standard": "scaled for training by train's mean and deviation",
+    "log1p": "scaled for training by train, after log(1 + y)",
+}
+
+
 def _task(rule: TaskRule) -> str:
     if rule.kind == "regression":
-        text = f"{rule.name} is the number in '{rule.column}'"
+        text = f"{rule.name} is the number in '{rule.column}', {_SCALES[rule.scale]}"
     elif rule.columns:
         text = f"{rule.name} is 1 where {_quoted(rule.columns)} are all 1"
     elif rule.positive:

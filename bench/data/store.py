@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import UserError, unknown
-from bench.schema import Field, Schema, Task
+from bench.schema import Field, Scale, Schema, Task
 
 if TYPE_CHECKING:
     from bench.data.encoding import Encoder
@@ -158,6 +158,11 @@ def schema_from_json(values: dict[str, Any]) -> Schema:
     return Schema(
         tuple(Field(**field) for field in values["fields"]),
         tuple(values["dense"]),
-        tuple(Task(**task) for task in values["tasks"]),
+        tuple(_task(task) for task in values["tasks"]),
         values.get("group"),  # stores made before there was one have none
     )
+
+
+def _task(values: dict[str, Any]) -> Task:
+    scale = values.get("scale")
+    return Task(**(values | {"scale": scale and Scale(**scale)}))

@@ -22,6 +22,7 @@ from bench.data.rejects import Rejects
 from bench.data.spill import Spill
 from bench.data.splits import SPLITS
 from bench.data.store import schema_to_json
+from bench.data.target_scale import scaled_tasks
 from bench.progress import Progress
 
 
@@ -47,7 +48,8 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
 
     encoder = fitter.finish(progress)
     encoder.save(folder / "encoder.json")
-    schema = encoder.schema_of(card.tasks, card.group_input)
+    labels = np.load(spills[0].folder / "labels.npy", mmap_mode="r")
+    schema = encoder.schema_of(scaled_tasks(card.task_rules, labels, card.key), card.group_input)
     total = sum(spill.counts.rows for spill in spills)
     with progress.task(f"encoding {card.key}", total, "rows") as advance:
         for spill, name in zip(spills, SPLITS, strict=True):

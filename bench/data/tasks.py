@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from bench.data.values import Values
@@ -24,6 +26,8 @@ class TaskRule(Config):
     """Values that mean 0; where given, any other value is refused, else every other value means 0."""
     parent: str | None = None
     """Task that must happen first."""
+    scale: Literal["auto", "none", "standard", "log1p"] = "auto"
+    """How a regression's label is scaled for training, see `bench.data.target_scale`; predictions are in its unit."""
     optional: bool = False
     """Used only when asked for by name."""
     truth: str | None = None
@@ -51,6 +55,8 @@ class TaskRule(Config):
             raise ValueError(f"task '{self.name}': {min(both)!r} is both positive and negative")
         if self.positive and (self.kind == "regression" or self.columns):
             raise ValueError(f"task '{self.name}': 'positive' is for a binary task with one 'column'")
+        if self.kind != "regression" and self.scale != "auto":
+            raise ValueError(f"task '{self.name}': 'scale' is for a regression")
         if self.kind == "regression" and (self.columns or self.parent):
             raise ValueError(f"task '{self.name}': a regression task has one 'column' and no parent")
         return self

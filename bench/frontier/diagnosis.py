@@ -17,13 +17,15 @@ OPPOSED, MOSTLY = -0.1, 0.5
 Gradients of unrelated tasks are near a right angle, and negative as often as not: neither alone says anything."""
 DOMINATED = 3.0
 """Scales are unequal from this ratio of weighted gradients on: the weaker makes less than a quarter of their sum."""
+OUTWEIGHED = 10.0
+"""A ratio that no sample of rows explains: so large, one probe is enough."""
 EARLIER = 0.5
 """Speeds are unequal where one task is best after at most this part of what the other needs, ..."""
 LOST = 0.002
 """... and from there on loses more than this, times its value where that is above 1: less is within what one
 validation split lets an AUC move by between two evaluations of one training."""
 FEWEST = 3
-"""Probes that it takes to speak of directions and scales."""
+"""Probes that it takes to speak of directions, and of scales below `OUTWEIGHED`."""
 
 Name = Literal["conflicting directions", "unequal scale", "unequal speed"]
 
@@ -85,6 +87,8 @@ def _because(diagnosis: Mapping[str, Any], task: str) -> str:
         first, *more = found
         also = "".join(f" Also {cause.name}: {cause.evidence}." for cause in more)
         return f"Best supported cause: {first.name}: {first.evidence}.{also}"
+    if len(diagnosis.get("tasks", {})) == 1:
+        return "No cause stands out: it is the only task, so that none other holds it back."
     if diagnosis.get("probes", 0) < FEWEST:
         probes = diagnosis.get("probes", 0)
         return f"No cause stands out, but directions and scales were seen in {probes} probes only."
@@ -109,7 +113,7 @@ def _directions(diagnosis: Mapping[str, Any], task: str) -> Cause | None:
 
 def _scale(diagnosis: Mapping[str, Any], task: str) -> Cause | None:
     tasks: Mapping[str, Any] = diagnosis.get("tasks", {})
-    if task not in tasks or diagnosis["probes"] < FEWEST:
+    if task not in tasks or not diagnosis["probes"]:
         return None
     block = "all shared" if "all shared" in tasks[task]["pull"] else "embedding"
     pulls = {name: of["pull"][block] for name, of in tasks.items() if of["pull"][block]}
@@ -117,7 +121,7 @@ def _scale(diagnosis: Mapping[str, Any], task: str) -> Cause | None:
         return None
     other = max(pulls, key=lambda name: pulls[name])
     ratio = pulls[other] / pulls[task]
-    if ratio <= DOMINATED:
+    if ratio <= (DOMINATED if diagnosis["probes"] >= FEWEST else OUTWEIGHED):
         return None
     evidence = f"the weighted gradient of {other} is {ratio:.1f} times as long as its own ({block})"
     return Cause("unequal scale", 1 - DOMINATED / ratio, evidence)

@@ -19,6 +19,7 @@ from bench.models.interactions.base import BySets
 from bench.models.precision import is_bf16
 from bench.models.sharing import SHARING
 from bench.models.sharing.base import Layout, Sharing
+from bench.models.targets import Targets
 from bench.models.towers import Towers
 from bench.registry import Choice, NoOptions, lookup
 from bench.schema import Schema
@@ -39,6 +40,7 @@ class MultiTaskModel(nn.Module):
     Attributes:
         embedding: the fused table; `embedding.weight` is (rows, W).
         interaction, sharing, towers, funnel: its other parts.
+        targets: scales of regressions; None where there are none.
         weights: how many numbers its dense parameters hold.
     """
 
@@ -69,11 +71,16 @@ class MultiTaskModel(nn.Module):
         self.sharing = kind.of(layout, tasks, sharing.options)
         self.funnel: Funnel = lookup(FUNNELS, "funnel kind", funnel.kind).build(schema, funnel.options)
         self.towers = Towers(len(self.funnel.outputs), self.sharing.outputs, tower, self.funnel.transfer)
+        self.targets = Targets(schema) if any(task.scale for task in schema.tasks) else None
         self.weights = sum(parameter.numel() for parameter in self.dense_parameters())
 
     def forward(self, ids: Tensor, dense: Tensor) -> Tensor:
-        """ids (B, S) int32 or int64, dense (B, D) -> logits (B, O)."""
-        return self.logits(self.embed(ids), ids, dense)
+        """ids (B, S) int32 or int64, dense (B, D) -> logits (B, O), as `probabilities` reads them.
+
+        A regression on a logarithmic scale is corrected here, see `Targets`; training uses `logits`.
+        """
+        logits = self.logits(self.embed(ids), ids, dense)
+        return logits if self.targets is None else self.targets.corrected(logits)
 
     def embed(self, ids: Tensor) -> Tensor:
         """ids (B, S) -> e (B, S, W): the only use of the table."""
@@ -96,11 +103,14 @@ class MultiTaskModel(nn.Module):
 
     def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
         """logits (B, O), labels (B, T) with NaN where unobserved -> mean loss of each task (T,)."""
-        return self.funnel.losses(logits, labels)
+        return self.funnel.losses(logits, labels if self.targets is None else self.targets.of_labels(labels))
 
     def probabilities(self, logits: Tensor) -> Probabilities:
-        """logits (B, O) -> conditional and joint predictions."""
-        return self.funnel.probabilities(logits)
+        """logits (B, O) -> conditional and joint predictions, regressions in the unit of their labels."""
+        found = self.funnel.probabilities(logits)
+        if self.targets is None:
+            return found
+        return Probabilities(self.targets.values(found.conditional), self.targets.values(found.joint))
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
         """Dense parameters on which more than one task's logits depend; the table is not among them."""
@@ -121,7 +131,7 @@ class MultiTaskModel(nn.Module):
             means: (T,), of each task's labels on its own sample space (a child's: where its parent happened). NaN
                 where there is no label: the task starts at probability 1/2, a regression at 0.
         """
-        self.towers.set_bias(self.funnel.start(means))
+        self.towers.set_bias(self.funnel.start(means if self.targets is None else self.targets.start(means)))
 
     def _inputs(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
         """The sharing's input sets (I, B, inputs), as precise as to compute in.

@@ -49,7 +49,7 @@ def document(views: Sequence[PageView], title: str) -> str:
     names = ", ".join(view.title for view in views)
     return whole(
         title,
-        "Trade-off frontier",
+        "Trade-off frontier" if any(len(view.axes) > 1 for view in views) else "Confirmed configurations",
         [section(view, place) for place, view in enumerate(views)],
         below=(f"<p>{escaped(names)}</p>" if len(views) > 1 else "") + _navigation(views),
     )

@@ -6,6 +6,7 @@ import math
 from functools import lru_cache
 
 from bench.data import Store
+from bench.errors import TrainingError
 from bench.machine import keep_freed_memory, peak_memory_mb, reset_peak_memory
 from bench.objectives import parse
 from bench.progress import Progress
@@ -54,7 +55,10 @@ def run_job(job: Job, progress: Progress | None = None, profile: Profile | None 
     metrics |= costs(trainer.model, store.schema)
     for objective in objectives:
         if not math.isfinite(value := metrics.get(objective.key("valid"), math.nan)):
-            raise FloatingPointError(f"objective '{objective.name}' came out as {value} on validation")
+            raise TrainingError(
+                f"objective '{objective.name}' came out as {value} on validation: its labels there are missing or all "
+                "the same, or the predictions are"
+            )
     trainer.wait()
     evaluation = trainer.evaluation
     speed = {

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.errors import TrainingError
 from bench.schema import Schema, Task, TaskKind
 from bench.training.tallies import ROWS_IN_MEMORY, BinaryTally, RegressionTally
 
@@ -71,7 +72,7 @@ class Tally:
         wrong = (~finite).sum(0)
         at = int(np.argmax(wrong > 0))
         task = self._schema.tasks[at].name
-        raise FloatingPointError(f"{wrong[at]} of {len(predictions)} predictions of task '{task}' are not finite")
+        raise TrainingError(f"{wrong[at]} of {len(predictions)} predictions of task '{task}' are not finite")
 
     def result(self) -> dict[str, float]:
         """Metrics by full name, as in `valid/click.auc`."""

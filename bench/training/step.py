@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from bench.balancing.base import Balancer, GradientAggregation, GradientCombination, LossWeighting
+from bench.errors import TrainingError
 from bench.models.assembly import MultiTaskModel
 from bench.schema import Task
 from bench.training.combination import aggregation
@@ -50,6 +51,8 @@ class Step:
         """ids (B, S) int32, dense (B, D), labels (B, T) -> the tasks' losses before the update (T,), detached."""
         e = self.embed(ids)
         logits, losses = self.forward(e, ids, dense, labels)
+        if self.model.targets is not None:
+            self.model.targets.follow(logits, labels)
         self.dense.zero_grad()
         self.backward(e, logits, losses)
         self.update_dense()
@@ -115,4 +118,4 @@ def check_finite(losses: Tensor, samples: int, tasks: Sequence[Task]) -> None:
     """Raises FloatingPointError, naming the task, where a loss is NaN or infinite."""
     for task, loss in zip(tasks, losses.tolist(), strict=True):
         if not math.isfinite(loss):
-            raise FloatingPointError(f"the loss of task '{task.name}' became {loss} within {samples} samples")
+            raise TrainingError(f"the loss of task '{task.name}' became {loss} within {samples} samples")

@@ -80,12 +80,12 @@ class Selector:
 
 
 def selectors(objectives: Sequence[Objective], tasks: Sequence[str], separate: bool) -> list[Selector]:
-    """One selector for all tasks; or one a task, in task order, where the tasks are separate models.
+    """One selector for all tasks; or one a task, in task order, where several tasks are separate models.
 
     A separate task without an objective follows the mean of all objectives.
     """
     usable = tuple(objective for objective in objectives if objective.is_metric)
-    if not separate:
+    if not separate or len(tasks) == 1:
         return [Selector(usable)]
     own = [tuple(o for o in usable if o.name.split(".")[0] == task) for task in tasks]
     return [Selector(of_task or usable, at) for at, of_task in enumerate(own)]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bench.data import Store
 from bench.data.store import Split, SplitName
+from bench.errors import TrainingError
 from bench.machine import peak_memory_mb
 from bench.records import Job, TrialResult
 from bench.seeds import derive
@@ -93,7 +94,7 @@ def _task(
     labels = _labels(train, at, parent)[rows]
     rows, labels = rows[~np.isnan(labels)], labels[~np.isnan(labels)]
     if len(labels) == 0 or (task.kind == "binary" and labels.min() == labels.max()):
-        raise FloatingPointError(f"task '{task.name}' has no two classes on train")
+        raise TrainingError(f"task '{task.name}' has no two classes on train")
     features = TreeFeatures(store.schema, train, labels, rows, seed)
     columns = {name: features.of(split) for name, split in splits.items()}
     truth = _labels(splits["valid"], at, parent)

@@ -32,3 +32,15 @@ def test_a_device_that_is_not_there_is_refused_before_anything_is_prepared(
     said = seesaw("train", shop.card, "--raw", shop.folder / "nowhere", "--device", device)
     assert said.code == 2
     assert says in said.err
+
+
+def test_an_objective_that_cannot_be_measured_is_one_sentence(seesaw, shop) -> None:
+    lines = shop.log.read_text().splitlines()
+    shop.log.write_text("\n".join([f"{lines[0]},always", *(f"{line},1" for line in lines[1:])]))
+    shop.edit(shop.card, "[columns]", '[[tasks]]\nname = "always"\ncolumn = "always"\noptional = true\n\n[columns]')
+    said = seesaw("train", shop.card, "--raw", shop.raw, *ARGUMENTS, "--tasks", "always")
+    assert said.code == 2
+    assert "Traceback" not in said.err
+    assert (
+        "objective 'always.auc' came out as nan on validation: its labels there are missing or all the same" in said.err
+    )

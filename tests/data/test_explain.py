@@ -66,7 +66,7 @@ def test_every_rule_has_its_sentence() -> None:
         "click is 1 where 'c' is 'yes', 0 where it is 'no'",
         "buy is 1 where 'c' and 'b' are all 1; it can happen only after click",
         "used only when asked for",
-        "stars is the number in 's'",
+        "stars is the number in 's', scaled for training by train, after log(1 + y) where it is skewed",
         "Rows of one 'u' are ranked",
         "never inputs: dwell",
         "hour is made of 'hm' by hour_of_hhmm",

@@ -38,7 +38,9 @@ def test_arrays_are_mapped_read_only_and_typed(store: Store) -> None:
 def test_a_view_has_the_tasks_in_the_order_asked(store: Store) -> None:
     full = store.split("train").labels
     view = store.with_tasks(["heavy", "click"])
-    assert view.schema.tasks == (Task("heavy", "regression"), Task("click"))
+    heavy, click = view.schema.tasks
+    assert (heavy.name, heavy.kind, click) == ("heavy", "regression", Task("click"))
+    assert heavy.scale is not None
     np.testing.assert_array_equal(view.split("train").labels, full[:, [2, 0]])
     np.testing.assert_array_equal(view.with_tasks(["click"]).split("train").labels, full[:, [0]])
     assert store.default_tasks == view.default_tasks == ("click", "buy")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench.frontier.behind import Gap, References
-from bench.frontier.diagnosis import DOMINATED, FEWEST, LOST, OPPOSED, causes, sentences
+from bench.frontier.diagnosis import DOMINATED, FEWEST, LOST, OPPOSED, OUTWEIGHED, causes, sentences
 
 
 def seen(
@@ -58,13 +58,14 @@ def test_the_best_supported_cause_comes_first() -> None:
     assert names(seen(cosine=-0.4, below=1.0, ratio=4.0)) == ["conflicting directions", "unequal scale"]
 
 
-def test_too_few_probes_say_nothing_of_directions_and_scales() -> None:
-    few = seen(cosine=-0.9, below=1.0, ratio=30.0)
+@pytest.mark.parametrize(("ratio", "scale"), [(OUTWEIGHED, []), (200.0, ["unequal scale"])])
+def test_too_few_probes_say_nothing_but_that_one_task_outweighs_all(ratio: float, scale: list[str]) -> None:
+    few = seen(cosine=-0.9, below=1.0, ratio=ratio)
     few["probes"] = few["pairs"][0]["blocks"]["embedding"]["probes"] = FEWEST - 1
     few["pairs"][0]["blocks"]["all shared"]["probes"] = FEWEST - 1
-    assert names(few) == []
+    assert names(few) == scale
     (said,) = sentences(few, [Gap("like.auc", 0.01, 3, True, 0.0)])
-    assert "seen in 2 probes only" in said
+    assert ("seen in 2 probes only" in said) == (not scale)
 
 
 def test_where_nothing_was_seen_nothing_is_claimed() -> None:
@@ -120,3 +121,12 @@ def test_confirmed_points_are_held_against_confirmed_ones_with_their_noise(trial
     assert references.gaps(near)[0].noise == pytest.approx(2 * deviation)
     assert [references.gaps(point)[0].real for point in (near, far)] == [False, True]
     assert references.gaps(unconfirmed)[0].short == pytest.approx(0.05)  # against .9, which the search saw
+
+
+def test_a_task_alone_has_none_beside_it_that_could_hold_it_back() -> None:
+    alone = seen()
+    alone["tasks"].pop("click")
+    alone["course"].pop("click.auc")
+    alone["pairs"] = []
+    (said,) = sentences(alone, [Gap("like.auc", 0.01, 3, True, 0.0)])
+    assert said.endswith("No cause stands out: it is the only task, so that none other holds it back.")

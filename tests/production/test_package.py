@@ -12,7 +12,7 @@ import pytest
 import torch
 from serving_toys import parts_of, raw_rows, trained
 
-from bench.data import Store
+from bench.data import Store, load_card, prepare
 from bench.errors import UserError
 from bench.frontier.score import Score
 from bench.production.package import Package, write_package
@@ -125,3 +125,40 @@ def test_the_extra_is_named_where_it_is_absent(package: Package, monkeypatch: py
 def test_the_manifest_says_how_near_it_is(package: Package) -> None:
     manifest = json.loads((package.folder / "manifest.json").read_text())
     assert manifest["agreement"]["exported"] <= 1e-5
+
+
+SPEND = """
+id = "spend"
+title = "Visits and what they bring"
+licence = "MIT"
+citation = "-"
+homepage = "-"
+reader = { kind = "csv" }
+files = [{ name = "log.csv" }]
+tasks = [{ name = "visit", column = "visit" }, { name = "spend", column = "spend", kind = "regression" }]
+split = { kind = "random", valid = 0.2, test = 0.2 }
+columns = { user = "categorical", age = { kind = "numeric" } }
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sharing", ["single_task", "mmoe"])
+def test_a_skewed_regression_is_served_in_its_own_unit_by_every_engine(sharing: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    user, age = rng.integers(0, 50, 4000), rng.normal(size=4000)
+    visit = rng.random(4000) < 0.4
+    spend = np.where(visit, np.exp(3 + 0.5 * age + 0.5 * np.sin(user) + rng.normal(0, 0.5, 4000)), 0.0)
+    lines = [f"{u},{a},{int(v)},{s}" for u, a, v, s in zip(user, age, visit, spend, strict=True)]
+    (tmp_path / "log.csv").write_text("\n".join(["user,age,visit,spend", *lines]))
+    (tmp_path / "card.toml").write_text(SPEND)
+    store = prepare(load_card(str(tmp_path / "card.toml")), tmp_path / "home", tmp_path)
+    trainer = trained(store, **{"sharing.kind": sharing, "optim.epochs": 5.0, "optim.batch_size": 128})
+    measured = trainer.metrics("test")
+    package = write_package(parts_of(store, trainer), tmp_path / "package")
+    split = store.split("test")
+    labels = split.labels[:, 1]
+    for engine in ("eager", "exported", "onnx"):
+        said = package.scorer(engine).predict_encoded(np.array(split.ids), np.array(split.dense))["spend"]
+        assert np.sqrt(np.mean((said - labels) ** 2)) == pytest.approx(measured["test/spend.rmse"], rel=1e-4)
+        assert said.min() >= 0
+        assert said.mean() == pytest.approx(labels.mean(), rel=0.3)  # a median of log(1 + y) would be far below

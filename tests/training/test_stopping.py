@@ -68,3 +68,8 @@ def test_without_selection_training_goes_to_its_end_and_validation_is_not_looked
     course = trainer.run_to()
     assert (course.finished, course.step, course.curve) == (True, 24, [])
     assert trainer.evaluation.samples == 0
+
+
+def test_one_task_that_shares_nothing_is_one_model_and_has_one_selector() -> None:
+    (selector,) = selectors((CLICK,), ["click"], separate=True)
+    assert selector.task is None

@@ -43,6 +43,11 @@ def answer(
         GRADIENT: [member for member in shared if member.point.balancing in gradient],
         STATIC: [member for member in shared if member.point.balancing == "static"],
     }
+    measured = sorted({objective.name.partition(".")[0] for objective in objectives if objective.is_metric})
+    if len(measured) == 1 and not sides[GRADIENT]:
+        return Answer(
+            "cannot tell", f"Cannot tell: {measured[0]} is the only task measured; one task needs no balancing."
+        )
     missing = [name for name, side in sides.items() if not side]
     if missing:
         return Answer("cannot tell", f"Cannot tell: no confirmed point that shares a model has {' or '.join(missing)}.")

@@ -15,7 +15,7 @@ RAREST = 1e-6  # base rates are taken as no nearer than this to 0 and 1
 
 @dataclass(frozen=True)
 class Probabilities:
-    """What a model says of a batch; for regression tasks both are the predicted value.
+    """What a model says of a batch; for regression tasks both are the predicted target.
 
     Attributes:
         conditional: (B, T), P(task | its parent happened); for a task without parent, P(task).
@@ -68,8 +68,9 @@ class Funnel(nn.Module, ABC):
         """Mean loss of each task over its own sample space.
 
         Args:
-            logits: (B, O). Of a regression task: the predicted value.
-            labels: (B, T) as on the card; NaN where unobserved, which takes the sample out of that task's mean.
+            logits: (B, O). Of a regression task: the predicted target.
+            labels: (B, T) as on the card, a regression's scaled by `bench.models.targets`; NaN where unobserved, which
+                takes the sample out of that task's mean.
 
         Returns:
             (T,), each finite and not negative; 0 (with zero gradient) for a task without a sample in the batch.

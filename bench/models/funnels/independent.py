@@ -16,8 +16,8 @@ from bench.schema import Schema
 class Independent(Funnel):
     """A task with a parent is trained where the parent happened (its label is 1), every other task on all samples.
 
-    Log loss for binary tasks, squared error for regressions. A child sees only selected samples, and is asked of all:
-    the sample selection bias that `entire_space` is there to remove.
+    Log loss for binary tasks, half the squared error for regressions. A child sees only selected samples, and is asked
+    of all: the sample selection bias that `entire_space` is there to remove.
     """
 
     def __init__(self, schema: Schema, config: Config) -> None:

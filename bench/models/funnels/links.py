@@ -83,12 +83,14 @@ class Links(nn.Module):
 
 
 def mean_losses(predictions: Tensor, targets: Tensor, regression: Tensor) -> Tensor:
-    """Mean over the samples whose target is not NaN, of log loss or squared error; 0 where there is none.
+    """Mean over the samples whose target is not NaN, of log loss or half the squared error; 0 where there is none.
+
+    Half the squared error of a standardised target begins at .5, about where a log loss begins.
 
     Args:
         predictions: (B, T), logits or predicted values.
         targets: (B, T).
-        regression: (T,), which tasks take the squared error.
+        regression: (T,), which tasks take half the squared error.
 
     Returns:
         (T,).
@@ -96,5 +98,5 @@ def mean_losses(predictions: Tensor, targets: Tensor, regression: Tensor) -> Ten
     observed = ~targets.isnan()
     known = torch.where(observed, targets, 0).to(predictions.dtype)
     losses = F.binary_cross_entropy_with_logits(predictions, known, reduction="none")
-    losses = torch.where(regression, (predictions - known).square(), losses)
+    losses = torch.where(regression, (predictions - known).square() / 2, losses)
     return torch.where(observed, losses, 0).sum(0) / observed.sum(0).clamp(min=1)

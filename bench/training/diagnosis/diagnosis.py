@@ -64,16 +64,21 @@ class Diagnosis:
 
 
 def base_losses(model: MultiTaskModel, means: Sequence[float]) -> list[float | None]:
-    """The log loss of a constant prediction at each task's base rate, the joint one where a funnel trains that.
+    """The loss of a constant prediction: at a task's base rate, the joint one where a funnel trains that.
 
-    None for a regression, and where there is one class only.
+    Of a regression on a fitted scale half its variance, 1/2. None for other regressions, and where there is one class
+    only.
     """
-    schema, rates, found = model.schema, list(means), []
+    schema, rates = model.schema, list(means)
+    found: list[float | None] = []
     for at, task in enumerate(schema.tasks):
         parent, rate = schema.parents[at], means[at]
         while model.funnel.ties_tasks and parent is not None:
             rate, parent = rate * means[parent], schema.parents[parent]
         rates[at] = rate
+        if task.scale is not None:
+            found.append(0.5)
+            continue
         known = task.kind == "binary" and 0 < rate < 1
         found.append(-rate * math.log(rate) - (1 - rate) * math.log1p(-rate) if known else None)
     return found

@@ -6,7 +6,9 @@ import math
 
 ROWS = 512  # of a batch that a probe sees: enough for the sign of a cosine, where a task's label is not rare
 MOST = 32  # probes of a whole training
-SHARE = 0.02  # of a training's time that probes may take; half as much again where there is but one
+LEAST = 4  # probes of a short training, whatever they take: fewer say nothing sure
+CLOSEST = 16  # steps from one probe to the next at the least
+SHARE = 0.02  # of a training's time that probes may take
 OVERHEAD = 0.3  # of a step: what a probe takes however few its rows are, measured
 
 
@@ -18,10 +20,10 @@ def probe_cost(batch: int, tasks: int) -> float:
 def interval(total: int, batch: int, tasks: int) -> int:
     """Steps from one probe to the next, in a training of `total` steps on batches of so many samples.
 
-    The first is two thirds of an interval in: a training shorter than that has none, and one that is hardly longer pays
-    half as much again as `SHARE`.
+    The first is two thirds of an interval in. A short training pays more than `SHARE` for its `LEAST` probes.
     """
-    return max(math.ceil(total / MOST), math.ceil(probe_cost(batch, tasks) / SHARE))
+    every = max(math.ceil(total / MOST), math.ceil(probe_cost(batch, tasks) / SHARE))
+    return min(every, max(total // LEAST, CLOSEST))
 
 
 def due(step: int, every: int) -> bool:

@@ -119,3 +119,9 @@ def test_data_sets_are_compared_by_metrics_and_have_no_front_in_common(member) -
     found = compare(families(made, "dataset"), BOTH, AT, "test", 0)
     assert found.fronts == ()
     assert [test.better for test in found.metrics if test.told(0.05)] == ["other"]
+
+
+def test_of_one_task_it_is_said_that_there_is_nothing_to_balance(member) -> None:
+    found = answer([member(0, "static", 0.7, 0.8)], BOTH[:1], AT, "test", 0, {"pcgrad"})
+    assert found.verdict == "cannot tell"
+    assert "click is the only task measured; one task needs no balancing" in found.sentence

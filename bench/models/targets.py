@@ -1,0 +1,108 @@
+"""Regression targets: from labels to what a model is trained towards, and from its outputs back to the label's unit.
+
+On a logarithmic scale the output estimates the mean of log(1 + y), and exp of that less 1 is nearer to the median of y
+than to its mean: on skewed labels it is too low by a factor. It is multiplied by a smearing factor, so that the mean
+prediction is the mean label on train (after Duan, Smearing Estimate, JASA 1983; as a ratio of means, since labels are
+mostly 0 where purchases are rare).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from bench.schema import Schema
+
+SLOWEST = 0.02
+"""Least weight of the newest batch in the running mean of predictions."""
+LARGEST = 80.0
+"""Logarithms are at most this, so that exp of them, times any factor, is a float32."""
+
+
+class Targets(nn.Module):
+    """The scales of a schema's regressions, as tensors of shape (T,); binary tasks pass through.
+
+    Attributes:
+        predicted: running mean of exp(output) - 1 over train's samples of each task; part of the model's state.
+        batches: how many are in it.
+    """
+
+    scaled: Tensor
+    logged: Tensor
+    centre: Tensor
+    spread: Tensor
+    low: Tensor
+    high: Tensor
+    mean: Tensor
+    constant: Tensor
+    predicted: Tensor
+    batches: Tensor
+
+    def __init__(self, schema: Schema) -> None:
+        super().__init__()
+        scales = [task.scale for task in schema.tasks]
+        self.parents = schema.parents
+        self.log = any(scale is not None and scale.log for scale in scales)
+        constants = {
+            "scaled": [scale is not None for scale in scales],
+            "logged": [scale is not None and scale.log for scale in scales],
+            "centre": [scale.centre if scale else 0.0 for scale in scales],
+            "spread": [scale.spread if scale else 1.0 for scale in scales],
+            "low": [scale.low if scale else 0.0 for scale in scales],
+            "high": [scale.high if scale else 0.0 for scale in scales],
+            "mean": [scale.mean if scale else 0.0 for scale in scales],
+        }
+        for name, values in constants.items():
+            self.register_buffer(name, torch.tensor(values), persistent=False)
+        if self.log:
+            constant = self.centre.clamp(max=LARGEST).expm1()
+            self.register_buffer("constant", constant.clamp(min=1e-30), persistent=False)
+            self.register_buffer("predicted", constant.clone())
+            self.register_buffer("batches", torch.zeros(()))
+
+    def of_labels(self, labels: Tensor) -> Tensor:
+        """Labels (B, T) -> training targets (B, T); NaN stays NaN."""
+        values = torch.where(self.logged, labels.clamp(min=0.0).log1p(), labels) if self.log else labels
+        values = torch.minimum(torch.maximum(values, self.low), self.high)
+        return torch.where(self.scaled, (values - self.centre) / self.spread, labels)
+
+    def start(self, means: Tensor) -> Tensor:
+        """Mean labels (T,) -> what an untrained model's outputs are to be."""
+        return torch.where(self.scaled.to(means.device), 0.0, means)
+
+    @torch.no_grad()
+    def follow(self, logits: Tensor, labels: Tensor) -> None:
+        """Takes a training batch's outputs (B, T or more) and labels (B, T) into the running mean."""
+        if not self.log:
+            return
+        known = ~labels.isnan()
+        for task, parent in enumerate(self.parents):
+            if parent is not None:
+                known[:, task] &= labels[:, parent] == 1
+        values = torch.where(known, self._undone(logits[:, : len(self.parents)]), 0)
+        self.batches += 1
+        rate = (1 / (self.batches + 1)).clamp(min=SLOWEST)
+        found = values.sum(0) / known.sum(0).clamp(min=1)
+        self.predicted.lerp_(torch.where(known.any(0), found, self.predicted), rate)
+
+    def corrected(self, logits: Tensor) -> Tensor:
+        """Outputs (B, T or more) with the smearing factor; from a logarithm, `values` then gives a mean.
+
+        The factor lies between 1, for a model that knows each label, and that of a constant prediction.
+        """
+        if not self.log:
+            return logits
+        tasks = len(self.parents)
+        factor = (self.mean / torch.maximum(self.predicted, self.constant)).clamp(min=1.0)
+        own = logits[:, :tasks]
+        mean = ((factor * self._undone(own) + 1).log() - self.centre) / self.spread
+        return torch.cat([torch.where(self.logged, mean, own), logits[:, tasks:]], 1)
+
+    def values(self, outputs: Tensor) -> Tensor:
+        """Outputs (B, T) -> predictions in the unit of the labels; no negative ones from a logarithm."""
+        plain = torch.where(self.scaled, outputs * self.spread + self.centre, outputs)
+        return torch.where(self.logged, self._undone(outputs), plain) if self.log else plain
+
+    def _undone(self, outputs: Tensor) -> Tensor:
+        """Outputs (B, T) as if each were a logarithm, with scale and logarithm undone; ONNX knows no expm1."""
+        return (outputs * self.spread + self.centre).clamp(0.0, LARGEST).exp() - 1

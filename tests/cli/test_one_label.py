@@ -1,0 +1,43 @@
+"""A data set of one label, from the card to the registry."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+
+def one_label(shop) -> None:
+    shop.edit(shop.card, '[[tasks]]\nname = "buy"\ncolumn = "buy"\nparent = "click"\n', "")
+    shop.edit(shop.card, 'post_exposure = ["dwell"]', 'post_exposure = ["dwell", "buy"]')
+    shop.edit(shop.suite, 'objectives = ["click.auc", "buy.ctcvr.auc"]', 'objectives = ["click.auc"]')
+    shop.edit(shop.suite, "trials = 6", "trials = 3")
+
+
+@pytest.mark.slow
+def test_a_run_of_one_label_ends_with_all_that_a_run_has(seesaw, shop, tmp_path: Path) -> None:
+    one_label(shop)
+    said = seesaw("run", shop.suite, "--raw", shop.raw, "--name", "one", "--executor", "inline", "--json")
+    assert said.code == 0, said.err
+    shown = seesaw("frontier", "one", "--json")
+    assert shown.code == 0, shown.err
+    baselines = {each["name"]: each["replicates"] for each in json.loads(shown.out)["baselines"]}
+    assert baselines["single_task"] >= 2  # none, where its replicates failed
+    for command in ("status", "pick", "report", "diagnose", "compare", "board"):
+        said = seesaw(command, *(() if command == "board" else ("one",)))
+        assert said.code == 0, (command, said.err)
+    assert "one task needs no balancing" in seesaw("compare", "one").out
+    page = next(tmp_path.rglob("report.html")).read_text()
+    assert "rade-off frontier" not in page
+    deployed = seesaw("deploy", "one", "--json")
+    assert deployed.code == 0, deployed.err
+    assert json.loads(deployed.out)["package"]
+
+
+def test_one_label_is_trained_alone(seesaw, shop) -> None:
+    one_label(shop)
+    small = ("--set", "optim.epochs=1", "--set", "embedding.dim=4")
+    said = seesaw("train", shop.card, "--raw", shop.raw, "--set", "sharing.kind=single_task", *small, "--json")
+    assert said.code == 0, said.err
+    assert "click.auc" in said.out

@@ -1,0 +1,96 @@
+"""Scaled regression targets: equal gradients in training, the label's unit in predictions, means and not medians."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from bench.data.target_scale import scale_of
+from bench.models.assembly import MultiTaskModel
+from bench.models.config import EmbeddingConfig, TowerConfig
+from bench.models.funnels import FUNNELS
+from bench.models.sharing import SHARING
+from bench.models.targets import Targets
+from bench.registry import Choice
+from bench.schema import Field, Schema, Task
+
+RNG = np.random.default_rng(3)
+SPEND = np.where(RNG.random(5000) < 0.07, np.exp(RNG.normal(3, 1, 5000)), 0.0)  # mostly 0, of variance 150 or so
+PRICE = RNG.normal(-50, 20, 5000)
+
+
+def schema_of(spend: np.ndarray = SPEND, parent: str | None = None) -> Schema:
+    tasks = (
+        Task("visit"),
+        Task("spend", "regression", parent, scale_of(spend)),
+        Task("price", "regression", scale=scale_of(PRICE)),
+        Task("raw", "regression"),
+    )
+    return Schema((Field("user", 40),), ("age",), tasks)
+
+
+def labels_of(visit: np.ndarray | None = None) -> torch.Tensor:
+    visit = (RNG.random(5000) < 0.3) if visit is None else visit
+    return torch.from_numpy(np.stack([visit, SPEND, PRICE, PRICE], 1)).float()
+
+
+@pytest.mark.parametrize("funnel", FUNNELS)
+def test_an_untrained_model_predicts_the_means_in_their_units_and_losses_begin_alike(funnel: str) -> None:
+    schema = schema_of()
+    sharing, of_funnel = (
+        Choice(kind, axis[kind].config()) for axis, kind in ((SHARING, "shared_bottom"), (FUNNELS, funnel))
+    )
+    model = MultiTaskModel(schema, sharing, of_funnel, EmbeddingConfig(dim=4), TowerConfig(layers=(8,))).eval()
+    labels = labels_of()
+    model.initialise_outputs(labels.mean(0))
+    with torch.no_grad():
+        model.towers.output.weight.zero_()
+        ids, dense = torch.ones(len(labels), 1, dtype=torch.int), torch.zeros(len(labels), 1)
+        found = model.probabilities(model(ids, dense))
+        for said in (found.conditional, found.joint):
+            torch.testing.assert_close(said[0], labels.mean(0), rtol=1e-3, atol=1e-5)
+        visit, spend, price, raw = model.losses(model.logits(model.embed(ids), ids, dense), labels).tolist()
+    assert 0.1 < visit < 0.7
+    assert spend == pytest.approx(0.5, rel=0.01)
+    assert price == pytest.approx(0.5, rel=0.01)
+    assert raw == pytest.approx(PRICE.var() / 2, rel=0.01)  # of a task without a scale nothing is scaled
+
+
+def test_predictions_undo_what_is_done_to_labels() -> None:
+    targets, labels = Targets(schema_of()), labels_of()
+    torch.testing.assert_close(targets.values(targets.of_labels(labels)), labels, rtol=1e-4, atol=1e-3)
+    assert targets.values(torch.full((1, 4), -50.0))[0, 1] == 0  # no negative spend
+    assert targets.corrected(torch.full((1, 4), 1e30)).isfinite().all()
+
+
+def test_missing_and_extreme_labels_stay_missing_and_are_clipped() -> None:
+    wild = torch.tensor([[1.0, math.nan, math.nan, math.nan], [1.0, 1e30, -1e30, 0.0], [0.0, math.inf, math.inf, 0.0]])
+    found = Targets(schema_of()).of_labels(wild)
+    assert found[0, 1:].isnan().all()
+    assert found[1:, 1:3].abs().max() < 12
+
+
+@pytest.mark.parametrize("parent", [None, "visit"])
+def test_the_mean_prediction_on_train_is_the_mean_label_whatever_the_model_explains(parent: str | None) -> None:
+    """A model that knows half of a log-normal label's logarithm: exp of its output would be too low."""
+    known, noise = RNG.normal(2, 1, 5000), RNG.normal(0, 1, 5000)
+    visit = np.where(np.arange(5000) % 2, 1.0, 0.0) if parent else np.ones(5000)
+    label = np.exp(known + noise) * np.where(visit == 1, 1, 100)  # where the parent did not happen, nonsense
+    targets = Targets(schema_of(label[visit == 1], parent))
+    labels = torch.from_numpy(np.stack([visit, label, label, label], 1)).float()
+    output = (torch.from_numpy(np.log1p(np.exp(known))).float() - targets.centre[1]) / targets.spread[1]
+    outputs = torch.stack([torch.zeros(5000), output, output, output], 1)
+    for rows in torch.arange(5000).split(500):
+        targets.follow(outputs[rows], labels[rows])
+    own = visit == 1
+    mean = label[own].mean()
+    plain, smeared = (targets.values(each)[own, 1].mean().item() for each in (outputs, targets.corrected(outputs)))
+    assert plain < 0.7 * mean
+    assert smeared == pytest.approx(mean, rel=0.05)
+    state = targets.state_dict()
+    again = Targets(schema_of(label[own], parent))
+    again.load_state_dict(state)
+    assert torch.equal(again.corrected(outputs), targets.corrected(outputs))
