@@ -10,6 +10,14 @@ from importlib import metadata
 
 import psutil
 
+WORKER = "SEESAW_WORKER"
+"""Set in a worker process: its number among the driver's workers, from 0."""
+
+
+def worker_number() -> int:
+    """The number of this worker process; 0 where it is none."""
+    return int(os.environ.get(WORKER, 0))
+
 
 def cores() -> int:
     """Processors that this process may use."""

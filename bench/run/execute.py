@@ -103,6 +103,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
             objectives=tuple(objective.name for objective in objectives),
             tasks=plan.tasks,
             threads=manifest.threads,
+            device=manifest.device,
             resamples=RESAMPLES if replicate else 0,
         )
 
