@@ -8,12 +8,14 @@ import traceback
 
 from bench.errors import UserError
 from bench.full_disk import no_room
+from bench.machine import set_waiting
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command and returns its exit code: 0 done, 1 our bug, 2 the user's mistake, 130 interrupted."""
     import typer
 
+    set_waiting()
     from bench.cli.app import app
 
     try:

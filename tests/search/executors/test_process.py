@@ -26,7 +26,7 @@ from search_toys import (
     wait_until,
 )
 
-from bench.machine import WORKER
+from bench.machine import WAITING, WORKER
 from bench.records import Job
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor, ProcessExecutor
@@ -86,6 +86,8 @@ def test_workers_are_kept_and_limited_to_the_jobs_threads(pool: ProcessExecutor)
     assert len(metrics) == 6
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
         assert {one[name] for one in metrics} == {3.0}
+    for name, value in WAITING.items():
+        assert {one[name] for one in metrics} == {float(value)}
     pids = {one["pid"] for one in metrics}
     assert len(pids) <= 2
     assert sorted(number for _, number in {(one["pid"], one[WORKER]) for one in metrics}) == [0, 1][: len(pids)]
