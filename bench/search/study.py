@@ -27,7 +27,7 @@ from bench.search.ledger import Ledger, Step
 from bench.search.lock import FolderLock
 from bench.search.plan import SHARING, Opening, Plan
 from bench.search.promotion import Promotion
-from bench.search.replicates import as_trial, by_trial, of_baselines
+from bench.search.replicates import as_trial, by_trial, of_baselines, of_tries
 from bench.search.samplers import TPE, make_sampler, quiet
 from bench.search.shown import shown
 from bench.search.storage import JOURNAL as FILE
@@ -259,6 +259,10 @@ class Study:
     def baselines(self) -> list[TrialRecord]:
         """Baselines that are no trials, see `bench.search.replicates.of_baselines`."""
         return of_baselines(self._confirm.get_trials(deepcopy=False))
+
+    def tries(self) -> list[tuple[dict[str, Scalar], dict[str, float]]]:
+        """What baselines were tuned by, see `bench.search.replicates.of_tries`."""
+        return of_tries(self._confirm.get_trials(deepcopy=False))
 
     def record(self, number: int) -> TrialRecord:
         """All that is known of one trial."""
