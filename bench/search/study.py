@@ -1,7 +1,7 @@
 """What is known of a search's trials: Optuna studies in `<folder>/study.log`, or in the database that the folder names.
 
 They are the only source of truth. There are two: "search", whose trials are configurations, and "confirm", whose
-trials are replicates.
+trials are replicates and, numbered 0, the tries by which boosted trees are tuned.
 """
 
 from __future__ import annotations
