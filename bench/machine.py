@@ -10,6 +10,30 @@ from importlib import metadata
 
 import psutil
 
+WORKER = "SEESAW_WORKER"
+"""Set in a worker process: its number among the driver's workers, from 0."""
+
+
+WAITING = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "1"}
+"""How long OpenMP threads keep a core busy while they wait for each other, before they sleep: a few microseconds, and
+with Intel's library, whose unit is that, a millisecond. By themselves they wait so for milliseconds, or .2 s. On cores
+that others want, too, those they wait for do not run meanwhile: training then takes fifty times as long."""
+
+
+def set_waiting() -> None:
+    """Sets `WAITING` where the user has set neither that nor `OMP_WAIT_POLICY`; to be called before torch is imported.
+
+    Processes that are started later have it, too.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        for name, value in WAITING.items():
+            os.environ.setdefault(name, value)
+
+
+def worker_number() -> int:
+    """The number of this worker process; 0 where it is none."""
+    return int(os.environ.get(WORKER, 0))
+
 
 def cores() -> int:
     """Processors that this process may use."""

@@ -12,6 +12,7 @@ FailureKind = Literal["configuration", "diverged", "infrastructure", "bug"]
 
 BASELINES = ("equal_weights", "random_weights", "trees")
 """Baselines that are no trials of the search; that at place i has the number -1 - i instead of a trial's."""
+TREES = -1 - BASELINES.index("trees")
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Job:
 
     Attributes:
         trial: number of the configuration; of a baseline that is no trial below 0, see `BASELINES`.
-        replicate: 0 for the search itself, 1.. for confirmation on fresh seeds.
+        replicate: 0 for the search itself and for what trees are tuned by, 1.. for confirmation on fresh seeds.
         config: dotted configuration, as in {"sharing.kind": "mmoe", "sharing.mmoe.experts": 4}.
         store: path of the encoded store.
         seed: of this very run.
@@ -52,8 +53,8 @@ class Job:
 
     @property
     def trees(self) -> bool:
-        """Whether it trains boosted trees, which have no configuration, and no network."""
-        return self.trial == -1 - BASELINES.index("trees")
+        """Whether it trains boosted trees, with a configuration of `bench.training.tree_settings`, and no network."""
+        return self.trial == TREES
 
 
 @dataclass(frozen=True)

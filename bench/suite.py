@@ -160,7 +160,8 @@ class Confirm(_Part):
         "trees",
     )
     """What the front is held against, each trained on `replicates` seeds, beside the budget but for single_task: the
-    best single-task model of each task; the best sharing one with equal and with random weights; boosted trees."""
+    best single-task model of each task; the best sharing one with equal and with random weights; boosted trees,
+    tuned by as many tries as a kind of sharing has."""
 
     @property
     def replicates_in_all(self) -> int:

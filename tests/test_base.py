@@ -14,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field as Option
 
-from bench import content, objectives, plain
+from bench import cli, content, objectives, plain
 from bench.atomic import atomic_folder, atomic_path, write_text
 from bench.dotted import flatten, nest
 from bench.errors import UserError, unknown
 from bench.home import resolve_home
+from bench.machine import WAITING
 from bench.registry import Choice, Config, Entry, NoOptions, choose
 from bench.schema import Field, Schema, Task
 from bench.seeds import derive
@@ -300,3 +301,24 @@ print(before, during, peak_memory_mb())
     before, during, after = map(float, done.stdout.split())
     assert during - before > 50
     assert after < during - 50
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, WAITING),
+        ({"GOMP_SPINCOUNT": "7"}, {**WAITING, "GOMP_SPINCOUNT": "7"}),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, {"OMP_WAIT_POLICY": "ACTIVE"}),
+    ],
+)
+def test_commands_let_threads_sleep_while_they_wait(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], expected: dict[str, str]
+) -> None:
+    names = ("OMP_WAIT_POLICY", *WAITING)
+    for name in names:
+        monkeypatch.setenv(name, "")  # so that it is put back
+        monkeypatch.delenv(name)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert cli.main(["--version"]) == 0
+    assert {name: os.environ[name] for name in names if name in os.environ} == expected

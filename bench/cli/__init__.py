@@ -9,6 +9,7 @@ import traceback
 
 from bench.errors import TrainingError, UserError, shortened
 from bench.full_disk import no_room, refused
+from bench.machine import set_waiting
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,6 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     import typer
 
+    set_waiting()
     from bench.cli.app import app
 
     try:

@@ -16,6 +16,7 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.
 Home = Annotated[
     Path | None, typer.Option("--home", help="Where everything is kept; else $SEESAW_HOME, else ./.seesaw.")
 ]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda; auto takes CUDA where it is available.")]
 Raw = Annotated[Path | None, typer.Option("--raw", help="Folder with the raw files; nothing is fetched.")]
 Set = Annotated[
     list[str] | None, typer.Option("--set", help="Configuration, as in sharing.kind=mmoe; may be repeated.")

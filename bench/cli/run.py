@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.options import Home, Json, Raw, Set, assignments, names
+from bench.cli.options import Device, Home, Json, Raw, Set, assignments, names
 from bench.cli.output import TerminalProgress, print_json, say
 from bench.interrupts import interrupted_once
 
@@ -28,6 +28,7 @@ def run(
     workers: Annotated[int, typer.Option(help="Jobs at once; 0 means one a core, or all a cluster holds.", min=0)] = 0,
     executor: Annotated[str, typer.Option(help="inline, process or ray.")] = "process",
     threads: Annotated[int, typer.Option(help="Threads of each job; 0 shares the cores.", min=0)] = 0,
+    device: Device = "auto",
     address: Annotated[str | None, typer.Option(help="A Ray cluster's HOST:PORT; else this machine's.")] = None,
     gpus: Annotated[float, typer.Option(help="GPUs of each job on a Ray cluster, as in 0.5.", min=0)] = 0,
     memory: Annotated[int, typer.Option(help="MB of memory of each job on a Ray cluster.", min=0)] = 0,
@@ -57,6 +58,7 @@ def run(
         workers=workers,
         executor=executor,
         threads=threads,
+        device=device,
         address=address,
         gpus=gpus,
         memory_mb=memory,
@@ -75,7 +77,8 @@ def resume(
     trials: Annotated[int | None, typer.Option(help="Raise the total of trials to this.")] = None,
     samples: Annotated[int | None, typer.Option(help="Raise the total of training samples to this.")] = None,
     time: Annotated[str | None, typer.Option(help="Raise the total time to this, as in 10m.")] = None,
-    address: Annotated[str | None, typer.Option(help="Where the run's Ray cluster is now.")] = None,
+    address: Annotated[str | None, typer.Option(help="The HOST:PORT of the run's Ray cluster from now on.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda from now on; else as the run began.")] = None,
     storage: Annotated[str | None, typer.Option(help="The run's database again, for its password.")] = None,
     json: Json = False,
     home: Home = None,
@@ -88,7 +91,7 @@ def resume(
     run = Run.open(resolve_home(home), run_)
     if storage is not None:
         run.check_storage(storage)
-    _execute(extend(run, trials, samples, time).at(address), json)
+    _execute(extend(run, trials, samples, time, address, device), json)
 
 
 def _execute(run: Run, json: bool) -> None:

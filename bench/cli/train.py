@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.options import Home, Json, Raw, Set, Tasks, configuration, names
+from bench.cli.options import Device, Home, Json, Raw, Set, Tasks, configuration, names
 from bench.cli.output import TerminalProgress, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def train(
     set_: Set = None,
     seed: Annotated[int, typer.Option(help="Of weights, order and dropout.")] = 0,
     threads: Annotated[int, typer.Option(help="Threads to use; 0 means all cores.", min=0)] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda; auto takes CUDA where it is available.")] = "auto",
+    device: Device = "auto",
     profile: Annotated[bool, typer.Option("--profile", help="Show where the time goes.")] = False,
     tasks: Tasks = None,
     raw: Raw = None,

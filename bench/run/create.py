@@ -21,7 +21,7 @@ from bench.errors import UserError, unknown
 from bench.frontier.hypervolume import resolve_reference
 from bench.frontier.policy import Policy
 from bench.machine import cores, versions
-from bench.run.folder import CARD, MANIFEST, SPACE, Manifest, Part, Run, slug
+from bench.run.folder import CARD, MANIFEST, SPACE, Manifest, Part, Run, check_device, slug
 from bench.run.ladder import known_rows, rungs_of
 from bench.search.executors import EXECUTORS, RAY, ray_slots
 from bench.search.executors.base import Options
@@ -53,6 +53,7 @@ def create(
     workers: int = 0,
     executor: str = "process",
     threads: int = 0,
+    device: str = "auto",
     address: str | None = None,
     gpus: float = 0.0,
     memory_mb: int = 0,
@@ -69,6 +70,7 @@ def create(
         datasets: instead of the suite's.
         workers: 0 means one for each core, on a Ray cluster as many as its machines hold.
         threads: for each worker; 0 shares the cores evenly between workers, and means 1 on a Ray cluster.
+        device: of each job: auto, cpu or cuda.
         address, gpus, memory_mb: of a Ray cluster, and what each job needs there.
         name: None takes the suite's, with a number where it is taken.
         pinned: configuration names held fixed, besides the suite's.
@@ -84,6 +86,7 @@ def create(
     if tracking is not None:
         typed, tracking = tracking, plain_address(tracking)
         words = [word.replace(typed, tracking) for word in words]
+    check_device(device, executor, gpus)
     if executor == RAY:
         threads = threads or 1
         workers = workers or ray_slots(Options(address=address, threads=threads, gpus=gpus, memory_mb=memory_mb))
@@ -109,6 +112,7 @@ def create(
         executor=executor,
         workers=workers,
         threads=threads,
+        device=device,
         address=address,
         gpus=gpus,
         memory_mb=memory_mb,

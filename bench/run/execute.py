@@ -10,7 +10,7 @@ from bench.atomic import write_text
 from bench.data import Store, prepare
 from bench.frontier.shortlist import shortlist
 from bench.progress import Progress
-from bench.records import Job, Scalar, Split, TrialRecord
+from bench.records import TREES, Job, Scalar, Split, TrialRecord
 from bench.run.folder import STORE, DatasetRun, Run
 from bench.run.ladder import rungs_of
 from bench.run.reporting import Reporter
@@ -26,6 +26,7 @@ from bench.search.plan import Plan
 from bench.search.promotion import reduction_factors
 from bench.search.space import Space
 from bench.search.study import Study
+from bench.search.tuning import tries_of, tuned
 from bench.seeds import derive
 from bench.suite import resolve_objectives
 from bench.training.config import TrialConfig
@@ -93,7 +94,8 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
     objectives = plan.objectives
 
     def make_job(trial: int, replicate: int, config: Mapping[str, Scalar], splits: tuple[Split, ...]) -> Job:
-        TrialConfig.parse(config).check_fit(store.schema)  # here, so that no worker begins what cannot work
+        if trial != TREES:
+            TrialConfig.parse(config).check_fit(store.schema)  # here, so that no worker begins what cannot work
         return Job(
             trial=trial,
             replicate=replicate,
@@ -104,6 +106,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
             objectives=tuple(objective.name for objective in objectives),
             tasks=plan.tasks,
             threads=manifest.threads,
+            device=manifest.device,
             resamples=RESAMPLES if replicate else 0,
         )
 
@@ -131,6 +134,9 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
             records, reference, wanted = study.records(), part.dataset.reference, suite.confirm.baselines
             chosen = shortlist(records, objectives, reference, suite.confirm.limit, "single_task" in wanted)
             others = baselines_of(records, objectives, reference, wanted)
+            if suite.confirm.replicates:
+                tries = tries_of(records, suite.search.tries)
+                others = tuned(study, executor, make_job, others, plan.tasks, tries, manifest.seed, progress)
             race = Race(suite.confirm.replicates, suite.confirm.replicates_in_all, manifest.seed)
             confirm(study, executor, make_job, chosen, race, on_record, progress, others)
         finally:

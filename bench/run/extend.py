@@ -1,4 +1,4 @@
-"""Gives a run more: limits are totals over all executions, and may be raised."""
+"""Changes a run between two executions: limits, which are totals over all, may be raised; jobs may go elsewhere."""
 
 from __future__ import annotations
 
@@ -10,15 +10,25 @@ from bench.suite import Budget
 from bench.validation import validate
 
 
-def extend(run: Run, trials: int | None = None, samples: int | None = None, time: str | None = None) -> Run:
-    """The run with higher limits, which `execute` keeps. A search that has ended goes on from there.
+def extend(
+    run: Run,
+    trials: int | None = None,
+    samples: int | None = None,
+    time: str | None = None,
+    address: str | None = None,
+    device: str | None = None,
+) -> Run:
+    """The run with higher limits, its jobs at another address or on another device, which `execute` keeps.
+
+    A search that has ended goes on from there where its limits are raised.
 
     Raises:
-        UserError: a limit that is not there, or above the new one.
+        UserError: a limit that is not there, or above the new one; an address or a device that jobs could not use.
     """
+    moved = run.at(address).on(device)
     given = {"trials": trials, "samples": samples, "time": time}
     given = {key: value for key, value in given.items() if value is not None}
-    if not given:
+    if not given and moved == run:
         return run
     before = run.manifest.suite.budget
     after = validate(Budget, before.model_dump() | given, "the command line")
@@ -29,4 +39,4 @@ def extend(run: Run, trials: int | None = None, samples: int | None = None, time
         if new < old:
             raise UserError(f"--{key}: expected at least {old:,}, the total of '{run.name}' so far, found {new:,}")
     suite = run.manifest.suite.model_copy(update={"budget": after})
-    return replace(run, manifest=run.manifest.model_copy(update={"suite": suite}))
+    return replace(moved, manifest=moved.manifest.model_copy(update={"suite": suite}))

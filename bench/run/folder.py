@@ -63,6 +63,8 @@ class Manifest(BaseModel):
     workers: int
     threads: int
     """For each worker."""
+    device: str = "auto"
+    """Of each job: cpu, cuda, or auto, which is CUDA where it is available."""
     address: str | None = None
     """Of a Ray cluster; None: the one that this machine belongs to."""
     gpus: float = 0.0
@@ -127,6 +129,17 @@ class Run:
         if self.manifest.executor != "ray":
             raise UserError(f"--address: expected a run with the executor ray, found {self.manifest.executor}")
         return replace(self, manifest=self.manifest.model_copy(update={"address": address}))
+
+    def on(self, device: str | None) -> Run:
+        """This run with its jobs on another device, unless that is None.
+
+        Raises:
+            UserError: an unknown device, or one that jobs would not find.
+        """
+        if device is None:
+            return self
+        check_device(device, self.manifest.executor, self.manifest.gpus)
+        return replace(self, manifest=self.manifest.model_copy(update={"device": device}))
 
     @property
     def name(self) -> str:
@@ -216,6 +229,21 @@ class DatasetRun:
     def fitted(self, schema: Schema) -> Fitted:
         """The run's space without what does not fit the data, and why it does not."""
         return fitting(self.run.space, schema)
+
+
+def check_device(device: str, executor: str, gpus: float) -> None:
+    """Refuses a device that a run's jobs would not find.
+
+    Raises:
+        UserError: an unknown name, or CUDA that is not here, or that Ray is not asked to set aside.
+    """
+    if device == "cuda" and executor == "ray":  # whose machines are others than this one
+        if not gpus:
+            raise UserError("--device: expected --gpus above 0 beside cuda on a Ray cluster, found 0")
+        return
+    from bench.training.device import choose_device  # brings torch, which most commands on a run do without
+
+    choose_device(device)
 
 
 def slug(text: str) -> str:

@@ -27,6 +27,7 @@ def provenance(part: DatasetRun, fingerprint: str, pick: Pick, record: TrialReco
     def command(seed: int) -> str:
         words = ["seesaw", "train", part.key, "--config", config, "--seed", str(seed)]
         words += ["--threads", str(manifest.threads), "--home", str(part.run.home)]
+        words += [] if manifest.device == "auto" else ["--device", manifest.device]
         return shlex.join([*words, *(["--raw", manifest.raw] if manifest.raw else [])])
 
     def training(replicate: int, seed: int, metrics: dict[str, float]) -> dict[str, Any]:

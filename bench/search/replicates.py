@@ -10,7 +10,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from bench.objectives import Objective
-from bench.records import BASELINES, Outcome, Replicate, TrialRecord
+from bench.records import BASELINES, Outcome, Replicate, Scalar, TrialRecord
 from bench.search.attributes import attributes_of, failure_in, values_in
 from bench.search.packing import unpacked
 
@@ -43,7 +43,7 @@ def of_baselines(kept: Iterable[FrozenTrial]) -> list[TrialRecord]:
     """
     found: dict[tuple[int, str], list[FrozenTrial]] = {}
     for each in kept:
-        if each.user_attrs["trial"] < 0:
+        if each.user_attrs["trial"] < 0 and each.user_attrs["replicate"]:
             asked = json.dumps(each.user_attrs["asked"], sort_keys=True)
             found.setdefault((each.user_attrs["trial"], asked), []).append(each)
     return [
@@ -57,6 +57,12 @@ def of_baselines(kept: Iterable[FrozenTrial]) -> list[TrialRecord]:
         )
         for (number, asked), those in sorted(found.items(), key=lambda item: -item[0][0])
     ]
+
+
+def of_tries(kept: Iterable[FrozenTrial]) -> list[tuple[dict[str, Scalar], dict[str, float]]]:
+    """Configurations that baselines were tuned by, and their metrics on validation; empty for one that failed."""
+    tried = [each.user_attrs for each in kept if each.user_attrs["trial"] < 0 and not each.user_attrs["replicate"]]
+    return [(of["asked"], of["metrics"]) for of in tried]
 
 
 def _replicate(kept: FrozenTrial) -> Replicate:

@@ -1,7 +1,7 @@
 """What is known of a search's trials: Optuna studies in `<folder>/study.log`, or in the database that the folder names.
 
 They are the only source of truth. There are two: "search", whose trials are configurations, and "confirm", whose
-trials are replicates.
+trials are replicates and, numbered 0, the tries by which boosted trees are tuned.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from bench.search.ledger import Ledger, Step
 from bench.search.lock import FolderLock
 from bench.search.plan import SHARING, Opening, Plan
 from bench.search.promotion import Promotion
-from bench.search.replicates import as_trial, by_trial, of_baselines
+from bench.search.replicates import as_trial, by_trial, of_baselines, of_tries
 from bench.search.samplers import TPE, make_sampler, quiet
 from bench.search.shown import shown
 from bench.search.storage import JOURNAL as FILE
@@ -264,6 +264,10 @@ class Study:
     def baselines(self) -> list[TrialRecord]:
         """Baselines that are no trials, see `bench.search.replicates.of_baselines`."""
         return of_baselines(self._confirm.get_trials(deepcopy=False))
+
+    def tries(self) -> list[tuple[dict[str, Scalar], dict[str, float]]]:
+        """What baselines were tuned by, see `bench.search.replicates.of_tries`."""
+        return of_tries(self._confirm.get_trials(deepcopy=False))
 
     def record(self, number: int) -> TrialRecord:
         """All that is known of one trial."""

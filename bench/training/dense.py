@@ -30,9 +30,9 @@ class DenseAdamW:
             for group, decay in ((decayed, weight_decay), (plain, 0.0))
         ]
         self._all = [entry for group, _ in self._groups for entry in group]
-        on_gpu = any(parameter.is_cuda for parameter, _ in self._all)
+        gpu = next((parameter.device for parameter, _ in self._all if parameter.is_cuda), None)
         self._lr = lr
-        self._rate: float | Tensor = torch.tensor(lr, device="cuda") if on_gpu else lr
+        self._rate: float | Tensor = lr if gpu is None else torch.tensor(lr, device=gpu)
 
     @property
     def lr(self) -> float:

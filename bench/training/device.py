@@ -12,6 +12,7 @@ from torch import Tensor
 from bench.data.batches import Batch, Batches
 from bench.data.store import Split
 from bench.errors import UserError
+from bench.machine import worker_number
 
 DEVICES = ("auto", "cpu", "cuda")
 SHARE = 0.5  # of the free memory that resident splits may take; activations and snapshots need the rest
@@ -19,6 +20,9 @@ SHARE = 0.5  # of the free memory that resident splits may take; activations and
 
 def choose_device(name: str) -> torch.device:
     """The device of that name; `auto` takes CUDA where it is available.
+
+    Worker w takes device w modulo their number, of those that `$CUDA_VISIBLE_DEVICES` lets this process see. Ray gives
+    each of its workers devices of its own in that variable, and no number.
 
     Raises:
         UserError: an unknown name, or CUDA is asked for and not there.
@@ -28,7 +32,9 @@ def choose_device(name: str) -> torch.device:
     there = torch.cuda.is_available()
     if name == "cuda" and not there:
         raise UserError("device: expected a CUDA device that torch can use, found none; use 'cpu' or 'auto'")
-    return torch.device("cuda" if name != "cpu" and there else "cpu")
+    if name == "cpu" or not there:
+        return torch.device("cpu")
+    return torch.device("cuda", worker_number() % torch.cuda.device_count())
 
 
 class Feed(Protocol):

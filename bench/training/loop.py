@@ -66,6 +66,8 @@ class Trainer:
         self.objectives, self.select = tuple(objectives), select
         config.check_fit(self.schema)
         self.device = choose_device(device)
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)  # of this process: streams and captured graphs name none
         torch.set_num_threads(threads)
         train = store.split("train")
         means = Batches(train).label_means(self.schema.parents)

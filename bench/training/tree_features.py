@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.store import Split
 from bench.schema import Schema
 
 MOST_CATEGORIES = 255
@@ -13,7 +12,15 @@ MOST_CATEGORIES = 255
 FOLDS = 5
 PRIOR_ROWS = 10.0
 """A value's rate is drawn to the mean of all as if that had been seen on so many more rows."""
+PIECE = 1 << 16
+"""Rows whose columns are made at once."""
 Columns = NDArray[np.float32]
+Ids = NDArray[np.int32]
+
+
+def width(schema: Schema) -> int:
+    """F, how many columns there are."""
+    return len(schema.dense) + sum(1 if _small(slots, many) else 2 for slots, many in _shapes(schema))
 
 
 class TreeFeatures:
@@ -23,35 +30,56 @@ class TreeFeatures:
     must not be in its rate, or trees learn labels by heart: train is dealt into folds, and a row has the rates of the
     other folds. A row of several values has their mean.
 
-    Args:
-        labels: (N,) of train, of one task; NaN where a row does not count.
-        rows: (N,), of train, ascending, to which the labels belong.
+    Made by `learn`.
     """
 
-    def __init__(
-        self, schema: Schema, train: Split, labels: NDArray[np.float32], rows: NDArray[np.int64], seed: int
-    ) -> None:
-        self._schema = schema
-        self._fold = np.random.default_rng(seed).integers(FOLDS, size=len(rows))
-        self._mean = float(np.nanmean(labels))
-        seen = ~np.isnan(labels)
-        self._tables: list[tuple[NDArray[np.float64], NDArray[np.float64]] | None] = []
-        at = 0
-        ids = train.ids[rows]
-        for field, offset in zip(schema.fields, schema.offsets, strict=True):
-            slots = ids[:, at : at + field.slots]
-            at += field.slots
-            if field.slots == 1 and field.cardinality <= MOST_CATEGORIES:
+    def __init__(self, schema: Schema, mean: float) -> None:
+        self._schema, self._mean = schema, mean
+        self._tables: list[tuple[Columns, Columns] | None] = []
+
+    @classmethod
+    def learn(
+        cls, schema: Schema, ids: Ids, dense: Columns, labels: NDArray[np.float32], seed: int
+    ) -> tuple[TreeFeatures, Columns]:
+        """The columns of a task, and (N, F) what the train rows have there.
+
+        Args:
+            ids: (N, S) of the train rows.
+            dense: (N, D) of these.
+            labels: (N,) of these; none is NaN.
+            seed: of the folds.
+        """
+        features = cls(schema, float(labels.mean(dtype=np.float64)))
+        return features, features._learn(ids, dense, labels, seed)
+
+    def _learn(self, ids: Ids, dense: Columns, labels: NDArray[np.float32], seed: int) -> Columns:
+        fold = np.random.default_rng(seed).integers(FOLDS, size=len(ids), dtype=np.uint8)
+        found = np.empty((len(ids), width(self._schema)), np.float32)
+        found[:, : dense.shape[1]] = dense
+        column, at = dense.shape[1], 0
+        for (slots, many), offset in zip(_shapes(self._schema), self._schema.offsets, strict=True):
+            values = ids[:, at : at + slots]
+            at += slots
+            if _small(slots, many):
                 self._tables.append(None)
+                found[:, column] = np.maximum(values[:, 0] - offset, 0)
+                column += 1
                 continue
-            there = (slots > 0) & seen[:, None]
-            cells = ((slots - offset) * FOLDS + self._fold[:, None])[there]
-            weights = np.broadcast_to(labels[:, None], slots.shape)[there]
-            shape, size = (field.cardinality, FOLDS), field.cardinality * FOLDS
-            counts = np.bincount(cells, minlength=size).reshape(shape).astype(float)
-            sums = np.bincount(cells, weights, size).reshape(shape).astype(float)
-            self._tables.append((sums, counts))
-        self.train = self._columns(train, rows, self._fold)
+            sums, counts = np.zeros((many, FOLDS)), np.zeros((many, FOLDS), np.int32)
+            for rows in _pieces(len(ids)):
+                there = values[rows] > 0
+                cells = ((values[rows] - offset)[there], np.broadcast_to(fold[rows, None], there.shape)[there])
+                np.add.at(sums, cells, np.broadcast_to(labels[rows, None], there.shape)[there])
+                np.add.at(counts, cells, 1)
+            total, often = sums.sum(1), counts.sum(1)
+            for rows in _pieces(len(ids)):
+                there, value, own = _looked_up(values[rows], offset, fold[rows])
+                seen = often[value] - counts[value, own]
+                rate = self._rate(total[value] - sums[value, own], seen)
+                found[rows, column : column + 2] = self._means(there, rate, np.log1p(seen))
+            self._tables.append((self._rate(total, often).astype(np.float32), np.log1p(often).astype(np.float32)))
+            column += 2
+        return found
 
     @property
     def categorical(self) -> NDArray[np.bool_]:
@@ -59,28 +87,49 @@ class TreeFeatures:
         kinds = [[True] if table is None else [False, False] for table in self._tables]
         return np.array([*([False] * len(self._schema.dense)), *(kind for those in kinds for kind in those)], bool)
 
-    def of(self, split: Split) -> Columns:
-        """(N, F) of another split."""
-        return self._columns(split, np.arange(len(split)), None)
-
-    def _columns(self, split: Split, rows: NDArray[np.int64], fold: NDArray[np.int64] | None) -> Columns:
-        """(N, F); rates leave a row's own fold out where there is one."""
-        found = list(np.asarray(split.dense[rows], np.float32).T)
-        at, ids = 0, split.ids[rows]
-        for field, offset, table in zip(self._schema.fields, self._schema.offsets, self._tables, strict=True):
-            slots = ids[:, at : at + field.slots]
-            at += field.slots
+    def of(self, ids: Ids, dense: Columns) -> Columns:
+        """(N, F) of rows that are none of train's."""
+        found = np.empty((len(ids), width(self._schema)), np.float32)
+        found[:, : dense.shape[1]] = dense
+        column, at = dense.shape[1], 0
+        for (slots, _), offset, table in zip(_shapes(self._schema), self._schema.offsets, self._tables, strict=True):
+            values = ids[:, at : at + slots]
+            at += slots
             if table is None:
-                found.append(np.maximum(slots[:, 0] - offset, 0).astype(np.float32))
+                found[:, column] = np.maximum(values[:, 0] - offset, 0)
+                column += 1
                 continue
-            sums, counts = table
-            there = slots > 0
-            value = np.where(there, slots - offset, 0)
-            total, many = sums.sum(1)[value], counts.sum(1)[value]
-            if fold is not None:
-                total, many = total - sums[value, fold[:, None]], many - counts[value, fold[:, None]]
-            rate = (total + PRIOR_ROWS * self._mean) / (many + PRIOR_ROWS)
-            several = np.maximum(there.sum(1), 1)
-            found.append(np.where(there.any(1), (rate * there).sum(1) / several, self._mean).astype(np.float32))
-            found.append(((np.log1p(many) * there).sum(1) / several).astype(np.float32))
-        return np.stack(found, axis=1)
+            there, value, _ = _looked_up(values, offset, None)
+            found[:, column : column + 2] = self._means(there, table[0][value], table[1][value])
+            column += 2
+        return found
+
+    def _rate(self, sums: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.float64]:
+        return (sums + PRIOR_ROWS * self._mean) / (counts + PRIOR_ROWS)
+
+    def _means(self, there: NDArray[np.bool_], rate: NDArray[np.floating], often: NDArray[np.floating]) -> Columns:
+        """(n, 2), over the values of a row; of a row without any the mean of all, and 0."""
+        several = np.maximum(there.sum(1), 1)
+        means = np.where(there.any(1), (rate * there).sum(1) / several, self._mean)
+        return np.stack([means, (often * there).sum(1) / several], axis=1).astype(np.float32)
+
+
+def _shapes(schema: Schema) -> list[tuple[int, int]]:
+    return [(field.slots, field.cardinality) for field in schema.fields]
+
+
+def _small(slots: int, cardinality: int) -> bool:
+    return slots == 1 and cardinality <= MOST_CATEGORIES
+
+
+def _pieces(rows: int) -> list[slice]:
+    return [slice(start, start + PIECE) for start in range(0, rows, PIECE)]
+
+
+def _looked_up(
+    values: Ids, offset: int, fold: NDArray[np.uint8] | None
+) -> tuple[NDArray[np.bool_], NDArray[np.int32], NDArray[np.uint8]]:
+    """Which slots hold a value, the values' numbers in their field, and the rows' folds; each (n, slots) or (n, 1)."""
+    there = values > 0
+    own = np.zeros(0, np.uint8) if fold is None else fold[:, None]
+    return there, np.where(there, values - offset, 0), own

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+import pytest
 import torch
 from balancing_toys import OUTPUT, build, step
 from scipy.optimize import minimize
 from torch import Tensor
+
+from bench.balancing.gramian import Gradients
 
 
 def rows_and_losses(seed: int, tasks: int = 3) -> tuple[Tensor, Tensor]:
@@ -146,3 +150,48 @@ def test_sdmgrad_comes_to_the_least_of_its_objective() -> None:
             found = step(balancer, rows)
         expected = tasks * (torch.from_numpy(least.x) + pull / tasks) / (1 + pull) @ rows
         torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+
+
+def opposed(tasks: int, noise: float | None) -> Tensor:
+    """Gradients along one line, all but the first against it, with some noise beside; None: without a common line."""
+    rng = np.random.default_rng(tasks)
+    rows = rng.normal(size=(tasks, 50))
+    if noise is None:
+        return torch.from_numpy(rows)
+    return torch.from_numpy(noise * rows + np.outer([1, *-rng.uniform(0.1, 10, tasks - 1)], rng.normal(size=50)))
+
+
+BARGAINS = [(noise, tasks, alpha) for noise in (None, 0.1, 1e-3, 0) for tasks in (2, 3) for alpha in (0.5, 1.0, 2.0)]
+
+
+@pytest.mark.parametrize(("noise", "tasks", "alpha"), BARGAINS)
+def test_the_bargain_is_found_in_few_steps_by_opposed_gradients_too(
+    monkeypatch: pytest.MonkeyPatch, noise: float | None, tasks: int, alpha: float
+) -> None:
+    """The bargain is least in x . C x / 2 - sum r phi(x): here by SciPy's trust region, over the logarithm of x."""
+    steps, solve = [], np.linalg.solve
+    monkeypatch.setattr(np.linalg, "solve", lambda *systems: steps.append(1) or solve(*systems))
+    rows = opposed(tasks, noise)
+    found = build("fairgrad", tasks, alpha=alpha)(rows @ rows.T).numpy()
+    assert len(steps) <= 20
+
+    gradients = Gradients.of((rows @ rows.T).numpy())
+    logs, cosines = np.log(gradients.lengths), gradients.cosines
+    r = np.exp((1 / alpha - 1) * (logs - logs.mean()))
+
+    def value(y):
+        x = np.exp(y)
+        return x @ cosines @ x / 2 - r @ (y if alpha == 1 else x ** (1 - 1 / alpha) / (1 - 1 / alpha))
+
+    def slope(y):
+        x = np.exp(y)
+        return x * (cosines @ x) - r * x ** (1 - 1 / alpha)
+
+    def curvature(y):
+        x = np.exp(y)
+        return np.outer(x, x) * cosines + np.diag(x * (cosines @ x) - (1 - 1 / alpha) * r * x ** (1 - 1 / alpha))
+
+    least = minimize(value, np.zeros(tasks), jac=slope, hess=curvature, method="trust-exact", options={"gtol": 1e-12})
+    expected = np.exp(least.x) / gradients.lengths
+    expected *= gradients.lengths.sum() / (expected @ gradients.lengths)
+    np.testing.assert_allclose(found, expected, rtol=2e-5)

@@ -11,9 +11,15 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import psutil
 import pytest
+import torch
+
+from bench.records import Job, TrialResult
+from bench.run import execute
+from bench.run.folder import Run
 
 ROOT = Path(__file__).parents[2]
 
@@ -118,6 +124,31 @@ def test_what_ray_alone_can_do_is_refused_elsewhere(seesaw, shop, option: str, v
     said = seesaw("run", shop.suite, "--raw", shop.raw, option, value)
     assert said.code == 2
     assert said.err == f"seesaw: {option}: expected --executor ray beside it, found process\n"
+
+
+def test_the_device_reaches_every_job(seesaw, shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine that seems to have a GPU; a resume may take another, and is refused one that is not there."""
+    asked: list[str] = []
+
+    def note(job: Job) -> TrialResult:
+        asked.append(job.device)
+        raise FloatingPointError("it is enough to know where")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(execute, "run_job", note)
+    monkeypatch.setattr(execute, "Reporter", MagicMock())  # MLflow takes longer than all the rest
+    seesaw("run", shop.suite, "--raw", shop.raw, "--name", "a", "--executor", "inline", "--device", "cpu")
+    assert asked == ["cpu"] * 6
+    seesaw("resume", "a", "--trials", "8", "--device", "cuda")
+    assert asked[6:] == ["cuda"] * 2
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    said = seesaw("resume", "a", "--trials", "9", "--device", "cuda")
+    assert (said.code, "expected a CUDA device that torch can use, found none" in said.err) == (2, True)
+    kept = Run.open(tmp_path / "home", "a").manifest
+    assert (kept.device, kept.suite.budget.trials) == ("cuda", 8)
+    said = seesaw("run", shop.suite, "--raw", shop.raw, "--executor", "ray", "--device", "cuda")
+    assert (said.code, "expected --gpus above 0 beside cuda" in said.err) == (2, True)
 
 
 def test_a_job_time_is_kept_and_a_job_beyond_it_recorded(seesaw, shop) -> None:

@@ -78,6 +78,7 @@ MISTAKES = [
     Mistake("no address", (*RUN, "--tracking", "localhost:5000"), ("--tracking", "localhost:5000", "http://HOST:PORT")),
     Mistake("unknown sampler", (*RUN, "--sampler", "tpee"), ("sampler", "tpee", "tpe")),
     Mistake("unknown executor", (*RUN, "--executor", "dask"), ("executor", "dask", "process")),
+    Mistake("unknown device", (*RUN, "--device", "gpu"), ("device", "gpu", "cuda")),
     Mistake("unknown metric", RUN, ("click.auk", "click.auc"), suite("click.auc", "click.auk")),
     Mistake("a metric without direction", RUN, ("click.pcoc",), suite("click.auc", "click.pcoc")),
     Mistake("an objective named twice", RUN, ("twice", "click.auc"), suite("buy.ctcvr.auc", "click.auc")),

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
+from bench.machine import WAITING, WORKER
 from bench.objectives import Objective
 from bench.records import Job, Outcome, Scalar, TrialRecord, TrialResult
 from bench.search.executors.base import Run, attempt
@@ -76,8 +77,8 @@ def train_with_failures(job: Job) -> TrialResult:
 
 
 def report_threads(job: Job) -> TrialResult:
-    """What the worker's environment says of threads, and its process id."""
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+    """What the worker's environment says of threads, its number and its process id."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", WORKER, *WAITING)
     return TrialResult({name: float(os.environ[name]) for name in names} | {"pid": float(os.getpid())}, {}, [], {})
 
 

@@ -13,13 +13,15 @@ from search_toys import OBJECTIVES, ShuffledExecutor, YoungestFirst, ignore, mak
 from bench.frontier.points import key_of
 from bench.frontier.shortlist import shortlist
 from bench.progress import Silent
-from bench.records import BASELINES, Job, TrialRecord, TrialResult
+from bench.records import BASELINES, Job, RungResult, TrialRecord, TrialResult
 from bench.search.baselines import baselines_of
 from bench.search.confirm import Race, confirm
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.executors.base import Executor
 from bench.search.study import Study
+from bench.search.tuning import tries_of, tuned
+from bench.training.tree_settings import TreeSettings
 
 REFERENCE = {objective.name: 0.0 for objective in OBJECTIVES}
 RACE = Race(2, 20, 7)
@@ -190,3 +192,84 @@ class TestBaselines:
         assert [each.replicate for each in first.replicates] == [1]
         assert [each.replicate for each in second.replicates] == [2, 3]
         assert second.config["optim.lr"] == 0.123
+
+
+class TestTuning:
+    """Trees whose merit is a known function of their settings: `click` likes many leaves, `like` few."""
+
+    TASKS = ("click", "like")
+
+    @staticmethod
+    def grow(job: Job) -> TrialResult:
+        click, like = (TreeSettings.of(job.config, task).leaves for task in ("click", "like"))
+        merit = {"click.auc": click / 1000, "like.auc": 1 - like / 1000}
+        metrics = {f"{split}/{key}": value for split in job.splits for key, value in merit.items()}
+        return TrialResult(metrics, {}, [], {})
+
+    def tune(self, folder: Path, executor: Executor, tries: int = 6, replicates: int = 2) -> Study:
+        with Study.open(folder, PLAN) as study:
+            others = baselines_of(study.records(), OBJECTIVES, REFERENCE, ("trees",))
+            others = tuned(study, executor, make_job, others, self.TASKS, tries, seed=1)
+            confirm(study, executor, make_job, [], Race(replicates), ignore, baselines=others)
+        return Study.read(folder)
+
+    def test_each_task_is_retrained_with_its_best_of_so_many_tries(self, done: Path, tmp_path: Path) -> None:
+        jobs: list[Job] = []
+
+        def noted(job: Job) -> TrialResult:
+            jobs.append(job)
+            return self.grow(job)
+
+        folder = copytree(done, tmp_path / "a")
+        study = self.tune(folder, InlineExecutor(noted))
+        leaves = [TreeSettings.of(config, "click").leaves for config, _ in study.tries()]
+        assert len(set(leaves)) == 6
+        [trees] = study.baselines()
+        assert [TreeSettings.of(trees.config, task).leaves for task in self.TASKS] == [max(leaves), min(leaves)]
+        tried, retrained = jobs[:6], jobs[6:]
+        assert {(job.replicate, job.splits) for job in tried} == {(0, ("valid",))}  # test stays unopened
+        assert len({job.seed for job in tried}) == 1
+        assert [(job.replicate, job.splits, job.config) for job in retrained] == [
+            (number, ("valid", "test"), trees.config) for number in (1, 2)
+        ]
+        assert len({job.seed for job in jobs}) == 3
+        self.tune(folder, InlineExecutor(noted), replicates=3)  # tries nothing again, and goes on
+        assert [(job.replicate, job.config) for job in jobs[8:]] == [(3, trees.config)]
+        self.tune(folder, InlineExecutor(noted), tries=8, replicates=3)
+        assert [job.replicate for job in jobs[9:11]] == [0, 0]
+
+    @pytest.mark.parametrize("jobs", [3, 7])
+    def test_the_same_after_an_interruption_and_in_any_order(self, done: Path, tmp_path: Path, jobs: int) -> None:
+        whole = self.tune(copytree(done, tmp_path / "a"), InlineExecutor(self.grow))
+        left = [jobs]
+
+        def stops(job: Job) -> TrialResult:
+            left[0] -= 1
+            if left[0] < 0:
+                raise KeyboardInterrupt
+            return self.grow(job)
+
+        folder = copytree(done, tmp_path / "b")
+        with pytest.raises(KeyboardInterrupt):
+            self.tune(folder, ShuffledExecutor(stops, 3, 2))
+        again = self.tune(folder, ShuffledExecutor(self.grow, 3, 4))
+        assert again.baselines() == whole.baselines()
+        assert len(again.tries()) == 6
+
+    def test_where_no_try_has_a_result_the_defaults_are_retrained_and_say_why(self, done: Path, tmp_path: Path) -> None:
+        def fails(job: Job) -> TrialResult:
+            raise FloatingPointError("task 'like' has no two classes on train")
+
+        [trees] = self.tune(copytree(done, tmp_path / "a"), InlineExecutor(fails)).baselines()
+        assert TreeSettings.of(trees.config, "like") == TreeSettings()
+        assert {each.failure.reason for each in trees.replicates} == {"task 'like' has no two classes on train"}
+
+    def test_there_are_as_many_tries_as_a_kind_of_sharing_has(self) -> None:
+        def record(kind: str, *rungs: int) -> TrialRecord:
+            results = tuple(RungResult(samples, 0, {}) for samples in rungs)
+            return TrialRecord(0, "completed", {}, {"sharing.kind": kind}, kind, rungs=results)
+
+        assert tries_of([record(kind) for kind in "aaaaabbcc"], 1) == 3
+        assert tries_of([record(kind) for kind in "abc"], 2) == 3
+        by_rungs = [*(record(kind, 100) for kind in "a" * 40), *(record(kind, 100, 1000) for kind in "aabbbb")]
+        assert tries_of(by_rungs, 2) == 5  # (40 tenths and 6) by 2 kinds

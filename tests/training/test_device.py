@@ -12,6 +12,7 @@ from torch import Tensor
 
 from bench.data.batches import Batches
 from bench.errors import UserError
+from bench.machine import WORKER
 from bench.objectives import Objective
 from bench.training import graph
 from bench.training.config import TrialConfig
@@ -34,7 +35,31 @@ CPU = torch.device("cpu")
 )
 def test_auto_takes_cuda_where_it_is(monkeypatch: pytest.MonkeyPatch, there: bool, name: str, expected: str) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     assert choose_device(name).type == expected
+
+
+@pytest.mark.parametrize(("number", "expected"), [(None, 0), (0, 0), (1, 1), (2, 2), (3, 0), (7, 1)])
+def test_workers_share_the_devices_out(
+    tiny, monkeypatch: pytest.MonkeyPatch, number: int | None, expected: int
+) -> None:
+    """A process that is no worker of ours (or is Ray's, which has devices of its own) takes the first that it sees."""
+
+    class Taken(Exception):
+        pass
+
+    def take(device: torch.device) -> None:
+        raise Taken(device.index)
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(torch.cuda, "set_device", take)
+    monkeypatch.delenv(WORKER, raising=False)
+    if number is not None:
+        monkeypatch.setenv(WORKER, str(number))
+    assert choose_device("auto") == torch.device("cuda", expected)
+    with pytest.raises(Taken, match=str(expected)):  # what names no device goes there, too
+        Trainer(tiny, TrialConfig.parse({}), [Objective("click.auc", "maximize")], seed=1)
 
 
 def test_cuda_that_is_not_there_and_unknown_names_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,23 +2,18 @@
 
 import numpy as np
 import pytest
+from sklearn import ensemble
+from sklearn.ensemble import HistGradientBoostingClassifier
 
 from bench.data.store import Split
-from bench.records import Job
+from bench.records import TREES, Job
 from bench.schema import Field, Schema, Task
+from bench.training import tree_rows, trees
 from bench.training.metrics import evaluate
-from bench.training.tree_features import FOLDS, PRIOR_ROWS, TreeFeatures
-from bench.training.trees import LEAVES, run_trees
-
-
-def split(ids, labels):
-    n = len(ids)
-    return Split(
-        np.asarray(ids, np.int32),
-        np.arange(n, dtype=np.float32)[:, None],
-        np.asarray(labels, np.float32)[:, None],
-        np.full(n, -1, np.int32),
-    )
+from bench.training.tree_features import FOLDS, PRIOR_ROWS, TreeFeatures, width
+from bench.training.tree_rows import A_CELL, A_ROW, PIECE, Share, draw
+from bench.training.tree_settings import RANGES, TreeSettings, best_by_task, configurations
+from bench.training.trees import MOST_TREES, run_trees
 
 
 class TestFeatures:
@@ -36,50 +31,47 @@ class TestFeatures:
         )
         ids[:50, 3] = 0  # one tag only
         labels = (rng.random(n) < 0.3).astype(np.float32)
-        labels[rng.random(n) < 0.1] = np.nan
-        train = split(ids, labels)
-        return train, labels, TreeFeatures(self.SCHEMA, train, labels, np.arange(n), seed=1)
+        dense = np.arange(n, dtype=np.float32)[:, None]
+        return ids.astype(np.int32), dense, labels, *TreeFeatures.learn(self.SCHEMA, ids, dense, labels, seed=1)
 
     def test_small_fields_are_categories_and_large_or_multi_valued_ones_rates(self):
-        train, _, features = self.made()
+        ids, dense, _, features, columns = self.made()
         assert features.categorical.tolist() == [False, True, False, False, False, False]
-        assert features.train.shape == (500, 6)
-        np.testing.assert_array_equal(features.train[:, 0], train.dense[:, 0])
-        np.testing.assert_array_equal(features.train[:, 1], train.ids[:, 0] - 1)
+        for found in (columns, features.of(ids, dense)):
+            assert found.shape == (500, 6) == (500, width(self.SCHEMA))
+            np.testing.assert_array_equal(found[:, 0], dense[:, 0])
+            np.testing.assert_array_equal(found[:, 1], ids[:, 0] - 1)
 
     def test_rates_are_those_of_a_slow_twin(self):
-        train, labels, features = self.made()
-        mean = np.nanmean(labels)
-        fold = np.random.default_rng(1).integers(FOLDS, size=500)
+        ids, dense, labels, features, of_train_rows = self.made()
+        mean = labels.mean()
+        fold = np.random.default_rng(1).integers(FOLDS, size=500, dtype=np.uint8)
         for row in (0, 60, 499):
             for of_train in (True, False):
                 others = (fold != fold[row]) if of_train else np.ones(500, bool)
                 rates = []
-                for tag in train.ids[row, 2:][train.ids[row, 2:] > 0]:
-                    seen = [labels[r] for r in range(500) for slot in (2, 3) if train.ids[r, slot] == tag and others[r]]
-                    seen = [label for label in seen if label == label]
+                for tag in ids[row, 2:][ids[row, 2:] > 0]:
+                    seen = [labels[r] for r in range(500) for slot in (2, 3) if ids[r, slot] == tag and others[r]]
                     rates.append((sum(seen) + PRIOR_ROWS * mean) / (len(seen) + PRIOR_ROWS))
-                columns = features.train if of_train else features.of(train)
+                columns = of_train_rows if of_train else features.of(ids, dense)
                 assert columns[row, 4] == pytest.approx(np.mean(rates), rel=1e-5)
 
     def test_a_rows_own_label_is_not_in_its_columns(self):
-        train, labels, features = self.made()
+        ids, dense, labels, _, columns = self.made()
         for row in (3, 77):
-            if np.isnan(labels[row]):
-                continue
             other = labels.copy()
             other[row] = 1 - other[row]
-            again = TreeFeatures(self.SCHEMA, train, other, np.arange(500), seed=1)
-            assert again.train[row] == pytest.approx(features.train[row], abs=4e-3)  # the mean of all moves a little
+            _, again = TreeFeatures.learn(self.SCHEMA, ids, dense, other, seed=1)
+            assert again[row] == pytest.approx(columns[row], abs=4e-3)  # the mean of all moves a little
 
 
 class TestJob:
     """On a split where labels follow one dense column and one field."""
 
     @staticmethod
-    def job(tasks, seed=1):
+    def job(tasks, seed=1, **config):
         names = tuple(task.name for task in tasks)
-        return Job(-3, 1, {}, "-", seed, ("valid", "test"), (), names, 1, resamples=8)
+        return Job(TREES, 1, config, "-", seed, ("valid", "test"), (), names, 1, resamples=8)
 
     def test_it_measures_what_a_network_job_measures(self, tiny):
         tasks = tiny.schema.tasks
@@ -91,7 +83,9 @@ class TestJob:
             assert {key for key in found.metrics if key.startswith(name)} >= expected - {f"{name}/rating.spearman"}
         assert set(found.resampled) <= set(found.metrics)
         assert all(len(values) == 8 for values in found.resampled.values())
-        assert all(leaves in LEAVES for leaves in found.config.values())
+        for task in tasks:
+            assert TreeSettings().dotted(task.name).items() <= found.config.items()
+            assert 1 <= found.config[f"trees.{task.name}.trees"] <= MOST_TREES
 
     def test_it_learns_and_the_same_seed_repeats(self, tiny):
         first, again, other = (run_trees(self.job(tiny.schema.tasks, seed), tiny).metrics for seed in (1, 1, 2))
@@ -109,3 +103,112 @@ class TestJob:
 
         with pytest.raises(FloatingPointError, match="no two classes"):
             run_trees(self.job(tiny.schema.tasks), Flat())
+
+    def test_the_configuration_s_settings_are_those_of_the_trees(self, tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+        made = {}
+
+        class Known(HistGradientBoostingClassifier):
+            def fit(self, *arguments, **options):
+                made[len(made)] = self.get_params()
+                return super().fit(*arguments, **options)
+
+        monkeypatch.setattr(ensemble, "HistGradientBoostingClassifier", Known)
+        names = [task.name for task in tiny.schema.tasks]
+        own = TreeSettings(0.2, 7, 5, 3.0, 0.25)
+        found = run_trees(self.job(tiny.schema.tasks, **own.dotted(names[1])), tiny)
+        expected = {at: own if at == 1 else TreeSettings() for at in range(len(names))}
+        keys = ("learning_rate", "max_leaf_nodes", "min_samples_leaf", "l2_regularization", "max_features")
+        assert {at: TreeSettings(*(made[at][key] for key in keys)) for at in made} == expected
+        assert own.dotted(names[1]).items() <= found.config.items()
+
+    def test_memory_bounds_what_is_learnt_from_and_predicted_at_once(
+        self, tiny, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """By the sizes of what scikit-learn is given; the store has far more rows than the memory allowed holds."""
+        store = type(tiny)(rows=6000, tasks=tiny.schema.tasks[:2])
+        columns, given = width(store.schema), []
+
+        class Known(HistGradientBoostingClassifier):
+            def fit(self, X, y, X_val, y_val):
+                given.append((len(X), len(X_val)))
+                assert X.dtype == X_val.dtype == np.float32
+                return super().fit(X, y, X_val=X_val, y_val=y_val)
+
+            def predict_proba(self, X):
+                given.append((len(X),))
+                return super().predict_proba(X)
+
+        monkeypatch.setattr(ensemble, "HistGradientBoostingClassifier", Known)
+        memory = 1 << 20
+        monkeypatch.setattr(trees, "MOST_TREES", 5)
+        monkeypatch.setattr(tree_rows, "memory_limit", lambda: memory)
+        run_trees(self.job(store.schema.tasks), store)
+        a_row = columns * A_CELL + A_ROW
+        fits = [sizes for sizes in given if len(sizes) == 2]
+        assert len(fits) == 2
+        assert all(sum(sizes) * a_row <= memory for sizes in fits)
+        assert max(fits)[0] > 0.7 * memory * 0.75 / a_row  # and what there is of it is used
+        pieces = [size for size, *more in given if not more]
+        assert max(pieces) * a_row <= memory / 4
+        assert sum(pieces) == 2 * 2 * 6000  # tasks and splits
+
+
+class TestRows:
+    def test_a_share_is_bounded_by_memory_and_by_itself(self, tiny) -> None:
+        split = tiny.split("train")
+        a_row = 4 * (split.ids.shape[1] + split.dense.shape[1]) + 10 * A_CELL + A_ROW
+        assert Share.of(split, 10, memory=8000 * a_row) == Share(6000, 2000, 2000)
+        assert Share.of(split, 10, memory=1 << 50) == Share(1_000_000, 250_000, PIECE)
+        assert Share.of(split, 10, memory=1) == Share(1, 1, 256)
+
+    def test_rows_are_drawn_of_those_that_count(self, tiny) -> None:
+        split = type(tiny)(rows=40_000, tasks=tiny.schema.tasks[:2]).split("train")
+        own, parent = split.labels[:, 1], split.labels[:, 0]
+        counts = np.flatnonzero((parent == 1) & ~np.isnan(own))
+        whole = draw(split, 1, 0, 40_000, seed=1)
+        np.testing.assert_array_equal(whole.ids, split.ids[counts])
+        np.testing.assert_array_equal(whole.labels, own[counts])
+        drawn, again, other = (draw(split, 1, 0, 5000, seed) for seed in (1, 1, 2))
+        assert len(drawn) == len(other) == 5000
+        np.testing.assert_array_equal(drawn.dense, again.dense)
+        assert not np.array_equal(drawn.dense, other.dense)
+        # In the split's order, none twice, and from its whole length: dense values are distinct.
+        places = np.searchsorted(np.sort(split.dense[counts, 0]), np.sort(drawn.dense[:, 0]))
+        assert len(set(places.tolist())) == 5000
+        rows = [int(np.flatnonzero(split.dense[:, 0] == value)[0]) for value in drawn.dense[::50, 0]]
+        assert rows == sorted(rows)
+        assert np.mean(rows) == pytest.approx(20_000, rel=0.1)
+        assert len(draw(split, 1, 0, 7, seed=1)) == 7
+
+    def test_nothing_is_drawn_of_nothing(self, tiny) -> None:
+        whole = tiny.split("train")
+        empty = Split(*(getattr(whole, name)[:0] for name in ("ids", "dense", "stored_labels", "group")))
+        assert len(draw(empty, 0, None, 10, seed=1)) == 0
+
+
+class TestSettings:
+    def test_configurations_begin_with_the_defaults_and_stay_within_their_ranges(self) -> None:
+        many = configurations(["a", "b"], 9, seed=3)
+        assert many[:4] == configurations(["a", "b"], 4, seed=3)
+        assert configurations(["a"], 1, seed=3) == [TreeSettings().dotted("a")]
+        assert TreeSettings.of(many[0], "a") == TreeSettings()
+        assert many != configurations(["a", "b"], 9, seed=4)
+        for config in many[1:]:
+            settings = TreeSettings.of(config, "a")
+            assert settings == TreeSettings.of(config, "b")
+            for name, (low, high) in RANGES.items():
+                assert low <= getattr(settings, name) <= high
+                assert type(getattr(settings, name)) is type(low)
+        assert len({config["trees.a.learning_rate"] for config in many}) == 9
+
+    def test_each_task_has_the_settings_that_validation_found_best(self) -> None:
+        first, second, third = (TreeSettings(leaves=leaves) for leaves in (10, 20, 30))
+        tasks = ["click", "buy", "spend", "never"]
+        metrics = [
+            {"valid/click.auc": 0.7, "valid/buy.cvr.auc": 0.6, "valid/buy.ctcvr.auc": 0.9, "valid/spend.rmse": 2.0},
+            {"valid/click.auc": 0.8, "valid/buy.cvr.auc": 0.5, "valid/buy.ctcvr.auc": 0.8, "valid/spend.rmse": 1.0},
+            {"valid/click.auc": 0.8, "test/buy.cvr.auc": 1.0},
+        ]
+        configs = [{k: v for t in tasks for k, v in each.dotted(t).items()} for each in (first, second, third)]
+        best = best_by_task(tasks, zip(configs, metrics, strict=True))
+        assert [TreeSettings.of(best, task).leaves for task in tasks] == [20, 10, 20, TreeSettings().leaves]

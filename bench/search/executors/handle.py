@@ -25,17 +25,20 @@ class WorkerLost(Exception):
 class WorkerHandle:
     """One process, kept for many jobs.
 
+    Args:
+        number: among the driver's workers, from 0; a GPU is taken by it.
+
     Attributes:
         task: what it works on; None where it is idle.
         first_mb: its private memory after its first job.
     """
 
-    def __init__(self, function: str, threads: int) -> None:
+    def __init__(self, function: str, threads: int, number: int) -> None:
         # Spawned, not forked: a fork would copy the locks of torch's threads and keep the driver's files open.
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self.threads = threads
-        self.process = context.Process(target=serve, args=(theirs, function), daemon=True)
+        self.threads, self.number = threads, number
+        self.process = context.Process(target=serve, args=(theirs, function, number), daemon=True)
         with _thread_limits(threads):
             self.process.start()
         theirs.close()  # else the pipe would not end when the worker dies

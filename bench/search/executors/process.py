@@ -98,7 +98,8 @@ class ProcessExecutor:
         return self._start(threads)
 
     def _start(self, threads: int) -> WorkerHandle:
-        self._workers.append(WorkerHandle(self._function, threads))
+        number = min(set(range(self.slots)) - {worker.number for worker in self._workers})
+        self._workers.append(WorkerHandle(self._function, threads, number))
         return self._workers[-1]
 
     def _hear(self, worker: WorkerHandle) -> Outcome | None:

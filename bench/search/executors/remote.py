@@ -20,6 +20,7 @@ import ray
 
 from bench import __version__
 from bench.atomic import atomic_folder
+from bench.machine import set_waiting
 from bench.records import Job, TrialResult
 from bench.search.executors.base import attempt
 from bench.search.executors.message import encode
@@ -39,6 +40,7 @@ def work(function: str, job: Job, number: int, desk: Any, driver: str) -> str:
         driver: the driver's machine, by Ray's number; there every file is where the job says.
     """
     os.environ.update(dict.fromkeys(THREADS, str(job.threads)))  # read when numeric libraries are imported
+    set_waiting()
 
     def run(job: Job) -> TrialResult:
         train = find(function)

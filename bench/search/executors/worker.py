@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection, wait
 
 import psutil
 
+from bench.machine import WORKER, set_waiting
 from bench.records import Job, TrialResult
 from bench.search.executors.base import Run, attempt
 from bench.search.executors.message import encode
@@ -22,12 +23,15 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_
 """What numeric libraries read when they are imported."""
 
 
-def serve(connection: Connection, function: str) -> None:
+def serve(connection: Connection, function: str, number: int) -> None:
     """Runs jobs from the connection until the driver closes it or dies. Says `READY`, then a line for each job.
 
     Args:
         function: `module:name` of what runs a job.
+        number: among the driver's workers, from 0.
     """
+    os.environ[WORKER] = str(number)
+    set_waiting()
     # Ctrl-C reaches every process of the terminal; what becomes of running jobs is for the driver to say.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.dup2(2, 1)  # what a job prints must not get between the driver's results

@@ -26,6 +26,7 @@ from search_toys import (
     wait_until,
 )
 
+from bench.machine import WAITING, WORKER
 from bench.records import Job
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor, ProcessExecutor
@@ -85,8 +86,11 @@ def test_workers_are_kept_and_limited_to_the_jobs_threads(pool: ProcessExecutor)
     assert len(metrics) == 6
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
         assert {one[name] for one in metrics} == {3.0}
+    for name, value in WAITING.items():
+        assert {one[name] for one in metrics} == {float(value)}
     pids = {one["pid"] for one in metrics}
     assert len(pids) <= 2
+    assert sorted(number for _, number in {(one["pid"], one[WORKER]) for one in metrics}) == [0, 1][: len(pids)]
     assert os.getpid() not in pids
     assert os.environ.get("OMP_NUM_THREADS") == before
 
@@ -133,6 +137,7 @@ def test_workers_that_died_idle_cost_the_next_job_none_of_its_retries(pool: Proc
     outcome = pool.next()
     assert outcome.result is not None
     assert outcome.result.metrics["pid"] not in pids
+    assert outcome.result.metrics[WORKER] == 0  # the number, and so the device, of one that died is taken again
 
 
 @pytest.mark.parametrize("pool", [(say_pid_and_sleep, 2)], indirect=True)

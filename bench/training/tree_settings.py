@@ -1,0 +1,101 @@
+"""Settings of boosted trees: what is tuned of them and over which ranges, and how a configuration names them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from bench.records import Scalar
+
+
+@dataclass(frozen=True)
+class TreeSettings:
+    """Settings of one task's trees; the defaults are the first try.
+
+    Attributes:
+        learning_rate: by which each tree's values are shrunk.
+        leaves: at most, of a tree.
+        rows_a_leaf: at least, of train.
+        l2: penalty on the values of leaves.
+        columns: share of the columns that a split may choose from, drawn by the seed.
+    """
+
+    learning_rate: float = 0.08
+    leaves: int = 31
+    rows_a_leaf: int = 20
+    l2: float = 0.1
+    columns: float = 0.5
+
+    @classmethod
+    def of(cls, config: Mapping[str, Scalar], task: str) -> TreeSettings:
+        """Those of a task in a configuration; what is not there is as by default."""
+        prefix = f"trees.{task}."
+        given = {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)}
+        return cls(**given)  # type: ignore[arg-type]
+
+    def dotted(self, task: str) -> dict[str, Scalar]:
+        """As a part of a configuration."""
+        return {f"trees.{task}.{key}": value for key, value in asdict(self).items()}
+
+
+RANGES = {
+    "learning_rate": (0.03, 0.2),
+    "leaves": (7, 127),
+    "rows_a_leaf": (5, 200),
+    "l2": (0.01, 10.0),
+    "columns": (0.2, 1.0),
+}
+"""Lowest and highest value of each setting that is tried. All are drawn on a logarithmic scale."""
+
+
+def configurations(tasks: Iterable[str], many: int, seed: int) -> list[dict[str, Scalar]]:
+    """So many configurations to try: the defaults, then points of a Sobol sequence; all tasks of one have the same.
+
+    The first of many are those of fewer with the same seed.
+    """
+    from scipy.stats.qmc import Sobol  # takes a while to import, and only a driver draws
+
+    names = list(tasks)
+    sobol = Sobol(len(RANGES), rng=np.random.default_rng(seed))
+    points = sobol.random_base2(math.ceil(math.log2(max(1, many))))[: many - 1]
+    settings = [TreeSettings(), *(TreeSettings(**_at(point)) for point in points.tolist())]
+    return [{key: value for name in names for key, value in each.dotted(name).items()} for each in settings]
+
+
+def _at(point: list[float]) -> dict[str, Any]:
+    """A point of the unit cube -> a value for each setting, with three digits."""
+    found: dict[str, Any] = {}
+    for (name, (low, high)), place in zip(RANGES.items(), point, strict=True):
+        value = low * (high / low) ** place
+        found[name] = round(value) if isinstance(low, int) else float(f"{value:.3g}")
+    return found
+
+
+def best_by_task(
+    tasks: Iterable[str], tried: Iterable[tuple[Mapping[str, Scalar], Mapping[str, float]]]
+) -> dict[str, Scalar]:
+    """Of each task the settings with the largest area under the curve on validation, or the least error.
+
+    A task with a parent is judged where its parent happened: the rows that its trees learn from. Of equals the first
+    one counts; a task that was never measured has the defaults.
+
+    Args:
+        tried: configurations and their metrics.
+    """
+    known, found = list(tried), dict[str, Scalar]()
+    for task in tasks:
+        merits = [_merit(metrics, task) for _, metrics in known]
+        at = int(np.argmax(merits)) if merits and max(merits) > -math.inf else None
+        found |= (TreeSettings() if at is None else TreeSettings.of(known[at][0], task)).dotted(task)
+    return found
+
+
+def _merit(metrics: Mapping[str, float], task: str) -> float:
+    for name, sign in (("auc", 1), ("cvr.auc", 1), ("rmse", -1)):
+        if math.isfinite(value := metrics.get(f"valid/{task}.{name}", math.nan)):
+            return sign * value
+    return -math.inf
