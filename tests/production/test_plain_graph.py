@@ -70,20 +70,21 @@ def build(schema: Schema, dotted: dict[str, Any]) -> MultiTaskModel:
     )
 
 
-@pytest.mark.slow  # a minute in torch's exporter
+@pytest.mark.slow  # half a minute in torch's exporter
 def test_the_list_is_what_our_models_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All models in one export, saved and read as a package's is; with a schema of one field alone, too."""
+    """All models in one export, saved as a package's is; with a schema of one field alone, every entry once."""
     used = set()
     for schema in (SCHEMA, NARROW):
         alone = [
             build(schema, {"sharing.kind": "single_task"}) for _ in schema.tasks
         ]  # each task at its own best state
-        program = archive.export(ServedModel([alone, *([build(schema, each)] for each in configs(schema))]), schema)
+        chosen = [each for each in configs(schema) if schema is SCHEMA or len(each) == 1]
+        program = archive.export(ServedModel([alone, *([build(schema, each)] for each in chosen)]), schema)
         nodes = [node for node in program.graph.nodes if node.op == "call_function"]
         used |= {f"torch.ops.{node.target}" for node in nodes if node.target is not operator.getitem}
         archive.save(program, tmp_path / "all.pt2")
-        assert isinstance(archive.load(tmp_path / "all.pt2"), torch.export.ExportedProgram)
     assert used == OPERATORS
+    assert isinstance(archive.load(tmp_path / "all.pt2"), torch.export.ExportedProgram)
     monkeypatch.setattr(plain_graph, "OPERATORS", OPERATORS - {"torch.ops.aten.embedding.default"})
     with pytest.raises(UserError, match=r"expected an operator that our models use, found 'torch.ops.aten.embedding.d"):
         archive.check(tmp_path / "all.pt2")
