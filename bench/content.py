@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.errors import UserError, unknown
+from bench.errors import UserError, shortened, unknown
 from bench.plain import parse_toml
 
 Kind = Literal["datasets", "search_spaces", "reports"]
@@ -57,7 +57,7 @@ def find(kind: Kind, name_or_path: str) -> Path:
         if os.path.isdir(path):  # unlike Path.is_dir, False where the name is too long
             path = path / Path(_FILE[kind].format(name=".")).name
         if not os.path.isfile(path):
-            raise UserError(f"{_WHAT[kind]} file not found: {path}")
+            raise UserError(f"{_WHAT[kind]} file not found: {shortened(str(path))}")
         return path
     if name_or_path not in names(kind):
         raise unknown(_WHAT[kind], name_or_path, names(kind))
@@ -73,7 +73,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise UserError(f"file not found: {path}") from None
+        raise UserError(f"file not found: {shortened(str(path))}") from None
     except IsADirectoryError:
         raise UserError(f"expected a TOML file, found a folder: {path}") from None
     except UnicodeDecodeError as error:

@@ -48,10 +48,11 @@ def validate(model: type[M], values: Any, where: str, table: str = "") -> M:
 
 def _told(model: type[BaseModel], problem: ErrorDetails, table: str) -> str:
     """One error as the rest of a sentence."""
-    key = ".".join(map(str, (table, *problem["loc"]) if table else problem["loc"]))
+    path, models = _followed(model, problem["loc"])
+    key = ".".join(map(str, (table, *path) if table else path))
     if problem["type"] == "extra_forbidden":
-        known = {name for each in _models_at(model, problem["loc"][:-1]) for name in _names(each)}
-        above = key.removesuffix(str(problem["loc"][-1]))
+        known = {name for each in models for name in _names(each)}
+        above = key.removesuffix(str(path[-1]))
         return str(unknown("key", key, [f"{above}{name}" for name in known])) if known else f"unknown key '{key}'"
     if problem["type"] == "missing":
         return f"missing key '{key}'"
@@ -82,14 +83,27 @@ def _names(model: type[BaseModel]) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def _models_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[type[BaseModel]]:
-    """The models of which one is expected at a path."""
+def _followed(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[int | str], list[type[BaseModel]]]:
+    """A location as the user wrote it, and the models of which one is expected around its last part.
+
+    Among alternatives by `kind`, pydantic puts the kind into the location.
+    """
+    path: list[int | str] = []
     found = [model]
-    for part in path:
+    for at, part in enumerate(location):
         fields = [f for each in found for name, f in each.model_fields.items() if part in (name, f.alias)]
-        if fields:  # an index, or a key of a table by name, is none
+        if len(found) > 1 and (of_kind := [each for each in found if part in _kinds(each)]):
+            found = of_kind
+            continue
+        path.append(part)
+        if fields and at < len(location) - 1:  # an index, or a key of a table by name, is none
             found = [each for field in fields for each in _models_in(field.annotation)]
-    return found
+    return path, found
+
+
+def _kinds(model: type[BaseModel]) -> tuple[Any, ...]:
+    """The kinds of a model that is one of several alternatives."""
+    return get_args(model.model_fields["kind"].annotation) if "kind" in model.model_fields else ()
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -32,7 +32,8 @@ def measure(store: Store, seed: int = 0, **config: Scalar) -> dict[str, float]:
     ).metrics
 
 
-@pytest.mark.parametrize("kind", ["shared_bottom", pytest.param("ple", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["shared_bottom", "ple"])
 def test_census_income(kind: str, home: Path, census_raw: Path) -> None:
     store = prepare(load_card("census-income"), home, census_raw)
     metrics = measure(store, sharing__kind=kind, optim__lr=3e-3, optim__epochs=2, optim__batch_size=1024)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, FiniteFloat, model_validator
 
 from bench.production.served_model import Recipe
 from bench.records import Scalar
 from bench.registry import Config
 from bench.schema import Field as SchemaField
-from bench.schema import Schema, Task, TaskKind
+from bench.schema import Scale, Schema, Task, TaskKind
 
 ONNX_FILES = ("model.onnx", "model.onnx.data")
 FILES = ("README.md", "calibration.json", "card.json", "encoder.json", "model.pt2", "policy.json")
@@ -33,12 +33,24 @@ class FieldFacts(Config):
     slots: int = Field(ge=1, le=2**16)
 
 
+class ScaleFacts(Config):
+    """How a regression's targets are scaled, see `bench.schema.Scale`."""
+
+    log: bool
+    centre: FiniteFloat
+    spread: FiniteFloat = Field(gt=0)
+    low: FiniteFloat
+    high: FiniteFloat
+    mean: FiniteFloat
+
+
 class TaskFacts(Config):
     """A task, see `bench.schema.Task`."""
 
     name: _Name
     kind: TaskKind
     parent: str | None
+    scale: ScaleFacts | None = None
 
 
 class SchemaFacts(Config):
@@ -82,7 +94,10 @@ class SchemaFacts(Config):
         return Schema(
             tuple(SchemaField(each.name, each.cardinality, each.slots) for each in self.fields),
             self.dense,
-            tuple(Task(each.name, each.kind, each.parent) for each in self.tasks),
+            tuple(
+                Task(each.name, each.kind, each.parent, None if each.scale is None else Scale(**vars(each.scale)))
+                for each in self.tasks
+            ),
             self.group,
         )
 

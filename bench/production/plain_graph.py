@@ -17,8 +17,9 @@ from bench.errors import UserError
 
 _ATEN = """
 _assert_tensor_metadata.default add.Tensor alias.default clamp.default detach.default div.Tensor dropout.default
-exp.default gelu.default log_sigmoid.default masked_fill.Scalar minimum.default mul.Tensor ne.Scalar relu.default
-rsqrt.default sigmoid.default silu.default square.default sub.Tensor tanh.default to.dtype where.self
+exp.default gelu.default log.default log_sigmoid.default masked_fill.Scalar maximum.default minimum.default mul.Tensor
+ne.Scalar relu.default rsqrt.default sigmoid.default silu.default square.default sub.Tensor tanh.default to.dtype
+where.self
 
 bmm.default einsum.default layer_norm.default mean.dim softmax.int sum.dim_IntList
 

@@ -55,7 +55,7 @@ class _Scoring:
 def _read_csv_as_texts() -> None:
     """In a server's process: MLflow reads no CSV for a signature of any types, and else guesses at types of its own."""
     server = sys.modules.get("mlflow.pyfunc.scoring_server")
-    if getattr(server, "_SERVER_MODEL_PATH", None) in os.environ:
+    if getattr(server, "_SERVER_MODEL_PATH", "") in os.environ:
         server.parse_csv_input = _texts  # type: ignore[union-attr]
 
 

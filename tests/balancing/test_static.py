@@ -44,5 +44,5 @@ def test_a_weight_for_no_task_is_the_users_mistake() -> None:
 
 @pytest.mark.parametrize("bad", [0, -1.0, float("inf"), float("nan"), "much"])
 def test_a_weight_that_is_no_positive_number_is_the_users_mistake(bad: object) -> None:
-    with pytest.raises(UserError, match=r"balancing\.static: weight\.like: "):
+    with pytest.raises(UserError, match=r"balancing\.static\.weight\.like: "):
         build({"like": bad}, ["click", "like"])

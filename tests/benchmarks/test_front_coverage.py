@@ -8,6 +8,7 @@ from front_coverage import coverage_table, reliability_table, tally_of
 from fronts import SETTINGS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", [SETTINGS[0], SETTINGS[4]], ids=lambda setting: setting.name)
 def test_a_few_runs(setting) -> None:
     tally = tally_of(setting, 40, draws=120)

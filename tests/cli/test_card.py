@@ -321,6 +321,7 @@ def test_real_census_income(seesaw, tmp_path: Path, census_raw: Path) -> None:
     assert seesaw("prepare", out, "--raw", census_raw).code == 0
 
 
+@pytest.mark.slow
 def test_real_kuairand(seesaw, tmp_path: Path, kuairand_raw: Path) -> None:
     """What its own card, written by hand, lists as known only afterwards is found from the log alone."""
     out = tmp_path / "card.toml"

@@ -148,6 +148,7 @@ def test_search_never_sees_test(seesaw, shop, tmp_path: Path) -> None:
     assert all("test/click.auc" in replicate.metrics for replicate in confirmed)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_to_the_same_frontier(seesaw, shop, tmp_path: Path, interrupt) -> None:
     undisturbed = run(seesaw, shop, "whole")
     interrupt(lambda job: job == 3)

@@ -10,6 +10,7 @@ import pytest
 from bench.tracking.diagnosis import numbers
 
 
+@pytest.mark.slow
 def test_a_run_records_diagnoses_and_tells_them(seesaw, shop, monkeypatch, tmp_path: Path) -> None:
     from mlflow import MlflowClient
 

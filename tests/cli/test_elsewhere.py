@@ -57,6 +57,7 @@ def search(seesaw, made: Path) -> dict:
     return part["search"]
 
 
+@pytest.mark.slow
 def test_that_the_time_limit_ended_the_search_is_said(seesaw, made: Path, tmp_path: Path) -> None:
     page, home = tmp_path / "page.html", made.parents[1]
     trials = sum(reached for (reached,) in search(seesaw, made)["kinds"].values())
@@ -83,6 +84,7 @@ def test_a_run_is_looked_at_from_any_folder(seesaw, made: Path, elsewhere: Path)
     assert {path.name for path in elsewhere.iterdir()} == {"card.toml", "space.toml", "suite.toml"}
 
 
+@pytest.mark.slow
 def test_it_goes_on_from_any_folder_with_its_own_card(seesaw, made: Path, elsewhere: Path) -> None:
     card, before = made.parents[2] / "card.toml", search(seesaw, made)
     more = f"{before['seconds']['used'] + 0.5:.2f}s"

@@ -39,12 +39,9 @@ def line(number: int, text: str) -> Callable:
 
 
 PREPARE = ("prepare", "{card}", "--raw", "{raw}")
-LONG = "1" * 5000
+LONG, DIGITS = "n" * 300, "1" * 5000
 TRAIN = ("train", "{card}", "--raw", "{raw}")
 RUN = ("run", "{suite}", "--raw", "{raw}", "--executor", "inline")
-
-
-LONG = "n" * 300
 
 
 def variant(name: str) -> Callable:
@@ -88,11 +85,11 @@ MISTAKES = [
     Mistake("unknown configuration key", (*TRAIN, "--set", "optim.lrate=1"), ("optim", "lrate")),
     Mistake("unknown key of an axis", (*TRAIN, "--set", "sharing.knd=mmoe"), ("sharing.knd", "sharing.kind'?")),
     Mistake("unknown key of training", (*TRAIN, "--set", "training.untl=9"), ("untl", "did you mean 'training.until'")),
-    Mistake("an integer of 5,000 digits", (*TRAIN, "--set", f"optim.lr={LONG}"), ("optim.lr", "64 bits", "5,000")),
+    Mistake("an integer of 5,000 digits", (*TRAIN, "--set", f"optim.lr={DIGITS}"), ("optim.lr", "64 bits", "5,000")),
     Mistake("an integer of 65 bits", (*TRAIN, "--set", f"optim.epochs={2**64}"), ("optim.epochs", "64 bits", "65")),
     Mistake("arrays in arrays", (*TRAIN, "--set", f"optim.lr={'[' * 3000}"), ("optim.lr", "32 deep")),
-    Mistake("a name of 5,000 letters", ("train", LONG), ("dataset", "(5,000 characters)")),
-    Mistake("a path of 5,000 letters", ("train", f"a/{LONG}.toml"), ("name", "a/111")),
+    Mistake("a name of 5,000 letters", ("train", DIGITS), ("dataset", "(5,000 characters)")),
+    Mistake("a path of 5,000 letters", ("train", f"a/{DIGITS}.toml"), ("not found", "a/111", "characters)")),
     Mistake("unknown part", (*TRAIN, "--set", "optimizer.lr=1"), ("optimizer", "optim")),
     Mistake("unknown sharing kind", (*TRAIN, "--set", "sharing.kind=moe"), ("sharing", "moe", "mmoe")),
     Mistake("another kind's option", (*TRAIN, "--set", "sharing.ple.levels=2"), ("sharing.ple", "shared_bottom")),
@@ -140,17 +137,17 @@ MISTAKES = [
         "tables in tables", RUN, ("suite.toml", "32 deep"), suite("[budget]", f"[{'.'.join('a' * 900)}]\n[budget]")
     ),
     Mistake("arrays in a suite", RUN, ("suite.toml", "32 deep"), suite("trials = 6", f"trials = {'[' * 2000}")),
-    Mistake("digits", RUN, ("suite.toml: line 8", "5,000 digits"), suite("trials = 6", f"trials = {LONG}")),
+    Mistake("digits", RUN, ("suite.toml: line 8", "5,000 digits"), suite("trials = 6", f"trials = {DIGITS}")),
     Mistake("hex", RUN, ("budget.trials", "20,000 bits"), suite("trials = 6", f"trials = 0x{'f' * 5000}")),
     Mistake("no duration", (*RUN, "--time", "soon"), ("duration", "soon")),
     Mistake("no trials", (*RUN, "--trials", "0"), ("trials", "0")),
     Mistake("a run's name too long", (*RUN, "--name", LONG), ("--name", "at most 100", LONG)),
-    Mistake("an unknown run of a long name", ("status", LONG), ("unknown run", LONG)),
-    Mistake("a long path of a suite", ("run", f"{LONG}/suite.toml"), ("not found", LONG)),
-    Mistake("a long path of a card", ("prepare", f"{LONG}.toml"), ("not found", LONG)),
-    Mistake("a long home", ("datasets", "--home", LONG), (LONG, "File name too long")),
-    Mistake("a card's id too long", PREPARE, ("card.toml", "at most 100", LONG), card('"shop"', f'"{LONG}"')),
-    Mistake("a file's name too long", PREPARE, ("files.0.name", "at most 200", LONG), card('"log.csv"', f'"{LONG}"')),
+    Mistake("an unknown run of a long name", ("status", LONG), ("unknown run", "(300 characters)")),
+    Mistake("a long path of a suite", ("run", f"{LONG}/suite.toml"), ("not found", LONG[:50])),
+    Mistake("a long path of a card", ("prepare", f"{LONG}.toml"), ("not found", LONG[:50])),
+    Mistake("a long home", ("datasets", "--home", LONG), ("name that a file can have", LONG[:40])),
+    Mistake("a card's id too long", PREPARE, ("card.toml", "at most 100", LONG[:50]), card('"shop"', f'"{LONG}"')),
+    Mistake("a file's name too long", PREPARE, ("files.0.name", "at most 200"), card('"log.csv"', f'"{LONG}"')),
     Mistake("a variant's name too long", PREPARE, ("variants", LONG), variant(LONG)),
     Mistake("a variant that leads elsewhere", PREPARE, ("variants", "../up"), variant("../up")),
     Mistake("no host of a tracking store", (*RUN, "--tracking", "http://[::1/x"), ("--tracking", "http://[::1/x")),
@@ -219,6 +216,7 @@ def test_a_name_that_is_taken(shop, seesaw, tmp_path: Path) -> None:
     assert "resume" in said.err
 
 
+@pytest.mark.slow
 def test_a_configuration_that_cannot_work_never_reaches_a_worker(seesaw, shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it is refused for is made up, and only this process knows of it: a worker would have trained it."""
     from bench.run import execute

@@ -6,9 +6,12 @@ import json
 import shlex
 from pathlib import Path
 
+import pytest
+
 from bench.cli import main
 
 
+@pytest.mark.slow
 def test_the_one_command_remakes_a_pick_bit_for_bit(seesaw, shop, tmp_path: Path, capsys) -> None:
     run = ("run", shop.suite, "--raw", shop.raw, "--name", "a", "--executor", "inline", "--trials", "3", "--seed", "4")
     assert seesaw(*run).code == 0

@@ -45,6 +45,7 @@ def valid(metrics: dict[str, float]) -> dict[str, float]:
     return {name: value for name, value in metrics.items() if name.startswith("valid/")}
 
 
+@pytest.mark.slow
 def test_a_run_by_rungs_ends_with_everything_that_a_run_has(seesaw, rungs, tmp_path: Path) -> None:
     document = run(seesaw, rungs, "a")
     home = tmp_path / "home"

@@ -39,6 +39,7 @@ def test_latency(seesaw, package: Path) -> None:
     assert (said.code, "--batches: expected whole numbers from 1 on" in said.err) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_package_is_judged_against_another(seesaw, package: Path) -> None:
     data = "synthetic-funnel@rows=1000,seed=3"
     said = seesaw("evaluate", package, data, "--against", package, "--resamples", 20)

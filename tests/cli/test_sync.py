@@ -90,6 +90,7 @@ def live(server: RealServer, shell: Shell, module_shop, away) -> tuple[int, str,
     return meanwhile[0]
 
 
+@pytest.mark.slow
 def test_no_password_is_kept_or_shown(server: RealServer, shell: Shell, away) -> None:
     assert json.loads((shell.home / "runs/away/run.json").read_text())["tracking_uri"] == server.uri
     dead = shell("sync", "away", "--tracking", f"http://me:{SECRET}@127.0.0.1:1")
@@ -119,6 +120,7 @@ def test_a_server_that_is_down_leaves_a_note(shell: Shell, away) -> None:
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_what_was_not_sent_is_sent_once(server: RealServer, shell: Shell, away, tmp_path: Path) -> None:
     code, out, err = shell("sync", "away", "--json")
     assert (code, err) == (0, "")
@@ -148,6 +150,7 @@ def test_what_is_sent_later_equals_what_is_logged_live(server: RealServer, shell
     assert content(server.uri, "live", tmp_path / "live", "seesaw/shop") == later
 
 
+@pytest.mark.slow
 def test_sync_waits_for_no_driver(shell: Shell, live) -> None:
     code, out, err = live
     assert (code, out) == (2, "")

@@ -87,6 +87,7 @@ def test_an_experiment_s_front_is_read_from_mlflow(seesaw, two_runs: Path) -> No
     assert "expected a RUN or --experiment NAME, found neither" in seesaw("frontier").err
 
 
+@pytest.mark.slow
 def test_where_no_point_passes_all_say_what_would_be_picked_and_with_which_guard(
     seesaw, two_runs: Path, tmp_path: Path
 ) -> None:
@@ -167,6 +168,7 @@ def test_the_board_has_every_run(board: Path) -> None:
         assert (board.parent / link).is_file()
 
 
+@pytest.mark.slow
 def test_the_board_in_a_browser(board: Path) -> None:
     sync_api = pytest.importorskip("playwright.sync_api", exc_type=ImportError, reason="playwright is not installed")
     chromium = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
@@ -189,6 +191,7 @@ def test_the_board_in_a_browser(board: Path) -> None:
         browser.close()
 
 
+@pytest.mark.slow
 def test_the_board_is_served_to_this_machine_alone(two_runs: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     code = "import sys; from bench.cli import main; sys.exit(main(sys.argv[1:]))"

@@ -48,6 +48,7 @@ def test_a_look_at_a_lock_keeps_no_driver_out(tmp_path: Path, monkeypatch: pytes
     FolderLock(tmp_path).release()
 
 
+@pytest.mark.slow
 def test_on_a_terminal_it_stays_in_one_place_and_ctrl_c_ends_it(tmp_path: Path) -> None:
     """A run that a driver works on, which here is the test: the command itself, on a terminal of its own."""
     folder = tmp_path / "runs" / "a"

@@ -45,6 +45,7 @@ def half(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> Any:
         process.kill()
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_left_goes_when_next_prepared(
     half: Any, shop: dict[str, Any], shop_raw: Path, tmp_path: Path
 ) -> None:

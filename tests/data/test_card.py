@@ -31,7 +31,7 @@ def test_a_card_says_what_it_says(shop: dict[str, Any]) -> None:
 
 MISTAKES = [
     ("colour", "red", "unknown key 'colour'"),
-    ("columns.price.bins", 3, "columns.price.numeric.bins"),
+    ("columns.price.bins", 3, "columns.price.bins"),
     ("columns.price.kind", "number", "'categorical', 'numeric', 'multi-valued'"),
     ("columns.price.derive", "hour", "unknown derivation 'hour'"),
     ("columns", {}, "columns"),

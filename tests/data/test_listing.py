@@ -58,6 +58,7 @@ def test_the_schema_knows_what_a_cards_file_may_say() -> None:
     assert "required" not in variant
 
 
+@pytest.mark.slow
 def test_every_card_fits_the_schema() -> None:
     jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
     for name in content.names("datasets"):

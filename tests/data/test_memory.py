@@ -25,6 +25,7 @@ print(prepare(load_card(str(card)), raw / "home", raw).manifest["peak_memory_mb"
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak cannot be reset here")
 @pytest.mark.parametrize("format", ["csv", "parquet"])
 def test_peak_memory_does_not_grow_with_rows(format: str, tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ def test_census_is_whole(census: Store) -> None:
     assert not {"marital_stat", "income_50k", "instance_weight"} & {*kinds, *census.schema.dense}
 
 
+@pytest.mark.slow
 def test_census_ids_are_in_range_and_train_is_standardised(census: Store) -> None:
     train = census.split("train")
     assert train.ids.min() >= 1
@@ -60,6 +61,7 @@ def test_the_late_window_is_as_counted(late_window: Store) -> None:
     assert splits["train"]["tasks"]["click"]["rate"] == pytest.approx(0.451, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_the_late_windows_funnel_is_nested(late_window: Store) -> None:
     for name in ("train", "valid", "test"):
         labels = late_window.split(name).labels  # type: ignore[arg-type]

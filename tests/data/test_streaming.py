@@ -73,6 +73,7 @@ def table_of(rows: list[Any]) -> Any:
     return pa.table(columns)
 
 
+@pytest.mark.slow
 def test_streaming_gives_what_the_whole_table_gives(raw: Path, store: Store) -> None:
     card, rows = load_card("ali-ccp"), rows_of(raw, "train")
     sizes = {name: store.manifest["splits"][name]["rows"] for name in SPLITS}

@@ -42,6 +42,7 @@ def test_shares_are_those_of_an_analysis_of_variance() -> None:
     assert kind.share == pytest.approx((statistic - 1) * within / ((ranks - ranks.mean()) ** 2).sum())
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_and_what_does_nothing_explains_nothing() -> None:
     rng = np.random.default_rng(5)
     many, values = drawn(rng, 20_000)

@@ -94,6 +94,7 @@ def test_bf16_is_used_where_asked_for_and_repeats_bit_for_bit(kind):
     assert not torch.equal(low[0], trained("fp32")[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["shared_bottom", "mmoe", "ple"])
 def test_auc_after_an_epoch_is_within_the_noise_of_seeds(kind):
     def auc(precision: Precision, seed: int) -> float:

@@ -12,6 +12,7 @@ from bench.training.config import TrialConfig
 from bench.training.cost import costs
 
 
+@pytest.mark.slow
 def test_each_engine_on_each_batch(package: Package) -> None:
     found = latencies(package, batches=(1, 7), threads=(1,), seconds=0.001)
     assert [(each.engine, each.batch) for each in found] == [

@@ -20,13 +20,18 @@ from bench.production import archive, plain_graph
 from bench.production.plain_graph import OPERATORS
 from bench.production.served_model import ServedModel
 from bench.registry import Config, Entry
-from bench.schema import Field, Schema, Task
+from bench.schema import Field, Scale, Schema, Task
 from bench.training.config import TrialConfig
 
 SCHEMA = Schema(
     (Field("user", 40), Field("tags", 12, slots=3), Field("item", 25), Field("hour", 24)),
     ("age",),
-    (Task("click"), Task("buy", parent="click"), Task("watch", "regression", parent="click"), Task("like")),
+    (
+        Task("click"),
+        Task("buy", parent="click"),
+        Task("watch", "regression", "click", Scale(True, 3.0, 2.0, 0.0, 9.0, 40.0)),
+        Task("like"),
+    ),
 )
 NARROW = Schema((Field("user", 40),), (), (Task("click"), Task("buy", parent="click")))
 AXES: dict[str, dict[str, Entry[Any]]] = {"sharing": SHARING, "funnel": FUNNELS, "interaction": INTERACTIONS}

@@ -92,18 +92,6 @@ def test_numbers_beyond_all_measure_are_answered_with_numbers(scorer: Scorer, ro
         assert np.isfinite(scorer.predict([row | {name: odd}]).to_numpy()).all()
 
 
-def test_what_is_no_number_is_never_answered(scorer: Scorer, row: dict, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(ids: np.ndarray, dense: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        said = np.full((len(ids), 2), 0.5, np.float32)
-        said[1:] = np.nan
-        return said, said
-
-    monkeypatch.setattr(scorer, "engine", broken)
-    monkeypatch.setattr(scorer, "calibrations", {})
-    with pytest.raises(UserError, match="row 2: expected a finite 'click', found nan from the model"):
-        scorer.predict([row, row])
-
-
 @pytest.mark.parametrize("rows", [[], pd.DataFrame(), pd.DataFrame({"user_id": []})])
 def test_no_rows_give_no_predictions(scorer: Scorer, rows: object) -> None:
     said = scorer.predict(rows)

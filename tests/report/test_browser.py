@@ -379,6 +379,7 @@ def test_data_is_text_and_nothing_else(browser: Any, make_records: Any, make_obj
     assert len(opened.requests) == 1
 
 
+@pytest.mark.slow
 def test_an_old_browser_says_so_and_keeps_its_tables(browser: Any, small: Path, view: PageView) -> None:
     context = browser.new_context()
     context.add_init_script("delete window.DecompressionStream")

@@ -199,6 +199,7 @@ class TestFailures:
 
 
 class TestResume:
+    @pytest.mark.slow
     @pytest.mark.parametrize("sampler", SAMPLERS)
     def test_an_interrupted_search_ends_as_the_undisturbed_one(self, tmp_path: Path, sampler: str) -> None:
         plan = toy_plan(trials=48, sampler=sampler)

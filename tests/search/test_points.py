@@ -86,6 +86,7 @@ def test_history_has_every_result_in_the_order_of_jobs(tmp_path: Path) -> None:
     assert history["hypervolume"].iloc[-1] == frontier(records, OBJECTIVES, REFERENCE).hypervolume
 
 
+@pytest.mark.slow
 def test_what_is_confirmed_does_not_depend_on_how_far_that_had_come(tmp_path: Path) -> None:
     records = searched(tmp_path)
     chosen = shortlist(records, OBJECTIVES, REFERENCE, 1)

@@ -94,7 +94,8 @@ class TestSearch:
 
         assert at_rung_0("parzen")[20] > at_rung_0("random")[30]
 
-    @pytest.mark.parametrize("slots", [2, pytest.param(4, marks=pytest.mark.slow)])
+    @pytest.mark.slow
+    @pytest.mark.parametrize("slots", [2, 4])
     def test_the_search_does_not_depend_on_who_finishes_first(self, tmp_path: Path, slots: int) -> None:
         executors = [ShuffledExecutor(train, slots, order) for order in range(3)] + [YoungestFirst(train, slots, 0)]
         runs = [essence(run(tmp_path / str(n), rung_plan(), executor)) for n, executor in enumerate(executors)]
@@ -142,6 +143,7 @@ class TestResume:
             (folder / FILE).write_bytes(b"".join(lines[:end]) + (lines[end][:20] if end < len(lines) else b""))
             assert essence(run(folder, plan, ShuffledExecutor(train, slots, part))) == whole
 
+    @pytest.mark.slow
     def test_with_several_workers_too(self, tmp_path: Path) -> None:
         plan = rung_plan()
         whole = essence(run(tmp_path / "whole", plan, ShuffledExecutor(train, 3, 0)))
@@ -343,6 +345,7 @@ class TestConclude:
             assert trial.values == (list(record.metrics.values()) if record.rungs else None)
             assert record.measured == bool(record.rungs)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("slots", [1, 3])
     def test_a_concluded_search_goes_on_as_if_it_never_had_been_where_it_may(self, tmp_path: Path, slots: int) -> None:
         for folder, conclude in (("never", False), ("twice", True)):

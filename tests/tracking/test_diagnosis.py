@@ -81,6 +81,7 @@ def test_gates_for_all_tasks_are_told_apart():
     assert {f"diagnosis/entropy/levels.0.gates/all tasks.{at}" for at in (0, 1)} <= names
 
 
+@pytest.mark.slow
 def test_trials_are_found_by_their_gradients_at_each_rung(tracker, client, asked, make_trial, monkeypatch):
     import mlflow
 

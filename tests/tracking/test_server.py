@@ -135,6 +135,7 @@ def test_a_server_stopped_and_started_again_has_everything_once(server, tmp_path
     everything_once(content(server.uri, asked["run"], tmp_path / "files"), records)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["error", "lost"])
 def test_a_server_that_fails_every_third_time_has_everything_once(server, tmp_path, asked, records, objectives, fault):
     with faulty_proxy(server.uri, fault) as (uri, seen):

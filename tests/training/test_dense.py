@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 import torch
 from torch import nn
 
@@ -53,6 +54,7 @@ def test_a_restored_state_goes_on_the_same() -> None:
     assert all(torch.equal(one, other) for one, other in zip(ours, others, strict=True))
 
 
+@pytest.mark.slow
 def test_training_does_not_import_torchs_compiler() -> None:
     """It takes a second of every worker's start."""
     code = """

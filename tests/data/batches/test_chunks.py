@@ -113,6 +113,7 @@ def test_a_known_plan() -> None:
     assert plan.memory(264, 2048) == 2 * 524_288 * 264 + 524_288 * 16 + 5 * 2048 * 264 == 287_916_032
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak of resident memory cannot be reset")
 def test_resident_memory_stays_within_the_limit(tmp_path: Path, mapped: Callable[..., Split]) -> None:
     """A split of 96 MB with 8 MiB allowed: what the process takes, mapped pages included."""

@@ -51,7 +51,7 @@ TABLE: tuple[Entry, ...] = (
         "a key that is not known",
         "log",
         edit("[reader]\n", '[reader]\nseperator = ";"\n'),
-        "{card}: unknown key 'reader.csv.seperator'",
+        "{card}: unknown key 'reader.seperator' (did you mean 'reader.separator'?); known are ...",
     ),
     Refused(
         "a top key that is not known",
@@ -67,7 +67,7 @@ TABLE: tuple[Entry, ...] = (
         edit(
             'tags = { kind = "multi-valued", separator = "|" }', 'tags = { kind = "multi-valued", max_length = "many" }'
         ),
-        "{card}: columns.tags.multi-valued.max_length: ..., found 'many'",
+        "{card}: columns.tags.max_length: ..., found 'many'",
     ),
     Refused(
         "a label as an input",
@@ -141,31 +141,31 @@ TABLE: tuple[Entry, ...] = (
         "ranges that overlap",
         "log",
         edit("last = 14", "last = 16"),
-        "{card}: split.time: train must end before valid begins, found 16 and 15",
+        "{card}: split: train must end before valid begins, found 16 and 15",
     ),
     Refused(
         "a range that is empty",
         "log",
         edit("last = 17", "last = 12"),
-        "{card}: split.time: valid is empty: its first 15 comes after its last 12",
+        "{card}: split: valid is empty: its first 15 comes after its last 12",
     ),
     Refused(
         "shares that leave nothing",
         "films",
         edit("valid = 0.3", "valid = 0.7"),
-        "{card}: split.random: nothing is left for train: valid 0.7 + test 0.3 must be below 1",
+        "{card}: split: nothing is left for train: valid 0.7 + test 0.3 must be below 1",
     ),
     Refused(
         "a value in two splits",
         "columns",
         edit('valid = ["valid"]', 'valid = ["train"]'),
-        "{card}: split.column: value 'train' is named twice",
+        "{card}: split: value 'train' is named twice",
     ),
     Refused(
         "a derivation that is not known",
         "log",
         edit("hour_of_hhmm", "hour_of_day"),
-        "{card}: columns.hour.categorical.derive: unknown derivation 'hour_of_day'...",
+        "{card}: columns.hour.derive: unknown derivation 'hour_of_day'...",
     ),
     Refused(
         "target rates of a number",

@@ -22,6 +22,7 @@ sys.exit(main(["prepare", *prepare]))
 """
 
 
+@pytest.mark.slow
 def test_a_file_that_must_not_grow_is_one_sentence(work_of: Callable[[str], Work]) -> None:
     work = work_of("log")
     stores, names = work.stores(), work.names()

@@ -28,6 +28,7 @@ def killed(work: Work, times: int) -> dict[str, Any]:
 CASES = [("log", disk.anew), ("ali", disk.ali_anew), (goods.REMOTE, downloads.anew(lambda work: None))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("good", "change"), CASES[:1], ids=["log"])
 def test_killed_at_some_moments(good: str, change: Edit, work_of: Callable[[str], Work]) -> None:
     work = work_of(good)

@@ -107,6 +107,7 @@ def test_a_job_whose_worker_died_is_tried_again_and_the_others_do_not_notice(
     assert len(list(tmp_path.glob("1-*"))) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pool", [(die_when_told, 1)], indirect=True)
 @pytest.mark.parametrize(
     ("how", "cause"),
@@ -125,6 +126,7 @@ def test_a_job_that_always_kills_its_worker_fails_with_the_cause(
     assert second.result is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pool", [(report_threads, 3)], indirect=True)
 def test_workers_that_died_idle_cost_the_next_job_none_of_its_retries(pool: ProcessExecutor) -> None:
     for trial in range(3):
@@ -195,6 +197,7 @@ def test_there_must_be_a_worker() -> None:
         ProcessExecutor(train, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_search_over_processes_repeats_and_with_one_worker_equals_the_inline_one(
     tmp_path: Path, workers: int
