@@ -8,6 +8,7 @@ import socket
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from bench import content
@@ -98,6 +99,28 @@ def test_one_seed_gives_one_frontier(seesaw, shop) -> None:
 def test_a_process_pool_repeats_itself(seesaw, shop) -> None:
     first, second = (run(seesaw, shop, name, "--workers", 2, executor="process") for name in "ab")
     assert front(first) == front(second)
+
+
+def test_a_stopped_run_is_resumed_deployed_and_served(seesaw, shop, interrupt, tmp_path: Path) -> None:
+    """The whole way, once; what each part must do is tested beside it."""
+    import mlflow.pyfunc
+
+    interrupt(lambda job: job == 3)
+    options = ["--raw", shop.raw, "--name", "a", "--executor", "inline", "--set", "optim.epochs=1"]
+    said = seesaw("run", shop.suite, *options)
+    assert (said.code, "seesaw resume a" in said.err) == (130, True), said.err
+    interrupt(lambda job: False)
+    assert seesaw("resume", "a").code == 0
+    said = seesaw("deploy", "a", "--force", "--no-onnx", "--json")
+    assert said.code == 0, said.err
+    deployed = json.loads(said.out)
+    mlflow.set_tracking_uri(deployed["tracking"])
+    served = mlflow.pyfunc.load_model(f"models:/{deployed['model']}@{deployed['alias']}")
+    answer = served.predict(pd.DataFrame({"user": ["u1", "new"], "item": ["i2", "i3"], "price": ["9.5", ""]}))
+    assert list(answer) == ["click", "buy.cvr", "buy.ctcvr", "score"]
+    assert answer["buy.ctcvr"].between(0, 1, inclusive="neither").all()
+    scored = seesaw("score", deployed["package"], shop.log, "--out", tmp_path / "out", "--json")
+    assert json.loads(scored.out)["rows"] == 800, scored.err
 
 
 def test_run_leaves_everything_behind_and_asks_nothing_of_the_network(

@@ -90,7 +90,7 @@ MISTAKES = [
         [{"kind": "url", "urls": {"other.csv": "https://example.org/x"}}],
         "no source offers the file 'log.csv'",
     ),
-    ("sources", [{"kind": "url", "url": "ftp://example.org", "members": {"log.csv": "x"}}], "sources.0.url.url"),
+    ("sources", [{"kind": "url", "url": "ftp://example.org", "members": {"log.csv": "x"}}], "sources.0.url"),
     ("sources", [{"kind": "url", "url": "https://example.org"}], "either 'url' with 'members', or 'urls'"),
     (
         "sources",
