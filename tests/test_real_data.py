@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -62,13 +62,8 @@ def test_kuairand_late_window(home: Path, kuairand_raw: Path) -> None:
     assert metrics["test/like.auc"] >= 0.80
 
 
-def some_pairs() -> Iterator[object]:
-    """Each sharing with a funnel, which go round; all but one take too long for every run of the tests."""
-    for sharing, funnel in zip(SHARING, itertools.cycle(FUNNELS), strict=False):
-        yield pytest.param(sharing, funnel, marks=() if sharing == "shared_bottom" else pytest.mark.slow)
-
-
-@pytest.mark.parametrize(("sharing", "funnel"), list(some_pairs()))
+@pytest.mark.slow
+@pytest.mark.parametrize(("sharing", "funnel"), list(zip(SHARING, itertools.cycle(FUNNELS), strict=False)))
 def test_every_sharing_and_funnel_comes_near_the_best_reachable_auc(sharing: str, funnel: str, home: Path) -> None:
     store = prepare(load_card("synthetic-funnel"), home)
     metrics = measure(

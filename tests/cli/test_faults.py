@@ -151,6 +151,7 @@ def test_the_device_reaches_every_job(seesaw, shop, tmp_path: Path, monkeypatch:
     assert (said.code, "expected --gpus above 0 beside cuda" in said.err) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_job_time_is_kept_and_a_job_beyond_it_recorded(seesaw, shop) -> None:
     said = seesaw("run", shop.suite, "--raw", shop.raw, "--name", "a", "--executor", "inline", "--job-time", "0.002s")
     assert said.code in (0, 2), said.err  # no trial is completed, so there is nothing to choose from

@@ -157,6 +157,7 @@ def test_sync_waits_for_no_driver(shell: Shell, live) -> None:
     assert "expected no other driver, found one at work" in one_sentence(err)
 
 
+@pytest.mark.slow
 def test_sync_to_a_server_that_is_not_there_says_so(shell: Shell, away) -> None:
     uri = f"http://127.0.0.1:{free_port()}"
     code, out, err = shell("sync", "away", "--tracking", uri)

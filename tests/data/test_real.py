@@ -69,6 +69,7 @@ def test_the_late_windows_funnel_is_nested(late_window: Store) -> None:
         assert (long_view <= click).all()
 
 
+@pytest.mark.slow
 def test_target_rates_of_train_promise_no_more_than_they_keep(late_window: Store) -> None:
     """A leak would make a rate look far better on train than on the days after."""
     names = late_window.schema.dense

@@ -109,6 +109,7 @@ OVERLAPS = """[...document.querySelectorAll('.plot')].flatMap(plot =>
 """Tick labels of one direction, or titles of axes, that lie on each other."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_it_draws_all_figures_asks_for_nothing_and_fits(browser: Any, path: Path, width: int, scheme: str) -> None:
     opened = Opened(browser, path, viewport={"width": width, "height": 900}, color_scheme=scheme, has_touch=width < 600)
@@ -126,6 +127,7 @@ def test_it_draws_all_figures_asks_for_nothing_and_fits(browser: Any, path: Path
     assert background == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 24, 29)"}[scheme]
 
 
+@pytest.mark.slow
 def test_the_plane_shows_all_trials_when_asked(desk: Opened, view: PageView) -> None:
     button = desk.page.locator(".zoom button").first
     placed = [trial for trial in view.trials if None not in trial.values]
@@ -309,6 +311,7 @@ def test_text_is_no_formula_for_a_spreadsheet(desk: Opened) -> None:
     assert desk.page.evaluate(run, given) == ["'=1+1", "'@x", "-0.5", "-0.5", '"a ""b"", c"', "", "plain"]
 
 
+@pytest.mark.slow
 def test_two_of_three_objectives_are_chosen(
     browser: Any, make_view: Any, make_records: Any, make_objectives: Any, tmp_path: Path
 ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import cycle
 
 import pytest
 import torch
@@ -51,8 +51,8 @@ def by_the_definition(made: Trainer, batch: tuple[Tensor, ...]) -> tuple[list[Te
 
 
 PLAIN = [
-    (sharing, funnel, AGGREGATIONS[at % len(AGGREGATIONS)], "none")
-    for at, (sharing, funnel) in enumerate(product(SHARING, FUNNELS))
+    (sharing, funnel, aggregation, "none")
+    for sharing, funnel, aggregation in zip(2 * tuple(SHARING), cycle(FUNNELS), cycle(AGGREGATIONS), strict=False)
 ]
 CROSSED = [
     (sharing, funnel, "upgrad", interaction)

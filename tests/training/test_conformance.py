@@ -122,16 +122,6 @@ def test_its_state_round_trips_bit_for_bit(tiny, balancing: str, sharing: str, f
         assert torch.equal(tensor, second.model.state_dict()[name]), name
 
 
-@pytest.mark.parametrize("balancing", BALANCING)
-def test_one_seed_gives_one_result(tiny, balancing: str) -> None:
-    results = []
-    for _ in range(2):
-        made = trainer(tiny, "mmoe", "independent", balancing, **{"optim.epochs": 3, "optim.batch_size": 16})
-        made.run_to()
-        results.append(made.metrics("valid"))
-    assert results[0] == results[1]
-
-
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("balancing", BALANCING)
 def test_a_task_without_labels_in_a_batch_leaves_all_finite(tiny, balancing: str, precision: str) -> None:
@@ -144,17 +134,3 @@ def test_a_task_without_labels_in_a_batch_leaves_all_finite(tiny, balancing: str
         made.step(ids, dense, seen)
     for tensor in (*made.model.state_dict().values(), *made.step.balancer.state_dict().values()):
         assert tensor.isfinite().all()
-
-
-@pytest.mark.parametrize("balancing", BALANCING)
-def test_a_checkpoint_in_the_middle_changes_nothing(tiny, tmp_path, balancing: str) -> None:
-    options = {"optim.epochs": 2, "optim.batch_size": 16, "tower.dropout": 0.1}
-    whole, first, second = (trainer(tiny, "mmoe", "independent", balancing, **options) for _ in range(3))
-    whole.run_to()
-    first.run_to(5 * 16)
-    first.save(tmp_path / "checkpoint")
-    first.wait()
-    second.load(tmp_path / "checkpoint")
-    second.run_to()
-    for name, tensor in whole.model.state_dict().items():
-        assert torch.equal(tensor, second.model.state_dict()[name]), name
