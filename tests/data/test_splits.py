@@ -113,6 +113,9 @@ def test_a_groups_split_does_not_depend_on_the_other_rows() -> None:
 
 
 def test_another_seed_is_another_split() -> None:
+    groups = as_text(pa.array([f"g{i}" for i in range(100)]))
+    by_group = [uniform(rows(100), groups, seed) for seed in (0, 1)]
+    assert (by_group[0] != by_group[1]).all()
     draws = [uniform(rows(100), None, seed) for seed in (0, 1)]
     assert (draws[0] != draws[1]).all()
 
