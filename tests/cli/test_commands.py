@@ -105,6 +105,7 @@ def test_a_stopped_run_is_resumed_deployed_and_served(seesaw, shop, interrupt, t
     """The whole way, once; what each part must do is tested beside it."""
     import mlflow.pyfunc
 
+    shop.suite.write_text(shop.suite.read_text() + '[set]\n"optim.epochs" = 9\n')
     interrupt(lambda job: job == 3)
     options = ["--raw", shop.raw, "--name", "a", "--executor", "inline", "--set", "optim.epochs=1"]
     said = seesaw("run", shop.suite, *options)
@@ -114,6 +115,8 @@ def test_a_stopped_run_is_resumed_deployed_and_served(seesaw, shop, interrupt, t
     said = seesaw("deploy", "a", "--force", "--no-onnx", "--json")
     assert said.code == 0, said.err
     deployed = json.loads(said.out)
+    picked = json.loads(next((tmp_path / "home/runs/a").glob("*/picked.json")).read_text())
+    assert picked["config"]["optim.epochs"] == 1  # the command line goes before the suite
     mlflow.set_tracking_uri(deployed["tracking"])
     served = mlflow.pyfunc.load_model(f"models:/{deployed['model']}@{deployed['alias']}")
     answer = served.predict(pd.DataFrame({"user": ["u1", "new"], "item": ["i2", "i3"], "price": ["9.5", ""]}))

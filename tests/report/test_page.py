@@ -21,6 +21,7 @@ from bench.report import page
 from bench.report.build import build_view
 from bench.report.cards import DETAILED, cards
 from bench.report.page import document, write_page
+from bench.report.tables import front_table
 from bench.report.view import PageView
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -122,6 +123,14 @@ def test_the_table_has_the_front_and_what_was_confirmed(reader: Reader, view: Pa
     ids = [attributes["data-id"] for tag, attributes in reader.elements if tag == "tr" and "data-id" in attributes]
     assert ids[: len(view.front)] == [str(id) for id in view.front]
     assert sorted(ids) == sorted(str(trial.id) for trial in view.trials if trial.on_front or trial.confirmed)
+
+
+def test_the_table_shows_each_split_under_its_name(view: PageView) -> None:
+    trial = next(each for each in view.trials if each.confirmed)
+    row = re.search(rf'<tr class="[^"]*" data-id="{trial.id}">(.*?)</tr>', front_table(view), re.S)
+    assert row is not None
+    means = [str(spread.mean) for split in (trial.valid, trial.test) for spread in split]
+    assert re.findall(r'data-value="([^"]*)"', row[1])[3 : 3 + len(means)] == means
 
 
 def test_ids_are_unique_with_the_same_dataset_twice(view: PageView) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from bench.frontier.frontier import frontier
 from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
+from bench.records import RungResult
 from bench.tracking.batches import batches
 from bench.tracking.values import UNPLACED, Point, front_of, params, points, trial_tags
 
@@ -28,6 +29,17 @@ def test_points_carry_names_and_samples(make_trial):
         Point("curve/click.auc", 0.7, 200),
     ]
     assert not any("value_" in each.name or each.name == "curve/samples" for each in found)
+
+
+def test_of_a_trial_by_rungs_only_what_is_new_is_sent(make_trial):
+    rungs = [RungResult(100, 0, {"valid/click.auc": 0.6}), RungResult(200, 1, {"valid/click.auc": 0.7})]
+    trial = replace(make_trial(0), rungs=tuple(rungs))
+    sent = [[each for each in points(trial, rungs=there) if each.name == "valid/click.auc"] for there in (0, 1, 2)]
+    assert [[(each.value, each.step) for each in found] for found in sent] == [
+        [(0.6, 100), (0.7, 200)],
+        [(0.7, 200)],
+        [],
+    ]
 
 
 def test_values_that_are_not_finite_are_left_out(make_trial):
