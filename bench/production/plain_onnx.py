@@ -11,7 +11,7 @@ from typing import Any
 from bench.errors import UserError
 
 _OPERATORS = """
-Add Cast CastLike Concat Constant ConstantOfShape Div Einsum Equal Exp Expand EyeLike Gather Gelu Identity
+Add Cast CastLike Clip Concat Constant ConstantOfShape Div Einsum Equal Exp Expand EyeLike Gather Gelu Identity
 LayerNormalization Log MatMul Max Min Mul Not Pow Reciprocal ReduceMean ReduceSum Relu Reshape ScatterElements
 SequenceAt Shape Sigmoid Slice Softmax SplitToSequence Sqrt Squeeze Sub Tanh TopK Transpose Unsqueeze Where
 """
