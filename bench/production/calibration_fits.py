@@ -11,7 +11,7 @@ from bench.production.calibration import Calibration, Floats, Method, logit, sig
 
 ENOUGH = 1000
 """From so many rows of the rarer class on `auto` fits the isotonic map. By log loss on Census-Income and KuaiRand-Pure,
-Platt's was mostly better below about 400 rows; from 2,000 on it was better by at most .0012 and worse by up to .0031."""
+Platt's was mostly better below 400 rows; from 2,000 on it was better by at most .0012 and worse by up to .0031."""
 _STEPS = 100  # of Newton's method, which takes about ten
 
 
