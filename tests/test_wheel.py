@@ -47,6 +47,7 @@ def test_an_install_in_place_shows_no_warning(source: Path, tmp_path: Path) -> N
     assert "InformationOnly" not in done.stderr
 
 
+@pytest.mark.slow
 def test_its_only_top_level_package_is_bench(wheel: Path) -> None:
     tops = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"bench"}

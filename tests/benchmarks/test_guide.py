@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from guide import COMMAND, document
 from published import ROOT, Seen, comparisons, experiments, measured_costs, tables
 from zoo_cost import PLAIN
@@ -9,11 +10,13 @@ from zoo_cost import PLAIN
 from bench.training.axes import AXES
 
 
+@pytest.mark.slow
 def test_the_guide_is_what_the_registries_say() -> None:
     written = (ROOT / "docs" / "zoo.md").read_text(encoding="utf-8")
     assert written == document(), f"docs/zoo.md is no longer what the registries say; remake it: {COMMAND}"
 
 
+@pytest.mark.slow
 def test_the_guide_has_every_entry_with_its_paper_and_options() -> None:
     text = document()
     for registry in AXES.values():

@@ -26,6 +26,7 @@ from bench.report.view import PageView
 playwright = pytest.importorskip(
     "playwright.sync_api", exc_type=ImportError, reason="playwright is not installed, or not whole"
 )
+pytestmark = pytest.mark.slow  # a browser takes seconds to start
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 HIDING = (0, 1, 2, 3, 4, 5)
 """Figures that show sharing kinds."""
@@ -109,7 +110,6 @@ OVERLAPS = """[...document.querySelectorAll('.plot')].flatMap(plot =>
 """Tick labels of one direction, or titles of axes, that lie on each other."""
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_it_draws_all_figures_asks_for_nothing_and_fits(browser: Any, path: Path, width: int, scheme: str) -> None:
     opened = Opened(browser, path, viewport={"width": width, "height": 900}, color_scheme=scheme, has_touch=width < 600)
@@ -127,7 +127,6 @@ def test_it_draws_all_figures_asks_for_nothing_and_fits(browser: Any, path: Path
     assert background == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 24, 29)"}[scheme]
 
 
-@pytest.mark.slow
 def test_the_plane_shows_all_trials_when_asked(desk: Opened, view: PageView) -> None:
     button = desk.page.locator(".zoom button").first
     placed = [trial for trial in view.trials if None not in trial.values]
@@ -311,7 +310,6 @@ def test_text_is_no_formula_for_a_spreadsheet(desk: Opened) -> None:
     assert desk.page.evaluate(run, given) == ["'=1+1", "'@x", "-0.5", "-0.5", '"a ""b"", c"', "", "plain"]
 
 
-@pytest.mark.slow
 def test_two_of_three_objectives_are_chosen(
     browser: Any, make_view: Any, make_records: Any, make_objectives: Any, tmp_path: Path
 ) -> None:
@@ -382,7 +380,6 @@ def test_data_is_text_and_nothing_else(browser: Any, make_records: Any, make_obj
     assert len(opened.requests) == 1
 
 
-@pytest.mark.slow
 def test_an_old_browser_says_so_and_keeps_its_tables(browser: Any, small: Path, view: PageView) -> None:
     context = browser.new_context()
     context.add_init_script("delete window.DecompressionStream")
@@ -394,7 +391,6 @@ def test_an_old_browser_says_so_and_keeps_its_tables(browser: Any, small: Path, 
     assert page.locator("table.trials input:visible, .save button:visible").count() == 0
 
 
-@pytest.mark.slow
 def test_thousands_of_trials_are_drawn(
     browser: Any, make_view: Callable[..., PageView], make_records: Any, make_objectives: Any, tmp_path: Path
 ) -> None:

@@ -26,7 +26,7 @@ def get(app: Any, path: str) -> Any:
     return json.loads(body)
 
 
-@pytest.mark.parametrize("kept", ["journal", "sqlite", "postgresql"])
+@pytest.mark.parametrize("kept", ["journal", "sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def test_it_shows_our_trials(tmp_path: Path, kept: str, request: pytest.FixtureRequest) -> None:
     dashboard = pytest.importorskip("optuna_dashboard", reason="no optuna-dashboard: the extra `ui`")
     from optuna_dashboard._storage_url import get_storage  # as its command reads its argument

@@ -25,7 +25,9 @@ TABLE: tuple[Entry, ...] = (
 
 
 FIRST = {(entry.good, type(entry)): entry for entry in reversed(TABLE)}
-"""One entry of each sort for each reader: after it the good data are prepared again, which must do nothing anew."""
+"""One entry of each sort for each reader: after it the good data are prepared again, which must do nothing anew.
+
+The others take a tenth of a second each, which their number makes slow."""
 
 
 def test_the_table_is_long_and_its_names_are_distinct() -> None:
@@ -34,7 +36,10 @@ def test_the_table_is_long_and_its_names_are_distinct() -> None:
     assert len(set(names)) == len(names)
 
 
-@pytest.mark.parametrize("entry", TABLE, ids=lambda entry: entry.name)
+@pytest.mark.parametrize(
+    "entry",
+    [pytest.param(entry, id=entry.name, marks=() if entry in FIRST.values() else pytest.mark.slow) for entry in TABLE],
+)
 def test_a_corruption(entry: Entry, work_of: Callable[[str], Work]) -> None:
     work = work_of(entry.good)
     stores, inputs = work.stores(), work.inputs()

@@ -50,6 +50,7 @@ def run(executor: Executor, jobs: list[Job]) -> dict[int, Outcome]:
         return {outcome.job.trial: outcome for outcome in (executor.next() for _ in jobs)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "reason"),
     [
