@@ -126,6 +126,7 @@ def test_a_stopped_run_is_resumed_deployed_and_served(seesaw, shop, interrupt, t
     assert json.loads(scored.out)["rows"] == 800, scored.err
 
 
+@pytest.mark.slow
 def test_run_leaves_everything_behind_and_asks_nothing_of_the_network(
     seesaw, shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

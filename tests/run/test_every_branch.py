@@ -69,7 +69,7 @@ def check(space: Space, schema: Schema, branch: tuple[str, str], rng: np.random.
     assert all(np.isfinite(metrics[name]) for name in wanted & metrics.keys())
 
 
-@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("name", [name for name in SPACES if name != "wide"])
 def test_every_branch_trains_on_some_shape_or_is_left_out(name: str) -> None:
     space, rng = load_space(name), np.random.default_rng(0)
     for branch, schema in zip(branches(space), cycle(SHAPES.values()), strict=False):
