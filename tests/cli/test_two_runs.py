@@ -20,6 +20,8 @@ import bench
 from bench.errors import UserError
 from bench.search.lock import FolderLock
 
+pytestmark = pytest.mark.slow  # two runs are made first
+
 
 def test_two_runs_are_compared(seesaw, two_runs: Path, tmp_path: Path) -> None:
     said = seesaw("compare", "balancers", "kinds", "--home", two_runs, home=None)

@@ -38,6 +38,7 @@ def with_confidence(confidence, allowed):
     return Guard(max_loss_vs_single_task={"click.auc": allowed, "like.auc": 1.0}, confidence=confidence)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("allowed", [-0.003, -0.001, 0.0, 0.001, 0.002, 0.003])
 @pytest.mark.parametrize("confidence", [0.8, 0.9, 0.99])
 def test_confidence_is_that_of_the_two_sample_t_test(confirmed, objectives, allowed, confidence):

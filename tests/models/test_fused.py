@@ -53,6 +53,7 @@ def random(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
     return torch.randn(*shape, dtype=dtype).requires_grad_()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("groups", [1, 4])
 @pytest.mark.parametrize("depths", [(1,), (2,), (3,), (2, 1), (1, 3)])
 @pytest.mark.parametrize("gate", [False, True])

@@ -330,6 +330,7 @@ class TestFailures:
         assert all((record.state == "failed") == (record.rungs == ()) for record in records)
 
 
+@pytest.mark.slow
 class TestConclude:
     def test_optuna_knows_every_trial_by_its_highest_rung(self, tmp_path: Path) -> None:
         plan = rung_plan()

@@ -58,7 +58,10 @@ def trainer(store, sharing: str, funnel: str, balancing: str, **more) -> Trainer
     return Trainer(store, config, OBJECTIVES, seed=1)
 
 
-@ALL
+@pytest.mark.parametrize(
+    ("balancing", "sharing", "funnel", "interaction"),
+    [pytest.param(*names, marks=pytest.mark.slow if at % 2 else ()) for at, names in enumerate(sampled())],
+)
 def test_it_reaches_every_parameter_and_fits_64_rows(
     tiny, balancing: str, sharing: str, funnel: str, interaction: str
 ) -> None:

@@ -37,6 +37,7 @@ def test_the_value_is_moocore_s() -> None:
         assert beyond(left, right, BOTH, UNITS).estimate.value == pytest.approx(epsilon(means[1], means[0]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("left", "right", "ahead"), [(1, 1, 0.0), (5, 5, 0.0), (5, 3, 1.0), (3, 6, -1.0)])
 def test_the_interval_covers_the_truth(left: int, right: int, ahead: float) -> None:
     """Each bound fails at most 2.5% of the time, also where all points lie on one front and the luckiest stands out."""

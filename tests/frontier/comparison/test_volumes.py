@@ -29,6 +29,7 @@ def seen(truth: np.ndarray, rng: np.random.Generator, split: np.ndarray | None =
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resampled", [False, True])
 def test_intervals_of_the_difference_cover_the_truth(resampled: bool) -> None:
     rng, runs, hits = np.random.default_rng(0), 80, 0

@@ -18,6 +18,8 @@ from bench.records import Failure, Job, Outcome
 from bench.search.executors import InlineExecutor, ProcessExecutor
 from bench.search.executors.base import Executor, Options
 
+pytestmark = pytest.mark.slow  # workers that die take a second each to start
+
 ROOT = Path(__file__).parents[3]
 
 PRINTS = """
