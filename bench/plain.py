@@ -10,6 +10,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
@@ -59,6 +60,11 @@ def parse_json(text: str | bytes, where: str) -> Any:
         return _checked(lambda: json.loads(decoded), decoded, where)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{where}: not valid JSON: {error}") from None
+
+
+def read_json(path: Path) -> Any:
+    """The value of a JSON file; errors as in `parse_json`."""
+    return parse_json(path.read_bytes(), str(path))
 
 
 def _checked(load: Callable[[], Any], text: str, where: str, own: str | None = None) -> Any:

@@ -24,7 +24,7 @@ from bench.data.readers.csv import read_csv
 from bench.data.readers.parquet import read_parquet
 from bench.data.rejects import Place
 from bench.errors import UserError, missing
-from bench.plain import parse_json
+from bench.plain import read_json
 from bench.production.engines import Floats, Ids
 from bench.production.package import Package
 from bench.progress import Progress, Silent
@@ -204,7 +204,7 @@ class BatchScoring:
             self._finished = {}
             self._save()
             return {}
-        found = parse_json(state.read_bytes(), str(state))
+        found = read_json(state)
         if not isinstance(found, dict) or not isinstance(found.get("finished"), dict):
             raise UserError(f"{state}: expected what an earlier `seesaw score` wrote there, found something else")
         for key, value in self._work.items():

@@ -27,7 +27,7 @@ from bench.data.encoding.encoder import Encoder
 from bench.data.store import schema_to_json
 from bench.errors import UserError, unknown
 from bench.frontier.score import Score, prediction_names
-from bench.plain import parse_json
+from bench.plain import read_json
 from bench.production import archive
 from bench.production.calibration import Calibration
 from bench.production.engines import Engine, Floats, Ids, open_engine
@@ -126,9 +126,7 @@ class Package:
         folder = Path(folder)
         if not (folder / MANIFEST).is_file():
             raise UserError(f"expected a packaged model with a {MANIFEST}, found none at {folder}")
-        manifest = validate(
-            Manifest, parse_json((folder / MANIFEST).read_bytes(), str(folder / MANIFEST)), str(folder / MANIFEST)
-        )
+        manifest = validate(Manifest, read_json(folder / MANIFEST), str(folder / MANIFEST))
         for path in sorted(folder.iterdir()):
             if path.name not in (*manifest.files, MANIFEST):
                 raise UserError(
@@ -199,7 +197,7 @@ class Package:
         return Scorer(self.schema, self.encoder, self.engine(engine, threads), self.calibrations, score)
 
     def _json(self, name: str) -> dict[str, Any]:
-        values = parse_json((self.folder / name).read_bytes(), str(self.folder / name))
+        values = read_json(self.folder / name)
         if not isinstance(values, dict):
             raise UserError(f"{self.folder / name}: expected an object, found {type(values).__name__}")
         return values

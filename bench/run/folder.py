@@ -19,7 +19,7 @@ from bench.atomic import write_text
 from bench.content import read_toml
 from bench.data import Card, Store, parse_card
 from bench.errors import UserError, unknown
-from bench.plain import parse_json
+from bench.plain import read_json
 from bench.schema import Schema, Task
 from bench.search.fitting import Fitted, fitting
 from bench.search.space import Space, load_space
@@ -110,7 +110,7 @@ class Run:
         if folder.parent.name == "runs":  # a path leads to the home that it is in, wherever it is asked from
             home = folder.parents[1]
         file = folder / MANIFEST
-        return cls(home, folder, validate(Manifest, parse_json(file.read_bytes(), str(file)), str(file)))
+        return cls(home, folder, validate(Manifest, read_json(file), str(file)))
 
     def keep(self) -> None:
         """Writes what was decided into the folder, where that is not what is there."""

@@ -11,7 +11,7 @@ from bench.errors import UserError
 from bench.frontier.pick import Pick
 from bench.frontier.policy import Policy, read_policy
 from bench.frontier.retraining import Retraining
-from bench.plain import parse_json
+from bench.plain import read_json
 from bench.records import TrialRecord
 from bench.run.folder import DatasetRun, Run
 from bench.run.results import DatasetResult, picked_path, result_of
@@ -102,7 +102,7 @@ def _part(home: Path, target: str) -> tuple[DatasetRun, dict[str, Any] | None]:
         part = next((part for part in run.datasets.values() if part.folder == path.resolve().parent), None)
         if part is None:
             raise UserError(f"expected a picked.json in the folder of a run's data set, found {path}")
-        return part, parse_json(path.read_bytes(), str(path))
+        return part, read_json(path)
     run = Run.open(home, target)
     if len(run.datasets) > 1:
         files = ", ".join(str(picked_path(part)) for part in run.datasets.values())

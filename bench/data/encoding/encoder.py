@@ -17,7 +17,7 @@ from bench.data.encoding.fields import PAD, BucketField, CategoricalField, Local
 from bench.data.encoding.numeric import Dense, NumericColumn
 from bench.data.encoding.rates import TargetRates
 from bench.errors import UserError
-from bench.plain import parse_json
+from bench.plain import read_json
 from bench.registry import Config
 from bench.schema import Field, Schema, Task
 from bench.validation import validate
@@ -88,4 +88,4 @@ class Encoder(Config):
         """
         if not path.is_file():
             raise UserError(f"expected an encoder, found no {path}")
-        return validate(cls, parse_json(path.read_bytes(), str(path)), str(path))
+        return validate(cls, read_json(path), str(path))
