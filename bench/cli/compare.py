@@ -26,7 +26,7 @@ def compare(
     metric: Annotated[
         str | None, typer.Option(help="A metric to test, as in click.logloss; else each objective.")
     ] = None,
-    split: Annotated[str, typer.Option(help="valid or test.")] = "test",
+    split: Annotated[str, typer.Option(help="test, or confirm: rows that the search did not see.")] = "test",
     out: Annotated[Path | None, typer.Option(help="Also write FILE.html or FILE.csv.")] = None,
     json: Json = False,
     home: Home = None,

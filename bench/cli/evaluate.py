@@ -22,7 +22,7 @@ def evaluate(
     against: Annotated[
         str | None, typer.Option(help="A model to compare with; of a challenger it is the champion.")
     ] = None,
-    split: Annotated[str | None, typer.Option(help="train, valid or test of the card; else all its rows.")] = None,
+    split: Annotated[str | None, typer.Option(help="train, valid, confirm or test of the card; else all its rows.")] = None,
     resamples: Annotated[int, typer.Option(help="Draws of the bootstrap.", min=20)] = 500,
     confidence: Annotated[float, typer.Option(help="Of the intervals.", min=0.5, max=0.9999)] = 0.95,
     seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,

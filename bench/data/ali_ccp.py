@@ -35,7 +35,7 @@ from bench.data.readers.ali_ccp_common import CommonLines, CommonTable
 from bench.data.readers.base import RawTable
 from bench.data.rejects import Rejects, Sieve
 from bench.data.spill import Spill
-from bench.data.splits import SPLITS, Assignment, FileSplit, SplitInput
+from bench.data.splits import SPLITS, TRAIN, Assignment, FileSplit, SplitInput, halved
 from bench.data.store import schema_to_json
 from bench.data.values import Text
 from bench.errors import UserError, unknown
@@ -118,12 +118,12 @@ class _Stream:
             split = np.where(clean & ~sieve.bad, of_common[row], -1)
             codes = self.skeleton.code(part.lines.ids, grow)
             if grow:
-                in_train = split == 0
+                in_train = split == TRAIN
                 self.skeleton.count(codes, in_train.astype(np.int64))
                 for name, column in self.skeleton.side.sums.items():
                     self.moments[name].add(part.lines.sums[in_train, column])
                 train_rows += np.bincount(row[in_train], minlength=len(table))
-            for spill, at in zip(spills, (split == split_number for split_number in range(3)), strict=True):
+            for spill, at in zip(spills, (split == number for number in range(len(SPLITS))), strict=True):
                 if at.any():
                     spill.append(labels[at], table.first + row[at], codes[at], part.lines.sums[at])
         if grow:
@@ -141,7 +141,7 @@ class _Stream:
             keys = table.keys(start, ali_ccp_common.STEP)
             groups = Text(np.arange(len(keys), dtype=np.int32), keys)
             rows = SplitInput(self.card.row_files, np.full(len(keys), number, np.int16), None, groups)
-            split[start : start + len(keys)] = self.split.assign(rows)
+            split[start : start + len(keys)] = halved(self.split.assign(rows), rows, groups)
         return split
 
     def _labels(self, file: str, part: Part, sieve: Sieve) -> Labels:

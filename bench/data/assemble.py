@@ -1,4 +1,4 @@
-"""From a reader's parts to rows: labels read, exact duplicates dropped, side tables joined, rows dealt to splits.
+"""From a reader's parts to rows: labels read, exact duplicates dropped, side tables joined, rows assigned to splits.
 
 What is held from part to part: the side tables, the distinct groups, a fingerprint of each row where duplicates are
 dropped.

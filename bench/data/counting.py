@@ -7,6 +7,7 @@ import numpy as np
 from bench.data.card import Card
 from bench.data.encoding.running import RunningMoments
 from bench.data.labels import Labels
+from bench.data.splits import of_validation
 from bench.errors import UserError
 
 
@@ -40,13 +41,14 @@ class LabelCounts:
     def check(self, split: str, empty_reason: str = "no row falls into it") -> None:
         """Raises UserError where the split is empty, or a task that is trained by default has too few labels in it."""
         if self.rows == 0:
-            raise UserError(f"{self.card.key}: split '{split}' is empty: {empty_reason}")
+            raise UserError(f"{self.card.key}: split '{split}'{of_validation(split)} is empty: {empty_reason}")
         for rule, moments, positives in zip(self.card.task_rules, self.of_task, self.positives.tolist(), strict=True):
             if rule.optional:
                 continue
             if rule.kind == "binary" and not 0 < positives < moments.known:
                 found = f"{positives} of {moments.known} are positive"
-                needs = f"task '{rule.name}' needs both classes in split '{split}'"
+                needs = f"task '{rule.name}' needs both classes in split '{split}'{of_validation(split)}"
                 raise UserError(f"{self.card.key}: {needs}, but {found}")
             if moments.known == 0:
-                raise UserError(f"{self.card.key}: task '{rule.name}' has no label in split '{split}'")
+                needs = f"task '{rule.name}' has no label in split '{split}'{of_validation(split)}"
+                raise UserError(f"{self.card.key}: {needs}")

@@ -1,11 +1,11 @@
-"""Rows dealt to splits part by part.
+"""Rows assigned to splits part by part.
 
-What stays together (a group, or a value that is hashed) is drawn for once, and a byte is held of it.
+What stays together (a group, or a value that is hashed) is drawn for once, and two bytes are held of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bench.data.card import Card
 from bench.data.codes import ABSENT, Codes
 from bench.data.spans import spans_of
-from bench.data.splits import Assignment, HashSplit, SplitInput, ValidOfTrain
+from bench.data.splits import TRAIN, VALID, Assignment, HashSplit, SplitInput, ValidOfTrain, halved
 from bench.data.text_codes import TextCodes
 from bench.data.values import Text, as_text, distinct
 
@@ -33,18 +33,21 @@ class Numbering:
 
 
 class Dealer:
-    """Deals rows by the card's split, as if it saw all of them at once.
+    """Assigns rows by the card's split and halves its validation, as if it saw all rows at once.
 
     Attributes:
-        rows: dealt so far.
+        rows: assigned so far.
     """
 
     def __init__(self, card: Card, groups: Numbering | None) -> None:
         self.card, self.rows = card, 0
-        self._units, self._hashed = groups if card.split_by_group else None, isinstance(card.split, HashSplit)
-        if self._hashed and card.split_column is not None:
-            self._units = Numbering(card.split_column, card.missing)
+        hashed = card.split.column if isinstance(card.split, HashSplit) else None
+        self._hashed = None if hashed is None else Numbering(hashed, card.missing)
+        self._groups = groups
+        self._units = groups if card.split_by_group else self._hashed
+        self._together = groups or self._hashed  # what halving leaves on one side
         self._split = np.empty(0, np.int8)  # of each unit
+        self._half = np.empty(0, np.int8)  # of each of what stays together, were it in validation
 
     def deal(self, file: int, table: Any, group: Codes, time: NDArray[np.float64] | Text | None) -> Assignment:
         """(n,) the split of each row of a part.
@@ -58,30 +61,44 @@ class Dealer:
         column = none if self._hashed else None
         if column is None and self.card.split_column is not None:
             column = as_text(table[self.card.split_column], self.card.missing)
-        split = self.card.split.assign(self._input(files, time, none, column))
-        self.rows += table.num_rows
+        value = self._hashed.take(table) if self._hashed else group
+        rows = self._input(files, time, none, column)
+        split = self.card.split.assign(rows)
         if self._units is not None:
-            unit = self._units.take(table) if self._hashed else group
-            self._draw()
+            unit = value if self._units is self._hashed else group
+            self._split = self._known(self._split, self._units, self._drawn)
             drawn = unit >= 0
             if isinstance(self.card.split, ValidOfTrain):  # only train's rows are drawn for
-                drawn &= (split == 0) | (split == 1)
+                drawn &= (split == TRAIN) | (split == VALID)
             split[drawn] = self._split[unit[drawn]]
-        return split
+        half = halved(split, rows, None)
+        if self._together is not None:
+            unit = group if self._groups else value
+            self._half = self._known(self._half, self._together, self._halved)
+            kept = (split == VALID) & (unit >= 0)
+            half[kept] = self._half[unit[kept]]
+        self.rows += table.num_rows
+        return half
 
-    def _draw(self) -> None:
-        """The split of units not met before."""
-        assert self._units is not None
-        first, names = len(self._split), self._units.values
+    def _known(
+        self, known: Assignment, units: Numbering, draw: Callable[[SplitInput, Text], Assignment]
+    ) -> Assignment:
+        """What is drawn for each unit, after those that are new were drawn for."""
+        first, names = len(known), units.values
         if len(names) == first:
-            return
+            return known
         new = Text(np.arange(len(names) - first, dtype=np.int32), tuple(names.texts(range(first, len(names)))))
-        rule, files = self.card.split, np.zeros(len(new.codes), np.int16)
+        files = np.zeros(len(new.codes), np.int16)
+        return np.append(known, draw(self._input(files, None, new, new), new))
+
+    def _drawn(self, rows: SplitInput, new: Text) -> Assignment:
+        rule = self.card.split
         if isinstance(rule, ValidOfTrain):
-            drawn = rule.carve(np.zeros(len(new.codes), np.int8), self._input(files, None, new, new))
-        else:
-            drawn = rule.assign(self._input(files, None, new, new))
-        self._split = np.append(self._split, drawn)
+            return rule.carve(np.full(len(new.codes), TRAIN, np.int8), rows)
+        return rule.assign(rows)
+
+    def _halved(self, rows: SplitInput, new: Text) -> Assignment:
+        return halved(np.full(len(new.codes), VALID, np.int8), rows, new)
 
     def _input(self, files: NDArray[np.int16], time: Any, group: Text, column: Text | None) -> SplitInput:
         return SplitInput(self.card.row_files, files, time, group, column, self.rows)

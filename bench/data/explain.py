@@ -82,6 +82,9 @@ def _split(card: Card) -> Iterator[str]:
             f"The split goes by what '{split.column}' says: train is {_or(split.train)}, valid is {valid}, "
             f"test is {_or(split.test)}; rows with another value are left out."
         )
+    column = card.group or (split.column if isinstance(split, HashSplit) else None)
+    units = f"values of '{column}'" if column else "rows"
+    yield f"Half of valid's {units} become confirm: rows that the search does not see."
 
 
 def _of_train(card: Card, split: ValidOfTrain) -> str:

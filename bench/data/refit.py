@@ -1,9 +1,9 @@
-"""Train and validation together, but for a part that is held out: what a picked configuration is trained on for good.
+"""Train and both halves of validation together, except a part held out: what a picked configuration is trained on.
 
-The part held out takes the place of validation, and is dealt by the logic of the card's split. Where validation is
-another population than train (a later time, files or values of its own), it is held out from validation alone, so that
-it stays the nearer to what comes next; by time its last rows, in the store's order, which is that of the log. Elsewhere
-it is a seeded draw over both, by group where the card splits by group, so that none is on both sides.
+The part held out takes the place of validation, and follows the logic of the card's split. Where validation is another
+population than train (a later time, files or values of its own), it is held out from validation alone, so that it stays
+nearer to what comes next; by time the last rows of each half, in the store's order, which is that of the log. Elsewhere
+it is a seeded draw over all, by group where the card splits by group, so that none is on both sides.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bench.data.append import ArrayWriter
 from bench.data.card import Card
 from bench.data.row_reader import ArrayReader
 from bench.data.splits import HashSplit, ValidOfTrain
-from bench.data.store import ARRAYS, Split, Store
+from bench.data.store import ARRAYS, Split, SplitName, Store
 from bench.errors import UserError
 from bench.seeds import derive
 
@@ -29,13 +29,16 @@ BLOCK = 1 << 16  # rows copied at a time
 LARGEST = 0.5
 """The most of validation that is held out where it is the only one to give."""
 
+JOINED: tuple[SplitName, ...] = ("train", "valid", "confirm")
+"""The splits that are joined."""
 Mask = NDArray[np.bool_]
 
 
 def refit_store(store: Store, card: Card, share: float, seed: int, target: Path) -> Store:
-    """A store at `target` whose train is train and validation without what is held out, whose valid is that.
+    """A store at `target`: its train is train and validation without what is held out, its valid is what is held out.
 
-    Rows are copied in blocks, so memory stays bounded; test is linked, not copied. One seed gives one store.
+    Rows are copied in blocks, so memory stays bounded; test is linked, not copied; it has no `confirm`. One seed gives
+    one store.
 
     Args:
         store: with the tasks that the view is to have.
@@ -45,7 +48,7 @@ def refit_store(store: Store, card: Card, share: float, seed: int, target: Path)
     Raises:
         UserError: nothing would be held out, or nothing left; the disk is full.
     """
-    masks = held_out(card, store.split("train"), store.split("valid"), share, seed)
+    masks = held_out(card, [store.split(name) for name in JOINED], share, seed)
     aside = sum(int(mask.sum()) for mask in masks)
     rows = {"train": sum(map(len, masks)) - aside, "valid": aside, "test": len(store.split("test"))}
     if not (rows["train"] and aside):
@@ -57,7 +60,7 @@ def refit_store(store: Store, card: Card, share: float, seed: int, target: Path)
         for name, wanted in (("train", False), ("valid", True)):
             (folder / name).mkdir()
             for file in (f"{array}.npy" for array in ARRAYS):
-                sources = [store.path / part / file for part in ("train", "valid")]
+                sources = [store.path / part / file for part in JOINED]
                 _copy(sources, masks, wanted, folder / name / file)
         (folder / "test").symlink_to((store.path / "test").resolve(), target_is_directory=True)
         shutil.copyfile(store.path / "encoder.json", folder / "encoder.json")
@@ -67,21 +70,21 @@ def refit_store(store: Store, card: Card, share: float, seed: int, target: Path)
     return Store.open(target).with_tasks([task.name for task in store.schema.tasks])
 
 
-def held_out(card: Card, train: Split, valid: Split, share: float, seed: int) -> tuple[Mask, Mask]:
-    """Which rows of train (N,) and of validation (M,) are held out."""
-    rule, wanted = card.split, share * (len(train) + len(valid))
-    from_valid = min(LARGEST, wanted / max(1, len(valid)))
+def held_out(card: Card, splits: Sequence[Split], share: float, seed: int) -> list[Mask]:
+    """Which rows (N,) of each split are held out; the first is train, the others are parts of validation."""
+    rule, (train, *parts) = card.split, splits
+    from_valid = min(LARGEST, share * sum(map(len, splits)) / max(1, sum(map(len, parts))))
     none = np.zeros(len(train), np.bool_)
     if card.split_times:
-        return none, np.arange(len(valid)) >= len(valid) - round(from_valid * len(valid))
+        return [none, *(np.arange(len(part)) >= len(part) - round(from_valid * len(part)) for part in parts)]
     rng = np.random.default_rng(derive(seed, "held out"))
     by_group = card.split_by_group or (isinstance(rule, HashSplit) and rule.column == card.group)
-    groups = 1 + max((int(split.group.max(initial=-1)) for split in (train, valid)), default=-1)
+    groups = 1 + max(int(split.group.max(initial=-1)) for split in splits)
     of_group = rng.random(groups) if by_group else None
     apart = isinstance(rule, ValidOfTrain) and bool(rule.valid)
     if apart or (isinstance(rule, HashSplit) and not by_group):
-        return none, _drawn(valid, of_group, rng) < from_valid
-    return _drawn(train, of_group, rng) < share, _drawn(valid, of_group, rng) < share
+        return [none, *(_drawn(part, of_group, rng) < from_valid for part in parts)]
+    return [_drawn(split, of_group, rng) < share for split in splits]
 
 
 def _drawn(split: Split, of_group: NDArray[np.float64] | None, rng: np.random.Generator) -> NDArray[np.float64]:

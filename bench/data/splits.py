@@ -1,4 +1,8 @@
-"""How rows are dealt to train, valid and test. Add a kind by adding a class with `assign` to `SplitRule`."""
+"""How rows are assigned to splits. Add a kind by adding a class with `assign` to `SplitRule`.
+
+A card names train, valid and test. Half of what it calls valid is stored as `confirm` (see `halved`): the search reads
+`valid`, and what it found is measured again on `confirm`, whose rows it did not see.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +20,12 @@ from bench.data.values import Text, Values
 from bench.registry import Config
 from bench.seeds import derive
 
-SPLITS = ("train", "valid", "test")
+SPLITS = ("train", "valid", "confirm", "test")
+TRAIN, VALID, CONFIRM, TEST = range(len(SPLITS))
+NAMED = {"train": TRAIN, "valid": VALID, "test": TEST}
+"""The splits that a card names."""
 Assignment = NDArray[np.int8]
-"""(N,), 0 train, 1 valid, 2 test, -1 none."""
+"""(N,), index into `SPLITS`, -1 for none."""
 Unit = Literal["row", "group"]
 
 
@@ -57,6 +64,21 @@ def uniform(rows: SplitInput, of: Text | None, seed: int) -> NDArray[np.float64]
     return np.where(of.codes >= 0, of_value[of.codes], draws)
 
 
+def of_validation(split: str) -> str:
+    """What a message adds to the name of a split that is half of the card's validation."""
+    return " (half of validation)" if SPLITS.index(split) in (VALID, CONFIRM) else ""
+
+
+def halved(split: Assignment, rows: SplitInput, of: Text | None) -> Assignment:
+    """The split of each row after about half of validation's units became `confirm`.
+
+    Args:
+        of: what stays together, a value a row; rows without one, or all where it is None, are units of their own.
+    """
+    second = uniform(rows, of, derive(0, "confirm")) < 0.5
+    return np.where((split == VALID) & second, np.int8(CONFIRM), split)
+
+
 class ValidOfTrain(Config):
     """What splits have in common whose valid may be a part of train: a share of it, or its rows from a time on."""
 
@@ -91,7 +113,7 @@ class ValidOfTrain(Config):
             part = _within(rows.time, Range(first=self.valid_from))
         else:
             return split
-        return np.where((split == 0) & part, np.int8(1), split)
+        return np.where((split == TRAIN) & part, np.int8(VALID), split)
 
 
 class FileSplit(ValidOfTrain):
@@ -110,8 +132,8 @@ class FileSplit(ValidOfTrain):
     def assign(self, rows: SplitInput) -> Assignment:
         """The split of each row."""
         of_file = np.full(len(rows.files), -1, np.int8)
-        for number, names in enumerate((self.train, self.valid, self.test)):
-            for name in names:
+        for split, number in NAMED.items():
+            for name in getattr(self, split):
                 of_file[rows.files.index(name)] = number
         return self.carve(of_file[rows.file], rows)
 
@@ -143,7 +165,7 @@ class TimeSplit(Config):
 
     @model_validator(mode="after")
     def _in_order(self) -> TimeSplit:
-        parts = [(name, getattr(self, name)) for name in SPLITS]
+        parts = [(name, getattr(self, name)) for name in NAMED]
         kinds = {isinstance(bound, str) for bound in self.ends}
         if len(kinds) != 1:
             raise ValueError("a split by time needs ends that are all numbers or all strings")
@@ -159,8 +181,8 @@ class TimeSplit(Config):
         """The split of each row."""
         assert rows.time is not None
         split = np.full(len(rows.file), -1, np.int8)
-        for number, part in enumerate((self.train, self.valid, self.test)):
-            split[_within(rows.time, part)] = number
+        for name, number in NAMED.items():
+            split[_within(rows.time, getattr(self, name))] = number
         return split
 
 
@@ -195,7 +217,8 @@ class _Shares(Config):
         return self
 
     def _dealt(self, draw: NDArray[np.float64]) -> Assignment:
-        return np.where(draw < self.test, 2, np.where(draw < self.test + self.valid, 1, 0)).astype(np.int8)
+        rest = np.where(draw < self.test + self.valid, VALID, TRAIN)
+        return np.where(draw < self.test, TEST, rest).astype(np.int8)
 
 
 class RandomSplit(_Shares):
@@ -243,7 +266,7 @@ class ColumnSplit(ValidOfTrain):
     def assign(self, rows: SplitInput) -> Assignment:
         """The split of each row."""
         assert rows.column is not None
-        numbers = {name: number for number, split in enumerate(SPLITS) for name in getattr(self, split)}
+        numbers = {name: number for split, number in NAMED.items() for name in getattr(self, split)}
         of_value = np.array([*(numbers.get(value, -1) for value in rows.column.values), -1], np.int8)
         return self.carve(of_value[rows.column.codes], rows)
 

@@ -3,7 +3,7 @@
 <home>/store/<key>/<fingerprint>/
     manifest.json   schema, default tasks, counts, files
     encoder.json    enough to encode raw rows later
-    train/ valid/ test/
+    train/ valid/ confirm/ test/
         ids.npy (N, S) int32    dense.npy (N, D) float32    labels.npy (N, T) float32    group.npy (N,) int32
 """
 
@@ -25,7 +25,7 @@ from bench.schema import Field, Scale, Schema, Task
 if TYPE_CHECKING:
     from bench.data.encoding import Encoder
 
-SplitName = Literal["train", "valid", "test"]
+SplitName = Literal["train", "valid", "confirm", "test"]
 ARRAYS = ("ids", "dense", "labels", "group")
 
 

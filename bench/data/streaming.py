@@ -20,7 +20,7 @@ from bench.data.reachable import Truth
 from bench.data.readers import Paths, read, read_sides
 from bench.data.rejects import Rejects
 from bench.data.spill import Spill
-from bench.data.splits import SPLITS
+from bench.data.splits import SPLITS, TRAIN
 from bench.data.store import schema_to_json
 from bench.data.target_scale import scaled_tasks
 from bench.progress import Progress
@@ -40,7 +40,7 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
         for part in read(card, paths, progress):
             rows = assembler.take(part)
             if len(rows.split):  # work for each column, though there are no rows
-                _spill(rows, fitter.take(rows.table, rows.split == 0, rows.labels), spills, truths)
+                _spill(rows, fitter.take(rows.table, rows.split == TRAIN, rows.labels), spills, truths)
     rejects.check(card.key, assembler.rows + assembler.duplicates)
     for spill, name in zip(spills, SPLITS, strict=True):
         spill.counts.check(name, assembler.empty_reason())

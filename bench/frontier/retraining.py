@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Retraining(BaseModel):
-    """Train and validation are trained on together, but for a part held out, on which calibration is fitted."""
+    """Train and validation (both halves) are trained on together, except a part held out for calibration."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 

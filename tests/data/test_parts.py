@@ -20,9 +20,8 @@ from bench.data.encoding.fields import BucketField
 from bench.data.encoding.numeric import NumericColumn
 from bench.data.fetch import at_hand
 from bench.data.readers import base, blocks
+from bench.data.splits import SPLITS
 from bench.progress import Silent
-
-SPLITS = ("train", "valid", "test")
 
 
 def load_twin() -> ModuleType:

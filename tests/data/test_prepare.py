@@ -14,7 +14,6 @@ from bench.data import Store, load_card, parse_card, prepare
 from bench.data.reachable import auc
 from bench.errors import UserError
 
-SPLITS = ("train", "valid", "test")
 
 
 def arrays(store: Store) -> dict[str, bytes]:

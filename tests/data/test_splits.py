@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from bench.data.splits import SplitInput, SplitRule, uniform
+from bench.data.splits import CONFIRM, TEST, TRAIN, VALID, SplitInput, SplitRule, halved, uniform
 from bench.data.values import as_text
 from bench.seeds import derive
 
@@ -38,17 +38,17 @@ def rows(
 
 def test_files_go_where_they_are_named() -> None:
     split = rule(kind="files", train=["a"], valid=["c"], test=["b"]).assign(rows(file=[0, 1, 2, 0]))
-    assert split.tolist() == [0, 2, 1, 0]
+    assert split.tolist() == [TRAIN, TEST, VALID, TRAIN]
 
 
 def test_a_file_in_no_split_is_left_out() -> None:
     split = rule(kind="files", train=["a"], test=["b"], valid_fraction=0.5).assign(rows(file=[2] * 50 + [1] * 50))
-    assert split.tolist() == [-1] * 50 + [2] * 50
+    assert split.tolist() == [-1] * 50 + [TEST] * 50
 
 
 def test_validation_is_carved_from_train_alone() -> None:
     split = rule(kind="files", train=["a"], test=["b"], valid_fraction=0.1).assign(rows(file=[0] * 20_000 + [1] * 500))
-    assert (split[20_000:] == 2).all()
+    assert (split[20_000:] == TEST).all()
     assert abs((split[:20_000] == 1).mean() - 0.1) < 0.01
 
 
@@ -61,7 +61,7 @@ def test_validation_is_carved_from_train_alone() -> None:
 )
 def test_validation_is_train_from_a_time_on(own: dict, of: dict) -> None:
     split = rule(**own, valid_from=5).assign(rows(time=[5, 4, np.nan, 9], **of))
-    assert split.tolist() == [1, 0, 0, 2]
+    assert split.tolist() == [VALID, TRAIN, TRAIN, TEST]
 
 
 def test_groups_of_a_column_split_stay_together() -> None:
@@ -74,7 +74,7 @@ def test_groups_of_a_column_split_stay_together() -> None:
 
 def test_times_include_both_ends_and_leave_gaps_out() -> None:
     by_time = rule(kind="time", train={"last": 3}, valid={"first": 5, "last": 6}, test={"first": 7, "last": 8})
-    assert by_time.assign(rows(time=[1, 3, 4, 5, 6, 7, 8, 9, np.nan])).tolist() == [0, 0, -1, 1, 1, 2, 2, -1, -1]
+    assert by_time.assign(rows(time=[1, 3, 4, 5, 6, 7, 8, 9, np.nan])).tolist() == [0, 0, -1, 1, 1, TEST, TEST, -1, -1]
 
 
 def test_times_may_be_iso_dates() -> None:
@@ -86,7 +86,7 @@ def test_times_may_be_iso_dates() -> None:
     )
     days = as_text(pa.array(["2023-12-01", "2024-01-31", "2024-02-05", None, "2024-10-01"]))
     given_rows = SplitInput(("a",), np.zeros(5, np.int16), days, None)
-    assert by_time.assign(given_rows).tolist() == [0, 0, 1, -1, 2]
+    assert by_time.assign(given_rows).tolist() == [TRAIN, TRAIN, VALID, -1, TEST]
 
 
 @given(st.integers(0, 2**31), st.sampled_from(["row", "group"]))
@@ -95,7 +95,7 @@ def test_a_random_split_keeps_its_shares_and_repeats(seed: int, unit: str) -> No
     given_rows = rows(group=[f"g{i % 1500}" for i in range(6000)])
     split = random.assign(given_rows)
     np.testing.assert_array_equal(split, random.assign(given_rows))
-    shares = np.bincount(split, minlength=3) / len(split)
+    shares = np.bincount(split, minlength=4)[[TRAIN, VALID, TEST]] / len(split)
     np.testing.assert_allclose(shares, [0.5, 0.2, 0.3], atol=0.08)
 
 
@@ -122,7 +122,7 @@ def test_another_seed_is_another_split() -> None:
 
 def test_rows_without_group_do_not_go_together() -> None:
     split = rule(kind="random", valid=0.3, test=0.3, unit="group").assign(rows(group=[None] * 100 + ["a"]))
-    assert set(split[:100].tolist()) == {0, 1, 2}
+    assert set(split[:100].tolist()) == {TRAIN, VALID, TEST}
 
 
 @pytest.mark.parametrize("of_values", [False, True])
@@ -147,7 +147,7 @@ def test_a_hash_split_keeps_values_together_and_its_shares() -> None:
     values = [f"u{i % 3000}" for i in range(6000)]
     split = rule(kind="hash", column="user", valid=0.2, test=0.3).assign(rows(column=values))
     np.testing.assert_array_equal(split[:3000], split[3000:])
-    np.testing.assert_allclose(np.bincount(split) / 6000, [0.5, 0.2, 0.3], atol=0.03)
+    np.testing.assert_allclose(np.bincount(split)[[TRAIN, VALID, TEST]] / 6000, [0.5, 0.2, 0.3], atol=0.03)
 
 
 def test_a_hash_split_stays_when_rows_are_added() -> None:
@@ -160,7 +160,7 @@ def test_a_hash_split_stays_when_rows_are_added() -> None:
 def test_a_column_deals_rows_and_other_values_are_left_out() -> None:
     by_column = rule(kind="column", column="fold", train=[0, 1], valid=["2"], test=["late"])
     split = by_column.assign(rows(column=["1", "0", "2.0", "late", "3", None]))
-    assert split.tolist() == [0, 0, 1, 2, -1, -1]
+    assert split.tolist() == [TRAIN, TRAIN, VALID, TEST, -1, -1]
 
 
 @pytest.mark.parametrize("kind", ["random", "hash"])
@@ -172,3 +172,26 @@ def test_shares_leave_something_for_train(kind: str) -> None:
 def test_a_value_of_a_column_split_has_one_place() -> None:
     with pytest.raises(ValidationError, match="value '1' is named twice"):
         rule(kind="column", column="fold", train=[0, 1], valid=["1"], test=["2"])
+
+
+def test_halving_moves_half_of_validation_and_nothing_else() -> None:
+    split = np.repeat(np.array([-1, TRAIN, VALID, TEST], np.int8), 5000)
+    half = halved(split, rows(20_000), None)
+    np.testing.assert_array_equal(half[split != VALID], split[split != VALID])
+    assert set(half[split == VALID].tolist()) == {VALID, CONFIRM}
+    assert (half[split == VALID] == CONFIRM).mean() == pytest.approx(0.5, abs=0.03)
+
+
+def test_halving_leaves_a_group_on_one_side_and_does_not_follow_the_split_by_group() -> None:
+    given_rows = rows(group=[f"g{i % 1500}" for i in range(6000)])
+    by_group = rule(kind="random", valid=0.4, test=0.3, unit="group")
+    half = halved(by_group.assign(given_rows), given_rows, given_rows.group).reshape(4, 1500)
+    assert (half == half[0]).all()
+    assert (half[0] == CONFIRM).mean() == pytest.approx(0.2, abs=0.04)
+
+
+@given(st.integers(0, 200))
+def test_halving_does_not_depend_on_how_rows_are_parted(cut: int) -> None:
+    valid = np.full(200, VALID, np.int8)
+    parts = [halved(valid[:cut], rows(cut), None), halved(valid[cut:], rows(200 - cut, start=cut), None)]
+    np.testing.assert_array_equal(halved(valid, rows(200), None), np.concatenate(parts))

@@ -1,6 +1,6 @@
 """A data set prepared the slow way: every file whole in pandas, every value a Python object, by the definitions alone.
 
-Shares with the code under test the card, the split rule and the canonical spelling of a value.
+Shares with the code under test the card, the split rule, its halving, and the canonical spelling of a value.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pandas as pd
 from bench.data.card import Card
 from bench.data.columns import Categorical, Numeric
 from bench.data.derive import DERIVATIONS
-from bench.data.splits import SPLITS, SplitInput
+from bench.data.splits import SPLITS, HashSplit, SplitInput, halved
 from bench.data.values import Text, canonical
 from bench.seeds import derive
 
@@ -90,7 +90,9 @@ class Prepared:
             time = coded(self.text(card.time, None)) if card.textual_time else np.array(self.numbers(card.time, None))
         column = None if card.split_column is None else coded(self.text(card.split_column, None))
         codes = None if group is None else coded(group)
-        self.split = card.split.assign(SplitInput(card.row_files, file.astype(np.int16), time, codes, column))
+        rows = SplitInput(card.row_files, file.astype(np.int16), time, codes, column)
+        together = codes or (column if isinstance(card.split, HashSplit) else None)
+        self.split = halved(card.split.assign(rows), rows, together)
         self.train = np.flatnonzero(self.split == 0)
         ids, dense = self.encoded()
         self.arrays = {

@@ -14,7 +14,7 @@ from bench.data.inspection.column import Counted
 from bench.data.inspection.labels import Label
 from bench.data.inspection.split_tables import TABLES
 from bench.data.inspection.wish import Wish
-from bench.data.splits import SPLITS, Assignment, SplitInput, SplitRule
+from bench.data.splits import SPLITS, Assignment, SplitInput, SplitRule, halved, of_validation
 from bench.data.values import Text
 from bench.errors import UserError
 
@@ -63,14 +63,16 @@ def find_split(
 def deal(
     table: Mapping[str, Any], wish: Wish, files: Sequence[str], file: NDArray[np.int16], columns: Mapping[str, Counted]
 ) -> Assignment:
-    """(N,) the split of each row by a card's `[split]`."""
+    """(N,) the split of each row by a card's `[split]`, and half of validation `confirm`, as the preparation does it."""
     rule: SplitRule = TypeAdapter(SplitRule).validate_python(table)
     by_time = wish.chosen == "time" or "valid_from" in table
     time = columns[wish.time] if by_time and wish.time is not None else None
     at = _text(columns[column]) if (column := table.get("column")) else None
     group = _text(columns[wish.group]) if wish.group is not None and table.get("unit") == "group" else None
     times = None if time is None else (_text(time) if time.numbers is None else time.of_rows)
-    return rule.assign(SplitInput(tuple(files), file, times, group, at))
+    rows = SplitInput(tuple(files), file, times, group, at)
+    together = wish.group or wish.hashed
+    return halved(rule.assign(rows), rows, None if together is None else _text(columns[together]))
 
 
 def _text(column: Counted) -> Text:
@@ -101,14 +103,16 @@ def _check(
     for number, name in enumerate(SPLITS):
         rows = counts[name][0]
         if rows == 0:
-            raise UserError(f"the split by {wish.chosen} leaves '{name}' empty: {way_out}")
+            raise UserError(f"the split by {wish.chosen} leaves '{name}'{of_validation(name)} empty: {way_out}")
         for label in labels:
             seen = label.values(columns)[split == number]
             seen = seen[~np.isnan(seen)]
             if len(seen) == 0:
-                raise UserError(f"task '{label.name}' has no label in '{name}' by a split by {wish.chosen}: {way_out}")
+                raise UserError(
+                    f"task '{label.name}' has no label in '{name}'{of_validation(name)} by a split by {wish.chosen}: {way_out}"
+                )
             if label.binary and not 0 < int((seen == 1).sum()) < len(seen):
                 raise UserError(
-                    f"task '{label.name}' needs both classes in '{name}', but by a split by {wish.chosen} "
+                    f"task '{label.name}' needs both classes in '{name}'{of_validation(name)}, but by a split by {wish.chosen} "
                     f"{int((seen == 1).sum()):,} of its {len(seen):,} rows are positive: {way_out}"
                 )

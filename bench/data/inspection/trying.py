@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bench.data.encoding.buckets import cut_points
 from bench.data.inspection.column import Counted
 from bench.data.inspection.leaks import LEAST, group_auc
+from bench.data.splits import TEST, TRAIN, VALID
 
 SMOOTHING = 20.0
 """Rows of the overall mean that are mixed into the mean of a cell."""
@@ -50,11 +51,11 @@ class Halves:
 
 
 def halves_of(split: NDArray[np.int8], labels: Mapping[str, tuple[Floats, bool]]) -> Halves:
-    """Train and validation as the split deals rows; where these are too few, two draws of all that is not test."""
-    learn, tried = split == 0, split == 1
+    """Train and the search's half of validation; where these are too few, two draws of train and validation."""
+    learn, tried = split == TRAIN, split == VALID
     if any(_fewest(y[rows], binary) < LEAST for rows in (learn, tried) for y, binary in labels.values()):
         drawn = np.random.default_rng(0).random(len(split)) < SHARE
-        learn, tried = (split != 2) & ~drawn, (split != 2) & drawn
+        learn, tried = (split != TEST) & ~drawn, (split != TEST) & drawn
     enough = {
         name: (y, binary)
         for name, (y, binary) in labels.items()

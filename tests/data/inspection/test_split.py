@@ -27,7 +27,10 @@ def split(wish: Wish, files: tuple[str, ...] = ("a.csv",), label=None, **columns
 
 
 def rows(found) -> list[int]:
-    return [count for count, _ in found.counts.values()]
+    """Of train, both halves of validation, and test."""
+    train, valid, confirm, test = (count for count, _ in found.counts.values())
+    assert 0.3 < confirm / (valid + confirm) < 0.7
+    return [train, valid + confirm, test]
 
 
 def test_times_are_cut_where_the_shares_say() -> None:
@@ -148,7 +151,7 @@ def test_without_validation_it_is_taken_from_train_by_group_where_test_has_other
 
 
 def test_a_class_that_a_split_lacks_is_a_clear_error() -> None:
-    with pytest.raises(UserError, match=r"both classes in 'valid', but by a split by time 0 of its 100 rows"):
+    with pytest.raises(UserError, match=r"both classes in 'valid' \(half of validation\), but by a split by time 0 of its"):
         split(Wish(time="t"), label=(np.arange(N) < 500).astype(int), t=np.arange(N))
 
 

@@ -9,6 +9,7 @@ from bench.data.inspection.column import count_column
 from bench.data.inspection.kinds import find_kind
 from bench.data.inspection.rates import find_rate
 from bench.data.inspection.trying import SMOOTHING, Others, Trial, halves_of
+from bench.data.splits import TEST, TRAIN
 
 N = 3000
 RNG = np.random.default_rng(0)
@@ -51,7 +52,7 @@ def test_what_another_column_tells_adds_nothing() -> None:
 
 def test_where_the_split_leaves_nothing_to_try_on_rows_are_drawn() -> None:
     y = (np.arange(N) % 2).astype(float)
-    halves = halves_of(np.where(np.arange(N) < 100, 2, 0).astype(np.int8), {"y": (y, True)})
+    halves = halves_of(np.where(np.arange(N) < 100, TEST, TRAIN).astype(np.int8), {"y": (y, True)})
     assert 0.1 * N < halves.tried.sum() < 0.3 * N
     assert not (halves.learn & halves.tried).any()
     assert not (halves.learn | halves.tried)[:100].any()
