@@ -15,7 +15,7 @@ from bench.data.encoding.fitter import EncoderFitter
 from bench.data.readers import base, read, read_sides
 from bench.data.readers.base import RawTable
 from bench.data.rejects import Rejects
-from bench.data.splits import SPLITS
+from bench.data.splits import CONFIRM, SPLITS, TEST, TRAIN, VALID
 from bench.data.values import as_text
 from bench.errors import UserError
 from bench.production.rows import RawRows
@@ -116,8 +116,8 @@ def test_files_are_read_in_the_cards_order(shop: dict[str, Any], shop_raw: Path)
     shop["split"] = {"kind": "files", "train": ["more.csv"], "test": ["log.csv"], "valid_fraction": 0.2}
     got = rows(shop, shop_raw)
     assert texts(got.table, "user")[198:202] == ["u8", "u9", "v0", "v1"]
-    assert set(got.split[:200].tolist()) == {2}
-    assert set(got.split[200:].tolist()) == {0, 1}
+    assert set(got.split[:200].tolist()) == {TEST}
+    assert set(got.split[200:].tolist()) == {TRAIN, VALID, CONFIRM}
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 
 from bench.data import load_card, parse_card, prepare
 from bench.data.readers import base
+from bench.data.splits import SPLITS
 from bench.data.synth import synthesise
 from bench.errors import UserError
 
@@ -116,7 +117,7 @@ def test_side_tables_must_be_clean(shop: dict[str, Any], shop_raw: Path, tmp_pat
 
 def test_lines_of_ali_ccp(tmp_path: Path, recorder: Any) -> None:
     raw = tmp_path / "raw"
-    size = {"rows": 6000, "users": 150, "items": 100, "list_length": 9, "click_rate": 0.3, "buy_rate": 0.4}
+    size = {"rows": 6000, "users": 150, "items": 100, "list_length": 9, "click_rate": 0.5, "buy_rate": 0.5}
     synthesise("ali-ccp", raw, size | {"dirty_rate": 0.01})
     clean = prepare(load_card("ali-ccp"), tmp_path / "clean", raw)
     for name in ("train", "test"):
@@ -130,7 +131,7 @@ def test_lines_of_ali_ccp(tmp_path: Path, recorder: Any) -> None:
     assert store.manifest["first_bad_row"].endswith("common_features_train.csv, line 41: expected 3 columns separated "
                                                     "by commas, found 2")  # fmt: skip
     assert arrays(store.path).keys() == arrays(clean.path).keys()
-    for name in ("train", "valid", "test"):
+    for name in SPLITS:
         for array in ("ids", "dense", "labels"):
             one, two = (np.load(path / name / f"{array}.npy") for path in (clean.path, store.path))
             np.testing.assert_array_equal(one, two)

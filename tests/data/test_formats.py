@@ -112,9 +112,9 @@ def test_changed_content_of_one_of_many_is_prepared_anew(shop: dict[str, Any], s
 def test_splits_name_patterns(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
     cut(shop_raw, ["train-1.csv", "train-2.csv", "test-1.csv", "test-2.csv"])
     shop["files"] = [{"name": "test-*.csv"}, {"name": "train-*.csv"}]
-    shop["split"] = {"kind": "files", "train": ["train-*.csv"], "test": ["test-*.csv"], "valid_fraction": 0.3}
+    shop["split"] = {"kind": "files", "train": ["train-*.csv"], "test": ["test-*.csv"], "valid_fraction": 0.5}
     splits = prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw).manifest["splits"]
-    assert splits["test"]["rows"] == splits["train"]["rows"] + splits["valid"]["rows"] == 100
+    assert splits["test"]["rows"] == sum(splits[name]["rows"] for name in ("train", "valid", "confirm")) == 100
 
 
 def test_parquet_in_many_files(plain: Store, shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from bench.data import Store, load_card, parse_card, prepare
 from bench.data.reachable import auc
+from bench.data.splits import SPLITS
 from bench.errors import UserError
-
 
 
 def arrays(store: Store) -> dict[str, bytes]:
@@ -30,9 +30,10 @@ def test_what_is_stored_is_what_was_read(shop: dict[str, Any], shop_raw: Path, t
     frame = pd.read_csv(shop_raw / "log.csv")
     train = frame[frame["day"] <= 20240106]
     users = {value: id_ for id_, value in enumerate(store.encoder.fields[0].vocabulary.values, 2)}  # type: ignore[union-attr]
-    for name, part in zip(
-        SPLITS, (train, frame[frame["day"].between(20240107, 20240108)], frame[frame["day"] > 20240108]), strict=True
-    ):
+    valid = frame[frame["day"].between(20240107, 20240108)]
+    second = valid["user"].str[1:].astype(int).isin(store.split("confirm").group)  # whole users
+    parts = (train, valid[~second], valid[second], frame[frame["day"] > 20240108])
+    for name, part in zip(SPLITS, parts, strict=True):
         split = store.split(name)  # type: ignore[arg-type]
         np.testing.assert_array_equal(split.labels, part[["click", "buy"]])
         np.testing.assert_array_equal(split.ids[:, 0], part["user"].map(users))
@@ -119,7 +120,7 @@ def test_preparing_twice_gives_the_same_bytes(shop: dict[str, Any], shop_raw: Pa
     one, two = prepare(card, tmp_path / "one", shop_raw), prepare(card, tmp_path / "two", shop_raw)
     assert one.fingerprint == two.fingerprint
     assert arrays(one) == arrays(two)
-    assert len(arrays(one)) == 1 + 3 * 4
+    assert len(arrays(one)) == 1 + 4 * 4
 
 
 def test_a_store_is_made_once(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:

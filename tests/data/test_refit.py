@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench.data import Store, parse_card, prepare
-from bench.data.refit import held_out, refit_store
+from bench.data.refit import JOINED, held_out, refit_store
 from bench.data.store import ARRAYS, Split
 from bench.errors import UserError
 
@@ -33,30 +33,31 @@ def card_with(shop: dict[str, Any], rule: dict[str, Any]) -> Any:
     return parse_card(shop, "here")
 
 
-def test_by_time_the_end_of_validation_is_held_out(shop: dict[str, Any]) -> None:
-    train, valid = held_out(card_with(shop, TIME), split(800), split(200), 0.05, 0)
+def test_by_time_the_end_of_both_halves_of_validation_is_held_out(shop: dict[str, Any]) -> None:
+    train, valid, confirm = held_out(card_with(shop, TIME), [split(800), split(120), split(80)], 0.05, 0)
     assert not train.any()
-    np.testing.assert_array_equal(np.flatnonzero(valid), np.arange(150, 200))
-    _, half = held_out(card_with(shop, TIME), split(800), split(100), 0.2, 0)
+    np.testing.assert_array_equal(np.flatnonzero(valid), np.arange(90, 120))
+    np.testing.assert_array_equal(np.flatnonzero(confirm), np.arange(60, 80))
+    _, half = held_out(card_with(shop, TIME), [split(800), split(100)], 0.2, 0)
     assert half.sum() == 50  # never more than half of it
 
 
 @pytest.mark.parametrize("rule", [FILES, COLUMN, {"kind": "hash", "column": "item", "valid": 0.2, "test": 0.2}])
 def test_where_validation_is_set_apart_it_alone_gives(shop: dict[str, Any], rule: dict[str, Any]) -> None:
-    train, valid = held_out(card_with(shop, rule), split(4000), split(1000), 0.1, 0)
+    train, valid, confirm = held_out(card_with(shop, rule), [split(4000), split(500), split(500)], 0.1, 0)
     assert not train.any()
-    assert valid.sum() == pytest.approx(500, abs=80)
+    assert valid.sum() == pytest.approx(250, abs=50)
+    assert confirm.sum() == pytest.approx(250, abs=50)
 
 
-def test_by_row_both_give_alike(shop: dict[str, Any]) -> None:
+def test_by_row_all_give_alike(shop: dict[str, Any]) -> None:
     card = card_with(shop, {"kind": "random", "valid": 0.2, "test": 0.2})
-    train, valid = held_out(card, split(4000), split(1000), 0.1, 0)
-    assert train.mean() == pytest.approx(0.1, abs=0.02)
-    assert valid.mean() == pytest.approx(0.1, abs=0.04)
-    again, _ = held_out(card, split(4000), split(1000), 0.1, 0)
-    other, _ = held_out(card, split(4000), split(1000), 0.1, 1)
-    assert (train == again).all()
-    assert (train != other).any()
+    splits = [split(4000), split(1000), split(1000)]
+    masks = held_out(card, splits, 0.1, 0)
+    assert [mask.mean() for mask in masks] == pytest.approx([0.1] * 3, abs=0.04)
+    again, other = (held_out(card, splits, 0.1, seed) for seed in (0, 1))
+    assert (masks[0] == again[0]).all()
+    assert (masks[0] != other[0]).any()
 
 
 @pytest.mark.parametrize(
@@ -65,10 +66,10 @@ def test_by_row_both_give_alike(shop: dict[str, Any]) -> None:
      {"kind": "hash", "column": "user", "valid": 0.2, "test": 0.2}],
 )  # fmt: skip
 def test_by_group_none_is_on_both_sides(shop: dict[str, Any], rule: dict[str, Any]) -> None:
-    train, valid = split(4000, groups=200), split(1000, groups=200)
-    masks = held_out(card_with(shop, rule), train, valid, 0.1, 0)
-    aside = {*train.group[masks[0]], *valid.group[masks[1]]}
-    kept = {*train.group[~masks[0]], *valid.group[~masks[1]]}
+    splits = [split(rows, groups=200) for rows in (4000, 500, 500)]
+    masks = held_out(card_with(shop, rule), splits, 0.1, 0)
+    aside = {group for each, mask in zip(splits, masks, strict=True) for group in each.group[mask]}
+    kept = {group for each, mask in zip(splits, masks, strict=True) for group in each.group[~mask]}
     assert not aside & kept
     assert 5 < len(aside) < 40
 
@@ -82,10 +83,10 @@ def test_every_row_is_there_once_and_test_is_as_it_was(shop: dict[str, Any], sto
     refit = refit_store(store.with_tasks(["click"]), parse_card(shop, "here"), 0.2, 3, tmp_path / "refit")
     assert [task.name for task in refit.schema.tasks] == ["click"]
     assert refit.encoder.encode is not None
-    masks = held_out(parse_card(shop, "here"), store.split("train"), store.split("valid"), 0.2, 3)
+    masks = held_out(parse_card(shop, "here"), [store.split(name) for name in JOINED], 0.2, 3)
     whole = Store.open(refit.path)
     for array in (*(name for name in ARRAYS if name != "labels"), "stored_labels"):
-        rows = np.concatenate([getattr(store.split(name), array) for name in ("train", "valid")])  # type: ignore[arg-type]
+        rows = np.concatenate([getattr(store.split(name), array) for name in JOINED])  # type: ignore[arg-type]
         aside = np.concatenate(masks)
         np.testing.assert_array_equal(getattr(whole.split("train"), array), rows[~aside])
         np.testing.assert_array_equal(getattr(whole.split("valid"), array), rows[aside])
