@@ -47,12 +47,17 @@ class Objective:
 
     def key(self, split: str) -> str:
         """Its key in a trial's metrics. Costs are the same on every split."""
-        return f"{split}/{self.name}" if self.is_metric else self.name
+        return key_on(self.name, split)
 
     @property
     def sign(self) -> float:
         """+1 to maximise, -1 to minimise: `sign * value` is always better when larger."""
         return 1.0 if self.direction == "maximize" else -1.0
+
+
+def key_on(name: str, split: str) -> str:
+    """The key on a split of a metric, or of a cost, which is the same on every split."""
+    return name if name.startswith("cost/") else f"{split}/{name}"
 
 
 def in_thousandths(objective: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 Scalar = bool | int | float | str | None
 State = Literal["waiting", "running", "completed", "failed", "pruned"]
-Split = Literal["train", "valid", "test"]
+Split = Literal["train", "valid", "confirm", "test"]
 FailureKind = Literal["configuration", "diverged", "infrastructure", "bug"]
 
 BASELINES = ("equal_weights", "random_weights", "trees")
@@ -25,7 +25,7 @@ class Job:
         config: dotted configuration, as in {"sharing.kind": "mmoe", "sharing.mmoe.experts": 4}.
         store: path of the encoded store.
         seed: of this very run.
-        splits: which splits to evaluate; the search only ever asks for ("valid",).
+        splits: which splits to evaluate; the search only ever asks for ("valid",), replicates for all but train.
         objectives: metrics without split whose mean, signed by direction, decides early stopping.
         tasks: names of the tasks to train, in order; they must be among the store's.
         threads: for the worker to use.
@@ -33,7 +33,7 @@ class Job:
         checkpoint: path where to leave a checkpoint at the end of the job; None leaves none.
         resume: path of the checkpoint to start from, left by a job of the same trial; None starts anew.
         device: "cpu", "cuda", or "auto", which is CUDA where it is available.
-        resamples: B, on how many resamples of each split to measure as well; 0 for none.
+        resamples: B, on how many resamples of each split except valid to measure as well; 0 for none.
     """
 
     trial: int
@@ -50,6 +50,10 @@ class Job:
     resume: str | None = None
     device: str = "auto"
     resamples: int = 0
+
+    def resamples_of(self, split: Split) -> int:
+        """On how many resamples of a split to measure; no interval is about validation, which the search reads."""
+        return 0 if split == "valid" else self.resamples
 
     @property
     def trees(self) -> bool:

@@ -9,6 +9,7 @@ import typer
 
 from bench.cli.options import Home, Json
 from bench.cli.output import print_json, print_table, say
+from bench.rows import NAMES
 
 if TYPE_CHECKING:
     from bench.frontier.comparison.compared import Compared, Group
@@ -59,20 +60,22 @@ def compare(
 
 
 def _show(group: Group, found: Compared) -> None:
-    say(f"{group.dataset}, {found.split}: does any gradient method leave the front of static weights?")
+    say(f"{group.dataset}, {NAMES[found.split]}: does any gradient method leave the front of static weights?")
     say(group.answer.sentence)
     if group.comparison is None:
         say(group.reason)
     else:
         sizes = group.comparison.volumes.seen
         rows = [[name, len(members), sizes[name]] for name, members in group.comparison.families.items()]
-        print_table([found.by, "confirmed points", "hypervolume"], rows, f"families on {group.dataset}")
-        _show_tests(group.comparison, found.level)
+        print_table(
+            [found.by, "confirmed points", "hypervolume"], rows, f"families on {group.dataset}, {NAMES[found.split]}"
+        )
+        _show_tests(group.comparison, found.level, NAMES[found.split])
     if group.unconfirmed:
         say(f"without a confirmed point: {', '.join(group.unconfirmed)}")
 
 
-def _show_tests(comparison: Comparison, level: float) -> None:
+def _show_tests(comparison: Comparison, level: float, rows: str) -> None:
     """What was tested, one row a pair, at most `MOST_ROWS` of each kind; a file has them all."""
     from bench.frontier.comparison.compared import metric_row
 
@@ -84,7 +87,7 @@ def _show_tests(comparison: Comparison, level: float) -> None:
         value = _bracketed(row["value"], interval, "+.2f")
         metrics.append([*(row[key] for key in ("measure", "left", "right")), value, row["unit"]])
         metrics[-1] += [row["p_holm"], row["seeds"], row["verdict"]]
-    title = f"metric by metric, {level:.0%} intervals; each family by the point that its search found best"
+    title = f"metric by metric on {rows}, {level:.0%} intervals; each family by the point that its search found best"
     print_table(heads, metrics, title)
     heads = ["left", "right", "hypervolume difference", "ratio", "left beyond right", "right beyond left"]
     fronts = [
@@ -92,7 +95,7 @@ def _show_tests(comparison: Comparison, level: float) -> None:
         + [_short(each.estimate, "+.2f") for each in (test.beyond, test.behind)]
         for test in comparison.fronts[:MOST_ROWS]
     ]
-    title = "fronts; beyond: by how much the other would have to rise in every objective to cover it"
+    title = f"fronts on {rows}; beyond: by how much the other would have to rise in every objective to cover it"
     print_table(heads, fronts, f"{title}, {comparison.unit}")
     if (more := max(len(comparison.metrics), len(comparison.fronts)) - MOST_ROWS) > 0:
         say(f"and {more} more rows: --out FILE.html or FILE.csv has them")

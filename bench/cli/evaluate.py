@@ -22,7 +22,9 @@ def evaluate(
     against: Annotated[
         str | None, typer.Option(help="A model to compare with; of a challenger it is the champion.")
     ] = None,
-    split: Annotated[str | None, typer.Option(help="train, valid, confirm or test of the card; else all its rows.")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="train, valid, confirm or test of the card; else all its rows.")
+    ] = None,
     resamples: Annotated[int, typer.Option(help="Draws of the bootstrap.", min=20)] = 500,
     confidence: Annotated[float, typer.Option(help="Of the intervals.", min=0.5, max=0.9999)] = 0.95,
     seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
@@ -50,7 +52,8 @@ def evaluate(
         print_json({"model": model, "against": against, "rows": len(judged.unit), "metrics": rows})
         return
     headers = ["metric", model, "interval", *([against, "difference", "interval", "verdict"] if against else [])]
-    title = f"{model} on {len(judged.unit):,} rows of {card.key}, intervals of {confidence:.0%}"
+    which = f"{split} rows" if split else "rows"
+    title = f"{model} on {len(judged.unit):,} {which} of {card.key}, intervals of {confidence:.0%}"
     print_table(headers, [_row(each) for each in found], title)
     if against:
         say(_summary(found, model, against))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.cli.output import print_json, print_table, say
+from bench.rows import REPLICATED
 
 
 def show_experiment(experiment: str, tracking: str | None, json: bool, home: Path | None) -> None:
@@ -23,7 +24,7 @@ def show_experiment(experiment: str, tracking: str | None, json: bool, home: Pat
         return
     for of in volumes:
         front = table[(table["dataset"] == of["dataset"]) & (table["fingerprint"] == of["fingerprint"])]
-        metrics = [name for name in front.dropna(axis=1, how="all") if str(name).startswith(("valid/", "test/"))]
+        metrics = [name for name in front.dropna(axis=1, how="all") if str(name).split("/")[0] in REPLICATED]
         shown = [name for name in metrics if name.endswith(".mean")] or metrics
         columns = ["run", "trial", "architecture", *shown, "front.p_nondominated"]
         rows = front[columns].astype(object).where(front[columns].notna(), None).to_numpy().tolist()

@@ -15,10 +15,12 @@ from bench.cli.options import Home, Json
 from bench.cli.output import TerminalProgress, print_json, print_table, quantity, say
 from bench.errors import UserError
 from bench.progress import duration
+from bench.rows import CONFIRM, NAMES, SEARCH, TEST
 
 if TYPE_CHECKING:
     from bench.run.results import DatasetResult
 
+_ROWS = f"confirm/ is {NAMES[CONFIRM]}"
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name or path.")]
 
 
@@ -195,22 +197,25 @@ def show_dataset(result: DatasetResult) -> None:
 
 def show_front(result: DatasetResult) -> None:
     """The front as a table, and below it what may belong to it as well."""
+    from bench.frontier.table import replicate_keys
+
     frontier = result.frontier
-    keys = [*frontier.keys, *(objective.key("test") for objective in frontier.objectives if objective.is_metric)]
+    keys = list(dict.fromkeys([*frontier.keys, *(objective.key(TEST) for objective in frontier.objectives)]))
     length = ["samples"] if "samples" in frontier.table else []
     rows = [
         [row["trial"], *(row[key] for key in length), row["architecture"], row["balancing"]]
-        + [row[f"{key}.mean"] if row["replicates"] else row.get(key) for key in keys]
+        + [row[key] if key in frontier.keys else row[f"{key}.mean"] for key in keys]
         + [row["p_nondominated"], "yes" if row["on_front"] else "perhaps"]
         for row in frontier.plausible.to_dict("records")
     ]
     headers = ["trial", *length, "architecture", "balancing", *keys, "P(non-dominated)", "on front"]
-    print_table(headers, rows, f"frontier on {result.run.key}")
+    print_table(headers, rows, f"frontier on {result.run.key}, by {NAMES[frontier.split]}")
     volume = frontier.statistics.hypervolume
     sure = f" (90% interval {volume.low:.6f} to {volume.high:.6f})" if volume else ""
     say(f"hypervolume {frontier.hypervolume:.6f}{sure}, {_basis(result)}")
     if result.cut_short:
         say(result.cut_short)
+    keys = replicate_keys(frontier.objectives)
     _show_intervals(result, keys)
     _show_baselines(result, keys)
 
@@ -224,7 +229,7 @@ def _show_intervals(result: DatasetResult, keys: Sequence[str]) -> None:
         for row in frontier.plausible.to_dict("records")
     ]
     if frontier.statistics.intervals:
-        print_table(["trial", *length, *keys], rows, "90% intervals, of seeds and of the data's rows")
+        print_table(["trial", *length, *keys], rows, f"90% intervals, of seeds and of the data's rows; {_ROWS}")
 
 
 def _show_baselines(result: DatasetResult, keys: Sequence[str]) -> None:
@@ -235,7 +240,7 @@ def _show_baselines(result: DatasetResult, keys: Sequence[str]) -> None:
         for row in table.to_dict("records")
     ]
     if rows:
-        print_table(["baseline", "replicates", *keys], rows, "baselines, trained with the same care")
+        print_table(["baseline", "replicates", *keys], rows, f"baselines, trained with the same care; {_ROWS}")
 
 
 def _with_ends(row: Mapping[Any, Any], key: str) -> str | None:
@@ -251,11 +256,12 @@ def _ends(row: Mapping[Any, Any], key: str) -> str | None:
 def _basis(result: DatasetResult) -> str:
     confirmed = [point for point in result.frontier.points if point.replicates]
     if not confirmed:
-        return "compared by the one run of each trial that the search saw: not confirmed"
+        return f"compared by the one run of each trial that the search saw, on {NAMES[SEARCH]}: not confirmed"
     counts = {len(point.replicates) for point in confirmed}
     seeds = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else str(*counts)
     what = "trials" if not any(point.rungs for point in confirmed) else "points"
-    return f"compared by the mean of {seeds} fresh seeds for each of {len(confirmed)} confirmed {what}"
+    means = f"the mean of {seeds} fresh seeds for each of {len(confirmed)} confirmed {what}"
+    return f"compared by {means}, on {NAMES[CONFIRM]}"
 
 
 def show_pick(result: DatasetResult) -> None:
@@ -278,7 +284,8 @@ def show_pick(result: DatasetResult) -> None:
         rows = [
             [each.trial, each.architecture, each.share, each.probability, each.by_rule] for each in stability.points
         ]
-        print_table(headers, rows, "how the pick changes: who has the largest weighted sum, over all weights")
+        split = NAMES[result.frontier.split]
+        print_table(headers, rows, f"how the pick changes: largest weighted sum over all weights, on {split}")
 
 
 def _open(name: str, home: Path | None) -> dict[str, Any]:

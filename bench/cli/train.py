@@ -31,8 +31,9 @@ def train(
     from bench.data import load_card, prepare
     from bench.home import writable_home
     from bench.machine import cores
-    from bench.objectives import parse, primary
+    from bench.objectives import key_on, parse, primary
     from bench.records import Job
+    from bench.rows import REPLICATED, SHORT
     from bench.training import recipe
     from bench.training.config import TrialConfig
     from bench.training.device import choose_device
@@ -56,7 +57,7 @@ def train(
         config=chosen.dotted(),
         store=str(store.path),
         seed=seed,
-        splits=("valid", "test"),
+        splits=REPLICATED,
         objectives=given.objectives or tuple(primary(task) for task in store.schema.tasks),
         tasks=tuple(task.name for task in store.schema.tasks),
         threads=threads or cores(),
@@ -74,8 +75,8 @@ def train(
         print_json(document | ({"profile": profiled.to_json()} if profiled else {}))
         return
     measured = sorted({key.split("/", 1)[1] for key in result.metrics if not key.startswith("cost/")})
-    rows = [[name, result.metrics.get(f"valid/{name}"), result.metrics.get(f"test/{name}")] for name in measured]
-    print_table(["metric", "valid", "test"], rows, f"{chosen.architecture} on {card.key}")
+    rows = [[name, *(result.metrics.get(key_on(name, split)) for split in REPLICATED)] for name in measured]
+    print_table(["metric", *(SHORT[split] for split in REPLICATED)], rows, f"{chosen.architecture} on {card.key}")
     say(
         f"{parameters:,} parameters; {result.speed['train_samples_per_s']:,.0f} samples/s in training, "
         f"{result.speed['eval_samples_per_s']:,.0f} in evaluation; peak memory {result.speed['peak_rss_mb']:,.0f} MB"

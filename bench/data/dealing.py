@@ -80,9 +80,7 @@ class Dealer:
         self.rows += table.num_rows
         return half
 
-    def _known(
-        self, known: Assignment, units: Numbering, draw: Callable[[SplitInput, Text], Assignment]
-    ) -> Assignment:
+    def _known(self, known: Assignment, units: Numbering, draw: Callable[[SplitInput, Text], Assignment]) -> Assignment:
         """What is drawn for each unit, after those that are new were drawn for."""
         first, names = len(known), units.values
         if len(names) == first:

@@ -16,6 +16,7 @@ from bench.frontier.samples import sample
 from bench.frontier.table import replicate_keys
 from bench.objectives import Objective
 from bench.records import TrialRecord
+from bench.rows import CONFIRM, TEST
 
 
 def baseline_table(
@@ -25,8 +26,9 @@ def baseline_table(
 
     Columns: `name` (`single_task`, then `equal_weights`, `random_weights`, `trees`), `trial` (of `single_task`, those
     of its tasks, as in `3, 17`), `replicates` (of its tasks the fewest), and for every key of an objective, on
-    validation and test, `<key>.mean`, `<key>.low` and `<key>.high`. `single_task` has of each objective the single-task
-    point that validation ranks best in it. A cost of `single_task` is that point's, too, and not the sum over tasks.
+    confirmation rows and test, `<key>.mean`, `<key>.low` and `<key>.high`. `single_task` has of each objective the
+    single-task point that confirmation rows rank best in it. A cost of `single_task` is that point's, too, and not the
+    sum over tasks.
 
     Args:
         others: records of baselines that are no trials; of several of one name the last counts.
@@ -45,12 +47,13 @@ def baseline_table(
         counts = [len([r for r in by_point[key].replicates if r.failure is None]) for key in sources.values()]
         found.append({"name": name, "trial": trials, "replicates": min(counts)})
     for objective in objectives:
-        for key in dict.fromkeys(objective.key(split) for split in ("valid", "test")):
+        for split in (CONFIRM, TEST) if objective.is_metric else (CONFIRM,):
+            key = objective.key(split)
             known = {at: drawn for at, point in by_point.items() if (drawn := sample(point, [key]))}
             bounds = dict(zip(known, intervals(list(known.values())) or (), strict=False))
             for row, (_, _, sources) in zip(found, rows, strict=True):
                 at = sources.get(objective.name)
-                row[f"{key}.mean"] = estimate(by_point[at], key) if at in known else np.nan
+                row[f"{key}.mean"] = estimate(by_point[at], objective.name, split) if at in known else np.nan
                 row[f"{key}.low"] = bounds[at][0].low if at in bounds else np.nan
                 row[f"{key}.high"] = bounds[at][0].high if at in bounds else np.nan
     fixed = ["name", "trial", "replicates"]

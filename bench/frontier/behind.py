@@ -12,11 +12,12 @@ from statistics import median
 
 import numpy as np
 
-from bench.frontier.estimates import estimate, replicated
+from bench.frontier.estimates import confirmed, estimate, replicated
 from bench.frontier.gains import Baseline, baselines, best
 from bench.frontier.points import as_seen
 from bench.objectives import Objective
 from bench.records import TrialRecord
+from bench.rows import CONFIRM
 
 SURE = 2.0
 """How many standard errors of a difference make it more than noise, where the noise is known."""
@@ -50,17 +51,17 @@ class References:
         self.metrics = [objective for objective in objectives if objective.is_metric]
         self._confirmed = self._of(points)
         self._seen = self._of(as_seen(points))
-        self._deviation = {each.name: _deviation(points, each.key("valid")) for each in self.metrics}
+        self._deviation = {each.name: _deviation(points, each.key(CONFIRM)) for each in self.metrics}
 
     def gaps(self, point: TrialRecord) -> list[Gap]:
         """The point's gap in every metric that both sides have."""
         found = []
         for objective in self.metrics:
-            against, single = (self._confirmed if point.replicates else self._seen).get(objective.name, (None, False))
-            value = estimate(point, objective.key("valid"))
+            against, single = (self._confirmed if confirmed(point) else self._seen).get(objective.name, (None, False))
+            value = estimate(point, objective.name)
             if against is not None and math.isfinite(value):
                 short = objective.sign * (against.value - value)
-                seeds = max(1, len(replicated(point, objective.key("valid"))))
+                seeds = max(1, len(replicated(point, objective.key(CONFIRM))))
                 noise = SURE * self._deviation[objective.name] * math.sqrt(2 / seeds)
                 found.append(Gap(objective.name, short, against.trial, single, noise))
         return found
@@ -72,7 +73,7 @@ class References:
         for objective in self.metrics:
             leader = None if objective.name in found else best(points, objective)
             if leader is not None:
-                value = estimate(leader, objective.key("valid"))
+                value = estimate(leader, objective.name)
                 found[objective.name] = (Baseline(leader.number, value, leader.until), False)
         return found
 

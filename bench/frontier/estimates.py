@@ -1,8 +1,8 @@
 """What is known of a configuration's value: the mean over its replicates, or the one value the search saw.
 
-A search value belongs to a trial that was looked at *because* it came out well, so it is too good on average;
-replicates on fresh seeds are not. The two are never set against each other: where any point has been confirmed, only
-confirmed points are candidates. The search's own run is not one of the replicates, for the same reason.
+A search value belongs to a trial that was chosen because it came out well on validation, so it is too good on average;
+replicates on fresh seeds, measured on confirmation rows, are not. The two are never compared: where any point has been
+confirmed, only confirmed points are candidates. The search's own run is not one of the replicates, for the same reason.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.objectives import Objective
+from bench.objectives import Objective, key_on
 from bench.records import TrialRecord
+from bench.rows import CONFIRM, SEARCH
 
 Floats = NDArray[np.float64]
 
@@ -34,13 +35,24 @@ def candidates(points: Iterable[TrialRecord]) -> list[TrialRecord]:
     return [point for point in measured if confirmed(point)] or measured
 
 
-def estimate(record: TrialRecord, key: str) -> float:
-    """Replicate mean, else the search's value, else NaN."""
-    values = replicated(record, key)
-    return float(np.mean(values)) if values else record.metrics.get(key, np.nan)
+def rows_of(points: Iterable[TrialRecord]) -> str:
+    """The split that points are compared on: `CONFIRM` where any is confirmed, else `SEARCH`."""
+    return CONFIRM if any(map(confirmed, candidates(points))) else SEARCH
 
 
-def estimates(records: Sequence[TrialRecord], objectives: Sequence[Objective], split: str = "valid") -> Floats:
-    """Values (N, M) of N trials on M objectives, in natural units."""
-    rows = [[estimate(record, objective.key(split)) for objective in objectives] for record in records]
+def estimate(record: TrialRecord, name: str, split: str = CONFIRM) -> float:
+    """The value of a metric or a cost, by its name without split.
+
+    Of a confirmed record it is the mean of its replicates on `split`; of another the search's value on validation, and
+    none on test. NaN where nothing was measured.
+    """
+    if confirmed(record):
+        values = replicated(record, key_on(name, split))
+        return float(np.mean(values)) if values else record.metrics.get(name, np.nan)  # a cost
+    return record.metrics.get(key_on(name, SEARCH if split == CONFIRM else split), np.nan)
+
+
+def estimates(records: Sequence[TrialRecord], objectives: Sequence[Objective], split: str = CONFIRM) -> Floats:
+    """Values (N, M) of N trials on M objectives, in natural units; see `estimate`."""
+    rows = [[estimate(record, objective.name, split) for objective in objectives] for record in records]
     return np.array(rows, dtype=float).reshape(len(records), len(objectives))

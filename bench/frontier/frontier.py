@@ -12,7 +12,7 @@ import pandas as pd
 
 from bench.atomic import atomic_path
 from bench.frontier.dominance import UNRANKED, ranks
-from bench.frontier.estimates import candidates, confirmed, estimates
+from bench.frontier.estimates import candidates, confirmed, estimates, rows_of
 from bench.frontier.history import history
 from bench.frontier.hypervolume import hypervolume, resolve_reference
 from bench.frontier.points import key_of, points
@@ -20,6 +20,7 @@ from bench.frontier.statistics import Statistics, statistics
 from bench.frontier.table import replicate_keys, tabulate
 from bench.objectives import Objective
 from bench.records import TrialRecord
+from bench.rows import SEARCH
 
 PLAUSIBLE = 0.05
 """A point that nothing dominates with at least this probability may belong to the front."""
@@ -32,13 +33,14 @@ class Frontier:
     Attributes:
         table: one row for each of them, by trial and length: `trial`; in a search by rungs `rung`, from 0, and
             `samples` that it was trained on; `architecture, sharing, funnel, balancing, baseline, config` (JSON); for
-            each objective under its key (`valid/income.auc`) the value the search saw; where there are replicates,
-            `<key>.mean` and `<key>.sd` for validation and test; `replicates` and `replicates_failed`; `rank` (0 is the
-            front; missing for points that were not compared), `on_front`; `<key>.low` and `<key>.high`, the ends of
-            the means' 90% intervals; `p_nondominated`.
+            each objective under its key on validation (`valid/income.auc`) the value the search saw; where there are
+            replicates, `<key>.mean` and `<key>.sd` on confirmation rows (`confirm/income.auc`) and test; `replicates`
+            and `replicates_failed`; `rank` (0 is the front; missing for points that were not compared), `on_front`;
+            `<key>.low` and `<key>.high`, the ends of the means' 90% intervals; `p_nondominated`.
         points: the records of the rows.
         objectives: what was compared.
-        split: where it was compared.
+        split: whose rows it was compared on: `bench.rows.CONFIRM` by replicates, `SEARCH` by the search; `TEST` only
+            where that was asked for.
         basis: `replicates` where points were confirmed (only those are compared then), else `search`.
         reference: of the hypervolume, by objective name.
         hypervolume: of the front.
@@ -64,7 +66,7 @@ class Frontier:
 
     @property
     def front(self) -> pd.DataFrame:
-        """The table's rows on the front, best in the first objective first, objectives replaced by their estimates."""
+        """The table's rows on the front, best in the first objective first, with their estimates under `keys`."""
         return self._ordered_front().reset_index(drop=True)
 
     @property
@@ -79,28 +81,36 @@ class Frontier:
         return rows.sort_values("trial", ignore_index=True)
 
     def _ordered_front(self) -> pd.DataFrame:
-        rows = self.table[self.table["on_front"]].copy()
-        for key in self.keys:
-            rows[key] = rows[f"{key}.mean"].fillna(rows[key])
+        rows = self._estimated(self.table[self.table["on_front"]])
         order = [self.objectives[0].direction == "minimize", True]
         return rows.sort_values([self.keys[0], "trial"], ascending=order, kind="stable")
+
+    def _estimated(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Some of the table's rows, with what they were compared by under `keys`."""
+        rows = rows.copy()
+        for key in self.keys:
+            if f"{key}.mean" in rows:
+                rows[key] = rows[f"{key}.mean"].fillna(rows[key]) if key in rows else rows[f"{key}.mean"]
+        return rows
 
     @property
     def plausible(self) -> pd.DataFrame:
         """The table's rows on the front, and those that are on it with a probability of at least `PLAUSIBLE`.
 
-        The front first, then by falling probability.
+        The front first, then by falling probability; with their estimates under `keys`.
         """
-        rows = self.table[self.table["on_front"] | (self.table["p_nondominated"] >= PLAUSIBLE)]
-        key = self.keys[0]
-        value = rows[f"{key}.mean"].fillna(rows[key]) * self.objectives[0].sign
+        rows = self._estimated(self.table[self.table["on_front"] | (self.table["p_nondominated"] >= PLAUSIBLE)])
+        value = rows[self.keys[0]] * self.objectives[0].sign
         order = rows.assign(value=value, chance=rows["p_nondominated"].where(~rows["on_front"], 1.0))
         return order.sort_values(["on_front", "chance", "value", "trial"], ascending=[False, False, False, True])[
             list(rows.columns)
         ].reset_index(drop=True)
 
     def to_json(self) -> dict[str, Any]:
-        """The document of `seesaw frontier --json`: values on the front's points are those it was computed from."""
+        """The document of `seesaw frontier --json`.
+
+        A point's `metrics` are the search's values (`valid/..`) and its replicates' means (`confirm/..`, `test/..`).
+        """
         volume = self.statistics.hypervolume
         return {
             "points": [self._point(row) for row in self.front.to_dict("records")],
@@ -120,7 +130,7 @@ class Frontier:
             **({"samples": row["samples"]} if "samples" in row else {}),
             "architecture": row["architecture"],
             "config": json.loads(row["config"]),
-            "metrics": {key: row[key] for key in self.keys},
+            "metrics": {key: row[key] for each in self.objectives for key in (each.key(SEARCH), each.key(self.split))},
             "replicates": row["replicates"],
         }
         if row["replicates"]:
@@ -145,7 +155,7 @@ def frontier(
     records: Sequence[TrialRecord],
     objectives: Sequence[Objective],
     reference: Mapping[str, float] | None = None,
-    split: str = "valid",
+    split: str | None = None,
     seed: int = 0,
     baselines: Sequence[TrialRecord] = (),
 ) -> Frontier:
@@ -153,6 +163,7 @@ def frontier(
 
     Args:
         reference: hypervolume reference by objective name; defaults fill what it leaves out.
+        split: to compare on; None decides by what is confirmed, see `bench.frontier.estimates.rows_of`.
         seed: of the run, for what is simulated, as behind `p_nondominated`.
         baselines: those that are no trials of the search, with their replicates.
 
@@ -162,8 +173,9 @@ def frontier(
     at = resolve_reference(objectives, reference)
     every = points(records, objectives)
     compared = candidates(every)
+    split = split or rows_of(every)
     values = estimates(compared, objectives, split)
-    table = tabulate(every, objectives, split)
+    table = tabulate(every, objectives)
     places = {key_of(point): place for point, place in zip(compared, ranks(values, objectives), strict=True)}
     place = pd.Series([places.get(key_of(point)) for point in every], dtype=float)
     table["rank"] = place.where(place != UNRANKED).astype("Int64")
@@ -182,7 +194,7 @@ def frontier(
         basis="replicates" if any(confirmed(point) for point in compared) else "search",
         reference=at,
         hypervolume=hypervolume(values, objectives, at),
-        history=history(records, objectives, at, split),
+        history=history(records, objectives, at),
         statistics=known,
     )
 
@@ -190,8 +202,8 @@ def frontier(
 def front_volume(
     records: Sequence[TrialRecord], objectives: Sequence[Objective], reference: Mapping[str, float] | None = None
 ) -> float:
-    """The hypervolume of `frontier` on validation, without what is simulated: no posterior, no intervals."""
-    values = estimates(candidates(points(records, objectives)), objectives, "valid")
+    """The hypervolume of `frontier`, without what is simulated: no posterior, no intervals."""
+    values = estimates(candidates(points(records, objectives)), objectives)
     return hypervolume(values, objectives, resolve_reference(objectives, reference))
 
 

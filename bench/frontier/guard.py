@@ -13,6 +13,7 @@ from bench.dotted import flatten
 from bench.errors import UserError, unknown
 from bench.objectives import Objective
 from bench.records import TrialRecord
+from bench.rows import SEARCH
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,8 @@ class Guard(BaseModel):
             for name in self.max_loss_vs_single_task:
                 if name not in names:
                     raise UserError(f"guard.max_loss_vs_single_task: {unknown('objective', name, names)}")
-        known = {key.removeprefix("valid/") for each in points for key in each.metrics if not key.startswith("test/")}
+        keys = {key for each in points for key in each.metrics if key.startswith((f"{SEARCH}/", "cost/"))}
+        known = {key.removeprefix(f"{SEARCH}/") for key in keys}
         for name in (*self.at_most, *self.at_least, *self.within):
             if known and name not in known:
                 raise UserError(f"guard: {unknown('metric', name, known)}")

@@ -17,6 +17,7 @@ from bench.frontier.samples import Sample, sample
 from bench.frontier.variance import seed_noise
 from bench.objectives import Objective
 from bench.records import TrialRecord
+from bench.rows import CONFIRM
 
 TOLERANCE = 1e-12
 """A loss this much above the allowed one is rounding: means of the same numbers differ in the last bit."""
@@ -49,7 +50,7 @@ class Judge:
         self._sure = {key_of(point): float(value) for point, value in sure}
         self._single = {key_of(point): point for point in frontier.points}
         self._noise = {
-            objective.name: noise_of(frontier.points, objective.key("valid"), "guard.confidence")
+            objective.name: noise_of(frontier.points, objective, CONFIRM, "guard.confidence")
             for objective in objectives
             if guard.confidence is not None and objective.is_metric and objective.name in self.against
         }
@@ -68,7 +69,7 @@ class Judge:
 
     def _of(self, objective: Objective) -> dict[Key, Sample]:
         """What replicates say of it, by point."""
-        key = objective.key("valid")
+        key = objective.key(CONFIRM)
         if key not in self._samples:
             found = ((point, sample(each, [key])) for point, each in self._single.items())
             self._samples[key] = {point: each for point, each in found if each is not None}
@@ -119,7 +120,7 @@ class Judge:
         single = self._single[baseline.trial, baseline.until]
         if objective.name not in self._noise or key_of(point) == key_of(single):
             return 0.0
-        runs = [max(1, len(replicated(each, objective.key("valid")))) for each in (point, single)]
+        runs = [max(1, len(replicated(each, objective.key(CONFIRM)))) for each in (point, single)]
         assert self.guard.confidence is not None
         return self._noise[objective.name].margin(self.guard.confidence, *runs)
 
@@ -127,7 +128,7 @@ class Judge:
         guard, found = self.guard, []
 
         def hold(name: str, bound: float, floor: bool, setting: str, other: float | None = None) -> None:
-            value = estimate(point, name if name.startswith("cost/") else f"valid/{name}")
+            value = estimate(point, name)
             if not (value >= bound if floor else value <= bound):
                 found.append(Breach(name, value, bound, floor, setting, other))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from bench.objectives import Objective
 from bench.records import TrialRecord
+from bench.rows import SEARCH
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def _best(curve: Sequence[Mapping[str, float]], objectives: Sequence[Objective])
     """The epoch of the best mean, the first of equals; an undefined metric is the worst."""
 
     def merit(evaluation: Mapping[str, float]) -> float:
-        total = sum(each.sign * evaluation.get(each.key("valid"), math.nan) for each in objectives)
+        total = sum(each.sign * evaluation.get(each.key(SEARCH), math.nan) for each in objectives)
         return -math.inf if math.isnan(total) else total
 
     return float(max(curve, key=merit)["epoch"])

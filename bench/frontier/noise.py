@@ -27,16 +27,16 @@ class Noise:
         return float(t.ppf(confidence, self.freedom)) * error
 
 
-def noise_of(points: Sequence[TrialRecord], key: str, asked_by: str) -> Noise:
-    """The noise of a metric, by its key with split.
+def noise_of(points: Sequence[TrialRecord], objective: Objective, split: str, asked_by: str) -> Noise:
+    """The noise of a metric on a split.
 
     Raises:
         UserError: no point has two replicates, so that nothing is known of it; says who `asked_by`.
     """
-    found = Seen.of(points, [Objective(key.partition("/")[2], "maximize")], key.partition("/")[0])
+    found = Seen.of(points, [objective], split)
     if found.freedom < 1:
         raise UserError(
-            f"{asked_by}: expected points confirmed on two seeds or more, which tell how much seeds move {key}, "
-            "found none; confirm with confirm.replicates = 2 or more"
+            f"{asked_by}: expected points confirmed on two seeds or more, which tell how much seeds move "
+            f"{objective.key(split)}, found none; confirm with confirm.replicates = 2 or more"
         )
     return Noise(math.sqrt(found.covariance[0, 0]), found.freedom)

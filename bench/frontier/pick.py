@@ -1,4 +1,4 @@
-"""Picks one point of a front by a policy, with the reason in words. Only validation is read."""
+"""Picks one point of a front by a policy, with the reason in words. Test is not read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from bench.errors import UserError
 from bench.frontier import reason
 from bench.frontier.breach import Change, changed, remedies
-from bench.frontier.estimates import estimate, estimates
+from bench.frontier.estimates import estimate, estimates, rows_of
 from bench.frontier.frontier import Frontier
 from bench.frontier.gains import gain
 from bench.frontier.judging import Judge
@@ -22,8 +22,9 @@ from bench.frontier.policy import Policy
 from bench.frontier.rules import PICK_RULES, Frame
 from bench.frontier.simplest import simplest
 from bench.frontier.stability import Stability, stability_of
-from bench.objectives import Objective
+from bench.objectives import Objective, key_on
 from bench.records import Scalar, TrialRecord
+from bench.rows import CONFIRM, SEARCH, TEST
 
 RUNNERS_UP = 3
 FULL = Length()
@@ -61,7 +62,7 @@ class Pick:
 
     Attributes:
         config: the whole configuration, dotted.
-        metrics: its validation metrics and costs: replicate means where there are replicates.
+        metrics: its metrics and costs: replicates' means on confirmation rows, else the search's values.
         reason: why, in words and numbers.
         removed: what the guard took away.
         runners_up: the next best by the rule, best first.
@@ -116,10 +117,10 @@ def pick(frontier: Frontier, records: Sequence[TrialRecord], objectives: Sequenc
     Raises:
         UserError: the front is empty, the policy names an unknown objective or asks what replicates do not tell.
         NothingPasses: the guard lets no point through; it names the nearest, and what would let it be picked.
-        ValueError: the front was not computed on validation: choosing by test would spoil it.
+        ValueError: the front was computed on test: choosing by test would spoil it.
     """
-    if frontier.split != "valid":
-        raise ValueError(f"expected a frontier on validation, found {frontier.split!r}")
+    if frontier.split == TEST:
+        raise ValueError(f"expected a frontier on {CONFIRM} or {SEARCH}, found {frontier.split!r}")
     policy.check(objectives)
     front = frontier.on_front
     if not front:
@@ -210,6 +211,7 @@ def _ranked(
 
 
 def _metrics(record: TrialRecord) -> dict[str, float]:
-    """Validation metrics and costs, as estimated; those that are not finite are left out."""
-    found = {key: estimate(record, key) for key in record.metrics if not key.startswith("test/")}
+    """Metrics and costs, as estimated; those that are not finite are left out."""
+    names = [key.removeprefix(f"{SEARCH}/") for key in record.metrics if key.startswith((f"{SEARCH}/", "cost/"))]
+    found = {key_on(name, rows_of([record])): estimate(record, name) for name in names}
     return {key: value for key, value in found.items() if math.isfinite(value)}

@@ -19,6 +19,7 @@ import numpy as np
 from bench.frontier.dominance import nondominated
 from bench.objectives import Objective
 from bench.records import TrialRecord
+from bench.rows import SEARCH
 
 Key = tuple[int, int | None]
 """What tells one point from another: number of the trial, and `TrialRecord.until`."""
@@ -55,7 +56,7 @@ def _points_of(record: TrialRecord, objectives: Sequence[Objective]) -> list[Tri
         return [record]
     own = [record.at(rung) for rung in range(len(record.rungs))]
     metrics = [objective for objective in objectives if objective.is_metric]
-    values = np.array([[point.metrics.get(each.key("valid"), np.nan) for each in metrics] for point in own])
+    values = np.array([[point.metrics.get(each.key(SEARCH), np.nan) for each in metrics] for point in own])
     keep = nondominated(values, metrics)
     for rung in range(len(own) - 1):
         keep[rung] &= not (values[rung + 1 :] == values[rung]).all(axis=1).any()

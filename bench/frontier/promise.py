@@ -14,6 +14,7 @@ from bench.frontier.estimates import replicated
 from bench.frontier.noise import noise_of
 from bench.objectives import Objective
 from bench.records import TrialRecord
+from bench.rows import TEST
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,8 @@ def promises(
     """
     found = {}
     for objective in (each for each in objectives if each.is_metric):
-        key = objective.key("test")
-        values = replicated(point, key)
-        noise = noise_of(points if values else [], key, "retrain.confidence")
+        values = replicated(point, objective.key(TEST))
+        noise = noise_of(points if values else [], objective, TEST, "retrain.confidence")
         margin = noise.margin((1 + confidence) / 2, len(values), runs)
         mean = float(np.mean(values))
         found[objective.name] = Promise(objective, mean, mean - margin, mean + margin)
@@ -67,7 +67,7 @@ def verdicts(promised: Mapping[str, Promise], metrics: Mapping[str, float]) -> t
     """Sentences: which promises metrics (with split) break, and which they surpass."""
     broken, surpassed = [], []
     for name, promise in promised.items():
-        value = metrics.get(promise.objective.key("test"), float("nan"))
+        value = metrics.get(promise.objective.key(TEST), float("nan"))
         if promise.broken(value):
             broken.append(f"{name} on test is {value:.5f}, where the frontier promised {promise}")
         elif promise.surpassed(value):

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from bench.errors import listed
-from bench.frontier.estimates import confirmed, estimate, replicated
+from bench.frontier.estimates import confirmed, estimate, replicated, rows_of
 from bench.frontier.gains import Baseline
 from bench.frontier.judging import Judge
 from bench.frontier.points import called
@@ -14,6 +14,7 @@ from bench.frontier.policy import Policy
 from bench.frontier.rules import PICK_RULES
 from bench.objectives import Objective
 from bench.records import TrialRecord
+from bench.rows import CONFIRM, NAMES, SEARCH
 
 
 def name(point: TrialRecord) -> str:
@@ -46,16 +47,16 @@ def values(
     record: TrialRecord, objectives: Sequence[Objective], gain: Mapping[str, float], against: Mapping[str, Baseline]
 ) -> str:
     """Its objectives, each with its gain over the baseline, and where the numbers come from."""
-    parts = []
+    parts, split = [], rows_of([record])
     for objective in objectives:
-        part = f"{objective.key('valid')} {estimate(record, objective.key('valid')):.5g}"
+        part = f"{objective.key(split)} {estimate(record, objective.name):.5g}"
         if objective.name in against:
             part += f" ({gain[objective.name] + 0.0:+.2g} against single-task)"
         parts.append(part)
-    runs = len(replicated(record, objectives[0].key("valid")))
-    basis = "one run in the search, not yet confirmed"
+    runs = len(replicated(record, objectives[0].key(CONFIRM)))
+    basis = f"one run in the search, not yet confirmed, on {NAMES[SEARCH]}"
     if confirmed(record):
-        basis = f"means of {runs} replicates" if runs > 1 else "one replicate"
+        basis = f"{f'means of {runs} replicates' if runs > 1 else 'one replicate'} on {NAMES[CONFIRM]}"
     return f"It reaches {', '.join(parts)} ({basis}; gains are positive where it is better)."
 
 

@@ -12,6 +12,7 @@ from bench.frontier.estimates import replicated
 from bench.frontier.points import Key, key_of
 from bench.objectives import Objective
 from bench.records import TrialRecord
+from bench.rows import CONFIRM
 
 Floats = NDArray[np.float64]
 
@@ -31,7 +32,7 @@ class Seen:
     freedom: int
 
     @classmethod
-    def of(cls, points: Iterable[TrialRecord], objectives: Sequence[Objective], split: str = "valid") -> Seen:
+    def of(cls, points: Iterable[TrialRecord], objectives: Sequence[Objective], split: str = CONFIRM) -> Seen:
         """Those of points that have all objectives of each replicate, all finite."""
         found = {}
         for point in points:

@@ -17,7 +17,7 @@ from bench.objectives import Objective
 Floats = NDArray[np.float64]
 
 
-def regions(statistics: Statistics, objectives: Sequence[Objective], split: str = "valid") -> Mapping[Key, Floats]:
+def regions(statistics: Statistics, objectives: Sequence[Objective], split: str) -> Mapping[Key, Floats]:
     """Of each confirmed point a matrix S (M, M): two objectives (i, j) of its true value lie in the ellipse
     `d' S[ij, ij]^-1 d <= 1`, d from its mean, with probability `LEVEL`.
 

@@ -23,6 +23,7 @@ from bench.dotted import flatten
 from bench.errors import UserError, unknown
 from bench.objectives import Objective
 from bench.records import TrialRecord
+from bench.rows import SEARCH
 
 Floats = NDArray[np.float64]
 _STEPS = 80  # of bisection: beyond a float's last bit
@@ -99,7 +100,7 @@ def _rate(points: Sequence[TrialRecord], name: str) -> float:
     """Validation's base rate, taken to be at most one half: normalised entropy is log loss over its entropy."""
     space = name.removesuffix(".auc")
     for point in points:
-        loss, ratio = (point.metrics.get(f"valid/{space}.{metric}") for metric in ("logloss", "ne"))
+        loss, ratio = (point.metrics.get(f"{SEARCH}/{space}.{metric}") for metric in ("logloss", "ne"))
         if loss and ratio:
             return _of_entropy(loss / ratio)
     raise UserError(

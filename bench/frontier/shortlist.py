@@ -12,6 +12,7 @@ from bench.frontier.hypervolume import contributions, resolve_reference
 from bench.frontier.points import as_seen, key_of, points
 from bench.objectives import Objective
 from bench.records import TrialRecord
+from bench.rows import SEARCH
 
 
 def shortlist(
@@ -33,7 +34,7 @@ def shortlist(
         single_task: whether these baselines do come in addition.
     """
     measured = points(as_seen(records), objectives)
-    values = np.array([[r.metrics.get(o.key("valid"), np.nan) for o in objectives] for r in measured], dtype=float)
+    values = np.array([[r.metrics.get(o.key(SEARCH), np.nan) for o in objectives] for r in measured], dtype=float)
     values = values.reshape(len(measured), len(objectives))
     at = resolve_reference(objectives, reference)
     place = ranks(values, objectives)

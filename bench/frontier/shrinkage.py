@@ -1,7 +1,8 @@
 """The winner's curse: the search's best values are the best partly by luck, and are worth less than they look.
 
-Shown as it is, from the value that the search saw to the mean over fresh seeds on validation (the luck of the seed is
-gone) and on test (that of having been chosen for validation's rows, too); and as it was to be expected.
+Four steps: the value that the search saw, the mean over fresh seeds on validation (without the luck of the seed), on
+confirmation rows (without that of having been chosen for validation's rows), and on test. Beside them is the shrunken
+value that the search alone lets one expect.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from bench.frontier.estimates import estimate
+from bench.frontier.estimates import confirmed, estimate
 from bench.frontier.samples import sample
 from bench.frontier.variance import seed_noise
 from bench.objectives import Objective
 from bench.records import TrialRecord
+from bench.rows import CONFIRM, REPLICATED, SEARCH
 
-COLUMNS = ["trial", "until", "objective", "search", "valid", "test", "factor", "shrunken"]
+COLUMNS = ["trial", "until", "objective", "search", "valid", "confirm", "test", "factor", "shrunken"]
 
 
 def shrinkage(points: Sequence[TrialRecord], objectives: Sequence[Objective]) -> pd.DataFrame:
@@ -32,24 +34,26 @@ def shrinkage(points: Sequence[TrialRecord], objectives: Sequence[Objective]) ->
     for objective in objectives:
         if not objective.is_metric:
             continue
-        key = objective.key("valid")
-        seen = np.array([point.metrics.get(key, np.nan) for point in points])
-        noise = _noise(points, key)
+        seen = np.array([point.metrics.get(objective.key(SEARCH), np.nan) for point in points])
+        noise = _noise(points, objective.key(CONFIRM))
         if noise is None or np.isfinite(seen).sum() < 2:
             continue
         middle = float(np.nanmedian(seen))
         spread = (1.4826 * float(np.nanmedian(np.abs(seen - middle)))) ** 2
         factor = max(0.0, 1 - noise / spread) if spread > 0 else 0.0
         for point, value in zip(points, seen, strict=True):
-            if point.replicates:
-                means = [estimate(point, objective.key(split)) for split in ("valid", "test")]
+            if confirmed(point):
+                means = [estimate(point, objective.name, split) for split in REPLICATED]
                 drawn = middle + factor * (value - middle)
                 rows.append([point.number, point.until, objective.name, value, *means, factor, drawn])
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _noise(points: Sequence[TrialRecord], key: str) -> float | None:
-    """Variance of what the search sees of a configuration about its true value, but for what moves all alike."""
+    """Variance of what the search sees of a configuration about its true value, without what moves all alike.
+
+    Learnt from `key`, on confirmation rows: they are about as many as those that the search sees.
+    """
     samples = [found for point in points if (found := sample(point, [key]))]
     seeds = seed_noise(samples) if samples else None
     if seeds is None:

@@ -37,7 +37,7 @@ class Statistics:
 
     Attributes:
         p_nondominated: by point the probability that no other confirmed point dominates it.
-        intervals: by point and metric key (validation, test and costs) the interval of its mean.
+        intervals: by point and metric key (confirmation rows, test and costs) the interval of its mean.
         covariance: by point the covariance (M, M) of its estimate on the frontier's split, seeds and data together:
             the shape of its uncertainty ellipse.
         hypervolume: of the confirmed points' true values; None where nothing is known of seeds. Its value is that of

@@ -12,29 +12,30 @@ import pandas as pd
 from bench.frontier.estimates import replicated
 from bench.objectives import Objective
 from bench.records import TrialRecord
+from bench.rows import CONFIRM, SEARCH, TEST
 
 
-def tabulate(points: Sequence[TrialRecord], objectives: Sequence[Objective], split: str) -> pd.DataFrame:
+def tabulate(points: Sequence[TrialRecord], objectives: Sequence[Objective]) -> pd.DataFrame:
     """The rows of `Frontier.table`, without its last three columns. An empty run has its columns too."""
     by_rungs = any(point.rungs for point in points)
-    rows = [_row(point, objectives, split) for point in points]
-    return pd.DataFrame(rows, columns=_columns(objectives, split, by_rungs))
+    rows = [_row(point, objectives) for point in points]
+    return pd.DataFrame(rows, columns=_columns(objectives, by_rungs))
 
 
 def replicate_keys(objectives: Sequence[Objective]) -> list[str]:
     """Keys whose replicate means and deviations the table holds; a cost has one key for all splits."""
-    return list(dict.fromkeys(each.key(split) for split in ("valid", "test") for each in objectives))
+    return list(dict.fromkeys(each.key(split) for split in (CONFIRM, TEST) for each in objectives))
 
 
-def _columns(objectives: Sequence[Objective], split: str, by_rungs: bool) -> list[str]:
+def _columns(objectives: Sequence[Objective], by_rungs: bool) -> list[str]:
     length = ["rung", "samples"] if by_rungs else []
     fixed = ["trial", *length, "architecture", "sharing", "funnel", "balancing", "baseline", "config"]
-    seen = [objective.key(split) for objective in objectives]
+    seen = [objective.key(SEARCH) for objective in objectives]
     spread = [f"{key}.{part}" for key in replicate_keys(objectives) for part in ("mean", "sd")]
     return [*fixed, *seen, "replicates", "replicates_failed", *spread]
 
 
-def _row(record: TrialRecord, objectives: Sequence[Objective], split: str) -> dict[str, Any]:
+def _row(record: TrialRecord, objectives: Sequence[Objective]) -> dict[str, Any]:
     failed = sum(run.failure is not None for run in record.replicates)
     row: dict[str, Any] = {
         "trial": record.number,
@@ -49,7 +50,7 @@ def _row(record: TrialRecord, objectives: Sequence[Objective], split: str) -> di
         "replicates": len(record.replicates) - failed,
         "replicates_failed": failed,
     }
-    row |= {each.key(split): record.metrics.get(each.key(split), np.nan) for each in objectives}
+    row |= {each.key(SEARCH): record.metrics.get(each.key(SEARCH), np.nan) for each in objectives}
     for key in replicate_keys(objectives):
         values = replicated(record, key)
         row[f"{key}.mean"] = np.mean(values) if values else np.nan

@@ -22,7 +22,7 @@ class Facts:
     Attributes:
         store: the store's manifest.
         architecture, reason: of the pick, in words.
-        front: rows of the frontier: point, and metric -> value in words.
+        front: lines of the frontier: point, and metric -> value in words; rows: what they were measured on, in words.
         test: metric on test -> value in words, with what was promised.
         calibration: what was done, in words.
         score: what is ranked by.
@@ -37,6 +37,7 @@ class Facts:
     reason: str
     policy: str
     front: Sequence[Mapping[str, str]]
+    rows: str
     test: Sequence[Mapping[str, str]]
     calibration: str
     score: Score
@@ -73,7 +74,7 @@ def model_card(facts: Facts) -> str:
         "## What comes out",
         f"A probability for each task ({facts.calibration}), and `score` = {facts.score}.",
         "## How it was picked",
-        f"Architecture: {facts.architecture}. Policy: {facts.policy}. The frontier, on validation:",
+        f"Architecture: {facts.architecture}. Policy: {facts.policy}. The frontier, on {facts.rows}:",
         _table(facts.front),
         "## How good it is",
         "On test, which no choice has seen:",

@@ -12,6 +12,7 @@ from bench.report.markup import escaped, glyph, joined
 from bench.report.page import whole
 from bench.report.thumbnail import Range, ranges, thumbnail
 from bench.report.view import PageView
+from bench.rows import CONFIRM, NAMES, SEARCH, SHORT
 
 Scales = dict[tuple[object, ...], tuple[Range, ...]]
 Looks = dict[str, theme.Look]
@@ -64,7 +65,10 @@ def board_document(runs: Sequence[BoardRun], home: str) -> tuple[str, list[Board
     drawn = [_drawn(run, scales, looks) for run in runs]
     keys = "".join(f"<li>{glyph(look)}{escaped(kind)}</li>" for kind, look in looks.items())
     count = text.count(len(runs), "run")
-    note = "Validation; large marks are on the front. Fronts on the same data are drawn on the same scale."
+    note = (
+        f"Confirmed runs are on {NAMES[CONFIRM]}, others on {NAMES[SEARCH]}. Large marks are on the front. "
+        "Fronts on the same data are drawn on the same scale."
+    )
     body = [
         f'<p class="note">{note}</p><ul class="notation" aria-label="Sharing kinds">{keys}</ul>' if keys else "",
         f'<div class="board">{"".join(card for _, card in drawn)}</div>',
@@ -120,6 +124,8 @@ def _part(part: BoardPart, scales: Scales, looks: Looks) -> str:
         if len(part.view.axes) > 2 and part.view.front:
             found.append(f'<p class="muted">The first two of {len(part.view.axes)} objectives.</p>')
         best = [f"best {axis.label} {text.number(axis.best.value)}" for axis in part.view.axes if axis.best]
-        volume = [f"hypervolume {text.number(part.view.hypervolume)}"] if part.view.front else []
+        volume = (
+            [f"hypervolume {text.number(part.view.hypervolume)} on {SHORT[part.view.split]}"] if part.view.front else []
+        )
         found.append(f'<p class="muted">{escaped(", ".join([*best, *volume]))}</p>')
     return "".join([*found, f'<p class="muted">{escaped(part.counts)}</p>'])

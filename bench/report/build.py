@@ -10,6 +10,7 @@ from bench.frontier.gains import baselines, best
 from bench.frontier.importance import alone
 from bench.frontier.pick import Pick
 from bench.frontier.points import as_seen
+from bench.objectives import Objective
 from bench.records import TrialRecord
 from bench.report import text, theme
 from bench.report.certainty import hypervolume_interval, shrinkage, standards, surfaces
@@ -41,7 +42,7 @@ def build_view(
 
     Args:
         records: all trials of the run, in any state.
-        front: the frontier of these records, on validation.
+        front: the frontier of these records.
         title: of the dataset, for people; `dataset` is its id.
         no_pick: why there is no pick.
         retrain: the command that trains the picked configuration again.
@@ -53,7 +54,7 @@ def build_view(
     """
     seen = as_seen(front.points)  # by the search's own run: like against like
     ids = tuple(identified(point.number, point.until) for point in front.on_front)
-    merits = alone(estimates(front.points, front.objectives, front.split), front.objectives, front.reference)
+    merits = alone(estimates(front.points, front.objectives), front.objectives, front.reference)
     trials = trials_of(front)
     axes = _axes(seen, trials, front)
     history, by_samples = course(front, records)
@@ -97,7 +98,7 @@ def _axes(seen: Sequence[TrialRecord], trials: Sequence[Trial], front: Frontier)
     against, against_seen = baselines(front.points, front.objectives), baselines(seen, front.objectives)
     axes = []
     for i, objective in enumerate(front.objectives):
-        leader, key = best(front.points, objective), objective.key("valid")
+        leader = best(front.points, objective)
         baseline, search_baseline = (
             None if found is None else Reference(found.trial, found.value, found.until)
             for found in (of.get(objective.name) for of in (against, against_seen))
@@ -107,7 +108,7 @@ def _axes(seen: Sequence[TrialRecord], trials: Sequence[Trial], front: Frontier)
                 name=objective.name,
                 label=text.label(objective.name),
                 maximize=objective.direction == "maximize",
-                best=None if leader is None else Reference(leader.number, estimate(leader, key), leader.until),
+                best=None if leader is None else _reference(leader, objective),
                 baseline=baseline,
                 search_baseline=search_baseline,
                 near=near(trials, i, objective.sign, baseline),
@@ -115,6 +116,10 @@ def _axes(seen: Sequence[TrialRecord], trials: Sequence[Trial], front: Frontier)
             )
         )
     return tuple(axes)
+
+
+def _reference(leader: TrialRecord, objective: Objective) -> Reference:
+    return Reference(leader.number, estimate(leader, objective.name), leader.until)
 
 
 def _picked(pick: Pick, command: str) -> Picked:

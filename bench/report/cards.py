@@ -10,8 +10,9 @@ from bench.records import Scalar
 from bench.report import text
 from bench.report.findings import Id
 from bench.report.view import PageView, Spread, Trial
+from bench.rows import REPLICATED, SHORT
 
-SPLITS = ("search", "validation", "test")
+SPLITS = tuple(SHORT[split] for split in REPLICATED)
 DETAILED = 1000
 """Of more points, only so many bring their curves and diagnosis, the first of `PageView.order`."""
 
@@ -20,9 +21,9 @@ def cards(view: PageView) -> dict[str, Any]:
     """For each point what is written of it, and the numbers behind.
 
     Names of parameters stand once in `names`, and a trial has `[[index of name, value], ...]`: thousands of trials
-    repeat them. `measured` is `[[search, validation, test] of each objective]` in words; `numbers` the same as the
-    search's value and `[mean, standard deviation, replicates, low, high]` of each split, the last two the ends of the
-    mean's 90% interval.
+    repeat them. `measured` is `[[search, confirmation rows, test] of each objective]` in words; `numbers` the same as
+    the search's value and `[mean, standard deviation, replicates, low, high]` of each split, the last two the ends of
+    the mean's 90% interval.
     """
     names = list(dict.fromkeys(name for trial in view.trials for name, _ in trial.params))
     index = {name: i for i, name in enumerate(names)}
@@ -51,7 +52,7 @@ def cards(view: PageView) -> dict[str, Any]:
                 "values": trial.values,
                 "measured": [_measured(trial, i) for i in range(len(view.axes))],
                 "numbers": [
-                    [trial.seen[i], _numbers(trial.valid[i]), _numbers(trial.test[i])] for i in range(len(view.axes))
+                    [trial.seen[i], _numbers(trial.confirm[i]), _numbers(trial.test[i])] for i in range(len(view.axes))
                 ],
                 "params": [[index[name], _plain(value)] for name, value in trial.params],
                 **({"diagnosis": trial.diagnosis, **asdict(trial.detail)} if trial.id in detailed else {}),
@@ -73,7 +74,7 @@ def _title(view: PageView, trial: Trial, picked: Id | None) -> str:
 
 
 def _measured(trial: Trial, i: int) -> list[str]:
-    spreads = (trial.valid[i], trial.test[i])
+    spreads = (trial.confirm[i], trial.test[i])
     return [text.number(trial.seen[i]), *("" if each is None else text.spread(each) for each in spreads)]
 
 

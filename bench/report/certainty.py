@@ -49,6 +49,7 @@ def shrinkage(front: Frontier, trials: Sequence[Trial]) -> tuple[Shrinkage, ...]
             places[row["objective"]],
             float(row["search"]),
             _finite(row["valid"]),
+            _finite(row["confirm"]),
             _finite(row["test"]),
         )
         for row in front.statistics.shrinkage.to_dict("records")

@@ -8,6 +8,7 @@ from bench.report import text, theme
 from bench.report.markup import escaped, glyph, packed
 from bench.report.plots import plane_figure
 from bench.report.view import Axis, PageView
+from bench.rows import CONFIRM, SEARCH, SHORT
 
 SAVED_AS = ("svg", "png", "csv")
 
@@ -81,9 +82,9 @@ def notation(view: PageView) -> str:
     """What marks and lines of the front's figure mean; only those that are in it."""
     signs = [
         _dot(5.5) + ("on the front" if len(view.axes) > 1 else "the best"),
-        _dot(3.5, 0.45) + "seen once, by the search",
+        _dot(3.5, 0.45) + f"trained once, on {SHORT[SEARCH]}",
     ]
-    if runs := sorted({spread.runs for trial in view.trials for spread in trial.valid if spread}):
+    if runs := sorted({spread.runs for trial in view.trials for spread in trial.confirm if spread}):
         repeats = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}"
         noun = "replicate" if repeats == "1" else "replicates"
         bar = '<path d="M3 8H23M3 5V11M23 5V11" stroke="var(--front)" fill="none"/><circle cx="13" cy="8" r="4.5"/>'
@@ -92,7 +93,7 @@ def notation(view: PageView) -> str:
             bar = '<ellipse cx="13" cy="8" rx="12" ry="6.5" fill="var(--front)" opacity=".25"/>'
             bar += '<circle cx="13" cy="8" r="4"/>'
             error = "and the 90% region of the true values"
-        signs.append(_sign(bar) + f"mean of {repeats} {noun} {error}")
+        signs.append(_sign(bar) + f"mean of {repeats} {noun} on {SHORT[CONFIRM]} {error}")
     if len(view.axes) < 3:
         corner, words = ("M2 4H14V13H24", "front") if len(view.axes) == 2 else ("M2 12H9V8H17V4H24", "best so far")
         signs.append(_sign(f'<path d="{corner}" stroke="var(--front)" stroke-width="1.6" fill="none"/>') + words)

@@ -11,6 +11,7 @@ from bench.report.markup import escaped, joined, scrolling
 from bench.report.page import whole
 from bench.report.plots.critical import critical_figure
 from bench.report.text import MINUS, number
+from bench.rows import NAMES
 
 HEADS = ("measure", "left", "right", "left minus right", "interval", "unit", "p (Holm)", "seeds", "verdict")
 
@@ -20,7 +21,9 @@ def comparison_document(found: Compared) -> str:
     runs = list(dict.fromkeys(run for group in found.groups for run in group.runs))
     body = [_group(group, found, place) for place, group in enumerate(found.groups)]
     body += [_ranks(found)] + [f'<p class="note">{escaped(note)}</p>' for note in found.notes]
-    return whole(", ".join(runs), f"Comparison by {found.by}, {found.split}", body, figures=found.ranking is not None)
+    return whole(
+        ", ".join(runs), f"Comparison by {found.by}, {NAMES[found.split]}", body, figures=found.ranking is not None
+    )
 
 
 def _group(group: Group, found: Compared, place: int) -> str:
@@ -34,9 +37,13 @@ def _group(group: Group, found: Compared, place: int) -> str:
     else:
         sizes = group.comparison.volumes.seen
         rows = [[name, str(len(each)), number(sizes[name])] for name, each in group.comparison.families.items()]
-        parts.append("<h3>Families</h3>" + _table((found.by, "confirmed points", "hypervolume"), rows, "Families"))
         parts.append(
-            f'<h3>Tests</h3><p class="note">Left minus right, {found.level:.0%} intervals. In a metric a family stands '
+            f'<h3>Families</h3><p class="note">On {NAMES[found.split]}.</p>'
+            + _table((found.by, "confirmed points", "hypervolume"), rows, "Families")
+        )
+        parts.append(
+            f'<h3>Tests</h3><p class="note">Left minus right on {NAMES[found.split]}, {found.level:.0%} intervals. '
+            "In a metric a family stands "
             "for the point that the search's own run found best; p is Holm's, over all metrics and pairs. Beyond: by "
             "how much the other front would have to rise in every objective to cover this one.</p>"
         )

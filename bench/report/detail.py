@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from bench.objectives import Objective
 from bench.records import TrialRecord
+from bench.rows import CONFIRM, SEARCH, TEST
 
 MOST_EVALUATIONS = 60
 """Of a curve; of more, evenly spaced ones are kept, and the last."""
@@ -15,10 +16,10 @@ MOST_EVALUATIONS = 60
 
 @dataclass(frozen=True)
 class Rerun:
-    """A replicate: its values on validation and on test, or why it failed."""
+    """A replicate: its values on confirmation rows and on test, or why it failed."""
 
     seed: int
-    valid: tuple[float | None, ...]
+    confirm: tuple[float | None, ...]
     test: tuple[float | None, ...]
     failure: str = ""
 
@@ -86,8 +87,8 @@ def _replicates(record: TrialRecord, objectives: Sequence[Objective]) -> tuple[R
     return tuple(
         Rerun(
             run.seed,
-            tuple(_finite(run.metrics.get(each.key("valid"))) for each in objectives),
-            tuple(_finite(run.metrics.get(each.key("test"))) for each in objectives),
+            tuple(_finite(run.metrics.get(each.key(CONFIRM))) for each in objectives),
+            tuple(_finite(run.metrics.get(each.key(TEST))) for each in objectives),
             "" if run.failure is None else run.failure.reason,
         )
         for run in record.replicates
@@ -104,7 +105,7 @@ def _curves(record: TrialRecord) -> tuple[Curve, ...]:
         step = math.ceil(len(points) / MOST_EVALUATIONS) or 1
         kept = tuple(points[len(points) - 1 :: -step][::-1]) if points else ()
         if kept:
-            found.append(Curve(name.removeprefix("loss/").removeprefix("valid/"), name.startswith("loss/"), kept))
+            found.append(Curve(name.removeprefix("loss/").removeprefix(f"{SEARCH}/"), name.startswith("loss/"), kept))
     return tuple(found)
 
 

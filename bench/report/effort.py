@@ -12,6 +12,7 @@ from bench.frontier.importance import alone, importances
 from bench.records import TrialRecord
 from bench.report import theme
 from bench.report.findings import Influence, Spent
+from bench.rows import SEARCH
 
 REPLICATES = "replicates"
 FULL = "full length"
@@ -65,7 +66,7 @@ def influences(records: Sequence[TrialRecord], front: Frontier) -> tuple[Influen
     measured = [record.at(0) if record.rungs else record for record in records if record.measured]
     if not measured:
         return ()
-    values = [[record.metrics.get(each.key("valid"), np.nan) for each in front.objectives] for record in measured]
+    values = [[record.metrics.get(each.key(SEARCH), np.nan) for each in front.objectives] for record in measured]
     found = importances(measured, alone(np.array(values, dtype=float), front.objectives, front.reference), seed=0)
     return tuple(Influence(each.name, each.share, each.low, each.high, each.trials) for each in found)
 

@@ -6,6 +6,7 @@ from bench.report import plots, text
 from bench.report.charts import chart
 from bench.report.markup import escaped
 from bench.report.view import PageView
+from bench.rows import CONFIRM, NAMES, SEARCH
 
 ROW = 34
 """Height of a bar's row, in pixels."""
@@ -19,8 +20,8 @@ def matters(view: PageView, id: str) -> str:
     rung = " at the first rung" if view.by_rungs else ""
     note = (
         f"How much of the difference between trials{rung} each parameter explains alone, in the hypervolume that a "
-        "trial would have by itself, with its 90% interval. A parameter of one kind counts among the trials of that "
-        "kind. It speaks of the trials that the search made, not of all that it could have made."
+        f"trial would have by itself on {NAMES[SEARCH]}, with its 90% interval. A parameter of one kind counts among "
+        "the trials of that kind. It speaks of the trials that the search made, not of all that it could have made."
     )
     figure = chart(plots.influence_figure(view), f"{id}-matters", "What matters", f"{ROW * rows + 70}px")
     return f'<h3>What matters</h3><p class="note">{note}</p>{figure}'
@@ -31,9 +32,9 @@ def hypervolume(view: PageView, id: str) -> str:
     if not view.history or not view.trials:
         return ""
     reference = ", ".join(f"{axis.label} {text.plain(axis.reference)}" for axis in view.axes)
-    note = f"Of what the search had seen so far, beyond the reference point: {escaped(reference)}."
+    note = f"Of what the search had seen so far on {NAMES[SEARCH]}, beyond the reference point: {escaped(reference)}."
     if view.hypervolume_interval is not None:
-        note += " The diamond is that of the confirmed front, with its 90% interval."
+        note += f" The diamond is that of the confirmed front on {NAMES[CONFIRM]}, with its 90% interval."
     figure = chart(plots.hypervolume_figure(view), f"{id}-hypervolume", "Hypervolume", "280px")
     title = "Hypervolume over training samples" if view.by_samples else "Hypervolume over the run"
     return f'<h3>{title}</h3><p class="note">{note}</p>{figure}'
@@ -60,7 +61,8 @@ def shrinkage(view: PageView, id: str) -> str:
         if any(each.objective == i for each in view.shrinkage)
     )
     note = (
-        "A search keeps what came out well, and part of that was luck: confirmed trials by the run that the search "
-        "saw, by their means over fresh seeds, and on test."
+        "A search keeps what came out well, and part of that was luck. Confirmed trials by the search's own run on "
+        "validation; then means over fresh seeds on the same rows (without the seed's luck), on confirmation rows "
+        "(without the luck of having been chosen for validation's rows), and on test."
     )
     return f'<h3>From search to test</h3><p class="note">{note}</p><div class="figures">{charts}</div>'

@@ -116,11 +116,12 @@ class Standard:
 
 @dataclass(frozen=True)
 class Shrinkage:
-    """A confirmed point in one objective: what the search saw, and its replicates' means on validation and test."""
+    """A confirmed point in one objective: the search's value, and its replicates' means on each split."""
 
     id: Id
     sharing: str
     objective: int
     search: float
     valid: float | None
+    confirm: float | None
     test: float | None

@@ -7,6 +7,7 @@ from bench.report.charts import chart, legend, notation, projection, zoom
 from bench.report.markup import joined
 from bench.report.tables import front_table
 from bench.report.view import PageView
+from bench.rows import CONFIRM, NAMES, SEARCH, SHORT
 
 
 def front(view: PageView, id: str) -> str:
@@ -14,12 +15,12 @@ def front(view: PageView, id: str) -> str:
     if not any(value is not None for trial in view.trials for value in trial.values):
         return '<h3>The front</h3><p class="note">No trial has completed with a value yet.</p>'
     basis = (
-        "Confirmed trials are compared by their means over fresh seeds; the others were seen once, by the search, "
-        "and luck made the best of them look better than they are."
+        f"Confirmed trials are compared by their means over fresh seeds on {NAMES[CONFIRM]}. Small marks were trained "
+        f"once and are on {NAMES[SEARCH]}, where luck made the best of them look better than they are."
         if view.confirmed
-        else "Every trial was trained once: differences of the size of a seed's luck mean nothing here."
+        else f"On {NAMES[SEARCH]}. Every trial was trained once: differences of the size of a seed's luck mean nothing."
     )
-    note = f"Validation. {basis}{_thinned(view)} "
+    note = f"{basis}{_thinned(view)} "
     note += "Press a point or a row for all that is known of a trial; drag a box for several."
     figure, table = _figure(view, id), front_table(view)
     return joined(
@@ -49,7 +50,7 @@ def _matrix(view: PageView, id: str) -> str:
     if len(view.axes) < 3:
         return ""
     size = len(view.axes) - 1
-    name, height = "Every pair of objectives", f"{100 + 230 * size}px"
+    name, height = f"Every pair of objectives, {SHORT[view.split]}", f"{100 + 230 * size}px"
     return chart(
         plots.pairs_figure(view), f"{id}-front", name, height, caption=True, beside=zoom(view), least=250 * size
     )
@@ -71,7 +72,11 @@ def across(view: PageView, id: str) -> str:
     drawn, behind = plots.drawn_of(view, plots.MOST_LINES)
     some = f" {drawn:,} of the {behind:,} trials behind the front are drawn." if drawn < behind else ""
     kept = " the parameters that made most of a difference" if view.influences else " what was searched"
-    note = f"A line for each trial: objectives, better upwards, then{kept}. Drag a box over an axis to select trials."
+    rows = SHORT[SEARCH] if not view.confirmed else f"{SHORT[CONFIRM]} where confirmed, else {SHORT[SEARCH]}"
+    note = (
+        f"A line for each trial: objectives ({rows}), better upwards, then{kept}. Drag a box over an axis to select "
+        "trials."
+    )
     least = 104 * plots.dimensions(view)
     figure = chart(plots.parallel_figure(view), f"{id}-parallel", "Parallel coordinates", "360px", least=least)
     return f'<h3>Objectives and settings</h3><p class="note">{note}{some}</p>{figure}'
@@ -80,7 +85,10 @@ def across(view: PageView, id: str) -> str:
 def _table_note(view: PageView) -> str:
     if not view.confirmed:
         return ""
-    note = "Mean ± standard deviation over replicates; fainter rows are not on the front."
+    note = (
+        f"{SHORT[SEARCH].capitalize()}: the search's own run. {SHORT[CONFIRM].capitalize()} and test: mean ± standard "
+        "deviation over replicates. Fainter lines are not on the front."
+    )
     if any(trial.p_nondominated is not None for trial in view.trials):
         note += " P(non-dominated): how likely it is that no other confirmed trial beats it in every objective."
     return f'<p class="note below">{note}</p>'

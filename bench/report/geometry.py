@@ -92,5 +92,5 @@ def reach(trial: Trial, i: int) -> float | None:
     """How far a trial's error bar goes in an objective: as far as its region, else as its interval."""
     if trial.region is not None:
         return math.sqrt(trial.region[i][i])
-    spread = trial.valid[i]
+    spread = trial.confirm[i]
     return None if spread is None else spread.half_width

@@ -20,6 +20,7 @@ from bench.records import Failure, TrialRecord
 from bench.report import text, theme
 from bench.report.findings import Cell, Failed, GainTable
 from bench.report.view import Trial
+from bench.rows import CONFIRM
 
 
 def gain_tables(
@@ -36,7 +37,7 @@ def gain_tables(
     rows = tuple(sorted({trial.balancing for trial in trials}))
     tables = []
     for objective in objectives:
-        scale, key = text.gain_scale(objective.name), objective.key("valid")
+        scale, key = text.gain_scale(objective.name), objective.key(CONFIRM)
         cells: dict[tuple[str, str], tuple[float, TrialRecord, TrialRecord | None, bool]] = {}
         numbers: dict[tuple[str, str], set[int]] = defaultdict(set)
         for sure, given, against in ways:

@@ -13,6 +13,7 @@ from bench.report.markup import escaped, glyph, identifier, joined, packed, pair
 from bench.report.stability import stability_section
 from bench.report.tables import failure_table, gain_table, settings
 from bench.report.view import PageView, Trial
+from bench.rows import CONFIRM, NAMES, SEARCH
 
 ROW = 40
 """Height of a row in a dot plot, in pixels."""
@@ -56,7 +57,7 @@ def _headlines(view: PageView) -> str:
         f'<dd class="detail">{escaped(each.detail)}</dd></div>'
         for each in view.headlines
     )
-    return f'<dl class="headlines">{tiles}</dl>'
+    return f'<dl class="headlines">{tiles}</dl><p class="note">Best values and hypervolume: {NAMES[view.split]}.</p>'
 
 
 def _pick(view: PageView) -> str:
@@ -99,8 +100,9 @@ def _kinds(view: PageView, id: str) -> str:
     if not blocks:
         return ""
     note = (
-        "Every trial by the one run that the search saw, the best kind on top and its best value written out; a kind "
-        "that was tried more often had more chances. Dashed: the best single-task trial." + _stopped(view)
+        f"Every trial by the one run that the search saw, on {NAMES[SEARCH]}; the best kind on top and its best value "
+        "written out; a kind that was tried more often had more chances. Dashed: the best single-task trial."
+        + _stopped(view)
     )
     return joined(["<h3>Best of each kind</h3>", f'<p class="note">{note}</p>', legend(view), *blocks])
 
@@ -126,8 +128,8 @@ def _gains(view: PageView) -> str:
     interval = " Below it its 90% interval; bold is more than that." if known else ""
     note = (
         "The best trial of each sharing and balancing kind against the best single-task trial, and its number. "
-        f"Positive is better.{interval} Framed cells hold no confirmed trial: their best was seen once, by the search, "
-        "and is too good on average." + _stopped(view)
+        f"Positive is better. Values are on {NAMES[CONFIRM]}.{interval} Framed cells hold no confirmed trial: their "
+        f"best was trained once, is on {NAMES[SEARCH]}, and is too good on average." + _stopped(view)
     )
     return f'<h3>Gain over single task</h3><p class="note">{note}</p><div class="figures">{boxes}</div>'
 

@@ -7,6 +7,7 @@ from bench.report import text, theme
 from bench.report.findings import identified
 from bench.report.markup import escaped, glyph, joined, scrolling
 from bench.report.view import PageView, Trial
+from bench.rows import NAMES
 
 WIDTH, HEIGHT = 24, 28
 """Of a weight in the strip, in its own units; it is drawn as wide as the page."""
@@ -20,7 +21,8 @@ def stability_section(view: PageView) -> str:
     seeds = " and with other seeds, as far as replicates tell" if found.sure is not None else ""
     note = (
         f"Which of the points that the guard lets through has the largest weighted sum, each objective scaled to its "
-        f"range among them, as the weights change{seeds}. Where one point holds most of it, the weights matter little."
+        f"range among them, as the weights change{seeds}; on {NAMES[view.split]}. Where one "
+        "point holds most of it, the weights matter little."
     )
     return joined(
         [

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bench.report import text, theme
 from bench.report.findings import Cell, Failed, GainTable, Id
 from bench.report.markup import breakable, escaped, glyph, pairs, scrolling
 from bench.report.view import PageView, Spread, Trial
+from bench.rows import CONFIRM, SEARCH, SHORT, TEST
 
 
 def front_table(view: PageView) -> str:
     """The trials of the front, and what else was confirmed; every column sorts. Scripts add the others."""
     trials = [view.trial(id) for id in listed(view)]
-    splits = ["validation", *(["test"] if any(any(trial.test) for trial in trials) else [])]
+    splits = [SEARCH, *(split for split in (CONFIRM, TEST) if any(any(_values(trial, split)) for trial in trials))]
     sure = any(trial.p_nondominated is not None for trial in trials)
     names = [("trial", "number")]
     names += [("architecture", "architecture"), ("balancing", "balancing")]
-    names += [(axis.label, f"{split}.{i}") for split in splits for i, axis in enumerate(view.axes)]
+    names += [(axis.label, f"{SHORT[split]}.{i}") for split in splits for i, axis in enumerate(view.axes)]
     names += [("P(non-dominated)", "sure")] if sure else []
     names += [("samples", "samples")] if view.by_rungs else []
     groups = '<td colspan="4"></td>' + "".join(
-        f'<th class="group" scope="colgroup" colspan="{len(view.axes)}">{split}</th>' for split in splits
+        f'<th class="group" scope="colgroup" colspan="{len(view.axes)}">{SHORT[split]}</th>' for split in splits
     )
     groups += f'<td colspan="{1 + sure + view.by_rungs}"></td>'
     heads = "".join(_head(name, column, field) for column, (name, field) in enumerate(names, 1))
@@ -60,9 +63,9 @@ def _row(view: PageView, trial: Trial, splits: list[str], sure: bool) -> str:
     ]
     for split in splits:
         for i in range(len(view.axes)):
-            spread = (trial.valid if split == "validation" else trial.test)[i]
-            value = spread.mean if spread else (trial.seen[i] if split == "validation" else None)
-            words = text.number(value) if spread is None else _spread(spread)
+            found = _values(trial, split)[i]
+            value = found.mean if isinstance(found, Spread) else found
+            words = _spread(found) if isinstance(found, Spread) else text.number(found)
             cells.append(_cell("" if value is None else value, words, True))
     if sure:
         value = trial.p_nondominated
@@ -73,6 +76,11 @@ def _row(view: PageView, trial: Trial, splits: list[str], sure: bool) -> str:
     style = "picked" if picked else "" if trial.on_front else "behind"
     cells.append(f"<td>{settings(trial, str(len(trial.params)))}</td>")
     return f'<tr class="{style}" data-id="{trial.id}">{"".join(cells)}</tr>'
+
+
+def _values(trial: Trial, split: str) -> Sequence[float | Spread | None]:
+    """What was measured on a split: by the search's own run on validation, else by replicates."""
+    return {SEARCH: trial.seen, CONFIRM: trial.confirm, TEST: trial.test}[split]
 
 
 def _length(view: PageView, trial: Trial) -> str:

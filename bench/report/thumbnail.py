@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from bench.report import text, theme
 from bench.report.markup import escaped
 from bench.report.view import Axis, PageView, Trial
+from bench.rows import SHORT
 
 WIDTH, HEIGHT, EDGE = 300, 190, 8
 MOST_BEHIND = 300
@@ -42,7 +43,8 @@ def thumbnail(view: PageView, spans: Sequence[Range], looks: Mapping[str, theme.
     corners = " ".join("{:.1f},{:.1f}".format(*_place(corner, spans)) for corner in view.step)
     line = f'<polyline points="{corners}" fill="none" stroke="var(--front)" stroke-width="1.5"/>' if corners else ""
     x, y = (_title(axis, span) for axis, span in zip(view.axes[:2], spans[:2], strict=True))
-    words = f"The front of {len(view.front)} of {len(view.trials)} points: {x} to the right, {y} upwards."
+    points = f"{len(view.front)} of {len(view.trials)} points"
+    words = f"The front of {points}, {SHORT[view.split]}: {x} to the right, {y} upwards."
     inner = f'x="{EDGE}" y="{EDGE}" width="{WIDTH - 2 * EDGE}" height="{HEIGHT - 2 * EDGE}"'
     return (
         f'<svg class="thumbnail" viewBox="0 0 {WIDTH} {HEIGHT + 18}" role="img" aria-label="{escaped(words)}">'

@@ -18,6 +18,7 @@ from bench.records import TrialRecord
 from bench.report.detail import detail
 from bench.report.findings import Id
 from bench.report.view import Spread, Trial
+from bench.rows import CONFIRM, REPLICATED, SEARCH, TEST
 
 
 def trials_of(front: Frontier) -> tuple[Trial, ...]:
@@ -25,7 +26,7 @@ def trials_of(front: Frontier) -> tuple[Trial, ...]:
     references = References(front.points, front.objectives)
     compared = {key_of(point) for point in candidates(front.points)}
     rows = zip(front.points, front.table["on_front"], front.table["p_nondominated"], strict=True)
-    keys = {split: [objective.key(split) for objective in front.objectives] for split in ("valid", "test")}
+    keys = {split: [objective.key(split) for objective in front.objectives] for split in REPLICATED}
     where = regions(front.statistics, front.objectives, front.split)
     return tuple(
         Trial(
@@ -33,10 +34,10 @@ def trials_of(front: Frontier) -> tuple[Trial, ...]:
             architecture=record.architecture,
             sharing=record.sharing,
             balancing=record.balancing,
-            seen=tuple(_finite(record.metrics.get(key)) for key in keys["valid"]),
-            values=tuple(_finite(estimate(record, key)) for key in keys["valid"]),
-            valid=tuple(_spread(record, key, front) for key in keys["valid"]),
-            test=tuple(_spread(record, key, front) for key in keys["test"]),
+            seen=tuple(_finite(record.metrics.get(key)) for key in keys[SEARCH]),
+            values=tuple(_finite(estimate(record, each.name)) for each in front.objectives),
+            confirm=tuple(_spread(record, key, front) for key in keys[CONFIRM]),
+            test=tuple(_spread(record, key, front) for key in keys[TEST]),
             params=tuple(record.params.items()),
             on_front=bool(on_front),
             compared=key_of(record) in compared,

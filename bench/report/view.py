@@ -26,6 +26,7 @@ from bench.report.findings import (
     Values,
     identified,
 )
+from bench.rows import CONFIRM, SEARCH
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,9 @@ class Trial:
 
     Attributes:
         samples: of training, in a search by rungs; `until` the same where that is short of full length.
-        seen: values of the one run that the search saw.
-        values: what it is placed by: replicate means where it was confirmed, else `seen`.
-        valid, test: its replicates on each split; None where there are none.
+        seen: values of the one run that the search saw, on validation.
+        values: what it is placed by: replicates' means on confirmation rows where it was confirmed, else `seen`.
+        confirm, test: its replicates on each split; None where there are none.
         compared: whether it could be on the front: all trials, or the confirmed where any was.
         diagnosis: sentences on what holds its tasks back.
         region: of a confirmed point a matrix S, see `bench.frontier.regions`: where its true values lie.
@@ -101,7 +102,7 @@ class Trial:
     balancing: str
     seen: Values
     values: Values
-    valid: tuple[Spread | None, ...]
+    confirm: tuple[Spread | None, ...]
     test: tuple[Spread | None, ...]
     params: tuple[tuple[str, Scalar], ...]
     on_front: bool
@@ -122,7 +123,7 @@ class Trial:
     @property
     def confirmed(self) -> bool:
         """Whether it has replicates."""
-        return any(self.valid)
+        return any(self.confirm)
 
 
 @dataclass(frozen=True)
@@ -186,6 +187,11 @@ class PageView:
     mlflow: str = ""
     stability: Stability | None = None
     cut_short: str = ""
+
+    @property
+    def split(self) -> str:
+        """Whose rows the front is on."""
+        return CONFIRM if self.confirmed else SEARCH
 
     @property
     def by_rungs(self) -> bool:

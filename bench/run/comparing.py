@@ -21,6 +21,7 @@ from bench.frontier.points import points
 from bench.objectives import Objective, parse
 from bench.records import TrialRecord
 from bench.report.comparison import comparison_document
+from bench.rows import CONFIRM, NAMES, TEST
 from bench.run.folder import DatasetRun, Run
 from bench.search.study import Study
 from bench.suite import resolve_objectives
@@ -53,9 +54,7 @@ class _Part:
         return [Member(run.name, self.part.key, run.manifest.suite.search.sampler, point) for point in self.points]
 
 
-def compare_runs(
-    runs: Sequence[Run], by: str = "balancing", metric: str | None = None, split: str = "test"
-) -> Compared:
+def compare_runs(runs: Sequence[Run], by: str = "balancing", metric: str | None = None, split: str = TEST) -> Compared:
     """Compares the confirmed points of runs on `split`, by families; see `bench.frontier.comparison`.
 
     Parts of runs belong together where they have the same objectives and the same data, by its fingerprint; where data
@@ -69,8 +68,8 @@ def compare_runs(
     """
     if by not in FAMILIES:
         raise UserError(f"--by: {unknown('kind of family', by, FAMILIES)}")
-    if split not in ("valid", "test"):
-        raise UserError(f"--split: expected valid or test, found '{split}'")
+    if split not in (CONFIRM, TEST):
+        raise UserError(f"--split: expected {CONFIRM} or {TEST}, found '{split}'")
     names = [run.name for run in runs]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UserError(f"expected runs of different names, found '{twice}' twice")
@@ -112,8 +111,8 @@ def _group(parts: Sequence[_Part], by: str, metric: str | None, split: str) -> G
 
 def _alone(found: Sequence[str], by: str, split: str) -> str:
     if not found:
-        return f"nothing to compare: no point was confirmed on {split}"
-    return f"nothing to compare: only one {by} has a point confirmed on {split}, {found[0]}"
+        return f"nothing to compare: no point was confirmed on {NAMES[split]}"
+    return f"nothing to compare: only one {by} has a point confirmed on {NAMES[split]}, {found[0]}"
 
 
 def _ranking(groups: Sequence[Group]) -> Ranking | None:
@@ -142,4 +141,5 @@ def _notes(parts: Sequence[_Part], by: str) -> list[str]:
 
 def write_comparison(found: Compared, file: Path) -> None:
     """Writes it as a page or, by the file's ending, as a table."""
-    write_text(file, found.table.to_csv(index=False) if file.suffix == ".csv" else comparison_document(found))
+    table = found.table.assign(split=found.split)
+    write_text(file, table.to_csv(index=False) if file.suffix == ".csv" else comparison_document(found))

@@ -13,6 +13,7 @@ from bench.machine import versions
 from bench.production.model_card import Facts, model_card
 from bench.production.package import Parts
 from bench.production.retrained import Retrained
+from bench.rows import NAMES
 from bench.run.planned import Plan
 
 AGREE_ON = 1024
@@ -33,6 +34,7 @@ def contents(planned: Plan, card: Card, store: Store, retrained: Retrained, prom
         reason=planned.pick.reason,
         policy=planned.policy.rule,
         front=_front(planned),
+        rows=NAMES[planned.result.frontier.split],
         test=_test(planned, retrained, promised),
         calibration=f"{planned.options.calibration} calibration" if retrained.calibrations else "not calibrated",
         score=score,
@@ -71,9 +73,8 @@ def _front(planned: Plan) -> list[dict[str, str]]:
     for row in frontier.plausible.to_dict("records"):
         line = {"trial": str(row["trial"]), "architecture": str(row["architecture"])}
         for key in frontier.keys:
-            mean, deviation = row.get(f"{key}.mean"), row.get(f"{key}.sd")
-            seen = row[key] if mean is None or mean != mean else mean
-            line[key] = f"{seen:.5g}" + (
+            deviation = row.get(f"{key}.sd")
+            line[key] = f"{row[key]:.5g}" + (
                 f" ± {deviation:.2g}" if deviation is not None and deviation == deviation else ""
             )
         line["P(non-dominated)"] = "-" if row["p_nondominated"] is None else f"{row['p_nondominated']:.2f}"

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import count, takewhile
+from itertools import count, product, takewhile
 from typing import Any
 
 from optuna.trial import FrozenTrial
 
 from bench.objectives import Objective
 from bench.records import Failure, Outcome, Replicate, RungResult, State, TrialRecord, TrialResult
+from bench.rows import SEARCH, TEST
 from bench.search.packing import packed
 
 
@@ -48,7 +49,7 @@ def attributes_of(outcome: Outcome | Failure, objectives: tuple[Objective, ...])
     """
     if isinstance(outcome, Failure):
         return _plain(None, outcome)
-    failure = outcome.failure or (_objection(outcome.result, objectives) if outcome.result else None)
+    failure = outcome.failure or _objection(outcome, objectives)
     when = {"started": outcome.started, "seconds": outcome.seconds, "seed": outcome.job.seed}
     return when | _plain(outcome.result, failure)
 
@@ -57,7 +58,7 @@ def values_in(attributes: Mapping[str, Any], objectives: tuple[Objective, ...]) 
     """The values of the objectives on validation, in order; None for a failure."""
     if attributes["failure"]:
         return None
-    return tuple(attributes["metrics"][objective.key("valid")] for objective in objectives)
+    return tuple(attributes["metrics"][objective.key(SEARCH)] for objective in objectives)
 
 
 def failure_in(attributes: Mapping[str, Any]) -> Failure | None:
@@ -111,13 +112,14 @@ def record_of(
     )
 
 
-def _objection(result: TrialResult, objectives: tuple[Objective, ...]) -> Failure | None:
-    for objective in objectives:
-        key = objective.key("valid")
-        if key not in result.metrics:
+def _objection(outcome: Outcome, objectives: tuple[Objective, ...]) -> Failure | None:
+    metrics = {} if outcome.result is None else outcome.result.metrics
+    for objective, split in product(objectives, [split for split in outcome.job.splits if split != TEST]):
+        key = objective.key(split)
+        if key not in metrics:
             return Failure("bug", f"expected a value of {key}, found none among the trial's metrics")
-        if not math.isfinite(result.metrics[key]):
-            return Failure("diverged", f"expected a finite value of {key}, found {result.metrics[key]}")
+        if not math.isfinite(metrics[key]):
+            return Failure("diverged", f"expected a finite value of {key}, found {metrics[key]}")
     return None
 
 

@@ -10,6 +10,7 @@ from bench.frontier.allocation import next_round
 from bench.frontier.samples import sample
 from bench.progress import Advance, Progress, Silent
 from bench.records import Job, TrialRecord
+from bench.rows import CONFIRM, REPLICATED
 from bench.search.driver import MakeJob, OnRecord, closing_on_error
 from bench.search.executors.base import Executor
 from bench.search.numbering import Numbering
@@ -41,12 +42,12 @@ def confirm(
     progress: Progress | None = None,
     baselines: Sequence[TrialRecord] = (),
 ) -> None:
-    """Retrains points on fresh seeds and measures them on validation and test; does nothing twice.
+    """Retrains points on fresh seeds and measures them on validation, confirmation rows and test; does nothing twice.
 
     In rounds: the first has `race.replicates` of every point and every baseline, later ones those that
-    `bench.frontier.allocation` asks for by validation alone, until it asks for none or the budget is used up. A round
-    begins when all outcomes of the one before are known, and knows no others; so the race is the same with any number
-    of workers, and after any interruption. Test is measured with each replicate and read by nothing here.
+    `bench.frontier.allocation` asks for by confirmation rows alone, until it asks for none or the budget is used up. A
+    round begins when all outcomes of the one before are known, and knows no others; so the race is the same with any
+    number of workers, and after any interruption. Test is measured with each replicate and read by nothing here.
 
     A point short of full length is trained to where it is, on the schedule of full length: as the search saw it.
 
@@ -90,13 +91,13 @@ def _rounds(
 ) -> Iterator[tuple[list[Job], int]]:
     """Each round's jobs, and how many of it are stored already. When it goes on, the study has their outcomes."""
     numbering = Numbering(study, [*points, *baselines])
-    keys = [objective.key("valid") for objective in study.objectives]
+    keys = [objective.key(CONFIRM) for objective in study.objectives]
     chosen = [point for point in [*points, *baselines] for _ in range(race.replicates)]
     left = total - len(points) * race.replicates
     while chosen:
         asked = numbering.more(chosen)
         jobs = [
-            replace(make_job(point.number, number, point.config, ("valid", "test")), until=point.until)
+            replace(make_job(point.number, number, point.config, REPLICATED), until=point.until)
             for point, number, stored in asked
             if not stored
         ]

@@ -10,6 +10,7 @@ from time import monotonic
 from bench.errors import UserError
 from bench.progress import Advance, Progress, Silent
 from bench.records import Failure, Job, Outcome, Scalar, Split, TrialRecord
+from bench.rows import SEARCH
 from bench.search.checkpoints import Checkpoints
 from bench.search.decisions import Decision, decide
 from bench.search.executors.base import Executor
@@ -117,7 +118,7 @@ class _Search:
         step = self._study.ledger.step(number)
         trial, rung = step.trial, step.rung
         try:
-            job = self._make_job(trial, 0, config, ("valid",))
+            job = self._make_job(trial, 0, config, (SEARCH,))
         except UserError as error:
             self._finish(number, Failure("configuration", str(error)))
             return

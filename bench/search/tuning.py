@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from bench.progress import Progress, Silent
 from bench.records import TREES, Scalar, TrialRecord
+from bench.rows import SEARCH
 from bench.search.driver import MakeJob, closing_on_error
 from bench.search.executors.base import Executor
 from bench.search.study import Study
@@ -59,7 +60,7 @@ def tuned(
         progress.task("tuning trees", len(asked), "tries", len(asked) - len(left)) as advance,
     ):
         for config in left:
-            executor.submit(make_job(TREES, 0, config, ("valid",)))
+            executor.submit(make_job(TREES, 0, config, (SEARCH,)))
         for _ in left:
             outcome = executor.next()
             study.add_replicate(outcome)

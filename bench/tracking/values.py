@@ -14,6 +14,7 @@ from bench.frontier.frontier import Frontier
 from bench.frontier.pick import Pick
 from bench.objectives import Objective
 from bench.records import Failure, Replicate, TrialRecord
+from bench.rows import NAMES
 from bench.tracking.diagnosis import numbers
 
 LONGEST_TAG = 5000
@@ -152,9 +153,10 @@ UNPLACED = {
 
 
 def front_tags(frontier: Frontier) -> dict[str, str]:
-    """What a parent says of its front, so that fronts of several runs can be merged."""
+    """What a parent says of its front, so that fronts of several runs can be merged; and the rows that it is on."""
     named = [[objective.name, objective.direction] for objective in frontier.objectives]
-    return {OBJECTIVES: json.dumps(named), REFERENCE: json.dumps(frontier.reference)}
+    tags = {OBJECTIVES: json.dumps(named), REFERENCE: json.dumps(frontier.reference)}
+    return tags | {"front.split": frontier.split, "front.rows": NAMES[frontier.split]}
 
 
 def objectives_of(tags: Mapping[str, str]) -> tuple[tuple[Objective, ...], dict[str, float]]:

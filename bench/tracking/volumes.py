@@ -11,6 +11,7 @@ from bench.frontier.archive import Archive
 from bench.frontier.history import FINISHED
 from bench.objectives import Objective
 from bench.records import TrialRecord
+from bench.rows import SEARCH
 from bench.tracking.values import Point
 
 HYPERVOLUME = "hypervolume"
@@ -38,7 +39,7 @@ class Volumes:
     """
 
     def __init__(self, objectives: Sequence[Objective], reference: Mapping[str, float], by_rungs: bool) -> None:
-        self._keys = [objective.key("valid") for objective in objectives]
+        self._keys = [objective.key(SEARCH) for objective in objectives]
         self._archive = Archive(objectives, reference)
         self._by_rungs = by_rungs
         self._told = 0

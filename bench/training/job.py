@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from itertools import product
 
 from bench.data import Store
 from bench.errors import TrainingError
@@ -11,6 +12,7 @@ from bench.machine import keep_freed_memory, peak_memory_mb, reset_peak_memory
 from bench.objectives import parse
 from bench.progress import Progress
 from bench.records import Job, TrialResult
+from bench.rows import SHORT, TEST
 from bench.training.config import TrialConfig
 from bench.training.cost import costs
 from bench.training.loop import Trainer
@@ -49,15 +51,17 @@ def run_job(job: Job, progress: Progress | None = None, profile: Profile | None 
         profile.watch(trainer)
     before, seconds_before = trainer.course.samples, trainer.course.seconds
     course = trainer.run_to(job.until, progress)
-    metrics = {key: value for split in job.splits for key, value in trainer.metrics(split, job.resamples).items()}
+    metrics: dict[str, float] = {}
+    for split in job.splits:
+        metrics |= trainer.metrics(split, job.resamples_of(split))
     if job.checkpoint is not None:
         trainer.save(job.checkpoint, copy=False)  # after the metrics, so that what they found is in it
     metrics |= costs(trainer.model, store.schema)
-    for objective in objectives:
-        if not math.isfinite(value := metrics.get(objective.key("valid"), math.nan)):
+    for objective, split in product(objectives, [split for split in job.splits if split != TEST]):
+        if not math.isfinite(value := metrics.get(objective.key(split), math.nan)):
             raise TrainingError(
-                f"objective '{objective.name}' came out as {value} on validation: its labels there are missing or all "
-                "the same, or the predictions are"
+                f"objective '{objective.name}' came out as {value} on {SHORT[split]}: its labels there are missing or "
+                "all the same, or the predictions are"
             )
     trainer.wait()
     evaluation = trainer.evaluation

@@ -55,7 +55,8 @@ def run_trees(job: Job, store: Store) -> TrialResult:
         for split in job.splits:
             data = store.split(split)
             tally = Tally(schema.tasks, f"{split}/")
-            resampling = Resampling(schema.tasks, split, job.resamples) if job.resamples else None
+            resamples = job.resamples_of(split)
+            resampling = Resampling(schema.tasks, split, resamples) if resamples else None
             start = 0
             for batch in Batches(data).in_order(share.piece):
                 ids, dense, labels = (tensor.numpy() for tensor in batch)

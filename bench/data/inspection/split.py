@@ -63,7 +63,7 @@ def find_split(
 def deal(
     table: Mapping[str, Any], wish: Wish, files: Sequence[str], file: NDArray[np.int16], columns: Mapping[str, Counted]
 ) -> Assignment:
-    """(N,) the split of each row by a card's `[split]`, and half of validation `confirm`, as the preparation does it."""
+    """(N,) the split of each row by a card's `[split]`, with validation halved as the preparation does it."""
     rule: SplitRule = TypeAdapter(SplitRule).validate_python(table)
     by_time = wish.chosen == "time" or "valid_from" in table
     time = columns[wish.time] if by_time and wish.time is not None else None
@@ -100,19 +100,17 @@ def _check(
     wish: Wish,
 ) -> None:
     way_out = "give it a larger share, or choose another --split"
-    for number, name in enumerate(SPLITS):
-        rows = counts[name][0]
+    for number, split_name in enumerate(SPLITS):
+        rows, name = counts[split_name][0], f"'{split_name}'{of_validation(split_name)}"
         if rows == 0:
-            raise UserError(f"the split by {wish.chosen} leaves '{name}'{of_validation(name)} empty: {way_out}")
+            raise UserError(f"the split by {wish.chosen} leaves {name} empty: {way_out}")
         for label in labels:
             seen = label.values(columns)[split == number]
             seen = seen[~np.isnan(seen)]
             if len(seen) == 0:
-                raise UserError(
-                    f"task '{label.name}' has no label in '{name}'{of_validation(name)} by a split by {wish.chosen}: {way_out}"
-                )
+                raise UserError(f"task '{label.name}' has no label in {name} by a split by {wish.chosen}: {way_out}")
             if label.binary and not 0 < int((seen == 1).sum()) < len(seen):
                 raise UserError(
-                    f"task '{label.name}' needs both classes in '{name}'{of_validation(name)}, but by a split by {wish.chosen} "
+                    f"task '{label.name}' needs both classes in {name}, but by a split by {wish.chosen} "
                     f"{int((seen == 1).sum()):,} of its {len(seen):,} rows are positive: {way_out}"
                 )

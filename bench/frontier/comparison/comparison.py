@@ -18,6 +18,7 @@ from bench.frontier.comparison.volumes import Volumes, volumes
 from bench.frontier.intervals import difference as paired_by_resamples
 from bench.frontier.samples import Sample
 from bench.objectives import Objective
+from bench.rows import SEARCH
 
 
 @dataclass(frozen=True)
@@ -137,9 +138,9 @@ def best_seen(members: Sequence[Member], objective: Objective, key: str) -> Memb
     equals."""
 
     def merit(member: Member) -> float:
-        return objective.sign * member.point.metrics[objective.key("valid")]
+        return objective.sign * member.point.metrics[objective.key(SEARCH)]
 
-    seen = [each for each in members if by_seed(each, key) and objective.key("valid") in each.point.metrics]
+    seen = [each for each in members if by_seed(each, key) and objective.key(SEARCH) in each.point.metrics]
     return max(seen, key=merit, default=None)
 
 

@@ -119,8 +119,8 @@ const detail = () => {
   const trial = page.trials[id];
   const missing = !("curves" in trial);
   const replicates = trial.replicates ?? [];
-  const heads = ["seed", ...page.axes.flatMap((axis) => [`${axis.label}`, "test"])];
-  const body = replicates.map((run) => [String(run.seed), ...(run.failure ? [run.failure] : run.valid.flatMap((value, i) =>
+  const heads = ["seed", ...page.axes.flatMap((axis) => [`${axis.label}, ${page.splits[1]}`, page.splits[2]])];
+  const body = replicates.map((run) => [String(run.seed), ...(run.failure ? [run.failure] : run.confirm.flatMap((value, i) =>
     [value, run.test[i]].map((each) => (each === null ? "\u2013" : each.toFixed(5)))))]);
   const curves = trial.curves ?? [];
   const drawn = [false, true].flatMap((loss) => {

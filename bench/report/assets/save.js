@@ -57,7 +57,7 @@ const save = async (button) => {
 const exportAll = (button) => {
   const { axes, names, order, trials, dataset } = cards(sectionOf(button));
   const head = ["trial", "samples", "until", "architecture", "sharing", "balancing", "on_front", "picked", "p_nondominated"];
-  const measured = axes.flatMap(({ name }) => [`search/${name}`, ...["valid", "test"].flatMap((split) => ["mean", "sd", "replicates", "low", "high"].map((what) => `${split}/${name}.${what}`))]);
+  const measured = axes.flatMap(({ name }) => [`valid/${name}`, ...["confirm", "test"].flatMap((split) => ["mean", "sd", "replicates", "low", "high"].map((what) => `${split}/${name}.${what}`))]);
   const body = order.map((id) => {
     const trial = trials[id];
     const own = new Map(trial.params);

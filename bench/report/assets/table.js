@@ -24,11 +24,10 @@ const cellOf = (section, trial, field) => {
   const { splits } = cards(section);
   const [split, i] = field.split(".");
   if (splits.includes(split)) {
-    const [seen, valid, test] = trial.numbers[i];
-    const numbers = split === "test" ? test : valid;
-    const word = trial.measured[i][numbers ? splits.indexOf(split) : 0];
-    const value = numbers ? numbers[0] : split === "test" ? null : seen;
-    return [value === null ? "\u2013" : word, value];
+    const at = splits.indexOf(split);
+    const numbers = trial.numbers[i][at];
+    const value = at ? numbers?.[0] ?? null : numbers; // the search's value, else mean and spread of replicates
+    return [value === null ? "\u2013" : trial.measured[i][at], value];
   }
   const value = trial[field];
   const words = { sure: value?.toFixed?.(2), samples: value?.toLocaleString?.("en") }[field] ?? value ?? "\u2013";

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from bench.report import theme
 from bench.report.geometry import reach
 from bench.report.view import Axis, PageView, Trial
+from bench.rows import SHORT
 
 MOST_BEHIND = 1200
 """Trials behind the front and its confirmed ones that a figure draws; of more, evenly many of each sharing kind."""
@@ -116,9 +117,14 @@ def bars(trials: Sequence[Trial], i: int, colour: str) -> dict[str, Any] | None:
     return {"type": "data", "array": widths, "color": colour, "thickness": 1.2, "width": 3}
 
 
-def axis_title(axis: Axis) -> str:
-    """The objective and which way is better; on a vertical axis, whose title reads upwards, the arrow turns along."""
-    name = escape(axis.label)
+def axis_title(axis: Axis, split: str | None = None) -> str:
+    """The objective and which way is better; on a vertical axis, whose title reads upwards, the arrow turns along.
+
+    Args:
+        split: whose rows the values are on, to be named, unless the objective is a cost.
+    """
+    rows = "" if split is None or axis.name.startswith("cost/") else f", {SHORT[split]}"
+    name = escape(axis.label + rows)
     return f"{name}  \N{RIGHTWARDS ARROW} better" if axis.maximize else f"better \N{LEFTWARDS ARROW}  {name}"
 
 

@@ -44,6 +44,6 @@ def course_figure(view: PageView) -> go.Figure:
         ring(figure, picked.number, picked.values[0])
         ring_words(figure, picked, picked.number, picked.values[0], picked.number < middle, axis.maximize)
     figure.update_xaxes(title_text="trial")
-    figure.update_yaxes(title_text=axis_title(axis), range=near(axis))
+    figure.update_yaxes(title_text=axis_title(axis, view.split), range=near(axis))
     figure.update_layout(meta={"near": {"yaxis.range": near(axis)}, "all": {"yaxis.autorange": True}})
     return figure

@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 from bench.report import theme
 from bench.report.plots.base import frame
 from bench.report.view import PageView
+from bench.rows import CONFIRM, SEARCH, SHORT
 
 
 def hypervolume_figure(view: PageView) -> go.Figure:
@@ -35,10 +36,10 @@ def hypervolume_figure(view: PageView) -> go.Figure:
             mode="markers",
             marker={"color": ink, "symbol": "diamond", "size": 9},
             cliponaxis=False,
-            hovertemplate=f"confirmed: %{{y:.5f}}, 90% interval {low:.5f} to {high:.5f}<extra></extra>",
+            hovertemplate=f"{SHORT[CONFIRM]}: %{{y:.5f}}, 90% interval {low:.5f} to {high:.5f}<extra></extra>",
             name="confirmed, 90% interval",
         )
     figure.update_xaxes(title_text="training samples" if view.by_samples else "trials finished")
-    figure.update_yaxes(title_text="hypervolume  \N{RIGHTWARDS ARROW} better", tickformat="~g")
+    figure.update_yaxes(title_text=f"hypervolume, {SHORT[SEARCH]}  \N{RIGHTWARDS ARROW} better", tickformat="~g")
     figure.update_layout(showlegend=False, margin={"t": 10})
     return figure

@@ -12,6 +12,7 @@ from bench.report import text, theme
 from bench.report.plots.base import BESIDE, axis_title, frame, marks, shortened
 from bench.report.plots.references import dashed
 from bench.report.view import Axis, PageView, Trial
+from bench.rows import SEARCH
 
 By = Literal["sharing", "balancing"]
 
@@ -49,7 +50,7 @@ def kinds_figure(view: PageView, by: By, i: int) -> go.Figure:
     figure.update_layout(annotations=labels)
     if axis.search_baseline is not None:
         dashed(figure, "x", axis.search_baseline.value)
-    figure.update_xaxes(title_text=axis_title(axis), range=sorted((low, high)), nticks=6)
+    figure.update_xaxes(title_text=axis_title(axis, SEARCH), range=sorted((low, high)), nticks=6)
     figure.update_yaxes(
         tickvals=list(range(len(rows))),
         ticktext=[escape(text.clipped(kind)) for kind, _ in rows],

@@ -44,8 +44,8 @@ def plane_figure(view: PageView, i: int = 0, j: int = 1) -> go.Figure:
         right = at is None or at < low + (0.85 if x_axis.maximize else 0.15) * (high - low)
         ring(figure, at, height)
         ring_words(figure, picked, at, height, right=right, above=y_axis.maximize)
-    figure.update_xaxes(title_text=axis_title(x_axis), range=near(x_axis))
-    figure.update_yaxes(title_text=axis_title(y_axis), range=near(y_axis))
+    figure.update_xaxes(title_text=axis_title(x_axis, view.split), range=near(x_axis))
+    figure.update_yaxes(title_text=axis_title(y_axis, view.split), range=near(y_axis))
     figure.update_layout(
         meta={
             "near": {"xaxis.range": near(x_axis), "yaxis.range": near(y_axis)},

@@ -1,0 +1,26 @@
+"""Which rows a number is on: the splits that a model is measured on, and their names in tables.
+
+The search reads `SEARCH` alone: early stopping, promotion, shortlist, tuning. What it found is trained again and
+measured on `CONFIRM`, whose rows it did not see: there confirmed points are compared, drawn and picked. `TEST` is only
+reported.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bench.records import Split
+
+SEARCH: Final = "valid"
+CONFIRM: Final = "confirm"
+TEST: Final = "test"
+REPLICATED: tuple[Split, ...] = (SEARCH, CONFIRM, TEST)
+"""What a replicate is measured on."""
+NAMES: dict[str, str] = {
+    SEARCH: "validation (search)",
+    CONFIRM: "confirmation rows, unseen by the search",
+    TEST: "test",
+}
+"""What tables call them."""
+SHORT: dict[str, str] = {SEARCH: "validation (search)", CONFIRM: "confirmation rows", TEST: "test"}
+"""The same where there is little room."""
