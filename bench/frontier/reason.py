@@ -14,7 +14,7 @@ from bench.frontier.policy import Policy
 from bench.frontier.rules import PICK_RULES
 from bench.objectives import Objective
 from bench.records import TrialRecord
-from bench.rows import CONFIRM, NAMES, SEARCH
+from bench.rows import CONFIRM, NAMES
 
 
 def name(point: TrialRecord) -> str:
@@ -54,7 +54,7 @@ def values(
             part += f" ({gain[objective.name] + 0.0:+.2g} against single-task)"
         parts.append(part)
     runs = len(replicated(record, objectives[0].key(CONFIRM)))
-    basis = f"one run in the search, not yet confirmed, on {NAMES[SEARCH]}"
+    basis = "one run in the search, not yet confirmed"
     if confirmed(record):
         basis = f"{f'means of {runs} replicates' if runs > 1 else 'one replicate'} on {NAMES[CONFIRM]}"
     return f"It reaches {', '.join(parts)} ({basis}; gains are positive where it is better)."

@@ -167,7 +167,8 @@ def test_the_time_split_knows_rows_beyond_those_inspected(seesaw, tmp_path: Path
     )
     document = json.loads(said.out)
     assert (document["rows"], document["complete"]) == (300, False)
-    assert document["split"]["rows"] == {"train": 960, "valid": 120, "test": 120}
+    rows = document["split"]["rows"]
+    assert (rows["train"], rows["valid"] + rows["confirm"], rows["test"]) == (960, 120, 120)
     assert "head of each file" in (tmp_path / "card.toml").read_text()
 
 

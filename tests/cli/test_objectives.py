@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.objectives import key_on
+
 NAMES = ("click.auc", "buy.ctcvr.auc", "cost/parameters", "click.logloss", "cost/latency_ms")
 
 
@@ -25,7 +27,7 @@ def test_a_run_over_so_many_objectives_ends_with_a_page(seesaw, shop, tmp_path: 
     said = seesaw("run", shop.suite, "--raw", shop.raw, "--name", "a", "--executor", "inline", "--trials", 4, "--json")
     assert said.code == 0, said.err
     document = json.loads(said.out)
-    keys = [name if name.startswith("cost/") else f"valid/{name}" for name in NAMES[:count]]
+    keys = [key_on(name, "confirm") for name in NAMES[:count]]
     assert set(keys) <= set(document["points"][0]["metrics"])
     assert document["hypervolume"]["value"] > 0
     page = (tmp_path / "home/runs/a/report.html").read_text()

@@ -46,7 +46,7 @@ def test_two_runs_are_compared(seesaw, two_runs: Path, tmp_path: Path) -> None:
 
 def test_one_run_one_metric_one_table(seesaw, two_runs: Path, tmp_path: Path) -> None:
     file = tmp_path / "c.csv"
-    options = ["--by", "sharing", "--metric", "click.logloss", "--split", "valid", "--out", file, "--home", two_runs]
+    options = ["--by", "sharing", "--metric", "click.logloss", "--split", "confirm", "--out", file, "--home", two_runs]
     assert seesaw("compare", "kinds", *options, home=None).code == 0
     rows = list(csv.DictReader(file.open()))
     assert {row["measure"] for row in rows if row["p"]} == {"click.logloss"}
@@ -57,7 +57,7 @@ def test_one_run_one_metric_one_table(seesaw, two_runs: Path, tmp_path: Path) ->
     ("options", "words"),
     [
         (["--by", "colour"], "unknown kind of family 'colour'"),
-        (["--split", "train"], "expected valid or test, found 'train'"),
+        (["--split", "train"], "expected confirm or test, found 'train'"),
         (["--metric", "click.acu"], "unknown metric 'click.acu' (did you mean 'click.auc'?)"),
         (["--out", "c.xlsx"], "expected a file named .html or .csv, found 'c.xlsx'"),
         (["balancers"], "found 'balancers' twice"),

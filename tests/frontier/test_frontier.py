@@ -45,8 +45,8 @@ def test_golden_front_of_confirmed_trials(confirmed, objectives):
     row = front.table.set_index("trial").loc[2]
     assert front.basis == "replicates"
     assert row["valid/click.auc"] == 0.71  # what the search saw stays beside the mean
-    assert row["valid/click.auc.mean"] == pytest.approx(0.76)
-    assert row["valid/click.auc.sd"] == pytest.approx(np.std([0.75, 0.77], ddof=1))
+    assert row["confirm/click.auc.mean"] == pytest.approx(0.76)
+    assert row["confirm/click.auc.sd"] == pytest.approx(np.std([0.75, 0.77], ddof=1))
     assert row["test/like.auc.mean"] == pytest.approx(0.74)
     assert row["replicates"] == 2
     assert front.table["replicates_failed"].tolist() == [0, 0, 0, 1, 0]
@@ -92,9 +92,9 @@ def test_json_is_strict_and_complete(confirmed, objectives):
     assert best["trial"] == 2
     assert best["architecture"] == "mmoe"
     assert best["config"]["sharing.kind"] == "mmoe"
-    assert best["metrics"]["valid/click.auc"] == pytest.approx(0.76)  # the value the front was computed from
+    assert best["metrics"]["confirm/click.auc"] == pytest.approx(0.76)  # the value the front was computed from
     assert best["metrics"]["test/click.auc"] == pytest.approx(0.74)
-    assert best["sd"]["valid/click.auc"] > 0
+    assert best["sd"]["confirm/click.auc"] > 0
     assert 0 < best["p_nondominated"] < 1
     assert second["sd"] == {}  # one replicate has no spread
 
@@ -153,4 +153,4 @@ def test_plausible_is_the_front_and_what_may_belong_to_it(confirmed, objectives)
     table = front.table.assign(p_nondominated=[0.06, None, 0.9, 0.8, 0.01])
     table["on_front"] = table["trial"].isin([2])
     assert replace(front, table=table).plausible["trial"].tolist() == [2, 3, 0]
-    assert list(front.plausible.columns) == list(front.table.columns)
+    assert list(front.plausible.columns) == [*front.table.columns, *front.keys]

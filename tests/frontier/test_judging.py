@@ -146,7 +146,7 @@ def test_a_loss_is_counted_in_standard_errors_of_the_paired_difference(torn, obj
     front = frontier(torn, objectives)
     judge = Judge(Guard(), front, objectives)
     error = judge.standard_error(torn[3], objectives[0])
-    own = [sample(each, ["valid/click.auc"]) for each in torn]
+    own = [sample(each, ["confirm/click.auc"]) for each in torn]
     (apart,) = difference(own[3], own[0], own)
     assert error == pytest.approx(math.hypot(apart.seed, apart.data)) == pytest.approx(0.001 * math.sqrt(2 / 3))
     assert [each.objective for each in judge.broken(torn[3])] == ["click.auc", "like.auc"]
@@ -162,7 +162,7 @@ def test_a_loss_is_counted_in_standard_errors_of_the_paired_difference(torn, obj
 def test_what_the_rows_do_to_both_is_no_noise_of_their_difference(torn, objectives):
     """Every model moves alike on a resample, by far more than the models differ."""
     moves = [0.05, -0.05] * 20
-    rows = {"valid/click.auc": moves, "valid/like.auc": moves}
+    rows = {"confirm/click.auc": moves, "confirm/like.auc": moves}
     moved = [replace(p, replicates=tuple(replace(run, resampled=rows) for run in p.replicates)) for p in torn]
     errors = [Judge(Guard(), frontier(each, objectives), objectives).standard_error(each[3], objectives[0])
               for each in (torn, moved)]  # fmt: skip

@@ -8,7 +8,7 @@ from bench.frontier.noise import noise_of
 from bench.frontier.promise import Promise, promises, verdicts
 from bench.objectives import Objective
 
-KEY = "test/click.auc"
+CLICK = Objective("click.auc", "maximize")
 
 
 def confirmed(trial, rng, points=4, runs=3, sd=0.01):
@@ -21,15 +21,15 @@ def confirmed(trial, rng, points=4, runs=3, sd=0.01):
 
 def test_noise_is_the_root_of_the_mean_variance_within_points(trial):
     points = confirmed(trial, np.random.default_rng(0))
-    groups = [[run.metrics[KEY] for run in point.replicates] for point in points]
-    found = noise_of(points, KEY, "here")
+    groups = [[run.metrics["test/click.auc"] for run in point.replicates] for point in points]
+    found = noise_of(points, CLICK, "test", "here")
     assert found.freedom == 8
     assert found.sd == pytest.approx(np.sqrt(np.mean([np.var(group, ddof=1) for group in groups])))
 
 
 def test_without_two_seeds_nothing_is_known_and_that_is_said(trial):
     with pytest.raises(UserError, match=r"^here: expected points confirmed on two seeds or more.*found none"):
-        noise_of([trial(0), trial(1, runs=(((0.7, 0.8), (0.7, 0.8)),))], KEY, "here")
+        noise_of([trial(0), trial(1, runs=(((0.7, 0.8), (0.7, 0.8)),))], CLICK, "test", "here")
 
 
 @pytest.mark.parametrize("new", [1, 3])

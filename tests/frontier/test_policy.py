@@ -97,8 +97,8 @@ def test_replicate_means_where_there_are_replicates(records, trial, objectives):
             ((0, (0.72, 0.80)), (1, (0.73, 0.81)), (3, (0.74, 0.79)))]  # fmt: skip
     found = choose([two, *rest], objectives, Policy())
     assert found.trial == 1
-    assert found.metrics == {"valid/click.auc": 0.73, "valid/like.auc": 0.81}
-    assert "(one replicate; gains" in found.reason
+    assert found.metrics == {"confirm/click.auc": 0.73, "confirm/like.auc": 0.81}
+    assert "(one replicate on confirmation rows, unseen by the search; gains" in found.reason
 
 
 @pytest.mark.slow
@@ -129,7 +129,7 @@ def test_no_test_value_influences_the_pick(trial, objectives):
 
 
 def test_a_front_on_test_is_refused(records, objectives):
-    with pytest.raises(ValueError, match="expected a frontier on validation, found 'test'"):
+    with pytest.raises(ValueError, match="expected a frontier on confirm or valid, found 'test'"):
         pick(frontier(records, objectives, split="test"), records, objectives, Policy())
 
 

@@ -19,18 +19,19 @@ CLICK, LIKE = Objective("click.auc", "maximize"), Objective("like.auc", "maximiz
 
 def point(number: int, values: np.ndarray) -> TrialRecord:
     runs = tuple(
-        Replicate(i, i, {"valid/click.auc": float(x), "valid/like.auc": float(y)}) for i, (x, y) in enumerate(values, 1)
+        Replicate(i, i, {"confirm/click.auc": float(x), "confirm/like.auc": float(y)})
+        for i, (x, y) in enumerate(values, 1)
     )
     return TrialRecord(number, "completed", {}, {}, "mmoe", {"valid/click.auc": 0.7}, replicates=runs)
 
 
 def regions_of(points: list[TrialRecord]) -> Mapping[Key, np.ndarray]:
-    keys = ["valid/click.auc", "valid/like.auc"]
+    keys = ["confirm/click.auc", "confirm/like.auc"]
     found = {key_of(each): runs for each in points if (runs := sample(each, keys))}
     noise = seed_noise(list(found.values())) if found else None
     apart = () if noise is None else noise.apart
     covariance = {key: own / len(runs) for (key, runs), own in zip(found.items(), apart, strict=False)}
-    return regions(Statistics(intervals=interval_table(points, keys), covariance=covariance), (CLICK, LIKE))
+    return regions(Statistics(intervals=interval_table(points, keys), covariance=covariance), (CLICK, LIKE), "confirm")
 
 
 def test_nine_of_ten_regions_hold_the_truth() -> None:

@@ -12,7 +12,7 @@ from bench.objectives import Objective
 
 
 def stability(points, objectives, rule="weights"):
-    values = np.array([[np.mean([run.metrics[o.key("valid")] for run in p.replicates] or p.metrics[o.key("valid")])
+    values = np.array([[np.mean([run.metrics[o.key("confirm")] for run in p.replicates] or p.metrics[o.key("valid")])
                         for o in objectives] for p in points])  # fmt: skip
     return stability_of(points, objectives, PICK_RULES[rule], Frame.around(values), points)
 

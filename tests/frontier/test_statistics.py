@@ -58,8 +58,8 @@ def test_the_table_and_the_document_have_intervals_and_baselines(run, objectives
     records, equal = run
     front = frontier(records, objectives, baselines=[equal])
     row = front.table.iloc[1]
-    assert row["valid/click.auc.low"] < row["valid/click.auc.mean"] < row["valid/click.auc.high"]
-    assert np.isnan(front.table.iloc[3]["valid/click.auc.low"])
+    assert row["confirm/click.auc.low"] < row["confirm/click.auc.mean"] < row["confirm/click.auc.high"]
+    assert np.isnan(front.table.iloc[3]["confirm/click.auc.low"])
     document = json.loads(json.dumps(front.to_json(), allow_nan=False))
     assert document["points"][0]["ci"]["test/click.auc"][0] < document["points"][0]["metrics"]["test/click.auc"]
     single, weights = document["baselines"]
@@ -80,7 +80,7 @@ def test_the_fronts_probabilities_are_those_of_shrunken_worlds(trial, objectives
         for i, (a, b) in enumerate(ends)
     ]
     found = frontier(records, objectives, seed=3)
-    samples = [sample(record, ["valid/click.auc", "valid/like.auc"]) for record in records]
+    samples = [sample(record, ["confirm/click.auc", "confirm/like.auc"]) for record in records]
     expected = p_nondominated(samples, objectives, derive(3, "p_nondominated"))
     assert found.table["p_nondominated"].tolist() == expected.tolist()
     volume = found.statistics.hypervolume
@@ -99,7 +99,7 @@ def test_a_run_without_replicates_has_no_statistics(trial, objectives):
 def test_shrinkage_shows_the_way_from_search_to_test(run, objectives):
     table = shrinkage(run[0], objectives)
     row = table[(table["trial"] == 1) & (table["objective"] == "click.auc")].iloc[0]
-    assert (row["search"], row["valid"], row["test"]) == pytest.approx((0.75, 0.745, 0.715))
+    assert list(row[["search", "valid", "confirm", "test"]]) == pytest.approx([0.75, 0.755, 0.745, 0.715])
     assert 0 <= row["factor"] <= 1
     assert row["shrunken"] == pytest.approx(0.72 + row["factor"] * 0.03)
 

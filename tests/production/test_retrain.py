@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from bench.data.refit import JOINED
 from bench.errors import UserError
 from bench.frontier.length import Length
 from bench.frontier.promise import Promise
@@ -39,7 +40,7 @@ def test_both_seeds_are_kept_and_differ(two, funnel) -> None:
     assert [member.seed for member in two.members] == list(two.seeds)
     first, second = (member.states[0]["embedding.weight"] for member in two.members)
     assert not torch.equal(first, second)
-    rows = sum(len(funnel.store.split(name)) for name in ("train", "valid"))
+    rows = sum(len(funnel.store.split(name)) for name in JOINED)
     batches = int(0.9 * rows) // 256
     assert two.members[0].samples == (pytest.approx(2 * 256 * batches, abs=1024),)
 

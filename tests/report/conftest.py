@@ -101,6 +101,7 @@ def _confirmed(record: TrialRecord, rng: np.random.Generator) -> TrialRecord:
         metrics = {}
         for (key, value), shift in zip(record.metrics.items(), noise, strict=False):
             metrics[key] = value - abs(shift) / 2 + shift
+            metrics[key.replace("valid/", "confirm/")] = value - 0.0001 - abs(shift) / 2 + shift
             metrics[key.replace("valid/", "test/")] = value - 0.0004 + 1.2 * shift
         runs.append(Replicate(i, 100 * record.number + i, metrics))
     if record.number % 10 == 3:

@@ -289,9 +289,9 @@ def test_figures_and_data_are_saved_without_a_network(desk: Opened, view: PageVi
     assert list(table["trial"]) == list(view.order)
     for row in table.to_dict("records"):
         trial = view.trial(row["trial"])
-        spread = trial.valid[0]
+        spread = trial.confirm[0]
         assert row["on_front"] == trial.on_front
-        assert row["valid/income.auc.mean"] == (
+        assert row["confirm/income.auc.mean"] == (
             pytest.approx(spread.mean) if spread else pytest.approx(math.nan, nan_ok=True)
         )
         assert row["optim.lr"] == dict(trial.params)["optim.lr"]

@@ -29,7 +29,7 @@ def trial(
 
 
 def replicates(*values: tuple[float, float]) -> tuple[Replicate, ...]:
-    """Test metrics are validation's minus .01."""
+    """Values on confirmation rows; those on test are .01 less, on validation .01 more."""
     return tuple(
         Replicate(
             i,
@@ -37,7 +37,7 @@ def replicates(*values: tuple[float, float]) -> tuple[Replicate, ...]:
             {
                 f"{split}/{task}.auc": value - drop
                 for task, value in zip(("click", "like"), pair, strict=True)
-                for split, drop in (("valid", 0.0), ("test", 0.01))
+                for split, drop in (("valid", -0.01), ("confirm", 0.0), ("test", 0.01))
             },
         )
         for i, pair in enumerate(values, 1)
@@ -116,12 +116,12 @@ def test_confirmed_trials_stand_at_their_means_and_the_rest_is_not_compared() ->
     mmoe, ple = view.trial(1), view.trial(2)
     assert mmoe.seen == (0.72, 0.81)
     assert mmoe.values == pytest.approx((0.72, 0.81))
-    assert mmoe.valid[0] is not None
+    assert mmoe.confirm[0] is not None
     assert mmoe.test[1] is not None
-    assert (mmoe.valid[0].mean, mmoe.valid[0].sd, mmoe.valid[0].runs) == pytest.approx((0.72, 0.01, 3))
-    assert mmoe.valid[0].half_width == pytest.approx(stdtrit(2, 0.95) * 0.01 / math.sqrt(3))
+    assert (mmoe.confirm[0].mean, mmoe.confirm[0].sd, mmoe.confirm[0].runs) == pytest.approx((0.72, 0.01, 3))
+    assert mmoe.confirm[0].half_width == pytest.approx(stdtrit(2, 0.95) * 0.01 / math.sqrt(3))
     assert mmoe.test[1].mean == pytest.approx(0.80)
-    single = view.trial(0).valid[0]
+    single = view.trial(0).confirm[0]
     assert single is not None
     assert single.sd is None
     assert single.half_width == pytest.approx(stdtrit(2, 0.95) * 0.01)  # by what seeds do to the other

@@ -54,9 +54,9 @@ def test_curves_keep_the_last_evaluation_and_what_is_finite_up_to_where_a_point_
 
 def test_replicates_have_their_values_or_why_they_failed() -> None:
     runs = (
-        Replicate(1, 7, {"valid/click.auc": 0.7, "test/click.auc": 0.6}),
-        Replicate(2, 8, {"valid/click.auc": math.nan}, Failure("bug", "it broke")),
+        Replicate(1, 7, {"confirm/click.auc": 0.7, "test/click.auc": 0.6}),
+        Replicate(2, 8, {"confirm/click.auc": math.nan}, Failure("bug", "it broke")),
     )
     first, second = detail(record(replicates=runs), (CLICK,)).replicates
-    assert (first.seed, first.valid, first.test, first.failure) == (7, (0.7,), (0.6,), "")
-    assert (second.valid, second.test, second.failure) == ((None,), (None,), "it broke")
+    assert (first.seed, first.confirm, first.test, first.failure) == (7, (0.7,), (0.6,), "")
+    assert (second.confirm, second.test, second.failure) == ((None,), (None,), "it broke")

@@ -48,8 +48,8 @@ def test_it_counts_trials_where_their_samples_are_not_known() -> None:
 
 
 def test_what_a_kind_spent_is_told_by_stage_and_replicates() -> None:
-    runs = (Replicate(1, 1, {"valid/click.auc": 0.7}), Replicate(2, 2, {}, Failure("bug", "no")))
-    short = (Replicate(1, 3, {"valid/click.auc": 0.7}, until=100),)
+    runs = (Replicate(1, 1, {"confirm/click.auc": 0.7}), Replicate(2, 2, {}, Failure("bug", "no")))
+    short = (Replicate(1, 3, {"confirm/click.auc": 0.7}, until=100),)
     records = [
         replace(by_rungs(0, "mmoe", (100, 0, 0.6), (400, 3, 0.7)), replicates=runs),
         replace(by_rungs(1, "mmoe", (100, 1, 0.6)), replicates=short),

@@ -99,7 +99,7 @@ def test_embedded_values_read_back(reader: Reader, view: PageView) -> None:
     assert known["title"].startswith(f"Trial {view.front[0]}: ")
     assert known["values"] == list(trial.values)
     assert len(known["measured"]) == 2
-    spread = trial.valid[0]
+    spread = trial.confirm[0]
     assert spread is not None
     assert spread.interval is not None
     assert known["numbers"][0][1] == [spread.mean, spread.sd, spread.runs, *spread.interval]
@@ -129,8 +129,19 @@ def test_the_table_shows_each_split_under_its_name(view: PageView) -> None:
     trial = next(each for each in view.trials if each.confirmed)
     row = re.search(rf'<tr class="[^"]*" data-id="{trial.id}">(.*?)</tr>', front_table(view), re.S)
     assert row is not None
-    means = [str(spread.mean) for split in (trial.valid, trial.test) for spread in split]
+    seen = [str(value) for value in trial.seen]
+    means = seen + [str(spread.mean) for split in (trial.confirm, trial.test) for spread in split]
     assert re.findall(r'data-value="([^"]*)"', row[1])[3 : 3 + len(means)] == means
+
+
+def test_every_table_and_figure_of_the_front_says_which_rows_it_is_on(reader: Reader, view: PageView) -> None:
+    heads = re.findall(r'<th class="group"[^>]*>([^<]*)</th>', front_table(view))
+    assert heads == ["validation (search)", "confirmation rows", "test"]
+    plane = unpacked(reader.data["census-income-0-front"])["layout"]
+    assert plane["xaxis"]["title"]["text"].endswith("<sup>confirmation rows</sup>")
+    kinds = unpacked(reader.data["census-income-0-sharing-0"])["layout"]
+    assert kinds["xaxis"]["title"]["text"].endswith("<sup>validation (search)</sup>")
+    assert "confirmation rows, unseen by the search" in reader.shown
 
 
 def test_ids_are_unique_with_the_same_dataset_twice(view: PageView) -> None:

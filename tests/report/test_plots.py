@@ -52,7 +52,7 @@ def test_without_regions_error_bars_are_of_confirmed_trials_and_as_wide_as_the_v
             continue
         for number, x, y in zip(trace.customdata, trace.error_x.array, trace.error_y.array, strict=True):
             trial = views[2].trial(number)
-            assert (x, y) == tuple(spread.half_width for spread in trial.valid if spread)
+            assert (x, y) == tuple(spread.half_width for spread in trial.confirm if spread)
             confirmed.append(number)
     assert sorted(confirmed) == [trial.number for trial in views[2].trials if trial.confirmed]
 
@@ -314,9 +314,10 @@ def test_shrinkage_has_a_line_for_each_confirmed_trial(views: dict[int, PageView
     ids = [id for id in marked(found) if id is not None]
     assert sorted(set(ids)) == sorted(trial.id for trial in view.trials if trial.confirmed)
     for trace in found.data:
-        for at in range(0, len(trace.x), 4):
+        for at in range(0, len(trace.x), 5):
             trial = view.trial(trace.customdata[at])
-            assert trial.valid[1] is not None
+            assert trial.confirm[1] is not None
             assert trial.test[1] is not None
-            expected = (trial.seen[1], trial.valid[1].mean, trial.test[1].mean)
-            assert tuple(trace.y[at : at + 3]) == pytest.approx(expected, rel=1e-6)
+            again = next(each.valid for each in view.shrinkage if (each.id, each.objective) == (trial.id, 1))
+            expected = (trial.seen[1], again, trial.confirm[1].mean, trial.test[1].mean)
+            assert tuple(trace.y[at : at + 4]) == pytest.approx(expected, rel=1e-6)

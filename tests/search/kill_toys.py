@@ -45,7 +45,8 @@ def train(job: Job) -> TrialResult:
         temporary.write_text(json.dumps({"trial": job.trial, "seed": job.seed, "at": at, "chain": chain}))
         temporary.replace(path)
     first, second = int(chain[:6], 16) / 16**6, int(chain[6:12], 16) / 16**6
-    metrics = {"valid/click.auc": first - 2 / at, "valid/like.auc": second - 2 / at}
+    values = {"click.auc": first - 2 / at, "like.auc": second - 2 / at}
+    metrics = {f"{split}/{name}": value for split in job.splits for name, value in values.items()}
     return TrialResult(metrics, {"samples_trained": float(at)}, [], dict(job.config), at == LADDER[-1])
 
 

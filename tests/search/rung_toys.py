@@ -36,7 +36,8 @@ def train(job: Job) -> TrialResult:
         at, chain = at + 1, hashlib.md5(chain.encode()).hexdigest()
     shake = int(chain[:6], 16) / 16**6 * 0.02
     metrics = {
-        f"valid/{name}": value - 2 / at + shake
+        f"{split}/{name}": value - 2 / at + shake
+        for split in job.splits
         for name, value in zip(("click.auc", "like.auc"), _end(job), strict=True)
     }
     if job.checkpoint is not None:

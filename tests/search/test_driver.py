@@ -26,6 +26,7 @@ import bench.search
 from bench.errors import UserError
 from bench.progress import Advance, Silent
 from bench.records import Job, TrialRecord
+from bench.rows import REPLICATED
 from bench.search.confirm import Race, confirm
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
@@ -278,7 +279,7 @@ class TestConfirm:
             records = study.records()
         assert {(job.trial, job.replicate) for job in jobs} == {(t, r) for t in (1, 4) for r in (1, 2, 3)}
         assert len({job.seed for job in jobs}) == 6
-        assert {job.splits for job in jobs} == {("valid", "test")}
+        assert {job.splits for job in jobs} == {REPLICATED}
         assert all(job.config == records[job.trial].config for job in jobs)
         assert sorted(record.number for record in seen) == [1, 4]
         assert all(len(record.replicates) == 3 for record in seen)

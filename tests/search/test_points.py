@@ -92,7 +92,7 @@ def test_what_is_confirmed_does_not_depend_on_how_far_that_had_come(tmp_path: Pa
     chosen = shortlist(records, OBJECTIVES, REFERENCE, 1)
     others = baselines_of(records, OBJECTIVES, REFERENCE, BASELINES)
     for point in points(records, OBJECTIVES):
-        poor = Replicate(1, 0, {objective.key("valid"): 0.01 for objective in OBJECTIVES}, until=point.until)
+        poor = Replicate(1, 0, {objective.key("confirm"): 0.01 for objective in OBJECTIVES}, until=point.until)
         partly = [replace(each, replicates=(poor,)) if each.number == point.number else each for each in records]
         assert list(map(key_of, shortlist(partly, OBJECTIVES, REFERENCE, 1))) == list(map(key_of, chosen))
         assert baselines_of(partly, OBJECTIVES, REFERENCE, BASELINES) == others

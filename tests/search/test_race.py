@@ -1,4 +1,4 @@
-"""The race of a confirmation: where replicates go, and that nothing but validation decides it."""
+"""The race of a confirmation: where replicates go, and that nothing but confirmation rows decides it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from pathlib import Path
 from shutil import copytree
 
 import pytest
-from search_toys import OBJECTIVES, ShuffledExecutor, YoungestFirst, ignore, make_job, toy_plan, train
+from search_toys import OBJECTIVES, TASKS, ShuffledExecutor, YoungestFirst, ignore, make_job, toy_plan, train
 
 from bench.frontier.points import key_of
 from bench.frontier.shortlist import shortlist
 from bench.progress import Silent
 from bench.records import BASELINES, Job, RungResult, TrialRecord, TrialResult
+from bench.rows import REPLICATED
 from bench.search.baselines import baselines_of
 from bench.search.confirm import Race, confirm
 from bench.search.driver import search
@@ -62,7 +63,7 @@ def replicates(study: Study) -> dict[int, list[tuple[int, int, float]]]:
     """By trial the numbers of its replicates, their seeds and a value."""
     records = [*study.records(), *study.baselines()]
     return {
-        record.number: [(each.replicate, each.seed, each.metrics["valid/click.auc"]) for each in record.replicates]
+        record.number: [(each.replicate, each.seed, each.metrics["confirm/click.auc"]) for each in record.replicates]
         for record in records
         if record.replicates
     }
@@ -71,7 +72,7 @@ def replicates(study: Study) -> dict[int, list[tuple[int, int, float]]]:
 def close(job: Job) -> TrialResult:
     """All configurations are nearly as good, so that seeds decide."""
     if job.trees:
-        return TrialResult({"valid/click.auc": 0.7, "valid/like.auc": 0.7}, {}, [], {})
+        return TrialResult({f"{split}/{task}.auc": 0.7 for split in job.splits for task in TASKS}, {}, [], {})
     result = train(replace(job, config={"balancing.static.weight.like": 1.0, **job.config}))
     flat = {key: 0.7 + 0.02 * (value % 0.1) for key, value in result.metrics.items()}
     noisy = {key: value + (job.seed % 997 - 498) * 4e-6 * (1 + key.count("like")) for key, value in flat.items()}
@@ -125,12 +126,13 @@ def test_what_an_earlier_execution_confirmed_says_nothing_of_the_pace(confirmed:
     assert begun == [("confirming", 0), ("confirming", sum(len(record.replicates) for record in known))]
 
 
-def test_test_decides_nothing(confirmed: Confirmed) -> None:
-    """Test is measured with each replicate; the race is the same where it says the opposite of validation."""
+def test_neither_test_nor_the_searchs_rows_decide_anything(confirmed: Confirmed) -> None:
+    """Both are measured with each replicate; the race is the same where they say the opposite of confirmation rows."""
 
     def treacherous(job: Job) -> TrialResult:
         result = close(job)
-        result.metrics.update({key.replace("valid", "test"): -value for key, value in result.metrics.items()})
+        for key, value in [(key, value) for key, value in result.metrics.items() if key.startswith("confirm")]:
+            result.metrics.update({key.replace("confirm", split): -value for split in ("valid", "test")})
         result.resampled.update({key: [float(job.seed)] for key in result.metrics if key.startswith("test")})
         return result
 
@@ -230,7 +232,7 @@ class TestTuning:
         assert {(job.replicate, job.splits) for job in tried} == {(0, ("valid",))}  # test stays unopened
         assert len({job.seed for job in tried}) == 1
         assert [(job.replicate, job.splits, job.config) for job in retrained] == [
-            (number, ("valid", "test"), trees.config) for number in (1, 2)
+            (number, REPLICATED, trees.config) for number in (1, 2)
         ]
         assert len({job.seed for job in jobs}) == 3
         self.tune(folder, InlineExecutor(noted), replicates=3)  # tries nothing again, and goes on

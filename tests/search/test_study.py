@@ -9,6 +9,7 @@ from search_toys import essence, ignore, make_job, sharing_name, toy_plan, toy_s
 
 from bench.errors import UserError
 from bench.records import Failure, Outcome, TrialResult
+from bench.rows import REPLICATED
 from bench.search import study as study_module
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
@@ -152,14 +153,14 @@ def test_replicates_join_their_trial(tmp_path: Path) -> None:
         search(plan, study, InlineExecutor(train), make_job, ignore)
         before = essence(study.records())
         for replicate in (2, 1):
-            job = make_job(1, replicate, study.record(1).config, ("valid", "test"))
+            job = make_job(1, replicate, study.record(1).config, REPLICATED)
             failure = Failure("diverged", "nan") if replicate == 2 else None
             study.add_replicate(Outcome(job, None if failure else train(job), failure))
         records = Study.read(tmp_path).records()
     assert [one.replicate for one in records[1].replicates] == [1, 2]
     assert records[1].replicates[0].seed == make_job(1, 1, {}, ()).seed
     assert set(records[1].replicates[0].metrics) == {
-        f"{s}/{t}.auc" for s in ("valid", "test") for t in ("click", "like")
+        f"{s}/{t}.auc" for s in REPLICATED for t in ("click", "like")
     }
     assert records[1].replicates[1].failure == Failure("diverged", "nan")
     joined = essence(records)

@@ -76,7 +76,11 @@ def trial(number, click=0.7, like=0.8, kind="mmoe", replicates=()):
             {"samples": 200, "epoch": 2, "click.auc": click, "loss/click": 0.4},
         ],
         replicates=tuple(
-            Replicate(i, 40 + i, {"valid/click.auc": c, "valid/like.auc": k, "test/click.auc": c, "test/like.auc": k})
+            Replicate(
+                i,
+                40 + i,
+                {f"{split}/{task}.auc": v for split in ("confirm", "test") for task, v in (("click", c), ("like", k))},
+            )
             for i, (c, k) in enumerate(replicates, start=1)
         ),
         started=1_900_000_000.0,

@@ -66,7 +66,7 @@ def test_place_on_the_front(make_trial, objectives):
     assert placed[0] == ([], UNPLACED | {"seesaw.until": "none"})
     values = {point.name: point.value for point in placed[1][0]}
     assert math.isclose(values["test/like.auc.mean"], 0.83)
-    assert math.isclose(values["valid/click.auc.sd"], 0.02 / math.sqrt(2))
+    assert math.isclose(values["confirm/click.auc.sd"], 0.02 / math.sqrt(2))
     assert 0.5 < (sure := values["front.p_nondominated"]) <= 1
     tags = {"front.on_front": "true", "front.rank": "0", "seesaw.picked": "true", "seesaw.until": "none"}
     assert placed[1][1] == tags | {"front.p_nondominated": f"{sure:.4f}"}

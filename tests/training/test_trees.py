@@ -7,6 +7,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from bench.data.store import Split
 from bench.records import TREES, Job
+from bench.rows import REPLICATED
 from bench.schema import Field, Schema, Task
 from bench.training import tree_rows, trees
 from bench.training.metrics import evaluate
@@ -71,17 +72,18 @@ class TestJob:
     @staticmethod
     def job(tasks, seed=1, **config):
         names = tuple(task.name for task in tasks)
-        return Job(TREES, 1, config, "-", seed, ("valid", "test"), (), names, 1, resamples=8)
+        return Job(TREES, 1, config, "-", seed, REPLICATED, (), names, 1, resamples=8)
 
     def test_it_measures_what_a_network_job_measures(self, tiny):
         tasks = tiny.schema.tasks
         found = run_trees(self.job(tasks), tiny)
         zeros = np.zeros((64, len(tasks)))
-        for name in ("valid", "test"):
+        for name in REPLICATED:
             data = tiny.split(name)
             expected = set(evaluate(data.labels, zeros + 0.5, zeros + 0.5, data.group, tasks, f"{name}/"))
             assert {key for key in found.metrics if key.startswith(name)} >= expected - {f"{name}/rating.spearman"}
         assert set(found.resampled) <= set(found.metrics)
+        assert {key.split("/")[0] for key in found.resampled} == {"confirm", "test"}  # validation is the search's
         assert all(len(values) == 8 for values in found.resampled.values())
         for task in tasks:
             assert TreeSettings().dotted(task.name).items() <= found.config.items()
@@ -150,7 +152,7 @@ class TestJob:
         assert max(fits)[0] > 0.7 * memory * 0.75 / a_row  # and what there is of it is used
         pieces = [size for size, *more in given if not more]
         assert max(pieces) * a_row <= memory / 4
-        assert sum(pieces) == 2 * 2 * 6000  # tasks and splits
+        assert sum(pieces) == 2 * len(REPLICATED) * 6000  # tasks and splits
 
 
 class TestRows:

@@ -123,9 +123,9 @@ def axis_title(axis: Axis, split: str | None = None) -> str:
     Args:
         split: whose rows the values are on, to be named, unless the objective is a cost.
     """
-    rows = "" if split is None or axis.name.startswith("cost/") else f", {SHORT[split]}"
-    name = escape(axis.label + rows)
-    return f"{name}  \N{RIGHTWARDS ARROW} better" if axis.maximize else f"better \N{LEFTWARDS ARROW}  {name}"
+    name = escape(axis.label)
+    way = f"{name}  \N{RIGHTWARDS ARROW} better" if axis.maximize else f"better \N{LEFTWARDS ARROW}  {name}"
+    return way if split is None or axis.name.startswith("cost/") else f"{way}<br><sup>{SHORT[split]}</sup>"
 
 
 def near(axis: Axis) -> list[float] | None:
