@@ -73,8 +73,9 @@ def trains(seesaw, card: Path, *options: object) -> dict:
 
 def test_a_csv_file_becomes_a_trained_model(seesaw, tmp_path: Path) -> None:
     log().to_csv(tmp_path / "log.csv", index=False)
-    said = seesaw("card", tmp_path / "log.csv", *FUNNEL, "--time", "seen at", "--group", "user_id", home=None)
+    said = seesaw("card", tmp_path / "log.csv", *FUNNEL, "--time", "seen at", "--group", "user_id", "--json", home=None)
     assert said.code == 0, said.err
+    inspected = json.loads(said.out)["split"]["rows"]
     card = card_of(tmp_path)
     assert (card["group"], card["time"]) == ("user_id", "seen at")
     assert card["post_exposure"] == ["dwell", "bought_at", "price_paid_in"]
@@ -95,7 +96,9 @@ def test_a_csv_file_becomes_a_trained_model(seesaw, tmp_path: Path) -> None:
     assert card["columns"]["price_value"]["from"] == "price"
     assert card["tasks"][1] == {"name": "buy", "columns": ["click", "buy"], "parent": "click"}
     manifest = trains(seesaw, tmp_path / "card.toml")
-    assert [part["rows"] for part in manifest["splits"].values()] == [960, 120, 120]
+    rows = {name: part["rows"] for name, part in manifest["splits"].items()}
+    assert (rows["train"], rows["valid"] + rows["confirm"], rows["test"]) == (960, 120, 120)
+    assert rows == inspected
 
 
 def test_the_counts_on_the_card_are_those_of_the_store(seesaw, tmp_path: Path) -> None:
@@ -147,7 +150,8 @@ def test_several_packed_files_without_header(seesaw, tmp_path: Path) -> None:
     card = card_of(tmp_path)
     assert card["reader"] == {"kind": "csv", "separator": "\t", "columns": names}
     manifest = trains(seesaw, tmp_path / "card.toml")
-    assert [part["rows"] for part in manifest["splits"].values()] == [200, 200, 200]
+    rows = {name: part["rows"] for name, part in manifest["splits"].items()}
+    assert (rows["train"], rows["valid"] + rows["confirm"], rows["test"]) == (200, 200, 200)
 
 
 def test_a_card_elsewhere_goes_with_raw(seesaw, tmp_path: Path) -> None:
@@ -249,7 +253,7 @@ def mistakes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "one.csv").write_text("a,click\n" + "x,1\ny,1\n" * 20)
     (folder / "twice.csv").write_text("a,a,click\n1,2,0\n")
     (folder / "bad.parquet").write_bytes(b"PAR1 and no more")
-    (folder / "constant.csv").write_text("a,click\n" + "x,1\nx,0\n" * 20)
+    (folder / "constant.csv").write_text("a,click\n" + "x,1\nx,0\n" * 100)
     (folder / "packed.csv.gz").write_bytes(gzip.compress(b"a,click\nx,1\n" * 9)[:20])
     (folder / "sub").mkdir()
     frame.to_csv(folder / "sub" / "log.csv", index=False)

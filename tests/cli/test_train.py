@@ -42,5 +42,6 @@ def test_an_objective_that_cannot_be_measured_is_one_sentence(seesaw, shop) -> N
     assert said.code == 2
     assert "Traceback" not in said.err
     assert (
-        "objective 'always.auc' came out as nan on validation: its labels there are missing or all the same" in said.err
+        "objective 'always.auc' came out as nan on validation (search): its labels there are missing or all the same"
+        in said.err
     )
