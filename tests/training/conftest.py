@@ -28,7 +28,8 @@ class MemoryStore:
     ) -> None:
         self.schema = Schema(fields, ("age", "price"), tasks)
         self.default_tasks = tuple(task.name for task in tasks)
-        self._splits = {name: self._make(rows, seed + i) for i, name in enumerate(("train", "valid", "test", "confirm"))}
+        names = ("train", "valid", "test", "confirm")
+        self._splits = {name: self._make(rows, seed + i) for i, name in enumerate(names)}
 
     def split(self, name: str) -> Split:
         return self._splits[name]

@@ -151,7 +151,8 @@ def test_without_validation_it_is_taken_from_train_by_group_where_test_has_other
 
 
 def test_a_class_that_a_split_lacks_is_a_clear_error() -> None:
-    with pytest.raises(UserError, match=r"both classes in 'valid' \(half of validation\), but by a split by time 0 of its"):
+    said = r"both classes in 'valid' \(half of validation\), but by a split by time 0 of its"
+    with pytest.raises(UserError, match=said):
         split(Wish(time="t"), label=(np.arange(N) < 500).astype(int), t=np.arange(N))
 
 
