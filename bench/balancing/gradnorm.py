@@ -31,11 +31,12 @@ class GradNorm(GradientAggregation):
 
     Chen et al., ICML 2018, algorithm 1: after each step w moves against that sum's gradient, m and r held fixed, and is
     scaled to sum to T. Departures: lengths are divided by m, so that the learning rate knows no unit, and gradient
-    descent stands for Adam; L_i(0) is the mean over the first virtual epoch and not one batch's; w weighs what is
-    shared and not the towers. A task without samples in the batch keeps its weight and is left out of all means.
+    descent stands for Adam; L_i(0) is the mean over the first virtual epoch and not one batch's. w is for
+    the towers, too. A task without samples in the batch keeps its weight and is left out of all means.
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({"losses"})
+    weighs_own = True
     weight: Tensor  # (T,): of the next step
     total: Tensor  # (T,): sum of losses in the first virtual epoch
     count: Tensor  # (T,): steps of it with samples

@@ -17,8 +17,10 @@ class NashMTL(GramianAggregation):
 
     Solved exactly at every step, where the paper linearises. Only the direction is the paper's: its length follows
     no loss, and the authors cut it to 1. Here sum_i w_i |g_i| = sum_i |g_i|. Each task's own scale has no influence on
-    the direction.
+    the direction. Weights are for the towers, too, as in the authors' code, which weighs losses.
     """
+
+    weighs_own = True
 
     def __init__(self, tasks: Sequence[str], config: NoOptions) -> None:
         super().__init__(tasks)
