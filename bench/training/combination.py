@@ -22,8 +22,9 @@ class Combination(Aggregation):
     def combine(self, gradients: list[tuple[Tensor, ...]]) -> tuple[list[Tensor], Tensor]:
         """See `Aggregation.combine`; of one that has no weights for what is a task's own, ones."""
         parts: list[Tensor] = self.balancer([[part.float() for part in of_task] for of_task in gradients])
-        own = self.balancer.weighs_own
-        return parts, self.balancer.weights if own else torch.ones(len(gradients), device=parts[0].device)
+        if not isinstance(self.balancer, GradientCombination) or not self.balancer.weighs_own:
+            return parts, torch.ones(len(gradients), device=parts[0].device)
+        return parts, self.balancer.weights
 
 
 class Halves(Aggregation):

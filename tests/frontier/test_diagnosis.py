@@ -85,8 +85,8 @@ def test_sentences_give_the_numbers() -> None:
     assert said == (
         "like.auc is 0.0123 behind the best single-task model, trial 3, more than the 0.0040 of noise. Best supported "
         "cause: conflicting directions: its gradient and that of click conflict in 85% of 20 probes, with a mean "
-        "cosine of -0.31 (representation). Also unequal speed: it is best only after 100 samples, while click is best after "
-        "40 samples and loses 0.0100 by 100."
+        "cosine of -0.31 (representation). Also unequal speed: it is best only after 100 samples, while click is best "
+        "after 40 samples and loses 0.0100 by 100."
     )
 
 
