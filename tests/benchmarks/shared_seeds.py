@@ -29,7 +29,7 @@ BASE: dict[str, Scalar] = {
     "balancing.kind": "static",
     "optim.lr": 2e-3,
     "optim.batch_size": 1024,
-    "optim.epochs": 2,
+    "optim.epochs": 1,
     "optim.embedding_l2": 1e-5,
     "tower.dropout": 0.1,
 }
@@ -40,7 +40,6 @@ OTHERS: dict[str, dict[str, Scalar]] = {
     "one more expert": {"sharing.mmoe.experts": 5},
     "tables twice as wide": {"embedding.dim": 32},
     "shared bottom": {"sharing.kind": "shared_bottom"},
-    "PLE": {"sharing.kind": "ple"},
 }
 
 
@@ -76,7 +75,7 @@ def table(store: Store, seeds: int) -> str:
 
 
 def _sd(variance: float) -> str:
-    return f"{1e3 * variance**0.5:.2f}e-3"
+    return f"{1e3 * variance**0.5:.3f}e-3"
 
 
 def main() -> None:
