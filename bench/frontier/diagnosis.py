@@ -24,6 +24,8 @@ EARLIER = 0.5
 LOST = 0.002
 """... and from there on loses more than this, times its value where that is above 1: less is within what one
 validation split lets an AUC move by between two evaluations of one training."""
+TABLE = "table rows"
+"""The block that is shown beside those that balancers look at, and decides nothing."""
 FEWEST = 3
 """Probes that it takes to speak of directions, and of scales below `OUTWEIGHED`."""
 
@@ -101,6 +103,7 @@ def _directions(diagnosis: Mapping[str, Any], task: str) -> Cause | None:
         for pair in diagnosis.get("pairs", [])
         if task in pair["tasks"]
         for block, angle in pair["blocks"].items()
+        if block != TABLE
         if angle["probes"] >= FEWEST and angle["cosine"] < OPPOSED and angle["below_zero"] > MOSTLY
     ]
     if not opposed:
@@ -115,7 +118,7 @@ def _scale(diagnosis: Mapping[str, Any], task: str) -> Cause | None:
     tasks: Mapping[str, Any] = diagnosis.get("tasks", {})
     if task not in tasks or not diagnosis["probes"]:
         return None
-    block = "all shared" if "all shared" in tasks[task]["pull"] else "embedding"
+    block = "all shared" if "all shared" in tasks[task]["pull"] else "representation"
     pulls = {name: of["pull"][block] for name, of in tasks.items() if of["pull"][block]}
     if task not in pulls or not diagnosis["pairs"]:
         return None

@@ -79,7 +79,7 @@ def test_a_step_takes_no_more_operations_and_memory_than_it_did(sharing: str, ba
     assert kilobytes / 2 < work.bytes / 1024 <= kilobytes * SLACK
 
 
-@pytest.mark.parametrize(("sharing", "balancing"), [("ple", "static"), ("mmoe", "pcgrad")])
+@pytest.mark.parametrize(("sharing", "balancing"), [("ple", "static"), ("mmoe", "mgda")])
 def test_no_operation_is_for_a_single_sample(sharing: str, balancing: str) -> None:
     assert work_of(sharing, balancing, rows=64).operations == work_of(sharing, balancing, rows=256).operations
 

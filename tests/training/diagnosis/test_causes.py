@@ -36,10 +36,12 @@ def test_towers_that_may_differ_turn_opposite_labels_around() -> None:
 def test_two_unrelated_tasks_conflict_over_one_unit_and_not_over_many() -> None:
     """Where the sum of the losses is least, g_1 + g_2 = 0 on what is shared: there the cosine is -1."""
     narrow = {"sharing.shared_bottom.layers": "1", "sharing.shared_bottom.activation": "tanh", "tower.layers": ""}
+    narrow |= {"optim.epochs": 20, "optim.lr": 2e-2}  # until there is little left to gain
+    found = seen(trainer(ToyStore(apart), **narrow))
     for task in ("one", "two"):
-        assert named(seen(trainer(ToyStore(apart), **narrow)), task)[0] == "conflicting directions"
+        assert "conflicting directions" in named(found, task)
     wide = narrow | {"sharing.shared_bottom.layers": "16"}
-    assert not named(seen(trainer(ToyStore(apart), **wide)), "two")
+    assert "conflicting directions" not in named(seen(trainer(ToyStore(apart), **wide)), "two")
 
 
 def test_a_small_weight_is_unequal_scale_for_its_task_alone() -> None:
