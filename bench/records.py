@@ -10,9 +10,12 @@ State = Literal["waiting", "running", "completed", "failed", "pruned"]
 Split = Literal["train", "valid", "test"]
 FailureKind = Literal["configuration", "diverged", "infrastructure", "bug"]
 
-BASELINES = ("equal_weights", "random_weights", "trees")
+BASELINES = ("equal_weights", "random_weights", "trees", "ensemble", "static_weights")
 """Baselines that are no trials of the search; that at place i has the number -1 - i instead of a trial's."""
 TREES = -1 - BASELINES.index("trees")
+ENSEMBLE = -1 - BASELINES.index("ensemble")
+STATIC_WEIGHTS = -1 - BASELINES.index("static_weights")
+"""Retuned static weights: the records of all weights have this number; their configurations tell them apart."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class Job:
 
     Attributes:
         trial: number of the configuration; of a baseline that is no trial below 0, see `BASELINES`.
-        replicate: 0 for the search itself and for what trees are tuned by, 1.. for confirmation on fresh seeds.
+        replicate: 0 for the search itself and for what baselines are tuned by, 1.. for confirmation on fresh seeds.
         config: dotted configuration, as in {"sharing.kind": "mmoe", "sharing.mmoe.experts": 4}.
         store: path of the encoded store.
         seed: of this very run.
@@ -55,6 +58,11 @@ class Job:
     def trees(self) -> bool:
         """Whether it trains boosted trees, with a configuration of `bench.training.tree_settings`, and no network."""
         return self.trial == TREES
+
+    @property
+    def ensemble(self) -> bool:
+        """Whether it trains an ensemble of half-size models of its configuration, see `bench.training.ensemble`."""
+        return self.trial == ENSEMBLE
 
 
 @dataclass(frozen=True)

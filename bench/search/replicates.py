@@ -39,7 +39,7 @@ def of_baselines(kept: Iterable[FrozenTrial]) -> list[TrialRecord]:
     """Baselines that are no trials of the search, each with its replicates, in the order of `bench.records.BASELINES`.
 
     A baseline may have been trained by several configurations, as what it was derived from moved when a search went on;
-    each is a record of its own, the latest last.
+    each is a record of its own, the latest last. Retuned static weights have one for each weight, too.
     """
     found: dict[tuple[int, str], list[FrozenTrial]] = {}
     for each in kept:
@@ -51,11 +51,11 @@ def of_baselines(kept: Iterable[FrozenTrial]) -> list[TrialRecord]:
             number=number,
             state="completed",
             params={},
-            config=json.loads(asked),
+            config=dict(those[0].user_attrs["asked"]),
             architecture=BASELINES[-1 - number],
             replicates=_in_order(map(_replicate, those)),
         )
-        for (number, asked), those in sorted(found.items(), key=lambda item: -item[0][0])
+        for (number, _), those in sorted(found.items(), key=lambda item: -item[0][0])
     ]
 
 
