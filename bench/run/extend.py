@@ -53,7 +53,7 @@ def confirm_more(
     """The run with more of what its suite's `[confirm]` says, which `execute` keeps.
 
     Raises:
-        UserError: less than the run has, fewer than 2 static weights, or static weights where there is nothing to weigh.
+        UserError: less than the run has, fewer than 2 static weights, or some where there is nothing to weigh.
     """
     before = run.manifest.suite.confirm
     given = {"static": static, "members": members, "replicates": replicates, "budget": budget}

@@ -28,6 +28,7 @@ def baselines_of(
     compared with a network's, so they are left out where a cost is an objective.
     """
     sharing, single = (best_point(records, objectives, reference, alone) for alone in (False, True))
+    weighed = len({objective.name.split(".")[0] for objective in objectives if objective.is_metric}) > 1
     found = []
     for place, name in enumerate(BASELINES):
         if name not in wanted:
@@ -38,10 +39,7 @@ def baselines_of(
         elif name == "ensemble":
             if single is not None:
                 found.append(_like(single, -1 - place, single.config, name))
-        elif (
-            sharing is not None
-            and len({objective.name.split(".")[0] for objective in objectives if objective.is_metric}) > 1
-        ):
+        elif name in BALANCING and sharing is not None and weighed:
             config = {key: value for key, value in sharing.config.items() if not key.startswith("balancing.")}
             made: dict[str, Scalar] = config | {"balancing.kind": BALANCING[name]}
             found.append(_like(sharing, -1 - place, made, name))

@@ -47,7 +47,9 @@ def check_static(dataset: str, tasks: Sequence[str], space: Space) -> None:
         raise UserError(f"static weights of {dataset}: expected two tasks or more to weigh, found only {tasks[0]}")
     kinds = space.branches(SHARING) or (space.fixed.get(SHARING),)
     if set(kinds) == {SINGLE_TASK}:
-        raise UserError(f"static weights of {dataset}: expected a space with models that share, found {SINGLE_TASK} only")
+        raise UserError(
+            f"static weights of {dataset}: expected a space with models that share, found {SINGLE_TASK} only"
+        )
 
 
 def lattice(tasks: Sequence[str], many: int, spread: float) -> list[dict[str, float]]:

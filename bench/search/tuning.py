@@ -32,7 +32,7 @@ def tries_of(records: Sequence[TrialRecord], tries: int) -> int:
 def full_lengths(some: Sequence[TrialRecord], records: Sequence[TrialRecord]) -> float:
     """How many trainings of full length some of a search's trials took; one below it counts by its part."""
     full = max((record.rungs[-1].samples for record in records if record.rungs), default=1)
-    return sum(record.rungs[-1].samples / full if record.rungs else 1.0 for record in some)
+    return sum(record.rungs[-1].samples if record.rungs else full for record in some) / full
 
 
 def measured(
