@@ -16,6 +16,8 @@ TREES = -1 - BASELINES.index("trees")
 ENSEMBLE = -1 - BASELINES.index("ensemble")
 STATIC_WEIGHTS = -1 - BASELINES.index("static_weights")
 """Retuned static weights: the records of all weights have this number; their configurations tell them apart."""
+COMPOSITE = -1 - len(BASELINES)
+"""The best single-task model of each task together, see `bench.frontier.composite`."""
 
 
 @dataclass(frozen=True)
@@ -228,6 +230,13 @@ class TrialRecord:
     def balancing(self) -> str:
         """Its balancing kind."""
         return str(self.config.get("balancing.kind", "?"))
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Static weights by task, those that its configuration names."""
+        prefix = "balancing.static.weight."
+        of = {key.removeprefix(prefix): value for key, value in self.config.items() if key.startswith(prefix)}
+        return {task: float(str(value)) for task, value in of.items()}
 
     def to_json(self) -> dict[str, Any]:
         """Itself as plain JSON values."""

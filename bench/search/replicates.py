@@ -39,14 +39,14 @@ def of_baselines(kept: Iterable[FrozenTrial]) -> list[TrialRecord]:
     """Baselines that are no trials of the search, each with its replicates, in the order of `bench.records.BASELINES`.
 
     A baseline may have been trained by several configurations, as what it was derived from moved when a search went on;
-    each is a record of its own, the latest last. Retuned static weights have one for each weight, too.
+    each is a record of its own, the latest last. Retuned static weights have one for each weight, in order of weights.
     """
     found: dict[tuple[int, str], list[FrozenTrial]] = {}
     for each in kept:
         if each.user_attrs["trial"] < 0 and each.user_attrs["replicate"]:
             asked = json.dumps(each.user_attrs["asked"], sort_keys=True)
             found.setdefault((each.user_attrs["trial"], asked), []).append(each)
-    return [
+    records = [
         TrialRecord(
             number=number,
             state="completed",
@@ -55,8 +55,9 @@ def of_baselines(kept: Iterable[FrozenTrial]) -> list[TrialRecord]:
             architecture=BASELINES[-1 - number],
             replicates=_in_order(map(_replicate, those)),
         )
-        for (number, _), those in sorted(found.items(), key=lambda item: -item[0][0])
+        for (number, _), those in found.items()
     ]
+    return sorted(records, key=lambda each: (-each.number, list(each.weights.values())))
 
 
 def of_tries(kept: Iterable[FrozenTrial]) -> list[tuple[dict[str, Scalar], dict[str, float]]]:
