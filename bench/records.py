@@ -29,7 +29,7 @@ class Job:
         replicate: 0 for the search itself and for what baselines are tuned by, 1.. for confirmation on fresh seeds.
         config: dotted configuration, as in {"sharing.kind": "mmoe", "sharing.mmoe.experts": 4}.
         store: path of the encoded store.
-        seed: of this very run.
+        seed: of this training; replicates of one number have the same, whatever they train.
         splits: which splits to evaluate; the search only ever asks for ("valid",).
         objectives: metrics without split whose mean, signed by direction, decides early stopping.
         tasks: names of the tasks to train, in order; they must be among the store's.

@@ -1,4 +1,4 @@
-"""Every random number comes from one seed: (run seed, trial, replicate, purpose) -> seed."""
+"""Every random number comes from one seed: (run seed, what it is for) -> seed."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from bench.models.config import EmbeddingConfig, Precision, TowerConfig
 from bench.models.embedding import FieldPooling, FusedEmbedding, InputSets
 from bench.models.funnels import FUNNELS
 from bench.models.funnels.base import Funnel, Probabilities
+from bench.models.initial import draw
 from bench.models.interactions import INTERACTIONS
 from bench.models.interactions.base import BySets
 from bench.models.precision import is_bf16
@@ -36,6 +37,9 @@ class MultiTaskModel(nn.Module):
     Args:
         precision: of the products between the embeddings and the logits, see `bench.models.config.Precision`.
             Parameters, their gradients, logits and losses are float32 in any case.
+
+    Initial weights come from one number that torch's generator gives, see `bench.models.initial`: models of one seed
+    agree wherever a parameter's name and shape do.
 
     Attributes:
         embedding: the fused table; `embedding.weight` is (rows, W).
@@ -60,7 +64,8 @@ class MultiTaskModel(nn.Module):
         # The build of a sharing entry is its class: the number of input sets must be known before the input's width.
         kind = cast("type[Sharing]", lookup(SHARING, "sharing kind", sharing.kind).build)
         self.input_sets = kind.input_sets(tasks)
-        self.embedding = FusedEmbedding(schema.rows, self.input_sets * embedding.dim)
+        seed = int(torch.randint(1 << 31, (), device="cpu"))
+        self.embedding = FusedEmbedding(schema.rows, embedding.dim, self.input_sets, seed)
         self.pooling = FieldPooling(schema)
         layout = Layout(schema, embedding.dim, by_cardinality=embedding.by_cardinality)
         self.by_sets = InputSets(self.input_sets, layout.dim, layout.widths)
@@ -73,6 +78,7 @@ class MultiTaskModel(nn.Module):
         self.towers = Towers(len(self.funnel.outputs), self.sharing.outputs, tower, self.funnel.transfer)
         self.targets = Targets(schema) if any(task.scale for task in schema.tasks) else None
         self.weights = sum(parameter.numel() for parameter in self.dense_parameters())
+        draw(self, seed)
 
     def forward(self, ids: Tensor, dense: Tensor) -> Tensor:
         """ids (B, S) int32 or int64, dense (B, D) -> logits (B, O), as `probabilities` reads them.

@@ -8,31 +8,40 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bench.models.initial import generator
 from bench.schema import Schema
 
 INITIAL_STD = 0.01
+_BLOCK = 4096  # rows that are drawn at a time, column by column: they stay in the cache until they are in place
 
 
 class FusedEmbedding(nn.Module):
     """A row for every id of every field (see `Schema` for how rows are numbered).
 
+    Args:
+        sets: I, how many embeddings of each id lie side by side in a row.
+        seed: each column is drawn by a generator of its own, so that tables of one seed agree in the coordinates and
+            sets that they have in common.
+
     Attributes:
-        weight: (rows, width), drawn from N(0, INITIAL_STD^2); row 0, the padding, is zero and gets no gradient.
+        weight: (rows, I dim), drawn from N(0, INITIAL_STD^2); row 0, the padding, is zero and gets no gradient.
     """
 
-    def __init__(self, rows: int, width: int) -> None:
+    def __init__(self, rows: int, dim: int, sets: int = 1, seed: int = 0) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(rows, width))
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Draws all rows but the padding."""
-        nn.init.normal_(self.weight, std=INITIAL_STD)
-        with torch.no_grad():
-            self.weight[0] = 0
+        columns = [(number, at) for number in range(sets) for at in range(dim)]
+        generators = [generator(seed, "embedding", *column) for column in columns]
+        weight = torch.empty(rows, len(columns))
+        drawn = torch.empty(len(columns), min(rows, _BLOCK))
+        for block in () if weight.is_meta else weight.split(_BLOCK):
+            for of_column, source in zip(drawn, generators, strict=True):
+                of_column[: len(block)].normal_(std=INITIAL_STD, generator=source)
+            block.copy_(drawn[:, : len(block)].t())
+        weight[0] = 0
+        self.weight = nn.Parameter(weight)
 
     def forward(self, ids: Tensor) -> Tensor:
-        """ids (B, S) int32 or int64 -> (B, S, width)."""
+        """ids (B, S) int32 or int64 -> (B, S, I dim)."""
         return F.embedding(ids, self.weight, padding_idx=0)
 
 

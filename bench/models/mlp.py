@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from bench.models import fused
 from bench.models.config import Activation, HiddenConfig, Norm
+from bench.models.initial import Drawn
 from bench.models.norm import BatchedNorm
 
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
@@ -27,7 +28,7 @@ ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
 }
 
 
-class BatchedLinear(nn.Module):
+class BatchedLinear(Drawn):
     """E linear maps, slice e of the parameters being those of map e.
 
     Biases start at zero, and weights as He et al., ICCV 2015 have it: activations keep their size from layer to
@@ -48,10 +49,10 @@ class BatchedLinear(nn.Module):
         self.bias = nn.Parameter(torch.empty(experts, outputs)) if bias else None
         self.reset_parameters()
 
-    def reset_parameters(self) -> None:
+    def reset_parameters(self, source: torch.Generator | None = None) -> None:
         """Draws the weights uniformly with variance gain^2 / inputs; zeroes the biases."""
         bound = self.gain * math.sqrt(3 / max(1, self.weight.shape[2]))
-        nn.init.uniform_(self.weight, -bound, bound)
+        nn.init.uniform_(self.weight, -bound, bound, source)
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 

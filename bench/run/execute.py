@@ -104,7 +104,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
             replicate=replicate,
             config=dict(config),
             store=str(store.path),
-            seed=derive(manifest.seed, trial, replicate),
+            seed=derive(manifest.seed, *(("replicate", replicate) if replicate else (trial, 0))),
             splits=splits,
             objectives=tuple(objective.name for objective in objectives),
             tasks=plan.tasks,

@@ -48,6 +48,8 @@ def confirm(
     begins when all outcomes of the one before are known, and knows no others; so the race is the same with any number
     of workers, and after any interruption. Test is measured with each replicate and read by nothing here.
 
+    The k-th replicate of every point and baseline has the same seed, see `Numbering`.
+
     A point short of full length is trained to where it is, on the schedule of full length: as the search saw it.
 
     Args:
@@ -89,7 +91,7 @@ def _rounds(
     total: int,
 ) -> Iterator[tuple[list[Job], int]]:
     """Each round's jobs, and how many of it are stored already. When it goes on, the study has their outcomes."""
-    numbering = Numbering(study, [*points, *baselines])
+    numbering = Numbering(study)
     keys = [objective.key("valid") for objective in study.objectives]
     chosen = [point for point in [*points, *baselines] for _ in range(race.replicates)]
     left = total - len(points) * race.replicates

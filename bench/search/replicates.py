@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Iterable
 
@@ -27,7 +28,7 @@ def as_trial(outcome: Outcome, objectives: tuple[Objective, ...]) -> FrozenTrial
 
 
 def by_trial(kept: Iterable[FrozenTrial]) -> dict[int, tuple[Replicate, ...]]:
-    """Replicates by the number of the trial that they repeat, in their own order; not those of baselines."""
+    """Replicates by the number of the trial that they repeat, by number and length; not those of baselines."""
     found: defaultdict[int, list[Replicate]] = defaultdict(list)
     for each in kept:
         if each.user_attrs["trial"] >= 0:
@@ -38,14 +39,15 @@ def by_trial(kept: Iterable[FrozenTrial]) -> dict[int, tuple[Replicate, ...]]:
 def of_baselines(kept: Iterable[FrozenTrial]) -> list[TrialRecord]:
     """Baselines that are no trials of the search, each with its replicates, in the order of `bench.records.BASELINES`.
 
-    A baseline may have been trained by several configurations, as what it was derived from moved when a search went on;
-    each is a record of its own, the latest last. Retuned static weights have one for each weight, in order of weights.
+    A baseline may have been trained by several configurations or to several lengths, as what it was derived from moved
+    when a search went on; each is a record of its own, the latest last. Retuned static weights have one for each
+    weight, in order of weights.
     """
-    found: dict[tuple[int, str], list[FrozenTrial]] = {}
+    found: dict[tuple[int, str, int | None], list[FrozenTrial]] = {}
     for each in kept:
         if each.user_attrs["trial"] < 0 and each.user_attrs["replicate"]:
             asked = json.dumps(each.user_attrs["asked"], sort_keys=True)
-            found.setdefault((each.user_attrs["trial"], asked), []).append(each)
+            found.setdefault((each.user_attrs["trial"], asked, each.user_attrs["until"]), []).append(each)
     records = [
         TrialRecord(
             number=number,
@@ -55,7 +57,7 @@ def of_baselines(kept: Iterable[FrozenTrial]) -> list[TrialRecord]:
             architecture=BASELINES[-1 - number],
             replicates=_in_order(map(_replicate, those)),
         )
-        for (number, _), those in found.items()
+        for (number, _, _), those in found.items()
     ]
     return sorted(records, key=lambda each: (-each.number, list(each.weights.values())))
 
@@ -73,4 +75,4 @@ def _replicate(kept: FrozenTrial) -> Replicate:
 
 
 def _in_order(replicates: Iterable[Replicate]) -> tuple[Replicate, ...]:
-    return tuple(sorted(replicates, key=lambda one: one.replicate))
+    return tuple(sorted(replicates, key=lambda one: (one.replicate, one.until or math.inf)))

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 from bench.tracking.node import RUNNING, Node
 from bench.tracking.store import Store, TrackingError
+from bench.tracking.values import UNTIL
 
-Key = tuple[int, int]
-"""Number of the trial and of its replicate; 0 is the trial itself."""
+Key = tuple[int, int, str]
+"""Number of the trial, of its replicate, and where that stopped (`values.UNTIL`); 0 and "" for the trial itself."""
 
 
 class Nested:
@@ -25,18 +26,19 @@ class Nested:
     def __getitem__(self, key: Key) -> Node:
         return self._known[key]
 
-    def get(self, trial: int, replicate: int = 0) -> Node | None:
+    def get(self, trial: int, replicate: int = 0, until: str = "") -> Node | None:
         """The run of a trial or a replicate, if there is one."""
-        return self._known.get((trial, replicate))
+        return self._known.get((trial, replicate, until))
 
     def trials(self) -> dict[int, Node]:
         """The trials' runs by number."""
-        return {trial: node for (trial, replicate), node in self._known.items() if not replicate}
+        return {trial: node for (trial, replicate, _), node in self._known.items() if not replicate}
 
     def load(self) -> None:
         """Reads what is there. Of two runs of one key, which a late answer makes possible, one is removed."""
         for node in Node.search(self._store, self._experiment, f"tags.`seesaw.parent` = '{self._parent.run_id}'"):
-            key = int(node.tags["seesaw.trial"]), int(node.tags.get("seesaw.replicate", "0"))
+            replicate = int(node.tags.get("seesaw.replicate", "0"))
+            key = int(node.tags["seesaw.trial"]), replicate, node.tags[UNTIL] if replicate else ""
             known = self._known.get(key)
             if known is None:
                 self._known[key] = node
@@ -47,12 +49,13 @@ class Nested:
 
     def make(self, key: Key, name: str, tags: Mapping[str, str], inside: Node, started: float = 0.0) -> Node:
         """A new run; found instead, where an earlier request made it and its answer was lost."""
-        trial, replicate = key
+        trial, replicate, until = key
         if key in self._doubtful:
             kind = "replicate" if replicate else "trial"
             condition = f"tags.`seesaw.parent` = '{self._parent.run_id}' and tags.`seesaw.trial` = '{trial}'"
             condition += f" and tags.`seesaw.kind` = '{kind}'"
-            condition += f" and tags.`seesaw.replicate` = '{replicate}'" if replicate else ""
+            if replicate:
+                condition += f" and tags.`seesaw.replicate` = '{replicate}' and tags.`{UNTIL}` = '{until}'"
             found = Node.search(self._store, self._experiment, condition)
             if found:
                 self._doubtful.discard(key)
@@ -80,7 +83,7 @@ class Nested:
             self.load()
             self._lost = False
 
-    def is_whole(self, trial: int, replicate: int = 0) -> bool:
-        """Whether a run is there and closed."""
-        node = self.get(trial, replicate)
+    def is_whole(self, trial: int, replicate: int, until: str) -> bool:
+        """Whether a replicate's run is there and closed."""
+        node = self.get(trial, replicate, until)
         return node is not None and node.status != RUNNING

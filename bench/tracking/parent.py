@@ -65,7 +65,7 @@ class Parent:
         if record.state not in values.STATUS:
             return not record.rungs or (node is not None and values.count(node.tags, values.RUNGS) == len(record.rungs))
         ended = node is not None and node.status != RUNNING and node.tags.get(values.STATE) == record.state
-        return ended and all(self.nested.is_whole(record.number, each.replicate) for each in record.replicates)
+        return ended and all(self._is_whole(record, each) for each in record.replicates)
 
     def log_trial(self, record: TrialRecord) -> None:
         """Logs what is not there yet of a trial and its replicates. A trial without any result yet is left out.
@@ -81,11 +81,11 @@ class Parent:
             if values.count(node.tags, values.RUNGS) < len(record.rungs):
                 node.reopen()
         elif node and node.status != RUNNING and node.tags[values.STATE] != record.state:  # it was tried again
-            self.nested.drop((record.number, 0))
+            self.nested.drop((record.number, 0, ""))
             node = None
         if node is None:
             tags = {**values.trial_tags(record), **values.UNPLACED, **self._carried}
-            node = self.nested.make((record.number, 0), _name(record), tags, self.node, record.started)
+            node = self.nested.make((record.number, 0, ""), _name(record), tags, self.node, record.started)
         if node.status == RUNNING:
             rungs, curve = values.count(node.tags, values.RUNGS), values.count(node.tags, values.CURVE)
             new = {} if rungs or curve else values.params(record)
@@ -94,7 +94,7 @@ class Parent:
                 node.end(values.STATUS[record.state], record.started + record.seconds if record.started else 0.0)
             self.sent["trials"] += 1
         for replicate in record.replicates:
-            if not self.nested.is_whole(record.number, replicate.replicate):
+            if not self._is_whole(record, replicate):
                 self._log_replicate(record, replicate, node)
 
     def log_all(self, records: Iterable[TrialRecord]) -> None:
@@ -135,10 +135,14 @@ class Parent:
     def _carried(self) -> dict[str, str]:
         return {tag: self.node.tags[tag] for tag in CARRIED}
 
+    def _is_whole(self, record: TrialRecord, replicate: Replicate) -> bool:
+        return self.nested.is_whole(record.number, replicate.replicate, values.stopped(replicate.until))
+
     def _log_replicate(self, record: TrialRecord, replicate: Replicate, inside: Node) -> None:
-        key = record.number, replicate.replicate
+        key = record.number, replicate.replicate, values.stopped(replicate.until)
         tags = {**values.replicate_tags(record, replicate), **self._carried}
         name = f"{_name(record)} replicate {replicate.replicate}"
+        name += f" to {replicate.until} samples" if replicate.until else ""
         node = self.nested.get(*key) or self.nested.make(key, name, tags, inside)
         node.write(values.replicate_points(replicate), values.params(record))
         node.end("FAILED" if replicate.failure else "FINISHED")

@@ -16,7 +16,7 @@ from bench.training.step import Step
 
 
 def build_model(schema: Schema, config: TrialConfig) -> MultiTaskModel:
-    """A new model, its weights drawn by torch's generator as it is."""
+    """A new model, its weights by torch's generator as it is."""
     return MultiTaskModel(
         schema,
         config.sharing,

@@ -123,7 +123,7 @@ def toy_plan(**changes: Any) -> Plan:
 def make_job(
     trial: int, replicate: int, config: Mapping[str, Scalar], splits: tuple[str, ...], store: str = "-"
 ) -> Job:
-    seed = derive(7, "train", trial, replicate)
+    seed = derive(7, *(("replicate", replicate) if replicate else (trial, 0)))
     return Job(trial, replicate, dict(config), store, seed, splits, ("click.auc", "like.auc"), TASKS, 1)
 
 

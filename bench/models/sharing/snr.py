@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from bench.models.config import HiddenConfig, SomeLayers
+from bench.models.initial import Drawn
 from bench.models.mlp import BatchedMLP
 from bench.models.sharing.base import Sharing
 
@@ -35,7 +36,7 @@ class SNRConfig(HiddenConfig):
     """What each open connection, in expectation, adds to the loss."""
 
 
-class Routing(nn.Module):
+class Routing(Drawn):
     """Connections from every source to every target: v_j = sum_i z_ji W_ji u_i.
 
     z is a hard-concrete gate (Louizos et al., ICLR 2018): binary in the limit, and with a gradient. In
@@ -50,9 +51,13 @@ class Routing(nn.Module):
         super().__init__()
         self.log_alpha = nn.Parameter(torch.full((targets, sources), _BEGINNING))
         self.weight = nn.Parameter(torch.empty(targets, sources, width, width)) if transforms else None
-        if self.weight is not None:  # as one linear map of all sources would be drawn
-            bound = math.sqrt(3 / (sources * width))
-            nn.init.uniform_(self.weight, -bound, bound)
+        self.reset_parameters()
+
+    def reset_parameters(self, source: torch.Generator | None = None) -> None:
+        """Draws the weights as one linear map of all sources would be drawn."""
+        if self.weight is not None:
+            bound = math.sqrt(3 / (self.weight.shape[1] * self.weight.shape[3]))
+            nn.init.uniform_(self.weight, -bound, bound, source)
 
     def gates(self) -> Tensor:
         """z (targets, sources), in [0, 1]."""
