@@ -11,7 +11,7 @@ from bench.data import Store, prepare
 from bench.frontier.points import key_of
 from bench.frontier.shortlist import members, shortlist
 from bench.progress import Progress
-from bench.records import TREES, Job, Scalar, Split, TrialRecord
+from bench.records import ENSEMBLE, TREES, Job, Scalar, Split, TrialRecord
 from bench.run.comparing import GRADIENT
 from bench.run.folder import STORE, DatasetRun, Run
 from bench.run.ladder import rungs_of
@@ -97,7 +97,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
     objectives = plan.objectives
 
     def make_job(trial: int, replicate: int, config: Mapping[str, Scalar], splits: tuple[Split, ...]) -> Job:
-        if trial != TREES:
+        if trial not in (TREES, ENSEMBLE):
             TrialConfig.parse(config).check_fit(store.schema)  # here, so that no worker begins what cannot work
         return Job(
             trial=trial,

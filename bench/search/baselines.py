@@ -22,10 +22,10 @@ def baselines_of(
 ) -> list[TrialRecord]:
     """The wanted ones that there can be, as records without a result; in the order of `BASELINES`.
 
-    Equal and random weights take the place of the balancing in the best point that shares. The ensemble has the
-    configuration of the best single-task point, which its training halves. These are trained as long as that point was.
-    Without sharing, or with one task, there is nothing to weigh. Trees have neither size nor latency that could be
-    compared with a network's, so they are left out where a cost is an objective.
+    Equal and random weights take the place of the balancing in the best point that shares. Without sharing, or with one
+    task, there is nothing to weigh. The ensemble has the configuration of the best single-task point, as
+    `ensemble.<name>`; its training halves it. These are trained as long as that point was. Trees have neither size nor
+    latency that could be compared with a network's, so they are left out where a cost is an objective.
     """
     sharing, single = (best_point(records, objectives, reference, alone) for alone in (False, True))
     weighed = len({objective.name.split(".")[0] for objective in objectives if objective.is_metric}) > 1
@@ -38,7 +38,8 @@ def baselines_of(
                 found.append(TrialRecord(-1 - place, "completed", {}, {}, name))
         elif name == "ensemble":
             if single is not None:
-                found.append(_like(single, -1 - place, single.config, name))
+                config = {f"{name}.{key}": value for key, value in single.config.items()}
+                found.append(_like(single, -1 - place, config, name))
         elif name in BALANCING and sharing is not None and weighed:
             config = {key: value for key, value in sharing.config.items() if not key.startswith("balancing.")}
             made: dict[str, Scalar] = config | {"balancing.kind": BALANCING[name]}

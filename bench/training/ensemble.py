@@ -24,6 +24,8 @@ from bench.training.evaluation import Predictions, measured
 from bench.training.loop import Trainer
 
 MEMBERS = 2
+PREFIX = "ensemble."
+"""Of each name of its configuration, so that none takes it for a model of that configuration."""
 DIM, TOWERS = "embedding.dim", "tower.layers"
 SHARES = [at / 32 for at in range(16, 33)]
 """Of the widths of layers that a member may have: halving all would leave a quarter of a layer's weights."""
@@ -39,7 +41,8 @@ def run_ensemble(job: Job, store: Store) -> TrialResult:
     Raises:
         FloatingPointError: a training diverged.
     """
-    config = halved(TrialConfig.parse(job.config), store.schema)
+    whole = {name.removeprefix(PREFIX): value for name, value in job.config.items()}
+    config = halved(TrialConfig.parse(whole), store.schema)
     objectives = [parse(name, store.schema.tasks, "objectives") for name in job.objectives]
     members = [
         Trainer(store, config, objectives, derive(job.seed, "member", at), job.threads, job.device)
@@ -58,7 +61,8 @@ def run_ensemble(job: Job, store: Store) -> TrialResult:
         for key, value in costs(member.model, store.schema).items():
             metrics[key] = metrics.get(key, 0.0) + value
     speed = {"train_seconds": seconds, "samples_trained": float(samples), "peak_rss_mb": peak_memory_mb()}
-    return TrialResult(metrics, speed, [], config.dotted(), resampled=resampled)
+    own = {f"{PREFIX}{name}": value for name, value in config.dotted().items()}
+    return TrialResult(metrics, speed, [], own, resampled=resampled)
 
 
 def _averaged(members: Sequence[Trainer], split: SplitName) -> Iterator[Predictions]:

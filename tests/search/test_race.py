@@ -70,7 +70,7 @@ def replicates(study: Study) -> dict[int, list[tuple[int, int, float]]]:
 
 def close(job: Job) -> TrialResult:
     """All configurations are nearly as good, so that seeds decide."""
-    if job.trees:
+    if job.trees or job.ensemble:
         return TrialResult({"valid/click.auc": 0.7, "valid/like.auc": 0.7}, {}, [], {})
     result = train(replace(job, config={"balancing.static.weight.like": 1.0, **job.config}))
     flat = {key: 0.7 + 0.02 * (value % 0.1) for key, value in result.metrics.items()}
@@ -161,7 +161,7 @@ class TestBaselines:
         assert not any(key.startswith("balancing.static") for key in (*equal.config, *random.config))
         assert equal.config["sharing.kind"] != "single_task"
         assert trees.config == {}
-        assert ensemble.config["sharing.kind"] == "single_task"
+        assert ensemble.config["ensemble.sharing.kind"] == "single_task"
         assert Job(-4, 1, {}, "-", 0, (), (), (), 1).ensemble
         assert Job(-3, 1, {}, "-", 0, (), (), (), 1).trees
         assert not Job(-1, 1, {}, "-", 0, (), (), (), 1).trees
