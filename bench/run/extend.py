@@ -56,8 +56,8 @@ def confirm_more(
         UserError: less than the run has, fewer than 2 static weights, or some where there is nothing to weigh.
     """
     before = run.manifest.suite.confirm
-    given = {"static": static, "members": members, "replicates": replicates, "budget": budget}
-    given = {key: value for key, value in given.items() if value is not None}
+    every = {"static": static, "members": members, "replicates": replicates, "budget": budget}
+    given = {key: value for key, value in every.items() if value is not None}
     if static is not None and static < 2:
         raise UserError(f"--static: expected at least 2 weights, found {static}")
     for key, new in given.items():

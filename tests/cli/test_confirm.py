@@ -113,7 +113,7 @@ def test_what_cannot_be_is_refused_in_a_sentence(seesaw, weighed, tmp_path: Path
         return said.err
 
     made("a")
-    assert "no run 'b'" in refused("b", "--static", 7) or "unknown run 'b'" in refused("b", "--static", 7)
+    assert "unknown run 'b'; known are a" in refused("b", "--static", 7)
     assert "--static: expected at least 2 weights, found 1" in refused("a", "--static", 1)
     assert "--members: expected at least 0, which 'a' has already, found -1" in refused("a", "--members", -1)
     assert "--replicates: expected at least 2, which 'a' has already, found 1" in refused("a", "--replicates", 1)
