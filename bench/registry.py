@@ -45,6 +45,7 @@ class Entry(Generic[T]):
         paper: source, as "Author et al., Venue Year", or "-" for a plain baseline.
         summary: one line for listings.
         unfit: None where the entry can be used with a schema, else the reason as a sentence.
+        departs: how it departs from its authors' or other public code, as sentences; empty where nothing is known.
     """
 
     build: Callable[..., T]
@@ -52,6 +53,7 @@ class Entry(Generic[T]):
     paper: str
     summary: str
     unfit: Callable[[Schema], str | None] = fits_all
+    departs: str = ""
 
 
 def lookup(registry: Mapping[str, Entry[Any]], what: str, name: str) -> Entry[Any]:

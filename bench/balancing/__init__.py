@@ -53,7 +53,14 @@ BALANCING: dict[str, Entry[Balancer]] = {
     "dwa": Entry(DWA, DWAConfig, "Liu et al., CVPR 2019", "more weight where a loss falls slowly"),
     "gls": Entry(GLS, NoOptions, "Chennupati et al., CVPRW 2019", "geometric mean of the losses"),
     "rlw": Entry(RLW, NoOptions, "Lin et al., TMLR 2022", "random weights each step: the noise control"),
-    "famo": Entry(FAMO, FAMOConfig, "Liu et al., NeurIPS 2023", "equal relative decrease of losses, looked at again"),
+    "famo": Entry(
+        FAMO,
+        FAMOConfig,
+        "Liu et al., NeurIPS 2023",
+        "equal relative decrease of losses, looked at again",
+        departs="The loss is T times the authors', so that weights sum to T. On a GPU its steps are not captured in a "
+        "CUDA graph, since the second pass draws what the first drew.",
+    ),
     "stch": Entry(STCH, STCHConfig, "Lin et al., ICML 2024", "a smooth form of the worst task's loss"),
     "cosmos": Entry(COSMOS, COSMOSConfig, "Ruchte & Grabocka, ICDM 2021", "weighted sum, drawn to a ray by its cosine"),
     "pbi": Entry(PBI, PBIConfig, "Zhang & Li, TEVC 2007", "way along a ray of losses, and a penalty for leaving it"),
@@ -61,7 +68,12 @@ BALANCING: dict[str, Entry[Balancer]] = {
     "pcgrad": Entry(PCGrad, NoOptions, "Yu et al., NeurIPS 2020", "conflicting gradients projected off each other"),
     "gradvac": Entry(GradVac, GradVacConfig, "Wang et al., ICLR 2021", "gradients turned to their usual cosines"),
     "mgda": Entry(
-        MGDA, NoOptions, "Désidéri, CRAS 2012; Sener & Koltun, NeurIPS 2018", "the shortest convex combination"
+        MGDA,
+        NoOptions,
+        "Désidéri, CRAS 2012; Sener & Koltun, NeurIPS 2018",
+        "the shortest convex combination",
+        departs="Weights are for what tasks share alone, as in LibMTL; in Sener & Koltun's code they weigh the losses, "
+        "and so the towers, too.",
     ),
     "cagrad": Entry(CAGrad, CAGradConfig, "Liu et al., NeurIPS 2021", "the worst task's best direction near the mean"),
     "upgrad": Entry(UPGrad, NoOptions, "Quinton & Rey, 2024", "each gradient projected to conflict with none, summed"),
@@ -71,16 +83,51 @@ BALANCING: dict[str, Entry[Balancer]] = {
     ),
     "conflict_free": Entry(ConFIG, NoOptions, "Liu et al., ICLR 2025", "ConFIG: one cosine to every gradient"),
     "imtl_g": Entry(IMTLG, NoOptions, "Liu et al., ICLR 2021", "equal projections on unit gradients, weights sum to T"),
-    "nash_mtl": Entry(NashMTL, NoOptions, "Navon et al., ICML 2022", "the Nash bargaining solution"),
-    "fairgrad": Entry(FairGrad, FairGradConfig, "Ban & Ji, ICML 2024", "alpha-fair allocation of progress"),
+    "nash_mtl": Entry(
+        NashMTL,
+        NoOptions,
+        "Navon et al., ICML 2022",
+        "the Nash bargaining solution",
+        departs="The authors' code linearises, and cuts the shared gradient's length to 1; here the solution is exact, "
+        "and weights are scaled to sum_i w_i |g_i| = sum_i |g_i|.",
+    ),
+    "fairgrad": Entry(
+        FairGrad,
+        FairGradConfig,
+        "Ban & Ji, ICML 2024",
+        "alpha-fair allocation of progress",
+        departs="The authors' least squares stops early and leaves the solution's length as it is; here it is exact, "
+        "and scaled as that of `nash_mtl`.",
+    ),
     "pcd": Entry(PCD, PCDConfig, "Varam et al., TMLR 2026", "one task's direction, some progress for others"),
-    "gradnorm": Entry(GradNorm, GradNormConfig, "Chen et al., ICML 2018", "longer gradients to slower tasks"),
+    "gradnorm": Entry(
+        GradNorm,
+        GradNormConfig,
+        "Chen et al., ICML 2018",
+        "longer gradients to slower tasks",
+        departs="Lengths are divided by their mean, gradient descent stands for Adam, and the first virtual epoch's "
+        "mean losses for those of the first batch.",
+    ),
     "cr_mogm": Entry(CRMOGM, CRMOGMConfig, "Zhou et al., NeurIPS 2022", "another rule's weights, smoothed over steps"),
     "krum": Entry(
         Krum, KrumConfig, "Blanchard et al., NeurIPS 2017", "the gradient nearest to the others", has_a_majority
     ),
-    "modo": Entry(MoDo, MoDoConfig, "Chen et al., JMLR 2024", "shortest combination, without bias by half batches"),
-    "sdmgrad": Entry(SDMGrad, SDMGradConfig, "Xiao et al., NeurIPS 2023", "that, near the mean gradient"),
+    "modo": Entry(
+        MoDo,
+        MoDoConfig,
+        "Chen et al., JMLR 2024",
+        "shortest combination, without bias by half batches",
+        departs="Halves of one batch stand for two batches. Under `shared_embeddings`, where no dense parameter is "
+        "shared, every weight is 1: it is equal static weights.",
+    ),
+    "sdmgrad": Entry(
+        SDMGrad,
+        SDMGradConfig,
+        "Xiao et al., NeurIPS 2023",
+        "that, near the mean gradient",
+        departs="Halves of one batch stand for two batches, and the update takes both where the authors take a third. "
+        "The step size is bounded. Under `shared_embeddings` it is equal static weights, as `modo` is.",
+    ),
     # Gradient combinations: a backward pass for each task, and more passes over the gradients.
     "graddrop": Entry(GradDrop, GradDropConfig, "Chen et al., NeurIPS 2020", "one sign drawn in every coordinate"),
     "metabalance": Entry(
@@ -88,7 +135,14 @@ BALANCING: dict[str, Entry[Balancer]] = {
     ),
     "moco": Entry(MoCo, MoCoConfig, "Fernando et al., ICLR 2023", "shortest combination of remembered gradients"),
     "db_mtl": Entry(DBMTL, DBMTLConfig, "Lin et al., 2023", "remembered gradients of log losses, equally long"),
-    "excess_mtl": Entry(ExcessMTL, ExcessMTLConfig, "He et al., ICML 2024", "more weight far from the optimum"),
+    "excess_mtl": Entry(
+        ExcessMTL,
+        ExcessMTLConfig,
+        "He et al., ICML 2024",
+        "more weight far from the optimum",
+        departs="Excess risks are of the shared dense parameters alone, and nothing is added to sums of squares where "
+        "the authors add 1e-7. Under `shared_embeddings` it is equal static weights, as `modo` is.",
+    ),
     "trimmed_mean": Entry(
         TrimmedMean, TrimmedMeanConfig, "Yin et al., ICML 2018", "no extremes in any coordinate", has_a_majority
     ),

@@ -29,9 +29,12 @@ class Balancer(nn.Module):
             "half batches": products between the gradients of the batch's two halves: twice the backward passes.
             "gradients": the gradients themselves and not only their products.
             "gradient state": memory of T times the shared dense parameters, which checkpoints then hold, too.
+        weighs_own: whether the weights of a gradient balancer multiply gradients of a task's own parameters, too, its
+            tower's for one, as where authors weigh losses. Elsewhere these have weight 1.
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset()
+    weighs_own: ClassVar[bool] = False
 
     def __init__(self, tasks: Sequence[str]) -> None:
         super().__init__()
@@ -98,7 +101,12 @@ class GradientCombination(Balancer, ABC):
     """Makes one gradient of many where no weights of the tasks can say how: by coordinate, by part, or with memory.
 
     At the embedding output, whose rows belong to samples that come once, nothing can be remembered by coordinate.
+
+    Attributes:
+        weights: (T,) of the last step, where `weighs_own`.
     """
+
+    weights: Tensor
 
     def prepare(self, parameters: Sequence[Tensor]) -> None:
         """Makes the buffers whose size depends on the shared dense parameters; called once, before any step."""

@@ -19,31 +19,28 @@ class ExcessMTLConfig(Config):
 
     lr: float = Field(0.01, gt=0, le=10)
     """Step size of the weights' logarithms."""
-    virtual_epoch: int = Field(50, ge=1)
-    """Steps with equal weights at the beginning, whose mean excess risks then are their units."""
 
 
 class ExcessMTL(GradientCombination):
     """sum_i w_i g_i with w = T softmax of sums of lr e_i / e_i(0), e_i = sum_k g_ik^2 / h_ik the excess risk of task i.
 
-    He et al., ICML 2024: h is the root of the sum of squares so far, a diagonal Hessian. It covers the shared dense
-    parameters, since coordinates of the embedding output belong to samples that come once; where nothing dense is
-    shared, all weights are 1. A task without samples in the batch keeps its weight and has no say in the others'.
+    He et al., ICML 2024: h is the root of the sum of squares so far, a diagonal Hessian, and e_i(0) that of the task's
+    first gradient, as in the authors' code. It covers the shared dense parameters, since coordinates of the embedding
+    output belong to samples that come once; where nothing dense is shared, all weights are 1. Weights are for the
+    towers, too. A task without samples in the batch keeps its weight and has no say in the others'.
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({"gradients", "gradient state"})
+    weighs_own = True
     square: Tensor  # (T, N): sums of squared gradients
     log_weight: Tensor  # (T,): of w / T
-    total: Tensor  # (T,): sum of excess risks in the first virtual epoch
-    count: Tensor  # (T,): steps of it with samples
-    steps: Tensor  # (): steps ever taken
+    unit: Tensor  # (T,): the first excess risk; 0 before
 
     def __init__(self, tasks: Sequence[str], config: ExcessMTLConfig) -> None:
         super().__init__(tasks)
-        self.lr, self.virtual_epoch = config.lr, config.virtual_epoch
-        for name in ("log_weight", "total", "count"):
+        self.lr = config.lr
+        for name in ("log_weight", "unit"):
             self.register_buffer(name, torch.zeros(len(self.tasks), dtype=torch.float64))
-        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     def prepare(self, parameters: Sequence[Tensor]) -> None:
         """Makes the sums of squares."""
@@ -53,17 +50,12 @@ class ExcessMTL(GradientCombination):
         """-> the combined gradient's parts."""
         heard = lengths(gradients).amax(1) > 0
         risk = self._risk(dense(gradients))
-        self.steps += 1
-        if int(self.steps) <= self.virtual_epoch:
-            self.total += risk
-            self.count += risk > 0
-        else:
-            unit = self.total / self.count.clamp(min=1)
-            relative = torch.where(unit > 0, risk / torch.where(unit > 0, unit, 1.0), 1.0)
-            self.log_weight += self.lr * relative * heard
+        begun = self.unit > 0
+        self.log_weight += torch.where(begun, self.lr * risk / torch.where(begun, self.unit, 1.0), 0.0)
+        self.unit.copy_(torch.where(begun, self.unit, risk))
         among = self.log_weight.masked_fill(~heard, -torch.inf)
-        weights = torch.where(heard.any(), heard.sum() * torch.softmax(among, 0), 0.0).nan_to_num(nan=0.0)
-        return weighted(gradients, weights)
+        self.weights = torch.where(heard.any(), heard.sum() * torch.softmax(among, 0), 0.0).nan_to_num(nan=0.0)
+        return weighted(gradients, self.weights)
 
     def _risk(self, gradients: Tensor) -> Tensor:
         """e (T,), after taking these (T, N) into h."""

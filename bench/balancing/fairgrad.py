@@ -22,10 +22,9 @@ class FairGradConfig(Config):
 
 
 class FairGrad(GramianAggregation):
-    """Weights a > 0 with G a = a^(-1 / alpha) (Ban & Ji, ICML 2024), scaled as `nash_mtl`.
+    """Weights a > 0 with G a = a^(-1 / alpha) (Ban & Ji, ICML 2024), scaled as `nash_mtl` and for the towers, too."""
 
-    Solved exactly, where the authors' least squares stops early.
-    """
+    weighs_own = True
 
     def __init__(self, tasks: Sequence[str], config: FairGradConfig) -> None:
         super().__init__(tasks)

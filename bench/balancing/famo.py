@@ -29,8 +29,8 @@ class FAMO(LossWeighting):
 
     Liu et al., NeurIPS 2023, algorithm 2, T times its loss. After the update, Adam moves xi so that the losses'
     relative decreases on this batch become equal: its gradient is the softmax's Jacobian times
-    log L_before - log L_after. With dropout the second pass draws masks of its own. A task without samples in the
-    batch is left out of c and of xi.
+    log L_before - log L_after, under the same dropout masks. A task without samples in the batch is left out of c and
+    of xi.
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({"second forward"})

@@ -30,12 +30,12 @@ class GradNorm(GradientAggregation):
     """Learns w by sum_i |w_i n_i / m - r_i^alpha|: n_i = |g_i|, m the mean of w n, r_i = (L_i / L_i(0)) over its mean.
 
     Chen et al., ICML 2018, algorithm 1: after each step w moves against that sum's gradient, m and r held fixed, and is
-    scaled to sum to T. Departures: lengths are divided by m, so that the learning rate knows no unit, and gradient
-    descent stands for Adam; L_i(0) is the mean over the first virtual epoch and not one batch's; w weighs what is
-    shared and not the towers. A task without samples in the batch keeps its weight and is left out of all means.
+    scaled to sum to T. With lengths divided by m the learning rate knows no unit. w is for the towers, too. A task
+    without samples in the batch keeps its weight and is left out of all means.
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({"losses"})
+    weighs_own = True
     weight: Tensor  # (T,): of the next step
     total: Tensor  # (T,): sum of losses in the first virtual epoch
     count: Tensor  # (T,): steps of it with samples

@@ -15,10 +15,11 @@ from bench.registry import NoOptions
 class NashMTL(GramianAggregation):
     """The direction of the Nash bargaining solution: weights a > 0 with G a = 1 / a (Navon et al., ICML 2022).
 
-    Solved exactly at every step, where the paper linearises. Only the direction is the paper's: its length follows
-    no loss, and the authors cut it to 1. Here sum_i w_i |g_i| = sum_i |g_i|. Each task's own scale has no influence on
-    the direction.
+    Each task's own scale has no influence on the direction. Its length follows no loss: weights are scaled to
+    sum_i w_i |g_i| = sum_i |g_i|. They are for the towers, too, as in the authors' code, which weighs losses.
     """
+
+    weighs_own = True
 
     def __init__(self, tasks: Sequence[str], config: NoOptions) -> None:
         super().__init__(tasks)

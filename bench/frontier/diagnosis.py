@@ -115,7 +115,7 @@ def _scale(diagnosis: Mapping[str, Any], task: str) -> Cause | None:
     tasks: Mapping[str, Any] = diagnosis.get("tasks", {})
     if task not in tasks or not diagnosis["probes"]:
         return None
-    block = "all shared" if "all shared" in tasks[task]["pull"] else "embedding"
+    block = "all shared" if "all shared" in tasks[task]["pull"] else "representation"
     pulls = {name: of["pull"][block] for name, of in tasks.items() if of["pull"][block]}
     if task not in pulls or not diagnosis["pairs"]:
         return None

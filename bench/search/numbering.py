@@ -28,11 +28,11 @@ class Numbering:
 
     def __init__(self, study: Study) -> None:
         self._asked: Counter[Key] = Counter()
-        records = [(number, {}, own) for number, own in study.replicates().items()]
-        records += [(record.number, record.config, record.replicates) for record in study.baselines()]
-        self._stored = {
-            (key_of(number, each.until, config), each.replicate) for number, config, own in records for each in own
-        }
+        trials = study.replicates().items()
+        self._stored = {(key_of(number, each.until, {}), each.replicate) for number, own in trials for each in own}
+        for record in study.baselines():
+            own = record.replicates
+            self._stored |= {(key_of(record.number, each.until, record.config), each.replicate) for each in own}
 
     def more(self, points: Iterable[TrialRecord]) -> list[tuple[TrialRecord, int, bool]]:
         """Another replicate for each, one for every time that it is named: its number, and whether it is stored."""

@@ -7,6 +7,7 @@ task's gradient is told from another's, and from there down each task has a back
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -17,9 +18,14 @@ from bench.models.assembly import MultiTaskModel
 from bench.models.live import of_one_task
 from bench.training.gradients import gramian, weighted_sum
 
+OfTowers = Callable[[Tensor], Sequence[Tensor]]
+"""Weights (T,) -> the gradients of the towers' parameters, the tasks' losses so weighted."""
+
 
 class Aggregation:
     """Fills gradients with each task's own on its own parameters, and with sum_i w_i g_i on what is shared.
+
+    Where the balancer's weights are for a task's own parameters, too (`Balancer.weighs_own`), they multiply them there.
 
     With T tasks: one backward pass through the towers (two where a funnel ties losses, T where it transfers hidden
     units from tower to tower), T through what is below them. Where a funnel ties tasks, what belongs to one task alone
@@ -51,7 +57,7 @@ class Aggregation:
         # Where no field is pooled, only a cast lies between e and the products: a task's gradient stays as it was made.
         at_e = self._narrow if self._narrow.shape == e.shape else e
         inputs = [at_e, *self.shared, *self.own]
-        tasks = self._through_towers(logits, losses)
+        tasks, of_towers = self._through_towers(logits, losses)
         gradients = []  # for each task, one for each of the inputs
         for at, above in enumerate(tasks):
             last = at == len(tasks) - 1
@@ -61,16 +67,22 @@ class Aggregation:
                         self._below, inputs, above, retain_graph=not last, allow_unused=True, materialize_grads=True
                     )
                 )
+        combined, weights = self.combine([of_task[: 1 + len(self.shared)] for of_task in gradients])
+        if not self.balancer.weighs_own:
+            weights = torch.ones_like(weights)
+        for parameter, gradient in zip(self.towers, of_towers(weights), strict=True):
+            parameter.grad = gradient
         self._below = self._above = self._narrow = torch.empty(0)
-        combined = self.combine([of_task[: 1 + len(self.shared)] for of_task in gradients])
-        for at, tensor in enumerate([e, *inputs[1:]]):
-            of_tensor = [of_task[at] for of_task in gradients]
-            # Slices of other tasks are zero in a task's gradient of `own`, so that each keeps its own task's.
-            tensor.grad = combined[at] if at < len(combined) else sum(of_tensor[1:], of_tensor[0])
+        # Slices of other tasks are zero in a task's gradient of `own`, so that each keeps its own task's.
+        if self.own:
+            combined += weighted_sum([of_task[len(combined) :] for of_task in gradients], weights)
+        for tensor, gradient in zip([e, *inputs[1:]], combined, strict=True):
+            tensor.grad = gradient
 
-    def combine(self, gradients: list[tuple[Tensor, ...]]) -> list[Tensor]:
-        """The combined gradient of what is shared, float32, in the parts of the T given."""
-        return weighted_sum(gradients, self.weigh(gradients))
+    def combine(self, gradients: list[tuple[Tensor, ...]]) -> tuple[list[Tensor], Tensor]:
+        """The combined gradient of what is shared, float32, in the parts of the T given, and its weights (T,)."""
+        weights = self.weigh(gradients)
+        return weighted_sum(gradients, weights), weights
 
     def weigh(self, gradients: list[tuple[Tensor, ...]]) -> Tensor:
         """The weights (T,) of T gradients, each in the same parts."""
@@ -91,29 +103,37 @@ class Aggregation:
         self._above = below.detach().expand(self.outputs, -1, -1).requires_grad_()
         return (self._above,)
 
-    def _through_towers(self, logits: Tensor, losses: Tensor) -> list[Tensor]:
-        """Each task's gradient at the representation; fills the towers' gradients, each tower with its tasks' sum."""
+    def _through_towers(self, logits: Tensor, losses: Tensor) -> tuple[list[Tensor], OfTowers]:
+        """Each task's gradient at the representation, and what gives the towers' for weights of the tasks."""
         if not self.tied:  # a loss depends on its own logit, and so on its own slice of the towers' input, alone
             at_input, *of_towers = torch.autograd.grad(losses.sum(), [self._above, *self.towers])
             slices = [at_input[task : task + 1] for task in range(len(losses))]
             one_for_all = self._below.shape[0] == 1
             tasks = slices if one_for_all else [_among(part, task, at_input) for task, part in enumerate(slices)]
-        elif self.transfers:
+            return tasks, lambda weights: [part * _along(weights, part) for part in of_towers]
+        if self.transfers:
             tasks = [torch.autograd.grad(loss, self._above, retain_graph=True)[0] for loss in losses]
-            of_towers = list(torch.autograd.grad(losses.sum(), self.towers))
-            if self._below.shape[0] == 1:
-                tasks = [part.sum(0, keepdim=True) for part in tasks]
+
+            def of_towers_by(weights: Tensor) -> Sequence[Tensor]:
+                return torch.autograd.grad(weights.to(losses) @ losses, self.towers)
         else:
             # A sample's logit k depends on that sample's slice k alone: its gradient there, times the loss's at it.
             at_logits = [torch.autograd.grad(loss, logits, retain_graph=True)[0] for loss in losses]  # T x (B, O)
             (slope,) = torch.autograd.grad(logits.sum(), self._above, retain_graph=True)  # (O, B, H)
-            of_towers = list(torch.autograd.grad(logits, self.towers, torch.stack(at_logits).sum(0)))
             tasks = [slope * part.t().unsqueeze(2).to(slope.dtype) for part in at_logits]
-            if self._below.shape[0] == 1:
-                tasks = [part.sum(0, keepdim=True) for part in tasks]
-        for parameter, gradient in zip(self.towers, of_towers, strict=True):
-            parameter.grad = gradient
-        return tasks
+
+            def of_towers_by(weights: Tensor) -> Sequence[Tensor]:
+                total = torch.tensordot(weights.to(logits), torch.stack(at_logits), 1)
+                return torch.autograd.grad(logits, self.towers, total)
+
+        if self._below.shape[0] == 1:
+            tasks = [part.sum(0, keepdim=True) for part in tasks]
+        return tasks, of_towers_by
+
+
+def _along(weights: Tensor, like: Tensor) -> Tensor:
+    """weights (T,) to multiply a tensor (T, ..) with."""
+    return weights.to(like).view(-1, *[1] * (like.dim() - 1))
 
 
 def _among(part: Tensor, task: int, like: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 from bench.balancing.base import Balancer, GradientAggregation, GradientCombination
 from bench.models.assembly import MultiTaskModel
 from bench.models.live import of_one_task
-from bench.training.aggregation import Aggregation
+from bench.training.aggregation import Aggregation, OfTowers
 from bench.training.gradients import gramian
 
 
@@ -19,10 +19,12 @@ class Combination(Aggregation):
         super().__init__(model, balancer)
         balancer.prepare(self.shared)
 
-    def combine(self, gradients: list[tuple[Tensor, ...]]) -> list[Tensor]:
-        """The combined gradient, in the parts of the T given."""
+    def combine(self, gradients: list[tuple[Tensor, ...]]) -> tuple[list[Tensor], Tensor]:
+        """See `Aggregation.combine`; of one that has no weights for what is a task's own, ones."""
         parts: list[Tensor] = self.balancer([[part.float() for part in of_task] for of_task in gradients])
-        return parts
+        if not isinstance(self.balancer, GradientCombination) or not self.balancer.weighs_own:
+            return parts, torch.ones(len(gradients), device=parts[0].device)
+        return parts, self.balancer.weights
 
 
 class Halves(Aggregation):
@@ -31,9 +33,9 @@ class Halves(Aggregation):
     At the embedding output samples of two halves never meet. Costs T further passes through what is below the towers.
     """
 
-    def _through_towers(self, logits: Tensor, losses: Tensor) -> list[Tensor]:
+    def _through_towers(self, logits: Tensor, losses: Tensor) -> tuple[list[Tensor], OfTowers]:
         """As its base, and keeps the gradients of the first half's samples."""
-        tasks = super()._through_towers(logits, losses)
+        tasks, of_towers = super()._through_towers(logits, losses)
         half = len(logits) // 2
         self._first = []
         for task in tasks:
@@ -47,7 +49,7 @@ class Halves(Aggregation):
                     if self.shared
                     else ()
                 )
-        return tasks
+        return tasks, of_towers
 
     def weigh(self, gradients: list[tuple[Tensor, ...]]) -> Tensor:
         """The weights (T,)."""

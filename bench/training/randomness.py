@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 
 import torch
 from torch import Tensor
+
+
+def random_state(device: torch.device) -> dict[str, Tensor]:
+    """States of torch's default generators by device, on the CPU and on this device."""
+    found = {"cpu": torch.get_rng_state()}
+    return found | ({"cuda": torch.cuda.get_rng_state()} if device.type == "cuda" else {})
+
+
+def _write(state: Mapping[str, Tensor]) -> None:
+    torch.set_rng_state(state["cpu"])
+    if "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"])
+
+
+@contextmanager
+def replayed(state: Mapping[str, Tensor], device: torch.device) -> Iterator[None]:
+    """Within it torch draws again what it drew from that state on; afterwards it goes on from where it was."""
+    now = random_state(device)
+    _write(state)
+    try:
+        yield
+    finally:
+        _write(now)
 
 
 class RandomState:
@@ -17,21 +41,21 @@ class RandomState:
 
     def __init__(self, seed: int, device: torch.device) -> None:
         self.device = device
-        outside = self._read()
+        outside = random_state(device)
         torch.manual_seed(seed)
-        self._inside = self._read()
-        self._write(outside)
+        self._inside = random_state(device)
+        _write(outside)
         self._outside = outside
 
     def __enter__(self) -> None:
-        self._outside = self._read()
-        self._write(self._inside)
+        self._outside = random_state(self.device)
+        _write(self._inside)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
-        self._inside = self._read()
-        self._write(self._outside)
+        self._inside = random_state(self.device)
+        _write(self._outside)
 
     def state_dict(self) -> dict[str, Tensor]:
         """States of the generators by device."""
@@ -40,12 +64,3 @@ class RandomState:
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Takes over a state; a device that it does not know keeps its own."""
         self._inside = {name: state.get(name, own) for name, own in self._inside.items()}
-
-    def _read(self) -> dict[str, Tensor]:
-        found = {"cpu": torch.get_rng_state()}
-        return found | ({"cuda": torch.cuda.get_rng_state()} if self.device.type == "cuda" else {})
-
-    def _write(self, state: Mapping[str, Tensor]) -> None:
-        torch.set_rng_state(state["cpu"])
-        if self.device.type == "cuda":
-            torch.cuda.set_rng_state(state["cuda"])

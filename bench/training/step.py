@@ -19,6 +19,7 @@ from bench.schema import Task
 from bench.training.combination import aggregation
 from bench.training.dense import DenseAdamW
 from bench.training.optimizers import RowOptimizer
+from bench.training.randomness import random_state, replayed
 
 
 class Step:
@@ -49,6 +50,8 @@ class Step:
 
     def __call__(self, ids: Tensor, dense: Tensor, labels: Tensor) -> Tensor:
         """ids (B, S) int32, dense (B, D), labels (B, T) -> the tasks' losses before the update (T,), detached."""
+        again = "second forward" in self.balancer.needs
+        random = random_state(ids.device) if again else {}
         e = self.embed(ids)
         logits, losses = self.forward(e, ids, dense, labels)
         if self.model.targets is not None:
@@ -57,8 +60,9 @@ class Step:
         self.backward(e, logits, losses)
         self.update_dense()
         self.update_rows(ids, e)
-        if "second forward" in self.balancer.needs:
-            self.look_again(ids, dense, labels)
+        if again:
+            with replayed(random, ids.device):
+                self.look_again(ids, dense, labels)
         return losses.detach()
 
     def scale_rates(self, factor: float) -> None:
@@ -93,7 +97,7 @@ class Step:
 
     @torch.no_grad()
     def look_again(self, ids: Tensor, dense: Tensor, labels: Tensor) -> None:
-        """Shows the balancer the batch's losses after the update."""
+        """Shows the balancer the batch's losses after the update, which alone sets them apart from those before."""
         _, losses = self.forward(self.embed(ids), ids, dense, labels)
         self.balancer.after(losses)
 

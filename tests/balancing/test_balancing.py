@@ -26,6 +26,7 @@ def test_an_entry_is_complete(name: str) -> None:
     entry = BALANCING[name]
     balancer = entry.build(["a", "b", "c"], choose(BALANCING, "balancing", {"kind": name}, "static").options)
     assert isinstance(balancer, Balancer)
+    assert not entry.departs or entry.departs.endswith(".")
     kinds = (LossWeighting, GradientAggregation, GradientCombination)
     assert sum(isinstance(balancer, kind) for kind in kinds) == 1
     assert balancer.needs <= set(get_args(Need))

@@ -100,19 +100,32 @@ def test_revised_uncertainty_is_twice_the_papers() -> None:
 
 
 def test_excess_mtl_weighs_by_excess_risk() -> None:
-    """With the output's numbers left out of h, and a baseline of 3 steps."""
-    balancer, square, logs, baseline = build("excess_mtl", 3, lr=0.1), torch.zeros(3, 12), torch.zeros(3), []
-    for k in range(8):
+    """The authors' loop, with the output's numbers left out of h; in units of the first excess risk."""
+    balancer, square, weights = build("excess_mtl", 3, lr=0.1), torch.zeros(3, 12).double(), torch.ones(3).double()
+    first = None
+    for k in range(60):
         rows, _ = rows_and_losses(k)
-        squares = rows[:, OUTPUT:].float() ** 2
-        square = square + squares
-        risk = (squares / square.sqrt()).sum(1)
-        if k < 3:
-            baseline.append(risk)
+        risk = torch.zeros(3).double()
+        for task in range(3):
+            square[task] += rows[task, OUTPUT:] ** 2
+            risk[task] = rows[task, OUTPUT:] / torch.sqrt(square[task] + 1e-7) @ rows[task, OUTPUT:]
+        if first is None:
+            first = risk
         else:
-            logs = logs + 0.1 * risk / torch.stack(baseline).mean(0)
-        weights = 3 * torch.softmax(logs, 0).double()
+            weights = weights * torch.exp(0.1 * risk / first)
+            weights = 3 * weights / weights.sum()
         torch.testing.assert_close(step(balancer, rows), weights @ rows, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(balancer.weights, weights, rtol=1e-4, atol=1e-4)
+
+
+def test_excess_mtls_learning_rate_is_in_units_of_the_first_risk() -> None:
+    """With one gradient again and again the risk falls as 1 / sqrt(k), so that 3 times it moves w as a sum of these."""
+    balancer = build("excess_mtl", 2, lr=0.1)
+    gradient = torch.ones(2, 20).double()
+    for _ in range(100):
+        step(balancer, gradient)
+    moved = sum(0.1 / math.sqrt(k) for k in range(2, 101))
+    torch.testing.assert_close(balancer.log_weight, torch.full((2,), moved).double(), rtol=1e-5, atol=0)
 
 
 def test_dualproj_is_the_nearest_that_conflicts_with_none() -> None:

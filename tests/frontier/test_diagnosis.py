@@ -18,8 +18,10 @@ def seen(
     course = zip(("click", "like"), best, (lost, 0.0), strict=True)
     return {
         "probes": 20,
-        "tasks": {name: {"pull": {"embedding": 1.0, "all shared": of}} for name, of in (("click", ratio), ("like", 1))},
-        "pairs": [{"tasks": ["click", "like"], "blocks": {"embedding": angle, "all shared": angle}}],
+        "tasks": {
+            name: {"pull": {"representation": 1.0, "all shared": of}} for name, of in (("click", ratio), ("like", 1))
+        },
+        "pairs": [{"tasks": ["click", "like"], "blocks": {"representation": angle, "all shared": angle}}],
         "course": {
             f"{name}.auc": {"task": name, "best_samples": at, "last_samples": 100, "best": 0.8, "lost": by}
             for name, at, by in course
@@ -61,7 +63,7 @@ def test_the_best_supported_cause_comes_first() -> None:
 @pytest.mark.parametrize(("ratio", "scale"), [(OUTWEIGHED, []), (200.0, ["unequal scale"])])
 def test_too_few_probes_say_nothing_but_that_one_task_outweighs_all(ratio: float, scale: list[str]) -> None:
     few = seen(cosine=-0.9, below=1.0, ratio=ratio)
-    few["probes"] = few["pairs"][0]["blocks"]["embedding"]["probes"] = FEWEST - 1
+    few["probes"] = few["pairs"][0]["blocks"]["representation"]["probes"] = FEWEST - 1
     few["pairs"][0]["blocks"]["all shared"]["probes"] = FEWEST - 1
     assert names(few) == scale
     (said,) = sentences(few, [Gap("like.auc", 0.01, 3, True, 0.0)])
@@ -73,7 +75,7 @@ def test_where_nothing_was_seen_nothing_is_claimed() -> None:
     for block in blank["pairs"][0]["blocks"].values():
         block |= {"cosine": None, "below_zero": None, "probes": 0}
     for task in blank["tasks"].values():
-        task["pull"] = {"embedding": None, "all shared": None}
+        task["pull"] = {"representation": None, "all shared": None}
     assert names(blank) == []
     assert sentences({}, []) == ["No diagnosis was recorded."]
 
@@ -83,8 +85,8 @@ def test_sentences_give_the_numbers() -> None:
     assert said == (
         "like.auc is 0.0123 behind the best single-task model, trial 3, more than the 0.0040 of noise. Best supported "
         "cause: conflicting directions: its gradient and that of click conflict in 85% of 20 probes, with a mean "
-        "cosine of -0.31 (embedding). Also unequal speed: it is best only after 100 samples, while click is best after "
-        "40 samples and loses 0.0100 by 100."
+        "cosine of -0.31 (representation). Also unequal speed: it is best only after 100 samples, while click is best "
+        "after 40 samples and loses 0.0100 by 100."
     )
 
 

@@ -89,8 +89,8 @@ def _record(number: int, rng: np.random.Generator, objectives: int, failures: bo
 def _diagnosis(pull: float) -> dict[str, Any]:
     """The more a trial pulls to one side, the more its first two tasks conflict."""
     angle = {"cosine": 0.2 - 0.4 * abs(pull), "below_zero": 0.3 + 0.4 * abs(pull), "probes": 20}
-    tasks = {task: {"pull": {"embedding": 1.0, "all shared": 1.0}} for task in TASKS[:2]}
-    pairs = [{"tasks": list(TASKS[:2]), "blocks": {"embedding": angle, "experts": angle, "all shared": angle}}]
+    tasks = {task: {"pull": {"representation": 1.0, "all shared": 1.0}} for task in TASKS[:2]}
+    pairs = [{"tasks": list(TASKS[:2]), "blocks": {"representation": angle, "experts": angle, "all shared": angle}}]
     return {"probes": 20, "tasks": tasks, "pairs": pairs, "course": {}}
 
 

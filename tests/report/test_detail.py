@@ -14,8 +14,8 @@ def diagnosis(cosine: float) -> dict[str, Any]:
     angle = {"cosine": cosine, "below_zero": 0.25, "probes": 4}
     return {
         "probes": 4,
-        "tasks": {"click": {"norm": {"embedding": 0.2, "top": 0.0}, "pull": {"embedding": 0.4}}},
-        "pairs": [{"tasks": ["click", "like"], "blocks": {"embedding": angle, "never": {**angle, "probes": 0}}}],
+        "tasks": {"click": {"norm": {"representation": 0.2, "top": 0.0}, "pull": {"representation": 0.4}}},
+        "pairs": [{"tasks": ["click", "like"], "blocks": {"representation": angle, "never": {**angle, "probes": 0}}}],
         "experts": {"gates": {"gate": {"of": ["click"], "share": [[0.9, 0.1]], "collapsed": [True]}}},
     }
 
@@ -32,10 +32,10 @@ def test_what_its_tasks_did_to_each_other_is_told_by_block_and_by_rung() -> None
     rungs = (RungResult(100, 0, {}, diagnosis=diagnosis(-0.3)), RungResult(400, 1, {}, diagnosis=diagnosis(0.5)))
     found = detail(record(rungs=rungs, diagnosis=rungs[-1].diagnosis), (CLICK,))
     assert [(each.tasks, each.block, each.samples, each.cosine) for each in found.angles] == [
-        ("click and like", "embedding", 100, -0.3),
-        ("click and like", "embedding", None, 0.5),
+        ("click and like", "representation", 100, -0.3),
+        ("click and like", "representation", None, 0.5),
     ]
-    assert found.norms == (Norm("click", "embedding", 0.2, 0.4),)
+    assert found.norms == (Norm("click", "representation", 0.2, 0.4),)
     assert found.gates == (Gate("gate", "click", (0.9, 0.1), True),)
 
 

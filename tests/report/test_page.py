@@ -159,7 +159,7 @@ def test_data_cannot_become_markup(
         config = record.config | {"sharing.kind": record.sharing + EVIL, "balancing.kind": "</script>" + EVIL}
         failure = record.failure and Failure("bug", f"</script>{EVIL}")
         params = record.params | {EVIL: f"</script>{EVIL}", "nan": float("nan")}
-        evil = {"embedding": {"cosine": -0.9, "below_zero": 1.0, "probes": 9}}
+        evil = {"representation": {"cosine": -0.9, "below_zero": 1.0, "probes": 9}}
         diagnosis = {"probes": 9, "tasks": {}, "pairs": [{"tasks": [f"</script>{EVIL}", "income"], "blocks": evil}]}
         more = {"architecture": EVIL, "diagnosis": diagnosis if record.diagnosis else {}}
         return replace(record, config=config, failure=failure, params=params, **more)

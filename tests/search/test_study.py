@@ -169,7 +169,7 @@ def test_replicates_join_their_trial(tmp_path: Path) -> None:
 
 def test_a_diagnosis_is_kept_with_its_result(tmp_path: Path) -> None:
     plan = toy_plan()
-    seen = {"probes": 2, "pairs": [{"tasks": ["click", "like"], "blocks": {"embedding": {"cosine": None}}}]}
+    seen = {"probes": 2, "pairs": [{"tasks": ["click", "like"], "blocks": {"representation": {"cosine": None}}}]}
     with Study.open(tmp_path, plan) as study:
         number, config = study.ask(plan, None)
         metrics = {"valid/click.auc": 0.5, "valid/like.auc": 0.5}

@@ -9,7 +9,7 @@ from bench.tracking.diagnosis import numbers
 
 
 def diagnosis(cosine=-0.3, tasks=("click", "like"), gate=("click", "like")):
-    blocks = {"embedding": cosine, "levels.0.shared": None, "all shared": cosine / 2}
+    blocks = {"representation": cosine, "levels.0.shared": None, "all shared": cosine / 2}
     sizes = dict.fromkeys(blocks, 2.0)
     return {
         "every": 4,
@@ -45,9 +45,9 @@ def diagnosis(cosine=-0.3, tasks=("click", "like"), gate=("click", "like")):
 def test_every_measurement_has_a_name_and_what_is_undefined_has_none():
     assert dict(numbers(diagnosis())) == {
         "diagnosis/probes": 8,
-        "diagnosis/cosine/click-like/embedding": -0.3,
+        "diagnosis/cosine/click-like/representation": -0.3,
         "diagnosis/cosine/click-like/all shared": -0.15,
-        "diagnosis/below_zero/click-like/embedding": 0.75,
+        "diagnosis/below_zero/click-like/representation": 0.75,
         "diagnosis/below_zero/click-like/all shared": 0.75,
         **{f"diagnosis/loss/{task}": 0.5 for task in ("click", "like")},
         **{f"diagnosis/weight/{task}": 1.0 for task in ("click", "like")},
@@ -55,7 +55,7 @@ def test_every_measurement_has_a_name_and_what_is_undefined_has_none():
             f"diagnosis/{name}/{task}/{block}": 2.0
             for name in ("norm", "pull")
             for task in ("click", "like")
-            for block in ("embedding", "levels.0.shared", "all shared")
+            for block in ("representation", "levels.0.shared", "all shared")
         },
         "diagnosis/best/click.auc": 0.8,
         "diagnosis/best_samples/click.auc": 100,

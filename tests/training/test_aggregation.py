@@ -20,11 +20,11 @@ from bench.training.config import TrialConfig
 from bench.training.gradients import gramian, weighted_sum
 from bench.training.loop import Trainer
 
-AGGREGATIONS = ("pcgrad", "mgda", "cagrad", "upgrad")
+AGGREGATIONS = ("pcgrad", "mgda", "cagrad", "upgrad", "nash_mtl")
 
 
 def by_the_definition(made: Trainer, batch: tuple[Tensor, ...]) -> tuple[list[Tensor], Tensor]:
-    """g_i over e and the shared parameters as rows of a matrix; own parameters get the sum over tasks."""
+    """g_i over e and the shared parameters as rows of a matrix; own parameters get a sum over tasks, too."""
     ids, dense, labels = batch
     model = made.model
     e = model.embed(ids).detach().requires_grad_()
@@ -32,17 +32,19 @@ def by_the_definition(made: Trainer, batch: tuple[Tensor, ...]) -> tuple[list[Te
     losses = model.losses(type(model.towers).forward(model.towers, x), labels)
     shared = [e, *model.shared_parameters()]
     own = [p for p in model.dense_parameters() if all(p is not other for other in shared)]
-    rows, summed = [], [torch.zeros_like(p) for p in own]
+    rows, of_own = [], []
     for loss in losses:
         found = torch.autograd.grad(loss, [*shared, *own], retain_graph=True, materialize_grads=True, allow_unused=True)
         rows.append(torch.cat([g.reshape(-1) for g in found[: len(shared)]]))
-        summed = [total + g for total, g in zip(summed, found[len(shared) :], strict=True)]
+        of_own.append(found[len(shared) :])
     jacobian = torch.stack(rows).double()
     if (penalty := model.penalty()) is not None:  # of no task, and in no product of gradients
         extra = torch.autograd.grad(penalty, [*shared, *own], materialize_grads=True, allow_unused=True)
     else:
         extra = tuple(torch.zeros_like(tensor) for tensor in (*shared, *own))
     weights = made.step.balancer((jacobian @ jacobian.T).float()).double()
+    by = weights.float() if made.step.balancer.weighs_own else torch.ones(len(losses))
+    summed = [sum(w * g for w, g in zip(by, each, strict=True)) for each in zip(*of_own, strict=True)]
     combined = (weights @ jacobian).float().split([t.numel() for t in shared])
     order = [t.view_as(s) for t, s in zip(combined, shared, strict=True)]
     total = [g + more for g, more in zip([*order, *summed], extra, strict=True)]

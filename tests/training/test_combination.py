@@ -13,9 +13,9 @@ from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
 
 
-def trainer(store, balancing: str, funnel: str) -> Trainer:
+def trainer(store, balancing: str, funnel: str, **more: object) -> Trainer:
     dotted = {"sharing.kind": "mmoe", "funnel.kind": funnel, "balancing.kind": balancing, "embedding.dim": 4}
-    config = TrialConfig.parse(dotted | {"tower.layers": "8", "optim.precision": "fp32"})
+    config = TrialConfig.parse(dotted | {"tower.layers": "8", "optim.precision": "fp32"} | more)
     return Trainer(store, config, [Objective("click.auc", "maximize")], seed=2)
 
 
@@ -79,3 +79,44 @@ def test_the_second_look_is_at_the_updated_model(tiny, monkeypatch: pytest.Monke
     with torch.no_grad():
         expected = made.model.losses(made.model(batch[0], batch[1]), batch[2])
     torch.testing.assert_close(seen[0], expected)
+
+
+@pytest.mark.parametrize("more", [{"tower.dropout": 0.5}, {"sharing.kind": "snr"}])
+def test_the_second_look_draws_what_the_first_drew(tiny, more: dict[str, object]) -> None:
+    """Where nothing is updated the losses are the same, dropout and all; the next draws are those of a plain step."""
+    made, plain = trainer(tiny, "famo", "independent", **more), trainer(tiny, "static", "independent", **more)
+    batch = next(Batches(tiny.split("train")).in_order(64))
+    for each in (made, plain):
+        each.step.scale_rates(0.0)
+        each.model.train()
+    seen = []
+    made.step.balancer.after = seen.append
+    states = []
+    for each in (made, plain):
+        torch.manual_seed(4)
+        seen.append(each.step(*batch))
+        states.append(torch.get_rng_state())
+    after, before, _ = seen
+    torch.testing.assert_close(after, before, rtol=0, atol=0)
+    assert torch.equal(*states)
+    assert not torch.equal(made.step(*batch), before)  # other draws
+
+
+@pytest.mark.parametrize("funnel", ["independent", "entire_space"])
+def test_excess_mtls_weights_are_for_the_towers_too(tiny, funnel: str) -> None:
+    made = trainer(tiny, "excess_mtl", funnel, **{"balancing.excess_mtl.lr": 10})
+    batch = next(Batches(tiny.split("train")).in_order(64))
+    for _ in range(4):
+        made.step(*batch)
+    e = made.step.embed(batch[0])
+    logits, losses = made.step.forward(e, *batch)
+    made.step.backward(e, logits, losses)
+    weights = made.step.balancer.weights
+    assert (weights - 1).abs().max() > 0.1
+    found = [parameter.grad.clone() for parameter in made.model.towers.parameters()]
+    e = made.step.embed(batch[0])
+    logits = type(made.model.towers).forward(made.model.towers, made.model.represent(e, batch[0], batch[1]))
+    total = weights.float() @ made.model.losses(logits, batch[2])
+    expected = torch.autograd.grad(total, list(made.model.towers.parameters()))
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)

@@ -35,6 +35,8 @@ FUNNELS: dict[str, Entry[Funnel]] = {
         paper="Wang et al., SIGIR 2022",
         summary="entire_space, and the conditional's risk with each seen sample weighted by its inverse propensity",
         unfit=parents_are_binary,
+        departs="PaddleRec divides the sum over seen samples by their number, and clips 1 / p only after dividing by "
+        "it; here the sum is divided by the number of all samples, as in the paper, and 1 / p itself is clipped at 15.",
     ),
     "escm2_dr": Entry(
         build=ESCM2DR,
@@ -42,6 +44,8 @@ FUNNELS: dict[str, Entry[Funnel]] = {
         paper="Wang et al., SIGIR 2022",
         summary="as escm2_ipw, with the error imputed where it is not seen",
         unfit=parents_are_binary,
+        departs="PaddleRec imputes the error by a probability, and the imputation's loss moves the conditional, too; "
+        "here it is a softplus, whose loss moves the imputation alone, and an estimate below 0 counts as 0.",
     ),
     "direct": Entry(
         build=Direct,

@@ -19,8 +19,8 @@ class ESCM2Config(Config):
     """Of the counterfactual risk of a conditional probability, in its task's loss."""
     ctcvr_weight: float = Field(1.0, ge=0, le=1000)
     """Of the log loss of the joint probability, that of `entire_space`."""
-    clip: float = Field(0.01, gt=0, le=1)
-    """Propensities are taken as no smaller: no sample weighs more than 1 / clip."""
+    clip: float = Field(15.0, ge=1, le=1000)
+    """Largest weight 1 / p of a sample. 15 is that of PaddleRec's code."""
 
 
 class ESCM2IPW(EntireSpace):
@@ -29,7 +29,7 @@ class ESCM2IPW(EntireSpace):
     To the loss of a binary task with a parent, that of `entire_space`, it adds the risk of the conditional over all
     samples, estimated where the parent happened: the mean over all samples of o e / p, with o whether the
     parent and all its ancestors happened, e the log loss of the conditional, and p the model's own probability of o,
-    clipped and without a gradient. Not normalised: the sum of o / p need not be the number of samples.
+    without a gradient. 1 / p is clipped. Not normalised: the sum of o / p need not be the number of samples.
     """
 
     def __init__(self, schema: Schema, config: ESCM2Config) -> None:
@@ -44,11 +44,11 @@ class ESCM2IPW(EntireSpace):
         joint = links.joint_labels(labels)
         known = ~joint.isnan()
         happened = known & (links.of_parent(joint) == 1)
-        p = links.of_parent(links.joint_logits(of_tasks)).detach().sigmoid().clamp(min=config.clip)
+        p = links.of_parent(links.joint_logits(of_tasks)).detach().sigmoid()
         errors = F.binary_cross_entropy_with_logits(
             of_tasks, torch.where(happened, labels, 0).to(logits.dtype), reduction="none"
         )
-        risk = self.risk(logits, errors, torch.where(happened, 1 / p, 0), known)
+        risk = self.risk(logits, errors, torch.where(happened, (1 / p).clamp(max=config.clip), 0), known)
         return torch.where(links.tied, config.ctcvr_weight * whole + config.cvr_weight * risk, whole)
 
     def risk(self, logits: Tensor, errors: Tensor, weights: Tensor, known: Tensor) -> Tensor:

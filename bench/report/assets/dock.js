@@ -91,9 +91,9 @@ const diagnosisOf = (trial) => {
   if (rungs.length > 1) {
     const series = pairs.map((name) => ({
       name,
-      points: rungs.map((rung) => [rung ?? trial.samples, mean(trial.angles.filter((a) => a.tasks === name && a.samples === rung && a.block === "embedding").map((a) => a.cosine))]),
+      points: rungs.map((rung) => [rung ?? trial.samples, mean(trial.angles.filter((a) => a.tasks === name && a.samples === rung && a.block === "representation").map((a) => a.cosine))]),
     })).map((each) => ({ ...each, points: each.points.filter(([, value]) => Number.isFinite(value)) })).filter((each) => each.points.length > 1);
-    if (series.length) found.push(lines("Cosine at the embedding, through training", series));
+    if (series.length) found.push(lines("Cosine at the representation, through training", series));
   }
   if (trial.norms.length) {
     const tasks = [...new Set(trial.norms.map((each) => each.task))];

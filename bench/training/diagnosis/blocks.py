@@ -8,7 +8,8 @@ from bench.models.gates import Gates
 from bench.models.mlp import BatchedLinear, BatchedMLP
 from bench.models.sharing.base import Sharing
 
-EMBEDDING = "embedding"  # the embedding output
+REPRESENTATION = "representation"  # the embedding output, where balancers look
+TABLE = "table rows"  # the table itself, as far as the probe's samples touch it
 SHARED = "all shared"  # every shared dense parameter together
 
 

@@ -14,9 +14,10 @@ from bench.balancing.base import Balancer, GradientAggregation, LossWeighting
 from bench.data.batches import Batch
 from bench.models.assembly import MultiTaskModel
 from bench.models.live import of_one_task
-from bench.training.diagnosis.blocks import EMBEDDING, SHARED, hidden_units, shared_blocks
+from bench.training.diagnosis.blocks import REPRESENTATION, SHARED, TABLE, hidden_units, shared_blocks
 from bench.training.diagnosis.utilisation import dead_units, gate_shares, watched
 from bench.training.gradients import gramian
+from bench.training.optimizers.segments import sum_by_row
 
 
 class Probe:
@@ -44,13 +45,14 @@ class Probe:
         with watched(self.model.sharing) as scores:
             losses, gradients = self._gradients(batch)
         place = {id(each): at for at, each in enumerate(self._inputs, 1)}
-        products = {EMBEDDING: gramian([of_task[:1] for of_task in gradients])}
+        products = {REPRESENTATION: gramian([of_task[:1] for of_task in gradients])}
         for name, block in self.blocks.items():
             products[name] = gramian([[of_task[place[id(each)]] for each in block] for of_task in gradients])
         if self.blocks:
             products[SHARED] = torch.stack([products[name] for name in self.blocks]).sum(0)
-        at_all = products[EMBEDDING] + products[SHARED] if self.blocks else products[EMBEDDING]
+        at_all = products[REPRESENTATION] + products[SHARED] if self.blocks else products[REPRESENTATION]
         weights = self._weights(losses, at_all)
+        products[TABLE] = on_rows(batch.ids, [of_task[0] for of_task in gradients])
         plain = {name: matrix.tolist() for name, matrix in products.items()}
         found = {
             "losses": [_finite(loss) for loss in losses.tolist()],
@@ -59,7 +61,7 @@ class Probe:
             "cosines": {name: [_cosine(m, *pair) for pair in self.pairs] for name, m in plain.items()},
         }
         experts: dict[str, Any] = {"gates": {name: gate_shares(each) for name, each in scores.items()}}
-        if all(plain[EMBEDDING][task][task] > 0 for task in range(len(losses))):  # every task has a sample here
+        if all(plain[REPRESENTATION][task][task] > 0 for task in range(len(losses))):  # every task has a sample here
             experts["units"] = {
                 name: dead_units([[of_task[place[id(bias)]] for of_task in gradients] for bias in biases])
                 for name, biases in self.units.items()
@@ -104,6 +106,13 @@ class Probe:
                 return given.detach()
             losses = losses.clone().requires_grad_()
             return torch.autograd.grad(balancer(losses), losses)[0]
+
+
+def on_rows(ids: Tensor, gradients: list[Tensor]) -> Tensor:
+    """Products (T, T) of the tasks' gradients on the table, from those at the output (B, S, W) of ids (B, S)."""
+    of_rows = sum_by_row(ids, torch.cat(gradients, dim=2))
+    sums = of_rows.sums * of_rows.live  # padding has no row
+    return gramian([[part] for part in sums.chunk(len(gradients), dim=1)])
 
 
 def _cosine(products: list[list[float]], one: int, other: int) -> float | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from diagnosis_toys import ToyStore, related, trainer
 from torch import Tensor
 
@@ -55,13 +56,18 @@ def test_cosines_and_norms_are_those_of_plain_autograd(kind: str, monkeypatch: p
     everything = [parameter for block in blocks.values() for parameter in block]
     of_tasks = gradients(made, everything, monkeypatch)
     at = 1
-    parts = {"embedding": slice(0, 1)} | ({"all shared": slice(1, None)} if blocks else {})
+    parts = {"representation": slice(0, 1)} | ({"all shared": slice(1, None)} if blocks else {})
     for name, block in blocks.items():
         parts[name] = slice(at, at + len(block))
         at += len(block)
-    assert found["norms"].keys() == parts.keys()
-    for name, part in parts.items():
-        flat = [torch.cat([gradient.flatten() for gradient in of[part]]) for of in of_tasks]
+    assert found["norms"].keys() == parts.keys() | {"table rows"}
+    flats = {name: [torch.cat([g.flatten() for g in of[part]]) for of in of_tasks] for name, part in parts.items()}
+    table, ids = made.model.embedding.weight, batch_of().ids
+    flats["table rows"] = [  # through the table's lookup
+        torch.autograd.grad(F.embedding(ids, table, padding_idx=0), table, of[0].float())[0].double().flatten()
+        for of in of_tasks
+    ]
+    for name, flat in flats.items():
         assert found["norms"][name] == pytest.approx([float(vector.norm()) for vector in flat], rel=1e-3)
         for cosine, (one, other) in zip(found["cosines"][name], combinations(flat, 2), strict=True):
             assert cosine == pytest.approx(float(torch.cosine_similarity(one, other, dim=0)), abs=1e-3)
@@ -69,8 +75,8 @@ def test_cosines_and_norms_are_those_of_plain_autograd(kind: str, monkeypatch: p
 
 def test_separate_models_have_norms_and_losses_and_no_cosines() -> None:
     _, found, experts = probed("single_task")
-    assert found["cosines"] == {"embedding": []}
-    assert min(found["norms"]["embedding"]) > 0
+    assert found["cosines"] == {"representation": [], "table rows": []}
+    assert min(found["norms"]["representation"]) > 0
     assert experts["gates"] == {}
 
 

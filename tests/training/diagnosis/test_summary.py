@@ -21,23 +21,26 @@ CHAIN = (Objective("click.auc", "maximize"), Objective("buy.ctcvr.auc", "maximiz
 
 
 def probe(cosine: float | None, norms: tuple[float, float], weights: tuple[float, float] | None = (1.0, 1.0)) -> Any:
-    found = {"losses": [0.5, 0.25], "weights": weights, "norms": {"embedding": norms}}
-    return found | {"cosines": {"embedding": [cosine]}}
+    found = {"losses": [0.5, 0.25], "weights": weights, "norms": {"representation": norms}}
+    return found | {"cosines": {"representation": [cosine]}}
 
 
 def test_means_shares_and_ratios() -> None:
     probes = [probe(-0.5, (1.0, 4.0)), probe(0.1, (4.0, 4.0), (1.0, 0.25)), probe(None, (2.0, 0.0))]
     found = summary(["one", "two"], [(0, 1)], [0.5, None], probes, {})
-    assert found["pairs"][0]["blocks"]["embedding"] == {"cosine": -0.2, "below_zero": 0.5, "probes": 2}
+    assert found["pairs"][0]["blocks"]["representation"] == {"cosine": -0.2, "below_zero": 0.5, "probes": 2}
     one, two = found["tasks"]["one"], found["tasks"]["two"]
     assert (one["loss"], one["loss_over_base"], two["loss_over_base"]) == (0.5, 1.0, None)
-    assert (one["norm"]["embedding"], two["norm"]["embedding"]) == (2.0, 4.0)  # where a task has no gradient: left out
-    assert two["pull"]["embedding"] == 2.0  # of 4 and 1
+    assert (one["norm"]["representation"], two["norm"]["representation"]) == (
+        2.0,
+        4.0,
+    )  # where a task has no gradient: left out
+    assert two["pull"]["representation"] == 2.0  # of 4 and 1
 
 
 def test_without_known_weights_there_is_no_pull() -> None:
     found = summary(["one", "two"], [(0, 1)], [None, None], [probe(0.0, (1.0, 1.0), None)], {})
-    assert found["tasks"]["one"]["pull"] == {"embedding": None}
+    assert found["tasks"]["one"]["pull"] == {"representation": None}
     assert found["tasks"]["one"]["weight"] is None
 
 
@@ -101,7 +104,7 @@ def test_one_task_alone_and_a_regression_are_seen_as_well(tiny: Any) -> None:
     made = Trainer(store, TrialConfig.parse({"optim.batch_size": 16, "optim.epochs": 1}), [], seed=0)
     made.diagnosis.every = 2
     found, _ = made.diagnosis._probe(next(iter(made.data.in_order(16))))
-    assert found["cosines"] == {"embedding": [], "bottom": [], "all shared": []}
+    assert found["cosines"] == {"representation": [], "bottom": [], "all shared": [], "table rows": []}
     assert made.diagnosis.base == [None]
 
 
@@ -110,4 +113,4 @@ def test_values_that_are_not_finite_are_none(tiny: Any) -> None:
     with torch.no_grad():
         next(made.model.sharing.parameters()).fill_(float("nan"))
     found, _ = made.diagnosis._probe(next(iter(made.data.in_order(16))))
-    assert set(found["losses"]) == set(found["cosines"]["embedding"]) == {None}
+    assert set(found["losses"]) == set(found["cosines"]["representation"]) == {None}
