@@ -203,9 +203,9 @@ def _check(suite: Suite, executor: str, home: Path) -> None:
         resolve_reference(objectives, dataset.reference)
         policy.check(objectives)
         space.validate_against_config([task.name for task in tasks])
-        fitting(space, shape_of(card, chosen))
+        fitted = fitting(space, shape_of(card, chosen))
         if suite.confirm.static:
-            check_static(dataset.id, chosen, space)
+            check_static(dataset.id, chosen, fitted.space)
         if suite.budget.samples is not None and (rows := known_rows(card, home)) is not None:
             rungs_of(suite, space, rows)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from bench.data.shape import shape_of
 from bench.errors import UserError
 from bench.run.folder import Run
 from bench.search.static_weights import check_static
@@ -69,6 +70,7 @@ def confirm_more(
         if not after.replicates:
             raise UserError("--static: expected --replicates beside it, as this run confirms nothing, found none")
         for part in run.datasets.values():
-            check_static(part.key, [task.name for task in part.tasks], run.space)
+            tasks = [task.name for task in part.tasks]
+            check_static(part.key, tasks, part.fitted(shape_of(part.card, tasks)).space)
     suite = run.manifest.suite.model_copy(update={"confirm": after})
     return replace(run, manifest=run.manifest.model_copy(update={"suite": suite}))

@@ -20,8 +20,10 @@ from bench.search.confirm import Race, confirm
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.executors.base import Executor
+from bench.search.space import load_space
 from bench.search.static_weights import check_static, chosen, draws, lattice, retuned
 from bench.search.study import Study
+from bench.training.config import TrialConfig
 
 PLAN = toy_plan(trials=12)
 REFERENCE = {objective.name: 0.0 for objective in OBJECTIVES}
@@ -68,6 +70,15 @@ class TestDraws:
         fixed = fixed.restricted({"optim.lr": 0.01, "tower.layers": "32"})
         one, other = draws(fixed, TASKS, 2, seed=0)
         assert one == other
+
+
+@pytest.mark.parametrize("name", ["balancing", "funnel", "joint", "quick", "wide"])
+def test_every_draw_of_our_spaces_is_a_configuration(name: str) -> None:
+    weights = {"balancing.kind": "static", "balancing.static.weight.like": 4.0}
+    for config in draws(load_space(name), TASKS, 16, seed=0):
+        parsed = TrialConfig.parse(config | weights)
+        assert parsed.sharing.kind != "single_task"
+        assert parsed.balancing.dotted("balancing")["balancing.static.weight.like"] == 4.0
 
 
 class TestChoice:
