@@ -10,9 +10,14 @@ State = Literal["waiting", "running", "completed", "failed", "pruned"]
 Split = Literal["train", "valid", "confirm", "test"]
 FailureKind = Literal["configuration", "diverged", "infrastructure", "bug"]
 
-BASELINES = ("equal_weights", "random_weights", "trees")
+BASELINES = ("equal_weights", "random_weights", "trees", "ensemble", "static_weights")
 """Baselines that are no trials of the search; that at place i has the number -1 - i instead of a trial's."""
 TREES = -1 - BASELINES.index("trees")
+ENSEMBLE = -1 - BASELINES.index("ensemble")
+STATIC_WEIGHTS = -1 - BASELINES.index("static_weights")
+"""Retuned static weights: the records of all weights have this number; their configurations tell them apart."""
+COMPOSITE = -1 - len(BASELINES)
+"""The best single-task model of each task together, see `bench.frontier.composite`."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +26,7 @@ class Job:
 
     Attributes:
         trial: number of the configuration; of a baseline that is no trial below 0, see `BASELINES`.
-        replicate: 0 for the search itself and for what trees are tuned by, 1.. for confirmation on fresh seeds.
+        replicate: 0 for the search itself and for what baselines are tuned by, 1.. for confirmation on fresh seeds.
         config: dotted configuration, as in {"sharing.kind": "mmoe", "sharing.mmoe.experts": 4}.
         store: path of the encoded store.
         seed: of this training; replicates of one number have the same, whatever they train.
@@ -59,6 +64,11 @@ class Job:
     def trees(self) -> bool:
         """Whether it trains boosted trees, with a configuration of `bench.training.tree_settings`, and no network."""
         return self.trial == TREES
+
+    @property
+    def ensemble(self) -> bool:
+        """Whether it trains an ensemble of half-size models of its configuration, see `bench.training.ensemble`."""
+        return self.trial == ENSEMBLE
 
 
 @dataclass(frozen=True)
@@ -224,6 +234,13 @@ class TrialRecord:
     def balancing(self) -> str:
         """Its balancing kind."""
         return str(self.config.get("balancing.kind", "?"))
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Static weights by task, those that its configuration names."""
+        prefix = "balancing.static.weight."
+        of = {key.removeprefix(prefix): value for key, value in self.config.items() if key.startswith(prefix)}
+        return {task: float(str(value)) for task, value in of.items()}
 
     def to_json(self) -> dict[str, Any]:
         """Itself as plain JSON values."""

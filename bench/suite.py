@@ -153,15 +153,28 @@ class Confirm(_Part):
     budget: int | None = Field(None, ge=1)
     """Replicates of all these together. What the least leaves of it goes to configurations of which it is uncertain
     whether they are on the front, and ends where none is. By itself `replicates` x `limit` x 1.5, rounded up."""
-    baselines: tuple[Literal["single_task", "equal_weights", "random_weights", "trees"], ...] = (
+    baselines: tuple[Literal["single_task", "equal_weights", "random_weights", "trees", "ensemble"], ...] = (
         "single_task",
         "equal_weights",
         "random_weights",
         "trees",
+        "ensemble",
     )
     """What the front is held against, each trained on `replicates` seeds, beside the budget but for single_task: the
     best single-task model of each task; the best sharing one with equal and with random weights; boosted trees,
-    tuned by as many tries as a kind of sharing has."""
+    tuned by as many tries as a kind of sharing has; an ensemble of two single-task models of half the size."""
+    static: int = Field(0, ge=0)
+    """Static weights evenly over the simplex, each with everything else tuned anew, as a baseline beside the budget:
+    `seesaw compare` needs 7 to say whether a gradient method beats static weights. 0 trains none, else at least 2."""
+    members: int = Field(0, ge=0)
+    """Points of each balancing kind, and of single-task models, that are confirmed besides the others: the best by
+    hypervolume alone, of different trials. Each adds `replicates` to the budget."""
+
+    @model_validator(mode="after")
+    def _some_weights(self) -> Confirm:
+        if self.static == 1:
+            raise ValueError("expected static = 0, or at least 2 weights, found 1")
+        return self
 
     @property
     def replicates_in_all(self) -> int:

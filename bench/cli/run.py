@@ -1,4 +1,4 @@
-"""`seesaw run` and `seesaw resume`."""
+"""`seesaw run`, `seesaw resume` and `seesaw confirm`."""
 
 from __future__ import annotations
 
@@ -92,6 +92,27 @@ def resume(
     if storage is not None:
         run.check_storage(storage)
     _execute(extend(run, trials, samples, time, address, device), json)
+
+
+def confirm(
+    run_: Annotated[str, typer.Argument(metavar="RUN", help="A run's name or path.")],
+    static: Annotated[int | None, typer.Option(help="Static weights to tune and confirm, for compare: 7.")] = None,
+    members: Annotated[int | None, typer.Option(help="Points of each balancing kind to confirm.")] = None,
+    replicates: Annotated[int | None, typer.Option(help="Raise the fresh seeds of each point to this.")] = None,
+    budget: Annotated[int | None, typer.Option(help="Raise the replicates of all points together to this.")] = None,
+    storage: Annotated[str | None, typer.Option(help="The run's database again, for its password.")] = None,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Confirm more of a run: what is missing is trained, then frontier, pick and page are renewed."""
+    from bench.home import resolve_home
+    from bench.run.extend import confirm_more
+    from bench.run.folder import Run
+
+    run = Run.open(resolve_home(home), run_)
+    if storage is not None:
+        run.check_storage(storage)
+    _execute(confirm_more(run, static, members, replicates, budget), json)
 
 
 def _execute(run: Run, json: bool) -> None:

@@ -8,15 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.frontier.estimates import estimate
-from bench.frontier.gains import BASELINE, baselines
+from bench.frontier.composite import composite
 from bench.frontier.intervals import intervals
-from bench.frontier.points import Key, key_of
 from bench.frontier.samples import sample
 from bench.frontier.table import replicate_keys
 from bench.objectives import Objective
-from bench.records import TrialRecord
-from bench.rows import CONFIRM, TEST
+from bench.records import COMPOSITE, STATIC_WEIGHTS, TrialRecord
 
 
 def baseline_table(
@@ -24,38 +21,46 @@ def baseline_table(
 ) -> pd.DataFrame:
     """A row for each baseline that has replicates.
 
-    Columns: `name` (`single_task`, then `equal_weights`, `random_weights`, `trees`), `trial` (of `single_task`, those
-    of its tasks, as in `3, 17`), `replicates` (of its tasks the fewest), and for every key of an objective, on
-    confirmation rows and test, `<key>.mean`, `<key>.low` and `<key>.high`. `single_task` has of each objective the
-    single-task point that confirmation rows rank best in it. A cost of `single_task` is that point's, too, and not the
-    sum over tasks.
+    Columns: `name` (`single_task`, see `bench.frontier.composite`, then those of `others`, see `name_of`), `trial` (of
+    `single_task`, those of its tasks, as in `3, 17`), `replicates`, and for every key of an objective, on
+    confirmation rows and test, `<key>.mean`, `<key>.low` and `<key>.high`.
 
     Args:
         others: records of baselines that are no trials; of several of one name the last counts.
     """
-    by_point = {key_of(point): point for point in [*points, *others]}
-    singles = {name: (best.trial, best.until) for name, best in baselines(points, objectives).items()}
-    rows: list[tuple[str, str, dict[str, Key]]] = []
-    if singles and all(by_point[key].replicates for key in singles.values()):
-        trials = ", ".join(str(number) for number in sorted({key[0] for key in singles.values()}))
-        rows.append((BASELINE, trials, singles))
-    for name, record in {record.architecture: record for record in others}.items():
-        by_point[key_of(record)] = record
-        rows.append((name, "", {objective.name: key_of(record) for objective in objectives}))
-    found: list[dict[str, Any]] = []
-    for name, trials, sources in rows:
-        counts = [len([r for r in by_point[key].replicates if r.failure is None]) for key in sources.values()]
-        found.append({"name": name, "trial": trials, "replicates": min(counts)})
-    for objective in objectives:
-        for split in (CONFIRM, TEST) if objective.is_metric else (CONFIRM,):
-            key = objective.key(split)
-            known = {at: drawn for at, point in by_point.items() if (drawn := sample(point, [key]))}
-            bounds = dict(zip(known, intervals(list(known.values())) or (), strict=False))
-            for row, (_, _, sources) in zip(found, rows, strict=True):
-                at = sources.get(objective.name)
-                row[f"{key}.mean"] = estimate(by_point[at], objective.name, split) if at in known else np.nan
-                row[f"{key}.low"] = bounds[at][0].low if at in bounds else np.nan
-                row[f"{key}.high"] = bounds[at][0].high if at in bounds else np.nan
-    fixed = ["name", "trial", "replicates"]
+    single = composite(points, objectives)
+    rows = [record for record in (single, *latest(others)) if record is not None]
+    table: list[dict[str, Any]] = [
+        {"name": name_of(row), "trial": _trials(row), "replicates": sum(not run.failure for run in row.replicates)}
+        for row in rows
+    ]
+    for key in replicate_keys(objectives):
+        known = {id(record): one for record in [*points, *rows] if (one := sample(record, [key]))}
+        bounds = dict(zip(known, intervals(list(known.values())) or (), strict=False))
+        for cells, record in zip(table, rows, strict=True):
+            at = bounds.get(id(record))
+            cells[f"{key}.mean"] = float(known[id(record)].mean[0]) if id(record) in known else np.nan
+            cells[f"{key}.low"], cells[f"{key}.high"] = (at[0].low, at[0].high) if at else (np.nan, np.nan)
     parts = [f"{key}.{part}" for key in replicate_keys(objectives) for part in ("mean", "low", "high")]
-    return pd.DataFrame(found, columns=[*fixed, *parts])
+    return pd.DataFrame(table, columns=["name", "trial", "replicates", *parts])
+
+
+def latest(others: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Of baselines of one name the last, in the order in which names first come."""
+    return list({name_of(record): record for record in others}.values())
+
+
+def name_of(record: TrialRecord) -> str:
+    """The name of a baseline, as in `trees` and, of static weights, `static_weights 4:1`, in the tasks' order."""
+    if record.number != STATIC_WEIGHTS:
+        return record.architecture
+    least = min(record.weights.values())
+    return f"{record.architecture} {':'.join(f'{weight / least:.3g}' for weight in record.weights.values())}"
+
+
+def _trials(record: TrialRecord) -> str:
+    if record.number != COMPOSITE:
+        return ""
+    prefix = f"{record.sharing}."
+    numbers = {int(str(number)) for key, number in record.config.items() if key.startswith(prefix)}
+    return ", ".join(map(str, sorted(numbers)))

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from bench.frontier.dominance import UNRANKED, ranks
-from bench.frontier.gains import baselines
-from bench.frontier.hypervolume import contributions, resolve_reference
+from bench.frontier.estimates import estimates
+from bench.frontier.gains import BASELINE, baselines
+from bench.frontier.hypervolume import contributions, hypervolume, resolve_reference
 from bench.frontier.points import as_seen, key_of, points
 from bench.objectives import Objective
 from bench.records import TrialRecord
@@ -49,3 +50,30 @@ def shortlist(
     if single_task:
         chosen |= {(baseline.trial, baseline.until) for baseline in baselines(measured, objectives).values()}
     return [point for point in measured if key_of(point) in chosen]
+
+
+def members(
+    records: Sequence[TrialRecord], objectives: Sequence[Objective], reference: Mapping[str, float], many: int
+) -> list[TrialRecord]:
+    """So many points of each balancing kind, by what the search saw; single-task models are a kind of their own.
+
+    Those that alone have the largest hypervolume, one of each trial: a kind that is judged by several points is not
+    judged by the luck of one.
+    """
+    families: dict[str, list[TrialRecord]] = {}
+    for point in points(as_seen(records), objectives):
+        families.setdefault(BASELINE if point.sharing == BASELINE else point.balancing, []).append(point)
+    found = []
+    for _, own in sorted(families.items()):
+        by_trial = {point.number: point for point in reversed(largest_first(own, objectives, reference))}
+        found += list(reversed(by_trial.values()))[:many]
+    return found
+
+
+def largest_first(
+    points: Sequence[TrialRecord], objectives: Sequence[Objective], reference: Mapping[str, float]
+) -> list[TrialRecord]:
+    """Points by the hypervolume that each has alone, the first of equals first."""
+    at, values = resolve_reference(objectives, reference), estimates(points, objectives)
+    volumes = [hypervolume(values[i : i + 1], objectives, at) for i in range(len(points))]
+    return [points[i] for i in np.argsort([-volume for volume in volumes], kind="stable")]

@@ -64,7 +64,7 @@ class MultiTaskModel(nn.Module):
         # The build of a sharing entry is its class: the number of input sets must be known before the input's width.
         kind = cast("type[Sharing]", lookup(SHARING, "sharing kind", sharing.kind).build)
         self.input_sets = kind.input_sets(tasks)
-        seed = int(torch.randint(1 << 31, ()))
+        seed = int(torch.randint(1 << 31, (), device="cpu"))
         self.embedding = FusedEmbedding(schema.rows, embedding.dim, self.input_sets, seed)
         self.pooling = FieldPooling(schema)
         layout = Layout(schema, embedding.dim, by_cardinality=embedding.by_cardinality)

@@ -33,7 +33,7 @@ class FusedEmbedding(nn.Module):
         generators = [generator(seed, "embedding", *column) for column in columns]
         weight = torch.empty(rows, len(columns))
         drawn = torch.empty(len(columns), min(rows, _BLOCK))
-        for start in range(0, rows, _BLOCK):
+        for start in range(0, 0 if weight.is_meta else rows, _BLOCK):
             block = weight[start : start + _BLOCK]
             for of_column, source in zip(drawn, generators, strict=True):
                 of_column[: len(block)].normal_(std=INITIAL_STD, generator=source)

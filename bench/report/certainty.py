@@ -25,16 +25,18 @@ def surfaces(front: Frontier, axes: Sequence[Axis], trials: Sequence[Trial]) -> 
 
 
 def standards(front: Frontier) -> tuple[Standard, ...]:
-    """The baselines but for the single-task one, which is drawn task by task."""
-    keys = [objective.key(front.split) for objective in front.objectives]
+    """The baselines, on the front's split and on test."""
+    keys, test = ([objective.key(split) for objective in front.objectives] for split in (front.split, "test"))
     return tuple(
         Standard(
             str(row["name"]),
             tuple(_finite(row.get(f"{key}.mean")) for key in keys),
             tuple(_interval(row.get(f"{key}.low"), row.get(f"{key}.high")) for key in keys),
+            int(row["replicates"]),
+            tuple(_finite(row.get(f"{key}.mean")) for key in test),
+            tuple(_interval(row.get(f"{key}.low"), row.get(f"{key}.high")) for key in test),
         )
         for row in front.statistics.baselines.to_dict("records")
-        if row["name"] != "single_task"
     )
 
 

@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 from bench.report import text, theme
 from bench.report.markup import escaped, glyph, packed
 from bench.report.plots import plane_figure
+from bench.report.plots.certainty import RETUNED
 from bench.report.view import Axis, PageView
 from bench.rows import CONFIRM, SEARCH, SHORT
 
@@ -101,8 +102,11 @@ def notation(view: PageView) -> str:
         few, most = view.surfaces[0].percent, view.surfaces[-1].percent
         band = '<path d="M1 3H15V13H25V16H8V9H1Z" style="fill:var(--accent)" opacity=".25"/>'
         signs.append(_sign(band) + f"attained by {few} to {most}% of seeds; dotted: by half")
-    if view.standards:
-        names = ", ".join(escaped(each.name.replace("_", " ")) for each in view.standards)
+    if any(each.retuned for each in view.standards):
+        line = '<path d="M1 12L13 9L25 3" stroke="var(--muted)" stroke-width="1" fill="none"/>'
+        line += '<path d="M13 6L16 9L13 12L10 9Z" style="fill:var(--muted)"/>'
+        signs.append(_sign(line) + RETUNED)
+    if names := ", ".join(escaped(each.words) for each in view.standards if not each.retuned):
         line = '<path d="M2 5H16V15" stroke="var(--muted)" stroke-width="1.5" stroke-dasharray="6 2" fill="none"/>'
         signs.append(_sign(line) + f"what {names} alone would have")
     if any(axis.baseline for axis in view.axes):

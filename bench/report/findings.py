@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 Values = tuple[float | None, ...]
+Intervals = tuple[tuple[float, float] | None, ...]
 
 Id = int | str
 """Of a point: its trial's number, or `7@16000` where that was stopped after so many samples."""
@@ -107,11 +108,28 @@ class Surface:
 
 @dataclass(frozen=True)
 class Standard:
-    """What anybody would have without a search (`equal_weights`, `trees`, ..): by objective its mean and interval."""
+    """A baseline (`equal_weights`, `trees`, `static_weights 4:1`, ..): by objective its mean and interval.
+
+    Attributes:
+        test, test_intervals: the same on test.
+    """
 
     name: str
     values: Values
-    intervals: tuple[tuple[float, float] | None, ...]
+    intervals: Intervals
+    replicates: int = 0
+    test: Values = ()
+    test_intervals: Intervals = ()
+
+    @property
+    def words(self) -> str:
+        """Its name for people."""
+        return self.name.replace("_", " ")
+
+    @property
+    def retuned(self) -> bool:
+        """Whether it is one of the static weights that were tuned anew, which are drawn together."""
+        return self.name.startswith("static_weights")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.report import plots
 from bench.report.charts import chart, legend, notation, projection, zoom
 from bench.report.markup import joined
-from bench.report.tables import front_table
+from bench.report.tables import front_table, standard_table
 from bench.report.view import PageView
 from bench.rows import CONFIRM, NAMES, SEARCH, SHORT
 
@@ -63,6 +63,16 @@ def _thinned(view: PageView) -> str:
     if drawn == behind:
         return ""
     return f" Of the {behind:,} trials behind the front {drawn:,} are drawn, evenly many; the table has all."
+
+
+def baselines(view: PageView) -> str:
+    """What the front is held against."""
+    if not view.standards:
+        return ""
+    note = "Trained on fresh seeds as confirmed points are: means, with 90% intervals of seeds and rows."
+    if any(each.retuned for each in view.standards):
+        note += " Of static weights, everything else was tuned anew for each."
+    return f'<h3>Baselines</h3><p class="note">{note}</p>{standard_table(view)}'
 
 
 def across(view: PageView, id: str) -> str:

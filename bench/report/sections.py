@@ -31,6 +31,7 @@ def section(view: PageView, place: int) -> str:
             _pick(view),
             stability_section(view),
             front.front(view, id),
+            front.baselines(view),
             front.across(view, id),
             _kinds(view, id),
             _gains(view),

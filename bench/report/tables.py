@@ -136,6 +136,29 @@ def _gain(cell: Cell | None, most: float, scale: float) -> str:
     return f'<td {style} title="{title}">{words}<small>{interval}</small><small>{cell.trial}</small></td>'
 
 
+def standard_table(view: PageView) -> str:
+    """The baselines: each mean, and smaller its 90% interval."""
+    splits = ["validation", *(["test"] if any(any(each.test) for each in view.standards) else [])]
+    groups = '<td colspan="2"></td>' + "".join(
+        f'<th class="group" scope="colgroup" colspan="{len(view.axes)}">{split}</th>' for split in splits
+    )
+    heads = '<th scope="col">baseline</th><th scope="col" class="number">replicates</th>'
+    heads += "".join(f'<th scope="col" class="number">{escaped(axis.label)}</th>' for _ in splits for axis in view.axes)
+    body = ""
+    for each in view.standards:
+        cells = [*zip(each.values, each.intervals, strict=True)]
+        cells += zip(each.test, each.test_intervals, strict=True) if "test" in splits else ()
+        body += f'<tr><th scope="row">{escaped(each.words)}</th><td class="number">{each.replicates}</td>'
+        body += "".join(f'<td class="number">{text.number(value)}{_ends(ends)}</td>' for value, ends in cells) + "</tr>"
+    return scrolling(
+        f"<table><thead><tr>{groups}</tr><tr>{heads}</tr></thead><tbody>{body}</tbody></table>", "Baselines"
+    )
+
+
+def _ends(ends: tuple[float, float] | None) -> str:
+    return "" if ends is None else f" <small>{text.number(ends[0])} to {text.number(ends[1])}</small>"
+
+
 def failure_table(failures: tuple[Failed, ...]) -> str:
     """Failures by reason, most frequent first."""
     body = "".join(

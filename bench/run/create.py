@@ -29,6 +29,7 @@ from bench.search.fitting import fitting
 from bench.search.ranking import TIE_BREAKS
 from bench.search.samplers import RUNG_SAMPLERS, SAMPLERS
 from bench.search.space import load_space
+from bench.search.static_weights import check_static
 from bench.search.storage import check_database
 from bench.search.storage_address import Address, without_password
 from bench.suite import Suite, load_suite, resolve_objectives
@@ -202,7 +203,9 @@ def _check(suite: Suite, executor: str, home: Path) -> None:
         resolve_reference(objectives, dataset.reference)
         policy.check(objectives)
         space.validate_against_config([task.name for task in tasks])
-        fitting(space, shape_of(card, chosen))
+        fitted = fitting(space, shape_of(card, chosen))
+        if suite.confirm.static:
+            check_static(dataset.id, chosen, fitted.space)
         if suite.budget.samples is not None and (rows := known_rows(card, home)) is not None:
             rungs_of(suite, space, rows)
 

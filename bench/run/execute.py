@@ -8,15 +8,17 @@ from pathlib import Path
 
 from bench.atomic import write_text
 from bench.data import Store, prepare
-from bench.frontier.shortlist import shortlist
+from bench.frontier.points import key_of
+from bench.frontier.shortlist import members, shortlist
 from bench.progress import Progress
-from bench.records import TREES, Job, Scalar, Split, TrialRecord
+from bench.records import ENSEMBLE, TREES, Job, Scalar, Split, TrialRecord
+from bench.run.comparing import GRADIENT
 from bench.run.folder import STORE, DatasetRun, Run
 from bench.run.ladder import rungs_of
 from bench.run.reporting import Reporter
 from bench.run.results import DatasetResult, page_path, result_of, write_pick, write_report
 from bench.schema import Task
-from bench.search.baselines import baselines_of
+from bench.search.baselines import baselines_of, best_point
 from bench.search.checkpoints import Checkpoints
 from bench.search.confirm import Race, confirm
 from bench.search.driver import search
@@ -25,6 +27,7 @@ from bench.search.executors.base import Options
 from bench.search.plan import Plan
 from bench.search.promotion import reduction_factors
 from bench.search.space import Space
+from bench.search.static_weights import retuned
 from bench.search.study import Study
 from bench.search.tuning import tries_of, tuned
 from bench.seeds import derive
@@ -94,7 +97,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
     objectives = plan.objectives
 
     def make_job(trial: int, replicate: int, config: Mapping[str, Scalar], splits: tuple[Split, ...]) -> Job:
-        if trial != TREES:
+        if trial not in (TREES, ENSEMBLE):
             TrialConfig.parse(config).check_fit(store.schema)  # here, so that no worker begins what cannot work
         return Job(
             trial=trial,
@@ -133,12 +136,17 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
             Checkpoints(part.folder).clear()
             records, reference, wanted = study.records(), part.dataset.reference, suite.confirm.baselines
             chosen = shortlist(records, objectives, reference, suite.confirm.limit, "single_task" in wanted)
+            known = set(map(key_of, chosen))
+            more = members(records, objectives, reference, suite.confirm.members)
+            more = [point for point in more if key_of(point) not in known]
             others = baselines_of(records, objectives, reference, wanted)
-            if suite.confirm.replicates:
+            if replicates := suite.confirm.replicates:
                 tries = tries_of(records, suite.search.tries)
                 others = tuned(study, executor, make_job, others, plan.tasks, tries, manifest.seed, progress)
-            race = Race(suite.confirm.replicates, suite.confirm.replicates_in_all, manifest.seed)
-            confirm(study, executor, make_job, chosen, race, on_record, progress, others)
+                best = best_point(records, objectives, reference, single=False)
+                others += retuned(study, executor, make_job, plan, suite.confirm.static, best, GRADIENT, progress)
+            race = Race(replicates, suite.confirm.replicates_in_all + replicates * len(more), manifest.seed)
+            confirm(study, executor, make_job, [*chosen, *more], race, on_record, progress, others)
         finally:
             executor.close()
         reporter.log(part, study.records(), study.told)  # those that were concluded, too

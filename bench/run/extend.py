@@ -1,12 +1,14 @@
-"""Changes a run between two executions: limits, which are totals over all, may be raised; jobs may go elsewhere."""
+"""Changes a run between two executions: limits and what is confirmed may be raised; jobs may go elsewhere."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from bench.data.shape import shape_of
 from bench.errors import UserError
 from bench.run.folder import Run
-from bench.suite import Budget
+from bench.search.static_weights import check_static
+from bench.suite import Budget, Confirm
 from bench.validation import validate
 
 
@@ -40,3 +42,35 @@ def extend(
             raise UserError(f"--{key}: expected at least {old:,}, the total of '{run.name}' so far, found {new:,}")
     suite = run.manifest.suite.model_copy(update={"budget": after})
     return replace(moved, manifest=moved.manifest.model_copy(update={"suite": suite}))
+
+
+def confirm_more(
+    run: Run,
+    static: int | None = None,
+    members: int | None = None,
+    replicates: int | None = None,
+    budget: int | None = None,
+) -> Run:
+    """The run with more of what its suite's `[confirm]` says, which `execute` keeps.
+
+    Raises:
+        UserError: less than the run has, fewer than 2 static weights, or some where there is nothing to weigh.
+    """
+    before = run.manifest.suite.confirm
+    every = {"static": static, "members": members, "replicates": replicates, "budget": budget}
+    given = {key: value for key, value in every.items() if value is not None}
+    if static is not None and static < 2:
+        raise UserError(f"--static: expected at least 2 weights, found {static}")
+    for key, new in given.items():
+        old = before.replicates_in_all if key == "budget" else getattr(before, key)
+        if new < old:
+            raise UserError(f"--{key}: expected at least {old}, which '{run.name}' has already, found {new}")
+    after = validate(Confirm, before.model_dump() | given, "the command line")
+    if after.static:
+        if not after.replicates:
+            raise UserError("--static: expected --replicates beside it, as this run confirms nothing, found none")
+        for part in run.datasets.values():
+            tasks = [task.name for task in part.tasks]
+            check_static(part.key, tasks, part.fitted(shape_of(part.card, tasks)).space)
+    suite = run.manifest.suite.model_copy(update={"confirm": after})
+    return replace(run, manifest=run.manifest.model_copy(update={"suite": suite}))

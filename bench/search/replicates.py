@@ -40,24 +40,26 @@ def of_baselines(kept: Iterable[FrozenTrial]) -> list[TrialRecord]:
     """Baselines that are no trials of the search, each with its replicates, in the order of `bench.records.BASELINES`.
 
     A baseline may have been trained by several configurations or to several lengths, as what it was derived from moved
-    when a search went on; each is a record of its own, the latest last.
+    when a search went on; each is a record of its own, the latest last. Retuned static weights have one for each
+    weight, in order of weights.
     """
     found: dict[tuple[int, str, int | None], list[FrozenTrial]] = {}
     for each in kept:
         if each.user_attrs["trial"] < 0 and each.user_attrs["replicate"]:
             asked = json.dumps(each.user_attrs["asked"], sort_keys=True)
             found.setdefault((each.user_attrs["trial"], asked, each.user_attrs["until"]), []).append(each)
-    return [
+    records = [
         TrialRecord(
             number=number,
             state="completed",
             params={},
-            config=json.loads(asked),
+            config=dict(those[0].user_attrs["asked"]),
             architecture=BASELINES[-1 - number],
             replicates=_in_order(map(_replicate, those)),
         )
-        for (number, asked, _), those in sorted(found.items(), key=lambda item: -item[0][0])
+        for (number, _, _), those in found.items()
     ]
+    return sorted(records, key=lambda each: (-each.number, list(each.weights.values())))
 
 
 def of_tries(kept: Iterable[FrozenTrial]) -> list[tuple[dict[str, Scalar], dict[str, float]]]:

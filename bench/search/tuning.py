@@ -1,4 +1,4 @@
-"""Tuning of boosted trees before they are confirmed: as many tries as the search gave to a way of sharing."""
+"""Tuning of baselines before they are confirmed; trees have as many tries as the search gave to a kind of sharing."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from bench.errors import UserError
 from bench.progress import Progress, Silent
 from bench.records import TREES, Scalar, TrialRecord
 from bench.rows import SEARCH
@@ -26,9 +27,53 @@ def tries_of(records: Sequence[TrialRecord], tries: int) -> int:
         tries: of each kind besides its defaults, as in the suite: at least so many here, too.
     """
     kinds = {record.sharing for record in records}
-    lengths = [record.rungs[-1].samples for record in records if record.rungs]
-    trials = len(records) - len(lengths) + sum(lengths) / max(lengths, default=1)
-    return max(1 + tries, math.ceil(trials / max(1, len(kinds))))
+    return max(1 + tries, math.ceil(full_lengths(records, records) / max(1, len(kinds))))
+
+
+def full_lengths(some: Sequence[TrialRecord], records: Sequence[TrialRecord]) -> float:
+    """How many trainings of full length some of a search's trials took; one below it counts by its part."""
+    full = max((record.rungs[-1].samples for record in records if record.rungs), default=1)
+    return sum(record.rungs[-1].samples if record.rungs else full for record in some) / full
+
+
+def measured(
+    study: Study,
+    executor: Executor,
+    make_job: MakeJob,
+    baseline: int,
+    asked: Sequence[dict[str, Scalar]],
+    title: str,
+    progress: Progress,
+) -> list[dict[str, float]]:
+    """Metrics on validation of a baseline's configurations, in their order; empty where one failed.
+
+    Each is trained once, all on one seed, and kept with the study; none is trained twice. All outcomes are known when
+    this returns, so what is chosen by them is the same with any number of workers.
+
+    Args:
+        baseline: its number, see `bench.records.BASELINES`.
+        title: of the progress.
+    """
+    known = {_key(config) for config, _ in study.tries()}
+    every = {_key(config): config for config in asked}
+    left = [config for key, config in every.items() if key not in known]
+    with closing_on_error(executor), progress.task(title, len(every), "tries", len(every) - len(left)) as advance:
+        jobs = []
+        for config in left:
+            try:
+                jobs.append(make_job(baseline, 0, config, (SEARCH,)))
+            except UserError as error:
+                progress.note(f"{title}: a configuration is left out: {error}")
+        for job in jobs:
+            executor.submit(job)
+        for _ in jobs:
+            outcome = executor.next()
+            study.add_replicate(outcome)
+            advance(1)
+            if outcome.failure:
+                progress.note(f"{title}: a try failed ({outcome.failure.kind}): {outcome.failure.reason}")
+    found = {_key(config): metrics for config, metrics in study.tries()}
+    return [found.get(_key(config), {}) for config in asked]
 
 
 def tuned(
@@ -43,9 +88,6 @@ def tuned(
 ) -> list[TrialRecord]:
     """The baselines, trees with settings by task: those that validation found best of so many tries.
 
-    Each configuration is tried once, all on one seed, and measured on validation alone; none is tried twice. All
-    outcomes are known before any is chosen, so the choice is the same with any number of workers.
-
     Args:
         seed: of the run, for the configurations.
     """
@@ -53,22 +95,8 @@ def tuned(
     if all(record.number != TREES for record in baselines):
         return list(baselines)
     asked = configurations(tasks, tries, derive(seed, "trees"))
-    known = {_key(config) for config, _ in study.tries()}
-    left = [config for config in asked if _key(config) not in known]
-    with (
-        closing_on_error(executor),
-        progress.task("tuning trees", len(asked), "tries", len(asked) - len(left)) as advance,
-    ):
-        for config in left:
-            executor.submit(make_job(TREES, 0, config, (SEARCH,)))
-        for _ in left:
-            outcome = executor.next()
-            study.add_replicate(outcome)
-            advance(1)
-            if outcome.failure:
-                progress.note(f"a try of trees failed ({outcome.failure.kind}): {outcome.failure.reason}")
-    metrics = {_key(config): found for config, found in study.tries()}
-    chosen = best_by_task(tasks, [(config, metrics[_key(config)]) for config in asked])
+    metrics = measured(study, executor, make_job, TREES, asked, "tuning trees", progress)
+    chosen = best_by_task(tasks, list(zip(asked, metrics, strict=True)))
     return [replace(each, config=chosen) if each.number == TREES else each for each in baselines]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import functional_call
 
@@ -22,6 +23,8 @@ BATCH = 4096  # samples for the model at once
 PIECE = 1 << 18  # samples for the metrics at once
 State = Mapping[str, Tensor]
 Measured = tuple[list[int], dict[str, float]]
+Predictions = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Of the next rows (n, T): conditional on the parent, and joint with all ancestors, as in `bench.training.metrics`."""
 
 
 class Evaluation:
@@ -66,32 +69,32 @@ class Evaluation:
         if not all(state):
             return self.measure(split, self.logits(split), resamples)
         if resamples or split not in self.measured or self.measured[split][0] != state:
-            columns = [self._of(split, selector) for selector in selectors]
-            together = columns[0] if len(columns) == 1 else (torch.stack(c, 1) for c in zip(*columns, strict=True))
-            self.measured[split] = (state, self.measure(split, together, resamples))
+            self.measured[split] = (state, self.measure(split, self._best(split, selectors), resamples))
         return self.measured[split][1]
 
     def measure(self, split: SplitName, logits: Iterable[Tensor], resamples: int = 0) -> dict[str, float]:
         """Every task's metrics of a split's logits, in any pieces (n, T); on resamples of it as well, if any."""
         started = time.perf_counter()
-        data, _ = self._split(split)
-        tasks = self.store.schema.tasks
-        tally, at = Tally(tasks, f"{split}/"), 0
-        resampling = Resampling(tasks, split, resamples) if resamples else None
-        for piece in _joined(logits):
-            rows = slice(at, at + len(piece))
-            at += len(piece)
-            probabilities = self.model.probabilities(piece)
-            conditional, joint = (p.cpu().numpy() for p in (probabilities.conditional, probabilities.joint))
-            labels, group = np.asarray(data.labels_of(rows)), np.asarray(data.group[rows])
-            tally.add(labels, conditional, joint, group)
-            if resampling:
-                resampling.add(labels, conditional, joint, group)
-        metrics = tally.result()
-        if resampling:
-            self.resampled |= resampling.result()
+        metrics, resampled = measured(self.store, split, self._predictions(logits), resamples)
+        self.resampled |= resampled
         self.seconds += time.perf_counter() - started
         return metrics
+
+    def predictions(self, split: SplitName, selectors: Sequence[Selector]) -> Iterator[Predictions]:
+        """Predictions of a split at the best state, see `best`, piece by piece in its order."""
+        return self._predictions(self._best(split, selectors))
+
+    def _predictions(self, logits: Iterable[Tensor]) -> Iterator[Predictions]:
+        for piece in _joined(logits):
+            probabilities = self.model.probabilities(piece)
+            yield probabilities.conditional.cpu().numpy(), probabilities.joint.cpu().numpy()
+
+    def _best(self, split: SplitName, selectors: Sequence[Selector]) -> Iterable[Tensor]:
+        """Logits (n, T) at the best state, or the current one before the first evaluation."""
+        if not all(selector.samples for selector in selectors):
+            return self.logits(split)
+        columns = [self._of(split, selector) for selector in selectors]
+        return columns[0] if len(columns) == 1 else (torch.stack(c, 1) for c in zip(*columns, strict=True))
 
     def logits(self, split: SplitName, state: State | None = None) -> Iterator[Tensor]:
         """Logits (n, T) of a split, batch by batch in its order; with the current weights, or those of a state."""
@@ -118,6 +121,23 @@ class Evaluation:
             split = self.store.split(name)
             self._open[name] = (split, feed(split, self.device))
         return self._open[name]
+
+
+def measured(
+    store: Store, split: SplitName, predictions: Iterable[Predictions], resamples: int = 0
+) -> tuple[dict[str, float], dict[str, list[float]]]:
+    """Metrics of predictions of a split, in its order, and how far they move on resamples of it, if any."""
+    data, tasks, start = store.split(split), store.schema.tasks, 0
+    tally = Tally(tasks, f"{split}/")
+    resampling = Resampling(tasks, split, resamples) if resamples else None
+    for conditional, joint in predictions:
+        rows = slice(start, start + len(joint))
+        start += len(joint)
+        labels, group = np.asarray(data.labels_of(rows)), np.asarray(data.group[rows])
+        tally.add(labels, conditional, joint, group)
+        if resampling:
+            resampling.add(labels, conditional, joint, group)
+    return tally.result(), resampling.result() if resampling else {}
 
 
 def _kept(logits: Iterable[Tensor], kept: list[Tensor]) -> Iterator[Tensor]:

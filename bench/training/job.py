@@ -15,6 +15,7 @@ from bench.records import Job, TrialResult
 from bench.rows import SHORT, TEST
 from bench.training.config import TrialConfig
 from bench.training.cost import costs
+from bench.training.ensemble import run_ensemble
 from bench.training.loop import Trainer
 from bench.training.profile import Profile
 from bench.training.trees import run_trees
@@ -42,6 +43,8 @@ def run_job(job: Job, progress: Progress | None = None, profile: Profile | None 
     store = _open(job.store, job.tasks)
     if job.trees:
         return run_trees(job, store)
+    if job.ensemble:
+        return run_ensemble(job, store)
     config = TrialConfig.parse(job.config)
     objectives = [parse(name, store.schema.tasks, "objectives") for name in job.objectives]
     trainer = Trainer(store, config, objectives, job.seed, job.threads, job.device)

@@ -9,20 +9,20 @@ samples: trees learn from as many rows as it holds (see `tree_rows`), and other 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data import Store
+from bench.data import SplitName, Store
 from bench.data.batches import Batches
 from bench.errors import TrainingError
 from bench.machine import peak_memory_mb
 from bench.records import Job, TrialResult
 from bench.seeds import derive
-from bench.training.metrics import Tally
-from bench.training.resampling import Resampling
+from bench.training.evaluation import Predictions, measured
 from bench.training.tree_features import Columns, Ids, TreeFeatures, width
 from bench.training.tree_rows import Share, draw
 from bench.training.tree_settings import TreeSettings
@@ -53,27 +53,21 @@ def run_trees(job: Job, store: Store) -> TrialResult:
         metrics: dict[str, float] = {}
         resampled: dict[str, list[float]] = {}
         for split in job.splits:
-            data = store.split(split)
-            tally = Tally(schema.tasks, f"{split}/")
-            resamples = job.resamples_of(split)
-            resampling = Resampling(schema.tasks, split, resamples) if resamples else None
-            start = 0
-            for batch in Batches(data).in_order(share.piece):
-                ids, dense, labels = (tensor.numpy() for tensor in batch)
-                given = np.stack([each.predict(ids, dense) for each in trained], axis=1)
-                chains = [list(schema.chain(at)) for at in range(len(schema.tasks))]
-                joint = np.stack([given[:, chain].prod(axis=1) for chain in chains], axis=1)
-                group = np.asarray(data.group[start : start + len(ids)])
-                tally.add(labels, given, joint, group)
-                if resampling is not None:
-                    resampling.add(labels, given, joint, group)
-                start += len(ids)
-            metrics |= tally.result()
-            resampled |= {} if resampling is None else resampling.result()
+            predictions = _predictions(trained, store, split, share.piece)
+            of_split, moved = measured(store, split, predictions, job.resamples_of(split))
+            metrics |= of_split
+            resampled |= moved
     config = {key: value for each in trained for key, value in each.settings.dotted(each.task).items()}
     grown = {f"trees.{each.task}.trees": each.trees for each in trained}
     speed = {"train_seconds": seconds, "peak_rss_mb": peak_memory_mb()}
     return TrialResult(metrics, speed, [], config | grown, resampled=resampled)
+
+
+def _predictions(trained: Sequence[_Trained], store: Store, split: SplitName, piece: int) -> Iterator[Predictions]:
+    chains = [list(store.schema.chain(at)) for at in range(len(trained))]
+    for ids, dense, _ in Batches(store.split(split)).in_order(piece):
+        given = np.stack([each.predict(ids.numpy(), dense.numpy()) for each in trained], axis=1)
+        yield given, np.stack([given[:, chain].prod(axis=1) for chain in chains], axis=1)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Confirmation on unseen rows is unbiased and covers, on the search's own rows it is not; `unseen_rows.py` at length."""
+"""Confirmation on unseen rows is unbiased and covers, on the search's own it is not: `unseen_rows.py` at length."""
 
 from __future__ import annotations
 

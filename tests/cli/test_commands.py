@@ -137,7 +137,7 @@ def test_run_leaves_everything_behind_and_asks_nothing_of_the_network(
     document = run(seesaw, shop, "a")
     assert not asked
     assert document["points"]
-    every = ["single_task", "equal_weights", "random_weights", "trees"]
+    every = ["single_task", "equal_weights", "random_weights", "trees", "ensemble"]
     assert [baseline["name"] for baseline in document["baselines"]] == every
     point = document["points"][0]
     assert {"trial", "architecture", "config", "metrics"} <= set(point)

@@ -10,9 +10,11 @@ import plotly.graph_objects as go
 import pytest
 
 from bench.report import plots, theme
+from bench.report.charts import notation
 from bench.report.findings import Picked, Spent, Standard, Surface
 from bench.report.plots.base import MOST_BEHIND
 from bench.report.plots.kinds import thinned
+from bench.report.tables import standard_table
 from bench.report.view import PageView
 
 Make = Callable[..., PageView]
@@ -267,6 +269,29 @@ def test_bands_lie_between_their_surfaces_and_baselines_are_the_edge_of_what_the
     assert edge.x[0] == edge.x[1] > edge.x[2]
     assert edge.y[1] == edge.y[2] > edge.y[0]
     assert any(words.text == "trees" for words in figure.layout.annotations)
+
+
+def test_static_weights_are_one_line_and_the_composite_a_mark(views: dict[int, PageView]) -> None:
+    x, y = views[2].trial(views[2].front[0]).values
+    names = (
+        "single_task",
+        "equal_weights",
+        "trees",
+        "ensemble",
+        *(f"static_weights {r}" for r in ("4:1", "1:1", "1:4")),
+    )
+    standards = tuple(Standard(name, (x - at * 1e-3, y), (None, None), 2) for at, name in enumerate(names))
+    view = replace(views[2], standards=standards)
+    figure = plots.plane_figure(view)
+    traces = {trace.name: trace for trace in figure.data}
+    line = traces["static weights, retuned"]
+    assert list(zip(line.x, line.y, strict=True)) == [standard.values for standard in standards[4:]]
+    assert list(line.text) == ["static weights 4:1", "static weights 1:1", "static weights 1:4"]
+    assert not [words.text for words in figure.layout.annotations if "static weights" in words.text]
+    assert [traces[name].mode for name in ("single task", "trees")] == ["markers", "lines+markers"]
+    assert "static weights, retuned" in notation(view)
+    table = standard_table(view)
+    assert [name.replace("_", " ") in table for name in names] == [True] * 7
 
 
 def test_lines_cross_the_axes_where_the_trials_values_are(views: dict[int, PageView]) -> None:

@@ -71,7 +71,7 @@ def replicates(study: Study) -> dict[int, list[tuple[int, int, float]]]:
 
 def close(job: Job) -> TrialResult:
     """All configurations are nearly as good, so that seeds decide."""
-    if job.trees:
+    if job.trees or job.ensemble:
         return TrialResult({f"{split}/{task}.auc": 0.7 for split in job.splits for task in TASKS}, {}, [], {})
     result = train(replace(job, config={"balancing.static.weight.like": 1.0, **job.config}))
     flat = {key: 0.7 + 0.02 * (value % 0.1) for key, value in result.metrics.items()}
@@ -85,7 +85,7 @@ def test_replicates_go_to_the_undecided_up_to_the_budget(confirmed: Confirmed) -
     counts = {record.number: len(record.replicates) for record in study.records() if record.replicates}
     assert 2 <= min(counts.values()) < max(counts.values())
     assert sum(counts.values()) == 20
-    assert [len(record.replicates) for record in study.baselines()] == [2, 2, 2]
+    assert [len(record.replicates) for record in study.baselines()] == [2, 2, 2, 2]
 
 
 @pytest.mark.parametrize("make", [lambda: ShuffledExecutor(close, 3, 1), lambda: YoungestFirst(close, 8, 0)])
@@ -154,21 +154,24 @@ def test_a_failed_replicate_is_spent(confirmed: Confirmed) -> None:
 class TestBaselines:
     def test_weights_take_the_place_of_the_best_sharing_ones_balancing(self, confirmed: Confirmed) -> None:
         study = confirmed("a", InlineExecutor(close), Race(1))
-        equal, random, trees = study.baselines()
-        assert [equal.architecture, random.architecture, trees.architecture] == list(BASELINES)
-        assert [equal.number, random.number, trees.number] == [-1, -2, -3]
+        equal, random, trees, ensemble = study.baselines()
+        names = [each.architecture for each in study.baselines()]
+        assert names == ["equal_weights", "random_weights", "trees", "ensemble"]
+        assert [each.number for each in study.baselines()] == [-1, -2, -3, -4]
         assert equal.config["balancing.kind"] == "static"
         assert random.config["balancing.kind"] == "rlw"
         assert not any(key.startswith("balancing.static") for key in (*equal.config, *random.config))
         assert equal.config["sharing.kind"] != "single_task"
         assert trees.config == {}
+        assert ensemble.config["ensemble.sharing.kind"] == "single_task"
+        assert Job(-4, 1, {}, "-", 0, (), (), (), 1).ensemble
         assert Job(-3, 1, {}, "-", 0, (), (), (), 1).trees
         assert not Job(-1, 1, {}, "-", 0, (), (), (), 1).trees
 
     def test_they_are_no_trials(self, confirmed: Confirmed) -> None:
         study = confirmed("a", InlineExecutor(close), Race(1))
         assert all(record.number >= 0 for record in study.records())
-        assert len({key_of(record) for record in study.baselines()}) == 3
+        assert len({key_of(record) for record in study.baselines()}) == 4
 
     def test_what_is_not_wanted_or_cannot_be_is_left_out(self, confirmed: Confirmed) -> None:
         assert [
@@ -182,7 +185,10 @@ class TestBaselines:
             "single_task",
             {"valid/click.auc": 0.7, "valid/like.auc": 0.7},
         )
-        assert [each.architecture for each in baselines_of([single], OBJECTIVES, {}, BASELINES)] == ["trees"]
+        assert [each.architecture for each in baselines_of([single], OBJECTIVES, {}, BASELINES)] == [
+            "trees",
+            "ensemble",
+        ]
 
     def test_another_configuration_of_the_same_name_is_another_record(self, confirmed: Confirmed) -> None:
         """As where a search went on and another point is the best."""

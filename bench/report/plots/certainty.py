@@ -14,8 +14,10 @@ from bench.report.view import PageView
 
 NOWHERE: Mapping[str, str] = {}
 MOST_REGIONS = 12
-DASHES = ("2px,2px", "8px,3px", "8px,3px,2px,3px", "12px,4px")
-SYMBOLS = ("hexagon-open", "pentagon-open", "star-open", "hourglass-open")
+DASHES = ("2px,2px", "8px,3px", "8px,3px,2px,3px", "12px,4px", "5px,2px")
+SYMBOLS = ("hexagon-open", "pentagon-open", "star-open", "hourglass-open", "hexagram-open")
+RETUNED = "static weights, retuned"
+SINGLE_TASK = "single_task"
 
 
 def attainment(figure: go.Figure, view: PageView) -> None:
@@ -59,18 +61,21 @@ def regions(figure: go.Figure, view: PageView, i: int, j: int, place: Mapping[st
 
 
 def standards(figure: go.Figure, view: PageView, i: int, j: int) -> None:
-    """Of each baseline the edge of what it dominates, its name at the corner."""
+    """Of each baseline the edge of what it dominates, its name at the corner; of the composite of single-task models
+    a mark alone, as dashed lines have its edge; retuned static weights as one thin line."""
     x_axis, y_axis = view.axes[i], view.axes[j]
     x_end, y_end = (axis.near[0] if axis.near else None for axis in (x_axis, y_axis))
-    for place, each in enumerate(view.standards):
+    _retuned(figure, view, i, j)
+    for place, each in enumerate(each for each in view.standards if not each.retuned):
         x, y = each.values[i], each.values[j]
         if x is None or y is None or x_end is None or y_end is None:
             continue
-        name, turn = escape(each.name.replace("_", " ")), place % len(DASHES)
+        name, turn = escape(each.words), place % len(DASHES)
+        edge = each.name != SINGLE_TASK
         figure.add_scatter(
             x=[x, x, min(x_end, x) if x_axis.maximize else max(x_end, x)],
             y=[min(y_end, y) if y_axis.maximize else max(y_end, y), y, y],
-            mode="lines+markers",
+            mode="lines+markers" if edge else "markers",
             line={"color": theme.light("muted"), "width": 1.3, "dash": DASHES[turn]},
             marker={"symbol": SYMBOLS[turn], "size": [0, 11, 0], "color": theme.light("text")},
             hovertemplate=f"{name}<br>%{{x:.5g}}, %{{y:.5g}}<extra></extra>",
@@ -81,3 +86,19 @@ def standards(figure: go.Figure, view: PageView, i: int, j: int) -> None:
         if inside:
             words = {"font": {"size": 11, "color": theme.light("muted")}, "xanchor": "right", "yanchor": "top"}
             figure.add_annotation(x=x, y=y, text=name, xshift=-6, yshift=-3, **words, **BESIDE)
+
+
+def _retuned(figure: go.Figure, view: PageView, i: int, j: int) -> None:
+    """Retuned static weights in order of weights, as small marks on a thin line."""
+    found = [each for each in view.standards if each.retuned and None not in (each.values[i], each.values[j])]
+    if found:
+        figure.add_scatter(
+            x=[each.values[i] for each in found],
+            y=[each.values[j] for each in found],
+            mode="lines+markers",
+            line={"color": theme.light("muted"), "width": 0.9},
+            marker={"symbol": "diamond", "size": 5, "color": theme.light("muted")},
+            text=[escape(each.words) for each in found],
+            hovertemplate="%{text}<br>%{x:.5g}, %{y:.5g}<extra></extra>",
+            name=RETUNED,
+        )

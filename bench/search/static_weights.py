@@ -1,0 +1,196 @@
+"""Static weights as a tuned baseline: weights evenly over the simplex, and everything else tuned for each of them.
+
+Whether a gradient method beats static weights can only be said against a dense front of tuned ones (Kurin et al. and
+Xin et al., both NeurIPS 2022). All weights are tried with the same draws of the shared parameters, and together by as
+many trainings as the search gave to gradient methods.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import cast
+
+import numpy as np
+
+from bench.errors import UserError
+from bench.objectives import Objective
+from bench.progress import Progress
+from bench.records import STATIC_WEIGHTS, Scalar, TrialRecord
+from bench.rows import SEARCH
+from bench.search import tree as trees
+from bench.search.driver import MakeJob
+from bench.search.encoding import Encoding
+from bench.search.executors.base import Executor
+from bench.search.nodes import Leaf, Simplex, Switch
+from bench.search.plan import SHARING, SINGLE_TASK, Plan
+from bench.search.space import Space
+from bench.search.study import Study
+from bench.search.tuning import full_lengths, measured
+from bench.seeds import derive
+
+KIND, WEIGHT, BALANCING = "balancing.kind", "balancing.static.weight", "balancing."
+SPREAD = 16.0
+"""Of weights, where the space does not search them."""
+LEAST_TRIES = 2
+
+Weights = Mapping[str, float]
+"""By task, in the tasks' order."""
+
+
+def check_static(dataset: str, tasks: Sequence[str], space: Space) -> None:
+    """Refuses static weights where there is nothing to weigh.
+
+    Raises:
+        UserError: a data set with one task, or a space whose models share nothing.
+    """
+    if len(tasks) < 2:
+        raise UserError(f"static weights of {dataset}: expected two tasks or more to weigh, found only {tasks[0]}")
+    kinds = space.branches(SHARING) or (space.fixed.get(SHARING),)
+    if set(kinds) == {SINGLE_TASK}:
+        raise UserError(
+            f"static weights of {dataset}: expected a space with models that share, found {SINGLE_TASK} only"
+        )
+
+
+def lattice(tasks: Sequence[str], many: int, spread: float) -> list[dict[str, float]]:
+    """At least so many weights, evenly over the simplex on the log scale; from the first task's corner to the last's.
+
+    The simplex lattice of Das and Dennis (SIAM J. Optim. 1998): the logarithms of a point's weights are shares of
+    log(spread), in steps of one H-th, that add up to it. H is the smallest that gives enough points. Two tasks have
+    exactly `many`, from spread:1 to 1:spread; three tasks have 10 for 7.
+
+    Returns:
+        Weights by task, the first task's 1, with six digits.
+    """
+    steps = next(h for h in range(1, many + 1) if math.comb(h + len(tasks) - 1, len(tasks) - 1) >= many)
+    return [
+        {task: float(f"{spread ** ((part - parts[0]) / steps):.6g}") for task, part in zip(tasks, parts, strict=True)}
+        for parts in _compositions(steps, len(tasks))
+    ]
+
+
+def _compositions(total: int, parts: int) -> Iterator[tuple[int, ...]]:
+    """All ways to write a total as an ordered sum of so many parts from 0, the first part's largest first."""
+    if parts == 1:
+        yield (total,)
+        return
+    for first in range(total, -1, -1):
+        for rest in _compositions(total - first, parts - 1):
+            yield (first, *rest)
+
+
+def draws(space: Space, tasks: Sequence[str], many: int, seed: int) -> list[dict[str, Scalar]]:
+    """So many configurations that share a model, without balancing: a scrambled Sobol sequence over the space.
+
+    The first of many are those of fewer with the same seed. Branches of a switch are equally likely.
+    """
+    from scipy.stats.qmc import Sobol  # takes a while to import, and only a driver draws
+
+    sharing = {(SHARING, SINGLE_TASK): "nothing to weigh"} if space.branches(SHARING) else {}
+    tree = trees.prune(space.tree, sharing)
+    encoding = Encoding(Space(space.title, space.source, tree), tasks)
+    names = [name for name in encoding.names if not name.startswith(BALANCING)]
+    sobol = Sobol(max(1, len(names)), rng=np.random.default_rng(seed))
+    found = []
+    for point in sobol.random_base2(math.ceil(math.log2(max(1, many))))[:many].tolist():
+        places = dict(zip(names, point, strict=False))
+
+        def choose(name: str, node: Leaf | Switch, places: Mapping[str, float] = places) -> Scalar:
+            if name not in places:
+                return node.default
+            options = int(encoding.options[encoding.column[name]])
+            return encoding.decode(name, places[name] * (options or 1))
+
+        found.append(_unbalanced(trees.resolve(tree, tasks, choose)))
+    return found
+
+
+def chosen(
+    weights: Weights,
+    objectives: Sequence[Objective],
+    own: Sequence[Mapping[str, float]],
+    every: Sequence[Mapping[str, float]],
+) -> int | None:
+    """Which of a weight's tries is confirmed: the first with the largest weighted sum of objectives on validation.
+
+    Each objective is divided by its standard deviation over the tries of all weights. A task's objectives share its
+    weight evenly; costs belong to no task and do not count.
+
+    Args:
+        own: metrics of the weight's tries; empty for one that failed.
+        every: metrics of the tries of all weights.
+
+    Returns:
+        None where no try has a finite value of each objective.
+    """
+    metrics = [objective for objective in objectives if objective.is_metric]
+    of = [objective.name.partition(".")[0] for objective in metrics]
+    spread = np.nanstd(_values(every, metrics), axis=0) if any(every) else np.zeros(len(metrics))
+    share = np.array([weights[task] / of.count(task) for task in of])
+    signs = np.array([objective.sign for objective in metrics])
+    factors = np.where(spread > 0, signs * share / np.where(spread > 0, spread, 1.0), 0.0)
+    sums = _values(own, metrics) @ factors
+    return int(np.nanargmax(sums)) if np.isfinite(sums).any() else None
+
+
+def _values(tries: Sequence[Mapping[str, float]], metrics: Sequence[Objective]) -> np.ndarray:
+    rows = [[each.get(objective.key(SEARCH), np.nan) for objective in metrics] for each in tries]
+    return np.array(rows, dtype=float).reshape(len(tries), len(metrics))
+
+
+def retuned(
+    study: Study,
+    executor: Executor,
+    make_job: MakeJob,
+    plan: Plan,
+    many: int,
+    best: TrialRecord | None,
+    gradient: Collection[str],
+    progress: Progress,
+) -> list[TrialRecord]:
+    """A baseline for each static weight, with the configuration that validation found best of its tries.
+
+    Of each weight the first try is the search's best sharing configuration, the others are `draws`, the same ones for
+    every weight. A try is one training of full length; all are on one seed and measured on validation alone. Together
+    there are as many as the search gave to gradient methods, in full lengths, and at least `LEAST_TRIES` a weight.
+
+    Args:
+        plan: of the search.
+        many: weights; none where it is 0.
+        best: None where the search has no result that shares.
+        gradient: balancing kinds that are gradient methods.
+    """
+    if not many:
+        return []
+    grid = lattice(plan.tasks, many, _spread(plan.space))
+    records = study.records()
+    given = [record for record in records if record.balancing in gradient and record.sharing != SINGLE_TASK]
+    tries = max(LEAST_TRIES, math.ceil(full_lengths(given, records) / len(grid)))
+    first = [] if best is None else [_unbalanced(best.config)]
+    shared = [*first, *draws(plan.space, plan.tasks, tries - len(first), derive(plan.seed, "static_weights"))]
+    asked = [[each | _static(weights) for each in shared] for weights in grid]
+    flat = [config for configs in asked for config in configs]
+    found = measured(study, executor, make_job, STATIC_WEIGHTS, flat, "tuning static weights", progress)
+    baselines = []
+    for at, (weights, configs) in enumerate(zip(grid, asked, strict=True)):
+        own = found[at * len(shared) : (at + 1) * len(shared)]
+        if (place := chosen(weights, study.objectives, own, found)) is None:
+            progress.note(f"static weights {weights}: left out, as no try of them has a result")
+            continue
+        baselines.append(TrialRecord(STATIC_WEIGHTS, "completed", {}, configs[place], "static_weights"))
+    return baselines
+
+
+def _spread(space: Space) -> float:
+    """Largest ratio of weights that the space searches."""
+    nodes = (node for name, node, _ in trees.walk(space.tree) if name == WEIGHT and isinstance(node, Simplex))
+    return next((node.spread for node in nodes), SPREAD)
+
+
+def _unbalanced(config: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    return {key: value for key, value in config.items() if not key.startswith(BALANCING)}
+
+
+def _static(weights: Weights) -> dict[str, Scalar]:
+    return cast("dict[str, Scalar]", {KIND: "static"} | {f"{WEIGHT}.{task}": value for task, value in weights.items()})

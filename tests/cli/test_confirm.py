@@ -1,0 +1,130 @@
+"""`seesaw confirm`: what is added to a run that is over, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from bench.records import STATIC_WEIGHTS, TrialRecord
+from bench.run.folder import Run
+from bench.search.study import Study
+
+BALANCED = """
+[parameters."balancing.kind"]
+type = "switch"
+default = "static"
+unless = { "sharing.kind" = ["single_task"] }
+[parameters."balancing.kind".branches.static]
+[parameters."balancing.kind".branches.upgrad]
+"""
+
+
+@pytest.fixture
+def weighed(shop):
+    """The shop, with a choice of balancers and every baseline but trees."""
+    space = shop.folder / "space.toml"
+    space.write_text(space.read_text() + BALANCED)
+    every = '["single_task", "equal_weights", "random_weights", "ensemble"]'
+    shop.edit(shop.suite, 'baselines = ["single_task"]', f"baselines = {every}")
+    return shop
+
+
+def study_of(home: Path, name: str) -> Study:
+    return Study.read(next(iter(Run.open(home, name).datasets.values())).folder)
+
+
+def essence(records: list[TrialRecord]) -> list[tuple]:
+    """What of records does not depend on the machine's pace."""
+    return [
+        (
+            record.number,
+            record.config,
+            [
+                (run.replicate, run.seed, {k: v for k, v in run.metrics.items() if not k.startswith("cost/latency")})
+                for run in record.replicates
+            ],
+        )
+        for record in records
+    ]
+
+
+@pytest.mark.slow
+def test_confirm_adds_what_is_missing_once_and_the_same_after_an_interruption(
+    seesaw, weighed, tmp_path: Path, interrupt
+) -> None:
+    home, options = tmp_path / "home", ("--executor", "inline", "--raw", weighed.raw)
+    for name in ("whole", "broken"):
+        said = seesaw("run", weighed.suite, "--name", name, *options)
+        assert said.code == 0, said.err
+    before = study_of(home, "whole")
+    more = ("--static", 7, "--members", 2, "--replicates", 3)
+    said = seesaw("confirm", "whole", *more, "--json")
+    assert said.code == 0, said.err
+    study, document = study_of(home, "whole"), json.loads(said.out)
+
+    static = [record for record in study.baselines() if record.number == STATIC_WEIGHTS]
+    assert [record.weights["buy"] for record in static][::3] == [1 / 16, 1.0, 16.0]
+    assert {len(record.replicates) for record in study.baselines()} == {3}
+    tried = Counter(config["balancing.static.weight.buy"] for config, _ in study.tries())
+    assert set(tried.values()) == {2}  # the search had few trials with a gradient method: the least
+    families = {record.balancing if record.sharing != "single_task" else "" for record in study.records()}
+    for family in families:
+        own = [r for r in study.records() if (r.balancing if r.sharing != "single_task" else "") == family]
+        assert sum(len(record.replicates) >= 3 for record in own) >= min(2, len(own))
+    assert [record.params for record in study.records()] == [record.params for record in before.records()]
+    names = [baseline["name"] for baseline in document["baselines"]]
+    assert names[:4] == ["single_task", "equal_weights", "random_weights", "ensemble"]
+    assert names[4:] == [f"static_weights {ratio}" for ratio in ("16:1", "6.35:1", "2.52:1", "1:1")] + [
+        f"static_weights {ratio}" for ratio in ("1:2.52", "1:6.35", "1:16")
+    ]
+    assert all(baseline["ci"]["test/click.auc"] for baseline in document["baselines"])
+    page = (home / "runs/whole/report.html").read_text()
+    assert "static weights 6.35:1" in page
+    assert "static weights, retuned" in page
+
+    interrupt(lambda job: job == 9)
+    assert seesaw("confirm", "broken", *more).code == 130
+    interrupt(lambda job: False)
+    said = seesaw("resume", "broken")
+    assert said.code == 0, said.err
+    broken = study_of(home, "broken")
+    assert essence(broken.baselines()) == essence(study.baselines())
+    assert essence(broken.records()) == essence(study.records())
+
+    interrupt(lambda job: True)  # it would not get far with a job
+    again = seesaw("confirm", "whole", *more, "--json")
+    assert again.code == 0, again.err
+    assert json.loads(again.out)["baselines"] == document["baselines"]
+
+
+def test_what_cannot_be_is_refused_in_a_sentence(seesaw, weighed, tmp_path: Path) -> None:
+    from bench.run.create import create
+
+    def made(name: str) -> None:
+        create(tmp_path / "home", str(weighed.suite), name=name, raw=weighed.raw)
+
+    def refused(*arguments: object) -> str:
+        said = seesaw("confirm", *arguments)
+        assert said.code == 2
+        assert not list((tmp_path / "home/runs").glob("*/*/study.log"))  # nothing was begun
+        return said.err
+
+    made("a")
+    assert "unknown run 'b'; known are a" in refused("b", "--static", 7)
+    assert "--static: expected at least 2 weights, found 1" in refused("a", "--static", 1)
+    assert "--members: expected at least 0, which 'a' has already, found -1" in refused("a", "--members", -1)
+    assert "--replicates: expected at least 2, which 'a' has already, found 1" in refused("a", "--replicates", 1)
+    assert "--budget: expected at least 6, which 'a' has already, found 5" in refused("a", "--budget", 5)
+    weighed.edit(weighed.suite, "[confirm]", '[set]\n"sharing.kind" = "single_task"\n[confirm]')
+    made("single")
+    assert "expected a space with models that share, found single_task" in refused("single", "--static", 7)
+    weighed.edit(weighed.suite, 'objectives = ["click.auc", "buy.ctcvr.auc"]', 'tasks = ["click"]')
+    made("alone")
+    assert "expected two tasks or more to weigh, found only click" in refused("alone", "--static", 7)
+    weighed.edit(weighed.suite, "replicates = 2", "replicates = 2\nstatic = 1")
+    said = seesaw("run", weighed.suite, "--raw", weighed.raw)
+    assert said.code == 2
+    assert "expected static = 0, or at least 2 weights, found 1" in said.err

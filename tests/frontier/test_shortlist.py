@@ -1,0 +1,34 @@
+"""Members of families that are confirmed besides the shortlist."""
+
+from dataclasses import replace
+
+from bench.frontier.shortlist import members
+from bench.records import RungResult
+
+
+def test_each_kind_has_its_largest_alone_and_single_task_models_are_a_kind(trial, objectives):
+    records = [
+        trial(0, 0.70, 0.80, "single_task", "static"),
+        trial(1, 0.71, 0.80, balancing="static"),
+        trial(2, 0.75, 0.80, balancing="static"),
+        trial(3, 0.73, 0.80, "ple", "static"),
+        trial(4, 0.60, 0.60, balancing="upgrad"),
+        trial(5, 0.72, 0.80, "single_task", "upgrad"),
+    ]
+    reference = {"click.auc": 0.5, "like.auc": 0.5}
+    assert [point.number for point in members(records, objectives, reference, 2)] == [5, 0, 2, 3, 4]
+    assert [point.number for point in members(records, objectives, reference, 1)] == [5, 2, 4]
+    assert members(records, objectives, reference, 0) == []
+
+
+def test_replicates_decide_nothing_and_a_trial_counts_once(trial, objectives):
+    lucky = trial(0, 0.70, 0.80, runs=(((0.9, 0.9), (0.9, 0.9)),))
+    curve = [(100, 0.70, 0.84), (200, 0.78, 0.80)]  # neither is better in both
+    rungs = tuple(
+        RungResult(samples, at, {"valid/click.auc": click, "valid/like.auc": like})
+        for at, (samples, click, like) in enumerate(curve)
+    )
+    by_rungs = replace(trial(1), metrics=rungs[-1].metrics, rungs=rungs)
+    found = members([lucky, by_rungs], objectives, {}, 2)
+    assert [(point.number, len(point.rungs)) for point in found] == [(1, 2), (0, 0)]
+    assert found[1].replicates == ()

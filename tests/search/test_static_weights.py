@@ -1,0 +1,215 @@
+"""Static weights as a tuned baseline: which weights, which tries, and which of them is confirmed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from shutil import copytree
+
+import numpy as np
+import pytest
+from search_toys import OBJECTIVES, TASKS, ShuffledExecutor, ignore, make_job, toy_plan, toy_space, train
+
+from bench.errors import UserError
+from bench.objectives import Objective
+from bench.progress import Silent
+from bench.records import Job, TrialRecord, TrialResult
+from bench.search.baselines import best_point
+from bench.search.confirm import Race, confirm
+from bench.search.driver import search
+from bench.search.executors import InlineExecutor
+from bench.search.executors.base import Executor
+from bench.search.space import load_space
+from bench.search.static_weights import check_static, chosen, draws, lattice, retuned
+from bench.search.study import Study
+from bench.training.config import TrialConfig
+
+PLAN = toy_plan(trials=12)
+REFERENCE = {objective.name: 0.0 for objective in OBJECTIVES}
+GRADIENT = {"?"}
+"""What toys have in place of a balancing kind: the search's trials that share count as gradient methods."""
+
+
+class TestLattice:
+    def test_two_tasks_have_as_many_as_asked_log_evenly_between_the_ends(self) -> None:
+        weights = [each["like"] for each in lattice(TASKS, 7, 16)]
+        assert (weights[0], weights[3], weights[-1]) == (1 / 16, 1.0, 16.0)
+        np.testing.assert_allclose(np.diff(np.log(weights)), np.log(16) / 3, rtol=1e-5)
+        assert {each["click"] for each in lattice(TASKS, 7, 16)} == {1.0}
+        assert len(lattice(TASKS, 2, 4)) == 2
+
+    def test_more_tasks_have_at_least_as_many_and_every_task_the_same_of_them(self) -> None:
+        found = lattice(("a", "b", "c"), 7, 16)
+        assert len(found) == 10
+        shares = [sorted(round(w / min(each.values()), 3) for w in each.values()) for each in found]
+        assert [1.0, 1.0, 16.0] in shares
+        assert [1.0, 1.0, 1.0] in shares
+        normed = {tuple(round(each[task] / max(each.values()), 3) for task in "abc") for each in found}
+        assert normed == {(c, a, b) for a, b, c in normed}  # it is the same seen from any task
+        assert len(lattice("abcd", 7, 16)) == 10
+
+
+class TestDraws:
+    def test_they_share_a_model_lie_in_the_space_and_have_no_balancing(self) -> None:
+        found = draws(toy_space(), TASKS, 64, seed=3)
+        kinds = [each["sharing.kind"] for each in found]
+        assert set(kinds) == {"mmoe", "ple"}
+        assert kinds.count("mmoe") == 32  # as even as a Sobol sequence is
+        assert not any(key.startswith("balancing") for each in found for key in each)
+        assert all(each["optim.epochs"] == 2 for each in found)
+        rates = [math.log10(each["optim.lr"]) for each in found]
+        assert -5 <= min(rates) < -4.8 < -1.2 < max(rates) <= -1
+
+    def test_fewer_are_the_first_of_more(self) -> None:
+        assert draws(toy_space(), TASKS, 3, seed=3) == draws(toy_space(), TASKS, 20, seed=3)[:3]
+        assert draws(toy_space(), TASKS, 3, seed=3) != draws(toy_space(), TASKS, 3, seed=4)
+
+    def test_a_space_with_nothing_else_to_search_has_one(self) -> None:
+        fixed = toy_space().restricted({"sharing.kind": "ple", "sharing.ple.levels": 3, "sharing.ple.dropout": 0.5})
+        fixed = fixed.restricted({"optim.lr": 0.01, "tower.layers": "32"})
+        one, other = draws(fixed, TASKS, 2, seed=0)
+        assert one == other
+
+
+@pytest.mark.parametrize("name", ["balancing", "funnel", "joint", "quick", "wide"])
+def test_every_draw_of_our_spaces_is_a_configuration(name: str) -> None:
+    weights = {"balancing.kind": "static", "balancing.static.weight.like": 4.0}
+    for config in draws(load_space(name), TASKS, 16, seed=0):
+        parsed = TrialConfig.parse(config | weights)
+        assert parsed.sharing.kind != "single_task"
+        assert parsed.balancing.dotted("balancing")["balancing.static.weight.like"] == 4.0
+
+
+class TestChoice:
+    TRIES = (
+        {"valid/click.auc": 0.80, "valid/like.auc": 0.60},
+        {"valid/click.auc": 0.79, "valid/like.auc": 0.64},
+        {"valid/click.auc": 0.70, "valid/like.auc": 0.65},
+        {},
+    )
+
+    def best(self, click: float, like: float, objectives: tuple[Objective, ...] = OBJECTIVES) -> int | None:
+        return chosen({"click": click, "like": like}, objectives, self.TRIES, self.TRIES)
+
+    def test_the_weighted_sum_decides_in_units_of_the_spread(self) -> None:
+        assert [self.best(16, 1), self.best(1, 1), self.best(1, 16)] == [0, 1, 2]
+
+    def test_costs_do_not_count_and_the_first_of_equals_does(self) -> None:
+        assert self.best(16, 1, (*OBJECTIVES, Objective("cost/latency_ms", "minimize"))) == 0
+        same = [self.TRIES[1]] * 3
+        assert chosen({"click": 1, "like": 1}, OBJECTIVES, same, same) == 0
+
+    def test_less_is_better_of_an_error(self) -> None:
+        tries = [{"valid/click.auc": 0.7, "valid/like.logloss": loss} for loss in (0.5, 0.4, 0.6)]
+        objectives = (OBJECTIVES[0], Objective("like.logloss", "minimize"))
+        assert chosen({"click": 1, "like": 1}, objectives, tries, tries) == 1
+
+    def test_there_is_none_where_every_try_failed(self) -> None:
+        assert chosen({"click": 1, "like": 1}, OBJECTIVES, [{}, {}], self.TRIES) is None
+        assert chosen({"click": 1, "like": 1}, OBJECTIVES, [{}, {}], [{}, {}]) is None
+
+
+@pytest.mark.parametrize(
+    ("tasks", "kinds", "message"),
+    [
+        (("click",), None, "expected two tasks or more to weigh, found only click"),
+        (TASKS, "single_task", "expected a space with models that share, found single_task"),
+    ],
+)
+def test_where_there_is_nothing_to_weigh_it_is_refused(tasks: tuple[str, ...], kinds: str | None, message: str) -> None:
+    space = toy_space() if kinds is None else toy_space().restricted({"sharing.kind": kinds})
+    with pytest.raises(UserError, match=f"static weights of shop: {message}"):
+        check_static("shop", tasks, space)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a search that is over."""
+    folder = tmp_path_factory.mktemp("searched")
+    with Study.open(folder, PLAN) as study:
+        search(PLAN, study, InlineExecutor(train), make_job, ignore)
+    return folder
+
+
+def tune(folder: Path, executor: Executor, many: int = 3, replicates: int = 2) -> tuple[Study, list[TrialRecord]]:
+    with Study.open(folder, PLAN) as study:
+        best = best_point(study.records(), OBJECTIVES, REFERENCE, single=False)
+        found = retuned(study, executor, make_job, PLAN, many, best, GRADIENT, Silent())
+        confirm(study, executor, make_job, [], Race(replicates), ignore, baselines=found)
+    return Study.read(folder), found
+
+
+def noting(jobs: list[Job]) -> Callable[[Job], TrialResult]:
+    def note(job: Job) -> TrialResult:
+        jobs.append(job)
+        return train(job)
+
+    return note
+
+
+def test_every_weight_is_tuned_by_the_same_tries_and_its_best_is_retrained(done: Path, tmp_path: Path) -> None:
+    jobs: list[Job] = []
+    folder = copytree(done, tmp_path / "a")
+    study, asked = tune(folder, InlineExecutor(noting(jobs)))
+    shared = sum(record.sharing != "single_task" for record in study.records())
+    tries, retrained = [job for job in jobs if not job.replicate], [job for job in jobs if job.replicate]
+    assert len(tries) == 3 * math.ceil(shared / 3)
+    assert {(job.trial, job.splits, job.until) for job in tries} == {(-5, ("valid",), None)}
+    assert len({job.seed for job in tries}) == 1
+    assert {job.config["balancing.kind"] for job in tries} == {"static"}
+    by_weight: dict[object, list[dict]] = {}
+    for job in tries:
+        rest = {key: value for key, value in job.config.items() if not key.startswith("balancing")}
+        by_weight.setdefault(job.config["balancing.static.weight.like"], []).append(rest)
+    first, second, third = by_weight.values()
+    assert first == second == third
+    best = best_point(study.records(), OBJECTIVES, REFERENCE, single=False)
+    assert first[0] == {key: value for key, value in best.config.items() if not key.startswith("balancing")}
+
+    records = study.baselines()
+    assert [record.weights for record in records] == lattice(TASKS, 3, 16)
+    assert [record.architecture for record in records] == ["static_weights"] * 3
+    assert [record.config for record in records] == [record.config for record in asked]
+    assert [[each.replicate for each in record.replicates] for record in records] == [[1, 2]] * 3
+    assert {job.splits for job in retrained} == {("valid", "test")}
+    one_end, _, other_end = (record.replicates[0].metrics for record in records)
+    assert one_end["valid/click.auc"] > other_end["valid/click.auc"]
+    assert one_end["valid/like.auc"] < other_end["valid/like.auc"]
+
+    before = len(jobs)
+    again, _ = tune(folder, InlineExecutor(noting(jobs)))
+    assert len(jobs) == before
+    assert again.baselines() == records
+    more, _ = tune(folder, InlineExecutor(noting(jobs)), many=5)  # every second weight is known, and so are its tries
+    assert len(more.baselines()) == 5
+    assert [job.replicate for job in jobs[before:]] == [0] * 2 * math.ceil(shared / 5) + [1, 2] * 2
+
+
+@pytest.mark.parametrize("jobs", [4, 13])
+def test_the_same_after_an_interruption_and_in_any_order(done: Path, tmp_path: Path, jobs: int) -> None:
+    whole, _ = tune(copytree(done, tmp_path / "a"), InlineExecutor(train))
+    left = [jobs]
+
+    def stops(job: Job) -> TrialResult:
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        return train(job)
+
+    folder = copytree(done, tmp_path / "b")
+    with pytest.raises(KeyboardInterrupt):
+        tune(folder, ShuffledExecutor(stops, 3, 2))
+    again, _ = tune(folder, ShuffledExecutor(train, 3, 4))
+    assert again.baselines() == whole.baselines()
+    assert len(again.tries()) == len(whole.tries())
+
+
+def test_a_weight_of_which_every_try_failed_is_left_out(done: Path, tmp_path: Path) -> None:
+    def fails(job: Job) -> TrialResult:
+        if job.config["balancing.static.weight.like"] == 16.0:
+            raise FloatingPointError("the loss became nan")
+        return train(job)
+
+    _, found = tune(copytree(done, tmp_path / "a"), InlineExecutor(fails))
+    assert [record.weights["like"] for record in found] == [1 / 16, 1.0]

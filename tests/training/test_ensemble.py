@@ -1,0 +1,64 @@
+"""The ensemble of two half-size models: its size, and that predictions are averaged."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bench.records import ENSEMBLE, Job
+from bench.schema import Field, Schema, Task
+from bench.seeds import derive
+from bench.training import ensemble
+from bench.training.build import build_model
+from bench.training.config import TrialConfig
+from bench.training.ensemble import PREFIX, halved, run_ensemble
+from bench.training.loop import Trainer
+from bench.training.metrics import evaluate
+
+CONFIG = {
+    "sharing.kind": "single_task",
+    "sharing.single_task.layers": "32-16",
+    "tower.layers": "16",
+    "embedding.dim": 8,
+    "optim.epochs": 2,
+    "optim.batch_size": 16,
+}
+
+
+def job(*splits: str, resamples: int = 0) -> Job:
+    config = {f"{PREFIX}{name}": value for name, value in CONFIG.items()}
+    names = ("click", "buy", "like")
+    return Job(ENSEMBLE, 1, config, "-", 5, splits, ("click.auc",), names, 1, device="cpu", resamples=resamples)
+
+
+@pytest.mark.parametrize("dim", [16, 5])
+@pytest.mark.parametrize("layers", ["128-64", "24", ""])
+@pytest.mark.parametrize("interaction", ["none", "dcn_v2"])
+def test_two_have_about_the_parameters_of_one(dim: int, layers: str, interaction: str) -> None:
+    schema = Schema((Field("user", 300), Field("item", 200)), ("age",), (Task("a"), Task("b")))
+    named = {"embedding.dim": dim, "sharing.single_task.layers": layers, "interaction.kind": interaction}
+    config = TrialConfig.parse(CONFIG | named)
+    half = halved(config, schema)
+    size, whole = (sum(each.numel() for each in build_model(schema, of).parameters()) for of in (half, config))
+    odd_table = dim == 5 and layers != "128-64"  # a table of an odd width cannot be halved
+    assert 2 * size / whole == pytest.approx(1, abs=0.25 if odd_table else 0.1)
+    assert half.embedding.dim < dim
+    assert half.optim == config.optim
+
+
+def test_predictions_are_averaged_and_costs_added(tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Trainer] = []
+    monkeypatch.setattr(ensemble, "Trainer", lambda *given: made.append(Trainer(*given)) or made[-1])
+    result = run_ensemble(job("valid", "test", resamples=20), tiny)
+    assert [trainer.seed for trainer in made] == [derive(5, "member", 0), derive(5, "member", 1)]
+    each = [list(trainer.evaluation.predictions("test", trainer.selectors)) for trainer in made]
+    conditional, joint = (np.mean([np.concatenate([p[at] for p in own]) for own in each], axis=0) for at in (0, 1))
+    data = tiny.split("test")
+    expected = evaluate(np.asarray(data.labels), conditional, joint, data.group, tiny.schema.tasks, "test/")
+    assert {key: result.metrics[key] for key in expected} == pytest.approx(expected)
+    assert result.metrics["cost/parameters"] == sum(sum(p.numel() for p in t.model.parameters()) for t in made)
+    assert len(result.resampled["test/click.auc"]) == 20
+    assert result.config[f"{PREFIX}embedding.dim"] == 4
+    alone = made[0].evaluation.best("test", made[0].selectors)
+    assert result.metrics["test/click.auc"] != alone["test/click.auc"]
+    assert run_ensemble(job("valid"), tiny).metrics["valid/click.auc"] == result.metrics["valid/click.auc"]
