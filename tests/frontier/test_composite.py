@@ -35,7 +35,7 @@ def test_each_task_comes_from_the_point_that_the_search_found_best_in_it(singles
     found = composite(singles, (*objectives, SIZE))
     assert (found.number, found.architecture, found.sharing) == (COMPOSITE, "single_task", "single_task")
     assert [run.seed for run in found.replicates] == [1, 2]
-    assert [run.metrics["valid/click.auc"] for run in found.replicates] == [0.69, 0.70]
+    assert [run.metrics["confirm/click.auc"] for run in found.replicates] == [0.69, 0.70]
     assert [run.metrics["test/like.auc"] for run in found.replicates] == [0.71, 0.72]
     assert found.replicates[0].metrics["cost/parameters"] == 100 / 2 + 300 / 2
     assert found.replicates[0].resampled["test/like.auc"] == [1.0, 0.0]
@@ -65,6 +65,6 @@ def test_the_table_has_the_composite_first_and_a_row_for_each_weight(singles, ob
     assert table["name"].tolist() == ["single_task", "static_weights 4:1", "static_weights 1:2.52"]
     assert table["trial"].tolist() == ["0, 1", "", ""]
     assert table["replicates"].tolist() == [2, 1, 2]  # of one weight the latest counts
-    assert table.loc[0, "valid/click.auc.mean"] == pytest.approx(0.695)
-    assert (table["valid/click.auc.low"] < table["valid/click.auc.mean"]).all()
+    assert table.loc[0, "confirm/click.auc.mean"] == pytest.approx(0.695)
+    assert (table["confirm/click.auc.low"] < table["confirm/click.auc.mean"]).all()
     assert name_of(static(1.0, 1.0)) == "static_weights 1:1"

@@ -267,7 +267,7 @@ class TestConfirm:
         run(folder, plan, InlineExecutor(train_with_failures))
         return plan
 
-    def test_replicates_have_fresh_seeds_and_both_splits(self, tmp_path: Path) -> None:
+    def test_replicates_have_fresh_seeds_shared_by_points_and_all_splits(self, tmp_path: Path) -> None:
         plan, jobs, seen = self.searched(tmp_path), [], []
 
         def spy(job: Job) -> object:
@@ -278,7 +278,7 @@ class TestConfirm:
             confirm(study, ShuffledExecutor(spy, 2, 0), make_job, points(study, 4, 1), Race(3), seen.append)  # type: ignore[arg-type]
             records = study.records()
         assert {(job.trial, job.replicate) for job in jobs} == {(t, r) for t in (1, 4) for r in (1, 2, 3)}
-        assert len({job.seed for job in jobs}) == 6
+        assert len({(job.replicate, job.seed) for job in jobs}) == len({job.seed for job in jobs}) == 3
         assert {job.splits for job in jobs} == {REPLICATED}
         assert all(job.config == records[job.trial].config for job in jobs)
         assert sorted(record.number for record in seen) == [1, 4]

@@ -130,7 +130,6 @@ NOT_SEARCHED = {
     "balancing.pbi.ideal": "has a value for each task that only the data tells",
     "balancing.stch.virtual_epoch": "is a warm-up",
     "balancing.gradnorm.virtual_epoch": "is a warm-up",
-    "balancing.excess_mtl.virtual_epoch": "is a warm-up",
     "balancing.krum.byzantine": "has no room among a handful of tasks",
     "balancing.trimmed_mean.trim": "has no room among a handful of tasks",
     "balancing.sdmgrad.lr": "concerns how its weights are found, not which they are",

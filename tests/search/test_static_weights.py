@@ -15,6 +15,7 @@ from bench.errors import UserError
 from bench.objectives import Objective
 from bench.progress import Silent
 from bench.records import Job, TrialRecord, TrialResult
+from bench.rows import REPLICATED
 from bench.search.baselines import best_point
 from bench.search.confirm import Race, confirm
 from bench.search.driver import search
@@ -172,7 +173,7 @@ def test_every_weight_is_tuned_by_the_same_tries_and_its_best_is_retrained(done:
     assert [record.architecture for record in records] == ["static_weights"] * 3
     assert [record.config for record in records] == [record.config for record in asked]
     assert [[each.replicate for each in record.replicates] for record in records] == [[1, 2]] * 3
-    assert {job.splits for job in retrained} == {("valid", "test")}
+    assert {job.splits for job in retrained} == {REPLICATED}
     one_end, _, other_end = (record.replicates[0].metrics for record in records)
     assert one_end["valid/click.auc"] > other_end["valid/click.auc"]
     assert one_end["valid/like.auc"] < other_end["valid/like.auc"]
