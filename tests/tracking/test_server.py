@@ -186,6 +186,6 @@ parent.log_trial(trial(1))
     done = subprocess.run([sys.executable, "-c", code], env=os.environ, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     uri = f"sqlite:///{home / 'mlflow.db'}"
-    assert set(content(uri, asked["run"], home / "files")) == {("parent", None, None), ("trial", "1", None)}
+    assert set(content(uri, asked["run"], home / "files")) == {("parent", None, None, None), ("trial", "1", None, None)}
     assert send(None, asked, records, objectives, home)[0]
     everything_once(content(uri, asked["run"], home / "files"), records)
