@@ -130,7 +130,7 @@ def test_what_was_not_sent_is_sent_once(server: RealServer, shell: Shell, away, 
     assert document["sent"] == {"trials": 3, "replicates": confirmed, "hypervolumes": 3, "fronts": 1}
     found = content(server.uri, "away", tmp_path / "files", "seesaw/shop")
     everything_once(found, shell.records("away"))
-    ((status, _, _, _, _, files),) = found["parent", None, None]
+    ((status, _, _, _, _, files),) = found["parent", None, None, None]
     assert status == "FINISHED"
     assert files["report.html"] == (shell.home / "runs" / "away" / "report.html").read_bytes()
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 
 def content(uri, run, folder, experiment="seesaw/quick"):
-    """All runs of a run as {(kind, trial, replicate): [everything that does not tell when and where]}."""
+    """All runs of a run as {(kind, trial, replicate, until): [everything that does not tell when and where]}."""
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=uri)
@@ -14,9 +14,7 @@ def content(uri, run, folder, experiment="seesaw/quick"):
     for parent in parents:
         runs += client.search_runs([at], f"tags.`seesaw.parent` = '{parent.info.run_id}'", max_results=1000)
     by_id = {each.info.run_id: each for each in runs}
-    keys = {
-        i: tuple(each.data.tags.get(f"seesaw.{t}") for t in ("kind", "trial", "replicate")) for i, each in by_id.items()
-    }
+    keys = {i: _key(each.data.tags) for i, each in by_id.items()}
     found = {}
     for run_id, each in by_id.items():
         tags = {k: v for k, v in each.data.tags.items() if k not in ("mlflow.parentRunId", "seesaw.parent")}
@@ -32,6 +30,15 @@ def content(uri, run, folder, experiment="seesaw/quick"):
 
 def everything_once(found, records):
     assert all(len(runs) == 1 for runs in found.values())
-    trials = {("trial", str(record.number), None) for record in records}
-    replicates = {("replicate", str(r.number), str(each.replicate)) for r in records for each in r.replicates}
-    assert set(found) == {("parent", None, None)} | trials | replicates
+    trials = {("trial", str(record.number), None, None) for record in records}
+    replicates = {
+        ("replicate", str(r.number), str(each.replicate), str(each.until or "none"))
+        for r in records
+        for each in r.replicates
+    }
+    assert set(found) == {("parent", None, None, None)} | trials | replicates
+
+
+def _key(tags):
+    kind, trial, replicate, until = (tags.get(f"seesaw.{name}") for name in ("kind", "trial", "replicate", "until"))
+    return kind, trial, replicate, until if replicate else None

@@ -94,7 +94,7 @@ def test_what_is_sent_later_equals_what_is_logged_live(server, home, asked, reco
     live = content(f"sqlite:///{home / 'mlflow.db'}", asked["run"], home / "live")
     everything_once(live, records)
     for number in (3, 5):
-        (_, _, _, _, history, _) = live["trial", str(number), None][0]
+        (_, _, _, _, history, _) = live["trial", str(number), None, None][0]
         assert [step for step, _ in history["valid/click.auc"]] == [100, 200, 400]
         assert len(history["curve/loss/click"]) == 2
         assert len(history["speed/train_samples_per_s"]) == 1
@@ -186,6 +186,6 @@ parent.log_trial(trial(1))
     done = subprocess.run([sys.executable, "-c", code], env=os.environ, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     uri = f"sqlite:///{home / 'mlflow.db'}"
-    assert set(content(uri, asked["run"], home / "files")) == {("parent", None, None), ("trial", "1", None)}
+    assert set(content(uri, asked["run"], home / "files")) == {("parent", None, None, None), ("trial", "1", None, None)}
     assert send(None, asked, records, objectives, home)[0]
     everything_once(content(uri, asked["run"], home / "files"), records)
