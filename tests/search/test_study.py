@@ -159,9 +159,7 @@ def test_replicates_join_their_trial(tmp_path: Path) -> None:
         records = Study.read(tmp_path).records()
     assert [one.replicate for one in records[1].replicates] == [1, 2]
     assert records[1].replicates[0].seed == make_job(1, 1, {}, ()).seed
-    assert set(records[1].replicates[0].metrics) == {
-        f"{s}/{t}.auc" for s in REPLICATED for t in ("click", "like")
-    }
+    assert set(records[1].replicates[0].metrics) == {f"{s}/{t}.auc" for s in REPLICATED for t in ("click", "like")}
     assert records[1].replicates[1].failure == Failure("diverged", "nan")
     joined = essence(records)
     joined[1]["replicates"] = ()
