@@ -16,8 +16,8 @@ from bench.data import Store, ali_ccp_rows, load_card, parse_card, prepare, spil
 from bench.data.columns import MultiValued
 from bench.data.encoding.fitter import EncoderFitter
 from bench.data.readers import ali_ccp_common, blocks
-from bench.data.synth import synthesise
 from bench.data.splits import SPLITS
+from bench.data.synth import synthesise
 from bench.errors import UserError
 
 PATH = Path(__file__).parents[1] / "benchmarks" / "ali_ccp_line_by_line.py"
