@@ -1,4 +1,4 @@
-"""Confirmation on unseen rows is unbiased and covers, on the search's own it is not: `unseen_rows.py` at length."""
+"""Means on unseen rows are unbiased, on the rows of the search they are not; `unseen_rows.py` measures it at length."""
 
 from __future__ import annotations
 

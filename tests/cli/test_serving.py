@@ -45,9 +45,13 @@ def test_a_package_is_judged_against_another(seesaw, package: Path) -> None:
     said = seesaw("evaluate", package, data, "--against", package, "--resamples", 20)
     assert said.code == 0, said.err
     assert "cannot tell whether" in said.out
-    document = json.loads(seesaw("evaluate", package, data, "--split", "test", "--resamples", 20, "--json").out)
-    assert document["rows"] < 300
-    assert document["metrics"][0]["metric"] == "click.auc"
+    rows = {}
+    for split in ("valid", "confirm", "test"):
+        document = json.loads(seesaw("evaluate", package, data, "--split", split, "--resamples", 20, "--json").out)
+        rows[split] = document["rows"]
+        assert document["metrics"][0]["metric"] == "click.auc"
+    prepared = json.loads(seesaw("prepare", data, "--json").out)["splits"]
+    assert rows == {split: prepared[split]["rows"] for split in rows}
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "encoder.json", "policy.json", "model.pt2/models/model.json"])

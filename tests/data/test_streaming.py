@@ -16,12 +16,12 @@ from bench.data import Store, ali_ccp_rows, load_card, parse_card, prepare, spil
 from bench.data.columns import MultiValued
 from bench.data.encoding.fitter import EncoderFitter
 from bench.data.readers import ali_ccp_common, blocks
+from bench.data.splits import SPLITS
 from bench.data.synth import synthesise
 from bench.errors import UserError
 
 PATH = Path(__file__).parents[1] / "benchmarks" / "ali_ccp_line_by_line.py"
 SIZE = {"rows": 12_000, "users": 150, "items": 400, "list_length": 15, "click_rate": 0.3, "buy_rate": 0.4}
-SPLITS = ("train", "valid", "test")
 
 
 @pytest.fixture(scope="module")
@@ -84,9 +84,10 @@ def test_streaming_gives_what_the_whole_table_gives(raw: Path, store: Store) -> 
         order.setdefault(row.index, len(order))
     common = [line.split(",")[0] for line in (raw / "common_features_train.csv").read_text().splitlines()]
     number = {index: at for at, index in enumerate(common)}
-    valid = set(groups["valid"].tolist())
-    parts = {"train": [r for r in rows if number[r.index] not in valid],
-             "valid": [r for r in rows if number[r.index] in valid], "test": rows_of(raw, "test")}  # fmt: skip
+    where = {group: name for name in ("train", "valid", "confirm") for group in groups[name].tolist()}
+    parts: dict[str, list[Any]] = {name: [] for name in SPLITS} | {"test": rows_of(raw, "test")}
+    for row in rows:
+        parts[where[number[row.index]]].append(row)
     assert {name: len(part) for name, part in parts.items()} == sizes
     labels = {name: np.array([[r.click, r.buy] for r in part], np.float32) for name, part in parts.items()}
     fitter = EncoderFitter(card)
