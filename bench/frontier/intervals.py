@@ -2,7 +2,8 @@
 
 The error of a mean over replicates has two sources, which add: the seeds of its trainings, and the rows that it was
 measured on. The first falls with replicates; the second, seen by resampling, does not, but is largely the same for two
-configurations, so that their difference is known better than either.
+configurations, so that their difference is known better than either. So is the first where both were trained on the
+same seeds. `differences` is the only place that compares two configurations.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from bench.frontier.pairing import pairing
 from bench.frontier.samples import Sample
 from bench.frontier.variance import seed_noise
 
@@ -57,36 +59,109 @@ def intervals(samples: Sequence[Sample]) -> list[list[Interval]] | None:
     found = []
     for at, each in enumerate(samples):
         seed = np.diag(noise.apart[at]) / len(each)
-        parts = each.mean, seed, _variance(each.deviation), noise.freedom[at]
-        found.append(_intervals(*parts, len(each.deviation)))
+        data, resamples = _variance(each.deviation), np.array(max(1, len(each.deviation) - 1), dtype=float)
+        found.append(_intervals(each.mean, seed, data, _freedom((seed, data), (noise.freedom[at], resamples))))
     return found
 
 
-def difference(first: Sample, second: Sample, samples: Sequence[Sample]) -> list[Interval] | None:
-    """Intervals of first - second in each of M metrics, paired over resamples.
+@dataclass(frozen=True)
+class Differences:
+    """Between all pairs of N configurations in M metrics: [i, j] is configuration i less configuration j.
 
-    The two may be of different runs, of the same split of the same data.
+    Attributes:
+        value: (N, N, M), of the means over replicates.
+        seed: (N, N, M), its variance from seeds; paired by seed where two or more are shared.
+        data: (N, N, M), its variance from the finite split, paired by resample.
+        freedom: (N, N, M), effective degrees of freedom of `seed + data`.
+        shared: (N, N), on how many seeds both were trained; pairs with two or more are paired by seed.
+        gain: (M,), how many times fewer seeds pairing needs than independent seeds would for the same variance from
+            seeds, over all paired differences together; 1 where none is paired.
+    """
+
+    value: Floats
+    seed: Floats
+    data: Floats
+    freedom: Floats
+    shared: NDArray[np.int64]
+    gain: Floats
+
+    def intervals(self, first: int, second: int) -> list[Interval]:
+        """Of the first configuration less the second in each metric."""
+        pair = first, second
+        return _intervals(self.value[pair], self.seed[pair], self.data[pair], self.freedom[pair])
+
+
+def differences(samples: Sequence[Sample]) -> Differences | None:
+    """The differences between all configurations, which may be of different runs on the same split of the same data.
+
+    The variance from seeds of a difference of means over n_i and n_j replicates, k of them on shared seeds, is
+    v_i / n_i + v_j / n_j - (v_i + v_j - d) k / (n_i n_j), with v of one replicate and d of a paired difference.
+
+    Returns:
+        None where no configuration has two replicates, so that nothing is known of seeds.
+    """
+    noise = seed_noise(samples)
+    if noise is None:
+        return None
+    paired = pairing(samples)
+    n, means = np.array([len(each) for each in samples], dtype=float), np.array([each.mean for each in samples])
+    one = np.diagonal(noise.apart, axis1=1, axis2=2)  # (N, M)
+    both = np.where(paired.shared > 1, paired.shared, 0) / np.outer(n, n)
+    rest = (1 / n[:, None] - both)[..., None]  # the weight of i's own variance in a pair (i, j)
+    parts = rest * one[:, None], rest.swapaxes(0, 1) * one[None], both[..., None] * paired.apart
+    seed = sum(parts)
+    lone = noise.freedom[:, None], noise.freedom[None]
+    if noise.common:  # one variance, and not two that err apart
+        freedom = _freedom((parts[0] + parts[1], parts[2]), (lone[0], paired.freedom))
+    else:
+        freedom = _freedom(parts, (*lone, paired.freedom))
+    data, resamples = _data(samples)
+    off = paired.shared > 1
+    np.fill_diagonal(off, False)
+    whole = np.diagonal(noise.within, axis1=1, axis2=2)
+    independent, own = (whole[:, None] + whole[None])[off].sum(axis=0), paired.within[off].sum(axis=0)
+    gain = np.divide(independent, own, out=np.where(independent > 0, np.inf, 1.0), where=own > 0)
+    freedom = _freedom((seed, data), (freedom, np.maximum(1, resamples - 1)[..., None]))
+    for each in (seed, data):
+        each[np.arange(len(n)), np.arange(len(n))] = 0
+    return Differences(means[:, None] - means[None], seed, data, freedom, paired.shared, gain)
+
+
+def difference(first: Sample, second: Sample, samples: Sequence[Sample]) -> list[Interval] | None:
+    """Intervals of first - second in each of M metrics; see `differences`.
 
     Args:
         samples: of all configurations from which what seeds do is learnt; each of the two is added where it is not
             among them.
-
-    Returns:
-        None where no configuration has two replicates.
     """
     every = [first, second, *(each for each in samples if each is not first and each is not second)]
-    noise = seed_noise(every)
-    if noise is None:
-        return None
-    paired = first.deviations.shape[1] == second.deviations.shape[1] > 0
-    data = _variance(first.deviation - second.deviation) if paired else np.zeros(first.values.shape[1])
-    each = [np.diag(noise.apart[at]) / len(every[at]) for at in (0, 1)]
-    seed = each[0] + each[1]
-    freedom = noise.freedom[0]
-    if not noise.common:
-        parts = each[0] ** 2 / noise.freedom[0] + each[1] ** 2 / noise.freedom[1]
-        freedom = np.where(parts > 0, seed**2 / np.where(parts > 0, parts, 1), freedom)
-    return _intervals(first.mean - second.mean, seed, data, freedom, len(first.deviation))
+    found = differences(every)
+    return None if found is None else found.intervals(0, 1)
+
+
+def _data(samples: Sequence[Sample]) -> tuple[Floats, NDArray[np.int64]]:
+    """Variances of all differences over resamples (N, N, M), and the number of resamples (N, N).
+
+    Of two that were not resampled alike the difference has the variances of both.
+    """
+    n, each = len(samples), [sample.deviation for sample in samples]
+    data, counts = np.zeros((n, n, samples[0].values.shape[1])), np.zeros((n, n), dtype=np.int64)
+    for i in range(n):
+        for j in range(i):
+            alike = len(each[i]) == len(each[j])
+            found = _variance(each[i] - each[j]) if alike else _variance(each[i]) + _variance(each[j])
+            data[i, j] = data[j, i] = found
+            counts[i, j] = counts[j, i] = max(len(each[i]), len(each[j]))
+    return data, counts
+
+
+def _freedom(parts: Sequence[Floats], of: Sequence[Floats]) -> Floats:
+    """Of a sum of variances, each with its own degrees of freedom (Satterthwaite)."""
+    whole = sum(parts)
+    below = sum(part**2 / each for part, each in zip(parts, of, strict=True))
+    return np.asarray(
+        np.where(below > 0, whole**2 / np.where(below > 0, below, 1), np.broadcast_to(of[0], whole.shape))
+    )
 
 
 def _variance(deviation: Floats) -> Floats:
@@ -94,11 +169,9 @@ def _variance(deviation: Floats) -> Floats:
     return deviation.var(axis=0, ddof=1) if len(deviation) > 1 else np.zeros(deviation.shape[1])
 
 
-def _intervals(value: Floats, seed: Floats, data: Floats, freedom: Floats, resamples: int) -> list[Interval]:
-    """From estimates, variances and degrees of freedom (M,)."""
+def _intervals(value: Floats, seed: Floats, data: Floats, freedom: Floats) -> list[Interval]:
+    """From estimates, variances and degrees of freedom of both variances together, each (M,)."""
     whole = seed + data
-    parts = seed**2 / freedom + data**2 / max(1, resamples - 1)
-    effective = np.where(parts > 0, whole**2 / np.where(parts > 0, parts, 1), freedom)
-    reach = stdtrit(effective, 0.5 + LEVEL / 2) * np.sqrt(whole)
-    rows = np.stack([value, value - reach, value + reach, np.sqrt(seed), np.sqrt(data), effective], axis=1)
+    reach = stdtrit(freedom, 0.5 + LEVEL / 2) * np.sqrt(whole)
+    rows = np.stack([value, value - reach, value + reach, np.sqrt(seed), np.sqrt(data), freedom], axis=1)
     return [Interval(*row) for row in rows.tolist()]

@@ -21,10 +21,13 @@ class Sample:
         values: (n, M).
         deviations: (n, B, M), how far each moves on each of B resamples of the split. Resample b is the same for every
             model, so that differences between models are paired. B is 0 where the split was not resampled.
+        seeds: of the n trainings. Replicates of two configurations on one seed are paired. Empty where unknown: such
+            replicates are paired with none.
     """
 
     values: Floats
     deviations: Floats
+    seeds: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.values)
@@ -38,6 +41,14 @@ class Sample:
     def deviation(self) -> Floats:
         """(B, M), how far the mean moves on each resample."""
         return np.asarray(self.deviations.mean(axis=0))
+
+    def along(self, directions: Floats) -> Sample:
+        """The same replicates with W weighted sums of the metrics in place of the metrics.
+
+        Args:
+            directions: (M, W), the weights of each sum.
+        """
+        return Sample(self.values @ directions, self.deviations @ directions, self.seeds)
 
 
 def sample(record: TrialRecord, keys: Sequence[str]) -> Sample | None:
@@ -57,4 +68,4 @@ def sample(record: TrialRecord, keys: Sequence[str]) -> Sample | None:
         for row, run in enumerate(runs):
             for column, key in enumerate(keys):
                 deviations[row, :, column] = run.resampled.get(key, 0.0)
-    return Sample(values, deviations)
+    return Sample(values, deviations, tuple(run.seed for run in runs))

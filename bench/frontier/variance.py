@@ -54,7 +54,7 @@ def seed_noise(samples: Sequence[Sample]) -> SeedNoise | None:
     scale = np.sqrt(np.diag(pooled))
     unit = np.where(scale > 0, scale, 1.0)
     variances = np.array([each.values.var(axis=0, ddof=1) if len(each) > 1 else scale * 0 for each in samples])
-    drawn = [_moderated(variances[:, m], freedom, pooled[m, m]) for m in range(len(scale))]
+    drawn = [moderated(variances[:, m], freedom, pooled[m, m], total) for m in range(len(scale))]
     own = np.sqrt(np.array([each[0] for each in drawn]).T) / unit  # (N, M), of the pooled deviation
     within = pooled * own[:, :, None] * own[:, None, :]
     return SeedNoise(
@@ -70,9 +70,15 @@ def _pooled(groups: Sequence[Floats], freedom: int) -> Floats:
     return np.asarray(residuals.T @ residuals / freedom)
 
 
-def _moderated(variances: Floats, freedom: NDArray[np.int64], pooled: float) -> tuple[Floats, Floats, bool]:
-    """Variances (N,) drawn to a common one, their degrees of freedom, and whether they are one and the same."""
-    total = freedom.sum()
+def moderated(
+    variances: Floats, freedom: NDArray[np.int64], pooled: float, total: float
+) -> tuple[Floats, Floats, bool]:
+    """Variances (N,) drawn to a common one, their degrees of freedom, and whether they are one and the same.
+
+    Args:
+        freedom: (N,) of the variances; 0 where one is not known.
+        pooled: the common variance, with `total` degrees of freedom.
+    """
     seen = freedom > 0
     one = np.full(len(variances), pooled), np.full(len(variances), float(total)), True
     if seen.sum() < ENOUGH or pooled <= 0:
@@ -85,7 +91,7 @@ def _moderated(variances: Floats, freedom: NDArray[np.int64], pooled: float) -> 
     prior = 2 * _trigamma_inverse(beyond)
     strength = prior + freedom
     drawn = (prior * pooled + freedom * variances) / strength  # the middle by logarithms is far less sure with few
-    return drawn, np.minimum(strength, float(total)), False
+    return drawn, np.minimum(strength, total), False
 
 
 def _trigamma_inverse(value: float) -> float:

@@ -39,7 +39,7 @@ def trial() -> MakeTrial:
         good = tuple(
             Replicate(
                 i,
-                i,
+                100 * number + i,  # no seed is shared
                 {
                     "valid/click.auc": valid[0],
                     "valid/like.auc": valid[1],
@@ -50,7 +50,8 @@ def trial() -> MakeTrial:
             for i, (valid, test) in enumerate(runs, start=1)
         )
         bad = tuple(
-            Replicate(len(runs) + i, i, {}, Failure("diverged", "loss became NaN")) for i in range(1, failed_runs + 1)
+            Replicate(len(runs) + i, 100 * number + 50 + i, {}, Failure("diverged", "loss became NaN"))
+            for i in range(1, failed_runs + 1)
         )
         return TrialRecord(
             number=number,
