@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from bench.frontier.pairing import pairing
+from bench.frontier.moderation import satterthwaite
 from bench.frontier.samples import Sample
-from bench.frontier.variance import seed_noise
+from bench.frontier.variance import between, seed_noise
 
 Floats = NDArray[np.float64]
 
@@ -60,7 +60,7 @@ def intervals(samples: Sequence[Sample]) -> list[list[Interval]] | None:
     for at, each in enumerate(samples):
         seed = np.diag(noise.apart[at]) / len(each)
         data, resamples = _variance(each.deviation), np.array(max(1, len(each.deviation) - 1), dtype=float)
-        found.append(_intervals(each.mean, seed, data, _freedom((seed, data), (noise.freedom[at], resamples))))
+        found.append(_intervals(each.mean, seed, data, satterthwaite((seed, data), (noise.freedom[at], resamples))))
     return found
 
 
@@ -94,36 +94,21 @@ class Differences:
 def differences(samples: Sequence[Sample]) -> Differences | None:
     """The differences between all configurations, which may be of different runs on the same split of the same data.
 
-    The variance from seeds of a difference of means over n_i and n_j replicates, k of them on shared seeds, is
-    v_i / n_i + v_j / n_j - (v_i + v_j - d) k / (n_i n_j), with v of one replicate and d of a paired difference.
-
     Returns:
         None where no configuration has two replicates, so that nothing is known of seeds.
     """
     noise = seed_noise(samples)
     if noise is None:
         return None
-    paired = pairing(samples)
-    n, means = np.array([len(each) for each in samples], dtype=float), np.array([each.mean for each in samples])
-    one = np.diagonal(noise.apart, axis1=1, axis2=2)  # (N, M)
-    both = np.where(paired.shared > 1, paired.shared, 0) / np.outer(n, n)
-    rest = (1 / n[:, None] - both)[..., None]  # the weight of i's own variance in a pair (i, j)
-    parts = rest * one[:, None], rest.swapaxes(0, 1) * one[None], both[..., None] * paired.apart
-    seed = sum(parts)
-    lone = noise.freedom[:, None], noise.freedom[None]
-    if noise.common:  # one variance, and not two that err apart
-        freedom = _freedom((parts[0] + parts[1], parts[2]), (lone[0], paired.freedom))
-    else:
-        freedom = _freedom(parts, (*lone, paired.freedom))
+    paired, means = noise.paired, np.array([each.mean for each in samples])
+    seed, freedom = between(samples, noise)
     data, resamples = _data(samples)
     off = paired.shared > 1
     np.fill_diagonal(off, False)
     whole = np.diagonal(noise.within, axis1=1, axis2=2)
     independent, own = (whole[:, None] + whole[None])[off].sum(axis=0), paired.within[off].sum(axis=0)
     gain = np.divide(independent, own, out=np.where(independent > 0, np.inf, 1.0), where=own > 0)
-    freedom = _freedom((seed, data), (freedom, np.maximum(1, resamples - 1)[..., None]))
-    for each in (seed, data):
-        each[np.arange(len(n)), np.arange(len(n))] = 0
+    freedom = satterthwaite((seed, data), (freedom, np.maximum(1, resamples - 1)[..., None]))
     return Differences(means[:, None] - means[None], seed, data, freedom, paired.shared, gain)
 
 
@@ -153,15 +138,6 @@ def _data(samples: Sequence[Sample]) -> tuple[Floats, NDArray[np.int64]]:
             data[i, j] = data[j, i] = found
             counts[i, j] = counts[j, i] = max(len(each[i]), len(each[j]))
     return data, counts
-
-
-def _freedom(parts: Sequence[Floats], of: Sequence[Floats]) -> Floats:
-    """Of a sum of variances, each with its own degrees of freedom (Satterthwaite)."""
-    whole = sum(parts)
-    below = sum(part**2 / each for part, each in zip(parts, of, strict=True))
-    return np.asarray(
-        np.where(below > 0, whole**2 / np.where(below > 0, below, 1), np.broadcast_to(of[0], whole.shape))
-    )
 
 
 def _variance(deviation: Floats) -> Floats:

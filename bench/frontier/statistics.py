@@ -17,7 +17,7 @@ from bench.frontier.points import Key, key_of
 from bench.frontier.samples import Sample, sample
 from bench.frontier.shrinkage import shrinkage
 from bench.frontier.table import replicate_keys
-from bench.frontier.uncertainty import share_nondominated, worlds
+from bench.frontier.uncertainty import posterior_draws, share_nondominated
 from bench.frontier.variance import seed_noise
 from bench.objectives import Objective
 from bench.records import TrialRecord
@@ -26,7 +26,7 @@ from bench.seeds import derive
 Floats = NDArray[np.float64]
 
 VOLUMES = 1000
-"""Worlds of which the hypervolume is taken."""
+"""Posterior draws of which the hypervolume is taken."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,9 @@ def statistics(
     baselines = baseline_table(points, others, objectives)
     if noise is None:
         return Statistics(baselines=baselines)
-    drawn = worlds(samples, noise, derive(seed, "p_nondominated"), shrunken=True)
+    drawn = posterior_draws(samples, noise, derive(seed, "p_nondominated"), objectives=objectives)
     chances = share_nondominated(drawn, objectives)
-    about = worlds(samples, noise, derive(seed, "hypervolume"), VOLUMES)
+    about = posterior_draws(samples, noise, derive(seed, "hypervolume"), VOLUMES)
     return Statistics(
         p_nondominated=dict(zip(found, chances.tolist(), strict=True)),
         intervals=interval_table(points, replicate_keys(objectives)),
@@ -112,14 +112,14 @@ def volume_interval(
 ) -> Interval:
     """Of the hypervolume of true values, by the basic bootstrap (Davison & Hinkley, 1997, 5.2).
 
-    The hypervolume of noisy values comes out too large, that of worlds drawn about them by as much again: reflected at
+    The hypervolume of noisy values comes out too large, that of draws about them by as much again: reflected at
     the estimate, their quantiles are free of it.
 
     Args:
-        drawn: worlds about the means (D, N, M), not shrunken.
+        drawn: posterior draws about the means (D, N, M), not shrunken.
     """
     at = hypervolume(np.array([each.mean for each in samples]), objectives, reference)
-    volumes = np.array([hypervolume(world, objectives, reference) for world in drawn])
+    volumes = np.array([hypervolume(each, objectives, reference) for each in drawn])
     low, high = 2 * at - np.quantile(volumes, [0.5 + LEVEL / 2, 0.5 - LEVEL / 2])
     spread = float(volumes.std(ddof=1))
     return Interval(float(2 * at - volumes.mean()), float(low), float(high), spread, 0.0, np.inf)
