@@ -8,8 +8,6 @@ Gibbs sampling (Gelman et al., Bayesian Data Analysis, 3rd ed., sections 11.1 an
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
@@ -20,11 +18,10 @@ Floats = NDArray[np.float64]
 
 STEPS, BURN = 200, 50
 """Kept steps of the sampler, and those before them."""
-SPREAD = float(os.environ.get("SPREAD", .5))
+SPREAD = 1.0
 """Of the prior's covariance along the front, in units of the noise's variance."""
-ACROSS = float(os.environ.get("ACROSS", .25))
+ACROSS = 0.25
 """Of that, the share across the front, where all objectives become better at once."""
-NU = float(os.environ.get("NU", 1))
 WIDE = 1e3
 """Standard deviation of the middle, which is not known beforehand, in units of the spread of the means."""
 
@@ -47,7 +44,7 @@ def shrunken(
     inverse = np.linalg.pinv(blocks, rcond=1e-9, hermitian=True)
     rank = np.linalg.matrix_rank(blocks, tol=1e-9, hermitian=True)
     up = signs / np.sqrt(m)
-    prior_freedom = m + NU
+    prior_freedom = m + 1
     prior = SPREAD * prior_freedom * (np.eye(m) - (1 - ACROSS) * np.outer(up, up))
     spread = np.atleast_2d(np.cov(centre, rowvar=False)) + prior / prior_freedom
     wide = WIDE * max(1.0, float(np.abs(centre).max()))
@@ -74,8 +71,7 @@ def shrunken(
         squares = np.einsum("ik,ikl,il->i", error, inverse, error)
         if errors.together:
             freedom = errors.freedom.min()
-            total = freedom + squares.sum() / 1.0
-            scale = np.full(n, np.sqrt(total / rng.chisquare(freedom + rank.sum())))
+            scale = np.full(n, np.sqrt((freedom + squares.sum()) / rng.chisquare(freedom + rank.sum())))
         else:
             scale = np.sqrt((errors.freedom + squares) / rng.chisquare(errors.freedom + rank))
     return np.concatenate(found)[:draws]
@@ -90,6 +86,6 @@ def _inverse_wishart(freedom: float, matrix: Floats, rng: np.random.Generator) -
 
 
 def root(covariance: Floats) -> Floats:
-    """A with A A' = covariance, which may be singular."""
+    """Symmetric A with A A = covariance, which may be singular."""
     values, vectors = np.linalg.eigh(covariance)
-    return np.asarray(vectors * np.sqrt(np.maximum(values, 0)))
+    return np.asarray((vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T)

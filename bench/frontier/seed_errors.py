@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import gammaincinv
 
 from bench.frontier.samples import Sample
 from bench.frontier.variance import SeedNoise, between
@@ -39,15 +40,16 @@ class SeedErrors:
         full = np.outer(np.tile(unit, len(self.freedom)), np.tile(unit, len(self.freedom)))
         return replace(self, level=self.level / full, own=self.own / full)
 
-    def scales(self, rng: np.random.Generator) -> Floats:
-        """(N,) factors by which each configuration's own deviation may differ from the estimate."""
-        if self.together:
-            return np.full(len(self.freedom), _scale(rng, self.freedom.min()))
-        return np.array([_scale(rng, each) for each in self.freedom])
+    def scales(self, rng: np.random.Generator, draws: int) -> tuple[Floats, Floats]:
+        """By how much deviations may differ from their estimates: of the common error (draws,), of the own (draws, N).
 
-    def level_scale(self, rng: np.random.Generator) -> float:
-        """A factor by which the common error's variance may differ from the estimate."""
-        return _scale(rng, self.level_freedom) ** 2
+        Equally likely sizes are gone through, each configuration's in an order of its own.
+        """
+        n = 1 if self.together else len(self.freedom)
+        levels = np.array([rng.permutation(draws) + rng.random(draws) for _ in range(1 + n)]).T / draws
+        freedom = np.array([self.level_freedom, *self.freedom[:n]])
+        found = np.sqrt(freedom / (2 * gammaincinv(freedom / 2, levels)))
+        return found[:, 0], np.broadcast_to(found[:, 1:], (draws, len(self.freedom)))
 
 
 def seed_errors(samples: Sequence[Sample], noise: SeedNoise) -> SeedErrors:
@@ -75,7 +77,3 @@ def seed_errors(samples: Sequence[Sample], noise: SeedNoise) -> SeedErrors:
         freedom = noise.freedom.min(axis=1)
     together = noise.common if not shared.any() else noise.paired.common
     return SeedErrors(common, float(noise.total.min()), own, freedom, together)
-
-
-def _scale(rng: np.random.Generator, freedom: float) -> float:
-    return float(np.sqrt(freedom / rng.chisquare(freedom)))

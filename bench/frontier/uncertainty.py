@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.frontier.dominance import nondominated
-from bench.frontier.samples import Sample
 from bench.frontier.hierarchy import root, shrunken
+from bench.frontier.samples import Sample
 from bench.frontier.seed_errors import seed_errors
 from bench.frontier.variance import SeedNoise, seed_noise
 from bench.objectives import Objective
@@ -57,9 +57,9 @@ def posterior_draws(
         signs = np.array([each.sign for each in objectives], dtype=float)
         return shrunken(centre, parts, data, signs, rng, draws) * unit + middle
     found = []
-    for at in range(SCALES):
-        scale = np.repeat(parts.scales(rng), m)
-        covariance = parts.level * parts.level_scale(rng) + parts.own * np.outer(scale, scale) + data
+    for at, (level, own) in enumerate(zip(*parts.scales(rng, SCALES), strict=True)):
+        scale = np.repeat(own, m)
+        covariance = parts.level * level**2 + parts.own * np.outer(scale, scale) + data
         many = draws // SCALES + (at < draws % SCALES)
         noises = rng.standard_normal((many, n * m)) @ root(covariance).T
         found.append((centre + noises.reshape(many, n, m)) * unit + middle)
@@ -91,6 +91,6 @@ def share_nondominated(drawn: Floats, objectives: Sequence[Objective]) -> Floats
 def _rows(samples: Sequence[Sample]) -> Floats:
     """Covariance (N M, N M) of the errors of all means from the finite split."""
     b = min(each.deviations.shape[1] for each in samples)
-    moved = np.stack([each.deviation[:b] for each in samples], 1).reshape(b, -1)
+    moved = np.stack([each.deviation[:b] for each in samples], 1).reshape(b, len(samples) * samples[0].values.shape[1])
     moved = moved[np.isfinite(moved).all(axis=1)]
     return np.atleast_2d(np.cov(moved, rowvar=False)) if len(moved) > 1 else np.zeros((moved.shape[1],) * 2)
