@@ -55,7 +55,8 @@ def pairing(samples: Sequence[Sample]) -> Pairing:
         variances[at] = (samples[i].values[a] - samples[j].values[b]).var(axis=0, ddof=1)
         if samples[i].deviations.shape[1] == samples[j].deviations.shape[1] > 0:
             moved = samples[i].deviations[a] - samples[j].deviations[b]
-            rows[at] = np.nan_to_num(np.nanmean(moved.var(axis=0, ddof=1), axis=0))
+            spread = moved.var(axis=0, ddof=1)
+            rows[at] = [known.mean() if len(known := each[np.isfinite(each)]) else 0.0 for each in spread.T]
     total = _total(pairs, places)
     pooled, beside = own @ variances / own.sum(), own @ rows / own.sum()
     i, j = np.array(pairs).T

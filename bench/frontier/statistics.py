@@ -14,7 +14,7 @@ from bench.frontier.baselines import baseline_table
 from bench.frontier.hypervolume import hypervolume
 from bench.frontier.intervals import LEVEL, Interval, intervals
 from bench.frontier.points import Key, key_of
-from bench.frontier.samples import Sample, sample
+from bench.frontier.samples import Sample, covariance, sample
 from bench.frontier.shrinkage import shrinkage
 from bench.frontier.table import replicate_keys
 from bench.frontier.uncertainty import posterior_draws, share_nondominated
@@ -85,9 +85,7 @@ def statistics(
         p_nondominated=dict(zip(found, chances.tolist(), strict=True)),
         intervals=interval_table(points, replicate_keys(objectives)),
         covariance={
-            key: noise.apart[at] / len(each) + np.cov(each.deviation, rowvar=False)
-            if len(each.deviation) > 1
-            else noise.apart[at] / len(each)
+            key: noise.apart[at] / len(each) + covariance(each.deviation)
             for at, (key, each) in enumerate(found.items())
         },
         hypervolume=volume_interval(samples, about, objectives, reference),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bench.frontier.dominance import nondominated
 from bench.frontier.hierarchy import root, shrunken
-from bench.frontier.samples import Sample
+from bench.frontier.samples import Sample, covariance
 from bench.frontier.seed_errors import seed_errors
 from bench.frontier.variance import SeedNoise, seed_noise
 from bench.objectives import Objective
@@ -59,9 +59,9 @@ def posterior_draws(
     found = []
     for at, (level, own) in enumerate(zip(*parts.scales(rng, SCALES), strict=True)):
         scale = np.repeat(own, m)
-        covariance = parts.level * level**2 + parts.own * np.outer(scale, scale) + data
+        whole = parts.level * level**2 + parts.own * np.outer(scale, scale) + data
         many = draws // SCALES + (at < draws % SCALES)
-        noises = rng.standard_normal((many, n * m)) @ root(covariance).T
+        noises = rng.standard_normal((many, n * m)) @ root(whole).T
         found.append((centre + noises.reshape(many, n, m)) * unit + middle)
     return np.concatenate(found)
 
@@ -91,6 +91,4 @@ def share_nondominated(drawn: Floats, objectives: Sequence[Objective]) -> Floats
 def _rows(samples: Sequence[Sample]) -> Floats:
     """Covariance (N M, N M) of the errors of all means from the finite split."""
     b = min(each.deviations.shape[1] for each in samples)
-    moved = np.stack([each.deviation[:b] for each in samples], 1).reshape(b, len(samples) * samples[0].values.shape[1])
-    moved = moved[np.isfinite(moved).all(axis=1)]
-    return np.atleast_2d(np.cov(moved, rowvar=False)) if len(moved) > 1 else np.zeros((moved.shape[1],) * 2)
+    return covariance(np.hstack([each.deviation[:b] for each in samples]))

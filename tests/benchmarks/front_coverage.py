@@ -107,12 +107,23 @@ def reliability(tally: Tally) -> list[tuple[float, float, int]]:
 
 
 def reliability_table(tallies: Sequence[tuple[Setting, Tally]]) -> str:
-    """What was said of P(non-dominated), less how often it was so, by setting and bin."""
+    """What was said of P(non-dominated) and how often it was so, by setting and bin; in brackets, of how many."""
     names = [f"{low:.2f} to {min(high, 1):.2f}" for low, high in pairwise(BINS)]
     lines = [f"| runs | {' | '.join(names)} |", "|---" * (1 + len(names)) + "|"]
     for setting, tally in tallies:
         cells = [f"{said:.2f}: {true:.2f} ({n:,})" if n else "-" for said, true, n in reliability(tally)]
         lines.append(f"| {setting.name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def pairing_table(tallies: Sequence[tuple[Setting, Tally]]) -> str:
+    """How many times fewer seeds pairing needs, where seeds are shared: as reported, and truly."""
+    lines = ["| runs | correlation | gain reported (median) | true gain |", "|---|---|---|---|"]
+    for setting, tally in tallies:
+        if setting.correlation:
+            seeds, rows = setting.seeds**2, (setting.apart / 2) ** 2  # a replicate's own rows are in both variances
+            true = (seeds + rows) / (seeds * (1 - setting.correlation) + rows)
+            lines.append(f"| {setting.name} | {setting.correlation:g} | {np.median(tally.gain):.1f} | {true:.1f} |")
     return "\n".join(lines)
 
 
@@ -122,12 +133,17 @@ def main() -> None:
     parser.add_argument("--write", type=Path)
     options = parser.parse_args()
     tallies = [(setting, tally_of(setting, options.runs)) for setting in SETTINGS]
-    tables = f"{coverage_table(tallies)}\n\n{reliability_table(tallies)}"
-    print(tables)
+    tables = {
+        "coverage": f"{coverage_table(tallies)}\n\n{reliability_table(tallies)}",
+        "pairing": pairing_table(tallies),
+    }
+    print(*tables.values(), sep="\n\n")
     if options.write:
         text = options.write.read_text(encoding="utf-8")
-        marks = r"(<!-- coverage -->\n).*(\n<!-- /coverage -->)"
-        options.write.write_text(re.sub(marks, rf"\g<1>{tables}\g<2>", text, flags=re.DOTALL), encoding="utf-8")
+        for name, table in tables.items():
+            marks = rf"(<!-- {name} -->\n).*(\n<!-- /{name} -->)"
+            text = re.sub(marks, rf"\g<1>{table}\g<2>", text, flags=re.DOTALL)
+        options.write.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
