@@ -97,11 +97,12 @@ def sample(record: TrialRecord, keys: Sequence[str]) -> Sample | None:
     if not runs:
         return None
     values = np.array([[run.metrics[key] for key in keys] for run in runs], dtype=float)
-    b = max(len(run.resampled.get(key, ())) for run in runs for key in keys)
+    counts = {column: {len(run.resampled.get(key, ())) for run in runs} for column, key in enumerate(keys)}
+    b = max((max(each) for each in counts.values() if len(each) == 1), default=0)
     deviations = np.zeros((len(runs), b, len(keys)))
     freedom, logit = np.full(len(keys), np.inf), [False] * len(keys)
     for column, key in enumerate(keys):
-        if {len(run.resampled.get(key, ())) for run in runs} != {b} or not b:
+        if not b or counts[column] != {b}:
             continue
         deviations[:, :, column] = [run.resampled[key] for run in runs]
         rarer = runs[0].resampled.get(f"{key.rpartition('.')[0]}.{RARER}", ())
