@@ -48,7 +48,8 @@ def shrunken(
     prior = SPREAD * prior_freedom * (np.eye(m) - (1 - ACROSS) * np.outer(up, up))
     spread = np.atleast_2d(np.cov(centre, rowvar=False)) + prior / prior_freedom
     wide = WIDE * max(1.0, float(np.abs(centre).max()))
-    scale, found = np.ones(n), []
+    scale = np.ones(n)
+    found: list[Floats] = []
     for step in range(BURN + STEPS):
         kept = step - BURN
         many = 1 if kept < 0 else max(1, draws // STEPS + (kept < draws % STEPS))

@@ -83,9 +83,9 @@ class Judge:
         """Of a point less the objective's baseline; None where not both were confirmed, or no noise is known."""
         known, baseline = self._known(objective), self.against[objective.name]
         places = {} if known is None else {key: at for at, key in enumerate(known.samples)}
-        pair = places.get(key_of(point)), places.get((baseline.trial, baseline.until))
+        first, second = places.get(key_of(point)), places.get((baseline.trial, baseline.until))
         apart = self._apart.get(objective.name)
-        return None if apart is None or pair[0] is None or pair[1] is None else apart.intervals(*pair)[0]
+        return None if apart is None or first is None or second is None else apart.intervals(first, second)[0]
 
     def standard_error(self, point: TrialRecord, objective: Objective) -> float | None:
         """Of the difference between a point and the objective's baseline, see `bench.frontier.intervals.differences`.

@@ -80,6 +80,8 @@ def covariance(deviation: Floats) -> Floats:
     return np.cov(known, rowvar=False).reshape(k, k) if len(known) > 1 else np.zeros((k, k))
 
 
+ONE = 12**-0.5
+"""Standard deviation of the area that a single row of the rarer class has."""
 FEW = 50
 """From so many rows of a class on, a variance over resamples needs no correction."""
 
@@ -89,8 +91,8 @@ def sample(record: TrialRecord, keys: Sequence[str]) -> Sample | None:
 
     Costs move on no resample. Where a replicate was not resampled in a metric, none is taken to be. Of few rows of a
     class, P, the bootstrap's variance of an area under the curve is too small by (P - 1) / P, and has P - 1 degrees of
-    freedom; that of an average over rows has 2 P, as a Poisson count's. P is counted in independent units, such as
-    users.
+    freedom; that of an average over rows has 2 P, as a Poisson count's. One row alone does not show how areas of single
+    rows vary: as much as a uniform number at the most. P is counted in independent units, such as users.
     """
     runs = [run for run in record.replicates if run.failure is None]
     runs = [run for run in runs if np.isfinite([run.metrics.get(key, np.nan) for key in keys]).all()]
@@ -107,8 +109,15 @@ def sample(record: TrialRecord, keys: Sequence[str]) -> Sample | None:
         deviations[:, :, column] = [run.resampled[key] for run in runs]
         rarer = runs[0].resampled.get(f"{key.rpartition('.')[0]}.{RARER}", ())
         p = 1 / max(float(np.var(rarer, ddof=1)), 1e-12) if len(rarer) > 1 else np.inf
-        if p < FEW:
-            logit[column] = key.endswith("auc")
-            freedom[column] = max(1.0, p - 1) if logit[column] else 2 * p
-            deviations[:, :, column] *= np.sqrt(p / max(p - 1, 0.5)) if logit[column] else 1
+        if p < FEW and key.endswith("auc"):
+            logit[column], freedom[column] = True, max(1.0, p - 1)
+            deviations[..., column] *= _factor(p, deviations[..., column])
+        elif p < FEW:
+            freedom[column] = 2 * p
     return Sample(values, deviations, tuple(run.seed for run in runs), tuple(freedom.tolist()), tuple(logit))
+
+
+def _factor(p: float, deviations: Floats) -> float:
+    """What deviations (n, B) of an area of P rows are to be multiplied by."""
+    sd = float(np.sqrt(variance(deviations.mean(axis=0)[:, None])[0]))
+    return ONE / sd if p < 1.5 and 0 < sd < ONE else float(np.sqrt(p / max(p - 1, 0.5)))

@@ -55,7 +55,7 @@ def posterior_draws(
     centre = (means - middle) / unit  # objectives differ by orders of magnitude
     if objectives is not None and n > FLAT:
         signs = np.array([each.sign for each in objectives], dtype=float)
-        return shrunken(centre, parts, data, signs, rng, draws) * unit + middle
+        return np.asarray(shrunken(centre, parts, data, signs, rng, draws) * unit + middle)
     found = []
     for at, (level, own) in enumerate(zip(*parts.scales(rng, SCALES), strict=True)):
         scale = np.repeat(own, m)
