@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 STEPS, BURN = 200, 50
 """Kept steps of the sampler, and those before them."""
-SPREAD = 1.0
+SPREAD = 8.0
 """Of the prior's covariance along the front, in units of the noise's variance."""
 ACROSS = 0.25
 """Of that, the share across the front, where all objectives become better at once."""

@@ -17,7 +17,7 @@ from bench.frontier.points import Key, key_of
 from bench.frontier.samples import Sample, covariance, sample
 from bench.frontier.shrinkage import shrinkage
 from bench.frontier.table import replicate_keys
-from bench.frontier.uncertainty import posterior_draws, share_nondominated
+from bench.frontier.uncertainty import p_nondominated, posterior_draws
 from bench.frontier.variance import seed_noise
 from bench.objectives import Objective
 from bench.records import TrialRecord
@@ -78,8 +78,8 @@ def statistics(
     baselines = baseline_table(points, others, objectives)
     if noise is None:
         return Statistics(baselines=baselines)
-    drawn = posterior_draws(samples, noise, derive(seed, "p_nondominated"), objectives=objectives)
-    chances = share_nondominated(drawn, objectives)
+    chances = p_nondominated(samples, objectives, derive(seed, "p_nondominated"))
+    assert chances is not None
     about = posterior_draws(samples, noise, derive(seed, "hypervolume"), VOLUMES)
     return Statistics(
         p_nondominated=dict(zip(found, chances.tolist(), strict=True)),

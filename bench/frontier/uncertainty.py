@@ -25,6 +25,8 @@ SCALES = 40
 """Few replicates do not pin down how much seeds do: so many sizes of it are gone through, equally likely ones."""
 FLAT = 2
 """Of so few configurations nothing is learnt of how true values are spread."""
+RESOLVED, MOST_DRAWN = 2.0, 0.5
+"""From this ratio of variances on, of true values over errors, P is left as it is; below, it is drawn to one half."""
 
 
 def posterior_draws(
@@ -48,7 +50,7 @@ def posterior_draws(
     means = np.array([each.mean for each in samples])
     n, m = means.shape
     parts, data = seed_errors(samples, noise), _rows(samples)
-    unit = np.sqrt(np.maximum(np.diag(parts.level + parts.own + data).reshape(n, m).mean(axis=0), 0))
+    unit = np.sqrt(_apart(parts.own + data, n))
     unit = np.where(unit > 0, unit, np.where(np.ptp(means, axis=0) > 0, np.ptp(means, axis=0), 1.0))
     parts, data = parts.over(unit), data / np.outer(np.tile(unit, n), np.tile(unit, n))
     middle = means.mean(axis=0)
@@ -71,6 +73,9 @@ def p_nondominated(
 ) -> Floats | None:
     """P(no other confirmed configuration dominates this one), for each: (N,).
 
+    Where the means do not differ by more than their noise, nothing shows how true values are spread, and P depends on
+    its prior: it is then drawn towards one half, by half the way at the most.
+
     Args:
         draws: the standard error of P is at most .5 / sqrt(draws).
 
@@ -80,12 +85,33 @@ def p_nondominated(
     noise = seed_noise(samples) if samples else None
     if noise is None:
         return None
-    return share_nondominated(posterior_draws(samples, noise, seed, draws, objectives), objectives)
+    chances = share_nondominated(posterior_draws(samples, noise, seed, draws, objectives), objectives)
+    return chances + (0.5 - chances) * _unresolved(samples, noise)
 
 
 def share_nondominated(drawn: Floats, objectives: Sequence[Objective]) -> Floats:
     """In which share of posterior draws (draws, N, M) each configuration is non-dominated: (N,)."""
     return np.asarray(np.mean([nondominated(each, objectives) for each in drawn], axis=0))
+
+
+def _unresolved(samples: Sequence[Sample], noise: SeedNoise) -> float:
+    """How far P is drawn to one half: 0 where true values differ more than the means err, `MOST_DRAWN` where not."""
+    n, means = len(samples), np.array([each.mean for each in samples])
+    if n <= FLAT:
+        return 0.0
+    errors, seen = _apart(seed_errors(samples, noise).own + _rows(samples), n), means.var(axis=0, ddof=1)
+    if (errors[seen > 0] <= 0).any():
+        return 0.0
+    ratio = float(np.mean(seen[errors > 0] / errors[errors > 0])) - 1 if (errors > 0).any() else 0.0
+    return MOST_DRAWN * min(1.0, max(0.0, 1 - ratio / RESOLVED))
+
+
+def _apart(covariance: Floats, n: int) -> Floats:
+    """(M,) variance that errors with a covariance (N M, N M) add to the spread of N means: what all share adds none."""
+    blocks = covariance.reshape(n, -1, n, len(covariance) // n)
+    own, alike = np.einsum("ikik->k", blocks) / n, np.einsum("ikjk->k", blocks) / n**2
+    apart = (own - alike) * n / max(1, n - 1)
+    return np.asarray(np.where(apart > 1e-12 * own, apart, 0.0))
 
 
 def _rows(samples: Sequence[Sample]) -> Floats:

@@ -23,7 +23,7 @@ from bench.frontier.dominance import nondominated
 from bench.frontier.hypervolume import hypervolume
 from bench.frontier.intervals import differences, intervals
 from bench.frontier.statistics import volume_interval
-from bench.frontier.uncertainty import posterior_draws, share_nondominated
+from bench.frontier.uncertainty import p_nondominated, posterior_draws
 from bench.frontier.variance import seed_noise
 
 BINS = (0.0, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 1.0 + 1e-9)
@@ -77,8 +77,9 @@ def tally_of(setting: Setting, runs: int, seed: int = 0, draws: int = 400) -> Ta
         drawn = posterior_draws(samples, noise, run, draws)
         volume = volume_interval(samples, drawn, objectives, reference)
         tally.volume.append(volume.low <= hypervolume(truth, objectives, reference) <= volume.high)
-        shrunken = posterior_draws(samples, noise, run, draws, objectives)
-        tally.said += share_nondominated(shrunken, objectives).tolist()
+        said = p_nondominated(samples, objectives, run, draws)
+        assert said is not None
+        tally.said += said.tolist()
         tally.true += nondominated(truth, objectives).tolist()
     return tally
 
