@@ -2,20 +2,23 @@
 
 The error of a mean over replicates has two sources, which add: the seeds of its trainings, and the rows that it was
 measured on. The first falls with replicates; the second, seen by resampling, does not, but is largely the same for two
-configurations, so that their difference is known better than either.
+configurations, so that their difference is known better than either. So is the first where both were trained on the
+same seeds. `differences` is the only place that compares two configurations.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
+from scipy.special import expit, logit, stdtrit
 
-from bench.frontier.samples import Sample
-from bench.frontier.variance import seed_noise
+from bench.frontier.moderation import satterthwaite
+from bench.frontier.samples import Sample, variance
+from bench.frontier.variance import between, seed_noise
 
 Floats = NDArray[np.float64]
 
@@ -57,48 +60,100 @@ def intervals(samples: Sequence[Sample]) -> list[list[Interval]] | None:
     found = []
     for at, each in enumerate(samples):
         seed = np.diag(noise.apart[at]) / len(each)
-        parts = each.mean, seed, _variance(each.deviation), noise.freedom[at]
-        found.append(_intervals(*parts, len(each.deviation)))
+        data = variance(each.deviation)
+        freedom = satterthwaite((seed, data), (noise.freedom[at], each.rows_freedom))
+        rows = _intervals(each.mean, seed, data, freedom)
+        found.append([_on_logits(row) if curved else row for row, curved in zip_longest(rows, each.logit)])
     return found
 
 
-def difference(first: Sample, second: Sample, samples: Sequence[Sample]) -> list[Interval] | None:
-    """Intervals of first - second in each of M metrics, paired over resamples.
+@dataclass(frozen=True)
+class Differences:
+    """Between all pairs of N configurations in M metrics: [i, j] is configuration i less configuration j.
 
-    The two may be of different runs, of the same split of the same data.
+    Attributes:
+        value: (N, N, M), of the means over replicates.
+        seed: (N, N, M), its variance from seeds; paired by seed where two or more are shared.
+        data: (N, N, M), its variance from the finite split, paired by resample.
+        freedom: (N, N, M), effective degrees of freedom of `seed + data`.
+        shared: (N, N), on how many seeds both were trained; pairs with two or more are paired by seed.
+        gain: (M,), how many times fewer seeds pairing needs than independent seeds would for the same variance from
+            seeds, over all paired differences together; 1 where none is paired.
+    """
+
+    value: Floats
+    seed: Floats
+    data: Floats
+    freedom: Floats
+    shared: NDArray[np.int64]
+    gain: Floats
+
+    def intervals(self, first: int, second: int) -> list[Interval]:
+        """Of the first configuration less the second in each metric."""
+        pair = first, second
+        return _intervals(self.value[pair], self.seed[pair], self.data[pair], self.freedom[pair])
+
+
+def differences(samples: Sequence[Sample]) -> Differences | None:
+    """The differences between all configurations, which may be of different runs on the same split of the same data.
+
+    Returns:
+        None where no configuration has two replicates, so that nothing is known of seeds.
+    """
+    noise = seed_noise(samples)
+    if noise is None:
+        return None
+    paired, means = noise.paired, np.array([each.mean for each in samples])
+    seed, freedom = between(samples, noise)
+    data, rows = _data(samples)
+    off = paired.shared > 1
+    np.fill_diagonal(off, False)
+    whole = np.diagonal(noise.within, axis1=1, axis2=2)
+    independent, own = (whole[:, None] + whole[None])[off].sum(axis=0), paired.within[off].sum(axis=0)
+    gain = np.divide(independent, own, out=np.where(independent > 0, np.inf, 1.0), where=own > 0)
+    freedom = satterthwaite((seed, data), (freedom, rows))
+    return Differences(means[:, None] - means[None], seed, data, freedom, paired.shared, gain)
+
+
+def difference(first: Sample, second: Sample, samples: Sequence[Sample]) -> list[Interval] | None:
+    """Intervals of first - second in each of M metrics; see `differences`.
 
     Args:
         samples: of all configurations from which what seeds do is learnt; each of the two is added where it is not
             among them.
-
-    Returns:
-        None where no configuration has two replicates.
     """
     every = [first, second, *(each for each in samples if each is not first and each is not second)]
-    noise = seed_noise(every)
-    if noise is None:
-        return None
-    paired = first.deviations.shape[1] == second.deviations.shape[1] > 0
-    data = _variance(first.deviation - second.deviation) if paired else np.zeros(first.values.shape[1])
-    each = [np.diag(noise.apart[at]) / len(every[at]) for at in (0, 1)]
-    seed = each[0] + each[1]
-    freedom = noise.freedom[0]
-    if not noise.common:
-        parts = each[0] ** 2 / noise.freedom[0] + each[1] ** 2 / noise.freedom[1]
-        freedom = np.where(parts > 0, seed**2 / np.where(parts > 0, parts, 1), freedom)
-    return _intervals(first.mean - second.mean, seed, data, freedom, len(first.deviation))
+    found = differences(every)
+    return None if found is None else found.intervals(0, 1)
 
 
-def _variance(deviation: Floats) -> Floats:
-    """Of deviations (B, M) over resamples: (M,)."""
-    return deviation.var(axis=0, ddof=1) if len(deviation) > 1 else np.zeros(deviation.shape[1])
+def _data(samples: Sequence[Sample]) -> tuple[Floats, Floats]:
+    """Variances of all differences over resamples, and their degrees of freedom, both (N, N, M).
+
+    Of two that were not resampled alike the difference has the variances of both.
+    """
+    n, each, known = len(samples), [sample.deviation for sample in samples], [one.rows_freedom for one in samples]
+    data, freedom = np.zeros((n, n, samples[0].values.shape[1])), np.ones((n, n, samples[0].values.shape[1]))
+    for i in range(n):
+        for j in range(i):
+            alike = len(each[i]) == len(each[j])
+            found = variance(each[i] - each[j]) if alike else variance(each[i]) + variance(each[j])
+            data[i, j] = data[j, i] = found
+            freedom[i, j] = freedom[j, i] = np.minimum(known[i], known[j])
+    return data, freedom
 
 
-def _intervals(value: Floats, seed: Floats, data: Floats, freedom: Floats, resamples: int) -> list[Interval]:
-    """From estimates, variances and degrees of freedom (M,)."""
+def _intervals(value: Floats, seed: Floats, data: Floats, freedom: Floats) -> list[Interval]:
+    """From estimates, variances and degrees of freedom of both variances together, each (M,)."""
     whole = seed + data
-    parts = seed**2 / freedom + data**2 / max(1, resamples - 1)
-    effective = np.where(parts > 0, whole**2 / np.where(parts > 0, parts, 1), freedom)
-    reach = stdtrit(effective, 0.5 + LEVEL / 2) * np.sqrt(whole)
-    rows = np.stack([value, value - reach, value + reach, np.sqrt(seed), np.sqrt(data), effective], axis=1)
+    reach = stdtrit(freedom, 0.5 + LEVEL / 2) * np.sqrt(whole)
+    rows = np.stack([value, value - reach, value + reach, np.sqrt(seed), np.sqrt(data), freedom], axis=1)
     return [Interval(*row) for row in rows.tolist()]
+
+
+def _on_logits(of: Interval) -> Interval:
+    """An interval of a value between 0 and 1, symmetric on the logit scale: Wald's, with t."""
+    value = min(max(of.value, 1e-6), 1 - 1e-6)
+    reach = (of.high - of.value) / (value * (1 - value))
+    low, high = expit(logit(value) + np.array([-reach, reach]))
+    return replace(of, low=float(low), high=float(high))

@@ -60,5 +60,5 @@ def _noise(points: Sequence[TrialRecord], key: str) -> float | None:
         return None
     data = 0.0
     if len(samples) > 1 and all(each.deviations.shape[1] for each in samples):
-        data = float(np.array([each.deviation[:, 0] for each in samples]).var(axis=0, ddof=1).mean())
+        data = float(np.nanmean(np.array([each.deviation[:, 0] for each in samples]).var(axis=0, ddof=1)))
     return float(seeds.apart[:, 0, 0].mean()) + data

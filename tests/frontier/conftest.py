@@ -42,7 +42,7 @@ def trial() -> MakeTrial:
         good = tuple(
             Replicate(
                 i,
-                i,
+                100 * number + i,  # no seed is shared
                 {
                     "valid/click.auc": confirm[0] + 0.01,
                     "valid/like.auc": confirm[1] + 0.01,
@@ -55,7 +55,8 @@ def trial() -> MakeTrial:
             for i, (confirm, test) in enumerate(runs, start=1)
         )
         bad = tuple(
-            Replicate(len(runs) + i, i, {}, Failure("diverged", "loss became NaN")) for i in range(1, failed_runs + 1)
+            Replicate(len(runs) + i, 100 * number + 50 + i, {}, Failure("diverged", "loss became NaN"))
+            for i in range(1, failed_runs + 1)
         )
         return TrialRecord(
             number=number,

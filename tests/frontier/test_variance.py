@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.frontier.intervals import difference, intervals
+from bench.frontier.intervals import difference, differences, intervals
 from bench.frontier.samples import Sample, sample
 from bench.frontier.variance import seed_noise
 from bench.records import Replicate, TrialRecord
@@ -60,6 +60,43 @@ def test_a_difference_without_data_error_is_the_pooled_t_test():
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
 
 
+def test_a_difference_on_shared_seeds_is_the_paired_t_test():
+    values = np.array([0.70, 0.72, 0.71]), np.array([0.695, 0.718, 0.703])
+    samples = [Sample(each[:, None], np.zeros((3, 0, 1)), (5, 6, 7)) for each in values]
+    (found,) = differences(samples).intervals(0, 1)
+    expected = stats.ttest_rel(*values).confidence_interval(0.9)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    assert found.freedom == pytest.approx(2)
+    turned = [samples[0], Sample(values[1][::-1, None], samples[1].deviations, (7, 6, 5))]  # in another order
+    assert differences(turned).intervals(0, 1) == [found]
+
+
+@pytest.mark.parametrize("counts", [(4, 4), (6, 3)])
+def test_many_pairs_on_shared_seeds_are_known_as_well_as_their_seeds_say(counts):
+    """Twins and others, some with fewer replicates: intervals cover, and the gain is that of the correlation."""
+    rng, held, gains = np.random.default_rng(5), [], []
+    for _ in range(60):
+        seeds = rng.normal(0, 1, 6)
+        samples = []
+        for at in range(8):
+            n = counts[at % 2]
+            values = 0.95 * seeds[:n] + np.sqrt(1 - 0.95**2) * rng.normal(0, 1, n)
+            samples.append(Sample(values[:, None], np.zeros((n, 0, 1)), tuple(range(n))))
+        found = differences(samples)
+        held += [one.low <= 0 <= one.high for i in range(8) for j in range(i) for one in found.intervals(i, j)]
+        gains.append(found.gain[0])
+    assert 0.86 <= np.mean(held) <= 0.94
+    assert np.median(gains) == pytest.approx(1 / (1 - 0.95**2), rel=0.35)
+
+
+def test_along_a_direction_is_what_it_is_of_the_weighted_sum():
+    rng = np.random.default_rng(6)
+    samples = [Sample(rng.normal(size=(3, 2)), rng.normal(size=(3, 50, 2)), (1, 2, 3)) for _ in range(2)]
+    whole, along = differences(samples), differences([each.along(np.eye(2)[:, ::-1]) for each in samples])
+    for name in ("value", "seed", "data", "freedom"):
+        np.testing.assert_allclose(getattr(along, name), getattr(whole, name)[..., ::-1])
+
+
 def test_one_configuration_is_students_interval():
     values = np.array([0.70, 0.72, 0.71, 0.715])
     found = intervals(without_data(values))[0][0]
@@ -93,5 +130,8 @@ def test_a_sample_leaves_out_failed_and_undefined_replicates():
     found = sample(record, ["valid/a.auc", "cost/parameters"])
     np.testing.assert_array_equal(found.values, [[0.7, 9.0]])
     np.testing.assert_array_equal(found.deviations, [[[0.1, 0.0], [-0.1, 0.0]]])
+    alone = replicate(3, 0.8, (0.2, np.nan)), replicate(4, 0.8, (0.1, 0.1))
+    half = sample(TrialRecord(0, "completed", {}, {}, "mmoe", replicates=alone), ["valid/a.auc"])
+    np.testing.assert_allclose(half.deviation, [[0.15], [np.nan]])  # the other resample is kept
     uneven = TrialRecord(0, "completed", {}, {}, "mmoe", replicates=(replicate(1, 0.7), replicate(2, 0.6, ())))
     assert sample(uneven, ["valid/a.auc"]).deviations.shape == (2, 0, 1)

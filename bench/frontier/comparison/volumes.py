@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bench.frontier.comparison.differences import LEVEL, Estimate
 from bench.frontier.hypervolume import hypervolume
 from bench.frontier.samples import Sample
-from bench.frontier.uncertainty import worlds
+from bench.frontier.uncertainty import posterior_draws
 from bench.frontier.variance import seed_noise
 from bench.objectives import Objective
 
@@ -65,7 +65,7 @@ def volumes(
     of = {name: (len(members), np.array([sample.mean for sample in members])) for name, members in families.items()}
     every = [sample for members in families.values() for sample in members]
     noise = seed_noise(every)
-    moved = None if noise is None else worlds(every, noise, seed, draws)
+    moved = None if noise is None else posterior_draws(every, noise, seed, draws)
     seen = {name: hypervolume(means, objectives, reference) for name, (_, means) in of.items()}
     drawn, first = {}, 0
     for name, (count, _) in of.items():
