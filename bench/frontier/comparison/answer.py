@@ -17,6 +17,7 @@ from bench.frontier.comparison.families import Member
 from bench.frontier.gains import BASELINE
 from bench.objectives import Objective
 
+MARGIN = 0.5
 STATIC, GRADIENT = "static weights", "gradient methods"
 
 
