@@ -18,7 +18,7 @@ which is also min over lambda of max over objectives m of sum_k lambda_k (g - s_
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -27,13 +27,13 @@ from numpy.typing import NDArray
 from scipy.optimize import linprog
 from scipy.special import ndtr, stdtrit
 
+from bench.frontier.comparison.needed import POWER, smallest
 from bench.frontier.comparison.verdict import CANNOT_TELL, SIZE, Word
 from bench.frontier.intervals import differences
 from bench.frontier.samples import Sample
 
 Floats = NDArray[np.float64]
 
-POWER = 0.8
 MOST_REPLICATES = 100
 MOST_DIRECTIONS = 15
 
@@ -206,14 +206,3 @@ def _mix(game: Floats) -> tuple[float, Floats]:
         bounds=[(0, None)] * rows + [(None, None)],
     )
     return float(found.fun), np.asarray(found.x[:rows])
-
-
-def smallest(enough: Callable[[int], bool], most: int) -> int | None:
-    """The smallest number from 2 to `most` that is enough, where more never is less so; None where none is."""
-    if not enough(most):
-        return None
-    low, high = 1, most
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
