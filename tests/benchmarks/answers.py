@@ -76,15 +76,15 @@ SETTINGS = (
     Setting("t3 seeds, uneven, 2 to 10 replicates", heavy=True, uneven=0.7, least=2, most=10, gradient=8, shared=False),
     Setting("rows", rows=0.15, gradient=8),
     Setting("rows more than seeds", rows=0.3, seeds=0.15, gradient=8, least=5, most=5),
-    Setting("static points at one place, gradient at the ends", place="clustered", ends=True, gradient=8, seeds=0.1),
-    Setting("the same, seeds not shared", place="clustered", ends=True, gradient=8, shared=False),
+    Setting("static points at one place, gradient at the ends", place="clustered", ends=True, gradient=8, width=6.0),
+    Setting("the same, seeds not shared", place="clustered", ends=True, gradient=8, width=6.0, shared=False),
     Setting("static points at the two ends, wide front", place="ends", width=6.0, gradient=8, seeds=0.1),
     Setting("gradient points at the ends", ends=True, gradient=8),
     Setting("linear front", front=0.0, gradient=8),
     Setting("convex front", front=-0.7, gradient=8),
     Setting("wide front", width=6.0, gradient=8),
     Setting("3 objectives", objectives=3, static=10, gradient=8),
-    Setting("3 objectives, one place, ends", objectives=3, place="clustered", ends=True, gradient=8, seeds=0.1),
+    Setting("3 objectives, one place, ends", objectives=3, place="clustered", ends=True, gradient=8, width=6.0),
     Setting("3 objectives, 10 replicates", objectives=3, static=15, gradient=4, least=10, most=10),
 )
 

@@ -92,12 +92,12 @@ def beyond(static: Sequence[Sample], gradient: Sequence[Sample], scale: Floats, 
         return None
     ahead = slice(len(gradient)), slice(len(gradient), None)
     game = _Game(len(directions), *(each[ahead] for each in (found.value, found.seed, found.data, found.freedom)))
-    replicates = min(len(each) for each in (*static, *gradient))
+    value, replicates = game.value, min(len(each) for each in (*static, *gradient))
 
     def chances(count: int) -> tuple[float, float]:
-        return game.with_replicates(replicates, count).chances(margin)
+        return game.with_replicates(replicates, count).chances(value, margin)
 
-    made = Beyond(game.value, game.low(), game.high(), game.dominates(), margin, chances(replicates), None)
+    made = Beyond(value, game.low(), game.high(), game.dominates(), margin, chances(replicates), None)
     if made.verdict != CANNOT_TELL:
         return made
     return replace(made, needed=smallest(lambda count: min(chances(count)) >= POWER, MOST_REPLICATES))
@@ -173,12 +173,12 @@ class _Game:
         freedom = self.freedom * max(count - 1, 0.5) / max(now - 1, 0.5)
         return replace(self, seed=self.seed * (now / count), freedom=freedom)
 
-    def chances(self, margin: float) -> tuple[float, float]:
+    def chances(self, value: Floats, margin: float) -> tuple[float, float]:
         """Of "yes", were every point two margins beyond the front as it is measured, and of "no", were it 0 beyond.
 
-        To raise a point by c in every objective raises its d by c. Errors are taken as Gaussian.
+        To raise a point by c in every objective raises its d by c, from `value`. Errors are taken as Gaussian.
         """
-        raised = self.difference - self.value[:, None, None]
+        raised = self.difference - value[:, None, None]
         error = np.where(self.error > 0, self.error, 1e-12)
         moved = raised[..., : self.directions] + 2 * margin
         beyond = ndtr((moved - margin - self._lowered) / error[..., : self.directions]).min(axis=1).max(axis=1)
@@ -197,6 +197,8 @@ def _mix(game: Floats) -> tuple[float, Floats]:
     best = int(game.max(axis=1).argmin())
     if columns == 1 or rows == 1:
         return float(game[best].max()), np.eye(rows)[best]
+    if columns == 2:
+        return _mix_of_two(game, best)
     found = linprog(
         c=np.append(np.zeros(rows), 1.0),
         A_ub=np.hstack([game.T, -np.ones((columns, 1))]),
@@ -206,3 +208,19 @@ def _mix(game: Floats) -> tuple[float, Floats]:
         bounds=[(0, None)] * rows + [(None, None)],
     )
     return float(found.fun), np.asarray(found.x[:rows])
+
+
+def _mix_of_two(game: Floats, best: int) -> tuple[float, Floats]:
+    """As `_mix`, of two columns: the best row, or the best mix of two rows that makes both columns equal."""
+    gap = game[:, 0] - game[:, 1]
+    apart = gap[:, None] - gap[None]
+    opposite = (gap[:, None] > 0) & (gap[None] < 0)
+    share = np.divide(-gap[None], apart, out=np.zeros_like(apart), where=opposite)
+    mixed = np.where(opposite, share * game[:, :1] + (1 - share) * game[None, :, 0], np.inf)
+    i, j = np.unravel_index(int(mixed.argmin()), mixed.shape)
+    weights = np.zeros(len(game))
+    if mixed[i, j] >= game[best].max():
+        weights[best] = 1.0
+        return float(game[best].max()), weights
+    weights[i], weights[j] = share[i, j], 1 - share[i, j]
+    return float(mixed[i, j]), weights

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -18,7 +19,7 @@ from scipy import stats
 from bench.frontier.comparison.families import Budget, Member, average, budget_of, trials_of
 from bench.frontier.comparison.holm import holm
 from bench.frontier.comparison.needed import replicates_needed
-from bench.frontier.comparison.tuning import best, tuning_luck
+from bench.frontier.comparison.tuning import Statistic, best, tuning_luck
 from bench.frontier.comparison.verdict import SIZE, better
 from bench.frontier.comparison.volumes import volumes
 from bench.frontier.hypervolume import hypervolume
@@ -135,7 +136,8 @@ def compare(
         tests += _by_metric({name: searched[name] for name in tested}, objective, split, k)
     if len({each.dataset for members in confirmed.values() for each in members}) == 1:
         tests += _by_front({name: searched[name] for name in tested}, objectives, reference, split, seed)
-    tests = [_with_luck(test, families, objectives, reference, k, seed) for test in tests]
+    permutations = max(999, math.ceil(4 * len(tests) / SIZE))  # Holm leaves the smallest p SIZE / tests
+    tests = [_with_luck(test, families, objectives, reference, k, seed, permutations) for test in tests]
     every = differences([_sample(each, objectives, split) for members in confirmed.values() for each in members])
     return Comparison(
         families=confirmed,
@@ -217,6 +219,7 @@ def _with_luck(
     reference: Mapping[str, float],
     k: int,
     seed: int,
+    permutations: int,
 ) -> Contrast:
     """The test with its p-value of luck in tuning, where noise does not explain it already."""
     if test.noise is None or test.noise >= SIZE:
@@ -227,12 +230,12 @@ def _with_luck(
         for name in (test.left, test.right)
     )
     purpose = derive(seed, "tuning", test.left, test.right, "front" if test.objective is None else test.objective.name)
-    sign = math.copysign(1.0, test.merit)
     if test.objective is None:
-        p = tuning_luck(left, right, lambda values: hypervolume(values, objectives, reference), sign, purpose)
+        statistic: Statistic = partial(hypervolume, objectives=objectives, reference=reference)
     else:
-        p = tuning_luck(test.objective.sign * left, test.objective.sign * right, best(k), sign, purpose)
-    return replace(test, tuning=p)
+        statistic, left, right = best(k), test.objective.sign * left, test.objective.sign * right
+    sign = math.copysign(1.0, test.merit)
+    return replace(test, tuning=tuning_luck(left, right, statistic, sign, purpose, permutations))
 
 
 def _adjusted(tests: Sequence[Contrast]) -> tuple[Contrast, ...]:

@@ -15,15 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Statistic = Callable[[Floats], float]
 
-MOST = 9999
 ENOUGH = 20
 
 
-def tuning_luck(left: Floats, right: Floats, statistic: Callable[[Floats], float], sign: float, seed: int) -> float:
+def tuning_luck(left: Floats, right: Floats, statistic: Statistic, sign: float, seed: int, most: int) -> float:
     """Two-sided p-value of the difference of a statistic between two families, in the direction that `sign` says.
 
-    It stops at `ENOUGH` differences as large as the one seen (Besag and Clifford, Biometrika 1991), else after `MOST`.
+    It stops at `ENOUGH` differences as large as the one seen (Besag and Clifford, Biometrika 1991), else after
+    `most`: no p-value is smaller than 2 / (most + 1).
 
     Args:
         left, right: values of the search (n, M) of each trial.
@@ -35,14 +36,14 @@ def tuning_luck(left: Floats, right: Floats, statistic: Callable[[Floats], float
     if seen <= 0:
         return 1.0
     hits = 0
-    for step in range(1, MOST + 1):
+    for step in range(1, most + 1):
         order = rng.permutation(len(pooled))
         hits += sign * (statistic(pooled[order[:n]]) - statistic(pooled[order[n:]])) >= seen
         if hits == ENOUGH:
             return min(1.0, 2 * hits / step)
-    return 2 * (hits + 1) / (MOST + 1)
+    return 2 * (hits + 1) / (most + 1)
 
 
-def best(k: int) -> Callable[[Floats], float]:
+def best(k: int) -> Statistic:
     """The mean of the k largest of values (n, 1), all of them where there are fewer."""
     return lambda values: float(np.sort(values[:, 0])[-k:].mean())
