@@ -56,7 +56,7 @@ def _member(part: DatasetRun, point: TrialRecord) -> Member:
 
 
 def _shares(point: TrialRecord, tasks: Sequence[str]) -> tuple[float, ...]:
-    """The tasks' shares of static weights, to a hundredth; equal where the balancer is no static one but acts so."""
+    """The tasks' shares of static weights, to a thousandth; equal where the balancer is no static one but acts so."""
     given = point.config if point.balancing == "static" else {}
     weights = [float(given.get(f"balancing.static.weight.{task}") or 1.0) for task in tasks]
-    return tuple(round(weight / sum(weights), 2) for weight in weights)
+    return tuple(round(weight / sum(weights), 3) for weight in weights)

@@ -48,12 +48,14 @@ class Group:
         if len(set(trials.values())) > 1:
             counts = ", ".join(f"{name} {count}" for name, count in trials.items())
             notes.append(f"Budgets are unequal ({counts} trials): more trials find better points in any family.")
-        single = [name for name in found.families if name not in found.tested and found.budgets[name].trials]
+        single = [name for name in found.families if name not in found.tested and found.budgets[name].trials > 1]
         if single:
             notes.append(
                 f"Cannot tell of {listed(single)}: one confirmed point; `seesaw confirm {self.runs[0]} --members 2` "
                 "confirms two of each family."
             )
+        if lone := [name for name in found.families if found.budgets[name].trials == 1]:
+            notes.append(f"Cannot tell of {listed(lone)}: one trial.")
         if found.gain > 1:
             notes.append(f"Paired by seed: as good as {found.gain:.3g} times the seeds.")
         return notes

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -73,13 +71,10 @@ def test_cannot_tell_says_what_could(point) -> None:
     found = ask(*statics(point, runs=2, sd=4e-4), point(0.5, runs=2, sd=4e-4))
     assert found.verdict == "cannot tell"
     assert "replicates of each point bring both to 80%" in found.sentence
-    along = ask(*(replace(each, weights=(w, 1 - w)) for each, w in _one_place(point)), point(0.0, ahead=3e-4), point(1.57, ahead=3e-4))
+    ends = point(0.0, ahead=3e-4), point(1.57, ahead=3e-4)
+    along = ask(*(point(0.8, weight) for weight in np.linspace(0.1, 0.9, 9)), *ends)
     assert along.verdict == "cannot tell"
     assert along.sentence.endswith("add static weights.")
-
-
-def _one_place(point) -> list[tuple[Member, float]]:
-    return [(point(0.8, each), each) for each in np.linspace(0.1, 0.9, 9)]
 
 
 def test_without_gradient_points_or_a_second_task_there_is_nothing_to_say(point) -> None:

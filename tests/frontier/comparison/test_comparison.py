@@ -76,12 +76,11 @@ def test_one_confirmed_point_gets_no_verdict_and_unequal_budgets_are_said(family
     found = compare(families(fewer, "balancing"), BOTH, AT, "test", 0)
     assert found.tested == ("pcgrad", "static")
     group = Group("shop", ("f00d",), ("first",), found, "", (), answer(made, objectives, AT, "test", "first"))
-    budgets, single, pairing = group.notes
+    budgets, single = group.notes
     assert budgets.startswith("Budgets are unequal (pcgrad 6, static 8 trials)")
     assert single == (
         "Cannot tell of dwa: one confirmed point; `seesaw confirm first --members 2` confirms two of each family."
     )
-    assert pairing.startswith("Paired by seed: as good as ")
     assert found.budgets["pcgrad"].samples == 6000
 
 

@@ -21,4 +21,4 @@ def test_a_family_whose_trials_are_all_better_is() -> None:
     values = np.arange(20.0)[:, None]
     assert tuning_luck(values[10:], values[:10], best(3), 1, 0, 4999) < 0.001
     assert tuning_luck(values[10:], values[:10], best(3), -1, 0, 4999) == 1  # the search says the contrary
-    assert tuning_luck(values[2:], values[:2], best(2), 1, 0, 4999) > 0.01  # two trials can be unlucky
+    assert tuning_luck(values[2:], values[:2], best(2), 1, 0, 4999) > 0.002  # two trials can be unlucky
