@@ -34,14 +34,15 @@ def _group(group: Group, found: Compared, place: int) -> str:
     else:
         rows = [[*map(_cell, row[:-1]), number(row[-1])] for row in family_rows(group.comparison)]
         parts.append("<h3>Families</h3>" + _table((found.by, *FAMILY_HEADS), rows, "Families"))
-        parts += [f'<p class="note">{escaped(note)}</p>' for note in group.notes]
-        parts.append(
-            f'<h3>Tests</h3><p class="note">Left minus right, {found.level:.0%} intervals. In a metric each family '
-            f"stands for the average of its {group.comparison.members} best confirmed trials. p covers noise of seeds "
-            "and rows, and luck in tuning; it is Holm's, over all tests of the data set.</p>"
-        )
-        tests = found.table[found.table["dataset"] == group.dataset].to_dict("records")
-        parts.append(_table(HEADS, [_test(row) for row in tests], f"Tests {place}"))
+        parts += [f'<p class="note below">{escaped(note)}</p>' for note in group.notes]
+        if group.comparison.tests:
+            parts.append(
+                f'<h3>Tests</h3><p class="note">Left minus right, {found.level:.0%} intervals. In a metric each family '
+                f"stands for the average of its {group.comparison.members} best confirmed trials. p covers noise of "
+                "seeds and rows, and luck in tuning; it is Holm's, over all tests of the data set.</p>"
+            )
+            tests = found.table[found.table["dataset"] == group.dataset].to_dict("records")
+            parts.append(_table(HEADS, [_test(row) for row in tests], f"Tests {place}"))
     if group.unconfirmed:
         parts.append(f'<p class="note below">Without a confirmed point: {escaped(", ".join(group.unconfirmed))}.</p>')
     return joined([*parts, "</section>"])
