@@ -23,7 +23,7 @@ from bench.objectives import Objective
 
 Floats = NDArray[np.float64]
 
-DRAWS = 2000
+DRAWS = 1000
 
 
 @dataclass(frozen=True)
