@@ -57,6 +57,10 @@ class Job:
         return self.trial == TREES
 
 
+RARER = "rarer"
+"""Among a task's resampled metrics: how many rows of the rarer class a resample has, over their number, less 1."""
+
+
 @dataclass(frozen=True)
 class TrialResult:
     """What a job measured.
@@ -79,8 +83,8 @@ class TrialResult:
             whether it `collapsed` on one expert, `units` with the share `dead` of each MLP and whether it is `silent`;
             `course` of each objective on validation `best`, at `best_samples`, and what was `lost` by `last_samples`.
         resampled: of a job that was asked for it, for each metric how far it moves on each of B resamples of its split
-            (value there less the metric's own); resample b is the same rows for every model, see
-            `bench.training.resampling`.
+            (value there less the metric's own; NaN where it is not defined there); resample b is the same rows for
+            every model, see `bench.training.resampling`. Of a binary task also `RARER`.
     """
 
     metrics: dict[str, float]

@@ -3,6 +3,9 @@
 A point's index is p (1 - p) (1/n - 1/(n + 1)): how uncertain its place is, times by how much, in units of the seeds'
 variance, one more replicate sharpens its mean. p is P(non-dominated) on validation as it is: what its rows do does not
 fall with replicates.
+
+A point whose place looks settled rests, and may come back: P of all points is computed anew in each round, and in each
+round one resting point, the least certain, gets a replicate too. Its first replicates may have been unlucky.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from bench.frontier.uncertainty import p_nondominated
 from bench.objectives import Objective
 
 SETTLED = 0.05
-"""A point whose P(non-dominated) is below this, or as near to 1, is out of the race until others move it back."""
+"""A point whose P(non-dominated) is below this, or as near to 1, rests."""
 DRAWS = 2000
 
 
@@ -25,7 +28,7 @@ def next_round(samples: Sequence[Sample | None], objectives: Sequence[Objective]
     """Which points get a replicate next, by place, the most uncertain first; none where the race is decided.
 
     The half of the uncertain points with the largest index, so that a round's trainings can run side by side and yet
-    little is spent on what the round itself would have settled.
+    little is spent on what the round itself would have settled; then one resting point, where `most` allows it.
 
     Args:
         samples: of each point on validation; None where all its trainings failed: it is out.
@@ -37,6 +40,8 @@ def next_round(samples: Sequence[Sample | None], objectives: Sequence[Objective]
     if chances is None:  # nothing is known of seeds yet
         return racing[:most]
     n = np.array([len(each) for each in known])
-    index = np.where(np.minimum(chances, 1 - chances) < SETTLED, 0.0, chances * (1 - chances) / (n * (n + 1)))
-    half = min(most, -(-int((index > 0).sum()) // 2))
-    return [racing[at] for at in np.argsort(-index, kind="stable")[:half]]
+    index = chances * (1 - chances) / (n * (n + 1))
+    order, resting = np.argsort(-index, kind="stable"), np.minimum(chances, 1 - chances) < SETTLED
+    unsure = [racing[at] for at in order if not resting[at]]
+    chosen = unsure[: -(-len(unsure) // 2)]
+    return [*chosen, *([racing[at] for at in order if resting[at]][:1] if chosen else [])][:most]

@@ -9,15 +9,16 @@ same seeds. `differences` is the only place that compares two configurations.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
+from scipy.special import expit, logit, stdtrit
 
-from bench.frontier.pairing import pairing
-from bench.frontier.samples import Sample
-from bench.frontier.variance import seed_noise
+from bench.frontier.moderation import satterthwaite
+from bench.frontier.samples import Sample, variance
+from bench.frontier.variance import between, seed_noise
 
 Floats = NDArray[np.float64]
 
@@ -59,8 +60,10 @@ def intervals(samples: Sequence[Sample]) -> list[list[Interval]] | None:
     found = []
     for at, each in enumerate(samples):
         seed = np.diag(noise.apart[at]) / len(each)
-        data, resamples = _variance(each.deviation), np.array(max(1, len(each.deviation) - 1), dtype=float)
-        found.append(_intervals(each.mean, seed, data, _freedom((seed, data), (noise.freedom[at], resamples))))
+        data = variance(each.deviation)
+        freedom = satterthwaite((seed, data), (noise.freedom[at], each.rows_freedom))
+        rows = _intervals(each.mean, seed, data, freedom)
+        found.append([_on_logits(row) if curved else row for row, curved in zip_longest(rows, each.logit)])
     return found
 
 
@@ -94,36 +97,21 @@ class Differences:
 def differences(samples: Sequence[Sample]) -> Differences | None:
     """The differences between all configurations, which may be of different runs on the same split of the same data.
 
-    The variance from seeds of a difference of means over n_i and n_j replicates, k of them on shared seeds, is
-    v_i / n_i + v_j / n_j - (v_i + v_j - d) k / (n_i n_j), with v of one replicate and d of a paired difference.
-
     Returns:
         None where no configuration has two replicates, so that nothing is known of seeds.
     """
     noise = seed_noise(samples)
     if noise is None:
         return None
-    paired = pairing(samples)
-    n, means = np.array([len(each) for each in samples], dtype=float), np.array([each.mean for each in samples])
-    one = np.diagonal(noise.apart, axis1=1, axis2=2)  # (N, M)
-    both = np.where(paired.shared > 1, paired.shared, 0) / np.outer(n, n)
-    rest = (1 / n[:, None] - both)[..., None]  # the weight of i's own variance in a pair (i, j)
-    parts = rest * one[:, None], rest.swapaxes(0, 1) * one[None], both[..., None] * paired.apart
-    seed = sum(parts)
-    lone = noise.freedom[:, None], noise.freedom[None]
-    if noise.common:  # one variance, and not two that err apart
-        freedom = _freedom((parts[0] + parts[1], parts[2]), (lone[0], paired.freedom))
-    else:
-        freedom = _freedom(parts, (*lone, paired.freedom))
-    data, resamples = _data(samples)
+    paired, means = noise.paired, np.array([each.mean for each in samples])
+    seed, freedom = between(samples, noise)
+    data, rows = _data(samples)
     off = paired.shared > 1
     np.fill_diagonal(off, False)
     whole = np.diagonal(noise.within, axis1=1, axis2=2)
     independent, own = (whole[:, None] + whole[None])[off].sum(axis=0), paired.within[off].sum(axis=0)
     gain = np.divide(independent, own, out=np.where(independent > 0, np.inf, 1.0), where=own > 0)
-    freedom = _freedom((seed, data), (freedom, np.maximum(1, resamples - 1)[..., None]))
-    for each in (seed, data):
-        each[np.arange(len(n)), np.arange(len(n))] = 0
+    freedom = satterthwaite((seed, data), (freedom, rows))
     return Differences(means[:, None] - means[None], seed, data, freedom, paired.shared, gain)
 
 
@@ -139,34 +127,20 @@ def difference(first: Sample, second: Sample, samples: Sequence[Sample]) -> list
     return None if found is None else found.intervals(0, 1)
 
 
-def _data(samples: Sequence[Sample]) -> tuple[Floats, NDArray[np.int64]]:
-    """Variances of all differences over resamples (N, N, M), and the number of resamples (N, N).
+def _data(samples: Sequence[Sample]) -> tuple[Floats, Floats]:
+    """Variances of all differences over resamples, and their degrees of freedom, both (N, N, M).
 
     Of two that were not resampled alike the difference has the variances of both.
     """
-    n, each = len(samples), [sample.deviation for sample in samples]
-    data, counts = np.zeros((n, n, samples[0].values.shape[1])), np.zeros((n, n), dtype=np.int64)
+    n, each, known = len(samples), [sample.deviation for sample in samples], [one.rows_freedom for one in samples]
+    data, freedom = np.zeros((n, n, samples[0].values.shape[1])), np.ones((n, n, samples[0].values.shape[1]))
     for i in range(n):
         for j in range(i):
             alike = len(each[i]) == len(each[j])
-            found = _variance(each[i] - each[j]) if alike else _variance(each[i]) + _variance(each[j])
+            found = variance(each[i] - each[j]) if alike else variance(each[i]) + variance(each[j])
             data[i, j] = data[j, i] = found
-            counts[i, j] = counts[j, i] = max(len(each[i]), len(each[j]))
-    return data, counts
-
-
-def _freedom(parts: Sequence[Floats], of: Sequence[Floats]) -> Floats:
-    """Of a sum of variances, each with its own degrees of freedom (Satterthwaite)."""
-    whole = sum(parts)
-    below = sum(part**2 / each for part, each in zip(parts, of, strict=True))
-    return np.asarray(
-        np.where(below > 0, whole**2 / np.where(below > 0, below, 1), np.broadcast_to(of[0], whole.shape))
-    )
-
-
-def _variance(deviation: Floats) -> Floats:
-    """Of deviations (B, M) over resamples: (M,)."""
-    return deviation.var(axis=0, ddof=1) if len(deviation) > 1 else np.zeros(deviation.shape[1])
+            freedom[i, j] = freedom[j, i] = np.minimum(known[i], known[j])
+    return data, freedom
 
 
 def _intervals(value: Floats, seed: Floats, data: Floats, freedom: Floats) -> list[Interval]:
@@ -175,3 +149,11 @@ def _intervals(value: Floats, seed: Floats, data: Floats, freedom: Floats) -> li
     reach = stdtrit(freedom, 0.5 + LEVEL / 2) * np.sqrt(whole)
     rows = np.stack([value, value - reach, value + reach, np.sqrt(seed), np.sqrt(data), freedom], axis=1)
     return [Interval(*row) for row in rows.tolist()]
+
+
+def _on_logits(of: Interval) -> Interval:
+    """An interval of a value between 0 and 1, symmetric on the logit scale: Wald's, with t."""
+    value = min(max(of.value, 1e-6), 1 - 1e-6)
+    reach = (of.high - of.value) / (value * (1 - value))
+    low, high = expit(logit(value) + np.array([-reach, reach]))
+    return replace(of, low=float(low), high=float(high))

@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from scipy.special import stdtrit
+
+from bench.errors import UserError
 from bench.frontier.breach import P_NONDOMINATED, Breach, Violation
-from bench.frontier.estimates import estimate, replicated
+from bench.frontier.estimates import estimate
 from bench.frontier.frontier import Frontier
 from bench.frontier.gains import baselines, gain
 from bench.frontier.guard import Guard
-from bench.frontier.intervals import difference
-from bench.frontier.noise import noise_of
-from bench.frontier.points import Key, key_of
-from bench.frontier.samples import Sample, sample
-from bench.frontier.variance import seed_noise
+from bench.frontier.intervals import Differences, Interval, differences
+from bench.frontier.noise import Noise, noise_of
+from bench.frontier.points import key_of
 from bench.objectives import Objective
 from bench.records import TrialRecord
 
@@ -48,12 +49,12 @@ class Judge:
         sure = zip(frontier.points, frontier.table["p_nondominated"], strict=True)
         self._sure = {key_of(point): float(value) for point, value in sure}
         self._single = {key_of(point): point for point in frontier.points}
-        self._noise = {
-            objective.name: noise_of(frontier.points, objective.key("valid"), "guard.confidence")
-            for objective in objectives
-            if guard.confidence is not None and objective.is_metric and objective.name in self.against
-        }
-        self._samples: dict[str, dict[Key, Sample]] = {}
+        self._noise: dict[str, Noise | None] = {}
+        self._apart: dict[str, Differences | None] = {}
+        if guard.confidence is not None:
+            for objective in objectives:
+                if objective.is_metric and objective.name in self.against:
+                    noise_of(frontier.points, objective.key("valid"), "guard.confidence")
 
     def unjudged(self, objective: Objective) -> str:
         """Why the guard cannot judge a loss in an objective; empty where it can, or need not."""
@@ -62,32 +63,40 @@ class Judge:
             return ""
         if objective.name not in self.against:
             return "no single-task trial has measured it"
-        if limit.in_errors and seed_noise(list(self._of(objective).values())) is None:
+        if limit.in_errors and self._known(objective) is None:
             return "no point has two replicates, which tell the noise"
         return ""
 
-    def _of(self, objective: Objective) -> dict[Key, Sample]:
-        """What replicates say of it, by point."""
-        key = objective.key("valid")
-        if key not in self._samples:
-            found = ((point, sample(each, [key])) for point, each in self._single.items())
-            self._samples[key] = {point: each for point, each in found if each is not None}
-        return self._samples[key]
+    def _known(self, objective: Objective) -> Noise | None:
+        """What seeds do to it; None where no point has two replicates."""
+        if objective.name not in self._noise:
+            try:
+                found = noise_of(list(self._single.values()), objective.key("valid"), "guard")
+            except UserError:
+                self._noise[objective.name] = None
+            else:
+                self._noise[objective.name] = found
+                self._apart[objective.name] = differences(list(found.samples.values()))
+        return self._noise[objective.name]
+
+    def _difference(self, point: TrialRecord, objective: Objective) -> Interval | None:
+        """Of a point less the objective's baseline; None where not both were confirmed, or no noise is known."""
+        known, baseline = self._known(objective), self.against[objective.name]
+        places = {} if known is None else {key: at for at, key in enumerate(known.samples)}
+        pair = places.get(key_of(point)), places.get((baseline.trial, baseline.until))
+        apart = self._apart.get(objective.name)
+        return None if apart is None or pair[0] is None or pair[1] is None else apart.intervals(*pair)[0]
 
     def standard_error(self, point: TrialRecord, objective: Objective) -> float | None:
-        """Of the difference between a point and the objective's baseline, see `bench.frontier.intervals.difference`.
+        """Of the difference between a point and the objective's baseline, see `bench.frontier.intervals.differences`.
 
         0 for the baseline itself; None where nothing is known of seeds, as no point has two replicates.
         """
         baseline = self.against[objective.name]
         if key_of(point) == (baseline.trial, baseline.until):
             return 0.0
-        samples = self._of(objective)
-        pair = samples.get(key_of(point)), samples.get((baseline.trial, baseline.until))
-        if pair[0] is None or pair[1] is None:
-            return None
-        apart = difference(pair[0], pair[1], list(samples.values()))
-        return None if apart is None else math.hypot(apart[0].seed, apart[0].data)
+        apart = self._difference(point, objective)
+        return None if apart is None else math.hypot(apart.seed, apart.data)
 
     def broken(self, point: TrialRecord) -> list[Violation | Breach]:
         """What a point does not keep; a bound on what was not measured is not kept."""
@@ -108,20 +117,18 @@ class Judge:
                 continue
             loss = seen + self._margin(point, objective)
             if loss > limit.loss + TOLERANCE:
-                sure = self.guard.confidence if objective.name in self._noise else None
+                sure = self.guard.confidence if objective.is_metric else None
                 every = not isinstance(self.guard.max_loss_vs_single_task, dict)
                 found.append(Violation(objective.name, loss, limit.loss, baseline, error, None, sure, seen, every))
         return found
 
     def _margin(self, point: TrialRecord, objective: Objective) -> float:
         """What the loss may be beyond the one seen; none for the baseline itself, or where any loss is allowed."""
-        baseline = self.against[objective.name]
-        single = self._single[baseline.trial, baseline.until]
-        if objective.name not in self._noise or key_of(point) == key_of(single):
+        baseline, sure = self.against[objective.name], self.guard.confidence
+        if sure is None or not objective.is_metric or key_of(point) == (baseline.trial, baseline.until):
             return 0.0
-        runs = [max(1, len(replicated(each, objective.key("valid")))) for each in (point, single)]
-        assert self.guard.confidence is not None
-        return self._noise[objective.name].margin(self.guard.confidence, *runs)
+        apart = self._difference(point, objective)
+        return math.inf if apart is None else float(stdtrit(apart.freedom, sure)) * math.hypot(apart.seed, apart.data)
 
     def _breaches(self, point: TrialRecord) -> list[Breach]:
         guard, found = self.guard, []

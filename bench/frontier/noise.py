@@ -1,30 +1,28 @@
-"""What seeds alone do to one metric, pooled over all confirmed points: a few replicates each are too few to see it."""
+"""What seeds do to one metric of confirmed points."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.errors import UserError
-from bench.frontier.redraws import Seen
-from bench.objectives import Objective
+from bench.frontier.points import Key, key_of
+from bench.frontier.samples import Sample, sample
+from bench.frontier.variance import SeedNoise, seed_noise
 from bench.records import TrialRecord
 
 
 @dataclass(frozen=True)
 class Noise:
-    """The standard deviation of one training's value, and the degrees of freedom that it was found with."""
+    """Of one metric: the samples of confirmed points, and the variances of their seeds in the same order."""
 
-    sd: float
-    freedom: int
+    samples: dict[Key, Sample]
+    seeds: SeedNoise
 
-    def margin(self, confidence: float, *runs: int) -> float:
-        """The one-sided bound of a sum or difference of means over so many runs each: t times its standard error."""
-        from scipy.stats import t
-
-        error = self.sd * math.sqrt(sum(1 / each for each in runs))
-        return float(t.ppf(confidence, self.freedom)) * error
+    def of(self, key: Key) -> tuple[float, float]:
+        """Of a point: the variance of one training's value, and its degrees of freedom."""
+        at = list(self.samples).index(key)
+        return float(self.seeds.within[at, 0, 0]), float(self.seeds.freedom[at, 0])
 
 
 def noise_of(points: Sequence[TrialRecord], key: str, asked_by: str) -> Noise:
@@ -33,10 +31,11 @@ def noise_of(points: Sequence[TrialRecord], key: str, asked_by: str) -> Noise:
     Raises:
         UserError: no point has two replicates, so that nothing is known of it; says who `asked_by`.
     """
-    found = Seen.of(points, [Objective(key.partition("/")[2], "maximize")], key.partition("/")[0])
-    if found.freedom < 1:
+    samples = {key_of(point): one for point in points if (one := sample(point, [key]))}
+    seeds = seed_noise(list(samples.values())) if samples else None
+    if seeds is None:
         raise UserError(
             f"{asked_by}: expected points confirmed on two seeds or more, which tell how much seeds move {key}, "
             "found none; confirm with confirm.replicates = 2 or more"
         )
-    return Noise(math.sqrt(found.covariance[0, 0]), found.freedom)
+    return Noise(samples, seeds)

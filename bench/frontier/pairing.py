@@ -1,7 +1,7 @@
 """How much the difference between two configurations varies with the seed, where both were trained on the same seeds.
 
 What a seed does to both cancels from their difference. As with single configurations, few shared seeds do not show a
-pair's variance, so each is drawn to the pooled one of all pairs (see `bench.frontier.variance`).
+pair's variance, so each is drawn to the pooled one of all pairs (see `bench.frontier.moderation`).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.frontier.moderation import moderated
 from bench.frontier.samples import Sample
-from bench.frontier.variance import moderated
 
 Floats = NDArray[np.float64]
 
@@ -28,12 +28,14 @@ class Pairing:
             are shared.
         apart: (N, N, M), of that the seeds' part alone: without what resamples of the split show already.
         freedom: (N, N, M) degrees of freedom of the variances.
+        common: whether all pairs were taken to have one variance.
     """
 
     shared: NDArray[np.int64]
     within: Floats
     apart: Floats
     freedom: Floats
+    common: bool
 
 
 def pairing(samples: Sequence[Sample]) -> Pairing:
@@ -44,7 +46,7 @@ def pairing(samples: Sequence[Sample]) -> Pairing:
     within, apart, freedom = np.zeros((n, n, m)), np.zeros((n, n, m)), np.ones((n, n, m))
     pairs = [(i, j) for i in range(n) for j in range(i) if shared[i, j] > 1]
     if not pairs:
-        return Pairing(shared, within, apart, freedom)
+        return Pairing(shared, within, apart, freedom, True)
     own = np.array([shared[pair] - 1 for pair in pairs])
     variances, rows = np.zeros((len(pairs), m)), np.zeros((len(pairs), m))
     for at, (i, j) in enumerate(pairs):
@@ -53,16 +55,19 @@ def pairing(samples: Sequence[Sample]) -> Pairing:
         variances[at] = (samples[i].values[a] - samples[j].values[b]).var(axis=0, ddof=1)
         if samples[i].deviations.shape[1] == samples[j].deviations.shape[1] > 0:
             moved = samples[i].deviations[a] - samples[j].deviations[b]
-            rows[at] = np.nan_to_num(np.nanmean(moved.var(axis=0, ddof=1), axis=0))
+            spread = moved.var(axis=0, ddof=1)
+            rows[at] = [known.mean() if len(known := each[np.isfinite(each)]) else 0.0 for each in spread.T]
     total = _total(pairs, places)
     pooled, beside = own @ variances / own.sum(), own @ rows / own.sum()
     i, j = np.array(pairs).T
+    common = True
     for k in range(m):
-        drawn, known, _ = moderated(variances[:, k], own, pooled[k], total)
+        drawn, known, same = moderated(variances[:, k], own, pooled[k], total)
+        common &= same
         left = np.maximum(drawn - beside[k], 0)
         for found, values in ((within, drawn), (apart, left), (freedom, known)):
             found[i, j, k] = found[j, i, k] = values
-    return Pairing(shared, within, apart, freedom)
+    return Pairing(shared, within, apart, freedom, common)
 
 
 def _total(pairs: Sequence[tuple[int, int]], places: Sequence[dict[int, int]]) -> float:

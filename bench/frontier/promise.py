@@ -5,13 +5,16 @@ Reports and retraining read it; no choice does.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import stdtrit
 
 from bench.frontier.estimates import replicated
 from bench.frontier.noise import noise_of
+from bench.frontier.points import key_of
 from bench.objectives import Objective
 from bench.records import TrialRecord
 
@@ -56,8 +59,8 @@ def promises(
     for objective in (each for each in objectives if each.is_metric):
         key = objective.key("test")
         values = replicated(point, key)
-        noise = noise_of(points if values else [], key, "retrain.confidence")
-        margin = noise.margin((1 + confidence) / 2, len(values), runs)
+        variance, freedom = noise_of(points if values else [], key, "retrain.confidence").of(key_of(point))
+        margin = stdtrit(freedom, (1 + confidence) / 2) * math.sqrt(variance * (1 / len(values) + 1 / runs))
         mean = float(np.mean(values))
         found[objective.name] = Promise(objective, mean, mean - margin, mean + margin)
     return found

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.records import TrialRecord
+from bench.records import RARER, TrialRecord
 
 Floats = NDArray[np.float64]
 
@@ -23,11 +23,16 @@ class Sample:
             model, so that differences between models are paired. B is 0 where the split was not resampled.
         seeds: of the n trainings. Replicates of two configurations on one seed are paired. Empty where unknown: such
             replicates are paired with none.
+        freedom: (M,) degrees of freedom of the variance over resamples, few where rows of a class are; infinite where
+            empty.
+        logit: (M,), whether an interval is taken on the logit scale; empty where none is.
     """
 
     values: Floats
     deviations: Floats
     seeds: tuple[int, ...] = ()
+    freedom: tuple[float, ...] = ()
+    logit: tuple[bool, ...] = ()
 
     def __len__(self) -> int:
         return len(self.values)
@@ -39,8 +44,14 @@ class Sample:
 
     @property
     def deviation(self) -> Floats:
-        """(B, M), how far the mean moves on each resample."""
+        """(B, M), how far the mean moves on each resample; NaN where it is not defined there."""
         return np.asarray(self.deviations.mean(axis=0))
+
+    @property
+    def rows_freedom(self) -> Floats:
+        """(M,) degrees of freedom of the variance over resamples."""
+        most = np.maximum(1, np.isfinite(self.deviation).sum(axis=0) - 1.0)
+        return np.minimum(most, self.freedom) if self.freedom else np.asarray(most)
 
     def along(self, directions: Floats) -> Sample:
         """The same replicates with W weighted sums of the metrics in place of the metrics.
@@ -48,24 +59,56 @@ class Sample:
         Args:
             directions: (M, W), the weights of each sum.
         """
-        return Sample(self.values @ directions, self.deviations @ directions, self.seeds)
+        freedom = np.array(self.freedom or [np.inf] * len(directions))
+        least = np.where(directions != 0, freedom[:, None], np.inf).min(axis=0)
+        return Sample(self.values @ directions, self.deviations @ directions, self.seeds, tuple(least.tolist()))
+
+
+def variance(deviation: Floats) -> Floats:
+    """Of deviations (B, M) over the resamples that define a metric: (M,); 0 of fewer than two."""
+    found = np.zeros(deviation.shape[1])
+    for column, values in enumerate(deviation.T):
+        known = values[np.isfinite(values)]
+        found[column] = known.var(ddof=1) if len(known) > 1 else 0.0
+    return found
+
+
+def covariance(deviation: Floats) -> Floats:
+    """Of deviations (B, K) over the resamples that define all of them: (K, K); 0 of fewer than two."""
+    known = deviation[np.isfinite(deviation).all(axis=1)]
+    k = deviation.shape[1]
+    return np.cov(known, rowvar=False).reshape(k, k) if len(known) > 1 else np.zeros((k, k))
+
+
+FEW = 50
+"""From so many rows of a class on, a variance over resamples needs no correction."""
 
 
 def sample(record: TrialRecord, keys: Sequence[str]) -> Sample | None:
     """Those of a record's replicates that have a finite value of every key; None where there are none.
 
-    Costs move on no resample. Where a replicate was not resampled, none is taken to be.
+    Costs move on no resample. Where a replicate was not resampled in a metric, none is taken to be. Of few rows of a
+    class, P, the bootstrap's variance of an area under the curve is too small by (P - 1) / P, and has P - 1 degrees of
+    freedom; that of an average over rows has 2 P, as a Poisson count's. P is counted in independent units, such as
+    users.
     """
     runs = [run for run in record.replicates if run.failure is None]
     runs = [run for run in runs if np.isfinite([run.metrics.get(key, np.nan) for key in keys]).all()]
     if not runs:
         return None
     values = np.array([[run.metrics[key] for key in keys] for run in runs], dtype=float)
-    counts = {len(run.resampled.get(key, ())) for run in runs for key in keys if not key.startswith("cost/")}
-    b = counts.pop() if len(counts) == 1 else 0
+    counts = {column: {len(run.resampled.get(key, ())) for run in runs} for column, key in enumerate(keys)}
+    b = max((max(each) for each in counts.values() if len(each) == 1), default=0)
     deviations = np.zeros((len(runs), b, len(keys)))
-    if b:
-        for row, run in enumerate(runs):
-            for column, key in enumerate(keys):
-                deviations[row, :, column] = run.resampled.get(key, 0.0)
-    return Sample(values, deviations, tuple(run.seed for run in runs))
+    freedom, logit = np.full(len(keys), np.inf), [False] * len(keys)
+    for column, key in enumerate(keys):
+        if not b or counts[column] != {b}:
+            continue
+        deviations[:, :, column] = [run.resampled[key] for run in runs]
+        rarer = runs[0].resampled.get(f"{key.rpartition('.')[0]}.{RARER}", ())
+        p = 1 / max(float(np.var(rarer, ddof=1)), 1e-12) if len(rarer) > 1 else np.inf
+        if p < FEW:
+            logit[column] = key.endswith("auc")
+            freedom[column] = max(1.0, p - 1) if logit[column] else 2 * p
+            deviations[:, :, column] *= np.sqrt(p / max(p - 1, 0.5)) if logit[column] else 1
+    return Sample(values, deviations, tuple(run.seed for run in runs), tuple(freedom.tolist()), tuple(logit))

@@ -9,8 +9,11 @@ import numpy as np
 
 from bench.errors import UserError
 from bench.frontier import reason
-from bench.frontier.redraws import Seen
+from bench.frontier.hierarchy import root
+from bench.frontier.points import key_of
 from bench.frontier.rules import Frame, PickRule
+from bench.frontier.samples import sample
+from bench.frontier.variance import seed_noise
 from bench.objectives import Objective
 from bench.records import TrialRecord
 from bench.seeds import derive
@@ -59,8 +62,8 @@ def simplest(
 ) -> Within:
     """Applies the rule to scored points of the front, best first, and to those that may belong to it.
 
-    The standard error is that of the best point's score when its replicates' mean is drawn anew, with the noise of all
-    points pooled and the frame held.
+    The standard error is that of the best point's score when its replicates' mean is drawn anew: from what seeds do,
+    with the frame held. What the split does is largely the same for all points, and is left out.
 
     Args:
         points: all of the run.
@@ -68,14 +71,18 @@ def simplest(
     Raises:
         UserError: no point has two replicates, so that no standard error is known.
     """
-    best, seen = ranked[0], Seen.of(points, objectives)
-    if not seen.tells([best[1]]):
+    best, keys = ranked[0], [objective.key("valid") for objective in objectives]
+    samples = {key_of(point): one for point in points if (one := sample(point, keys))}
+    noise = seed_noise(list(samples.values())) if key_of(best[1]) in samples else None
+    if noise is None:
         raise UserError(
             "simplest: expected points confirmed on two seeds or more, which tell the standard error of a score, found "
             "none; confirm with confirm.replicates = 2 or more"
         )
     signs = np.array([objective.sign for objective in objectives])
-    drawn = seen.means([best[1]], derive(0, "simplest"), DRAWS, heavy=False)[:, 0]
+    own, covariance = samples[key_of(best[1])], noise.within[list(samples).index(key_of(best[1]))]
+    moved = np.random.default_rng(derive(0, "simplest")).standard_normal((DRAWS, len(keys))) @ root(covariance).T
+    drawn = own.mean + moved / np.sqrt(len(own))
     error = float(np.std(rule.score(drawn * signs, frame)))
     near = [each for each in (*ranked, *others) if each[0] >= best[0] - error]
     chosen = min(near, key=lambda each: (reason.size(each[1]), -each[0], each[1].number))

@@ -14,8 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.frontier.estimates import estimates
-from bench.frontier.redraws import Seen
+from bench.frontier.points import key_of
 from bench.frontier.rules import Floats, Frame, PickRule
+from bench.frontier.samples import sample
+from bench.frontier.uncertainty import posterior_draws
+from bench.frontier.variance import seed_noise
 from bench.objectives import Objective
 from bench.records import TrialRecord
 from bench.seeds import derive
@@ -24,7 +27,7 @@ GRID = 231
 """At most so many weights: 20 steps from end to end for up to three objectives."""
 FINEST = 20
 DRAWS = 400
-"""Worlds; the standard error of a probability is at most .025."""
+"""Posterior draws; the standard error of a probability is at most .025."""
 
 
 @dataclass(frozen=True)
@@ -74,21 +77,25 @@ def stability_of(
     """The map over the points that the guard let through; of equal points the earlier in `feasible` wins.
 
     Args:
-        frame: of the rule; in each world it is moved to the points as they are there.
+        frame: of the rule; in each posterior draw it is moved to the points as they are there.
         points: all of the run, whose replicates tell the noise.
     """
     signs = np.array([objective.sign for objective in objectives])
     grid = lattice(len(objectives))
     values = estimates(feasible, objectives) * signs
     winners = _winners(values, grid)
-    seen = Seen.of(points, objectives)  # the noise is that of all points, not only of those left to choose from
+    keys = [objective.key("valid") for objective in objectives]
+    samples = {key_of(point): one for point in points if (one := sample(point, keys))}
+    noise = seed_noise(list(samples.values())) if samples else None  # of all points, not only of those left to choose
     each: Floats | None = None
     first: Floats | None = None
-    if seen.tells(feasible):
-        drawn = seen.means(feasible, derive(0, "stability"), DRAWS) * signs
-        won = np.array([_winners(world, grid) for world in drawn])  # (draws, W)
+    if noise is not None and all(key_of(point) in samples for point in feasible):
+        places = [list(samples).index(key_of(point)) for point in feasible]
+        every = posterior_draws(list(samples.values()), noise, derive(0, "stability"), DRAWS)
+        drawn = every[:, places] * signs
+        won = np.array([_winners(one, grid) for one in drawn])  # (draws, W)
         each = np.array([(won == at).mean(axis=0) for at in range(len(feasible))])  # (N, W)
-        best = np.array([int(np.argmax(np.round(rule.score(world, frame.moved(world)), 12))) for world in drawn])
+        best = np.array([int(np.argmax(np.round(rule.score(one, frame.moved(one)), 12))) for one in drawn])
         first = np.bincount(best, minlength=len(feasible)) / len(drawn)
     standings = [
         Standing(

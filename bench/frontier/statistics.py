@@ -14,10 +14,10 @@ from bench.frontier.baselines import baseline_table
 from bench.frontier.hypervolume import hypervolume
 from bench.frontier.intervals import LEVEL, Interval, intervals
 from bench.frontier.points import Key, key_of
-from bench.frontier.samples import Sample, sample
+from bench.frontier.samples import Sample, covariance, sample
 from bench.frontier.shrinkage import shrinkage
 from bench.frontier.table import replicate_keys
-from bench.frontier.uncertainty import share_nondominated, worlds
+from bench.frontier.uncertainty import posterior_draws, share_nondominated
 from bench.frontier.variance import seed_noise
 from bench.objectives import Objective
 from bench.records import TrialRecord
@@ -26,7 +26,7 @@ from bench.seeds import derive
 Floats = NDArray[np.float64]
 
 VOLUMES = 1000
-"""Worlds of which the hypervolume is taken."""
+"""Posterior draws of which the hypervolume is taken."""
 
 
 @dataclass(frozen=True)
@@ -78,16 +78,14 @@ def statistics(
     baselines = baseline_table(points, others, objectives)
     if noise is None:
         return Statistics(baselines=baselines)
-    drawn = worlds(samples, noise, derive(seed, "p_nondominated"), shrunken=True)
+    drawn = posterior_draws(samples, noise, derive(seed, "p_nondominated"), objectives=objectives)
     chances = share_nondominated(drawn, objectives)
-    about = worlds(samples, noise, derive(seed, "hypervolume"), VOLUMES)
+    about = posterior_draws(samples, noise, derive(seed, "hypervolume"), VOLUMES)
     return Statistics(
         p_nondominated=dict(zip(found, chances.tolist(), strict=True)),
         intervals=interval_table(points, replicate_keys(objectives)),
         covariance={
-            key: noise.apart[at] / len(each) + np.cov(each.deviation, rowvar=False)
-            if len(each.deviation) > 1
-            else noise.apart[at] / len(each)
+            key: noise.apart[at] / len(each) + covariance(each.deviation)
             for at, (key, each) in enumerate(found.items())
         },
         hypervolume=volume_interval(samples, about, objectives, reference),
@@ -112,14 +110,14 @@ def volume_interval(
 ) -> Interval:
     """Of the hypervolume of true values, by the basic bootstrap (Davison & Hinkley, 1997, 5.2).
 
-    The hypervolume of noisy values comes out too large, that of worlds drawn about them by as much again: reflected at
+    The hypervolume of noisy values comes out too large, that of draws about them by as much again: reflected at
     the estimate, their quantiles are free of it.
 
     Args:
-        drawn: worlds about the means (D, N, M), not shrunken.
+        drawn: posterior draws about the means (D, N, M), not shrunken.
     """
     at = hypervolume(np.array([each.mean for each in samples]), objectives, reference)
-    volumes = np.array([hypervolume(world, objectives, reference) for world in drawn])
+    volumes = np.array([hypervolume(each, objectives, reference) for each in drawn])
     low, high = 2 * at - np.quantile(volumes, [0.5 + LEVEL / 2, 0.5 - LEVEL / 2])
     spread = float(volumes.std(ddof=1))
     return Interval(float(2 * at - volumes.mean()), float(low), float(high), spread, 0.0, np.inf)

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaincinv
 
 from bench.frontier.dominance import nondominated
-from bench.frontier.samples import Sample
-from bench.frontier.variance import ENOUGH, SeedNoise, seed_noise
+from bench.frontier.hierarchy import root, shrunken
+from bench.frontier.samples import Sample, covariance
+from bench.frontier.seed_errors import seed_errors
+from bench.frontier.variance import SeedNoise, seed_noise
 from bench.objectives import Objective
 
 Floats = NDArray[np.float64]
@@ -22,41 +23,46 @@ Floats = NDArray[np.float64]
 DRAWS = 4000
 SCALES = 40
 """Few replicates do not pin down how much seeds do: so many sizes of it are gone through, equally likely ones."""
-LEAST_SPREAD = 0.05
-"""True values differ in every direction by at least this share of the noise's variance: no two are the same."""
+FLAT = 2
+"""Of so few configurations nothing is learnt of how true values are spread."""
 
 
-def worlds(
-    samples: Sequence[Sample], noise: SeedNoise, seed: int, draws: int = DRAWS, shrunken: bool = False
+def posterior_draws(
+    samples: Sequence[Sample],
+    noise: SeedNoise,
+    seed: int,
+    draws: int = DRAWS,
+    objectives: Sequence[Objective] | None = None,
 ) -> Floats:
     """Draws (draws, N, M) of the true values of N configurations, given what was measured.
 
-    Measured means err by a Gaussian with the seeds' covariance over the number of replicates, its scale spread as in
-    Student's t, and by one with the covariance of all means over the resamples of the split.
+    Measured means err by what seeds do, the scale of which is spread as in Student's t, and by a Gaussian with the
+    covariance of all means over the resamples of the split.
 
     Args:
-        shrunken: whether true values are thought to be spread by a Gaussian, whose middle and covariance are learnt
-            from the means (empirical Bayes), or under a flat prior, by which they are drawn about the means as they
-            are. With fewer than four configurations there is nothing to learn it from.
+        objectives: where they are given, true values are thought to be near a front of theirs, see
+            `bench.frontier.hierarchy`. Without them, or with two configurations only, the prior is flat: true values
+            are drawn about the means as they are.
     """
     rng = np.random.default_rng(seed)
     means = np.array([each.mean for each in samples])
-    seeds, data = _covariances(samples, noise)
-    unit = np.sqrt(np.maximum(np.diag(seeds + data).reshape(means.shape).mean(axis=0), 0))
-    unit = np.where(unit > 0, unit, 1.0)  # objectives differ by orders of magnitude
-    full = np.tile(unit, len(means))
-    seeds, data = seeds / np.outer(full, full), data / np.outer(full, full)
-    freedom = float(np.median(noise.freedom.min(axis=1)))
-    levels = (np.arange(SCALES) + rng.random(SCALES)) / SCALES
+    n, m = means.shape
+    parts, data = seed_errors(samples, noise), _rows(samples)
+    unit = np.sqrt(np.maximum(np.diag(parts.level + parts.own + data).reshape(n, m).mean(axis=0), 0))
+    unit = np.where(unit > 0, unit, np.where(np.ptp(means, axis=0) > 0, np.ptp(means, axis=0), 1.0))
+    parts, data = parts.over(unit), data / np.outer(np.tile(unit, n), np.tile(unit, n))
+    middle = means.mean(axis=0)
+    centre = (means - middle) / unit  # objectives differ by orders of magnitude
+    if objectives is not None and n > FLAT:
+        signs = np.array([each.sign for each in objectives], dtype=float)
+        return shrunken(centre, parts, data, signs, rng, draws) * unit + middle
     found = []
-    for at, scale in enumerate(freedom / (2 * gammaincinv(freedom / 2, levels))):
-        centre, covariance = means / unit, scale * seeds + data
-        if shrunken and len(means) >= ENOUGH:
-            centre, covariance = _posterior(centre, covariance)
-        values, vectors = np.linalg.eigh(covariance)
+    for at, (level, own) in enumerate(zip(*parts.scales(rng, SCALES), strict=True)):
+        scale = np.repeat(own, m)
+        whole = parts.level * level**2 + parts.own * np.outer(scale, scale) + data
         many = draws // SCALES + (at < draws % SCALES)
-        noises = rng.standard_normal((many, len(values))) @ (vectors * np.sqrt(np.maximum(values, 0))).T
-        found.append((centre + noises.reshape(many, *means.shape)) * unit)
+        noises = rng.standard_normal((many, n * m)) @ root(whole).T
+        found.append((centre + noises.reshape(many, n, m)) * unit + middle)
     return np.concatenate(found)
 
 
@@ -74,41 +80,15 @@ def p_nondominated(
     noise = seed_noise(samples) if samples else None
     if noise is None:
         return None
-    return share_nondominated(worlds(samples, noise, seed, draws, shrunken=True), objectives)
+    return share_nondominated(posterior_draws(samples, noise, seed, draws, objectives), objectives)
 
 
 def share_nondominated(drawn: Floats, objectives: Sequence[Objective]) -> Floats:
-    """In which share of the worlds (draws, N, M) each configuration is non-dominated: (N,)."""
-    return np.asarray(np.mean([nondominated(world, objectives) for world in drawn], axis=0))
+    """In which share of posterior draws (draws, N, M) each configuration is non-dominated: (N,)."""
+    return np.asarray(np.mean([nondominated(each, objectives) for each in drawn], axis=0))
 
 
-def _covariances(samples: Sequence[Sample], noise: SeedNoise) -> tuple[Floats, Floats]:
-    """Of the errors of all means (N M, N M), by configuration and then metric: from seeds, and from the split."""
-    n, m = len(samples), samples[0].values.shape[1]
-    seeds = np.zeros((n, m, n, m))
-    for at, each in enumerate(samples):
-        seeds[at, :, at] = noise.apart[at] / len(each)
-    data = np.zeros((n * m, n * m))
+def _rows(samples: Sequence[Sample]) -> Floats:
+    """Covariance (N M, N M) of the errors of all means from the finite split."""
     b = min(each.deviations.shape[1] for each in samples)
-    if b > 1:
-        data = np.atleast_2d(np.cov(np.stack([each.deviation[:b] for each in samples], 1).reshape(b, -1), rowvar=False))
-    return seeds.reshape(n * m, n * m), data
-
-
-def _posterior(means: Floats, covariance: Floats) -> tuple[Floats, Floats]:
-    """Mean (N, M) and covariance (N M, N M) of true values, whose prior is learnt from the means (N, M)."""
-    n, m = means.shape
-    blocks = covariance.reshape(n, m, n, m)
-    own = np.einsum("ikil->kl", blocks) / n
-    alike = blocks.sum(axis=(0, 2)) / n**2
-    error = (own - alike) * n / (n - 1)  # what the noise adds to the covariance of the means
-    values, vectors = np.linalg.eigh(np.cov(means, rowvar=False).reshape(m, m) - error)
-    least = LEAST_SPREAD * np.maximum(np.einsum("ka,kl,la->a", vectors, error, vectors), 0)
-    spread = (vectors * np.maximum(values, least)) @ vectors.T
-    wide = 1e4 * np.abs(covariance).max() + 1e4 * np.abs(spread).max()  # where the middle is, is not known beforehand
-    prior = np.kron(np.eye(n), spread) + np.kron(np.ones((n, n)), wide * np.eye(m))
-    weights = np.linalg.lstsq(prior + covariance, covariance, rcond=1e-13)[0].T  # covariance (prior + covariance)^-1
-    middle = means.mean(axis=0)
-    centre = means - (weights @ (means - middle).ravel()).reshape(n, m)
-    left = covariance - weights @ covariance
-    return centre, (left + left.T) / 2
+    return covariance(np.hstack([each.deviation[:b] for each in samples]))

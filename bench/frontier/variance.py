@@ -12,13 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import digamma, polygamma
 
+from bench.frontier.moderation import moderated, satterthwaite
+from bench.frontier.pairing import Pairing, pairing
 from bench.frontier.samples import Sample
 
 Floats = NDArray[np.float64]
-ENOUGH = 4
-"""Of fewer configurations with two replicates or more, one cannot tell whether their variances differ."""
 
 
 @dataclass(frozen=True)
@@ -30,80 +29,86 @@ class SeedNoise:
         apart: (N, M, M), of that what no resample of the split shares: the seed's part alone. A replicate's own
             deviation on the split is in the resamples already.
         freedom: (N, M) degrees of freedom of the variances.
+        total: (M,), those of the variance pooled over all configurations, fewer where these share seeds.
         common: whether all configurations were taken to have one variance, and so err together.
+        paired: what is known of differences between configurations on shared seeds.
     """
 
     within: Floats
     apart: Floats
     freedom: Floats
+    total: Floats
     common: bool
+    paired: Pairing
 
 
 def seed_noise(samples: Sequence[Sample]) -> SeedNoise | None:
     """That of configurations; None where none has two replicates: nothing is then known of seeds."""
     freedom = np.array([len(each) - 1 for each in samples])
-    total = int(freedom.sum())
-    if total < 1:
+    count = int(freedom.sum())
+    if count < 1:
         return None
-    pooled = _pooled([each.values for each in samples], total)
+    pooled = _pooled([each.values for each in samples], count)
     deviations = [np.moveaxis(each.deviations, 1, 0) for each in samples]  # (B, n, M)
     shared = np.zeros_like(pooled)
     if all(each.deviations.shape[1] for each in samples):
-        rest = [each - each.mean(axis=1, keepdims=True) for each in deviations]
-        shared = sum(np.einsum("bnk,bnl->kl", each, each) / len(each) for each in rest) / total
+        rest = [np.nan_to_num(each - each.mean(axis=1, keepdims=True)) for each in deviations]
+        shared = sum(np.einsum("bnk,bnl->kl", each, each) / len(each) for each in rest) / count
+    paired = pairing(samples)
+    total = _total(freedom, np.diag(pooled), paired)
     scale = np.sqrt(np.diag(pooled))
     unit = np.where(scale > 0, scale, 1.0)
     variances = np.array([each.values.var(axis=0, ddof=1) if len(each) > 1 else scale * 0 for each in samples])
-    drawn = [moderated(variances[:, m], freedom, pooled[m, m], total) for m in range(len(scale))]
+    drawn = [moderated(variances[:, m], freedom, pooled[m, m], total[m]) for m in range(len(scale))]
     own = np.sqrt(np.array([each[0] for each in drawn]).T) / unit  # (N, M), of the pooled deviation
     within = pooled * own[:, :, None] * own[:, None, :]
     return SeedNoise(
         within=within,
         apart=np.array([_positive(each, shared, unit) for each in within]),
         freedom=np.array([each[1] for each in drawn]).T,
+        total=total,
         common=all(each[2] for each in drawn),
+        paired=paired,
     )
+
+
+def between(samples: Sequence[Sample], noise: SeedNoise) -> tuple[Floats, Floats]:
+    """Variances from seeds of the differences between all means, and their degrees of freedom, each (N, N, M).
+
+    Of means over n_i and n_j replicates, k of them on shared seeds, it is
+    v_i / n_i + v_j / n_j - (v_i + v_j - d) k / (n_i n_j), with v of one replicate and d of a paired difference.
+    """
+    n = np.array([len(each) for each in samples], dtype=float)
+    one = np.diagonal(noise.apart, axis1=1, axis2=2)  # (N, M)
+    both = np.where(noise.paired.shared > 1, noise.paired.shared, 0) / np.outer(n, n)
+    rest = (1 / n[:, None] - both)[..., None]  # the weight of i's own variance in a pair (i, j)
+    parts = [rest * one[:, None], rest.swapaxes(0, 1) * one[None], both[..., None] * noise.paired.apart]
+    freedom = [noise.freedom[:, None], noise.freedom[None], noise.paired.freedom]
+    if noise.common:  # one variance, and not two that err apart
+        parts, freedom = [parts[0] + parts[1], parts[2]], freedom[1:]
+    seed = np.asarray(sum(parts))
+    seed[np.arange(len(n)), np.arange(len(n))] = 0
+    return seed, satterthwaite(parts, freedom)
+
+
+def _total(freedom: NDArray[np.int64], pooled: Floats, paired: Pairing) -> Floats:
+    """(M,) degrees of freedom of the pooled variance.
+
+    Variances of two configurations on shared seeds are themselves correlated, by the square of the correlation of what
+    a seed does to the two.
+    """
+    both = np.maximum(paired.shared - 1, 0)
+    np.fill_diagonal(both, 0)
+    if not both.any():
+        return np.full(len(pooled), float(freedom.sum()))
+    apart = np.einsum("ij,ijm->m", both, paired.within) / both.sum()
+    correlation = np.where(pooled > 0, 1 - apart / np.where(pooled > 0, 2 * pooled, 1), 0.0).clip(0, 1)
+    return np.asarray(freedom.sum() ** 2 / (freedom.sum() + both.sum() * correlation**2))
 
 
 def _pooled(groups: Sequence[Floats], freedom: int) -> Floats:
     residuals = np.vstack([group - group.mean(axis=0) for group in groups])
     return np.asarray(residuals.T @ residuals / freedom)
-
-
-def moderated(
-    variances: Floats, freedom: NDArray[np.int64], pooled: float, total: float
-) -> tuple[Floats, Floats, bool]:
-    """Variances (N,) drawn to a common one, their degrees of freedom, and whether they are one and the same.
-
-    Args:
-        freedom: (N,) of the variances; 0 where one is not known.
-        pooled: the common variance, with `total` degrees of freedom.
-    """
-    seen = freedom > 0
-    one = np.full(len(variances), pooled), np.full(len(variances), float(total)), True
-    if seen.sum() < ENOUGH or pooled <= 0:
-        return one
-    half = freedom[seen] / 2
-    logs = np.log(np.maximum(variances[seen], 1e-5 * pooled)) - digamma(half) + np.log(half)
-    beyond = float(logs.var(ddof=1) - polygamma(1, half).mean())
-    if beyond <= 0:
-        return one
-    prior = 2 * _trigamma_inverse(beyond)
-    strength = prior + freedom
-    drawn = (prior * pooled + freedom * variances) / strength  # the middle by logarithms is far less sure with few
-    return drawn, np.minimum(strength, total), False
-
-
-def _trigamma_inverse(value: float) -> float:
-    """x with trigamma(x) = value, by Newton's steps on 1 / trigamma."""
-    x = 0.5 + 1 / value
-    for _ in range(50):
-        first = float(polygamma(1, x))
-        step = first * (1 - first / value) / float(polygamma(2, x))
-        x += step
-        if abs(step) < 1e-9 * x:
-            break
-    return x
 
 
 def _positive(within: Floats, shared: Floats, unit: Floats) -> Floats:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from scipy.special import stdtrit
 
 from bench.frontier.estimates import confirmed
 from bench.frontier.gains import Baseline, baselines, gain
-from bench.frontier.intervals import LEVEL, difference
+from bench.frontier.intervals import LEVEL, Differences, differences
 from bench.frontier.points import Key, as_seen, key_of
-from bench.frontier.samples import Sample, sample
+from bench.frontier.samples import sample
 from bench.frontier.variance import SeedNoise, seed_noise
 from bench.objectives import Objective
 from bench.records import Failure, TrialRecord
@@ -53,12 +54,14 @@ def gain_tables(
         if cells:
             samples = {key_of(point): one for point in points if (one := sample(point, [key]))}
             noise = seed_noise(list(samples.values())) if samples else None
+            apart = differences(list(samples.values())) if samples else None
+            half_width = partial(_half_width, keys=list(samples), noise=noise, apart=apart)
             counted = {
                 kinds: Cell(
                     scale * value,
                     point.number,
                     len(numbers[kinds]),
-                    None if (width := _half_width(point, baseline, samples, noise)) is None else scale * width,
+                    None if (width := half_width(point, baseline)) is None else scale * width,
                     sure,
                 )
                 for kinds, (value, point, baseline, sure) in cells.items()
@@ -73,17 +76,21 @@ def _is(point: TrialRecord, baseline: Baseline | None) -> bool:
 
 
 def _half_width(
-    point: TrialRecord, baseline: TrialRecord | None, samples: Mapping[Key, Sample], noise: SeedNoise | None
+    point: TrialRecord,
+    baseline: TrialRecord | None,
+    keys: Sequence[Key],
+    noise: SeedNoise | None,
+    apart: Differences | None,
 ) -> float | None:
     """Of a gain's 90% interval: paired where both were confirmed, else for what one seed does to each of the two; 0 for
     the baseline itself, and None where seeds are not known."""
     if point is baseline:
         return 0.0
-    if noise is None or baseline is None:
+    if noise is None or apart is None or baseline is None:
         return None
-    if confirmed(point) and confirmed(baseline) and {key_of(point), key_of(baseline)} <= samples.keys():
-        found = difference(samples[key_of(point)], samples[key_of(baseline)], list(samples.values()))
-        return None if found is None else (found[0].high - found[0].low) / 2
+    if {key_of(point), key_of(baseline)} <= set(keys):
+        (found,) = apart.intervals(keys.index(key_of(point)), keys.index(key_of(baseline)))
+        return (found.high - found.low) / 2
     t = float(stdtrit(float(np.median(noise.freedom)), 0.5 + LEVEL / 2))
     return t * math.sqrt(2 * float(noise.within[:, 0, 0].mean()))
 

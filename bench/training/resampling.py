@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from bench.records import RARER
 from bench.schema import Schema, Task
 from bench.training.metrics import sample_spaces
 from bench.training.poisson import Counts, counts, units_of
@@ -60,12 +61,18 @@ class Resampling:
                 self._of[name].add(own, predictions.astype(np.float32), weights, group[rows], units[rows])
 
     def result(self) -> dict[str, list[float]]:
-        """By a metric's full name its B values, less its value on the split as it is."""
+        """By a metric's full name its B values, less its value on the split as it is; NaN where a resample does not
+        define it, as one without positives.
+
+        Beside the metrics of a binary task there is `<task>.rarer`: how many rows of the rarer class there are, over
+        their number in the split as it is.
+        """
         found = {}
         for name, tally in self._of.items():
             for metric, values in tally.result().items():
-                if np.isfinite(values).all():
-                    found[f"{self._split}/{name}.{metric}"] = (values[1:] - values[0]).tolist()
+                if np.isfinite(values[0]):
+                    moved = np.where(np.isfinite(values[1:]), values[1:] - values[0], np.nan)
+                    found[f"{self._split}/{name}.{metric}"] = moved.tolist()
         return found
 
 
@@ -110,6 +117,7 @@ class _Binary:
                 "ne": loss / -(rate * np.log(rate) + (1 - rate) * np.log1p(-rate)),
                 "pcoc": self._sums[0] / p,
                 "ece": _ece(negatives, positives) / rows,
+                RARER: (rarer := p if p[0] <= n[0] else n) / rarer[0],
             }
         if self._keys and self._held <= ROWS_HELD:
             groups, sizes, areas = group_areas(np.sort(np.concatenate(self._keys)))

@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-from fronts import OBJECTIVES, REFERENCE, SETTINGS, Setting, run_of, truth_of
+from fronts import SETTINGS, Setting, run_of, truth_of
 
 from bench.frontier.dominance import nondominated
 from bench.frontier.hypervolume import hypervolume
-from bench.frontier.intervals import difference, intervals
+from bench.frontier.intervals import differences, intervals
 from bench.frontier.statistics import volume_interval
-from bench.frontier.uncertainty import share_nondominated, worlds
+from bench.frontier.uncertainty import posterior_draws, share_nondominated
 from bench.frontier.variance import seed_noise
 
 BINS = (0.0, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 1.0 + 1e-9)
@@ -36,6 +36,7 @@ class Tally:
         self.mean: list[bool] = []
         self.difference: list[bool] = []
         self.volume: list[bool] = []
+        self.gain: list[float] = []
         self.said: list[float] = []
         self.true: list[bool] = []
 
@@ -67,14 +68,18 @@ def tally_of(setting: Setting, runs: int, seed: int = 0, draws: int = 400) -> Ta
             for row, own in zip(rows, truth, strict=True)
             for one, true in zip(row, own, strict=True)
         ]
-        pair = difference(samples[0], samples[1], samples)
-        assert pair is not None
+        apart = differences(samples)
+        assert apart is not None
+        pair = apart.intervals(0, 1)
         tally.difference += [one.low <= true <= one.high for one, true in zip(pair, truth[0] - truth[1], strict=True)]
-        drawn = worlds(samples, noise, run, draws)
-        volume = volume_interval(samples, drawn, OBJECTIVES, REFERENCE)
-        tally.volume.append(volume.low <= hypervolume(truth, OBJECTIVES, REFERENCE) <= volume.high)
-        tally.said += share_nondominated(worlds(samples, noise, run, draws, shrunken=True), OBJECTIVES).tolist()
-        tally.true += nondominated(truth, OBJECTIVES).tolist()
+        tally.gain.append(float(np.median(apart.gain)))
+        objectives, reference = setting.objectives, setting.reference
+        drawn = posterior_draws(samples, noise, run, draws)
+        volume = volume_interval(samples, drawn, objectives, reference)
+        tally.volume.append(volume.low <= hypervolume(truth, objectives, reference) <= volume.high)
+        shrunken = posterior_draws(samples, noise, run, draws, objectives)
+        tally.said += share_nondominated(shrunken, objectives).tolist()
+        tally.true += nondominated(truth, objectives).tolist()
     return tally
 
 
@@ -90,15 +95,35 @@ def coverage_table(tallies: Sequence[tuple[Setting, Tally]]) -> str:
     return "\n".join(lines)
 
 
-def reliability_table(tallies: Sequence[tuple[Setting, Tally]]) -> str:
-    """What was said of P(non-dominated), and how often it was so."""
-    said = np.concatenate([tally.said for _, tally in tallies])
-    true = np.concatenate([tally.true for _, tally in tallies])
-    lines = ["| said | mean of what was said | non-dominated | configurations |", "|---|---|---|---|"]
+def reliability(tally: Tally) -> list[tuple[float, float, int]]:
+    """By bin what was said on average, in which share it was true, and of how many configurations."""
+    said, true = np.array(tally.said), np.array(tally.true)
+    found = []
     for low, high in pairwise(BINS):
         inside = (said >= low) & (said < high)
-        means = f"{said[inside].mean():.3f} | {true[inside].mean():.3f}"
-        lines.append(f"| {low:.2f} to {min(high, 1):.2f} | {means} | {inside.sum():,} |")
+        n = int(inside.sum())
+        found.append((float(said[inside].mean()), float(true[inside].mean()), n) if n else (np.nan, np.nan, 0))
+    return found
+
+
+def reliability_table(tallies: Sequence[tuple[Setting, Tally]]) -> str:
+    """What was said of P(non-dominated) and how often it was so, by setting and bin; in brackets, of how many."""
+    names = [f"{low:.2f} to {min(high, 1):.2f}" for low, high in pairwise(BINS)]
+    lines = [f"| runs | {' | '.join(names)} |", "|---" * (1 + len(names)) + "|"]
+    for setting, tally in tallies:
+        cells = [f"{said:.2f}: {true:.2f} ({n:,})" if n else "-" for said, true, n in reliability(tally)]
+        lines.append(f"| {setting.name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def pairing_table(tallies: Sequence[tuple[Setting, Tally]]) -> str:
+    """How many times fewer seeds pairing needs, where seeds are shared: as reported, and truly."""
+    lines = ["| runs | correlation | gain reported (median) | true gain |", "|---|---|---|---|"]
+    for setting, tally in tallies:
+        if setting.correlation:
+            seeds, rows = setting.seeds**2, (setting.apart / 2) ** 2  # a replicate's own rows are in both variances
+            true = (seeds + rows) / (seeds * (1 - setting.correlation) + rows)
+            lines.append(f"| {setting.name} | {setting.correlation:g} | {np.median(tally.gain):.1f} | {true:.1f} |")
     return "\n".join(lines)
 
 
@@ -108,12 +133,17 @@ def main() -> None:
     parser.add_argument("--write", type=Path)
     options = parser.parse_args()
     tallies = [(setting, tally_of(setting, options.runs)) for setting in SETTINGS]
-    tables = f"{coverage_table(tallies)}\n\n{reliability_table(tallies)}"
-    print(tables)
+    tables = {
+        "coverage": f"{coverage_table(tallies)}\n\n{reliability_table(tallies)}",
+        "pairing": pairing_table(tallies),
+    }
+    print(*tables.values(), sep="\n\n")
     if options.write:
         text = options.write.read_text(encoding="utf-8")
-        marks = r"(<!-- coverage -->\n).*(\n<!-- /coverage -->)"
-        options.write.write_text(re.sub(marks, rf"\g<1>{tables}\g<2>", text, flags=re.DOTALL), encoding="utf-8")
+        for name, table in tables.items():
+            marks = rf"(<!-- {name} -->\n).*(\n<!-- /{name} -->)"
+            text = re.sub(marks, rf"\g<1>{table}\g<2>", text, flags=re.DOTALL)
+        options.write.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

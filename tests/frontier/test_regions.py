@@ -19,7 +19,8 @@ CLICK, LIKE = Objective("click.auc", "maximize"), Objective("like.auc", "maximiz
 
 def point(number: int, values: np.ndarray) -> TrialRecord:
     runs = tuple(
-        Replicate(i, i, {"valid/click.auc": float(x), "valid/like.auc": float(y)}) for i, (x, y) in enumerate(values, 1)
+        Replicate(i, 10 * number + i, {"valid/click.auc": float(x), "valid/like.auc": float(y)})
+        for i, (x, y) in enumerate(values, 1)
     )
     return TrialRecord(number, "completed", {}, {}, "mmoe", {"valid/click.auc": 0.7}, replicates=runs)
 

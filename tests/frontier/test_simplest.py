@@ -7,9 +7,10 @@ from bench.errors import UserError
 from bench.frontier.frontier import frontier
 from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
-from bench.frontier.redraws import Seen
 from bench.frontier.rules import PICK_RULES, Frame
+from bench.frontier.samples import sample
 from bench.frontier.simplest import simplest
+from bench.frontier.variance import seed_noise
 
 POLICY = Policy.model_validate({"rule": "weights", "simplest": True, "weights": {"click.auc": 1}})
 
@@ -55,7 +56,8 @@ def test_the_error_of_a_weighted_sum_is_the_closed_form(records, objectives):
     frame = Frame.around(values)
     ranked = [(1.0, records[2]), (0.0, records[0])]
     found = simplest(ranked, [], PICK_RULES["weights"], frame, objectives, records)
-    covariance = Seen.of(records, objectives).covariance
+    keys = [objective.key("valid") for objective in objectives]
+    covariance = seed_noise([sample(each, keys) for each in records]).within[2]
     slope = frame.weights / frame.span
     assert found.error == pytest.approx(np.sqrt(slope @ covariance @ slope / 2), rel=0.05)
 

@@ -72,7 +72,7 @@ def test_the_table_and_the_document_have_intervals_and_baselines(run, objectives
     assert low < document["hypervolume"]["corrected"] < high
 
 
-def test_the_fronts_probabilities_are_those_of_shrunken_worlds(trial, objectives):
+def test_the_fronts_probabilities_are_those_of_the_posterior(trial, objectives):
     rng = np.random.default_rng(0)
     ends = rng.normal(0.75, 0.002, (6, 2))
     records = [

@@ -130,5 +130,8 @@ def test_a_sample_leaves_out_failed_and_undefined_replicates():
     found = sample(record, ["valid/a.auc", "cost/parameters"])
     np.testing.assert_array_equal(found.values, [[0.7, 9.0]])
     np.testing.assert_array_equal(found.deviations, [[[0.1, 0.0], [-0.1, 0.0]]])
+    alone = replicate(3, 0.8, (0.2, np.nan)), replicate(4, 0.8, (0.1, 0.1))
+    half = sample(TrialRecord(0, "completed", {}, {}, "mmoe", replicates=alone), ["valid/a.auc"])
+    np.testing.assert_allclose(half.deviation, [[0.15], [np.nan]])  # the other resample is kept
     uneven = TrialRecord(0, "completed", {}, {}, "mmoe", replicates=(replicate(1, 0.7), replicate(2, 0.6, ())))
     assert sample(uneven, ["valid/a.auc"]).deviations.shape == (2, 0, 1)

@@ -131,7 +131,11 @@ def test_confirmed_trials_stand_at_their_means_and_the_rest_is_not_compared() ->
 
 
 def test_confirmed_is_compared_with_confirmed_and_what_the_search_saw_with_what_it_saw() -> None:
-    lucky = [replace(each, replicates=replicates((0.60, 0.70), (0.62, 0.72))) for each in SEARCHED[:2]]
+    runs = replicates((0.60, 0.70), (0.62, 0.72))
+    lucky = [
+        replace(each, replicates=tuple(replace(run, seed=10 * each.number + run.seed) for run in runs))  # none shared
+        for each in SEARCHED[:2]
+    ]
     view = view_of([*lucky, *SEARCHED[2:]])
     assert view.axes[0].baseline is not None
     assert view.axes[0].search_baseline is not None

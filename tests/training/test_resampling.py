@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from bench.objectives import Objective
+from bench.records import RARER
 from bench.schema import Task
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
@@ -46,7 +47,7 @@ def test_each_resample_is_what_its_rows_repeated_are(rows, b):
     again = np.repeat(np.arange(ROWS), drawn)
     whole = evaluate(*rows, TASKS, "valid/")
     there = evaluate(*(array[again] for array in rows), TASKS, "valid/")
-    found = resampled(rows)
+    found = {key: values for key, values in resampled(rows).items() if not key.endswith(RARER)}
     assert set(found) == set(whole)
     for key, values in found.items():
         about = {"auc": 2e-4, "ece": 3e-3}.get(key.rsplit(".", 1)[1], 1e-6)  # these two by bins
@@ -89,6 +90,21 @@ def test_metrics_without_two_classes_are_left_out():
     assert set(resampling.result()) == {"valid/click.logloss", "valid/click.ece"}
 
 
+def test_an_undefined_resample_costs_itself_alone():
+    """Of two positives, about one resample in seven has none; the count of the rarer class is always known."""
+    labels = np.zeros((200, 1), np.float32)
+    labels[[3, 50]] = 1
+    said = np.linspace(0.1, 0.5, 200, dtype=np.float32)[:, None]
+    resampling = Resampling((Task("click"),), "valid", 200)
+    resampling.add(labels, said, said, np.full(200, -1, np.int32))
+    found = {key: np.array(values) for key, values in resampling.result().items()}
+    none = found["valid/click.rarer"] == -1
+    assert 0.05 < none.mean() < 0.25
+    np.testing.assert_array_equal(np.isnan(found["valid/click.auc"]), none)
+    assert np.isfinite(found["valid/click.logloss"]).all()
+    assert np.var(found["valid/click.rarer"]) == pytest.approx(1 / 2, rel=0.4)
+
+
 @pytest.mark.parametrize("users", [0, 60])
 def test_intervals_of_an_area_hold_its_truth(users):
     """Scores of two classes are normal at a distance; with users, scores of one move together."""
@@ -119,5 +135,5 @@ def test_a_training_is_resampled_at_its_best_state(tiny):
     plain = trainer.metrics("valid")
     assert trainer.evaluation.resampled == {}
     assert trainer.metrics("valid", 8) == plain
-    assert set(trainer.evaluation.resampled) <= set(plain)
+    assert {key for key in trainer.evaluation.resampled if not key.endswith(RARER)} <= set(plain)
     assert len(trainer.evaluation.resampled[f"valid/{names[0]}.auc"]) == 8

@@ -17,7 +17,7 @@ from scipy import stats
 from bench.frontier.hypervolume import hypervolume
 from bench.frontier.intervals import LEVEL
 from bench.frontier.samples import Sample
-from bench.frontier.uncertainty import worlds
+from bench.frontier.uncertainty import posterior_draws
 from bench.frontier.variance import seed_noise
 from bench.objectives import Objective
 
@@ -70,7 +70,7 @@ def volumes(
     """Of families, each with at least one configuration; metrics as `objectives`. `seed` is of the draws."""
     every = [sample for members in families.values() for sample in members]
     noise = seed_noise(every) if every else None
-    drawn = None if noise is None else worlds(every, noise, seed, draws)
+    drawn = None if noise is None else posterior_draws(every, noise, seed, draws)
     seen, moved, first = {}, {}, 0
     for name, members in families.items():
         seen[name] = hypervolume(np.array([each.mean for each in members]), objectives, reference)
