@@ -139,8 +139,8 @@ def main() -> None:
     table = family_table(SETTINGS, options.runs)
     if options.write:
         text = options.write.read_text(encoding="utf-8")
-        marks = r"(<!-- families -->\n).*(\n<!-- /families -->)"
-        options.write.write_text(re.sub(marks, rf"\g<1>{table}\g<2>", text, flags=re.DOTALL), encoding="utf-8")
+        marks = r"(<!-- families -->\n).*(<!-- /families -->)"
+        options.write.write_text(re.sub(marks, rf"\g<1>{table}\n\g<2>", text, flags=re.DOTALL), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -93,4 +93,4 @@ def average(samples: Sequence[Sample]) -> Sample:
     b = min(each.deviations.shape[1] for each in samples)
     values = np.mean([each.values[at] for each, at in zip(samples, rows, strict=True)], axis=0)
     moved = np.mean([each.deviations[at][:, :b] for each, at in zip(samples, rows, strict=True)], axis=0)
-    return Sample(values, moved, seeds)
+    return Sample(values, moved, seeds, samples[0].freedom)
