@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,7 +11,8 @@ import pandas as pd
 
 from bench.errors import listed
 from bench.frontier.comparison.answer import Answer
-from bench.frontier.comparison.comparison import Comparison, Contrast
+from bench.frontier.comparison.comparison import Comparison
+from bench.frontier.comparison.contrasts import Contrast
 from bench.frontier.comparison.ranks import Ranking
 from bench.frontier.comparison.units import unit
 from bench.frontier.intervals import LEVEL
@@ -56,7 +58,7 @@ class Group:
             )
         if lone := [name for name in found.families if found.budgets[name].trials == 1]:
             notes.append(f"Cannot tell of {listed(lone)}: one trial.")
-        if found.gain > 1:
+        if 1 < found.gain < math.inf:
             notes.append(f"Paired by seed: as good as {found.gain:.3g} times the seeds.")
         return notes
 
