@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.frontier.comparison.compared import FAMILY_HEADS, Compared, Group, family_rows
 from bench.report.charts import chart
-from bench.report.markup import escaped, joined, scrolling
+from bench.report.markup import escaped, joined, scrolling, sentence
 from bench.report.page import whole
 from bench.report.plots.critical import critical_figure
 from bench.report.text import MINUS, number
@@ -27,14 +27,14 @@ def _group(group: Group, found: Compared, place: int) -> str:
     parts = [
         f'<section class="run"><h2>{escaped(group.dataset)}</h2><p>{escaped(", ".join(group.runs))}</p>',
         '<article class="pick"><h3>Does any gradient method lie beyond the front of static weights?</h3>'
-        f"<p>{escaped(group.answer.sentence)}</p></article>",
+        f"<p>{sentence(group.answer.sentence)}</p></article>",
     ]
     if group.comparison is None:
         parts.append(f'<p class="note">{escaped(group.reason)}</p>')
     else:
         rows = [[*map(_cell, row[:-1]), number(row[-1])] for row in family_rows(group.comparison)]
         parts.append("<h3>Families</h3>" + _table((found.by, *FAMILY_HEADS), rows, "Families"))
-        parts += [f'<p class="note below">{escaped(note)}</p>' for note in group.notes]
+        parts += [f'<p class="note below">{sentence(note)}</p>' for note in group.notes]
         if group.comparison.tests:
             parts.append(
                 f'<h3>Tests</h3><p class="note">Left minus right, {found.level:.0%} intervals. In a metric each family '
