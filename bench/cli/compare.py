@@ -14,7 +14,6 @@ from bench.rows import NAMES
 if TYPE_CHECKING:
     from bench.frontier.comparison.compared import Compared, Group
     from bench.frontier.comparison.comparison import Comparison
-    from bench.frontier.comparison.differences import Estimate
 
 MOST_ROWS = 16
 
@@ -60,50 +59,40 @@ def compare(
 
 
 def _show(group: Group, found: Compared) -> None:
-    say(f"{group.dataset}, {NAMES[found.split]}: does any gradient method leave the front of static weights?")
+    from bench.frontier.comparison.compared import FAMILY_HEADS, family_rows
+
+    say(f"{group.dataset}, {NAMES[found.split]}: does any gradient method lie beyond the front of static weights?")
     say(group.answer.sentence)
     if group.comparison is None:
         say(group.reason)
     else:
-        sizes = group.comparison.volumes.seen
-        rows = [[name, len(members), sizes[name]] for name, members in group.comparison.families.items()]
         print_table(
-            [found.by, "confirmed points", "hypervolume"], rows, f"families on {group.dataset}, {NAMES[found.split]}"
+            [found.by, *FAMILY_HEADS],
+            family_rows(group.comparison),
+            f"families on {group.dataset}, {NAMES[found.split]}",
         )
-        _show_tests(group.comparison, found.level, NAMES[found.split])
+        if group.comparison.tests:
+            _show_tests(group.comparison, found.level, NAMES[found.split])
+    for note in group.notes:
+        say(note)
     if group.unconfirmed:
         say(f"without a confirmed point: {', '.join(group.unconfirmed)}")
 
 
-def _show_tests(comparison: Comparison, level: float, rows: str) -> None:
-    """What was tested, one row a pair, at most `MOST_ROWS` of each kind; a file has them all."""
-    from bench.frontier.comparison.compared import metric_row
+def _show_tests(comparison: Comparison, level: float, on: str) -> None:
+    """The tests, one row a pair, at most `MOST_ROWS`; a file has them all."""
+    from bench.frontier.comparison.compared import row_of
 
-    heads = ["metric", "left", "right", "left minus right", "unit", "p (Holm)", "seeds", "verdict"]
-    metrics = []
-    for test in comparison.metrics[:MOST_ROWS]:
-        row = metric_row(test)
-        interval = None if row["low"] is None else (row["low"], row["high"])
-        value = _bracketed(row["value"], interval, "+.2f")
-        metrics.append([*(row[key] for key in ("measure", "left", "right")), value, row["unit"]])
-        metrics[-1] += [row["p_holm"], row["seeds"], row["verdict"]]
-    title = f"metric by metric on {rows}, {level:.0%} intervals; each family by the point that its search found best"
-    print_table(heads, metrics, title)
-    heads = ["left", "right", "hypervolume difference", "ratio", "left beyond right", "right beyond left"]
-    fronts = [
-        [test.left, test.right, _short(test.difference, "+.5f"), _short(test.ratio, ".3f")]
-        + [_short(each.estimate, "+.2f") for each in (test.beyond, test.behind)]
-        for test in comparison.fronts[:MOST_ROWS]
-    ]
-    title = f"fronts on {rows}; beyond: by how much the other would have to rise in every objective to cover it"
-    print_table(heads, fronts, f"{title}, {comparison.unit}")
-    if (more := max(len(comparison.metrics), len(comparison.fronts)) - MOST_ROWS) > 0:
+    rows = []
+    for row in map(row_of, comparison.tests[:MOST_ROWS]):
+        value = "-" if row["value"] is None else f"{row['value']:+.4g} [{row['low']:+.4g}, {row['high']:+.4g}]"
+        values = [row["measure"], row["left"], row["right"], value, row["unit"], row["p_holm"], row["paired"]]
+        rows.append([*values, row["verdict"]])
+    title = (
+        f"tests on {on}, {level:.0%} intervals; in a metric each family stands for the average of its "
+        f"{comparison.members} best confirmed trials"
+    )
+    heads = ["measure", "left", "right", "left minus right", "unit", "p (Holm)", "paired", "verdict"]
+    print_table(heads, rows, title)
+    if (more := len(comparison.tests) - MOST_ROWS) > 0:
         say(f"and {more} more rows: --out FILE.html or FILE.csv has them")
-
-
-def _short(estimate: Estimate | None, form: str) -> str:
-    return "-" if estimate is None else _bracketed(estimate.value, estimate.interval, form)
-
-
-def _bracketed(value: float, interval: tuple[float, float] | None, form: str) -> str:
-    return f"{value:{form}}" + ("" if interval is None else f" [{interval[0]:{form}}, {interval[1]:{form}}]")

@@ -9,6 +9,7 @@ from bench.errors import UserError
 from bench.frontier.points import Key, key_of
 from bench.frontier.samples import Sample, sample
 from bench.frontier.variance import SeedNoise, seed_noise
+from bench.objectives import Objective
 from bench.records import TrialRecord
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from bench.frontier.comparison.compared import Compared, Group
+from bench.frontier.comparison.compared import FAMILY_HEADS, Compared, Group, family_rows
 from bench.report.charts import chart
-from bench.report.markup import escaped, joined, scrolling
+from bench.report.markup import escaped, joined, scrolling, sentence
 from bench.report.page import whole
 from bench.report.plots.critical import critical_figure
 from bench.report.text import MINUS, number
 from bench.rows import NAMES
 
-HEADS = ("measure", "left", "right", "left minus right", "interval", "unit", "p (Holm)", "seeds", "verdict")
+HEADS = ("measure", "left", "right", "left minus right", "interval", "unit", "p (Holm)", "paired", "verdict")
 
 
 def comparison_document(found: Compared) -> str:
@@ -29,26 +29,26 @@ def comparison_document(found: Compared) -> str:
 def _group(group: Group, found: Compared, place: int) -> str:
     parts = [
         f'<section class="run"><h2>{escaped(group.dataset)}</h2><p>{escaped(", ".join(group.runs))}</p>',
-        '<article class="pick"><h3>Does any gradient method leave the front of static weights?</h3>'
-        f"<p>{escaped(group.answer.sentence)}</p></article>",
+        '<article class="pick"><h3>Does any gradient method lie beyond the front of static weights?</h3>'
+        f"<p>{sentence(group.answer.sentence)}</p></article>",
     ]
     if group.comparison is None:
         parts.append(f'<p class="note">{escaped(group.reason)}</p>')
     else:
-        sizes = group.comparison.volumes.seen
-        rows = [[name, str(len(each)), number(sizes[name])] for name, each in group.comparison.families.items()]
+        rows = [[*map(_cell, row[:-1]), number(row[-1])] for row in family_rows(group.comparison)]
         parts.append(
             f'<h3>Families</h3><p class="note">On {NAMES[found.split]}.</p>'
-            + _table((found.by, "confirmed points", "hypervolume"), rows, "Families")
+            + _table((found.by, *FAMILY_HEADS), rows, "Families")
         )
-        parts.append(
-            f'<h3>Tests</h3><p class="note">Left minus right on {NAMES[found.split]}, {found.level:.0%} intervals. '
-            "In a metric a family stands "
-            "for the point that the search's own run found best; p is Holm's, over all metrics and pairs. Beyond: by "
-            "how much the other front would have to rise in every objective to cover this one.</p>"
-        )
-        tests = found.table[found.table["dataset"] == group.dataset].to_dict("records")
-        parts.append(_table(HEADS, [_test(row) for row in tests], f"Tests {place}"))
+        parts += [f'<p class="note below">{sentence(note)}</p>' for note in group.notes]
+        if group.comparison.tests:
+            parts.append(
+                f'<h3>Tests</h3><p class="note">Left minus right on {NAMES[found.split]}, {found.level:.0%} intervals. '
+                f"In a metric each family stands for the average of its {group.comparison.members} best confirmed trials. p covers noise of "
+                "seeds and rows, and luck in tuning; it is Holm's, over all tests of the data set.</p>"
+            )
+            tests = found.table[found.table["dataset"] == group.dataset].to_dict("records")
+            parts.append(_table(HEADS, [_test(row) for row in tests], f"Tests {place}"))
     if group.unconfirmed:
         parts.append(f'<p class="note below">Without a confirmed point: {escaped(", ".join(group.unconfirmed))}.</p>')
     return joined([*parts, "</section>"])
@@ -60,8 +60,11 @@ def _test(row: dict[Any, Any]) -> list[str]:
 
     interval = " to ".join(filter(None, (told(row["low"]), told(row["high"]))))
     value, p = told(row["value"]), told(row["p_holm"])
-    seeds = row["seeds"] if isinstance(row["seeds"], str) else ""
-    return [row["measure"], row["left"], row["right"], value, interval, row["unit"], p, seeds, row["verdict"]]
+    return [row["measure"], row["left"], row["right"], value, interval, row["unit"], p, row["paired"], row["verdict"]]
+
+
+def _cell(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _table(heads: tuple[str, ...], rows: list[list[str]], name: str) -> str:

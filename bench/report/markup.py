@@ -15,6 +15,11 @@ from bench.report import theme
 escaped = escape
 
 
+def sentence(text: str) -> str:
+    """A sentence in which commands stand between backticks."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escaped(text))
+
+
 def breakable(name: str) -> str:
     """A name that may wrap after an underscore."""
     return escaped(name).replace("_", "_<wbr>")

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from bench.atomic import write_text
-from bench.balancing import BALANCING, GradientAggregation, GradientCombination
 from bench.errors import UserError, unknown
 from bench.frontier.comparison.answer import Answer, answer
 from bench.frontier.comparison.compared import Compared, Group
@@ -17,22 +16,14 @@ from bench.frontier.comparison.comparison import compare
 from bench.frontier.comparison.families import FAMILIES, Member, families
 from bench.frontier.comparison.ranks import LEAST_DATASETS, Ranking, ranking
 from bench.frontier.hypervolume import resolve_reference, weakest_reference
-from bench.frontier.points import points
 from bench.objectives import Objective, parse
-from bench.records import TrialRecord
 from bench.report.comparison import comparison_document
 from bench.rows import CONFIRM, NAMES, TEST
 from bench.run.folder import DatasetRun, Run
-from bench.search.study import Study
+from bench.run.members import members_of
 from bench.suite import resolve_objectives
 
-GRADIENT = frozenset(
-    name
-    for name, entry in BALANCING.items()
-    if isinstance(entry.build, type) and issubclass(entry.build, GradientAggregation | GradientCombination)
-)
-"""Balancing kinds that work on the tasks' gradients."""
-APART = Answer("cannot tell", "Cannot tell: points on different data have no front in common.")
+APART = Answer("cannot say", "This comparison cannot say: points on different data have no front in common.")
 
 
 @dataclass(frozen=True)
@@ -42,16 +33,11 @@ class _Part:
     part: DatasetRun
     objectives: tuple[Objective, ...]
     fingerprint: str
-    points: list[TrialRecord]
+    members: list[Member]
 
     @property
     def reference(self) -> dict[str, float]:
         return resolve_reference(self.objectives, self.part.dataset.reference)
-
-    @property
-    def members(self) -> list[Member]:
-        run = self.part.run
-        return [Member(run.name, self.part.key, run.manifest.suite.search.sampler, point) for point in self.points]
 
 
 def compare_runs(runs: Sequence[Run], by: str = "balancing", metric: str | None = None, split: str = TEST) -> Compared:
@@ -84,9 +70,7 @@ def compare_runs(runs: Sequence[Run], by: str = "balancing", metric: str | None 
 
 def _read(part: DatasetRun) -> _Part:
     objectives = resolve_objectives(part.dataset, part.tasks)
-    study = Study.read(part.folder)
-    equal = [record for record in study.baselines() if record.balancing == "static"]  # these are static weights, too
-    return _Part(part, objectives, part.fingerprint or "-", [*points(study.records(), objectives), *equal])
+    return _Part(part, objectives, part.fingerprint or "-", members_of(part, objectives))
 
 
 def _group(parts: Sequence[_Part], by: str, metric: str | None, split: str) -> Group:
@@ -94,18 +78,19 @@ def _group(parts: Sequence[_Part], by: str, metric: str | None, split: str) -> G
     objectives, seed = first.objectives, first.part.run.manifest.seed
     metrics = None if metric is None else [parse(metric, first.part.tasks, "--metric")]
     every = [member for part in parts for member in part.members]
-    members = [member for member in every if member.sample(objectives, split) is not None]
-    found = families(members, by)
+    confirmed = families([member for member in every if member.sample(objectives, split) is not None], by)
+    found = {name: members for name, members in families(every, by).items() if name in confirmed}
     reference = weakest_reference(objectives, [part.reference for part in parts])
     reason = "" if len(found) > 1 else _alone(list(found), by, split)
+    runs = tuple(dict.fromkeys(part.part.run.name for part in parts))
     return Group(
         dataset=", ".join(dict.fromkeys(part.part.key for part in parts)),
         fingerprints=tuple(dict.fromkeys(part.fingerprint for part in parts)),
-        runs=tuple(dict.fromkeys(part.part.run.name for part in parts)),
+        runs=runs,
         comparison=None if reason else compare(found, objectives, reference, split, seed, metrics),
         reason=reason,
         unconfirmed=tuple(sorted(families(every, by).keys() - found.keys())),
-        answer=answer(members, objectives, reference, split, seed, GRADIENT) if by != "dataset" else APART,
+        answer=answer(every, objectives, reference, split, runs[0]) if by != "dataset" else APART,
     )
 
 
@@ -117,7 +102,7 @@ def _alone(found: Sequence[str], by: str, split: str) -> str:
 
 def _ranking(groups: Sequence[Group]) -> Ranking | None:
     """Of the families that were compared on every data set."""
-    volumes = [group.comparison.volumes.seen for group in groups if group.comparison is not None]
+    volumes = [group.comparison.volumes for group in groups if group.comparison is not None]
     if len({group.dataset for group in groups if group.comparison is not None}) < LEAST_DATASETS:
         return None
     names = [name for name in volumes[0] if all(name in each for each in volumes)]

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.atomic import write_text
+from bench.balancing import BALANCING
+from bench.balancing.alike import works_on_gradients
 from bench.data import Store, prepare
 from bench.frontier.points import key_of
 from bench.frontier.shortlist import members, shortlist
 from bench.progress import Progress
 from bench.records import ENSEMBLE, TREES, Job, Scalar, Split, TrialRecord
-from bench.run.comparing import GRADIENT
 from bench.run.folder import STORE, DatasetRun, Run
 from bench.run.ladder import rungs_of
 from bench.run.reporting import Reporter
@@ -143,8 +144,9 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
             if replicates := suite.confirm.replicates:
                 tries = tries_of(records, suite.search.tries)
                 others = tuned(study, executor, make_job, others, plan.tasks, tries, manifest.seed, progress)
+                gradient = {kind for kind in BALANCING if works_on_gradients(kind)}
                 best = best_point(records, objectives, reference, single=False)
-                others += retuned(study, executor, make_job, plan, suite.confirm.static, best, GRADIENT, progress)
+                others += retuned(study, executor, make_job, plan, suite.confirm.static, best, gradient, progress)
             race = Race(replicates, suite.confirm.replicates_in_all + replicates * len(more), manifest.seed)
             confirm(study, executor, make_job, [*chosen, *more], race, on_record, progress, others)
         finally:

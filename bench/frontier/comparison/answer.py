@@ -1,4 +1,4 @@
-"""Does any gradient method leave the front of tuned static weights? One sentence, with its intervals.
+"""Does any gradient method lie beyond the front of tuned static weights? One of three answers, or why there is none.
 
 The question is Kurin et al.'s and Xin et al.'s (both NeurIPS 2022): whether manipulating gradients gains anything that
 well chosen static weights do not. Models that share nothing have nothing to weigh, and are left out on both sides.
@@ -6,76 +6,109 @@ well chosen static weights do not. Models that share nothing have nothing to wei
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+
+import numpy as np
 
 from bench.errors import listed
-from bench.frontier.comparison.comparison import FrontTest, compare
-from bench.frontier.comparison.differences import LEVEL, Estimate
+from bench.frontier.comparison.beyond import Beyond, beyond
 from bench.frontier.comparison.families import Member
-from bench.frontier.gains import BASELINE
-from bench.objectives import Objective
+from bench.frontier.comparison.units import common_units
+from bench.frontier.comparison.verdict import Word
+from bench.frontier.intervals import LEVEL
+from bench.frontier.samples import Sample
+from bench.objectives import Objective, in_thousandths
 
-STATIC, GRADIENT = "static weights", "gradient methods"
+MARGIN = 0.5
+"""In thousandths, where all objectives are read so."""
+MARGIN_OF_WAY = 0.2
+"""Else in percent of the way from the reference to the best: that of .5e-3 in an AUC of .75."""
+LEAST_WEIGHTS = 7
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer: `yes`, `no` or `cannot tell`, the sentence, and what it rests on, where that could be compared."""
+    """The answer, and the sentence that gives it.
 
-    verdict: Literal["yes", "no", "cannot tell"]
+    Attributes:
+        weights: how many different static weights were confirmed with two replicates or more.
+        found: what it rests on; None where the run cannot say.
+        unit: of `found`.
+    """
+
+    verdict: Word
     sentence: str
-    test: FrontTest | None = None
+    weights: int = 0
+    found: Beyond | None = None
+    unit: str = ""
 
 
 def answer(
-    members: Iterable[Member],
-    objectives: Sequence[Objective],
-    reference: Mapping[str, float],
-    split: str,
-    seed: int,
-    gradient: Collection[str],
+    members: Sequence[Member], objectives: Sequence[Objective], reference: Mapping[str, float], split: str, run: str
 ) -> Answer:
-    """Answers it for confirmed points on one data set; `gradient` are the balancing kinds that work on gradients."""
-    shared = [member for member in members if member.point.sharing != BASELINE]
-    sides = {
-        GRADIENT: [member for member in shared if member.point.balancing in gradient],
-        STATIC: [member for member in shared if member.point.balancing == "static"],
-    }
+    """Answers it for points on one data set, of which those with two replicates or more on `split` count.
+
+    Args:
+        run: its name, for the command that adds static weights.
+    """
     measured = sorted({objective.name.partition(".")[0] for objective in objectives if objective.is_metric})
-    if len(measured) == 1 and not sides[GRADIENT]:
-        return Answer(
-            "cannot tell", f"Cannot tell: {measured[0]} is the only task measured; one task needs no balancing."
-        )
-    missing = [name for name, side in sides.items() if not side]
-    if missing:
-        return Answer("cannot tell", f"Cannot tell: no confirmed point that shares a model has {' or '.join(missing)}.")
-    found = compare(sides, objectives, reference, split, seed)
-    test = found.fronts[0]
-    volume = f"hypervolume of gradient methods minus that of static weights {told(test.difference, '+.5f')}"
-    epsilon = f"{told(test.beyond.estimate, '+.2f')} ({found.unit})"
-    if test.beyond.estimate.sign > 0:
-        who = sorted({sides[GRADIENT][row].point.balancing for row in test.beyond.leaving})
-        text = f"Yes: {listed(who)} {'leaves' if len(who) == 1 else 'leave'} the front of static weights, which would "
-        return Answer("yes", text + f"have to rise by {epsilon} in every objective to cover it; {volume}.", test)
-    if test.beyond.estimate.sign < 0:
-        ahead = f"{told(test.beyond.estimate.negative, '+.2f')} ({found.unit})"
-        return Answer(
-            "no", f"No: static weights are ahead of all gradient methods by {ahead} in every objective; {volume}.", test
-        )
-    text = f"Cannot tell: to cover all gradient methods, the front of static weights would have to rise by {epsilon} "
-    return Answer("cannot tell", text + f"in every objective; {volume}{_more(test)}.", test)
+    if len(measured) == 1:
+        return _silent(f"{measured[0]} is the only task measured; one task needs no balancing.")
+    static, gradient = _repeated(members, objectives, split)
+    weights = len({member.weights for member, _ in static})
+    if not gradient:
+        return _silent("no gradient method has a confirmed point with two replicates.", weights)
+    if weights < LEAST_WEIGHTS:
+        have = f"{weights} static weight{'' if weights == 1 else 's'}, at least {LEAST_WEIGHTS} are needed"
+        return _silent(f"{have}; `seesaw confirm {run} --static {LEAST_WEIGHTS}` adds them.", weights)
+    means = np.array([sample.mean for _, sample in (*static, *gradient)])
+    units, unit = common_units(objectives, reference, means)
+    margin = MARGIN if all(in_thousandths(objective.name) for objective in objectives) else MARGIN_OF_WAY
+    scale = np.array([objective.sign for objective in objectives]) / units
+    found = beyond([sample for _, sample in static], [sample for _, sample in gradient], scale, margin)
+    assert found is not None  # every point has two replicates
+    methods = [member.method for member, _ in gradient]
+    return Answer(found.verdict, _sentence(found, methods, weights, unit), weights, found, unit)
 
 
-def told(estimate: Estimate, form: str) -> str:
-    """A value with its interval."""
-    if estimate.interval is None:
-        return f"{estimate.value:{form}} (without interval: no point has two replicates)"
-    low, high = estimate.interval
-    return f"{estimate.value:{form}}, {LEVEL:.0%} CI {low:{form}} to {high:{form}}"
+def _silent(reason: str, weights: int = 0) -> Answer:
+    return Answer("cannot say", f"This run cannot say: {reason}", weights)
 
 
-def _more(test: FrontTest) -> str:
-    needed = test.beyond.needed
-    return "" if needed is None else f"; about {needed} seeds of each point would tell, were it so"
+def _repeated(
+    members: Sequence[Member], objectives: Sequence[Objective], split: str
+) -> tuple[list[tuple[Member, Sample]], list[tuple[Member, Sample]]]:
+    """Static and gradient points that have two replicates or more, with their samples."""
+    found = [(member, sample) for member in members if (sample := member.sample(objectives, split)) is not None]
+    found = [(member, sample) for member, sample in found if len(sample) > 1]
+    return [one for one in found if one[0].weights is not None], [one for one in found if one[0].gradient]
+
+
+def _sentence(found: Beyond, methods: Sequence[str], weights: int, unit: str) -> str:
+    front = f"the front of {weights} static weights"
+    margin = f"the margin of {found.margin:g} {unit}"
+    if found.verdict == "yes":
+        best = int(np.where(found.sure, found.low, -np.inf).argmax())
+        names = sorted({method for method, sure in zip(methods, found.sure, strict=True) if sure})
+        value = _value(found.value[best], found.low[best], found.high[best])
+        verb = "lies" if len(names) == 1 else "lie"
+        return f"Yes: {listed(names)} {verb} beyond {front} by more than {margin}: by {value}."
+    value = _value(found.value.max(), found.low.max(), found.high.max())
+    if found.verdict == "no":
+        return f"No: no gradient method lies beyond {front} by more than {margin}; the farthest lies {value} beyond it."
+    yes, no = found.chances
+    text = (
+        f"Cannot tell: the farthest gradient point lies {value} beyond {front}, the margin is {found.margin:g} {unit}. "
+        f"The chance to find a gradient front two margins beyond is {yes:.0%} with these replicates, "
+        f"that to find equal fronts equal {no:.0%}"
+    )
+    if found.low.max() > found.margin:
+        return f"{text}. No gradient point is certainly better than a static one in every task: add static weights."
+    if found.needed is None:
+        return f"{text}; more replicates alone will not settle it."
+    return f"{text}; about {found.needed} replicates of each point bring both to 80%."
+
+
+def _value(value: float, low: float, high: float) -> str:
+    return f"{value:+.2f} ({LEVEL:.0%} CI {low:+.2f} to {high:+.2f})"

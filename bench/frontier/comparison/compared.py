@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
 
+from bench.errors import listed
 from bench.frontier.comparison.answer import Answer
-from bench.frontier.comparison.comparison import Comparison, FrontTest, MetricTest
-from bench.frontier.comparison.differences import LEVEL, Estimate
+from bench.frontier.comparison.comparison import Comparison
+from bench.frontier.comparison.contrasts import Contrast
 from bench.frontier.comparison.ranks import Ranking
 from bench.frontier.comparison.units import unit
+from bench.frontier.intervals import LEVEL
 
-COLUMNS = ["dataset", "measure", "left", "right", "value", "low", "high", "unit", "p", "p_holm", "seeds", "verdict"]
-CANNOT_TELL = "cannot tell"
+COLUMNS = ["dataset", "measure", "left", "right", "value", "low", "high", "unit"]
+COLUMNS += ["p", "p_noise", "p_tuning", "p_holm", "paired", "verdict"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,29 @@ class Group:
     reason: str
     unconfirmed: tuple[str, ...]
     answer: Answer
+
+    @property
+    def notes(self) -> list[str]:
+        """What to know of the tests: unequal budgets, families that are not tested, what pairing by seed gained."""
+        found = self.comparison
+        if found is None:
+            return []
+        notes = []
+        trials = {name: found.budgets[name].trials for name in found.tested}
+        if len(set(trials.values())) > 1:
+            counts = ", ".join(f"{name} {count}" for name, count in trials.items())
+            notes.append(f"Budgets are unequal ({counts} trials): more trials find better points in any family.")
+        single = [name for name in found.families if name not in found.tested and found.budgets[name].trials > 1]
+        if single:
+            notes.append(
+                f"Cannot tell of {listed(single)}: one confirmed point; `seesaw confirm {self.runs[0]} --members 2` "
+                "confirms two of each family."
+            )
+        if lone := [name for name in found.families if found.budgets[name].trials == 1]:
+            notes.append(f"Cannot tell of {listed(lone)}: one trial.")
+        if 1 < found.gain < math.inf:
+            notes.append(f"Paired by seed: as good as {found.gain:.3g} times the seeds.")
+        return notes
 
 
 @dataclass(frozen=True)
@@ -76,81 +102,61 @@ class Compared:
         }
 
 
-def metric_row(test: MetricTest) -> dict[str, Any]:
-    """A test of one metric as a row of the table."""
-    size, name = unit(test.objective)
-    of = test.difference
-    low, high = (None, None) if of.interval is None else (of.interval[0] / size, of.interval[1] / size)
+FAMILY_HEADS = ("trials", "training samples", "confirmed points", "hypervolume")
+
+
+def family_rows(found: Comparison) -> list[tuple[str, int, int, int, float]]:
+    """Of each family its name, and what `FAMILY_HEADS` says."""
+    return [
+        (name, found.budgets[name].trials, found.budgets[name].samples, len(members), found.volumes[name])
+        for name, members in found.families.items()
+    ]
+
+
+def row_of(test: Contrast) -> dict[str, Any]:
+    """A test as a row of the table."""
+    size, name = (1.0, "hypervolume") if test.objective is None else unit(test.objective)
+    low, high = (None, None) if test.interval is None else (test.interval[0] / size, test.interval[1] / size)
     return {
-        "measure": test.objective.name,
+        "measure": "hypervolume" if test.objective is None else test.objective.name,
         "left": test.left,
         "right": test.right,
-        "value": of.value / size,
+        "value": None if test.value is None else test.value / size,
         "low": low,
         "high": high,
         "unit": name,
-        "p": of.p,
+        "p": test.p,
+        "p_noise": test.noise,
+        "p_tuning": test.tuning,
         "p_holm": test.adjusted,
-        "seeds": " and ".join(map(str, of.seeds)) + (", paired" if of.paired else ""),
-        "verdict": f"{test.better} is better" if test.told(1 - LEVEL) else _doubt(test),
+        "paired": f"by {test.shared} seeds" if test.shared > 1 else "",
+        "verdict": test.verdict,
     }
 
 
-def _doubt(test: MetricTest) -> str:
-    return f"{CANNOT_TELL}: a side has one seed" if test.difference.p is None else _more(test.needed)
-
-
-def front_rows(test: FrontTest, epsilon_unit: str) -> Iterator[dict[str, Any]]:
-    """Two fronts as rows of the table."""
-    sides = {"left": test.left, "right": test.right}
-    yield sides | {"measure": "hypervolume difference", "unit": "hypervolume"} | _told(test.difference, 0.0, test)
-    if test.ratio is not None:
-        yield sides | {"measure": "hypervolume ratio", "unit": "times"} | _told(test.ratio, 1.0, test)
-    for measure, of, ahead, other in (
-        ("left beyond right", test.beyond, test.left, test.right),
-        ("right beyond left", test.behind, test.right, test.left),
-    ):
-        sign = of.estimate.sign
-        words = f"{ahead} leaves {other}'s front" if sign > 0 else f"{other} covers {ahead}"
-        row = sides | {"measure": measure, "unit": epsilon_unit} | _told(of.estimate, 0.0, test)
-        yield row | {"verdict": words if sign else _more(of.needed)}
-
-
-def _told(of: Estimate, neutral: float, test: FrontTest) -> dict[str, Any]:
-    low, high = of.interval or (None, None)
-    apart = low is not None and high is not None and (low > neutral or high < neutral)
-    better = test.left if of.value > neutral else test.right
-    return {"value": of.value, "low": low, "high": high, "verdict": f"{better} is better" if apart else CANNOT_TELL}
-
-
-def _more(needed: int | None) -> str:
-    return CANNOT_TELL if needed is None else f"{CANNOT_TELL}: about {needed} seeds each would"
-
-
 def _rows(comparison: Comparison | None) -> Iterator[dict[str, Any]]:
-    if comparison is None:
-        return
-    yield from (metric_row(test) for test in comparison.metrics)
-    for test in comparison.fronts:
-        yield from front_rows(test, comparison.unit)
+    yield from (row_of(test) for test in (() if comparison is None else comparison.tests))
 
 
 def _document(group: Group) -> dict[str, Any]:
-    found = group.comparison
+    found, answer = group.comparison, group.answer
     return {
         "dataset": group.dataset,
         "fingerprints": list(group.fingerprints),
         "runs": list(group.runs),
-        "answer": {"verdict": group.answer.verdict, "sentence": group.answer.sentence},
+        "answer": {"verdict": answer.verdict, "sentence": answer.sentence, "static_weights": answer.weights},
         "reason": group.reason,
         "unconfirmed": list(group.unconfirmed),
+        "notes": group.notes,
         "families": []
         if found is None
         else [
             {
                 "name": name,
+                "trials": found.budgets[name].trials,
+                "training_samples": found.budgets[name].samples,
                 "points": [{"run": m.run, "trial": m.point.number, "until": m.point.until} for m in members],
-                "hypervolume": found.volumes.seen[name],
+                "hypervolume": found.volumes[name],
             }
             for name, members in found.families.items()
         ],

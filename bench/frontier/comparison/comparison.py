@@ -1,65 +1,31 @@
-"""Families on one data set against each other: metric by metric, and front by front."""
+"""Families on one data set against each other: metric by metric, and front by front.
+
+A verdict about two families has to survive two explanations: noise of seeds and rows in what was measured, and luck in
+tuning (`bench.frontier.comparison.tuning`). The p-value of a test is the larger of both. Holm's correction covers all
+tests of the data set, of metrics and fronts together.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
-from bench.frontier.comparison.differences import Difference, Estimate, by_resamples, difference, seeds_needed
-from bench.frontier.comparison.families import Member
+from bench.frontier.comparison.contrasts import Contrast, by_front, by_metric, sample_of
+from bench.frontier.comparison.families import Budget, Member, budget_of, trials_of
 from bench.frontier.comparison.holm import holm
-from bench.frontier.comparison.indicators import Beyond, beyond
-from bench.frontier.comparison.units import common_units
-from bench.frontier.comparison.volumes import Volumes, volumes
-from bench.frontier.intervals import difference as paired_by_resamples
-from bench.frontier.samples import Sample
+from bench.frontier.comparison.tuning import Statistic, best, tuning_luck
+from bench.frontier.comparison.verdict import SIZE
+from bench.frontier.hypervolume import hypervolume
+from bench.frontier.intervals import differences
 from bench.objectives import Objective
-from bench.rows import SEARCH
+from bench.seeds import derive
 
-
-@dataclass(frozen=True)
-class MetricTest:
-    """Two families in one objective, each by its best member.
-
-    Attributes:
-        left, right: names of the families.
-        members: whose replicates were compared.
-        adjusted: p by Holm over all tests of the comparison; None where there is none.
-        needed: seeds on each side that it would take to tell such a difference among so many tests.
-    """
-
-    left: str
-    right: str
-    objective: Objective
-    members: tuple[Member, Member]
-    difference: Difference
-    adjusted: float | None
-    needed: int | None
-
-    def told(self, size: float) -> bool:
-        """Whether they differ, by a test of that size."""
-        return self.adjusted is not None and self.adjusted < size
-
-    @property
-    def better(self) -> str:
-        """The family that looks better."""
-        return self.left if self.objective.sign * self.difference.value > 0 else self.right
-
-
-@dataclass(frozen=True)
-class FrontTest:
-    """Two families by their fronts: `left` against `right`; `beyond` in the comparison's unit."""
-
-    left: str
-    right: str
-    difference: Estimate
-    ratio: Estimate | None
-    beyond: Beyond
-    behind: Beyond
+MOST_MEMBERS = 3
+"""A family stands for at most so many of its best members."""
 
 
 @dataclass(frozen=True)
@@ -67,19 +33,22 @@ class Comparison:
     """What a comparison came to.
 
     Attributes:
-        objectives: of the fronts.
         families: confirmed members by name.
-        unit: of the epsilon indicators.
-        metrics: tests of single metrics, the smallest p first.
-        fronts: each pair of families once; none where members are on different data, which have no front in common.
+        budgets: what the search spent on each family.
+        volumes: hypervolume of all confirmed members of each family.
+        tested: families of which two trials or more are confirmed: only those are tested.
+        members: for how many of its best members a family stands in a test of a metric.
+        gain: how many times fewer seeds pairing needs; 1 where no seeds are shared.
+        tests: the smallest p first.
     """
 
-    objectives: tuple[Objective, ...]
     families: dict[str, list[Member]]
-    volumes: Volumes
-    unit: str
-    metrics: tuple[MetricTest, ...]
-    fronts: tuple[FrontTest, ...]
+    budgets: dict[str, Budget]
+    volumes: dict[str, float]
+    tested: tuple[str, ...]
+    members: int
+    gain: float
+    tests: tuple[Contrast, ...]
 
 
 def compare(
@@ -90,97 +59,80 @@ def compare(
     seed: int,
     metrics: Sequence[Objective] | None = None,
 ) -> Comparison:
-    """Compares families, each with at least one member, all of them confirmed on `split`.
+    """Compares families by their confirmed trials.
 
-    A family stands in a metric for its member that the search's own run found best in it: its replicates had no part in
-    the choice, so they make it neither better nor worse than it is.
+    In a metric a family stands for the average of its best members by the search's own value, which shares no seed with
+    the replicates; as many of each family, at most `MOST_MEMBERS`.
 
     Args:
+        families: all members, confirmed on `split` or not; each family has at least one that is.
         reference: of the hypervolume, complete.
-        split: where the members' samples were measured.
-        seed: of the draws behind the hypervolumes' intervals.
+        seed: of the draws behind the hypervolumes' intervals, and of permutations.
         metrics: other metrics than the objectives to test one by one.
     """
-    samples = {name: samples_of(members, objectives, split) for name, members in families.items()}
-    means = np.array([sample.mean for group in samples.values() for sample in group])
-    units, unit = common_units(objectives, reference, means)
-    sizes = volumes(samples, objectives, reference, seed)
-    one = len({member.dataset for members in families.values() for member in members}) == 1
-    fronts = [
-        FrontTest(
-            left,
-            right,
-            sizes.difference(left, right),
-            sizes.ratio(left, right),
-            beyond(samples[left], samples[right], objectives, units),
-            beyond(samples[right], samples[left], objectives, units),
-        )
-        for left, right in combinations(families if one else (), 2)
-    ]
-    tests = _metric_tests(families, metrics or objectives, split)
-    kept = {name: list(members) for name, members in families.items()}
-    return Comparison(tuple(objectives), kept, sizes, unit, tests, tuple(fronts))
+    confirmed = {
+        name: [each for each in members if each.sample(objectives, split) is not None]
+        for name, members in families.items()
+    }
+    searched = {
+        name: [each for each in members if each.searched(objectives) is not None] for name, members in confirmed.items()
+    }
+    tested = tuple(name for name, members in searched.items() if len(members) > 1)
+    k = min([MOST_MEMBERS, *(len(searched[name]) for name in tested)])
+    tests: list[Contrast] = []
+    for objective in metrics or objectives:
+        tests += by_metric({name: searched[name] for name in tested}, objective, split, k)
+    if len({each.dataset for members in confirmed.values() for each in members}) == 1:
+        tests += by_front({name: searched[name] for name in tested}, objectives, reference, split, seed)
+    permutations = max(999, math.ceil(4 * len(tests) / SIZE))  # Holm leaves the smallest p SIZE / tests
+    tests = [_with_luck(test, families, objectives, reference, k, seed, permutations) for test in tests]
+    every = differences([sample_of(each, objectives, split) for members in confirmed.values() for each in members])
+    return Comparison(
+        families=confirmed,
+        budgets={name: budget_of(members) for name, members in families.items()},
+        volumes={name: _volume(members, objectives, reference, split) for name, members in confirmed.items()},
+        tested=tested,
+        members=k,
+        gain=1.0 if every is None else float(every.gain.min()),
+        tests=_adjusted(tests),
+    )
 
 
-def samples_of(members: Sequence[Member], objectives: Sequence[Objective], split: str) -> list[Sample]:
-    """The samples of those members that are confirmed on a split."""
-    return [found for member in members if (found := member.sample(objectives, split)) is not None]
+def _volume(
+    members: Sequence[Member], objectives: Sequence[Objective], reference: Mapping[str, float], split: str
+) -> float:
+    means = [sample_of(each, objectives, split).mean for each in members]
+    return hypervolume(np.array(means), objectives, reference)
 
 
-def by_seed(member: Member, key: str) -> dict[int, float]:
-    """A metric's finite values by seed, over the replicates that did not fail."""
-    runs = [run for run in member.point.replicates if run.failure is None]
-    return {run.seed: run.metrics[key] for run in runs if math.isfinite(run.metrics.get(key, math.nan))}
+def _with_luck(
+    test: Contrast,
+    families: Mapping[str, Sequence[Member]],
+    objectives: Sequence[Objective],
+    reference: Mapping[str, float],
+    k: int,
+    seed: int,
+    permutations: int,
+) -> Contrast:
+    """The test with its p-value of luck in tuning, where noise does not explain it already."""
+    if test.noise is None or test.noise >= SIZE:
+        return test
+    of = objectives if test.objective is None else [test.objective]
+    left, right = (
+        np.array([value for each in trials_of(families[name]) if (value := each.searched(of)) is not None])
+        for name in (test.left, test.right)
+    )
+    purpose = derive(seed, "tuning", test.left, test.right, "front" if test.objective is None else test.objective.name)
+    if test.objective is None:
+        statistic: Statistic = partial(hypervolume, objectives=objectives, reference=reference)
+    else:
+        statistic, left, right = best(k), test.objective.sign * left, test.objective.sign * right
+    sign = math.copysign(1.0, test.merit)
+    return replace(test, tuning=tuning_luck(left, right, statistic, sign, purpose, permutations))
 
 
-def best_seen(members: Sequence[Member], objective: Objective, key: str) -> Member | None:
-    """The member that the search's own run found best on validation, of those with a value of `key`; the first of
-    equals."""
-
-    def merit(member: Member) -> float:
-        return objective.sign * member.point.metrics[objective.key(SEARCH)]
-
-    seen = [each for each in members if by_seed(each, key) and objective.key(SEARCH) in each.point.metrics]
-    return max(seen, key=merit, default=None)
-
-
-def _metric_tests(
-    families: Mapping[str, Sequence[Member]], metrics: Sequence[Objective], split: str
-) -> tuple[MetricTest, ...]:
-    found = []
-    for objective in metrics:
-        best = {name: best_seen(members, objective, objective.key(split)) for name, members in families.items()}
-        every = [sample for members in families.values() for sample in samples_of(members, [objective], split)]
-        for left, right in combinations(families, 2):
-            a, b = best[left], best[right]
-            if a is not None and b is not None:
-                found.append((left, right, objective, (a, b), _difference(a, b, objective, split, every)))
-    known = [test[4].p for test in found if test[4].p is not None]
+def _adjusted(tests: Sequence[Contrast]) -> tuple[Contrast, ...]:
+    known = [test.p for test in tests if test.p is not None]
     adjusted = iter(holm(np.array(known)).tolist())
-    tests = [
-        MetricTest(*test, None if test[4].p is None else next(adjusted), seeds_needed(test[4], len(known)))
-        for test in found
-    ]
-    return tuple(sorted(tests, key=lambda test: math.inf if test.difference.p is None else test.difference.p))
-
-
-def _difference(left: Member, right: Member, objective: Objective, split: str, every: Sequence[Sample]) -> Difference:
-    """Paired by seed where seeds are shared, else by resample where there are any, else unpaired.
-
-    Args:
-        every: samples from which what seeds do is learnt.
-    """
-    a, b = (by_seed(member, objective.key(split)) for member in (left, right))
-    [first], [second] = (samples_of([member], [objective], split) for member in (left, right))
-    if left.dataset != right.dataset:  # resample b is other rows there: nothing is shared
-        return difference(a, b, _spread(first) + _spread(second))
-    alike = len(first.deviation) == len(second.deviation) > 1
-    if len(a.keys() & b.keys()) < 2 and alike:
-        paired = paired_by_resamples(first, second, every)
-        return difference(a, b) if paired is None else by_resamples(paired[0], (len(a), len(b)))
-    return difference(a, b, float((first.deviation - second.deviation).var(ddof=1)) if alike else 0.0)
-
-
-def _spread(sample: Sample) -> float:
-    """Variance of one metric's mean over resamples of the split; 0 where there are none."""
-    return float(sample.deviation.var(ddof=1)) if len(sample.deviation) > 1 else 0.0
+    made = [test if test.p is None else replace(test, adjusted=next(adjusted)) for test in tests]
+    return tuple(sorted(made, key=lambda test: math.inf if test.p is None else test.p))

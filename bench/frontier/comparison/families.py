@@ -5,28 +5,45 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from bench.frontier.samples import Sample, sample
 from bench.objectives import Objective
 from bench.records import TrialRecord
+from bench.rows import SEARCH
 
 
 @dataclass(frozen=True)
 class Member:
-    """A point, and where it comes from."""
+    """A point, confirmed or not, and where it comes from.
+
+    Attributes:
+        method: its family by balancing; `bench.run.members` says how balancers that do the same are named.
+        weights: the tasks' shares of static weights; None where its weights are not static, or nothing is shared.
+        gradient: whether its balancer works on the tasks' gradients.
+    """
 
     run: str
     dataset: str
     sampler: str
     point: TrialRecord
+    method: str
+    weights: tuple[float, ...] | None = None
+    gradient: bool = False
 
     def sample(self, objectives: Sequence[Objective], split: str) -> Sample | None:
         """What its replicates say of metrics on a split; None where none was measured there."""
         return sample(self.point, [objective.key(split) for objective in objectives])
 
+    def searched(self, objectives: Sequence[Objective]) -> list[float] | None:
+        """What the search's own run came to in each objective; None for baselines, which were not searched."""
+        metrics = [self.point.metrics.get(objective.key(SEARCH), np.nan) for objective in objectives]
+        return metrics if self.point.number >= 0 and np.isfinite(metrics).all() else None
+
 
 FAMILIES: dict[str, Callable[[Member], str]] = {
     "sharing": lambda member: member.point.sharing,
-    "balancing": lambda member: member.point.balancing,
+    "balancing": lambda member: member.method,
     "architecture": lambda member: member.point.architecture,
     "run": lambda member: member.run,
     "sampler": lambda member: member.sampler,
@@ -41,3 +58,40 @@ def families(members: Iterable[Member], by: str) -> dict[str, list[Member]]:
     for member in members:
         found.setdefault(FAMILIES[by](member), []).append(member)
     return dict(sorted(found.items()))
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What the search spent on a family: trials with a result, and training samples of all of them."""
+
+    trials: int
+    samples: int
+
+
+def trials_of(members: Iterable[Member]) -> list[Member]:
+    """Each trial of the search once, as it was trained longest."""
+    found = {(each.run, each.dataset, each.point.number): each for each in members if each.point.number >= 0}
+    return list(found.values())
+
+
+def budget_of(members: Iterable[Member]) -> Budget:
+    """What was spent on these members."""
+    trials = trials_of(members)
+    return Budget(len(trials), int(sum(each.point.speed.get("samples_trained", 0) for each in trials)))
+
+
+def average(samples: Sequence[Sample]) -> Sample:
+    """The mean of several configurations as one: over the seeds that all share, where there are two or more.
+
+    Otherwise the first replicates are averaged, the second, and so on; such averages are paired with none.
+    """
+    common = sorted(set.intersection(*(set(each.seeds) for each in samples)))
+    if len(common) > 1:
+        rows = [[each.seeds.index(seed) for seed in common] for each in samples]
+        seeds = tuple(common)
+    else:
+        rows, seeds = [list(range(min(map(len, samples))))] * len(samples), ()
+    b = min(each.deviations.shape[1] for each in samples)
+    values = np.mean([each.values[at] for each, at in zip(samples, rows, strict=True)], axis=0)
+    moved = np.mean([each.deviations[at][:, :b] for each, at in zip(samples, rows, strict=True)], axis=0)
+    return Sample(values, moved, seeds, samples[0].freedom)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from bench.errors import listed
-from bench.frontier.comparison.differences import LEVEL
+from bench.frontier.comparison.verdict import SIZE
 
 LEAST_DATASETS = 5
 """With fewer, hardly any order of ranks could be told from chance."""
@@ -28,7 +28,7 @@ class Ranking:
         names: methods, the best mean rank first; `ranks` are theirs, from 1.
         datasets: how many.
         p: of Friedman's test that all methods are alike.
-        critical: two mean ranks farther apart differ, by Nemenyi's test at 1 - `LEVEL`.
+        critical: two mean ranks farther apart differ, by Nemenyi's test at `SIZE`.
         cliques: largest groups, as places (first, last) in `names`, in which no two differ.
     """
 
@@ -43,7 +43,7 @@ class Ranking:
     def sentence(self) -> str:
         """What it says."""
         over = f"over {self.datasets} data sets (Friedman p = {self.p:.3g}; critical difference {self.critical:.2f})"
-        if self.p >= 1 - LEVEL:
+        if self.p >= SIZE:
             return f"Cannot tell: the mean ranks {over} do not differ more than by chance."
         alike = [
             name for name, rank in zip(self.names, self.ranks, strict=True) if rank - self.ranks[0] <= self.critical
@@ -55,7 +55,7 @@ class Ranking:
 
 def critical_difference(methods: int, datasets: int) -> float:
     """Nemenyi's, of mean ranks; the studentised range over sqrt(2), Demšar's table 5."""
-    q = float(stats.studentized_range.ppf(LEVEL, methods, np.inf)) / math.sqrt(2)
+    q = float(stats.studentized_range.ppf(1 - SIZE, methods, np.inf)) / math.sqrt(2)
     return q * math.sqrt(methods * (methods + 1) / (6 * datasets))
 
 

@@ -1,0 +1,226 @@
+"""How far gradient points lie beyond the front of static weights, with bounds that hold.
+
+The static front is interpolated: with static points s_k it is the edge of all y <= sum_k lambda_k s_k. A point g lies
+beyond it by d(g) = max over directions w (w >= 0, sum 1) of min over k of w . (g - s_k): the value of a matrix game,
+which is also min over lambda of max over objectives m of sum_k lambda_k (g - s_k)_m.
+
+* Lower bound of d(g): in each of a few fixed directions w, the smallest over k of the lower bounds of w . (g - s_k).
+  The error is shared over points and directions (Bonferroni); all k at once cost nothing (an intersection of tests).
+* Upper bound of d(g): with an upper bound U_km of each (g - s_k)_m, min over lambda of max over m of
+  sum_k lambda_k U_km. It is max over w of min over k of w . U_k. Let w be the direction in which g is farthest beyond.
+  A standard error along w is at most the same mean of those by objective, so w . U_k is an upper bound of
+  w . (g - s_k), which is d(g) or more for every k. The error is thus shared over the static points alone.
+* A lower bound counts only where g is certainly better than some static point in every objective. Static points that
+  all lie at one place say little of the front elsewhere: a point farther along the same front lies beyond them, too.
+  But no two points of one front dominate each other, wherever they lie.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linprog
+from scipy.special import ndtr, stdtrit
+
+from bench.frontier.comparison.needed import POWER, smallest
+from bench.frontier.comparison.verdict import CANNOT_TELL, SIZE, Word
+from bench.frontier.intervals import differences
+from bench.frontier.samples import Sample
+
+Floats = NDArray[np.float64]
+
+MOST_REPLICATES = 100
+MOST_DIRECTIONS = 15
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """How far G gradient points lie beyond the static front, in the unit of the directions.
+
+    Attributes:
+        value: (G,), as estimated.
+        low: (G,), lower bounds; all hold together with probability 1 - `SIZE`.
+        high: (G,), upper bounds; each holds with probability 1 - `SIZE`.
+        dominates: (G,), whether the point is certainly better than some static point in every objective.
+        margin: for the verdict.
+        chances: of "yes" where the gradient front lies two margins beyond, and of "no" where the fronts are equal.
+        needed: replicates of each point with which both chances are at least `POWER`; None where no number up to
+            `MOST_REPLICATES` is enough. It is sought only where the verdict is "cannot tell".
+    """
+
+    value: Floats
+    low: Floats
+    high: Floats
+    dominates: NDArray[np.bool_]
+    margin: float
+    chances: tuple[float, float]
+    needed: int | None
+
+    @property
+    def sure(self) -> NDArray[np.bool_]:
+        """Which points certainly lie beyond the front by more than the margin: (G,)."""
+        return np.asarray((self.low > self.margin) & self.dominates)
+
+    @property
+    def verdict(self) -> Word:
+        """Whether any point lies beyond the front by more than the margin."""
+        if self.sure.any():
+            return "yes"
+        return "no" if (self.high < self.margin).all() else "cannot tell"
+
+
+def beyond(static: Sequence[Sample], gradient: Sequence[Sample], scale: Floats, margin: float) -> Beyond | None:
+    """Compares gradient points with the front of static points, paired by seed and by rows.
+
+    Args:
+        static, gradient: at least one point each.
+        scale: (M,), by which metrics are multiplied to have one unit and to be better when larger.
+        margin: in that unit, for the chances.
+
+    Returns:
+        None where nothing is known of seeds.
+    """
+    directions = lattice(len(scale))
+    columns = np.hstack([directions.T, np.eye(len(scale))]) * scale[:, None]
+    found = differences([each.along(columns) for each in (*gradient, *static)])
+    if found is None:
+        return None
+    ahead = slice(len(gradient)), slice(len(gradient), None)
+    game = _Game(len(directions), *(each[ahead] for each in (found.value, found.seed, found.data, found.freedom)))
+    value, replicates = game.value, min(len(each) for each in (*static, *gradient))
+
+    def chances(count: int) -> tuple[float, float]:
+        return game.with_replicates(replicates, count).chances(value, margin)
+
+    made = Beyond(value, game.low(), game.high(), game.dominates(), margin, chances(replicates), None)
+    if made.verdict != CANNOT_TELL:
+        return made
+    return replace(made, needed=smallest(lambda count: min(chances(count)) >= POWER, MOST_REPLICATES))
+
+
+def surplus(ahead: Floats) -> float:
+    """d of one point, from its differences (K, M) with the static points."""
+    return _mix(ahead)[0]
+
+
+def lattice(objectives: int) -> Floats:
+    """Directions (W, M), evenly over the simplex: the finest lattice of at most five of two objectives, else 15."""
+    steps, most = 1, 5 if objectives == 2 else MOST_DIRECTIONS
+    while math.comb(steps + objectives, objectives - 1) <= most and objectives > 1:
+        steps += 1
+    bars = combinations(range(steps + objectives - 1), objectives - 1)
+    points = [np.diff([-1, *each, steps + objectives - 1]) - 1 for each in bars]
+    return np.array(points, dtype=float) / steps
+
+
+@dataclass(frozen=True)
+class _Game:
+    """Differences (G, K, W + M) of gradient less static points: first along W directions, then by objective."""
+
+    directions: int
+    difference: Floats
+    seed: Floats
+    data: Floats
+    freedom: Floats
+
+    @property
+    def error(self) -> Floats:
+        """Standard errors, shaped as the differences."""
+        return np.asarray(np.sqrt(self.seed + self.data))
+
+    @property
+    def value(self) -> Floats:
+        """d of each gradient point (G,), as estimated."""
+        return np.array([surplus(each) for each in self.difference[..., self.directions :]])
+
+    def _reach(self, tests: int) -> Floats:
+        """Distance from a difference to its bound, where so many bounds hold together."""
+        return np.asarray(stdtrit(self.freedom, 1 - SIZE / tests) * self.error)
+
+    @property
+    def _lowered(self) -> Floats:
+        """Reach of lower bounds along the directions (G, K, W)."""
+        return self._reach(len(self.difference) * self.directions)[..., : self.directions]
+
+    @property
+    def _dominating(self) -> Floats:
+        """Reach of lower bounds by objective (G, K, M)."""
+        points, front, _ = self.difference.shape
+        return self._reach(points * front)[..., self.directions :]
+
+    @property
+    def _raised(self) -> Floats:
+        """Reach of upper bounds by objective (G, K, M)."""
+        return self._reach(self.difference.shape[1])[..., self.directions :]
+
+    def low(self) -> Floats:
+        return np.asarray((self.difference[..., : self.directions] - self._lowered).min(axis=1).max(axis=1))
+
+    def dominates(self) -> NDArray[np.bool_]:
+        lowered = self.difference[..., self.directions :] - self._dominating
+        return np.asarray(lowered.min(axis=2).max(axis=1) > 0)
+
+    def high(self) -> Floats:
+        return np.array([surplus(each) for each in self.difference[..., self.directions :] + self._raised])
+
+    def with_replicates(self, now: int, count: int) -> _Game:
+        """As if with `count` replicates of each point instead of `now`."""
+        freedom = self.freedom * max(count - 1, 0.5) / max(now - 1, 0.5)
+        return replace(self, seed=self.seed * (now / count), freedom=freedom)
+
+    def chances(self, value: Floats, margin: float) -> tuple[float, float]:
+        """Of "yes", were every point two margins beyond the front as it is measured, and of "no", were it 0 beyond.
+
+        To raise a point by c in every objective raises its d by c, from `value`. Errors are taken as Gaussian.
+        """
+        raised = self.difference - value[:, None, None]
+        error = np.where(self.error > 0, self.error, 1e-12)
+        moved = raised[..., : self.directions] + 2 * margin
+        beyond = ndtr((moved - margin - self._lowered) / error[..., : self.directions]).min(axis=1).max(axis=1)
+        own = error[..., self.directions :]
+        better = ndtr((raised[..., self.directions :] + 2 * margin - self._dominating) / own).min(axis=2).max(axis=1)
+        within = 1.0
+        for upper, wide in zip(raised[..., self.directions :] + self._raised, own, strict=True):
+            high, mix = _mix(upper)
+            within *= float(ndtr((margin - high) / (mix @ wide.max(axis=1))))
+        return float(np.minimum(beyond, better).max()), within
+
+
+def _mix(game: Floats) -> tuple[float, Floats]:
+    """The value of a game (K, M), min over lambda of max over m of sum_k lambda_k game_km, and the lambda (K,)."""
+    rows, columns = game.shape
+    best = int(game.max(axis=1).argmin())
+    if columns == 1 or rows == 1:
+        return float(game[best].max()), np.eye(rows)[best]
+    if columns == 2:
+        return _mix_of_two(game, best)
+    found = linprog(
+        c=np.append(np.zeros(rows), 1.0),
+        A_ub=np.hstack([game.T, -np.ones((columns, 1))]),
+        b_ub=np.zeros(columns),
+        A_eq=np.append(np.ones(rows), 0.0)[None],
+        b_eq=[1.0],
+        bounds=[(0, None)] * rows + [(None, None)],
+    )
+    return float(found.fun), np.asarray(found.x[:rows])
+
+
+def _mix_of_two(game: Floats, best: int) -> tuple[float, Floats]:
+    """As `_mix`, of two columns: the best row, or the best mix of two rows that makes both columns equal."""
+    gap = game[:, 0] - game[:, 1]
+    apart = gap[:, None] - gap[None]
+    opposite = (gap[:, None] > 0) & (gap[None] < 0)
+    share = np.divide(-gap[None], apart, out=np.zeros_like(apart), where=opposite)
+    mixed = np.where(opposite, share * game[:, :1] + (1 - share) * game[None, :, 0], np.inf)
+    i, j = np.unravel_index(int(mixed.argmin()), mixed.shape)
+    weights = np.zeros(len(game))
+    if mixed[i, j] >= game[best].max():
+        weights[best] = 1.0
+        return float(game[best].max()), weights
+    weights[i], weights[j] = share[i, j], 1 - share[i, j]
+    return float(mixed[i, j]), weights

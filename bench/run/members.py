@@ -1,0 +1,65 @@
+"""The points of a run as a comparison sees them, and the answer about gradient methods that every surface shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.balancing.alike import method, works_on_gradients
+from bench.frontier.baselines import latest
+from bench.frontier.comparison.answer import Answer, answer
+from bench.frontier.comparison.families import Member
+from bench.frontier.composite import composite
+from bench.frontier.gains import BASELINE
+from bench.frontier.hypervolume import resolve_reference
+from bench.frontier.points import points
+from bench.objectives import Objective
+from bench.records import COMPOSITE, TrialRecord
+from bench.run.folder import DatasetRun
+from bench.search.study import Study
+from bench.suite import resolve_objectives
+
+
+def answer_of(part: DatasetRun, split: str = "test") -> Answer:
+    """Does any gradient method of this run lie beyond its static weights? The same for every surface.
+
+    Raises:
+        UserError: nothing was run yet.
+    """
+    objectives = resolve_objectives(part.dataset, part.tasks)
+    reference = resolve_reference(objectives, part.dataset.reference)
+    return answer(members_of(part, objectives), objectives, reference, split, part.run.name)
+
+
+def members_of(part: DatasetRun, objectives: Sequence[Objective]) -> list[Member]:
+    """All points of a run on one data set, and its baselines."""
+    study = Study.read(part.folder)
+    trials, others = points(study.records(), objectives), latest(study.baselines())
+    single = composite(trials, objectives)
+    return [_member(part, point) for point in [*trials, *others, *([single] if single else [])]]
+
+
+def _member(part: DatasetRun, point: TrialRecord) -> Member:
+    names = [task.name for task in part.tasks]
+    dense = point.sharing != "shared_embeddings" or point.config.get("interaction.kind", "none") != "none"
+    name = method(point.balancing, len(names), dense)
+    if point.sharing == BASELINE:
+        name = BASELINE if point.number != COMPOSITE else "single_task, best of each task"
+    elif "balancing.kind" not in point.config:
+        name = point.architecture  # trees and other baselines that balance nothing
+    shares = point.sharing != BASELINE and name != point.architecture
+    return Member(
+        run=part.run.name,
+        dataset=part.key,
+        sampler=part.run.manifest.suite.search.sampler,
+        point=point,
+        method=name,
+        weights=_shares(point, names) if name == "static" else None,
+        gradient=shares and name != "static" and works_on_gradients(point.balancing),
+    )
+
+
+def _shares(point: TrialRecord, tasks: Sequence[str]) -> tuple[float, ...]:
+    """The tasks' shares of static weights, to a thousandth; equal where the balancer is no static one but acts so."""
+    given = point.config if point.balancing == "static" else {}
+    weights = [float(given.get(f"balancing.static.weight.{task}") or 1.0) for task in tasks]
+    return tuple(round(weight / sum(weights), 3) for weight in weights)

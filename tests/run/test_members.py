@@ -1,0 +1,65 @@
+"""How a comparison sees a run's points: by method, static or on gradients."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from bench.frontier.comparison.families import Member
+from bench.records import TrialRecord
+from bench.run import members
+from bench.run.members import answer_of, members_of
+
+MMOE = {"sharing.kind": "mmoe"}
+
+
+def seen(monkeypatch: pytest.MonkeyPatch, *configs: dict[str, object], baselines: tuple[TrialRecord, ...] = ()):
+    """The members of a run on two tasks whose trials have these configurations."""
+    trials = [
+        TrialRecord(at, "completed", {}, config, "mmoe", {"valid/click.auc": 0.7, "valid/like.auc": 0.7})
+        for at, config in enumerate(configs)
+    ]
+    study = SimpleNamespace(records=lambda: trials, baselines=lambda: list(baselines))
+    monkeypatch.setattr(members, "Study", SimpleNamespace(read=lambda folder: study))
+    monkeypatch.setattr(members, "resolve_objectives", lambda dataset, tasks: ())
+    tasks = (SimpleNamespace(name="click"), SimpleNamespace(name="like"))
+    search = SimpleNamespace(search=SimpleNamespace(sampler="tpe"))
+    run = SimpleNamespace(name="first", manifest=SimpleNamespace(suite=search))
+    return SimpleNamespace(run=run, key="shop", tasks=tasks, folder=None, dataset=SimpleNamespace(reference={}))
+
+
+def of(member: Member) -> tuple[str, tuple[float, ...] | None, bool]:
+    return member.method, member.weights, member.gradient
+
+
+def test_methods(monkeypatch) -> None:
+    part = seen(
+        monkeypatch,
+        MMOE | {"balancing.kind": "upgrad"},
+        MMOE | {"balancing.kind": "static", "balancing.static.weight.like": 3.0},
+        {"sharing.kind": "shared_embeddings", "balancing.kind": "modo"},
+        {"sharing.kind": "shared_embeddings", "balancing.kind": "modo", "interaction.kind": "dcn_v2"},
+        {"sharing.kind": "single_task", "balancing.kind": "static"},
+        MMOE | {"balancing.kind": "rlw"},
+        baselines=(
+            TrialRecord(-3, "completed", {}, {"max_leaf_nodes": 31}, "trees"),
+            TrialRecord(-4, "completed", {}, {"ensemble.sharing.kind": "single_task"}, "ensemble"),
+            TrialRecord(-5, "completed", {}, MMOE | {"balancing.kind": "static"}, "static_weights"),
+        ),
+    )
+    assert [of(member) for member in members_of(part, ())] == [
+        ("pcgrad = upgrad", None, True),
+        ("static", (0.25, 0.75), False),
+        ("static", (0.5, 0.5), False),
+        ("modo", None, True),
+        ("single_task", None, False),
+        ("rlw", None, False),
+        ("trees", None, False),
+        ("ensemble", None, False),
+        ("static", (0.5, 0.5), False),
+    ]
+
+
+def test_a_run_s_answer(monkeypatch) -> None:
+    assert answer_of(seen(monkeypatch, MMOE | {"balancing.kind": "static"})).verdict == "cannot say"
