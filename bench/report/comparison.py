@@ -44,7 +44,8 @@ def _group(group: Group, found: Compared, place: int) -> str:
         if group.comparison.tests:
             parts.append(
                 f'<h3>Tests</h3><p class="note">Left minus right on {NAMES[found.split]}, {found.level:.0%} intervals. '
-                f"In a metric each family stands for the average of its {group.comparison.members} best confirmed trials. p covers noise of "
+                f"In a metric each family stands for the average of its {group.comparison.members} best confirmed "
+                "trials. p covers noise of "
                 "seeds and rows, and luck in tuning; it is Holm's, over all tests of the data set.</p>"
             )
             tests = found.table[found.table["dataset"] == group.dataset].to_dict("records")
