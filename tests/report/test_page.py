@@ -138,9 +138,9 @@ def test_every_table_and_figure_of_the_front_says_which_rows_it_is_on(reader: Re
     heads = re.findall(r'<th class="group"[^>]*>([^<]*)</th>', front_table(view))
     assert heads == ["validation (search)", "confirmation rows", "test"]
     plane = unpacked(reader.data["census-income-0-front"])["layout"]
-    assert plane["xaxis"]["title"]["text"].endswith("<sup>confirmation rows</sup>")
+    assert plane["xaxis"]["title"]["text"].endswith(">confirmation rows</span>")
     kinds = unpacked(reader.data["census-income-0-sharing-0"])["layout"]
-    assert kinds["xaxis"]["title"]["text"].endswith("<sup>validation (search)</sup>")
+    assert kinds["xaxis"]["title"]["text"].endswith(">validation (search)</span>")
     assert "confirmation rows, unseen by the search" in reader.shown
 
 
