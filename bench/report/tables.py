@@ -14,7 +14,7 @@ from bench.rows import CONFIRM, SEARCH, SHORT, TEST
 def front_table(view: PageView) -> str:
     """The trials of the front, and what else was confirmed; every column sorts. Scripts add the others."""
     trials = [view.trial(id) for id in listed(view)]
-    splits = [SEARCH, *(split for split in (CONFIRM, TEST) if any(any(_values(trial, split)) for trial in trials))]
+    splits = [*(split for split in (CONFIRM, TEST) if any(any(_values(trial, split)) for trial in trials)), SEARCH]
     sure = any(trial.p_nondominated is not None for trial in trials)
     names = [("trial", "number")]
     names += [("architecture", "architecture"), ("balancing", "balancing")]

@@ -24,6 +24,7 @@ from bench.frontier.gains import gain
 from bench.frontier.guard import Guard
 from bench.frontier.judging import Judge
 from bench.records import Replicate, TrialRecord
+from bench.rows import CONFIRM
 
 POINTS = 8
 SINGLE = 2
@@ -48,8 +49,8 @@ def records_of(setting: Setting, harm: float, rng: np.random.Generator) -> list[
             Replicate(
                 place,
                 place,
-                {f"valid/{o.name}": float(value) for o, value in zip(OBJECTIVES, values, strict=True)},
-                resampled={f"valid/{o.name}": rows[:, at].tolist() for at, o in enumerate(OBJECTIVES)},
+                {o.key(CONFIRM): float(value) for o, value in zip(OBJECTIVES, values, strict=True)},
+                resampled={o.key(CONFIRM): rows[:, at].tolist() for at, o in enumerate(OBJECTIVES)},
             )
             for place, (values, rows) in enumerate(zip(seen.values, seen.deviations, strict=True), start=1)
         )

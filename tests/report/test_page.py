@@ -129,18 +129,18 @@ def test_the_table_shows_each_split_under_its_name(view: PageView) -> None:
     trial = next(each for each in view.trials if each.confirmed)
     row = re.search(rf'<tr class="[^"]*" data-id="{trial.id}">(.*?)</tr>', front_table(view), re.S)
     assert row is not None
-    seen = [str(value) for value in trial.seen]
-    means = seen + [str(spread.mean) for split in (trial.confirm, trial.test) for spread in split]
+    means = [str(spread.mean) for split in (trial.confirm, trial.test) for spread in split]
+    means += [str(value) for value in trial.seen]
     assert re.findall(r'data-value="([^"]*)"', row[1])[3 : 3 + len(means)] == means
 
 
 def test_every_table_and_figure_of_the_front_says_which_rows_it_is_on(reader: Reader, view: PageView) -> None:
     heads = re.findall(r'<th class="group"[^>]*>([^<]*)</th>', front_table(view))
-    assert heads == ["validation (search)", "confirmation rows", "test"]
+    assert heads == ["confirmation rows", "test", "validation (search)"]
     plane = unpacked(reader.data["census-income-0-front"])["layout"]
-    assert plane["xaxis"]["title"]["text"].endswith("<sup>confirmation rows</sup>")
+    assert plane["xaxis"]["title"]["text"].endswith(">confirmation rows</span>")
     kinds = unpacked(reader.data["census-income-0-sharing-0"])["layout"]
-    assert kinds["xaxis"]["title"]["text"].endswith("<sup>validation (search)</sup>")
+    assert kinds["xaxis"]["title"]["text"].endswith(">validation (search)</span>")
     assert "confirmation rows, unseen by the search" in reader.shown
 
 

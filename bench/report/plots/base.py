@@ -125,7 +125,12 @@ def axis_title(axis: Axis, split: str | None = None) -> str:
     """
     name = escape(axis.label)
     way = f"{name}  \N{RIGHTWARDS ARROW} better" if axis.maximize else f"better \N{LEFTWARDS ARROW}  {name}"
-    return way if split is None or axis.name.startswith("cost/") else f"{way}<br><sup>{SHORT[split]}</sup>"
+    return way if split is None or axis.name.startswith("cost/") else on_rows(way, split)
+
+
+def on_rows(title: str, split: str) -> str:
+    """The title of an axis, with the rows that its values are on in smaller letters below."""
+    return f'{title}<br><span style="font-size:11px">{SHORT[split]}</span>'
 
 
 def near(axis: Axis) -> list[float] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import plotly.graph_objects as go
 
 from bench.report import theme
-from bench.report.plots.base import frame
+from bench.report.plots.base import frame, on_rows
 from bench.report.view import PageView
 from bench.rows import CONFIRM, SEARCH, SHORT
 
@@ -40,6 +40,6 @@ def hypervolume_figure(view: PageView) -> go.Figure:
             name="confirmed, 90% interval",
         )
     figure.update_xaxes(title_text="training samples" if view.by_samples else "trials finished")
-    figure.update_yaxes(title_text=f"hypervolume, {SHORT[SEARCH]}  \N{RIGHTWARDS ARROW} better", tickformat="~g")
+    figure.update_yaxes(title_text=on_rows("hypervolume  \N{RIGHTWARDS ARROW} better", SEARCH), tickformat="~g")
     figure.update_layout(showlegend=False, margin={"t": 10})
     return figure
