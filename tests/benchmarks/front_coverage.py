@@ -11,7 +11,7 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -70,8 +70,11 @@ def tally_of(setting: Setting, runs: int, seed: int = 0, draws: int = 400) -> Ta
         ]
         apart = differences(samples)
         assert apart is not None
-        pair = apart.intervals(0, 1)
-        tally.difference += [one.low <= true <= one.high for one, true in zip(pair, truth[0] - truth[1], strict=True)]
+        tally.difference += [
+            one.low <= true <= one.high
+            for i, j in combinations(range(len(samples)), 2)
+            for one, true in zip(apart.intervals(i, j), truth[i] - truth[j], strict=True)
+        ]
         tally.gain.append(float(np.median(apart.gain)))
         objectives, reference = setting.objectives, setting.reference
         drawn = posterior_draws(samples, noise, run, draws)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bench.frontier.allocation import next_round
+from bench.frontier.allocation import SETTLED, next_round
 from bench.frontier.samples import Sample
 from bench.frontier.uncertainty import p_nondominated
 from bench.objectives import Objective
@@ -24,24 +24,19 @@ def test_the_undecided_come_first_and_then_one_that_rests():
 
 
 def test_a_point_with_two_unlucky_replicates_comes_back():
-    """Truly on the front, it begins far behind; the budget allows ten more replicates of any point."""
-    truth, spread = [(0.70, 0.70), (0.7005, 0.6995), (0.6995, 0.7005), (0.6998, 0.6998), (0.7006, 0.7006)], 0.001
-    rng, values = np.random.default_rng(0), []
-    for at_, value in enumerate(truth):
-        first = rng.normal(value, spread, (2, 2)) - (0.008 if at_ == 4 else 0)
-        values.append(first)
-    rested = back = False
-    for _ in range(12):
+    """Truly ahead of the front, its first two replicates are far behind; it rests, is measured again, and races."""
+    truth = [(0.70 + 0.001 * i, 0.70 - 0.001 * i) for i in range(6)] + [(0.7027, 0.7027)]
+    rng = np.random.default_rng(0)
+    values = [rng.normal(each, 0.001, (3, 2)) for each in truth]
+    values[6] = rng.normal(np.array(truth[6]) - 0.006, 0.0005, (2, 2))
+    chances = []
+    for _ in range(4):
         samples = [Sample(each, np.zeros((len(each), 0, 2))) for each in values]
-        p = p_nondominated(samples, TWO, 0, 1000)[4]
-        rested |= p < 0.05
-        back = rested and p > 0.2
-        if back:
-            break
+        chances.append(p_nondominated(samples, TWO, 0, 1000)[6])
         for chosen in next_round(samples, TWO, 3, seed=0):
-            values[chosen] = np.vstack([values[chosen], rng.normal(truth[chosen], spread, (1, 2))])
-    assert rested
-    assert back
+            values[chosen] = np.vstack([values[chosen], rng.normal(truth[chosen], 0.001, (1, 2))])
+    assert chances[0] < SETTLED
+    assert chances[-1] > 0.3
 
 
 def test_of_equally_uncertain_ones_the_less_replicated():
