@@ -52,7 +52,7 @@ def latest(others: Sequence[TrialRecord]) -> list[TrialRecord]:
 
 def name_of(record: TrialRecord) -> str:
     """The name of a baseline, as in `trees` and, of static weights, `static_weights 4:1`, in the tasks' order."""
-    if record.number != STATIC_WEIGHTS:
+    if not record.weights or record.number != STATIC_WEIGHTS:
         return record.architecture
     least = min(record.weights.values())
     return f"{record.architecture} {':'.join(f'{weight / least:.3g}' for weight in record.weights.values())}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_factor, cho_solve, helmert
 
 from bench.frontier.seed_errors import SeedErrors
 
@@ -22,8 +22,6 @@ SPREAD = 8.0
 """Of the prior's covariance along the front, in units of the noise's variance."""
 ACROSS = 0.25
 """Of that, the share across the front, where all objectives become better at once."""
-WIDE = 1e3
-"""Standard deviation of the middle, which is not known beforehand, in units of the spread of the means."""
 
 
 def shrunken(
@@ -47,7 +45,7 @@ def shrunken(
     prior_freedom = m + 1
     prior = SPREAD * prior_freedom * (np.eye(m) - (1 - ACROSS) * np.outer(up, up))
     spread = np.atleast_2d(np.cov(centre, rowvar=False)) + prior / prior_freedom
-    wide = WIDE * max(1.0, float(np.abs(centre).max()))
+    contrasts = np.kron(_contrasts(n), np.eye(m))
     scale = np.ones(n)
     found: list[Floats] = []
     for step in range(BURN + STEPS):
@@ -56,14 +54,14 @@ def shrunken(
         full = np.repeat(scale, m)
         own = errors.own * np.outer(full, full)
         true = rng.standard_normal((many, n, m)) @ np.linalg.cholesky(spread).T
-        true += wide * rng.standard_normal((many, 1, m))
         seeds = rng.standard_normal((many, n * m)) @ (own_root * full[:, None]).T
         rows = rng.standard_normal((many, n * m)) @ fixed_root.T
-        before = np.kron(np.eye(n), spread) + np.kron(np.ones((n, n)), wide**2 * np.eye(m))
-        left = centre.ravel() - true.reshape(many, -1) - seeds - rows
-        weight = cho_solve(cho_factor(before + own + fixed), left.T).T
-        true += (weight @ before).reshape(many, n, m)
+        whole = contrasts.T @ (np.kron(np.eye(n), spread) + own + fixed) @ contrasts
+        left = (centre.ravel() - true.reshape(many, -1) - seeds - rows) @ contrasts
+        weight = cho_solve(cho_factor(whole), left.T).T @ contrasts.T
         seeds += weight @ own
+        rows += weight @ fixed
+        true = centre - (seeds + rows).reshape(many, n, m)
         if kept >= 0 and len(found) < draws:
             found.append(true)
         one = true[0] - true[0].mean(axis=0)
@@ -76,6 +74,15 @@ def shrunken(
         else:
             scale = np.sqrt((errors.freedom + squares) / rng.chisquare(errors.freedom + rank))
     return np.concatenate(found)[:draws]
+
+
+def _contrasts(n: int) -> Floats:
+    """An orthonormal basis (n, n - 1) of the differences between n values.
+
+    The middle of the true values has a flat prior: differences alone say how they are spread, and where the middle is,
+    the means say less their errors.
+    """
+    return np.asarray(helmert(n).T)
 
 
 def _inverse_wishart(freedom: float, matrix: Floats, rng: np.random.Generator) -> Floats:

@@ -51,7 +51,8 @@ def posterior_draws(
     n, m = means.shape
     parts, data = seed_errors(samples, noise), _rows(samples)
     unit = np.sqrt(_apart(parts.own + data, n))
-    unit = np.where(unit > 0, unit, np.where(np.ptp(means, axis=0) > 0, np.ptp(means, axis=0), 1.0))
+    unit = np.maximum(unit, 1e-6 * np.ptp(means, axis=0))  # noise that small decides nothing
+    unit = np.where(unit > 0, unit, 1.0)
     parts, data = parts.over(unit), data / np.outer(np.tile(unit, n), np.tile(unit, n))
     middle = means.mean(axis=0)
     centre = (means - middle) / unit  # objectives differ by orders of magnitude

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-from fronts import OBJECTIVES, Setting, run_of
+from fronts import SETTINGS, Setting, run_of
 
 from bench.frontier.dominance import nondominated
 from bench.frontier.estimates import estimates
@@ -25,6 +25,8 @@ from bench.frontier.guard import Guard
 from bench.frontier.judging import Judge
 from bench.records import Replicate, TrialRecord
 from bench.rows import CONFIRM
+
+OBJECTIVES = SETTINGS[0].objectives
 
 POINTS = 8
 SINGLE = 2

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-from fronts import OBJECTIVES, REFERENCE, Floats
+from fronts import SETTINGS, Floats
 from speed.table import replace as write_between
 
 from bench.frontier.hypervolume import hypervolume
@@ -30,6 +30,7 @@ from bench.rows import CONFIRM, SEARCH
 CONFIGURATIONS, SHORTLIST, REPLICATES, RESAMPLES = 60, 10, 3, 200
 SPREAD, SEEDS, ALIKE = 1e-3, 4e-4, 3e-3
 ROW_ERRORS = (0.5e-3, 1e-3, 2e-3)
+OBJECTIVES, REFERENCE = SETTINGS[0].objectives, SETTINGS[0].reference
 KEYS = {split: [objective.key(split) for objective in OBJECTIVES] for split in (SEARCH, CONFIRM)}
 
 

@@ -22,8 +22,9 @@ def singles(trial):
         runs = tuple(
             replace(
                 run,
+                seed=run.replicate,
                 metrics=run.metrics | {"cost/parameters": size},
-                resampled={key: [run.seed + record.number, 0.0] for key in run.metrics},
+                resampled={key: [run.replicate + record.number, 0.0] for key in run.metrics},
             )
             for run in record.replicates
         )

@@ -70,13 +70,14 @@ def replicates(study: Study) -> dict[int, list[tuple[int, int, float]]]:
 
 
 def close(job: Job) -> TrialResult:
-    """All configurations are nearly as good, so that seeds decide."""
+    """All configurations but trial 10 are nearly as good, so that seeds decide."""
     if job.trees or job.ensemble:
         return TrialResult({f"{split}/{task}.auc": 0.7 for split in job.splits for task in TASKS}, {}, [], {})
     result = train(replace(job, config={"balancing.static.weight.like": 1.0, **job.config}))
     flat = {key: 0.7 + 0.02 * (value % 0.1) for key, value in result.metrics.items()}
     luck = (job.seed * (job.trial + 5)) % 997 - 498
-    noisy = {key: value + luck * 4e-6 * (1 + key.count("like")) for key, value in flat.items()}
+    worse = 0.02 * (job.trial == 10)
+    noisy = {key: value + luck * 4e-6 * (1 + key.count("like")) - worse for key, value in flat.items()}
     return TrialResult(noisy, result.speed, result.curve, result.config)
 
 
