@@ -37,6 +37,7 @@ class Setting:
         least, most: replicates of a point.
         seeds: standard deviation of a replicate; `alike` the share of its variance that a seed does to all points.
         uneven: how much the deviations differ between points, of their logarithm; `heavy`: errors by Student's t_3.
+        wild: how many times as noisy the first gradient point is.
         shared: whether the points are trained on the same seeds.
         rows: standard deviation of what the split does to one point; all together move ten times as far.
     """
@@ -55,6 +56,7 @@ class Setting:
     alike: float = 0.8
     uneven: float = 0.0
     heavy: bool = False
+    wild: float = 1.0
     shared: bool = True
     rows: float = 0.0
 
@@ -74,10 +76,12 @@ SETTINGS = (
     Setting("uneven noise, seeds not shared", uneven=0.9, gradient=8, shared=False),
     Setting("t3 seeds, 2 replicates", heavy=True, least=2, most=2, gradient=8, alike=0.3),
     Setting("t3 seeds, uneven, 2 to 10 replicates", heavy=True, uneven=0.7, least=2, most=10, gradient=8, shared=False),
+    Setting("1 gradient point, ten times as noisy, 2 replicates", 7, 1, least=2, most=2, seeds=0.1, wild=10, alike=0.3),
+    Setting("the same, seeds not shared", 7, 1, least=2, most=2, seeds=0.1, wild=10, shared=False),
     Setting("rows", rows=0.15, gradient=8),
     Setting("rows more than seeds", rows=0.3, seeds=0.15, gradient=8, least=5, most=5),
     Setting("static points at one place, gradient at the ends", place="clustered", ends=True, gradient=8, width=6.0),
-    Setting("the same, seeds not shared", place="clustered", ends=True, gradient=8, width=6.0, shared=False),
+    Setting("at one place, seeds not shared", place="clustered", ends=True, gradient=8, width=6.0, shared=False),
     Setting("static points at the two ends, wide front", place="ends", width=6.0, gradient=8, seeds=0.1),
     Setting("gradient points at the ends", ends=True, gradient=8),
     Setting("linear front", front=0.0, gradient=8),
@@ -123,6 +127,7 @@ def samples_of(setting: Setting, truth: Floats, rng: np.random.Generator) -> lis
 
     mixed = np.linalg.cholesky(0.7 * np.eye(m) + 0.3)
     size = setting.seeds * np.exp(rng.normal(0, setting.uneven, n))
+    size[setting.static] *= setting.wild
     common = noise(setting.most, m) @ mixed.T
     split = rng.normal(0, 10 * setting.rows, (1 + RESAMPLES, m))
     found = []
