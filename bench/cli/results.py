@@ -215,6 +215,8 @@ def show_front(result: DatasetResult) -> None:
     say(f"hypervolume {frontier.hypervolume:.6f}{sure}, {_basis(result)}")
     if result.cut_short:
         say(result.cut_short)
+    if frontier.answer:
+        say(f"gradient methods against static weights: {frontier.answer.sentence}")
     keys = replicate_keys(frontier.objectives)
     _show_intervals(result, keys)
     _show_baselines(result, keys)

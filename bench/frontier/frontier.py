@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from bench.atomic import atomic_path
+from bench.frontier.comparison.answer import Answer
 from bench.frontier.dominance import UNRANKED, ranks
 from bench.frontier.estimates import candidates, confirmed, estimates, rows_of
 from bench.frontier.history import history
@@ -47,6 +48,7 @@ class Frontier:
         history: by what the search saw, `trial, hypervolume` after each finished trial, where failed ones add nothing;
             in a search by rungs `trial, samples, hypervolume` after each result, see `bench.frontier.history`.
         statistics: what is known of the uncertainty of all this, see there; its parts are empty where nothing is.
+        answer: whether gradient methods lie beyond static weights, on test; None until somebody has asked.
     """
 
     table: pd.DataFrame
@@ -58,6 +60,7 @@ class Frontier:
     hypervolume: float
     history: pd.DataFrame
     statistics: Statistics = field(default_factory=Statistics)
+    answer: Answer | None = None
 
     @property
     def keys(self) -> list[str]:
@@ -114,6 +117,7 @@ class Frontier:
         volume = self.statistics.hypervolume
         return {
             "points": [self._point(row) for row in self.front.to_dict("records")],
+            **({"answer": self.answer.to_json()} if self.answer else {}),
             "baselines": [_present(row) for row in self.statistics.baselines.to_dict("records")],
             "hypervolume": {
                 "value": self.hypervolume,

@@ -91,6 +91,7 @@ def build_view(
         deploy=deploy,
         mlflow=mlflow,
         cut_short=cut_short,
+        answer=front.answer.sentence if front.answer else "",
     )
 
 

@@ -10,6 +10,7 @@ from bench.report.charts import chart
 from bench.report.markup import escaped, joined, scrolling, sentence
 from bench.report.page import whole
 from bench.report.plots.critical import critical_figure
+from bench.report.sections import QUESTION
 from bench.report.text import MINUS, number
 from bench.rows import NAMES
 
@@ -29,8 +30,7 @@ def comparison_document(found: Compared) -> str:
 def _group(group: Group, found: Compared, place: int) -> str:
     parts = [
         f'<section class="run"><h2>{escaped(group.dataset)}</h2><p>{escaped(", ".join(group.runs))}</p>',
-        '<article class="pick"><h3>Does any gradient method lie beyond the front of static weights?</h3>'
-        f"<p>{sentence(group.answer.sentence)}</p></article>",
+        f'<article class="pick"><h3>{QUESTION}</h3><p>{sentence(group.answer.sentence)}</p></article>',
     ]
     if group.comparison is None:
         parts.append(f'<p class="note">{escaped(group.reason)}</p>')

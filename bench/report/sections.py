@@ -9,11 +9,13 @@ from bench.report import front_sections as front
 from bench.report import plots, text, theme
 from bench.report.cards import cards
 from bench.report.charts import chart, legend
-from bench.report.markup import escaped, glyph, identifier, joined, packed, pairs
+from bench.report.markup import escaped, glyph, identifier, joined, packed, pairs, sentence
 from bench.report.stability import stability_section
 from bench.report.tables import failure_table, gain_table, settings
 from bench.report.view import PageView, Trial
 from bench.rows import CONFIRM, NAMES, SEARCH
+
+QUESTION = "Does any gradient method lie beyond the front of static weights?"
 
 ROW = 40
 """Height of a row in a dot plot, in pixels."""
@@ -28,6 +30,7 @@ def section(view: PageView, place: int) -> str:
             f'<h2 id="{id}-title">{escaped(view.title)}</h2><p>{escaped(view.dataset)}</p>',
             _headlines(view),
             f'<p class="note">{escaped(view.cut_short)}</p>' if view.cut_short else "",
+            f'<p class="note">{QUESTION} {sentence(view.answer)}</p>' if view.answer else "",
             _pick(view),
             stability_section(view),
             front.front(view, id),

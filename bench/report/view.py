@@ -154,6 +154,7 @@ class PageView:
         mlflow: what finds a trial's run in MLflow, `{trial}` in place of its number; empty where there is none.
         stability: how the pick changes with weights and seeds.
         cut_short: a sentence where the time limit ended the search early; else empty.
+        answer: about gradient methods, in one sentence; empty where nobody has asked.
     """
 
     title: str
@@ -187,6 +188,7 @@ class PageView:
     mlflow: str = ""
     stability: Stability | None = None
     cut_short: str = ""
+    answer: str = ""
 
     @property
     def split(self) -> str:

@@ -21,6 +21,7 @@ from bench.report.comparison import comparison_document
 from bench.rows import CONFIRM, NAMES, TEST
 from bench.run.folder import DatasetRun, Run
 from bench.run.members import members_of
+from bench.search.study import Study
 from bench.suite import resolve_objectives
 
 APART = Answer("cannot say", "This comparison cannot say: points on different data have no front in common.")
@@ -70,7 +71,7 @@ def compare_runs(runs: Sequence[Run], by: str = "balancing", metric: str | None 
 
 def _read(part: DatasetRun) -> _Part:
     objectives = resolve_objectives(part.dataset, part.tasks)
-    return _Part(part, objectives, part.fingerprint or "-", members_of(part, objectives))
+    return _Part(part, objectives, part.fingerprint or "-", members_of(part, Study.read(part.folder), objectives))
 
 
 def _group(parts: Sequence[_Part], by: str, metric: str | None, split: str) -> Group:

@@ -14,25 +14,21 @@ from bench.frontier.hypervolume import resolve_reference
 from bench.frontier.points import points
 from bench.objectives import Objective
 from bench.records import COMPOSITE, TrialRecord
+from bench.rows import TEST
 from bench.run.folder import DatasetRun
 from bench.search.study import Study
 from bench.suite import resolve_objectives
 
 
-def answer_of(part: DatasetRun, split: str = "test") -> Answer:
-    """Does any gradient method of this run lie beyond its static weights? The same for every surface.
-
-    Raises:
-        UserError: nothing was run yet.
-    """
+def answer_of(part: DatasetRun, study: Study) -> Answer:
+    """Does any gradient method of this run lie beyond its static weights, on test? The same for every surface."""
     objectives = resolve_objectives(part.dataset, part.tasks)
     reference = resolve_reference(objectives, part.dataset.reference)
-    return answer(members_of(part, objectives), objectives, reference, split, part.run.name)
+    return answer(members_of(part, study, objectives), objectives, reference, TEST, part.run.name)
 
 
-def members_of(part: DatasetRun, objectives: Sequence[Objective]) -> list[Member]:
+def members_of(part: DatasetRun, study: Study, objectives: Sequence[Objective]) -> list[Member]:
     """All points of a run on one data set, and its baselines."""
-    study = Study.read(part.folder)
     trials, others = points(study.records(), objectives), latest(study.baselines())
     single = composite(trials, objectives)
     return [_member(part, point) for point in [*trials, *others, *([single] if single else [])]]

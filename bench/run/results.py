@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from bench.report.page import write_page
 from bench.report.view import PageView
 from bench.run.folder import DatasetRun, Run
 from bench.run.limits import cut_short
+from bench.run.members import answer_of
 from bench.run.provenance import provenance
 from bench.search.study import Study
 from bench.suite import resolve_objectives
@@ -57,6 +58,7 @@ def result_of(run: DatasetRun, policy_file: Path | None = None) -> DatasetResult
     study = Study.read(run.folder)
     records, baselines = study.records(), study.baselines()
     front = frontier(records, objectives, run.dataset.reference, seed=run.run.manifest.seed, baselines=baselines)
+    front = replace(front, answer=answer_of(run, study))
     chosen, reason, refused = None, "", None
     policy = read_policy(policy_file) if policy_file else validate(Policy, run.run.manifest.suite.policy, "policy")
     try:
@@ -73,9 +75,10 @@ def pick_document(result: DatasetResult) -> dict[str, Any]:
     """`picked.json`: the pick; without one `trial` is null, `reason` says why, and `if_guard` has what the guard would
     have to be, as TOML, and the pick that there would be.
     """
+    answer = {"answer": result.frontier.answer.to_json()} if result.frontier.answer else {}
     if result.pick is not None:
-        return result.pick.to_json()
-    found: dict[str, Any] = {"trial": None, "reason": result.no_pick}
+        return result.pick.to_json() | answer
+    found: dict[str, Any] = {"trial": None, "reason": result.no_pick, **answer}
     if result.nothing_passes is not None:
         changes = [change.toml for change in result.nothing_passes.changes]
         found["if_guard"] = {"set": changes, "pick": result.nothing_passes.pick.to_json()}

@@ -58,6 +58,7 @@ def log_front(parent: Parent, frontier: Frontier, pick: Pick | None, page: Path 
             "seesaw.picked": str(pick.trial) if pick else "none",
             "seesaw.pick_reason": (pick.reason if pick else "none")[: values.LONGEST_TAG],
             "seesaw.pick_by_rule": _by_rule(pick),
+            "seesaw.answer": (frontier.answer.sentence if frontier.answer else "none")[: values.LONGEST_TAG],
             "mlflow.loggedArtifacts": json.dumps([{"path": TABLE, "type": "table"}]),  # shows it as a table
             **values.front_tags(frontier),
             DIGEST: digest,

@@ -43,6 +43,10 @@ class Answer:
     found: Beyond | None = None
     unit: str = ""
 
+    def to_json(self) -> dict[str, str | int]:
+        """The answer as every document has it."""
+        return {"verdict": self.verdict, "sentence": self.sentence, "static_weights": self.weights}
+
 
 def answer(
     members: Sequence[Member], objectives: Sequence[Objective], reference: Mapping[str, float], split: str, run: str

@@ -6,10 +6,11 @@ which is also min over lambda of max over objectives m of sum_k lambda_k (g - s_
 
 * Lower bound of d(g): in each of a few fixed directions w, the smallest over k of the lower bounds of w . (g - s_k).
   The error is shared over points and directions (Bonferroni); all k at once cost nothing (an intersection of tests).
-* Upper bound of d(g): with an upper bound U_km of each (g - s_k)_m, min over lambda of max over m of
-  sum_k lambda_k U_km. It is max over w of min over k of w . U_k. Let w be the direction in which g is farthest beyond.
-  A standard error along w is at most the same mean of those by objective, so w . U_k is an upper bound of
-  w . (g - s_k), which is d(g) or more for every k. The error is thus shared over the static points alone.
+* Upper bound of d(g): with an upper bound U_km of each (g - s_k)_m, the least of max over m of sum_k lambda_k U_km.
+  All U_km hold together (Bonferroni over static points and objectives), so the bound holds for whichever lambda is
+  least. Here lambda mixes two neighbours at the most: where the true front is convex, a mix of points far apart lies
+  beyond what static weights reach, and a gradient point below that mix need not be within the margin. Two points are
+  neighbours where no third lies within the ball of which they are ends (Gabriel and Sokal, 1969).
 * A lower bound counts only where g is certainly better than some static point in every objective. Static points that
   all lie at one place say little of the front elsewhere: a point farther along the same front lies beyond them, too.
   But no two points of one front dominate each other, wherever they lie.
@@ -91,7 +92,8 @@ def beyond(static: Sequence[Sample], gradient: Sequence[Sample], scale: Floats, 
     if found is None:
         return None
     ahead = slice(len(gradient)), slice(len(gradient), None)
-    game = _Game(len(directions), *(each[ahead] for each in (found.value, found.seed, found.data, found.freedom)))
+    ends = neighbours(np.array([each.mean for each in static]) * scale)
+    game = _Game(len(directions), ends, *(each[ahead] for each in (found.value, found.seed, found.data, found.freedom)))
     value, replicates = game.value, min(len(each) for each in (*static, *gradient))
 
     def chances(count: int) -> tuple[float, float]:
@@ -105,7 +107,15 @@ def beyond(static: Sequence[Sample], gradient: Sequence[Sample], scale: Floats, 
 
 def surplus(ahead: Floats) -> float:
     """d of one point, from its differences (K, M) with the static points."""
-    return _mix(ahead)[0]
+    return _mix(ahead)
+
+
+def neighbours(points: Floats) -> NDArray[np.int64]:
+    """Pairs (E, 2) of rows of points (K, M) that are neighbours, and each point paired with itself."""
+    squared = ((points[:, None] - points[None]) ** 2).sum(axis=2)
+    inside = squared[:, None] + squared[None] < squared[:, :, None] * (1 - 1e-12)  # a third point within the ball
+    near = ~inside.any(axis=2)
+    return np.array([(i, j) for i, j in zip(*np.nonzero(near), strict=True) if i <= j])
 
 
 def lattice(objectives: int) -> Floats:
@@ -123,6 +133,7 @@ class _Game:
     """Differences (G, K, W + M) of gradient less static points: first along W directions, then by objective."""
 
     directions: int
+    neighbours: NDArray[np.int64]
     difference: Floats
     seed: Floats
     data: Floats
@@ -156,7 +167,8 @@ class _Game:
     @property
     def _raised(self) -> Floats:
         """Reach of upper bounds by objective (G, K, M)."""
-        return self._reach(self.difference.shape[1])[..., self.directions :]
+        _, front, columns = self.difference.shape
+        return self._reach(front * (columns - self.directions))[..., self.directions :]
 
     def low(self) -> Floats:
         return np.asarray((self.difference[..., : self.directions] - self._lowered).min(axis=1).max(axis=1))
@@ -166,7 +178,8 @@ class _Game:
         return np.asarray(lowered.min(axis=2).max(axis=1) > 0)
 
     def high(self) -> Floats:
-        return np.array([surplus(each) for each in self.difference[..., self.directions :] + self._raised])
+        upper = self.difference[..., self.directions :] + self._raised
+        return np.array([_mix_of_neighbours(each, self.neighbours)[0] for each in upper])
 
     def with_replicates(self, now: int, count: int) -> _Game:
         """As if with `count` replicates of each point instead of `now`."""
@@ -186,19 +199,19 @@ class _Game:
         better = ndtr((raised[..., self.directions :] + 2 * margin - self._dominating) / own).min(axis=2).max(axis=1)
         within = 1.0
         for upper, wide in zip(raised[..., self.directions :] + self._raised, own, strict=True):
-            high, mix = _mix(upper)
+            high, mix = _mix_of_neighbours(upper, self.neighbours)
             within *= float(ndtr((margin - high) / (mix @ wide.max(axis=1))))
         return float(np.minimum(beyond, better).max()), within
 
 
-def _mix(game: Floats) -> tuple[float, Floats]:
-    """The value of a game (K, M), min over lambda of max over m of sum_k lambda_k game_km, and the lambda (K,)."""
+def _mix(game: Floats) -> float:
+    """The value of a game (K, M): min over lambda of max over m of sum_k lambda_k game_km."""
     rows, columns = game.shape
-    best = int(game.max(axis=1).argmin())
     if columns == 1 or rows == 1:
-        return float(game[best].max()), np.eye(rows)[best]
-    if columns == 2:
-        return _mix_of_two(game, best)
+        return float(game.max(axis=1).min())
+    if columns == 2:  # of two rows at the most
+        every = np.array([(i, j) for i in range(rows) for j in range(i + 1)])
+        return _mix_of_neighbours(game, every)[0]
     found = linprog(
         c=np.append(np.zeros(rows), 1.0),
         A_ub=np.hstack([game.T, -np.ones((columns, 1))]),
@@ -207,20 +220,24 @@ def _mix(game: Floats) -> tuple[float, Floats]:
         b_eq=[1.0],
         bounds=[(0, None)] * rows + [(None, None)],
     )
-    return float(found.fun), np.asarray(found.x[:rows])
+    return float(found.fun)
 
 
-def _mix_of_two(game: Floats, best: int) -> tuple[float, Floats]:
-    """As `_mix`, of two columns: the best row, or the best mix of two rows that makes both columns equal."""
-    gap = game[:, 0] - game[:, 1]
-    apart = gap[:, None] - gap[None]
-    opposite = (gap[:, None] > 0) & (gap[None] < 0)
-    share = np.divide(-gap[None], apart, out=np.zeros_like(apart), where=opposite)
-    mixed = np.where(opposite, share * game[:, :1] + (1 - share) * game[None, :, 0], np.inf)
-    i, j = np.unravel_index(int(mixed.argmin()), mixed.shape)
+def _mix_of_neighbours(game: Floats, pairs: NDArray[np.int64]) -> tuple[float, Floats]:
+    """The least of max over m of sum_k lambda_k game_km, lambda mixing one of the pairs (E, 2) of rows; and it (K,).
+
+    Along a pair it is least at an end, or where two columns are equal.
+    """
+    first, second = game[pairs[:, 0]], game[pairs[:, 1]]
+    shares = [np.zeros(len(pairs)), np.ones(len(pairs))]
+    for one, other in combinations(range(game.shape[1]), 2):
+        gap, end = first[:, one] - first[:, other], second[:, one] - second[:, other]
+        turn = gap - end
+        shares.append(np.clip(np.divide(-end, turn, out=np.zeros_like(turn), where=turn != 0), 0, 1))
+    share = np.stack(shares, axis=1)  # (E, S) of the first row
+    values = (share[..., None] * first[:, None] + (1 - share[..., None]) * second[:, None]).max(axis=2)
+    pair, at = np.unravel_index(int(values.argmin()), values.shape)
     weights = np.zeros(len(game))
-    if mixed[i, j] >= game[best].max():
-        weights[best] = 1.0
-        return float(game[best].max()), weights
-    weights[i], weights[j] = share[i, j], 1 - share[i, j]
-    return float(mixed[i, j]), weights
+    weights[pairs[pair, 0]] += share[pair, at]
+    weights[pairs[pair, 1]] += 1 - share[pair, at]
+    return float(values[pair, at]), weights

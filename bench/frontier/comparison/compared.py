@@ -139,12 +139,12 @@ def _rows(comparison: Comparison | None) -> Iterator[dict[str, Any]]:
 
 
 def _document(group: Group) -> dict[str, Any]:
-    found, answer = group.comparison, group.answer
+    found = group.comparison
     return {
         "dataset": group.dataset,
         "fingerprints": list(group.fingerprints),
         "runs": list(group.runs),
-        "answer": {"verdict": answer.verdict, "sentence": answer.sentence, "static_weights": answer.weights},
+        "answer": group.answer.to_json(),
         "reason": group.reason,
         "unconfirmed": list(group.unconfirmed),
         "notes": group.notes,
