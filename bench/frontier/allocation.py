@@ -28,7 +28,8 @@ def next_round(samples: Sequence[Sample | None], objectives: Sequence[Objective]
     """Which points get a replicate next, by place, the most uncertain first; none where the race is decided.
 
     The half of the uncertain points with the largest index, so that a round's trainings can run side by side and yet
-    little is spent on what the round itself would have settled; then one resting point, where `most` allows it.
+    little is spent on what the round itself would have settled; and the resting point that has the fewest, whose first
+    ones may have been unlucky.
 
     Args:
         samples: of each point on validation; None where all its trainings failed: it is out.
@@ -42,6 +43,7 @@ def next_round(samples: Sequence[Sample | None], objectives: Sequence[Objective]
     n = np.array([len(each) for each in known])
     index = chances * (1 - chances) / (n * (n + 1))
     order, resting = np.argsort(-index, kind="stable"), np.minimum(chances, 1 - chances) < SETTLED
-    unsure = [racing[at] for at in order if not resting[at]]
-    chosen = unsure[: -(-len(unsure) // 2)]
-    return [*chosen, *([racing[at] for at in order if resting[at]][:1] if chosen else [])][:most]
+    unsure = [at for at in order if not resting[at]]
+    rests = sorted((at for at in order if resting[at]), key=lambda at: n[at])[:1] if unsure and most > 1 else []
+    chosen = unsure[: min(-(-len(unsure) // 2), most - len(rests))]
+    return [racing[at] for at in [*chosen, *rests]]

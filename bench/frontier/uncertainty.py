@@ -25,7 +25,7 @@ SCALES = 40
 """Few replicates do not pin down how much seeds do: so many sizes of it are gone through, equally likely ones."""
 FLAT = 2
 """Of so few configurations nothing is learnt of how true values are spread."""
-RESOLVED, MOST_DRAWN = 2.0, 0.5
+RESOLVED, MOST_DRAWN = 3.0, 0.6
 """From this ratio of variances on, of true values over errors, P is left as it is; below, it is drawn to one half."""
 
 
@@ -38,8 +38,8 @@ def posterior_draws(
 ) -> Floats:
     """Draws (draws, N, M) of the true values of N configurations, given what was measured.
 
-    Measured means err by what seeds do, the scale of which is spread as in Student's t, and by a Gaussian with the
-    covariance of all means over the resamples of the split.
+    Measured means err by what seeds do, and by a Gaussian with the covariance of all means over the resamples of the
+    split. Under a flat prior the scale of what seeds do is spread as in Student's t.
 
     Args:
         objectives: where they are given, true values are thought to be near a front of theirs, see
@@ -58,7 +58,7 @@ def posterior_draws(
     centre = (means - middle) / unit  # objectives differ by orders of magnitude
     if objectives is not None and n > FLAT:
         signs = np.array([each.sign for each in objectives], dtype=float)
-        return np.asarray(shrunken(centre, parts, data, signs, rng, draws) * unit + middle)
+        return np.asarray(shrunken(centre, parts.own + parts.level + data, signs, rng, draws) * unit + middle)
     found = []
     for at, (level, own) in enumerate(zip(*parts.scales(rng, SCALES), strict=True)):
         scale = np.repeat(own, m)
@@ -75,7 +75,7 @@ def p_nondominated(
     """P(no other confirmed configuration dominates this one), for each: (N,).
 
     Where the means do not differ by more than their noise, nothing shows how true values are spread, and P depends on
-    its prior: it is then drawn towards one half, by half the way at the most.
+    its prior: it is then drawn towards one half, by three fifths of the way at the most.
 
     Args:
         draws: the standard error of P is at most .5 / sqrt(draws).

@@ -110,13 +110,24 @@ def reliability(tally: Tally) -> list[tuple[float, float, int]]:
     return found
 
 
+def _joined(tallies: Sequence[Tally]) -> Tally:
+    whole = Tally()
+    whole.said = [said for tally in tallies for said in tally.said]
+    whole.true = [true for tally in tallies for true in tally.true]
+    return whole
+
+
 def reliability_table(tallies: Sequence[tuple[Setting, Tally]]) -> str:
-    """What was said of P(non-dominated) and how often it was so, by setting and bin; in brackets, of how many."""
+    """Mean P(non-dominated) and how often it came true, by setting and bin; in brackets, of how many. Last all together."""
     names = [f"{low:.2f} to {min(high, 1):.2f}" for low, high in pairwise(BINS)]
     lines = [f"| runs | {' | '.join(names)} |", "|---" * (1 + len(names)) + "|"]
-    for setting, tally in tallies:
-        cells = [f"{said:.2f}: {true:.2f} ({n:,})" if n else "-" for said, true, n in reliability(tally)]
-        lines.append(f"| {setting.name} | {' | '.join(cells)} |")
+    rows = [(setting.name, [tally]) for setting, tally in tallies]
+    rows.append(("**seeds by Student's t**", [tally for setting, tally in tallies if np.isfinite(setting.tails)]))
+    rows.append(("**three objectives**", [tally for setting, tally in tallies if setting.metrics > 2]))
+    rows.append(("**all**", [tally for _, tally in tallies]))
+    for name, together in rows:
+        cells = [f"{said:.2f}: {true:.2f} ({n:,})" if n else "-" for said, true, n in reliability(_joined(together))]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -15,18 +15,17 @@ MMOE = {"sharing.kind": "mmoe"}
 
 
 def seen(monkeypatch: pytest.MonkeyPatch, *configs: dict[str, object], baselines: tuple[TrialRecord, ...] = ()):
-    """The members of a run on two tasks whose trials have these configurations."""
+    """A run's part on two tasks, and its study with trials of these configurations."""
     trials = [
         TrialRecord(at, "completed", {}, config, "mmoe", {"valid/click.auc": 0.7, "valid/like.auc": 0.7})
         for at, config in enumerate(configs)
     ]
     study = SimpleNamespace(records=lambda: trials, baselines=lambda: list(baselines))
-    monkeypatch.setattr(members, "Study", SimpleNamespace(read=lambda folder: study))
     monkeypatch.setattr(members, "resolve_objectives", lambda dataset, tasks: ())
     tasks = (SimpleNamespace(name="click"), SimpleNamespace(name="like"))
     search = SimpleNamespace(search=SimpleNamespace(sampler="tpe"))
     run = SimpleNamespace(name="first", manifest=SimpleNamespace(suite=search))
-    return SimpleNamespace(run=run, key="shop", tasks=tasks, folder=None, dataset=SimpleNamespace(reference={}))
+    return SimpleNamespace(run=run, key="shop", tasks=tasks, dataset=SimpleNamespace(reference={})), study
 
 
 def of(member: Member) -> tuple[str, tuple[float, ...] | None, bool]:
@@ -34,7 +33,7 @@ def of(member: Member) -> tuple[str, tuple[float, ...] | None, bool]:
 
 
 def test_methods(monkeypatch) -> None:
-    part = seen(
+    part, study = seen(
         monkeypatch,
         MMOE | {"balancing.kind": "upgrad"},
         MMOE | {"balancing.kind": "static", "balancing.static.weight.like": 3.0},
@@ -48,7 +47,7 @@ def test_methods(monkeypatch) -> None:
             TrialRecord(-5, "completed", {}, MMOE | {"balancing.kind": "static"}, "static_weights"),
         ),
     )
-    assert [of(member) for member in members_of(part, ())] == [
+    assert [of(member) for member in members_of(part, study, ())] == [
         ("pcgrad = upgrad", None, True),
         ("static", (0.25, 0.75), False),
         ("static", (0.5, 0.5), False),
@@ -62,4 +61,4 @@ def test_methods(monkeypatch) -> None:
 
 
 def test_a_run_s_answer(monkeypatch) -> None:
-    assert answer_of(seen(monkeypatch, MMOE | {"balancing.kind": "static"})).verdict == "cannot say"
+    assert answer_of(*seen(monkeypatch, MMOE | {"balancing.kind": "static"})).verdict == "cannot say"
