@@ -26,7 +26,7 @@ def evaluate(
         str | None, typer.Option(help="train, valid, confirm or test of the card; else all its rows.")
     ] = None,
     resamples: Annotated[int, typer.Option(help="Draws of the bootstrap.", min=20)] = 500,
-    confidence: Annotated[float, typer.Option(help="Of the intervals.", min=0.5, max=0.9999)] = 0.95,
+    confidence: Annotated[float, typer.Option(help="Of the intervals.", min=0.5, max=0.9999)] = 0.9,
     seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
     tracking: Tracking = None,
     raw: Raw = None,

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import UserError
+from bench.frontier.comparison.verdict import CANNOT_TELL, against
+from bench.frontier.intervals import LEVEL
 from bench.frontier.score import prediction_names
 from bench.production.labelled import Judged
 from bench.production.scorer import Values
@@ -23,7 +25,6 @@ from bench.seeds import derive
 from bench.training.metrics import given_parent, product
 
 RESAMPLES = 500
-CONFIDENCE = 0.95
 Measure = Callable[[NDArray[np.float64]], float]
 """Weights of rows (N,) -> the metric; NaN where it is undefined."""
 
@@ -58,13 +59,13 @@ class Judgement:
         if self.difference is None or self.better is None:
             return ""
         low, high = self.difference.low, self.difference.high
-        if not (low > 0 or high < 0):
-            return "cannot tell"
-        return "better" if (low > 0) == (self.better == "larger") else "worse"
+        if (word := against(0.0, low, high)) == CANNOT_TELL:
+            return word
+        return "better" if (word == "yes") == (self.better == "larger") else "worse"
 
 
 def judgements(
-    judged: Judged, schema: Schema, resamples: int = RESAMPLES, confidence: float = CONFIDENCE, seed: int = 0
+    judged: Judged, schema: Schema, resamples: int = RESAMPLES, confidence: float = LEVEL, seed: int = 0
 ) -> list[Judgement]:
     """Every metric of the first model of `judged`, against the second where there is one."""
     units = np.unique(judged.unit, return_inverse=True)[1]

@@ -118,7 +118,7 @@ def _joined(tallies: Sequence[Tally]) -> Tally:
 
 
 def reliability_table(tallies: Sequence[tuple[Setting, Tally]]) -> str:
-    """Mean P(non-dominated) and how often it came true, by setting and bin; in brackets, of how many. Last all together."""
+    """Mean P(non-dominated), how often it came true, and of how many, by setting and bin; at the end pooled."""
     names = [f"{low:.2f} to {min(high, 1):.2f}" for low, high in pairwise(BINS)]
     lines = [f"| runs | {' | '.join(names)} |", "|---" * (1 + len(names)) + "|"]
     rows = [(setting.name, [tally]) for setting, tally in tallies]
