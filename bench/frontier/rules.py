@@ -97,8 +97,8 @@ def revenue(values: Floats, frame: Frame) -> Floats:
 PICK_RULES: dict[str, PickRule] = {
     "knee": PickRule(
         knee,
-        "bulges farthest beyond what the extremes of the {points} span, by {score:.3f} "
-        "once each objective is scaled to its range there",
+        "is the best compromise between the extremes of the {points}: {score:.3f} beyond the line or plane through "
+        "them, each objective scaled to its range there",
     ),
     "weights": PickRule(
         weighted,

@@ -18,11 +18,11 @@ def stability_section(view: PageView) -> str:
     found = view.stability
     if found is None or len(found.points) < 2:
         return ""
-    seeds = " and with other seeds, as far as replicates tell" if found.sure is not None else ""
+    seeds = ", and how often with other seeds" if found.sure is not None else ""
     note = (
-        f"Which of the points that the guard lets through has the largest weighted sum, each objective scaled to its "
-        f"range among them, as the weights change{seeds}; on {NAMES[view.split]}. Where one "
-        "point holds most of it, the weights matter little."
+        f"Which model wins as you shift importance between tasks{seeds}: the largest weighted sum of the points that "
+        f"the guard lets through, each objective scaled to its range among them, on {NAMES[view.split]}. Where one "
+        "model wins nearly everywhere, the weights matter little."
     )
     return joined(
         [

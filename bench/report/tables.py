@@ -138,7 +138,7 @@ def _gain(cell: Cell | None, most: float, scale: float) -> str:
 
 def standard_table(view: PageView) -> str:
     """The baselines: each mean, and smaller its 90% interval."""
-    splits = ["validation", *(["test"] if any(any(each.test) for each in view.standards) else [])]
+    splits = [SHORT[CONFIRM], *(["test"] if any(any(each.test) for each in view.standards) else [])]
     groups = '<td colspan="2"></td>' + "".join(
         f'<th class="group" scope="colgroup" colspan="{len(view.axes)}">{split}</th>' for split in splits
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections import Counter
 from pathlib import Path
@@ -51,6 +52,38 @@ def essence(records: list[TrialRecord]) -> list[tuple]:
     ]
 
 
+def every_surface_says_the_same(seesaw, home: Path, page: str) -> None:
+    """`frontier`, `compare`, `pick`, page and MLflow: one answer, and one value of each number."""
+    import mlflow
+
+    found = json.loads(seesaw("frontier", "whole", "--json").out)
+    answer = found["answer"]
+    assert answer["static_weights"] == 7
+    assert answer["verdict"] in {"yes", "no", "cannot tell"}
+    compared = json.loads(seesaw("compare", "whole", "--by", "sharing", "--split", "confirm", "--json").out)["groups"][
+        0
+    ]
+    assert json.loads(seesaw("compare", "whole", "--json").out)["groups"][0]["answer"] == answer
+    assert json.loads(seesaw("pick", "whole", "--json").out)["answer"] == answer
+    assert answer["sentence"] in seesaw("frontier", "whole").out.replace("\n", " ")
+    assert html.escape(answer["sentence"]) in page
+
+    client = mlflow.MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
+    everywhere = [each.experiment_id for each in client.search_experiments()]
+    [parent] = client.search_runs(everywhere, "tags.`seesaw.run` = 'whole' and tags.`seesaw.kind` = 'parent'")
+    assert parent.data.tags["seesaw.answer"] == answer["sentence"]
+    assert parent.data.metrics["front.hypervolume"] == pytest.approx(found["hypervolume"]["value"])
+    for point in found["points"]:
+        where = f"tags.`seesaw.run` = 'whole' and tags.`seesaw.trial` = '{point['trial']}'"
+        runs = [run for run in client.search_runs(everywhere, where) if "front.p_nondominated" in run.data.metrics]
+        [metrics] = [run.data.metrics for run in runs]
+        assert metrics["front.p_nondominated"] == pytest.approx(point["p_nondominated"])
+        assert metrics["confirm/click.auc.mean"] == pytest.approx(point["metrics"]["confirm/click.auc"])
+    single = [point for point in found["points"] if point["architecture"] == "single_task"]
+    volumes = {family["name"]: family["hypervolume"] for family in compared["families"]}
+    assert not single or volumes["single_task"] <= found["hypervolume"]["value"] * (1 + 1e-9)
+
+
 @pytest.mark.slow
 def test_confirm_adds_what_is_missing_once_and_the_same_after_an_interruption(
     seesaw, weighed, tmp_path: Path, interrupt
@@ -84,6 +117,7 @@ def test_confirm_adds_what_is_missing_once_and_the_same_after_an_interruption(
     page = (home / "runs/whole/report.html").read_text()
     assert "static weights 6.35:1" in page
     assert "static weights, retuned" in page
+    every_surface_says_the_same(seesaw, home, page)
 
     interrupt(lambda job: job == 9)
     assert seesaw("confirm", "broken", *more).code == 130

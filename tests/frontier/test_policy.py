@@ -37,8 +37,8 @@ def test_golden_knee(records, objectives):
     assert found.config["balancing.kind"] == "uncertainty"
     assert found.metrics == {"valid/click.auc": 0.735, "valid/like.auc": 0.806}
     assert found.reason.startswith(
-        "Trial 2 (mmoe, uncertainty) is picked because it bulges farthest beyond what the extremes "
-        "of the 3 points span, by 0.416 once each objective is scaled to its range there. "
+        "Trial 2 (mmoe, uncertainty) is picked because it is the best compromise between the extremes "
+        "of the 3 points: 0.416 beyond the line or plane through them, each objective scaled to its range there. "
     )
     assert "guard" not in found.reason  # it allowed anything
     assert found.removed == ()
