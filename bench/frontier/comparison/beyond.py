@@ -198,7 +198,8 @@ class _Game:
         own = error[..., self.directions :]
         better = ndtr((raised[..., self.directions :] + 2 * margin - self._dominating) / own).min(axis=2).max(axis=1)
         within = 1.0
-        for upper, wide in zip(raised[..., self.directions :] + self._raised, own, strict=True):
+        for ahead, reach, wide in zip(self.difference[..., self.directions :], self._raised, own, strict=True):
+            upper = ahead - _mix_of_neighbours(ahead, self.neighbours)[0] + reach
             high, mix = _mix_of_neighbours(upper, self.neighbours)
             within *= float(ndtr((margin - high) / (mix @ wide.max(axis=1))))
         return float(np.minimum(beyond, better).max()), within
