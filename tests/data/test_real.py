@@ -24,12 +24,12 @@ def late_window(kuairand_raw: Path, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.mark.slow
 def test_census_is_whole(census: Store) -> None:
     splits = census.manifest["splits"]
-    assert splits["train"]["rows"] + splits["valid"]["rows"] == 199_523
+    assert sum(splits[name]["rows"] for name in ("train", "valid", "confirm")) == 199_523
     assert splits["test"]["rows"] == 99_762
-    positives = [splits[name]["tasks"]["income"]["positives"] for name in ("train", "valid", "test")]
-    assert positives[0] + positives[1] == 12_382
-    assert positives[2] == 6_186
-    never_married = [splits[name]["tasks"]["never_married"]["positives"] for name in ("train", "valid")]
+    positives = [splits[name]["tasks"]["income"]["positives"] for name in ("train", "valid", "confirm", "test")]
+    assert sum(positives[:3]) == 12_382
+    assert positives[3] == 6_186
+    never_married = [splits[name]["tasks"]["never_married"]["positives"] for name in ("train", "valid", "confirm")]
     assert sum(never_married) == 86_485
     kinds = [field.name for field in census.schema.fields if not field.name.endswith("_bucket")]
     assert (len(kinds), len(census.schema.dense)) == (32, 7)
@@ -57,13 +57,14 @@ def test_the_late_window_is_as_counted(late_window: Store) -> None:
     splits = late_window.manifest["splits"]
     assert late_window.manifest["duplicates_dropped"] == 5_460
     assert sum(split["rows"] for split in splits.values()) == 228_329 - 5_460
-    assert [splits[name]["rows"] for name in ("train", "valid", "test")] == [150_055, 30_329, 42_485]
+    assert splits["valid"]["rows"] + splits["confirm"]["rows"] == 30_329
+    assert [splits[name]["rows"] for name in ("train", "test")] == [150_055, 42_485]
     assert splits["train"]["tasks"]["click"]["rate"] == pytest.approx(0.451, abs=1e-3)
 
 
 @pytest.mark.slow
 def test_the_late_windows_funnel_is_nested(late_window: Store) -> None:
-    for name in ("train", "valid", "test"):
+    for name in ("train", "valid", "confirm", "test"):
         labels = late_window.split(name).labels  # type: ignore[arg-type]
         click, long_view = labels[:, 0], labels[:, 1]
         assert (long_view <= click).all()

@@ -35,7 +35,7 @@ class Comparison:
     Attributes:
         families: confirmed members by name.
         budgets: what the search spent on each family.
-        volumes: hypervolume of each family's confirmed trials; of baselines alone, of these.
+        volumes: hypervolume of all confirmed points of each family, baselines among them.
         tested: families of which two trials or more are confirmed: only those are tested.
         members: for how many of its best members a family stands in a test of a metric.
         gain: how many times fewer seeds pairing needs; 1 where no seeds are shared.
@@ -90,10 +90,7 @@ def compare(
     return Comparison(
         families=confirmed,
         budgets={name: budget_of(members) for name, members in families.items()},
-        volumes={
-            name: _volume(searched[name] or members, objectives, reference, split)
-            for name, members in confirmed.items()
-        },
+        volumes={name: _volume(members, objectives, reference, split) for name, members in confirmed.items()},
         tested=tested,
         members=k,
         gain=1.0 if every is None else float(every.gain.min()),

@@ -66,7 +66,7 @@ class Contrast:
         if self.noise is None:
             doubt = "no point has two replicates"
         elif self.tuning is not None and self.tuning > self.noise:
-            doubt = f"luck in tuning explains it (p = {self.tuning:.2g})"
+            doubt = f"luck in tuning is not ruled out (p = {self.tuning:.2g} before Holm)"
         else:
             doubt = f"about {self.needed} replicates would" if self.needed else ""
         return better(self.left, self.right, self.merit, self.adjusted, doubt)

@@ -73,11 +73,11 @@ def standards(figure: go.Figure, view: PageView, i: int, j: int) -> None:
         name, turn = escape(each.words), place % len(DASHES)
         edge = each.name != SINGLE_TASK
         figure.add_scatter(
-            x=[x, x, min(x_end, x) if x_axis.maximize else max(x_end, x)],
-            y=[min(y_end, y) if y_axis.maximize else max(y_end, y), y, y],
+            x=[x, x, min(x_end, x) if x_axis.maximize else max(x_end, x)] if edge else [x],
+            y=[min(y_end, y) if y_axis.maximize else max(y_end, y), y, y] if edge else [y],
             mode="lines+markers" if edge else "markers",
             line={"color": theme.light("muted"), "width": 1.3, "dash": DASHES[turn]},
-            marker={"symbol": SYMBOLS[turn], "size": [0, 11, 0], "color": theme.light("text")},
+            marker={"symbol": SYMBOLS[turn], "size": [0, 11, 0] if edge else 11, "color": theme.light("text")},
             hovertemplate=f"{name}<br>%{{x:.5g}}, %{{y:.5g}}<extra></extra>",
             name=name,
         )

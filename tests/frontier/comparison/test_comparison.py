@@ -59,7 +59,7 @@ def test_confirmed_trials_that_are_better_by_luck_in_tuning_are_no_verdict(famil
     click = next(test for test in found.tests if test.objective == BOTH[0])
     assert click.noise is not None
     assert click.noise < 0.001
-    assert click.verdict.startswith("cannot tell: luck in tuning explains it")
+    assert click.verdict.startswith("cannot tell: luck in tuning is not ruled out")
 
 
 def test_a_family_stands_for_its_best_by_the_search(family) -> None:
