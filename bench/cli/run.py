@@ -84,14 +84,9 @@ def resume(
     home: Home = None,
 ) -> None:
     """Go on with a run after a stop or a crash, or give it more: limits are totals over all executions."""
-    from bench.home import resolve_home
     from bench.run.extend import extend
-    from bench.run.folder import Run
 
-    run = Run.open(resolve_home(home), run_)
-    if storage is not None:
-        run.check_storage(storage)
-    _execute(extend(run, trials, samples, time, address, device), json)
+    _execute(extend(_opened(run_, home, storage), trials, samples, time, address, device), json)
 
 
 def confirm(
@@ -105,14 +100,19 @@ def confirm(
     home: Home = None,
 ) -> None:
     """Confirm more of a run: what is missing is trained, then frontier, pick and page are renewed."""
-    from bench.home import resolve_home
     from bench.run.extend import confirm_more
+
+    _execute(confirm_more(_opened(run_, home, storage), static, members, replicates, budget), json)
+
+
+def _opened(name: str, home: Home, storage: str | None) -> Run:
+    from bench.home import resolve_home
     from bench.run.folder import Run
 
-    run = Run.open(resolve_home(home), run_)
+    run = Run.open(resolve_home(home), name)
     if storage is not None:
         run.check_storage(storage)
-    _execute(confirm_more(run, static, members, replicates, budget), json)
+    return run
 
 
 def _execute(run: Run, json: bool) -> None:

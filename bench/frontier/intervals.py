@@ -115,18 +115,6 @@ def differences(samples: Sequence[Sample]) -> Differences | None:
     return Differences(means[:, None] - means[None], seed, data, freedom, paired.shared, gain)
 
 
-def difference(first: Sample, second: Sample, samples: Sequence[Sample]) -> list[Interval] | None:
-    """Intervals of first - second in each of M metrics; see `differences`.
-
-    Args:
-        samples: of all configurations from which what seeds do is learnt; each of the two is added where it is not
-            among them.
-    """
-    every = [first, second, *(each for each in samples if each is not first and each is not second)]
-    found = differences(every)
-    return None if found is None else found.intervals(0, 1)
-
-
 def _data(samples: Sequence[Sample]) -> tuple[Floats, Floats]:
     """Variances of all differences over resamples, and their degrees of freedom, both (N, N, M).
 

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations, pairwise
-from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +15,7 @@ from bench.frontier.estimates import estimates
 from bench.frontier.points import key_of
 from bench.frontier.rules import Floats, Frame, PickRule
 from bench.frontier.samples import sample
+from bench.frontier.simplex import lattice, steps_within
 from bench.frontier.uncertainty import posterior_draws
 from bench.frontier.variance import seed_noise
 from bench.objectives import Objective
@@ -82,7 +81,7 @@ def stability_of(
         points: all of the run, whose replicates tell the noise.
     """
     signs = np.array([objective.sign for objective in objectives])
-    grid = lattice(len(objectives))
+    grid = grid_of(len(objectives))
     values = estimates(feasible, objectives) * signs
     winners = _winners(values, grid)
     keys = [objective.key(CONFIRM) for objective in objectives]
@@ -120,14 +119,10 @@ def stability_of(
     )
 
 
-def lattice(objectives: int) -> Floats:
-    """Weights (W, M) evenly over the simplex (Das & Dennis, SIAM J. Optimization 1998), as finely as `GRID` allows."""
-    steps = max(h for h in range(1, FINEST + 1) if comb(h + objectives - 1, objectives - 1) <= GRID)
-    rows = []
-    for bars in combinations(range(steps + objectives - 1), objectives - 1):  # stars and bars
-        ends = (-1, *bars, steps + objectives - 1)
-        rows.append([after - before - 1 for before, after in pairwise(ends)])
-    return np.array(rows, dtype=float) / steps
+def grid_of(objectives: int) -> Floats:
+    """Weights (W, M) evenly over the simplex, as finely as `GRID` and `FINEST` allow."""
+    steps = FINEST if objectives == 1 else min(FINEST, steps_within(objectives, GRID))
+    return lattice(objectives, steps) / steps
 
 
 def _winners(values: Floats, grid: Floats) -> NDArray[np.int64]:

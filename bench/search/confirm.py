@@ -11,7 +11,7 @@ from bench.frontier.samples import sample
 from bench.progress import Advance, Progress, Silent
 from bench.records import Job, TrialRecord
 from bench.rows import CONFIRM, REPLICATED
-from bench.search.driver import MakeJob, OnRecord, closing_on_error
+from bench.search.driver import MakeJob, OnRecord, closing_on_error, outcomes
 from bench.search.executors.base import Executor
 from bench.search.numbering import Numbering
 from bench.search.study import Study
@@ -112,12 +112,7 @@ def _rounds(
 
 def _carry_out(study: Study, executor: Executor, jobs: Sequence[Job], on_record: OnRecord, advance: Advance) -> None:
     left = Counter(job.trial for job in jobs)
-    for job in jobs:
-        executor.submit(job)
-    for _ in jobs:
-        outcome = executor.next()
-        study.add_replicate(outcome)
-        advance(1)
+    for outcome in outcomes(study, executor, jobs, advance):
         number = outcome.job.trial
         left[number] -= 1
         if number >= 0 and not left[number]:

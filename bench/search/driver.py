@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from time import monotonic
@@ -24,6 +24,17 @@ MakeJob = Callable[[int, int, Mapping[str, Scalar], tuple[Split, ...]], Job]
 seed included."""
 
 OnRecord = Callable[[TrialRecord], None]
+
+
+def outcomes(study: Study, executor: Executor, jobs: Sequence[Job], advance: Advance) -> Iterator[Outcome]:
+    """Carries out jobs that are no trials of the search, and keeps each outcome with the study before it is given."""
+    for job in jobs:
+        executor.submit(job)
+    for _ in jobs:
+        outcome = executor.next()
+        study.add_replicate(outcome)
+        advance(1)
+        yield outcome
 
 
 def search(

@@ -8,12 +8,13 @@ many trainings as the search gave to gradient methods.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import cast
 
 import numpy as np
 
 from bench.errors import UserError
+from bench.frontier.simplex import lattice, steps_beyond
 from bench.objectives import Objective
 from bench.progress import Progress
 from bench.records import STATIC_WEIGHTS, Scalar, TrialRecord
@@ -53,31 +54,20 @@ def check_static(dataset: str, tasks: Sequence[str], space: Space) -> None:
         )
 
 
-def lattice(tasks: Sequence[str], many: int, spread: float) -> list[dict[str, float]]:
+def spread_out(tasks: Sequence[str], many: int, spread: float) -> list[dict[str, float]]:
     """At least so many weights, evenly over the simplex on the log scale; from the first task's corner to the last's.
 
-    The simplex lattice of Das and Dennis (SIAM J. Optim. 1998): the logarithms of a point's weights are shares of
-    log(spread), in steps of one H-th, that add up to it. H is the smallest that gives enough points. Two tasks have
-    exactly `many`, from spread:1 to 1:spread; three tasks have 10 for 7.
+    The logarithms of a point's weights are shares of log(spread) on a simplex lattice, the coarsest that has enough
+    points. Two tasks have exactly `many`, from spread:1 to 1:spread; three tasks have 10 for 7.
 
     Returns:
         Weights by task, the first task's 1, with six digits.
     """
-    steps = next(h for h in range(1, many + 1) if math.comb(h + len(tasks) - 1, len(tasks) - 1) >= many)
+    steps = steps_beyond(len(tasks), many)
     return [
         {task: float(f"{spread ** ((part - parts[0]) / steps):.6g}") for task, part in zip(tasks, parts, strict=True)}
-        for parts in _compositions(steps, len(tasks))
+        for parts in lattice(len(tasks), steps)[::-1].tolist()
     ]
-
-
-def _compositions(total: int, parts: int) -> Iterator[tuple[int, ...]]:
-    """All ways to write a total as an ordered sum of so many parts from 0, the first part's largest first."""
-    if parts == 1:
-        yield (total,)
-        return
-    for first in range(total, -1, -1):
-        for rest in _compositions(total - first, parts - 1):
-            yield (first, *rest)
 
 
 def draws(space: Space, tasks: Sequence[str], many: int, seed: int) -> list[dict[str, Scalar]]:
@@ -163,7 +153,7 @@ def retuned(
     """
     if not many:
         return []
-    grid = lattice(plan.tasks, many, _spread(plan.space))
+    grid = spread_out(plan.tasks, many, _spread(plan.space))
     records = study.records()
     given = [record for record in records if record.balancing in gradient and record.sharing != SINGLE_TASK]
     tries = max(LEAST_TRIES, math.ceil(full_lengths(given, records) / len(grid)))

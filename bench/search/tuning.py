@@ -11,7 +11,7 @@ from bench.errors import UserError
 from bench.progress import Progress, Silent
 from bench.records import TREES, Scalar, TrialRecord
 from bench.rows import SEARCH
-from bench.search.driver import MakeJob, closing_on_error
+from bench.search.driver import MakeJob, closing_on_error, outcomes
 from bench.search.executors.base import Executor
 from bench.search.study import Study
 from bench.seeds import derive
@@ -64,12 +64,7 @@ def measured(
                 jobs.append(make_job(baseline, 0, config, (SEARCH,)))
             except UserError as error:
                 progress.note(f"{title}: a configuration is left out: {error}")
-        for job in jobs:
-            executor.submit(job)
-        for _ in jobs:
-            outcome = executor.next()
-            study.add_replicate(outcome)
-            advance(1)
+        for outcome in outcomes(study, executor, jobs, advance):
             if outcome.failure:
                 progress.note(f"{title}: a try failed ({outcome.failure.kind}): {outcome.failure.reason}")
     found = {_key(config): metrics for config, metrics in study.tries()}

@@ -9,12 +9,12 @@ interpolated static one. `--write` puts the table between the marks in that file
 from __future__ import annotations
 
 import argparse
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from speed.table import replace
 
 from bench.frontier.comparison.answer import MARGIN
 from bench.frontier.comparison.beyond import beyond, surplus
@@ -203,9 +203,7 @@ def main() -> None:
     options = parser.parse_args()
     table = answer_table(SETTINGS, options.runs)
     if options.write:
-        text = options.write.read_text(encoding="utf-8")
-        marks = r"(<!-- answer -->\n).*(<!-- /answer -->)"
-        options.write.write_text(re.sub(marks, rf"\g<1>{table}\n\g<2>", text, flags=re.DOTALL), encoding="utf-8")
+        replace(options.write, "answer", table)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,12 @@ Each family has trials on a concave front, tuned more or less well. The search s
 from __future__ import annotations
 
 import argparse
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from speed.table import replace
 
 from bench.frontier.comparison.comparison import Comparison, compare
 from bench.frontier.comparison.families import Member, families
@@ -138,9 +138,7 @@ def main() -> None:
     options = parser.parse_args()
     table = family_table(SETTINGS, options.runs)
     if options.write:
-        text = options.write.read_text(encoding="utf-8")
-        marks = r"(<!-- families -->\n).*(<!-- /families -->)"
-        options.write.write_text(re.sub(marks, rf"\g<1>{table}\n\g<2>", text, flags=re.DOTALL), encoding="utf-8")
+        replace(options.write, "families", table)
 
 
 if __name__ == "__main__":

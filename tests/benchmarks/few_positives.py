@@ -9,12 +9,12 @@ once, so that only the rows err. `--write` puts the table between the marks in t
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from speed.table import replace
 
 from bench.frontier.intervals import differences, intervals
 from bench.frontier.samples import sample
@@ -103,9 +103,7 @@ def main() -> None:
     found = table({expected: coverage(expected, options.runs) for expected in EXPECTED})
     print(found)
     if options.write:
-        text = options.write.read_text(encoding="utf-8")
-        marks = r"(<!-- few -->\n).*(\n<!-- /few -->)"
-        options.write.write_text(re.sub(marks, rf"\g<1>{found}\g<2>", text, flags=re.DOTALL), encoding="utf-8")
+        replace(options.write, "few", found)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Sequence
 from itertools import combinations, pairwise
@@ -18,6 +17,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fronts import SETTINGS, Setting, run_of, truth_of
+from speed.table import replace
 
 from bench.frontier.dominance import nondominated
 from bench.frontier.hypervolume import hypervolume
@@ -154,11 +154,8 @@ def main() -> None:
     }
     print(*tables.values(), sep="\n\n")
     if options.write:
-        text = options.write.read_text(encoding="utf-8")
         for name, table in tables.items():
-            marks = rf"(<!-- {name} -->\n).*(\n<!-- /{name} -->)"
-            text = re.sub(marks, rf"\g<1>{table}\g<2>", text, flags=re.DOTALL)
-        options.write.write_text(text, encoding="utf-8")
+            replace(options.write, name, table)
 
 
 if __name__ == "__main__":

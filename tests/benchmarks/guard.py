@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +16,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fronts import SETTINGS, Setting, run_of
+from speed.table import replace
 
 from bench.frontier.dominance import nondominated
 from bench.frontier.estimates import estimates
@@ -96,9 +96,7 @@ def main() -> None:
     tables = "\n\n".join(table(setting, options.runs) for setting in (SMALL, LARGE))
     print(tables)
     if options.write:
-        text = options.write.read_text(encoding="utf-8")
-        marks = r"(<!-- guards -->\n).*(\n<!-- /guards -->)"
-        options.write.write_text(re.sub(marks, rf"\g<1>{tables}\g<2>", text, flags=re.DOTALL), encoding="utf-8")
+        replace(options.write, "guards", tables)
 
 
 if __name__ == "__main__":

@@ -10,12 +10,12 @@ marks in that file.
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from speed.table import replace
 
 from bench.data import Store, load_card, prepare
 from bench.home import writable_home
@@ -88,11 +88,7 @@ def main() -> None:
     store = prepare(load_card("census-income"), writable_home(given.home), given.raw)
     found = table(store.with_tasks(store.default_tasks), given.seeds)
     if given.write:
-        text = given.write.read_text(encoding="utf-8")
-        block = f"<!-- seeds -->\n{found}\n<!-- /seeds -->"
-        given.write.write_text(
-            re.sub(r"<!-- seeds -->.*?<!-- /seeds -->", lambda _: block, text, flags=re.DOTALL), encoding="utf-8"
-        )
+        replace(given.write, "seeds", found)
 
 
 if __name__ == "__main__":

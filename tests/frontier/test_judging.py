@@ -14,7 +14,7 @@ from bench.errors import UserError
 from bench.frontier.breach import round_up
 from bench.frontier.frontier import frontier
 from bench.frontier.guard import Guard
-from bench.frontier.intervals import difference
+from bench.frontier.intervals import differences
 from bench.frontier.judging import Judge
 from bench.frontier.pick import NothingPasses, pick
 from bench.frontier.policy import Policy
@@ -147,7 +147,7 @@ def test_a_loss_is_counted_in_standard_errors_of_the_paired_difference(torn, obj
     judge = Judge(Guard(), front, objectives)
     error = judge.standard_error(torn[3], objectives[0])
     own = [sample(each, ["confirm/click.auc"]) for each in torn]
-    (apart,) = difference(own[3], own[0], own)
+    (apart,) = differences(own).intervals(3, 0)
     assert error == pytest.approx(math.hypot(apart.seed, apart.data)) == pytest.approx(0.001 * math.sqrt(2 / 3))
     assert [each.objective for each in judge.broken(torn[3])] == ["click.auc", "like.auc"]
     assert str(judge.broken(torn[3])[0]) == (

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from bench.frontier.rules import PICK_RULES, Frame
-from bench.frontier.stability import lattice, stability_of
+from bench.frontier.stability import grid_of, stability_of
 from bench.objectives import Objective
 
 
@@ -19,7 +19,7 @@ def stability(points, objectives, rule="weights"):
 
 @pytest.mark.parametrize("objectives", [1, 2, 3, 4, 5])
 def test_the_grid_is_even_over_the_simplex(objectives):
-    grid = lattice(objectives)
+    grid = grid_of(objectives)
     assert len(grid) <= 231
     np.testing.assert_allclose(grid.sum(axis=1), 1)
     assert len(np.unique(grid, axis=0)) == len(grid)

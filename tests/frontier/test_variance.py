@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.frontier.intervals import difference, differences, intervals
+from bench.frontier.intervals import differences, intervals
 from bench.frontier.samples import Sample, sample
 from bench.frontier.variance import seed_noise
 from bench.records import Replicate, TrialRecord
@@ -55,7 +55,7 @@ def test_what_resamples_say_of_replicates_is_not_counted_twice():
 
 def test_a_difference_without_data_error_is_the_pooled_t_test():
     first, second = without_data([0.70, 0.72, 0.71], [0.695, 0.715, 0.711, 0.701])
-    found = difference(first, second, [first, second])[0]
+    found = differences([first, second]).intervals(0, 1)[0]
     expected = stats.ttest_ind(first.values[:, 0], second.values[:, 0]).confidence_interval(0.9)
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
 
@@ -110,7 +110,7 @@ def test_the_splits_error_adds_and_is_gone_from_a_paired_difference():
     samples = [Sample(each.values, rows) for each in without_data([0.70, 0.72, 0.71], [0.71, 0.73, 0.72])]
     alone = intervals(samples)[0][0]
     assert alone.data == pytest.approx(0.01, rel=0.1)
-    paired = difference(*samples, samples)[0]
+    paired = differences(samples).intervals(0, 1)[0]
     assert paired.data == pytest.approx(0)
     assert paired.high - paired.low == pytest.approx(2 * stats.t.ppf(0.95, 4) * 0.01 * np.sqrt(2 / 3))
 

@@ -22,7 +22,7 @@ from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.executors.base import Executor
 from bench.search.space import load_space
-from bench.search.static_weights import check_static, chosen, draws, lattice, retuned
+from bench.search.static_weights import check_static, chosen, draws, retuned, spread_out
 from bench.search.study import Study
 from bench.training.config import TrialConfig
 
@@ -34,21 +34,21 @@ GRADIENT = {"?"}
 
 class TestLattice:
     def test_two_tasks_have_as_many_as_asked_log_evenly_between_the_ends(self) -> None:
-        weights = [each["like"] for each in lattice(TASKS, 7, 16)]
+        weights = [each["like"] for each in spread_out(TASKS, 7, 16)]
         assert (weights[0], weights[3], weights[-1]) == (1 / 16, 1.0, 16.0)
         np.testing.assert_allclose(np.diff(np.log(weights)), np.log(16) / 3, rtol=1e-5)
-        assert {each["click"] for each in lattice(TASKS, 7, 16)} == {1.0}
-        assert len(lattice(TASKS, 2, 4)) == 2
+        assert {each["click"] for each in spread_out(TASKS, 7, 16)} == {1.0}
+        assert len(spread_out(TASKS, 2, 4)) == 2
 
     def test_more_tasks_have_at_least_as_many_and_every_task_the_same_of_them(self) -> None:
-        found = lattice(("a", "b", "c"), 7, 16)
+        found = spread_out(("a", "b", "c"), 7, 16)
         assert len(found) == 10
         shares = [sorted(round(w / min(each.values()), 3) for w in each.values()) for each in found]
         assert [1.0, 1.0, 16.0] in shares
         assert [1.0, 1.0, 1.0] in shares
         normed = {tuple(round(each[task] / max(each.values()), 3) for task in "abc") for each in found}
         assert normed == {(c, a, b) for a, b, c in normed}  # it is the same seen from any task
-        assert len(lattice("abcd", 7, 16)) == 10
+        assert len(spread_out("abcd", 7, 16)) == 10
 
 
 class TestDraws:
@@ -169,7 +169,7 @@ def test_every_weight_is_tuned_by_the_same_tries_and_its_best_is_retrained(done:
     assert first[0] == {key: value for key, value in best.config.items() if not key.startswith("balancing")}
 
     records = study.baselines()
-    assert [record.weights for record in records] == lattice(TASKS, 3, 16)
+    assert [record.weights for record in records] == spread_out(TASKS, 3, 16)
     assert [record.architecture for record in records] == ["static_weights"] * 3
     assert [record.config for record in records] == [record.config for record in asked]
     assert [[each.replicate for each in record.replicates] for record in records] == [[1, 2]] * 3

@@ -18,7 +18,6 @@ which is also min over lambda of max over objectives m of sum_k lambda_k (g - s_
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -29,9 +28,10 @@ from scipy.optimize import linprog
 from scipy.special import ndtr, stdtrit
 
 from bench.frontier.comparison.needed import POWER, smallest
-from bench.frontier.comparison.verdict import CANNOT_TELL, SIZE, Word
+from bench.frontier.comparison.verdict import CANNOT_TELL, SIZE, Word, against
 from bench.frontier.intervals import differences
 from bench.frontier.samples import Sample
+from bench.frontier.simplex import lattice, steps_within
 
 Floats = NDArray[np.float64]
 
@@ -70,9 +70,8 @@ class Beyond:
     @property
     def verdict(self) -> Word:
         """Whether any point lies beyond the front by more than the margin."""
-        if self.sure.any():
-            return "yes"
-        return "no" if (self.high < self.margin).all() else "cannot tell"
+        low = np.where(self.dominates, self.low, -np.inf).max()
+        return against(self.margin, float(low), float(self.high.max()))
 
 
 def beyond(static: Sequence[Sample], gradient: Sequence[Sample], scale: Floats, margin: float) -> Beyond | None:
@@ -86,7 +85,7 @@ def beyond(static: Sequence[Sample], gradient: Sequence[Sample], scale: Floats, 
     Returns:
         None where nothing is known of seeds.
     """
-    directions = lattice(len(scale))
+    directions = directions_of(len(scale))
     columns = np.hstack([directions.T, np.eye(len(scale))]) * scale[:, None]
     found = differences([each.along(columns) for each in (*gradient, *static)])
     if found is None:
@@ -118,14 +117,10 @@ def neighbours(points: Floats) -> NDArray[np.int64]:
     return np.array([(i, j) for i, j in zip(*np.nonzero(near), strict=True) if i <= j])
 
 
-def lattice(objectives: int) -> Floats:
-    """Directions (W, M), evenly over the simplex: the finest lattice of at most five of two objectives, else 15."""
-    steps, most = 1, 5 if objectives == 2 else MOST_DIRECTIONS
-    while math.comb(steps + objectives, objectives - 1) <= most and objectives > 1:
-        steps += 1
-    bars = combinations(range(steps + objectives - 1), objectives - 1)
-    points = [np.diff([-1, *each, steps + objectives - 1]) - 1 for each in bars]
-    return np.array(points, dtype=float) / steps
+def directions_of(objectives: int) -> Floats:
+    """Directions (W, M), evenly over the simplex: at most 5 of two objectives, else `MOST_DIRECTIONS`."""
+    steps = 1 if objectives == 1 else steps_within(objectives, 5 if objectives == 2 else MOST_DIRECTIONS)
+    return lattice(objectives, steps) / steps
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from bench.frontier.comparison.beyond import Beyond, beyond, lattice, surplus
+from bench.frontier.comparison.beyond import Beyond, beyond, directions_of, surplus
 from bench.frontier.samples import Sample
 
 PLACES = np.linspace(0, np.pi / 2, 9)
@@ -47,9 +47,9 @@ def test_it_is_the_value_of_the_game(objectives: int) -> None:
 
 
 def test_directions_are_even_and_few() -> None:
-    assert lattice(2)[:, 0].tolist() == [0, 0.25, 0.5, 0.75, 1]
+    assert directions_of(2)[:, 0].tolist() == [0, 0.25, 0.5, 0.75, 1]
     for objectives in range(1, 9):
-        directions = lattice(objectives)
+        directions = directions_of(objectives)
         assert directions.sum(axis=1) == pytest.approx(1)
         assert len(directions) <= 15
 
