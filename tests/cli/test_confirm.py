@@ -60,9 +60,6 @@ def every_surface_says_the_same(seesaw, home: Path, page: str) -> None:
     answer = found["answer"]
     assert answer["static_weights"] == 7
     assert answer["verdict"] in {"yes", "no", "cannot tell"}
-    compared = json.loads(seesaw("compare", "whole", "--by", "sharing", "--split", "confirm", "--json").out)["groups"][
-        0
-    ]
     assert json.loads(seesaw("compare", "whole", "--json").out)["groups"][0]["answer"] == answer
     assert json.loads(seesaw("pick", "whole", "--json").out)["answer"] == answer
     assert answer["sentence"] in seesaw("frontier", "whole").out.replace("\n", " ")
@@ -79,9 +76,6 @@ def every_surface_says_the_same(seesaw, home: Path, page: str) -> None:
         [metrics] = [run.data.metrics for run in runs]
         assert metrics["front.p_nondominated"] == pytest.approx(point["p_nondominated"])
         assert metrics["confirm/click.auc.mean"] == pytest.approx(point["metrics"]["confirm/click.auc"])
-    single = [point for point in found["points"] if point["architecture"] == "single_task"]
-    volumes = {family["name"]: family["hypervolume"] for family in compared["families"]}
-    assert not single or volumes["single_task"] <= found["hypervolume"]["value"] * (1 + 1e-9)
 
 
 @pytest.mark.slow

@@ -104,14 +104,14 @@ def _sentence(found: Beyond, methods: Sequence[str], weights: int, unit: str) ->
     yes, no = found.chances
     text = (
         f"Cannot tell: the farthest gradient point lies {value} beyond {front}, the margin is {found.margin:g} {unit}. "
-        f"The chance to find a gradient front two margins beyond is {yes:.0%} with these replicates, "
-        f"that to find equal fronts equal {no:.0%}"
+        f"With these replicates, a run answers yes in {yes:.0%} of cases if the gradient front lies two margins "
+        f"beyond, and no in {no:.0%} if the fronts are equal"
     )
     if found.low.max() > found.margin:
         return f"{text}. No gradient point is certainly better than a static one in every task: add static weights."
     if found.needed is None:
         return f"{text}; more replicates alone will not settle it."
-    return f"{text}; about {found.needed} replicates of each point bring both to 80%."
+    return f"{text}; about {found.needed} replicates of each point would bring both to 80%."
 
 
 def _value(value: float, low: float, high: float) -> str:

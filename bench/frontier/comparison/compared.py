@@ -53,11 +53,11 @@ class Group:
         single = [name for name in found.families if name not in found.tested and found.budgets[name].trials > 1]
         if single:
             notes.append(
-                f"Cannot tell of {listed(single)}: one confirmed point; `seesaw confirm {self.runs[0]} --members 2` "
-                "confirms two of each family."
+                f"Not tested, as only one point is confirmed: {listed(single)}. "
+                f"`seesaw confirm {self.runs[0]} --members 2` confirms two of each family."
             )
         if lone := [name for name in found.families if found.budgets[name].trials == 1]:
-            notes.append(f"Cannot tell of {listed(lone)}: one trial.")
+            notes.append(f"Not tested, as there is only one trial: {listed(lone)}.")
         if 1 < found.gain < math.inf:
             notes.append(f"Paired by seed: as good as {found.gain:.3g} times the seeds.")
         return notes

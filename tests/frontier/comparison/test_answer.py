@@ -70,7 +70,7 @@ def test_two_margins_beyond_are_yes(point) -> None:
 def test_cannot_tell_says_what_could(point) -> None:
     found = ask(*statics(point, runs=2, sd=4e-4), point(0.5, runs=2, sd=4e-4))
     assert found.verdict == "cannot tell"
-    assert "replicates of each point bring both to 80%" in found.sentence
+    assert "replicates of each point would bring both to 80%" in found.sentence
     ends = point(0.0, ahead=3e-4), point(1.57, ahead=3e-4)
     along = ask(*(point(0.8, weight) for weight in np.linspace(0.1, 0.9, 9)), *ends)
     assert along.verdict == "cannot tell"

@@ -79,7 +79,8 @@ def test_one_confirmed_point_gets_no_verdict_and_unequal_budgets_are_said(family
     budgets, single = group.notes
     assert budgets.startswith("Budgets are unequal (pcgrad 6, static 8 trials)")
     assert single == (
-        "Cannot tell of dwa: one confirmed point; `seesaw confirm first --members 2` confirms two of each family."
+        "Not tested, as only one point is confirmed: dwa. "
+        "`seesaw confirm first --members 2` confirms two of each family."
     )
     assert found.budgets["pcgrad"].samples == 6000
 
