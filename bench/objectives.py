@@ -7,8 +7,9 @@ Costs have no split and no task: `cost/parameters`.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from bench.errors import UserError, unknown
 from bench.schema import Task
@@ -31,6 +32,34 @@ COSTS: dict[str, Direction | None] = {
     "latency_ms": "minimize",
     "latency_p99_ms": "minimize",
 }
+
+_RANKED = re.compile(r"(ndcg|recall|value)@(\d+(?:\.\d+)?)(%?)")
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """An outcome of a ranking, as in `ndcg@5`, `recall@10`, `recall@10%`, `value@5` or `value@10%`.
+
+    Attributes:
+        measure: `ndcg`, `recall` (share of the positives), or `value` (share of a number, such as seconds watched).
+        cut: how many rows are at the top: of each group, or in per cent of all rows.
+        percent: whether the cut is in per cent.
+    """
+
+    measure: Literal["ndcg", "recall", "value"]
+    cut: float
+    percent: bool
+
+
+def ranked(metric: str) -> Ranked | None:
+    """The outcome that a metric's name stands for, without its task; None where it is no outcome of a ranking."""
+    found = _RANKED.fullmatch(metric)
+    if found is None:
+        return None
+    cut, percent = float(found[2]), bool(found[3])
+    if cut <= 0 or (percent and (cut > 100 or found[1] == "ndcg")) or (not percent and cut != int(cut)):
+        return None
+    return Ranked(cast(Literal["ndcg", "recall", "value"], found[1]), cut, percent)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,36 @@
+"""Fusion: from the heads' predictions to the one score that ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+Kind = Literal["power", "sum"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+LEAST = 1e-12
+"""Predictions are at least this under a logarithm."""
+
+
+def fused(kind: Kind, predictions: NDArray[Any], weights: Sequence[float], rates: Sequence[float]) -> NDArray[Any]:
+    """The score of each row.
+
+    `power`: sum_t w_t log max(p_t, LEAST); only ratios of weights matter, and a constant factor of a task changes no
+    order. `sum`: sum_t w_t max(p_t, 0) / b_t, so that weights of tasks with different base rates are comparable.
+
+    Args:
+        predictions: (N, T): joint probabilities, or values of regressions; those below 0 count as 0.
+        weights: (T,), at least 0. A task of weight 0 takes no part.
+        rates: (T,), b_t: mean label of each task on train, on all impressions.
+
+    Returns:
+        (N,) float64.
+    """
+    score = np.zeros(len(predictions))
+    for task, weight in enumerate(weights):
+        if weight:
+            values = np.maximum(predictions[:, task].astype(np.float64), 0.0)
+            score += weight * (np.log(np.maximum(values, LEAST)) if kind == "power" else values / rates[task])
+    return score
