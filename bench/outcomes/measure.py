@@ -38,6 +38,7 @@ class Measure:
         resamples: B.
         units: (N,), what is drawn as a whole, see `bench.outcomes.poisson`; the same for all rows of a group. None
             takes these rows as the whole split.
+        grouped: whether to rank by group; by itself where any row has one.
 
     Attributes:
         names: the outcomes, (M,).
@@ -55,15 +56,12 @@ class Measure:
         split: str,
         resamples: int = 0,
         units: NDArray[np.uint64] | None = None,
+        grouped: bool | None = None,
     ) -> None:
         self.names = tuple(outcomes)
-        columns: dict[tuple[int, bool], int] = {}
-        grouped = bool((group >= 0).any())
-        wanted = [_wanted(name, tasks, columns, grouped) for name in outcomes]
-        gains = np.empty((len(columns), len(labels)), np.float32)
-        for (task, binary), at in columns.items():
-            own = labels[:, task]
-            gains[at] = np.where(np.isnan(own), np.nan, own > 0) if binary else np.maximum(own, 0)
+        grouped = bool((group >= 0).any()) if grouped is None else grouped
+        columns, wanted = columns_of(tasks, outcomes, grouped)
+        gains = columns.gains(labels)
         drawn = Drawn(units_of(group, 0) if units is None else units, split, resamples) if resamples else None
         self._prepare(np.arange(len(labels)), gains, group, wanted, drawn)
 
@@ -130,23 +128,51 @@ class Measure:
         return own
 
 
-def _wanted(
-    name: str, tasks: Sequence[Task], columns: dict[tuple[int, bool], int], grouped: bool
-) -> tuple[str, Wanted] | None:
-    """Where an outcome is measured, `group` or `all`, and how; None where it needs groups and there are none.
+class Columns:
+    """Which columns of gains outcomes need: of a task its label, floored at 0, or whether it is above 0."""
 
-    Columns of gains (task, whether 0 or 1) are added as they are needed.
+    def __init__(self) -> None:
+        self._of: dict[tuple[int, bool], int] = {}
+
+    def place(self, task: int, binary: bool) -> int:
+        """The number of a column, which is new where it is not yet there."""
+        return self._of.setdefault((task, binary), len(self._of))
+
+    def gains(self, labels: NDArray[Any]) -> NDArray[np.float32]:
+        """Labels (N, T) -> (C, N); NaN where unobserved."""
+        found = np.empty((len(self._of), len(labels)), np.float32)
+        for (task, binary), at in self._of.items():
+            own = labels[:, task]
+            found[at] = np.where(np.isnan(own), np.nan, own > 0) if binary else np.maximum(own, 0)
+        return found
+
+
+def columns_of(
+    tasks: Sequence[Task], outcomes: Sequence[str], grouped: bool
+) -> tuple[Columns, list[tuple[str, Wanted] | None]]:
+    """The columns of gains, and where each outcome is measured (`group` or `all`) and how.
+
+    Args:
+        grouped: whether any row has a group; without, None stands for an outcome that is by group alone.
+
+    Raises:
+        ValueError: an outcome's name or task is unknown.
     """
-    task, _, metric = name.partition(".")
-    names = [each.name for each in tasks]
-    if task not in names:
-        raise ValueError(f"outcome '{name}': expected a task of {', '.join(names)}, found '{task}'")
-    at, of = names.index(task), ranked(metric)
-    if of is None and metric not in AREAS:
-        raise ValueError(f"expected an outcome of a ranking such as {task}.recall@10%, found '{name}'")
-    binary = of is None or of.measure == "recall" or tasks[at].kind == "binary"
-    column = columns.setdefault((at, binary), len(columns))
-    if of is None:
-        wanted = Wanted(column, _KINDS[metric])
-        return ("all", wanted) if metric == "auc" else ("group", wanted) if grouped else None
-    return "group" if grouped and not of.percent else "all", Wanted(column, _KINDS[of.measure], of.cut, of.percent)
+    columns, names = Columns(), [task.name for task in tasks]
+    wanted: list[tuple[str, Wanted] | None] = []
+    for name in outcomes:
+        task, _, metric = name.partition(".")
+        if task not in names:
+            raise ValueError(f"outcome '{name}': expected a task of {', '.join(names)}, found '{task}'")
+        at, of = names.index(task), ranked(metric)
+        if of is None and metric not in AREAS:
+            raise ValueError(f"expected an outcome of a ranking such as {task}.recall@10%, found '{name}'")
+        column = columns.place(at, of is None or of.measure == "recall" or tasks[at].kind == "binary")
+        if of is not None:
+            where = "group" if grouped and not of.percent else "all"
+            wanted.append((where, Wanted(column, _KINDS[of.measure], of.cut, of.percent)))
+        elif metric == "auc" or grouped:
+            wanted.append(("all" if metric == "auc" else "group", Wanted(column, _KINDS[metric])))
+        else:
+            wanted.append(None)
+    return columns, wanted
