@@ -22,7 +22,7 @@ class Drawn:
 
     def __init__(self, units: NDArray[np.uint64], split: str, resamples: int) -> None:
         self.units, self.split, self.resamples = units, split, resamples
-        distinct, self._of = np.unique(units, return_inverse=True)
+        distinct, self._firsts, self._of = np.unique(units, return_index=True, return_inverse=True)
         self._held = counts(distinct, split, resamples) if len(distinct) * resamples <= _HELD else None
 
     def of(self, rows: Ints) -> Counts:
@@ -33,6 +33,10 @@ class Drawn:
 
     def sums(self, rows: Ints, columns: NDArray[np.float64]) -> NDArray[np.float64]:
         """(B, M): on each resample the sum over rows (n,) of columns (n, M)."""
+        if len(rows) > len(self._firsts):  # first by unit, which are fewer
+            of = self._of[rows]
+            columns = np.stack([np.bincount(of, column, len(self._firsts)) for column in columns.T], axis=1)
+            rows = self._firsts
         found = np.zeros((columns.shape[1], self.resamples))
         for start in range(0, len(rows), PIECE):
             piece = slice(start, start + PIECE)

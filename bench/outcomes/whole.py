@@ -60,22 +60,21 @@ class Whole:
         """Sets the resamples, and which of their rows these rows are (N,)."""
         self._drawn, self._place = drawn, rows
         self._spread = drawn.spread(rows)
-        totals = drawn.sums(rows, np.ones((self._rows, 1)))[:, 0]
+        areas = self._kinds >= AREA
+        own = self._gains[self._columns].astype(float)
+        own[areas] = own[areas] > 0
+        totals, *sums = drawn.sums(rows, np.concatenate([np.ones((1, self._rows)), own]).T).T
         self._drawn_cuts = self._cuts_of(np.rint(totals).astype(np.int64))
         self._drawn_discounts = discounts(int(max(self._wanted[self._kinds == NDCG], default=0)))
         self._drawn_best = np.full((len(self._kinds), drawn.resamples), np.nan)
-        for m, (kind, column) in enumerate(zip(self._kinds, self._columns, strict=True)):
-            own = self._gains[column].astype(float)
-            seen = np.stack([own, own > 0], axis=1)
-            total, positives = drawn.sums(rows, seen).T
+        for m, (kind, total) in enumerate(zip(self._kinds, sums, strict=True)):
             if kind == NDCG:
-                defined = _varies(own, drawn, rows)
-                best = self._walked(own, slice(m, m + 1))[0]
+                defined = _varies(own[m], drawn, rows)
+                best = self._walked(own[m], slice(m, m + 1))[0]
             elif kind == SHARE:
-                defined, best = positives > 0, total
+                defined, best = total > 0, total
             else:
-                negatives = totals - positives
-                defined, best = (positives > 0) & (negatives > 0), 2 * positives * negatives
+                defined, best = (total > 0) & (total < totals), 2 * total * (totals - total)
             self._drawn_best[m, defined] = best[defined]
 
     def values(self, scores: Floats) -> Floats:
@@ -107,14 +106,14 @@ class Whole:
         while True:
             places = _best(scores, deep)
             found, before = np.zeros(cuts.shape), np.zeros(resamples)
-            # of the run of equal scores at hand: rows, gains, and whether there are any
-            rows, gained, some = np.zeros(resamples), np.zeros(cuts.shape), np.zeros(len(kinds), bool)
+            # of the run of equal scores at hand: rows, gains, and whether it goes on
+            rows, gained, tied = np.zeros(resamples), np.zeros(cuts.shape), np.zeros(1, bool)
             above = np.zeros(cuts.shape)  # positives before the run
             for start in range(0, len(places), PIECE):
                 piece = places[start : start + PIECE + 1]  # the one more tells whether the last run goes on
                 weights = self._drawn.of(self._place[piece[:PIECE]])
                 rows_of = (scores[piece], piece, weights, self._gains)
-                _walk(*rows_of, columns, kinds, cuts, by_rank, before, rows, gained, some, above, found)
+                _walk(*rows_of, columns, kinds, cuts, by_rank, before, rows, gained, tied, above, found)
                 if not ordered and (before >= cuts).all():
                     return found
             if len(places) == self._rows:
@@ -155,40 +154,78 @@ def _walk(
     before: Floats,
     rows: Floats,
     gained: Floats,
-    some: NDArray[np.bool_],
+    tied: NDArray[np.bool_],
     above: Floats,
     found: Floats,
 ) -> None:
     """Walks on over weighted rows, for all resamples at once; `ranked` may have one row more, to look ahead."""
     resamples = weights.shape[1]
     for at in range(len(weights)):
+        count = weights[at]
+        last = at + 1 == len(ranked) or ranked[at + 1] != ranked[at]
+        if last and not tied[0]:  # most rows are alone: a run of their own
+            for m in range(len(kinds)):
+                gain = np.float64(gains[columns[m], places[at]])
+                if kinds[m] > SHARE:
+                    _pass(bool(gain > 0), count, above[m], found[m])
+                elif gain > 0:
+                    _take(gain, kinds[m] == NDCG, count, before, cuts[m], discounts, found[m])
+            for b in range(resamples):
+                before[b] += count[b]
+            continue
+        tied[0] = not last
         for b in range(resamples):
-            rows[b] += weights[at, b]
+            rows[b] += count[b]
         for m in range(len(kinds)):
             own = np.float64(gains[columns[m], places[at]])
             gain = np.float64(own > 0) if kinds[m] > SHARE else own
             if gain > 0:
-                some[m] = True
                 for b in range(resamples):
-                    gained[m, b] += weights[at, b] * gain
-        if at + 1 < len(ranked) and ranked[at + 1] == ranked[at]:
+                    gained[m, b] += count[b] * gain
+        if not last:
             continue
         for m in range(len(kinds)):
-            if kinds[m] > SHARE:
-                for b in range(resamples):
+            for b in range(resamples):
+                if kinds[m] > SHARE:
                     found[m, b] += (rows[b] - gained[m, b]) * (2 * above[m, b] + gained[m, b])
                     above[m, b] += gained[m, b]
-            elif some[m]:
-                for b in range(resamples):
-                    if gained[m, b] > 0:
-                        first = min(before[b], cuts[m, b])
-                        last = min(before[b] + rows[b], cuts[m, b])
-                        taken = discounts[int(last)] - discounts[int(first)] if kinds[m] == NDCG else last - first
-                        found[m, b] += gained[m, b] / rows[b] * taken
-            if some[m]:
-                some[m] = False
-                for b in range(resamples):
-                    gained[m, b] = 0.0
+                elif gained[m, b] > 0:
+                    start, end = min(before[b], cuts[m, b]), min(before[b] + rows[b], cuts[m, b])
+                    taken = discounts[int(end)] - discounts[int(start)] if kinds[m] == NDCG else end - start
+                    found[m, b] += gained[m, b] / rows[b] * taken
+                gained[m, b] = 0.0
         for b in range(resamples):
             before[b] += rows[b]
             rows[b] = 0.0
+
+
+@njit(cache=True, nogil=True)
+def _pass(positive: bool, count: NDArray[np.uint8], above: Floats, found: Floats) -> None:
+    """Adds to twice the pairs won (B,), and to the positives above (B,), what a row that is alone brings."""
+    if positive:
+        for b in range(len(count)):
+            above[b] += count[b]
+    else:
+        for b in range(len(count)):
+            found[b] += 2.0 * above[b] * count[b]
+
+
+@njit(cache=True, nogil=True)
+def _take(
+    gain: float,
+    discounted: bool,
+    count: NDArray[np.uint8],
+    before: Floats,
+    cut: Floats,
+    discounts: Floats,
+    found: Floats,
+) -> None:
+    """Adds to what is in the cut (B,) the gain of a row that is alone, as often as it is drawn."""
+    if discounted:
+        for b in range(len(count)):
+            if count[b] and before[b] < cut[b]:
+                end = min(before[b] + count[b], cut[b])
+                found[b] += gain * (discounts[int(end)] - discounts[int(before[b])])
+    else:
+        for b in range(len(count)):
+            found[b] += gain * (min(before[b] + count[b], cut[b]) - min(before[b], cut[b]))

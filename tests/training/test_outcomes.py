@@ -81,8 +81,8 @@ def test_a_resampled_outcome_is_that_of_the_repeated_rows() -> None:
         assert found[key][5] == pytest.approx(there[key] - whole[key], abs=1e-9)
 
 
-CONFIG: dict[str, Scalar] = {"embedding.dim": 2, "sharing.single_task.layers": "4", "tower.layers": "4"}
-CONFIG |= {"optim.epochs": 2, "optim.batch_size": 16}
+CONFIG: dict[str, Scalar] = {"embedding.dim": 2, "sharing.kind": "single_task", "sharing.single_task.layers": "4"}
+CONFIG |= {"tower.layers": "4", "optim.epochs": 2, "optim.batch_size": 16}
 
 
 def test_a_training_stops_early_by_an_outcome_and_measures_those_that_are_asked_for(tiny) -> None:
