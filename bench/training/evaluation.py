@@ -30,6 +30,9 @@ Predictions = tuple[NDArray[np.float32], NDArray[np.float32]]
 class Evaluation:
     """Measures states of one model on the splits of a store, in pieces: memory does not grow with a split.
 
+    Args:
+        outcomes: of rankings, to measure besides the metrics.
+
     Attributes:
         measured: for each split the last state that was measured, as its selectors' samples, and its metrics. No
             state is measured twice.
@@ -38,8 +41,8 @@ class Evaluation:
         resampled: by a metric's full name how far it moves on each resample, of the splits that were resampled.
     """
 
-    def __init__(self, store: Store, model: MultiTaskModel, device: torch.device) -> None:
-        self.store, self.model, self.device = store, model, device
+    def __init__(self, store: Store, model: MultiTaskModel, device: torch.device, outcomes: Sequence[str] = ()) -> None:
+        self.store, self.model, self.device, self.outcomes = store, model, device, tuple(outcomes)
         self.measured: dict[str, Measured] = {}
         self.seconds, self.samples = 0.0, 0
         self.resampled: dict[str, list[float]] = {}
@@ -75,7 +78,7 @@ class Evaluation:
     def measure(self, split: SplitName, logits: Iterable[Tensor], resamples: int = 0) -> dict[str, float]:
         """Every task's metrics of a split's logits, in any pieces (n, T); on resamples of it as well, if any."""
         started = time.perf_counter()
-        metrics, resampled = measured(self.store, split, self._predictions(logits), resamples)
+        metrics, resampled = measured(self.store, split, self._predictions(logits), resamples, self.outcomes)
         self.resampled |= resampled
         self.seconds += time.perf_counter() - started
         return metrics
@@ -124,12 +127,16 @@ class Evaluation:
 
 
 def measured(
-    store: Store, split: SplitName, predictions: Iterable[Predictions], resamples: int = 0
+    store: Store,
+    split: SplitName,
+    predictions: Iterable[Predictions],
+    resamples: int = 0,
+    outcomes: Sequence[str] = (),
 ) -> tuple[dict[str, float], dict[str, list[float]]]:
-    """Metrics of predictions of a split, in its order, and how far they move on resamples of it, if any."""
+    """Metrics and outcomes of predictions of a split, in its order, and how far they move on resamples, if any."""
     data, tasks, start = store.split(split), store.schema.tasks, 0
-    tally = Tally(tasks, f"{split}/")
-    resampling = Resampling(tasks, split, resamples) if resamples else None
+    tally = Tally(tasks, f"{split}/", outcomes=outcomes)
+    resampling = Resampling(tasks, split, resamples, outcomes) if resamples else None
     for conditional, joint in predictions:
         rows = slice(start, start + len(joint))
         start += len(joint)

@@ -47,7 +47,7 @@ def run_job(job: Job, progress: Progress | None = None, profile: Profile | None 
         return run_ensemble(job, store)
     config = TrialConfig.parse(job.config)
     objectives = [parse(name, store.schema.tasks, "objectives") for name in job.objectives]
-    trainer = Trainer(store, config, objectives, job.seed, job.threads, job.device)
+    trainer = Trainer(store, config, objectives, job.seed, job.threads, job.device, outcomes=job.outcomes)
     if job.resume is not None:
         trainer.load(job.resume)
     if profile is not None:
