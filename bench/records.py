@@ -40,6 +40,7 @@ class Job:
         device: "cpu", "cuda", or "auto", which is CUDA where it is available.
         resamples: B, on how many resamples of each split except valid to measure as well; 0 for none.
         outcomes: of rankings, as in `like.recall@10%`, to measure besides those among the objectives.
+        predictions: folder where to leave joint predictions, see `bench.predictions`; None leaves none.
     """
 
     trial: int
@@ -57,6 +58,7 @@ class Job:
     device: str = "auto"
     resamples: int = 0
     outcomes: tuple[str, ...] = ()
+    predictions: str | None = None
 
     def resamples_of(self, split: Split) -> int:
         """On how many resamples of a split to measure; no interval is about validation, which the search reads."""

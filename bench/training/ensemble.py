@@ -14,6 +14,7 @@ from bench.errors import UserError
 from bench.machine import peak_memory_mb
 from bench.models.assembly import parameter_count
 from bench.objectives import outcomes_of, parse
+from bench.predictions import path_of
 from bench.records import Job, TrialResult
 from bench.schema import Schema
 from bench.seeds import derive
@@ -55,7 +56,8 @@ def run_ensemble(job: Job, store: Store) -> TrialResult:
     resampled: dict[str, list[float]] = {}
     outcomes = outcomes_of((*job.objectives, *job.outcomes))
     for split in job.splits:
-        of_split, moved = measured(store, split, _averaged(members, split), job.resamples_of(split), outcomes)
+        averaged, resamples = _averaged(members, split), job.resamples_of(split)
+        of_split, moved = measured(store, split, averaged, resamples, outcomes, path_of(job, split))
         metrics |= of_split
         resampled |= moved
     for member in members:
