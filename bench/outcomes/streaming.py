@@ -59,7 +59,7 @@ class Stream:
     def result(self) -> dict[str, float]:
         """Outcomes by name; those that the rows do not define are left out."""
         if self._file is None:
-            rows = self._taken()
+            rows = np.concatenate([np.empty(0, ROW), *self._held])
             labels, group = rows["label"][:, None], rows["group"]
             measure = Measure((self._task,), self._outcomes, labels, group, "", grouped=self._grouped)
             values = measure.values(rows["score"])
@@ -68,16 +68,11 @@ class Stream:
             values = self._beyond_memory()
         return {name: float(value) for name, value in zip(self._outcomes, values, strict=True) if value == value}
 
-    def _taken(self) -> Rows:
-        """The held rows, which are no longer held."""
-        rows = np.concatenate([np.empty(0, ROW), *self._held])
-        self._held.clear()
-        return rows
-
     def _put_aside(self) -> None:
         if self._file is None:
             self._file = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as this object is there)
-        rows = self._taken()
+        rows = np.concatenate([np.empty(0, ROW), *self._held])
+        self._held.clear()
         part = np.where(rows["group"] >= 0, rows["group"] % PARTS, 0).astype(np.uint8)
         first = self._bounds[-1][-1] if self._bounds else 0
         self._bounds.append(first + np.concatenate([[0], np.cumsum(np.bincount(part, minlength=PARTS))]))

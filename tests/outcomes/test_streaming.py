@@ -37,7 +37,8 @@ def test_neither_pieces_nor_a_limit_change_an_outcome(rows, pieces, limit, level
         stream.add(*part)
     expected = Measure((TASK,), NAMES, labels[:, None], group, "").values(scores)
     known = {name: value for name, value in zip(NAMES, expected.tolist(), strict=True) if value == value}
-    assert stream.result() == pytest.approx(known, rel=1e-12, abs=1e-15)
+    for _ in range(2):  # asking changes nothing
+        assert stream.result() == pytest.approx(known, rel=1e-12, abs=1e-15)
 
 
 def test_a_score_spread_over_many_bits_is_cut_exactly_beyond_memory() -> None:
