@@ -39,6 +39,7 @@ class Job:
         resume: path of the checkpoint to start from, left by a job of the same trial; None starts anew.
         device: "cpu", "cuda", or "auto", which is CUDA where it is available.
         resamples: B, on how many resamples of each split except valid to measure as well; 0 for none.
+        predictions: folder where to leave joint predictions, see `bench.predictions`; None leaves none.
     """
 
     trial: int
@@ -55,6 +56,7 @@ class Job:
     resume: str | None = None
     device: str = "auto"
     resamples: int = 0
+    predictions: str | None = None
 
     def resamples_of(self, split: Split) -> int:
         """On how many resamples of a split to measure; no interval is about validation, which the search reads."""

@@ -14,6 +14,7 @@ from bench.errors import UserError
 from bench.machine import peak_memory_mb
 from bench.models.assembly import parameter_count
 from bench.objectives import parse
+from bench.predictions import path_of
 from bench.records import Job, TrialResult
 from bench.schema import Schema
 from bench.seeds import derive
@@ -54,7 +55,8 @@ def run_ensemble(job: Job, store: Store) -> TrialResult:
     metrics: dict[str, float] = {}
     resampled: dict[str, list[float]] = {}
     for split in job.splits:
-        of_split, moved = measured(store, split, _averaged(members, split), job.resamples_of(split))
+        averaged, resamples = _averaged(members, split), job.resamples_of(split)
+        of_split, moved = measured(store, split, averaged, resamples, path_of(job, split))
         metrics |= of_split
         resampled |= moved
     for member in members:

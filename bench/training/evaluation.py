@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,7 +16,9 @@ from bench.data import SplitName, Store
 from bench.data.store import Split
 from bench.models.assembly import MultiTaskModel
 from bench.training.device import Feed, feed
+from bench.training.kept import keeping
 from bench.training.metrics import Tally
+from bench.training.poisson import units_of
 from bench.training.resampling import Resampling
 from bench.training.stopping import Selector
 
@@ -57,25 +60,30 @@ class Evaluation:
             self.measured["valid"] = ([selector.samples for selector in selectors], metrics)
         return metrics
 
-    def best(self, split: SplitName, selectors: Sequence[Selector], resamples: int = 0) -> dict[str, float]:
+    def best(
+        self, split: SplitName, selectors: Sequence[Selector], resamples: int = 0, keep: Path | None = None
+    ) -> dict[str, float]:
         """Every task's metrics at the best state; at each task's own best where tasks have selectors of their own.
 
         Before the first evaluation, which leaves nothing to choose from, those of the current state.
 
         Args:
             resamples: of the split, on which to measure it as well; see `resampled`.
+            keep: file where to leave the joint predictions.
         """
         state = [selector.samples for selector in selectors]
         if not all(state):
-            return self.measure(split, self.logits(split), resamples)
-        if resamples or split not in self.measured or self.measured[split][0] != state:
-            self.measured[split] = (state, self.measure(split, self._best(split, selectors), resamples))
+            return self.measure(split, self.logits(split), resamples, keep)
+        if resamples or keep or split not in self.measured or self.measured[split][0] != state:
+            self.measured[split] = (state, self.measure(split, self._best(split, selectors), resamples, keep))
         return self.measured[split][1]
 
-    def measure(self, split: SplitName, logits: Iterable[Tensor], resamples: int = 0) -> dict[str, float]:
-        """Every task's metrics of a split's logits, in any pieces (n, T); on resamples of it as well, if any."""
+    def measure(
+        self, split: SplitName, logits: Iterable[Tensor], resamples: int = 0, keep: Path | None = None
+    ) -> dict[str, float]:
+        """Every task's metrics of a split's logits, in any pieces (n, T); see `measured`."""
         started = time.perf_counter()
-        metrics, resampled = measured(self.store, split, self._predictions(logits), resamples)
+        metrics, resampled = measured(self.store, split, self._predictions(logits), resamples, keep)
         self.resampled |= resampled
         self.seconds += time.perf_counter() - started
         return metrics
@@ -124,19 +132,29 @@ class Evaluation:
 
 
 def measured(
-    store: Store, split: SplitName, predictions: Iterable[Predictions], resamples: int = 0
+    store: Store,
+    split: SplitName,
+    predictions: Iterable[Predictions],
+    resamples: int = 0,
+    keep: Path | None = None,
 ) -> tuple[dict[str, float], dict[str, list[float]]]:
-    """Metrics of predictions of a split, in its order, and how far they move on resamples of it, if any."""
+    """Metrics of predictions of a split, in its order, and how far they move on resamples of it, if any.
+
+    Args:
+        keep: file where to leave the joint predictions, see `bench.predictions`.
+    """
     data, tasks, start = store.split(split), store.schema.tasks, 0
     tally = Tally(tasks, f"{split}/")
     resampling = Resampling(tasks, split, resamples) if resamples else None
-    for conditional, joint in predictions:
-        rows = slice(start, start + len(joint))
-        start += len(joint)
-        labels, group = np.asarray(data.labels_of(rows)), np.asarray(data.group[rows])
-        tally.add(labels, conditional, joint, group)
-        if resampling:
-            resampling.add(labels, conditional, joint, group)
+    with keeping(keep, len(tasks), split, len(data)) as keep_piece:
+        for conditional, joint in predictions:
+            rows = slice(start, start + len(joint))
+            labels, group = np.asarray(data.labels_of(rows)), np.asarray(data.group[rows])
+            tally.add(labels, conditional, joint, group)
+            if resampling:
+                resampling.add(labels, conditional, joint, group)
+            keep_piece(joint, units_of(group, start))
+            start += len(joint)
     return tally.result(), resampling.result() if resampling else {}
 
 

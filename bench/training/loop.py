@@ -128,9 +128,9 @@ class Trainer:
             self._batches = None
         return course
 
-    def metrics(self, split: SplitName, resamples: int = 0) -> dict[str, float]:
+    def metrics(self, split: SplitName, resamples: int = 0, keep: Path | None = None) -> dict[str, float]:
         """Every task's metrics on a split, at the best state so far; see `Evaluation.best`."""
-        return self.evaluation.best(split, self.selectors, resamples)
+        return self.evaluation.best(split, self.selectors, resamples, keep)
 
     def save(self, path: Path | str, copy: bool = True) -> None:
         """Leaves a checkpoint; the file is written while training goes on, and is whole or absent.
