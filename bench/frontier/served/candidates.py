@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from numpy.typing import NDArray
 
 from bench.frontier.served.sweep import Setting
-from bench.schema import TaskKind
 
 Role = Literal["trial", "baseline", "current"]
 
@@ -47,24 +46,3 @@ class Current:
 
     id: str
     setting: Setting | None = None
-
-
-class Rows(Protocol):
-    """The kept rows of one split, as `bench.predictions.Rows`."""
-
-    @property
-    def tasks(self) -> tuple[str, ...]: ...  # noqa: D102
-    @property
-    def kinds(self) -> tuple[TaskKind, ...]: ...  # noqa: D102
-    @property
-    def rates(self) -> tuple[float, ...]: ...  # noqa: D102
-    @property
-    def labels(self) -> NDArray[Any]: ...  # noqa: D102
-    @property
-    def group(self) -> NDArray[Any]: ...  # noqa: D102
-    @property
-    def units(self) -> NDArray[Any]: ...  # noqa: D102
-    @property
-    def segments(self) -> Mapping[str, tuple[str, ...]]: ...  # noqa: D102
-    @property
-    def codes(self) -> NDArray[Any]: ...  # noqa: D102

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import UserError
-from bench.frontier.served.candidates import Candidate, Rows
+from bench.frontier.served.candidates import Candidate
 from bench.frontier.served.errors import Points
 from bench.frontier.served.sweep import Setting
 from bench.fusion import fused
 from bench.machine import cores
 from bench.outcomes.measure import Measure
+from bench.predictions import Rows
 from bench.schema import Task
 
 Floats = NDArray[np.float64]

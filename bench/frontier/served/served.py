@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bench.errors import UserError, unknown
 from bench.frontier.intervals import Interval
 from bench.frontier.served import keeping
-from bench.frontier.served.candidates import Candidate, Current, Rows
+from bench.frontier.served.candidates import Candidate, Current
 from bench.frontier.served.errors import Points, draws_of, seeds_of
 from bench.frontier.served.front import band, gains, volume_of
 from bench.frontier.served.measuring import RESAMPLES, Meter
@@ -26,6 +26,7 @@ from bench.frontier.uncertainty import share_nondominated
 from bench.fusion import KINDS
 from bench.objectives import Objective
 from bench.outcomes.measure import Measure
+from bench.predictions import Rows
 from bench.rows import CONFIRM, TEST
 from bench.seeds import derive
 
