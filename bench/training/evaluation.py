@@ -18,7 +18,7 @@ from bench.models.assembly import MultiTaskModel
 from bench.training.device import Feed, feed
 from bench.training.kept import keeping
 from bench.training.metrics import Tally
-from bench.training.poisson import units_of
+from bench.outcomes.poisson import units_of
 from bench.training.resampling import Resampling
 from bench.training.stopping import Selector
 

@@ -18,7 +18,7 @@ from bench.data.store import Split
 from bench.predictions import FACTS, KEPT, sampled
 from bench.schema import Schema
 from bench.training.metrics import product
-from bench.training.poisson import units_of
+from bench.outcomes.poisson import units_of
 
 BLOCK = 1 << 16
 """Rows read at a time."""

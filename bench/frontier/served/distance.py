@@ -79,7 +79,11 @@ def distance_at(served: Served, front: Mask, row: int, outcome: str, split: str 
     """
     column = _column(served, outcome)
     match = _match(served, front, row, column)
-    return None if match is None else _told(served, [(row, match)], column, split, row, _nearer(served, match, row, column))
+    return (
+        None
+        if match is None
+        else _told(served, [(row, match)], column, split, row, _nearer(served, match, row, column))
+    )
 
 
 def distance(served: Served, front: Mask, other: Mask, outcome: str, split: str = TEST) -> Distance | None:

@@ -96,7 +96,9 @@ class Meter:
                 f"found an array {found.shape}"
             )
         if not np.isfinite(found).all():
-            raise UserError(f"predictions of {each.name} on {self.split}: expected finite numbers, found NaN or infinity")
+            raise UserError(
+                f"predictions of {each.name} on {self.split}: expected finite numbers, found NaN or infinity"
+            )
         return found
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,10 @@ from bench.errors import UserError, unknown
 from bench.frontier.intervals import Interval
 from bench.frontier.served import keeping
 from bench.frontier.served.candidates import Candidate, Current
-from bench.frontier.served.errors import Points, draws_of, seeds_of
+from bench.frontier.served.errors import draws_of, seeds_of
 from bench.frontier.served.front import band, gains, volume_of
 from bench.frontier.served.measuring import RESAMPLES, Meter
+from bench.frontier.served.segments import segment_table
 from bench.frontier.served.sweep import ROUNDS, Setting, Sweep
 from bench.frontier.uncertainty import share_nondominated
 from bench.fusion import KINDS
@@ -126,6 +128,11 @@ def served_front(
     front = keeping.on_front(means, valid, outcomes)[of, settings]
     table = _table(candidates, tasks, sweep.settings, places, front, meters[CONFIRM].scores)
     table["p_nondominated"] = share_nondominated(drawn[CONFIRM], outcomes) if known else np.nan
+    parts = [
+        segment_table(meter, rows[split], of, settings, sweep.settings, outcomes, row,
+                      partial(draws_of, seeds=shape, seed=purpose, draws=draws) if known else None)
+        for split, meter in meters.items()
+    ]  # fmt: skip
     columns = {key: column for split in SPLITS
                for key, column in _columns(points[split].means, drawn[split], row, outcomes, split).items()}  # fmt: skip
     measure = meters[TEST].measure
@@ -139,7 +146,7 @@ def served_front(
                               _ideal(measure, rows[TEST], outcomes), known),
         random=meters[CONFIRM].measure.random(),
         settings=len(sweep.settings),
-        segments=pd.DataFrame(),
+        segments=pd.concat(parts, ignore_index=True),
     )  # fmt: skip
 
 
@@ -169,9 +176,7 @@ def _defined(measure: Measure, names: Sequence[str], split: str) -> None:
             )
 
 
-def _swept(
-    meter: Meter, rows: Rows, outcomes: Sequence[Objective], fusion: Setting
-) -> tuple[Sweep, list[Floats]]:
+def _swept(meter: Meter, rows: Rows, outcomes: Sequence[Objective], fusion: Setting) -> tuple[Sweep, list[Floats]]:
     """All settings, that of the current point among them, and by candidate the outcomes (n, K, M) of its replicates under them."""
     kinds = KINDS if all(rate > 0 for rate in rows.rates) else KINDS[:1]  # a sum divides by the rates
     sweep = Sweep(len(rows.tasks), kinds, [fusion])
