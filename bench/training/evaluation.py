@@ -15,10 +15,10 @@ from torch.func import functional_call
 from bench.data import SplitName, Store
 from bench.data.store import Split
 from bench.models.assembly import MultiTaskModel
+from bench.outcomes.poisson import units_of
 from bench.training.device import Feed, feed
 from bench.training.kept import keeping
 from bench.training.metrics import Tally
-from bench.outcomes.poisson import units_of
 from bench.training.resampling import Resampling
 from bench.training.stopping import Selector
 

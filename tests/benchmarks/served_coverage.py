@@ -92,7 +92,7 @@ def _count(tally: Tally, served: Served, truth: np.ndarray) -> None:
 
 
 def coverage_table(tallies: Sequence[tuple[Setup, Tally]]) -> str:
-    """Coverage of nominal 90% intervals on test, what the front's points are off by, and distances to the best front."""
+    """Coverage of nominal 90% intervals, what the front's points are off by, and distances to the best front."""
     lines = [
         "| runs | front | all kept | gain | gain, front | best front | distance | front, on confirm "
         "| front is off by, on test | on confirm | true distance |",

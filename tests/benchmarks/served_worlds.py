@@ -76,7 +76,7 @@ def of_funnel(rows: int, seed: int) -> World:
 
 @dataclass(frozen=True)
 class Kind:
-    """A candidate: sizes of its bias and of its seeds' errors, in logits; how many replicates; whether seeds are shared."""
+    """A candidate: sizes of its bias and of its seeds' errors, in logits, and whether it shares seeds with others."""
 
     name: str
     bias: float

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,11 +80,9 @@ def distance_at(served: Served, front: Mask, row: int, outcome: str, split: str 
     """
     column = _column(served, outcome)
     match = _match(served, front, row, column)
-    return (
-        None
-        if match is None
-        else _told(served, [(row, match)], column, split, row, _nearer(served, match, row, column))
-    )
+    if match is None:
+        return None
+    return _told(served, [(row, match)], column, split, row, _nearer(served, match, row, column))
 
 
 def distance(served: Served, front: Mask, other: Mask, outcome: str, split: str = TEST) -> Distance | None:
@@ -106,7 +105,7 @@ def ahead(served: Served, baseline: Mask, others: Mask, split: str = TEST) -> li
     The baseline is ahead where every one of these is `ahead`.
     """
     found = []
-    for column, outcome in enumerate(served.outcomes):
+    for column in range(len(served.outcomes)):
         pairs = [(row, match) for row in _front(served, baseline) if (match := _match(served, others, row, column))]
         if pairs:
             found.append(_told(served, pairs, column, split, None, None, turned=True))
@@ -174,7 +173,7 @@ def _match(served: Served, front: Mask, row: int, column: int) -> _Match | None:
     if len(others) == 1:
         x = others[0]
         for line in _lines(served, front):
-            for first, last in zip(line, line[1:], strict=False):
+            for first, last in pairwise(line):
                 a, b = values[first, x], values[last, x]
                 if min(a, b) <= values[row, x] <= max(a, b) and a != b:
                     share = (values[row, x] - a) / (b - a)

@@ -141,7 +141,7 @@ def draws_of(points: Points, seeds: Seeds | None, seed: int, draws: int) -> Floa
         noise += whole.reshape(noise.shape) / np.sqrt(b - 1)
     if seeds is not None:
         noise += _seed_draws(points, seeds, seed, half)
-    return points.means + np.concatenate([noise, -noise])
+    return np.asarray(points.means + np.concatenate([noise, -noise]))
 
 
 def _seed_draws(points: Points, seeds: Seeds, seed: int, half: int) -> Floats:

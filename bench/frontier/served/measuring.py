@@ -90,15 +90,12 @@ class Meter:
     def _predictions(self, candidate: int, run: int) -> NDArray[np.float32]:
         each = self._candidates[candidate]
         found = np.ascontiguousarray(each.predictions(self.split, run))
+        where = f"predictions of {each.name} on {self.split}"
         if found.ndim != 2 or found.shape[0] != self._rows or found.shape[1] not in (1, len(self._rates)):
-            raise UserError(
-                f"predictions of {each.name} on {self.split}: expected {self._rows:,} rows of {len(self._rates)} tasks, "
-                f"found an array {found.shape}"
-            )
+            wanted = f"{self._rows:,} rows of {len(self._rates)} tasks"
+            raise UserError(f"{where}: expected {wanted}, found an array {found.shape}")
         if not np.isfinite(found).all():
-            raise UserError(
-                f"predictions of {each.name} on {self.split}: expected finite numbers, found NaN or infinity"
-            )
+            raise UserError(f"{where}: expected finite numbers, found NaN or infinity")
         return found
 
 

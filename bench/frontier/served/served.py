@@ -133,8 +133,9 @@ def served_front(
                       partial(draws_of, seeds=shape, seed=purpose, draws=draws) if known else None)
         for split, meter in meters.items()
     ]  # fmt: skip
-    columns = {key: column for split in SPLITS
-               for key, column in _columns(points[split].means, drawn[split], row, outcomes, split).items()}  # fmt: skip
+    columns: dict[str, Floats] = {}
+    for split in SPLITS:
+        columns |= _columns(points[split].means, drawn[split], row, outcomes, split)
     measure = meters[TEST].measure
     return Served(
         outcomes=tuple(outcomes),
@@ -177,7 +178,7 @@ def _defined(measure: Measure, names: Sequence[str], split: str) -> None:
 
 
 def _swept(meter: Meter, rows: Rows, outcomes: Sequence[Objective], fusion: Setting) -> tuple[Sweep, list[Floats]]:
-    """All settings, that of the current point among them, and by candidate the outcomes (n, K, M) of its replicates under them."""
+    """All settings, that of the current point first, and by candidate the outcomes (n, K, M) of its replicates."""
     kinds = KINDS if all(rate > 0 for rate in rows.rates) else KINDS[:1]  # a sum divides by the rates
     sweep = Sweep(len(rows.tasks), kinds, [fusion])
     values = meter.sweep(sweep.settings)
