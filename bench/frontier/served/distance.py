@@ -3,14 +3,14 @@
 Which serving points are compared is chosen on confirmation rows; what is told is measured on test, paired over draws.
 With two outcomes, a front at a given level of one is interpolated between neighbouring weights of one candidate, as a
 weight in between can be served; a mix of two candidates cannot. With more outcomes single points are compared: the
-best in one outcome that is, on confirmation rows, at least equal in all others.
+best in one outcome that is, on confirmation rows, at least equal in all others. Where a front is so steep that equal
+outcomes say little, as near the ends, a mean over it leaves points out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,9 @@ from bench.rows import CONFIRM, TEST
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
+STEEP = 4.0
+"""Where 1% of an outcome costs more than so many per cent of the other, noise in the one decides about the other."""
+
 
 @dataclass(frozen=True)
 class Distance:
@@ -32,7 +35,7 @@ class Distance:
     Attributes:
         outcome: what is gained.
         point: the row it is gained at, whose other outcomes are held; None for a mean over a front.
-        by: the row of the serving point that gains it, the nearer one where two are interpolated.
+        by: the row of the serving point that gains it, the nearest one where it is interpolated.
     """
 
     outcome: str
@@ -54,14 +57,6 @@ class Distance:
         return f"{self.outcome} at equal other outcomes: {self.value:+.1%}{about}"
 
 
-@dataclass(frozen=True)
-class _Match:
-    """A place on a front: between two rows; the same row twice for a single point."""
-
-    first: int
-    last: int
-
-
 def rows_of(served: Served, points: Sequence[str] | None = None, roles: Sequence[str] | None = None) -> Mask:
     """(S,), which rows are of these candidates, or of these roles."""
     found = np.ones(len(served.table), dtype=bool)
@@ -79,35 +74,35 @@ def distance_at(served: Served, front: Mask, row: int, outcome: str, split: str 
         None where the front has nowhere as much of the others.
     """
     column = _column(served, outcome)
-    match = _match(served, front, row, column)
-    if match is None:
+    line = _match(served, front, row, column)
+    if not line:
         return None
-    return _told(served, [(row, match)], column, split, row, _nearer(served, match, row, column))
+    return _told(served, [(row, line)], column, split, row, _nearer(served, line, row, column))
 
 
 def distance(served: Served, front: Mask, other: Mask, outcome: str, split: str = TEST) -> Distance | None:
-    """The mean gain of one front of rows (S,) over another at equal outcomes, over the other's non-dominated points.
+    """How much more of an outcome a front of rows (S,) has than another front at equal other outcomes, on average.
 
-    Points that the first front has no equal for, as they are beyond its end, do not count.
+    The average is over the other's non-dominated points, of sums: points with more of the outcome count more. Left out
+    are points that the first front has no equal for, as they are beyond its end, and those where it is `STEEP`.
 
     Returns:
-        None where no point of the other front has one.
+        None where no point is left.
     """
     column = _column(served, outcome)
-    pairs = [(row, match) for row in _front(served, other) if (match := _match(served, front, row, column))]
+    pairs = _pairs(served, front, other, column)
     return _told(served, pairs, column, split, None, None) if pairs else None
 
 
 def ahead(served: Served, baseline: Mask, others: Mask, split: str = TEST) -> list[Distance]:
     """By outcome how far a baseline's front is beyond that of all others at equal outcomes.
 
-    It is measured at the baseline's own points: the others' front is the denser one, and interpolating it costs less.
-    The baseline is ahead where every one of these is `ahead`.
+    It is measured at the baseline's own points, as in `distance`: the others' front is the denser one, and
+    interpolating it costs less. The baseline is ahead where there are distances and every one of them is `ahead`.
     """
     found = []
     for column in range(len(served.outcomes)):
-        pairs = [(row, match) for row in _front(served, baseline) if (match := _match(served, others, row, column))]
-        if pairs:
+        if pairs := _pairs(served, others, baseline, column):
             found.append(_told(served, pairs, column, split, None, None, turned=True))
     return found
 
@@ -165,64 +160,85 @@ def _lines(served: Served, mask: Mask) -> list[list[int]]:
     return found
 
 
-def _match(served: Served, front: Mask, row: int, column: int) -> _Match | None:
-    """Where, on confirmation rows, a front has most of one outcome with as much of the others as a row has."""
+def _pairs(served: Served, front: Mask, other: Mask, column: int) -> list[tuple[int, list[int]]]:
+    """The other front's points, each with where the first front matches it."""
+    found = [(row, line) for row in _front(served, other) if (line := _match(served, front, row, column))]
     values = served.means(CONFIRM)
-    others = [at for at in range(values.shape[1]) if at != column]
-    best, found = -np.inf, None
-    if len(others) == 1:
-        x = others[0]
-        for line in _lines(served, front):
-            for first, last in pairwise(line):
-                a, b = values[first, x], values[last, x]
-                if min(a, b) <= values[row, x] <= max(a, b) and a != b:
-                    share = (values[row, x] - a) / (b - a)
-                    value = (1 - share) * values[first, column] + share * values[last, column]
-                    if value > best:
-                        best, found = value, _Match(first, last)
-    for at in np.flatnonzero(front):
-        if (values[at, others] >= values[row, others]).all() and values[at, column] > best:
-            best, found = values[at, column], _Match(int(at), int(at))
-    return found
+    return [(row, line) for row, line in found if _slope(values, line, row, column) <= STEEP]
 
 
-def _nearer(served: Served, match: _Match, row: int, column: int) -> int:
+def _match(served: Served, front: Mask, row: int, column: int) -> list[int]:
+    """Which rows of a front have, on confirmation rows, most of one outcome with as much of the others as a row has.
+
+    Of two outcomes a sweep's line, else one point. Empty where the front has nowhere as much.
+    """
+    values = served.means(CONFIRM)
+    others = np.delete(np.arange(values.shape[1]), column)
+    enough = front & (values[:, others] >= values[row, others]).all(axis=1)
+    if len(others) > 1:
+        rows = np.flatnonzero(enough)
+        return [int(rows[values[rows, column].argmax()])] if len(rows) else []
+    lines = [line for line in _lines(served, front) if enough[line].any()]
+    return max(lines, key=lambda line: float(_value(values, line, row, column)), default=[])
+
+
+def _slope(values: Floats, line: list[int], row: int, column: int) -> float:
+    """By how many per cent the outcome falls along a line for one per cent more of the other, near a row's level."""
+    if len(line) < 2:
+        return 0.0
+    own = values.copy()
+    x = 1 - column
+    own[row, x] = values[row, x] * 0.99
+    before = float(_value(own, line, row, column))
+    own[row, x] = values[row, x] * 1.01
+    after = float(_value(own, line, row, column))
+    return float(np.log(before / after) / np.log(1.01 / 0.99)) if min(before, after) > 0 else np.inf
+
+
+def _nearer(served: Served, line: list[int], row: int, column: int) -> int:
     values = np.delete(served.means(CONFIRM), column, axis=1)
-    return min((match.first, match.last), key=lambda at: float(np.abs(values[at] - values[row]).sum()))
+    return min(line, key=lambda at: float(np.abs(values[at] - values[row]).sum()))
 
 
 def _told(
-    served: Served, pairs: Sequence[tuple[int, _Match]], column: int, split: str, point: int | None, by: int | None,
+    served: Served, pairs: Sequence[tuple[int, list[int]]], column: int, split: str, point: int | None, by: int | None,
     turned: bool = False,
 ) -> Distance:  # fmt: skip
-    """The mean gain over pairs of a row and its match; of the row over the match where `turned`."""
+    """The gain of the lines over their rows, all together; of the rows over the lines where `turned`."""
 
     def gain(values: Floats) -> Floats:
-        found = []
-        for row, match in pairs:
-            own, there = values[..., row, column], _value(values, match, row, column)
-            found.append(own / there - 1 if turned else there / own - 1)
-        return np.asarray(np.mean(found, axis=0))
+        own = sum(values[..., row, column] for row, _ in pairs)
+        there = sum(_value(values, line, row, column) for row, line in pairs)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(own / there - 1 if turned else there / own - 1)
 
     low, high = _interval(gain(served.drawn(split).astype(np.float64)))
     name = served.outcomes[column].name
     return Distance(name, float(gain(served.means(split))), low, high, point, by)
 
 
-def _value(values: Floats, match: _Match, row: int, column: int) -> Floats:
-    """(..,) of values (.., S, M), interpolated to the row's level of the other outcome."""
-    first, last = values[..., match.first, :], values[..., match.last, :]
-    if match.first == match.last:
-        return np.asarray(first[..., column])
-    x = 1 - column
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = (values[..., row, x] - first[..., x]) / (last[..., x] - first[..., x])
-    share = np.nan_to_num(share, nan=0.5).clip(-1, 2)  # levels on other rows may lie a little outside
-    return np.asarray((1 - share) * first[..., column] + share * last[..., column])
+def _value(values: Floats, line: list[int], row: int, column: int) -> Floats:
+    """(..,) how much of an outcome of values (.., S, M) a line has with as much of the other as a row has.
+
+    Between neighbours it is interpolated. A line that has nowhere as much counts with the point that has most.
+    """
+    if len(line) == 1:
+        return np.asarray(values[..., line[0], column])
+    x, y = values[..., line, 1 - column], values[..., line, column]
+    level = values[..., row, 1 - column][..., None]
+    found = np.where(x >= level, y, -np.inf).max(axis=-1)
+    a, b = x[..., :-1], x[..., 1:]
+    crosses = (np.minimum(a, b) <= level) & (level <= np.maximum(a, b)) & (a != b)
+    share = (level - a) / np.where(a != b, b - a, 1.0)
+    between = np.where(crosses, y[..., :-1] * (1 - share) + y[..., 1:] * share, -np.inf).max(axis=-1)
+    most = np.take_along_axis(y, x.argmax(axis=-1)[..., None], axis=-1)[..., 0]
+    found = np.maximum(found, between)
+    return np.asarray(np.where(np.isfinite(found), found, most))
 
 
 def _interval(drawn: Floats) -> tuple[float, float]:
-    if not drawn.size:
+    known = drawn[np.isfinite(drawn)]
+    if not len(known):
         return np.nan, np.nan
-    low, high = band(drawn[np.isfinite(drawn)])
+    low, high = band(known)
     return float(low), float(high)

@@ -124,7 +124,7 @@ class Points:
 def draws_of(points: Points, seeds: Seeds | None, seed: int, draws: int) -> Floats:
     """Draws (draws, S, M) of the true outcomes, about the means, with a flat prior.
 
-    `draws` is even: each draw has its mirror image, so that their mean is the measured one. On other rows than those
+    `draws` is even: each error comes with its mirror image. Outcomes are shares: draws stay between 0 and 1. On other rows than those
     that the shape was learnt from, seeds may do more or less: it is scaled, by outcome, to the deviations seen here,
     less what resamples show already. Their scale is spread as in Student's t.
 
@@ -141,7 +141,19 @@ def draws_of(points: Points, seeds: Seeds | None, seed: int, draws: int) -> Floa
         noise += whole.reshape(noise.shape) / np.sqrt(b - 1)
     if seeds is not None:
         noise += _seed_draws(points, seeds, seed, half)
-    return np.asarray(points.means + np.concatenate([noise, -noise]))
+    return _bounded(points.means, np.concatenate([noise, -noise]))
+
+
+def _bounded(means: Floats, noise: Floats) -> Floats:
+    """Means plus noise, drawn in where noise is as large as the room to 0 or to 1: of a scale of logarithms there.
+
+    Differences from a point are told as fractions of it, so no draw may reach 0.
+    """
+    room = np.maximum(np.where(noise < 0, means, 1 - means), 1e-9)
+    size = np.abs(noise)
+    return np.asarray(
+        means + np.sign(noise) * np.where(noise < 0, room * -np.expm1(-size / room), np.minimum(size, room))
+    )
 
 
 def _seed_draws(points: Points, seeds: Seeds, seed: int, half: int) -> Floats:
