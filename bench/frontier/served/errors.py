@@ -124,9 +124,9 @@ class Points:
 def draws_of(points: Points, seeds: Seeds | None, seed: int, draws: int) -> Floats:
     """Draws (draws, S, M) of the true outcomes, about the means, with a flat prior.
 
-    `draws` is even: each error comes with its mirror image. Outcomes are shares: draws stay between 0 and 1. On other rows than those
-    that the shape was learnt from, seeds may do more or less: it is scaled, by outcome, to the deviations seen here,
-    less what resamples show already. Their scale is spread as in Student's t.
+    `draws` is even: each error comes with its mirror image. Outcomes are shares: draws stay between 0 and 1. On other
+    rows than those that the shape was learnt from, seeds may do more or less: it is scaled, by outcome, to the
+    deviations seen here, less what resamples show already. Their scale is spread as in Student's t.
 
     Args:
         seeds: None leaves out what they do.
@@ -145,15 +145,14 @@ def draws_of(points: Points, seeds: Seeds | None, seed: int, draws: int) -> Floa
 
 
 def _bounded(means: Floats, noise: Floats) -> Floats:
-    """Means plus noise, drawn in where noise is as large as the room to 0 or to 1: of a scale of logarithms there.
+    """Means plus noise; beyond half the room to 0 or to 1 noise is drawn in, and comes near the bound only.
 
     Differences from a point are told as fractions of it, so no draw may reach 0.
     """
     room = np.maximum(np.where(noise < 0, means, 1 - means), 1e-9)
-    size = np.abs(noise)
-    return np.asarray(
-        means + np.sign(noise) * np.where(noise < 0, room * -np.expm1(-size / room), np.minimum(size, room))
-    )
+    size = np.abs(noise) / room
+    drawn = np.where(size < 0.5, size, 1 - 0.5 * np.exp(-np.clip(2 * size - 1, 0, 7)))
+    return np.asarray(means + np.sign(noise) * drawn * room)
 
 
 def _seed_draws(points: Points, seeds: Seeds, seed: int, half: int) -> Floats:

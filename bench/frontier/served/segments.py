@@ -40,14 +40,14 @@ def segment_table(
     settings: Sequence[Setting],
     outcomes: Sequence[Objective],
     current: int,
-    draw: Callable[[Points], Floats] | None,
+    draw: Callable[[Points], Floats],
 ) -> pd.DataFrame:
     """A row for each kept serving point, segment and outcome, columns `COLUMNS`.
 
     Args:
         of, at: candidate and setting of each point.
         current: place of the current point among them.
-        draw: draws about measured points; None where nothing is known of seeds: there are no intervals then.
+        draw: draws about measured points; where there are none, intervals are NaN.
     """
     measured: list[tuple[str, NDArray[np.bool_], Measure]] = []
     for name, inside in segment_names(rows):
@@ -63,8 +63,8 @@ def segment_table(
         value, gain = points.means, gains(points.means, current)
         unknown = np.full_like(value, np.nan)
         low, high, gain_low, gain_high = unknown, unknown, unknown, unknown
-        if draw is not None:
-            drawn = draw(points)
+        drawn = draw(points)
+        if len(drawn):
             (low, high), (gain_low, gain_high) = band(drawn), band(gains(drawn, current))
         for column in np.flatnonzero(told).tolist():
             numbers = (each[:, column] for each in (value, low, high, gain, gain_low, gain_high))

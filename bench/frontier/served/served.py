@@ -19,7 +19,7 @@ from bench.errors import UserError, unknown
 from bench.frontier.intervals import Interval
 from bench.frontier.served import keeping
 from bench.frontier.served.candidates import Candidate, Current
-from bench.frontier.served.errors import draws_of, seeds_of
+from bench.frontier.served.errors import Points, Seeds, draws_of, seeds_of
 from bench.frontier.served.front import band, gains, volume_of
 from bench.frontier.served.measuring import RESAMPLES, Meter
 from bench.frontier.served.segments import segment_table
@@ -123,14 +123,13 @@ def served_front(
     row = places.index((at, now))
     known = shape is not None
     purpose = derive(seed, "served")
-    drawn = {split: draws_of(each, shape, purpose, draws) if known else np.zeros((0, *each.means.shape))
-             for split, each in points.items()}  # fmt: skip
+    drawn = {split: _drawn(each, shape, purpose, draws) for split, each in points.items()}
     front = keeping.on_front(means, valid, outcomes)[of, settings]
     table = _table(candidates, tasks, sweep.settings, places, front, meters[CONFIRM].scores)
     table["p_nondominated"] = share_nondominated(drawn[CONFIRM], outcomes) if known else np.nan
     parts = [
         segment_table(meter, rows[split], of, settings, sweep.settings, outcomes, row,
-                      partial(draws_of, seeds=shape, seed=purpose, draws=draws) if known else None)
+                      partial(_drawn, seeds=shape, seed=purpose, draws=draws))
         for split, meter in meters.items()
     ]  # fmt: skip
     columns: dict[str, Floats] = {}
@@ -149,6 +148,13 @@ def served_front(
         settings=len(sweep.settings),
         segments=pd.concat(parts, ignore_index=True),
     )  # fmt: skip
+
+
+def _drawn(points: Points, seeds: Seeds | None, seed: int, draws: int) -> Floats:
+    """Draws in the precision that is kept, so that equal points are equal; none where nothing is known of seeds."""
+    if seeds is None:
+        return np.zeros((0, *points.means.shape))
+    return draws_of(points, seeds, seed, draws).astype(np.float32).astype(np.float64)
 
 
 def _checked(

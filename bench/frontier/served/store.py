@@ -51,13 +51,13 @@ def digest_of(
 def save(served: Served, folder: Path, digest: str) -> None:
     """Writes both files into a folder, each whole or not at all, draws first."""
     with atomic_path(folder / NPZ) as temporary, temporary.open("wb") as file:
-        np.savez(file, digest=np.array(digest), draws=served.draws, test_draws=served.test_draws)
+        volume = np.array(list(asdict(served.hypervolume).values()))
+        np.savez(file, digest=np.array(digest), draws=served.draws, test_draws=served.test_draws, hypervolume=volume)
     document = {
         "digest": digest,
         "outcomes": [asdict(each) for each in served.outcomes],
         "table": served.table.to_dict("records"),
         "current": served.current,
-        "hypervolume": asdict(served.hypervolume),
         "random": served.random.tolist(),
         "settings": served.settings,
         "segments": served.segments.to_dict("list"),
@@ -73,14 +73,14 @@ def load(folder: Path, digest: str) -> Served | None:
     with np.load(folder / NPZ, allow_pickle=False) as arrays:
         if document["digest"] != digest or str(arrays["digest"]) != digest:
             return None
-        draws, test_draws = arrays["draws"], arrays["test_draws"]
+        draws, test_draws, volume = arrays["draws"], arrays["test_draws"], arrays["hypervolume"]
     return Served(
         outcomes=tuple(Objective(**each) for each in document["outcomes"]),
         table=_numbers(pd.DataFrame(document["table"])),
         draws=draws,
         test_draws=test_draws,
         current=document["current"],
-        hypervolume=Interval(**{name: _known(value) for name, value in document["hypervolume"].items()}),
+        hypervolume=Interval(*volume.tolist()),
         random=np.array(document["random"]),
         settings=document["settings"],
         segments=_numbers(pd.DataFrame(document["segments"])),
@@ -135,10 +135,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not np.isfinite(value) else value
-
-
-def _known(value: float | None) -> float:
-    return np.nan if value is None else value
 
 
 def _numbers(table: pd.DataFrame) -> pd.DataFrame:
