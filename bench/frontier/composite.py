@@ -7,13 +7,12 @@ from dataclasses import replace
 
 from bench.frontier.estimates import candidates
 from bench.frontier.gains import BASELINE, best
-from bench.frontier.points import as_seen, key_of
 from bench.objectives import Objective
-from bench.records import COMPOSITE, Replicate, Scalar, TrialRecord
+from bench.records import Point, Replicate, Scalar
 
 
-def composite(points: Sequence[TrialRecord], objectives: Sequence[Objective]) -> TrialRecord | None:
-    """A record that has each task's metrics from the single-task point that is best in the task.
+def composite(points: Sequence[Point], objectives: Sequence[Objective]) -> Point | None:
+    """The point `single_task`, which has each task's metrics from the single-task point that is best in the task.
 
     That point is chosen by the search's own value of the task's first objective, among the confirmed where any is: no
     replicate is both chosen by and counted. The k-th replicate joins replicates of one seed. A single-task point holds
@@ -22,32 +21,36 @@ def composite(points: Sequence[TrialRecord], objectives: Sequence[Objective]) ->
 
     Returns:
         None where a task has no single-task point, or the points share no seed. Its configuration names each task's
-        trial, as `single_task.<task>`.
+        point by its id, as `single_task.<task>`.
     """
     single = candidates(point for point in points if point.sharing == BASELINE or point.baseline)
-    by_key, sources = {key_of(point): point for point in single}, dict[str, TrialRecord]()
+    by_id, sources = {point.id: point for point in single}, dict[str, Point]()
     for objective in objectives:
         task = objective.name.partition(".")[0]
         if objective.is_metric and task not in sources:
-            if (found := best(as_seen(single), objective)) is None:
+            if (found := best([point.unconfirmed for point in single], objective)) is None:
                 return None
-            sources[task] = by_key[key_of(found)]
+            sources[task] = by_id[found.id]
     runs = {task: {run.seed: run for run in point.replicates if not run.failure} for task, point in sources.items()}
     seeds = [seed for seed in next(iter(runs.values()), {}) if all(seed in own for own in runs.values())]
     if not seeds:
         return None
-    trials: dict[str, Scalar] = {f"{BASELINE}.{task}": point.number for task, point in sources.items()}
-    return TrialRecord(
-        COMPOSITE,
-        "completed",
-        {},
-        {"sharing.kind": BASELINE, **trials},
-        BASELINE,
-        _joined({task: point.metrics for task, point in sources.items()}),
+    named: dict[str, Scalar] = {f"{BASELINE}.{task}": point.id for task, point in sources.items()}
+    return Point(
+        kind="single_task",
+        config={"sharing.kind": BASELINE, **named},
+        architecture=BASELINE,
+        metrics=_joined({task: point.metrics for task, point in sources.items()}),
         replicates=tuple(
             _replicate(at, {task: own[seed] for task, own in runs.items()}) for at, seed in enumerate(seeds, 1)
         ),
     )
+
+
+def sources_of(single: Point) -> list[str]:
+    """Ids of the points that the best single-task models come from, each once."""
+    prefix = f"{BASELINE}."
+    return sorted({str(of) for key, of in single.config.items() if key.startswith(prefix)})
 
 
 def _replicate(number: int, runs: Mapping[str, Replicate]) -> Replicate:

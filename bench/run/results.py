@@ -62,7 +62,7 @@ def result_of(run: DatasetRun, policy_file: Path | None = None) -> DatasetResult
     chosen, reason, refused = None, "", None
     policy = read_policy(policy_file) if policy_file else validate(Policy, run.run.manifest.suite.policy, "policy")
     try:
-        chosen = pick(front, records, objectives, policy)
+        chosen = pick(front.of_trials, records, objectives, policy)
     except UserError as error:
         if policy_file is not None:
             raise
@@ -134,8 +134,8 @@ def write_pick(result: DatasetResult) -> None:
     title = f"# trial {result.pick.trial} of {result.run.run.name}{stopped}"
     path, pick = pick_config_path(result.run), result.pick
     write_text(path, "\n".join([title, *lines]) + "\n")
-    record = next(each for each in result.records if each.number == pick.trial)
-    document = provenance(result.run, result.run.fingerprint or "-", pick, record, str(path))
+    point = next(each for each in result.frontier.points if (each.number, each.until) == (pick.trial, pick.until))
+    document = provenance(result.run, result.run.fingerprint or "-", pick, point, str(path))
     write_text(result.run.folder / "provenance.json", json.dumps(document, indent=2))
 
 
