@@ -79,6 +79,8 @@ class SuiteDataset(_Part):
     """Metrics without split; empty means every task's primary metric."""
     reference: dict[str, float] = {}
     """Hypervolume's reference point; an objective that is not named gets the room's default."""
+    current: str | None = None
+    """The current production point on this data set instead of the suite's, see `bench.run.current`."""
 
 
 class Budget(_Part):
@@ -191,6 +193,9 @@ class Suite(_Part):
     budget: Budget = Budget()
     search: SearchOptions = SearchOptions()
     confirm: Confirm = Confirm()
+    current: str | None = None
+    """The current production point: a TOML file, a package's folder or `models:/NAME/VERSION`; see `seesaw run
+    --current`. None: the best single-task model of each task under equal weights."""
     policy: dict[str, Any] = {}
     """As in a policy file: guards and a rule."""
     set: dict[str, Any] = {}

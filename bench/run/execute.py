@@ -12,6 +12,7 @@ from bench.data import Store, prepare
 from bench.frontier.shortlist import members, shortlist
 from bench.progress import Progress
 from bench.records import Job, Point, Split, TrialRecord
+from bench.run.current import current_of
 from bench.run.folder import STORE, DatasetRun, Run
 from bench.run.ladder import rungs_of
 from bench.run.reporting import Reporter
@@ -136,6 +137,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
             search(plan, study, executor, make_job, on_record, progress)
             study.conclude()
             Checkpoints(part.folder).clear()
+            production = current_of(part).point
             records, reference, wanted = study.records(), part.dataset.reference, suite.confirm.baselines
             chosen = shortlist(records, objectives, reference, suite.confirm.limit, "single_task" in wanted)
             known = {point.id for point in chosen}
@@ -147,6 +149,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
                 others = tuned(study, executor, make_job, others, plan.tasks, tries, manifest.seed, progress)
                 gradient = {kind for kind in BALANCING if works_on_gradients(kind)}
                 best = best_point(records, objectives, reference, single=False)
+                others += [] if production is None else [production]
                 others += retuned(study, executor, make_job, plan, suite.confirm.static, best, gradient, progress)
             race = Race(replicates, suite.confirm.replicates_in_all + replicates * len(more), manifest.seed)
             confirm(study, executor, make_job, [*chosen, *more], race, on_record, progress, others)

@@ -13,6 +13,7 @@ from bench.frontier.points import points_of_run
 from bench.objectives import Objective
 from bench.records import Point
 from bench.rows import TEST
+from bench.run.current import others_of
 from bench.run.folder import DatasetRun
 from bench.search.study import Study
 from bench.suite import resolve_objectives
@@ -27,7 +28,7 @@ def answer_of(part: DatasetRun, study: Study) -> Answer:
 
 def members_of(part: DatasetRun, study: Study, objectives: Sequence[Objective]) -> list[Member]:
     """All points of a run on one data set, and its baselines."""
-    return [_member(part, point) for point in points_of_run(study.records(), study.baselines(), objectives)]
+    return [_member(part, point) for point in points_of_run(study.records(), others_of(part, study), objectives)]
 
 
 def _member(part: DatasetRun, point: Point) -> Member:

@@ -19,6 +19,7 @@ from bench.records import TrialRecord
 from bench.report.build import build_view
 from bench.report.page import write_page
 from bench.report.view import PageView
+from bench.run.current import others_of
 from bench.run.folder import DatasetRun, Run
 from bench.run.limits import cut_short
 from bench.run.members import answer_of
@@ -56,7 +57,7 @@ def result_of(run: DatasetRun, policy_file: Path | None = None) -> DatasetResult
     """
     objectives = resolve_objectives(run.dataset, run.tasks)
     study = Study.read(run.folder)
-    records, baselines = study.records(), study.baselines()
+    records, baselines = study.records(), others_of(run, study)
     front = frontier(records, objectives, run.dataset.reference, seed=run.run.manifest.seed, baselines=baselines)
     front = replace(front, answer=answer_of(run, study))
     chosen, reason, refused = None, "", None

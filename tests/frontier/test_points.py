@@ -15,10 +15,6 @@ from bench.records import Point, Replicate, RungResult, TrialRecord
 
 CLICK, LIKE = Objective("click.auc", "maximize"), Objective("like.auc", "maximize")
 SIZE = Objective("cost/parameters", "minimize")
-    Objective("click.auc", "maximize"),
-    Objective("like.auc", "maximize"),
-    Objective("cost/parameters", "minimize"),
-)
 
 
 def runs_of(click: float, like: float, **more: float) -> tuple[Replicate, ...]:
