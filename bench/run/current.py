@@ -199,8 +199,8 @@ def _checked(found: CurrentContent, card: Card, tasks: Sequence[str]) -> Current
                 raise UserError(f"{found.source}: {where}: {unknown('task', task, tasks)}")
     if not sum(weights.values()):
         raise UserError(f"{found.source}: {SCORE_KEY}: expected a weight above 0, found none")
-    parsed = TrialConfig.parse(found.config, found.source)
     try:
+        parsed = TrialConfig.parse(found.config)
         parsed.check_fit(shape_of(card, tasks))
     except UserError as error:
         raise UserError(f"{found.source}: {error}") from None
