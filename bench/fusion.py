@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -12,6 +13,14 @@ Kind = Literal["power", "sum"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 LEAST = 1e-12
 """Predictions are at least this under a logarithm."""
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """How heads become a score: `kind` as for `fused`, and a weight for each task, of sum 1."""
+
+    kind: Kind
+    weights: dict[str, float]
 
 
 def fused(kind: Kind, predictions: NDArray[Any], weights: Sequence[float], rates: Sequence[float]) -> NDArray[Any]:

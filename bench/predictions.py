@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.records import BASELINES, Job, Scalar, Split
+from bench.records import Job, Split
 from bench.rows import CONFIRM, TEST
 from bench.schema import TaskKind
 from bench.seeds import derive
@@ -94,26 +94,23 @@ def rows_of(folder: Path, split: str) -> Rows | None:
     )
 
 
-def name_of(number: int, until: int | None, config: Mapping[str, Scalar], replicate: int) -> str:
+def name_of(training: str, replicate: int) -> str:
     """The name of a replicate's files: `7@16000-2`, or of a baseline `trees-0f3a6c1d-2`.
 
     Args:
-        number: of the trial, below 0 of a baseline.
-        until: as in `Job`.
-        config: as it was asked for; of baselines it tells those of one number apart.
+        training: `bench.records.Point.training`; of what is no trial's it is told by a digest.
     """
-    name = str(number)
-    if number < 0:
-        asked = json.dumps(dict(config), sort_keys=True).encode()
-        name = f"{BASELINES[-1 - number]}-{hashlib.blake2b(asked, digest_size=4).hexdigest()}"
-    return f"{name}{'' if until is None else f'@{until}'}-{replicate}"
+    if training.startswith("["):
+        kind = json.loads(training)[0]
+        training = f"{kind}-{hashlib.blake2b(training.encode(), digest_size=4).hexdigest()}"
+    return f"{training}-{replicate}"
 
 
 def path_of(job: Job, split: str) -> Path | None:
     """Where a job leaves its predictions of a split; None where it keeps none."""
     if job.predictions is None or split not in KEPT:
         return None
-    return Path(job.predictions) / f"{name_of(job.trial, job.until, job.config, job.replicate)}.{split}.npy"
+    return Path(job.predictions) / f"{name_of(job.training, job.replicate)}.{split}.npy"
 
 
 def predictions(folder: Path, split: str, name: str) -> Floats | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -10,14 +12,23 @@ State = Literal["waiting", "running", "completed", "failed", "pruned"]
 Split = Literal["train", "valid", "confirm", "test"]
 FailureKind = Literal["configuration", "diverged", "infrastructure", "bug"]
 
-BASELINES = ("equal_weights", "random_weights", "trees", "ensemble", "static_weights")
-"""Baselines that are no trials of the search; that at place i has the number -1 - i instead of a trial's."""
-TREES = -1 - BASELINES.index("trees")
-ENSEMBLE = -1 - BASELINES.index("ensemble")
-STATIC_WEIGHTS = -1 - BASELINES.index("static_weights")
-"""Retuned static weights: the records of all weights have this number; their configurations tell them apart."""
-COMPOSITE = -1 - len(BASELINES)
-"""The best single-task model of each task together, see `bench.frontier.composite`."""
+Kind = Literal[
+    "trial", "single_task", "equal_weights", "random_weights", "trees", "ensemble", "static_weights", "current"
+]
+"""What a point is: a trial of the search at some length, the current production point, or a baseline."""
+Role = Literal["trial", "baseline", "current"]
+TRAINED: tuple[Kind, ...] = ("equal_weights", "random_weights", "trees", "ensemble", "static_weights", "current")
+"""Kinds that are no trials and are trained, in the order in which they are listed."""
+NAMES: dict[Kind, str] = {
+    "single_task": "best single-task models",
+    "equal_weights": "equal weights",
+    "random_weights": "random weights",
+    "trees": "boosted trees",
+    "ensemble": "ensemble of single-task models",
+    "static_weights": "static weights",
+    "current": "current model",
+}
+"""What people call a kind."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +36,7 @@ class Job:
     """One training run for a worker, or the part of one from one rung to the next.
 
     Attributes:
-        trial: number of the configuration; of a baseline that is no trial below 0, see `BASELINES`.
+        trial: its number; None where `kind` is no trial.
         replicate: 0 for the search itself and for what baselines are tuned by, 1.. for confirmation on fresh seeds.
         config: dotted configuration, as in {"sharing.kind": "mmoe", "sharing.mmoe.experts": 4}.
         store: path of the encoded store.
@@ -41,9 +52,11 @@ class Job:
         resamples: B, on how many resamples of each split except valid to measure as well; 0 for none.
         outcomes: of rankings, as in `like.recall@10%`, to measure besides those among the objectives.
         predictions: folder where to leave joint predictions, see `bench.predictions`; None leaves none.
+        kind: of the point that it trains. Trees and ensembles have configurations of their own, see
+            `bench.training.tree_settings` and `bench.training.ensemble`.
     """
 
-    trial: int
+    trial: int | None
     replicate: int
     config: dict[str, Scalar]
     store: str
@@ -59,20 +72,21 @@ class Job:
     resamples: int = 0
     outcomes: tuple[str, ...] = ()
     predictions: str | None = None
+    kind: Kind = "trial"
 
     def resamples_of(self, split: Split) -> int:
         """On how many resamples of a split to measure; no interval is about validation, which the search reads."""
         return 0 if split == "valid" else self.resamples
 
     @property
-    def trees(self) -> bool:
-        """Whether it trains boosted trees, with a configuration of `bench.training.tree_settings`, and no network."""
-        return self.trial == TREES
+    def training(self) -> str:
+        """That of the point that it trains, see `Point.training`."""
+        return training_of(self.kind, self.trial, self.until, self.config)
 
     @property
-    def ensemble(self) -> bool:
-        """Whether it trains an ensemble of half-size models of its configuration, see `bench.training.ensemble`."""
-        return self.trial == ENSEMBLE
+    def name(self) -> str:
+        """What a note calls it."""
+        return NAMES[self.kind] if self.trial is None else f"trial {self.trial}"
 
 
 RARER = "rarer"
@@ -144,7 +158,7 @@ class Replicate:
 
     Attributes:
         until: training samples at which it stopped, as in `Job`; None for full length.
-        resampled: as in `TrialResult`; empty where it was trained by a version that did not resample.
+        resampled: as in `TrialResult`.
     """
 
     replicate: int
@@ -173,8 +187,39 @@ class RungResult:
     diagnosis: dict[str, Any] = field(default_factory=dict)
 
 
+class _Configured:
+    """What has a dotted configuration."""
+
+    config: dict[str, Scalar]
+
+    @property
+    def sharing(self) -> str:
+        """Its sharing kind."""
+        return self._kind("sharing")
+
+    @property
+    def funnel(self) -> str:
+        """Its funnel kind."""
+        return self._kind("funnel")
+
+    @property
+    def balancing(self) -> str:
+        """Its balancing kind."""
+        return self._kind("balancing")
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Static weights by task, those that its configuration names."""
+        prefix = "balancing.static.weight."
+        of = {key.removeprefix(prefix): value for key, value in self.config.items() if key.startswith(prefix)}
+        return {task: float(str(value)) for task, value in of.items()}
+
+    def _kind(self, part: str) -> str:
+        return str(self.config.get(f"{part}.kind", "?"))
+
+
 @dataclass(frozen=True)
-class TrialRecord:
+class TrialRecord(_Configured):
     """One configuration with all that is known of it: what frontier, tracking and report are given.
 
     Attributes:
@@ -211,45 +256,131 @@ class TrialRecord:
         return self.state == "completed" or bool(self.rungs)
 
     @property
-    def until(self) -> int | None:
-        """Training samples at which to stop in order to train it again, as in `Job`; None for full length."""
-        return self.rungs[-1].samples if self.rungs and self.state != "completed" else None
+    def points(self) -> tuple[Point, ...]:
+        """Itself at each length that it was trained to, the shortest first; none without a result.
 
-    def at(self, rung: int) -> TrialRecord:
-        """Itself as it would be, had the search stopped it at a rung; rungs count from 0.
-
-        It has the metrics and the diagnosis of that rung, and those of its replicates that were trained as long.
-        What belongs to a trial as a whole (speed, curve, seconds) stays.
+        A point has the metrics and the diagnosis of its rung and the replicates that were trained as long.
         """
-        last = rung + 1 == len(self.rungs)
-        state: State = self.state if last else "pruned"
-        there = self.rungs[rung]
-        rungs = self.rungs[: rung + 1]
-        stopped = replace(self, state=state, metrics=there.metrics, diagnosis=there.diagnosis, rungs=rungs)
-        return replace(stopped, replicates=tuple(each for each in self.replicates if each.until == stopped.until))
+        if not self.rungs:
+            return (self._point(None, (), self.metrics, self.diagnosis),) if self.measured else ()
+        last = len(self.rungs) - 1 if self.state == "completed" else None
+        return tuple(
+            self._point(None if at == last else rung.samples, self.rungs[: at + 1], rung.metrics, rung.diagnosis)
+            for at, rung in enumerate(self.rungs)
+        )
 
-    @property
-    def sharing(self) -> str:
-        """Its sharing kind."""
-        return str(self.config.get("sharing.kind", "?"))
-
-    @property
-    def funnel(self) -> str:
-        """Its funnel kind."""
-        return str(self.config.get("funnel.kind", "?"))
-
-    @property
-    def balancing(self) -> str:
-        """Its balancing kind."""
-        return str(self.config.get("balancing.kind", "?"))
-
-    @property
-    def weights(self) -> dict[str, float]:
-        """Static weights by task, those that its configuration names."""
-        prefix = "balancing.static.weight."
-        of = {key.removeprefix(prefix): value for key, value in self.config.items() if key.startswith(prefix)}
-        return {task: float(str(value)) for task, value in of.items()}
+    def _point(
+        self, until: int | None, rungs: tuple[RungResult, ...], metrics: dict[str, float], diagnosis: dict[str, Any]
+    ) -> Point:
+        return Point(
+            kind="trial",
+            config=self.config,
+            architecture=self.architecture,
+            number=self.number,
+            until=until,
+            params=self.params,
+            metrics=metrics,
+            replicates=tuple(each for each in self.replicates if each.until == until),
+            baseline=self.baseline,
+            rungs=rungs,
+            diagnosis=diagnosis,
+            curve=self.curve,
+            speed=self.speed,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Itself as plain JSON values."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Point(_Configured):
+    """What is confirmed, compared, drawn and picked: a configuration trained to some length, with its replicates.
+
+    A point of a trial is trained again with its `until`, on the learning rate's schedule of full length.
+
+    Attributes:
+        number: of the trial; None for a baseline and for the current point.
+        until: training samples at which to stop in order to train it again, as in `Job`; None for full length.
+        params: the searched parameters only.
+        config: all of them, dotted. That of the best single-task models names each task's point, as
+            `single_task.<task>`.
+        metrics: what the search's own run measured, costs included; empty for a point that the search did not train.
+        baseline: whether the search ran it as its single-task baseline.
+        rungs: of its trial, up to its length.
+        curve, speed: of its trial, see `TrialResult`.
+    """
+
+    kind: Kind
+    config: dict[str, Scalar]
+    architecture: str
+    number: int | None = None
+    until: int | None = None
+    params: dict[str, Scalar] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    replicates: tuple[Replicate, ...] = ()
+    baseline: bool = False
+    rungs: tuple[RungResult, ...] = ()
+    diagnosis: dict[str, Any] = field(default_factory=dict)
+    curve: list[dict[str, float]] = field(default_factory=list)
+    speed: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def samples(self) -> int | None:
+        """Training samples of the search's own run; None without rungs."""
+        return self.rungs[-1].samples if self.rungs else self.until
+
+    @property
+    def id(self) -> str:
+        """Tells it from every other point of its run: `7`, `7@16000`, `trees`, `static_weights 4:1`."""
+        if self.number is not None:
+            return point_id(self.number, self.until)
+        return f"{self.kind}{self._ratio}"
+
+    @property
+    def name(self) -> str:
+        """How a sentence names it: `trial 7 stopped after 16,000 samples`, `boosted trees`."""
+        if self.number is not None:
+            return point_name(self.number, self.until)
+        return f"{NAMES[self.kind]}{self._ratio}"
+
+    @property
+    def role(self) -> Role:
+        """What it is compared as."""
+        return "trial" if self.kind == "trial" else "current" if self.kind == "current" else "baseline"
+
+    @property
+    def training(self) -> str:
+        """Equal for the trainings that differ by their seed alone; see `training_of`."""
+        return training_of(self.kind, self.number, self.until, self.config)
+
+    @property
+    def unconfirmed(self) -> Point:
+        """Itself as the search left it, without replicates."""
+        return replace(self, replicates=())
+
+    @property
+    def _ratio(self) -> str:
+        """Of retuned static weights, ` 4:1`, in the tasks' order."""
+        if self.kind != "static_weights" or not self.weights:
+            return ""
+        least = min(self.weights.values())
+        return " " + ":".join(f"{weight / least:.3g}" for weight in self.weights.values())
+
+
+def point_id(number: int, until: int | None) -> str:
+    """The id of a trial's point."""
+    return str(number) if until is None else f"{number}@{until}"
+
+
+def point_name(number: int, until: int | None) -> str:
+    """How a sentence names a trial's point."""
+    return f"trial {number}" if until is None else f"trial {number} stopped after {until:,} samples"
+
+
+def training_of(kind: Kind, number: int | None, until: int | None, config: Mapping[str, Scalar]) -> str:
+    """Names trainings that differ by their seed alone: a trial at a length, else a kind's configuration at a length.
+
+    What a baseline is derived from may move when a search goes on; its trainings before and after are kept apart.
+    """
+    return json.dumps([kind, until, dict(config)], sort_keys=True) if number is None else point_id(number, until)

@@ -81,10 +81,10 @@ class SuiteDataset(_Part):
     """Outcomes of the ranking that is served, as in `like.recall@10%`, one a task; empty means ndcg@5 of every task
     where the card has a group with two rows or more on average, else recall@10%, and value@5 or value@10% of a
     regression."""
-    current: str | None = None
-    """File that says what is served today, as `--current` does."""
     reference: dict[str, float] = {}
     """Hypervolume's reference point; an objective that is not named gets the room's default."""
+    current: str | None = None
+    """The current production point on this data set instead of the suite's, see `bench.run.current`."""
 
 
 class Budget(_Part):
@@ -197,6 +197,9 @@ class Suite(_Part):
     budget: Budget = Budget()
     search: SearchOptions = SearchOptions()
     confirm: Confirm = Confirm()
+    current: str | None = None
+    """The current production point: a TOML file, a package's folder or `models:/NAME/VERSION`; see `seesaw run
+    --current`. None: the best single-task model of each task under equal weights."""
     policy: dict[str, Any] = {}
     """As in a policy file: guards and a rule."""
     set: dict[str, Any] = {}

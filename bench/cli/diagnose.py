@@ -13,7 +13,7 @@ from bench.cli.results import RunName
 
 if TYPE_CHECKING:
     from bench.frontier.behind import References
-    from bench.records import TrialRecord
+    from bench.records import Point
     from bench.run.results import DatasetResult
 
 
@@ -38,7 +38,7 @@ def diagnose(
         result = result_of(dataset_run)
         references = References(result.frontier.points, result.objectives)
         if every:
-            points = [record for record in result.records if record.measured]
+            points = [record.points[-1] for record in result.records if record.measured]
         else:
             points = [_chosen(result) if trial is None else _numbered(result, trial)]
         found = [_document(point, references) for point in points]
@@ -49,7 +49,7 @@ def diagnose(
         print_json(next(iter(documents.values())) if len(documents) == 1 else {"datasets": documents})
 
 
-def _document(point: TrialRecord, references: References) -> dict[str, Any]:
+def _document(point: Point, references: References) -> dict[str, Any]:
     from bench.frontier.diagnosis import sentences
 
     return {
@@ -63,15 +63,15 @@ def _document(point: TrialRecord, references: References) -> dict[str, Any]:
     }
 
 
-def _chosen(result: DatasetResult) -> TrialRecord:
+def _chosen(result: DatasetResult) -> Point:
     """The picked point; where nothing was picked, the front's best in the first objective."""
     if result.pick is not None:
         picked = (result.pick.trial, result.pick.until)
         return next(point for point in result.frontier.points if (point.number, point.until) == picked)
-    return result.frontier.on_front[0]
+    return result.frontier.of_trials.on_front[0]
 
 
-def _numbered(result: DatasetResult, trial: int) -> TrialRecord:
+def _numbered(result: DatasetResult, trial: int) -> Point:
     from bench.errors import UserError
 
     found = [record for record in result.records if record.number == trial]
@@ -79,7 +79,7 @@ def _numbered(result: DatasetResult, trial: int) -> TrialRecord:
         raise UserError(f"expected a trial of {result.run.key}, 0 to {len(result.records) - 1}, found {trial}")
     if not found[0].measured:
         raise UserError(f"expected a trial with a result, found trial {trial} of {result.run.key}, {found[0].state}")
-    return found[0]
+    return found[0].points[-1]
 
 
 def _show(dataset: str, document: dict[str, Any]) -> None:

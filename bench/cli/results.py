@@ -203,12 +203,12 @@ def show_front(result: DatasetResult) -> None:
     keys = list(dict.fromkeys([*frontier.keys, *(objective.key(TEST) for objective in frontier.objectives)]))
     length = ["samples"] if "samples" in frontier.table else []
     rows = [
-        [row["trial"], *(row[key] for key in length), row["architecture"], row["balancing"]]
+        [row["point"], *(row[key] for key in length), row["architecture"], row["balancing"]]
         + [row[key] if key in frontier.keys else row[f"{key}.mean"] for key in keys]
         + [row["p_nondominated"], "yes" if row["on_front"] else "perhaps"]
         for row in frontier.plausible.to_dict("records")
     ]
-    headers = ["trial", *length, "architecture", "balancing", *keys, "P(non-dominated)", "on front"]
+    headers = ["point", *length, "architecture", "balancing", *keys, "P(non-dominated)", "on front"]
     print_table(headers, rows, f"frontier on {result.run.key}, by {NAMES[frontier.split]}")
     volume = frontier.statistics.hypervolume
     sure = f" (90% interval {volume.low:.6f} to {volume.high:.6f})" if volume else ""
@@ -227,22 +227,22 @@ def _show_intervals(result: DatasetResult, keys: Sequence[str]) -> None:
     frontier = result.frontier
     length = ["samples"] if "samples" in frontier.table else []
     rows = [
-        [row["trial"], *(row[key] for key in length), *(_ends(row, key) for key in keys)]
+        [row["point"], *(row[key] for key in length), *(_ends(row, key) for key in keys)]
         for row in frontier.plausible.to_dict("records")
     ]
     if frontier.statistics.intervals:
-        print_table(["trial", *length, *keys], rows, f"90% intervals, of seeds and of the data's rows; {_ROWS}")
+        print_table(["point", *length, *keys], rows, f"90% intervals, of seeds and of the data's rows; {_ROWS}")
 
 
 def _show_baselines(result: DatasetResult, keys: Sequence[str]) -> None:
-    table = result.frontier.statistics.baselines
+    table = result.frontier.table
     rows = [
-        [f"{row['name']} ({row['trial']})" if row["trial"] else row["name"], row["replicates"]]
-        + [_with_ends(row, key) for key in keys]
-        for row in table.to_dict("records")
+        [row["name"], row["replicates"], row["p_nondominated"], *(_with_ends(row, key) for key in keys)]
+        for row in table[table["role"] != "trial"].to_dict("records")
     ]
     if rows:
-        print_table(["baseline", "replicates", *keys], rows, f"baselines, trained with the same care; {_ROWS}")
+        headers = ["baseline", "replicates", "P(non-dominated)", *keys]
+        print_table(headers, rows, f"baselines, trained with the same care; {_ROWS}")
 
 
 def _with_ends(row: Mapping[Any, Any], key: str) -> str | None:
@@ -256,7 +256,7 @@ def _ends(row: Mapping[Any, Any], key: str) -> str | None:
 
 
 def _basis(result: DatasetResult) -> str:
-    confirmed = [point for point in result.frontier.points if point.replicates]
+    confirmed = [point for point in result.frontier.of_trials.points if point.replicates]
     if not confirmed:
         return f"compared by the one run of each trial that the search saw, on {NAMES[SEARCH]}: not confirmed"
     counts = {len(point.replicates) for point in confirmed}

@@ -12,6 +12,11 @@ from bench.cli.options import Device, Home, Json, Raw, Set, assignments, names
 from bench.cli.output import TerminalProgress, print_json, say
 from bench.interrupts import interrupted_once
 
+Current = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="What is in production: TOML, a package's folder, or models:/NAME/VERSION."),
+]
+
 if TYPE_CHECKING:
     from bench.run.folder import Run
 
@@ -35,6 +40,7 @@ def run(
     name: Annotated[str | None, typer.Option(help="The run's name; else the suite's, numbered.")] = None,
     seed: Annotated[int, typer.Option(help="Every random number comes from it.", min=0)] = 0,
     set_: Set = None,
+    current: Current = None,
     raw: Raw = None,
     tracking: Annotated[str | None, typer.Option(help="MLflow's address; else a file at home.")] = None,
     storage: Annotated[str | None, typer.Option(help="postgresql://user@host/database; else journal files.")] = None,
@@ -68,6 +74,7 @@ def run(
         raw=raw,
         tracking=tracking,
         storage=storage,
+        current=current,
     )
     _execute(made, json)
 
@@ -79,14 +86,17 @@ def resume(
     time: Annotated[str | None, typer.Option(help="Raise the total time to this, as in 10m.")] = None,
     address: Annotated[str | None, typer.Option(help="The HOST:PORT of the run's Ray cluster from now on.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda from now on; else as the run began.")] = None,
+    current: Current = None,
     storage: Annotated[str | None, typer.Option(help="The run's database again, for its password.")] = None,
     json: Json = False,
     home: Home = None,
 ) -> None:
     """Go on with a run after a stop or a crash, or give it more: limits are totals over all executions."""
+    from bench.run.current import with_current
     from bench.run.extend import extend
 
-    _execute(extend(_opened(run_, home, storage), trials, samples, time, address, device), json)
+    extended = extend(_opened(run_, home, storage), trials, samples, time, address, device)
+    _execute(with_current(extended, current), json)
 
 
 def confirm(
@@ -95,14 +105,17 @@ def confirm(
     members: Annotated[int | None, typer.Option(help="Points of each balancing kind to confirm.")] = None,
     replicates: Annotated[int | None, typer.Option(help="Raise the fresh seeds of each point to this.")] = None,
     budget: Annotated[int | None, typer.Option(help="Raise the replicates of all points together to this.")] = None,
+    current: Current = None,
     storage: Annotated[str | None, typer.Option(help="The run's database again, for its password.")] = None,
     json: Json = False,
     home: Home = None,
 ) -> None:
     """Confirm more of a run: what is missing is trained, then frontier, pick and page are renewed."""
+    from bench.run.current import with_current
     from bench.run.extend import confirm_more
 
-    _execute(confirm_more(_opened(run_, home, storage), static, members, replicates, budget), json)
+    more = confirm_more(_opened(run_, home, storage), static, members, replicates, budget)
+    _execute(with_current(more, current), json)
 
 
 def _opened(name: str, home: Home, storage: str | None) -> Run:

@@ -14,9 +14,8 @@ import numpy as np
 
 from bench.frontier.estimates import confirmed, estimate, replicated
 from bench.frontier.gains import Baseline, baselines, best
-from bench.frontier.points import as_seen
 from bench.objectives import Objective
-from bench.records import TrialRecord
+from bench.records import Point
 from bench.rows import CONFIRM
 
 SURE = 2.0
@@ -47,13 +46,13 @@ class Gap:
 class References:
     """What every objective's value is held against, of all points of a run."""
 
-    def __init__(self, points: Sequence[TrialRecord], objectives: Sequence[Objective]) -> None:
+    def __init__(self, points: Sequence[Point], objectives: Sequence[Objective]) -> None:
         self.metrics = [objective for objective in objectives if objective.is_metric]
         self._confirmed = self._of(points)
-        self._seen = self._of(as_seen(points))
+        self._seen = self._of([point.unconfirmed for point in points])
         self._deviation = {each.name: _deviation(points, each.key(CONFIRM)) for each in self.metrics}
 
-    def gaps(self, point: TrialRecord) -> list[Gap]:
+    def gaps(self, point: Point) -> list[Gap]:
         """The point's gap in every metric that both sides have."""
         found = []
         for objective in self.metrics:
@@ -66,19 +65,19 @@ class References:
                 found.append(Gap(objective.name, short, against.trial, single, noise))
         return found
 
-    def _of(self, points: Sequence[TrialRecord]) -> dict[str, tuple[Baseline, bool]]:
+    def _of(self, points: Sequence[Point]) -> dict[str, tuple[Baseline, bool]]:
         """The best single-task point of each objective, else the best of all; and whether it is the former."""
         single = baselines(points, self.metrics)
         found = {name: (baseline, True) for name, baseline in single.items()}
         for objective in self.metrics:
             leader = None if objective.name in found else best(points, objective)
-            if leader is not None:
+            if leader is not None and leader.number is not None:
                 value = estimate(leader, objective.name)
                 found[objective.name] = (Baseline(leader.number, value, leader.until), False)
         return found
 
 
-def _deviation(points: Sequence[TrialRecord], key: str) -> float:
+def _deviation(points: Sequence[Point], key: str) -> float:
     """What seeds do to a metric: the median of the standard deviations of confirmed points, 0 where there are none."""
     values = [[value for value in replicated(point, key) if math.isfinite(value)] for point in points]
     return median([float(np.std(each, ddof=1)) for each in values if len(each) > 1] or [0.0])

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bench.frontier.gains import Baseline
-from bench.frontier.points import called
 from bench.frontier.policy import Policy
 
 P_NONDOMINATED = "guard.p_nondominated"
@@ -124,7 +123,7 @@ class Violation:
         return Change(LOSS, None if self.every else self.objective, float(round_up(self.loss)))
 
     def __str__(self) -> str:
-        baseline = f"single-task {called(self.baseline.trial, self.baseline.until)} ({self.baseline.value:.5g})"
+        baseline = f"single-task {self.baseline.name} ({self.baseline.value:.5g})"
         worse = f"{self.loss:.3g} worse in {self.objective} than {baseline}"
         if self.errors is not None:
             count = f"{self.loss / self.error:.3g}" if self.error else "infinitely many"

@@ -7,14 +7,13 @@ from dataclasses import replace
 
 from bench.frontier.estimates import candidates
 from bench.frontier.gains import BASELINE, best
-from bench.frontier.points import as_seen, key_of
 from bench.objectives import Objective
 from bench.predictions import name_of
-from bench.records import COMPOSITE, Replicate, Scalar, TrialRecord
+from bench.records import Point, Replicate, Scalar
 
 
-def composite(points: Sequence[TrialRecord], objectives: Sequence[Objective]) -> TrialRecord | None:
-    """A record that has each task's metrics from the single-task point that is best in the task.
+def composite(points: Sequence[Point], objectives: Sequence[Objective]) -> Point | None:
+    """The point `single_task`, which has each task's metrics from the single-task point that is best in the task.
 
     That point is chosen by the search's own value of the task's first objective, among the confirmed where any is: no
     replicate is both chosen by and counted. The k-th replicate joins replicates of one seed. A single-task point holds
@@ -23,41 +22,45 @@ def composite(points: Sequence[TrialRecord], objectives: Sequence[Objective]) ->
 
     Returns:
         None where a task has no single-task point, or the points share no seed. Its configuration names each task's
-        trial, as `single_task.<task>`.
+        point by its id, as `single_task.<task>`.
     """
     sources = sources_of(points, objectives)
     runs = {task: _by_seed(point) for task, point in sources.items()}
     seeds = [seed for seed in next(iter(runs.values()), {}) if all(seed in own for own in runs.values())]
     if not seeds:
         return None
-    trials: dict[str, Scalar] = {f"{BASELINE}.{task}": point.number for task, point in sources.items()}
-    return TrialRecord(
-        COMPOSITE,
-        "completed",
-        {},
-        {"sharing.kind": BASELINE, **trials},
-        BASELINE,
-        _joined({task: point.metrics for task, point in sources.items()}),
+    named: dict[str, Scalar] = {f"{BASELINE}.{task}": point.id for task, point in sources.items()}
+    return Point(
+        kind="single_task",
+        config={"sharing.kind": BASELINE, **named},
+        architecture=BASELINE,
+        metrics=_joined({task: point.metrics for task, point in sources.items()}),
         replicates=tuple(
             _replicate(at, {task: own[seed] for task, own in runs.items()}) for at, seed in enumerate(seeds, 1)
         ),
     )
 
 
-def sources_of(points: Sequence[TrialRecord], objectives: Sequence[Objective]) -> dict[str, TrialRecord]:
+def sources_of(points: Sequence[Point], objectives: Sequence[Objective]) -> dict[str, Point]:
     """The single-task point that the composite has each task from; empty where a task has none."""
     single = candidates(point for point in points if point.sharing == BASELINE or point.baseline)
-    by_key, sources = {key_of(point): point for point in single}, dict[str, TrialRecord]()
+    by_id, sources = {point.id: point for point in single}, dict[str, Point]()
     for objective in objectives:
         task = objective.name.partition(".")[0]
         if objective.is_metric and task not in sources:
-            if (found := best(as_seen(single), objective)) is None:
+            if (found := best([point.unconfirmed for point in single], objective)) is None:
                 return {}
-            sources[task] = by_key[key_of(found)]
+            sources[task] = by_id[found.id]
     return sources
 
 
-def kept_names(sources: Mapping[str, TrialRecord], tasks: Sequence[str], seed: int) -> list[str] | None:
+def source_ids(single: Point) -> list[str]:
+    """Ids of the points that a composite's models come from, each once."""
+    prefix = f"{BASELINE}."
+    return sorted({str(of) for key, of in single.config.items() if key.startswith(prefix)})
+
+
+def kept_names(sources: Mapping[str, Point], tasks: Sequence[str], seed: int) -> list[str] | None:
     """For each task the name of the replicate that the composite's predictions are from: for `predictions.joined`.
 
     A task without an objective goes with the first that has one.
@@ -75,11 +78,11 @@ def kept_names(sources: Mapping[str, TrialRecord], tasks: Sequence[str], seed: i
         run = None if point is None else _by_seed(point).get(seed)
         if point is None or run is None:
             return None
-        names.append(name_of(point.number, run.until, point.config, run.replicate))
+        names.append(name_of(point.training, run.replicate))
     return names
 
 
-def _by_seed(point: TrialRecord) -> dict[int, Replicate]:
+def _by_seed(point: Point) -> dict[int, Replicate]:
     """Its replicates that did not fail."""
     return {run.seed: run for run in point.replicates if not run.failure}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,16 @@ import pandas as pd
 
 from bench.atomic import atomic_path
 from bench.frontier.comparison.answer import Answer
+from bench.frontier.composite import source_ids
 from bench.frontier.dominance import UNRANKED, ranks
 from bench.frontier.estimates import candidates, confirmed, estimates, rows_of
 from bench.frontier.history import history
 from bench.frontier.hypervolume import hypervolume, resolve_reference
-from bench.frontier.points import key_of, points
+from bench.frontier.points import points, points_of_run
 from bench.frontier.statistics import Statistics, statistics
 from bench.frontier.table import replicate_keys, tabulate
 from bench.objectives import Objective
-from bench.records import TrialRecord
+from bench.records import Point, TrialRecord
 from bench.rows import SEARCH
 
 PLAUSIBLE = 0.05
@@ -32,19 +33,21 @@ class Frontier:
     """The non-dominated set among all points of a run, see `bench.frontier.points`.
 
     Attributes:
-        table: one row for each of them, by trial and length: `trial`; in a search by rungs `rung`, from 0, and
-            `samples` that it was trained on; `architecture, sharing, funnel, balancing, baseline, config` (JSON); for
-            each objective under its key on validation (`valid/income.auc`) the value the search saw; where there are
-            replicates, `<key>.mean` and `<key>.sd` on confirmation rows (`confirm/income.auc`) and test; `replicates`
-            and `replicates_failed`; `rank` (0 is the front; missing for points that were not compared), `on_front`;
-            `<key>.low` and `<key>.high`, the ends of the means' 90% intervals; `p_nondominated`.
-        points: the records of the rows.
+        table: one row for each of them, trials by number and length, then baselines, then the current point: `point`
+            (its id), `name`, `role` (trial, baseline or current), `trial` (missing for the others); in a search by
+            rungs `rung`, from 0, and `samples` that it was trained on; `architecture, sharing, funnel, balancing,
+            baseline, config` (JSON); for each objective under its key on validation (`valid/income.auc`) the value the
+            search saw; where there are replicates, `<key>.mean` and `<key>.sd` on confirmation rows
+            (`confirm/income.auc`) and test; `replicates` and `replicates_failed`; `rank` (0 is the front; missing for
+            points that were not compared), `on_front`; `<key>.low` and `<key>.high`, the ends of the means' 90%
+            intervals; `p_nondominated`.
+        points: of the rows.
         objectives: what was compared.
         split: whose rows it was compared on: `bench.rows.CONFIRM` by replicates, `SEARCH` by the search; `TEST` only
             where that was asked for.
         basis: `replicates` where points were confirmed (only those are compared then), else `search`.
         reference: of the hypervolume, by objective name.
-        hypervolume: of the front.
+        hypervolume: of the points of trials: of what the search found.
         history: by what the search saw, `trial, hypervolume` after each finished trial, where failed ones add nothing;
             in a search by rungs `trial, samples, hypervolume` after each result, see `bench.frontier.history`.
         statistics: what is known of the uncertainty of all this, see there; its parts are empty where nothing is.
@@ -52,7 +55,7 @@ class Frontier:
     """
 
     table: pd.DataFrame
-    points: tuple[TrialRecord, ...]
+    points: tuple[Point, ...]
     objectives: tuple[Objective, ...]
     split: str
     basis: str
@@ -73,14 +76,28 @@ class Frontier:
         return self._ordered_front().reset_index(drop=True)
 
     @property
-    def on_front(self) -> list[TrialRecord]:
+    def on_front(self) -> list[Point]:
         """The points on the front, in the order of `front`."""
         return [self.points[row] for row in self._ordered_front().index]
 
     @property
+    def of_trials(self) -> Frontier:
+        """The part that the search found. Its front are the trials of the best rank, though a baseline be ahead."""
+        own = (self.table["role"] == "trial").to_numpy()
+        table = self.table[own].reset_index(drop=True)
+        rank = table["rank"] - table["rank"].min()
+        table = table.assign(rank=rank, on_front=(rank == 0).fillna(False).astype(bool))
+        return replace(self, table=table, points=tuple(p for p, is_own in zip(self.points, own, strict=True) if is_own))
+
+    @property
     def by_trial(self) -> pd.DataFrame:
         """The table with one row a trial: its point of the best rank, the longest of equals."""
-        rows = self.table.iloc[::-1].sort_values("rank", kind="stable").drop_duplicates("trial")
+        rows = (
+            self.table[self.table["role"] == "trial"]
+            .iloc[::-1]
+            .sort_values("rank", kind="stable")
+            .drop_duplicates("trial")
+        )
         return rows.sort_values("trial", ignore_index=True)
 
     def _ordered_front(self) -> pd.DataFrame:
@@ -118,7 +135,7 @@ class Frontier:
         return {
             "points": [self._point(row) for row in self.front.to_dict("records")],
             **({"answer": self.answer.to_json()} if self.answer else {}),
-            "baselines": [_present(row) for row in self.statistics.baselines.to_dict("records")],
+            "baselines": [self._baseline(at) for at, point in enumerate(self.points) if point.role != "trial"],
             "hypervolume": {
                 "value": self.hypervolume,
                 **({"ci": [volume.low, volume.high], "corrected": volume.value} if volume else {}),
@@ -130,11 +147,18 @@ class Frontier:
 
     def _point(self, row: Mapping[Any, Any]) -> dict[str, Any]:
         point: dict[str, Any] = {
-            "trial": row["trial"],
-            **({"samples": row["samples"]} if "samples" in row else {}),
+            "point": row["point"],
+            "role": row["role"],
+            "trial": _known(row["trial"]),
+            **({"samples": _known(row["samples"])} if "samples" in row else {}),
             "architecture": row["architecture"],
             "config": json.loads(row["config"]),
-            "metrics": {key: row[key] for each in self.objectives for key in (each.key(SEARCH), each.key(self.split))},
+            "metrics": {
+                key: row[key]
+                for each in self.objectives
+                for key in (each.key(SEARCH), each.key(self.split))
+                if pd.notna(row[key])
+            },
             "replicates": row["replicates"],
         }
         if row["replicates"]:
@@ -146,6 +170,22 @@ class Frontier:
         if pd.notna(row["p_nondominated"]):
             point["p_nondominated"] = row["p_nondominated"]
         return point
+
+    def _baseline(self, at: int) -> dict[str, Any]:
+        """A baseline or the current point: `metrics` and `ci` by key, without what was not measured."""
+        row, point = self.table.iloc[at].to_dict(), self.points[at]
+        means = {key: row[f"{key}.mean"] for key in replicate_keys(self.objectives) if pd.notna(row[f"{key}.mean"])}
+        ends = {key: [row[f"{key}.low"], row[f"{key}.high"]] for key in means if pd.notna(row[f"{key}.low"])}
+        numbers = sorted({int(of.partition("@")[0]) for of in source_ids(point)})
+        return {
+            "name": point.id,
+            **({"trials": numbers} if numbers else {}),
+            "replicates": row["replicates"],
+            "metrics": means,
+            "ci": ends,
+            "on_front": row["on_front"],
+            "p_nondominated": _known(row["p_nondominated"]),
+        }
 
     def write(self, folder: Path) -> Path:
         """Writes the table as `frontier.parquet` into a folder, whole or not at all."""
@@ -161,7 +201,7 @@ def frontier(
     reference: Mapping[str, float] | None = None,
     split: str | None = None,
     seed: int = 0,
-    baselines: Sequence[TrialRecord] = (),
+    baselines: Sequence[Point] = (),
 ) -> Frontier:
     """The frontier of trial records.
 
@@ -169,27 +209,32 @@ def frontier(
         reference: hypervolume reference by objective name; defaults fill what it leaves out.
         split: to compare on; None decides by what is confirmed, see `bench.frontier.estimates.rows_of`.
         seed: of the run, for what is simulated, as behind `p_nondominated`.
-        baselines: those that are no trials of the search, with their replicates.
+        baselines: points that are no trials of the search, with their replicates, the current point among them. They
+            are compared like every confirmed point; one that lacks an objective is not.
 
     Raises:
         UserError: the reference names what is no objective, or an objective has neither reference nor default.
     """
     at = resolve_reference(objectives, reference)
-    every = points(records, objectives)
-    compared = candidates(every)
-    split = split or rows_of(every)
+    every = points_of_run(records, baselines, objectives)
+    # Where one point is the best single-task model of every task, these together are that point, and not another one.
+    same = {each.id: source_ids(each)[0] for each in every if len(source_ids(each)) == 1}
+    apart = [point for point in every if point.id not in same]
+    compared = candidates(apart)
+    split = split or rows_of(apart)
     values = estimates(compared, objectives, split)
     table = tabulate(every, objectives)
-    places = {key_of(point): place for point, place in zip(compared, ranks(values, objectives), strict=True)}
-    place = pd.Series([places.get(key_of(point)) for point in every], dtype=float)
+    places = {point.id: place for point, place in zip(compared, ranks(values, objectives), strict=True)}
+    keys = [same.get(point.id, point.id) for point in every]
+    place = pd.Series([places.get(one) for one in keys], dtype=float)
     table["rank"] = place.where(place != UNRANKED).astype("Int64")
     table["on_front"] = (table["rank"] == 0).fillna(False).astype(bool)
-    known = statistics(every, objectives, at, split, seed, baselines)
+    known = statistics(apart, objectives, at, split, seed)
     for key in replicate_keys(objectives):
         for end in ("low", "high"):
-            ends = [getattr(known.intervals.get(key_of(point), {}).get(key), end, None) for point in every]
+            ends = [getattr(known.intervals.get(one, {}).get(key), end, None) for one in keys]
             table[f"{key}.{end}"] = pd.Series(ends, dtype=float)
-    table["p_nondominated"] = pd.Series([known.p_nondominated.get(key_of(point)) for point in every], dtype=float)
+    table["p_nondominated"] = pd.Series([known.p_nondominated.get(one) for one in keys], dtype=float)
     return Frontier(
         table=table,
         points=tuple(every),
@@ -197,7 +242,7 @@ def frontier(
         split=split,
         basis="replicates" if any(confirmed(point) for point in compared) else "search",
         reference=at,
-        hypervolume=hypervolume(values, objectives, at),
+        hypervolume=hypervolume(values[[point.role == "trial" for point in compared]], objectives, at),
         history=history(records, objectives, at),
         statistics=known,
     )
@@ -211,10 +256,6 @@ def front_volume(
     return hypervolume(values, objectives, resolve_reference(objectives, reference))
 
 
-def _present(row: Mapping[Any, Any]) -> dict[str, Any]:
-    """A baseline as the document has it: `metrics` and `ci` by key, without what was not measured."""
-    means = {key.removesuffix(".mean"): value for key, value in row.items() if key.endswith(".mean")}
-    means = {key: value for key, value in means.items() if pd.notna(value)}
-    ends = {key: [row[f"{key}.low"], row[f"{key}.high"]] for key in means if pd.notna(row[f"{key}.low"])}
-    trials = {"trials": [int(number) for number in row["trial"].split(", ")]} if row["trial"] else {}
-    return {"name": row["name"], **trials, "replicates": row["replicates"], "metrics": means, "ci": ends}
+def _known(value: Any) -> Any:
+    """None for a missing cell."""
+    return None if pd.isna(value) else value

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from bench.dotted import flatten
 from bench.errors import UserError, unknown
 from bench.objectives import Objective
-from bench.records import TrialRecord
+from bench.records import Point
 from bench.rows import SEARCH
 
 
@@ -92,7 +92,7 @@ class Guard(BaseModel):
         unbounded = found.loss == math.inf or (own is None and not objective.is_metric)
         return None if unbounded else found
 
-    def check(self, objectives: Sequence[Objective], points: Iterable[TrialRecord] = ()) -> None:
+    def check(self, objectives: Sequence[Objective], points: Iterable[Point] = ()) -> None:
         """Raises a UserError where the guard names what is no objective, or bounds what no point has a value of."""
         names = [objective.name for objective in objectives]
         if isinstance(self.max_loss_vs_single_task, dict):

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.objectives import Objective
-from bench.records import Scalar, TrialRecord
+from bench.records import Point, Scalar
 
 Floats = NDArray[np.float64]
 
@@ -45,11 +45,11 @@ class Importance:
     trials: int
 
 
-def importances(records: Sequence[TrialRecord], merits: Floats, seed: int, draws: int = DRAWS) -> list[Importance]:
+def importances(points: Sequence[Point], merits: Floats, seed: int, draws: int = DRAWS) -> list[Importance]:
     """The importance of every parameter that was searched, the largest first.
 
     Args:
-        records: trials with a result.
+        points: of trials, one of each.
         merits: of each, larger is better; what is not finite is left out.
 
     Returns:
@@ -64,8 +64,8 @@ def importances(records: Sequence[TrialRecord], merits: Floats, seed: int, draws
     counts = rng.multinomial(len(known), np.full(len(known), 1 / len(known)), size=draws).astype(float)
     ranks = _ranks(merits[known], np.vstack([np.ones(len(known)), counts]))
     found = []
-    for name in dict.fromkeys(name for i in known for name in records[i].params):
-        groups = grouping([records[i].params.get(name) for i in known], [name in records[i].params for i in known])
+    for name in dict.fromkeys(name for i in known for name in points[i].params):
+        groups = grouping([points[i].params.get(name) for i in known], [name in points[i].params for i in known])
         if groups.max() > 0 and (groups >= 0).sum() >= FEWEST_OWN:
             found.append(_importance(name, ranks, groups, counts))
     return sorted(found, key=lambda each: (-each.share, each.name))

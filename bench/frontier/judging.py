@@ -15,9 +15,8 @@ from bench.frontier.gains import baselines, gain
 from bench.frontier.guard import Guard
 from bench.frontier.intervals import Differences, Interval, differences
 from bench.frontier.noise import Noise, noise_of
-from bench.frontier.points import key_of
 from bench.objectives import Objective
-from bench.records import TrialRecord
+from bench.records import Point
 from bench.rows import CONFIRM
 
 TOLERANCE = 1e-12
@@ -48,8 +47,8 @@ class Judge:
         self.guard, self.objectives, self.subject_to = guard, tuple(objectives), dict(subject_to or {})
         self.against = baselines(frontier.points, objectives)
         sure = zip(frontier.points, frontier.table["p_nondominated"], strict=True)
-        self._sure = {key_of(point): float(value) for point, value in sure}
-        self._single = {key_of(point): point for point in frontier.points}
+        self._sure = {point.id: float(value) for point, value in sure}
+        self._single = {point.id: point for point in frontier.points}
         self._noise: dict[str, Noise | None] = {}
         self._apart: dict[str, Differences | None] = {}
         if guard.confidence is not None:
@@ -80,30 +79,30 @@ class Judge:
                 self._apart[objective.name] = differences(list(found.samples.values()))
         return self._noise[objective.name]
 
-    def _difference(self, point: TrialRecord, objective: Objective) -> Interval | None:
+    def _difference(self, point: Point, objective: Objective) -> Interval | None:
         """Of a point less the objective's baseline; None where not both were confirmed, or no noise is known."""
         known, baseline = self._known(objective), self.against[objective.name]
         places = {} if known is None else {key: at for at, key in enumerate(known.samples)}
-        first, second = places.get(key_of(point)), places.get((baseline.trial, baseline.until))
+        first, second = places.get(point.id), places.get(baseline.id)
         apart = self._apart.get(objective.name)
         return None if apart is None or first is None or second is None else apart.intervals(first, second)[0]
 
-    def standard_error(self, point: TrialRecord, objective: Objective) -> float | None:
+    def standard_error(self, point: Point, objective: Objective) -> float | None:
         """Of the difference between a point and the objective's baseline, see `bench.frontier.intervals.differences`.
 
         0 for the baseline itself; None where nothing is known of seeds, as no point has two replicates.
         """
         baseline = self.against[objective.name]
-        if key_of(point) == (baseline.trial, baseline.until):
+        if point.id == baseline.id:
             return 0.0
         apart = self._difference(point, objective)
         return None if apart is None else math.hypot(apart.seed, apart.data)
 
-    def broken(self, point: TrialRecord) -> list[Violation | Breach]:
+    def broken(self, point: Point) -> list[Violation | Breach]:
         """What a point does not keep; a bound on what was not measured is not kept."""
         return [*self._losses(point), *self._breaches(point)]
 
-    def _losses(self, point: TrialRecord) -> list[Violation]:
+    def _losses(self, point: Point) -> list[Violation]:
         """An objective without a baseline cannot be guarded."""
         gains, found = gain(point, self.objectives, self.against), []
         for objective in self.objectives:
@@ -123,15 +122,15 @@ class Judge:
                 found.append(Violation(objective.name, loss, limit.loss, baseline, error, None, sure, seen, every))
         return found
 
-    def _margin(self, point: TrialRecord, objective: Objective) -> float:
+    def _margin(self, point: Point, objective: Objective) -> float:
         """What the loss may be beyond the one seen; none for the baseline itself, or where any loss is allowed."""
         baseline, sure = self.against[objective.name], self.guard.confidence
-        if sure is None or not objective.is_metric or key_of(point) == (baseline.trial, baseline.until):
+        if sure is None or not objective.is_metric or point.id == baseline.id:
             return 0.0
         apart = self._difference(point, objective)
         return math.inf if apart is None else float(stdtrit(apart.freedom, sure)) * math.hypot(apart.seed, apart.data)
 
-    def _breaches(self, point: TrialRecord) -> list[Breach]:
+    def _breaches(self, point: Point) -> list[Breach]:
         guard, found = self.guard, []
 
         def hold(name: str, bound: float, floor: bool, setting: str, other: float | None = None) -> None:
@@ -149,7 +148,7 @@ class Judge:
         for objective in (each for each in self.objectives if each.name in self.subject_to):
             hold(objective.name, self.subject_to[objective.name], objective.sign > 0, "epsilon.subject_to")
         if guard.p_nondominated is not None:
-            value = self._sure.get(key_of(point), math.nan)
+            value = self._sure.get(point.id, math.nan)
             if not value >= guard.p_nondominated:
                 found.append(Breach("P(non-dominated)", value, guard.p_nondominated, True, P_NONDOMINATED))
         return found

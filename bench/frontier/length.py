@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bench.objectives import Objective
-from bench.records import TrialRecord
+from bench.records import Point
 from bench.rows import SEARCH
 
 
@@ -26,7 +26,7 @@ class Length:
     own: dict[str, float] = field(default_factory=dict)
 
 
-def length_of(point: TrialRecord, objectives: Sequence[Objective]) -> Length:
+def length_of(point: Point, objectives: Sequence[Objective]) -> Length:
     """The length of a point, from the evaluations of the run that the search saw, up to where the point is."""
     seen = [each for each in point.curve if point.until is None or each["samples"] <= point.until]
     metrics = [objective for objective in objectives if objective.is_metric]

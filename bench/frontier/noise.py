@@ -6,34 +6,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.errors import UserError
-from bench.frontier.points import Key, key_of
 from bench.frontier.samples import Sample, sample
 from bench.frontier.variance import SeedNoise, seed_noise
 from bench.objectives import Objective
-from bench.records import TrialRecord
+from bench.records import Point
 
 
 @dataclass(frozen=True)
 class Noise:
     """Of one metric: the samples of confirmed points, and the variances of their seeds in the same order."""
 
-    samples: dict[Key, Sample]
+    samples: dict[str, Sample]
     seeds: SeedNoise
 
-    def of(self, key: Key) -> tuple[float, float]:
+    def of(self, key: str) -> tuple[float, float]:
         """Of a point: the variance of one training's value, and its degrees of freedom."""
         at = list(self.samples).index(key)
         return float(self.seeds.within[at, 0, 0]), float(self.seeds.freedom[at, 0])
 
 
-def noise_of(points: Sequence[TrialRecord], objective: Objective, split: str, asked_by: str) -> Noise:
+def noise_of(points: Sequence[Point], objective: Objective, split: str, asked_by: str) -> Noise:
     """The noise of a metric on a split.
 
     Raises:
         UserError: no point has two replicates, so that nothing is known of it; says who `asked_by`.
     """
     key = objective.key(split)
-    samples = {key_of(point): one for point in points if (one := sample(point, [key]))}
+    samples = {point.id: one for point in points if (one := sample(point, [key]))}
     seeds = seed_noise(list(samples.values())) if samples else None
     if seeds is None:
         raise UserError(

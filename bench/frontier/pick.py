@@ -17,13 +17,12 @@ from bench.frontier.frontier import Frontier
 from bench.frontier.gains import gain
 from bench.frontier.judging import Judge
 from bench.frontier.length import Length, length_of
-from bench.frontier.points import called, key_of
 from bench.frontier.policy import Policy
 from bench.frontier.rules import PICK_RULES, Frame
 from bench.frontier.simplest import simplest
 from bench.frontier.stability import Stability, stability_of
 from bench.objectives import Objective, key_on
-from bench.records import Scalar, TrialRecord
+from bench.records import Point, Scalar, TrialRecord, point_name
 from bench.rows import CONFIRM, SEARCH, TEST
 
 RUNNERS_UP = 3
@@ -34,7 +33,7 @@ FULL = Length()
 class Removed:
     """A point that the guard took away, and why."""
 
-    trial: int
+    trial: int | None
     architecture: str
     reason: str
     until: int | None = None
@@ -42,14 +41,14 @@ class Removed:
     @property
     def name(self) -> str:
         """How a sentence names it."""
-        return f"{called(self.trial, self.until)} ({self.architecture})"
+        return f"{point_name(self.trial or 0, self.until)} ({self.architecture})"
 
 
 @dataclass(frozen=True)
 class RunnerUp:
     """A point that passed the guard and came after the pick."""
 
-    trial: int
+    trial: int | None
     architecture: str
     score: float
     metrics: dict[str, float]
@@ -72,7 +71,7 @@ class Pick:
         until: the same where that is short of full length: training on the schedule of full length stops there.
     """
 
-    trial: int
+    trial: int | None
     architecture: str
     config: dict[str, Scalar]
     metrics: dict[str, float]
@@ -128,13 +127,13 @@ def pick(frontier: Frontier, records: Sequence[TrialRecord], objectives: Sequenc
             f"nothing to pick from: none of the {len(records)} trials has completed with a value of every objective"
         )
     judge = Judge(policy.guard, frontier, objectives, policy.epsilon.subject_to if policy.epsilon else None)
-    broken = {key_of(each): judge.broken(each) for each in front}
-    feasible = [each for each in front if not broken[key_of(each)]]
+    broken = {each.id: judge.broken(each) for each in front}
+    feasible = [each for each in front if not broken[each.id]]
     if not feasible:
-        nearest = min(front, key=lambda each: max(violation.excess for violation in broken[key_of(each)]))
-        changes = remedies(broken[key_of(nearest)])
+        nearest = min(front, key=lambda each: max(violation.excess for violation in broken[each.id]))
+        changes = remedies(broken[nearest.id])
         found = pick(frontier, records, objectives, changed(policy, changes))
-        point = next(each for each in frontier.points if key_of(each) == (found.trial, found.until))
+        point = next(each for each in frontier.points if (each.number, each.until) == (found.trial, found.until))
         raise NothingPasses(
             f"no point of the front passes the guard; the nearest is {reason.name(point)}: "
             f"{' and '.join(map(str, judge.broken(point)))}; it would be picked if {' and '.join(map(str, changes))}",
@@ -142,9 +141,9 @@ def pick(frontier: Frontier, records: Sequence[TrialRecord], objectives: Sequenc
             found,
         )
     removed = tuple(
-        Removed(each.number, each.architecture, ", and ".join(map(str, broken[key_of(each)])), each.until)
+        Removed(each.number, each.architecture, ", and ".join(map(str, broken[each.id])), each.until)
         for each in front
-        if broken[key_of(each)]
+        if broken[each.id]
     )
 
     feasible.sort(key=_smaller)
@@ -153,7 +152,7 @@ def pick(frontier: Frontier, records: Sequence[TrialRecord], objectives: Sequenc
     chosen, because = ranked[0][1], reason.because(policy, ranked, bool(removed))
     if policy.simplest:
         others = [frontier.points[row] for row in frontier.plausible.index]
-        near = [each for each in others if key_of(each) not in broken and not judge.broken(each)]
+        near = [each for each in others if each.id not in broken and not judge.broken(each)]
         within = simplest(ranked, _ranked(policy, frame, near, objectives), rule, frame, objectives, frontier.points)
         chosen, because = within.chosen, within.because(policy.rule)
         ranked = sorted([*ranked, *within.joined], key=lambda each: -each[0])
@@ -182,9 +181,7 @@ def pick(frontier: Frontier, records: Sequence[TrialRecord], objectives: Sequenc
     )
 
 
-def _frame(
-    policy: Policy, objectives: Sequence[Objective], feasible: Sequence[TrialRecord], frontier: Frontier
-) -> Frame:
+def _frame(policy: Policy, objectives: Sequence[Objective], feasible: Sequence[Point], frontier: Frontier) -> Frame:
     frame = replace(Frame.around(_signed(feasible, objectives)), weights=policy.weights_of(objectives))
     if policy.epsilon:
         frame = replace(frame, best=[each.name for each in objectives].index(policy.epsilon.best))
@@ -193,24 +190,24 @@ def _frame(
     return frame
 
 
-def _signed(points: Sequence[TrialRecord], objectives: Sequence[Objective]) -> Any:
+def _signed(points: Sequence[Point], objectives: Sequence[Objective]) -> Any:
     return estimates(points, objectives) * [objective.sign for objective in objectives]
 
 
-def _smaller(point: TrialRecord) -> tuple[float, int, int]:
-    return reason.size(point), point.number, len(point.rungs)
+def _smaller(point: Point) -> tuple[float, int, int]:
+    return reason.size(point), point.number or 0, len(point.rungs)
 
 
 def _ranked(
-    policy: Policy, frame: Frame, points: Sequence[TrialRecord], objectives: Sequence[Objective]
-) -> list[tuple[float, TrialRecord]]:
+    policy: Policy, frame: Frame, points: Sequence[Point], objectives: Sequence[Objective]
+) -> list[tuple[float, Point]]:
     """Scores and points, best first."""
     scores = PICK_RULES[policy.rule].score(_signed(points, objectives), frame)
     rounded = np.round(scores, 12).tolist()  # scores that differ in the last bit are equal
     return sorted(zip(rounded, points, strict=True), key=lambda each: (-each[0], *_smaller(each[1])))
 
 
-def _metrics(record: TrialRecord) -> dict[str, float]:
+def _metrics(record: Point) -> dict[str, float]:
     """Metrics and costs, as estimated; those that are not finite are left out."""
     names = [key.removeprefix(f"{SEARCH}/") for key in record.metrics if key.startswith((f"{SEARCH}/", "cost/"))]
     found = {key_on(name, rows_of([record])): estimate(record, name) for name in names}

@@ -14,9 +14,8 @@ from scipy.special import stdtrit
 
 from bench.frontier.estimates import replicated
 from bench.frontier.noise import noise_of
-from bench.frontier.points import key_of
 from bench.objectives import Objective
-from bench.records import TrialRecord
+from bench.records import Point
 from bench.rows import TEST
 
 
@@ -42,7 +41,7 @@ class Promise:
 
 
 def promises(
-    point: TrialRecord, points: Sequence[TrialRecord], objectives: Sequence[Objective], confidence: float, runs: int
+    point: Point, points: Sequence[Point], objectives: Sequence[Objective], confidence: float, runs: int
 ) -> dict[str, Promise]:
     """The promise of each metric among the objectives, by its name.
 
@@ -60,7 +59,7 @@ def promises(
     for objective in (each for each in objectives if each.is_metric):
         values = replicated(point, objective.key(TEST))
         known = noise_of(points if values else [], objective, TEST, "retrain.confidence")
-        variance, freedom = known.of(key_of(point))
+        variance, freedom = known.of(point.id)
         margin = stdtrit(freedom, (1 + confidence) / 2) * math.sqrt(variance * (1 / len(values) + 1 / runs))
         mean = float(np.mean(values))
         found[objective.name] = Promise(objective, mean, mean - margin, mean + margin)

@@ -9,25 +9,24 @@ from bench.errors import listed
 from bench.frontier.estimates import confirmed, estimate, replicated, rows_of
 from bench.frontier.gains import Baseline
 from bench.frontier.judging import Judge
-from bench.frontier.points import called
 from bench.frontier.policy import Policy
 from bench.frontier.rules import PICK_RULES
 from bench.objectives import Objective
-from bench.records import TrialRecord
+from bench.records import Point
 from bench.rows import CONFIRM, NAMES
 
 
-def name(point: TrialRecord) -> str:
+def name(point: Point) -> str:
     """How a sentence names a point."""
-    return f"{called(point.number, point.until)} ({point.architecture}, {point.balancing})"
+    return f"{point.name} ({point.architecture}, {point.balancing})"
 
 
-def size(record: TrialRecord) -> float:
+def size(record: Point) -> float:
     """The model's parameters; infinite where they were not counted, so that they win no tie."""
     return record.metrics.get("cost/parameters", math.inf)
 
 
-def because(policy: Policy, ranked: Sequence[tuple[float, TrialRecord]], guarded: bool) -> str:
+def because(policy: Policy, ranked: Sequence[tuple[float, Point]], guarded: bool) -> str:
     """Why the first of the ranked points is first. Completes "trial 7 is picked because it ..."."""
     (score, chosen), *others = ranked
     if not others:
@@ -44,7 +43,7 @@ def because(policy: Policy, ranked: Sequence[tuple[float, TrialRecord]], guarded
 
 
 def values(
-    record: TrialRecord, objectives: Sequence[Objective], gain: Mapping[str, float], against: Mapping[str, Baseline]
+    record: Point, objectives: Sequence[Objective], gain: Mapping[str, float], against: Mapping[str, Baseline]
 ) -> str:
     """Its objectives, each with its gain over the baseline, and where the numbers come from."""
     parts, split = [], rows_of([record])

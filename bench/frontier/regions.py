@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 from scipy.special import fdtri
 
 from bench.frontier.intervals import LEVEL
-from bench.frontier.points import Key
 from bench.frontier.statistics import Statistics
 from bench.objectives import Objective
 
 Floats = NDArray[np.float64]
 
 
-def regions(statistics: Statistics, objectives: Sequence[Objective], split: str) -> Mapping[Key, Floats]:
+def regions(statistics: Statistics, objectives: Sequence[Objective], split: str) -> Mapping[str, Floats]:
     """Of each confirmed point a matrix S (M, M): two objectives (i, j) of its true value lie in the ellipse
     `d' S[ij, ij]^-1 d <= 1`, d from its mean, with probability `LEVEL`.
 

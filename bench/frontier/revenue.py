@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from bench.dotted import flatten
 from bench.errors import UserError, unknown
 from bench.objectives import Objective
-from bench.records import TrialRecord
+from bench.records import Point
 from bench.rows import SEARCH
 
 Floats = NDArray[np.float64]
@@ -63,7 +63,7 @@ class Revenue(BaseModel):
                     raise UserError(f"revenue.{table}: {unknown('AUC on all impressions', name, known)}")
 
     def worth(
-        self, objectives: Sequence[Objective], points: Sequence[TrialRecord]
+        self, objectives: Sequence[Objective], points: Sequence[Point]
     ) -> Callable[[NDArray[np.float64]], Floats]:
         """The function from values (N, M) to what they are worth for 1,000 impressions shown, (N,).
 
@@ -96,7 +96,7 @@ def precision(auc: Floats, rate: float, share: float) -> Floats:
     return np.asarray(rate * ndtr(apart - (low + high) / 2) / share)
 
 
-def _rate(points: Sequence[TrialRecord], name: str) -> float:
+def _rate(points: Sequence[Point], name: str) -> float:
     """Validation's base rate, taken to be at most one half: normalised entropy is log loss over its entropy."""
     space = name.removesuffix(".auc")
     for point in points:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.objectives import AREAS, metric_of, ranked
-from bench.records import RARER, TrialRecord
+from bench.records import RARER, Point
 
 Floats = NDArray[np.float64]
 
@@ -87,7 +87,7 @@ FEW = 50
 """From so many rows of a class on, a variance over resamples needs no correction."""
 
 
-def sample(record: TrialRecord, keys: Sequence[str]) -> Sample | None:
+def sample(record: Point, keys: Sequence[str]) -> Sample | None:
     """Those of a record's replicates that have a finite value of every key; None where there are none.
 
     Costs move on no resample. Where a replicate was not resampled in a metric, none is taken to be. Of few rows of a

@@ -10,9 +10,9 @@ from bench.frontier.dominance import UNRANKED, ranks
 from bench.frontier.estimates import estimates
 from bench.frontier.gains import BASELINE, baselines
 from bench.frontier.hypervolume import contributions, hypervolume, resolve_reference
-from bench.frontier.points import as_seen, key_of, points
+from bench.frontier.points import searched_points
 from bench.objectives import Objective
-from bench.records import TrialRecord
+from bench.records import Point, TrialRecord
 from bench.rows import SEARCH
 
 
@@ -22,7 +22,7 @@ def shortlist(
     reference: Mapping[str, float],
     limit: int,
     single_task: bool = True,
-) -> list[TrialRecord]:
+) -> list[Point]:
     """The points to confirm, by what the search saw; by trial and length. A trial may have several among them.
 
     Replicates are not looked at: an interrupted confirmation goes on with the points that it began with.
@@ -34,7 +34,7 @@ def shortlist(
     Args:
         single_task: whether these baselines do come in addition.
     """
-    measured = points(as_seen(records), objectives)
+    measured = searched_points(records, objectives)
     values = np.array([[r.metrics.get(o.key(SEARCH), np.nan) for o in objectives] for r in measured], dtype=float)
     values = values.reshape(len(measured), len(objectives))
     at = resolve_reference(objectives, reference)
@@ -46,22 +46,22 @@ def shortlist(
         members = np.flatnonzero(place == rank)
         gain = contributions(values[members], objectives, at)
         order += members[np.argsort(-gain, kind="stable")].tolist()
-    chosen = {key_of(measured[i]) for i in order[:limit]}
+    chosen = {measured[i].id for i in order[:limit]}
     if single_task:
-        chosen |= {(baseline.trial, baseline.until) for baseline in baselines(measured, objectives).values()}
-    return [point for point in measured if key_of(point) in chosen]
+        chosen |= {baseline.id for baseline in baselines(measured, objectives).values()}
+    return [point for point in measured if point.id in chosen]
 
 
 def members(
     records: Sequence[TrialRecord], objectives: Sequence[Objective], reference: Mapping[str, float], many: int
-) -> list[TrialRecord]:
+) -> list[Point]:
     """So many points of each balancing kind, by what the search saw; single-task models are a kind of their own.
 
     Those that alone have the largest hypervolume, one of each trial: a kind that is judged by several points is not
     judged by the luck of one.
     """
-    families: dict[str, list[TrialRecord]] = {}
-    for point in points(as_seen(records), objectives):
+    families: dict[str, list[Point]] = {}
+    for point in searched_points(records, objectives):
         families.setdefault(BASELINE if point.sharing == BASELINE else point.balancing, []).append(point)
     found = []
     for _, own in sorted(families.items()):
@@ -71,8 +71,8 @@ def members(
 
 
 def largest_first(
-    points: Sequence[TrialRecord], objectives: Sequence[Objective], reference: Mapping[str, float]
-) -> list[TrialRecord]:
+    points: Sequence[Point], objectives: Sequence[Objective], reference: Mapping[str, float]
+) -> list[Point]:
     """Points by the hypervolume that each has alone, the first of equals first."""
     at, values = resolve_reference(objectives, reference), estimates(points, objectives)
     volumes = [hypervolume(values[i : i + 1], objectives, at) for i in range(len(points))]

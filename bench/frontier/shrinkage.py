@@ -16,13 +16,13 @@ from bench.frontier.estimates import confirmed, estimate
 from bench.frontier.samples import sample
 from bench.frontier.variance import seed_noise
 from bench.objectives import Objective
-from bench.records import TrialRecord
+from bench.records import Point
 from bench.rows import CONFIRM, REPLICATED, SEARCH
 
 COLUMNS = ["trial", "until", "objective", "search", "valid", "confirm", "test", "factor", "shrunken"]
 
 
-def shrinkage(points: Sequence[TrialRecord], objectives: Sequence[Objective]) -> pd.DataFrame:
+def shrinkage(points: Sequence[Point], objectives: Sequence[Objective]) -> pd.DataFrame:
     """A row for each confirmed point and metric, columns `COLUMNS`; none where nothing is known of seeds.
 
     `shrunken` is the empirical-Bayes estimate from the search alone: middle + factor (search - middle), factor = 1 -
@@ -49,7 +49,7 @@ def shrinkage(points: Sequence[TrialRecord], objectives: Sequence[Objective]) ->
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _noise(points: Sequence[TrialRecord], key: str) -> float | None:
+def _noise(points: Sequence[Point], key: str) -> float | None:
     """Variance of what the search sees of a configuration about its true value, without what moves all alike.
 
     Learnt from `key`, on confirmation rows: they are about as many as those that the search sees.

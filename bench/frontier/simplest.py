@@ -10,17 +10,16 @@ import numpy as np
 from bench.errors import UserError
 from bench.frontier import reason
 from bench.frontier.hierarchy import root
-from bench.frontier.points import key_of
 from bench.frontier.rules import Frame, PickRule
 from bench.frontier.samples import sample
 from bench.frontier.variance import seed_noise
 from bench.objectives import Objective
-from bench.records import TrialRecord
+from bench.records import Point
 from bench.rows import CONFIRM
 from bench.seeds import derive
 
 DRAWS = 4000
-Scored = tuple[float, TrialRecord]
+Scored = tuple[float, Point]
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Within:
 
     best: Scored
     error: float
-    chosen: TrialRecord
+    chosen: Point
     points: int
     joined: tuple[Scored, ...]
 
@@ -59,7 +58,7 @@ def simplest(
     rule: PickRule,
     frame: Frame,
     objectives: Sequence[Objective],
-    points: Sequence[TrialRecord],
+    points: Sequence[Point],
 ) -> Within:
     """Applies the rule to scored points of the front, best first, and to those that may belong to it.
 
@@ -73,15 +72,15 @@ def simplest(
         UserError: no point has two replicates, so that no standard error is known.
     """
     best, keys = ranked[0], [objective.key(CONFIRM) for objective in objectives]
-    samples = {key_of(point): one for point in points if (one := sample(point, keys))}
-    noise = seed_noise(list(samples.values())) if key_of(best[1]) in samples else None
+    samples = {point.id: one for point in points if (one := sample(point, keys))}
+    noise = seed_noise(list(samples.values())) if best[1].id in samples else None
     if noise is None:
         raise UserError(
             "simplest: expected points confirmed on two seeds or more, which tell the standard error of a score, found "
             "none; confirm with confirm.replicates = 2 or more"
         )
     signs = np.array([objective.sign for objective in objectives])
-    own, covariance = samples[key_of(best[1])], noise.within[list(samples).index(key_of(best[1]))]
+    own, covariance = samples[best[1].id], noise.within[list(samples).index(best[1].id)]
     moved = np.random.default_rng(derive(0, "simplest")).standard_normal((DRAWS, len(keys))) @ root(covariance).T
     drawn = own.mean + moved / np.sqrt(len(own))
     error = float(np.std(rule.score(drawn * signs, frame)))

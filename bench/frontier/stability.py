@@ -12,14 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.frontier.estimates import estimates
-from bench.frontier.points import key_of
 from bench.frontier.rules import Floats, Frame, PickRule
 from bench.frontier.samples import sample
 from bench.frontier.simplex import lattice, steps_within
 from bench.frontier.uncertainty import posterior_draws
 from bench.frontier.variance import seed_noise
 from bench.objectives import Objective
-from bench.records import TrialRecord
+from bench.records import Point
 from bench.rows import CONFIRM
 from bench.seeds import derive
 
@@ -40,7 +39,7 @@ class Standing:
         by_rule: how often the policy's own rule puts it first over what replicates allow for.
     """
 
-    trial: int
+    trial: int | None
     architecture: str
     share: float
     probability: float | None
@@ -68,11 +67,11 @@ class Stability:
 
 
 def stability_of(
-    feasible: Sequence[TrialRecord],
+    feasible: Sequence[Point],
     objectives: Sequence[Objective],
     rule: PickRule,
     frame: Frame,
-    points: Sequence[TrialRecord],
+    points: Sequence[Point],
 ) -> Stability:
     """The map over the points that the guard let through; of equal points the earlier in `feasible` wins.
 
@@ -85,12 +84,12 @@ def stability_of(
     values = estimates(feasible, objectives) * signs
     winners = _winners(values, grid)
     keys = [objective.key(CONFIRM) for objective in objectives]
-    samples = {key_of(point): one for point in points if (one := sample(point, keys))}
+    samples = {point.id: one for point in points if (one := sample(point, keys))}
     noise = seed_noise(list(samples.values())) if samples else None  # of all points, not only of those left to choose
     each: Floats | None = None
     first: Floats | None = None
-    if noise is not None and all(key_of(point) in samples for point in feasible):
-        places = [list(samples).index(key_of(point)) for point in feasible]
+    if noise is not None and all(point.id in samples for point in feasible):
+        places = [list(samples).index(point.id) for point in feasible]
         every = posterior_draws(list(samples.values()), noise, derive(0, "stability"), DRAWS)
         drawn = every[:, places] * signs
         won = np.array([_winners(one, grid) for one in drawn])  # (draws, W)

@@ -1,4 +1,4 @@
-"""What is known of the uncertainty of a frontier: intervals, P(non-dominated), volume, attainment, baselines."""
+"""What is known of the uncertainty of a frontier: intervals, P(non-dominated), volume, attainment."""
 
 from __future__ import annotations
 
@@ -10,17 +10,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.frontier.attainment import attainment
-from bench.frontier.baselines import baseline_table
 from bench.frontier.hypervolume import hypervolume
 from bench.frontier.intervals import LEVEL, Interval, intervals
-from bench.frontier.points import Key, key_of
 from bench.frontier.samples import Sample, covariance, sample
 from bench.frontier.shrinkage import shrinkage
 from bench.frontier.table import replicate_keys
 from bench.frontier.uncertainty import p_nondominated, posterior_draws
 from bench.frontier.variance import seed_noise
 from bench.objectives import Objective
-from bench.records import TrialRecord
+from bench.records import Point
 from bench.seeds import derive
 
 Floats = NDArray[np.float64]
@@ -36,51 +34,51 @@ class Statistics:
     The frontier's table has the intervals as well: columns `<key>.low` and `<key>.high` beside `<key>.mean`.
 
     Attributes:
-        p_nondominated: by point the probability that no other confirmed point dominates it.
-        intervals: by point and metric key (confirmation rows, test and costs) the interval of its mean.
-        covariance: by point the covariance (M, M) of its estimate on the frontier's split, seeds and data together:
+        p_nondominated: by id of a point the probability that no other confirmed point dominates it, baselines and the
+            current point among them.
+        intervals: by id and metric key (confirmation rows, test and costs) the interval of its mean.
+        covariance: by id the covariance (M, M) of its estimate on the frontier's split, seeds and data together:
             the shape of its uncertainty ellipse.
-        hypervolume: of the confirmed points' true values; None where nothing is known of seeds. Its value is that of
-            the means less the bias that it has from taking the best of noisy values.
-        attainment: by percent (25, 50, 75) the surface (K, M), see `bench.frontier.attainment`.
-        baselines: see `bench.frontier.baselines`.
-        shrinkage: see `bench.frontier.shrinkage`.
+        hypervolume: of the true values of the confirmed points of trials; None where nothing is known of seeds. Its
+            value is that of the means less the bias that it has from taking the best of noisy values.
+        attainment: of the points of trials, by percent (25, 50, 75) the surface (K, M), see
+            `bench.frontier.attainment`.
+        shrinkage: of the points of trials, see `bench.frontier.shrinkage`.
     """
 
-    p_nondominated: dict[Key, float] = field(default_factory=dict)
-    intervals: dict[Key, dict[str, Interval]] = field(default_factory=dict)
-    covariance: dict[Key, Floats] = field(default_factory=dict)
+    p_nondominated: dict[str, float] = field(default_factory=dict)
+    intervals: dict[str, dict[str, Interval]] = field(default_factory=dict)
+    covariance: dict[str, Floats] = field(default_factory=dict)
     hypervolume: Interval | None = None
     attainment: dict[int, Floats] = field(default_factory=dict)
-    baselines: pd.DataFrame = field(default_factory=pd.DataFrame)
     shrinkage: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def statistics(
-    points: Sequence[TrialRecord],
+    points: Sequence[Point],
     objectives: Sequence[Objective],
     reference: Mapping[str, float],
     split: str,
     seed: int,
-    others: Sequence[TrialRecord] = (),
 ) -> Statistics:
     """Of all points of a run, of which only confirmed ones count.
 
     Args:
         reference: of the hypervolume, complete.
         seed: of the run, for what is simulated.
-        others: baselines that are no trials of the search, with their replicates.
     """
     keys = [objective.key(split) for objective in objectives]
-    found = {key_of(point): one for point in points if (one := sample(point, keys))}
+    found = {point.id: one for point in points if (one := sample(point, keys))}
     samples = list(found.values())
     noise = seed_noise(samples) if samples else None
-    baselines = baseline_table(points, others, objectives)
     if noise is None:
-        return Statistics(baselines=baselines)
+        return Statistics()
     chances = p_nondominated(samples, objectives, derive(seed, "p_nondominated"))
     assert chances is not None
     about = posterior_draws(samples, noise, derive(seed, "hypervolume"), VOLUMES)
+    trials = [point for point in points if point.role == "trial"]
+    searched = [at for at, key in enumerate(found) if any(key == point.id for point in trials)]
+    own = [samples[at] for at in searched]
     return Statistics(
         p_nondominated=dict(zip(found, chances.tolist(), strict=True)),
         intervals=interval_table(points, replicate_keys(objectives)),
@@ -88,18 +86,17 @@ def statistics(
             key: noise.apart[at] / len(each) + covariance(each.deviation)
             for at, (key, each) in enumerate(found.items())
         },
-        hypervolume=volume_interval(samples, about, objectives, reference),
-        attainment=attainment(samples, objectives, derive(seed, "attainment")),
-        baselines=baselines,
-        shrinkage=shrinkage(points, objectives),
+        hypervolume=volume_interval(own, about[:, searched], objectives, reference),
+        attainment=attainment(own, objectives, derive(seed, "attainment")),
+        shrinkage=shrinkage(trials, objectives),
     )
 
 
-def interval_table(points: Sequence[TrialRecord], keys: Sequence[str]) -> dict[Key, dict[str, Interval]]:
-    """By point and key the interval of its mean, each key by itself, as some may be missing somewhere."""
-    table: dict[Key, dict[str, Interval]] = {}
+def interval_table(points: Sequence[Point], keys: Sequence[str]) -> dict[str, dict[str, Interval]]:
+    """By id of a point and key the interval of its mean, each key by itself, as some may be missing somewhere."""
+    table: dict[str, dict[str, Interval]] = {}
     for key in keys:
-        found: dict[Key, Sample] = {key_of(point): drawn for point in points if (drawn := sample(point, [key]))}
+        found: dict[str, Sample] = {point.id: drawn for point in points if (drawn := sample(point, [key]))}
         for point, row in zip(found, intervals(list(found.values())) or (), strict=False):
             table.setdefault(point, {})[key] = row[0]
     return table

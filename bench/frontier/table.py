@@ -11,15 +11,17 @@ import pandas as pd
 
 from bench.frontier.estimates import replicated
 from bench.objectives import Objective
-from bench.records import TrialRecord
+from bench.records import Point
 from bench.rows import CONFIRM, SEARCH, TEST
 
 
-def tabulate(points: Sequence[TrialRecord], objectives: Sequence[Objective]) -> pd.DataFrame:
-    """The rows of `Frontier.table`, without its last three columns. An empty run has its columns too."""
+def tabulate(points: Sequence[Point], objectives: Sequence[Objective]) -> pd.DataFrame:
+    """The rows of `Frontier.table`, without its last columns. An empty run has its columns too."""
     by_rungs = any(point.rungs for point in points)
     rows = [_row(point, objectives) for point in points]
-    return pd.DataFrame(rows, columns=_columns(objectives, by_rungs))
+    table = pd.DataFrame(rows, columns=_columns(objectives, by_rungs))
+    whole = [name for name in ("trial", "rung", "samples") if name in table]
+    return table.astype(dict.fromkeys(whole, "Int64"))  # which a baseline may lack
 
 
 def replicate_keys(objectives: Sequence[Objective]) -> list[str]:
@@ -29,18 +31,33 @@ def replicate_keys(objectives: Sequence[Objective]) -> list[str]:
 
 def _columns(objectives: Sequence[Objective], by_rungs: bool) -> list[str]:
     length = ["rung", "samples"] if by_rungs else []
-    fixed = ["trial", *length, "architecture", "sharing", "funnel", "balancing", "baseline", "config"]
+    fixed = [
+        "point",
+        "name",
+        "role",
+        "trial",
+        *length,
+        "architecture",
+        "sharing",
+        "funnel",
+        "balancing",
+        "baseline",
+        "config",
+    ]
     seen = [objective.key(SEARCH) for objective in objectives]
     spread = [f"{key}.{part}" for key in replicate_keys(objectives) for part in ("mean", "sd")]
     return [*fixed, *seen, "replicates", "replicates_failed", *spread]
 
 
-def _row(record: TrialRecord, objectives: Sequence[Objective]) -> dict[str, Any]:
+def _row(record: Point, objectives: Sequence[Objective]) -> dict[str, Any]:
     failed = sum(run.failure is not None for run in record.replicates)
     row: dict[str, Any] = {
+        "point": record.id,
+        "name": record.name,
+        "role": record.role,
         "trial": record.number,
-        "rung": len(record.rungs) - 1,
-        "samples": record.rungs[-1].samples if record.rungs else None,
+        "rung": len(record.rungs) - 1 if record.rungs else None,
+        "samples": record.samples,
         "architecture": record.architecture,
         "sharing": record.sharing,
         "funnel": record.funnel,

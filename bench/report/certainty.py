@@ -29,14 +29,14 @@ def standards(front: Frontier) -> tuple[Standard, ...]:
     keys, test = ([objective.key(split) for objective in front.objectives] for split in (front.split, "test"))
     return tuple(
         Standard(
-            str(row["name"]),
+            str(row["point"]),
             tuple(_finite(row.get(f"{key}.mean")) for key in keys),
             tuple(_interval(row.get(f"{key}.low"), row.get(f"{key}.high")) for key in keys),
             int(row["replicates"]),
             tuple(_finite(row.get(f"{key}.mean")) for key in test),
             tuple(_interval(row.get(f"{key}.low"), row.get(f"{key}.high")) for key in test),
         )
-        for row in front.statistics.baselines.to_dict("records")
+        for row in front.table[front.table["role"] != "trial"].to_dict("records")
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.objectives import Objective
-from bench.records import TrialRecord
+from bench.records import Point
 from bench.rows import CONFIRM, SEARCH, TEST
 
 MOST_EVALUATIONS = 60
@@ -78,12 +78,12 @@ class Detail:
 NOTHING = Detail()
 
 
-def detail(record: TrialRecord, objectives: Sequence[Objective]) -> Detail:
+def detail(record: Point, objectives: Sequence[Objective]) -> Detail:
     """The detail of a point."""
     return Detail(_replicates(record, objectives), _curves(record), _angles(record), _norms(record), _gates(record))
 
 
-def _replicates(record: TrialRecord, objectives: Sequence[Objective]) -> tuple[Rerun, ...]:
+def _replicates(record: Point, objectives: Sequence[Objective]) -> tuple[Rerun, ...]:
     return tuple(
         Rerun(
             run.seed,
@@ -95,7 +95,7 @@ def _replicates(record: TrialRecord, objectives: Sequence[Objective]) -> tuple[R
     )
 
 
-def _curves(record: TrialRecord) -> tuple[Curve, ...]:
+def _curves(record: Point) -> tuple[Curve, ...]:
     found = []
     rows = [row for row in record.curve if record.until is None or row["samples"] <= record.until]
     for name in dict.fromkeys(name for row in rows for name in row if name not in ("samples", "epoch")):
@@ -109,7 +109,7 @@ def _curves(record: TrialRecord) -> tuple[Curve, ...]:
     return tuple(found)
 
 
-def _angles(record: TrialRecord) -> tuple[Angle, ...]:
+def _angles(record: Point) -> tuple[Angle, ...]:
     stages = [(rung.samples, rung.diagnosis) for rung in record.rungs[:-1]] + [(None, record.diagnosis)]
     return tuple(
         Angle(" and ".join(pair["tasks"]), block, samples, angle["cosine"], angle["below_zero"])
@@ -120,7 +120,7 @@ def _angles(record: TrialRecord) -> tuple[Angle, ...]:
     )
 
 
-def _norms(record: TrialRecord) -> tuple[Norm, ...]:
+def _norms(record: Point) -> tuple[Norm, ...]:
     return tuple(
         Norm(task, block, norm, of.get("pull", {}).get(block, norm))
         for task, of in record.diagnosis.get("tasks", {}).items()
@@ -129,7 +129,7 @@ def _norms(record: TrialRecord) -> tuple[Norm, ...]:
     )
 
 
-def _gates(record: TrialRecord) -> tuple[Gate, ...]:
+def _gates(record: Point) -> tuple[Gate, ...]:
     return tuple(
         Gate(name, str(task), tuple(shares), bool(collapsed))
         for name, gate in record.diagnosis.get("experts", {}).get("gates", {}).items()

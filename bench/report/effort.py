@@ -63,7 +63,7 @@ def spent(records: Sequence[TrialRecord]) -> tuple[Spent, ...]:
 
 def influences(records: Sequence[TrialRecord], front: Frontier) -> tuple[Influence, ...]:
     """Of parameters on the hypervolume of a trial alone; in a search by rungs at the first, which all of them saw."""
-    measured = [record.at(0) if record.rungs else record for record in records if record.measured]
+    measured = [record.points[0] for record in records if record.measured]
     if not measured:
         return ()
     values = [[record.metrics.get(each.key(SEARCH), np.nan) for each in front.objectives] for record in measured]

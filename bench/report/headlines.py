@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from bench.frontier.frontier import Frontier
-from bench.frontier.points import called
-from bench.records import TrialRecord
+from bench.records import TrialRecord, point_name
 from bench.report import text
 from bench.report.findings import Headline
 from bench.report.view import Axis, Trial
@@ -30,7 +29,7 @@ def _best(axis: Axis) -> Headline:
     name = f"best {axis.label}"
     if axis.best is None:
         return Headline(name, text.number(None), "no trial has a value")
-    detail = called(axis.best.trial, axis.best.until)
+    detail = point_name(axis.best.trial, axis.best.until)
     if axis.baseline is not None:
         scale = text.gain_scale(axis.name)
         gain = axis.sign * (axis.best.value - axis.baseline.value) * scale

@@ -40,7 +40,9 @@ def _strip(view: PageView, found: Stability) -> str:
     order = sorted(range(len(found.weights)), key=lambda at: found.weights[at][0])
     for place, at in enumerate(order):
         point, sure = found.points[found.winners[at]], None if found.sure is None else found.sure[at]
-        words = f"{found.weights[at][0]:.0%} on {found.objectives[0]}: trial {identified(point.trial, point.until)}"
+        words = (
+            f"{found.weights[at][0]:.0%} on {found.objectives[0]}: trial {identified(point.trial or 0, point.until)}"
+        )
         words += "" if sure is None else f", in {sure:.0%} of what replicates allow for"
         role = theme.looks(view.sharing_kinds)[_trial(view, found, found.winners[at]).sharing].role
         cells.append(
@@ -68,7 +70,7 @@ def _table(view: PageView, found: Stability) -> str:
             f'<td class="number">{text.number(None) if each is None else f"{each:.0%}"}</td>' for each in shares
         )
         mark = glyph(theme.looks(view.sharing_kinds)[_trial(view, found, at).sharing])
-        name = escaped(str(identified(point.trial, point.until)))
+        name = escaped(str(identified(point.trial or 0, point.until)))
         rows.append(f'<tr><td class="number">{name}</td><td>{mark}{escaped(point.architecture)}</td>{numbers}</tr>')
     head = "".join(f'<th scope="col">{escaped(each)}</th>' for each in heads)
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
@@ -77,4 +79,4 @@ def _table(view: PageView, found: Stability) -> str:
 
 def _trial(view: PageView, found: Stability, at: int) -> Trial:
     point = found.points[at]
-    return view.trial(identified(point.trial, point.until))
+    return view.trial(identified(point.trial or 0, point.until))

@@ -12,9 +12,8 @@ from bench.frontier.behind import References
 from bench.frontier.diagnosis import sentences
 from bench.frontier.estimates import candidates, estimate, replicated
 from bench.frontier.frontier import Frontier
-from bench.frontier.points import key_of
 from bench.frontier.regions import regions
-from bench.records import TrialRecord
+from bench.records import Point
 from bench.report.detail import detail
 from bench.report.findings import Id
 from bench.report.view import Spread, Trial
@@ -24,13 +23,13 @@ from bench.rows import CONFIRM, REPLICATED, SEARCH, TEST
 def trials_of(front: Frontier) -> tuple[Trial, ...]:
     """The trials, in the order of the frontier's points."""
     references = References(front.points, front.objectives)
-    compared = {key_of(point) for point in candidates(front.points)}
+    compared = {point.id for point in candidates(front.points)}
     rows = zip(front.points, front.table["on_front"], front.table["p_nondominated"], strict=True)
     keys = {split: [objective.key(split) for objective in front.objectives] for split in REPLICATED}
     where = regions(front.statistics, front.objectives, front.split)
     return tuple(
         Trial(
-            number=record.number,
+            number=record.number or 0,
             architecture=record.architecture,
             sharing=record.sharing,
             balancing=record.balancing,
@@ -40,13 +39,13 @@ def trials_of(front: Frontier) -> tuple[Trial, ...]:
             test=tuple(_spread(record, key, front) for key in keys[TEST]),
             params=tuple(record.params.items()),
             on_front=bool(on_front),
-            compared=key_of(record) in compared,
+            compared=record.id in compared,
             baseline=record.baseline,
             p_nondominated=_finite(sure),
             samples=record.rungs[-1].samples if record.rungs else None,
             until=record.until,
             diagnosis=tuple(sentences(record.diagnosis, references.gaps(record))) if record.diagnosis else (),
-            region=tuple(map(tuple, where[key_of(record)].tolist())) if key_of(record) in where else None,
+            region=tuple(map(tuple, where[record.id].tolist())) if record.id in where else None,
             detail=detail(record, front.objectives),
         )
         for record, on_front, sure in rows
@@ -64,10 +63,10 @@ def _finite(value: float | None) -> float | None:
     return float(value) if value is not None and math.isfinite(value) else None
 
 
-def _spread(record: TrialRecord, key: str, front: Frontier) -> Spread | None:
+def _spread(record: Point, key: str, front: Frontier) -> Spread | None:
     values = [value for value in replicated(record, key) if math.isfinite(value)]
     if not values:
         return None
     sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    known = front.statistics.intervals.get(key_of(record), {}).get(key)
+    known = front.statistics.intervals.get(record.id, {}).get(key)
     return Spread(float(np.mean(values)), sd, len(values), None if known is None else (known.low, known.high))

@@ -21,6 +21,7 @@ from bench.errors import UserError, unknown
 from bench.frontier.hypervolume import resolve_reference
 from bench.frontier.policy import Policy
 from bench.machine import cores, versions
+from bench.run.current import CurrentContent, check_confirms, lasting_current, read_current
 from bench.run.folder import CARD, MANIFEST, SPACE, Manifest, Part, Run, check_device, slug
 from bench.run.ladder import known_rows, rungs_of
 from bench.search.executors import EXECUTORS, RAY, ray_slots
@@ -64,6 +65,7 @@ def create(
     raw: Path | None = None,
     tracking: str | None = None,
     storage: str | None = None,
+    current: str | None = None,
 ) -> Run:
     """Writes the folder of a new run.
 
@@ -75,6 +77,7 @@ def create(
         address, gpus, memory_mb: of a Ray cluster, and what each job needs there.
         name: None takes the suite's, with a number where it is taken.
         pinned: configuration names held fixed, besides the suite's.
+        current: the current production point on all data sets, instead of the suite's; see `bench.run.current`.
         storage: address of a database for the studies; a password in it is kept nowhere. None for journals.
 
     Raises:
@@ -101,6 +104,7 @@ def create(
         typed, storage = storage, without_password(storage)
         words = [word.replace(typed, storage) for word in words]
         check_database(storage)
+    production = _production(suite, current, content.find("reports", suite_name).parent, home, tracking)
     space_file = content.find("search_spaces", suite.space)
     folder = _folder(home, name, slug(Path(suite_name).stem if suite_name.endswith(".toml") else Path(suite_name).name))
     manifest = Manifest(
@@ -109,6 +113,7 @@ def create(
         suite=suite,
         parts=_parts(cards),
         space_name=suite.space,
+        current=production,
         seed=seed,
         executor=executor,
         workers=workers,
@@ -174,6 +179,21 @@ def _override(
     values["space"] = content.lasting("search_spaces", values["space"])
     values["datasets"] = [{**each, "id": lasting_name(each["id"])} for each in values["datasets"]]
     return validate(Suite, values, "the command line")
+
+
+def _production(
+    suite: Suite, given: str | None, beside: Path, home: Path, tracking: str | None
+) -> dict[str, CurrentContent]:
+    """The current point of each data set that has one: what is `given`, else the suite's, whose paths are `beside`."""
+    found = {}
+    for dataset in suite.datasets:
+        named = lasting_current(given) if given is not None else dataset.current or suite.current
+        if named is not None:
+            check_confirms(suite.confirm.replicates)
+            card = load_card(dataset.id)
+            tasks = dataset.tasks or card.default_tasks
+            found[dataset.id] = read_current(lasting_current(named, beside), card, tasks, home, tracking)
+    return found
 
 
 def _check(suite: Suite, executor: str, home: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
 from bench import predictions
@@ -11,10 +10,10 @@ from bench.atomic import write_text
 from bench.balancing import BALANCING
 from bench.balancing.alike import works_on_gradients
 from bench.data import Store, prepare
-from bench.frontier.points import key_of
 from bench.frontier.shortlist import members, shortlist
 from bench.progress import Progress
-from bench.records import ENSEMBLE, TREES, Job, Scalar, Split, TrialRecord
+from bench.records import Job, Point, Split, TrialRecord
+from bench.run.current import current_of
 from bench.run.folder import STORE, DatasetRun, Run
 from bench.run.ladder import rungs_of
 from bench.run.reporting import Reporter
@@ -99,22 +98,25 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
     plan = plan_of(part, part.fitted(store.schema).space, store.schema.tasks, len(store.split("train")))
     objectives = plan.objectives
 
-    def make_job(trial: int, replicate: int, config: Mapping[str, Scalar], splits: tuple[Split, ...]) -> Job:
-        if trial not in (TREES, ENSEMBLE):
-            TrialConfig.parse(config).check_fit(store.schema)  # here, so that no worker begins what cannot work
+    def make_job(point: Point, replicate: int, splits: tuple[Split, ...]) -> Job:
+        if point.kind not in ("trees", "ensemble"):
+            TrialConfig.parse(point.config).check_fit(store.schema)  # here, so that no worker begins what cannot work
+        purpose = ("replicate", replicate) if replicate else (point.kind if point.number is None else point.number, 0)
         return Job(
-            trial=trial,
+            trial=point.number,
             replicate=replicate,
-            config=dict(config),
+            config=point.config,
             store=str(store.path),
-            seed=derive(manifest.seed, *(("replicate", replicate) if replicate else (trial, 0))),
+            seed=derive(manifest.seed, *purpose),
             splits=splits,
             objectives=tuple(objective.name for objective in objectives),
             tasks=plan.tasks,
             threads=manifest.threads,
+            until=point.until,
             device=manifest.device,
             resamples=RESAMPLES if replicate else 0,
             predictions=str(part.folder / predictions.FOLDER) if replicate else None,
+            kind=point.kind,
         )
 
     def on_record(record: TrialRecord) -> None:
@@ -138,17 +140,19 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
             search(plan, study, executor, make_job, on_record, progress)
             study.conclude()
             Checkpoints(part.folder).clear()
+            production = current_of(part).point
             records, reference, wanted = study.records(), part.dataset.reference, suite.confirm.baselines
             chosen = shortlist(records, objectives, reference, suite.confirm.limit, "single_task" in wanted)
-            known = set(map(key_of, chosen))
+            known = {point.id for point in chosen}
             more = members(records, objectives, reference, suite.confirm.members)
-            more = [point for point in more if key_of(point) not in known]
+            more = [point for point in more if point.id not in known]
             others = baselines_of(records, objectives, reference, wanted)
             if replicates := suite.confirm.replicates:
                 tries = tries_of(records, suite.search.tries)
                 others = tuned(study, executor, make_job, others, plan.tasks, tries, manifest.seed, progress)
                 gradient = {kind for kind in BALANCING if works_on_gradients(kind)}
                 best = best_point(records, objectives, reference, single=False)
+                others += [] if production is None else [production]
                 others += retuned(study, executor, make_job, plan, suite.confirm.static, best, gradient, progress)
                 write_rows(store, part.folder / predictions.FOLDER)
             race = Race(replicates, suite.confirm.replicates_in_all + replicates * len(more), manifest.seed)

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.balancing.alike import method, works_on_gradients
-from bench.frontier.baselines import latest
 from bench.frontier.comparison.answer import Answer, answer
 from bench.frontier.comparison.families import Member
-from bench.frontier.composite import composite
 from bench.frontier.gains import BASELINE
 from bench.frontier.hypervolume import resolve_reference
-from bench.frontier.points import points
+from bench.frontier.points import points_of_run
 from bench.objectives import Objective
-from bench.records import COMPOSITE, TrialRecord
+from bench.records import Point
 from bench.rows import TEST
+from bench.run.current import others_of
 from bench.run.folder import DatasetRun
 from bench.search.study import Study
 from bench.suite import resolve_objectives
@@ -29,17 +28,15 @@ def answer_of(part: DatasetRun, study: Study) -> Answer:
 
 def members_of(part: DatasetRun, study: Study, objectives: Sequence[Objective]) -> list[Member]:
     """All points of a run on one data set, and its baselines."""
-    trials, others = points(study.records(), objectives), latest(study.baselines())
-    single = composite(trials, objectives)
-    return [_member(part, point) for point in [*trials, *others, *([single] if single else [])]]
+    return [_member(part, point) for point in points_of_run(study.records(), others_of(part, study), objectives)]
 
 
-def _member(part: DatasetRun, point: TrialRecord) -> Member:
+def _member(part: DatasetRun, point: Point) -> Member:
     names = [task.name for task in part.tasks]
     dense = point.sharing != "shared_embeddings" or point.config.get("interaction.kind", "none") != "none"
     name = method(point.balancing, len(names), dense)
     if point.sharing == BASELINE:
-        name = BASELINE if point.number != COMPOSITE else "single_task, best of each task"
+        name = BASELINE if point.kind != "single_task" else "single_task, best of each task"
     elif "balancing.kind" not in point.config:
         name = point.architecture  # trees and other baselines that balance nothing
     shares = point.sharing != BASELINE and name != point.architecture
@@ -54,7 +51,7 @@ def _member(part: DatasetRun, point: TrialRecord) -> Member:
     )
 
 
-def _shares(point: TrialRecord, tasks: Sequence[str]) -> tuple[float, ...]:
+def _shares(point: Point, tasks: Sequence[str]) -> tuple[float, ...]:
     """The tasks' shares of static weights, to a thousandth; equal where the balancer is no static one but acts so."""
     given = point.config if point.balancing == "static" else {}
     weights = [float(given.get(f"balancing.static.weight.{task}") or 1.0) for task in tasks]

@@ -12,7 +12,7 @@ from bench.frontier.pick import Pick
 from bench.frontier.policy import Policy, read_policy
 from bench.frontier.retraining import Retraining
 from bench.plain import read_json
-from bench.records import TrialRecord
+from bench.records import Point
 from bench.run.folder import DatasetRun, Run
 from bench.run.results import DatasetResult, picked_path, result_of
 from bench.validation import validate
@@ -34,7 +34,7 @@ class Plan:
     result: DatasetResult
     pick: Pick
     policy: Policy
-    point: TrialRecord
+    point: Point
     name: str
     options: Retraining
     seed: int

@@ -9,17 +9,17 @@ import shlex
 from typing import Any
 
 from bench.frontier.pick import Pick
-from bench.records import TrialRecord
+from bench.records import Point
 from bench.run.folder import DatasetRun
 from bench.seeds import derive
 
 
-def provenance(part: DatasetRun, fingerprint: str, pick: Pick, record: TrialRecord, config: str) -> dict[str, Any]:
+def provenance(part: DatasetRun, fingerprint: str, pick: Pick, point: Point, config: str) -> dict[str, Any]:
     """The document `provenance.json`.
 
     Args:
         fingerprint: of the prepared data.
-        record: of the picked trial.
+        point: the picked one.
         config: path of the picked configuration, in the form that `seesaw train --config` takes.
     """
     manifest = part.run.manifest
@@ -34,13 +34,10 @@ def provenance(part: DatasetRun, fingerprint: str, pick: Pick, record: TrialReco
         measured = {key: value for key, value in metrics.items() if not key.startswith("cost/")}
         return {"replicate": replicate, "seed": seed, "metrics": measured, "command": command(seed)}
 
-    searched = next(rung.metrics for rung in record.rungs if rung.samples == pick.until) if pick.until else None
-    trainings = [training(0, derive(manifest.seed, pick.trial, 0), searched or record.metrics)]
-    trainings += [
-        training(each.replicate, each.seed, each.metrics)
-        for each in record.replicates
-        if each.failure is None and each.until == pick.until
-    ]
+    trainings = []
+    if point.number is not None:
+        trainings = [training(0, derive(manifest.seed, point.number, 0), point.metrics)]
+    trainings += [training(run.replicate, run.seed, run.metrics) for run in point.replicates if run.failure is None]
     return {
         "run": part.run.name,
         "suite": manifest.suite_name,

@@ -19,6 +19,7 @@ from bench.records import TrialRecord
 from bench.report.build import build_view
 from bench.report.page import write_page
 from bench.report.view import PageView
+from bench.run.current import others_of
 from bench.run.folder import DatasetRun, Run
 from bench.run.limits import cut_short
 from bench.run.members import answer_of
@@ -56,13 +57,13 @@ def result_of(run: DatasetRun, policy_file: Path | None = None) -> DatasetResult
     """
     objectives = resolve_objectives(run.dataset, run.tasks)
     study = Study.read(run.folder)
-    records, baselines = study.records(), study.baselines()
+    records, baselines = study.records(), others_of(run, study)
     front = frontier(records, objectives, run.dataset.reference, seed=run.run.manifest.seed, baselines=baselines)
     front = replace(front, answer=answer_of(run, study))
     chosen, reason, refused = None, "", None
     policy = read_policy(policy_file) if policy_file else validate(Policy, run.run.manifest.suite.policy, "policy")
     try:
-        chosen = pick(front, records, objectives, policy)
+        chosen = pick(front.of_trials, records, objectives, policy)
     except UserError as error:
         if policy_file is not None:
             raise
@@ -134,8 +135,8 @@ def write_pick(result: DatasetResult) -> None:
     title = f"# trial {result.pick.trial} of {result.run.run.name}{stopped}"
     path, pick = pick_config_path(result.run), result.pick
     write_text(path, "\n".join([title, *lines]) + "\n")
-    record = next(each for each in result.records if each.number == pick.trial)
-    document = provenance(result.run, result.run.fingerprint or "-", pick, record, str(path))
+    point = next(each for each in result.frontier.points if (each.number, each.until) == (pick.trial, pick.until))
+    document = provenance(result.run, result.run.fingerprint or "-", pick, point, str(path))
     write_text(result.run.folder / "provenance.json", json.dumps(document, indent=2))
 
 

@@ -28,7 +28,7 @@ def status_of(run: DatasetRun) -> dict[str, Any]:
     failures: list[tuple[int | str, Failure]] = [(each.number, each.failure) for each in records if each.failure]
     failures += [(record.number, r.failure) for record in records for r in record.replicates if r.failure]
     baselines = study.baselines() if study else []
-    failures += [(record.architecture, r.failure) for record in baselines for r in record.replicates if r.failure]
+    failures += [(point.id, r.failure) for point in baselines for r in point.replicates if r.failure]
     counts["failures"] = [{"trial": number, "kind": f.kind, "reason": f.reason} for number, f in failures]
     shape = shape_of(run.card, [task.name for task in run.tasks])
     counts["left_out"] = dict(run.fitted(shape).left_out)

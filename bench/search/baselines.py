@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from bench.frontier.gains import BASELINE
-from bench.frontier.points import as_seen, points
+from bench.frontier.points import searched_points
 from bench.frontier.shortlist import largest_first
 from bench.objectives import Objective
-from bench.records import BASELINES, Scalar, TrialRecord
+from bench.records import TRAINED, Kind, Point, Scalar, TrialRecord
 
-BALANCING = {"equal_weights": "static", "random_weights": "rlw"}
+BALANCING: dict[Kind, str] = {"equal_weights": "static", "random_weights": "rlw"}
 """What takes the place of the best sharing configuration's balancing, by baseline; static weights are then equal."""
 
 
@@ -19,8 +19,8 @@ def baselines_of(
     objectives: Sequence[Objective],
     reference: Mapping[str, float],
     wanted: Collection[str],
-) -> list[TrialRecord]:
-    """The wanted ones that there can be, as records without a result; in the order of `BASELINES`.
+) -> list[Point]:
+    """The wanted ones that there can be, as points without a result; in the order of `TRAINED`.
 
     Equal and random weights take the place of the balancing in the best point that shares. Without sharing, or with one
     task, there is nothing to weigh. The ensemble has the configuration of the best single-task point, as
@@ -30,36 +30,34 @@ def baselines_of(
     sharing, single = (best_point(records, objectives, reference, alone) for alone in (False, True))
     weighed = len({objective.name.split(".")[0] for objective in objectives if objective.is_metric}) > 1
     found = []
-    for place, name in enumerate(BASELINES):
-        if name not in wanted:
+    for kind in TRAINED:
+        if kind not in wanted:
             continue
-        if name == "trees":
+        if kind == "trees":
             if all(objective.is_metric for objective in objectives):
-                found.append(TrialRecord(-1 - place, "completed", {}, {}, name))
-        elif name == "ensemble":
+                found.append(Point(kind, {}, kind))
+        elif kind == "ensemble":
             if single is not None:
-                config = {f"{name}.{key}": value for key, value in single.config.items()}
-                found.append(_like(single, -1 - place, config, name))
-        elif name in BALANCING and sharing is not None and weighed:
+                found.append(_like(single, {f"{kind}.{key}": value for key, value in single.config.items()}, kind))
+        elif kind in BALANCING and sharing is not None and weighed:
             config = {key: value for key, value in sharing.config.items() if not key.startswith("balancing.")}
-            made: dict[str, Scalar] = config | {"balancing.kind": BALANCING[name]}
-            found.append(_like(sharing, -1 - place, made, name))
+            found.append(_like(sharing, config | {"balancing.kind": BALANCING[kind]}, kind))
     return found
 
 
 def best_point(
     records: Sequence[TrialRecord], objectives: Sequence[Objective], reference: Mapping[str, float], single: bool
-) -> TrialRecord | None:
+) -> Point | None:
     """The point that alone has the largest hypervolume by what the search saw, of equals the first.
 
     Args:
         single: whether it is one of single-task models, or one that shares.
     """
-    every = points(as_seen(records), objectives)
+    every = searched_points(records, objectives)
     own = [point for point in every if (point.sharing == BASELINE or point.baseline) == single]
     return next(iter(largest_first(own, objectives, reference)), None)
 
 
-def _like(point: TrialRecord, number: int, config: dict[str, Scalar], name: str) -> TrialRecord:
-    """A record whose `until` is the point's."""
-    return TrialRecord(number, point.state, {}, config, name, rungs=point.rungs)
+def _like(point: Point, config: dict[str, Scalar], kind: Kind) -> Point:
+    """A baseline that is trained as long as a point was."""
+    return Point(kind, config, kind, until=point.until)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from bench.frontier.allocation import next_round
 from bench.frontier.samples import sample
 from bench.predictions import path_of
 from bench.progress import Advance, Progress, Silent
-from bench.records import Job, TrialRecord
+from bench.records import Job, Point
 from bench.rows import CONFIRM, REPLICATED
 from bench.search.driver import MakeJob, OnRecord, closing_on_error, outcomes
 from bench.search.executors.base import Executor
@@ -37,11 +37,11 @@ def confirm(
     study: Study,
     executor: Executor,
     make_job: MakeJob,
-    points: Sequence[TrialRecord],
+    points: Sequence[Point],
     race: Race,
     on_record: OnRecord,
     progress: Progress | None = None,
-    baselines: Sequence[TrialRecord] = (),
+    baselines: Sequence[Point] = (),
 ) -> None:
     """Retrains points on fresh seeds and measures them on validation, confirmation rows and test; does nothing twice.
 
@@ -58,17 +58,11 @@ def confirm(
     it stays.
 
     Args:
-        points: see `bench.frontier.points`; several may be of one trial.
+        points: of trials, see `bench.frontier.points`; several may be of one trial.
         on_record: called with each trial whose replicates of a round were completed here.
-        baselines: see `bench.search.baselines`.
-
-    Raises:
-        ValueError: a point without a result.
+        baselines: all other points, see `bench.search.baselines`; the current point is one of them.
     """
     progress = progress or Silent()
-    for point in points:
-        if not point.measured:
-            raise ValueError(f"expected a completed trial to confirm, found trial {point.number} {point.state}")
     if not race.replicates:
         return
     total = max(race.budget, len(points) * race.replicates)
@@ -91,37 +85,33 @@ def confirm(
 def _rounds(
     study: Study,
     make_job: MakeJob,
-    points: Sequence[TrialRecord],
-    baselines: Sequence[TrialRecord],
+    points: Sequence[Point],
+    baselines: Sequence[Point],
     race: Race,
     total: int,
 ) -> Iterator[tuple[list[Job], int]]:
     """Each round's jobs, and how many of it are stored already. When it goes on, the study has their outcomes."""
-    numbering = Numbering(study)
+    numbering = Numbering(study.replicates())
     keys = [objective.key(CONFIRM) for objective in study.objectives]
     chosen = [point for point in [*points, *baselines] for _ in range(race.replicates)]
     left = total - len(points) * race.replicates
     while chosen:
         asked = numbering.more(chosen)
-        jobs = [
-            replace(make_job(point.number, number, point.config, REPLICATED), until=point.until)
-            for point, number, stored in asked
-            if not stored
-        ]
+        jobs = [make_job(point, number, REPLICATED) for point, number, stored in asked if not stored]
         yield jobs, len(asked) - len(jobs)
         known = study.replicates()
-        samples = [sample(numbering.of(point, known.get(point.number, ())), keys) for point in points]
+        samples = [sample(numbering.of(point, known), keys) for point in points]
         chosen = [points[at] for at in next_round(samples, study.objectives, left, race.seed)] if left else []
         left -= len(chosen)
 
 
-def _without_predictions(study: Study, make_job: MakeJob, points: Sequence[TrialRecord]) -> list[Job]:
+def _without_predictions(study: Study, make_job: MakeJob, points: Sequence[Point]) -> list[Job]:
     """The jobs of stored replicates whose files are gone."""
-    numbering, found = Numbering(study), []
+    stored, found = study.replicates(), []
     for point in points:
-        for each in numbering.stored(point):
+        for each in stored.get(point.training, ()):
             if each.failure is None:
-                job = replace(make_job(point.number, each.replicate, point.config, REPLICATED), until=point.until)
+                job = make_job(point, each.replicate, REPLICATED)
                 paths = [path for split in job.splits if (path := path_of(job, split)) is not None]
                 found += [] if all(path.is_file() for path in paths) else [job]
     return found
@@ -145,5 +135,5 @@ def _carry_out(study: Study, executor: Executor, jobs: Sequence[Job], on_record:
     for outcome in outcomes(study, executor, jobs, advance):
         number = outcome.job.trial
         left[number] -= 1
-        if number >= 0 and not left[number]:
+        if number is not None and not left[number]:
             on_record(study.record(number))

@@ -9,7 +9,7 @@ from time import monotonic
 
 from bench.errors import UserError
 from bench.progress import Advance, Progress, Silent
-from bench.records import Failure, Job, Outcome, Scalar, Split, TrialRecord
+from bench.records import Failure, Job, Outcome, Point, Scalar, Split, TrialRecord
 from bench.rows import SEARCH
 from bench.search.checkpoints import Checkpoints
 from bench.search.decisions import Decision, decide
@@ -19,9 +19,9 @@ from bench.search.promotion import Promotion
 from bench.search.proposals import Proposals
 from bench.search.study import Study
 
-MakeJob = Callable[[int, int, Mapping[str, Scalar], tuple[Split, ...]], Job]
-"""(trial, replicate, dotted configuration, splits) -> job to full length. The same arguments must give the same job,
-seed included."""
+MakeJob = Callable[[Point, int, tuple[Split, ...]], Job]
+"""(point, replicate, splits) -> job that trains the point, to its length. Of the point `kind`, `number`, `config` and
+`until` count: where they are the same, so is the job, seed included."""
 
 OnRecord = Callable[[TrialRecord], None]
 
@@ -96,6 +96,7 @@ class _Search:
                     return
                 while not study.is_finished(number):
                     outcome = self._executor.next()
+                    assert outcome.job.trial is not None
                     self._finish(study.ledger.job_of(outcome.job.trial), outcome)
                 record = study.tell(number)
                 self._checkpoints.tidy([study.ledger.standing(record.number)], len(self._rungs))
@@ -129,7 +130,7 @@ class _Search:
         step = self._study.ledger.step(number)
         trial, rung = step.trial, step.rung
         try:
-            job = self._make_job(trial, 0, config, (SEARCH,))
+            job = self._make_job(Point("trial", dict(config), "", trial), 0, (SEARCH,))
         except UserError as error:
             self._finish(number, Failure("configuration", str(error)))
             return

@@ -17,7 +17,7 @@ from bench.errors import UserError
 from bench.frontier.simplex import lattice, steps_beyond
 from bench.objectives import Objective
 from bench.progress import Progress
-from bench.records import STATIC_WEIGHTS, Scalar, TrialRecord
+from bench.records import Point, Scalar
 from bench.rows import SEARCH
 from bench.search import tree as trees
 from bench.search.driver import MakeJob
@@ -135,10 +135,10 @@ def retuned(
     make_job: MakeJob,
     plan: Plan,
     many: int,
-    best: TrialRecord | None,
+    best: Point | None,
     gradient: Collection[str],
     progress: Progress,
-) -> list[TrialRecord]:
+) -> list[Point]:
     """A baseline for each static weight, with the configuration that validation found best of its tries.
 
     Of each weight the first try is the search's best sharing configuration, the others are `draws`, the same ones for
@@ -161,14 +161,14 @@ def retuned(
     shared = [*first, *draws(plan.space, plan.tasks, tries - len(first), derive(plan.seed, "static_weights"))]
     asked = [[each | _static(weights) for each in shared] for weights in grid]
     flat = [config for configs in asked for config in configs]
-    found = measured(study, executor, make_job, STATIC_WEIGHTS, flat, "tuning static weights", progress)
+    found = measured(study, executor, make_job, "static_weights", flat, "tuning static weights", progress)
     baselines = []
     for at, (weights, configs) in enumerate(zip(grid, asked, strict=True)):
         own = found[at * len(shared) : (at + 1) * len(shared)]
         if (place := chosen(weights, study.objectives, own, found)) is None:
             progress.note(f"static weights {weights}: left out, as no try of them has a result")
             continue
-        baselines.append(TrialRecord(STATIC_WEIGHTS, "completed", {}, configs[place], "static_weights"))
+        baselines.append(Point("static_weights", configs[place], "static_weights"))
     return baselines
 
 

@@ -20,14 +20,14 @@ from optuna.trial import FrozenTrial
 
 from bench.errors import UserError
 from bench.objectives import Objective
-from bench.records import Failure, Outcome, Replicate, Scalar, TrialRecord
+from bench.records import Failure, Outcome, Point, Replicate, Scalar, TrialRecord
 from bench.search.attributes import asked_key, attributes_of, outcome_key, record_of, told_key, values_in
 from bench.search.beginning import begun, create
 from bench.search.ledger import Ledger, Step
 from bench.search.lock import FolderLock
 from bench.search.plan import SHARING, Opening, Plan
 from bench.search.promotion import Promotion
-from bench.search.replicates import as_trial, by_trial, of_baselines, of_tries
+from bench.search.replicates import as_trial, by_training, by_trial, of_others, of_tries
 from bench.search.samplers import TPE, make_sampler, quiet
 from bench.search.shown import shown
 from bench.search.storage import JOURNAL as FILE
@@ -257,13 +257,13 @@ class Study:
         with self._transaction():
             self._confirm.add_trial(as_trial(outcome, self.objectives))
 
-    def replicates(self) -> dict[int, tuple[Replicate, ...]]:
-        """Replicates by the number of their trial, in their own order."""
-        return by_trial(self._confirm.get_trials(deepcopy=False))
+    def replicates(self) -> dict[str, tuple[Replicate, ...]]:
+        """Replicates by `Point.training`, in their own order."""
+        return by_training(self._confirm.get_trials(deepcopy=False))
 
-    def baselines(self) -> list[TrialRecord]:
-        """Baselines that are no trials, see `bench.search.replicates.of_baselines`."""
-        return of_baselines(self._confirm.get_trials(deepcopy=False))
+    def baselines(self) -> list[Point]:
+        """Points that are no trials, the current point among them, see `bench.search.replicates.of_others`."""
+        return of_others(self._confirm.get_trials(deepcopy=False))
 
     def tries(self) -> list[tuple[dict[str, Scalar], dict[str, float]]]:
         """What baselines were tuned by, see `bench.search.replicates.of_tries`."""
@@ -271,11 +271,12 @@ class Study:
 
     def record(self, number: int) -> TrialRecord:
         """All that is known of one trial."""
-        return record_of(self._trials[number], self.replicates().get(number, ()), self.ladder, self.concluded)
+        own = by_trial(self._confirm.get_trials(deepcopy=False)).get(number, ())
+        return record_of(self._trials[number], own, self.ladder, self.concluded)
 
     def records(self) -> list[TrialRecord]:
         """All that is known of every trial, by number."""
-        replicates, over = self.replicates(), self.concluded
+        replicates, over = by_trial(self._confirm.get_trials(deepcopy=False)), self.concluded
         return [record_of(trial, replicates.get(trial.number, ()), self.ladder, over) for trial in self._trials]
 
     def _shown(self, plan: Plan, number: int) -> list[FrozenTrial] | None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from bench.errors import UserError
 from bench.progress import Progress, Silent
-from bench.records import TREES, Scalar, TrialRecord
+from bench.records import Kind, Point, Scalar, TrialRecord
 from bench.rows import SEARCH
 from bench.search.driver import MakeJob, closing_on_error, outcomes
 from bench.search.executors.base import Executor
@@ -40,7 +40,7 @@ def measured(
     study: Study,
     executor: Executor,
     make_job: MakeJob,
-    baseline: int,
+    kind: Kind,
     asked: Sequence[dict[str, Scalar]],
     title: str,
     progress: Progress,
@@ -51,7 +51,7 @@ def measured(
     this returns, so what is chosen by them is the same with any number of workers.
 
     Args:
-        baseline: its number, see `bench.records.BASELINES`.
+        kind: of the baseline.
         title: of the progress.
     """
     known = {_key(config) for config, _ in study.tries()}
@@ -61,7 +61,7 @@ def measured(
         jobs = []
         for config in left:
             try:
-                jobs.append(make_job(baseline, 0, config, (SEARCH,)))
+                jobs.append(make_job(Point(kind, config, kind), 0, (SEARCH,)))
             except UserError as error:
                 progress.note(f"{title}: a configuration is left out: {error}")
         for outcome in outcomes(study, executor, jobs, advance):
@@ -75,24 +75,24 @@ def tuned(
     study: Study,
     executor: Executor,
     make_job: MakeJob,
-    baselines: Sequence[TrialRecord],
+    baselines: Sequence[Point],
     tasks: Sequence[str],
     tries: int,
     seed: int,
     progress: Progress | None = None,
-) -> list[TrialRecord]:
+) -> list[Point]:
     """The baselines, trees with settings by task: those that validation found best of so many tries.
 
     Args:
         seed: of the run, for the configurations.
     """
     progress = progress or Silent()
-    if all(record.number != TREES for record in baselines):
+    if all(point.kind != "trees" for point in baselines):
         return list(baselines)
     asked = configurations(tasks, tries, derive(seed, "trees"))
-    metrics = measured(study, executor, make_job, TREES, asked, "tuning trees", progress)
+    metrics = measured(study, executor, make_job, "trees", asked, "tuning trees", progress)
     chosen = best_by_task(tasks, list(zip(asked, metrics, strict=True)))
-    return [replace(each, config=chosen) if each.number == TREES else each for each in baselines]
+    return [replace(each, config=chosen) if each.kind == "trees" else each for each in baselines]
 
 
 def _key(config: Mapping[str, Scalar]) -> str:

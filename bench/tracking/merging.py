@@ -55,12 +55,13 @@ def merged(points: Sequence[Tracked]) -> Merged:
     for (dataset, fingerprint, objectives), group in groups.items():
         numbered = [replace(point.record, number=at) for at, point in enumerate(group)]
         reference = weakest_reference(objectives, [point.reference for point in group])
-        found = frontier(numbered, objectives, reference)
+        found = frontier(numbered, objectives, reference).of_trials
         volumes[dataset, fingerprint] = found.hypervolume
         for row in found.front.to_dict("records"):
-            sure = row["p_nondominated"]
-            front.append(Placed(group[int(row["trial"])], None if pd.isna(sure) else float(sure)))
-        once = {point.run for point in group} - {point.run for point in group if confirmed(point.record)}
+            chance = row["p_nondominated"]
+            front.append(Placed(group[int(row["trial"])], None if pd.isna(chance) else float(chance)))
+        sure = {group[point.number].run for point in found.points if point.number is not None and confirmed(point)}
+        once = {point.run for point in group} - sure
         if once and found.basis == "replicates":
             notes.append(f"{dataset}: not confirmed, and not compared with what is: {', '.join(sorted(once))}")
     return Merged(tuple(front), volumes, tuple(notes))

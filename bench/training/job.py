@@ -43,9 +43,9 @@ def run_job(job: Job, progress: Progress | None = None, profile: Profile | None 
     keep_freed_memory()
     reset_peak_memory()
     store = _open(job.store, job.tasks)
-    if job.trees:
+    if job.kind == "trees":
         return run_trees(job, store)
-    if job.ensemble:
+    if job.kind == "ensemble":
         return run_ensemble(job, store)
     config = TrialConfig.parse(job.config)
     objectives = [parse(name, store.schema.tasks, "objectives") for name in job.objectives]

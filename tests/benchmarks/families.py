@@ -19,7 +19,7 @@ from speed.table import replace
 from bench.frontier.comparison.comparison import Comparison, compare
 from bench.frontier.comparison.families import Member, families
 from bench.objectives import Objective
-from bench.records import Replicate, TrialRecord
+from bench.records import Point, Replicate
 
 Floats = NDArray[np.float64]
 OBJECTIVES = (Objective("a.auc", "maximize"), Objective("b.auc", "maximize"))
@@ -95,9 +95,8 @@ def members_of(setting: Setting, rng: np.random.Generator) -> list[Member]:
                 for r, value in enumerate(values, start=1)
             )
             metrics = {f"valid/{key}": float(0.75 + 1e-3 * v) for key, v in zip(KEYS, seen[at], strict=True)}
-            point = TrialRecord(
-                len(made), "completed", {}, {}, "mmoe", metrics, replicates=replicates if at in best else ()
-            )
+            own = replicates if at in best else ()
+            point = Point("trial", {}, "mmoe", len(made), metrics=metrics, replicates=own)
             made.append(Member("run", "data", "tpe", point, f"method {family}"))
     return made
 

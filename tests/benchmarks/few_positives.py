@@ -18,7 +18,7 @@ from speed.table import replace
 
 from bench.frontier.intervals import differences, intervals
 from bench.frontier.samples import sample
-from bench.records import Replicate, TrialRecord
+from bench.records import Point, Replicate
 from bench.schema import Task
 from bench.training.metrics import evaluate
 from bench.training.resampling import Resampling
@@ -75,7 +75,7 @@ def coverage(expected: int, runs: int) -> Mapping[str, float]:
             records = []
             for at, said in enumerate(models):
                 one = measured(said, labels, users.astype(np.int32), split, at)
-                records.append(TrialRecord(at, "completed", {}, {}, "mmoe", replicates=(one, one)))
+                records.append(Point("trial", {}, "mmoe", at, replicates=(one, one)))
             key = f"{split}/a.{metric}"
             samples = [each for record in records if (each := sample(record, [key]))]
             found, apart = intervals(samples), differences(samples)

@@ -23,7 +23,7 @@ from bench.frontier.estimates import estimates
 from bench.frontier.gains import gain
 from bench.frontier.guard import Guard
 from bench.frontier.judging import Judge
-from bench.records import Replicate, TrialRecord
+from bench.records import Point, Replicate
 from bench.rows import CONFIRM
 
 OBJECTIVES = SETTINGS[0].objectives
@@ -40,7 +40,7 @@ ABSOLUTE = 0.002
 GUARDS = (f"loss of {ABSOLUTE:g}", *(f"{count:g} standard error{'s' * (count != 1)}" for count in COUNTS))
 
 
-def records_of(setting: Setting, harm: float, rng: np.random.Generator) -> list[TrialRecord]:
+def records_of(setting: Setting, harm: float, rng: np.random.Generator) -> list[Point]:
     """All are equally good, except for the last."""
     truth = np.full((POINTS, 2), 0.8)
     truth[-1] += (harm, -harm)
@@ -57,7 +57,7 @@ def records_of(setting: Setting, harm: float, rng: np.random.Generator) -> list[
             for place, (values, rows) in enumerate(zip(seen.values, seen.deviations, strict=True), start=1)
         )
         config = {"sharing.kind": kind, "funnel.kind": "independent", "balancing.kind": "static"}
-        records.append(TrialRecord(number, "completed", {}, config, kind, metrics=runs[0].metrics, replicates=runs))
+        records.append(Point("trial", config, kind, number, metrics=runs[0].metrics, replicates=runs))
     return records
 
 

@@ -72,9 +72,9 @@ def train(job: Job) -> TrialResult:
     return TrialResult(metrics, {"train_seconds": 10.0}, curve, dict(job.config))
 
 
-def make_job(trial: int, replicate: int, config: Any, splits: Any) -> Job:
+def make_job(point: Any, replicate: int, splits: Any) -> Job:
     """A job that trains nothing."""
-    return Job(trial, replicate, dict(config), "-", 0, splits, ("click.auc", "buy.auc"), TASKS, 1)
+    return Job(point.number, replicate, dict(point.config), "-", 0, splits, ("click.auc", "buy.auc"), TASKS, 1)
 
 
 def tracking(study: Study) -> Callable[[TrialRecord], None]:

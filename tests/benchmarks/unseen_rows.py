@@ -24,7 +24,7 @@ from speed.table import replace as write_between
 from bench.frontier.hypervolume import hypervolume
 from bench.frontier.shortlist import shortlist
 from bench.frontier.statistics import statistics
-from bench.records import Replicate, TrialRecord
+from bench.records import Point, Replicate, TrialRecord
 from bench.rows import CONFIRM, SEARCH
 
 CONFIGURATIONS, SHORTLIST, REPLICATES, RESAMPLES = 60, 10, 3, 200
@@ -70,15 +70,15 @@ def truth_of(rng: np.random.Generator) -> Floats:
     return np.column_stack([0.75 + along - below, 0.80 - along - below])
 
 
-def confirmed(record: TrialRecord, true: Floats, rows: Rows, rng: np.random.Generator) -> TrialRecord:
-    """The record with replicates on fresh seeds, measured on rows."""
-    moved = rows.alike + rows.own[record.number]
+def confirmed(point: Point, true: Floats, rows: Rows, rng: np.random.Generator) -> Point:
+    """The point with replicates on fresh seeds, measured on rows."""
+    moved = rows.alike + rows.own[point.number]
     found = []
     for number, value in enumerate(true + rng.normal(0, SEEDS, (REPLICATES, len(OBJECTIVES))) + moved[0], 1):
         resampled = dict(zip(KEYS[CONFIRM], moved[1:].T.tolist(), strict=True))
         metrics = dict(zip(KEYS[CONFIRM], value.tolist(), strict=True))
         found.append(Replicate(number, number, metrics, resampled=resampled))
-    return replace(record, replicates=tuple(found))
+    return replace(point, replicates=tuple(found))
 
 
 def outcome_of(error: float, unseen: bool, rng: np.random.Generator, run: int) -> Outcome:
@@ -91,7 +91,7 @@ def outcome_of(error: float, unseen: bool, rng: np.random.Generator, run: int) -
     ]
     rows = Rows.draw(error, rng) if unseen else searched
     chosen = shortlist(records, OBJECTIVES, REFERENCE, SHORTLIST, single_task=False)
-    points = [confirmed(record, truth[record.number], rows, rng) for record in chosen]
+    points = [confirmed(point, truth[point.number], rows, rng) for point in chosen]
     volume = statistics(points, OBJECTIVES, REFERENCE, CONFIRM, run).hypervolume
     assert volume is not None
     own = truth[[point.number for point in points]]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.records import STATIC_WEIGHTS, TrialRecord
+from bench.records import Point, TrialRecord
 from bench.run.folder import Run
 from bench.search.study import Study
 
@@ -37,7 +37,7 @@ def study_of(home: Path, name: str) -> Study:
     return Study.read(next(iter(Run.open(home, name).datasets.values())).folder)
 
 
-def essence(records: list[TrialRecord]) -> list[tuple]:
+def essence(records: list[TrialRecord] | list[Point]) -> list[tuple]:
     """What of records does not depend on the machine's pace."""
     return [
         (
@@ -92,7 +92,7 @@ def test_confirm_adds_what_is_missing_once_and_the_same_after_an_interruption(
     assert said.code == 0, said.err
     study, document = study_of(home, "whole"), json.loads(said.out)
 
-    static = [record for record in study.baselines() if record.number == STATIC_WEIGHTS]
+    static = [record for record in study.baselines() if record.kind == "static_weights"]
     assert [record.weights["buy"] for record in static][::3] == [1 / 16, 1.0, 16.0]
     assert {len(record.replicates) for record in study.baselines()} == {3}
     tried = Counter(config["balancing.static.weight.buy"] for config, _ in study.tries())

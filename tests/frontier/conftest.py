@@ -6,7 +6,7 @@ import pytest
 from hypothesis import settings
 
 from bench.objectives import Objective
-from bench.records import Failure, Replicate, TrialRecord
+from bench.records import Failure, Point, Replicate, TrialRecord
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
@@ -70,6 +70,12 @@ def trial() -> MakeTrial:
         )
 
     return make
+
+
+@pytest.fixture
+def point(trial) -> Callable[..., Point]:
+    """The point of such a trial."""
+    return lambda *args, **options: trial(*args, **options).points[0]
 
 
 @pytest.fixture

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from bench.frontier.baselines import baseline_table, name_of
 from bench.frontier.composite import composite, kept_names, sources_of
+from bench.frontier.frontier import frontier
+from bench.frontier.points import points
 from bench.objectives import Objective
-from bench.records import COMPOSITE, STATIC_WEIGHTS, TrialRecord
+from bench.records import Point
 
 SIZE = Objective("cost/parameters", "minimize")
 
@@ -33,8 +34,9 @@ def singles(trial):
 
 
 def test_each_task_comes_from_the_point_that_the_search_found_best_in_it(singles, objectives):
-    found = composite(singles, (*objectives, SIZE))
-    assert (found.number, found.architecture, found.sharing) == (COMPOSITE, "single_task", "single_task")
+    found = composite(points(singles, objectives), (*objectives, SIZE))
+    assert (found.id, found.number, found.sharing) == ("single_task", None, "single_task")
+    assert (found.config["single_task.click"], found.config["single_task.like"]) == ("1", "0")
     assert [run.seed for run in found.replicates] == [1, 2]
     assert [run.metrics["confirm/click.auc"] for run in found.replicates] == [0.69, 0.70]
     assert [run.metrics["test/like.auc"] for run in found.replicates] == [0.71, 0.72]
@@ -44,6 +46,7 @@ def test_each_task_comes_from_the_point_that_the_search_found_best_in_it(singles
 
 
 def test_its_predictions_are_from_each_tasks_own_replicate_of_the_seed(singles, objectives):
+    singles = points(singles, objectives)
     sources = sources_of(singles, objectives)
     assert {task: point.number for task, point in sources.items()} == {"click": 1, "like": 0}
     assert kept_names(sources, ("click", "like", "share"), 2) == ["1-2", "0-2", "1-2"]
@@ -52,7 +55,7 @@ def test_its_predictions_are_from_each_tasks_own_replicate_of_the_seed(singles, 
 
 
 def test_replicates_are_joined_by_seed(singles, objectives):
-    first, second, shared = singles
+    first, second, shared = points(singles, objectives)
     moved = replace(first, replicates=tuple(replace(run, seed=run.seed + 1) for run in first.replicates))
     assert [run.seed for run in composite([moved, second], objectives).replicates] == [2]
     apart = replace(first, replicates=tuple(replace(run, seed=run.seed + 7) for run in first.replicates))
@@ -63,17 +66,17 @@ def test_replicates_are_joined_by_seed(singles, objectives):
 def test_the_table_has_the_composite_first_and_a_row_for_each_weight(singles, objectives):
     runs = singles[0].replicates
 
-    def static(like: float, lr: float) -> TrialRecord:
+    def static(like: float, lr: float) -> Point:
         config = {"balancing.kind": "static", "balancing.static.weight.click": 1.0, "optim.lr": lr}
-        config["balancing.static.weight.like"] = like
-        return TrialRecord(STATIC_WEIGHTS, "completed", {}, config, "static_weights", replicates=runs)
+        return Point("static_weights", config | {"balancing.static.weight.like": like}, "mmoe", replicates=runs)
 
-    others = [static(0.25, 1.0), static(2.51984, 1.0), static(0.25, 2.0)]
-    others[2] = replace(others[2], replicates=runs[:1])
-    table = baseline_table(singles, others, objectives)
-    assert table["name"].tolist() == ["single_task", "static_weights 4:1", "static_weights 1:2.52"]
-    assert table["trial"].tolist() == ["0, 1", "", ""]
+    others = [static(0.25, 1.0), static(2.51984, 1.0), replace(static(0.25, 2.0), replicates=runs[:1])]
+    front = frontier(singles, objectives, baselines=others)
+    table = front.table[front.table["role"] == "baseline"].reset_index()
+    assert table["point"].tolist() == ["single_task", "static_weights 4:1", "static_weights 1:2.52"]
+    assert table["name"].tolist() == ["best single-task models", "static weights 4:1", "static weights 1:2.52"]
+    assert front.to_json()["baselines"][0]["trials"] == [0, 1]
     assert table["replicates"].tolist() == [2, 1, 2]  # of one weight the latest counts
     assert table.loc[0, "confirm/click.auc.mean"] == pytest.approx(0.695)
     assert (table["confirm/click.auc.low"] < table["confirm/click.auc.mean"]).all()
-    assert name_of(static(1.0, 1.0)) == "static_weights 1:1"
+    assert static(1.0, 1.0).id == "static_weights 1:1"

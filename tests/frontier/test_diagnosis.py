@@ -96,27 +96,27 @@ def test_only_tasks_that_are_behind_by_more_than_noise_are_spoken_of() -> None:
     assert sentences(diagnosis, gaps) == ["No task is behind the best single-task model by more than noise."]
 
 
-def test_a_point_is_held_against_the_best_single_task_model(trial: Any, objectives: Any) -> None:
-    points = [trial(0, 0.70, 0.85, kind="single_task"), trial(1, 0.74, 0.80), trial(2, 0.76, 0.86)]
+def test_a_point_is_held_against_the_best_single_task_model(point: Any, objectives: Any) -> None:
+    points = [point(0, 0.70, 0.85, kind="single_task"), point(1, 0.74, 0.80), point(2, 0.76, 0.86)]
     click, like = References(points, objectives).gaps(points[1])
     assert (click.short, click.single, click.real) == (pytest.approx(-0.04), True, False)
     assert (like.short, like.trial, like.real) == (pytest.approx(0.05), 0, True)
 
 
-def test_without_a_single_task_model_it_is_held_against_the_best(trial: Any, objectives: Any) -> None:
-    points = [trial(1, 0.74, 0.80), trial(2, 0.76, 0.78)]
+def test_without_a_single_task_model_it_is_held_against_the_best(point: Any, objectives: Any) -> None:
+    points = [point(1, 0.74, 0.80), point(2, 0.76, 0.78)]
     click, like = References(points, objectives).gaps(points[0])
     assert (click.short, click.trial, click.single) == (pytest.approx(0.02), 2, False)
     assert like.short == 0
 
 
-def test_confirmed_points_are_held_against_confirmed_ones_with_their_noise(trial: Any, objectives: Any) -> None:
+def test_confirmed_points_are_held_against_confirmed_ones_with_their_noise(point: Any, objectives: Any) -> None:
     def runs(*values: float) -> Any:
         return tuple(((value, value), (value, value)) for value in values)
 
-    single = trial(0, 0.9, 0.9, kind="single_task", runs=runs(0.80, 0.82))
-    near, far = trial(1, 0.7, 0.7, runs=runs(0.78, 0.80)), trial(2, 0.7, 0.7, runs=runs(0.70, 0.72))
-    unconfirmed = trial(3, 0.85, 0.85)
+    single = point(0, 0.9, 0.9, kind="single_task", runs=runs(0.80, 0.82))
+    near, far = point(1, 0.7, 0.7, runs=runs(0.78, 0.80)), point(2, 0.7, 0.7, runs=runs(0.70, 0.72))
+    unconfirmed = point(3, 0.85, 0.85)
     references = References([single, near, far, unconfirmed], objectives)
     deviation = 0.02 / 2**0.5  # of two values .02 apart
     assert references.gaps(near)[0].short == pytest.approx(0.02)

@@ -1,7 +1,5 @@
 """Which value a trial is judged by, and which trials are judged together."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from bench.frontier.estimates import candidates, confirmed, estimate, estimates, replicated, rows_of
@@ -44,11 +42,10 @@ def test_confirmed_takes_one_replicate_that_did_not_fail(trial):
     assert not confirmed(trial(0))
 
 
-def test_candidates_are_the_completed_until_one_is_confirmed(trial, failed):
-    plain, sure = trial(0), trial(2, runs=(((0.7, 0.8), TEST),))
-    assert candidates([plain, failed(1)]) == [plain]
-    assert candidates([plain, failed(1), sure]) == [sure]
-    assert candidates([replace(sure, state="running"), plain]) == [plain]
+def test_candidates_are_all_until_one_is_confirmed(point):
+    plain, sure = point(0), point(2, runs=(((0.7, 0.8), TEST),))
+    assert candidates([plain]) == [plain]
+    assert candidates([plain, sure]) == [sure]
 
 
 def test_shape_without_trials(objectives):

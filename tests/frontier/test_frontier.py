@@ -101,7 +101,7 @@ def test_json_is_strict_and_complete(confirmed, objectives):
 
 def test_json_of_a_search_has_no_confirmation(searched, objectives):
     document = json.loads(json.dumps(frontier(searched, objectives).to_json(), allow_nan=False))
-    assert document["points"][0].keys() == {"trial", "architecture", "config", "metrics", "replicates"}
+    assert document["points"][0].keys() == {"point", "role", "trial", "architecture", "config", "metrics", "replicates"}
     assert document["points"][0]["metrics"] == {"valid/click.auc": 0.74, "valid/like.auc": 0.75}
 
 

@@ -8,13 +8,12 @@ from bench.objectives import Objective
 
 
 @pytest.fixture
-def records(trial, failed):
+def records(point):
     return [
-        trial(0, 0.70, 0.83, kind="single_task"),
-        trial(1, 0.72, 0.80, kind="single_task", balancing="uncertainty"),
-        trial(2, 0.73, 0.82),
-        trial(3, 0.71, 0.84, balancing="uncertainty"),
-        failed(4),
+        point(0, 0.70, 0.83, kind="single_task"),
+        point(1, 0.72, 0.80, kind="single_task", balancing="uncertainty"),
+        point(2, 0.73, 0.82),
+        point(3, 0.71, 0.84, balancing="uncertainty"),
     ]
 
 
@@ -28,23 +27,23 @@ def test_gain_is_against_that_trial(records, objectives):
     np.testing.assert_allclose(found, [[-0.02, 0], [0, -0.03], [0.01, -0.01], [-0.01, 0.01]], atol=1e-12)
 
 
-def test_gain_of_a_minimised_metric_is_positive_where_it_is_lower(trial):
+def test_gain_of_a_minimised_metric_is_positive_where_it_is_lower(point):
     size = (Objective("cost/parameters", "minimize"),)
-    records = [trial(0, kind="single_task", parameters=100.0), trial(1, parameters=60.0)]
+    records = [point(0, kind="single_task", parameters=100.0), point(1, parameters=60.0)]
     assert gain(records[1], size, baselines(records, size)) == {"cost/parameters": 40}
 
 
-def test_without_a_single_task_trial_there_is_no_gain(trial, objectives):
-    assert baselines([trial(0)], objectives) == {}
-    assert np.isnan(list(gain(trial(0), objectives, {}).values())).all()
+def test_without_a_single_task_trial_there_is_no_gain(point, objectives):
+    assert baselines([point(0)], objectives) == {}
+    assert np.isnan(list(gain(point(0), objectives, {}).values())).all()
 
 
-def test_a_confirmed_baseline_counts_by_its_replicates(trial, objectives):
-    lucky = trial(0, 0.80, 0.80, kind="single_task")
-    sure = trial(1, 0.75, 0.80, kind="single_task", runs=(((0.70, 0.80), (0.69, 0.78)),))
+def test_a_confirmed_baseline_counts_by_its_replicates(point, objectives):
+    lucky = point(0, 0.80, 0.80, kind="single_task")
+    sure = point(1, 0.75, 0.80, kind="single_task", runs=(((0.70, 0.80), (0.69, 0.78)),))
     assert baselines([lucky, sure], objectives)["click.auc"] == Baseline(1, 0.70)
 
 
-def test_a_baseline_that_was_not_confirmed_is_none_beside_confirmed_points(trial, objectives):
-    seen_once = trial(0, 0.80, 0.80, kind="single_task")
-    assert baselines([seen_once, trial(1, runs=(((0.72, 0.8), (0.7, 0.8)),))], objectives) == {}
+def test_a_baseline_that_was_not_confirmed_is_none_beside_confirmed_points(point, objectives):
+    seen_once = point(0, 0.80, 0.80, kind="single_task")
+    assert baselines([seen_once, point(1, runs=(((0.72, 0.8), (0.7, 0.8)),))], objectives) == {}

@@ -72,7 +72,7 @@ def judged(trial, objectives):
     def judge(guard, click, like, single=True):
         records = [trial(0, 0.7, 0.5, kind="single_task"), trial(1, 0.5, 0.8, kind="single_task")] * single
         point = trial(2, click, like)
-        return Judge(guard, frontier([*records, point], objectives), objectives).broken(point)
+        return Judge(guard, frontier([*records, point], objectives), objectives).broken(point.points[0])
 
     return judge
 

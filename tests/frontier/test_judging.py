@@ -45,17 +45,17 @@ def test_confidence_is_that_of_the_two_sample_t_test(confirmed, objectives, allo
     """The point passes exactly where the test rejects that it loses more than is allowed."""
     pvalue = stats.ttest_ind([click + allowed for click in SHARED], SINGLE, alternative="greater").pvalue
     found = Judge(with_confidence(confidence, allowed), frontier(confirmed, objectives), objectives)
-    assert (found.broken(confirmed[1]) == []) == (pvalue <= 1 - confidence)
+    assert (found.broken(confirmed[1].points[0]) == []) == (pvalue <= 1 - confidence)
 
 
 def test_the_baseline_itself_surely_loses_nothing(confirmed, objectives):
     judge = Judge(with_confidence(0.99, 0.0), frontier(confirmed, objectives), objectives)
-    assert judge.broken(confirmed[0]) == []
+    assert judge.broken(confirmed[0].points[0]) == []
 
 
 def test_it_says_both_the_bound_and_the_mean(confirmed, objectives):
     judge = Judge(with_confidence(0.9, 0.0), frontier(confirmed, objectives), objectives)
-    (found,) = judge.broken(confirmed[1])
+    (found,) = judge.broken(confirmed[1].points[0])
     assert re.fullmatch(
         r"it may be 0\.001\d* worse in click\.auc than single-task trial 0 \(0\.701\), where 0 is allowed with 90% "
         r"confidence \(by the means it is -0\.001\)",
@@ -72,7 +72,7 @@ def test_confidence_without_replicates_is_refused(trial, objectives):
 def test_a_band_holds_both_ends(trial, objectives):
     records = [trial(i, 0.7 + i / 100, 0.8 - i / 100, pcoc=value) for i, value in enumerate((0.8, 1.0, 1.3))]
     judge = Judge(Guard(within={"cost/pcoc": (0.9, 1.1)}), frontier(records, objectives), objectives)
-    low, inside, high = (judge.broken(each) for each in records)
+    low, inside, high = (judge.broken(each.points[0]) for each in records)
     assert inside == []
     assert [str(each) for each in (*low, *high)] == [
         "its cost/pcoc is 0.8, where at least 0.9 is allowed",
@@ -87,11 +87,11 @@ def test_what_surely_belongs_to_the_front_passes(trial, objectives):
     other = trial(2, runs=runs((0.7005, 0.7), 0.9))
     front = frontier([sure, unsure, other], objectives)
     judge = Judge(Guard(p_nondominated=0.9), front, objectives)
-    assert judge.broken(sure) == []
-    (found,) = judge.broken(other)
+    assert judge.broken(sure.points[0]) == []
+    (found,) = judge.broken(other.points[0])
     assert str(found.remedy).startswith("guard.p_nondominated were 0")
     unknown = [trial(0), trial(1, 0.71, 0.79)]
-    (found,) = Judge(Guard(p_nondominated=0.9), frontier(unknown, objectives), objectives).broken(unknown[0])
+    (found,) = Judge(Guard(p_nondominated=0.9), frontier(unknown, objectives), objectives).broken(unknown[0].points[0])
     assert str(found) == "its P(non-dominated) was not measured, where at least 0.9 is allowed"
     assert str(found.remedy) == "guard.p_nondominated, which was not measured there, were left out"
 
@@ -145,18 +145,18 @@ def test_the_nearest_is_picked_exactly_where_the_guard_is_as_the_advice_has_it(t
 def test_a_loss_is_counted_in_standard_errors_of_the_paired_difference(torn, objectives):
     front = frontier(torn, objectives)
     judge = Judge(Guard(), front, objectives)
-    error = judge.standard_error(torn[3], objectives[0])
+    error = judge.standard_error(torn[3].points[0], objectives[0])
     own = [sample(each, ["confirm/click.auc"]) for each in torn]
     (apart,) = differences(own).intervals(3, 0)
     assert error == pytest.approx(math.hypot(apart.seed, apart.data)) == pytest.approx(0.001 * math.sqrt(2 / 3))
-    assert [each.objective for each in judge.broken(torn[3])] == ["click.auc", "like.auc"]
-    assert str(judge.broken(torn[3])[0]) == (
+    assert [each.objective for each in judge.broken(torn[3].points[0])] == ["click.auc", "like.auc"]
+    assert str(judge.broken(torn[3].points[0])[0]) == (
         "it is 0.01 worse in click.auc than single-task trial 0 (0.74), 12.2 standard errors of that difference, where "
         "2 are allowed"
     )
     lenient = Judge(Guard(max_loss_in_standard_errors=12.3), front, objectives)
-    assert [each.objective for each in lenient.broken(torn[3])] == ["like.auc"]
-    assert [judge.standard_error(torn[at], each) for at, each in enumerate(objectives)] == [0.0, 0.0]
+    assert [each.objective for each in lenient.broken(torn[3].points[0])] == ["like.auc"]
+    assert [judge.standard_error(torn[at].points[0], each) for at, each in enumerate(objectives)] == [0.0, 0.0]
 
 
 def test_what_the_rows_do_to_both_is_no_noise_of_their_difference(torn, objectives):
@@ -164,7 +164,7 @@ def test_what_the_rows_do_to_both_is_no_noise_of_their_difference(torn, objectiv
     moves = [0.05, -0.05] * 20
     rows = {"confirm/click.auc": moves, "confirm/like.auc": moves}
     moved = [replace(p, replicates=tuple(replace(run, resampled=rows) for run in p.replicates)) for p in torn]
-    errors = [Judge(Guard(), frontier(each, objectives), objectives).standard_error(each[3], objectives[0])
+    errors = [Judge(Guard(), frontier(each, objectives), objectives).standard_error(each[3].points[0], objectives[0])
               for each in (torn, moved)]  # fmt: skip
     assert 0 < errors[1] <= errors[0]
 

@@ -12,17 +12,17 @@ CURVE = [
 ]
 
 
-def test_the_best_mean_and_each_metrics_own_best(trial, objectives):
-    found = length_of(replace(trial(0), curve=CURVE), objectives)
+def test_the_best_mean_and_each_metrics_own_best(point, objectives):
+    found = length_of(replace(point(0), curve=CURVE), objectives)
     assert found == Length(1.0, {"click.auc": 2.0, "like.auc": 0.5})
 
 
 def test_a_point_short_of_full_length_looks_no_further(trial, objectives):
     from bench.records import RungResult
 
-    record = replace(trial(0), curve=CURVE, state="pruned", rungs=(RungResult(300, 0, {}),))
-    assert length_of(record, objectives).own == {"click.auc": 1.0, "like.auc": 0.5}
+    (stopped,) = replace(trial(0), curve=CURVE, state="pruned", rungs=(RungResult(300, 0, {}),)).points
+    assert length_of(stopped, objectives).own == {"click.auc": 1.0, "like.auc": 0.5}
 
 
-def test_without_evaluations_it_is_the_whole_schedule(trial, objectives):
-    assert length_of(trial(0), objectives) == Length()
+def test_without_evaluations_it_is_the_whole_schedule(point, objectives):
+    assert length_of(point(0), objectives) == Length()

@@ -6,28 +6,27 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from bench.frontier.points import Key, key_of
 from bench.frontier.regions import regions, squared_radius
 from bench.frontier.samples import sample
 from bench.frontier.statistics import Statistics, interval_table
 from bench.frontier.variance import seed_noise
 from bench.objectives import Objective
-from bench.records import Replicate, TrialRecord
+from bench.records import Point, Replicate
 
 CLICK, LIKE = Objective("click.auc", "maximize"), Objective("like.auc", "maximize")
 
 
-def point(number: int, values: np.ndarray) -> TrialRecord:
+def point(number: int, values: np.ndarray) -> Point:
     runs = tuple(
         Replicate(i, 10 * number + i, {"confirm/click.auc": float(x), "confirm/like.auc": float(y)})
         for i, (x, y) in enumerate(values, 1)
     )
-    return TrialRecord(number, "completed", {}, {}, "mmoe", {"valid/click.auc": 0.7}, replicates=runs)
+    return Point("trial", {}, "mmoe", number, metrics={"valid/click.auc": 0.7}, replicates=runs)
 
 
-def regions_of(points: list[TrialRecord]) -> Mapping[Key, np.ndarray]:
+def regions_of(points: list[Point]) -> Mapping[str, np.ndarray]:
     keys = ["confirm/click.auc", "confirm/like.auc"]
-    found = {key_of(each): runs for each in points if (runs := sample(each, keys))}
+    found = {each.id: runs for each in points if (runs := sample(each, keys))}
     noise = seed_noise(list(found.values())) if found else None
     apart = () if noise is None else noise.apart
     covariance = {key: own / len(runs) for (key, runs), own in zip(found.items(), apart, strict=False)}
@@ -44,7 +43,7 @@ def test_nine_of_ten_regions_hold_the_truth() -> None:
         found = regions_of([point(i, run) for i, run in enumerate(runs)])
         for i, run in enumerate(runs):
             away = truth[i] - run.mean(axis=0)
-            inside.append(away @ np.linalg.solve(found[i, None], away) <= 1)
+            inside.append(away @ np.linalg.solve(found[str(i)], away) <= 1)
     assert 0.85 < np.mean(inside) < 0.95  # of 600 regions, not independent within a run
 
 
@@ -59,4 +58,4 @@ def test_too_few_replicates_give_no_region() -> None:
     assert regions_of([]) == {}
     assert regions_of([point(0, single), point(1, single)]) == {}
     assert regions_of([point(0, pair)]) == {}  # one degree of freedom: a line, not an ellipse
-    assert set(regions_of([point(0, pair), point(1, pair)])) == {(0, None), (1, None)}
+    assert set(regions_of([point(0, pair), point(1, pair)])) == {"0", "1"}

@@ -6,6 +6,7 @@ import pytest
 from bench.errors import UserError
 from bench.frontier.frontier import frontier
 from bench.frontier.pick import pick
+from bench.frontier.points import points
 from bench.frontier.policy import Policy
 from bench.frontier.rules import PICK_RULES, Frame
 from bench.frontier.samples import sample
@@ -54,8 +55,9 @@ def test_the_error_of_a_weighted_sum_is_the_closed_form(records, objectives):
     """A linear score's standard error is that of the mean: the root of w' covariance w / n."""
     values = np.array([[0.705, 0.80], [0.74, 0.79]])
     frame = Frame.around(values)
-    ranked = [(1.0, records[2]), (0.0, records[0])]
-    found = simplest(ranked, [], PICK_RULES["weights"], frame, objectives, records)
+    every = points(records, objectives)
+    ranked = [(1.0, every[2]), (0.0, every[0])]
+    found = simplest(ranked, [], PICK_RULES["weights"], frame, objectives, every)
     keys = [objective.key("valid") for objective in objectives]
     covariance = seed_noise([sample(each, keys) for each in records]).within[2]
     slope = frame.weights / frame.span

@@ -26,8 +26,8 @@ def test_the_grid_is_even_over_the_simplex(objectives):
     assert {tuple(row) for row in np.eye(objectives)} <= {tuple(row) for row in grid}
 
 
-def test_of_two_points_each_wins_where_its_objective_weighs_more(trial, objectives):
-    found = stability([trial(0, 0.7, 0.8), trial(1, 0.8, 0.7)], objectives)
+def test_of_two_points_each_wins_where_its_objective_weighs_more(point, objectives):
+    found = stability([point(0, 0.7, 0.8), point(1, 0.8, 0.7)], objectives)
     assert [(each.trial, each.share) for each in found.points] == [(0, 11 / 21), (1, 10 / 21)]  # a tie to the first
     for weights, winner in zip(found.weights, found.winners, strict=True):
         assert found.points[winner].trial == (1 if weights[0] > 0.5 else 0)
@@ -35,8 +35,8 @@ def test_of_two_points_each_wins_where_its_objective_weighs_more(trial, objectiv
     assert found.points[0].probability is None
 
 
-def test_a_hollow_point_never_wins_and_a_bulge_wins_the_middle(trial, objectives):
-    found = stability([trial(0, 0.7, 0.8), trial(1, 0.73, 0.73), trial(2, 0.8, 0.7), trial(3, 0.78, 0.78)], objectives)
+def test_a_hollow_point_never_wins_and_a_bulge_wins_the_middle(point, objectives):
+    found = stability([point(0, 0.7, 0.8), point(1, 0.73, 0.73), point(2, 0.8, 0.7), point(3, 0.78, 0.78)], objectives)
     shares = {each.trial: each.share for each in found.points}
     assert shares[1] == 0
     assert found.points[0].trial == 3
@@ -44,10 +44,10 @@ def test_a_hollow_point_never_wins_and_a_bulge_wins_the_middle(trial, objectives
     assert all(a.share >= b.share for a, b in pairwise(found.points))
 
 
-def test_with_one_objective_it_is_students_t(trial):
+def test_with_one_objective_it_is_students_t(point):
     """P(the first is best) of two points is the pooled two-sample t-test's."""
     first, second = (0.70, 0.72, 0.71), (0.695, 0.715, 0.711)
-    points = [trial(i, runs=tuple(((v, 0.8), (v, 0.8)) for v in values)) for i, values in enumerate((first, second))]
+    points = [point(i, runs=tuple(((v, 0.8), (v, 0.8)) for v in values)) for i, values in enumerate((first, second))]
     found = stability(points, (Objective("click.auc", "maximize"),))
     expected = 1 - stats.ttest_ind(first, second, alternative="greater").pvalue
     assert found.points[0].trial == 0
@@ -57,7 +57,7 @@ def test_with_one_objective_it_is_students_t(trial):
 
 
 @pytest.mark.parametrize("rule", ["weights", "knee"])
-def test_a_loss_counts_downwards(trial, rule):
-    points = [trial(0, 0.6, runs=(((0.6, 1), (0, 0)),) * 2), trial(1, 0.3, runs=(((0.3, 1), (0, 0)),) * 2)]
+def test_a_loss_counts_downwards(point, rule):
+    points = [point(0, 0.6, runs=(((0.6, 1), (0, 0)),) * 2), point(1, 0.3, runs=(((0.3, 1), (0, 0)),) * 2)]
     found = stability(points, (Objective("click.auc", "minimize"),), rule)
     assert [(each.trial, each.share, each.by_rule) for each in found.points] == [(1, 1.0, 1.0), (0, 0.0, 0.0)]

@@ -9,6 +9,7 @@ import pytest
 
 from bench.frontier.attainment import PERCENT, attainment
 from bench.frontier.frontier import frontier
+from bench.frontier.points import points
 from bench.frontier.samples import Sample, sample
 from bench.frontier.shrinkage import shrinkage
 from bench.frontier.uncertainty import p_nondominated
@@ -28,7 +29,7 @@ def run(trial):
         trial(2, 0.70, 0.84, runs=tuple(((a, b + 0.02), (c, d + 0.01)) for (a, b), (c, d) in runs)),
         trial(3, 0.60, 0.70),
     ]
-    equal = replace(trial(4, runs=runs), number=-1, architecture="equal_weights", metrics={})
+    equal = replace(trial(4, runs=runs).points[0], kind="equal_weights", number=None, metrics={})
     return records, equal
 
 
@@ -67,7 +68,7 @@ def test_the_table_and_the_document_have_intervals_and_baselines(run, objectives
     assert weights["name"] == "equal_weights"
     assert "trials" not in weights
     assert weights["metrics"]["test/like.auc"] == pytest.approx(0.795)
-    assert front.statistics.covariance[1, None].shape == (2, 2)
+    assert front.statistics.covariance["1"].shape == (2, 2)
     low, high = document["hypervolume"]["ci"]
     assert low < document["hypervolume"]["corrected"] < high
 
@@ -92,12 +93,11 @@ def test_a_run_without_replicates_has_no_statistics(trial, objectives):
     front = frontier([trial(0), trial(1, 0.6, 0.9)], objectives)
     assert front.statistics.hypervolume is None
     assert front.statistics.intervals == {}
-    assert front.statistics.baselines.empty
     assert "ci" not in front.to_json()["hypervolume"]
 
 
 def test_shrinkage_shows_the_way_from_search_to_test(run, objectives):
-    table = shrinkage(run[0], objectives)
+    table = shrinkage(points(run[0], objectives), objectives)
     row = table[(table["trial"] == 1) & (table["objective"] == "click.auc")].iloc[0]
     assert list(row[["search", "valid", "confirm", "test"]]) == pytest.approx([0.75, 0.755, 0.745, 0.715])
     assert 0 <= row["factor"] <= 1
@@ -115,7 +115,7 @@ def test_the_shrunken_value_of_what_came_out_best_is_right_on_average(trial, obj
             values = truth[i] + rng.normal(0, 0.01, 3)
             records[i] = trial(int(i), seen[i], 0.8, runs=tuple(((v, 0.8), (v, 0.8)) for v in values))
         best = int(np.argmax(seen))
-        row = shrinkage(records, objectives[:1]).set_index("trial").loc[best]
+        row = shrinkage(points(records, objectives), objectives[:1]).set_index("trial").loc[best]
         errors.append((row["search"] - truth[best], row["shrunken"] - truth[best]))
     luck, left = np.mean(errors, axis=0)
     assert luck > 0.009

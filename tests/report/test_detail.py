@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from bench.objectives import Objective
-from bench.records import Failure, Replicate, RungResult, TrialRecord
+from bench.records import Failure, Point, Replicate, RungResult, TrialRecord
 from bench.report.detail import MOST_EVALUATIONS, NOTHING, Curve, Gate, Norm, detail
 
 CLICK = Objective("click.auc", "maximize")
@@ -20,8 +20,8 @@ def diagnosis(cosine: float) -> dict[str, Any]:
     }
 
 
-def record(**more: Any) -> TrialRecord:
-    return TrialRecord(0, "completed", {}, {}, "mmoe", **more)
+def record(**more: Any) -> Point:
+    return TrialRecord(0, "completed", {}, {}, "mmoe", **more).points[-1]
 
 
 def test_a_record_of_nothing_has_no_detail() -> None:
@@ -49,7 +49,7 @@ def test_curves_keep_the_last_evaluation_and_what_is_finite_up_to_where_a_point_
     assert all(math.isfinite(value) for _, value in loss.points)
     rung = (RungResult(30, 0, {}),)
     stopped = TrialRecord(0, "pruned", {}, {}, "mmoe", curve=rows, rungs=rung)
-    assert detail(stopped, (CLICK,)).curves[0] == Curve("click.auc", False, ((10, 0.5), (20, 0.5), (30, 0.5)))
+    assert detail(stopped.points[0], (CLICK,)).curves[0] == Curve("click.auc", False, ((10, 0.5), (20, 0.5), (30, 0.5)))
 
 
 def test_replicates_have_their_values_or_why_they_failed() -> None:

@@ -7,14 +7,14 @@ from types import SimpleNamespace
 import pytest
 
 from bench.frontier.comparison.families import Member
-from bench.records import TrialRecord
+from bench.records import Point, TrialRecord
 from bench.run import members
 from bench.run.members import answer_of, members_of
 
 MMOE = {"sharing.kind": "mmoe"}
 
 
-def seen(monkeypatch: pytest.MonkeyPatch, *configs: dict[str, object], baselines: tuple[TrialRecord, ...] = ()):
+def seen(monkeypatch: pytest.MonkeyPatch, *configs: dict[str, object], baselines: tuple[Point, ...] = ()):
     """A run's part on two tasks, and its study with trials of these configurations."""
     trials = [
         TrialRecord(at, "completed", {}, config, "mmoe", {"valid/click.auc": 0.7, "valid/like.auc": 0.7})
@@ -42,9 +42,9 @@ def test_methods(monkeypatch) -> None:
         {"sharing.kind": "single_task", "balancing.kind": "static"},
         MMOE | {"balancing.kind": "rlw"},
         baselines=(
-            TrialRecord(-3, "completed", {}, {"max_leaf_nodes": 31}, "trees"),
-            TrialRecord(-4, "completed", {}, {"ensemble.sharing.kind": "single_task"}, "ensemble"),
-            TrialRecord(-5, "completed", {}, MMOE | {"balancing.kind": "static"}, "static_weights"),
+            Point("trees", {"max_leaf_nodes": 31}, "trees"),
+            Point("ensemble", {"ensemble.sharing.kind": "single_task"}, "ensemble"),
+            Point("static_weights", MMOE | {"balancing.kind": "static"}, "static_weights"),
         ),
     )
     assert [of(member) for member in members_of(part, study, ())] == [

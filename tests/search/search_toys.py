@@ -10,13 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
 from bench.machine import WAITING, WORKER
 from bench.objectives import Objective
-from bench.records import Job, Outcome, Scalar, TrialRecord, TrialResult
+from bench.records import Job, Outcome, Point, Scalar, TrialRecord, TrialResult
 from bench.search.executors.base import Run, attempt
 from bench.search.plan import Plan
 from bench.search.space import Space, load_space
@@ -120,11 +121,16 @@ def toy_plan(**changes: Any) -> Plan:
     return Plan(**{**options, **changes})
 
 
-def make_job(
-    trial: int, replicate: int, config: Mapping[str, Scalar], splits: tuple[str, ...], store: str = "-"
-) -> Job:
-    seed = derive(7, *(("replicate", replicate) if replicate else (trial, 0)))
-    return Job(trial, replicate, dict(config), store, seed, splits, ("click.auc", "like.auc"), TASKS, 1)
+def make_job(point: Point, replicate: int, splits: tuple[str, ...], store: str = "-") -> Job:
+    purpose = ("replicate", replicate) if replicate else (point.kind if point.number is None else point.number, 0)
+    names = ("click.auc", "like.auc")
+    job = Job(point.number, replicate, point.config, store, derive(7, *purpose), splits, names, TASKS, 1, point.until)
+    return replace(job, kind=point.kind)
+
+
+def job_of(trial: int, replicate: int, config: Mapping[str, Scalar], splits: tuple[str, ...], store: str = "-") -> Job:
+    """That of a trial at full length."""
+    return make_job(Point("trial", dict(config), "", trial), replicate, splits, store)
 
 
 class ShuffledExecutor:

@@ -25,7 +25,7 @@ from search_toys import (
 import bench.search
 from bench.errors import UserError
 from bench.progress import Advance, Silent
-from bench.records import Job, TrialRecord
+from bench.records import Job, Point, TrialRecord
 from bench.rows import REPLICATED
 from bench.search.confirm import Race, confirm
 from bench.search.driver import search
@@ -188,10 +188,10 @@ class TestFailures:
         assert (notes.total, notes.done) == (14, 14)
 
     def test_a_configuration_that_makes_no_job_fails_alone(self, tmp_path: Path) -> None:
-        def picky(trial: int, replicate: int, config: object, splits: tuple[str, ...]) -> Job:
-            if trial == 2:
+        def picky(point: Point, replicate: int, splits: tuple[str, ...]) -> Job:
+            if point.number == 2:
                 raise UserError("not this one")
-            return make_job(trial, replicate, config, splits)  # type: ignore[arg-type]
+            return make_job(point, replicate, splits)
 
         plan = toy_plan(trials=5)
         with Study.open(tmp_path, plan) as study:
@@ -257,8 +257,8 @@ class TestResume:
             assert essence(run(folder, plan, ShuffledExecutor(train, slots, part))) == whole
 
 
-def points(study: Study, *numbers: int) -> list[TrialRecord]:
-    return [study.record(number) for number in numbers]
+def points(study: Study, *numbers: int) -> list[Point]:
+    return [study.record(number).points[-1] for number in numbers]
 
 
 class TestConfirm:
@@ -308,11 +308,6 @@ class TestConfirm:
         assert {(job.trial, job.replicate) for job in jobs} == {(1, 3), (4, 1), (4, 2), (4, 3)}
         assert sorted(record.number for record in seen) == [1, 4]
         assert (notes.total, notes.done) == (6, 6)
-
-    def test_only_completed_trials_can_be_confirmed(self, tmp_path: Path) -> None:
-        plan = self.searched(tmp_path)
-        with Study.open(tmp_path, plan) as study, pytest.raises(ValueError, match="found trial 3 failed"):
-            confirm(study, InlineExecutor(train), make_job, points(study, 3), Race(1), ignore)
 
 
 class TestTestIsClosed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +14,10 @@ from search_toys import OBJECTIVES, ignore, make_job
 
 from bench.frontier.frontier import frontier
 from bench.frontier.pick import pick
-from bench.frontier.points import key_of, points
+from bench.frontier.points import points
 from bench.frontier.policy import Policy
 from bench.frontier.shortlist import shortlist
-from bench.records import BASELINES, Job, Replicate, RungResult, TrialRecord, TrialResult
+from bench.records import TRAINED, Job, Point, Replicate, RungResult, TrialRecord, TrialResult, point_id
 from bench.search.baselines import baselines_of
 from bench.search.confirm import Race, confirm
 from bench.search.driver import search
@@ -58,6 +59,10 @@ def searched(folder: Path) -> list[TrialRecord]:
         return study.records()
 
 
+def ids(points: Iterable[Point]) -> list[str]:
+    return [point.id for point in points]
+
+
 def test_the_front_has_the_trial_in_the_middle_of_its_training(tmp_path: Path) -> None:
     records = searched(tmp_path)
     front = frontier(records, OBJECTIVES, REFERENCE)
@@ -91,12 +96,12 @@ def test_history_has_every_result_in_the_order_of_jobs(tmp_path: Path) -> None:
 def test_what_is_confirmed_does_not_depend_on_how_far_that_had_come(tmp_path: Path) -> None:
     records = searched(tmp_path)
     chosen = shortlist(records, OBJECTIVES, REFERENCE, 1)
-    others = baselines_of(records, OBJECTIVES, REFERENCE, BASELINES)
+    others = baselines_of(records, OBJECTIVES, REFERENCE, TRAINED)
     for point in points(records, OBJECTIVES):
         poor = Replicate(1, 0, {objective.key("confirm"): 0.01 for objective in OBJECTIVES}, until=point.until)
         partly = [replace(each, replicates=(poor,)) if each.number == point.number else each for each in records]
-        assert list(map(key_of, shortlist(partly, OBJECTIVES, REFERENCE, 1))) == list(map(key_of, chosen))
-        assert baselines_of(partly, OBJECTIVES, REFERENCE, BASELINES) == others
+        assert ids(shortlist(partly, OBJECTIVES, REFERENCE, 1)) == ids(chosen)
+        assert baselines_of(partly, OBJECTIVES, REFERENCE, TRAINED) == others
 
 
 def test_points_are_confirmed_as_long_as_they_were_trained_and_picked_so(tmp_path: Path) -> None:
@@ -107,20 +112,20 @@ def test_points_are_confirmed_as_long_as_they_were_trained_and_picked_so(tmp_pat
     with Study.open(tmp_path, rung_plan(reference=REFERENCE)) as study:
         confirm(study, InlineExecutor(spy), make_job, chosen, Race(2), ignore)
         records = study.records()
-    assert {(job.trial, job.until) for job in spy.jobs} == set(map(key_of, chosen))
+    assert {point_id(job.trial, job.until) for job in spy.jobs} == set(ids(chosen))
     assert len(spy.jobs) == 2 * len(chosen)
     front = frontier(records, OBJECTIVES, REFERENCE)
-    compared = [point for point in front.points if point.replicates]
-    assert set(map(key_of, compared)) == set(map(key_of, chosen))
+    compared = [point for point in front.of_trials.points if point.replicates]
+    assert ids(compared) == ids(chosen)
     for point in compared:
         assert [each.replicate for each in point.replicates] == [1, 2]
         assert [each.seed for each in point.replicates] == [derive(7, "replicate", k) for k in (1, 2)]
         assert {each.until for each in point.replicates} == {point.until}
     lenient = Policy.model_validate({"guard": {"max_loss_vs_single_task": 1.0}})
-    picked = pick(front, records, OBJECTIVES, lenient)
-    assert (picked.trial, picked.until) in set(map(key_of, front.on_front))
+    picked = pick(front.of_trials, records, OBJECTIVES, lenient)
+    assert point_id(picked.trial, picked.until) in ids(front.of_trials.on_front)
     like = Policy.model_validate({"guard": {"max_loss_vs_single_task": {"like.auc": -0.2, "click.auc": 1.0}}})
-    picked = pick(front, records, OBJECTIVES, like)
+    picked = pick(front.of_trials, records, OBJECTIVES, like)
     assert (picked.samples, picked.until) == (LADDER[1], LADDER[1])
     assert f"stopped after {LADDER[1]} samples" in picked.reason
     assert picked.to_json()["until"] == LADDER[1]
@@ -163,8 +168,8 @@ def test_of_equal_rungs_the_longest_is_the_point_and_an_undefined_one_is_none() 
         )
         return TrialRecord(0, "completed", {}, {}, "mmoe", results[-1].metrics, rungs=results)
 
-    assert [key_of(point) for point in points([rungs(0.8, 0.8, 0.8)], OBJECTIVES)] == [(0, None)]
-    assert [key_of(point) for point in points([rungs(0.8, 0.8, 0.7)], OBJECTIVES)] == [(0, 40)]
-    assert [key_of(point) for point in points([rungs(0.8, float("nan"), 0.7)], OBJECTIVES)] == [(0, 10)]
+    assert ids(points([rungs(0.8, 0.8, 0.8)], OBJECTIVES)) == ["0"]
+    assert ids(points([rungs(0.8, 0.8, 0.7)], OBJECTIVES)) == ["0@40"]
+    assert ids(points([rungs(0.8, float("nan"), 0.7)], OBJECTIVES)) == ["0@10"]
     waiting = replace(rungs(0.7, 0.8), state="waiting")
-    assert [key_of(point) for point in points([waiting], OBJECTIVES)] == [(0, 40)]
+    assert ids(points([waiting], OBJECTIVES)) == ["0@40"]

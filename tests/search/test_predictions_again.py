@@ -29,13 +29,13 @@ def confirmed(folder: Path) -> tuple[list[Job], list[Any]]:
         jobs.append(job)
         return leaving_predictions(job)
 
-    def job_of(*given: Any) -> Job:
+    def kept_job(*given: Any) -> Job:
         return replace(make_job(*given), predictions=str(folder / "predictions"))
 
     with Study.open(folder, PLAN) as study:
         chosen = shortlist(study.records(), OBJECTIVES, REFERENCE, 2)
         others = baselines_of(study.records(), OBJECTIVES, REFERENCE, ("trees", "equal_weights"))
-        confirm(study, InlineExecutor(run), job_of, chosen, Race(2), ignore, baselines=others)
+        confirm(study, InlineExecutor(run), kept_job, chosen, Race(2), ignore, baselines=others)
         return jobs, [study.replicates(), study.baselines()]
 
 
@@ -60,7 +60,7 @@ def test_a_replicate_that_failed_has_none_to_be_gone(tmp_path: Path) -> None:
     with Study.open(tmp_path, PLAN) as study:
         search(PLAN, study, InlineExecutor(train), make_job, ignore)
         point = shortlist(study.records(), OBJECTIVES, REFERENCE, 1)[0]
-        failed = replace(make_job(point.number, 1, point.config, ("confirm", "test")), until=point.until)
+        failed = make_job(point, 1, ("confirm", "test"))
         study.add_replicate(Outcome(failed, None, Failure("diverged", "it left its range")))
     jobs, _ = confirmed(tmp_path)
     assert (point.number, 1) not in {(job.trial, job.replicate) for job in jobs}

@@ -10,10 +10,9 @@ from shutil import copytree
 import pytest
 from search_toys import OBJECTIVES, TASKS, ShuffledExecutor, YoungestFirst, ignore, make_job, toy_plan, train
 
-from bench.frontier.points import key_of
 from bench.frontier.shortlist import shortlist
 from bench.progress import Silent
-from bench.records import BASELINES, Job, RungResult, TrialRecord, TrialResult
+from bench.records import TRAINED, Job, Point, RungResult, TrialRecord, TrialResult
 from bench.rows import REPLICATED
 from bench.search.baselines import baselines_of
 from bench.search.confirm import Race, confirm
@@ -43,7 +42,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def confirmed(done: Path, tmp_path: Path) -> Confirmed:
     """Confirms that search in a folder of its own, and reads what is there then."""
 
-    def carry_out(name: str, executor: Executor, race: Race = RACE, wanted: tuple[str, ...] = BASELINES) -> Study:
+    def carry_out(name: str, executor: Executor, race: Race = RACE, wanted: tuple[str, ...] = TRAINED) -> Study:
         if not (tmp_path / name).exists():
             copytree(done, tmp_path / name)
         return searched(tmp_path / name, executor, race, wanted)
@@ -59,23 +58,22 @@ def searched(folder: Path, executor: Executor, race: Race, wanted: tuple[str, ..
     return Study.read(folder)
 
 
-def replicates(study: Study) -> dict[int, list[tuple[int, int, float]]]:
-    """By trial the numbers of its replicates, their seeds and a value."""
-    records = [*study.records(), *study.baselines()]
+def replicates(study: Study) -> dict[str, list[tuple[int, int, float]]]:
+    """By point the numbers of its replicates, their seeds and a value."""
     return {
-        record.number: [(each.replicate, each.seed, each.metrics["confirm/click.auc"]) for each in record.replicates]
-        for record in records
-        if record.replicates
+        training: [(each.replicate, each.seed, each.metrics["confirm/click.auc"]) for each in own]
+        for training, own in study.replicates().items()
     }
 
 
 def close(job: Job) -> TrialResult:
     """All configurations but trial 10 are nearly as good, so that seeds decide."""
-    if job.trees or job.ensemble:
+    if job.kind in ("trees", "ensemble"):
         return TrialResult({f"{split}/{task}.auc": 0.7 for split in job.splits for task in TASKS}, {}, [], {})
     result = train(replace(job, config={"balancing.static.weight.like": 1.0, **job.config}))
     flat = {key: 0.7 + 0.02 * (value % 0.1) for key, value in result.metrics.items()}
-    luck = (job.seed * (job.trial + 5)) % 997 - 498
+    place = -1 - TRAINED.index(job.kind) if job.trial is None else job.trial
+    luck = (job.seed * (place + 5)) % 997 - 498
     worse = 0.02 * (job.trial == 10)
     noisy = {key: value + luck * 4e-6 * (1 + key.count("like")) - worse for key, value in flat.items()}
     return TrialResult(noisy, result.speed, result.curve, result.config)
@@ -143,7 +141,7 @@ def test_neither_test_nor_the_searchs_rows_decide_anything(confirmed: Confirmed)
 
 def test_a_failed_replicate_is_spent(confirmed: Confirmed) -> None:
     def some(job: Job) -> TrialResult:
-        if job.replicate == 2 and job.trial >= 0:
+        if job.replicate == 2 and job.kind == "trial":
             raise FloatingPointError("the loss became nan")
         return close(job)
 
@@ -158,21 +156,14 @@ class TestBaselines:
         equal, random, trees, ensemble = study.baselines()
         names = [each.architecture for each in study.baselines()]
         assert names == ["equal_weights", "random_weights", "trees", "ensemble"]
-        assert [each.number for each in study.baselines()] == [-1, -2, -3, -4]
+        assert [each.kind for each in study.baselines()] == names
+        assert [each.number for each in study.baselines()] == [None] * 4
         assert equal.config["balancing.kind"] == "static"
         assert random.config["balancing.kind"] == "rlw"
         assert not any(key.startswith("balancing.static") for key in (*equal.config, *random.config))
         assert equal.config["sharing.kind"] != "single_task"
         assert trees.config == {}
         assert ensemble.config["ensemble.sharing.kind"] == "single_task"
-        assert Job(-4, 1, {}, "-", 0, (), (), (), 1).ensemble
-        assert Job(-3, 1, {}, "-", 0, (), (), (), 1).trees
-        assert not Job(-1, 1, {}, "-", 0, (), (), (), 1).trees
-
-    def test_they_are_no_trials(self, confirmed: Confirmed) -> None:
-        study = confirmed("a", InlineExecutor(close), Race(1))
-        assert all(record.number >= 0 for record in study.records())
-        assert len({key_of(record) for record in study.baselines()}) == 4
 
     def test_what_is_not_wanted_or_cannot_be_is_left_out(self, confirmed: Confirmed) -> None:
         assert [
@@ -186,7 +177,7 @@ class TestBaselines:
             "single_task",
             {"valid/click.auc": 0.7, "valid/like.auc": 0.7},
         )
-        assert [each.architecture for each in baselines_of([single], OBJECTIVES, {}, BASELINES)] == [
+        assert [each.architecture for each in baselines_of([single], OBJECTIVES, {}, TRAINED)] == [
             "trees",
             "ensemble",
         ]
@@ -196,7 +187,7 @@ class TestBaselines:
         study = confirmed("a", InlineExecutor(close), Race(1), ("equal_weights",))
         with Study.open(study.folder, PLAN) as study:
             before = study.baselines()[0]
-            moved = TrialRecord(-1, "completed", {}, {**before.config, "optim.lr": 0.123}, "equal_weights")
+            moved = Point("equal_weights", {**before.config, "optim.lr": 0.123}, "equal_weights")
             confirm(study, InlineExecutor(close), make_job, [], Race(2), ignore, baselines=[moved])
             first, second = study.baselines()
         assert [each.replicate for each in first.replicates] == [1]

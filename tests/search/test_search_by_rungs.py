@@ -416,6 +416,6 @@ def test_each_rung_keeps_the_diagnosis_that_was_made_there(tmp_path: Path) -> No
     for record in run(tmp_path, rung_plan(), InlineExecutor(diagnosed)):
         assert [rung.diagnosis["probes"] for rung in record.rungs] == [rung.samples for rung in record.rungs]
         for number, rung in enumerate(record.rungs):
-            assert record.at(number).diagnosis == rung.diagnosis
+            assert record.points[number].diagnosis == rung.diagnosis
         if record.rungs:
             assert record.diagnosis == record.rungs[-1].diagnosis

@@ -156,7 +156,7 @@ def test_every_weight_is_tuned_by_the_same_tries_and_its_best_is_retrained(done:
     shared = sum(record.sharing != "single_task" for record in study.records())
     tries, retrained = [job for job in jobs if not job.replicate], [job for job in jobs if job.replicate]
     assert len(tries) == 3 * math.ceil(shared / 3)
-    assert {(job.trial, job.splits, job.until) for job in tries} == {(-5, ("valid",), None)}
+    assert {(job.kind, job.splits, job.until) for job in tries} == {("static_weights", ("valid",), None)}
     assert len({job.seed for job in tries}) == 1
     assert {job.config["balancing.kind"] for job in tries} == {"static"}
     by_weight: dict[object, list[dict]] = {}

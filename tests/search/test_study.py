@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from search_toys import essence, ignore, make_job, sharing_name, toy_plan, toy_space, train
+from search_toys import essence, ignore, job_of, make_job, sharing_name, toy_plan, toy_space, train
 
 from bench.errors import UserError
 from bench.records import Failure, Outcome, TrialResult
@@ -25,7 +25,7 @@ def test_a_trial_goes_from_running_to_completed(tmp_path: Path) -> None:
         assert study.running() == {0: config}
         assert study.record(0).state == "running"
         assert study.record(0).architecture == sharing_name(config)
-        job = make_job(number, 0, config, ("valid",))
+        job = job_of(number, 0, config, ("valid",))
         study.finish(number, Outcome(job, train(job), None, 1000.0, 2.5))
         assert (study.told, study.finished, study.running()) == (0, 1, {})
         record = study.tell(number)
@@ -68,7 +68,7 @@ def test_a_result_without_its_objectives_is_a_failure(
     plan = toy_plan()
     with Study.open(tmp_path, plan) as study:
         number, config = study.ask(plan, None)
-        study.finish(number, Outcome(make_job(number, 0, config, ("valid",)), TrialResult(metrics, {}, [], config)))
+        study.finish(number, Outcome(job_of(number, 0, config, ("valid",)), TrialResult(metrics, {}, [], config)))
         record = study.tell(number)
     assert record.state == "failed"
     assert record.failure is not None
@@ -82,7 +82,7 @@ def test_a_nan_beside_the_objectives_is_no_failure(tmp_path: Path) -> None:
     with Study.open(tmp_path, plan) as study:
         number, config = study.ask(plan, None)
         metrics = {"valid/click.auc": 0.5, "valid/like.auc": 0.5, "valid/like.gauc": math.nan}
-        study.finish(number, Outcome(make_job(number, 0, config, ("valid",)), TrialResult(metrics, {}, [], config)))
+        study.finish(number, Outcome(job_of(number, 0, config, ("valid",)), TrialResult(metrics, {}, [], config)))
         assert study.tell(number).state == "completed"
     assert math.isnan(Study.read(tmp_path).record(0).metrics["valid/like.gauc"])
 
@@ -153,12 +153,12 @@ def test_replicates_join_their_trial(tmp_path: Path) -> None:
         search(plan, study, InlineExecutor(train), make_job, ignore)
         before = essence(study.records())
         for replicate in (2, 1):
-            job = make_job(1, replicate, study.record(1).config, REPLICATED)
+            job = job_of(1, replicate, study.record(1).config, REPLICATED)
             failure = Failure("diverged", "nan") if replicate == 2 else None
             study.add_replicate(Outcome(job, None if failure else train(job), failure))
         records = Study.read(tmp_path).records()
     assert [one.replicate for one in records[1].replicates] == [1, 2]
-    assert records[1].replicates[0].seed == make_job(1, 1, {}, ()).seed
+    assert records[1].replicates[0].seed == job_of(1, 1, {}, ()).seed
     assert set(records[1].replicates[0].metrics) == {f"{s}/{t}.auc" for s in REPLICATED for t in ("click", "like")}
     assert records[1].replicates[1].failure == Failure("diverged", "nan")
     joined = essence(records)
@@ -172,7 +172,7 @@ def test_a_diagnosis_is_kept_with_its_result(tmp_path: Path) -> None:
     with Study.open(tmp_path, plan) as study:
         number, config = study.ask(plan, None)
         metrics = {"valid/click.auc": 0.5, "valid/like.auc": 0.5}
-        job = make_job(number, 0, config, ("valid",))
+        job = job_of(number, 0, config, ("valid",))
         study.finish(number, Outcome(job, TrialResult(metrics, {}, [], config, diagnosis=seen)))
         study.tell(number)
     assert Study.read(tmp_path).record(0).diagnosis == seen

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.records import ENSEMBLE, Job
+from bench.records import Job
 from bench.schema import Field, Schema, Task
 from bench.seeds import derive
 from bench.training import ensemble
@@ -28,7 +28,9 @@ CONFIG = {
 def job(*splits: str, resamples: int = 0) -> Job:
     config = {f"{PREFIX}{name}": value for name, value in CONFIG.items()}
     names = ("click", "buy", "like")
-    return Job(ENSEMBLE, 1, config, "-", 5, splits, ("click.auc",), names, 1, device="cpu", resamples=resamples)
+    return Job(
+        None, 1, config, "-", 5, splits, ("click.auc",), names, 1, device="cpu", resamples=resamples, kind="ensemble"
+    )
 
 
 @pytest.mark.parametrize("dim", [16, 5])

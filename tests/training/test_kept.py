@@ -14,7 +14,7 @@ from bench import predictions
 from bench.data import Store, load_card, prepare
 from bench.outcomes.poisson import units_of
 from bench.predictions import KEPT, joined, name_of, path_of, rows_of
-from bench.records import ENSEMBLE, TREES, Job
+from bench.records import Job, Kind, training_of
 from bench.rows import REPLICATED
 from bench.search.executors import ProcessExecutor
 from bench.training.ensemble import PREFIX
@@ -30,16 +30,16 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return prepare(load_card("synthetic-funnel@rows=3000"), tmp_path_factory.mktemp("home"))
 
 
-def job(store: Store, trial: int, folder: Path) -> Job:
+def job(store: Store, kind: Kind, folder: Path) -> Job:
     own: dict[str, Any] = CONFIG
-    if trial == TREES:
+    if kind == "trees":
         own = {}
-    elif trial == ENSEMBLE:
+    elif kind == "ensemble":
         own = {f"{PREFIX}{name}": value for name, value in CONFIG.items()}
+    trial = 5 if kind == "trial" else None
     return Job(
         trial, 2, own, str(store.path), 7, REPLICATED, ("click.auc",), store.default_tasks, 1,
-        until=2000 if trial > 0 else None,
-        device="cpu", resamples=4, predictions=str(folder),
+        until=2000 if trial else None, device="cpu", resamples=4, predictions=str(folder), kind=kind,
     )  # fmt: skip
 
 
@@ -53,12 +53,12 @@ def measured(folder: Path, split: str, name: str) -> dict[str, float]:
     return {f"{split}/click.auc": each[0]["auc"], f"{split}/purchase.ctcvr.auc": each[1]["auc"]}
 
 
-@pytest.mark.parametrize("trial", [5, TREES, ENSEMBLE])
-def test_what_is_kept_is_what_was_measured(store: Store, tmp_path: Path, trial: int) -> None:
+@pytest.mark.parametrize("kind", ["trial", "trees", "ensemble"])
+def test_what_is_kept_is_what_was_measured(store: Store, tmp_path: Path, kind: Kind) -> None:
     write_rows(store, tmp_path)
-    asked = job(store, trial, tmp_path)
+    asked = job(store, kind, tmp_path)
     result = run_job(asked)
-    name = name_of(asked.trial, asked.until, asked.config, asked.replicate)
+    name = name_of(asked.training, asked.replicate)
     for split in KEPT:
         found = measured(tmp_path, split, name)
         assert {key: result.metrics[key] for key in found} == found
@@ -105,7 +105,7 @@ def test_of_many_rows_whole_groups_are_kept(store: Store, tmp_path: Path, monkey
     monkeypatch.setattr(predictions, "MOST_ROWS", 200)
     write_rows(store, few)
     run_job(job(store, 5, few))
-    name = name_of(5, 2000, CONFIG, 2)
+    name = name_of("5@2000", 2)
     rows, every = rows_of(few, "test"), store.split("test")
     assert rows is not None
     assert rows.of == len(every)
@@ -158,15 +158,16 @@ def test_columns_of_several_replicates_are_joined(two: Path) -> None:
 
 def test_names_tell_trainings_apart() -> None:
     one, other = {"a": 0.1, "b": 2}, {"a": 0.2, "b": 2}
+    trees = training_of("trees", None, None, one)
     names = [
-        name_of(7, None, one, 1),
-        name_of(7, 16000, one, 1),
-        name_of(7, None, one, 2),
-        name_of(TREES, None, one, 1),
-        name_of(TREES, None, other, 1),
-        name_of(ENSEMBLE, 16000, one, 1),
+        name_of(training_of("trial", 7, None, one), 1),
+        name_of(training_of("trial", 7, 16000, one), 1),
+        name_of(training_of("trial", 7, None, one), 2),
+        name_of(trees, 1),
+        name_of(training_of("trees", None, None, other), 1),
+        name_of(training_of("ensemble", None, 16000, one), 1),
     ]
     assert names[:3] == ["7-1", "7@16000-1", "7-2"]
     assert len(set(names)) == len(names)
-    assert names[3] == name_of(TREES, None, dict(reversed(one.items())), 1)
+    assert names[3] == name_of(training_of("trees", None, None, dict(reversed(one.items()))), 1)
     assert path_of(Job(7, 1, one, "-", 0, KEPT, (), (), 1), "test") is None

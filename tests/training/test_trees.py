@@ -6,7 +6,7 @@ from sklearn import ensemble
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from bench.data.store import Split
-from bench.records import TREES, Job
+from bench.records import Job
 from bench.rows import REPLICATED
 from bench.schema import Field, Schema, Task
 from bench.training import tree_rows, trees
@@ -72,7 +72,7 @@ class TestJob:
     @staticmethod
     def job(tasks, seed=1, **config):
         names = tuple(task.name for task in tasks)
-        return Job(TREES, 1, config, "-", seed, REPLICATED, (), names, 1, resamples=8)
+        return Job(None, 1, config, "-", seed, REPLICATED, (), names, 1, resamples=8, kind="trees")
 
     def test_it_measures_what_a_network_job_measures(self, tiny):
         tasks = tiny.schema.tasks

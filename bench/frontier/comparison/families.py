@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.frontier.samples import Sample, sample
 from bench.objectives import Objective
-from bench.records import TrialRecord
+from bench.records import Point
 from bench.rows import SEARCH
 
 
@@ -26,7 +26,7 @@ class Member:
     run: str
     dataset: str
     sampler: str
-    point: TrialRecord
+    point: Point
     method: str
     weights: tuple[float, ...] | None = None
     gradient: bool = False
@@ -38,7 +38,7 @@ class Member:
     def searched(self, objectives: Sequence[Objective]) -> list[float] | None:
         """What the search's own run came to in each objective; None for baselines, which were not searched."""
         metrics = [self.point.metrics.get(objective.key(SEARCH), np.nan) for objective in objectives]
-        return metrics if self.point.number >= 0 and np.isfinite(metrics).all() else None
+        return metrics if self.point.role == "trial" and np.isfinite(metrics).all() else None
 
 
 FAMILIES: dict[str, Callable[[Member], str]] = {
@@ -70,7 +70,7 @@ class Budget:
 
 def trials_of(members: Iterable[Member]) -> list[Member]:
     """Each trial of the search once, as it was trained longest."""
-    found = {(each.run, each.dataset, each.point.number): each for each in members if each.point.number >= 0}
+    found = {(each.run, each.dataset, each.point.number): each for each in members if each.point.role == "trial"}
     return list(found.values())
 
 

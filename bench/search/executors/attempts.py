@@ -41,7 +41,7 @@ def judge(task: Task, outcome: Outcome, options: Options) -> Outcome | None:
         return outcome
     task.faults += 1
     if task.faults <= options.retries:
-        options.note(f"trial {task.job.trial}: {failure.reason}; tried again ({task.faults} of {options.retries})")
+        options.note(f"{task.job.name}: {failure.reason}; tried again ({task.faults} of {options.retries})")
         return None
     reason = f"tried {task.faults} times; at last {failure.reason}" if task.faults > 1 else failure.reason
     return replace(outcome, failure=Failure("infrastructure", reason))

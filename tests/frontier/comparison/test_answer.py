@@ -23,7 +23,7 @@ def point(trial):
         made = trial(0, runs=tuple((tuple(each), tuple(each)) for each in values))
         method = "pcgrad" if weight is None else "static"
         shares = None if weight is None else (weight, 1 - weight)
-        return Member("first", "shop", "tpe", made, method, shares, gradient=weight is None)
+        return Member("first", "shop", "tpe", made.points[0], method, shares, gradient=weight is None)
 
     return make
 

@@ -32,7 +32,7 @@ def family(trial):
             point = trial(at, click - 1e-4 * at + seen, 0.8 - 1e-4 * at, "mmoe", name, runs)
             shared = tuple(replace(run, seed=run.replicate) for run in point.replicates)
             point = replace(point, speed={"samples_trained": 1000.0}, replicates=shared)
-            made.append(Member(name, "shop", "tpe", point, name))
+            made.append(Member(name, "shop", "tpe", point.points[0], name))
         return made
 
     return make

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 import pytest
-from search_toys import make_job, train
+from search_toys import job_of, train
 
 from bench.errors import UserError
 from bench.full_disk import Unwritable
@@ -33,7 +33,7 @@ class OutOfMemoryError(RuntimeError):
 def test_jobs_run_in_the_order_of_their_submission() -> None:
     executor = InlineExecutor(train)
     for trial in range(3):
-        executor.submit(make_job(trial, 0, CONFIG, ("valid",)))
+        executor.submit(job_of(trial, 0, CONFIG, ("valid",)))
     outcomes = [executor.next() for _ in range(3)]
     assert [outcome.job.trial for outcome in outcomes] == [0, 1, 2]
     assert all(outcome.result == train(outcome.job) and outcome.failure is None for outcome in outcomes)
@@ -41,7 +41,7 @@ def test_jobs_run_in_the_order_of_their_submission() -> None:
 
 def test_asking_without_a_job_is_a_bug_and_closing_forgets_jobs() -> None:
     executor = InlineExecutor(train)
-    executor.submit(make_job(0, 0, CONFIG, ("valid",)))
+    executor.submit(job_of(0, 0, CONFIG, ("valid",)))
     executor.close()
     executor.close()
     with pytest.raises(RuntimeError, match="without a submitted job"):
@@ -65,7 +65,7 @@ def test_an_exception_becomes_a_failure_of_its_kind(error: Exception, kind: str,
     def run(job: Job) -> TrialResult:
         raise error
 
-    outcome = attempt(run, make_job(0, 0, CONFIG, ("valid",)))
+    outcome = attempt(run, job_of(0, 0, CONFIG, ("valid",)))
     assert outcome.result is None
     assert outcome.failure is not None
     assert outcome.failure.kind == kind
@@ -79,7 +79,7 @@ def test_an_interrupt_is_nobodys_failure(interrupt: type[BaseException]) -> None
         raise interrupt
 
     with pytest.raises(interrupt):
-        attempt(run, make_job(0, 0, CONFIG, ("valid",)))
+        attempt(run, job_of(0, 0, CONFIG, ("valid",)))
 
 
 @pytest.mark.slow
@@ -103,7 +103,7 @@ def test_an_alarm_that_rings_in_a_callback_rings_again(monkeypatch: pytest.Monke
         raise AssertionError("the limit was not kept")
 
     executor = InlineExecutor(run, 1, Options(job_seconds=0.1))
-    executor.submit(make_job(0, 0, {}, ("valid",)))
+    executor.submit(job_of(0, 0, {}, ("valid",)))
     outcome = executor.next()
     assert rung
     assert set(dropped) == {"_TimeIsUp"}
@@ -150,7 +150,7 @@ def test_an_alarm_leaves_nothing_set_that_a_context_manager_sets_back(
         raise AssertionError("the limit was not kept")
 
     executor = InlineExecutor(run, 1, Options(job_seconds=0.1))
-    executor.submit(make_job(0, 0, {}, ("valid",)))
+    executor.submit(job_of(0, 0, {}, ("valid",)))
     outcome = executor.next()
     assert not held
     assert outcome.failure is not None
@@ -166,7 +166,7 @@ def test_one_that_does_not_come_to_an_end_is_ended_all_the_same(monkeypatch: pyt
             raise AssertionError("the limit was not kept")
 
     executor = InlineExecutor(run, 1, Options(job_seconds=0.1))
-    executor.submit(make_job(0, 0, {}, ("valid",)))
+    executor.submit(job_of(0, 0, {}, ("valid",)))
     outcome = executor.next()
     assert outcome.failure is not None
     assert "longer than 0.1 s" in outcome.failure.reason

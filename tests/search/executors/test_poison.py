@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from poison_toys import poison
-from search_toys import make_job
+from search_toys import job_of
 
 from bench.records import Failure, Job, Outcome
 from bench.search.executors import InlineExecutor, ProcessExecutor
@@ -26,11 +26,11 @@ PRINTS = """
 import sys
 sys.path[:0] = sys.argv[2:]
 from poison_toys import poison
-from search_toys import make_job
+from search_toys import job_of
 from bench.search.executors import ProcessExecutor
 if __name__ == "__main__":
     executor = ProcessExecutor(poison, 1)
-    executor.submit(make_job(0, 0, {"how": "chatter"}, ("valid",), sys.argv[1]))
+    executor.submit(job_of(0, 0, {"how": "chatter"}, ("valid",), sys.argv[1]))
     outcome = executor.next()
     executor.close()
     print("result" if outcome.result else outcome.failure)
@@ -38,7 +38,7 @@ if __name__ == "__main__":
 
 
 def job(folder: Path, trial: int, how: str = "", **config: int) -> Job:
-    return make_job(trial, 0, {"how": how, **config}, ("valid",), str(folder))
+    return job_of(trial, 0, {"how": how, **config}, ("valid",), str(folder))
 
 
 def attempts(folder: Path, trial: int) -> int:

@@ -17,6 +17,7 @@ from search_toys import (
     die_when_told,
     essence,
     ignore,
+    job_of,
     make_job,
     report_threads,
     say_pid_and_sleep,
@@ -38,18 +39,18 @@ DRIVER = """
 import sys
 sys.path[:0] = sys.argv[2:]
 from pathlib import Path
-from search_toys import make_job, say_pid_and_sleep
+from search_toys import job_of, make_job, say_pid_and_sleep
 from bench.search.executors import ProcessExecutor
 if __name__ == "__main__":
     executor = ProcessExecutor(say_pid_and_sleep, 2)
     for trial in range(2):
-        executor.submit(make_job(trial, 0, {}, ("valid",), sys.argv[1]))
+        executor.submit(job_of(trial, 0, {}, ("valid",), sys.argv[1]))
     executor.next()
 """
 
 
 def job(trial: int, store: Path | str = "-", **config: int | str) -> Job:
-    return make_job(trial, 0, {**CONFIG, **config}, ("valid",), str(store))
+    return job_of(trial, 0, {**CONFIG, **config}, ("valid",), str(store))
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from poison_toys import poison
 from rung_toys import essence, leaving_predictions, rung_plan, slow_train, train
-from search_toys import ShuffledExecutor, ignore, make_job, wait_until
+from search_toys import ShuffledExecutor, ignore, job_of, make_job, wait_until
 
 from bench.errors import UserError
 from bench.records import Job
@@ -151,7 +151,7 @@ def test_a_poisonous_job_is_recorded_and_the_others_do_not_notice(
     notes: list[str] = []
     with closing(executor(two_nodes, poison, store, retries=1, note=notes.append)) as pool:
         for trial in range(4):
-            pool.submit(make_job(trial, 0, {"how": how if trial == 1 else ""}, ("valid",), str(marks(tmp_path, store))))
+            pool.submit(job_of(trial, 0, {"how": how if trial == 1 else ""}, ("valid",), str(marks(tmp_path, store))))
         found = {outcome.job.trial: outcome for outcome in (pool.next() for _ in range(4))}
     failure = found[1].failure
     assert failure is not None

@@ -1,0 +1,275 @@
+"""The current production point: every result of a run is told as a difference from it.
+
+`--current FILE` names it: a TOML file, a package's folder, or a registered model, `models:/NAME/VERSION` or
+`models:/NAME@ALIAS`. A TOML file has a configuration and the weights by which it ranks,
+
+    config = "picked.toml"      # or a table [config] with dotted names
+    [score]
+    kind = "power"
+    weights = { click = 0.8, like = 0.2 }
+
+or `column = "todays_score"`, a column of the log that the card keeps under `logged`. A model is trained again on the
+seeds and data of every point. Without a file the best single-task model of each task, under equal weights, stands for
+it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+
+from bench.content import read_toml
+from bench.data.card import Card
+from bench.data.shape import shape_of
+from bench.dotted import flatten
+from bench.errors import UserError, unknown
+from bench.fusion import Fusion, Kind
+from bench.records import Point, Scalar
+from bench.validation import validate
+
+if TYPE_CHECKING:
+    from bench.run.folder import DatasetRun, Run
+    from bench.search.study import Study
+
+REGISTERED = "models:/"
+SCORE_KEY = "score.weights"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Ranking(_Part):
+    """How a model's predictions become its score, see `bench.fusion`."""
+
+    kind: Kind = "power"
+    weights: dict[str, Annotated[FiniteFloat, Field(ge=0)]] = {}
+    """By task; none means equal weights. Only ratios count."""
+
+
+class CurrentFile(_Part):
+    """A TOML file that `--current` names."""
+
+    config: dict[str, Any] | str | None = None
+    """Dotted names, or the path of a file with them, relative to this one."""
+    column: str | None = None
+    score: Ranking | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> CurrentFile:
+        if (self.config is None) == (self.column is None):
+            found = "neither" if self.config is None else "both"
+            raise ValueError(f"expected either `config` or `column`, found {found}")
+        if self.column is not None and self.score is not None:
+            raise ValueError("expected no table `score` beside `column`, which is the score")
+        return self
+
+
+class CurrentContent(_Part):
+    """What a run's manifest keeps of it, so that it does not depend on the file any more."""
+
+    source: str
+    """The file or the registered model."""
+    config: dict[str, Scalar] | None = None
+    """The whole dotted configuration; None for a column."""
+    until: int | None = None
+    """Training samples at which to stop, as in `bench.records.Job`."""
+    column: str | None = None
+    kind: Kind = "power"
+    weights: dict[str, float] = {}
+    """By task."""
+    scaled: bool = True
+    """Whether weights of a sum count predictions in units of the task's base rate; those of a package's do not."""
+
+
+@dataclass(frozen=True)
+class Current:
+    """The current production point of a data set's part of a run.
+
+    Attributes:
+        id: of the point; that of the best single-task models where no file was given.
+        point: to be trained and confirmed; None without a file, and for a column, which has no model.
+        column: of the log, which is the score by itself.
+        sentence: what it is.
+    """
+
+    id: str
+    point: Point | None
+    column: str | None
+    kind: Kind
+    weights: dict[str, float]
+    scaled: bool
+    sentence: str
+
+    def fusion(self, rates: Mapping[str, float]) -> Fusion:
+        """By which it ranks.
+
+        Args:
+            rates: mean label of each task on train, on all impressions.
+        """
+        raw = self.kind == "sum" and not self.scaled
+        weights = {task: weight * (rates[task] if raw else 1.0) for task, weight in self.weights.items()}
+        total = sum(weights.values())
+        return Fusion(self.kind, {task: weight / total for task, weight in weights.items()})
+
+
+def read_current(given: str, card: Card, tasks: Sequence[str], home: Path, tracking: str | None) -> CurrentContent:
+    """Reads and checks what a user named.
+
+    Args:
+        given: as `lasting_current` gives it.
+        tasks: that the run trains, in order.
+        tracking: address of the MLflow store with the registry; None for the one at home.
+
+    Raises:
+        UserError: there is none, it is no such file, its configuration does not fit the data, or it names a task that
+            the run does not train or a column that the card does not keep.
+    """
+    path = Path(given)
+    if given.startswith(REGISTERED) or path.is_dir():
+        found = _of_package(given, home, tracking)
+    else:
+        if not path.is_file():
+            raise UserError(
+                f"--current: expected a TOML file, a package's folder or {REGISTERED}NAME/VERSION, found no {given}"
+            )
+        found = _of_file(path)
+    if found.column is not None:
+        kept = tuple(getattr(card, "logged", ()))
+        if found.column not in kept:
+            raise UserError(f"{given}: {unknown('column among the logged scores of the card', found.column, kept)}")
+        return found
+    return _checked(found, card, tasks)
+
+
+def _of_file(path: Path) -> CurrentContent:
+    given = validate(CurrentFile, read_toml(path), str(path))
+    if given.column is not None:
+        return CurrentContent(source=str(path), column=given.column)
+    from bench.training import recipe
+
+    where, config = path, given.config
+    if isinstance(config, str):
+        where = path.parent / config
+        config = read_toml(where)
+    assert config is not None
+    trained, dotted = recipe.split(flatten(config), str(where))
+    score = given.score or Ranking()
+    return CurrentContent(
+        source=str(path), config=dotted, until=trained.until, kind=score.kind, weights=dict(score.weights)
+    )
+
+
+def _of_package(given: str, home: Path, tracking: str | None) -> CurrentContent:
+    from bench.frontier.score import Score
+    from bench.production.package import Package
+    from bench.run.models import open_model
+
+    package = open_model(home, given, tracking) if given.startswith(REGISTERED) else Package.open(given)
+    score = validate(Score, package.policy.get("score"), f"{given}: score").of(package.schema.tasks)
+    weights: dict[str, float] = {}
+    for name, weight in score.weights.items():
+        task, _, which = name.partition(".")
+        if which == "cvr" or weight < 0:
+            raise UserError(
+                f"{given}: score: expected weights of at least 0 of predictions on all impressions, found "
+                f"{name} = {weight:g}; give a TOML file with [config] and [score] instead"
+            )
+        weights[task] = weight
+    return CurrentContent(
+        source=given, config=dict(package.manifest.config), kind=score.kind, weights=weights, scaled=False
+    )
+
+
+def _checked(found: CurrentContent, card: Card, tasks: Sequence[str]) -> CurrentContent:
+    """With its whole configuration and all weights."""
+    from bench.training.config import TrialConfig  # imports torch
+
+    assert found.config is not None
+    weights = found.weights or dict.fromkeys(tasks, 1.0)
+    balanced = Point("current", found.config, "").weights
+    for where, names in ((SCORE_KEY, weights), ("config.balancing.static.weight", balanced)):
+        for task in names:
+            if task not in tasks:
+                raise UserError(f"{found.source}: {where}: {unknown('task', task, tasks)}")
+    if not sum(weights.values()):
+        raise UserError(f"{found.source}: {SCORE_KEY}: expected a weight above 0, found none")
+    try:
+        parsed = TrialConfig.parse(found.config)
+        parsed.check_fit(shape_of(card, tasks))
+    except UserError as error:
+        raise UserError(f"{found.source}: {error}") from None
+    return found.model_copy(update={"config": parsed.dotted(), "weights": weights})
+
+
+def lasting_current(given: str, beside: Path | None = None) -> str:
+    """What a user named, so that it means the same from every folder.
+
+    Args:
+        beside: the folder that a path may be relative to, before the one that the program was started in.
+    """
+    if given.startswith(REGISTERED):
+        return given
+    path = Path(given).expanduser()
+    return os.path.abspath(beside / path if beside is not None and (beside / path).exists() else path)
+
+
+def with_current(run: Run, given: str | None) -> Run:
+    """The run with another current point for all its data sets, which `execute` keeps; itself where none is given.
+
+    Raises:
+        UserError: as `read_current`; or the run confirms nothing.
+    """
+    if given is None:
+        return run
+    manifest = run.manifest
+    check_confirms(manifest.suite.confirm.replicates)
+    found = {
+        key: read_current(
+            lasting_current(given), part.card, [task.name for task in part.tasks], run.home, manifest.tracking_uri
+        )
+        for key, part in run.datasets.items()
+    }
+    return replace(run, manifest=manifest.model_copy(update={"current": found}))
+
+
+def check_confirms(replicates: int) -> None:
+    """Refuses a current point in a run that confirms nothing.
+
+    Raises:
+        UserError: no replicates.
+    """
+    if not replicates:
+        raise UserError("--current: expected a run that confirms, with confirm.replicates of 1 or more, found 0")
+
+
+def current_of(part: DatasetRun) -> Current:
+    """The current point of a data set's part, its fusion, and what it is."""
+    kept = part.run.manifest.current.get(part.key)
+    equal = {task.name: 1.0 for task in part.tasks}
+    if kept is None:
+        text = "No --current was given: the best single-task model of each task, under equal weights, stands for it."
+        return Current("single_task", None, None, "power", equal, True, text)
+    if kept.config is None:
+        text = f"The current point is the logged score '{kept.column}'; it has no model to train."
+        return Current("current", None, kept.column, "power", equal, True, text)
+    sharing = str(kept.config["sharing.kind"])
+    weights = ", ".join(f"{task} {weight:g}" for task, weight in kept.weights.items())
+    text = (
+        f"The current point is the {sharing} model of {kept.source}, trained on the seeds and data of every point, "
+        f"ranking by a {'sum' if kept.kind == 'sum' else 'product of powers'} with weights {weights}."
+    )
+    point = Point("current", kept.config, sharing, until=kept.until)
+    return Current("current", point, None, kept.kind, kept.weights, kept.scaled, text)
+
+
+def others_of(part: DatasetRun, study: Study) -> list[Point]:
+    """A run's confirmed points that are no trials: its baselines, and the current point as it is now."""
+    point = current_of(part).point
+    now = None if point is None else point.training
+    return [each for each in study.baselines() if each.kind != "current" or each.training == now]

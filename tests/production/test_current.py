@@ -1,0 +1,44 @@
+"""A packaged or registered model as the current production point of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from serving_toys import FUNNEL, funnel_package
+
+from bench.data import load_card
+from bench.errors import UserError
+from bench.frontier.score import Score
+from bench.fusion import Fusion
+from bench.production.package import Package
+from bench.run import models
+from bench.run.current import Current, read_current
+
+TASKS = ("click", "purchase")
+
+
+def test_a_package_gives_its_configuration_and_score(package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
+    card, folder = load_card(FUNNEL), package.folder
+    found = read_current(str(folder), card, TASKS, folder, None)
+    assert found.config == package.manifest.config
+    assert (found.kind, found.weights, found.scaled) == ("power", {"click": 1.0, "purchase": 0.5}, False)
+    asked: list[tuple[Path, str, str | None]] = []
+    monkeypatch.setattr(models, "open_model", lambda *of: asked.append(of) or package)
+    registered = read_current("models:/shop@champion", card, TASKS, folder, "sqlite:///here.db")
+    assert registered == found.model_copy(update={"source": "models:/shop@champion"})
+    assert asked == [(folder, "models:/shop@champion", "sqlite:///here.db")]
+
+
+def test_a_packages_sum_counts_predictions_as_they_are() -> None:
+    """So a task's weight in units of its base rate is the weight times that rate."""
+    current = Current("current", None, None, "sum", {"click": 1.0, "purchase": 10.0}, False, "")
+    assert current.fusion({"click": 0.5, "purchase": 0.05}) == Fusion("sum", {"click": 0.5, "purchase": 0.5})
+
+
+@pytest.mark.slow
+def test_a_score_of_conditional_predictions_has_no_fusion(store: Any, tmp_path: Path) -> None:
+    made = funnel_package(tmp_path / "package", store, score=Score(weights={"purchase.cvr": 1.0}))
+    with pytest.raises(UserError, match=r"score: expected weights .* found purchase.cvr = 1"):
+        read_current(str(made.folder), load_card(FUNNEL), TASKS, tmp_path, None)

@@ -1,0 +1,133 @@
+"""The current production point: what a file may say, what is refused, and how it ranks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bench.data import load_card
+from bench.errors import UserError
+from bench.fusion import Fusion
+from bench.records import Point, Replicate
+from bench.run.current import CurrentContent, current_of, lasting_current, others_of, read_current
+
+CARD = load_card("synthetic-funnel@rows=2000")
+TASKS = ("click", "purchase")
+
+
+def read(tmp_path: Path, text: str, card: Any = CARD) -> CurrentContent:
+    file = tmp_path / "current.toml"
+    file.write_text(text)
+    return read_current(str(file), card, TASKS, tmp_path, None)
+
+
+def current(content: CurrentContent | None) -> Any:
+    """Of a run's part that keeps this."""
+    kept = {} if content is None else {"shop": content}
+    run = SimpleNamespace(manifest=SimpleNamespace(current=kept))
+    return SimpleNamespace(run=run, key="shop", tasks=[SimpleNamespace(name=task) for task in TASKS])
+
+
+def test_a_file_with_a_configuration_and_weights(tmp_path: Path) -> None:
+    found = read(
+        tmp_path,
+        """
+        [config]
+        "sharing.kind" = "mmoe"
+        optim.lr = 0.002
+        [score]
+        kind = "sum"
+        weights = { click = 3, purchase = 1 }
+        """,
+    )
+    assert found.config is not None
+    assert (found.config["sharing.kind"], found.config["optim.lr"]) == ("mmoe", 0.002)
+    assert found.config["optim.epochs"]  # the whole configuration: no later default changes it
+    said = current_of(current(found))
+    assert said.point == Point("current", found.config, "mmoe")
+    assert said.fusion({"click": 0.1, "purchase": 0.01}) == Fusion("sum", {"click": 0.75, "purchase": 0.25})
+    assert str(tmp_path / "current.toml") in said.sentence
+    assert "mmoe" in said.sentence
+
+
+def test_a_picked_file_with_its_length_and_equal_weights(tmp_path: Path) -> None:
+    (tmp_path / "picked.toml").write_text('"sharing.kind" = "ple"\n"training.until" = 1600\n')
+    found = read(tmp_path, 'config = "picked.toml"')
+    said = current_of(current(found))
+    assert said.point is not None
+    assert (said.point.until, said.point.sharing) == (1600, "ple")
+    assert said.fusion({}) == Fusion("power", {"click": 0.5, "purchase": 0.5})
+
+
+def test_a_logged_score_has_no_model(tmp_path: Path) -> None:
+    found = read(tmp_path, 'column = "todays_score"', SimpleNamespace(logged=("todays_score",)))
+    said = current_of(current(found))
+    assert (said.id, said.point, said.column) == ("current", None, "todays_score")
+    assert "todays_score" in said.sentence
+
+
+def test_without_a_file_the_single_task_models_stand_for_it() -> None:
+    said = current_of(current(None))
+    assert (said.id, said.point) == ("single_task", None)
+    assert said.fusion({}) == Fusion("power", {"click": 0.5, "purchase": 0.5})
+    assert "single-task" in said.sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", r"current.toml: .*expected either `config` or `column`, found neither"),
+        ('column = "x"\n[config]\n"sharing.kind" = "mmoe"', "found both"),
+        ('column = "x"\n[score]\nkind = "sum"', "no table `score` beside `column`"),
+        ('column = "x"', "unknown column among the logged scores of the card 'x'"),
+        ('config = "none.toml"', "none.toml"),
+        ('[config]\n"sharing.kind" = "mmo"', "current.toml: unknown sharing kind 'mmo'"),
+        ('[config]\n"sharing.knd" = "mmoe"', "knd"),
+        ('[config]\n"balancing.static.weight.like" = 2.0', "weight: unknown task 'like'"),
+        ("[config]\n[score]\nweights = { like = 1 }", "score.weights: unknown task 'like'"),
+        ("[config]\n[score]\nweights = { click = -1 }", "greater than or equal to 0"),
+        ("[config]\n[score]\nweights = { click = 0 }", "expected a weight above 0, found none"),
+        ('[config]\n[score]\nkind = "product"', "kind"),
+        ("typo = 1", "typo"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_written(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        read(tmp_path, text)
+
+
+def test_a_configuration_that_does_not_fit_the_data_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "current.toml"
+    file.write_text('[config]\n"funnel.kind" = "entire_space"')
+    with pytest.raises(UserError, match=r"current.toml: funnel.kind = 'entire_space'"):
+        read_current(str(file), load_card("census-income"), ("income", "never_married"), tmp_path, None)
+    with pytest.raises(UserError, match="expected a TOML file, a package's folder or models:/NAME/VERSION, found no"):
+        read_current(str(tmp_path / "other.toml"), CARD, TASKS, tmp_path, None)
+    with pytest.raises(UserError, match="expected a packaged model"):
+        read_current(str(tmp_path), CARD, TASKS, tmp_path, None)
+
+
+def test_a_path_may_be_beside_the_suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    suites, here = tmp_path / "suites", tmp_path / "here"
+    for folder in (suites, here):
+        folder.mkdir()
+    monkeypatch.chdir(here)
+    (suites / "now.toml").touch()
+    assert lasting_current("now.toml", suites) == str(suites / "now.toml")
+    assert lasting_current("now.toml") == str(here / "now.toml")
+    assert lasting_current("models:/shop@champion", suites) == "models:/shop@champion"
+
+
+def test_replicates_of_an_earlier_current_model_are_not_those_of_this_one() -> None:
+    replicates = (Replicate(1, 1, {}),)
+    first, second = (Point("current", {"sharing.kind": kind}, kind, replicates=replicates) for kind in ("mmoe", "ple"))
+    trees = Point("trees", {}, "trees", replicates=replicates)
+    study: Any = SimpleNamespace(baselines=lambda: [trees, first, second])
+    now = current(CurrentContent(source="-", config=first.config, weights={"click": 1.0}))
+    assert others_of(now, study) == [trees, first]
+    assert others_of(current(None), study) == [trees]
+    assert replace(first, replicates=()).training == first.training
