@@ -51,7 +51,7 @@ NAMES = {
     "single_task": "single-task models",
     "equal_weights": "equal weights",
     "random_weights": "random weights",
-    "trees": "boosted trees",
+    "trees": "the boosted-trees baseline",
     "ensemble": "the ensemble of two single-task models",
 }
 

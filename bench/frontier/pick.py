@@ -152,12 +152,13 @@ def pick(choices: Choices, points: Iterable[TrialRecord], objectives: Sequence[O
     passing = [row for row in range(len(choices)) if judge.passing[row] and np.isfinite(found[row])]
     passing.sort(key=lambda row: (-found[row], row))
     near = _simpler(choices, compared, passing, chosen)
-    for row in (row for row in near if judge.allowed[row]):
-        kept = row == choices.current and choices.table["role"].iloc[row] == "current"
-        if kept or (policy.simplest and simplicity(choices, row) < simplicity(choices, chosen)):
-            chosen, near = row, _simpler(choices, compared, passing, row)
+    for other in (each for each in near if judge.allowed[each]):
+        kept = other == choices.current and choices.table["role"].iloc[other] == "current"
+        if kept or (policy.simplest and simplicity(choices, other) < simplicity(choices, chosen)):
+            chosen, near = other, _simpler(choices, compared, passing, other)
             break
-    ahead = [row for row in passing if not judge.allowed[row] and row not in near and found[row] > found[chosen]]
+    ahead = _ahead(choices, judge, scores, names, [row for row in passing if found[row] > found[chosen]], chosen)
+    near = [row for row in near if row not in ahead]
     stability = stability_of(choices, judge, scores, names, chosen)
     told = reason.Told(policy, choices, judge, names, terms, chosen, near[:NAMED], ahead, stability)
     row, point = choices.table.iloc[chosen], by_id.get(str(choices.table["point"].iloc[chosen]))
@@ -222,6 +223,26 @@ def _simpler(choices: Choices, names: Sequence[str], feasible: Sequence[int], ch
     rows = [row for row in feasible if row in good and simpler(choices, row, chosen)]  # best by the rule first
     first = {choices.table["point"].iloc[row]: row for row in reversed(rows)}
     return sorted(first.values(), key=lambda row: (simplicity(choices, row), feasible.index(row)))
+
+
+def _ahead(
+    choices: Choices,
+    judge: Judge,
+    scores: Callable[[Floats], Floats],
+    names: Sequence[str],
+    better: Iterable[int],
+    chosen: int,
+) -> dict[int, float | None]:
+    """Of rows with a better score than the pick those that cannot be deployed, the best of each point; with the share
+    of draws in which their score is better, at least one half. None without draws.
+    """
+    of = choices.table["point"]
+    rows = list({of.iloc[row]: row for row in reversed([*better]) if not judge.allowed[row]}.values())[::-1]
+    if not rows or not len(choices.draws):
+        return dict.fromkeys(rows)
+    drawn = scores(choices.worlds(names))
+    shares = {row: float((drawn[:, row] > drawn[:, chosen]).mean()) for row in rows}
+    return {row: share for row, share in shares.items() if share > 0.5}
 
 
 def _nothing(

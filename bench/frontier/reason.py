@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,7 +38,7 @@ class Told:
         names, terms: what the rule scored, and how.
         chosen: row of the pick.
         as_good: rows of simpler choices that are as good within noise.
-        ahead: rows with a higher score that cannot be deployed.
+        ahead: rows with a higher score that cannot be deployed, and in which share of draws they have it.
     """
 
     policy: Policy
@@ -48,7 +48,7 @@ class Told:
     terms: Terms
     chosen: int
     as_good: Sequence[int]
-    ahead: Sequence[int]
+    ahead: Mapping[int, float | None]
     stability: Stability
 
     @property
@@ -126,23 +126,17 @@ class Told:
         return f"Unsure: it holds in only {holds:.0%} of retrainings{': ' if why else ''}{'; '.join(why)}."
 
     def _ahead(self) -> str:
-        """What is ahead of the pick by the rule and cannot be deployed."""
-        rows = list({self.choices.table["point"].iloc[row]: row for row in reversed(self.ahead)}.values())
-        if not rows:
-            return ""
+        """What scores higher than the pick and cannot be deployed."""
         names = list(dict.fromkeys([*self.names, *self.choices.objectives]))
-        gains = self.choices.gains(names, self.choices.values(names))
-        said = []
-        for row in reversed(rows):
-            apart = [
-                difference(self.choices, name, gain)
-                for name, gain in zip(names, gains[row] - gains[self.chosen], strict=True)
-            ]
+        gains, said = self.choices.gains(names, self.choices.values(names)), []
+        for row, share in self.ahead.items():
+            apart = zip(names, gains[row] - gains[self.chosen], strict=True)
+            parts = ", ".join(f"{name} {difference(self.choices, name, gain)}" for name, gain in apart)
+            who, often = called(self.choices, row), "" if share is None else f" in {share:.0%} of retrainings"
             said.append(
-                f"{called(self.choices, row)} ({', '.join(f'{n} {d}' for n, d in zip(names, apart, strict=True))})"
+                f"{who[0].upper()}{who[1:]} scores higher than the pick{often} ({parts}), but cannot be deployed."
             )
-        text = listed(said)
-        return f"{text[0].upper()}{text[1:]} would score higher than the pick, but cannot be deployed."
+        return " ".join(said)
 
     def _simpler(self) -> str:
         """Simpler choices that are as good."""

@@ -69,8 +69,8 @@ def plan(home: Path, target: str, policy_file: Path | None, name: str | None, se
     result = result_of(part, policy)
     if picked is None:
         if result.pick is None or result.pick.trial is None:
-            why = result.no_pick if result.pick is None else f"{result.pick.name} is no trial of the search"
-            raise UserError(f"{part.run.name}: nothing was picked: {why}")
+            none = result.no_pick if result.pick is None else f"{result.pick.name} is no trial of the search"
+            raise UserError(f"{part.run.name}: nothing was picked: {none}")
         chosen: tuple[int, int | None] = (result.pick.trial, result.pick.until)
     else:
         if not isinstance(picked, dict) or not isinstance(picked.get("trial"), int):

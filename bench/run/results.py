@@ -93,8 +93,8 @@ def result_of(run: DatasetRun, policy: Policy | None = None) -> DatasetResult:
 def pick_document(result: DatasetResult) -> dict[str, Any]:
     """`picked.json`: the pick, and the policy as TOML.
 
-    Without a pick `point` and `trial` are null, `sentence` and `reason` say why, and `if_guard` has what the guard would
-    have to be, as TOML, and the pick that there would be.
+    Without a pick `point` and `trial` are null, `sentence` and `reason` say why, and `if_guard` has what the guard
+    would have to be, as TOML, and the pick that there would be.
     """
     more: dict[str, Any] = {"answer": result.frontier.answer.to_json()} if result.frontier.answer else {}
     more["policy"] = result.policy.toml
