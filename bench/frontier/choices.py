@@ -124,7 +124,8 @@ class Choices:
 
     def values(self, names: Sequence[str]) -> Floats:
         """(rows, M) in natural units; NaN where something was not measured."""
-        return np.asarray(self.table[list(names)].to_numpy(dtype=float))
+        columns = [self.table[name].to_numpy(dtype=float) for name in names]
+        return np.stack(columns, axis=1) if columns else np.zeros((len(self), 0))
 
     def worlds(self, names: Sequence[str]) -> Floats:
         """(D, rows, M): the values in each posterior draw; a metric that is not drawn keeps its value."""
