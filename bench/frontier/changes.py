@@ -86,7 +86,7 @@ def loosened(bound: float | str, value: float, current: float, floor: bool) -> f
     if share_of_current(bound) is None:
         return 0.0 - float(round_up(-value, 6)) if floor else float(round_up(value, 6))
     share = 100 * value / current
-    return f"{(math.floor(share * 100 - 1e-6) if floor else math.ceil(share * 100 + 1e-6)) / 100:g}% of current"
+    return f"{(math.floor(share * 100 + 1e-9) if floor else math.ceil(share * 100 - 1e-9)) / 100:g}% of current"
 
 
 def round_up(value: float, digits: int = 3) -> str:

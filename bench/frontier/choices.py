@@ -51,7 +51,7 @@ NAMES = {
     "single_task": "single-task models",
     "equal_weights": "equal weights",
     "random_weights": "random weights",
-    "trees": "the boosted-trees baseline",
+    "trees": "the baseline of boosted trees",
     "ensemble": "the ensemble of two single-task models",
 }
 
@@ -238,6 +238,11 @@ def head_choices(points: Sequence[TrialRecord], objectives: Sequence[Objective],
     if noise is not None:
         chances = p_nondominated(samples, objectives, derive(seed, "p_nondominated"))
         draws = posterior_draws(samples, noise, derive(seed, "choices"), DRAWS)
+        for row in (row for row, point in enumerate(found) if point.number == COMPOSITE):  # the same models once more
+            for place, metric in enumerate(samples[row].mean):
+                same = (each for each, one in enumerate(samples) if each != row and one.mean[place] == metric)
+                if (source := next(same, None)) is not None:
+                    draws[:, row, place] = draws[:, source, place]
     table = pd.DataFrame(
         {
             "point": [id_of(point) for point in found],

@@ -17,6 +17,8 @@ from bench.frontier.intervals import LEVEL
 from bench.frontier.policy import Policy
 
 Floats = NDArray[np.float64]
+ONE_ERROR = (0.1587, 0.8413)
+"""Quantiles of a normal distribution one standard error below and above its mean."""
 ROUNDING = 1e-12
 """Relative: means of the same numbers differ in the last bit."""
 
@@ -143,7 +145,8 @@ class Judge:
             self.unjudged[name] = "no point has two replicates, which tell the noise"
             return []
         drawn = choices.worlds([name])[:, :, 0]
-        errors = np.std(drawn - drawn[:, [row]], axis=0)
+        low, high = np.quantile(drawn - drawn[:, [row]], ONE_ERROR, axis=0)
+        errors = (high - low) / 2  # no standard deviation: few replicates have draws with heavy tails
         where = "guard.max_loss_in_standard_errors"
         return [Limit(name, choices.sign(name) > 0, 1.0, True, where, errors=errors, count=count, key=False)]
 

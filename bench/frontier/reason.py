@@ -73,12 +73,11 @@ class Told:
 
     def _because(self) -> str:
         if self.judge.allowed.sum() == 1:
-            return f"is the only choice{' that the guard lets through' if not self.judge.passing.all() else ''}"
+            return "is the only choice that passes the guard and can be deployed"
         weights = dict(zip(self.names, self.terms.weights, strict=True)) if self.policy.weights else {}
         names = listed([f"{name} ({weights[name]:.0%})" if name in weights else name for name in self.names])
         words = PICK_RULES[self.policy.rule].because.format(names=names, money=self._money())
-        subject_to = self.policy.epsilon.subject_to if self.policy.epsilon else {}
-        kept = [self._bound(limit) for limit in self.judge.limits if limit.name in subject_to]
+        kept = [self._bound(limit) for limit in self.judge.limits if limit.written is not None]
         return f"{words}{f' with {listed(kept)}' if kept else ''}"
 
     def _bound(self, limit: Limit) -> str:
@@ -118,12 +117,13 @@ class Told:
             return ""
         if holds >= ENOUGH:
             return f"It holds in {holds:.0%} of retrainings."
-        own = self.choices.table["point"].iloc[self.chosen]
+        own, keeps = self.choices.table["point"].iloc[self.chosen], self.stability.keeps or 0.0
         others = [each for each in self.stability.points if each.point != own and each.by_rule][:RIVALS]
-        names = [f"{each.name} ({each.architecture}) in {each.by_rule:.0%}" for each in others]
-        why = [f"it breaks a limit in {1 - keeps:.0%}"] if (keeps := self.stability.keeps or 0.0) < 1 else []
-        why += [f"{listed(names)} would come first"] if names else []
-        return f"Unsure: it holds in only {holds:.0%} of retrainings{': ' if why else ''}{'; '.join(why)}."
+        names = [f"{each.name}{f' ({each.architecture})' if each.point[0].isdigit() else ''} in {each.by_rule:.0%}"
+                 for each in others]  # fmt: skip
+        broken = f", and breaks a limit in {1 - keeps:.0%}" if keeps < 1 else ""
+        instead = f" First instead: {listed(names)}." if names else ""
+        return f"Unsure: it holds in only {holds:.0%} of retrainings{broken}.{instead}"
 
     def _ahead(self) -> str:
         """What scores higher than the pick and cannot be deployed."""

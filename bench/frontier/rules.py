@@ -71,7 +71,7 @@ def utopia(gains: Floats, terms: Terms) -> Floats:
 
 
 PICK_RULES: dict[str, PickRule] = {
-    "knee": PickRule(knee, "is the best compromise of {names}: 1% of each counts the same"),
+    "knee": PickRule(knee, "is the best compromise of {names}"),
     "weights": PickRule(weighted, "has the largest weighted gain in {names}", "weights"),
     "utopia": PickRule(utopia, "is nearest to the best {names} of any choice", "weights"),
     "epsilon": PickRule(weighted, "has the best {names}", "epsilon"),

@@ -37,7 +37,7 @@ def test_what_a_policy_bounds_itself_is_not_bounded_by_default():
     assert passing == ["current", "9"]
     (breach,) = judge.broken(2)
     assert str(breach) == f"its {CLICK} is 0.0951, where at least 0.098 (98% of current) is allowed"
-    assert breach.change.toml == f'guard.at_least."{CLICK}" = "95.09% of current"'
+    assert breach.change.toml == f'guard.at_least."{CLICK}" = "95.1% of current"'
 
 
 def test_numbers_bands_and_costs():

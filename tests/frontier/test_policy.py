@@ -73,8 +73,8 @@ def test_the_most_likes_at_98_percent_of_the_clicks():
     assert (found.point, found.kind, found.weights) == ("8", "power", {"click": 0.5, "like": 0.5})
     assert found.outcomes == {CLICK: 0.1335, LIKE: 0.606}
     assert found.sentence.startswith(
-        "Trial 8 (mmoe) with the weights click 0.5, like 0.5 (power) is picked: it has the best like.recall@10%. "
-        "Against current: click.recall@10% -0.37% ("
+        "Trial 8 (mmoe) with the weights click 0.5, like 0.5 (power) is picked: it has the best like.recall@10% with "
+        "click.recall@10% at least 98% of current. Against current: click.recall@10% -0.37% ("
     )
     assert "like.recall@10% +3.9% (" in found.sentence
     assert [each.point for each in found.runners_up] == ["7", "current"]
@@ -127,7 +127,7 @@ def test_a_pick_that_other_draws_would_not_make_names_the_others():
     found = choose(made(close, noise=0.02))
     assert found.stability.holds < ENOUGH
     assert f"Unsure: it holds in only {found.stability.holds:.0%} of retrainings" in found.sentence
-    assert "trial 8 (mmoe) in" in found.sentence
+    assert "First instead: trial 8 (mmoe) in" in found.sentence
     sure = choose(made({"current": (0.1, 0.5), "7": (0.12, 0.60), "8": (0.11, 0.6)}, noise=0.002))
     assert sure.stability.holds >= ENOUGH
     assert f"It holds in {sure.stability.holds:.0%} of retrainings." in sure.sentence
@@ -199,7 +199,7 @@ def test_heads_are_chosen_among_with_baselines_and_the_single_task_models_as_cur
     assert choices.table["on_front"].tolist() == [False, False, False, True, False]
     found = pick(choices, every, objectives, Policy())
     assert (found.point, found.trial, found.kind, found.metrics["confirm/click.auc"]) == ("2", 2, None, 0.725)
-    assert found.sentence.startswith("The boosted-trees baseline scores higher than the pick in 100% of")
+    assert found.sentence.startswith("The baseline of boosted trees scores higher than the pick in 100% of")
     assert "Against single-task models: click.auc +0.0050 (+" in found.sentence
 
 

@@ -70,5 +70,5 @@ def test_a_limit_that_is_just_kept_is_told():
     policy = {"rule": "epsilon", "epsilon": {"best": LIKE, "subject_to": {CLICK: "98% of current"}}}
     found = picked(choices, **policy)
     assert found.stability.keeps == pytest.approx(found.stability.holds, abs=0.01)
-    assert "it breaks a limit in 4" in found.sentence
+    assert ", and breaks a limit in 4" in found.sentence
     assert Judge(Policy.model_validate(policy), choices).allowed.all()
