@@ -114,7 +114,7 @@ def test_where_no_point_passes_all_say_what_would_be_picked_and_with_which_guard
     assert "No pick" in Path(seesaw("report", "kinds").out.strip()).read_text()
     for target in ("kinds", part / "picked.json"):
         refused = seesaw("deploy", target, "--dry-run")
-        assert (refused.code, "nothing was picked: nothing passes" in refused.err) == (2, True)
+        assert (refused.code, "nothing passes the guard" in refused.err) == (2, True)
     (tmp_path / "policy.toml").write_text("\n".join(document["if_guard"]["set"]))
     picked = json.loads(seesaw("pick", "kinds", "--policy", tmp_path / "policy.toml", "--json").out)
     assert picked == document["if_guard"]["pick"] | {"answer": document["answer"], "policy": picked["policy"]}
