@@ -2,12 +2,14 @@
 
 A metric key is `<split>/<task>.<metric>`, as in `valid/income.auc`. For a task with a parent the sample space comes
 between: `long_view.cvr.auc` is measured where the parent happened, `long_view.ctcvr.auc` on all impressions.
-Costs have no split and no task: `cost/parameters`.
+Costs have no split and no task: `cost/parameters`. Outcomes of a ranking (`like.ndcg@5`, `like.recall@10%`) are
+measured on all impressions, of a task with a parent by its joint label: they have no sample space in their names.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -19,19 +21,23 @@ Direction = Literal["maximize", "minimize"]
 BINARY_METRICS: dict[str, Direction | None] = {
     "auc": "maximize",
     "gauc": "maximize",
+    "gauc_positives": "maximize",
     "logloss": "minimize",
     "ne": "minimize",
     "pcoc": None,  # best at 1: a guard, not an objective
     "ece": "minimize",
 }
 REGRESSION_METRICS: dict[str, Direction | None] = {"rmse": "minimize", "spearman": "maximize"}
-THOUSANDTHS = ("auc", "gauc", "logloss", "ne", "ece", "spearman")
+THOUSANDTHS = ("auc", "gauc", "gauc_positives", "logloss", "ne", "ece", "spearman")
 """Metrics of the order of 1 whose differences are read in thousandths."""
 COSTS: dict[str, Direction | None] = {
     "parameters": "minimize",
     "latency_ms": "minimize",
     "latency_p99_ms": "minimize",
 }
+
+AREAS = ("auc", "gauc", "gauc_positives")
+"""Outcomes without a cut: areas under the ROC curve, over all rows or within groups."""
 
 _RANKED = re.compile(r"(ndcg|recall|value)@(\d+(?:\.\d+)?)(%?)")
 
@@ -91,11 +97,21 @@ def key_on(name: str, split: str) -> str:
 
 def in_thousandths(objective: str) -> bool:
     """Whether differences in an objective of this name are read in thousandths."""
-    return objective.rpartition(".")[2] in THOUSANDTHS
+    metric = metric_of(objective)
+    return metric in THOUSANDTHS or ranked(metric) is not None
+
+
+def metric_of(name: str) -> str:
+    """The metric in a name without split: `auc` of `buy.ctcvr.auc`, `recall@2.5%` of `like.recall@2.5%`."""
+    rest = name.partition(".")[2]
+    return rest if ranked(rest) else name.rpartition(".")[2]
 
 
 def metric_names(task: Task) -> dict[str, Direction | None]:
-    """Every metric of a task, without split: name -> direction (None: not an objective)."""
+    """Every metric of a task that is always measured, without split: name -> direction (None: not an objective).
+
+    Outcomes of a ranking are measured where they are asked for, see `parse` and `outcomes_of`.
+    """
     if task.kind == "regression":
         return {f"{task.name}.{metric}": way for metric, way in REGRESSION_METRICS.items()}
     spaces = ("",) if task.parent is None else ("cvr.", "ctcvr.")
@@ -110,16 +126,52 @@ def primary(task: Task) -> str:
 
 
 def parse(name: str, tasks: tuple[Task, ...], where: str) -> Objective:
-    """The objective of that name.
+    """The objective of that name: a metric of a head, a cost, or an outcome of the ranking by a head.
 
     Raises:
-        UserError: unknown, or a metric that cannot be an objective.
+        UserError: unknown, a metric that cannot be an objective, or an outcome that the task does not have.
     """
     known = {metric: way for task in tasks for metric, way in metric_names(task).items()}
     known |= {f"cost/{cost}": way for cost, way in COSTS.items()}
     if name not in known:
+        if "@" in name:
+            return outcome(name, tasks, where)
         raise UserError(f"{where}: {unknown('metric', name, known)}")
     direction = known[name]
     if direction is None:
         raise UserError(f"{where}: '{name}' has no best direction and cannot be an objective; use it as a guard")
     return Objective(name, direction)
+
+
+def outcome(name: str, tasks: tuple[Task, ...], where: str) -> Objective:
+    """The outcome of a ranking of that name, such as `like.recall@10%` or `like.gauc`; all are maximized.
+
+    Raises:
+        UserError: no outcome, or one that the task does not have; says what was expected, with an example.
+    """
+    of, _, metric = name.partition(".")
+    task = next((task for task in tasks if task.name == of), None)
+    if task is None:
+        raise UserError(f"{where}: outcome '{name}': {unknown('task', of, [task.name for task in tasks])}")
+    cut = ranked(metric)
+    if task.kind == "regression":
+        if cut is None or cut.measure == "recall":
+            examples = f"{of}.value@10%, {of}.value@5 or {of}.ndcg@5"
+            raise UserError(f"{where}: expected an outcome of a regression such as {examples}, found '{name}'")
+    elif cut is None and metric not in AREAS:
+        examples = f"{of}.ndcg@5, {of}.recall@10 or {of}.recall@10%"
+        raise UserError(f"{where}: expected an outcome such as {examples}, found '{name}'")
+    elif cut is not None and cut.measure == "value":
+        raise UserError(f"{where}: '{name}' is of a binary task; write '{of}.recall{metric.removeprefix('value')}'")
+    return Objective(name, "maximize")
+
+
+def outcomes_of(names: Iterable[str]) -> tuple[str, ...]:
+    """Which outcomes with a cut a list of names asks for, each once: what a job has to measure beside the metrics.
+
+    Args:
+        names: of objectives, guards or costs, without split; a segment behind one (`like.recall@10%[country=US]`) is
+            left out.
+    """
+    plain = (name.partition("[")[0] for name in names)
+    return tuple(dict.fromkeys(name for name in plain if ranked(name.partition(".")[2])))

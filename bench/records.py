@@ -39,6 +39,8 @@ class Job:
         resume: path of the checkpoint to start from, left by a job of the same trial; None starts anew.
         device: "cpu", "cuda", or "auto", which is CUDA where it is available.
         resamples: B, on how many resamples of each split except valid to measure as well; 0 for none.
+        outcomes: of rankings, as in `like.recall@10%`, to measure besides those among the objectives.
+        predictions: folder where to leave joint predictions, see `bench.predictions`; None leaves none.
     """
 
     trial: int
@@ -55,6 +57,8 @@ class Job:
     resume: str | None = None
     device: str = "auto"
     resamples: int = 0
+    outcomes: tuple[str, ...] = ()
+    predictions: str | None = None
 
     def resamples_of(self, split: Split) -> int:
         """On how many resamples of a split to measure; no interval is about validation, which the search reads."""

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from bench import content
 from bench.errors import UserError
-from bench.objectives import Objective, parse, primary
+from bench.objectives import Objective, parse, primary, ranked
 from bench.schema import Task
 from bench.validation import validate
 
@@ -77,6 +77,12 @@ class SuiteDataset(_Part):
     """Tasks to train; empty means the card's."""
     objectives: tuple[str, ...] = ()
     """Metrics without split; empty means every task's primary metric."""
+    outcomes: tuple[str, ...] = ()
+    """Outcomes of the ranking that is served, as in `like.recall@10%`, one a task; empty means ndcg@5 of every task
+    where the card has a group with two rows or more on average, else recall@10%, and value@5 or value@10% of a
+    regression."""
+    current: str | None = None
+    """File that says what is served today, as `--current` does."""
     reference: dict[str, float] = {}
     """Hypervolume's reference point; an objective that is not named gets the room's default."""
 
@@ -237,3 +243,33 @@ def resolve_objectives(dataset: SuiteDataset, tasks: tuple[Task, ...]) -> tuple[
     if not any(objective.is_metric for objective in objectives):
         raise UserError(f"{dataset.id}: expected at least one task's metric among the objectives, found only costs")
     return objectives
+
+
+def resolve_outcomes(dataset: SuiteDataset, tasks: tuple[Task, ...], grouped: bool) -> tuple[Objective, ...]:
+    """The outcomes that the data set is served by, checked against its tasks.
+
+    Args:
+        grouped: whether the data have groups of two rows or more on average.
+
+    Raises:
+        UserError: an unknown task, what is no outcome of a ranking, one named twice, or more than `MOST_OBJECTIVES`.
+    """
+    names = dataset.outcomes or tuple(f"{task.name}.{_outcome(task, grouped)}" for task in tasks)[:MOST_OBJECTIVES]
+    if len(set(names)) < len(names):
+        raise UserError(f"{dataset.id}: an outcome is named twice in {', '.join(names)}")
+    if len(names) > MOST_OBJECTIVES:
+        raise UserError(f"{dataset.id}: expected at most {MOST_OBJECTIVES} outcomes, found {len(names)}")
+    for name in names:
+        metric = name.partition(".")[2]
+        if ranked(metric) is None and metric not in ("gauc", "gauc_positives"):
+            raise UserError(
+                f"{dataset.id}: expected outcomes such as {tasks[0].name}.recall@10% or {tasks[0].name}.ndcg@5, "
+                f"found '{name}'"
+            )
+    return tuple(parse(name, tasks, dataset.id) for name in names)
+
+
+def _outcome(task: Task, grouped: bool) -> str:
+    if task.kind == "regression":
+        return "value@5" if grouped else "value@10%"
+    return "ndcg@5" if grouped else "recall@10%"

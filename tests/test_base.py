@@ -195,6 +195,34 @@ def test_objectives_have_keys_and_signs() -> None:
         objectives.parse("click.pcoc", FUNNEL, "suite")
 
 
+def test_outcomes_of_rankings_are_objectives_on_all_impressions() -> None:
+    for name in ("click.ndcg@5", "buy.recall@10", "refund.recall@2.5%", "price.value@10%", "price.ndcg@3"):
+        assert objectives.parse(name, FUNNEL, "suite") == objectives.Objective(name, "maximize")
+        assert objectives.in_thousandths(name)
+    assert objectives.outcome("buy.gauc_positives", FUNNEL, "suite").direction == "maximize"
+    assert objectives.metric_of("buy.ctcvr.auc") == "auc"
+    assert objectives.metric_of("buy.recall@2.5%") == "recall@2.5%"
+    asked = ["click.auc", "click.ndcg@5", "buy.recall@10%[country=US]", "buy.recall@10%", "cost/parameters"]
+    assert objectives.outcomes_of(asked) == ("click.ndcg@5", "buy.recall@10%")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("click.ndcg@5%", r"expected an outcome such as click\.ndcg@5, .* found 'click\.ndcg@5%'"),
+        ("click.recall@0", r"such as click\.ndcg@5, click\.recall@10 or click\.recall@10%"),
+        ("click.recall@101%", "found 'click.recall@101%'"),
+        ("buy.ctcvr.recall@5", r"such as buy\.ndcg@5"),
+        ("click.value@5", r"write 'click\.recall@5'"),
+        ("price.recall@5", r"expected an outcome of a regression such as price\.value@10%"),
+        ("buyy.recall@5", r"unknown task 'buyy' \(did you mean 'buy'\?\)"),
+    ],
+)
+def test_what_is_no_outcome_is_said_with_an_example(name: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        objectives.parse(name, FUNNEL, "suite")
+
+
 @pytest.mark.parametrize("kind", ["datasets", "search_spaces", "reports"])
 def test_all_content_can_be_read(kind: content.Kind) -> None:
     found = content.names(kind)

@@ -195,6 +195,8 @@ def _check(card: Card) -> None:
         raise UserError(f"{card.key}: Ali-CCP needs group = 'common_index', found {card.group!r}")
     if card.encoding.target_rates:
         raise UserError(f"{card.key}: Ali-CCP is read without target_rates")
+    if card.segments or card.logged:
+        raise UserError(f"{card.key}: Ali-CCP is read without segments and logged scores")
     for rule in card.task_rules:
         for column in rule.sources:
             if column not in LABELS:

@@ -10,6 +10,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from bench.data.columns import Categorical, Column, Numeric
 from bench.data.reader_config import CsvReader, ReaderConfig, SyntheticReader
+from bench.data.segments import SegmentName, SegmentRule
 from bench.data.sources import RawFile, Source
 from bench.data.splits import ColumnSplit, FileSplit, HashSplit, RandomSplit, SplitRule, TimeSplit, ValidOfTrain
 from bench.data.tasks import TaskRule, check_tasks
@@ -64,6 +65,10 @@ class Card(Config):
     """Raw column of a split by time."""
     post_exposure: tuple[str, ...] = ()
     """Raw columns that are known only after the impression; never inputs."""
+    segments: dict[SegmentName, SegmentRule] = Field(default_factory=dict)
+    """Parts of the rows by which outcomes are told apart."""
+    logged: tuple[str, ...] = ()
+    """Raw number columns that hold scores which ranked when the log was written; never inputs."""
     encoding: EncodingConfig = EncodingConfig.model_validate({})
     _origin: Origin = PrivateAttr(default=Origin())
 
@@ -116,11 +121,13 @@ class Card(Config):
         }
         numeric |= {rule.column or "" for rule in self.task_rules if rule.kind == "regression"}
         numeric |= {rule.truth for rule in self.task_rules if rule.truth}
+        numeric |= {rule.raw for rule in self.segments.values() if rule.ranges} | set(self.logged)
         if self.split_times and not self.textual_time:
             numeric.add(self.time or "")
         used = [raw for _, raw in self.inputs]
         used += [raw for rule in self.task_rules for raw in (*rule.sources, *([rule.truth] if rule.truth else []))]
         used += [raw for raw in (self.group, self.time, self.split_column) if raw]
+        used += [*(rule.raw for rule in self.segments.values()), *self.logged]
         return {raw: "number" if raw in numeric else "text" for raw in dict.fromkeys(used)}
 
     @property
@@ -160,6 +167,7 @@ class Card(Config):
     def _consistent(self) -> Card:
         check_tasks(self.task_rules)
         self._check_inputs()
+        self._check_beside()
         self._check_split()
         self._check_files()
         return self
@@ -172,6 +180,8 @@ class Card(Config):
                 raise ValueError(f"input '{name}' reads '{raw}', the label of task '{labels[raw]}'")
             if raw in self.post_exposure:
                 raise ValueError(f"input '{name}' reads '{raw}', which is listed under post_exposure")
+            if raw in self.logged:
+                raise ValueError(f"input '{name}' reads '{raw}', which is listed under logged")
             if isinstance(self.split, ColumnSplit) and raw == self.split.column:
                 raise ValueError(f"input '{name}' reads '{raw}', the column that deals rows to splits")
             if raw in truths:
@@ -180,6 +190,20 @@ class Card(Config):
         for name in self.encoding.target_rates:
             if name not in categorical:
                 raise ValueError(f"encoding.target_rates: {unknown('categorical input', name, categorical)}")
+
+    def _check_beside(self) -> None:
+        told = {raw for rule in self.task_rules for raw in (*rule.sources, *([rule.truth] if rule.truth else []))}
+        for name, rule in self.segments.items():
+            if rule.raw in told or rule.raw in self.post_exposure:
+                raise ValueError(
+                    f"segments.{name}: expected a column that is known before the impression, found '{rule.raw}', "
+                    f"{'a label' if rule.raw in told else 'which is listed under post_exposure'}"
+                )
+        for at, raw in enumerate(self.logged):
+            if raw in told:
+                raise ValueError(f"logged: expected a score, found '{raw}', a label")
+            if raw in self.logged[:at]:
+                raise ValueError(f"logged: '{raw}' is listed twice")
 
     def _check_split(self) -> None:
         if self.split_times and self.time is None:

@@ -113,6 +113,12 @@ def _groups(card: Card) -> Iterator[str]:
         yield f"Rows of one '{card.group}' are ranked against each other (GAUC)."
     if card.post_exposure:
         yield f"Known only after the impression, and never inputs: {', '.join(card.post_exposure)}."
+    for name, rule in card.segments.items():
+        values = "each value that is frequent on train" if rule.column and not rule.ranges else listed(rule.fixed)
+        of = f"whether train holds its '{rule.raw}'" if rule.known else f"'{rule.raw}'"
+        yield f"Segment {name} of a row goes by {of}: {values}."
+    if card.logged:
+        yield f"Scores that ranked when the log was written, and never inputs: {', '.join(card.logged)}."
 
 
 def _inputs(card: Card) -> Iterator[str]:

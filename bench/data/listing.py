@@ -50,6 +50,8 @@ def describe(card: Card) -> dict[str, Any]:
         "group": card.group,
         "time": card.time,
         "post_exposure": list(card.post_exposure),
+        "segments": {name: rule.model_dump(mode="json", exclude_defaults=True) for name, rule in card.segments.items()},
+        "logged": list(card.logged),
         "target_rates": list(card.encoding.target_rates),
         "encoding": card.encoding.model_dump(mode="json"),
         "explained": explain(card),

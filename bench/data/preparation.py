@@ -27,11 +27,15 @@ from bench.progress import Progress, Silent
 CODE_VERSION = 5
 """Raised whenever the same card and files give another store."""
 _PROSE = {"title", "licence", "citation", "homepage", "sources", "files"}
+_BESIDE = ("segments", "logged")
 
 
 def recipe(card: Card) -> str:
     """Digest of everything but the files that decides what is in a store."""
     values: dict[str, Any] = card.model_dump(mode="json", by_alias=True, exclude=_PROSE)
+    for key in _BESIDE:
+        if not values[key]:  # a store without them is the one that it would be if cards had no such keys
+            del values[key]
     values["code"] = CODE_VERSION
     if isinstance(card.reader, SyntheticReader):
         values["generator"] = GENERATORS[card.reader.generator].version

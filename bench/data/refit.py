@@ -21,7 +21,7 @@ from bench.data.append import ArrayWriter
 from bench.data.card import Card
 from bench.data.row_reader import ArrayReader
 from bench.data.splits import HashSplit, ValidOfTrain
-from bench.data.store import ARRAYS, Split, SplitName, Store
+from bench.data.store import Split, SplitName, Store
 from bench.errors import UserError
 from bench.seeds import derive
 
@@ -59,7 +59,7 @@ def refit_store(store: Store, card: Card, share: float, seed: int, target: Path)
     with atomic_folder(target) as folder:
         for name, wanted in (("train", False), ("valid", True)):
             (folder / name).mkdir()
-            for file in (f"{array}.npy" for array in ARRAYS):
+            for file in (f"{array}.npy" for array in store.arrays):
                 sources = [store.path / part / file for part in JOINED]
                 _copy(sources, masks, wanted, folder / name / file)
         (folder / "test").symlink_to((store.path / "test").resolve(), target_is_directory=True)

@@ -5,6 +5,7 @@
     encoder.json    enough to encode raw rows later
     train/ valid/ confirm/ test/
         ids.npy (N, S) int32    dense.npy (N, D) float32    labels.npy (N, T) float32    group.npy (N,) int32
+        segments.npy (N, G) int16    logged.npy (N, K) float32    of a card that has segments or logged scores
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ class Split:
         stored_labels: (N, all tasks) float32, NaN where unobserved.
         group: (N,) int32, rows of one number are ranked against each other; -1 for none.
         columns: the stored labels' columns that are this view's, in its order; None for all as they are.
+        segments: (N, G) int16, place among the values of each of the store's segments, -1 where missing; None without.
+        logged: (N, K) float32, each of the store's logged scores, NaN where missing; None without.
     """
 
     ids: NDArray[np.int32]
@@ -46,6 +49,8 @@ class Split:
     stored_labels: NDArray[np.float32]
     group: NDArray[np.int32]
     columns: tuple[int, ...] | None = None
+    segments: NDArray[np.int16] | None = None
+    logged: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.group)
@@ -107,6 +112,21 @@ class Store:
         """Names of the tasks to use where none are asked for."""
         return tuple(self.manifest["default_tasks"])
 
+    @property
+    def segments(self) -> dict[str, tuple[str, ...]]:
+        """The values of each segment, by its name."""
+        return {name: tuple(values) for name, values in self.manifest.get("segments", {}).items()}
+
+    @property
+    def logged(self) -> tuple[str, ...]:
+        """Names of the logged scores."""
+        return tuple(self.manifest.get("logged", ()))
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """Names of the arrays of each split."""
+        return (*ARRAYS, *(name for name in ("segments", "logged") if getattr(self, name)))
+
     @cached_property
     def encoder(self) -> Encoder:
         """The encoder that made it."""
@@ -116,11 +136,13 @@ class Store:
 
     def split(self, name: SplitName) -> Split:
         """The rows of a split, with the labels of this view's tasks."""
-        ids, dense, labels, group = (
-            np.load(self.path / name / f"{array}.npy", mmap_mode="r", allow_pickle=False) for array in ARRAYS
-        )
-        every = tuple(range(labels.shape[1]))
-        return Split(ids, dense, labels, group, None if self.selected == every else self.selected)
+        arrays = {
+            array: np.load(self.path / name / f"{array}.npy", mmap_mode="r", allow_pickle=False)
+            for array in self.arrays
+        }
+        ids, dense, labels, group = (arrays[array] for array in ARRAYS)
+        columns = None if self.selected == tuple(range(labels.shape[1])) else self.selected
+        return Split(ids, dense, labels, group, columns, arrays.get("segments"), arrays.get("logged"))
 
     def with_tasks(self, names: Sequence[str]) -> Store:
         """A view with these tasks, in this order.

@@ -1,7 +1,8 @@
 """Raw files of any size -> arrays, in one reading: values become provisional codes while they are counted; when all of
 train has been seen the encoder is fixed, and the codes on disk are turned into embedding rows.
 
-What is held: the distinct values of categorical and multi-valued inputs, the side tables, and a few parts.
+What is held: the distinct values of categorical and multi-valued inputs and of segments, the side tables, and a few
+parts.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 
 from bench.data.append import ArrayWriter
 from bench.data.assemble import Assembler, Rows
+from bench.data.beside import Besides
 from bench.data.card import Card
 from bench.data.encoding.fitter import EncoderFitter, Provisional
 from bench.data.reachable import Truth
@@ -37,10 +39,12 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
     with ExitStack() as stack:
         spills = [Spill(folder / name, card, fitter.widths, stack) for name in SPLITS]
         truths = [stack.enter_context(Truth(folder / name, card)) for name in SPLITS]
+        besides = Besides(card, folder, SPLITS, stack)
         for part in read(card, paths, progress):
             rows = assembler.take(part)
             if len(rows.split):  # work for each column, though there are no rows
                 _spill(rows, fitter.take(rows.table, rows.split == TRAIN, rows.labels), spills, truths)
+                besides.take(rows.table, rows.split)
     rejects.check(card.key, assembler.rows + assembler.duplicates)
     for spill, name in zip(spills, SPLITS, strict=True):
         spill.counts.check(name, assembler.empty_reason())
@@ -76,6 +80,7 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
         },
         "schema": schema_to_json(schema),
         "default_tasks": list(card.default_tasks),
+        **besides.finish(),
         **({"reachable": best} if best else {}),
     }
 

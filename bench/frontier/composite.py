@@ -9,6 +9,7 @@ from bench.frontier.estimates import candidates
 from bench.frontier.gains import BASELINE, best
 from bench.frontier.points import as_seen, key_of
 from bench.objectives import Objective
+from bench.predictions import name_of
 from bench.records import COMPOSITE, Replicate, Scalar, TrialRecord
 
 
@@ -24,15 +25,8 @@ def composite(points: Sequence[TrialRecord], objectives: Sequence[Objective]) ->
         None where a task has no single-task point, or the points share no seed. Its configuration names each task's
         trial, as `single_task.<task>`.
     """
-    single = candidates(point for point in points if point.sharing == BASELINE or point.baseline)
-    by_key, sources = {key_of(point): point for point in single}, dict[str, TrialRecord]()
-    for objective in objectives:
-        task = objective.name.partition(".")[0]
-        if objective.is_metric and task not in sources:
-            if (found := best(as_seen(single), objective)) is None:
-                return None
-            sources[task] = by_key[key_of(found)]
-    runs = {task: {run.seed: run for run in point.replicates if not run.failure} for task, point in sources.items()}
+    sources = sources_of(points, objectives)
+    runs = {task: _by_seed(point) for task, point in sources.items()}
     seeds = [seed for seed in next(iter(runs.values()), {}) if all(seed in own for own in runs.values())]
     if not seeds:
         return None
@@ -48,6 +42,46 @@ def composite(points: Sequence[TrialRecord], objectives: Sequence[Objective]) ->
             _replicate(at, {task: own[seed] for task, own in runs.items()}) for at, seed in enumerate(seeds, 1)
         ),
     )
+
+
+def sources_of(points: Sequence[TrialRecord], objectives: Sequence[Objective]) -> dict[str, TrialRecord]:
+    """The single-task point that the composite has each task from; empty where a task has none."""
+    single = candidates(point for point in points if point.sharing == BASELINE or point.baseline)
+    by_key, sources = {key_of(point): point for point in single}, dict[str, TrialRecord]()
+    for objective in objectives:
+        task = objective.name.partition(".")[0]
+        if objective.is_metric and task not in sources:
+            if (found := best(as_seen(single), objective)) is None:
+                return {}
+            sources[task] = by_key[key_of(found)]
+    return sources
+
+
+def kept_names(sources: Mapping[str, TrialRecord], tasks: Sequence[str], seed: int) -> list[str] | None:
+    """For each task the name of the replicate that the composite's predictions are from: for `predictions.joined`.
+
+    A task without an objective goes with the first that has one.
+
+    Args:
+        sources: see `sources_of`.
+        seed: of the composite's replicate.
+
+    Returns:
+        None where a source has no replicate of that seed.
+    """
+    names = []
+    for task in tasks:
+        point = sources.get(task) or next(iter(sources.values()), None)
+        run = None if point is None else _by_seed(point).get(seed)
+        if point is None or run is None:
+            return None
+        names.append(name_of(point.number, run.until, point.config, run.replicate))
+    return names
+
+
+def _by_seed(point: TrialRecord) -> dict[int, Replicate]:
+    """Its replicates that did not fail."""
+    return {run.seed: run for run in point.replicates if not run.failure}
 
 
 def _replicate(number: int, runs: Mapping[str, Replicate]) -> Replicate:

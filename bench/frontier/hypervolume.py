@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from bench.errors import UserError, unknown
 from bench.frontier.dominance import maximised, measured, nondominated
-from bench.objectives import Objective
+from bench.objectives import Objective, metric_of, ranked
 
 Floats = NDArray[np.float64]
 
 UNINFORMED: dict[str, float] = {
     "auc": 0.5,  # scores without order
     "gauc": 0.5,
+    "gauc_positives": 0.5,
     "ne": 1.0,  # the base rate for everyone
     "logloss": math.log(2),  # one half for everyone
     "ece": 1.0,  # the worst there is
@@ -33,10 +34,14 @@ UNINFORMED: dict[str, float] = {
 def default_reference(objective: Objective) -> float:
     """The reference where the suite names none: the value of a model that knows nothing (AUC .5, NE 1, ...).
 
+    Of an outcome that is 10% of all rows: .1, as of a random order; of one by group, which depends on the data: 0.
+
     Raises:
         UserError: the metric has no such value (RMSE, costs).
     """
-    metric = objective.name.rpartition(".")[2]
+    metric = metric_of(objective.name)
+    if (cut := ranked(metric)) is not None:
+        return cut.cut / 100 if cut.percent else 0.0
     if metric not in UNINFORMED:
         raise UserError(
             f"hypervolume: '{objective.name}' has no natural reference; name the worst value that is still of use "

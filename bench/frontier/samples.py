@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.objectives import AREAS, metric_of, ranked
 from bench.records import RARER, TrialRecord
 
 Floats = NDArray[np.float64]
@@ -90,9 +91,10 @@ def sample(record: TrialRecord, keys: Sequence[str]) -> Sample | None:
     """Those of a record's replicates that have a finite value of every key; None where there are none.
 
     Costs move on no resample. Where a replicate was not resampled in a metric, none is taken to be. Of few rows of a
-    class, P, the bootstrap's variance of an area under the curve is too small by (P - 1) / P, and has P - 1 degrees of
-    freedom; that of an average over rows has 2 P, as a Poisson count's. One row alone does not show how areas of single
-    rows vary: as much as a uniform number at the most. P is counted in independent units, such as users.
+    class, P, the bootstrap's variance of an area under the curve, or of a share of them that is in a cut, is too small
+    by (P - 1) / P, and has P - 1 degrees of freedom; that of an average over rows has 2 P, as a Poisson count's. One
+    row alone does not show how areas of single rows vary: as much as a uniform number at the most. P is counted in
+    independent units, such as users.
     """
     runs = [run for run in record.replicates if run.failure is None]
     runs = [run for run in runs if np.isfinite([run.metrics.get(key, np.nan) for key in keys]).all()]
@@ -107,14 +109,24 @@ def sample(record: TrialRecord, keys: Sequence[str]) -> Sample | None:
         if not b or counts[column] != {b}:
             continue
         deviations[:, :, column] = [run.resampled[key] for run in runs]
-        rarer = runs[0].resampled.get(f"{key.rpartition('.')[0]}.{RARER}", ())
+        rarer, share = _rarer(key, runs[0].resampled)
         p = 1 / max(float(np.var(rarer, ddof=1)), 1e-12) if len(rarer) > 1 else np.inf
-        if p < FEW and key.endswith("auc"):
+        if p < FEW and share:
             logit[column], freedom[column] = True, max(1.0, p - 1)
             deviations[..., column] *= _factor(p, deviations[..., column])
         elif p < FEW:
             freedom[column] = 2 * p
     return Sample(values, deviations, tuple(run.seed for run in runs), tuple(freedom.tolist()), tuple(logit))
+
+
+def _rarer(key: str, resampled: Mapping[str, Sequence[float]]) -> tuple[Sequence[float], bool]:
+    """How the rows of a metric's rarer class vary over the resamples; whether it is a mean over them."""
+    name = key.partition("/")[2]
+    metric = metric_of(name)
+    space = key.removesuffix(f".{metric}")
+    cut = ranked(metric) is not None  # on all impressions: of a task with a parent those of `ctcvr`
+    found = resampled.get(f"{space}.{RARER}") or (resampled.get(f"{space}.ctcvr.{RARER}") if cut else None) or ()
+    return found, cut or metric in AREAS
 
 
 def _factor(p: float, deviations: Floats) -> float:

@@ -39,10 +39,11 @@ class Predictor:
 
     Args:
         device: "auto", "cpu" or "cuda".
+        outcomes: of rankings to measure.
     """
 
-    def __init__(self, store: Store, config: TrialConfig, device: str = "auto") -> None:
-        self.store, at = store, choose_device(device)
+    def __init__(self, store: Store, config: TrialConfig, device: str = "auto", outcomes: Sequence[str] = ()) -> None:
+        self.store, self.outcomes, at = store, tuple(outcomes), choose_device(device)
         self.model: MultiTaskModel = build_model(store.schema, config).to(at)
         self._evaluation = Evaluation(store, self.model, at)
 
@@ -63,7 +64,7 @@ class Predictor:
         self, split: SplitName, members: Sequence[Member], calibrations: Mapping[str, Calibration] | None = None
     ) -> dict[str, float]:
         """Every task's metrics of the members' mean, calibrated where calibrations are given."""
-        tally = Tally(self.store.schema.tasks, f"{split}/")
+        tally = Tally(self.store.schema.tasks, f"{split}/", outcomes=self.outcomes)
         for said in self.said(split, members):
             conditional, joint = calibrated(self.store.schema, said.conditional, said.joint, calibrations or {})
             tally.add(said.labels, conditional, joint, said.group)

@@ -23,7 +23,7 @@ from bench.frontier.length import Length
 from bench.frontier.promise import Promise, verdicts
 from bench.frontier.retraining import Retraining
 from bench.machine import versions
-from bench.objectives import Objective
+from bench.objectives import Objective, outcomes_of
 from bench.production.calibrating import fit_calibrations
 from bench.production.predicting import Predictor, State
 from bench.production.retrained import Member, Retrained
@@ -84,7 +84,7 @@ def retrain(
     config, options = TrialConfig.parse(order.config), order.options
     store = refit_store(order.store, order.card, options.held_out, order.seed, work / "refit")
     seeds = tuple(derive(order.seed, "retrain", k) for k in range(options.seeds))
-    predictor = Predictor(store, config, device)
+    predictor = Predictor(store, config, device, outcomes_of([*(each.name for each in order.objectives), *promised]))
     trained = [_train(order, store, config, seed, threads, device, predictor, progress) for seed in seeds]
     kept = trained if options.choose == "average" else [max(trained, key=lambda each: _merit(each, order.objectives))]
     found = {key: fmean(each.test[key] for each in kept) for key in kept[0].test}

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from bench import predictions
 from bench.atomic import write_text
 from bench.balancing import BALANCING
 from bench.balancing.alike import works_on_gradients
@@ -35,6 +36,7 @@ from bench.seeds import derive
 from bench.suite import resolve_objectives
 from bench.training.config import TrialConfig
 from bench.training.job import run_job
+from bench.training.kept import write_rows
 from bench.training.resampling import RESAMPLES
 
 
@@ -112,6 +114,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
             threads=manifest.threads,
             device=manifest.device,
             resamples=RESAMPLES if replicate else 0,
+            predictions=str(part.folder / predictions.FOLDER) if replicate else None,
         )
 
     def on_record(record: TrialRecord) -> None:
@@ -147,6 +150,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
                 gradient = {kind for kind in BALANCING if works_on_gradients(kind)}
                 best = best_point(records, objectives, reference, single=False)
                 others += retuned(study, executor, make_job, plan, suite.confirm.static, best, gradient, progress)
+                write_rows(store, part.folder / predictions.FOLDER)
             race = Race(replicates, suite.confirm.replicates_in_all + replicates * len(more), manifest.seed)
             confirm(study, executor, make_job, [*chosen, *more], race, on_record, progress, others)
         finally:

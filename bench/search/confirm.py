@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from bench.frontier.allocation import next_round
 from bench.frontier.samples import sample
+from bench.predictions import path_of
 from bench.progress import Advance, Progress, Silent
 from bench.records import Job, TrialRecord
 from bench.rows import CONFIRM, REPLICATED
@@ -53,6 +54,9 @@ def confirm(
 
     A point short of full length is trained to where it is, on the schedule of full length: as the search saw it.
 
+    A stored replicate whose predictions are to be kept and are gone is trained again for them alone: what is stored of
+    it stays.
+
     Args:
         points: see `bench.frontier.points`; several may be of one trial.
         on_record: called with each trial whose replicates of a round were completed here.
@@ -71,6 +75,7 @@ def confirm(
     runs = total + len(baselines) * race.replicates
     rounds = _rounds(study, make_job, points, baselines, race, total)
     with closing_on_error(executor):
+        _keep_again(executor, _without_predictions(study, make_job, [*points, *baselines]), progress)
         jobs, known = next(rounds, ([], 0))
         done = known
         while known and not jobs:  # of an earlier execution; how fast it went says nothing of now
@@ -108,6 +113,31 @@ def _rounds(
         samples = [sample(numbering.of(point, known.get(point.number, ())), keys) for point in points]
         chosen = [points[at] for at in next_round(samples, study.objectives, left, race.seed)] if left else []
         left -= len(chosen)
+
+
+def _without_predictions(study: Study, make_job: MakeJob, points: Sequence[TrialRecord]) -> list[Job]:
+    """The jobs of stored replicates whose files are gone."""
+    numbering, found = Numbering(study), []
+    for point in points:
+        for each in numbering.stored(point):
+            if each.failure is None:
+                job = replace(make_job(point.number, each.replicate, point.config, REPLICATED), until=point.until)
+                paths = [path for split in job.splits if (path := path_of(job, split)) is not None]
+                found += [] if all(path.is_file() for path in paths) else [job]
+    return found
+
+
+def _keep_again(executor: Executor, jobs: Sequence[Job], progress: Progress) -> None:
+    if not jobs:
+        return
+    progress.note(f"kept predictions of {len(jobs)} replicates are gone: these are trained again for them")
+    for job in jobs:
+        executor.submit(job)
+    with progress.task("predictions again", len(jobs), "replicates") as advance:
+        for _ in jobs:
+            if failure := executor.next().failure:
+                progress.note(f"a replicate's predictions are not there: {failure.kind}: {failure.reason}")
+            advance(1)
 
 
 def _carry_out(study: Study, executor: Executor, jobs: Sequence[Job], on_record: OnRecord, advance: Advance) -> None:

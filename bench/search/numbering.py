@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -28,11 +28,13 @@ class Numbering:
 
     def __init__(self, study: Study) -> None:
         self._asked: Counter[Key] = Counter()
-        trials = study.replicates().items()
-        self._stored = {(key_of(number, each.until, {}), each.replicate) for number, own in trials for each in own}
+        self._stored: defaultdict[Key, dict[int, Replicate]] = defaultdict(dict)
+        for number, own in study.replicates().items():
+            for each in own:
+                self._stored[key_of(number, each.until, {})][each.replicate] = each
         for record in study.baselines():
-            own = record.replicates
-            self._stored |= {(key_of(record.number, each.until, record.config), each.replicate) for each in own}
+            for each in record.replicates:
+                self._stored[key_of(record.number, each.until, record.config)][each.replicate] = each
 
     def more(self, points: Iterable[TrialRecord]) -> list[tuple[TrialRecord, int, bool]]:
         """Another replicate for each, one for every time that it is named: its number, and whether it is stored."""
@@ -40,8 +42,12 @@ class Numbering:
         for point in points:
             key = key_of(point.number, point.until, point.config)
             self._asked[key] += 1
-            found.append((point, self._asked[key], (key, self._asked[key]) in self._stored))
+            found.append((point, self._asked[key], self._asked[key] in self._stored[key]))
         return found
+
+    def stored(self, point: TrialRecord) -> list[Replicate]:
+        """Its replicates that were stored when this was made."""
+        return list(self._stored[key_of(point.number, point.until, point.config)].values())
 
     def of(self, point: TrialRecord, replicates: Sequence[Replicate]) -> TrialRecord:
         """The point with those of its trial's replicates that were asked for so far."""

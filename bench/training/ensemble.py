@@ -13,7 +13,8 @@ from bench.data import SplitName, Store
 from bench.errors import UserError
 from bench.machine import peak_memory_mb
 from bench.models.assembly import parameter_count
-from bench.objectives import parse
+from bench.objectives import outcomes_of, parse
+from bench.predictions import path_of
 from bench.records import Job, TrialResult
 from bench.schema import Schema
 from bench.seeds import derive
@@ -53,8 +54,10 @@ def run_ensemble(job: Job, store: Store) -> TrialResult:
     seconds = time.perf_counter() - started
     metrics: dict[str, float] = {}
     resampled: dict[str, list[float]] = {}
+    outcomes = outcomes_of((*job.objectives, *job.outcomes))
     for split in job.splits:
-        of_split, moved = measured(store, split, _averaged(members, split), job.resamples_of(split))
+        averaged, resamples = _averaged(members, split), job.resamples_of(split)
+        of_split, moved = measured(store, split, averaged, resamples, outcomes, path_of(job, split))
         metrics |= of_split
         resampled |= moved
     for member in members:

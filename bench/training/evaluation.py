@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,7 +15,9 @@ from torch.func import functional_call
 from bench.data import SplitName, Store
 from bench.data.store import Split
 from bench.models.assembly import MultiTaskModel
+from bench.outcomes.poisson import units_of
 from bench.training.device import Feed, feed
+from bench.training.kept import keeping
 from bench.training.metrics import Tally
 from bench.training.resampling import Resampling
 from bench.training.stopping import Selector
@@ -30,6 +33,9 @@ Predictions = tuple[NDArray[np.float32], NDArray[np.float32]]
 class Evaluation:
     """Measures states of one model on the splits of a store, in pieces: memory does not grow with a split.
 
+    Args:
+        outcomes: of rankings, to measure besides the metrics.
+
     Attributes:
         measured: for each split the last state that was measured, as its selectors' samples, and its metrics. No
             state is measured twice.
@@ -38,8 +44,8 @@ class Evaluation:
         resampled: by a metric's full name how far it moves on each resample, of the splits that were resampled.
     """
 
-    def __init__(self, store: Store, model: MultiTaskModel, device: torch.device) -> None:
-        self.store, self.model, self.device = store, model, device
+    def __init__(self, store: Store, model: MultiTaskModel, device: torch.device, outcomes: Sequence[str] = ()) -> None:
+        self.store, self.model, self.device, self.outcomes = store, model, device, tuple(outcomes)
         self.measured: dict[str, Measured] = {}
         self.seconds, self.samples = 0.0, 0
         self.resampled: dict[str, list[float]] = {}
@@ -57,25 +63,30 @@ class Evaluation:
             self.measured["valid"] = ([selector.samples for selector in selectors], metrics)
         return metrics
 
-    def best(self, split: SplitName, selectors: Sequence[Selector], resamples: int = 0) -> dict[str, float]:
+    def best(
+        self, split: SplitName, selectors: Sequence[Selector], resamples: int = 0, keep: Path | None = None
+    ) -> dict[str, float]:
         """Every task's metrics at the best state; at each task's own best where tasks have selectors of their own.
 
         Before the first evaluation, which leaves nothing to choose from, those of the current state.
 
         Args:
             resamples: of the split, on which to measure it as well; see `resampled`.
+            keep: file where to leave the joint predictions.
         """
         state = [selector.samples for selector in selectors]
         if not all(state):
-            return self.measure(split, self.logits(split), resamples)
-        if resamples or split not in self.measured or self.measured[split][0] != state:
-            self.measured[split] = (state, self.measure(split, self._best(split, selectors), resamples))
+            return self.measure(split, self.logits(split), resamples, keep)
+        if resamples or keep or split not in self.measured or self.measured[split][0] != state:
+            self.measured[split] = (state, self.measure(split, self._best(split, selectors), resamples, keep))
         return self.measured[split][1]
 
-    def measure(self, split: SplitName, logits: Iterable[Tensor], resamples: int = 0) -> dict[str, float]:
-        """Every task's metrics of a split's logits, in any pieces (n, T); on resamples of it as well, if any."""
+    def measure(
+        self, split: SplitName, logits: Iterable[Tensor], resamples: int = 0, keep: Path | None = None
+    ) -> dict[str, float]:
+        """Every task's metrics of a split's logits, in any pieces (n, T); see `measured`."""
         started = time.perf_counter()
-        metrics, resampled = measured(self.store, split, self._predictions(logits), resamples)
+        metrics, resampled = measured(self.store, split, self._predictions(logits), resamples, self.outcomes, keep)
         self.resampled |= resampled
         self.seconds += time.perf_counter() - started
         return metrics
@@ -124,19 +135,30 @@ class Evaluation:
 
 
 def measured(
-    store: Store, split: SplitName, predictions: Iterable[Predictions], resamples: int = 0
+    store: Store,
+    split: SplitName,
+    predictions: Iterable[Predictions],
+    resamples: int = 0,
+    outcomes: Sequence[str] = (),
+    keep: Path | None = None,
 ) -> tuple[dict[str, float], dict[str, list[float]]]:
-    """Metrics of predictions of a split, in its order, and how far they move on resamples of it, if any."""
+    """Metrics and outcomes of predictions of a split, in its order, and how far they move on resamples, if any.
+
+    Args:
+        keep: file where to leave the joint predictions, see `bench.predictions`.
+    """
     data, tasks, start = store.split(split), store.schema.tasks, 0
-    tally = Tally(tasks, f"{split}/")
-    resampling = Resampling(tasks, split, resamples) if resamples else None
-    for conditional, joint in predictions:
-        rows = slice(start, start + len(joint))
-        start += len(joint)
-        labels, group = np.asarray(data.labels_of(rows)), np.asarray(data.group[rows])
-        tally.add(labels, conditional, joint, group)
-        if resampling:
-            resampling.add(labels, conditional, joint, group)
+    tally = Tally(tasks, f"{split}/", outcomes=outcomes)
+    resampling = Resampling(tasks, split, resamples, outcomes) if resamples else None
+    with keeping(keep, len(tasks), split, len(data)) as keep_piece:
+        for conditional, joint in predictions:
+            rows = slice(start, start + len(joint))
+            labels, group = np.asarray(data.labels_of(rows)), np.asarray(data.group[rows])
+            tally.add(labels, conditional, joint, group)
+            if resampling:
+                resampling.add(labels, conditional, joint, group)
+            keep_piece(joint, units_of(group, start))
+            start += len(joint)
     return tally.result(), resampling.result() if resampling else {}
 
 

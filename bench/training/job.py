@@ -10,6 +10,7 @@ from bench.data import Store
 from bench.errors import TrainingError
 from bench.machine import keep_freed_memory, peak_memory_mb, reset_peak_memory
 from bench.objectives import parse
+from bench.predictions import path_of
 from bench.progress import Progress
 from bench.records import Job, TrialResult
 from bench.rows import SHORT, TEST
@@ -37,6 +38,7 @@ def run_job(job: Job, progress: Progress | None = None, profile: Profile | None 
         UserError: the configuration is wrong or does not fit the data, or the checkpoint is not this trial's.
         FloatingPointError: training diverged, or an objective came out undefined.
         OSError: the checkpoint could not be written.
+        Unwritable: there is no room for the predictions.
     """
     keep_freed_memory()
     reset_peak_memory()
@@ -47,7 +49,7 @@ def run_job(job: Job, progress: Progress | None = None, profile: Profile | None 
         return run_ensemble(job, store)
     config = TrialConfig.parse(job.config)
     objectives = [parse(name, store.schema.tasks, "objectives") for name in job.objectives]
-    trainer = Trainer(store, config, objectives, job.seed, job.threads, job.device)
+    trainer = Trainer(store, config, objectives, job.seed, job.threads, job.device, outcomes=job.outcomes)
     if job.resume is not None:
         trainer.load(job.resume)
     if profile is not None:
@@ -56,7 +58,7 @@ def run_job(job: Job, progress: Progress | None = None, profile: Profile | None 
     course = trainer.run_to(job.until, progress)
     metrics: dict[str, float] = {}
     for split in job.splits:
-        metrics |= trainer.metrics(split, job.resamples_of(split))
+        metrics |= trainer.metrics(split, job.resamples_of(split), path_of(job, split))
     if job.checkpoint is not None:
         trainer.save(job.checkpoint, copy=False)  # after the metrics, so that what they found is in it
     metrics |= costs(trainer.model, store.schema)

@@ -12,7 +12,7 @@ import torch
 
 from bench.data import SplitName, Store
 from bench.data.batches import Batch, Batches
-from bench.objectives import Objective
+from bench.objectives import Objective, outcomes_of
 from bench.progress import Progress, Silent
 from bench.seeds import derive
 from bench.training import checkpoint
@@ -39,6 +39,7 @@ class Trainer:
         objectives: decide early stopping.
         seed: of initial weights, order of samples, dropout and random balancers.
         device: "auto", "cpu" or "cuda", see `bench.training.device`.
+        outcomes: of rankings to measure, besides those among the objectives.
         select: False never looks at validation: training does not stop early, and the state is the last one.
 
     Attributes:
@@ -61,6 +62,7 @@ class Trainer:
         threads: int = 1,
         device: str = "auto",
         select: bool = True,
+        outcomes: Sequence[str] = (),
     ) -> None:
         self.schema, self.store, self.config, self.seed = store.schema, store, config, seed
         self.objectives, self.select = tuple(objectives), select
@@ -83,7 +85,8 @@ class Trainer:
         self.schedule = Schedule(optim.schedule, self.total, round(optim.warmup * self.total))
         separate = self.model.sharing.shares_nothing and not self.model.funnel.ties_tasks
         self.selectors = selectors(objectives, tasks, separate)
-        self.evaluation = Evaluation(store, self.model, self.device)
+        asked = outcomes_of([*(objective.name for objective in objectives), *outcomes])
+        self.evaluation = Evaluation(store, self.model, self.device, asked)
         self.diagnosis = Diagnosis(self.model, self.step.balancer, means, self.total, self.batch_size)
         self.course = Course(torch.zeros(len(tasks), device=self.device))
         self.random = RandomState(derive(seed, "training"), self.device)
@@ -128,9 +131,9 @@ class Trainer:
             self._batches = None
         return course
 
-    def metrics(self, split: SplitName, resamples: int = 0) -> dict[str, float]:
+    def metrics(self, split: SplitName, resamples: int = 0, keep: Path | None = None) -> dict[str, float]:
         """Every task's metrics on a split, at the best state so far; see `Evaluation.best`."""
-        return self.evaluation.best(split, self.selectors, resamples)
+        return self.evaluation.best(split, self.selectors, resamples, keep)
 
     def save(self, path: Path | str, copy: bool = True) -> None:
         """Leaves a checkpoint; the file is written while training goes on, and is whole or absent.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import TrainingError
+from bench.outcomes.streaming import Stream
 from bench.schema import Schema, Task, TaskKind
 from bench.training.tallies import ROWS_IN_MEMORY, BinaryTally, RegressionTally
 
@@ -23,8 +24,8 @@ class Tally:
     unobserved are left out.
 
     A metric that its rows do not define is not in the result: all but log loss and ECE where only one class is there
-    (PCOC needs a positive only), Spearman correlation where labels or predictions are constant, GAUC where no group
-    has both classes or there are no groups, every metric where there are no rows.
+    (PCOC needs a positive only), Spearman correlation where labels or predictions are constant, GAUC (by rows and
+    by positives) where no group has both classes or there are no groups, every metric where there are no rows.
 
     Results do not depend on the pieces: all are exact, and the memory of a binary task is bounded (see `tallies`).
 
@@ -32,10 +33,15 @@ class Tally:
         tasks: in the order of the columns.
         prefix: before every name, as in `valid/`.
         limit: rows of each binary task to hold in memory.
+        outcomes: of the rankings by each task's own predictions to measure as well, see `on_impressions`.
     """
 
-    def __init__(self, tasks: tuple[Task, ...], prefix: str, limit: int = ROWS_IN_MEMORY) -> None:
+    def __init__(
+        self, tasks: tuple[Task, ...], prefix: str, limit: int = ROWS_IN_MEMORY, outcomes: Sequence[str] = ()
+    ) -> None:
         self._schema, self._prefix = Schema((), (), tasks), prefix
+        of_tasks = by_task(tasks, outcomes).items()
+        self._streams = {at: Stream(tasks[at], names, limit) for at, names in of_tasks}
         self._binary: dict[str, BinaryTally] = {}
         self._regression: dict[str, RegressionTally] = {}
         for task, parent in zip(tasks, self._schema.parents, strict=True):
@@ -64,6 +70,8 @@ class Tally:
                 self._regression[self._prefix + name].add(own, predictions)
             else:
                 self._binary[self._prefix + name].add(own, predictions, group)
+        for at, stream in self._streams.items():
+            stream.add(*on_impressions(self._schema, at, labels, conditional, joint), group)
 
     def _check(self, predictions: NDArray[Any]) -> None:
         finite = np.isfinite(predictions)
@@ -77,7 +85,29 @@ class Tally:
     def result(self) -> dict[str, float]:
         """Metrics by full name, as in `valid/click.auc`."""
         tallies: dict[str, BinaryTally | RegressionTally] = {**self._binary, **self._regression}
-        return {f"{name}.{metric}": value for name, of in tallies.items() for metric, value in of.result().items()}
+        found = {f"{name}.{metric}": value for name, of in tallies.items() for metric, value in of.result().items()}
+        outcomes = [each for stream in self._streams.values() for each in stream.result().items()]
+        return found | {self._prefix + name: value for name, value in outcomes}
+
+
+def by_task(tasks: Sequence[Task], outcomes: Sequence[str]) -> dict[int, list[str]]:
+    """Outcomes by their task's column, of the tasks that have any."""
+    names = {at: [name for name in outcomes if name.partition(".")[0] == task.name] for at, task in enumerate(tasks)}
+    return {at: of for at, of in names.items() if of}
+
+
+def on_impressions(
+    schema: Schema, at: int, labels: NDArray[Any], conditional: NDArray[Any], joint: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """A task's joint label (N,) on all impressions, NaN where that is not known, and its joint prediction (N,).
+
+    Of a regression with a parent they are its label and prediction times those of the parent: what an impression is
+    expected to bring. The arrays are those of `Tally.add`.
+    """
+    parent, said = schema.parents[at], joint[:, at]
+    if schema.tasks[at].kind == "regression" and parent is not None:
+        said = conditional[:, at] * joint[:, parent]
+    return product(labels[:, schema.chain(at)]), said
 
 
 def sample_spaces(
@@ -103,9 +133,10 @@ def evaluate(
     group: NDArray[Any],
     tasks: tuple[Task, ...],
     prefix: str,
+    outcomes: Sequence[str] = (),
 ) -> dict[str, float]:
     """Every metric of rows that are all at hand; see `Tally`."""
-    tally = Tally(tasks, prefix)
+    tally = Tally(tasks, prefix, outcomes=outcomes)
     tally.add(labels, conditional, joint, group)
     return tally.result()
 

@@ -27,6 +27,7 @@ class Areas:
     Attributes:
         auc: mean AUC over groups with both classes, weighted by their rows; None where there is none. Rows without
             group are one group.
+        by_positives: the same mean, weighted by positives.
         distance: sum over bins of |sum of scores - sum of labels|.
     """
 
@@ -37,12 +38,13 @@ class Areas:
             cuts: ascending ranks; a bin starts at the first row of each run of equal scores that has a cut in it.
         """
         cuts = np.empty(0, np.int64) if cuts is None else cuts
-        counts, sums = np.zeros(9, np.int64), np.zeros(3)
+        counts, sums = np.zeros(10, np.int64), np.zeros(4)
         for keys in pieces:
             _read(keys, cuts, counts, sums)
         other = (int(counts[0]) ^ 1 << 32) << 1  # a key of another group closes the last run and the last group
         _read(np.array([other], np.uint64), cuts, counts, sums)
         self.auc = float(sums[0]) / int(counts[6]) if counts[6] else None
+        self.by_positives = float(sums[3]) / int(counts[9]) if counts[9] else None
         self.distance = float(sums[2]) + abs(float(sums[1]))
 
 
@@ -105,17 +107,17 @@ def _codes(bits: NDArray[np.uint32]) -> Keys:
 # What a pass carries from one piece to the next.
 # counts: 0 run of equal scores (group and code), 1 its positives, 2 its negatives; 3 and 4 the same of its group before
 #         the run; 5 twice the pairs that the group has won; 6 rows of groups with both classes; 7 rows before the run;
-#         8 cuts passed.
+#         8 cuts passed; 9 positives of groups with both classes.
 # sums:   0 rows times AUC over closed groups; 1 scores less labels of the bin at hand; 2 its absolute value over closed
-#         bins.
+#         bins; 3 positives times AUC over closed groups.
 
 
 @njit(cache=True, nogil=True)
 def _read(keys: Keys, cuts: NDArray[np.int64], counts: NDArray[np.int64], sums: NDArray[np.float64]) -> None:
     run, positives, negatives = counts[0], counts[1], counts[2]
     positives_before, negatives_before, won, counted = counts[3], counts[4], counts[5], counts[6]
-    rows, passed = counts[7], counts[8]
-    areas, excess, distance = sums[0], sums[1], sums[2]
+    rows, passed, counted_positives = counts[7], counts[8], counts[9]
+    areas, excess, distance, areas_by_positives = sums[0], sums[1], sums[2], sums[3]
     for key in keys:
         score = np.int64(key >> np.uint64(1))
         if score != run:
@@ -134,8 +136,11 @@ def _read(keys: Keys, cuts: NDArray[np.int64], counts: NDArray[np.int64], sums: 
             if score >> 32 != run >> 32:
                 if positives_before and negatives_before:
                     size = positives_before + negatives_before
-                    areas += size * (won / (2 * positives_before * negatives_before))
+                    area = won / (2 * positives_before * negatives_before)
+                    areas += size * area
                     counted += size
+                    areas_by_positives += positives_before * area
+                    counted_positives += positives_before
                 positives_before, negatives_before, won = 0, 0, 0
             run, positives, negatives = score, 0, 0
         positive = np.int64(key & np.uint64(1))
@@ -143,8 +148,8 @@ def _read(keys: Keys, cuts: NDArray[np.int64], counts: NDArray[np.int64], sums: 
         negatives += 1 - positive
     counts[0], counts[1], counts[2] = run, positives, negatives
     counts[3], counts[4], counts[5], counts[6] = positives_before, negatives_before, won, counted
-    counts[7], counts[8] = rows, passed
-    sums[0], sums[1], sums[2] = areas, excess, distance
+    counts[7], counts[8], counts[9] = rows, passed, counted_positives
+    sums[0], sums[1], sums[2], sums[3] = areas, excess, distance, areas_by_positives
 
 
 @njit(cache=True, nogil=True)

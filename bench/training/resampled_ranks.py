@@ -1,33 +1,17 @@
-"""Rank metrics on resamples, of rows that are at hand: areas by group, and Spearman correlation."""
+"""Spearman correlation on resamples, of rows that are at hand."""
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from bench.training.poisson import counts
-from bench.training.ranking import GROUP_SHIFT, Areas, Keys
+from bench.outcomes.poisson import counts
 
 Floats = NDArray[np.float64]
 _TOGETHER = 4  # resamples whose counts are held at once
-
-
-def group_areas(keys: Keys) -> tuple[NDArray[np.int64], Floats, Floats]:
-    """Groups with both classes, their rows and their areas under the curve, each (G,).
-
-    Args:
-        keys: sorted, see `bench.training.ranking`.
-    """
-    group = (keys >> np.uint64(GROUP_SHIFT)).astype(np.int64)
-    edges = np.flatnonzero(np.diff(group, prepend=-1, append=-1)).tolist()  # groups are not negative
-    found = [(group[start], end - start, Areas([keys[start:end]]).auc) for start, end in pairwise(edges)]
-    both = [each for each in found if each[2] is not None]
-    groups, sizes, areas = zip(*both, strict=True) if both else ((), (), ())
-    return np.array(groups, np.int64), np.array(sizes, float), np.array(areas, float)
 
 
 def spearman(labels: Floats, predictions: Floats, units: NDArray[np.uint64], split: str, resamples: int) -> Floats:

@@ -8,24 +8,25 @@ bins so narrow (1/85 of a logit) that ties within them do not matter.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from bench.outcomes.measure import Measure
+from bench.outcomes.poisson import Counts, counts, units_of
 from bench.records import RARER
 from bench.schema import Schema, Task
-from bench.training.metrics import sample_spaces
-from bench.training.poisson import Counts, counts, units_of
-from bench.training.ranking import GROUP_SHIFT, Keys, pack
-from bench.training.resampled_ranks import group_areas, spearman
+from bench.training.metrics import by_task, on_impressions, sample_spaces
+from bench.training.resampled_ranks import spearman
 from bench.training.tallies import ECE_BINS
 
 RESAMPLES = 200
 """B: the standard error of a standard error is a twentieth of it."""
 ROWS_HELD = 1 << 20
-"""GAUC and Spearman correlation need their rows together; of a split of more rows they are not resampled."""
+"""GAUC, Spearman correlation and outcomes need their rows together; of more rows they are not resampled."""
 _PIECE = 1 << 13  # rows whose counts are held at once
 _BINS, _RANGE = 2048, 12.0  # of logits in [-12, 12]
 _LEAST = float(np.finfo(np.float32).eps)
@@ -38,17 +39,24 @@ class Resampling:
     Args:
         tasks: in the order of the columns.
         split: whose resamples, also the prefix of every name, as in `valid/`.
+        outcomes: as of `Tally`.
     """
 
-    def __init__(self, tasks: tuple[Task, ...], split: str, resamples: int = RESAMPLES) -> None:
+    def __init__(
+        self, tasks: tuple[Task, ...], split: str, resamples: int = RESAMPLES, outcomes: Sequence[str] = ()
+    ) -> None:
         self._schema, self._split, self._resamples = Schema((), (), tasks), split, resamples
         self._rows = 0
         self._of: dict[str, _Binary | _Regression] = {}
+        of_tasks = by_task(tasks, outcomes).items()
+        self._ranked = {at: _Ranked(tasks[at], names, split, resamples) for at, names in of_tasks}
 
     def add(self, labels: NDArray[Any], conditional: NDArray[Any], joint: NDArray[Any], group: NDArray[Any]) -> None:
         """Counts the next rows of the split in, as `Tally.add` does."""
         units = units_of(group, self._rows)
         self._rows += len(group)
+        for at, held in self._ranked.items():
+            held.add(*on_impressions(self._schema, at, labels, conditional, joint), group, units)
         for start in range(0, len(group), _PIECE):
             rows = slice(start, start + _PIECE)
             weights = counts(units[rows], self._split, self._resamples)
@@ -67,12 +75,14 @@ class Resampling:
         Beside the metrics of a binary task there is `<task>.rarer`: how many rows of the rarer class there are, over
         their number in the split as it is.
         """
+        every = {f"{name}.{metric}": of for name, tally in self._of.items() for metric, of in tally.result().items()}
+        for held in self._ranked.values():
+            every |= held.result()
         found = {}
-        for name, tally in self._of.items():
-            for metric, values in tally.result().items():
-                if np.isfinite(values[0]):
-                    moved = np.where(np.isfinite(values[1:]), values[1:] - values[0], np.nan)
-                    found[f"{self._split}/{name}.{metric}"] = moved.tolist()
+        for name, values in every.items():
+            if np.isfinite(values[0]):
+                moved = np.where(np.isfinite(values[1:]), values[1:] - values[0], np.nan)
+                found[f"{self._split}/{name}"] = moved.tolist()
         return found
 
 
@@ -80,11 +90,9 @@ class _Binary:
     """Of probabilities against labels. Column 0 of every sum is the split as it is, the others are resamples."""
 
     def __init__(self, split: str, resamples: int) -> None:
-        self._split, self._resamples = split, resamples
         self._rows = np.zeros((_BINS, 2, 1 + resamples), np.int32)
         self._sums = np.zeros((2, 1 + resamples))  # predictions, log loss
-        self._keys: list[Keys] = []
-        self._held = 0
+        self._grouped = _Ranked(Task("all"), ("all.gauc", "all.gauc_positives"), split, resamples)
 
     def add(
         self,
@@ -94,15 +102,9 @@ class _Binary:
         group: NDArray[Any],
         units: NDArray[np.uint64],
     ) -> None:
-        seen = ~np.isnan(labels)
         _count(labels, predictions, weights, self._rows, self._sums)
-        inside = seen & (group >= 0)
-        self._held += int(inside.sum())
-        if self._held <= ROWS_HELD:
-            place = group[inside].astype(np.uint64) << np.uint64(GROUP_SHIFT)
-            self._keys.append(pack(predictions[inside], labels[inside]) | place)
-        else:
-            self._keys.clear()
+        inside = group >= 0
+        self._grouped.add(labels[inside], predictions[inside], group[inside], units[inside])
 
     def result(self) -> dict[str, Floats]:
         negatives, positives = self._rows[:, 0].astype(float), self._rows[:, 1].astype(float)
@@ -119,14 +121,36 @@ class _Binary:
                 "ece": _ece(negatives, positives) / rows,
                 RARER: (rarer := p if p[0] <= n[0] else n) / rarer[0],
             }
-        if self._keys and self._held <= ROWS_HELD:
-            groups, sizes, areas = group_areas(np.sort(np.concatenate(self._keys)))
-            if len(groups):
-                drawn = counts(units_of(groups, 0), self._split, self._resamples)
-                weight = np.concatenate([np.ones((len(groups), 1)), drawn], axis=1) * sizes[:, None]
-                with np.errstate(all="ignore"):
-                    found["gauc"] = (weight * areas[:, None]).sum(0) / weight.sum(0)
-        return found
+        return found | {name.removeprefix("all."): values for name, values in self._grouped.result().items()}
+
+
+class _Ranked:
+    """Outcomes of the ranking by one task's predictions; it holds its rows."""
+
+    def __init__(self, task: Task, outcomes: Sequence[str], split: str, resamples: int) -> None:
+        self._task, self._outcomes, self._split, self._resamples = task, outcomes, split, resamples
+        self._kept: list[tuple[NDArray[Any], ...]] = []
+        self._held, self._by_group = 0, False
+
+    def add(
+        self, labels: NDArray[Any], predictions: NDArray[Any], group: NDArray[Any], units: NDArray[np.uint64]
+    ) -> None:
+        self._by_group = self._by_group or bool((group >= 0).any())
+        seen = ~np.isnan(labels)
+        self._held += int(seen.sum())
+        if self._held <= ROWS_HELD:
+            self._kept.append((labels[seen], predictions[seen].astype(np.float32), group[seen], units[seen]))
+        else:
+            self._kept.clear()
+
+    def result(self) -> dict[str, Floats]:
+        """By an outcome's name (1 + B,)."""
+        if not 0 < self._held <= ROWS_HELD:
+            return {}
+        labels, predictions, group, units = (np.concatenate(column) for column in zip(*self._kept, strict=True))
+        rules = (self._split, self._resamples, units, self._by_group)
+        measure = Measure((self._task,), self._outcomes, labels[:, None], group, *rules)
+        return dict(zip(measure.names, measure.resampled(predictions).T, strict=True))
 
 
 class _Regression:

@@ -22,10 +22,10 @@ _FACTORS = 32  # probabilities whose product is taken before its logarithm: no l
 class BinaryTally:
     """Metrics of probabilities against labels 0, 1 or NaN; rows with NaN do not count.
 
-    `auc`, `gauc` (see `ranking`); `logloss`; `ne`, log loss over the entropy of the base rate (He et al., ADKDD 2014);
-    `pcoc`, mean prediction over mean label; `ece`, mean distance of the mean prediction from the mean label over 15
-    bins of equal mass (Naeini et al., AAAI 2015), in which equal predictions share a bin. All are exact, however many
-    rows there are.
+    `auc`, `gauc` and `gauc_positives` (see `ranking`); `logloss`; `ne`, log loss over the entropy of the base rate (He
+    et al., ADKDD 2014); `pcoc`, mean prediction over mean label; `ece`, mean distance of the mean prediction from the
+    mean label over 15 bins of equal mass (Naeini et al., AAAI 2015), in which equal predictions share a bin. All are
+    exact, however many rows there are.
     """
 
     def __init__(self, limit: int = ROWS_IN_MEMORY) -> None:
@@ -72,6 +72,7 @@ class BinaryTally:
         found = {
             "auc": all_rows.auc,
             "gauc": grouped.auc,
+            "gauc_positives": grouped.by_positives,
             "logloss": logloss,
             "ne": logloss / -(rate * math.log(rate) + (1 - rate) * math.log1p(-rate)) if 0 < rate < 1 else None,
             "pcoc": prediction / rate if rate > 0 else None,

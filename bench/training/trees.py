@@ -20,6 +20,8 @@ from bench.data import SplitName, Store
 from bench.data.batches import Batches
 from bench.errors import TrainingError
 from bench.machine import peak_memory_mb
+from bench.objectives import outcomes_of
+from bench.predictions import path_of
 from bench.records import Job, TrialResult
 from bench.seeds import derive
 from bench.training.evaluation import Predictions, measured
@@ -52,9 +54,11 @@ def run_trees(job: Job, store: Store) -> TrialResult:
         seconds = time.perf_counter() - started
         metrics: dict[str, float] = {}
         resampled: dict[str, list[float]] = {}
+        outcomes = outcomes_of((*job.objectives, *job.outcomes))
         for split in job.splits:
             predictions = _predictions(trained, store, split, share.piece)
-            of_split, moved = measured(store, split, predictions, job.resamples_of(split))
+            resamples = job.resamples_of(split)
+            of_split, moved = measured(store, split, predictions, resamples, outcomes, path_of(job, split))
             metrics |= of_split
             resampled |= moved
     config = {key: value for each in trained for key, value in each.settings.dotted(each.task).items()}

@@ -25,7 +25,7 @@ from bench.training.resampling import Resampling
 
 EXPECTED = (4, 8, 15, 40, 100)
 ROWS = 1500
-METRICS = ("auc", "logloss", "gauc")
+METRICS = ("auc", "logloss", "gauc", "recall@10%")
 Floats = NDArray[np.float64]
 
 
@@ -46,15 +46,16 @@ def truth_of(expected: int) -> list[dict[str, float]]:
         yes, no = chance[order], 1 - chance[order]
         area = float((yes * (np.cumsum(no) - no / 2)).sum() / (yes.sum() * no.sum()))
         loss = float(-(chance * np.log(said) + (1 - chance) * np.log1p(-said)).mean())
-        found.append({"auc": area, "logloss": loss, "gauc": area})
+        recall = float(yes[-len(yes) // 10 :].sum() / yes.sum())
+        found.append({"auc": area, "logloss": loss, "gauc": area, "recall@10%": recall})
     return found
 
 
 def measured(said: Floats, labels: Floats, users: NDArray[np.int32], split: str, seed: int) -> Replicate:
     """One model on a split."""
     columns, labels = said[:, None].astype(np.float32), labels[:, None].astype(np.float32)
-    metrics = evaluate(labels, columns, columns, users, (Task("a"),), f"{split}/")
-    resampling = Resampling((Task("a"),), split)
+    metrics = evaluate(labels, columns, columns, users, (Task("a"),), f"{split}/", ("a.recall@10%",))
+    resampling = Resampling((Task("a"),), split, outcomes=("a.recall@10%",))
     resampling.add(labels, columns, columns, users)
     return Replicate(seed, seed, metrics, resampled=resampling.result())
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bench.frontier.baselines import baseline_table, name_of
-from bench.frontier.composite import composite
+from bench.frontier.composite import composite, kept_names, sources_of
 from bench.objectives import Objective
 from bench.records import COMPOSITE, STATIC_WEIGHTS, TrialRecord
 
@@ -41,6 +41,14 @@ def test_each_task_comes_from_the_point_that_the_search_found_best_in_it(singles
     assert found.replicates[0].metrics["cost/parameters"] == 100 / 2 + 300 / 2
     assert found.replicates[0].resampled["test/like.auc"] == [1.0, 0.0]
     assert found.replicates[0].resampled["test/click.auc"] == [2.0, 0.0]
+
+
+def test_its_predictions_are_from_each_tasks_own_replicate_of_the_seed(singles, objectives):
+    sources = sources_of(singles, objectives)
+    assert {task: point.number for task, point in sources.items()} == {"click": 1, "like": 0}
+    assert kept_names(sources, ("click", "like", "share"), 2) == ["1-2", "0-2", "1-2"]
+    assert kept_names(sources, ("click", "like"), 7) is None
+    assert kept_names(sources_of(singles[2:], objectives), ("click", "like"), 2) is None
 
 
 def test_replicates_are_joined_by_seed(singles, objectives):

@@ -135,3 +135,16 @@ def test_a_sample_leaves_out_failed_and_undefined_replicates():
     np.testing.assert_allclose(half.deviation, [[0.15], [np.nan]])  # the other resample is kept
     uneven = TrialRecord(0, "completed", {}, {}, "mmoe", replicates=(replicate(1, 0.7), replicate(2, 0.6, ())))
     assert sample(uneven, ["valid/a.auc"]).deviations.shape == (2, 0, 1)
+
+
+@pytest.mark.parametrize("name", ["buy.recall@2.5%", "buy.ctcvr.auc", "buy.ctcvr.gauc_positives"])
+def test_ten_positives_widen_what_is_a_mean_over_them(name):
+    rng = np.random.default_rng(5)
+    moved = {f"confirm/{name}": rng.normal(0, 0.1, 200).tolist()}
+    counted = rng.normal(size=200)
+    moved["confirm/buy.ctcvr.rarer"] = (counted / counted.std(ddof=1) / np.sqrt(10)).tolist()
+    run = Replicate(1, 7, {f"confirm/{name}": 0.3}, resampled=moved)
+    found = sample(TrialRecord(0, "completed", {}, {}, "mmoe", replicates=(run,)), [f"confirm/{name}"])
+    assert found.logit == (True,)
+    assert found.freedom == pytest.approx((9,))
+    assert found.deviations[0, :, 0] == pytest.approx(np.sqrt(10 / 9) * np.array(moved[f"confirm/{name}"]))

@@ -49,17 +49,20 @@ def test_binary_metrics_equal_independent_references() -> None:
     assert found == pytest.approx(expected, rel=1e-9)
 
 
-def test_gauc_weighs_users_by_their_rows() -> None:
+def test_gauc_weighs_users_by_their_rows_or_by_their_positives() -> None:
     labels, predictions = sample()
     group = np.random.default_rng(1).integers(0, 300, 2000).astype(np.int32)
-    areas, sizes = [], []
+    areas, sizes, positives = [], [], []
     for user in range(300):
         mine = group == user
         if 0 < labels[mine].mean() < 1:
             areas.append(roc_auc_score(labels[mine], predictions[mine]))
             sizes.append(mine.sum())
+            positives.append(labels[mine].sum())
     assert 100 < len(areas) < 300
-    assert binary(labels, predictions, group)["gauc"] == pytest.approx(np.average(areas, weights=sizes), abs=1e-12)
+    found = binary(labels, predictions, group)
+    assert found["gauc"] == pytest.approx(np.average(areas, weights=sizes), abs=1e-12)
+    assert found["gauc_positives"] == pytest.approx(np.average(areas, weights=positives), abs=1e-12)
 
 
 @settings(deadline=None)  # the first call compiles
@@ -88,7 +91,8 @@ def test_metrics_are_finite_or_absent_and_unobserved_rows_do_not_count(labels, s
 def test_a_constant_prediction_of_the_base_rate_is_calibrated_and_ranks_nothing() -> None:
     labels = np.repeat([0, 1], [3, 1]).astype(np.float32)
     found = binary(labels, np.full(4, 0.25, np.float32), np.zeros(4, np.int32))
-    assert found == pytest.approx({"auc": 0.5, "gauc": 0.5, "logloss": found["logloss"], "ne": 1, "pcoc": 1, "ece": 0})
+    expected = {"auc": 0.5, "gauc": 0.5, "gauc_positives": 0.5, "ne": 1, "pcoc": 1, "ece": 0}
+    assert found == pytest.approx(expected | {"logloss": found["logloss"]})
 
 
 def test_certain_and_wrong_is_finite() -> None:

@@ -7,17 +7,20 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.objectives import Objective, in_thousandths
+from bench.objectives import Objective, in_thousandths, metric_of
 
 Floats = NDArray[np.float64]
+SHORT = {"auc": "AUC", "gauc": "GAUC", "gauc_positives": "GAUC by positives", "ne": "NE", "ece": "ECE"}
 
 
 def unit(objective: Objective) -> tuple[float, str]:
     """What a difference is divided by before it is printed, and the words behind it."""
-    metric = objective.name.rpartition(".")[2]
+    metric = metric_of(objective.name)
     if not in_thousandths(objective.name):
         return 1.0, objective.name.removeprefix("cost/") if not objective.is_metric else metric
-    short = {"auc": "AUC", "gauc": "GAUC", "ne": "NE", "ece": "ECE"}.get(metric, metric)
+    short = {"auc": "AUC", "gauc": "GAUC", "gauc_positives": "GAUC by positives", "ne": "NE", "ece": "ECE"}.get(
+        metric, metric
+    )
     return 1e-3, f"{short} x 1000"
 
 

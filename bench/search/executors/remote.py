@@ -2,7 +2,8 @@
 
 The store is looked for where the driver has it, as on a file system that all machines share. A machine on which
 `SEESAW_NODE_HOME` was set when `ray start` was called keeps stores of its own in that folder instead, and copies one
-from the driver's machine when it is first needed. Checkpoints are brought from the driver's machine and back.
+from the driver's machine when it is first needed. Checkpoints are brought from the driver's machine and back, and
+predictions are sent there.
 """
 
 from __future__ import annotations
@@ -52,6 +53,9 @@ def work(function: str, job: Job, number: int, desk: Any, driver: str) -> str:
             result = train(own)
             if job.checkpoint is not None and own.checkpoint is not None:
                 _send(desk, Path(own.checkpoint), job.checkpoint)
+            if job.predictions is not None and own.predictions is not None:
+                for path in Path(own.predictions).glob("*.npy"):
+                    _send(desk, path, f"{job.predictions}/{path.name}")
             return result
 
     return encode(attempt(run, job))
@@ -79,7 +83,8 @@ def _brought(job: Job, desk: Any, folder: Path) -> Job:
     if job.resume is not None:
         _fetch(desk, job.resume, folder / "resume")
     checkpoint = None if job.checkpoint is None else str(folder / "checkpoint")
-    return replace(job, store=_store(job.store, desk), resume=resume, checkpoint=checkpoint)
+    predictions = None if job.predictions is None else str(folder / "predictions")
+    return replace(job, store=_store(job.store, desk), resume=resume, checkpoint=checkpoint, predictions=predictions)
 
 
 def _store(store: str, desk: Any) -> str:
@@ -114,7 +119,7 @@ def _fetch(desk: Any, path: str, target: Path) -> None:
 
 
 def _send(desk: Any, path: Path, target: str) -> None:
-    temporary = f"{target}.{uuid.uuid4().hex}.part"  # in the trial's folder, which goes when the trial ends
+    temporary = f"{target}.{uuid.uuid4().hex}.part"  # beside it, where what is left half-written is removed
     with path.open("rb") as file:
         while part := file.read(CHUNK):
             ray.get(desk.write.remote(temporary, part))

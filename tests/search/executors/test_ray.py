@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from poison_toys import poison
-from rung_toys import essence, rung_plan, slow_train, train
+from rung_toys import essence, leaving_predictions, rung_plan, slow_train, train
 from search_toys import ShuffledExecutor, ignore, make_job, wait_until
 
 from bench.errors import UserError
@@ -124,6 +124,21 @@ def test_checkpoints_go_to_the_node_and_come_back(two_nodes: Cluster, store: Pat
     for trial in range(2):
         assert sorted(path.name for path in (tmp_path / f"{trial}").iterdir()) == ["0", "1"]
         assert json.loads((tmp_path / f"{trial}" / "1").read_text())["at"] == 16
+
+
+def test_predictions_come_to_the_driver_whole(two_nodes: Cluster, store: Path, tmp_path: Path) -> None:
+    with closing(executor(two_nodes, leaving_predictions, store)) as pool:
+        for trial in range(4):
+            job = jobs_on(store)(trial, 1, {"sharing.kind": "x"}, ("valid", "confirm", "test"))
+            pool.submit(replace(job, predictions=str(tmp_path / "predictions")))
+        outcomes = [pool.next() for _ in range(4)]
+    assert len({outcome.result.config["store"] for outcome in outcomes if outcome.result}) == 2
+    expected = {
+        f"{job.trial}-1.{split}.npy": f"{job.trial} {job.seed} None {split}"
+        for job in (outcome.job for outcome in outcomes)
+        for split in ("confirm", "test")
+    }
+    assert {path.name: path.read_text() for path in (tmp_path / "predictions").iterdir()} == expected
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,120 @@
+"""What a store keeps of rows beside inputs and labels: the segments that they are in, and scores that were logged.
+
+Values of categories are numbered as they first appear; which of them are told apart is known when all of train has been
+seen. The numbers wait on disk until then.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.append import ArrayWriter
+from bench.data.card import Card
+from bench.data.dealing import Numbering
+from bench.data.encoding.running import LARGEST
+from bench.data.segments import MOST, OTHER
+from bench.data.values import as_numbers
+
+BLOCK = 1 << 16
+"""Rows whose segments are written at a time."""
+WAITING = "provisional.npy"
+Numbers = NDArray[np.int32]
+
+
+class Besides:
+    """Takes the parts of a card's rows, in order; all splits together."""
+
+    def __init__(self, card: Card, folder: Path, splits: tuple[str, ...], stack: ExitStack) -> None:
+        """Opens the files of each split below a folder; they are closed with the stack.
+
+        Args:
+            splits: by number; the first is train.
+        """
+        self._card, self._folders = card, [folder / name for name in splits]
+        self._numberings = [
+            None if rule.ranges else Numbering(rule.raw, card.missing) for rule in card.segments.values()
+        ]
+        self._counts = [np.zeros(0, np.int64) for _ in card.segments]
+        self._segments: list[ArrayWriter] = []
+        self._logged: list[ArrayWriter] = []
+        for of_split in self._folders:
+            if card.segments:
+                waiting = ArrayWriter(of_split / WAITING, np.int32, (len(card.segments),))
+                self._segments.append(stack.enter_context(waiting))
+            if card.logged:
+                logged = ArrayWriter(of_split / "logged.npy", np.float32, (len(card.logged),))
+                self._logged.append(stack.enter_context(logged))
+
+    def take(self, table: Any, split: NDArray[np.int8]) -> None:
+        """Takes in rows.
+
+        Args:
+            table: Arrow table of raw columns, n rows.
+            split: (n,) the number of each row's split, -1 for none.
+        """
+        if self._segments:
+            numbers = np.stack([self._numbers(at, table, split == 0) for at in range(len(self._counts))], axis=1)
+            for number, writer in enumerate(self._segments):
+                writer.append(numbers[split == number])
+        if self._logged:
+            columns = [as_numbers(table[raw], self._card.missing, raw) for raw in self._card.logged]
+            scores = np.clip(np.stack(columns, axis=1), -LARGEST, LARGEST)
+            for number, writer in enumerate(self._logged):
+                writer.append(scores[split == number])
+
+    def _numbers(self, at: int, table: Any, train: NDArray[np.bool_]) -> Numbers:
+        """(n,) provisional: of a range its code, of any other value its number; -1 where missing."""
+        rule, numbering = list(self._card.segments.values())[at], self._numberings[at]
+        if numbering is None:
+            values = as_numbers(table[rule.raw], self._card.missing, rule.raw)
+            codes = np.searchsorted(rule.ranges, values, side="right")
+            return np.where(np.isnan(values), -1, codes).astype(np.int32)
+        numbers = numbering.take(table)
+        seen = np.bincount(numbers[train & (numbers >= 0)], minlength=len(numbering.values))
+        seen[: len(self._counts[at])] += self._counts[at]
+        self._counts[at] = seen
+        return numbers
+
+    def finish(self) -> dict[str, Any]:
+        """Writes each split's `segments.npy`, when all files are closed; gives what the manifest says."""
+        made = [self._made(at) for at in range(len(self._counts))]
+        for folder in self._folders if made else ():
+            _write(folder, [codes for _, codes in made])
+        facts: dict[str, Any] = {}
+        if made:
+            facts["segments"] = {name: values for name, (values, _) in zip(self._card.segments, made, strict=True)}
+        return facts | ({"logged": list(self._card.logged)} if self._card.logged else {})
+
+    def _made(self, at: int) -> tuple[list[str], NDArray[np.int16]]:
+        """The values of a segment, and for each provisional number the place among them, the last for missing."""
+        rule, numbering = list(self._card.segments.values())[at], self._numberings[at]
+        counts = self._counts[at]
+        if numbering is None:
+            return list(rule.fixed), np.append(np.arange(len(rule.fixed), dtype=np.int16), np.int16(-1))
+        if rule.known is not None:
+            return list(rule.fixed), np.append((counts == 0).astype(np.int16), np.int16(-1))
+        frequent = np.argsort(-counts, kind="stable")[: MOST + 1]  # one more, in case `OTHER` is a value of its own
+        texts = dict(zip(frequent.tolist(), numbering.values.texts(frequent.tolist()), strict=True))
+        named = [number for number, text in texts.items() if counts[number] and text != OTHER][:MOST]
+        values = [texts[number] for number in named]
+        if len(named) < len(counts):
+            values.append(OTHER)
+        places = np.full(len(counts) + 1, len(named), np.int16)
+        places[named] = np.arange(len(named))
+        places[-1] = -1
+        return values, places
+
+
+def _write(folder: Path, places: list[NDArray[np.int16]]) -> None:
+    waiting = np.load(folder / WAITING, mmap_mode="r", allow_pickle=False)
+    with ArrayWriter(folder / "segments.npy", np.int16, (len(places),)) as writer:
+        for start in range(0, len(waiting), BLOCK):
+            block = waiting[start : start + BLOCK]
+            writer.append(np.stack([of[block[:, at]] for at, of in enumerate(places)], axis=1))
+    del waiting
+    (folder / WAITING).unlink()

@@ -1,0 +1,55 @@
+"""What is told of kept serving points: bands, gains over the current point, P(non-dominated), and the hypervolume."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.frontier.hypervolume import hypervolume
+from bench.frontier.intervals import LEVEL, Interval
+from bench.objectives import Objective
+
+Floats = NDArray[np.float64]
+ENDS = (0.5 - LEVEL / 2, 0.5 + LEVEL / 2)
+VOLUMES = 400
+"""Draws that a hypervolume's interval takes."""
+
+
+def band(draws: NDArray[np.floating]) -> tuple[Floats, Floats]:
+    """Ends of 90% intervals along the first axis."""
+    low, high = np.quantile(draws, ENDS, axis=0)
+    return low, high
+
+
+def gains(values: NDArray[np.floating], current: int) -> Floats:
+    """Differences of values (.., S, M) from the current point's, as fractions of its; NaN where it has none."""
+    base = values[..., current : current + 1, :].astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(base > 0, values / base - 1, np.nan)
+
+
+def volume_of(
+    means: Floats, draws: Floats, outcomes: Sequence[Objective], random: Floats, ideal: Floats, known: bool
+) -> Interval:
+    """Hypervolume of points (S, M) over the outcomes of a random order, as a share of what the ideal has over them.
+
+    The ideal ranks each task by its labels. The hypervolume of noisy values comes out too large, that of draws about
+    them by as much again: reflected at the estimate, their quantiles are free of it, as in
+    `bench.frontier.statistics.volume_interval`.
+
+    Args:
+        known: whether there is an interval, else it is NaN.
+    """
+    room = np.where(ideal > random, ideal - random, np.nan)
+    reference = dict.fromkeys((each.name for each in outcomes), 0.0)
+    at = hypervolume((means - random) / room, outcomes, reference)
+    if not known:
+        return Interval(at, np.nan, np.nan, np.nan, np.nan, np.nan)
+    some = draws[:: max(1, len(draws) // VOLUMES)]
+    volumes = np.array([hypervolume((each - random) / room, outcomes, reference) for each in some])
+    low, high = 2 * at - np.quantile(volumes, ENDS[::-1])
+    return Interval(
+        float(2 * at - volumes.mean()), float(low), float(high), float(volumes.std(ddof=1)), 0.0, float("inf")
+    )

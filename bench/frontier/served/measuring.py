@@ -1,0 +1,128 @@
+"""Outcomes of candidates under fusions: of all replicates, and of chosen points on resamples of the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import UserError
+from bench.frontier.served.candidates import Candidate
+from bench.frontier.served.errors import Points
+from bench.frontier.served.sweep import Setting
+from bench.fusion import fused
+from bench.machine import cores
+from bench.outcomes.measure import Measure
+from bench.predictions import Rows
+from bench.schema import Task
+
+Floats = NDArray[np.float64]
+Job = TypeVar("Job")
+Found = TypeVar("Found")
+
+RESAMPLES = 200
+THREADS = min(8, cores())
+"""Sorting and the compiled kernels hold no lock of Python's."""
+
+
+class Meter:
+    """Measures candidates on the rows of one split.
+
+    Attributes:
+        split: `confirm` or `test`.
+        measure: of the outcomes, on these rows.
+        scores: places of candidates, of those measured so far, that are a score and are not fused.
+    """
+
+    def __init__(
+        self, candidates: Sequence[Candidate], rows: Rows, split: str, outcomes: Sequence[str], resamples: int
+    ) -> None:
+        self.split, self._candidates, self._rates, self._rows = split, candidates, rows.rates, len(rows.labels)
+        self.scores: set[int] = set()
+        tasks = [Task(name, kind) for name, kind in zip(rows.tasks, rows.kinds, strict=True)]
+        self.measure = Measure(tasks, outcomes, rows.labels, rows.group, split, resamples, rows.units)
+
+    def sweep(self, settings: Sequence[Setting]) -> list[Floats]:
+        """By candidate the outcomes (n, K, M) of its replicates."""
+        jobs = [(at, run) for at, each in enumerate(self._candidates) for run in range(each.replicates)]
+        found = _together(jobs, lambda job: self._values(*job, settings))
+        by_job = dict(zip(jobs, found, strict=True))
+        return [
+            np.array([by_job[at, run] for run in range(each.replicates)]) for at, each in enumerate(self._candidates)
+        ]
+
+    def points(self, of: Sequence[int], at: Sequence[int], settings: Sequence[Setting]) -> Points:
+        """The chosen points with their resamples: candidates `of` under settings at the places `at`."""
+        return self.parts(of, at, settings, [self.measure])[0]
+
+    def parts(
+        self, of: Sequence[int], at: Sequence[int], settings: Sequence[Setting], measures: Sequence[Measure]
+    ) -> list[Points]:
+        """The chosen points by each of several measures of these rows."""
+        chosen: dict[int, list[int]] = {}
+        for point, candidate in enumerate(of):
+            chosen.setdefault(candidate, []).append(point)
+        jobs = [(each, run) for each in chosen for run in range(self._candidates[each].replicates)]
+
+        def one(job: tuple[int, int]) -> list[list[Floats]]:
+            predictions = self._predictions(*job)
+            scores = (self._score(predictions, settings[at[point]]) for point in chosen[job[0]])
+            return [[each.resampled(score) for each in measures] for score in scores]
+
+        by_job = dict(zip(jobs, _together(jobs, one), strict=True))
+        return [_points(of, at, chosen, by_job, place) for place in range(len(measures))]
+
+    def _values(self, candidate: int, run: int, settings: Sequence[Setting]) -> Floats:
+        predictions = self._predictions(candidate, run)
+        if predictions.shape[1] == 1:
+            self.scores.add(candidate)
+            return np.repeat(self.measure.values(predictions[:, 0])[None], len(settings), axis=0)
+        return np.array([self.measure.values(self._score(predictions, each)) for each in settings])
+
+    def _score(self, predictions: NDArray[np.float32], setting: Setting) -> Floats:
+        if predictions.shape[1] == 1:
+            return np.asarray(predictions[:, 0].astype(np.float64))
+        return np.asarray(fused(setting.kind, predictions, setting.weights, self._rates))
+
+    def _predictions(self, candidate: int, run: int) -> NDArray[np.float32]:
+        each = self._candidates[candidate]
+        found = np.ascontiguousarray(each.predictions(self.split, run))
+        where = f"predictions of {each.name} on {self.split}"
+        if found.ndim != 2 or found.shape[0] != self._rows or found.shape[1] not in (1, len(self._rates)):
+            wanted = f"{self._rows:,} rows of {len(self._rates)} tasks"
+            raise UserError(f"{where}: expected {wanted}, found an array {found.shape}")
+        if not np.isfinite(found).all():
+            raise UserError(f"{where}: expected finite numbers, found NaN or infinity")
+        return found
+
+
+def _points(
+    of: Sequence[int], at: Sequence[int], chosen: dict[int, list[int]],
+    by_job: dict[tuple[int, int], list[list[Floats]]], measure: int,
+) -> Points:  # fmt: skip
+    values: dict[int, Floats] = {}
+    moved: dict[int, Floats] = {}
+    own: dict[int, Floats] = {}
+    for candidate, points in chosen.items():
+        runs = [found for (each, _), found in by_job.items() if each == candidate]
+        for place, point in enumerate(points):
+            drawn = np.array([run[place][measure] for run in runs])  # (n, 1 + B, M)
+            values[point], apart = drawn[:, 0], drawn[:, 1:] - drawn[:, :1]
+            moved[point] = apart.mean(axis=0)
+            rest = apart - moved[point]
+            spread = np.nan_to_num((rest**2).sum(axis=0) / max(1, len(runs) - 1))
+            own[point] = spread.mean(axis=0) if len(spread) else np.zeros(drawn.shape[2])
+    order = range(len(of))
+    return Points(
+        np.array(of), np.array(at), tuple(values[point] for point in order),
+        np.stack([moved[point] for point in order], axis=1), np.array([own[point] for point in order]),
+    )  # fmt: skip
+
+
+def _together(jobs: Iterable[Job], work: Callable[[Job], Found]) -> list[Found]:
+    """In threads; the results in the order of the jobs."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(work, jobs))

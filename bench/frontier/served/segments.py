@@ -1,0 +1,73 @@
+"""Outcomes of serving points by segment: measured on the segment's rows alone, against the current point there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bench.frontier.served.errors import Points
+from bench.frontier.served.front import band, gains
+from bench.frontier.served.measuring import Meter
+from bench.frontier.served.sweep import Setting
+from bench.objectives import Objective
+from bench.outcomes.measure import Measure
+from bench.predictions import Rows
+
+Floats = NDArray[np.float64]
+
+LEAST = 20
+"""A segment has at least so many rows with a positive label of a task, or the task's outcomes are not told of it."""
+COLUMNS = ["row", "segment", "split", "outcome", "value", "low", "high", "gain", "gain.low", "gain.high"]
+
+
+def segment_names(rows: Rows) -> list[tuple[str, NDArray[np.bool_]]]:
+    """The name of each segment (`country=US`), and which rows are in it."""
+    return [
+        (f"{name}={value}", np.asarray(rows.codes[:, column] == code))
+        for column, (name, values) in enumerate(rows.segments.items())
+        for code, value in enumerate(values)
+    ]
+
+
+def segment_table(
+    meter: Meter,
+    rows: Rows,
+    of: Sequence[int],
+    at: Sequence[int],
+    settings: Sequence[Setting],
+    outcomes: Sequence[Objective],
+    current: int,
+    draw: Callable[[Points], Floats],
+) -> pd.DataFrame:
+    """A row for each kept serving point, segment and outcome, columns `COLUMNS`.
+
+    Args:
+        of, at: candidate and setting of each point.
+        current: place of the current point among them.
+        draw: draws about measured points; where there are none, intervals are NaN.
+    """
+    measured: list[tuple[str, NDArray[np.bool_], Measure]] = []
+    for name, inside in segment_names(rows):
+        enough = (rows.labels[inside] > 0).sum(axis=0) >= LEAST
+        told = np.array([enough[rows.tasks.index(each.name.partition(".")[0])] for each in outcomes])
+        if told.any():
+            measured.append((name, told, meter.measure.part(inside)))
+    if not measured:
+        return pd.DataFrame(columns=COLUMNS)
+    found = []
+    parts = meter.parts(of, at, settings, [each for _, _, each in measured])
+    for (name, told, _), points in zip(measured, parts, strict=True):
+        value, gain = points.means, gains(points.means, current)
+        unknown = np.full_like(value, np.nan)
+        low, high, gain_low, gain_high = unknown, unknown, unknown, unknown
+        drawn = draw(points)
+        if len(drawn):
+            (low, high), (gain_low, gain_high) = band(drawn), band(gains(drawn, current))
+        for column in np.flatnonzero(told).tolist():
+            numbers = (each[:, column] for each in (value, low, high, gain, gain_low, gain_high))
+            ids = {"row": range(len(of)), "segment": name, "split": meter.split, "outcome": outcomes[column].name}
+            found.append(pd.DataFrame(ids | dict(zip(COLUMNS[4:], numbers, strict=True))))
+    return pd.concat(found, ignore_index=True)

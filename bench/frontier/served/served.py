@@ -1,0 +1,244 @@
+"""The front that is served: candidates under all fusions, measured by what their rankings do for each task.
+
+Weights are chosen on `confirm`, what is chosen is told on `test`: a point that was chosen on a split looks too good
+there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bench.errors import UserError, unknown
+from bench.frontier.intervals import Interval
+from bench.frontier.served import keeping
+from bench.frontier.served.candidates import Candidate, Current
+from bench.frontier.served.errors import Points, Seeds, draws_of, seeds_of
+from bench.frontier.served.front import band, gains, volume_of
+from bench.frontier.served.measuring import RESAMPLES, Meter
+from bench.frontier.served.segments import segment_table
+from bench.frontier.served.sweep import ROUNDS, Setting, Sweep
+from bench.frontier.uncertainty import share_nondominated
+from bench.fusion import KINDS
+from bench.objectives import Objective
+from bench.outcomes.measure import Measure
+from bench.predictions import Rows
+from bench.rows import CONFIRM, TEST
+from bench.seeds import derive
+
+Floats = NDArray[np.float64]
+
+DRAWS = 2000
+SPLITS = (CONFIRM, TEST)
+
+
+@dataclass(frozen=True)
+class Served:
+    """The served front with its uncertainty.
+
+    Attributes:
+        outcomes: M, all to be maximised.
+        table: a row for each of S kept serving points: `id` (its place), `point` (the candidate), `name`,
+            `architecture`, `role`, `kind`, `weights` (by task, sum 1; empty for a score that is not fused), `on_front`
+            (by means on confirmation rows), `p_nondominated` (among all kept points), and by split and outcome
+            `s/o`, `s/o.low`, `s/o.high`, and as a fraction of the current point's `s/o.gain`, `s/o.gain.low`,
+            `s/o.gain.high`. Intervals are NaN where they are unknown.
+        draws: (D, S, M), what the true outcomes may be, jointly, on confirmation rows; test_draws: on test. D is 0
+            where no candidate has two replicates.
+        current: row of the current point.
+        hypervolume: of the front on test, over a random order, as a share of the ideal's.
+        random: (M,) outcomes of a random order on confirmation rows.
+        settings: how many fusions were tried for each candidate.
+        segments: `row`, `segment` ("country=US"), `split`, `outcome`, `value`, `low`, `high`, `gain`, `gain.low`,
+            `gain.high`; empty without segments.
+    """
+
+    outcomes: tuple[Objective, ...]
+    table: pd.DataFrame
+    draws: NDArray[np.float32]
+    test_draws: NDArray[np.float32]
+    current: int
+    hypervolume: Interval
+    random: Floats
+    settings: int
+    segments: pd.DataFrame
+
+    @property
+    def known(self) -> bool:
+        """Whether there are intervals: whether any candidate has two replicates."""
+        return len(self.draws) > 0
+
+    def drawn(self, split: str) -> NDArray[np.float32]:
+        """Draws on that split."""
+        return self.draws if split == CONFIRM else self.test_draws
+
+    def means(self, split: str) -> Floats:
+        """(S, M) of the table's points on that split."""
+        return self.table[[each.key(split) for each in self.outcomes]].to_numpy(float)
+
+
+def served_front(
+    candidates: Sequence[Candidate],
+    rows: Mapping[str, Rows],
+    outcomes: Sequence[Objective],
+    current: Current,
+    seed: int,
+    resamples: int = RESAMPLES,
+    draws: int = DRAWS,
+) -> Served:
+    """Draws the served front.
+
+    Args:
+        rows: by split, `confirm` and `test`.
+        seed: of the run, for what is simulated.
+
+    Raises:
+        UserError: fewer than two tasks or more than five, an outcome to be minimised or undefined on these rows, or an
+            unknown current point.
+    """
+    names, tasks = [each.name for each in outcomes], rows[CONFIRM].tasks
+    at = _checked(candidates, tasks, outcomes, current)
+    meters = {split: Meter(candidates, rows[split], split, names, resamples) for split in SPLITS}
+    for split, meter in meters.items():
+        _defined(meter.measure, names, split)
+    fusion = current.setting or Setting.of("power", [1.0] * len(tasks))
+    sweep, values = _swept(meters[CONFIRM], rows[CONFIRM], outcomes, fusion)
+    means = np.array([each.mean(axis=0) for each in values])
+    valid = keeping.unequal(values)
+    shape = seeds_of(values, [each.seeds for each in candidates])
+    error = np.zeros(len(names))
+    if shape is not None:
+        few = float(np.median([each.replicates for each in candidates]))
+        error = np.sqrt(2 * (shape.shape**2).sum(axis=0).mean(axis=0) / few)
+    now = _first(values[at], sweep.settings.index(fusion))
+    places = keeping.kept(means, valid, error, outcomes, (at, now))
+    of, settings = [c for c, _ in places], [k for _, k in places]
+    points = {split: meter.points(of, settings, sweep.settings) for split, meter in meters.items()}
+    row = places.index((at, now))
+    known = shape is not None
+    purpose = derive(seed, "served")
+    drawn = {split: _drawn(each, shape, purpose, draws) for split, each in points.items()}
+    front = keeping.on_front(means, valid, outcomes)[of, settings]
+    table = _table(candidates, tasks, sweep.settings, places, front, meters[CONFIRM].scores)
+    table["p_nondominated"] = share_nondominated(drawn[CONFIRM], outcomes) if known else np.nan
+    parts = [
+        segment_table(meter, rows[split], of, settings, sweep.settings, outcomes, row,
+                      partial(_drawn, seeds=shape, seed=purpose, draws=draws))
+        for split, meter in meters.items()
+    ]  # fmt: skip
+    columns: dict[str, Floats] = {}
+    for split in SPLITS:
+        columns |= _columns(points[split].means, drawn[split], row, outcomes, split)
+    measure = meters[TEST].measure
+    return Served(
+        outcomes=tuple(outcomes),
+        table=pd.concat([table, pd.DataFrame(columns)], axis=1),
+        draws=drawn[CONFIRM].astype(np.float32),
+        test_draws=drawn[TEST].astype(np.float32),
+        current=row,
+        hypervolume=volume_of(points[TEST].means[front], drawn[TEST][:, front], outcomes, measure.random(),
+                              _ideal(measure, rows[TEST], outcomes), known),
+        random=meters[CONFIRM].measure.random(),
+        settings=len(sweep.settings),
+        segments=pd.concat(parts, ignore_index=True),
+    )  # fmt: skip
+
+
+def _drawn(points: Points, seeds: Seeds | None, seed: int, draws: int) -> Floats:
+    """Draws in the precision that is kept, so that equal points are equal; none where nothing is known of seeds."""
+    if seeds is None:
+        return np.zeros((0, *points.means.shape))
+    return draws_of(points, seeds, seed, draws).astype(np.float32).astype(np.float64)
+
+
+def _checked(
+    candidates: Sequence[Candidate], tasks: Sequence[str], outcomes: Sequence[Objective], current: Current
+) -> int:
+    """The place of the current candidate."""
+    if not 2 <= len(tasks) <= 5:
+        raise UserError(f"served front: expected 2 to 5 tasks, found {len(tasks)}")
+    for each in outcomes:
+        if each.direction != "maximize":
+            raise UserError(f"served front: expected outcomes to maximise, found '{each.name}'")
+    ids = [each.id for each in candidates]
+    if len(set(ids)) < len(ids):
+        raise UserError(f"served front: expected candidates of different ids, found {', '.join(ids)}")
+    if current.id not in ids:
+        raise UserError(f"served front: {unknown('current point', current.id, ids)}")
+    return ids.index(current.id)
+
+
+def _defined(measure: Measure, names: Sequence[str], split: str) -> None:
+    for name, value in zip(names, measure.random(), strict=True):
+        if not np.isfinite(value):
+            raise UserError(
+                f"served front: '{name}' is not defined on {split}: expected rows with and without a positive label "
+                f"(and a group, for an outcome by group); choose another outcome"
+            )
+
+
+def _swept(meter: Meter, rows: Rows, outcomes: Sequence[Objective], fusion: Setting) -> tuple[Sweep, list[Floats]]:
+    """All settings, that of the current point first, and by candidate the outcomes (n, K, M) of its replicates."""
+    kinds = KINDS if all(rate > 0 for rate in rows.rates) else KINDS[:1]  # a sum divides by the rates
+    sweep = Sweep(len(rows.tasks), kinds, [fusion])
+    values = meter.sweep(sweep.settings)
+    for _ in range(ROUNDS):
+        means = np.array([each.mean(axis=0) for each in values])
+        new = sweep.refine(means, keeping.on_front(means, keeping.unequal(values), outcomes))
+        if not new:
+            break
+        more = meter.sweep(new)
+        values = [np.concatenate(both, axis=1) for both in zip(values, more, strict=True)]
+    return sweep, values
+
+
+def _first(values: Floats, at: int) -> int:
+    """The first setting with the same outcomes (n, K, M) as that at a place."""
+    return int(np.flatnonzero((values == values[:, at : at + 1]).all(axis=(0, 2)))[0])
+
+
+def _ideal(measure: Measure, rows: Rows, outcomes: Sequence[Objective]) -> Floats:
+    """(M,) outcomes of ranking by each outcome's own labels."""
+    by_task = {name: measure.values(np.nan_to_num(rows.labels[:, at].astype(np.float64)))
+               for at, name in enumerate(rows.tasks)}  # fmt: skip
+    return np.array([by_task[each.name.partition(".")[0]][at] for at, each in enumerate(outcomes)])
+
+
+def _table(
+    candidates: Sequence[Candidate],
+    tasks: Sequence[str],
+    settings: Sequence[Setting],
+    places: Sequence[tuple[int, int]],
+    front: NDArray[np.bool_],
+    scores: set[int],
+) -> pd.DataFrame:
+    lines: list[dict[str, Any]] = []
+    for at, (c, k) in enumerate(places):
+        each, setting = candidates[c], settings[k]
+        lines.append({
+            "id": at, "point": each.id, "name": each.name, "architecture": each.architecture, "role": each.role,
+            "kind": setting.kind, "weights": {} if c in scores else dict(zip(tasks, setting.weights, strict=True)),
+            "on_front": bool(front[at]),
+        })  # fmt: skip
+    return pd.DataFrame(lines)
+
+
+def _columns(
+    means: Floats, draws: Floats, current: int, outcomes: Sequence[Objective], split: str
+) -> dict[str, Floats]:
+    """Values and gains over the current point with their intervals, by column."""
+    s, m = means.shape
+    nothing = np.full((s, m), np.nan), np.full((s, m), np.nan)
+    found: dict[str, Floats] = {}
+    for suffix, value, about in (("", means, draws), (".gain", gains(means, current), gains(draws, current))):
+        low, high = band(about) if len(draws) else nothing
+        for at, outcome in enumerate(outcomes):
+            key = f"{outcome.key(split)}{suffix}"
+            found |= {key: value[:, at], f"{key}.low": low[:, at], f"{key}.high": high[:, at]}
+    return found

@@ -1,0 +1,145 @@
+"""A served front in files: `served.json` with its tables, `served.npz` with its draws; and as others read it.
+
+It is found again by the digest of what it was computed from, so that pages and commands need not sweep again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.atomic import atomic_path, write_text
+from bench.frontier.intervals import Interval
+from bench.frontier.served.candidates import Candidate, Current
+from bench.frontier.served.served import DRAWS, Served
+from bench.objectives import Objective
+from bench.predictions import Rows
+from bench.rows import CONFIRM, TEST
+
+JSON, NPZ = "served.json", "served.npz"
+VERSION = 1
+"""Raised whenever the same predictions give another front."""
+
+
+def digest_of(
+    candidates: Sequence[Candidate],
+    rows: Mapping[str, Rows],
+    outcomes: Sequence[Objective],
+    current: Current,
+    seed: int,
+) -> str:
+    """Of all that a served front depends on; predictions are told by their candidate and seeds."""
+    facts = [
+        VERSION, DRAWS, seed, [each.name for each in outcomes], repr(current),
+        [[each.id, each.name, each.architecture, each.role, each.seeds] for each in candidates],
+        [[split, each.tasks, each.kinds, each.rates, each.of, each.segments] for split, each in rows.items()],
+    ]  # fmt: skip
+    found = hashlib.blake2b(json.dumps(facts).encode(), digest_size=16)
+    for each in rows.values():
+        for array in (each.labels, each.group, each.units, each.codes):
+            found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
+
+
+def save(served: Served, folder: Path, digest: str) -> None:
+    """Writes both files into a folder, each whole or not at all, draws first."""
+    with atomic_path(folder / NPZ) as temporary, temporary.open("wb") as file:
+        volume = np.array(list(asdict(served.hypervolume).values()))
+        np.savez(file, digest=np.array(digest), draws=served.draws, test_draws=served.test_draws, hypervolume=volume)
+    document = {
+        "digest": digest,
+        "outcomes": [asdict(each) for each in served.outcomes],
+        "table": served.table.to_dict("records"),
+        "current": served.current,
+        "random": served.random.tolist(),
+        "settings": served.settings,
+        "segments": served.segments.to_dict("list"),
+    }
+    write_text(folder / JSON, json.dumps(_plain(document), allow_nan=False))
+
+
+def load(folder: Path, digest: str) -> Served | None:
+    """The front that was saved with this digest; None where there is none."""
+    if not (folder / JSON).is_file() or not (folder / NPZ).is_file():
+        return None
+    document = json.loads((folder / JSON).read_text(encoding="utf-8"))
+    with np.load(folder / NPZ, allow_pickle=False) as arrays:
+        if document["digest"] != digest or str(arrays["digest"]) != digest:
+            return None
+        draws, test_draws, volume = arrays["draws"], arrays["test_draws"], arrays["hypervolume"]
+    return Served(
+        outcomes=tuple(Objective(**each) for each in document["outcomes"]),
+        table=_numbers(pd.DataFrame(document["table"])),
+        draws=draws,
+        test_draws=test_draws,
+        current=document["current"],
+        hypervolume=Interval(*volume.tolist()),
+        random=np.array(document["random"]),
+        settings=document["settings"],
+        segments=_numbers(pd.DataFrame(document["segments"])),
+    )
+
+
+def to_json(served: Served) -> dict[str, Any]:
+    """What `--json` shows as `served`: points with their outcomes on test, the front first; null is unknown."""
+    table = served.table.sort_values(["on_front", "id"], ascending=[False, True])
+    points = [_point(served, line) for line in table.to_dict("records")]
+    current = _point(served, served.table.iloc[served.current].to_dict())
+    volume = served.hypervolume
+    whole: dict[str, Any] = _plain(
+        {
+            "points": points,
+            "current": current,
+            "hypervolume": {"value": volume.value, "low": volume.low, "high": volume.high},
+        }
+    )
+    return whole
+
+
+def _point(served: Served, line: Mapping[Any, Any]) -> dict[str, Any]:
+    def of(suffix: str) -> dict[str, Any]:
+        return {each.name: line[f"{each.key(TEST)}{suffix}"] for each in served.outcomes}
+
+    return {
+        "trial": line["point"],
+        "name": line["name"],
+        "architecture": line["architecture"],
+        "role": line["role"],
+        "kind": line["kind"],
+        "weights": line["weights"],
+        "on_front": line["on_front"],
+        "p_nondominated": line["p_nondominated"],
+        "outcomes": of(""),
+        "outcomes_low": of(".low"),
+        "outcomes_high": of(".high"),
+        "gains": of(".gain"),
+        "gains_low": of(".gain.low"),
+        "gains_high": of(".gain.high"),
+        "confirm": {each.name: line[each.key(CONFIRM)] for each in served.outcomes},
+    }
+
+
+def _plain(value: Any) -> Any:
+    """With null in place of numbers that are not finite."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _numbers(table: pd.DataFrame) -> pd.DataFrame:
+    """With NaN in place of null."""
+    for name in table.columns:
+        if any(each is None for each in table[name]):
+            table[name] = table[name].astype(float)
+    return table

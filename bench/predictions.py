@@ -1,0 +1,160 @@
+"""Predictions that a run keeps of its replicates, and the rows that they are of.
+
+`<run>/<data set>/predictions/` has `rows.json` and, for each split of `KEPT`, labels, groups and units of the rows,
+their segments and logged scores; and a file for each replicate and split. Arrays are memory-mapped and never pickled.
+Of a split of more than `MOST_ROWS` rows some are kept: whole groups, or rows where there are none, by a hash, so that
+every worker keeps the same without asking.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.records import BASELINES, Job, Scalar, Split
+from bench.rows import CONFIRM, TEST
+from bench.schema import TaskKind
+from bench.seeds import derive
+
+FOLDER = "predictions"
+"""Below a data set's part of a run."""
+FACTS = "rows.json"
+KEPT: tuple[Split, ...] = (CONFIRM, TEST)
+"""Splits whose predictions are kept."""
+MOST_ROWS = 2_000_000
+"""Of a split with more rows about so many are kept."""
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The n rows of a split that predictions are kept of.
+
+    Attributes:
+        tasks: names, in the order of the columns of labels and predictions.
+        rates: mean joint label of each task on train, on all rows where it is known.
+        labels: (n, T) joint labels: the product along the chain of parents; NaN where that is not known.
+        group: (n,) int32, rows of one number are ranked against each other; -1 for none.
+        units: (n,) uint64, what is resampled, see `bench.outcomes.poisson`.
+        segments: by its name the values of each segment.
+        codes: (n, number of segments) int16, place among a segment's values, -1 where missing.
+        logged: by its name each logged score, (n,) float32, NaN where missing.
+        of: rows of the split, those that are not kept included.
+    """
+
+    tasks: tuple[str, ...]
+    kinds: tuple[TaskKind, ...]
+    rates: tuple[float, ...]
+    labels: Floats
+    group: NDArray[np.int32]
+    units: NDArray[np.uint64]
+    segments: dict[str, tuple[str, ...]]
+    codes: NDArray[np.int16]
+    logged: dict[str, Floats]
+    of: int
+
+    @property
+    def kept(self) -> int:
+        """How many there are."""
+        return len(self.group)
+
+
+def rows_of(folder: Path, split: str) -> Rows | None:
+    """The rows of a split; None where none were kept.
+
+    Args:
+        folder: a data set's part of a run, and in it `FOLDER`.
+    """
+    file = folder / FACTS
+    if not file.is_file():
+        return None
+    facts = json.loads(file.read_text(encoding="utf-8"))
+    segments = {name: tuple(values) for name, values in facts["segments"].items()}
+    scores = _array(folder, f"{split}.logged") if facts["logged"] else None
+    group = _array(folder, f"{split}.group")
+    codes = _array(folder, f"{split}.segments") if segments else np.empty((len(group), 0), np.int16)
+    return Rows(
+        tasks=tuple(facts["tasks"]),
+        kinds=tuple(facts["kinds"]),
+        rates=tuple(facts["rates"]),
+        labels=_array(folder, f"{split}.labels"),
+        group=group,
+        units=_array(folder, f"{split}.units"),
+        segments=segments,
+        codes=codes,
+        logged={} if scores is None else {name: scores[:, at] for at, name in enumerate(facts["logged"])},
+        of=int(facts["seen"][split][1]),
+    )
+
+
+def name_of(number: int, until: int | None, config: Mapping[str, Scalar], replicate: int) -> str:
+    """The name of a replicate's files: `7@16000-2`, or of a baseline `trees-0f3a6c1d-2`.
+
+    Args:
+        number: of the trial, below 0 of a baseline.
+        until: as in `Job`.
+        config: as it was asked for; of baselines it tells those of one number apart.
+    """
+    name = str(number)
+    if number < 0:
+        asked = json.dumps(dict(config), sort_keys=True).encode()
+        name = f"{BASELINES[-1 - number]}-{hashlib.blake2b(asked, digest_size=4).hexdigest()}"
+    return f"{name}{'' if until is None else f'@{until}'}-{replicate}"
+
+
+def path_of(job: Job, split: str) -> Path | None:
+    """Where a job leaves its predictions of a split; None where it keeps none."""
+    if job.predictions is None or split not in KEPT:
+        return None
+    return Path(job.predictions) / f"{name_of(job.trial, job.until, job.config, job.replicate)}.{split}.npy"
+
+
+def predictions(folder: Path, split: str, name: str) -> Floats | None:
+    """Joint predictions (n, T) of a replicate for the rows of `rows_of`; None where they are not there.
+
+    Args:
+        name: see `name_of`.
+    """
+    return _array(folder, f"{name}.{split}") if (folder / f"{name}.{split}.npy").is_file() else None
+
+
+def joined(folder: Path, split: str, names: Sequence[str]) -> Floats | None:
+    """Predictions (n, T) with each task's column from another replicate; None where one of them is not there.
+
+    Args:
+        names: for each task the name of the replicate that its column is from.
+    """
+    each = [predictions(folder, split, name) for name in names]
+    columns = [own[:, at] for at, own in enumerate(each) if own is not None]
+    return np.stack(columns, axis=1) if len(columns) == len(names) else None
+
+
+def sampled(units: NDArray[np.uint64], split: str, rows: int) -> NDArray[np.bool_]:
+    """(n,) which rows of a split are kept, by their units: all of a unit or none.
+
+    Args:
+        rows: of the whole split.
+    """
+    if rows <= MOST_ROWS:
+        return np.ones(len(units), np.bool_)
+    key = _mixed(_mixed(np.uint64(derive(0, "kept", split)) ^ units))
+    return np.asarray((key >> np.uint64(11)) * 2.0**-53 < MOST_ROWS / rows)
+
+
+def _mixed(key: Any) -> Any:
+    """The finaliser of splitmix64 (Steele, Lea & Flood, OOPSLA 2014)."""
+    key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    key = (key ^ (key >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return key ^ (key >> np.uint64(31))
+
+
+def _array(folder: Path, name: str) -> NDArray[Any]:
+    found: NDArray[Any] = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+    return found

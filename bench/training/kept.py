@@ -1,0 +1,118 @@
+"""Writing what `bench.predictions` reads: the rows of a store, and a replicate's predictions as they are made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.atomic import atomic_path, write_text
+from bench.data import Store
+from bench.data.append import ArrayWriter
+from bench.data.store import Split
+from bench.outcomes.poisson import units_of
+from bench.predictions import FACTS, KEPT, sampled
+from bench.schema import Schema
+from bench.training.metrics import product
+
+BLOCK = 1 << 16
+"""Rows read at a time."""
+Keep = Callable[[NDArray[Any], NDArray[np.uint64]], None]
+"""Takes joint predictions (n, T) and units (n,) of the next rows of a split."""
+
+
+@contextmanager
+def keeping(path: Path | None, tasks: int, split: str, rows: int) -> Iterator[Keep]:
+    """What takes the predictions of a split piece by piece, in its order; the file is whole or absent.
+
+    Args:
+        path: of the file; None keeps nothing.
+        tasks: T.
+        rows: of the split.
+
+    Raises:
+        Unwritable: there is no room.
+    """
+    if path is None:
+        yield lambda joint, units: None
+        return
+    with atomic_path(path) as temporary, ArrayWriter(temporary, np.float32, (tasks,)) as writer:
+        yield lambda joint, units: writer.append(joint[sampled(units, split, rows)])
+
+
+def write_rows(store: Store, folder: Path) -> None:
+    """Writes the rows whose predictions are kept, where they are not there; removes what was left half-written there.
+
+    Args:
+        store: with the tasks of the run.
+        folder: that no process writes into.
+
+    Raises:
+        Unwritable: there is no room.
+    """
+    for path in folder.glob("*.part") if folder.is_dir() else ():
+        path.unlink(missing_ok=True)
+    tasks = store.schema.tasks
+    about = {"fingerprint": store.fingerprint, "tasks": [task.name for task in tasks]}
+    file = folder / FACTS
+    if file.is_file() and about.items() <= json.loads(file.read_text(encoding="utf-8")).items():
+        return
+    facts = about | {
+        "kinds": [task.kind for task in tasks],
+        "rates": _rates(store.split("train"), store.schema),
+        "segments": {name: list(values) for name, values in store.segments.items()},
+        "logged": list(store.logged),
+        "seen": {split: [_write(store, split, folder), len(store.split(split))] for split in KEPT},
+    }
+    write_text(file, json.dumps(facts, indent=1) + "\n")
+
+
+def joint_labels(labels: NDArray[Any], schema: Schema) -> NDArray[Any]:
+    """Labels (n, T) -> (n, T): the product along each task's chain of parents, NaN where that is not known."""
+    return np.stack([product(labels[:, schema.chain(at)]) for at in range(labels.shape[1])], axis=1)
+
+
+def _rates(train: Split, schema: Schema) -> list[float]:
+    sums, known = np.zeros(len(schema.tasks)), np.zeros(len(schema.tasks), np.int64)
+    for rows in _blocks(len(train)):
+        labels = joint_labels(np.asarray(train.labels_of(rows)), schema).astype(np.float64)
+        sums += np.nansum(labels, axis=0)
+        known += (~np.isnan(labels)).sum(axis=0)
+    return [float(value) for value in sums / np.maximum(known, 1)]
+
+
+def _write(store: Store, split: Any, folder: Path) -> int:
+    """Writes the arrays of a split; gives how many of its rows they hold."""
+    data = store.split(split)
+    with ExitStack() as stack:
+
+        def writer(array: str, kind: Any, *row: int) -> ArrayWriter:
+            temporary = stack.enter_context(atomic_path(folder / f"{split}.{array}.npy"))
+            return stack.enter_context(ArrayWriter(temporary, kind, row))
+
+        labels = writer("labels", np.float32, len(store.schema.tasks))
+        group, units = writer("group", np.int32), writer("units", np.uint64)
+        beside = [
+            (writer(name, array.dtype, array.shape[1]), array)
+            for name, array in (("segments", data.segments), ("logged", data.logged))
+            if array is not None
+        ]
+        for rows in _blocks(len(data)):
+            own = np.asarray(data.group[rows])
+            of = units_of(own, rows.start)
+            kept = sampled(of, split, len(data))
+            labels.append(joint_labels(np.asarray(data.labels_of(rows)), store.schema)[kept])
+            group.append(own[kept])
+            units.append(of[kept])
+            for written, array in beside:
+                written.append(np.asarray(array[rows])[kept])
+        return group.rows
+
+
+def _blocks(rows: int) -> Iterator[slice]:
+    return (slice(start, min(start + BLOCK, rows)) for start in range(0, rows, BLOCK))

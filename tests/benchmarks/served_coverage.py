@@ -1,0 +1,146 @@
+"""How often intervals of the served front hold the truth, where the probabilities behind the labels are known.
+
+    OMP_NUM_THREADS=1 python tests/benchmarks/served_coverage.py [--runs 200] [--write docs/statistics.md]
+
+`--write` puts the tables between the marks in that file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace as changed
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+from served_worlds import Setup, setups
+from speed.table import replace
+
+from bench.frontier.dominance import nondominated
+from bench.frontier.served.candidates import Current
+from bench.frontier.served.distance import distance, rows_of
+from bench.frontier.served.served import Served, served_front
+from bench.frontier.served.sweep import Setting
+from bench.rows import CONFIRM, TEST
+
+BINS = (0.0, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 1.0 + 1e-9)
+COLUMNS = ("front", "kept", "gain", "gain of the front", "oracle", "distance", "hypervolume")
+
+
+class Tally:
+    """Of one setup."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, list[bool]] = {name: [] for name in (*COLUMNS, "front on confirm")}
+        self.off: dict[str, list[float]] = {split: [] for split in (CONFIRM, TEST)}
+        self.apart: list[float] = []
+        self.said: list[float] = []
+        self.true: list[bool] = []
+
+    def share(self, name: str) -> float:
+        return float(np.mean(self.held[name]))
+
+
+def tally_of(setup: Setup, runs: int, draws: int = 1000, first: int = 0) -> Tally:
+    """What came of so many runs."""
+    tally = Tally()
+    for run in range(first, first + runs):
+        candidates, rows = setup.run(run)
+        current = Current("wide", Setting.of("power", [1.0] * len(setup.world.tasks)))
+        served = served_front(candidates, rows, setup.outcomes, current, run, draws=draws)
+        weights = [Setting.of(kind, tuple(own.values()))
+                   for kind, own in zip(served.table["kind"], served.table["weights"], strict=True)]  # fmt: skip
+        _count(tally, served, setup.truth(served.table["point"].tolist(), weights))
+    return tally
+
+
+def _count(tally: Tally, served: Served, truth: np.ndarray) -> None:
+    table, front = served.table, served.table["on_front"].to_numpy()
+    true_gain = truth / truth[served.current] - 1
+    others = np.arange(len(table)) != served.current
+    oracle = rows_of(served, points=["oracle"])
+    own = np.zeros(len(table), dtype=bool)
+    own[np.flatnonzero(oracle)[nondominated(served.means(CONFIRM)[oracle], served.outcomes)]] = True
+    for at, outcome in enumerate(served.outcomes):
+        for split in (CONFIRM, TEST):
+            key = outcome.key(split)
+            held = (table[f"{key}.low"] <= truth[:, at]) & (truth[:, at] <= table[f"{key}.high"])
+            tally.off[split].append(float((table[key] - truth[:, at])[front].mean() / truth[front, at].mean()))
+            if split == CONFIRM:
+                tally.held["front on confirm"] += held[front].tolist()
+        gained = (table[f"{key}.gain.low"] <= true_gain[:, at]) & (true_gain[:, at] <= table[f"{key}.gain.high"])
+        tally.held["front"] += held[front].tolist()
+        tally.held["kept"] += held.tolist()
+        tally.held["oracle"] += held[own].tolist()
+        tally.held["gain"] += gained[others].tolist()
+        tally.held["gain of the front"] += gained[front & others].tolist()
+        columns = [each.key(TEST) for each in served.outcomes]
+        known = changed(served, table=table.assign(**dict(zip(columns, truth.T, strict=True))))
+        narrow = rows_of(served, points=["narrow"])
+        # chosen on confirmation rows, so that the match is the same with the truth in place of test
+        found, true = (distance(one, oracle, narrow, outcome.name) for one in (served, known))
+        if found is not None and true is not None:
+            tally.held["distance"].append(found.low <= true.value <= found.high)
+            tally.apart.append(true.value)
+    tally.said += table["p_nondominated"].tolist()
+    tally.true += nondominated(truth, served.outcomes).tolist()
+
+
+def coverage_table(tallies: Sequence[tuple[Setup, Tally]]) -> str:
+    """Coverage of nominal 90% intervals, what the front's points are off by, and distances to the best front."""
+    lines = [
+        "| runs | front | all kept | gain | gain, front | best front | distance | front, on confirm "
+        "| front is off by, on test | on confirm | true distance |",
+        "|---" * 11 + "|",
+    ]
+    for setup, tally in tallies:
+        shares = [f"{tally.share(name):.1%}" for name in (*COLUMNS[:6], "front on confirm")]
+        off = [f"{np.mean(tally.off[split]):+.2%}" for split in (TEST, CONFIRM)]
+        lines.append(f"| {setup.name} | {' | '.join([*shares, *off])} | {np.mean(tally.apart):+.1%} |")
+    return "\n".join(lines)
+
+
+def reliability_table(tallies: Sequence[tuple[Setup, Tally]]) -> str:
+    """Mean P(non-dominated), how often it came true, and of how many, by setup and bin; at the end pooled."""
+    names = [f"{low:.2f} to {min(high, 1):.2f}" for low, high in pairwise(BINS)]
+    lines = [f"| runs | {' | '.join(names)} |", "|---" * (1 + len(names)) + "|"]
+    rows = [(setup.name, [tally]) for setup, tally in tallies] + [("**all**", [tally for _, tally in tallies])]
+    for name, together in rows:
+        said = np.concatenate([each.said for each in together])
+        true = np.concatenate([each.true for each in together])
+        cells = []
+        for low, high in pairwise(BINS):
+            inside = (said >= low) & (said < high)
+            n = int(inside.sum())
+            cells.append(f"{said[inside].mean():.2f}: {true[inside].mean():.2f} ({n:,})" if n else "-")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=200, help="of each setup")
+    parser.add_argument("--only", type=int, nargs="*", help="numbers of setups")
+    parser.add_argument("--write", type=Path)
+    options = parser.parse_args()
+    tallies = []
+    for at, setup in enumerate(setups()):
+        if options.only is None or at in options.only:
+            start = time.perf_counter()
+            tallies.append((setup, tally_of(setup, options.runs)))
+            print(f"{setup.name}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
+            print(coverage_table(tallies[-1:]).splitlines()[-1], flush=True)
+    tables = {"served": f"{coverage_table(tallies)}\n\n{reliability_table(tallies)}"}
+    print(*tables.values(), sep="\n\n")
+    if options.write:
+        for name, table in tables.items():
+            replace(options.write, name, table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,218 @@
+"""Rows with known probabilities, and candidates that predict them with errors of their own and of the seed.
+
+A world is a pool of rows: it is the population, and a run's rows are drawn from it with fresh labels. A candidate's
+logits are the true ones, plus a smooth function of the inputs that is its own (bias), plus one that is the seed's. The
+true outcome of a serving point is the mean over many seeds on the whole pool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from bench.data.synthetic import funnel
+from bench.frontier.served.candidates import Candidate
+from bench.frontier.served.measuring import Meter
+from bench.frontier.served.sweep import Setting
+from bench.objectives import Objective
+from bench.predictions import Rows
+from bench.rows import CONFIRM, TEST
+
+Floats = NDArray[np.float64]
+WAVES = 40
+"""Waves over the inputs that biases and seeds are sums of: half of them long, half short."""
+
+
+@dataclass(frozen=True)
+class World:
+    """A population.
+
+    Attributes:
+        logits: (N, T), each task's given its parent where `chain`.
+        inputs: (N, F), what errors are smooth in.
+        chain: whether each task needs the one before it to happen.
+        users: (N,), -1 for none.
+    """
+
+    tasks: tuple[str, ...]
+    logits: Floats
+    inputs: Floats
+    chain: bool
+    users: NDArray[np.int32]
+
+    def joint(self, logits: Floats) -> Floats:
+        """Probabilities on all impressions."""
+        found = expit(logits)
+        return np.asarray(np.cumprod(found, axis=1)) if self.chain else np.asarray(found)
+
+
+def conflicting(tasks: int, rows: int, users: int, seed: int) -> World:
+    """Tasks that pull against each other: the effect of an input on one has about the opposite sign on another."""
+    rng = np.random.default_rng(seed)
+    inputs = rng.normal(size=(rows, 6))
+    effects = rng.normal(size=(6, tasks))
+    effects -= 0.8 * effects.mean(axis=1, keepdims=True) * (tasks > 2) + 0.6 * effects[:, ::-1] * (tasks == 2)
+    logits = np.linspace(-1.2, -2.6, tasks) + inputs @ effects * 0.5
+    of = np.arange(rows, dtype=np.int32) // (rows // users) if users else np.full(rows, -1, np.int32)
+    if users:
+        logits += rng.normal(0, 0.5, (users, tasks))[of]
+    return World(("click", "like", "share")[:tasks], logits, inputs, False, of)
+
+
+def of_funnel(rows: int, seed: int) -> World:
+    """The rows of synthetic-funnel: what sells best is rare among clicks."""
+    table = funnel.generate(funnel.FunnelConfig(rows=rows, seed=seed)).to_pandas()
+    logits = np.log(table[["p_click", "p_purchase"]] / (1 - table[["p_click", "p_purchase"]])).to_numpy()
+    inputs = np.stack(
+        [table["affinity"], np.log(table["price"]) - 3, (table["rating"] - 3.7) / 0.8,
+         np.nan_to_num((45 - table["age"]) / 18), np.sin(table["hour"] / 4), table["category"] - 4.0], axis=1
+    )  # fmt: skip
+    return World(("click", "purchase"), logits, inputs, True, np.full(rows, -1, np.int32))
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A candidate: sizes of its bias and of its seeds' errors, in logits, and whether it shares seeds with others."""
+
+    name: str
+    bias: float
+    noise: float
+    replicates: int
+    shared: bool = True
+
+
+@dataclass
+class Setup:
+    """Candidates on a world, their true outcomes, and runs.
+
+    Attributes:
+        alike: the correlation of what one seed does to two candidates.
+        rows: of each split of a run.
+    """
+
+    name: str
+    world: World
+    kinds: Sequence[Kind]
+    metric: str
+    rows: int
+    alike: float = 0.0
+    truth_seeds: int = 64
+    seed: int = 0
+    _truth: dict[tuple[str, Setting], Floats] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        rng = np.random.default_rng(self.seed)
+        width = self.world.inputs.shape[1]
+        ways = rng.normal(size=(width, WAVES)) * np.repeat([0.4, 2.0], WAVES // 2)
+        self._waves = np.cos(self.world.inputs @ ways + rng.uniform(0, 2 * np.pi, WAVES)) * np.sqrt(2 / WAVES)
+        t = len(self.world.tasks)
+        self._bias = {each.name: each.bias * rng.normal(size=(WAVES, t)) for each in self.kinds}
+        self._p = self.world.joint(self.world.logits)
+
+    @property
+    def outcomes(self) -> tuple[Objective, ...]:
+        """One of each task."""
+        return tuple(Objective(f"{task}.{self.metric}", "maximize") for task in self.world.tasks)
+
+    def _predicted(self, kind: Kind, seed: int, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        t, at = len(self.world.tasks), [each.name for each in self.kinds].index(kind.name)
+        together = np.random.default_rng([self.seed, seed, 0]).normal(size=(WAVES, t))
+        own = np.random.default_rng([self.seed, seed, 1 + at]).normal(size=(WAVES, t))
+        drawn = np.sqrt(self.alike) * together + np.sqrt(1 - self.alike) * own
+        logits = self.world.logits[rows] + self._waves[rows] @ (self._bias[kind.name] + kind.noise * drawn)
+        return self.world.joint(logits).astype(np.float32)
+
+    def _rows(self, rows: NDArray[np.int64], labels: Floats) -> Rows:
+        group = self.world.users[rows]
+        units = np.arange(len(rows), dtype=np.uint64)
+        if group[0] >= 0:  # a user that was drawn twice is two users
+            group = (np.arange(len(rows)) // self._per_user).astype(np.int32)
+            units = group.astype(np.uint64)
+        rates = tuple(self._p.mean(axis=0).tolist())
+        kinds = ("binary",) * len(rates) if np.isin(labels, (0, 1)).all() else ("regression",) * len(rates)
+        return Rows(self.world.tasks, kinds, rates, labels.astype(np.float32), group, units, {},
+                    np.empty((len(rows), 0), np.int16), {}, len(rows))  # fmt: skip
+
+    @property
+    def _per_user(self) -> int:
+        return int((self.world.users == 0).sum())
+
+    def run(self, number: int) -> tuple[list[Candidate], dict[str, Rows]]:
+        """Candidates with fresh seeds, and fresh rows of both splits."""
+        rng, places, rows = np.random.default_rng([self.seed, number, 7]), {}, {}
+        for split in (CONFIRM, TEST):
+            if self.world.users[0] >= 0:
+                size = self._per_user
+                users = rng.integers(0, len(self.world.users) // size, self.rows // size)
+                places[split] = (users[:, None] * size + np.arange(size)).ravel()
+            else:
+                places[split] = rng.integers(0, len(self._p), self.rows)
+            rows[split] = self._rows(places[split], self._labels(places[split], rng))
+        first = 1000 * (number + 1)
+        found = []
+        for at, kind in enumerate(self.kinds):
+            start = first + (0 if kind.shared else 100 * (at + 1))
+            seeds = tuple(range(start, start + kind.replicates)) if kind.noise else ()
+            found.append(self._candidate(kind, seeds, places))
+        return found, rows
+
+    def _labels(self, places: NDArray[np.int64], rng: np.random.Generator) -> Floats:
+        conditional = rng.random((len(places), self._p.shape[1])) < expit(self.world.logits[places])
+        return (np.cumprod(conditional, axis=1) if self.world.chain else conditional).astype(float)
+
+    def _candidate(self, kind: Kind, seeds: tuple[int, ...], places: dict[str, NDArray[np.int64]]) -> Candidate:
+        def predictions(split: str, at: int) -> NDArray[np.float32]:
+            return self._predicted(kind, seeds[at] if seeds else 0, places[split])
+
+        role = "baseline" if kind.name == "trees" else "trial"
+        return Candidate(kind.name, kind.name, kind.name, role, seeds, predictions)
+
+    def truth(self, points: Sequence[str], settings: Sequence[Setting]) -> Floats:
+        """(S, M) true outcomes of serving points; each is computed once."""
+        wanted = dict.fromkeys(zip(points, settings, strict=True))
+        missing = {name: [setting for own, setting in wanted if own == name and (own, setting) not in self._truth]
+                   for name in dict.fromkeys(points)}  # fmt: skip
+        everything = np.arange(len(self._p))
+        smooth = self.metric.startswith("recall") and self.metric.endswith("%")
+        rng = np.random.default_rng(self.seed)
+        rows = self._rows(everything, self._p if smooth else self._labels(everything, rng))
+        names = [each.name.replace("recall", "value") if smooth else each.name for each in self.outcomes]
+        for kind in self.kinds:
+            if own := missing.get(kind.name):
+                seeds = tuple(range(1, 1 + self.truth_seeds)) if kind.noise else ()
+                meter = Meter([self._candidate(kind, seeds, {CONFIRM: everything})], rows, CONFIRM, names, 0)
+                values = meter.sweep(own)[0].mean(axis=0)
+                self._truth |= {(kind.name, setting): value for setting, value in zip(own, values, strict=True)}
+        return np.array([self._truth[key] for key in zip(points, settings, strict=True)])
+
+
+def setups() -> list[Setup]:
+    """What coverage is measured on."""
+    oracle = Kind("oracle", 0, 0, 1)
+
+    def four(replicates: int, noise: float = 0.3, shared: bool = True) -> tuple[Kind, ...]:
+        return (
+            oracle,
+            Kind("narrow", 0.25, noise, replicates, shared),
+            Kind("wide", 0.45, noise, replicates, shared),
+            Kind("other", 0.3, noise, replicates, shared),
+            Kind("trees", 0.4, noise / 2, replicates, False),
+        )
+
+    two, users = conflicting(2, 40_000, 0, 1), conflicting(2, 64_000, 8_000, 2)
+    uneven = (oracle, Kind("narrow", 0.25, 0.2, 2), Kind("wide", 0.45, 0.4, 5), Kind("other", 0.3, 0.3, 3),
+              Kind("alone", 0.3, 0.3, 1), Kind("trees", 0.4, 0.2, 1, False))  # fmt: skip
+    return [
+        Setup("`recall@10%`, 3 replicates on shared seeds", two, four(3), "recall@10%", 4000, alike=0.5),
+        Setup("2 replicates, seeds not shared", two, four(2, shared=False), "recall@10%", 4000),
+        Setup("1 to 5 replicates, uneven seeds", two, uneven, "recall@10%", 4000, alike=0.3),
+        Setup("seeds matter more than rows", two, four(3, 0.6), "recall@10%", 20_000, alike=0.3),
+        Setup("few positives", two, four(3), "recall@10%", 800, alike=0.5),
+        Setup("`ndcg@5` by user", users, four(3), "ndcg@5", 4000, alike=0.5, truth_seeds=32),
+        Setup("three tasks", conflicting(3, 40_000, 0, 3), four(3), "recall@10%", 4000, alike=0.5, truth_seeds=32),
+        Setup("synthetic-funnel", of_funnel(40_000, 0), four(3), "recall@10%", 4000, alike=0.5),
+    ]

@@ -1,0 +1,41 @@
+"""A run keeps the predictions of every replicate, under names that its log leads to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.frontier.composite import kept_names, sources_of
+from bench.predictions import FOLDER, KEPT, joined, name_of, predictions, rows_of
+from bench.run.folder import Run
+from bench.search.study import Study
+from bench.training.metrics import binary
+
+
+@pytest.mark.slow
+def test_a_run_keeps_every_replicates_predictions(seesaw, shop, tmp_path: Path) -> None:
+    every = '["single_task", "equal_weights", "random_weights", "trees", "ensemble"]\nstatic = 2'
+    shop.edit(shop.suite, 'baselines = ["single_task"]', f"baselines = {every}")
+    said = seesaw("run", shop.suite, "--name", "kept", "--raw", shop.raw)
+    assert said.code == 0, said.err
+    [part] = Run.open(tmp_path / "home", "kept").datasets.values()
+    study, folder = Study.read(part.folder), part.folder / FOLDER
+    records = [record for record in (*study.records(), *study.baselines()) if record.replicates]
+    assert {record.architecture for record in records} >= {"trees", "ensemble", "equal_weights", "static_weights"}
+    names = set()
+    for record in records:
+        for run in record.replicates:
+            names.add(name := name_of(record.number, run.until, record.config, run.replicate))
+            for split in KEPT:
+                rows, joint = rows_of(folder, split), predictions(folder, split, name)
+                auc = [binary(rows.labels[:, at], joint[:, at], rows.group)["auc"] for at in range(2)]
+                assert auc == [run.metrics[f"{split}/click.auc"], run.metrics[f"{split}/buy.ctcvr.auc"]]
+    left = {path.name for path in folder.iterdir()} - {f"{name}.{split}.npy" for name in names for split in KEPT}
+    assert left == {"rows.json"} | {f"{split}.{of}.npy" for split in KEPT for of in ("labels", "group", "units")}
+    assert json.loads((folder / "rows.json").read_text())["seen"]["test"] == [len(rows.group)] * 2
+    sources = sources_of(study.records(), study.objectives)
+    own = kept_names(sources, rows.tasks, sources["click"].replicates[0].seed)
+    assert np.isfinite(joined(folder, "test", own)).all()

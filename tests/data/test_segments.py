@@ -1,0 +1,172 @@
+"""Segments and logged scores: from the card's rules through raw rows to the store, and on to a refit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.data import Store, load_card, parse_card, prepare
+from bench.data.ali_ccp import encode_ali_ccp
+from bench.data.preparation import recipe
+from bench.data.readers import base
+from bench.data.refit import JOINED, held_out, refit_store
+from bench.data.rejects import Rejects
+from bench.data.splits import SPLITS
+from bench.errors import UserError
+from bench.progress import Silent
+
+RULES = {
+    "country": {"column": "country"},
+    "age": {"column": "age", "ranges": [25, 45.5]},
+    "user": {"known": "user"},
+}
+DAYS = {"kind": "time", "train": {"last": 5}, "valid": {"first": 6, "last": 7}, "test": {"first": 8}}
+
+
+@pytest.fixture
+def frame(shop_raw: Path) -> pd.DataFrame:
+    """A log of ten days; users from day 6 on are new now and then, and some values are missing."""
+    rng = np.random.default_rng(0)
+    frame = pd.read_csv(shop_raw / "log.csv").iloc[np.repeat(np.arange(200), 3)].reset_index(drop=True)
+    rows = len(frame)
+    frame["row"] = np.arange(rows)
+    frame["day"] = 1 + frame["row"] * 10 // rows
+    names = [f"c{at:02d}" for at in range(25)]
+    frame["country"] = rng.choice([*names, None], rows, p=[0.22, 0.18, *[0.55 / 23] * 23, 0.05])
+    frame["age"] = np.where(rng.random(rows) < 0.1, np.nan, rng.choice([20, 25, 30, 45.5, 60], rows))
+    new = (frame["day"] > 5) & (rng.random(rows) < 0.3)
+    frame.loc[new, "user"] = "v" + frame["row"].astype(str)
+    frame.loc[rng.random(rows) < 0.1, "user"] = None
+    frame["score"] = np.where(rng.random(rows) < 0.1, np.nan, rng.random(rows))
+    frame.to_csv(shop_raw / "log.csv", index=False)
+    return frame
+
+
+@pytest.fixture
+def with_rules(shop: dict[str, Any]) -> dict[str, Any]:
+    shop["columns"] = {"price": "numeric", "row": "numeric"}
+    return shop | {"time": "day", "split": DAYS, "segments": RULES, "logged": ["score"]}
+
+
+def whole(store: Store) -> list[np.ndarray]:
+    """Segments and logged scores of all rows, in the order of the log."""
+    parts = [store.split(name) for name in SPLITS]  # type: ignore[arg-type]
+    at = list(store.schema.dense).index("row")
+    order = np.argsort(np.concatenate([part.dense[:, at] for part in parts]))
+    return [np.concatenate([getattr(part, name) for part in parts])[order] for name in ("segments", "logged")]
+
+
+def wanted(frame: pd.DataFrame, store: Store) -> np.ndarray:
+    """What the rules say, a row and a segment at a time."""
+    train = frame[frame["day"] <= 5]
+    counts = train["country"].value_counts()
+    named, known = store.segments["country"][:-1], set(train["user"].dropna())
+    assert sorted(counts.index, key=lambda name: -counts[name])[:2] == list(named[:2])
+    assert min(counts[list(named)]) >= max(counts.drop(list(named)))
+
+    def codes(row: Any) -> list[int]:
+        country = -1 if pd.isna(row.country) else named.index(row.country) if row.country in named else 20
+        age = -1 if np.isnan(row.age) else 0 if row.age < 25 else 1 if row.age < 45.5 else 2
+        return [country, age, -1 if pd.isna(row.user) else int(row.user not in known)]
+
+    return np.array([codes(row) for row in frame.itertuples()])
+
+
+@pytest.mark.parametrize("part", [7, 1 << 16])
+def test_each_row_has_its_segments_and_its_score(
+    with_rules: dict[str, Any], frame: pd.DataFrame, shop_raw: Path, tmp_path: Path, part: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(base, "PART", part)
+    store = prepare(parse_card(with_rules, "here"), tmp_path / "home", shop_raw)
+    assert store.segments["age"] == ("< 25", "25 to 45.5", ">= 45.5")
+    assert store.segments["user"] == ("known", "new")
+    assert len(store.segments["country"]) == 21
+    assert store.segments["country"][-1] == "other"
+    assert store.logged == ("score",)
+    segments, logged = whole(store)
+    assert (segments.dtype, logged.dtype) == (np.int16, np.float32)
+    np.testing.assert_array_equal(segments, wanted(frame, store))
+    np.testing.assert_array_equal(logged[:, 0], frame["score"].to_numpy(np.float32))
+    assert not list(store.path.rglob("provisional*"))
+
+
+def test_a_refit_keeps_them(with_rules: dict[str, Any], frame: pd.DataFrame, shop_raw: Path, tmp_path: Path) -> None:
+    card = parse_card(with_rules, "here")
+    store = prepare(card, tmp_path / "home", shop_raw)
+    refit = refit_store(store, card, 0.1, 0, tmp_path / "refit")
+    aside = np.concatenate(held_out(card, [store.split(name) for name in JOINED], 0.1, 0))
+    for array in ("segments", "logged"):
+        rows = np.concatenate([getattr(store.split(name), array) for name in JOINED])
+        np.testing.assert_array_equal(getattr(refit.split("train"), array), rows[~aside])
+        np.testing.assert_array_equal(getattr(refit.split("valid"), array), rows[aside])
+        np.testing.assert_array_equal(getattr(refit.split("test"), array), getattr(store.split("test"), array))
+    assert refit.segments == store.segments
+
+
+def test_few_values_have_no_other(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
+    shop["segments"] = {"day": {"column": "day"}}
+    store = prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw)
+    assert set(store.segments["day"]) == {str(20240101 + at) for at in range(10)}
+
+
+def test_a_card_without_them_gives_the_store_that_it_gave(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
+    card = parse_card(shop, "here")
+    store = prepare(card, tmp_path / "home", shop_raw)
+    assert (store.segments, store.logged) == ({}, ())
+    assert (store.split("test").segments, store.split("test").logged) == (None, None)
+    assert sorted(path.name for path in (store.path / "test").iterdir()) == sorted(f"{n}.npy" for n in store.arrays)
+    marks = {recipe(parse_card(shop | more, "here")) for more in ({}, {"segments": {"user": {"known": "user"}}})}
+    assert len(marks) == 2
+    assert recipe(parse_card(shop | {"segments": {}, "logged": []}, "here")) == recipe(card)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"segments": {"a": {"column": "day", "known": "user"}}}, "expected either 'column' or 'known'"),
+        ({"segments": {"a": {}}}, "expected either 'column' or 'known'"),
+        ({"segments": {"a": {"known": "user", "ranges": [1]}}}, "'ranges' go with 'column'"),
+        ({"segments": {"a": {"column": "day", "ranges": [2, 2]}}}, r"expected ranges that rise, found \[2.0, 2.0\]"),
+        ({"segments": {"a b": {"column": "day"}}}, "segments"),
+        ({"segments": {"a": {"column": "click"}}}, "segments.a: .* found 'click', a label"),
+        ({"segments": {"a": {"column": "day"}}, "post_exposure": ["day"]}, "'day', which is listed under post_exp"),
+        ({"logged": ["price"]}, "input 'price' reads 'price', which is listed under logged"),
+        ({"logged": ["buy"]}, "logged: expected a score, found 'buy', a label"),
+        ({"logged": ["weight", "weight"]}, "logged: 'weight' is listed twice"),
+    ],
+)
+def test_what_does_not_fit_is_said(shop: dict[str, Any], changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        parse_card(shop | changes, "here")
+
+
+def test_a_raw_column_that_is_not_there_or_holds_no_numbers_is_named(
+    shop: dict[str, Any], shop_raw: Path, tmp_path: Path
+) -> None:
+    for changes, message in (
+        ({"logged": ["weigth"]}, "log.csv: unknown raw column 'weigth'; known are"),
+        ({"segments": {"who": {"column": "user", "ranges": [1]}}}, "'user': expected a number, found 'u0'"),
+    ):
+        card = parse_card(shop | {"columns": {"price": "numeric"}} | changes, "here")
+        with pytest.raises(UserError, match=message):
+            prepare(card, tmp_path / "home", shop_raw)
+
+
+def test_ali_ccp_has_none(tmp_path: Path) -> None:
+    card = load_card("ali-ccp").model_copy(update={"logged": ("score",)})
+    with pytest.raises(UserError, match="Ali-CCP is read without segments and logged scores"):
+        encode_ali_ccp(card, {}, tmp_path, Silent(), Rejects())
+
+
+def test_generated_rows_have_them_too(tmp_path: Path) -> None:
+    store = prepare(load_card("synthetic-funnel@rows=2000"), tmp_path)
+    assert store.segments["age"] == ("< 30", "30 to 50", ">= 50")
+    test = store.split("test")
+    assert test.segments is not None
+    assert set(np.unique(test.segments[:, 0])) == {0, 1, 2, 3}
+    assert (np.unique(test.segments[:, 1]) == [-1, 0, 1, 2]).all()  # one user in 20 has no age

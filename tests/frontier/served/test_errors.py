@@ -1,0 +1,81 @@
+"""Joint errors of serving points against closed forms."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from bench.frontier.served.errors import Points, draws_of, seeds_of
+
+
+def points_of(values, at, moved=None):
+    """All candidates under the settings `at`, without resamples unless there are some."""
+    pairs = [(c, k) for c in range(len(values)) for k in at]
+    m = values[0].shape[2]
+    moved = np.zeros((0, len(pairs), m)) if moved is None else moved
+    of, settings = np.array(pairs).T
+    chosen = tuple(values[c][:, k] for c, k in pairs)
+    return Points(of, settings, chosen, moved, np.zeros((len(pairs), m)))
+
+
+def test_one_candidate_has_students_t_of_its_replicates(rng):
+    values = 0.5 + 0.01 * rng.normal(size=(4, 1, 2))
+    seeds = seeds_of([values], [(1, 2, 3, 4)])
+    drawn = draws_of(points_of([values], [0]), seeds, 0, 20_000)
+    low, high = np.quantile(drawn[:, 0], [0.05, 0.95], axis=0)
+    error = values[:, 0].std(axis=0, ddof=1) / 2
+    reach = stats.t.ppf(0.95, 3) * error
+    np.testing.assert_allclose((high - low) / 2, reach, rtol=0.05)
+
+
+def test_points_of_one_candidate_err_together(rng):
+    """The seed moves both settings alike: their difference is sure, each of them is not."""
+    common = 0.02 * rng.normal(size=(3, 1, 1))
+    values = [0.5 + common[:, [0, 0]] + np.array([0.0, 0.1])[None, :, None] for _ in range(2)]
+    drawn = draws_of(points_of(values, [0, 1]), seeds_of(values, [(1, 2, 3), (4, 5, 6)]), 0, 500)
+    assert drawn[:, 0].std() > 0.003
+    np.testing.assert_allclose(drawn[:, 1] - drawn[:, 0], 0.1, atol=1e-9)
+
+
+def test_rows_are_paired_and_have_the_resamples_covariance(rng):
+    values = [np.full((1, 1, 1), 0.5), np.full((1, 1, 1), 0.6)]
+    moved = np.repeat(0.01 * rng.normal(size=(200, 1, 1)), 2, axis=1)
+    drawn = draws_of(points_of(values, [0], moved), None, 0, 4000)
+    assert drawn[:, 0].std() == pytest.approx(moved[:, 0].std(ddof=1), rel=0.05)
+    np.testing.assert_allclose(drawn[:, 1] - drawn[:, 0], 0.1, atol=1e-9)
+
+
+def test_shared_seeds_pair_candidates(rng):
+    common = 0.02 * rng.normal(size=(5, 6, 1))
+    values = [0.5 + common + 0.001 * rng.normal(size=(5, 6, 1)) for _ in range(5)]
+    shared = seeds_of(values, [(1, 2, 3, 4, 5)] * 5)
+    apart = seeds_of(values, [tuple(range(10 * c, 10 * c + 5)) for c in range(5)])
+    assert shared.alike[0] > 0.9
+    assert apart.alike[0] == 0
+    paired, alone = (draws_of(points_of(values, [0]), each, 0, 2000) for each in (shared, apart))
+    assert (paired[:, 0] - paired[:, 1]).std() < 0.3 * (alone[:, 0] - alone[:, 1]).std()
+
+
+def test_what_does_not_depend_on_the_seed_has_no_error_from_it(rng):
+    trained = 0.5 + 0.02 * rng.normal(size=(3, 4, 1))
+    values = [trained, np.full((1, 4, 1), 0.4), np.full((2, 4, 1), 0.45), np.full((1, 4, 1), 0.47)]
+    seeds = seeds_of(values, [(1, 2, 3), (), (4, 5), (6,)])
+    spread = draws_of(points_of(values, [0]), seeds, 0, 500).std(axis=0)[:, 0]
+    assert max(spread[1], spread[2]) < 1e-9  # a column of the log; replicates that are all equal
+    assert spread[0] > 1e-3
+    assert spread[3] > 1e-3  # a single replicate errs as the others do
+
+
+def test_without_two_replicates_nothing_is_known():
+    assert seeds_of([np.zeros((1, 2, 2))] * 3, [(1,), (2,), ()]) is None
+
+
+def test_draws_never_leave_the_range_of_a_share(rng):
+    values = [np.array([[[0.01, 0.995]], [[0.05, 0.9]], [[0.002, 0.999]]])]
+    drawn = draws_of(points_of(values, [0]), seeds_of(values, [(1, 2, 3)]), 0, 4000)
+    assert (drawn > 0).all()
+    assert (drawn <= 1).all()
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)

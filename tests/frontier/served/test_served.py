@@ -1,0 +1,195 @@
+"""The served front of candidates whose relation is known."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bench.errors import UserError
+from bench.frontier.served.candidates import Candidate, Current
+from bench.frontier.served.distance import ahead, distance, distance_at, exchange, rows_of
+from bench.frontier.served.served import served_front
+from bench.frontier.served.store import digest_of, load, save, to_json
+from bench.frontier.served.sweep import Setting
+from bench.objectives import Objective
+
+EQUAL = Setting.of("power", (1, 1))
+
+
+def front_of(world, candidates, outcomes, current=None, setting=EQUAL):
+    at = Current(current or candidates[0].id, setting)
+    return served_front(candidates, world.rows, outcomes, at, seed=1, resamples=40, draws=400)
+
+
+@pytest.fixture
+def two(world, outcomes):
+    """A good candidate and a dominated one, and their front."""
+    made = world(1200)
+    candidates = [made.candidate("good", noise=0.1), made.candidate("trees", "baseline", noise=0.1, worse=1.5)]
+    return made, candidates, front_of(made, candidates, outcomes)
+
+
+def test_one_task_alone_is_at_the_ends_and_weights_in_between_trade(two, outcomes):
+    served = two[2]
+    good = served.table[served.table["point"] == "good"]
+    front = good[good["on_front"]].sort_values("confirm/click.recall@10%")
+    assert len(front) > 5
+    assert (np.diff(front["confirm/like.recall@10%"]) <= 0).all()
+    for each in outcomes:
+        assert (good[each.key("test")] > served.random[0]).any()
+        assert (served.table[f"{each.key('test')}.low"] <= served.table[each.key("test")]).all()
+    assert np.abs(served.random - 0.1).max() < 1e-3
+
+
+def test_gains_are_fractions_of_the_current_point(two):
+    table, current = two[2].table, two[2].current
+    assert table.loc[current, "weights"] == {"click": 0.5, "like": 0.5}
+    for key in ("test/click.recall@10%", "confirm/like.recall@10%"):
+        expected = table[key] / table.loc[current, key] - 1
+        np.testing.assert_allclose(table[f"{key}.gain"], expected)
+        assert table.loc[current, f"{key}.gain.low"] == table.loc[current, f"{key}.gain.high"] == 0
+
+
+def test_a_dominated_candidate_is_not_on_the_front_and_is_behind(two, outcomes):
+    served = two[2]
+    good, trees = rows_of(served, points=["good"]), rows_of(served, roles=["baseline"])
+    assert served.table.loc[trees, "p_nondominated"].mean() < 0.05
+    assert served.table.loc[good, "p_nondominated"].mean() > 0.3
+    for each in outcomes:
+        found = distance(served, good, trees, each.name)
+        assert found.ahead
+        assert found.low < found.value < found.high
+    assert not any(each.ahead for each in ahead(served, trees, good))
+    assert all(each.high < 0 for each in ahead(served, trees, good))
+
+
+def test_a_baseline_ahead_of_all_networks_is_seen(world, outcomes):
+    made = world(1200)
+    candidates = [made.candidate("bad", noise=0.1, worse=1.5), made.candidate("trees", "baseline", noise=0.1)]
+    served = front_of(made, candidates, outcomes)
+    found = ahead(served, rows_of(served, roles=["baseline"]), rows_of(served, roles=["trial"]))
+    assert len(found) == 2
+    assert all(each.ahead for each in found)
+
+
+def test_two_identical_candidates_have_no_difference(world, outcomes):
+    made = world(800)
+    first = made.candidate("first")
+    served = front_of(made, [first, replace(first, id="second")], outcomes)
+    table = served.table
+    weights = [tuple(each.values()) for each in table["weights"]]
+    twins = {(kind, own): [] for kind, own in zip(table["kind"], weights, strict=True)}
+    for at, key in enumerate(zip(table["kind"], weights, strict=True)):
+        twins[key].append(at)
+    pairs = [each for each in twins.values() if len(each) == 2]
+    assert len(pairs) > 5
+    for a, b in pairs:
+        np.testing.assert_array_equal(served.draws[:, a], served.draws[:, b])
+        assert table["p_nondominated"][a] == table["p_nondominated"][b]
+
+
+def test_one_costs_the_other_along_the_front(two, outcomes):
+    click, like = (each.name for each in outcomes)
+    found = exchange(two[2], two[2].current, click, like)
+    assert found.value > 0
+    assert found.low < found.value < found.high
+    own = np.arange(len(two[2].table)) == two[2].current
+    assert distance_at(two[2], own, two[2].current, like).value == 0
+
+
+def test_one_replicate_everywhere_has_values_without_intervals(world, outcomes):
+    made = world(600)
+    served = front_of(made, [made.candidate(name, seeds=(1,)) for name in "ab"], outcomes)
+    assert not served.known
+    assert served.table["p_nondominated"].isna().all()
+    assert served.table["test/click.recall@10%.low"].isna().all()
+    assert served.table["test/click.recall@10%"].notna().all()
+    assert np.isnan(served.hypervolume.low)
+    assert served.hypervolume.value > 0
+    everything = rows_of(served)
+    assert np.isnan(distance(served, everything, everything, outcomes[0].name).low)
+
+
+def test_a_score_of_the_log_is_a_single_point(world, outcomes):
+    made = world(600)
+    score = {split: logits.sum(axis=1, keepdims=True).astype("f4") for split, logits in made.logits.items()}
+    logged = Candidate("current", "today's score", "logged score", "current", (), lambda split, at: score[split])
+    served = front_of(made, [made.candidate("a"), logged], outcomes, "current", None)
+    own = served.table[served.table["point"] == "current"]
+    assert len(own) == 1
+    assert own["weights"].tolist() == [{}]
+    assert own["id"].tolist() == [served.current]
+
+
+def test_a_constant_head_counts_once(world, outcomes):
+    """Where one head is constant, all weights but the other end give one order."""
+    made = world(600)
+    base = made.candidate("a")
+
+    def constant(split, at):
+        found = base.predictions(split, at).copy()
+        found[:, 1] = 0.1
+        return found
+
+    served = front_of(made, [base, replace(base, id="constant", predictions=constant)], outcomes)
+    assert (served.table["point"] == "constant").sum() <= 2
+
+
+def test_segments_are_measured_on_their_own_rows(world, outcomes):
+    made = world(1500, codes=True)
+    served = front_of(made, [made.candidate("a", noise=0.1), made.candidate("b", noise=0.1)], outcomes)
+    segments = served.segments
+    assert set(segments["segment"]) == {"country=US", "country=FR"}
+    assert set(segments["split"]) == {"confirm", "test"}
+    own = segments[segments["row"] == served.current]
+    assert (own["gain"] == 0).all()
+    assert (segments["low"] <= segments["value"]).all()
+    width = (segments["high"] - segments["low"]).mean()
+    whole = served.table["test/click.recall@10%.high"] - served.table["test/click.recall@10%.low"]
+    assert width > whole.mean()  # of fewer rows
+
+
+def test_three_tasks(world):
+    made = world(600, tasks=3)
+    outcomes = tuple(Objective(f"{task}.recall@10%", "maximize") for task in ("click", "like", "share"))
+    served = front_of(
+        made, [made.candidate("a"), made.candidate("b", worse=0.5)], outcomes, setting=Setting.of("power", (1, 1, 1))
+    )
+    assert served.table["on_front"].sum() > 5
+    a, b = (rows_of(served, points=[each]) for each in "ab")
+    assert distance(served, a, b, "like.recall@10%") is not None
+
+
+def test_it_is_the_same_again_and_from_files(two, outcomes, tmp_path):
+    made, candidates, served = two
+    again = front_of(made, candidates, outcomes)
+    np.testing.assert_array_equal(served.draws, again.draws)
+    digest = digest_of(candidates, made.rows, outcomes, Current("good", EQUAL), 1)
+    save(served, tmp_path, digest)
+    found = load(tmp_path, digest)
+    assert found.table.equals(served.table)
+    assert found.segments.to_dict("list") == served.segments.to_dict("list")
+    np.testing.assert_array_equal(found.test_draws, served.test_draws)
+    assert found.hypervolume == served.hypervolume
+    assert load(tmp_path, digest_of(candidates, made.rows, outcomes, Current("good", EQUAL), 2)) is None
+    shown = to_json(served)
+    assert shown["points"][0]["on_front"]
+    assert shown["current"]["trial"] == "good"
+    assert set(shown["points"][0]["outcomes"]) == {each.name for each in outcomes}
+
+
+def test_bad_input_is_named(world, outcomes):
+    made = world(600)
+    a = made.candidate("a")
+    with pytest.raises(UserError, match="current point"):
+        front_of(made, [a], outcomes, "b")
+    with pytest.raises(UserError, match="different ids"):
+        front_of(made, [a, a], outcomes)
+    with pytest.raises(UserError, match="maximise"):
+        front_of(made, [a], [Objective("click.recall@10%", "minimize")])
+    short = replace(a, predictions=lambda split, at: np.zeros((3, 2), "f4"))
+    with pytest.raises(UserError, match="expected 600 rows of 2 tasks"):
+        front_of(made, [short], outcomes)
+    nobody = {split: replace(rows, labels=np.zeros_like(rows.labels)) for split, rows in made.rows.items()}
+    with pytest.raises(UserError, match="not defined on confirm"):
+        served_front([a], nobody, outcomes, Current("a", EQUAL), 0)

@@ -1,0 +1,66 @@
+"""A confirmation whose kept predictions are gone trains those replicates again, and stores nothing anew."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rung_toys import leaving_predictions
+from search_toys import OBJECTIVES, ignore, make_job, toy_plan, train
+
+from bench.frontier.shortlist import shortlist
+from bench.records import Failure, Job, Outcome, TrialResult
+from bench.search.baselines import baselines_of
+from bench.search.confirm import Race, confirm
+from bench.search.driver import search
+from bench.search.executors import InlineExecutor
+from bench.search.study import Study
+
+REFERENCE = {objective.name: 0.0 for objective in OBJECTIVES}
+PLAN = toy_plan(trials=6)
+
+
+def confirmed(folder: Path) -> tuple[list[Job], list[Any]]:
+    """The jobs of a confirmation, and what is stored then."""
+    jobs: list[Job] = []
+
+    def run(job: Job) -> TrialResult:
+        jobs.append(job)
+        return leaving_predictions(job)
+
+    def job_of(*given: Any) -> Job:
+        return replace(make_job(*given), predictions=str(folder / "predictions"))
+
+    with Study.open(folder, PLAN) as study:
+        chosen = shortlist(study.records(), OBJECTIVES, REFERENCE, 2)
+        others = baselines_of(study.records(), OBJECTIVES, REFERENCE, ("trees", "equal_weights"))
+        confirm(study, InlineExecutor(run), job_of, chosen, Race(2), ignore, baselines=others)
+        return jobs, [study.replicates(), study.baselines()]
+
+
+def test_only_what_is_gone_is_trained_again(tmp_path: Path) -> None:
+    with Study.open(tmp_path, PLAN) as study:
+        search(PLAN, study, InlineExecutor(train), make_job, ignore)
+    jobs, stored = confirmed(tmp_path)
+    files = {path: path.read_text() for path in (tmp_path / "predictions").iterdir()}
+    assert len(files) == 2 * len(jobs)  # splits
+    assert confirmed(tmp_path) == ([], stored)
+    gone = sorted(files)[:1] + [path for path in files if path.name.startswith("equal_weights")][:1]
+    for path in gone:
+        path.unlink()
+    again, as_before = confirmed(tmp_path)
+    assert len(again) == 2
+    assert all(job in jobs for job in again)
+    assert as_before == stored
+    assert {path: path.read_text() for path in (tmp_path / "predictions").iterdir()} == files
+
+
+def test_a_replicate_that_failed_has_none_to_be_gone(tmp_path: Path) -> None:
+    with Study.open(tmp_path, PLAN) as study:
+        search(PLAN, study, InlineExecutor(train), make_job, ignore)
+        point = shortlist(study.records(), OBJECTIVES, REFERENCE, 1)[0]
+        failed = replace(make_job(point.number, 1, point.config, ("confirm", "test")), until=point.until)
+        study.add_replicate(Outcome(failed, None, Failure("diverged", "it left its range")))
+    jobs, _ = confirmed(tmp_path)
+    assert (point.number, 1) not in {(job.trial, job.replicate) for job in jobs}

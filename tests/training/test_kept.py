@@ -1,0 +1,172 @@
+"""Predictions that jobs leave: those that the metrics were measured on, of whole groups, in whole files."""
+
+from __future__ import annotations
+
+from contextlib import closing, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench import predictions
+from bench.data import Store, load_card, prepare
+from bench.outcomes.poisson import units_of
+from bench.predictions import KEPT, joined, name_of, path_of, rows_of
+from bench.records import ENSEMBLE, TREES, Job
+from bench.rows import REPLICATED
+from bench.search.executors import ProcessExecutor
+from bench.training.ensemble import PREFIX
+from bench.training.job import run_job
+from bench.training.kept import keeping, write_rows
+from bench.training.metrics import binary
+
+CONFIG = {"sharing.kind": "mmoe", "optim.epochs": 1, "embedding.dim": 4, "tower.layers": "8"}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return prepare(load_card("synthetic-funnel@rows=3000"), tmp_path_factory.mktemp("home"))
+
+
+def job(store: Store, trial: int, folder: Path) -> Job:
+    own: dict[str, Any] = CONFIG
+    if trial == TREES:
+        own = {}
+    elif trial == ENSEMBLE:
+        own = {f"{PREFIX}{name}": value for name, value in CONFIG.items()}
+    return Job(
+        trial, 2, own, str(store.path), 7, REPLICATED, ("click.auc",), store.default_tasks, 1,
+        until=2000 if trial > 0 else None,
+        device="cpu", resamples=4, predictions=str(folder),
+    )  # fmt: skip
+
+
+def measured(folder: Path, split: str, name: str) -> dict[str, float]:
+    """AUC of what was kept."""
+    rows, joint = rows_of(folder, split), predictions.predictions(folder, split, name)
+    assert rows is not None
+    assert joint is not None
+    assert (joint.dtype, joint.shape) == (np.float32, rows.labels.shape)
+    each = [binary(rows.labels[:, at], joint[:, at], rows.group) for at in range(2)]
+    return {f"{split}/click.auc": each[0]["auc"], f"{split}/purchase.ctcvr.auc": each[1]["auc"]}
+
+
+@pytest.mark.parametrize("trial", [5, TREES, ENSEMBLE])
+def test_what_is_kept_is_what_was_measured(store: Store, tmp_path: Path, trial: int) -> None:
+    write_rows(store, tmp_path)
+    asked = job(store, trial, tmp_path)
+    result = run_job(asked)
+    name = name_of(asked.trial, asked.until, asked.config, asked.replicate)
+    for split in KEPT:
+        found = measured(tmp_path, split, name)
+        assert {key: result.metrics[key] for key in found} == found
+    assert predictions.predictions(tmp_path, "valid", name) is None
+    assert sum(path.name.startswith(f"{name}.") for path in tmp_path.iterdir()) == len(KEPT)
+    without = run_job(replace(asked, predictions=None))
+    assert {k: v for k, v in result.metrics.items() if "latency" not in k} == {
+        k: v for k, v in without.metrics.items() if "latency" not in k
+    }
+
+
+@pytest.mark.slow
+def test_a_worker_process_leaves_the_same(store: Store, tmp_path: Path) -> None:
+    asked = job(store, 5, tmp_path / "pool")
+    with closing(ProcessExecutor(run_job, 1)) as pool:
+        pool.submit(asked)
+        assert pool.next().failure is None
+    run_job(replace(asked, predictions=str(tmp_path / "here")))
+    files = sorted((tmp_path / "pool").iterdir())
+    assert len(files) == len(KEPT)
+    assert [path.read_bytes() for path in files] == [(tmp_path / "here" / path.name).read_bytes() for path in files]
+
+
+def test_the_rows_are_those_of_the_store(store: Store, tmp_path: Path) -> None:
+    write_rows(store, tmp_path)
+    train, test, rows = store.split("train"), store.split("test"), rows_of(tmp_path, "test")
+    assert rows is not None
+    assert (rows.tasks, rows.kinds) == (("click", "purchase"), ("binary", "binary"))
+    np.testing.assert_allclose(rows.rates, [train.labels[:, 0].mean(), train.labels.prod(axis=1).mean()], rtol=1e-6)
+    assert (rows.kept, rows.of) == (len(test), len(test))
+    np.testing.assert_array_equal(rows.labels, np.stack([test.labels[:, 0], test.labels.prod(axis=1)], axis=1))
+    np.testing.assert_array_equal(rows.group, test.group)
+    np.testing.assert_array_equal(rows.units, units_of(test.group, 0))
+    assert rows.segments == store.segments
+    np.testing.assert_array_equal(rows.codes, test.segments)
+    assert rows.logged == {}
+    assert rows_of(tmp_path / "elsewhere", "test") is None
+
+
+def test_of_many_rows_whole_groups_are_kept(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, few = tmp_path / "whole", tmp_path / "few"
+    write_rows(store, whole)
+    run_job(job(store, 5, whole))
+    monkeypatch.setattr(predictions, "MOST_ROWS", 200)
+    write_rows(store, few)
+    run_job(job(store, 5, few))
+    name = name_of(5, 2000, CONFIG, 2)
+    rows, every = rows_of(few, "test"), store.split("test")
+    assert rows is not None
+    assert rows.of == len(every)
+    assert 100 < rows.kept < 320
+    inside = np.isin(every.group, rows.group)
+    np.testing.assert_array_equal(rows.group, every.group[inside])
+    kept, all_of_them = (predictions.predictions(folder, "test", name) for folder in (few, whole))
+    assert kept is not None
+    assert all_of_them is not None
+    np.testing.assert_array_equal(kept, all_of_them[inside])
+    units = np.arange(100_000, dtype=np.uint64)
+    assert predictions.sampled(units, "test", 1000).mean() == pytest.approx(0.2, abs=0.005)
+
+
+def test_what_fails_in_the_middle_leaves_no_file(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "5-1.test.npy"
+    with suppress(ZeroDivisionError), keeping(path, 2, "test", 20) as keep:
+        keep(np.zeros((10, 2), np.float32), np.arange(10, dtype=np.uint64))
+        assert len(list(tmp_path.iterdir())) == 1
+        1 / 0  # noqa: B018
+    assert not list(tmp_path.iterdir())
+    (tmp_path / ".5-1.test.npy.a.part").touch()  # of a process that was killed
+    write_rows(store, tmp_path)
+    assert not list(tmp_path.glob("*.part"))
+    assert {path.suffix for path in tmp_path.iterdir()} == {".npy", ".json"}
+
+
+def test_rows_are_written_once(store: Store, tmp_path: Path) -> None:
+    write_rows(store, tmp_path)
+    before = (tmp_path / "test.labels.npy").stat().st_mtime_ns
+    write_rows(store, tmp_path)
+    assert (tmp_path / "test.labels.npy").stat().st_mtime_ns == before
+    write_rows(store.with_tasks(["click"]), tmp_path)
+    rows = rows_of(tmp_path, "test")
+    assert rows is not None
+    assert rows.labels.shape[1] == 1
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Path:
+    for name in ("1-1", "2-1"):
+        np.save(tmp_path / f"{name}.test.npy", np.array([[1, 2], [3, 4]], np.float32) * int(name[0]))
+    return tmp_path
+
+
+def test_columns_of_several_replicates_are_joined(two: Path) -> None:
+    np.testing.assert_array_equal(joined(two, "test", ["2-1", "1-1"]), [[2, 2], [6, 4]])
+    assert joined(two, "test", ["2-1", "3-1"]) is None
+
+
+def test_names_tell_trainings_apart() -> None:
+    one, other = {"a": 0.1, "b": 2}, {"a": 0.2, "b": 2}
+    names = [
+        name_of(7, None, one, 1),
+        name_of(7, 16000, one, 1),
+        name_of(7, None, one, 2),
+        name_of(TREES, None, one, 1),
+        name_of(TREES, None, other, 1),
+        name_of(ENSEMBLE, 16000, one, 1),
+    ]
+    assert names[:3] == ["7-1", "7@16000-1", "7-2"]
+    assert len(set(names)) == len(names)
+    assert names[3] == name_of(TREES, None, dict(reversed(one.items())), 1)
+    assert path_of(Job(7, 1, one, "-", 0, KEPT, (), (), 1), "test") is None

@@ -1,0 +1,110 @@
+"""Outcomes of heads: by pieces, on resamples, and as objectives of trainings of every kind."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.objectives import Objective
+from bench.outcomes.measure import Measure
+from bench.outcomes.poisson import counts, units_of
+from bench.records import ENSEMBLE, TREES, Job, Scalar
+from bench.schema import Task
+from bench.training.config import TrialConfig
+from bench.training.ensemble import PREFIX, run_ensemble
+from bench.training.loop import Trainer
+from bench.training.metrics import Tally, evaluate
+from bench.training.resampling import Resampling
+from bench.training.trees import run_trees
+
+CUTS = ("ndcg@1", "ndcg@4", "ndcg@1000", "recall@3", "recall@12.5%", "recall@100%")
+NAMES = (*(f"click.{cut}" for cut in CUTS), *(f"buy.{cut}" for cut in CUTS), "stay.ndcg@3", "stay.value@20%")
+TASKS = (Task("click"), Task("buy", parent="click"), Task("stay", "regression", "click"))
+
+
+def rows_of(rows: int, levels: int, groups: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Labels, conditional and joint predictions (N, 3) and groups, with gaps in labels and groups."""
+    rng = np.random.default_rng(seed)
+    said = (rng.integers(0, levels, (rows, 3)) / levels).astype(np.float32)
+    joint = said.copy()
+    joint[:, 1] *= joint[:, 0]
+    labels = (rng.random((rows, 3)) < 0.5).astype(np.float32)
+    labels[:, 2] *= rng.integers(-1, 5, rows)
+    labels[rng.random((rows, 3)) < 0.1] = np.nan
+    return labels, said, joint, rng.integers(-1, groups, rows) if groups else np.full(rows, -1)
+
+
+@settings(deadline=None, max_examples=25)  # the first call compiles
+@given(
+    rows=st.integers(0, 80),
+    pieces=st.lists(st.integers(0, 80), max_size=4),
+    limit=st.integers(1, 100),
+    levels=st.sampled_from([1, 3, 10**6]),
+    groups=st.sampled_from([0, 4, 300]),
+    seed=st.integers(0, 1000),
+)
+def test_neither_pieces_nor_a_limit_change_an_outcome(rows, pieces, limit, levels, groups, seed) -> None:
+    whole = rows_of(rows, levels, groups, seed)
+    tally = Tally(TASKS, "valid/", limit, NAMES)
+    for part in zip(*(np.split(array, sorted(pieces)) for array in whole), strict=True):
+        tally.add(*part)
+    assert tally.result() == pytest.approx(evaluate(*whole, TASKS, "valid/", NAMES), rel=1e-9, abs=1e-15)
+
+
+def test_a_head_ranks_all_impressions_by_its_joint_prediction() -> None:
+    labels, said, joint, group = rows_of(3000, 50, 100, 0)
+    found = evaluate(labels, said, joint, group, TASKS, "", NAMES)
+    click, buy, stay = labels.T
+    known = {"buy": np.where(click == 0, 0, click * buy), "stay": np.where(click == 0, 0, click * stay)}
+    for name, task, scores in (
+        ("buy.ndcg@4", "buy", joint[:, 1]),
+        ("stay.value@20%", "stay", said[:, 2] * joint[:, 0]),
+    ):
+        kind = "regression" if task == "stay" else "binary"
+        expected = Measure((Task(task, kind),), (name,), known[task][:, None], group, "").values(scores)
+        assert found[name] == pytest.approx(expected[0], rel=1e-12)
+
+
+def test_a_resampled_outcome_is_that_of_the_repeated_rows() -> None:
+    rows = rows_of(4000, 200, 0, 3)
+    names = ("click.recall@10%", "buy.ndcg@50", "stay.value@5%")
+    resampling = Resampling(TASKS, "confirm", 8, names)
+    for part in zip(*(np.array_split(array, 3) for array in rows), strict=True):
+        resampling.add(*part)
+    found, whole = resampling.result(), evaluate(*rows, TASKS, "confirm/", names)
+    again = np.repeat(np.arange(4000), counts(units_of(rows[3], 0), "confirm", 8)[:, 5])
+    there = evaluate(*(array[again] for array in rows), TASKS, "confirm/", names)
+    for name in names:
+        key = f"confirm/{name}"
+        assert found[key][5] == pytest.approx(there[key] - whole[key], abs=1e-9)
+
+
+CONFIG: dict[str, Scalar] = {"embedding.dim": 2, "sharing.kind": "single_task", "sharing.single_task.layers": "4"}
+CONFIG |= {"tower.layers": "4", "optim.epochs": 2, "optim.batch_size": 16}
+
+
+def test_a_training_stops_early_by_an_outcome_and_measures_those_that_are_asked_for(tiny) -> None:
+    first, second = (task.name for task in tiny.schema.tasks[:2])
+    objectives = [Objective(f"{first}.recall@25%", "maximize")]
+    asked = (f"{second}.ndcg@3", f"{second}.auc")
+    trainer = Trainer(tiny, TrialConfig.parse(CONFIG), objectives, seed=1, device="cpu", outcomes=asked)
+    trainer.run_to()
+    found, key = trainer.metrics("valid", 4), f"valid/{first}.recall@25%"
+    assert max(point[key] for point in trainer.course.curve) == found[key]
+    assert f"valid/{second}.ndcg@3" in found
+    assert {key, f"valid/{second}.ndcg@3"} <= set(trainer.evaluation.resampled)
+
+
+@pytest.mark.parametrize(("number", "run"), [(TREES, run_trees), (ENSEMBLE, run_ensemble)])
+def test_baselines_measure_what_a_job_names(tiny, number, run) -> None:
+    names = tuple(task.name for task in tiny.schema.tasks)
+    config = {f"{PREFIX}{name}": value for name, value in CONFIG.items()} if number == ENSEMBLE else {}
+    objectives = (f"{names[0]}.recall@25%",)
+    asked = (f"{names[1]}.recall@50%",)
+    job = Job(number, 1, config, "-", 1, ("test",), objectives, names, 1, device="cpu", resamples=4, outcomes=asked)
+    found = run(job, tiny)
+    for name in (*objectives, *asked):
+        assert 0 <= found.metrics[f"test/{name}"] <= 1
+        assert len(found.resampled[f"test/{name}"]) == 4
