@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -36,6 +36,9 @@ from bench.records import COMPOSITE, TrialRecord
 from bench.rows import CONFIRM, SEARCH
 from bench.seeds import derive
 
+if TYPE_CHECKING:
+    from bench.frontier.served.served import Served
+
 Floats = NDArray[np.float64]
 
 ROW = ("point", "name", "architecture", "role", "kind", "weights", "p_nondominated", "on_front", "size")
@@ -54,27 +57,6 @@ NAMES = {
     "trees": "the baseline of boosted trees",
     "ensemble": "the ensemble of two single-task models",
 }
-
-
-class ServedFront(Protocol):
-    """What is read of a served front, see `bench.frontier.served`."""
-
-    @property
-    def outcomes(self) -> tuple[Objective, ...]:
-        """What it is measured in."""
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """One row a serving point: `point, name, architecture, role, kind, weights, on_front, p_nondominated`,
-        `confirm/<outcome>`."""
-
-    @property
-    def draws(self) -> NDArray[np.float32]:
-        """(D, rows, outcomes), paired, on confirmation rows."""
-
-    @property
-    def current(self) -> int:
-        """Row of the current point."""
 
 
 @dataclass(frozen=True)
@@ -192,18 +174,12 @@ def name_for_people(point: TrialRecord) -> str:
     return called(point.number, point.until) if point.number >= 0 else NAMES.get(known, known.replace("_", " "))
 
 
-def served_choices(
-    served: ServedFront,
-    points: Iterable[TrialRecord],
-    rates: Mapping[str, float],
-    segments: pd.DataFrame | None = None,
-) -> Choices:
+def served_choices(served: Served, points: Iterable[TrialRecord], rates: Mapping[str, float]) -> Choices:
     """The rows of a served front, with the metrics of heads and costs of their points.
 
     Args:
         points: all of the run, baselines and current included, found by `id_of`.
         rates: mean label by task on train.
-        segments: as in `Choices`, by the rows of the served front.
     """
     names = tuple(outcome.name for outcome in served.outcomes)
     known = {id_of(point): point for point in points}
@@ -218,9 +194,19 @@ def served_choices(
         drawn=names,
         draws=served.draws,
         current=served.current,
-        segments=segments,
+        segments=_segments(served),
         rates=dict(rates),
     )
+
+
+def _segments(served: Served) -> pd.DataFrame | None:
+    """Differences from current by segment, on confirmation rows; None without segments."""
+    if served.segments.empty:
+        return None
+    found = served.segments[served.segments["split"] == CONFIRM][
+        ["row", "segment", "outcome", "gain", "gain.low", "gain.high"]
+    ]
+    return found.rename(columns={"gain.low": "low", "gain.high": "high"}).reset_index(drop=True)
 
 
 def head_choices(points: Sequence[TrialRecord], objectives: Sequence[Objective], seed: int = 0) -> Choices:

@@ -2,8 +2,11 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
+import pandas as pd
 import pytest
 from choice_toys import CLICK, LIKE, made
 from hypothesis import given, settings
@@ -16,6 +19,7 @@ from bench.frontier.composite import composite
 from bench.frontier.frontier import frontier
 from bench.frontier.pick import NothingPasses, pick
 from bench.frontier.policy import Policy, read_bound, read_policy
+from bench.frontier.served.served import Served
 from bench.frontier.stability import ENOUGH
 from bench.objectives import Objective
 from bench.plain import parse_toml
@@ -230,11 +234,13 @@ def test_serving_points_have_the_costs_and_heads_of_their_points(points, objecti
     served = made({"2": (0.1, 0.5), "2 b": (0.12, 0.4), "trees": (0.1, 0.6), "unknown": (0.1, 0.1)}, current="unknown")
     table = served.table.rename(columns={CLICK: f"confirm/{CLICK}", LIKE: f"confirm/{LIKE}"})
 
-    class Front:
-        outcomes, draws, current = OUTCOMES, served.draws, 3
-
-    Front.table = table
-    choices = served_choices(Front(), all_points(points, objectives), {"click": 0.3})
+    cells = pd.DataFrame({"row": [0, 0], "segment": "country=US", "split": ["confirm", "test"], "outcome": CLICK,
+                          "gain": 0.1, "gain.low": 0.0, "gain.high": 0.2})  # fmt: skip
+    front = SimpleNamespace(outcomes=OUTCOMES, table=table, draws=served.draws, current=3, segments=cells)
+    choices = served_choices(cast(Served, front), all_points(points, objectives), {"click": 0.3})
+    assert choices.segments.to_dict("records") == [
+        {"row": 0, "segment": "country=US", "outcome": CLICK, "gain": 0.1, "low": 0.0, "high": 0.2}
+    ]
     assert choices.objectives == (CLICK, LIKE)
     assert choices.table["click.auc"].tolist()[:3] == [0.725, 0.725, 0.73]
     assert choices.table["size"].tolist() == [10.0, 10.0, 10.0, np.inf]
