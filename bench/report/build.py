@@ -9,8 +9,9 @@ from bench.frontier.frontier import Frontier
 from bench.frontier.gains import baselines, best
 from bench.frontier.importance import alone
 from bench.frontier.pick import Pick
+from bench.frontier.points import as_seen
 from bench.objectives import Objective
-from bench.records import Point, TrialRecord
+from bench.records import TrialRecord
 from bench.report import text, theme
 from bench.report.certainty import hypervolume_interval, shrinkage, standards, surfaces
 from bench.report.effort import course, influences, spent
@@ -51,9 +52,8 @@ def build_view(
         made: how it was made, in the order to show: fingerprint, seed, space, versions, command, ...
         cut_short: a sentence where the time limit ended the search early.
     """
-    whole, front = front, front.of_trials
-    seen = [point.unconfirmed for point in front.points]  # by the search's own run: like against like
-    ids = tuple(identified(point.number or 0, point.until) for point in front.on_front)
+    seen = as_seen(front.points)  # by the search's own run: like against like
+    ids = tuple(identified(point.number, point.until) for point in front.on_front)
     merits = alone(estimates(front.points, front.objectives), front.objectives, front.reference)
     trials = trials_of(front)
     axes = _axes(seen, trials, front)
@@ -83,10 +83,10 @@ def build_view(
         influences=influences(records, front),
         spent=spent(records),
         surfaces=surfaces(front, axes, trials),
-        standards=standards(whole),
+        standards=standards(front),
         shrinkage=shrinkage(front, trials),
         hypervolume_interval=hypervolume_interval(front),
-        stability=None if pick is None else pick.stability,
+        stability=None,
         train=train,
         deploy=deploy,
         mlflow=mlflow,
@@ -95,7 +95,7 @@ def build_view(
     )
 
 
-def _axes(seen: Sequence[Point], trials: Sequence[Trial], front: Frontier) -> tuple[Axis, ...]:
+def _axes(seen: Sequence[TrialRecord], trials: Sequence[Trial], front: Frontier) -> tuple[Axis, ...]:
     against, against_seen = baselines(front.points, front.objectives), baselines(seen, front.objectives)
     axes = []
     for i, objective in enumerate(front.objectives):
@@ -119,10 +119,12 @@ def _axes(seen: Sequence[Point], trials: Sequence[Trial], front: Frontier) -> tu
     return tuple(axes)
 
 
-def _reference(leader: Point, objective: Objective) -> Reference:
-    return Reference(leader.number or 0, estimate(leader, objective.name), leader.until)
+def _reference(leader: TrialRecord, objective: Objective) -> Reference:
+    return Reference(leader.number, estimate(leader, objective.name), leader.until)
 
 
 def _picked(pick: Pick, command: str) -> Picked:
     removed = tuple((each.name, each.reason) for each in pick.removed)
-    return Picked(pick.trial or 0, pick.architecture, pick.reason, removed, command, pick.until)
+    return Picked(
+        -1 if pick.trial is None else pick.trial, pick.architecture, pick.reason, removed, command, pick.until
+    )

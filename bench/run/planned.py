@@ -11,10 +11,10 @@ from bench.errors import UserError
 from bench.frontier.pick import Pick
 from bench.frontier.policy import Policy, read_policy
 from bench.frontier.retraining import Retraining
-from bench.plain import read_json
+from bench.plain import parse_toml, read_json
 from bench.records import Point
 from bench.run.folder import DatasetRun, Run
-from bench.run.results import DatasetResult, picked_path, result_of
+from bench.run.results import DatasetResult, picked_path, policy_of, result_of
 from bench.validation import validate
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
@@ -65,12 +65,13 @@ def plan(home: Path, target: str, policy_file: Path | None, name: str | None, se
     if name is not None and not _NAME.fullmatch(name):
         raise UserError(f"--name: expected at most 200 of a-z, A-Z, 0-9, '.', '_' and '-', found '{name[:250]}'")
     part, picked = _part(home, target)
-    result = result_of(part, policy_file)
-    policy = read_policy(policy_file) if policy_file else validate(Policy, part.run.manifest.suite.policy, "policy")
+    policy = read_policy(policy_file) if policy_file else _followed(part)
+    result = result_of(part, policy)
     if picked is None:
-        if result.pick is None:
-            raise UserError(f"{part.run.name}: nothing was picked: {result.no_pick}")
-        chosen = (result.pick.trial, result.pick.until)
+        if result.pick is None or result.pick.trial is None:
+            none = result.no_pick if result.pick is None else f"{result.pick.name} is no trial of the search"
+            raise UserError(f"{part.run.name}: nothing was picked: {none}")
+        chosen: tuple[int, int | None] = (result.pick.trial, result.pick.until)
     else:
         if not isinstance(picked, dict) or not isinstance(picked.get("trial"), int):
             why = picked.get("reason") if isinstance(picked, dict) else None
@@ -82,7 +83,7 @@ def plan(home: Path, target: str, policy_file: Path | None, name: str | None, se
             f"{target}: expected a point of the run {part.run.name}, found trial {chosen[0]}, which is none"
         )
     if result.pick is None or (result.pick.trial, result.pick.until) != chosen:
-        now = result.no_pick if result.pick is None else f"it picks trial {result.pick.trial}"
+        now = result.no_pick if result.pick is None else f"it picks {result.pick.name}"
         raise UserError(f"{target}: expected what the policy picks, found trial {chosen[0]}, where {now}; see --policy")
     key = part.card.key
     made = name or re.sub(r"[^A-Za-z0-9._-]+", "-", key).strip("-")
@@ -91,6 +92,14 @@ def plan(home: Path, target: str, policy_file: Path | None, name: str | None, se
     return Plan(
         part, result, result.pick, policy, point, made, policy.retrain, part.run.manifest.seed if seed is None else seed
     )
+
+
+def _followed(part: DatasetRun) -> Policy:
+    """The policy by which `picked.json` was picked, else the suite's."""
+    path = picked_path(part)
+    known = read_json(path) if path.is_file() else None
+    text = known.get("policy") if isinstance(known, dict) else None
+    return validate(Policy, parse_toml(text, str(path)), str(path)) if isinstance(text, str) else policy_of(part)
 
 
 def _part(home: Path, target: str) -> tuple[DatasetRun, dict[str, Any] | None]:
