@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from bench.frontier.policy import Policy
 from bench.frontier.rules import PICK_RULES, Frame
 from bench.frontier.simplest import simplest
 from bench.frontier.stability import Stability, stability_of
+from bench.fusion import Kind
 from bench.objectives import Objective, key_on
 from bench.records import Scalar, TrialRecord
 from bench.rows import CONFIRM, SEARCH, TEST
@@ -70,6 +71,9 @@ class Pick:
         length: for how long to train it where validation is trained on, too.
         samples: of training, in a search by rungs.
         until: the same where that is short of full length: training on the schedule of full length stops there.
+        point: its id.
+        kind, weights: of its fusion, by task; None where heads were compared, and no served scores.
+        outcomes: of the served score, on confirmation rows.
     """
 
     trial: int
@@ -84,6 +88,10 @@ class Pick:
     length: Length = FULL
     samples: int | None = None
     until: int | None = None
+    point: str = ""
+    kind: Kind | None = None
+    weights: dict[str, float] | None = None
+    outcomes: dict[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Itself as plain JSON values, without the lengths that there are not."""
