@@ -33,6 +33,9 @@ COSTS: dict[str, Direction | None] = {
     "latency_p99_ms": "minimize",
 }
 
+AREAS = ("auc", "gauc", "gauc_positives")
+"""Outcomes without a cut: areas under the ROC curve, over all rows or within groups."""
+
 _RANKED = re.compile(r"(ndcg|recall|value)@(\d+(?:\.\d+)?)(%?)")
 
 

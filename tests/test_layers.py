@@ -18,22 +18,23 @@ MAY_IMPORT = {
     "data": set(),
     "models": set(),
     "balancing": set(),
-    "training": {"models", "balancing", "data"},
-    "frontier": set(),
+    "outcomes": set(),
+    "training": {"outcomes", "models", "balancing", "data"},
+    "frontier": {"outcomes"},
     "search": {"training", "frontier", "models", "balancing", "data"},
     "tracking": {"training", "frontier", "production"},
     "report": {"frontier"},
-    "production": {"training", "frontier", "models", "balancing", "data"},
+    "production": {"training", "frontier", "outcomes", "models", "balancing", "data"},
     "suite": set(),
-    "run": {"suite", "search", "tracking", "report", "production", "training", "frontier", "models", "balancing"}
-    | {"data"},
+    "run": {"suite", "search", "tracking", "report", "production", "training", "frontier", "outcomes", "models"}
+    | {"balancing", "data"},
     "cli": {"suite", "run", "search", "tracking", "report", "production", "training", "frontier", "models", "balancing"}
     | {"data"},
     "api": {"run", "frontier", "report"},
     "__main__": {"cli"},
 }
 ONLY_IN = {"optuna": {"search"}, "mlflow": {"tracking"}, "plotly": {"report"}, "typer": {"cli"}, "rich": {"cli"}}
-NEVER_IN = {"torch": {"frontier", "report", "tracking", *BASE}}
+NEVER_IN = {"torch": {"outcomes", "frontier", "report", "tracking", *BASE}}
 
 
 def room(path: Path) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from bench.training.poisson import counts
+from bench.outcomes.poisson import counts
 from bench.training.ranking import GROUP_SHIFT, Areas, Keys
 
 Floats = NDArray[np.float64]

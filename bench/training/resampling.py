@@ -14,10 +14,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from bench.outcomes.poisson import Counts, counts, units_of
 from bench.records import RARER
 from bench.schema import Schema, Task
 from bench.training.metrics import sample_spaces
-from bench.training.poisson import Counts, counts, units_of
 from bench.training.ranking import GROUP_SHIFT, Keys, pack
 from bench.training.resampled_ranks import group_areas, spearman
 from bench.training.tallies import ECE_BINS

@@ -5,12 +5,12 @@ import pytest
 from scipy import stats
 
 from bench.objectives import Objective
+from bench.outcomes.poisson import counts, units_of
 from bench.records import RARER
 from bench.schema import Task
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
 from bench.training.metrics import evaluate
-from bench.training.poisson import counts, units_of
 from bench.training.resampling import Resampling
 
 TASKS = (Task("click"), Task("buy", "binary", "click"), Task("stay", "regression"))

@@ -1,0 +1,163 @@
+"""Outcomes that are means over groups (users, sessions, requests): ranked within each group, exact under ties."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from bench.outcomes.drawn import Drawn
+from bench.outcomes.tops import AREA, NDCG, SHARE, Floats, Wanted, discounts, top, won
+
+Ints = NDArray[np.int64]
+_SHORT = 40  # rows of a group that insertion sorts fastest
+
+
+class Grouped:
+    """Prepared groups. An outcome is the weighted mean over groups of what each group contributes.
+
+    Args:
+        gains: (C, N), at least 0, NaN where unobserved.
+        group: (N,), negative where a row has none; such rows are left out.
+        wanted: outcomes, each of one column of gains.
+    """
+
+    def __init__(self, gains: NDArray[np.float32], group: NDArray[Any], wanted: Sequence[Wanted]) -> None:
+        order = np.argsort(group, kind="stable")
+        self._order = order[int(np.searchsorted(group, 0, sorter=order)) :]
+        ordered = group[self._order]
+        edges = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
+        self._starts: Ints = np.unique(np.concatenate([[0], edges, [len(ordered)]]))
+        self._gains = np.ascontiguousarray(gains[:, self._order])
+        sizes = np.diff(self._starts)
+        self._longest = int(sizes.max(initial=1))
+        self._columns = np.array([each.column for each in wanted], np.int64)
+        self._kinds = np.array([each.kind for each in wanted], np.int64)
+        self._cuts = np.array([min(each.cut, self._longest) for each in wanted], float)
+        self._discounts = discounts(int(max(self._cuts, default=0)))
+        shape = (len(sizes), len(wanted))
+        self._weights, self._scales = np.zeros(shape), np.zeros(shape)
+        rules = (self._columns, self._kinds, self._cuts, self._discounts)
+        _prepare(self._starts, self._gains, *rules, self._longest, self._weights, self._scales)
+        self._drawn: Drawn | None = None
+        self._totals = self._weights.sum(0)
+
+    def draw(self, drawn: Drawn, rows: Ints) -> None:
+        """Sets the resamples, and which of their rows these rows are (N,)."""
+        self._drawn, self._firsts = drawn, rows[self._order[self._starts[:-1]]]
+        self._drawn_totals = drawn.sums(self._firsts, self._weights)
+
+    def values(self, scores: Floats) -> Floats:
+        """(M,) of scores (N,)."""
+        return _ratio(self._contributions(scores).sum(0), self._totals)
+
+    def resampled(self, scores: Floats) -> Floats:
+        """(1 + B, M): values, and those on each resample."""
+        assert self._drawn is not None
+        own = self._contributions(scores)
+        whole = _ratio(own.sum(0), self._totals)
+        return np.concatenate([whole[None], _ratio(self._drawn.sums(self._firsts, own), self._drawn_totals)])
+
+    def sums(self, scores: Floats) -> tuple[Floats, Floats]:
+        """Numerators and denominators (M,) of the values, which add up over sets of whole groups."""
+        return self._contributions(scores).sum(0), self._totals
+
+    def _contributions(self, scores: Floats) -> Floats:
+        """(G, M)."""
+        found = np.zeros(self._weights.shape)
+        rules = (self._columns, self._kinds, self._cuts, self._discounts)
+        _contribute(scores, self._order, self._starts, self._gains, *rules, self._longest, self._scales, found)
+        return found
+
+
+def _ratio(above: Floats, below: Floats) -> Floats:
+    with np.errstate(all="ignore"):
+        return np.where(below > 0, above / below, np.nan)
+
+
+@njit(cache=True, nogil=True)
+def _prepare(
+    starts: Ints,
+    gains: NDArray[np.float32],
+    columns: Ints,
+    kinds: Ints,
+    cuts: Floats,
+    discounts: Floats,
+    longest: int,
+    weights: Floats,
+    scales: Floats,
+) -> None:
+    """Writes a group's weight in the mean, and what its walk (`top`, `won`) is multiplied by."""
+    ideal = np.empty(longest)
+    for group in range(len(starts) - 1):
+        start, end = starts[group], starts[group + 1]
+        for m in range(len(kinds)):
+            own = gains[columns[m], start:end]
+            seen, positives, total, least, most = 0, 0, 0.0, np.inf, 0.0
+            for row in range(end - start):
+                gain = np.float64(own[row])
+                if gain == gain:
+                    ideal[seen] = -gain
+                    seen += 1
+                    if gain > 0:
+                        positives += 1
+                    total += gain
+                    least, most = min(least, gain), max(most, gain)
+            if kinds[m] == NDCG:
+                if most > least:
+                    kept = np.sort(ideal[:seen])
+                    best = 0.0
+                    for place in range(min(seen, int(cuts[m]))):
+                        best -= kept[place] * (discounts[place + 1] - discounts[place])
+                    weights[group, m], scales[group, m] = 1.0, 1 / best
+            elif kinds[m] == SHARE:
+                if total > 0:
+                    weights[group, m], scales[group, m] = 1.0, 1 / total
+            elif 0 < positives < seen:
+                weight = seen if kinds[m] == AREA else positives
+                weights[group, m] = weight
+                scales[group, m] = weight / (2.0 * positives * (seen - positives))
+
+
+@njit(cache=True, nogil=True)
+def _contribute(
+    scores: Floats,
+    order: Ints,
+    starts: Ints,
+    gains: NDArray[np.float32],
+    columns: Ints,
+    kinds: Ints,
+    cuts: Floats,
+    discounts: Floats,
+    longest: int,
+    scales: Floats,
+    found: Floats,
+) -> None:
+    ranked, places = np.empty(longest), np.empty(longest, np.int64)
+    for group in range(len(starts) - 1):
+        start, size = starts[group], starts[group + 1] - starts[group]
+        if size <= _SHORT:
+            for row in range(size):
+                score, at = scores[order[start + row]], np.int64(row)
+                while at > 0 and ranked[at - 1] < score:
+                    ranked[at], places[at] = ranked[at - 1], places[at - 1]
+                    at -= 1
+                ranked[at], places[at] = score, row
+        else:
+            for row in range(size):
+                ranked[row] = -scores[order[start + row]]
+            places[:size] = np.argsort(ranked[:size])
+            for row in range(size):
+                ranked[row] = scores[order[start + places[row]]]
+        for m in range(len(kinds)):
+            if scales[group, m] == 0:
+                continue
+            own = gains[columns[m], start : start + size]
+            if kinds[m] <= SHARE:
+                walked = top(ranked, places, size, own, kinds[m], cuts[m], discounts)
+            else:
+                walked = won(ranked, places, size, own)
+            found[group, m] = walked * scales[group, m]

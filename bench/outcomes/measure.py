@@ -1,0 +1,152 @@
+"""Outcomes of rankings: what a score that ranks rows does for each task.
+
+A task's label is its joint one, on all impressions. By group: `ndcg@k` (gain: the label; discount 1 / log2(rank + 1);
+over the ideal; mean over groups whose labels differ), `recall@k` and `value@k` (share of the group's positives, or of
+its labels' sum, in its first k rows; mean over groups that have any), `gauc` and `gauc_positives` (mean area under the
+curve over groups with both classes, weighted by rows or by positives). Over all rows: `recall@q%`, `value@q%`, `auc`;
+and where no row has a group, `ndcg@k`, `recall@k` and `value@k`. Among equal scores every order counts alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.objectives import AREAS, ranked
+from bench.outcomes.drawn import Drawn
+from bench.outcomes.grouped import Grouped
+from bench.outcomes.poisson import units_of
+from bench.outcomes.tops import AREA, AREA_BY_POSITIVES, NDCG, SHARE, Floats, Wanted
+from bench.outcomes.whole import Whole
+from bench.schema import Task
+
+_KINDS = {"auc": AREA, "gauc": AREA, "gauc_positives": AREA_BY_POSITIVES, "ndcg": NDCG, "recall": SHARE, "value": SHARE}
+
+
+class Measure:
+    """Outcomes of rankings of one set of rows: prepared once, asked for many scores.
+
+    Args:
+        tasks: in the order of the labels' columns.
+        outcomes: `<task>.<outcome>`, see above.
+        labels: (N, T), joint; NaN where unobserved: such a row does not count for that task.
+        group: (N,), negative where there is none. Where some rows have one, the others do not count by group.
+        split: whose resamples.
+        resamples: B.
+        units: (N,), what is drawn as a whole, see `bench.outcomes.poisson`; the same for all rows of a group. None
+            takes these rows as the whole split.
+
+    Attributes:
+        names: the outcomes, (M,).
+
+    Raises:
+        ValueError: an outcome's name or task is unknown.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        outcomes: Sequence[str],
+        labels: NDArray[Any],
+        group: NDArray[Any],
+        split: str,
+        resamples: int = 0,
+        units: NDArray[np.uint64] | None = None,
+    ) -> None:
+        self.names = tuple(outcomes)
+        columns: dict[tuple[int, bool], int] = {}
+        grouped = bool((group >= 0).any())
+        wanted = [_wanted(name, tasks, columns, grouped) for name in outcomes]
+        gains = np.empty((len(columns), len(labels)), np.float32)
+        for (task, binary), at in columns.items():
+            own = labels[:, task]
+            gains[at] = np.where(np.isnan(own), np.nan, own > 0) if binary else np.maximum(own, 0)
+        drawn = Drawn(units_of(group, 0) if units is None else units, split, resamples) if resamples else None
+        self._prepare(np.arange(len(labels)), gains, group, wanted, drawn)
+
+    def _prepare(
+        self,
+        rows: NDArray[np.int64],
+        gains: NDArray[np.float32],
+        group: NDArray[Any],
+        wanted: Sequence[tuple[str, Wanted] | None],
+        drawn: Drawn | None,
+    ) -> None:
+        """Of rows (N',) among all, with their gains (C, N') and groups (N',)."""
+        self._rows, self._gains, self._group, self._wanted, self._drawn = rows, gains, group, wanted, drawn
+        by_group = [at for at, each in enumerate(wanted) if each is not None and each[0] == "group"]
+        self._parts: list[tuple[list[int], NDArray[np.int64] | None, Grouped | Whole]] = []
+        if by_group:
+            self._parts.append((by_group, None, Grouped(gains, group, [wanted[at][1] for at in by_group])))  # type: ignore[index]
+        sets: dict[bytes, list[int]] = {}
+        seen = ~np.isnan(gains)
+        for at, each in enumerate(wanted):
+            if each is not None and each[0] == "all":
+                sets.setdefault(np.packbits(seen[each[1].column]).tobytes(), []).append(at)
+        for places in sets.values():
+            of = [wanted[at][1] for at in places]  # type: ignore[index]
+            there = seen[of[0].column]
+            inside = None if there.all() else np.flatnonzero(there)
+            self._parts.append((places, inside, Whole(gains if inside is None else gains[:, inside], of)))
+        if drawn is not None:
+            for _, inside, part in self._parts:
+                part.draw(drawn, rows if inside is None else rows[inside])
+
+    def values(self, scores: NDArray[Any]) -> Floats:
+        """(M,) outcomes of scores (N,); NaN where the rows do not define one."""
+        scores = self._own(scores)
+        found = np.full(len(self.names), np.nan)
+        for places, inside, part in self._parts:
+            found[places] = part.values(scores if inside is None else scores[inside])
+        return found
+
+    def resampled(self, scores: NDArray[Any]) -> Floats:
+        """(1 + B, M): `values`, and the outcomes on each resample."""
+        scores = self._own(scores)
+        found = np.full((1 + (self._drawn.resamples if self._drawn else 0), len(self.names)), np.nan)
+        for places, inside, part in self._parts:
+            found[:, places] = part.resampled(scores if inside is None else scores[inside])
+        return found
+
+    def part(self, rows: NDArray[np.bool_]) -> Measure:
+        """The same outcomes of some of the rows (N,) alone, on the same resamples; scores are still (N,)."""
+        kept = np.flatnonzero(rows[self._rows])
+        found = object.__new__(Measure)
+        found.names = self.names
+        found._prepare(self._rows[kept], self._gains[:, kept], self._group[kept], self._wanted, self._drawn)
+        return found
+
+    def random(self) -> Floats:
+        """(M,) expected outcomes of a random order."""
+        return self.values(np.zeros(self._rows[-1] + 1 if len(self._rows) else 0))
+
+    def _own(self, scores: NDArray[Any]) -> Floats:
+        own = scores[self._rows].astype(np.float64)
+        if not np.isfinite(own).all():
+            raise ValueError("expected finite scores")
+        return own
+
+
+def _wanted(
+    name: str, tasks: Sequence[Task], columns: dict[tuple[int, bool], int], grouped: bool
+) -> tuple[str, Wanted] | None:
+    """Where an outcome is measured, `group` or `all`, and how; None where it needs groups and there are none.
+
+    Columns of gains (task, whether 0 or 1) are added as they are needed.
+    """
+    task, _, metric = name.partition(".")
+    names = [each.name for each in tasks]
+    if task not in names:
+        raise ValueError(f"outcome '{name}': expected a task of {', '.join(names)}, found '{task}'")
+    at, of = names.index(task), ranked(metric)
+    if of is None and metric not in AREAS:
+        raise ValueError(f"expected an outcome of a ranking such as {task}.recall@10%, found '{name}'")
+    binary = of is None or of.measure == "recall" or tasks[at].kind == "binary"
+    column = columns.setdefault((at, binary), len(columns))
+    if of is None:
+        wanted = Wanted(column, _KINDS[metric])
+        return ("all", wanted) if metric == "auc" else ("group", wanted) if grouped else None
+    return "group" if grouped and not of.percent else "all", Wanted(column, _KINDS[of.measure], of.cut, of.percent)

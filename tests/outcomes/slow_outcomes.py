@@ -1,0 +1,58 @@
+"""Outcomes in plain Python: every order of equal scores is tried, and their mean taken."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import chain, permutations, product
+
+from bench.objectives import ranked
+
+Row = tuple[float, float, int]
+"""Score, label and group."""
+
+
+def outcome(metric: str, rows: Sequence[Row]) -> float:
+    """An outcome's metric (`ndcg@5`) of rows; NaN where it is not defined."""
+    grouped = any(group >= 0 for *_, group in rows)
+    rows = [row for row in rows if not math.isnan(row[1])]
+    of = ranked(metric)
+    if metric == "auc" or (of is not None and (of.percent or not grouped)):
+        parts = [rows]
+    else:
+        parts = [[row for row in rows if row[2] == group] for group in sorted({row[2] for row in rows if row[2] >= 0})]
+    found = [each for part in parts if (each := _of(metric, part)) is not None]
+    weight = sum(weight for weight, _ in found)
+    return sum(weight * value for weight, value in found) / weight if found else math.nan
+
+
+def _of(metric: str, rows: Sequence[Row]) -> tuple[float, float] | None:
+    """Weight and value of one ranking."""
+    gains = [max(label, 0.0) for _, label, _ in rows]
+    of = ranked(metric)
+    if of is None:
+        up, down = ([row[0] for row in rows if (row[1] > 0) is positive] for positive in (True, False))
+        if not up or not down:
+            return None
+        won = sum((high > low) + (high == low) / 2 for high in up for low in down)
+        return len(up) if metric == "gauc_positives" else len(rows), won / (len(up) * len(down))
+    if of.measure == "recall":
+        gains = [float(gain > 0) for gain in gains]
+    if not any(gains) or (of.measure == "ndcg" and len(set(gains)) == 1):
+        return None
+    cut = of.cut / 100 * len(rows) if of.percent else of.cut
+    shares = [min(max(cut - place, 0.0), 1.0) for place in range(len(rows))]
+    if of.measure == "ndcg":
+        shares = [share / math.log2(place + 2) for place, share in enumerate(shares)]
+        best = sum(map(math.prod, zip(sorted(gains, reverse=True), shares, strict=True)))
+    else:
+        best = sum(gains)
+    reached = [sum(gains[row] * share for row, share in zip(order, shares, strict=True)) for order in _orders(rows)]
+    return 1.0, sum(reached) / len(reached) / best
+
+
+def _orders(rows: Sequence[Row]) -> Iterator[list[int]]:
+    """Every order of the rows with descending scores."""
+    scores = sorted({score for score, *_ in rows}, reverse=True)
+    ties = [[at for at, row in enumerate(rows) if row[0] == score] for score in scores]
+    return (list(chain(*parts)) for parts in product(*(list(permutations(tie)) for tie in ties)))

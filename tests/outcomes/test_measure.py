@@ -1,0 +1,115 @@
+"""Outcomes against a slow twin, against scikit-learn, and on resamples against rows that are repeated."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import slow_outcomes
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import ndcg_score, roc_auc_score
+
+from bench.outcomes.measure import Measure
+from bench.outcomes.poisson import counts, units_of
+from bench.schema import Task
+
+TASKS = (Task("click"), Task("watch", "regression"))
+CUTS = ("auc", "gauc", "gauc_positives", "ndcg@1", "ndcg@3", "recall@2", "recall@25%", "recall@7.5%", "ndcg@50")
+NAMES = (
+    *(f"click.{name}" for name in CUTS),
+    *(f"watch.{name}" for name in ("ndcg@2", "value@2", "value@30%", "recall@3", "recall@30%")),
+)
+NAN = float("nan")
+
+
+def cells(rows: int, levels: int, groups: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Scores, labels (N, 2) with gaps, and groups, some rows without one; none has one where `groups` is 0."""
+    rng = np.random.default_rng(seed)
+    labels = np.stack([rng.integers(0, 2, rows), rng.integers(-1, 4, rows) * 2.5], axis=1).astype(np.float32)
+    labels[rng.random((rows, 2)) < 0.15] = NAN
+    return rng.integers(0, levels, rows) / 7, labels, rng.integers(-1, groups, rows) if groups else np.full(rows, -1)
+
+
+def by_hand(scores: np.ndarray, labels: np.ndarray, group: np.ndarray) -> list[float]:
+    columns = {task.name: labels[:, at].tolist() for at, task in enumerate(TASKS)}
+    found = []
+    for name in NAMES:
+        task, metric = name.split(".", 1)
+        found.append(
+            slow_outcomes.outcome(metric, list(zip(scores.tolist(), columns[task], group.tolist(), strict=True)))
+        )
+    return found
+
+
+@settings(deadline=None, max_examples=60)  # the first call compiles
+@given(st.integers(0, 7), st.sampled_from([1, 2, 4, 1000]), st.integers(0, 3), st.integers(0, 10**6))
+def test_outcomes_are_means_over_all_orders_of_equal_scores(rows, levels, groups, seed) -> None:
+    scores, labels, group = cells(rows, levels, groups, seed)
+    if groups and not (group >= 0).any():
+        group[:] = -1
+    found = Measure(TASKS, NAMES, labels, group, "confirm").values(scores)
+    np.testing.assert_allclose(found, by_hand(scores, labels, group), rtol=1e-12)
+
+
+@pytest.mark.parametrize("piece", [3, 1 << 12])
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(1, 400), st.sampled_from([1, 3, 40, 10**6]), st.integers(0, 30), st.integers(0, 10**6))
+def test_a_resample_is_its_rows_repeated(piece, monkeypatch, rows, levels, groups, seed) -> None:
+    monkeypatch.setattr("bench.outcomes.whole.PIECE", piece)
+    scores, labels, group = cells(rows, levels, groups, seed)
+    grouped = (group >= 0).any()
+    found = Measure(TASKS, NAMES, labels, group, "confirm", 9)
+    drawn = counts(units_of(group, 0), "confirm", 9)
+    resampled = found.resampled(scores)
+    np.testing.assert_array_equal(resampled[0], found.values(scores))
+    for b in (0, 8):
+        again = np.repeat(np.arange(rows), drawn[:, b])
+        copies = np.concatenate([np.arange(n) for n in drawn[:, b]]) if rows else again
+        users = np.where(group[again] >= 0, group[again] * 100 + copies, -1)  # a user drawn twice is two users
+        if grouped and not (users >= 0).any():
+            continue  # what is left has no group, and would be ranked as a whole
+        there = Measure(TASKS, NAMES, labels[again], users, "confirm").values(scores[again])
+        np.testing.assert_allclose(resampled[1 + b], there, rtol=1e-9)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 200), st.sampled_from([2, 40, 10**6]), st.integers(0, 20), st.integers(0, 10**6))
+def test_neither_row_order_nor_a_monotone_change_matters_and_a_part_is_its_rows_alone(rows, levels, groups, seed):
+    scores, labels, group = cells(rows, levels, groups, seed)
+    units = units_of(group, 0)
+    measure = Measure(TASKS, NAMES, labels, group, "test", 4, units)
+    expected = measure.resampled(scores)
+    np.testing.assert_array_equal(measure.resampled(np.exp(scores / 1e6) * 3 - 1), expected)
+    order = np.random.default_rng(seed).permutation(rows)
+    mixed = Measure(TASKS, NAMES, labels[order], group[order], "test", 4, units[order])
+    np.testing.assert_allclose(mixed.resampled(scores[order]), expected, rtol=1e-9)
+    inside = np.arange(rows) % 3 > 0
+    if (group[inside] >= 0).any() == (group >= 0).any():
+        alone = Measure(TASKS, NAMES, labels[inside], group[inside], "test", 4, units[inside])
+        np.testing.assert_allclose(measure.part(inside).resampled(scores), alone.resampled(scores[inside]), rtol=1e-9)
+        np.testing.assert_allclose(measure.part(inside).part(~inside).values(scores), NAN)
+
+
+def test_outcomes_equal_those_of_scikit_learn() -> None:
+    rng = np.random.default_rng(0)
+    group, grades = np.repeat(np.arange(200), 30), rng.integers(0, 5, 6000).astype(np.float32)
+    for scores in (rng.random(6000), rng.integers(0, 9, 6000) / 9):
+        whole = ndcg_score(grades.reshape(200, 30), scores.reshape(200, 30), k=7)
+        found = Measure((Task("grade", "regression"),), ("grade.ndcg@7",), grades[:, None], group, "test")
+        assert found.values(scores) == pytest.approx(whole, rel=1e-12)
+        labels = (grades > 3).astype(np.float32)
+        found = Measure((Task("a"),), ("a.auc", "a.ndcg@100"), labels[:, None], np.full(6000, -1), "test")
+        expected = [roc_auc_score(labels, scores), ndcg_score(labels[None], scores[None], k=100)]
+        assert found.values(scores) == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_random_order_has_its_cut_of_all_rows() -> None:
+    labels = (np.arange(1000) % 7 == 0).astype(np.float32)[:, None]
+    measure = Measure((Task("a"),), ("a.recall@10%", "a.auc"), labels, np.full(1000, -1), "test")
+    assert measure.random() == pytest.approx([0.1, 0.5])
+
+
+def test_a_name_that_is_no_outcome_is_refused() -> None:
+    for name, message in (("a.recall", "such as a.recall@10%"), ("b.auc", "a task of a, found 'b'")):
+        with pytest.raises(ValueError, match=message):
+            Measure((Task("a"),), (name,), np.zeros((1, 1)), np.zeros(1), "test")
