@@ -9,7 +9,7 @@ import pytest
 from bench.frontier.frontier import frontier
 from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
-from bench.tracking import frontier_of, log_front
+from bench.tracking import Found, frontier_of, log_front
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def log(tracker, asked, objectives):
         parent.log_all(records)
         front = frontier(records, objectives)
         chosen = pick(front, records, objectives, Policy())
-        log_front(parent, front, chosen, None)
+        log_front(parent, Found(front, chosen))
         parent.close("FINISHED")
         return front, chosen
 
