@@ -124,7 +124,7 @@ def log_front(parent: Parent, found: Found, when: float = 0.0) -> None:
 
 def columns(chosen: Sequence[str]) -> list[str]:
     """The columns of the runs table: few, and what decides."""
-    shown = [f"tags.`{VERDICT}`", "tags.`seesaw.picked`", "attributes.`Dataset`"]
+    shown = [f"tags.`{VERDICT}`", "tags.`seesaw.picked`"]
     return [*shown, *(f"metrics.`{outward(CHOSEN + name)}`" for name in chosen)]
 
 
@@ -165,7 +165,7 @@ def _description(parent: Parent, found: Found) -> str:
         " · ".join(links),
         f"![front](get-artifact?path={PICTURE}&run_uuid={run})",
         f"{found.pick.reason}" if found.pick and found.verdict else "",
-        "\n".join(["```", *found.commands, "```"]) if found.commands else "",
+        "\n".join(f"- `{command}`" for command in found.commands),  # a block of code would widen the page
     ]
     return "\n\n".join(part for part in parts if part)[: values.LONGEST_TAG]
 
