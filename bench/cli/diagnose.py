@@ -64,8 +64,8 @@ def _document(point: TrialRecord, references: References) -> dict[str, Any]:
 
 
 def _chosen(result: DatasetResult) -> TrialRecord:
-    """The picked point; where nothing was picked, the front's best in the first objective."""
-    if result.pick is not None:
+    """The picked point; where no trial was picked, the front's best in the first objective."""
+    if result.pick is not None and result.pick.trial is not None:
         picked = (result.pick.trial, result.pick.until)
         return next(point for point in result.frontier.points if (point.number, point.until) == picked)
     return result.frontier.on_front[0]

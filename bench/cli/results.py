@@ -156,13 +156,32 @@ def report(
 def pick_command(
     run_: RunName,
     policy: Annotated[Path | None, typer.Option("--policy", help="TOML file; else the suite's policy.")] = None,
+    maximize: Annotated[
+        str | None, typer.Option(metavar="METRIC", help="Take the choice with the most of it; replaces the rule.")
+    ] = None,
+    at_least: Annotated[
+        list[str] | None,
+        typer.Option(metavar="METRIC=BOUND", help='A bound: "click.recall@10%=98% of current", or a number.'),
+    ] = None,
+    at_most: Annotated[
+        list[str] | None, typer.Option(metavar="METRIC=BOUND", help="Likewise, from above: cost/latency_ms=5.")
+    ] = None,
     json: Json = False,
     home: Home = None,
 ) -> None:
-    """Choose a configuration by a written policy, with reasons."""
-    from bench.run.results import pick_document, result_of, write_pick
+    """Choose a configuration and the weights that fuse its tasks, by a written policy or by what you ask for."""
+    from bench.frontier.policy import read_bound, read_policy
+    from bench.run.results import pick_document, policy_of, result_of, write_pick
 
-    results = [result_of(dataset_run, policy_file=policy) for dataset_run in _open(run_, home).values()]
+    floors = dict(read_bound("--at-least", each) for each in at_least or ())
+    ceilings = dict(read_bound("--at-most", each) for each in at_most or ())
+    given = None if policy is None else read_policy(policy)
+    results = []
+    for dataset_run in _open(run_, home).values():
+        followed = given
+        if maximize is not None or floors or ceilings:
+            followed = (given or policy_of(dataset_run)).asked(maximize, floors, ceilings)
+        results.append(result_of(dataset_run, followed))
     for result in results:
         if os.access(result.run.folder, os.W_OK):
             write_pick(result)
@@ -275,19 +294,10 @@ def show_pick(result: DatasetResult) -> None:
     for removed in result.pick.removed:
         say(f"  not {removed.name}: {removed.reason}")
     stability = result.pick.stability
-    if stability and len(stability.points) > 1:
-        headers = [
-            "trial",
-            "architecture",
-            "share of weights",
-            "with other seeds",
-            "first by the rule with other seeds",
-        ]
-        rows = [
-            [each.trial, each.architecture, each.share, each.probability, each.by_rule] for each in stability.points
-        ]
-        split = NAMES[result.frontier.split]
-        print_table(headers, rows, f"how the pick changes: largest weighted sum over all weights, on {split}")
+    if len(stability.points) > 1:
+        headers = ["point", "architecture", "first by the rule in retrainings", "first over all weights"]
+        rows = [[each.name, each.architecture, each.by_rule, each.share] for each in stability.points]
+        print_table(headers, rows, f"how the pick changes, on {NAMES[result.frontier.split]}")
 
 
 def _open(name: str, home: Path | None) -> dict[str, Any]:

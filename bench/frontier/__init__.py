@@ -1,5 +1,6 @@
 """From finished trials to the trade-off frontier and the pick. Plain values in, plain values out; no torch.
 
+>>> from bench.frontier.choices import head_choices
 >>> from bench.frontier.frontier import frontier
 >>> from bench.frontier.pick import pick
 >>> from bench.frontier.policy import Policy
@@ -15,6 +16,6 @@
 [1, 2]
 >>> round(front.hypervolume, 4)
 0.0711
->>> pick(front, records, objectives, Policy()).trial
+>>> pick(head_choices(front.points, objectives), front.points, objectives, Policy()).trial
 1
 """

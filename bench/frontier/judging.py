@@ -1,155 +1,290 @@
-"""Holds points against a policy's guard and an objective's bound."""
+"""Holds choices against a policy's guard and bounds."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from scipy.special import stdtrit
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from bench.errors import UserError
-from bench.frontier.breach import P_NONDOMINATED, Breach, Violation
-from bench.frontier.estimates import estimate
-from bench.frontier.frontier import Frontier
-from bench.frontier.gains import baselines, gain
-from bench.frontier.guard import Guard
-from bench.frontier.intervals import Differences, Interval, differences
-from bench.frontier.noise import Noise, noise_of
-from bench.frontier.points import key_of
-from bench.objectives import Objective
-from bench.records import TrialRecord
-from bench.rows import CONFIRM
+from bench.frontier.changes import Breach, Change, loosened, round_up
+from bench.frontier.choices import THOUSANDTHS, Choices
+from bench.frontier.guard import LOSS, share_of_current
+from bench.frontier.intervals import LEVEL
+from bench.frontier.policy import Policy
 
-TOLERANCE = 1e-12
-"""A loss this much above the allowed one is rounding: means of the same numbers differ in the last bit."""
+Floats = NDArray[np.float64]
+ROUNDING = 1e-12
+"""Relative: means of the same numbers differ in the last bit."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One bound on one metric, from below (`floor`) or above.
+
+    Attributes:
+        bound: a number, or a multiple of current's value where `relative`.
+        written: as the policy has it, of bounds that are written.
+        setting: of the policy.
+        other: the bound on the other side, where one setting holds both.
+        errors: (rows,) standard errors of the difference from current, where `count` of them may be lost.
+        margin: (rows,), what a mean must keep beyond the bound so that it is kept with the policy's confidence.
+        key: whether the setting is a table by metric.
+    """
+
+    name: str
+    floor: bool
+    bound: float
+    relative: bool
+    setting: str
+    written: float | str | None = None
+    other: float | str | None = None
+    errors: Floats | None = None
+    count: float = 0.0
+    margin: Floats | None = None
+    key: bool = True
 
 
 class Judge:
-    """Tells what of the guard each point of a frontier does not keep.
-
-    Args:
-        subject_to: bounds on objectives on the side that is worse, of the rule `epsilon`.
+    """Tells which choices keep a policy's limits, and what of them the others do not.
 
     Attributes:
-        against: the single-task baseline of each objective.
+        limits: all bounds on metrics; `names` are the metrics.
+        passing: (rows,), which pass the guard.
+        allowed: (rows,), which pass it and may be picked: those that can be deployed, if the policy asks for that.
+        fixed: (rows,), which may be picked as far as posterior draws do not decide it.
+        unjudged: by objective why the guard cannot judge its loss.
 
     Raises:
-        UserError: the guard names an unknown objective or metric, or asks for confidence where nothing tells it.
+        UserError: the policy names an unknown metric, or asks what is not known (a current point, its value, noise, or
+            outcomes by segment).
     """
 
-    def __init__(
-        self,
-        guard: Guard,
-        frontier: Frontier,
-        objectives: Sequence[Objective],
-        subject_to: Mapping[str, float] | None = None,
-    ) -> None:
-        guard.check(objectives, frontier.points)
-        self.guard, self.objectives, self.subject_to = guard, tuple(objectives), dict(subject_to or {})
-        self.against = baselines(frontier.points, objectives)
-        sure = zip(frontier.points, frontier.table["p_nondominated"], strict=True)
-        self._sure = {key_of(point): float(value) for point, value in sure}
-        self._single = {key_of(point): point for point in frontier.points}
-        self._noise: dict[str, Noise | None] = {}
-        self._apart: dict[str, Differences | None] = {}
-        if guard.confidence is not None:
-            for objective in objectives:
-                if objective.is_metric and objective.name in self.against:
-                    noise_of(frontier.points, objective, CONFIRM, "guard.confidence")
+    def __init__(self, policy: Policy, choices: Choices) -> None:
+        self.policy, self.choices = policy, choices
+        self.unjudged: dict[str, str] = {}
+        self.limits = [*self._written(), *self._losses()]
+        self.names = list(dict.fromkeys(limit.name for limit in self.limits))
+        self._segments = self._by_segment()
+        self._values = choices.values(self.names)
+        passing = self._fixed()
+        pickable = choices.deployable if policy.deployable else np.ones(len(choices), dtype=bool)
+        self.fixed = passing & pickable
+        self.passing = passing & self.keeps(self._values, by_means=True)
+        self.allowed = self.passing & pickable
 
-    def unjudged(self, objective: Objective) -> str:
-        """Why the guard cannot judge a loss in an objective; empty where it can, or need not."""
-        limit = self.guard.limit(objective)
-        if limit is None:
-            return ""
-        if objective.name not in self.against:
-            return "no single-task trial has measured it"
-        if limit.in_errors and self._known(objective) is None:
-            return "no point has two replicates, which tell the noise"
-        return ""
+    def _written(self) -> list[Limit]:
+        guard, epsilon, found = self.policy.guard, self.policy.epsilon, []
 
-    def _known(self, objective: Objective) -> Noise | None:
-        """What seeds do to it; None where no point has two replicates."""
-        if objective.name not in self._noise:
-            try:
-                found = noise_of(list(self._single.values()), objective, CONFIRM, "guard")
-            except UserError:
-                self._noise[objective.name] = None
-            else:
-                self._noise[objective.name] = found
-                self._apart[objective.name] = differences(list(found.samples.values()))
-        return self._noise[objective.name]
+        def add(name: str, value: float | str, floor: bool, where: str, other: float | str | None = None) -> None:
+            self.choices.check(name, where)
+            share = share_of_current(value)
+            if share is not None:
+                self._current(name, where)
+            bound = float(value) if share is None else share
+            found.append(self._sure(Limit(name, floor, bound, share is not None, where, value, other)))
 
-    def _difference(self, point: TrialRecord, objective: Objective) -> Interval | None:
-        """Of a point less the objective's baseline; None where not both were confirmed, or no noise is known."""
-        known, baseline = self._known(objective), self.against[objective.name]
-        places = {} if known is None else {key: at for at, key in enumerate(known.samples)}
-        first, second = places.get(key_of(point)), places.get((baseline.trial, baseline.until))
-        apart = self._apart.get(objective.name)
-        return None if apart is None or first is None or second is None else apart.intervals(first, second)[0]
-
-    def standard_error(self, point: TrialRecord, objective: Objective) -> float | None:
-        """Of the difference between a point and the objective's baseline, see `bench.frontier.intervals.differences`.
-
-        0 for the baseline itself; None where nothing is known of seeds, as no point has two replicates.
-        """
-        baseline = self.against[objective.name]
-        if key_of(point) == (baseline.trial, baseline.until):
-            return 0.0
-        apart = self._difference(point, objective)
-        return None if apart is None else math.hypot(apart.seed, apart.data)
-
-    def broken(self, point: TrialRecord) -> list[Violation | Breach]:
-        """What a point does not keep; a bound on what was not measured is not kept."""
-        return [*self._losses(point), *self._breaches(point)]
-
-    def _losses(self, point: TrialRecord) -> list[Violation]:
-        """An objective without a baseline cannot be guarded."""
-        gains, found = gain(point, self.objectives, self.against), []
-        for objective in self.objectives:
-            limit = self.guard.limit(objective)
-            if limit is None or objective.name not in self.against:
-                continue
-            seen, baseline = -gains[objective.name], self.against[objective.name]
-            error = self.standard_error(point, objective)
-            if limit.in_errors:
-                if error is not None and seen > limit.loss * error + TOLERANCE:
-                    found.append(Violation(objective.name, seen, limit.loss * error, baseline, error, limit.loss))
-                continue
-            loss = seen + self._margin(point, objective)
-            if loss > limit.loss + TOLERANCE:
-                sure = self.guard.confidence if objective.is_metric else None
-                every = not isinstance(self.guard.max_loss_vs_single_task, dict)
-                found.append(Violation(objective.name, loss, limit.loss, baseline, error, None, sure, seen, every))
-        return found
-
-    def _margin(self, point: TrialRecord, objective: Objective) -> float:
-        """What the loss may be beyond the one seen; none for the baseline itself, or where any loss is allowed."""
-        baseline, sure = self.against[objective.name], self.guard.confidence
-        if sure is None or not objective.is_metric or key_of(point) == (baseline.trial, baseline.until):
-            return 0.0
-        apart = self._difference(point, objective)
-        return math.inf if apart is None else float(stdtrit(apart.freedom, sure)) * math.hypot(apart.seed, apart.data)
-
-    def _breaches(self, point: TrialRecord) -> list[Breach]:
-        guard, found = self.guard, []
-
-        def hold(name: str, bound: float, floor: bool, setting: str, other: float | None = None) -> None:
-            value = estimate(point, name)
-            if not (value >= bound if floor else value <= bound):
-                found.append(Breach(name, value, bound, floor, setting, other))
-
-        for name, bound in guard.at_most.items():
-            hold(name, bound, False, "guard.at_most")
-        for name, bound in guard.at_least.items():
-            hold(name, bound, True, "guard.at_least")
+        for name, value in guard.at_most.items():
+            add(name, value, False, "guard.at_most")
+        for name, value in guard.at_least.items():
+            add(name, value, True, "guard.at_least")
         for name, (low, high) in guard.within.items():
-            hold(name, low, True, "guard.within", high)
-            hold(name, high, False, "guard.within", low)
-        for objective in (each for each in self.objectives if each.name in self.subject_to):
-            hold(objective.name, self.subject_to[objective.name], objective.sign > 0, "epsilon.subject_to")
-        if guard.p_nondominated is not None:
-            value = self._sure.get(key_of(point), math.nan)
-            if not value >= guard.p_nondominated:
-                found.append(Breach("P(non-dominated)", value, guard.p_nondominated, True, P_NONDOMINATED))
+            add(name, low, True, "guard.within", high)
+            add(name, high, False, "guard.within", low)
+        for name, value in (epsilon.subject_to if epsilon else {}).items():
+            self.choices.check(name, "epsilon.subject_to", directed=True)
+            add(name, value, self.choices.sign(name) > 0, "epsilon.subject_to")
         return found
+
+    def _current(self, name: str, where: str) -> float:
+        """Current's value of a metric."""
+        if self.choices.current is None:
+            raise UserError(
+                f"{where}: expected a current point to compare with, found none; confirm single-task models with "
+                "confirm.replicates = 2 or more, or give one by --current"
+            )
+        value = float(self.choices.values([name])[self.choices.current, 0])
+        if math.isnan(value):
+            raise UserError(f"{where}: expected a value of '{name}' for the current point, found none")
+        return value
+
+    def _losses(self) -> list[Limit]:
+        """Of what the policy names, and by default of the objectives that it does not bound otherwise."""
+        guard, choices, epsilon, found = self.policy.guard, self.choices, self.policy.epsilon, []
+        asked = {*guard.at_least, *guard.at_most, *guard.within}
+        asked |= {epsilon.best, *epsilon.subject_to} if epsilon else set()
+        given, setting = guard.max_loss_vs_current, "guard.max_loss_vs_current"
+        named = list(given) if isinstance(given, dict) else []
+        for name in named:
+            choices.check(name, setting, directed=True)
+        metrics = [name for name in choices.objectives if not name.startswith("cost/")]
+        for name in dict.fromkeys([*named, *metrics]):
+            loss, sign = guard.loss_of(name), choices.sign(name)
+            if loss is None and name in asked:
+                continue
+            if loss is None and choices.current is None:
+                self.unjudged[name] = "there is no current point"
+            elif loss is None and not choices.served:
+                found += self._in_errors(name, guard.max_loss_in_standard_errors)
+            elif (allowed := LOSS if loss is None else loss) < math.inf:
+                self._current(name, setting)
+                limit = Limit(name, sign > 0, 1 - sign * allowed, True, setting, key=not isinstance(given, float))
+                found.append(self._sure(limit))
+        return found
+
+    def _in_errors(self, name: str, count: float) -> list[Limit]:
+        choices, row = self.choices, self.choices.current
+        if count == math.inf or row is None:
+            return []
+        if name not in choices.drawn or not len(choices.draws):
+            self.unjudged[name] = "no point has two replicates, which tell the noise"
+            return []
+        drawn = choices.worlds([name])[:, :, 0]
+        errors = np.std(drawn - drawn[:, [row]], axis=0)
+        where = "guard.max_loss_in_standard_errors"
+        return [Limit(name, choices.sign(name) > 0, 1.0, True, where, errors=errors, count=count, key=False)]
+
+    def _sure(self, limit: Limit) -> Limit:
+        """The limit, with a margin between each mean and what it exceeds with the policy's confidence."""
+        confidence, row = self.policy.guard.confidence, self.choices.current
+        if confidence is None or row is None or not limit.relative or limit.name.startswith("cost/"):
+            return limit
+        if limit.name not in self.choices.drawn or not len(self.choices.draws):
+            raise UserError(
+                f"guard.confidence: expected posterior draws of '{limit.name}', found none; confirm with "
+                "confirm.replicates = 2 or more"
+            )
+        sign = 1 if limit.floor else -1
+        drawn, values = self.choices.worlds([limit.name])[:, :, 0], self.choices.values([limit.name])[:, 0]
+        beyond = sign * (drawn - limit.bound * drawn[:, [row]])
+        margin = sign * (values - limit.bound * values[row]) - np.quantile(beyond, 1 - confidence, axis=0)
+        margin[row] = 0.0
+        return replace(limit, margin=margin)
+
+    def threshold(self, limit: Limit, values: Floats, by_means: bool = False) -> Floats:
+        """What each row's value of the limit's metric must reach, or not exceed: (..., rows), of values (..., rows)."""
+        base = np.full(values.shape, limit.bound)
+        if limit.relative:
+            assert self.choices.current is not None
+            base = limit.bound * np.broadcast_to(values[..., [self.choices.current]], values.shape)
+        sign = 1 if limit.floor else -1
+        slack = 0.0 if limit.errors is None else limit.count * limit.errors
+        return np.asarray(base - sign * (slack - (limit.margin if by_means and limit.margin is not None else 0.0)))
+
+    def keeps(self, values: Floats, tolerance: float = 0.0, by_means: bool = False) -> NDArray[np.bool_]:
+        """Which rows keep all bounds on metrics: (..., rows), of values (..., rows, names).
+
+        Args:
+            tolerance: that much of |threshold| is forgiven; of a head's metric in thousandths, of .1.
+            by_means: whether the values are means, which must keep the policy's confidence.
+        """
+        found = np.ones(values.shape[:-1], dtype=bool)
+        for limit in self.limits:
+            column = values[..., self.names.index(limit.name)]
+            at = self.threshold(limit, column, by_means)
+            unit = THOUSANDTHS if self.choices.in_thousandths(limit.name) else np.abs(at)
+            slack = tolerance * unit + ROUNDING * np.abs(at)
+            found &= column >= at - slack if limit.floor else column <= at + slack
+        return found
+
+    def _fixed(self) -> NDArray[np.bool_]:
+        """Which rows keep what posterior draws say nothing about: P(non-dominated), and segments."""
+        found, least = np.ones(len(self.choices), dtype=bool), self.policy.guard.p_nondominated
+        if least is not None:
+            found &= self.choices.table["p_nondominated"].to_numpy(dtype=float) >= least
+        for row in self._segments:
+            found[row] = False
+        return found
+
+    def broken(self, row: int) -> list[Breach]:
+        """What a row does not keep."""
+        found = [self._breach(limit, row) for limit in self.limits if not self._kept(limit, row)]
+        least, chance = self.policy.guard.p_nondominated, float(self.choices.table["p_nondominated"].iloc[row])
+        if least is not None and not chance >= least:
+            to = None if math.isnan(chance) else math.floor(chance * 1e6) / 1e6
+            text = f"its P(non-dominated) {_value(chance)}, where at least {least:g} is allowed"
+            found.append(Breach(text, _excess(chance, least), Change("guard.p_nondominated", None, to)))
+        return [*found, *self._segments.get(row, [])]
+
+    def _kept(self, limit: Limit, row: int) -> bool:
+        column = self._values[:, self.names.index(limit.name)]
+        at = self.threshold(limit, column, by_means=True)[row]
+        slack = ROUNDING * abs(at)
+        return bool(column[row] >= at - slack if limit.floor else column[row] <= at + slack)
+
+    def _breach(self, limit: Limit, row: int) -> Breach:
+        column = self._values[:, self.names.index(limit.name)]
+        value, at = float(column[row]), float(self.threshold(limit, column, by_means=True)[row])
+        name = limit.name if limit.key else None
+        if limit.written is not None:
+            side, today = "least" if limit.floor else "most", f" ({limit.written})" if limit.relative else ""
+            text = f"its {limit.name} {_value(value)}, where at {side} {at:.6g}{today} is allowed"
+            if math.isnan(value):
+                return Breach(text, math.inf, Change(limit.setting, name, None))
+            base = column[self.choices.current] if self.choices.current is not None else math.nan
+            to = loosened(limit.written, value, base, limit.floor)
+            if limit.other is None:
+                return Breach(text, _excess(value, at), Change(limit.setting, name, to))
+            both = (to, limit.other) if limit.floor else (limit.other, to)
+            return Breach(text, _excess(value, at), Change(limit.setting, name, both))
+        base, sign = float(column[self.choices.current]), 1 if limit.floor else -1
+        lost = sign * (base - value)
+        if limit.errors is not None:
+            error = float(limit.errors[row])
+            count = lost / error if error else math.inf
+            text = (
+                f"it is {lost:.3g} worse in {limit.name} than current ({base:.5g}), {count:.3g} standard errors of "
+                f"that difference, where {limit.count:g} are allowed"
+            )
+            return Breach(text, _excess(value, at), Change(limit.setting, name, float(round_up(count))))
+        loss = (lost + (0.0 if limit.margin is None else float(limit.margin[row]))) / abs(base)
+        sure = "" if limit.margin is None else f" with {self.policy.guard.confidence:.0%} confidence"
+        allowed = sign * (1 - limit.bound)
+        text = f"it {'may lose' if sure else 'loses'} {loss:.2%} of current's {limit.name}{sure}, "
+        text += f"where {_percent(allowed)} is allowed"
+        return Breach(text, loss - allowed, Change(limit.setting, name, float(round_up(loss))))
+
+    def _by_segment(self) -> dict[int, list[Breach]]:
+        """By row what it loses in segments, beyond what noise allows for."""
+        guard, found = self.policy.guard.segments, dict[int, list[Breach]]()
+        if guard is None:
+            return found
+        if self.choices.segments is None or self.choices.current is None:
+            raise UserError(
+                "guard.segments: expected outcomes by segment, found none; they need [segments] on the data set's card "
+                "and confirmed points with kept predictions"
+            )
+        given, cells = guard.max_loss, self.choices.segments
+        of = given if isinstance(given, dict) else dict.fromkeys(self.choices.objectives, given)
+        for name in of:
+            self.choices.check(name, "guard.segments.max_loss")
+        cells = cells[cells["outcome"].isin(list(of))].dropna(subset=["gain", "low", "high"])
+        error = (cells["high"] - cells["low"]) / (2 * ndtri(0.5 + LEVEL / 2))
+        tests = cells.groupby("row")["gain"].transform("size")
+        least = -(cells["gain"] + ndtri(1 - (1 - guard.confidence) / tests) * error)  # the loss is larger than that
+        allowed = cells["outcome"].map(of)
+        beyond = cells.assign(least=least, allowed=allowed)[(least > allowed + ROUNDING).to_numpy()]
+        for cell in beyond[beyond["row"] != self.choices.current].itertuples():
+            text = (
+                f"it loses {-cell.gain:.2%} of current's {cell.outcome} in the segment {cell.segment} (at least "
+                f"{cell.least:.2%} with {guard.confidence:.0%} confidence), where {_percent(cell.allowed)} is allowed"
+            )
+            key = str(cell.outcome) if isinstance(given, dict) else None
+            change = Change("guard.segments.max_loss", key, float(round_up(cell.least)))
+            found.setdefault(int(cell.row), []).append(Breach(text, cell.least - cell.allowed, change))
+        return found
+
+
+def _value(value: float) -> str:
+    return "was not measured" if math.isnan(value) else f"is {value:.6g}"
+
+
+def _excess(value: float, bound: float) -> float:
+    return math.inf if math.isnan(value) else abs(value - bound) / (abs(bound) or 1.0)
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.3g}%"

@@ -1,115 +1,119 @@
-"""Picks one point of a front by a policy, with the reason in words. Test is not read."""
+"""Picks one choice by a policy, with the reason in words. Test is not read.
+
+Guards exclude choices, a rule scores the rest. Trials, baselines and the current point are treated alike. Where nothing
+gains on the current point, that is the pick.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from bench.errors import UserError
 from bench.frontier import reason
-from bench.frontier.breach import Change, changed, remedies
-from bench.frontier.estimates import estimate, estimates, rows_of
-from bench.frontier.frontier import Frontier
-from bench.frontier.gains import gain
+from bench.frontier.changes import Breach, Change, changed, remedies
+from bench.frontier.choices import Choices, id_of
+from bench.frontier.estimates import estimate, rows_of
 from bench.frontier.judging import Judge
 from bench.frontier.length import Length, length_of
-from bench.frontier.points import called, key_of
 from bench.frontier.policy import Policy
-from bench.frontier.rules import PICK_RULES, Frame
-from bench.frontier.simplest import simplest
+from bench.frontier.rules import PICK_RULES, Floats, Terms
+from bench.frontier.simplest import as_good, simpler, simplicity
 from bench.frontier.stability import Stability, stability_of
-from bench.fusion import Kind
-from bench.objectives import Objective, key_on
+from bench.objectives import Objective, key_on, ranked
 from bench.records import Scalar, TrialRecord
-from bench.rows import CONFIRM, SEARCH, TEST
+from bench.rows import SEARCH
 
 RUNNERS_UP = 3
+NAMED = 2
+"""Simpler choices that the sentence names at most."""
 FULL = Length()
 
 
 @dataclass(frozen=True)
 class Removed:
-    """A point that the guard took away, and why."""
+    """A point of which the guard lets no row through: the row that comes nearest, and why."""
 
-    trial: int
+    point: str
+    name: str
     architecture: str
     reason: str
-    until: int | None = None
-
-    @property
-    def name(self) -> str:
-        """How a sentence names it."""
-        return f"{called(self.trial, self.until)} ({self.architecture})"
 
 
 @dataclass(frozen=True)
 class RunnerUp:
-    """A point that passed the guard and came after the pick."""
+    """The best row of another point that the guard lets through."""
 
-    trial: int
+    point: str
+    name: str
     architecture: str
     score: float
-    metrics: dict[str, float]
-    until: int | None = None
+    kind: str | None
+    weights: dict[str, float] | None
+    outcomes: dict[str, float]
 
 
 @dataclass(frozen=True)
 class Pick:
-    """The chosen configuration, and for how long it is to be trained.
+    """The chosen point, how its tasks are fused, and for how long it is to be trained.
 
     Attributes:
-        config: the whole configuration, dotted.
-        metrics: its metrics and costs: replicates' means on confirmation rows, else the search's values.
-        reason: why, in words and numbers.
-        removed: what the guard took away.
-        runners_up: the next best by the rule, best first.
-        stability: what would be picked by other weights, and by other seeds.
+        row: of the choices.
+        point: its id: 7, 7@16000, trees.
+        trial: None where a baseline or the current point is picked.
+        role: trial, baseline or current.
+        config: the whole configuration, dotted; empty where there is none.
+        kind: of the fusion, `power` or `sum`; None without a served front.
+        weights: of the fusion, by task; None without a served front.
+        outcomes: values of the objectives and of what the policy names: means on confirmation rows.
+        metrics: metrics of the heads and costs: means on confirmation rows, else the search's values.
+        sentence: why, short.
+        reason: the sentence, then what the guard did and where the numbers come from.
+        as_good: names of simpler choices that are as good within noise.
+        removed: points that the guard excludes.
+        runners_up: the next best points by the rule, best first.
         length: for how long to train it where validation is trained on, too.
         samples: of training, in a search by rungs.
         until: the same where that is short of full length: training on the schedule of full length stops there.
-        point: its id.
-        kind, weights: of its fusion, by task; None where heads were compared, and no served scores.
-        outcomes: of the served score, on confirmation rows.
     """
 
-    trial: int
+    row: int
+    point: str
+    name: str
+    trial: int | None
     architecture: str
+    role: str
     config: dict[str, Scalar]
+    kind: str | None
+    weights: dict[str, float] | None
+    outcomes: dict[str, float]
     metrics: dict[str, float]
     rule: str
+    sentence: str
     reason: str
+    as_good: tuple[str, ...]
     removed: tuple[Removed, ...]
     runners_up: tuple[RunnerUp, ...]
-    stability: Stability | None = None
+    stability: Stability
     length: Length = FULL
     samples: int | None = None
     until: int | None = None
-    point: str = ""
-    kind: Kind | None = None
-    weights: dict[str, float] | None = None
-    outcomes: dict[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Itself as plain JSON values, without the lengths that there are not."""
-        plain = asdict(self)
-        points = plain["stability"]["points"] if plain["stability"] else ()
-        for each in (plain, *plain["removed"], *plain["runners_up"], *points):
-            for key in ("samples", "until"):
-                if each.get(key, ...) is None:
-                    del each[key]
-        return plain
+        """Itself as plain JSON values."""
+        return asdict(self)
 
 
 class NothingPasses(UserError):
-    """The guard lets no point through.
+    """The guard lets nothing through.
 
     Attributes:
-        changes: the settings of the policy with which the nearest point would be picked.
-        pick: that pick.
+        changes: the settings of the policy with which the nearest choice would pass.
+        pick: what would be picked then.
     """
 
     def __init__(self, text: str, changes: tuple[Change, ...], pick: Pick) -> None:
@@ -117,105 +121,189 @@ class NothingPasses(UserError):
         self.changes, self.pick = changes, pick
 
 
-def pick(frontier: Frontier, records: Sequence[TrialRecord], objectives: Sequence[Objective], policy: Policy) -> Pick:
-    """Chooses a point of the front; with `simplest`, one that may belong to it.
+def pick(choices: Choices, points: Iterable[TrialRecord], objectives: Sequence[Objective], policy: Policy) -> Pick:
+    """Picks a row.
 
-    Equal scores go to the smaller model, then to the earlier trial, then to the shorter training.
+    Equal scores go to the larger sum of gains in all objectives, then to the smaller model, then to the earlier row.
+    So no row that passes the guard dominates the pick.
+
+    Args:
+        points: all of the run, baselines included, found by `bench.frontier.choices.id_of`.
+        objectives: of the heads, for the length of training.
 
     Raises:
-        UserError: the front is empty, the policy names an unknown objective or asks what replicates do not tell.
-        NothingPasses: the guard lets no point through; it names the nearest, and what would let it be picked.
-        ValueError: the front was computed on test: choosing by test would spoil it.
+        UserError: there is nothing to choose from, or the policy names or asks what is not known.
+        NothingPasses: the guard lets nothing through; it names the nearest choice, and what would let it pass.
     """
-    if frontier.split == TEST:
-        raise ValueError(f"expected a frontier on {CONFIRM} or {SEARCH}, found {frontier.split!r}")
-    policy.check(objectives)
-    front = frontier.on_front
-    if not front:
-        raise UserError(
-            f"nothing to pick from: none of the {len(records)} trials has completed with a value of every objective"
-        )
-    judge = Judge(policy.guard, frontier, objectives, policy.epsilon.subject_to if policy.epsilon else None)
-    broken = {key_of(each): judge.broken(each) for each in front}
-    feasible = [each for each in front if not broken[key_of(each)]]
+    if not len(choices):
+        raise UserError("nothing to pick from: no trial has completed with a value of every objective")
+    judge = Judge(policy, choices)
+    names, terms = _terms(policy, choices)
+    scores = _scorer(policy, choices, names, terms)
+    found = np.round(scores(choices.values(names)), 12)
+    feasible = [row for row in range(len(choices)) if judge.allowed[row] and np.isfinite(found[row])]
+    by_id = {id_of(point): point for point in points}
     if not feasible:
-        nearest = min(front, key=lambda each: max(violation.excess for violation in broken[key_of(each)]))
-        changes = remedies(broken[key_of(nearest)])
-        found = pick(frontier, records, objectives, changed(policy, changes))
-        point = next(each for each in frontier.points if key_of(each) == (found.trial, found.until))
-        raise NothingPasses(
-            f"no point of the front passes the guard; the nearest is {reason.name(point)}: "
-            f"{' and '.join(map(str, judge.broken(point)))}; it would be picked if {' and '.join(map(str, changes))}",
-            changes,
-            found,
-        )
-    removed = tuple(
-        Removed(each.number, each.architecture, ", and ".join(map(str, broken[key_of(each)])), each.until)
-        for each in front
-        if broken[key_of(each)]
-    )
-
-    feasible.sort(key=_smaller)
-    rule, frame = PICK_RULES[policy.rule], _frame(policy, objectives, feasible, frontier)
-    ranked = _ranked(policy, frame, feasible, objectives)
-    chosen, because = ranked[0][1], reason.because(policy, ranked, bool(removed))
-    if policy.simplest:
-        others = [frontier.points[row] for row in frontier.plausible.index]
-        near = [each for each in others if key_of(each) not in broken and not judge.broken(each)]
-        within = simplest(ranked, _ranked(policy, frame, near, objectives), rule, frame, objectives, frontier.points)
-        chosen, because = within.chosen, within.because(policy.rule)
-        ranked = sorted([*ranked, *within.joined], key=lambda each: -each[0])
-    sentences = (
-        f"T{reason.name(chosen)[1:]} is picked because it {because}.",
-        reason.values(chosen, objectives, gain(chosen, objectives, judge.against), judge.against),
-        reason.guarded(policy, objectives, judge, len(removed), len(front)),
-    )
-    behind = [(score, each) for score, each in ranked if each is not chosen]
+        _nothing(choices, by_id.values(), objectives, policy, judge, found)
+    every = np.nan_to_num(choices.gains(choices.objectives, choices.values(choices.objectives)), nan=-1e9).sum(axis=1)
+    feasible.sort(key=lambda row: (-found[row], -round(every[row], 12), choices.table["size"].iloc[row], row))
+    chosen = feasible[0]
+    compared = list(dict.fromkeys([*names, *choices.objectives]))
+    passing = [row for row in range(len(choices)) if judge.passing[row] and np.isfinite(found[row])]
+    passing.sort(key=lambda row: (-found[row], row))
+    near = _simpler(choices, compared, passing, chosen)
+    for other in (each for each in near if judge.allowed[each]):
+        kept = other == choices.current and choices.table["role"].iloc[other] == "current"
+        if kept or (policy.simplest and simplicity(choices, other) < simplicity(choices, chosen)):
+            chosen, near = other, _simpler(choices, compared, passing, other)
+            break
+    ahead = _ahead(choices, judge, scores, names, [row for row in passing if found[row] > found[chosen]], chosen)
+    near = [row for row in near if row not in ahead]
+    stability = stability_of(choices, judge, scores, names, chosen)
+    told = reason.Told(policy, choices, judge, names, terms, chosen, near[:NAMED], ahead, stability)
+    row, point = choices.table.iloc[chosen], by_id.get(str(choices.table["point"].iloc[chosen]))
+    named = [*choices.objectives, *(name for name in [*names, *judge.names] if ranked(name.rpartition(".")[2]))]
     return Pick(
-        trial=chosen.number,
-        architecture=chosen.architecture,
-        config=chosen.config,
-        metrics=_metrics(chosen),
+        row=chosen,
+        point=str(row["point"]),
+        name=str(row["name"]),
+        trial=point.number if point is not None and row["role"] == "trial" else None,
+        architecture=str(row["architecture"]),
+        role=str(row["role"]),
+        config=dict(point.config) if point is not None else {},
+        kind=row["kind"],
+        weights=row["weights"],
+        outcomes=_values(choices, named, chosen),
+        metrics=_metrics(point) if point is not None else {},
         rule=policy.rule,
-        reason=" ".join(filter(None, sentences)),
-        removed=removed,
-        runners_up=tuple(
-            RunnerUp(each.number, each.architecture, score, _metrics(each), each.until)
-            for score, each in behind[:RUNNERS_UP]
-        ),
-        stability=stability_of(feasible, objectives, rule, frame, frontier.points),
-        length=length_of(chosen, objectives),
-        samples=chosen.rungs[-1].samples if chosen.rungs else None,
-        until=chosen.until,
+        sentence=told.sentence,
+        reason=told.reason,
+        as_good=tuple(str(choices.table["name"].iloc[each]) for each in near),
+        removed=_removed(choices, judge),
+        runners_up=_runners_up(choices, feasible, chosen, found),
+        stability=stability,
+        length=length_of(point, objectives) if point is not None else FULL,
+        samples=point.rungs[-1].samples if point is not None and point.rungs else None,
+        until=point.until if point is not None else None,
     )
 
 
-def _frame(
-    policy: Policy, objectives: Sequence[Objective], feasible: Sequence[TrialRecord], frontier: Frontier
-) -> Frame:
-    frame = replace(Frame.around(_signed(feasible, objectives)), weights=policy.weights_of(objectives))
+def _terms(policy: Policy, choices: Choices) -> tuple[list[str], Terms]:
+    """The metrics that the rule scores, and how it weighs them."""
     if policy.epsilon:
-        frame = replace(frame, best=[each.name for each in objectives].index(policy.epsilon.best))
-    if policy.revenue:
-        frame = replace(frame, worth=policy.revenue.worth(objectives, frontier.points))
-    return frame
+        choices.check(policy.epsilon.best, "epsilon.best", directed=True)
+        weights = {policy.epsilon.best: 1.0}
+    elif policy.revenue:
+        if choices.current is None:
+            raise UserError("rule 'revenue': expected a served front, found none: nothing was confirmed")
+        weights = policy.revenue.earned(choices, choices.current)  # so that a score is a change in money
+    else:
+        weights = policy.weights or dict.fromkeys(choices.objectives, 1.0)
+        for name in weights:
+            choices.check(name, "weights", directed=True)
+    names = [name for name, weight in weights.items() if weight > 0]
+    of = np.array([weights[name] for name in names])
+    signs = np.array([choices.sign(name) for name in names])
+    return names, Terms(of / of.sum(), signs, np.array([choices.in_thousandths(name) for name in names]))
 
 
-def _signed(points: Sequence[TrialRecord], objectives: Sequence[Objective]) -> Any:
-    return estimates(points, objectives) * [objective.sign for objective in objectives]
+def _scorer(policy: Policy, choices: Choices, names: Sequence[str], terms: Terms) -> Callable[[Floats], Floats]:
+    """The function from values (..., rows, M) to scores (..., rows), minus infinity where a value is missing."""
+
+    def scores(values: Floats) -> Floats:
+        found = PICK_RULES[policy.rule].score(choices.gains(names, values), terms)
+        return np.where(np.isfinite(found), found, -np.inf)
+
+    return scores
 
 
-def _smaller(point: TrialRecord) -> tuple[float, int, int]:
-    return reason.size(point), point.number, len(point.rungs)
+def _simpler(choices: Choices, names: Sequence[str], feasible: Sequence[int], chosen: int) -> list[int]:
+    """Simpler rows that are as good as one and pass the guard: of each point the first, simplest points first."""
+    good = set(as_good(choices, names, chosen))
+    rows = [row for row in feasible if row in good and simpler(choices, row, chosen)]  # best by the rule first
+    first = {choices.table["point"].iloc[row]: row for row in reversed(rows)}
+    return sorted(first.values(), key=lambda row: (simplicity(choices, row), feasible.index(row)))
 
 
-def _ranked(
-    policy: Policy, frame: Frame, points: Sequence[TrialRecord], objectives: Sequence[Objective]
-) -> list[tuple[float, TrialRecord]]:
-    """Scores and points, best first."""
-    scores = PICK_RULES[policy.rule].score(_signed(points, objectives), frame)
-    rounded = np.round(scores, 12).tolist()  # scores that differ in the last bit are equal
-    return sorted(zip(rounded, points, strict=True), key=lambda each: (-each[0], *_smaller(each[1])))
+def _ahead(
+    choices: Choices,
+    judge: Judge,
+    scores: Callable[[Floats], Floats],
+    names: Sequence[str],
+    better: Iterable[int],
+    chosen: int,
+) -> dict[int, float | None]:
+    """Of rows with a better score than the pick those that cannot be deployed, the best of each point; with the share
+    of draws in which their score is better, at least one half. None without draws.
+    """
+    of = choices.table["point"]
+    rows = list({of.iloc[row]: row for row in reversed([*better]) if not judge.allowed[row]}.values())[::-1]
+    if not rows or not len(choices.draws):
+        return dict.fromkeys(rows)
+    drawn = scores(choices.worlds(names))
+    shares = {row: float((drawn[:, row] > drawn[:, chosen]).mean()) for row in rows}
+    return {row: share for row, share in shares.items() if share > 0.5}
+
+
+def _nothing(
+    choices: Choices,
+    points: Iterable[TrialRecord],
+    objectives: Sequence[Objective],
+    policy: Policy,
+    judge: Judge,
+    scores: Floats,
+) -> None:
+    able = np.isfinite(scores) & (choices.deployable if policy.deployable else True)
+    rows = [int(row) for row in np.flatnonzero(able)]
+    if not rows:
+        raise UserError(f"nothing to pick from: no choice has a value of all that the rule '{policy.rule}' reads")
+    broken = {row: judge.broken(row) for row in rows}
+    nearest = min(rows, key=lambda row: (_excess(broken[row]), -scores[row]))
+    changes = remedies(broken[nearest])
+    raise NothingPasses(
+        f"nothing passes the guard; the nearest is {reason.called(choices, nearest)}: "
+        f"{' and '.join(map(str, broken[nearest]))}; it would pass if {' and '.join(map(str, changes))}",
+        changes,
+        pick(choices, points, objectives, changed(policy, changes)),
+    )
+
+
+def _excess(broken: Sequence[Breach]) -> float:
+    return max((each.excess for each in broken), default=0.0)
+
+
+def _removed(choices: Choices, judge: Judge) -> tuple[Removed, ...]:
+    """Points of which no row passes, each by the row that comes nearest."""
+    found = []
+    for point, rows in choices.table.groupby("point", sort=False).groups.items():
+        if not any(judge.passing[row] for row in rows):
+            broken = min(map(judge.broken, rows), key=_excess)
+            name, architecture = choices.table.loc[rows[0], ["name", "architecture"]]
+            found.append(Removed(str(point), name, architecture, ", and ".join(map(str, broken))))
+    return tuple(found)
+
+
+def _runners_up(choices: Choices, ranking: Sequence[int], chosen: int, scores: Floats) -> tuple[RunnerUp, ...]:
+    table = choices.table
+    first = {str(table["point"].iloc[row]): row for row in reversed(ranking)}
+    first.pop(str(table["point"].iloc[chosen]))
+    return tuple(
+        RunnerUp(
+            point=str(table["point"].iloc[row]),
+            name=str(table["name"].iloc[row]),
+            architecture=str(table["architecture"].iloc[row]),
+            score=float(scores[row]),
+            kind=table["kind"].iloc[row],
+            weights=table["weights"].iloc[row],
+            outcomes=_values(choices, choices.objectives, row),
+        )
+        for row in sorted(first.values(), key=ranking.index)[:RUNNERS_UP]
+    )
+
+
+def _values(choices: Choices, names: Iterable[str], row: int) -> dict[str, float]:
+    found = {name: float(choices.values([name])[row, 0]) for name in dict.fromkeys(names)}
+    return {name: value for name, value in found.items() if math.isfinite(value)}
 
 
 def _metrics(record: TrialRecord) -> dict[str, float]:

@@ -1,36 +1,38 @@
-"""A written policy: how a front becomes one configuration, and that a model.
+"""A written policy: how choices become one, and how that becomes a model.
 
-Guards take away points, a rule chooses among the rest; `[retrain]` says how the pick is trained for good. A file:
+Guards exclude choices, a rule scores the rest; `[retrain]` says how the pick is trained for production. A file:
 
-    rule = "weights"
+    rule = "epsilon"
     simplest = true
-    [weights]
-    "click.auc" = 2
-    "purchase.ctcvr.auc" = 1
-    [guard]
-    max_loss_vs_single_task = 0.001
-    confidence = 0.9
+    [epsilon]
+    best = "like.recall@10%"
+    subject_to = { "click.recall@10%" = "98% of current", "cost/latency_ms" = 5 }
+    [guard.segments]
+    max_loss = 0.02
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from bench.content import read_toml
-from bench.dotted import flatten
-from bench.errors import UserError, unknown
-from bench.frontier.guard import Guard
+from bench.errors import UserError, shortened, unknown
+from bench.frontier.guard import Bounds, Guard, bound
 from bench.frontier.retraining import Retraining
-from bench.frontier.revenue import Revenue
-from bench.frontier.rules import PICK_RULES, Floats
+from bench.frontier.revenue import Revenue, Weights, some_weight
+from bench.frontier.rules import PICK_RULES
 from bench.frontier.score import Score
-from bench.objectives import Objective
+from bench.objectives import COSTS, metric_names, ranked
+from bench.schema import Task
 from bench.validation import validate
+
+Asked = Mapping[str, float | str]
 
 
 class Epsilon(BaseModel):
@@ -39,14 +41,9 @@ class Epsilon(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     best: str
-    """The objective to have best."""
-    subject_to: dict[str, float] = {}
-    """Bounds on other objectives: from below where larger is better, else from above."""
-
-    @field_validator("subject_to", mode="before")
-    @classmethod
-    def _dotted(cls, value: Any) -> Any:
-        return flatten(value) if isinstance(value, Mapping) else value
+    """The metric, outcome or cost to have best."""
+    subject_to: Bounds = {}
+    """Bounds on others: from below where larger is better, else from above. Numbers, or as "98% of current"."""
 
 
 class Policy(BaseModel):
@@ -57,15 +54,21 @@ class Policy(BaseModel):
     rule: str = "knee"
     """A name in `PICK_RULES`."""
     simplest: bool = False
-    """Of the points whose score is within one standard error of the best, the one with the fewest parameters."""
-    weights: dict[str, float] = {}
-    """By objective, of the rules `weights` and `utopia`; one that is not named weighs nothing. None: all the same."""
+    """Whether to take a simpler choice that is as good within noise; else the pick's sentence names it."""
+    deployable: bool = True
+    """Whether to pick only what `seesaw deploy` can package. Trees, the ensemble and the composition of single-task
+    models are then named in the sentence where they are ahead. False picks them, too."""
+    weights: Weights = {}
+    """By metric, of the rules `weights` and `utopia`: what 1% of it is worth (.001 of a head's AUC). One that is not
+    named weighs nothing; without any, all objectives weigh the same."""
     epsilon: Epsilon | None = None
     revenue: Revenue | None = None
     guard: Guard = Field(default_factory=Guard)
     retrain: Retraining = Field(default_factory=Retraining)
     score: Score = Field(default_factory=Score)
-    """What a served model ranks by; no pick depends on it."""
+    """What a served model ranks by, in place of the pick's own weights; no pick depends on it."""
+
+    _check = field_validator("weights")(some_weight)
 
     @field_validator("rule")
     @classmethod
@@ -73,18 +76,6 @@ class Policy(BaseModel):
         if value not in PICK_RULES:
             raise ValueError(str(unknown("rule", value, PICK_RULES)))
         return value
-
-    @field_validator("weights", mode="before")
-    @classmethod
-    def _dotted(cls, value: Any) -> Any:
-        return flatten(value) if isinstance(value, Mapping) else value
-
-    @field_validator("weights")
-    @classmethod
-    def _some_weight(cls, weights: dict[str, float]) -> dict[str, float]:
-        if weights and not (min(weights.values()) >= 0 and 0 < sum(weights.values()) < np.inf):
-            raise ValueError(f"expected finite weights of at least 0, one of them above, found {weights}")
-        return weights
 
     @model_validator(mode="after")
     def _table_of_its_rule(self) -> Policy:
@@ -96,24 +87,51 @@ class Policy(BaseModel):
             raise ValueError(f"expected a table '{wanted}' beside the rule '{self.rule}', found none")
         return self
 
-    def check(self, objectives: Sequence[Objective]) -> None:
-        """Raises a UserError where guard or rule name what is no objective."""
-        self.guard.check(objectives)
-        names = [each.name for each in objectives]
-        for name in self.weights:
-            if name not in names:
-                raise UserError(f"weights: {unknown('objective', name, names)}")
-        if self.epsilon:
-            for name in (self.epsilon.best, *self.epsilon.subject_to):
-                if name not in names:
-                    raise UserError(f"epsilon: {unknown('objective', name, names)}")
-        if self.revenue:
-            self.revenue.check(objectives)
+    @property
+    def toml(self) -> str:
+        """Itself as a policy file."""
+        return "".join(f"{line}\n" for line in _lines(self.model_dump(mode="json", exclude_unset=True)))
 
-    def weights_of(self, objectives: Sequence[Objective]) -> Floats:
-        """(M,), of sum 1."""
-        found: Floats = np.array([self.weights.get(each.name, 0.0 if self.weights else 1.0) for each in objectives])
-        return np.asarray(found / found.sum())
+    def check(self, tasks: Sequence[Task]) -> None:
+        """Raises a UserError where the policy names what cannot be measured of these tasks."""
+        guard, epsilon, revenue, loss = self.guard, self.epsilon, self.revenue, self.guard.max_loss_vs_current
+        named: dict[str, Iterable[str]] = {
+            "weights": self.weights,
+            "epsilon": (epsilon.best, *epsilon.subject_to) if epsilon else (),
+            "revenue.value": revenue.value if revenue else (),
+            "guard": (*guard.at_most, *guard.at_least, *guard.within),
+            "guard.max_loss_vs_current": loss if isinstance(loss, dict) else (),
+        }
+        known = [metric for task in tasks for metric in metric_names(task)] + [f"cost/{cost}" for cost in COSTS]
+        for where, name in ((where, name) for where, names in named.items() for name in names):
+            task, _, metric = name.partition(".")
+            served = task in {each.name for each in tasks} and (ranked(metric) or metric in ("gauc", "gauc_positives"))
+            if not served and name not in known:
+                raise UserError(f"{where}: {unknown('metric', name, known)}")
+
+    def asked(self, maximize: str | None, at_least: Asked, at_most: Asked) -> Policy:
+        """The policy with what a command asks for: `epsilon` with a metric to maximize, and more bounds."""
+        values = self.model_dump(exclude_unset=True)
+        if maximize is not None:
+            values = {key: value for key, value in values.items() if key not in ("weights", "revenue")}
+            values |= {"rule": "epsilon", "epsilon": {"best": maximize}}
+        guard = dict(values.get("guard", {}))
+        for key, bounds in (("at_least", at_least), ("at_most", at_most)):
+            if bounds:
+                guard[key] = {**guard.get(key, {}), **bounds}
+        return Policy.model_validate({**values, "guard": guard} if guard else values)
+
+
+def _lines(values: Mapping[str, object], prefix: str = "") -> list[str]:
+    """A line of TOML for each value: the tables' names, quoted where they need it, and the value."""
+    lines = []
+    for key, value in values.items():
+        name = prefix + (key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key))
+        if isinstance(value, Mapping):
+            lines += _lines(value, f"{name}.")
+        elif value is not None:
+            lines.append(f"{name} = {'inf' if value == float('inf') else json.dumps(value)}")
+    return lines
 
 
 def read_policy(path: Path) -> Policy:
@@ -123,3 +141,20 @@ def read_policy(path: Path) -> Policy:
         UserError: no such file, broken TOML, an unknown key or rule, or a value of the wrong type.
     """
     return validate(Policy, read_toml(path), str(path))
+
+
+def read_bound(option: str, text: str) -> tuple[str, float | str]:
+    """Metric and bound of an option such as `--at-least "click.recall@10%=98% of current"`.
+
+    Raises:
+        UserError: anything else.
+    """
+    found = re.fullmatch(r"\s*([^=\s]+)\s*=\s*(.+?)\s*", text)
+    with suppress(ValueError):
+        if found is not None:
+            number = re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", found[2], re.I)
+            return found[1], bound(float(found[2]) if number else found[2])
+    raise UserError(
+        f"{option}: expected METRIC=NUMBER or METRIC=98% of current, as in 'click.recall@10%=98% of current', "
+        f"found '{shortened(text)}'"
+    )

@@ -1,90 +1,182 @@
-"""The written reason of a pick."""
+"""The sentences of a pick."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
 
 from bench.errors import listed
-from bench.frontier.estimates import confirmed, estimate, replicated, rows_of
-from bench.frontier.gains import Baseline
-from bench.frontier.judging import Judge
-from bench.frontier.points import called
+from bench.frontier.choices import Choices
+from bench.frontier.intervals import LEVEL
+from bench.frontier.judging import Judge, Limit
 from bench.frontier.policy import Policy
-from bench.frontier.rules import PICK_RULES
-from bench.objectives import Objective
-from bench.records import TrialRecord
-from bench.rows import CONFIRM, NAMES
+from bench.frontier.rules import PICK_RULES, Terms
+from bench.frontier.simplest import MARGIN
+from bench.frontier.stability import ENOUGH, Stability
+from bench.rows import CONFIRM, NAMES, SEARCH
+
+RIVALS = 3
 
 
-def name(point: TrialRecord) -> str:
-    """How a sentence names a point."""
-    return f"{called(point.number, point.until)} ({point.architecture}, {point.balancing})"
+def called(choices: Choices, row: int) -> str:
+    """How a sentence names a choice: `trial 7 (mmoe) with click .8, like .2`."""
+    of = choices.table.iloc[row]
+    name = str(of["name"]) if of["role"] != "trial" else f"{of['name']} ({of['architecture']})"
+    if not of["weights"]:
+        return name
+    weights = ", ".join(f"{task} {weight:.3g}" for task, weight in of["weights"].items())
+    return f"{name} with the weights {weights} ({of['kind']})"
 
 
-def size(record: TrialRecord) -> float:
-    """The model's parameters; infinite where they were not counted, so that they win no tie."""
-    return record.metrics.get("cost/parameters", math.inf)
+@dataclass(frozen=True)
+class Told:
+    """A pick in words.
+
+    Attributes:
+        names, terms: what the rule scored, and how.
+        chosen: row of the pick.
+        as_good: rows of simpler choices that are as good within noise.
+        ahead: rows with a higher score that cannot be deployed, and in which share of draws they have it.
+    """
+
+    policy: Policy
+    choices: Choices
+    judge: Judge
+    names: Sequence[str]
+    terms: Terms
+    chosen: int
+    as_good: Sequence[int]
+    ahead: Mapping[int, float | None]
+    stability: Stability
+
+    @property
+    def sentence(self) -> str:
+        """What is picked and why, against what, how sure that is, and what simpler choice is as good."""
+        who = called(self.choices, self.chosen)
+        if self.chosen == self.choices.current:
+            first = f"Keep what you have: nothing gains on the current point, {who}."
+        else:
+            first = f"{who[0].upper()}{who[1:]} is picked: it {self._because()}{self._gains()}."
+        return " ".join(filter(None, [self._ahead(), first, self._doubt(), self._simpler()]))
+
+    @property
+    def reason(self) -> str:
+        """The sentence, then the guard's part and where the numbers come from."""
+        chance = float(self.choices.table["p_nondominated"].iloc[self.chosen])
+        basis = f"Values are those of {NAMES[SEARCH]}, from one run each: nothing was confirmed."
+        if self.choices.current is not None or len(self.choices.draws):
+            basis = f"Values are means over replicates on {NAMES[CONFIRM]}."
+        sure = "" if np.isnan(chance) else f"P(non-dominated) is {chance:.2f}."
+        return " ".join(filter(None, [self.sentence, self._guarded(), basis, sure]))
+
+    def _because(self) -> str:
+        if self.judge.allowed.sum() == 1:
+            return f"is the only choice{' that the guard lets through' if not self.judge.passing.all() else ''}"
+        weights = dict(zip(self.names, self.terms.weights, strict=True)) if self.policy.weights else {}
+        names = listed([f"{name} ({weights[name]:.0%})" if name in weights else name for name in self.names])
+        words = PICK_RULES[self.policy.rule].because.format(names=names, money=self._money())
+        subject_to = self.policy.epsilon.subject_to if self.policy.epsilon else {}
+        kept = [self._bound(limit) for limit in self.judge.limits if limit.name in subject_to]
+        return f"{words}{f' with {listed(kept)}' if kept else ''}"
+
+    def _bound(self, limit: Limit) -> str:
+        bound = limit.written if isinstance(limit.written, str) else f"{limit.written:g}"
+        return f"{limit.name} at {'least' if limit.floor else 'most'} {bound}"
+
+    def _money(self) -> str:
+        revenue, choices = self.policy.revenue, self.choices
+        if revenue is None or choices.current is None:
+            return ""
+        own, today = (sum(revenue.earned(choices, row).values()) for row in (self.chosen, choices.current))
+        return f"{own:,.4g} for 1,000 rows to rank, where current earns {today:,.4g}"
+
+    def _gains(self) -> str:
+        """Differences from current in the objectives and in what the rule scores, with paired intervals."""
+        choices, names = self.choices, list(dict.fromkeys([*self.choices.objectives, *self.names]))
+        values = choices.values(names)
+        if choices.current is None:
+            own = zip(names, values[self.chosen], strict=True)
+            return f". It has {', '.join(f'{name} {value:.5g}' for name, value in own)}"
+        gains = choices.gains(names, values)[self.chosen]
+        ends = np.repeat(gains[None], 2, axis=0)
+        if len(choices.draws):
+            drawn = choices.gains(names, choices.worlds(names))[:, self.chosen]
+            ends = np.quantile(drawn, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2], axis=0)
+        parts = []
+        for name, gain, *both in zip(names, gains, *ends, strict=True):
+            low, high = sorted(both, key=lambda end: end * choices.sign(name))
+            sure = f" ({difference(choices, name, low)} to {difference(choices, name, high)})" if low != high else ""
+            parts.append(f"{name} {difference(choices, name, gain)}{sure}")
+        return f". Against {choices.table['name'].iloc[choices.current]}: {', '.join(parts)}"
+
+    def _doubt(self) -> str:
+        """How often the pick holds; where that is seldom, what else comes first."""
+        holds = self.stability.holds
+        if holds is None:
+            return ""
+        if holds >= ENOUGH:
+            return f"It holds in {holds:.0%} of retrainings."
+        own = self.choices.table["point"].iloc[self.chosen]
+        others = [each for each in self.stability.points if each.point != own and each.by_rule][:RIVALS]
+        names = [f"{each.name} ({each.architecture}) in {each.by_rule:.0%}" for each in others]
+        why = [f"it breaks a limit in {1 - keeps:.0%}"] if (keeps := self.stability.keeps or 0.0) < 1 else []
+        why += [f"{listed(names)} would come first"] if names else []
+        return f"Unsure: it holds in only {holds:.0%} of retrainings{': ' if why else ''}{'; '.join(why)}."
+
+    def _ahead(self) -> str:
+        """What scores higher than the pick and cannot be deployed."""
+        names = list(dict.fromkeys([*self.names, *self.choices.objectives]))
+        gains, said = self.choices.gains(names, self.choices.values(names)), []
+        for row, share in self.ahead.items():
+            apart = zip(names, gains[row] - gains[self.chosen], strict=True)
+            parts = ", ".join(f"{name} {difference(self.choices, name, gain)}" for name, gain in apart)
+            who, often = called(self.choices, row), "" if share is None else f" in {share:.0%} of retrainings"
+            said.append(
+                f"{who[0].upper()}{who[1:]} scores higher than the pick{often} ({parts}), but cannot be deployed."
+            )
+        return " ".join(said)
+
+    def _simpler(self) -> str:
+        """Simpler choices that are as good."""
+        if not self.as_good:
+            return ""
+        names = [called(self.choices, row) + self._size(row) for row in self.as_good]
+        per = f"{MARGIN:.1%} in every outcome" if self.choices.served else f"{MARGIN / 10:g} in every objective"
+        verb = "is" if len(names) == 1 else "are"
+        return f"As good within noise (and within {per}) {verb} {listed(names)}."
+
+    def _size(self, row: int) -> str:
+        size = self.choices.table["size"].iloc[row]
+        return f" of {size:,.0f} parameters" if np.isfinite(size) else ""
+
+    def _guarded(self) -> str:
+        """What the guard allowed, how much it excluded, and what it could not judge."""
+        judge, guard, parts = self.judge, self.policy.guard, []
+        for limit in judge.limits:
+            if limit.written is not None:
+                parts.append(self._bound(limit))
+            elif limit.errors is not None:
+                parts.append(f"{limit.name} at most {limit.count:g} standard errors behind current")
+            else:
+                side = "least" if limit.floor else "most"
+                parts.append(f"{limit.name} at {side} {100 * limit.bound:.4g}% of current")
+        if guard.p_nondominated is not None:
+            parts.append(f"P(non-dominated) at least {guard.p_nondominated:g}")
+        if guard.segments is not None:
+            parts.append("no segment that loses more than allowed")
+        gone = int((~judge.passing).sum())
+        said = [f"The guard ({'; '.join(parts)}) excluded {gone} of {len(self.choices)} choices."] if parts else []
+        for why in dict.fromkeys(judge.unjudged.values()):
+            names = ", ".join(name for name, each in judge.unjudged.items() if each == why)
+            said.append(f"The guard could not judge {names}: {why}.")
+        return " ".join(said)
 
 
-def because(policy: Policy, ranked: Sequence[tuple[float, TrialRecord]], guarded: bool) -> str:
-    """Why the first of the ranked points is first. Completes "trial 7 is picked because it ..."."""
-    (score, chosen), *others = ranked
-    if not others:
-        return f"is the only point of the front{' that the guard lets through' if guarded else ''}"
-    equals = [record for other, record in others if other == score]
-    if not equals:
-        best = policy.epsilon.best if policy.epsilon else ""
-        points = f"{len(ranked)} points"
-        return PICK_RULES[policy.rule].because.format(score=score, distance=abs(score), best=best, points=points)
-    how = "the smaller model" if size(chosen) < size(equals[0]) else "the earlier trial"
-    if chosen.number == equals[0].number:
-        how = "the shorter training"
-    return f"is {how} of {len(equals) + 1} points that the rule '{policy.rule}' puts first together"
-
-
-def values(
-    record: TrialRecord, objectives: Sequence[Objective], gain: Mapping[str, float], against: Mapping[str, Baseline]
-) -> str:
-    """Its objectives, each with its gain over the baseline, and where the numbers come from."""
-    parts, split = [], rows_of([record])
-    for objective in objectives:
-        part = f"{objective.key(split)} {estimate(record, objective.name):.5g}"
-        if objective.name in against:
-            part += f" ({gain[objective.name] + 0.0:+.2g} against single-task)"
-        parts.append(part)
-    runs = len(replicated(record, objectives[0].key(CONFIRM)))
-    basis = "one run in the search, not yet confirmed"
-    if confirmed(record):
-        basis = f"{f'means of {runs} replicates' if runs > 1 else 'one replicate'} on {NAMES[CONFIRM]}"
-    return f"It reaches {', '.join(parts)} ({basis}; gains are positive where it is better)."
-
-
-def guarded(policy: Policy, objectives: Sequence[Objective], judge: Judge, removed: int, points: int) -> str:
-    """What the guard allowed and took away, and what it could not judge, and why."""
-    guard = policy.guard
-    unjudged = {each.name: judge.unjudged(each) for each in objectives}
-    limits = {each.name: limit for each in objectives if not unjudged[each.name] and (limit := guard.limit(each))}
-    sure = "" if guard.confidence is None else f" with {guard.confidence:.0%} confidence"
-    judged = [f"{limit.loss:.3g} in {name}{sure}" for name, limit in limits.items() if not limit.in_errors]
-    if counted := [name for name, limit in limits.items() if limit.in_errors]:
-        judged.append(f"{guard.max_loss_in_standard_errors:g} standard errors in {listed(counted)}")
-    sentences = []
-    if judged:
-        sentences.append(
-            f"The guard, no loss against single-task beyond {', '.join(judged)}, "
-            f"removed {removed} of the front's {points} points."
-        )
-    bounds = [f"{name} at most {bound:g}" for name, bound in guard.at_most.items()]
-    bounds += [f"{name} at least {bound:g}" for name, bound in guard.at_least.items()]
-    bounds += [f"{name} from {low:g} to {high:g}" for name, (low, high) in guard.within.items()]
-    bounds += [] if guard.p_nondominated is None else [f"P(non-dominated) at least {guard.p_nondominated:g}"]
-    subject_to = policy.epsilon.subject_to if policy.epsilon else {}
-    sides = {each.name: "least" if each.sign > 0 else "most" for each in objectives}
-    bounds += [f"{name} at {sides[name]} {bound:g}" for name, bound in subject_to.items()]
-    if bounds:
-        sentences.append(f"It keeps the guard's bounds: {', '.join(bounds)}.")
-    for why in dict.fromkeys(filter(None, unjudged.values())):
-        names = ", ".join(name for name, each in unjudged.items() if each == why)
-        sentences.append(f"The guard could not judge {names}: {why}.")
-    return " ".join(sentences)
+def difference(choices: Choices, name: str, gain: float) -> str:
+    """A gain in words: per cent of current, signed as the value moves; of a head's metric in its own unit."""
+    moved = gain * choices.sign(name)
+    if choices.in_thousandths(name):
+        return f"{moved / 10 + 0.0:+.4f}"
+    return f"{100 * moved + 0.0:+.2g}%" if abs(moved) < 0.1 else f"{100 * moved:+.0f}%"

@@ -1,49 +1,36 @@
-"""Rules that choose among the points of a front. To add one, write its function and its line in `PICK_RULES`."""
+"""Rules that score choices. To add one, write its function and its line in `PICK_RULES`.
+
+A rule sees gains over the current point, see `Choices.gains`: .01 is 1% of an outcome, or .001 of a head's AUC. Scores
+have the same unit, so that a difference in score means the same under each rule. The current point has the score 0.
+"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+LEAST = 1e-6
+"""A ratio to current is at least this under a logarithm."""
 
 
 @dataclass(frozen=True)
-class Frame:
-    """What values are set against; fixed before any point is scored, so that one point's score moves no other's.
+class Terms:
+    """What a rule is to weigh.
 
     Attributes:
-        low, span: (M,), each objective's worst and range among the points to choose from, signed so that larger is
-            better; a span of 0 counts as 1.
-        weights: (M,), at least 0, of sum 1.
-        best: column of the objective that `epsilon` wants best.
-        worth: signed values (N, M) -> what they are worth, of `revenue`.
+        weights: (M,), at least 0, of sum 1: of `epsilon` 1 for the one metric that is to be best, of `revenue` each
+            outcome's share in what current earns.
+        signs: (M,), +1 where larger is better.
+        linear: (M,), whether a gain is no fraction of current but a head's difference in thousandths.
     """
 
-    low: Floats
-    span: Floats
     weights: Floats
-    best: int = 0
-    worth: Callable[[Floats], Floats] | None = field(default=None, compare=False)
-
-    @classmethod
-    def around(cls, values: Floats) -> Frame:
-        """The frame of points (N, M), all objectives weighing the same."""
-        objectives = values.shape[1]
-        return cls(np.zeros(objectives), np.ones(objectives), np.full(objectives, 1 / objectives)).moved(values)
-
-    def moved(self, values: Floats) -> Frame:
-        """The same terms around other points (N, M)."""
-        span = np.ptp(values, axis=0)
-        return replace(self, low=values.min(axis=0), span=np.where(span > 0, span, 1.0))
-
-    def scaled(self, values: Floats) -> Floats:
-        """Each objective from its worst (0) to its best (1) among the frame's points; 0 where all are equal."""
-        return (values - self.low) / self.span
+    signs: Floats
+    linear: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -51,71 +38,42 @@ class PickRule:
     """A named way to choose.
 
     Attributes:
-        score: values (N, M), signed so that larger is better, and their frame -> scores (N,); the largest wins.
-        because: completes "trial 7 is picked because it ..."; `{score}`, `{distance}` (the score's absolute value),
-            `{best}` (an objective's name) and `{points}` are filled in.
+        score: gains (..., rows, M) and terms -> scores (..., rows); the largest wins. It never falls as a gain rises.
+        because: completes "trial 7 is picked: it ..."; `{names}` and `{money}` are filled in.
         table: the policy's table that it reads; empty where there is none.
     """
 
-    score: Callable[[Floats, Frame], Floats]
+    score: Callable[[Floats, Terms], Floats]
     because: str
     table: str = ""
 
 
-def knee(values: Floats, frame: Frame) -> Floats:
-    """Signed distance beyond the hyperplane through the unit points of the scaled objectives.
+def weighted(gains: Floats, terms: Terms) -> Floats:
+    """The weighted sum of gains: sum_m w_m g_m. With w_m from `revenue` that is the change in money."""
+    return np.asarray(gains @ terms.weights)
 
-    With two objectives that is the line between the front's extremes (Das, Structural Optimization 1999). Positive
-    where the front bulges towards the ideal. With three and more, an extreme need not be a unit point, but the plane
-    is the same for any front, and no objective is preferred.
+
+def knee(gains: Floats, terms: Terms) -> Floats:
+    """The mean of log(value / current): the largest product of all metrics (Nash, Econometrica 1950).
+
+    On a front that is where 1% of one outcome buys just 1% of another: its bend on logarithmic axes. It does not depend
+    on units, nor on which other points there are. A metric to minimise has log(current / value); a head's metric in
+    thousandths its gain.
     """
-    sums: Floats = frame.scaled(values).sum(axis=1)
-    return (sums - 1) / math.sqrt(values.shape[1])
+    ratio = np.log(np.maximum(1 + terms.signs * gains, LEAST))
+    return np.asarray(np.where(terms.linear, gains, terms.signs * ratio) @ terms.weights)
 
 
-def weighted(values: Floats, frame: Frame) -> Floats:
-    """The weighted sum of the scaled objectives: a weight is what the whole range of an objective is worth."""
-    return np.asarray(frame.scaled(values) @ frame.weights)
-
-
-def utopia(values: Floats, frame: Frame) -> Floats:
-    """Minus the weighted distance to the point that is best in every objective (Zeleny 1973)."""
-    return -np.asarray(np.sqrt((1 - frame.scaled(values)) ** 2 @ frame.weights))
-
-
-def epsilon(values: Floats, frame: Frame) -> Floats:
-    """One objective alone; the others are held by bounds (Haimes, Lasdon & Wismer, IEEE SMC 1971)."""
-    return values[:, frame.best]
-
-
-def revenue(values: Floats, frame: Frame) -> Floats:
-    """Expected value per 1,000 impressions, see `bench.frontier.revenue`."""
-    assert frame.worth is not None
-    return frame.worth(values)
+def utopia(gains: Floats, terms: Terms) -> Floats:
+    """Minus the weighted distance to the point that has the best gain of any row in every metric (Zeleny 1973)."""
+    best = np.fmax.reduce(gains, axis=-2, keepdims=True)
+    return -np.asarray(np.sqrt((best - gains) ** 2 @ terms.weights))
 
 
 PICK_RULES: dict[str, PickRule] = {
-    "knee": PickRule(
-        knee,
-        "is the best compromise between the extremes of the {points}: {score:.3f} beyond the line or plane through "
-        "them, each objective scaled to its range there",
-    ),
-    "weights": PickRule(
-        weighted,
-        "has the largest weighted sum of the {points}, {score:.3f} of 1 once each objective is scaled to its range "
-        "there",
-        "weights",
-    ),
-    "utopia": PickRule(
-        utopia,
-        "is nearest of the {points} to the best of every objective at once, at a weighted distance of {distance:.3f} "
-        "once each objective is scaled to its range there",
-        "weights",
-    ),
-    "epsilon": PickRule(epsilon, "has the best {best} of the {points}, {distance:.5g}", "epsilon"),
-    "revenue": PickRule(
-        revenue,
-        "is worth the most of the {points} by the policy's values, {score:,.2f} per 1,000 impressions shown",
-        "revenue",
-    ),
+    "knee": PickRule(knee, "is the best compromise of {names}: 1% of each counts the same"),
+    "weights": PickRule(weighted, "has the largest weighted gain in {names}", "weights"),
+    "utopia": PickRule(utopia, "is nearest to the best {names} of any choice", "weights"),
+    "epsilon": PickRule(weighted, "has the best {names}", "epsilon"),
+    "revenue": PickRule(weighted, "earns the most by the policy's values, {money}", "revenue"),
 }

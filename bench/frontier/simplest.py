@@ -1,90 +1,47 @@
-"""The simplest point within one standard error of the best (Breiman et al., CART 1984, section 3.4.3)."""
+"""Which simpler choices are as good as one, within noise."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from bench.errors import UserError
-from bench.frontier import reason
-from bench.frontier.hierarchy import root
-from bench.frontier.points import key_of
-from bench.frontier.rules import Frame, PickRule
-from bench.frontier.samples import sample
-from bench.frontier.variance import seed_noise
-from bench.objectives import Objective
-from bench.records import TrialRecord
-from bench.rows import CONFIRM
-from bench.seeds import derive
+from bench.frontier.choices import Choices
+from bench.frontier.rules import Floats
 
-DRAWS = 4000
-Scored = tuple[float, TrialRecord]
+MARGIN = 0.005
+"""What a choice that is as good may lose in any metric: .5% of an outcome, or .0005 of a head's AUC."""
+SURE = 0.95
+"""One-sided confidence with which a loss is more than noise."""
 
 
-@dataclass(frozen=True)
-class Within:
-    """What one standard error of the best score allows.
+def as_good(choices: Choices, names: Sequence[str], chosen: int) -> list[int]:
+    """Rows of other points that are not worse than one by more than `MARGIN` in any metric, nor significantly worse.
 
-    Attributes:
-        best: the best by the rule; error: the standard error of its score.
-        chosen: the one with the fewest parameters among the points within it, the better of equals.
-        points: how many those are.
-        joined: those of them that are not on the front.
+    A loss is significant if `SURE` of the paired draws have it. Without draws nothing is known of noise: a row is then
+    as good only if it is nowhere worse.
     """
-
-    best: Scored
-    error: float
-    chosen: TrialRecord
-    points: int
-    joined: tuple[Scored, ...]
-
-    def because(self, rule: str) -> str:
-        """Completes "trial 7 is picked because it ..."."""
-        size = reason.size(self.chosen)
-        words = f"is the simplest, with {size:,.0f} parameters," if np.isfinite(size) else "comes first"
-        if self.points == 1:
-            return f"is best by the rule '{rule}', and no other is within one standard error ({self.error:.3g}) of it"
-        own = "its own" if self.chosen is self.best[1] else f"that of {reason.name(self.best[1])}"
-        return (
-            f"{words} of {self.points} points within one standard error ({self.error:.3g}) of the best score by the "
-            f"rule '{rule}', {own}"
-        )
+    apart = _difference(choices, names, choices.values(names), chosen)
+    good = (apart >= -(MARGIN if len(choices.draws) else 0.0) - 1e-12).all(axis=1)
+    if len(choices.draws):
+        drawn = _difference(choices, names, choices.worlds(names), chosen)
+        good &= (np.quantile(drawn, SURE, axis=0) >= -1e-12).all(axis=1)
+    good &= (choices.table["point"] != choices.table["point"].iloc[chosen]).to_numpy()
+    return [int(row) for row in np.flatnonzero(good)]
 
 
-def simplest(
-    ranked: Sequence[Scored],
-    others: Sequence[Scored],
-    rule: PickRule,
-    frame: Frame,
-    objectives: Sequence[Objective],
-    points: Sequence[TrialRecord],
-) -> Within:
-    """Applies the rule to scored points of the front, best first, and to those that may belong to it.
+def simplicity(choices: Choices, row: int) -> tuple[bool, float, bool]:
+    """Smaller is simpler: to keep the current point, then fewer parameters, then a baseline."""
+    return row != choices.current, float(choices.table["size"].iloc[row]), choices.table["role"].iloc[row] != "baseline"
 
-    The standard error is that of the best point's score when its replicates' mean is drawn anew: from what seeds do,
-    with the frame held. What the split does is largely the same for all points, and is left out.
 
-    Args:
-        points: all of the run.
+def simpler(choices: Choices, row: int, chosen: int) -> bool:
+    """Whether a row is simpler than another, or a baseline, which is told even where it is not smaller."""
+    baseline = choices.table["role"].iloc[row] == "baseline" and choices.table["role"].iloc[chosen] != "baseline"
+    return chosen != choices.current and (baseline or simplicity(choices, row) < simplicity(choices, chosen))
 
-    Raises:
-        UserError: no point has two replicates, so that no standard error is known.
-    """
-    best, keys = ranked[0], [objective.key(CONFIRM) for objective in objectives]
-    samples = {key_of(point): one for point in points if (one := sample(point, keys))}
-    noise = seed_noise(list(samples.values())) if key_of(best[1]) in samples else None
-    if noise is None:
-        raise UserError(
-            "simplest: expected points confirmed on two seeds or more, which tell the standard error of a score, found "
-            "none; confirm with confirm.replicates = 2 or more"
-        )
-    signs = np.array([objective.sign for objective in objectives])
-    own, covariance = samples[key_of(best[1])], noise.within[list(samples).index(key_of(best[1]))]
-    moved = np.random.default_rng(derive(0, "simplest")).standard_normal((DRAWS, len(keys))) @ root(covariance).T
-    drawn = own.mean + moved / np.sqrt(len(own))
-    error = float(np.std(rule.score(drawn * signs, frame)))
-    near = [each for each in (*ranked, *others) if each[0] >= best[0] - error]
-    chosen = min(near, key=lambda each: (reason.size(each[1]), -each[0], each[1].number))
-    return Within(best, error, chosen[1], len(near), tuple(each for each in others if each in near))
+
+def _difference(choices: Choices, names: Sequence[str], values: Floats, chosen: int) -> Floats:
+    """Gains of all rows over one, in units of `Choices.gains`."""
+    gains = choices.gains(names, values)
+    return np.asarray(gains - gains[..., [chosen], :])

@@ -1,122 +1,145 @@
-"""How a pick changes: with the weights of the objectives, and with the seeds that points were confirmed on.
+"""How sure a pick is: over posterior draws, which are what other seeds and other rows could have shown.
 
-The points to choose from stay those that the guard let through; only what is chosen among them is asked again.
+The page's script computes the same from the same draws. The definition, for draws d, rows r and metrics m:
+
+* v[d, r, m] is the drawn value, c the current row, `sign` +1 or -1 by direction. `unit` is |v[d, c, m]|, and .1 of a
+  head's metric in thousandths. The gain is g[d, r, m] = sign * (v[d, r, m] - v[d, c, m]) / unit.
+* The score under the rule `weights` is s[d, r] = sum_m w_m g[d, r, m], with weights of sum 1; others: `rules.py`.
+* A row is feasible in draw d if it keeps every limit there. A limit on a loss is v[d, r, m] >= (1 - loss_m) v[d, c, m];
+  "98% of current" is v[d, r, m] >= .98 v[d, c, m]; a number is itself. Costs are not drawn. P(non-dominated) and
+  segments are judged once, not in each draw.
+* The pick p holds in draw d if it keeps every limit there with half a percent forgiven, v[d, p, m] >= (1 - .005)
+  threshold, and s[d, p] >= max over feasible rows of s[d, r] - .005. Where no row is feasible, only limits count.
+* `holds` is the share of draws in which the pick holds; `keeps` that in which it keeps its limits. A row comes first in
+  a draw if it has the largest score of the feasible rows; of scores that are equal to 12 decimals, the upper row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.frontier.estimates import estimates
-from bench.frontier.points import key_of
-from bench.frontier.rules import Floats, Frame, PickRule
-from bench.frontier.samples import sample
+from bench.frontier.choices import Choices
+from bench.frontier.judging import Judge
+from bench.frontier.rules import Floats
 from bench.frontier.simplex import lattice, steps_within
-from bench.frontier.uncertainty import posterior_draws
-from bench.frontier.variance import seed_noise
-from bench.objectives import Objective
-from bench.records import TrialRecord
-from bench.rows import CONFIRM
-from bench.seeds import derive
 
+TOLERANCE = 0.005
+"""What a limit, and a score's distance to the best, may be off: half a percent."""
+ENOUGH = 0.8
+"""A pick that holds in fewer draws is told with its rivals."""
 GRID = 231
 """At most so many weights: 20 steps from end to end for up to three objectives."""
 FINEST = 20
-DRAWS = 400
-"""Posterior draws; the standard error of a probability is at most .025."""
+MOST_DRAWN = 400
+"""Draws of the map of weights, whose standard errors are then at most .025."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """One point.
+    """One point, with all its rows.
 
     Attributes:
-        share: of the grid of weights, where its weighted sum is the largest.
-        probability: the same, over the grid and over what replicates allow for; None where they do not tell.
-        by_rule: how often the policy's own rule puts it first over what replicates allow for.
+        share: of the grid of weights, where one of its rows has the largest weighted gain.
+        probability: the same, over the grid and posterior draws; None without draws.
+        by_rule: in which share of draws the policy's own rule puts it first; None without draws.
     """
 
-    trial: int
+    point: str
+    name: str
     architecture: str
     share: float
     probability: float | None
     by_rule: float | None
-    until: int | None = None
 
 
 @dataclass(frozen=True)
 class Stability:
-    """The map.
+    """How sure a pick is, and what other weights would pick.
 
     Attributes:
+        holds: share of draws in which the pick keeps its limits and its score is within half a percent of the best.
+            None without draws.
+        keeps: share of draws in which it keeps its limits, with half a percent forgiven.
+        points: those that any weights or draws put first, or that is picked; largest `by_rule`, then `share` first.
         objectives: names, in the order of the weights.
-        points: largest share first.
-        weights: the grid, each of sum 1.
+        weights: a grid over the simplex.
         winners: of each weight its winner's place among `points`.
-        sure: of each weight how often that point wins over what replicates allow for; None where they do not tell.
+        rows: of each weight the winning row of the choices.
+        sure: of each weight how often that point wins over draws; None without draws.
     """
 
-    objectives: tuple[str, ...]
+    holds: float | None
+    keeps: float | None
     points: tuple[Standing, ...]
+    objectives: tuple[str, ...]
     weights: tuple[tuple[float, ...], ...]
     winners: tuple[int, ...]
+    rows: tuple[int, ...]
     sure: tuple[float, ...] | None
 
 
 def stability_of(
-    feasible: Sequence[TrialRecord],
-    objectives: Sequence[Objective],
-    rule: PickRule,
-    frame: Frame,
-    points: Sequence[TrialRecord],
+    choices: Choices, judge: Judge, score: Callable[[Floats], Floats], names: Sequence[str], picked: int
 ) -> Stability:
-    """The map over the points that the guard let through; of equal points the earlier in `feasible` wins.
+    """The stability of a row; see the module.
 
     Args:
-        frame: of the rule; in each posterior draw it is moved to the points as they are there.
-        points: all of the run, whose replicates tell the noise.
+        score: values (..., rows, names) -> scores (..., rows); minus infinity where a value is missing.
+        names: of the metrics that are scored.
+        picked: its row.
     """
-    signs = np.array([objective.sign for objective in objectives])
+    holds, keeps, first = _over_draws(choices, judge, score, names, picked)
+    objectives = choices.objectives
     grid = grid_of(len(objectives))
-    values = estimates(feasible, objectives) * signs
-    winners = _winners(values, grid)
-    keys = [objective.key(CONFIRM) for objective in objectives]
-    samples = {key_of(point): one for point in points if (one := sample(point, keys))}
-    noise = seed_noise(list(samples.values())) if samples else None  # of all points, not only of those left to choose
-    each: Floats | None = None
-    first: Floats | None = None
-    if noise is not None and all(key_of(point) in samples for point in feasible):
-        places = [list(samples).index(key_of(point)) for point in feasible]
-        every = posterior_draws(list(samples.values()), noise, derive(0, "stability"), DRAWS)
-        drawn = every[:, places] * signs
-        won = np.array([_winners(one, grid) for one in drawn])  # (draws, W)
-        each = np.array([(won == at).mean(axis=0) for at in range(len(feasible))])  # (N, W)
-        best = np.array([int(np.argmax(np.round(rule.score(one, frame.moved(one)), 12))) for one in drawn])
-        first = np.bincount(best, minlength=len(feasible)) / len(drawn)
+    rows = _winners(choices.gains(objectives, choices.values(objectives)), judge.allowed, grid)
+    drawn = choices.worlds(objectives)[:: max(1, len(choices.draws) // MOST_DRAWN)] if holds is not None else None
+    of, point = choices.table["point"].to_numpy(), choices.table["point"].iloc[picked]
+    won = None if drawn is None else of[_winners(choices.gains(objectives, drawn), judge.allowed, grid)]  # (draws, W)
+    by_rule = None if first is None else {name: float(first[of == name].sum()) for name in dict.fromkeys(of)}
     standings = [
         Standing(
-            trial=point.number,
-            architecture=point.architecture,
-            share=float((winners == at).mean()),
-            probability=None if each is None else float(each[at].mean()),
-            by_rule=None if first is None else float(first[at]),
-            until=point.until,
+            point=str(name),
+            name=str(choices.table["name"].iloc[at]),
+            architecture=str(choices.table["architecture"].iloc[at]),
+            share=float((of[rows] == name).mean()),
+            probability=None if won is None else float((won == name).mean()),
+            by_rule=None if by_rule is None else by_rule[name],
         )
-        for at, point in enumerate(feasible)
+        for name, at in zip(*np.unique(of.astype(str), return_index=True), strict=True)
     ]
-    order = sorted(range(len(feasible)), key=lambda at: (-standings[at].share, -(standings[at].probability or 0.0), at))
-    place = {at: i for i, at in enumerate(order)}
+    standings = [each for each in standings if each.share or each.by_rule or each.point == point]
+    standings.sort(key=lambda each: (-(each.by_rule or 0.0), -each.share, each.point))
+    places = {each.point: place for place, each in enumerate(standings)}
     return Stability(
-        objectives=tuple(objective.name for objective in objectives),
-        points=tuple(standings[at] for at in order),
+        holds=holds,
+        keeps=keeps,
+        points=tuple(standings),
+        objectives=tuple(objectives),
         weights=tuple(tuple(row) for row in grid.tolist()),
-        winners=tuple(place[at] for at in winners.tolist()),
-        sure=None if each is None else tuple(each[winners, np.arange(len(grid))].tolist()),
+        winners=tuple(places[str(name)] for name in of[rows]),
+        rows=tuple(rows.tolist()),
+        sure=None if won is None else tuple((won == of[rows]).mean(axis=0).tolist()),
     )
+
+
+def _over_draws(
+    choices: Choices, judge: Judge, score: Callable[[Floats], Floats], names: Sequence[str], picked: int
+) -> tuple[float | None, float | None, Floats | None]:
+    """Shares of draws in which the pick holds, and keeps its limits, and (rows,) in which share each row is first."""
+    if not len(choices.draws) or not {*names, *judge.names} & {*choices.drawn}:
+        return None, None, None
+    limits, scores = choices.worlds(judge.names), np.round(score(choices.worlds(names)), 12)
+    feasible = judge.keeps(limits) & judge.fixed
+    best = np.max(np.where(feasible, scores, -np.inf), axis=1)
+    keeps = judge.keeps(limits, TOLERANCE)[:, picked]
+    holds = keeps & (scores[:, picked] >= best - TOLERANCE)
+    some = feasible.any(axis=1)
+    first = np.bincount(np.argmax(np.where(feasible, scores, -np.inf), axis=1)[some], minlength=len(choices))
+    return float(holds.mean()), float(keeps.mean()), first / len(scores)
 
 
 def grid_of(objectives: int) -> Floats:
@@ -125,7 +148,8 @@ def grid_of(objectives: int) -> Floats:
     return lattice(objectives, steps) / steps
 
 
-def _winners(values: Floats, grid: Floats) -> NDArray[np.int64]:
-    """Of each weight (W,) the point whose weighted sum is largest, by values (N, M) scaled to their own range."""
-    scaled = Frame.around(values).scaled(values)
-    return np.asarray(np.argmax(np.round(grid @ scaled.T, 12), axis=1))
+def _winners(gains: Floats, allowed: NDArray[np.bool_], grid: Floats) -> NDArray[np.int64]:
+    """The allowed row whose weighted gain is largest for each weight: (..., W), of gains (..., rows, M)."""
+    missing = ~(np.isfinite(gains).all(axis=-1) & allowed)
+    scores = np.round(np.nan_to_num(gains) @ grid.T, 12)
+    return np.asarray(np.argmax(np.where(missing[..., None], -np.inf, scores), axis=-2))

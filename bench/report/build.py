@@ -86,7 +86,7 @@ def build_view(
         standards=standards(front),
         shrinkage=shrinkage(front, trials),
         hypervolume_interval=hypervolume_interval(front),
-        stability=None if pick is None else pick.stability,
+        stability=None,
         train=train,
         deploy=deploy,
         mlflow=mlflow,
@@ -125,4 +125,6 @@ def _reference(leader: TrialRecord, objective: Objective) -> Reference:
 
 def _picked(pick: Pick, command: str) -> Picked:
     removed = tuple((each.name, each.reason) for each in pick.removed)
-    return Picked(pick.trial, pick.architecture, pick.reason, removed, command, pick.until)
+    return Picked(
+        -1 if pick.trial is None else pick.trial, pick.architecture, pick.reason, removed, command, pick.until
+    )

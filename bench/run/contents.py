@@ -51,7 +51,7 @@ def contents(planned: Plan, card: Card, store: Store, retrained: Retrained, prom
         encoder=store.encoder,
         rows=rows,
         score=planned.score,
-        outcomes=tuple(planned.pick.outcomes),
+        outcomes=tuple(planned.outcomes),
         calibrations=retrained.calibrations,
         card=card.model_dump(mode="json", by_alias=True),
         policy=planned.policy.model_dump(mode="json", exclude={"score"}) | {"reason": planned.pick.reason},
@@ -59,6 +59,7 @@ def contents(planned: Plan, card: Card, store: Store, retrained: Retrained, prom
         | {
             "run": planned.part.run.name,
             "suite": manifest.suite_name,
+            "point": planned.pick.point,
             "trial": planned.pick.trial,
             "until": planned.pick.until,
             "command": planned.command,
@@ -87,7 +88,7 @@ def _outcomes(planned: Plan, retrained: Retrained) -> list[dict[str, str]]:
     rows = NAMES[planned.result.frontier.split]
     return [
         {"outcome": name, f"when picked, on {rows}": f"{value:.5g}", "on test": f"{retrained.served[name]:.5g}"}
-        for name, value in planned.pick.outcomes.items()
+        for name, value in planned.outcomes.items()
     ]
 
 

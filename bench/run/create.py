@@ -201,7 +201,7 @@ def _check(suite: Suite, executor: str, home: Path) -> None:
         tasks = tuple(by_name[name] for name in chosen)
         objectives = resolve_objectives(dataset, tasks)
         resolve_reference(objectives, dataset.reference)
-        policy.check(objectives)
+        policy.check(tasks)
         space.validate_against_config([task.name for task in tasks])
         fitted = fitting(space, shape_of(card, chosen))
         if suite.confirm.static:

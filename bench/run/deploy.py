@@ -68,7 +68,7 @@ def make_package(
         planned.options,
         planned.seed,
         planned.score,
-        tuple(planned.pick.outcomes),
+        tuple(planned.outcomes),
     )
     with scratch_folder(part.folder / "deploy") as work:
         retrained = retrain(order, work, promised, force, threads, "auto", progress)
@@ -83,7 +83,7 @@ def register(planned: Plan, package: Package, alias: str) -> tuple[str, list[Mov
     tags = {
         "seesaw.run": run.name,
         "seesaw.dataset": planned.part.key,
-        "seesaw.trial": str(planned.pick.trial),
+        "seesaw.point": planned.pick.point,
         "seesaw.fingerprint": str(provenance["data"]["fingerprint"]),
         "seesaw.package": package.digest,
     }

@@ -6,19 +6,21 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from bench.errors import UserError
+from bench.frontier.choices import id_of
 from bench.frontier.pick import Pick
-from bench.frontier.points import called
 from bench.frontier.policy import Policy, read_policy
 from bench.frontier.retraining import Retraining
 from bench.frontier.score import Score
-from bench.plain import read_json
+from bench.fusion import Kind
+from bench.objectives import AREAS, ranked
+from bench.plain import parse_toml, read_json
 from bench.records import TrialRecord
 from bench.run.deployable import network_of
 from bench.run.folder import DatasetRun, Run
-from bench.run.results import DatasetResult, picked_path, result_of
+from bench.run.results import DatasetResult, picked_path, policy_of, result_of
 from bench.validation import validate
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
@@ -57,7 +59,15 @@ class Plan:
         Raises:
             UserError: as `network_of`.
         """
-        return network_of(self.point, self.result.frontier.points)
+        return network_of(self.point, self.result.points)
+
+    @property
+    def outcomes(self) -> dict[str, float]:
+        """The pick's outcomes of the ranking by its score, on confirmation rows; none without a served front."""
+        named = self.pick.outcomes.items() if self.pick.kind else ()
+        return {
+            name: value for name, value in named if ranked(name.partition(".")[2]) or name.partition(".")[2] in AREAS
+        }
 
     @property
     def command(self) -> str:
@@ -80,20 +90,20 @@ def plan(home: Path, target: str, policy_file: Path | None, name: str | None, se
     if name is not None and not _NAME.fullmatch(name):
         raise UserError(f"--name: expected at most 200 of a-z, A-Z, 0-9, '.', '_' and '-', found '{name[:250]}'")
     part, picked = _part(home, target)
-    result = result_of(part, policy_file)
-    policy = read_policy(policy_file) if policy_file else validate(Policy, part.run.manifest.suite.policy, "policy")
+    policy = read_policy(policy_file) if policy_file else _followed(part)
+    result = result_of(part, policy)
     if picked is None:
         if result.pick is None:
             raise UserError(f"{part.run.name}: nothing was picked: {result.no_pick}")
         picked = result.pick.to_json()
-    elif not isinstance(picked, dict) or not (picked.get("point") or isinstance(picked.get("trial"), int)):
+    elif not isinstance(picked, dict) or not picked.get("point"):
         why = picked.get("reason") if isinstance(picked, dict) else None
-        raise UserError(f"{target}: nothing was picked: {why or 'it names no trial'}")
-    point = next((each for each in result.frontier.points if _is_of(each, picked)), None)
+        raise UserError(f"{target}: nothing was picked: {why or 'it names no point'}")
+    point = next((each for each in result.points if id_of(each) == picked.get("point")), None)
     if point is None:
         raise UserError(f"{target}: expected a point of the run {part.run.name}, found {_name(picked)}, which is none")
     now = result.pick.to_json() if result.pick else {}
-    if any(now.get(key) != picked.get(key) for key in ("point", "trial", "until", "kind", "weights")):
+    if any(now.get(key) != picked.get(key) for key in ("point", "kind", "weights")):
         found = f"it picks {_name(now)}" if now else result.no_pick
         raise UserError(f"{target}: expected what the policy picks, found {_name(picked)}, where {found}; see --policy")
     assert result.pick is not None
@@ -119,22 +129,24 @@ def _score(part: DatasetRun, pick: Pick, policy: Policy) -> Score:
     if "score" in policy.model_fields_set or pick.kind is None or pick.weights is None:
         return policy.score.of(part.tasks)
     rows = read_json(part.folder / "predictions" / "rows.json")
-    return Score.fusion(pick.kind, pick.weights, dict(zip(rows["tasks"], rows["rates"], strict=True)), part.tasks)
-
-
-def _is_of(point: TrialRecord, picked: Mapping[str, Any]) -> bool:
-    """Whether a point is the one that was picked."""
-    if picked.get("point"):
-        own = str(point.number) if point.until is None else f"{point.number}@{point.until}"
-        return bool(own == picked["point"])
-    return (point.number, point.until) == (picked.get("trial"), picked.get("until"))
+    return Score.fusion(
+        cast(Kind, pick.kind), pick.weights, dict(zip(rows["tasks"], rows["rates"], strict=True)), part.tasks
+    )
 
 
 def _name(picked: Mapping[str, Any]) -> str:
     """How a sentence names what was picked."""
-    name = picked.get("point") if picked.get("trial") is None else called(picked["trial"], picked.get("until"))
+    name = picked.get("name") or picked["point"]
     weights = ", ".join(f"{task} {weight:.4g}" for task, weight in (picked.get("weights") or {}).items())
     return f"{name} with weights {weights}" if weights else str(name)
+
+
+def _followed(part: DatasetRun) -> Policy:
+    """The policy by which `picked.json` was picked, else the suite's."""
+    path = picked_path(part)
+    known = read_json(path) if path.is_file() else None
+    text = known.get("policy") if isinstance(known, dict) else None
+    return validate(Policy, parse_toml(text, str(path)), str(path)) if isinstance(text, str) else policy_of(part)
 
 
 def _part(home: Path, target: str) -> tuple[DatasetRun, dict[str, Any] | None]:

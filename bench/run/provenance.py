@@ -34,6 +34,7 @@ def provenance(part: DatasetRun, fingerprint: str, pick: Pick, record: TrialReco
         measured = {key: value for key, value in metrics.items() if not key.startswith("cost/")}
         return {"replicate": replicate, "seed": seed, "metrics": measured, "command": command(seed)}
 
+    assert pick.trial is not None, pick.point
     searched = next(rung.metrics for rung in record.rungs if rung.samples == pick.until) if pick.until else None
     trainings = [training(0, derive(manifest.seed, pick.trial, 0), searched or record.metrics)]
     trainings += [

@@ -11,9 +11,12 @@ from typing import Any
 
 from bench.atomic import write_text
 from bench.errors import UserError
+from bench.frontier.baselines import latest
+from bench.frontier.choices import Choices, head_choices
+from bench.frontier.composite import composite
 from bench.frontier.frontier import Frontier, frontier
 from bench.frontier.pick import NothingPasses, Pick, pick
-from bench.frontier.policy import Policy, read_policy
+from bench.frontier.policy import Policy
 from bench.objectives import Objective, primary
 from bench.records import TrialRecord
 from bench.report.build import build_view
@@ -33,8 +36,10 @@ class DatasetResult:
     """One data set's part of a run, as far as it has come.
 
     Attributes:
+        choices: what the policy chooses among.
         pick: None where there is none, and then `no_pick` says why.
         nothing_passes: what would be picked if the guard were another, where it let nothing through.
+        points: all that may be picked, baselines among them.
         cut_short: where the time limit ended the search early, a sentence that says so.
     """
 
@@ -42,17 +47,28 @@ class DatasetResult:
     records: list[TrialRecord]
     objectives: tuple[Objective, ...]
     frontier: Frontier
+    choices: Choices
+    policy: Policy
     pick: Pick | None
     no_pick: str = ""
     nothing_passes: NothingPasses | None = None
     cut_short: str = ""
+    points: Sequence[TrialRecord] = ()
 
 
-def result_of(run: DatasetRun, policy_file: Path | None = None) -> DatasetResult:
+def policy_of(run: DatasetRun) -> Policy:
+    """The suite's policy."""
+    return validate(Policy, run.run.manifest.suite.policy, "policy")
+
+
+def result_of(run: DatasetRun, policy: Policy | None = None) -> DatasetResult:
     """Reads the storage and computes frontier and pick.
 
+    Args:
+        policy: in place of the suite's.
+
     Raises:
-        UserError: nothing was run yet; or a policy was named and lets nothing through.
+        UserError: nothing was run yet; or a policy was given and lets nothing through.
     """
     objectives = resolve_objectives(run.dataset, run.tasks)
     study = Study.read(run.folder)
@@ -60,25 +76,34 @@ def result_of(run: DatasetRun, policy_file: Path | None = None) -> DatasetResult
     front = frontier(records, objectives, run.dataset.reference, seed=run.run.manifest.seed, baselines=baselines)
     front = replace(front, answer=answer_of(run, study))
     chosen, reason, refused = None, "", None
-    policy = read_policy(policy_file) if policy_file else validate(Policy, run.run.manifest.suite.policy, "policy")
+    followed = policy or policy_of(run)
+    single = composite(front.points, objectives)
+    points = [*front.points, *latest(baselines), *([single] if single else [])]
+    choices = head_choices(points, objectives, run.run.manifest.seed)
     try:
-        chosen = pick(front, records, objectives, policy)
+        chosen = pick(choices, points, objectives, followed)
     except UserError as error:
-        if policy_file is not None:
+        if policy is not None:
             raise
         reason = str(error)  # a run without a pick is still a run: its frontier is shown, with the reason
         refused = error if isinstance(error, NothingPasses) else None
-    return DatasetResult(run, records, objectives, front, chosen, reason, refused, cut_short(run, study))
+    return DatasetResult(
+        run, records, objectives, front, choices, followed, chosen, reason, refused, cut_short(run, study), points
+    )
 
 
 def pick_document(result: DatasetResult) -> dict[str, Any]:
-    """`picked.json`: the pick; without one `trial` is null, `reason` says why, and `if_guard` has what the guard would
-    have to be, as TOML, and the pick that there would be.
+    """`picked.json`: the pick, and the policy as TOML.
+
+    Without a pick `point` and `trial` are null, `sentence` and `reason` say why, and `if_guard` has what the guard
+    would have to be, as TOML, and the pick that there would be.
     """
-    answer = {"answer": result.frontier.answer.to_json()} if result.frontier.answer else {}
+    more: dict[str, Any] = {"answer": result.frontier.answer.to_json()} if result.frontier.answer else {}
+    more["policy"] = result.policy.toml
     if result.pick is not None:
-        return result.pick.to_json() | answer
-    found: dict[str, Any] = {"trial": None, "reason": result.no_pick, **answer}
+        return result.pick.to_json() | more
+    why = {"sentence": result.no_pick, "reason": result.no_pick}
+    found: dict[str, Any] = {"point": None, "trial": None, **why, **more}
     if result.nothing_passes is not None:
         changes = [change.toml for change in result.nothing_passes.changes]
         found["if_guard"] = {"set": changes, "pick": result.nothing_passes.pick.to_json()}
@@ -121,18 +146,18 @@ def picked_path(run: DatasetRun) -> Path:
 
 def write_pick(result: DatasetResult) -> None:
     """Writes `picked.json`, with the reasons, `picked.toml`, the configuration and how it was trained, and
-    `provenance.json`, what remakes it. Without a pick the last two, which were of another, are removed.
+    `provenance.json`, what remakes it. Where no trial is picked the last two, which were of another, are removed.
     """
     write_text(picked_path(result.run), json.dumps(pick_document(result), indent=2))
-    if result.pick is None:
+    pick = result.pick
+    if pick is None or pick.trial is None:
         for path in (pick_config_path(result.run), result.run.folder / "provenance.json"):
             path.unlink(missing_ok=True)
         return
-    values = result.pick.config | _recipe(result)
+    values = pick.config | _recipe(result)
     lines = [f'"{name}" = {json.dumps(value)}' for name, value in values.items()]
-    stopped = "" if result.pick.until is None else f", stopped after {result.pick.until:,} samples"
-    title = f"# trial {result.pick.trial} of {result.run.run.name}{stopped}"
-    path, pick = pick_config_path(result.run), result.pick
+    path = pick_config_path(result.run)
+    title = f"# {pick.name} of {result.run.run.name}"
     write_text(path, "\n".join([title, *lines]) + "\n")
     record = next(each for each in result.records if each.number == pick.trial)
     document = provenance(result.run, result.run.fingerprint or "-", pick, record, str(path))

@@ -109,7 +109,7 @@ def log_front(parent: Parent, found: Found, when: float = 0.0) -> None:
         {
             "mlflow.note.content": _description(parent, found),
             VERDICT: str(found.verdict["kind"]) if found.verdict else "none",
-            "seesaw.picked": values.picked_name(pick),
+            "seesaw.picked": pick.point if pick else "none",
             "seesaw.pick_reason": (pick.reason if pick else "none")[: values.LONGEST_TAG],
             "seesaw.pick_by_rule": _by_rule(pick),
             "seesaw.answer": (frontier.answer.sentence if frontier.answer else "none")[: values.LONGEST_TAG],
@@ -171,10 +171,9 @@ def _description(parent: Parent, found: Found) -> str:
 
 
 def _by_rule(pick: Pick | None) -> str:
-    """How often the policy's rule picks the same over what replicates allow for, as far as that is known."""
-    points = pick.stability.points if pick and pick.stability else ()
-    same = [each.by_rule for each in points if pick and (each.trial, each.until) == (pick.trial, pick.until)]
-    return f"{same[0]:.2f}" if same and same[0] is not None else "unknown"
+    """In which share of retrainings the pick holds, as far as that is known."""
+    holds = pick.stability.holds if pick else None
+    return "unknown" if holds is None else f"{holds:.2f}"
 
 
 def _written(files: Path, found: Found) -> Path:

@@ -170,13 +170,6 @@ def stopped(until: int | None) -> str:
     return "none" if until is None else str(until)
 
 
-def picked_name(pick: Pick | None) -> str:
-    """The picked trial's number as a tag, or the name of another point; `none` where nothing is picked."""
-    if pick is None:
-        return "none"
-    return str(pick.trial) if pick.trial is not None else pick.point
-
-
 def flag(value: bool) -> str:
     """A truth value as a tag."""
     return "true" if value else "false"

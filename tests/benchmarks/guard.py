@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 
@@ -18,13 +17,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 from fronts import SETTINGS, Setting, run_of
 from speed.table import replace
 
-from bench.frontier.dominance import nondominated
-from bench.frontier.estimates import estimates
-from bench.frontier.gains import gain
-from bench.frontier.guard import Guard
+from bench.frontier.choices import head_choices
+from bench.frontier.composite import composite
 from bench.frontier.judging import Judge
+from bench.frontier.policy import Policy
 from bench.records import Replicate, TrialRecord
-from bench.rows import CONFIRM
+from bench.rows import CONFIRM, SEARCH
 
 OBJECTIVES = SETTINGS[0].objectives
 
@@ -57,23 +55,27 @@ def records_of(setting: Setting, harm: float, rng: np.random.Generator) -> list[
             for place, (values, rows) in enumerate(zip(seen.values, seen.deviations, strict=True), start=1)
         )
         config = {"sharing.kind": kind, "funnel.kind": "independent", "balancing.kind": "static"}
-        records.append(TrialRecord(number, "completed", {}, config, kind, metrics=runs[0].metrics, replicates=runs))
+        search = truth[number] + rng.normal(0, setting.seeds, 2)
+        metrics = {o.key(SEARCH): float(value) for o, value in zip(OBJECTIVES, search, strict=True)}
+        records.append(TrialRecord(number, "completed", {}, config, kind, metrics=metrics, replicates=runs))
     return records
 
 
 def shares(setting: Setting, harm: float, runs: int) -> tuple[np.ndarray, np.ndarray]:
-    """By guard (G,): how often no point of the front is left, and how often the last point is excluded."""
+    """By guard (G,): how often no point is left, and how often the last point is excluded."""
     rng = np.random.default_rng(0)
     counts = np.zeros((2, len(GUARDS)))
     for _ in range(runs):
         records = records_of(setting, harm, rng)
-        seen = SimpleNamespace(points=records, table={"p_nondominated": [np.nan] * POINTS})  # nothing else is read
-        judge = Judge(Guard(), seen, OBJECTIVES)
-        losses = -np.array([list(gain(each, OBJECTIVES, judge.against).values()) for each in records])
-        errors = np.array([[judge.standard_error(each, objective) for objective in OBJECTIVES] for each in records])
-        broken = np.array([(losses > ABSOLUTE).any(axis=1), *((losses > n * errors).any(axis=1) for n in COUNTS)])
-        front = nondominated(estimates(records, OBJECTIVES), OBJECTIVES)
-        counts += broken[:, front].all(axis=1), broken[:, -1]
+        single = composite(records, OBJECTIVES)
+        assert single is not None
+        choices = head_choices([*records, single], OBJECTIVES)
+        judge = Judge(Policy(), choices)
+        values = choices.values(choices.objectives)[:POINTS]
+        losses = np.array([limit.bound for limit in judge.limits]) * choices.values(choices.objectives)[-1] - values
+        errors = np.stack([np.zeros(0) if limit.errors is None else limit.errors for limit in judge.limits])[:, :POINTS]
+        broken = np.array([(losses > ABSOLUTE).any(axis=1), *((losses > n * errors.T).any(axis=1) for n in COUNTS)])
+        counts += broken.all(axis=1), broken[:, -1]
     return counts[0] / runs, counts[1] / runs
 
 

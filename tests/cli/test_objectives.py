@@ -22,7 +22,7 @@ def test_a_run_over_so_many_objectives_ends_with_a_page(seesaw, shop, tmp_path: 
     worst = (0.0, 0.0, 1e5, 9.0, 1e5)  # of each, so that every trial counts
     reference = ", ".join(f'"{name}" = {value}' for name, value in list(zip(NAMES, worst, strict=True))[:count])
     objectives(shop, NAMES[:count], f"reference = {{ {reference} }}")
-    shop.edit(shop.suite, "[confirm]", "[policy.guard]\nmax_loss_vs_single_task = 1.0\n[confirm]")
+    shop.edit(shop.suite, "[confirm]", "[policy.guard]\nmax_loss_vs_current = inf\n[confirm]")
     shop.edit(shop.suite, "replicates = 2", "replicates = 1")
     said = seesaw("run", shop.suite, "--raw", shop.raw, "--name", "a", "--executor", "inline", "--trials", 4, "--json")
     assert said.code == 0, said.err

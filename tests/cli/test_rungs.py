@@ -23,7 +23,7 @@ def rungs(shop):
     shop.edit(shop.suite, "trials = 6", f"samples = {BUDGET}")
     shop.edit(shop.suite, "tries = 1", "tries = 1\nlowest = 0.125\nstep = 3\neta = 3")
     # on so few rows a task at its own best, at any rung, is far from what any shared model reaches in it
-    shop.edit(shop.suite, "[confirm]", "[policy.guard]\nmax_loss_vs_single_task = 1.0\n[confirm]")
+    shop.edit(shop.suite, "[confirm]", "[policy.guard]\nmax_loss_vs_current = inf\n[confirm]")
     return shop
 
 

@@ -103,7 +103,7 @@ def test_where_no_point_passes_all_say_what_would_be_picked_and_with_which_guard
     (folder / "run.json").write_text(json.dumps(manifest))
     said = seesaw("pick", "kinds")
     assert said.code == 0
-    assert said.out.startswith("no pick: no point of the front passes the guard; the nearest is trial ")
+    assert said.out.startswith("no pick: nothing passes the guard; the nearest is trial ")
     assert said.out.strip() in seesaw("frontier", "kinds").out
     document = json.loads((part / "picked.json").read_text())
     assert document == json.loads(seesaw("pick", "kinds", "--json").out)
@@ -114,11 +114,11 @@ def test_where_no_point_passes_all_say_what_would_be_picked_and_with_which_guard
     assert "No pick" in Path(seesaw("report", "kinds").out.strip()).read_text()
     for target in ("kinds", part / "picked.json"):
         refused = seesaw("deploy", target, "--dry-run")
-        assert (refused.code, "nothing was picked: no point of the front passes" in refused.err) == (2, True)
+        assert (refused.code, "nothing was picked: nothing passes" in refused.err) == (2, True)
     (tmp_path / "policy.toml").write_text("\n".join(document["if_guard"]["set"]))
     picked = json.loads(seesaw("pick", "kinds", "--policy", tmp_path / "policy.toml", "--json").out)
-    assert picked == document["if_guard"]["pick"] | {"answer": document["answer"]}
-    assert f"the nearest is trial {picked['trial']} " in document["reason"]
+    assert picked == document["if_guard"]["pick"] | {"answer": document["answer"], "policy": picked["policy"]}
+    assert f"the nearest is {picked['name']} " in document["reason"]
 
 
 def test_without_the_extra_a_pick_is_deployed_without_onnx(seesaw, two_runs: Path, monkeypatch) -> None:

@@ -1,12 +1,16 @@
 """Trial records as the rooms before the frontier hand them over."""
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from bench.objectives import Objective
 from bench.records import Failure, Replicate, TrialRecord
+
+sys.path.insert(0, str(Path(__file__).parent))  # makes `choice_toys` importable
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")

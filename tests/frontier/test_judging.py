@@ -1,198 +1,149 @@
-"""Guards with confidence, bands and probabilities; what they advise where nothing is left is enough."""
+"""What the guard excludes, what it says, and how often noise alone excludes a choice."""
 
-import math
-import re
-from dataclasses import replace
-
+import numpy as np
+import pandas as pd
 import pytest
+from choice_toys import CLICK, LIKE, made
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
+from pydantic import ValidationError
 
-from bench.dotted import flatten, nest
 from bench.errors import UserError
-from bench.frontier.breach import round_up
-from bench.frontier.frontier import frontier
+from bench.frontier.changes import round_up
 from bench.frontier.guard import Guard
-from bench.frontier.intervals import differences
 from bench.frontier.judging import Judge
-from bench.frontier.pick import NothingPasses, pick
 from bench.frontier.policy import Policy
-from bench.frontier.samples import sample
-from bench.plain import parse_toml
 
-SINGLE, SHARED = (0.700, 0.702, 0.701), (0.699, 0.704, 0.703)
+ROWS = {"current": (0.10, 0.50), "7": (0.0949, 0.60), "8": (0.0951, 0.55), "9": (0.11, 0.49)}
 
 
-def runs(clicks, like=0.8):
-    return tuple(((click, like), (click, like)) for click in clicks)
+def judged(choices, **policy):
+    judge = Judge(Policy.model_validate(policy), choices)
+    return judge, [str(choices.table["point"][row]) for row in np.flatnonzero(judge.allowed)]
 
 
-@pytest.fixture
-def confirmed(trial):
-    """A single-task model, and a shared one that is better by the means of click, but not surely."""
-    return [trial(0, kind="single_task", runs=runs(SINGLE, 0.79)), trial(1, runs=runs(SHARED))]
+def test_by_itself_no_served_outcome_loses_more_than_five_percent():
+    judge, passing = judged(made(ROWS))
+    assert passing == ["current", "8", "9"]
+    (breach,) = judge.broken(1)
+    assert str(breach) == f"it loses 5.10% of current's {CLICK}, where 5% is allowed"
+    assert str(breach.change) == f"guard.max_loss_vs_current '{CLICK}' were 0.0511"
 
 
-def with_confidence(confidence, allowed):
-    return Guard(max_loss_vs_single_task={"click.auc": allowed, "like.auc": 1.0}, confidence=confidence)
+def test_what_a_policy_bounds_itself_is_not_bounded_by_default():
+    epsilon = {"best": LIKE, "subject_to": {CLICK: "90% of current"}}
+    assert judged(made(ROWS), rule="epsilon", epsilon=epsilon)[1] == ["current", "7", "8", "9"]
+    judge, passing = judged(made(ROWS), guard={"at_least": {CLICK: "98% of current"}})
+    assert passing == ["current", "9"]
+    (breach,) = judge.broken(2)
+    assert str(breach) == f"its {CLICK} is 0.0951, where at least 0.098 (98% of current) is allowed"
+    assert breach.change.toml == f'guard.at_least."{CLICK}" = "95.09% of current"'
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("allowed", [-0.003, -0.001, 0.0, 0.001, 0.002, 0.003])
-@pytest.mark.parametrize("confidence", [0.8, 0.9, 0.99])
-def test_confidence_is_that_of_the_two_sample_t_test(confirmed, objectives, allowed, confidence):
-    """The point passes exactly where the test rejects that it loses more than is allowed."""
-    pvalue = stats.ttest_ind([click + allowed for click in SHARED], SINGLE, alternative="greater").pvalue
-    found = Judge(with_confidence(confidence, allowed), frontier(confirmed, objectives), objectives)
-    assert (found.broken(confirmed[1]) == []) == (pvalue <= 1 - confidence)
+def test_numbers_bands_and_costs():
+    choices = made(ROWS, **{"cost/parameters": [5.0, 4.0, 9.0, np.nan], "click.pcoc": [1.0, 1.0, 1.2, 1.0]})
+    everything = {"max_loss_vs_current": float("inf")}
+    assert judged(choices, guard={**everything, "at_most": {"cost/parameters": 5}})[1] == ["current", "7"]
+    most = {"cost/parameters": "80% of current"}
+    assert judged(choices, guard={**everything, "at_most": most})[1] == ["7"]
+    judge, passing = judged(choices, guard={**everything, "within": {"click.pcoc": [0.9, 1.1]}})
+    assert passing == ["current", "7", "9"]
+    assert str(judge.broken(2)[0].change) == "guard.within 'click.pcoc' were [0.9, 1.2]"
 
 
-def test_the_baseline_itself_surely_loses_nothing(confirmed, objectives):
-    judge = Judge(with_confidence(0.99, 0.0), frontier(confirmed, objectives), objectives)
-    assert judge.broken(confirmed[0]) == []
+def test_heads_may_lose_what_noise_explains():
+    """Without a served front, two standard errors of the paired difference."""
+    aucs = {"single_task": (0.80, 0.70), "7": (0.799, 0.71), "8": (0.7, 0.72)}
+    choices = made(aucs, current="single_task", noise=0.002, outcomes=("click.auc", "like.auc"), served=False)
+    judge, passing = judged(choices, deployable=False)
+    assert passing == ["single_task", "7"]
+    assert "standard errors of that difference, where 2 are allowed" in str(judge.broken(2)[0])
+    quiet, passing = judged(made(aucs, "single_task", outcomes=("click.auc", "like.auc"), served=False))
+    assert passing == ["7", "8"]
+    assert set(quiet.unjudged) == {"click.auc", "like.auc"}
 
 
-def test_it_says_both_the_bound_and_the_mean(confirmed, objectives):
-    judge = Judge(with_confidence(0.9, 0.0), frontier(confirmed, objectives), objectives)
-    (found,) = judge.broken(confirmed[1])
-    assert re.fullmatch(
-        r"it may be 0\.001\d* worse in click\.auc than single-task trial 0 \(0\.701\), where 0 is allowed with 90% "
-        r"confidence \(by the means it is -0\.001\)",
-        str(found),
-    )
+def test_confidence_asks_for_more_than_the_mean():
+    choices = made({"current": (0.1, 0.5), "7": (0.0985, 0.6), "8": (0.105, 0.55)}, noise=0.01)
+    bound = {"at_least": {CLICK: "98% of current"}}
+    assert judged(choices, guard=bound)[1] == ["current", "7", "8"]
+    assert judged(choices, guard={**bound, "confidence": 0.9})[1] == ["current", "8"]
+    with pytest.raises(UserError, match=r"guard.confidence: expected posterior draws of 'click"):
+        judged(made(ROWS), guard={**bound, "confidence": 0.9})
 
 
-def test_confidence_without_replicates_is_refused(trial, objectives):
-    records = [trial(0, kind="single_task"), trial(1, 0.71, 0.81)]
-    with pytest.raises(UserError, match=r"guard.confidence: expected points confirmed on two seeds or more"):
-        Judge(with_confidence(0.9, 0.0), frontier(records, objectives), objectives)
-
-
-def test_a_band_holds_both_ends(trial, objectives):
-    records = [trial(i, 0.7 + i / 100, 0.8 - i / 100, pcoc=value) for i, value in enumerate((0.8, 1.0, 1.3))]
-    judge = Judge(Guard(within={"cost/pcoc": (0.9, 1.1)}), frontier(records, objectives), objectives)
-    low, inside, high = (judge.broken(each) for each in records)
-    assert inside == []
-    assert [str(each) for each in (*low, *high)] == [
-        "its cost/pcoc is 0.8, where at least 0.9 is allowed",
-        "its cost/pcoc is 1.3, where at most 1.1 is allowed",
+def by_segment(true, rng, error=0.01, segments=8, trials=1):
+    """Segments of rows 1 to `trials` whose true gain is `true`, seen with noise and its 90% interval."""
+    cells = [
+        (row, f"country={at}", outcome)
+        for row in range(1, trials + 1)
+        for at in range(segments)
+        for outcome in (CLICK, LIKE)
     ]
-    assert str(low[0].remedy) == "guard.within 'cost/pcoc' were [0.8, 1.1]"
-    assert str(high[0].remedy) == "guard.within 'cost/pcoc' were [0.9, 1.3]"
+    gain = true + error * rng.standard_normal(len(cells))
+    frame = pd.DataFrame(cells, columns=["row", "segment", "outcome"])
+    return frame.assign(gain=gain, low=gain - 1.645 * error, high=gain + 1.645 * error)
 
 
-def test_what_surely_belongs_to_the_front_passes(trial, objectives):
-    sure, unsure = trial(0, runs=runs((0.80, 0.801), 0.9)), trial(1, runs=runs((0.7, 0.701), 0.9001))
-    other = trial(2, runs=runs((0.7005, 0.7), 0.9))
-    front = frontier([sure, unsure, other], objectives)
-    judge = Judge(Guard(p_nondominated=0.9), front, objectives)
-    assert judge.broken(sure) == []
-    (found,) = judge.broken(other)
-    assert str(found.remedy).startswith("guard.p_nondominated were 0")
-    unknown = [trial(0), trial(1, 0.71, 0.79)]
-    (found,) = Judge(Guard(p_nondominated=0.9), frontier(unknown, objectives), objectives).broken(unknown[0])
-    assert str(found) == "its P(non-dominated) was not measured, where at least 0.9 is allowed"
-    assert str(found.remedy) == "guard.p_nondominated, which was not measured there, were left out"
+@pytest.mark.parametrize(("true", "least", "most"), [(-0.02, 0.0, 0.13), (0.0, 0.0, 0.01), (-0.08, 0.99, 1.0)])
+def test_a_choice_is_wrongly_excluded_by_a_segment_in_a_tenth_of_runs_at_most(true, least, most):
+    """300 choices of one true loss in each of 16 cells; 2% is allowed, with 90% confidence."""
+    rows = {"current": (0.1, 0.5)} | {str(row): (0.1, 0.5) for row in range(300)}
+    choices = made(rows, segments=by_segment(true, np.random.default_rng(1), trials=300))
+    judge, _ = judged(choices, guard={"segments": {"max_loss": 0.02}})
+    assert least <= 1 - judge.allowed[1:].mean() <= most
 
 
-def noisy(click, like):
-    """Three replicates about these values."""
-    return tuple(((click + d, like - d), (click, like)) for d in (-0.001, 0.0, 0.001))
-
-
-@pytest.fixture
-def torn(trial):
-    """Each single-task model is far better at its own task, so that every point loses much in one of them."""
-    return [
-        trial(0, kind="single_task", runs=noisy(0.74, 0.75), parameters=1234567.0),
-        trial(1, kind="single_task", runs=noisy(0.70, 0.84), parameters=1234568.0),
-        trial(2, kind="mmoe", runs=noisy(0.7212345, 0.8212345), parameters=1234569.0),
-        trial(3, kind="ple", runs=noisy(0.73, 0.81), parameters=1234570.0),
-        trial(4, kind="ple", runs=noisy(0.71, 0.8301), parameters=1234571.0),
-    ]
+def test_a_segment_is_named_with_what_would_let_it_pass():
+    choices = made({"current": (0.1, 0.5), "7": (0.1, 0.6)}, segments=by_segment(-0.2, np.random.default_rng(0)))
+    judge, _ = judged(choices, guard={"segments": {"max_loss": {LIKE: 0.02}}})
+    broken = judge.broken(1)
+    assert len(broken) == 8
+    assert "of current's like.recall@10% in the segment country=0 (at least" in str(broken[0])
+    assert broken[0].change.toml.startswith(f'guard.segments.max_loss."{LIKE}" = 0.1')
+    with pytest.raises(UserError, match="expected outcomes by segment, found none"):
+        judged(made(ROWS), guard={"segments": {"max_loss": 0.02}})
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("guard", "says"),
     [
-        "",
-        "guard.max_loss_in_standard_errors = 5",
-        "guard.max_loss_vs_single_task = 0.001",
-        "guard.max_loss_vs_single_task = 0.001\nguard.confidence = 0.9",
-        "guard.max_loss_vs_single_task = { click.auc = -0.03, like.auc = -0.0061234 }\nguard.confidence = 0.9",
-        "guard.max_loss_vs_single_task = { click.auc = -0.03 }",
-        'guard.at_most."cost/parameters" = 100.0',
-        'guard.at_least."like.auc" = 0.9\nguard.at_least."click.auc" = 0.9',
-        'guard.within."like.auc" = [0.1, 0.2]',
-        'rule = "epsilon"\nepsilon.best = "click.auc"\nepsilon.subject_to."like.auc" = 0.9',
-        "guard.p_nondominated = 1.0",
-        'simplest = true\nguard.at_least."click.auc" = 0.9',
+        (
+            {"at_least": {"click.recall@5%": 0.1}},
+            r"'click.recall@5%' is not among this run's outcomes, which are click",
+        ),
+        ({"at_most": {"cost/size": 1}}, "guard.at_most: unknown metric 'cost/size'"),
+        ({"max_loss_vs_current": {"like.acu": 0.1}}, "guard.max_loss_vs_current: unknown metric 'like.acu'"),
+        ({"at_most": {"cost/parameters": "90% of current"}}, "expected a value of 'cost/parameters' for the current"),
     ],
 )
-def test_the_nearest_is_picked_exactly_where_the_guard_is_as_the_advice_has_it(torn, objectives, text):
-    front, values = frontier(torn, objectives), parse_toml(text, "policy")
-    with pytest.raises(NothingPasses, match=r"^no point of the front passes the guard; the nearest is trial") as error:
-        pick(front, torn, objectives, Policy.model_validate(values))
-    changes = flatten(parse_toml("\n".join(change.toml for change in error.value.changes), "advice"))
-    told = str(error.value)
-    assert f"the nearest is trial {error.value.pick.trial} " in told
-    assert all(f"{value:g}" in told for value in changes.values() if isinstance(value, float))
-    found = pick(front, torn, objectives, Policy.model_validate(nest(flatten(values) | changes)))
-    assert found == error.value.pick
+def test_a_name_that_is_not_there_is_refused(guard, says):
+    with pytest.raises(UserError, match=says):
+        judged(made(ROWS, **{"cost/parameters": [np.nan, 1, 1, 1]}), guard=guard)
 
 
-def test_a_loss_is_counted_in_standard_errors_of_the_paired_difference(torn, objectives):
-    front = frontier(torn, objectives)
-    judge = Judge(Guard(), front, objectives)
-    error = judge.standard_error(torn[3], objectives[0])
-    own = [sample(each, ["confirm/click.auc"]) for each in torn]
-    (apart,) = differences(own).intervals(3, 0)
-    assert error == pytest.approx(math.hypot(apart.seed, apart.data)) == pytest.approx(0.001 * math.sqrt(2 / 3))
-    assert [each.objective for each in judge.broken(torn[3])] == ["click.auc", "like.auc"]
-    assert str(judge.broken(torn[3])[0]) == (
-        "it is 0.01 worse in click.auc than single-task trial 0 (0.74), 12.2 standard errors of that difference, where "
-        "2 are allowed"
-    )
-    lenient = Judge(Guard(max_loss_in_standard_errors=12.3), front, objectives)
-    assert [each.objective for each in lenient.broken(torn[3])] == ["like.auc"]
-    assert [judge.standard_error(torn[at], each) for at, each in enumerate(objectives)] == [0.0, 0.0]
+def test_without_a_current_point_shares_of_it_are_refused():
+    with pytest.raises(UserError, match="expected a current point to compare with, found none"):
+        judged(made(ROWS, current=None), guard={"at_least": {CLICK: "98% of current"}})
 
 
-def test_what_the_rows_do_to_both_is_no_noise_of_their_difference(torn, objectives):
-    """Every model moves alike on a resample, by far more than the models differ."""
-    moves = [0.05, -0.05] * 20
-    rows = {"confirm/click.auc": moves, "confirm/like.auc": moves}
-    moved = [replace(p, replicates=tuple(replace(run, resampled=rows) for run in p.replicates)) for p in torn]
-    errors = [Judge(Guard(), frontier(each, objectives), objectives).standard_error(each[3], objectives[0])
-              for each in (torn, moved)]  # fmt: skip
-    assert 0 < errors[1] <= errors[0]
+@pytest.mark.parametrize(
+    ("guard", "says"),
+    [
+        (
+            {"at_least": {CLICK: "98%"}},
+            "expected a number, or a share of today's value such as '98% of current', found",
+        ),
+        ({"within": {"a.pcoc": [1.1, 0.9]}}, "a band from low to high"),
+        ({"max_loss_vs_current": "much"}, "expected a fraction such as 0.02"),
+        ({"segments": {}}, "Field required"),
+    ],
+)
+def test_what_is_no_guard_is_refused(guard, says):
+    with pytest.raises(ValidationError, match=says):
+        Guard.model_validate(guard)
 
 
-def test_without_two_replicates_the_reason_says_what_could_not_be_judged(trial, objectives):
-    records = [trial(0, kind="single_task", runs=runs((0.7,))), trial(1, runs=runs((0.6,), 0.9))]
-    found = pick(frontier(records, objectives), records, objectives, Policy())
-    assert "could not judge click.auc, like.auc: no point has two replicates, which tell the noise." in found.reason
-    assert found.removed == ()
-
-
-def test_epsilon_holds_the_other_and_says_what_to_relax(trial, objectives):
-    records = [trial(0, 0.70, 0.82), trial(1, 0.72, 0.80), trial(2, 0.74, 0.78)]
-    front = frontier(records, objectives)
-
-    def choose(like):
-        table = {"best": "click.auc", "subject_to": {"like.auc": like}}
-        return pick(front, records, objectives, Policy.model_validate({"rule": "epsilon", "epsilon": table}))
-
-    assert [choose(like).trial for like in (0.7, 0.79, 0.81)] == [2, 1, 0]
-    assert "has the best click.auc of the 2 points, 0.72. " in choose(0.79).reason
-    assert "It keeps the guard's bounds: like.auc at least 0.79." in choose(0.79).reason
-    assert choose(0.79).removed[0].reason == "its like.auc is 0.78, where at least 0.79 is allowed"
-    with pytest.raises(UserError, match=r"it would be picked if epsilon.subject_to 'like.auc' were 0.82"):
-        choose(0.9)
-
-
-@given(st.floats(1e-6, 1e9), st.sampled_from([3, 6]))
-def test_rounding_up_never_goes_below(value, digits):
-    assert value <= float(round_up(value, digits)) <= value * (1 + 3 * 10.0 ** (1 - digits))
-    assert -value <= float(round_up(-value, digits))
+@given(st.floats(1e-12, 1e12))
+def test_rounding_up_never_falls_below(value):
+    assert value <= float(round_up(value)) <= value * 1.0101

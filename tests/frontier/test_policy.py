@@ -1,167 +1,278 @@
 """Picking by a written policy."""
 
-import itertools
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from choice_toys import CLICK, LIKE, made
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bench.errors import UserError
+from bench.frontier.baselines import latest
+from bench.frontier.choices import head_choices, served_choices
+from bench.frontier.composite import composite
 from bench.frontier.frontier import frontier
-from bench.frontier.pick import pick
-from bench.frontier.policy import Policy, read_policy
+from bench.frontier.pick import NothingPasses, pick
+from bench.frontier.policy import Policy, read_bound, read_policy
+from bench.frontier.stability import ENOUGH
+from bench.objectives import Objective
+from bench.plain import parse_toml
+from bench.schema import Task
 
-SOME = Policy.model_validate({"guard": {"max_loss_vs_single_task": 0.002}})
-ANYTHING = Policy.model_validate({"guard": {"max_loss_vs_single_task": float("inf")}})
+OUTCOMES = (Objective(CLICK, "maximize"), Objective(LIKE, "maximize"))
+ROWS = {
+    "current": (0.134, 0.583),
+    "7": (0.139, 0.563),
+    "7 b": (0.135, 0.584),
+    "7 c": (0.155, 0.466),
+    "8": (0.1335, 0.606),
+    "8 b": (0.127, 0.606),
+}
 
 
-def choose(records, objectives, policy=ANYTHING):
-    return pick(frontier(records, objectives), records, objectives, policy)
+def choose(choices, **policy):
+    return pick(choices, [], (), Policy.model_validate(policy))
+
+
+def asked(maximize, at_least=None, at_most=None):
+    return Policy().asked(maximize, at_least or {}, at_most or {})
+
+
+RULES = (
+    {"rule": "knee"},
+    {"rule": "weights", "weights": {CLICK: 3, LIKE: 1}},
+    {"rule": "utopia"},
+    {"rule": "epsilon", "epsilon": {"best": LIKE, "subject_to": {CLICK: "98% of current"}}},
+    {"rule": "revenue", "revenue": {"value": {CLICK: 0.05, LIKE: 1.0}}},
+)
+ANY = st.dictionaries(st.integers(0, 99).map(str), st.tuples(*[st.floats(0.01, 1.0)] * 2), min_size=1, max_size=12)
+
+
+@pytest.mark.parametrize("policy", RULES, ids=lambda policy: policy["rule"])
+@settings(max_examples=25)
+@given(rows=ANY, seed=st.integers(0, 9))
+def test_a_pick_keeps_its_limits_is_not_dominated_and_does_not_depend_on_the_rows_order(policy, rows, seed):
+    rows = {"current": (0.4, 0.4)} | rows
+    choices = made(rows)
+    found = choose(choices, **policy)
+    mine, today = np.array(rows[found.point]), np.array(rows["current"])
+    least = np.array([0.98, 0.0]) if policy["rule"] == "epsilon" else np.array([0.95, 0.95])
+    passing = [np.array(row) for row in rows.values() if (row >= least * today - 1e-12).all()]
+    assert any((mine == row).all() for row in passing)
+    if found.role == "trial":  # where nothing gains beyond noise, the current point stays
+        assert not any((row >= mine).all() and (row > mine + 1e-9).any() for row in passing)
+    names = [list(rows)[at] for at in np.random.default_rng(seed).permutation(len(rows))]
+    again = choose(made({name: rows[name] for name in names}), **policy)
+    assert rows[again.point] == pytest.approx(rows[found.point])
+
+
+def test_the_most_likes_at_98_percent_of_the_clicks():
+    found = pick(made(ROWS, noise=0.002), [], (), asked(LIKE, {CLICK: "98% of current"}))
+    assert (found.point, found.kind, found.weights) == ("8", "power", {"click": 0.5, "like": 0.5})
+    assert found.outcomes == {CLICK: 0.1335, LIKE: 0.606}
+    assert found.sentence.startswith(
+        "Trial 8 (mmoe) with the weights click 0.5, like 0.5 (power) is picked: it has the best like.recall@10%. "
+        "Against current: click.recall@10% -0.37% ("
+    )
+    assert "like.recall@10% +3.9% (" in found.sentence
+    assert [each.point for each in found.runners_up] == ["7", "current"]
+    document = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert document["weights"] == {"click": 0.5, "like": 0.5}
+    assert document["sentence"] in document["reason"]
+
+
+def test_revenue_by_hand():
+    """Clicks: .05 x 300 x recall; likes: 4 x 10 x recall."""
+    found = choose(made(ROWS), rule="revenue", revenue={"value": {CLICK: 0.05, LIKE: 4.0}})
+    money = {name: 15 * click + 40 * like for name, (click, like) in ROWS.items()}
+    assert found.point == max(money, key=money.get).split(" ")[0] == "8"
+    assert f"{money['8']:,.4g} for 1,000 rows to rank, where current earns {money['current']:,.4g}" in found.sentence
+    assert found.runners_up[0].score == pytest.approx(money["7 b"] / money["current"] - 1)
+    heads = made(ROWS, outcomes=("click.auc", "like.auc"), served=False)
+    with pytest.raises(UserError, match="expected an outcome of the served score that counts"):
+        choose(heads, rule="revenue", revenue={"value": {"click.auc": 1.0}})
+
+
+def test_where_nothing_gains_you_keep_what_you_have():
+    found = choose(made({"current": (0.134, 0.583), "7": (0.1341, 0.5825), "8": (0.12, 0.6)}, noise=0.01))
+    assert (found.point, found.role, found.trial) == ("current", "current", None)
+    assert found.sentence.startswith("Keep what you have: nothing gains on the current point, current")
+
+
+# The two faults that were found in use
+
+
+def test_no_pick_is_dominated_by_a_baseline():
+    """Equal weights beat trial 7 in both outcomes: they are the pick, whatever P(non-dominated) says."""
+    rows = {"current": (0.1, 0.5), "7": (0.12, 0.6), "equal_weights": (0.121, 0.61)}
+    for policy in RULES:
+        assert choose(made(rows, p_nondominated=[0.1, 0.9998, 0.2]), **policy).point == "equal_weights"
+
+
+def test_what_cannot_be_deployed_and_is_ahead_is_said_first():
+    rows = {"current": (0.1, 0.5), "7": (0.102, 0.52), "trees": (0.12, 0.6)}
+    found = choose(made(rows, noise=0.001))
+    assert found.point == "7"
+    assert found.sentence.startswith(
+        "Trees with the weights click 0.5, like 0.5 (power) scores higher than the pick in 100% of retrainings "
+        "(click.recall@10% +18%, like.recall@10% +16%), but cannot be deployed. Trial 7 (mmoe)"
+    )
+    assert choose(made(rows, noise=0.001), deployable=False).point == "trees"
+
+
+def test_a_pick_that_other_draws_would_not_make_names_the_others():
+    close = {"current": (0.1, 0.5), "7": (0.12, 0.60), "8": (0.1199, 0.6)}
+    found = choose(made(close, noise=0.02))
+    assert found.stability.holds < ENOUGH
+    assert f"Unsure: it holds in only {found.stability.holds:.0%} of retrainings" in found.sentence
+    assert "trial 8 (mmoe) in" in found.sentence
+    sure = choose(made({"current": (0.1, 0.5), "7": (0.12, 0.60), "8": (0.11, 0.6)}, noise=0.002))
+    assert sure.stability.holds >= ENOUGH
+    assert f"It holds in {sure.stability.holds:.0%} of retrainings." in sure.sentence
+
+
+def test_a_simpler_choice_that_is_as_good_is_named_or_taken():
+    rows = {
+        "current": (0.1, 0.5),
+        "7": (0.12, 0.6),
+        "8": (0.1199, 0.5995),
+        "equal_weights": (0.1198, 0.6),
+        "9": (0.11, 0.6),
+    }
+    sizes = [9e4, 9e4, 3e4, 9e4, 1e3]
+    found = choose(made(rows, noise=0.01, size=sizes))
+    assert (found.point, found.as_good) == ("7", ("trial 8", "equal weights"))
+    assert "As good within noise (and within 0.5% in every outcome) are trial 8 (mmoe) with" in found.sentence
+    assert choose(made(rows, noise=0.01, size=sizes), simplest=True).point == "8"
+    assert choose(made(rows, noise=1e-5, size=sizes), simplest=True).point == "7"  # surely behind
+
+
+# Where nothing passes
+
+
+@settings(max_examples=20)
+@given(bound=st.floats(0.15, 0.9), share=st.integers(130, 300))
+def test_what_is_advised_is_enough(bound, share):
+    policy = {"guard": {"at_least": {CLICK: bound, LIKE: f"{share}% of current"}}}
+    with pytest.raises(
+        NothingPasses, match=r"nothing passes the guard; the nearest is .* would pass if guard.at_least"
+    ) as error:
+        choose(made({"current": (0.1, 0.5), "7": (0.12, 0.6), "8": (0.14, 0.4)}), **policy)
+    values = parse_toml("\n".join(change.toml for change in error.value.changes), "advice")
+    assert choose(made({"current": (0.1, 0.5), "7": (0.12, 0.6), "8": (0.14, 0.4)}), **values) == error.value.pick
+
+
+# What a policy chooses among
 
 
 @pytest.fixture
-def records(trial, failed):
-    """Single-task 0 is dominated; of the front 1, 2, 3 the last loses like; 2 is the knee of all three."""
-    return [
-        trial(0, 0.720, 0.800, kind="single_task"),
-        trial(1, 0.722, 0.810),
-        trial(2, 0.735, 0.806, balancing="uncertainty"),
-        trial(3, 0.740, 0.780, kind="ple"),
-        failed(4),
-    ]
-
-
-def test_golden_knee(records, objectives):
-    found = choose(records, objectives)
-    assert (found.trial, found.architecture, found.rule) == (2, "mmoe", "knee")
-    assert found.config["balancing.kind"] == "uncertainty"
-    assert found.metrics == {"valid/click.auc": 0.735, "valid/like.auc": 0.806}
-    assert found.reason.startswith(
-        "Trial 2 (mmoe, uncertainty) is picked because it is the best compromise between the extremes "
-        "of the 3 points: 0.416 beyond the line or plane through them, each objective scaled to its range there. "
-    )
-    assert "guard" not in found.reason  # it allowed anything
-    assert found.removed == ()
-    assert [each.trial for each in found.runners_up] == [1, 3]
-
-
-def test_golden_guard_and_reason(records, objectives):
-    found = choose(records, objectives, SOME)
-    assert found.trial == 1  # two extremes remain, both at distance 0: the earlier one
-    (gone,) = found.removed
-    assert (gone.trial, gone.architecture) == (3, "ple")
-    assert gone.reason == "it is 0.02 worse in like.auc than single-task trial 0 (0.8), where 0.002 is allowed"
-    assert found.reason == (
-        "Trial 1 (mmoe, static) is picked because it is the earlier trial of 2 points that the rule 'knee' puts first "
-        "together. "
-        "It reaches valid/click.auc 0.722 (+0.002 against single-task), valid/like.auc 0.81 (+0.01 against "
-        "single-task) (one run in the search, not yet confirmed; gains are positive where it is better). "
-        "The guard, no loss against single-task beyond 0.002 in click.auc, 0.002 in like.auc, removed 1 of the "
-        "front's 3 points."
-    )
-
-
-def test_equal_scores_go_to_the_smaller_model(trial, objectives):
-    records = [trial(0, 0.7, 0.8, parameters=20.0), trial(1, 0.8, 0.7, parameters=10.0)]
-    found = choose(records, objectives)
-    assert found.trial == 1
-    assert "is the smaller model of 2 points that the rule 'knee' puts first together" in found.reason
-
-
-def test_front_of_one_point(trial, objectives):
-    found = choose([trial(7), trial(8, 0.5, 0.5)], objectives)
-    assert found.trial == 7
-    assert "is the only point of the front." in found.reason
-    assert found.runners_up == ()
-
-
-def test_only_point_that_the_guard_lets_through(records, objectives):
-    policy = Policy.model_validate({"guard": {"max_loss_vs_single_task": {"click.auc": -0.01, "like.auc": 0.002}}})
-    found = choose(records, objectives, policy)
-    assert found.trial == 2
-    assert "is the only point of the front that the guard lets through." in found.reason
-    assert "removed 2 of the front's 3 points" in found.reason
-
-
-def test_without_single_task_trials_the_reason_says_so(records, objectives):
-    found = choose(records[1:], objectives, Policy())
-    assert found.trial == 2
-    assert "could not judge click.auc, like.auc: no single-task trial" in found.reason
-
-
-def test_replicate_means_where_there_are_replicates(records, trial, objectives):
-    """The search's knee falls back on fresh seeds: another is picked."""
-    test = (0.6, 0.6)
-    two = replace(records[2], replicates=trial(2, runs=(((0.72, 0.79), test), ((0.72, 0.79), test))).replicates)
-    rest = [replace(records[i], replicates=trial(i, runs=((v, test),)).replicates) for i, v in
-            ((0, (0.72, 0.80)), (1, (0.73, 0.81)), (3, (0.74, 0.79)))]  # fmt: skip
-    found = choose([two, *rest], objectives, Policy())
-    assert found.trial == 1
-    assert found.metrics == {"confirm/click.auc": 0.73, "confirm/like.auc": 0.81}
-    assert "(one replicate on confirmation rows, unseen by the search; gains" in found.reason
-
-
-@pytest.mark.slow
-def test_no_test_value_influences_the_pick(trial, objectives):
-    """Every permutation of test values over trials, and their absence, gives the same pick with the same words."""
-    valid = [(0.70, 0.80), (0.71, 0.81), (0.72, 0.805), (0.74, 0.79)]
-    tests = [(0.1, 0.9), (0.9, 0.1), (0.5, 0.5), (0.99, 0.99)]
-
-    def records(order):
-        made = [
-            trial(i, *valid[i], kind="single_task" if i == 0 else "mmoe", runs=((valid[i], tests[j]),) * 2)
-            for i, j in enumerate(order)
-        ]
-        with_test = [{f"test/{name}.auc": tests[j][k] for k, name in enumerate(("click", "like"))} for j in order]
-        return [replace(r, metrics=r.metrics | extra) for r, extra in zip(made, with_test, strict=True)]
-
-    def without_test(record):
-        runs = tuple(
-            replace(run, metrics={k: v for k, v in run.metrics.items() if "test/" not in k})
-            for run in record.replicates
+def points(trial):
+    """Single-task 0 and 1, a trial 2 that gains in both, and trees."""
+    test = (0.5, 0.5)
+    values = {0: (0.72, 0.79), 1: (0.70, 0.80), 2: (0.725, 0.805), -3: (0.73, 0.81)}
+    made = {
+        number: trial(
+            number, *value, kind="single_task" if number in (0, 1) else "trees" if number < 0 else "mmoe",
+            runs=tuple(((value[0] + move, value[1] - move), test) for move in (-0.001, 0.0, 0.001)), parameters=10.0,
         )
-        return replace(record, metrics={k: v for k, v in record.metrics.items() if "test/" not in k}, replicates=runs)
+        for number, value in values.items()
+    }  # fmt: skip
+    shared = {
+        n: replace(p, replicates=tuple(replace(r, seed=i) for i, r in enumerate(p.replicates))) for n, p in made.items()
+    }
+    return [shared[number] for number in sorted(shared)]
 
-    found = [choose(records(order), objectives, Policy()) for order in itertools.permutations(range(4))]
-    found.append(choose([without_test(record) for record in records(range(4))], objectives, Policy()))
-    assert all(each == found[0] for each in found)
+
+def all_points(points, objectives):
+    trials = [point for point in points if point.number >= 0]
+    single = composite(trials, objectives)
+    return [*frontier(trials, objectives).points, *latest([p for p in points if p.number < 0]), single]
+
+
+def test_heads_are_chosen_among_with_baselines_and_the_single_task_models_as_current(points, objectives):
+    every = all_points(points, objectives)
+    choices = head_choices(every, objectives)
+    assert choices.table["point"].tolist() == ["0", "1", "2", "trees", "single_task"]
+    assert (choices.current, choices.served, choices.draws.shape) == (4, False, (1000, 5, 2))
+    assert choices.table["on_front"].tolist() == [False, False, False, True, False]
+    found = pick(choices, every, objectives, Policy())
+    assert (found.point, found.trial, found.kind, found.metrics["confirm/click.auc"]) == ("2", 2, None, 0.725)
+    assert found.sentence.startswith("The boosted-trees baseline scores higher than the pick in 100% of")
+    assert "Against single-task models: click.auc +0.0050 (+" in found.sentence
+
+
+def test_what_was_not_confirmed_is_chosen_by_what_the_search_saw(trial, failed, objectives):
+    records = [trial(0, 0.7, 0.8), trial(1, 0.72, 0.79), trial(2, 0.69, 0.7), failed(3)]
+    front = frontier(records, objectives)
+    choices = head_choices(front.points, objectives)
+    found = pick(choices, front.points, objectives, Policy())
+    assert (found.point, choices.current, found.stability.holds) == ("1", None, None)
+    assert "It has click.auc 0.72, like.auc 0.79." in found.sentence
+    assert "The guard could not judge click.auc, like.auc: there is no current point." in found.reason
+    with pytest.raises(UserError, match="nothing to pick from: no trial has completed"):
+        pick(head_choices([], objectives), [], objectives, Policy())
+
+
+def test_no_test_value_influences_a_pick(points, objectives):
+    def moved(point):
+        runs = [replace(run, metrics=run.metrics | {"test/click.auc": 0.1 * point.number}) for run in point.replicates]
+        return replace(point, replicates=tuple(runs))
+
+    both = [all_points(each, objectives) for each in (points, [moved(point) for point in points])]
+    found = [pick(head_choices(every, objectives), every, objectives, Policy()) for every in both]
+    assert found[0] == found[1]
     assert "test" not in json.dumps(found[0].to_json())
 
 
-def test_a_front_on_test_is_refused(records, objectives):
-    with pytest.raises(ValueError, match="expected a frontier on confirm or valid, found 'test'"):
-        pick(frontier(records, objectives, split="test"), records, objectives, Policy())
+def test_serving_points_have_the_costs_and_heads_of_their_points(points, objectives):
+    served = made({"2": (0.1, 0.5), "2 b": (0.12, 0.4), "trees": (0.1, 0.6), "unknown": (0.1, 0.1)}, current="unknown")
+    table = served.table.rename(columns={CLICK: f"confirm/{CLICK}", LIKE: f"confirm/{LIKE}"})
+
+    class Front:
+        outcomes, draws, current = OUTCOMES, served.draws, 3
+
+    Front.table = table
+    choices = served_choices(Front(), all_points(points, objectives), {"click": 0.3})
+    assert choices.objectives == (CLICK, LIKE)
+    assert choices.table["click.auc"].tolist()[:3] == [0.725, 0.725, 0.73]
+    assert choices.table["size"].tolist() == [10.0, 10.0, 10.0, np.inf]
+    assert choices.directions["cost/parameters"] == "minimize"
+    assert {"click.auc", "cost/parameters", CLICK} <= set(choices.metrics)
 
 
-def test_nothing_completed(failed, objectives):
-    with pytest.raises(UserError, match="none of the 2 trials has completed with a value of every objective"):
-        choose([failed(0), failed(1)], objectives)
-
-
-def test_json_is_strict(records, objectives):
-    document = json.loads(json.dumps(choose(records, objectives, SOME).to_json(), allow_nan=False))
-    assert document["trial"] == 1
-    assert document["removed"][0]["trial"] == 3
+# Files and options
 
 
 def test_policy_file(tmp_path):
     path = tmp_path / "policy.toml"
-    path.write_text('rule = "knee"\n[guard.max_loss_vs_single_task]\n"income.auc" = 0.001\n')
-    assert read_policy(path).guard.max_loss_vs_single_task == {"income.auc": 0.001}
+    path.write_text(
+        'rule = "epsilon"\n[epsilon]\nbest = "like.auc"\n[epsilon.subject_to]\n"click.auc" = "98% of current"\n'
+    )
+    assert read_policy(path).epsilon.subject_to == {"click.auc": "98% of current"}
     path.write_text("")
     assert read_policy(path) == Policy()
 
 
 @pytest.mark.parametrize(
+    "policy", [*RULES, {"guard": {"max_loss_vs_current": float("inf"), "within": {"a.pcoc": [1, 2]}}}]
+)
+def test_a_policy_written_as_toml_is_the_same(policy):
+    given = Policy.model_validate(policy)
+    assert Policy.model_validate(parse_toml(given.toml, "toml")) == given
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
-        (
-            'rule = "nee"',
-            "rule: unknown rule 'nee' (did you mean 'knee'?); known are epsilon, knee, revenue",
-        ),
-        ("gaurd = 1", "unknown key 'gaurd' (did you mean 'guard'?); known are epsilon, guard, retrain"),
+        ('rule = "nee"', "rule: unknown rule 'nee' (did you mean 'knee'?); known are epsilon, knee, revenue"),
+        ("gaurd = 1", "unknown key 'gaurd' (did you mean 'guard'?); known are deployable, epsilon, guard, retrain"),
         ("[guard]\nmax_loss = 1", "unknown key 'guard.max_loss'"),
-        ("[guard]\nmax_loss_vs_single_task = 'x'", "guard.max_loss_vs_single_task: expected a number, or a table"),
+        ("[guard]\nat_least = { 'click.auc' = '98' }", "guard.at_least.click.auc: expected a number, or a share of"),
+        ('rule = "revenue"', "expected a table 'revenue' beside the rule 'revenue', found none"),
+        ("[weights]\nclick.auc = 1", "expected no table 'weights' beside the rule 'knee'"),
+        ("rule = 'weights'\n[weights]\nclick.auc = -1", "expected finite weights of at least 0"),
         ("rule = ", "not valid TOML"),
     ],
 )
@@ -173,3 +284,42 @@ def test_a_wrong_policy_file_is_one_sentence(tmp_path, text, message):
     assert str(path) in str(error.value)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("click.recall@10%=98% of current", (CLICK, "98% of current")),
+        (" cost/latency_ms = 5 ", ("cost/latency_ms", 5.0)),
+        ("cost/parameters=2e6", ("cost/parameters", 2e6)),
+    ],
+)
+def test_bounds_of_options(text, found):
+    assert read_bound("--at-least", text) == found
+
+
+@pytest.mark.parametrize("text", ["", "click.auc", "click.auc=", "=5", "click.auc=98%", "click.auc=much", "a=inf%"])
+def test_what_is_no_bound_is_one_sentence(text):
+    with pytest.raises(UserError, match=r"^--at-most: expected METRIC=NUMBER or METRIC=98% of current, .* found '"):
+        read_bound("--at-most", text)
+
+
+def test_options_replace_the_rule_and_keep_the_guard():
+    given = Policy.model_validate(
+        {"rule": "weights", "weights": {CLICK: 1}, "guard": {"at_most": {"cost/parameters": 5}}}
+    )
+    found = given.asked(LIKE, {CLICK: "98% of current"}, {"cost/latency_ms": 3.0})
+    assert (found.rule, found.epsilon.best, found.weights) == ("epsilon", LIKE, {})
+    assert found.guard.at_most == {"cost/parameters": 5.0, "cost/latency_ms": 3.0}
+    assert found.guard.at_least == {CLICK: "98% of current"}
+
+
+def test_names_are_checked_before_a_search():
+    tasks = (Task("click"), Task("like"))
+    Policy.model_validate({"guard": {"at_least": {CLICK: 0.1, "like.gauc_positives": 0.1, "click.pcoc": 1}}}).check(
+        tasks
+    )
+    with pytest.raises(UserError, match=r"epsilon: unknown metric 'lick.auc'"):
+        Policy.model_validate({"rule": "epsilon", "epsilon": {"best": "lick.auc"}}).check(tasks)
+    with pytest.raises(UserError, match=r"guard: unknown metric 'shop.recall@5'"):
+        Policy.model_validate({"guard": {"at_least": {"shop.recall@5": 1}}}).check(tasks)

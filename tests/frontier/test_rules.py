@@ -1,110 +1,52 @@
 """Every pick rule, and in small cases worked by hand."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.frontier.rules import PICK_RULES, Frame
-from bench.frontier.rules import knee as knee_in
+from bench.frontier.rules import PICK_RULES, Terms
 
 RULES = pytest.mark.parametrize("rule", PICK_RULES.values(), ids=PICK_RULES)
-SCALED = [name for name in PICK_RULES if name not in ("epsilon", "revenue")]  # those two are about natural units
-QUARTER = np.array([[0.0, 4.0], [1.0, 3.5], [3.0, 2.5], [3.5, 1.0], [4.0, 0.0]])
+GAINS = st.lists(st.tuples(*[st.floats(-0.9, 3)] * 2), min_size=1, max_size=6).map(np.array)
 
 
-def score(rule, values):
-    """In the values' own frame; a positive of either kind is worth one."""
-    return rule.score(values, replace(Frame.around(values), worth=lambda each: each.sum(axis=1)))
-
-
-def knee(values):
-    return knee_in(values, Frame.around(values))
-
-
-@st.composite
-def fronts(draw):
-    """Mutually non-dominated points of two objectives: one rises, the other falls."""
-    rises = sorted(draw(st.sets(st.integers(0, 1000), min_size=2, max_size=8)))
-    falls = sorted(draw(st.sets(st.integers(0, 1000), min_size=len(rises), max_size=len(rises))), reverse=True)
-    return np.array([rises, falls], dtype=float).T
-
-
-def distance_to_line(point, a, b):
-    """Signed distance of a point beyond the line from a to b, by the cross product."""
-    (dx, dy), (px, py) = b - a, point - a
-    return (px * -dy + py * dx) / np.hypot(dx, dy)
-
-
-@given(fronts())
-def test_knee_is_the_distance_to_the_line_between_the_extremes(front):
-    unit = (front - front.min(axis=0)) / (front.max(axis=0) - front.min(axis=0))
-    expected = [distance_to_line(point, unit[0], unit[-1]) for point in unit]
-    np.testing.assert_allclose(knee(front), expected, atol=1e-12)
+def terms(*weights, signs=None, linear=False):
+    of = np.array(weights, dtype=float)
+    return Terms(of / of.sum(), np.array(signs or [1.0] * len(of)), np.full(len(of), linear))
 
 
 @RULES
-@given(front=fronts(), seed=st.integers(0, 99))
-def test_permutation_equivariant(rule, front, seed):
-    order = np.random.default_rng(seed).permutation(len(front))
-    np.testing.assert_allclose(score(rule, front[order]), score(rule, front)[order], atol=1e-12)
+@given(gains=GAINS, seed=st.integers(0, 99))
+def test_scores_go_with_their_rows_and_never_fall_as_a_gain_rises(rule, gains, seed):
+    found = rule.score(gains, terms(2, 1))
+    order = np.random.default_rng(seed).permutation(len(gains))
+    np.testing.assert_allclose(rule.score(gains[order], terms(2, 1)), found[order], atol=1e-12)
+    worlds = np.stack([gains, gains[order]])  # over draws, each by itself
+    np.testing.assert_allclose(rule.score(worlds, terms(2, 1))[1], found[order], atol=1e-12)
+    better = np.concatenate([gains, gains[:1] + np.array([0.1, 0.0])])
+    scores = rule.score(better, terms(2, 1))
+    assert scores[-1] >= scores[0]
 
 
-@pytest.mark.parametrize("rule", [PICK_RULES[name] for name in SCALED], ids=SCALED)
-@given(front=fronts())
-@pytest.mark.parametrize(("scale", "shift"), [(1e-10, 0.0), (1e6, -5.0)])
-def test_invariant_under_units(rule, front, scale, shift):
-    moved = front * [1.0, scale] + [0.0, scale * shift]
-    np.testing.assert_allclose(score(rule, moved), score(rule, front), atol=1e-9)
+def test_the_knee_is_where_a_percent_buys_a_percent():
+    """Of outcomes x and 1 / x the product is the same everywhere: all score alike, in any unit; a bulge wins."""
+    ratio = np.array([0.5, 0.8, 1.0, 1.25, 2.0])
+    alike = np.stack([ratio - 1, 1 / ratio - 1], axis=1)
+    np.testing.assert_allclose(PICK_RULES["knee"].score(alike, terms(1, 1)), 0, atol=1e-12)
+    bulge = np.concatenate([alike, [[0.01, 0.0]]])
+    assert PICK_RULES["knee"].score(bulge, terms(1, 1)).argmax() == 5
 
 
-@RULES
-def test_one_point_duplicates_and_a_constant_objective_have_finite_scores(rule):
-    for values in ([[0.7, 0.8]], [[0.7, 0.8]] * 3, [[0.7, 0.8, 1.0], [0.8, 0.7, 1.0]]):
-        assert np.isfinite(score(rule, np.array(values))).all()
+def test_the_knee_counts_half_the_cost_as_twice_the_outcome():
+    halved = np.array([[0.0, 0.5]])  # a cost of one half: a gain of .5
+    twice = np.array([[1.0, 0.0]])
+    of = terms(1, 1, signs=[1.0, -1.0])
+    np.testing.assert_allclose(PICK_RULES["knee"].score(halved, of), PICK_RULES["knee"].score(twice, of))
 
 
-@RULES
-def test_the_reason_takes_score_and_points(rule):
-    assert "5 points" in rule.because.format(score=0.5, distance=0.5, best="click.auc", points="5 points")
-
-
-def test_knee_of_a_bulge_by_hand():
-    assert knee(QUARTER).argmax() == 2
-    assert knee(QUARTER)[2] == pytest.approx((0.75 + 0.625 - 1) / np.sqrt(2))
-    np.testing.assert_allclose(knee(QUARTER)[[0, -1]], 0, atol=1e-12)
-
-
-def test_knee_is_negative_where_the_front_is_hollow():
-    assert knee(np.array([[0.0, 4.0], [1.0, 1.0], [4.0, 0.0]]))[1] < 0
-
-
-def test_knee_of_three_objectives_by_hand():
-    values = np.array([[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0], [0.6, 0.6, 0.6]])
-    np.testing.assert_allclose(knee(values), [0, 0, 0, 0.8 / np.sqrt(3)], atol=1e-12)
-
-
-def test_weights_choose_along_the_front():
-    for weights, best in (([1.0, 0.0], 4), ([0.0, 1.0], 0), ([0.5, 0.5], 2)):
-        frame = replace(Frame.around(QUARTER), weights=np.array(weights))
-        found = PICK_RULES["weights"].score(QUARTER, frame)
-        assert found.argmax() == best
-        np.testing.assert_allclose(found, QUARTER / 4 @ weights)
-
-
-def test_utopia_is_the_nearest_to_the_ideal():
-    found = PICK_RULES["utopia"].score(QUARTER, Frame.around(QUARTER))
-    np.testing.assert_allclose(found, -np.linalg.norm(1 - QUARTER / 4, axis=1) / np.sqrt(2))
-    assert found.argmax() == 2
-
-
-def test_epsilon_looks_at_one_objective_in_its_own_unit():
-    found = PICK_RULES["epsilon"].score(QUARTER, replace(Frame.around(QUARTER), best=1))
-    np.testing.assert_array_equal(found, QUARTER[:, 1])
-
-
-def test_a_point_off_the_front_is_scored_in_the_fronts_frame():
-    frame = Frame.around(QUARTER)
-    np.testing.assert_allclose(PICK_RULES["weights"].score(np.array([[2.0, 2.0]]), frame), [0.5])
+def test_utopia_is_nearest_to_the_best_of_each():
+    gains = np.array([[0.0, 0.4], [0.3, 0.3], [0.4, 0.0]])
+    found = PICK_RULES["utopia"].score(gains, terms(1, 1))
+    assert found.argmax() == 1
+    assert found[1] == pytest.approx(-0.1)

@@ -1,20 +1,20 @@
-"""How a pick changes with weights and seeds: small cases by hand, and against a closed form."""
-
-from itertools import pairwise
+"""How sure a pick is: small cases by hand, against the definition, and against a closed form."""
 
 import numpy as np
 import pytest
+from choice_toys import CLICK, LIKE, made
 from scipy import stats
 
-from bench.frontier.rules import PICK_RULES, Frame
-from bench.frontier.stability import grid_of, stability_of
-from bench.objectives import Objective
+from bench.frontier.judging import Judge
+from bench.frontier.pick import pick
+from bench.frontier.policy import Policy
+from bench.frontier.stability import grid_of
+
+ANYTHING = {"rule": "weights", "guard": {"max_loss_vs_current": float("inf")}}
 
 
-def stability(points, objectives, rule="weights"):
-    values = np.array([[np.mean([run.metrics[o.key("confirm")] for run in p.replicates] or p.metrics[o.key("valid")])
-                        for o in objectives] for p in points])  # fmt: skip
-    return stability_of(points, objectives, PICK_RULES[rule], Frame.around(values), points)
+def picked(choices, **policy):
+    return pick(choices, [], (), Policy.model_validate(policy or ANYTHING))
 
 
 @pytest.mark.parametrize("objectives", [1, 2, 3, 4, 5])
@@ -22,42 +22,53 @@ def test_the_grid_is_even_over_the_simplex(objectives):
     grid = grid_of(objectives)
     assert len(grid) <= 231
     np.testing.assert_allclose(grid.sum(axis=1), 1)
-    assert len(np.unique(grid, axis=0)) == len(grid)
     assert {tuple(row) for row in np.eye(objectives)} <= {tuple(row) for row in grid}
 
 
-def test_of_two_points_each_wins_where_its_objective_weighs_more(trial, objectives):
-    found = stability([trial(0, 0.7, 0.8), trial(1, 0.8, 0.7)], objectives)
-    assert [(each.trial, each.share) for each in found.points] == [(0, 11 / 21), (1, 10 / 21)]  # a tie to the first
+def test_of_two_points_each_wins_where_its_outcome_weighs_more():
+    found = picked(made({"0": (0.7, 0.8), "1": (0.8, 0.7), "current": (0.6, 0.6)})).stability
+    assert {each.point: each.share for each in found.points} == {"0": 11 / 21, "1": 10 / 21}  # a tie to the upper row
     for weights, winner in zip(found.weights, found.winners, strict=True):
-        assert found.points[winner].trial == (1 if weights[0] > 0.5 else 0)
-    assert found.sure is None
-    assert found.points[0].probability is None
+        assert found.points[winner].point == ("1" if weights[0] > 0.5 else "0")
+    assert (found.holds, found.sure, found.points[0].by_rule) == (None, None, None)
 
 
-def test_a_hollow_point_never_wins_and_a_bulge_wins_the_middle(trial, objectives):
-    found = stability([trial(0, 0.7, 0.8), trial(1, 0.73, 0.73), trial(2, 0.8, 0.7), trial(3, 0.78, 0.78)], objectives)
-    shares = {each.trial: each.share for each in found.points}
-    assert shares[1] == 0
-    assert found.points[0].trial == 3
-    assert sum(shares.values()) == pytest.approx(1)
-    assert all(a.share >= b.share for a, b in pairwise(found.points))
+def test_how_often_a_point_comes_first_is_the_closed_form():
+    """P(a normal of mean .02 and deviation .02 sqrt 2 is above 0), where each value moves by 2%."""
+    choices = made({"current": (1.0, 1.0), "0": (2.04, 1.0), "1": (2.0, 1.0)}, noise=0.01, draws=4000)
+    found = picked(choices, rule="weights", weights={CLICK: 1}, guard=ANYTHING["guard"]).stability
+    assert found.points[0].point == "0"
+    assert found.points[0].by_rule == pytest.approx(stats.norm.cdf(0.04 / (0.02 * np.sqrt(2) * 1.01)), abs=0.02)
 
 
-def test_with_one_objective_it_is_students_t(trial):
-    """P(the first is best) of two points is the pooled two-sample t-test's."""
-    first, second = (0.70, 0.72, 0.71), (0.695, 0.715, 0.711)
-    points = [trial(i, runs=tuple(((v, 0.8), (v, 0.8)) for v in values)) for i, values in enumerate((first, second))]
-    found = stability(points, (Objective("click.auc", "maximize"),))
-    expected = 1 - stats.ttest_ind(first, second, alternative="greater").pvalue
-    assert found.points[0].trial == 0
-    assert found.points[0].probability == pytest.approx(expected, abs=0.06)
-    assert found.points[0].by_rule == found.points[0].probability
-    assert found.sure == (found.points[0].probability,)
+def test_holds_is_what_its_docstring_says():
+    """The definition, draw by draw and row by row, with limits on outcomes and on a cost."""
+    rng = np.random.default_rng(3)
+    rows = {"current": (0.10, 0.50)} | {str(at): tuple(rng.uniform((0.09, 0.4), (0.11, 0.6))) for at in range(12)}
+    choices = made(rows, noise=0.02, draws=200, **{"cost/parameters": rng.uniform(1, 9, 13)})
+    weights, loss, most = {CLICK: 3.0, LIKE: 1.0}, 0.04, 7.0
+    policy = {
+        "rule": "weights",
+        "weights": weights,
+        "guard": {"max_loss_vs_current": loss, "at_most": {"cost/parameters": most}},
+    }
+    found = picked(choices, **policy)
+    size, share = choices.table["cost/parameters"].to_numpy(), np.array([0.75, 0.25])
+    holds = []
+    for drawn in choices.draws:
+        now = drawn[0]
+        scores = [float(share @ ((row - now) / now)) for row in drawn]
+        feasible = [at for at, row in enumerate(drawn) if (row >= (1 - loss) * now).all() and size[at] <= most]
+        keeps = (drawn[found.row] >= (1 - 0.005) * (1 - loss) * now).all()
+        holds.append(keeps and scores[found.row] >= max(scores[at] for at in feasible) - 0.005)
+    assert found.stability.holds == pytest.approx(np.mean(holds))
+    assert 0.1 < found.stability.holds < 0.9
 
 
-@pytest.mark.parametrize("rule", ["weights", "knee"])
-def test_a_loss_counts_downwards(trial, rule):
-    points = [trial(0, 0.6, runs=(((0.6, 1), (0, 0)),) * 2), trial(1, 0.3, runs=(((0.3, 1), (0, 0)),) * 2)]
-    found = stability(points, (Objective("click.auc", "minimize"),), rule)
-    assert [(each.trial, each.share, each.by_rule) for each in found.points] == [(1, 1.0, 1.0), (0, 0.0, 0.0)]
+def test_a_limit_that_is_just_kept_is_told():
+    choices = made({"current": (0.1, 0.5), "7": (0.098, 0.9)}, noise=0.02)
+    policy = {"rule": "epsilon", "epsilon": {"best": LIKE, "subject_to": {CLICK: "98% of current"}}}
+    found = picked(choices, **policy)
+    assert found.stability.keeps == pytest.approx(found.stability.holds, abs=0.01)
+    assert "it breaks a limit in 4" in found.sentence
+    assert Judge(Policy.model_validate(policy), choices).allowed.all()

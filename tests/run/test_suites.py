@@ -33,7 +33,7 @@ def test_a_shipped_suite_fits_its_data_its_space_and_its_policy(name: str) -> No
         tasks = [task for task in card.tasks if task.name in (dataset.tasks or card.default_tasks)]
         objectives = resolve_objectives(dataset, tuple(tasks))
         assert len(resolve_reference(objectives, dataset.reference)) == len(objectives)
-        policy.guard.check(objectives)
+        policy.check(tasks)
         space.validate_against_config([task.name for task in tasks])
 
 

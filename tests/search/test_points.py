@@ -11,6 +11,8 @@ import pytest
 from rung_toys import FULL, LADDER, rung_plan
 from search_toys import OBJECTIVES, ignore, make_job
 
+from bench.frontier.choices import head_choices
+from bench.frontier.estimates import estimate
 from bench.frontier.frontier import frontier
 from bench.frontier.pick import pick
 from bench.frontier.points import key_of, points
@@ -116,11 +118,12 @@ def test_points_are_confirmed_as_long_as_they_were_trained_and_picked_so(tmp_pat
         assert [each.replicate for each in point.replicates] == [1, 2]
         assert [each.seed for each in point.replicates] == [derive(7, "replicate", k) for k in (1, 2)]
         assert {each.until for each in point.replicates} == {point.until}
-    lenient = Policy.model_validate({"guard": {"max_loss_vs_single_task": 1.0}})
-    picked = pick(front, records, OBJECTIVES, lenient)
+    choices = head_choices(front.points, OBJECTIVES)
+    picked = pick(choices, front.points, OBJECTIVES, Policy())
     assert (picked.trial, picked.until) in set(map(key_of, front.on_front))
-    like = Policy.model_validate({"guard": {"max_loss_vs_single_task": {"like.auc": -0.2, "click.auc": 1.0}}})
-    picked = pick(front, records, OBJECTIVES, like)
+    shorter = max((p for p in compared if p.until), key=lambda point: estimate(point, "like.auc"))
+    like = Policy.model_validate({"guard": {"at_least": {"like.auc": estimate(shorter, "like.auc")}}})
+    picked = pick(choices, front.points, OBJECTIVES, like)
     assert (picked.samples, picked.until) == (LADDER[1], LADDER[1])
     assert f"stopped after {LADDER[1]} samples" in picked.reason
     assert picked.to_json()["until"] == LADDER[1]

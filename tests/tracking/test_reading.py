@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from bench.frontier.choices import head_choices
 from bench.frontier.frontier import frontier
 from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
@@ -20,7 +21,7 @@ def log(tracker, asked, objectives):
         parent = tracker.open_parent(**(asked | {"suite": asked["run"], "run": run} | more))
         parent.log_all(records)
         front = frontier(records, objectives)
-        chosen = pick(front, records, objectives, Policy())
+        chosen = pick(head_choices(front.points, objectives), front.points, objectives, Policy())
         log_front(parent, Found(front, chosen))
         parent.close("FINISHED")
         return front, chosen

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 
+from bench.frontier.choices import head_choices
 from bench.frontier.frontier import frontier
 from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
@@ -212,7 +213,7 @@ def log_all(tracker, asked, records, objectives, page):
     for record in records:
         parent.log_trial(record)
     front = frontier(records, objectives)
-    chosen = pick(front, records, objectives, Policy())
+    chosen = pick(head_choices(front.points, objectives), front.points, objectives, Policy())
     log_front(parent, Found(front, chosen, page))
     parent.close("FINISHED")
     return parent.run_id, front, chosen

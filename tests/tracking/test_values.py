@@ -6,6 +6,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.frontier.choices import head_choices
 from bench.frontier.frontier import frontier
 from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
@@ -62,7 +63,7 @@ def test_place_on_the_front(make_trial, objectives):
         make_trial(2, 0.70, 0.70, replicates=((0.70, 0.70), (0.71, 0.71))),
     ]
     front = frontier(records, objectives)
-    placed = front_of(front, pick(front, records, objectives, Policy()))
+    placed = front_of(front, pick(head_choices(front.points, objectives), front.points, objectives, Policy()))
     assert placed[0] == ([], UNPLACED | {"seesaw.until": "none"})
     values = {point.name: point.value for point in placed[1][0]}
     assert math.isclose(values["test/like.auc.mean"], 0.83)

@@ -1,0 +1,290 @@
+"""What a policy chooses among: one tidy table of trials, baselines and the current point.
+
+With kept predictions a choice is a serving point (a model and the weights that fuse its tasks into one score). Without
+them it is a point of the front of heads. Every column is named as users name it: `like.recall@10%`, `click.auc`,
+`cost/parameters`. Values are those of confirmation rows, or of validation where nothing was confirmed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bench.errors import UserError, unknown
+from bench.frontier.baselines import name_of
+from bench.frontier.dominance import nondominated
+from bench.frontier.estimates import candidates, estimate, estimates
+from bench.frontier.points import called
+from bench.frontier.samples import sample
+from bench.frontier.uncertainty import p_nondominated, posterior_draws
+from bench.frontier.variance import seed_noise
+from bench.objectives import (
+    BINARY_METRICS,
+    COSTS,
+    REGRESSION_METRICS,
+    Direction,
+    Objective,
+    in_thousandths,
+    ranked,
+)
+from bench.records import COMPOSITE, TrialRecord
+from bench.rows import CONFIRM, SEARCH
+from bench.seeds import derive
+
+Floats = NDArray[np.float64]
+
+ROW = ("point", "name", "architecture", "role", "kind", "weights", "p_nondominated", "on_front", "size")
+"""Columns of `Choices.table` that are no metrics."""
+DRAWS = 1000
+"""Posterior draws of heads, where there is no served front."""
+THOUSANDTHS = 0.1
+"""Unit of a head's metric in thousandths, such as AUC: a difference of .001 counts as much as 1% of an outcome."""
+STAND_IN = "single_task"
+"""The baseline that stands for the current point where none was given."""
+UNDEPLOYABLE = ("trees", "ensemble", STAND_IN)
+NAMES = {
+    "single_task": "single-task models",
+    "equal_weights": "equal weights",
+    "random_weights": "random weights",
+    "trees": "the boosted-trees baseline",
+    "ensemble": "the ensemble of two single-task models",
+}
+
+
+class ServedFront(Protocol):
+    """What is read of a served front, see `bench.frontier.served`."""
+
+    @property
+    def outcomes(self) -> tuple[Objective, ...]:
+        """What it is measured in."""
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a serving point: `point, name, architecture, role, kind, weights, on_front, p_nondominated`,
+        `confirm/<outcome>`."""
+
+    @property
+    def draws(self) -> NDArray[np.float32]:
+        """(D, rows, outcomes), paired, on confirmation rows."""
+
+    @property
+    def current(self) -> int:
+        """Row of the current point."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The rows that a policy chooses among.
+
+    Attributes:
+        table: one row a choice: `point` (7, 7@16000, trees), `name` for people, `architecture`, `role` (trial,
+            baseline, current), `kind` (of the fusion: power, sum; None for heads), `weights` (by task, or None),
+            `p_nondominated`, `on_front`, `size` (parameters; infinite where unknown), then a column a metric or cost.
+        directions: of the metrics that have one.
+        objectives: what rules such as `knee` use: the served outcomes, else the objectives of the heads.
+        drawn: metrics with posterior draws.
+        draws: (D, rows, drawn), paired over rows; D is 0 where no noise is known.
+        current: row of the current point; None where nothing was confirmed.
+        segments: columns `row, segment, outcome, gain, low, high`: difference from current by segment of the rows, as
+            a fraction of current's value there, with its paired 90% interval.
+        rates: mean label by task on train, on all impressions.
+    """
+
+    table: pd.DataFrame
+    directions: dict[str, Direction]
+    objectives: tuple[str, ...]
+    drawn: tuple[str, ...]
+    draws: NDArray[Any]
+    current: int | None
+    segments: pd.DataFrame | None = None
+    rates: dict[str, float] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def served(self) -> bool:
+        """Whether the choices are serving points; their objectives are then outcomes of the score that ranks."""
+        return bool(self.table["kind"].notna().any())
+
+    @property
+    def deployable(self) -> NDArray[np.bool_]:
+        """(rows,), which can be packaged: those that are one network."""
+        return np.asarray(~self.table["point"].isin(UNDEPLOYABLE))
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Every metric and cost."""
+        return tuple(str(name) for name in self.table.columns if name not in ROW)
+
+    def values(self, names: Sequence[str]) -> Floats:
+        """(rows, M) in natural units; NaN where something was not measured."""
+        columns = [self.table[name].to_numpy(dtype=float) for name in names]
+        return np.stack(columns, axis=1) if columns else np.zeros((len(self), 0))
+
+    def worlds(self, names: Sequence[str]) -> Floats:
+        """(D, rows, M): the values in each posterior draw; a metric that is not drawn keeps its value."""
+        found = np.repeat(self.values(names)[None], len(self.draws), axis=0)
+        for place, name in enumerate(names):
+            if name in self.drawn:
+                found[:, :, place] = self.draws[:, :, self.drawn.index(name)]
+        return found
+
+    def sign(self, name: str) -> float:
+        """+1 where larger is better."""
+        return 1.0 if self.directions[name] == "maximize" else -1.0
+
+    def in_thousandths(self, name: str) -> bool:
+        """Whether differences in a metric are read in thousandths, as those of a head's AUC, and not in per cent."""
+        return in_thousandths(name) and not (self.served and name in self.objectives)
+
+    def gains(self, names: Sequence[str], values: Floats) -> Floats:
+        """Differences from the current row, above 0 where better, in units that compare: (..., rows, M).
+
+        An outcome, a cost or any other metric is a fraction of current's value: .01 is 1%. A head's metric in
+        thousandths is divided by .1: .01 is .001 of AUC. Without a current row, or where it was not measured there,
+        the best value of any row stands for it.
+
+        Args:
+            values: (..., rows, M) of these metrics, as of `values` or `worlds`.
+        """
+        signs = np.array([self.sign(name) for name in names])
+        best = np.fmax.reduce(self.values(names) * signs, axis=0) * signs
+        base = np.broadcast_to(best, (*values.shape[:-2], len(names)))
+        if self.current is not None:
+            base = np.where(np.isnan(values[..., self.current, :]), base, values[..., self.current, :])
+        unit = np.where([self.in_thousandths(name) for name in names], THOUSANDTHS, np.abs(base))
+        unit = np.where(unit > 0, unit, 1.0)
+        return np.asarray(signs * (values - base[..., None, :]) / unit[..., None, :])
+
+    def check(self, name: str, where: str, directed: bool = False) -> None:
+        """Raises a UserError where there is no such metric, or, if `directed`, it has no best direction."""
+        if name not in self.metrics:
+            outcome = ranked(name.rpartition(".")[2])
+            if outcome is not None and "." in name:
+                has = ", ".join(self.objectives) if self.served else "none: no predictions were kept"
+                raise UserError(
+                    f"{where}: '{name}' is not among this run's outcomes, which are {has}; add it to the suite's "
+                    "`outcomes` and run again"
+                )
+            raise UserError(f"{where}: {unknown('metric', name, self.metrics)}")
+        if directed and name not in self.directions:
+            raise UserError(f"{where}: '{name}' has no best direction; bound it by guard.within")
+
+
+def id_of(point: TrialRecord) -> str:
+    """What tells a point from all others of its run: `7`, `7@16000`, `trees`, `static_weights 4:1`."""
+    if point.number == COMPOSITE:
+        return STAND_IN
+    if point.number < 0:
+        return name_of(point)
+    return f"{point.number}" if point.until is None else f"{point.number}@{point.until}"
+
+
+def name_for_people(point: TrialRecord) -> str:
+    """How a sentence names a point, without its architecture."""
+    known = id_of(point)
+    return called(point.number, point.until) if point.number >= 0 else NAMES.get(known, known.replace("_", " "))
+
+
+def served_choices(
+    served: ServedFront,
+    points: Iterable[TrialRecord],
+    rates: Mapping[str, float],
+    segments: pd.DataFrame | None = None,
+) -> Choices:
+    """The rows of a served front, with the metrics of heads and costs of their points.
+
+    Args:
+        points: all of the run, baselines and current included, found by `id_of`.
+        rates: mean label by task on train.
+        segments: as in `Choices`, by the rows of the served front.
+    """
+    names = tuple(outcome.name for outcome in served.outcomes)
+    known = {id_of(point): point for point in points}
+    own = [known.get(str(point)) for point in served.table["point"]]
+    heads = [name for name in _metrics([point for point in own if point]) if name not in names]
+    table = served.table[list(ROW[:-1])].reset_index(drop=True)
+    table = table.assign(**{name: served.table[f"{CONFIRM}/{name}"].to_numpy() for name in names})
+    return Choices(
+        table=_with_points(table, own, heads),
+        directions=_directions(heads) | {outcome.name: outcome.direction for outcome in served.outcomes},
+        objectives=names,
+        drawn=names,
+        draws=served.draws,
+        current=served.current,
+        segments=segments,
+        rates=dict(rates),
+    )
+
+
+def head_choices(points: Sequence[TrialRecord], objectives: Sequence[Objective], seed: int = 0) -> Choices:
+    """The points that may be compared by their heads: confirmed ones and baselines, else what the search saw.
+
+    Args:
+        points: all of the run, baselines and current included.
+        seed: of the run, for posterior draws.
+    """
+    found = [point for point in candidates(points) if np.isfinite(estimates([point], objectives)).all()]
+    names, keys = [each.name for each in objectives], [each.key(CONFIRM) for each in objectives]
+    samples = [one for point in found if (one := sample(point, keys))]
+    noise = seed_noise(samples) if samples and len(samples) == len(found) else None
+    chances, draws = None, np.zeros((0, len(found), len(names)))
+    if noise is not None:
+        chances = p_nondominated(samples, objectives, derive(seed, "p_nondominated"))
+        draws = posterior_draws(samples, noise, derive(seed, "choices"), DRAWS)
+    table = pd.DataFrame(
+        {
+            "point": [id_of(point) for point in found],
+            "name": [name_for_people(point) for point in found],
+            "architecture": [point.architecture for point in found],
+            "role": ["baseline" if point.number < 0 else "trial" for point in found],
+            "kind": None,
+            "weights": None,
+            "p_nondominated": np.full(len(found), np.nan) if chances is None else chances,
+            "on_front": nondominated(estimates(found, objectives), objectives) if found else [],
+        }
+    )
+    heads = _metrics(found)
+    current = [row for row in range(len(found)) if "current" in table["role"][row] or table["point"][row] == STAND_IN]
+    return Choices(
+        table=_with_points(table, found, heads),
+        directions=_directions(heads),
+        objectives=tuple(names),
+        drawn=tuple(names),
+        draws=draws,
+        current=min(current, key=lambda row: table["role"][row] != "current", default=None),
+    )
+
+
+def _with_points(table: pd.DataFrame, points: Sequence[TrialRecord | None], names: Sequence[str]) -> pd.DataFrame:
+    """The table with each row's size, and metrics of heads and costs; NaN of a point that is not known."""
+    cells = {name: [estimate(each, name) if each else np.nan for each in points] for name in names}
+    sizes = pd.Series(cells.get("cost/parameters", [np.nan] * len(points)), dtype=float)
+    return pd.concat([table, pd.DataFrame({"size": sizes.fillna(np.inf), **cells}, index=table.index)], axis=1)
+
+
+def _metrics(points: Iterable[TrialRecord]) -> list[str]:
+    """Names of all metrics and costs of points."""
+    runs = [run for point in points for run in (point.metrics, *(each.metrics for each in point.replicates))]
+    prefixes = (f"{SEARCH}/", f"{CONFIRM}/", "cost/")
+    keys = [key.removeprefix(prefixes[0]).removeprefix(prefixes[1]) for run in runs for key in run
+            if key.startswith(prefixes)]  # fmt: skip
+    return list(dict.fromkeys(keys))
+
+
+def _directions(names: Iterable[str]) -> dict[str, Direction]:
+    ways = BINARY_METRICS | REGRESSION_METRICS
+    found: dict[str, Direction] = {}
+    for name in names:
+        last = name.rpartition(".")[2]
+        way = COSTS.get(name.removeprefix("cost/")) if name.startswith("cost/") else ways.get(last)
+        way = "maximize" if ranked(last) is not None else way
+        if way is not None:
+            found[name] = way
+    return found
