@@ -36,7 +36,6 @@ def evaluate(
     """Judge the ranking that a model serves, and each of its predictions, on data with labels, with intervals."""
     from bench.data import load_card
     from bench.home import resolve_home
-    from bench.outcomes.defaults import default_outcomes
     from bench.production.evaluation import judgements, sentence, served
     from bench.production.labelled import judge
     from bench.run.models import open_model
@@ -48,8 +47,8 @@ def evaluate(
     packages = [open_model(at, each, tracking) for each in (model, against) if each is not None]
     judged = judge(card, at, raw, split, [package.scorer("eager") for package in packages], TerminalProgress())
     schema, options = packages[0].schema, (resamples, confidence, seed)
-    outcomes = packages[0].manifest.outcomes or default_outcomes(schema.tasks, judged.group)
-    ranking, predictions = served(judged, schema, outcomes, *options), judgements(judged, schema, *options)
+    ranking = served(judged, schema, packages[0].manifest.outcomes, *options)
+    predictions = judgements(judged, schema, *options)
     verdict = sentence(ranking, model, against) if against else ""
     if json:
         document: dict[str, Any] = {"model": model, "against": against, "rows": len(judged.group)}

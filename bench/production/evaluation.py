@@ -17,6 +17,7 @@ from bench.errors import UserError, listed
 from bench.frontier.comparison.verdict import CANNOT_TELL, against
 from bench.frontier.intervals import LEVEL
 from bench.frontier.score import prediction_names
+from bench.outcomes.defaults import default_outcomes
 from bench.outcomes.measure import Measure
 from bench.outcomes.poisson import counts, units_of
 from bench.production.labelled import Judged, joint_labels
@@ -87,11 +88,15 @@ def served(
 ) -> list[Judgement]:
     """Outcomes of the ranking by `score` of the first model, against the second where there is one.
 
+    Args:
+        outcomes: none takes those of `default_outcomes`.
+
     Raises:
         UserError: an outcome of no task, or of no ranking.
     """
     _check(judged)
     labels = joint_labels(schema, judged.labels)
+    outcomes = outcomes or default_outcomes(schema.tasks, judged.group)
     try:
         measure = Measure(schema.tasks, outcomes, labels, judged.group, _draws(seed), resamples)
     except ValueError as error:

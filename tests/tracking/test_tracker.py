@@ -338,7 +338,7 @@ def served():
 def test_the_decision_comes_first(tracker, client, asked, records, objectives, page, served, tmp_path):
     front = frontier(records, objectives)
     chosen = replace(
-        pick(front, records, objectives, Policy()),
+        pick(head_choices(front.points, objectives), front.points, objectives, Policy()),
         point="1",
         kind="power",
         weights={"click": 0.8, "like": 0.2},
