@@ -61,7 +61,9 @@ def deploy(
             return
         if not (promote or rollback):
             say(planned.pick.reason)
-            say(f"would train trial {planned.pick.trial} on {planned.options.seeds} seeds and register it at {uri}")
+            trial = planned.network.number
+            say(f"would train trial {trial} on {planned.options.seeds} seeds and register it at {uri}")
+            say(f"score: {planned.score}")
         for move in moves:
             say(f"{planned.name}: {'would do: ' if dry_run else ''}{move}")
         return
@@ -75,11 +77,13 @@ def deploy(
     if json:
         document: dict[str, Any] = {"model": planned.name, "version": number, "alias": as_.value, "tracking": uri}
         document |= {"package": str(package.folder), "agreement": package.manifest.agreement}
+        document |= {"score": package.manifest.score.model_dump(mode="json"), "outcomes": package.manifest.outcomes}
         print_json(document | {"moves": [vars(each) for each in moves], "test": package.manifest.provenance["test"]})
         return
     say(planned.pick.reason)
     for engine, difference in package.manifest.agreement.items():
         say(f"{engine}: probabilities differ by at most {difference:.1e} from the trained model's")
+    say(f"score: {package.manifest.score}")
     say(f"package: {package.folder}", whole=True)
     for move in moves:
         say(f"{planned.name}: {move}")

@@ -33,10 +33,10 @@ def evaluate(
     json: Json = False,
     home: Home = None,
 ) -> None:
-    """Judge a packaged or registered model on data with labels, with intervals."""
+    """Judge the ranking that a model serves, and each of its predictions, on data with labels, with intervals."""
     from bench.data import load_card
     from bench.home import resolve_home
-    from bench.production.evaluation import judgements
+    from bench.production.evaluation import judgements, sentence, served
     from bench.production.labelled import judge
     from bench.run.models import open_model
 
@@ -46,17 +46,30 @@ def evaluate(
         against = f"{model.removesuffix(CHALLENGER)}@champion"
     packages = [open_model(at, each, tracking) for each in (model, against) if each is not None]
     judged = judge(card, at, raw, split, [package.scorer("eager") for package in packages], TerminalProgress())
-    found = judgements(judged, packages[0].schema, resamples, confidence, seed)
+    schema, options = packages[0].schema, (resamples, confidence, seed)
+    ranking = served(judged, schema, packages[0].manifest.outcomes, *options)
+    predictions = judgements(judged, schema, *options)
+    verdict = sentence(ranking, model, against) if against else ""
     if json:
-        rows = [asdict(each) | {"verdict": each.verdict} for each in found]
-        print_json({"model": model, "against": against, "rows": len(judged.unit), "metrics": rows})
+        document: dict[str, Any] = {"model": model, "against": against, "rows": len(judged.group)}
+        document |= {"sentence": verdict} if against else {}
+        document |= {"outcomes": [_plain(each) for each in ranking], "metrics": [_plain(each) for each in predictions]}
+        print_json(document)
         return
-    headers = ["metric", model, "interval", *([against, "difference", "interval", "verdict"] if against else [])]
-    which = f"{split} rows" if split else "rows"
-    title = f"{model} on {len(judged.unit):,} {which} of {card.key}, intervals of {confidence:.0%}"
-    print_table(headers, [_row(each) for each in found], title)
     if against:
-        say(_summary(found, model, against))
+        say(verdict)
+    which = f"{split} rows" if split else "rows"
+    title = f"on {len(judged.group):,} {which} of {card.key}, intervals of {confidence:.0%}"
+    versus = [against, "difference", "interval", "verdict"] if against else []
+    for what, found in (("outcomes of the ranking by score", ranking), ("each prediction", predictions)):
+        headers = ["outcome" if found is ranking else "metric", model, "interval", *versus]
+        print_table(headers, [_row(each) for each in found], f"{what} {title}")
+    if against:
+        say(_summary(predictions, model, against))
+
+
+def _plain(each: Judgement) -> dict[str, Any]:
+    return asdict(each) | {"gain": asdict(each.gain) if each.gain else None, "verdict": each.verdict}
 
 
 def _row(each: Judgement) -> list[Any]:
@@ -71,11 +84,12 @@ def _interval(estimate: Estimate) -> str:
 
 
 def _summary(found: list[Judgement], model: str, against: str) -> str:
+    """One sentence on the predictions."""
     of = {word: [each.metric for each in found if each.verdict == word] for word in ("better", "worse", "cannot tell")}
     if of["better"] and not of["worse"]:
-        return f"{model} beats {against}: better in {', '.join(of['better'])}, worse in nothing"
+        return f"predictions of {model} are better in {', '.join(of['better'])}, worse in nothing"
     if of["worse"] and not of["better"]:
-        return f"{model} does not beat {against}: worse in {', '.join(of['worse'])}, better in nothing"
+        return f"predictions of {model} are worse in {', '.join(of['worse'])}, better in nothing"
     if not of["better"]:
-        return f"cannot tell whether {model} beats {against}: every difference may be 0"
-    return f"{model} trades: better than {against} in {', '.join(of['better'])}, worse in {', '.join(of['worse'])}"
+        return f"cannot tell whether predictions of {model} or of {against} are better: every difference may be 0"
+    return f"predictions of {model} are better in {', '.join(of['better'])}, worse in {', '.join(of['worse'])}"

@@ -148,4 +148,5 @@ def _execute(run: Run, json: bool) -> None:
     for result in results:
         show_dataset(result)
     say(f"page:   {page_path(run)}", whole=True)
-    say(f"MLflow: {run.tracking_uri}  (look: {run.look_command})", whole=True)
+    look = f"{run.look_command}  then open  " if run.look_command else ""
+    say(f"MLflow: {look}{run.look_link}", whole=True)

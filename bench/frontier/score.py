@@ -1,4 +1,4 @@
-"""One number to rank by, from every task's predictions: a weighted sum or a product of powers.
+"""One number to rank by, from every task's predictions; `bench.fusion` has the formula.
 
     [score]
     kind = "power"
@@ -16,10 +16,11 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 from bench.dotted import flatten
 from bench.errors import UserError, unknown
+from bench.fusion import Kind, fused
 from bench.schema import Task
 
 Predictions = Mapping[str, NDArray[np.floating[Any]]]
@@ -28,14 +29,20 @@ Predictions = Mapping[str, NDArray[np.floating[Any]]]
 class Score(BaseModel):
     """The `[score]` table of a policy."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    kind: Literal["sum", "power"] = "sum"
-    """`sum`: of weight times prediction. `power`: product of predictions, each to the power of its weight."""
+    kind: Kind = "sum"
+    """`sum`: of weight times prediction over rate. `power`: the logarithm of the product of predictions, each to the
+    power of its weight. Predictions below 0, which a regression may give, count as 0."""
     weights: dict[str, float] = {}
     """By name of a prediction; none: 1 for the joint probability of each binary task."""
+    rates: dict[str, float] = {}
+    """Of a `sum`: by name, what its prediction is divided by, such as its base rate. One that is not named: 1."""
+    on: Literal["calibrated", "raw"] = "calibrated"
+    """Which probabilities are fused. Calibrating a task changes how a fused score orders rows, so a picked serving
+    point, whose outcomes were measured on `raw` ones, ranks by those."""
 
-    @field_validator("weights", mode="before")
+    @field_validator("weights", "rates", mode="before")
     @classmethod
     def _dotted(cls, value: Any) -> Any:
         return flatten(value) if isinstance(value, Mapping) else value  # TOML nests an unquoted purchase.ctcvr
@@ -48,34 +55,74 @@ class Score(BaseModel):
                 raise ValueError(f"expected a finite weight of '{name}', found {weight}")
         return weights
 
+    @field_validator("rates")
+    @classmethod
+    def _positive(cls, rates: dict[str, float]) -> dict[str, float]:
+        for name, rate in rates.items():
+            if not 0 < rate < math.inf:
+                raise ValueError(f"expected a finite rate of '{name}' above 0, found {rate}")
+        return rates
+
+    @model_validator(mode="after")
+    def _rates_of_a_sum(self) -> Score:
+        if self.rates and self.kind == "power":
+            raise ValueError("expected no rates beside kind = 'power', where they change no order")
+        return self
+
+    @classmethod
+    def fusion(
+        cls, kind: Kind, weights: Mapping[str, float], rates: Mapping[str, float], tasks: Sequence[Task]
+    ) -> Score:
+        """What ranks as a serving point did when it was measured: its fusion of uncalibrated joint predictions.
+
+        Args:
+            weights, rates: by task, as `fused` takes them. A task without a weight takes no part.
+
+        Raises:
+            UserError: a weight of what is no task, or one that a `sum` has no rate above 0 for.
+        """
+        names = {task.name: prediction_names(task)[-1] for task in tasks}
+        for task, weight in weights.items():
+            if task not in names:
+                raise UserError(f"the pick's weights: {unknown('task', task, names)}")
+            if kind == "sum" and weight and not rates.get(task, 0.0) > 0:
+                raise UserError(
+                    f"the pick's weights: expected a base rate of '{task}' above 0, found {rates.get(task)}"
+                )
+        used = {task: weight for task, weight in weights.items() if weight}
+        over = {names[task]: rates[task] for task in used} if kind == "sum" else {}
+        return cls(kind=kind, weights={names[task]: weight for task, weight in used.items()}, rates=over, on="raw")
+
     def of(self, tasks: Sequence[Task]) -> Score:
         """Itself with all its weights.
 
         Raises:
-            UserError: a weight of what is not predicted; a power of a regression, which may be negative.
+            UserError: a weight or a rate of what is not predicted.
         """
-        known = {name: task for task in tasks for name in prediction_names(task)}
+        known = [name for task in tasks for name in prediction_names(task)]
         weights = self.weights or {prediction_names(task)[-1]: 1.0 for task in tasks if task.kind == "binary"}
-        for name in weights:
-            if name not in known:
-                raise UserError(f"score.weights: {unknown('prediction', name, known)}")
-            if self.kind == "power" and known[name].kind == "regression":
-                raise UserError(f"score.weights: '{name}' is a regression, which may be negative; use kind = 'sum'")
+        for table, names in (("weights", weights), ("rates", self.rates)):
+            for name in names:
+                if name not in known:
+                    raise UserError(f"score.{table}: {unknown('prediction', name, known)}")
         return self.model_copy(update={"weights": weights})
 
     def apply(self, predictions: Predictions) -> NDArray[np.float64]:
-        """(N,). A negative power of a probability of 0 is infinite."""
-        values = [(np.asarray(predictions[name], np.float64), weight) for name, weight in self.weights.items()]
+        """(N,), of predictions (N,) by name, which are those that `on` says."""
         rows = len(next(iter(predictions.values())))
-        if self.kind == "sum":
-            return sum((weight * value for value, weight in values), np.zeros(rows))
-        with np.errstate(divide="ignore"):
-            return math.prod((value**weight for value, weight in values), start=np.ones(rows))
+        columns = [predictions[name] for name in self.weights]
+        stacked = np.stack(columns, axis=1) if columns else np.zeros((rows, 0))
+        return fused(
+            self.kind, stacked, list(self.weights.values()), [self.rates.get(name, 1.0) for name in self.weights]
+        )
 
     def __str__(self) -> str:
         if self.kind == "sum":
-            return " + ".join(f"{weight:g} {name}" for name, weight in self.weights.items())
-        return " * ".join(f"{name}^{weight:g}" for name, weight in self.weights.items())
+            return " + ".join(
+                f"{weight:.4g} {name}" + (f" / {self.rates[name]:.4g}" if name in self.rates else "")
+                for name, weight in self.weights.items()
+            )
+        return f"log({' * '.join(f'{name}^{weight:.4g}' for name, weight in self.weights.items())})"
 
 
 def prediction_names(task: Task) -> tuple[str, ...]:

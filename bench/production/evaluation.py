@@ -1,31 +1,36 @@
-"""How good predictions are and how sure that is; and whether one model's are better than another's.
+"""How good the served ranking and each prediction are, how sure that is, and whether one model beats another.
 
-Groups (users, where rows are ranked by user) are drawn again as a whole, since rows of one user are not independent:
-each gets a weight from Poisson(1), which is the bootstrap of large data (Chamandy et al., Estimating Uncertainty for
-Massive Data Streams, 2012). Two models are compared on the same draws, so that what is hard for both cancels out.
+Groups (users, where rows are ranked by user) are resampled as a whole, since rows of one user are not independent; see
+`bench.outcomes.poisson`. Two models are compared on the same resamples, so that what is hard for both cancels out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import UserError
+from bench.errors import UserError, listed
 from bench.frontier.comparison.verdict import CANNOT_TELL, against
 from bench.frontier.intervals import LEVEL
 from bench.frontier.score import prediction_names
-from bench.production.labelled import Judged
-from bench.production.scorer import Values
+from bench.outcomes.defaults import default_outcomes
+from bench.outcomes.measure import Measure
+from bench.outcomes.poisson import counts, units_of
+from bench.production.labelled import Judged, joint_labels
+from bench.production.scorer import SCORE, Values
 from bench.schema import Schema
-from bench.seeds import derive
 from bench.training.metrics import given_parent, product
 
 RESAMPLES = 500
-Measure = Callable[[NDArray[np.float64]], float]
+AT_ONCE = 8
+"""Resamples whose counts are held, a multiple of 4."""
+EQUAL = 0.005
+"""Outcomes that differ for sure by less than this fraction are equal."""
+Weighted = Callable[[NDArray[np.float64]], float]
 """Weights of rows (N,) -> the metric; NaN where it is undefined."""
 
 
@@ -43,6 +48,7 @@ class Judgement:
     """One metric of a model, and of another where there is one to compare with.
 
     Attributes:
+        metric: `like.recall@10%` of the ranking by `score`, or `like.auc` of a prediction.
         better: whether larger values are better; None where neither is (`pcoc`, best at 1).
         difference: the model's less the other's.
     """
@@ -52,6 +58,14 @@ class Judgement:
     estimate: Estimate
     other: Estimate | None = None
     difference: Estimate | None = None
+
+    @property
+    def gain(self) -> Estimate | None:
+        """The difference as a fraction of the other's value; None without another, or where that is 0."""
+        if self.difference is None or self.other is None or not abs(self.other.value) > 0:
+            return None
+        ends = (self.difference.value, self.difference.low, self.difference.high)
+        return Estimate(*(each / self.other.value for each in ends))
 
     @property
     def verdict(self) -> str:
@@ -64,29 +78,114 @@ class Judgement:
         return "better" if (word == "yes") == (self.better == "larger") else "worse"
 
 
+def served(
+    judged: Judged,
+    schema: Schema,
+    outcomes: Sequence[str],
+    resamples: int = RESAMPLES,
+    confidence: float = LEVEL,
+    seed: int = 0,
+) -> list[Judgement]:
+    """Outcomes of the ranking by `score` of the first model, against the second where there is one.
+
+    Args:
+        outcomes: none takes those of `default_outcomes`.
+
+    Raises:
+        UserError: an outcome of no task, or of no ranking.
+    """
+    _check(judged)
+    labels = joint_labels(schema, judged.labels)
+    outcomes = outcomes or default_outcomes(schema.tasks, judged.group)
+    try:
+        measure = Measure(schema.tasks, outcomes, labels, judged.group, _draws(seed), resamples)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    found = [measure.resampled(said[SCORE]) for said in judged.said]
+    return [
+        _judgement(name, "larger", [of[0, at] for of in found], [of[1:, at] for of in found], confidence)
+        for at, name in enumerate(measure.names)
+    ]
+
+
 def judgements(
     judged: Judged, schema: Schema, resamples: int = RESAMPLES, confidence: float = LEVEL, seed: int = 0
 ) -> list[Judgement]:
-    """Every metric of the first model of `judged`, against the second where there is one."""
-    units = np.unique(judged.unit, return_inverse=True)[1]
-    many = int(units.max()) + 1
-    if many < 2:
-        raise UserError("expected two groups of rows or more to draw from, found one: nothing says how sure this is")
+    """Every metric of each prediction of the first model, against the second where there is one.
+
+    Raises:
+        UserError: nothing to resample.
+    """
+    units = _check(judged)
     measures = [dict(_measures(schema, judged.labels, said)) for said in judged.said]
     values = {name: [of[name][1](np.ones(len(units))) for of in measures] for name in measures[0]}
-    draws = {name: np.empty((resamples, len(measures))) for name in measures[0]}
-    rng = np.random.default_rng(derive(seed, "evaluate"))
-    for at in range(resamples):
-        weights = rng.poisson(1.0, many).astype(np.float64)[units]
-        for name, drawn in draws.items():
-            drawn[at] = [of[name][1](weights) for of in measures]
-    found = []
-    for name, value in values.items():
-        own, *others = (_estimate(v, draws[name][:, i], confidence) for i, v in enumerate(value))
-        other = others[0] if others else None
-        gap = _estimate(value[0] - value[1], draws[name][:, 0] - draws[name][:, 1], confidence) if others else None
-        found.append(Judgement(name, measures[0][name][0], own, other, gap))
-    return found
+    draws = {name: np.empty((len(measures), resamples)) for name in measures[0]}
+    for first in range(0, resamples, AT_ONCE):
+        drawn = counts(units, _draws(seed), min(AT_ONCE, resamples - first), first).astype(np.float64)
+        for name, own in draws.items():
+            for at, weights in enumerate(drawn.T, start=first):
+                own[:, at] = [of[name][1](weights) for of in measures]
+    return [
+        _judgement(name, measures[0][name][0], value, list(draws[name]), confidence) for name, value in values.items()
+    ]
+
+
+def sentence(found: Sequence[Judgement], model: str, other: str) -> str:
+    """What changes where `other` is replaced by `model`: outcomes that gain, that lose, and that do neither.
+
+    As in `shop@challenger against shop@champion: like.recall@10% +1.2% (+0.7% to +1.7%), at equal click.recall@10%
+    (-0.2% to +0.1%)`. An outcome is called equal where its whole interval is within `EQUAL`.
+    """
+    of: dict[str, list[str]] = {"better": [], "worse": [], "equal": [], CANNOT_TELL: []}
+    for each in found:
+        gain = each.gain
+        if gain is None or not np.isfinite(gain.low):
+            of[CANNOT_TELL].append(f"{each.metric} (undefined)")
+            continue
+        ends = f"({gain.low:+.1%} to {gain.high:+.1%})"
+        if max(abs(gain.low), abs(gain.high)) < EQUAL:
+            of["equal"].append(f"{each.metric} {ends}")
+        elif each.verdict == CANNOT_TELL:
+            of[CANNOT_TELL].append(f"{each.metric} {ends}")
+        else:
+            of[each.verdict].append(f"{each.metric} {gain.value:+.1%} {ends}")
+    parts = [listed(of["better"])] if of["better"] else []
+    parts += [f"{'but ' if parts else ''}{listed(of['worse'])}"] if of["worse"] else []
+    parts += [f"at equal {listed(of['equal'])}"] if of["equal"] else []
+    parts += [f"cannot tell for {listed(of[CANNOT_TELL])}"] if of[CANNOT_TELL] else []
+    return f"{model} against {other}: {', '.join(parts)}"
+
+
+def _check(judged: Judged) -> NDArray[np.uint64]:
+    """What is resampled (N,).
+
+    Raises:
+        UserError: one group alone.
+    """
+    units = units_of(judged.group, 0)
+    if not (units != units[0]).any():
+        raise UserError("expected two groups of rows or more to draw from, found one: nothing says how sure this is")
+    return units
+
+
+def _draws(seed: int) -> str:
+    """The name of the resamples of a seed."""
+    return f"evaluate {seed}"
+
+
+def _judgement(
+    name: str,
+    better: str | None,
+    values: Sequence[float],
+    drawn: Sequence[NDArray[np.float64]],
+    confidence: float,
+) -> Judgement:
+    """Of one or two models' values and resampled values (B,)."""
+    own, *others = (_estimate(float(value), each, confidence) for value, each in zip(values, drawn, strict=True))
+    if not others:
+        return Judgement(name, better, own)
+    gap = _estimate(float(values[0] - values[1]), drawn[0] - drawn[1], confidence)
+    return Judgement(name, better, own, others[0], gap)
 
 
 def _estimate(value: float, drawn: NDArray[np.float64], confidence: float) -> Estimate:
@@ -100,7 +199,7 @@ def _estimate(value: float, drawn: NDArray[np.float64], confidence: float) -> Es
 
 def _measures(
     schema: Schema, labels: NDArray[Any], said: Mapping[str, Values]
-) -> Iterator[tuple[str, tuple[str | None, Measure]]]:
+) -> Iterator[tuple[str, tuple[str | None, Weighted]]]:
     """Metric -> which way is better, and the metric as a function of weights."""
     for at, (task, parent) in enumerate(zip(schema.tasks, schema.parents, strict=True)):
         own = given_parent(labels, at, parent)
@@ -114,7 +213,7 @@ def _measures(
             yield f"{name}.pcoc", (None, pcoc(of_space, said[name]))
 
 
-def auc(labels: NDArray[Any], said: Values) -> Measure:
+def auc(labels: NDArray[Any], said: Values) -> Weighted:
     """Area under the ROC curve; ties count one half."""
     known = ~np.isnan(labels)
     positive = labels[known] == 1
@@ -132,7 +231,7 @@ def auc(labels: NDArray[Any], said: Values) -> Measure:
     return measure
 
 
-def logloss(labels: NDArray[Any], said: Values) -> Measure:
+def logloss(labels: NDArray[Any], said: Values) -> Weighted:
     """Mean log loss."""
     known = ~np.isnan(labels)
     p = np.clip(said[known], 1e-7, 1 - 1e-7)
@@ -140,7 +239,7 @@ def logloss(labels: NDArray[Any], said: Values) -> Measure:
     return _mean(known, loss)
 
 
-def pcoc(labels: NDArray[Any], said: Values) -> Measure:
+def pcoc(labels: NDArray[Any], said: Values) -> Weighted:
     """Predicted over observed positives."""
     known = ~np.isnan(labels)
     predicted, observed = said[known], labels[known]
@@ -152,14 +251,14 @@ def pcoc(labels: NDArray[Any], said: Values) -> Measure:
     return measure
 
 
-def rmse(labels: NDArray[Any], said: Values) -> Measure:
+def rmse(labels: NDArray[Any], said: Values) -> Weighted:
     """Root of the mean squared error."""
     known = ~np.isnan(labels)
     squares = _mean(known, (said[known] - labels[known].astype(np.float64)) ** 2)
     return lambda weights: float(np.sqrt(squares(weights)))
 
 
-def _mean(known: NDArray[np.bool_], values: NDArray[np.float64]) -> Measure:
+def _mean(known: NDArray[np.bool_], values: NDArray[np.float64]) -> Weighted:
     def measure(weights: NDArray[np.float64]) -> float:
         own = weights[known]
         total = float(own.sum())

@@ -21,6 +21,8 @@ from bench.data.splits import SPLITS
 from bench.errors import UserError, unknown
 from bench.production.scorer import Scorer, Values
 from bench.progress import Progress
+from bench.schema import Schema
+from bench.training.metrics import product
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,12 @@ class Judged:
     Attributes:
         labels: (N, T) of the model's tasks, NaN where unobserved.
         said: for each model name -> predictions (N,).
-        unit: (N,) what is drawn again as a whole: the number of a row's group, or of the row.
+        group: (N,) of a row; negative where it has none.
     """
 
     labels: NDArray[np.float32]
     said: tuple[Mapping[str, Values], ...]
-    unit: NDArray[np.int64]
+    group: NDArray[np.int64]
 
 
 def judge(
@@ -79,5 +81,10 @@ def judge(
     return Judged(
         whole[:, [names.index(task.name) for task in scorers[0].schema.tasks]],
         tuple({name: np.concatenate([part[name] for part in each]) for name in each[0]} for each in said),
-        np.arange(len(group)) if (group < 0).any() else group,
+        group,
     )
+
+
+def joint_labels(schema: Schema, labels: NDArray[Any]) -> NDArray[Any]:
+    """Labels (N, T) -> those of each task on all impressions (N, T): the product along its chain, NaN where unknown."""
+    return np.stack([product(labels[:, schema.chain(at)]) for at in range(len(schema.tasks))], axis=1)

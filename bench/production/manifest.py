@@ -1,4 +1,4 @@
-"""`manifest.json` of a package, checked before anything in it is used: which files there are, and every size."""
+"""`manifest.json` of a package, checked before anything in it is used: which files there are, every size, the score."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, FiniteFloat, model_validator
 
+from bench.frontier.score import Score
 from bench.production.served_model import Recipe
 from bench.records import Scalar
 from bench.registry import Config
@@ -114,6 +115,10 @@ class Manifest(Config):
     """Of each averaged member: how many states it has."""
     agreement: dict[str, float]
     """Engine -> largest difference to the trained model's probabilities, on rows of validation."""
+    score: Score
+    """What the model ranks by."""
+    outcomes: tuple[_Name, ...] = Field(default=(), max_length=256)
+    """Outcomes of the score by which it was picked, as in `like.recall@10%`; none where no serving point was picked."""
     provenance: dict[str, Any]
     """Where it comes from: data fingerprint, run, trial, seeds, versions, the command that remakes it."""
     files: dict[str, FileFacts]

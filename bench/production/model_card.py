@@ -26,6 +26,7 @@ class Facts:
         test: metric on test -> value in words, with what was promised.
         calibration: what was done, in words.
         score: what is ranked by.
+        outcomes: of the score, by which it was picked -> value in words; none where no serving point was picked.
         command: what remakes it.
         warnings: sentences.
     """
@@ -41,6 +42,7 @@ class Facts:
     test: Sequence[Mapping[str, str]]
     calibration: str
     score: Score
+    outcomes: Sequence[Mapping[str, str]]
     command: str
     seed: int
     versions: Mapping[str, str]
@@ -72,11 +74,14 @@ def model_card(facts: Facts) -> str:
         "Raw columns, as in the log; unknown values and empty cells are allowed everywhere.",
         _table(columns),
         "## What comes out",
-        f"A probability for each task ({facts.calibration}), and `score` = {facts.score}.",
+        f"A probability for each task ({facts.calibration}), and `score` = {facts.score}, of {facts.score.on} "
+        "predictions. Rank by `score`: the larger, the higher. Only its order has a meaning.",
         "## How it was picked",
         f"Architecture: {facts.architecture}. Policy: {facts.policy}. The frontier, on {facts.rows}:",
         _table(facts.front),
         "## How good it is",
+        "The ranking by `score`:" if facts.outcomes else "",
+        _table(facts.outcomes),
         "On test, which no choice has seen:",
         _table(facts.test),
         "## Limits",

@@ -1,11 +1,11 @@
 """A model as a folder that serves raw rows on its own: plain data, whole or absent, each file's digest checked.
 
-manifest.json       schema, configuration, versions, provenance, and the digest of every other file
+manifest.json       schema, configuration, score, versions, provenance, and the digest of every other file
 model.pt2           the graph and its weights, by torch.export
 model.onnx (.data)  the same for ONNX Runtime, where the extra `serve` was installed
 encoder.json        raw columns -> ids and floats
 calibration.json    task -> calibration
-policy.json         how it was picked, and the score
+policy.json         how it was picked
 card.json           the data set it was trained on
 README.md           what a person must know before they use it
 """
@@ -54,6 +54,7 @@ class Parts:
         rows: encoded rows of validation, ids (N, S) and dense (N, D), on which engines must agree.
         card: of the data set, as plain values.
         policy: as plain values, without the score.
+        outcomes: of the score, by which it was picked.
         readme: what a person must know.
     """
 
@@ -64,6 +65,7 @@ class Parts:
     encoder: Encoder
     rows: tuple[Ids, Floats]
     score: Score = field(default_factory=Score)
+    outcomes: Sequence[str] = ()
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
     card: Mapping[str, Any] = field(default_factory=dict)
     policy: Mapping[str, Any] = field(default_factory=dict)
@@ -92,8 +94,7 @@ def write_package(parts: Parts, folder: Path, onnx: bool = True) -> Package:
             write_onnx(program, made / "model.onnx")
         parts.encoder.save(made / "encoder.json")
         _write_json(made / "calibration.json", {name: each.to_json() for name, each in parts.calibrations.items()})
-        score = parts.score.of(parts.schema.tasks)
-        _write_json(made / "policy.json", dict(parts.policy) | {"score": score.model_dump(mode="json")})
+        _write_json(made / "policy.json", dict(parts.policy))
         _write_json(made / "card.json", dict(parts.card))
         (made / "README.md").write_text(parts.readme, encoding="utf-8")
         manifest = Manifest(
@@ -102,6 +103,8 @@ def write_package(parts: Parts, folder: Path, onnx: bool = True) -> Package:
             config=dict(parts.config),
             states=recipe.states,
             agreement=_agreement(made, recipe, served, parts.rows, ["exported", *(["onnx"] if onnx else [])]),
+            score=parts.score.of(parts.schema.tasks),
+            outcomes=tuple(parts.outcomes),
             provenance=dict(parts.provenance),
             files={file.name: facts_of(file) for file in sorted(made.iterdir())},
         )
@@ -171,11 +174,6 @@ class Package:
         return self._json("card.json")
 
     @property
-    def policy(self) -> dict[str, Any]:
-        """How it was picked, and the score."""
-        return self._json("policy.json")
-
-    @property
     def calibrations(self) -> dict[str, Calibration]:
         """Of predictions, by name."""
         known = [name for task in self.schema.tasks for name in prediction_names(task)]
@@ -193,8 +191,8 @@ class Package:
 
     def scorer(self, engine: str = "exported", threads: int = 1) -> Scorer:
         """What serves raw rows."""
-        score = validate(Score, self.policy.get("score"), f"{self.folder / 'policy.json'}: score")
-        return Scorer(self.schema, self.encoder, self.engine(engine, threads), self.calibrations, score)
+        manifest = self.manifest
+        return Scorer(self.schema, self.encoder, self.engine(engine, threads), self.calibrations, manifest.score)
 
     def _json(self, name: str) -> dict[str, Any]:
         values = read_json(self.folder / name)

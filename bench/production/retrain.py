@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 
@@ -22,13 +22,19 @@ from bench.errors import UserError
 from bench.frontier.length import Length
 from bench.frontier.promise import Promise, verdicts
 from bench.frontier.retraining import Retraining
+from bench.frontier.score import Score
 from bench.machine import versions
 from bench.objectives import Objective, outcomes_of
+from bench.outcomes.measure import Measure
 from bench.production.calibrating import fit_calibrations
+from bench.production.calibration import Calibration
+from bench.production.labelled import joint_labels
 from bench.production.predicting import Predictor, State
 from bench.production.retrained import Member, Retrained
+from bench.production.scorer import SCORE, scored
 from bench.progress import Progress, Silent
 from bench.records import Scalar
+from bench.schema import Schema
 from bench.seeds import derive
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
@@ -47,6 +53,7 @@ class Order:
         length: for how long.
         options: how.
         seed: from which all others derive.
+        score: what the model ranks by; outcomes: of that ranking, to be measured on test.
     """
 
     card: Card
@@ -56,6 +63,8 @@ class Order:
     length: Length
     options: Retraining
     seed: int = 0
+    score: Score = field(default_factory=Score)
+    outcomes: tuple[str, ...] = ()
 
 
 def retrain(
@@ -109,6 +118,7 @@ def retrain(
         calibrations=calibrations,
         test=predictor.metrics("test", members),
         calibrated=predictor.metrics("test", members, calibrations),
+        served=_served(order, store.schema, predictor, members, calibrations),
         warnings=(*broken, *warnings),
         provenance={
             "data": {"key": order.store.key, "fingerprint": order.store.fingerprint},
@@ -123,6 +133,24 @@ def retrain(
             "versions": versions(),
         },
     )
+
+
+def _served(
+    order: Order,
+    schema: Schema,
+    predictor: Predictor,
+    members: Sequence[Sequence[State]],
+    calibrations: Mapping[str, Calibration],
+) -> dict[str, float]:
+    """Outcomes on test of the ranking by the score."""
+    if not order.outcomes:
+        return {}
+    labels, conditional, joint, group = (
+        np.concatenate(each) for each in zip(*predictor.said("test", members), strict=True)
+    )
+    score = scored(schema, conditional, joint, calibrations, order.score.of(schema.tasks))[SCORE]
+    measure = Measure(schema.tasks, order.outcomes, joint_labels(schema, labels), group, "test")
+    return dict(zip(measure.names, measure.values(score).tolist(), strict=True))
 
 
 def _train(

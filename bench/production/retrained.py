@@ -49,6 +49,7 @@ class Retrained:
         calibrations: by prediction (`click`, `buy.cvr`, `buy.ctcvr`), for the mean of the members.
         test: metrics on test of the members' mean, uncalibrated.
         calibrated: the same, calibrated.
+        served: outcomes on test of the ranking by the score, as `like.recall@10%`.
         warnings: what the frontier did not promise, in sentences.
         provenance: what remakes it: data, configuration, seeds, versions.
     """
@@ -60,6 +61,7 @@ class Retrained:
     calibrations: dict[str, Calibration]
     test: dict[str, float]
     calibrated: dict[str, float]
+    served: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -70,25 +70,33 @@ class Scorer:
         """Name -> predictions (N,) of encoded rows: ids (N, S), dense (N, D).
 
         Raises:
-            UserError: a prediction or the score of a row is no number that float32 holds, such as a negative power of
-                a probability of 0; with the row, which `place` names.
+            UserError: a prediction or the score of a row is no number that float32 holds; with the row, which `place`
+                names.
         """
         starts = range(0, max(len(ids), 1), CHUNK)
         said = [self.engine(ids[start : start + CHUNK], dense[start : start + CHUNK]) for start in starts]
         conditional, joint = (np.concatenate(each) for each in zip(*said, strict=True))
-        found = {name: calibrated(values, name, self.calibrations) for name, values in self._named(conditional, joint)}
-        with np.errstate(over="ignore", invalid="ignore"):
-            found[SCORE] = self.score.apply(found)
+        found = scored(self.schema, conditional, joint, self.calibrations, self.score)
         for name, values in found.items():
             if not (fits := np.abs(values) <= _LARGEST).all():
                 row = int(np.argmin(fits))
                 raise UserError(f"{place(row)}: expected a finite number as '{name}', found {values[row]:g}")
         return found
 
-    def _named(self, conditional: Floats, joint: Floats) -> Iterator[tuple[str, Floats]]:
-        for at, task in enumerate(self.schema.tasks):
-            for name, values in zip(prediction_names(task), (conditional, joint), strict=False):
-                yield name, values[:, at]
+
+def scored(
+    schema: Schema, conditional: Floats, joint: Floats, calibrations: Mapping[str, Calibration], score: Score
+) -> dict[str, Values]:
+    """Name -> calibrated predictions (N,), and `score`, of a model's predictions (N, T)."""
+    columns = {
+        name: values[:, at]
+        for at, task in enumerate(schema.tasks)
+        for name, values in zip(prediction_names(task), (conditional, joint), strict=False)
+    }
+    found = {name: calibrated(values, name, calibrations) for name, values in columns.items()}
+    with np.errstate(over="ignore", invalid="ignore"):
+        found[SCORE] = score.apply(columns if score.on == "raw" else found)
+    return found
 
 
 def calibrated(values: Floats, name: str, calibrations: Mapping[str, Calibration]) -> Values:

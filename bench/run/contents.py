@@ -24,7 +24,6 @@ def contents(planned: Plan, card: Card, store: Store, retrained: Retrained, prom
     """All that goes into the package of a trained pick, its model card among it."""
     valid = store.split("valid")
     rows = np.array(valid.ids[:AGREE_ON]), np.array(valid.dense[:AGREE_ON])
-    score = planned.policy.score.of(store.schema.tasks)
     manifest = planned.part.run.manifest
     facts = Facts(
         card=card,
@@ -37,7 +36,8 @@ def contents(planned: Plan, card: Card, store: Store, retrained: Retrained, prom
         rows=NAMES[planned.result.frontier.split],
         test=_test(planned, retrained, promised),
         calibration=f"{planned.options.calibration} calibration" if retrained.calibrations else "not calibrated",
-        score=score,
+        score=planned.score,
+        outcomes=_outcomes(planned, retrained),
         command=planned.command,
         seed=planned.seed,
         versions=versions(),
@@ -50,7 +50,8 @@ def contents(planned: Plan, card: Card, store: Store, retrained: Retrained, prom
         members=[member.states for member in retrained.members],
         encoder=store.encoder,
         rows=rows,
-        score=score,
+        score=planned.score,
+        outcomes=tuple(planned.outcomes),
         calibrations=retrained.calibrations,
         card=card.model_dump(mode="json", by_alias=True),
         policy=planned.policy.model_dump(mode="json", exclude={"score"}) | {"reason": planned.pick.reason},
@@ -58,6 +59,7 @@ def contents(planned: Plan, card: Card, store: Store, retrained: Retrained, prom
         | {
             "run": planned.part.run.name,
             "suite": manifest.suite_name,
+            "point": planned.pick.point,
             "trial": planned.pick.trial,
             "until": planned.pick.until,
             "command": planned.command,
@@ -80,6 +82,14 @@ def _front(planned: Plan) -> list[dict[str, str]]:
         line["P(non-dominated)"] = "-" if row["p_nondominated"] is None else f"{row['p_nondominated']:.2f}"
         found.append(line)
     return found
+
+
+def _outcomes(planned: Plan, retrained: Retrained) -> list[dict[str, str]]:
+    rows = NAMES[planned.result.frontier.split]
+    return [
+        {"outcome": name, f"when picked, on {rows}": f"{value:.5g}", "on test": f"{retrained.served[name]:.5g}"}
+        for name, value in planned.outcomes.items()
+    ]
 
 
 def _test(planned: Plan, retrained: Retrained, promised: Mapping[str, Promise]) -> list[dict[str, str]]:

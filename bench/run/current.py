@@ -166,12 +166,11 @@ def _of_file(path: Path) -> CurrentContent:
 
 
 def _of_package(given: str, home: Path, tracking: str | None) -> CurrentContent:
-    from bench.frontier.score import Score
     from bench.production.package import Package
     from bench.run.models import open_model
 
     package = open_model(home, given, tracking) if given.startswith(REGISTERED) else Package.open(given)
-    score = validate(Score, package.policy.get("score"), f"{given}: score").of(package.schema.tasks)
+    score = package.manifest.score
     weights: dict[str, float] = {}
     for name, weight in score.weights.items():
         task, _, which = name.partition(".")
@@ -180,7 +179,7 @@ def _of_package(given: str, home: Path, tracking: str | None) -> CurrentContent:
                 f"{given}: score: expected weights of at least 0 of predictions on all impressions, found "
                 f"{name} = {weight:g}; give a TOML file with [config] and [score] instead"
             )
-        weights[task] = weight
+        weights[task] = weight / score.rates.get(name, 1.0)
     return CurrentContent(
         source=given, config=dict(package.manifest.config), kind=score.kind, weights=weights, scaled=False
     )

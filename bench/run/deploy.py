@@ -29,8 +29,10 @@ def deploying(planned: Plan) -> Iterator[None]:
     What an earlier one that was killed left half-written is removed.
 
     Raises:
-        UserError: another one is at work, or MLflow cannot be reached, which is better known before a training.
+        UserError: the pick cannot be packaged, another deployment is at work, or MLflow cannot be reached: all of it
+            better known before a training.
     """
+    _ = planned.network
     folder = planned.part.folder
     with ended_in_order(), FolderLock(folder, "deploy.lock", "deployment"):
         remove_abandoned(folder)
@@ -60,11 +62,13 @@ def make_package(
     order = Order(
         card,
         store,
-        planned.point.config,
+        planned.network.config,
         result.objectives,
         planned.pick.length,
         planned.options,
         planned.seed,
+        planned.score,
+        tuple(planned.outcomes),
     )
     with scratch_folder(part.folder / "deploy") as work:
         retrained = retrain(order, work, promised, force, threads, "auto", progress)
@@ -79,7 +83,7 @@ def register(planned: Plan, package: Package, alias: str) -> tuple[str, list[Mov
     tags = {
         "seesaw.run": run.name,
         "seesaw.dataset": planned.part.key,
-        "seesaw.trial": str(planned.pick.trial),
+        "seesaw.point": planned.pick.point,
         "seesaw.fingerprint": str(provenance["data"]["fingerprint"]),
         "seesaw.package": package.digest,
     }

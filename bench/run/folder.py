@@ -26,12 +26,15 @@ from bench.search.fitting import Fitted, fitting
 from bench.search.space import Space, load_space
 from bench.search.storage_address import without_password
 from bench.suite import Suite, SuiteDataset
+from bench.tracking.names import VIEW
 from bench.validation import validate
 
 MANIFEST = "run.json"
 SPACE = "space.toml"
 CARD = "card.toml"
 STORE = "store.json"
+MLFLOW = "mlflow.json"
+"""By data set, ids of the experiment and of the run in the run's own MLflow store."""
 
 
 class Part(BaseModel):
@@ -177,8 +180,23 @@ class Run:
 
     @property
     def look_command(self) -> str:
-        """What a user types to look at it in MLflow."""
-        return f"mlflow ui --backend-store-uri {self.tracking_uri}"
+        """What a user types before `look_link` answers; empty where MLflow runs as a server."""
+        return "" if self._is_server else f"mlflow ui --backend-store-uri {self.tracking_uri}"
+
+    @property
+    def look_link(self) -> str:
+        """The table of its runs in MLflow; the list of experiments where none was logged."""
+        base = self.tracking_uri.rstrip("/") if self._is_server else "http://127.0.0.1:5000"
+        file = self.folder / MLFLOW
+        places = read_json(file) if file.is_file() else {}
+        for experiment, _ in places.values():
+            # the table, not the traces; with few columns
+            return f"{base}/#/experiments/{experiment}/runs?workflowType=machine_learning&viewStateShareKey={VIEW}"
+        return f"{base}/#/experiments"
+
+    @property
+    def _is_server(self) -> bool:
+        return self.tracking_uri.startswith(("http://", "https://"))
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from bench.errors import UserError
 from bench.frontier.pick import Pick
 from bench.frontier.policy import Policy, read_policy
 from bench.frontier.retraining import Retraining
+from bench.frontier.score import Score
+from bench.fusion import Kind
+from bench.objectives import AREAS, ranked
 from bench.plain import parse_toml, read_json
 from bench.records import Point
+from bench.run.deployable import network_of
 from bench.run.folder import DatasetRun, Run
 from bench.run.results import DatasetResult, picked_path, policy_of, result_of
 from bench.validation import validate
@@ -27,6 +32,7 @@ class Plan:
     Attributes:
         name: of the registered model.
         point: the picked one.
+        score: what the served model ranks by.
         seed: from which those of the trainings derive.
     """
 
@@ -38,11 +44,29 @@ class Plan:
     name: str
     options: Retraining
     seed: int
+    score: Score
 
     @property
     def folder(self) -> Path:
         """Where the package goes."""
         return self.part.folder / "package"
+
+    @property
+    def network(self) -> Point:
+        """The point whose configuration is trained.
+
+        Raises:
+            UserError: as `network_of`.
+        """
+        return network_of(self.point, self.result.frontier.points)
+
+    @property
+    def outcomes(self) -> dict[str, float]:
+        """The pick's outcomes of the ranking by its score, on confirmation rows; none without a served front."""
+        named = self.pick.outcomes.items() if self.pick.kind else ()
+        return {
+            name: value for name, value in named if ranked(name.partition(".")[2]) or name.partition(".")[2] in AREAS
+        }
 
     @property
     def command(self) -> str:
@@ -68,30 +92,52 @@ def plan(home: Path, target: str, policy_file: Path | None, name: str | None, se
     policy = read_policy(policy_file) if policy_file else _followed(part)
     result = result_of(part, policy)
     if picked is None:
-        if result.pick is None or result.pick.trial is None:
-            none = result.no_pick if result.pick is None else f"{result.pick.name} is no trial of the search"
-            raise UserError(f"{part.run.name}: nothing was picked: {none}")
-        chosen: tuple[int, int | None] = (result.pick.trial, result.pick.until)
-    else:
-        if not isinstance(picked, dict) or not isinstance(picked.get("trial"), int):
-            why = picked.get("reason") if isinstance(picked, dict) else None
-            raise UserError(f"{target}: nothing was picked: {why or 'it names no trial'}")
-        chosen = (picked["trial"], picked.get("until"))
-    point = next((each for each in result.frontier.points if (each.number, each.until) == chosen), None)
+        if result.pick is None:
+            raise UserError(f"{part.run.name}: nothing was picked: {result.no_pick}")
+        picked = result.pick.to_json()
+    elif not isinstance(picked, dict) or not picked.get("point"):
+        why = picked.get("reason") if isinstance(picked, dict) else None
+        raise UserError(f"{target}: nothing was picked: {why or 'it names no point'}")
+    point = next((each for each in result.frontier.points if each.id == picked.get("point")), None)
     if point is None:
-        raise UserError(
-            f"{target}: expected a point of the run {part.run.name}, found trial {chosen[0]}, which is none"
-        )
-    if result.pick is None or (result.pick.trial, result.pick.until) != chosen:
-        now = result.no_pick if result.pick is None else f"it picks {result.pick.name}"
-        raise UserError(f"{target}: expected what the policy picks, found trial {chosen[0]}, where {now}; see --policy")
+        raise UserError(f"{target}: expected a point of the run {part.run.name}, found {_name(picked)}, which is none")
+    now = result.pick.to_json() if result.pick else {}
+    if any(now.get(key) != picked.get(key) for key in ("point", "kind", "weights")):
+        found = f"it picks {_name(now)}" if now else result.no_pick
+        raise UserError(f"{target}: expected what the policy picks, found {_name(picked)}, where {found}; see --policy")
+    assert result.pick is not None
     key = part.card.key
     made = name or re.sub(r"[^A-Za-z0-9._-]+", "-", key).strip("-")
     if not _NAME.fullmatch(made):
         raise UserError(f"expected a data set whose name the registry can have, found '{key}'; give one with --name")
     return Plan(
-        part, result, result.pick, policy, point, made, policy.retrain, part.run.manifest.seed if seed is None else seed
+        part,
+        result,
+        result.pick,
+        policy,
+        point,
+        made,
+        policy.retrain,
+        part.run.manifest.seed if seed is None else seed,
+        _score(part, result.pick, policy),
     )
+
+
+def _score(part: DatasetRun, pick: Pick, policy: Policy) -> Score:
+    """The policy's own `[score]` where it has one, else the pick's fusion."""
+    if "score" in policy.model_fields_set or pick.kind is None or pick.weights is None:
+        return policy.score.of(part.tasks)
+    rows = read_json(part.folder / "predictions" / "rows.json")
+    return Score.fusion(
+        cast(Kind, pick.kind), pick.weights, dict(zip(rows["tasks"], rows["rates"], strict=True)), part.tasks
+    )
+
+
+def _name(picked: Mapping[str, Any]) -> str:
+    """How a sentence names what was picked."""
+    name = picked.get("name") or picked["point"]
+    weights = ", ".join(f"{task} {weight:.4g}" for task, weight in (picked.get("weights") or {}).items())
+    return f"{name} with weights {weights}" if weights else str(name)
 
 
 def _followed(part: DatasetRun) -> Policy:

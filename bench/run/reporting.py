@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 
-from bench.frontier.frontier import Frontier
+from bench.atomic import write_text
 from bench.frontier.hypervolume import resolve_reference
-from bench.frontier.pick import Pick
 from bench.progress import Progress
 from bench.records import TrialRecord
-from bench.run.folder import DatasetRun, Run
+from bench.run.folder import MLFLOW, DatasetRun, Run
 from bench.run.results import DatasetResult, page_path, result_of
 from bench.search.lock import FolderLock
 from bench.search.study import Study
 from bench.suite import resolve_objectives
-from bench.tracking import Ending, Logbook, Section, TrackingError, Volumes, plain_address
+from bench.tracking import Ending, Found, Logbook, Section, TrackingError, Volumes, plain_address
 
 PATIENCE = 10.0  # seconds without an answer, at the end of a run
 AT_THE_END = 120.0  # seconds in all, however slowly it answers
@@ -56,7 +55,7 @@ class Reporter:
     def conclude(self, results: Sequence[DatasetResult]) -> None:
         """Takes what came of the run; the page is written."""
         for result in results:
-            self._parts[result.run.key].front = _front(result)
+            self._parts[result.run.key].front = found(result)
 
     def __enter__(self) -> Reporter:
         return self
@@ -70,6 +69,7 @@ class Reporter:
         try:
             if not self._logbook.finish(ending, time.time(), PATIENCE, AT_THE_END if error is None else AT_A_STOP):
                 self._progress.note(self._left())
+            _keep_places(self._run, self._parts)
         finally:
             self._lock.release()
 
@@ -97,15 +97,18 @@ def sync(run: Run, uri: str | None = None) -> dict[str, int]:
         finished = page_path(run).is_file()
         for part in run.datasets.values():
             finished &= (part.folder / "frontier.parquet").is_file()
+        parts = {}
         try:
             for part in run.datasets.values():
                 if part.fingerprint is not None and Study.exists(part.folder):
                     study = Study.read(part.folder)
-                    section = _section(logbook, part, study, part.fingerprint)
+                    section = parts[part.key] = _section(logbook, part, study, part.fingerprint)
                     section.log(study.records(), study.told)
-                    section.front = _front(result_of(part)) if finished else None
+                    section.front = found(result_of(part)) if finished else None
         finally:
             done = logbook.finish("FINISHED" if finished else "KILLED", time.time(), SYNC_PATIENCE, math.inf)
+        if uri is None:
+            _keep_places(run, parts)
         if not done:
             raise TrackingError(
                 logbook.sender.trouble or f"the MLflow store at {uri or run.tracking_uri} does not answer"
@@ -113,12 +116,25 @@ def sync(run: Run, uri: str | None = None) -> dict[str, int]:
     return {kind: logbook.sent[kind] for kind in ("trials", "replicates", "hypervolumes", "fronts")}
 
 
-def _front(result: DatasetResult) -> tuple[Frontier, Pick | None, Path]:
-    return result.frontier, result.pick, page_path(result.run.run)
+def _keep_places(run: Run, parts: Mapping[str, Section]) -> None:
+    """Writes where the run is in MLflow, so that a link can be shown without asking it."""
+    places = {key: section.place for key, section in parts.items() if section.place}
+    if places:
+        write_text(run.folder / MLFLOW, json.dumps(places, indent=2))
+
+
+def found(result: DatasetResult) -> Found:
+    """What MLflow is told at the end."""
+    run = result.run.run
+    commands = [run.manifest.command, f"seesaw frontier {run.name}", f"seesaw pick {run.name}"]
+    commands += [f"seesaw deploy {run.name}"] if result.pick else []
+    return Found(result.frontier, result.pick, page_path(run), commands=tuple(commands))
 
 
 def _section(logbook: Logbook, part: DatasetRun, study: Study, fingerprint: str) -> Section:
     manifest = part.run.manifest
+    suite = manifest.suite
+    budget = {"trials": suite.budget.trials, "samples": suite.budget.samples, "seconds": suite.budget.time}
     objectives = resolve_objectives(part.dataset, part.tasks)
     return logbook.section(
         Volumes(objectives, resolve_reference(objectives, part.dataset.reference), bool(study.ladder)),
@@ -130,4 +146,12 @@ def _section(logbook: Logbook, part: DatasetRun, study: Study, fingerprint: str)
         seed=manifest.seed,
         versions=manifest.versions,
         created=manifest.created,
+        params={
+            "sampler": suite.search.sampler,
+            "objectives": ", ".join(each.name for each in objectives),
+            "replicates": str(suite.confirm.replicates),
+            "executor": f"{manifest.executor}, {manifest.workers} x {manifest.threads} threads",
+        },
+        tags={"seesaw.budget": ", ".join(f"{value:,} {name}" for name, value in budget.items() if value is not None)},
+        source=json.dumps({"card": str(part.folder / "card.toml"), "homepage": part.card.homepage}),
     )

@@ -3,7 +3,7 @@
     logbook = Logbook(None, home)                       # sqlite and files at home; or any MLflow address
     section = logbook.section(volumes, run="quick", ...)  # a parent run for each suite, data set and space
     section.log([record], told)                         # returns at once: a thread sends it
-    section.front = frontier, pick, page
+    section.front = Found(frontier, pick, page)
     logbook.finish("FINISHED", ended, patience=10)      # whether all is there: each trial once, whatever went wrong
     frontier_of("seesaw/quick", uri)                    # read back, from anywhere
 
@@ -11,7 +11,7 @@ The search's own storage is the truth; everything here can be logged again from 
 """
 
 from bench.tracking.address import plain_address
-from bench.tracking.front import log_front
+from bench.tracking.front import Found, log_front
 from bench.tracking.logbook import Logbook, Section
 from bench.tracking.parent import Ending, Parent
 from bench.tracking.reading import frontier_of
@@ -21,6 +21,7 @@ from bench.tracking.volumes import Volumes
 
 __all__ = [
     "Ending",
+    "Found",
     "Logbook",
     "Parent",
     "Section",

@@ -1,31 +1,79 @@
-"""What came of a search, on its parent run and its trials: front, pick, page."""
+"""What came of a search, on its parent run and its trials: verdict, fronts, pick, page."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
 
 from bench.frontier.frontier import Frontier
 from bench.frontier.pick import Pick
+from bench.objectives import Objective
+from bench.rows import CONFIRM, TEST
 from bench.tracking import values
+from bench.tracking.names import VIEW, outward
 from bench.tracking.parent import Parent
+from bench.tracking.picture import Mark, picture
 from bench.tracking.values import Point
 from bench.tracking.volumes import HYPERVOLUME
 
-TABLE = "frontier.json"
-DIGEST = "seesaw.front_digest"
+SERVED, TABLE, PICTURE = "serving_front.json", "frontier.json", "front.svg"
+DIGEST, VERDICT = "seesaw.front_digest", "seesaw.verdict"
+CHOSEN = "chosen/"
+"""Metrics of the pick on the parent; charts of this name come before all others."""
 
 
-def log_front(parent: Parent, frontier: Frontier, pick: Pick | None, page: Path | None, when: float = 0.0) -> None:
-    """Logs who is on the front and who is picked, the frontier as a table (JSON and parquet), and the page.
+class ServedTable(Protocol):
+    """A served front, as `bench.frontier.served` has it."""
+
+    @property
+    def outcomes(self) -> tuple[Objective, ...]:
+        """What its scores are measured by."""
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row for each serving point."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What came of a search.
+
+    Attributes:
+        page: a file.
+        verdict: `kind` and `sentence`.
+        commands: what a user may type next.
+    """
+
+    frontier: Frontier
+    pick: Pick | None = None
+    page: Path | None = None
+    verdict: Mapping[str, Any] | None = None
+    served: ServedTable | None = None
+    commands: tuple[str, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """The verdict, or without one why the pick is picked."""
+        if self.verdict is not None:
+            return str(self.verdict["sentence"])
+        return self.pick.reason if self.pick else "Nothing is picked."
+
+
+def log_front(parent: Parent, found: Found, when: float = 0.0) -> None:
+    """Logs the verdict, who is on the front and who is picked, both fronts as tables, their picture, and the page.
 
     On the trials: tags `front.on_front` and `seesaw.picked` ("true" or "false"), `front.rank` and
     `front.p_nondominated` ("none" where it was not compared), and as metrics replicate means and deviations, and
-    `front.p_nondominated`. On the parent also objectives and reference, so that fronts of several runs can be merged.
-    Points of the hypervolume by trial that are not there are filled in. A front that is there already, with the same
-    page, is not sent again.
+    `front.p_nondominated`. On the parent the description, `seesaw.verdict`, the pick's outcomes as `chosen/<outcome>`,
+    and objectives and reference, so that fronts of several runs can be merged. Points of the hypervolume by trial that
+    are not there are filled in. A front that is there already, with the same page, is not sent again.
 
     Args:
         when: time of the values, in seconds since 1970; the same where it is tried again. 0 is the run's beginning.
@@ -33,6 +81,7 @@ def log_front(parent: Parent, frontier: Frontier, pick: Pick | None, page: Path 
     Raises:
         TrackingError: the store cannot be reached.
     """
+    frontier, pick = found.frontier, found.pick
     if "samples" not in frontier.history:  # by rungs, it is by samples and logged job by job
         history = frontier.history.itertuples(index=False)
         parent.log_volumes([Point(HYPERVOLUME, float(value), int(trial)) for trial, value in history])
@@ -42,28 +91,83 @@ def log_front(parent: Parent, frontier: Frontier, pick: Pick | None, page: Path 
         points, tags = placed.get(number, ([], values.UNPLACED))
         node.update([point._replace(time=when) for point in points], tags)
     with tempfile.TemporaryDirectory() as folder:
-        files = _written(Path(folder), frontier, pick)
-        digest = _digest(frontier, pick, page)
+        files = _written(Path(folder), found)
+        digest = _digest(found)
         if parent.node.tags.get(DIGEST) != digest:
             parent.node.add_files(files)
-            if page:
-                parent.node.add_files(page)
+            if found.page:
+                parent.node.add_files(found.page)
             parent.sent["fronts"] += 1
+    tables = [*([SERVED] if found.served else []), TABLE]
+    chosen = _chosen(found)
     parent.node.update(
         [
+            *(Point(f"{CHOSEN}{name}", value, time=when) for name, value in chosen.items()),
             Point("front.hypervolume", frontier.hypervolume, time=when),
             Point("front.size", float(frontier.table["on_front"].sum()), time=when),
         ],
         {
+            "mlflow.note.content": _description(parent, found),
+            VERDICT: str(found.verdict["kind"]) if found.verdict else "none",
             "seesaw.picked": pick.point if pick else "none",
             "seesaw.pick_reason": (pick.reason if pick else "none")[: values.LONGEST_TAG],
             "seesaw.pick_by_rule": _by_rule(pick),
             "seesaw.answer": (frontier.answer.sentence if frontier.answer else "none")[: values.LONGEST_TAG],
-            "mlflow.loggedArtifacts": json.dumps([{"path": TABLE, "type": "table"}]),  # shows it as a table
+            # MLflow shows these as tables
+            "mlflow.loggedArtifacts": json.dumps([{"path": name, "type": "table"} for name in tables]),
             **values.front_tags(frontier),
             DIGEST: digest,
         },
     )
+    parent.show(VIEW, columns([name for name in chosen if not name.endswith(".gain")]))
+
+
+def columns(chosen: Sequence[str]) -> list[str]:
+    """The columns of the runs table: few, and what decides."""
+    shown = [f"tags.`{VERDICT}`", "tags.`seesaw.picked`"]
+    return [*shown, *(f"metrics.`{outward(CHOSEN + name)}`" for name in chosen)]
+
+
+def _chosen(found: Found) -> dict[str, float]:
+    """The pick's values by outcome, and its gain over the current point on test, as a fraction of that."""
+    pick = found.pick
+    if pick is None:
+        return {}
+    values_of = pick.outcomes or {
+        each.name: pick.metrics[each.key(found.frontier.split)]
+        for each in found.frontier.objectives
+        if each.key(found.frontier.split) in pick.metrics
+    }
+    gains = {}
+    if found.served is not None and (row := _row_of(found.served.table, pick)) is not None:
+        gains = {f"{each.name}.gain": float(row[f"{TEST}/{each.name}.gain"]) for each in found.served.outcomes}
+    return {name: value for name, value in {**values_of, **gains}.items() if value == value}
+
+
+def _row_of(table: pd.DataFrame, pick: Pick) -> Mapping[str, Any] | None:
+    for row in table.to_dict("records"):
+        if (row["point"], row["kind"], row["weights"]) == (pick.point, pick.kind, pick.weights):
+            return {str(name): value for name, value in row.items()}
+    return None
+
+
+def _description(parent: Parent, found: Found) -> str:
+    """The run's description, in Markdown."""
+    at, run = parent.experiment, parent.run_id
+    files = f"#/experiments/{at}/runs/{run}/artifacts"
+    front = SERVED if found.served else TABLE
+    links = [f"[{'served front' if found.served else 'front'}]({files}/{front})"]
+    links += [f"[front of heads]({files}/{TABLE})"] if found.served else []
+    links += [f"[page]({files}/{found.page.name})"] if found.page else []
+    links += [f"[pick]({files}/picked.json)"] if found.pick else []
+    parts = [
+        f"**{found.sentence}**",
+        " · ".join(links),
+        f"![front](get-artifact?path={PICTURE}&run_uuid={run})",
+        f"{found.pick.reason}" if found.pick and found.verdict else "",
+        "\n".join(f"- `{command}`" for command in found.commands),  # a block of code would widen the page
+    ]
+    return "\n\n".join(part for part in parts if part)[: values.LONGEST_TAG]
 
 
 def _by_rule(pick: Pick | None) -> str:
@@ -72,18 +176,71 @@ def _by_rule(pick: Pick | None) -> str:
     return "unknown" if holds is None else f"{holds:.2f}"
 
 
-def _written(files: Path, frontier: Frontier, pick: Pick | None) -> Path:
+def _written(files: Path, found: Found) -> Path:
+    frontier, pick = found.frontier, found.pick
     frontier.write(files)
-    (files / TABLE).write_text(frontier.table.to_json(orient="split", index=False), encoding="utf-8")
+    (files / TABLE).write_text(_front_first(frontier.table), encoding="utf-8")
     (files / "front.json").write_text(json.dumps(frontier.to_json(), indent=2), encoding="utf-8")
+    (files / PICTURE).write_text(_picture(found), encoding="utf-8")
+    if found.served is not None:
+        (files / SERVED).write_text(_front_first(_served(found.served)), encoding="utf-8")
     if pick:
         (files / "picked.json").write_text(json.dumps(pick.to_json(), indent=2), encoding="utf-8")
     return files
 
 
-def _digest(frontier: Frontier, pick: Pick | None, page: Path | None) -> str:
+def _front_first(table: pd.DataFrame) -> str:
+    """A table as MLflow shows it, what is on the front before all else."""
+    ordered = table.sort_values("on_front", ascending=False, kind="stable")
+    return str(ordered.to_json(orient="split", index=False))
+
+
+def _served(served: ServedTable) -> pd.DataFrame:
+    """The served front's table with weights in words; gains on test before the rest."""
+    names = [each.name for each in served.outcomes]
+    gains = [f"{TEST}/{name}.gain{end}" for name in names for end in ("", ".low", ".high")]
+    first = ["name", "kind", "weights", "on_front", "p_nondominated", *(f"{TEST}/{name}" for name in names), *gains]
+    rest = [str(name) for name in served.table if name not in first]
+    weights = [", ".join(f"{task} {weight:.4g}" for task, weight in each.items()) for each in served.table["weights"]]
+    return served.table.assign(weights=weights)[[*first, *rest]]
+
+
+def _picture(found: Found) -> str:
+    """The served front as gains over the current point on test, else the front of heads."""
+    frontier, pick = found.frontier, found.pick
+    if found.served is not None:
+        names = [each.name for each in found.served.outcomes][:2]
+        if len(names) == 2:
+            x, y = (f"{TEST}/{name}.gain" for name in names)
+            chosen = _row_of(found.served.table, pick) if pick else None
+            rows = found.served.table.to_dict("records")
+            marks = [_mark(row, 100 * row[x], 100 * row[y], bool(chosen and row["id"] == chosen["id"])) for row in rows]
+            return picture(marks, f"{names[0]}, % of current", f"{names[1]}, % of current", "Served front on test")
+    keys = [f"{key}.mean" if f"{key}.mean" in frontier.table else key for key in frontier.keys][:2]
+    if len(keys) < 2:
+        return picture([], "", "", "Front of one objective")
+    rows = frontier.table.to_dict("records")
+    marks = [_mark(row, row[keys[0]], row[keys[1]], pick is not None and pick.trial == row["trial"]) for row in rows]
+    where = "confirmation rows" if frontier.split == CONFIRM else "validation"
+    x, y = (key.removesuffix(".mean") for key in keys)
+    return picture(marks, x, y, f"Front of heads on {where}")
+
+
+def _mark(row: Mapping[Any, Any], x: float, y: float, picked: bool) -> Mark:
+    role = row.get("role", "trial")
+    name = str(row.get("name") or f"trial {row.get('trial')}")
+    if picked:
+        return Mark(x, y, "picked", f"pick: {name}")
+    if role != "trial":
+        return Mark(x, y, role, name if role == "current" else name.replace("_", " "))
+    return Mark(x, y, "front" if row["on_front"] else "other")
+
+
+def _digest(found: Found) -> str:
     """Of what the files say; parquet's bytes also depend on its library's version."""
-    digest = hashlib.sha256(frontier.table.to_json(orient="split", index=False).encode())
+    frontier, pick = found.frontier, found.pick
+    digest = hashlib.sha256(_front_first(frontier.table).encode())
+    digest.update(_front_first(_served(found.served)).encode() if found.served else b"")
     digest.update(json.dumps([frontier.to_json(), pick.to_json() if pick else None], default=str).encode())
-    digest.update(page.read_bytes() if page else b"")
+    digest.update(found.page.read_bytes() if found.page else b"")
     return digest.hexdigest()

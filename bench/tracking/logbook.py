@@ -13,11 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.frontier.frontier import Frontier
-from bench.frontier.pick import Pick
 from bench.records import TrialRecord
 from bench.tracking.address import plain_address
-from bench.tracking.front import log_front
+from bench.tracking.front import Found, log_front
 from bench.tracking.loading import load
 from bench.tracking.parent import Ending, Parent
 from bench.tracking.sender import Sender
@@ -86,7 +84,7 @@ class Section:
 
     Attributes:
         records: the newest of each trial, by number.
-        front: frontier, pick and page of a search that came to its end.
+        front: what came of a search that came to its end.
     """
 
     def __init__(self, logbook: Logbook, volumes: Volumes, identity: dict[str, Any]) -> None:
@@ -96,7 +94,7 @@ class Section:
         self._parent: Parent | None = None
         self._shown = -math.inf
         self.records: dict[int, TrialRecord] = {}
-        self.front: tuple[Frontier, Pick | None, Path] | None = None
+        self.front: Found | None = None
         self._put("open", self.parent)
 
     def log(self, records: Sequence[TrialRecord], told: int) -> None:
@@ -121,7 +119,12 @@ class Section:
         parent.log_all(list(self.records.values()))
         self._log_volumes(len(self._volumes.points))
         if self.front:
-            log_front(parent, *self.front, when=ended)
+            log_front(parent, self.front, when=ended)
+
+    @property
+    def place(self) -> tuple[str, str] | None:
+        """Ids of the experiment and of the parent run, once it is open."""
+        return (self._parent.experiment, self._parent.run_id) if self._parent else None
 
     @property
     def there(self) -> int:

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.tracking.batches import batches
+from bench.tracking.names import inward, outward
 from bench.tracking.store import Store
 from bench.tracking.values import Point
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Metric, Param, Run, RunTag
+    from mlflow.entities import DatasetInput, Metric, Param, Run, RunTag
     from mlflow.store.entities import PagedList
 
 RUNNING = "RUNNING"
@@ -45,7 +46,8 @@ class Node:
     def of(cls, store: Store, run: Run) -> Node:
         """The node of a run as MLflow gives it."""
         data, info = run.data, run.info
-        known = dict(data.metrics), dict(data.params), dict(data.tags)
+        metrics = {inward(name): value for name, value in data.metrics.items()}
+        known = metrics, dict(data.params), dict(data.tags)
         return cls(store, info.run_id, info.status, info.start_time, *known)
 
     @classmethod
@@ -86,7 +88,7 @@ class Node:
         from mlflow.entities import Metric, Param, RunTag
 
         for points, named, tagged in batches(metrics, params or {}, tags or {}):
-            values = [Metric(p.name, p.value, _milliseconds(p.time) or self.started, p.step) for p in points]
+            values = [Metric(outward(p.name), p.value, _milliseconds(p.time) or self.started, p.step) for p in points]
             settings = [Param(name, value) for name, value in named]
             labels = [RunTag(name, value) for name, value in tagged]
             log = partial(_log, self.run_id, values, settings, labels)
@@ -113,8 +115,12 @@ class Node:
         if metric not in self.metrics:
             return set()
         to = f"read '{metric}' of the run '{self.name}'"
-        history = self.store.ask(to, lambda client: client.get_metric_history(self.run_id, metric))
+        history = self.store.ask(to, lambda client: client.get_metric_history(self.run_id, outward(metric)))
         return {int(each.step) for each in history}
+
+    def read(self, data: DatasetInput) -> None:
+        """Says what data the run read; said again, it is there once."""
+        self.store.ask(f"log the data of the run '{self.name}'", lambda client: client.log_inputs(self.run_id, [data]))
 
     def reopen(self) -> None:
         """Marks the run as going on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
@@ -19,6 +20,7 @@ Ending = Literal["FINISHED", "FAILED", "KILLED"]
 CARRIED = ("seesaw.run", "seesaw.suite", "seesaw.dataset", "seesaw.space")
 """Tags of the parent that its trials carry, too, so that one query finds them."""
 HOPELESS = 3  # failures in a row
+LONGEST_DIGEST = 36  # characters that MLflow takes
 
 
 class Parent:
@@ -27,13 +29,16 @@ class Parent:
     Every method raises a `TrackingError` where the store cannot be reached.
 
     Attributes:
+        experiment: its id.
         node: the parent run.
         nested: the runs below it.
         sent: how many trials, replicates, points of hypervolume and fronts were sent from here.
     """
 
     def __init__(self, store: Store, experiment: str, node: Node) -> None:
+        self.experiment = experiment
         self.node = node
+        self._store = store
         self.nested = Nested(store, experiment, node)
         self.sent: Counter[str] = Counter()
         self._steps: dict[str, set[int]] = {HYPERVOLUME: set(), BY_SAMPLES: set()}
@@ -125,6 +130,25 @@ class Parent:
             self._steps[point.name].add(point.step)
         self.sent["hypervolumes"] += len(new)
 
+    def describe(self, params: Mapping[str, str], name: str, digest: str, source: str) -> None:
+        """Logs parameters that are not there, and the data set as the run's input.
+
+        Args:
+            name, digest, source: of the data: its key, its fingerprint, and where it comes from.
+        """
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        self.node.write(params={key: value for key, value in params.items() if key not in self.node.params})
+        data = Dataset(name, digest[:LONGEST_DIGEST], "card", source)
+        self.node.read(DatasetInput(data, [InputTag("mlflow.data.context", "train")]))
+
+    def show(self, view: str, columns: Sequence[str]) -> None:
+        """Keeps columns of the experiment's runs table as a view, which a link names."""
+        tag, state = f"mlflow.sharedViewState.{view}", json.dumps({"selectedColumns": list(columns)})
+        self._store.ask(
+            f"store the view '{view}'", lambda client: client.set_experiment_tag(self.experiment, tag, state)
+        )
+
     def close(self, status: Ending, ended: float = 0.0) -> None:
         """Ends the parent run; `ended` is in seconds since 1970, 0 for now."""
         self.nested.tidy()
@@ -141,7 +165,7 @@ class Parent:
     def _log_replicate(self, record: TrialRecord, replicate: Replicate, inside: Node) -> None:
         key = record.number, replicate.replicate, values.stopped(replicate.until)
         tags = {**values.replicate_tags(record, replicate), **self._carried}
-        name = f"{_name(record)} replicate {replicate.replicate}"
+        name = f"{_name(record)} · seed {replicate.replicate}"
         name += f" to {replicate.until} samples" if replicate.until else ""
         node = self.nested.get(*key) or self.nested.make(key, name, tags, inside)
         node.write(values.replicate_points(replicate), values.params(record))
@@ -150,4 +174,4 @@ class Parent:
 
 
 def _name(record: TrialRecord) -> str:
-    return f"{record.number} {record.architecture}"
+    return f"{record.architecture} trial {record.number}"

@@ -49,6 +49,9 @@ class Tracker:
         versions: Mapping[str, str],
         created: str = "",
         live: bool = True,
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        source: str = "",
     ) -> Parent:
         """The parent run of one data set's part of a run: a new one, or the one that an earlier execution began.
 
@@ -58,6 +61,8 @@ class Tracker:
             created: when the run was created. It tells a run from an earlier one of the same name whose folder is
                 gone, and from others' on the same server.
             live: whether one that is there is marked as going on.
+            params: what was asked for and stays; tags: what may change, such as a budget that is raised.
+            source: where the data come from.
         """
         identity = {
             "seesaw.run": run,
@@ -68,10 +73,16 @@ class Tracker:
             "seesaw.seed": str(seed),
             "seesaw.created": created,
         }
-        tags = identity | {f"seesaw.version.{name}": version for name, version in versions.items()}
+        known = {"seesaw.versions": ", ".join(f"{name} {version}" for name, version in versions.items())}
+        known |= identity | dict(tags or {})
         experiment = self._store.make_experiment(experiment_name(suite), self._artifacts)
         begun = "tags.`seesaw.kind` = 'parent' and tags.`seesaw.run` = '{}'".format(run.replace("'", "\\'"))
         for node in reversed(Node.search(self._store, experiment, begun)):
             if identity.items() <= node.tags.items():  # the oldest, should a late answer have made two
-                return Parent.resume(self._store, experiment, node, tags, live)
-        return Parent.begin(self._store, experiment, f"{run} {dataset} {space}", tags)
+                parent = Parent.resume(self._store, experiment, node, known, live)
+                break
+        else:
+            parent = Parent.begin(self._store, experiment, f"{run} {dataset} {space}", known)
+        asked = {"suite": suite, "dataset": dataset, "space": space, "seed": str(seed), "fingerprint": fingerprint}
+        parent.describe(asked | dict(params or {}), dataset, fingerprint, source)
+        return parent

@@ -26,13 +26,14 @@ from bench.run import deploy
 deploy.Registry = lambda uri: None
 folder = Path(sys.argv[1])
 part = SimpleNamespace(folder=folder, run=SimpleNamespace(tracking_uri=""))
-with deploy.deploying(SimpleNamespace(part=part)), scratch_folder(folder / "deploy"):
+with deploy.deploying(SimpleNamespace(part=part, network=None)), scratch_folder(folder / "deploy"):
     os.kill(os.getpid(), int(sys.argv[2]))
 """
 
 
 def planned(folder: Path, uri: str = "") -> Any:
-    return SimpleNamespace(part=SimpleNamespace(folder=folder, run=SimpleNamespace(tracking_uri=uri)))
+    part = SimpleNamespace(folder=folder, run=SimpleNamespace(tracking_uri=uri))
+    return SimpleNamespace(part=part, network=None)
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import pytest
 from sklearn.metrics import log_loss, mean_squared_error, roc_auc_score
 
 from bench.errors import UserError
-from bench.production.evaluation import Judgement, auc, judgements, logloss, pcoc, rmse
+from bench.outcomes.defaults import default_outcomes
+from bench.production.evaluation import Estimate, Judgement, auc, judgements, logloss, pcoc, rmse, sentence, served
 from bench.production.labelled import Judged
 from bench.schema import Schema, Task
 
@@ -44,8 +45,8 @@ def judged(rng: np.random.Generator, rows: int, *noise: float, groups: int | Non
     said: tuple[Mapping[str, np.ndarray], ...] = tuple(
         {"click": 1 / (1 + np.exp(-(logit + rng.normal(size=rows) * each)))} for each in noise
     )
-    unit = np.arange(rows) if groups is None else rng.integers(0, groups, rows)
-    return Judged(labels[:, None], said, unit)
+    group = np.full(rows, -1) if groups is None else rng.integers(0, groups, rows)
+    return Judged(labels[:, None], said, group)
 
 
 def verdicts(found: list[Judgement]) -> dict[str, str]:
@@ -58,7 +59,7 @@ def test_the_better_model_is_told_from_the_worse_one(rng: np.random.Generator) -
     bad_against_good = judgements(judged(rng, 4000, 1.5, 0.2), ONE, resamples=100)
     assert verdicts(bad_against_good)["click.auc"] == "worse"
     equals = judged(rng, 4000, 0.2)
-    same = judgements(Judged(equals.labels, equals.said * 2, equals.unit), ONE, resamples=50)
+    same = judgements(Judged(equals.labels, equals.said * 2, equals.group), ONE, resamples=50)
     assert verdicts(same)["click.auc"] == "cannot tell"
     assert same[0].difference is not None
     assert same[0].difference.value == 0
@@ -77,10 +78,11 @@ def test_intervals_cover_as_often_as_they_say() -> None:
 def test_groups_are_drawn_as_a_whole(rng: np.random.Generator) -> None:
     """Each row 25 times, as one group, is no more evidence than once."""
     once = judged(rng, 200, 0.5)
+    once = Judged(once.labels, once.said, np.arange(200))
     many = Judged(
         np.repeat(once.labels, 25, axis=0),
         tuple({name: np.repeat(values, 25) for name, values in each.items()} for each in once.said),
-        np.repeat(once.unit, 25),
+        np.repeat(once.group, 25),
     )
     alone, together = (judgements(each, ONE, resamples=100)[0].estimate for each in (once, many))
     assert together.low == pytest.approx(alone.low)
@@ -93,8 +95,58 @@ def test_each_prediction_on_its_own_rows() -> None:
     labels = np.array([[1, 1, 5], [1, 0, 3], [0, np.nan, np.nan], [0, 0, 9]], np.float32)
     said = {"click": np.array([0.9, 0.6, 0.4, 0.7]), "watch": np.array([4.0, 4, 0, 0])}
     said |= {"buy.cvr": np.array([0.6, 0.4, 1, 1]), "buy.ctcvr": np.array([0.5, 0.6, 0.1, 0.1])}
-    found = {each.metric: each.estimate.value for each in judgements(Judged(labels, (said,), np.arange(4)), FUNNEL, 20)}
+    found = {
+        each.metric: each.estimate.value for each in judgements(Judged(labels, (said,), np.full(4, -1)), FUNNEL, 20)
+    }
     assert found["click.auc"] == 0.75
     assert found["buy.cvr.auc"] == 1.0
     assert found["buy.ctcvr.auc"] == pytest.approx(2 / 3)
     assert found["watch.rmse"] == 1.0
+
+
+def test_the_served_ranking_is_judged_on_all_impressions(rng: np.random.Generator) -> None:
+    """The score ranks; labels are joint ones, so that a purchase without a seen click is none."""
+    rows = 2000
+    truth = rng.normal(size=rows)
+    click = (rng.random(rows) < 1 / (1 + np.exp(-truth))).astype(np.float32)
+    buy = np.where(click == 1, rng.random(rows) < 0.3, np.nan).astype(np.float32)
+    labels = np.stack([click, buy, np.full(rows, np.nan, np.float32)], 1)
+    said = tuple({"score": truth + noise * rng.normal(size=rows)} for noise in (0.3, 2.0))
+    judged = Judged(labels, said, np.full(rows, -1))
+    outcomes = ("click.recall@10%", "buy.recall@10%")
+    good, other = served(judged, FUNNEL, outcomes, resamples=100)
+    first = np.argsort(-said[0]["score"])[: rows // 10]
+    assert good.estimate.value == pytest.approx(click[first].sum() / click.sum())
+    assert other.estimate.value == pytest.approx(np.nansum(buy[first]) / np.nansum(buy))
+    assert good.gain is not None
+    assert good.other is not None
+    assert good.gain.value == pytest.approx(good.estimate.value / good.other.value - 1)
+    assert good.verdict == "better"
+    with pytest.raises(UserError, match="expected a task of click, buy, watch, found 'like'"):
+        served(judged, FUNNEL, ("like.recall@10%",), resamples=20)
+
+
+def outcome(name: str, gain: float, low: float, high: float) -> Judgement:
+    values = (Estimate(0.5 + gain / 2, 0.0, 1.0), Estimate(0.5, 0.0, 1.0), Estimate(gain / 2, low / 2, high / 2))
+    return Judgement(name, "larger", *values)
+
+
+def test_the_sentence_says_what_is_gained_lost_equal_and_unknown() -> None:
+    found = [
+        outcome("like.ndcg@5", 0.012, 0.007, 0.017),
+        outcome("click.ndcg@5", -0.0005, -0.002, 0.001),
+        outcome("share.ndcg@5", 0.01, -0.02, 0.04),
+        outcome("buy.ndcg@5", -0.05, -0.06, -0.04),
+    ]
+    assert sentence(found, "shop@challenger", "shop@champion") == (
+        "shop@challenger against shop@champion: like.ndcg@5 +1.2% (+0.7% to +1.7%), "
+        "but buy.ndcg@5 -5.0% (-6.0% to -4.0%), at equal click.ndcg@5 (-0.2% to +0.1%), "
+        "cannot tell for share.ndcg@5 (-2.0% to +4.0%)"
+    )
+
+
+def test_outcomes_where_nobody_names_any() -> None:
+    group = np.array([0, 0, 1, 1, 2, 2, 2])
+    assert default_outcomes(FUNNEL.tasks, group) == ("click.ndcg@5", "buy.ndcg@5", "watch.ndcg@5")
+    for alone in (np.full(3, -1), np.arange(6)):
+        assert default_outcomes(FUNNEL.tasks, alone) == ("click.recall@10%", "buy.recall@10%", "watch.value@10%")

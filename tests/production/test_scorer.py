@@ -15,6 +15,7 @@ from bench.data import Store, load_card, prepare
 from bench.data.readers.raw import open_raw
 from bench.errors import UserError
 from bench.frontier.score import Score
+from bench.fusion import LEAST, Kind, fused
 from bench.production import scorer as module
 from bench.production.package import Package, write_package
 from bench.production.scorer import Scorer
@@ -53,8 +54,24 @@ def test_the_trained_model_its_calibration_and_the_score(package: Package, store
     np.testing.assert_allclose(found["click"], click, atol=1e-5)
     np.testing.assert_allclose(found["purchase.cvr"], conditional[:, 1], atol=1e-5)
     np.testing.assert_allclose(found["purchase.ctcvr"], joint[:, 1], atol=1e-5)
-    np.testing.assert_allclose(found["score"], click * np.sqrt(joint[:, 1]), atol=1e-5)
+    np.testing.assert_allclose(np.exp(found["score"]), click * np.sqrt(joint[:, 1]), atol=1e-5)
     np.testing.assert_allclose(joint[:, 1], conditional[:, 0] * conditional[:, 1], atol=1e-5)
+
+
+@pytest.mark.parametrize(("kind", "rates"), [("power", ()), ("sum", (0.3, 0.02))])
+def test_a_picked_score_is_the_fusion_of_uncalibrated_predictions(
+    package: Package, store: Store, kind: Kind, rates: tuple[float, ...]
+) -> None:
+    scorer, weights = package.scorer(), (0.8, 0.2)
+    names = [task.name for task in store.schema.tasks]
+    given = (dict(zip(names, each, strict=False)) for each in (weights, rates))
+    scorer.score = Score.fusion(kind, *given, store.schema.tasks)
+    valid = store.split("valid")
+    ids, dense = np.array(valid.ids), np.array(valid.dense)
+    found = scorer.predict_encoded(ids, dense)
+    _, joint = scorer.engine(ids, dense)
+    np.testing.assert_array_equal(found["score"], fused(kind, joint, weights, rates))
+    np.testing.assert_array_equal(found["click"], CALIBRATIONS["click"].apply(joint[:, 0].astype(float)))
 
 
 def test_frames_records_and_tables_are_one(scorer: Scorer, raw: pa.Table, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +165,7 @@ def test_real_rows(census_raw: Path, tmp_path: Path) -> None:
 
 
 def test_no_answer_holds_what_is_no_number(package: Package, row: dict, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A negative power of a probability of 0, a model that gives NaN, a sum beyond float32: said of the row."""
+    """A model that gives NaN, a sum beyond float32: said of the row. A power of 0 has a floor."""
     scorer = package.scorer()
 
     def answering(*values: float) -> None:
@@ -159,7 +176,8 @@ def test_no_answer_holds_what_is_no_number(package: Package, row: dict, monkeypa
     with pytest.raises(UserError, match=r"row 2: expected a finite number as 'click', found nan"):
         scorer.predict([row, row])
     answering(0.5, 0.0)
-    for weights, kind, found in (({"purchase.cvr": -1.0}, "power", "inf"), ({"purchase.cvr": 1e300}, "sum", "5e")):
-        monkeypatch.setattr(scorer, "score", Score(kind=kind, weights=weights))
-        with pytest.raises(UserError, match=rf"row \d: expected a finite number as 'score', found {found}"):
-            scorer.predict([row, row])
+    monkeypatch.setattr(scorer, "score", Score(kind="power", weights={"purchase.cvr": -1.0}))
+    assert scorer.predict([row, row])["score"].tolist() == pytest.approx([-np.log(0.5), -np.log(LEAST)])
+    monkeypatch.setattr(scorer, "score", Score(weights={"purchase.cvr": 1e300}))
+    with pytest.raises(UserError, match=r"row 1: expected a finite number as 'score', found 5e"):
+        scorer.predict([row, row])

@@ -235,9 +235,9 @@ NESTED = raw(b"[" * 200_000 + b"]" * 200_000)
         ),
         ("calibration.json", at("click", value={"kind": []}), "calibration.json: click: expected a calibration"),
         ("calibration.json", at("clik", value={"kind": "none"}), "unknown prediction 'clik'"),
-        ("policy.json", raw(b"{}"), "policy.json: score: .*"),
-        ("policy.json", at("score", "weights", value={"clik": 1.0}), "score.weights: unknown prediction 'clik'"),
-        ("policy.json", at("score", value=[]), "policy.json: score"),
+        ("manifest.json", at("score", "weights", value={"clik": 1.0}), "score.weights: unknown prediction 'clik'"),
+        ("manifest.json", at("score", "rates", value={"click": -1.0}), "score.rates: .*above 0, found -1"),
+        ("manifest.json", at("score", value=[]), "manifest.json: score"),
     ],
 )
 def test_parts_that_are_none_are_refused(

@@ -10,7 +10,7 @@ from bench.frontier.choices import head_choices
 from bench.frontier.frontier import frontier
 from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
-from bench.tracking import frontier_of, log_front
+from bench.tracking import Found, frontier_of, log_front
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def log(tracker, asked, objectives):
         parent.log_all(records)
         front = frontier(records, objectives)
         chosen = pick(head_choices(front.points, objectives), front.points, objectives, Policy())
-        log_front(parent, front, chosen, None)
+        log_front(parent, Found(front, chosen))
         parent.close("FINISHED")
         return front, chosen
 

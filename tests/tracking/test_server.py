@@ -17,7 +17,7 @@ from bench.frontier.frontier import frontier
 from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
 from bench.records import RungResult
-from bench.tracking import Logbook, Volumes
+from bench.tracking import Found, Logbook, Volumes
 
 REFERENCE = {"click.auc": 0.5, "like.auc": 0.5}
 
@@ -66,7 +66,7 @@ def concluded(section, records, objectives, folder):
     page = folder / "report.html"
     page.write_text("<!doctype html><title>front</title>")
     front = frontier(records, objectives, REFERENCE)
-    section.front = front, pick(head_choices(front.points, objectives), front.points, objectives, Policy()), page
+    section.front = Found(front, pick(head_choices(front.points, objectives), front.points, objectives, Policy()), page)
 
 
 def send(uri, asked, records, objectives, folder, live=True, patience=60):

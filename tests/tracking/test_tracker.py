@@ -2,6 +2,8 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
+from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
@@ -10,7 +12,10 @@ from bench.frontier.choices import head_choices
 from bench.frontier.frontier import frontier
 from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
-from bench.tracking import log_front
+from bench.objectives import Objective
+from bench.tracking import Found, log_front
+from bench.tracking.names import inward, outward
+from bench.tracking.picture import Mark, picture
 from bench.tracking.tracker import experiment_name
 from bench.tracking.values import Point
 
@@ -53,7 +58,7 @@ def test_parent_says_what_it_is(tracker, client, asked):
         "fingerprint": "f00d",
         "seed": "7",
         "created": "2030-01-01",
-        "version.torch": "2.13",
+        "versions": "torch 2.13",
     }
     parent.close("FINISHED")
     assert client.get_run(parent.run_id).info.status == "FINISHED"
@@ -62,7 +67,7 @@ def test_parent_says_what_it_is(tracker, client, asked):
 def test_trial_is_nested_with_names_curve_and_times(tracker, client, asked, below, make_trial):
     parent = tracker.open_parent(**asked)
     parent.log_trial(make_trial(12))
-    run = below(parent.run_id)["12 mmoe"]
+    run = below(parent.run_id)["mmoe trial 12"]
     assert run.info.status == "FINISHED"
     assert run.info.end_time - run.info.start_time == 12_500
     assert run.data.params == {
@@ -72,7 +77,7 @@ def test_trial_is_nested_with_names_curve_and_times(tracker, client, asked, belo
         "optimizer.lr": "0.01",
     }
     assert run.data.metrics["valid/click.auc"] == 0.7
-    assert run.data.metrics["cost/parameters"] == 1012
+    assert run.data.metrics["what it costs/parameters"] == 1012
     assert values(client, run.info.run_id, "curve/loss/click") == [(100, 0.5), (200, 0.4)]
     assert run.data.tags["seesaw.trial"] == "12"
     assert run.data.tags["seesaw.run"] == asked["run"]
@@ -81,7 +86,7 @@ def test_trial_is_nested_with_names_curve_and_times(tracker, client, asked, belo
 def test_failed_trial_has_its_reason(tracker, asked, below, make_failed):
     parent = tracker.open_parent(**asked)
     parent.log_trial(make_failed(3))
-    run = below(parent.run_id)["3 ple"]
+    run = below(parent.run_id)["ple trial 3"]
     assert run.info.status == "FAILED"
     assert run.data.tags["seesaw.failure"] == "the loss became NaN after 300 samples"
 
@@ -99,8 +104,8 @@ def test_replicates_are_nested_under_their_trial_as_they_come(tracker, asked, be
         parent.log_trial(make_trial(0, replicates=runs))
     (child,) = below(parent.run_id).values()
     nested = below(child.info.run_id)
-    assert set(nested) == {"0 mmoe replicate 1", "0 mmoe replicate 2"}
-    second = nested["0 mmoe replicate 2"]
+    assert set(nested) == {"mmoe trial 0 · seed 1", "mmoe trial 0 · seed 2"}
+    second = nested["mmoe trial 0 · seed 2"]
     assert second.data.metrics["test/like.auc"] == 0.82
     assert second.data.tags["seesaw.seed"] == "42"
 
@@ -143,7 +148,7 @@ def test_resume_goes_on_and_is_running(tracker, client, asked, below, make_trial
     second = tracker.open_parent(**asked)
     assert client.get_run(second.run_id).info.status == "RUNNING"
     second.log_trial(make_trial(1))
-    assert set(below(first.run_id)) == {"0 mmoe", "1 mmoe"}
+    assert set(below(first.run_id)) == {"mmoe trial 0", "mmoe trial 1"}
 
 
 def test_a_run_cut_off_half_written_is_made_whole(tracker, client, asked, below, make_trial, monkeypatch):
@@ -168,7 +173,7 @@ def test_a_trial_tried_again_replaces_its_failure(tracker, asked, below, make_tr
     parent = tracker.open_parent(**asked)
     parent.log_trial(make_failed(0))
     parent.log_trial(make_trial(0))
-    assert set(below(parent.run_id)) == {"0 mmoe"}
+    assert set(below(parent.run_id)) == {"mmoe trial 0"}
 
 
 @pytest.mark.parametrize(
@@ -182,7 +187,7 @@ def test_other_versions_are_the_same_run(tracker, client, asked):
     first = tracker.open_parent(**asked)
     second = tracker.open_parent(**(asked | {"versions": {"torch": "2.14"}}))
     assert first.run_id == second.run_id
-    assert client.get_run(first.run_id).data.tags["seesaw.version.torch"] == "2.14"
+    assert client.get_run(first.run_id).data.tags["seesaw.versions"] == "torch 2.14"
 
 
 @pytest.fixture
@@ -209,7 +214,7 @@ def log_all(tracker, asked, records, objectives, page):
         parent.log_trial(record)
     front = frontier(records, objectives)
     chosen = pick(head_choices(front.points, objectives), front.points, objectives, Policy())
-    log_front(parent, front, chosen, page)
+    log_front(parent, Found(front, chosen, page))
     parent.close("FINISHED")
     return parent.run_id, front, chosen
 
@@ -217,9 +222,9 @@ def log_all(tracker, asked, records, objectives, page):
 def test_the_front_is_found_by_a_query(tracker, asked, find, records, objectives, page):
     log_all(tracker, asked, records, objectives, page)
     mine = f" and tags.`seesaw.run` = '{asked['run']}'"
-    assert set(find("tags.`front.on_front` = 'true'" + mine)) == {"1 mmoe", "2 mmoe"}
-    assert set(find("tags.`front.on_front` = 'false'" + mine)) == {"0 single_task", "3 mmoe", "4 ple"}
-    assert set(find("tags.`front.rank` = '1'" + mine)) == {"0 single_task"}
+    assert set(find("tags.`front.on_front` = 'true'" + mine)) == {"mmoe trial 1", "mmoe trial 2"}
+    assert set(find("tags.`front.on_front` = 'false'" + mine)) == {"single_task trial 0", "mmoe trial 3", "ple trial 4"}
+    assert set(find("tags.`front.rank` = '1'" + mine)) == {"single_task trial 0"}
     assert len(find("tags.`seesaw.picked` = 'true'" + mine)) == 1
 
 
@@ -236,7 +241,7 @@ def test_parent_has_hypervolume_table_pick_and_page(
     assert run.data.tags["seesaw.pick_reason"] == chosen.reason
 
     names = {each.path for each in client.list_artifacts(run_id)}
-    assert names == {"frontier.parquet", "frontier.json", "front.json", "picked.json", "report.html"}
+    assert names == {"frontier.parquet", "frontier.json", "front.json", "front.svg", "picked.json", "report.html"}
     got = {name: client.download_artifacts(run_id, name, str(tmp_path)) for name in names}
     pd.testing.assert_frame_equal(pd.read_parquet(got["frontier.parquet"]), front.table)
     with open(got["front.json"]) as file:
@@ -246,8 +251,8 @@ def test_parent_has_hypervolume_table_pick_and_page(
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", tracker.uri)  # load_table looks there, whatever the client's address
     table = client.load_table(run.info.experiment_id, "frontier.json", [run_id])  # as the web page shows it
-    assert table["trial"].tolist() == [0, 1, 2, 3]
-    assert table["on_front"].tolist() == [False, True, True, False]
+    assert table["trial"].tolist() == [1, 2, 0, 3]  # the front first
+    assert table["on_front"].tolist() == [True, True, False, False]
 
 
 def test_a_front_logged_again_replaces_the_old_one(tracker, client, asked, find, records, objectives, page, make_trial):
@@ -255,15 +260,15 @@ def test_a_front_logged_again_replaces_the_old_one(tracker, client, asked, find,
     again, front, _ = log_all(tracker, asked, [*records, make_trial(5, 0.9, 0.9)], objectives, page)
     assert again == run_id
     mine = f"tags.`seesaw.run` = '{asked['run']}' and "
-    assert set(find(mine + "tags.`front.on_front` = 'true'")) == {"5 mmoe"}
-    assert set(find(mine + "tags.`seesaw.picked` = 'true'")) == {"5 mmoe"}
+    assert set(find(mine + "tags.`front.on_front` = 'true'")) == {"mmoe trial 5"}
+    assert set(find(mine + "tags.`seesaw.picked` = 'true'")) == {"mmoe trial 5"}
     assert values(client, run_id, "hypervolume") == list(front.history.itertuples(index=False, name=None))
 
 
 def test_without_a_pick(tracker, client, asked, records, objectives, page):
     parent = tracker.open_parent(**asked)
     parent.log_trial(records[1])
-    log_front(parent, frontier(records, objectives), None, None)
+    log_front(parent, Found(frontier(records, objectives)))
     assert client.get_run(parent.run_id).data.tags["seesaw.picked"] == "none"
     assert "picked.json" not in {each.path for each in client.list_artifacts(parent.run_id)}
 
@@ -279,3 +284,110 @@ def test_without_a_pick(tracker, client, asked, records, objectives, page):
 )
 def test_an_experiment_is_a_suite(suite, name):
     assert experiment_name(suite) == name
+
+
+def test_what_was_asked_for_and_the_data_are_found(tracker, client, asked):
+    asked |= {"fingerprint": "cafe"}  # MLflow keeps the first source of data of one name and digest
+    more = {"params": {"sampler": "tpe"}, "tags": {"seesaw.budget": "40 trials"}, "source": "card.toml"}
+    for tags in ({"seesaw.budget": "40 trials"}, {"seesaw.budget": "80 trials"}):  # raised by `resume`
+        parent = tracker.open_parent(**asked, **(more | {"tags": tags}))
+    run = client.get_run(parent.run_id)
+    assert run.data.params == {
+        "suite": "quick",
+        "dataset": "census-income",
+        "space": "small",
+        "seed": "7",
+        "fingerprint": "cafe",
+        "sampler": "tpe",
+    }
+    assert run.data.tags["seesaw.budget"] == "80 trials"
+    (data,) = run.inputs.dataset_inputs
+    assert (data.dataset.name, data.dataset.digest, data.dataset.source) == ("census-income", "cafe", "card.toml")
+
+
+@pytest.fixture
+def served():
+    """A served front: the current point, a pick that gains, boosted trees, and a point that is dominated."""
+    rows = [
+        ("current", "current", 1.0, 0.0, False, 0.0, 0.0),
+        ("1", "trial", 0.8, 0.2, True, -0.01, 0.12),
+        ("trees", "baseline", 0.7, 0.3, True, 0.02, 0.05),
+        ("2", "trial", 0.5, 0.5, False, -0.2, 0.01),
+    ]
+    table = pd.DataFrame(
+        {
+            "id": at,
+            "point": point,
+            "name": f"trial {point}" if role == "trial" else point,
+            "architecture": "mmoe",
+            "role": role,
+            "kind": "power",
+            "weights": {"click": click, "like": like},
+            "on_front": on_front,
+            "p_nondominated": 0.5,
+            **{f"test/{name}": 0.2 for name in ("click.recall@10%", "like.recall@10%")},
+            **{f"test/click.recall@10%.gain{end}": gains for end in ("", ".low", ".high")},
+            **{f"test/like.recall@10%.gain{end}": gained for end in ("", ".low", ".high")},
+        }
+        for at, (point, role, click, like, on_front, gains, gained) in enumerate(rows)
+    )
+    outcomes = tuple(Objective(f"{task}.recall@10%", "maximize") for task in ("click", "like"))
+    return SimpleNamespace(outcomes=outcomes, table=table)
+
+
+def test_the_decision_comes_first(tracker, client, asked, records, objectives, page, served, tmp_path):
+    front = frontier(records, objectives)
+    chosen = replace(
+        pick(head_choices(front.points, objectives), front.points, objectives, Policy()),
+        point="1",
+        kind="power",
+        weights={"click": 0.8, "like": 0.2},
+        outcomes={"click.recall@10%": 0.16, "like.recall@10%": 0.46},
+    )
+    parent = tracker.open_parent(**asked)
+    sentence = "Trade: like.recall@10% +12% for click.recall@10% -1%."
+    told = Found(front, chosen, page, {"kind": "trade", "sentence": sentence}, served, ("seesaw deploy shop",))
+    log_front(parent, told)
+    run = client.get_run(parent.run_id)
+    note = run.data.tags["mlflow.note.content"]
+    assert note.startswith(f"**{sentence}**")
+    assert "seesaw deploy shop" in note
+    assert f"get-artifact?path=front.svg&run_uuid={parent.run_id}" in note
+    assert run.data.tags["seesaw.verdict"] == "trade"
+    assert run.data.metrics["chosen/like.recall_at_10_percent"] == 0.46
+    assert run.data.metrics["chosen/like.recall_at_10_percent.gain"] == 0.12
+    first = json.loads(run.data.tags["mlflow.loggedArtifacts"])[0]["path"]
+    with open(client.download_artifacts(parent.run_id, first, str(tmp_path))) as file:
+        table = json.load(file)
+    assert first == "serving_front.json"
+    rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
+    assert [row["name"] for row in rows] == ["trial 1", "trees", "current", "trial 2"]
+    assert rows[0]["weights"] == "click 0.8, like 0.2"
+    with open(client.download_artifacts(parent.run_id, "front.svg", str(tmp_path))) as file:
+        drawn = ElementTree.fromstring(file.read())
+    names = [each.text for each in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"pick: trial 1", "trees", "current", "click.recall@10%, % of current"} <= set(names)
+    view = client.get_experiment(run.info.experiment_id).tags["mlflow.sharedViewState.seesaw"]
+    assert "metrics.`chosen/click.recall_at_10_percent`" in json.loads(view)["selectedColumns"]
+    sent = parent.sent["fronts"]
+    log_front(parent, told)
+    assert parent.sent["fronts"] == sent
+
+
+def test_names_that_mlflow_takes():
+    there = {
+        "valid/like.recall@10%": "valid/like.recall_at_10_percent",
+        "buy_at_5.ndcg@5": "buy_at_5.ndcg_at_5",
+        "confirm/watch.value@2.5%.mean": "confirm/watch.value_at_2.5_percent.mean",
+        "cost/latency_ms": "what it costs/latency_ms",
+        "valid/click.auc": "valid/click.auc",
+    }
+    for name, other in there.items():
+        assert outward(name) == other
+        assert inward(other) == name
+    assert sorted(there.values())[-1] == "what it costs/latency_ms"  # the last of the charts
+
+
+def test_a_picture_of_anything():
+    for marks in ([], [Mark(0.5, 0.5, "picked", "<trial & 1>")], [Mark(float("nan"), 1.0, "front")]):
+        ElementTree.fromstring(picture(marks, "x < 1", "y", "a & b"))

@@ -1,0 +1,68 @@
+"""What of a pick is deployed: its fusion as the score, and one network, or a sentence before any training."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bench.errors import UserError
+from bench.frontier.policy import Policy
+from bench.records import COMPOSITE, TREES, Scalar, TrialRecord
+from bench.run.deployable import network_of
+from bench.run.planned import _score
+from bench.schema import Task
+
+TASKS = (Task("click"), Task("buy", parent="click"))
+
+
+def point(number: int, name: str, **config: Scalar) -> TrialRecord:
+    return TrialRecord(number, "completed", {}, config, name)
+
+
+SINGLE = [point(at, "single_task", **{"sharing.kind": "single_task"}) for at in (3, 5)]
+
+
+def composite(click: int, buy: int) -> TrialRecord:
+    trials = {"single_task.click": click, "single_task.buy": buy}
+    return point(COMPOSITE, "single_task", **{"sharing.kind": "single_task", **trials})
+
+
+def test_what_is_a_network_is_deployed() -> None:
+    for each in (point(7, "mmoe", **{"sharing.kind": "mmoe"}), point(-1, "equal_weights", **{"sharing.kind": "ple"})):
+        assert network_of(each, SINGLE) is each
+    assert network_of(composite(5, 5), SINGLE) is SINGLE[1]
+
+
+@pytest.mark.parametrize(
+    ("picked", "sentence"),
+    [
+        (point(TREES, "trees"), "the pick is boosted trees, which is no network"),
+        (point(-4, "ensemble", **{"ensemble.sharing.kind": "single_task"}), "an ensemble of half-size models"),
+        (composite(3, 5), "'click' is of trial 3, 'buy' is of trial 5"),
+    ],
+)
+def test_all_else_is_refused_in_a_sentence(picked: TrialRecord, sentence: str) -> None:
+    with pytest.raises(UserError, match=rf"{sentence}.*pick a network with --policy FILE"):
+        network_of(picked, SINGLE)
+
+
+def test_the_score_is_the_picks_fusion_or_the_policys_own(tmp_path: Path) -> None:
+    (tmp_path / "predictions").mkdir()
+    (tmp_path / "predictions" / "rows.json").write_text(json.dumps({"tasks": ["click", "buy"], "rates": [0.2, 0.01]}))
+    part: Any = SimpleNamespace(folder=tmp_path, tasks=TASKS)
+
+    def score(policy: dict[str, Any], **pick: Any) -> str:
+        chosen: Any = SimpleNamespace(**pick)
+        found = _score(part, chosen, Policy.model_validate(policy))
+        return f"{found} ({found.on})"
+
+    weights = {"click": 0.8, "buy": 0.2}
+    assert score({}, kind="power", weights=weights) == "log(click^0.8 * buy.ctcvr^0.2) (raw)"
+    assert score({}, kind="sum", weights=weights) == "0.8 click / 0.2 + 0.2 buy.ctcvr / 0.01 (raw)"
+    own = {"score": {"weights": {"click": 1.0}}}
+    assert score(own, kind="power", weights=weights) == "1 click (calibrated)"
+    assert score({}, kind=None, weights=None) == "1 click + 1 buy.ctcvr (calibrated)"
