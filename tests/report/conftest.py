@@ -262,6 +262,11 @@ def make_view() -> Callable[..., View]:
 
 
 @pytest.fixture(scope="session")
+def make_choices() -> Callable[..., MadeChoices]:
+    return lambda *given, **more: choices_of(served_of(*given, **more))
+
+
+@pytest.fixture(scope="session")
 def view() -> View:
     """Sixty trials, nine of them confirmed, and a served front of two outcomes."""
     return view_of(records_of(), objectives_of(), served=2)

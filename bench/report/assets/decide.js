@@ -106,10 +106,10 @@ const kept = (fraction) => `${+(100 * (1 - fraction)).toPrecision(7)}% of curren
 const policyOf = (section) => {
   const { decision } = section;
   if (!touched(section)) return section.data.policy;
-  const { share, loss, limit, any } = settingsOf(section);
+  const { value, loss, limit, any } = settingsOf(section);
   const name = (m) => quoted(decision.axes[m].name);
   const lines = ['rule = "weights"', ...(any ? ["deployable = false"] : []), "[weights]"];
-  share.forEach((each, m) => { if (each > 0) lines.push(`${name(m)} = ${+each.toPrecision(6)}`); });
+  value.forEach((each, m) => { if (each > 0) lines.push(`${name(m)} = ${each}`); });
   lines.push("[guard.max_loss_vs_current]", ...loss.map((each, m) => `${name(m)} = ${each === null ? "inf" : +decision.fraction(m, each).toPrecision(6)}`));
   const limits = Object.entries(limit).map(([cost, most]) => `${quoted(cost)} = ${limitText(most)}`);
   if (limits.length) lines.push("[guard.at_most]", ...limits);

@@ -1,7 +1,7 @@
 /* Figures are SVG texts in variables of the page's colours, so that one drawing serves light, dark, print and files. */
 
 const pen = document.createElement("canvas").getContext("2d");
-const wide = (text, size = 12) => { pen.font = `${size}px ${light.font}`; return pen.measureText(text).width; };
+const wide = (text, size = 12, weight = 400) => { pen.font = `${weight} ${size}px ${light.font}`; return pen.measureText(text).width; };
 const words = (x, y, text, extra = "") => `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" ${extra}>${esc(text)}</text>`;
 const path = (d, extra) => `<path d="${d}" ${extra}/>`;
 
@@ -98,7 +98,7 @@ const placeLabels = (labels, marks, [left, top, right, bottom]) => {
   const taken = marks.map(([x, y, r]) => [x - r, y - r, x + r, y + r]);
   const crosses = ([a, b, c, d]) => taken.some(([e, f, g, h]) => a < g && e < c && b < h && f < d);
   return labels.map(({ x, y, r, text }) => {
-    const [width, height] = [wide(text) + 4, 16];
+    const [width, height] = [wide(text, 12, 600) + 6, 17];
     for (const far of [2, 8, 16, 28, 44, 64, 90, 120, 160, 210]) {
       for (const turn of [0, 4, 1, 3, 5, 7, 2, 6].flatMap((eighth) => [eighth, eighth + 0.5])) {
         const [dx, dy] = [Math.cos(turn * Math.PI / 4), Math.sin(turn * Math.PI / 4)];
@@ -107,7 +107,7 @@ const placeLabels = (labels, marks, [left, top, right, bottom]) => {
         if (box[0] < left || box[2] > right || box[1] < top || box[3] > bottom || crosses(box)) continue;
         taken.push(box);
         const lead = far > 16 ? path(`M${(x + dx * r).toFixed(1)} ${(y + dy * r).toFixed(1)}L${clamp(x, box[0], box[2]).toFixed(1)} ${clamp(y, box[1], box[3]).toFixed(1)}`, 'stroke="var(--muted)" stroke-width="1" fill="none"') : "";
-        return lead + words(box[0] + 2, cy + 4, text, 'class="label" font-size="12" font-weight="600" fill="var(--text)" stroke="var(--surface)" stroke-width="3" stroke-linejoin="round" paint-order="stroke"');
+        return lead + words(box[0] + 3, cy + 4, text, 'class="label" font-size="12" font-weight="600" fill="var(--text)" stroke="var(--surface)" stroke-width="3" stroke-linejoin="round" paint-order="stroke"');
       }
     }
     return "";

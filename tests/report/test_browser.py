@@ -1,0 +1,237 @@
+"""The page in a real browser: it fits, labels lie on no mark, and the live pick is that of its definition."""
+
+from __future__ import annotations
+
+import base64
+import os
+import tomllib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.report.embed import section_data
+from bench.report.page import write_page
+from bench.report.view import View
+
+playwright = pytest.importorskip(
+    "playwright.sync_api", exc_type=ImportError, reason="playwright is not installed, or not whole"
+)
+pytestmark = pytest.mark.slow  # a browser takes seconds to start
+CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if not CHROMIUM.is_file():
+        pytest.skip(f"no Chromium at {CHROMIUM}; the variable CHROMIUM names another place")
+    options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with playwright.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=str(CHROMIUM), args=options)
+        yield opened
+        opened.close()
+
+
+class Opened:
+    """A page that is drawn, with all that it asked for and complained of."""
+
+    def __init__(self, browser: Any, path: Path, fragment: str = "", **context: Any) -> None:
+        self.requests: list[str] = []
+        self.errors: list[str] = []
+        self.context = browser.new_context(**context)
+        self.page = self.context.new_page()
+        own = ("blob:null/", "data:")  # what the page itself made, as on the way to a PNG
+        self.page.on("request", lambda asked: asked.url.startswith(own) or self.requests.append(asked.url))
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.errors.append(dialog.message))
+        self.page.on("console", lambda said: said.type == "error" and self.errors.append(said.text))
+        self.page.goto(path.as_uri() + fragment)
+        self.page.wait_for_selector("html[data-ready]", state="attached")
+
+    def text(self, selector: str) -> str:
+        return str(self.page.locator(selector).first.inner_text())
+
+    def fill(self, **values: int) -> None:
+        """Moves sliders, by name with _ for -."""
+        for name, value in values.items():
+            self.page.locator(f'[name="{name.replace("_", "-")}"]').first.fill(str(value))
+
+
+@pytest.fixture(scope="module")
+def pages(
+    make_records: Any, make_objectives: Any, make_view: Any, tmp_path_factory: Any
+) -> dict[str, tuple[View, Path]]:
+    folder, found = tmp_path_factory.mktemp("pages"), {}
+    for name, count, served, confirmed in (
+        *(("2", 2, 2, 9), ("3", 3, 3, 9), ("5", 5, 5, 9)),
+        *(("heads 1", 1, 0, 9), ("heads 2", 2, 0, 9), ("heads 3", 3, 0, 9), ("search", 2, 0, 0)),
+    ):
+        records = make_records(objectives=count, confirmed=confirmed)
+        view = make_view(records, make_objectives(count), served=served)
+        found[name] = view, write_page(view, folder / f"{name}.html", "quick-7")
+    return found
+
+
+OVERFLOW = "document.documentElement.scrollWidth - innerWidth"
+COVERED = """[...document.querySelectorAll('svg.figure')].flatMap(figure => {
+    const boxes = what => [...figure.querySelectorAll(what)].map(each =>
+        [each.textContent, each.getBoundingClientRect()]);
+    const [labels, marks] = [boxes('.label'), boxes('.mark > path')];
+    const meet = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1
+        && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 2;
+    return labels.flatMap(([text, a], i) => [...marks, ...labels.slice(i + 1)]
+        .filter(([, b]) => meet(a, b)).map(([b]) => `${text} / ${b}`));
+})"""
+"""Labels that lie on a mark or on each other."""
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "scheme"), [(1280, 800, "light"), (820, 1000, "dark"), (390, 844, "light")]
+)
+def test_it_fits_and_labels_lie_on_no_mark(browser: Any, pages: Any, width: int, height: int, scheme: str) -> None:
+    for name, (view, path) in pages.items():
+        opened = Opened(browser, path, viewport={"width": width, "height": height}, color_scheme=scheme)
+        page = opened.page
+        figure = page.locator("svg.figure").first.bounding_box()
+        assert figure["y"] < height / 2, name  # the front is on the first screen
+        if len(view.planes[0].axes) == 2:
+            assert figure["y"] + figure["height"] <= height, name
+        for switch in ("", "close-up", "absolute values"):
+            if switch:
+                page.locator(".bar button", has_text=switch).click()
+            assert page.evaluate(COVERED) == [], (name, switch)
+        page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+        page.wait_for_timeout(50)
+        assert page.evaluate(OVERFLOW) <= 0, name
+        assert opened.errors == [], name
+        assert opened.requests == [path.as_uri()], name
+        opened.context.close()
+
+
+def twin(view: View, value: list[float], loss: list[float | None], limit: dict[str, float]) -> tuple[int, float]:
+    """The pick and how often it holds, by the definition in `bench.frontier.stability`."""
+    data = section_data(view)["decision"]
+    names = [axis["name"] for axis in data["axes"]]
+    values = np.array(data["values"])
+    draws = np.frombuffer(base64.b64decode(data["draws"]), "<f4").reshape(data["count"], *values.shape).astype(float)
+    weights = np.array(value) / np.sum(value)
+    cheap = np.all([np.array(data["costs"][cost]) <= most for cost, most in limit.items()] or [True], axis=0)
+    able = np.array(data["deployable"]) & cheap
+    least = np.array([-np.inf if each is None else 1 - each for each in loss])
+    assert len(names) == len(least)
+
+    def judged(world: Any, slack: float) -> tuple[Any, Any]:
+        share = world / world[..., data["current"] : data["current"] + 1, :]
+        return (share - 1) @ weights, (share >= least * (1 - slack)).all(axis=-1)
+
+    score, keeps = judged(values, 0.0)
+    pick = int(np.argmax(np.where(keeps & able, score, -np.inf)))
+    scores, feasible = judged(draws, 0.0)
+    best = np.where(feasible & able, scores, -np.inf).max(axis=1)
+    forgiven = judged(draws, 0.005)[1][:, pick]
+    return pick, float((forgiven & (scores[:, pick] >= best - 0.005)).mean())
+
+
+@pytest.mark.parametrize("name", ["2", "5"])
+def test_the_live_pick_is_that_of_its_definition(browser: Any, pages: Any, name: str) -> None:
+    view, path = pages[name]
+    axes, rng = len(view.planes[0].axes), np.random.default_rng(3)
+    opened = Opened(browser, path, viewport={"width": 1280, "height": 800})
+    sizes = sorted(set(view.decision.table["cost/parameters"]))
+    for cheap in (False, True, False, True):
+        value = rng.integers(1, 100, axes).tolist()
+        loss = [None if each > 25 else each / 100 for each in rng.integers(3, 31, axes).tolist()]
+        limit = {"cost/parameters": sizes[-3]} if cheap else {}
+        for m in range(axes):
+            each = loss[m]
+            opened.fill(**{f"value_{m}": value[m], f"loss_{m}": 31 if each is None else round(100 * each)})
+        opened.page.locator('[name="limit-cost/parameters"]').fill(str(len(sizes) - (3 if cheap else 1)))
+        pick, holds = twin(view, value, loss, limit)
+        row = view.decision.table.iloc[pick]
+        said = opened.text(".result")
+        assert f"Your pick: {row['name']}" in said
+        assert f"Holds in {round(100 * holds + 1e-9)}%" in said
+        policy = tomllib.loads(opened.page.locator("code.toml").text_content())
+        assert list(policy["weights"].values()) == value
+        assert list(policy["guard"]["max_loss_vs_current"].values()) == [float("inf") if x is None else x for x in loss]
+        assert policy["guard"].get("at_most", {}) == limit
+    opened.page.locator("button", has_text="The run's own pick").click()
+    assert "The run's pick" in opened.text(".result")
+    assert opened.errors == []
+
+
+def test_one_value_alone_is_a_command(browser: Any, pages: Any) -> None:
+    opened = Opened(browser, pages["2"][1], viewport={"width": 1280, "height": 800})
+    opened.fill(value_0=0, loss_0=2)
+    command = opened.page.locator("code.line").text_content()
+    assert command == "seesaw pick quick-7 --maximize like.recall@10% --at-least 'click.recall@10%=98% of current'"
+
+
+def test_what_is_chosen_is_in_the_address(browser: Any, pages: Any) -> None:
+    size = {"viewport": {"width": 1280, "height": 800}}
+    opened = Opened(browser, pages["3"][1], **size)
+    opened.fill(value_1=80, loss_2=31)
+    opened.page.locator('.chip[data-kind="ple"]').click()
+    opened.page.locator(".mark").last.click()
+    opened.page.locator('select[data-name="pair"]').select_option("2")
+    address = opened.page.evaluate("location.hash")
+    again = Opened(browser, pages["3"][1], address, **size)
+    for selector in (".plot", ".result", ".shortlist", ".bar"):
+        assert again.page.locator(selector).inner_html() == opened.page.locator(selector).inner_html()
+    assert again.page.locator(".tag.selected").count() == 1
+    again.page.keyboard.press("Escape")
+    assert again.page.locator(".tag.selected").count() == 0
+    assert opened.errors == again.errors == []
+
+
+def test_a_chip_hides_marks_and_rows(browser: Any, pages: Any) -> None:
+    opened = Opened(browser, pages["search"][1], viewport={"width": 1280, "height": 800})
+    page = opened.page
+    page.locator('details[data-part="points"] > summary').click()
+    marks, rows = page.locator(".mark").count(), page.locator(".trials tbody tr").count()
+    page.locator('.chip[data-kind="shared_bottom"]').focus()
+    page.keyboard.press("Enter")
+    assert page.locator(".mark").count() < marks
+    assert page.locator(".trials tbody tr", has_text="shared_bottom").count() == 0
+    assert page.evaluate("document.activeElement.dataset.kind") == "shared_bottom"
+    page.keyboard.press("Enter")
+    assert (page.locator(".mark").count(), page.locator(".trials tbody tr").count()) == (marks, rows)
+    page.locator(".trials tbody input").first.check()
+    assert page.locator(".shortlist .tag.selected").count() == 1
+    page.locator("svg.figure").first.focus()
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#card").is_visible()
+    assert opened.errors == []
+
+
+def test_a_saved_picture_stands_alone(browser: Any, pages: Any, tmp_path: Path) -> None:
+    opened = Opened(browser, pages["2"][1], viewport={"width": 1280, "height": 800}, color_scheme="dark")
+    for kind in ("svg", "png", "csv"):
+        with opened.page.expect_download() as saved:
+            opened.page.locator(f'.plot .save button[data-as="{kind}"]').click()
+        saved.value.save_as(tmp_path / f"a.{kind}")
+    svg = (tmp_path / "a.svg").read_text()
+    assert "var(" not in svg
+    assert all(word in svg for word in ("Census-Income (KDD)", "census-income", "mmoe", "like recall@10%, change in %"))
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "a.csv").read_text().startswith("point,name,architecture")
+    assert opened.errors == []
+
+
+def test_evil_names_stay_words(browser: Any, view: View, tmp_path: Path) -> None:
+    evil = "<img src=x onerror=alert(1)>"
+    planes = tuple(
+        replace(each, table=each.table.assign(name=evil, architecture=evil, point=evil)) for each in view.planes
+    )
+    assert view.decision is not None
+    decision = replace(view.decision, table=view.decision.table.assign(name=evil, architecture=evil, point=evil))
+    path = write_page(replace(view, planes=planes, decision=decision, title=evil, run=evil), tmp_path / "a.html", evil)
+    opened = Opened(browser, path, viewport={"width": 1280, "height": 800})
+    opened.page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+    opened.page.locator(".mark").last.hover(force=True)
+    opened.page.wait_for_timeout(50)
+    assert opened.page.locator("img").count() == 0
+    assert opened.errors == []

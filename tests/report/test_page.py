@@ -1,0 +1,76 @@
+"""The document: one file, safe, the same for the same view."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+from dataclasses import replace
+from typing import Any
+
+from bench.frontier.comparison.ranks import ranking
+from bench.report.critical import critical_figure
+from bench.report.page import document
+from bench.report.picture import picture, standalone
+
+EVIL = "<img src=x onerror=alert(1)>"
+
+
+def test_it_asks_for_nothing_and_runs_its_own_script_alone(view: Any) -> None:
+    page = document([view], "quick-7")
+    assert page == document([view], "quick-7")
+    assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", page)
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', page)
+    assert "default-src 'none'" in policy
+    assert "unsafe-eval" not in policy
+    assert len(page) < 400_000
+
+
+def test_nothing_of_data_is_markup(view: Any) -> None:
+    odd = replace(
+        view,
+        title=EVIL,
+        dataset=EVIL,
+        run=EVIL,
+        verdict=("win", EVIL),
+        why=(EVIL,),
+        commands=((EVIL, EVIL),),
+        made=((EVIL, EVIL),),
+        policy=EVIL,
+        current=EVIL,
+        cut_short=EVIL,
+        no_pick=EVIL,
+    )
+    page = document([odd, odd], EVIL)
+    assert EVIL not in page
+    assert "&lt;img" in page
+
+
+def test_words_are_there_without_scripts(view: Any) -> None:
+    page = document([view], "quick-7")
+    assert '<p class="verdict trade"><strong>Trade</strong>' in page
+    assert "<code>seesaw confirm quick-7 --static 7</code>" in page
+    packed = re.findall(r'data-packed id="[^"]*">([^<]*)<', page)
+    (data,) = [json.loads(gzip.decompress(base64.b64decode(each))) for each in packed]
+    assert data["run"] == "quick-7"
+
+
+def test_pictures_stand_alone(view: Any, make_records: Any, make_objectives: Any, make_view: Any) -> None:
+    for plane in view.planes:
+        svg = standalone(view, plane).svg
+        assert svg.count("<path") > 5
+        assert "var(" not in svg
+        assert "xmlns" in svg
+    assert "<polyline" in picture(view)
+    assert "<polyline" not in picture(make_view(make_records(objectives=3), make_objectives(3)))
+    assert picture(make_view(make_records(objectives=1), make_objectives(1))) == ""
+
+
+def test_ranks_have_a_row_each_and_their_critical_difference() -> None:
+    import numpy as np
+
+    found = ranking(["a<b", "c"], np.array([[0.9, 0.8], [0.7, 0.6], [0.5, 0.1], [0.5, 0.2], [0.4, 0.1]]))
+    svg = critical_figure(found)
+    assert "a&lt;b 1.00" in svg
+    assert f"critical difference {found.critical:.2f}" in svg
