@@ -62,8 +62,29 @@ def _plane(plane: Plane) -> dict[str, Any]:
         "against": plane.against,
         "current": plane.current,
         "at": at,
+        "segments": _segments(plane),
         "spread": {split: plain(values) for split, values in plane.covariance.items()},
     }
+
+
+def _segments(plane: Plane) -> dict[str, Any] | None:
+    """By row, as text, and segment `[gain, low, high]` of each axis in per cent, on the split that is told."""
+    if plane.segments.empty:
+        return None
+    told = plane.segments[plane.segments["split"] == plane.splits[0]]
+    names = list(dict.fromkeys(told["segment"]))
+    cells = {
+        (row, segment, outcome): [100 * gain, 100 * low, 100 * high]
+        for row, segment, outcome, gain, low, high in told[
+            ["row", "segment", "outcome", "gain", "gain.low", "gain.high"]
+        ].itertuples(index=False)
+    }
+    nothing = [None, None, None]
+    rows = {
+        str(row): [[cells.get((row, name, axis.name), nothing) for axis in plane.axes] for name in names]
+        for row in dict.fromkeys(told["row"])
+    }
+    return {"names": names, "rows": plain(rows)}
 
 
 def _column(plane: Plane, split: str, axis: Axis, part: str) -> NDArray[np.float64]:

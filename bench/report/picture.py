@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -119,4 +118,4 @@ def _title(plane: Plane, i: int, part: str, span: Sequence[float]) -> str:
 
 def same(views: Sequence[View]) -> dict[str, theme.Look]:
     """Looks of all architectures of these views."""
-    return theme.looks(itertools.chain.from_iterable(view.planes[0].table["architecture"] for view in views))
+    return theme.looks(kind for view in views for kind in view.planes[0].table["architecture"])

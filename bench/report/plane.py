@@ -46,6 +46,10 @@ class ServedFront(Protocol):
     def current(self) -> int:
         """Place of the current point's row."""
 
+    @property
+    def segments(self) -> pd.DataFrame:
+        """`row`, `segment`, `split`, `outcome`, `gain`, `gain.low`, `gain.high`; empty without segments."""
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -80,6 +84,7 @@ class Plane:
         against: what gains are differences from, in words.
         current: place of the current point's row; None where the difference is from no row of the table.
         covariance: by split (S, M, M) of the gains over paired draws, in the unit that is shown; empty without draws.
+        segments: gains by segment of the rows, see `ServedFront.segments`; empty without segments.
     """
 
     kind: Literal["served", "heads"]
@@ -89,6 +94,7 @@ class Plane:
     against: str = "current"
     current: int | None = None
     covariance: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    segments: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def front(self) -> pd.DataFrame:
@@ -101,7 +107,9 @@ def served_plane(served: ServedFront) -> Plane:
     axes = tuple(Axis(each.name, each.direction, True) for each in served.outcomes)
     splits = {TEST: served.test_draws, CONFIRM: served.draws}
     known = {split: spread(draws, served.current) for split, draws in splits.items() if len(draws) > 1}
-    return Plane("served", axes, served.table, tuple(splits), current=served.current, covariance=known)
+    return Plane(
+        "served", axes, served.table, tuple(splits), current=served.current, covariance=known, segments=served.segments
+    )
 
 
 def spread(draws: NDArray[Any], current: int) -> NDArray[np.float64]:

@@ -34,7 +34,7 @@ def section(view: View, place: int) -> str:
             "</div>",
             f'<p class="note">{escaped(view.cut_short)}</p>' if view.cut_short else "",
             f'<p class="note"><strong>No pick.</strong> {sentence(view.no_pick)}</p>' if view.no_pick else "",
-            '<h3>Shortlist</h3><div class="shortlist"></div><div class="compared"></div>',
+            '<h3>Shortlist</h3><div class="shortlist"></div><div class="segments"></div><div class="compared"></div>',
             _commands(view),
             "<h3>Why</h3>" if view.why or view.decision else "",
             f'<div class="why">{"".join(f"<p>{sentence(each)}</p>" for each in view.why)}</div>',

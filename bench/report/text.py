@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from bench.records import Scalar
 
 MINUS = "\N{MINUS SIGN}"
 THIN = "\N{NARROW NO-BREAK SPACE}"
@@ -44,15 +43,6 @@ def listed(numbers: Sequence[int], most: int = 12) -> str:
     """Trial numbers with a comma between; the tail of a long list is counted."""
     text = ", ".join(str(each) for each in numbers[:most])
     return text if len(numbers) <= most else f"{text} and {len(numbers) - most:,} more"
-
-
-def scalar(value: Scalar) -> str:
-    """The value of a parameter."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return "none" if value is None else str(value)
 
 
 def label(objective: str) -> str:

@@ -55,16 +55,6 @@ class Look:
     role: str
     symbol: str
 
-    @property
-    def colour(self) -> str:
-        """In light colours."""
-        return light(self.role)
-
-
-def light(role: str) -> str:
-    """The light colour of a role."""
-    return COLOURS[role][0]
-
 
 def ordered(kinds: Iterable[str]) -> tuple[str, ...]:
     """Architectures in the order of pages."""
@@ -75,9 +65,10 @@ def ordered(kinds: Iterable[str]) -> tuple[str, ...]:
 
 def looks(kinds: Iterable[str]) -> dict[str, Look]:
     """A look for each architecture, all different up to 63 kinds."""
-    places = [*SHARING_ORDER, *(kind for kind in ordered(kinds) if kind not in SHARING_ORDER)]
+    kinds = ordered(kinds)
+    places = [*SHARING_ORDER, *(kind for kind in kinds if kind not in SHARING_ORDER)]
     symbols = tuple(SYMBOLS)
     every = {
         kind: Look(KIND_COLOURS[i % len(KIND_COLOURS)], symbols[i % len(symbols)]) for i, kind in enumerate(places)
     }
-    return {kind: every[kind] for kind in ordered(kinds)}
+    return {kind: every[kind] for kind in kinds}

@@ -128,6 +128,7 @@ class MadeServed:
     draws: np.ndarray
     test_draws: np.ndarray
     current: int
+    segments: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -194,7 +195,16 @@ def served_of(records: Sequence[TrialRecord], outcomes: int = 2, draws: int = 30
             table[f"{key}.low"], table[f"{key}.high"] = np.quantile(there[..., m], [0.05, 0.95], axis=0)
             table[f"{key}.gain"] = at[:, m] / at[current, m] - 1
             table[f"{key}.gain.low"], table[f"{key}.gain.high"] = np.quantile(gains[..., m], [0.05, 0.95], axis=0)
-    return MadeServed(objectives, table, drawn[:, keep], drawn[:, keep] * np.float32(0.995), current)
+    segments = pd.DataFrame(
+        [
+            (row, f"user={which}", TEST, each.name, gain := float(rng.normal(0.01, 0.04)), gain - 0.03, gain + 0.03)
+            for row in range(len(keep))
+            for which in ("known", "new")
+            for each in objectives
+        ],
+        columns=["row", "segment", "split", "outcome", "gain", "gain.low", "gain.high"],
+    )
+    return MadeServed(objectives, table, drawn[:, keep], drawn[:, keep] * np.float32(0.995), current, segments)
 
 
 def choices_of(served: MadeServed) -> MadeChoices:

@@ -44,10 +44,10 @@ class Opened:
         self.context = browser.new_context(**context)
         self.page = self.context.new_page()
         own = ("blob:null/", "data:")  # what the page itself made, as on the way to a PNG
-        self.page.on("request", lambda asked: asked.url.startswith(own) or self.requests.append(asked.url))
+        self.page.on("request", lambda asked: self.requests.extend([asked.url] * (not asked.url.startswith(own))))
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("dialog", lambda dialog: self.errors.append(dialog.message))
-        self.page.on("console", lambda said: said.type == "error" and self.errors.append(said.text))
+        self.page.on("console", lambda said: self.errors.extend([said.text] * (said.type == "error")))
         self.page.goto(path.as_uri() + fragment)
         self.page.wait_for_selector("html[data-ready]", state="attached")
 
@@ -118,7 +118,9 @@ def twin(view: View, value: list[float], loss: list[float | None], limit: dict[s
     values = np.array(data["values"])
     draws = np.frombuffer(base64.b64decode(data["draws"]), "<f4").reshape(data["count"], *values.shape).astype(float)
     weights = np.array(value) / np.sum(value)
-    cheap = np.all([np.array(data["costs"][cost]) <= most for cost, most in limit.items()] or [True], axis=0)
+    cheap = np.ones(len(values), dtype=bool)
+    for cost, most in limit.items():
+        cheap &= np.array(data["costs"][cost]) <= most
     able = np.array(data["deployable"]) & cheap
     least = np.array([-np.inf if each is None else 1 - each for each in loss])
     assert len(names) == len(least)
@@ -171,15 +173,15 @@ def test_one_value_alone_is_a_command(browser: Any, pages: Any) -> None:
 
 
 def test_what_is_chosen_is_in_the_address(browser: Any, pages: Any) -> None:
-    size = {"viewport": {"width": 1280, "height": 800}}
-    opened = Opened(browser, pages["3"][1], **size)
+    opened = Opened(browser, pages["3"][1], viewport={"width": 1280, "height": 800})
     opened.fill(value_1=80, loss_2=31)
     opened.page.locator('.chip[data-kind="ple"]').click()
     opened.page.locator(".mark").last.click()
     opened.page.locator('select[data-name="pair"]').select_option("2")
+    opened.page.wait_for_timeout(200)
     address = opened.page.evaluate("location.hash")
-    again = Opened(browser, pages["3"][1], address, **size)
-    for selector in (".plot", ".result", ".shortlist", ".bar"):
+    again = Opened(browser, pages["3"][1], address, viewport={"width": 1280, "height": 800})
+    for selector in (".plot", ".result", ".shortlist", ".segments", ".bar"):
         assert again.page.locator(selector).inner_html() == opened.page.locator(selector).inner_html()
     assert again.page.locator(".tag.selected").count() == 1
     again.page.keyboard.press("Escape")

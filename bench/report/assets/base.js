@@ -54,10 +54,19 @@ const readState = () => {
     for (const name of Object.keys(START)) section.state[name] = given.get(`${section.place}.${name}`) ?? "";
   }
 };
-const writeState = () => {
+let writing = 0;
+const writeState = () => { // browsers refuse many changes of the address in a short time
+  clearTimeout(writing);
+  writing = setTimeout(writeAddress, 100);
+};
+const writeAddress = () => {
   const found = sections.flatMap((section) => Object.entries(section.state).filter(([, value]) => value !== "").map(([name, value]) => [`${section.place}.${name}`, value]));
   const text = found.map(([name, value]) => `${name}=${encodeURIComponent(value).replace(/%2C/g, ",").replace(/%3A/g, ":")}`).join("&");
-  history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
+  try {
+    history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
+  } catch (error) {
+    console.warn(error); // shown inside another page, as by MLflow: there is no address of ours
+  }
 };
 const list = (text) => text.split(",").filter(Boolean).map(decodeURIComponent);
 const listed = (values) => values.map(encodeURIComponent).join(",");

@@ -39,6 +39,24 @@ const shortlist = (section) => {
   const body = rows.map((each) => `<tr data-point="${esc(each.point)}"><th scope="row">${name(each)}</th>${plane.axes.map(({ label }, i) => `<td data-label="${esc(label)}">${splits.map((split, k) => cell(each.row, i, split, k === 0)).join("")}</td>`).join("")}${shownCosts.length ? `<td data-label="cost">${cost(each)}</td>` : ""}<td data-label="risk">${risk(each)}</td></tr>`);
   section.part("shortlist").innerHTML = `<div class="scroll" tabindex="0" role="region" aria-label="Shortlist"><table class="short"><thead><tr><th scope="col">choice</th>${heads}${shownCosts.length ? '<th scope="col">cost</th>' : ""}<th scope="col">risk</th></tr></thead><tbody>${body.join("")}</tbody></table></div>`;
   compared(section, rows);
+  segments(section, rows);
+};
+
+/* What the pick gains in each segment of the rows. */
+const segments = (section, rows) => {
+  const { plane } = section;
+  const box = section.part("segments");
+  const pick = rows.find(({ roles }) => roles.includes("pick"));
+  const found = pick && plane.segments?.rows[pick.row];
+  if (!found) { box.textContent = ""; return; }
+  const open = box.querySelector("details")?.open;
+  const cell = ([gain, low, high]) => {
+    const told = [null, null, null, gain, low, high];
+    return `<td><b class="${way(told)}">${signed(gain, "%")}</b>${between(told)}</td>`;
+  };
+  const body = plane.segments.names.map((name, k) => `<tr><th scope="row">${esc(name)}</th>${found[k].map(cell).join("")}</tr>`).join("");
+  const lost = plane.segments.names.filter((_, k) => found[k].some(([, , high]) => known(high) && high < 0)).length;
+  box.innerHTML = `<details ${open ? "open" : ""}><summary>By segment: ${esc(pick.name)} against ${plane.against}, ${lost ? `a loss in ${lost} of ${plane.segments.names.length}` : "no loss beyond noise in any"}</summary><div class="scroll" tabindex="0" role="region" aria-label="By segment"><table><thead><tr><th scope="col">segment</th>${plane.axes.map(({ label }) => `<th scope="col">${esc(label)}</th>`).join("")}</tr></thead><tbody>${body}</tbody></table></div></details>`;
 };
 
 /* Settings of the pick and of what is selected, side by side; those that differ first. */

@@ -82,7 +82,7 @@ document.addEventListener("pointerover", (event) => {
   if (point) showCard(sectionOf(point), point, event.clientX, event.clientY);
   else hide();
 });
-addEventListener("scroll", hide, { passive: true });
+addEventListener("scroll", () => { if (!document.activeElement?.matches("svg.figure")) hide(); }, { passive: true });
 /* In a figure the arrow keys go from mark to mark, from left to right; Enter selects, Escape clears. */
 document.addEventListener("keydown", (event) => {
   const figure = document.activeElement?.closest?.("svg.figure");
