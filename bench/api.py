@@ -19,7 +19,7 @@ from bench.errors import UserError, unknown
 if TYPE_CHECKING:
     from bench.frontier.pick import Pick
     from bench.records import TrialRecord
-    from bench.report.figures import Figure
+    from bench.report.picture import Picture
     from bench.run.folder import Run
     from bench.run.results import DatasetResult
 
@@ -89,22 +89,19 @@ class LoadedRun:
         ]
         return pd.DataFrame(rows, columns=None if rows else ["trial", "architecture", "replicate", "seed"])
 
-    def figure(self, name: str = "front", dataset: str | None = None, objective: str | None = None) -> Figure:
-        """One of the page's figures: front, hypervolume, sharing or balancing.
+    def figure(self, name: str = "front", dataset: str | None = None) -> Picture:
+        """The front as a picture: `front` is the page's first, the front that is served where there is one; `heads`.
 
-        Args:
-            objective: of sharing and balancing; else the first.
+        Returns:
+            What a notebook shows; its `svg` is the text of a file.
         """
-        from bench.report.figures import FIGURES
+        from bench.report.picture import standalone
         from bench.run.results import view_of
 
-        if name not in FIGURES:
-            raise unknown("figure", name, FIGURES)
-        result = self._result(dataset)
-        names = [each.name for each in result.objectives]
-        if objective is not None and objective not in names:
-            raise unknown("objective", objective, names)
-        return FIGURES[name](view_of(result), names.index(objective) if objective else 0)
+        if name not in ("front", "heads"):
+            raise unknown("figure", name, ("front", "heads"))
+        view = view_of(self._result(dataset))
+        return standalone(view, view.heads if name == "heads" else None)
 
     def pick(self, dataset: str | None = None) -> Pick:
         """The picked configuration, with its reason.

@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "api": {"run", "frontier", "report"},
     "__main__": {"cli"},
 }
-ONLY_IN = {"optuna": {"search"}, "mlflow": {"tracking"}, "plotly": {"report"}, "typer": {"cli"}, "rich": {"cli"}}
+ONLY_IN = {"optuna": {"search"}, "mlflow": {"tracking"}, "typer": {"cli"}, "rich": {"cli"}}
 NEVER_IN = {"torch": {"outcomes", "frontier", "report", "tracking", *BASE}}
 
 

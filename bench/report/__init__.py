@@ -1,4 +1,4 @@
-"""One self-contained page for a run: values (`view`), figures of them (`plots`), and the document (`page`).
+"""One self-contained page for a run: tidy tables (`view`), their JSON (`embed`), words (`sections`), the file (`page`).
 
 >>> from pathlib import Path
 >>> from tempfile import TemporaryDirectory
@@ -9,16 +9,15 @@
 >>> metrics = {"valid/click.auc": 0.7, "valid/like.auc": 0.8}
 >>> records = [TrialRecord(0, "completed", {}, {"sharing.kind": "mmoe"}, "mmoe", metrics)]
 >>> view = build_view(records, frontier(records, objectives), title="Clicks", dataset="clicks")
->>> view.headlines[0].value
-'0.7000'
+>>> view.heads.table["valid/click.auc"].tolist()
+[0.7]
 >>> with TemporaryDirectory() as folder:
 ...     page = write_page(view, Path(folder) / "report.html")
 ...     page.read_text().startswith("<!doctype html>")
 True
 """
 
-from bench.report.build import build_view
 from bench.report.page import write_page
-from bench.report.view import PageView
+from bench.report.view import View, build_view
 
-__all__ = ["PageView", "build_view", "write_page"]
+__all__ = ["View", "build_view", "write_page"]

@@ -8,13 +8,11 @@ from typing import Literal
 
 from bench.errors import UserError
 from bench.report import text, theme
-from bench.report.markup import escaped, glyph, joined
+from bench.report.markup import escaped, glyph, joined, sentence
 from bench.report.page import whole
-from bench.report.thumbnail import Range, ranges, thumbnail
-from bench.report.view import PageView
-from bench.rows import CONFIRM, NAMES, SEARCH, SHORT
+from bench.report.picture import picture, same
+from bench.report.view import View
 
-Scales = dict[tuple[object, ...], tuple[Range, ...]]
 Looks = dict[str, theme.Look]
 State = Literal["done", "running", "stopped", "failed", "broken"]
 EXPLAINED: dict[State, str] = {
@@ -28,15 +26,13 @@ EXPLAINED: dict[State, str] = {
 
 @dataclass(frozen=True)
 class BoardPart:
-    """One data set's part of a run: its name, how many trials are in which state, and its view; None before any trial.
-
-    `fingerprint` is of the data: fronts are drawn on one scale where it is the same.
-    """
+    """One data set's part of a run: its name, the data's fingerprint, how many trials are in which state, and its view;
+    None before any trial."""
 
     dataset: str
     fingerprint: str
     counts: str
-    view: PageView | None
+    view: View | None
 
 
 @dataclass(frozen=True)
@@ -59,49 +55,28 @@ def broken(name: str, error: Exception) -> BoardRun:
 
 def board_document(runs: Sequence[BoardRun], home: str) -> tuple[str, list[BoardRun]]:
     """The page as text, a card for each run, in the order given; and the runs as it has them, see `broken`."""
-    scales = _scales(runs)
-    kinds = theme.ordered(kind for part in _parts(runs) for kind in (part.view.sharing_kinds if part.view else ()))
-    looks = theme.looks(kinds)
-    drawn = [_drawn(run, scales, looks) for run in runs]
+    views = [part.view for run in runs for part in run.parts if part.view is not None]
+    looks = same(views)
+    drawn = [_drawn(run, looks) for run in runs]
     keys = "".join(f"<li>{glyph(look)}{escaped(kind)}</li>" for kind, look in looks.items())
     count = text.count(len(runs), "run")
-    note = (
-        f"Confirmed runs are on {NAMES[CONFIRM]}, others on {NAMES[SEARCH]}. Large marks are on the front. "
-        "Fronts on the same data are drawn on the same scale."
-    )
+    note = "Differences from the current point on test, where runs were confirmed; large marks are on the front."
     body = [
-        f'<p class="note">{note}</p><ul class="notation" aria-label="Sharing kinds">{keys}</ul>' if keys else "",
+        f'<p class="note">{note}</p><ul class="notation" aria-label="Architectures">{keys}</ul>' if keys else "",
         f'<div class="board">{"".join(card for _, card in drawn)}</div>',
         "" if runs else '<p class="note">No run yet: <code>seesaw run quick</code> makes one.</p>',
     ]
     return whole("Board", f"{count} in {home}", body, figures=False), [run for run, _ in drawn]
 
 
-def _drawn(run: BoardRun, scales: Scales, looks: Looks) -> tuple[BoardRun, str]:
+def _drawn(run: BoardRun, looks: Looks) -> tuple[BoardRun, str]:
     try:
-        return run, _card(run, scales, looks)
+        return run, _card(run, looks)
     except Exception as error:  # a bug of ours must not take the other runs away
-        return (shown := broken(run.name, error)), _card(shown, scales, looks)
+        return (shown := broken(run.name, error)), _card(shown, looks)
 
 
-def _parts(runs: Sequence[BoardRun]) -> list[BoardPart]:
-    return [part for run in runs for part in run.parts]
-
-
-def _scale(part: BoardPart) -> tuple[object, ...]:
-    assert part.view is not None
-    return part.dataset, part.fingerprint, tuple(axis.name for axis in part.view.axes)
-
-
-def _scales(runs: Sequence[BoardRun]) -> Scales:
-    views: dict[tuple[object, ...], list[PageView]] = {}
-    for part in _parts(runs):
-        if part.view is not None:
-            views.setdefault(_scale(part), []).append(part.view)
-    return {scale: ranges(group) for scale, group in views.items()}
-
-
-def _card(run: BoardRun, scales: Scales, looks: Looks) -> str:
+def _card(run: BoardRun, looks: Looks) -> str:
     name = escaped(run.name)
     title = f'<a href="{escaped(run.link)}">{name}</a>' if run.link else name
     about = ", ".join(filter(None, (run.suite, run.created)))
@@ -111,21 +86,21 @@ def _card(run: BoardRun, scales: Scales, looks: Looks) -> str:
             f'<span class="state" title="{escaped(EXPLAINED[run.state])}">{run.state}</span></header>',
             f'<p class="muted">{escaped(about)}</p>',
             f'<p class="wrong">{escaped(run.note)}</p>' if run.note else "",
-            *(_part(part, scales, looks) for part in run.parts),
+            *(_part(part, looks) for part in run.parts),
             "</article>",
         ]
     )
 
 
-def _part(part: BoardPart, scales: Scales, looks: Looks) -> str:
+def _part(part: BoardPart, looks: Looks) -> str:
     found = [f"<h3>{escaped(part.dataset)}</h3>"]
     if part.view is not None:
-        found.append(thumbnail(part.view, scales[_scale(part)], looks))
-        if len(part.view.axes) > 2 and part.view.front:
-            found.append(f'<p class="muted">The first two of {len(part.view.axes)} objectives.</p>')
-        best = [f"best {axis.label} {text.number(axis.best.value)}" for axis in part.view.axes if axis.best]
-        volume = (
-            [f"hypervolume {text.number(part.view.hypervolume)} on {SHORT[part.view.split]}"] if part.view.front else []
-        )
-        found.append(f'<p class="muted">{escaped(", ".join([*best, *volume]))}</p>')
+        axes = part.view.planes[0].axes
+        kind, told = part.view.verdict
+        found.append(f'<p class="verdict {kind}">{sentence(told)}</p>' if told else "")
+        found.append(picture(part.view, looks=looks))
+        if len(axes) > 2 and not part.view.planes[0].front.empty:
+            found.append(
+                f'<p class="muted">The first two of {len(axes)}: {escaped(", ".join(a.label for a in axes))}.</p>'
+            )
     return "".join([*found, f'<p class="muted">{escaped(part.counts)}</p>'])

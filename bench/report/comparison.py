@@ -6,14 +6,13 @@ import math
 from typing import Any
 
 from bench.frontier.comparison.compared import FAMILY_HEADS, Compared, Group, family_rows
-from bench.report.charts import chart
+from bench.report.critical import critical_figure
 from bench.report.markup import escaped, joined, scrolling, sentence
 from bench.report.page import whole
-from bench.report.plots.critical import critical_figure
-from bench.report.sections import QUESTION
 from bench.report.text import MINUS, number
 from bench.rows import NAMES
 
+QUESTION = "Does any gradient method lie beyond the front of static weights?"
 HEADS = ("measure", "left", "right", "left minus right", "interval", "unit", "p (Holm)", "paired", "verdict")
 
 
@@ -22,15 +21,13 @@ def comparison_document(found: Compared) -> str:
     runs = list(dict.fromkeys(run for group in found.groups for run in group.runs))
     body = [_group(group, found, place) for place, group in enumerate(found.groups)]
     body += [_ranks(found)] + [f'<p class="note">{escaped(note)}</p>' for note in found.notes]
-    return whole(
-        ", ".join(runs), f"Comparison by {found.by}, {NAMES[found.split]}", body, figures=found.ranking is not None
-    )
+    return whole(", ".join(runs), f"Comparison by {found.by}, {NAMES[found.split]}", body, figures=False)
 
 
 def _group(group: Group, found: Compared, place: int) -> str:
     parts = [
         f'<section class="run"><h2>{escaped(group.dataset)}</h2><p>{escaped(", ".join(group.runs))}</p>',
-        f'<article class="pick"><h3>{QUESTION}</h3><p>{sentence(group.answer.sentence)}</p></article>',
+        f'<article class="answer"><h3>{QUESTION}</h3><p>{sentence(group.answer.sentence)}</p></article>',
     ]
     if group.comparison is None:
         parts.append(f'<p class="note">{escaped(group.reason)}</p>')
@@ -77,14 +74,12 @@ def _table(heads: tuple[str, ...], rows: list[list[str]], name: str) -> str:
 def _ranks(found: Compared) -> str:
     if found.ranking is None:
         return ""
-    height = f"{110 + 30 * len(found.ranking.names)}px"
-    figure = chart(critical_figure(found.ranking), "ranks", "Mean ranks over data sets", height, least=520)
     return joined(
         [
             f'<section class="run"><h2>Over {found.ranking.datasets} data sets</h2>',
             f'<p class="note">By the hypervolume of the front. {escaped(found.ranking.sentence)} A bar joins '
             "what cannot be told apart.</p>",
-            figure,
+            critical_figure(found.ranking),
             "</section>",
         ]
     )

@@ -4,33 +4,52 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from bench.frontier.frontier import Frontier
 from bench.frontier.importance import alone, importances
+from bench.objectives import in_thousandths
 from bench.records import TrialRecord
-from bench.report import theme
-from bench.report.findings import Influence, Spent
-from bench.rows import SEARCH
+from bench.report import text, theme
+from bench.rows import CONFIRM, SEARCH
 
 REPLICATES = "replicates"
 FULL = "full length"
 
 
-def course(front: Frontier, records: Sequence[TrialRecord]) -> tuple[tuple[tuple[int, int, float], ...], bool]:
-    """(training samples, trial, hypervolume) after each finished trial, and True; trials in place of samples, and
-    False, where a trial did not record its samples."""
-    rows = front.history.to_dict("records")
-    if rows and "samples" in rows[0]:
-        return tuple((int(row["samples"]), int(row["trial"]), float(row["hypervolume"])) for row in rows), True
+@dataclass(frozen=True)
+class Influence:
+    """The share of the variance between trials that a parameter explains alone, with its 90% interval."""
+
+    name: str
+    share: float
+    low: float
+    high: float
+    trials: int
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Training samples that trials of one sharing kind took, by stage: `to 16,000`, .., `replicates`."""
+
+    kind: str
+    samples: tuple[tuple[str, int], ...]
+
+
+def course(front: Frontier, records: Sequence[TrialRecord]) -> tuple[tuple[tuple[int, float], ...], bool]:
+    """(training samples, hypervolume) after each result, and True; trials in place of samples, and False, where a
+    trial did not record its samples."""
+    volumes = [float(value) for value in front.history["hypervolume"]]
+    if "samples" in front.history:
+        return tuple(zip(map(int, front.history["samples"]), volumes, strict=True)), True
     trained = {record.number: _trained(record) for record in records}
     lengths = [trained[record.number] for record in records if record.state == "completed"]
     if None in lengths or not lengths:
-        return tuple((at, int(row["trial"]), float(row["hypervolume"])) for at, row in enumerate(rows, 1)), False
-    costs = np.cumsum([trained[int(row["trial"])] or 0 for row in rows])
-    found = ((int(cost), int(row["trial"]), float(row["hypervolume"])) for cost, row in zip(costs, rows, strict=True))
-    return tuple(found), True
+        return tuple(enumerate(volumes, 1)), False
+    costs = np.cumsum([trained[int(number)] or 0 for number in front.history["trial"]])
+    return tuple(zip(map(int, costs), volumes, strict=True)), True
 
 
 def spent(records: Sequence[TrialRecord]) -> tuple[Spent, ...]:
@@ -69,6 +88,28 @@ def influences(records: Sequence[TrialRecord], front: Frontier) -> tuple[Influen
     values = [[record.metrics.get(each.key(SEARCH), np.nan) for each in front.objectives] for record in measured]
     found = importances(measured, alone(np.array(values, dtype=float), front.objectives, front.reference), seed=0)
     return tuple(Influence(each.name, each.share, each.low, each.high, each.trials) for each in found)
+
+
+def seed_effects(front: Frontier) -> list[str]:
+    """For each metric what another seed changes, how far confirmed points lie apart, and how much the search's values
+    of them are too good."""
+    found = []
+    for objective in (each for each in front.objectives if each.is_metric):
+        key, scale = objective.key(CONFIRM), 1000.0 if in_thousandths(objective.name) else 1.0
+        rows = front.table[front.table[f"{key}.sd"].notna()]
+        if len(rows) < 2:
+            continue
+        means, noise = rows[f"{key}.mean"], float(rows[f"{key}.sd"].median())
+        lost = objective.sign * float((rows[objective.key(SEARCH)] - means).mean())
+        unit = " (\N{MULTIPLICATION SIGN} 1000)" if scale > 1 else ""
+        much = f"The search's values of them are too good by {text.signed(scale * lost, scale).lstrip('+')}."
+        found.append(
+            f"{text.label(objective.name)}{unit}: another seed moves a model by "
+            f"{text.signed(scale * noise, scale).lstrip('+')} (standard deviation); {len(rows)} confirmed points lie "
+            f"{text.signed(scale * float(means.max() - means.min()), scale).lstrip('+')} apart. "
+            + (much if np.isfinite(lost) else "")
+        )
+    return found
 
 
 def _trained(record: TrialRecord) -> int | None:

@@ -20,11 +20,6 @@ def sentence(text: str) -> str:
     return re.sub("`([^`]+)`", r"<code>\1</code>", escaped(text))
 
 
-def breakable(name: str) -> str:
-    """A name that may wrap after an underscore."""
-    return escaped(name).replace("_", "_<wbr>")
-
-
 def identifier(text: str) -> str:
     """Any text as a part of an HTML id."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "run"
@@ -45,7 +40,7 @@ def packed(id: str, value: Any) -> str:
 
 
 def glyph(look: theme.Look) -> str:
-    """The mark of a sharing kind, as in figures."""
+    """The mark of an architecture, as in figures."""
     shape = f'<path d="{theme.SYMBOLS[look.symbol]}" fill="var(--{look.role})"/>'
     return f'<svg class="key" viewBox="-8 -8 16 16" aria-hidden="true">{shape}</svg>'
 

@@ -1,55 +1,45 @@
 """The document: one HTML file that holds everything it shows and asks nothing of any network.
 
-Plotly is embedded once, gzipped, and inflated by the browser. A content security policy forbids all requests and every
-script but the page's own, so that even markup that slipped through could do nothing.
+A content security policy forbids all requests and every script but the page's own, so that even markup that slipped
+through could do nothing.
 """
 
 from __future__ import annotations
 
 import base64
-import gzip
 import hashlib
 from collections.abc import Sequence
-from functools import cache
 from importlib.resources import files
 from pathlib import Path
-
-from plotly.offline import get_plotlyjs
 
 from bench import __version__
 from bench.atomic import write_text
 from bench.report import theme
 from bench.report.markup import embedded, escaped, joined
 from bench.report.sections import section, section_id
-from bench.report.view import PageView
+from bench.report.view import View
 
-SCRIPTS = ("base", "draw", "pick", "table", "sketch", "dock", "save", "start")
-DOCK = (
-    '<aside id="dock" aria-label="Selected trials" hidden><header><ul id="chosen"></ul>'
-    '<button type="button" data-action="fold" aria-expanded="true">Hide</button>'
-    '<button type="button" data-action="clear">Clear</button></header>'
-    '<div id="shown" tabindex="-1"></div></aside><p id="said" class="unseen" role="status"></p>'
-)
+SCRIPTS = ("base", "plot", "decide", "explore", "start")
 
 
-def write_page(views: PageView | Sequence[PageView], path: Path, title: str = "") -> Path:
+def write_page(views: View | Sequence[View], path: Path, title: str = "") -> Path:
     """Writes the page of a run, whole or not at all.
 
     Args:
         views: a section for each dataset.
         title: of the page, usually the run's name; the first dataset's title where there is none.
     """
-    views = [views] if isinstance(views, PageView) else list(views)
+    views = [views] if isinstance(views, View) else list(views)
     write_text(path, document(views, title or (views[0].title if views else "Run")))
     return path
 
 
-def document(views: Sequence[PageView], title: str) -> str:
+def document(views: Sequence[View], title: str) -> str:
     """The page as text; the same views give the same bytes."""
     names = ", ".join(view.title for view in views)
     return whole(
         title,
-        "Trade-off frontier" if any(len(view.axes) > 1 for view in views) else "Confirmed configurations",
+        "Should I switch?" if any(view.decision for view in views) else "Trade-off frontier",
         [section(view, place) for place, view in enumerate(views)],
         below=(f"<p>{escaped(names)}</p>" if len(views) > 1 else "") + _navigation(views),
     )
@@ -65,7 +55,7 @@ def whole(title: str, kind: str, body: Sequence[str], *, below: str = "", figure
         figures: whether there are any. Without them the page has no script at all, and none may run.
     """
     script = _script() if figures else ""
-    noscript = '<noscript><p class="note">Figures need JavaScript; tables and text are complete.</p></noscript>'
+    noscript = '<noscript><p class="note">Figures and tables need JavaScript; sentences are complete.</p></noscript>'
     return joined(
         [
             "<!doctype html>",
@@ -98,15 +88,13 @@ def whole(title: str, kind: str, body: Sequence[str], *, below: str = "", figure
 
 def _scripts(script: str) -> tuple[str, ...]:
     return (
-        '<div id="card" hidden></div>',
-        DOCK,
-        embedded("twins", theme.dark_twins()),
-        f'<script type="text/plain" data-packed id="plotly">{_plotly()}</script>',
+        '<div id="card" hidden></div><p id="said" class="unseen" role="status"></p>',
+        embedded("light", {role: both[0] for role, both in theme.COLOURS.items()} | {"font": theme.FONT}),
         f"<script>{script}</script>",
     )
 
 
-def _navigation(views: Sequence[PageView]) -> str:
+def _navigation(views: Sequence[View]) -> str:
     if len(views) < 2:
         return ""
     links = "".join(
@@ -125,9 +113,9 @@ def _colours() -> str:
 
 
 def _policy(script: str) -> str:
-    """No requests at all; scripts by hash. Plotly, whose text is checked by nothing else, is run by evaluation."""
+    """No requests at all; scripts by hash."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    scripts = f"script-src 'sha256-{digest}' 'unsafe-eval'; " if script else ""
+    scripts = f"script-src 'sha256-{digest}'; " if script else ""
     return (
         f"default-src 'none'; {scripts}style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; "
         "form-action 'none'"
@@ -142,9 +130,3 @@ def _script() -> str:
 
 def _asset(name: str) -> str:
     return files("bench.report").joinpath("assets", name).read_text(encoding="utf-8")
-
-
-@cache
-def _plotly() -> str:
-    """plotly.js, gzipped, in base64: 1.9 MB instead of 4.8."""
-    return base64.b64encode(gzip.compress(get_plotlyjs().encode(), compresslevel=9, mtime=0)).decode()

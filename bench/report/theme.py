@@ -1,7 +1,7 @@
 """Colours and marker shapes: one place for the page's style sheet and for its figures.
 
-Figures are made in the light colours, so that they are right on their own; the page swaps each for its dark twin.
-Kinds differ in colour and in shape. The first five colours stay apart under all three kinds of colour blindness.
+Figures name colours as CSS variables; saved ones have the light colours. Architectures differ in colour and in shape.
+The first five colours stay apart under all three kinds of colour blindness.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ COLOURS: dict[str, tuple[str, str]] = {
     "line": ("#c9cfd6", "#3d4650"),
     "accent": ("#0b5fa5", "#7db9f5"),
     "front": ("#39434e", "#c5cdd6"),
-    "gain": ("#2a78b8", "#3f8fd0"),
-    "loss": ("#d0651f", "#c8682b"),
+    "loss": ("#b84a0c", "#f0894a"),
+    "good": ("#12734f", "#58c79a"),
     "kind-0": ("#4b5560", "#aab4bf"),
     "kind-1": ("#0a6fb8", "#4aa3f0"),
     "kind-2": ("#d9641a", "#f08a3c"),
@@ -33,7 +33,7 @@ KIND_COLOURS = tuple(role for role in COLOURS if role.startswith("kind-"))
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', 'Liberation Sans', sans-serif"
 
 SYMBOLS: dict[str, str] = {
-    # plotly's name: SVG path in a box from -8 to 8
+    # name: SVG path in a box from -8 to 8
     "x": "M-6-3-3-6 0-3 3-6 6-3 3 0 6 3 3 6 0 3-3 6-6 3-3 0Z",
     "square": "M-5-5H5V5H-5Z",
     "circle": "M-6 0a6 6 0 1 0 12 0a6 6 0 1 0-12 0Z",
@@ -50,39 +50,25 @@ SHARING_ORDER = ("single_task", "shared_bottom", "mmoe", "ple", "shared_embeddin
 
 @dataclass(frozen=True)
 class Look:
-    """How one sharing kind is drawn."""
+    """How one architecture is drawn."""
 
     role: str
     symbol: str
 
-    @property
-    def colour(self) -> str:
-        """In light colours."""
-        return light(self.role)
-
-
-def light(role: str) -> str:
-    """The light colour of a role."""
-    return COLOURS[role][0]
-
 
 def ordered(kinds: Iterable[str]) -> tuple[str, ...]:
-    """Sharing kinds in the order of pages."""
+    """Architectures in the order of pages."""
     found = set(kinds)
     known = [kind for kind in SHARING_ORDER if kind in found]
     return (*known, *sorted(found - set(known)))
 
 
 def looks(kinds: Iterable[str]) -> dict[str, Look]:
-    """A look for each sharing kind, all different up to 63 kinds."""
-    places = [*SHARING_ORDER, *(kind for kind in ordered(kinds) if kind not in SHARING_ORDER)]
+    """A look for each architecture, all different up to 63 kinds."""
+    kinds = ordered(kinds)
+    places = [*SHARING_ORDER, *(kind for kind in kinds if kind not in SHARING_ORDER)]
     symbols = tuple(SYMBOLS)
     every = {
         kind: Look(KIND_COLOURS[i % len(KIND_COLOURS)], symbols[i % len(symbols)]) for i, kind in enumerate(places)
     }
-    return {kind: every[kind] for kind in ordered(kinds)}
-
-
-def dark_twins() -> dict[str, str]:
-    """Light colour -> dark colour."""
-    return dict(COLOURS.values())
+    return {kind: every[kind] for kind in kinds}

@@ -1,214 +1,127 @@
-"""What a page shows, as plain values: frozen, of numbers and strings, with None where nothing was measured.
-
-Tests assert on these; figures and HTML only draw them. Values are in natural units, one for each objective where a
-tuple says so.
-"""
+"""What a page shows of a run on one data set: `build_view` makes it, `sections` and the scripts draw it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from typing import Any, Literal
 
-from bench.frontier.stability import Stability
-from bench.records import Scalar
-from bench.report.detail import NOTHING, Detail
-from bench.report.findings import (
-    Failed,
-    GainTable,
-    Headline,
-    Id,
-    Influence,
-    Picked,
-    Shrinkage,
-    Spent,
-    Standard,
-    Surface,
-    Values,
-    identified,
-)
-from bench.rows import CONFIRM, SEARCH
+from bench.frontier.frontier import Frontier
+from bench.records import TrialRecord
+from bench.report.decision import ChoiceTable, Decision, Picked, decision_of
+from bench.report.effort import Influence, Spent, course, influences, seed_effects, spent
+from bench.report.failures import Failed, failures
+from bench.report.plane import Plane, ServedFront, heads_plane, served_plane
+
+Kind = Literal["win", "trade", "tie", "baseline", "unknown"]
+NOTHING = "Nothing was confirmed on fresh seeds: these are the search's own values, which are too good on average."
 
 
 @dataclass(frozen=True)
-class Spread:
-    """What replicates on fresh seeds gave, and the 90% interval of the mean, where it is known."""
-
-    mean: float
-    sd: float | None
-    runs: int
-    interval: tuple[float, float] | None = None
-
-    @property
-    def half_width(self) -> float | None:
-        """Of the interval."""
-        return None if self.interval is None else (self.interval[1] - self.interval[0]) / 2
-
-
-@dataclass(frozen=True)
-class Reference:
-    """The best single-task trial of an objective, and its value; `until` where it was stopped short of full length."""
-
-    trial: int
-    value: float
-    until: int | None = None
-
-
-@dataclass(frozen=True)
-class Axis:
-    """An objective.
+class View:
+    """One section of a page.
 
     Attributes:
-        name: `income.auc`; label: `income AUC`.
-        best: the best trial among those compared, and its value.
-        baseline: the best single-task trial among those compared.
-        search_baseline: the same among all trials, by the one run that the search saw.
-        near: from worst to best, the range around the front that a figure opens with.
-        reference: of the hypervolume.
-    """
-
-    name: str
-    label: str
-    maximize: bool
-    best: Reference | None
-    baseline: Reference | None
-    search_baseline: Reference | None
-    near: tuple[float, float] | None
-    reference: float
-
-    @property
-    def sign(self) -> float:
-        """`sign * value` is better when larger."""
-        return 1.0 if self.maximize else -1.0
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A point: a trial with a result, or in a search by rungs a trial at one of its rungs.
-
-    Attributes:
-        samples: of training, in a search by rungs; `until` the same where that is short of full length.
-        seen: values of the one run that the search saw, on validation.
-        values: what it is placed by: replicates' means on confirmation rows where it was confirmed, else `seen`.
-        confirm, test: its replicates on each split; None where there are none.
-        compared: whether it could be on the front: all trials, or the confirmed where any was.
-        diagnosis: sentences on what holds its tasks back.
-        region: of a confirmed point a matrix S, see `bench.frontier.regions`: where its true values lie.
-        detail: what it went through: replicates, curves, what its tasks did to each other.
-    """
-
-    number: int
-    architecture: str
-    sharing: str
-    balancing: str
-    seen: Values
-    values: Values
-    confirm: tuple[Spread | None, ...]
-    test: tuple[Spread | None, ...]
-    params: tuple[tuple[str, Scalar], ...]
-    on_front: bool
-    compared: bool
-    baseline: bool
-    p_nondominated: float | None = None
-    samples: int | None = None
-    until: int | None = None
-    diagnosis: tuple[str, ...] = ()
-    region: tuple[tuple[float, ...], ...] | None = None
-    detail: Detail = NOTHING
-
-    @property
-    def id(self) -> Id:
-        """What tells it from other points."""
-        return identified(self.number, self.until)
-
-    @property
-    def confirmed(self) -> bool:
-        """Whether it has replicates."""
-        return any(self.confirm)
-
-
-@dataclass(frozen=True)
-class PageView:
-    """One section of the page: a run on one dataset.
-
-    Attributes:
-        title, dataset: the dataset's title and id.
-        trials: the points, by number and length.
-        front: ids of the points on the front, best in the first objective first.
-        step: corners of the line that the front draws, for two objectives; empty otherwise.
-        confirmed: whether the front compares replicate means.
-        history: (samples trained on, trial, hypervolume) after each finished trial, by what the search saw, in a search
-            by rungs after each result; trials finished in place of samples where those are not known.
-        no_pick: why nothing was picked, where that is known.
-        made: how it was made, label and value.
-        stopped: how many trials the search stopped below full length.
-        full: training samples of full length, in a search by rungs where a trial got there.
-        by_samples: whether `history` counts training samples.
-        order: ids of all points, those on the front first, then confirmed ones, each best first by the hypervolume
-            that it would have alone.
-        influences: of parameters on that hypervolume, the largest first.
-        spent: training samples by sharing kind.
-        surfaces, standards, shrinkage: what is known of the front's uncertainty; empty where nothing is.
-        hypervolume_interval: at 90%, of the confirmed points' true values.
-        train: the command that trains any configuration of this run, without the configuration.
-        deploy: the command that deploys the pick; empty where there is none.
-        mlflow: what finds a trial's run in MLflow, `{trial}` in place of its number; empty where there is none.
-        stability: how the pick changes with weights and seeds.
-        cut_short: a sentence where the time limit ended the search early; else empty.
-        answer: about gradient methods, in one sentence; empty where nobody has asked.
+        run: name of the run, for commands; dataset: the data set's id.
+        verdict: kind and sentence.
+        current: what the current point is, in one sentence.
+        planes: served outcomes where there are any, then heads.
+        why: sentences: the pick's, the comparison's, and what seeds do.
+        policy: the run's policy, as TOML.
+        commands: by what they do.
+        trials: how many points have a result.
+        history: (training samples, or trials) and the hypervolume after each result; `by_samples` says which.
     """
 
     title: str
     dataset: str
-    axes: tuple[Axis, ...]
-    trials: tuple[Trial, ...]
-    front: tuple[Id, ...]
-    step: tuple[tuple[float, float], ...]
-    confirmed: bool
-    hypervolume: float
-    history: tuple[tuple[int, int, float], ...]
-    sharing_kinds: tuple[str, ...]
-    headlines: tuple[Headline, ...]
-    picked: Picked | None
+    run: str
+    verdict: tuple[Kind, str]
+    current: str
+    planes: tuple[Plane, ...]
+    decision: Decision | None
+    holds: float | None
+    why: tuple[str, ...]
     no_pick: str
-    gains: tuple[GainTable, ...]
-    failures: tuple[Failed, ...]
+    policy: str
+    commands: tuple[tuple[str, str], ...]
     made: tuple[tuple[str, str], ...]
-    stopped: int = 0
-    full: int | None = None
-    by_samples: bool = False
-    order: tuple[Id, ...] = ()
-    influences: tuple[Influence, ...] = ()
-    spent: tuple[Spent, ...] = ()
-    surfaces: tuple[Surface, ...] = ()
-    standards: tuple[Standard, ...] = ()
-    shrinkage: tuple[Shrinkage, ...] = ()
-    hypervolume_interval: tuple[float, float] | None = None
-    train: str = ""
-    deploy: str = ""
-    mlflow: str = ""
-    stability: Stability | None = None
-    cut_short: str = ""
-    answer: str = ""
+    cut_short: str
+    failures: tuple[Failed, ...]
+    trials: int
+    hypervolume: float
+    history: tuple[tuple[int, float], ...]
+    by_samples: bool
+    influences: tuple[Influence, ...]
+    spent: tuple[Spent, ...]
 
     @property
-    def split(self) -> str:
-        """Whose rows the front is on."""
-        return CONFIRM if self.confirmed else SEARCH
+    def heads(self) -> Plane:
+        """The plane of heads."""
+        return self.planes[-1]
 
-    @property
-    def by_rungs(self) -> bool:
-        """Whether trials were judged before full length."""
-        return any(trial.samples is not None for trial in self.trials)
 
-    @property
-    def regions_known(self) -> bool:
-        """Whether confirmed trials have regions."""
-        return any(trial.region is not None for trial in self.trials)
+def build_view(
+    records: Sequence[TrialRecord],
+    front: Frontier,
+    *,
+    title: str,
+    dataset: str,
+    run: str = "",
+    verdict: Mapping[str, Any] | None = None,
+    current: str = "",
+    served: ServedFront | None = None,
+    choices: ChoiceTable | None = None,
+    pick: Picked | None = None,
+    no_pick: str = "",
+    policy: str = "",
+    answer: str = "",
+    commands: Mapping[str, str] | None = None,
+    made: Mapping[str, str] | None = None,
+    cut_short: str = "",
+) -> View:
+    """The section of a page for one run on one data set.
 
-    def trial(self, id: Id) -> Trial:
-        """The point of that id."""
-        return self._by_id[id]
-
-    @cached_property
-    def _by_id(self) -> dict[Id, Trial]:
-        return {trial.id: trial for trial in self.trials}
+    Args:
+        records: all trials of the run, in any state: for what the search did.
+        front: the front of heads.
+        title: of the data set, for people; `dataset` is its id.
+        run: its name, as `seesaw pick` takes it.
+        verdict: `kind` and `sentence`; None where nothing was confirmed, which is said then.
+        current: one sentence that says what the current point is.
+        served: the served front; None where predictions were not kept.
+        choices: what can be picked; with a `current` row the page has sliders.
+        pick: the pick among the choices; None where there is none, and `no_pick` says why.
+        policy: the run's policy, as TOML.
+        answer: about gradient methods, or of any other comparison, in one sentence.
+        commands: what a command does, and the command: to train the pick again, to deploy it, to find it in MLflow.
+        made: how it was made, in the order to show: fingerprint, seed, space, versions, command, ...
+        cut_short: a sentence where the time limit ended the search early.
+    """
+    heads = heads_plane(front)
+    told = verdict or {"kind": "unknown", "sentence": NOTHING if front.basis == "search" else ""}
+    history, by_samples = course(front, records)
+    sentences = ((pick.sentence if pick else ""), answer, *seed_effects(front))
+    return View(
+        title=title,
+        dataset=dataset,
+        run=run,
+        verdict=(told["kind"], told["sentence"]),
+        current=current,
+        planes=((served_plane(served), heads) if served is not None else (heads,)),
+        decision=decision_of(choices, pick),
+        holds=pick.holds if pick else None,
+        why=tuple(filter(None, sentences)),
+        no_pick="" if pick else no_pick,
+        policy=policy,
+        commands=tuple((commands or {}).items()),
+        made=tuple((made or {}).items()),
+        cut_short=cut_short,
+        failures=failures(records),
+        trials=int((heads.table["role"] == "trial").sum()),
+        hypervolume=front.hypervolume,
+        history=history,
+        by_samples=by_samples,
+        influences=influences(records, front),
+        spent=spent(records),
+    )

@@ -17,9 +17,8 @@ from bench.frontier.pick import NothingPasses, Pick, pick
 from bench.frontier.policy import Policy
 from bench.objectives import Objective, primary
 from bench.records import TrialRecord
-from bench.report.build import build_view
 from bench.report.page import write_page
-from bench.report.view import PageView
+from bench.report.view import View, build_view
 from bench.run.current import others_of
 from bench.run.folder import DatasetRun, Run
 from bench.run.limits import cut_short
@@ -178,7 +177,7 @@ def write_report(results: Sequence[DatasetResult], page: Path, title: str) -> No
     write_page([view_of(result) for result in results], page, title)
 
 
-def view_of(result: DatasetResult) -> PageView:
+def view_of(result: DatasetResult) -> View:
     """What a page shows of a data set's part."""
     run = result.run.run
     manifest = run.manifest
@@ -194,17 +193,19 @@ def view_of(result: DatasetResult) -> PageView:
         "command": manifest.command,
         "versions": ", ".join(f"{name} {version}" for name, version in manifest.versions.items()),
     }
+    commands = {"Train any trial": train_command(result), "Find a trial in MLflow": mlflow_search(result)}
+    if result.pick:
+        retrain = {"Train it again": retrain_command(result), "Deploy it": f"seesaw deploy {picked_path(result.run)}"}
+        commands = retrain | commands
     return build_view(
         result.records,
         result.frontier,
         title=result.run.card.title,
         dataset=result.run.key,
-        pick=result.pick,
+        run=run.name,
         no_pick=result.no_pick,
-        retrain=retrain_command(result),
-        train=train_command(result),
-        deploy=f"seesaw deploy {picked_path(result.run)}" if result.pick else "",
-        mlflow=mlflow_search(result),
+        answer=result.frontier.answer.sentence if result.frontier.answer else "",
+        commands=commands,
         made=made,
         cut_short=result.cut_short,
     )

@@ -231,10 +231,7 @@ def test_a_notebook_has_tables_and_figures(two_runs: Path) -> None:
     replicates = run.replicates()
     assert set(replicates["trial"]) <= set(trials["trial"])
     assert replicates["test/click.auc"].notna().any()
-    for name in ("front", "hypervolume", "sharing", "balancing"):
-        assert len(run.figure(name).data) > 0
-    other = run.figure("sharing", objective="purchase.ctcvr.auc").layout.xaxis.title.text
-    assert other != run.figure("sharing").layout.xaxis.title.text
+    assert all(run.figure(name).svg.startswith("<svg ") for name in ("front", "heads"))
     assert run.pick().trial in set(run.frontier()["trial"])
 
 
@@ -242,7 +239,6 @@ def test_a_notebook_has_tables_and_figures(two_runs: Path) -> None:
     ("ask", "words"),
     [
         (lambda run: run.figure("fornt"), "did you mean 'front'"),
-        (lambda run: run.figure("sharing", objective="buy.auc"), "unknown objective 'buy.auc'"),
         (lambda run: run.trials("other"), "unknown data set 'other'"),
     ],
 )

@@ -1,22 +1,24 @@
-"""A made-up run that looks like a real one: two objectives in conflict, failures, replicates of the best trials."""
+"""Made-up runs that look like real ones: heads in conflict, failures, replicates, served fronts of 2 to 5 outcomes."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from bench.frontier.dominance import ranks
 from bench.frontier.frontier import frontier
-from bench.frontier.pick import pick
-from bench.frontier.policy import Policy
-from bench.objectives import Objective
+from bench.frontier.simplex import lattice
+from bench.objectives import Direction, Objective
 from bench.records import Failure, Replicate, TrialRecord
-from bench.report.build import build_view
-from bench.report.view import PageView
+from bench.report.decision import Picked
+from bench.report.view import View, build_view
+from bench.rows import CONFIRM, TEST
 
 SHARING = {"single_task": 0.0, "shared_bottom": 0.5, "mmoe": 1.0, "ple": 1.3, "shared_embeddings": -0.2}
 BALANCING = {"static": 0.3, "uncertainty": 0.2, "dwa": 0.0, "gls": -0.4, "rlw": -0.6, "pcgrad": 0.2, "cagrad": 0.4}
@@ -26,7 +28,7 @@ FAILURES = (
     Failure("infrastructure", "worker 2 was killed by the system, most likely for lack of memory"),
     Failure("configuration", "balancing.kind = 'gls' does not fit this data: it needs losses above zero"),
 )
-TASKS = ("income", "never_married", "education")
+TASKS = ("income", "never_married", "education", "age", "hours")
 
 
 def objectives_of(count: int = 2) -> tuple[Objective, ...]:
@@ -79,6 +81,8 @@ def _record(number: int, rng: np.random.Generator, objectives: int, failures: bo
         "income.auc": 0.9445 + 0.0007 * (skill + 1.1 * pull),
         "never_married.auc": 0.9934 + 0.00024 * (skill - 1.3 * pull - 0.3 * pull**2),
         "education.auc": 0.842 + 0.002 * (skill - 0.5 * pull + rng.normal(0, 0.4)),
+        "age.auc": 0.78 + 0.001 * (skill + 0.9 * pull + rng.normal(0, 0.4)),
+        "hours.auc": 0.71 + 0.001 * (skill - 0.8 * pull + rng.normal(0, 0.4)),
     }
     if failures and number % 29 == 28:
         values["income.auc"] = math.nan
@@ -97,7 +101,7 @@ def _diagnosis(pull: float) -> dict[str, Any]:
 def _confirmed(record: TrialRecord, rng: np.random.Generator) -> TrialRecord:
     runs = []
     for i in (1, 2, 3):
-        noise = rng.normal(0, [0.0003, 0.00008, 0.0006])
+        noise = rng.normal(0, [0.0003, 0.00008, 0.0006, 0.0004, 0.0004])
         metrics = {}
         for (key, value), shift in zip(record.metrics.items(), noise, strict=False):
             metrics[key] = value - abs(shift) / 2 + shift
@@ -109,21 +113,147 @@ def _confirmed(record: TrialRecord, rng: np.random.Generator) -> TrialRecord:
     return replace(record, replicates=tuple(runs))
 
 
-def view_of(records: Sequence[TrialRecord], objectives: Sequence[Objective], **more: Any) -> PageView:
-    front = frontier(records, objectives)
-    chosen = pick(front, records, objectives, Policy()) if len(front.front) else None
-    made = {
-        "dataset": "census-income, 299,285 rows",
+OUTCOMES = ("click.recall@10%", "like.recall@10%", "follow.recall@10%", "watch.value@10%", "share.ndcg@5")
+RANGES = ((0.117, 0.170), (0.201, 0.608), (0.15, 0.42), (0.22, 0.31), (0.31, 0.52))
+"""Of each outcome, from where its task has no weight to where it has all."""
+BASELINES = {"single_task": "single-task models", "equal_weights": "equal weights", "trees": "boosted trees"}
+
+
+@dataclass(frozen=True)
+class MadeServed:
+    """As `bench.frontier.served.Served`."""
+
+    outcomes: tuple[Objective, ...]
+    table: pd.DataFrame
+    draws: np.ndarray
+    test_draws: np.ndarray
+    current: int
+    segments: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class MadeChoices:
+    """As `bench.frontier.choices.Choices`."""
+
+    table: pd.DataFrame
+    directions: dict[str, Direction]
+    objectives: tuple[str, ...]
+    drawn: tuple[str, ...]
+    draws: np.ndarray
+    current: int | None
+    served: bool
+    deployable: np.ndarray
+
+
+def served_of(records: Sequence[TrialRecord], outcomes: int = 2, draws: int = 300) -> MadeServed:
+    """Confirmed trials and baselines under weights that lie densely where a rare task bends the front."""
+    rng = np.random.default_rng(5)
+    objectives = tuple(Objective(name, "maximize") for name in OUTCOMES[:outcomes])
+    tasks = [each.name.split(".")[0] for each in objectives]
+    grid = lattice(outcomes, {2: 16, 3: 5}.get(outcomes, 3)).astype(float) ** 1.5
+    grid /= grid.sum(axis=1, keepdims=True)
+    low, high = np.array(RANGES[:outcomes]).T
+    points = [(str(each.number), f"trial {each.number}", each.architecture, "trial")
+              for each in records if each.replicates]  # fmt: skip
+    points += [
+        (key, name, "single_task" if key == "single_task" else key, "baseline") for key, name in BASELINES.items()
+    ]
+    rows, values, deviations = [], [], []
+    for point, name, architecture, role in points:
+        skill = rng.normal({"single_task": -0.01, "trees": -0.03}.get(point, 0), 0.008, outcomes)
+        seeds = 0.006 * rng.normal(size=(draws, outcomes))
+        for weights in grid if role == "trial" else grid[:: max(len(grid) // 6, 1)]:
+            gain = weights ** np.linspace(0.6, 0.35, outcomes)
+            values.append((low + (high - low) * gain) * (1 + skill))
+            deviations.append(seeds + 0.003 * rng.normal(size=(draws, outcomes)))
+            rows.append((point, name, architecture, role, "power", dict(zip(tasks, weights.tolist(), strict=True))))
+    equal = low + (high - low) * (0.42 if outcomes == 2 else 0.25 if outcomes == 3 else 0.1)
+    rows.append(
+        ("single_task", "single-task models", "single_task", "current", "power", dict.fromkeys(tasks, 1 / outcomes))
+    )
+    values.append(equal)
+    deviations.append(0.006 * rng.normal(size=(draws, outcomes)))
+    means, common = np.array(values), 1 + 0.02 * rng.normal(size=(draws, 1, outcomes))
+    drawn = (means * (1 + np.array(deviations).transpose(1, 0, 2)) * common).astype(np.float32)
+    on_front = ranks(means, objectives) == 0
+    keep = np.flatnonzero(on_front | [row[3] != "trial" for row in rows])
+    table = pd.DataFrame(
+        [rows[at] for at in keep], columns=["point", "name", "architecture", "role", "kind", "weights"]
+    )
+    table["id"], table["on_front"] = np.arange(len(keep)), on_front[keep]
+    table["p_nondominated"] = np.where(
+        table["on_front"], rng.uniform(0.4, 1, len(keep)), rng.uniform(0, 0.3, len(keep))
+    )
+    current = len(keep) - 1
+    for split, shift in ((CONFIRM, 1.0), (TEST, 0.995)):
+        at = means[keep] * shift * (1 + 0.002 * rng.normal(size=(len(keep), outcomes)))
+        there = drawn[:, keep] * shift
+        gains = there / there[:, current : current + 1] - 1
+        for m, each in enumerate(objectives):
+            key = each.key(split)
+            table[key] = at[:, m]
+            table[f"{key}.low"], table[f"{key}.high"] = np.quantile(there[..., m], [0.05, 0.95], axis=0)
+            table[f"{key}.gain"] = at[:, m] / at[current, m] - 1
+            table[f"{key}.gain.low"], table[f"{key}.gain.high"] = np.quantile(gains[..., m], [0.05, 0.95], axis=0)
+    segments = pd.DataFrame(
+        [
+            (row, f"user={which}", TEST, each.name, gain := float(rng.normal(0.01, 0.04)), gain - 0.03, gain + 0.03)
+            for row in range(len(keep))
+            for which in ("known", "new")
+            for each in objectives
+        ],
+        columns=["row", "segment", "split", "outcome", "gain", "gain.low", "gain.high"],
+    )
+    return MadeServed(objectives, table, drawn[:, keep], drawn[:, keep] * np.float32(0.995), current, segments)
+
+
+def choices_of(served: MadeServed) -> MadeChoices:
+    rng = np.random.default_rng(6)
+    names = tuple(each.name for each in served.outcomes)
+    table = served.table[
+        ["point", "name", "architecture", "role", "kind", "weights", "p_nondominated", "on_front"]
+    ].copy()
+    for name in names:
+        table[name] = served.table[f"{CONFIRM}/{name}"]
+    sizes = {point: float(rng.integers(90, 900) * 1000) for point in table["point"].unique()}
+    table["cost/parameters"] = table["size"] = table["point"].map(sizes)
+    table["cost/latency_ms"] = table["cost/parameters"] / 2e5 + 1.2
+    able = ~table["point"].isin(["trees", "single_task"]).to_numpy()
+    ways: dict[str, Direction] = dict.fromkeys(names, "maximize")
+    return MadeChoices(table, ways, names, names, served.draws, served.current, True, able)
+
+
+POLICY = 'rule = "knee"\n[guard]\nmax_loss_vs_current = 0.05\n'
+SAID = {
+    "kind": "trade",
+    "sentence": "Trial 7 (mmoe) against single-task models under equal weights: likes +8.1% (7.2 to 9.0) for clicks "
+    "\N{MINUS SIGN}1.2% (\N{MINUS SIGN}1.6 to \N{MINUS SIGN}.8) on test. Boosted trees are behind.",
+}
+
+
+def view_of(records: Sequence[TrialRecord], objectives: Sequence[Objective], served: int = 0, **more: Any) -> View:
+    """A view; `served` is the number of served outcomes, 0 for a run with heads alone."""
+    given: dict[str, Any] = {"title": "Census-Income (KDD)", "dataset": "census-income", "run": "quick-7"}
+    given["made"] = {
         "fingerprint": "b3:9f2c61d0a7e4",
         "seed": "7",
         "search space": "quick (sha256 41ad90c2)",
         "versions": "seesaw 0.1.0, torch 2.13.0, optuna 5.0.1",
         "command": "seesaw run quick --seed 7",
     }
-    given: dict[str, Any] = {"title": "Census-Income (KDD)", "dataset": "census-income", "pick": chosen, "made": made}
-    given["train"] = "seesaw train census-income"
-    given["retrain"] = "seesaw train census-income --config .seesaw/runs/quick-7/census-income/picked.toml"
-    return build_view(records, front, **(given | more))
+    given["commands"] = {"Train it again": "seesaw train census-income --config picked.toml"}
+    if served:
+        front = served_of(records, served)
+        choices = choices_of(front)
+        score = sum(np.log(choices.table[name]) for name in choices.objectives)
+        gains = [choices.table[name] / choices.table[name].iloc[front.current] for name in choices.objectives]
+        score = score.where(np.min(gains, axis=0) >= 0.9).where(choices.deployable)
+        order = score.sort_values(ascending=False).dropna().index
+        pick = Picked(int(order[0]), "It has the largest product of all outcomes.", 0.83, tuple(map(int, order[1:20])))
+        given |= {"served": front, "choices": choices, "pick": pick, "policy": POLICY, "verdict": SAID}
+        given["current"] = "Current: single-task models under equal weights, as no --current was given."
+        given["answer"] = "This run cannot say: 1 static weight; `seesaw confirm quick-7 --static 7` adds them."
+    return build_view(records, frontier(records, objectives), **(given | more))
 
 
 @pytest.fixture(scope="session")
@@ -137,11 +267,16 @@ def make_objectives() -> Callable[..., tuple[Objective, ...]]:
 
 
 @pytest.fixture(scope="session")
-def make_view() -> Callable[..., PageView]:
+def make_view() -> Callable[..., View]:
     return view_of
 
 
 @pytest.fixture(scope="session")
-def view() -> PageView:
-    """Sixty trials, nine of them confirmed."""
-    return view_of(records_of(), objectives_of())
+def make_choices() -> Callable[..., MadeChoices]:
+    return lambda *given, **more: choices_of(served_of(*given, **more))
+
+
+@pytest.fixture(scope="session")
+def view() -> View:
+    """Sixty trials, nine of them confirmed, and a served front of two outcomes."""
+    return view_of(records_of(), objectives_of(), served=2)

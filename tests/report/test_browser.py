@@ -1,36 +1,27 @@
-"""The page in a real browser: figures are drawn, nothing is asked of a network, nothing overflows."""
+"""The page in a real browser: it fits, labels lie on no mark, and the live pick is that of its definition."""
 
 from __future__ import annotations
 
-import math
+import base64
 import os
-import shlex
-from collections.abc import Callable, Iterator
+import tomllib
+from collections.abc import Iterator
 from dataclasses import replace
-from importlib.resources import files
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+import numpy as np
 import pytest
 
-from bench.cli.options import assignments
-from bench.frontier.frontier import frontier
-from bench.records import Failure, TrialRecord
-from bench.report import plots, text, theme
-from bench.report.build import build_view
+from bench.report.embed import section_data
 from bench.report.page import write_page
-from bench.report.view import PageView
+from bench.report.view import View
 
 playwright = pytest.importorskip(
     "playwright.sync_api", exc_type=ImportError, reason="playwright is not installed, or not whole"
 )
 pytestmark = pytest.mark.slow  # a browser takes seconds to start
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
-HIDING = (0, 1, 2, 3, 4, 5)
-"""Figures that show sharing kinds."""
-EVIL = "<img src=x onerror=alert(1)>"
 
 
 @pytest.fixture(scope="module")
@@ -44,367 +35,205 @@ def browser() -> Iterator[Any]:
         opened.close()
 
 
-INSIDE = """plot => {
-    const frame = plot.querySelector('.nsewdrag').getBoundingClientRect();
-    return [...plot.querySelectorAll('.scatterlayer .points path')].map(path => path.getBoundingClientRect())
-        .map(box => [(box.left + box.right) / 2, (box.top + box.bottom) / 2])
-        .filter(([x, y]) => frame.left <= x && x <= frame.right && frame.top <= y && y <= frame.bottom).length;
-}"""
-
-
 class Opened:
-    """A page that has drawn its figures, with all that it asked for and complained of."""
+    """A page that is drawn, with all that it asked for and complained of."""
 
-    def __init__(self, browser: Any, path: Path, **context: Any) -> None:
+    def __init__(self, browser: Any, path: Path, fragment: str = "", **context: Any) -> None:
         self.requests: list[str] = []
         self.errors: list[str] = []
-        self.page = browser.new_context(**context).new_page()
+        self.context = browser.new_context(**context)
+        self.page = self.context.new_page()
         own = ("blob:null/", "data:")  # what the page itself made, as on the way to a PNG
-        self.page.on("request", lambda asked: asked.url.startswith(own) or self.requests.append(asked.url))
+        self.page.on("request", lambda asked: self.requests.extend([asked.url] * (not asked.url.startswith(own))))
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("dialog", lambda dialog: self.errors.append(dialog.message))
-        self.page.on("console", lambda said: said.type == "error" and self.errors.append(said.text))
-        self.page.goto(path.as_uri())
+        self.page.on("console", lambda said: self.errors.extend([said.text] * (said.type == "error")))
+        self.page.goto(path.as_uri() + fragment)
         self.page.wait_for_selector("html[data-ready]", state="attached")
 
-    def marks(self, figure: int) -> int:
-        """How many marks have their middle inside the axes of a figure."""
-        return int(self.page.locator(".plot").nth(figure).evaluate(INSIDE))
+    def text(self, selector: str) -> str:
+        return str(self.page.locator(selector).first.inner_text())
+
+    def fill(self, **values: int) -> None:
+        """Moves sliders, by name with _ for -."""
+        for name, value in values.items():
+            self.page.locator(f'[name="{name.replace("_", "-")}"]').first.fill(str(value))
 
 
 @pytest.fixture(scope="module")
-def path(view: PageView, make_view: Any, make_records: Any, make_objectives: Any, tmp_path_factory: Any) -> Path:
-    """One page of three sections: two, three and one objective."""
-    views = [view, *(make_view(make_records(objectives=n), make_objectives(n), dataset=f"of-{n}") for n in (3, 1))]
-    return write_page(views, tmp_path_factory.mktemp("page") / "report.html", title="quick-7")
+def pages(
+    make_records: Any, make_objectives: Any, make_view: Any, tmp_path_factory: Any
+) -> dict[str, tuple[View, Path]]:
+    folder, found = tmp_path_factory.mktemp("pages"), {}
+    for name, count, served, confirmed in (
+        *(("2", 2, 2, 9), ("3", 3, 3, 9), ("5", 5, 5, 9)),
+        *(("heads 1", 1, 0, 9), ("heads 2", 2, 0, 9), ("heads 3", 3, 0, 9), ("search", 2, 0, 0)),
+    ):
+        records = make_records(objectives=count, confirmed=confirmed)
+        view = make_view(records, make_objectives(count), served=served)
+        found[name] = view, write_page(view, folder / f"{name}.html", "quick-7")
+    return found
 
 
-@pytest.fixture(scope="module")
-def small(view: PageView, tmp_path_factory: Any) -> Path:
-    return write_page(view, tmp_path_factory.mktemp("small") / "report.html", title="quick-7")
+OVERFLOW = "document.documentElement.scrollWidth - innerWidth"
+COVERED = """[...document.querySelectorAll('svg.figure')].flatMap(figure => {
+    const boxes = what => [...figure.querySelectorAll(what)].map(each =>
+        [each.textContent, each.getBoundingClientRect()]);
+    const [labels, marks] = [boxes('.label'), boxes('.mark > path')];
+    const meet = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1
+        && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 2;
+    return labels.flatMap(([text, a], i) => [...marks, ...labels.slice(i + 1)]
+        .filter(([, b]) => meet(a, b)).map(([b]) => `${text} / ${b}`));
+})"""
+"""Labels that lie on a mark or on each other."""
 
 
-@pytest.fixture(scope="module")
-def desk(browser: Any, small: Path) -> Iterator[Opened]:
-    """Opened once: every test that presses something puts it back, and none may leave an error."""
-    opened = Opened(
-        browser, small, viewport={"width": 1280, "height": 1000}, color_scheme="light", reduced_motion="reduce"
-    )
-    yield opened
+@pytest.mark.parametrize(
+    ("width", "height", "scheme"), [(1280, 800, "light"), (820, 1000, "dark"), (390, 844, "light")]
+)
+def test_it_fits_and_labels_lie_on_no_mark(browser: Any, pages: Any, width: int, height: int, scheme: str) -> None:
+    for name, (view, path) in pages.items():
+        opened = Opened(browser, path, viewport={"width": width, "height": height}, color_scheme=scheme)
+        page = opened.page
+        figure = page.locator("svg.figure").first.bounding_box()
+        assert figure["y"] < height / 2, name  # the front is on the first screen
+        if len(view.planes[0].axes) == 2:
+            assert figure["y"] + figure["height"] <= height, name
+        for switch in ("", "close-up", "absolute values"):
+            if switch:
+                page.locator(".bar button", has_text=switch).click()
+            assert page.evaluate(COVERED) == [], (name, switch)
+        page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+        page.wait_for_timeout(50)
+        assert page.evaluate(OVERFLOW) <= 0, name
+        assert opened.errors == [], name
+        assert opened.requests == [path.as_uri()], name
+        opened.context.close()
+
+
+def twin(view: View, value: list[float], loss: list[float | None], limit: dict[str, float]) -> tuple[int, float]:
+    """The pick and how often it holds, by the definition in `bench.frontier.stability`."""
+    data = section_data(view)["decision"]
+    names = [axis["name"] for axis in data["axes"]]
+    values = np.array(data["values"])
+    draws = np.frombuffer(base64.b64decode(data["draws"]), "<f4").reshape(data["count"], *values.shape).astype(float)
+    weights = np.array(value) / np.sum(value)
+    cheap = np.ones(len(values), dtype=bool)
+    for cost, most in limit.items():
+        cheap &= np.array(data["costs"][cost]) <= most
+    able = np.array(data["deployable"]) & cheap
+    least = np.array([-np.inf if each is None else 1 - each for each in loss])
+    assert len(names) == len(least)
+
+    def judged(world: Any, slack: float) -> tuple[Any, Any]:
+        share = world / world[..., data["current"] : data["current"] + 1, :]
+        return (share - 1) @ weights, (share >= least * (1 - slack)).all(axis=-1)
+
+    score, keeps = judged(values, 0.0)
+    pick = int(np.argmax(np.where(keeps & able, score, -np.inf)))
+    scores, feasible = judged(draws, 0.0)
+    best = np.where(feasible & able, scores, -np.inf).max(axis=1)
+    forgiven = judged(draws, 0.005)[1][:, pick]
+    return pick, float((forgiven & (scores[:, pick] >= best - 0.005)).mean())
+
+
+@pytest.mark.parametrize("name", ["2", "5"])
+def test_the_live_pick_is_that_of_its_definition(browser: Any, pages: Any, name: str) -> None:
+    view, path = pages[name]
+    axes, rng = len(view.planes[0].axes), np.random.default_rng(3)
+    opened = Opened(browser, path, viewport={"width": 1280, "height": 800})
+    sizes = sorted(set(view.decision.table["cost/parameters"]))
+    for cheap in (False, True, False, True):
+        value = rng.integers(1, 100, axes).tolist()
+        loss = [None if each > 25 else each / 100 for each in rng.integers(3, 31, axes).tolist()]
+        limit = {"cost/parameters": sizes[-3]} if cheap else {}
+        for m in range(axes):
+            each = loss[m]
+            opened.fill(**{f"value_{m}": value[m], f"loss_{m}": 31 if each is None else round(100 * each)})
+        opened.page.locator('[name="limit-cost/parameters"]').fill(str(len(sizes) - (3 if cheap else 1)))
+        pick, holds = twin(view, value, loss, limit)
+        row = view.decision.table.iloc[pick]
+        said = opened.text(".result")
+        assert f"Your pick: {row['name']}" in said
+        assert f"Holds in {round(100 * holds + 1e-9)}%" in said
+        policy = tomllib.loads(opened.page.locator("code.toml").text_content())
+        assert list(policy["weights"].values()) == value
+        assert list(policy["guard"]["max_loss_vs_current"].values()) == [float("inf") if x is None else x for x in loss]
+        assert policy["guard"].get("at_most", {}) == limit
+    opened.page.locator("button", has_text="The run's own pick").click()
+    assert "The run's pick" in opened.text(".result")
     assert opened.errors == []
-    assert opened.requests == [small.as_uri()]
 
 
-OUTSIDE = """[...document.querySelectorAll('.plot svg text')].filter(text => {
-    const [box, plot] = [text.getBoundingClientRect(), text.closest('.plot').getBoundingClientRect()];
-    return box.width && (box.left < plot.left - 1 || box.right > plot.right + 1 || box.bottom > plot.bottom + 1);
-}).map(text => text.textContent)"""
-"""Words of figures that stick out of them."""
-OVERLAPS = """[...document.querySelectorAll('.plot')].flatMap(plot =>
-    ['.xtick text', '.ytick text', 'text[class$=title]'].flatMap(words => {
-        const boxes = [...plot.querySelectorAll(words)].map(text => [text.textContent, text.getBoundingClientRect()]);
-        return boxes.flatMap(([a, x], i) => boxes.slice(i + 1)
-            .filter(([, y]) => x.left < y.right && y.left < x.right && x.top < y.bottom && y.top < x.bottom)
-            .map(([b]) => `${plot.dataset.figure}: ${a} / ${b}`));
-    }))"""
-"""Tick labels of one direction, or titles of axes, that lie on each other."""
+def test_one_value_alone_is_a_command(browser: Any, pages: Any) -> None:
+    opened = Opened(browser, pages["2"][1], viewport={"width": 1280, "height": 800})
+    opened.fill(value_0=0, loss_0=2)
+    command = opened.page.locator("code.line").text_content()
+    assert command == "seesaw pick quick-7 --maximize like.recall@10% --at-least 'click.recall@10%=98% of current'"
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
-def test_it_draws_all_figures_asks_for_nothing_and_fits(browser: Any, path: Path, width: int, scheme: str) -> None:
-    opened = Opened(browser, path, viewport={"width": width, "height": 900}, color_scheme=scheme, has_touch=width < 600)
+def test_what_is_chosen_is_in_the_address(browser: Any, pages: Any) -> None:
+    opened = Opened(browser, pages["3"][1], viewport={"width": 1280, "height": 800})
+    opened.fill(value_1=80, loss_2=31)
+    opened.page.locator('.chip[data-kind="ple"]').click()
+    opened.page.locator(".mark").last.click()
+    opened.page.locator('select[data-name="pair"]').select_option("2")
+    opened.page.wait_for_timeout(200)
+    address = opened.page.evaluate("location.hash")
+    again = Opened(browser, pages["3"][1], address, viewport={"width": 1280, "height": 800})
+    for selector in (".plot", ".result", ".shortlist", ".segments", ".bar"):
+        assert again.page.locator(selector).inner_html() == opened.page.locator(selector).inner_html()
+    assert again.page.locator(".tag.selected").count() == 1
+    again.page.keyboard.press("Escape")
+    assert again.page.locator(".tag.selected").count() == 0
+    assert opened.errors == again.errors == []
+
+
+def test_a_chip_hides_marks_and_rows(browser: Any, pages: Any) -> None:
+    opened = Opened(browser, pages["search"][1], viewport={"width": 1280, "height": 800})
     page = opened.page
-    figures = page.locator(".plot").count()
-    assert figures == 10 + 14 + 7
-    assert page.locator(".js-plotly-plot").count() == figures
-    assert page.evaluate("[...document.querySelectorAll('.plot')].every(p => p.querySelector('svg.main-svg'))")
-    assert opened.errors == []
-    assert opened.requests == [path.as_uri()]
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    assert page.evaluate(OUTSIDE) == []
-    assert page.evaluate(OVERLAPS) == []
-    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert background == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 24, 29)"}[scheme]
-
-
-def test_the_plane_shows_all_trials_when_asked(desk: Opened, view: PageView) -> None:
-    button = desk.page.locator(".zoom button").first
-    placed = [trial for trial in view.trials if None not in trial.values]
-    near = desk.marks(0)
-    button.click()
-    assert near < desk.marks(0) == len(placed) + 2  # the ring, and the composite of single-task models
-    assert button.inner_text() == "Back to the front"
-    button.click()
-    assert desk.marks(0) == near
-
-
-def test_the_card_shows_the_configuration_under_the_pointer(desk: Opened, view: PageView) -> None:
-    page = desk.page
-    plot = page.locator(".plot").first
-    plot.scroll_into_view_if_needed()
-    ring = plot.locator(".scatterlayer .points path").last.bounding_box()
-    page.wait_for_timeout(200)  # scrolling hides the card
-    page.mouse.move(ring["x"] + ring["width"] / 2 - 3, ring["y"] + ring["height"] / 2)
-    page.mouse.move(ring["x"] + ring["width"] / 2, ring["y"] + ring["height"] / 2)
-    page.wait_for_selector("#card:not([hidden])")
-    shown = page.locator("#card").inner_text()
-    assert view.picked is not None
-    assert f"Trial {view.picked.trial}: " in shown
-    for name, value in view.trial(view.picked.trial).params:
-        assert name in shown
-        assert (text.scalar(value)) in shown
-    page.keyboard.press("Escape")
-    assert page.locator("#card").is_hidden()
-
-
-def test_a_kind_can_be_hidden_in_all_figures_by_keyboard(desk: Opened) -> None:
-    before = [desk.marks(i) for i in HIDING]
-    desk.page.locator('.legend button[data-kind="mmoe"]').first.focus()
-    desk.page.keyboard.press("Enter")
-    after = [desk.marks(i) for i in HIDING]
-    assert all(now < then for now, then in zip(after, before, strict=True))
-    assert desk.page.locator('.legend button[data-kind="mmoe"][aria-pressed="false"]').count() == 2
-    desk.page.keyboard.press("Enter")
-    assert [desk.marks(i) for i in HIDING] == before
-
-
-def test_the_table_sorts_both_ways(desk: Opened, view: PageView) -> None:
-    page = desk.page
-    head = page.locator("th button", has_text="trial").first
-
-    def order() -> list[int]:
-        head.click()
-        cells = page.locator("table.trials tbody tr td:nth-child(2)").all_inner_texts()
-        return [int(cell) for cell in cells]
-
-    rows = [trial.number for trial in view.trials if trial.on_front or trial.confirmed]
-    assert order() == sorted(rows, reverse=True)
-    assert page.locator("th[aria-sort='descending']").count() == 1
-    assert order() == sorted(rows)
-
-
-SELECTED = """figure => {
-    const trace = document.querySelectorAll('.plot')[figure].data.filter(each => each.name === 'selected');
-    return trace.flatMap(each => each.x.map((x, i) => [x, each.y[i]]));
-}"""
-"""Where marks of selected trials are."""
-
-
-def rows_selected(page: Any) -> list[str]:
-    return list(page.locator("tr[aria-selected=true]").evaluate_all("rows => rows.map(row => row.dataset.id)"))
-
-
-def test_a_point_selects_its_row_its_line_and_all_that_is_known_of_it(desk: Opened, view: PageView) -> None:
-    page = desk.page
-    assert view.picked is not None
-    trial = view.trial(view.picked.id)
-    page.locator(".plot").first.scroll_into_view_if_needed()
-    ring = page.locator(".plot").first.locator(".scatterlayer .points path").last.bounding_box()
-    page.mouse.click(ring["x"] + ring["width"] / 2, ring["y"] + ring["height"] / 2)
-    page.wait_for_selector("#dock:not([hidden])")
-    assert rows_selected(page) == [str(trial.id)]
-    page.wait_for_function("document.querySelectorAll('.plot')[1].data.some(trace => trace.name === 'selected')")
-    assert page.evaluate(SELECTED, 0) == [[pytest.approx(value, rel=1e-6) for value in trial.values]]
-    lines = plots.parallel_figure(view).layout.meta["lines"]
-    assert [y for _, y in page.evaluate(SELECTED, 1)][:-1] == lines[trial.id]
-    shown = page.locator("#shown").inner_text()
-    for sentence in trial.diagnosis:
-        assert sentence in shown
-    for run in trial.detail.replicates:
-        assert str(run.seed) in shown
-    for angle in trial.detail.angles:
-        assert angle.block in page.locator("#shown").text_content()
-    assert page.locator("#shown svg").count() > 0
-    words = shlex.split(page.locator("#shown pre code").first.text_content())
-    assert words[:3] == ["seesaw", "train", "census-income"]
-    assert assignments(words[4::2]) == dict(trial.params)
-    page.keyboard.press("Escape")  # folds the dock
-    assert not page.locator("#shown").is_visible()
-    page.locator("[data-action=clear]").click()
-    assert rows_selected(page) == []
-    page.wait_for_function("!document.querySelectorAll('.plot')[1].data.some(trace => trace.name === 'selected')")
-
-
-def test_rows_and_boxes_select_points_and_each_other(desk: Opened, view: PageView) -> None:
-    page = desk.page
-    first, second = (page.locator(f"tr[data-id='{id}'] input") for id in view.front[:2])
-    first.check()
-    second.check()
-    assert page.locator("#chosen button").count() == 2
-    page.wait_for_function("document.querySelector('.plot').data.filter(each => each.name === 'selected').length === 2")
-    want = [[pytest.approx(value, rel=1e-6) for value in view.trial(id).values] for id in view.front[:2]]
-    assert sorted(page.evaluate(SELECTED, 0)) == sorted(want, key=lambda pair: pair[0].expected)
-    first.focus()
-    page.keyboard.press("Space")
-    assert rows_selected(page) == [str(view.front[1])]
-    page.locator("[data-action=clear]").click()
-    plot = page.locator(".plot").first
-    plot.scroll_into_view_if_needed()
-    box = plot.locator(".nsewdrag").first.bounding_box()
-    page.mouse.move(box["x"] + 2, box["y"] + 2)
-    page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=4)
-    page.mouse.move(box["x"] + box["width"] - 2, box["y"] + box["height"] - 2, steps=4)
-    page.mouse.up()
-    page.wait_for_selector("#dock:not([hidden])")
-    near = [axis.near for axis in view.axes]
-    inside = [
-        trial.id
-        for trial in view.trials
-        if all(v is not None and e is not None and e[0] <= v <= e[1] for v, e in zip(trial.values, near, strict=True))
-    ]
-    assert f"{len(inside)} selected" in page.locator("#chosen").inner_text()
-    assert set(map(str, inside)) == set(rows_selected(page))
-    page.locator("[data-action=clear]").click()
-
-
-def test_trials_are_walked_and_selected_by_keyboard(desk: Opened, view: PageView) -> None:
-    page = desk.page
-    page.locator(".plot").first.focus()
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("ArrowRight")
-    assert f"Trial {view.order[1]}:" in page.locator("#card").inner_text()
+    page.locator('details[data-part="points"] > summary').click()
+    marks, rows = page.locator(".mark").count(), page.locator(".trials tbody tr").count()
+    page.locator('.chip[data-kind="shared_bottom"]').focus()
     page.keyboard.press("Enter")
-    assert rows_selected(page) == [str(view.order[1])]
-    assert f"Trial {view.order[1]}:" in page.locator("#said").inner_text()
-    page.keyboard.press("Escape")
-    page.keyboard.press("Escape")
-    page.keyboard.press("Escape")
-    assert rows_selected(page) == []
-    assert page.locator("#dock").is_hidden()
-
-
-def test_figures_and_data_are_saved_without_a_network(desk: Opened, view: PageView) -> None:
-    page = desk.page
-
-    def saved(selector: str) -> bytes:
-        with page.expect_download() as waiting:
-            page.locator(selector).first.click()
-        return Path(waiting.value.path()).read_bytes()
-
-    assert saved("[data-as=svg]").startswith(b"<svg")
-    assert saved("[data-as=png]").startswith(b"\x89PNG")
-    points = pd.read_csv(BytesIO(saved("[data-as=csv]")))
-    table = pd.read_csv(BytesIO(saved("[data-action=export]")))
-    assert list(table["trial"]) == list(view.order)
-    for row in table.to_dict("records"):
-        trial = view.trial(row["trial"])
-        spread = trial.confirm[0]
-        assert row["on_front"] == trial.on_front
-        assert row["confirm/income.auc.mean"] == (
-            pytest.approx(spread.mean) if spread else pytest.approx(math.nan, nan_ok=True)
-        )
-        assert row["optim.lr"] == dict(trial.params)["optim.lr"]
-    drawn = points.dropna(subset="trial").set_index("trial")
-    assert {int(id) for id in drawn.index} == {trial.number for trial in view.trials if None not in trial.values}
-    for id in view.front:
-        assert tuple(drawn.loc[id, ["x", "y"]]) == pytest.approx(view.trial(id).values, rel=1e-6)
-
-
-def test_text_is_no_formula_for_a_spreadsheet(desk: Opened) -> None:
-    """The function is the page's own, which lives in no scope that a test reaches: it is read from its file."""
-    source = files("bench.report").joinpath("assets", "save.js").read_text(encoding="utf-8")
-    cell = source[source.index("const csvCell") : source.index("const csv =")]
-    run = f"values => {{ {cell} return values.map(csvCell); }}"
-    given = ["=1+1", "@x", "-0.5", -0.5, 'a "b", c', None, "plain"]
-    assert desk.page.evaluate(run, given) == ["'=1+1", "'@x", "-0.5", "-0.5", '"a ""b"", c"', "", "plain"]
-
-
-def test_two_of_three_objectives_are_chosen(
-    browser: Any, make_view: Any, make_records: Any, make_objectives: Any, tmp_path: Path
-) -> None:
-    three = make_view(make_records(objectives=3), make_objectives(3))
-    path = write_page(three, tmp_path / "report.html")
-    opened = Opened(browser, path, viewport={"width": 1280, "height": 1000})
-    page = opened.page
-    figure = page.locator("figure", has=page.locator("select")).first
-    titles = "plot => [plot.layout.xaxis.title.text, plot.layout.yaxis.title.text].map(text => text.split('  ')[0])"
-
-    def shown() -> Any:
-        return figure.locator(".plot").evaluate(titles)
-
-    across, upwards = figure.locator("select").nth(0), figure.locator("select").nth(1)
-    assert shown() == ["income AUC", "never_married AUC"]
-    across.select_option("2")
-    assert shown() == ["education AUC", "never_married AUC"]
-    upwards.select_option("2")  # the same twice: they change places
-    assert shown() == ["never_married AUC", "education AUC"]
-    assert across.input_value() == "1"
-    row = page.locator("table.trials tbody input").first
-    row.check()
-    matrix = "document.querySelectorAll('.plot')[1].data"
-    page.wait_for_function(f"{matrix}.filter(trace => trace.name === 'selected').length === 3")
+    assert page.locator(".mark").count() < marks
+    assert page.locator(".trials tbody tr", has_text="shared_bottom").count() == 0
+    assert page.evaluate("document.activeElement.dataset.kind") == "shared_bottom"
+    page.keyboard.press("Enter")
+    assert (page.locator(".mark").count(), page.locator(".trials tbody tr").count()) == (marks, rows)
+    page.locator(".trials tbody input").first.check()
+    assert page.locator(".shortlist .tag.selected").count() == 1
+    page.locator("svg.figure").first.focus()
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#card").is_visible()
     assert opened.errors == []
-    assert opened.requests == [path.as_uri()]
 
 
-def test_colours_follow_the_system(desk: Opened) -> None:
-    page = desk.page
-    line = "document.querySelector('.plot').data.find(trace => trace.name === 'front').line.color"
-    light, dark = theme.COLOURS["front"]
-    assert page.evaluate(line) == light
-    page.emulate_media(color_scheme="dark")
-    page.wait_for_function(f"{line} === '{dark}'")
-    page.emulate_media(color_scheme="light")
-    page.wait_for_function(f"{line} === '{light}'")
+def test_a_saved_picture_stands_alone(browser: Any, pages: Any, tmp_path: Path) -> None:
+    opened = Opened(browser, pages["2"][1], viewport={"width": 1280, "height": 800}, color_scheme="dark")
+    for kind in ("svg", "png", "csv"):
+        with opened.page.expect_download() as saved:
+            opened.page.locator(f'.plot .save button[data-as="{kind}"]').click()
+        saved.value.save_as(tmp_path / f"a.{kind}")
+    svg = (tmp_path / "a.svg").read_text()
+    assert "var(" not in svg
+    assert all(word in svg for word in ("Census-Income (KDD)", "census-income", "mmoe", "like recall@10%, change in %"))
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "a.csv").read_text().startswith("point,name,architecture")
+    assert opened.errors == []
 
 
-def test_no_button_offers_to_upload_a_figure(desk: Opened) -> None:
-    page = desk.page
-    titles = page.evaluate("[...document.querySelectorAll('.modebar-btn')].map(button => button.dataset.title)")
-    assert {title.split(" (")[0] for title in titles} == {"Zoom", "Pan", "Box Select", "Reset axes"}
-    assert page.locator(".modebar a[href^=http]").count() == 0
-
-
-def test_data_is_text_and_nothing_else(browser: Any, make_records: Any, make_objectives: Any, tmp_path: Path) -> None:
-    def poisoned(record: TrialRecord) -> TrialRecord:
-        config = record.config | {"sharing.kind": EVIL, "balancing.kind": f"</script>{EVIL}"}
-        params = {EVIL: f"</script>{EVIL}", "nan": float("nan")}
-        return replace(
-            record,
-            config=config,
-            params=params,
-            architecture=EVIL,
-            failure=record.failure and Failure("bug", f"</script>{EVIL}"),
-        )
-
-    records = [poisoned(record) for record in make_records()]
-    front = frontier(records, make_objectives())
-    view = build_view(records, front, title=EVIL, dataset=EVIL, no_pick=EVIL, retrain=EVIL, made={EVIL: EVIL})
-    opened = Opened(browser, write_page(view, tmp_path / "report.html", title=EVIL))
-    assert opened.page.title() == f"{EVIL}: trade-off frontier"
+def test_evil_names_stay_words(browser: Any, view: View, tmp_path: Path) -> None:
+    evil = "<img src=x onerror=alert(1)>"
+    planes = tuple(
+        replace(each, table=each.table.assign(name=evil, architecture=evil, point=evil)) for each in view.planes
+    )
+    assert view.decision is not None
+    decision = replace(view.decision, table=view.decision.table.assign(name=evil, architecture=evil, point=evil))
+    path = write_page(replace(view, planes=planes, decision=decision, title=evil, run=evil), tmp_path / "a.html", evil)
+    opened = Opened(browser, path, viewport={"width": 1280, "height": 800})
+    opened.page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+    opened.page.locator(".mark").last.hover(force=True)
+    opened.page.wait_for_timeout(50)
     assert opened.page.locator("img").count() == 0
-    ticks = opened.page.locator(".plot").nth(2).locator(".ytick text").all_text_contents()
-    assert any("<img" in tick for tick in ticks)
     assert opened.errors == []
-    assert len(opened.requests) == 1
-
-
-def test_an_old_browser_says_so_and_keeps_its_tables(browser: Any, small: Path, view: PageView) -> None:
-    context = browser.new_context()
-    context.add_init_script("delete window.DecompressionStream")
-    page = context.new_page()
-    page.goto(small.as_uri())
-    page.wait_for_selector("html[data-ready]", state="attached")
-    assert "browser from 2023 or later" in page.locator(".plot").first.inner_text()
-    assert page.locator("tbody tr[data-id]:not(.behind)").count() == len(view.front)
-    assert page.locator("table.trials input:visible, .save button:visible").count() == 0
-
-
-def test_thousands_of_trials_are_drawn(
-    browser: Any, make_view: Callable[..., PageView], make_records: Any, make_objectives: Any, tmp_path: Path
-) -> None:
-    view = make_view(make_records(1350, confirmed=6), make_objectives())
-    opened = Opened(browser, write_page(view, tmp_path / "report.html"))
-    assert opened.errors == []
-    drawn = "document.querySelector('.plot').data.reduce((sum, trace) => sum + (trace.customdata?.length ?? 0), 0)"
-    assert 600 < opened.page.evaluate(drawn) < 1300
-    rows = opened.page.locator("table.trials tbody tr")
-    before = rows.count()
-    opened.page.locator("button.more").click()
-    assert rows.count() == before + 50
-    hidden = str(view.order[-1])  # neither in the table nor in the figure
-    opened.page.evaluate(f"document.querySelector('table.trials tbody tr').dataset.id = '{hidden}'")
-    opened.page.locator("table.trials tbody input").first.check()
-    selected = "document.querySelector('.plot').data.filter(trace => trace.name === 'selected').length"
-    opened.page.wait_for_function(f"{selected} === 1")

@@ -1,29 +1,107 @@
-/* What all scripts share: elements, embedded values, the state of a section. */
+/* Words, the data of sections, and the state that is kept in the address. */
 
-const all = (selector, root = document) => [...root.querySelectorAll(selector)];
-const element = (tag, text, ...children) => {
-  const made = document.createElement(tag);
-  if (text !== null) made.textContent = text;
-  made.append(...children);
-  return made;
+const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+const esc = (text) => String(text ?? "").replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
+const range = (count) => [...Array(count).keys()];
+const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
+const known = (value) => value !== null && value !== undefined;
+const light = JSON.parse(document.getElementById("light").textContent);
+
+const MINUS = "\u2212";
+const minus = (text) => (Number(text) === 0 ? text.replace("-", "") : text.replace("-", MINUS));
+const compact = (value) => {
+  const size = Math.abs(value);
+  if (size >= 1e4) return minus(size >= 1e6 ? `${+(value / 1e6).toPrecision(3)} M` : `${+(value / 1e3).toPrecision(3)} K`);
+  return minus(Number.isInteger(value) || size >= 10 ? String(+value.toPrecision(4)) : value.toFixed(4));
 };
-const marked = (made, attributes) => {
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  return made;
+const number = (value) => (known(value) ? compact(value) : "\u2013");
+const tick = (value, step) => minus(value.toFixed(clamp(Math.ceil(-Math.log10(step) - 1e-9), 0, 8)));
+/* A difference: two digits at least, its sign unless it is zero. */
+const signed = (value, unit = "") => {
+  if (!known(value)) return "\u2013";
+  const text = Math.abs(value).toFixed(Math.abs(value) < 1 ? 2 : Math.abs(value) < 20 ? 1 : 0);
+  return `${Number(text) === 0 ? "" : value > 0 ? "+" : MINUS}${text}${unit}`;
 };
+const percent = (share) => `${Math.round(100 * share)}%`;
+/* The score that ranks: click^0.8 x like^0.2, or a sum. */
+const fusion = ({ kind, weights }) => {
+  if (!weights) return "";
+  const parts = Object.entries(weights).filter(([, weight]) => weight > 0).map(([task, weight]) => [task, +weight.toPrecision(2)]);
+  if (parts.length === 1) return `${parts[0][0]} alone`;
+  return kind === "power" ? parts.map(([task, weight]) => `${task}^${weight}`).join(" \u00d7 ") : parts.map(([task, weight]) => `${weight} ${task}`).join(" + ");
+};
+const titled = (row) => (row.role === "trial" ? `${row.name} (${row.architecture})` : row.name);
+
+/* PARTS of `embed.py`. */
+const [VALUE, LOW, HIGH, GAIN, GAIN_LOW, GAIN_HIGH] = range(6);
 
 const inflate = async (text) => {
-  const packed = Uint8Array.from(atob(text.trim()), (c) => c.charCodeAt(0));
-  return new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+  const bytes = Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
 };
-const texts = new Map(); // id -> JSON, inflated at the start
-const read = (id) => JSON.parse(texts.get(id) ?? document.getElementById(id).textContent);
+const floats = (text) => new Float32Array(Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0)).buffer);
 
-const known = new Map(); // what is known of a section's trials is read once
-const sectionOf = (inside) => inside.closest("section.run");
-const cards = (section) => {
-  const id = section.dataset.cards;
-  return known.get(id) ?? known.set(id, read(id)).get(id);
+const say = (text) => { document.getElementById("said").textContent = text; };
+const mark = (look, extra = "") => `<svg class="key" viewBox="-8 -8 16 16" aria-hidden="true"><path d="${look[1]}" fill="var(--${look[0]})"${extra}/></svg>`;
+
+/* State of a section: plain values, of which those unlike the start are in the fragment as `<place>.<name>=<value>`. */
+const START = { plane: "", split: "", abs: "", near: "", pair: "", sel: "", hide: "", value: "", loss: "", limit: "", any: "", map: "" };
+const sections = [];
+const readState = () => {
+  const given = new URLSearchParams(location.hash.slice(1));
+  for (const section of sections) {
+    section.state = { ...START };
+    for (const name of Object.keys(START)) section.state[name] = given.get(`${section.place}.${name}`) ?? "";
+  }
 };
+let writing = 0;
+const writeState = () => { // browsers refuse many changes of the address in a short time
+  clearTimeout(writing);
+  writing = setTimeout(writeAddress, 100);
+};
+const writeAddress = () => {
+  const found = sections.flatMap((section) => Object.entries(section.state).filter(([, value]) => value !== "").map(([name, value]) => [`${section.place}.${name}`, value]));
+  const text = found.map(([name, value]) => `${name}=${encodeURIComponent(value).replace(/%2C/g, ",").replace(/%3A/g, ":")}`).join("&");
+  try {
+    history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
+  } catch (error) {
+    console.warn(error); // shown inside another page, as by MLflow: there is no address of ours
+  }
+};
+const list = (text) => text.split(",").filter(Boolean).map(decodeURIComponent);
+const listed = (values) => values.map(encodeURIComponent).join(",");
 
-const say = (words) => { document.getElementById("said").textContent = words; };
+/* A section: what it holds, and what of it is shown now. */
+class Section {
+  constructor(element, data) {
+    Object.assign(this, { element, data, place: element.dataset.place, state: { ...START }, figures: {} });
+    this.decision = data.decision && new Decision(data.decision);
+  }
+  part(name) { return this.element.querySelector(`.${name}`); }
+  get planes() { return Object.keys(this.data.planes); }
+  get plane() { return this.data.planes[this.state.plane] ?? this.data.planes[this.planes[0]]; }
+  get splits() { return Object.keys(this.plane.at); }
+  get split() { return this.splits.includes(this.state.split) ? this.state.split : this.splits[0]; }
+  get absolute() { return Boolean(this.state.abs) || !this.plane.at[this.split].some((row) => known(row[0][GAIN])); }
+  get selected() { return list(this.state.sel); }
+  get hidden() { return new Set(list(this.state.hide)); }
+  look(row) { return this.data.looks[row.architecture]; }
+  set(change, redraw = true) {
+    Object.assign(this.state, change);
+    writeState();
+    if (redraw) this.render();
+  }
+  select(point) {
+    const now = this.selected;
+    this.set({ sel: listed(now.includes(point) ? now.filter((each) => each !== point) : [...now, point]) });
+    say(`${this.selected.length} selected`);
+  }
+  render() {
+    bar(this);
+    if (this.decision) matters(this);
+    drawPlot(this);
+    shortlist(this);
+    if (this.decision) drawMap(this);
+    for (const fold of all("details[open][data-part]", this.element)) explore(this, fold.dataset.part);
+  }
+}

@@ -1,97 +1,140 @@
-/* What can be pressed, and the start. */
+/* What can be pressed, what shows under the pointer, and the start. */
 
-const press = (button) => {
-  const section = sectionOf(button);
-  const on = button.getAttribute("aria-pressed") !== "true";
-  all(".legend button", section)
-    .filter((each) => each.dataset.kind === button.dataset.kind)
-    .forEach((each) => each.setAttribute("aria-pressed", on));
-  plots(section).forEach((plot) => draw(plot));
+const sectionOf = (element) => sections.find((section) => section.element.contains(element));
+const card = document.getElementById("card");
+const hide = () => { card.hidden = true; };
+const cardOf = (section, r) => {
+  const { plane } = section;
+  const row = plane.rows[r];
+  const lines = plane.axes.map(({ label, unit }, i) => {
+    const cell = plane.at[section.split][r][i];
+    return `<tr><th scope="row">${esc(label)}</th><td>${number(cell[VALUE])}</td><td>${known(cell[GAIN]) ? `${signed(cell[GAIN], unit)}${between(cell)}` : ""}</td></tr>`;
+  });
+  const chance = known(row.p_nondominated) ? `<p>P(non-dominated) ${row.p_nondominated.toFixed(2)}</p>` : "";
+  return `<h4>${mark(section.look(row))}${esc(titled(row))}</h4>${fusion(row) ? `<p>ranks by ${esc(fusion(row))}</p>` : ""}<table><tbody>${lines.join("")}</tbody></table>${chance}`;
+};
+const showCard = (section, element, x, y) => {
+  card.innerHTML = cardOf(section, Number(element.dataset.row));
+  card.hidden = false;
+  const box = card.getBoundingClientRect();
+  card.style.left = `${clamp(x + 14, 4, Math.max(innerWidth - box.width - 4, 4))}px`;
+  card.style.top = `${y + 18 + box.height < innerHeight ? y + 18 : Math.max(y - box.height - 14, 4)}px`;
 };
 
-const zoom = (button) => {
-  const plot = button.closest("figure").querySelector(".plot");
-  plot.dataset.zoom = plot.dataset.zoom === "all" ? "near" : "all";
-  button.textContent = button.dataset[plot.dataset.zoom === "all" ? "back" : "more"];
-  if (plot.matches(".js-plotly-plot")) draw(plot);
-};
-
-/* Two different objectives: where both would be the same, the other takes the one that this had. */
-const project = (choice) => {
-  const figure = choice.closest("figure");
-  const [across, upwards] = all("select", figure);
-  const plot = figure.querySelector(".plot");
-  const [i, j] = plot.dataset.figure.split("-").slice(-2);
-  if (across.value === upwards.value) (choice === across ? upwards : across).value = choice === across ? i : j;
-  plot.dataset.figure = `${plot.dataset.family}-${across.value}-${upwards.value}`;
-  if (plot.matches(".js-plotly-plot")) draw(plot);
-};
-
-const copy = async (button) => {
-  const code = button.parentElement.querySelector("code");
+const copy = async (button, text) => {
+  const was = button.textContent;
   try {
-    await navigator.clipboard.writeText(code.textContent);
+    await navigator.clipboard.writeText(text);
     button.textContent = "Copied";
   } catch {
-    getSelection().selectAllChildren(code); // no clipboard here: leave it selected
+    const code = [...(button.closest(".command, form")?.querySelectorAll("code") ?? [])].find((each) => each.textContent === text);
+    code?.closest("details")?.setAttribute("open", "");
+    if (code) getSelection().selectAllChildren(code); // no clipboard here: leave it selected
     button.textContent = "Selected";
   }
+  setTimeout(() => { button.textContent = was; }, 1500);
 };
 
-const clear = () => { if (docked) select(docked.section, []); };
 const actions = {
-  press, zoom, sort, copy, more, choose, look, save, clear, project,
-  export: exportAll,
-  fold: () => fold(!dockElement.classList.contains("folded")),
+  copy: (_, button) => copy(button, button.parentElement.querySelector("code").textContent),
+  policy: (section, button) => copy(button, policyOf(section)),
+  command: (section, button) => copy(button, commandOf(section)),
+  reset: (section) => section.set({ value: "", loss: "", limit: "", any: "" }),
+  switch: (section, button) => section.set({ [button.dataset.name]: button.dataset.value, ...(button.dataset.name === "plane" ? { pair: "", split: "" } : {}) }),
+  hide: (section, button) => {
+    const now = section.hidden;
+    if (!now.delete(button.dataset.kind)) now.add(button.dataset.kind);
+    section.set({ hide: listed([...now]) });
+  },
+  save,
+  export: (section) => {
+    const state = section.state;
+    section.state = { ...state, plane: "heads" };
+    download(`${section.data.dataset.replace(/[^\w.@-]+/g, "_")}.csv`, new Blob([planeCsv(section)], { type: "text/csv" }));
+    section.state = state;
+  },
+  sort: (section, button) => {
+    const column = Number(button.dataset.column);
+    const { column: before, way: turn } = section.sorted;
+    section.sorted = { ...section.sorted, column, way: column === before ? -turn : -1 };
+    pointsTable(section);
+  },
+  more: (section) => {
+    section.sorted.count += MORE;
+    pointsTable(section);
+  },
 };
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button[data-action]");
-  if (button) actions[button.dataset.action](button);
-  const row = event.target.closest("table.trials tbody tr");
-  if (row && !event.target.closest("input, button, summary, details")) {
-    pick(sectionOf(row), row.dataset.id, event.shiftKey || event.ctrlKey || event.metaKey);
-  }
+  const section = sectionOf(event.target);
+  if (button) actions[button.dataset.action](section, button);
+  const point = event.target.closest(".mark");
+  if (point && section) section.select(section.plane.rows[Number(point.dataset.row)].point);
 });
 document.addEventListener("change", (event) => {
-  const field = event.target.closest("input[data-action], select[data-action]");
-  if (field) actions[field.dataset.action](field);
+  const section = sectionOf(event.target);
+  const field = event.target;
+  if (field.matches('input[data-action="choose"]')) section.select(field.dataset.point);
+  if (field.matches("select[data-name]")) section.set({ [field.dataset.name]: field.value });
 });
+document.addEventListener("pointerover", (event) => {
+  const point = event.target.closest?.(".mark");
+  if (point) showCard(sectionOf(point), point, event.clientX, event.clientY);
+  else hide();
+});
+addEventListener("scroll", () => { if (!document.activeElement?.matches("svg.figure")) hide(); }, { passive: true });
+/* In a figure the arrow keys go from mark to mark, from left to right; Enter selects, Escape clears. */
 document.addEventListener("keydown", (event) => {
-  if (event.key !== "Escape") return;
-  if (!card.hidden) hide();
-  else if (docked && !dockElement.classList.contains("folded")) fold(true);
-  else clear();
+  const figure = document.activeElement?.closest?.("svg.figure");
+  const section = figure && sectionOf(figure);
+  if (event.key === "Escape") {
+    if (!card.hidden) hide();
+    else sections.filter((each) => each.state.sel).forEach((each) => each.set({ sel: "" }));
+  }
+  const marks = figure ? all(".mark", figure).sort((a, b) => a.getBoundingClientRect().x - b.getBoundingClientRect().x) : [];
+  if (!marks.length || !["ArrowLeft", "ArrowRight", "Enter"].includes(event.key)) return;
+  event.preventDefault();
+  const now = marks.findIndex((each) => each.dataset.row === section.cursor);
+  if (event.key === "Enter") {
+    if (now >= 0) section.select(section.plane.rows[Number(section.cursor)].point);
+    return;
+  }
+  const next = marks[clamp(now + (event.key === "ArrowRight" ? 1 : -1), 0, marks.length - 1)];
+  section.cursor = next.dataset.row;
+  const box = next.getBoundingClientRect();
+  showCard(section, next, box.right, box.bottom);
+  say(card.textContent);
 });
-document.addEventListener("pointerdown", hide);
-addEventListener("scroll", hide, { passive: true });
 
-/* Inflate all that is packed, then draw one plot after another so that the page stays usable. */
+const renderAll = () => sections.forEach((section) => section.render());
 const start = async () => {
-  if (!("DecompressionStream" in window)) {
-    throw new Error("Figures need a browser from 2023 or later; tables and text are complete without them.");
+  if (!("DecompressionStream" in window)) throw new Error("Figures need a browser from 2023 or later; sentences are complete without them.");
+  for (const element of all("section.run")) {
+    const text = await inflate(element.querySelector("script[data-packed]").textContent);
+    sections.push(new Section(element, JSON.parse(text)));
   }
-  await Promise.all(all("script[data-packed]").map(async (each) => texts.set(each.id, await inflate(each.textContent))));
-  (0, eval)(texts.get("plotly"));
-  texts.delete("plotly");
   document.documentElement.dataset.live = "";
-  for (const plot of all(".plot")) {
-    plot.classList.remove("waiting");
-    plot.textContent = "";
-    await draw(plot);
-    listen(plot);
-    await new Promise((resolve) => setTimeout(resolve));
-  }
-  dark.addEventListener("change", drawAll);
-  addEventListener("beforeprint", () => drawAll(true));
-  addEventListener("afterprint", drawAll);
+  readState();
+  renderAll();
+  all("details[data-part]").forEach((fold) => fold.addEventListener("toggle", () => { if (fold.open) explore(sectionOf(fold), fold.dataset.part); }));
+  all("nav a").forEach((link) => link.addEventListener("click", (event) => { // the fragment holds the state
+    event.preventDefault();
+    document.getElementById(link.hash.slice(1)).scrollIntoView();
+  }));
+  addEventListener("hashchange", () => { readState(); renderAll(); });
+  let width = innerWidth;
+  addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; renderAll(); } });
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    opened = all("details.fold:not([open])");
+    opened.forEach((fold) => { fold.open = true; if (fold.dataset.part) explore(sectionOf(fold), fold.dataset.part); });
+  });
+  addEventListener("afterprint", () => opened.forEach((fold) => { fold.open = false; }));
 };
 
 start()
   .catch((error) => {
     console.error(error);
-    all(".plot.waiting").forEach((plot) => {
-      plot.classList.replace("waiting", "broken");
-      plot.textContent = error.message;
-    });
+    all(".plot").forEach((plot) => { plot.textContent = error.message; });
   })
   .finally(() => { document.documentElement.dataset.ready = ""; });

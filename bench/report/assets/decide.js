@@ -1,0 +1,218 @@
+/* What matters to you: the pick by values, allowed losses and limits, and how often it holds. As in
+   `bench/frontier/stability.py`, under the rule `weights`: g(r, m) is the gain of row r over the current row in axis m,
+   a fraction of the current value, or for a head in thousandths the difference over .1; its score is sum_m w_m g(r, m)
+   with weights of sum 1. A row may be picked if it loses at most loss_m of the current value and its costs keep their
+   limits. The pick holds in a posterior draw if it keeps its limits there, with SLACK forgiven, and its score is within
+   SLACK of the best row that may be picked there. */
+
+const SLACK = 0.005;
+const ANY_LOSS = 31; // of the slider, in per cent or thousandths: no limit
+
+class Decision {
+  constructor(data) {
+    Object.assign(this, data);
+    const [rows, axes] = [this.rows.length, this.axes.length];
+    const drawn = floats(this.draws);
+    this.now = this.values[this.current];
+    this.means = this.world((r, m) => this.values[r][m] ?? NaN);
+    this.worlds = range(this.count).map((d) => this.world((r, m) => drawn[(d * rows + r) * axes + m]));
+  }
+  /* Gains, and values as shares of the current one, of all rows: [r * axes + m]. */
+  world(value) {
+    const [rows, axes] = [this.rows.length, this.axes.length];
+    const [gains, shares] = [new Float64Array(rows * axes), new Float64Array(rows * axes)];
+    for (let m = 0; m < axes; m += 1) {
+      const now = value(this.current, m);
+      const { sign, unit } = this.axes[m];
+      for (let r = 0; r < rows; r += 1) {
+        gains[r * axes + m] = (sign * (value(r, m) - now)) / (unit === "%" ? Math.abs(now) || 1 : 0.1);
+        shares[r * axes + m] = value(r, m) / now;
+      }
+    }
+    return { gains, shares };
+  }
+  /* A loss in the unit of gains as a fraction of the current value. */
+  fraction(m, loss) { return this.axes[m].unit === "%" ? loss : (0.1 * loss) / Math.abs(this.now[m]); }
+  affordable({ limit, any }) {
+    return range(this.rows.length).map((r) => (any || this.deployable[r]) && Object.entries(limit).every(([cost, most]) => !known(this.costs[cost][r]) || this.costs[cost][r] <= most));
+  }
+  keeps({ shares }, r, loss, slack) {
+    const axes = this.axes.length;
+    for (let m = 0; m < axes; m += 1) {
+      if (loss[m] === null) continue;
+      const { sign } = this.axes[m];
+      if (!(sign * shares[r * axes + m] >= sign * (1 - sign * this.fraction(m, loss[m])) * (1 - sign * slack))) return false;
+    }
+    return true;
+  }
+  score({ gains }, r, share) {
+    const axes = this.axes.length;
+    let sum = 0;
+    for (let m = 0; m < axes; m += 1) sum += share[m] && share[m] * gains[r * axes + m];
+    return sum;
+  }
+  /* Rows that may be picked, best first: equal scores go to fewer parameters, then to the earlier row. */
+  ranked(settings) {
+    const afford = this.affordable(settings);
+    const size = (r) => this.rows[r].size ?? Infinity;
+    return range(this.rows.length)
+      .filter((r) => afford[r] && this.keeps(this.means, r, settings.loss, 1e-12))
+      .map((r) => [Math.round(1e12 * this.score(this.means, r, settings.share)), r])
+      .sort(([a, r], [b, s]) => b - a || (size(r) === size(s) ? 0 : size(r) - size(s)) || r - s)
+      .map(([, r]) => r);
+  }
+  /* In what share of draws a pick holds, and which points come first in how many. */
+  holds(settings, pick) {
+    if (!this.count) return { share: null, winners: [] };
+    const afford = this.affordable(settings);
+    const winners = new Map();
+    let held = 0;
+    for (const world of this.worlds) {
+      let [best, first] = [-Infinity, -1];
+      for (let r = 0; r < this.rows.length; r += 1) {
+        if (!afford[r] || !this.keeps(world, r, settings.loss, 0)) continue;
+        const score = this.score(world, r, settings.share);
+        if (score > best) [best, first] = [score, r];
+      }
+      held += this.keeps(world, pick, settings.loss, SLACK) && this.score(world, pick, settings.share) >= best - SLACK;
+      if (first >= 0) winners.set(this.rows[first].point, (winners.get(this.rows[first].point) ?? 0) + 1);
+    }
+    const order = [...winners].sort(([, a], [, b]) => b - a).map(([point, times]) => [point, times / this.count]);
+    return { share: held / this.count, winners: order };
+  }
+}
+
+const settingsOf = (section) => {
+  const { decision, state } = section;
+  const value = state.value ? state.value.split(",").map(Number) : decision.axes.map(() => 50);
+  const loss = state.loss ? state.loss.split(",").map((each) => (each === "any" ? null : Number(each) / 100)) : decision.axes.map(() => 0.05);
+  const sum = value.reduce((a, b) => a + b, 0) || 1;
+  const limit = Object.fromEntries(list(state.limit).map((each) => each.split(":")).filter(([cost]) => decision.costs[cost]).map(([cost, most]) => [cost, Number(most)]));
+  return { value, loss, limit, share: value.map((each) => each / sum), any: Boolean(state.any) };
+};
+const touched = (section) => Boolean(section.state.value || section.state.loss || section.state.limit || section.state.any);
+/* The pick shown: the run's until a slider is moved. Null where nothing may be picked. */
+const chosen = (section) => {
+  const { decision } = section;
+  if (!touched(section) && decision.pick !== null) return { pick: decision.pick, share: section.data.holds, winners: [], after: decision.runnersUp };
+  const settings = settingsOf(section);
+  const [pick, ...after] = decision.ranked(settings);
+  return pick === undefined ? { pick: null, share: null, winners: [], after: [] } : { pick, after, ...decision.holds(settings, pick) };
+};
+
+const quoted = (name) => JSON.stringify(name);
+const limitText = (most) => String(+most.toPrecision(12));
+const kept = (fraction) => `${+(100 * (1 - fraction)).toPrecision(7)}% of current`;
+const policyOf = (section) => {
+  const { decision } = section;
+  if (!touched(section)) return section.data.policy;
+  const { value, loss, limit, any } = settingsOf(section);
+  const name = (m) => quoted(decision.axes[m].name);
+  const lines = ['rule = "weights"', ...(any ? ["deployable = false"] : []), "[weights]"];
+  value.forEach((each, m) => { if (each > 0) lines.push(`${name(m)} = ${each}`); });
+  lines.push("[guard.max_loss_vs_current]", ...loss.map((each, m) => `${name(m)} = ${each === null ? "inf" : +decision.fraction(m, each).toPrecision(6)}`));
+  const limits = Object.entries(limit).map(([cost, most]) => `${quoted(cost)} = ${limitText(most)}`);
+  if (limits.length) lines.push("[guard.at_most]", ...limits);
+  return lines.join("\n");
+};
+const shellSafe = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replace(/'/g, "'\\''")}'`);
+const commandOf = (section) => {
+  const { decision, data } = section;
+  const { share, loss, limit, any } = settingsOf(section);
+  const wanted = range(share.length).filter((m) => share[m] > 0);
+  const run = shellSafe(data.run || data.dataset);
+  if (!touched(section)) return `seesaw pick ${run}`;
+  if (wanted.length !== 1 || any || decision.axes.some(({ sign }) => sign < 0)) return `seesaw pick ${run} --policy policy.toml`;
+  const bounds = range(share.length).filter((m) => m !== wanted[0]).map((m) => `--at-least ${shellSafe(`${decision.axes[m].name}=${loss[m] === null ? 0 : kept(decision.fraction(m, loss[m]))}`)}`);
+  const limits = Object.entries(limit).map(([cost, most]) => `--at-most ${shellSafe(`${cost}=${limitText(most)}`)}`);
+  return [`seesaw pick ${run}`, `--maximize ${shellSafe(decision.axes[wanted[0]].name)}`, ...bounds, ...limits].join(" ");
+};
+
+const COSTS = { "cost/parameters": "parameters", "cost/latency_ms": "latency", "cost/latency_p99_ms": "latency p99" };
+const costName = (cost) => COSTS[cost] ?? cost.replace("cost/", "");
+const costText = (cost, value) => (known(value) ? (cost.includes("latency") ? `${+value.toPrecision(3)} ms` : number(value)) : "\u2013");
+const distinct = (decision, cost) => [...new Set(decision.costs[cost].filter(known))].sort((a, b) => a - b);
+
+/* The form: made once, then only its numbers change, so that a slider keeps the focus. */
+const makeForm = (section) => {
+  const { decision } = section;
+  const slider = (name, label, most) => `<input type="range" name="${name}" min="0" max="${most}" step="1" aria-label="${esc(label)}"><output></output>`;
+  const rows = decision.axes.map(({ label }, m) => `<tr><th scope="row">${esc(label)}</th><td>${slider(`value-${m}`, `value of ${label}`, 100)}</td><td>${slider(`loss-${m}`, `allowed loss of ${label}`, ANY_LOSS)}</td></tr>`);
+  const limits = Object.keys(decision.costs).map((cost) => `<tr><th scope="row">${esc(costName(cost))} at most</th><td colspan="2">${slider(`limit-${cost}`, `${costName(cost)} at most`, distinct(decision, cost).length - 1)}</td></tr>`);
+  const form = section.part("matters");
+  form.innerHTML = `<h3>What matters to you</h3>
+    <table><thead><tr><td></td><th scope="col">value</th><th scope="col">may lose</th></tr></thead><tbody>${rows.join("")}${limits.join("")}</tbody></table>${decision.deployable.every(Boolean) ? "" : '<label class="any"><input type="checkbox" name="any"> pick also what cannot be deployed, such as trees</label>'}
+    <div class="result" aria-live="polite"></div>
+    <p class="buttons"><button type="button" data-action="policy">Copy policy</button><button type="button" data-action="command">Copy command</button><button type="button" data-action="reset">The run's own pick</button></p>
+    <details class="code"><summary>Policy and command</summary><pre tabindex="0"><code class="toml"></code></pre><pre tabindex="0"><code class="line"></code></pre></details>`;
+  form.hidden = false;
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.addEventListener("input", () => section.set(formState(section)));
+};
+const formState = (section) => {
+  const { decision } = section;
+  const field = (name) => Number(section.part("matters").elements[name].value);
+  const limit = Object.keys(decision.costs).map((cost) => [cost, distinct(decision, cost), field(`limit-${cost}`)]).filter(([, values, at]) => at < values.length - 1);
+  return {
+    value: range(decision.axes.length).map((m) => field(`value-${m}`)).join(","),
+    loss: range(decision.axes.length).map((m) => (field(`loss-${m}`) === ANY_LOSS ? "any" : field(`loss-${m}`))).join(","),
+    any: section.part("matters").elements.any?.checked ? "1" : "",
+    limit: listed(limit.map(([cost, values, at]) => `${cost}:${values[at]}`)),
+  };
+};
+const matters = (section) => {
+  const { decision } = section;
+  const form = section.part("matters");
+  if (form.hidden) makeForm(section);
+  const { value, loss, limit, share } = settingsOf(section);
+  const put = (name, at, words) => {
+    const field = form.elements[name];
+    if (Number(field.value) !== at) field.value = at;
+    field.nextElementSibling.textContent = words;
+    field.setAttribute("aria-valuetext", words);
+  };
+  decision.axes.forEach((_, m) => {
+    put(`value-${m}`, value[m], percent(share[m]));
+    put(`loss-${m}`, loss[m] === null ? ANY_LOSS : Math.round(100 * loss[m]), loss[m] === null ? "any" : decision.axes[m].unit ? percent(loss[m]) : `.0${String(Math.round(100 * loss[m])).padStart(2, "0")}`);
+  });
+  for (const cost of Object.keys(decision.costs)) {
+    const values = distinct(decision, cost);
+    const at = limit[cost] === undefined ? values.length - 1 : values.filter((each) => each <= limit[cost]).length - 1;
+    put(`limit-${cost}`, at, at === values.length - 1 ? "any" : costText(cost, values[Math.max(at, 0)]));
+  }
+  if (form.elements.any) form.elements.any.checked = Boolean(section.state.any);
+  section.found = chosen(section);
+  form.querySelector(".result").innerHTML = resultOf(section);
+  form.querySelector('[data-action="reset"]').hidden = !touched(section);
+  form.querySelector(".toml").textContent = policyOf(section);
+  form.querySelector(".line").textContent = commandOf(section);
+};
+const resultOf = (section) => {
+  const { decision, found } = section;
+  const own = touched(section) ? "Your pick" : "The run's pick";
+  if (found.pick === null) return `<p class="name">Nothing passes</p><p class="note">No choice keeps these limits: keep what you have, allow a larger loss, or raise a limit.</p>`;
+  const row = decision.rows[found.pick];
+  const gains = outcomes(section, found.pick).map(([label, told]) => `<li><span>${esc(label)}</span> ${told}</li>`).join("");
+  const worth = decision.score(decision.means, found.pick, settingsOf(section).share);
+  const keep = touched(section) && worth <= 0 ? "<p>By these values it is worth no more than what you have.</p>" : "";
+  const others = found.winners.filter(([point]) => point !== row.point).slice(0, 3).map(([point, part]) => `${esc(decision.rows.find((each) => each.point === point).name)} ${percent(part)}`);
+  const doubt = found.share !== null && found.share < 0.8 && others.length ? ` First in others: ${others.join(", ")}.` : "";
+  const sure = found.share === null ? '<p class="note">How often it holds is not known: no posterior draws.</p>' : `<p class="holds${found.share < 0.8 ? " weak" : ""}" style="--share:${percent(found.share)}"><span>Holds in <b>${percent(found.share)}</b> of retrainings.${doubt}</span></p>`;
+  return `<p class="name">${mark(section.look(row))}${own}: <b>${esc(titled(row))}</b></p>${fusion(row) ? `<p class="score">ranks by ${esc(fusion(row))}</p>` : ""}<ul>${gains}</ul>${keep}${sure}`;
+};
+/* [label, markup] of what a choice gains in each outcome, on the split that is told. */
+const outcomes = (section, r) => {
+  const { decision, data } = section;
+  const plane = data.planes[section.planes[0]];
+  const split = Object.keys(plane.at)[0];
+  return decision.axes.map((axis, m) => {
+    const at = plane.axes.findIndex(({ name }) => name === axis.name);
+    const cell = decision.row[r] >= 0 && at >= 0 ? plane.at[split][decision.row[r]][at] : null;
+    const unit = plane.axes[at]?.unit ?? "%";
+    if (cell === null || !known(cell[GAIN])) return [axis.label, `<b>${signed(100 * decision.means.gains[r * decision.axes.length + m], axis.unit)}</b>`];
+    return [axis.label, `<b class="${way(cell)}">${signed(cell[GAIN], unit)}</b>${between(cell)}`];
+  });
+};
+/* Whether a difference is told from none. */
+const way = (cell) => (known(cell[GAIN_LOW]) && cell[GAIN_LOW] > 0 ? "up" : known(cell[GAIN_HIGH]) && cell[GAIN_HIGH] < 0 ? "down" : "");
+const between = (cell) => (known(cell[GAIN_LOW]) && cell[GAIN_HIGH] > cell[GAIN_LOW] ? ` <small class="ci">${signed(cell[GAIN_LOW])} to ${signed(cell[GAIN_HIGH])}</small>` : "");

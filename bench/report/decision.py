@@ -1,0 +1,121 @@
+"""What the sliders choose among, and the draws by which they say how often a pick holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bench.objectives import Direction, in_thousandths
+from bench.report.plane import Axis
+
+MOST_DRAWS, MOST_DRAWN = 200, 60_000
+"""Posterior draws that a page carries, and numbers in them: of more rows it takes the best, all roles among them."""
+
+
+class ChoiceTable(Protocol):
+    """What is read of `bench.frontier.choices.Choices`."""
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row a choice: what it is, and a column a value by its plain name, costs as `cost/<name>`."""
+
+    @property
+    def directions(self) -> Mapping[str, Direction]:
+        """Of the values."""
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """Names of the values that the sliders are about."""
+
+    @property
+    def drawn(self) -> tuple[str, ...]:
+        """Names of the values that have draws."""
+
+    @property
+    def draws(self) -> NDArray[np.float32]:
+        """Posterior draws (D, rows, len(drawn)), paired."""
+
+    @property
+    def current(self) -> int | None:
+        """Place of the current point's row."""
+
+    @property
+    def served(self) -> bool:
+        """Whether the objectives are outcomes of the score that ranks."""
+
+    @property
+    def deployable(self) -> NDArray[np.bool_]:
+        """(rows,), which can be packaged."""
+
+
+@dataclass(frozen=True)
+class Picked:
+    """The run's pick: its place in the choices' table, why, how often it holds, and the places that come after it."""
+
+    row: int
+    sentence: str
+    holds: float | None = None
+    runners_up: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the sliders choose among: rows of `Choices`, thinned.
+
+    Attributes:
+        table: as in `Choices`, the rows kept.
+        axes: of the sliders, (M,).
+        values: (R, M) on confirmation rows.
+        deployable: (R,), which can be packaged.
+        draws: (D, R, M) float32, D = 0 where nothing is known.
+        costs: columns of the table that can be limited, smaller is better.
+        current, pick: places in the table; `runners_up` come after the pick by the run's policy.
+    """
+
+    table: pd.DataFrame
+    axes: tuple[Axis, ...]
+    values: NDArray[np.float64]
+    deployable: NDArray[np.bool_]
+    draws: NDArray[np.float32]
+    costs: tuple[str, ...]
+    current: int
+    pick: int | None
+    runners_up: tuple[int, ...]
+
+
+def decision_of(choices: ChoiceTable | None, pick: Picked | None) -> Decision | None:
+    """What the sliders need; None without choices, or without a current point to differ from."""
+    if choices is None or choices.current is None or not len(choices.table):
+        return None
+    table, names = choices.table.reset_index(drop=True), choices.objectives
+    axes = tuple(Axis(each, choices.directions[each], choices.served or not in_thousandths(each)) for each in names)
+    known = len(choices.draws) if set(names) <= set(choices.drawn) else 0
+    worlds = np.unique(np.linspace(0, known - 1, min(known, MOST_DRAWS)).astype(int)) if known else np.arange(0)
+    needed = [choices.current, *([pick.row, *pick.runners_up] if pick else [])]
+    likely = (
+        table["p_nondominated"].astype(float).fillna(0) + 2.0 * table["on_front"] + 4.0 * (table["role"] != "trial")
+    )
+    likely.iloc[needed] = np.inf
+    most = max(MOST_DRAWN // (max(len(worlds), 1) * len(names)), len(needed))
+    kept = np.sort(likely.sort_values(ascending=False, kind="stable").index.to_numpy()[:most])
+    place = {int(row): at for at, row in enumerate(kept)}
+    draws = np.empty((0, len(kept), len(names)), dtype=np.float32)
+    if known:
+        draws = choices.draws[worlds][:, kept][:, :, [choices.drawn.index(name) for name in names]].astype(np.float32)
+    costs = [str(name) for name in table if str(name).startswith("cost/")]
+    return Decision(
+        table=table.iloc[kept].reset_index(drop=True),
+        axes=axes,
+        values=table.iloc[kept][list(names)].to_numpy(dtype=float),
+        deployable=choices.deployable[kept],
+        draws=draws,
+        costs=tuple(name for name in costs if table[name].nunique() > 1 and name not in names),
+        current=place[choices.current],
+        pick=place[pick.row] if pick else None,
+        runners_up=tuple(place[row] for row in pick.runners_up) if pick else (),
+    )

@@ -1,0 +1,121 @@
+"""A front as a drawing that needs no script: for the board, notebooks and MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from bench.report import text, theme
+from bench.report.markup import escaped
+from bench.report.plane import Plane
+from bench.report.view import View
+
+WIDTH, HEIGHT, EDGE, FOOT = 300, 190, 10, 18
+MOST_BEHIND = 300
+"""Points behind the front that are drawn."""
+STANDALONE = (
+    f'xmlns="http://www.w3.org/2000/svg" width="{2 * WIDTH}" height="{2 * (HEIGHT + FOOT)}" '
+    f'font-family="{escaped(theme.FONT)}" font-size="11"'
+)
+
+
+class Picture:
+    """An SVG that a notebook shows and that can be written to a file."""
+
+    def __init__(self, svg: str) -> None:
+        self.svg = svg
+
+    def _repr_svg_(self) -> str:
+        return self.svg
+
+
+def standalone(view: View, plane: Plane | None = None) -> Picture:
+    """The picture in light colours, right by itself."""
+    svg = picture(view, plane)
+    for role, (colour, _) in theme.COLOURS.items():
+        svg = svg.replace(f"var(--{role})", colour)
+    return Picture(svg.replace("<svg ", f"<svg {STANDALONE} ", 1))
+
+
+def picture(view: View, plane: Plane | None = None, looks: dict[str, theme.Look] | None = None) -> str:
+    """The plane of the first two axes, better to the right and upwards; by itself each view has its own range.
+
+    Values are differences from the current point where it is known, else absolute. With more than two axes there is no
+    line, and points of the front may lie anywhere. Nothing with one axis, or without a front.
+
+    Args:
+        plane: of the view; the first one where None.
+        looks: of each architecture, where several pictures share them.
+    """
+    plane = plane or view.planes[0]
+    front = plane.front
+    if len(plane.axes) < 2 or front.empty:
+        return ""
+    split = plane.splits[0]
+    part = ".gain" if front[f"{split}/{plane.axes[0].name}.gain"].notna().any() else ""
+    columns = [f"{split}/{axis.name}{part}" for axis in plane.axes[:2]]
+    placed = plane.table[plane.table[columns].notna().all(axis=1)]
+    on, behind = placed[placed["on_front"].astype(bool)], placed[~placed["on_front"].astype(bool)]
+    behind = behind.iloc[:: 1 + len(behind) // MOST_BEHIND]
+    if on.empty:
+        return ""
+    looks = looks or theme.looks(plane.table["architecture"])
+    spans = [_span(plane, placed, column, i, part) for i, column in enumerate(columns)]
+
+    def place(row: pd.Series[float]) -> tuple[float, float]:
+        across, up = (
+            (float(row[column]) - worst) / ((best - worst) or 1.0)
+            for column, (worst, best) in zip(columns, spans, strict=True)
+        )
+        return EDGE + across * (WIDTH - 2 * EDGE), HEIGHT - EDGE - up * (HEIGHT - 2 * EDGE)
+
+    marks = []
+    for rows, size, opacity in ((behind, 0.55, 0.45), (on, 0.8, 1)):
+        for _, row in rows.iterrows():
+            x, y = place(row)
+            if EDGE <= x <= WIDTH - EDGE and EDGE <= y <= HEIGHT - EDGE:
+                look = looks[row["architecture"]]
+                shape = f'd="{theme.SYMBOLS[look.symbol]}" fill="var(--{look.role})" opacity="{opacity}"'
+                marks.append(f'<path transform="translate({x:.1f} {y:.1f}) scale({size})" {shape}/>')
+    line = ""
+    if len(plane.axes) == 2:
+        corners = [place(row) for _, row in on.sort_values(columns[0]).iterrows()]
+        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in corners)
+        line = f'<polyline points="{points}" fill="none" stroke="var(--front)" stroke-width="1.2"/>'
+    names = [_title(plane, i, part, spans[i]) for i in (0, 1)]
+    words = f"The front, {len(on)} of {len(placed)} points: {names[0]} to the right, {names[1]} upwards."
+    inner = f'x="{EDGE}" y="{EDGE}" width="{WIDTH - 2 * EDGE}" height="{HEIGHT - 2 * EDGE}"'
+    return (
+        f'<svg class="thumbnail" viewBox="0 0 {WIDTH} {HEIGHT + FOOT}" role="img" aria-label="{escaped(words)}">'
+        f'<rect {inner} fill="none" stroke="var(--line)"/>{line}{"".join(marks)}'
+        f'<text x="{WIDTH - EDGE}" y="{HEIGHT + 10}" text-anchor="end" fill="var(--muted)">'
+        f"{escaped(names[0])} \N{RIGHTWARDS ARROW}</text>"
+        f'<text x="{EDGE + 6}" y="{EDGE + 16}" fill="var(--muted)">\N{UPWARDS ARROW} {escaped(names[1])}</text></svg>'
+    )
+
+
+def _span(plane: Plane, placed: pd.DataFrame, column: str, i: int, part: str) -> tuple[float, float]:
+    """From worst to best: the front, and the better three quarters of the rest, at most as far again below it."""
+    sign = plane.axes[i].sign if not part else 1.0
+    values = sign * placed[column].to_numpy(dtype=float)
+    front = values[placed["on_front"].to_numpy(dtype=bool)]
+    low, high = float(front.min()), float(values.max())
+    low = min(low, max(float(np.quantile(values, 0.25)), low - (high - low)))
+    pad = 0.05 * (high - low) or 0.01 * abs(high) or 1.0
+    return sign * (low - pad), sign * (high + pad)
+
+
+def _title(plane: Plane, i: int, part: str, span: Sequence[float]) -> str:
+    axis = plane.axes[i]
+    if not part:
+        return f"{axis.label} {text.number(span[0])} to {text.number(span[1])}"
+    low, high = (text.signed(axis.scale * end, axis.scale) for end in span)
+    unit = "%" if axis.relative else "\N{MULTIPLICATION SIGN} 1000"
+    return f"{axis.label} {low} to {high} {unit}"
+
+
+def same(views: Sequence[View]) -> dict[str, theme.Look]:
+    """Looks of all architectures of these views."""
+    return theme.looks(kind for view in views for kind in view.planes[0].table["architecture"])

@@ -1,0 +1,95 @@
+"""What a page shows, as tables: planes, what can be picked, and sentences."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.objectives import Objective
+from bench.report.decision import MOST_DRAWN, MOST_DRAWS, Picked, decision_of
+from bench.report.embed import section_data
+from bench.report.plane import spread
+from bench.report.view import NOTHING
+
+
+def test_heads_are_differences_from_the_best_single_task_trial_of_each_objective(view: Any) -> None:
+    plane = view.heads
+    assert plane.kind == "heads"
+    assert plane.splits == ("test", "confirm", "valid")
+    single = plane.table[plane.table["sharing"] == "single_task"]
+    for axis in plane.axes:
+        assert single[f"valid/{axis.name}.gain"].max() == 0
+        best = plane.table[f"valid/{axis.name}"].max() - single[f"valid/{axis.name}"].max()
+        assert plane.table[f"valid/{axis.name}.gain"].max() == pytest.approx(best)
+    assert plane.table["test/income.auc"].notna().sum() == 9  # what was not confirmed has no place beside it
+
+
+def test_what_is_to_be_minimised_gains_where_it_falls(make_records: Any, make_view: Any) -> None:
+    records = [
+        replace(each, metrics=each.metrics | {"valid/income.logloss": 0.2 + 0.001 * each.number})
+        for each in make_records(confirmed=0)
+        if each.state == "completed"
+    ]
+    objectives = (Objective("income.auc", "maximize"), Objective("income.logloss", "minimize"))
+    gains = make_view(records, objectives).heads.table["valid/income.logloss.gain"]
+    assert gains.iloc[0] == 0  # trial 0 is the single-task model that is best in it
+    assert gains.iloc[-1] == pytest.approx(-0.001 * records[-1].number)
+
+
+def test_regions_are_of_paired_differences() -> None:
+    """What moves all rows alike moves no difference; the current row has none."""
+    rng = np.random.default_rng(0)
+    common = 1 + 0.1 * rng.normal(size=(400, 1, 1))
+    own = 1 + 0.01 * rng.normal(size=(400, 3, 2))
+    found = spread(common * own, current=1)
+    assert np.allclose(found[1], 0)
+    assert found[0, 0, 0] == pytest.approx(100**2 * 2 * 0.01**2, rel=0.3)
+
+
+def test_choices_are_thinned_to_what_may_matter(make_records: Any, make_choices: Any) -> None:
+    choices = make_choices(make_records(objectives=5), 5, draws=1000)
+    pick = Picked(3, "it is", None, (5,))
+    found = decision_of(choices, pick)
+    assert found is not None
+    assert found.draws.shape[0] == MOST_DRAWS
+    assert found.draws.size <= MOST_DRAWN
+    assert found.draws.shape == (MOST_DRAWS, len(found.table), 5)
+    for place, row in ((found.pick, 3), (found.runners_up[0], 5), (found.current, choices.current)):
+        assert place is not None
+        assert found.table.iloc[place]["weights"] == choices.table.iloc[row]["weights"]
+    assert set(found.table["role"]) == set(choices.table["role"])
+    assert np.allclose(
+        found.values[found.current], choices.table.iloc[choices.current][list(choices.objectives)].tolist()
+    )
+
+
+@pytest.mark.parametrize("outcomes", [0, 2, 3, 5])
+def test_all_that_scripts_read_is_json(outcomes: int, make_records: Any, make_objectives: Any, make_view: Any) -> None:
+    count = outcomes or 2
+    view = make_view(make_records(objectives=count), make_objectives(count), served=outcomes)
+    data = section_data(view)
+    assert json.loads(json.dumps(data, allow_nan=False)) == json.loads(json.dumps(data))
+    assert list(data["planes"]) == (["served", "heads"] if outcomes else ["heads"])
+    if outcomes:
+        served, decision = data["planes"]["served"], data["decision"]
+        assert [cell[3] for cell in served["at"]["test"][served["current"]]] == [0] * outcomes
+        assert min(decision["row"]) >= 0
+        for r, row in zip(decision["row"], decision["rows"], strict=True):
+            assert served["rows"][r]["weights"] == row["weights"]
+
+
+def test_a_run_with_nothing_confirmed_says_so(make_records: Any, make_objectives: Any, make_view: Any) -> None:
+    view = make_view(make_records(confirmed=0), make_objectives())
+    assert view.verdict == ("unknown", NOTHING)
+    assert view.decision is None
+    assert view.heads.splits == ("valid",)
+
+
+def test_sentences_say_what_seeds_do(view: Any) -> None:
+    (found,) = [each for each in view.why if each.startswith("income AUC")]
+    assert "9 confirmed points lie 1.3 apart" in found
+    assert "too good by" in found
