@@ -100,7 +100,7 @@ class Setup:
     metric: str
     rows: int
     alike: float = 0.0
-    truth_seeds: int = 64
+    truth_seeds: int = 48
     seed: int = 0
     _truth: dict[tuple[str, Setting], Floats] = field(default_factory=dict)
 
@@ -203,16 +203,16 @@ def setups() -> list[Setup]:
             Kind("trees", 0.4, noise / 2, replicates, False),
         )
 
-    two, users = conflicting(2, 40_000, 0, 1), conflicting(2, 64_000, 8_000, 2)
+    two, users = conflicting(2, 20_000, 0, 1), conflicting(2, 32_000, 4_000, 2)
     uneven = (oracle, Kind("narrow", 0.25, 0.2, 2), Kind("wide", 0.45, 0.4, 5), Kind("other", 0.3, 0.3, 3),
               Kind("alone", 0.3, 0.3, 1), Kind("trees", 0.4, 0.2, 1, False))  # fmt: skip
     return [
-        Setup("`recall@10%`, 3 replicates on shared seeds", two, four(3), "recall@10%", 4000, alike=0.5),
-        Setup("2 replicates, seeds not shared", two, four(2, shared=False), "recall@10%", 4000),
-        Setup("1 to 5 replicates, uneven seeds", two, uneven, "recall@10%", 4000, alike=0.3),
-        Setup("seeds matter more than rows", two, four(3, 0.6), "recall@10%", 20_000, alike=0.3),
-        Setup("few positives", two, four(3), "recall@10%", 800, alike=0.5),
-        Setup("`ndcg@5` by user", users, four(3), "ndcg@5", 4000, alike=0.5, truth_seeds=32),
-        Setup("three tasks", conflicting(3, 40_000, 0, 3), four(3), "recall@10%", 4000, alike=0.5, truth_seeds=32),
-        Setup("synthetic-funnel", of_funnel(40_000, 0), four(3), "recall@10%", 4000, alike=0.5),
+        Setup("`recall@10%`, 3 replicates on shared seeds", two, four(3), "recall@10%", 2000, alike=0.5),
+        Setup("2 replicates, seeds not shared", two, four(2, shared=False), "recall@10%", 2000),
+        Setup("1 to 5 replicates, uneven seeds", two, uneven, "recall@10%", 2000, alike=0.3),
+        Setup("seeds matter more than rows", two, four(3, 0.6), "recall@10%", 10_000, alike=0.3),
+        Setup("800 rows", two, four(3), "recall@10%", 800, alike=0.5),
+        Setup("`ndcg@5` by user", users, four(3), "ndcg@5", 2000, alike=0.5, truth_seeds=32),
+        Setup("three tasks", conflicting(3, 20_000, 0, 3), four(3), "recall@10%", 2000, alike=0.5, truth_seeds=32),
+        Setup("synthetic-funnel", of_funnel(20_000, 0), four(3), "recall@10%", 2000, alike=0.5),
     ]

@@ -74,7 +74,7 @@ def distance_at(served: Served, front: Mask, row: int, outcome: str, split: str 
         None where the front has nowhere as much of the others.
     """
     column = _column(served, outcome)
-    line = _match(served, front, row, column)
+    line = _match(served.means(CONFIRM), front, _lines(served, front), row, column)
     if not line:
         return None
     return _told(served, [(row, line)], column, split, row, _nearer(served, line, row, column))
@@ -110,17 +110,14 @@ def ahead(served: Served, baseline: Mask, others: Mask, split: str = TEST) -> li
 def exchange(served: Served, row: int, paid: str, bought: str, split: str = TEST) -> Distance | None:
     """By how many per cent one outcome rises for one per cent less of another, along the row's own sweep.
 
-    The slope of the logarithms between the neighbouring weights on either side; an interval over draws.
+    The slope of the logarithms: between the neighbouring weights on either side with two outcomes; with more, to the
+    point of the same candidate that, on confirmation rows, moves the other outcomes least against what is paid.
 
     Returns:
-        None with more than two outcomes, where a candidate has no neighbour, or where nothing is paid.
+        None where the candidate has no other point, or nothing is paid between them.
     """
-    if len(served.outcomes) != 2:
-        return None
-    line = next((each for each in _lines(served, rows_of(served)) if row in each), [row])
-    at = line.index(row)
-    first, last = line[max(0, at - 1)], line[min(len(line) - 1, at + 1)]
     x, y = _column(served, paid), _column(served, bought)
+    first, last = _neighbours(served, row, x, y)
 
     def slope(values: Floats) -> Floats:
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -132,6 +129,22 @@ def exchange(served: Served, row: int, paid: str, bought: str, split: str = TEST
         return None
     low, high = _interval(slope(served.drawn(split).astype(np.float64)))
     return Distance(bought, value, low, high, row, None)
+
+
+def _neighbours(served: Served, row: int, x: int, y: int) -> tuple[int, int]:
+    """The two rows that a slope at a row is taken between."""
+    own = rows_of(served, points=[served.table["point"][row]])
+    if len(served.outcomes) == 2:
+        line = next((each for each in _lines(served, own) if row in each), [row])
+        at = line.index(row)
+        return line[max(0, at - 1)], line[min(len(line) - 1, at + 1)]
+    values = np.log(np.maximum(served.means(CONFIRM), 1e-12))
+    apart = np.abs(values - values[row])
+    beside = np.delete(apart, [x, y], axis=1).sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        cost = np.where(own & (apart[:, x] > 0), beside / apart[:, x], np.inf)
+    best = int(cost.argmin())
+    return row, best if np.isfinite(cost[best]) else row
 
 
 def _column(served: Served, outcome: str) -> int:
@@ -149,37 +162,41 @@ def _front(served: Served, mask: Mask) -> list[int]:
 
 def _lines(served: Served, mask: Mask) -> list[list[int]]:
     """Rows of each candidate's sweep in the order of weights, one line a kind; ends, of one task alone, are in both."""
-    table, found = served.table, []
+    table = served.table
+    points, kinds = table["point"].to_numpy(), table["kind"].to_numpy()
     weights = np.array([next(iter(each.values()), np.nan) for each in table["weights"]])
-    for point in dict.fromkeys(table["point"][mask]):
-        own = (table["point"] == point).to_numpy() & mask
-        ends = own & np.isin(weights, [0.0, 1.0])
-        for kind in dict.fromkeys(table["kind"][own]):
-            line = np.flatnonzero(own & ((table["kind"] == kind).to_numpy() | ends))
+    ends, found = np.isin(weights, [0.0, 1.0]), []
+    for point in dict.fromkeys(points[mask]):
+        own = mask & (points == point)
+        for kind in dict.fromkeys(kinds[own]):
+            line = np.flatnonzero(own & ((kinds == kind) | ends))
             found.append(line[np.argsort(weights[line], kind="stable")].tolist())
     return found
 
 
 def _pairs(served: Served, front: Mask, other: Mask, column: int) -> list[tuple[int, list[int]]]:
     """The other front's points, each with where the first front matches it."""
-    found = [(row, line) for row in _front(served, other) if (line := _match(served, front, row, column))]
-    values = served.means(CONFIRM)
+    values, lines = served.means(CONFIRM), _lines(served, front)
+    found = [(row, line) for row in _front(served, other) if (line := _match(values, front, lines, row, column))]
     return [(row, line) for row, line in found if _slope(values, line, row, column) <= STEEP]
 
 
-def _match(served: Served, front: Mask, row: int, column: int) -> list[int]:
-    """Which rows of a front have, on confirmation rows, most of one outcome with as much of the others as a row has.
+def _match(values: Floats, front: Mask, lines: list[list[int]], row: int, column: int) -> list[int]:
+    """Which rows of a front have most of one outcome with as much of the others as a row has.
 
     Of two outcomes a sweep's line, else one point. Empty where the front has nowhere as much.
+
+    Args:
+        values: (S, M) on confirmation rows.
+        lines: of the front.
     """
-    values = served.means(CONFIRM)
     others = np.delete(np.arange(values.shape[1]), column)
     enough = front & (values[:, others] >= values[row, others]).all(axis=1)
     if len(others) > 1:
         rows = np.flatnonzero(enough)
         return [int(rows[values[rows, column].argmax()])] if len(rows) else []
-    lines = [line for line in _lines(served, front) if enough[line].any()]
-    return max(lines, key=lambda line: float(_value(values, line, row, column)), default=[])
+    able = [line for line in lines if enough[line].any()]
+    return max(able, key=lambda line: float(_value(values, line, row, column)), default=[])
 
 
 def _slope(values: Floats, line: list[int], row: int, column: int) -> float:

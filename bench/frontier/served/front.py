@@ -18,9 +18,21 @@ VOLUMES = 400
 
 
 def band(draws: NDArray[np.floating]) -> tuple[Floats, Floats]:
-    """Ends of 90% intervals along the first axis."""
+    """Ends of 90% intervals along the first axis; NaN without draws."""
+    if not len(draws):
+        nothing = np.full(draws.shape[1:], np.nan)
+        return nothing, nothing
     low, high = np.quantile(draws, ENDS, axis=0)
     return low, high
+
+
+def told(means: Floats, draws: Floats, current: int) -> dict[str, Floats]:
+    """Values (S, M) and gains over the current point with their intervals, by the ending of their columns."""
+    found: dict[str, Floats] = {}
+    for name, value, about in (("", means, draws), (".gain", gains(means, current), gains(draws, current))):
+        low, high = (np.where(np.isfinite(value), end, np.nan) for end in band(about))
+        found |= {name: value, f"{name}.low": low, f"{name}.high": high}
+    return found
 
 
 def gains(values: NDArray[np.floating], current: int) -> Floats:

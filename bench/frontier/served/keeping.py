@@ -18,6 +18,8 @@ Floats = NDArray[np.float64]
 
 FRONT, NEAR, OWN = 40, 24, 6
 """At most so many points of the front, so many close behind it, and so many of each candidate's own front."""
+MOST_OWN = 90
+"""Of all candidates' own fronts together about so many, and at least 2 each."""
 CLOSE = 2.0
 """Points up to so many standard errors behind the front may be on it."""
 
@@ -64,11 +66,12 @@ def kept(
     near = [at for at in np.argsort(depth, kind="stable").tolist() if 0 < depth[at] <= CLOSE]
     near = near[: 4 * NEAR]
     chosen |= {near[at] for at in spread(values[near] / unit, NEAR)} if near else set()
+    own = max(2, min(OWN, MOST_OWN // len(means)))
     for candidate in range(len(means)):
         mine = np.flatnonzero(places[:, 0] == candidate)
         if len(mine):
             best = mine[nondominated(values[mine], outcomes)]
-            chosen |= set(best[spread(values[best] / unit, OWN)].tolist())
+            chosen |= set(best[spread(values[best] / unit, own)].tolist())
             chosen |= set(best[_beside(values[best], means[current])].tolist())
     found = {(int(c), int(k)) for c, k in places[sorted(chosen)]} | {current}
     return sorted(found)

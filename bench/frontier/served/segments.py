@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.frontier.served.errors import Points
-from bench.frontier.served.front import band, gains
+from bench.frontier.served.front import told
 from bench.frontier.served.measuring import Meter
 from bench.frontier.served.sweep import Setting
 from bench.objectives import Objective
@@ -51,23 +51,18 @@ def segment_table(
     """
     measured: list[tuple[str, NDArray[np.bool_], Measure]] = []
     for name, inside in segment_names(rows):
-        enough = (rows.labels[inside] > 0).sum(axis=0) >= LEAST
-        told = np.array([enough[rows.tasks.index(each.name.partition(".")[0])] for each in outcomes])
-        if told.any():
-            measured.append((name, told, meter.measure.part(inside)))
+        positives = (rows.labels[inside] > 0).sum(axis=0)
+        enough = np.array([positives[rows.tasks.index(each.name.partition(".")[0])] >= LEAST for each in outcomes])
+        if enough.any():
+            measured.append((name, enough, meter.measure.part(inside)))
     if not measured:
         return pd.DataFrame(columns=COLUMNS)
     found = []
     parts = meter.parts(of, at, settings, [each for _, _, each in measured])
-    for (name, told, _), points in zip(measured, parts, strict=True):
-        value, gain = points.means, gains(points.means, current)
-        unknown = np.full_like(value, np.nan)
-        low, high, gain_low, gain_high = unknown, unknown, unknown, unknown
-        drawn = draw(points)
-        if len(drawn):
-            (low, high), (gain_low, gain_high) = band(drawn), band(gains(drawn, current))
-        for column in np.flatnonzero(told).tolist():
-            numbers = (each[:, column] for each in (value, low, high, gain, gain_low, gain_high))
+    for (name, enough, _), points in zip(measured, parts, strict=True):
+        numbers = told(points.means, draw(points), current)
+        for column in np.flatnonzero(enough).tolist():
             ids = {"row": range(len(of)), "segment": name, "split": meter.split, "outcome": outcomes[column].name}
-            found.append(pd.DataFrame(ids | dict(zip(COLUMNS[4:], numbers, strict=True))))
+            own = (values[:, column] for values in numbers.values())
+            found.append(pd.DataFrame(ids | dict(zip(COLUMNS[4:], own, strict=True))))
     return pd.concat(found, ignore_index=True)

@@ -20,7 +20,7 @@ from bench.frontier.intervals import Interval
 from bench.frontier.served import keeping
 from bench.frontier.served.candidates import Candidate, Current
 from bench.frontier.served.errors import Points, Seeds, draws_of, seeds_of
-from bench.frontier.served.front import band, gains, volume_of
+from bench.frontier.served.front import told, volume_of
 from bench.frontier.served.measuring import RESAMPLES, Meter
 from bench.frontier.served.segments import segment_table
 from bench.frontier.served.sweep import ROUNDS, Setting, Sweep
@@ -78,6 +78,21 @@ class Served:
         """Draws on that split."""
         return self.draws if split == CONFIRM else self.test_draws
 
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What there is, in words."""
+        front = self.table[self.table["on_front"]]
+        found = [
+            f"{self.settings} fusions were tried for each candidate. {len(self.table)} serving points are kept; "
+            f"{len(front)} of them, of {front['point'].nunique()} candidates, are the served front."
+        ]
+        for each in self.outcomes:
+            values = front[each.key(TEST)]
+            found.append(f"Along the front {each.name} goes from {values.min():.3f} to {values.max():.3f} on test.")
+        if not self.known:
+            found.append("No candidate has two replicates, so nothing is known of seeds and there are no intervals.")
+        return tuple(found)
+
     def means(self, split: str) -> Floats:
         """(S, M) of the table's points on that split."""
         return self.table[[each.key(split) for each in self.outcomes]].to_numpy(float)
@@ -132,9 +147,12 @@ def served_front(
                       partial(_drawn, seeds=shape, seed=purpose, draws=draws))
         for split, meter in meters.items()
     ]  # fmt: skip
-    columns: dict[str, Floats] = {}
-    for split in SPLITS:
-        columns |= _columns(points[split].means, drawn[split], row, outcomes, split)
+    columns = {
+        f"{outcome.key(split)}{name}": values[:, column]
+        for split in SPLITS
+        for name, values in told(points[split].means, drawn[split], row).items()
+        for column, outcome in enumerate(outcomes)
+    }
     measure = meters[TEST].measure
     return Served(
         outcomes=tuple(outcomes),
@@ -227,18 +245,3 @@ def _table(
             "on_front": bool(front[at]),
         })  # fmt: skip
     return pd.DataFrame(lines)
-
-
-def _columns(
-    means: Floats, draws: Floats, current: int, outcomes: Sequence[Objective], split: str
-) -> dict[str, Floats]:
-    """Values and gains over the current point with their intervals, by column."""
-    s, m = means.shape
-    nothing = np.full((s, m), np.nan), np.full((s, m), np.nan)
-    found: dict[str, Floats] = {}
-    for suffix, value, about in (("", means, draws), (".gain", gains(means, current), gains(draws, current))):
-        low, high = band(about) if len(draws) else nothing
-        for at, outcome in enumerate(outcomes):
-            key = f"{outcome.key(split)}{suffix}"
-            found |= {key: value[:, at], f"{key}.low": low[:, at], f"{key}.high": high[:, at]}
-    return found

@@ -158,6 +158,7 @@ def test_three_tasks(world):
     assert served.table["on_front"].sum() > 5
     a, b = (rows_of(served, points=[each]) for each in "ab")
     assert distance(served, a, b, "like.recall@10%") is not None
+    assert exchange(served, served.current, "click.recall@10%", "like.recall@10%") is not None
 
 
 def test_it_is_the_same_again_and_from_files(two, outcomes, tmp_path):
