@@ -122,6 +122,9 @@ class Told:
         names = [f"{each.name}{f' ({each.architecture})' if each.point[0].isdigit() else ''} in {each.by_rule:.0%}"
                  for each in others]  # fmt: skip
         broken = f", and breaks a limit in {1 - keeps:.0%}" if keeps < 1 else ""
+        mine = next((each.by_rule for each in self.stability.points if each.point == own), None)
+        if mine and self.choices.served:
+            broken += f"; with some weights this model comes first in {mine:.0%}"
         instead = f" First instead: {listed(names)}." if names else ""
         return f"Unsure: it holds in only {holds:.0%} of retrainings{broken}.{instead}"
 
