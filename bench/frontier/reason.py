@@ -118,7 +118,9 @@ class Told:
         if holds >= ENOUGH:
             return f"It holds in {holds:.0%} of retrainings."
         own, keeps = self.choices.table["point"].iloc[self.chosen], self.stability.keeps or 0.0
-        others = [each for each in self.stability.points if each.point != own and each.by_rule][:RIVALS]
+        others = [each for each in self.stability.points if each.point != own and (each.by_rule or 0.0) >= 0.01][
+            :RIVALS
+        ]
         names = [f"{each.name}{f' ({each.architecture})' if each.point[0].isdigit() else ''} in {each.by_rule:.0%}"
                  for each in others]  # fmt: skip
         broken = f", and breaks a limit in {1 - keeps:.0%}" if keeps < 1 else ""
