@@ -57,7 +57,8 @@ class Judge:
         limits: all bounds on metrics; `names` are the metrics.
         passing: (rows,), which pass the guard.
         allowed: (rows,), which pass it and may be picked: those that can be deployed, if the policy asks for that.
-        fixed: (rows,), which may be picked as far as posterior draws do not decide it.
+        fixed: (rows,), which may come first in a posterior draw. With the policy's confidence, draws have already
+            decided which pass the guard; else P(non-dominated), segments and what can be deployed decide, but no draw.
         unjudged: by objective why the guard cannot judge its loss.
 
     Raises:
@@ -74,9 +75,9 @@ class Judge:
         self._values = choices.values(self.names)
         passing = self._fixed()
         pickable = choices.deployable if policy.deployable else np.ones(len(choices), dtype=bool)
-        self.fixed = passing & pickable
         self.passing = passing & self.keeps(self._values, by_means=True)
         self.allowed = self.passing & pickable
+        self.fixed = self.allowed if policy.guard.confidence is not None else passing & pickable
 
     def _written(self) -> list[Limit]:
         guard, epsilon, found = self.policy.guard, self.policy.epsilon, []

@@ -158,9 +158,10 @@ def pick(choices: Choices, points: Iterable[Point], objectives: Sequence[Objecti
             chosen, near = other, _simpler(choices, compared, passing, other)
             break
     ahead = _ahead(choices, judge, scores, names, [row for row in passing if found[row] > found[chosen]], chosen)
-    near = [row for row in near if row not in ahead]
+    told = {choices.table["point"].iloc[row] for row in ahead}
+    near = [row for row in near if choices.table["point"].iloc[row] not in told]
     stability = stability_of(choices, judge, scores, names, chosen)
-    told = reason.Told(policy, choices, judge, names, terms, chosen, near[:NAMED], ahead, stability)
+    words = reason.Told(policy, choices, judge, names, terms, chosen, near[:NAMED], ahead, stability)
     row, point = choices.table.iloc[chosen], by_id.get(str(choices.table["point"].iloc[chosen]))
     named = [*choices.objectives, *(name for name in [*names, *judge.names] if ranked(name.rpartition(".")[2]))]
     return Pick(
@@ -176,8 +177,8 @@ def pick(choices: Choices, points: Iterable[Point], objectives: Sequence[Objecti
         outcomes=_values(choices, named, chosen),
         metrics=_metrics(point) if point is not None else {},
         rule=policy.rule,
-        sentence=told.sentence,
-        reason=told.reason,
+        sentence=words.sentence,
+        reason=words.reason,
         as_good=tuple(str(choices.table["name"].iloc[each]) for each in near),
         removed=_removed(choices, judge),
         runners_up=_runners_up(choices, feasible, chosen, found),

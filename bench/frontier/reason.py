@@ -118,10 +118,15 @@ class Told:
         if holds >= ENOUGH:
             return f"It holds in {holds:.0%} of retrainings."
         own, keeps = self.choices.table["point"].iloc[self.chosen], self.stability.keeps or 0.0
-        others = [each for each in self.stability.points if each.point != own and each.by_rule][:RIVALS]
+        others = [each for each in self.stability.points if each.point != own and (each.by_rule or 0.0) >= 0.01][
+            :RIVALS
+        ]
         names = [f"{each.name}{f' ({each.architecture})' if each.point[0].isdigit() else ''} in {each.by_rule:.0%}"
                  for each in others]  # fmt: skip
         broken = f", and breaks a limit in {1 - keeps:.0%}" if keeps < 1 else ""
+        mine = next((each.by_rule for each in self.stability.points if each.point == own), None)
+        if mine and self.choices.served:
+            broken += f"; with some weights this model comes first in {mine:.0%}"
         instead = f" First instead: {listed(names)}." if names else ""
         return f"Unsure: it holds in only {holds:.0%} of retrainings{broken}.{instead}"
 

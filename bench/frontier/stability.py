@@ -7,7 +7,7 @@ The page's script computes the same from the same draws. The definition, for dra
 * The score under the rule `weights` is s[d, r] = sum_m w_m g[d, r, m], with weights of sum 1; others: `rules.py`.
 * A row is feasible in draw d if it keeps every limit there. A limit on a loss is v[d, r, m] >= (1 - loss_m) v[d, c, m];
   "98% of current" is v[d, r, m] >= .98 v[d, c, m]; a number is itself. Costs are not drawn. P(non-dominated) and
-  segments are judged once, not in each draw.
+  segments are judged once, not in each draw, and with `guard.confidence` only rows that pass the guard are feasible.
 * The pick p holds in draw d if it keeps every limit there with half a percent forgiven, v[d, p, m] >= (1 - .005)
   threshold, and s[d, p] >= max over feasible rows of s[d, r] - .005. Where no row is feasible, only limits count.
 * `holds` is the share of draws in which the pick holds; `keeps` that in which it keeps its limits. A row comes first in
