@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from server import Server, served
-from serving_toys import raw_rows
+from serving_toys import funnel_package, raw_rows
 
+from bench.data import Store
+from bench.frontier.score import Score
+from bench.fusion import fused
 from bench.production.package import Package
 from bench.tracking.registry import save_model
 
@@ -68,6 +72,23 @@ def test_an_absent_column_is_named(server: Server, rows: list[dict]) -> None:
     status, answer = server.rows([{name: value for name, value in rows[0].items() if name != "price"}])
     assert status == 400
     assert "price" in answer["message"]
+
+
+def test_a_picked_fusion_ranks_over_http(store: Store, rows: list[dict], tmp_path: Path) -> None:
+    """Raw rows come back in the order that the fusion gives to the model's uncalibrated predictions."""
+    weights, rates, tasks = {"click": 0.7, "purchase": 0.3}, {"click": 0.3, "purchase": 0.02}, store.schema.tasks
+    package = funnel_package(tmp_path / "package", store, score=Score.fusion("sum", weights, rates, tasks))
+    scorer = package.scorer()
+    _, joint = scorer.engine(*scorer.encode(scorer.rows.table(rows)))
+    expected = fused("sum", joint, list(weights.values()), list(rates.values()))
+    save_model(package, tmp_path / "model")
+    with served(str(tmp_path / "model"), tmp_path / "server.log") as running:
+        status, answer = running.rows(rows)
+    assert status == 200
+    found = [row["score"] for row in answer["predictions"]]
+    assert np.argsort(found).tolist() == np.argsort(expected).tolist()
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert len(set(found)) == len(rows)
 
 
 def test_ten_thousand_requests_neither_fail_nor_leak(server: Server, package: Package, rows: list[dict]) -> None:
