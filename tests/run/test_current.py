@@ -13,20 +13,20 @@ from bench.data import load_card
 from bench.errors import UserError
 from bench.fusion import Fusion
 from bench.records import Point, Replicate
-from bench.run.current import CurrentContent, current_of, lasting_current, others_of, read_current
+from bench.run.current import Current, current_of, lasting_current, others_of, read_current
 from bench.schema import Schema, Task
 
 CARD = load_card("synthetic-funnel@rows=2000")
 TASKS = ("click", "purchase")
 
 
-def read(tmp_path: Path, text: str, card: Any = CARD) -> CurrentContent:
+def read(tmp_path: Path, text: str, card: Any = CARD) -> Current:
     file = tmp_path / "current.toml"
     file.write_text(text)
     return read_current(str(file), card, TASKS, tmp_path, None)
 
 
-def current(content: CurrentContent | None) -> Any:
+def current(content: Current | None) -> Any:
     """Of a run's part that keeps this."""
     kept = {} if content is None else {"shop": content}
     run = SimpleNamespace(manifest=SimpleNamespace(current=kept))
@@ -128,7 +128,7 @@ def test_replicates_of_an_earlier_current_model_are_not_those_of_this_one() -> N
     first, second = (Point("current", {"sharing.kind": kind}, kind, replicates=replicates) for kind in ("mmoe", "ple"))
     trees = Point("trees", {}, "trees", replicates=replicates)
     study: Any = SimpleNamespace(baselines=lambda: [trees, first, second])
-    now = current(CurrentContent(source="-", config=first.config, weights={"click": 1.0}))
+    now = current(Current(source="-", config=first.config, weights={"click": 1.0}))
     assert others_of(now, study) == [trees, first]
     assert others_of(current(None), study) == [trees]
     assert replace(first, replicates=()).training == first.training
