@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from bench.frontier.frontier import Frontier
 from bench.objectives import Direction, Objective, in_thousandths
-from bench.records import TrialRecord
 from bench.report import text
 from bench.rows import CONFIRM, SEARCH, TEST
 
@@ -130,9 +129,9 @@ def heads_plane(front: Frontier) -> Plane:
     found, rows = front.table, front.points
     table = pd.DataFrame(
         {
-            "point": found["point"] if "point" in found else [_id(each) for each in rows],
-            "name": found["name"] if "name" in found else [_name(each) for each in rows],
-            "role": found.get("role", "trial"),
+            "point": found["point"],
+            "name": found["name"],
+            "role": found["role"],
             "kind": None,
             "weights": None,
             "params": [each.params for each in rows],
@@ -163,14 +162,6 @@ def heads_plane(front: Frontier) -> Plane:
     at = None if reference is None else list(table.index).index(reference)
     against = "current" if (table["role"] == "current").any() else "single-task models"
     return Plane("heads", axes, table.reset_index(drop=True), tuple(splits) or (SEARCH,), against, at)
-
-
-def _id(point: TrialRecord) -> str:
-    return f"{point.number}" if point.until is None else f"{point.number}@{point.until}"
-
-
-def _name(point: TrialRecord) -> str:
-    return f"trial {point.number}" + ("" if point.until is None else f" stopped after {point.until:,} samples")
 
 
 def _reference_row(table: pd.DataFrame) -> Any:

@@ -73,7 +73,7 @@ def _front(planned: Plan) -> list[dict[str, str]]:
     frontier = planned.result.frontier
     found = []
     for row in frontier.plausible.to_dict("records"):
-        line = {"trial": str(row["trial"]), "architecture": str(row["architecture"])}
+        line = {"trial": str(row["point"]), "architecture": str(row["architecture"])}
         for key in frontier.keys:
             deviation = row.get(f"{key}.sd")
             line[key] = f"{row[key]:.5g}" + (

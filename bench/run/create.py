@@ -21,7 +21,7 @@ from bench.errors import UserError, unknown
 from bench.frontier.hypervolume import resolve_reference
 from bench.frontier.policy import Policy
 from bench.machine import cores, versions
-from bench.run.current import CurrentContent, check_confirms, lasting_current, read_current
+from bench.run.current import Current, check_confirms, lasting_current, read_current
 from bench.run.folder import CARD, MANIFEST, SPACE, Manifest, Part, Run, check_device, slug
 from bench.run.ladder import known_rows, rungs_of
 from bench.search.executors import EXECUTORS, RAY, ray_slots
@@ -181,9 +181,7 @@ def _override(
     return validate(Suite, values, "the command line")
 
 
-def _production(
-    suite: Suite, given: str | None, beside: Path, home: Path, tracking: str | None
-) -> dict[str, CurrentContent]:
+def _production(suite: Suite, given: str | None, beside: Path, home: Path, tracking: str | None) -> dict[str, Current]:
     """The current point of each data set that has one: what is `given`, else the suite's, whose paths are `beside`."""
     found = {}
     for dataset in suite.datasets:

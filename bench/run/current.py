@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from bench.search.study import Study
 
 REGISTERED = "models:/"
-SCORE_KEY = "score.weights"
 
 
 class _Part(BaseModel):
@@ -70,44 +69,50 @@ class CurrentFile(_Part):
         return self
 
 
-class CurrentContent(_Part):
-    """What a run's manifest keeps of it, so that it does not depend on the file any more."""
+class Current(_Part):
+    """The current production point on a data set, as a run's manifest keeps it: the file is not read again."""
 
-    source: str
-    """The file or the registered model."""
+    source: str = ""
+    """The file or the registered model; empty where none was given."""
     config: dict[str, Scalar] | None = None
-    """The whole dotted configuration; None for a column."""
+    """The whole dotted configuration; None without a model."""
     until: int | None = None
     """Training samples at which to stop, as in `bench.records.Job`."""
     column: str | None = None
+    """Of the log: the score by itself."""
     kind: Kind = "power"
     weights: dict[str, float] = {}
     """By task."""
     scaled: bool = True
     """Whether weights of a sum count predictions in units of the task's base rate; those of a package's do not."""
 
+    @property
+    def id(self) -> str:
+        """Of its point; that of the best single-task models where no file was given."""
+        return "current" if self.source else "single_task"
 
-@dataclass(frozen=True)
-class Current:
-    """The current production point of a data set's part of a run.
+    @property
+    def point(self) -> Point | None:
+        """What is to be trained and confirmed; None without a file, and for a column."""
+        if self.config is None:
+            return None
+        return Point("current", self.config, str(self.config["sharing.kind"]), until=self.until)
 
-    Attributes:
-        id: of the point; that of the best single-task models where no file was given.
-        point: to be trained and confirmed; None without a file, and for a column, which has no model.
-        column: of the log, which is the score by itself.
-        sentence: what it is.
-    """
-
-    id: str
-    point: Point | None
-    column: str | None
-    kind: Kind
-    weights: dict[str, float]
-    scaled: bool
-    sentence: str
+    @property
+    def sentence(self) -> str:
+        """What it is."""
+        if not self.source:
+            return "No --current was given: the best single-task model of each task, equally weighted, stands for it."
+        if self.point is None:
+            return f"The current point is the logged score '{self.column}'; it has no model to train."
+        weights = ", ".join(f"{task} {weight:g}" for task, weight in self.weights.items())
+        return (
+            f"The current point is the {self.point.architecture} model of {self.source}, trained on the seeds and data "
+            f"of every point; it ranks by a {'sum' if self.kind == 'sum' else 'product of powers'}, weights {weights}."
+        )
 
     def fusion(self, rates: Mapping[str, float]) -> Fusion:
-        """By which it ranks.
+        """By which it ranks; that of a column is of no use.
 
         Args:
             rates: mean label of each task on train, on all impressions.
@@ -118,7 +123,7 @@ class Current:
         return Fusion(self.kind, {task: weight / total for task, weight in weights.items()})
 
 
-def read_current(given: str, card: Card, tasks: Sequence[str], home: Path, tracking: str | None) -> CurrentContent:
+def read_current(given: str, card: Card, tasks: Sequence[str], home: Path, tracking: str | None) -> Current:
     """Reads and checks what a user named.
 
     Args:
@@ -147,10 +152,10 @@ def read_current(given: str, card: Card, tasks: Sequence[str], home: Path, track
     return _checked(found, card, tasks)
 
 
-def _of_file(path: Path) -> CurrentContent:
+def _of_file(path: Path) -> Current:
     given = validate(CurrentFile, read_toml(path), str(path))
     if given.column is not None:
-        return CurrentContent(source=str(path), column=given.column)
+        return Current(source=str(path), column=given.column)
     from bench.training import recipe
 
     where, config = path, given.config
@@ -160,12 +165,10 @@ def _of_file(path: Path) -> CurrentContent:
     assert config is not None
     trained, dotted = recipe.split(flatten(config), str(where))
     score = given.score or Ranking()
-    return CurrentContent(
-        source=str(path), config=dotted, until=trained.until, kind=score.kind, weights=dict(score.weights)
-    )
+    return Current(source=str(path), config=dotted, until=trained.until, kind=score.kind, weights=dict(score.weights))
 
 
-def _of_package(given: str, home: Path, tracking: str | None) -> CurrentContent:
+def _of_package(given: str, home: Path, tracking: str | None) -> Current:
     from bench.production.package import Package
     from bench.run.models import open_model
 
@@ -180,24 +183,22 @@ def _of_package(given: str, home: Path, tracking: str | None) -> CurrentContent:
                 f"{name} = {weight:g}; give a TOML file with [config] and [score] instead"
             )
         weights[task] = weight / score.rates.get(name, 1.0)
-    return CurrentContent(
-        source=given, config=dict(package.manifest.config), kind=score.kind, weights=weights, scaled=False
-    )
+    return Current(source=given, config=dict(package.manifest.config), kind=score.kind, weights=weights, scaled=False)
 
 
-def _checked(found: CurrentContent, card: Card, tasks: Sequence[str]) -> CurrentContent:
+def _checked(found: Current, card: Card, tasks: Sequence[str]) -> Current:
     """With its whole configuration and all weights."""
     from bench.training.config import TrialConfig  # imports torch
 
     assert found.config is not None
     weights = found.weights or dict.fromkeys(tasks, 1.0)
     balanced = Point("current", found.config, "").weights
-    for where, names in ((SCORE_KEY, weights), ("config.balancing.static.weight", balanced)):
+    for where, names in (("score.weights", weights), ("config.balancing.static.weight", balanced)):
         for task in names:
             if task not in tasks:
                 raise UserError(f"{found.source}: {where}: {unknown('task', task, tasks)}")
     if not sum(weights.values()):
-        raise UserError(f"{found.source}: {SCORE_KEY}: expected a weight above 0, found none")
+        raise UserError(f"{found.source}: score.weights: expected a weight above 0, found none")
     try:
         parsed = TrialConfig.parse(found.config)
         parsed.check_fit(shape_of(card, tasks))
@@ -248,23 +249,8 @@ def check_confirms(replicates: int) -> None:
 
 
 def current_of(part: DatasetRun) -> Current:
-    """The current point of a data set's part, its fusion, and what it is."""
-    kept = part.run.manifest.current.get(part.key)
-    equal = {task.name: 1.0 for task in part.tasks}
-    if kept is None:
-        text = "No --current was given: the best single-task model of each task, under equal weights, stands for it."
-        return Current("single_task", None, None, "power", equal, True, text)
-    if kept.config is None:
-        text = f"The current point is the logged score '{kept.column}'; it has no model to train."
-        return Current("current", None, kept.column, "power", equal, True, text)
-    sharing = str(kept.config["sharing.kind"])
-    weights = ", ".join(f"{task} {weight:g}" for task, weight in kept.weights.items())
-    text = (
-        f"The current point is the {sharing} model of {kept.source}, trained on the seeds and data of every point, "
-        f"ranking by a {'sum' if kept.kind == 'sum' else 'product of powers'} with weights {weights}."
-    )
-    point = Point("current", kept.config, sharing, until=kept.until)
-    return Current("current", point, None, kept.kind, kept.weights, kept.scaled, text)
+    """The current point of a data set's part of a run."""
+    return part.run.manifest.current.get(part.key) or Current(weights={task.name: 1.0 for task in part.tasks})
 
 
 def others_of(part: DatasetRun, study: Study) -> list[Point]:

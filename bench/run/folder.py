@@ -20,7 +20,7 @@ from bench.content import read_toml
 from bench.data import Card, Store, parse_card
 from bench.errors import UserError, unknown
 from bench.plain import read_json
-from bench.run.current import CurrentContent
+from bench.run.current import Current
 from bench.schema import Schema, Task
 from bench.search.fitting import Fitted, fitting
 from bench.search.space import Space, load_space
@@ -62,7 +62,7 @@ class Manifest(BaseModel):
     parts: dict[str, Part]
     """By the data set's name in the suite."""
     space_name: str
-    current: dict[str, CurrentContent] = {}
+    current: dict[str, Current] = {}
     """The current production point, by the data set's name in the suite; none: see `bench.run.current`."""
     seed: int
     executor: str

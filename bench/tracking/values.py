@@ -127,8 +127,6 @@ def failure_tags(failure: Failure | None) -> dict[str, str]:
 def front_of(frontier: Frontier, pick: Pick | None) -> dict[int, tuple[list[Point], dict[str, str]]]:
     """What the frontier says of each completed trial, by number: its replicate statistics, and its place as tags."""
     spread = [name for name in frontier.table if str(name).endswith((".mean", ".sd"))]
-    rows = zip(frontier.table.to_dict("records"), frontier.points, strict=True)
-    untils = {(row["trial"], row.get("samples")): point.until for row, point in rows}
     found = {}
     for row in frontier.by_trial.to_dict("records"):
         numbers = {str(name): row[name] for name in spread} | {"front.p_nondominated": row["p_nondominated"]}
@@ -136,7 +134,7 @@ def front_of(frontier: Frontier, pick: Pick | None) -> dict[int, tuple[list[Poin
             "front.on_front": flag(row["on_front"]),
             "front.rank": "none" if pd.isna(row["rank"]) else str(row["rank"]),
             "front.p_nondominated": "none" if pd.isna(row["p_nondominated"]) else f"{row['p_nondominated']:.4f}",
-            UNTIL: stopped(untils[row["trial"], row.get("samples")]),
+            UNTIL: row["point"].partition("@")[2] or stopped(None),
             "seesaw.picked": flag(pick is not None and pick.trial == row["trial"]),
         }
         found[int(row["trial"])] = (_finite(Point(name, float(value)) for name, value in numbers.items()), tags)

@@ -161,7 +161,7 @@ def test_run_leaves_everything_behind_and_asks_nothing_of_the_network(
     assert f"Trial {document['pick']['trial']} (" in seesaw("pick", "a").out
 
     found = frontier_of("seesaw/shop", f"sqlite:///{tmp_path / 'home' / 'mlflow.db'}")
-    assert set(found["trial"].astype(int)) == {each["trial"] for each in document["points"]}
+    assert set(found["trial"].astype(int)) >= {each["trial"] for each in document["points"] if each["role"] == "trial"}
 
 
 @pytest.mark.slow

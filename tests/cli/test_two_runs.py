@@ -86,7 +86,8 @@ def test_an_experiment_s_front_is_read_from_mlflow(seesaw, two_runs: Path) -> No
     document = json.loads(seesaw("frontier", "--experiment", "seesaw/kinds", "--tracking", store, "--json").out)
     own = json.loads(seesaw("frontier", "kinds", "--json", "--home", two_runs, home=None).out)
     assert document["hypervolumes"][0]["value"] == own["hypervolume"]["value"]
-    assert {point["trial"] for point in document["points"]} == {point["trial"] for point in own["points"]}
+    on_front = {point["trial"] for point in own["points"] if point["role"] == "trial"}
+    assert {point["trial"] for point in document["points"]} >= on_front  # MLflow has no baselines to compare with
     assert "hypervolume" in seesaw("frontier", "--experiment", "seesaw/kinds", "--tracking", store).out
     assert "expected a RUN or --experiment NAME, found neither" in seesaw("frontier").err
 

@@ -8,12 +8,12 @@ from typing import cast
 import numpy as np
 import pandas as pd
 import pytest
+from bench.frontier.baselines import latest
 from choice_toys import CLICK, LIKE, made
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.errors import UserError
-from bench.frontier.baselines import latest
 from bench.frontier.choices import head_choices, served_choices
 from bench.frontier.composite import composite
 from bench.frontier.frontier import frontier

@@ -13,19 +13,20 @@ from bench.data import load_card
 from bench.errors import UserError
 from bench.fusion import Fusion
 from bench.records import Point, Replicate
-from bench.run.current import CurrentContent, current_of, lasting_current, others_of, read_current
+from bench.run.current import Current, current_of, lasting_current, others_of, read_current
+from bench.schema import Schema, Task
 
 CARD = load_card("synthetic-funnel@rows=2000")
 TASKS = ("click", "purchase")
 
 
-def read(tmp_path: Path, text: str, card: Any = CARD) -> CurrentContent:
+def read(tmp_path: Path, text: str, card: Any = CARD) -> Current:
     file = tmp_path / "current.toml"
     file.write_text(text)
     return read_current(str(file), card, TASKS, tmp_path, None)
 
 
-def current(content: CurrentContent | None) -> Any:
+def current(content: Current | None) -> Any:
     """Of a run's part that keeps this."""
     kept = {} if content is None else {"shop": content}
     run = SimpleNamespace(manifest=SimpleNamespace(current=kept))
@@ -100,11 +101,11 @@ def test_mistakes_are_told_before_anything_is_written(tmp_path: Path, text: str,
         read(tmp_path, text)
 
 
-def test_a_configuration_that_does_not_fit_the_data_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "current.toml"
-    file.write_text('[config]\n"funnel.kind" = "entire_space"')
-    with pytest.raises(UserError, match=r"current.toml: funnel.kind = 'entire_space'"):
-        read_current(str(file), load_card("census-income"), ("income", "never_married"), tmp_path, None)
+def test_what_does_not_fit_the_data_or_is_not_there_is_refused(tmp_path: Path, monkeypatch: Any) -> None:
+    numbers = Schema((), ("price",), (Task("click", "binary"), Task("purchase", "binary", "click")))
+    monkeypatch.setattr("bench.run.current.shape_of", lambda card, tasks: numbers)
+    with pytest.raises(UserError, match=r"current.toml: interaction.kind = 'fm' does not fit this data"):
+        read(tmp_path, '[config]\n"interaction.kind" = "fm"')
     with pytest.raises(UserError, match="expected a TOML file, a package's folder or models:/NAME/VERSION, found no"):
         read_current(str(tmp_path / "other.toml"), CARD, TASKS, tmp_path, None)
     with pytest.raises(UserError, match="expected a packaged model"):
@@ -127,7 +128,7 @@ def test_replicates_of_an_earlier_current_model_are_not_those_of_this_one() -> N
     first, second = (Point("current", {"sharing.kind": kind}, kind, replicates=replicates) for kind in ("mmoe", "ple"))
     trees = Point("trees", {}, "trees", replicates=replicates)
     study: Any = SimpleNamespace(baselines=lambda: [trees, first, second])
-    now = current(CurrentContent(source="-", config=first.config, weights={"click": 1.0}))
+    now = current(Current(source="-", config=first.config, weights={"click": 1.0}))
     assert others_of(now, study) == [trees, first]
     assert others_of(current(None), study) == [trees]
     assert replace(first, replicates=()).training == first.training

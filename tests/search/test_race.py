@@ -10,6 +10,7 @@ from shutil import copytree
 import pytest
 from search_toys import OBJECTIVES, TASKS, ShuffledExecutor, YoungestFirst, ignore, make_job, toy_plan, train
 
+from bench.frontier.points import points_of_run
 from bench.frontier.shortlist import shortlist
 from bench.progress import Silent
 from bench.records import TRAINED, Job, Point, RungResult, TrialRecord, TrialResult
@@ -84,7 +85,10 @@ def test_replicates_go_to_the_undecided_up_to_the_budget(confirmed: Confirmed) -
     counts = {record.number: len(record.replicates) for record in study.records() if record.replicates}
     assert 2 <= min(counts.values()) < max(counts.values())
     assert sum(counts.values()) == 20
-    assert [len(record.replicates) for record in study.baselines()] == [2, 2, 2, 2]
+    assert [len(point.replicates) for point in study.baselines()] == [2, 2, 2, 2]
+    points = points_of_run(study.records(), study.baselines(), OBJECTIVES)
+    trained = {point.training: point.replicates for point in points if point.replicates and point.kind != "single_task"}
+    assert trained == study.replicates()  # every replicate is one point's
 
 
 @pytest.mark.parametrize("make", [lambda: ShuffledExecutor(close, 3, 1), lambda: YoungestFirst(close, 8, 0)])

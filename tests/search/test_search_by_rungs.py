@@ -400,7 +400,7 @@ class TestConclude:
             search(plan, study, InlineExecutor(train), make_job, ignore)
             study.conclude()
             records = study.records()
-            chosen = [next(record for record in records if len(record.rungs) == n) for n in (1, 2, 3)]
+            chosen = [next(each for each in records if len(each.rungs) == n).points[-1] for n in (1, 2, 3)]
             confirm(study, InlineExecutor(spy), make_job, chosen, Race(2), ignore)
         assert [(job.trial, job.until) for job in spy.jobs] == [
             (point.number, until) for point, until in zip(chosen, (4, 16, None), strict=True) for _ in range(2)
@@ -415,7 +415,7 @@ def test_each_rung_keeps_the_diagnosis_that_was_made_there(tmp_path: Path) -> No
 
     for record in run(tmp_path, rung_plan(), InlineExecutor(diagnosed)):
         assert [rung.diagnosis["probes"] for rung in record.rungs] == [rung.samples for rung in record.rungs]
-        for number, rung in enumerate(record.rungs):
-            assert record.points[number].diagnosis == rung.diagnosis
+        for point, rung in zip(record.points, record.rungs, strict=True):
+            assert point.diagnosis == rung.diagnosis
         if record.rungs:
             assert record.diagnosis == record.rungs[-1].diagnosis
