@@ -48,6 +48,7 @@ class Removed:
 class RunnerUp:
     """The best row of another point that the guard lets through."""
 
+    row: int
     point: str
     name: str
     architecture: str
@@ -290,6 +291,7 @@ def _runners_up(choices: Choices, ranking: Sequence[int], chosen: int, scores: F
     first.pop(str(table["point"].iloc[chosen]))
     return tuple(
         RunnerUp(
+            row=row,
             point=str(table["point"].iloc[row]),
             name=str(table["name"].iloc[row]),
             architecture=str(table["architecture"].iloc[row]),

@@ -160,7 +160,8 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
         finally:
             executor.close()
         reporter.log(part, study.records(), study.told)  # those that were concluded, too
-    result = result_of(part)
+    progress.note("drawing the served front")
+    result = result_of(part, keep=True)
     result.frontier.write(part.folder)
     write_pick(result)
     return result

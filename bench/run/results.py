@@ -11,19 +11,22 @@ from typing import Any
 
 from bench.atomic import write_text
 from bench.errors import UserError
-from bench.frontier.choices import Choices, head_choices
+from bench.frontier.choices import Choices, head_choices, served_choices
 from bench.frontier.frontier import Frontier, frontier
 from bench.frontier.pick import NothingPasses, Pick, pick
 from bench.frontier.policy import Policy
+from bench.frontier.served.verdict import Verdict
 from bench.objectives import Objective, primary
 from bench.records import TrialRecord
+from bench.report.decision import Picked
 from bench.report.page import write_page
 from bench.report.view import View, build_view
-from bench.run.current import others_of
+from bench.run.current import current_of, others_of
 from bench.run.folder import DatasetRun, Run
 from bench.run.limits import cut_short
 from bench.run.members import answer_of
 from bench.run.provenance import provenance
+from bench.run.serving import Serving, serving_of, verdict_of
 from bench.search.study import Study
 from bench.suite import resolve_objectives
 from bench.validation import validate
@@ -34,7 +37,10 @@ class DatasetResult:
     """One data set's part of a run, as far as it has come.
 
     Attributes:
+        frontier: of the heads.
+        serving: the front that is served.
         choices: what the policy chooses among.
+        verdict: whether to switch, the first thing that every surface says.
         pick: None where there is none, and then `no_pick` says why.
         nothing_passes: what would be picked if the guard were another, where it let nothing through.
         cut_short: where the time limit ended the search early, a sentence that says so.
@@ -44,8 +50,10 @@ class DatasetResult:
     records: list[TrialRecord]
     objectives: tuple[Objective, ...]
     frontier: Frontier
+    serving: Serving
     choices: Choices
     policy: Policy
+    verdict: Verdict
     pick: Pick | None
     no_pick: str = ""
     nothing_passes: NothingPasses | None = None
@@ -57,11 +65,12 @@ def policy_of(run: DatasetRun) -> Policy:
     return validate(Policy, run.run.manifest.suite.policy, "policy")
 
 
-def result_of(run: DatasetRun, policy: Policy | None = None) -> DatasetResult:
-    """Reads the storage and computes frontier and pick.
+def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False) -> DatasetResult:
+    """Reads the storage and computes both fronts, the pick and the verdict.
 
     Args:
         policy: in place of the suite's.
+        keep: whether to leave a served front that was not drawn before in the run's folder.
 
     Raises:
         UserError: nothing was run yet; or a policy was given and lets nothing through.
@@ -73,7 +82,11 @@ def result_of(run: DatasetRun, policy: Policy | None = None) -> DatasetResult:
     front = replace(front, answer=answer_of(run, study))
     chosen, reason, refused = None, "", None
     followed = policy or policy_of(run)
-    choices = head_choices(front.points, objectives, run.run.manifest.seed)
+    serving = serving_of(run, front.points, objectives, keep)
+    if serving.served is None:
+        choices = head_choices(front.points, objectives, run.run.manifest.seed)
+    else:
+        choices = served_choices(serving.served, front.points, serving.rates)
     try:
         chosen = pick(choices, front.points, objectives, followed)
     except UserError as error:
@@ -81,9 +94,11 @@ def result_of(run: DatasetRun, policy: Policy | None = None) -> DatasetResult:
             raise
         reason = str(error)  # a run without a pick is still a run: its frontier is shown, with the reason
         refused = error if isinstance(error, NothingPasses) else None
+    told = verdict_of(serving, chosen, reason)
     return DatasetResult(
-        run, records, objectives, front, choices, followed, chosen, reason, refused, cut_short(run, study)
-    )
+        run, records, objectives, front, serving, choices, followed, told, chosen, reason, refused,
+        cut_short(run, study),
+    )  # fmt: skip
 
 
 def pick_document(result: DatasetResult) -> dict[str, Any]:
@@ -92,8 +107,9 @@ def pick_document(result: DatasetResult) -> dict[str, Any]:
     Without a pick `point` and `trial` are null, `sentence` and `reason` say why, and `if_guard` has what the guard
     would have to be, as TOML, and the pick that there would be.
     """
-    more: dict[str, Any] = {"answer": result.frontier.answer.to_json()} if result.frontier.answer else {}
-    more["policy"] = result.policy.toml
+    more: dict[str, Any] = {"verdict": result.verdict.to_json(), "policy": result.policy.toml}
+    if result.frontier.answer:
+        more["answer"] = result.frontier.answer.to_json()
     if result.pick is not None:
         return result.pick.to_json() | more
     why = {"sentence": result.no_pick, "reason": result.no_pick}
@@ -197,13 +213,24 @@ def view_of(result: DatasetResult) -> View:
     if result.pick:
         retrain = {"Train it again": retrain_command(result), "Deploy it": f"seesaw deploy {picked_path(result.run)}"}
         commands = retrain | commands
+    pick = result.pick
+    picked = None
+    if pick is not None:
+        after = tuple(each.row for each in pick.runners_up)
+        picked = Picked(pick.row, pick.sentence, pick.stability.holds, after)
     return build_view(
         result.records,
         result.frontier,
         title=result.run.card.title,
         dataset=result.run.key,
         run=run.name,
+        verdict=result.verdict.to_json(),
+        current=" ".join(filter(None, [current_of(result.run).sentence, result.serving.note])),
+        served=result.serving.served,
+        choices=result.choices,
+        pick=picked,
         no_pick=result.no_pick,
+        policy=result.policy.toml,
         answer=result.frontier.answer.sentence if result.frontier.answer else "",
         commands=commands,
         made=made,

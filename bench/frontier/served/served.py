@@ -20,7 +20,7 @@ from bench.frontier.intervals import Interval
 from bench.frontier.served import keeping
 from bench.frontier.served.candidates import Candidate, Current
 from bench.frontier.served.errors import Points, Seeds, draws_of, seeds_of
-from bench.frontier.served.front import told, volume_of
+from bench.frontier.served.front import gains, told, volume_of
 from bench.frontier.served.measuring import RESAMPLES, Meter
 from bench.frontier.served.segments import segment_table
 from bench.frontier.served.sweep import ROUNDS, Setting, Sweep
@@ -55,6 +55,8 @@ class Served:
         hypervolume: of the front on test, over a random order, as a share of the ideal's.
         random: (M,) outcomes of a random order on confirmation rows.
         settings: how many fusions were tried for each candidate.
+        replicates: of the candidates, the median.
+        row_variance: (S, M), variance of the gains on test that comes from its rows alone.
         segments: `row`, `segment` ("country=US"), `split`, `outcome`, `value`, `low`, `high`, `gain`, `gain.low`,
             `gain.high`; empty without segments.
     """
@@ -67,6 +69,8 @@ class Served:
     hypervolume: Interval
     random: Floats
     settings: int
+    replicates: int
+    row_variance: Floats
     segments: pd.DataFrame
 
     @property
@@ -164,6 +168,8 @@ def served_front(
                               _ideal(measure, rows[TEST], outcomes), known),
         random=meters[CONFIRM].measure.random(),
         settings=len(sweep.settings),
+        replicates=round(float(np.median([each.replicates for each in candidates]))),
+        row_variance=gains(draws_of(points[TEST], None, purpose, draws), row).var(axis=0),
         segments=pd.concat(parts, ignore_index=True),
     )  # fmt: skip
 

@@ -52,7 +52,14 @@ def save(served: Served, folder: Path, digest: str) -> None:
     """Writes both files into a folder, each whole or not at all, draws first."""
     with atomic_path(folder / NPZ) as temporary, temporary.open("wb") as file:
         volume = np.array(list(asdict(served.hypervolume).values()))
-        np.savez(file, digest=np.array(digest), draws=served.draws, test_draws=served.test_draws, hypervolume=volume)
+        np.savez(
+            file,
+            digest=np.array(digest),
+            hypervolume=volume,
+            draws=served.draws,
+            test_draws=served.test_draws,
+            row_variance=served.row_variance,
+        )
     document = {
         "digest": digest,
         "outcomes": [asdict(each) for each in served.outcomes],
@@ -60,6 +67,7 @@ def save(served: Served, folder: Path, digest: str) -> None:
         "current": served.current,
         "random": served.random.tolist(),
         "settings": served.settings,
+        "replicates": served.replicates,
         "segments": served.segments.to_dict("list"),
     }
     write_text(folder / JSON, json.dumps(_plain(document), allow_nan=False))
@@ -74,6 +82,7 @@ def load(folder: Path, digest: str) -> Served | None:
         if document["digest"] != digest or str(arrays["digest"]) != digest:
             return None
         draws, test_draws, volume = arrays["draws"], arrays["test_draws"], arrays["hypervolume"]
+        row_variance = arrays["row_variance"]
     return Served(
         outcomes=tuple(Objective(**each) for each in document["outcomes"]),
         table=_numbers(pd.DataFrame(document["table"])),
@@ -83,6 +92,8 @@ def load(folder: Path, digest: str) -> Served | None:
         hypervolume=Interval(*volume.tolist()),
         random=np.array(document["random"]),
         settings=document["settings"],
+        replicates=document["replicates"],
+        row_variance=row_variance,
         segments=_numbers(pd.DataFrame(document["segments"])),
     )
 

@@ -1,0 +1,168 @@
+"""A run's served front, from the predictions that it keeps, and the verdict that every surface begins with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench import predictions
+from bench.errors import UserError
+from bench.frontier.composite import kept_names, sources_of
+from bench.frontier.estimates import confirmed
+from bench.frontier.pick import Pick
+from bench.frontier.served.candidates import Candidate, Current
+from bench.frontier.served.served import Served, served_front
+from bench.frontier.served.store import digest_of, load, save
+from bench.frontier.served.sweep import Setting
+from bench.frontier.served.verdict import Verdict, unserved, verdict
+from bench.objectives import Objective
+from bench.predictions import FOLDER, Rows, rows_of
+from bench.records import Point
+from bench.rows import CONFIRM, TEST
+from bench.run.current import current_of
+from bench.run.folder import DatasetRun
+from bench.suite import resolve_outcomes
+
+SPLITS = (CONFIRM, TEST)
+NOT_CONFIRMED = "nothing was confirmed on fresh seeds"
+
+
+@dataclass(frozen=True)
+class Serving:
+    """What is known of a data set's served front.
+
+    Attributes:
+        served: None where there is none, and then `reason` says why.
+        rates: mean label by task on train, on all impressions.
+        note: where only a part of the rows was kept, a sentence that says so; else empty.
+        against: what the current point is, in a few words.
+    """
+
+    served: Served | None
+    rates: dict[str, float]
+    against: str
+    reason: str = ""
+    note: str = ""
+
+
+def serving_of(part: DatasetRun, points: Sequence[Point], objectives: Sequence[Objective], keep: bool) -> Serving:
+    """Draws the served front of a run's confirmed points, or reads the one that was drawn of the same predictions.
+
+    Args:
+        points: all of the run, baselines and the current point among them.
+        objectives: of the heads: the best single-task models are the best by these.
+        keep: whether to leave what was drawn in the run's folder.
+    """
+    folder = part.folder / FOLDER
+    rows = {split: found for split in SPLITS if (found := rows_of(folder, split)) is not None}
+    if len(rows) < len(SPLITS):
+        return Serving(None, {}, "", NOT_CONFIRMED)
+    facts = rows[CONFIRM]
+    rates = dict(zip(facts.tasks, facts.rates, strict=True))
+    candidates = _candidates(folder, points, objectives, facts)
+    now, against = _current(part, candidates, rows)
+    if now is None or not candidates:
+        return Serving(None, rates, "", "no confirmed model keeps its predictions; `seesaw confirm` trains it again")
+    seed = part.run.manifest.seed
+    try:
+        outcomes = resolve_outcomes(part.dataset, part.tasks, _grouped(facts))
+        digest = digest_of(candidates, rows, outcomes, now, seed)
+        served = load(part.folder, digest)
+        if served is None:
+            served = served_front(candidates, rows, outcomes, now, seed)
+            if keep:
+                save(served, part.folder, digest)
+    except UserError as error:
+        return Serving(None, rates, against, str(error))
+    return Serving(served, rates, against, note=_note(rows))
+
+
+def verdict_of(serving: Serving, pick: Pick | None, no_pick: str) -> Verdict:
+    """Whether to switch to the pick, in one sentence: the same for every surface."""
+    if serving.served is None:
+        return unserved(serving.reason)
+    if pick is None:
+        return unserved(no_pick or "nothing was picked")
+    names = [each.name for each in pick.stability.points if each.point != pick.point][:2]
+    return verdict(serving.served, pick.row, serving.against, pick.stability.holds, tuple(names))
+
+
+def _candidates(folder: Path, points: Sequence[Point], objectives: Sequence[Objective], rows: Rows) -> list[Candidate]:
+    """The confirmed points whose predictions are there. Rows of a replicate that failed or is gone are left out."""
+    sources = sources_of(points, objectives)
+    found = []
+    for point in filter(confirmed, points):
+        seeds, files = [], []
+        for run in point.replicates:
+            names = [predictions.name_of(point.training, run.replicate)]
+            if point.kind == "single_task":
+                names = kept_names(sources, rows.tasks, run.seed) or []
+            if run.failure is None and names and all(_there(folder, name) for name in names):
+                seeds.append(run.seed)
+                files.append(names)
+        if seeds:
+            read = _reader(folder, files)
+            found.append(Candidate(point.id, point.name, point.architecture, point.role, tuple(seeds), read))
+    return found
+
+
+def _there(folder: Path, name: str) -> bool:
+    return all(predictions.predictions(folder, split, name) is not None for split in SPLITS)
+
+
+def _reader(folder: Path, files: Sequence[Sequence[str]]) -> Callable[[str, int], NDArray[Any]]:
+    """Reads the predictions of a replicate by its place; several files have a column each."""
+
+    def read(split: str, place: int) -> NDArray[Any]:
+        names = files[place]
+        found = predictions.predictions(folder, split, names[0])
+        found = found if len(names) == 1 else predictions.joined(folder, split, names)
+        if found is None:
+            raise UserError(f"{folder}: expected the predictions {names[0]}.{split}.npy, found none")
+        return found
+
+    return read
+
+
+def _current(part: DatasetRun, candidates: list[Candidate], rows: Mapping[str, Rows]) -> tuple[Current | None, str]:
+    """The current point among the candidates, and what it is; a column of the log joins them here."""
+    now, ids = current_of(part), [each.id for each in candidates]
+    tasks = rows[CONFIRM].tasks
+    equal = Setting.of("power", [1.0] * len(tasks))
+    if now.column is not None:
+        name, column = f"today's score, column '{now.column}'", now.column
+
+        def logged(split: str, place: int) -> NDArray[Any]:
+            values = rows[split].logged[column].astype(np.float64)
+            least = float(np.nanmin(values)) if np.isfinite(values).any() else 0.0
+            return np.nan_to_num(values, nan=least - 1.0)[:, None]  # a row without a score was ranked last
+
+        candidates.append(Candidate(now.id, name, "logged score", "current", (), logged))
+        return Current(now.id), name
+    if now.id in ids:
+        if now.point is None:
+            return Current(now.id, equal), "the best single-task models under equal weights, as no --current was given"
+        fusion = now.fusion(dict(zip(tasks, rows[CONFIRM].rates, strict=True)))
+        return Current(now.id, Setting.of(fusion.kind, [fusion.weights.get(task, 0.0) for task in tasks])), (
+            f"the current model, {now.source}"
+        )
+    stands = next((each for each in candidates if each.role == "baseline"), candidates[0] if candidates else None)
+    if stands is None:
+        return None, ""
+    return Current(stands.id, equal), f"{stands.name} under equal weights, as no single-task model was confirmed"
+
+
+def _grouped(rows: Rows) -> bool:
+    """Whether rows have groups, of two rows or more on average."""
+    inside = rows.group[rows.group >= 0]
+    return len(inside) > 0 and len(inside) >= 2 * len(np.unique(inside))
+
+
+def _note(rows: Mapping[str, Rows]) -> str:
+    parts = [f"{each.kept:,} of {each.of:,} on {split}" for split, each in rows.items() if each.kept < each.of]
+    return f"The served front is measured on a sample of the rows, whole groups: {', '.join(parts)}." if parts else ""
