@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from bench.data.refit import JOINED
 from bench.errors import UserError
 from bench.frontier.length import Length
 from bench.frontier.promise import Promise
+from bench.frontier.score import Score
+from bench.fusion import fused
 from bench.objectives import Objective
 from bench.production.calibrating import calibrated
 from bench.production.predicting import Predictor
@@ -123,3 +126,18 @@ def test_it_is_written_and_read(two, tmp_path) -> None:
     assert vars(again) | {"members": ()} == vars(two) | {"members": ()}
     with pytest.raises(UserError, match=r"expected a retrained model with a retrained\.json"):
         Retrained.read(Path(tmp_path))
+
+
+def test_the_served_ranking_is_measured_on_test(funnel, tmp_path) -> None:
+    tasks = funnel.store.schema.tasks
+    score = Score.fusion("power", {"click": 0.7, "purchase": 0.3}, {}, tasks)
+    outcomes = ("click.recall@10%", "purchase.recall@10%")
+    order = replace(funnel.order(length=Length(0.2), seeds=1), score=score, outcomes=outcomes)
+    found = retrain(order, tmp_path, {})
+    predictor = Predictor(funnel.store, TrialConfig.parse(found.config), "cpu")
+    (said,) = predictor.said("test", [found.members[0].states])
+    clicks, bought = np.nan_to_num(said.labels[:, 0]), np.nan_to_num(said.labels[:, 0] * said.labels[:, 1])
+    order_of_rows = np.argsort(-fused("power", said.joint, (0.7, 0.3), ()))[: round(0.1 * len(clicks))]
+    expected = [labels[order_of_rows].sum() / labels.sum() for labels in (clicks, bought)]
+    assert list(found.served) == list(outcomes)
+    assert list(found.served.values()) == pytest.approx(expected, abs=0.02)  # the last row counts in part
