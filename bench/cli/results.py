@@ -18,6 +18,7 @@ from bench.progress import duration
 from bench.rows import CONFIRM, NAMES, SEARCH, TEST
 
 if TYPE_CHECKING:
+    from bench.frontier.served.served import Served
     from bench.run.results import DatasetResult
 
 _ROWS = f"confirm/ is {NAMES[CONFIRM]}"
@@ -112,10 +113,11 @@ def frontier_command(
     tracking: Annotated[
         str | None, typer.Option(help="MLflow's address, with --experiment; else a file at home.")
     ] = None,
+    heads: Annotated[bool, typer.Option("--heads", help="Show the front of heads, task against task.")] = False,
     json: Json = False,
     home: Home = None,
 ) -> None:
-    """Show the non-dominated set, with its uncertainty; of a run, or of an MLflow experiment."""
+    """Show whether to switch and the front that is served; with --heads that of heads; or of an MLflow experiment."""
     from bench.errors import UserError
     from bench.run.results import result_of
 
@@ -131,7 +133,7 @@ def frontier_command(
         print_json(frontier_document(results))
         return
     for result in results:
-        show_front(result)
+        show_front(result, heads)
         if result.pick is None:
             show_pick(result)
 
@@ -197,10 +199,13 @@ def pick_command(
 
 def frontier_document(results: Sequence[DatasetResult]) -> dict[str, Any]:
     """The documented shape for one data set; for several, one such document each under `datasets`."""
+    from bench.frontier.served.store import to_json
     from bench.run.results import pick_document
 
     documents = {
-        result.run.key: result.frontier.to_json()
+        result.run.key: {"verdict": result.verdict.to_json()}
+        | ({"served": to_json(result.serving.served)} if result.serving.served else {})
+        | result.frontier.to_json()
         | ({"cut_short": result.cut_short} if result.cut_short else {})
         | {"pick": pick_document(result)}
         for result in results
@@ -209,31 +214,76 @@ def frontier_document(results: Sequence[DatasetResult]) -> dict[str, Any]:
 
 
 def show_dataset(result: DatasetResult) -> None:
-    """The front as a table, then the pick and its reason."""
+    """The verdict, the front and the pick."""
     show_front(result)
     show_pick(result)
 
 
-def show_front(result: DatasetResult) -> None:
-    """The front as a table, and below it what may belong to it as well."""
+def show_front(result: DatasetResult, heads: bool = False) -> None:
+    """The verdict, then the front that is served; that of heads where there is no other, or on request."""
+    say(result.verdict.sentence)
+    if result.cut_short:
+        say(result.cut_short)
+    if result.serving.served is not None and not heads:
+        _show_served(result, result.serving.served)
+    else:
+        _show_heads(result)
+
+
+def _show_served(result: DatasetResult, served: Served) -> None:
+    """The served front as differences from the current point on test, then the baselines' points."""
+    from bench.run.current import current_of
+
+    say(" ".join(filter(None, [current_of(result.run).sentence, result.serving.note])))
+    table = served.table
+    own = (table["role"] != "trial") & ~table["on_front"]
+    for rows, title in (
+        (table[table["on_front"]], f"front that is served on {result.run.key}"),
+        (table[own], "baselines and the current point at weights of their own"),
+    ):
+        cells = [
+            [row["name"], row["architecture"], row["kind"], _weights(row["weights"]), row["p_nondominated"]]
+            + [_gain(row, each.key(TEST)) for each in served.outcomes]
+            for row in rows.sort_values(f"{served.outcomes[0].key(TEST)}.gain").to_dict("records")
+        ]
+        names = [f"{each.name}, % of current's" for each in served.outcomes]
+        if cells:
+            headers = ["point", "architecture", "score", "weights", "P(non-dominated)", *names]
+            print_table(headers, cells, f"{title}, chosen on {NAMES[CONFIRM]}, told on {NAMES[TEST]} (90% intervals)")
+    volume = served.hypervolume
+    say(
+        f"hypervolume over a random order {volume.value:.4f} (90% interval {volume.low:.4f} to {volume.high:.4f}); "
+        f"`seesaw frontier {result.run.run.name} --heads` shows the front of heads"
+    )
+
+
+def _weights(weights: Mapping[str, float]) -> str:
+    return ", ".join(f"{task} {weight:.3g}" for task, weight in weights.items())
+
+
+def _gain(row: Mapping[Any, Any], key: str) -> str:
+    value, low, high = (100 * row[f"{key}.gain{end}"] for end in ("", ".low", ".high"))
+    return f"{value:+.1f}" if low != low else f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
+
+
+def _show_heads(result: DatasetResult) -> None:
+    """The front of heads as a table, and below it what may belong to it as well."""
     from bench.frontier.table import replicate_keys
 
     frontier = result.frontier
     keys = list(dict.fromkeys([*frontier.keys, *(objective.key(TEST) for objective in frontier.objectives)]))
     length = ["samples"] if "samples" in frontier.table else []
     rows = [
-        [row["point"], *(row[key] for key in length), row["architecture"], row["balancing"]]
+        [row["name"], *(row[key] for key in length), row["architecture"], row["balancing"]]
         + [row[key] if key in frontier.keys else row[f"{key}.mean"] for key in keys]
         + [row["p_nondominated"], "yes" if row["on_front"] else "perhaps"]
         for row in frontier.plausible.to_dict("records")
     ]
     headers = ["point", *length, "architecture", "balancing", *keys, "P(non-dominated)", "on front"]
-    print_table(headers, rows, f"frontier on {result.run.key}, by {NAMES[frontier.split]}")
+    print_table(headers, rows, f"front of heads on {result.run.key}, by {NAMES[frontier.split]}")
     volume = frontier.statistics.hypervolume
     sure = f" (90% interval {volume.low:.6f} to {volume.high:.6f})" if volume else ""
     say(f"hypervolume {frontier.hypervolume:.6f}{sure}, {_basis(result)}")
-    if result.cut_short:
-        say(result.cut_short)
     if frontier.answer:
         say(f"gradient methods against static weights: {frontier.answer.sentence}")
     keys = replicate_keys(frontier.objectives)

@@ -128,7 +128,14 @@ def found(result: DatasetResult) -> Found:
     run = result.run.run
     commands = [run.manifest.command, f"seesaw frontier {run.name}", f"seesaw pick {run.name}"]
     commands += [f"seesaw deploy {run.name}"] if result.pick else []
-    return Found(result.frontier, result.pick, page_path(run), commands=tuple(commands))
+    return Found(
+        result.frontier,
+        result.pick,
+        page_path(run),
+        verdict=result.verdict.to_json(),
+        served=result.serving.served,
+        commands=tuple(commands),
+    )
 
 
 def _section(logbook: Logbook, part: DatasetRun, study: Study, fingerprint: str) -> Section:
