@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-
 MINUS = "\N{MINUS SIGN}"
 THIN = "\N{NARROW NO-BREAK SPACE}"
 ABBREVIATIONS = {"auc": "AUC", "gauc": "GAUC", "cvr": "CVR", "ctcvr": "CTCVR", "ne": "NE", "ece": "ECE", "rmse": "RMSE"}
