@@ -48,10 +48,8 @@ const actions = {
   },
   save,
   export: (section) => {
-    const state = section.state;
-    section.state = { ...state, plane: "heads" };
-    download(`${section.data.dataset.replace(/[^\w.@-]+/g, "_")}.csv`, new Blob([planeCsv(section)], { type: "text/csv" }));
-    section.state = state;
+    const rows = new Blob([planeCsv(section.data.planes.heads)], { type: "text/csv" });
+    download(`${section.data.dataset.replace(/[^\w.@-]+/g, "_")}.csv`, rows);
   },
   sort: (section, button) => {
     const column = Number(button.dataset.column);
