@@ -51,7 +51,8 @@ const notable = (section) => section.once("notable", () => {
       add(placed(r), "runner-up");
       if (others.size > 3) break;
     }
-  } else bestRows(section, plane).forEach((r) => add(r, "front"));
+  } else add(rowsOf(section.data.picked)[0] ?? -1, "pick");
+  if (!decision) bestRows(section, plane).forEach((r) => add(r, "front"));
   for (const point of new Set(plane.rows.filter(({ role }) => role === "baseline").map((row) => row.point))) add(bestOf(point), "baseline");
   for (const point of section.selected) add(bestOf(point), "selected");
   return [...found].map(([row, roles]) => ({ row, roles, ...plane.rows[row] }));
