@@ -55,7 +55,8 @@ class ChoiceTable(Protocol):
 
 @dataclass(frozen=True)
 class Picked:
-    """The run's pick: its place in the choices' table, why, how often it holds, and the places that come after it."""
+    """The run's pick: its place in the choices' table, why, how often it holds, and the places that come after it;
+    without these the page ranks by equal values."""
 
     row: int
     sentence: str

@@ -33,6 +33,7 @@ def section_data(view: View) -> dict[str, Any]:
         "run": view.run,
         "policy": view.policy,
         "holds": view.holds,
+        "picked": view.picked,
         "looks": {kind: [look.role, theme.SYMBOLS[look.symbol]] for kind, look in looks.items()},
         "splits": SHORT,
         "planes": {plane.kind: _plane(plane) for plane in view.planes},

@@ -27,6 +27,7 @@ class View:
         current: what the current point is, in one sentence.
         planes: served outcomes where there are any, then heads.
         why: sentences: the pick's, the comparison's, and what seeds do.
+        holds: in what share of retrainings the run's pick holds; picked: its point.
         policy: the run's policy, as TOML.
         commands: by what they do.
         trials: how many points have a result.
@@ -41,6 +42,7 @@ class View:
     planes: tuple[Plane, ...]
     decision: Decision | None
     holds: float | None
+    picked: str | None
     why: tuple[str, ...]
     no_pick: str
     policy: str
@@ -111,6 +113,7 @@ def build_view(
         planes=((served_plane(served), heads) if served is not None else (heads,)),
         decision=decision_of(choices, pick),
         holds=pick.holds if pick else None,
+        picked=str(choices.table["point"].iloc[pick.row]) if pick and choices is not None else None,
         why=tuple(filter(None, sentences)),
         no_pick="" if pick else no_pick,
         policy=policy,

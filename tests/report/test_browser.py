@@ -189,6 +189,15 @@ def test_what_is_chosen_is_in_the_address(browser: Any, pages: Any) -> None:
     assert opened.errors == again.errors == []
 
 
+def test_an_address_that_makes_no_sense_does_no_harm(browser: Any, pages: Any) -> None:
+    odd = "#0.value=a,b&0.loss=-5&0.limit=x:1,cost/parameters:b&0.plane=none&0.pair=99&0.sel=none&0.split=q&9.abs=1"
+    opened = Opened(browser, pages["3"][1], odd, viewport={"width": 1280, "height": 800})
+    assert "NaN" not in opened.text(".matters")
+    assert "Holds in" in opened.text(".result")
+    assert opened.page.locator(".mark").count() > 0
+    assert opened.errors == []
+
+
 def test_a_chip_hides_marks_and_rows(browser: Any, pages: Any) -> None:
     opened = Opened(browser, pages["search"][1], viewport={"width": 1280, "height": 800})
     page = opened.page

@@ -74,7 +74,7 @@ const listed = (values) => values.map(encodeURIComponent).join(",");
 /* A section: what it holds, and what of it is shown now. */
 class Section {
   constructor(element, data) {
-    Object.assign(this, { element, data, place: element.dataset.place, state: { ...START }, figures: {} });
+    Object.assign(this, { element, data, place: element.dataset.place, state: { ...START }, figures: {}, kept: new Map() });
     this.decision = data.decision && new Decision(data.decision);
   }
   part(name) { return this.element.querySelector(`.${name}`); }
@@ -96,7 +96,13 @@ class Section {
     this.set({ sel: listed(now.includes(point) ? now.filter((each) => each !== point) : [...now, point]) });
     say(`${this.selected.length} selected`);
   }
+  /* What one drawing asks for many times. */
+  once(name, make) {
+    if (!this.kept.has(name)) this.kept.set(name, make());
+    return this.kept.get(name);
+  }
   render() {
+    this.kept.clear();
     bar(this);
     if (this.decision) matters(this);
     drawPlot(this);

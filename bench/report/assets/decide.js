@@ -84,17 +84,22 @@ class Decision {
 
 const settingsOf = (section) => {
   const { decision, state } = section;
-  const value = state.value ? state.value.split(",").map(Number) : decision.axes.map(() => 50);
-  const loss = state.loss ? state.loss.split(",").map((each) => (each === "any" ? null : Number(each) / 100)) : decision.axes.map(() => 0.05);
+  /* Of each axis what an address says, where that is a number. */
+  const given = (text, start) => decision.axes.map((_, m) => {
+    const found = Number(text.split(",")[m] || NaN);
+    return found >= 0 && found <= 100 ? found : start;
+  });
+  const value = given(state.value, 50);
+  const loss = given(state.loss.replaceAll("any", ANY_LOSS), 5).map((each) => (each === ANY_LOSS ? null : each / 100));
   const sum = value.reduce((a, b) => a + b, 0) || 1;
-  const limit = Object.fromEntries(list(state.limit).map((each) => each.split(":")).filter(([cost]) => decision.costs[cost]).map(([cost, most]) => [cost, Number(most)]));
+  const limit = Object.fromEntries(list(state.limit).map((each) => each.split(":")).filter(([cost, most]) => decision.costs[cost] && Number(most) >= 0).map(([cost, most]) => [cost, Number(most)]));
   return { value, loss, limit, share: value.map((each) => each / sum), any: Boolean(state.any) };
 };
 const touched = (section) => Boolean(section.state.value || section.state.loss || section.state.limit || section.state.any);
 /* The pick shown: the run's until a slider is moved. Null where nothing may be picked. */
 const chosen = (section) => {
   const { decision } = section;
-  if (!touched(section) && decision.pick !== null) return { pick: decision.pick, share: section.data.holds, winners: [], after: decision.runnersUp };
+  if (!touched(section) && decision.pick !== null) return { pick: decision.pick, share: section.data.holds, winners: [], after: decision.runnersUp.length ? decision.runnersUp : decision.ranked(settingsOf(section)) };
   const settings = settingsOf(section);
   const [pick, ...after] = decision.ranked(settings);
   return pick === undefined ? { pick: null, share: null, winners: [], after: [] } : { pick, after, ...decision.holds(settings, pick) };

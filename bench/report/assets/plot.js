@@ -22,18 +22,18 @@ const bestRows = (section, plane) => {
 };
 
 /* Rows that stand out, in places of the plane: current, pick, runners-up, baselines, selected; once each, in this order. */
-const notable = (section, plane = section.plane) => {
-  const { decision } = section;
+const notable = (section) => section.once("notable", () => {
+  const { decision, plane } = section;
   const found = new Map();
   const add = (row, role) => { if (row >= 0) found.set(row, [...(found.get(row) ?? []), role]); };
   const rowsOf = (point) => range(plane.rows.length).filter((r) => plane.rows[r].point === point);
   const own = plane === section.data.planes[section.planes[0]];
   const placed = (r) => (own ? decision.row[r] : rowsOf(decision.rows[r].point)[0] ?? -1);
   /* Of one point's choices the best by the sliders: of those that keep the limits, where any does. */
+  const settings = decision && settingsOf(section);
+  const afford = decision && decision.affordable(settings);
   const bestOf = (point) => {
     if (!decision) return rowsOf(point)[0] ?? -1;
-    const settings = settingsOf(section);
-    const afford = decision.affordable(settings);
     const mine = range(decision.rows.length).filter((r) => decision.rows[r].point === point);
     const merit = (r) => decision.score(decision.means, r, settings.share) + (afford[r] && decision.keeps(decision.means, r, settings.loss, 1e-12) ? 1e6 : 0);
     return mine.length ? placed(mine.reduce((a, b) => (merit(b) > merit(a) ? b : a))) : rowsOf(point)[0] ?? -1;
@@ -51,11 +51,12 @@ const notable = (section, plane = section.plane) => {
       add(placed(r), "runner-up");
       if (others.size > 3) break;
     }
-  } else bestRows(section, plane).forEach((r) => add(r, "front"));
+  } else add(rowsOf(section.data.picked)[0] ?? -1, "pick");
+  if (!decision) bestRows(section, plane).forEach((r) => add(r, "front"));
   for (const point of new Set(plane.rows.filter(({ role }) => role === "baseline").map((row) => row.point))) add(bestOf(point), "baseline");
   for (const point of section.selected) add(bestOf(point), "selected");
   return [...found].map(([row, roles]) => ({ row, roles, ...plane.rows[row] }));
-};
+});
 
 /* What is drawn of a row in an axis: a difference, or the value. */
 const at = (section, row, i) => section.plane.at[section.split][row][i][section.absolute ? VALUE : GAIN];
@@ -67,16 +68,16 @@ const axisTitle = (section, i) => {
   return section.absolute ? label + less : `${label}${less}, change${unit ? " in %" : " \u00d7 1000"}`;
 };
 
-const drawn = (section) => {
+const drawn = (section) => section.once("drawn", () => {
   const { plane, hidden } = section;
   const stands = new Set(notable(section).map(({ row }) => row));
   const placed = range(plane.rows.length).filter((r) => range(plane.axes.length).every((i) => known(at(section, r, i))));
   const rows = placed.filter((r) => stands.has(r) || !hidden.has(plane.rows[r].architecture));
   return { rows, stands };
-};
+});
 
 /* The range of an axis: what stands out and the front; of what lies behind, its better three quarters where near. */
-const span = (section, i, rows, stands) => {
+const span = (section, i, rows, stands) => section.once(`span ${i}`, () => {
   const { plane, state } = section;
   const sign = better(section, i);
   const values = (some) => some.map((r) => sign * at(section, r, i));
@@ -91,7 +92,7 @@ const span = (section, i, rows, stands) => {
   }
   const pad = 0.07 * (high - low) || Math.abs(high) * 0.01 || 1;
   return sign > 0 ? [low - pad, high + pad] : [-high - pad, -low + pad];
-};
+});
 
 /* Places for labels that lie on no mark, no other label, and inside: nearest first; a thin line leads back. */
 const placeLabels = (labels, marks, [left, top, right, bottom]) => {
@@ -243,7 +244,7 @@ const mainFigure = (section) => {
   const units = section.absolute || plane.axes.length < 3 ? "" : plane.axes.every(({ unit }) => unit) ? ", in %" : plane.axes.some(({ unit }) => unit) ? "" : ", \u00d7 1000";
   const regions = section.absolute ? "; bars are 90% intervals" : plane.spread[section.split] ? "; regions at 90%, paired" : "";
   const note = `${section.absolute ? "Absolute values" : `Differences from ${plane.against}`} on ${section.data.splits[section.split]}${units}${regions}.`;
-  return { name: plane.kind, title, note, draw, key: keyOf(section), csv: () => planeCsv(section) };
+  return { name: plane.kind, title, note, draw, key: keyOf(section), csv: () => planeCsv(plane) };
 };
 const keyOf = (section) => [...new Set(drawn(section).rows.map((r) => section.plane.rows[r].architecture))].map((kind) => [section.data.looks[kind], kind]);
 
@@ -327,8 +328,8 @@ const csv = (rows) => rows.map((row) => row.map((cell) => {
   const safe = typeof cell === "string" && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
   return /[",\n\r]/.test(safe) ? `"${safe.replace(/"/g, '""')}"` : safe;
 }).join(",")).join("\n");
-const planeCsv = (section) => {
-  const { plane, splits } = section;
+const planeCsv = (plane) => {
+  const splits = Object.keys(plane.at);
   const parts = ["", ".low", ".high", ".gain", ".gain.low", ".gain.high"];
   const head = ["point", "name", "architecture", "role", "kind", "weights", "on_front", "p_nondominated"];
   const names = splits.flatMap((split) => plane.axes.flatMap(({ name }) => parts.map((part) => `${split}/${name}${part}`)));

@@ -48,10 +48,8 @@ const actions = {
   },
   save,
   export: (section) => {
-    const state = section.state;
-    section.state = { ...state, plane: "heads" };
-    download(`${section.data.dataset.replace(/[^\w.@-]+/g, "_")}.csv`, new Blob([planeCsv(section)], { type: "text/csv" }));
-    section.state = state;
+    const rows = new Blob([planeCsv(section.data.planes.heads)], { type: "text/csv" });
+    download(`${section.data.dataset.replace(/[^\w.@-]+/g, "_")}.csv`, rows);
   },
   sort: (section, button) => {
     const column = Number(button.dataset.column);
@@ -80,9 +78,12 @@ document.addEventListener("change", (event) => {
 document.addEventListener("pointerover", (event) => {
   const point = event.target.closest?.(".mark");
   if (point) showCard(sectionOf(point), point, event.clientX, event.clientY);
-  else hide();
+  else if (!keyed) hide();
 });
-addEventListener("scroll", () => { if (!document.activeElement?.matches("svg.figure")) hide(); }, { passive: true });
+/* What the keyboard shows stays while the page scrolls below a resting pointer. */
+let keyed = false;
+document.addEventListener("pointermove", ({ movementX, movementY }) => { keyed = keyed && !movementX && !movementY; });
+addEventListener("scroll", () => { if (!keyed) hide(); }, { passive: true });
 /* In a figure the arrow keys go from mark to mark, from left to right; Enter selects, Escape clears. */
 document.addEventListener("keydown", (event) => {
   const figure = document.activeElement?.closest?.("svg.figure");
@@ -101,6 +102,7 @@ document.addEventListener("keydown", (event) => {
   }
   const next = marks[clamp(now + (event.key === "ArrowRight" ? 1 : -1), 0, marks.length - 1)];
   section.cursor = next.dataset.row;
+  keyed = true;
   const box = next.getBoundingClientRect();
   showCard(section, next, box.right, box.bottom);
   say(card.textContent);
