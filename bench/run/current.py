@@ -145,7 +145,7 @@ def read_current(given: str, card: Card, tasks: Sequence[str], home: Path, track
             )
         found = _of_file(path)
     if found.column is not None:
-        kept = tuple(getattr(card, "logged", ()))
+        kept = tuple(card.logged)
         if found.column not in kept:
             raise UserError(f"{given}: {unknown('column among the logged scores of the card', found.column, kept)}")
         return found

@@ -24,6 +24,7 @@ from speed.table import replace
 from bench.frontier.dominance import nondominated
 from bench.frontier.served.candidates import Current
 from bench.frontier.served.distance import distance, rows_of
+from bench.frontier.served.front import rivals, share_nondominated
 from bench.frontier.served.served import Served, served_front
 from bench.frontier.served.sweep import Setting
 from bench.rows import CONFIRM, TEST
@@ -88,7 +89,8 @@ def _count(tally: Tally, served: Served, truth: np.ndarray) -> None:
             tally.held["distance"].append(found.low <= true.value <= found.high)
             tally.apart.append(true.value)
     tally.said += table["p_nondominated"].tolist()
-    tally.true += nondominated(truth, served.outcomes).tolist()
+    among = rivals(served.draws, table["point"].tolist())
+    tally.true += (share_nondominated(truth[None], among) > 0).tolist()
 
 
 def coverage_table(tallies: Sequence[tuple[Setup, Tally]]) -> str:

@@ -99,7 +99,12 @@ def ahead(served: Served, baseline: Mask, others: Mask, split: str = TEST) -> li
 
     It is measured at the baseline's own points, as in `distance`: the others' front is the denser one, and
     interpolating it costs less. The baseline is ahead where there are distances and every one of them is `ahead`.
+    With more than two outcomes it is measured at the others' points: a best single point has more of the outcomes that
+    are held, and less of the other, so it is the baseline that must be ahead in spite of that.
     """
+    if len(served.outcomes) > 2:
+        each = (distance(served, baseline, others, outcome.name, split) for outcome in served.outcomes)
+        return [one for one in each if one is not None]
     found = []
     for column in range(len(served.outcomes)):
         if pairs := _pairs(served, others, baseline, column):

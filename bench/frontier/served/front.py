@@ -15,6 +15,8 @@ Floats = NDArray[np.float64]
 ENDS = (0.5 - LEVEL / 2, 0.5 + LEVEL / 2)
 VOLUMES = 400
 """Draws that a hypervolume's interval takes."""
+CLEAR = 0.95
+"""From this share of draws on, a point is clearly dominated by another of its own candidate."""
 
 
 def band(draws: NDArray[np.floating]) -> tuple[Floats, Floats]:
@@ -40,6 +42,40 @@ def gains(values: NDArray[np.floating], current: int) -> Floats:
     base = values[..., current : current + 1, :].astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(base > 0, values / base - 1, np.nan)
+
+
+def rivals(draws: Floats, points: Sequence[str]) -> NDArray[np.bool_]:
+    """(S, S), whether the first of a pair counts where it dominates the second.
+
+    Points of other candidates always do. Neighbouring weights of one candidate trade little for little, so that noise
+    alone makes one dominate the other: a point of the same candidate counts where it dominates in `CLEAR` of draws.
+
+    Args:
+        points: the candidate of each.
+    """
+    names = np.array(points)
+    found = np.asarray(names[:, None] != names[None])
+    some = draws[:: max(1, len(draws) // VOLUMES)]
+    for name in dict.fromkeys(points):
+        own = np.flatnonzero(names == name)
+        share = np.mean([_dominates(each) for each in some[:, own]], axis=0)
+        found[np.ix_(own, own)] = share >= CLEAR
+    return found
+
+
+def share_nondominated(values: Floats, among: NDArray[np.bool_]) -> Floats:
+    """(S,) in which share of draws (D, S, M) no rival (S, S) dominates each point; more is better in all outcomes."""
+    return np.asarray(np.mean([~(_dominates(each) & among).any(axis=0) for each in values], axis=0))
+
+
+def _dominates(values: Floats) -> NDArray[np.bool_]:
+    """(S, S), whether the first of a pair of values (S, M) dominates the second."""
+    enough = np.ones((len(values), len(values)), dtype=bool)
+    more = ~enough
+    for column in values.T:
+        enough &= column[:, None] >= column[None]
+        more |= column[:, None] > column[None]
+    return enough & more
 
 
 def volume_of(

@@ -20,11 +20,10 @@ from bench.frontier.intervals import Interval
 from bench.frontier.served import keeping
 from bench.frontier.served.candidates import Candidate, Current
 from bench.frontier.served.errors import Points, Seeds, draws_of, seeds_of
-from bench.frontier.served.front import gains, told, volume_of
+from bench.frontier.served.front import gains, rivals, share_nondominated, told, volume_of
 from bench.frontier.served.measuring import RESAMPLES, Meter
 from bench.frontier.served.segments import segment_table
 from bench.frontier.served.sweep import ROUNDS, Setting, Sweep
-from bench.frontier.uncertainty import share_nondominated
 from bench.fusion import KINDS
 from bench.objectives import Objective
 from bench.outcomes.measure import Measure
@@ -46,7 +45,8 @@ class Served:
         outcomes: M, all to be maximised.
         table: a row for each of S kept serving points: `id` (its place), `point` (the candidate), `name`,
             `architecture`, `role`, `kind`, `weights` (by task, sum 1; empty for a score that is not fused), `on_front`
-            (by means on confirmation rows), `p_nondominated` (among all kept points), and by split and outcome
+            (by means on confirmation rows), `p_nondominated` (that no kept point of another candidate dominates it, nor
+            clearly one of its own), and by split and outcome
             `s/o`, `s/o.low`, `s/o.high`, and as a fraction of the current point's `s/o.gain`, `s/o.gain.low`,
             `s/o.gain.high`. Intervals are NaN where they are unknown.
         draws: (D, S, M), what the true outcomes may be, jointly, on confirmation rows; test_draws: on test. D is 0
@@ -145,7 +145,9 @@ def served_front(
     drawn = {split: _drawn(each, shape, purpose, draws) for split, each in points.items()}
     front = keeping.on_front(means, valid, outcomes)[of, settings]
     table = _table(candidates, tasks, sweep.settings, places, front, meters[CONFIRM].scores)
-    table["p_nondominated"] = share_nondominated(drawn[CONFIRM], outcomes) if known else np.nan
+    table["p_nondominated"] = (
+        share_nondominated(drawn[CONFIRM], rivals(drawn[CONFIRM], table["point"].tolist())) if known else np.nan
+    )
     parts = [
         segment_table(meter, rows[split], of, settings, sweep.settings, outcomes, row,
                       partial(_drawn, seeds=shape, seed=purpose, draws=draws))
