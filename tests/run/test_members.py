@@ -24,7 +24,7 @@ def seen(monkeypatch: pytest.MonkeyPatch, *configs: dict[str, object], baselines
     monkeypatch.setattr(members, "resolve_objectives", lambda dataset, tasks: ())
     tasks = (SimpleNamespace(name="click"), SimpleNamespace(name="like"))
     search = SimpleNamespace(search=SimpleNamespace(sampler="tpe"))
-    run = SimpleNamespace(name="first", manifest=SimpleNamespace(suite=search))
+    run = SimpleNamespace(name="first", manifest=SimpleNamespace(suite=search, current={}))
     return SimpleNamespace(run=run, key="shop", tasks=tasks, dataset=SimpleNamespace(reference={})), study
 
 
