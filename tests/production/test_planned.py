@@ -20,7 +20,7 @@ TASKS = (Task("click"), Task("buy", parent="click"))
 
 
 def point(kind: Kind, number: int | None = None, **config: Scalar) -> Point:
-    return Point(kind, config, config.get("sharing.kind", kind), number)
+    return Point(kind, config, str(config.get("sharing.kind", kind)), number)
 
 
 SINGLE = [point("trial", at, **{"sharing.kind": "single_task"}) for at in (3, 5)]
