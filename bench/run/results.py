@@ -82,7 +82,7 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
     front = replace(front, answer=answer_of(run, study))
     chosen, reason, refused = None, "", None
     followed = policy or policy_of(run)
-    serving = serving_of(run, front.points, objectives, keep)
+    serving = serving_of(run, front.points, objectives, followed.outcomes, keep)
     if serving.served is None:
         choices = head_choices(front.points, objectives, run.run.manifest.seed)
     else:
