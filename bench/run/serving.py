@@ -138,7 +138,7 @@ def _current(part: DatasetRun, candidates: list[Candidate], rows: Mapping[str, R
     tasks = rows[CONFIRM].tasks
     equal = Setting.of("power", [1.0] * len(tasks))
     if now.column is not None:
-        name, column = f"today's score, column '{now.column}'", now.column
+        name, column = f"today's score (column {now.column})", now.column
 
         def logged(split: str, place: int) -> NDArray[Any]:
             values = rows[split].logged[column].astype(np.float64)
@@ -149,15 +149,15 @@ def _current(part: DatasetRun, candidates: list[Candidate], rows: Mapping[str, R
         return Current(now.id), name
     if now.id in ids:
         if now.point is None:
-            return Current(now.id, equal), "the best single-task models under equal weights, as no --current was given"
+            return Current(now.id, equal), "the best single-task models under equal weights (no --current was given)"
         fusion = now.fusion(dict(zip(tasks, rows[CONFIRM].rates, strict=True)))
         return Current(now.id, Setting.of(fusion.kind, [fusion.weights.get(task, 0.0) for task in tasks])), (
-            f"the current model, {now.source}"
+            f"the current model ({now.source})"
         )
     stands = next((each for each in candidates if each.role == "baseline"), candidates[0] if candidates else None)
     if stands is None:
         return None, ""
-    return Current(stands.id, equal), f"{stands.name} under equal weights, as no single-task model was confirmed"
+    return Current(stands.id, equal), f"{stands.name} under equal weights (no single-task model was confirmed)"
 
 
 def _note(rows: Mapping[str, Rows]) -> str:
