@@ -103,7 +103,7 @@ class Policy(BaseModel):
             "guard.max_loss_vs_current": loss if isinstance(loss, dict) else (),
         }
         known = [metric for task in tasks for metric in metric_names(task)] + [f"cost/{cost}" for cost in COSTS]
-        for where, name in ((where, name) for where, names in named.items() for name in names):
+        for where, name in ((where, name.partition("[")[0]) for where, names in named.items() for name in names):
             task, _, metric = name.partition(".")
             served = task in {each.name for each in tasks} and (ranked(metric) or metric in ("gauc", "gauc_positives"))
             if not served and name not in known:
@@ -144,12 +144,12 @@ def read_policy(path: Path) -> Policy:
 
 
 def read_bound(option: str, text: str) -> tuple[str, float | str]:
-    """Metric and bound of an option such as `--at-least "click.recall@10%=98% of current"`.
+    """Metric and bound of an option such as `--at-least "click.recall@10%[country=US]=98% of current"`.
 
     Raises:
         UserError: anything else.
     """
-    found = re.fullmatch(r"\s*([^=\s]+)\s*=\s*(.+?)\s*", text)
+    found = re.fullmatch(r"\s*([^=\s\[]+(?:\[[^\]]*\])?)\s*=\s*(.+?)\s*", text)  # [country=US] is of the metric
     with suppress(ValueError):
         if found is not None:
             number = re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", found[2], re.I)
