@@ -176,17 +176,18 @@ def pick_command(
 ) -> None:
     """Choose a configuration and the weights that fuse its tasks, by a written policy or by what you ask for."""
     from bench.frontier.policy import read_bound, read_policy
-    from bench.run.results import pick_document, policy_of, result_of, write_pick
+    from bench.run.results import pick_document, result_of, suite_policy, write_pick
 
     floors = dict(read_bound("--at-least", each) for each in at_least or ())
     ceilings = dict(read_bound("--at-most", each) for each in at_most or ())
     given = None if policy is None else read_policy(policy)
+    asked = given is not None or maximize is not None or bool(floors or ceilings)
     results = []
     for dataset_run in _open(run_, home).values():
-        followed = given
-        if maximize is not None or floors or ceilings:
-            followed = (given or policy_of(dataset_run)).asked(maximize, floors, ceilings)
+        followed = (given or suite_policy(dataset_run)).asked(maximize, floors, ceilings)
         results.append(result_of(dataset_run, followed))
+        if asked and results[-1].pick is None:
+            raise UserError(results[-1].no_pick)
     for result in results:
         if os.access(result.run.folder, os.W_OK):
             write_pick(result)
@@ -359,6 +360,8 @@ def show_pick(result: DatasetResult) -> None:
         say(f"no pick: {result.no_pick}")
         return
     say(result.pick.reason)
+    if result.asked:
+        say(result.asked)
     for removed in result.pick.removed:
         say(f"  not {removed.name}: {removed.reason}")
     stability = result.pick.stability

@@ -94,14 +94,14 @@ class Policy(BaseModel):
 
     @property
     def outcomes(self) -> tuple[str, ...]:
-        """Outcomes of the ranking that it names, in any order of importance."""
-        names = [name for named in self._named.values() for name in named]
+        """Outcomes of the ranking with a cut that it names, for all rows or a segment."""
+        names = [name.partition("[")[0] for named in self._named.values() for name in named]
         return tuple(dict.fromkeys(name for name in names if _served(name.partition(".")[2])))
 
     def check(self, tasks: Sequence[Task]) -> None:
         """Raises a UserError where the policy names what cannot be measured of these tasks."""
         known = [metric for task in tasks for metric in metric_names(task)] + [f"cost/{cost}" for cost in COSTS]
-        for where, name in ((where, name) for where, names in self._named.items() for name in names):
+        for where, name in ((where, name.partition("[")[0]) for where, names in self._named.items() for name in names):
             task, _, metric = name.partition(".")
             served = task in {each.name for each in tasks} and (_served(metric) or metric in AREAS)
             if not served and name not in known:
@@ -159,12 +159,12 @@ def read_policy(path: Path) -> Policy:
 
 
 def read_bound(option: str, text: str) -> tuple[str, float | str]:
-    """Metric and bound of an option such as `--at-least "click.recall@10%=98% of current"`.
+    """Metric and bound of an option such as `--at-least "click.recall@10%[country=US]=98% of current"`.
 
     Raises:
         UserError: anything else.
     """
-    found = re.fullmatch(r"\s*([^=\s]+)\s*=\s*(.+?)\s*", text)
+    found = re.fullmatch(r"\s*([^=\s\[]+(?:\[[^\]]*\])?)\s*=\s*(.+?)\s*", text)  # [country=US] is of the metric
     with suppress(ValueError):
         if found is not None:
             number = re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", found[2], re.I)
