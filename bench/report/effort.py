@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.frontier.frontier import Frontier
-from bench.frontier.gains import BASELINE
 from bench.frontier.importance import alone, importances
 from bench.objectives import in_thousandths
 from bench.records import TrialRecord
@@ -95,10 +94,9 @@ def seed_effects(front: Frontier) -> list[str]:
     """For each metric what another seed changes, how far confirmed points lie apart, and how much the search's values
     of them are too good."""
     found = []
-    own = front.table["point"] != BASELINE  # which has replicates of trials once more
     for objective in (each for each in front.objectives if each.is_metric):
         key, scale = objective.key(CONFIRM), 1000.0 if in_thousandths(objective.name) else 1.0
-        rows = front.table[own & front.table[f"{key}.sd"].notna()]
+        rows = front.table[front.table[f"{key}.sd"].notna() & (front.table["role"] == "trial")]
         if len(rows) < 2:
             continue
         means, noise = rows[f"{key}.mean"], float(rows[f"{key}.sd"].median())
