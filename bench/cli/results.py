@@ -208,7 +208,7 @@ def frontier_document(results: Sequence[DatasetResult]) -> dict[str, Any]:
 
     documents = {
         result.run.key: {"verdict": result.verdict.to_json()}
-        | ({"served": to_json(result.serving.served)} if result.serving.served else {})
+        | ({"served": to_json(result.serving.served) | {"readings": result.readings}} if result.serving.served else {})
         | result.frontier.to_json()
         | ({"cut_short": result.cut_short} if result.cut_short else {})
         | {"pick": pick_document(result)}
@@ -251,6 +251,8 @@ def _show_served(result: DatasetResult, served: Served) -> None:
     print_table(headers, cells, f"{title} (90% intervals)")
     volume, on = served.hypervolume, int(served.table["on_front"].sum())
     sure = f"{volume.value:.4f} ({volume.low:.4f} to {volume.high:.4f})"
+    for sentence in result.readings:
+        say(sentence)
     say(f"{on} serving points are on the front; hypervolume over a random order {sure}")
     say(f"the front of heads: seesaw frontier {result.run.run.name} --heads", whole=True)
 

@@ -15,6 +15,7 @@ from bench.frontier.choices import Choices, head_choices, served_choices
 from bench.frontier.frontier import Frontier, frontier
 from bench.frontier.pick import NothingPasses, Pick, pick
 from bench.frontier.policy import Policy
+from bench.frontier.served.reading import readings
 from bench.frontier.served.verdict import Verdict
 from bench.objectives import Objective, primary
 from bench.plain import parse_toml, read_json
@@ -60,6 +61,13 @@ class DatasetResult:
     no_pick: str = ""
     nothing_passes: NothingPasses | None = None
     cut_short: str = ""
+
+    @property
+    def readings(self) -> list[str]:
+        """What the served front says beside the verdict: exchange rates at the pick, what models alone gain."""
+        if self.serving.served is None or self.pick is None:
+            return []
+        return readings(self.serving.served, self.pick.row)
 
     @property
     def asked(self) -> str:
@@ -258,7 +266,7 @@ def view_of(result: DatasetResult) -> View:
         pick=picked,
         no_pick=result.no_pick,
         policy=result.policy.toml,
-        answer=result.frontier.answer.sentence if result.frontier.answer else "",
+        also=[*result.readings, *([result.frontier.answer.sentence] if result.frontier.answer else [])],
         commands=commands,
         made=made,
         cut_short=result.cut_short,

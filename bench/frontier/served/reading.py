@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from bench.frontier.served.distance import Distance, distance, exchange, rows_of
 from bench.frontier.served.served import Served
 
@@ -20,7 +22,7 @@ def _exchanges(served: Served, row: int) -> list[str]:
     paid, *others = (each.name for each in served.outcomes)
     found = [exchange(served, row, paid, bought) for bought in others]
     return [
-        f"At the pick, giving up 1% of {paid} buys {_number(each)} of {each.outcome}."
+        f"At the pick, giving up 1% of {paid} buys {_number(each, 1)} of {each.outcome}."
         for each in found
         if each is not None and each.value > 0
     ]
@@ -42,6 +44,7 @@ def _models(served: Served) -> list[str]:
     ]
 
 
-def _number(found: Distance) -> str:
-    sure = f" ({100 * found.low:+.1f} to {100 * found.high:+.1f})" if found.low == found.low else ""
-    return f"{100 * found.value:+.1f}%{sure}"
+def _number(found: Distance, unit: float = 100) -> str:
+    """A distance in per cent; an exchange rate, of unit 1, is per cent for one per cent."""
+    sure = f" ({unit * found.low:+.1f} to {unit * found.high:+.1f})" if np.isfinite(found.low) else ""
+    return f"{unit * found.value:+.1f}%{sure}"
