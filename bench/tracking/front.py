@@ -21,7 +21,6 @@ from bench.tracking.names import VIEW, outward
 from bench.tracking.parent import Parent
 from bench.tracking.picture import Mark, picture
 from bench.tracking.values import Point
-from bench.tracking.volumes import HYPERVOLUME
 
 SERVED, TABLE, PICTURE = "serving_front.json", "frontier.json", "front.svg"
 DIGEST, VERDICT = "seesaw.front_digest", "seesaw.verdict"
@@ -72,8 +71,8 @@ def log_front(parent: Parent, found: Found, when: float = 0.0) -> None:
     On the trials: tags `front.on_front` and `seesaw.picked` ("true" or "false"), `front.rank` and
     `front.p_nondominated` ("none" where it was not compared), and as metrics replicate means and deviations, and
     `front.p_nondominated`. On the parent the description, `seesaw.verdict`, the pick's outcomes as `chosen/<outcome>`,
-    and objectives and reference, so that fronts of several runs can be merged. Points of the hypervolume by trial that
-    are not there are filled in. A front that is there already, with the same page, is not sent again.
+    and objectives and reference, so that fronts of several runs can be merged. A front that is
+    there already, with the same page, is not sent again.
 
     Args:
         when: time of the values, in seconds since 1970; the same where it is tried again. 0 is the run's beginning.
@@ -82,9 +81,6 @@ def log_front(parent: Parent, found: Found, when: float = 0.0) -> None:
         TrackingError: the store cannot be reached.
     """
     frontier, pick = found.frontier, found.pick
-    if "samples" not in frontier.history:  # by rungs, it is by samples and logged job by job
-        history = frontier.history.itertuples(index=False)
-        parent.log_volumes([Point(HYPERVOLUME, float(value), int(trial)) for trial, value in history])
 
     placed = values.front_of(frontier, pick)
     for number, node in parent.nested.trials().items():
