@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.frontier.hypervolume import hypervolume
-from bench.frontier.intervals import LEVEL, Interval, intervals
+from bench.frontier.intervals import LEVEL, Interval, differences, intervals
 from bench.frontier.samples import Sample, sample
 from bench.frontier.table import replicate_keys
 from bench.frontier.uncertainty import p_nondominated, posterior_draws
@@ -34,12 +34,14 @@ class Statistics:
         p_nondominated: by id of a point the probability that no other confirmed point dominates it, baselines and the
             current point among them.
         intervals: by id and metric key (confirmation rows, test and costs) the interval of its mean.
+        gains: by id and metric key how much better its mean is than that of a reference point, see `gain_table`.
         hypervolume: of the true values of the confirmed points of trials; None where nothing is known of seeds. Its
             value is that of the means less the bias that it has from taking the best of noisy values.
     """
 
     p_nondominated: dict[str, float] = field(default_factory=dict)
     intervals: dict[str, dict[str, Interval]] = field(default_factory=dict)
+    gains: dict[str, dict[str, Interval]] = field(default_factory=dict)
     hypervolume: Interval | None = None
 
 
@@ -49,12 +51,14 @@ def statistics(
     reference: Mapping[str, float],
     split: str,
     seed: int,
+    against: str | None = None,
 ) -> Statistics:
     """Of all points of a run, of which only confirmed ones count.
 
     Args:
         reference: of the hypervolume, complete.
         seed: of the run, for what is simulated.
+        against: id of the point that gains are differences from.
     """
     keys = [objective.key(split) for objective in objectives]
     found = {point.id: one for point in points if (one := sample(point, keys))}
@@ -70,6 +74,7 @@ def statistics(
     return Statistics(
         p_nondominated=dict(zip(found, chances.tolist(), strict=True)),
         intervals=interval_table(points, replicate_keys(objectives)),
+        gains=gain_table(points, objectives, against),
         hypervolume=volume_interval([samples[at] for at in searched], about[:, searched], objectives, reference),
     )
 
@@ -81,6 +86,25 @@ def interval_table(points: Sequence[Point], keys: Sequence[str]) -> dict[str, di
         found: dict[str, Sample] = {point.id: drawn for point in points if (drawn := sample(point, [key]))}
         for point, row in zip(found, intervals(list(found.values())) or (), strict=False):
             table.setdefault(point, {})[key] = row[0]
+    return table
+
+
+def gain_table(
+    points: Sequence[Point], objectives: Sequence[Objective], against: str | None
+) -> dict[str, dict[str, Interval]]:
+    """By id of a point and key the paired interval of how much better its mean is than that of the point `against`.
+
+    In the metric's own unit. A key that the point `against` lacks is left out.
+    """
+    table: dict[str, dict[str, Interval]] = {}
+    for objective, key in ((each, key) for each in objectives for key in replicate_keys([each])):
+        found: dict[str, Sample] = {point.id: drawn for point in points if (drawn := sample(point, [key]))}
+        if against not in found or (apart := differences(list(found.values()))) is None:
+            continue
+        at = list(found).index(against)
+        for row, point in enumerate(found):
+            pair = (row, at) if objective.sign > 0 else (at, row)
+            table.setdefault(point, {})[key] = apart.intervals(*pair)[0]
     return table
 
 
