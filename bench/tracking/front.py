@@ -8,13 +8,12 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from bench.frontier.frontier import Frontier
 from bench.frontier.pick import Pick
-from bench.objectives import Objective
 from bench.rows import CONFIRM, TEST
 from bench.tracking import values
 from bench.tracking.names import VIEW, outward
@@ -22,22 +21,13 @@ from bench.tracking.parent import Parent
 from bench.tracking.picture import Mark, picture
 from bench.tracking.values import Point
 
+if TYPE_CHECKING:
+    from bench.frontier.served.served import Served
+
 SERVED, TABLE, PICTURE = "serving_front.json", "frontier.json", "front.svg"
 DIGEST, VERDICT = "seesaw.front_digest", "seesaw.verdict"
 CHOSEN = "chosen/"
 """Metrics of the pick on the parent; charts of this name come before all others."""
-
-
-class ServedTable(Protocol):
-    """A served front, as `bench.frontier.served` has it."""
-
-    @property
-    def outcomes(self) -> tuple[Objective, ...]:
-        """What its scores are measured by."""
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """A row for each serving point."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +44,7 @@ class Found:
     pick: Pick | None = None
     page: Path | None = None
     verdict: Mapping[str, Any] | None = None
-    served: ServedTable | None = None
+    served: Served | None = None
     commands: tuple[str, ...] = ()
 
     @property
@@ -191,7 +181,7 @@ def _front_first(table: pd.DataFrame) -> str:
     return str(ordered.to_json(orient="split", index=False))
 
 
-def _served(served: ServedTable) -> pd.DataFrame:
+def _served(served: Served) -> pd.DataFrame:
     """The served front's table with weights in words; gains on test before the rest."""
     names = [each.name for each in served.outcomes]
     gains = [f"{TEST}/{name}.gain{end}" for name in names for end in ("", ".low", ".high")]
