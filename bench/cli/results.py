@@ -346,7 +346,7 @@ def _ends(row: Mapping[Any, Any], key: str) -> str | None:
 
 
 def _basis(result: DatasetResult) -> str:
-    confirmed = [point for point in result.frontier.of_trials.points if point.replicates]
+    confirmed = [point for point in result.frontier.points if point.role == "trial" and point.replicates]
     if not confirmed:
         return f"compared by the one run of each trial that the search saw, on {NAMES[SEARCH]}: not confirmed"
     counts = {len(point.replicates) for point in confirmed}
