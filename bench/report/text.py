@@ -44,6 +44,12 @@ def listed(numbers: Sequence[int], most: int = 12) -> str:
     return text if len(numbers) <= most else f"{text} and {len(numbers) - most:,} more"
 
 
+def split(told: str) -> tuple[str, str]:
+    """The first sentence of several, and the rest."""
+    first, dot, rest = told.partition(". ")
+    return (f"{first}.", rest) if dot else (told, "")
+
+
 def label(objective: str) -> str:
     """The name of an objective for axes: `income.auc` -> `income AUC`, `cost/parameters` -> `parameters`."""
     parts = objective.removeprefix("cost/").split(".")
