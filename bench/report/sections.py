@@ -23,7 +23,7 @@ def section(view: View, place: int) -> str:
         [
             f'<section class="run" id="{id}" aria-labelledby="{id}-title" data-place="{place}">',
             f'<header class="top"><h2 id="{id}-title">{escaped(view.title)}</h2>',
-            f"<p>{escaped(view.dataset)}</p></header>",
+            f"<p>{escaped(text.dataset(view.dataset))}</p></header>",
             f'<p class="verdict {kind}"><strong>{KINDS[kind]}</strong> <span>{sentence(first)}</span></p>'
             if told
             else "",

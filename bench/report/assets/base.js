@@ -23,10 +23,17 @@ const signed = (value, unit = "") => {
   return `${Number(text) === 0 ? "" : value > 0 ? "+" : MINUS}${text}${unit}`;
 };
 const percent = (share) => `${Math.round(100 * share)}%`;
+/* Labels of axes without the metric, where all have one; and that metric. */
+const brief = (axes) => {
+  const metrics = new Set(axes.map(({ label }) => label.split(" ").slice(1).join(" ")));
+  const metric = metrics.size === 1 && axes.length > 1 ? [...metrics][0] : "";
+  return { metric, labels: axes.map(({ label }) => (metric ? label.split(" ")[0] : label)) };
+};
 /* The score that ranks, written as in the verdict: "sum of click 0.8, like 0.2". */
 const fusion = ({ kind, weights }) => {
   if (!weights) return "";
   const parts = Object.entries(weights).filter(([, weight]) => weight > 0).map(([task, weight]) => `${task} ${+weight.toPrecision(3)}`);
+  if (parts.length > 2 && new Set(Object.values(weights)).size === 1) return `${kind}, equal weights`;
   return parts.length === 1 ? `${parts[0].split(" ")[0]} alone` : `${kind} of ${parts.join(", ")}`;
 };
 const titled = (row) => (row.role === "trial" ? `${row.name} (${row.architecture})` : row.name);

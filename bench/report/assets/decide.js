@@ -151,11 +151,8 @@ const distinct = (decision, cost) => [...new Set(decision.costs[cost].filter(kno
 const makeForm = (section) => {
   const { decision } = section;
   const slider = (name, label, most) => `<input type="range" name="${name}" min="0" max="${most}" step="1" aria-label="${esc(label)}"><output></output>`;
-  /* One metric of all tasks is said once. */
-  const metrics = new Set(decision.axes.map(({ label }) => label.split(" ").slice(1).join(" ")));
-  const metric = metrics.size === 1 && decision.axes.length > 1 ? [...metrics][0] : "";
-  const short = (label) => (metric ? label.split(" ")[0] : label);
-  const rows = decision.axes.map(({ label }, m) => `<tr><th scope="row">${esc(short(label))}</th><td>${slider(`value-${m}`, `value of ${label}`, 100)}</td><td>${slider(`loss-${m}`, `allowed loss of ${label}`, ANY_LOSS)}</td></tr>`);
+  const { metric, labels } = brief(decision.axes);
+  const rows = decision.axes.map(({ label }, m) => `<tr><th scope="row">${esc(labels[m])}</th><td>${slider(`value-${m}`, `value of ${label}`, 100)}</td><td>${slider(`loss-${m}`, `allowed loss of ${label}`, ANY_LOSS)}</td></tr>`);
   const limits = Object.keys(decision.costs).map((cost) => `<tr><th scope="row">${esc(costName(cost))} \u2264</th><td colspan="2">${slider(`limit-${cost}`, `${costName(cost)} at most`, distinct(decision, cost).length - 1)}</td></tr>`);
   const form = section.part("matters");
   form.innerHTML = `<h3>What matters to you</h3>
@@ -223,12 +220,13 @@ const outcomes = (section, r) => {
   const { decision, data } = section;
   const plane = data.planes[section.planes[0]];
   const split = Object.keys(plane.at)[0];
+  const { labels } = brief(decision.axes);
   return decision.axes.map((axis, m) => {
     const at = plane.axes.findIndex(({ name }) => name === axis.name);
     const cell = decision.row[r] >= 0 && at >= 0 ? plane.at[split][decision.row[r]][at] : null;
     const unit = plane.axes[at]?.unit ?? "%";
-    if (cell === null || !known(cell[GAIN])) return [axis.label, `<b>${signed(100 * decision.means.gains[r * decision.axes.length + m], axis.unit)}</b>`];
-    return [axis.label, `<b class="${way(cell)}">${signed(cell[GAIN], unit)}</b>${between(cell)}`];
+    if (cell === null || !known(cell[GAIN])) return [labels[m], `<b>${signed(100 * decision.means.gains[r * decision.axes.length + m], axis.unit)}</b>`];
+    return [labels[m], `<b class="${way(cell)}">${signed(cell[GAIN], unit)}</b>${between(cell)}`];
   });
 };
 /* Whether a difference is told from none. */

@@ -26,11 +26,11 @@ const shortlist = (section) => {
     const differs = known(found[GAIN]) && row !== plane.current;
     const text = differs ? `<b class="${way(found)}">${signed(found[GAIN], plane.axes[i].unit)}</b>${between(found)}` : `<b>${number(found[VALUE])}</b>`;
     const value = number(found[VALUE]);
-    return main ? `${text}<small>${differs ? value : ""}</small>` : `<small>${differs ? signed(found[GAIN], plane.axes[i].unit) : value} on confirmation rows</small>`;
+    return main ? `${text}<small>${differs ? value : ""}</small>` : `<small>confirmed ${differs ? signed(found[GAIN], plane.axes[i].unit) : value}</small>`;
   };
-  const name = (each) => `${mark(section.look(each))}${Number(each.tag) ? `<span class="place">${each.tag}</span> ` : ""}<b>${esc(titled(each))}</b> ${each.roles.filter((role) => role !== "front").map((role) => `<span class="tag ${role}">${role}</span>`).join("")}${fusion(each) ? `<small>${esc(fusion(each))}</small>` : ""}`;
+  const name = (each) => `${mark(section.look(each))}${Number(each.tag) ? `<span class="place">${each.tag}</span> ` : ""}<b>${esc(titled(each))}</b> ${each.roles.filter((role) => role !== "front" && (role !== "baseline" || !each.roles.includes("current"))).map((role) => `<span class="tag ${role}">${role}</span>`).join("")}${fusion(each) ? `<small>${esc(fusion(each))}</small>` : ""}`;
   const risk = (each) => (each.roles.includes("current") ? [] : [
-    known(each.p_nondominated) ? `<small>P(non-dominated) ${each.p_nondominated.toFixed(2)}</small>` : "",
+    known(each.p_nondominated) ? `<small>P(non-dom.) ${each.p_nondominated.toFixed(2)}</small>` : "",
     each.roles.includes("pick") && known(section.found?.share) ? `<small>holds in ${percent(section.found.share)}</small>` : "",
     !each.on_front ? "<small>not on the front</small>" : "",
   ]).join("");
@@ -89,7 +89,7 @@ const drawMap = (section) => {
   }
   const box = section.part("map");
   if (!box.firstChild) box.innerHTML = `<p class="note">Which choice wins as you shift value between two outcomes and allow larger losses; the fuller the colour, the more often it holds.</p><p class="tools"></p><div class="drawing"></div>`;
-  const pairs = decision.axes.length > 2 ? `<select data-name="map" aria-label="Outcomes of the map">${range(decision.axes.length).flatMap((a) => range(decision.axes.length).filter((b) => b > a).map((b) => `<option value="${a}-${b}" ${a === i && b === j ? "selected" : ""}>${esc(decision.axes[a].label)} / ${esc(decision.axes[b].label)}</option>`)).join("")}</select>` : "";
+  const pairs = decision.axes.length > 2 ? `<select data-name="map" aria-label="Outcomes of the map">${pairsIn(decision.axes).map(([a, b]) => `<option value="${a}-${b}" ${a === i && b === j ? "selected" : ""}>${esc(decision.axes[a].label)} / ${esc(decision.axes[b].label)}</option>`).join("")}</select>` : "";
   if (box.querySelector(".tools").innerHTML.length !== pairs.length || !pairs) box.querySelector(".tools").innerHTML = pairs;
   const draw = (width) => {
     const [left, row] = [56, 26];

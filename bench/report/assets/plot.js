@@ -134,7 +134,19 @@ const fillOf = (section, row) => {
   return hollow ? `fill="var(--surface)" stroke="var(--${role})" stroke-width="2.4"` : `fill="var(--${role})"`;
 };
 
-/* One plane of two axes in a box; `small` is a panel among many. */
+/* Who is who: markup of the names in columns from a place on, and how high it is. */
+const who = (section, x, y, width) => {
+  const names = notable(section).map((each) => [each, `${each.tag}: ${titled(each)}`]);
+  const step = Math.max(...names.map(([, text]) => wide(text))) + 34;
+  const columns = Math.max(1, Math.floor(width / step));
+  const lines = names.map(([each, text], k) => {
+    const [left, top] = [x + step * (k % columns), y + 18 * Math.floor(k / columns)];
+    return `<g transform="translate(${left + 12} ${top + 13}) scale(.8)">${path(section.look(each)[1], fillOf(section, each))}</g>${words(left + 24, top + 17, text, 'class="who" font-size="12" fill="var(--text)"')}`;
+  });
+  return { markup: lines.join(""), height: 18 * Math.ceil(names.length / columns) + 8, step };
+};
+
+/* One plane of two axes in a box; `small` is a panel among many, of which the first has labels. */
 const planePanel = (section, [i, j], width, height, small) => {
   const { plane, split } = section;
   const { rows, stands } = drawn(section);
@@ -149,13 +161,13 @@ const planePanel = (section, [i, j], width, height, small) => {
   const unit = (axis) => (section.absolute ? "" : plane.axes[axis].unit);
   const sign = (value, step) => (section.absolute || value <= 0 ? "" : "+") + tick(value, step);
   const font = `font-size="${small ? 10.5 : 12}" fill="var(--muted)"`;
-  const [across, xstep] = ticks(xs, Math.max(2, (width - left - right) / (small ? 70 : 90)));
-  const [upwards, ystep] = ticks(ys, Math.max(2, (height - top - bottom) / (small ? 45 : 60)));
+  const [across, xstep] = ticks(xs, Math.max(2, (width - left - right) / (small ? 48 : 90)));
+  const [upwards, ystep] = ticks(ys, Math.max(2, (height - top - bottom) / (small ? 36 : 60)));
   if (!section.absolute) svg += `<rect x="${Math.max(x(0), left)}" y="${top}" width="${Math.max(width - right - Math.max(x(0), left), 0)}" height="${Math.max(Math.min(y(0), height - bottom) - top, 0)}" fill="var(--accent)" opacity=".05"/>`;
   for (const value of across) svg += path(`M${x(value).toFixed(1)} ${top}V${height - bottom}`, 'stroke="var(--grid)"') + words(x(value), height - bottom + 15, sign(value, xstep) + unit(i), `text-anchor="middle" class="tick" ${font}`);
   for (const value of upwards) svg += path(`M${left} ${y(value).toFixed(1)}H${width - right}`, 'stroke="var(--grid)"') + words(left - 6, y(value) + 4, sign(value, ystep) + unit(j), `text-anchor="end" class="tick" ${font}`);
   if (!section.absolute) svg += path(`M${x(0).toFixed(1)} ${top}V${height - bottom}M${left} ${y(0).toFixed(1)}H${width - right}`, 'stroke="var(--front)" stroke-width="1" opacity=".6"');
-  const long = (axis) => (small ? plane.axes[axis].label : axisTitle(section, axis));
+  const long = (axis) => (small ? brief(plane.axes).labels[axis] : axisTitle(section, axis));
   svg += words((left + width - right) / 2, height - 6, long(i), `text-anchor="middle" class="axis" ${font}`);
   svg += words(-(top + height - bottom) / 2, small ? 9 : 12, long(j), `text-anchor="middle" class="axis" transform="rotate(-90)" ${font}`);
   svg += `<g clip-path="url(#${clip})">`;
@@ -184,29 +196,24 @@ const planePanel = (section, [i, j], width, height, small) => {
     svg += `<g class="mark" data-row="${r}" transform="translate(${cx.toFixed(1)} ${cy.toFixed(1)}) scale(${size})"><circle r="12" fill="transparent"/>${path(shape, `${fillOf(section, own ?? row)} opacity="${own || row.on_front ? 1 : 0.5}"`)}${target}${ring}</g>`;
     const reach = (own?.roles.includes("pick") ? 13 : picked.has(row.point) ? 11 : own ? 8 : 7) * size;
     marks.push([cx, cy, reach]);
-    if (own && (!small || Number.isNaN(Number(own.tag)))) labels.push({ x: cx, y: cy, r: reach, text: own.tag, first: own.roles.includes("pick") ? 0 : own.roles.includes("current") ? 1 : 2 });
+    if (own && (!small || (i + j === 1 && Number.isNaN(Number(own.tag))))) labels.push({ x: cx, y: cy, r: reach, text: own.tag, first: own.roles.includes("pick") ? 0 : own.roles.includes("current") ? 1 : 2 });
   }
   labels.sort((a, b) => a.first - b.first);
   if (small) return [svg + placeLabels(labels, marks, [], frame), height];
-  /* Who is who: in a corner of the plot that is free, else below it. */
-  const key = notable(section).map((each) => [each, `${each.tag}: ${titled(each)}`]);
-  const [w, h] = [Math.max(...key.map(([, text]) => wide(text))) + 34, 18 * key.length + 8];
+  /* The names: in a corner of the plot that is free, else below it. */
+  const column = who(section, 0, 0, 1);
   const corners = (w2, h2) => [[frame[2] - w2 - 8, top + 8], [left + 8, height - bottom - h2 - 8], [left + 8, top + 8], [frame[2] - w2 - 8, height - bottom - h2 - 8]].map(([a, b]) => [a, b, a + w2, b + h2]);
   const boxes = [];
   const free = (box) => [...marks.map(([a, b, r]) => [a - r, b - r, a + r, b + r]), ...boxes].every(([a, b, c, d]) => box[0] > c || box[2] < a || box[1] > d || box[3] < b);
-  const corner = width >= 560 && corners(w, h).find(free);
+  const corner = width >= 560 && corners(column.step, column.height).find(free);
   if (corner) boxes.push(corner);
   const inset = section.near && width >= 560 && corners(150, 110).find(free);
   if (inset) boxes.push(inset);
   svg += inset ? overview(section, [i, j], [xs, ys], inset) : "";
   svg += placeLabels(labels, marks, boxes, frame);
-  const columns = corner ? 1 : Math.max(1, Math.floor((width - 8) / w));
-  const [x0, y0] = corner || [8, height];
-  key.forEach(([each, text], k) => {
-    const [kx, ky] = [x0 + w * (k % columns), y0 + 18 * Math.floor(k / columns)];
-    svg += `<g transform="translate(${kx + 12} ${ky + 13}) scale(.8)">${path(section.look(each)[1], fillOf(section, each))}</g>${words(kx + 24, ky + 17, text, 'class="who" font-size="12" fill="var(--text)"')}`;
-  });
-  return [svg, corner ? height : height + 18 * Math.ceil(key.length / columns) + 6];
+  if (corner) return [svg + who(section, corner[0], corner[1], 1).markup, height];
+  const below = who(section, 8, height, width - 8);
+  return [svg + below.markup, height + below.height];
 };
 
 /* The part of the front that nothing in it dominates on the rows drawn: it was chosen on other rows. */
@@ -275,9 +282,9 @@ const stripPanel = (section, width) => {
   return [svg + words((name + width) / 2, height - 6, axisTitle(section, 0), `text-anchor="middle" class="axis" ${font}`), height];
 };
 
+const pairsIn = (axes) => axes.flatMap((_, i) => range(axes.length).filter((j) => j > i).map((j) => [i, j]));
 const pairsOf = (section) => {
-  const count = section.plane.axes.length;
-  const pairs = range(count).flatMap((i) => range(count).filter((j) => j > i).map((j) => [i, j]));
+  const pairs = pairsIn(section.plane.axes);
   return pairs[Number(section.state.pair || -1)] ? [pairs[Number(section.state.pair)]] : pairs;
 };
 const mainFigure = (section) => {
@@ -286,19 +293,22 @@ const mainFigure = (section) => {
   const draw = (width, tall) => {
     if (plane.axes.length === 1) return stripPanel(section, width);
     const pairs = pairsOf(section);
+    const room = innerHeight - section.part("bar").getBoundingClientRect().bottom - scrollY - 18;
     if (pairs.length === 1) {
-      const above = section.part("bar").getBoundingClientRect().bottom + scrollY;
-      const height = tall ?? clamp(width < 560 ? width * 0.88 : innerHeight - above - 18, 320, width * 0.8);
+      const height = tall ?? clamp(width < 560 ? width * 0.88 : room, 320, width * 0.8);
       return planePanel(section, pairs[0], width, height, false);
     }
-    const columns = width < 480 ? 2 : Math.min(pairs.length < 4 ? 3 : 4, Math.floor(width / 165));
-    const [w, h] = [width / columns, Math.max(150, Math.min(width / columns, (innerHeight - 300) / Math.ceil(pairs.length / columns)))];
+    const lines = Math.ceil(pairs.length / Math.max(2, Math.floor(width / 155)));
+    const columns = Math.ceil(pairs.length / lines);
+    const names = who(section, 8, 0, width - 8);
+    const [w, h] = [width / columns, clamp(((tall ?? room) - names.height) / lines, 150, width / columns)];
     const panels = pairs.map((pair, k) => `<g transform="translate(${((k % columns) * w).toFixed(1)} ${(Math.floor(k / columns) * h).toFixed(1)})">${planePanel(section, pair, w, h, true)[0]}</g>`);
-    return [panels.join(""), h * Math.ceil(pairs.length / columns)];
+    return [`${panels.join("")}<g transform="translate(0 ${(h * lines).toFixed(1)})">${names.markup}</g>`, h * lines + names.height];
   };
+  const { metric } = brief(plane.axes);
   const units = section.absolute || plane.axes.length < 3 ? "" : plane.axes.every(({ unit }) => unit) ? ", in %" : plane.axes.some(({ unit }) => unit) ? "" : ", \u00d7 1000";
   const regions = section.absolute ? "; bars are 90% intervals" : plane.spread[section.split] ? "; regions at 90%, paired" : plane.at[section.split].some((row) => known(row[0][GAIN_LOW])) ? "; bars are 90% intervals, paired" : "";
-  const note = `${section.absolute ? "Absolute values" : `Differences from ${plane.against}`} on ${section.data.splits[section.split]}${units}${regions}.`;
+  const note = `${section.absolute ? "Absolute values" : `Differences from ${plane.against}`} on ${section.data.splits[section.split]}${plane.axes.length > 2 && metric ? `, ${metric}` : ""}${units}${regions}.`;
   return { name: plane.kind, title, note, draw, key: keyOf(section), csv: () => planeCsv(plane) };
 };
 const keyOf = (section) => [...new Set(drawn(section).rows.map((r) => section.plane.rows[r].architecture))].map((kind) => [section.data.looks[kind], kind]);
@@ -325,8 +335,8 @@ const bar = (section) => {
   const button = (name, value, text, on) => `<button type="button" data-action="switch" data-name="${name}" data-value="${value}" aria-pressed="${on}">${text}</button>`;
   const planes = section.planes.length > 1 ? section.planes.map((kind, k) => button("plane", k ? kind : "", kind === "served" ? "Served" : "Heads", plane.kind === kind)).join("") : "";
   const pairs = plane.axes.length > 2 ? (() => {
-    const all2 = range(plane.axes.length).flatMap((i) => range(plane.axes.length).filter((j) => j > i).map((j) => [i, j]));
-    return `<select data-name="pair" aria-label="Outcomes drawn"><option value="">all pairs</option>${all2.map(([i, j], k) => `<option value="${k}" ${state.pair === String(k) ? "selected" : ""}>${esc(plane.axes[i].label)} / ${esc(plane.axes[j].label)}</option>`).join("")}</select>`;
+    const { labels } = brief(plane.axes);
+    return `<select data-name="pair" aria-label="Outcomes drawn"><option value="">all pairs</option>${pairsIn(plane.axes).map(([i, j], k) => `<option value="${k}" ${state.pair === String(k) ? "selected" : ""}>${esc(labels[i])} / ${esc(labels[j])}</option>`).join("")}</select>`;
   })() : "";
   const splits = section.splits.length > 1 ? `<select data-name="split" aria-label="Rows">${section.splits.map((each) => `<option value="${each}" ${each === section.split ? "selected" : ""}>${esc(data.splits[each])}</option>`).join("")}</select>` : "";
   const kinds = new Set(plane.rows.map(({ architecture }) => architecture));
