@@ -235,7 +235,7 @@ def _show_served(result: DatasetResult, served: Served) -> None:
     """The served front as differences from the current point on test, then the baselines' points."""
     from bench.run.current import current_of
 
-    say(" ".join(filter(None, [current_of(result.run).sentence, result.serving.note])))
+    say(" ".join(filter(None, [current_of(result.run).sentence, result.serving.note, result.asked])))
     table = served.table
     own = (table["role"] != "trial") & ~table["on_front"]
     for rows, title in (
@@ -342,8 +342,6 @@ def show_pick(result: DatasetResult) -> None:
         say(f"no pick: {result.no_pick}")
         return
     say(result.pick.reason)
-    if result.asked:
-        say(result.asked)
     for removed in result.pick.removed:
         say(f"  not {removed.name}: {removed.reason}")
     stability = result.pick.stability
