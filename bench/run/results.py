@@ -15,6 +15,7 @@ from bench.frontier.choices import Choices, head_choices, served_choices
 from bench.frontier.frontier import Frontier, frontier
 from bench.frontier.pick import NothingPasses, Pick, pick
 from bench.frontier.policy import Policy
+from bench.frontier.served.reading import readings
 from bench.frontier.served.verdict import Verdict
 from bench.objectives import Objective, primary
 from bench.plain import parse_toml, read_json
@@ -62,6 +63,13 @@ class DatasetResult:
     cut_short: str = ""
 
     @property
+    def readings(self) -> list[str]:
+        """What the served front says beside the verdict: exchange rates at the pick, what models alone gain."""
+        if self.serving.served is None or self.pick is None:
+            return []
+        return readings(self.serving.served, self.pick.row)
+
+    @property
     def asked(self) -> str:
         """Where the policy is not the suite's, a sentence that says so; else empty."""
         if self.policy.toml == suite_policy(self.run).toml:
@@ -105,7 +113,7 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
     front = replace(front, answer=answer_of(run, study))
     chosen, reason, refused = None, "", None
     followed = policy or policy_of(run)
-    serving = serving_of(run, front.points, objectives, keep)
+    serving = serving_of(run, front.points, objectives, followed.outcomes, keep)
     if serving.served is None:
         choices = head_choices(front.points, objectives, run.run.manifest.seed)
     else:
@@ -258,7 +266,7 @@ def view_of(result: DatasetResult) -> View:
         pick=picked,
         no_pick=result.no_pick,
         policy=result.policy.toml,
-        answer=result.frontier.answer.sentence if result.frontier.answer else "",
+        also=[*result.readings, *([result.frontier.answer.sentence] if result.frontier.answer else [])],
         commands=commands,
         made=made,
         cut_short=result.cut_short,

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from bench.data.synthetic import funnel
-from bench.frontier.served.candidates import Candidate
+from bench.frontier.served.candidates import Candidate, Role
 from bench.frontier.served.measuring import Meter
+from bench.frontier.served.served import Served
 from bench.frontier.served.sweep import Setting
 from bench.objectives import Objective
 from bench.predictions import Rows
@@ -83,6 +84,7 @@ class Kind:
     noise: float
     replicates: int
     shared: bool = True
+    role: Role = "trial"
 
 
 @dataclass
@@ -168,8 +170,7 @@ class Setup:
         def predictions(split: str, at: int) -> NDArray[np.float32]:
             return self._predicted(kind, seeds[at] if seeds else 0, places[split])
 
-        role = "baseline" if kind.name == "trees" else "trial"
-        return Candidate(kind.name, kind.name, kind.name, role, seeds, predictions)
+        return Candidate(kind.name, kind.name, kind.name, kind.role, seeds, predictions)
 
     def truth(self, points: Sequence[str], settings: Sequence[Setting]) -> Floats:
         """(S, M) true outcomes of serving points; each is computed once."""
@@ -190,6 +191,12 @@ class Setup:
         return np.array([self._truth[key] for key in zip(points, settings, strict=True)])
 
 
+def settings_of(served: Served) -> list[Setting]:
+    """The fusion of each row of its table."""
+    table = served.table
+    return [Setting.of(kind, tuple(own.values())) for kind, own in zip(table["kind"], table["weights"], strict=True)]
+
+
 def setups() -> list[Setup]:
     """What coverage is measured on."""
     oracle = Kind("oracle", 0, 0, 1)
@@ -200,12 +207,12 @@ def setups() -> list[Setup]:
             Kind("narrow", 0.25, noise, replicates, shared),
             Kind("wide", 0.45, noise, replicates, shared),
             Kind("other", 0.3, noise, replicates, shared),
-            Kind("trees", 0.4, noise / 2, replicates, False),
+            Kind("trees", 0.4, noise / 2, replicates, False, "baseline"),
         )
 
     two, users = conflicting(2, 20_000, 0, 1), conflicting(2, 32_000, 4_000, 2)
     uneven = (oracle, Kind("narrow", 0.25, 0.2, 2), Kind("wide", 0.45, 0.4, 5), Kind("other", 0.3, 0.3, 3),
-              Kind("alone", 0.3, 0.3, 1), Kind("trees", 0.4, 0.2, 1, False))  # fmt: skip
+              Kind("alone", 0.3, 0.3, 1), Kind("trees", 0.4, 0.2, 1, False, "baseline"))  # fmt: skip
     return [
         Setup("`recall@10%`, 3 replicates on shared seeds", two, four(3), "recall@10%", 2000, alike=0.5),
         Setup("2 replicates, seeds not shared", two, four(2, shared=False), "recall@10%", 2000),

@@ -44,6 +44,30 @@ def gains(values: NDArray[np.floating], current: int) -> Floats:
         return np.where(base > 0, values / base - 1, np.nan)
 
 
+def reach(drawn: NDArray[np.floating], rows: NDArray[np.floating], current: int) -> float:
+    """By how many standard errors a gain on test may be off, at `LEVEL`, in any outcome of a point that was picked.
+
+    Confirmation rows, which chose it, and test have the luck of seeds in common, and nothing else. So the point is
+    taken to be, in each draw, the one whose seeds were luckiest by their share of its standard error.
+
+    Args:
+        drawn: (D, S, M) draws of test outcomes; rows: the same with the rows' part of the errors alone.
+
+    Returns:
+        NaN without draws.
+    """
+    if not len(drawn):
+        return np.nan
+    errors, luck = gains(drawn, current), gains(rows, current)
+    errors -= errors.mean(axis=0)
+    luck = errors - (luck - luck.mean(axis=0))
+    sd = errors.std(axis=0)
+    unit = np.where(sd > 1e-12, sd, np.inf)
+    chosen = np.nan_to_num(np.abs(luck / unit)).max(axis=2).argmax(axis=1)
+    largest = np.nan_to_num(np.abs(errors / unit))[np.arange(len(errors)), chosen].max(axis=1)
+    return float(np.quantile(largest, LEVEL))
+
+
 def rivals(draws: Floats, points: Sequence[str]) -> NDArray[np.bool_]:
     """(S, S), whether the first of a pair counts where it dominates the second.
 

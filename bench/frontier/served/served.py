@@ -20,7 +20,7 @@ from bench.frontier.intervals import Interval
 from bench.frontier.served import keeping
 from bench.frontier.served.candidates import Candidate, Current
 from bench.frontier.served.errors import Points, Seeds, draws_of, seeds_of
-from bench.frontier.served.front import gains, rivals, share_nondominated, told, volume_of
+from bench.frontier.served.front import gains, reach, rivals, share_nondominated, told, volume_of
 from bench.frontier.served.measuring import RESAMPLES, Meter
 from bench.frontier.served.segments import segment_table
 from bench.frontier.served.sweep import ROUNDS, Setting, Sweep
@@ -57,6 +57,7 @@ class Served:
         settings: how many fusions were tried for each candidate.
         replicates: of the candidates, the median.
         row_variance: (S, M), variance of the gains on test that comes from its rows alone.
+        reach: half the width, in standard errors, of intervals on test that hold for whichever point was picked.
         segments: `row`, `segment` ("country=US"), `split`, `outcome`, `value`, `low`, `high`, `gain`, `gain.low`,
             `gain.high`; empty without segments.
     """
@@ -71,6 +72,7 @@ class Served:
     settings: int
     replicates: int
     row_variance: Floats
+    reach: float
     segments: pd.DataFrame
 
     @property
@@ -160,6 +162,7 @@ def served_front(
         for column, outcome in enumerate(outcomes)
     }
     measure = meters[TEST].measure
+    of_rows = draws_of(points[TEST], None, purpose, draws)
     return Served(
         outcomes=tuple(outcomes),
         table=pd.concat([table, pd.DataFrame(columns)], axis=1),
@@ -171,7 +174,8 @@ def served_front(
         random=meters[CONFIRM].measure.random(),
         settings=len(sweep.settings),
         replicates=round(float(np.median([each.replicates for each in candidates]))),
-        row_variance=gains(draws_of(points[TEST], None, purpose, draws), row).var(axis=0),
+        row_variance=gains(of_rows, row).var(axis=0),
+        reach=reach(drawn[TEST], of_rows, row),
         segments=pd.concat(parts, ignore_index=True),
     )  # fmt: skip
 

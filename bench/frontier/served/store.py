@@ -24,7 +24,7 @@ from bench.predictions import Rows
 from bench.rows import CONFIRM, TEST
 
 JSON, NPZ = "served.json", "served.npz"
-VERSION = 1
+VERSION = 2
 """Raised whenever the same predictions give another front."""
 
 
@@ -59,6 +59,7 @@ def save(served: Served, folder: Path, digest: str) -> None:
             draws=served.draws,
             test_draws=served.test_draws,
             row_variance=served.row_variance,
+            reach=np.array(served.reach),
         )
     document = {
         "digest": digest,
@@ -82,7 +83,7 @@ def load(folder: Path, digest: str) -> Served | None:
         if document["digest"] != digest or str(arrays["digest"]) != digest:
             return None
         draws, test_draws, volume = arrays["draws"], arrays["test_draws"], arrays["hypervolume"]
-        row_variance = arrays["row_variance"]
+        row_variance, reach = arrays["row_variance"], float(arrays["reach"])
     return Served(
         outcomes=tuple(Objective(**each) for each in document["outcomes"]),
         table=_numbers(pd.DataFrame(document["table"])),
@@ -94,6 +95,7 @@ def load(folder: Path, digest: str) -> Served | None:
         settings=document["settings"],
         replicates=document["replicates"],
         row_variance=row_variance,
+        reach=reach,
         segments=_numbers(pd.DataFrame(document["segments"])),
     )
 
