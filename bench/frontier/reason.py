@@ -30,6 +30,12 @@ def called(choices: Choices, row: int) -> str:
     return f"{name} with the weights {weights} ({of['kind']})"
 
 
+def _subject(choices: Choices, row: int) -> str:
+    """The same at the head of a sentence: one thing, though the baseline be `boosted trees`."""
+    who = called(choices, row)
+    return f"The baseline of {who}" if choices.table["role"].iloc[row] == "baseline" else f"{who[0].upper()}{who[1:]}"
+
+
 @dataclass(frozen=True)
 class Told:
     """A pick in words.
@@ -54,11 +60,11 @@ class Told:
     @property
     def sentence(self) -> str:
         """What is picked and why, against what, how sure that is, and what simpler choice is as good."""
-        who = called(self.choices, self.chosen)
         if self.chosen == self.choices.current:
+            who = called(self.choices, self.chosen)
             first = f"Keep what you have: nothing gains on the current point, {who}."
         else:
-            first = f"{who[0].upper()}{who[1:]} is picked: it {self._because()}{self._gains()}."
+            first = f"{_subject(self.choices, self.chosen)} is picked: it {self._because()}{self._gains()}."
         return " ".join(filter(None, [self._ahead(), first, self._doubt(), self._simpler()]))
 
     @property
@@ -137,10 +143,8 @@ class Told:
         for row, share in self.ahead.items():
             apart = zip(names, gains[row] - gains[self.chosen], strict=True)
             parts = ", ".join(f"{name} {difference(self.choices, name, gain)}" for name, gain in apart)
-            who, often = called(self.choices, row), "" if share is None else f" in {share:.0%} of retrainings"
-            said.append(
-                f"{who[0].upper()}{who[1:]} scores higher than the pick{often} ({parts}), but cannot be deployed."
-            )
+            who, often = _subject(self.choices, row), "" if share is None else f" in {share:.0%} of retrainings"
+            said.append(f"{who} scores higher than the pick{often} ({parts}), but cannot be deployed.")
         return " ".join(said)
 
     def _simpler(self) -> str:

@@ -96,7 +96,7 @@ def seed_effects(front: Frontier) -> list[str]:
     found = []
     for objective in (each for each in front.objectives if each.is_metric):
         key, scale = objective.key(CONFIRM), 1000.0 if in_thousandths(objective.name) else 1.0
-        rows = front.table[front.table[f"{key}.sd"].notna()]
+        rows = front.table[front.table[f"{key}.sd"].notna() & (front.table["role"] == "trial")]
         if len(rows) < 2:
             continue
         means, noise = rows[f"{key}.mean"], float(rows[f"{key}.sd"].median())

@@ -142,7 +142,7 @@ def heads_plane(front: Frontier) -> Plane:
     )
     same = ("architecture", "sharing", "balancing", "on_front", "p_nondominated", "replicates", "samples")
     table = table.join(found[[name for name in same if name in found]])
-    reference = _reference_row(table)
+    reference = next(iter(table.index[table["point"] == front.against]), None)
     splits = []
     for split in (TEST, CONFIRM, SEARCH):
         columns: dict[str, Any] = {}
@@ -153,23 +153,17 @@ def heads_plane(front: Frontier) -> Plane:
             for end in ("low", "high"):
                 columns[f"{name}.{end}"] = np.nan if split == SEARCH else found[f"{key}.{end}"].astype(float)
             base = value.loc[reference] if reference is not None else _best_single(value * axis.sign, table) * axis.sign
-            columns[f"{name}.gain"] = axis.sign * (value - base) / (abs(base) if axis.relative else 1.0)
-            columns[f"{name}.gain.low"] = columns[f"{name}.gain.high"] = np.nan
+            unit = abs(base) if axis.relative else 1.0
+            columns[f"{name}.gain"] = axis.sign * (value - base) / unit
+            for end in ("gain.low", "gain.high"):
+                columns[f"{name}.{end}"] = np.nan if split == SEARCH else found[f"{key}.{end}"].astype(float) / unit
         part = pd.DataFrame(columns, index=found.index)
         table = table.join(part)
         if part[[f"{split}/{axis.name}" for axis in axes]].notna().all(axis=1).any():
             splits.append(split)
     at = None if reference is None else list(table.index).index(reference)
-    against = "current" if (table["role"] == "current").any() else "single-task models"
+    against = "current" if at is not None and table["role"].iloc[at] == "current" else "single-task models"
     return Plane("heads", axes, table.reset_index(drop=True), tuple(splits) or (SEARCH,), against, at)
-
-
-def _reference_row(table: pd.DataFrame) -> Any:
-    """Index of the row that heads are compared with; None without one."""
-    for rows in (table[table["role"] == "current"], table[table["point"] == "single_task"]):
-        if len(rows):
-            return rows.index[0]
-    return None
 
 
 def _best_single(value: pd.Series[float], table: pd.DataFrame) -> float:

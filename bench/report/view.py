@@ -77,7 +77,7 @@ def build_view(
     pick: Picked | None = None,
     no_pick: str = "",
     policy: str = "",
-    answer: str = "",
+    also: Sequence[str] = (),
     commands: Mapping[str, str] | None = None,
     made: Mapping[str, str] | None = None,
     cut_short: str = "",
@@ -95,7 +95,7 @@ def build_view(
         choices: what can be picked; with a `current` row the page has sliders.
         pick: the pick among the choices; None where there is none, and `no_pick` says why.
         policy: the run's policy, as TOML.
-        answer: about gradient methods, or of any other comparison, in one sentence.
+        also: sentences beside the pick's: exchange rates, what models alone gain, the answer about gradient methods.
         commands: what a command does, and the command: to train the pick again, to deploy it, to find it in MLflow.
         made: how it was made, in the order to show: fingerprint, seed, space, versions, command, ...
         cut_short: a sentence where the time limit ended the search early.
@@ -103,7 +103,7 @@ def build_view(
     heads = heads_plane(front)
     told = verdict or {"kind": "unknown", "sentence": NOTHING if front.basis == "search" else ""}
     history, by_samples = course(front, records)
-    sentences = ((pick.sentence if pick else ""), answer, *seed_effects(front))
+    sentences = ((pick.sentence if pick else ""), *also, *seed_effects(front))
     return View(
         title=title,
         dataset=dataset,

@@ -50,12 +50,15 @@ class Serving:
     note: str = ""
 
 
-def serving_of(part: DatasetRun, points: Sequence[Point], objectives: Sequence[Objective], keep: bool) -> Serving:
+def serving_of(
+    part: DatasetRun, points: Sequence[Point], objectives: Sequence[Objective], asked: Sequence[str], keep: bool
+) -> Serving:
     """Draws the served front of a run's confirmed points, or reads the one that was drawn of the same predictions.
 
     Args:
         points: all of the run, baselines and the current point among them.
         objectives: of the heads: the best single-task models are the best by these.
+        asked: outcomes that the policy names: where one is not the suite's, the front is drawn anew, in that outcome.
         keep: whether to leave what was drawn in the run's folder.
     """
     folder = part.folder / FOLDER
@@ -70,7 +73,7 @@ def serving_of(part: DatasetRun, points: Sequence[Point], objectives: Sequence[O
         return Serving(None, rates, "", "no confirmed model keeps its predictions; `seesaw confirm` trains it again")
     seed = part.run.manifest.seed
     try:
-        outcomes = resolve_outcomes(part.dataset, part.tasks, _grouped(facts))
+        outcomes = resolve_outcomes(part.dataset, part.tasks, facts.group, asked)
         digest = digest_of(candidates, rows, outcomes, now, seed)
         served = load(part.folder, digest)
         if served is None:
@@ -153,12 +156,6 @@ def _current(part: DatasetRun, candidates: list[Candidate], rows: Mapping[str, R
     if stands is None:
         return None, ""
     return Current(stands.id, equal), f"{stands.name} under equal weights (no single-task model was confirmed)"
-
-
-def _grouped(rows: Rows) -> bool:
-    """Whether rows have groups, of two rows or more on average."""
-    inside = rows.group[rows.group >= 0]
-    return len(inside) > 0 and len(inside) >= 2 * len(np.unique(inside))
 
 
 def _note(rows: Mapping[str, Rows]) -> str:

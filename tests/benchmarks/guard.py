@@ -21,7 +21,7 @@ from bench.frontier.choices import head_choices
 from bench.frontier.composite import composite
 from bench.frontier.judging import Judge
 from bench.frontier.policy import Policy
-from bench.records import Replicate, TrialRecord
+from bench.records import Point, Replicate
 from bench.rows import CONFIRM, SEARCH
 
 OBJECTIVES = SETTINGS[0].objectives
@@ -38,11 +38,11 @@ ABSOLUTE = 0.002
 GUARDS = (f"loss of {ABSOLUTE:g}", *(f"{count:g} standard error{'s' * (count != 1)}" for count in COUNTS))
 
 
-def records_of(setting: Setting, harm: float, rng: np.random.Generator) -> list[TrialRecord]:
+def points_of(setting: Setting, harm: float, rng: np.random.Generator) -> list[Point]:
     """All are equally good, except for the last."""
     truth = np.full((POINTS, 2), 0.8)
     truth[-1] += (harm, -harm)
-    records = []
+    points = []
     for number, seen in enumerate(run_of(setting, truth, rng)):
         kind = "single_task" if number < SINGLE else "mmoe"
         runs = tuple(
@@ -57,8 +57,8 @@ def records_of(setting: Setting, harm: float, rng: np.random.Generator) -> list[
         config = {"sharing.kind": kind, "funnel.kind": "independent", "balancing.kind": "static"}
         search = truth[number] + rng.normal(0, setting.seeds, 2)
         metrics = {o.key(SEARCH): float(value) for o, value in zip(OBJECTIVES, search, strict=True)}
-        records.append(TrialRecord(number, "completed", {}, config, kind, metrics=metrics, replicates=runs))
-    return records
+        points.append(Point("trial", config, kind, number, metrics=metrics, replicates=runs))
+    return points
 
 
 def shares(setting: Setting, harm: float, runs: int) -> tuple[np.ndarray, np.ndarray]:
@@ -66,10 +66,10 @@ def shares(setting: Setting, harm: float, runs: int) -> tuple[np.ndarray, np.nda
     rng = np.random.default_rng(0)
     counts = np.zeros((2, len(GUARDS)))
     for _ in range(runs):
-        records = records_of(setting, harm, rng)
-        single = composite(records, OBJECTIVES)
+        points = points_of(setting, harm, rng)
+        single = composite(points, OBJECTIVES)
         assert single is not None
-        choices = head_choices([*records, single], OBJECTIVES)
+        choices = head_choices([*points, single], OBJECTIVES)
         judge = Judge(Policy(), choices)
         values = choices.values(choices.objectives)[:POINTS]
         losses = np.array([limit.bound for limit in judge.limits]) * choices.values(choices.objectives)[-1] - values

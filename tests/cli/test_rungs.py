@@ -159,8 +159,7 @@ def test_a_picked_point_is_trained_again_to_the_same_metrics(seesaw, rungs, tmp_
     assert result.pick is not None
     record = max((each for each in result.records if each.sharing != "single_task"), key=lambda each: len(each.rungs))
     assert len(record.rungs) > 1
-    for rung, at in enumerate(record.rungs):
-        point = record.at(rung)
+    for point in record.points:
         pick = replace(result.pick, trial=record.number, config=record.config, until=point.until)
         write_pick(replace(result, pick=pick))
         assert ("training.until" in pick_config_path(part).read_text()) == (point.until is not None)
@@ -169,7 +168,7 @@ def test_a_picked_point_is_trained_again_to_the_same_metrics(seesaw, rungs, tmp_
             "train", rungs.card, "--raw", rungs.raw, "--config", pick_config_path(part), "--seed", seed, "--json"
         )
         assert said.code == 0, said.err
-        assert valid(json.loads(said.out)["metrics"]) == valid(at.metrics)
+        assert valid(json.loads(said.out)["metrics"]) == valid(point.metrics)
     said = seesaw("train", rungs.card, "--raw", rungs.raw, "--set", "training.until=0")
     assert said.code == 2
     assert "training.until" in said.err

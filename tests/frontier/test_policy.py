@@ -8,21 +8,21 @@ from typing import cast
 import numpy as np
 import pandas as pd
 import pytest
-from bench.frontier.baselines import latest
 from choice_toys import CLICK, LIKE, made
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.errors import UserError
 from bench.frontier.choices import head_choices, served_choices
-from bench.frontier.composite import composite
 from bench.frontier.frontier import frontier
 from bench.frontier.pick import NothingPasses, pick
+from bench.frontier.points import points_of_run
 from bench.frontier.policy import Policy, read_bound, read_policy
 from bench.frontier.served.served import Served
 from bench.frontier.stability import ENOUGH
 from bench.objectives import Objective
 from bench.plain import parse_toml
+from bench.records import Point
 from bench.schema import Task
 
 OUTCOMES = (Objective(CLICK, "maximize"), Objective(LIKE, "maximize"))
@@ -120,8 +120,8 @@ def test_what_cannot_be_deployed_and_is_ahead_is_said_first():
     found = choose(made(rows, noise=0.001))
     assert found.point == "7"
     assert found.sentence.startswith(
-        "Trees with the weights click 0.5, like 0.5 (power) scores higher than the pick in 100% of retrainings "
-        "(click.recall@10% +18%, like.recall@10% +16%), but cannot be deployed. Trial 7 (mmoe)"
+        "The baseline of trees with the weights click 0.5, like 0.5 (power) scores higher than the pick in 100% of "
+        "retrainings (click.recall@10% +18%, like.recall@10% +16%), but cannot be deployed. Trial 7 (mmoe)"
     )
     assert choose(made(rows, noise=0.001), deployable=False).point == "trees"
 
@@ -172,39 +172,33 @@ def test_what_is_advised_is_enough(bound, share):
 
 
 @pytest.fixture
-def points(trial):
-    """Single-task 0 and 1, a trial 2 that gains in both, and trees."""
+def run(trial):
+    """The trials of a run, single-task 0 and 1 and a trial 2 that gains in both; and its trees."""
     test = (0.5, 0.5)
-    values = {0: (0.72, 0.79), 1: (0.70, 0.80), 2: (0.725, 0.805), -3: (0.73, 0.81)}
+    values = {0: (0.72, 0.79), 1: (0.70, 0.80), 2: (0.725, 0.805), 3: (0.73, 0.81)}
     made = {
         number: trial(
-            number, *value, kind="single_task" if number in (0, 1) else "trees" if number < 0 else "mmoe",
+            number, *value, kind="single_task" if number in (0, 1) else "mmoe",
             runs=tuple(((value[0] + move, value[1] - move), test) for move in (-0.001, 0.0, 0.001)), parameters=10.0,
         )
         for number, value in values.items()
     }  # fmt: skip
-    shared = {
-        n: replace(p, replicates=tuple(replace(r, seed=i) for i, r in enumerate(p.replicates))) for n, p in made.items()
-    }
-    return [shared[number] for number in sorted(shared)]
+    *trials, last = (
+        replace(p, replicates=tuple(replace(r, seed=i) for i, r in enumerate(p.replicates))) for p in made.values()
+    )
+    return trials, [Point("trees", {}, "trees", metrics={"cost/parameters": 10.0}, replicates=last.replicates)]
 
 
-def all_points(points, objectives):
-    trials = [point for point in points if point.number >= 0]
-    single = composite(trials, objectives)
-    return [*frontier(trials, objectives).points, *latest([p for p in points if p.number < 0]), single]
-
-
-def test_heads_are_chosen_among_with_baselines_and_the_single_task_models_as_current(points, objectives):
-    every = all_points(points, objectives)
+def test_heads_are_chosen_among_with_baselines_and_the_single_task_models_as_current(run, objectives):
+    every = points_of_run(*run, objectives)
     choices = head_choices(every, objectives)
-    assert choices.table["point"].tolist() == ["0", "1", "2", "trees", "single_task"]
-    assert (choices.current, choices.served, choices.draws.shape) == (4, False, (1000, 5, 2))
-    assert choices.table["on_front"].tolist() == [False, False, False, True, False]
+    assert choices.table["point"].tolist() == ["0", "1", "2", "single_task", "trees"]
+    assert (choices.current, choices.served, choices.draws.shape) == (3, False, (1000, 5, 2))
+    assert choices.table["on_front"].tolist() == [False, False, False, False, True]
     found = pick(choices, every, objectives, Policy())
     assert (found.point, found.trial, found.kind, found.metrics["confirm/click.auc"]) == ("2", 2, None, 0.725)
     assert found.sentence.startswith("The baseline of boosted trees scores higher than the pick in 100% of")
-    assert "Against single-task models: click.auc +0.0050 (+" in found.sentence
+    assert "Against best single-task models: click.auc +0.0050 (+" in found.sentence
 
 
 def test_what_was_not_confirmed_is_chosen_by_what_the_search_saw(trial, failed, objectives):
@@ -219,25 +213,26 @@ def test_what_was_not_confirmed_is_chosen_by_what_the_search_saw(trial, failed, 
         pick(head_choices([], objectives), [], objectives, Policy())
 
 
-def test_no_test_value_influences_a_pick(points, objectives):
-    def moved(point):
-        runs = [replace(run, metrics=run.metrics | {"test/click.auc": 0.1 * point.number}) for run in point.replicates]
-        return replace(point, replicates=tuple(runs))
+def test_no_test_value_influences_a_pick(run, objectives):
+    def moved(made):
+        runs = [replace(one, metrics=one.metrics | {"test/click.auc": len(made.architecture) / 20})
+                for one in made.replicates]  # fmt: skip
+        return replace(made, replicates=tuple(runs))
 
-    both = [all_points(each, objectives) for each in (points, [moved(point) for point in points])]
+    both = [points_of_run(*each, objectives) for each in (run, [[moved(one) for one in part] for part in run])]
     found = [pick(head_choices(every, objectives), every, objectives, Policy()) for every in both]
     assert found[0] == found[1]
     assert "test" not in json.dumps(found[0].to_json())
 
 
-def test_serving_points_have_the_costs_and_heads_of_their_points(points, objectives):
+def test_serving_points_have_the_costs_and_heads_of_their_points(run, objectives):
     served = made({"2": (0.1, 0.5), "2 b": (0.12, 0.4), "trees": (0.1, 0.6), "unknown": (0.1, 0.1)}, current="unknown")
     table = served.table.rename(columns={CLICK: f"confirm/{CLICK}", LIKE: f"confirm/{LIKE}"})
 
     cells = pd.DataFrame({"row": [0, 0], "segment": "country=US", "split": ["confirm", "test"], "outcome": CLICK,
                           "gain": 0.1, "gain.low": 0.0, "gain.high": 0.2})  # fmt: skip
     front = SimpleNamespace(outcomes=OUTCOMES, table=table, draws=served.draws, current=3, segments=cells)
-    choices = served_choices(cast(Served, front), all_points(points, objectives), {"click": 0.3})
+    choices = served_choices(cast(Served, front), points_of_run(*run, objectives), {"click": 0.3})
     assert choices.segments.to_dict("records") == [
         {"row": 0, "segment": "country=US", "outcome": CLICK, "gain": 0.1, "low": 0.0, "high": 0.2}
     ]

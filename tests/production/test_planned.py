@@ -11,7 +11,7 @@ import pytest
 
 from bench.errors import UserError
 from bench.frontier.policy import Policy
-from bench.records import COMPOSITE, TREES, Scalar, TrialRecord
+from bench.records import Kind, Point, Scalar
 from bench.run.deployable import network_of
 from bench.run.planned import _score
 from bench.schema import Task
@@ -19,20 +19,20 @@ from bench.schema import Task
 TASKS = (Task("click"), Task("buy", parent="click"))
 
 
-def point(number: int, name: str, **config: Scalar) -> TrialRecord:
-    return TrialRecord(number, "completed", {}, config, name)
+def point(kind: Kind, number: int | None = None, **config: Scalar) -> Point:
+    return Point(kind, config, str(config.get("sharing.kind", kind)), number)
 
 
-SINGLE = [point(at, "single_task", **{"sharing.kind": "single_task"}) for at in (3, 5)]
+SINGLE = [point("trial", at, **{"sharing.kind": "single_task"}) for at in (3, 5)]
 
 
-def composite(click: int, buy: int) -> TrialRecord:
-    trials = {"single_task.click": click, "single_task.buy": buy}
-    return point(COMPOSITE, "single_task", **{"sharing.kind": "single_task", **trials})
+def composite(click: int, buy: int) -> Point:
+    trials = {"single_task.click": str(click), "single_task.buy": str(buy)}
+    return point("single_task", **{"sharing.kind": "single_task", **trials})
 
 
 def test_what_is_a_network_is_deployed() -> None:
-    for each in (point(7, "mmoe", **{"sharing.kind": "mmoe"}), point(-1, "equal_weights", **{"sharing.kind": "ple"})):
+    for each in (point("trial", 7, **{"sharing.kind": "mmoe"}), point("equal_weights", **{"sharing.kind": "ple"})):
         assert network_of(each, SINGLE) is each
     assert network_of(composite(5, 5), SINGLE) is SINGLE[1]
 
@@ -40,12 +40,13 @@ def test_what_is_a_network_is_deployed() -> None:
 @pytest.mark.parametrize(
     ("picked", "sentence"),
     [
-        (point(TREES, "trees"), "the pick is boosted trees, which is no network"),
-        (point(-4, "ensemble", **{"ensemble.sharing.kind": "single_task"}), "an ensemble of half-size models"),
-        (composite(3, 5), "'click' is of trial 3, 'buy' is of trial 5"),
+        (point("trees"), "the pick is boosted trees, which is no network"),
+        (point("ensemble", **{"ensemble.sharing.kind": "single_task"}), "an ensemble of half-size models"),
+        (point("current"), "the pick is current model, which is no network"),
+        (composite(3, 5), "several configurations .trials 3, 5."),
     ],
 )
-def test_all_else_is_refused_in_a_sentence(picked: TrialRecord, sentence: str) -> None:
+def test_all_else_is_refused_in_a_sentence(picked: Point, sentence: str) -> None:
     with pytest.raises(UserError, match=rf"{sentence}.*pick a network with --policy FILE"):
         network_of(picked, SINGLE)
 

@@ -37,7 +37,7 @@ def whole(folder: Path, plan: Plan, run: Run = train) -> list[TrialRecord]:
     with Study.open(folder, plan) as study:
         search(plan, study, InlineExecutor(run), make_job, ignore)
         study.conclude()
-        chosen = [record for record in study.records() if record.state == "completed"][:2]
+        chosen = [record.points[-1] for record in study.records() if record.state == "completed"][:2]
         confirm(study, InlineExecutor(run), make_job, chosen, Race(2), ignore)
         return study.records()
 

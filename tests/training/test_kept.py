@@ -72,7 +72,7 @@ def test_what_is_kept_is_what_was_measured(store: Store, tmp_path: Path, kind: K
 
 @pytest.mark.slow
 def test_a_worker_process_leaves_the_same(store: Store, tmp_path: Path) -> None:
-    asked = job(store, 5, tmp_path / "pool")
+    asked = job(store, "trial", tmp_path / "pool")
     with closing(ProcessExecutor(run_job, 1)) as pool:
         pool.submit(asked)
         assert pool.next().failure is None
@@ -101,10 +101,10 @@ def test_the_rows_are_those_of_the_store(store: Store, tmp_path: Path) -> None:
 def test_of_many_rows_whole_groups_are_kept(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, few = tmp_path / "whole", tmp_path / "few"
     write_rows(store, whole)
-    run_job(job(store, 5, whole))
+    run_job(job(store, "trial", whole))
     monkeypatch.setattr(predictions, "MOST_ROWS", 200)
     write_rows(store, few)
-    run_job(job(store, 5, few))
+    run_job(job(store, "trial", few))
     name = name_of("5@2000", 2)
     rows, every = rows_of(few, "test"), store.split("test")
     assert rows is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from bench.objectives import Objective
 from bench.outcomes.measure import Measure
 from bench.outcomes.poisson import counts, units_of
-from bench.records import ENSEMBLE, TREES, Job, Scalar
+from bench.records import Job, Kind, Scalar
 from bench.schema import Task
 from bench.training.config import TrialConfig
 from bench.training.ensemble import PREFIX, run_ensemble
@@ -97,14 +99,15 @@ def test_a_training_stops_early_by_an_outcome_and_measures_those_that_are_asked_
     assert {key, f"valid/{second}.ndcg@3"} <= set(trainer.evaluation.resampled)
 
 
-@pytest.mark.parametrize(("number", "run"), [(TREES, run_trees), (ENSEMBLE, run_ensemble)])
-def test_baselines_measure_what_a_job_names(tiny, number, run) -> None:
+@pytest.mark.parametrize("kind", ["trees", "ensemble"])
+def test_baselines_measure_what_a_job_names(tiny, kind: Kind) -> None:
     names = tuple(task.name for task in tiny.schema.tasks)
-    config = {f"{PREFIX}{name}": value for name, value in CONFIG.items()} if number == ENSEMBLE else {}
+    config = {f"{PREFIX}{name}": value for name, value in CONFIG.items()} if kind == "ensemble" else {}
     objectives = (f"{names[0]}.recall@25%",)
     asked = (f"{names[1]}.recall@50%",)
-    job = Job(number, 1, config, "-", 1, ("test",), objectives, names, 1, device="cpu", resamples=4, outcomes=asked)
-    found = run(job, tiny)
+    job = Job(None, 1, config, "-", 1, ("test",), objectives, names, 1, device="cpu", resamples=4, outcomes=asked)
+    job = replace(job, kind=kind)
+    found = run_trees(job, tiny) if kind == "trees" else run_ensemble(job, tiny)
     for name in (*objectives, *asked):
         assert 0 <= found.metrics[f"test/{name}"] <= 1
         assert len(found.resampled[f"test/{name}"]) == 4
