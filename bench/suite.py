@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
+from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from bench import content
 from bench.errors import UserError
-from bench.objectives import Objective, parse, primary, ranked
+from bench.objectives import Objective, outcome, parse, primary
+from bench.outcomes.defaults import default_outcomes
 from bench.schema import Task
 from bench.validation import validate
 
@@ -79,8 +82,7 @@ class SuiteDataset(_Part):
     """Metrics without split; empty means every task's primary metric."""
     outcomes: tuple[str, ...] = ()
     """Outcomes of the ranking that is served, as in `like.recall@10%`, one a task; empty means ndcg@5 of every task
-    where the card has a group with two rows or more on average, else recall@10%, and value@5 or value@10% of a
-    regression."""
+    where the card has a group with two rows or more on average, else recall@10%, and value@10% of a regression."""
     reference: dict[str, float] = {}
     """Hypervolume's reference point; an objective that is not named gets the room's default."""
     current: str | None = None
@@ -248,31 +250,25 @@ def resolve_objectives(dataset: SuiteDataset, tasks: tuple[Task, ...]) -> tuple[
     return objectives
 
 
-def resolve_outcomes(dataset: SuiteDataset, tasks: tuple[Task, ...], grouped: bool) -> tuple[Objective, ...]:
+def resolve_outcomes(
+    dataset: SuiteDataset, tasks: tuple[Task, ...], group: NDArray[Any], asked: Iterable[str] = ()
+) -> tuple[Objective, ...]:
     """The outcomes that the data set is served by, checked against its tasks.
 
     Args:
-        grouped: whether the data have groups of two rows or more on average.
+        group: (N,) of rows, negative where a row has none: decides where the suite does not say.
+        asked: outcomes that a policy names; each takes the place of its task's own where it is another.
 
     Raises:
         UserError: an unknown task, what is no outcome of a ranking, one named twice, or more than `MOST_OBJECTIVES`.
     """
-    names = dataset.outcomes or tuple(f"{task.name}.{_outcome(task, grouped)}" for task in tasks)[:MOST_OBJECTIVES]
-    if len(set(names)) < len(names):
-        raise UserError(f"{dataset.id}: an outcome is named twice in {', '.join(names)}")
-    if len(names) > MOST_OBJECTIVES:
-        raise UserError(f"{dataset.id}: expected at most {MOST_OBJECTIVES} outcomes, found {len(names)}")
-    for name in names:
-        metric = name.partition(".")[2]
-        if ranked(metric) is None and metric not in ("gauc", "gauc_positives"):
-            raise UserError(
-                f"{dataset.id}: expected outcomes such as {tasks[0].name}.recall@10% or {tasks[0].name}.ndcg@5, "
-                f"found '{name}'"
-            )
-    return tuple(parse(name, tasks, dataset.id) for name in names)
-
-
-def _outcome(task: Task, grouped: bool) -> str:
-    if task.kind == "regression":
-        return "value@5" if grouped else "value@10%"
-    return "ndcg@5" if grouped else "recall@10%"
+    names = dataset.outcomes or default_outcomes(tasks, group)[:MOST_OBJECTIVES]
+    own = [outcome(name, tasks, dataset.id).name for name in names]
+    wanted = [outcome(name, tasks, "policy").name for name in dict.fromkeys(asked) if name not in own]
+    replaced = {name.partition(".")[0] for name in wanted}
+    own = [name for name in own if name.partition(".")[0] not in replaced] + wanted
+    if len(set(own)) < len(own):
+        raise UserError(f"{dataset.id}: an outcome is named twice in {', '.join(own)}")
+    if len(own) > MOST_OBJECTIVES:
+        raise UserError(f"{dataset.id}: expected at most {MOST_OBJECTIVES} outcomes, found {len(own)}")
+    return tuple(outcome(name, tasks, dataset.id) for name in own)

@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "tracking": {"training", "frontier", "production"},
     "report": {"frontier"},
     "production": {"training", "frontier", "outcomes", "models", "balancing", "data"},
-    "suite": set(),
+    "suite": {"outcomes"},
     "run": {"suite", "search", "tracking", "report", "production", "training", "frontier", "outcomes", "models"}
     | {"balancing", "data"},
     "cli": {"suite", "run", "search", "tracking", "report", "production", "training", "frontier", "models", "balancing"}

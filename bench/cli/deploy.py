@@ -61,8 +61,8 @@ def deploy(
             return
         if not (promote or rollback):
             say(planned.pick.reason)
-            trial = planned.network.number
-            say(f"would train trial {trial} on {planned.options.seeds} seeds and register it at {uri}")
+            what = planned.network.name
+            say(f"would train {what} on {planned.options.seeds} seeds and register the model at {uri}")
             say(f"score: {planned.score}")
         for move in moves:
             say(f"{planned.name}: {'would do: ' if dry_run else ''}{move}")

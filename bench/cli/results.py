@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
 
 from bench.cli.experiment import show_experiment
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from bench.frontier.served.served import Served
     from bench.run.results import DatasetResult
 
+SHOWN = 10
+"""Serving points of the front that a terminal shows at most; the page has all."""
 _ROWS = f"confirm/ is {NAMES[CONFIRM]}"
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name or path.")]
 
@@ -173,17 +176,18 @@ def pick_command(
 ) -> None:
     """Choose a configuration and the weights that fuse its tasks, by a written policy or by what you ask for."""
     from bench.frontier.policy import read_bound, read_policy
-    from bench.run.results import pick_document, policy_of, result_of, write_pick
+    from bench.run.results import pick_document, result_of, suite_policy, write_pick
 
     floors = dict(read_bound("--at-least", each) for each in at_least or ())
     ceilings = dict(read_bound("--at-most", each) for each in at_most or ())
     given = None if policy is None else read_policy(policy)
+    asked = given is not None or maximize is not None or bool(floors or ceilings)
     results = []
     for dataset_run in _open(run_, home).values():
-        followed = given
-        if maximize is not None or floors or ceilings:
-            followed = (given or policy_of(dataset_run)).asked(maximize, floors, ceilings)
+        followed = (given or suite_policy(dataset_run)).asked(maximize, floors, ceilings)
         results.append(result_of(dataset_run, followed))
+        if asked and results[-1].pick is None:
+            raise UserError(results[-1].no_pick)
     for result in results:
         if os.access(result.run.folder, os.W_OK):
             write_pick(result)
@@ -204,7 +208,7 @@ def frontier_document(results: Sequence[DatasetResult]) -> dict[str, Any]:
 
     documents = {
         result.run.key: {"verdict": result.verdict.to_json()}
-        | ({"served": to_json(result.serving.served)} if result.serving.served else {})
+        | ({"served": to_json(result.serving.served) | {"readings": result.readings}} if result.serving.served else {})
         | result.frontier.to_json()
         | ({"cut_short": result.cut_short} if result.cut_short else {})
         | {"pick": pick_document(result)}
@@ -231,30 +235,47 @@ def show_front(result: DatasetResult, heads: bool = False) -> None:
 
 
 def _show_served(result: DatasetResult, served: Served) -> None:
-    """The served front as differences from the current point on test, then the baselines' points."""
+    """The served front as differences from the current point on test, then each baseline's nearest point."""
     from bench.run.current import current_of
 
-    say(" ".join(filter(None, [current_of(result.run).sentence, result.serving.note])))
-    table = served.table
-    own = (table["role"] != "trial") & ~table["on_front"]
-    for rows, title in (
-        (table[table["on_front"]], f"front that is served on {result.run.key}"),
-        (table[own], "baselines and the current point at weights of their own"),
-    ):
-        cells = [
-            [row["name"], row["architecture"], row["kind"], _weights(row["weights"]), row["p_nondominated"]]
-            + [_gain(row, each.key(TEST)) for each in served.outcomes]
-            for row in rows.sort_values(f"{served.outcomes[0].key(TEST)}.gain").to_dict("records")
-        ]
-        names = [f"{each.name}, % of current's" for each in served.outcomes]
-        if cells:
-            headers = ["point", "architecture", "score", "weights", "P(non-dominated)", *names]
-            print_table(headers, cells, f"{title}, chosen on {NAMES[CONFIRM]}, told on {NAMES[TEST]} (90% intervals)")
-    volume = served.hypervolume
-    say(
-        f"hypervolume over a random order {volume.value:.4f} (90% interval {volume.low:.4f} to {volume.high:.4f}); "
-        f"`seesaw frontier {result.run.run.name} --heads` shows the front of heads"
-    )
+    say(" ".join(filter(None, [current_of(result.run).sentence, result.serving.note, result.asked])))
+    rows = _shown(result, served)
+    cells = [
+        [row["name"], row["architecture"], row["kind"], _weights(row["weights"]), row["p_nondominated"], note]
+        + [_gain(row, each.key(TEST)) for each in served.outcomes]
+        for row, note in ((served.table.iloc[at].to_dict(), note) for at, note in rows.items())
+    ]
+    names = [f"{each.name}, % of current" for each in served.outcomes]
+    headers = ["point", "architecture", "score", "weights", "P(non-dominated)", "", *names]
+    title = f"served front on {result.run.key}: weights chosen on {NAMES[CONFIRM]}, outcomes of {NAMES[TEST]}"
+    print_table(headers, cells, f"{title} (90% intervals)")
+    volume, on = served.hypervolume, int(served.table["on_front"].sum())
+    sure = f"{volume.value:.4f} ({volume.low:.4f} to {volume.high:.4f})"
+    for sentence in result.readings:
+        say(sentence)
+    say(f"{on} serving points are on the front; hypervolume over a random order {sure}")
+    say(f"the front of heads: seesaw frontier {result.run.run.name} --heads", whole=True)
+
+
+def _shown(result: DatasetResult, served: Served) -> dict[int, str]:
+    """Rows to show, with a word on each: some of the front evenly, the pick, current, and of each baseline the point
+    that changes least where it loses least.
+    """
+    from bench.frontier.served.front import gains
+    from bench.frontier.served.keeping import spread
+
+    table, changes = served.table, gains(served.means(CONFIRM), served.current)
+    front = table.index[table["on_front"]].to_numpy()
+    unit = np.ptp(changes[front], axis=0)
+    found = dict.fromkeys(front[spread(changes[front] / np.where(unit > 0, unit, 1.0), SHOWN)].tolist(), "front")
+    for point in dict.fromkeys(table["point"][table["role"] == "baseline"]):
+        own = table.index[table["point"] == point].to_numpy()
+        best = int(own[np.nan_to_num(changes[own], nan=-np.inf).min(axis=1).argmax()])
+        found.setdefault(best, "baseline")
+    found[served.current] = "current"
+    if result.pick is not None:
+        found[result.pick.row] = "pick"
+    return dict(sorted(found.items(), key=lambda each: float(np.nan_to_num(changes[each[0], 0]))))
 
 
 def _weights(weights: Mapping[str, float]) -> str:
@@ -325,7 +346,7 @@ def _ends(row: Mapping[Any, Any], key: str) -> str | None:
 
 
 def _basis(result: DatasetResult) -> str:
-    confirmed = [point for point in result.frontier.of_trials.points if point.replicates]
+    confirmed = [point for point in result.frontier.points if point.role == "trial" and point.replicates]
     if not confirmed:
         return f"compared by the one run of each trial that the search saw, on {NAMES[SEARCH]}: not confirmed"
     counts = {len(point.replicates) for point in confirmed}
@@ -341,6 +362,8 @@ def show_pick(result: DatasetResult) -> None:
         say(f"no pick: {result.no_pick}")
         return
     say(result.pick.reason)
+    if result.asked:
+        say(result.asked)
     for removed in result.pick.removed:
         say(f"  not {removed.name}: {removed.reason}")
     stability = result.pick.stability

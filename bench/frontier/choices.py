@@ -57,7 +57,8 @@ class Choices:
     Attributes:
         table: one row a choice: `point` (7, 7@16000, trees), `name` for people, `architecture`, `role` (trial,
             baseline, current), `kind` (of the fusion: power, sum; None for heads), `weights` (by task, or None),
-            `p_nondominated`, `on_front`, `size` (parameters; infinite where unknown), then a column a metric or cost.
+            `p_nondominated`, `on_front`, `size` (parameters; infinite where unknown), then a column a metric or cost,
+            and a column an outcome of a segment: `like.recall@10%[country=US]`.
         directions: of the metrics that have one.
         objectives: what rules such as `knee` use: the served outcomes, else the objectives of the heads.
         drawn: metrics with posterior draws.
@@ -92,8 +93,8 @@ class Choices:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Every metric and cost."""
-        return tuple(str(name) for name in self.table.columns if name not in ROW)
+        """Every metric and cost, measured on all rows."""
+        return tuple(str(name) for name in self.table.columns if name not in ROW and "[" not in name)
 
     def values(self, names: Sequence[str]) -> Floats:
         """(rows, M) in natural units; NaN where something was not measured."""
@@ -137,7 +138,10 @@ class Choices:
 
     def check(self, name: str, where: str, directed: bool = False) -> None:
         """Raises a UserError where there is no such metric, or, if `directed`, it has no best direction."""
-        if name not in self.metrics:
+        if "[" in name and name not in self.table:
+            known = [str(each) for each in self.table.columns if "[" in each]
+            raise UserError(f"{where}: {unknown('outcome of a segment', name, known)}")
+        if "[" not in name and name not in self.metrics:
             outcome = ranked(name.rpartition(".")[2])
             if outcome is not None and "." in name:
                 has = ", ".join(self.objectives) if self.served else "none: no predictions were kept"
@@ -163,9 +167,13 @@ def served_choices(served: Served, points: Iterable[Point], rates: Mapping[str, 
     heads = [name for name in _metrics([point for point in own if point]) if name not in names]
     table = served.table[list(ROW[:-1])].reset_index(drop=True)
     table = table.assign(**{name: served.table[f"{CONFIRM}/{name}"].to_numpy() for name in names})
+    cells = served.segments[served.segments["split"] == CONFIRM]
+    cells = cells.assign(name=cells["outcome"].astype(str) + "[" + cells["segment"].astype(str) + "]")
+    by_segment = cells.pivot(index="row", columns="name", values="value").reindex(table.index)
+    outcomes: dict[str, Direction] = {outcome.name: outcome.direction for outcome in served.outcomes}
     return Choices(
-        table=_with_points(table, own, heads),
-        directions=_directions(heads) | {outcome.name: outcome.direction for outcome in served.outcomes},
+        table=_with_points(table.join(by_segment), own, heads),
+        directions=_directions(heads) | outcomes | {name: outcomes[name.partition("[")[0]] for name in by_segment},
         objectives=names,
         drawn=names,
         draws=served.draws,

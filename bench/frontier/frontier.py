@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from bench.frontier.comparison.answer import Answer
 from bench.frontier.composite import source_ids
 from bench.frontier.dominance import UNRANKED, ranks
 from bench.frontier.estimates import candidates, confirmed, estimates, rows_of
+from bench.frontier.gains import BASELINE
 from bench.frontier.history import history
 from bench.frontier.hypervolume import hypervolume, resolve_reference
 from bench.frontier.points import points, points_of_run
@@ -40,7 +41,8 @@ class Frontier:
             search saw; where there are replicates, `<key>.mean` and `<key>.sd` on confirmation rows
             (`confirm/income.auc`) and test; `replicates` and `replicates_failed`; `rank` (0 is the front; missing for
             points that were not compared), `on_front`; `<key>.low` and `<key>.high`, the ends of the means' 90%
-            intervals; `p_nondominated`.
+            intervals; `<key>.gain`, `<key>.gain.low` and `<key>.gain.high`, how much better the mean is than that of
+            the point `against`, in the metric's unit, and its paired 90% interval; `p_nondominated`.
         points: of the rows.
         objectives: what was compared.
         split: whose rows it was compared on: `bench.rows.CONFIRM` by replicates, `SEARCH` by the search; `TEST` only
@@ -52,6 +54,8 @@ class Frontier:
             in a search by rungs `trial, samples, hypervolume` after each result, see `bench.frontier.history`.
         statistics: what is known of the uncertainty of all this, see there; its parts are empty where nothing is.
         answer: whether gradient methods lie beyond static weights, on test; None until somebody has asked.
+        against: id of the point that gains are differences from: the current point, else the best single-task models;
+            None where neither has replicates.
     """
 
     table: pd.DataFrame
@@ -64,6 +68,7 @@ class Frontier:
     history: pd.DataFrame
     statistics: Statistics = field(default_factory=Statistics)
     answer: Answer | None = None
+    against: str | None = None
 
     @property
     def keys(self) -> list[str]:
@@ -73,21 +78,9 @@ class Frontier:
     @property
     def front(self) -> pd.DataFrame:
         """The table's rows on the front, best in the first objective first, with their estimates under `keys`."""
-        return self._ordered_front().reset_index(drop=True)
-
-    @property
-    def on_front(self) -> list[Point]:
-        """The points on the front, in the order of `front`."""
-        return [self.points[row] for row in self._ordered_front().index]
-
-    @property
-    def of_trials(self) -> Frontier:
-        """The part that the search found. Its front are the trials of the best rank, though a baseline be ahead."""
-        own = (self.table["role"] == "trial").to_numpy()
-        table = self.table[own].reset_index(drop=True)
-        rank = table["rank"] - table["rank"].min()
-        table = table.assign(rank=rank, on_front=(rank == 0).fillna(False).astype(bool))
-        return replace(self, table=table, points=tuple(p for p, is_own in zip(self.points, own, strict=True) if is_own))
+        rows = self._estimated(self.table[self.table["on_front"]])
+        order = [self.objectives[0].direction == "minimize", True]
+        return rows.sort_values([self.keys[0], "trial"], ascending=order, kind="stable", ignore_index=True)
 
     @property
     def by_trial(self) -> pd.DataFrame:
@@ -99,11 +92,6 @@ class Frontier:
             .drop_duplicates("trial")
         )
         return rows.sort_values("trial", ignore_index=True)
-
-    def _ordered_front(self) -> pd.DataFrame:
-        rows = self._estimated(self.table[self.table["on_front"]])
-        order = [self.objectives[0].direction == "minimize", True]
-        return rows.sort_values([self.keys[0], "trial"], ascending=order, kind="stable")
 
     def _estimated(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Some of the table's rows, with what they were compared by under `keys`."""
@@ -229,11 +217,15 @@ def frontier(
     place = pd.Series([places.get(one) for one in keys], dtype=float)
     table["rank"] = place.where(place != UNRANKED).astype("Int64")
     table["on_front"] = (table["rank"] == 0).fillna(False).astype(bool)
-    known = statistics(apart, objectives, at, split, seed)
+    against = _reference(every)
+    known = statistics(apart, objectives, at, split, seed, same.get(against or "", against))
+    told = {"low": known.intervals, "high": known.intervals, "gain": known.gains}
+    told |= {"gain.low": known.gains, "gain.high": known.gains}
     for key in replicate_keys(objectives):
-        for end in ("low", "high"):
-            ends = [getattr(known.intervals.get(one, {}).get(key), end, None) for one in keys]
-            table[f"{key}.{end}"] = pd.Series(ends, dtype=float)
+        for name, found in told.items():
+            part = {"gain": "value"}.get(name, name.removeprefix("gain."))
+            values_of = [getattr(found.get(one, {}).get(key), part, None) for one in keys]
+            table[f"{key}.{name}"] = pd.Series(values_of, dtype=float)
     table["p_nondominated"] = pd.Series([known.p_nondominated.get(one) for one in keys], dtype=float)
     return Frontier(
         table=table,
@@ -245,7 +237,15 @@ def frontier(
         hypervolume=hypervolume(values[[point.role == "trial" for point in compared]], objectives, at),
         history=history(records, objectives, at),
         statistics=known,
+        against=against,
     )
+
+
+def _reference(points: Sequence[Point]) -> str | None:
+    """Id of the current point, else of the best single-task models; None where neither has replicates."""
+    known = [point for point in points if confirmed(point)]
+    single = [point.id for point in known if point.kind == BASELINE]
+    return next(iter([*(point.id for point in known if point.role == "current"), *single]), None)
 
 
 def front_volume(

@@ -19,7 +19,6 @@ from bench.frontier.changes import Breach, Change, changed, remedies
 from bench.frontier.choices import Choices
 from bench.frontier.estimates import estimate, rows_of
 from bench.frontier.judging import Judge
-from bench.frontier.length import Length, length_of
 from bench.frontier.policy import Policy
 from bench.frontier.rules import PICK_RULES, Floats, Terms
 from bench.frontier.simplest import as_good, simpler, simplicity
@@ -31,7 +30,6 @@ from bench.rows import SEARCH
 RUNNERS_UP = 3
 NAMED = 2
 """Simpler choices that the sentence names at most."""
-FULL = Length()
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,6 @@ class Pick:
         as_good: names of simpler choices that are as good within noise.
         removed: points that the guard excludes.
         runners_up: the next best points by the rule, best first.
-        length: for how long to train it where validation is trained on, too.
         samples: of training, in a search by rungs.
         until: the same where that is short of full length: training on the schedule of full length stops there.
     """
@@ -100,7 +97,6 @@ class Pick:
     removed: tuple[Removed, ...]
     runners_up: tuple[RunnerUp, ...]
     stability: Stability
-    length: Length = FULL
     samples: int | None = None
     until: int | None = None
 
@@ -184,7 +180,6 @@ def pick(choices: Choices, points: Iterable[Point], objectives: Sequence[Objecti
         removed=_removed(choices, judge),
         runners_up=_runners_up(choices, feasible, chosen, found),
         stability=stability,
-        length=length_of(point, objectives) if point is not None else FULL,
         samples=point.rungs[-1].samples if point is not None and point.rungs else None,
         until=point.until if point is not None else None,
     )

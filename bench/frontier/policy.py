@@ -28,7 +28,7 @@ from bench.frontier.retraining import Retraining
 from bench.frontier.revenue import Revenue, Weights, some_weight
 from bench.frontier.rules import PICK_RULES
 from bench.frontier.score import Score
-from bench.objectives import COSTS, metric_names, ranked
+from bench.objectives import AREAS, COSTS, metric_names, ranked
 from bench.schema import Task
 from bench.validation import validate
 
@@ -92,22 +92,32 @@ class Policy(BaseModel):
         """Itself as a policy file."""
         return "".join(f"{line}\n" for line in _lines(self.model_dump(mode="json", exclude_unset=True)))
 
+    @property
+    def outcomes(self) -> tuple[str, ...]:
+        """Outcomes of the ranking with a cut that it names, for all rows or a segment."""
+        names = [name.partition("[")[0] for named in self._named.values() for name in named]
+        return tuple(dict.fromkeys(name for name in names if _served(name.partition(".")[2])))
+
     def check(self, tasks: Sequence[Task]) -> None:
         """Raises a UserError where the policy names what cannot be measured of these tasks."""
+        known = [metric for task in tasks for metric in metric_names(task)] + [f"cost/{cost}" for cost in COSTS]
+        for where, name in ((where, name.partition("[")[0]) for where, names in self._named.items() for name in names):
+            task, _, metric = name.partition(".")
+            served = task in {each.name for each in tasks} and (_served(metric) or metric in AREAS)
+            if not served and name not in known:
+                raise UserError(f"{where}: {unknown('metric', name, known)}")
+
+    @property
+    def _named(self) -> dict[str, Iterable[str]]:
+        """The metrics that it names, by where."""
         guard, epsilon, revenue, loss = self.guard, self.epsilon, self.revenue, self.guard.max_loss_vs_current
-        named: dict[str, Iterable[str]] = {
+        return {
             "weights": self.weights,
             "epsilon": (epsilon.best, *epsilon.subject_to) if epsilon else (),
             "revenue.value": revenue.value if revenue else (),
             "guard": (*guard.at_most, *guard.at_least, *guard.within),
             "guard.max_loss_vs_current": loss if isinstance(loss, dict) else (),
         }
-        known = [metric for task in tasks for metric in metric_names(task)] + [f"cost/{cost}" for cost in COSTS]
-        for where, name in ((where, name) for where, names in named.items() for name in names):
-            task, _, metric = name.partition(".")
-            served = task in {each.name for each in tasks} and (ranked(metric) or metric in ("gauc", "gauc_positives"))
-            if not served and name not in known:
-                raise UserError(f"{where}: {unknown('metric', name, known)}")
 
     def asked(self, maximize: str | None, at_least: Asked, at_most: Asked) -> Policy:
         """The policy with what a command asks for: `epsilon` with a metric to maximize, and more bounds."""
@@ -120,6 +130,11 @@ class Policy(BaseModel):
             if bounds:
                 guard[key] = {**guard.get(key, {}), **bounds}
         return Policy.model_validate({**values, "guard": guard} if guard else values)
+
+
+def _served(metric: str) -> bool:
+    """Whether a metric without its task is an outcome of a ranking with a cut."""
+    return ranked(metric) is not None
 
 
 def _lines(values: Mapping[str, object], prefix: str = "") -> list[str]:
@@ -144,12 +159,12 @@ def read_policy(path: Path) -> Policy:
 
 
 def read_bound(option: str, text: str) -> tuple[str, float | str]:
-    """Metric and bound of an option such as `--at-least "click.recall@10%=98% of current"`.
+    """Metric and bound of an option such as `--at-least "click.recall@10%[country=US]=98% of current"`.
 
     Raises:
         UserError: anything else.
     """
-    found = re.fullmatch(r"\s*([^=\s]+)\s*=\s*(.+?)\s*", text)
+    found = re.fullmatch(r"\s*([^=\s\[]+(?:\[[^\]]*\])?)\s*=\s*(.+?)\s*", text)  # [country=US] is of the metric
     with suppress(ValueError):
         if found is not None:
             number = re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", found[2], re.I)

@@ -1,4 +1,4 @@
-"""What is known of the uncertainty of a frontier: intervals, P(non-dominated), volume, attainment."""
+"""What is known of the uncertainty of a frontier: intervals, P(non-dominated), hypervolume."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from bench.frontier.attainment import attainment
 from bench.frontier.hypervolume import hypervolume
-from bench.frontier.intervals import LEVEL, Interval, intervals
-from bench.frontier.samples import Sample, covariance, sample
-from bench.frontier.shrinkage import shrinkage
+from bench.frontier.intervals import Interval, differences, intervals, reflected
+from bench.frontier.samples import Sample, sample
 from bench.frontier.table import replicate_keys
 from bench.frontier.uncertainty import p_nondominated, posterior_draws
 from bench.frontier.variance import seed_noise
@@ -37,21 +34,15 @@ class Statistics:
         p_nondominated: by id of a point the probability that no other confirmed point dominates it, baselines and the
             current point among them.
         intervals: by id and metric key (confirmation rows, test and costs) the interval of its mean.
-        covariance: by id the covariance (M, M) of its estimate on the frontier's split, seeds and data together:
-            the shape of its uncertainty ellipse.
+        gains: by id and metric key how much better its mean is than that of a reference point, see `gain_table`.
         hypervolume: of the true values of the confirmed points of trials; None where nothing is known of seeds. Its
             value is that of the means less the bias that it has from taking the best of noisy values.
-        attainment: of the points of trials, by percent (25, 50, 75) the surface (K, M), see
-            `bench.frontier.attainment`.
-        shrinkage: of the points of trials, see `bench.frontier.shrinkage`.
     """
 
     p_nondominated: dict[str, float] = field(default_factory=dict)
     intervals: dict[str, dict[str, Interval]] = field(default_factory=dict)
-    covariance: dict[str, Floats] = field(default_factory=dict)
+    gains: dict[str, dict[str, Interval]] = field(default_factory=dict)
     hypervolume: Interval | None = None
-    attainment: dict[int, Floats] = field(default_factory=dict)
-    shrinkage: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def statistics(
@@ -60,12 +51,14 @@ def statistics(
     reference: Mapping[str, float],
     split: str,
     seed: int,
+    against: str | None = None,
 ) -> Statistics:
     """Of all points of a run, of which only confirmed ones count.
 
     Args:
         reference: of the hypervolume, complete.
         seed: of the run, for what is simulated.
+        against: id of the point that gains are differences from.
     """
     keys = [objective.key(split) for objective in objectives]
     found = {point.id: one for point in points if (one := sample(point, keys))}
@@ -76,19 +69,13 @@ def statistics(
     chances = p_nondominated(samples, objectives, derive(seed, "p_nondominated"))
     assert chances is not None
     about = posterior_draws(samples, noise, derive(seed, "hypervolume"), VOLUMES)
-    trials = [point for point in points if point.role == "trial"]
-    searched = [at for at, key in enumerate(found) if any(key == point.id for point in trials)]
-    own = [samples[at] for at in searched]
+    trials = {point.id for point in points if point.role == "trial"}
+    searched = [at for at, key in enumerate(found) if key in trials]
     return Statistics(
         p_nondominated=dict(zip(found, chances.tolist(), strict=True)),
         intervals=interval_table(points, replicate_keys(objectives)),
-        covariance={
-            key: noise.apart[at] / len(each) + covariance(each.deviation)
-            for at, (key, each) in enumerate(found.items())
-        },
-        hypervolume=volume_interval(own, about[:, searched], objectives, reference),
-        attainment=attainment(own, objectives, derive(seed, "attainment")),
-        shrinkage=shrinkage(trials, objectives),
+        gains=gain_table(points, objectives, against),
+        hypervolume=volume_interval([samples[at] for at in searched], about[:, searched], objectives, reference),
     )
 
 
@@ -102,19 +89,32 @@ def interval_table(points: Sequence[Point], keys: Sequence[str]) -> dict[str, di
     return table
 
 
+def gain_table(
+    points: Sequence[Point], objectives: Sequence[Objective], against: str | None
+) -> dict[str, dict[str, Interval]]:
+    """By id of a point and key the paired interval of how much better its mean is than that of the point `against`.
+
+    In the metric's own unit. A key that the point `against` lacks is left out.
+    """
+    table: dict[str, dict[str, Interval]] = {}
+    for objective, key in ((each, key) for each in objectives for key in replicate_keys([each])):
+        found: dict[str, Sample] = {point.id: drawn for point in points if (drawn := sample(point, [key]))}
+        if against not in found or (apart := differences(list(found.values()))) is None:
+            continue
+        at = list(found).index(against)
+        for row, point in enumerate(found):
+            pair = (row, at) if objective.sign > 0 else (at, row)
+            table.setdefault(point, {})[key] = apart.intervals(*pair)[0]
+    return table
+
+
 def volume_interval(
     samples: Sequence[Sample], drawn: Floats, objectives: Sequence[Objective], reference: Mapping[str, float]
 ) -> Interval:
-    """Of the hypervolume of true values, by the basic bootstrap (Davison & Hinkley, 1997, 5.2).
-
-    The hypervolume of noisy values comes out too large, that of draws about them by as much again: reflected at
-    the estimate, their quantiles are free of it.
+    """Of the hypervolume of true values.
 
     Args:
         drawn: posterior draws about the means (D, N, M), not shrunken.
     """
     at = hypervolume(np.array([each.mean for each in samples]), objectives, reference)
-    volumes = np.array([hypervolume(each, objectives, reference) for each in drawn])
-    low, high = 2 * at - np.quantile(volumes, [0.5 + LEVEL / 2, 0.5 - LEVEL / 2])
-    spread = float(volumes.std(ddof=1))
-    return Interval(float(2 * at - volumes.mean()), float(low), float(high), spread, 0.0, np.inf)
+    return reflected(at, np.array([hypervolume(each, objectives, reference) for each in drawn]))

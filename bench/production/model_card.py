@@ -22,6 +22,7 @@ class Facts:
     Attributes:
         store: the store's manifest.
         architecture, reason: of the pick, in words.
+        policy: as TOML.
         front: lines of the frontier: point, and metric -> value in words; rows: what they were measured on, in words.
         test: metric on test -> value in words, with what was promised.
         calibration: what was done, in words.
@@ -77,7 +78,9 @@ def model_card(facts: Facts) -> str:
         f"A probability for each task ({facts.calibration}), and `score` = {facts.score}, of {facts.score.on} "
         "predictions. Rank by `score`: the larger, the higher. Only its order has a meaning.",
         "## How it was picked",
-        f"Architecture: {facts.architecture}. Policy: {facts.policy}. The frontier, on {facts.rows}:",
+        f"Architecture: {facts.architecture}. The policy (`policy.toml`):",
+        f"```toml\n{facts.policy}```",
+        f"The frontier, on {facts.rows}:",
         _table(facts.front),
         "## How good it is",
         "The ranking by `score`:" if facts.outcomes else "",

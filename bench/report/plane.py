@@ -10,44 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from bench.frontier.frontier import Frontier
-from bench.objectives import Direction, Objective, in_thousandths
+from bench.objectives import Direction, in_thousandths
 from bench.report import text
 from bench.rows import CONFIRM, SEARCH, TEST
 
-
-class ServedFront(Protocol):
-    """What is read of `bench.frontier.served.Served`."""
-
-    @property
-    def outcomes(self) -> tuple[Objective, ...]:
-        """Names and directions, (M,)."""
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """A row a serving point, see the module."""
-
-    @property
-    def draws(self) -> NDArray[np.float32]:
-        """Posterior draws (D, S, M) of the rows' outcomes on confirmation rows."""
-
-    @property
-    def test_draws(self) -> NDArray[np.float32]:
-        """The same on test."""
-
-    @property
-    def current(self) -> int:
-        """Place of the current point's row."""
-
-    @property
-    def segments(self) -> pd.DataFrame:
-        """`row`, `segment`, `split`, `outcome`, `gain`, `gain.low`, `gain.high`; empty without segments."""
+if TYPE_CHECKING:
+    from bench.frontier.served.served import Served
 
 
 @dataclass(frozen=True)
@@ -83,7 +58,7 @@ class Plane:
         against: what gains are differences from, in words.
         current: place of the current point's row; None where the difference is from no row of the table.
         covariance: by split (S, M, M) of the gains over paired draws, in the unit that is shown; empty without draws.
-        segments: gains by segment of the rows, see `ServedFront.segments`; empty without segments.
+        segments: gains by segment of the rows, see `Served.segments`; empty without segments.
     """
 
     kind: Literal["served", "heads"]
@@ -101,7 +76,7 @@ class Plane:
         return self.table[self.table["on_front"].astype(bool)]
 
 
-def served_plane(served: ServedFront) -> Plane:
+def served_plane(served: Served) -> Plane:
     """The served front's table, with the covariance of its gains."""
     axes = tuple(Axis(each.name, each.direction, True) for each in served.outcomes)
     splits = {TEST: served.test_draws, CONFIRM: served.draws}
@@ -142,7 +117,7 @@ def heads_plane(front: Frontier) -> Plane:
     )
     same = ("architecture", "sharing", "balancing", "on_front", "p_nondominated", "replicates", "samples")
     table = table.join(found[[name for name in same if name in found]])
-    reference = _reference_row(table)
+    reference = next(iter(table.index[table["point"] == front.against]), None)
     splits = []
     for split in (TEST, CONFIRM, SEARCH):
         columns: dict[str, Any] = {}
@@ -153,23 +128,17 @@ def heads_plane(front: Frontier) -> Plane:
             for end in ("low", "high"):
                 columns[f"{name}.{end}"] = np.nan if split == SEARCH else found[f"{key}.{end}"].astype(float)
             base = value.loc[reference] if reference is not None else _best_single(value * axis.sign, table) * axis.sign
-            columns[f"{name}.gain"] = axis.sign * (value - base) / (abs(base) if axis.relative else 1.0)
-            columns[f"{name}.gain.low"] = columns[f"{name}.gain.high"] = np.nan
+            unit = abs(base) if axis.relative else 1.0
+            columns[f"{name}.gain"] = axis.sign * (value - base) / unit
+            for end in ("gain.low", "gain.high"):
+                columns[f"{name}.{end}"] = np.nan if split == SEARCH else found[f"{key}.{end}"].astype(float) / unit
         part = pd.DataFrame(columns, index=found.index)
         table = table.join(part)
         if part[[f"{split}/{axis.name}" for axis in axes]].notna().all(axis=1).any():
             splits.append(split)
     at = None if reference is None else list(table.index).index(reference)
-    against = "current" if (table["role"] == "current").any() else "single-task models"
+    against = "current" if at is not None and table["role"].iloc[at] == "current" else "single-task models"
     return Plane("heads", axes, table.reset_index(drop=True), tuple(splits) or (SEARCH,), against, at)
-
-
-def _reference_row(table: pd.DataFrame) -> Any:
-    """Index of the row that heads are compared with; None without one."""
-    for rows in (table[table["role"] == "current"], table[table["point"] == "single_task"]):
-        if len(rows):
-            return rows.index[0]
-    return None
 
 
 def _best_single(value: pd.Series[float], table: pd.DataFrame) -> float:

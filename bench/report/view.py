@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from bench.frontier.choices import Choices
 from bench.frontier.frontier import Frontier
+from bench.frontier.importance import Importance
 from bench.records import TrialRecord
-from bench.report.decision import ChoiceTable, Decision, Picked, decision_of
-from bench.report.effort import Influence, Spent, course, influences, seed_effects, spent
+from bench.report.decision import Decision, Picked, decision_of
+from bench.report.effort import Spent, course, influences, seed_effects, spent
 from bench.report.failures import Failed, failures
-from bench.report.plane import Plane, ServedFront, heads_plane, served_plane
+from bench.report.plane import Plane, heads_plane, served_plane
+
+if TYPE_CHECKING:
+    from bench.frontier.served.served import Served
 
 Kind = Literal["win", "trade", "tie", "baseline", "unknown"]
 NOTHING = "Nothing was confirmed on fresh seeds: these are the search's own values, which are too good on average."
@@ -54,7 +59,7 @@ class View:
     hypervolume: float
     history: tuple[tuple[int, float], ...]
     by_samples: bool
-    influences: tuple[Influence, ...]
+    influences: tuple[Importance, ...]
     spent: tuple[Spent, ...]
 
     @property
@@ -72,12 +77,12 @@ def build_view(
     run: str = "",
     verdict: Mapping[str, Any] | None = None,
     current: str = "",
-    served: ServedFront | None = None,
-    choices: ChoiceTable | None = None,
+    served: Served | None = None,
+    choices: Choices | None = None,
     pick: Picked | None = None,
     no_pick: str = "",
     policy: str = "",
-    answer: str = "",
+    also: Sequence[str] = (),
     commands: Mapping[str, str] | None = None,
     made: Mapping[str, str] | None = None,
     cut_short: str = "",
@@ -95,7 +100,7 @@ def build_view(
         choices: what can be picked; with a `current` row the page has sliders.
         pick: the pick among the choices; None where there is none, and `no_pick` says why.
         policy: the run's policy, as TOML.
-        answer: about gradient methods, or of any other comparison, in one sentence.
+        also: sentences beside the pick's: exchange rates, what models alone gain, the answer about gradient methods.
         commands: what a command does, and the command: to train the pick again, to deploy it, to find it in MLflow.
         made: how it was made, in the order to show: fingerprint, seed, space, versions, command, ...
         cut_short: a sentence where the time limit ended the search early.
@@ -103,7 +108,7 @@ def build_view(
     heads = heads_plane(front)
     told = verdict or {"kind": "unknown", "sentence": NOTHING if front.basis == "search" else ""}
     history, by_samples = course(front, records)
-    sentences = ((pick.sentence if pick else ""), answer, *seed_effects(front))
+    sentences = ((pick.sentence if pick else ""), *also, *seed_effects(front))
     return View(
         title=title,
         dataset=dataset,

@@ -12,6 +12,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bench import content
 from bench.atomic import atomic_folder
 from bench.data import load_card
@@ -33,7 +35,7 @@ from bench.search.space import load_space
 from bench.search.static_weights import check_static
 from bench.search.storage import check_database
 from bench.search.storage_address import Address, without_password
-from bench.suite import Suite, load_suite, resolve_objectives
+from bench.suite import Suite, load_suite, resolve_objectives, resolve_outcomes
 from bench.tracking import plain_address
 from bench.validation import validate
 
@@ -219,6 +221,7 @@ def _check(suite: Suite, executor: str, home: Path) -> None:
         tasks = tuple(by_name[name] for name in chosen)
         objectives = resolve_objectives(dataset, tasks)
         resolve_reference(objectives, dataset.reference)
+        resolve_outcomes(dataset, tasks, np.empty(0), policy.outcomes)
         policy.check(tasks)
         space.validate_against_config([task.name for task in tasks])
         fitted = fitting(space, shape_of(card, chosen))

@@ -10,6 +10,7 @@ from bench.atomic import scratch_folder
 from bench.data import prepare
 from bench.data.abandoned import remove_abandoned
 from bench.errors import UserError
+from bench.frontier.length import length_of
 from bench.frontier.promise import Promise, promises
 from bench.interrupts import ended_in_order
 from bench.production.package import Package, write_package
@@ -64,7 +65,7 @@ def make_package(
         store,
         planned.network.config,
         result.objectives,
-        planned.pick.length,
+        length_of(planned.network, result.objectives),
         planned.options,
         planned.seed,
         planned.score,

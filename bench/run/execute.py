@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
+
 from bench import predictions
 from bench.atomic import write_text
 from bench.balancing import BALANCING
@@ -13,6 +15,7 @@ from bench.data import Store, prepare
 from bench.frontier.shortlist import members, shortlist
 from bench.progress import Progress
 from bench.records import Job, Point, Split, TrialRecord
+from bench.rows import CONFIRM
 from bench.run.current import current_of
 from bench.run.folder import STORE, DatasetRun, Run
 from bench.run.ladder import rungs_of
@@ -32,7 +35,7 @@ from bench.search.static_weights import retuned
 from bench.search.study import Study
 from bench.search.tuning import tries_of, tuned
 from bench.seeds import derive
-from bench.suite import resolve_objectives
+from bench.suite import resolve_objectives, resolve_outcomes
 from bench.training.config import TrialConfig
 from bench.training.job import run_job
 from bench.training.kept import write_rows
@@ -97,6 +100,8 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
     manifest, suite = part.run.manifest, part.run.manifest.suite
     plan = plan_of(part, part.fitted(store.schema).space, store.schema.tasks, len(store.split("train")))
     objectives = plan.objectives
+    group = np.asarray(store.split(CONFIRM).group[: predictions.MOST_ROWS])
+    outcomes = tuple(each.name for each in resolve_outcomes(part.dataset, part.tasks, group))
 
     def make_job(point: Point, replicate: int, splits: tuple[Split, ...]) -> Job:
         if point.kind not in ("trees", "ensemble"):
@@ -117,6 +122,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
             resamples=RESAMPLES if replicate else 0,
             predictions=str(part.folder / predictions.FOLDER) if replicate else None,
             kind=point.kind,
+            outcomes=outcomes if replicate else (),
         )
 
     def on_record(record: TrialRecord) -> None:

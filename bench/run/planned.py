@@ -15,12 +15,11 @@ from bench.frontier.retraining import Retraining
 from bench.frontier.score import Score
 from bench.fusion import Kind
 from bench.objectives import AREAS, ranked
-from bench.plain import parse_toml, read_json
+from bench.plain import read_json
 from bench.records import Point
 from bench.run.deployable import network_of
 from bench.run.folder import DatasetRun, Run
 from bench.run.results import DatasetResult, picked_path, policy_of, result_of
-from bench.validation import validate
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
 
@@ -70,9 +69,9 @@ class Plan:
 
     @property
     def command(self) -> str:
-        """What makes it again."""
-        run = self.part.run
-        return f"{run.manifest.command} && seesaw deploy {run.name} --as challenger --seed {self.seed}"
+        """What makes it again; `policy.toml` stands for the policy, where that is not the suite's."""
+        run, more = self.part.run, " --policy policy.toml" if self.result.asked else ""
+        return f"{run.manifest.command} && seesaw deploy {run.name}{more} --as challenger --seed {self.seed}"
 
 
 def plan(home: Path, target: str, policy_file: Path | None, name: str | None, seed: int | None) -> Plan:
@@ -89,7 +88,7 @@ def plan(home: Path, target: str, policy_file: Path | None, name: str | None, se
     if name is not None and not _NAME.fullmatch(name):
         raise UserError(f"--name: expected at most 200 of a-z, A-Z, 0-9, '.', '_' and '-', found '{name[:250]}'")
     part, picked = _part(home, target)
-    policy = read_policy(policy_file) if policy_file else _followed(part)
+    policy = read_policy(policy_file) if policy_file else policy_of(part)
     result = result_of(part, policy)
     if picked is None:
         if result.pick is None:
@@ -138,14 +137,6 @@ def _name(picked: Mapping[str, Any]) -> str:
     name = picked.get("name") or picked["point"]
     weights = ", ".join(f"{task} {weight:.4g}" for task, weight in (picked.get("weights") or {}).items())
     return f"{name} with weights {weights}" if weights else str(name)
-
-
-def _followed(part: DatasetRun) -> Policy:
-    """The policy by which `picked.json` was picked, else the suite's."""
-    path = picked_path(part)
-    known = read_json(path) if path.is_file() else None
-    text = known.get("policy") if isinstance(known, dict) else None
-    return validate(Policy, parse_toml(text, str(path)), str(path)) if isinstance(text, str) else policy_of(part)
 
 
 def _part(home: Path, target: str) -> tuple[DatasetRun, dict[str, Any] | None]:

@@ -8,18 +8,17 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from bench.frontier.pick import Pick
 from bench.records import Point
 from bench.run.folder import DatasetRun
 from bench.seeds import derive
 
 
-def provenance(part: DatasetRun, fingerprint: str, pick: Pick, point: Point, config: str) -> dict[str, Any]:
+def provenance(part: DatasetRun, fingerprint: str, point: Point, config: str) -> dict[str, Any]:
     """The document `provenance.json`.
 
     Args:
         fingerprint: of the prepared data.
-        point: the picked one.
+        point: the network that is trained where the pick is deployed.
         config: path of the picked configuration, in the form that `seesaw train --config` takes.
     """
     manifest = part.run.manifest
@@ -42,9 +41,10 @@ def provenance(part: DatasetRun, fingerprint: str, pick: Pick, point: Point, con
         "run": part.run.name,
         "suite": manifest.suite_name,
         "data": {"key": part.key, "fingerprint": fingerprint},
-        "trial": pick.trial,
-        "until": pick.until,
-        "config": pick.config,
+        "point": point.id,
+        "trial": point.number,
+        "until": point.until,
+        "config": point.config,
         "seed": manifest.seed,
         "versions": manifest.versions,
         "search": manifest.command,

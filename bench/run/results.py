@@ -15,13 +15,16 @@ from bench.frontier.choices import Choices, head_choices, served_choices
 from bench.frontier.frontier import Frontier, frontier
 from bench.frontier.pick import NothingPasses, Pick, pick
 from bench.frontier.policy import Policy
+from bench.frontier.served.reading import readings
 from bench.frontier.served.verdict import Verdict
 from bench.objectives import Objective, primary
-from bench.records import TrialRecord
+from bench.plain import parse_toml, read_json
+from bench.records import Point, TrialRecord
 from bench.report.decision import Picked
 from bench.report.page import write_page
 from bench.report.view import View, build_view
 from bench.run.current import current_of, others_of
+from bench.run.deployable import network_of
 from bench.run.folder import DatasetRun, Run
 from bench.run.limits import cut_short
 from bench.run.members import answer_of
@@ -59,21 +62,49 @@ class DatasetResult:
     nothing_passes: NothingPasses | None = None
     cut_short: str = ""
 
+    @property
+    def readings(self) -> list[str]:
+        """What the served front says beside the verdict: exchange rates at the pick, what models alone gain."""
+        if self.serving.served is None or self.pick is None:
+            return []
+        return readings(self.serving.served, self.pick.row)
 
-def policy_of(run: DatasetRun) -> Policy:
+    @property
+    def asked(self) -> str:
+        """Where the policy is not the suite's, a sentence that says so; else empty."""
+        if self.policy.toml == suite_policy(self.run).toml:
+            return ""
+        policy = ", ".join(self.policy.toml.splitlines())
+        again = f"`seesaw pick {self.run.run.name}` without options goes back to it"
+        return f"The pick follows the last `seesaw pick`, not the suite's policy ({policy}); {again}."
+
+
+def suite_policy(run: DatasetRun) -> Policy:
     """The suite's policy."""
     return validate(Policy, run.run.manifest.suite.policy, "policy")
+
+
+def policy_of(run: DatasetRun) -> Policy:
+    """The policy that every surface follows: that of `picked.json`, which `seesaw pick` writes, else the suite's.
+
+    Raises:
+        UserError: somebody changed the file so that it holds no policy.
+    """
+    path = picked_path(run)
+    known = read_json(path) if path.is_file() else None
+    text = known.get("policy") if isinstance(known, dict) else None
+    return validate(Policy, parse_toml(text, str(path)), str(path)) if isinstance(text, str) else suite_policy(run)
 
 
 def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False) -> DatasetResult:
     """Reads the storage and computes both fronts, the pick and the verdict.
 
     Args:
-        policy: in place of the suite's.
+        policy: in place of that of `policy_of`.
         keep: whether to leave a served front that was not drawn before in the run's folder.
 
     Raises:
-        UserError: nothing was run yet; or a policy was given and lets nothing through.
+        UserError: nothing was run yet.
     """
     objectives = resolve_objectives(run.dataset, run.tasks)
     study = Study.read(run.folder)
@@ -82,7 +113,7 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
     front = replace(front, answer=answer_of(run, study))
     chosen, reason, refused = None, "", None
     followed = policy or policy_of(run)
-    serving = serving_of(run, front.points, objectives, keep)
+    serving = serving_of(run, front.points, objectives, followed.outcomes, keep)
     if serving.served is None:
         choices = head_choices(front.points, objectives, run.run.manifest.seed)
     else:
@@ -90,8 +121,6 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
     try:
         chosen = pick(choices, front.points, objectives, followed)
     except UserError as error:
-        if policy is not None:
-            raise
         reason = str(error)  # a run without a pick is still a run: its frontier is shown, with the reason
         refused = error if isinstance(error, NothingPasses) else None
     told = verdict_of(serving, chosen, reason)
@@ -132,8 +161,7 @@ def retrain_command(result: DatasetResult) -> str:
 
 def train_command(result: DatasetResult) -> str:
     """What trains any configuration of a run as the run did, once its searched parameters are added."""
-    recipe = {name: value for name, value in _recipe(result).items() if name != "training.until"}
-    fixed = result.run.run.manifest.suite.set | recipe
+    fixed = result.run.run.manifest.suite.set | _recipe(result)
     sets = [f"--set {shlex.quote(f'{name}={json.dumps(value)}')}" for name, value in fixed.items()]
     return " ".join([f"seesaw train {shlex.quote(result.run.key)}", *sets])
 
@@ -156,31 +184,38 @@ def picked_path(run: DatasetRun) -> Path:
 
 def write_pick(result: DatasetResult) -> None:
     """Writes `picked.json`, with the reasons, `picked.toml`, the configuration and how it was trained, and
-    `provenance.json`, what remakes it. Where no trial is picked the last two, which were of another, are removed.
+    `provenance.json`, what remakes it. Where the pick is no network the last two, which were of another, are removed.
     """
     write_text(picked_path(result.run), json.dumps(pick_document(result), indent=2))
-    pick = result.pick
-    if pick is None or pick.trial is None:
-        for path in (pick_config_path(result.run), result.run.folder / "provenance.json"):
-            path.unlink(missing_ok=True)
+    path, network = pick_config_path(result.run), picked_network(result)
+    if network is None:
+        for each in (path, result.run.folder / "provenance.json"):
+            each.unlink(missing_ok=True)
         return
-    values = pick.config | _recipe(result)
+    values = network.config | _recipe(result, network.until)
     lines = [f'"{name}" = {json.dumps(value)}' for name, value in values.items()]
-    path = pick_config_path(result.run)
-    title = f"# {pick.name} of {result.run.run.name}"
+    title = f"# {network.name} of {result.run.run.name}"
     write_text(path, "\n".join([title, *lines]) + "\n")
-    point = next(each for each in result.frontier.points if each.id == pick.point)
-    document = provenance(result.run, result.run.fingerprint or "-", pick, point, str(path))
+    document = provenance(result.run, result.run.fingerprint or "-", network, str(path))
     write_text(result.run.folder / "provenance.json", json.dumps(document, indent=2))
 
 
-def _recipe(result: DatasetResult) -> dict[str, Any]:
+def picked_network(result: DatasetResult) -> Point | None:
+    """The point whose configuration is trained where the pick is deployed; None without one."""
+    point = next((each for each in result.frontier.points if result.pick and each.id == result.pick.point), None)
+    try:
+        return None if point is None else network_of(point, result.frontier.points)
+    except UserError:
+        return None
+
+
+def _recipe(result: DatasetResult, until: int | None = None) -> dict[str, Any]:
     """Where `seesaw train` would by itself train otherwise than the search did; see `bench.training.recipe`."""
     tasks = result.run.tasks
     objectives = [objective.name for objective in result.objectives]
     found: dict[str, Any] = {}
-    if result.pick and result.pick.until is not None:
-        found["training.until"] = result.pick.until
+    if until is not None:
+        found["training.until"] = until
     if [task.name for task in tasks] != list(result.run.card.default_tasks):
         found["training.tasks"] = [task.name for task in tasks]
     if objectives != [primary(task) for task in tasks]:
@@ -210,7 +245,7 @@ def view_of(result: DatasetResult) -> View:
         "versions": ", ".join(f"{name} {version}" for name, version in manifest.versions.items()),
     }
     commands = {"Train any trial": train_command(result), "Find a trial in MLflow": mlflow_search(result)}
-    if result.pick:
+    if picked_network(result):
         retrain = {"Train it again": retrain_command(result), "Deploy it": f"seesaw deploy {picked_path(result.run)}"}
         commands = retrain | commands
     pick = result.pick
@@ -225,13 +260,13 @@ def view_of(result: DatasetResult) -> View:
         dataset=result.run.key,
         run=run.name,
         verdict=result.verdict.to_json(),
-        current=" ".join(filter(None, [current_of(result.run).sentence, result.serving.note])),
+        current=" ".join(filter(None, [current_of(result.run).sentence, result.serving.note, result.asked])),
         served=result.serving.served,
         choices=result.choices,
         pick=picked,
         no_pick=result.no_pick,
         policy=result.policy.toml,
-        answer=result.frontier.answer.sentence if result.frontier.answer else "",
+        also=[*result.readings, *([result.frontier.answer.sentence] if result.frontier.answer else [])],
         commands=commands,
         made=made,
         cut_short=result.cut_short,

@@ -18,8 +18,8 @@ from bench.frontier.pick import Pick
 from bench.frontier.served.candidates import Candidate, Current
 from bench.frontier.served.served import Served, served_front
 from bench.frontier.served.store import digest_of, load, save
-from bench.frontier.served.sweep import Setting
 from bench.frontier.served.verdict import Verdict, unserved, verdict
+from bench.fusion import Fusion
 from bench.objectives import Objective
 from bench.predictions import FOLDER, Rows, rows_of
 from bench.records import Point
@@ -50,12 +50,15 @@ class Serving:
     note: str = ""
 
 
-def serving_of(part: DatasetRun, points: Sequence[Point], objectives: Sequence[Objective], keep: bool) -> Serving:
+def serving_of(
+    part: DatasetRun, points: Sequence[Point], objectives: Sequence[Objective], asked: Sequence[str], keep: bool
+) -> Serving:
     """Draws the served front of a run's confirmed points, or reads the one that was drawn of the same predictions.
 
     Args:
         points: all of the run, baselines and the current point among them.
         objectives: of the heads: the best single-task models are the best by these.
+        asked: outcomes that the policy names: where one is not the suite's, the front is drawn anew, in that outcome.
         keep: whether to leave what was drawn in the run's folder.
     """
     folder = part.folder / FOLDER
@@ -70,7 +73,7 @@ def serving_of(part: DatasetRun, points: Sequence[Point], objectives: Sequence[O
         return Serving(None, rates, "", "no confirmed model keeps its predictions; `seesaw confirm` trains it again")
     seed = part.run.manifest.seed
     try:
-        outcomes = resolve_outcomes(part.dataset, part.tasks, _grouped(facts))
+        outcomes = resolve_outcomes(part.dataset, part.tasks, facts.group, asked)
         digest = digest_of(candidates, rows, outcomes, now, seed)
         served = load(part.folder, digest)
         if served is None:
@@ -133,9 +136,9 @@ def _current(part: DatasetRun, candidates: list[Candidate], rows: Mapping[str, R
     """The current point among the candidates, and what it is; a column of the log joins them here."""
     now, ids = current_of(part), [each.id for each in candidates]
     tasks = rows[CONFIRM].tasks
-    equal = Setting.of("power", [1.0] * len(tasks))
+    equal = Fusion.of("power", [1.0] * len(tasks))
     if now.column is not None:
-        name, column = f"today's score, column '{now.column}'", now.column
+        name, column = f"today's score (column {now.column})", now.column
 
         def logged(split: str, place: int) -> NDArray[Any]:
             values = rows[split].logged[column].astype(np.float64)
@@ -146,21 +149,13 @@ def _current(part: DatasetRun, candidates: list[Candidate], rows: Mapping[str, R
         return Current(now.id), name
     if now.id in ids:
         if now.point is None:
-            return Current(now.id, equal), "the best single-task models under equal weights, as no --current was given"
+            return Current(now.id, equal), "the best single-task models under equal weights (no --current was given)"
         fusion = now.fusion(dict(zip(tasks, rows[CONFIRM].rates, strict=True)))
-        return Current(now.id, Setting.of(fusion.kind, [fusion.weights.get(task, 0.0) for task in tasks])), (
-            f"the current model, {now.source}"
-        )
+        return Current(now.id, fusion), (f"the current model ({now.source})")
     stands = next((each for each in candidates if each.role == "baseline"), candidates[0] if candidates else None)
     if stands is None:
         return None, ""
-    return Current(stands.id, equal), f"{stands.name} under equal weights, as no single-task model was confirmed"
-
-
-def _grouped(rows: Rows) -> bool:
-    """Whether rows have groups, of two rows or more on average."""
-    inside = rows.group[rows.group >= 0]
-    return len(inside) > 0 and len(inside) >= 2 * len(np.unique(inside))
+    return Current(stands.id, equal), f"{stands.name} under equal weights (no single-task model was confirmed)"
 
 
 def _note(rows: Mapping[str, Rows]) -> str:

@@ -1,13 +1,15 @@
 """How often intervals of the served front hold the truth, where the probabilities behind the labels are known.
 
-    OMP_NUM_THREADS=1 python tests/benchmarks/served_coverage.py [--runs 200] [--write docs/statistics.md]
+    OMP_NUM_THREADS=1 python tests/benchmarks/served_coverage.py [--runs 200] [--keep DIR] [--write docs/statistics.md]
 
-`--write` puts the tables between the marks in that file. 100 resamples stand for the 200 of a run.
+`--keep` leaves each setup's runs in a folder and goes on from there; `--write` puts the tables of all that is in it, or
+was run, between the marks in that file. 100 resamples stand for the 200 of a run.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Sequence
@@ -18,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-from served_worlds import Setup, setups
+from served_worlds import Setup, settings_of, setups
 from speed.table import replace
 
 from bench.frontier.dominance import nondominated
@@ -26,7 +28,7 @@ from bench.frontier.served.candidates import Current
 from bench.frontier.served.distance import distance, rows_of
 from bench.frontier.served.front import rivals, share_nondominated
 from bench.frontier.served.served import Served, served_front
-from bench.frontier.served.sweep import Setting
+from bench.fusion import Fusion
 from bench.rows import CONFIRM, TEST
 
 BINS = (0.0, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 1.0 + 1e-9)
@@ -42,21 +44,21 @@ class Tally:
         self.apart: list[float] = []
         self.said: list[float] = []
         self.true: list[bool] = []
+        self.runs = 0
 
     def share(self, name: str) -> float:
         return float(np.mean(self.held[name]))
 
 
-def tally_of(setup: Setup, runs: int, resamples: int = 100, draws: int = 600) -> Tally:
-    """What came of so many runs."""
-    tally = Tally()
-    for run in range(runs):
+def tally_of(setup: Setup, runs: int, tally: Tally | None = None, resamples: int = 100, draws: int = 600) -> Tally:
+    """What came of so many runs, of which some may be told already."""
+    tally = tally or Tally()
+    for run in range(tally.runs, runs):
         candidates, rows = setup.run(run)
-        current = Current("wide", Setting.of("power", [1.0] * len(setup.world.tasks)))
+        current = Current("wide", Fusion.of("power", [1.0] * len(setup.world.tasks)))
         served = served_front(candidates, rows, setup.outcomes, current, run, resamples, draws)
-        weights = [Setting.of(kind, tuple(own.values()))
-                   for kind, own in zip(served.table["kind"], served.table["weights"], strict=True)]  # fmt: skip
-        _count(tally, served, setup.truth(served.table["point"].tolist(), weights))
+        _count(tally, served, setup.truth(served.table["point"].tolist(), settings_of(served)))
+        tally.runs += 1
     return tally
 
 
@@ -128,14 +130,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=200, help="of each setup")
     parser.add_argument("--only", type=int, nargs="*", help="numbers of setups")
+    parser.add_argument("--keep", type=Path)
     parser.add_argument("--write", type=Path)
     options = parser.parse_args()
     tallies = []
     for at, setup in enumerate(setups()):
+        start, tally = time.perf_counter(), Tally()
+        file = options.keep / f"{at}.json" if options.keep else None
+        if file is not None and file.is_file():
+            vars(tally).update(json.loads(file.read_text()))
         if options.only is None or at in options.only:
-            start = time.perf_counter()
-            tallies.append((setup, tally_of(setup, options.runs)))
+            for runs in range(0, options.runs, 20):
+                tally_of(setup, runs + 20, tally)
+                if file is not None:
+                    file.write_text(json.dumps(vars(tally)))
             print(f"{setup.name}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
+        if tally.runs:
+            tallies.append((setup, tally))
     table = f"{coverage_table(tallies)}\n\n{reliability_table(tallies)}"
     print(table)
     if options.write:

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from bench.data.synthetic import funnel
-from bench.frontier.served.candidates import Candidate
+from bench.frontier.served.candidates import Candidate, Role
 from bench.frontier.served.measuring import Meter
-from bench.frontier.served.sweep import Setting
+from bench.frontier.served.served import Served
+from bench.fusion import Fusion
 from bench.objectives import Objective
 from bench.predictions import Rows
 from bench.rows import CONFIRM, TEST
@@ -83,6 +84,7 @@ class Kind:
     noise: float
     replicates: int
     shared: bool = True
+    role: Role = "trial"
 
 
 @dataclass
@@ -102,7 +104,7 @@ class Setup:
     alike: float = 0.0
     truth_seeds: int = 48
     seed: int = 0
-    _truth: dict[tuple[str, Setting], Floats] = field(default_factory=dict)
+    _truth: dict[tuple[str, Fusion], Floats] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         rng = np.random.default_rng(self.seed)
@@ -168,11 +170,17 @@ class Setup:
         def predictions(split: str, at: int) -> NDArray[np.float32]:
             return self._predicted(kind, seeds[at] if seeds else 0, places[split])
 
-        role = "baseline" if kind.name == "trees" else "trial"
-        return Candidate(kind.name, kind.name, kind.name, role, seeds, predictions)
+        return Candidate(kind.name, kind.name, kind.name, kind.role, seeds, predictions)
 
-    def truth(self, points: Sequence[str], settings: Sequence[Setting]) -> Floats:
-        """(S, M) true outcomes of serving points; each is computed once."""
+    def _alike(self, name: str) -> str:
+        """The first candidate that is the same but for its seeds."""
+        own = next(each for each in self.kinds if each.name == name)
+        return next(each.name for each in self.kinds
+                    if each is own or (each.bias == own.bias == 0 and each.noise == own.noise))  # fmt: skip
+
+    def truth(self, points: Sequence[str], settings: Sequence[Fusion]) -> Floats:
+        """(S, M) true outcomes of serving points; each is computed once, and of equal candidates once for all."""
+        points = [self._alike(name) for name in points]
         wanted = dict.fromkeys(zip(points, settings, strict=True))
         missing = {name: [setting for own, setting in wanted if own == name and (own, setting) not in self._truth]
                    for name in dict.fromkeys(points)}  # fmt: skip
@@ -190,6 +198,12 @@ class Setup:
         return np.array([self._truth[key] for key in zip(points, settings, strict=True)])
 
 
+def settings_of(served: Served) -> list[Fusion]:
+    """The fusion of each row of its table."""
+    table = served.table
+    return [Fusion.of(kind, tuple(own.values())) for kind, own in zip(table["kind"], table["weights"], strict=True)]
+
+
 def setups() -> list[Setup]:
     """What coverage is measured on."""
     oracle = Kind("oracle", 0, 0, 1)
@@ -200,12 +214,12 @@ def setups() -> list[Setup]:
             Kind("narrow", 0.25, noise, replicates, shared),
             Kind("wide", 0.45, noise, replicates, shared),
             Kind("other", 0.3, noise, replicates, shared),
-            Kind("trees", 0.4, noise / 2, replicates, False),
+            Kind("trees", 0.4, noise / 2, replicates, False, "baseline"),
         )
 
     two, users = conflicting(2, 20_000, 0, 1), conflicting(2, 32_000, 4_000, 2)
     uneven = (oracle, Kind("narrow", 0.25, 0.2, 2), Kind("wide", 0.45, 0.4, 5), Kind("other", 0.3, 0.3, 3),
-              Kind("alone", 0.3, 0.3, 1), Kind("trees", 0.4, 0.2, 1, False))  # fmt: skip
+              Kind("alone", 0.3, 0.3, 1), Kind("trees", 0.4, 0.2, 1, False, "baseline"))  # fmt: skip
     return [
         Setup("`recall@10%`, 3 replicates on shared seeds", two, four(3), "recall@10%", 2000, alike=0.5),
         Setup("2 replicates, seeds not shared", two, four(2, shared=False), "recall@10%", 2000),

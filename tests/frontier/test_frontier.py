@@ -154,3 +154,20 @@ def test_plausible_is_the_front_and_what_may_belong_to_it(confirmed, objectives)
     table["on_front"] = table["trial"].isin([2])
     assert replace(front, table=table).plausible["trial"].tolist() == [2, 3, 0]
     assert list(front.plausible.columns) == [*front.table.columns, *front.keys]
+
+
+def test_gains_are_paired_differences_from_the_current_point_or_the_single_task_models(trial, objectives):
+    noise = (0.000, 0.004, -0.003)
+    single = trial(0, 0.70, 0.80, "single_task", runs=tuple(((0.70 + x, 0.80), (0.70 + x, 0.80)) for x in noise))
+    mmoe = trial(1, 0.71, 0.79, "mmoe", runs=tuple(((0.71 + x, 0.79), (0.71 + x, 0.79)) for x in noise))
+    alike = [
+        replace(r, replicates=tuple(replace(run, seed=run.replicate) for run in r.replicates)) for r in (single, mmoe)
+    ]
+    found = frontier(alike, objectives)
+    assert found.against == "single_task"
+    row = found.table.set_index("point").loc["1"]
+    assert row["test/click.auc.gain"] == pytest.approx(0.01)
+    assert row["test/like.auc.gain"] == pytest.approx(-0.01)
+    paired = row["test/click.auc.gain.high"] - row["test/click.auc.gain.low"]
+    assert paired < 0.1 * (row["test/click.auc.high"] - row["test/click.auc.low"])  # seeds move both alike
+    assert (found.table.set_index("point").loc["single_task", ["test/click.auc.gain"]] == 0).all()

@@ -100,7 +100,7 @@ def test_of_three_objectives_more_go_on_unless_the_suite_says_how_many(
 
 
 def test_no_choice_of_funnel_where_no_task_has_a_parent(tmp_path: Path) -> None:
-    run = create(tmp_path, "kuairand", datasets=["census-income", "synthetic-funnel"], name="both")
+    run = create(tmp_path, "quick", space="funnel", datasets=["census-income", "synthetic-funnel"], name="both")
     census, funnel = run.datasets.values()
     flat = census.fitted(shape_of(load_card("census-income"))).space
     assert flat.fixed["funnel.kind"] == "independent"

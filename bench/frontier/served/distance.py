@@ -1,10 +1,9 @@
 """How far one served front is beyond another at equal outcomes, and what one outcome costs in another along a front.
 
-Which serving points are compared is chosen on confirmation rows; what is told is measured on test, paired over draws.
-With two outcomes, a front at a given level of one is interpolated between neighbouring weights of one candidate, as a
-weight in between can be served; a mix of two candidates cannot. With more outcomes single points are compared: the
-best in one outcome that is, on confirmation rows, at least equal in all others. Where a front is so steep that equal
-outcomes say little, as near the ends, a mean over it leaves points out.
+A weight between measured weights can be served, too, so the points of one candidate and kind are joined to a surface
+over their weights: segments of two tasks, triangles of three. A mix of two candidates cannot be served. Which part of a
+surface a point is compared with is chosen on confirmation rows; what is told is measured on test, paired over draws.
+Where the outcomes are not as many as the tasks there is no such surface, and single points are compared.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import Delaunay, QhullError
 
 from bench.errors import UserError
 from bench.frontier.dominance import nondominated
@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 STEEP = 4.0
-"""Where 1% of an outcome costs more than so many per cent of the other, noise in the one decides about the other."""
+"""Where 1% of an outcome costs more than so many per cent of another, noise in the one decides about the other."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,8 @@ def distance_at(served: Served, front: Mask, row: int, outcome: str, split: str 
         None where the front has nowhere as much of the others.
     """
     column = _column(served, outcome)
-    line = _match(served.means(CONFIRM), front, _lines(served, front), row, column)
-    if not line:
-        return None
-    return _told(served, [(row, line)], column, split, row, _nearer(served, line, row, column))
+    match = _match(served.means(CONFIRM), front, _facets(served, front), row, _only(served, column))
+    return None if match is None else _told(served, [match], column, split, row)
 
 
 def distance(served: Served, front: Mask, other: Mask, outcome: str, split: str = TEST) -> Distance | None:
@@ -89,27 +87,32 @@ def distance(served: Served, front: Mask, other: Mask, outcome: str, split: str 
     Returns:
         None where no point is left.
     """
-    column = _column(served, outcome)
-    pairs = _pairs(served, front, other, column)
-    return _told(served, pairs, column, split, None, None) if pairs else None
+    column, values, facets = _column(served, outcome), served.means(CONFIRM), _facets(served, front)
+    found = [_match(values, front, facets, row, _only(served, column)) for row in _front(served, other)]
+    matches = [match for match in found if match is not None and match.steepness(values, column) <= STEEP]
+    return _told(served, matches, column, split, None) if matches else None
 
 
 def ahead(served: Served, baseline: Mask, others: Mask, split: str = TEST) -> list[Distance]:
     """By outcome how far a baseline's front is beyond that of all others at equal outcomes.
 
-    It is measured at the baseline's own points, as in `distance`: the others' front is the denser one, and
-    interpolating it costs less. The baseline is ahead where there are distances and every one of them is `ahead`.
-    With more than two outcomes it is measured at the others' points: a best single point has more of the outcomes that
-    are held, and less of the other, so it is the baseline that must be ahead in spite of that.
+    The baseline is ahead where there are distances and every one of them is `ahead`. Between points a surface lies
+    below the front that it stands for, so it is the baseline's that is interpolated.
     """
-    if len(served.outcomes) > 2:
-        each = (distance(served, baseline, others, outcome.name, split) for outcome in served.outcomes)
-        return [one for one in each if one is not None]
-    found = []
-    for column in range(len(served.outcomes)):
-        if pairs := _pairs(served, others, baseline, column):
-            found.append(_told(served, pairs, column, split, None, None, turned=True))
-    return found
+    each = (distance(served, baseline, others, outcome.name, split) for outcome in served.outcomes)
+    return [one for one in each if one is not None]
+
+
+def gain_of_all(served: Served, front: Mask, row: int, split: str = TEST) -> Distance:
+    """By how much a front of rows (S,) is ahead of a row in every outcome at once, where it is most so.
+
+    It is negative where the front is behind in some outcome under any weights.
+    """
+    everything = np.ones(len(served.outcomes))
+    match = _match(served.means(CONFIRM), front, _facets(served, front), row, everything)
+    if match is None:
+        raise UserError("expected a front of at least one row, found none")
+    return _told(served, [match], None, split, row)
 
 
 def exchange(served: Served, row: int, paid: str, bought: str, split: str = TEST) -> Distance | None:
@@ -140,16 +143,124 @@ def _neighbours(served: Served, row: int, x: int, y: int) -> tuple[int, int]:
     """The two rows that a slope at a row is taken between."""
     own = rows_of(served, points=[served.table["point"][row]])
     if len(served.outcomes) == 2:
-        line = next((each for each in _lines(served, own) if row in each), [row])
-        at = line.index(row)
-        return line[max(0, at - 1)], line[min(len(line) - 1, at + 1)]
+        beside = [facet for facet in _facets(served, own).tolist() if row in facet][:2]
+        first = next((facet[0] for facet in beside if facet[1] == row), row)
+        return first, next((facet[1] for facet in beside if facet[0] == row), row)
     values = np.log(np.maximum(served.means(CONFIRM), 1e-12))
     apart = np.abs(values - values[row])
-    beside = np.delete(apart, [x, y], axis=1).sum(axis=1)
+    others = np.delete(apart, [x, y], axis=1).sum(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        cost = np.where(own & (apart[:, x] > 0), beside / apart[:, x], np.inf)
+        cost = np.where(own & (apart[:, x] > 0), others / apart[:, x], np.inf)
     best = int(cost.argmin())
     return row, best if np.isfinite(cost[best]) else row
+
+
+@dataclass(frozen=True)
+class _Match:
+    """A row, and the place on a front that it is compared with, chosen on confirmation rows.
+
+    Attributes:
+        towards: (M,), 1 for the outcomes that are gained, all by the same share, 0 for those that are held.
+        by: vertices of a facet, or one row.
+        shares: of the vertices, sum 1.
+        normal: (M,), of the facet, at least 0; None for a single row.
+    """
+
+    row: int
+    towards: Floats
+    by: list[int]
+    shares: Floats
+    normal: Floats | None
+
+    def gain(self, values: Floats) -> Floats:
+        """(..,) of values (.., S, M): by which share all outcomes are gained, or how much of one, in its own unit.
+
+        As far as a facet's place has not just as much of what is held, the facet's slope makes up for it.
+        """
+        own, there = values[..., self.row, :], np.einsum("...vm,v->...m", values[..., self.by, :], self.shares)
+        unit = np.where(self.towards > 0, own if self.towards.all() else 1.0, 0.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            if self.normal is None:
+                gained = self.towards > 0
+                return np.asarray(((there - own) / unit)[..., gained].min(axis=-1))
+            return np.asarray(((there - own) @ self.normal) / (unit @ self.normal))
+
+    def steepness(self, values: Floats, column: int) -> float:
+        """By how many per cent the outcome falls for one per cent more of another, where it falls most."""
+        if self.normal is None:
+            return 0.0
+        slopes = self.normal * values[self.row]
+        return float(np.delete(slopes, column).max() / max(slopes[column], 1e-30))
+
+
+def _match(values: Floats, front: Mask, facets: NDArray[np.int64], row: int, towards: Floats) -> _Match | None:
+    """The place of a front that gains most on a row; None where the front has nowhere as much of what is held.
+
+    Args:
+        values: (S, M) on confirmation rows.
+        facets: of the front.
+        towards: see `_Match`.
+    """
+    own, gained = values[row], towards > 0
+    rows = np.flatnonzero(front & (values[:, ~gained] >= own[~gained]).all(axis=1))
+    best, found = -np.inf, None
+    if len(rows):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            gains = np.nan_to_num((values[rows] / own - 1)[:, gained].min(axis=1), nan=-np.inf)
+        best, found = float(gains.max()), _Match(row, towards, [int(rows[gains.argmax()])], np.ones(1), None)
+    if not len(facets):
+        return found
+    many, size = facets.shape
+    system = np.zeros((many, size + 1, size + 1))
+    system[:, :size, :size] = values[facets].transpose(0, 2, 1)
+    system[:, :size, size] = -towards * own
+    system[:, size, :size] = 1.0
+    regular = np.abs(np.linalg.det(system)) > 1e-15
+    facets, inverse = facets[regular], np.linalg.inv(system[regular])
+    solved, normal = inverse @ np.append(own, 1.0), -inverse[:, size, :size]
+    inside = (solved[:, :size] >= -1e-9).all(axis=1) & (normal >= 0).all(axis=1)
+    gains = np.where(inside, solved[:, size], -np.inf)
+    if len(gains) and gains.max() > best:
+        at = int(gains.argmax())
+        found = _Match(row, towards, facets[at].tolist(), solved[at, :size], normal[at])
+    return found
+
+
+def _facets(served: Served, mask: Mask) -> NDArray[np.int64]:
+    """(F, T) rows of the surfaces of a mask's candidates and kinds; ends, of one task alone, are in both kinds'.
+
+    With two tasks they are in the order of weights. None where outcomes are not as many as tasks.
+    """
+    table, found = served.table, []
+    size = len(served.outcomes)
+    known = np.array([len(each) == size for each in table["weights"]])
+    weights = np.array([list(each.values()) if len(each) == size else [np.nan] * size for each in table["weights"]])
+    roots = np.sqrt(weights)  # in which the lattice is even
+    places = roots / roots.sum(axis=1, keepdims=True)
+    ends = weights.max(axis=1) == 1.0
+    points, kinds = table["point"].to_numpy(), table["kind"].to_numpy()
+    for point in dict.fromkeys(points[mask & known]):
+        own = mask & known & (points == point)
+        for kind in dict.fromkeys(kinds[own]):
+            rows = np.flatnonzero(own & ((kinds == kind) | ends))
+            found.append(rows[_simplices(places[rows][:, :-1])])
+    return np.concatenate(found).astype(np.int64) if found else np.zeros((0, size), np.int64)
+
+
+def _simplices(places: Floats) -> NDArray[np.int64]:
+    """(F, T) which places (n, T - 1) are joined."""
+    size = places.shape[1]
+    if size == 1:
+        order = np.argsort(places[:, 0], kind="stable")
+        return np.stack([order[:-1], order[1:]], axis=1)
+    try:
+        return np.asarray(Delaunay(places).simplices, dtype=np.int64)
+    except (QhullError, ValueError):  # too few, or all in a line
+        return np.zeros((0, size + 1), np.int64)
+
+
+def _only(served: Served, column: int) -> Floats:
+    return np.eye(len(served.outcomes))[column]
 
 
 def _column(served: Served, outcome: str) -> int:
@@ -165,97 +276,20 @@ def _front(served: Served, mask: Mask) -> list[int]:
     return rows[nondominated(served.means(CONFIRM)[rows], served.outcomes)].tolist() if len(rows) else []
 
 
-def _lines(served: Served, mask: Mask) -> list[list[int]]:
-    """Rows of each candidate's sweep in the order of weights, one line a kind; ends, of one task alone, are in both."""
-    table = served.table
-    points, kinds = table["point"].to_numpy(), table["kind"].to_numpy()
-    weights = np.array([next(iter(each.values()), np.nan) for each in table["weights"]])
-    ends, found = np.isin(weights, [0.0, 1.0]), []
-    for point in dict.fromkeys(points[mask]):
-        own = mask & (points == point)
-        for kind in dict.fromkeys(kinds[own]):
-            line = np.flatnonzero(own & ((kinds == kind) | ends))
-            found.append(line[np.argsort(weights[line], kind="stable")].tolist())
-    return found
-
-
-def _pairs(served: Served, front: Mask, other: Mask, column: int) -> list[tuple[int, list[int]]]:
-    """The other front's points, each with where the first front matches it."""
-    values, lines = served.means(CONFIRM), _lines(served, front)
-    found = [(row, line) for row in _front(served, other) if (line := _match(values, front, lines, row, column))]
-    return [(row, line) for row, line in found if _slope(values, line, row, column) <= STEEP]
-
-
-def _match(values: Floats, front: Mask, lines: list[list[int]], row: int, column: int) -> list[int]:
-    """Which rows of a front have most of one outcome with as much of the others as a row has.
-
-    Of two outcomes a sweep's line, else one point. Empty where the front has nowhere as much.
-
-    Args:
-        values: (S, M) on confirmation rows.
-        lines: of the front.
-    """
-    others = np.delete(np.arange(values.shape[1]), column)
-    enough = front & (values[:, others] >= values[row, others]).all(axis=1)
-    if len(others) > 1:
-        rows = np.flatnonzero(enough)
-        return [int(rows[values[rows, column].argmax()])] if len(rows) else []
-    able = [line for line in lines if enough[line].any()]
-    return max(able, key=lambda line: float(_value(values, line, row, column)), default=[])
-
-
-def _slope(values: Floats, line: list[int], row: int, column: int) -> float:
-    """By how many per cent the outcome falls along a line for one per cent more of the other, near a row's level."""
-    if len(line) < 2:
-        return 0.0
-    own = values.copy()
-    x = 1 - column
-    own[row, x] = values[row, x] * 0.99
-    before = float(_value(own, line, row, column))
-    own[row, x] = values[row, x] * 1.01
-    after = float(_value(own, line, row, column))
-    return float(np.log(before / after) / np.log(1.01 / 0.99)) if min(before, after) > 0 else np.inf
-
-
-def _nearer(served: Served, line: list[int], row: int, column: int) -> int:
-    values = np.delete(served.means(CONFIRM), column, axis=1)
-    return min(line, key=lambda at: float(np.abs(values[at] - values[row]).sum()))
-
-
-def _told(
-    served: Served, pairs: Sequence[tuple[int, list[int]]], column: int, split: str, point: int | None, by: int | None,
-    turned: bool = False,
-) -> Distance:  # fmt: skip
-    """The gain of the lines over their rows, all together; of the rows over the lines where `turned`."""
+def _told(served: Served, matches: Sequence[_Match], column: int | None, split: str, point: int | None) -> Distance:
+    """The gain of all matches together in one outcome, as a share of what their rows have; of one match in all."""
 
     def gain(values: Floats) -> Floats:
-        own = sum(values[..., row, column] for row, _ in pairs)
-        there = sum(_value(values, line, row, column) for row, line in pairs)
+        gained = sum(each.gain(values) for each in matches)
+        if column is None:
+            return np.asarray(gained)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(own / there - 1 if turned else there / own - 1)
+            return np.asarray(gained / sum(values[..., each.row, column] for each in matches))
 
     low, high = _interval(gain(served.drawn(split).astype(np.float64)))
-    name = served.outcomes[column].name
+    name = "every outcome" if column is None else served.outcomes[column].name
+    by = matches[0].by[int(matches[0].shares.argmax())] if point is not None else None
     return Distance(name, float(gain(served.means(split))), low, high, point, by)
-
-
-def _value(values: Floats, line: list[int], row: int, column: int) -> Floats:
-    """(..,) how much of an outcome of values (.., S, M) a line has with as much of the other as a row has.
-
-    Between neighbours it is interpolated. A line that has nowhere as much counts with the point that has most.
-    """
-    if len(line) == 1:
-        return np.asarray(values[..., line[0], column])
-    x, y = values[..., line, 1 - column], values[..., line, column]
-    level = values[..., row, 1 - column][..., None]
-    found = np.where(x >= level, y, -np.inf).max(axis=-1)
-    a, b = x[..., :-1], x[..., 1:]
-    crosses = (np.minimum(a, b) <= level) & (level <= np.maximum(a, b)) & (a != b)
-    share = (level - a) / np.where(a != b, b - a, 1.0)
-    between = np.where(crosses, y[..., :-1] * (1 - share) + y[..., 1:] * share, -np.inf).max(axis=-1)
-    most = np.take_along_axis(y, x.argmax(axis=-1)[..., None], axis=-1)[..., 0]
-    found = np.maximum(found, between)
-    return np.asarray(np.where(np.isfinite(found), found, most))
 
 
 def _interval(drawn: Floats) -> tuple[float, float]:

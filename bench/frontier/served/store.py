@@ -24,8 +24,10 @@ from bench.predictions import Rows
 from bench.rows import CONFIRM, TEST
 
 JSON, NPZ = "served.json", "served.npz"
-VERSION = 1
+VERSION = 2
 """Raised whenever the same predictions give another front."""
+SAMPLED = 2000
+"""A replicate that is trained again differs in practically every row."""
 
 
 def digest_of(
@@ -35,7 +37,7 @@ def digest_of(
     current: Current,
     seed: int,
 ) -> str:
-    """Of all that a served front depends on; predictions are told by their candidate and seeds."""
+    """Of all that a served front depends on; of predictions by the values of at most about `SAMPLED` rows of each."""
     facts = [
         VERSION, DRAWS, seed, [each.name for each in outcomes], repr(current),
         [[each.id, each.name, each.architecture, each.role, each.seeds] for each in candidates],
@@ -45,6 +47,12 @@ def digest_of(
     for each in rows.values():
         for array in (each.labels, each.group, each.units, each.codes):
             found.update(np.ascontiguousarray(array).tobytes())
+    for candidate in candidates:
+        for split in rows:
+            for run in range(candidate.replicates):
+                values = candidate.predictions(split, run)
+                some = values[:: max(1, len(values) // SAMPLED)]
+                found.update(repr(values.shape).encode() + np.ascontiguousarray(some).tobytes())
     return found.hexdigest()
 
 
@@ -59,6 +67,7 @@ def save(served: Served, folder: Path, digest: str) -> None:
             draws=served.draws,
             test_draws=served.test_draws,
             row_variance=served.row_variance,
+            reach=np.array(served.reach),
         )
     document = {
         "digest": digest,
@@ -82,7 +91,7 @@ def load(folder: Path, digest: str) -> Served | None:
         if document["digest"] != digest or str(arrays["digest"]) != digest:
             return None
         draws, test_draws, volume = arrays["draws"], arrays["test_draws"], arrays["hypervolume"]
-        row_variance = arrays["row_variance"]
+        row_variance, reach = arrays["row_variance"], float(arrays["reach"])
     return Served(
         outcomes=tuple(Objective(**each) for each in document["outcomes"]),
         table=_numbers(pd.DataFrame(document["table"])),
@@ -94,6 +103,7 @@ def load(folder: Path, digest: str) -> Served | None:
         settings=document["settings"],
         replicates=document["replicates"],
         row_variance=row_variance,
+        reach=reach,
         segments=_numbers(pd.DataFrame(document["segments"])),
     )
 

@@ -1,42 +1,35 @@
-"""Should you switch? One sentence: what the pick gains and costs against the current point, and how sure that is.
+"""Should you switch? What the pick gains and costs against the current point, and how sure that is.
 
 Everything is told on test, which chose nothing. But a point that looked best on confirmation rows is tested with the
-same replicates, and may have been lucky in their seeds. Intervals here are therefore simultaneous: with 90% confidence
-all gains of all kept points, in all outcomes, lie within theirs at once (by the largest standardised error over joint
-draws, as in the methods of Tukey and Dunnett). Whichever point is picked, its claims hold.
+same replicates, and may have been lucky in their seeds. Intervals here allow for that (`Served.reach`): whichever
+point was picked, all its outcomes lie within theirs with 90% confidence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy import stats
 
 from bench.errors import listed
 from bench.frontier.comparison.needed import replicates_needed
+from bench.frontier.comparison.verdict import SIZE
 from bench.frontier.intervals import LEVEL
-from bench.frontier.served.distance import ahead, rows_of
-from bench.frontier.served.front import band, gains
+from bench.frontier.served.distance import ahead, gain_of_all, rows_of
+from bench.frontier.served.front import gains
 from bench.frontier.served.served import Served
-from bench.rows import CONFIRM, TEST
+from bench.frontier.stability import ENOUGH
+from bench.rows import TEST
 
-Floats = NDArray[np.float64]
 Kind = Literal["win", "trade", "tie", "baseline", "unknown"]
 
 MARGIN = 0.005
 """A change of half a per cent of the current point's outcome does not matter."""
-HOLDS = 0.8
-"""A pick that holds in fewer retrainings is told with the points that do as well."""
 TREES = "trees"
 SIMPLE = ("equal_weights", "single_task", "static_weights", TREES, "ensemble", "random_weights")
 """Baselines in the order in which one is preferred where several are as good as the pick."""
-STEPS: Mapping[Kind, str] = {
-    "win": "switch", "trade": "switch, if the gain is worth its cost", "tie": "keep what you have",
-    "baseline": "take the baseline", "unknown": "keep what you have until more is known",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -44,13 +37,28 @@ class Change:
     """What switching does to one outcome, as a fraction of the current point's: .012 is 1.2% more.
 
     Attributes:
-        low, high: ends of the simultaneous interval; NaN where nothing is known of seeds.
+        low, high: ends of an interval that holds whichever point was picked; NaN where nothing is known of seeds.
     """
 
     outcome: str
     value: float
     low: float
     high: float
+
+    @property
+    def gained(self) -> bool:
+        """Whether it is a gain by more than noise."""
+        return self.low > 0
+
+    @property
+    def lost(self) -> bool:
+        """Whether it is a loss that matters, by more than noise."""
+        return self.high < 0 and self.low < -MARGIN
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether it looks like a loss, and one that matters is not ruled out."""
+        return self.value < 0 <= self.high and self.low < -MARGIN
 
     def __str__(self) -> str:
         ends = f" ({100 * self.low:+.1f} to {100 * self.high:+.1f})" if np.isfinite(self.low) else ""
@@ -62,10 +70,10 @@ class Verdict:
     """The answer.
 
     Attributes:
-        kind: `win`: something is gained and nothing lost. `trade`: something is gained, something else is, or may be,
-            lost. `tie`: no outcome changes by more than `MARGIN`. `baseline`: a baseline is as good as the pick, or
+        kind: `win`: something is gained, and no loss is seen. `trade`: something is gained, something else is, or may
+            be, lost. `tie`: no outcome changes by more than `MARGIN`. `baseline`: a baseline is as good as the pick, or
             better. `unknown`: cannot tell.
-        sentence: the whole answer in words.
+        sentence: the whole answer in words; the first sentence says whether to switch.
         changes: by outcome, of the pick; empty without a served front.
         needed: replicates of each point that would show the gain seen with a chance of 80%, where that is unknown and
             any number would.
@@ -103,46 +111,19 @@ def verdict(
         others: points that do as well in the other retrainings, in words.
     """
     changes = _changes(served, row)
-    first = _trees(served)
-    text, needed = "", None
-    baseline = None if first or row == served.current else _as_good(served, row)
-    kind = _kind(served, row, changes)
-    if kind == "unknown":
-        needed = _needed(served, row, changes)
-    body = _body(served, row, kind, changes, against, needed)
-    if first:
-        kind, text = "baseline", f"{first} Without them: "
-    elif baseline and baseline[0]:
-        kind, text = "baseline", f"A baseline is as good as the pick: {baseline[1]}. "
-    elif baseline:
-        body += f" It cannot be told from a baseline: {baseline[1]}."
-    if holds is not None and holds < HOLDS and row != served.current:
-        instead = f"; {listed(list(others))} did as well in others" if others else ""
-        body += f" The choice is not settled: this point holds in {holds:.0%} of retrainings{instead}."
-    elif holds is not None and row != served.current:
-        body += f" It holds in {holds:.0%} of retrainings."
-    return Verdict(kind, text + body, changes, needed)
-
-
-def simultaneous(served: Served) -> tuple[Floats, Floats]:
-    """Ends (S, M) of intervals for gains on test that hold at once, at `LEVEL`; NaN where nothing is known."""
-    centre = gains(served.means(TEST), served.current)
-    nothing = np.full_like(centre, np.nan)
-    if not served.known:
-        return nothing, nothing
-    errors = gains(served.test_draws, served.current)
-    errors -= errors.mean(axis=0)
-    sd = errors.std(axis=0)
-    moving = sd > 1e-12
-    if not moving.any():
-        return centre, centre
-    largest = np.abs(errors[:, moving] / sd[moving]).max(axis=1)
-    reach = float(np.quantile(largest, LEVEL)) * sd
-    return centre - reach, centre + reach
+    if row == served.current:
+        kind, text, needed = *_kept(served, row, against), None
+    else:
+        kind, text, needed = _switched(served, row, changes, against)
+    if first := _trees(served):
+        kind, text = "baseline", f"{first} Without them: {text}"
+    if holds is not None and row != served.current:
+        text += f" {_holding(holds, others)}"
+    return Verdict(kind, text, changes, needed)
 
 
 def describe(served: Served, row: int) -> str:
-    """A serving point in words: `trial 7 (mmoe), power of click .8, like .2`."""
+    """A serving point in words: `trial 7 (mmoe), power of click 0.8, like 0.2`."""
     line = served.table.iloc[row]
     name = line["name"] if line["role"] != "trial" else f"{line['name']} ({line['architecture']})"
     if not line["weights"]:
@@ -152,84 +133,116 @@ def describe(served: Served, row: int) -> str:
 
 
 def _changes(served: Served, row: int) -> tuple[Change, ...]:
-    low, high = simultaneous(served)
     values = gains(served.means(TEST), served.current)[row]
-    names = [each.name for each in served.outcomes]
+    half = np.full(len(values), np.nan)
+    if served.known:
+        half = served.reach * gains(served.test_draws, served.current)[:, row].std(axis=0)
     return tuple(
-        Change(*each) for each in zip(names, values.tolist(), low[row].tolist(), high[row].tolist(), strict=True)
+        Change(outcome.name, float(value), float(value - own), float(value + own))
+        for outcome, value, own in zip(served.outcomes, values, half, strict=True)
     )
 
 
-def _kind(served: Served, row: int, changes: tuple[Change, ...]) -> Kind:
-    if row == served.current:
-        _, high = simultaneous(served)
-        rest = np.delete(high, row, axis=0)
-        return "tie" if served.known and (rest[np.isfinite(rest).all(axis=1)] <= MARGIN).all() else "unknown"
-    if not served.known:
-        return "unknown"
+def _kept(served: Served, row: int, against: str) -> tuple[Kind, str]:
+    """Kind and sentence where the pick is the current point."""
     if served.table["role"][row] == "baseline":
-        return "baseline"
-    if any(each.low > 0 for each in changes):
-        return "trade" if any(each.low < -MARGIN for each in changes) else "win"
-    return "tie" if all(each.low >= -MARGIN and each.high <= MARGIN for each in changes) else "unknown"
+        return "baseline", f"Keep {against}. The policy finds no better point."
+    rest = rows_of(served)
+    rest[row] = False
+    if served.known and rest.any() and gain_of_all(served, rest, row).high <= MARGIN:
+        return "tie", f"Keep {against}. No point gains more than {MARGIN:.1%} in every outcome."
+    return "unknown", f"Keep {against}. The policy picks no other point."
 
 
-def _body(served: Served, row: int, kind: Kind, changes: tuple[Change, ...], against: str, needed: int | None) -> str:
-    what = describe(served, row)
-    told = ", ".join(map(str, changes))
-    sure = f"{LEVEL:.0%} intervals on test, for all points at once" if served.known else "one retraining: no interval"
-    if row == served.current:
-        if kind == "tie":
-            return f"Keep {against}: no point found gains more than {MARGIN:.1%} in any outcome."
-        return f"Keep {against} ({what}): the policy picks no other point."
-    if kind == "win":
-        return f"Switch to {what}: against {against}, {told} ({sure})."
-    if kind == "trade":
-        up = ", ".join(str(each) for each in changes if each.low > 0)
-        down = ", ".join(str(each) for each in changes if each.low <= 0 and each.low < -MARGIN)
-        rest = [str(each) for each in changes if each.low <= 0 and each.low >= -MARGIN]
-        unmoved = f"; {', '.join(rest)}" if rest else ""
-        verb = "costs" if all(each.high < 0 for each in changes if each.low < -MARGIN and each.low <= 0) else "may cost"
-        return f"A trade: {what} gains {up} and {verb} {down}{unmoved}, against {against} ({sure})."
-    if kind == "tie":
-        return f"Keep {against}: {what} changes no outcome by more than {MARGIN:.1%}: {told} ({sure})."
-    if kind == "baseline":
-        return f"The pick is a baseline, {what}: against {against}, {told} ({sure})."
-    more = f" About {needed} replicates of each point would show such a gain." if needed else ""
-    return f"Cannot tell whether to switch to {what}: against {against}, {told} ({sure}).{more}"
+def _switched(served: Served, row: int, changes: tuple[Change, ...], against: str) -> tuple[Kind, str, int | None]:
+    """Kind, sentences and replicates needed where the pick is another point."""
+    what, told = describe(served, row), ", ".join(map(str, changes))
+    if not served.known:
+        text = f"Against {against} it has {told}, after one training each: no intervals are known."
+        return "unknown", f"Cannot tell whether to switch to {what}. {text}", None
+    told = f"Against {against} it has {told} (90% intervals on test)."
+    gained, lost, doubtful = (
+        [str(each) for each in changes if getattr(each, name)] for name in ("gained", "lost", "doubtful")
+    )
+    rest = [str(each) for each in changes if not (each.gained or each.lost or each.doubtful)]
+    if all(each.low >= -MARGIN and each.high <= MARGIN for each in changes):
+        return "tie", f"Keep {against}. No outcome changes by more than {MARGIN:.1%} with {what}. {told}", None
+    if not gained and lost:
+        kind: Kind = "baseline" if served.table["role"][served.current] == "baseline" else "unknown"
+        more = f": {', '.join(doubtful + rest)}" if doubtful or rest else ""
+        text = f"Keep {against}. Switching to {what} costs {', '.join(lost)}, and no gain is shown{more}"
+        return kind, f"{text} (90% intervals on test).", None
+    if not gained:
+        needed = _needed(served, row, changes)
+        more = f" About {needed} replicates of each point would show such a gain." if needed else ""
+        return "unknown", f"Cannot tell whether to switch to {what}. {told}{more}", needed
+    parts = [f"It gains {', '.join(gained)}"]
+    parts += [f"costs {', '.join(lost)}"] if lost else []
+    parts += [f"may cost {', '.join(doubtful)}"] if doubtful else []
+    parts += [f"is not shown to change {', '.join(rest)}"] if rest else []
+    balance = f"{listed(parts)}, against {against} (90% intervals on test)."
+    kind = "trade" if lost or doubtful else "win"
+    if served.table["role"][row] == "baseline":
+        first = "New weights alone do it" if _own(served, row) else "Switch to a baseline"
+        return "baseline", f"{first}: {what}. {balance}", None
+    return _with_baseline(served, row, kind, f"{what}{' if the gain is worth its cost' * (kind == 'trade')}", balance)
 
 
-def _as_good(served: Served, row: int) -> tuple[bool, str] | None:
-    """A baseline that is as good as the pick, or that cannot be told from it: whether it is, and what is known.
+def _with_baseline(served: Served, row: int, kind: Kind, what: str, balance: str) -> tuple[Kind, str, int | None]:
+    """The same, told with the simplest model that is as good as a picked trial, or that cannot be told from it."""
+    as_good, doubts = _rivals(served, row)
+    if as_good:
+        at, gain = as_good[0]
+        name, sure = describe(served, at), f"{gain} in every outcome"
+        balance = balance.replace("It ", f"{describe(served, row)} ", 1)
+        if _own(served, at):
+            kind = "baseline" if served.table["role"][at] == "baseline" else kind
+            text = f"New weights alone do it: {name}. Against the pick that is {sure}, and nothing has to be trained."
+            return kind, f"{text} {balance}", None
+        return "baseline", f"Switch to a baseline: {name}. It is as good as the pick: {sure}. {balance}", None
+    if doubts:
+        at, gain = doubts[0]
+        what += f", or perhaps to {describe(served, at)}, which cannot be told from it ({gain} in every outcome)"
+    return kind, f"Switch to {what}. {balance}", None
 
-    As good: by no outcome worse by more than `MARGIN`. Each baseline is compared at the weights at which, on
-    confirmation rows, it comes nearest to the pick in its worst outcome.
+
+def _rivals(served: Served, row: int) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
+    """Baselines, and the current model under other weights, that are as good as a trial, or cannot be told from it.
+
+    As good: in every outcome at once, worse by `MARGIN` at most. Of each its nearest row, and its gain in words.
     """
     table = served.table
-    if not served.known or table["role"][row] != "trial":
-        return None
-    doubts = []
-    for point in sorted(set(table["point"][table["role"] == "baseline"]), key=_preference):
-        mine = np.flatnonzero((table["point"] == point).to_numpy())
-        if served.current in mine and len(mine) == 1:
+    now = str(table["point"][served.current])
+    points = [each for each in dict.fromkeys(table["point"][table["role"] == "baseline"]) if each != now]
+    good, doubtful = [], []
+    for point in [now, *sorted(points, key=_preference)]:
+        if point == table["point"][row]:
             continue
-        chosen = gains(served.means(CONFIRM), row)[mine]
-        at = int(mine[np.nan_to_num(chosen, nan=-np.inf).min(axis=1).argmax()])
-        low, high = (ends[at] for ends in band(gains(served.test_draws, row)))
-        value = gains(served.means(TEST), row)[at]
-        names = [each.name for each in served.outcomes]
-        told = ", ".join(str(Change(*each)) for each in zip(names, value, low, high, strict=True))
-        text = f"{describe(served, at)}, has {told} against it"
-        if (low >= -MARGIN).all():
-            return True, text
-        if (high >= 0).all():
-            doubts.append(text)
-    return (False, doubts[0]) if doubts else None
+        gain = gain_of_all(served, rows_of(served, points=[point]), row)
+        wider = served.reach / float(stats.norm.isf((1 - LEVEL) / 2))  # the pick was chosen for its luck
+        low, high = (gain.value + wider * (end - gain.value) for end in (gain.low, gain.high))
+        if gain.by is None or gain.by == served.current or high < 0:
+            continue
+        text = f"{100 * gain.value:+.1f}% ({100 * low:+.1f} to {100 * high:+.1f})"
+        (good if low >= -MARGIN else doubtful).append((gain.by, text))
+    return good, doubtful
+
+
+def _own(served: Served, row: int) -> bool:
+    """Whether a row is of the current point's own models."""
+    return bool(served.table["point"][row] == served.table["point"][served.current])
 
 
 def _preference(point: str) -> int:
     name = point.partition(" ")[0]
     return SIMPLE.index(name) if name in SIMPLE else len(SIMPLE)
+
+
+def _holding(holds: float, others: tuple[str, ...]) -> str:
+    if holds >= ENOUGH:
+        return f"The pick holds in {holds:.0%} of retrainings."
+    instead = f"; {listed(list(others))} come first in others" if others else ""
+    return f"The choice is not settled: the pick holds in {holds:.0%} of retrainings{instead}."
 
 
 def _trees(served: Served) -> str:
@@ -246,12 +259,11 @@ def _trees(served: Served) -> str:
 
 def _needed(served: Served, row: int, changes: tuple[Change, ...]) -> int | None:
     """Replicates that would show the largest gain seen; None where more of them would not."""
-    if not served.known or row == served.current:
-        return None
     errors = gains(served.test_draws, served.current)[:, row].var(axis=0)
     data = served.row_variance[row]
     best = max(range(len(changes)), key=lambda at: changes[at].value / max(float(errors[at]), 1e-30) ** 0.5)
     if changes[best].value <= 0:
         return None
+    tests = max(1, round(SIZE / (2 * float(stats.norm.sf(served.reach)))))  # of which each would be so strict
     seed, now = max(0.0, float(errors[best] - data[best])), served.replicates
-    return replicates_needed(changes[best].value, seed, float(data[best]), max(1, now - 1) * 4.0, now, len(changes))
+    return replicates_needed(changes[best].value, seed, float(data[best]), max(1, now - 1) * 4.0, now, tests)
