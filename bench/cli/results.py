@@ -238,7 +238,7 @@ def _show_served(result: DatasetResult, served: Served) -> None:
     """The served front as differences from the current point on test, then each baseline's nearest point."""
     from bench.run.current import current_of
 
-    say(" ".join(filter(None, [current_of(result.run).sentence, result.serving.note])))
+    say(" ".join(filter(None, [current_of(result.run).sentence, result.serving.note, result.asked])))
     rows = _shown(result, served)
     cells = [
         [row["name"], row["architecture"], row["kind"], _weights(row["weights"]), row["p_nondominated"], note]

@@ -14,6 +14,8 @@ from bench.report.plane import Axis
 
 MOST_DRAWS, MOST_DRAWN = 200, 60_000
 """Posterior draws that a page carries, and numbers in them: of more rows it takes the best, all roles among them."""
+LIMITS = ("cost/parameters", "cost/latency_ms")
+"""Costs that sliders limit."""
 
 
 @dataclass(frozen=True)
@@ -71,14 +73,13 @@ def decision_of(choices: Choices | None, pick: Picked | None) -> Decision | None
     draws = np.empty((0, len(kept), len(names)), dtype=np.float32)
     if known:
         draws = choices.draws[worlds][:, kept][:, :, [choices.drawn.index(name) for name in names]].astype(np.float32)
-    costs = [str(name) for name in table if str(name).startswith("cost/")]
     return Decision(
         table=table.iloc[kept].reset_index(drop=True),
         axes=axes,
         values=table.iloc[kept][list(names)].to_numpy(dtype=float),
         deployable=choices.deployable[kept],
         draws=draws,
-        costs=tuple(name for name in costs if table[name].nunique() > 1 and name not in names),
+        costs=tuple(name for name in LIMITS if name in table and table[name].nunique() > 1 and name not in names),
         current=place[choices.current],
         pick=place[pick.row] if pick else None,
         runners_up=tuple(place[row] for row in pick.runners_up) if pick else (),

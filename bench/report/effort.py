@@ -91,7 +91,8 @@ def seed_effects(front: Frontier) -> list[str]:
         means, noise = rows[f"{key}.mean"], float(rows[f"{key}.sd"].median())
         lost = objective.sign * float((rows[objective.key(SEARCH)] - means).mean())
         unit = " (\N{MULTIPLICATION SIGN} 1000)" if scale > 1 else ""
-        much = f"The search's values of them are too good by {text.signed(scale * lost, scale).lstrip('+')}."
+        size = text.signed(scale * abs(lost), scale).lstrip("+")
+        much = f"The search's values of them are too {'good' if lost >= 0 else 'bad'} by {size}."
         found.append(
             f"{text.label(objective.name)}{unit}: another seed moves a model by "
             f"{text.signed(scale * noise, scale).lstrip('+')} (standard deviation); {len(rows)} confirmed points lie "

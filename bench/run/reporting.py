@@ -136,6 +136,8 @@ def found(result: DatasetResult) -> Found:
         verdict=result.verdict.to_json(),
         served=result.serving.served,
         commands=tuple(commands),
+        policy=result.policy.toml,
+        note=result.asked,
     )
 
 

@@ -38,6 +38,8 @@ class Found:
         page: a file.
         verdict: `kind` and `sentence`.
         commands: what a user may type next.
+        policy: by which it is picked, as TOML.
+        note: where that is not the suite's, a sentence that says so.
     """
 
     frontier: Frontier
@@ -46,6 +48,8 @@ class Found:
     verdict: Mapping[str, Any] | None = None
     served: Served | None = None
     commands: tuple[str, ...] = ()
+    policy: str = ""
+    note: str = ""
 
     @property
     def sentence(self) -> str:
@@ -151,6 +155,7 @@ def _description(parent: Parent, found: Found) -> str:
         " · ".join(links),
         f"![front](get-artifact?path={PICTURE}&run_uuid={run})",
         f"{found.pick.reason}" if found.pick and found.verdict else "",
+        found.note,
         "\n".join(f"- `{command}`" for command in found.commands),  # a block of code would widen the page
     ]
     return "\n\n".join(part for part in parts if part)[: values.LONGEST_TAG]
@@ -171,7 +176,7 @@ def _written(files: Path, found: Found) -> Path:
     if found.served is not None:
         (files / SERVED).write_text(_front_first(_served(found.served)), encoding="utf-8")
     if pick:
-        (files / "picked.json").write_text(json.dumps(pick.to_json(), indent=2), encoding="utf-8")
+        (files / "picked.json").write_text(json.dumps(pick.to_json() | {"policy": found.policy}, indent=2), encoding="utf-8")
     return files
 
 
@@ -227,6 +232,7 @@ def _digest(found: Found) -> str:
     frontier, pick = found.frontier, found.pick
     digest = hashlib.sha256(_front_first(frontier.table).encode())
     digest.update(_front_first(_served(found.served)).encode() if found.served else b"")
-    digest.update(json.dumps([frontier.to_json(), pick.to_json() if pick else None], default=str).encode())
+    picked = [frontier.to_json(), pick.to_json() if pick else None, found.policy]
+    digest.update(json.dumps(picked, default=str).encode())
     digest.update(found.page.read_bytes() if found.page else b"")
     return digest.hexdigest()

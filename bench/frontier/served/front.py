@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from bench.frontier.hypervolume import hypervolume
 from bench.frontier.intervals import LEVEL, Interval, reflected
+from bench.frontier.simplex import lattice
 from bench.objectives import Objective
 
 Floats = NDArray[np.float64]
@@ -48,7 +49,8 @@ def reach(drawn: NDArray[np.floating], rows: NDArray[np.floating], current: int)
     """By how many standard errors a gain on test may be off, at `LEVEL`, in any outcome of a point that was picked.
 
     Confirmation rows, which chose it, and test have the luck of seeds in common, and nothing else. So the point is
-    taken to be, in each draw, the one whose seeds were luckiest by their share of its standard error.
+    taken to be, in each draw, the one whose seeds were luckiest by their share of its standard error, in an outcome or
+    in several together: what a policy picks where all points are equally good. The worst such policy counts.
 
     Args:
         drawn: (D, S, M) draws of test outcomes; rows: the same with the rows' part of the errors alone.
@@ -63,9 +65,9 @@ def reach(drawn: NDArray[np.floating], rows: NDArray[np.floating], current: int)
     luck = errors - (luck - luck.mean(axis=0))
     sd = errors.std(axis=0)
     unit = np.where(sd > 1e-12, sd, np.inf)
-    chosen = np.nan_to_num(np.abs(luck / unit)).max(axis=2).argmax(axis=1)
-    largest = np.nan_to_num(np.abs(errors / unit))[np.arange(len(errors)), chosen].max(axis=1)
-    return float(np.quantile(largest, LEVEL))
+    off, luck = np.nan_to_num(np.abs(errors / unit)).max(axis=2), np.nan_to_num(luck / unit)
+    chosen = (luck @ lattice(drawn.shape[2], 2).T).argmax(axis=1)  # (D, policies)
+    return float(np.quantile(np.take_along_axis(off, chosen, axis=1), LEVEL, axis=0).max())
 
 
 def rivals(draws: Floats, points: Sequence[str]) -> NDArray[np.bool_]:
