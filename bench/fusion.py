@@ -17,10 +17,17 @@ LEAST = 1e-12
 
 @dataclass(frozen=True)
 class Fusion:
-    """How heads become a score: `kind` as for `fused`, and a weight for each task, of sum 1."""
+    """How heads become a score: `kind` as for `fused`, and the weights of T tasks, which sum to 1."""
 
     kind: Kind
-    weights: dict[str, float]
+    weights: tuple[float, ...]
+
+    @staticmethod
+    def of(kind: Kind, weights: Sequence[float]) -> Fusion:
+        """The fusion in its usual form: one task alone ranks alike under both kinds and is called `power`."""
+        whole = float(sum(weights))
+        found = tuple(float(each) / whole for each in weights)
+        return Fusion("power" if np.count_nonzero(found) == 1 else kind, found)
 
 
 def fused(kind: Kind, predictions: NDArray[Any], weights: Sequence[float], rates: Sequence[float]) -> NDArray[Any]:

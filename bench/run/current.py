@@ -115,12 +115,12 @@ class Current(_Part):
         """By which it ranks; that of a column is of no use.
 
         Args:
-            rates: mean label of each task on train, on all impressions.
+            rates: mean label of each task on train, on all impressions, in the order of tasks.
         """
         raw = self.kind == "sum" and not self.scaled
-        weights = {task: weight * (rates[task] if raw else 1.0) for task, weight in self.weights.items()}
-        total = sum(weights.values())
-        return Fusion(self.kind, {task: weight / total for task, weight in weights.items()})
+        return Fusion.of(
+            self.kind, [self.weights.get(each, 0.0) * (rate if raw else 1.0) for each, rate in rates.items()]
+        )
 
 
 def read_current(given: str, card: Card, tasks: Sequence[str], home: Path, tracking: str | None) -> Current:

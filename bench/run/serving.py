@@ -18,8 +18,8 @@ from bench.frontier.pick import Pick
 from bench.frontier.served.candidates import Candidate, Current
 from bench.frontier.served.served import Served, served_front
 from bench.frontier.served.store import digest_of, load, save
-from bench.frontier.served.sweep import Setting
 from bench.frontier.served.verdict import Verdict, unserved, verdict
+from bench.fusion import Fusion
 from bench.objectives import Objective
 from bench.predictions import FOLDER, Rows, rows_of
 from bench.records import Point
@@ -136,7 +136,7 @@ def _current(part: DatasetRun, candidates: list[Candidate], rows: Mapping[str, R
     """The current point among the candidates, and what it is; a column of the log joins them here."""
     now, ids = current_of(part), [each.id for each in candidates]
     tasks = rows[CONFIRM].tasks
-    equal = Setting.of("power", [1.0] * len(tasks))
+    equal = Fusion.of("power", [1.0] * len(tasks))
     if now.column is not None:
         name, column = f"today's score (column {now.column})", now.column
 
@@ -151,9 +151,7 @@ def _current(part: DatasetRun, candidates: list[Candidate], rows: Mapping[str, R
         if now.point is None:
             return Current(now.id, equal), "the best single-task models under equal weights (no --current was given)"
         fusion = now.fusion(dict(zip(tasks, rows[CONFIRM].rates, strict=True)))
-        return Current(now.id, Setting.of(fusion.kind, [fusion.weights.get(task, 0.0) for task in tasks])), (
-            f"the current model ({now.source})"
-        )
+        return Current(now.id, fusion), (f"the current model ({now.source})")
     stands = next((each for each in candidates if each.role == "baseline"), candidates[0] if candidates else None)
     if stands is None:
         return None, ""

@@ -28,7 +28,7 @@ from bench.frontier.served.candidates import Current
 from bench.frontier.served.distance import distance, rows_of
 from bench.frontier.served.front import rivals, share_nondominated
 from bench.frontier.served.served import Served, served_front
-from bench.frontier.served.sweep import Setting
+from bench.fusion import Fusion
 from bench.rows import CONFIRM, TEST
 
 BINS = (0.0, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 1.0 + 1e-9)
@@ -55,7 +55,7 @@ def tally_of(setup: Setup, runs: int, tally: Tally | None = None, resamples: int
     tally = tally or Tally()
     for run in range(tally.runs, runs):
         candidates, rows = setup.run(run)
-        current = Current("wide", Setting.of("power", [1.0] * len(setup.world.tasks)))
+        current = Current("wide", Fusion.of("power", [1.0] * len(setup.world.tasks)))
         served = served_front(candidates, rows, setup.outcomes, current, run, resamples, draws)
         _count(tally, served, setup.truth(served.table["point"].tolist(), settings_of(served)))
         tally.runs += 1

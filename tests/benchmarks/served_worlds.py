@@ -18,7 +18,7 @@ from bench.data.synthetic import funnel
 from bench.frontier.served.candidates import Candidate, Role
 from bench.frontier.served.measuring import Meter
 from bench.frontier.served.served import Served
-from bench.frontier.served.sweep import Setting
+from bench.fusion import Fusion
 from bench.objectives import Objective
 from bench.predictions import Rows
 from bench.rows import CONFIRM, TEST
@@ -104,7 +104,7 @@ class Setup:
     alike: float = 0.0
     truth_seeds: int = 48
     seed: int = 0
-    _truth: dict[tuple[str, Setting], Floats] = field(default_factory=dict)
+    _truth: dict[tuple[str, Fusion], Floats] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         rng = np.random.default_rng(self.seed)
@@ -172,8 +172,15 @@ class Setup:
 
         return Candidate(kind.name, kind.name, kind.name, kind.role, seeds, predictions)
 
-    def truth(self, points: Sequence[str], settings: Sequence[Setting]) -> Floats:
-        """(S, M) true outcomes of serving points; each is computed once."""
+    def _alike(self, name: str) -> str:
+        """The first candidate that is the same but for its seeds."""
+        own = next(each for each in self.kinds if each.name == name)
+        return next(each.name for each in self.kinds
+                    if each is own or (each.bias == own.bias == 0 and each.noise == own.noise))  # fmt: skip
+
+    def truth(self, points: Sequence[str], settings: Sequence[Fusion]) -> Floats:
+        """(S, M) true outcomes of serving points; each is computed once, and of equal candidates once for all."""
+        points = [self._alike(name) for name in points]
         wanted = dict.fromkeys(zip(points, settings, strict=True))
         missing = {name: [setting for own, setting in wanted if own == name and (own, setting) not in self._truth]
                    for name in dict.fromkeys(points)}  # fmt: skip
@@ -191,10 +198,10 @@ class Setup:
         return np.array([self._truth[key] for key in zip(points, settings, strict=True)])
 
 
-def settings_of(served: Served) -> list[Setting]:
+def settings_of(served: Served) -> list[Fusion]:
     """The fusion of each row of its table."""
     table = served.table
-    return [Setting.of(kind, tuple(own.values())) for kind, own in zip(table["kind"], table["weights"], strict=True)]
+    return [Fusion.of(kind, tuple(own.values())) for kind, own in zip(table["kind"], table["weights"], strict=True)]
 
 
 def setups() -> list[Setup]:

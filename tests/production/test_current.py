@@ -34,7 +34,7 @@ def test_a_package_gives_its_configuration_and_score(package: Package, monkeypat
 def test_a_packages_sum_counts_predictions_as_they_are() -> None:
     """So a task's weight in units of its base rate is the weight times that rate."""
     current = Current(source="-", kind="sum", weights={"click": 1.0, "purchase": 10.0}, scaled=False)
-    assert current.fusion({"click": 0.5, "purchase": 0.05}) == Fusion("sum", {"click": 0.5, "purchase": 0.5})
+    assert current.fusion({"click": 0.5, "purchase": 0.05}) == Fusion("sum", (0.5, 0.5))
 
 
 @pytest.mark.slow

@@ -50,7 +50,7 @@ def test_a_file_with_a_configuration_and_weights(tmp_path: Path) -> None:
     assert found.config["optim.epochs"]  # the whole configuration: no later default changes it
     said = current_of(current(found))
     assert said.point == Point("current", found.config, "mmoe")
-    assert said.fusion({"click": 0.1, "purchase": 0.01}) == Fusion("sum", {"click": 0.75, "purchase": 0.25})
+    assert said.fusion({"click": 0.1, "purchase": 0.01}) == Fusion("sum", (0.75, 0.25))
     assert str(tmp_path / "current.toml") in said.sentence
     assert "mmoe" in said.sentence
 
@@ -61,7 +61,7 @@ def test_a_picked_file_with_its_length_and_equal_weights(tmp_path: Path) -> None
     said = current_of(current(found))
     assert said.point is not None
     assert (said.point.until, said.point.sharing) == (1600, "ple")
-    assert said.fusion({}) == Fusion("power", {"click": 0.5, "purchase": 0.5})
+    assert said.fusion({"click": 0.1, "purchase": 0.01}) == Fusion("power", (0.5, 0.5))
 
 
 def test_a_logged_score_has_no_model(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_logged_score_has_no_model(tmp_path: Path) -> None:
 def test_without_a_file_the_single_task_models_stand_for_it() -> None:
     said = current_of(current(None))
     assert (said.id, said.point) == ("single_task", None)
-    assert said.fusion({}) == Fusion("power", {"click": 0.5, "purchase": 0.5})
+    assert said.fusion({"click": 0.1, "purchase": 0.01}) == Fusion("power", (0.5, 0.5))
     assert "single-task" in said.sentence
 
 

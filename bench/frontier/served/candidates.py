@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-from bench.frontier.served.sweep import Setting
+from bench.fusion import Fusion
 
 Role = Literal["trial", "baseline", "current"]
 
@@ -45,4 +45,4 @@ class Current:
     """What is served today: a candidate's id, and the fusion of its predictions; None for a score that has none."""
 
     id: str
-    setting: Setting | None = None
+    fusion: Fusion | None = None

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.frontier.hypervolume import hypervolume
-from bench.frontier.intervals import LEVEL, Interval
+from bench.frontier.intervals import LEVEL, Interval, reflected
+from bench.frontier.simplex import lattice
 from bench.objectives import Objective
 
 Floats = NDArray[np.float64]
@@ -48,7 +49,8 @@ def reach(drawn: NDArray[np.floating], rows: NDArray[np.floating], current: int)
     """By how many standard errors a gain on test may be off, at `LEVEL`, in any outcome of a point that was picked.
 
     Confirmation rows, which chose it, and test have the luck of seeds in common, and nothing else. So the point is
-    taken to be, in each draw, the one whose seeds were luckiest by their share of its standard error.
+    taken to be, in each draw, the one whose seeds were luckiest by their share of its standard error, in an outcome or
+    in several together: what a policy picks where all points are equally good. The worst such policy counts.
 
     Args:
         drawn: (D, S, M) draws of test outcomes; rows: the same with the rows' part of the errors alone.
@@ -63,9 +65,9 @@ def reach(drawn: NDArray[np.floating], rows: NDArray[np.floating], current: int)
     luck = errors - (luck - luck.mean(axis=0))
     sd = errors.std(axis=0)
     unit = np.where(sd > 1e-12, sd, np.inf)
-    chosen = np.nan_to_num(np.abs(luck / unit)).max(axis=2).argmax(axis=1)
-    largest = np.nan_to_num(np.abs(errors / unit))[np.arange(len(errors)), chosen].max(axis=1)
-    return float(np.quantile(largest, LEVEL))
+    off, luck = np.nan_to_num(np.abs(errors / unit)).max(axis=2), np.nan_to_num(luck / unit)
+    chosen = (luck @ lattice(drawn.shape[2], 2).T).argmax(axis=1)  # (D, policies)
+    return float(np.quantile(np.take_along_axis(off, chosen, axis=1), LEVEL, axis=0).max())
 
 
 def rivals(draws: Floats, points: Sequence[str]) -> NDArray[np.bool_]:
@@ -107,9 +109,7 @@ def volume_of(
 ) -> Interval:
     """Hypervolume of points (S, M) over the outcomes of a random order, as a share of what the ideal has over them.
 
-    The ideal ranks each task by its labels. The hypervolume of noisy values comes out too large, that of draws about
-    them by as much again: reflected at the estimate, their quantiles are free of it, as in
-    `bench.frontier.statistics.volume_interval`.
+    The ideal ranks each task by its labels.
 
     Args:
         known: whether there is an interval, else it is NaN.
@@ -120,8 +120,4 @@ def volume_of(
     if not known:
         return Interval(at, np.nan, np.nan, np.nan, np.nan, np.nan)
     some = draws[:: max(1, len(draws) // VOLUMES)]
-    volumes = np.array([hypervolume((each - random) / room, outcomes, reference) for each in some])
-    low, high = 2 * at - np.quantile(volumes, ENDS[::-1])
-    return Interval(
-        float(2 * at - volumes.mean()), float(low), float(high), float(volumes.std(ddof=1)), 0.0, float("inf")
-    )
+    return reflected(at, np.array([hypervolume((each - random) / room, outcomes, reference) for each in some]))

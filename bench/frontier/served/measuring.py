@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from bench.errors import UserError
 from bench.frontier.served.candidates import Candidate
 from bench.frontier.served.errors import Points
-from bench.frontier.served.sweep import Setting
-from bench.fusion import fused
+from bench.fusion import Fusion, fused
 from bench.machine import cores
 from bench.outcomes.measure import Measure
 from bench.predictions import Rows
@@ -45,7 +44,7 @@ class Meter:
         tasks = [Task(name, kind) for name, kind in zip(rows.tasks, rows.kinds, strict=True)]
         self.measure = Measure(tasks, outcomes, rows.labels, rows.group, split, resamples, rows.units)
 
-    def sweep(self, settings: Sequence[Setting]) -> list[Floats]:
+    def sweep(self, settings: Sequence[Fusion]) -> list[Floats]:
         """By candidate the outcomes (n, K, M) of its replicates."""
         jobs = [(at, run) for at, each in enumerate(self._candidates) for run in range(each.replicates)]
         found = _together(jobs, lambda job: self._values(*job, settings))
@@ -54,12 +53,12 @@ class Meter:
             np.array([by_job[at, run] for run in range(each.replicates)]) for at, each in enumerate(self._candidates)
         ]
 
-    def points(self, of: Sequence[int], at: Sequence[int], settings: Sequence[Setting]) -> Points:
+    def points(self, of: Sequence[int], at: Sequence[int], settings: Sequence[Fusion]) -> Points:
         """The chosen points with their resamples: candidates `of` under settings at the places `at`."""
         return self.parts(of, at, settings, [self.measure])[0]
 
     def parts(
-        self, of: Sequence[int], at: Sequence[int], settings: Sequence[Setting], measures: Sequence[Measure]
+        self, of: Sequence[int], at: Sequence[int], settings: Sequence[Fusion], measures: Sequence[Measure]
     ) -> list[Points]:
         """The chosen points by each of several measures of these rows."""
         chosen: dict[int, list[int]] = {}
@@ -75,14 +74,14 @@ class Meter:
         by_job = dict(zip(jobs, _together(jobs, one), strict=True))
         return [_points(of, at, chosen, by_job, place) for place in range(len(measures))]
 
-    def _values(self, candidate: int, run: int, settings: Sequence[Setting]) -> Floats:
+    def _values(self, candidate: int, run: int, settings: Sequence[Fusion]) -> Floats:
         predictions = self._predictions(candidate, run)
         if predictions.shape[1] == 1:
             self.scores.add(candidate)
             return np.repeat(self.measure.values(predictions[:, 0])[None], len(settings), axis=0)
         return np.array([self.measure.values(self._score(predictions, each)) for each in settings])
 
-    def _score(self, predictions: NDArray[np.float32], setting: Setting) -> Floats:
+    def _score(self, predictions: NDArray[np.float32], setting: Fusion) -> Floats:
         if predictions.shape[1] == 1:
             return np.asarray(predictions[:, 0].astype(np.float64))
         return np.asarray(fused(setting.kind, predictions, setting.weights, self._rates))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bench.frontier.served.errors import Points
 from bench.frontier.served.front import told
 from bench.frontier.served.measuring import Meter
-from bench.frontier.served.sweep import Setting
+from bench.fusion import Fusion
 from bench.objectives import Objective
 from bench.outcomes.measure import Measure
 from bench.predictions import Rows
@@ -37,7 +37,7 @@ def segment_table(
     rows: Rows,
     of: Sequence[int],
     at: Sequence[int],
-    settings: Sequence[Setting],
+    settings: Sequence[Fusion],
     outcomes: Sequence[Objective],
     current: int,
     draw: Callable[[Points], Floats],

@@ -23,8 +23,8 @@ from bench.frontier.served.errors import Points, Seeds, draws_of, seeds_of
 from bench.frontier.served.front import gains, reach, rivals, share_nondominated, told, volume_of
 from bench.frontier.served.measuring import RESAMPLES, Meter
 from bench.frontier.served.segments import segment_table
-from bench.frontier.served.sweep import ROUNDS, Setting, Sweep
-from bench.fusion import KINDS
+from bench.frontier.served.sweep import ROUNDS, Sweep
+from bench.fusion import KINDS, Fusion
 from bench.objectives import Objective
 from bench.outcomes.measure import Measure
 from bench.predictions import Rows
@@ -128,7 +128,7 @@ def served_front(
     meters = {split: Meter(candidates, rows[split], split, names, resamples) for split in SPLITS}
     for split, meter in meters.items():
         _defined(meter.measure, names, split)
-    fusion = current.setting or Setting.of("power", [1.0] * len(tasks))
+    fusion = current.fusion or Fusion.of("power", [1.0] * len(tasks))
     sweep, values = _swept(meters[CONFIRM], rows[CONFIRM], outcomes, fusion)
     means = np.array([each.mean(axis=0) for each in values])
     valid = keeping.unequal(values)
@@ -213,7 +213,7 @@ def _defined(measure: Measure, names: Sequence[str], split: str) -> None:
             )
 
 
-def _swept(meter: Meter, rows: Rows, outcomes: Sequence[Objective], fusion: Setting) -> tuple[Sweep, list[Floats]]:
+def _swept(meter: Meter, rows: Rows, outcomes: Sequence[Objective], fusion: Fusion) -> tuple[Sweep, list[Floats]]:
     """All settings, that of the current point first, and by candidate the outcomes (n, K, M) of its replicates."""
     kinds = KINDS if all(rate > 0 for rate in rows.rates) else KINDS[:1]  # a sum divides by the rates
     sweep = Sweep(len(rows.tasks), kinds, [fusion])
@@ -243,7 +243,7 @@ def _ideal(measure: Measure, rows: Rows, outcomes: Sequence[Objective]) -> Float
 def _table(
     candidates: Sequence[Candidate],
     tasks: Sequence[str],
-    settings: Sequence[Setting],
+    settings: Sequence[Fusion],
     places: Sequence[tuple[int, int]],
     front: NDArray[np.bool_],
     scores: set[int],

@@ -26,6 +26,8 @@ from bench.rows import CONFIRM, TEST
 JSON, NPZ = "served.json", "served.npz"
 VERSION = 2
 """Raised whenever the same predictions give another front."""
+SAMPLED = 2000
+"""A replicate that is trained again differs in practically every row."""
 
 
 def digest_of(
@@ -35,7 +37,7 @@ def digest_of(
     current: Current,
     seed: int,
 ) -> str:
-    """Of all that a served front depends on; predictions are told by their candidate and seeds."""
+    """Of all that a served front depends on; of predictions by the values of at most about `SAMPLED` rows of each."""
     facts = [
         VERSION, DRAWS, seed, [each.name for each in outcomes], repr(current),
         [[each.id, each.name, each.architecture, each.role, each.seeds] for each in candidates],
@@ -45,6 +47,12 @@ def digest_of(
     for each in rows.values():
         for array in (each.labels, each.group, each.units, each.codes):
             found.update(np.ascontiguousarray(array).tobytes())
+    for candidate in candidates:
+        for split in rows:
+            for run in range(candidate.replicates):
+                values = candidate.predictions(split, run)
+                some = values[:: max(1, len(values) // SAMPLED)]
+                found.update(repr(values.shape).encode() + np.ascontiguousarray(some).tobytes())
     return found.hexdigest()
 
 

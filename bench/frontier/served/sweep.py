@@ -8,13 +8,12 @@ so that the same front always asks for the same weights.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.frontier.simplex import lattice
-from bench.fusion import KINDS, Kind
+from bench.fusion import KINDS, Fusion, Kind
 
 Floats = NDArray[np.float64]
 
@@ -30,21 +29,6 @@ GAP = 0.02
 """Nearer neighbours on the front are not refined, in the same unit."""
 
 
-@dataclass(frozen=True)
-class Setting:
-    """One fusion: its kind and the weights of T tasks, which sum to 1."""
-
-    kind: Kind
-    weights: tuple[float, ...]
-
-    @staticmethod
-    def of(kind: Kind, weights: Sequence[float]) -> Setting:
-        """The setting in its usual form: one task alone ranks alike under both kinds and is called `power`."""
-        whole = float(sum(weights))
-        found = tuple(float(each) / whole for each in weights)
-        return Setting("power" if np.count_nonzero(found) == 1 else kind, found)
-
-
 class Sweep:
     """The settings so far, and the edges between neighbours on each kind's lattice.
 
@@ -52,10 +36,10 @@ class Sweep:
         settings: in the order in which they were asked for.
     """
 
-    def __init__(self, tasks: int, kinds: Sequence[Kind] = KINDS, also: Sequence[Setting] = ()) -> None:
+    def __init__(self, tasks: int, kinds: Sequence[Kind] = KINDS, also: Sequence[Fusion] = ()) -> None:
         """Begins with single settings and the lattices of all kinds."""
-        self.settings: list[Setting] = []
-        self._places: dict[Setting, int] = {}
+        self.settings: list[Fusion] = []
+        self._places: dict[Fusion, int] = {}
         self._edges: dict[tuple[int, int], tuple[Kind, NDArray[np.int64], NDArray[np.int64]]] = {}
         for setting in also:
             self._add(setting)
@@ -69,7 +53,7 @@ class Sweep:
                 if i < j:
                     self._edge(kind, nodes[i], nodes[j])
 
-    def refine(self, values: Floats, front: NDArray[np.bool_]) -> list[Setting]:
+    def refine(self, values: Floats, front: NDArray[np.bool_]) -> list[Fusion]:
         """The settings that are added where the front bends or has gaps; none where it is even.
 
         Args:
@@ -126,9 +110,9 @@ class Sweep:
 
     def _place(self, kind: Kind, node: NDArray[np.int64]) -> int:
         raised = node.astype(float) ** POWER
-        return self._add(Setting.of(kind, raised.tolist()))
+        return self._add(Fusion.of(kind, raised.tolist()))
 
-    def _add(self, setting: Setting) -> int:
+    def _add(self, setting: Fusion) -> int:
         if setting not in self._places:
             self._places[setting] = len(self.settings)
             self.settings.append(setting)

@@ -10,10 +10,10 @@ from bench.frontier.served.candidates import Candidate, Current
 from bench.frontier.served.distance import ahead, distance, distance_at, exchange, rows_of
 from bench.frontier.served.served import served_front
 from bench.frontier.served.store import digest_of, load, save, to_json
-from bench.frontier.served.sweep import Setting
+from bench.fusion import Fusion
 from bench.objectives import Objective
 
-EQUAL = Setting.of("power", (1, 1))
+EQUAL = Fusion.of("power", (1, 1))
 
 
 def front_of(world, candidates, outcomes, current=None, setting=EQUAL):
@@ -155,7 +155,7 @@ def test_three_tasks(world):
     made = world(600, tasks=3)
     outcomes = tuple(Objective(f"{task}.recall@10%", "maximize") for task in ("click", "like", "share"))
     served = front_of(
-        made, [made.candidate("a"), made.candidate("b", worse=0.5)], outcomes, setting=Setting.of("power", (1, 1, 1))
+        made, [made.candidate("a"), made.candidate("b", worse=0.5)], outcomes, setting=Fusion.of("power", (1, 1, 1))
     )
     assert served.table["on_front"].sum() > 5
     a, b = (rows_of(served, points=[each]) for each in "ab")

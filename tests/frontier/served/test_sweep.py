@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from bench.frontier.served.sweep import Setting, Sweep
+from bench.frontier.served.sweep import Sweep
+from bench.fusion import Fusion
 
 
 @pytest.mark.parametrize(("tasks", "least", "most"), [(2, 30, 40), (3, 30, 50), (4, 50, 80), (5, 50, 80)])
@@ -41,6 +42,6 @@ def test_it_is_refined_where_the_front_has_a_gap_and_never_without_end():
 
 
 def test_a_setting_is_told_in_one_form():
-    assert Setting.of("sum", (0, 3)) == Setting("power", (0.0, 1.0))
-    assert Setting.of("sum", (1, 3)) == Setting("sum", (0.25, 0.75))
-    assert Sweep(2, also=[Setting.of("power", (3, 1))]).settings[0] == Setting("power", (0.75, 0.25))
+    assert Fusion.of("sum", (0, 3)) == Fusion("power", (0.0, 1.0))
+    assert Fusion.of("sum", (1, 3)) == Fusion("sum", (0.25, 0.75))
+    assert Sweep(2, also=[Fusion.of("power", (3, 1))]).settings[0] == Fusion("power", (0.75, 0.25))

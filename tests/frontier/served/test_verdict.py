@@ -1,0 +1,118 @@
+"""Verdicts about fronts whose relation is known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.frontier.intervals import Interval
+from bench.frontier.served.distance import gain_of_all, rows_of
+from bench.frontier.served.served import Served
+from bench.frontier.served.verdict import verdict
+from bench.objectives import Objective
+
+OUTCOMES = (Objective("click.recall@10%", "maximize"), Objective("like.recall@10%", "maximize"))
+NOW = "the current model"
+
+
+def front_of(rows, sd=0.001, current=0, known=True, chance=1.0):
+    """A served front of rows (point, role, weight of like, clicks, likes); all err by `sd`, as a share, alone."""
+    names = ("point", "role", "like", "click.recall@10%", "like.recall@10%")
+    table = pd.DataFrame(rows, columns=names)
+    values = table[[each.name for each in OUTCOMES]].to_numpy(float)
+    noise = np.random.default_rng(0).normal(size=(400, *values.shape)) * sd
+    draws = (values * (1 + np.concatenate([noise, -noise]))).astype(np.float32)[: None if known else 0]
+    table = pd.DataFrame({
+        "id": range(len(rows)), "point": table["point"], "name": [f"model {each}" for each in table["point"]],
+        "architecture": "mmoe", "role": table["role"], "kind": "power",
+        "weights": [{"click": 1 - each, "like": each} for each in table["like"]],
+        "on_front": True, "p_nondominated": chance,
+        **{each.key(split): table[each.name] for split in ("confirm", "test") for each in OUTCOMES},
+    })  # fmt: skip
+    nothing = Interval(np.nan, np.nan, np.nan, np.nan, np.nan, np.nan)
+    return Served(OUTCOMES, table, draws, draws, current, nothing, np.full(2, 0.1), 10, 3,
+                  np.full(values.shape, 1e-8), 2.5 if known else np.nan, pd.DataFrame())  # fmt: skip
+
+
+CURRENT = ("now", "current", 0.5, 0.40, 0.40)
+
+
+@pytest.mark.parametrize(
+    ("pick", "sd", "kind", "first", "told"),
+    [
+        ((0.42, 0.41), 0.001, "win", "Switch to model 7 (mmoe), power of click 0.5, like 0.5.", "It gains click"),
+        ((0.44, 0.41), 0.01, "win", "Switch to", "is not shown to change like.recall@10% +2.5%"),
+        ((0.44, 0.36), 0.001, "trade", "if the gain is worth its cost.", "costs like.recall@10% -10.0%"),
+        ((0.46, 0.396), 0.01, "trade", "if the gain is worth its cost.", "may cost like.recall@10% -1.0%"),
+        ((0.4004, 0.3996), 0.0003, "tie", "Keep the current model.", "No outcome changes by more than 0.5%"),
+        ((0.36, 0.401), 0.01, "unknown", "Keep the current model.", "costs click.recall@10% -10.0%"),
+        ((0.405, 0.401), 0.02, "unknown", "Cannot tell whether to switch to model 7", "+1.2%"),
+    ],
+)
+def test_what_is_gained_and_what_it_costs(pick, sd, kind, first, told):
+    found = verdict(front_of([CURRENT, ("7", "trial", 0.5, *pick)], sd), 1, NOW)
+    assert found.kind == kind
+    assert first in found.sentence.split(". ")[0] + "."
+    assert told in found.sentence
+    assert [each.outcome for each in found.changes] == [each.name for each in OUTCOMES]
+
+
+def test_a_positive_estimate_is_never_told_as_a_cost():
+    found = verdict(front_of([CURRENT, ("7", "trial", 0.5, 1.0, 0.43)], 0.03), 1, NOW)
+    assert found.kind == "win"
+    assert "cost" not in found.sentence
+
+
+def test_a_stand_in_that_nothing_beats_is_the_baseline_to_keep():
+    rows = [("single_task", "baseline", 0.5, 0.40, 0.40), ("7", "trial", 0.5, 0.36, 0.40)]
+    assert verdict(front_of(rows), 1, NOW).kind == "baseline"
+    assert verdict(front_of(rows), 0, NOW).kind == "baseline"
+
+
+def test_a_pick_that_a_baseline_beats_is_no_win_however_surely_it_is_on_the_front():
+    """The baseline has more of all between two of its weights, at neither of which it has as much of both."""
+    equal = [("equal_weights", "baseline", w, 0.47 - 0.2 * (w - 0.4), 0.39 + 0.2 * (w - 0.4)) for w in (0.3, 0.7)]
+    served = front_of([CURRENT, ("7", "trial", 0.5, 0.42, 0.41), *equal], chance=0.9998)
+    found = verdict(served, 1, NOW)
+    assert found.kind == "baseline"
+    assert found.sentence.startswith("Switch to a baseline: model equal_weights")
+    assert "model 7 (mmoe)" in found.sentence
+    assert gain_of_all(served, rows_of(served, roles=["baseline"]), 1).low > 0
+
+
+def test_a_baseline_that_cannot_be_told_from_the_pick_is_named_in_the_same_sentence():
+    rows = [CURRENT, ("7", "trial", 0.5, 0.60, 0.60), ("trees", "baseline", 0.5, 0.59, 0.60)]
+    found = verdict(front_of(rows, 0.02), 1, NOW)
+    assert found.kind == "win"
+    assert "model trees" in found.sentence.split(". ")[0]
+    worse = [*rows[:2], ("trees", "baseline", 0.5, 0.50, 0.60)]
+    assert "trees" not in verdict(front_of(worse, 0.01), 1, NOW).sentence
+
+
+def test_new_weights_of_the_current_models_are_said_to_be_enough():
+    current = [("single_task", "baseline", 0.5, 0.40, 0.40), ("single_task", "baseline", 0.6, 0.42, 0.41)]
+    found = verdict(front_of([*current, ("7", "trial", 0.6, 0.42, 0.41)], 0.0005), 2, NOW)
+    assert found.kind == "baseline"
+    assert found.sentence.startswith("New weights alone do it: model single_task, power of click 0.4, like 0.6.")
+
+
+def test_trees_ahead_of_every_network_come_first():
+    trees = [("trees", "baseline", w, 0.6 - 0.1 * w, 0.5 + 0.1 * w) for w in (0.2, 0.5, 0.8)]
+    networks = [("7", "trial", w, 0.5 - 0.1 * w, 0.4 + 0.1 * w) for w in (0.4, 0.5, 0.6)]
+    found = verdict(front_of([CURRENT, *trees, *networks]), 5, NOW)
+    assert found.kind == "baseline"
+    assert found.sentence.startswith("Boosted trees are ahead of every network: click.recall@10%")
+    assert "model 7" in found.sentence
+
+
+def test_a_pick_that_rarely_holds_is_never_told_without_saying_so():
+    served = front_of([CURRENT, ("7", "trial", 0.5, 0.42, 0.41)])
+    assert "is not settled: the pick holds in 49% of retrainings; a come first" in verdict(
+        served, 1, NOW, 0.49, ("a",)
+    ).sentence.replace("comes", "come")
+    assert "holds in 90% of retrainings" in verdict(served, 1, NOW, 0.9).sentence
+
+
+def test_one_training_each_tells_nothing():
+    found = verdict(front_of([CURRENT, ("7", "trial", 0.5, 0.42, 0.41)], known=False), 1, NOW)
+    assert found.kind == "unknown"
+    assert "no intervals" in found.sentence
