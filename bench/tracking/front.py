@@ -190,7 +190,9 @@ def _written(files: Path, found: Found) -> Path:
     if found.served is not None:
         (files / SERVED).write_text(_front_first(_served(found.served)), encoding="utf-8")
     if pick:
-        (files / "picked.json").write_text(json.dumps(pick.to_json() | {"policy": found.policy}, indent=2), encoding="utf-8")
+        (files / "picked.json").write_text(
+            json.dumps(pick.to_json() | {"policy": found.policy}, indent=2), encoding="utf-8"
+        )
     return files
 
 

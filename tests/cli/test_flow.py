@@ -1,4 +1,4 @@
-"""From a question to a served model: picked without a file, deployed, served over HTTP, judged, and current next time."""
+"""From a question to a served model: picked without a file, deployed, served over HTTP, judged, then current."""
 
 from __future__ import annotations
 
@@ -158,9 +158,8 @@ def test_what_is_no_network_is_refused_before_training(flow: Flow, tmp_path: Pat
     table = result_of(flow.part).choices.table
     auc = float(table["click.auc"][table["point"] == "trees"].iloc[0])
     policy = tmp_path / "trees.toml"
-    policy.write_text(
-        f'deployable = false\n[guard]\nmax_loss_vs_current = inf\nwithin = {{ "click.auc" = [{auc - 1e-9}, {auc + 1e-9}] }}'
-    )
+    within = f'within = {{ "click.auc" = [{auc - 1e-9}, {auc + 1e-9}] }}'
+    policy.write_text(f"deployable = false\n[guard]\nmax_loss_vs_current = inf\n{within}\n")
     assert flow.json("pick", "flow", "--policy", policy)["point"] == "trees"
     said = flow.seesaw("deploy", "flow", home=flow.home)
     assert (said.code, said.err.count("\n")) == (2, 1)
@@ -184,7 +183,8 @@ def test_a_column_of_the_log_is_current(flow: Flow, tmp_path: Path) -> None:
     sentence, part = with_current(flow, tmp_path, "column", tmp_path / "today.toml")
     assert "today's score, column 'today'" in sentence
     rows, front = rows_of(part.folder / FOLDER, "test"), result_of(part).serving.served
-    assert rows is not None and front is not None
+    assert rows is not None
+    assert front is not None
     score = rows.logged["today"].astype(np.float64)
     assert 0.05 < np.isnan(score).mean() < 0.15
     measure = Measure(part.tasks, OUTCOMES, rows.labels, rows.group, "test")
