@@ -174,14 +174,14 @@ def with_current(flow: Flow, tmp_path: Path, name: str, current: object) -> tupl
     options = ("--executor", "inline", "--raw", flow.shop.raw, "--name", name)
     document = flow.json("run", suite, "--current", current, *options)
     assert document["served"]["current"]["name"]
-    return document["verdict"]["sentence"], Run.open(flow.home, name).datasets[document["dataset"]]
+    return document["verdict"]["sentence"], next(iter(Run.open(flow.home, name).datasets.values()))
 
 
 def test_a_column_of_the_log_is_current(flow: Flow, tmp_path: Path) -> None:
     """Rows without today's score were ranked last."""
     (tmp_path / "today.toml").write_text('column = "today"')
     sentence, part = with_current(flow, tmp_path, "column", tmp_path / "today.toml")
-    assert "today's score, column 'today'" in sentence
+    assert "today's score (column today)" in sentence
     rows, front = rows_of(part.folder / FOLDER, "test"), result_of(part).serving.served
     assert rows is not None
     assert front is not None
@@ -197,7 +197,7 @@ def test_a_column_of_the_log_is_current(flow: Flow, tmp_path: Path) -> None:
 def test_a_deployed_model_is_current(flow: Flow, tmp_path: Path, which: str) -> None:
     current = flow.package.folder if which == "package" else "models:/shop@champion"
     sentence, part = with_current(flow, tmp_path, which, current)
-    assert f"the current model, {current}" in sentence
+    assert f"the current model ({current})" in sentence
     front = result_of(part).serving.served
     assert front is not None
     own, score = front.table.iloc[front.current], flow.package.manifest.score
