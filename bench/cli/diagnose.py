@@ -10,6 +10,7 @@ import typer
 from bench.cli.options import Home, Json
 from bench.cli.output import print_json, print_table, say
 from bench.cli.results import RunName
+from bench.errors import UserError
 
 if TYPE_CHECKING:
     from bench.frontier.behind import References
@@ -25,7 +26,6 @@ def diagnose(
     home: Home = None,
 ) -> None:
     """Say what holds a trial's tasks back, with the evidence."""
-    from bench.errors import UserError
     from bench.frontier.behind import References
     from bench.home import resolve_home
     from bench.run.folder import Run
@@ -64,16 +64,18 @@ def _document(point: Point, references: References) -> dict[str, Any]:
 
 
 def _chosen(result: DatasetResult) -> Point:
-    """The picked point; where no trial was picked, the front's best in the first objective."""
+    """The picked point; where no trial was picked, the best in the first objective."""
+    from bench.frontier.gains import best
+
     if result.pick is not None and result.pick.trial is not None:
-        picked = (result.pick.trial, result.pick.until)
-        return next(point for point in result.frontier.points if (point.number, point.until) == picked)
-    return result.frontier.of_trials.on_front[0]
+        return next(point for point in result.frontier.points if point.id == result.pick.point)
+    found = best(result.frontier.points, result.objectives[0])
+    if found is None:
+        raise UserError(f"{result.run.key}: expected a trial with a result, found none")
+    return found
 
 
 def _numbered(result: DatasetResult, trial: int) -> Point:
-    from bench.errors import UserError
-
     found = [record for record in result.records if record.number == trial]
     if not found:
         raise UserError(f"expected a trial of {result.run.key}, 0 to {len(result.records) - 1}, found {trial}")

@@ -238,7 +238,7 @@ def _show_served(result: DatasetResult, served: Served) -> None:
     """The served front as differences from the current point on test, then each baseline's nearest point."""
     from bench.run.current import current_of
 
-    say(" ".join(filter(None, [current_of(result.run).sentence, result.serving.note])))
+    say(" ".join(filter(None, [current_of(result.run).sentence, result.serving.note, result.asked])))
     rows = _shown(result, served)
     cells = [
         [row["name"], row["architecture"], row["kind"], _weights(row["weights"]), row["p_nondominated"], note]
@@ -346,7 +346,7 @@ def _ends(row: Mapping[Any, Any], key: str) -> str | None:
 
 
 def _basis(result: DatasetResult) -> str:
-    confirmed = [point for point in result.frontier.of_trials.points if point.replicates]
+    confirmed = [point for point in result.frontier.points if point.role == "trial" and point.replicates]
     if not confirmed:
         return f"compared by the one run of each trial that the search saw, on {NAMES[SEARCH]}: not confirmed"
     counts = {len(point.replicates) for point in confirmed}

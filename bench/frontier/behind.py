@@ -13,7 +13,7 @@ from statistics import median
 import numpy as np
 
 from bench.frontier.estimates import confirmed, estimate, replicated
-from bench.frontier.gains import Baseline, baselines, best
+from bench.frontier.gains import baselines, best
 from bench.objectives import Objective
 from bench.records import Point
 from bench.rows import CONFIRM
@@ -58,23 +58,20 @@ class References:
         for objective in self.metrics:
             against, single = (self._confirmed if confirmed(point) else self._seen).get(objective.name, (None, False))
             value = estimate(point, objective.name)
-            if against is not None and math.isfinite(value):
-                short = objective.sign * (against.value - value)
+            if against is not None and against.number is not None and math.isfinite(value):
+                short = objective.sign * (estimate(against, objective.name) - value)
                 seeds = max(1, len(replicated(point, objective.key(CONFIRM))))
                 noise = SURE * self._deviation[objective.name] * math.sqrt(2 / seeds)
-                found.append(Gap(objective.name, short, against.trial, single, noise))
+                found.append(Gap(objective.name, short, against.number, single, noise))
         return found
 
-    def _of(self, points: Sequence[Point]) -> dict[str, tuple[Baseline, bool]]:
+    def _of(self, points: Sequence[Point]) -> dict[str, tuple[Point | None, bool]]:
         """The best single-task point of each objective, else the best of all; and whether it is the former."""
         single = baselines(points, self.metrics)
-        found = {name: (baseline, True) for name, baseline in single.items()}
-        for objective in self.metrics:
-            leader = None if objective.name in found else best(points, objective)
-            if leader is not None and leader.number is not None:
-                value = estimate(leader, objective.name)
-                found[objective.name] = (Baseline(leader.number, value, leader.until), False)
-        return found
+        return {
+            each.name: (single[each.name], True) if each.name in single else (best(points, each), False)
+            for each in self.metrics
+        }
 
 
 def _deviation(points: Sequence[Point], key: str) -> float:

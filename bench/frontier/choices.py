@@ -168,7 +168,7 @@ def served_choices(served: Served, points: Iterable[Point], rates: Mapping[str, 
     table = served.table[list(ROW[:-1])].reset_index(drop=True)
     table = table.assign(**{name: served.table[f"{CONFIRM}/{name}"].to_numpy() for name in names})
     cells = served.segments[served.segments["split"] == CONFIRM]
-    cells = cells.assign(name=cells["outcome"] + "[" + cells["segment"] + "]")
+    cells = cells.assign(name=cells["outcome"].astype(str) + "[" + cells["segment"].astype(str) + "]")
     by_segment = cells.pivot(index="row", columns="name", values="value").reindex(table.index)
     outcomes: dict[str, Direction] = {outcome.name: outcome.direction for outcome in served.outcomes}
     return Choices(

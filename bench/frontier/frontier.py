@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -78,21 +78,9 @@ class Frontier:
     @property
     def front(self) -> pd.DataFrame:
         """The table's rows on the front, best in the first objective first, with their estimates under `keys`."""
-        return self._ordered_front().reset_index(drop=True)
-
-    @property
-    def on_front(self) -> list[Point]:
-        """The points on the front, in the order of `front`."""
-        return [self.points[row] for row in self._ordered_front().index]
-
-    @property
-    def of_trials(self) -> Frontier:
-        """The part that the search found. Its front are the trials of the best rank, though a baseline be ahead."""
-        own = (self.table["role"] == "trial").to_numpy()
-        table = self.table[own].reset_index(drop=True)
-        rank = table["rank"] - table["rank"].min()
-        table = table.assign(rank=rank, on_front=(rank == 0).fillna(False).astype(bool))
-        return replace(self, table=table, points=tuple(p for p, is_own in zip(self.points, own, strict=True) if is_own))
+        rows = self._estimated(self.table[self.table["on_front"]])
+        order = [self.objectives[0].direction == "minimize", True]
+        return rows.sort_values([self.keys[0], "trial"], ascending=order, kind="stable", ignore_index=True)
 
     @property
     def by_trial(self) -> pd.DataFrame:
@@ -104,11 +92,6 @@ class Frontier:
             .drop_duplicates("trial")
         )
         return rows.sort_values("trial", ignore_index=True)
-
-    def _ordered_front(self) -> pd.DataFrame:
-        rows = self._estimated(self.table[self.table["on_front"]])
-        order = [self.objectives[0].direction == "minimize", True]
-        return rows.sort_values([self.keys[0], "trial"], ascending=order, kind="stable")
 
     def _estimated(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Some of the table's rows, with what they were compared by under `keys`."""

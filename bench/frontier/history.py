@@ -1,18 +1,72 @@
-"""How the hypervolume grew over a search, by what it saw."""
+"""How the hypervolume grew over a search, by what it saw: a row for each result, live or all at once."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from bench.frontier.hypervolume import running
+from bench.frontier.hypervolume import Growing
 from bench.objectives import Objective
 from bench.records import TrialRecord
 from bench.rows import SEARCH
 
 FINISHED = ("completed", "failed", "pruned")
+
+
+class Result(NamedTuple):
+    """What a job of the search came to.
+
+    Attributes:
+        order: number of the job.
+        samples: that the job trained on.
+        metrics: empty where the trial failed.
+        ended: in seconds since 1970; 0 where that was not recorded.
+    """
+
+    order: int
+    trial: int
+    samples: int
+    metrics: Mapping[str, float]
+    ended: float
+
+
+class Row(NamedTuple):
+    """The search after a result: `samples` of all results so far, and the hypervolume, which never falls."""
+
+    trial: int
+    samples: int
+    hypervolume: float
+    ended: float
+
+
+class History:
+    """The rows so far, in the order of the jobs.
+
+    Args:
+        reference: of the hypervolume, complete.
+        by_rungs: whether each rung of a trial is a result; else each finished trial is one.
+    """
+
+    def __init__(self, objectives: Sequence[Objective], reference: Mapping[str, float], by_rungs: bool) -> None:
+        self._keys = [objective.key(SEARCH) for objective in objectives]
+        self._volume = Growing(objectives, reference)
+        self._told = 0
+        self.by_rungs = by_rungs
+        self.rows: list[Row] = []
+
+    def add(self, records: Iterable[TrialRecord], told: int) -> None:
+        """Adds what these records say of jobs that are not in yet and numbered below `told`."""
+        results = (result for record in records for result in _results(record, self.by_rungs))
+        last = self.rows[-1] if self.rows else Row(0, 0, 0.0, 0.0)
+        for each in sorted(result for result in results if self._told <= result.order < told):
+            volume = self._volume.add(np.array([each.metrics.get(key, np.nan) for key in self._keys]))
+            # MLflow orders by time, and jobs are told by their numbers
+            last = Row(each.trial, last.samples + each.samples, volume, max(last.ended, each.ended))
+            self.rows.append(last)
+        self._told = max(self._told, told)
 
 
 def history(
@@ -23,32 +77,20 @@ def history(
     In a search by rungs a row after each result, in the order of the jobs that gave them: `trial, samples,
     hypervolume`. `samples` are those that all results up to there have trained on; what failed is not among them.
     """
-    if any(record.rungs for record in records):
-        return _by_rungs(records, objectives, reference)
-    ordered = sorted(records, key=lambda record: record.number)
-    finished = [record for record in ordered if record.measured or record.state in FINISHED]
-    metrics = [record.metrics if record.measured else {} for record in finished]
-    numbers = [record.number for record in finished]
-    return pd.DataFrame({"trial": numbers, "hypervolume": _volumes(metrics, objectives, reference)})
+    found = History(objectives, reference, any(record.rungs for record in records))
+    found.add(records, 2**63)
+    columns = ["trial", "samples", "hypervolume"] if found.by_rungs else ["trial", "hypervolume"]
+    return pd.DataFrame(found.rows, columns=Row._fields)[columns]
 
 
-def _by_rungs(
-    records: Sequence[TrialRecord], objectives: Sequence[Objective], reference: Mapping[str, float]
-) -> pd.DataFrame:
-    results = []
-    for record in records:
-        before = 0
-        for rung in record.rungs:
-            results.append((rung.order, record.number, rung.samples - before, rung.metrics))
-            before = rung.samples
-    results.sort(key=lambda result: result[0])
-    _, numbers, samples, metrics = zip(*results, strict=True)
-    volumes = _volumes(metrics, objectives, reference)
-    return pd.DataFrame({"trial": numbers, "samples": np.cumsum(samples), "hypervolume": volumes})
-
-
-def _volumes(
-    metrics: Sequence[Mapping[str, float]], objectives: Sequence[Objective], reference: Mapping[str, float]
-) -> np.ndarray:
-    values = [[each.get(objective.key(SEARCH), np.nan) for objective in objectives] for each in metrics]
-    return running(np.array(values, dtype=float).reshape(len(metrics), len(objectives)), objectives, reference)
+def _results(record: TrialRecord, by_rungs: bool) -> Iterator[Result]:
+    ended, before = record.started, 0
+    if not by_rungs:
+        if record.state in FINISHED:
+            metrics = record.metrics if record.measured else {}
+            yield Result(record.number, record.number, 0, metrics, ended + record.seconds if ended else 0.0)
+        return
+    for at in record.rungs:
+        ended += at.seconds if ended else 0.0
+        yield Result(at.order, record.number, at.samples - before, at.metrics, ended)
+        before = at.samples

@@ -86,15 +86,26 @@ def hypervolume(values: Floats, objectives: Sequence[Objective], reference: Mapp
     return float(moocore.hypervolume(points, ref=at, maximise=maximised(objectives)))
 
 
-def running(values: Floats, objectives: Sequence[Objective], reference: Mapping[str, float]) -> Floats:
-    """Hypervolume of the first 1, 2, .. N points: (N,), never falling."""
-    front = np.empty((0, len(objectives)))
-    volumes = np.zeros(len(values))
-    for i, point in enumerate(values):
-        front = np.vstack([front, point])
-        front = front[nondominated(front, objectives)]
-        volumes[i] = hypervolume(front, objectives, reference)
-    return np.maximum.accumulate(volumes)  # rounding may take off 1e-17 where a point adds nothing
+class Growing:
+    """The hypervolume of points that come one by one. A point is compared with the front alone.
+
+    Args:
+        reference: complete, by objective name.
+    """
+
+    def __init__(self, objectives: Sequence[Objective], reference: Mapping[str, float]) -> None:
+        self._objectives, self._reference = tuple(objectives), dict(reference)
+        self._front, self._volume = np.empty((0, len(self._objectives))), 0.0
+
+    def add(self, point: Floats) -> float:
+        """Adds a point (M,), and returns the hypervolume of all so far. A point that is not finite adds nothing."""
+        points = np.vstack([self._front, point])
+        stays = nondominated(points, self._objectives)
+        if stays[-1]:
+            self._front = points[stays]
+            # rounding may take off 1e-17 where a point adds nothing
+            self._volume = max(self._volume, hypervolume(self._front, self._objectives, self._reference))
+        return self._volume
 
 
 def contributions(values: Floats, objectives: Sequence[Objective], reference: Mapping[str, float]) -> Floats:

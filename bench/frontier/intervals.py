@@ -45,6 +45,20 @@ class Interval:
     freedom: float
 
 
+def reflected(at: float, drawn: Floats) -> Interval:
+    """Of a statistic that noise makes too large, by the basic bootstrap (Davison & Hinkley, 1997, 5.2).
+
+    The hypervolume of noisy values is too large, that of draws about them by as much again: reflected at the estimate,
+    the draws are free of it.
+
+    Args:
+        at: the estimate, from means.
+        drawn: (D,), the statistic of posterior draws about the means, not shrunken.
+    """
+    low, high = 2 * at - np.quantile(drawn, [0.5 + LEVEL / 2, 0.5 - LEVEL / 2])
+    return Interval(float(2 * at - drawn.mean()), float(low), float(high), float(drawn.std(ddof=1)), 0.0, np.inf)
+
+
 def intervals(samples: Sequence[Sample]) -> list[list[Interval]] | None:
     """For each configuration an interval of each of M metrics, by Student's t.
 

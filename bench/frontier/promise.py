@@ -12,8 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtrit
 
+from bench.errors import UserError
 from bench.frontier.estimates import replicated
-from bench.frontier.noise import noise_of
+from bench.frontier.samples import sample
+from bench.frontier.variance import seed_noise
 from bench.objectives import Objective
 from bench.records import Point
 from bench.rows import TEST
@@ -57,9 +59,16 @@ def promises(
     """
     found = {}
     for objective in (each for each in objectives if each.is_metric):
-        values = replicated(point, objective.key(TEST))
-        known = noise_of(points if values else [], objective, TEST, "retrain.confidence")
-        variance, freedom = known.of(point.id)
+        key = objective.key(TEST)
+        values, samples = replicated(point, key), {each.id: one for each in points if (one := sample(each, [key]))}
+        noise = seed_noise(list(samples.values())) if values else None
+        if noise is None:
+            raise UserError(
+                f"retrain.confidence: expected points confirmed on two seeds or more, which tell how much seeds move "
+                f"{key}, found none; confirm with confirm.replicates = 2 or more"
+            )
+        at = list(samples).index(point.id)
+        variance, freedom = float(noise.within[at, 0, 0]), float(noise.freedom[at, 0])
         margin = stdtrit(freedom, (1 + confidence) / 2) * math.sqrt(variance * (1 / len(values) + 1 / runs))
         mean = float(np.mean(values))
         found[objective.name] = Promise(objective, mean, mean - margin, mean + margin)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.frontier.hypervolume import hypervolume
-from bench.frontier.intervals import LEVEL, Interval, differences, intervals
+from bench.frontier.intervals import Interval, differences, intervals, reflected
 from bench.frontier.samples import Sample, sample
 from bench.frontier.table import replicate_keys
 from bench.frontier.uncertainty import p_nondominated, posterior_draws
@@ -111,16 +111,10 @@ def gain_table(
 def volume_interval(
     samples: Sequence[Sample], drawn: Floats, objectives: Sequence[Objective], reference: Mapping[str, float]
 ) -> Interval:
-    """Of the hypervolume of true values, by the basic bootstrap (Davison & Hinkley, 1997, 5.2).
-
-    The hypervolume of noisy values comes out too large, that of draws about them by as much again: reflected at
-    the estimate, their quantiles are free of it.
+    """Of the hypervolume of true values.
 
     Args:
         drawn: posterior draws about the means (D, N, M), not shrunken.
     """
     at = hypervolume(np.array([each.mean for each in samples]), objectives, reference)
-    volumes = np.array([hypervolume(each, objectives, reference) for each in drawn])
-    low, high = 2 * at - np.quantile(volumes, [0.5 + LEVEL / 2, 0.5 - LEVEL / 2])
-    spread = float(volumes.std(ddof=1))
-    return Interval(float(2 * at - volumes.mean()), float(low), float(high), spread, 0.0, np.inf)
+    return reflected(at, np.array([hypervolume(each, objectives, reference) for each in drawn]))

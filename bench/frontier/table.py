@@ -17,9 +17,10 @@ from bench.rows import CONFIRM, SEARCH, TEST
 
 def tabulate(points: Sequence[Point], objectives: Sequence[Objective]) -> pd.DataFrame:
     """The rows of `Frontier.table`, without its last columns. An empty run has its columns too."""
-    by_rungs = any(point.rungs for point in points)
-    rows = [_row(point, objectives) for point in points]
-    table = pd.DataFrame(rows, columns=_columns(objectives, by_rungs))
+    unused = Point("trees", {}, "")  # so that there are columns
+    table = pd.DataFrame([_row(point, objectives) for point in (*points, unused)]).iloc[:-1]
+    if not any(point.rungs for point in points):
+        table = table.drop(columns=["rung", "samples"])
     whole = [name for name in ("trial", "rung", "samples") if name in table]
     return table.astype(dict.fromkeys(whole, "Int64"))  # which a baseline may lack
 
@@ -27,26 +28,6 @@ def tabulate(points: Sequence[Point], objectives: Sequence[Objective]) -> pd.Dat
 def replicate_keys(objectives: Sequence[Objective]) -> list[str]:
     """Keys whose replicate means and deviations the table holds; a cost has one key for all splits."""
     return list(dict.fromkeys(each.key(split) for split in (CONFIRM, TEST) for each in objectives))
-
-
-def _columns(objectives: Sequence[Objective], by_rungs: bool) -> list[str]:
-    length = ["rung", "samples"] if by_rungs else []
-    fixed = [
-        "point",
-        "name",
-        "role",
-        "trial",
-        *length,
-        "architecture",
-        "sharing",
-        "funnel",
-        "balancing",
-        "baseline",
-        "config",
-    ]
-    seen = [objective.key(SEARCH) for objective in objectives]
-    spread = [f"{key}.{part}" for key in replicate_keys(objectives) for part in ("mean", "sd")]
-    return [*fixed, *seen, "replicates", "replicates_failed", *spread]
 
 
 def _row(record: Point, objectives: Sequence[Objective]) -> dict[str, Any]:
@@ -64,10 +45,9 @@ def _row(record: Point, objectives: Sequence[Objective]) -> dict[str, Any]:
         "balancing": record.balancing,
         "baseline": record.baseline,
         "config": json.dumps(record.config),
-        "replicates": len(record.replicates) - failed,
-        "replicates_failed": failed,
     }
     row |= {each.key(SEARCH): record.metrics.get(each.key(SEARCH), np.nan) for each in objectives}
+    row |= {"replicates": len(record.replicates) - failed, "replicates_failed": failed}
     for key in replicate_keys(objectives):
         values = replicated(record, key)
         row[f"{key}.mean"] = np.mean(values) if values else np.nan

@@ -79,7 +79,7 @@ def _drawn(run: BoardRun, looks: Looks) -> tuple[BoardRun, str]:
 def _card(run: BoardRun, looks: Looks) -> str:
     name = escaped(run.name)
     title = f'<a href="{escaped(run.link)}">{name}</a>' if run.link else name
-    about = ", ".join(filter(None, (run.suite, run.created)))
+    about = ", ".join(filter(None, (run.suite, run.created[:16].replace("T", " "))))
     return joined(
         [
             f'<article class="card {run.state}"><header><h2>{title}</h2>'
@@ -93,11 +93,11 @@ def _card(run: BoardRun, looks: Looks) -> str:
 
 
 def _part(part: BoardPart, looks: Looks) -> str:
-    found = [f"<h3>{escaped(part.dataset)}</h3>"]
+    found = [f"<h3>{escaped(text.dataset(part.dataset))}</h3>"]
     if part.view is not None:
         axes = part.view.planes[0].axes
         kind, told = part.view.verdict
-        found.append(f'<p class="verdict {kind}">{sentence(told)}</p>' if told else "")
+        found.append(f'<p class="verdict {kind}">{sentence(text.split(told)[0])}</p>' if told else "")
         found.append(picture(part.view, looks=looks))
         if len(axes) > 2 and not part.view.planes[0].front.empty:
             found.append(

@@ -9,7 +9,7 @@ from bench.frontier.comparison.compared import FAMILY_HEADS, Compared, Group, fa
 from bench.report.critical import critical_figure
 from bench.report.markup import escaped, joined, scrolling, sentence
 from bench.report.page import whole
-from bench.report.text import MINUS, number
+from bench.report.text import MINUS, dataset, number
 from bench.rows import NAMES
 
 QUESTION = "Does any gradient method lie beyond the front of static weights?"
@@ -26,7 +26,7 @@ def comparison_document(found: Compared) -> str:
 
 def _group(group: Group, found: Compared, place: int) -> str:
     parts = [
-        f'<section class="run"><h2>{escaped(group.dataset)}</h2><p>{escaped(", ".join(group.runs))}</p>',
+        f'<section class="run"><h2>{escaped(dataset(group.dataset))}</h2><p>{escaped(", ".join(group.runs))}</p>',
         f'<article class="answer"><h3>{QUESTION}</h3><p>{sentence(group.answer.sentence)}</p></article>',
     ]
     if group.comparison is None:

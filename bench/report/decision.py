@@ -2,55 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.objectives import Direction, in_thousandths
+from bench.frontier.choices import Choices
+from bench.objectives import in_thousandths
 from bench.report.plane import Axis
 
 MOST_DRAWS, MOST_DRAWN = 200, 60_000
 """Posterior draws that a page carries, and numbers in them: of more rows it takes the best, all roles among them."""
-
-
-class ChoiceTable(Protocol):
-    """What is read of `bench.frontier.choices.Choices`."""
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """A row a choice: what it is, and a column a value by its plain name, costs as `cost/<name>`."""
-
-    @property
-    def directions(self) -> Mapping[str, Direction]:
-        """Of the values."""
-
-    @property
-    def objectives(self) -> tuple[str, ...]:
-        """Names of the values that the sliders are about."""
-
-    @property
-    def drawn(self) -> tuple[str, ...]:
-        """Names of the values that have draws."""
-
-    @property
-    def draws(self) -> NDArray[np.float32]:
-        """Posterior draws (D, rows, len(drawn)), paired."""
-
-    @property
-    def current(self) -> int | None:
-        """Place of the current point's row."""
-
-    @property
-    def served(self) -> bool:
-        """Whether the objectives are outcomes of the score that ranks."""
-
-    @property
-    def deployable(self) -> NDArray[np.bool_]:
-        """(rows,), which can be packaged."""
+LIMITS = ("cost/parameters", "cost/latency_ms")
+"""Costs that sliders limit."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +54,7 @@ class Decision:
     runners_up: tuple[int, ...]
 
 
-def decision_of(choices: ChoiceTable | None, pick: Picked | None) -> Decision | None:
+def decision_of(choices: Choices | None, pick: Picked | None) -> Decision | None:
     """What the sliders need; None without choices, or without a current point to differ from."""
     if choices is None or choices.current is None or not len(choices.table):
         return None
@@ -108,14 +73,13 @@ def decision_of(choices: ChoiceTable | None, pick: Picked | None) -> Decision | 
     draws = np.empty((0, len(kept), len(names)), dtype=np.float32)
     if known:
         draws = choices.draws[worlds][:, kept][:, :, [choices.drawn.index(name) for name in names]].astype(np.float32)
-    costs = [str(name) for name in table if str(name).startswith("cost/")]
     return Decision(
         table=table.iloc[kept].reset_index(drop=True),
         axes=axes,
         values=table.iloc[kept][list(names)].to_numpy(dtype=float),
         deployable=choices.deployable[kept],
         draws=draws,
-        costs=tuple(name for name in costs if table[name].nunique() > 1 and name not in names),
+        costs=tuple(name for name in LIMITS if name in table and table[name].nunique() > 1 and name not in names),
         current=place[choices.current],
         pick=place[pick.row] if pick else None,
         runners_up=tuple(place[row] for row in pick.runners_up) if pick else (),

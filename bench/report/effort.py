@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.frontier.frontier import Frontier
-from bench.frontier.importance import alone, importances
+from bench.frontier.importance import Importance, alone, importances
 from bench.objectives import in_thousandths
 from bench.records import TrialRecord
 from bench.report import text, theme
@@ -17,17 +17,6 @@ from bench.rows import CONFIRM, SEARCH
 
 REPLICATES = "replicates"
 FULL = "full length"
-
-
-@dataclass(frozen=True)
-class Influence:
-    """The share of the variance between trials that a parameter explains alone, with its 90% interval."""
-
-    name: str
-    share: float
-    low: float
-    high: float
-    trials: int
 
 
 @dataclass(frozen=True)
@@ -80,14 +69,14 @@ def spent(records: Sequence[TrialRecord]) -> tuple[Spent, ...]:
     )
 
 
-def influences(records: Sequence[TrialRecord], front: Frontier) -> tuple[Influence, ...]:
+def influences(records: Sequence[TrialRecord], front: Frontier) -> tuple[Importance, ...]:
     """Of parameters on the hypervolume of a trial alone; in a search by rungs at the first, which all of them saw."""
     measured = [record.points[0] for record in records if record.measured]
     if not measured:
         return ()
     values = [[record.metrics.get(each.key(SEARCH), np.nan) for each in front.objectives] for record in measured]
-    found = importances(measured, alone(np.array(values, dtype=float), front.objectives, front.reference), seed=0)
-    return tuple(Influence(each.name, each.share, each.low, each.high, each.trials) for each in found)
+    merits = alone(np.array(values, dtype=float), front.objectives, front.reference)
+    return tuple(importances(measured, merits, seed=0))
 
 
 def seed_effects(front: Frontier) -> list[str]:
@@ -102,7 +91,8 @@ def seed_effects(front: Frontier) -> list[str]:
         means, noise = rows[f"{key}.mean"], float(rows[f"{key}.sd"].median())
         lost = objective.sign * float((rows[objective.key(SEARCH)] - means).mean())
         unit = " (\N{MULTIPLICATION SIGN} 1000)" if scale > 1 else ""
-        much = f"The search's values of them are too good by {text.signed(scale * lost, scale).lstrip('+')}."
+        size = text.signed(scale * abs(lost), scale).lstrip("+")
+        much = f"The search's values of them are too {'good' if lost >= 0 else 'bad'} by {size}."
         found.append(
             f"{text.label(objective.name)}{unit}: another seed moves a model by "
             f"{text.signed(scale * noise, scale).lstrip('+')} (standard deviation); {len(rows)} confirmed points lie "

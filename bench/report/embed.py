@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.report import theme
+from bench.report import text, theme
 from bench.report.decision import Decision
 from bench.report.plane import Axis, Plane
 from bench.report.view import View
@@ -29,7 +29,7 @@ def section_data(view: View) -> dict[str, Any]:
     looks = theme.looks(every)
     return {
         "title": view.title,
-        "dataset": view.dataset,
+        "dataset": text.dataset(view.dataset),
         "run": view.run,
         "policy": view.policy,
         "holds": view.holds,

@@ -12,9 +12,11 @@ from bench.report.markup import escaped
 from bench.report.plane import Plane
 from bench.report.view import View
 
-WIDTH, HEIGHT, EDGE, FOOT = 300, 190, 10, 18
+WIDTH, HEIGHT, EDGE, FOOT = 300, 208, 18, 18
 MOST_BEHIND = 300
 """Points behind the front that are drawn."""
+MANY = 40
+"""From so many points on, marks are small."""
 STANDALONE = (
     f'xmlns="http://www.w3.org/2000/svg" width="{2 * WIDTH}" height="{2 * (HEIGHT + FOOT)}" '
     f'font-family="{escaped(theme.FONT)}" font-size="11"'
@@ -42,8 +44,8 @@ def standalone(view: View, plane: Plane | None = None) -> Picture:
 def picture(view: View, plane: Plane | None = None, looks: dict[str, theme.Look] | None = None) -> str:
     """The plane of the first two axes, better to the right and upwards; by itself each view has its own range.
 
-    Values are differences from the current point where it is known, else absolute. With more than two axes there is no
-    line, and points of the front may lie anywhere. Nothing with one axis, or without a front.
+    Values are differences from the current point where it is known, with lines at zero, else absolute; the pick has a
+    ring. With more than two axes points of the front may lie anywhere. Nothing with one axis, or without a front.
 
     Args:
         plane: of the view; the first one where None.
@@ -72,18 +74,22 @@ def picture(view: View, plane: Plane | None = None, looks: dict[str, theme.Look]
         return EDGE + across * (WIDTH - 2 * EDGE), HEIGHT - EDGE - up * (HEIGHT - 2 * EDGE)
 
     marks = []
-    for rows, size, opacity in ((behind, 0.55, 0.45), (on, 0.8, 1)):
+    small = 0.6 if len(placed) > MANY else 1.0
+    for rows, size, opacity in ((behind, 0.55 * small, 0.45), (on, 0.8 * small, 1)):
         for _, row in rows.iterrows():
             x, y = place(row)
             if EDGE <= x <= WIDTH - EDGE and EDGE <= y <= HEIGHT - EDGE:
                 look = looks[row["architecture"]]
                 shape = f'd="{theme.SYMBOLS[look.symbol]}" fill="var(--{look.role})" opacity="{opacity}"'
-                marks.append(f'<path transform="translate({x:.1f} {y:.1f}) scale({size})" {shape}/>')
+                marks.append(f'<path transform="translate({x:.1f} {y:.1f}) scale({size:.2f})" {shape}/>')
+    for x, y in (place(row) for _, row in _picked(view, plane, placed).iterrows()):
+        marks.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="8" fill="none" stroke="var(--accent)" stroke-width="2.5"/>')
     line = ""
-    if len(plane.axes) == 2:
-        corners = [place(row) for _, row in on.sort_values(columns[0]).iterrows()]
-        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in corners)
-        line = f'<polyline points="{points}" fill="none" stroke="var(--front)" stroke-width="1.2"/>'
+    if part:
+        x, y = place(pd.Series(dict.fromkeys(columns, 0.0)))
+        across = f"M{x:.1f} {EDGE}V{HEIGHT - EDGE}" if EDGE < x < WIDTH - EDGE else ""
+        line = across + (f"M{EDGE} {y:.1f}H{WIDTH - EDGE}" if EDGE < y < HEIGHT - EDGE else "")
+        line = f'<path d="{line}" stroke="var(--line)"/>' if line else ""
     names = [_title(plane, i, part, spans[i]) for i in (0, 1)]
     words = f"The front, {len(on)} of {len(placed)} points: {names[0]} to the right, {names[1]} upwards."
     inner = f'x="{EDGE}" y="{EDGE}" width="{WIDTH - 2 * EDGE}" height="{HEIGHT - 2 * EDGE}"'
@@ -92,8 +98,17 @@ def picture(view: View, plane: Plane | None = None, looks: dict[str, theme.Look]
         f'<rect {inner} fill="none" stroke="var(--line)"/>{line}{"".join(marks)}'
         f'<text x="{WIDTH - EDGE}" y="{HEIGHT + 10}" text-anchor="end" fill="var(--muted)">'
         f"{escaped(names[0])} \N{RIGHTWARDS ARROW}</text>"
-        f'<text x="{EDGE + 6}" y="{EDGE + 16}" fill="var(--muted)">\N{UPWARDS ARROW} {escaped(names[1])}</text></svg>'
+        f'<text x="{EDGE}" y="{EDGE - 6}" fill="var(--muted)">\N{UPWARDS ARROW} {escaped(names[1])}</text></svg>'
     )
+
+
+def _picked(view: View, plane: Plane, placed: pd.DataFrame) -> pd.DataFrame:
+    """The pick's row, where it is drawn."""
+    rows = placed[placed["point"] == view.picked]
+    if plane.kind == "heads" or view.decision is None or view.decision.pick is None:
+        return rows.iloc[:1]
+    weights = view.decision.table["weights"].iloc[view.decision.pick]
+    return rows[[each == weights for each in rows["weights"]]].iloc[:1]
 
 
 def _span(plane: Plane, placed: pd.DataFrame, column: str, i: int, part: str) -> tuple[float, float]:
@@ -112,8 +127,7 @@ def _title(plane: Plane, i: int, part: str, span: Sequence[float]) -> str:
     if not part:
         return f"{axis.label} {text.number(span[0])} to {text.number(span[1])}"
     low, high = (text.signed(axis.scale * end, axis.scale) for end in span)
-    unit = "%" if axis.relative else "\N{MULTIPLICATION SIGN} 1000"
-    return f"{axis.label} {low} to {high} {unit}"
+    return f"{axis.label} {low} to {high}" + ("%" if axis.relative else " \N{MULTIPLICATION SIGN} 1000")
 
 
 def same(views: Sequence[View]) -> dict[str, theme.Look]:

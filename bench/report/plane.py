@@ -10,44 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from bench.frontier.frontier import Frontier
-from bench.objectives import Direction, Objective, in_thousandths
+from bench.objectives import Direction, in_thousandths
 from bench.report import text
 from bench.rows import CONFIRM, SEARCH, TEST
 
-
-class ServedFront(Protocol):
-    """What is read of `bench.frontier.served.Served`."""
-
-    @property
-    def outcomes(self) -> tuple[Objective, ...]:
-        """Names and directions, (M,)."""
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """A row a serving point, see the module."""
-
-    @property
-    def draws(self) -> NDArray[np.float32]:
-        """Posterior draws (D, S, M) of the rows' outcomes on confirmation rows."""
-
-    @property
-    def test_draws(self) -> NDArray[np.float32]:
-        """The same on test."""
-
-    @property
-    def current(self) -> int:
-        """Place of the current point's row."""
-
-    @property
-    def segments(self) -> pd.DataFrame:
-        """`row`, `segment`, `split`, `outcome`, `gain`, `gain.low`, `gain.high`; empty without segments."""
+if TYPE_CHECKING:
+    from bench.frontier.served.served import Served
 
 
 @dataclass(frozen=True)
@@ -83,7 +58,7 @@ class Plane:
         against: what gains are differences from, in words.
         current: place of the current point's row; None where the difference is from no row of the table.
         covariance: by split (S, M, M) of the gains over paired draws, in the unit that is shown; empty without draws.
-        segments: gains by segment of the rows, see `ServedFront.segments`; empty without segments.
+        segments: gains by segment of the rows, see `Served.segments`; empty without segments.
     """
 
     kind: Literal["served", "heads"]
@@ -101,7 +76,7 @@ class Plane:
         return self.table[self.table["on_front"].astype(bool)]
 
 
-def served_plane(served: ServedFront) -> Plane:
+def served_plane(served: Served) -> Plane:
     """The served front's table, with the covariance of its gains."""
     axes = tuple(Axis(each.name, each.direction, True) for each in served.outcomes)
     splits = {TEST: served.test_draws, CONFIRM: served.draws}

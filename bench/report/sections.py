@@ -18,15 +18,18 @@ def section(view: View, place: int) -> str:
     """The section; `place` makes its ids its own among the sections of a page."""
     id = section_id(view, place)
     kind, told = view.verdict
+    first, rest = text.split(told)
     return joined(
         [
             f'<section class="run" id="{id}" aria-labelledby="{id}-title" data-place="{place}">',
             f'<header class="top"><h2 id="{id}-title">{escaped(view.title)}</h2>',
-            f"<p>{escaped(view.dataset)}</p></header>",
-            f'<p class="verdict {kind}"><strong>{KINDS[kind]}</strong> <span>{sentence(told)}</span></p>'
+            f"<p>{escaped(text.dataset(view.dataset))}</p></header>",
+            f'<p class="verdict {kind}"><strong>{KINDS[kind]}</strong> <span>{sentence(first)}</span></p>'
             if told
             else "",
-            f'<div class="first{"" if view.decision else " alone"}"><div class="stage">',
+            f'<div class="first{"" if view.decision else " alone"}">',
+            f'<p class="rest">{sentence(rest)}</p>' if rest else "",
+            '<div class="stage">',
             f'<div class="bar" hidden></div><div class="plot"><noscript>{picture(view)}</noscript></div>',
             f'<p class="note">{escaped(view.current)}</p>' if view.current else "",
             "</div>",

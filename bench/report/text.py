@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 MINUS = "\N{MINUS SIGN}"
 THIN = "\N{NARROW NO-BREAK SPACE}"
@@ -27,7 +28,7 @@ def number(value: float | None) -> str:
 
 def signed(gain: float, scale: float) -> str:
     """A gain that was multiplied by its scale: with its sign, unless it prints as zero."""
-    text = f"{abs(gain):.1f}" if scale > 1 else number(abs(gain))
+    text = f"{abs(gain):.{1 if abs(gain) < 20 else 0}f}" if scale > 1 else number(abs(gain))
     if text.strip("0.") == "":
         return text
     return f"{'+' if gain > 0 else MINUS}{text}"
@@ -42,6 +43,18 @@ def listed(numbers: Sequence[int], most: int = 12) -> str:
     """Trial numbers with a comma between; the tail of a long list is counted."""
     text = ", ".join(str(each) for each in numbers[:most])
     return text if len(numbers) <= most else f"{text} and {len(numbers) - most:,} more"
+
+
+def split(told: str) -> tuple[str, str]:
+    """The first sentence of several, and the rest."""
+    first, dot, rest = told.partition(". ")
+    return (f"{first}.", rest) if dot else (told, "")
+
+
+def dataset(id: str) -> str:
+    """A data set's name: its id, or of a card's path the name of its folder."""
+    path = Path(id)
+    return path.parent.name if path.name == "card.toml" else id
 
 
 def label(objective: str) -> str:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from bench.frontier.choices import Choices
 from bench.frontier.frontier import Frontier
+from bench.frontier.importance import Importance
 from bench.records import TrialRecord
-from bench.report.decision import ChoiceTable, Decision, Picked, decision_of
-from bench.report.effort import Influence, Spent, course, influences, seed_effects, spent
+from bench.report.decision import Decision, Picked, decision_of
+from bench.report.effort import Spent, course, influences, seed_effects, spent
 from bench.report.failures import Failed, failures
-from bench.report.plane import Plane, ServedFront, heads_plane, served_plane
+from bench.report.plane import Plane, heads_plane, served_plane
+
+if TYPE_CHECKING:
+    from bench.frontier.served.served import Served
 
 Kind = Literal["win", "trade", "tie", "baseline", "unknown"]
 NOTHING = "Nothing was confirmed on fresh seeds: these are the search's own values, which are too good on average."
@@ -54,7 +59,7 @@ class View:
     hypervolume: float
     history: tuple[tuple[int, float], ...]
     by_samples: bool
-    influences: tuple[Influence, ...]
+    influences: tuple[Importance, ...]
     spent: tuple[Spent, ...]
 
     @property
@@ -72,8 +77,8 @@ def build_view(
     run: str = "",
     verdict: Mapping[str, Any] | None = None,
     current: str = "",
-    served: ServedFront | None = None,
-    choices: ChoiceTable | None = None,
+    served: Served | None = None,
+    choices: Choices | None = None,
     pick: Picked | None = None,
     no_pick: str = "",
     policy: str = "",

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 
 from bench.atomic import write_text
+from bench.frontier.history import History
 from bench.frontier.hypervolume import resolve_reference
 from bench.progress import Progress
 from bench.records import TrialRecord
@@ -17,7 +18,7 @@ from bench.run.results import DatasetResult, page_path, result_of
 from bench.search.lock import FolderLock
 from bench.search.study import Study
 from bench.suite import resolve_objectives
-from bench.tracking import Ending, Found, Logbook, Section, TrackingError, Volumes, plain_address
+from bench.tracking import Ending, Found, Logbook, Section, TrackingError, plain_address
 
 PATIENCE = 10.0  # seconds without an answer, at the end of a run
 AT_THE_END = 120.0  # seconds in all, however slowly it answers
@@ -135,6 +136,8 @@ def found(result: DatasetResult) -> Found:
         verdict=result.verdict.to_json(),
         served=result.serving.served,
         commands=tuple(commands),
+        policy=result.policy.toml,
+        note=result.asked,
     )
 
 
@@ -144,7 +147,7 @@ def _section(logbook: Logbook, part: DatasetRun, study: Study, fingerprint: str)
     budget = {"trials": suite.budget.trials, "samples": suite.budget.samples, "seconds": suite.budget.time}
     objectives = resolve_objectives(part.dataset, part.tasks)
     return logbook.section(
-        Volumes(objectives, resolve_reference(objectives, part.dataset.reference), bool(study.ladder)),
+        History(objectives, resolve_reference(objectives, part.dataset.reference), bool(study.ladder)),
         run=part.run.name,
         suite=manifest.suite_name,
         dataset=part.key,

@@ -260,7 +260,7 @@ def view_of(result: DatasetResult) -> View:
         dataset=result.run.key,
         run=run.name,
         verdict=result.verdict.to_json(),
-        current=" ".join(filter(None, [current_of(result.run).sentence, result.serving.note])),
+        current=" ".join(filter(None, [current_of(result.run).sentence, result.serving.note, result.asked])),
         served=result.serving.served,
         choices=result.choices,
         pick=picked,

@@ -1,7 +1,7 @@
 """Runs, frontiers and picks in MLflow. The only room that imports it, and only once it is used: it loads slowly.
 
     logbook = Logbook(None, home)                       # sqlite and files at home; or any MLflow address
-    section = logbook.section(volumes, run="quick", ...)  # a parent run for each suite, data set and space
+    section = logbook.section(history, run="quick", ...)  # a parent run for each suite, data set and space
     section.log([record], told)                         # returns at once: a thread sends it
     section.front = Found(frontier, pick, page)
     logbook.finish("FINISHED", ended, patience=10)      # whether all is there: each trial once, whatever went wrong
@@ -17,7 +17,6 @@ from bench.tracking.parent import Ending, Parent
 from bench.tracking.reading import frontier_of
 from bench.tracking.store import TrackingError
 from bench.tracking.tracker import Tracker
-from bench.tracking.volumes import Volumes
 
 __all__ = [
     "Ending",
@@ -27,7 +26,6 @@ __all__ = [
     "Section",
     "Tracker",
     "TrackingError",
-    "Volumes",
     "frontier_of",
     "log_front",
     "plain_address",

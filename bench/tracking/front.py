@@ -8,37 +8,26 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from bench.frontier.frontier import Frontier
 from bench.frontier.pick import Pick
-from bench.objectives import Objective
 from bench.rows import CONFIRM, TEST
 from bench.tracking import values
 from bench.tracking.names import VIEW, outward
 from bench.tracking.parent import Parent
 from bench.tracking.picture import Mark, picture
 from bench.tracking.values import Point
-from bench.tracking.volumes import HYPERVOLUME
+
+if TYPE_CHECKING:
+    from bench.frontier.served.served import Served
 
 SERVED, TABLE, PICTURE = "serving_front.json", "frontier.json", "front.svg"
 DIGEST, VERDICT = "seesaw.front_digest", "seesaw.verdict"
 CHOSEN = "chosen/"
 """Metrics of the pick on the parent; charts of this name come before all others."""
-
-
-class ServedTable(Protocol):
-    """A served front, as `bench.frontier.served` has it."""
-
-    @property
-    def outcomes(self) -> tuple[Objective, ...]:
-        """What its scores are measured by."""
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """A row for each serving point."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +38,18 @@ class Found:
         page: a file.
         verdict: `kind` and `sentence`.
         commands: what a user may type next.
+        policy: by which it is picked, as TOML.
+        note: where that is not the suite's, a sentence that says so.
     """
 
     frontier: Frontier
     pick: Pick | None = None
     page: Path | None = None
     verdict: Mapping[str, Any] | None = None
-    served: ServedTable | None = None
+    served: Served | None = None
     commands: tuple[str, ...] = ()
+    policy: str = ""
+    note: str = ""
 
     @property
     def sentence(self) -> str:
@@ -72,8 +65,8 @@ def log_front(parent: Parent, found: Found, when: float = 0.0) -> None:
     On the trials: tags `front.on_front` and `seesaw.picked` ("true" or "false"), `front.rank` and
     `front.p_nondominated` ("none" where it was not compared), and as metrics replicate means and deviations, and
     `front.p_nondominated`. On the parent the description, `seesaw.verdict`, the pick's outcomes as `chosen/<outcome>`,
-    and objectives and reference, so that fronts of several runs can be merged. Points of the hypervolume by trial that
-    are not there are filled in. A front that is there already, with the same page, is not sent again.
+    and objectives and reference, so that fronts of several runs can be merged. A front that is
+    there already, with the same page, is not sent again.
 
     Args:
         when: time of the values, in seconds since 1970; the same where it is tried again. 0 is the run's beginning.
@@ -82,9 +75,6 @@ def log_front(parent: Parent, found: Found, when: float = 0.0) -> None:
         TrackingError: the store cannot be reached.
     """
     frontier, pick = found.frontier, found.pick
-    if "samples" not in frontier.history:  # by rungs, it is by samples and logged job by job
-        history = frontier.history.itertuples(index=False)
-        parent.log_volumes([Point(HYPERVOLUME, float(value), int(trial)) for trial, value in history])
 
     placed = values.front_of(frontier, pick)
     for number, node in parent.nested.trials().items():
@@ -165,6 +155,7 @@ def _description(parent: Parent, found: Found) -> str:
         " · ".join(links),
         f"![front](get-artifact?path={PICTURE}&run_uuid={run})",
         f"{found.pick.reason}" if found.pick and found.verdict else "",
+        found.note,
         "\n".join(f"- `{command}`" for command in found.commands),  # a block of code would widen the page
     ]
     return "\n\n".join(part for part in parts if part)[: values.LONGEST_TAG]
@@ -185,7 +176,7 @@ def _written(files: Path, found: Found) -> Path:
     if found.served is not None:
         (files / SERVED).write_text(_front_first(_served(found.served)), encoding="utf-8")
     if pick:
-        (files / "picked.json").write_text(json.dumps(pick.to_json(), indent=2), encoding="utf-8")
+        (files / "picked.json").write_text(json.dumps(pick.to_json() | {"policy": found.policy}, indent=2), encoding="utf-8")
     return files
 
 
@@ -195,7 +186,7 @@ def _front_first(table: pd.DataFrame) -> str:
     return str(ordered.to_json(orient="split", index=False))
 
 
-def _served(served: ServedTable) -> pd.DataFrame:
+def _served(served: Served) -> pd.DataFrame:
     """The served front's table with weights in words; gains on test before the rest."""
     names = [each.name for each in served.outcomes]
     gains = [f"{TEST}/{name}.gain{end}" for name in names for end in ("", ".low", ".high")]
@@ -241,6 +232,7 @@ def _digest(found: Found) -> str:
     frontier, pick = found.frontier, found.pick
     digest = hashlib.sha256(_front_first(frontier.table).encode())
     digest.update(_front_first(_served(found.served)).encode() if found.served else b"")
-    digest.update(json.dumps([frontier.to_json(), pick.to_json() if pick else None], default=str).encode())
+    picked = [frontier.to_json(), pick.to_json() if pick else None, found.policy]
+    digest.update(json.dumps(picked, default=str).encode())
     digest.update(found.page.read_bytes() if found.page else b"")
     return digest.hexdigest()

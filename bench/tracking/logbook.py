@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bench.frontier.history import History
 from bench.records import TrialRecord
 from bench.tracking.address import plain_address
 from bench.tracking.front import Found, log_front
@@ -21,7 +22,7 @@ from bench.tracking.parent import Ending, Parent
 from bench.tracking.sender import Sender
 from bench.tracking.store import Pulse
 from bench.tracking.tracker import Tracker
-from bench.tracking.volumes import Volumes
+from bench.tracking.volumes import volumes
 
 EVERY = 10.0  # seconds, at least, between two writings of the hypervolume
 
@@ -46,9 +47,9 @@ class Logbook:
         self.sender = Sender(self._pulse)
         self.sections: list[Section] = []
 
-    def section(self, volumes: Volumes, **identity: Any) -> Section:
+    def section(self, history: History, **identity: Any) -> Section:
         """The part of one data set; `identity` as for `Tracker.open_parent`."""
-        made = Section(self, volumes, identity)
+        made = Section(self, history, identity)
         self.sections.append(made)
         return made
 
@@ -87,9 +88,9 @@ class Section:
         front: what came of a search that came to its end.
     """
 
-    def __init__(self, logbook: Logbook, volumes: Volumes, identity: dict[str, Any]) -> None:
+    def __init__(self, logbook: Logbook, history: History, identity: dict[str, Any]) -> None:
         self._logbook = logbook
-        self._volumes = volumes
+        self._history = history
         self._identity = identity
         self._parent: Parent | None = None
         self._shown = -math.inf
@@ -98,14 +99,14 @@ class Section:
         self._put("open", self.parent)
 
     def log(self, records: Sequence[TrialRecord], told: int) -> None:
-        """Logs trials as they are now. `told` is how many jobs are told; see `Volumes.add`."""
-        self._volumes.add(records, told)
+        """Logs trials as they are now. `told` is how many jobs are told; see `History.add`."""
+        self._history.add(records, told)
         for record in records:
             self.records[record.number] = record
             self._put(record.number, partial(self._log_trial, record))
         if time.monotonic() - self._shown >= EVERY:
             self._shown = time.monotonic()
-            self._put("volumes", partial(self._log_volumes, len(self._volumes.points)))
+            self._put("volumes", partial(self._log_volumes, len(self._history.rows)))
 
     def parent(self) -> Parent:
         """In the thread: the parent run."""
@@ -117,7 +118,7 @@ class Section:
         """In the thread: all that is missing."""
         parent = self.parent()
         parent.log_all(list(self.records.values()))
-        self._log_volumes(len(self._volumes.points))
+        self._log_volumes(len(self._history.rows))
         if self.front:
             log_front(parent, self.front, when=ended)
 
@@ -140,7 +141,7 @@ class Section:
         self.parent().log_trial(record)
 
     def _log_volumes(self, count: int) -> None:
-        self.parent().log_volumes(self._volumes.points[:count])
+        self.parent().log_volumes(volumes(self._history)[:count])
 
     def _put(self, key: object, work: Callable[[], object]) -> None:
         self._logbook.sender.put((id(self), key), work)

@@ -55,9 +55,10 @@ def merged(points: Sequence[Tracked]) -> Merged:
     for (dataset, fingerprint, objectives), group in groups.items():
         numbered = [replace(point.record, number=at) for at, point in enumerate(group)]
         reference = weakest_reference(objectives, [point.reference for point in group])
-        found = frontier(numbered, objectives, reference).of_trials
+        found = frontier(numbered, objectives, reference)
+        trials = found.by_trial  # without the composite of single-task models, which no run has
         volumes[dataset, fingerprint] = found.hypervolume
-        for row in found.front.to_dict("records"):
+        for row in trials[trials["rank"] == trials["rank"].min()].to_dict("records"):
             chance = row["p_nondominated"]
             front.append(Placed(group[int(row["trial"])], None if pd.isna(chance) else float(chance)))
         sure = {group[point.number].run for point in found.points if point.number is not None and confirmed(point)}

@@ -42,7 +42,7 @@ from searchers import OURS, SEARCHERS, TARGET, Trace
 from speed.table import replace
 
 from bench.data import load_card
-from bench.frontier.hypervolume import resolve_reference, running
+from bench.frontier.hypervolume import Growing, resolve_reference
 from bench.search.space import load_space
 from bench.suite import load_suite, resolve_objectives
 
@@ -64,7 +64,10 @@ VARIANTS = tuple(name for name in SEARCHERS if name.startswith(f"{OURS}, "))
 def curves_of(trace: Trace, problem: Problem, grid: Floats) -> Floats:
     """Share of hypervolume when so much of the budget was spent, as measured and as judged: (2, grid)."""
     at = np.searchsorted(trace.spent, grid + 1e-9, side="right")
-    volumes = [running(of, problem.objectives, problem.reference) for of in (trace.measured, trace.judged)]
+    volumes = []
+    for values in (trace.measured, trace.judged):
+        growing = Growing(problem.objectives, problem.reference)
+        volumes.append([growing.add(point) for point in values])
     return np.array([np.concatenate([[0.0], of])[at] / best for of, best in zip(volumes, problem.best, strict=True)])
 
 

@@ -19,9 +19,10 @@ from pathlib import Path
 import numpy as np
 from speed.table import replace
 
+from bench.frontier.history import History
 from bench.objectives import Objective
 from bench.records import TrialRecord
-from bench.tracking import Logbook, Volumes
+from bench.tracking import Logbook
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tracking"))
 from servers import RealServer
@@ -70,7 +71,7 @@ def measure(uri: str | None, home: Path, numbers: list[int]) -> Iterator[tuple[i
     """For each number of trials: it, ms of the driver's thread and ms of the process, a trial."""
     logbook = Logbook(uri, home)
     asked = {"run": "r", "suite": "s", "dataset": "d", "space": "p", "fingerprint": "f", "seed": 0, "versions": {}}
-    section = logbook.section(Volumes(OBJECTIVES, REFERENCE, False), **asked)
+    section = logbook.section(History(OBJECTIVES, REFERENCE, False), **asked)
     _drain(logbook)
     handing = 0.0
     process, thread = time.process_time(), time.thread_time()

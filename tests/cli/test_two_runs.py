@@ -118,7 +118,8 @@ def test_where_no_point_passes_all_say_what_would_be_picked_and_with_which_guard
         assert (refused.code, "nothing passes the guard" in refused.err) == (2, True)
     (tmp_path / "policy.toml").write_text("\n".join(document["if_guard"]["set"]))
     picked = json.loads(seesaw("pick", "kinds", "--policy", tmp_path / "policy.toml", "--json").out)
-    assert picked == document["if_guard"]["pick"] | {"answer": document["answer"], "policy": picked["policy"]}
+    same = {"answer": document["answer"], **{key: picked[key] for key in ("policy", "verdict")}}
+    assert picked == document["if_guard"]["pick"] | same
     assert f"the nearest is {picked['name']} " in document["reason"]
 
 

@@ -14,7 +14,7 @@ from search_toys import OBJECTIVES, ignore, make_job
 
 from bench.frontier.choices import head_choices
 from bench.frontier.estimates import estimate
-from bench.frontier.frontier import frontier
+from bench.frontier.frontier import Frontier, frontier
 from bench.frontier.pick import pick
 from bench.frontier.points import points
 from bench.frontier.policy import Policy
@@ -61,6 +61,10 @@ def searched(folder: Path) -> list[TrialRecord]:
         return study.records()
 
 
+def on_front(front: Frontier) -> list[Point]:
+    return [point for point in front.points if point.id in set(front.front["point"])]
+
+
 def ids(points: Iterable[Point]) -> list[str]:
     return [point.id for point in points]
 
@@ -69,13 +73,13 @@ def test_the_front_has_the_trial_in_the_middle_of_its_training(tmp_path: Path) -
     records = searched(tmp_path)
     front = frontier(records, OBJECTIVES, REFERENCE)
     by_number = {record.number: record for record in records}
-    middle = [point for point in front.on_front if point.until == LADDER[1]]
+    middle = [point for point in on_front(front) if point.until == LADDER[1]]
     assert any(by_number[point.number].state == "completed" for point in middle)
-    assert {point.until for point in front.on_front} >= {None, LADDER[1]}
+    assert {point.until for point in on_front(front)} >= {None, LADDER[1]}
     for point in middle:
         assert point.metrics == by_number[point.number].rungs[1].metrics
     best = max(rung.metrics["valid/like.auc"] for record in records for rung in record.rungs)
-    assert max(point.metrics["valid/like.auc"] for point in front.on_front) == best
+    assert max(point.metrics["valid/like.auc"] for point in on_front(front)) == best
     found = front.table.groupby("trial")["samples"].apply(list)
     for record in records:
         if record.sharing == "single_task":  # rises in both: its last rung alone is a point
@@ -117,7 +121,7 @@ def test_points_are_confirmed_as_long_as_they_were_trained_and_picked_so(tmp_pat
     assert {point_id(job.trial, job.until) for job in spy.jobs} == set(ids(chosen))
     assert len(spy.jobs) == 2 * len(chosen)
     front = frontier(records, OBJECTIVES, REFERENCE)
-    compared = [point for point in front.of_trials.points if point.replicates]
+    compared = [point for point in front.points if point.role == "trial" and point.replicates]
     assert ids(compared) == ids(chosen)
     for point in compared:
         assert [each.replicate for each in point.replicates] == [1, 2]
@@ -125,7 +129,7 @@ def test_points_are_confirmed_as_long_as_they_were_trained_and_picked_so(tmp_pat
         assert {each.until for each in point.replicates} == {point.until}
     choices = head_choices(front.points, OBJECTIVES)
     picked = pick(choices, front.points, OBJECTIVES, Policy())
-    assert picked.point in ids(front.on_front)
+    assert picked.point in ids(on_front(front))
     shorter = max((p for p in compared if p.until), key=lambda point: estimate(point, "like.auc"))
     least = {"like.auc": estimate(shorter, "like.auc")}
     like = Policy.model_validate({"guard": {"at_least": least, "max_loss_in_standard_errors": float("inf")}})

@@ -17,7 +17,8 @@ def content(uri, run, folder, experiment="seesaw/quick"):
     keys = {i: _key(each.data.tags) for i, each in by_id.items()}
     found = {}
     for run_id, each in by_id.items():
-        tags = {k: v for k, v in each.data.tags.items() if k not in ("mlflow.parentRunId", "seesaw.parent")}
+        tags = {k: v.replace(f"experiments/{at}/runs/{run_id}", "here").replace(f"run_uuid={run_id}", "here")
+                for k, v in each.data.tags.items() if k not in ("mlflow.parentRunId", "seesaw.parent")}  # fmt: skip
         history = {
             m: sorted((p.step, p.value) for p in client.get_metric_history(run_id, m)) for m in each.data.metrics
         }

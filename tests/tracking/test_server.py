@@ -14,10 +14,11 @@ from servers import RealServer, faulty_proxy, free_port, silent_server
 
 from bench.frontier.choices import head_choices
 from bench.frontier.frontier import frontier
+from bench.frontier.history import History
 from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
 from bench.records import RungResult
-from bench.tracking import Found, Logbook, Volumes
+from bench.tracking import Found, Logbook
 
 REFERENCE = {"click.auc": 0.5, "like.auc": 0.5}
 
@@ -46,8 +47,8 @@ def records(make_trial, make_failed):
     return found
 
 
-def volumes(objectives, by_rungs=True):
-    return Volumes(objectives, REFERENCE, by_rungs)
+def history_of(objectives, by_rungs=True):
+    return History(objectives, REFERENCE, by_rungs)
 
 
 def steps_of(records):
@@ -72,7 +73,7 @@ def concluded(section, records, objectives, folder):
 def send(uri, asked, records, objectives, folder, live=True, patience=60):
     """Sends all at once, as `seesaw sync` does."""
     logbook = Logbook(uri, folder, live=live)
-    section = logbook.section(volumes(objectives), **asked)
+    section = logbook.section(history_of(objectives), **asked)
     section.log(records, 100)
     concluded(section, records, objectives, folder)
     return logbook.finish("FINISHED", 1_900_000_100.0, patience), logbook
@@ -80,7 +81,7 @@ def send(uri, asked, records, objectives, folder, live=True, patience=60):
 
 def send_live(uri, asked, records, objectives, folder, between=lambda at: None, patience=60):
     logbook = Logbook(uri, folder)
-    section = logbook.section(volumes(objectives), **asked)
+    section = logbook.section(history_of(objectives), **asked)
     for at, record in enumerate(steps_of(records)):
         between(at)
         section.log([record], 1 + max((rung.order for rung in record.rungs), default=0))
@@ -154,7 +155,7 @@ def test_a_server_that_fails_every_third_time_has_everything_once(server, tmp_pa
 def test_a_server_that_never_answers_holds_nothing_up(tmp_path, asked, records, objectives, trickle):
     with silent_server(trickle) as (port, accepted):
         logbook = Logbook(f"http://127.0.0.1:{port}", tmp_path)
-        section = logbook.section(volumes(objectives), **asked)
+        section = logbook.section(history_of(objectives), **asked)
         deadline = time.monotonic() + 120
         while not accepted and time.monotonic() < deadline:
             time.sleep(0.05)

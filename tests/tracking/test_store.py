@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from bench.errors import UserError
-from bench.tracking import Logbook, Tracker, TrackingError, Volumes, frontier_of
+from bench.frontier.history import History
+from bench.tracking import Logbook, Tracker, TrackingError, frontier_of
 
 REFERENCE = {"click.auc": 0.5, "like.auc": 0.5}
 OF_MLFLOW_ALONE = {"_openssl", "mako", "markupsafe", "pygments", "netrc"}  # the last is a leaf of the standard library
@@ -92,14 +93,15 @@ def test_another_thread_imports_only_what_mlflow_alone_uses(tmp_path, uri):
 import sys, threading
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 import bench.run.execute
-from bench.tracking import Logbook, Volumes
+from bench.frontier.history import History
+from bench.tracking import Logbook
 from conftest import OBJECTIVES, trial
 from pathlib import Path
 home = Path({str(tmp_path)!r})
 logbook = Logbook({uri!r}, home)
 before = {{name.partition(".")[0] for name in sys.modules}}
 asked = dict(run="r", suite="s", dataset="d", space="p", fingerprint="f", seed=0, versions={{}})
-section = logbook.section(Volumes(OBJECTIVES, {{"click.auc": 0.5, "like.auc": 0.5}}, False), **asked)
+section = logbook.section(History(OBJECTIVES, {{"click.auc": 0.5, "like.auc": 0.5}}, False), **asked)
 section.log([trial(0, replicates=((0.7, 0.8),))], 1)
 print(logbook.finish("FINISHED", 1.0, 120.0), section.there)
 print(sorted({{name.partition(".")[0] for name in sys.modules}} - before - {{"mlflow"}}))
@@ -118,14 +120,14 @@ def test_a_locked_file_is_like_a_server_that_does_not_answer(home, asked, make_t
         holder = sqlite3.connect(file, isolation_level=None)
         holder.execute(f"BEGIN {mode}")
         logbook = Logbook(None, home)
-        section = logbook.section(Volumes(objectives, REFERENCE, False), **asked)
+        section = logbook.section(History(objectives, REFERENCE, False), **asked)
         section.log([make_trial(0), make_trial(1)], 2)
         assert section.there == 0
         assert not logbook.finish("FINISHED", 1.0, patience=0.5)
         holder.execute("ROLLBACK")
         holder.close()
     logbook = Logbook(None, home, live=False)
-    section = logbook.section(Volumes(objectives, REFERENCE, False), **asked)
+    section = logbook.section(History(objectives, REFERENCE, False), **asked)
     section.log([make_trial(0), make_trial(1)], 2)
     assert logbook.finish("FINISHED", 1.0, patience=120.0)
     assert section.there == 2
@@ -135,7 +137,7 @@ def test_a_lock_that_is_given_back_costs_no_trial(home, asked, make_trial, objec
     holder = sqlite3.connect(home / "mlflow.db", isolation_level=None, check_same_thread=False)
     holder.execute("BEGIN IMMEDIATE")
     logbook = Logbook(None, home)
-    section = logbook.section(Volumes(objectives, REFERENCE, False), **asked)
+    section = logbook.section(History(objectives, REFERENCE, False), **asked)
     section.log([make_trial(0), make_trial(1)], 2)
     released = threading.Timer(1.0, lambda: holder.execute("ROLLBACK"))
     released.start()

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from bench.frontier.frontier import frontier
+from bench.frontier.history import History
 from bench.records import RungResult
-from bench.tracking.volumes import BY_SAMPLES, HYPERVOLUME, Volumes
+from bench.tracking.volumes import BY_SAMPLES, HYPERVOLUME, volumes
 
 REFERENCE = {"click.auc": 0.5, "like.auc": 0.5}
 
@@ -24,43 +24,31 @@ def records(make_trial):
 
 @pytest.mark.parametrize("by_rungs", [True, False])
 def test_steps_and_times_never_fall(records, objectives, by_rungs):
-    volumes = Volumes(objectives, REFERENCE, by_rungs)
-    volumes.add(records, 8)
-    assert {point.name for point in volumes.points} == {BY_SAMPLES if by_rungs else HYPERVOLUME}
-    assert len(volumes.points) == (8 if by_rungs else 4)
-    for values in ([point.step for point in volumes.points], [point.time for point in volumes.points]):
+    history = History(objectives, REFERENCE, by_rungs)
+    history.add(records, 8)
+    points = volumes(history)
+    assert {point.name for point in points} == {BY_SAMPLES if by_rungs else HYPERVOLUME}
+    assert len(points) == (8 if by_rungs else 4)
+    for values in ([point.step for point in points], [point.time for point in points]):
         assert values == sorted(values)
 
 
 @pytest.mark.parametrize("by_rungs", [True, False])
 def test_one_at_a_time_equals_all_at_once(records, objectives, by_rungs):
-    later, live = (Volumes(objectives, REFERENCE, by_rungs) for _ in range(2))
+    later, live = (History(objectives, REFERENCE, by_rungs) for _ in range(2))
     later.add(records, 8)
     for told in range(1, 9):
         live.add([records[(told - 1) % 4]], told)
-    assert live.points == later.points
+    assert live.rows == later.rows
 
 
-def test_equals_the_frontiers_history_by_trials(records, objectives):
-    whole = [replace(record, rungs=()) for record in records]
-    volumes = Volumes(objectives, REFERENCE, False)
-    volumes.add(whole, 4)
-    history = frontier(whole, objectives, REFERENCE).history
-    assert [(point.step, point.value) for point in volumes.points] == [
-        (int(trial), pytest.approx(float(value))) for trial, value in history.itertuples(index=False)
-    ]
-
-
-def test_equals_the_frontiers_history_by_rungs_where_a_lower_rung_is_the_better_one(records, objectives):
+def test_where_a_lower_rung_is_the_better_one_the_higher_adds_nothing(records, objectives):
     peaked = []
     for record in records:
         low, high = record.rungs
         better = {name: value + 0.05 for name, value in low.metrics.items()}
         peaked.append(replace(record, rungs=(replace(low, metrics=better), high)))
-    volumes = Volumes(objectives, REFERENCE, True)
-    volumes.add(peaked, 8)
-    history = frontier(peaked, objectives, REFERENCE).history
-    assert [(point.step, point.value) for point in volumes.points] == [
-        (int(samples), pytest.approx(float(value))) for _, samples, value in history.itertuples(index=False)
-    ]
-    assert volumes.points[-1].value == volumes.points[3].value  # higher rungs added nothing
+    history = History(objectives, REFERENCE, True)
+    history.add(peaked, 8)
+    assert history.rows[-1].hypervolume == history.rows[3].hypervolume
+    assert history.rows[-1].samples == 8 * 100

@@ -33,15 +33,11 @@ class Answer:
 
     Attributes:
         weights: how many different static weights were confirmed with two replicates or more.
-        found: what it rests on; None where the run cannot say.
-        unit: of `found`.
     """
 
     verdict: Word
     sentence: str
     weights: int = 0
-    found: Beyond | None = None
-    unit: str = ""
 
     def to_json(self) -> dict[str, str | int]:
         """The answer as every document has it."""
@@ -73,7 +69,7 @@ def answer(
     found = beyond([sample for _, sample in static], [sample for _, sample in gradient], scale, margin)
     assert found is not None  # every point has two replicates
     methods = [member.method for member, _ in gradient]
-    return Answer(found.verdict, _sentence(found, methods, weights, unit), weights, found, unit)
+    return Answer(found.verdict, _sentence(found, methods, weights, unit), weights)
 
 
 def _silent(reason: str, weights: int = 0) -> Answer:

@@ -104,11 +104,6 @@ def beyond(static: Sequence[Sample], gradient: Sequence[Sample], scale: Floats, 
     return replace(made, needed=smallest(lambda count: min(chances(count)) >= POWER, MOST_REPLICATES))
 
 
-def surplus(ahead: Floats) -> float:
-    """d of one point, from its differences (K, M) with the static points."""
-    return _mix(ahead)
-
-
 def neighbours(points: Floats) -> NDArray[np.int64]:
     """Pairs (E, 2) of rows of points (K, M) that are neighbours, and each point paired with itself."""
     squared = ((points[:, None] - points[None]) ** 2).sum(axis=2)
@@ -200,8 +195,8 @@ class _Game:
         return float(np.minimum(beyond, better).max()), within
 
 
-def _mix(game: Floats) -> float:
-    """The value of a game (K, M): min over lambda of max over m of sum_k lambda_k game_km."""
+def surplus(game: Floats) -> float:
+    """d of one point, from its differences (K, M) with the static points: the value of the game, by lambda."""
     rows, columns = game.shape
     if columns == 1 or rows == 1:
         return float(game.max(axis=1).min())

@@ -17,7 +17,7 @@ from scipy import stats
 from bench.frontier.comparison.families import Member, average
 from bench.frontier.comparison.needed import replicates_needed
 from bench.frontier.comparison.verdict import better
-from bench.frontier.comparison.volumes import volumes
+from bench.frontier.comparison.volumes import volume_differences
 from bench.frontier.hypervolume import hypervolume
 from bench.frontier.intervals import differences
 from bench.frontier.samples import Sample
@@ -124,12 +124,10 @@ def by_front(
         name: [sample_of(each, objectives, split) for each in _spanning(members, objectives, reference, k)]
         for name, members in families.items()
     }
-    found, tests = volumes(samples, objectives, reference, seed), []
-    for left, right in combinations(families, 2):
-        gap = found.difference(left, right)
-        known = (None, None, None) if gap is None else (gap.value, gap.interval, gap.p)
-        tests.append(Contrast(left, right, None, *known))
-    return tests
+    found = volume_differences(samples, objectives, reference, seed)
+    if not found:
+        return [Contrast(left, right, None, None, None, None) for left, right in combinations(families, 2)]
+    return [Contrast(*pair, None, gap.value, (gap.low, gap.high), p) for pair, (gap, p) in found.items()]
 
 
 def _spanning(

@@ -18,10 +18,7 @@ def unit(objective: Objective) -> tuple[float, str]:
     metric = metric_of(objective.name)
     if not in_thousandths(objective.name):
         return 1.0, objective.name.removeprefix("cost/") if not objective.is_metric else metric
-    short = {"auc": "AUC", "gauc": "GAUC", "gauc_positives": "GAUC by positives", "ne": "NE", "ece": "ECE"}.get(
-        metric, metric
-    )
-    return 1e-3, f"{short} x 1000"
+    return 1e-3, f"{SHORT.get(metric, metric)} x 1000"
 
 
 def common_units(objectives: Sequence[Objective], reference: Mapping[str, float], means: Floats) -> tuple[Floats, str]:

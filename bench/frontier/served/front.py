@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.frontier.hypervolume import hypervolume
-from bench.frontier.intervals import LEVEL, Interval
+from bench.frontier.intervals import LEVEL, Interval, reflected
 from bench.frontier.simplex import lattice
 from bench.objectives import Objective
 
@@ -109,9 +109,7 @@ def volume_of(
 ) -> Interval:
     """Hypervolume of points (S, M) over the outcomes of a random order, as a share of what the ideal has over them.
 
-    The ideal ranks each task by its labels. The hypervolume of noisy values comes out too large, that of draws about
-    them by as much again: reflected at the estimate, their quantiles are free of it, as in
-    `bench.frontier.statistics.volume_interval`.
+    The ideal ranks each task by its labels.
 
     Args:
         known: whether there is an interval, else it is NaN.
@@ -122,8 +120,4 @@ def volume_of(
     if not known:
         return Interval(at, np.nan, np.nan, np.nan, np.nan, np.nan)
     some = draws[:: max(1, len(draws) // VOLUMES)]
-    volumes = np.array([hypervolume((each - random) / room, outcomes, reference) for each in some])
-    low, high = 2 * at - np.quantile(volumes, ENDS[::-1])
-    return Interval(
-        float(2 * at - volumes.mean()), float(low), float(high), float(volumes.std(ddof=1)), 0.0, float("inf")
-    )
+    return reflected(at, np.array([hypervolume((each - random) / room, outcomes, reference) for each in some]))

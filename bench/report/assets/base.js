@@ -23,12 +23,18 @@ const signed = (value, unit = "") => {
   return `${Number(text) === 0 ? "" : value > 0 ? "+" : MINUS}${text}${unit}`;
 };
 const percent = (share) => `${Math.round(100 * share)}%`;
-/* The score that ranks: click^0.8 x like^0.2, or a sum. */
+/* Labels of axes without the metric, where all have one; and that metric. */
+const brief = (axes) => {
+  const metrics = new Set(axes.map(({ label }) => label.split(" ").slice(1).join(" ")));
+  const metric = metrics.size === 1 && axes.length > 1 ? [...metrics][0] : "";
+  return { metric, labels: axes.map(({ label }) => (metric ? label.split(" ")[0] : label)) };
+};
+/* The score that ranks, written as in the verdict: "sum of click 0.8, like 0.2". */
 const fusion = ({ kind, weights }) => {
   if (!weights) return "";
-  const parts = Object.entries(weights).filter(([, weight]) => weight > 0).map(([task, weight]) => [task, +weight.toPrecision(2)]);
-  if (parts.length === 1) return `${parts[0][0]} alone`;
-  return kind === "power" ? parts.map(([task, weight]) => `${task}^${weight}`).join(" \u00d7 ") : parts.map(([task, weight]) => `${weight} ${task}`).join(" + ");
+  const parts = Object.entries(weights).filter(([, weight]) => weight > 0).map(([task, weight]) => `${task} ${+weight.toPrecision(3)}`);
+  if (parts.length > 2 && new Set(Object.values(weights)).size === 1) return `${kind}, equal weights`;
+  return parts.length === 1 ? `${parts[0].split(" ")[0]} alone` : `${kind} of ${parts.join(", ")}`;
 };
 const titled = (row) => (row.role === "trial" ? `${row.name} (${row.architecture})` : row.name);
 
@@ -82,6 +88,12 @@ class Section {
   get plane() { return this.data.planes[this.state.plane] ?? this.data.planes[this.planes[0]]; }
   get splits() { return Object.keys(this.plane.at); }
   get split() { return this.splits.includes(this.state.split) ? this.state.split : this.splits[0]; }
+  /* Whether the plot shows the neighbourhood of the pick: by itself where the front is so wide that small differences vanish. */
+  get wide() {
+    const { plane, split } = this;
+    return plane.kind === "served" && plane.axes.length === 2 && plane.rows.some((row, r) => row.on_front && plane.at[split][r].some((cell) => Math.abs(cell[GAIN]) > 30));
+  }
+  get near() { return this.state.near ? this.state.near === "1" : this.wide; }
   get absolute() { return Boolean(this.state.abs) || !this.plane.at[this.split].some((row) => known(row[0][GAIN])); }
   get selected() { return list(this.state.sel); }
   get hidden() { return new Set(list(this.state.hide)); }

@@ -45,6 +45,15 @@ class Decision {
     }
     return true;
   }
+  /* The gain of a row over another one in the axis where it is worst. */
+  worst(r, against) {
+    const { gains, shares } = this.means;
+    const of = (m) => [r * this.axes.length + m, against * this.axes.length + m];
+    return Math.min(...this.axes.map(({ sign, unit }, m) => {
+      const [own, other] = of(m);
+      return unit === "%" ? sign * (shares[own] / shares[other] - 1) : gains[own] - gains[other];
+    }));
+  }
   score({ gains }, r, share) {
     const axes = this.axes.length;
     let sum = 0;
@@ -133,7 +142,7 @@ const commandOf = (section) => {
   return [`seesaw pick ${run}`, `--maximize ${shellSafe(decision.axes[wanted[0]].name)}`, ...bounds, ...limits].join(" ");
 };
 
-const COSTS = { "cost/parameters": "parameters", "cost/latency_ms": "latency", "cost/latency_p99_ms": "latency p99" };
+const COSTS = { "cost/parameters": "parameters", "cost/latency_ms": "latency" };
 const costName = (cost) => COSTS[cost] ?? cost.replace("cost/", "");
 const costText = (cost, value) => (known(value) ? (cost.includes("latency") ? `${+value.toPrecision(3)} ms` : number(value)) : "\u2013");
 const distinct = (decision, cost) => [...new Set(decision.costs[cost].filter(known))].sort((a, b) => a - b);
@@ -142,11 +151,12 @@ const distinct = (decision, cost) => [...new Set(decision.costs[cost].filter(kno
 const makeForm = (section) => {
   const { decision } = section;
   const slider = (name, label, most) => `<input type="range" name="${name}" min="0" max="${most}" step="1" aria-label="${esc(label)}"><output></output>`;
-  const rows = decision.axes.map(({ label }, m) => `<tr><th scope="row">${esc(label)}</th><td>${slider(`value-${m}`, `value of ${label}`, 100)}</td><td>${slider(`loss-${m}`, `allowed loss of ${label}`, ANY_LOSS)}</td></tr>`);
-  const limits = Object.keys(decision.costs).map((cost) => `<tr><th scope="row">${esc(costName(cost))} at most</th><td colspan="2">${slider(`limit-${cost}`, `${costName(cost)} at most`, distinct(decision, cost).length - 1)}</td></tr>`);
+  const { metric, labels } = brief(decision.axes);
+  const rows = decision.axes.map(({ label }, m) => `<tr><th scope="row">${esc(labels[m])}</th><td>${slider(`value-${m}`, `value of ${label}`, 100)}</td><td>${slider(`loss-${m}`, `allowed loss of ${label}`, ANY_LOSS)}</td></tr>`);
+  const limits = Object.keys(decision.costs).map((cost) => `<tr><th scope="row">${esc(costName(cost))} \u2264</th><td colspan="2">${slider(`limit-${cost}`, `${costName(cost)} at most`, distinct(decision, cost).length - 1)}</td></tr>`);
   const form = section.part("matters");
   form.innerHTML = `<h3>What matters to you</h3>
-    <table><thead><tr><td></td><th scope="col">value</th><th scope="col">may lose</th></tr></thead><tbody>${rows.join("")}${limits.join("")}</tbody></table>${decision.deployable.every(Boolean) ? "" : '<label class="any"><input type="checkbox" name="any"> pick also what cannot be deployed, such as trees</label>'}
+    <table><thead><tr><th scope="col">${esc(metric)}</th><th scope="col">value</th><th scope="col">may lose</th></tr></thead><tbody>${rows.join("")}${limits.join("")}</tbody></table>${decision.deployable.every(Boolean) ? "" : '<label class="any"><input type="checkbox" name="any"> pick also what cannot be deployed, such as trees</label>'}
     <div class="result" aria-live="polite"></div>
     <p class="buttons"><button type="button" data-action="policy">Copy policy</button><button type="button" data-action="command">Copy command</button><button type="button" data-action="reset">The run's own pick</button></p>
     <details class="code"><summary>Policy and command</summary><pre tabindex="0"><code class="toml"></code></pre><pre tabindex="0"><code class="line"></code></pre></details>`;
@@ -210,12 +220,13 @@ const outcomes = (section, r) => {
   const { decision, data } = section;
   const plane = data.planes[section.planes[0]];
   const split = Object.keys(plane.at)[0];
+  const { labels } = brief(decision.axes);
   return decision.axes.map((axis, m) => {
     const at = plane.axes.findIndex(({ name }) => name === axis.name);
     const cell = decision.row[r] >= 0 && at >= 0 ? plane.at[split][decision.row[r]][at] : null;
     const unit = plane.axes[at]?.unit ?? "%";
-    if (cell === null || !known(cell[GAIN])) return [axis.label, `<b>${signed(100 * decision.means.gains[r * decision.axes.length + m], axis.unit)}</b>`];
-    return [axis.label, `<b class="${way(cell)}">${signed(cell[GAIN], unit)}</b>${between(cell)}`];
+    if (cell === null || !known(cell[GAIN])) return [labels[m], `<b>${signed(100 * decision.means.gains[r * decision.axes.length + m], axis.unit)}</b>`];
+    return [labels[m], `<b class="${way(cell)}">${signed(cell[GAIN], unit)}</b>${between(cell)}`];
   });
 };
 /* Whether a difference is told from none. */

@@ -23,18 +23,18 @@ const shortlist = (section) => {
   const cell = (row, i, split, main) => {
     const found = plane.at[split][row][i];
     if (!known(found[VALUE])) return main ? "\u2013" : "";
-    const differs = known(found[GAIN]);
+    const differs = known(found[GAIN]) && row !== plane.current;
     const text = differs ? `<b class="${way(found)}">${signed(found[GAIN], plane.axes[i].unit)}</b>${between(found)}` : `<b>${number(found[VALUE])}</b>`;
     const value = number(found[VALUE]);
-    return main ? `${text}<small>${differs ? value : ""}</small>` : `<small>${differs ? signed(found[GAIN], plane.axes[i].unit) : value} on confirmation rows</small>`;
+    return main ? `${text}<small>${differs ? value : ""}</small>` : `<small>confirmed ${differs ? signed(found[GAIN], plane.axes[i].unit) : value}</small>`;
   };
-  const name = (each) => `${mark(section.look(each))}<b>${esc(titled(each))}</b> ${each.roles.filter((role) => role !== "front").map((role) => `<span class="tag ${role}">${role}</span>`).join("")}${fusion(each) ? `<small>${esc(fusion(each))}</small>` : ""}`;
-  const risk = (each) => [
-    known(each.p_nondominated) ? `<small>P(non-dominated) ${each.p_nondominated.toFixed(2)}</small>` : "",
+  const name = (each) => `${mark(section.look(each))}${Number(each.tag) ? `<span class="place">${each.tag}</span> ` : ""}<b>${esc(titled(each))}</b> ${each.roles.filter((role) => role !== "front" && (role !== "baseline" || !each.roles.includes("current"))).map((role) => `<span class="tag ${role}">${role}</span>`).join("")}${fusion(each) ? `<small>${esc(fusion(each))}</small>` : ""}`;
+  const risk = (each) => (each.roles.includes("current") ? [] : [
+    known(each.p_nondominated) ? `<small>P(non-dom.) ${each.p_nondominated.toFixed(2)}</small>` : "",
     each.roles.includes("pick") && known(section.found?.share) ? `<small>holds in ${percent(section.found.share)}</small>` : "",
     !each.on_front ? "<small>not on the front</small>" : "",
-  ].join("");
-  const cost = (each) => shownCosts.map((kind) => `<span>${costText(kind, costOf(each, kind))}${kind.includes("param") ? " parameters" : ""}</span><small>${first && each !== first ? fewer(kind, costOf(each, kind), costOf(first, kind)) : ""}</small>`).join("");
+  ]).join("");
+  const cost = (each) => shownCosts.filter((kind) => known(costOf(each, kind))).map((kind) => `<span>${costText(kind, costOf(each, kind))}${kind.includes("param") ? " parameters" : ""}</span><small>${first && each !== first ? fewer(kind, costOf(each, kind), costOf(first, kind)) : ""}</small>`).join("");
   const heads = plane.axes.map(({ label, unit }) => `<th scope="col">${esc(label)}${plane.at[told].some((row) => known(row[0][GAIN])) ? `<small>against ${plane.against}${unit ? "" : ", \u00d7 1000"}, ${esc(data.splits[told])}</small>` : `<small>${esc(data.splits[told])}</small>`}</th>`).join("");
   const body = rows.map((each) => `<tr data-point="${esc(each.point)}"><th scope="row">${name(each)}</th>${plane.axes.map(({ label }, i) => `<td data-label="${esc(label)}">${splits.map((split, k) => cell(each.row, i, split, k === 0)).join("")}</td>`).join("")}${shownCosts.length ? `<td data-label="cost">${cost(each)}</td>` : ""}<td data-label="risk">${risk(each)}</td></tr>`);
   section.part("shortlist").innerHTML = `<div class="scroll" tabindex="0" role="region" aria-label="Shortlist"><table class="short"><thead><tr><th scope="col">choice</th>${heads}${shownCosts.length ? '<th scope="col">cost</th>' : ""}<th scope="col">risk</th></tr></thead><tbody>${body.join("")}</tbody></table></div>`;
@@ -89,7 +89,7 @@ const drawMap = (section) => {
   }
   const box = section.part("map");
   if (!box.firstChild) box.innerHTML = `<p class="note">Which choice wins as you shift value between two outcomes and allow larger losses; the fuller the colour, the more often it holds.</p><p class="tools"></p><div class="drawing"></div>`;
-  const pairs = decision.axes.length > 2 ? `<select data-name="map" aria-label="Outcomes of the map">${range(decision.axes.length).flatMap((a) => range(decision.axes.length).filter((b) => b > a).map((b) => `<option value="${a}-${b}" ${a === i && b === j ? "selected" : ""}>${esc(decision.axes[a].label)} / ${esc(decision.axes[b].label)}</option>`)).join("")}</select>` : "";
+  const pairs = decision.axes.length > 2 ? `<select data-name="map" aria-label="Outcomes of the map">${pairsIn(decision.axes).map(([a, b]) => `<option value="${a}-${b}" ${a === i && b === j ? "selected" : ""}>${esc(decision.axes[a].label)} / ${esc(decision.axes[b].label)}</option>`).join("")}</select>` : "";
   if (box.querySelector(".tools").innerHTML.length !== pairs.length || !pairs) box.querySelector(".tools").innerHTML = pairs;
   const draw = (width) => {
     const [left, row] = [56, 26];

@@ -21,7 +21,8 @@ const bestRows = (section, plane) => {
   return sorted.sort((a, b) => plane.axes[0].sign * (cells[b][0][VALUE] - cells[a][0][VALUE])).slice(0, 10);
 };
 
-/* Rows that stand out, in places of the plane: current, pick, runners-up, baselines, selected; once each, in this order. */
+/* Rows that stand out, in places of the plane: current, pick, runners-up, baselines, selected; once each, in this order.
+   `tag` is their name in the plot and in the shortlist: a word, or a number. */
 const notable = (section) => section.once("notable", () => {
   const { decision, plane } = section;
   const found = new Map();
@@ -29,13 +30,10 @@ const notable = (section) => section.once("notable", () => {
   const rowsOf = (point) => range(plane.rows.length).filter((r) => plane.rows[r].point === point);
   const own = plane === section.data.planes[section.planes[0]];
   const placed = (r) => (own ? decision.row[r] : rowsOf(decision.rows[r].point)[0] ?? -1);
-  /* Of one point's choices the best by the sliders: of those that keep the limits, where any does. */
-  const settings = decision && settingsOf(section);
-  const afford = decision && decision.affordable(settings);
-  const bestOf = (point) => {
-    if (!decision) return rowsOf(point)[0] ?? -1;
-    const mine = range(decision.rows.length).filter((r) => decision.rows[r].point === point);
-    const merit = (r) => decision.score(decision.means, r, settings.share) + (afford[r] && decision.keeps(decision.means, r, settings.loss, 1e-12) ? 1e6 : 0);
+  /* Of one point's choices the one that comes nearest to the pick in its worst outcome, as in the verdict. */
+  const nearest = (point) => {
+    const mine = decision ? range(decision.rows.length).filter((r) => decision.rows[r].point === point) : [];
+    const merit = (r) => decision.worst(r, section.found.pick ?? decision.current);
     return mine.length ? placed(mine.reduce((a, b) => (merit(b) > merit(a) ? b : a))) : rowsOf(point)[0] ?? -1;
   };
   if (plane.current !== null) add(plane.current, "current");
@@ -53,9 +51,12 @@ const notable = (section) => section.once("notable", () => {
     }
   } else add(rowsOf(section.data.picked)[0] ?? -1, "pick");
   if (!decision) bestRows(section, plane).forEach((r) => add(r, "front"));
-  for (const point of new Set(plane.rows.filter(({ role }) => role === "baseline").map((row) => row.point))) add(bestOf(point), "baseline");
-  for (const point of section.selected) add(bestOf(point), "selected");
-  return [...found].map(([row, roles]) => ({ row, roles, ...plane.rows[row] }));
+  for (const point of new Set(plane.rows.filter(({ role }) => role === "baseline").map((row) => row.point))) add(nearest(point), "baseline");
+  for (const point of section.selected) add(nearest(point), "selected");
+  let number = 0;
+  const mine = decision && touched(section) ? "your pick" : "pick";
+  const tag = (roles) => (roles.includes("pick") ? mine : roles.includes("current") ? "current" : String((number += 1)));
+  return [...found].map(([row, roles]) => ({ row, roles, tag: tag(roles), ...plane.rows[row] }));
 });
 
 /* What is drawn of a row in an axis: a difference, or the value. */
@@ -76,16 +77,20 @@ const drawn = (section) => section.once("drawn", () => {
   return { rows, stands };
 });
 
-/* The range of an axis: what stands out and the front; of what lies behind, its better three quarters where near. */
-const span = (section, i, rows, stands) => section.once(`span ${i}`, () => {
-  const { plane, state } = section;
+/* The range of an axis. Near: what stands out, and the current point where that at most doubles the range. Else all of
+   the front, and of what lies behind its better three quarters. */
+const span = (section, i, rows, stands, near = section.near) => section.once(`span ${i} ${near}`, () => {
+  const { plane } = section;
   const sign = better(section, i);
   const values = (some) => some.map((r) => sign * at(section, r, i));
   const whiskers = (some) => some.flatMap((r) => ends(section, r, i).filter(known).map((end) => sign * end));
-  const needed = [...rows.filter((r) => stands.has(r) || (!state.near && plane.rows[r].on_front))];
-  const must = [...values(needed), ...whiskers(needed.filter((r) => stands.has(r))), ...(section.absolute ? [] : [0])];
+  const close = rows.filter((r) => stands.has(r) && r !== plane.current);
+  const needed = near && close.length ? close : rows.filter((r) => stands.has(r) || plane.rows[r].on_front);
+  const must = [...values(needed), ...whiskers(needed.filter((r) => stands.has(r)))];
   let [low, high] = [Math.min(...must), Math.max(...must)];
-  if (!state.near) {
+  const now = !section.absolute ? 0 : plane.current === null ? null : sign * at(section, plane.current, i);
+  if (now !== null && (!near || Math.max(high, now) - Math.min(low, now) <= 2 * (high - low))) [low, high] = [Math.min(low, now), Math.max(high, now)];
+  if (!near) {
     const sorted = values(rows).sort((a, b) => a - b);
     low = Math.min(low, Math.max(sorted[Math.floor(sorted.length / 4)] ?? low, low - (high - low) / 2));
     high = Math.max(high, ...sorted);
@@ -94,9 +99,9 @@ const span = (section, i, rows, stands) => section.once(`span ${i}`, () => {
   return sign > 0 ? [low - pad, high + pad] : [-high - pad, -low + pad];
 });
 
-/* Places for labels that lie on no mark, no other label, and inside: nearest first; a thin line leads back. */
-const placeLabels = (labels, marks, [left, top, right, bottom]) => {
-  const taken = marks.map(([x, y, r]) => [x - r, y - r, x + r, y + r]);
+/* Places for labels that lie on no mark, no other label, in no box, and inside: nearest first; a thin line leads back. */
+const placeLabels = (labels, marks, boxes, [left, top, right, bottom]) => {
+  const taken = [...boxes, ...marks.map(([x, y, r]) => [x - r, y - r, x + r, y + r])];
   const crosses = ([a, b, c, d]) => taken.some(([e, f, g, h]) => a < g && e < c && b < h && f < d);
   return labels.map(({ x, y, r, text }) => {
     const [width, height] = [wide(text, 12, 600) + 6, 17];
@@ -122,7 +127,26 @@ const labelOf = (section, { roles, name, role }) => {
   return first.length ? `${first.join(", ")}: ${name}` : name;
 };
 
-/* One plane of two axes in a box; `small` is a panel among many. */
+/* Baselines and the current point that stand out are hollow. */
+const fillOf = (section, row) => {
+  const [role] = section.look(row);
+  const hollow = row.roles?.includes("baseline") || row.roles?.includes("current");
+  return hollow ? `fill="var(--surface)" stroke="var(--${role})" stroke-width="2.4"` : `fill="var(--${role})"`;
+};
+
+/* Who is who: markup of the names in columns from a place on, and how high it is. */
+const who = (section, x, y, width) => {
+  const names = notable(section).map((each) => [each, `${each.tag}: ${titled(each)}`]);
+  const step = Math.max(...names.map(([, text]) => wide(text))) + 34;
+  const columns = Math.max(1, Math.floor(width / step));
+  const lines = names.map(([each, text], k) => {
+    const [left, top] = [x + step * (k % columns), y + 18 * Math.floor(k / columns)];
+    return `<g transform="translate(${left + 12} ${top + 13}) scale(.8)">${path(section.look(each)[1], fillOf(section, each))}</g>${words(left + 24, top + 17, text, 'class="who" font-size="12" fill="var(--text)"')}`;
+  });
+  return { markup: lines.join(""), height: 18 * Math.ceil(names.length / columns) + 8, step };
+};
+
+/* One plane of two axes in a box; `small` is a panel among many, of which the first has labels. */
 const planePanel = (section, [i, j], width, height, small) => {
   const { plane, split } = section;
   const { rows, stands } = drawn(section);
@@ -137,19 +161,19 @@ const planePanel = (section, [i, j], width, height, small) => {
   const unit = (axis) => (section.absolute ? "" : plane.axes[axis].unit);
   const sign = (value, step) => (section.absolute || value <= 0 ? "" : "+") + tick(value, step);
   const font = `font-size="${small ? 10.5 : 12}" fill="var(--muted)"`;
-  const [across, xstep] = ticks(xs, Math.max(2, (width - left - right) / (small ? 70 : 90)));
-  const [upwards, ystep] = ticks(ys, Math.max(2, (height - top - bottom) / (small ? 45 : 60)));
+  const [across, xstep] = ticks(xs, Math.max(2, (width - left - right) / (small ? 48 : 90)));
+  const [upwards, ystep] = ticks(ys, Math.max(2, (height - top - bottom) / (small ? 36 : 60)));
   if (!section.absolute) svg += `<rect x="${Math.max(x(0), left)}" y="${top}" width="${Math.max(width - right - Math.max(x(0), left), 0)}" height="${Math.max(Math.min(y(0), height - bottom) - top, 0)}" fill="var(--accent)" opacity=".05"/>`;
   for (const value of across) svg += path(`M${x(value).toFixed(1)} ${top}V${height - bottom}`, 'stroke="var(--grid)"') + words(x(value), height - bottom + 15, sign(value, xstep) + unit(i), `text-anchor="middle" class="tick" ${font}`);
   for (const value of upwards) svg += path(`M${left} ${y(value).toFixed(1)}H${width - right}`, 'stroke="var(--grid)"') + words(left - 6, y(value) + 4, sign(value, ystep) + unit(j), `text-anchor="end" class="tick" ${font}`);
   if (!section.absolute) svg += path(`M${x(0).toFixed(1)} ${top}V${height - bottom}M${left} ${y(0).toFixed(1)}H${width - right}`, 'stroke="var(--front)" stroke-width="1" opacity=".6"');
-  const long = (axis) => (small ? plane.axes[axis].label : axisTitle(section, axis));
+  const long = (axis) => (small ? brief(plane.axes).labels[axis] : axisTitle(section, axis));
   svg += words((left + width - right) / 2, height - 6, long(i), `text-anchor="middle" class="axis" ${font}`);
   svg += words(-(top + height - bottom) / 2, small ? 9 : 12, long(j), `text-anchor="middle" class="axis" transform="rotate(-90)" ${font}`);
   svg += `<g clip-path="url(#${clip})">`;
-  for (const { row, architecture } of notable(section)) svg += region(section, row, i, j, x, y, section.data.looks[architecture][0]);
-  const front = rows.filter((r) => plane.rows[r].on_front).sort((a, b) => at(section, a, i) - at(section, b, i));
-  if (plane.axes.length === 2 && front.length > 1) svg += path(`M${front.map((r) => `${x(at(section, r, i)).toFixed(1)} ${y(at(section, r, j)).toFixed(1)}`).join("L")}`, 'class="front" fill="none" stroke="var(--front)" stroke-width="1.4" opacity=".75"');
+  for (const each of notable(section)) svg += region(section, each, i, j, x, y);
+  const front = frontLine(section, rows, i, j);
+  if (plane.axes.length === 2 && front.length > 1) svg += path(`M${front.map((r) => `${x(at(section, r, i)).toFixed(1)} ${y(at(section, r, j)).toFixed(1)}`).join("L")}`, 'class="front" fill="none" stroke="var(--front)" stroke-width="1.2" opacity=".6"');
   for (const point of section.selected) {
     const own = rows.filter((r) => plane.rows[r].point === point).sort((a, b) => at(section, a, i) - at(section, b, i));
     if (own.length > 1) svg += path(`M${own.map((r) => `${x(at(section, r, i)).toFixed(1)} ${y(at(section, r, j)).toFixed(1)}`).join("L")}`, `fill="none" stroke="var(--${section.look(plane.rows[own[0]])[0]})" stroke-width="2" stroke-dasharray="4 3"`);
@@ -167,20 +191,57 @@ const planePanel = (section, [i, j], width, height, small) => {
     const [cx, cy] = [x(at(section, r, i)), y(at(section, r, j))];
     const own = roles.get(r);
     const size = (own ? 0.95 : row.on_front ? (plane.kind === "served" ? 0.5 : 0.8) : 0.45) * (small ? 0.7 : 1);
-    const fill = own?.roles.includes("baseline") || own?.roles.includes("current") ? `fill="var(--surface)" stroke="var(--${role})" stroke-width="2.4"` : `fill="var(--${role})"`;
     const ring = own?.roles.includes("pick") ? `<circle r="12" fill="none" stroke="var(--accent)" stroke-width="2.5"/>` : picked.has(row.point) ? `<circle r="10" fill="none" stroke="var(--${role})" stroke-width="1.5"/>` : "";
     const target = own?.roles.includes("current") ? '<circle r="2.6" fill="var(--text)"/>' : "";
-    svg += `<g class="mark" data-row="${r}" transform="translate(${cx.toFixed(1)} ${cy.toFixed(1)}) scale(${size})"><circle r="12" fill="transparent"/>${path(shape, `${fill} opacity="${own || row.on_front ? 1 : 0.5}"`)}${target}${ring}</g>`;
+    svg += `<g class="mark" data-row="${r}" transform="translate(${cx.toFixed(1)} ${cy.toFixed(1)}) scale(${size})"><circle r="12" fill="transparent"/>${path(shape, `${fillOf(section, own ?? row)} opacity="${own || row.on_front ? 1 : 0.5}"`)}${target}${ring}</g>`;
     const reach = (own?.roles.includes("pick") ? 13 : picked.has(row.point) ? 11 : own ? 8 : 7) * size;
     marks.push([cx, cy, reach]);
-    const crowded = width < 480 && own?.roles.every((each) => each === "runner-up" || each === "front");
-    if (own && !crowded && (!small || own.roles.includes("pick") || own.roles.includes("current"))) labels.push({ x: cx, y: cy, r: reach, text: small ? (own.roles.includes("pick") ? "pick" : "current") : labelOf(section, own), first: own.roles.includes("pick") ? 0 : own.roles.includes("current") ? 1 : 2 });
+    if (own && (!small || (i + j === 1 && Number.isNaN(Number(own.tag))))) labels.push({ x: cx, y: cy, r: reach, text: own.tag, first: own.roles.includes("pick") ? 0 : own.roles.includes("current") ? 1 : 2 });
   }
-  return svg + placeLabels(labels.sort((a, b) => a.first - b.first), marks, frame);
+  labels.sort((a, b) => a.first - b.first);
+  if (small) return [svg + placeLabels(labels, marks, [], frame), height];
+  /* The names: in a corner of the plot that is free, else below it. */
+  const column = who(section, 0, 0, 1);
+  const corners = (w2, h2) => [[frame[2] - w2 - 8, top + 8], [left + 8, height - bottom - h2 - 8], [left + 8, top + 8], [frame[2] - w2 - 8, height - bottom - h2 - 8]].map(([a, b]) => [a, b, a + w2, b + h2]);
+  const boxes = [];
+  const free = (box) => [...marks.map(([a, b, r]) => [a - r, b - r, a + r, b + r]), ...boxes].every(([a, b, c, d]) => box[0] > c || box[2] < a || box[1] > d || box[3] < b);
+  const corner = width >= 560 && corners(column.step, column.height).find(free);
+  if (corner) boxes.push(corner);
+  const inset = section.near && width >= 560 && corners(150, 110).find(free);
+  if (inset) boxes.push(inset);
+  svg += inset ? overview(section, [i, j], [xs, ys], inset) : "";
+  svg += placeLabels(labels, marks, boxes, frame);
+  if (corner) return [svg + who(section, corner[0], corner[1], 1).markup, height];
+  const below = who(section, 8, height, width - 8);
+  return [svg + below.markup, height + below.height];
+};
+
+/* The part of the front that nothing in it dominates on the rows drawn: it was chosen on other rows. */
+const frontLine = (section, rows, i, j) => {
+  const [a, b] = [better(section, i), better(section, j)];
+  let best = -Infinity;
+  return rows.filter((r) => section.plane.rows[r].on_front).sort((r, s) => a * (at(section, s, i) - at(section, r, i))).filter((r) => {
+    const ahead = b * at(section, r, j) > best;
+    if (ahead) best = b * at(section, r, j);
+    return ahead;
+  });
+};
+
+/* All of the front, small, with the part that the plot shows. */
+const overview = (section, [i, j], [xs, ys], [left, top, right, bottom]) => {
+  const { rows, stands } = drawn(section);
+  const [xw, yw] = [span(section, i, rows, stands, false), span(section, j, rows, stands, false)];
+  const x = (value) => clamp(left + ((value - xw[0]) / (xw[1] - xw[0])) * (right - left), left, right);
+  const y = (value) => clamp(bottom - ((value - yw[0]) / (yw[1] - yw[0])) * (bottom - top), top, bottom);
+  const line = frontLine(section, rows, i, j).map((r) => `${x(at(section, r, i)).toFixed(1)} ${y(at(section, r, j)).toFixed(1)}`).join("L");
+  const now = section.plane.current;
+  const point = now === null ? "" : `<circle cx="${x(at(section, now, i)).toFixed(1)}" cy="${y(at(section, now, j)).toFixed(1)}" r="3" fill="var(--text)"/>${words(x(at(section, now, i)) + 6, y(at(section, now, j)) + 4, "current", 'font-size="10.5" fill="var(--muted)"')}`;
+  return `<g class="overview"><rect x="${left}" y="${top}" width="${right - left}" height="${bottom - top}" fill="var(--surface)" stroke="var(--line)"/>${words(left + 6, bottom - 6, "whole front", 'font-size="10.5" fill="var(--muted)"')}${path(`M${line}`, 'fill="none" stroke="var(--front)" stroke-width="1.2"')}<rect x="${x(xs[0]).toFixed(1)}" y="${y(ys[1]).toFixed(1)}" width="${(x(xs[1]) - x(xs[0])).toFixed(1)}" height="${(y(ys[0]) - y(ys[1])).toFixed(1)}" fill="var(--accent)" fill-opacity=".12" stroke="var(--accent)"/>${point}</g>`;
 };
 
 /* The 90% region of a difference, from paired draws; without them the ends of the intervals as a cross. */
-const region = (section, row, i, j, x, y, role) => {
+const region = (section, { row, roles, architecture }, i, j, x, y) => {
+  const [role] = section.data.looks[architecture];
   const [cx, cy] = [at(section, row, i), at(section, row, j)];
   if (!known(cx) || !known(cy)) return "";
   const covariance = section.absolute ? null : section.plane.spread[section.split]?.[row];
@@ -191,7 +252,7 @@ const region = (section, row, i, j, x, y, role) => {
     const [u, v] = [Math.sqrt(a), a > 0 ? b / Math.sqrt(a) : 0];
     const w = Math.sqrt(Math.max(c - v * v, 0));
     const edge = range(41).map((k) => k * Math.PI / 20).map((turn) => `${x(cx + wide90 * u * Math.cos(turn)).toFixed(1)} ${y(cy + wide90 * (v * Math.cos(turn) + w * Math.sin(turn))).toFixed(1)}`);
-    return path(`M${edge.join("L")}Z`, `class="region" fill="var(--${role})" fill-opacity=".14" stroke="var(--${role})" stroke-opacity=".6"`);
+    return path(`M${edge.join("L")}Z`, `class="region" fill="${roles.includes("pick") ? "var(--accent)" : "none"}" fill-opacity=".14" stroke="var(--${role})" stroke-opacity="${roles.includes("pick") ? 0.9 : 0.5}"`);
   }
   const [[xl, xh], [yl, yh]] = [ends(section, row, i), ends(section, row, j)];
   const bars = (known(xl) ? `M${x(xl).toFixed(1)} ${y(cy).toFixed(1)}H${x(xh).toFixed(1)}` : "") + (known(yl) ? `M${x(cx).toFixed(1)} ${y(yl).toFixed(1)}V${y(yh).toFixed(1)}` : "");
@@ -221,9 +282,9 @@ const stripPanel = (section, width) => {
   return [svg + words((name + width) / 2, height - 6, axisTitle(section, 0), `text-anchor="middle" class="axis" ${font}`), height];
 };
 
+const pairsIn = (axes) => axes.flatMap((_, i) => range(axes.length).filter((j) => j > i).map((j) => [i, j]));
 const pairsOf = (section) => {
-  const count = section.plane.axes.length;
-  const pairs = range(count).flatMap((i) => range(count).filter((j) => j > i).map((j) => [i, j]));
+  const pairs = pairsIn(section.plane.axes);
   return pairs[Number(section.state.pair || -1)] ? [pairs[Number(section.state.pair)]] : pairs;
 };
 const mainFigure = (section) => {
@@ -232,18 +293,22 @@ const mainFigure = (section) => {
   const draw = (width, tall) => {
     if (plane.axes.length === 1) return stripPanel(section, width);
     const pairs = pairsOf(section);
+    const room = innerHeight - section.part("bar").getBoundingClientRect().bottom - scrollY - 18;
     if (pairs.length === 1) {
-      const height = tall ?? clamp(width < 560 ? width * 0.88 : innerHeight - 280, 300, width * 0.8);
-      return [planePanel(section, pairs[0], width, height, false), height];
+      const height = tall ?? clamp(width < 560 ? width * 0.88 : room, 320, width * 0.8);
+      return planePanel(section, pairs[0], width, height, false);
     }
-    const columns = width < 480 ? 2 : Math.min(pairs.length < 4 ? 3 : 4, Math.floor(width / 165));
-    const [w, h] = [width / columns, Math.max(150, Math.min(width / columns, (innerHeight - 300) / Math.ceil(pairs.length / columns)))];
-    const panels = pairs.map((pair, k) => `<g transform="translate(${((k % columns) * w).toFixed(1)} ${(Math.floor(k / columns) * h).toFixed(1)})">${planePanel(section, pair, w, h, true)}</g>`);
-    return [panels.join(""), h * Math.ceil(pairs.length / columns)];
+    const lines = Math.ceil(pairs.length / Math.max(2, Math.floor(width / 155)));
+    const columns = Math.ceil(pairs.length / lines);
+    const names = who(section, 8, 0, width - 8);
+    const [w, h] = [width / columns, clamp(((tall ?? room) - names.height) / lines, 150, width / columns)];
+    const panels = pairs.map((pair, k) => `<g transform="translate(${((k % columns) * w).toFixed(1)} ${(Math.floor(k / columns) * h).toFixed(1)})">${planePanel(section, pair, w, h, true)[0]}</g>`);
+    return [`${panels.join("")}<g transform="translate(0 ${(h * lines).toFixed(1)})">${names.markup}</g>`, h * lines + names.height];
   };
+  const { metric } = brief(plane.axes);
   const units = section.absolute || plane.axes.length < 3 ? "" : plane.axes.every(({ unit }) => unit) ? ", in %" : plane.axes.some(({ unit }) => unit) ? "" : ", \u00d7 1000";
-  const regions = section.absolute ? "; bars are 90% intervals" : plane.spread[section.split] ? "; regions at 90%, paired" : "";
-  const note = `${section.absolute ? "Absolute values" : `Differences from ${plane.against}`} on ${section.data.splits[section.split]}${units}${regions}.`;
+  const regions = section.absolute ? "; bars are 90% intervals" : plane.spread[section.split] ? "; regions at 90%, paired" : plane.at[section.split].some((row) => known(row[0][GAIN_LOW])) ? "; bars are 90% intervals, paired" : "";
+  const note = `${section.absolute ? "Absolute values" : `Differences from ${plane.against}`} on ${section.data.splits[section.split]}${plane.axes.length > 2 && metric ? `, ${metric}` : ""}${units}${regions}.`;
   return { name: plane.kind, title, note, draw, key: keyOf(section), csv: () => planeCsv(plane) };
 };
 const keyOf = (section) => [...new Set(drawn(section).rows.map((r) => section.plane.rows[r].architecture))].map((kind) => [section.data.looks[kind], kind]);
@@ -270,15 +335,15 @@ const bar = (section) => {
   const button = (name, value, text, on) => `<button type="button" data-action="switch" data-name="${name}" data-value="${value}" aria-pressed="${on}">${text}</button>`;
   const planes = section.planes.length > 1 ? section.planes.map((kind, k) => button("plane", k ? kind : "", kind === "served" ? "Served" : "Heads", plane.kind === kind)).join("") : "";
   const pairs = plane.axes.length > 2 ? (() => {
-    const all2 = range(plane.axes.length).flatMap((i) => range(plane.axes.length).filter((j) => j > i).map((j) => [i, j]));
-    return `<select data-name="pair" aria-label="Outcomes drawn"><option value="">all pairs</option>${all2.map(([i, j], k) => `<option value="${k}" ${state.pair === String(k) ? "selected" : ""}>${esc(plane.axes[i].label)} / ${esc(plane.axes[j].label)}</option>`).join("")}</select>`;
+    const { labels } = brief(plane.axes);
+    return `<select data-name="pair" aria-label="Outcomes drawn"><option value="">all pairs</option>${pairsIn(plane.axes).map(([i, j], k) => `<option value="${k}" ${state.pair === String(k) ? "selected" : ""}>${esc(labels[i])} / ${esc(labels[j])}</option>`).join("")}</select>`;
   })() : "";
   const splits = section.splits.length > 1 ? `<select data-name="split" aria-label="Rows">${section.splits.map((each) => `<option value="${each}" ${each === section.split ? "selected" : ""}>${esc(data.splits[each])}</option>`).join("")}</select>` : "";
   const kinds = new Set(plane.rows.map(({ architecture }) => architecture));
   const chips = kinds.size > 1 ? [...kinds].map((kind) => `<button type="button" class="chip" data-action="hide" data-kind="${esc(kind)}" aria-pressed="${!section.hidden.has(kind)}">${mark(data.looks[kind])}${esc(kind)}</button>`).join("") : "";
   const differs = plane.at[section.split].some((row) => known(row[0][GAIN]));
   const focused = document.activeElement?.closest?.(".bar") === box ? [...box.querySelectorAll("button,select")].indexOf(document.activeElement) : -1;
-  box.innerHTML = `<div><span class="group">${planes}</span>${differs ? button("abs", state.abs ? "" : "1", "absolute values", Boolean(state.abs)) : ""}${button("near", state.near ? "" : "1", "close-up", Boolean(state.near))}${splits}${pairs}</div><div class="chips">${chips}</div>`;
+  box.innerHTML = `<div><span class="group">${planes}</span>${differs ? button("abs", state.abs ? "" : "1", "absolute values", Boolean(state.abs)) : ""}${button("near", !section.near === section.wide ? "" : section.near ? "0" : "1", "close-up", section.near)}${splits}${pairs}</div><div class="chips">${chips}</div>`;
   if (focused >= 0) box.querySelectorAll("button,select")[focused]?.focus();
 };
 

@@ -1,14 +1,11 @@
-"""Noise pooled over points, and what a confirmed point promises: against a simulation with known truth."""
+"""What a confirmed point promises, against a simulation with known truth."""
 
 import numpy as np
 import pytest
 
 from bench.errors import UserError
-from bench.frontier.noise import noise_of
 from bench.frontier.promise import Promise, promises, verdicts
 from bench.objectives import Objective
-
-CLICK = Objective("click.auc", "maximize")
 
 
 def confirmed(point, rng, points=4, runs=3, sd=0.01):
@@ -19,16 +16,11 @@ def confirmed(point, rng, points=4, runs=3, sd=0.01):
     ]
 
 
-def test_few_points_have_the_mean_variance_within_points(point):
-    points = confirmed(point, np.random.default_rng(0), points=3)
-    groups = [[run.metrics["test/click.auc"] for run in point.replicates] for point in points]
-    found = noise_of(points, CLICK, "test", "here")
-    assert found.of("1") == pytest.approx((np.mean([np.var(group, ddof=1) for group in groups]), 6))
-
-
-def test_without_two_seeds_nothing_is_known_and_that_is_said(point):
-    with pytest.raises(UserError, match=r"^here: expected points confirmed on two seeds or more.*found none"):
-        noise_of([point(0), point(1, runs=(((0.7, 0.8), (0.7, 0.8)),))], CLICK, "test", "here")
+def test_without_two_seeds_nothing_is_known_and_that_is_said(point, objectives):
+    points = [point(0), point(1, runs=(((0.7, 0.8), (0.7, 0.8)),))]
+    for each in points:
+        with pytest.raises(UserError, match=r"^retrain.confidence: expected points confirmed on two seeds"):
+            promises(each, points, objectives, 0.9, 1)
 
 
 @pytest.mark.parametrize("new", [1, 3])

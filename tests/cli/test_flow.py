@@ -1,0 +1,205 @@
+"""From a question to a served model: picked without a file, deployed, served over HTTP, judged, and current next time."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shlex
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.cli import main
+from bench.errors import UserError
+from bench.fusion import fused
+from bench.outcomes.measure import Measure
+from bench.predictions import FOLDER, rows_of
+from bench.production.package import Package
+from bench.run.deployable import network_of
+from bench.run.folder import DatasetRun, Run
+from bench.run.results import result_of, write_pick
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "production"))
+
+from server import served
+
+pytestmark = pytest.mark.slow  # searches of some seconds, then trainings and a server
+ASKED = ("--maximize", "buy.recall@10%", "--at-least", "click.recall@10%=98% of current")
+OUTCOMES = ["click.recall@10%", "buy.recall@10%"]
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The run `flow` of two tasks and three baselines, with a deployed champion, and commands at its home."""
+
+    home: Path
+    shop: Any
+    seesaw: Any
+
+    @property
+    def part(self) -> DatasetRun:
+        return next(iter(Run.open(self.home, "flow").datasets.values()))
+
+    @property
+    def picked(self) -> Any:
+        return json.loads((self.part.folder / "picked.json").read_text())
+
+    @property
+    def package(self) -> Package:
+        return Package.open(self.part.folder / "package")
+
+    def say(self, *arguments: object) -> str:
+        said = self.seesaw(*arguments, home=self.home)
+        assert said.code == 0, f"{arguments}\n{said.err}"
+        return str(said.out)
+
+    def json(self, *arguments: object) -> Any:
+        return json.loads(self.say(*arguments, "--json"))
+
+
+@pytest.fixture(scope="module")
+def ran(module_shop: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    shop, home = module_shop, tmp_path_factory.mktemp("home")
+    write_log(shop.log)
+    shop.edit(shop.card, "[reader]", 'logged = ["today"]\n\n[reader]')
+    shop.edit(shop.suite, "trials = 6", "trials = 3")
+    shop.edit(shop.suite, '["single_task"]', '["single_task", "equal_weights", "trees"]')
+    raw = ["--raw", str(shop.raw), "--home", str(home)]
+    assert main(["run", str(shop.suite), "--name", "flow", "--executor", "inline", *raw]) == 0
+    assert main(["pick", "flow", *ASKED, "--home", str(home)]) == 0
+    assert main(["deploy", "flow", "--name", "shop", "--force", "--no-onnx", *raw]) == 0
+    return home, shop
+
+
+@pytest.fixture
+def flow(ran: tuple[Path, Any], seesaw: Any) -> Flow:
+    return Flow(*ran, seesaw)
+
+
+def write_log(path: Path, rows: int = 4000) -> None:
+    """As the shop's, but longer, and with today's score: cheap items first; every tenth row has none."""
+    rng = np.random.default_rng(1)
+    users, items = rng.integers(0, 12, rows), rng.integers(0, 9, rows)
+    price = rng.normal(10, 3, rows).round(2)
+    click = rng.random(rows) < 1 / (1 + np.exp(-(np.sin(users) + np.cos(items))))
+    buy = click & (rng.random(rows) < 1 / (1 + np.exp(-(1 - (price - 10) / 2))))
+    lines = ["user,item,price,day,dwell,click,buy,today"]
+    for at, (u, i, p, c, b) in enumerate(zip(users, items, price, click, buy, strict=True)):
+        lines.append(f"u{u},i{i},{p},{at * 30 // rows + 1},1,{c:d},{b:d},{'' if at % 10 == 0 else -p}")
+    path.write_text("\n".join(lines) + "\n")
+
+
+def test_the_answer_is_served(flow: Flow, tmp_path: Path) -> None:
+    picked = flow.json("pick", "flow", *ASKED)
+    assert {"trial", "weights", "outcomes", "sentence"} <= set(picked)
+    assert 'epsilon.best = "buy.recall@10%"' in picked["policy"]
+    assert sum(picked["weights"].values()) == pytest.approx(1)
+    package = flow.package
+    assert list(package.manifest.outcomes) == OUTCOMES
+    with flow.shop.log.open() as file:
+        every = [{name: row[name] for name in ("user", "item", "price")} for row in csv.DictReader(file)]
+    rows = [row | {"price": float(row["price"])} for row in every[-200:]]
+    with served("models:/shop@champion", tmp_path / "server.log", flow.part.run.tracking_uri) as server:
+        status, answer = server.rows(rows)
+    assert status == 200
+    scorer, kept = package.scorer(), rows_of(flow.part.folder / FOLDER, "test")
+    joint = scorer.engine(*scorer.encode(scorer.rows.table(rows)))[1]
+    own = fused(picked["kind"], joint, [picked["weights"][task] for task in kept.tasks], kept.rates)
+    said = np.array([row["score"] for row in answer["predictions"]])
+    np.testing.assert_allclose(said, own, rtol=1e-5)
+    assert np.unique(own.round(4)).size > 100
+
+
+def test_the_served_score_is_judged_challenger_against_champion(flow: Flow) -> None:
+    raw = ("--raw", flow.shop.raw)
+    flow.say("deploy", "flow", "--name", "shop", "--force", "--no-onnx", "--as", "challenger", "--seed", 1, *raw)
+    judged = flow.json("evaluate", "shop@challenger", flow.shop.card, "--split", "test", "--resamples", 50, *raw)
+    assert [each["metric"] for each in judged["outcomes"]] == OUTCOMES
+    assert judged["sentence"].startswith("shop@challenger against shop@champion: ")
+
+
+def test_a_pick_lasts_until_the_next(flow: Flow) -> None:
+    picked = flow.json("pick", "flow", *ASKED)
+    assert flow.json("frontier", "flow")["pick"] == picked
+    flow.say("resume", "flow")
+    assert flow.picked["policy"] == picked["policy"]
+    flow.say("report", "flow")
+    page = (flow.part.run.folder / "report.html").read_text()
+    assert "The pick follows the last `seesaw pick`" in page
+    assert "would train " in flow.say("deploy", "flow", "--dry-run")
+    assert flow.json("pick", "flow")["policy"] == 'rule = "knee"\n'
+    assert "the last `seesaw pick`" not in flow.say("frontier", "flow")
+
+
+def test_every_network_has_a_configuration_that_remakes_it(flow: Flow) -> None:
+    result = result_of(flow.part)
+    assert result.pick is not None
+    for point in (each for each in result.frontier.points if each.replicates):
+        write_pick(replace(result, pick=replace(result.pick, point=point.id)))
+        try:
+            network_of(point, result.frontier.points)
+        except UserError:
+            assert not list(flow.part.folder.glob("p*.toml"))
+            assert not (flow.part.folder / "provenance.json").exists()
+            continue
+        document = json.loads((flow.part.folder / "provenance.json").read_text())
+        if point.kind == "equal_weights":
+            made = flow.json(*shlex.split(document["command"])[1:])["metrics"]
+            last = document["trainings"][-1]["metrics"]
+            assert {key: made[key] for key in last} == last
+    write_pick(result)
+
+
+def test_what_is_no_network_is_refused_before_training(flow: Flow, tmp_path: Path) -> None:
+    table = result_of(flow.part).choices.table
+    auc = float(table["click.auc"][table["point"] == "trees"].iloc[0])
+    policy = tmp_path / "trees.toml"
+    policy.write_text(
+        f'deployable = false\n[guard]\nmax_loss_vs_current = inf\nwithin = {{ "click.auc" = [{auc - 1e-9}, {auc + 1e-9}] }}'
+    )
+    assert flow.json("pick", "flow", "--policy", policy)["point"] == "trees"
+    said = flow.seesaw("deploy", "flow", home=flow.home)
+    assert (said.code, said.err.count("\n")) == (2, 1)
+    assert "the pick is boosted trees, which is no network" in said.err
+
+
+def with_current(flow: Flow, tmp_path: Path, name: str, current: object) -> tuple[str, DatasetRun]:
+    """The verdict's sentence of a small run against a current point."""
+    suite = tmp_path / "suite.toml"
+    text = flow.shop.suite.read_text().replace("trials = 3", "trials = 2")
+    suite.write_text(text.replace('["single_task", "equal_weights", "trees"]', "[]"))
+    options = ("--executor", "inline", "--raw", flow.shop.raw, "--name", name)
+    document = flow.json("run", suite, "--current", current, *options)
+    assert document["served"]["current"]["name"]
+    return document["verdict"]["sentence"], Run.open(flow.home, name).datasets[document["dataset"]]
+
+
+def test_a_column_of_the_log_is_current(flow: Flow, tmp_path: Path) -> None:
+    """Rows without today's score were ranked last."""
+    (tmp_path / "today.toml").write_text('column = "today"')
+    sentence, part = with_current(flow, tmp_path, "column", tmp_path / "today.toml")
+    assert "today's score, column 'today'" in sentence
+    rows, front = rows_of(part.folder / FOLDER, "test"), result_of(part).serving.served
+    assert rows is not None and front is not None
+    score = rows.logged["today"].astype(np.float64)
+    assert 0.05 < np.isnan(score).mean() < 0.15
+    measure = Measure(part.tasks, OUTCOMES, rows.labels, rows.group, "test")
+    own = front.table.iloc[front.current]
+    expected = measure.values(np.where(np.isnan(score), -1e9, score))
+    np.testing.assert_allclose([own[f"test/{name}"] for name in OUTCOMES], expected)
+
+
+@pytest.mark.parametrize("which", ["package", "registered"])
+def test_a_deployed_model_is_current(flow: Flow, tmp_path: Path, which: str) -> None:
+    current = flow.package.folder if which == "package" else "models:/shop@champion"
+    sentence, part = with_current(flow, tmp_path, which, current)
+    assert f"the current model, {current}" in sentence
+    front = result_of(part).serving.served
+    assert front is not None
+    own, score = front.table.iloc[front.current], flow.package.manifest.score
+    assert own["role"] == "current"
+    assert own["weights"] == pytest.approx({name.partition(".")[0]: weight for name, weight in score.weights.items()})
