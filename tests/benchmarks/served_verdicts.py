@@ -7,10 +7,10 @@ better by 3%. Seeds and rows move each front as a whole, along it, and at each w
 Replicates share seeds. What the served front draws of such outcomes is the real code; no model is measured.
 
 The pick is a serving point of another network. On confirmation rows it gains most on the current point, by turns in its
-worse outcome and in the sum of both where it loses at most 5% of each, so luck is chosen hard. Columns are shares of runs. "Held": all intervals of the pick hold the
-truth. "Wrong gain", "wrong cost": an outcome is said to be gained or lost that is not. "Wrong win": a win that loses
-more than half a per cent of an outcome. "Unnamed": a switch is advised, and a baseline that is as good as the best not
-named. "Trees": trees are said to be ahead.
+worse outcome and in the sum of both where it loses at most 5% of each, so luck is chosen hard. Columns are shares of
+runs. "Held": all intervals of the pick hold the truth. "Wrong gain", "wrong cost": an outcome is said to be gained or
+lost that is not. "Wrong win": a win that loses more than half a per cent of an outcome. "Unnamed": a switch is advised,
+and a baseline that is as good as the best not named. "Trees": trees are said to be ahead.
 `--write` puts the table between the marks in that file.
 """
 

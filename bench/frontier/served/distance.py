@@ -260,7 +260,7 @@ def _simplices(places: Floats) -> NDArray[np.int64]:
 
 
 def _only(served: Served, column: int) -> Floats:
-    return np.eye(len(served.outcomes))[column]
+    return np.asarray(np.eye(len(served.outcomes))[column])
 
 
 def _column(served: Served, outcome: str) -> int:

@@ -25,6 +25,7 @@ from bench.rows import TEST
 
 Kind = Literal["win", "trade", "tie", "baseline", "unknown"]
 
+SURE = f"Intervals are {LEVEL:.0%}, on test."
 MARGIN = 0.005
 """A change of half a per cent of the current point's outcome does not matter."""
 TREES = "trees"
@@ -160,7 +161,7 @@ def _switched(served: Served, row: int, changes: tuple[Change, ...], against: st
     if not served.known:
         text = f"Against {against} it has {told}, after one training each: no intervals are known."
         return "unknown", f"Cannot tell whether to switch to {what}. {text}", None
-    told = f"Against {against} it has {told} (90% intervals on test)."
+    told = f"Against {against} it has {told}. {SURE}"
     gained, lost, doubtful = (
         [str(each) for each in changes if getattr(each, name)] for name in ("gained", "lost", "doubtful")
     )
@@ -171,7 +172,7 @@ def _switched(served: Served, row: int, changes: tuple[Change, ...], against: st
         kind: Kind = "baseline" if served.table["role"][served.current] == "baseline" else "unknown"
         more = f": {', '.join(doubtful + rest)}" if doubtful or rest else ""
         text = f"Keep {against}. Switching to {what} costs {', '.join(lost)}, and no gain is shown{more}"
-        return kind, f"{text} (90% intervals on test).", None
+        return kind, f"{text}. {SURE}", None
     if not gained:
         needed = _needed(served, row, changes)
         more = f" About {needed} replicates of each point would show such a gain." if needed else ""
@@ -180,11 +181,11 @@ def _switched(served: Served, row: int, changes: tuple[Change, ...], against: st
     parts += [f"costs {', '.join(lost)}"] if lost else []
     parts += [f"may cost {', '.join(doubtful)}"] if doubtful else []
     parts += [f"is not shown to change {', '.join(rest)}"] if rest else []
-    balance = f"{listed(parts)}, against {against} (90% intervals on test)."
+    balance = f"{listed(parts)}, against {against}. {SURE}"
     kind = "trade" if lost or doubtful else "win"
-    if served.table["role"][row] == "baseline":
+    if _own(served, row) or served.table["role"][row] == "baseline":
         first = "New weights alone do it" if _own(served, row) else "Switch to a baseline"
-        return "baseline", f"{first}: {what}. {balance}", None
+        return "baseline" if served.table["role"][row] == "baseline" else kind, f"{first}: {what}. {balance}", None
     return _with_baseline(served, row, kind, f"{what}{' if the gain is worth its cost' * (kind == 'trade')}", balance)
 
 
@@ -194,12 +195,14 @@ def _with_baseline(served: Served, row: int, kind: Kind, what: str, balance: str
     if as_good:
         at, gain = as_good[0]
         name, sure = describe(served, at), f"{gain} in every outcome"
-        balance = balance.replace("It ", f"{describe(served, row)} ", 1)
+        balance = balance.replace("It ", f"The pick, {describe(served, row)}, ", 1)
         if _own(served, at):
             kind = "baseline" if served.table["role"][at] == "baseline" else kind
-            text = f"New weights alone do it: {name}. Against the pick that is {sure}, and nothing has to be trained."
+            text = (
+                f"New weights alone do it: {name}. They are as good as the pick ({sure}); no model has to be trained."
+            )
             return kind, f"{text} {balance}", None
-        return "baseline", f"Switch to a baseline: {name}. It is as good as the pick: {sure}. {balance}", None
+        return "baseline", f"Switch to a baseline: {name}. It is as good as the pick ({sure}). {balance}", None
     if doubts:
         at, gain = doubts[0]
         what += f", or perhaps to {describe(served, at)}, which cannot be told from it ({gain} in every outcome)"
@@ -214,7 +217,8 @@ def _rivals(served: Served, row: int) -> tuple[list[tuple[int, str]], list[tuple
     table = served.table
     now = str(table["point"][served.current])
     points = [each for each in dict.fromkeys(table["point"][table["role"] == "baseline"]) if each != now]
-    good, doubtful = [], []
+    good: list[tuple[int, str]] = []
+    doubtful: list[tuple[int, str]] = []
     for point in [now, *sorted(points, key=_preference)]:
         if point == table["point"][row]:
             continue
@@ -241,7 +245,8 @@ def _preference(point: str) -> int:
 def _holding(holds: float, others: tuple[str, ...]) -> str:
     if holds >= ENOUGH:
         return f"The pick holds in {holds:.0%} of retrainings."
-    instead = f"; {listed(list(others))} come first in others" if others else ""
+    verb = "comes" if len(others) == 1 else "come"
+    instead = f"; {listed(list(others))} {verb} first in others" if others else ""
     return f"The choice is not settled: the pick holds in {holds:.0%} of retrainings{instead}."
 
 

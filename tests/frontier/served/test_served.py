@@ -175,6 +175,8 @@ def test_it_is_the_same_again_and_from_files(two, outcomes, tmp_path):
     np.testing.assert_array_equal(found.test_draws, served.test_draws)
     assert found.hypervolume == served.hypervolume
     assert load(tmp_path, digest_of(candidates, made.rows, outcomes, Current("good", EQUAL), 2)) is None
+    other = [replace(candidates[0], predictions=made.candidate("other").predictions), candidates[1]]  # trained again
+    assert load(tmp_path, digest_of(other, made.rows, outcomes, Current("good", EQUAL), 1)) is None
     shown = to_json(served)
     assert shown["points"][0]["on_front"]
     assert shown["current"]["trial"] == "good"
