@@ -202,6 +202,7 @@ def test_a_chip_hides_marks_and_rows(browser: Any, pages: Any) -> None:
     opened = Opened(browser, pages["search"][1], viewport={"width": 1280, "height": 800})
     page = opened.page
     page.locator('details[data-part="points"] > summary').click()
+    page.locator(".trials tbody tr").first.wait_for()  # it is filled when the browser says that it is open
     marks, rows = page.locator(".mark").count(), page.locator(".trials tbody tr").count()
     page.locator('.chip[data-kind="shared_bottom"]').focus()
     page.keyboard.press("Enter")
