@@ -173,7 +173,7 @@ def served_choices(served: Served, points: Iterable[Point], rates: Mapping[str, 
     outcomes: dict[str, Direction] = {outcome.name: outcome.direction for outcome in served.outcomes}
     return Choices(
         table=_with_points(table.join(by_segment), own, heads),
-        directions=_directions(heads) | outcomes | {name: outcomes[name.partition("[")[0]] for name in by_segment},
+        directions=_directions(heads) | outcomes | {name: outcomes[name.partition("[")[0]] for name in cells["name"]},
         objectives=names,
         drawn=names,
         draws=served.draws,
