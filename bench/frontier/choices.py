@@ -173,7 +173,9 @@ def served_choices(served: Served, points: Iterable[Point], rates: Mapping[str, 
     outcomes: dict[str, Direction] = {outcome.name: outcome.direction for outcome in served.outcomes}
     return Choices(
         table=_with_points(table.join(by_segment), own, heads),
-        directions=_directions(heads) | outcomes | {name: outcomes[name.partition("[")[0]] for name in cells["name"]},
+        directions=_directions(heads)
+        | outcomes
+        | {name: outcomes[name.partition("[")[0]] for name in map(str, by_segment)},
         objectives=names,
         drawn=names,
         draws=served.draws,
