@@ -107,6 +107,7 @@ def test_the_answer_is_served(flow: Flow, tmp_path: Path) -> None:
         status, answer = server.rows(rows)
     assert status == 200
     scorer, kept = package.scorer(), rows_of(flow.part.folder / FOLDER, "test")
+    assert kept is not None
     joint = scorer.engine(*scorer.encode(scorer.rows.table(rows)))[1]
     own = fused(picked["kind"], joint, [picked["weights"][task] for task in kept.tasks], kept.rates)
     said = np.array([row["score"] for row in answer["predictions"]])
