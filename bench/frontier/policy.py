@@ -90,7 +90,9 @@ class Policy(BaseModel):
     @property
     def toml(self) -> str:
         """Itself as a policy file."""
-        return "".join(f"{line}\n" for line in _lines(self.model_dump(mode="json", exclude_unset=True)))
+        return "".join(
+            f"{line}\n" for line in _lines({"rule": self.rule} | self.model_dump(mode="json", exclude_unset=True))
+        )
 
     @property
     def outcomes(self) -> tuple[str, ...]:

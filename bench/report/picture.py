@@ -45,7 +45,8 @@ def picture(view: View, plane: Plane | None = None, looks: dict[str, theme.Look]
     """The plane of the first two axes, better to the right and upwards; by itself each view has its own range.
 
     Values are differences from the current point where it is known, with lines at zero, else absolute; the pick has a
-    ring. With more than two axes points of the front may lie anywhere. Nothing with one axis, or without a front.
+    ring. With two axes a line joins what no point of the front dominates on the rows drawn. With more than two, points
+    of the front may lie anywhere. Nothing with one axis, or without a front.
 
     Args:
         plane: of the view; the first one where None.
@@ -90,6 +91,12 @@ def picture(view: View, plane: Plane | None = None, looks: dict[str, theme.Look]
         across = f"M{x:.1f} {EDGE}V{HEIGHT - EDGE}" if EDGE < x < WIDTH - EDGE else ""
         line = across + (f"M{EDGE} {y:.1f}H{WIDTH - EDGE}" if EDGE < y < HEIGHT - EDGE else "")
         line = f'<path d="{line}" stroke="var(--line)"/>' if line else ""
+    if len(plane.axes) == 2:
+        corners = sorted((place(row) for _, row in on.iterrows()), reverse=True)
+        highest = np.minimum.accumulate([y for _, y in corners])
+        ahead = [corners[0], *(c for c, before in zip(corners[1:], highest, strict=False) if c[1] < before)]
+        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in ahead)
+        line += f'<polyline points="{points}" fill="none" stroke="var(--front)" stroke-width="1.2"/>'
     names = [_title(plane, i, part, spans[i]) for i in (0, 1)]
     words = f"The front, {len(on)} of {len(placed)} points: {names[0]} to the right, {names[1]} upwards."
     inner = f'x="{EDGE}" y="{EDGE}" width="{WIDTH - 2 * EDGE}" height="{HEIGHT - 2 * EDGE}"'

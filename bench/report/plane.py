@@ -76,13 +76,24 @@ class Plane:
         return self.table[self.table["on_front"].astype(bool)]
 
 
-def served_plane(served: Served) -> Plane:
-    """The served front's table, with the covariance of its gains."""
+def served_plane(served: Served, pick: int | None = None, changes: Mapping[str, Any] | None = None) -> Plane:
+    """The served front's table, with the covariance of its gains.
+
+    Args:
+        pick: place of the pick's row, whose gains on test have the intervals of the verdict: these allow for its having
+            been picked.
+        changes: those of the verdict, by outcome `low` and `high`.
+    """
+    table = served.table
+    if pick is not None and changes:
+        ends = {f"{TEST}/{name}.gain.{end}": each[end] for name, each in changes.items() for end in ("low", "high")}
+        table = table.copy()
+        table.loc[table.index[pick], list(ends)] = list(ends.values())
     axes = tuple(Axis(each.name, each.direction, True) for each in served.outcomes)
     splits = {TEST: served.test_draws, CONFIRM: served.draws}
     known = {split: spread(draws, served.current) for split, draws in splits.items() if len(draws) > 1}
     return Plane(
-        "served", axes, served.table, tuple(splits), current=served.current, covariance=known, segments=served.segments
+        "served", axes, table, tuple(splits), current=served.current, covariance=known, segments=served.segments
     )
 
 

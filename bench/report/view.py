@@ -107,6 +107,7 @@ def build_view(
     """
     heads = heads_plane(front)
     told = verdict or {"kind": "unknown", "sentence": NOTHING if front.basis == "search" else ""}
+    front_served = served_plane(served, pick.row if pick else None, told.get("changes")) if served is not None else None
     history, by_samples = course(front, records)
     sentences = ((pick.sentence if pick else ""), *also, *seed_effects(front))
     return View(
@@ -115,7 +116,7 @@ def build_view(
         run=run,
         verdict=(told["kind"], told["sentence"]),
         current=current,
-        planes=((served_plane(served), heads) if served is not None else (heads,)),
+        planes=((front_served, heads) if front_served is not None else (heads,)),
         decision=decision_of(choices, pick),
         holds=pick.holds if pick else None,
         picked=str(choices.table["point"].iloc[pick.row]) if pick and choices is not None else None,

@@ -66,16 +66,6 @@ class Space:
         node = self.tree.get(switch)
         return tuple(node.branches) if isinstance(node, Switch) else ()
 
-    def names(self, tasks: Sequence[str]) -> tuple[str, ...]:
-        """Everything that is searched, in any branch, for a data set of these tasks."""
-        names: list[str] = []
-        for name, node, _ in trees.walk(self.tree):
-            if isinstance(node, Simplex):
-                names += [weight for weight, leaf in node.expand(name, tasks).items() if not isinstance(leaf, Constant)]
-            elif not isinstance(node, Constant):
-                names.append(name)
-        return tuple(dict.fromkeys(names))  # one parameter may stand in several branches
-
     def describe(self) -> dict[str, Any]:
         """Itself as plain values, a row for each parameter; `when` tells the branches that lead to it."""
         return {"title": self.title, "parameters": [_row(*found) for found in trees.walk(self.tree)]}

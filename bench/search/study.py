@@ -135,11 +135,6 @@ class Study:
         return self.ledger.told
 
     @property
-    def finished(self) -> int:
-        """How many jobs have an outcome."""
-        return len(self.ledger.finished)
-
-    @property
     def ladder(self) -> tuple[int, ...]:
         """Training samples at each rung; empty where every trial is trained to full length."""
         return tuple(self._plan.get("ladder", ()))

@@ -119,18 +119,21 @@ def columns(chosen: Sequence[str]) -> list[str]:
 
 
 def _chosen(found: Found) -> dict[str, float]:
-    """The pick's values by outcome, and its gain over the current point on test, as a fraction of that."""
+    """The pick's values by outcome and its gains over the current point, as fractions of that, both on test; without a
+    served front its head metrics on the frontier's split."""
     pick = found.pick
     if pick is None:
         return {}
-    values_of = pick.outcomes or {
+    values_of = dict(pick.outcomes) or {
         each.name: pick.metrics[each.key(found.frontier.split)]
         for each in found.frontier.objectives
         if each.key(found.frontier.split) in pick.metrics
     }
     gains = {}
     if found.served is not None and (row := _row_of(found.served.table, pick)) is not None:
-        gains = {f"{each.name}.gain": float(row[f"{TEST}/{each.name}.gain"]) for each in found.served.outcomes}
+        for each in found.served.outcomes:
+            values_of[each.name] = float(row[f"{TEST}/{each.name}"])
+            gains[f"{each.name}.gain"] = float(row[f"{TEST}/{each.name}.gain"])
     return {name: value for name, value in {**values_of, **gains}.items() if value == value}
 
 
@@ -176,7 +179,9 @@ def _written(files: Path, found: Found) -> Path:
     if found.served is not None:
         (files / SERVED).write_text(_front_first(_served(found.served)), encoding="utf-8")
     if pick:
-        (files / "picked.json").write_text(json.dumps(pick.to_json() | {"policy": found.policy}, indent=2), encoding="utf-8")
+        (files / "picked.json").write_text(
+            json.dumps(pick.to_json() | {"policy": found.policy}, indent=2), encoding="utf-8"
+        )
     return files
 
 
@@ -189,11 +194,11 @@ def _front_first(table: pd.DataFrame) -> str:
 def _served(served: Served) -> pd.DataFrame:
     """The served front's table with weights in words; gains on test before the rest."""
     names = [each.name for each in served.outcomes]
-    gains = [f"{TEST}/{name}.gain{end}" for name in names for end in ("", ".low", ".high")]
-    first = ["name", "kind", "weights", "on_front", "p_nondominated", *(f"{TEST}/{name}" for name in names), *gains]
+    gains = [f"{TEST}/{name}.gain{end}" for end in ("", ".low", ".high") for name in names]
+    first = ["name", "weights", *gains, "on_front", "p_nondominated", "kind", *(f"{TEST}/{name}" for name in names)]
     rest = [str(name) for name in served.table if name not in first]
-    weights = [", ".join(f"{task} {weight:.4g}" for task, weight in each.items()) for each in served.table["weights"]]
-    return served.table.assign(weights=weights)[[*first, *rest]]
+    weights = [", ".join(f"{task} {weight:.3g}" for task, weight in each.items()) for each in served.table["weights"]]
+    return served.table.assign(weights=weights)[[*first, *rest]].sort_values(gains[0], ascending=False)
 
 
 def _picture(found: Found) -> str:

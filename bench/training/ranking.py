@@ -48,33 +48,6 @@ class Areas:
         self.distance = float(sums[2]) + abs(float(sums[1]))
 
 
-def auc(scores: NDArray[Any], labels: NDArray[Any]) -> float | None:
-    """P(a positive scores higher than a negative), ties counting half; None where one of the classes is absent.
-
-    Args:
-        scores: (N,), taken as float32; none NaN.
-        labels: (N,), 0 or 1.
-    """
-    return Areas([np.sort(pack(scores, labels))]).auc
-
-
-def grouped_auc(scores: NDArray[Any], labels: NDArray[Any], group: NDArray[Any]) -> float | None:
-    """sum_u n_u AUC_u / sum_u n_u over groups u of n_u rows with both classes (GAUC, Zhu et al., KDD 2017).
-
-    Args:
-        scores: (N,), taken as float32; none NaN.
-        labels: (N,), 0 or 1.
-        group: (N,), below 2**31; rows with a negative one belong to no group and are left out.
-
-    Returns:
-        None where no group has both classes.
-    """
-    inside = group >= 0
-    check_groups(group)
-    keys = pack(scores[inside], labels[inside]) | group[inside].astype(np.uint64) << np.uint64(GROUP_SHIFT)
-    return Areas([np.sort(keys)]).auc
-
-
 def check_groups(group: NDArray[Any]) -> None:
     """Raises ValueError where a group does not fit into a key."""
     if len(group) and group.max() >= 1 << 31:

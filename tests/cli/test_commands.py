@@ -101,7 +101,7 @@ def test_a_process_pool_repeats_itself(seesaw, shop) -> None:
     assert front(first) == front(second)
 
 
-def test_a_stopped_run_is_resumed_deployed_and_served(seesaw, shop, interrupt, tmp_path: Path) -> None:
+def test_a_stopped_run_is_resumed_deployed_and_served(seesaw, shop, interrupt, tmp_path: Path, monkeypatch) -> None:
     """The whole way, once; what each part must do is tested beside it."""
     import mlflow.pyfunc
 
@@ -117,7 +117,7 @@ def test_a_stopped_run_is_resumed_deployed_and_served(seesaw, shop, interrupt, t
     deployed = json.loads(said.out)
     picked = json.loads(next((tmp_path / "home/runs/a").glob("*/picked.json")).read_text())
     assert picked["config"]["optim.epochs"] == 1  # the command line goes before the suite
-    mlflow.set_tracking_uri(deployed["tracking"])
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", deployed["tracking"])
     served = mlflow.pyfunc.load_model(f"models:/{deployed['model']}@{deployed['alias']}")
     answer = served.predict(pd.DataFrame({"user": ["u1", "new"], "item": ["i2", "i3"], "price": ["9.5", ""]}))
     assert list(answer) == ["click", "buy.cvr", "buy.ctcvr", "score"]

@@ -1,4 +1,4 @@
-"""From a question to a served model: picked without a file, deployed, served over HTTP, judged, and current next time."""
+"""From a question to a served model: picked without a file, deployed, served over HTTP, judged, then current."""
 
 from __future__ import annotations
 
@@ -158,9 +158,8 @@ def test_what_is_no_network_is_refused_before_training(flow: Flow, tmp_path: Pat
     table = result_of(flow.part).choices.table
     auc = float(table["click.auc"][table["point"] == "trees"].iloc[0])
     policy = tmp_path / "trees.toml"
-    policy.write_text(
-        f'deployable = false\n[guard]\nmax_loss_vs_current = inf\nwithin = {{ "click.auc" = [{auc - 1e-9}, {auc + 1e-9}] }}'
-    )
+    within = f'within = {{ "click.auc" = [{auc - 1e-9}, {auc + 1e-9}] }}'
+    policy.write_text(f"deployable = false\n[guard]\nmax_loss_vs_current = inf\n{within}\n")
     assert flow.json("pick", "flow", "--policy", policy)["point"] == "trees"
     said = flow.seesaw("deploy", "flow", home=flow.home)
     assert (said.code, said.err.count("\n")) == (2, 1)
@@ -175,16 +174,17 @@ def with_current(flow: Flow, tmp_path: Path, name: str, current: object) -> tupl
     options = ("--executor", "inline", "--raw", flow.shop.raw, "--name", name)
     document = flow.json("run", suite, "--current", current, *options)
     assert document["served"]["current"]["name"]
-    return document["verdict"]["sentence"], Run.open(flow.home, name).datasets[document["dataset"]]
+    return document["verdict"]["sentence"], next(iter(Run.open(flow.home, name).datasets.values()))
 
 
 def test_a_column_of_the_log_is_current(flow: Flow, tmp_path: Path) -> None:
     """Rows without today's score were ranked last."""
     (tmp_path / "today.toml").write_text('column = "today"')
     sentence, part = with_current(flow, tmp_path, "column", tmp_path / "today.toml")
-    assert "today's score, column 'today'" in sentence
+    assert "today's score (column today)" in sentence
     rows, front = rows_of(part.folder / FOLDER, "test"), result_of(part).serving.served
-    assert rows is not None and front is not None
+    assert rows is not None
+    assert front is not None
     score = rows.logged["today"].astype(np.float64)
     assert 0.05 < np.isnan(score).mean() < 0.15
     measure = Measure(part.tasks, OUTCOMES, rows.labels, rows.group, "test")
@@ -197,7 +197,7 @@ def test_a_column_of_the_log_is_current(flow: Flow, tmp_path: Path) -> None:
 def test_a_deployed_model_is_current(flow: Flow, tmp_path: Path, which: str) -> None:
     current = flow.package.folder if which == "package" else "models:/shop@champion"
     sentence, part = with_current(flow, tmp_path, which, current)
-    assert f"the current model, {current}" in sentence
+    assert f"the current model ({current})" in sentence
     front = result_of(part).serving.served
     assert front is not None
     own, score = front.table.iloc[front.current], flow.package.manifest.score

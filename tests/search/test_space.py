@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from search_toys import TASKS, toy_space
 
 from bench import content
 from bench.errors import UserError
+from bench.search.encoding import Encoding
 from bench.search.space import Space, load_space
 
 SPACES = content.names("search_spaces")
@@ -22,6 +24,10 @@ def write(folder: Path, text: str) -> str:
     path = folder / "mine.toml"
     path.write_text(text, encoding="utf-8")
     return str(path)
+
+
+def names(space: Space, tasks: Sequence[str]) -> tuple[str, ...]:
+    return Encoding(space, tasks).names
 
 
 def samples(space: Space, count: int = 300) -> list[dict[str, Any]]:
@@ -49,7 +55,7 @@ def test_samples_of_shipped_spaces_parse(name: str) -> None:
 
 
 def test_names_follow_the_file_and_expand_weights() -> None:
-    assert toy_space().names(("a", "b", "c")) == (
+    assert names(toy_space(), ("a", "b", "c")) == (
         "sharing.kind",
         "sharing.mmoe.experts",
         "sharing.mmoe.dropout",
@@ -96,7 +102,7 @@ def test_suggest_and_sample_draw_from_the_same_distributions() -> None:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
     suggested = [space.suggest(study.ask(), TASKS) for _ in range(400)]
     sampled = samples(space, 400)
-    for name in space.names(TASKS):
+    for name in names(space, TASKS):
         ours = [config[name] for config in sampled if name in config]
         theirs = [config[name] for config in suggested if name in config]
         if isinstance(ours[0], str):
@@ -193,13 +199,13 @@ def test_digest_is_stable_and_sees_what_matters(tmp_path: Path) -> None:
 class TestRestricted:
     def test_a_pinned_parameter_is_fixed_and_no_longer_searched(self) -> None:
         space = toy_space().restricted({"optim.lr": 0.5})
-        assert "optim.lr" not in space.names(TASKS)
+        assert "optim.lr" not in names(space, TASKS)
         assert {config["optim.lr"] for config in samples(space)} == {0.5}
 
     def test_a_pinned_switch_keeps_only_its_branch(self) -> None:
         space = toy_space().restricted({"sharing.kind": "ple"})
         assert space.branches("sharing.kind") == ()
-        assert [name for name in space.names(TASKS) if name.startswith("sharing")] == [
+        assert [name for name in names(space, TASKS) if name.startswith("sharing")] == [
             "sharing.ple.levels",
             "sharing.ple.dropout",
         ]
@@ -207,12 +213,12 @@ class TestRestricted:
 
     def test_a_switch_pinned_to_a_kind_that_is_not_in_the_space_leaves_its_options_alone(self) -> None:
         space = toy_space().restricted({"sharing.kind": "shared_bottom"})
-        assert not [name for name in space.names(TASKS) if name.startswith("sharing")]
+        assert not [name for name in names(space, TASKS) if name.startswith("sharing")]
 
     def test_a_pinned_name_in_a_branch_appears_only_there(self) -> None:
         for name in ("sharing.ple.levels", "sharing.ple.shared_experts"):  # a parameter, and none
             space = toy_space().restricted({name: 3})
-            assert name not in space.names(TASKS)
+            assert name not in names(space, TASKS)
             for config in samples(space, 50):
                 assert config.get(name) == (3 if config["sharing.kind"] == "ple" else None)
 
@@ -222,14 +228,14 @@ class TestRestricted:
 
     def test_a_weight_of_a_simplex_can_be_pinned(self) -> None:
         space = toy_space().restricted({"balancing.static.weight.like": 3.0, "balancing.static.weight.click": 2.0})
-        assert not [name for name in space.names(TASKS) if "weight" in name]
+        assert not [name for name in names(space, TASKS) if "weight" in name]
         config = samples(space, 1)[0]
         assert (config["balancing.static.weight.click"], config["balancing.static.weight.like"]) == (2.0, 3.0)
 
     def test_a_weight_for_an_unknown_task_is_refused(self) -> None:
         space = toy_space().restricted({"balancing.static.weight.likes": 3.0})
         with pytest.raises(UserError, match=r"weight.likes: unknown task 'likes' \(did you mean 'like'\?\)"):
-            space.names(TASKS)
+            names(space, TASKS)
 
     def test_one_value_for_all_weights_is_refused(self) -> None:
         with pytest.raises(UserError, match="expected a weight for each task"):
@@ -394,7 +400,7 @@ default = "static"
 def test_a_parameter_is_left_out_of_the_branch_where_it_means_nothing(tmp_path: Path) -> None:
     (tmp_path / "s.toml").write_text(UNLESS)
     space = load_space(str(tmp_path / "s.toml"))
-    assert space.names(["a"]) == ("sharing.kind", "sharing.mmoe.experts", "balancing.kind", "balancing.cagrad.c")
+    assert names(space, ["a"]) == ("sharing.kind", "sharing.mmoe.experts", "balancing.kind", "balancing.cagrad.c")
     rng = np.random.default_rng(0)
     for _ in range(50):
         config = space.sample(rng, ["a"])

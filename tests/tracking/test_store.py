@@ -68,7 +68,7 @@ def test_a_store_lost_on_the_way_is_named(tracker, asked, make_trial, monkeypatc
     monkeypatch.setattr("mlflow.MlflowClient.log_batch", lost)
     with pytest.raises(TrackingError) as error:
         parent.log_trial(make_trial(5))
-    assert str(error.value) == f"could not log to the run '5 mmoe' in the MLflow store at {tracker.uri}: disk full"
+    assert str(error.value) == f"could not log to the run 'mmoe trial 5' in the MLflow store at {tracker.uri}: disk full"
     assert isinstance(error.value, UserError)
     assert isinstance(error.value.__cause__, OSError)
 

@@ -349,15 +349,15 @@ def test_the_decision_comes_first(tracker, client, asked, records, objectives, p
     assert "seesaw deploy shop" in note
     assert f"get-artifact?path=front.svg&run_uuid={parent.run_id}" in note
     assert run.data.tags["seesaw.verdict"] == "trade"
-    assert run.data.metrics["chosen/like.recall_at_10_percent"] == 0.46
+    assert run.data.metrics["chosen/like.recall_at_10_percent"] == 0.2  # on test, like its gain
     assert run.data.metrics["chosen/like.recall_at_10_percent.gain"] == 0.12
     first = json.loads(run.data.tags["mlflow.loggedArtifacts"])[0]["path"]
     with open(client.download_artifacts(parent.run_id, first, str(tmp_path))) as file:
         table = json.load(file)
     assert first == "serving_front.json"
     rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
-    assert [row["name"] for row in rows] == ["trial 1", "trees", "current", "trial 2"]
-    assert rows[0]["weights"] == "click 0.8, like 0.2"
+    assert [row["name"] for row in rows] == ["trees", "trial 1", "current", "trial 2"]  # the front, by its first gain
+    assert rows[1]["weights"] == "click 0.8, like 0.2"
     with open(client.download_artifacts(parent.run_id, "front.svg", str(tmp_path))) as file:
         drawn = ElementTree.fromstring(file.read())
     names = [each.text for each in drawn.iter("{http://www.w3.org/2000/svg}text")]

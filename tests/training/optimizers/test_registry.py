@@ -1,4 +1,4 @@
-"""The registry, warming, and where compiled code is kept."""
+"""The registry, and where compiled code is kept."""
 
 import importlib.util
 import re
@@ -10,16 +10,15 @@ import pytest
 
 import bench.training.optimizers as room
 from bench.registry import NoOptions
-from bench.training.optimizers import ROW_OPTIMIZERS, RowOptimizer, kernels, warm
+from bench.training.optimizers import ROW_OPTIMIZERS, RowOptimizer, kernels
 
 
 @pytest.mark.parametrize("name", ROW_OPTIMIZERS)
-def test_entries_are_described_and_warm(name: str) -> None:
+def test_entries_are_described(name: str) -> None:
     entry = ROW_OPTIMIZERS[name]
     assert issubclass(entry.build, RowOptimizer)
     assert entry.config is NoOptions
     assert entry.summary
-    warm(name)
 
 
 def test_no_name_is_given_twice() -> None:
