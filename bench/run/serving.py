@@ -138,7 +138,7 @@ def _current(part: DatasetRun, candidates: list[Candidate], rows: Mapping[str, R
     tasks = rows[CONFIRM].tasks
     equal = Fusion.of("power", [1.0] * len(tasks))
     if now.column is not None:
-        name, column = f"today's score (column {now.column})", now.column
+        name, column = f"today's score, column '{now.column}'", now.column
 
         def logged(split: str, place: int) -> NDArray[Any]:
             values = rows[split].logged[column].astype(np.float64)
