@@ -188,4 +188,5 @@ def difference(choices: Choices, name: str, gain: float) -> str:
     moved = gain * choices.sign(name)
     if choices.in_thousandths(name):
         return f"{moved / 10 + 0.0:+.4f}"
-    return f"{100 * moved + 0.0:+.2g}%" if abs(moved) < 0.1 else f"{100 * moved:+.0f}%"
+    moved = round(moved, 6) + 0.0
+    return f"{100 * moved:+.2g}%" if abs(moved) < 0.1 else f"{100 * moved:+.0f}%"

@@ -11,6 +11,7 @@ import pytest
 from bench import content
 from bench.errors import UserError
 from bench.schema import Field, Schema, Task
+from bench.search.encoding import Encoding
 from bench.search.fitting import fitting
 from bench.search.size import size_of
 from bench.search.space import Space, load_space
@@ -74,7 +75,7 @@ def test_what_does_not_fit_is_neither_sampled_nor_a_default_and_the_reason_is_ke
 def test_a_switch_of_one_branch_is_a_constant_and_keeps_what_that_brings(small: Space) -> None:
     space = fitting(small.restricted({"sharing.kind": "mmoe"}), Schema(USER, (), TWO)).space
     assert space.fixed["balancing.kind"] == "static"
-    assert space.names(["a", "b"]) == ("sharing.mmoe.experts", "tower.layers")
+    assert Encoding(space, ["a", "b"]).names == ("sharing.mmoe.experts", "tower.layers")
 
 
 def test_a_fixed_kind_that_does_not_fit_is_refused(small: Space) -> None:

@@ -135,7 +135,9 @@ def draws_of(points: Points, seeds: Seeds | None, seed: int, draws: int) -> Floa
     half = draws // 2
     noise = np.zeros((half, *points.means.shape))
     if points.moved.shape[0] > 1:
-        moved = np.nan_to_num(points.moved - np.nanmean(points.moved, axis=0))
+        known = np.isfinite(points.moved)  # an outcome that a segment has too few positives for is not known anywhere
+        middle = np.where(known, points.moved, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+        moved = np.where(known, points.moved - middle, 0)
         b = len(moved)
         whole = np.random.default_rng([seed, 1]).standard_normal((half, b)) @ moved.reshape(b, -1)
         noise += whole.reshape(noise.shape) / np.sqrt(b - 1)
