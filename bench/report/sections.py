@@ -11,7 +11,7 @@ from bench.report.picture import picture
 from bench.report.view import View
 from bench.rows import NAMES, SEARCH
 
-KINDS = {"win": "Clear win", "trade": "Trade", "tie": "Tie", "baseline": "Baseline is better", "unknown": "Cannot tell"}
+KINDS = {"win": "Clear win", "trade": "Trade", "tie": "Tie", "baseline": "A baseline does it", "unknown": "Cannot tell"}
 
 
 def section(view: View, place: int) -> str:

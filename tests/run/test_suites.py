@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
@@ -18,7 +20,7 @@ from bench.run.execute import plan_of
 from bench.run.folder import Run, slug
 from bench.search.samplers import SAMPLERS
 from bench.search.space import load_space
-from bench.suite import Budget, SuiteDataset, load_suite, resolve_objectives, seconds
+from bench.suite import Budget, SuiteDataset, load_suite, resolve_objectives, resolve_outcomes, seconds
 from bench.validation import validate
 
 
@@ -111,3 +113,18 @@ def test_slugs_are_safe_folder_names() -> None:
     assert slug("kuairand-pure@late-window") == "kuairand-pure@late-window"
     assert slug("../../etc/x card.toml") == "etc_x_card.toml"
     assert slug("..") == "data"
+
+
+def test_an_outcome_that_a_policy_names_takes_its_tasks_place() -> None:
+    tasks, alone, groups = load_card("synthetic-funnel").tasks[:2], np.full(4, -1), np.array([0, 0, 1, 1])
+
+    def names(dataset: SuiteDataset, group: Any, *asked: str) -> list[str]:
+        return [each.name for each in resolve_outcomes(dataset, tasks, group, asked)]
+
+    given = SuiteDataset(id="x", outcomes=("click.recall@10%", "purchase.gauc"))
+    assert names(SuiteDataset(id="x"), alone) == ["click.recall@10%", "purchase.recall@10%"]
+    assert names(SuiteDataset(id="x"), groups) == ["click.ndcg@5", "purchase.ndcg@5"]
+    assert names(given, alone, "click.recall@10%") == ["click.recall@10%", "purchase.gauc"]
+    assert names(given, alone, "purchase.ndcg@3") == ["click.recall@10%", "purchase.ndcg@3"]
+    with pytest.raises(UserError, match=r"policy: expected an outcome such as click.ndcg@5"):
+        names(given, alone, "click.ndcg@5%")

@@ -144,7 +144,20 @@ def _point(served: Served, line: Mapping[Any, Any]) -> dict[str, Any]:
         "gains_low": of(".gain.low"),
         "gains_high": of(".gain.high"),
         "confirm": {each.name: line[each.key(CONFIRM)] for each in served.outcomes},
+        **({"segments": found} if (found := _segments(served, line["id"])) else {}),
     }
+
+
+def _segments(served: Served, row: int) -> dict[str, dict[str, dict[str, float]]]:
+    """By segment and outcome on test the value of a point, and its gain with its interval."""
+    if served.segments.empty:
+        return {}
+    own = served.segments[(served.segments["row"] == row) & (served.segments["split"] == TEST)]
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for line in own.to_dict("records"):
+        told = {"value": line["value"], "gain": line["gain"], "low": line["gain.low"], "high": line["gain.high"]}
+        found.setdefault(line["segment"], {})[line["outcome"]] = told
+    return found
 
 
 def _plain(value: Any) -> Any:
