@@ -8,9 +8,11 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
+from bench.objectives import outcomes_of
 from bench.records import Point
 from bench.run.folder import DatasetRun
 from bench.seeds import derive
+from bench.suite import resolve_objectives
 
 
 def provenance(part: DatasetRun, fingerprint: str, point: Point, config: str) -> dict[str, Any]:
@@ -29,8 +31,14 @@ def provenance(part: DatasetRun, fingerprint: str, point: Point, config: str) ->
         words += [] if manifest.device == "auto" else ["--device", manifest.device]
         return shlex.join([*words, *(["--raw", manifest.raw] if manifest.raw else [])])
 
+    own = {objective.name for objective in resolve_objectives(part.dataset, part.tasks)}
+    names = {
+        key for run in point.replicates for key in run.metrics
+    }  # outcomes of heads, which `train` does not measure
+    served = {key for key in names if outcomes_of([key.partition("/")[2]]) and key.partition("/")[2] not in own}
+
     def training(replicate: int, seed: int, metrics: dict[str, float]) -> dict[str, Any]:
-        measured = {key: value for key, value in metrics.items() if not key.startswith("cost/")}
+        measured = {key: value for key, value in metrics.items() if not key.startswith("cost/") and key not in served}
         return {"replicate": replicate, "seed": seed, "metrics": measured, "command": command(seed)}
 
     trainings = []

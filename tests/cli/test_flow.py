@@ -182,7 +182,7 @@ def test_a_column_of_the_log_is_current(flow: Flow, tmp_path: Path) -> None:
     """Rows without today's score were ranked last."""
     (tmp_path / "today.toml").write_text('column = "today"')
     sentence, part = with_current(flow, tmp_path, "column", tmp_path / "today.toml")
-    assert "today's score (column today)" in sentence
+    assert "today's score, column 'today'" in sentence
     rows, front = rows_of(part.folder / FOLDER, "test"), result_of(part).serving.served
     assert rows is not None
     assert front is not None

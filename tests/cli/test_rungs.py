@@ -160,8 +160,9 @@ def test_a_picked_point_is_trained_again_to_the_same_metrics(seesaw, rungs, tmp_
     record = max((each for each in result.records if each.sharing != "single_task"), key=lambda each: len(each.rungs))
     assert len(record.rungs) > 1
     for point in record.points:
-        pick = replace(result.pick, trial=record.number, config=record.config, until=point.until)
-        write_pick(replace(result, pick=pick))
+        pick = replace(result.pick, point=point.id, trial=record.number, config=record.config, until=point.until)
+        front = replace(result.frontier, points=record.points)  # those that are worse than another of its own, too
+        write_pick(replace(result, frontier=front, pick=pick))
         assert ("training.until" in pick_config_path(part).read_text()) == (point.until is not None)
         seed = derive(0, record.number, 0)
         said = seesaw(

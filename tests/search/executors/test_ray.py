@@ -69,7 +69,8 @@ def store(tmp_path: Path) -> Path:
 
 
 def jobs_on(store: Path) -> Callable[..., Job]:
-    return lambda *args: make_job(*args, store=str(store))
+    """A maker of jobs of a trial at full length."""
+    return lambda *args: job_of(*args, store=str(store))
 
 
 def executor(cluster: Cluster, run: Any, store: Path, **more: Any) -> RayExecutor:
@@ -79,7 +80,7 @@ def executor(cluster: Cluster, run: Any, store: Path, **more: Any) -> RayExecuto
 def searched(folder: Path, store: Path, executor: Executor, **changes: Any) -> list[dict[str, Any]]:
     plan = rung_plan(**changes)
     with closing(executor), Study.open(folder, plan) as study:
-        search(plan, study, executor, jobs_on(store), ignore)
+        search(plan, study, executor, lambda *args: make_job(*args, store=str(store)), ignore)
         return essence(study.records())
 
 
