@@ -185,6 +185,7 @@ def pick_command(
     results = []
     for dataset_run in _open(run_, home).values():
         followed = (given or suite_policy(dataset_run)).asked(maximize, floors, ceilings)
+        followed.check(dataset_run.tasks)
         results.append(result_of(dataset_run, followed))
         if asked and results[-1].pick is None:
             raise UserError(results[-1].no_pick)
