@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -50,3 +50,8 @@ def fused(kind: Kind, predictions: NDArray[Any], weights: Sequence[float], rates
             values = np.maximum(predictions[:, task].astype(np.float64), 0.0)
             score += weight * (np.log(np.maximum(values, LEAST)) if kind == "power" else values / rates[task])
     return score
+
+
+def in_words(weights: Mapping[str, float]) -> str:
+    """Weights by task as sentences and tables have them: `click 0.8, like 0.2`."""
+    return ", ".join(f"{task} {weight:.3g}" for task, weight in weights.items())

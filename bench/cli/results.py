@@ -237,12 +237,13 @@ def show_front(result: DatasetResult, heads: bool = False) -> None:
 
 def _show_served(result: DatasetResult, served: Served) -> None:
     """The served front as differences from the current point on test, then each baseline's nearest point."""
+    from bench.fusion import in_words
     from bench.run.current import current_of
 
     say(" ".join(filter(None, [current_of(result.run).sentence, result.serving.note, result.asked])))
     rows = _shown(result, served)
     cells = [
-        [row["name"], row["architecture"], row["kind"], _weights(row["weights"]), row["p_nondominated"], note]
+        [row["name"], row["architecture"], row["kind"], in_words(row["weights"]), row["p_nondominated"], note]
         + [_gain(row, each.key(TEST)) for each in served.outcomes]
         for row, note in ((served.table.iloc[at].to_dict(), note) for at, note in rows.items())
     ]
@@ -277,10 +278,6 @@ def _shown(result: DatasetResult, served: Served) -> dict[int, str]:
     if result.pick is not None:
         found[result.pick.row] = "pick"
     return dict(sorted(found.items(), key=lambda each: float(np.nan_to_num(changes[each[0], 0]))))
-
-
-def _weights(weights: Mapping[str, float]) -> str:
-    return ", ".join(f"{task} {weight:.3g}" for task, weight in weights.items())
 
 
 def _gain(row: Mapping[Any, Any], key: str) -> str:

@@ -15,6 +15,7 @@ from bench.frontier.policy import Policy
 from bench.frontier.rules import PICK_RULES, Terms
 from bench.frontier.simplest import MARGIN
 from bench.frontier.stability import ENOUGH, Stability
+from bench.fusion import in_words
 from bench.rows import CONFIRM, NAMES, SEARCH
 
 RIVALS = 3
@@ -26,8 +27,7 @@ def called(choices: Choices, row: int) -> str:
     name = str(of["name"]) if of["role"] != "trial" else f"{of['name']} ({of['architecture']})"
     if not of["weights"]:
         return name
-    weights = ", ".join(f"{task} {weight:.3g}" for task, weight in of["weights"].items())
-    return f"{name} with the weights {weights} ({of['kind']})"
+    return f"{name} with the weights {in_words(of['weights'])} ({of['kind']})"
 
 
 def _subject(choices: Choices, row: int) -> str:

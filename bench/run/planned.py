@@ -13,7 +13,7 @@ from bench.frontier.pick import Pick
 from bench.frontier.policy import Policy, read_policy
 from bench.frontier.retraining import Retraining
 from bench.frontier.score import Score
-from bench.fusion import Kind
+from bench.fusion import Kind, in_words
 from bench.objectives import AREAS, ranked
 from bench.plain import read_json
 from bench.records import Point
@@ -118,24 +118,21 @@ def plan(home: Path, target: str, policy_file: Path | None, name: str | None, se
         made,
         policy.retrain,
         part.run.manifest.seed if seed is None else seed,
-        _score(part, result.pick, policy),
+        _score(result, result.pick, policy),
     )
 
 
-def _score(part: DatasetRun, pick: Pick, policy: Policy) -> Score:
+def _score(result: DatasetResult, pick: Pick, policy: Policy) -> Score:
     """The policy's own `[score]` where it has one, else the pick's fusion."""
     if "score" in policy.model_fields_set or pick.kind is None or pick.weights is None:
-        return policy.score.of(part.tasks)
-    rows = read_json(part.folder / "predictions" / "rows.json")
-    return Score.fusion(
-        cast(Kind, pick.kind), pick.weights, dict(zip(rows["tasks"], rows["rates"], strict=True)), part.tasks
-    )
+        return policy.score.of(result.run.tasks)
+    return Score.fusion(cast(Kind, pick.kind), pick.weights, result.serving.rates, result.run.tasks)
 
 
 def _name(picked: Mapping[str, Any]) -> str:
     """How a sentence names what was picked."""
     name = picked.get("name") or picked["point"]
-    weights = ", ".join(f"{task} {weight:.4g}" for task, weight in (picked.get("weights") or {}).items())
+    weights = in_words(picked.get("weights") or {})
     return f"{name} with weights {weights}" if weights else str(name)
 
 

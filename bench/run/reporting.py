@@ -13,8 +13,9 @@ from bench.frontier.history import History
 from bench.frontier.hypervolume import resolve_reference
 from bench.progress import Progress
 from bench.records import TrialRecord
+from bench.report.picture import standalone
 from bench.run.folder import MLFLOW, DatasetRun, Run
-from bench.run.results import DatasetResult, page_path, result_of
+from bench.run.results import DatasetResult, page_path, result_of, view_of
 from bench.search.lock import FolderLock
 from bench.search.study import Study
 from bench.suite import resolve_objectives
@@ -133,6 +134,7 @@ def found(result: DatasetResult) -> Found:
         result.frontier,
         result.pick,
         page_path(run),
+        standalone(view_of(result)).svg,
         verdict=result.verdict.to_json(),
         served=result.serving.served,
         commands=tuple(commands),

@@ -14,11 +14,11 @@ import pandas as pd
 
 from bench.frontier.frontier import Frontier
 from bench.frontier.pick import Pick
-from bench.rows import CONFIRM, TEST
+from bench.fusion import in_words
+from bench.rows import TEST
 from bench.tracking import values
 from bench.tracking.names import VIEW, outward
 from bench.tracking.parent import Parent
-from bench.tracking.picture import Mark, picture
 from bench.tracking.values import Point
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Found:
 
     Attributes:
         page: a file.
+        picture: of the front, as SVG; empty without one.
         verdict: `kind` and `sentence`.
         commands: what a user may type next.
         policy: by which it is picked, as TOML.
@@ -45,6 +46,7 @@ class Found:
     frontier: Frontier
     pick: Pick | None = None
     page: Path | None = None
+    picture: str = ""
     verdict: Mapping[str, Any] | None = None
     served: Served | None = None
     commands: tuple[str, ...] = ()
@@ -156,7 +158,7 @@ def _description(parent: Parent, found: Found) -> str:
     parts = [
         f"**{found.sentence}**",
         " · ".join(links),
-        f"![front](get-artifact?path={PICTURE}&run_uuid={run})",
+        f"![front](get-artifact?path={PICTURE}&run_uuid={run})" if found.picture else "",
         f"{found.pick.reason}" if found.pick and found.verdict else "",
         found.note,
         "\n".join(f"- `{command}`" for command in found.commands),  # a block of code would widen the page
@@ -175,7 +177,8 @@ def _written(files: Path, found: Found) -> Path:
     frontier.write(files)
     (files / TABLE).write_text(_front_first(frontier.table), encoding="utf-8")
     (files / "front.json").write_text(json.dumps(frontier.to_json(), indent=2), encoding="utf-8")
-    (files / PICTURE).write_text(_picture(found), encoding="utf-8")
+    if found.picture:
+        (files / PICTURE).write_text(found.picture, encoding="utf-8")
     if found.served is not None:
         (files / SERVED).write_text(_front_first(_served(found.served)), encoding="utf-8")
     if pick:
@@ -197,39 +200,8 @@ def _served(served: Served) -> pd.DataFrame:
     gains = [f"{TEST}/{name}.gain{end}" for end in ("", ".low", ".high") for name in names]
     first = ["name", "weights", *gains, "on_front", "p_nondominated", "kind", *(f"{TEST}/{name}" for name in names)]
     rest = [str(name) for name in served.table if name not in first]
-    weights = [", ".join(f"{task} {weight:.3g}" for task, weight in each.items()) for each in served.table["weights"]]
+    weights = [in_words(each) for each in served.table["weights"]]
     return served.table.assign(weights=weights)[[*first, *rest]].sort_values(gains[0], ascending=False)
-
-
-def _picture(found: Found) -> str:
-    """The served front as gains over the current point on test, else the front of heads."""
-    frontier, pick = found.frontier, found.pick
-    if found.served is not None:
-        names = [each.name for each in found.served.outcomes][:2]
-        if len(names) == 2:
-            x, y = (f"{TEST}/{name}.gain" for name in names)
-            chosen = _row_of(found.served.table, pick) if pick else None
-            rows = found.served.table.to_dict("records")
-            marks = [_mark(row, 100 * row[x], 100 * row[y], bool(chosen and row["id"] == chosen["id"])) for row in rows]
-            return picture(marks, f"{names[0]}, % of current", f"{names[1]}, % of current", "Served front on test")
-    keys = [f"{key}.mean" if f"{key}.mean" in frontier.table else key for key in frontier.keys][:2]
-    if len(keys) < 2:
-        return picture([], "", "", "Front of one objective")
-    rows = frontier.table.to_dict("records")
-    marks = [_mark(row, row[keys[0]], row[keys[1]], pick is not None and pick.trial == row["trial"]) for row in rows]
-    where = "confirmation rows" if frontier.split == CONFIRM else "validation"
-    x, y = (key.removesuffix(".mean") for key in keys)
-    return picture(marks, x, y, f"Front of heads on {where}")
-
-
-def _mark(row: Mapping[Any, Any], x: float, y: float, picked: bool) -> Mark:
-    role = row.get("role", "trial")
-    name = str(row.get("name") or f"trial {row.get('trial')}")
-    if picked:
-        return Mark(x, y, "picked", f"pick: {name}")
-    if role != "trial":
-        return Mark(x, y, role, name if role == "current" else name.replace("_", " "))
-    return Mark(x, y, "front" if row["on_front"] else "other")
 
 
 def _digest(found: Found) -> str:
@@ -239,5 +211,6 @@ def _digest(found: Found) -> str:
     digest.update(_front_first(_served(found.served)).encode() if found.served else b"")
     picked = [frontier.to_json(), pick.to_json() if pick else None, found.policy]
     digest.update(json.dumps(picked, default=str).encode())
+    digest.update(found.picture.encode())
     digest.update(found.page.read_bytes() if found.page else b"")
     return digest.hexdigest()

@@ -3,7 +3,6 @@
 import json
 from dataclasses import replace
 from types import SimpleNamespace
-from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
@@ -15,11 +14,11 @@ from bench.frontier.policy import Policy
 from bench.objectives import Objective
 from bench.tracking import Found, log_front
 from bench.tracking.names import inward, outward
-from bench.tracking.picture import Mark, picture
 from bench.tracking.tracker import experiment_name
 from bench.tracking.values import Point
 
 EXPERIMENT = "seesaw/quick"
+SVG = '<svg xmlns="http://www.w3.org/2000/svg"/>'
 
 
 @pytest.fixture
@@ -214,7 +213,7 @@ def log_all(tracker, asked, records, objectives, page):
         parent.log_trial(record)
     front = frontier(records, objectives)
     chosen = pick(head_choices(front.points, objectives), front.points, objectives, Policy())
-    log_front(parent, Found(front, chosen, page))
+    log_front(parent, Found(front, chosen, page, "<svg/>"))
     parent.close("FINISHED")
     return parent.run_id, front, chosen
 
@@ -341,7 +340,7 @@ def test_the_decision_comes_first(tracker, client, asked, records, objectives, p
     )
     parent = tracker.open_parent(**asked)
     sentence = "Trade: like.recall@10% +12% for click.recall@10% -1%."
-    told = Found(front, chosen, page, {"kind": "trade", "sentence": sentence}, served, ("seesaw deploy shop",))
+    told = Found(front, chosen, page, SVG, {"kind": "trade", "sentence": sentence}, served, ("seesaw deploy shop",))
     log_front(parent, told)
     run = client.get_run(parent.run_id)
     note = run.data.tags["mlflow.note.content"]
@@ -359,9 +358,7 @@ def test_the_decision_comes_first(tracker, client, asked, records, objectives, p
     assert [row["name"] for row in rows] == ["trees", "trial 1", "current", "trial 2"]  # the front, by its first gain
     assert rows[1]["weights"] == "click 0.8, like 0.2"
     with open(client.download_artifacts(parent.run_id, "front.svg", str(tmp_path))) as file:
-        drawn = ElementTree.fromstring(file.read())
-    names = [each.text for each in drawn.iter("{http://www.w3.org/2000/svg}text")]
-    assert {"pick: trial 1", "trees", "current", "click.recall@10%, % of current"} <= set(names)
+        assert file.read() == SVG
     view = client.get_experiment(run.info.experiment_id).tags["mlflow.sharedViewState.seesaw"]
     assert "metrics.`chosen/click.recall_at_10_percent`" in json.loads(view)["selectedColumns"]
     sent = parent.sent["fronts"]
@@ -381,8 +378,3 @@ def test_names_that_mlflow_takes():
         assert outward(name) == other
         assert inward(other) == name
     assert sorted(there.values())[-1] == "what it costs/latency_ms"  # the last of the charts
-
-
-def test_a_picture_of_anything():
-    for marks in ([], [Mark(0.5, 0.5, "picked", "<trial & 1>")], [Mark(float("nan"), 1.0, "front")]):
-        ElementTree.fromstring(picture(marks, "x < 1", "y", "a & b"))

@@ -67,17 +67,6 @@ def rows_of(served: Served, points: Sequence[str] | None = None, roles: Sequence
     return found
 
 
-def distance_at(served: Served, front: Mask, row: int, outcome: str, split: str = TEST) -> Distance | None:
-    """How much more of an outcome a front of rows (S,) has where it has as much of the others as a row has.
-
-    Returns:
-        None where the front has nowhere as much of the others.
-    """
-    column = _column(served, outcome)
-    match = _match(served.means(CONFIRM), front, _facets(served, front), row, _only(served, column))
-    return None if match is None else _told(served, [match], column, split, row)
-
-
 def distance(served: Served, front: Mask, other: Mask, outcome: str, split: str = TEST) -> Distance | None:
     """How much more of an outcome a front of rows (S,) has than another front at equal other outcomes, on average.
 

@@ -84,21 +84,6 @@ class Served:
         """Draws on that split."""
         return self.draws if split == CONFIRM else self.test_draws
 
-    @property
-    def sentences(self) -> tuple[str, ...]:
-        """What there is, in words."""
-        front = self.table[self.table["on_front"]]
-        found = [
-            f"{self.settings} fusions were tried for each candidate. {len(self.table)} serving points are kept; "
-            f"{len(front)} of them, of {front['point'].nunique()} candidates, are the served front."
-        ]
-        for each in self.outcomes:
-            values = front[each.key(TEST)]
-            found.append(f"Along the front {each.name} goes from {values.min():.3f} to {values.max():.3f} on test.")
-        if not self.known:
-            found.append("No candidate has two replicates, so nothing is known of seeds and there are no intervals.")
-        return tuple(found)
-
     def means(self, split: str) -> Floats:
         """(S, M) of the table's points on that split."""
         return self.table[[each.key(split) for each in self.outcomes]].to_numpy(float)

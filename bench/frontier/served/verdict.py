@@ -20,14 +20,14 @@ from bench.frontier.intervals import LEVEL
 from bench.frontier.served.distance import ahead, gain_of_all, rows_of
 from bench.frontier.served.front import gains
 from bench.frontier.served.served import Served
+from bench.frontier.simplest import MARGIN
 from bench.frontier.stability import ENOUGH
+from bench.fusion import in_words
 from bench.rows import TEST
 
 Kind = Literal["win", "trade", "tie", "baseline", "unknown"]
 
 SURE = f"Intervals are {LEVEL:.0%}, on test."
-MARGIN = 0.005
-"""A change of half a per cent of the current point's outcome does not matter."""
 TREES = "trees"
 SIMPLE = ("equal_weights", "single_task", "static_weights", TREES, "ensemble", "random_weights")
 """Baselines in the order in which one is preferred where several are as good as the pick."""
@@ -129,8 +129,7 @@ def describe(served: Served, row: int) -> str:
     name = line["name"] if line["role"] != "trial" else f"{line['name']} ({line['architecture']})"
     if not line["weights"]:
         return str(name)
-    weights = ", ".join(f"{task} {weight:.3g}" for task, weight in line["weights"].items())
-    return f"{name}, {line['kind']} of {weights}"
+    return f"{name}, {line['kind']} of {in_words(line['weights'])}"
 
 
 def _changes(served: Served, row: int) -> tuple[Change, ...]:

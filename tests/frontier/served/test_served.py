@@ -7,7 +7,7 @@ import pytest
 
 from bench.errors import UserError
 from bench.frontier.served.candidates import Candidate, Current
-from bench.frontier.served.distance import ahead, distance, distance_at, exchange, rows_of
+from bench.frontier.served.distance import ahead, distance, exchange, gain_of_all, rows_of
 from bench.frontier.served.served import served_front
 from bench.frontier.served.store import digest_of, load, save, to_json
 from bench.fusion import Fusion
@@ -96,7 +96,7 @@ def test_one_costs_the_other_along_the_front(two, outcomes):
     assert found.value > 0
     assert found.low < found.value < found.high
     own = np.arange(len(two[2].table)) == two[2].current
-    assert distance_at(two[2], own, two[2].current, like).value == 0
+    assert gain_of_all(two[2], own, two[2].current).value == 0
 
 
 def test_one_replicate_everywhere_has_values_without_intervals(world, outcomes):
