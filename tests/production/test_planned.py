@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -51,14 +49,13 @@ def test_all_else_is_refused_in_a_sentence(picked: Point, sentence: str) -> None
         network_of(picked, SINGLE)
 
 
-def test_the_score_is_the_picks_fusion_or_the_policys_own(tmp_path: Path) -> None:
-    (tmp_path / "predictions").mkdir()
-    (tmp_path / "predictions" / "rows.json").write_text(json.dumps({"tasks": ["click", "buy"], "rates": [0.2, 0.01]}))
-    part: Any = SimpleNamespace(folder=tmp_path, tasks=TASKS)
+def test_the_score_is_the_picks_fusion_or_the_policys_own() -> None:
+    serving = SimpleNamespace(rates={"click": 0.2, "buy": 0.01})
+    result: Any = SimpleNamespace(run=SimpleNamespace(tasks=TASKS), serving=serving)
 
     def score(policy: dict[str, Any], **pick: Any) -> str:
         chosen: Any = SimpleNamespace(**pick)
-        found = _score(part, chosen, Policy.model_validate(policy))
+        found = _score(result, chosen, Policy.model_validate(policy))
         return f"{found} ({found.on})"
 
     weights = {"click": 0.8, "buy": 0.2}
