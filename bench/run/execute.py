@@ -80,6 +80,7 @@ def plan_of(part: DatasetRun, space: Space, tasks: tuple[Task, ...], rows: int) 
     """
     suite = part.run.manifest.suite
     objectives = resolve_objectives(part.dataset, tasks)
+    rungs = rungs_of(suite, space, rows)
     return Plan(
         space=space,
         tasks=tuple(task.name for task in tasks),
@@ -89,11 +90,10 @@ def plan_of(part: DatasetRun, space: Space, tasks: tuple[Task, ...], rows: int) 
         sampler=suite.search.sampler,
         tries=suite.search.tries,
         seconds=suite.budget.time,
-        budget=suite.budget.samples,
-        ladder=rungs_of(suite, space, rows),
+        budget=suite.budget.samples_of(rungs[-1]),
+        ladder=rungs,
         eta=suite.search.eta or reduction_factors(len(objectives)),
         share=suite.search.share,
-        tie_break=suite.search.tie_break,
         reference=part.dataset.reference,
         checkpoint_bytes=suite.search.checkpoint_gb * 1e9,
     )

@@ -14,13 +14,10 @@ from optuna.trial import FixedTrial, TrialState, create_trial
 from replay import KIND, Floats, Problem
 
 from bench.records import Scalar
-from bench.search.evolution import EvolutionSampler
-from bench.search.fidelity import best_first_across_rungs
 from bench.search.gp import GaussianSampler, Results
-from bench.search.parzen import ParzenSampler
 from bench.search.promotion import Rules, promote, reduction_factors
 from bench.search.rungs import ladder
-from bench.search.samplers import EVOLUTION, GP, PARZEN, quiet
+from bench.search.samplers import GP, quiet
 from bench.search.shape import Shape
 from bench.search.standing import Standing
 from bench.seeds import derive
@@ -180,22 +177,13 @@ def proposer_of(
     shape = Shape(space, tasks)
     if sampler == "random":
         return lambda results, configs, seed: at_random
-    if sampler == GP:
-        process = GaussianSampler(space, tasks, objectives, reference, rungs)
+    process = GaussianSampler(space, tasks, objectives, reference, rungs)
 
-        def learn(results: Results, configs: Sequence[dict[str, Scalar]], seed: int) -> Propose:
-            belief = process.learn(results, configs, seed)
-            return belief.propose if belief else at_random
+    def learn(results: Results, configs: Sequence[dict[str, Scalar]], seed: int) -> Propose:
+        belief = process.learn(results, configs, seed)
+        return belief.propose if belief else at_random
 
-        return learn
-    ordered = {PARZEN: ParzenSampler, EVOLUTION: EvolutionSampler}[sampler](space, tasks)
-
-    def order(results: Results, configs: Sequence[dict[str, Scalar]], seed: int) -> Propose:
-        best = best_first_across_rungs(results, objectives, reference)
-        ranked = [configs[i] for i in best if results[i]]
-        return lambda draw, pinned: ordered.propose(ranked, draw, pinned)
-
-    return order
+    return learn
 
 
 TARGET = "TPE multivariate, full length"
@@ -207,7 +195,5 @@ SEARCHERS: dict[str, Searcher] = {
     TARGET: full_length(lambda seed: TPESampler(seed=seed, n_startup_trials=12, multivariate=True, group=True)),
     "ASHA, random configurations": by_rungs("random", tries=0, eta=(STEP,)),
     "ours, random configurations": by_rungs("random"),
-    "ours, Parzen": by_rungs(PARZEN),
-    "ours, evolution": by_rungs(EVOLUTION),
     OURS: by_rungs(GP),
 }
