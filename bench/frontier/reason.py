@@ -70,7 +70,8 @@ class Told:
         sure = "" if holds is None else f"; it holds in {holds:.0%} of retrainings"
         names = dict.fromkeys(str(self.choices.table["name"].iloc[row]) for row in self.ahead)
         more = f"; ahead by score, but not deployable: {listed(list(names))}" if names else ""
-        return f"The pick is {who}{self._gains().replace('. Against', ', against').replace('. It has', ' with')}{sure}{more}."
+        gains = self._gains().replace(". Against", ", against").replace(". It has", " with")
+        return f"The pick is {who}{gains}{sure}{more}."
 
     @property
     def reason(self) -> str:

@@ -41,7 +41,9 @@ class SoFar:
         """The front of these trials, by the one run of each that the search saw; empty where nothing is finite."""
         count = sum(record.measured for record in records)
         points = searched_points(records, self._objectives)
-        values = np.array([[point.metrics.get(each.key(SEARCH), np.nan) for each in self._objectives] for point in points])
+        values = np.array(
+            [[point.metrics.get(each.key(SEARCH), np.nan) for each in self._objectives] for point in points]
+        )
         on = np.flatnonzero(nondominated(values, self._objectives))
         if not len(on):
             return ""
@@ -59,4 +61,5 @@ class SoFar:
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    padded = ([cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows)
+    return [f"  {'  '.join(row).rstrip()}" for row in padded]

@@ -28,7 +28,8 @@ def ended(run: DatasetRun, study: Study) -> str:
         return told
     samples, trials = study.ledger.samples(study.ladder), study.ledger.trials
     budget = run.run.manifest.suite.budget
-    most, least = budget.samples, study.ladder[0] if study.ladder else 0
+    most = budget.samples_of(study.ladder[-1]) if study.ladder else None
+    least = study.ladder[0] if study.ladder else 0
     if most and most - samples < least:
         return f"The search ended at its limit of {most:,} training samples: {samples:,} used by {trials:,} trials."
     if budget.trials is not None and trials >= budget.trials:

@@ -106,7 +106,12 @@ class WithLater:
 
     @contextmanager
     def task(
-        self, description: str, total: float | None, unit: str, done: float = 0.0, later: Callable[[], float] | None = None
+        self,
+        description: str,
+        total: float | None,
+        unit: str,
+        done: float = 0.0,
+        later: Callable[[], float] | None = None,
     ) -> Iterator[Advance]:
         """A piece of work; see `bench.progress.Progress`."""
         with self._progress.task(description, total, unit, done, later or self._later) as advance:
