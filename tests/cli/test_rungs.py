@@ -192,7 +192,7 @@ def test_status_of_a_search_that_was_stopped_in_the_middle(seesaw, rungs, tmp_pa
     interrupt(lambda job: job == 9)
     assert seesaw("run", rungs.suite, "--raw", rungs.raw, "--name", "cut", "--executor", "inline").code == 130
     (search,) = (part["search"] for part in json.loads(seesaw("status", "cut", "--json").out)["datasets"].values())
-    keys = "rungs kinds begun failures samples seconds checkpoints share left hypervolume cut_short"
+    keys = "rungs kinds begun failures samples seconds checkpoints share left hypervolume ended"
     assert list(search) == keys.split()
     (job,) = search["begun"]
     assert (set(job), job["since"] > 0) == ({"trial", "sharing", "to", "since"}, True)
