@@ -118,6 +118,16 @@ class GaussianSampler:
             return self.shape.config(self.shape.draw(1, np.random.default_rng(seed), pinned)[0], pinned)
         return belief.propose(seed, pinned or {})
 
+    def propose_batch(
+        self,
+        results: Results,
+        configs: Sequence[Mapping[str, Scalar]],
+        seed: int,
+        pinned: Sequence[Mapping[str, Scalar]],
+    ) -> list[dict[str, Scalar]]:
+        """The searched parameters of the next configurations, one for each of `pinned`."""
+        return [self.propose(results, configs, derive(seed, at), given) for at, given in enumerate(pinned)]
+
     def learn(self, results: Results, configs: Sequence[Mapping[str, Scalar]], seed: int) -> Belief | None:
         """What these trials say; None where they are too few. `seed` draws which are modelled, where not all are."""
         known = [trial for trial, rungs in enumerate(results) if rungs]

@@ -47,6 +47,7 @@ class Ledger:
         self.steps: list[Step] = []
         self.told = 0
         self.finished: set[int] = set()
+        self._told_before: list[int] = []
         self._trials: list[_Trial] = []
         self._standings = Field()
         self._begun: Counter[int] = Counter()
@@ -87,6 +88,7 @@ class Ledger:
         of.orders.append(len(self.steps))
         of.granted |= {step.rung} if step.floor else set()
         self.steps.append(step)
+        self._told_before.append(self.told)
         self._begun[step.rung] += 1
         self._standings.put(step.trial, self._standing(step.trial))
 
@@ -126,6 +128,19 @@ class Ledger:
     def standings(self) -> Field:
         """How far every trial has come by what is told; it changes as the search goes on."""
         return self._standings
+
+    def known_at(self, trial: int) -> list[tuple[tuple[float, ...], ...] | None]:
+        """Results by rung of the trials before one, as they were known when that one was begun, or now if it is not.
+
+        None for a trial of which it was known that it had failed without any.
+        """
+        told = self._told_before[self._trials[trial].orders[0]] if trial < len(self._trials) else self.told
+        known: list[tuple[tuple[float, ...], ...] | None] = []
+        for of in self._trials[:trial]:
+            jobs = sum(order < told for order in of.orders)
+            results = tuple(of.results[:jobs])
+            known.append(None if jobs and not results else results)
+        return known
 
     def _standing(self, number: int) -> Standing:
         of = self._trials[number]
