@@ -11,6 +11,7 @@ from bench.search.gp import GaussianSampler
 from bench.search.ledger import Ledger
 from bench.search.plan import Opening, Plan
 from bench.search.samplers import GP
+from bench.search.shape import Shape
 from bench.seeds import derive
 
 BATCH = 4
@@ -26,11 +27,10 @@ class Proposals:
 
     def __init__(self, plan: Plan) -> None:
         self._seed, self._openings = plan.seed, plan.openings()
-        self._sampler = (
-            GaussianSampler(plan.space, plan.tasks, plan.objectives, plan.rules.reference, plan.rules.rungs)
-            if plan.sampler == GP
-            else None
-        )
+        self._sampler: GaussianSampler | None = None
+        if plan.sampler == GP:
+            shape = Shape(plan.space, plan.tasks)
+            self._sampler = GaussianSampler(shape, plan.objectives, plan.rules.reference, plan.rules.rungs)
         self._threads = ThreadpoolController()
         self._first, self._batch = -1, list[dict[str, Scalar]]()
 
