@@ -128,7 +128,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
     def on_record(record: TrialRecord) -> None:
         reporter.log(part, [record], study.told)
 
-    with Study.open(part.folder, plan, progress.note) as study:
+    with Study.open(part.folder, plan) as study:
         facts = {"path": str(store.path), "fingerprint": store.fingerprint, "key": store.key}
         write_text(part.folder / STORE, json.dumps(facts, indent=2))
         reporter.begin(part, study, store.fingerprint)
