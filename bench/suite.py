@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 from numpy.typing import NDArray
@@ -33,18 +34,42 @@ def seconds(text: object) -> float:
 
 
 def rung(value: object) -> int | float | None:
-    """A whole number of samples, a fraction of full length between 0 and 1, or none.
+    """Read `lowest`: samples, a fraction of full length below 1, 0 for a search without rungs; None is the default.
+
+    `false` means 0. The command line gives text.
 
     Raises:
         ValueError: anything else.
     """
     if value is None:
         return None
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
-        return value
-    if isinstance(value, float) and 0 < value < 1:
-        return value
-    raise ValueError(f"expected a whole number of samples or a fraction of full length below 1, found {value!r}")
+    if value is False:
+        return 0
+    found = value
+    if isinstance(value, str):
+        with suppress(ValueError):
+            found = float(value) if set(value) & set(".e") else int(value)
+    if isinstance(found, int) and not isinstance(found, bool) and found >= 0:
+        return found
+    if isinstance(found, float) and 0 < found < 1:
+        return found
+    raise ValueError(
+        f"expected a whole number of samples, a fraction of full length below 1, or 0 for no rungs, found {value!r}"
+    )
+
+
+def lowest_rung(asked: int | float | None, full: int) -> int:
+    """The lowest rung in training samples; full length itself where there are to be no rungs below it.
+
+    Args:
+        asked: as the suite's `lowest`.
+        full: training samples of full length.
+    """
+    if asked is None:
+        return max(round(LOWEST * full), LEAST_SAMPLES)
+    if asked == 0:
+        return full
+    return max(1, round(asked * full)) if asked < 1 else int(asked)
 
 
 def reduction(value: object) -> tuple[float, ...] | None:
@@ -63,8 +88,16 @@ def reduction(value: object) -> tuple[float, ...] | None:
 
 
 TRIALS = 40
+"""Of a search without rungs whose budget says nothing."""
+LENGTHS = 20.0
+"""Trainings of full length that a search by rungs may use where its budget says nothing. With the default reduction
+factors these are about 250 trials, of which 6 to 10 reach full length."""
+LOWEST, LEAST_SAMPLES = 1 / 32, 16_384
+"""The lowest rung by itself: this part of full length, and at least so many samples. Fewer are under ten steps, after
+which models differ by their learning rate alone, and building and measuring a model takes longer than training it."""
+STEP = 4.0
 MOST_OBJECTIVES = 5
-ONLY_BY_RUNGS = ("step", "eta", "share", "tie_break", "checkpoint_gb")
+ONLY_BY_RUNGS = ("step", "eta", "share", "checkpoint_gb")
 
 
 class _Part(BaseModel):
@@ -89,13 +122,25 @@ class SuiteDataset(_Part):
     """The current production point on this data set instead of the suite's, see `bench.run.current`."""
 
 
+def with_limits(budget: Budget, given: Mapping[str, Any]) -> dict[str, Any]:
+    """A budget's values with the given ones, None left out; samples take the place of lengths and the reverse."""
+    new = {key: value for key, value in given.items() if value is not None}
+    other = {"samples": "lengths", "lengths": "samples"}
+    gone = {other[key] for key in new if key in other} - set(new)
+    return {key: value for key, value in budget.model_dump().items() if key not in gone} | new
+
+
 class Budget(_Part):
     """How long to search, for each data set."""
 
     trials: int | None = Field(None, ge=1)
-    """Trials in total, baselines included; a resumed run continues to this number. 40 where samples set no limit."""
+    """Trials in total, baselines included; a resumed run continues to this number. By itself 40 in a search without
+    rungs, where each is a training of full length."""
     samples: int | None = Field(None, ge=1)
     """Training samples of all trials together, in total as trials; what confirmation trains comes on top."""
+    lengths: float | None = Field(None, ge=1)
+    """The same in trainings of full length, which fits data sets of any size. By itself 20 in a search by rungs: there
+    a trial may cost a 32nd of another, so that a number of trials says little of what a search costs."""
     time: Annotated[float, BeforeValidator(seconds)] | None = None
     """Nothing is started later than this, but for what takes the single-task baseline to full length. In total, too."""
     job_time: Annotated[float, BeforeValidator(seconds)] | None = None
@@ -103,23 +148,29 @@ class Budget(_Part):
     from one rung to the next, or to full length where there are no rungs. By itself there is no limit."""
 
     @model_validator(mode="after")
-    def _some_limit(self) -> Budget:
-        if self.trials is None and self.samples is None:
-            object.__setattr__(self, "trials", TRIALS)
+    def _one_budget(self) -> Budget:
+        if self.samples is not None and self.lengths is not None:
+            raise ValueError("expected samples or lengths, which limit the same, found both")
         return self
+
+    def samples_of(self, full: int) -> int | None:
+        """The limit of training samples where full length is so many; None for none."""
+        return self.samples if self.lengths is None else round(self.lengths * full)
 
 
 class SearchOptions(_Part):
     """How to search.
 
-    With `lowest`, trials are judged at rungs and the better ones trained on; without it, all go to full length.
+    By rungs: trials are judged after a part of their training and the better ones trained on. With `lowest = false`,
+    or a sampler that learns only from full length, all trials go to full length.
     """
 
-    sampler: str = ""
-    """Who proposes configurations; by itself gp where there are rungs, else tpe."""
+    sampler: str = "gp"
+    """Who proposes configurations."""
     lowest: Annotated[int | float | None, BeforeValidator(rung)] = None
-    """Training samples at which a trial is first judged, or, below 1, a fraction of full length."""
-    step: float = Field(4.0, gt=1, le=100)
+    """Training samples at which a trial is first judged, or, below 1, a fraction of full length; false or 0 for no
+    rungs. By itself 1/32, and at least 16,384 samples, with gp; no rungs with the other samplers."""
+    step: float = Field(STEP, gt=1, le=100)
     """Each rung is about so many times the one below."""
     eta: Annotated[tuple[float, ...] | None, BeforeValidator(reduction)] = None
     """Reduction factor: of a rung's trials one in so many goes on. A list is by rung from the lowest upwards, its last
@@ -127,27 +178,23 @@ class SearchOptions(_Part):
     and then to full length."""
     share: float = Field(0.1, ge=0, le=1)
     """Of all training samples, what may go into taking the best of each sharing kind's first trials to the top."""
-    tie_break: str = "hypervolume"
-    """Among trials that do not dominate each other: hypervolume, epsilon_net or crowding."""
     checkpoint_gb: float = Field(20.0, gt=0)
     """What the checkpoints of waiting trials may take on disk. Beyond, those of the worst are removed; such a trial is
     trained again from its beginning, should it go on after all."""
     tries: int = Field(2, ge=0)
     """Trials of each kind of sharing, besides its defaults, before the sampler may choose among kinds."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _sampler(cls, values: Any) -> Any:
-        if isinstance(values, dict) and not values.get("sampler"):
-            return {**values, "sampler": "tpe" if values.get("lowest") is None else "gp"}
-        return values
+    @property
+    def by_rungs(self) -> bool:
+        """Whether trials are judged below full length, where the data is large enough for that."""
+        return self.sampler == "gp" if self.lowest is None else self.lowest != 0
 
     @model_validator(mode="after")
     def _only_by_rungs(self) -> SearchOptions:
         fields = type(self).model_fields
         idle = [key for key in ONLY_BY_RUNGS if getattr(self, key) != fields[key].default]
-        if self.lowest is None and idle:
-            raise ValueError(f"expected `lowest`, which makes it a search by rungs, beside {idle[0]}; found none")
+        if idle and not self.by_rungs:
+            raise ValueError(f"expected a search by rungs beside {idle[0]}, found one without: give it a `lowest`")
         return self
 
 
@@ -206,6 +253,14 @@ class Suite(_Part):
     """As in a policy file: guards and a rule."""
     set: dict[str, Any] = {}
     """Configuration names held fixed throughout, as in { "optim.epochs" = 2 }."""
+
+    @model_validator(mode="after")
+    def _some_limit(self) -> Suite:
+        budget = self.budget
+        if budget.trials is None and budget.samples is None and budget.lengths is None:
+            default = {"lengths": LENGTHS} if self.search.by_rungs else {"trials": TRIALS}
+            object.__setattr__(self, "budget", budget.model_copy(update=default))
+        return self
 
     @model_validator(mode="after")
     def _once_each(self) -> Suite:

@@ -25,9 +25,14 @@ def run(
     suite: Annotated[str, typer.Argument(help="A suite's name, or the path of a suite.toml.")],
     dataset: Annotated[str | None, typer.Option(help="Data sets instead of the suite's, separated by commas.")] = None,
     space: Annotated[str | None, typer.Option(help="Search space instead of the suite's.")] = None,
-    sampler: Annotated[str | None, typer.Option(help="tpe, nsga2, random, gp, parzen or evolution.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="gp, tpe, nsga2 or random.")] = None,
+    lowest: Annotated[
+        str | None,
+        typer.Option(help="Lowest rung: samples, or a part of full length; 0 for none."),
+    ] = None,
     trials: Annotated[int | None, typer.Option(help="Trials in total, for each data set.")] = None,
     samples: Annotated[int | None, typer.Option(help="Training samples in total, for each data set.")] = None,
+    lengths: Annotated[float | None, typer.Option(help="The same in trainings of full length, as in 20.")] = None,
     time: Annotated[str | None, typer.Option(help="Start no trial later than this, as in 10m.")] = None,
     job_time: Annotated[str | None, typer.Option(help="End and retry a job that takes longer, as in 10m.")] = None,
     workers: Annotated[int, typer.Option(help="Jobs at once; 0 means one a core, or all a cluster holds.", min=0)] = 0,
@@ -57,8 +62,10 @@ def run(
         datasets=names(dataset),
         space=space,
         sampler=sampler,
+        lowest=lowest,
         trials=trials,
         samples=samples,
+        lengths=lengths,
         time=time,
         job_time=job_time,
         workers=workers,
@@ -83,6 +90,7 @@ def resume(
     run_: Annotated[str, typer.Argument(metavar="RUN", help="A run's name or path.")],
     trials: Annotated[int | None, typer.Option(help="Raise the total of trials to this.")] = None,
     samples: Annotated[int | None, typer.Option(help="Raise the total of training samples to this.")] = None,
+    lengths: Annotated[float | None, typer.Option(help="The same in trainings of full length.")] = None,
     time: Annotated[str | None, typer.Option(help="Raise the total time to this, as in 10m.")] = None,
     address: Annotated[str | None, typer.Option(help="The HOST:PORT of the run's Ray cluster from now on.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda from now on; else as the run began.")] = None,
@@ -95,7 +103,7 @@ def resume(
     from bench.run.current import with_current
     from bench.run.extend import extend
 
-    extended = extend(_opened(run_, home, storage), trials, samples, time, address, device)
+    extended = extend(_opened(run_, home, storage), trials, samples, lengths, time, address, device)
     _execute(with_current(extended, current), json)
 
 

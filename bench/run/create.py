@@ -29,13 +29,12 @@ from bench.run.ladder import known_rows, rungs_of
 from bench.search.executors import EXECUTORS, RAY, ray_slots
 from bench.search.executors.base import Options
 from bench.search.fitting import fitting
-from bench.search.ranking import TIE_BREAKS
 from bench.search.samplers import RUNG_SAMPLERS, SAMPLERS
 from bench.search.space import load_space
 from bench.search.static_weights import check_static
 from bench.search.storage import check_database
 from bench.search.storage_address import Address, without_password
-from bench.suite import Suite, load_suite, resolve_objectives, resolve_outcomes
+from bench.suite import Suite, load_suite, resolve_objectives, resolve_outcomes, with_limits
 from bench.tracking import plain_address
 from bench.validation import validate
 
@@ -50,8 +49,10 @@ def create(
     datasets: Sequence[str] = (),
     space: str | None = None,
     sampler: str | None = None,
+    lowest: str | None = None,
     trials: int | None = None,
     samples: int | None = None,
+    lengths: float | None = None,
     time: str | None = None,
     job_time: str | None = None,
     workers: int = 0,
@@ -73,6 +74,7 @@ def create(
 
     Args:
         datasets: instead of the suite's.
+        lowest: as in the suite, `0` for no rungs.
         workers: 0 means one for each core, on a Ray cluster as many as its machines hold.
         threads: for each worker; 0 shares the cores evenly between workers, and means 1 on a Ray cluster.
         device: of each job: auto, cpu or cuda.
@@ -85,7 +87,9 @@ def create(
     Raises:
         UserError: anything named is unknown or does not fit the rest; nothing is written then.
     """
-    suite = _override(load_suite(suite_name), datasets, space, sampler, trials, samples, time, job_time, pinned or {})
+    limits = {"trials": trials, "samples": samples, "lengths": lengths, "time": time, "job_time": job_time}
+    searching = {"sampler": sampler, "lowest": lowest}
+    suite = _override(load_suite(suite_name), datasets, space, searching, limits, pinned or {})
     _check(suite, executor, home)
     cards = {dataset.id: find_card(dataset.id) for dataset in suite.datasets}
     words = ["seesaw", *sys.argv[1:]]
@@ -160,11 +164,8 @@ def _override(
     suite: Suite,
     datasets: Sequence[str],
     space: str | None,
-    sampler: str | None,
-    trials: int | None,
-    samples: int | None,
-    time: str | None,
-    job_time: str | None,
+    searching: Mapping[str, Any],
+    limits: Mapping[str, Any],
     pinned: Mapping[str, Any],
 ) -> Suite:
     values = suite.model_dump()
@@ -172,11 +173,8 @@ def _override(
         values["datasets"] = [suite.dataset(dataset).model_dump() for dataset in datasets]
     if space is not None:
         values["space"] = space
-    for key, value in (("trials", trials), ("samples", samples), ("time", time), ("job_time", job_time)):
-        if value is not None:
-            values["budget"][key] = value
-    if sampler is not None:
-        values["search"]["sampler"] = sampler
+    values["budget"] = with_limits(suite.budget, limits)
+    values["search"] |= {key: value for key, value in searching.items() if value is not None}
     values["set"] = {**values["set"], **pinned}
     values["space"] = content.lasting("search_spaces", values["space"])
     values["datasets"] = [{**each, "id": lasting_name(each["id"])} for each in values["datasets"]]
@@ -202,13 +200,11 @@ def _check(suite: Suite, executor: str, home: Path) -> None:
     options = suite.search
     if options.sampler not in SAMPLERS:
         raise unknown("sampler", options.sampler, SAMPLERS)
-    if options.lowest is not None and options.sampler not in RUNG_SAMPLERS:
+    if options.by_rungs and options.sampler not in RUNG_SAMPLERS:
         raise UserError(
             f"sampler: expected {' or '.join(RUNG_SAMPLERS)} in a search by rungs, found '{options.sampler}', "
             "which learns nothing from trials below full length"
         )
-    if options.tie_break not in TIE_BREAKS:
-        raise unknown("tie break", options.tie_break, TIE_BREAKS)
     policy = validate(Policy, suite.policy, "policy")
     space = load_space(suite.space).restricted(suite.set)
     for dataset in suite.datasets:

@@ -78,6 +78,7 @@ def plan_of(part: DatasetRun, space: Space, tasks: tuple[Task, ...], rows: int) 
     """
     suite = part.run.manifest.suite
     objectives, names = resolve_objectives(part.dataset, tasks), tuple(task.name for task in tasks)
+    rungs = rungs_of(suite, space, rows)
     return Plan(
         space=space,
         tasks=names,
@@ -88,11 +89,10 @@ def plan_of(part: DatasetRun, space: Space, tasks: tuple[Task, ...], rows: int) 
         portfolio=tuple(openings(space, names, len(objectives))),
         tries=suite.search.tries,
         seconds=suite.budget.time,
-        budget=suite.budget.samples,
-        ladder=rungs_of(suite, space, rows),
+        budget=suite.budget.samples_of(rungs[-1]),
+        ladder=rungs,
         eta=suite.search.eta or reduction_factors(len(objectives)),
         share=suite.search.share,
-        tie_break=suite.search.tie_break,
         reference=part.dataset.reference,
         checkpoint_bytes=suite.search.checkpoint_gb * 1e9,
     )

@@ -16,6 +16,7 @@ def extend(
     run: Run,
     trials: int | None = None,
     samples: int | None = None,
+    lengths: float | None = None,
     time: str | None = None,
     address: str | None = None,
     device: str | None = None,
@@ -28,7 +29,7 @@ def extend(
         UserError: a limit that is not there, or above the new one; an address or a device that jobs could not use.
     """
     moved = run.at(address).on(device)
-    given = {"trials": trials, "samples": samples, "time": time}
+    given = {"trials": trials, "samples": samples, "lengths": lengths, "time": time}
     given = {key: value for key, value in given.items() if value is not None}
     if not given and moved == run:
         return run

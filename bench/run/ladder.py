@@ -11,7 +11,7 @@ from bench.errors import UserError
 from bench.search.rungs import ladder
 from bench.search.space import Space
 from bench.search.tree import walk
-from bench.suite import Suite
+from bench.suite import Suite, lowest_rung
 from bench.training.config import OptimConfig
 
 EPOCHS = "optim.epochs"
@@ -34,10 +34,9 @@ def rungs_of(suite: Suite, space: Space, rows: int) -> tuple[int, ...]:
         raise UserError(
             f"budget.samples: expected at least {full:,}, which one trial of full length takes, found {budget:,}"
         )
-    lowest = suite.search.lowest
-    if lowest is None:
+    if not suite.search.by_rungs:
         return (full,)
-    return ladder(max(1, round(lowest * full)) if lowest < 1 else int(lowest), suite.search.step, full)
+    return ladder(lowest_rung(suite.search.lowest, full), suite.search.step, full)
 
 
 def _most_epochs(space: Space) -> float:

@@ -13,7 +13,8 @@ def cut_short(run: DatasetRun, study: Study) -> str:
     if not study.cut_short or budget.time is None:
         return ""
     samples, trials = study.ledger.samples(study.ladder), study.ledger.trials
-    parts = [f"{samples:,} of {budget.samples:,} training samples"] if budget.samples else []
+    most = budget.samples_of(study.ladder[-1]) if study.ladder else budget.samples
+    parts = [f"{samples:,} of {most:,} training samples"] if most else []
     parts += [f"{trials:,} of {budget.trials:,} trials"] if budget.trials else []
     return (
         f"The time limit of {duration(budget.time)} ended the search at {' and '.join(parts)}; "

@@ -146,7 +146,7 @@ def found(result: DatasetResult) -> Found:
 def _section(logbook: Logbook, part: DatasetRun, study: Study, fingerprint: str) -> Section:
     manifest = part.run.manifest
     suite = manifest.suite
-    budget = {"trials": suite.budget.trials, "samples": suite.budget.samples, "seconds": suite.budget.time}
+    budget = suite.budget.model_dump(include={"trials", "samples", "lengths"}) | {"seconds": suite.budget.time}
     objectives = resolve_objectives(part.dataset, part.tasks)
     return logbook.section(
         History(objectives, resolve_reference(objectives, part.dataset.reference), bool(study.ladder)),

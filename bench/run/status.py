@@ -43,7 +43,8 @@ def _search_of(run: DatasetRun, study: Study, records: Sequence[TrialRecord]) ->
     kinds = dict.fromkeys(record.sharing for record in records)
     objectives = resolve_objectives(run.dataset, run.tasks)
     used = {"trials": len(records), "samples": study.ledger.samples(ladder), "seconds": study.seconds}
-    limits = {"trials": budget.trials, "samples": budget.samples, "seconds": budget.time}
+    most = budget.samples_of(ladder[-1]) if ladder else budget.samples
+    limits = {"trials": budget.trials, "samples": most, "seconds": budget.time}
     shares = {key: min(1.0, used[key] / limit) for key, limit in limits.items() if limit}
     over = study.concluded or study.cut_short or (shares.get("trials") == 1 and not ladder)
     return {
@@ -67,7 +68,7 @@ def _search_of(run: DatasetRun, study: Study, records: Sequence[TrialRecord]) ->
             for step, since in study.under_way()
         ],
         "failures": dict(Counter(record.failure.kind for record in records if record.failure)),
-        "samples": {"used": used["samples"], "budget": budget.samples},
+        "samples": {"used": used["samples"], "budget": most},
         "seconds": {"used": used["seconds"], "budget": budget.time},
         "checkpoints": _checkpoints_of(run),
         "share": max(shares.values(), default=0.0),
@@ -80,7 +81,7 @@ def _search_of(run: DatasetRun, study: Study, records: Sequence[TrialRecord]) ->
 def _checkpoints_of(run: DatasetRun) -> dict[str, Any]:
     trials, taken = Checkpoints(run.folder).used()
     options = run.run.manifest.suite.search
-    return {"trials": trials, "bytes": taken, "limit": round(options.checkpoint_gb * 1e9) if options.lowest else None}
+    return {"trials": trials, "bytes": taken, "limit": round(options.checkpoint_gb * 1e9) if options.by_rungs else None}
 
 
 def _left(

@@ -1,8 +1,8 @@
 """Search: a space and a budget -> trials. The only room that imports optuna.
 
 * `space`, `nodes`: what can be searched, read from TOML; no optuna.
-* `samplers`: who proposes the next configuration; `gp`, `parzen`, `evolution`: our own, which learn at any rung.
-* `encoding`, `shape`, `fidelity`, `gaussian`, `warp`, `improvement`: what those are made of.
+* `samplers`: who proposes the next configuration; `gp`: our own, which learns at any rung.
+* `encoding`, `shape`, `fidelity`, `gaussian`, `warp`, `improvement`: what that is made of.
 * `rungs`, `promotion`, `ranking`: which trials are trained on.
 * `plan`, `decisions`, `proposals`: what is trained next, a pure function of what is known.
 * `driver`, `confirm`: have it trained and tell what came of it, the same way whatever the timing.

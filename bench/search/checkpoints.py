@@ -59,7 +59,7 @@ class Checkpoints:
             return
         waiting = [number for number in sorted(self._bytes) if standings[number].progress == "waiting"]
         results = [standings[number].results for number in waiting]
-        order = best_first_across_rungs(results, rules.objectives, rules.reference, rules.tie_break)
+        order = best_first_across_rungs(results, rules.objectives, rules.reference)
         for row in reversed(order):
             if left <= self._most:
                 return

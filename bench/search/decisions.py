@@ -81,5 +81,5 @@ def _baseline_on(single: Sequence[Standing], rules: Rules) -> Promotion | None:
         return None
     there = [each for each in alive if len(each.results) == highest]
     values = np.array([each.results[-1] for each in there])
-    best = there[int(best_first(values, rules.objectives, rules.reference, rules.tie_break)[0])]
+    best = there[int(best_first(values, rules.objectives, rules.reference)[0])]
     return Promotion(best.number, highest, floor=True)

@@ -74,6 +74,7 @@ class _Search:
         self._proposals = Proposals(plan)
         self._checkpoints = Checkpoints(study.folder, plan.checkpoint_bytes)
         self._rungs = plan.rules.rungs
+        self._in_samples = plan.by_rungs or plan.budget is not None
         self._advance: Advance
 
     def run(self, on_record: OnRecord, clock: Callable[[], float]) -> None:
@@ -151,13 +152,13 @@ class _Search:
 
     def _task(self) -> AbstractContextManager[Advance]:
         done = sum(map(self._size, self._study.ledger.finished))
-        if self._plan.by_rungs:
+        if self._in_samples:
             return self._progress.task("search", self._plan.budget, "samples", done)
         return self._progress.task("trials", self._plan.trials, "trials", done)
 
     def _size(self, number: int) -> int:
         """What a job adds to the progress."""
-        return self._plan.rules.samples(self._study.ledger.step(number).rung) if self._plan.by_rungs else 1
+        return self._plan.rules.samples(self._study.ledger.step(number).rung) if self._in_samples else 1
 
 
 @contextmanager

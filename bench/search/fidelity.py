@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.objectives import Objective
-from bench.search.ranking import Floats, Indices, Order
+from bench.search.ranking import Floats, Indices, best_first
 
 SLOPES = (0.02, 5.0)
 """Between these is what a step makes of a difference: never nothing, so that no order is lost."""
@@ -86,28 +86,11 @@ def _by_rung(results: Sequence[Sequence[Sequence[float]]], objectives: int) -> F
     return values
 
 
-def order_across_rungs(
-    results: Sequence[Sequence[Sequence[float]]],
-    objectives: Sequence[Objective],
-    reference: Mapping[str, float],
-    tie_break: str = "hypervolume",
-) -> Order:
-    """Trials in the order of what they would be at full length. Trials without a result are last.
-
-    Raises:
-        UserError: no such tie break.
-    """
+def best_first_across_rungs(
+    results: Sequence[Sequence[Sequence[float]]], objectives: Sequence[Objective], reference: Mapping[str, float]
+) -> Indices:
+    """All trials in the order of what they would be at full length, those without a result last: (N,)."""
     reached = np.array([bool(rungs) for rungs in results], dtype=bool)
     values = np.full((len(results), len(objectives)), np.nan)
     values[reached] = full_length([rungs for rungs in results if rungs], len(objectives))
-    return Order(values, objectives, reference, tie_break)
-
-
-def best_first_across_rungs(
-    results: Sequence[Sequence[Sequence[float]]],
-    objectives: Sequence[Objective],
-    reference: Mapping[str, float],
-    tie_break: str = "hypervolume",
-) -> Indices:
-    """All trials by `order_across_rungs`: (N,)."""
-    return order_across_rungs(results, objectives, reference, tie_break).at(np.arange(len(results)))
+    return best_first(values, objectives, reference)

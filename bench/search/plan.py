@@ -14,7 +14,7 @@ from bench.frontier.hypervolume import resolve_reference
 from bench.objectives import Objective
 from bench.records import Scalar
 from bench.search.promotion import Rules
-from bench.search.samplers import OWN
+from bench.search.samplers import GP
 from bench.search.space import Space
 
 SHARING = "sharing.kind"
@@ -71,7 +71,6 @@ class Plan:
             named, every trial is trained to full length.
         eta: of the trials at a rung, one in so many goes on; see `promotion.Rules`.
         share: of all training samples, what the floor may take; see `promotion`.
-        tie_break: a name in `ranking.TIE_BREAKS`.
         reference: of the hypervolume, by objective name; defaults fill what it leaves out.
         checkpoint_bytes: what checkpoints of waiting trials may take on disk; see `checkpoints`.
         architecture: names a configuration's architecture for records.
@@ -90,7 +89,6 @@ class Plan:
     ladder: tuple[int, ...] = ()
     eta: tuple[float, ...] = (4.0,)
     share: float = 0.1
-    tie_break: str = "hypervolume"
     reference: Mapping[str, float] = field(default_factory=dict)
     checkpoint_bytes: float = math.inf
     architecture: Callable[[Mapping[str, Scalar]], str] = familiar_name
@@ -119,7 +117,7 @@ class Plan:
         """
         reference = resolve_reference(self.objectives, self.reference)
         rungs = self.ladder or (1,)
-        return Rules(rungs, self.eta, self.objectives, reference, 1 + self.tries, self.share, self.tie_break)
+        return Rules(rungs, self.eta, self.objectives, reference, 1 + self.tries, self.share)
 
     def kinds(self) -> tuple[str, ...]:
         """Kinds of sharing that the space has."""
@@ -157,8 +155,8 @@ class Plan:
         """
         eta = self.eta[0] if len(self.eta) == 1 else list(self.eta)
         rungs = {"ladder": list(self.ladder), "eta": eta, "share": self.share} if self.by_rungs else {}
-        ranked = self.by_rungs or self.sampler in OWN
-        order = {"tie_break": self.tie_break, "reference": dict(self.rules.reference)} if ranked else {}
+        ranked = self.by_rungs or self.sampler == GP
+        order = {"reference": dict(self.rules.reference)} if ranked else {}
         return {
             "seed": self.seed,
             "sampler": self.sampler,

@@ -3,7 +3,7 @@
 Li et al., MLSys 2020: of the n trials whose result at a rung is known, the best floor(n / eta) may go on; a free slot
 takes such a trial from the highest rung that has one, else a new configuration. Nothing waits for a rung to fill, and
 no trial is ever discarded: it waits, and may go on when more results are in. Schmucker et al. 2021 (arXiv:2106.12639):
-with several objectives, best is by non-dominated rank; `ranking.TIE_BREAKS` decide within a rank.
+with several objectives, best is by non-dominated rank, and within a rank by hypervolume contribution (`tie_breaks`).
 
 Three rules are ours.
 
@@ -46,7 +46,6 @@ class Rules:
         reference: of the hypervolume, by objective, fixed beforehand.
         tries: trials of each kind of sharing that the floor looks at; 0 for no floor.
         share: of all training samples, what the floor may take, in [0, 1].
-        tie_break: a name in `ranking.TIE_BREAKS`.
     """
 
     rungs: tuple[int, ...]
@@ -55,7 +54,6 @@ class Rules:
     reference: Mapping[str, float]
     tries: int = 0
     share: float = 0.1
-    tie_break: str = "hypervolume"
 
     def samples(self, rung: int) -> int:
         """Training samples from the rung below."""
@@ -132,7 +130,7 @@ def _next(field: Field, rules: Rules) -> Promotion | None:
             unserved = _unserved(field, rules, rung)
             if not (free or dominant or unserved):
                 continue  # nobody can go on, whatever the order: putting all in order is what would take time
-            order = Order(values, rules.objectives, rules.reference, rules.tie_break)
+            order = Order(values, rules.objectives, rules.reference)
             best = order.first(waits)
             if best and best[0] < (places if free else 1 if dominant else 0):
                 return Promotion(field[best[1]].number, rung + 1)

@@ -1,4 +1,4 @@
-"""Trials from best to worst by several objectives: by non-dominated rank, and within a rank by one of `TIE_BREAKS`.
+"""Trials from best to worst by several objectives: by non-dominated rank, and within a rank by a tie break.
 
 The order is a function of the values: which trial came first decides only between trials of equal values.
 """
@@ -10,12 +10,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import unknown
 from bench.frontier.dominance import UNRANKED, ranks
 from bench.objectives import Objective
-from bench.search.tie_breaks import TIE_BREAKS, Floats
+from bench.search.tie_breaks import Floats, TieBreak, hypervolume
 
-__all__ = ["TIE_BREAKS", "Floats", "Indices", "Order", "best_first"]
+__all__ = ["Floats", "Indices", "Order", "best_first"]
 
 Indices = NDArray[np.int64]
 
@@ -29,9 +28,6 @@ class Order:
 
     Attributes:
         measured: how many rows are finite.
-
-    Raises:
-        UserError: no such tie break.
     """
 
     def __init__(
@@ -39,12 +35,10 @@ class Order:
         values: Floats,
         objectives: Sequence[Objective],
         reference: Mapping[str, float],
-        tie_break: str = "hypervolume",
+        tie_break: TieBreak = hypervolume,
     ) -> None:
-        if tie_break not in TIE_BREAKS:
-            raise unknown("tie break", tie_break, TIE_BREAKS)
         signs = np.array([objective.sign for objective in objectives])
-        self._values, self._tie_break = values * signs, TIE_BREAKS[tie_break]
+        self._values, self._tie_break = values * signs, tie_break
         self._worst = np.array([reference[objective.name] for objective in objectives]) * signs
         rank = ranks(values, objectives)
         last = rank.max(initial=UNRANKED) + 1
@@ -86,12 +80,6 @@ class Order:
         return at
 
 
-def best_first(
-    values: Floats, objectives: Sequence[Objective], reference: Mapping[str, float], tie_break: str = "hypervolume"
-) -> Indices:
-    """All rows of `values` (N, M) in their `Order`: (N,).
-
-    Raises:
-        UserError: no such tie break.
-    """
-    return Order(values, objectives, reference, tie_break).at(np.arange(len(values)))
+def best_first(values: Floats, objectives: Sequence[Objective], reference: Mapping[str, float]) -> Indices:
+    """All rows of `values` (N, M) in their `Order`: (N,)."""
+    return Order(values, objectives, reference).at(np.arange(len(values)))

@@ -39,18 +39,15 @@ def _random(seed: int) -> BaseSampler:
     return RandomSampler(seed=seed)
 
 
-TPE, NSGA2 = "tpe", "nsga2"
-GP, PARZEN, EVOLUTION = "gp", "parzen", "evolution"
-OWN = (GP, PARZEN, EVOLUTION)
-"""Ours: their proposals (`proposals`) are whole and leave Optuna nothing to draw."""
-RUNG_SAMPLERS = (*OWN, "random")
+TPE, NSGA2, GP = "tpe", "nsga2", "gp"
+RUNG_SAMPLERS = (GP, "random")
 """Those for a search by rungs: the others of Optuna learn nothing from a trial below full length."""
 
 SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
     TPE: _tpe,
     NSGA2: _nsga2,
     "random": _random,
-    **dict.fromkeys(OWN, _random),
+    GP: _random,  # our proposals are whole and leave Optuna nothing to draw
 }
 
 

@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 from bench.objectives import Objective
 from bench.search.ranking import Order
 from bench.search.standing import Standing
+from bench.search.tie_breaks import epsilon_net
 
 BEST, OTHERS = 128, 128
 
@@ -35,7 +36,7 @@ def shown(standings: Sequence[Standing], objectives: tuple[Objective, ...], seed
     done = np.array([each.number for each in standings if each.results], dtype=np.int64)
     if len(done) > BEST + OTHERS:
         values = np.array([standings[number].results[-1] for number in done])
-        order = Order(values, objectives, {objective.name: 0.0 for objective in objectives}, "epsilon_net")
+        order = Order(values, objectives, {objective.name: 0.0 for objective in objectives}, epsilon_net)
         best = order.at(np.arange(BEST))
         others = np.random.default_rng(seed).permutation(np.delete(np.arange(len(done)), best))[:OTHERS]
         done = done[np.concatenate([best, others])]

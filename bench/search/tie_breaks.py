@@ -1,4 +1,4 @@
-"""Which of several trials that do not dominate each other is the better one: `TIE_BREAKS`."""
+"""Which of several trials that do not dominate each other is the better one."""
 
 from __future__ import annotations
 
@@ -61,24 +61,6 @@ def epsilon_net(points: Floats, reference: Floats) -> Floats:
     left = distance >= 0
     merit[left] = -NET - 1 + distance[left] / max(1.0, distance.max())
     return merit
-
-
-def crowding(points: Floats, reference: Floats) -> Floats:
-    """NSGA-II's crowding distance; infinite at both ends of every objective (Deb et al., IEEE TEC 2002)."""
-    scaled = _scaled(points)
-    merit = np.zeros(len(points))
-    for column in scaled.T:
-        order = np.argsort(column, kind="stable")
-        merit[order[1:-1]] += column[order[2:]] - column[order[:-2]]
-        merit[order[[0, -1]]] = np.inf
-    return merit
-
-
-TIE_BREAKS: dict[str, TieBreak] = {
-    "hypervolume": hypervolume,
-    "epsilon_net": epsilon_net,
-    "crowding": crowding,
-}
 
 
 def _scaled(points: Floats) -> Floats:

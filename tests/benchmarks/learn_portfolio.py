@@ -79,7 +79,7 @@ class Known:
     def missing(self, chosen: Sequence[int]) -> float:
         """Of the best hypervolume, what a search by rungs lacks that has tried these."""
         curves = self.curves[list(chosen)]
-        order = best_first(curves[:, 0], self.objectives, self.reference, "hypervolume")
+        order = best_first(curves[:, 0], self.objectives, self.reference)
         on = curves[order[: max(1, round(len(chosen) / self.eta))]]
         points = np.concatenate([curves[:, 0], on.reshape(-1, len(self.objectives))])
         played = hypervolume(points, self.objectives, self.reference)

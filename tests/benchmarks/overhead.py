@@ -47,10 +47,7 @@ FULL = 1 << 20
 SEARCHES = {
     "tpe": {"sampler": "tpe"},
     "nsga2": {"sampler": "nsga2"},
-    "parzen": {"sampler": "parzen"},
-    "evolution": {"sampler": "evolution"},
     "gp by rungs": {"sampler": "gp", "ladder": ladder(FULL // 16, 4, FULL), "eta": 2.0},
-    "parzen by rungs": {"sampler": "parzen", "ladder": ladder(FULL // 16, 4, FULL), "eta": 2.0},
 }
 PARTS = ("decide", "propose", "ask", "finish", "tell", "storage")
 

@@ -118,14 +118,10 @@ MISTAKES = [
     Mistake("an eta of nothing", RUN, ("search.eta", "[]"), suite("tries = 1", "lowest = 9\neta = []")),
     Mistake("etas of one", RUN, ("search.eta", "[1, 1]"), suite("tries = 1", "lowest = 9\neta = [1, 1]")),
     Mistake("eta in words", RUN, ("search.eta", "['few']"), suite("tries = 1", 'lowest = 9\neta = ["few"]')),
-    Mistake("eta without rungs", RUN, ("search", "lowest", "eta"), suite("tries = 1", "eta = 3")),
+    Mistake("eta without rungs", RUN, ("search", "lowest", "eta"), suite("tries = 1", "lowest = false\neta = 3")),
+    Mistake("a lowest rung in words", (*RUN, "--lowest", "few"), ("search.lowest", "few")),
+    Mistake("two limits of samples", RUN, ("samples", "lengths"), suite("trials = 6", "samples = 9\nlengths = 3")),
     Mistake("a share beyond all", RUN, ("search.share", "2"), suite("tries = 1", "lowest = 9\nshare = 2")),
-    Mistake(
-        "unknown tie break",
-        RUN,
-        ("hypervolum", "hypervolume"),
-        suite("tries = 1", 'lowest = 9\ntie_break = "hypervolum"'),
-    ),
     Mistake(
         "a sampler that learns at the top alone",
         (*RUN, "--sampler", "tpe"),

@@ -20,7 +20,7 @@ LADDER = ladder(4, 4, FULL)  # 4, 16, 64
 
 
 def rung_plan(**changes: Any) -> Plan:
-    options = {"trials": None, "budget": 12 * FULL, "ladder": LADDER, "sampler": "parzen", "tries": 1, "share": 0.1}
+    options = {"trials": None, "budget": 12 * FULL, "ladder": LADDER, "sampler": "random", "tries": 1, "share": 0.1}
     return toy_plan(**{"reference": {"click.auc": -1.0, "like.auc": -1.0}, **options, **changes})
 
 

@@ -1,4 +1,4 @@
-"""Samplers of ours on the toy space: the process and evolution; Parzen has tests of its own."""
+"""The sampler by a Gaussian process on the toy space."""
 
 from __future__ import annotations
 
@@ -8,33 +8,26 @@ import pytest
 from search_toys import OBJECTIVES, TASKS, objectives, printed_under_other_hashes, toy_space
 
 from bench.records import Scalar
-from bench.search.evolution import EvolutionSampler
 from bench.search.gp import GaussianSampler
 from bench.search.ranking import best_first
 from bench.seeds import derive
 
 REFERENCE = {"click.auc": 0.0, "like.auc": 0.0}
 PROCESS = GaussianSampler(toy_space(), TASKS, OBJECTIVES, REFERENCE, (4, 16, 64))
-EVOLUTION = EvolutionSampler(toy_space(), TASKS)
 
 
-def propose(
-    name: str, values: list[tuple[float, float]], configs: list[dict[str, Scalar]], seed: int, **pinned: Scalar
-):
+def propose(values: list[tuple[float, float]], configs: list[dict[str, Scalar]], seed: int, **pinned: Scalar):
     given = {key.replace("__", "."): value for key, value in pinned.items()}
-    if name == "gp":
-        return PROCESS.propose([(value,) for value in values], configs, seed, given)
-    order = best_first(np.array(values).reshape(-1, 2), OBJECTIVES, REFERENCE)
-    return EVOLUTION.propose([configs[i] for i in order], seed, given)
+    return PROCESS.propose([(value,) for value in values], configs, seed, given)
 
 
-def sequence(name: str, seed: int, trials: int) -> list[tuple[float, float]]:
-    """Objectives of a search, one trial after the other; `random` learns nothing."""
+def sequence(seed: int, trials: int, learns: bool = True) -> list[tuple[float, float]]:
+    """Objectives of a search, one trial after the other; without `learns` all are random."""
     configs: list[dict[str, Scalar]] = []
     values: list[tuple[float, float]] = []
     for number in range(trials):
-        known = (values, configs) if name != "random" else ([], [])
-        configs.append(propose(name if name != "random" else "evolution", *known, derive(seed, number)))
+        known = (values, configs) if learns else ([], [])
+        configs.append(propose(*known, derive(seed, number)))
         values.append(objectives(configs[-1]))
     return values
 
@@ -44,21 +37,19 @@ def hypervolume(values: list[tuple[float, float]]) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["gp", "evolution"])
-def test_learns_on_a_conditional_space(name: str) -> None:
-    learnt = np.array([hypervolume(sequence(name, seed, 40)) for seed in range(5)])
-    random = np.array([hypervolume(sequence("random", seed, 40)) for seed in range(5)])
+def test_learns_on_a_conditional_space() -> None:
+    learnt = np.array([hypervolume(sequence(seed, 40)) for seed in range(5)])
+    random = np.array([hypervolume(sequence(seed, 40, learns=False)) for seed in range(5)])
     assert np.median(learnt) > np.median(random)
     assert (learnt > random).sum() >= 4
 
 
-@pytest.mark.parametrize("name", ["gp", "evolution"])
 @pytest.mark.parametrize("known", [0, 3, 40])
-def test_a_proposal_is_a_configuration_and_keeps_what_is_pinned(name: str, known: int) -> None:
+def test_a_proposal_is_a_configuration_and_keeps_what_is_pinned(known: int) -> None:
     configs = [toy_space().sample(np.random.default_rng(seed), TASKS) for seed in range(known)]
     values = [objectives(config) for config in configs]
     for seed in range(5):
-        found = propose(name, values, configs, seed, sharing__kind="mmoe", optim__lr=0.01)
+        found = propose(values, configs, seed, sharing__kind="mmoe", optim__lr=0.01)
         assert (found["sharing.kind"], found["optim.lr"]) == ("mmoe", 0.01)
         row = PROCESS.shape.encoding.rows([found])[0]
         assert len(found) == (~np.isnan(row)).sum()
@@ -97,5 +88,5 @@ def test_equal_values_are_no_trouble() -> None:
 
 @pytest.mark.slow
 def test_a_proposal_depends_on_its_arguments_alone() -> None:
-    code = "from test_gp import *; print([sequence(name, 5, 16) for name in ('gp', 'evolution')])"
-    assert printed_under_other_hashes(code) == [str([sequence(name, 5, 16) for name in ("gp", "evolution")])] * 2
+    code = "from test_gp import *; print(sequence(5, 16))"
+    assert printed_under_other_hashes(code) == [str(sequence(5, 16))] * 2

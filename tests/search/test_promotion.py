@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from bench.objectives import Objective
 from bench.search.promotion import Promotion, Rules, promote
-from bench.search.ranking import TIE_BREAKS
 from bench.search.standing import Standing
 
 TWO = (Objective("a.auc", "maximize"), Objective("b.logloss", "minimize"))
@@ -84,7 +83,6 @@ PLAYS = {
     "eta": st.sampled_from([(1,), (1.5,), (2,), (3,), (4,), (4, 1), (3, 1.5, 1)]),
     "tries": st.integers(0, 3),
     "share": st.sampled_from([0.0, 0.1, 0.3, 1.0]),
-    "tie_break": st.sampled_from(sorted(TIE_BREAKS)),
     "slots": st.integers(1, 5),
     "random": st.randoms(use_true_random=False),
 }
@@ -92,8 +90,8 @@ PLAYS = {
 
 @settings(max_examples=60)
 @given(**PLAYS)
-def test_what_holds_of_every_search(trials, eta, tries, share, tie_break, slots, random) -> None:
-    play = Play(trials, rules(eta, tries, share, tie_break=tie_break), slots, random)
+def test_what_holds_of_every_search(trials, eta, tries, share, slots, random) -> None:
+    play = Play(trials, rules(eta, tries, share), slots, random)
     seen = set()
     for before, promotion in play.history:
         standing, rung = before[promotion.trial], promotion.rung - 1
@@ -120,33 +118,29 @@ def test_what_holds_of_every_search(trials, eta, tries, share, tie_break, slots,
 
 @settings(max_examples=60)
 @given(**PLAYS)
-def test_a_trial_that_dominates_all_others_is_never_stopped(
-    trials, eta, tries, share, tie_break, slots, random
-) -> None:
+def test_a_trial_that_dominates_all_others_is_never_stopped(trials, eta, tries, share, slots, random) -> None:
     at = random.randrange(len(trials))
     trials[at] = ("mmoe", [(2.0, -0.5)] * 4)
-    play = Play(trials, rules(eta, tries, share, tie_break=tie_break), slots, random)
+    play = Play(trials, rules(eta, tries, share), slots, random)
     reached = len(play.standings[at].results) - 1
     if reached < 3:  # too few others have come as far, and nothing else can stop it
         assert sum(s.settled(reached) for s in play.standings) < eta[min(reached, len(eta) - 1)]
 
 
 @settings(max_examples=60)
-@given(trials=TRIALS, eta=PLAYS["eta"], tries=PLAYS["tries"], tie_break=PLAYS["tie_break"], random=PLAYS["random"])
-def test_who_survives_a_full_rung_does_not_depend_on_the_order_of_arrival(
-    trials, eta, tries, tie_break, random
-) -> None:
+@given(trials=TRIALS, eta=PLAYS["eta"], tries=PLAYS["tries"], random=PLAYS["random"])
+def test_who_survives_a_full_rung_does_not_depend_on_the_order_of_arrival(trials, eta, tries, random) -> None:
     standings = [
         Standing(n, kind, (), "failed") if of[0] is None else Standing(n, kind, (of[0],), "waiting")
         for n, (kind, of) in enumerate(trials)
     ]
-    chosen = promote(standings, rules(eta, tries, tie_break=tie_break), len(standings))
+    chosen = promote(standings, rules(eta, tries), len(standings))
     shuffled = random.sample(standings, len(standings))
-    assert promote(shuffled, rules(eta, tries, tie_break=tie_break), len(standings)) == chosen
+    assert promote(shuffled, rules(eta, tries), len(standings)) == chosen
     # without a floor, which goes by numbers, not even on who is which number
     renumbered = [replace(standing, number=number) for number, standing in enumerate(shuffled)]
     survivors = [
-        sorted(those[p.trial].results for p in promote(those, rules(eta, tie_break=tie_break), len(those)))
+        sorted(those[p.trial].results for p in promote(those, rules(eta), len(those)))
         for those in (standings, renumbered)
     ]
     assert survivors[0] == survivors[1]

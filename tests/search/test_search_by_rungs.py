@@ -90,9 +90,9 @@ class TestSearch:
         def at_rung_0(sampler: str) -> list[float]:
             plan = rung_plan(trials=80, budget=None, ladder=(4, 10**9), eta=(100.0,), share=0.0, sampler=sampler)
             records = run(tmp_path / sampler, plan, InlineExecutor(train))
-            return sorted(min(record.rungs[0].metrics.values()) for record in records[40:])
+            return sorted(sum(record.rungs[0].metrics.values()) for record in records[40:])
 
-        assert at_rung_0("parzen")[20] > at_rung_0("random")[30]
+        assert at_rung_0("gp")[20] > at_rung_0("random")[30]
 
     @pytest.mark.slow
     @pytest.mark.parametrize("slots", [2, 4])
@@ -221,7 +221,6 @@ class TestResume:
         [
             ({"eta": (3.0,)}, r"expected eta = 4\.0, with which this run began, found 3\.0"),
             ({"share": 0.2}, "expected share = "),
-            ({"tie_break": "crowding"}, "expected tie_break = 'hypervolume'"),
             ({"ladder": (8, 64)}, "expected ladder = "),
             ({"ladder": ()}, "expected ladder = .* found None"),
             ({"reference": {"click.auc": 0.0}}, "expected reference = "),
