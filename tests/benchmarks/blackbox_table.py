@@ -3,7 +3,7 @@
     python tests/benchmarks/blackbox_table.py [--configurations 300] [--seeds 2] [--workers 2] [--limit-time 2h]
         [--datasets hotel-bookings funnel-log] [--home .seesaw] [--raw DIR] [--out reports/blackbox]
 
-Space, tasks and objectives are those of `reports/blackbox/suite.toml`. Configuration i is the same whatever else is
+Space, tasks and objectives are those of `reports/blackbox/benchmark.toml`. Configuration i is the same whatever else is
 asked for, and the same on all data sets that have no suite of their own: weights go by the place of a task, and the
 last are left out where there are fewer. A configuration is trained in one run to full length, as a search would train
 it if nothing stopped it, and measured on validation whenever it has passed a rung's share of full length. Each
@@ -45,7 +45,7 @@ from bench.training.cost import costs
 from bench.training.kept import write_rows
 from bench.training.loop import Trainer
 
-SUITE = "reports/blackbox/suite.toml"
+SUITE = "reports/blackbox/benchmark.toml"
 RUNGS = "1/32 1/16 1/8 1/4 1/2 1"
 SEED = 5  # of the configurations
 TABLE = "table.parquet"

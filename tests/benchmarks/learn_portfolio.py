@@ -21,6 +21,7 @@ from replay import KIND, read_tables
 
 from bench import content
 from bench.data import load_card
+from bench.frontier.dominance import ranks
 from bench.frontier.hypervolume import hypervolume, resolve_reference
 from bench.records import Scalar
 from bench.search.plan import SINGLE_TASK
@@ -30,10 +31,12 @@ from bench.search.ranking import best_first
 from bench.search.space import load_space
 from bench.suite import load_suite, resolve_objectives
 
-SUITE = load_suite("reports/blackbox/suite.toml")
+SUITE = load_suite("reports/blackbox/benchmark.toml")
 SIZE = 12
 FLOOR = 0.002
 """Of hypervolume: what is missing less than this is not told from nothing."""
+RANKS = 4
+"""Candidates are those of so many non-dominated ranks at full length on any data set."""
 HEAD = "# Made by tests/benchmarks/learn_portfolio.py, best first; a weight's last part is its task's place.\n"
 
 Config = dict[str, Scalar]
@@ -89,12 +92,14 @@ class Known:
 
 def learn(known: Sequence[Known], candidates: Sequence[Config], objectives: int, size: int = SIZE) -> list[int]:
     """The chosen candidates, best first; at least one of them is a single-task model."""
+    near = np.min([ranks(of.curves[:, -1], of.objectives) for of in known], axis=0) < RANKS
     weights = np.array([1.0 if len(each.objectives) == objectives else 0.5 for each in known])
-    single = [i for i, each in enumerate(candidates) if each[KIND] == SINGLE_TASK]
+    good = np.flatnonzero(near).tolist()
+    single = [i for i in good if candidates[i][KIND] == SINGLE_TASK]
     chosen: list[int] = []
     while len(chosen) < size:
         alone = len(chosen) == size - 1 and not set(chosen) & set(single)
-        among = [i for i in (single if alone else range(len(candidates))) if i not in chosen]
+        among = [i for i in (single if alone else good) if i not in chosen]
         losses = [np.log(FLOOR + np.array([max(0.0, of.missing([*chosen, i])) for of in known])) for i in among]
         chosen.append(among[int(np.argmin(np.array(losses) @ weights))])
     return chosen
