@@ -108,6 +108,13 @@ class Plan:
         """The limit of training samples, infinite where there is none."""
         return math.inf if self.budget is None else self.budget
 
+    @property
+    def lengths(self) -> float:
+        """The budget in trainings of full length: of its samples, else of its trials."""
+        if self.budget is not None and self.ladder:
+            return self.budget / self.ladder[-1]
+        return float(self.trials or 0)
+
     @cached_property
     def rules(self) -> Rules:
         """What decides on promotions. The floor looks at a kind's defaults and its tries.

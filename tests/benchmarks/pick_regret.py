@@ -1,15 +1,15 @@
 """From a search to a pick, replayed: how far the pick is from the best, and whether its verdict is right.
 
-    python tests/benchmarks/pick_regret.py --keep FOLDER [--replays 20] [--budget 8] [--datasets hotel-bookings ..]
+    python tests/benchmarks/pick_regret.py --keep FOLDER [--replays 20] [--budget 7] [--datasets hotel-bookings ..]
         [--home .seesaw] [--raw DIR] [--write docs/search.md]
 
 A search by rungs, from the portfolio that was learnt on the other data, is replayed on the table's entries, on the
 values of one seed. What it would confirm is trained on fresh seeds, once for all replays, and its predictions are kept
-in FOLDER. On one half of these seeds, another half in each replay, the race is run, both fronts are drawn, and the
+in FOLDER. By as many of these seeds as `quick` has replicates, others in each replay, both fronts are drawn, and the
 policy's rule `knee` picks: once among heads, once among serving points, with the best single-task model under equal
-weights as the current point. The true value of a choice is its mean over the other half of the seeds, on test. Regret
-is the best true score of anything that was trained on fresh seeds less the pick's, in the rule's own unit: a mean of
-AUC, or of shares of the served outcomes. The best is the best of many by noisy means, so that regret is overstated.
+weights as the current point. The true value of a choice is its mean over the other seeds, on test. Regret is
+the best true score of anything that was trained on fresh seeds less the pick's, in the rule's own unit: a mean of AUC,
+or of shares of the served outcomes. The best is the best of many by noisy means, so that regret is overstated.
 
 A verdict to switch is right where the pick's true mean change is above 0, one to stay where it is below 1%.
 """
@@ -29,13 +29,11 @@ from replay import Floats, Table
 from searchers import OURS, SEARCHERS
 from speed.table import replace as replace_table
 
-from bench.frontier.allocation import next_round
 from bench.frontier.choices import head_choices, served_choices
 from bench.frontier.dominance import ranks
 from bench.frontier.hypervolume import contributions
 from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
-from bench.frontier.samples import sample
 from bench.frontier.served.candidates import Candidate, Current
 from bench.frontier.served.measuring import Meter
 from bench.frontier.served.served import served_front
@@ -50,10 +48,10 @@ from bench.rows import CONFIRM, TEST
 from bench.schema import Task
 from bench.seeds import derive
 
-FRESH = tuple(range(2, 10))
-"""Seeds of the trainings that confirm: none of the table's."""
-LIMIT, REPLICATES, RACE = 7, 2, 20
-"""As `quick` confirms: points, replicates of each to begin with, replicates in all."""
+FRESH = tuple(range(2, 8))
+"""Seeds of the trainings on fresh seeds: none of the table's."""
+LIMIT, REPLICATES = 4, 2
+"""As `quick` confirms: points, and replicates of each, which leave nothing to race for."""
 DATASETS = ("hotel-bookings", "funnel-log")
 SWITCH = ("win", "trade")
 KNEE = Policy(rule="knee")
@@ -116,28 +114,12 @@ def _number(place: Place) -> int:
     return place[0] * 10 + place[1]
 
 
-def race(fresh: Fresh, places: Sequence[Place], seeds: Sequence[int], seed: int) -> list[Point]:
-    """The places with the replicates that a race gives them, the first as the current point."""
-    counts = [REPLICATES] * len(places)
-    keys = [each.key(CONFIRM) for each in fresh.objectives]
-    left = RACE - sum(counts)
-    while left > 0:
-        samples = [sample(fresh.point(place, seeds[:n]), keys) for place, n in zip(places, counts, strict=True)]
-        chosen = [at for at in next_round(samples, fresh.objectives, left, seed) if counts[at] < len(seeds)]
-        if not chosen:
-            break
-        for at in chosen:
-            counts[at] += 1
-        left -= len(chosen)
-    kinds = ["current"] + ["trial"] * (len(places) - 1)
-    return [fresh.point(*each) for each in zip(places, [seeds[:n] for n in counts], kinds, strict=True)]
-
-
 def replay(fresh: Fresh, places: Sequence[Place], every: Sequence[Place], seed: int) -> dict[str, float | str]:
     """One race and pick of each sort: regrets, and what the verdict says and is."""
     order = np.random.default_rng(derive(seed, "seeds")).permutation(FRESH).tolist()
-    seen, unseen = order[: len(order) // 2], order[len(order) // 2 :]
-    points = race(fresh, places, seen, seed)
+    seen, unseen = order[:REPLICATES], order[REPLICATES:]
+    kinds = ["current"] + ["trial"] * (len(places) - 1)
+    points = [fresh.point(place, seen, kind) for place, kind in zip(places, kinds, strict=True)]
     by_id = {point.id: place for point, place in zip(points, places, strict=True)}
     heads = pick(head_choices(points, fresh.objectives, seed), points, fresh.objectives, KNEE)
     keys = [each.key(TEST) for each in fresh.objectives]
@@ -178,7 +160,7 @@ def main() -> None:
     parser.add_argument("--table", type=Path, default=Path("reports/blackbox/table.parquet"))
     parser.add_argument("--datasets", nargs="+", default=list(DATASETS), choices=DATASETS)
     parser.add_argument("--replays", type=int, default=20)
-    parser.add_argument("--budget", type=float, default=8, help="full-length trainings of the search")
+    parser.add_argument("--budget", type=float, default=7, help="full-length trainings of the search")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--home", type=Path)
     parser.add_argument("--raw", type=Path, help="folder with a folder of raw files for each data set")

@@ -87,7 +87,7 @@ class Table:
     configs: Sequence[dict[str, Scalar]]
     curves: Floats
     worth: Floats
-    proposals: int = 8
+    proposals: int = 2
     portfolio: tuple[dict[str, Scalar], ...] = ()
     _left: NDArray[np.bool_] = field(init=False)
 

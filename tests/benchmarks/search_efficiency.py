@@ -7,7 +7,7 @@
 The portfolio of a data set is learnt on the others. Every searcher is played `--seeds` times, on the validation values
 of one of the table's seeds in turn, in two ways:
 
-* `pool`: what is trained is an entry of the table, each once. A searcher makes 8 proposals at a time, and that is
+* `pool`: what is trained is an entry of the table, each once. A searcher makes 2 proposals at a time, and that is
   trained which has the nearest entry, see `replay.Table`. This blunts every sampler, and none can find better than the
   pool's best. Checkpoints are judged by the mean over the table's seeds.
 * `emulator`: any configuration can be trained; its curve is what processes that were fitted to the table expect, see
@@ -37,7 +37,7 @@ from speed.table import replace as replace_table
 from bench.frontier.hypervolume import Growing
 
 DATASETS = [name_of(each.id) for each in SUITE.datasets]
-BUDGETS = (0.5, 1, 2, 3, 5, 8)
+BUDGETS = (0.5, 1, 2, 3, 5)
 """Full lengths where hypervolumes are compared; replays of searches by rungs end at the last."""
 EARLY = 3.0
 """Full lengths that ours has for what the target needs its whole budget for."""

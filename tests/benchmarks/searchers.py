@@ -127,7 +127,8 @@ def by_rungs(
             raise SystemExit(f"the table has no values at {[rung / FULL for rung in rungs]}")
         space, tasks, objectives, reference = problem.space, problem.tasks, problem.objectives, problem.reference
         rules = Rules(rungs, eta or reduction_factors(len(objectives)), objectives, reference, tries and tries + 1)
-        sampler, shape = GaussianSampler(space, tasks, objectives, reference, rungs), Shape(space, tasks)
+        shape = Shape(space, tasks)
+        sampler = GaussianSampler(shape, objectives, reference, rungs)
         begin = list(openings(problem)) if openings else []
         begin += missing_tries(begin, space.branches(KIND), tries)
         standings: list[Standing] = []
