@@ -48,7 +48,6 @@ def run(
     current: Current = None,
     raw: Raw = None,
     tracking: Annotated[str | None, typer.Option(help="MLflow's address; else a file at home.")] = None,
-    storage: Annotated[str | None, typer.Option(help="postgresql://user@host/database; else journal files.")] = None,
     full: Full = False,
     json: Json = False,
     home: Home = None,
@@ -81,7 +80,6 @@ def run(
         pinned=assignments(set_),
         raw=raw,
         tracking=tracking,
-        storage=storage,
         current=current,
         progress=TerminalProgress(),
     )
@@ -97,7 +95,6 @@ def resume(
     address: Annotated[str | None, typer.Option(help="The HOST:PORT of the run's Ray cluster from now on.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda from now on; else as the run began.")] = None,
     current: Current = None,
-    storage: Annotated[str | None, typer.Option(help="The run's database again, for its password.")] = None,
     full: Full = False,
     json: Json = False,
     home: Home = None,
@@ -106,7 +103,7 @@ def resume(
     from bench.run.current import with_current
     from bench.run.extend import extend
 
-    extended = extend(_opened(run_, home, storage), trials, samples, lengths, time, address, device)
+    extended = extend(_opened(run_, home), trials, samples, lengths, time, address, device)
     _execute(with_current(extended, current), full, json)
 
 
@@ -117,7 +114,6 @@ def confirm(
     replicates: Annotated[int | None, typer.Option(help="Raise the fresh seeds of each point to this.")] = None,
     budget: Annotated[int | None, typer.Option(help="Raise the replicates of all points together to this.")] = None,
     current: Current = None,
-    storage: Annotated[str | None, typer.Option(help="The run's database again, for its password.")] = None,
     full: Full = False,
     json: Json = False,
     home: Home = None,
@@ -126,18 +122,15 @@ def confirm(
     from bench.run.current import with_current
     from bench.run.extend import confirm_more
 
-    more = confirm_more(_opened(run_, home, storage), static, members, replicates, budget)
+    more = confirm_more(_opened(run_, home), static, members, replicates, budget)
     _execute(with_current(more, current), full, json)
 
 
-def _opened(name: str, home: Home, storage: str | None) -> Run:
+def _opened(name: str, home: Home) -> Run:
     from bench.home import resolve_home
     from bench.run.folder import Run
 
-    run = Run.open(resolve_home(home), name)
-    if storage is not None:
-        run.check_storage(storage)
-    return run
+    return Run.open(resolve_home(home), name)
 
 
 def _execute(run: Run, full: bool, json: bool) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -34,8 +33,6 @@ from bench.search.fitting import fitting
 from bench.search.samplers import RUNG_SAMPLERS, SAMPLERS
 from bench.search.space import load_space
 from bench.search.static_weights import check_static
-from bench.search.storage import check_database
-from bench.search.storage_address import Address, without_password
 from bench.suite import Suite, load_suite, resolve_objectives, resolve_outcomes, with_limits
 from bench.tracking import plain_address
 from bench.validation import validate
@@ -69,7 +66,6 @@ def create(
     pinned: Mapping[str, Any] | None = None,
     raw: Path | None = None,
     tracking: str | None = None,
-    storage: str | None = None,
     current: str | None = None,
     progress: Progress | None = None,
 ) -> Run:
@@ -86,7 +82,6 @@ def create(
         pinned: configuration names held fixed, besides the suite's.
         current: the current production point on all data sets, instead of the suite's; see `bench.run.current`.
         progress: of fetching raw files, which is done before anything of the run is written; None leaves it for later.
-        storage: address of a database for the studies; a password in it is kept nowhere. None for journals.
 
     Raises:
         UserError: anything named is unknown or does not fit the rest; nothing is written then.
@@ -110,10 +105,6 @@ def create(
                 raise UserError(f"{option}: expected --executor {RAY} beside it, found {executor}")
         workers = 1 if executor == "inline" else workers or cores()
         threads = threads or max(1, cores() // workers)
-    if storage is not None:
-        typed, storage = storage, without_password(storage)
-        words = [word.replace(typed, storage) for word in words]
-        check_database(storage)
     _check_data(suite, home, raw, progress)
     production = _production(suite, current, content.find("reports", suite_name).parent, home, tracking)
     space_file = content.find("search_spaces", suite.space)
@@ -135,7 +126,6 @@ def create(
         memory_mb=memory_mb,
         raw=str(raw.expanduser().resolve()) if raw else None,
         tracking_uri=tracking,
-        storage=storage,
         command=shlex.join(words),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=versions(),
@@ -143,13 +133,10 @@ def create(
     with atomic_folder(folder) as temporary:
         (temporary / SPACE).write_bytes(space_file.read_bytes())
         (temporary / MANIFEST).write_text(manifest.text, encoding="utf-8")
-        unique = f"{folder.name}-{secrets.token_hex(4)}"  # others may have a run of that name in the same database
         for key, part in manifest.parts.items():
             within = temporary / part.folder
             within.mkdir()
             (within / CARD).write_bytes(cards[key][0].read_bytes())
-            if storage is not None:
-                Address(storage, f"{unique}/{part.folder}").write(within)
     return Run.open(home, folder.name)
 
 

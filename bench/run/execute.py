@@ -140,7 +140,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
     def before(*stages: str) -> Progress:
         return WithLater(progress, lambda: after.seconds(pace, manifest.workers, stages))
 
-    with Study.open(part.folder, plan, progress.note) as study:
+    with Study.open(part.folder, plan) as study:
         facts = {"path": str(store.path), "fingerprint": store.fingerprint, "key": store.key}
         write_text(part.folder / STORE, json.dumps(facts, indent=2))
         reporter.begin(part, study, store.fingerprint)

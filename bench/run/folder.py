@@ -24,7 +24,6 @@ from bench.run.current import Current
 from bench.schema import Schema, Task
 from bench.search.fitting import Fitted, fitting
 from bench.search.space import Space, load_space
-from bench.search.storage_address import without_password
 from bench.suite import Suite, SuiteDataset
 from bench.tracking.names import VIEW
 from bench.validation import validate
@@ -80,8 +79,6 @@ class Manifest(BaseModel):
     raw: str | None
     tracking_uri: str | None
     """None: a file at home, wherever home is now."""
-    storage: str | None = None
-    """The database that holds its studies, without a password; None: a journal in each data set's folder."""
     command: str
     created: str
     versions: dict[str, str]
@@ -166,17 +163,6 @@ class Run:
     def tracking_uri(self) -> str:
         """Where MLflow's store is."""
         return self.manifest.tracking_uri or f"sqlite:///{self.home / 'mlflow.db'}"
-
-    def check_storage(self, url: str) -> None:
-        """Takes the password from an address that must otherwise be that of the run's database.
-
-        Raises:
-            UserError: it is another.
-        """
-        if (found := without_password(url)) != self.manifest.storage:
-            raise UserError(
-                f"--storage: expected {self.manifest.storage or 'none: the run keeps journals'}, found {found}"
-            )
 
     @property
     def look_command(self) -> str:

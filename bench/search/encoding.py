@@ -35,6 +35,10 @@ class Encoding:
         self.names = tuple(self._nodes)
         self.column = {name: column for column, name in enumerate(self.names)}
         self.options = np.array([len(_options(node)) for node in self._nodes.values()], dtype=np.int64)
+        self._numbers = {
+            name: {(type(option), option): float(number) for number, option in enumerate(_options(node))}
+            for name, node in self._nodes.items()
+        }
 
     def rows(self, configurations: Sequence[Mapping[str, Scalar]]) -> Floats:
         """Configurations as rows: (N, columns). Names that are no parameters are passed over."""
@@ -42,7 +46,7 @@ class Encoding:
         for row, configuration in zip(rows, configurations, strict=True):
             for name, value in configuration.items():
                 if name in self._nodes:
-                    row[self.column[name]] = _encode(self._nodes[name], value)
+                    row[self.column[name]] = self._encode(name, value)
         return rows
 
     def snap(self, rows: Floats) -> Floats:
@@ -56,6 +60,14 @@ class Encoding:
                 value = np.clip(value, node.low, node.high)
                 rows[:, column] = ((np.log(value) if node.log else value) - low) / (high - low)
         return rows
+
+    def _encode(self, name: str, value: Scalar) -> float:
+        node = self._nodes[name]
+        if isinstance(node, Choice | Switch):
+            return self._numbers[name][type(value), value]
+        assert isinstance(value, int | float)
+        low, high = _bounds(node)
+        return ((math.log(value) if node.log else value) - low) / (high - low) if high > low else 0.5
 
     def decode(self, name: str, number: float) -> Scalar:
         """The value that a number of the parameter's column stands for; the nearest where there is none."""
@@ -76,14 +88,6 @@ def _bounds(node: Int | Float) -> tuple[float, float]:
     half = node.step / 2 if isinstance(node, Int) else 0.0
     low, high = node.low - half, node.high + half
     return (math.log(low), math.log(high)) if node.log else (low, high)
-
-
-def _encode(node: Leaf | Switch, value: Scalar) -> float:
-    if isinstance(node, Choice | Switch):
-        return float([(type(option), option) for option in _options(node)].index((type(value), value)))
-    assert isinstance(value, int | float)
-    low, high = _bounds(node)
-    return ((math.log(value) if node.log else value) - low) / (high - low) if high > low else 0.5
 
 
 def _decode(node: Leaf | Switch, number: float) -> Scalar:

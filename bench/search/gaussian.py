@@ -13,17 +13,22 @@ deviation and noise are where their posterior is largest, after a few steps of L
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.linalg.lapack import dpotri
 from scipy.optimize import minimize
 
 from bench.search.encoding import Floats
 
 STEPS = 12
 JITTER = 1e-8
+FAR = 1e9
+"""Stands for a missing number."""
 PRIOR = {
     "weight": (0.2, 1.0),
     "length": (0.4, 0.4),
@@ -56,7 +61,9 @@ class Kernel:
     """
 
     def __init__(self, options: NDArray[np.int64]) -> None:
-        self.options, self.numbers = options, np.flatnonzero(options == 0)
+        self.options, self.numbers, self.choices = options, np.flatnonzero(options == 0), np.flatnonzero(options)
+        self._repeated = np.repeat(np.arange(len(options)), options)
+        self._numbered = np.concatenate([np.arange(count) for count in (0, *options)])
         counts = {"weight": len(options), "length": len(self.numbers), "deviating": len(options)}
         prior = [PRIOR[name] for name in PRIOR for _ in range(counts.get(name, 1))]
         self.mean = np.log([middle for middle, _ in prior])
@@ -70,70 +77,118 @@ class Kernel:
         deviation, noise, growth = np.exp(theta[-3:]).tolist()
         return Settings(np.exp(theta[:count]), np.exp(theta[-3 - count : -3]), lengths, deviation, noise, growth)
 
-    def apart(self, a: Floats, b: Floats) -> list[Floats]:
-        """By column (N, N'): squared differences of numbers, 0 or infinity of options; infinite where one has none."""
-        parts = []
-        for column, options in enumerate(self.options):
-            apart = (a[:, column, None] - b[None, :, column]) ** 2
-            parts.append(np.where(np.isnan(apart) | ((apart > 0) & bool(options)), np.inf, apart))
-        return parts
+    def pairs(self, rows: Floats) -> Pairs:
+        """What the kernel needs of every pair of rows (N, D), each pair once."""
+        one, other = np.tril_indices(len(rows))
+        squares = np.array([_squares(rows[one, column], rows[other, column]) for column in self.numbers])
+        same = np.array([rows[one, column] == rows[other, column] for column in self.choices], dtype=np.float64)
+        return Pairs(one, other, squares.reshape(-1, len(one)), same.reshape(-1, len(one)))
 
-    def alike(self, parts: list[Floats], of: Settings) -> list[Floats]:
-        """By column k in [0, 1]: a rational quadratic of numbers, whether options are the same; 0 where infinite."""
-        return [1.0 / (1.0 + part / length) for part, length in zip(parts, of.lengths, strict=True)]
+    def values(self, a: Floats, b: Floats, of: Settings, weights: Floats) -> Floats:
+        """The kernel of values at full length, or with other weights that of deviations of variance 1: (N, N').
 
-    def value(self, alike: list[Floats], weights: Floats) -> Floats:
-        """The kernel of values at full length, or with other weights that of deviations of variance 1: (N, N')."""
-        value = np.ones_like(alike[0])
-        for each, weight in zip(alike, weights, strict=True):
-            value *= (1.0 + weight * each) / (1.0 + weight)
+        Options enter by one product of matrices: the logarithm of a factor is linear in whether options are the same.
+        """
+        value: Floats = np.exp((self._indicators(a) * np.log1p(weights)[self._repeated]) @ self._indicators(b).T)
+        for column in self.numbers:
+            apart = _squares(a[:, column, None], b[None, :, column])
+            apart /= of.lengths[column]
+            apart += 1.0
+            value *= (apart + weights[column]) / apart
+        value /= (1.0 + weights).prod()
         return value
 
-    def covariances(self, alike: list[Floats], low: Floats, of: Settings) -> tuple[Floats, Floats]:
-        """What values and what deviations have in common, without noise: (N, N) each.
+    def covariance(self, rows: Floats, low: Floats, of: Settings) -> Floats:
+        """Covariance of results (N, N), with noise.
 
         Args:
             low: 1 at the lowest rung and 0 at full length.
         """
-        return self.value(alike, of.weights), of.deviation * np.outer(low, low) * self.value(alike, of.deviating)
+        whole = self.values(rows, rows, of, of.weights)
+        at = np.flatnonzero(low)
+        deviations = of.deviation * np.outer(low[at], low[at]) * self.values(rows[at], rows[at], of, of.deviating)
+        whole[np.ix_(at, at)] += deviations
+        whole[np.diag_indices(len(rows))] += of.noise * of.growth**low + JITTER
+        return whole
+
+    def _indicators(self, rows: Floats) -> Floats:
+        """A column for each option of each choice: (N, options); a choice that a row lacks has none."""
+        return np.asarray(rows[:, self._repeated] == self._numbered, dtype=np.float64)
 
 
-def loss(theta: Floats, kernel: Kernel, parts: list[Floats], low: Floats, values: Floats) -> tuple[float, Floats]:
+@dataclass(frozen=True)
+class Pairs:
+    """Of P pairs of rows: which they are (P,) each, numbers' squared differences, whether options are the same."""
+
+    one: NDArray[np.int64]
+    other: NDArray[np.int64]
+    squares: Floats
+    same: Floats
+
+
+def _squares(a: Floats, b: Floats) -> Floats:
+    """Squared differences; so large where either is missing that the two have nothing in common."""
+    apart = np.nan_to_num(a, nan=FAR) - np.nan_to_num(b, nan=-FAR)
+    apart *= apart
+    return np.asarray(apart)
+
+
+def loss(theta: Floats, kernel: Kernel, pairs: Pairs, low: Floats, values: Floats) -> tuple[float, Floats]:
     """Minus the log posterior of the settings given values (N, M), up to a constant, and its gradient.
 
     Every objective has an amplitude of its own, at its most likely value.
     """
     of = kernel.settings(theta)
-    alike = kernel.alike(parts, of)
-    of_values, of_deviations = kernel.covariances(alike, low, of)
+    one, other = pairs.one, pairs.other
+    alike = 1.0 / (1.0 + pairs.squares / of.lengths[kernel.numbers, None])
+    of_values, values_of = _part(kernel, alike, pairs.same, of.weights)
+    of_deviations, deviations_of = _part(kernel, alike, pairs.same, of.deviating)
+    of_deviations *= of.deviation * (low[one] * low[other])
     noise = of.noise * of.growth**low
-    factor = cho_factor(of_values + of_deviations + np.diag(noise + JITTER), lower=True)
-    inverse = cho_solve(factor, np.eye(len(values)))
-    solved = inverse @ values
+    count, objectives = values.shape
+    whole = np.zeros((count, count))
+    whole[one, other] = of_values + of_deviations
+    whole[np.diag_indices(count)] += noise + JITTER
+    factor = cholesky(whole, lower=True, overwrite_a=True, check_finite=False)
+    solved = cho_solve((factor, True), values, check_finite=False)
+    inverse = dpotri(factor, lower=True)[0]
     amplitude = _amplitude(values, solved)
     z = (theta - kernel.mean) / kernel.spread
-    count, objectives = values.shape
-    total = 0.5 * count * np.log(amplitude).sum() + objectives * np.log(np.diag(factor[0])).sum() + 0.5 * (z**2).sum()
-    by_entry = 0.5 * (objectives * inverse - (solved / amplitude) @ solved.T)  # of the loss by the kernel
-    weights, lengths = _gradient(by_entry * of_values, alike, of.weights)
-    deviating, also_lengths = _gradient(by_entry * of_deviations, alike, of.deviating)
-    lengths = (lengths + also_lengths)[kernel.numbers]
-    deviation = (by_entry * of_deviations).sum()
-    by_noise = np.diag(by_entry) * noise
-    gradient = np.array([*weights, *lengths, *deviating, deviation, by_noise.sum(), (by_noise * low).sum()])
+    total = 0.5 * count * np.log(amplitude).sum() + objectives * np.log(np.diag(factor)).sum() + 0.5 * (z**2).sum()
+    # Of the loss by the kernel; each pair stands for two entries, a row with itself for one.
+    by_entry = objectives * inverse[one, other] - ((solved / amplitude) @ solved.T)[one, other]
+    by_noise = 0.5 * by_entry[one == other] * noise
+    by_entry[one == other] *= 0.5
+    weights, lengths = values_of(by_entry * of_values)
+    by_deviation = by_entry * of_deviations
+    deviating, also_lengths = deviations_of(by_deviation)
+    others = [by_deviation.sum(), by_noise.sum(), (by_noise * low).sum()]
+    gradient = np.concatenate([weights, lengths + also_lengths, deviating, others])
     return float(total), gradient + z / kernel.spread
 
 
-def _gradient(scaled: Floats, alike: list[Floats], weights: Floats) -> tuple[Floats, Floats]:
-    """Of the loss by the logarithms of weights and of lengths (D,) each, given by each entry times the entry."""
-    whole = scaled.sum()
-    by_weight, by_length = np.empty(len(weights)), np.empty(len(weights))
-    for column, (each, weight) in enumerate(zip(alike, weights, strict=True)):
-        share = scaled * each / (1.0 + weight * each)
-        together = share.sum()
-        by_weight[column] = weight * (together - whole / (1.0 + weight))
-        by_length[column] = 2.0 * weight * (together - (share * each).sum())
-    return by_weight, by_length
+def _part(
+    kernel: Kernel, alike: Floats, same: Floats, weights: Floats
+) -> tuple[Floats, Callable[[Floats], tuple[Floats, Floats]]]:
+    """The kernel of pairs (P,), and its gradient.
+
+    The gradient is that of the loss by the logarithms of weights (D,) and of numbers' lengths, given for each pair the
+    loss by its entry times the entry (P,).
+    """
+    of_numbers, of_choices = weights[kernel.numbers], weights[kernel.choices]
+    factors = 1.0 + of_numbers[:, None] * alike
+    value = factors.prod(axis=0) * np.exp(np.log1p(of_choices) @ same) / (1.0 + weights).prod()
+
+    def gradient(scaled: Floats) -> tuple[Floats, Floats]:
+        shares = alike / factors
+        together = np.empty(len(weights))
+        together[kernel.numbers] = numbers = shares @ scaled
+        together[kernel.choices] = (same @ scaled) / (1.0 + of_choices)
+        shares *= alike
+        by_length = 2.0 * of_numbers * (numbers - shares @ scaled)
+        return weights * (together - scaled.sum() / (1.0 + weights)), by_length
+
+    return value, gradient
 
 
 def _amplitude(values: Floats, solved: Floats) -> Floats:
@@ -149,22 +204,37 @@ class Posterior:
 
     def __init__(self, kernel: Kernel, rows: Floats, low: Floats, values: Floats, chosen: NDArray[np.int64]) -> None:
         self._kernel, self._rows = kernel, rows
-        parts = kernel.apart(rows[chosen], rows[chosen])
         limits = list(zip(kernel.mean - 4 * kernel.spread, kernel.mean + 4 * kernel.spread, strict=True))
         most = {"maxiter": STEPS, "maxfun": STEPS + 5}
-        about = (kernel, parts, low[chosen], values[chosen])
+        about = (kernel, kernel.pairs(rows[chosen]), low[chosen], values[chosen])
         found = minimize(loss, kernel.mean, about, jac=True, method="L-BFGS-B", bounds=limits, options=most)
         self.settings = of = kernel.settings(found.x)
-        of_values, of_deviations = kernel.covariances(kernel.alike(kernel.apart(rows, rows), of), low, of)
-        self._factor = cho_factor(of_values + of_deviations + np.diag(of.noise * of.growth**low + JITTER), lower=True)
-        self._solved = cho_solve(self._factor, values)
+        self._factor = cholesky(kernel.covariance(rows, low, of), lower=True, check_finite=False)
+        self._solved = cho_solve((self._factor, True), values, check_finite=False)
         self._amplitude = _amplitude(values, self._solved)
 
     def at(self, rows: Floats) -> tuple[Floats, Floats]:
         """Mean and standard deviation at full length, without noise: (N, M) each."""
-        alike = self._kernel.alike(self._kernel.apart(rows, self._rows), self.settings)
-        k = self._kernel.value(alike, self.settings.weights)
-        half = solve_triangular(self._factor[0], k.T, lower=True)
+        k, half = self._against(rows)
         own = np.where(np.isnan(rows), 1.0 / (1.0 + self.settings.weights), 1.0).prod(axis=1)
         variance = np.maximum(own - (half**2).sum(axis=0), 1e-10)
-        return k @ self._solved, np.sqrt(variance[:, None] * self._amplitude)
+        return k[:, : len(self._solved)] @ self._solved, np.sqrt(variance[:, None] * self._amplitude)
+
+    def believing(self, rows: Floats) -> Posterior:
+        """The posterior, had rows (N, D) come to their mean at full length: the mean stays, the deviation shrinks."""
+        if not len(rows):
+            return self
+        _, half = self._against(rows)
+        known, count = len(self._rows), len(rows)
+        left = self._kernel.covariance(rows, np.zeros(count), self.settings) - half.T @ half
+        factor = np.zeros((known + count, known + count))
+        factor[:known, :known], factor[known:, :known] = self._factor, half.T
+        factor[known:, known:] = cholesky(left, lower=True, check_finite=False)
+        believing = copy(self)
+        believing._rows, believing._factor = np.concatenate([self._rows, rows]), factor
+        return believing
+
+    def _against(self, rows: Floats) -> tuple[Floats, Floats]:
+        """Covariances with what is known (N, rows known), and these through the inverse of the factor."""
+        k = self._kernel.values(rows, self._rows, self.settings, self.settings.weights)
+        return k, solve_triangular(self._factor, k.T, lower=True, check_finite=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,7 +22,6 @@ from bench.search.gaussian import Kernel, Posterior
 from bench.search.improvement import expected
 from bench.search.ranking import Order
 from bench.search.shape import Shape
-from bench.search.space import Space
 from bench.search.warp import Warp
 from bench.seeds import derive
 
@@ -31,6 +30,8 @@ STARTUP = 10
 BEST, OTHERS, ROWS, FITTED = 160, 64, 256, 128
 """The best trials and others at random that are modelled, how many of their results at most, and of these on how many
 the kernel's settings are found."""
+PENDING = 64
+"""Trials under way of which a proposal takes account."""
 PARENTS, CANDIDATES, ROUNDS, SAMPLES = 16, 96, 2, 16
 """Candidates are so many at random and as many children of the best; then, in rounds, as many neighbours of the best
 candidates so far. Their improvement is a mean over so many samples."""
@@ -56,18 +57,48 @@ class Belief:
 
     def propose(self, seed: int, pinned: Mapping[str, Scalar]) -> dict[str, Scalar]:
         """The searched parameters of a configuration."""
+        return self.propose_batch(seed, [pinned])[0]
+
+    def propose_batch(self, seed: int, pinned: Sequence[Mapping[str, Scalar]]) -> list[dict[str, Scalar]]:
+        """The searched parameters of a configuration for each of `pinned`.
+
+        Each is chosen as if those before it had come to what is expected of them (the kriging believer of Ginsbourger
+        et al., 2010). Members that have the same pinned share their candidates, of which only the best are judged anew.
+        """
         rng = np.random.default_rng(seed)
         half = rng.normal(size=(SAMPLES // 2, len(self.reference)))
         normal = np.concatenate([half, -half])
-        first, second = self.parents[rng.integers(len(self.parents), size=(2, CANDIDATES))]
-        children = self.shape.vary(self.shape.cross(first, second, rng, pinned), 0.15, rng, pinned)
-        rows = np.concatenate([self.shape.draw(CANDIDATES, rng, pinned), children])
-        gains = self._gains(rows, normal)
-        for _ in range(ROUNDS):
-            best = rows[np.argsort(-gains, kind="stable")[:8]]
-            near = self.shape.vary(best[np.arange(CANDIDATES) % 8], 0.1, rng, pinned)
-            rows, gains = np.concatenate([rows, near]), np.concatenate([gains, self._gains(near, normal)])
-        return self.shape.config(rows[int(np.argmax(gains))], pinned)
+        belief, configs = self, []
+        pools: dict[tuple[tuple[str, Scalar], ...], tuple[Floats, Floats]] = {}
+        for given in pinned:
+            key = tuple(sorted(given.items(), key=lambda item: item[0]))
+            rows, gains, near = *pools.get(key, (np.empty((0, self.parents.shape[1])), np.empty(0))), CANDIDATES
+            if len(rows):
+                again, near = np.argsort(-gains, kind="stable")[:CANDIDATES], CANDIDATES // 2
+                gains = np.full(len(rows), -np.inf)
+                gains[again] = belief._gains(rows[again], normal)
+            else:
+                first, second = self.parents[rng.integers(len(self.parents), size=(2, CANDIDATES))]
+                children = self.shape.vary(self.shape.cross(first, second, rng, given), 0.15, rng, given)
+                rows = np.concatenate([self.shape.draw(CANDIDATES, rng, given), children])
+                gains = belief._gains(rows, normal)
+            for _ in range(ROUNDS):
+                best = rows[np.argsort(-gains, kind="stable")[:8]]
+                found = self.shape.vary(best[np.arange(near) % len(best)], 0.1, rng, given)
+                rows, gains = np.concatenate([rows, found]), np.concatenate([gains, belief._gains(found, normal)])
+            pools[key] = rows, gains
+            chosen = rows[[int(np.argmax(gains))]]
+            configs.append(self.shape.config(chosen[0], given))
+            if len(configs) < len(pinned):
+                belief = belief.believing(chosen)
+        return configs
+
+    def believing(self, rows: Floats) -> Belief:
+        """What would be thought, had rows (N, columns) come to what is expected of them."""
+        if not len(rows):
+            return self
+        values = self.warp.back(self.posterior.at(rows)[0])
+        return replace(self, posterior=self.posterior.believing(rows), front=np.concatenate([self.front, values]))
 
     def _gains(self, rows: Floats, normal: Floats) -> Floats:
         mean, deviation = self.posterior.at(rows)
@@ -75,7 +106,7 @@ class Belief:
 
 
 class GaussianSampler:
-    """Proposes configurations of a space. Holds no state: a proposal depends on its arguments alone.
+    """Proposes configurations of a shape. Holds no state: a proposal depends on its arguments alone.
 
     Args:
         rungs: training samples at each; with one, every trial is at full length.
@@ -84,13 +115,12 @@ class GaussianSampler:
 
     def __init__(
         self,
-        space: Space,
-        tasks: Sequence[str],
+        shape: Shape,
         objectives: tuple[Objective, ...],
         reference: Mapping[str, float],
         rungs: Sequence[int],
     ) -> None:
-        self.shape = Shape(space, tasks)
+        self.shape = shape
         self._kernel = Kernel(self.shape.encoding.options)
         self._objectives, self._reference = objectives, reference
         self._signs = np.array([objective.sign for objective in objectives])
@@ -106,17 +136,31 @@ class GaussianSampler:
     ) -> dict[str, Scalar]:
         """The searched parameters of the next configuration.
 
+        See `propose_batch`.
+        """
+        return self.propose_batch(results, configs, seed, [pinned or {}])[0]
+
+    def propose_batch(
+        self,
+        results: Results,
+        configs: Sequence[Mapping[str, Scalar]],
+        seed: int,
+        pinned: Sequence[Mapping[str, Scalar]],
+    ) -> list[dict[str, Scalar]]:
+        """The searched parameters of the next configurations, one for each of `pinned`, by one fit.
+
         Args:
-            results: of earlier trials their objectives at each rung that they reached; those without any are passed
-                over.
+            results: of earlier trials their objectives at each rung that they reached. Trials without any, and those
+                that only `configs` has, are under way: proposals keep away from the last `PENDING` of them.
             configs: their configurations.
-            seed: of this proposal.
-            pinned: parameters that are given.
+            seed: of these proposals.
+            pinned: of each proposal the parameters that are given.
         """
         belief = self.learn(results, configs, seed)
-        if belief is None:
-            return self.shape.config(self.shape.draw(1, np.random.default_rng(seed), pinned)[0], pinned)
-        return belief.propose(seed, pinned or {})
+        if belief is not None:
+            return belief.propose_batch(seed, pinned)
+        rng = np.random.default_rng(seed)
+        return [self.shape.config(self.shape.draw(1, rng, given)[0], given) for given in pinned]
 
     def learn(self, results: Results, configs: Sequence[Mapping[str, Scalar]], seed: int) -> Belief | None:
         """What these trials say; None where they are too few. `seed` draws which are modelled, where not all are."""
@@ -138,7 +182,9 @@ class GaussianSampler:
         measured = np.array([values for rungs in reached for values in rungs])
         front = measured[nondominated(measured, self._objectives)] * self._signs
         worst = np.array([self._reference[objective.name] for objective in self._objectives]) * self._signs
-        return Belief(self.shape, posterior, warp, front, worst, encoded[:PARENTS])
+        belief = Belief(self.shape, posterior, warp, front, worst, encoded[:PARENTS])
+        pending = [config for trial, config in enumerate(configs) if trial >= len(results) or not results[trial]]
+        return belief.believing(self.shape.encoding.rows(pending[-PENDING:]))
 
     def _results(self, results: Results, trials: Sequence[int]) -> tuple[np.ndarray, Floats, Floats]:
         """The first `ROWS` finite results of these trials: whose, by its place in `trials`, how low the rung, what it

@@ -27,11 +27,12 @@ def directions(objectives: int) -> Floats:
 
 def reach(gains: Floats, of: Floats) -> Floats:
     """How far points reach in each direction, to the power of M: gains (.., M) -> (.., directions)."""
-    m = of.shape[1]
-    nearest = np.maximum(gains[..., 0, None] / of[:, 0], 0.0)
-    for objective in range(1, m):
-        nearest = np.minimum(nearest, np.maximum(gains[..., objective, None] / of[:, objective], 0.0))
-    return np.asarray(nearest**m)
+    ahead = np.maximum(gains, 0.0)
+    nearest = ahead[..., 0, None] / of[:, 0]
+    for objective in range(1, of.shape[1]):
+        np.minimum(nearest, ahead[..., objective, None] / of[:, objective], out=nearest)
+    nearest **= of.shape[1]
+    return np.asarray(nearest)
 
 
 def expected(samples: Floats, front: Floats, reference: Floats) -> Floats:
@@ -47,4 +48,6 @@ def expected(samples: Floats, front: Floats, reference: Floats) -> Floats:
     """
     of = directions(len(reference))
     there = reach(front - reference, of).max(axis=0) if len(front) else np.zeros(len(of))
-    return np.asarray(np.maximum(reach(samples - reference, of) - there, 0.0).mean(axis=(0, 2)))
+    ahead = reach(samples - reference, of)
+    ahead -= there
+    return np.asarray(np.maximum(ahead, 0.0, out=ahead).mean(axis=(0, 2)))

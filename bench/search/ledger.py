@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from optuna.trial import FrozenTrial
-
-from bench.objectives import Objective
-from bench.search.attributes import asked_rungs, outcome_key, told_key, values_in
 from bench.search.field import Field
 from bench.search.standing import Standing
 
@@ -35,7 +30,7 @@ class _Trial:
 
 
 class Ledger:
-    """What a study's attributes say of its jobs, kept in memory as they are written.
+    """What a study's events say of its jobs, as they are added.
 
     Attributes:
         steps: by the number of the job.
@@ -50,23 +45,6 @@ class Ledger:
         self._trials: list[_Trial] = []
         self._standings = Field()
         self._begun: Counter[int] = Counter()
-
-    @classmethod
-    def of(cls, trials: Iterable[FrozenTrial], objectives: tuple[Objective, ...]) -> Ledger:
-        """That of a study's trials, by number."""
-        ledger = cls()
-        found: dict[int, tuple[Step, Mapping[str, Any]]] = {}
-        for trial in trials:
-            for rung, begun in enumerate(asked_rungs(trial.user_attrs)):
-                found[begun["order"]] = Step(trial.number, rung, begun["floor"]), trial.user_attrs
-        for order, (step, of) in sorted(found.items()):
-            ledger.ask(step, str(of["config"].get("sharing.kind", "?")))
-            if outcome_key(step.rung) in of:
-                ledger.finish(order)
-        for order, (step, of) in sorted(found.items()):
-            if told_key(step.rung) in of:
-                ledger.tell(order, values_in(of[outcome_key(step.rung)], objectives))
-        return ledger
 
     @property
     def trials(self) -> int:

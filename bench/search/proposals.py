@@ -8,6 +8,7 @@ from bench.records import Scalar
 from bench.search.gp import GaussianSampler
 from bench.search.plan import Opening, Plan
 from bench.search.samplers import GP
+from bench.search.shape import Shape
 from bench.search.standing import Standing
 from bench.seeds import derive
 
@@ -17,11 +18,10 @@ class Proposals:
 
     def __init__(self, plan: Plan) -> None:
         self._seed, self._openings = plan.seed, plan.openings()
-        self._sampler = (
-            GaussianSampler(plan.space, plan.tasks, plan.objectives, plan.rules.reference, plan.rules.rungs)
-            if plan.sampler == GP
-            else None
-        )
+        self._sampler: GaussianSampler | None = None
+        if plan.sampler == GP:
+            shape = Shape(plan.space, plan.tasks)
+            self._sampler = GaussianSampler(shape, plan.objectives, plan.rules.reference, plan.rules.rungs)
 
     def next(self, standings: Sequence[Standing], configs: Sequence[Mapping[str, Scalar]]) -> Opening | None:
         """For the trial after these; None leaves all to Optuna's sampler.
@@ -34,7 +34,10 @@ class Proposals:
         opening = self._openings[number] if number < len(self._openings) else None
         if self._sampler is None:
             return opening
-        results = [standing.results for standing in standings]
+        # A trial that failed before its first result is not under way: nothing is to be learnt from it.
+        known = [n for n, standing in enumerate(standings) if standing.results or standing.progress != "failed"]
+        results = [standings[n].results for n in known]
         pinned = opening.params if opening else {}
-        params = self._sampler.propose(results, configs, derive(self._seed, "proposal", number), pinned)
+        seed = derive(self._seed, "proposal", number)
+        params = self._sampler.propose(results, [configs[n] for n in known], seed, pinned)
         return Opening(params, bool(opening and opening.baseline))

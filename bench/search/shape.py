@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.records import Scalar
 from bench.search import tree as trees
@@ -42,17 +43,21 @@ class Shape:
         """Rows with what their branches have and nothing else: (N, columns). What is missing is drawn; in place."""
         drawn = self._anything(len(rows), rng)
         given = self.encoding.rows([pinned or {}])[0]
-        for column, ways in enumerate(self._ways):
+        for column in range(rows.shape[1]):
             numbers = rows[:, column]
             if not np.isnan(given[column]):
                 numbers[:] = given[column]
             missing = np.isnan(numbers)
             numbers[missing] = drawn[missing, column]
-            there = np.zeros(len(rows), dtype=bool)
-            for way in ways:
-                there |= np.all([rows[:, switch] == option for switch, option in way], axis=0) if way else True
-            numbers[~there] = np.nan
+            numbers[~self._there(column, rows)] = np.nan
         return self.encoding.snap(rows)
+
+    def _there(self, column: int, rows: Floats) -> NDArray[np.bool_]:
+        """Whether rows whose earlier columns are complete have this one: (N,)."""
+        there = np.zeros(len(rows), dtype=bool)
+        for way in self._ways[column]:
+            there |= np.all([rows[:, switch] == option for switch, option in way], axis=0) if way else True
+        return there
 
     def draw(self, count: int, rng: np.random.Generator, pinned: Mapping[str, Scalar] | None = None) -> Floats:
         """Random configurations: (count, columns)."""

@@ -177,7 +177,7 @@ def proposer_of(
     shape = Shape(space, tasks)
     if sampler == "random":
         return lambda results, configs, seed: at_random
-    process = GaussianSampler(space, tasks, objectives, reference, rungs)
+    process = GaussianSampler(shape, objectives, reference, rungs)
 
     def learn(results: Results, configs: Sequence[dict[str, Scalar]], seed: int) -> Propose:
         belief = process.learn(results, configs, seed)

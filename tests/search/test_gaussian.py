@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import optimize
+from scipy import optimize, stats
 from search_toys import TASKS, toy_space
 
 from bench.search.gaussian import JITTER, Kernel, Posterior, loss
@@ -52,17 +52,49 @@ def test_the_kernel_is_one_of_a_process() -> None:
     """Positive definite on rows of all branches, which a distance over common parameters alone would not be."""
     rows, low, _ = sight(150)
     of = KERNEL.settings(KERNEL.mean)
-    k = sum(KERNEL.covariances(KERNEL.alike(KERNEL.apart(rows, rows), of), low, of))
+    k = KERNEL.covariance(rows, low, of) - np.diag(of.noise * of.growth**low + JITTER)
     np.testing.assert_allclose(k, k.T)
     assert np.linalg.eigvalsh(k).min() > -1e-9
 
 
 def test_the_gradient_is_that_of_the_loss() -> None:
     rows, low, values = sight(40)
-    parts = KERNEL.apart(rows, rows)
+    pairs = KERNEL.pairs(rows)
     theta = KERNEL.mean + 0.3 * np.random.default_rng(1).normal(size=len(KERNEL.mean))
-    numeric = optimize.approx_fprime(theta, lambda at: loss(at, KERNEL, parts, low, values)[0], 1e-6)
-    np.testing.assert_allclose(loss(theta, KERNEL, parts, low, values)[1], numeric, atol=2e-4)
+    numeric = optimize.approx_fprime(theta, lambda at: loss(at, KERNEL, pairs, low, values)[0], 1e-6)
+    np.testing.assert_allclose(loss(theta, KERNEL, pairs, low, values)[1], numeric, atol=2e-4)
+
+
+def test_the_loss_is_that_of_the_posterior_density() -> None:
+    """Against SciPy's normal density, with amplitudes at their most likely value: up to a constant."""
+    rows, low, values = sight(30)
+    found = []
+    for shift in (0.0, 0.2):
+        theta = KERNEL.mean + shift
+        k = KERNEL.covariance(rows, low, KERNEL.settings(theta))
+        slow = 0.5 * (((theta - KERNEL.mean) / KERNEL.spread) ** 2).sum()
+        for each in values.T:
+            amplitude = each @ np.linalg.solve(k, each) / 30
+            slow -= stats.multivariate_normal(np.zeros(30), amplitude * k).logpdf(each)
+        found.append(loss(theta, KERNEL, KERNEL.pairs(rows), low, values)[0] - slow)
+    assert found[0] == pytest.approx(found[1], abs=1e-6)
+
+
+def test_a_believed_row_shrinks_the_deviation_and_leaves_the_mean() -> None:
+    """As if the process had been given the mean there, with the same settings."""
+    rows, low, values = sight(25)
+    before, new = Posterior(KERNEL, rows, low, values, np.arange(25)), SHAPE.draw(9, np.random.default_rng(9))
+    after = before.believing(new[:2]).believing(new[2:4])
+    of = before.settings
+    k = KERNEL.covariance(np.concatenate([rows, new[:4]]), np.concatenate([low, np.zeros(4)]), of)
+    across = KERNEL.values(new, np.concatenate([rows, new[:4]]), of, of.weights)
+    own = np.diag(KERNEL.values(new, new, of, of.weights))
+    left = own - np.einsum("in,nk,ik->i", across, np.linalg.inv(k), across)
+    was = own - np.einsum("in,nk,ik->i", across[:, :25], np.linalg.inv(k[:25, :25]), across[:, :25])
+    (mean, deviation), (believed, less) = before.at(new), after.at(new)
+    np.testing.assert_allclose(believed, mean)
+    np.testing.assert_allclose((less / deviation)[:, 0] ** 2, left / was, rtol=1e-5)
+    assert (less < deviation).all()
 
 
 def test_a_shared_parameter_is_learnt_in_one_branch_for_another() -> None:

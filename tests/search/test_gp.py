@@ -10,10 +10,11 @@ from search_toys import OBJECTIVES, TASKS, objectives, printed_under_other_hashe
 from bench.records import Scalar
 from bench.search.gp import GaussianSampler
 from bench.search.ranking import best_first
+from bench.search.shape import Shape
 from bench.seeds import derive
 
 REFERENCE = {"click.auc": 0.0, "like.auc": 0.0}
-PROCESS = GaussianSampler(toy_space(), TASKS, OBJECTIVES, REFERENCE, (4, 16, 64))
+PROCESS = GaussianSampler(Shape(toy_space(), TASKS), OBJECTIVES, REFERENCE, (4, 16, 64))
 
 
 def propose(values: list[tuple[float, float]], configs: list[dict[str, Scalar]], seed: int, **pinned: Scalar):
@@ -69,7 +70,7 @@ def test_results_at_low_rungs_lead_to_the_same_place() -> None:
 
 
 def test_failed_trials_and_many_trials_are_no_trouble() -> None:
-    """A proposal models a bounded part of 5,000 trials; those without results, or with NaN, are passed over."""
+    """A proposal models a bounded part of 5,000 trials, of those under way as well; NaN is passed over."""
     rng = np.random.default_rng(0)
     configs = PROCESS.shape.draw(5000, rng)
     plain = [PROCESS.shape.config(row) for row in configs]
@@ -77,7 +78,7 @@ def test_failed_trials_and_many_trials_are_no_trouble() -> None:
     results[1] = ((float("nan"), 1.0),)
     belief = PROCESS.learn(results, plain, 1)
     assert belief is not None
-    assert len(belief.posterior._rows) <= 256
+    assert len(belief.posterior._rows) <= 256 + 64  # those that it is given, and trials under way
     assert belief.propose(3, {}) == PROCESS.learn(results, plain, 1).propose(3, {})  # type: ignore[union-attr]
 
 
@@ -90,3 +91,40 @@ def test_equal_values_are_no_trouble() -> None:
 def test_a_proposal_depends_on_its_arguments_alone() -> None:
     code = "from test_gp import *; print(sequence(5, 16))"
     assert printed_under_other_hashes(code) == [str(sequence(5, 16))] * 2
+
+
+def nearest(found: list[dict[str, Scalar]]) -> float:
+    """The least root mean square of differences between two configurations; 1 where options or branches differ."""
+    rows = PROCESS.shape.encoding.rows(found)
+    apart = np.abs(rows[:, None] - rows[None])
+    apart = np.where(PROCESS.shape.encoding.options > 0, apart > 0, apart)
+    apart = np.where(np.isnan(apart), np.isnan(rows[:, None]) != np.isnan(rows[None]), apart)
+    distances = np.sqrt((apart**2).mean(axis=2))
+    return float(distances[np.triu_indices(len(found), 1)].min())
+
+
+def known(count: int) -> tuple[list[tuple[tuple[float, float]]], list[dict[str, Scalar]]]:
+    configs = [toy_space().sample(np.random.default_rng(seed), TASKS) for seed in range(count)]
+    return [(objectives(config),) for config in configs], configs
+
+
+def test_a_batch_is_spread_out_and_keeps_what_each_member_pins() -> None:
+    results, configs = known(40)
+    pinned: list[dict[str, Scalar]] = [{}, {"sharing.kind": "ple"}, {}, {"sharing.kind": "ple"}, {}, {}]
+    for seed in range(3):
+        found = PROCESS.propose_batch(results, configs, seed, pinned)
+        assert found == PROCESS.propose_batch(results, configs, seed, pinned)
+        assert [found[at]["sharing.kind"] for at in (1, 3)] == ["ple", "ple"]
+        assert nearest(found) > 0.01
+        assert found[0] == PROCESS.propose(results, configs, seed)
+    assert len(PROCESS.propose_batch([], [], 0, pinned)) == len(pinned)
+
+
+def test_proposals_keep_away_from_trials_under_way() -> None:
+    """A trial under way, whether results name it or not, is not proposed again."""
+    results, configs = known(40)
+    for seed in range(3):
+        first = PROCESS.propose(results, configs, seed)
+        for pending in (results, [*results, ()]):
+            second = PROCESS.propose(pending, [*configs, first], seed)
+            assert nearest([first, second]) > 0.01
