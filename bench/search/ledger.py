@@ -33,6 +33,7 @@ class Ledger:
         self.told = 0
         self.finished: set[int] = set()
         self._standings = Field()
+        self._told_before: list[int] = []  # how many jobs were told when a trial was begun
         self._last: list[int] = []
         self._begun: Counter[int] = Counter()
 
@@ -50,6 +51,7 @@ class Ledger:
         """A job is begun; `kind` is the trial's way of sharing."""
         if step.trial == self.trials:
             self._last.append(0)
+            self._told_before.append(self.told)
             self._standings.put(step.trial, Standing(step.trial, kind, (), "running"))
         else:
             before = self._standings[step.trial]
@@ -93,3 +95,16 @@ class Ledger:
     def standings(self) -> Field:
         """How far every trial has come by what is told; it changes as the search goes on."""
         return self._standings
+
+    def known_at(self, trial: int) -> list[tuple[tuple[float, ...], ...] | None]:
+        """Results by rung of the trials before one, as they were known when that one was begun, or now if it is not.
+
+        None for a trial of which it was known that it had failed without any.
+        """
+        told = self._told_before[trial] if trial < self.trials else self.told
+        jobs = Counter(step.trial for step in self.steps[:told])
+        known: list[tuple[tuple[float, ...], ...] | None] = []
+        for number in range(trial):
+            results = self._standings[number].results[: jobs[number]]
+            known.append(None if jobs[number] and not results else results)
+        return known
