@@ -32,6 +32,7 @@ from bench.search.driver import search
 from bench.search.executors import EXECUTORS
 from bench.search.executors.base import Options
 from bench.search.plan import Plan
+from bench.search.portfolio import openings
 from bench.search.promotion import reduction_factors
 from bench.search.space import Space
 from bench.search.static_weights import retuned
@@ -79,15 +80,16 @@ def plan_of(part: DatasetRun, space: Space, tasks: tuple[Task, ...], rows: int) 
         UserError: the suite asks for what the tasks do not have, or for more than its budget holds.
     """
     suite = part.run.manifest.suite
-    objectives = resolve_objectives(part.dataset, tasks)
+    objectives, names = resolve_objectives(part.dataset, tasks), tuple(task.name for task in tasks)
     rungs = rungs_of(suite, space, rows)
     return Plan(
         space=space,
-        tasks=tuple(task.name for task in tasks),
+        tasks=names,
         objectives=objectives,
         trials=suite.budget.trials,
         seed=part.run.manifest.seed,
         sampler=suite.search.sampler,
+        portfolio=tuple(openings(space, names, len(objectives))),
         tries=suite.search.tries,
         seconds=suite.budget.time,
         budget=suite.budget.samples_of(rungs[-1]),

@@ -13,11 +13,13 @@ from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 
 from bench.objectives import Objective
 from bench.records import Scalar
+from bench.search import tree as trees
 from bench.search.events import params_in
 from bench.search.log import Event
 from bench.search.plan import Plan
 from bench.search.ranking import Order
 from bench.search.samplers import NSGA2, TPE, make_sampler, quiet
+from bench.search.space import suggest
 from bench.search.standing import Standing
 from bench.search.tie_breaks import epsilon_net
 from bench.seeds import derive
@@ -48,6 +50,7 @@ class Asking:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
+        self._distributions = distributions(plan)
         self._frozen: dict[int, FrozenTrial] = {}
         self._generations: optuna.Study | None = None
         self._running: set[int] = set()
@@ -113,7 +116,7 @@ class Asking:
             state=state,
             values=values,
             params=params,
-            distributions=distributions(self._plan, params),
+            distributions={name: self._distributions[name] for name in params},
             system_attrs=event.get("sampler", {}).get("trial", {}),
         )
         if state.is_finished():
@@ -121,10 +124,12 @@ class Asking:
         return trial
 
 
-def distributions(plan: Plan, params: Mapping[str, Scalar]) -> dict[str, BaseDistribution]:
-    """Optuna's distribution of each parameter of a trial."""
-    trial = FixedTrial(dict(params))
-    plan.space.suggest(trial, plan.tasks)
+def distributions(plan: Plan) -> dict[str, BaseDistribution]:
+    """Optuna's distribution of each parameter of a space, in whatever branch."""
+    leaves = [(name, leaf) for name, leaf, _ in trees.leaves(plan.space.tree, plan.tasks)]
+    trial = FixedTrial({name: leaf.default for name, leaf in leaves})
+    for name, leaf in leaves:
+        suggest(trial, name, leaf)
     return trial.distributions
 
 

@@ -15,13 +15,10 @@ from optuna.trial import TrialState
 from bench.atomic import write_text
 from bench.full_disk import room_for
 from bench.objectives import Objective
-from bench.records import Scalar
 from bench.search.events import params_in, values_in
 from bench.search.log import Event
 
 FILE = "optuna.log"
-
-Distributions = Callable[[Mapping[str, Scalar]], Mapping[str, BaseDistribution]]
 
 
 class Dashboard:
@@ -34,12 +31,13 @@ class Dashboard:
     out by its text, and remade.
 
     Args:
-        distributions: of the parameters of a trial.
+        distributions: of all parameters, by name.
     """
 
-    def __init__(self, folder: Path, distributions: Distributions) -> None:
+    def __init__(self, folder: Path, distributions: Mapping[str, BaseDistribution]) -> None:
         self._path = folder / FILE
         self._distributions = distributions
+        self._texts = {name: distribution_to_json(of) for name, of in distributions.items()}
         self._ids = 0
         self._trials: list[int] = []
         self._jobs: list[Event] = []
@@ -90,13 +88,12 @@ class Dashboard:
         self._running.add(event["trial"])
         self._trials.append(self._ids)
         params = params_in(event)
-        of = self._distributions(params)
         about = {name: event[name] for name in ("architecture", "baseline")}
         return [
             self._create(0, TrialState.RUNNING, event["at"], about)
             | {
-                "params": {name: of[name].to_internal_repr(value) for name, value in params.items()},
-                "distributions": {name: distribution_to_json(each) for name, each in of.items()},
+                "params": {name: self._distributions[name].to_internal_repr(value) for name, value in params.items()},
+                "distributions": {name: self._texts[name] for name in params},
             }
         ]
 

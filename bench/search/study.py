@@ -45,7 +45,7 @@ class Study:
         self.seconds, self.concluded, self.cut_short = 0.0, False, False
         self._log, self._lock = log, lock
         self._identity = plan.identity() if plan else None
-        self._view = Dashboard(folder, lambda params: distributions(plan, params)) if plan else None
+        self._view = Dashboard(folder, distributions(plan)) if plan else None
         self._plan: dict[str, Any] = {}
         self._asked: list[list[Event]] = []
         self._outcomes: dict[int, Event] = {}
