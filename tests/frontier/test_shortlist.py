@@ -47,7 +47,9 @@ def test_each_kind_of_sharing_that_is_not_chosen_has_its_best_among_those_traine
     assert [point.number for point in kinds(records, objectives, reference, [])] == [4, 3, 0]
     assert [point.number for point in kinds(records, objectives, reference, every[1:2])] == [3, 0]
     assert kinds(records, objectives, reference, every) == []
-    short = [RungResult(at, 0, {"valid/click.auc": 0.8, "valid/like.auc": 0.85 - at / 1e4}) for at in (100, 200)]
+    short = [
+        RungResult(at, 0, {"valid/click.auc": 0.8 + at / 1e5, "valid/like.auc": 0.85 - at / 1e4}) for at in (100, 200)
+    ]
     early = replace(trial(5, kind="ple"), metrics=short[0].metrics, rungs=tuple(short[:1]), state="pruned")
     late = replace(trial(6, kind="ple"), metrics=short[1].metrics, rungs=tuple(short))
     assert [(point.number, len(point.rungs)) for point in kinds([early, late], objectives, {}, [])] == [(6, 2)]
