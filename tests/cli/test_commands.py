@@ -158,7 +158,7 @@ def test_run_leaves_everything_behind_and_asks_nothing_of_the_network(
     assert Path(json.loads(seesaw("report", "a", "--json").out)["page"]) == folder / "report.html"
     for command in ("status", "frontier"):
         assert str(shop.card) in seesaw(command, "a").out
-    assert f"Trial {document['pick']['trial']} (" in seesaw("pick", "a").out
+    assert f"The pick is trial {document['pick']['trial']} (" in seesaw("pick", "a").out
 
     found = frontier_of("seesaw/shop", f"sqlite:///{tmp_path / 'home' / 'mlflow.db'}")
     assert set(found["trial"].astype(int)) >= {each["trial"] for each in document["points"] if each["role"] == "trial"}
