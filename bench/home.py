@@ -31,3 +31,9 @@ def writable_home(given: Path | None = None) -> Path:
         return writable(resolve_home(given))
     except Unwritable as error:
         raise Unwritable(error.where, error.number, "; choose another with --home") from None
+
+
+def shown(path: Path) -> str:
+    """A path for people: relative where it lies below the current folder."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -14,12 +14,19 @@ class Progress(Protocol):
     """Where progress and notes go."""
 
     def task(
-        self, description: str, total: float | None, unit: str, done: float = 0.0
+        self,
+        description: str,
+        total: float | None,
+        unit: str,
+        done: float = 0.0,
+        later: Callable[[], float] | None = None,
     ) -> AbstractContextManager[Advance]:
         """A piece of work of known or unknown size; the unit is a word such as "B", "rows" or "trials".
 
         Args:
             done: how much of it was done at an earlier time, which says nothing of how fast it goes now.
+            later: seconds of what follows this task, as far as is known; it is asked each time that work is done, and
+                added to the time left.
         """
         ...
 
@@ -42,7 +49,14 @@ class Silent:
     """Says nothing."""
 
     @contextmanager
-    def task(self, description: str, total: float | None, unit: str, done: float = 0.0) -> Iterator[Advance]:
+    def task(
+        self,
+        description: str,
+        total: float | None,
+        unit: str,
+        done: float = 0.0,
+        later: Callable[[], float] | None = None,
+    ) -> Iterator[Advance]:
         """Ignores the work's progress."""
         yield lambda amount: None
 

@@ -221,6 +221,9 @@ class Confirm(_Part):
     static: int = Field(0, ge=0)
     """Static weights evenly over the simplex, each with everything else tuned anew, as a baseline beside the budget:
     `seesaw compare` needs 7 to say whether a gradient method beats static weights. 0 trains none, else at least 2."""
+    kinds: bool = False
+    """Whether the best point of each kind of sharing is confirmed, too, where no other point of its kind is: so that a
+    run shows them all side by side. Each adds `replicates` to the budget."""
     members: int = Field(0, ge=0)
     """Points of each balancing kind, and of single-task models, that are confirmed besides the others: the best by
     hypervolume alone, of different trials. Each adds `replicates` to the budget."""

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import os
-import pwd
-import shutil
 import signal
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -20,10 +16,7 @@ if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and hasattr(os, "sched_seta
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as a shell's background jobs have it, and what they start
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-sys.path.insert(0, str(Path(__file__).parent / "search"))
-
 import pytest  # noqa: E402  the environment must be set before anything imports torch
-from postgres import Server, binaries  # noqa: E402  beside the tests of searches
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
@@ -51,24 +44,3 @@ def _folder(name: str) -> Path:
     if not folder.is_dir():
         pytest.skip(f"the real data is not at {folder}")
     return folder
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Server]:
-    """A running server; what needs it is skipped where it cannot be had."""
-    pytest.importorskip("psycopg", reason="no psycopg: the extra `postgresql`")
-    if (programs := binaries()) is None:
-        pytest.skip("no PostgreSQL server is installed")
-    if os.geteuid() == 0 and (shutil.which("runuser") is None or not _known("postgres")):
-        pytest.skip("a PostgreSQL server cannot be run by root, and there is no user postgres")
-    server = Server(programs)
-    yield server
-    server.remove()
-
-
-def _known(user: str) -> bool:
-    try:
-        pwd.getpwnam(user)
-    except KeyError:
-        return False
-    return True

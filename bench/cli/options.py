@@ -13,6 +13,7 @@ from bench.errors import UserError
 from bench.plain import parse_value
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Full = Annotated[bool, typer.Option("--full", help="Show all tables and all reasons.")]
 Home = Annotated[
     Path | None, typer.Option("--home", help="Where everything is kept; else $SEESAW_HOME, else ./.seesaw.")
 ]

@@ -10,7 +10,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -40,6 +40,9 @@ class TimeLeft(ProgressColumn):
 
     Args:
         done: how much was done at an earlier time.
+
+    Attributes:
+        later: seconds that follow the task; None where nothing does.
     """
 
     max_refresh = 0.5
@@ -47,13 +50,14 @@ class TimeLeft(ProgressColumn):
     def __init__(self, done: float) -> None:
         super().__init__()
         self._done = done
+        self.later: float | None = None
 
     def render(self, task: Task) -> Text:
         """As `3 min 20 s left`; the pace is known from the first step on."""
         now, elapsed = task.completed - self._done, task.elapsed or 0.0
-        if not task.total or now <= 0 or task.completed >= task.total:
+        if not task.total or now <= 0 or (task.completed >= task.total and not self.later):
             return Text("")
-        return Text(f"{duration((task.total - task.completed) * elapsed / now)} left")
+        return Text(left((task.total - task.completed) * elapsed / now, self.later))
 
 
 class TerminalProgress:
@@ -63,10 +67,17 @@ class TerminalProgress:
         self.console = Console(stderr=True)
 
     @contextmanager
-    def task(self, description: str, total: float | None, unit: str, done: float = 0.0) -> Iterator[Advance]:
+    def task(
+        self,
+        description: str,
+        total: float | None,
+        unit: str,
+        done: float = 0.0,
+        later: Callable[[], float] | None = None,
+    ) -> Iterator[Advance]:
         """A piece of work; see `bench.progress.Progress`."""
         show = self._bar if self.console.is_terminal else self._lines
-        with show(description, total, unit, done) as advance:
+        with show(description, total, unit, done, later) as advance:
             yield advance
 
     def note(self, text: str) -> None:
@@ -75,15 +86,25 @@ class TerminalProgress:
         self.console.print(Text(_kept(text, width)), soft_wrap=True)
 
     @contextmanager
-    def _bar(self, description: str, total: float | None, unit: str, done: float) -> Iterator[Advance]:
+    def _bar(
+        self, description: str, total: float | None, unit: str, done: float, later: Callable[[], float] | None
+    ) -> Iterator[Advance]:
         amount = (DownloadColumn(), TransferSpeedColumn()) if unit == "B" else (MofNCompleteColumn(), TextColumn(unit))
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(show_speed=True), *amount)
-        with Progress(*columns, TimeLeft(done), console=self.console, transient=True) as progress:
+        time_left = TimeLeft(done)
+        with Progress(*columns, time_left, console=self.console, transient=True) as progress:
             task = progress.add_task(description, total=total, completed=round(done))
-            yield lambda amount: progress.advance(task, amount)
+
+            def advance(amount: float) -> None:
+                time_left.later = later() if later else None  # here, because the bar is drawn in a thread of its own
+                progress.advance(task, amount)
+
+            yield advance
 
     @contextmanager
-    def _lines(self, description: str, total: float | None, unit: str, done: float) -> Iterator[Advance]:
+    def _lines(
+        self, description: str, total: float | None, unit: str, done: float, later: Callable[[], float] | None
+    ) -> Iterator[Advance]:
         started = shown = time.monotonic()
         before = done
 
@@ -95,10 +116,17 @@ class TerminalProgress:
                 shown = now
                 rate = (done - before) / (now - started)
                 of = f" of {quantity(total, unit)}" if total else ""
-                left = f", {duration((total - done) / rate)} left" if total and rate > 0 else ""
-                print(f"{description}: {quantity(done, unit)}{of}, {quantity(rate, unit)}/s{left}", file=sys.stderr)
+                rest = f", {left((total - done) / rate, later() if later else None)}" if total and rate > 0 else ""
+                print(f"{description}: {quantity(done, unit)}{of}, {quantity(rate, unit)}/s{rest}", file=sys.stderr)
 
         yield advance
+
+
+def left(seconds: float, later: float | None) -> str:
+    """The time left: `20 s left`, or `3 min 20 s left in all` where something follows."""
+    return (
+        f"{duration(max(0.0, seconds))} left" if later is None else f"{duration(max(0.0, seconds) + later)} left in all"
+    )
 
 
 def quantity(amount: float, unit: str) -> str:

@@ -1,4 +1,4 @@
-"""`seesaw status`, `frontier`, `report` and `pick`: all rebuilt from the run's storage."""
+"""`seesaw status`, `frontier`, `report` and `pick`: all rebuilt from the run's log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import typer
 
 from bench.cli.experiment import show_experiment
-from bench.cli.options import Home, Json
+from bench.cli.options import Full, Home, Json
 from bench.cli.output import TerminalProgress, print_json, print_table, quantity, say
 from bench.errors import UserError
 from bench.progress import duration
@@ -88,16 +88,16 @@ def _show_search(dataset: str, search: dict[str, Any]) -> None:
         of = f" of {budget:,}" if budget else ""
         used.append(f"{search['samples']['used']:,}{of} training samples begun")
     if search["seconds"]["budget"]:
-        limit = duration(search["seconds"]["budget"])
-        used.append(f"searched for {duration(search['seconds']['used'])}, nothing is begun after {limit}")
+        limit = "" if search["ended"] else f", nothing is begun after {duration(search['seconds']['budget'])}"
+        used.append(f"searched for {duration(search['seconds']['used'])}{limit}")
     if (kept := search["checkpoints"])["bytes"]:
         used.append(f"{quantity(kept['bytes'], 'B')} of checkpoints of {kept['trials']} trials")
     used.append(f"{search['share']:.0%} of the budget")
     if search["left"]:
         used.append(f"about {duration(search['left'])} left")
     say("; ".join(used))
-    if search["cut_short"]:
-        say(search["cut_short"])
+    if search["ended"]:
+        say(search["ended"])
     if search["begun"]:
         now = time.time()
         begun = [
@@ -117,6 +117,7 @@ def frontier_command(
         str | None, typer.Option(help="MLflow's address, with --experiment; else a file at home.")
     ] = None,
     heads: Annotated[bool, typer.Option("--heads", help="Show the front of heads, task against task.")] = False,
+    full: Full = False,
     json: Json = False,
     home: Home = None,
 ) -> None:
@@ -136,9 +137,9 @@ def frontier_command(
         print_json(frontier_document(results))
         return
     for result in results:
-        show_front(result, heads)
+        show_front(result, heads, full)
         if result.pick is None:
-            show_pick(result)
+            show_pick(result, full)
 
 
 def report(
@@ -171,6 +172,7 @@ def pick_command(
     at_most: Annotated[
         list[str] | None, typer.Option(metavar="METRIC=BOUND", help="Likewise, from above: cost/latency_ms=5.")
     ] = None,
+    full: Full = False,
     json: Json = False,
     home: Home = None,
 ) -> None:
@@ -199,7 +201,7 @@ def pick_command(
         print_json(documents[0] if len(documents) == 1 else {"picks": documents})
         return
     for result in results:
-        show_pick(result)
+        show_pick(result, full)
 
 
 def frontier_document(results: Sequence[DatasetResult]) -> dict[str, Any]:
@@ -219,49 +221,64 @@ def frontier_document(results: Sequence[DatasetResult]) -> dict[str, Any]:
 
 
 def show_dataset(result: DatasetResult) -> None:
-    """The verdict, the front and the pick."""
-    show_front(result)
-    show_pick(result)
+    """The verdict, the front and the pick, in full."""
+    show_front(result, full=True)
+    show_pick(result, full=True)
 
 
-def show_front(result: DatasetResult, heads: bool = False) -> None:
+def show_front(result: DatasetResult, heads: bool = False, full: bool = False) -> None:
     """The verdict, then the front that is served; that of heads where there is no other, or on request."""
     say(result.verdict.sentence)
     if result.cut_short:
         say(result.cut_short)
     if result.serving.served is not None and not heads:
-        _show_served(result, result.serving.served)
+        _show_served(result, result.serving.served, full)
     else:
         _show_heads(result)
 
 
-def _show_served(result: DatasetResult, served: Served) -> None:
-    """The served front as differences from the current point on test, then each baseline's nearest point."""
+def _show_served(result: DatasetResult, served: Served, full: bool) -> None:
+    """The served front as differences from the current point on test: some of the front, and of each way of sharing
+    and each baseline its nearest point.
+
+    Args:
+        full: with the score's kind, P(non-dominated), and what the front says beside the verdict.
+    """
     from bench.fusion import in_words
     from bench.run.current import current_of
+    from bench.run.next_step import run_argument
 
     say(" ".join(filter(None, [current_of(result.run).sentence, result.serving.note, result.asked])))
-    rows = _shown(result, served)
-    cells = [
-        [row["name"], row["architecture"], row["kind"], in_words(row["weights"]), row["p_nondominated"], note]
-        + [_gain(row, each.key(TEST)) for each in served.outcomes]
-        for row, note in ((served.table.iloc[at].to_dict(), note) for at, note in rows.items())
-    ]
-    names = [f"{each.name}, % of current" for each in served.outcomes]
-    headers = ["point", "architecture", "score", "weights", "P(non-dominated)", "", *names]
+    rows = [(served.table.iloc[at].to_dict(), note) for at, note in _shown(result, served).items()]
+    columns = {
+        "point": [row["name"] for row, _ in rows],
+        "architecture": [row["architecture"] for row, _ in rows],
+        "score": [row["kind"] for row, _ in rows],
+        "weights": [in_words(row["weights"]) for row, _ in rows],
+        "P(non-dominated)": [row["p_nondominated"] for row, _ in rows],
+        "": [note for _, note in rows],
+    }
+    for each in served.outcomes:
+        columns[f"{each.name}, % of current"] = [_gain(row, each.key(TEST)) for row, _ in rows]
+    headers = [name for name in columns if full or name not in ("score", "P(non-dominated)")]
+    cells = list(zip(*(columns[name] for name in headers), strict=True))
     title = f"served front on {result.run.key}: weights chosen on {NAMES[CONFIRM]}, outcomes of {NAMES[TEST]}"
     print_table(headers, cells, f"{title} (90% intervals)")
+    name = run_argument(result.run.run)
+    if not full:
+        say(f"more: seesaw frontier {name} --full; the front of heads: seesaw frontier {name} --heads", whole=True)
+        return
     volume, on = served.hypervolume, int(served.table["on_front"].sum())
     sure = f"{volume.value:.4f} ({volume.low:.4f} to {volume.high:.4f})"
     for sentence in result.readings:
         say(sentence)
     say(f"{on} serving points are on the front; hypervolume over a random order {sure}")
-    say(f"the front of heads: seesaw frontier {result.run.run.name} --heads", whole=True)
+    say(f"the front of heads: seesaw frontier {name} --heads", whole=True)
 
 
 def _shown(result: DatasetResult, served: Served) -> dict[int, str]:
-    """Rows to show, with a word on each: some of the front evenly, the pick, current, and of each baseline the point
-    that changes least where it loses least.
+    """Rows to show, with a word on each: some of the front evenly, the pick, current, and of each way of sharing and
+    each baseline the point that changes least where it loses least.
     """
     from bench.frontier.served.front import gains
     from bench.frontier.served.keeping import spread
@@ -270,10 +287,11 @@ def _shown(result: DatasetResult, served: Served) -> dict[int, str]:
     front = table.index[table["on_front"]].to_numpy()
     unit = np.ptp(changes[front], axis=0)
     found = dict.fromkeys(front[spread(changes[front] / np.where(unit > 0, unit, 1.0), SHOWN)].tolist(), "front")
-    for point in dict.fromkeys(table["point"][table["role"] == "baseline"]):
-        own = table.index[table["point"] == point].to_numpy()
-        best = int(own[np.nan_to_num(changes[own], nan=-np.inf).min(axis=1).argmax()])
-        found.setdefault(best, "baseline")
+    for role, by, note in (("baseline", "point", "baseline"), ("trial", "architecture", "best of its kind")):
+        for name, own in table[table["role"] == role].groupby(by, sort=False).groups.items():
+            if note == "baseline" or not any(table[by][row] == name for row in found):
+                best = int(own[np.nan_to_num(changes[own], nan=-np.inf).min(axis=1).argmax()])
+                found.setdefault(best, note)
     found[served.current] = "current"
     if result.pick is not None:
         found[result.pick.row] = "pick"
@@ -354,14 +372,16 @@ def _basis(result: DatasetResult) -> str:
     return f"compared by {means}, on {NAMES[CONFIRM]}"
 
 
-def show_pick(result: DatasetResult) -> None:
-    """The picked configuration and its reason."""
+def show_pick(result: DatasetResult, full: bool = False) -> None:
+    """The picked configuration; in full with its reason, what the guard excluded, and how the pick changes."""
     if result.pick is None:
         say(f"no pick: {result.no_pick}")
         return
-    say(result.pick.reason)
+    say(result.pick.reason if full else result.pick.short)
     if result.asked:
         say(result.asked)
+    if not full:
+        return
     for removed in result.pick.removed:
         say(f"  not {removed.name}: {removed.reason}")
     stability = result.pick.stability

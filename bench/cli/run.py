@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.options import Device, Home, Json, Raw, Set, assignments, names
+from bench.cli.options import Device, Full, Home, Json, Raw, Set, assignments, names
 from bench.cli.output import TerminalProgress, print_json, say
 from bench.interrupts import interrupted_once
 
@@ -48,7 +48,7 @@ def run(
     current: Current = None,
     raw: Raw = None,
     tracking: Annotated[str | None, typer.Option(help="MLflow's address; else a file at home.")] = None,
-    storage: Annotated[str | None, typer.Option(help="postgresql://user@host/database; else journal files.")] = None,
+    full: Full = False,
     json: Json = False,
     home: Home = None,
 ) -> None:
@@ -80,10 +80,10 @@ def run(
         pinned=assignments(set_),
         raw=raw,
         tracking=tracking,
-        storage=storage,
         current=current,
+        progress=TerminalProgress(),
     )
-    _execute(made, json)
+    _execute(made, full, json)
 
 
 def resume(
@@ -95,7 +95,7 @@ def resume(
     address: Annotated[str | None, typer.Option(help="The HOST:PORT of the run's Ray cluster from now on.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda from now on; else as the run began.")] = None,
     current: Current = None,
-    storage: Annotated[str | None, typer.Option(help="The run's database again, for its password.")] = None,
+    full: Full = False,
     json: Json = False,
     home: Home = None,
 ) -> None:
@@ -103,8 +103,8 @@ def resume(
     from bench.run.current import with_current
     from bench.run.extend import extend
 
-    extended = extend(_opened(run_, home, storage), trials, samples, lengths, time, address, device)
-    _execute(with_current(extended, current), json)
+    extended = extend(_opened(run_, home), trials, samples, lengths, time, address, device)
+    _execute(with_current(extended, current), full, json)
 
 
 def confirm(
@@ -114,7 +114,7 @@ def confirm(
     replicates: Annotated[int | None, typer.Option(help="Raise the fresh seeds of each point to this.")] = None,
     budget: Annotated[int | None, typer.Option(help="Raise the replicates of all points together to this.")] = None,
     current: Current = None,
-    storage: Annotated[str | None, typer.Option(help="The run's database again, for its password.")] = None,
+    full: Full = False,
     json: Json = False,
     home: Home = None,
 ) -> None:
@@ -122,23 +122,23 @@ def confirm(
     from bench.run.current import with_current
     from bench.run.extend import confirm_more
 
-    more = confirm_more(_opened(run_, home, storage), static, members, replicates, budget)
-    _execute(with_current(more, current), json)
+    more = confirm_more(_opened(run_, home), static, members, replicates, budget)
+    _execute(with_current(more, current), full, json)
 
 
-def _opened(name: str, home: Home, storage: str | None) -> Run:
+def _opened(name: str, home: Home) -> Run:
     from bench.home import resolve_home
     from bench.run.folder import Run
 
-    run = Run.open(resolve_home(home), name)
-    if storage is not None:
-        run.check_storage(storage)
-    return run
+    return Run.open(resolve_home(home), name)
 
 
-def _execute(run: Run, json: bool) -> None:
+def _execute(run: Run, full: bool, json: bool) -> None:
+    """Carries out a run. The end is short: the verdict, the page, and one command to go on with."""
     from bench.cli.results import frontier_document, show_dataset
+    from bench.home import shown
     from bench.run.execute import execute
+    from bench.run.next_step import next_step, run_argument
     from bench.run.results import page_path
 
     try:
@@ -146,7 +146,7 @@ def _execute(run: Run, json: bool) -> None:
         with interrupted_once(), redirect_stdout(sys.stderr):
             results = execute(run, TerminalProgress())
     except KeyboardInterrupt:
-        TerminalProgress().note(f"stopped; `seesaw resume {run.name}` goes on where it was")
+        TerminalProgress().note(f"stopped; `seesaw resume {run_argument(run)}` goes on where it was")
         raise
     if json:
         print_json(
@@ -154,7 +154,14 @@ def _execute(run: Run, json: bool) -> None:
         )
         return
     for result in results:
-        show_dataset(result)
-    say(f"page:   {page_path(run)}", whole=True)
-    look = f"{run.look_command}  then open  " if run.look_command else ""
-    say(f"MLflow: {look}{run.look_link}", whole=True)
+        if full:
+            show_dataset(result)
+        else:
+            say(f"{result.run.key}: {result.verdict.sentence}" if len(results) > 1 else result.verdict.sentence)
+            if result.cut_short:
+                say(result.cut_short)
+    if full:
+        look = f"{run.look_command}  then open  " if run.look_command else ""
+        say(f"MLflow: {look}{run.look_link}", whole=True)
+    say(f"page: {shown(page_path(run))}", whole=True)
+    say(f"next: {next_step(results)}", whole=True)

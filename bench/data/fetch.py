@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.data.archives import extract
@@ -57,7 +58,12 @@ def at_hand(card: Card, home: Path, raw: Path | None, progress: Progress) -> dic
     return found
 
 
-def _in_raw(card: Card, home: Path, raw: Path, progress: Progress) -> dict[str, tuple[Path, ...]]:
+def in_raw(card: Card, raw: Path) -> dict[str, tuple[Path, ...]]:
+    """A card's files in a folder that the user names, unread.
+
+    Raises:
+        UserError: it is not a folder, or lacks a file.
+    """
     if not raw.is_dir():
         raise UserError(f"{card.key}: expected a folder with {_listed(card.files)}, found none at {raw}")
     names = [file.name for file in card.files]
@@ -68,6 +74,30 @@ def _in_raw(card: Card, home: Path, raw: Path, progress: Progress) -> dict[str, 
             f"{card.key}: expected {_listed(card.files)}, each as it is or with .gz or .zst, in {raw}, "
             f"but {_listed(lacking)} {is_lacking}"
         )
+    return paths
+
+
+def check_source(card: Card, home: Path) -> None:
+    """Check that every file of a card is at hand or has a source. Nothing is read or asked of a network.
+
+    Raises:
+        UserError: a file is not there and the card names no source for it; says what to put where.
+    """
+    names = [file.name for file in card.files]
+    folders = [path for path in home.glob("raw/*") if path.is_dir()]
+    folders += [card.origin.folder] if card.origin.folder else []
+    offered = {name for source in card.sources for name in source.files}
+    lacking = [
+        file
+        for file in card.files
+        if file.name not in offered and not any(locate(folder, file.name, names) for folder in folders)
+    ]
+    if lacking:
+        raise _lacking(card, lacking, "the card names no source")
+
+
+def _in_raw(card: Card, home: Path, raw: Path, progress: Progress) -> dict[str, tuple[Path, ...]]:
+    paths = in_raw(card, raw)
     for file in card.files:
         if file.sha256 and digest(paths[file.name][0], home, progress).sha256 != file.sha256:
             name = paths[file.name][0]
@@ -96,14 +126,19 @@ def fetch(card: Card, home: Path, progress: Progress) -> dict[str, tuple[Path, .
         finally:
             _remove_empty(raw_folder(card, home))
         found = at_hand(card, home, None, progress)
-    lacking = tuple(file for file in card.files if file.name not in found)
+    lacking = [file for file in card.files if file.name not in found]
     if lacking:
-        reasons = "; ".join(tried) or "the card names no source"
-        raise UserError(
-            f"{card.key}: could not get {_listed(lacking)} ({reasons}): put {_listed(card.files)} into a folder, each "
-            f"as it is or with .gz or .zst, and pass it with --raw DIR, or use {OFFLINE}, which needs no network"
-        )
+        raise _lacking(card, lacking, "; ".join(tried) or "the card names no source")
     return found
+
+
+def _lacking(card: Card, lacking: Sequence[RawFile], reasons: str) -> UserError:
+    page = f" from {card.homepage}" if card.homepage else ""
+    what = "its files" if len(lacking) == len(card.files) > 1 else _listed(lacking)
+    return UserError(
+        f"{card.key}: could not get {what} ({reasons}): put {_listed(card.files)}{page} into a folder, each as it is "
+        f"or with .gz or .zst, and pass it with --raw DIR, or use {OFFLINE}, which needs no network"
+    )
 
 
 def _from_source(card: Card, source: Source, wanted: list[RawFile], home: Path, progress: Progress) -> None:
@@ -167,5 +202,5 @@ def _name(url: str) -> str:
     return f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{tail}"
 
 
-def _listed(files: tuple[RawFile, ...]) -> str:
+def _listed(files: Sequence[RawFile]) -> str:
     return listed([file.name for file in files])

@@ -13,7 +13,7 @@ from bench.data.abandoned import remove_abandoned
 from bench.data.ali_ccp import encode_ali_ccp
 from bench.data.card import Card
 from bench.data.digests import Digest
-from bench.data.fetch import at_hand, digest, fetch, raw_folder
+from bench.data.fetch import at_hand, check_source, digest, fetch, in_raw, raw_folder
 from bench.data.reader_config import AliCcpReader, SyntheticReader
 from bench.data.readers.raw import unpacked_name
 from bench.data.rejects import Rejects
@@ -105,6 +105,25 @@ def prepare(card: Card, home: Path, raw: Path | None = None, progress: Progress 
         manifest["peak_memory_mb"] = round(peak_memory_mb(), 1)
         write_text(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
     return Store.open(target)
+
+
+def check_data(card: Card, home: Path, raw: Path | None = None, progress: Progress | None = None) -> None:
+    """Check that `prepare` can have the card's files, before anything else is written.
+
+    Args:
+        progress: of fetching what is not at hand; None fetches and reads nothing.
+
+    Raises:
+        UserError: a file is neither at hand nor to be had; says what to put where.
+    """
+    if isinstance(card.reader, SyntheticReader):
+        return
+    if raw is not None:
+        in_raw(card, raw)
+    elif _prepared_before(card, home / "store" / card.key) is None:
+        check_source(card, home)
+        if progress is not None:
+            fetch(card, home, progress)
 
 
 def _prepared_before(card: Card, shelf: Path) -> Store | None:

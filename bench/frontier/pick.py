@@ -70,7 +70,8 @@ class Pick:
         weights: of the fusion, by task; None without a served front.
         outcomes: values of the objectives and of what the policy names: means on confirmation rows.
         metrics: metrics of the heads and costs: means on confirmation rows, else the search's values.
-        sentence: why, short.
+        short: the pick, its gains and how often it holds, in one sentence.
+        sentence: the same with why, what else comes first, and what simpler choice is as good.
         reason: the sentence, then what the guard did and where the numbers come from.
         as_good: names of simpler choices that are as good within noise.
         removed: points that the guard excludes.
@@ -91,6 +92,7 @@ class Pick:
     outcomes: dict[str, float]
     metrics: dict[str, float]
     rule: str
+    short: str
     sentence: str
     reason: str
     as_good: tuple[str, ...]
@@ -174,6 +176,7 @@ def pick(choices: Choices, points: Iterable[Point], objectives: Sequence[Objecti
         outcomes=_values(choices, named, chosen),
         metrics=_metrics(point) if point is not None else {},
         rule=policy.rule,
+        short=words.short,
         sentence=words.sentence,
         reason=words.reason,
         as_good=tuple(str(choices.table["name"].iloc[each]) for each in near),

@@ -30,12 +30,6 @@ def called(choices: Choices, row: int) -> str:
     return f"{name} with the weights {in_words(of['weights'])} ({of['kind']})"
 
 
-def _subject(choices: Choices, row: int) -> str:
-    """The same at the head of a sentence: one thing, though the baseline be `boosted trees`."""
-    who = called(choices, row)
-    return f"The baseline of {who}" if choices.table["role"].iloc[row] == "baseline" else f"{who[0].upper()}{who[1:]}"
-
-
 @dataclass(frozen=True)
 class Told:
     """A pick in words.
@@ -64,8 +58,20 @@ class Told:
             who = called(self.choices, self.chosen)
             first = f"Keep what you have: nothing gains on the current point, {who}."
         else:
-            first = f"{_subject(self.choices, self.chosen)} is picked: it {self._because()}{self._gains()}."
+            first = f"The pick is {called(self.choices, self.chosen)}: it {self._because()}{self._gains()}."
         return " ".join(filter(None, [self._ahead(), first, self._doubt(), self._simpler()]))
+
+    @property
+    def short(self) -> str:
+        """The same in one sentence: what is picked, what it gains, and how often it holds."""
+        who, holds = called(self.choices, self.chosen), self.stability.holds
+        if self.chosen == self.choices.current:
+            return f"Keep what you have: nothing gains on the current point, {who}."
+        sure = "" if holds is None else f"; it holds in {holds:.0%} of retrainings"
+        names = dict.fromkeys(str(self.choices.table["name"].iloc[row]) for row in self.ahead)
+        more = f"; ahead by score, but not deployable: {listed(list(names))}" if names else ""
+        gains = self._gains().replace(". Against", ", against").replace(". It has", " with")
+        return f"The pick is {who}{gains}{sure}{more}."
 
     @property
     def reason(self) -> str:
@@ -143,9 +149,9 @@ class Told:
         for row, share in self.ahead.items():
             apart = zip(names, gains[row] - gains[self.chosen], strict=True)
             parts = ", ".join(f"{name} {difference(self.choices, name, gain)}" for name, gain in apart)
-            who, often = _subject(self.choices, row), "" if share is None else f" in {share:.0%} of retrainings"
-            said.append(f"{who} scores higher than the pick{often} ({parts}), but cannot be deployed.")
-        return " ".join(said)
+            often = "" if share is None else f" in {share:.0%} of retrainings"
+            said.append(f"{called(self.choices, row)}{often} ({parts})")
+        return f"Ahead of the pick by score, but not deployable: {'; '.join(said)}." if said else ""
 
     def _simpler(self) -> str:
         """Simpler choices that are as good."""

@@ -39,7 +39,7 @@ class PickRule:
 
     Attributes:
         score: gains (..., rows, M) and terms -> scores (..., rows); the largest wins. It never falls as a gain rises.
-        because: completes "trial 7 is picked: it ..."; `{names}` and `{money}` are filled in.
+        because: completes "The pick is trial 7: it ..."; `{names}` and `{money}` are filled in.
         table: the policy's table that it reads; empty where there is none.
     """
 

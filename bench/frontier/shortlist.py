@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -60,14 +60,43 @@ def members(
     Those that alone have the largest hypervolume, one of each trial: a kind that is judged by several points is not
     judged by the luck of one.
     """
-    families: dict[str, list[Point]] = {}
-    for point in searched_points(records, objectives):
-        families.setdefault(BASELINE if point.sharing == BASELINE else point.balancing, []).append(point)
+    families = _families(records, objectives, lambda point: point.balancing)
     found = []
     for _, own in sorted(families.items()):
         by_trial = {point.number: point for point in reversed(largest_first(own, objectives, reference))}
         found += list(reversed(by_trial.values()))[:many]
     return found
+
+
+def kinds(
+    records: Sequence[TrialRecord],
+    objectives: Sequence[Objective],
+    reference: Mapping[str, float],
+    chosen: Collection[Point],
+) -> list[Point]:
+    """The best point of each kind of sharing that has none among the chosen, by what the search saw.
+
+    The best has the largest hypervolume alone, among the points that were trained longest.
+    """
+    families = _families(records, objectives, lambda point: point.sharing)
+    known = {point.sharing for point in chosen}
+    found = []
+    for kind, own in sorted(families.items()):
+        if kind not in known:
+            longest = max(len(point.rungs) for point in own)
+            own = [point for point in own if len(point.rungs) == longest]
+            found += largest_first(own, objectives, reference)[:1]
+    return found
+
+
+def _families(
+    records: Sequence[TrialRecord], objectives: Sequence[Objective], name: Callable[[Point], str]
+) -> dict[str, list[Point]]:
+    """The search's points by family; single-task models are always one."""
+    families: dict[str, list[Point]] = {}
+    for point in searched_points(records, objectives):
+        families.setdefault(BASELINE if point.sharing == BASELINE else name(point), []).append(point)
+    return families
 
 
 def largest_first(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,11 +17,13 @@ from bench import content
 from bench.atomic import atomic_folder
 from bench.data import load_card
 from bench.data.loading import find_card, lasting_name
+from bench.data.preparation import check_data
 from bench.data.shape import shape_of
 from bench.errors import UserError, unknown
 from bench.frontier.hypervolume import resolve_reference
 from bench.frontier.policy import Policy
 from bench.machine import cores, versions
+from bench.progress import Progress
 from bench.run.current import Current, check_confirms, lasting_current, read_current
 from bench.run.folder import CARD, MANIFEST, SPACE, Manifest, Part, Run, check_device, slug
 from bench.run.ladder import known_rows, rungs_of
@@ -32,8 +33,6 @@ from bench.search.fitting import fitting
 from bench.search.samplers import RUNG_SAMPLERS, SAMPLERS
 from bench.search.space import load_space
 from bench.search.static_weights import check_static
-from bench.search.storage import check_database
-from bench.search.storage_address import Address, without_password
 from bench.suite import Suite, load_suite, resolve_objectives, resolve_outcomes, with_limits
 from bench.tracking import plain_address
 from bench.validation import validate
@@ -67,8 +66,8 @@ def create(
     pinned: Mapping[str, Any] | None = None,
     raw: Path | None = None,
     tracking: str | None = None,
-    storage: str | None = None,
     current: str | None = None,
+    progress: Progress | None = None,
 ) -> Run:
     """Writes the folder of a new run.
 
@@ -82,7 +81,7 @@ def create(
         name: None takes the suite's, with a number where it is taken.
         pinned: configuration names held fixed, besides the suite's.
         current: the current production point on all data sets, instead of the suite's; see `bench.run.current`.
-        storage: address of a database for the studies; a password in it is kept nowhere. None for journals.
+        progress: of fetching raw files, which is done before anything of the run is written; None leaves it for later.
 
     Raises:
         UserError: anything named is unknown or does not fit the rest; nothing is written then.
@@ -106,10 +105,7 @@ def create(
                 raise UserError(f"{option}: expected --executor {RAY} beside it, found {executor}")
         workers = 1 if executor == "inline" else workers or cores()
         threads = threads or max(1, cores() // workers)
-    if storage is not None:
-        typed, storage = storage, without_password(storage)
-        words = [word.replace(typed, storage) for word in words]
-        check_database(storage)
+    _check_data(suite, home, raw, progress)
     production = _production(suite, current, content.find("reports", suite_name).parent, home, tracking)
     space_file = content.find("search_spaces", suite.space)
     folder = _folder(home, name, slug(Path(suite_name).stem if suite_name.endswith(".toml") else Path(suite_name).name))
@@ -130,7 +126,6 @@ def create(
         memory_mb=memory_mb,
         raw=str(raw.expanduser().resolve()) if raw else None,
         tracking_uri=tracking,
-        storage=storage,
         command=shlex.join(words),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=versions(),
@@ -138,13 +133,10 @@ def create(
     with atomic_folder(folder) as temporary:
         (temporary / SPACE).write_bytes(space_file.read_bytes())
         (temporary / MANIFEST).write_text(manifest.text, encoding="utf-8")
-        unique = f"{folder.name}-{secrets.token_hex(4)}"  # others may have a run of that name in the same database
         for key, part in manifest.parts.items():
             within = temporary / part.folder
             within.mkdir()
             (within / CARD).write_bytes(cards[key][0].read_bytes())
-            if storage is not None:
-                Address(storage, f"{unique}/{part.folder}").write(within)
     return Run.open(home, folder.name)
 
 
@@ -197,6 +189,8 @@ def _production(suite: Suite, given: str | None, beside: Path, home: Path, track
 def _check(suite: Suite, executor: str, home: Path) -> None:
     if executor not in EXECUTORS:
         raise unknown("executor", executor, EXECUTORS)
+    if executor == "inline" and suite.budget.job_time is not None:
+        raise UserError("job_time: expected --executor process or ray, which can end a job; found inline")
     options = suite.search
     if options.sampler not in SAMPLERS:
         raise unknown("sampler", options.sampler, SAMPLERS)
@@ -225,6 +219,18 @@ def _check(suite: Suite, executor: str, home: Path) -> None:
             check_static(dataset.id, chosen, fitted.space)
         if suite.budget.samples is not None and (rows := known_rows(card, home)) is not None:
             rungs_of(suite, space, rows)
+
+
+def _check_data(suite: Suite, home: Path, raw: Path | None, progress: Progress | None) -> None:
+    """Raises one error for all data sets whose files are neither at hand nor to be had."""
+    problems = []
+    for dataset in suite.datasets:
+        try:
+            check_data(load_card(dataset.id), home, raw, progress)
+        except UserError as error:
+            problems.append(str(error))
+    if problems:
+        raise UserError("\n".join(problems))
 
 
 def _folder(home: Path, name: str | None, suite: str) -> Path:

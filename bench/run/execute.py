@@ -12,13 +12,16 @@ from bench.atomic import write_text
 from bench.balancing import BALANCING
 from bench.balancing.alike import works_on_gradients
 from bench.data import Store, prepare
-from bench.frontier.shortlist import members, shortlist
+from bench.frontier.shortlist import kinds, members, shortlist
+from bench.frontier.so_far import SoFar
 from bench.progress import Progress
 from bench.records import Job, Point, Split, TrialRecord
 from bench.rows import CONFIRM
 from bench.run.current import current_of
 from bench.run.folder import STORE, DatasetRun, Run
 from bench.run.ladder import rungs_of
+from bench.run.limits import ended
+from bench.run.remaining import After, Pace, WithLater
 from bench.run.reporting import Reporter
 from bench.run.results import DatasetResult, page_path, result_of, write_pick, write_report
 from bench.schema import Task
@@ -29,6 +32,7 @@ from bench.search.driver import search
 from bench.search.executors import EXECUTORS
 from bench.search.executors.base import Options
 from bench.search.plan import Plan
+from bench.search.portfolio import openings
 from bench.search.promotion import reduction_factors
 from bench.search.space import Space
 from bench.search.static_weights import retuned
@@ -76,15 +80,16 @@ def plan_of(part: DatasetRun, space: Space, tasks: tuple[Task, ...], rows: int) 
         UserError: the suite asks for what the tasks do not have, or for more than its budget holds.
     """
     suite = part.run.manifest.suite
-    objectives = resolve_objectives(part.dataset, tasks)
+    objectives, names = resolve_objectives(part.dataset, tasks), tuple(task.name for task in tasks)
     rungs = rungs_of(suite, space, rows)
     return Plan(
         space=space,
-        tasks=tuple(task.name for task in tasks),
+        tasks=names,
         objectives=objectives,
         trials=suite.budget.trials,
         seed=part.run.manifest.seed,
         sampler=suite.search.sampler,
+        portfolio=tuple(openings(space, names, len(objectives))),
         tries=suite.search.tries,
         seconds=suite.budget.time,
         budget=suite.budget.samples_of(rungs[-1]),
@@ -128,7 +133,16 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
     def on_record(record: TrialRecord) -> None:
         reporter.log(part, [record], study.told)
 
-    with Study.open(part.folder, plan, progress.note) as study:
+    def on_result(record: TrialRecord) -> None:
+        on_record(record)
+        pace.add(record)
+        if so_far.is_due(study.told) and (text := so_far.text(study.records())):
+            progress.note(text)
+
+    def before(*stages: str) -> Progress:
+        return WithLater(progress, lambda: after.seconds(pace, manifest.workers, stages))
+
+    with Study.open(part.folder, plan) as study:
         facts = {"path": str(store.path), "fingerprint": store.fingerprint, "key": store.key}
         write_text(part.folder / STORE, json.dumps(facts, indent=2))
         reporter.begin(part, study, store.fingerprint)
@@ -141,10 +155,13 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
             gpus=manifest.gpus,
             memory_mb=manifest.memory_mb,
         )
+        pace, so_far = Pace(plan.ladder, study.records()), SoFar(objectives)
+        after = After(suite, len(plan.kinds()), plan.lengths)
         executor = EXECUTORS[manifest.executor](run_job, manifest.workers, options)
         try:
-            search(plan, study, executor, make_job, on_record, progress)
+            search(plan, study, executor, make_job, on_result, before("tuning", "confirming", "serving"))
             study.conclude()
+            progress.note(ended(part, study))
             Checkpoints(part.folder).clear()
             production = current_of(part).point
             records, reference, wanted = study.records(), part.dataset.reference, suite.confirm.baselines
@@ -152,17 +169,22 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
             known = {point.id for point in chosen}
             more = members(records, objectives, reference, suite.confirm.members)
             more = [point for point in more if point.id not in known]
+            if suite.confirm.kinds:
+                more += kinds(records, objectives, reference, [*chosen, *more])
             others = baselines_of(records, objectives, reference, wanted)
             if replicates := suite.confirm.replicates:
                 tries = tries_of(records, suite.search.tries)
-                others = tuned(study, executor, make_job, others, plan.tasks, tries, manifest.seed, progress)
+                others = tuned(
+                    study, executor, make_job, others, plan.tasks, tries, manifest.seed, before("confirming", "serving")
+                )
                 gradient = {kind for kind in BALANCING if works_on_gradients(kind)}
                 best = best_point(records, objectives, reference, single=False)
                 others += [] if production is None else [production]
-                others += retuned(study, executor, make_job, plan, suite.confirm.static, best, gradient, progress)
+                static, then = suite.confirm.static, before("confirming", "serving")
+                others += retuned(study, executor, make_job, plan, static, best, gradient, then)
                 write_rows(store, part.folder / predictions.FOLDER)
             race = Race(replicates, suite.confirm.replicates_in_all + replicates * len(more), manifest.seed)
-            confirm(study, executor, make_job, [*chosen, *more], race, on_record, progress, others)
+            confirm(study, executor, make_job, [*chosen, *more], race, on_record, before("serving"), others)
         finally:
             executor.close()
         reporter.log(part, study.records(), study.told)  # those that were concluded, too

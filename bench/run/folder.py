@@ -24,7 +24,6 @@ from bench.run.current import Current
 from bench.schema import Schema, Task
 from bench.search.fitting import Fitted, fitting
 from bench.search.space import Space, load_space
-from bench.search.storage_address import without_password
 from bench.suite import Suite, SuiteDataset
 from bench.tracking.names import VIEW
 from bench.validation import validate
@@ -80,8 +79,6 @@ class Manifest(BaseModel):
     raw: str | None
     tracking_uri: str | None
     """None: a file at home, wherever home is now."""
-    storage: str | None = None
-    """The database that holds its studies, without a password; None: a journal in each data set's folder."""
     command: str
     created: str
     versions: dict[str, str]
@@ -167,17 +164,6 @@ class Run:
         """Where MLflow's store is."""
         return self.manifest.tracking_uri or f"sqlite:///{self.home / 'mlflow.db'}"
 
-    def check_storage(self, url: str) -> None:
-        """Takes the password from an address that must otherwise be that of the run's database.
-
-        Raises:
-            UserError: it is another.
-        """
-        if (found := without_password(url)) != self.manifest.storage:
-            raise UserError(
-                f"--storage: expected {self.manifest.storage or 'none: the run keeps journals'}, found {found}"
-            )
-
     @property
     def look_command(self) -> str:
         """What a user types before `look_link` answers; empty where MLflow runs as a server."""
@@ -213,7 +199,7 @@ class DatasetRun:
 
     @property
     def folder(self) -> Path:
-        """Where its card, its storage and its frontier are."""
+        """Where its card, its log and its frontier are."""
         return self.run.folder / self.run.manifest.parts[self.key].folder
 
     @cached_property

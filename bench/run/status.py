@@ -1,4 +1,4 @@
-"""How far a run has come: read from its storage, while a driver works on it or after."""
+"""How far a run has come: read from its log, while a driver works on it or after."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from bench.data.shape import shape_of
 from bench.frontier.frontier import front_volume
 from bench.records import Failure, TrialRecord
 from bench.run.folder import DatasetRun
-from bench.run.limits import cut_short
+from bench.run.limits import ended
+from bench.run.remaining import After, Pace
+from bench.run.results import picked_path
 from bench.search.checkpoints import Checkpoints
+from bench.search.lock import is_held
+from bench.search.plan import SHARING
 from bench.search.study import Study
 from bench.suite import resolve_objectives
 
@@ -46,7 +50,8 @@ def _search_of(run: DatasetRun, study: Study, records: Sequence[TrialRecord]) ->
     most = budget.samples_of(ladder[-1]) if ladder else budget.samples
     limits = {"trials": budget.trials, "samples": most, "seconds": budget.time}
     shares = {key: min(1.0, used[key] / limit) for key, limit in limits.items() if limit}
-    over = study.concluded or study.cut_short or (shares.get("trials") == 1 and not ladder)
+    over = study.concluded or study.cut_short or (shares.get("trials") == 1 and not ladder and not study.under_way())
+    finished = over and picked_path(run).is_file() and not is_held(run.run.folder)
     return {
         "rungs": [
             {"samples": samples, "trials": sum(each > rung for each in reached)} for rung, samples in enumerate(ladder)
@@ -72,9 +77,9 @@ def _search_of(run: DatasetRun, study: Study, records: Sequence[TrialRecord]) ->
         "seconds": {"used": used["seconds"], "budget": budget.time},
         "checkpoints": _checkpoints_of(run),
         "share": max(shares.values(), default=0.0),
-        "left": 0.0 if over else _left(run, records, used, limits),
+        "left": 0.0 if finished else _left(run, study, records, used, {} if over else limits),
         "hypervolume": front_volume(records, objectives, run.dataset.reference),
-        "cut_short": cut_short(run, study),
+        "ended": ended(run, study) if over else "",
     }
 
 
@@ -85,19 +90,26 @@ def _checkpoints_of(run: DatasetRun) -> dict[str, Any]:
 
 
 def _left(
-    run: DatasetRun, records: Sequence[TrialRecord], used: dict[str, Any], limits: dict[str, Any]
+    run: DatasetRun, study: Study, records: Sequence[TrialRecord], used: dict[str, Any], limits: dict[str, Any]
 ) -> float | None:
-    """Seconds until the first limit at the pace of the jobs so far; None where none has ended yet."""
-    busy = sum(record.seconds for record in records) / run.run.manifest.workers
-    done = {
-        "trials": sum(bool(record.seconds) for record in records),
-        "samples": sum(record.rungs[-1].samples for record in records if record.rungs),
-    }
-    left = [
-        busy * max(0, limits[key] - used[key]) / amount
-        for key, amount in done.items()
-        if limits[key] and amount and busy
-    ]
-    if limits["seconds"] and (left or used["seconds"]):
-        left.append(max(0.0, limits["seconds"] - used["seconds"]))
-    return min(left, default=None)
+    """Seconds until the run has ended, all stages after the search included; None where no job has ended yet.
+
+    Args:
+        limits: of the search; empty where it is over.
+    """
+    manifest = run.run.manifest
+    pace, workers = Pace(study.ladder, records), manifest.workers
+    if pace.full_length is None:
+        return None
+    search = 0.0
+    if limits:
+        open_ = {key: limits[key] - used[key] for key in ("trials", "samples") if limits[key]}
+        found = [] if (seconds := pace.search(open_)) is None else [seconds / workers]
+        found += [max(0.0, limits["seconds"] - used["seconds"])] if limits["seconds"] else []
+        search = min(found, default=0.0)
+    shape = shape_of(run.card, [task.name for task in run.tasks])
+    kinds = run.fitted(shape).space.branches(SHARING)
+    lengths = (limits.get("samples") or 0) / study.ladder[-1] if study.ladder else limits.get("trials") or 0
+    known = sum(map(len, study.replicates().values()))
+    stages = ["confirming", "serving"] if study.tries() and not limits else ["tuning", "confirming", "serving"]
+    return search + After(manifest.suite, max(1, len(kinds)), lengths).seconds(pace, workers, stages, known)

@@ -6,7 +6,8 @@
 * `rungs`, `promotion`, `ranking`: which trials are trained on.
 * `plan`, `decisions`, `proposals`: what is trained next, a pure function of what is known.
 * `driver`, `confirm`: have it trained and tell what came of it, the same way whatever the timing.
-* `study`, `attributes`, `ledger`, `journal`, `lock`: what is known of the trials, on disk.
+* `log`, `lock`: what happened, on disk; `study`, `ledger`, `events`, `replicates`: what is known by it; `asking`,
+  `dashboard`: what Optuna makes of it.
 * `checkpoints`: what a trial goes on from at its next rung.
 * `executors`: where a job runs.
 """

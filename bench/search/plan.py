@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -44,6 +45,12 @@ class Opening:
     baseline: bool
 
 
+def missing_tries(first: Sequence[Mapping[str, Scalar]], kinds: Sequence[str], tries: int) -> list[dict[str, Scalar]]:
+    """What gives each kind `tries` trials besides its first, all else left to the sampler; the kinds in turn."""
+    there = Counter(params[SHARING] for params in first)
+    return [{SHARING: kind} for n in range(tries) for kind in kinds if there[kind] <= n + 1]
+
+
 @dataclass(frozen=True)
 class Plan:
     """A search of one space on one data set.
@@ -54,6 +61,7 @@ class Plan:
             limit.
         seed: of the run; all that a sampler draws derives from it.
         sampler: a name in `samplers.SAMPLERS`.
+        portfolio: searched parameters to begin with, see `portfolio.openings`.
         tries: how many further trials each kind of sharing gets before the sampler may choose among kinds. A kind
             judged by its defaults alone, or a baseline tuned less than what is held against it, is no fair comparison.
         seconds: nothing is begun once a search took so long, in total as `trials`; None for no limit. What takes the
@@ -74,6 +82,7 @@ class Plan:
     trials: int | None
     seed: int
     sampler: str = "tpe"
+    portfolio: tuple[Mapping[str, Scalar], ...] = ()
     tries: int = 0
     seconds: float | None = None
     budget: int | None = None
@@ -99,6 +108,13 @@ class Plan:
         """The limit of training samples, infinite where there is none."""
         return math.inf if self.budget is None else self.budget
 
+    @property
+    def lengths(self) -> float:
+        """The budget in trainings of full length: of its samples, else of its trials."""
+        if self.budget is not None and self.ladder:
+            return self.budget / self.ladder[-1]
+        return float(self.trials or 0)
+
     @cached_property
     def rules(self) -> Rules:
         """What decides on promotions. The floor looks at a kind's defaults and its tries.
@@ -122,14 +138,22 @@ class Plan:
             return "?"
 
     def openings(self) -> tuple[Opening, ...]:
-        """The first trials: every kind of sharing by its defaults, then the sampler's tries within each in turn."""
+        """The first trials: the single-task baseline, the portfolio, other kinds of sharing by their defaults, tries.
+
+        Each kind has `tries` trials besides the first, those of the portfolio included.
+        """
         kinds = self.space.branches(SHARING)
         if not kinds:
             baseline = self.space.fixed.get(SHARING) == SINGLE_TASK
-            return (Opening(self.space.defaults(self.tasks), baseline),)
-        defaults = (Opening(self.space.defaults(self.tasks, {SHARING: kind}), kind == SINGLE_TASK) for kind in kinds)
-        tries = tuple(Opening({SHARING: kind}, kind == SINGLE_TASK) for kind in kinds) * self.tries
-        return (*defaults, *tries)
+            alone = self.portfolio or (self.space.defaults(self.tasks),)
+            return tuple(Opening(dict(params), baseline) for params in alone)
+        there = {params[SHARING] for params in self.portfolio}
+        others = [self.space.defaults(self.tasks, {SHARING: kind}) for kind in kinds if kind not in there]
+        first: list[Mapping[str, Scalar]] = [*self.portfolio, *others]
+        single = [at for at, params in enumerate(first) if params[SHARING] == SINGLE_TASK][:1]
+        first = [*(first[at] for at in single), *(params for at, params in enumerate(first) if at not in single)]
+        first += missing_tries(first, kinds, self.tries)
+        return tuple(Opening(dict(params), params[SHARING] == SINGLE_TASK) for params in first)
 
     def identity(self) -> dict[str, Any]:
         """What must not change when a search is resumed: all that decides what trial n is.
@@ -147,6 +171,7 @@ class Plan:
             "tasks": list(self.tasks),
             "objectives": [[objective.name, objective.direction] for objective in self.objectives],
             "tries": self.tries,
+            **({"portfolio": [dict(params) for params in self.portfolio]} if self.portfolio else {}),
             **rungs,
             **order,
         }

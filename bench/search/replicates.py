@@ -1,56 +1,53 @@
-"""Replicates as the trials of an Optuna study of their own."""
+"""Replicates, and the tries by which baselines are tuned, as events of the log."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
 
-import optuna
-from optuna.trial import FrozenTrial, TrialState
-
 from bench.objectives import Objective
 from bench.records import TRAINED, Outcome, Point, Replicate, Scalar, training_of
-from bench.search.attributes import attributes_of, failure_in, values_in
-from bench.search.packing import unpacked
+from bench.search.events import at_length, failure_in, outcome_event, unpacked
+from bench.search.log import Event
 
 
-def as_trial(outcome: Outcome, objectives: tuple[Objective, ...]) -> FrozenTrial:
-    """What is kept of a retraining."""
-    attributes = attributes_of(outcome, objectives)
-    values = values_in(attributes, objectives)
+def replicate_event(outcome: Outcome, objectives: tuple[Objective, ...]) -> Event:
+    """A retraining as plain JSON values; `asked` is the configuration of one that repeats no trial."""
     job = outcome.job
-    attributes |= {"kind": job.kind, "trial": job.trial, "replicate": job.replicate, "until": job.until}
-    if job.trial is None:
-        attributes["asked"] = job.config
-    state = TrialState.FAIL if values is None else TrialState.COMPLETE
-    return optuna.trial.create_trial(state=state, values=values, user_attrs=attributes)
+    of = {"kind": job.kind, "trial": job.trial, "replicate": job.replicate, "until": job.until}
+    asked = {"asked": job.config} if job.trial is None else {}
+    return of | asked | outcome_event(outcome, objectives)
 
 
-def by_training(kept: Iterable[FrozenTrial]) -> dict[str, tuple[Replicate, ...]]:
+def by_training(kept: Iterable[Event]) -> dict[str, tuple[Replicate, ...]]:
     """Replicates by `Point.training`, by number."""
     return {training: _in_order(map(_replicate, those)) for training, those in _together(kept).items()}
 
 
-def by_trial(kept: Iterable[FrozenTrial]) -> dict[int, tuple[Replicate, ...]]:
-    """Replicates by the number of the trial that they repeat, by number and length; not those of baselines."""
+def by_trial(kept: Iterable[Event], only: int | None = None) -> dict[int, tuple[Replicate, ...]]:
+    """Replicates by the number of the trial that they repeat, by number and length; not those of baselines.
+
+    Args:
+        only: the one trial to look for; None for all.
+    """
     found: dict[int, list[Replicate]] = {}
     for each in kept:
-        if each.user_attrs["trial"] is not None:
-            found.setdefault(each.user_attrs["trial"], []).append(_replicate(each))
+        if (number := each["trial"]) is not None and only in (None, number):
+            found.setdefault(number, []).append(_replicate(each))
     return {number: _in_order(those) for number, those in found.items()}
 
 
-def of_others(kept: Iterable[FrozenTrial]) -> list[Point]:
+def of_others(kept: Iterable[Event]) -> list[Point]:
     """Points that are no trials of the search, each with its replicates, in the order of `bench.records.TRAINED`.
 
     A baseline may have been trained by several configurations or to several lengths, as what it was derived from moved
     when a search went on; each is a point of its own, the latest last. Retuned static weights have one for each
     weight, in order of weights.
     """
-    together = _together(each for each in kept if each.user_attrs["trial"] is None)
+    together = _together(each for each in kept if each["trial"] is None)
     points = [
         Point(
-            kind=(of := those[0].user_attrs)["kind"],
+            kind=(of := those[0])["kind"],
             config=dict(of["asked"]),
             architecture=of["asked"]["sharing.kind"] if of["kind"] == "current" else of["kind"],
             until=of["until"],
@@ -61,19 +58,17 @@ def of_others(kept: Iterable[FrozenTrial]) -> list[Point]:
     return sorted(points, key=lambda each: (TRAINED.index(each.kind), *_weights(each)))
 
 
-def of_tries(kept: Iterable[FrozenTrial]) -> list[tuple[dict[str, Scalar], dict[str, float]]]:
+def of_tries(kept: Iterable[Event]) -> list[tuple[dict[str, Scalar], dict[str, float]]]:
     """Configurations that baselines were tuned by, and their metrics on validation; empty for one that failed."""
-    tried = [each.user_attrs for each in kept if not each.user_attrs["replicate"]]
-    return [(of["asked"], of["metrics"]) for of in tried]
+    return [(each["asked"], each["metrics"]) for each in kept if not each["replicate"]]
 
 
-def _together(kept: Iterable[FrozenTrial]) -> dict[str, list[FrozenTrial]]:
+def _together(kept: Iterable[Event]) -> dict[str, list[Event]]:
     """Replicates that differ by their seed alone."""
-    found: dict[str, list[FrozenTrial]] = {}
+    found: dict[str, list[Event]] = {}
     for each in kept:
-        of = each.user_attrs
-        if of["replicate"]:
-            training = training_of(of["kind"], of["trial"], of["until"], of.get("asked", {}))
+        if each["replicate"]:
+            training = training_of(each["kind"], each["trial"], each["until"], each.get("asked", {}))
             found.setdefault(training, []).append(each)
     return found
 
@@ -82,10 +77,9 @@ def _weights(point: Point) -> list[float]:
     return list(point.weights.values()) if point.kind == "static_weights" else []
 
 
-def _replicate(kept: FrozenTrial) -> Replicate:
-    of = kept.user_attrs
-    resampled = unpacked(of.get("resampled", {}))
-    return Replicate(of["replicate"], of["seed"], of["metrics"], failure_in(of), of.get("until"), resampled)
+def _replicate(of: Event) -> Replicate:
+    resampled = unpacked(at_length(of).get("resampled", {}))
+    return Replicate(of["replicate"], of["seed"], of["metrics"], failure_in(of), of["until"], resampled)
 
 
 def _in_order(replicates: Iterable[Replicate]) -> tuple[Replicate, ...]:

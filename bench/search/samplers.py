@@ -5,14 +5,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
-from optuna.search_space import IntersectionSearchSpace
-from optuna.trial import FrozenTrial
 
 from bench.errors import unknown
 from bench.seeds import derive
@@ -51,15 +47,11 @@ SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
 }
 
 
-def make_sampler(name: str, run_seed: int, trial: int, common: IntersectionSearchSpace | None = None) -> BaseSampler:
+def make_sampler(name: str, run_seed: int, trial: int) -> BaseSampler:
     """A fresh sampler for one trial.
 
     Samplers keep their random state in memory. A new one for every trial, seeded by the trial's number, makes a resumed
-    search sample what the undisturbed one would; all else that they know they read from the storage.
-
-    Args:
-        common: what all trials of the study have in common, kept from one sampler to the next: so only what is new has
-            to be looked at.
+    search sample what the undisturbed one would; all else that they know they read from the study.
 
     Raises:
         UserError: no such sampler.
@@ -67,28 +59,7 @@ def make_sampler(name: str, run_seed: int, trial: int, common: IntersectionSearc
     if name not in SAMPLERS:
         raise unknown("sampler", name, SAMPLERS)
     with quiet():
-        sampler = SAMPLERS[name](derive(run_seed, "sampler", trial))
-    return _Crossing(sampler, common) if name == NSGA2 and common is not None else sampler
-
-
-class _Crossing(BaseSampler):
-    """A sampler that searches jointly what all trials have, and is told what that is."""
-
-    def __init__(self, sampler: BaseSampler, common: IntersectionSearchSpace) -> None:
-        self._sampler, self._common = sampler, common
-
-    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        return {name: of for name, of in self._common.calculate(study).items() if not of.single()}
-
-    def sample_relative(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        return self._sampler.sample_relative(study, trial, search_space)
-
-    def sample_independent(
-        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        return self._sampler.sample_independent(study, trial, param_name, param_distribution)
+        return SAMPLERS[name](derive(run_seed, "sampler", trial))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Two tasks whose learning curves are known in closed form, over the space `quick`: what replays are tested on.
+"""Two tasks whose learning curves are known in closed form, over the table's space: what replays are tested on.
 
 Every parameter has a best value that depends on its branch at most; a lean between the tasks trades one objective for
 the other. High learning rates learn faster and then overfit, low ones are still learning at full length, so the order
@@ -45,8 +45,8 @@ _BALANCING = {
 
 
 def space() -> Space:
-    """The space of the quick suite."""
-    return load_space("quick")
+    """The space of the table, without funnels."""
+    return load_space("reports/blackbox/space.toml").restricted({"funnel.kind": "independent"})
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ class Analytic:
 
     seed: int = 0
     proposals: int = 1
+    portfolio: tuple[dict[str, Scalar], ...] = ()
     fractions: tuple[float, ...] = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
     space: Space = field(default_factory=space)
     tasks: tuple[str, ...] = TASKS

@@ -1,11 +1,12 @@
 """Trains random configurations once and keeps all that was measured at every rung: the table that searchers replay.
 
     python tests/benchmarks/blackbox_table.py [--configurations 300] [--seeds 2] [--workers 2] [--limit-time 2h]
-        [--datasets census-income kuairand-pure@late-window] [--home .seesaw] [--raw DIR] [--out reports/blackbox]
+        [--datasets hotel-bookings funnel-log] [--home .seesaw] [--raw DIR] [--out reports/blackbox]
 
-Space, tasks and fixed settings are those of the data set's suite. Configuration i is the same whatever else is asked
-for. A configuration is trained in one run to full length, as a search would train it if nothing stopped it, and
-measured on validation and test, as a search measures it, whenever it has passed a rung's share of full length. Each
+Space, tasks and objectives are those of `reports/blackbox/benchmark.toml`. Configuration i is the same whatever else is
+asked for, and the same on all data sets that have no suite of their own: weights go by the place of a task, and the
+last are left out where there are fewer. A configuration is trained in one run to full length, as a search would train
+it if nothing stopped it, and measured on validation whenever it has passed a rung's share of full length. Each
 finished run is a line of `<out>/<data set>.jsonl`, and `<out>/table.parquet` has a row for each rung of each run. What
 either of them has is not trained again: a table that was interrupted, or is to have more configurations or seeds, goes
 on from there. All configurations are trained on one seed before the next seed's turn, the data sets taking turns.
@@ -19,7 +20,7 @@ import math
 import multiprocessing
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -34,18 +35,21 @@ from bench.data import Store, load_card, prepare
 from bench.errors import UserError
 from bench.home import resolve_home
 from bench.machine import keep_freed_memory
+from bench.predictions import KEPT
 from bench.records import Scalar
 from bench.search.space import load_space
 from bench.seeds import derive
-from bench.suite import load_suite, resolve_objectives, seconds
+from bench.suite import Suite, load_suite, resolve_objectives, seconds
 from bench.training.config import TrialConfig
 from bench.training.cost import costs
+from bench.training.kept import write_rows
 from bench.training.loop import Trainer
 
-SUITES = {"census-income": "quick", "kuairand-pure@late-window": "kuairand"}
+SUITE = "reports/blackbox/benchmark.toml"
 RUNGS = "1/32 1/16 1/8 1/4 1/2 1"
 SEED = 5  # of the configurations
 TABLE = "table.parquet"
+NEW = ["hotel-bookings", "funnel-log"]
 KEY = ["dataset", "configuration", "seed"]
 
 
@@ -58,8 +62,9 @@ class Run:
     configuration: int
     seed: int
     config: dict[str, Scalar]
+    tasks: tuple[str, ...]
     fractions: tuple[float, ...]
-    threads: int
+    keep: str
 
     @property
     def key(self) -> tuple[str, int, int]:
@@ -70,7 +75,7 @@ class Run:
 def train(run: Run) -> dict[str, Any]:
     """A run as a line of the table: its rungs, or why it stopped before the last."""
     keep_freed_memory()
-    line = {name: value for name, value in asdict(run).items() if name not in ("store", "fractions", "threads")}
+    line = {name: value for name, value in asdict(run).items() if name in (*KEY, "config")}
     rungs: list[dict[str, Any]] = []
     try:
         _train(run, rungs)
@@ -79,23 +84,51 @@ def train(run: Run) -> dict[str, Any]:
     return line | {"rungs": rungs, "failure": None}
 
 
-def tasks_of(dataset: str) -> tuple[str, ...]:
-    """Names of the tasks to train."""
-    return load_suite(SUITES[dataset]).dataset(dataset).tasks or load_card(dataset).default_tasks
+def _suite() -> Suite:
+    return load_suite(SUITE)
+
+
+def card_of(dataset: str) -> str:
+    """What the suite calls the data set: a card's name or path."""
+    return next(each.id for each in _suite().datasets if name_of(each.id) == dataset)
+
+
+def name_of(card: str) -> str:
+    """What the table calls a data set."""
+    return Path(card).stem if card.endswith(".toml") else card
+
+
+def config_of(number: int, tasks: Sequence[str], parents: bool) -> dict[str, Scalar]:
+    """Configuration of a number, for tasks in their order; where none has a parent nothing is tied along a funnel."""
+    places = ("1", "2", "3")
+    drawn = load_space(_suite().space).sample(np.random.default_rng(derive(SEED, "configuration", number)), places)
+    names = dict(zip(places, tasks, strict=False))
+    found = {}
+    for key, value in drawn.items():
+        stem, _, place = key.rpartition(".")
+        if place not in places:
+            found[key] = value
+        elif place in names:
+            found[f"{stem}.{names[place]}"] = value
+    return found if parents else found | {"funnel.kind": "independent"}
 
 
 def _train(run: Run, rungs: list[dict[str, Any]]) -> None:
-    suite = load_suite(SUITES[run.dataset])
+    of = _suite().dataset(card_of(run.dataset))
     store = Store.open(run.store)
-    store = store.with_tasks(tasks_of(run.dataset))
-    objectives = resolve_objectives(suite.dataset(run.dataset), store.schema.tasks)
+    store = store.with_tasks(run.tasks)
+    objectives = resolve_objectives(of, store.schema.tasks)
     config = TrialConfig.parse(run.config)
-    trainer = Trainer(store, config, objectives, derive(SEED, run.configuration, run.seed), run.threads)
+    trainer = Trainer(store, config, objectives, derive(SEED, run.configuration, run.seed))
     full = config.optim.epochs * len(store.split("train"))
     parameters = costs(trainer.model, store.schema)["cost/parameters"]
     for fraction in run.fractions:
         course = trainer.run_to(None if fraction == 1 else math.ceil(fraction * full))
-        metrics = trainer.metrics("valid") | trainer.metrics("test")
+        metrics = trainer.metrics("valid")
+        if run.keep:
+            name = f"{run.configuration}-{run.seed}-{len(rungs)}"
+            for split in KEPT:
+                metrics |= trainer.metrics(split, keep=Path(run.keep) / f"{name}.{split}.npy")
         rungs.append(
             {"fraction": fraction, "samples": course.samples, "seconds": course.seconds, "metrics": metrics}
             | {"samples_per_s": course.samples / course.seconds, "parameters": parameters}
@@ -122,21 +155,25 @@ def append(path: Path, line: Mapping[str, Any]) -> None:
         os.fsync(file.fileno())
 
 
-def plan(dataset: str, options: argparse.Namespace) -> list[Run]:
-    """All runs on a data set, seeds of one configuration together; prepares the store."""
-    suite = load_suite(SUITES[dataset])
-    home = resolve_home(options.home)
-    store = prepare(load_card(dataset), home, options.raw / dataset.partition("@")[0] if options.raw else None)
-    space = load_space(suite.space).restricted(suite.set)
-    fractions = tuple(float(Fraction(text)) for text in options.rungs.split())
-    runs = []
-    for number in range(options.configurations):
-        config = space.sample(np.random.default_rng(derive(SEED, "configuration", number)), tasks_of(dataset))
-        runs += [
-            Run(dataset, str(store.path), number, seed, config, fractions, options.threads)
-            for seed in range(options.seeds)
-        ]
-    return runs
+def plan(
+    dataset: str, numbers: Iterable[int], seeds: Iterable[int], options: argparse.Namespace, keep: Path | None = None
+) -> list[Run]:
+    """Runs on a data set; prepares the store, and the folder for predictions if these are to be kept."""
+    name, home = card_of(dataset), resolve_home(options.home)
+    card = load_card(name)
+    store = prepare(card, home, options.raw / dataset.partition("@")[0] if options.raw else None)
+    tasks = _suite().dataset(name).tasks or card.default_tasks
+    parents = any(task.parent for task in card.tasks if task.name in tasks)
+    fractions = tuple(float(Fraction(text)) for text in RUNGS.split())
+    folder = ""
+    if keep:
+        write_rows(store.with_tasks(tasks), keep / dataset)
+        folder = str(keep / dataset)
+    return [
+        Run(dataset, str(store.path), number, seed, config_of(number, tasks, parents), tasks, fractions, folder)
+        for number in numbers
+        for seed in seeds
+    ]
 
 
 def carry_out(runs: Sequence[Run], out: Path, workers: int, limit: float) -> None:
@@ -236,16 +273,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--configurations", type=int, default=300)
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--datasets", nargs="+", default=list(SUITES), choices=list(SUITES))
-    parser.add_argument("--rungs", default=RUNGS, help="fractions of full length")
+    parser.add_argument("--datasets", nargs="+", default=NEW, choices=NEW)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--limit-time", type=seconds, default=math.inf)
     parser.add_argument("--home", type=Path)
     parser.add_argument("--raw", type=Path, help="folder with a folder of raw files for each data set")
     parser.add_argument("--out", type=Path, default=Path("reports/blackbox"))
     options = parser.parse_args()
-    runs = [run for dataset in options.datasets for run in plan(dataset, options)]
+    numbers, seeds = range(options.configurations), range(options.seeds)
+    runs = [run for dataset in options.datasets for run in plan(dataset, numbers, seeds, options)]
     carry_out(runs, options.out, options.workers, options.limit_time)
     frame = finished_frame(options.out)
     write(frame, options.out / TABLE)

@@ -35,7 +35,7 @@ class Emulator:
 
     def __init__(self, table: Table) -> None:
         self.space, self.tasks, self.objectives = table.space, table.tasks, table.objectives
-        self.reference, self.fractions = table.reference, table.fractions
+        self.reference, self.fractions, self.portfolio = table.reference, table.fractions, table.portfolio
         self._encoding = Encoding(table.space, table.tasks)
         self._signs = np.array([objective.sign for objective in table.objectives])
         whole = np.isfinite(table.worth).all(axis=(1, 2))

@@ -1,6 +1,6 @@
 """What the driver itself costs a job, up to 5,000 trials: CPU time with training that takes none.
 
-    python tests/benchmarks/overhead.py [--trials 5000] [--write docs/performance.md] [--database URL] [--whole]
+    python tests/benchmarks/overhead.py [--trials 5000] [--write docs/performance.md] [--whole]
 
 Each row is the mean over the last 50 jobs before so many trials. Trials farther from a row are drawn at random, as what
 matters is how many there are; with `--whole`, and for `nsga2`, whose trials belong to generations, all are proposed.
@@ -28,13 +28,16 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from bench.objectives import Objective
 from bench.progress import Silent
 from bench.records import Job, TrialRecord, TrialResult
-from bench.search import driver, journal, storage_database
+from bench.search import driver
+from bench.search import tree as trees
+from bench.search.dashboard import Dashboard
 from bench.search.executors import InlineExecutor
+from bench.search.ledger import Ledger
+from bench.search.log import Log
 from bench.search.plan import Opening, Plan
 from bench.search.proposals import Proposals
 from bench.search.rungs import ladder
 from bench.search.space import load_space
-from bench.search.storage_address import Address, without_password
 from bench.search.study import Study
 from bench.seeds import derive
 from tests.benchmarks.speed.table import replace
@@ -47,9 +50,9 @@ FULL = 1 << 20
 SEARCHES = {
     "tpe": {"sampler": "tpe"},
     "nsga2": {"sampler": "nsga2"},
-    "gp by rungs": {"sampler": "gp", "ladder": ladder(FULL // 16, 4, FULL), "eta": 2.0},
+    "gp by rungs": {"sampler": "gp", "ladder": ladder(FULL // 16, 4, FULL), "eta": (2.0,)},
 }
-PARTS = ("decide", "propose", "ask", "finish", "tell", "storage")
+PARTS = ("decide", "propose", "ask", "finish", "tell", "log", "view")
 
 
 def train(job: Job) -> TrialResult:
@@ -104,7 +107,7 @@ class Clock:
         """Times the parts of a search."""
         places = [(driver, "decide", "decide"), (Proposals, "next", "propose"), (Study, "ask", "ask")]
         places += [(Study, "promote", "ask"), (Study, "finish", "finish"), (Study, "tell", "tell")]
-        places += [(journal.Journal, "_commit", "storage"), (storage_database.Database, "_commit", "storage")]
+        places += [(Log, "append", "log"), (Dashboard, "flush", "view"), (Dashboard, "add", "view")]
         before = [(owner, name, getattr(owner, name)) for owner, name, _ in places]
         try:
             for owner, name, part in places:
@@ -118,19 +121,19 @@ class Clock:
 def at_random(plan: Plan, marks: list[int], proposals: Callable[..., Any]) -> Callable[..., Any]:
     """`Proposals.next` for trials near a mark; a random configuration for all others."""
 
-    def wrapped(self: Proposals, standings: Any, configs: Any) -> Opening | None:
-        number = len(standings)
+    def wrapped(self: Proposals, ledger: Ledger, configs: Any) -> Opening | None:
+        number = ledger.trials
         if any(mark - WINDOW - 10 <= number <= mark for mark in marks):
-            opening: Opening | None = proposals(self, standings, configs)
+            opening: Opening | None = proposals(self, ledger, configs)
             return opening
-        names = set(plan.space.names(plan.tasks))
+        names = {name for name, _, _ in trees.leaves(plan.space.tree, plan.tasks)}
         config = plan.space.sample(np.random.default_rng(derive(plan.seed, "forward", number)), plan.tasks)
         return Opening({name: value for name, value in config.items() if name in names}, False)
 
     return wrapped
 
 
-def measure(name: str, trials: int, database: str | None, whole: bool = False) -> list[dict[str, float]]:
+def measure(name: str, trials: int, whole: bool = False) -> list[dict[str, float]]:
     """Milliseconds a job at each number of trials, and what it takes to read the study at the end."""
     plan = Plan(
         load_space("joint"), TASKS, OBJECTIVES, trials, 0, tries=2, architecture=lambda config: "?", **SEARCHES[name]
@@ -138,8 +141,6 @@ def measure(name: str, trials: int, database: str | None, whole: bool = False) -
     rows, marks = [], [at for at in AT if at <= trials]
     with ExitStack() as stack, tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        if database:
-            Address(without_password(database), f"overhead-{folder.name}").write(folder)
         with Study.open(folder, plan) as study:
             clock, on_record = Clock(), tracking(study)
             since: list[tuple[float, dict[str, float]]] = []
@@ -188,11 +189,10 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--trials", type=int, default=AT[-1])
     parser.add_argument("--search", action="append", choices=SEARCHES)
-    parser.add_argument("--database", help="address of a database instead of a journal")
     parser.add_argument("--whole", action="store_true", help="propose every trial, not only those that are measured")
     parser.add_argument("--write", type=Path, help="document with a place marked overhead")
     chosen = parser.parse_args()
-    found = {name: measure(name, chosen.trials, chosen.database, chosen.whole) for name in chosen.search or SEARCHES}
+    found = {name: measure(name, chosen.trials, chosen.whole) for name in chosen.search or SEARCHES}
     table = markdown(found)
     print(table)
     if chosen.write:

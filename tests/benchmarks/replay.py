@@ -44,6 +44,7 @@ class Problem(Protocol):
     Attributes:
         fractions: of full length, at which a curve is known, rising, the last being 1.
         proposals: how many a searcher makes at a time, of which one is trained.
+        portfolio: configurations to begin with, learnt on other data.
     """
 
     space: Space
@@ -52,6 +53,7 @@ class Problem(Protocol):
     reference: Mapping[str, float]
     fractions: tuple[float, ...]
     proposals: int
+    portfolio: tuple[dict[str, Scalar], ...]
 
     def fresh(self) -> Problem:
         """The same problem with nothing trained yet."""
@@ -85,7 +87,8 @@ class Table:
     configs: Sequence[dict[str, Scalar]]
     curves: Floats
     worth: Floats
-    proposals: int = 8
+    proposals: int = 2
+    portfolio: tuple[dict[str, Scalar], ...] = ()
     _left: NDArray[np.bool_] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -139,34 +142,47 @@ def read_tables(
     tasks: tuple[str, ...],
     objectives: tuple[Objective, ...],
     reference: Mapping[str, float],
+    seeds: int = 2,
 ) -> list[Table]:
     """A table for each seed of what `blackbox_table.py` wrote; configurations that were not trained on it are left out.
 
     Values after a failure are NaN. Judged is by the mean over seeds, where training failed on none.
+
+    Args:
+        tasks: names in the table; in the configurations a task's weight goes by its place, "1" for the first.
+        seeds: how many; later ones are only of some configurations.
     """
     frame = pd.read_parquet(path)
-    frame = frame[frame["dataset"] == dataset]
+    frame = frame[(frame["dataset"] == dataset) & (frame["seed"] < seeds)]
     fractions = tuple(sorted(frame["fraction"].dropna().unique().tolist()))
-    known = Encoding(space, tasks).column
-    seeds = []
+    places = tuple(str(place + 1) for place in range(len(tasks)))
+    known = Encoding(space, places).column
+    found = []
     for _, of_seed in frame.groupby("seed"):
         configs, curves = [], []
         for _, run in of_seed.groupby("configuration"):
-            head = run.iloc[0]
-            found = {name: head[f"config/{name}"] for name in known if f"config/{name}" in run}
-            configs.append({name: _plain(value) for name, value in found.items() if not pd.isna(value)})
+            named = run.iloc[0].filter(like="config/").dropna()
+            config = {name.removeprefix("config/"): _plain(value) for name, value in named.items()}
+            config = {_placed(name, tasks): value for name, value in config.items()}
+            configs.append({name: config[name] for name in known if name in config})
             curve = np.full((len(fractions), len(objectives)), np.nan)
             for _, at in run.dropna(subset="fraction").iterrows():
                 curve[fractions.index(at["fraction"])] = [at[objective.key("valid")] for objective in objectives]
             curves.append(curve)
-        seeds.append((configs, np.array(curves)))
-    if any(configs != seeds[0][0] for configs, _ in seeds):
+        found.append((configs, np.array(curves)))
+    if any(configs != found[0][0] for configs, _ in found):
         raise SystemExit(f"expected the same configurations of {dataset} on every seed in {path}")
-    mean = np.mean([curves for _, curves in seeds], axis=0)
+    mean = np.mean([curves for _, curves in found], axis=0)
     return [
-        Table(space, tasks, objectives, reference, fractions, configs, curves, np.where(np.isnan(mean), curves, mean))
-        for configs, curves in seeds
+        Table(space, places, objectives, reference, fractions, configs, curves, np.where(np.isnan(mean), curves, mean))
+        for configs, curves in found
     ]
+
+
+def _placed(name: str, tasks: Sequence[str]) -> str:
+    """A parameter's name with the place of a task for the task's own name."""
+    stem, _, task = name.rpartition(".")
+    return f"{stem}.{tasks.index(task) + 1}" if ".weight." in name and task in tasks else name
 
 
 def _plain(value: object) -> Scalar:

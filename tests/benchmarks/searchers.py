@@ -9,15 +9,17 @@ from typing import NamedTuple
 
 import numpy as np
 import optuna
-from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FixedTrial, TrialState, create_trial
 from replay import KIND, Floats, Problem
 
 from bench.records import Scalar
-from bench.search.gp import GaussianSampler, Results
+from bench.search.gp import GaussianSampler
+from bench.search.plan import missing_tries
+from bench.search.portfolio import fitted
 from bench.search.promotion import Rules, promote, reduction_factors
 from bench.search.rungs import ladder
-from bench.search.samplers import GP, quiet
+from bench.search.samplers import quiet
 from bench.search.shape import Shape
 from bench.search.standing import Standing
 from bench.seeds import derive
@@ -45,6 +47,7 @@ class Trace(NamedTuple):
 Searcher = Callable[[Problem, int, float], Trace]
 """(problem, seed, budget in full-length trainings) -> trace."""
 
+Pinned = Mapping[str, Scalar]
 FULL = 2**20
 STEP, LOWEST, TRIES = 4, 1 / 32, 2
 
@@ -102,15 +105,19 @@ def full_length(make: Callable[[int], BaseSampler]) -> Searcher:
 
 
 def by_rungs(
-    sampler: str, tries: int = TRIES, eta: tuple[float, ...] | None = None, lowest: float = LOWEST
+    process: bool = True,
+    tries: int = TRIES,
+    eta: tuple[float, ...] | None = None,
+    lowest: float = LOWEST,
+    openings: Callable[[Problem], Sequence[Pinned]] | None = None,
 ) -> Searcher:
-    """Promotion by rungs, with configurations from one of our samplers or at random; one job at a time.
-
-    What the product does, but that it has no openings: nobody's first trials are the space's defaults.
+    """Promotion by rungs, as the product does it, one job at a time.
 
     Args:
-        tries: of each kind of sharing before the sampler may choose among kinds; 0 for no floor either.
+        process: whether `gp` proposes; else configurations are drawn at random.
+        tries: of each kind of sharing besides the openings; 0 for no floor either.
         eta: reduction factors; by itself those that the product has for the problem's objectives.
+        openings: configurations to begin with.
     """
 
     def search(problem: Problem, seed: int, budget: float) -> Trace:
@@ -118,10 +125,12 @@ def by_rungs(
         at = [int(np.argmin(np.abs(np.array(problem.fractions) - rung / FULL))) for rung in rungs]
         if not np.allclose([problem.fractions[i] * FULL for i in at], rungs, rtol=0.01):
             raise SystemExit(f"the table has no values at {[rung / FULL for rung in rungs]}")
-        factors = eta or reduction_factors(len(problem.objectives))
-        rules = Rules(rungs, factors, problem.objectives, problem.reference, tries)
-        proposer = proposer_of(sampler, problem, rungs)
-        kinds = problem.space.branches(KIND)
+        space, tasks, objectives, reference = problem.space, problem.tasks, problem.objectives, problem.reference
+        rules = Rules(rungs, eta or reduction_factors(len(objectives)), objectives, reference, tries and tries + 1)
+        shape = Shape(space, tasks)
+        sampler = GaussianSampler(shape, objectives, reference, rungs)
+        begin = list(openings(problem)) if openings else []
+        begin += missing_tries(begin, space.branches(KIND), tries)
         standings: list[Standing] = []
         configs: list[dict[str, Scalar]] = []
         curves: list[tuple[Floats, Floats]] = []
@@ -136,10 +145,16 @@ def by_rungs(
                     standings[number] = replace(standings[number], granted=standings[number].granted | {rung})
             else:
                 number, rung = len(standings), 0
-                pinned = {KIND: kinds[number % len(kinds)]} if number < tries * len(kinds) else {}
-                propose = proposer([standing.results for standing in standings], configs, derive(seed, number))
-                draws = [derive(seed, "proposal", number, again) for again in range(problem.proposals)]
-                found = problem.train([propose(draw, pinned) for draw in draws])
+                pinned = begin[number] if number < len(begin) else {}
+                results = [standing.results for standing in standings]
+                whole = len(pinned) > 1
+                belief = None if whole or not process else sampler.learn(results, configs, derive(seed, number))
+                proposals = []
+                for again in range(1 if whole else problem.proposals):
+                    draw = derive(seed, "proposal", number, again)
+                    row = shape.draw(1, np.random.default_rng(draw), pinned)[0]
+                    proposals.append(belief.propose(draw, pinned) if belief else shape.config(row, pinned))
+                found = problem.train(proposals)
                 if found is None:
                     break
                 configs.append(found.config)
@@ -160,40 +175,26 @@ def by_rungs(
     return search
 
 
-Pinned = Mapping[str, Scalar]
-Propose = Callable[[int, Pinned], dict[str, Scalar]]
-"""(seed, pinned) -> configuration."""
+def defaults(problem: Problem) -> list[dict[str, Scalar]]:
+    """Each way of sharing by its defaults: what a search began with before there was a portfolio."""
+    return [problem.space.defaults(problem.tasks, {KIND: kind}) for kind in problem.space.branches(KIND)]
 
 
-def proposer_of(
-    sampler: str, problem: Problem, rungs: Sequence[int]
-) -> Callable[[Results, Sequence[dict[str, Scalar]], int], Propose]:
-    """(results, configurations, seed) -> what makes proposals, of which a replay may want several."""
-    space, tasks, objectives, reference = problem.space, problem.tasks, problem.objectives, problem.reference
-
-    def at_random(seed: int, pinned: Pinned) -> dict[str, Scalar]:
-        return shape.config(shape.draw(1, np.random.default_rng(seed), pinned)[0], pinned)
-
-    shape = Shape(space, tasks)
-    if sampler == "random":
-        return lambda results, configs, seed: at_random
-    process = GaussianSampler(shape, objectives, reference, rungs)
-
-    def learn(results: Results, configs: Sequence[dict[str, Scalar]], seed: int) -> Propose:
-        belief = process.learn(results, configs, seed)
-        return belief.propose if belief else at_random
-
-    return learn
+def learnt(problem: Problem) -> list[dict[str, Scalar]]:
+    """The portfolio that was learnt on other data, and the defaults of the ways of sharing that it has not."""
+    first = [fitted(config, problem.space, problem.tasks) for config in problem.portfolio]
+    there = {params[KIND] for params in first}
+    return [*first, *(params for params in defaults(problem) if params[KIND] not in there)]
 
 
 TARGET = "TPE multivariate, full length"
-OURS = "ours"
+DEFAULTS = "gp by rungs from defaults"
+OURS = "gp by rungs from the portfolio"
 SEARCHERS: dict[str, Searcher] = {
     "random, full length": full_length(lambda seed: RandomSampler(seed=seed)),
-    "Optuna's default, full length": full_length(lambda seed: TPESampler(seed=seed)),
-    "NSGA-II, full length": full_length(lambda seed: NSGAIISampler(seed=seed, population_size=10)),
     TARGET: full_length(lambda seed: TPESampler(seed=seed, n_startup_trials=12, multivariate=True, group=True)),
-    "ASHA, random configurations": by_rungs("random", tries=0, eta=(STEP,)),
-    "ours, random configurations": by_rungs("random"),
-    OURS: by_rungs(GP),
+    "ASHA, random configurations": by_rungs(process=False, tries=0, eta=(STEP,)),
+    DEFAULTS: by_rungs(openings=defaults),
+    OURS: by_rungs(openings=learnt),
 }
+FULL_LENGTH = ("random, full length", TARGET)

@@ -146,7 +146,7 @@ def test_run_leaves_everything_behind_and_asks_nothing_of_the_network(
     page = (folder / "report.html").read_text()
     assert not re.search(r'(src|href)="https?://', page)
     part = next(path for path in folder.iterdir() if path.is_dir())
-    assert {"study.log", "frontier.parquet", "picked.json", "picked.toml", "store.json"} <= {
+    assert {"study.jsonl", "optuna.log", "frontier.parquet", "picked.json", "picked.toml", "store.json"} <= {
         p.name for p in part.iterdir()
     }
 
@@ -158,7 +158,7 @@ def test_run_leaves_everything_behind_and_asks_nothing_of_the_network(
     assert Path(json.loads(seesaw("report", "a", "--json").out)["page"]) == folder / "report.html"
     for command in ("status", "frontier"):
         assert str(shop.card) in seesaw(command, "a").out
-    assert f"Trial {document['pick']['trial']} (" in seesaw("pick", "a").out
+    assert f"The pick is trial {document['pick']['trial']} (" in seesaw("pick", "a").out
 
     found = frontier_of("seesaw/shop", f"sqlite:///{tmp_path / 'home' / 'mlflow.db'}")
     assert set(found["trial"].astype(int)) >= {each["trial"] for each in document["points"] if each["role"] == "trial"}

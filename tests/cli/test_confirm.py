@@ -135,7 +135,7 @@ def test_what_cannot_be_is_refused_in_a_sentence(seesaw, weighed, tmp_path: Path
     def refused(*arguments: object) -> str:
         said = seesaw("confirm", *arguments)
         assert said.code == 2
-        assert not list((tmp_path / "home/runs").glob("*/*/study.log"))  # nothing was begun
+        assert not list((tmp_path / "home/runs").glob("*/*/study.jsonl"))  # nothing was begun
         return said.err
 
     made("a")

@@ -15,9 +15,7 @@ import pytest
 
 import bench
 from bench.cli import main
-from bench.errors import UserError
 from bench.run.create import create
-from bench.search import journal
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
@@ -28,12 +26,12 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def made(module_shop) -> Path:
-    """The folder of a run that its time limit ended; suite, card, space, MLflow's store, database by relative paths."""
+    """The folder of a run that its time limit ended; suite, card, space, MLflow's store by relative paths."""
     shop = module_shop
     text = shop.suite.read_text().replace(f"{shop.folder}/", "").replace("replicates = 2", "replicates = 0")
     shop.suite.write_text(text.replace("trials = 6", 'trials = 100000\ntime = "0.5s"'))
     options = ["--raw", "raw", "--executor", "inline", "--name", "here", "--home", "home"]
-    stores = ["--tracking", "sqlite:///tracked.db", "--storage", "sqlite:///studies.db"]
+    stores = ["--tracking", "sqlite:///tracked.db"]
     before = os.getcwd()
     os.chdir(shop.folder)
     try:
@@ -119,7 +117,7 @@ def test_paths_are_kept_whole(made: Path) -> None:
     suite = manifest["suite"]
     assert suite["datasets"][0]["id"] == str(folder / "card.toml")
     assert (suite["space"], manifest["suite_name"]) == (str(folder / "space.toml"), str(folder / "suite.toml"))
-    assert (manifest["raw"], manifest["storage"]) == (str(folder / "raw"), f"sqlite:///{folder / 'studies.db'}")
+    assert manifest["raw"] == str(folder / "raw")
     assert manifest["tracking_uri"] == f"sqlite:///{folder / 'tracked.db'}"
 
 
@@ -171,16 +169,3 @@ def test_what_writes_names_what_cannot_be_written(seesaw, shop, read_only: Path)
         said = seesaw(*command, home=home)
         assert said.code == 2, (command, said.err)
         assert re.fullmatch(rf"seesaw: {home}\S*: cannot be written: Permission denied.*\n", said.err), said.err
-
-
-def test_a_full_disk_names_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The journal's lines are written to an open file: the system's error names none."""
-
-    def full(descriptor: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    written = journal.Journal(tmp_path / "study.log", write=True)
-    written.append_logs([{"op_code": 0}])
-    monkeypatch.setattr(journal.os, "fsync", full)
-    with pytest.raises(UserError, match=r"/study\.log: cannot be written: No space left on device"):
-        written.append_logs([{"op_code": 0}])

@@ -15,9 +15,9 @@ def _raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
 
 
 def test_a_full_disk_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    _raising(monkeypatch, OSError(errno.ENOSPC, "No space left on device", "runs/a/study.log"))
+    _raising(monkeypatch, OSError(errno.ENOSPC, "No space left on device", "runs/a/study.jsonl"))
     assert cli.main([]) == 2
-    assert capsys.readouterr().err == "seesaw: runs/a/study.log: cannot be written: No space left on device\n"
+    assert capsys.readouterr().err == "seesaw: runs/a/study.jsonl: cannot be written: No space left on device\n"
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), ValueError("odd")])

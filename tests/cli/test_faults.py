@@ -43,9 +43,9 @@ def until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
         time.sleep(0.05)
 
 
-def journal(home: Path, name: str) -> int:
-    """Bytes of the run's journal."""
-    return sum(path.stat().st_size for path in (home / "runs" / name).glob("*/study.log"))
+def log(home: Path, name: str) -> int:
+    """Bytes of the run's log."""
+    return sum(path.stat().st_size for path in (home / "runs" / name).glob("*/study.jsonl"))
 
 
 def front(text: str) -> list[tuple[int, dict[str, float]]]:
@@ -63,7 +63,7 @@ def test_ctrl_c_ends_cleanly_twice_as_well_and_the_run_goes_on(shop, tmp_path: P
     home = tmp_path / "home"
     shop.edit(shop.suite, "trials = 6", "trials = 200")  # it shall not end by itself
     run = Command(home, "run", shop.suite, "--raw", shop.raw, "--name", "a", "--executor", executor, "--workers", 2)
-    until(lambda: journal(home, "a") > 6000 or run.process.poll() is not None)
+    until(lambda: log(home, "a") > 6000 or run.process.poll() is not None)
     children = psutil.Process(run.process.pid).children(recursive=True)
 
     second = Command(home, "resume", "a").end()
@@ -103,8 +103,8 @@ def test_a_run_that_is_killed_again_and_again_ends_as_the_undisturbed_one(shop, 
     assert code == 0, err
     command, killed = Command(home, "run", shop.suite, "--name", "wild", *options), 0
     while killed < 6:
-        size = journal(home, "wild")
-        until(lambda: journal(home, "wild") > size or command.process.poll() is not None)  # noqa: B023 (called here)
+        size = log(home, "wild")
+        until(lambda: log(home, "wild") > size or command.process.poll() is not None)  # noqa: B023 (called here)
         time.sleep(chance.uniform(0, 0.3))
         if command.process.poll() is not None:
             break

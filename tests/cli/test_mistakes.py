@@ -147,7 +147,6 @@ MISTAKES = [
     Mistake("a variant's name too long", PREPARE, ("variants", LONG), variant(LONG)),
     Mistake("a variant that leads elsewhere", PREPARE, ("variants", "../up"), variant("../up")),
     Mistake("no host of a tracking store", (*RUN, "--tracking", "http://[::1/x"), ("--tracking", "http://[::1/x")),
-    Mistake("no host of a database", (*RUN, "--storage", "postgresql://[::1/x"), ("--storage", "something else")),
     Mistake("no host of a source", PREPARE, ("card.toml", "sources.0", "http://[::1/x"), source("http://[::1/x")),
     Mistake("a password of a source", PREPARE, ("sources.0", "http://***@host/x"), source("http://me:word@host/x")),
     Mistake("no registry", ("latency", "model", "--tracking", "http://[::1/x"), ("--tracking", "http://[::1/x")),

@@ -50,7 +50,9 @@ def test_a_run_by_rungs_ends_with_everything_that_a_run_has(seesaw, rungs, tmp_p
     document = run(seesaw, rungs, "a")
     home = tmp_path / "home"
     folder = next(iter(Run.open(home, "a").datasets.values())).folder
-    assert {"study.log", "frontier.parquet", "picked.json", "store.json"} <= {path.name for path in folder.iterdir()}
+    assert {"study.jsonl", "optuna.log", "frontier.parquet", "picked.json", "store.json"} <= {
+        path.name for path in folder.iterdir()
+    }
     assert not (folder / "checkpoints").exists()
     records = Study.read(folder).records()
     ladder = Study.read(folder).ladder
@@ -190,7 +192,7 @@ def test_status_of_a_search_that_was_stopped_in_the_middle(seesaw, rungs, tmp_pa
     interrupt(lambda job: job == 9)
     assert seesaw("run", rungs.suite, "--raw", rungs.raw, "--name", "cut", "--executor", "inline").code == 130
     (search,) = (part["search"] for part in json.loads(seesaw("status", "cut", "--json").out)["datasets"].values())
-    keys = "rungs kinds begun failures samples seconds checkpoints share left hypervolume cut_short"
+    keys = "rungs kinds begun failures samples seconds checkpoints share left hypervolume ended"
     assert list(search) == keys.split()
     (job,) = search["begun"]
     assert (set(job), job["since"] > 0) == ({"trial", "sharing", "to", "since"}, True)

@@ -99,7 +99,7 @@ def test_no_password_is_kept_or_shown(server: RealServer, shell: Shell, away) ->
     for text in (*away[1:], *dead[1:], *shell("pick", "away")[1:]):
         assert "s3cret" not in text
     files = [path for path in shell.home.rglob("*") if path.is_file()]
-    assert {"run.json", "provenance.json", "report.html", "study.log"} <= {path.name for path in files}
+    assert {"run.json", "provenance.json", "report.html", "study.jsonl"} <= {path.name for path in files}
     assert not [path for path in files if b"s3cret" in path.read_bytes()]
 
 

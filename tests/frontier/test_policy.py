@@ -77,11 +77,12 @@ def test_the_most_likes_at_98_percent_of_the_clicks():
     assert (found.point, found.kind, found.weights) == ("8", "power", {"click": 0.5, "like": 0.5})
     assert found.outcomes == {CLICK: 0.1335, LIKE: 0.606}
     assert found.sentence.startswith(
-        "Trial 8 (mmoe) with the weights click 0.5, like 0.5 (power) is picked: it has the best like.recall@10% with "
+        "The pick is trial 8 (mmoe) with the weights click 0.5, like 0.5 (power): it has the best like.recall@10% with "
         "click.recall@10% at least 98% of current. Against current: click.recall@10% -0.37% ("
     )
     assert "like.recall@10% +3.9% (" in found.sentence
     assert [each.point for each in found.runners_up] == ["7", "current"]
+    assert found.short.startswith("The pick is trial 8 (mmoe) with the weights click 0.5, like 0.5 (power), against")
     document = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert document["weights"] == {"click": 0.5, "like": 0.5}
     assert document["sentence"] in document["reason"]
@@ -120,9 +121,10 @@ def test_what_cannot_be_deployed_and_is_ahead_is_said_first():
     found = choose(made(rows, noise=0.001))
     assert found.point == "7"
     assert found.sentence.startswith(
-        "The baseline of trees with the weights click 0.5, like 0.5 (power) scores higher than the pick in 100% of "
-        "retrainings (click.recall@10% +18%, like.recall@10% +16%), but cannot be deployed. Trial 7 (mmoe)"
+        "Ahead of the pick by score, but not deployable: trees with the weights click 0.5, like 0.5 (power) in 100% of "
+        "retrainings (click.recall@10% +18%, like.recall@10% +16%). The pick is trial 7 (mmoe)"
     )
+    assert found.short.endswith("; ahead by score, but not deployable: trees.")
     assert choose(made(rows, noise=0.001), deployable=False).point == "trees"
 
 
@@ -197,7 +199,7 @@ def test_heads_are_chosen_among_with_baselines_and_the_single_task_models_as_cur
     assert choices.table["on_front"].tolist() == [False, False, False, False, True]
     found = pick(choices, every, objectives, Policy())
     assert (found.point, found.trial, found.kind, found.metrics["confirm/click.auc"]) == ("2", 2, None, 0.725)
-    assert found.sentence.startswith("The baseline of boosted trees scores higher than the pick in 100% of")
+    assert found.sentence.startswith("Ahead of the pick by score, but not deployable: boosted trees in 100% of")
     assert "Against best single-task models: click.auc +0.0050 (+" in found.sentence
 
 

@@ -1,4 +1,4 @@
-"""Lets test files import `card_shapes`, which lies beside them."""
+"""Lets test files import `card_shapes`, which lies beside them, and `raw_files` of the tests of data."""
 
 from __future__ import annotations
 
@@ -6,3 +6,4 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "data"))

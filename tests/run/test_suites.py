@@ -8,16 +8,21 @@ from typing import Any
 import numpy as np
 import pytest
 from pydantic import ValidationError
+from raw_files import WRITERS
 
 from bench import content
+from bench.cli import main
 from bench.data import load_card
 from bench.data.shape import shape_of
+from bench.data.synth import synthesise
 from bench.errors import UserError
 from bench.frontier.hypervolume import resolve_reference
 from bench.frontier.policy import Policy
 from bench.run.create import create
 from bench.run.execute import plan_of
 from bench.run.folder import Run, slug
+from bench.search.fitting import fitting
+from bench.search.plan import SHARING
 from bench.search.samplers import SAMPLERS
 from bench.search.space import load_space
 from bench.suite import Budget, SuiteDataset, load_suite, resolve_objectives, resolve_outcomes, seconds
@@ -37,6 +42,55 @@ def test_a_shipped_suite_fits_its_data_its_space_and_its_policy(name: str) -> No
         assert len(resolve_reference(objectives, dataset.reference)) == len(objectives)
         policy.check(tasks)
         space.validate_against_config([task.name for task in tasks])
+
+
+@pytest.mark.parametrize("name", content.names("reports"))
+def test_a_shipped_suite_says_its_budget_in_lengths_and_its_outcomes_fit(name: str) -> None:
+    suite = load_suite(name)
+    assert suite.budget.lengths
+    assert suite.budget.time is None  # or one seed would not give one result
+    assert suite.search.sampler == "gp"
+    for dataset in suite.datasets:
+        card = load_card(dataset.id)
+        tasks = tuple(task for task in card.tasks if task.name in (dataset.tasks or card.default_tasks))
+        outcomes = resolve_outcomes(dataset, tasks, np.empty(0), validate(Policy, suite.policy, name).outcomes)
+        assert {each.name.partition(".")[0] for each in outcomes} == {task.name for task in tasks}
+        assert fitting(load_space(suite.space), shape_of(card, [task.name for task in tasks])).space.branches(SHARING)
+
+
+@pytest.mark.parametrize("name", ["ali-ccp", "aliexpress", "tenrec"])
+def test_a_suite_whose_data_must_be_brought_says_what_to_put_where(name: str, tmp_path: Path, capsys) -> None:
+    home = tmp_path / "home"
+    assert main(["run", name, "--home", str(home)]) == 2
+    said = capsys.readouterr().err
+    for dataset in load_suite(name).datasets:
+        card = load_card(dataset.id)
+        assert f"{card.key}: could not get" in said
+        assert all(file.name in said for file in card.files)
+        assert card.homepage in said
+    assert "--raw DIR" in said
+    assert not (home / "runs").exists()
+    assert main(["run", name, "--home", str(home), "--raw", str(tmp_path)]) == 2
+    assert load_card(load_suite(name).datasets[0].id).files[0].name in capsys.readouterr().err
+    assert not (home / "runs").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ali-ccp", "aliexpress", "tenrec", "movielens"])
+def test_a_suite_runs_on_generated_files_in_its_format(name: str, tmp_path: Path, capsys) -> None:
+    raw = tmp_path / "raw"
+    if name == "ali-ccp":
+        synthesise(name, raw, {"rows": 4000, "click_rate": 0.3, "buy_rate": 0.3})
+    else:
+        raw.mkdir()
+        for dataset in load_suite(name).datasets:
+            WRITERS[dataset.id][0](raw, np.random.default_rng(0))
+    options = ["--raw", str(raw), "--trials", "2", "--executor", "inline", "--home", str(tmp_path / "home")]
+    assert main(["run", name, *options]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 2 + len(load_suite(name).datasets)
+    assert said[-2].startswith("page: ")
+    assert said[-1].startswith("next: seesaw ")
 
 
 @pytest.mark.parametrize(("text", "expected"), [("90s", 90), ("10m", 600), ("1.5h", 5400), ("2d", 172800), (45, 45)])
@@ -68,7 +122,7 @@ def test_runs_are_numbered_and_keep_what_was_decided(tmp_path: Path) -> None:
     assert run.manifest.suite.budget.trials == 3
     assert run.manifest.seed == 5
     assert list(run.datasets) == ["synthetic-funnel"]
-    assert run.space.digest() == load_space("quick").digest()
+    assert run.space.digest() == load_space("quick").restricted(run.manifest.suite.set).digest()
 
 
 def test_a_run_is_opened_by_name_or_path_and_a_damaged_one_is_refused(tmp_path: Path) -> None:

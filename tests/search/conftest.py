@@ -10,16 +10,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from postgres import PASSWORD
-
 
 @pytest.fixture(autouse=True)
 def _no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
     """Thousands of writes to the very disk would take most of the time; no test here cuts the power."""
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
-
-
-@pytest.fixture
-def password(monkeypatch: pytest.MonkeyPatch) -> None:
-    """libpq's variable, as it is before and after a test."""
-    monkeypatch.setenv("PGPASSWORD", PASSWORD)

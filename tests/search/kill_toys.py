@@ -76,7 +76,7 @@ def main(folder: Path, executor: str, kills: int, seed: int, budget: int) -> Non
         code = os.waitstatus_to_exitcode(os.waitpid(driver, 0)[1])
         assert code in (0, -signal.SIGKILL), f"the driver exited with {code}"
         begun = begins(marks)
-        if (folder / "study.log").exists() and (folder / "study.log").stat().st_size:
+        if (folder / "study.jsonl").exists() and (folder / "study.jsonl").stat().st_size:
             ledger = Study.read(folder).ledger
             for number in ledger.finished:
                 step = ledger.step(number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import random
@@ -175,11 +176,15 @@ def interrupted_at(run: Run, trial: int) -> Run:
 
 
 def essence(records: list[TrialRecord]) -> list[dict[str, Any]]:
-    """Records without what time they were made."""
+    """Records as JSON, in which one NaN is another, without what time they were made."""
     return [
-        {key: value for key, value in record.to_json().items() if key not in ("started", "seconds")}
-        for record in records
+        {key: value for key, value in plain(record).items() if key not in ("started", "seconds")} for record in records
     ]
+
+
+def plain(record: TrialRecord) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(json.dumps(record.to_json()))
+    return found
 
 
 def ignore(record: TrialRecord) -> None:

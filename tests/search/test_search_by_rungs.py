@@ -7,13 +7,14 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-import optuna
+import numpy as np
 import pytest
 from rung_toys import FULL, LADDER, essence, poor, rung_plan, spent, train
 from search_toys import ShuffledExecutor, YoungestFirst, ignore, make_job
 from test_driver import Notes
 
 from bench.errors import UserError
+from bench.frontier.hypervolume import hypervolume
 from bench.records import Job, TrialRecord, TrialResult
 from bench.search.checkpoints import Checkpoints
 from bench.search.confirm import Race, confirm
@@ -84,15 +85,17 @@ class TestSearch:
         assert [record.number for record in records if record.baseline] == [0, 3, 6]
         assert records[0].params["optim.lr"] == records[1].params["optim.lr"] == 1e-3
 
+    @pytest.mark.slow
     def test_the_sampler_learns_from_the_lowest_rung(self, tmp_path: Path) -> None:
-        """Half the trials that our sampler proposes beat three quarters of random ones, none at full length."""
+        """What gp proposes has more hypervolume there than random configurations; no trial goes on."""
 
-        def at_rung_0(sampler: str) -> list[float]:
-            plan = rung_plan(trials=80, budget=None, ladder=(4, 10**9), eta=(100.0,), share=0.0, sampler=sampler)
+        def at_rung_0(sampler: str) -> float:
+            plan = rung_plan(trials=60, budget=None, ladder=(4, 10**9), eta=(100.0,), share=0.0, sampler=sampler)
             records = run(tmp_path / sampler, plan, InlineExecutor(train))
-            return sorted(sum(record.rungs[0].metrics.values()) for record in records[40:])
+            values = np.array([list(record.rungs[0].metrics.values()) for record in records[20:]])
+            return hypervolume(values, plan.objectives, plan.rules.reference)
 
-        assert at_rung_0("gp")[20] > at_rung_0("random")[30]
+        assert at_rung_0("gp") > at_rung_0("random")
 
     @pytest.mark.slow
     @pytest.mark.parametrize("slots", [2, 4])
@@ -130,18 +133,17 @@ class TestResume:
 
     @pytest.mark.slow
     @pytest.mark.parametrize("slots", [1, 2])
-    def test_a_journal_cut_at_any_line_ends_as_the_undisturbed_search(self, tmp_path: Path, slots: int) -> None:
+    def test_a_log_cut_at_any_line_ends_as_the_undisturbed_search(self, tmp_path: Path, slots: int) -> None:
         """Its checkpoints are gone, too: every trial that goes on is trained again from its beginning."""
         plan = rung_plan(budget=4 * FULL)
         whole = essence(run(tmp_path / "whole", plan, ShuffledExecutor(train, slots, 0)))
         lines = (tmp_path / "whole" / FILE).read_bytes().splitlines(keepends=True)
-        commits = [end for end, line in enumerate(lines, start=1) if b'"commit":true' in line]
-        assert len(commits) > 50
-        for part, end in enumerate(commits):
-            folder = tmp_path / f"{part}"
+        assert len(lines) > 50
+        for end in range(1, len(lines) + 1):
+            folder = tmp_path / f"{end}"
             folder.mkdir()
             (folder / FILE).write_bytes(b"".join(lines[:end]) + (lines[end][:20] if end < len(lines) else b""))
-            assert essence(run(folder, plan, ShuffledExecutor(train, slots, part))) == whole
+            assert essence(run(folder, plan, ShuffledExecutor(train, slots, end))) == whole
 
     @pytest.mark.slow
     def test_with_several_workers_too(self, tmp_path: Path) -> None:
@@ -211,10 +213,10 @@ class TestResume:
 
     def test_a_second_driver_with_nothing_left_does_nothing(self, tmp_path: Path) -> None:
         before = essence(run(tmp_path, rung_plan(), InlineExecutor(train)))
-        journal, spy = (tmp_path / FILE).read_bytes(), Spy()
+        log, spy = (tmp_path / FILE).read_bytes(), Spy()
         assert essence(run(tmp_path, rung_plan(), InlineExecutor(spy))) == before
         assert not spy.jobs
-        assert (tmp_path / FILE).read_bytes() == journal
+        assert (tmp_path / FILE).read_bytes() == log
 
     @pytest.mark.parametrize(
         ("change", "message"),
@@ -314,13 +316,11 @@ class TestFailures:
             search(plan, study, InlineExecutor(fails_at(1)), make_job, ignore)
             study.conclude()
             records = study.records()
-            trials = study._search.get_trials()
         failed = [record for record in records if record.failure]
         assert failed
         for record in failed:
             assert (record.state, len(record.rungs)) == ("pruned", 1)
             assert record.metrics == record.rungs[0].metrics
-            assert trials[record.number].state == optuna.trial.TrialState.COMPLETE
             assert not (tmp_path / "checkpoints" / str(record.number)).exists()
 
     def test_a_failure_at_the_lowest_rung_is_a_failed_trial(self, tmp_path: Path) -> None:
@@ -331,19 +331,17 @@ class TestFailures:
 
 @pytest.mark.slow
 class TestConclude:
-    def test_optuna_knows_every_trial_by_its_highest_rung(self, tmp_path: Path) -> None:
+    def test_no_trial_waits_when_the_search_is_over(self, tmp_path: Path) -> None:
         plan = rung_plan()
-        records = run(tmp_path, plan, InlineExecutor(fails_at(0)))
+        run(tmp_path, plan, InlineExecutor(fails_at(0)))
         with Study.open(tmp_path, plan) as study:
-            running = [trial.number for trial in study._search.get_trials() if not trial.state.is_finished()]
-            assert running == [record.number for record in records if record.state == "waiting"]
             study.conclude()
+            log = (tmp_path / FILE).read_bytes()
             study.conclude()  # twice is once
-            trials, records = study._search.get_trials(), study.records()
+            records = study.records()
+        assert (tmp_path / FILE).read_bytes() == log
         assert {record.state for record in records} == {"pruned", "completed", "failed"}
-        for record, trial in zip(records, trials, strict=True):
-            assert trial.values == (list(record.metrics.values()) if record.rungs else None)
-            assert record.measured == bool(record.rungs)
+        assert all(record.measured == bool(record.rungs) for record in records)
 
     @pytest.mark.slow
     @pytest.mark.parametrize("slots", [1, 3])

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 import pytest
 from search_toys import essence, ignore, job_of, make_job, sharing_name, toy_plan, toy_space, train
@@ -10,7 +9,6 @@ from search_toys import essence, ignore, job_of, make_job, sharing_name, toy_pla
 from bench.errors import UserError
 from bench.records import Failure, Outcome, TrialResult
 from bench.rows import REPLICATED
-from bench.search import study as study_module
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.plan import Opening
@@ -142,7 +140,7 @@ def test_a_run_cannot_become_another(tmp_path: Path, change: dict[str, object], 
 
 
 def test_there_must_be_something_to_read(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"expected a run's folder with its study\.log, found none"):
+    with pytest.raises(UserError, match=r"expected a run's folder with its study\.jsonl, found none"):
         Study.read(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -162,7 +160,7 @@ def test_replicates_join_their_trial(tmp_path: Path) -> None:
     assert set(records[1].replicates[0].metrics) == {f"{s}/{t}.auc" for s in REPLICATED for t in ("click", "like")}
     assert records[1].replicates[1].failure == Failure("diverged", "nan")
     joined = essence(records)
-    joined[1]["replicates"] = ()
+    joined[1]["replicates"] = []
     assert joined == before
 
 
@@ -176,20 +174,3 @@ def test_a_diagnosis_is_kept_with_its_result(tmp_path: Path) -> None:
         study.finish(number, Outcome(job, TrialResult(metrics, {}, [], config, diagnosis=seen)))
         study.tell(number)
     assert Study.read(tmp_path).record(0).diagnosis == seen
-
-
-def test_a_result_that_was_kept_without_a_diagnosis_has_an_empty_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As by a version that made none."""
-    plan = toy_plan()
-    whole = study_module.attributes_of
-    monkeypatch.setattr(study_module, "attributes_of", lambda *given: without_diagnosis(whole(*given)))
-    with Study.open(tmp_path, plan) as study:
-        search(plan, study, InlineExecutor(train), make_job, ignore)
-    assert [record.diagnosis for record in Study.read(tmp_path).records()] == [{}] * plan.trials
-
-
-def without_diagnosis(kept: dict[str, Any]) -> dict[str, Any]:
-    assert kept.pop("diagnosis") == {}
-    return kept

@@ -184,7 +184,7 @@ def test_a_node_lost_in_the_middle_changes_no_result(two_nodes: Cluster, store: 
     notes: list[str] = []
     for attempt in range(4):
         folder = tmp_path / f"ray-{attempt}"
-        thread = threading.Thread(target=lose, args=(two_nodes, folder / "study.log"))
+        thread = threading.Thread(target=lose, args=(two_nodes, folder / "study.jsonl"))
         thread.start()
         found = searched(folder, store, executor(two_nodes, slow_train, store, note=notes.append), **few)
         thread.join()

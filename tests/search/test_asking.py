@@ -1,35 +1,30 @@
-"""What Optuna's samplers see of a long search."""
+"""What Optuna's samplers see of a search."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
-import optuna
 import pytest
-from optuna.search_space import IntersectionSearchSpace
-from optuna.storages import InMemoryStorage
 from search_toys import (
     OBJECTIVES,
-    TASKS,
+    ShuffledExecutor,
     essence,
     ignore,
     interrupted_at,
     make_job,
-    objectives,
     toy_plan,
-    toy_space,
     train,
 )
 
 from bench.frontier.dominance import ranks
-from bench.search import shown as module
+from bench.search import asking as module
+from bench.search.asking import BEST, OTHERS, shown
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
-from bench.search.samplers import NSGA2, TPE, make_sampler, quiet
-from bench.search.shown import BEST, OTHERS, PartlyShown, shown
+from bench.search.samplers import NSGA2, TPE
 from bench.search.standing import Standing
-from bench.search.study import Study
+from bench.search.study import FILE, Study
 
 VALUES = np.random.default_rng(0).random((600, 2))
 
@@ -63,47 +58,6 @@ def test_of_a_long_one_the_best_are_seen_some_others_and_all_that_run() -> None:
     assert len({*seen} & {*again}) < len(seen)  # the others are drawn anew
 
 
-class Memory(PartlyShown, InMemoryStorage):
-    """A storage that can be shown in part."""
-
-
-def proposed(study: optuna.Study) -> dict[str, object]:
-    study.sampler = make_sampler(TPE, 5, 0)
-    trial = study.ask()
-    toy_space().suggest(trial, TASKS)
-    return trial.params
-
-
-def test_tpe_proposes_what_it_would_were_there_nothing_else() -> None:
-    with quiet():
-        whole = optuna.create_study(storage=Memory(), directions=["maximize"] * 2)
-        for number in range(60):
-            whole.sampler = make_sampler("random", 3, number)
-            trial = whole.ask()
-            whole.tell(trial, objectives(toy_space().suggest(trial, TASKS)))
-        part = optuna.create_study(directions=["maximize"] * 2)
-        part.add_trials(kept := whole.get_trials()[10:40])
-        storage = whole._storage
-        assert isinstance(storage, Memory)
-        with storage.showing(kept):
-            found = proposed(whole)
-        assert found == proposed(part) != proposed(whole)
-        assert len(whole.get_trials()) == 62
-
-
-def test_what_is_kept_between_generations_changes_no_proposal() -> None:
-    def sequence(keep: bool) -> list[dict[str, object]]:
-        study, common = optuna.create_study(directions=["maximize"] * 2), IntersectionSearchSpace()
-        for number in range(45):
-            study.sampler = make_sampler(NSGA2, 3, number, common if keep else None)
-            trial = study.ask()
-            study.tell(trial, objectives(toy_space().suggest(trial, TASKS)))
-        return [trial.params for trial in study.get_trials()]
-
-    with quiet():
-        assert sequence(keep=True) == sequence(keep=False)
-
-
 @pytest.mark.parametrize("sampler", [TPE, NSGA2])
 def test_a_stopped_search_sees_what_the_undisturbed_one_saw(
     tmp_path: Path, sampler: str, monkeypatch: pytest.MonkeyPatch
@@ -120,3 +74,20 @@ def test_a_stopped_search_sees_what_the_undisturbed_one_saw(
     with Study.open(tmp_path / "cut", plan) as study:
         search(plan, study, InlineExecutor(train), make_job, ignore)
         assert essence(study.records()) == whole
+
+
+def test_what_optuna_keeps_between_generations_is_read_again(tmp_path: Path) -> None:
+    """With several slots a generation's parents are chosen before all of the one before are known."""
+    plan = toy_plan(trials=44, sampler=NSGA2)
+    with Study.open(tmp_path / "whole", plan) as study:
+        search(plan, study, ShuffledExecutor(train, 3, 0), make_job, ignore)
+        whole = essence(study.records())
+    lines = (tmp_path / "whole" / FILE).read_bytes().splitlines(keepends=True)
+    parents = [number for number, line in enumerate(lines) if b'"NSGAIISampler:parent:' in line]
+    assert len(parents) >= 2  # each with the trial that needed it first
+    for end in (parents[1], parents[1] + 1, parents[1] + 9):
+        (folder := tmp_path / f"{end}").mkdir()
+        (folder / FILE).write_bytes(b"".join(lines[:end]))
+        with Study.open(folder, plan) as study:
+            search(plan, study, ShuffledExecutor(train, 3, end), make_job, ignore)
+            assert essence(study.records()) == whole

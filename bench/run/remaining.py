@@ -1,0 +1,122 @@
+"""How long the rest of a run takes: what is left of the search, and all that comes after it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from bench.progress import Advance, Progress
+from bench.records import TRAINED, TrialRecord
+from bench.search.static_weights import LEAST_TRIES
+from bench.suite import Suite
+
+SERVING = 5.0
+"""Seconds to draw the served front, write the page and end MLflow, for a data set of 100,000 rows on one core."""
+REPLICATE = 1.2
+"""A replicate over a training of the search: it is measured on two more splits and on resamples of both."""
+TREES = 0.8
+"""A training of boosted trees over one of a network."""
+
+
+class Pace:
+    """How long a training of full length takes, by the trainings of the search so far.
+
+    Args:
+        ladder: training samples at each rung; with one rung or none, every trial is trained to full length.
+    """
+
+    def __init__(self, ladder: Sequence[int], records: Sequence[TrialRecord] = ()) -> None:
+        self._full = ladder[-1] if len(ladder) > 1 else 1
+        self._by_rungs = len(ladder) > 1
+        self._trained: dict[int, tuple[float, int]] = {}
+        for record in records:
+            self.add(record)
+
+    def add(self, record: TrialRecord) -> None:
+        """Take in a trial's latest result."""
+        if record.seconds and record.measured:
+            samples = record.rungs[-1].samples if self._by_rungs and record.rungs else self._full
+            self._trained[record.number] = record.seconds, samples
+
+    @property
+    def full_length(self) -> float | None:
+        """Seconds of one training to full length on one worker; None before the first result."""
+        trained = list(self._trained.values())
+        whole = [seconds for seconds, samples in trained if samples >= self._full]
+        if whole:
+            return sum(whole) / len(whole)
+        samples = sum(samples for _, samples in trained)
+        return sum(seconds for seconds, _ in trained) / samples * self._full if samples else None
+
+    def search(self, left: Mapping[str, float]) -> float | None:
+        """Seconds on one worker until the first limit; None before the first result, or without a limit.
+
+        Args:
+            left: of `trials` and of `samples`, where there is such a limit.
+        """
+        trained = list(self._trained.values())
+        busy, samples = (sum(column) for column in zip(*trained, strict=True)) if trained else (0.0, 0)
+        done = {"trials": len(trained), "samples": samples}
+        found = [busy * max(0.0, amount) / done[key] for key, amount in left.items() if done[key]]
+        return min(found, default=None)
+
+
+class After:
+    """How long the stages after the search take, in trainings of full length.
+
+    Args:
+        kinds: of sharing in the space.
+        lengths: the budget of the search in full lengths.
+    """
+
+    def __init__(self, suite: Suite, kinds: int, lengths: float) -> None:
+        confirm, tries = suite.confirm, max(1 + suite.search.tries, math.ceil(lengths / max(1, kinds)))
+        self.replicates = confirm.replicates
+        extra = confirm.replicates * (kinds - 1 if confirm.kinds else 0)
+        own = confirm.replicates_in_all + extra if confirm.replicates else 0
+        others = sum(kind in confirm.baselines for kind in TRAINED) * confirm.replicates
+        trees = tries if "trees" in confirm.baselines and confirm.replicates else 0
+        self.tuning = TREES * trees + LEAST_TRIES * confirm.static
+        self.confirming = REPLICATE * (own + others + confirm.static * confirm.replicates)
+
+    def seconds(self, pace: Pace, workers: int, stages: Sequence[str], known: int = 0) -> float:
+        """Seconds that these stages take: `tuning`, `confirming`, `serving`.
+
+        Args:
+            known: replicates that are there already.
+        """
+        one = pace.full_length or 0.0
+        found = SERVING if "serving" in stages else 0.0
+        found += self.tuning * one / workers if "tuning" in stages else 0.0
+        if "confirming" in stages:
+            found += max(0.0, self.confirming - REPLICATE * known) * one / workers
+        return found
+
+
+class WithLater:
+    """Progress whose time left counts what comes after the task, too.
+
+    Args:
+        later: seconds that later stages take, as far as is known by now.
+    """
+
+    def __init__(self, progress: Progress, later: Callable[[], float]) -> None:
+        self._progress, self._later = progress, later
+
+    @contextmanager
+    def task(
+        self,
+        description: str,
+        total: float | None,
+        unit: str,
+        done: float = 0.0,
+        later: Callable[[], float] | None = None,
+    ) -> Iterator[Advance]:
+        """A piece of work; see `bench.progress.Progress`."""
+        with self._progress.task(description, total, unit, done, later or self._later) as advance:
+            yield advance
+
+    def note(self, text: str) -> None:
+        """A line for the user."""
+        self._progress.note(text)

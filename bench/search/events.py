@@ -1,0 +1,137 @@
+"""What the log has of a job's outcome, and the record that a trial's events make."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from bench.objectives import Objective
+from bench.records import Failure, Outcome, Replicate, RungResult, Scalar, State, TrialRecord
+from bench.rows import SEARCH, TEST
+from bench.search.log import AT_LENGTH, Event
+
+
+def outcome_event(outcome: Outcome | Failure, objectives: tuple[Objective, ...]) -> Event:
+    """An outcome as plain JSON values.
+
+    A result without a finite value for every objective counts as a failure; its measurements are kept.
+    """
+    if isinstance(outcome, Failure):
+        return {"metrics": {}, "failure": _plain(outcome)}
+    result, failure = outcome.result, outcome.failure or _objection(outcome, objectives)
+    event: Event = {"started": outcome.started, "seconds": outcome.seconds, "seed": outcome.job.seed}
+    event |= {"metrics": {}, "failure": _plain(failure)}
+    if result is None:
+        return event
+    at_length: Event = {
+        "curve": [_floats(point) for point in result.curve],
+        "diagnosis": result.diagnosis,
+        "resampled": packed(result.resampled),
+    }
+    event |= {"metrics": _floats(result.metrics), "speed": _floats(result.speed), "config": result.config}
+    return event | {AT_LENGTH: at_length}
+
+
+def values_in(event: Event, objectives: tuple[Objective, ...]) -> tuple[float, ...] | None:
+    """The values of the objectives on validation, in order; None for a failure."""
+    if event["failure"]:
+        return None
+    return tuple(event["metrics"][objective.key(SEARCH)] for objective in objectives)
+
+
+def failure_in(event: Event) -> Failure | None:
+    """The failure that is kept, if any."""
+    return Failure(**event["failure"]) if event["failure"] else None
+
+
+def params_in(asked: Event) -> dict[str, Scalar]:
+    """The searched parameters of a trial that was asked."""
+    return {name: asked["config"][name] for name in asked["params"]}
+
+
+def at_length(event: Event) -> Event:
+    """Curve, diagnosis and packed resamples of an outcome; decoded now."""
+    found: Event = event[AT_LENGTH]() if AT_LENGTH in event else {}
+    return found
+
+
+def record_of(
+    asked: Sequence[Event], done: Sequence[Event], replicates: tuple[Replicate, ...], ladder: Sequence[int], over: bool
+) -> TrialRecord:
+    """The record of a trial.
+
+    Args:
+        asked: its jobs, from the lowest rung.
+        done: what came of them, as far as that is known.
+        ladder: training samples at each rung; empty where every trial is trained to full length.
+        over: whether the search has ended, so that no trial goes on.
+    """
+    trial = asked[0]
+    results = [outcome for outcome in done if not outcome["failure"]]
+    failure = failure_in(done[-1]) if done else None
+    last: Event = results[-1] if results else done[-1] if done else {"metrics": {}}
+    config: dict[str, Scalar] = (last if "config" in last else trial)["config"]
+    if failure:
+        state: State = "pruned" if results else "failed"
+    elif len(done) < len(asked):
+        state = "running"
+    elif len(done) == max(1, len(ladder)):
+        state = "completed"
+    else:
+        state = "pruned" if over else "waiting"
+    more = at_length(last)
+    diagnoses = [at_length(outcome)["diagnosis"] for outcome in results[:-1]] + [more.get("diagnosis", {})]
+    return TrialRecord(
+        number=trial["trial"],
+        state=state,
+        params=params_in(trial),
+        config=config,
+        architecture=trial["architecture"],
+        metrics=last["metrics"],
+        speed=last.get("speed", {}),
+        curve=more.get("curve", []),
+        failure=failure,
+        replicates=replicates,
+        baseline=trial["baseline"],
+        started=done[0].get("started", 0.0) if done else 0.0,
+        seconds=sum(outcome.get("seconds", 0.0) for outcome in done),
+        rungs=tuple(
+            RungResult(samples, begun["job"], outcome["metrics"], outcome["seconds"], diagnosis)
+            for samples, begun, outcome, diagnosis in zip(ladder, asked, results, diagnoses, strict=False)
+        ),
+        diagnosis=more.get("diagnosis", {}),
+    )
+
+
+def packed(values: Mapping[str, Sequence[float]]) -> dict[str, str]:
+    """Each sequence as float32, little-endian, in base64: a tenth of what JSON takes for many numbers."""
+    return {key: base64.b64encode(np.asarray(each, "<f4").tobytes()).decode() for key, each in values.items()}
+
+
+def unpacked(texts: Mapping[str, str]) -> dict[str, list[float]]:
+    """The inverse of `packed`, to single precision."""
+    return {key: np.frombuffer(base64.b64decode(text), "<f4").astype(float).tolist() for key, text in texts.items()}
+
+
+def _objection(outcome: Outcome, objectives: tuple[Objective, ...]) -> Failure | None:
+    metrics = {} if outcome.result is None else outcome.result.metrics
+    for objective, split in product(objectives, [split for split in outcome.job.splits if split != TEST]):
+        key = objective.key(split)
+        if key not in metrics:
+            return Failure("bug", f"expected a value of {key}, found none among the trial's metrics")
+        if not math.isfinite(metrics[key]):
+            return Failure("diverged", f"expected a finite value of {key}, found {metrics[key]}")
+    return None
+
+
+def _plain(failure: Failure | None) -> dict[str, Any] | None:
+    return {"kind": failure.kind, "reason": failure.reason} if failure else None
+
+
+def _floats(values: Mapping[str, float]) -> dict[str, float]:
+    return {key: float(value) for key, value in values.items()}

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import random
+import struct
+from pathlib import Path
+
+import pytest
+from rung_toys import FULL, essence, rung_plan, train
+from search_toys import ShuffledExecutor, ignore, make_job
+
+from bench.errors import UserError
+from bench.records import Failure, Outcome
+from bench.search import dashboard
+from bench.search.confirm import Race, confirm
+from bench.search.driver import search
+from bench.search.executors import InlineExecutor
+from bench.search.log import AT_LENGTH, FILE, Event, Log
+from bench.search.plan import Plan
+from bench.search.study import Study
+
+
+def written(folder: Path, *events: Event) -> bytes:
+    log = Log(folder, write=True)
+    for event in ({"event": "begun"}, *events):
+        log.append(event)
+    return (folder / FILE).read_bytes()
+
+
+def read(folder: Path) -> list[Event]:
+    return [plain(event) for event in Log(folder).take()]
+
+
+def plain(event: Event) -> Event:
+    return {key: value() if key == AT_LENGTH else value for key, value in event.items()}
+
+
+def test_what_is_appended_is_read_to_the_last_bit(tmp_path: Path) -> None:
+    draw = random.Random(0)
+    doubles = [struct.unpack("<d", draw.randbytes(8))[0] for _ in range(5000)] + [5e-324, -0.0, 1e22, math.inf]
+    event = {"event": "x", "name": 'a ,"at length":{ b \u2192 \n', "values": [each for each in doubles if each == each]}
+    log = Log(tmp_path, write=True)
+    log.append({"event": "begun"})
+    found = log.append(event | {AT_LENGTH: {"curve": [event]}})
+    assert plain(found) == read(tmp_path)[1] == event | {AT_LENGTH: {"curve": [event]}}
+    assert str(plain(found)["values"]) == str(event["values"])  # the sign of zero, too
+    assert json.loads((tmp_path / FILE).read_bytes().splitlines()[1]) == plain(found)  # a line is plain JSON
+
+
+def test_cut_anywhere_the_file_holds_whole_events_and_is_gone_on_with(tmp_path: Path) -> None:
+    text = written(tmp_path, {"event": "a", AT_LENGTH: {"long": [1.5] * 3}}, {"event": "b"})
+    whole = read(tmp_path)
+    for end in range(text.index(b"\n") + 1, len(text) + 1):
+        (tmp_path / FILE).write_bytes(text[:end])
+        lines = text[:end].count(b"\n")
+        assert read(tmp_path) == whole[:lines]
+        assert (tmp_path / FILE).read_bytes() == text[:end]  # a reader changes nothing
+        log = Log(tmp_path, write=True)
+        log.append({"event": "c"})
+        assert read(tmp_path) == [*whole[:lines], {"event": "c"}]
+
+
+def test_a_last_line_that_is_no_event_counts_as_torn(tmp_path: Path) -> None:
+    """As where the file had grown before the power went, and its last page had not been written."""
+    text = written(tmp_path, {"event": "a"})
+    for rest in (b"\0" * 40, b"\0" * 40 + b"\n", b'{"event":"b","at length":{"x":1]}\n', b"[1]\n"):
+        (tmp_path / FILE).write_bytes(text + rest)
+        assert [event["event"] for event in read(tmp_path)] == ["begun", "a"]
+        Log(tmp_path, write=True)
+        assert (tmp_path / FILE).read_bytes() == text
+
+
+@pytest.mark.parametrize("damage", [(b'"a"', b'"a'), (b'{"event":"a"', b'["event":"a"'), (b"1.5]", b"1.5}")])
+def test_damage_elsewhere_is_refused_by_its_line_and_left_alone(tmp_path: Path, damage: tuple[bytes, bytes]) -> None:
+    text = written(tmp_path, {"event": "a", AT_LENGTH: {"long": [1.5]}}, {"event": "b"})
+    (tmp_path / FILE).write_bytes(damaged := text.replace(*damage))
+    for write in (False, True):
+        with pytest.raises(UserError, match=r"study\.jsonl: line 2 is damaged; expected one event of a search"):
+            [plain(event) for event in Log(tmp_path, write).take()]
+    assert (tmp_path / FILE).read_bytes() == damaged
+
+
+@pytest.mark.parametrize("text", [b"title = 'another'", b"{}\n", b'{"event":"asked"}\n{"event":"begun"}\n'])
+def test_another_file_is_refused_and_left_alone(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / FILE).write_bytes(text)
+    with pytest.raises(UserError, match="expected the log of a search, found another file"):
+        Log(tmp_path, write=True)
+    assert (tmp_path / FILE).read_bytes() == text
+
+
+def test_what_the_disk_does_not_take_leaves_no_part_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    log = Log(tmp_path, write=True)
+    log.append({"event": "begun"})
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(UserError, match=r"/study\.jsonl: cannot be written: No space left on device"):
+            log.append({"event": "a"})
+    log.append({"event": "b"})
+    assert read(tmp_path) == [{"event": "begun"}, {"event": "b"}]
+
+
+def whole(folder: Path, plan: Plan, slots: int = 1) -> list[Event]:
+    """A search to its end, and the confirmation of two trials."""
+    with Study.open(folder, plan) as study:
+        search(plan, study, ShuffledExecutor(train, slots, 0), make_job, ignore, clock=lambda: 0.0)
+        study.conclude()
+        points = [record.points[-1] for record in study.records() if record.points][:2]
+        confirm(study, InlineExecutor(train), make_job, points, Race(1), ignore)
+        return essence(study.records())
+
+
+@pytest.mark.slow
+def test_a_search_cut_at_any_byte_of_its_last_lines_ends_as_the_undisturbed_one(tmp_path: Path) -> None:
+    """Nothing that is whole in the log is lost, and optuna.log is the same again, whatever there was of it."""
+    plan = rung_plan(budget=2 * FULL, seconds=3600.0)
+    expected = whole(tmp_path, plan)
+    text = (tmp_path / FILE).read_bytes()
+    lines = text.splitlines(keepends=True)
+    begin = len(lines) - 9
+    events = [json.loads(line)["event"] for line in lines]
+    assert {*events[begin:]} == {"asked", "outcome", "told", "rest", "concluded", "replicate"}
+    start = len(b"".join(lines[:begin]))
+    for end in range(start, len(text) + 1):
+        (tmp_path / FILE).write_bytes(text[:end])
+        left = text[:end].count(b"\n")
+        assert whole(tmp_path, plan) == expected, end
+        found = (tmp_path / FILE).read_bytes().splitlines(keepends=True)
+        assert found[:left] == lines[:left]
+        assert sorted(events) == sorted(json.loads(line)["event"] for line in found) or left > begin
+        view = (tmp_path / dashboard.FILE).read_bytes()
+        (tmp_path / dashboard.FILE).write_bytes(view[: len(view) * (end % 7) // 7])
+        Study.open(tmp_path, plan).close()
+        assert (tmp_path / dashboard.FILE).read_bytes() == view
+
+
+@pytest.mark.parametrize("missing", ["outcome", "told", "asked"])
+def test_a_line_that_is_missing_in_the_middle_is_damage(tmp_path: Path, missing: str) -> None:
+    plan = rung_plan(budget=FULL)
+    whole(tmp_path, plan)
+    lines = (tmp_path / FILE).read_bytes().splitlines(keepends=True)
+    at = next(number for number, line in enumerate(lines) if json.loads(line)["event"] == missing)
+    (tmp_path / FILE).write_bytes(b"".join(lines[:at] + lines[at + 1 :]))
+    for study in (Study.read, lambda folder: Study.open(folder, plan)):
+        with pytest.raises(UserError, match=r"line \d+ is damaged; expected an event that follows from those before"):
+            study(tmp_path)
+
+
+def test_a_failed_replicate_is_kept(tmp_path: Path) -> None:
+    plan = rung_plan(budget=FULL)
+    with Study.open(tmp_path, plan) as study:
+        search(plan, study, InlineExecutor(train), make_job, ignore)
+        job = make_job(study.record(0).points[0], 1, ("valid",))
+        study.add_replicate(Outcome(job, None, Failure("diverged", "nan")))
+    (replicate,) = Study.read(tmp_path).record(0).replicates
+    assert replicate.failure == Failure("diverged", "nan")

@@ -1,0 +1,86 @@
+"""The portfolio: its file, what becomes of it in a space, and how a search begins with it."""
+
+from __future__ import annotations
+
+from search_toys import toy_plan, toy_space
+
+from bench.search.nodes import Choice, Float, Int
+from bench.search.portfolio import fitted, openings
+from bench.search.space import Space, load_space
+
+TASKS = ("click", "like", "share")
+CONFIG = {
+    "sharing.kind": "mmoe",
+    "sharing.mmoe.experts": 40,
+    "balancing.static.weight.2": 4.0,
+    "balancing.static.weight.3": 0.5,
+    "optim.lr": 0.004,
+    "tower.layers": "9000",
+    "optim.batch_size": 4096,
+}
+
+
+def leaf(node: Int | Float | Choice) -> Space:
+    return Space("one leaf", "here", {"x": node, "sharing.kind": toy_space().tree["sharing.kind"]})
+
+
+def test_the_file_opens_every_space_that_ships() -> None:
+    for name in ("funnel", "joint", "quick", "wide"):
+        space = load_space(name)
+        for objectives, tasks in ((1, TASKS[:1]), (2, TASKS[:2]), (3, TASKS), (5, (*TASKS, "buy", "save"))):
+            found = openings(space, tasks, objectives)
+            assert 4 <= len(found) <= 16
+            assert len({tuple(each.items()) for each in found}) == len(found)
+            names = set(space.defaults(tasks)) | {name for each in found for name in each}
+            assert all(set(each) <= names for each in found)
+            assert any(each["sharing.kind"] == "single_task" for each in found)
+            assert openings(space, tasks, objectives) == found
+
+
+def test_values_are_those_of_the_space() -> None:
+    found = fitted(CONFIG, toy_space(), TASKS)
+    assert found == {
+        "sharing.kind": "mmoe",
+        "sharing.mmoe.experts": 16,  # the most that the space has
+        "sharing.mmoe.dropout": 0.0,  # not in the configuration: the default
+        "balancing.static.weight.like": 4.0,
+        "balancing.static.weight.share": 0.5,
+        "optim.lr": 0.004,
+        "tower.layers": "32",  # an option that the space has not
+    }
+    assert fitted(CONFIG, toy_space(), TASKS[:2])["balancing.static.weight.like"] == 4.0
+    assert fitted(CONFIG, toy_space(), (*TASKS, "buy"))["balancing.static.weight.buy"] == 1.0
+
+
+def test_numbers_become_the_nearest() -> None:
+    kind = {"sharing.kind": "ple"}
+    whole, option = leaf(Int(low=1, high=9, step=4, default=1)), leaf(Choice(options=(512, 2048), default=512))
+    assert [fitted(kind | {"x": x}, whole, TASKS)["x"] for x in (-3, 4, 6.9, 40)] == [1, 5, 5, 9]
+    assert [fitted(kind | {"x": x}, option, TASKS)["x"] for x in (2048, 4096, "9")] == [2048, 2048, 512]
+    assert fitted(kind | {"x": 7.0}, leaf(Float(low=0.0, high=0.4, default=0.1)), TASKS)["x"] == 0.4
+
+
+def test_a_way_of_sharing_that_the_space_has_not_is_left_out() -> None:
+    assert fitted(CONFIG | {"sharing.kind": "home"}, toy_space(), TASKS) == {}
+    fixed = toy_space().restricted({"sharing.kind": "ple"})
+    assert fitted(CONFIG, fixed, TASKS) == {}
+    assert "sharing.kind" not in fitted(CONFIG | {"sharing.kind": "ple"}, fixed, TASKS)
+
+
+def test_a_search_begins_with_the_baseline_then_the_portfolio_then_what_it_has_not() -> None:
+    own = [fitted(CONFIG | {"sharing.kind": kind}, toy_space(), ("click", "like")) for kind in ("ple", "single_task")]
+    plan = toy_plan(portfolio=(own[0], own[1], own[0] | {"optim.lr": 0.1}), tries=2)
+    found = plan.openings()
+    assert [each.params for each in found[:3]] == [own[1], own[0], own[0] | {"optim.lr": 0.1}]
+    assert found[3].params == toy_space().defaults(("click", "like"), {"sharing.kind": "mmoe"})
+    kinds = [each.params["sharing.kind"] for each in found]
+    assert {kind: kinds.count(kind) for kind in kinds} == {"single_task": 3, "ple": 3, "mmoe": 3}
+    assert [each.baseline for each in found] == [kind == "single_task" for kind in kinds]
+    assert plan.identity() != toy_plan(tries=2).identity()
+
+
+def test_where_sharing_is_fixed_the_portfolio_is_all() -> None:
+    fixed = toy_space().restricted({"sharing.kind": "single_task"})
+    params = fitted(CONFIG | {"sharing.kind": "single_task"}, fixed, ("click", "like"))
+    found = toy_plan(space=fixed, portfolio=(params,), tries=2).openings()
+    assert [(each.params, each.baseline) for each in found] == [(params, True)]
