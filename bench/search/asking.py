@@ -74,7 +74,7 @@ class Asking:
                     study.add_trials([self._trial(trials[each], standings[each]) for each in seen])
             study.sampler = make_sampler(plan.sampler, plan.seed, number)
             storage = study._storage  # Optuna has no other way to what its samplers keep
-            before = storage.get_study_system_attrs(study._study_id).keys()
+            before = set(storage.get_study_system_attrs(study._study_id))
             if pinned:
                 study.enqueue_trial(dict(pinned))
             trial = study.ask()
@@ -84,8 +84,8 @@ class Asking:
         self._generations = study
         self._running.add(number)
         after = storage.get_study_system_attrs(study._study_id)
-        kept = {"trial": storage.get_trial(number).system_attrs, "study": {key: after[key] for key in after - before}}
-        return Asked(trial.params, config, kept)
+        new = {key: value for key, value in after.items() if key not in before}
+        return Asked(trial.params, config, {"trial": storage.get_trial(number).system_attrs, "study": new})
 
     def _study(self) -> optuna.Study:
         return optuna.create_study(directions=[objective.direction for objective in self._plan.objectives])

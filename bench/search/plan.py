@@ -145,11 +145,11 @@ class Plan:
         kinds = self.space.branches(SHARING)
         if not kinds:
             baseline = self.space.fixed.get(SHARING) == SINGLE_TASK
-            first = self.portfolio or (self.space.defaults(self.tasks),)
-            return tuple(Opening(dict(params), baseline) for params in first)
+            alone = self.portfolio or (self.space.defaults(self.tasks),)
+            return tuple(Opening(dict(params), baseline) for params in alone)
         there = {params[SHARING] for params in self.portfolio}
         others = [self.space.defaults(self.tasks, {SHARING: kind}) for kind in kinds if kind not in there]
-        first = [*self.portfolio, *others]
+        first: list[Mapping[str, Scalar]] = [*self.portfolio, *others]
         single = [at for at, params in enumerate(first) if params[SHARING] == SINGLE_TASK][:1]
         first = [*(first[at] for at in single), *(params for at, params in enumerate(first) if at not in single)]
         first += missing_tries(first, kinds, self.tries)
