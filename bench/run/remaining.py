@@ -12,7 +12,7 @@ from bench.records import TRAINED, TrialRecord
 from bench.search.static_weights import LEAST_TRIES
 from bench.suite import Suite
 
-SERVING = 5.0
+SERVING = 8.0
 """Seconds to draw the served front, write the page and end MLflow, for a data set of 100,000 rows on one core."""
 REPLICATE = 1.2
 """A replicate over a training of the search: it is measured on two more splits and on resamples of both."""
