@@ -109,7 +109,7 @@ def test_a_stopped_run_is_resumed_deployed_and_served(seesaw, shop, interrupt, t
     interrupt(lambda job: job == 3)
     options = ["--raw", shop.raw, "--name", "a", "--executor", "inline", "--set", "optim.epochs=1"]
     said = seesaw("run", shop.suite, *options)
-    assert (said.code, "seesaw resume a" in said.err) == (130, True), said.err
+    assert (said.code, "seesaw resume" in said.err, "runs/a` goes on" in said.err) == (130, True, True), said.err
     interrupt(lambda job: False)
     assert seesaw("resume", "a").code == 0
     said = seesaw("deploy", "a", "--force", "--no-onnx", "--json")
