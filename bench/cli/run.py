@@ -138,7 +138,7 @@ def _execute(run: Run, full: bool, json: bool) -> None:
     from bench.cli.results import frontier_document, show_dataset, show_tracking
     from bench.home import shown
     from bench.run.execute import execute
-    from bench.run.next_step import next_step
+    from bench.run.next_step import next_step, run_argument
     from bench.run.results import page_path
 
     try:
@@ -146,7 +146,7 @@ def _execute(run: Run, full: bool, json: bool) -> None:
         with interrupted_once(), redirect_stdout(sys.stderr):
             results = execute(run, TerminalProgress())
     except KeyboardInterrupt:
-        TerminalProgress().note(f"stopped; `seesaw resume {run.name}` goes on where it was")
+        TerminalProgress().note(f"stopped; `seesaw resume {run_argument(run)}` goes on where it was")
         raise
     if json:
         print_json(
