@@ -109,7 +109,7 @@ def test_a_stopped_run_is_resumed_deployed_and_served(seesaw, shop, interrupt, t
     interrupt(lambda job: job == 3)
     options = ["--raw", shop.raw, "--name", "a", "--executor", "inline", "--set", "optim.epochs=1"]
     said = seesaw("run", shop.suite, *options)
-    assert (said.code, "seesaw resume a" in said.err) == (130, True), said.err
+    assert (said.code, "seesaw resume" in said.err, "runs/a` goes on" in said.err) == (130, True, True), said.err
     interrupt(lambda job: False)
     assert seesaw("resume", "a").code == 0
     said = seesaw("deploy", "a", "--force", "--no-onnx", "--json")
@@ -181,7 +181,7 @@ def test_a_stopped_run_goes_on_to_the_same_frontier(seesaw, shop, tmp_path: Path
     interrupt(lambda job: job == 3)
     said = seesaw("run", shop.suite, "--raw", shop.raw, "--name", "cut", "--executor", "inline")
     assert said.code == 130
-    assert "seesaw resume cut" in said.err
+    assert "runs/cut` goes on" in said.err
     status = json.loads(seesaw("status", "cut", "--json").out)
     assert (status["completed"], status["running"]) == (2, 1)
     resumed = seesaw("resume", "cut", "--json")
