@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from blackbox_table import carry_out, finished_frame, plan
-from learn_portfolio import SUITE, known_of, learn, name_of, tables_of
+from learn_portfolio import SUITE, known_of, learn, name_of, tables_of, without
 from replay import Floats, Table
 from searchers import OURS, SEARCHERS
 from speed.table import replace as replace_table
@@ -169,8 +169,8 @@ def main() -> None:
     known, candidates = known_of([name_of(each.id) for each in SUITE.datasets], options.table)
     lines = [HEAD, "|---" * 7 + "|"]
     for dataset in options.datasets:
-        others = [each for name, each in known.items() if name != dataset]
-        portfolio = tuple(candidates[i] for i in learn(others, candidates, len(known[dataset].objectives)))
+        chosen = learn(without(dataset, known), candidates, len(known[dataset][0].objectives))
+        portfolio = tuple(candidates[i] for i in chosen)
         tables = [replace(table, portfolio=portfolio) for table in tables_of(dataset, options.table)]
         lists = [shortlist(tables[n % len(tables)], n, options.budget) for n in range(options.replays)]
         every = sorted({place for places in lists for place in places})
