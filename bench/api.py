@@ -1,4 +1,4 @@
-"""For notebooks: a run's results as DataFrames and figures, rebuilt from its storage.
+"""For notebooks: a run's results as DataFrames and figures, rebuilt from its log.
 
 >>> import bench
 >>> run = bench.load_run(".seesaw/runs/first")  # doctest: +SKIP

@@ -19,6 +19,7 @@ from bench.cli import (
     run,
     score,
     spaces,
+    suites,
     sync,
     synth,
     train,
@@ -49,6 +50,7 @@ app.command("datasets")(datasets.datasets)
 app.command("card")(card.card)
 app.command("prepare")(datasets.prepare_command)
 app.command("spaces")(spaces.spaces)
+app.command("suites")(suites.suites)
 app.command("synth")(synth.synth)
 app.command("train")(train.train)
 app.command("run")(run.run)

@@ -1,4 +1,4 @@
-"""`seesaw status`, `frontier`, `report` and `pick`: all rebuilt from the run's storage."""
+"""`seesaw status`, `frontier`, `report` and `pick`: all rebuilt from the run's log."""
 
 from __future__ import annotations
 

@@ -40,7 +40,8 @@ class SoFar:
     def text(self, records: Sequence[TrialRecord]) -> str:
         """The front of these trials, by the one run of each that the search saw; empty where nothing is finite."""
         count = sum(record.measured for record in records)
-        points = searched_points(records, self._objectives)
+        if not (points := searched_points(records, self._objectives)):
+            return ""
         values = np.array(
             [[point.metrics.get(each.key(SEARCH), np.nan) for each in self._objectives] for point in points]
         )

@@ -189,6 +189,8 @@ def _production(suite: Suite, given: str | None, beside: Path, home: Path, track
 def _check(suite: Suite, executor: str, home: Path) -> None:
     if executor not in EXECUTORS:
         raise unknown("executor", executor, EXECUTORS)
+    if executor == "inline" and suite.budget.job_time is not None:
+        raise UserError("job_time: expected --executor process or ray, which can end a job; found inline")
     options = suite.search
     if options.sampler not in SAMPLERS:
         raise unknown("sampler", options.sampler, SAMPLERS)

@@ -199,7 +199,7 @@ class DatasetRun:
 
     @property
     def folder(self) -> Path:
-        """Where its card, its storage and its frontier are."""
+        """Where its card, its log and its frontier are."""
         return self.run.folder / self.run.manifest.parts[self.key].folder
 
     @cached_property

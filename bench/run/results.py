@@ -1,4 +1,4 @@
-"""What came of a run, rebuilt from its storage: frontier, pick, page, status."""
+"""What came of a run, rebuilt from its log: frontier, pick, page, status."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def policy_of(run: DatasetRun) -> Policy:
 
 
 def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False) -> DatasetResult:
-    """Reads the storage and computes both fronts, the pick and the verdict.
+    """Reads the log and computes both fronts, the pick and the verdict.
 
     Args:
         policy: in place of that of `policy_of`.

@@ -13,11 +13,13 @@ from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 
 from bench.objectives import Objective
 from bench.records import Scalar
+from bench.search import tree as trees
 from bench.search.events import params_in
 from bench.search.log import Event
 from bench.search.plan import Plan
 from bench.search.ranking import Order
 from bench.search.samplers import NSGA2, TPE, make_sampler, quiet
+from bench.search.space import suggest
 from bench.search.standing import Standing
 from bench.search.tie_breaks import epsilon_net
 from bench.seeds import derive
@@ -48,6 +50,7 @@ class Asking:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
+        self._distributions = distributions(plan)
         self._frozen: dict[int, FrozenTrial] = {}
         self._generations: optuna.Study | None = None
         self._running: set[int] = set()
@@ -71,7 +74,7 @@ class Asking:
                     study.add_trials([self._trial(trials[each], standings[each]) for each in seen])
             study.sampler = make_sampler(plan.sampler, plan.seed, number)
             storage = study._storage  # Optuna has no other way to what its samplers keep
-            before = storage.get_study_system_attrs(study._study_id).keys()
+            before = set(storage.get_study_system_attrs(study._study_id))
             if pinned:
                 study.enqueue_trial(dict(pinned))
             trial = study.ask()
@@ -81,8 +84,8 @@ class Asking:
         self._generations = study
         self._running.add(number)
         after = storage.get_study_system_attrs(study._study_id)
-        kept = {"trial": storage.get_trial(number).system_attrs, "study": {key: after[key] for key in after - before}}
-        return Asked(trial.params, config, kept)
+        new = {key: value for key, value in after.items() if key not in before}
+        return Asked(trial.params, config, {"trial": storage.get_trial(number).system_attrs, "study": new})
 
     def _study(self) -> optuna.Study:
         return optuna.create_study(directions=[objective.direction for objective in self._plan.objectives])
@@ -113,7 +116,7 @@ class Asking:
             state=state,
             values=values,
             params=params,
-            distributions=distributions(self._plan, params),
+            distributions={name: self._distributions[name] for name in params},
             system_attrs=event.get("sampler", {}).get("trial", {}),
         )
         if state.is_finished():
@@ -121,10 +124,12 @@ class Asking:
         return trial
 
 
-def distributions(plan: Plan, params: Mapping[str, Scalar]) -> dict[str, BaseDistribution]:
-    """Optuna's distribution of each parameter of a trial."""
-    trial = FixedTrial(dict(params))
-    plan.space.suggest(trial, plan.tasks)
+def distributions(plan: Plan) -> dict[str, BaseDistribution]:
+    """Optuna's distribution of each parameter of a space, in whatever branch."""
+    leaves = [(name, leaf) for name, leaf, _ in trees.leaves(plan.space.tree, plan.tasks)]
+    trial = FixedTrial({name: leaf.default for name, leaf in leaves})
+    for name, leaf in leaves:
+        suggest(trial, name, leaf)
     return trial.distributions
 
 

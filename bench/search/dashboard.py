@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.storages.journal._storage import JournalOperation
@@ -15,13 +16,11 @@ from optuna.trial import TrialState
 from bench.atomic import write_text
 from bench.full_disk import room_for
 from bench.objectives import Objective
-from bench.records import Scalar
 from bench.search.events import params_in, values_in
+from bench.search.ledger import Ledger
 from bench.search.log import Event
 
 FILE = "optuna.log"
-
-Distributions = Callable[[Mapping[str, Scalar]], Mapping[str, BaseDistribution]]
 
 
 class Dashboard:
@@ -34,33 +33,58 @@ class Dashboard:
     out by its text, and remade.
 
     Args:
-        distributions: of the parameters of a trial.
+        distributions: of all parameters, by name.
     """
 
-    def __init__(self, folder: Path, distributions: Distributions) -> None:
+    def __init__(self, folder: Path, distributions: Mapping[str, BaseDistribution]) -> None:
         self._path = folder / FILE
         self._distributions = distributions
-        self._ids = 0
+        self._texts = {name: distribution_to_json(of) for name, of in distributions.items()}
         self._trials: list[int] = []
-        self._jobs: list[Event] = []
-        self._outcomes: dict[int, Event] = {}
-        self._last: dict[int, tuple[tuple[float, ...], Event]] = {}
+        self._made, self._rungs = 0, 1
         self._running: set[int] = set()
         self._pending: list[str] = []
         self._opened = False
 
-    def add(self, event: Event) -> None:
-        """Adds what an event comes to; it is written by `flush`."""
-        makes: dict[str, Callable[[Event], list[Event]]] = {
-            "begun": self._begun,
-            "asked": self._asked,
-            "outcome": self._outcome,
-            "told": self._told,
-            "replicate": self._replicate,
-            "concluded": self._concluded,
-        }
-        lines = makes[event["event"]](event) if event["event"] in makes else []
-        self._pending += [json.dumps(line | {"worker_id": "seesaw"}, separators=(",", ":")) + "\n" for line in lines]
+    def add(self, event: Event, ledger: Ledger, objectives: tuple[Objective, ...], outcome: Event | None) -> None:
+        """Adds what an event comes to, to be written by `flush`.
+
+        Args:
+            ledger: with the event.
+            outcome: what is told, if that is the event.
+        """
+        match event["event"]:
+            case "begun":
+                self._rungs = max(1, len(event["plan"].get("ladder", ())))
+                directions = [int(StudyDirection[objective.direction.upper()]) for objective in objectives]
+                for name in ("search", "confirm"):
+                    self._line(JournalOperation.CREATE_STUDY, study_name=name, directions=directions)
+            case "asked" if not event["rung"]:
+                self._running.add(event["trial"])
+                self._trials.append(self._made)
+                about = {name: event[name] for name in ("architecture", "baseline")}
+                params = {
+                    name: self._distributions[name].to_internal_repr(value) for name, value in params_in(event).items()
+                }
+                texts = {name: self._texts[name] for name in params}
+                self._create(0, event, TrialState.RUNNING, about, params=params, distributions=texts)
+            case "told":
+                step = ledger.step(event["job"])
+                if step.trial in self._running and outcome:
+                    failure = outcome["failure"]
+                    told = {"failure": failure} if failure else {f"rung {step.rung}": outcome["metrics"]}
+                    operation = JournalOperation.SET_TRIAL_USER_ATTR
+                    self._line(operation, trial_id=self._trials[step.trial], user_attr=told)
+                    if failure or step.rung + 1 == self._rungs:
+                        self._end(step.trial, event, ledger)
+            case "concluded":
+                for trial in sorted(self._running):
+                    if ledger.standing(trial).progress == "waiting":
+                        self._end(trial, event, ledger)
+            case "replicate":
+                values = values_in(event, objectives)
+                about = {name: event[name] for name in ("kind", "trial", "replicate", "until", "metrics", "failure")}
+                self._create(1, event, _state(values), about, values=values, datetime_complete=_moment(event))
 
     def flush(self) -> None:
         """Writes what was added; the first time, only what the file lacks."""
@@ -75,85 +99,28 @@ class Dashboard:
             with room_for(self._path), self._path.open("a", encoding="utf-8") as file:
                 file.write(text)
 
-    def _begun(self, event: Event) -> list[Event]:
-        plan = event["plan"]
-        self._objectives = tuple(Objective(*each) for each in plan["objectives"])
-        self._rungs = max(1, len(plan.get("ladder", ())))
-        directions = [int(StudyDirection[objective.direction.upper()]) for objective in self._objectives]
-        create = {"op_code": int(JournalOperation.CREATE_STUDY), "directions": directions}
-        return [create | {"study_name": name} for name in ("search", "confirm")]
-
-    def _asked(self, event: Event) -> list[Event]:
-        self._jobs.append(event)
-        if event["rung"]:
-            return []
-        self._running.add(event["trial"])
-        self._trials.append(self._ids)
-        params = params_in(event)
-        of = self._distributions(params)
-        about = {name: event[name] for name in ("architecture", "baseline")}
-        return [
-            self._create(0, TrialState.RUNNING, event["at"], about)
-            | {
-                "params": {name: of[name].to_internal_repr(value) for name, value in params.items()},
-                "distributions": {name: distribution_to_json(each) for name, each in of.items()},
-            }
-        ]
-
-    def _outcome(self, event: Event) -> list[Event]:
-        self._outcomes[event["job"]] = event
-        return []
-
-    def _told(self, event: Event) -> list[Event]:
-        asked, outcome = self._jobs[event["job"]], self._outcomes.pop(event["job"])
-        trial, values = asked["trial"], values_in(outcome, self._objectives)
-        if trial not in self._running:
-            return []
-        told = {"failure": outcome["failure"]} if outcome["failure"] else {f"rung {asked['rung']}": outcome["metrics"]}
-        lines = [{"op_code": int(JournalOperation.SET_TRIAL_USER_ATTR), **self._of(trial), "user_attr": told}]
-        if values is not None:
-            self._last[trial] = values, outcome
-        return lines + (self._end(trial, outcome) if values is None or asked["rung"] + 1 == self._rungs else [])
-
-    def _concluded(self, event: Event) -> list[Event]:
-        return [line for trial in sorted(self._running & self._last.keys()) for line in self._end(trial, event)]
-
-    def _replicate(self, event: Event) -> list[Event]:
-        values = values_in(event, self._objectives)
-        state = TrialState.FAIL if values is None else TrialState.COMPLETE
-        about = {name: event[name] for name in ("kind", "trial", "replicate", "until", "metrics", "failure")}
-        return [
-            self._create(1, state, event["started"], about)
-            | {"values": values, "datetime_complete": _moment(event["started"] + event["seconds"])}
-        ]
-
-    def _create(self, study: int, state: TrialState, began: float, about: Event) -> Event:
-        self._ids += 1
-        return {
-            "op_code": int(JournalOperation.CREATE_TRIAL),
-            "study_id": study,
-            "state": int(state),
-            "value": None,
-            "values": None,
-            "datetime_start": _moment(began),
-            "distributions": {},
-            "params": {},
-            "user_attrs": about,
-            "system_attrs": {},
-            "intermediate_values": {},
-        }
-
-    def _end(self, trial: int, event: Event) -> list[Event]:
+    def _end(self, trial: int, event: Event, ledger: Ledger) -> None:
         self._running.discard(trial)
-        values, last = self._last.pop(trial, (None, event))
-        state = TrialState.FAIL if values is None else TrialState.COMPLETE
-        complete = _moment(last.get("started", 0.0) + last.get("seconds", 0.0))
-        end = {"op_code": int(JournalOperation.SET_TRIAL_STATE_VALUES), **self._of(trial), "state": int(state)}
-        return [end | {"values": values, "datetime_complete": complete}]
+        values = ledger.standing(trial).results[-1:]
+        end = {"state": int(_state(values)), "values": values[0] if values else None}
+        operation = JournalOperation.SET_TRIAL_STATE_VALUES
+        self._line(operation, trial_id=self._trials[trial], datetime_complete=_moment(event), **end)
 
-    def _of(self, trial: int) -> Event:
-        return {"trial_id": self._trials[trial]}
+    def _create(self, study: int, event: Event, state: TrialState, about: Event, **of: Any) -> None:
+        self._made += 1
+        empty: Event = {"value": None, "values": None, "distributions": {}, "params": {}}
+        empty |= {"user_attrs": about, "system_attrs": {}, "intermediate_values": {}}
+        where = {"study_id": study, "state": int(state), "datetime_start": _moment(event)}
+        self._line(JournalOperation.CREATE_TRIAL, **where, **{**empty, **of})
+
+    def _line(self, operation: JournalOperation, **of: Any) -> None:
+        line = {"op_code": int(operation), "worker_id": "seesaw", **of}
+        self._pending.append(json.dumps(line, separators=(",", ":")) + "\n")
 
 
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")
+def _state(values: object) -> TrialState:
+    return TrialState.COMPLETE if values else TrialState.FAIL
+
+
+def _moment(event: Event) -> str:
+    return datetime.fromtimestamp(event["at"], UTC).isoformat(timespec="microseconds")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bench.records import Scalar
 from bench.search import tree as trees
-from bench.search.nodes import Choice, Constant, Float, Int, Leaf, Simplex, Switch
+from bench.search.nodes import Choice, Float, Int, Leaf, Switch
 from bench.search.space import Space
 
 Floats = NDArray[np.float64]
@@ -28,10 +28,7 @@ class Encoding:
     """
 
     def __init__(self, space: Space, tasks: Sequence[str]) -> None:
-        self._nodes: dict[str, Leaf | Switch] = {}
-        for name, node, _ in trees.walk(space.tree):
-            inner = node.expand(name, tasks) if isinstance(node, Simplex) else {name: node}
-            self._nodes |= {each: leaf for each, leaf in inner.items() if not isinstance(leaf, Constant | Simplex)}
+        self._nodes = {name: node for name, node, _ in trees.leaves(space.tree, tasks)}
         self.names = tuple(self._nodes)
         self.column = {name: column for column, name in enumerate(self.names)}
         self.options = np.array([len(_options(node)) for node in self._nodes.values()], dtype=np.int64)

@@ -19,7 +19,7 @@ from bench.records import Scalar
 from bench.search.encoding import Floats
 from bench.search.fidelity import full_length, to_full_length
 from bench.search.gaussian import Kernel, Posterior
-from bench.search.improvement import expected
+from bench.search.improvement import merit
 from bench.search.ranking import Order
 from bench.search.shape import Shape
 from bench.search.warp import Warp
@@ -86,8 +86,8 @@ class Belief:
                 best = rows[np.argsort(-gains, kind="stable")[:8]]
                 found = self.shape.vary(best[np.arange(near) % len(best)], 0.1, rng, given)
                 rows, gains = np.concatenate([rows, found]), np.concatenate([gains, belief._gains(found, normal)])
-            pools[key] = rows, gains
-            chosen = rows[[int(np.argmax(gains))]]
+            at = int(np.argmax(gains))
+            chosen, pools[key] = rows[[at]], (np.delete(rows, at, axis=0), np.delete(gains, at))
             configs.append(self.shape.config(chosen[0], given))
             if len(configs) < len(pinned):
                 belief = belief.believing(chosen)
@@ -102,7 +102,7 @@ class Belief:
 
     def _gains(self, rows: Floats, normal: Floats) -> Floats:
         mean, deviation = self.posterior.at(rows)
-        return expected(self.warp.back(mean + normal[:, None] * deviation), self.front, self.reference)
+        return merit(self.warp.back(mean + normal[:, None] * deviation), self.front, self.reference)
 
 
 class GaussianSampler:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from bench.search.field import Field
 from bench.search.standing import Standing
@@ -17,16 +17,6 @@ class Step:
     trial: int
     rung: int
     floor: bool = False
-
-
-@dataclass
-class _Trial:
-    kind: str
-    orders: list[int] = field(default_factory=list)
-    results: list[tuple[float, ...]] = field(default_factory=list)
-    failed: bool = False
-    told: int = 0
-    granted: frozenset[int] = frozenset()
 
 
 class Ledger:
@@ -42,14 +32,15 @@ class Ledger:
         self.steps: list[Step] = []
         self.told = 0
         self.finished: set[int] = set()
-        self._trials: list[_Trial] = []
         self._standings = Field()
+        self._told_before: list[int] = []  # how many jobs were told when a trial was begun
+        self._last: list[int] = []
         self._begun: Counter[int] = Counter()
 
     @property
     def trials(self) -> int:
         """How many there are."""
-        return len(self._trials)
+        return len(self._last)
 
     @property
     def unfinished(self) -> list[int]:
@@ -57,16 +48,18 @@ class Ledger:
         return [number for number in range(len(self.steps)) if number not in self.finished]
 
     def ask(self, step: Step, kind: str) -> None:
-        """A job is begun."""
-        if step.trial == len(self._trials):
-            self._trials.append(_Trial(kind))
+        """A job is begun; `kind` is the trial's way of sharing."""
+        if step.trial == self.trials:
+            self._last.append(0)
+            self._told_before.append(self.told)
             self._standings.put(step.trial, Standing(step.trial, kind, (), "running"))
-        of = self._trials[step.trial]
-        of.orders.append(len(self.steps))
-        of.granted |= {step.rung} if step.floor else set()
+        else:
+            before = self._standings[step.trial]
+            granted = before.granted | {step.rung} if step.floor else before.granted
+            self._standings.put(step.trial, replace(before, progress="running", granted=granted))
+        self._last[step.trial] = len(self.steps)
         self.steps.append(step)
         self._begun[step.rung] += 1
-        self._standings.put(step.trial, self._standing(step.trial))
 
     def finish(self, order: int) -> None:
         """A job has an outcome."""
@@ -74,15 +67,13 @@ class Ledger:
 
     def tell(self, order: int, values: tuple[float, ...] | None) -> None:
         """The outcome of the next job in order is known; None for a failure."""
-        trial = self.steps[order].trial
-        of = self._trials[trial]
-        of.told += 1
+        before = self._standings[self.steps[order].trial]
         self.told += 1
         if values is None:
-            of.failed = True
+            now = replace(before, progress="failed")
         else:
-            of.results.append(values)
-        self._standings.put(trial, self._standing(trial))
+            now = replace(before, progress="waiting", results=(*before.results, values))
+        self._standings.put(before.number, now)
 
     def step(self, number: int) -> Step:
         """What a job is."""
@@ -95,7 +86,7 @@ class Ledger:
 
     def job_of(self, trial: int) -> int:
         """The number of a trial's last job."""
-        return self._trials[trial].orders[-1]
+        return self._last[trial]
 
     def standing(self, number: int) -> Standing:
         """How far a trial has come by what is told."""
@@ -105,13 +96,15 @@ class Ledger:
         """How far every trial has come by what is told; it changes as the search goes on."""
         return self._standings
 
-    def _standing(self, number: int) -> Standing:
-        of = self._trials[number]
-        running = len(of.orders) > of.told
-        return Standing(
-            number,
-            of.kind,
-            tuple(of.results),
-            "failed" if of.failed else "running" if running else "waiting",
-            of.granted,
-        )
+    def known_at(self, trial: int) -> list[tuple[tuple[float, ...], ...] | None]:
+        """Results by rung of the trials before one, as they were known when that one was begun, or now if it is not.
+
+        None for a trial of which it was known that it had failed without any.
+        """
+        told = self._told_before[trial] if trial < self.trials else self.told
+        jobs = Counter(step.trial for step in self.steps[:told])
+        known: list[tuple[tuple[float, ...], ...] | None] = []
+        for number in range(trial):
+            results = self._standings[number].results[: jobs[number]]
+            known.append(None if jobs[number] and not results else results)
+        return known

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,7 @@ from bench.data import load_card
 from bench.data.shape import shape_of
 from bench.search import tree as trees
 from bench.search.fitting import fitting
-from bench.search.nodes import Constant, Simplex, Switch
-from bench.search.size import size_of
+from bench.search.nodes import Choice, Constant, Float, Int, Simplex, Switch, Tree
 from bench.search.space import Space, load_space
 
 TWO_TASKS: tuple[str, ...] = ("first", "second")
@@ -48,25 +47,54 @@ def describe_space(name_or_path: str, dataset: str | None = None) -> dict[str, A
     }
 
 
+@dataclass(frozen=True)
+class Size:
+    """A count of configurations.
+
+    Attributes:
+        discrete: how many there are if every continuous parameter stood still.
+        continuous: continuous parameters, in any branch.
+    """
+
+    discrete: int
+    continuous: int
+
+    def __str__(self) -> str:
+        if not self.continuous:
+            return f"{self.discrete:,} configurations"
+        return f"infinite: {self.discrete:,} discrete choices, times {self.continuous} continuous parameters"
+
+
+def size_of(space: Space, tasks: Sequence[str]) -> Size:
+    """The size of a space for a data set of these tasks, whose weights are parameters of it."""
+    continuous = {name for name, leaf, _ in trees.leaves(space.tree, tasks) if isinstance(leaf, Float)}
+    return Size(_discrete(space.tree), len(continuous))
+
+
+def _discrete(tree: Tree) -> int:
+    product = 1
+    for node in tree.values():
+        match node:
+            case Int():
+                product *= (node.high - node.low) // node.step + 1
+            case Choice():
+                product *= len(node.options)
+            case Switch():
+                product *= sum(_discrete(inner) for inner in node.branches.values())
+            case Constant() | Float() | Simplex():
+                pass
+    return product
+
+
 def _parameters(space: Space, tasks: tuple[str, ...]) -> list[dict[str, Any]]:
     """A row for each searched parameter; one that stands in several branches is shown once, for all of them."""
     rows: dict[str, dict[str, Any]] = {}
-    for name, node, path in trees.walk(space.tree):
-        leaves = node.expand(name, tasks) if isinstance(node, Simplex) else {name: node}
-        for leaf_name, leaf in leaves.items():
-            if isinstance(leaf, Constant):
-                continue
-            shown: Mapping[str, Any]
-            if isinstance(leaf, Switch):
-                shown = {"type": "switch", "default": leaf.default, "options": list(leaf.branches)}
-            else:
-                assert not isinstance(leaf, Simplex)
-                shown = leaf.describe()
-            row = rows.setdefault(leaf_name, {"name": leaf_name, "when": {}, **shown})
-            for switch, branch in path:
-                among = row["when"].setdefault(switch, [])
-                if branch not in among:
-                    among.append(branch)
+    for name, leaf, path in trees.leaves(space.tree, tasks):
+        row = rows.setdefault(name, {"name": name, "when": {}, **leaf.describe()})
+        for switch, branch in path:
+            among = row["when"].setdefault(switch, [])
+            if branch not in among:
+                among.append(branch)
     for row in rows.values():
         row["when"] = {switch: "|".join(among) for switch, among in row["when"].items()}
     return list(rows.values())

@@ -158,6 +158,10 @@ class Switch:
     default: str
     branches: Mapping[str, Tree]
 
+    def describe(self) -> dict[str, Any]:
+        """Its options as plain values."""
+        return {"type": "switch", "default": self.default, "options": list(self.branches)}
+
     def draw(self, rng: np.random.Generator) -> str:
         """A branch, each as likely."""
         return list(self.branches)[int(rng.integers(len(self.branches)))]

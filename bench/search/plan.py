@@ -145,15 +145,15 @@ class Plan:
         kinds = self.space.branches(SHARING)
         if not kinds:
             baseline = self.space.fixed.get(SHARING) == SINGLE_TASK
-            only = self.portfolio or (self.space.defaults(self.tasks),)
-            return tuple(Opening(dict(params), baseline) for params in only)
+            alone = self.portfolio or (self.space.defaults(self.tasks),)
+            return tuple(Opening(dict(params), baseline) for params in alone)
         there = {params[SHARING] for params in self.portfolio}
         others = [self.space.defaults(self.tasks, {SHARING: kind}) for kind in kinds if kind not in there]
-        first = [*(dict(params) for params in self.portfolio), *others]
-        baseline_first = sorted(range(len(first)), key=lambda at: first[at][SHARING] != SINGLE_TASK)[:1]
-        order = [*baseline_first, *(at for at in range(len(first)) if at not in baseline_first)]
-        every = [*(first[at] for at in order), *missing_tries(first, kinds, self.tries)]
-        return tuple(Opening(params, params[SHARING] == SINGLE_TASK) for params in every)
+        first: list[Mapping[str, Scalar]] = [*self.portfolio, *others]
+        single = [at for at, params in enumerate(first) if params[SHARING] == SINGLE_TASK][:1]
+        first = [*(first[at] for at in single), *(params for at, params in enumerate(first) if at not in single)]
+        first += missing_tries(first, kinds, self.tries)
+        return tuple(Opening(dict(params), params[SHARING] == SINGLE_TASK) for params in first)
 
     def identity(self) -> dict[str, Any]:
         """What must not change when a search is resumed: all that decides what trial n is.

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from threadpoolctl import ThreadpoolController
+
 from bench.records import Scalar
 from bench.search.gp import GaussianSampler
+from bench.search.ledger import Ledger
 from bench.search.plan import Opening, Plan
 from bench.search.samplers import GP
 from bench.search.shape import Shape
-from bench.search.standing import Standing
 from bench.seeds import derive
+
+BATCH = 4
+"""Trials that are proposed together: fitting the model takes three quarters of a proposal's time."""
 
 
 class Proposals:
-    """Those of one plan. Without state: the same trials lead to the same proposal."""
+    """Those of one plan. The same ledger leads to the same proposals; what is kept here only saves time.
+
+    Trials are proposed in batches by their numbers: 0 to 3, 4 to 7 and so on. All of a batch know what was told when
+    its first one was begun, so that a search that is resumed within a batch proposes the rest of it as before.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self._seed, self._openings = plan.seed, plan.openings()
@@ -22,22 +31,38 @@ class Proposals:
         if plan.sampler == GP:
             shape = Shape(plan.space, plan.tasks)
             self._sampler = GaussianSampler(shape, plan.objectives, plan.rules.reference, plan.rules.rungs)
+        self._threads = ThreadpoolController()
+        self._first, self._batch = -1, list[dict[str, Scalar]]()
 
-    def next(self, standings: Sequence[Standing], configs: Sequence[Mapping[str, Scalar]]) -> Opening | None:
-        """For the trial after these; None leaves all to Optuna's sampler.
+    def next(self, ledger: Ledger, configs: Sequence[Mapping[str, Scalar]]) -> Opening | None:
+        """For the trial after those of the ledger; None leaves all to Optuna's sampler.
 
         Args:
-            standings: of every trial, by number, by what is told.
             configs: their configurations.
         """
-        number = len(standings)
-        opening = self._openings[number] if number < len(self._openings) else None
+        number = ledger.trials
+        opening = self._opening(number)
         if self._sampler is None:
             return opening
-        # A trial that failed before its first result is not under way: nothing is to be learnt from it.
-        known = [n for n, standing in enumerate(standings) if standing.results or standing.progress != "failed"]
-        results = [standings[n].results for n in known]
-        pinned = opening.params if opening else {}
-        seed = derive(self._seed, "proposal", number)
-        params = self._sampler.propose(results, [configs[n] for n in known], seed, pinned)
-        return Opening(params, bool(opening and opening.baseline))
+        first = number - number % BATCH
+        if first != self._first:
+            self._first, self._batch = first, self._propose(self._sampler, ledger, configs, first)
+        return Opening(self._batch[number - first], bool(opening and opening.baseline))
+
+    def _opening(self, number: int) -> Opening | None:
+        return self._openings[number] if number < len(self._openings) else None
+
+    def _propose(
+        self, sampler: GaussianSampler, ledger: Ledger, configs: Sequence[Mapping[str, Scalar]], first: int
+    ) -> list[dict[str, Scalar]]:
+        openings = [self._opening(number) for number in range(first, first + BATCH)]
+        known = [
+            (results, configs[trial]) for trial, results in enumerate(ledger.known_at(first)) if results is not None
+        ]
+        with self._threads.limit(limits=1):  # matrices are small: more threads only wait for each other
+            return sampler.propose_batch(
+                [results for results, _ in known],
+                [config for _, config in known],
+                derive(self._seed, "proposal", first),
+                [opening.params if opening else {} for opening in openings],
+            )

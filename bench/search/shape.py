@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bench.records import Scalar
 from bench.search import tree as trees
 from bench.search.encoding import Encoding, Floats
-from bench.search.nodes import Constant, Leaf, Simplex, Switch
+from bench.search.nodes import Leaf, Switch
 from bench.search.space import Space
 
 STEP = 0.1
@@ -32,12 +32,9 @@ class Shape:
         column = self.encoding.column
         self._ways: list[list[list[tuple[int, int]]]] = [[] for _ in column]
         branches = {name: list(node.branches) for name, node, _ in trees.walk(space.tree) if isinstance(node, Switch)}
-        for name, node, path in trees.walk(space.tree):
-            inner = node.expand(name, tasks) if isinstance(node, Simplex) else {name: node}
+        for name, _, path in trees.leaves(space.tree, tasks):
             way = [(column[switch], branches[switch].index(branch)) for switch, branch in path]
-            for each, leaf in inner.items():
-                if not isinstance(leaf, Constant):
-                    self._ways[column[each]].append(way)
+            self._ways[column[name]].append(way)
 
     def complete(self, rows: Floats, rng: np.random.Generator, pinned: Mapping[str, Scalar] | None = None) -> Floats:
         """Rows with what their branches have and nothing else: (N, columns). What is missing is drawn; in place."""

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, StrictStr
@@ -19,21 +19,8 @@ from bench.search import tree as trees
 from bench.search.nodes import Choice, Constant, Float, Int, Leaf, Node, Simplex, Switch, Tree, Value
 from bench.validation import validate
 
-
-class Suggests(Protocol):
-    """What a space needs of an Optuna trial."""
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        """A whole number."""
-        ...
-
-    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
-        """A number."""
-        ...
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        """One of the choices."""
-        ...
+if TYPE_CHECKING:  # spaces are listed without Optuna
+    from optuna.trial import BaseTrial
 
 
 class _File(BaseModel):
@@ -75,9 +62,9 @@ class Space:
         text = json.dumps(self.describe()["parameters"])
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
-    def suggest(self, trial: Suggests, tasks: Sequence[str]) -> dict[str, Scalar]:
+    def suggest(self, trial: BaseTrial, tasks: Sequence[str]) -> dict[str, Scalar]:
         """The dotted configuration that a trial proposes, constants included."""
-        return trees.resolve(self.tree, tasks, lambda name, node: _suggest(trial, name, node))
+        return trees.resolve(self.tree, tasks, lambda name, node: suggest(trial, name, node))
 
     def sample(self, rng: np.random.Generator, tasks: Sequence[str]) -> dict[str, Scalar]:
         """A random dotted configuration, constants included."""
@@ -163,7 +150,8 @@ def load_space(name_or_path: str) -> Space:
         raise UserError(f"{path}: fixed: {error}") from None
 
 
-def _suggest(trial: Suggests, name: str, node: Leaf | Switch) -> Scalar:
+def suggest(trial: BaseTrial, name: str, node: Leaf | Switch) -> Scalar:
+    """What an Optuna trial has for one parameter."""
     match node:
         case Int():
             return trial.suggest_int(name, node.low, node.high, step=node.step, log=node.log)
@@ -187,8 +175,6 @@ def _row(name: str, node: Node, path: trees.Path) -> dict[str, Any]:
             row = {"type": "constant", "value": node.value}
         case Simplex():
             row = {"type": "simplex", "spread": node.spread, "pinned": dict(node.pinned)}
-        case Switch():
-            row = {"type": "switch", "default": node.default, "options": list(node.branches)}
         case _:
             row = node.describe()
     return {"name": name, "when": dict(path), **row}

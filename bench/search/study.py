@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from bench.errors import UserError
@@ -45,7 +44,7 @@ class Study:
         self.seconds, self.concluded, self.cut_short = 0.0, False, False
         self._log, self._lock = log, lock
         self._identity = plan.identity() if plan else None
-        self._view = Dashboard(folder, lambda params: distributions(plan, params)) if plan else None
+        self._view = Dashboard(folder, distributions(plan)) if plan else None
         self._plan: dict[str, Any] = {}
         self._asked: list[list[Event]] = []
         self._outcomes: dict[int, Event] = {}
@@ -103,9 +102,7 @@ class Study:
     def __enter__(self) -> Study:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     @property
@@ -239,13 +236,12 @@ class Study:
             trial=step.trial,
             rung=step.rung,
             floor=step.floor,
-            at=time.time(),
             seconds=self.seconds if seconds is None else seconds,
             **of_trial,
         )
 
     def _add(self, name: str, **of: Any) -> None:
-        self._apply(self._log.append({"event": name, **of}))
+        self._apply(self._log.append({"event": name, "at": time.time(), **of}))
         if self._view:
             self._view.flush()
 
@@ -281,7 +277,8 @@ class Study:
             case name:
                 raise ValueError(name)
         if self._view:
-            self._view.add(event)
+            told = self._outcomes[event["job"]] if event["event"] == "told" else None
+            self._view.add(event, self.ledger, self.objectives, told)
 
 
 def _expect(true: bool) -> None:

@@ -116,6 +116,14 @@ def walk(tree: Tree, path: Path = ()) -> Iterator[tuple[str, Node, Path]]:
                 yield from walk(inner, (*path, (name, branch)))
 
 
+def leaves(tree: Tree, tasks: Sequence[str]) -> Iterator[tuple[str, Leaf | Switch, Path]]:
+    """Every parameter that is searched, with the switches that lead to it; a simplex as the weights of its tasks."""
+    for name, node, path in walk(tree):
+        for each, leaf in (node.expand(name, tasks) if isinstance(node, Simplex) else {name: node}).items():
+            if not isinstance(leaf, Constant | Simplex):
+                yield each, leaf, path
+
+
 def paths(tree: Tree, path: Path = ()) -> Iterator[Path]:
     """The way to every branch, the empty ones included; first of all no way at all, which means defaults."""
     yield path

@@ -17,12 +17,15 @@ LATENCY_SECONDS = 0.02  # after which no more are begun: a search measures each 
 
 
 @torch.no_grad()
-def costs(model: MultiTaskModel, schema: Schema) -> dict[str, float]:
-    """`cost/parameters`, tables included, and latencies: times to score 100 candidates, eager.
+def costs(model: MultiTaskModel, schema: Schema, latency: bool = True) -> dict[str, float]:
+    """`cost/parameters`, tables included, and, where asked for, latencies: times to score 100 candidates, eager.
 
     `cost/latency_ms` is their median, `cost/latency_p99_ms` their 99th percentile: of the slowest a search sees few, so
     that it is near the largest of 15 to 100 times.
     """
+    found = {"cost/parameters": float(parameter_count(model))}
+    if not latency:
+        return found
     model.eval()
     ids = torch.tensor(schema.offsets, dtype=torch.int32).repeat_interleave(
         torch.tensor([field.slots for field in schema.fields], dtype=torch.int64)
@@ -35,8 +38,7 @@ def costs(model: MultiTaskModel, schema: Schema) -> dict[str, float]:
         model.probabilities(model(ids, dense)).joint.cpu()  # on another device, work that is only queued is not done
         times.append(time.perf_counter() - started)
     model.train()
-    return {
-        "cost/parameters": float(parameter_count(model)),
+    return found | {
         "cost/latency_ms": 1e3 * float(np.median(times)),
         "cost/latency_p99_ms": 1e3 * float(np.percentile(times, 99)),
     }

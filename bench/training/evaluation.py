@@ -81,6 +81,14 @@ class Evaluation:
             self.measured[split] = (state, self.measure(split, self._best(split, selectors), resamples, keep))
         return self.measured[split][1]
 
+    def glimpse(self, part: Split) -> dict[str, float]:
+        """Every task's metrics of the current state on a part of validation; nothing is remembered of it."""
+        started = time.perf_counter()
+        logits = self._logits(feed(part, self.device))
+        metrics, _ = measured(self.store, "valid", self._predictions(logits), outcomes=self.outcomes, part=part)
+        self.seconds += time.perf_counter() - started
+        return metrics
+
     def measure(
         self, split: SplitName, logits: Iterable[Tensor], resamples: int = 0, keep: Path | None = None
     ) -> dict[str, float]:
@@ -109,7 +117,9 @@ class Evaluation:
 
     def logits(self, split: SplitName, state: State | None = None) -> Iterator[Tensor]:
         """Logits (n, T) of a split, batch by batch in its order; with the current weights, or those of a state."""
-        _, batches = self._split(split)
+        return self._logits(self._split(split)[1], state)
+
+    def _logits(self, batches: Feed, state: State | None = None) -> Iterator[Tensor]:
         training = self.model.training
         self.model.eval()
         for ids, dense, _ in batches.in_order(BATCH):
@@ -141,13 +151,15 @@ def measured(
     resamples: int = 0,
     outcomes: Sequence[str] = (),
     keep: Path | None = None,
+    part: Split | None = None,
 ) -> tuple[dict[str, float], dict[str, list[float]]]:
     """Metrics and outcomes of predictions of a split, in its order, and how far they move on resamples, if any.
 
     Args:
         keep: file where to leave the joint predictions, see `bench.predictions`.
+        part: the rows of the split that the predictions are of; None for all.
     """
-    data, tasks, start = store.split(split), store.schema.tasks, 0
+    data, tasks, start = part or store.split(split), store.schema.tasks, 0
     tally = Tally(tasks, f"{split}/", outcomes=outcomes)
     resampling = Resampling(tasks, split, resamples, outcomes) if resamples else None
     with keeping(keep, len(tasks), split, len(data)) as keep_piece:

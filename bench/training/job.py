@@ -7,19 +7,31 @@ from functools import lru_cache
 from itertools import product
 
 from bench.data import Store
+from bench.data.part import part_of
+from bench.data.store import Split
 from bench.errors import TrainingError
 from bench.machine import keep_freed_memory, peak_memory_mb, reset_peak_memory
 from bench.objectives import parse
 from bench.predictions import path_of
 from bench.progress import Progress
 from bench.records import Job, TrialResult
-from bench.rows import SHORT, TEST
+from bench.rows import SEARCH, SHORT, TEST
 from bench.training.config import TrialConfig
 from bench.training.cost import costs
 from bench.training.ensemble import run_ensemble
 from bench.training.loop import Trainer
 from bench.training.profile import Profile
 from bench.training.trees import run_trees
+
+LEAST_ROWS, ROWS_A_SAMPLE = 10_000, 0.25
+"""A trial that stops before its first evaluation is measured on about so many rows of validation for each sample that
+it was trained on, and on so many at least. It will be measured on all rows where it goes on."""
+
+
+@lru_cache(maxsize=4)
+def _part(path: str, tasks: tuple[str, ...], rows: int) -> Split:
+    """The rows of validation for a first look."""
+    return part_of(_open(path, tasks).split(SEARCH), rows)
 
 
 @lru_cache(maxsize=4)
@@ -56,12 +68,20 @@ def run_job(job: Job, progress: Progress | None = None, profile: Profile | None 
         profile.watch(trainer)
     before, seconds_before = trainer.course.samples, trainer.course.seconds
     course = trainer.run_to(job.until, progress)
-    metrics: dict[str, float] = {}
-    for split in job.splits:
-        metrics |= trainer.metrics(split, job.resamples_of(split), path_of(job, split))
+    first_look = (
+        job.splits == (SEARCH,)
+        and job.trial is not None
+        and not job.replicate
+        and job.until is not None
+        and not course.curve
+    )
+    metrics = _glimpse(job, trainer) if first_look else {}
+    if not metrics:
+        for split in job.splits:
+            metrics |= trainer.metrics(split, job.resamples_of(split), path_of(job, split))
     if job.checkpoint is not None:
         trainer.save(job.checkpoint, copy=False)  # after the metrics, so that what they found is in it
-    metrics |= costs(trainer.model, store.schema)
+    metrics |= costs(trainer.model, store.schema, not first_look or any("latency" in name for name in job.objectives))
     for objective, split in product(objectives, [split for split in job.splits if split != TEST]):
         if not math.isfinite(value := metrics.get(objective.key(split), math.nan)):
             raise TrainingError(
@@ -79,3 +99,11 @@ def run_job(job: Job, progress: Progress | None = None, profile: Profile | None 
     }
     seen = trainer.diagnosis.summary(course.curve, objectives)
     return TrialResult(metrics, speed, course.curve, config.dotted(), course.finished, seen, evaluation.resampled)
+
+
+def _glimpse(job: Job, trainer: Trainer) -> dict[str, float]:
+    """Metrics on a part of validation; none where a part does not define every objective."""
+    rows = max(LEAST_ROWS, int(trainer.course.samples * ROWS_A_SAMPLE))
+    metrics = trainer.evaluation.glimpse(_part(job.store, job.tasks, rows))
+    keys = [objective.key(SEARCH) for objective in trainer.objectives if objective.is_metric]
+    return metrics if all(math.isfinite(metrics.get(key, math.nan)) for key in keys) else {}

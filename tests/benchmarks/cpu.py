@@ -67,7 +67,7 @@ class Data:
 
 
 DATA = {
-    "hotel": Data("hotel", 2, "hotel-bookings"),
+    "hotel": Data("hotel", 1, "hotel-bookings"),
     "census-education": Data("census-income-education", 1, "census-income"),
     "funnel": Data("synthetic-funnel@rows=60_000,seed=7", 3),
     "funnel-small": Data("synthetic-funnel@rows=30_000,seed=11,bias=0.5,users=1000", 4),

@@ -29,8 +29,10 @@ from bench.objectives import Objective
 from bench.progress import Silent
 from bench.records import Job, TrialRecord, TrialResult
 from bench.search import driver
+from bench.search import tree as trees
 from bench.search.dashboard import Dashboard
 from bench.search.executors import InlineExecutor
+from bench.search.ledger import Ledger
 from bench.search.log import Log
 from bench.search.plan import Opening, Plan
 from bench.search.proposals import Proposals
@@ -48,7 +50,7 @@ FULL = 1 << 20
 SEARCHES = {
     "tpe": {"sampler": "tpe"},
     "nsga2": {"sampler": "nsga2"},
-    "gp by rungs": {"sampler": "gp", "ladder": ladder(FULL // 16, 4, FULL), "eta": 2.0},
+    "gp by rungs": {"sampler": "gp", "ladder": ladder(FULL // 16, 4, FULL), "eta": (2.0,)},
 }
 PARTS = ("decide", "propose", "ask", "finish", "tell", "log", "view")
 
@@ -119,12 +121,12 @@ class Clock:
 def at_random(plan: Plan, marks: list[int], proposals: Callable[..., Any]) -> Callable[..., Any]:
     """`Proposals.next` for trials near a mark; a random configuration for all others."""
 
-    def wrapped(self: Proposals, standings: Any, configs: Any) -> Opening | None:
-        number = len(standings)
+    def wrapped(self: Proposals, ledger: Ledger, configs: Any) -> Opening | None:
+        number = ledger.trials
         if any(mark - WINDOW - 10 <= number <= mark for mark in marks):
-            opening: Opening | None = proposals(self, standings, configs)
+            opening: Opening | None = proposals(self, ledger, configs)
             return opening
-        names = set(plan.space.names(plan.tasks))
+        names = {name for name, _, _ in trees.leaves(plan.space.tree, plan.tasks)}
         config = plan.space.sample(np.random.default_rng(derive(plan.seed, "forward", number)), plan.tasks)
         return Opening({name: value for name, value in config.items() if name in names}, False)
 

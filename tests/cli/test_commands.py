@@ -109,7 +109,7 @@ def test_a_stopped_run_is_resumed_deployed_and_served(seesaw, shop, interrupt, t
     interrupt(lambda job: job == 3)
     options = ["--raw", shop.raw, "--name", "a", "--executor", "inline", "--set", "optim.epochs=1"]
     said = seesaw("run", shop.suite, *options)
-    assert (said.code, "seesaw resume a" in said.err) == (130, True), said.err
+    assert (said.code, "seesaw resume" in said.err, "runs/a` goes on" in said.err) == (130, True, True), said.err
     interrupt(lambda job: False)
     assert seesaw("resume", "a").code == 0
     said = seesaw("deploy", "a", "--force", "--no-onnx", "--json")
@@ -158,7 +158,7 @@ def test_run_leaves_everything_behind_and_asks_nothing_of_the_network(
     assert Path(json.loads(seesaw("report", "a", "--json").out)["page"]) == folder / "report.html"
     for command in ("status", "frontier"):
         assert str(shop.card) in seesaw(command, "a").out
-    assert f"Trial {document['pick']['trial']} (" in seesaw("pick", "a").out
+    assert f"The pick is trial {document['pick']['trial']} (" in seesaw("pick", "a").out
 
     found = frontier_of("seesaw/shop", f"sqlite:///{tmp_path / 'home' / 'mlflow.db'}")
     assert set(found["trial"].astype(int)) >= {each["trial"] for each in document["points"] if each["role"] == "trial"}

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from bench.frontier.shortlist import members
+from bench.frontier.shortlist import kinds, members
 from bench.records import RungResult
 
 
@@ -32,3 +32,24 @@ def test_replicates_decide_nothing_and_a_trial_counts_once(trial, objectives):
     found = members([lucky, by_rungs], objectives, {}, 2)
     assert [(point.number, len(point.rungs)) for point in found] == [(1, 2), (0, 0)]
     assert found[1].replicates == ()
+
+
+def test_each_kind_of_sharing_that_is_not_chosen_has_its_best_among_those_trained_longest(trial, objectives):
+    records = [
+        trial(0, 0.70, 0.80, "single_task"),
+        trial(1, 0.71, 0.80, "mmoe"),
+        trial(2, 0.73, 0.80, "ple"),
+        trial(3, 0.75, 0.80, "ple"),
+        trial(4, 0.76, 0.80, "mmoe"),
+    ]
+    every = [point for record in records for point in record.points]
+    reference = {"click.auc": 0.5, "like.auc": 0.5}
+    assert [point.number for point in kinds(records, objectives, reference, [])] == [4, 3, 0]
+    assert [point.number for point in kinds(records, objectives, reference, every[1:2])] == [3, 0]
+    assert kinds(records, objectives, reference, every) == []
+    short = [
+        RungResult(at, 0, {"valid/click.auc": 0.8 + at / 1e5, "valid/like.auc": 0.85 - at / 1e4}) for at in (100, 200)
+    ]
+    early = replace(trial(5, kind="ple"), metrics=short[0].metrics, rungs=tuple(short[:1]), state="pruned")
+    late = replace(trial(6, kind="ple"), metrics=short[1].metrics, rungs=tuple(short))
+    assert [(point.number, len(point.rungs)) for point in kinds([early, late], objectives, {}, [])] == [(6, 2)]

@@ -10,6 +10,7 @@ from rung_toys import rung_plan
 from search_toys import TASKS, toy_space
 
 from bench.search.decisions import decide
+from bench.search.ledger import Ledger, Step
 from bench.search.plan import Plan
 from bench.search.promotion import Promotion
 from bench.search.proposals import Proposals
@@ -100,31 +101,62 @@ def test_without_rungs_new_trials_are_all_there_is() -> None:
     assert decide(plan(4 * 16 - 1, ladder=(16,)), done) is None
 
 
+def ledger(*values: float, running: int = 0) -> Ledger:
+    """Trials with a result at the lowest rung, then some under way."""
+    of = Ledger()
+    for number in range(len(values) + running):
+        of.ask(Step(number, 0), "mmoe")
+    for number, value in enumerate(values):
+        of.finish(number)
+        of.tell(number, (value, value))
+    return of
+
+
 class TestProposals:
     def test_an_opening_is_kept_and_what_it_leaves_open_is_filled_in(self) -> None:
-        of = rung_plan(tries=1)
-        defaults = Proposals(of).next([], [])
+        of = rung_plan(tries=1, sampler="gp")
+        defaults = Proposals(of).next(ledger(), [])
         assert defaults is not None
         assert defaults == of.openings()[0]
-        three = [Standing(n, "mmoe", (), "running") for n in range(3)]
-        tried = Proposals(of).next(three, [{}] * 3)
+        configs = [opening.params for opening in of.openings()[:3]]
+        tried = Proposals(of).next(ledger(running=3), configs)
         assert tried is not None
         assert tried.baseline
         assert tried.params["sharing.kind"] == "single_task"
         assert set(tried.params) == set(of.openings()[0].params)
 
     def test_a_proposal_follows_the_seed_and_the_results_alone(self) -> None:
-        of = rung_plan(tries=0)
+        of = rung_plan(tries=0, sampler="gp", ladder=(64,))
         rng = np.random.default_rng(0)
-        configs = [toy_space().sample(rng, TASKS) for _ in range(30)]
-        rising = [waits(n, 0.01 * n) for n in range(30)]
-        falling = [waits(n, -0.01 * n) for n in range(30)]
+        configs = [toy_space().sample(rng, TASKS) for _ in range(32)]
+        rates = np.log([float(str(config["optim.lr"])) for config in configs]) / 100
+        rising, falling = ledger(*rates), ledger(*-rates)
         first = Proposals(of).next(rising, configs)
         assert first == Proposals(of).next(rising, configs)
         assert first != Proposals(of).next(falling, configs)
-        assert first != Proposals(rung_plan(tries=0, seed=8)).next(rising, configs)
+        assert first != Proposals(rung_plan(tries=0, seed=8, sampler="gp", ladder=(64,))).next(rising, configs)
+
+    def test_a_batch_knows_what_was_told_when_its_first_trial_was_begun(self) -> None:
+        of, rng = rung_plan(tries=0, sampler="gp", ladder=(64,)), np.random.default_rng(0)
+        configs = [toy_space().sample(rng, TASKS) for _ in range(32)]
+        known, proposals = ledger(*np.arange(32) / 100), Proposals(of)
+        first = proposals.next(known, configs)
+        assert first is not None
+        known.ask(Step(32, 0), "mmoe")
+        second = proposals.next(known, [*configs, first.params])
+        known.finish(32)
+        known.tell(32, (9.0, 9.0))
+        assert second == Proposals(of).next(known, [*configs, first.params])
+        assert second != first
+
+    def test_a_trial_that_failed_without_a_result_is_passed_over(self) -> None:
+        known = ledger(0.1, 0.2)
+        known.ask(Step(2, 0), "mmoe")
+        known.tell(2, None)
+        assert known.known_at(3) == [((0.1, 0.1),), ((0.2, 0.2),), None]
+        assert known.known_at(1) == [()]  # trial 1 was begun before anything was told
 
     def test_optunas_samplers_are_left_to_propose(self) -> None:
         of = rung_plan(sampler="random")
-        assert Proposals(of).next([waits(n, 0.1) for n in range(20)], [{}] * 20) is None
-        assert Proposals(of).next([], []) == of.openings()[0]
+        assert Proposals(of).next(ledger(*np.arange(20) / 10), [{}] * 20) is None
+        assert Proposals(of).next(ledger(), []) == of.openings()[0]

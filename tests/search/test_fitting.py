@@ -13,7 +13,7 @@ from bench.errors import UserError
 from bench.schema import Field, Schema, Task
 from bench.search.encoding import Encoding
 from bench.search.fitting import fitting
-from bench.search.size import size_of
+from bench.search.listing import size_of
 from bench.search.space import Space, load_space
 from bench.training.axes import AXES
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from bench.search.executors.attempts import Task
+from bench.search.executors.base import Task
 from bench.search.executors.worker import READY, THREADS, serve
 
 LONGEST = 64 << 20

@@ -7,8 +7,7 @@ from collections import deque
 from multiprocessing.connection import wait
 
 from bench.records import Job, Outcome
-from bench.search.executors.attempts import Task, judge, too_long
-from bench.search.executors.base import Options, Run
+from bench.search.executors.base import Options, Run, Task, judge, too_long
 from bench.search.executors.handle import WorkerHandle, WorkerLost
 from bench.search.executors.message import decode
 

@@ -10,8 +10,7 @@ import ray
 from ray.exceptions import RayError
 
 from bench.records import Job, Outcome
-from bench.search.executors.attempts import Task, judge, too_long
-from bench.search.executors.base import Options, Run
+from bench.search.executors.base import Options, Run, Task, judge, too_long
 from bench.search.executors.cluster import Desk, check_machines, connect, loss, pinned
 from bench.search.executors.message import decode
 from bench.search.executors.process import importable

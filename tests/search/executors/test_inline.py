@@ -1,12 +1,6 @@
 from __future__ import annotations
 
-import gc
 import re
-import signal
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 from search_toys import job_of, train
@@ -14,7 +8,6 @@ from search_toys import job_of, train
 from bench.errors import UserError
 from bench.full_disk import Unwritable
 from bench.records import Job, TrialResult
-from bench.search.executors import inline
 from bench.search.executors.base import Options, attempt
 from bench.search.executors.inline import InlineExecutor
 
@@ -82,91 +75,6 @@ def test_an_interrupt_is_nobodys_failure(interrupt: type[BaseException]) -> None
         attempt(run, job_of(0, 0, CONFIG, ("valid",)))
 
 
-@pytest.mark.slow
-def test_an_alarm_that_rings_in_a_callback_rings_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    dropped: list[str] = []
-    monkeypatch.setattr(sys, "unraisablehook", lambda found: dropped.append(found.exc_type.__name__))
-    rung = []
-
-    def run(job: Job) -> TrialResult:
-        def callback(phase: str, info: dict[str, int]) -> None:
-            if not rung:
-                rung.append(phase)
-                time.sleep(0.2)  # the alarm comes here, and Python drops what it raises
-
-        gc.callbacks.append(callback)
-        try:
-            gc.collect()
-            time.sleep(5)
-        finally:
-            gc.callbacks.remove(callback)
-        raise AssertionError("the limit was not kept")
-
-    executor = InlineExecutor(run, 1, Options(job_seconds=0.1))
-    executor.submit(job_of(0, 0, {}, ("valid",)))
-    outcome = executor.next()
-    assert rung
-    assert set(dropped) == {"_TimeIsUp"}
-    assert outcome.failure is not None
-    assert "longer than 0.1 s" in outcome.failure.reason
-
-
-class Borrowed:
-    """Holds something that is the whole process's; takes its time to take it and to give it back."""
-
-    def __init__(self, held: list[str], entering: float, leaving: float) -> None:
-        self.held, self.entering, self.leaving = held, entering, leaving
-
-    def __enter__(self) -> None:
-        self.held.append("it")
-        time.sleep(self.entering)
-
-    def __exit__(self, *error: object) -> None:
-        time.sleep(self.leaving)
-        self.held.clear()
-
-
-@contextmanager
-def borrowed(held: list[str], entering: float, leaving: float) -> Iterator[None]:
-    """The same as a generator that looks after no error of its own body."""
-    held.append("it")
-    time.sleep(entering)
-    yield
-    time.sleep(leaving)
-    held.clear()
-
-
-@pytest.mark.parametrize("make", [Borrowed, borrowed])
-@pytest.mark.parametrize(("entering", "leaving"), [(0.3, 0.0), (0.0, 0.3)])
-def test_an_alarm_leaves_nothing_set_that_a_context_manager_sets_back(
-    make: Callable[[list[str], float, float], AbstractContextManager[None]], entering: float, leaving: float
-) -> None:
-    held: list[str] = []
-
-    def run(job: Job) -> TrialResult:
-        with make(held, entering, leaving):
-            pass
-        time.sleep(5)
-        raise AssertionError("the limit was not kept")
-
-    executor = InlineExecutor(run, 1, Options(job_seconds=0.1))
-    executor.submit(job_of(0, 0, {}, ("valid",)))
-    outcome = executor.next()
-    assert not held
-    assert outcome.failure is not None
-    assert "longer than 0.1 s" in outcome.failure.reason
-    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
-
-
-def test_one_that_does_not_come_to_an_end_is_ended_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inline, "PATIENCE", 0.2)
-
-    def run(job: Job) -> TrialResult:
-        with Borrowed([], 30.0, 0.0):
-            raise AssertionError("the limit was not kept")
-
-    executor = InlineExecutor(run, 1, Options(job_seconds=0.1))
-    executor.submit(job_of(0, 0, {}, ("valid",)))
-    outcome = executor.next()
-    assert outcome.failure is not None
-    assert "longer than 0.1 s" in outcome.failure.reason
+def test_a_limit_of_time_needs_another_process() -> None:
+    with pytest.raises(UserError, match=r"expected --executor process or ray.*found inline"):
+        InlineExecutor(train, 1, Options(job_seconds=1.0))

@@ -1,0 +1,185 @@
+"""Our Gaussian process as a sampler for any Optuna study: conditional spaces, one or several objectives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from optuna import Study
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from bench.errors import UserError
+from bench.frontier.dominance import nondominated
+from bench.objectives import Objective
+from bench.records import Scalar
+from bench.search.encoding import Floats
+from bench.search.gp import GaussianSampler
+from bench.search.learnt_shape import LearntShape
+from bench.search.nodes import Choice, Float, Int
+from bench.seeds import derive
+
+MARGIN = 0.1
+"""Of the front's range, by what the reference is worse than the front."""
+
+
+class ConditionalGPSampler(BaseSampler):
+    """Proposes what is expected to add most hypervolume, in spaces that are defined by run.
+
+    Which parameters exist under which choices is learnt from the study's trials (`learnt_shape`). A parameter that no
+    trial had before is drawn at random, and so is all of the first trials (`gp.STARTUP`). Completed trials are
+    modelled; running ones repel, so that parallel workers spread out; failed and pruned trials show only which
+    parameters exist. Intermediate values and constraints are ignored. An enqueued trial's given parameters are kept.
+
+    All that is drawn depends on the seed, the number of the trial, and the trials before it. So there is no random
+    state to reseed or to keep: samplers of one seed in several processes agree, and still draw different trials.
+
+    Args:
+        seed: of all proposals; at random where there is none.
+        reference: of the hypervolume, a value for each objective that is worse than all that matters. By itself it is
+            what half of the trials are better than, or what is worse than the front by a tenth of its range, whichever
+            is worse, objective by objective.
+    """
+
+    def __init__(self, seed: int | None = None, reference: Sequence[float] | None = None) -> None:
+        self._seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
+        self._reference = reference
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Every parameter that a trial had, with all that its distributions span."""
+        found: dict[str, BaseDistribution] = {}
+        for other in _trials(study, trial):
+            before: str | None = None
+            for name, distribution in other.distributions.items():
+                if name in found:
+                    found[name] = _spanning(found[name], distribution)
+                else:
+                    found = _put_after(found, before, name, distribution)
+                before = name
+        return {name: distribution for name, distribution in found.items() if not distribution.single()}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """One value for each parameter that the proposal has.
+
+        Raises:
+            UserError: the reference has another number of objectives than the study.
+        """
+        if not search_space:
+            return {}
+        trials = _trials(study, trial)
+        if not trials:
+            return {}
+        configs = [_encoded(other.params, search_space) for other in trials]
+        shape = LearntShape({name: _leaf(of) for name, of in search_space.items()}, configs)
+        objectives = tuple(
+            Objective(f"value {number}", "maximize" if direction == StudyDirection.MAXIMIZE else "minimize")
+            for number, direction in enumerate(study.directions)
+        )
+        told = [n for n, other in enumerate(trials) if other.state == TrialState.COMPLETE]
+        running = [n for n, other in enumerate(trials) if other.state == TrialState.RUNNING]
+        results = [(tuple(trials[n].values),) for n in told]
+        values = np.array([result[0] for result in results]).reshape(-1, len(objectives))
+        reference = dict(zip((o.name for o in objectives), self._worst(values, objectives), strict=True))
+        process = GaussianSampler(shape, objectives, reference, (1,))
+        pinned = _encoded(trial.system_attrs.get("fixed_params", {}), search_space)
+        seed = derive(self._seed, "proposal", trial.number)
+        found = process.propose(results, [configs[n] for n in (*told, *running)], seed, pinned)
+        return {name: _decoded(search_space[name], value) for name, value in found.items()}
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """A value at random: of a parameter that the proposal does not have."""
+        sampler = RandomSampler(seed=derive(self._seed, "independent", trial.number, param_name))
+        return sampler.sample_independent(study, trial, param_name, param_distribution)
+
+    def _worst(self, values: Floats, objectives: tuple[Objective, ...]) -> list[float]:
+        """The reference, in the objectives' own units."""
+        if self._reference is not None:
+            if len(self._reference) != len(objectives):
+                raise UserError(
+                    f"reference: expected a value for each of {len(objectives)} objectives, "
+                    f"found {len(self._reference)} values"
+                )
+            return list(map(float, self._reference))
+        values = values[np.isfinite(values).all(axis=1)]
+        if not len(values):
+            return [0.0] * len(objectives)
+        signs = np.array([objective.sign for objective in objectives])
+        up, front = values * signs, values[nondominated(values, objectives)] * signs
+        beyond = front.min(axis=0) - MARGIN * (front.max(axis=0) - front.min(axis=0))
+        worst: list[float] = (np.minimum(np.median(up, axis=0), beyond) * signs).tolist()
+        return worst
+
+
+def _trials(study: Study, trial: FrozenTrial) -> list[FrozenTrial]:
+    """All others that have a parameter. Trials of a later number do not count: they began after this one."""
+    others = study.get_trials(deepcopy=False)
+    return [other for other in others if other.number < trial.number and other.params]
+
+
+def _put_after(
+    found: dict[str, BaseDistribution], before: str | None, name: str, distribution: BaseDistribution
+) -> dict[str, BaseDistribution]:
+    """With one parameter more, right after the one that was chosen before it: conditions come before branches."""
+    items = list(found.items())
+    at = list(found).index(before) + 1 if before is not None else 0
+    return dict([*items[:at], (name, distribution), *items[at:]])
+
+
+def _spanning(one: BaseDistribution, other: BaseDistribution) -> BaseDistribution:
+    """The least distribution that has all values of both; a range that changes from trial to trial loses its step."""
+    if one == other or isinstance(one, CategoricalDistribution):
+        return one
+    assert isinstance(one, IntDistribution | FloatDistribution)
+    assert isinstance(other, type(one))
+    low, high = min(one.low, other.low), max(one.high, other.high)
+    if isinstance(one, IntDistribution):
+        return IntDistribution(int(low), int(high), log=one.log)
+    return FloatDistribution(low, high, log=one.log)
+
+
+def _leaf(distribution: BaseDistribution) -> Int | Float | Choice:
+    """The parameter as our encoding knows it: options and steps of a float by their number."""
+    match distribution:
+        case CategoricalDistribution():
+            return Choice(options=tuple(range(len(distribution.choices))), default=0)
+        case IntDistribution():
+            of = distribution
+            return Int(low=of.low, high=of.high, default=of.low, log=of.log, step=of.step)
+        case FloatDistribution(step=None):
+            return Float(low=distribution.low, high=distribution.high, default=distribution.low, log=distribution.log)
+        case FloatDistribution():
+            return Int(low=0, high=_steps(distribution, distribution.high), default=0)
+    raise UserError(f"expected a distribution of numbers or options, found {distribution!r}")
+
+
+def _encoded(params: Mapping[str, Any], space: Mapping[str, BaseDistribution]) -> dict[str, Scalar]:
+    found: dict[str, Scalar] = {}
+    for name, value in params.items():
+        of = space.get(name)
+        if isinstance(of, CategoricalDistribution):
+            found[name] = int(of.to_internal_repr(value))
+        elif isinstance(of, FloatDistribution) and of.step is not None:
+            found[name] = _steps(of, value)
+        elif of is not None:
+            found[name] = value
+    return found
+
+
+def _decoded(of: BaseDistribution, value: Scalar) -> Any:
+    if isinstance(of, CategoricalDistribution):
+        return of.choices[int(str(value))]
+    if isinstance(of, FloatDistribution) and of.step is not None:
+        return min(of.high, of.low + of.step * int(str(value)))
+    return value
+
+
+def _steps(of: FloatDistribution, value: float) -> int:
+    assert of.step is not None
+    return round((value - of.low) / of.step)

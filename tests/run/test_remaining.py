@@ -1,0 +1,99 @@
+"""The time left of a run, on simulated logs: right within a factor of two from a third on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from bench.progress import Silent
+from bench.records import RungResult, TrialRecord
+from bench.run.remaining import SERVING, After, Pace, WithLater
+from bench.search.static_weights import LEAST_TRIES
+from bench.suite import Suite, load_suite
+
+LADDER = (20_000, 80_000, 320_000)
+BUDGET = 7 * LADDER[-1]
+FIXED, SAMPLE = 0.3, 2e-5
+"""Seconds of a job whatever it trains, and of a sample."""
+TREES, REPLICATE = 0.7, 1.4
+"""A training of trees and a replicate, over a training to full length."""
+
+
+def record(number: int, rungs: int, seconds: float) -> TrialRecord:
+    results = tuple(RungResult(LADDER[at], at, {}, seconds / rungs) for at in range(rungs))
+    state = "completed" if rungs == len(LADDER) else "pruned"
+    return TrialRecord(number, state, {}, {}, "mmoe", rungs=results, seconds=seconds)
+
+
+def search(seed: int) -> Iterator[tuple[float, int, TrialRecord]]:
+    """Jobs of a search by rungs until its budget is used: seconds of each, samples so far, the trial's record."""
+    rng, used, number = np.random.default_rng(seed), 0, 0
+    while used + LADDER[0] <= BUDGET:
+        slow, total = float(rng.lognormal(0, 0.4)), 0.0
+        reached = 1 + int(rng.random() < 1 / 4) * (1 + int(rng.random() < 0.8))
+        for rung in range(reached):
+            samples = LADDER[rung] - (LADDER[rung - 1] if rung else 0)
+            if used + samples > BUDGET:
+                return
+            seconds = slow * (FIXED + SAMPLE * samples)
+            used, total = used + samples, total + seconds
+            yield seconds, used, record(number, rung + 1, total)
+        number += 1
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("workers", [1, 2])
+def test_time_left_is_right_within_a_factor_of_two_from_a_third_on(seed: int, workers: int) -> None:
+    suite, jobs = load_suite("quick"), list(search(seed))
+    after, pace = After(suite, 5, BUDGET / LADDER[-1]), Pace(LADDER)
+    full = FIXED * len(LADDER) + SAMPLE * LADDER[-1]
+    confirm = suite.confirm
+    extra = confirm.replicates * (4 + len(confirm.baselines) - 1)  # other kinds; baselines but the single-task one
+    tries = 1 + suite.search.tries
+    then = full * (TREES * tries + REPLICATE * (confirm.replicates_in_all + extra)) / workers + 1.5 * SERVING
+    total = sum(seconds for seconds, *_ in jobs) / workers + then
+    now, stages = 0.0, ("tuning", "confirming", "serving")
+    looked = 0
+    for seconds, used, trial in jobs:
+        now += seconds / workers
+        pace.add(trial)
+        if now < total / 3:
+            continue
+        looked += 1
+        driver = now * (BUDGET - used) / used + after.seconds(pace, workers, stages)
+        status = (pace.search({"samples": BUDGET - used}) or 0.0) / workers + after.seconds(pace, workers, stages)
+        for told in (driver, status):
+            assert 0.5 <= told / (total - now) <= 2
+    assert looked or now < total / 3
+    left = after.seconds(pace, workers, stages[1:], 10)
+    assert 0.5 <= left / (full * REPLICATE * (confirm.replicates_in_all + extra - 10) / workers + 1.5 * SERVING) <= 2
+
+
+def test_what_comes_after_a_search_follows_the_suite() -> None:
+    values = load_suite("quick").model_dump()
+    bare = Suite(**values | {"confirm": {"replicates": 0}})
+    pace = Pace((100,), [TrialRecord(0, "completed", {}, {}, "mmoe", seconds=10.0)])
+    assert pace.full_length == 10
+    assert After(bare, 5, 7).seconds(pace, 1, ("tuning", "confirming", "serving")) == SERVING
+    weighed = Suite(**values | {"confirm": {"replicates": 1, "limit": 1, "baselines": [], "static": 7}})
+    after = After(weighed, 5, 7)
+    assert after.tuning == 7 * LEAST_TRIES
+    assert after.seconds(pace, 2, ("tuning",)) == 35 * LEAST_TRIES
+    assert Pace((100,)).full_length is None
+    assert Pace((100,)).search({"trials": 5}) is None
+    assert pace.search({"trials": 3, "samples": 1}) == pytest.approx(10)
+
+
+def test_progress_asks_for_the_rest() -> None:
+    asked = []
+
+    class Said(Silent):
+        def task(self, description, total, unit, done=0.0, later=None):  # type: ignore[no-untyped-def]
+            asked.append(later())
+            return super().task(description, total, unit, done)
+
+    with WithLater(Said(), lambda: 42.0).task("search", 10, "trials") as advance:
+        advance(1)
+    assert asked == [42.0]
