@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import re
 import shlex
@@ -24,7 +26,7 @@ from bench.search.samplers import SAMPLERS
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(
-    [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("reports/*/*.md"), *ROOT.glob("datasets/*/*.md")]
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("reports/*/*.md"), *ROOT.glob("datasets/*/*.md")]
 )
 
 
@@ -72,6 +74,16 @@ def test_the_policies_of_the_document_pick(tmp_path: Path, monkeypatch: pytest.M
     for part in (Policy, Guard, Segments, Retraining, Revenue, Epsilon):
         assert not [key for key in part.model_fields if f"`{key}`" not in text and f"[{key}]" not in text]
     assert not [rule for rule in PICK_RULES if f"`{rule}`" not in text]
+
+
+def test_the_finished_page_is_small_and_holds_no_path_of_a_machine() -> None:
+    page = ROOT / "docs" / "demo" / "quick.html"
+    text = page.read_text(encoding="utf-8")
+    assert page.stat().st_size < 700_000
+    data = re.findall(r"<script[^>]* data-packed [^>]*>([^<]+)</script>", text)
+    assert data
+    for shown in (text, *(gzip.decompress(base64.b64decode(each)).decode() for each in data)):
+        assert not re.search(r"/(?:home|root|tmp|work|Users)/", shown)
 
 
 def test_the_readme_names_every_choice() -> None:

@@ -33,6 +33,8 @@ from bench.progress import Advance, duration
 
 ENDLESS = 100_000  # cells: tables keep the width themselves
 PLAIN_EVERY = 5.0  # seconds between progress lines where there is no terminal
+ENOUGH = 0.05
+"""Share of a task after which its pace says something of the rest; the first jobs on a machine compile."""
 
 
 class TimeLeft(ProgressColumn):
@@ -55,7 +57,11 @@ class TimeLeft(ProgressColumn):
     def render(self, task: Task) -> Text:
         """As `3 min 20 s left`; the pace is known from the first step on."""
         now, elapsed = task.completed - self._done, task.elapsed or 0.0
-        if not task.total or now <= 0 or (task.completed >= task.total and not self.later):
+        if (
+            not task.total
+            or now < ENOUGH * (task.total - self._done)
+            or (task.completed >= task.total and not self.later)
+        ):
             return Text("")
         return Text(left((task.total - task.completed) * elapsed / now, self.later))
 
@@ -116,7 +122,8 @@ class TerminalProgress:
                 shown = now
                 rate = (done - before) / (now - started)
                 of = f" of {quantity(total, unit)}" if total else ""
-                rest = f", {left((total - done) / rate, later() if later else None)}" if total and rate > 0 else ""
+                known = total and rate > 0 and done - before >= ENOUGH * (total - before)
+                rest = f", {left((total - done) / rate, later() if later else None)}" if total and known else ""
                 print(f"{description}: {quantity(done, unit)}{of}, {quantity(rate, unit)}/s{rest}", file=sys.stderr)
 
         yield advance

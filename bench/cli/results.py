@@ -20,6 +20,7 @@ from bench.rows import CONFIRM, NAMES, SEARCH, TEST
 
 if TYPE_CHECKING:
     from bench.frontier.served.served import Served
+    from bench.run.folder import Run
     from bench.run.results import DatasetResult
 
 SHOWN = 10
@@ -56,6 +57,13 @@ def status(run_: RunName, watch: Watch = False, json: Json = False, home: Home =
         print_json(total | {"failures": failures, "datasets": found})
         return
     _show_status(found)
+    show_tracking(next(iter(datasets.values())).run)
+
+
+def show_tracking(run: Run) -> None:
+    """How to see a run in MLflow."""
+    look = f"{run.look_command}  then open  " if run.look_command else ""
+    say(f"MLflow: {look}{run.look_link}", whole=True)
 
 
 def _show_status(found: dict[str, dict[str, Any]]) -> None:

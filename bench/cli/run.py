@@ -135,7 +135,7 @@ def _opened(name: str, home: Home) -> Run:
 
 def _execute(run: Run, full: bool, json: bool) -> None:
     """Carries out a run. The end is short: the verdict, the page, and one command to go on with."""
-    from bench.cli.results import frontier_document, show_dataset
+    from bench.cli.results import frontier_document, show_dataset, show_tracking
     from bench.home import shown
     from bench.run.execute import execute
     from bench.run.next_step import next_step, run_argument
@@ -161,7 +161,6 @@ def _execute(run: Run, full: bool, json: bool) -> None:
             if result.cut_short:
                 say(result.cut_short)
     if full:
-        look = f"{run.look_command}  then open  " if run.look_command else ""
-        say(f"MLflow: {look}{run.look_link}", whole=True)
+        show_tracking(run)
     say(f"page: {shown(page_path(run))}", whole=True)
     say(f"next: {next_step(results)}", whole=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from statistics import median
 
 from bench.progress import Advance, Progress
 from bench.records import TRAINED, TrialRecord
 from bench.search.static_weights import LEAST_TRIES
 from bench.suite import Suite
 
-SERVING = 5.0
+SERVING = 8.0
 """Seconds to draw the served front, write the page and end MLflow, for a data set of 100,000 rows on one core."""
 REPLICATE = 1.2
 """A replicate over a training of the search: it is measured on two more splits and on resamples of both."""
@@ -41,13 +42,14 @@ class Pace:
 
     @property
     def full_length(self) -> float | None:
-        """Seconds of one training to full length on one worker; None before the first result."""
-        trained = list(self._trained.values())
-        whole = [seconds for seconds, samples in trained if samples >= self._full]
-        if whole:
-            return sum(whole) / len(whole)
-        samples = sum(samples for _, samples in trained)
-        return sum(seconds for seconds, _ in trained) / samples * self._full if samples else None
+        """Seconds of one training to full length on one worker; None before the first result.
+
+        The median over the trials that were trained longest: short jobs cost more for each sample, and the first jobs
+        on a machine compile.
+        """
+        longest = max((samples for _, samples in self._trained.values()), default=0)
+        rates = [seconds / samples for seconds, samples in self._trained.values() if samples == longest]
+        return median(rates) * self._full if rates else None
 
     def search(self, left: Mapping[str, float]) -> float | None:
         """Seconds on one worker until the first limit; None before the first result, or without a limit.

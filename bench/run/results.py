@@ -17,6 +17,7 @@ from bench.frontier.pick import NothingPasses, Pick, pick
 from bench.frontier.policy import Policy
 from bench.frontier.served.reading import readings
 from bench.frontier.served.verdict import Verdict
+from bench.home import shown
 from bench.objectives import Objective, primary
 from bench.plain import parse_toml, read_json
 from bench.records import Point, TrialRecord
@@ -156,7 +157,7 @@ def page_path(run: Run) -> Path:
 
 def retrain_command(result: DatasetResult) -> str:
     """What a user types to train the picked configuration."""
-    return f"seesaw train {result.run.key} --config {pick_config_path(result.run)}"
+    return f"seesaw train {result.run.key} --config {shown(pick_config_path(result.run))}"
 
 
 def train_command(result: DatasetResult) -> str:
@@ -246,8 +247,8 @@ def view_of(result: DatasetResult) -> View:
     }
     commands = {"Train any trial": train_command(result), "Find a trial in MLflow": mlflow_search(result)}
     if picked_network(result):
-        retrain = {"Train it again": retrain_command(result), "Deploy it": f"seesaw deploy {picked_path(result.run)}"}
-        commands = retrain | commands
+        deploy = f"seesaw deploy {shown(picked_path(result.run))}"
+        commands = {"Train it again": retrain_command(result), "Deploy it": deploy} | commands
     pick = result.pick
     picked = None
     if pick is not None:

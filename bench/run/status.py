@@ -10,7 +10,7 @@ from bench.data.shape import shape_of
 from bench.frontier.frontier import front_volume
 from bench.records import Failure, TrialRecord
 from bench.run.folder import DatasetRun
-from bench.run.limits import ended
+from bench.run.limits import ended, limits_of
 from bench.run.remaining import After, Pace
 from bench.run.results import picked_path
 from bench.search.checkpoints import Checkpoints
@@ -47,8 +47,8 @@ def _search_of(run: DatasetRun, study: Study, records: Sequence[TrialRecord]) ->
     kinds = dict.fromkeys(record.sharing for record in records)
     objectives = resolve_objectives(run.dataset, run.tasks)
     used = {"trials": len(records), "samples": study.ledger.samples(ladder), "seconds": study.seconds}
-    most = budget.samples_of(ladder[-1]) if ladder else budget.samples
-    limits = {"trials": budget.trials, "samples": most, "seconds": budget.time}
+    most_trials, most = limits_of(run, study)
+    limits = {"trials": most_trials, "samples": most, "seconds": budget.time}
     shares = {key: min(1.0, used[key] / limit) for key, limit in limits.items() if limit}
     over = study.concluded or study.cut_short or (shares.get("trials") == 1 and not ladder and not study.under_way())
     finished = over and picked_path(run).is_file() and not is_held(run.run.folder)

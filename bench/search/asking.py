@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import optuna
@@ -30,21 +28,6 @@ no longer than the three hundredth. It parts them into a good tenth, here at mos
 rest, of which as many at random as there are best are enough."""
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What a sampler answered.
-
-    Attributes:
-        params: the searched parameters.
-        config: with the constants of the space.
-        kept: what the sampler must find again beside this trial, as plain JSON values; empty for most samplers.
-    """
-
-    params: dict[str, Scalar]
-    config: dict[str, Scalar]
-    kept: dict[str, Any] = field(default_factory=dict)
-
-
 class Asking:
     """Asks the sampler of one plan. The same trials lead to the same answer, whether they were read or just made."""
 
@@ -55,13 +38,17 @@ class Asking:
         self._generations: optuna.Study | None = None
         self._running: set[int] = set()
 
-    def ask(self, pinned: Mapping[str, Scalar], trials: Sequence[Event], standings: Sequence[Standing]) -> Asked:
+    def ask(self, pinned: Mapping[str, Scalar], trials: Sequence[Event], standings: Sequence[Standing]) -> Event:
         """A configuration for the next trial.
 
         Args:
             pinned: parameters with values that the sampler keeps.
             trials: the event of asking each trial, by number.
             standings: how far each has come by what is told.
+
+        Returns:
+            For the event of asking it: `config`, `params` that name what of it is searched, and as `sampler` what
+            NSGA-II keeps beside the trial and must find again.
         """
         plan, number = self._plan, len(trials)
         with quiet():
@@ -79,13 +66,14 @@ class Asking:
                 study.enqueue_trial(dict(pinned))
             trial = study.ask()
             config = plan.space.suggest(trial, plan.tasks)
+        found: Event = {"config": config, "params": list(trial.params)}
         if plan.sampler != NSGA2:
-            return Asked(trial.params, config)
+            return found
         self._generations = study
         self._running.add(number)
         after = storage.get_study_system_attrs(study._study_id)
         new = {key: value for key, value in after.items() if key not in before}
-        return Asked(trial.params, config, {"trial": storage.get_trial(number).system_attrs, "study": new})
+        return found | {"sampler": {"trial": storage.get_trial(number).system_attrs, "study": new}}
 
     def _study(self) -> optuna.Study:
         return optuna.create_study(directions=[objective.direction for objective in self._plan.objectives])

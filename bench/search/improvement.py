@@ -64,8 +64,9 @@ def _strips(samples: Floats, front: Floats, reference: Floats) -> Floats:
     width = np.minimum(samples[..., 0, None], np.append(left[1:], np.inf))
     width -= left
     height = samples[..., 1, None] - covered
-    areas = np.einsum("snf,snf->n", np.maximum(width, 0.0, out=width), np.maximum(height, 0.0, out=height))
-    return np.asarray(areas / len(samples))
+    np.maximum(width, 0.0, out=width)
+    np.maximum(height, 0.0, out=height)
+    return np.asarray(np.einsum("snf,snf->n", width, height) / len(samples))
 
 
 def merit(samples: Floats, front: Floats, reference: Floats) -> Floats:

@@ -123,6 +123,10 @@ class Constant:
 
     value: Scalar
 
+    def describe(self) -> dict[str, Any]:
+        """Itself as plain values."""
+        return {"type": "constant", "value": self.value}
+
 
 @dataclass(frozen=True)
 class Simplex:
@@ -136,6 +140,10 @@ class Simplex:
 
     spread: float
     pinned: Mapping[str, Scalar] = field(default_factory=dict)
+
+    def describe(self) -> dict[str, Any]:
+        """Itself as plain values."""
+        return {"type": "simplex", "spread": self.spread, "pinned": dict(self.pinned)}
 
     def expand(self, name: str, tasks: Sequence[str]) -> dict[str, Leaf | Constant]:
         """The weights as parameters `<name>.<task>`.

@@ -16,7 +16,7 @@ from bench.errors import UserError
 from bench.models.presets import expand
 from bench.records import Scalar
 from bench.search import tree as trees
-from bench.search.nodes import Choice, Constant, Float, Int, Leaf, Node, Simplex, Switch, Tree, Value
+from bench.search.nodes import Choice, Constant, Float, Int, Leaf, Switch, Tree, Value
 from bench.validation import validate
 
 if TYPE_CHECKING:  # spaces are listed without Optuna
@@ -55,7 +55,9 @@ class Space:
 
     def describe(self) -> dict[str, Any]:
         """Itself as plain values, a row for each parameter; `when` tells the branches that lead to it."""
-        return {"title": self.title, "parameters": [_row(*found) for found in trees.walk(self.tree)]}
+        found = trees.walk(self.tree)
+        rows = [{"name": name, "when": dict(path), **node.describe()} for name, node, path in found]
+        return {"title": self.title, "parameters": rows}
 
     def digest(self) -> str:
         """A hash of all that decides which configurations are proposed; the order of parameters is part of it."""
@@ -166,15 +168,3 @@ def suggest(trial: BaseTrial, name: str, node: Leaf | Switch) -> Scalar:
 def _scalar(value: Any) -> Scalar:
     assert value is None or isinstance(value, bool | int | float | str)
     return value
-
-
-def _row(name: str, node: Node, path: trees.Path) -> dict[str, Any]:
-    row: dict[str, Any]
-    match node:
-        case Constant():
-            row = {"type": "constant", "value": node.value}
-        case Simplex():
-            row = {"type": "simplex", "spread": node.spread, "pinned": dict(node.pinned)}
-        case _:
-            row = node.describe()
-    return {"name": name, "when": dict(path), **row}

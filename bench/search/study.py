@@ -146,11 +146,9 @@ class Study:
         self._begin(
             Step(number, 0),
             seconds,
-            config=found.config,
-            params=list(found.params),
-            architecture=plan.name(found.config),
+            architecture=plan.name(found["config"]),
             baseline=bool(opening and opening.baseline),
-            **({"sampler": found.kept} if found.kept else {}),
+            **found,
         )
         self._asking = asking
         return number, self._config(number)

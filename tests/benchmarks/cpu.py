@@ -1,6 +1,6 @@
 """Hypervolume by CPU seconds: a search by rungs with gp against full-length multivariate TPE, on data of no tuning.
 
-    python tests/benchmarks/cpu.py --raw DIR [--seeds 3] [--lengths 12] [--data hotel ...] [--workers 1]
+    python tests/benchmarks/cpu.py --raw DIR [--seeds 3] [--lengths 10] [--data hotel ...] [--workers 1]
         [--out FILE.jsonl] [--write docs/search.md] [--profile DATA]
 
 `DIR` holds `hotel-bookings/hotel_bookings.csv.gz` and `census-income/`; the other two data sets are generated. Nothing
@@ -62,13 +62,13 @@ class Data:
     """A data set, and for how many epochs it is trained."""
 
     card: str
-    epochs: int
+    epochs: float
     raw: str = ""
 
 
 DATA = {
     "hotel": Data("hotel", 1, "hotel-bookings"),
-    "census-education": Data("census-income-education", 1, "census-income"),
+    "census-education": Data("census-income-education", 0.5, "census-income"),
     "funnel": Data("synthetic-funnel@rows=60_000,seed=7", 3),
     "funnel-small": Data("synthetic-funnel@rows=30_000,seed=11,bias=0.5,users=1000", 4),
 }
@@ -93,7 +93,7 @@ def run(name: str, way: str, seed: int, lengths: float, home: Path, raw: Path) -
     tasks = store.schema.tasks
     objectives = resolve_objectives(SuiteDataset(id=name), tasks)
     space = fitting(load_space("joint").restricted({"optim.epochs": DATA[name].epochs}), store.schema).space
-    full, by_rungs = DATA[name].epochs * len(store.split("train")), way != "tpe"
+    full, by_rungs = round(DATA[name].epochs * len(store.split("train"))), way != "tpe"
     plan = Plan(
         space=space,
         tasks=tuple(task.name for task in tasks),
@@ -202,7 +202,7 @@ def main() -> None:
     parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA))
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--lengths", type=float, default=12)
+    parser.add_argument("--lengths", type=float, default=10)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("cpu.jsonl"))
     parser.add_argument("--write", type=Path)

@@ -181,7 +181,7 @@ def test_a_stopped_run_goes_on_to_the_same_frontier(seesaw, shop, tmp_path: Path
     interrupt(lambda job: job == 3)
     said = seesaw("run", shop.suite, "--raw", shop.raw, "--name", "cut", "--executor", "inline")
     assert said.code == 130
-    assert "seesaw resume cut" in said.err
+    assert "runs/cut` goes on" in said.err
     status = json.loads(seesaw("status", "cut", "--json").out)
     assert (status["completed"], status["running"]) == (2, 1)
     resumed = seesaw("resume", "cut", "--json")

@@ -79,7 +79,7 @@ def test_ctrl_c_ends_cleanly_twice_as_well_and_the_run_goes_on(shop, tmp_path: P
     run.process.send_signal(signal.SIGINT)
     code, out, err = run.end()
     assert code == 130, err
-    assert "seesaw resume a" in err
+    assert "runs/a` goes on" in err
     assert "Traceback" not in err
     assert out == ""
     until(lambda: not any(child.is_running() and child.status() != "zombie" for child in children), 20)

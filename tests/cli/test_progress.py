@@ -35,6 +35,27 @@ def test_the_rate_is_of_what_is_done_now(monkeypatch: pytest.MonkeyPatch, capsys
     assert capsys.readouterr().err == "search: 3,800 samples of 4,800 samples, 20 samples/s, 50 s left\n"
 
 
+def test_what_follows_is_added_to_the_time_left_once_the_pace_is_known(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(output, "PLAIN_EVERY", 0.0)
+    times = iter([0.0, 10.0, 20.0, 100.0])
+    monkeypatch.setattr(output.time, "monotonic", lambda: next(times))
+    with output.TerminalProgress().task("search", 1000, "samples", later=lambda: 30.0) as advance:
+        for amount in (10, 90, 900):  # the first job compiles
+            advance(amount)
+    lines = capsys.readouterr().err.splitlines()
+    assert "left" not in lines[0]
+    assert lines[1].endswith(", 3 min 30 s left in all")
+    assert lines[2].endswith(", 30 s left in all")
+    progress = output.TerminalProgress()
+    progress.console = Console(file=io.StringIO(), force_terminal=True, width=140)
+    monkeypatch.undo()
+    with progress.task("confirming", 4, "replicates", later=lambda: 3600.0) as advance:
+        advance(4)
+    assert "1 h 00 min left in all" in progress.console.file.getvalue()
+
+
 def test_a_bar_shows_the_time_left_however_slow_the_steps_are() -> None:
     task = SimpleNamespace(total=10, completed=4, elapsed=80.0)
     assert output.TimeLeft(done=2).render(task).plain == "4 min 00 s left"

@@ -60,3 +60,12 @@ def test_an_unknown_space_is_a_mistake(seesaw) -> None:
     said = seesaw("spaces", "quik", home=None)
     assert said.code == 2
     assert "did you mean 'quick'" in said.err
+
+
+def test_every_suite_is_listed_with_its_data_and_budget(seesaw) -> None:
+    listed = json.loads(seesaw("suites", "--json", home=None).out)["suites"]
+    assert [one["name"] for one in listed] == content.names("reports")
+    by_name = {one["name"]: one for one in listed}
+    assert by_name["quick"]["datasets"] == ["census-income"]
+    assert {name for name, one in by_name.items() if not one["fetched"]} == {"ali-ccp", "aliexpress", "tenrec"}
+    assert "--raw DIR" in seesaw("suites", home=None).out

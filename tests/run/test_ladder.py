@@ -7,7 +7,7 @@ import pytest
 from bench.errors import UserError
 from bench.run.ladder import rungs_of
 from bench.search.space import Space, load_space
-from bench.suite import Suite, load_suite
+from bench.suite import Budget, Suite, load_suite, with_limits
 
 
 def suite(**search: Any) -> Suite:
@@ -37,3 +37,31 @@ def test_a_budget_below_one_trial_of_the_most_epochs_is_refused(wide: Space) -> 
     short = short.model_copy(update={"budget": short.budget.model_copy(update={"samples": 5999})})
     with pytest.raises(UserError, match=r"at least 6,000.*found 5,999"):
         rungs_of(short, wide, 1000)
+
+
+def test_by_itself_the_lowest_rung_is_a_32nd_and_holds_enough_samples(wide: Space) -> None:
+    assert rungs_of(suite(sampler="gp", lowest=None), wide, 1_000_000)[0] == 187_500
+    assert rungs_of(suite(sampler="gp", lowest=None), wide, 20_000)[0] == 16_384
+    assert rungs_of(suite(sampler="gp", lowest=None), wide, 2_000) == (12_000,)
+    assert rungs_of(suite(sampler="tpe", lowest=None), wide, 1_000_000) == (6_000_000,)
+    assert rungs_of(suite(sampler="gp", lowest=0), wide, 1_000_000) == (6_000_000,)
+
+
+def test_a_suite_that_says_nothing_is_searched_by_rungs_within_20_full_lengths() -> None:
+    least = {"title": "t", "space": "quick", "datasets": [{"id": "census-income"}]}
+    silent = Suite.model_validate(least)
+    assert silent.search.sampler == "gp"
+    assert silent.search.by_rungs
+    assert (silent.budget.lengths, silent.budget.trials) == (20, None)
+    for search in ({"sampler": "tpe"}, {"lowest": False}):
+        whole = Suite.model_validate(least | {"search": search})
+        assert not whole.search.by_rungs
+        assert (whole.budget.lengths, whole.budget.trials) == (None, 40)
+    assert Suite.model_validate_json(silent.model_dump_json()) == silent
+
+
+def test_samples_and_lengths_take_each_others_place() -> None:
+    lengths = Budget(lengths=20)
+    assert Budget(**with_limits(lengths, {"samples": 5})).samples_of(100) == 5
+    assert Budget(**with_limits(Budget(samples=5), {"lengths": 3.5})).samples_of(100) == 350
+    assert Budget(**with_limits(lengths, {"trials": 7})).samples_of(100) == 2000

@@ -80,7 +80,7 @@ def test_a_suite_whose_data_must_be_brought_says_what_to_put_where(name: str, tm
 def test_a_suite_runs_on_generated_files_in_its_format(name: str, tmp_path: Path, capsys) -> None:
     raw = tmp_path / "raw"
     if name == "ali-ccp":
-        synthesise(name, raw, {"rows": 4000, "click_rate": 0.3, "buy_rate": 0.3})
+        synthesise(name, raw, {"rows": 20_000, "click_rate": 0.3, "buy_rate": 0.3})
     else:
         raw.mkdir()
         for dataset in load_suite(name).datasets:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
@@ -187,3 +190,13 @@ def test_conditions_are_learnt_from_what_was_seen() -> None:
     for row in shape.vary(shape.draw(200, rng), 0.3, rng):
         config = shape.config(row)
         assert set(config) == there(config)
+
+
+def test_the_documents_example_runs() -> None:
+    text = (Path(__file__).parents[2] / "docs/sampler.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
+    names: dict[str, Any] = {}
+    with quiet():
+        exec(compile(block, "docs/sampler.md", "exec"), names)  # our own document: what it shows must work
+    assert len(names["study"].trials) == 30
+    assert len(names["study"].best_trials) > 3

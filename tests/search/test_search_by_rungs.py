@@ -146,6 +146,18 @@ class TestResume:
             assert essence(run(folder, plan, ShuffledExecutor(train, slots, end))) == whole
 
     @pytest.mark.slow
+    @pytest.mark.parametrize("slots", [1, 2])
+    def test_within_a_batch_of_proposals_the_rest_of_it_is_proposed_as_before(self, tmp_path: Path, slots: int) -> None:
+        plan = rung_plan(sampler="gp", trials=26, budget=None)
+        whole = essence(run(tmp_path / "whole", plan, ShuffledExecutor(train, slots, 0)))
+        lines = (tmp_path / "whole" / FILE).read_bytes().splitlines(keepends=True)
+        for part, end in enumerate(range(len(lines) - 40, len(lines), 5)):
+            folder = tmp_path / f"{part}"
+            folder.mkdir()
+            (folder / FILE).write_bytes(b"".join(lines[:end]))
+            assert essence(run(folder, plan, ShuffledExecutor(train, slots, part))) == whole
+
+    @pytest.mark.slow
     def test_with_several_workers_too(self, tmp_path: Path) -> None:
         plan = rung_plan()
         whole = essence(run(tmp_path / "whole", plan, ShuffledExecutor(train, 3, 0)))

@@ -144,11 +144,14 @@ class Task:
         """A new attempt."""
         self.began, self.clock = time.time(), time.monotonic()
 
+    @property
+    def seconds(self) -> float:
+        """Since the present attempt was begun."""
+        return max(0.0, time.monotonic() - self.clock)
+
     def lost(self, reason: str) -> Outcome:
         """The outcome of an attempt that can no longer say so itself."""
-        return Outcome(
-            self.job, None, Failure("infrastructure", reason), self.began, max(0.0, time.monotonic() - self.clock)
-        )
+        return Outcome(self.job, None, Failure("infrastructure", reason), self.began, self.seconds)
 
 
 def judge(task: Task, outcome: Outcome, options: Options) -> Outcome | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -110,19 +109,7 @@ def loss(error: Exception) -> str:
 
 
 class Desk:
-    """An actor beside the driver: gives machines parts of its files, takes theirs, and notes when attempts began."""
-
-    def __init__(self) -> None:
-        self._began: dict[int, float] = {}
-
-    def begin(self, number: int) -> None:
-        """An attempt has begun."""
-        self._began[number] = time.monotonic()
-
-    def seconds(self) -> dict[int, float]:
-        """For how long attempts have run, those that have ended included."""
-        now = time.monotonic()
-        return {number: now - began for number, began in self._began.items()}
+    """An actor beside the driver: gives machines parts of its files and takes theirs."""
 
     def listing(self, folder: str) -> list[str]:
         """All files below a folder, by their paths in it."""

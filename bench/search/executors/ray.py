@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import RayError, WorkerCrashedError
 
 from bench.records import Job, Outcome
 from bench.search.executors.base import Options, Run, Task, judge, too_long
@@ -16,8 +16,6 @@ from bench.search.executors.message import decode
 from bench.search.executors.process import importable
 from bench.search.executors.remote import work
 
-LOOK_EVERY = 0.5
-"""Seconds between looks at how long jobs have run."""
 JOBS_A_WORKER = 100
 """After so many jobs Ray replaces a worker process, so that a leak cannot grow without end."""
 
@@ -39,9 +37,7 @@ class RayExecutor:
         self.slots = workers
         self._options, self._function = options, importable(run)
         self._waiting: deque[Task] = deque()
-        self._running: dict[Any, tuple[int, Task]] = {}  # by what Ray will give, with the attempt's number
-        self._late: set[int] = set()
-        self._attempts = 0
+        self._running: dict[Any, Task] = {}  # by what Ray will give
         self._joined = connect(options)
         self._here = ray.get_runtime_context().get_node_id()
         self._desk: Any = ray.remote(Desk).options(num_cpus=0, scheduling_strategy=pinned(self._here)).remote()
@@ -68,11 +64,10 @@ class RayExecutor:
             self._dispatch()
             if not self._running:
                 raise RuntimeError("next() without a submitted job")
-            for reference in ray.wait(list(self._running), timeout=LOOK_EVERY)[0]:
+            for reference in ray.wait(list(self._running))[0]:
                 if outcome := self._hear(reference):
                     self._dispatch()
                     return outcome
-            self._end_the_late()
 
     def close(self) -> None:
         """Ends all jobs, in their middle if need be."""
@@ -92,29 +87,19 @@ class RayExecutor:
         while self._waiting and len(self._running) < self.slots:
             task = self._waiting.popleft()
             task.begin()
-            self._attempts += 1
-            reference = self._work.remote(self._function, task.job, self._attempts, self._desk, self._here)
-            self._running[reference] = self._attempts, task
+            limit = self._options.job_seconds
+            self._running[self._work.remote(self._function, task.job, limit, self._desk, self._here)] = task
 
     def _hear(self, reference: Any) -> Outcome | None:
-        number, task = self._running.pop(reference)
+        task, limit = self._running.pop(reference), self._options.job_seconds
         try:
             outcome, _ = decode(task.job, ray.get(reference))
         except RayError as error:
-            outcome = task.lost(too_long(self._options.job_seconds) if number in self._late else loss(error))
+            late = limit is not None and isinstance(error, WorkerCrashedError) and task.seconds > limit
+            outcome = task.lost(too_long(limit) if late else loss(error))
         except ValueError as error:
             outcome = task.lost(f"its worker's answer was garbled: {error}")
         judged = judge(task, outcome, self._options)
         if judged is None:
             self._waiting.appendleft(task)
         return judged
-
-    def _end_the_late(self) -> None:
-        limit = self._options.job_seconds
-        if limit is None:
-            return
-        seconds: dict[int, float] = ray.get(self._desk.seconds.remote())
-        for reference, (number, _) in self._running.items():
-            if seconds.get(number, 0.0) > limit and number not in self._late:
-                self._late.add(number)
-                ray.cancel(reference, force=True)

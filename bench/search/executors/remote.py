@@ -8,6 +8,7 @@ predictions are sent there.
 
 from __future__ import annotations
 
+import faulthandler
 import fcntl
 import os
 import platform
@@ -32,12 +33,12 @@ CHUNK = 16 << 20
 """Bytes that travel at once."""
 
 
-def work(function: str, job: Job, number: int, desk: Any, driver: str) -> str:
+def work(function: str, job: Job, seconds: float | None, desk: Any, driver: str) -> str:
     """Runs a job on this machine; gives its outcome as `message.encode` writes it.
 
     Args:
         function: `module:name` of what runs a job.
-        number: of the attempt, for the desk.
+        seconds: which the job may take; then this process ends.
         driver: the driver's machine, by Ray's number; there every file is where the job says.
     """
     os.environ.update(dict.fromkeys(THREADS, str(job.threads)))  # read when numeric libraries are imported
@@ -45,7 +46,8 @@ def work(function: str, job: Job, number: int, desk: Any, driver: str) -> str:
 
     def run(job: Job) -> TrialResult:
         train = find(function)
-        desk.begin.remote(number)
+        if seconds is not None:  # a thread of C: it ends jobs that let no thread of Python run
+            faulthandler.dump_traceback_later(seconds, exit=True, file=open(os.devnull, "w"))  # noqa: SIM115
         if _machine() == driver:
             return train(job)
         with tempfile.TemporaryDirectory(prefix="seesaw-") as folder:
@@ -58,7 +60,9 @@ def work(function: str, job: Job, number: int, desk: Any, driver: str) -> str:
                     _send(desk, path, f"{job.predictions}/{path.name}")
             return result
 
-    return encode(attempt(run, job))
+    outcome = attempt(run, job)
+    faulthandler.cancel_dump_traceback_later()
+    return encode(outcome)
 
 
 def complaint(version: str, store: str | None, desk: Any, driver: str) -> str:

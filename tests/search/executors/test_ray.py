@@ -166,10 +166,11 @@ def marks(folder: Path, store: Path) -> Path:
     return store
 
 
-def test_a_job_beyond_its_time_is_ended(two_nodes: Cluster, store: Path) -> None:
+@pytest.mark.parametrize("how", ["hang", "spin"])
+def test_a_job_beyond_its_time_is_ended(two_nodes: Cluster, store: Path, how: str) -> None:
     with closing(executor(two_nodes, poison, store, retries=0, job_seconds=2.0)) as pool:
         for trial in range(3):
-            pool.submit(jobs_on(store)(trial, 0, {"how": "hang" if trial == 1 else ""}, ("valid",)))
+            pool.submit(jobs_on(store)(trial, 0, {"how": how if trial == 1 else ""}, ("valid",)))
         found = {outcome.job.trial: outcome for outcome in (pool.next() for _ in range(3))}
     assert found[1].failure is not None
     assert found[1].failure.reason == "it took longer than 2 s"

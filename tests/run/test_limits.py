@@ -1,0 +1,68 @@
+"""What is said of a search that is over, and which command a run ends with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bench.run import next_step as steps
+from bench.run.limits import ended
+from bench.suite import Budget
+
+LADDER = (100, 400, 1600)
+
+
+@pytest.mark.parametrize(
+    ("said", "facts"),
+    [
+        ("limit of 3,200 training samples: 3,150 used by 9 trials", {"samples": 3150, "trials": 9, "lengths": 2}),
+        ("limit of 3,100 training samples", {"samples": 3100, "trials": 9, "budget": 3100}),
+        ("limit of 9 trials", {"samples": 0, "trials": 9, "ladder": (), "most": 9}),
+        ("limit of 9 trials", {"samples": 1000, "trials": 9, "most": 9, "lengths": 2}),
+        ("too small for another job", {"samples": 3000, "trials": 9, "lengths": 2}),
+        (
+            "time limit of 1 min 00 s ended the search at 900 of 3,200 training samples; `seesaw resume a --time`",
+            {"samples": 900, "trials": 4, "lengths": 2, "time": 60, "cut_short": True},
+        ),
+    ],
+)
+def test_what_ended_a_search_is_said(said: str, facts: dict[str, Any]) -> None:
+    renamed = {"most": "trials", "budget": "samples"}
+    budget = {renamed[key]: facts[key] for key in renamed if key in facts}
+    budget |= {key: facts[key] for key in ("lengths", "time") if key in facts}
+    ladder = facts.get("ladder", LADDER)
+    own = {"cut_short": facts.get("cut_short", False), "ladder": ladder}
+    assert said in over(facts["samples"], facts["trials"], own, budget)
+
+
+def over(samples: int, trials: int, own: dict[str, Any], budget: dict[str, Any]) -> str:
+    run = SimpleNamespace(run=SimpleNamespace(name="a", manifest=SimpleNamespace(suite=SimpleNamespace())))
+    run.run.manifest.suite.budget = Budget(**budget)
+    ledger = SimpleNamespace(trials=trials, samples=lambda ladder: samples)
+    return ended(run, SimpleNamespace(ledger=ledger, **own))  # type: ignore[arg-type]
+
+
+def result(needed: int | None = None, role: str | None = "trial", home: Path | None = None) -> Any:
+    suite = SimpleNamespace(confirm=SimpleNamespace(replicates=2))
+    home = home or Path.cwd() / ".seesaw"
+    run = SimpleNamespace(name="a", home=home, folder=home / "runs" / "a", manifest=SimpleNamespace(suite=suite))
+    pick = None if role is None else SimpleNamespace(role=role)
+    return SimpleNamespace(run=SimpleNamespace(run=run), verdict=SimpleNamespace(needed=needed), pick=pick)
+
+
+def test_the_next_command_settles_the_verdict_or_deploys_or_shows_more(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("SEESAW_HOME", raising=False)
+    monkeypatch.setattr(steps, "picked_network", lambda result: object())
+    assert steps.next_step([result()]).startswith("seesaw deploy a  #")
+    assert steps.next_step([result(needed=6)]).startswith("seesaw confirm a --replicates 6  #")
+    assert steps.next_step([result(needed=400)]).startswith("seesaw deploy a  #")
+    for other in ([result(role="current")], [result(role=None)], [result(), result()]):
+        assert steps.next_step(other).startswith("seesaw frontier a --full  #")
+    assert steps.next_step([result(home=tmp_path)]).startswith(f"seesaw deploy {tmp_path}/runs/a  #")
+    monkeypatch.chdir(tmp_path)
+    assert steps.run_argument(result(home=tmp_path / "home").run.run) == "home/runs/a"
