@@ -6,18 +6,19 @@ Every configuration of any table is a candidate, and what it comes to on each da
 set's table expects (`emulator.Emulator`): so noise is smoothed, and configurations of one table are known on all. A
 portfolio's worth on a data set is what a search by rungs has of it: all of it at the lowest rung, and at every rung
 those that go on from there. Candidates are added one at a time, each time the one that lowers most the mean over data
-sets of the logarithm of what is missing to the best. Data sets with another number of objectives count half.
+sets of the logarithm of what is missing to the best. Data sets with another number of objectives count half. Each is
+there twice, once as a data set that wants half the learning rate: other data differ in that most.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from emulator import Emulator
-from replay import KIND, read_tables
+from replay import KIND, Table, read_tables
 
 from bench import content
 from bench.data import load_card
@@ -33,6 +34,8 @@ from bench.suite import load_suite, resolve_objectives
 
 SUITE = load_suite("reports/blackbox/benchmark.toml")
 SIZE = 12
+RATE, RATES = "optim.lr", (1.0, 2.0)
+"""Every data set is there twice: as it is, and as one that wants half the learning rate."""
 FLOOR = 0.002
 """Of hypervolume: what is missing less than this is not told from nothing."""
 RANKS = 4
@@ -52,7 +55,7 @@ def name_of(card: str) -> str:
     return Path(card).stem if card.endswith(".toml") else card
 
 
-def tables_of(dataset: str, path: Path) -> list:
+def tables_of(dataset: str, path: Path) -> list[Table]:
     """The data set's tables, one a training seed."""
     of, card = SUITE.dataset(card_of(dataset)), load_card(card_of(dataset))
     names = of.tasks or card.default_tasks
@@ -68,13 +71,17 @@ def tables_of(dataset: str, path: Path) -> list:
 class Known:
     """What every candidate comes to on one data set.
 
+    Args:
+        rate: a candidate counts as what it would be with so many times its learning rate.
+
     Attributes:
         curves: (candidates, fractions, objectives).
     """
 
-    def __init__(self, emulator: Emulator, candidates: Sequence[Config]) -> None:
+    def __init__(self, emulator: Emulator, candidates: Sequence[Config], rate: float = 1.0) -> None:
         self.objectives, self.reference = emulator.objectives, emulator.reference
-        own = [fitted(each, emulator.space, emulator.tasks) for each in candidates]
+        moved = [each | {RATE: rate * float(str(each[RATE]))} for each in candidates]
+        own = [fitted(each, emulator.space, emulator.tasks) for each in moved]
         self.curves = emulator.curves(own)
         self.best = hypervolume(self.curves.reshape(-1, len(self.objectives)), self.objectives, self.reference)
         self.eta = reduction_factors(len(self.objectives))[0]
@@ -117,7 +124,7 @@ def main() -> None:
     for objectives in (2, 3):
         text += f"\n[[portfolios]]\nobjectives = {objectives}\nconfigurations = [\n"
         text += "".join(
-            f"  {_inline(candidates[i])},\n" for i in learn(list(known.values()), candidates, objectives, options.size)
+            f"  {_inline(candidates[i])},\n" for i in learn(without(None, known), candidates, objectives, options.size)
         )
         text += "]\n"
     print(text)
@@ -125,11 +132,17 @@ def main() -> None:
         (content.root("search_spaces") / "portfolio" / "learnt.toml").write_text(text, encoding="utf-8")
 
 
-def known_of(datasets: Sequence[str], path: Path) -> tuple[dict[str, Known], list[Config]]:
+def known_of(datasets: Sequence[str], path: Path) -> tuple[dict[str, list[Known]], list[Config]]:
     """By data set what is known of every candidate, and the candidates: all configurations of the tables."""
     tables = {dataset: tables_of(dataset, path)[0] for dataset in datasets}
     candidates = [config for table in tables.values() for config in table.configs]
-    return {dataset: Known(Emulator(table), candidates) for dataset, table in tables.items()}, candidates
+    emulators = {dataset: Emulator(table) for dataset, table in tables.items()}
+    return {name: [Known(each, candidates, rate) for rate in RATES] for name, each in emulators.items()}, candidates
+
+
+def without(dataset: str | None, known: Mapping[str, Sequence[Known]]) -> list[Known]:
+    """What is known of all other data sets."""
+    return [each for name, of in known.items() if name != dataset for each in of]
 
 
 def _inline(config: Config) -> str:

@@ -29,7 +29,7 @@ from pathlib import Path
 
 import numpy as np
 from emulator import Emulator
-from learn_portfolio import SUITE, known_of, learn, name_of, tables_of
+from learn_portfolio import SUITE, known_of, learn, name_of, tables_of, without
 from replay import Floats, Problem
 from searchers import DEFAULTS, FULL_LENGTH, OURS, SEARCHERS, TARGET, Trace
 from speed.table import replace as replace_table
@@ -129,8 +129,8 @@ def main() -> None:
     ]
     parts = []
     for dataset in options.datasets:
-        others = [each for name, each in known.items() if name != dataset]
-        portfolio = tuple(candidates[i] for i in learn(others, candidates, len(known[dataset].objectives)))
+        chosen = learn(without(dataset, known), candidates, len(known[dataset][0].objectives))
+        portfolio = tuple(candidates[i] for i in chosen)
         tables = [replace(table, portfolio=portfolio) for table in tables_of(dataset, options.table)]
         for way in options.ways:
             problems = tables if way == "pool" else [Emulator(tables[0])]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +12,14 @@ import pytest
 from analytic import NOISE, OBJECTIVES, REFERENCE, TASKS, Analytic, curve, space
 from blackbox_table import append, read_lines, table, write
 from emulator import Emulator
+from learn_portfolio import Known, learn
 from replay import Table, read_tables
 from scipy import stats
-from search_efficiency import STEPS, compare, curves_of, grid_of, ratios, reached, report
-from searchers import OURS, SEARCHERS, TARGET, Trace
+from search_efficiency import STEPS, compare, curves_of, early, grid_of, report
+from searchers import DEFAULTS, OURS, SEARCHERS, TARGET, Trace, learnt
 
 from bench.frontier.hypervolume import hypervolume
+from bench.records import Scalar
 
 FRACTIONS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
 
@@ -50,11 +54,14 @@ def test_a_table_comes_back_from_its_file(tmp_path: Path) -> None:
     write(table(read_lines(tmp_path / "toy.jsonl")), tmp_path / "table.parquet")
     tables = read_tables(tmp_path / "table.parquet", "toy", space(), TASKS, OBJECTIVES, REFERENCE)
     assert len(tables) == 2
+    places = {"balancing.static.weight.second": "balancing.static.weight.2"}
     for seed, of in enumerate(tables):
         assert of.fractions == FRACTIONS
         for number, (config, known) in enumerate(zip(of.configs, of.curves, strict=True)):
             whole = space().sample(np.random.default_rng(number), TASKS)
-            assert config == {name: value for name, value in whole.items() if name in config}
+            placed = {places.get(name, name): value for name, value in whole.items()}
+            assert config == {name: value for name, value in placed.items() if name in config}
+            assert set(placed) - set(config) <= {"optim.epochs", "funnel.kind"}
             assert {type(value) for value in config.values()} <= {int, float, str}
             expected = curve(whole, FRACTIONS, seed)
             if number == 3:
@@ -143,17 +150,15 @@ def test_distance_by_hand() -> None:
 def test_hypervolume_grows_when_a_checkpoint_comes_into_being() -> None:
     problem = Analytic()
     values = np.array([[0.9, 0.9], [0.95, 0.88]])
-    trace = Trace(np.array([1.0, 3.0]), values, values - 0.01)
-    found = curves_of(trace, problem, np.array([0.5, 1.0, 2.9, 3.0, 4.0]))
-    for of, known in zip(found, (values, values - 0.01), strict=True):
-        one, both = (hypervolume(known[:n], OBJECTIVES, REFERENCE) for n in (1, 2))
-        np.testing.assert_allclose(of, [0, one, one, both, both])
+    found = curves_of(Trace(np.array([1.0, 3.0]), values - 0.01, values), problem, np.array([0.5, 1.0, 2.9, 3.0, 4.0]))
+    one, both = (hypervolume(values[:n], OBJECTIVES, REFERENCE) for n in (1, 2))
+    np.testing.assert_allclose(found, [0, one, one, both, both])
 
 
-def test_a_pool_is_judged_by_the_mean_over_seeds_and_by_what_was_seen() -> None:
+def test_a_pool_is_judged_by_the_mean_over_seeds() -> None:
     pool = Analytic().table(20)
     trace = SEARCHERS[TARGET](pool.fresh(), 0, 20.0)  # all of it, at full length
-    assert curves_of(trace, pool, np.array([20.0])) == pytest.approx(np.ones((2, 1)))
+    assert curves_of(trace, pool, np.array([20.0])) == pytest.approx(np.ones(1))
     np.testing.assert_allclose(trace.measured, trace.judged, atol=5 * NOISE)
     assert (trace.measured != trace.judged).all()
 
@@ -182,24 +187,55 @@ def test_a_failed_configuration_costs_what_it_trained() -> None:
         assert times.max() < 1.6
 
 
-def test_part_of_the_budget_by_hand() -> None:
-    grid = np.array([1.0, 2.0, 3.0, 4.0])
-    target = np.array([[0.0, 1.0, 2.0, 3.0]] * 3)
-    curves = {TARGET: target, OURS: target + 2.0, "never": target - 1.0}
-    found = ratios(curves, grid, np.random.default_rng(0))
-    assert found == {TARGET: (1.0, 1.0, 1.0), OURS: (0.5, 0.5, 0.5), "never": (np.inf,) * 3}
-    assert ratios(curves, grid, np.random.default_rng(0), 3.0)[OURS] == pytest.approx((1 / 3,) * 3)
-    assert reached(target[0], grid, 1.5) == 3.0
+def test_early_by_hand() -> None:
+    grid = np.array([1.0, 3.0, 20.0])
+    target = np.array([[0.1, 0.2, 0.5]] * 3)
+    curves = {TARGET: target, OURS: np.array([[0.0, 0.6, 0.6], [0.0, 0.4, 0.9], [0.0, 0.7, 0.9]])}
+    found = early(curves, grid, np.random.default_rng(0))
+    assert found.startswith("+0.1000 [")
+    assert found.endswith("| 67%")
+
+
+def test_a_portfolio_is_played_first_and_what_it_lacks_by_defaults() -> None:
+    problem = Analytic()
+    one = problem.table(30).configs[3]
+    first = learnt(replace(problem, portfolio=(one,)))
+    assert first[0] == {name: one[name] for name in first[0]}
+    kinds = [each["sharing.kind"] for each in first]
+    assert sorted(kinds) == sorted(set(kinds))
+    assert set(kinds) == {str(kind) for kind in space().branches("sharing.kind")}
+    trace = SEARCHERS[OURS](replace(problem, portfolio=(one,)), 0, 0.2)
+    np.testing.assert_array_equal(trace.measured[0], problem.train(first[:1]).curve[0])
+
+
+class Exact:
+    """In place of an emulator: the analytic problem itself."""
+
+    space, tasks, objectives, reference = space(), TASKS, OBJECTIVES, REFERENCE
+
+    def curves(self, configs: Sequence[Mapping[str, Scalar]]) -> np.ndarray:
+        """Of configurations, which must be whole."""
+        return np.array([curve(each, FRACTIONS, noise=0.0) for each in configs])
+
+
+def test_what_is_learnt_is_better_than_what_comes_first() -> None:
+    candidates = [space().sample(np.random.default_rng(number), ("1", "2")) for number in range(60)]
+    known = Known(Exact(), candidates)  # type: ignore[arg-type]
+    chosen = learn([known], candidates, 2, size=5)
+    assert len(set(chosen)) == 5
+    assert any(candidates[i]["sharing.kind"] == "single_task" for i in chosen)
+    missing = [known.missing(chosen[:n]) for n in range(1, 6)]
+    assert missing[-1] == min(missing)
+    assert 0 <= missing[-1] < 0.7 * known.missing(range(5))
+    assert learn([known], candidates, 2, size=5) == chosen
 
 
 @pytest.mark.slow
 def test_rungs_take_a_fraction_of_the_samples() -> None:
     """What the harness is to show, on a problem where rungs are known to help."""
-    curves = compare([Analytic(0), Analytic(1)], 3, 10.0, [TARGET, OURS], workers=1)
-    assert curves[OURS].shape == (3, 2, STEPS)
-    assert (np.diff(curves[OURS], axis=2) >= 0).all()
-    for judgement in range(2):
-        of = {name: each[:, judgement] for name, each in curves.items()}
-        found = ratios(of, grid_of(10.0), np.random.default_rng(0))
-        assert found[OURS][1] < 0.6
-        assert "| ours |" in report(of, grid_of(10.0), np.random.default_rng(0))
+    curves = compare([Analytic(0), Analytic(1)], 3, 8.0, [TARGET, DEFAULTS, OURS], workers=1)
+    assert curves[OURS].shape == (3, STEPS)
+    assert (np.diff(curves[OURS], axis=1) >= 0).all()
+    grid, at = grid_of(8.0), int(0.6 * STEPS)
+    assert curves[DEFAULTS][:, at].mean() > curves[TARGET][:, -1].mean()
+    assert f"| {OURS} |" in report(curves, grid, np.random.default_rng(0))
