@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
+from optuna.samplers import NSGAIISampler
+from optuna.search_space import IntersectionSearchSpace
 from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 
 from bench.objectives import Objective
@@ -37,6 +39,7 @@ class Asking:
         self._frozen: dict[int, FrozenTrial] = {}
         self._generations: optuna.Study | None = None
         self._running: set[int] = set()
+        self._common = IntersectionSearchSpace()
 
     def ask(self, pinned: Mapping[str, Scalar], trials: Sequence[Event], standings: Sequence[Standing]) -> Event:
         """A configuration for the next trial.
@@ -59,7 +62,9 @@ class Asking:
                 if plan.sampler == TPE:
                     seen = shown(standings, plan.objectives, derive(plan.seed, "shown", number))
                     study.add_trials([self._trial(trials[each], standings[each]) for each in seen])
-            study.sampler = make_sampler(plan.sampler, plan.seed, number)
+            study.sampler = sampler = make_sampler(plan.sampler, plan.seed, number)
+            if isinstance(sampler, NSGAIISampler):
+                sampler._search_space = self._common  # kept, so that it looks at new trials alone
             storage = study._storage  # Optuna has no other way to what its samplers keep
             before = set(storage.get_study_system_attrs(study._study_id))
             if pinned:
@@ -82,7 +87,7 @@ class Asking:
         """A study of all trials, with the generation of each; kept from one trial to the next."""
         study = self._generations
         if study is None:
-            study, self._running = self._study(), set()
+            study, self._running, self._common = self._study(), set(), IntersectionSearchSpace()
             for event, standing in zip(trials, standings, strict=True):
                 study.add_trial(self._trial(event, standing))
                 for key, value in event["sampler"]["study"].items():

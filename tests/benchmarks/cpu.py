@@ -37,6 +37,7 @@ from speed.table import replace
 
 from bench.data import Store, load_card, prepare
 from bench.frontier.hypervolume import hypervolume
+from bench.objectives import Objective
 from bench.records import Job, Point, Split, TrialRecord
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
@@ -155,7 +156,7 @@ def compared(found: Sequence[dict[str, Any]]) -> list[str]:
         ]
         if not pairs:
             continue
-        objectives = resolve_objectives(SuiteDataset(id=name, objectives=tuple(of[0]["objectives"])), _tasks(name, of))
+        objectives = tuple(Objective(each, "maximize") for each in of[0]["objectives"])  # all are areas under a curve
         values = np.array([step[2] for each in of for step in each["steps"] if step[2]])
         signs = np.array([objective.sign for objective in objectives])
         quartile = np.quantile(values * signs, 0.25, axis=0) * signs
@@ -180,12 +181,6 @@ def compared(found: Sequence[dict[str, Any]]) -> list[str]:
         cells.append(f"{a_sample[0] / a_sample[1]:.2f}")
         rows.append(f"| {' | '.join(cells)} |")
     return rows
-
-
-def _tasks(name: str, of: Sequence[dict[str, Any]]) -> tuple[Any, ...]:
-    from bench.schema import Task
-
-    return tuple(Task(each.split(".")[0]) for each in of[0]["objectives"])
 
 
 def table(found: Sequence[dict[str, Any]]) -> str:

@@ -13,6 +13,7 @@ from search_toys import (
     ignore,
     interrupted_at,
     make_job,
+    objectives,
     toy_plan,
     train,
 )
@@ -91,3 +92,13 @@ def test_what_optuna_keeps_between_generations_is_read_again(tmp_path: Path) -> 
         with Study.open(folder, plan) as study:
             search(plan, study, ShuffledExecutor(train, 3, end), make_job, ignore)
             assert essence(study.records()) == whole
+
+
+def test_what_is_kept_from_one_trial_to_the_next_changes_no_answer() -> None:
+    plan, trials, standings = toy_plan(sampler=NSGA2), [], []
+    kept = module.Asking(plan)
+    for number in range(45):
+        found = [asking.ask({}, trials, standings) for asking in (kept, module.Asking(plan))]
+        assert found[0] == found[1]
+        trials.append(found[0])
+        standings.append(Standing(number, "mmoe", (objectives(found[0]["config"]),), "waiting"))
