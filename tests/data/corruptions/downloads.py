@@ -16,8 +16,8 @@ from bench.data import download
 
 LOG = "/log.csv.gz"
 ADVICE = (
-    ": put log.csv into a folder, each as it is or with .gz or .zst, and pass it with --raw DIR, "
-    "or use synthetic-funnel, which needs no network"
+    ": put log.csv from https://example.org into a folder, each as it is or with .gz or .zst, and pass it with "
+    "--raw DIR, or use synthetic-funnel, which needs no network"
 )
 
 
