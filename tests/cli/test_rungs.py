@@ -184,7 +184,7 @@ def test_what_the_front_shows_is_points_with_their_length(seesaw, rungs, tmp_pat
     lengths = {(point.number, point.rungs[-1].samples) for point in points(result.records, result.objectives)}
     assert {(at["trial"], at["samples"]) for at in document["points"] if at["role"] == "trial"} <= lengths
     assert document["pick"]["samples"]
-    assert "samples" in seesaw("frontier", "a").out
+    assert "samples" in seesaw("frontier", "a", "--heads").out
 
 
 @pytest.mark.slow
