@@ -16,7 +16,7 @@ from bench.search.study import Study
 BALANCED = """
 [parameters."balancing.kind"]
 type = "switch"
-default = "static"
+default = "upgrad"
 unless = { "sharing.kind" = ["single_task"] }
 [parameters."balancing.kind".branches.static]
 [parameters."balancing.kind".branches.upgrad]
