@@ -215,7 +215,8 @@ def _rivals(served: Served, row: int) -> tuple[list[tuple[int, str]], list[tuple
     """
     table = served.table
     now = str(table["point"][served.current])
-    points = [each for each in dict.fromkeys(table["point"][table["role"] == "baseline"]) if each != now]
+    told = {now, TREES} if _trees(served) else {now}  # trees that are ahead are told first, and apart
+    points = [each for each in dict.fromkeys(table["point"][table["role"] == "baseline"]) if each not in told]
     good: list[tuple[int, str]] = []
     doubtful: list[tuple[int, str]] = []
     for point in [now, *sorted(points, key=_preference)]:
