@@ -78,7 +78,8 @@ def shortlist(table: Table, seed: int, budget: float) -> list[Place]:
         ].tolist()
     single = [at for at, (entry, _) in enumerate(places) if table.configs[entry]["sharing.kind"] == "single_task"]
     best = max(single, key=lambda at: float(values[at].mean()))
-    return [places[best], *(places[at] for at in order[:LIMIT] if at != best)]
+    # A later rung may have the same best state as the one before: one point then.
+    return list(dict.fromkeys([places[best], *list(dict.fromkeys(places[at] for at in order))[:LIMIT]]))
 
 
 @dataclass
@@ -94,7 +95,11 @@ class Fresh:
         runs = []
         for number, seed in enumerate(seeds):
             row = self.frame.loc[(place[0], seed, place[1])]
-            metrics = {str(name): float(value) for name, value in row.items() if "/" in str(name)}
+            metrics = {
+                str(name): float(value)
+                for name, value in row.items()
+                if str(name).startswith(("valid/", "confirm/", "test/"))
+            }
             runs.append(Replicate(number + 1, seed, metrics))
         return Point(kind, {}, "?", number=_number(place) if kind == "trial" else None, replicates=tuple(runs))  # type: ignore[arg-type]
 
