@@ -1,0 +1,203 @@
+"""From a search to a pick, replayed: how far the pick is from the best, and whether its verdict is right.
+
+    python tests/benchmarks/pick_regret.py --keep FOLDER [--replays 20] [--budget 7] [--datasets hotel-bookings ..]
+        [--home .seesaw] [--raw DIR] [--write docs/search.md]
+
+A search by rungs, from the portfolio that was learnt on the other data, is replayed on the table's entries, on the
+values of one seed. What it would confirm is trained on fresh seeds, once for all replays, and its predictions are kept
+in FOLDER. By as many of these seeds as `quick` has replicates, others in each replay, both fronts are drawn, and the
+policy's rule `knee` picks: once among heads, once among serving points, with the best single-task model under equal
+weights as the current point. The true value of a choice is its mean over the other seeds, on test. Regret is
+the best true score of anything that was trained on fresh seeds less the pick's, in the rule's own unit: a mean of AUC,
+or of shares of the served outcomes. The best is the best of many by noisy means, so that regret is overstated.
+
+A verdict to switch is right where the pick's true mean change is above 0, one to stay where it is below 1%.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from blackbox_table import carry_out, finished_frame, plan
+from learn_portfolio import SUITE, known_of, learn, name_of, tables_of, without
+from replay import Floats, Table
+from searchers import OURS, SEARCHERS
+from speed.table import replace as replace_table
+
+from bench.frontier.choices import head_choices, served_choices
+from bench.frontier.dominance import ranks
+from bench.frontier.hypervolume import contributions
+from bench.frontier.pick import pick
+from bench.frontier.policy import Policy
+from bench.frontier.served.candidates import Candidate, Current
+from bench.frontier.served.measuring import Meter
+from bench.frontier.served.served import served_front
+from bench.frontier.served.sweep import Sweep
+from bench.frontier.served.verdict import verdict
+from bench.fusion import Fusion
+from bench.objectives import Objective
+from bench.outcomes.defaults import default_outcomes
+from bench.predictions import predictions, rows_of
+from bench.records import Point, Replicate
+from bench.rows import CONFIRM, TEST
+from bench.schema import Task
+from bench.seeds import derive
+
+FRESH = tuple(range(2, 8))
+"""Seeds of the trainings on fresh seeds: none of the table's."""
+LIMIT, REPLICATES = 4, 2
+"""As `quick` confirms: points, and replicates of each, which leave nothing to race for."""
+DATASETS = ("hotel-bookings", "funnel-log")
+SWITCH = ("win", "trade")
+KNEE = Policy(rule="knee")
+HEAD = (
+    "| data left out | regret of heads, AUC: median, 9 of 10 | of what is served: median, 9 of 10 | verdicts right "
+    "| to switch | to stay | cannot tell |"
+)
+
+Place = tuple[int, int]
+"""An entry of the table, and a rung."""
+
+
+def shortlist(table: Table, seed: int, budget: float) -> list[Place]:
+    """What a replayed search would confirm: the best points by rank and contribution, and the best single-task one."""
+    trace = SEARCHERS[OURS](table.fresh(), seed, budget)
+    values = trace.measured
+    places = [tuple(np.argwhere((table.curves == each).all(axis=-1))[0].tolist()) for each in values]
+    rank = ranks(values, table.objectives)
+    order: list[int] = []
+    for each in sorted(set(rank.tolist())):
+        members = np.flatnonzero(rank == each)
+        order += members[
+            np.argsort(-contributions(values[members], table.objectives, table.reference), kind="stable")
+        ].tolist()
+    single = [at for at, (entry, _) in enumerate(places) if table.configs[entry]["sharing.kind"] == "single_task"]
+    best = max(single, key=lambda at: float(values[at].mean()))
+    # A later rung may have the same best state as the one before: one point then.
+    return list(dict.fromkeys([places[best], *list(dict.fromkeys(places[at] for at in order))[:LIMIT]]))
+
+
+@dataclass
+class Fresh:
+    """What was trained on fresh seeds on one data set."""
+
+    frame: pd.DataFrame
+    folder: Path
+    objectives: tuple[Objective, ...]
+
+    def point(self, place: Place, seeds: Sequence[int], kind: str = "trial") -> Point:
+        """A place as a point with replicates of these seeds."""
+        runs = []
+        for number, seed in enumerate(seeds):
+            row = self.frame.loc[(place[0], seed, place[1])]
+            metrics = {
+                str(name): float(value)
+                for name, value in row.items()
+                if str(name).startswith(("valid/", "confirm/", "test/"))
+            }
+            runs.append(Replicate(number + 1, seed, metrics))
+        return Point(kind, {}, "?", number=_number(place) if kind == "trial" else None, replicates=tuple(runs))  # type: ignore[arg-type]
+
+    def candidate(self, point: Point, place: Place) -> Candidate:
+        """The same with its predictions."""
+        seeds = tuple(run.seed for run in point.replicates)
+
+        def read(split: str, at: int) -> Floats:
+            found = predictions(self.folder, split, f"{place[0]}-{seeds[at]}-{place[1]}")
+            assert found is not None
+            return found
+
+        return Candidate(point.id, point.name, "?", point.role, seeds, read)
+
+
+def _number(place: Place) -> int:
+    return place[0] * 10 + place[1]
+
+
+def replay(fresh: Fresh, places: Sequence[Place], every: Sequence[Place], seed: int) -> dict[str, float | str]:
+    """One race and pick of each sort: regrets, and what the verdict says and is."""
+    order = np.random.default_rng(derive(seed, "seeds")).permutation(FRESH).tolist()
+    seen, unseen = order[:REPLICATES], order[REPLICATES:]
+    kinds = ["current"] + ["trial"] * (len(places) - 1)
+    points = [fresh.point(place, seen, kind) for place, kind in zip(places, kinds, strict=True)]
+    by_id = {point.id: place for point, place in zip(points, places, strict=True)}
+    heads = pick(head_choices(points, fresh.objectives, seed), points, fresh.objectives, KNEE)
+    keys = [each.key(TEST) for each in fresh.objectives]
+    true = {place: np.mean([fresh.frame.loc[(place[0], s, place[1]), keys] for s in unseen]) for place in every}
+    found: dict[str, float | str] = {"heads": max(true.values()) - true[by_id[heads.point]]}
+
+    rows = {split: of for split in (CONFIRM, TEST) if (of := rows_of(fresh.folder, split)) is not None}
+    facts = rows[TEST]
+    tasks = tuple(Task(name, kind) for name, kind in zip(facts.tasks, facts.kinds, strict=True))
+    outcomes = tuple(Objective(name, "maximize") for name in default_outcomes(tasks, facts.group))
+    equal = Fusion.of("power", [1.0] * len(tasks))
+    own = [fresh.candidate(point, place) for point, place in zip(points, places, strict=True)]
+    served = served_front(own, rows, outcomes, Current(points[0].id, equal), seed)
+    chosen = pick(
+        served_choices(served, points, dict(zip(facts.tasks, facts.rates, strict=True))), points, fresh.objectives, KNEE
+    )
+    said = verdict(served, chosen.row, "the current point", chosen.stability.holds)
+    fusion = Fusion.of(chosen.kind or "power", list((chosen.weights or {}).values()))  # type: ignore[arg-type]
+    settings = [fusion, equal, *Sweep(len(tasks)).settings]
+    wide = [fresh.candidate(fresh.point(place, unseen), place) for place in every]
+    values = Meter(wide, facts, TEST, [each.name for each in outcomes], 0).sweep(settings)
+    means = np.array([each.mean(axis=0) for each in values])  # (places, settings, outcomes)
+    scores = np.log(means / means[every.index(places[0]), 1]).mean(axis=-1)
+    true_change = float(scores[every.index(by_id[chosen.point]), 0])
+    right = true_change > 0 if said.kind in SWITCH else true_change < 0.01
+    return found | {
+        "served": float(scores.max()) - true_change,
+        "said": said.kind,
+        "change": true_change,
+        "right": float(right),
+    }
+
+
+def main() -> None:
+    """Replays, trains what is missing, and prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--keep", type=Path, required=True, help="folder for trainings on fresh seeds")
+    parser.add_argument("--table", type=Path, default=Path("reports/blackbox/table.parquet"))
+    parser.add_argument("--datasets", nargs="+", default=list(DATASETS), choices=DATASETS)
+    parser.add_argument("--replays", type=int, default=20)
+    parser.add_argument("--budget", type=float, default=7, help="full-length trainings of the search")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--home", type=Path)
+    parser.add_argument("--raw", type=Path, help="folder with a folder of raw files for each data set")
+    parser.add_argument("--write", type=Path, help="put the table into this document")
+    options = parser.parse_args()
+    known, candidates = known_of([name_of(each.id) for each in SUITE.datasets], options.table)
+    lines = [HEAD, "|---" * 7 + "|"]
+    for dataset in options.datasets:
+        chosen = learn(without(dataset, known), candidates, len(known[dataset][0].objectives))
+        portfolio = tuple(candidates[i] for i in chosen)
+        tables = [replace(table, portfolio=portfolio) for table in tables_of(dataset, options.table)]
+        lists = [shortlist(tables[n % len(tables)], n, options.budget) for n in range(options.replays)]
+        every = sorted({place for places in lists for place in places})
+        entries = sorted({entry for entry, _ in every})
+        carry_out(plan(dataset, entries, FRESH, options, options.keep), options.keep, options.workers, np.inf)
+        frame = finished_frame(options.keep)
+        frame = frame[frame["dataset"] == dataset].set_index(["configuration", "seed", "rung"]).sort_index()
+        fresh = Fresh(frame, options.keep / dataset, tables[0].objectives)
+        found = pd.DataFrame([replay(fresh, places, every, n) for n, places in enumerate(lists)])
+        heads, served = (
+            f"{found[name].median():.{d}f}, {found[name].quantile(0.9):.{d}f}"
+            for name, d in (("heads", 5), ("served", 4))
+        )
+        switch, cannot = found["said"].isin(SWITCH).mean(), (found["said"] == "unknown").mean()
+        parts = (found["right"].mean(), switch, 1 - switch - cannot, cannot)
+        lines.append(f"| {dataset} | {heads} | {served} | {' | '.join(f'{part:.0%}' for part in parts)} |")
+        print(
+            f"{found.to_string()}\n{len(entries)} configurations on {len(FRESH)} fresh seeds\n{lines[-1]}", flush=True
+        )
+    if options.write:
+        replace_table(options.write, "picks", "\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
