@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from bench.records import Job, Split
 from bench.rows import CONFIRM, TEST
 from bench.schema import TaskKind
-from bench.seeds import derive
+from bench.seeds import derive, mixed
 
 FOLDER = "predictions"
 """Below a data set's part of a run."""
@@ -141,15 +141,8 @@ def sampled(units: NDArray[np.uint64], split: str, rows: int) -> NDArray[np.bool
     """
     if rows <= MOST_ROWS:
         return np.ones(len(units), np.bool_)
-    key = _mixed(_mixed(np.uint64(derive(0, "kept", split)) ^ units))
+    key = mixed(mixed(np.uint64(derive(0, "kept", split)) ^ units))
     return np.asarray((key >> np.uint64(11)) * 2.0**-53 < MOST_ROWS / rows)
-
-
-def _mixed(key: Any) -> Any:
-    """The finaliser of splitmix64 (Steele, Lea & Flood, OOPSLA 2014)."""
-    key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    key = (key ^ (key >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return key ^ (key >> np.uint64(31))
 
 
 def _array(folder: Path, name: str) -> NDArray[Any]:

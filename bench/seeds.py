@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
+
+import numpy as np
 
 
 def derive(seed: int, *path: int | str) -> int:
@@ -12,3 +15,10 @@ def derive(seed: int, *path: int | str) -> int:
     """
     text = "/".join(str(part) for part in (seed, *path))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") % 2**31
+
+
+def mixed(bits: Any) -> Any:
+    """Scatter unsigned 64-bit numbers, one or an array: splitmix64's finaliser (Steele, Lea & Flood, OOPSLA 2014)."""
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))
