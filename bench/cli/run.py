@@ -135,7 +135,8 @@ def _opened(name: str, home: Home) -> Run:
 
 def _execute(run: Run, full: bool, json: bool) -> None:
     """Carries out a run. The end is short: the verdict, the page, and one command to go on with."""
-    from bench.cli.results import frontier_document, show_dataset, show_tracking
+    from bench.cli.fronts import show_dataset
+    from bench.cli.results import frontier_document, show_tracking
     from bench.home import shown
     from bench.run.execute import execute
     from bench.run.next_step import next_step, run_argument

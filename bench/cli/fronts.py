@@ -1,0 +1,190 @@
+"""How a terminal shows a result: the verdict, the front that is served or that of heads, and the pick."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench.cli.output import print_table, say
+from bench.rows import CONFIRM, NAMES, SEARCH, TEST
+
+if TYPE_CHECKING:
+    from bench.frontier.served.served import Served
+    from bench.run.results import DatasetResult
+
+SHOWN = 10
+"""Serving points of the front that a terminal shows at most; the page has all."""
+_ROWS = f"confirm/ is {NAMES[CONFIRM]}"
+
+
+def show_dataset(result: DatasetResult) -> None:
+    """The verdict, the front and the pick, in full."""
+    show_front(result, full=True)
+    show_pick(result, full=True)
+
+
+def show_front(result: DatasetResult, heads: bool = False, full: bool = False) -> None:
+    """The verdict, then the front that is served; that of heads where there is no other, or on request."""
+    say(result.verdict.sentence)
+    if result.cut_short:
+        say(result.cut_short)
+    if result.serving.served is not None and not heads:
+        _show_served(result, result.serving.served, full)
+    else:
+        _show_heads(result)
+
+
+def _show_served(result: DatasetResult, served: Served, full: bool) -> None:
+    """The served front as differences from the current point on test: some of the front, and of each way of sharing
+    and each baseline its nearest point.
+
+    Args:
+        full: with the score's kind, P(non-dominated), and what the front says beside the verdict.
+    """
+    from bench.fusion import in_words
+    from bench.run.current import current_of
+    from bench.run.next_step import run_argument
+
+    say(" ".join(filter(None, [current_of(result.run).sentence, result.serving.note, result.asked])))
+    rows = [(served.table.iloc[at].to_dict(), note) for at, note in _shown(result, served).items()]
+    columns = {
+        "point": [row["name"] for row, _ in rows],
+        "architecture": [row["architecture"] for row, _ in rows],
+        "score": [row["kind"] for row, _ in rows],
+        "weights": [in_words(row["weights"]) for row, _ in rows],
+        "P(non-dominated)": [row["p_nondominated"] for row, _ in rows],
+        "": [note for _, note in rows],
+    }
+    for each in served.outcomes:
+        columns[f"{each.name}, % of current"] = [_gain(row, each.key(TEST)) for row, _ in rows]
+    headers = [name for name in columns if full or name not in ("score", "P(non-dominated)")]
+    cells = list(zip(*(columns[name] for name in headers), strict=True))
+    title = f"served front on {result.run.key}: weights chosen on {NAMES[CONFIRM]}, outcomes of {NAMES[TEST]}"
+    print_table(headers, cells, f"{title} (90% intervals)")
+    name = run_argument(result.run.run)
+    if not full:
+        say(f"more: seesaw frontier {name} --full; the front of heads: seesaw frontier {name} --heads", whole=True)
+        return
+    volume, on = served.hypervolume, int(served.table["on_front"].sum())
+    sure = f"{volume.value:.4f} ({volume.low:.4f} to {volume.high:.4f})"
+    for sentence in result.readings:
+        say(sentence)
+    say(f"{on} serving points are on the front; hypervolume over a random order {sure}")
+    say(f"the front of heads: seesaw frontier {name} --heads", whole=True)
+
+
+def _shown(result: DatasetResult, served: Served) -> dict[int, str]:
+    """Rows to show, with a word on each: some of the front evenly, the pick, current, and of each way of sharing and
+    each baseline the point that changes least where it loses least.
+    """
+    from bench.frontier.served.front import gains
+    from bench.frontier.served.keeping import spread
+
+    table, changes = served.table, gains(served.means(CONFIRM), served.current)
+    front = table.index[table["on_front"]].to_numpy()
+    unit = np.ptp(changes[front], axis=0)
+    found = dict.fromkeys(front[spread(changes[front] / np.where(unit > 0, unit, 1.0), SHOWN)].tolist(), "front")
+    for role, by, note in (("baseline", "point", "baseline"), ("trial", "architecture", "best of its kind")):
+        for name, own in table[table["role"] == role].groupby(by, sort=False).groups.items():
+            if note == "baseline" or not any(table[by][row] == name for row in found):
+                best = int(own[np.nan_to_num(changes[own], nan=-np.inf).min(axis=1).argmax()])
+                found.setdefault(best, note)
+    found[served.current] = "current"
+    if result.pick is not None:
+        found[result.pick.row] = "pick"
+    return dict(sorted(found.items(), key=lambda each: float(np.nan_to_num(changes[each[0], 0]))))
+
+
+def _gain(row: Mapping[Any, Any], key: str) -> str:
+    value, low, high = (100 * row[f"{key}.gain{end}"] for end in ("", ".low", ".high"))
+    return f"{value:+.1f}" if low != low else f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
+
+
+def _show_heads(result: DatasetResult) -> None:
+    """The front of heads as a table, and below it what may belong to it as well."""
+    from bench.frontier.table import replicate_keys
+
+    frontier = result.frontier
+    keys = list(dict.fromkeys([*frontier.keys, *(objective.key(TEST) for objective in frontier.objectives)]))
+    length = ["samples"] if "samples" in frontier.table else []
+    rows = [
+        [row["name"], *(row[key] for key in length), row["architecture"], row["balancing"]]
+        + [row[key] if key in frontier.keys else row[f"{key}.mean"] for key in keys]
+        + [row["p_nondominated"], "yes" if row["on_front"] else "perhaps"]
+        for row in frontier.plausible.to_dict("records")
+    ]
+    headers = ["point", *length, "architecture", "balancing", *keys, "P(non-dominated)", "on front"]
+    print_table(headers, rows, f"front of heads on {result.run.key}, by {NAMES[frontier.split]}")
+    volume = frontier.statistics.hypervolume
+    sure = f" (90% interval {volume.low:.6f} to {volume.high:.6f})" if volume else ""
+    say(f"hypervolume {frontier.hypervolume:.6f}{sure}, {_basis(result)}")
+    if frontier.answer:
+        say(f"gradient methods against static weights: {frontier.answer.sentence}")
+    keys = replicate_keys(frontier.objectives)
+    _show_intervals(result, keys)
+    _show_baselines(result, keys)
+
+
+def _show_intervals(result: DatasetResult, keys: Sequence[str]) -> None:
+    """The 90% intervals of what may be on the front, seeds and data together."""
+    frontier = result.frontier
+    length = ["samples"] if "samples" in frontier.table else []
+    rows = [
+        [row["point"], *(row[key] for key in length), *(_ends(row, key) for key in keys)]
+        for row in frontier.plausible.to_dict("records")
+    ]
+    if frontier.statistics.intervals:
+        print_table(["point", *length, *keys], rows, f"90% intervals, of seeds and of the data's rows; {_ROWS}")
+
+
+def _show_baselines(result: DatasetResult, keys: Sequence[str]) -> None:
+    table = result.frontier.table
+    rows = [
+        [row["name"], row["replicates"], row["p_nondominated"], *(_with_ends(row, key) for key in keys)]
+        for row in table[table["role"] != "trial"].to_dict("records")
+    ]
+    if rows:
+        headers = ["baseline", "replicates", "P(non-dominated)", *keys]
+        print_table(headers, rows, f"baselines, trained with the same care; {_ROWS}")
+
+
+def _with_ends(row: Mapping[Any, Any], key: str) -> str | None:
+    mean, ends = row[f"{key}.mean"], _ends(row, key)
+    return None if mean != mean else f"{mean:.5g} ({ends})" if ends else f"{mean:.5g}"
+
+
+def _ends(row: Mapping[Any, Any], key: str) -> str | None:
+    low, high = row[f"{key}.low"], row[f"{key}.high"]
+    return None if low != low else f"{low:.5g} to {high:.5g}"
+
+
+def _basis(result: DatasetResult) -> str:
+    confirmed = [point for point in result.frontier.points if point.role == "trial" and point.replicates]
+    if not confirmed:
+        return f"compared by the one run of each trial that the search saw, on {NAMES[SEARCH]}: not confirmed"
+    counts = {len(point.replicates) for point in confirmed}
+    seeds = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else str(*counts)
+    what = "trials" if not any(point.rungs for point in confirmed) else "points"
+    means = f"the mean of {seeds} fresh seeds for each of {len(confirmed)} confirmed {what}"
+    return f"compared by {means}, on {NAMES[CONFIRM]}"
+
+
+def show_pick(result: DatasetResult, full: bool = False) -> None:
+    """The picked configuration; in full with its reason, what the guard excluded, and how the pick changes."""
+    if result.pick is None:
+        say(f"no pick: {result.no_pick}")
+        return
+    say(result.pick.reason if full else result.pick.short)
+    if result.asked:
+        say(result.asked)
+    if not full:
+        return
+    for removed in result.pick.removed:
+        say(f"  not {removed.name}: {removed.reason}")
+    stability = result.pick.stability
+    if len(stability.points) > 1:
+        headers = ["point", "architecture", "first by the rule in retrainings", "first over all weights"]
+        rows = [[each.name, each.architecture, each.by_rule, each.share] for each in stability.points]
+        print_table(headers, rows, f"how the pick changes, on {NAMES[result.frontier.split]}")
