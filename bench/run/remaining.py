@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from statistics import median
 
 from bench.progress import Advance, Progress
@@ -106,7 +106,6 @@ class WithLater:
     def __init__(self, progress: Progress, later: Callable[[], float]) -> None:
         self._progress, self._later = progress, later
 
-    @contextmanager
     def task(
         self,
         description: str,
@@ -114,10 +113,9 @@ class WithLater:
         unit: str,
         done: float = 0.0,
         later: Callable[[], float] | None = None,
-    ) -> Iterator[Advance]:
+    ) -> AbstractContextManager[Advance]:
         """A piece of work; see `bench.progress.Progress`."""
-        with self._progress.task(description, total, unit, done, later or self._later) as advance:
-            yield advance
+        return self._progress.task(description, total, unit, done, later or self._later)
 
     def note(self, text: str) -> None:
         """A line for the user."""

@@ -55,10 +55,6 @@ class Belief:
     reference: Floats
     parents: Floats
 
-    def propose(self, seed: int, pinned: Mapping[str, Scalar]) -> dict[str, Scalar]:
-        """The searched parameters of a configuration."""
-        return self.propose_batch(seed, [pinned])[0]
-
     def propose_batch(self, seed: int, pinned: Sequence[Mapping[str, Scalar]]) -> list[dict[str, Scalar]]:
         """The searched parameters of a configuration for each of `pinned`.
 

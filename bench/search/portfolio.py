@@ -15,10 +15,9 @@ from bench import content
 from bench.records import Scalar
 from bench.search import tree as trees
 from bench.search.nodes import Choice, Int, Leaf, Switch, Value
+from bench.search.plan import SHARING
 from bench.search.space import Space
 from bench.validation import validate
-
-SHARING = "sharing.kind"
 
 
 class _Portfolio(BaseModel):

@@ -153,7 +153,7 @@ def by_rungs(
                 for again in range(1 if whole else problem.proposals):
                     draw = derive(seed, "proposal", number, again)
                     row = shape.draw(1, np.random.default_rng(draw), pinned)[0]
-                    proposals.append(belief.propose(draw, pinned) if belief else shape.config(row, pinned))
+                    proposals.append(belief.propose_batch(draw, [pinned])[0] if belief else shape.config(row, pinned))
                 found = problem.train(proposals)
                 if found is None:
                     break

@@ -79,7 +79,7 @@ def test_failed_trials_and_many_trials_are_no_trouble() -> None:
     belief = PROCESS.learn(results, plain, 1)
     assert belief is not None
     assert len(belief.posterior._rows) <= 256 + 64  # those that it is given, and trials under way
-    assert belief.propose(3, {}) == PROCESS.learn(results, plain, 1).propose(3, {})  # type: ignore[union-attr]
+    assert belief.propose_batch(3, [{}]) == PROCESS.learn(results, plain, 1).propose_batch(3, [{}])  # type: ignore[union-attr]
 
 
 def test_equal_values_are_no_trouble() -> None:
