@@ -121,10 +121,10 @@ class TerminalProgress:
             if now - shown >= PLAIN_EVERY:
                 shown = now
                 rate = (done - before) / (now - started)
-                of = f" of {quantity(total, unit)}" if total else ""
+                reached = f"{amount_of(done, unit)} of {quantity(total, unit)}" if total else quantity(done, unit)
                 known = total and rate > 0 and done - before >= ENOUGH * (total - before)
                 rest = f", {left((total - done) / rate, later() if later else None)}" if total and known else ""
-                print(f"{description}: {quantity(done, unit)}{of}, {quantity(rate, unit)}/s{rest}", file=sys.stderr)
+                print(f"{description}: {reached}, {pace(rate, unit)}{rest}", file=sys.stderr)
 
         yield advance
 
@@ -138,9 +138,19 @@ def left(seconds: float, later: float | None) -> str:
 
 def quantity(amount: float, unit: str) -> str:
     """A readable number of a unit: 1,234 rows; 5.2 MB."""
+    return f"{amount_of(amount, unit)} {'MB' if unit == 'B' else unit}"
+
+
+def amount_of(amount: float, unit: str) -> str:
+    """The number alone, as in `1,234 of 5,000 rows`."""
     if unit == "B":
-        return f"{amount / 1e6:,.1f} MB"
-    return f"{amount:,.0f} {unit}" if amount >= 10 or amount == int(amount) else f"{amount:.2f} {unit}"
+        return f"{amount / 1e6:,.1f}"
+    return f"{amount:,.0f}" if amount >= 10 or amount == int(amount) else f"{amount:.2f}"
+
+
+def pace(rate: float, unit: str) -> str:
+    """How fast: 1,234 rows/s; where one takes longer than a second, 12 s each."""
+    return f"{1 / rate:,.0f} s each" if 0 < rate < 1 and unit != "B" else f"{quantity(rate, unit)}/s"
 
 
 def number(value: Any) -> str:

@@ -1,7 +1,7 @@
 """Trains random configurations once and keeps all that was measured at every rung: the table that searchers replay.
 
     python tests/benchmarks/blackbox_table.py [--configurations 300] [--seeds 2] [--workers 2] [--limit-time 2h]
-        [--datasets hotel-bookings funnel-log] [--home .seesaw] [--raw DIR] [--out reports/blackbox]
+        [--datasets hotel-bookings ..] [--home .seesaw] [--raw DIR] [--out reports/blackbox]
 
 Space, tasks and objectives are those of `reports/blackbox/benchmark.toml`. Configuration i is the same whatever else is
 asked for, and the same on all data sets that have no suite of their own: weights go by the place of a task, and the
@@ -47,7 +47,7 @@ SUITE = "reports/blackbox/benchmark.toml"
 RUNGS = "1/32 1/16 1/8 1/4 1/2 1"
 SEED = 5  # of the configurations
 TABLE = "table.parquet"
-NEW = ["hotel-bookings", "funnel-log"]
+NEW = ["hotel-bookings", "funnel-log", "sparse-log"]
 KEY = ["dataset", "configuration", "seed"]
 
 

@@ -12,7 +12,7 @@ from bench.cli import output
 
 
 @pytest.mark.parametrize(
-    ("total", "shown"), [(None, "search: 1,200 samples, "), (4800, "search: 1,200 samples of 4,800")]
+    ("total", "shown"), [(None, "search: 1,200 samples, "), (4800, "search: 1,200 of 4,800 samples, ")]
 )
 def test_a_line_names_the_unit_once(
     total: float | None, shown: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -32,7 +32,7 @@ def test_the_rate_is_of_what_is_done_now(monkeypatch: pytest.MonkeyPatch, capsys
     monkeypatch.setattr(output.time, "monotonic", lambda: next(times))
     with output.TerminalProgress().task("search", 4800, "samples", done=3600) as advance:
         advance(200)
-    assert capsys.readouterr().err == "search: 3,800 samples of 4,800 samples, 20 samples/s, 50 s left\n"
+    assert capsys.readouterr().err == "search: 3,800 of 4,800 samples, 20 samples/s, 50 s left\n"
 
 
 def test_what_follows_is_added_to_the_time_left_once_the_pace_is_known(
