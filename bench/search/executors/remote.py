@@ -25,7 +25,7 @@ from bench.machine import set_waiting
 from bench.records import Job, TrialResult
 from bench.search.executors.attempt import attempt
 from bench.search.executors.message import encode
-from bench.search.executors.worker import THREADS, find, time_limit
+from bench.search.executors.worker import THREADS, timed
 
 NODE_HOME = "SEESAW_NODE_HOME"
 CHUNK = 16 << 20
@@ -51,8 +51,7 @@ def work(function: str, job: Job, seconds: float | None, driver: str) -> tuple[s
     files: dict[str, bytes] = {}
 
     def run(job: Job) -> TrialResult:
-        train = find(function)
-        with time_limit(seconds):
+        with timed(function, seconds) as train:
             if _machine() == driver:
                 return train(job)
             with tempfile.TemporaryDirectory(prefix="seesaw-") as folder:

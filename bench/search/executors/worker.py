@@ -10,6 +10,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 
@@ -20,6 +21,8 @@ from bench.search.executors.message import encode
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 """What numeric libraries read when they are imported."""
+START_SECONDS = 120.0
+"""What imports may take, besides a job's own limit."""
 
 
 def serve(function: str) -> None:
@@ -38,43 +41,37 @@ def serve(function: str) -> None:
     threading.Thread(target=_listen, args=(pipe, jobs), daemon=True).start()
     while True:
         job, seconds = jobs.get()
-        outcome = attempt(by_name(function, seconds), job)
+        outcome = attempt(partial(_run, function, seconds), job)
         gc.collect()  # so that what is left of the job is a leak, and no cycle that waits to be found
         line = encode(outcome).encode() + b"\n"
         while line:
             line = line[os.write(pipe.fileno(), line) :]
 
 
-def find(function: str) -> Run:
-    """The function of a name such as `bench.training.job:run_job`."""
-    module, name = function.split(":")
-    found: Run = getattr(importlib.import_module(module), name)
-    return found
-
-
-def by_name(function: str, seconds: float | None) -> Run:
-    """As the function of that name, within a limit of time.
-
-    It is looked for with the call, so that an error is the job's failure, and its imports are not the job's time.
-    """
-
-    def run(job: Job) -> TrialResult:
-        train = find(function)
-        with time_limit(seconds):
-            return train(job)
-
-    return run
+def _run(function: str, seconds: float | None, job: Job) -> TrialResult:
+    with timed(function, seconds) as train:
+        return train(job)
 
 
 @contextmanager
-def time_limit(seconds: float | None) -> Iterator[None]:
-    """Ends this process with code 1 when the block takes longer; None for no limit."""
-    if seconds is None:
-        yield
-        return
+def timed(function: str, seconds: float | None) -> Iterator[Run]:
+    """Yields the function of a name such as `bench.training.job:run_job`. The block may take `seconds`, None for ever.
+
+    Imports are not the block's time: they may take `START_SECONDS`, where there is a limit.
+    """
+    module, name = function.split(":")
+    with _time_limit(None if seconds is None else START_SECONDS):
+        run: Run = getattr(importlib.import_module(module), name)
+    with _time_limit(seconds):
+        yield run
+
+
+@contextmanager
+def _time_limit(seconds: float | None) -> Iterator[None]:
+    """Ends this process with code 1 when the block takes longer."""
     with open(os.devnull, "w") as nowhere:
-        # A thread of C: it ends jobs that let no thread of Python run.
-        faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
+        if seconds is not None:  # a thread of C: it ends jobs that let no thread of Python run
+            faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
         try:
             yield
         finally:
