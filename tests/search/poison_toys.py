@@ -17,10 +17,6 @@ from bench.records import Job, TrialResult
 HOARD: list[bytearray] = []
 
 
-class OutOfMemoryError(RuntimeError):
-    """As torch names it on a GPU."""
-
-
 def poison(job: Job) -> TrialResult:
     """Does what `how` says; leaves a mark for each attempt in the store's folder."""
     marks = Path(job.store)
@@ -91,14 +87,12 @@ HARMS: dict[str, Any] = {
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "kill, a child lives": _die_before_a_child,
     "segfault": lambda: ctypes.string_at(0),
-    "exit": lambda: os._exit(3),
+    "exit": lambda: os._exit(0),
     "leave": lambda: sys.exit(4),
     "hang": lambda: time.sleep(600),
     "spin": lambda: ctypes.PyDLL(None).sleep(600),  # a sleep that holds the interpreter's lock: no thread can run
     "hungry": _hungry,
     "memory": lambda: _raise(MemoryError()),
-    "gpu memory": lambda: _raise(OutOfMemoryError("CUDA out of memory")),
-    "disk": lambda: _raise(OSError(28, "No space left on device")),
     "lock in the result": _unserialisable,
     "no result": lambda: "nonsense",
     "garbage": lambda: _write(b"\x00\x00\x00\x10garbage\nmore garbage"),

@@ -19,7 +19,7 @@ from bench.errors import UserError
 from bench.machine import WAITING, WORKER
 from bench.objectives import Objective
 from bench.records import Job, Outcome, Point, Scalar, TrialRecord, TrialResult
-from bench.search.executors.base import Run, attempt
+from bench.search.executors.attempt import Run, attempt
 from bench.search.plan import Plan
 from bench.search.space import Space, load_space
 from bench.seeds import derive
@@ -91,8 +91,6 @@ def die_when_told(job: Job) -> TrialResult:
     attempts = len(list(marks.glob(f"{job.trial}-*")))
     (marks / f"{job.trial}-{attempts}").touch()
     if attempts < int(job.config.get("deaths", 0) or 0):
-        if job.config.get("how") == "exit":
-            os._exit(3)
         os.kill(os.getpid(), signal.SIGKILL)
     return train(job)
 

@@ -20,7 +20,8 @@ from bench.search.checkpoints import Checkpoints
 from bench.search.confirm import Race, confirm
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
-from bench.search.executors.base import Executor, Run
+from bench.search.executors.attempt import Run
+from bench.search.executors.base import Executor
 from bench.search.plan import Plan
 from bench.search.standing import Standing
 from bench.search.study import FILE, Study

@@ -6,16 +6,17 @@ from importlib.util import find_spec
 
 from bench.errors import UserError
 from bench.extras import adding
-from bench.search.executors.base import Executor, MakeExecutor, Options, Run
+from bench.search.executors.attempt import Run
+from bench.search.executors.base import Executor, MakeExecutor, Options
 from bench.search.executors.inline import InlineExecutor
 from bench.search.executors.process import ProcessExecutor
 
 RAY = "ray"
 
 
-def _ray(run: Run, workers: int, options: Options = Options()) -> Executor:  # noqa: B008 (it is frozen)
+def _ray(run: Run, workers: int, options: Options) -> Executor:
     """Jobs on the machines of a Ray cluster."""
-    require_ray()
+    _require_ray()
     from bench.search.executors.ray import RayExecutor
 
     return RayExecutor(run, workers, options)
@@ -27,13 +28,13 @@ def ray_slots(options: Options) -> int:
     Raises:
         UserError: no Ray, no cluster, or none of its machines holds a job.
     """
-    require_ray()
+    _require_ray()
     from bench.search.executors.cluster import slots
 
     return slots(options)
 
 
-def require_ray() -> None:
+def _require_ray() -> None:
     """Raises a UserError where Ray is missing: it is an extra, and imported only where it is asked for."""
     if find_spec("ray") is None:
         raise UserError(f"executor: expected Ray, found none installed; {adding('ray')}")

@@ -1,27 +1,15 @@
-"""The contract of an executor, how an exception becomes a failure, and when a job is tried once more."""
+"""The contract of an executor, and what all share: a queue of jobs, and when one is tried once more."""
 
 from __future__ import annotations
 
 import time
-import traceback
+from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Protocol
 
-from bench.errors import UserError
-from bench.full_disk import Unwritable
-from bench.records import Failure, Job, Outcome, TrialResult
-
-Run = Callable[[Job], TrialResult]
-"""Trains a job. A function at the top level of a module, so that a worker process can import it by name."""
-
-RETRIES = 2
-"""How often a job is tried again after an infrastructure fault."""
-
-
-def _unheard(text: str) -> None:
-    """Where nobody listens."""
+from bench.records import Failure, Job, Outcome
+from bench.search.executors.attempt import Run
 
 
 @dataclass(frozen=True)
@@ -40,90 +28,13 @@ class Options:
     """
 
     job_seconds: float | None = None
-    retries: int = RETRIES
-    note: Callable[[str], None] = _unheard
+    retries: int = 2
+    note: Callable[[str], None] = field(default=lambda text: None)
     store: str | None = None
     address: str | None = None
     threads: int = 1
     gpus: float = 0.0
     memory_mb: int = 0
-
-
-class Executor(Protocol):
-    """Runs jobs, several at a time.
-
-    A job whose outcome is an infrastructure fault (a worker that died, memory, time, a lost machine) is tried again,
-    from its checkpoint if it has one, which is the last rung's; after `Options.retries` times the fault is its outcome.
-    All other failures are outcomes at once.
-
-    Attributes:
-        slots: how many jobs run at once. More may be submitted; they wait their turn.
-    """
-
-    slots: int
-
-    def submit(self, job: Job) -> None:
-        """Hands over a job."""
-        ...
-
-    def next(self) -> Outcome:
-        """Waits for any submitted job to end. Every job ends once, as a result or as a failure."""
-        ...
-
-    def close(self) -> None:
-        """Stops at once, jobs that still run included. Closing twice is harmless."""
-        ...
-
-
-class MakeExecutor(Protocol):
-    """How every executor is built."""
-
-    def __call__(self, run: Run, workers: int, options: Options = ...) -> Executor:
-        """An executor with `workers` slots, where it can have several."""
-        ...
-
-
-def attempt(run: Run, job: Job) -> Outcome:
-    """Runs a job here; an exception becomes the outcome's failure. Interrupts are not caught."""
-    started, clock = time.time(), time.monotonic()
-    result: TrialResult | None = None
-    failure: Failure | None = None
-    try:
-        result = run(job)
-        if not isinstance(result, TrialResult):
-            found, result = type(result).__name__, None
-            failure = Failure("bug", f"expected a TrialResult of the job, found a value of type {found}")
-    except Exception as error:
-        failure = failure_of(error)
-    return Outcome(job, result, failure, started, time.monotonic() - clock)
-
-
-def failure_of(error: Exception) -> Failure:
-    """Sorts an exception: the user's mistake, numbers that left their range, the machine's limits, or a bug."""
-    text = " ".join(str(error).split())
-    if isinstance(error, UserError) and not isinstance(error, Unwritable):
-        return Failure("configuration", text)
-    if isinstance(error, FloatingPointError):
-        return Failure("diverged", text or "a number left its range")
-    if _lacks_memory(error, text):
-        return Failure("infrastructure", f"out of memory: {text}" if text else "out of memory")
-    name = type(error).__name__
-    if isinstance(error, Unwritable):
-        return Failure("infrastructure", text)
-    if isinstance(error, OSError) or name == "AcceleratorError" or "can't start new thread" in text:
-        return Failure("infrastructure", f"{name}{': ' + text if text else ''}")
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name})" if frames else ""
-    return Failure("bug", f"{name}{': ' + text if text else ''}{where}")
-
-
-def _lacks_memory(error: Exception, text: str) -> bool:
-    # torch raises its own OutOfMemoryError on a GPU, which is known by name here to spare importing torch, and a plain
-    # RuntimeError on the CPU.
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    says = ("can't allocate memory", "not enough memory", "out of memory", "Cannot allocate memory")
-    return isinstance(error, RuntimeError | OSError) and any(part in text for part in says)
 
 
 @dataclass
@@ -137,36 +48,100 @@ class Task:
 
     job: Job
     faults: int = 0
-    began: float = field(default_factory=time.time)
-    clock: float = field(default_factory=time.monotonic)
+    began: float = 0.0
+    clock: float = 0.0
 
     def begin(self) -> None:
         """A new attempt."""
         self.began, self.clock = time.time(), time.monotonic()
 
-    @property
-    def seconds(self) -> float:
-        """Since the present attempt was begun."""
-        return max(0.0, time.monotonic() - self.clock)
+    def lost(self, reason: str, limit: float | None = None) -> Outcome:
+        """The outcome of an attempt that can no longer say so itself.
 
-    def lost(self, reason: str) -> Outcome:
-        """The outcome of an attempt that can no longer say so itself."""
-        return Outcome(self.job, None, Failure("infrastructure", reason), self.began, self.seconds)
-
-
-def judge(task: Task, outcome: Outcome, options: Options) -> Outcome | None:
-    """The outcome of the job; None where it is to be tried again."""
-    failure = outcome.failure
-    if failure is None or failure.kind != "infrastructure":
-        return outcome
-    task.faults += 1
-    if task.faults <= options.retries:
-        options.note(f"{task.job.name}: {failure.reason}; tried again ({task.faults} of {options.retries})")
-        return None
-    reason = f"tried {task.faults} times; at last {failure.reason}" if task.faults > 1 else failure.reason
-    return replace(outcome, failure=Failure("infrastructure", reason))
+        Args:
+            limit: seconds after which the job's process ends itself: where they have passed, that is the reason.
+        """
+        seconds = time.monotonic() - self.clock
+        if limit is not None and seconds > limit:
+            reason = f"it took longer than {limit:g} s"
+        return Outcome(self.job, None, Failure("infrastructure", reason), self.began, seconds)
 
 
-def too_long(seconds: float | None) -> str:
-    """The reason of a job that ran into its limit."""
-    return f"it took longer than {seconds:g} s"
+class Executor(ABC):
+    """Runs jobs, several at a time. An executor of its own says how one attempt at a job begins, and how it ends.
+
+    A job whose outcome is an infrastructure fault (a worker that died, memory, time, a lost machine) is tried again,
+    from its checkpoint if it has one, which is the last rung's; after `Options.retries` times the fault is its outcome.
+    All other failures are outcomes at once.
+
+    Attributes:
+        slots: how many jobs run at once. More may be submitted; they wait their turn.
+
+    Raises:
+        ValueError: no slot.
+    """
+
+    def __init__(self, slots: int, options: Options) -> None:
+        if slots < 1:
+            raise ValueError(f"expected at least one worker, found {slots}")
+        self.slots, self._options = slots, options
+        self._waiting: deque[Task] = deque()
+        self._running = 0
+
+    def submit(self, job: Job) -> None:
+        """Begins the job, or queues it."""
+        self._waiting.append(Task(job))
+        self._dispatch()
+
+    def next(self) -> Outcome:
+        """Waits for any submitted job to end. Every job ends once, as a result or as a failure.
+
+        Raises:
+            RuntimeError: no job is under way.
+        """
+        while True:
+            self._dispatch()
+            if not self._running:
+                raise RuntimeError("next() without a submitted job")
+            task, outcome = self._ended()
+            self._running -= 1
+            if final := self._final(task, outcome):
+                self._dispatch()  # workers go on while the driver digests the outcome
+                return final
+            self._waiting.appendleft(task)
+
+    def close(self) -> None:
+        """Stops at once, jobs that still run included. Closing twice is harmless."""
+        self._waiting.clear()
+        self._running = 0
+
+    @abstractmethod
+    def _begin(self, task: Task) -> None:
+        """Begins an attempt in a slot that is free."""
+
+    @abstractmethod
+    def _ended(self) -> tuple[Task, Outcome]:
+        """Waits for one of the attempts under way to end."""
+
+    def _dispatch(self) -> None:
+        while self._waiting and self._running < self.slots:
+            task = self._waiting.popleft()
+            task.begin()
+            self._running += 1
+            self._begin(task)
+
+    def _final(self, task: Task, outcome: Outcome) -> Outcome | None:
+        """The outcome of the job; None where it is to be tried again."""
+        failure, retries = outcome.failure, self._options.retries
+        if failure is None or failure.kind != "infrastructure":
+            return outcome
+        task.faults += 1
+        if task.faults <= retries:
+            self._options.note(f"{task.job.name}: {failure.reason}; tried again ({task.faults} of {retries})")
+            return None
+        reason = f"tried {task.faults} times; at last {failure.reason}" if task.faults > 1 else failure.reason
+        return replace(outcome, failure=Failure("infrastructure", reason))
+
+
+MakeExecutor = Callable[[Run, int, Options], Executor]
+"""How every executor is built: what a job runs, the number of slots, where it can have several, and options."""

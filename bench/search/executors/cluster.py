@@ -1,20 +1,18 @@
-"""The driver's side of a Ray cluster: finding it, what it holds, and a desk where machines ask for files."""
+"""The driver's side of a Ray cluster: finding it, what it holds, and whether its machines can run jobs."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from bench import __version__
 from bench.errors import UserError
 from bench.machine import cores
 from bench.search.executors.base import Options
-from bench.search.executors.remote import CHUNK, complaint
+from bench.search.executors.remote import complaint, pinned
 
 CHECK_SECONDS = 900.0
 """What machines may take to start a worker, and to copy the store where they keep one of their own."""
@@ -65,7 +63,7 @@ def slots(options: Options) -> int:
     return total
 
 
-def check_machines(options: Options, desk: Any, here: str) -> None:
+def check_machines(options: Options, here: str) -> None:
     """Looks at every machine that holds a job, before any job is spent on it.
 
     Args:
@@ -80,7 +78,7 @@ def check_machines(options: Options, desk: Any, here: str) -> None:
             at = pinned(machine["NodeID"])
             ask = ray.remote(max_retries=0, num_cpus=0, scheduling_strategy=at)(complaint)
             name = f"{machine['NodeManagerHostname']} ({machine['NodeManagerAddress']})"
-            asked[ask.remote(__version__, options.store, desk, here)] = name
+            asked[ask.remote(__version__, options.store, here)] = name
     for answer, name in asked.items():
         try:
             found = ray.get(answer, timeout=CHECK_SECONDS)
@@ -88,11 +86,6 @@ def check_machines(options: Options, desk: Any, here: str) -> None:
             found = loss(error)
         if found:
             raise UserError(f"Ray machine {name}: {found}")
-
-
-def pinned(machine: str) -> NodeAffinitySchedulingStrategy:
-    """On that machine and no other."""
-    return NodeAffinitySchedulingStrategy(machine, soft=False)
 
 
 def loss(error: Exception) -> str:
@@ -106,30 +99,6 @@ def loss(error: Exception) -> str:
     }
     name = type(error).__name__
     return names.get(name) or f"{name}: {' '.join(str(error).split())[:200]}"
-
-
-class Desk:
-    """An actor beside the driver: gives machines parts of its files and takes theirs."""
-
-    def listing(self, folder: str) -> list[str]:
-        """All files below a folder, by their paths in it."""
-        return [str(path.relative_to(folder)) for path in sorted(Path(folder).rglob("*")) if path.is_file()]
-
-    def read(self, path: str, at: int) -> bytes:
-        """At most `CHUNK` bytes of a file; none at its end."""
-        with open(path, "rb") as file:
-            file.seek(at)
-            return file.read(CHUNK)
-
-    def write(self, path: str, part: bytes) -> None:
-        """Appends to a file, which is made where there is none."""
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "ab") as file:
-            file.write(part)
-
-    def rename(self, path: str, target: str) -> None:
-        """Gives a file its name once it is whole."""
-        os.replace(path, target)
 
 
 def _holds(machine: dict[str, Any], options: Options) -> int:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import subprocess
+import sys
+from contextlib import suppress
+from multiprocessing import Pipe
 
+import psutil
+
+from bench.machine import WORKER
 from bench.search.executors.base import Task
-from bench.search.executors.worker import READY, THREADS, serve
+from bench.search.executors.worker import THREADS, serve
 
 LONGEST = 64 << 20
-"""Bytes of the longest line that a worker may say."""
-START_SECONDS = 120.0
-"""What a worker's imports may take, besides a job's own limit."""
+"""Bytes of the longest answer that a worker may give."""
 
 
 class WorkerLost(Exception):
@@ -23,96 +24,89 @@ class WorkerLost(Exception):
 
 
 class WorkerHandle:
-    """One process, kept for many jobs.
+    """A process, and the driver's end of the pipe to it.
 
     Args:
-        number: among the driver's workers, from 0; a GPU is taken by it.
+        function: `module:name` of what runs a job.
+        number: among the driver's workers; a GPU is taken by it.
+        threads: for its numeric libraries.
 
     Attributes:
         task: what it works on; None where it is idle.
-        first_mb: its private memory after its first job.
     """
 
-    def __init__(self, function: str, threads: int, number: int) -> None:
-        # Spawned, not forked: a fork would copy the locks of torch's threads and keep the driver's files open.
-        context = multiprocessing.get_context("spawn")
-        self.connection, theirs = context.Pipe()
-        self.threads, self.number = threads, number
-        self.process = context.Process(target=serve, args=(theirs, function, number), daemon=True)
-        with _thread_limits(threads):
-            self.process.start()
-        theirs.close()  # else the pipe would not end when the worker dies
+    def __init__(self, function: str, number: int, threads: int) -> None:
+        self.number = number
         self.task: Task | None = None
-        self.first_mb: float | None = None
-        self._ready = False
-        self._heard = bytearray()
+        self.pipe, theirs = Pipe()
+        self._answer = bytearray()
+        self._first_mb: float | None = None
+        code = f"import sys; from {serve.__module__} import serve; serve(sys.argv[1])"
+        own = {"PYTHONPATH": os.pathsep.join(sys.path), WORKER: str(number)} | dict.fromkeys(THREADS, str(threads))
+        with theirs:  # else the pipe would not end when the worker dies
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-c", code, function],
+                env=os.environ | own,
+                stdin=theirs.fileno(),
+                stdout=2,  # what a job prints must not get between the driver's results
+            )
 
-    def give(self, task: Task) -> None:
-        """Has it work on a job."""
+    def lives(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.poll() is None
+
+    def give(self, task: Task, seconds: float | None) -> None:
+        """Has it work on a job, for so long at most."""
         self.task = task
-        task.begin()
         with suppress(OSError):  # it died this moment: its end of the pipe will say so
-            self.connection.send(task.job)
+            self.pipe.send((task.job, seconds))
 
-    def seconds_left(self, limit: float) -> float:
-        """Until its job has taken too long; imports before its first job are not the job's."""
-        assert self.task is not None
-        return self.task.clock + limit + (0.0 if self._ready else START_SECONDS) - time.monotonic()
-
-    def hear(self) -> str | None:
-        """A line that it said, if one is complete. Never waits: to be called when there is something to read, or it
-        died.
+    def hear(self) -> bytes | None:
+        """Its answer, if that is complete. Never waits.
 
         Raises:
             WorkerLost: it died, or says what no worker of ours says.
         """
-        try:
-            part = os.read(self.connection.fileno(), 1 << 16) if self.connection.poll() else b""
-        except OSError:
-            part = b""
+        part = b""
+        if self.pipe.poll():
+            with suppress(OSError):
+                part = os.read(self.pipe.fileno(), 1 << 16)
+        elif self.lives():
+            return None
         if not part:
             raise WorkerLost(f"its worker {self._cause_of_death()}")
-        self._heard += part
-        while b"\n" in self._heard:
-            line, _, rest = self._heard.partition(b"\n")
-            self._heard = bytearray(rest)
-            text = line.decode("utf-8", "replace")
-            if text != READY:
-                return text
-            self._ready = True
-            if self.task is not None:
-                self.task.begin()
-        if len(self._heard) > LONGEST:
+        self._answer += part
+        if len(self._answer) > LONGEST:
             raise WorkerLost("its worker said more than any outcome can be")
-        return None
+        if not part.endswith(b"\n"):
+            return None
+        answer, self._answer = bytes(self._answer), bytearray()
+        return answer
+
+    def leak(self, growth_mb: float) -> str | None:
+        """Why it shall be replaced now that it is idle, if so; see `GROWTH_MB`."""
+        try:
+            memory = psutil.Process(self._process.pid).memory_info()
+        except psutil.Error:
+            return None  # it has just died
+        now = float(memory.rss - getattr(memory, "shared", 0)) / 2**20  # without pages of files
+        first = self._first_mb = self._first_mb or now
+        if now - first <= growth_mb or now <= 2 * first:
+            return None
+        return f"a worker held {first:.0f} MB after its first job and holds {now:.0f} MB: it is replaced"
 
     def stop(self) -> None:
         """Ends it at once. It has nothing to put in order: what it writes is whole or absent."""
-        self.connection.close()
-        self.process.kill()
-        self.process.join()
+        self.pipe.close()
+        self._process.kill()
+        self._process.wait()
 
     def _cause_of_death(self) -> str:
-        self.process.join(5)
-        code = self.process.exitcode
-        if code is None:
+        try:
+            code = self._process.wait(5)
+        except subprocess.TimeoutExpired:
             return "closed its pipe and did not end"
         if code >= 0:
             return f"exited with code {code}"
         name = signal.Signals(-code).name
         return f"was killed by {name}" + (", as the system does when memory runs out" if name == "SIGKILL" else "")
-
-
-@contextmanager
-def _thread_limits(threads: int) -> Iterator[None]:
-    """What numeric libraries read when they are imported: a worker must find it set when it starts."""
-    before = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update(dict.fromkeys(THREADS, str(threads)))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

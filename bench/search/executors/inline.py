@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from bench.errors import UserError
-from bench.records import Job, Outcome
-from bench.search.executors.base import Options, Run, Task, attempt, judge
+from bench.records import Outcome
+from bench.search.executors.attempt import Run, attempt
+from bench.search.executors.base import Executor, Options, Task
 
 
-class InlineExecutor:
+class InlineExecutor(Executor):
     """Runs the oldest waiting job when asked for an outcome. Always one slot, whatever `workers` says.
 
     What kills a worker elsewhere (a crash, the system's want of memory) kills the run here; it can be resumed.
@@ -21,24 +20,12 @@ class InlineExecutor:
     def __init__(self, run: Run, workers: int = 1, options: Options = Options()) -> None:  # noqa: B008 (it is frozen)
         if options.job_seconds is not None:
             raise UserError("job_time: expected --executor process or ray, which can end a job; found inline")
-        self.slots = 1
-        self._run, self._options = run, options
-        self._waiting: deque[Task] = deque()
+        super().__init__(1, options)
+        self._run = run
+        self._task: Task
 
-    def submit(self, job: Job) -> None:
-        """Puts the job last in the queue."""
-        self._waiting.append(Task(job))
+    def _begin(self, task: Task) -> None:
+        self._task = task
 
-    def next(self) -> Outcome:
-        """Runs the first job in the queue. Raises RuntimeError where there is none."""
-        if not self._waiting:
-            raise RuntimeError("next() without a submitted job")
-        task = self._waiting.popleft()
-        while True:
-            task.begin()
-            if outcome := judge(task, attempt(self._run, task.job), self._options):
-                return outcome
-
-    def close(self) -> None:
-        """Forgets waiting jobs."""
-        self._waiting.clear()
+    def _ended(self) -> tuple[Task, Outcome]:
+        return self._task, attempt(self._run, self._task.job)

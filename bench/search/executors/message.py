@@ -9,13 +9,9 @@ from typing import Any
 from bench.records import Failure, Job, Outcome, TrialResult
 
 
-def encode(outcome: Outcome, **more: float) -> str:
-    """The outcome without its job, on one line; a result that is no plain values becomes a failure.
-
-    Args:
-        more: further numbers for the receiver.
-    """
-    when = {"started": outcome.started, "seconds": outcome.seconds, **more}
+def encode(outcome: Outcome) -> str:
+    """The outcome without its job, on one line; a result that is no plain values becomes a failure."""
+    when = {"started": outcome.started, "seconds": outcome.seconds}
     try:
         result = None if outcome.result is None else asdict(outcome.result)
         failure = None if outcome.failure is None else asdict(outcome.failure)
@@ -25,24 +21,22 @@ def encode(outcome: Outcome, **more: float) -> str:
         return json.dumps({"result": None, "failure": {"kind": "bug", "reason": reason}, **when})
 
 
-def decode(job: Job, line: str) -> tuple[Outcome, dict[str, float]]:
-    """The outcome of a job, and the further numbers.
+def decode(job: Job, line: str | bytes) -> Outcome:
+    """The outcome of a job.
 
     Raises:
         ValueError: the line was not made by `encode`.
     """
     try:
-        values: dict[str, Any] = json.loads(line)
-        result, failure = values.pop("result"), values.pop("failure")
-        started, seconds = float(values.pop("started")), float(values.pop("seconds"))
-        outcome = Outcome(
-            job, TrialResult(**result) if result else None, Failure(**failure) if failure else None, started, seconds
-        )
-    except (KeyError, TypeError, AttributeError, RecursionError, UnicodeDecodeError) as error:
+        said: dict[str, Any] = json.loads(line)
+        result = None if said["result"] is None else TrialResult(**said["result"])
+        failure = None if said["failure"] is None else Failure(**said["failure"])
+        outcome = Outcome(job, result, failure, float(said["started"]), float(said["seconds"]))
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"expected an outcome, found {line[:80]!r}") from error
-    if (outcome.result is None) == (outcome.failure is None):
+    if (result is None) == (failure is None):
         raise ValueError(f"expected either a result or a failure, found {line[:80]!r}")
-    return outcome, values
+    return outcome
 
 
 def _plain(value: Any) -> Any:

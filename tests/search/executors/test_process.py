@@ -109,25 +109,6 @@ def test_a_job_whose_worker_died_is_tried_again_and_the_others_do_not_notice(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("pool", [(die_when_told, 1)], indirect=True)
-@pytest.mark.parametrize(
-    ("how", "cause"),
-    [("kill", "was killed by SIGKILL, as the system does when memory runs out"), ("exit", "exited with code 3")],
-)
-def test_a_job_that_always_kills_its_worker_fails_with_the_cause(
-    pool: ProcessExecutor, tmp_path: Path, how: str, cause: str
-) -> None:
-    pool.submit(job(0, tmp_path, deaths=99, how=how))
-    pool.submit(job(1, tmp_path))
-    first, second = pool.next(), pool.next()
-    assert first.failure is not None
-    assert first.failure.kind == "infrastructure"
-    assert first.failure.reason == f"tried 3 times; at last its worker {cause}"
-    assert len(list(tmp_path.glob("0-*"))) == 3
-    assert second.result is not None
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("pool", [(report_threads, 3)], indirect=True)
 def test_workers_that_died_idle_cost_the_next_job_none_of_its_retries(pool: ProcessExecutor) -> None:
     for trial in range(3):
