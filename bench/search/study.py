@@ -9,7 +9,7 @@ from typing import Any
 from bench.errors import UserError
 from bench.objectives import Objective
 from bench.records import Failure, Outcome, Point, Replicate, Scalar, TrialRecord
-from bench.search.asking import Asking, distributions
+from bench.search.asking import ask, distributions
 from bench.search.dashboard import Dashboard
 from bench.search.events import outcome_event, record_of, values_in
 from bench.search.ledger import Ledger, Step
@@ -49,7 +49,6 @@ class Study:
         self._asked: list[list[Event]] = []
         self._outcomes: dict[int, Event] = {}
         self._retrained: list[Event] = []
-        self._asking: Asking | None = None
         with many_objects():
             for line, event in enumerate(log.take(), start=1):
                 try:
@@ -139,10 +138,9 @@ class Study:
         Args:
             seconds: what the search has taken so far, to be kept with it.
         """
-        asking, self._asking = self._asking or Asking(plan), None  # kept again only if all goes well
         number = self.ledger.trials
         trials = [asked[0] for asked in self._asked]
-        found = asking.ask(opening.params if opening else {}, trials, self.ledger.standings())
+        found = ask(plan, opening.params if opening else {}, trials, self.ledger.standings())
         self._begin(
             Step(number, 0),
             seconds,
@@ -150,7 +148,6 @@ class Study:
             baseline=bool(opening and opening.baseline),
             **found,
         )
-        self._asking = asking
         return number, self._config(number)
 
     def promote(self, promotion: Promotion, seconds: float | None = None) -> dict[str, Scalar]:

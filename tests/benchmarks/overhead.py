@@ -3,7 +3,7 @@
     python tests/benchmarks/overhead.py [--trials 5000] [--write docs/performance.md] [--whole]
 
 Each row is the mean over the last 50 jobs before so many trials. Trials farther from a row are drawn at random, as what
-matters is how many there are; with `--whole`, and for `nsga2`, whose trials belong to generations, all are proposed.
+matters is how many there are; with `--whole` all are proposed.
 What a run does with each record besides is made by `tracking` below, and a run's MLflow part is measured by handing in
 its own.
 """
@@ -49,7 +49,6 @@ OBJECTIVES = (Objective("click.auc", "maximize"), Objective("buy.auc", "maximize
 FULL = 1 << 20
 SEARCHES = {
     "tpe": {"sampler": "tpe"},
-    "nsga2": {"sampler": "nsga2"},
     "gp by rungs": {"sampler": "gp", "ladder": ladder(FULL // 16, 4, FULL), "eta": (2.0,)},
 }
 PARTS = ("decide", "propose", "ask", "finish", "tell", "log", "view")
@@ -156,7 +155,7 @@ def measure(name: str, trials: int, whole: bool = False) -> list[dict[str, float
                 del since[: -2 * WINDOW]
 
             with clock.on(study):
-                if not whole and name != "nsga2":
+                if not whole:
                     stack.callback(setattr, Proposals, "next", Proposals.next)
                     Proposals.next = at_random(plan, list(marks), Proposals.next)  # type: ignore[method-assign]
                 driver.search(plan, study, InlineExecutor(train), make_job, on_trial, Silent())
