@@ -1,18 +1,20 @@
-"""The kinds of parameter in a search space."""
+"""The kinds of parameter in a search space, and how a value of each lies on its scale."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, model_validator
 
 from bench.errors import UserError, unknown
 from bench.records import Scalar
 
+Floats = NDArray[np.float64]
 Value = StrictBool | StrictInt | StrictFloat | StrictStr
 
 
@@ -27,19 +29,79 @@ class _Leaf(BaseModel):
         return {"type": self.type} | self.model_dump(mode="json")
 
 
-class Int(_Leaf):
+class _Number(_Leaf):
+    """A number in [low, high], encoded as its place on a linear or logarithmic scale, from 0 to 1."""
+
+    options: ClassVar[tuple[Scalar, ...]] = ()
+    low: float
+    high: float
+    default: float
+    log: StrictBool = False
+
+    @model_validator(mode="after")
+    def _check_range(self) -> _Number:
+        low, high = self.low, self.high
+        if not (math.isfinite(low) and math.isfinite(high) and low <= high):
+            raise ValueError(f"expected finite bounds with low <= high, found low = {low} and high = {high}")
+        if self.log and low <= 0:
+            raise ValueError(f"expected low > 0 where log = true, found low = {low}")
+        if not low <= self.default <= high:
+            raise ValueError(f"expected default in [{low}, {high}], found {self.default}")
+        return self
+
+    @property
+    def extremes(self) -> tuple[Scalar, ...]:
+        """Values that, if they are accepted, speak for all others."""
+        return (self.low, self.high)
+
+    def encode(self, value: Scalar) -> float:
+        """The place of a value in bounds."""
+        assert isinstance(value, int | float)
+        low, high = self._scale()
+        return ((math.log(value) if self.log else value) - low) / (high - low) if high > low else 0.5
+
+    def decode(self, place: float) -> Scalar:
+        """The value at a place; the nearest where there is none."""
+        low, high = self._scale()
+        value = low + place * (high - low)
+        return self._within(math.exp(value) if self.log else value)
+
+    def nearest(self, value: Scalar) -> Scalar:
+        """The value that is nearest to another number; the default where that is none."""
+        return self._within(value) if _is_number(value) else self.default
+
+    def draw(self, rng: np.random.Generator) -> Scalar:
+        """A value, uniform on its scale."""
+        return self.decode(rng.random())
+
+    def _within(self, value: float) -> Scalar:
+        return float(min(self.high, max(self.low, value)))
+
+    def _scale(self) -> tuple[float, float]:
+        low, high = self._ends()
+        return (math.log(low), math.log(high)) if self.log else (low, high)
+
+    def _ends(self) -> tuple[float, float]:
+        return self.low, self.high
+
+
+class Float(_Number):
+    """A number in [low, high]."""
+
+    type: ClassVar[str] = "float"
+
+
+class Int(_Number):
     """A whole number in [low, high]."""
 
     type: ClassVar[str] = "int"
     low: StrictInt
     high: StrictInt
     default: StrictInt
-    log: StrictBool = False
     step: StrictInt = Field(1, ge=1)
 
     @model_validator(mode="after")
-    def _check(self) -> Int:
-        _check_range(self.low, self.high, self.default, self.log)
+    def _check_step(self) -> Int:
         if self.log and self.step != 1:
             raise ValueError(f"expected step = 1 where log = true, found step = {self.step}")
         for name, value in (("high", self.high), ("default", self.default)):
@@ -50,45 +112,57 @@ class Int(_Leaf):
         return self
 
     @property
-    def extremes(self) -> tuple[Scalar, ...]:
-        """Values that, if they are accepted, speak for all others."""
-        return (self.low, self.high)
+    def count(self) -> int:
+        """How many values it has."""
+        return (self.high - self.low) // self.step + 1
 
-    def draw(self, rng: np.random.Generator) -> int:
+    def draw(self, rng: np.random.Generator) -> Scalar:
         """A value, uniform on its scale."""
-        if self.log:
-            value = math.exp(rng.uniform(math.log(self.low - 0.5), math.log(self.high + 0.5)))
-            return min(self.high, max(self.low, round(value)))
-        return self.low + self.step * int(rng.integers((self.high - self.low) // self.step + 1))
+        return super().draw(rng) if self.log else self.low + self.step * int(rng.integers(self.count))
+
+    def snap(self, places: Floats) -> Floats:
+        """The places (N,) of the values that are nearest to places."""
+        low, high = self._scale()
+        value = low + places * (high - low)
+        value = self.low + self.step * np.round(((np.exp(value) if self.log else value) - self.low) / self.step)
+        value = np.clip(value, self.low, self.high)
+        return np.asarray(((np.log(value) if self.log else value) - low) / (high - low))
+
+    def _within(self, value: float) -> Scalar:
+        return self.low + self.step * round((min(self.high, max(self.low, value)) - self.low) / self.step)
+
+    def _ends(self) -> tuple[float, float]:
+        # A whole number stands for the interval around it, so that both ends are as wide as the rest.
+        return self.low - self.step / 2, self.high + self.step / 2
 
 
-class Float(_Leaf):
-    """A number in [low, high]."""
+class _Options:
+    """Several values without order, encoded by their numbers from 0."""
 
-    type: ClassVar[str] = "float"
-    low: float
-    high: float
-    default: float
-    log: StrictBool = False
+    options: tuple[Scalar, ...]
+    default: Scalar
 
-    @model_validator(mode="after")
-    def _check(self) -> Float:
-        _check_range(self.low, self.high, self.default, self.log)
-        return self
+    def encode(self, value: Scalar) -> float:
+        """The number of an option."""
+        return float([(type(option), option) for option in self.options].index((type(value), value)))
 
-    @property
-    def extremes(self) -> tuple[Scalar, ...]:
-        """Values that, if they are accepted, speak for all others."""
-        return (self.low, self.high)
+    def decode(self, number: float) -> Scalar:
+        """The option of a number."""
+        return self.options[int(number)]
 
-    def draw(self, rng: np.random.Generator) -> float:
-        """A value, uniform on its scale."""
-        if self.log:
-            return min(self.high, max(self.low, math.exp(rng.uniform(math.log(self.low), math.log(self.high)))))
-        return float(rng.uniform(self.low, self.high))
+    def nearest(self, value: Scalar) -> Scalar:
+        """The value itself where it is an option; else the nearest number of two, or the default."""
+        numbers = [option for option in self.options if _is_number(option)]
+        if value in self.options or not _is_number(value) or not numbers:
+            return value if value in self.options else self.default
+        return min(numbers, key=lambda option: abs(float(option) - float(value)))
+
+    def draw(self, rng: np.random.Generator) -> Scalar:
+        """An option, each as likely."""
+        return self.options[int(rng.integers(len(self.options)))]
 
 
-class Choice(_Leaf):
+class Choice(_Options, _Leaf):
     """One of several values, without order."""
 
     type: ClassVar[str] = "choice"
@@ -108,10 +182,6 @@ class Choice(_Leaf):
     def extremes(self) -> tuple[Scalar, ...]:
         """Values that, if they are accepted, speak for all others: every one."""
         return self.options
-
-    def draw(self, rng: np.random.Generator) -> Scalar:
-        """A value, each as likely."""
-        return self.options[int(rng.integers(len(self.options)))]
 
 
 Leaf = Int | Float | Choice
@@ -160,19 +230,18 @@ class Simplex:
 
 
 @dataclass(frozen=True)
-class Switch:
+class Switch(_Options):
     """A choice whose every option brings parameters of its own."""
 
     default: str
     branches: Mapping[str, Tree]
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "options", tuple(self.branches))
+
     def describe(self) -> dict[str, Any]:
         """Its options as plain values."""
         return {"type": "switch", "default": self.default, "options": list(self.branches)}
-
-    def draw(self, rng: np.random.Generator) -> str:
-        """A branch, each as likely."""
-        return list(self.branches)[int(rng.integers(len(self.branches)))]
 
 
 Node = Leaf | Constant | Simplex | Switch
@@ -180,10 +249,5 @@ Tree = Mapping[str, Node]
 """Parameters by dotted name, in the order in which they are sampled."""
 
 
-def _check_range(low: float, high: float, default: float, log: bool) -> None:
-    if not (math.isfinite(low) and math.isfinite(high) and low <= high):
-        raise ValueError(f"expected finite bounds with low <= high, found low = {low} and high = {high}")
-    if log and low <= 0:
-        raise ValueError(f"expected low > 0 where log = true, found low = {low}")
-    if not low <= default <= high:
-        raise ValueError(f"expected default in [{low}, {high}], found {default}")
+def _is_number(value: Scalar) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from bench import content
 from bench.records import Scalar
 from bench.search import tree as trees
-from bench.search.nodes import Choice, Int, Leaf, Switch, Value
+from bench.search.nodes import Value
 from bench.search.plan import SHARING
 from bench.search.space import Space
 from bench.validation import validate
@@ -55,39 +55,12 @@ def fitted(config: Mapping[str, Scalar], space: Space, tasks: Sequence[str]) -> 
     if config.get(SHARING) not in kinds:
         return {}
     named = {_named(name, tasks): value for name, value in config.items()}
-    params: dict[str, Scalar] = {}
-
-    def choose(name: str, node: Leaf | Switch) -> Scalar:
-        params[name] = _nearest(named.get(name), node)
-        return params[name]
-
-    trees.resolve(space.tree, tasks, choose)
-    return params
+    return trees.searched(space.tree, tasks, lambda name, node: node.nearest(named.get(name)))
 
 
 def _named(name: str, tasks: Sequence[str]) -> str:
     stem, _, place = name.rpartition(".")
     return f"{stem}.{tasks[int(place) - 1]}" if place.isdigit() and int(place) <= len(tasks) else name
-
-
-def _nearest(value: Scalar, node: Leaf | Switch) -> Scalar:
-    """The value of a parameter that is nearest to another, its default where none is near."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if isinstance(node, Switch):
-        return str(value) if value in node.branches else node.default
-    if isinstance(node, Choice):
-        numbers = [option for option in node.options if type(option) in (int, float)]
-        if value in node.options or not number or not numbers:
-            return value if value in node.options else node.default
-        return min(numbers, key=lambda option: abs(float(option) - float(value)))  # type: ignore[arg-type]
-    if not number:
-        return node.default
-    within = min(node.high, max(node.low, float(value)))  # type: ignore[arg-type]
-    return _whole(within, node) if isinstance(node, Int) else within
-
-
-def _whole(value: float, node: Int) -> int:
-    return node.low + node.step * round((value - node.low) / node.step)
 
 
 @cache

@@ -87,15 +87,12 @@ class Shape:
 
     def config(self, row: Floats, pinned: Mapping[str, Scalar] | None = None) -> dict[str, Scalar]:
         """The searched parameters that a row stands for."""
-        params: dict[str, Scalar] = {}
+        given, number = pinned or {}, dict(zip(self.encoding.names, row, strict=True))
 
         def choose(name: str, node: Leaf | Switch) -> Scalar:
-            given = (pinned or {}).get(name)
-            params[name] = self.encoding.decode(name, row[self.encoding.column[name]]) if given is None else given
-            return params[name]
+            return given[name] if name in given else node.decode(number[name])
 
-        trees.resolve(self.space.tree, self.tasks, choose)
-        return params
+        return trees.searched(self.space.tree, self.tasks, choose)
 
     def _anything(self, count: int, rng: np.random.Generator) -> Floats:
         numbers = rng.random((count, len(self.encoding.names)))

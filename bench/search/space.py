@@ -74,14 +74,8 @@ class Space:
 
     def defaults(self, tasks: Sequence[str], choices: Mapping[str, str] | None = None) -> dict[str, Scalar]:
         """Searched parameters at their defaults, the given switches as given."""
-        params: dict[str, Scalar] = {}
-
-        def choose(name: str, node: Leaf | Switch) -> Scalar:
-            params[name] = (choices or {}).get(name, node.default)
-            return params[name]
-
-        trees.resolve(self.tree, tasks, choose)
-        return params
+        given = choices or {}
+        return trees.searched(self.tree, tasks, lambda name, node: given.get(name, node.default))
 
     def restricted(self, fixed: Mapping[str, Scalar]) -> Space:
         """The space with some names held fixed, whether or not they are parameters.

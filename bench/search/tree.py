@@ -148,6 +148,18 @@ def resolve(tree: Tree, tasks: Sequence[str], choose: Chooser) -> dict[str, Scal
     return values
 
 
+def searched(tree: Tree, tasks: Sequence[str], choose: Chooser) -> dict[str, Scalar]:
+    """Of one configuration what `choose` gives: the parameters without the constants."""
+    params: dict[str, Scalar] = {}
+
+    def note(name: str, node: Leaf | Switch) -> Scalar:
+        params[name] = value = choose(name, node)
+        return value
+
+    resolve(tree, tasks, note)
+    return params
+
+
 def pin(tree: Tree, values: Mapping[str, Scalar], used: set[str]) -> Tree:
     """The tree with some parameters held fixed.
 
