@@ -9,17 +9,16 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 
-from bench.objectives import Objective
 from bench.records import Scalar
 from bench.search import tree as trees
 from bench.search.events import params_in
 from bench.search.log import Event
 from bench.search.plan import Plan
+from bench.search.promotion import Rules
 from bench.search.ranking import Order
 from bench.search.samplers import TPE, make_sampler, quiet
 from bench.search.space import suggest
-from bench.search.standing import Standing
-from bench.search.tie_breaks import epsilon_net
+from bench.search.standing import Standing, Standings
 from bench.seeds import derive
 
 BEST, OTHERS = 128, 128
@@ -28,7 +27,7 @@ no longer than the three hundredth. It parts them into a good tenth, here at mos
 rest, of which as many at random as there are best are enough."""
 
 
-def ask(plan: Plan, pinned: Mapping[str, Scalar], trials: Sequence[Event], standings: Sequence[Standing]) -> Event:
+def ask(plan: Plan, pinned: Mapping[str, Scalar], trials: Sequence[Event], standings: Standings) -> Event:
     """A configuration for the next trial. The same trials lead to the same answer.
 
     Args:
@@ -47,7 +46,7 @@ def ask(plan: Plan, pinned: Mapping[str, Scalar], trials: Sequence[Event], stand
         )
         if plan.sampler == TPE:
             known = distributions(plan)
-            seen = shown(standings, plan.objectives, derive(plan.seed, "shown", number))
+            seen = shown(standings, plan.rules, derive(plan.seed, "shown", number))
             study.add_trials([_trial(trials[each], standings[each], known) for each in seen])
         if pinned:
             study.enqueue_trial(dict(pinned))
@@ -65,24 +64,23 @@ def distributions(plan: Plan) -> dict[str, BaseDistribution]:
     return trial.distributions
 
 
-def shown(standings: Sequence[Standing], objectives: tuple[Objective, ...], seed: int) -> list[int]:
+def shown(standings: Standings, rules: Rules, seed: int) -> list[int]:
     """Numbers of the trials that TPE is shown, rising: the best, some others, and all that are under way.
 
-    Best is by non-dominated rank, and within a rank what covers it: as TPE would choose them, and without a reference.
     Shorter searches are shown whole.
 
     Args:
-        standings: of every trial of a search without rungs, by number.
+        standings: of every trial of a search without rungs.
         seed: of the draw of the others.
     """
-    done = np.array([each.number for each in standings if each.results], dtype=np.int64)
+    done = np.flatnonzero(standings.reached)
     if len(done) > BEST + OTHERS:
-        values = np.array([standings[number].results[-1] for number in done])
-        order = Order(values, objectives, {objective.name: 0.0 for objective in objectives}, epsilon_net)
+        order = Order(standings.values(0)[done], rules.objectives, rules.reference)
         best = order.at(np.arange(BEST))
         others = np.random.default_rng(seed).permutation(np.delete(np.arange(len(done)), best))[:OTHERS]
         done = done[np.concatenate([best, others])]
-    return sorted([*done.tolist(), *(each.number for each in standings if each.progress == "running")])
+    running = np.flatnonzero(~(standings.waiting | standings.failed))
+    return sorted([*done.tolist(), *running.tolist()])
 
 
 def _trial(asked: Event, standing: Standing, known: Mapping[str, BaseDistribution]) -> FrozenTrial:

@@ -40,8 +40,8 @@ def baselines_of(
             if single is not None:
                 found.append(_like(single, {f"{kind}.{key}": value for key, value in single.config.items()}, kind))
         elif kind in BALANCING and sharing is not None and weighed:
-            config = {key: value for key, value in sharing.config.items() if not key.startswith("balancing.")}
-            found.append(_like(sharing, config | {"balancing.kind": BALANCING[kind]}, kind))
+            config = unbalanced(sharing.config) | {"balancing.kind": BALANCING[kind]}
+            found.append(_like(sharing, config, kind))
     return found
 
 
@@ -56,6 +56,11 @@ def best_point(
     every = searched_points(records, objectives)
     own = [point for point in every if (point.sharing == BASELINE or point.baseline) == single]
     return next(iter(largest_first(own, objectives, reference)), None)
+
+
+def unbalanced(config: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """A configuration without its balancing."""
+    return {key: value for key, value in config.items() if not key.startswith("balancing.")}
 
 
 def _like(point: Point, config: dict[str, Scalar], kind: Kind) -> Point:

@@ -69,7 +69,7 @@ class Dashboard:
                 texts = {name: self._texts[name] for name in params}
                 self._create(0, event, TrialState.RUNNING, about, params=params, distributions=texts)
             case "told":
-                step = ledger.step(event["job"])
+                step = ledger.steps[event["job"]]
                 if step.trial in self._running and outcome:
                     failure = outcome["failure"]
                     told = {"failure": failure} if failure else {f"rung {step.rung}": outcome["metrics"]}
@@ -79,7 +79,7 @@ class Dashboard:
                         self._end(step.trial, event, ledger)
             case "concluded":
                 for trial in sorted(self._running):
-                    if ledger.standing(trial).progress == "waiting":
+                    if ledger.standings[trial].progress == "waiting":
                         self._end(trial, event, ledger)
             case "replicate":
                 values = values_in(event, objectives)
@@ -101,7 +101,7 @@ class Dashboard:
 
     def _end(self, trial: int, event: Event, ledger: Ledger) -> None:
         self._running.discard(trial)
-        values = ledger.standing(trial).results[-1:]
+        values = ledger.standings[trial].results[-1:]
         end = {"state": int(_state(values)), "values": values[0] if values else None}
         operation = JournalOperation.SET_TRIAL_STATE_VALUES
         self._line(operation, trial_id=self._trials[trial], datetime_complete=_moment(event), **end)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from time import monotonic
 
@@ -15,8 +15,8 @@ from bench.search.checkpoints import Checkpoints
 from bench.search.decisions import Decision, decide
 from bench.search.executors.base import Executor
 from bench.search.plan import Plan
-from bench.search.promotion import Promotion
 from bench.search.proposals import Proposals
+from bench.search.standing import Step
 from bench.search.study import Study
 
 MakeJob = Callable[[Point, int, tuple[Split, ...]], Job]
@@ -61,8 +61,8 @@ def search(
         clock: seconds, for the plan's time limit.
 
     Raises:
-        KeyboardInterrupt and what else goes wrong here: the executor is closed, and jobs under way stay as they are,
-        to be run again by the next search.
+        KeyboardInterrupt and what else goes wrong here: jobs under way stay as they are, to be run again by the next
+        search.
     """
     _Search(plan, study, executor, make_job, progress or Silent()).run(on_record, clock)
 
@@ -75,6 +75,7 @@ class _Search:
         self._checkpoints = Checkpoints(study.folder, plan.checkpoint_bytes)
         self._rungs = plan.rules.rungs
         self._in_samples = plan.by_rungs or plan.budget is not None
+        self._numbers: dict[int, int] = {}  # of the jobs that were handed over, by trial
         self._advance: Advance
 
     def run(self, on_record: OnRecord, clock: Callable[[], float]) -> None:
@@ -82,8 +83,8 @@ class _Search:
         lag = 1 if self._executor.slots == 1 else 2 * self._executor.slots
         seconds = study.seconds
         began = clock() - seconds
-        self._checkpoints.tidy(study.ledger.standings(), len(self._rungs))
-        with closing_on_error(self._executor), self._task() as self._advance:
+        self._checkpoints.tidy(study.ledger.standings, len(self._rungs))
+        with self._task() as self._advance:
             for number, config in study.running().items():
                 self._submit(number, config)
             while True:
@@ -95,13 +96,13 @@ class _Search:
                     if self._plan.seconds is not None:
                         study.rest(seconds, self._is_late(seconds) and self._decide(late=False) is not None)
                     return
-                while not study.is_finished(number):
+                while number not in study.finished:
                     outcome = self._executor.next()
                     assert outcome.job.trial is not None
-                    self._finish(study.ledger.job_of(outcome.job.trial), outcome)
+                    self._finish(self._numbers[outcome.job.trial], outcome)
                 record = study.tell(number)
-                self._checkpoints.tidy([study.ledger.standing(record.number)], len(self._rungs))
-                self._checkpoints.fit(study.ledger.standings(), self._plan.rules)
+                self._checkpoints.tidy([study.ledger.standings[record.number]], len(self._rungs))
+                self._checkpoints.fit(study.ledger.standings, self._plan.rules)
                 if failure := record.failure:
                     self._progress.note(f"trial {record.number} failed ({failure.kind}): {failure.reason}")
                 on_record(record)
@@ -113,7 +114,7 @@ class _Search:
         to_keep = None if plan.seconds is None else seconds
         if decision is None:
             return False
-        if isinstance(decision, Promotion):
+        if isinstance(decision, Step):
             config = study.promote(decision, to_keep)
         else:
             _, config = study.ask(plan, self._proposals.next(study.ledger, study.configs()), to_keep)
@@ -124,11 +125,11 @@ class _Search:
         return self._plan.seconds is not None and seconds >= self._plan.seconds
 
     def _decide(self, late: bool) -> Decision | None:
-        return decide(self._plan, self._study.ledger.standings(), late)
+        return decide(self._plan, self._study.ledger.standings, late)
 
     def _submit(self, number: int, config: Mapping[str, Scalar]) -> None:
         """Hands a job to the executor; a configuration that makes none has failed."""
-        step = self._study.ledger.step(number)
+        step = self._study.ledger.steps[number]
         trial, rung = step.trial, step.rung
         try:
             job = self._make_job(Point("trial", dict(config), "", trial), 0, (SEARCH,))
@@ -144,6 +145,7 @@ class _Search:
                 job = replace(job, resume=str(before))
             else:
                 self._progress.note(f"trial {trial} is trained again from its beginning: its checkpoint is gone")
+        self._numbers[trial] = number
         self._executor.submit(job)
 
     def _finish(self, number: int, outcome: Outcome | Failure) -> None:
@@ -151,21 +153,11 @@ class _Search:
         self._advance(self._size(number))
 
     def _task(self) -> AbstractContextManager[Advance]:
-        done = sum(map(self._size, self._study.ledger.finished))
+        done = sum(map(self._size, self._study.finished))
         if self._in_samples:
             return self._progress.task("search", self._plan.budget, "samples", done)
         return self._progress.task("trials", self._plan.trials, "trials", done)
 
     def _size(self, number: int) -> int:
         """What a job adds to the progress."""
-        return self._plan.rules.samples(self._study.ledger.step(number).rung) if self._in_samples else 1
-
-
-@contextmanager
-def closing_on_error(executor: Executor) -> Iterator[None]:
-    """Closes the executor where something goes wrong."""
-    try:
-        yield
-    except BaseException:
-        executor.close()
-        raise
+        return self._plan.rules.samples(self._study.ledger.steps[number].rung) if self._in_samples else 1

@@ -14,7 +14,6 @@ from bench.frontier.hypervolume import resolve_reference
 from bench.objectives import Objective
 from bench.records import Scalar
 from bench.search.promotion import Rules
-from bench.search.samplers import GP
 from bench.search.space import Space
 
 SHARING = "sharing.kind"
@@ -99,16 +98,6 @@ class Plan:
         return len(self.ladder) > 1
 
     @property
-    def most_trials(self) -> float:
-        """Their limit, infinite where there is none."""
-        return math.inf if self.trials is None else self.trials
-
-    @property
-    def most_samples(self) -> float:
-        """The limit of training samples, infinite where there is none."""
-        return math.inf if self.budget is None else self.budget
-
-    @property
     def lengths(self) -> float:
         """The budget in trainings of full length: of its samples, else of its trials."""
         if self.budget is not None and self.ladder:
@@ -125,10 +114,6 @@ class Plan:
         reference = resolve_reference(self.objectives, self.reference)
         rungs = self.ladder or (1,)
         return Rules(rungs, self.eta, self.objectives, reference, 1 + self.tries, self.share)
-
-    def kinds(self) -> tuple[str, ...]:
-        """Kinds of sharing that the space has."""
-        return self.space.branches(SHARING) or (str(self.space.fixed.get(SHARING, "?")),)
 
     def name(self, config: Mapping[str, Scalar]) -> str:
         """The configuration's architecture, or "?" where it is no configuration: then the trial itself will say why."""
@@ -162,8 +147,6 @@ class Plan:
         """
         eta = self.eta[0] if len(self.eta) == 1 else list(self.eta)
         rungs = {"ladder": list(self.ladder), "eta": eta, "share": self.share} if self.by_rungs else {}
-        ranked = self.by_rungs or self.sampler == GP
-        order = {"reference": dict(self.rules.reference)} if ranked else {}
         return {
             "seed": self.seed,
             "sampler": self.sampler,
@@ -171,7 +154,7 @@ class Plan:
             "tasks": list(self.tasks),
             "objectives": [[objective.name, objective.direction] for objective in self.objectives],
             "tries": self.tries,
-            **({"portfolio": [dict(params) for params in self.portfolio]} if self.portfolio else {}),
+            "portfolio": [dict(params) for params in self.portfolio],
+            "reference": dict(self.rules.reference),
             **rungs,
-            **order,
         }

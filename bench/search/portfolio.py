@@ -51,8 +51,7 @@ def fitted(config: Mapping[str, Scalar], space: Space, tasks: Sequence[str]) -> 
     Args:
         config: dotted; a weight's last part is the place of its task, from "1".
     """
-    kinds = space.branches(SHARING) or (space.fixed.get(SHARING),)
-    if config.get(SHARING) not in kinds:
+    if config.get(SHARING) not in space.choices(SHARING):
         return {}
     named = {_named(name, tasks): value for name, value in config.items()}
     return trees.searched(space.tree, tasks, lambda name, node: node.nearest(named.get(name)))

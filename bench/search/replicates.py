@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 from bench.objectives import Objective
-from bench.records import TRAINED, Outcome, Point, Replicate, Scalar, training_of
+from bench.records import TRAINED, Outcome, Point, Replicate, training_of
 from bench.search.events import at_length, failure_in, outcome_event, unpacked
 from bench.search.log import Event
 
@@ -58,9 +58,13 @@ def of_others(kept: Iterable[Event]) -> list[Point]:
     return sorted(points, key=lambda each: (TRAINED.index(each.kind), *_weights(each)))
 
 
-def of_tries(kept: Iterable[Event]) -> list[tuple[dict[str, Scalar], dict[str, float]]]:
-    """Configurations that baselines were tuned by, and their metrics on validation; empty for one that failed."""
-    return [(each["asked"], each["metrics"]) for each in kept if not each["replicate"]]
+def of_tries(kept: Iterable[Event]) -> dict[str, dict[str, float]]:
+    """Metrics on validation of what baselines were tuned by, by `Point.training`; empty for a try that failed."""
+    return {_training(each): each["metrics"] for each in kept if not each["replicate"]}
+
+
+def _training(event: Event) -> str:
+    return training_of(event["kind"], event["trial"], event["until"], event.get("asked", {}))
 
 
 def _together(kept: Iterable[Event]) -> dict[str, list[Event]]:
@@ -68,8 +72,7 @@ def _together(kept: Iterable[Event]) -> dict[str, list[Event]]:
     found: dict[str, list[Event]] = {}
     for each in kept:
         if each["replicate"]:
-            training = training_of(each["kind"], each["trial"], each["until"], each.get("asked", {}))
-            found.setdefault(training, []).append(each)
+            found.setdefault(_training(each), []).append(each)
     return found
 
 

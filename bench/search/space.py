@@ -53,6 +53,10 @@ class Space:
         node = self.tree.get(switch)
         return tuple(node.branches) if isinstance(node, Switch) else ()
 
+    def choices(self, name: str) -> tuple[Scalar, ...]:
+        """What a switch that every configuration has may be; one value where it is held fixed."""
+        return self.branches(name) or (self.fixed.get(name),)
+
     def describe(self) -> dict[str, Any]:
         """Itself as plain values, a row for each parameter; `when` tells the branches that lead to it."""
         found = trees.walk(self.tree)

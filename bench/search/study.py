@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,12 @@ from bench.records import Failure, Outcome, Point, Replicate, Scalar, TrialRecor
 from bench.search.asking import ask, distributions
 from bench.search.dashboard import Dashboard
 from bench.search.events import outcome_event, record_of, values_in
-from bench.search.ledger import Ledger, Step
+from bench.search.ledger import Ledger
 from bench.search.lock import FolderLock
 from bench.search.log import FILE, Event, Log, many_objects
 from bench.search.plan import SHARING, Opening, Plan
-from bench.search.promotion import Promotion
 from bench.search.replicates import by_training, by_trial, of_others, of_tries, replicate_event
+from bench.search.standing import Step
 
 __all__ = ["FILE", "Study"]
 
@@ -115,6 +117,11 @@ class Study:
         return self.ledger.told
 
     @property
+    def finished(self) -> Collection[int]:
+        """Numbers of the jobs with an outcome."""
+        return self._outcomes.keys()
+
+    @property
     def ladder(self) -> tuple[int, ...]:
         """Training samples at each rung; empty where every trial is trained to full length."""
         return tuple(self._plan.get("ladder", ()))
@@ -125,11 +132,12 @@ class Study:
 
     def running(self) -> dict[int, dict[str, Scalar]]:
         """Configurations of the jobs without an outcome, by number."""
-        return {number: self._config(self.ledger.step(number).trial) for number in self.ledger.unfinished}
+        unfinished = sorted(set(range(self.asked)) - set(self.finished))
+        return {number: self._config(self.ledger.steps[number].trial) for number in unfinished}
 
     def under_way(self) -> list[tuple[Step, float]]:
         """The jobs without an outcome, and when each was begun, in seconds since 1970; by number."""
-        steps = map(self.ledger.step, self.ledger.unfinished)
+        steps = [self.ledger.steps[number] for number in self.running()]
         return [(step, self._asked[step.trial][step.rung]["at"]) for step in steps]
 
     def ask(self, plan: Plan, opening: Opening | None, seconds: float | None = None) -> tuple[int, dict[str, Scalar]]:
@@ -140,7 +148,7 @@ class Study:
         """
         number = self.ledger.trials
         trials = [asked[0] for asked in self._asked]
-        found = ask(plan, opening.params if opening else {}, trials, self.ledger.standings())
+        found = ask(plan, opening.params if opening else {}, trials, self.ledger.standings)
         self._begin(
             Step(number, 0),
             seconds,
@@ -150,10 +158,10 @@ class Study:
         )
         return number, self._config(number)
 
-    def promote(self, promotion: Promotion, seconds: float | None = None) -> dict[str, Scalar]:
+    def promote(self, step: Step, seconds: float | None = None) -> dict[str, Scalar]:
         """Begins a trial's next job; gives its configuration. `seconds` as in `ask`."""
-        self._begin(Step(promotion.trial, promotion.rung, promotion.floor), seconds)
-        return self._config(promotion.trial)
+        self._begin(step, seconds)
+        return self._config(step.trial)
 
     def finish(self, number: int, outcome: Outcome | Failure) -> None:
         """Keeps what became of a job, before anything that is decided may know it.
@@ -162,14 +170,10 @@ class Study:
         """
         self._add("outcome", job=number, **outcome_event(outcome, self.objectives))
 
-    def is_finished(self, number: int) -> bool:
-        """Whether a job has an outcome."""
-        return number in self.ledger.finished
-
     def tell(self, number: int) -> TrialRecord:
         """Lets what is decided from now on know the outcome of a finished job; gives its trial's record."""
         self._add("told", job=number)
-        return self.record(self.ledger.step(number).trial)
+        return self.record(self.ledger.steps[number].trial)
 
     def conclude(self) -> None:
         """Ends a search by rungs. The next job that is begun opens it again: the trials wait as before."""
@@ -192,7 +196,7 @@ class Study:
         """Points that are no trials, the current point among them, see `bench.search.replicates.of_others`."""
         return of_others(self._retrained)
 
-    def tries(self) -> list[tuple[dict[str, Scalar], dict[str, float]]]:
+    def tries(self) -> dict[str, dict[str, float]]:
         """What baselines were tuned by, see `bench.search.replicates.of_tries`."""
         return of_tries(self._retrained)
 
@@ -225,15 +229,8 @@ class Study:
         return config
 
     def _begin(self, step: Step, seconds: float | None, **of_trial: Any) -> None:
-        self._add(
-            "asked",
-            job=self.asked,
-            trial=step.trial,
-            rung=step.rung,
-            floor=step.floor,
-            seconds=self.seconds if seconds is None else seconds,
-            **of_trial,
-        )
+        seconds = self.seconds if seconds is None else seconds
+        self._add("asked", job=self.asked, **asdict(step), seconds=seconds, **of_trial)
 
     def _add(self, name: str, **of: Any) -> None:
         self._apply(self._log.append({"event": name, "at": time.time(), **of}))
@@ -259,10 +256,9 @@ class Study:
             case "outcome":
                 _expect(event["job"] < self.asked)
                 self._outcomes[event["job"]] = event
-                self.ledger.finish(event["job"])
             case "told":
                 _expect(event["job"] == self.told)
-                self.ledger.tell(event["job"], values_in(self._outcomes[event["job"]], self.objectives))
+                self.ledger.tell(values_in(self._outcomes[event["job"]], self.objectives))
             case "replicate":
                 self._retrained.append(event)
             case "rest":

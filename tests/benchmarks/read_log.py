@@ -23,8 +23,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from bench.records import Job, Outcome, TrialResult
 from bench.search.log import FILE
 from bench.search.plan import Opening, Plan
-from bench.search.promotion import Promotion
 from bench.search.space import load_space
+from bench.search.standing import Step
 from bench.search.study import Study
 from tests.benchmarks.overhead import OBJECTIVES, TASKS
 
@@ -82,7 +82,7 @@ def made(folder: Path, plan: Plan, trials: int) -> float:
             _, config = study.ask(plan, None if number else Opening({}, True))
             for rung in range(1 + (number % 6 == 0) + (number % 36 == 0)):
                 if rung:
-                    study.promote(Promotion(number, rung))
+                    study.promote(Step(number, rung))
                 job = Job(number, 0, config, "-", 0, ("valid",), ("click.auc", "buy.auc"), TASKS, 1)
                 study.finish(study.told, Outcome(job, result(config, rung, draw.random), None, 1e9, 10.0))
                 study._add("told", job=study.told)

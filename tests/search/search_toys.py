@@ -140,7 +140,6 @@ class ShuffledExecutor:
     def __init__(self, run: Run, slots: int, seed: int) -> None:
         self.slots = slots
         self.jobs: list[Job] = []
-        self.closed = False
         self._run = run
         self._random = random.Random(seed)
 
@@ -154,7 +153,7 @@ class ShuffledExecutor:
         return self._random.randrange(running)
 
     def close(self) -> None:
-        self.closed = True
+        pass
 
 
 class YoungestFirst(ShuffledExecutor):

@@ -21,31 +21,32 @@ from bench.search import asking as module
 from bench.search.asking import BEST, OTHERS, shown
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
-from bench.search.standing import Standing
+from bench.search.standing import Standing, Standings
 from bench.search.study import Study
 
+RULES = toy_plan().rules
 VALUES = np.random.default_rng(0).random((600, 2))
 
 
-def standings(count: int) -> list[Standing]:
+def standings(count: int) -> Standings:
     """Every seventh failed, every eleventh under way."""
-    return [
+    return Standings(
         Standing(number, "mmoe", (), "failed" if number % 7 == 0 else "running")
         if number % 7 == 0 or number % 11 == 0
         else Standing(number, "mmoe", (tuple(VALUES[number].tolist()),), "waiting")
         for number in range(count)
-    ]
+    )
 
 
 def test_a_short_search_is_seen_whole() -> None:
     of = standings(BEST + OTHERS)
-    assert shown(of, OBJECTIVES, 0) == [each.number for each in of if each.progress != "failed"]
+    assert shown(of, RULES, 0) == [each.number for each in of if each.progress != "failed"]
 
 
 def test_of_a_long_one_the_best_are_seen_some_others_and_all_that_run() -> None:
     of = standings(600)
-    seen, again = shown(of, OBJECTIVES, 1), shown(of, OBJECTIVES, 2)
-    assert seen == shown(of, OBJECTIVES, 1) == sorted(set(seen))
+    seen, again = shown(of, RULES, 1), shown(of, RULES, 2)
+    assert seen == shown(of, RULES, 1) == sorted(set(seen))
     running = {each.number for each in of if each.progress == "running"}
     assert len(seen) == BEST + OTHERS + len(running)
     done = np.array([each.number for each in of if each.results])

@@ -228,11 +228,12 @@ class TestTuning:
 
         folder = copytree(done, tmp_path / "a")
         study = self.tune(folder, InlineExecutor(noted))
-        leaves = [TreeSettings.of(config, "click").leaves for config, _ in study.tries()]
+        tried, retrained = jobs[:6], jobs[6:]
+        assert {job.training for job in tried} == set(study.tries())
+        leaves = [TreeSettings.of(job.config, "click").leaves for job in tried]
         assert len(set(leaves)) == 6
         [trees] = study.baselines()
         assert [TreeSettings.of(trees.config, task).leaves for task in self.TASKS] == [max(leaves), min(leaves)]
-        tried, retrained = jobs[:6], jobs[6:]
         assert {(job.replicate, job.splits) for job in tried} == {(0, ("valid",))}  # test stays unopened
         assert len({job.seed for job in tried}) == 1
         assert [(job.replicate, job.splits, job.config) for job in retrained] == [

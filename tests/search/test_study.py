@@ -19,13 +19,13 @@ def test_a_trial_goes_from_running_to_completed(tmp_path: Path) -> None:
     plan = toy_plan()
     with Study.open(tmp_path, plan) as study:
         number, config = study.ask(plan, None)
-        assert (study.asked, study.told, len(study.ledger.finished)) == (1, 0, 0)
+        assert (study.asked, study.told, len(study.finished)) == (1, 0, 0)
         assert study.running() == {0: config}
         assert study.record(0).state == "running"
         assert study.record(0).architecture == sharing_name(config)
         job = job_of(number, 0, config, ("valid",))
         study.finish(number, Outcome(job, train(job), None, 1000.0, 2.5))
-        assert (study.told, len(study.ledger.finished), study.running()) == (0, 1, {})
+        assert (study.told, len(study.finished), study.running()) == (0, 1, {})
         record = study.tell(number)
         assert study.told == 1
     assert record.state == "completed"

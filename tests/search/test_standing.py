@@ -6,12 +6,11 @@ import random
 
 import numpy as np
 
-from bench.search.field import Field
-from bench.search.standing import Standing
+from bench.search.standing import Standing, Standings
 
 
-def same(kept: Field, anew: Field) -> None:
-    assert kept == anew
+def same(kept: Standings, anew: Standings) -> None:
+    assert list(kept) == list(anew)
     for name in ("reached", "waiting", "failed", "begun"):
         np.testing.assert_array_equal(getattr(kept, name), getattr(anew, name))
     for rung in range(int(kept.reached.max())):
@@ -20,7 +19,7 @@ def same(kept: Field, anew: Field) -> None:
 
 
 def test_what_changes_one_by_one_is_what_it_would_be_anew() -> None:
-    draw, kept, now = random.Random(3), Field(), []
+    draw, kept, now = random.Random(3), Standings(), []
     for step in range(600):
         if not now or draw.random() < 0.5:
             now.append(Standing(len(now), draw.choice("abc"), (), "running"))
@@ -37,7 +36,7 @@ def test_what_changes_one_by_one_is_what_it_would_be_anew() -> None:
             now[row] = Standing(row, was.kind, was.results, "running", granted)
         kept.put(row, now[row])
         if step % 50 == 49:
-            same(kept, Field(now))
+            same(kept, Standings(now))
     assert len(now) > 200
-    same(Field.of(draw.sample(now, len(now))), kept)
-    assert Field.of(kept) is kept
+    same(Standings.of(draw.sample(now, len(now))), kept)
+    assert Standings.of(kept) is kept
