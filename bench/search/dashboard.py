@@ -62,12 +62,13 @@ class Dashboard:
             case "asked" if not event["rung"]:
                 self._running.add(event["trial"])
                 self._trials.append(self._made)
-                about = {name: event[name] for name in ("architecture", "baseline")}
                 params = {
                     name: self._distributions[name].to_internal_repr(value) for name, value in params_in(event).items()
                 }
                 texts = {name: self._texts[name] for name in params}
-                self._create(0, event, TrialState.RUNNING, about, params=params, distributions=texts)
+                self._create(
+                    0, event, TrialState.RUNNING, {"baseline": event["baseline"]}, params=params, distributions=texts
+                )
             case "told":
                 step = ledger.steps[event["job"]]
                 if step.trial in self._running and outcome:

@@ -44,8 +44,8 @@ def decide(plan: Plan, standings: Iterable[Standing], late: bool = False) -> Dec
             chosen = [each for each in promote(now, rules, NEXT_BEST) if affordable(each)]
         if chosen:
             return chosen[0]
-        opening = plan.openings()[len(now) :][:1]
-        new = opening and opening[0].params.get(SHARING) == SINGLE_TASK
+        opening = plan.openings[len(now) :][:1]
+        new = opening and opening[0].get(SHARING) == SINGLE_TASK
         then = [*single, Standing(len(now), SINGLE_TASK, (), "running")] if new else single
         if (plan.trials is None or len(now) < plan.trials) and fits(0, then):
             return "new trial"

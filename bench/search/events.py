@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.models.presets import architecture_name
 from bench.objectives import Objective
 from bench.records import Failure, Outcome, Replicate, RungResult, Scalar, State, TrialRecord
 from bench.rows import SEARCH, TEST
@@ -91,7 +92,9 @@ def record_of(
         state=state,
         params=params_in(trial),
         config=config,
-        architecture=trial["architecture"],
+        architecture=architecture_name(
+            str(config.get("sharing.kind", "?")), str(config.get("funnel.kind", "independent"))
+        ),
         metrics=last["metrics"],
         speed=last.get("speed", {}),
         curve=more.get("curve", []),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from bench.search.events import outcome_event, record_of, values_in
 from bench.search.ledger import Ledger
 from bench.search.lock import FolderLock
 from bench.search.log import FILE, Event, Log, many_objects
-from bench.search.plan import SHARING, Opening, Plan
+from bench.search.plan import SHARING, SINGLE_TASK, Plan
 from bench.search.replicates import by_training, by_trial, of_others, of_tries, replicate_event
 from bench.search.standing import Step
 
@@ -140,22 +140,20 @@ class Study:
         steps = [self.ledger.steps[number] for number in self.running()]
         return [(step, self._asked[step.trial][step.rung]["at"]) for step in steps]
 
-    def ask(self, plan: Plan, opening: Opening | None, seconds: float | None = None) -> tuple[int, dict[str, Scalar]]:
+    def ask(
+        self, plan: Plan, given: Mapping[str, Scalar], seconds: float | None = None
+    ) -> tuple[int, dict[str, Scalar]]:
         """Begins the next trial: its number and dotted configuration. All of it is on disk, or nothing.
 
         Args:
+            given: parameters that are not left to the sampler.
             seconds: what the search has taken so far, to be kept with it.
         """
         number = self.ledger.trials
         trials = [asked[0] for asked in self._asked]
-        found = ask(plan, opening.params if opening else {}, trials, self.ledger.standings)
-        self._begin(
-            Step(number, 0),
-            seconds,
-            architecture=plan.name(found["config"]),
-            baseline=bool(opening and opening.baseline),
-            **found,
-        )
+        found = ask(plan, given, trials, self.ledger.standings)
+        baseline = number < len(plan.openings) and found["config"].get(SHARING) == SINGLE_TASK
+        self._begin(Step(number, 0), seconds, baseline=baseline, **found)
         return number, self._config(number)
 
     def promote(self, step: Step, seconds: float | None = None) -> dict[str, Scalar]:

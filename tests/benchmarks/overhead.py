@@ -15,7 +15,7 @@ import hashlib
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import process_time
@@ -27,14 +27,14 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from bench.objectives import Objective
 from bench.progress import Silent
-from bench.records import Job, TrialRecord, TrialResult
+from bench.records import Job, Scalar, TrialRecord, TrialResult
 from bench.search import driver
 from bench.search import tree as trees
 from bench.search.dashboard import Dashboard
 from bench.search.executors import InlineExecutor
 from bench.search.ledger import Ledger
 from bench.search.log import Log
-from bench.search.plan import Opening, Plan
+from bench.search.plan import Plan
 from bench.search.proposals import Proposals
 from bench.search.rungs import ladder
 from bench.search.space import load_space
@@ -120,23 +120,21 @@ class Clock:
 def at_random(plan: Plan, marks: list[int], proposals: Callable[..., Any]) -> Callable[..., Any]:
     """`Proposals.next` for trials near a mark; a random configuration for all others."""
 
-    def wrapped(self: Proposals, ledger: Ledger, configs: Any) -> Opening | None:
+    def wrapped(self: Proposals, ledger: Ledger, configs: Any) -> Mapping[str, Scalar]:
         number = ledger.trials
         if any(mark - WINDOW - 10 <= number <= mark for mark in marks):
-            opening: Opening | None = proposals(self, ledger, configs)
-            return opening
+            found: Mapping[str, Scalar] = proposals(self, ledger, configs)
+            return found
         names = {name for name, _, _ in trees.leaves(plan.space.tree, plan.tasks)}
         config = plan.space.sample(np.random.default_rng(derive(plan.seed, "forward", number)), plan.tasks)
-        return Opening({name: value for name, value in config.items() if name in names}, False)
+        return {name: value for name, value in config.items() if name in names}
 
     return wrapped
 
 
 def measure(name: str, trials: int, whole: bool = False) -> list[dict[str, float]]:
     """Milliseconds a job at each number of trials, and what it takes to read the study at the end."""
-    plan = Plan(
-        load_space("joint"), TASKS, OBJECTIVES, trials, 0, tries=2, architecture=lambda config: "?", **SEARCHES[name]
-    )
+    plan = Plan(load_space("joint"), TASKS, OBJECTIVES, trials, 0, tries=2, **SEARCHES[name])
     rows, marks = [], [at for at in AT if at <= trials]
     with ExitStack() as stack, tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

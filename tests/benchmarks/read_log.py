@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from bench.records import Job, Outcome, TrialResult
 from bench.search.log import FILE
-from bench.search.plan import Opening, Plan
+from bench.search.plan import Plan
 from bench.search.space import load_space
 from bench.search.standing import Step
 from bench.search.study import Study
@@ -45,7 +45,6 @@ def main() -> None:
         0,
         sampler="random",
         ladder=LADDER,
-        architecture=lambda config: "?",
     )
     with tempfile.TemporaryDirectory() as temporary:
         folder, fsync = Path(temporary), os.fsync
@@ -79,7 +78,7 @@ def made(folder: Path, plan: Plan, trials: int) -> float:
     draw, began, events = random.Random(0), perf_counter(), 0
     with Study.open(folder, plan) as study:
         for number in range(trials):
-            _, config = study.ask(plan, None if number else Opening({}, True))
+            _, config = study.ask(plan, {})
             for rung in range(1 + (number % 6 == 0) + (number % 36 == 0)):
                 if rung:
                     study.promote(Step(number, rung))

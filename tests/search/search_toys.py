@@ -104,10 +104,6 @@ def say_pid_and_sleep(job: Job) -> TrialResult:
     return train(job)
 
 
-def sharing_name(config: Mapping[str, Scalar]) -> str:
-    return str(config["sharing.kind"])
-
-
 def toy_plan(**changes: Any) -> Plan:
     options: dict[str, Any] = {
         "space": toy_space(),
@@ -117,7 +113,6 @@ def toy_plan(**changes: Any) -> Plan:
         "seed": 7,
         "sampler": "tpe",
         "tries": 1,
-        "architecture": sharing_name,
     }
     return Plan(**{**options, **changes})
 

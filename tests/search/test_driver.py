@@ -72,11 +72,11 @@ class TestOpenings:
 
     def test_without_the_baseline_in_the_space_none_is_run(self) -> None:
         plan = toy_plan(space=toy_space().restricted({"sharing.kind": "ple"}), tries=2)
-        assert [(opening.params["optim.lr"], opening.baseline) for opening in plan.openings()] == [(1e-3, False)]
+        assert [params["optim.lr"] for params in plan.openings] == [1e-3]
 
-    def test_a_space_of_the_single_task_alone_opens_with_the_baseline(self) -> None:
-        plan = toy_plan(space=toy_space().restricted({"sharing.kind": "single_task"}))
-        assert [opening.baseline for opening in plan.openings()] == [True]
+    def test_a_space_of_the_single_task_alone_opens_with_the_baseline(self, tmp_path: Path) -> None:
+        plan = toy_plan(space=toy_space().restricted({"sharing.kind": "single_task"}), trials=2)
+        assert [record.baseline for record in run(tmp_path, plan, InlineExecutor(train))] == [True, False]
 
 
 class TestBudget:

@@ -233,7 +233,7 @@ class TestResume:
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            ({"eta": (3.0,)}, r"expected eta = 4\.0, with which this run began, found 3\.0"),
+            ({"eta": (3.0,)}, r"expected eta = \[4\.0\], with which this run began, found \[3\.0\]"),
             ({"share": 0.2}, "expected share = "),
             ({"ladder": (8, 64)}, "expected ladder = "),
             ({"ladder": ()}, "expected ladder = .* found None"),
