@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, TypeGuard
 
 import numpy as np
@@ -18,8 +18,8 @@ Floats = NDArray[np.float64]
 Value = StrictBool | StrictInt | StrictFloat | StrictStr
 
 
-class _Leaf(BaseModel):
-    """A parameter with one value; its fields are the keys of its TOML table, all but `type`."""
+class _Table(BaseModel):
+    """A parameter whose fields are the keys of its TOML table, all but `type`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     type: ClassVar[str]
@@ -29,7 +29,7 @@ class _Leaf(BaseModel):
         return {"type": self.type} | self.model_dump(mode="json")
 
 
-class _Number(_Leaf):
+class _Number(_Table):
     """A number in [low, high], encoded as its place on a linear or logarithmic scale, from 0 to 1."""
 
     options: ClassVar[tuple[Scalar, ...]] = ()
@@ -77,12 +77,9 @@ class _Number(_Leaf):
     def _within(self, value: float) -> Scalar:
         return float(min(self.high, max(self.low, value)))
 
-    def _scale(self) -> tuple[float, float]:
-        low, high = self._ends()
+    def _scale(self, margin: float = 0.0) -> tuple[float, float]:
+        low, high = self.low - margin, self.high + margin
         return (math.log(low), math.log(high)) if self.log else (low, high)
-
-    def _ends(self) -> tuple[float, float]:
-        return self.low, self.high
 
 
 class Float(_Number):
@@ -131,9 +128,9 @@ class Int(_Number):
     def _within(self, value: float) -> Scalar:
         return self.low + self.step * round((min(self.high, max(self.low, value)) - self.low) / self.step)
 
-    def _ends(self) -> tuple[float, float]:
+    def _scale(self, margin: float = 0.0) -> tuple[float, float]:
         # A whole number stands for the interval around it, so that both ends are as wide as the rest.
-        return self.low - self.step / 2, self.high + self.step / 2
+        return super()._scale(self.step / 2)
 
 
 class _Options:
@@ -162,7 +159,7 @@ class _Options:
         return self.options[int(rng.integers(len(self.options)))]
 
 
-class Choice(_Options, _Leaf):
+class Choice(_Options, _Table):
     """One of several values, without order."""
 
     type: ClassVar[str] = "choice"
@@ -198,8 +195,7 @@ class Constant:
         return {"type": "constant", "value": self.value}
 
 
-@dataclass(frozen=True)
-class Simplex:
+class Simplex(_Table):
     """Relative weights of tasks: the first task's is left alone, every other's is log-uniform in [1/spread, spread].
 
     Only ratios of weights matter, so that leaving one alone loses nothing; on the log scale no task is favoured.
@@ -208,12 +204,9 @@ class Simplex:
         pinned: weights that are held fixed, by task.
     """
 
-    spread: float
-    pinned: Mapping[str, Scalar] = field(default_factory=dict)
-
-    def describe(self) -> dict[str, Any]:
-        """Itself as plain values."""
-        return {"type": "simplex", "spread": self.spread, "pinned": dict(self.pinned)}
+    type: ClassVar[str] = "simplex"
+    spread: float = Field(16.0, gt=1, le=1e6)
+    pinned: Mapping[str, Scalar] = {}
 
     def expand(self, name: str, tasks: Sequence[str]) -> dict[str, Leaf | Constant]:
         """The weights as parameters `<name>.<task>`.

@@ -34,6 +34,8 @@ from bench.objectives import Objective
 from bench.search.ranking import Order
 from bench.search.standing import Standing, Standings, Step
 
+Mask = NDArray[np.bool_]
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -97,7 +99,7 @@ def _next(now: Standings, rules: Rules) -> Step | None:
             free = gone.sum() - gone[by_floor].sum() < places
             enough = rules.places(rung, int(settled.sum())) > 0
             dominant = enough and _one_dominates_all(values[finite], rules.objectives)
-            unserved = _unserved(now, rules, rung)
+            unserved = _unserved(now, rules, rung, waits, settled)
             if not (free or dominant or unserved):
                 continue  # nobody can go on, whatever the order: putting all in order is what would take time
             order = Order(values, rules.objectives, rules.reference)
@@ -116,17 +118,16 @@ def _one_dominates_all(values: NDArray[np.float64], objectives: Sequence[Objecti
     return int((signed == signed.max(axis=0, initial=-np.inf)).all(axis=1).sum()) == 1
 
 
-def _unserved(now: Standings, rules: Rules, rung: int) -> list[int]:
+def _unserved(now: Standings, rules: Rules, rung: int, waits: Mask, settled: Mask) -> list[int]:
     """Rows of the first tries of the kinds for which the floor may let one go on from a rung."""
     cost = rules.samples(rung + 1)
     taken = sum(rules.samples(each) for granted in now.granted.values() for each in granted)
     if taken + cost > rules.share * (now.samples(rules.rungs) + cost):
         return []
+    undecided, served = (now.begun > rung) & ~settled, (now.begun > rung + 1) & ~now.failed
     unserved: list[int] = []
     for rows in now.kinds.values():
-        tried = {row: now[row] for row in rows[: rules.tries]}
-        arriving = [each for each in tried.values() if rung == 0 or each.left(rung - 1)]
-        complete = len(tried) == rules.tries and all(each.settled(rung) for each in arriving)
-        if complete and not any(each.left(rung) and each.progress != "failed" for each in tried.values()):
-            unserved += [row for row, each in tried.items() if each.waits(rung)]
+        tried = rows[: rules.tries]
+        if len(tried) == rules.tries and not (undecided | served)[tried].any():
+            unserved += [row for row in tried if waits[row]]
     return unserved

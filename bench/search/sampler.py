@@ -88,7 +88,7 @@ class ConditionalGPSampler(BaseSampler):
         process = GaussianSampler(shape, objectives, reference, (1,))
         pinned = _encoded(trial.system_attrs.get("fixed_params", {}), search_space)
         seed = derive(self._seed, "proposal", trial.number)
-        found = process.propose(results, [configs[n] for n in (*told, *running)], seed, pinned)
+        (found,) = process.propose_batch(results, [configs[n] for n in (*told, *running)], seed, [pinned])
         return {name: _decoded(search_space[name], value) for name, value in found.items()}
 
     def sample_independent(

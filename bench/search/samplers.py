@@ -23,18 +23,14 @@ def _tpe(seed: int) -> BaseSampler:
     return TPESampler(seed=seed, n_startup_trials=12, multivariate=True, group=True, constant_liar=True)
 
 
-def _random(seed: int) -> BaseSampler:
-    return RandomSampler(seed=seed)
-
-
 TPE, GP = "tpe", "gp"
 RUNG_SAMPLERS = (GP, "random")
 """Those for a search by rungs: TPE learns nothing from a trial below full length."""
 
 SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
     TPE: _tpe,
-    "random": _random,
-    GP: _random,  # our proposals are whole and leave Optuna nothing to draw
+    "random": RandomSampler,
+    GP: RandomSampler,  # our proposals are whole and leave Optuna nothing to draw
 }
 
 

@@ -16,7 +16,7 @@ from bench.errors import UserError
 from bench.models.presets import expand
 from bench.records import Scalar
 from bench.search import tree as trees
-from bench.search.nodes import Choice, Constant, Float, Int, Leaf, Switch, Tree, Value
+from bench.search.nodes import Constant, Float, Int, Leaf, Switch, Tree, Value
 from bench.validation import validate
 
 if TYPE_CHECKING:  # spaces are listed without Optuna
@@ -152,17 +152,8 @@ def load_space(name_or_path: str) -> Space:
 
 def suggest(trial: BaseTrial, name: str, node: Leaf | Switch) -> Scalar:
     """What an Optuna trial has for one parameter."""
-    match node:
-        case Int():
-            return trial.suggest_int(name, node.low, node.high, step=node.step, log=node.log)
-        case Float():
-            return trial.suggest_float(name, node.low, node.high, log=node.log)
-        case Choice():
-            return _scalar(trial.suggest_categorical(name, node.options))
-        case Switch():
-            return _scalar(trial.suggest_categorical(name, tuple(node.branches)))
-
-
-def _scalar(value: Any) -> Scalar:
-    assert value is None or isinstance(value, bool | int | float | str)
-    return value
+    if isinstance(node, Int):
+        return trial.suggest_int(name, node.low, node.high, step=node.step, log=node.log)
+    if isinstance(node, Float):
+        return trial.suggest_float(name, node.low, node.high, log=node.log)
+    return trial.suggest_categorical(name, node.options)

@@ -54,18 +54,6 @@ class Standing:
         """How many rungs it was, or is being, trained to."""
         return len(self.results) + (self.progress != "waiting")
 
-    def settled(self, rung: int) -> bool:
-        """Whether it is known what became of it at a rung: a result, or failed on the way there."""
-        return len(self.results) > rung or (len(self.results) == rung and self.progress == "failed")
-
-    def left(self, rung: int) -> bool:
-        """Whether it went on from a rung, whatever came of that."""
-        return self.begun > rung + 1
-
-    def waits(self, rung: int) -> bool:
-        """Whether it could go on from a rung now."""
-        return len(self.results) == rung + 1 and self.progress == "waiting"
-
     def after(self, step: Step) -> Standing:
         """The trial once a job was begun: on its way, if the job is its own."""
         if step.trial != self.number:

@@ -20,13 +20,10 @@ Path = tuple[tuple[str, str], ...]
 
 Chooser = Callable[[str, Leaf | Switch], Scalar]
 
-LEAVES: dict[str, type[Int] | type[Float] | type[Choice]] = {"int": Int, "float": Float, "choice": Choice}
-TYPES = (*LEAVES, "simplex", "switch")
-
-
-class _SimplexTable(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    spread: float = Field(16.0, gt=1, le=1e6)
+PARAMETERS: dict[str, type[Int | Float | Choice | Simplex]] = {
+    each.type: each for each in (Int, Float, Choice, Simplex)
+}
+TYPES = (*PARAMETERS, "switch")
 
 
 class _SwitchTable(BaseModel):
@@ -91,16 +88,14 @@ def _read_node(table: Mapping[str, Any], where: str) -> Node:
     kind = table.get("type")
     if kind is None:
         raise UserError(f"{where}: missing key 'type'; known are {', '.join(TYPES)}")
-    if kind == "simplex":
-        return Simplex(validate(_SimplexTable, options, where).spread)
     if kind == "switch":
         switch = validate(_SwitchTable, options, where)
         return Switch(
             switch.default, {branch: read(inner, f"{where} = {branch}") for branch, inner in switch.branches.items()}
         )
-    if kind not in LEAVES:
+    if kind not in PARAMETERS:
         raise UserError(f"{where}: {unknown('type', str(kind), TYPES)}")
-    return validate(LEAVES[kind], options, where)
+    return validate(PARAMETERS[kind], options, where)
 
 
 def _under(path: Path) -> str:
@@ -184,7 +179,7 @@ def pin(tree: Tree, values: Mapping[str, Scalar], used: set[str]) -> Tree:
         elif isinstance(node, Simplex):
             weights = _below(f"{name}.", values)
             used.update(f"{name}.{task}" for task in weights)
-            pinned[name] = Simplex(node.spread, {**node.pinned, **weights})
+            pinned[name] = node.model_copy(update={"pinned": {**node.pinned, **weights}})
         elif isinstance(node, Switch):
             pinned[name] = Switch(
                 node.default,

@@ -34,6 +34,21 @@ def dominates(x: tuple[float, ...], y: tuple[float, ...]) -> bool:
     return min(better) >= 0 and max(better) > 0
 
 
+def settled(of: Standing, rung: int) -> bool:
+    """Whether it is known what became of a trial at a rung: a result, or failed on the way there."""
+    return len(of.results) > rung or (len(of.results) == rung and of.progress == "failed")
+
+
+def left(of: Standing, rung: int) -> bool:
+    """Whether it went on from a rung, whatever came of that."""
+    return of.begun > rung + 1
+
+
+def waits(of: Standing, rung: int) -> bool:
+    """Whether it could go on from a rung now."""
+    return len(of.results) == rung + 1 and of.progress == "waiting"
+
+
 VALUE = st.sampled_from([0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
 OUTCOME = st.one_of(*[st.tuples(VALUE, VALUE)] * 5, st.just(None), st.just((math.nan, 0.5)))
 TRIAL = st.tuples(st.sampled_from(["single_task", "mmoe", "ple"]), st.lists(OUTCOME, min_size=4, max_size=4))
@@ -96,20 +111,20 @@ def test_what_holds_of_every_search(trials, eta, tries, share, slots, random) ->
         # once to each rung, one rung at a time, never past a failure or an undefined value
         assert (promotion.trial, promotion.rung) not in seen
         seen.add((promotion.trial, promotion.rung))
-        assert standing.waits(rung)
+        assert waits(standing, rung)
         assert np.isfinite(standing.results[rung]).all()
         at_rung = [s for s in before if len(s.results) > rung and np.isfinite(s.results[rung]).all()]
         better = [s for s in at_rung if dominates(s.results[rung], standing.results[rung])]
         of_rung = eta[min(rung, len(eta) - 1)]
-        places = math.floor(sum(s.settled(rung) and rung not in s.granted for s in before) / of_rung)
+        places = math.floor(sum(settled(s, rung) and rung not in s.granted for s in before) / of_rung)
         if promotion.floor:
-            assert not any(s.waits(rung) and s.kind == standing.kind and s.number < promotion.trial for s in better)
+            assert not any(waits(s, rung) and s.kind == standing.kind and s.number < promotion.trial for s in better)
         else:
             # a dominated trial goes only when no trial that dominates it is left to take the slot
-            assert not any(s.waits(rung) for s in better)
+            assert not any(waits(s, rung) for s in better)
             worse = [s for s in at_rung if dominates(standing.results[rung], s.results[rung])]
             if len(worse) < len(at_rung) - 1:
-                merit = sum(s.left(rung) and rung + 1 not in s.granted for s in before)
+                merit = sum(left(s, rung) and rung + 1 not in s.granted for s in before)
                 assert merit < places
                 assert len(better) < places
 
@@ -122,7 +137,7 @@ def test_a_trial_that_dominates_all_others_is_never_stopped(trials, eta, tries, 
     play = Play(trials, rules(eta, tries, share), slots, random)
     reached = len(play.standings[at].results) - 1
     if reached < 3:  # too few others have come as far, and nothing else can stop it
-        assert sum(s.settled(reached) for s in play.standings) < eta[min(reached, len(eta) - 1)]
+        assert sum(settled(s, reached) for s in play.standings) < eta[min(reached, len(eta) - 1)]
 
 
 @settings(max_examples=60)
