@@ -27,7 +27,7 @@ no longer than the three hundredth. It parts them into a good tenth, here at mos
 rest, of which as many at random as there are best are enough."""
 
 
-def ask(plan: Plan, pinned: Mapping[str, Scalar], trials: Sequence[Event], standings: Standings) -> Event:
+def ask(plan: Plan, pinned: Mapping[str, Scalar], trials: Sequence[Event], standings: Sequence[Standing]) -> Event:
     """A configuration for the next trial. The same trials lead to the same answer.
 
     Args:
@@ -64,22 +64,22 @@ def distributions(plan: Plan) -> dict[str, BaseDistribution]:
     return trial.distributions
 
 
-def shown(standings: Standings, rules: Rules, seed: int) -> list[int]:
+def shown(standings: Sequence[Standing], rules: Rules, seed: int) -> list[int]:
     """Numbers of the trials that TPE is shown, rising: the best, some others, and all that are under way.
 
     Shorter searches are shown whole.
 
     Args:
-        standings: of every trial of a search without rungs.
+        standings: of every trial of a search without rungs, by number.
         seed: of the draw of the others.
     """
-    done = np.flatnonzero(standings.reached)
+    now = Standings(standings)
+    done, running = np.flatnonzero(now.reached), np.flatnonzero(~(now.waiting | now.failed))
     if len(done) > BEST + OTHERS:
-        order = Order(standings.values(0)[done], rules.objectives, rules.reference)
+        order = Order(now.values(0)[done], rules.objectives, rules.reference)
         best = order.at(np.arange(BEST))
         others = np.random.default_rng(seed).permutation(np.delete(np.arange(len(done)), best))[:OTHERS]
         done = done[np.concatenate([best, others])]
-    running = np.flatnonzero(~(standings.waiting | standings.failed))
     return sorted([*done.tolist(), *running.tolist()])
 
 

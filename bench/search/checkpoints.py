@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from bench.search.fidelity import best_first_across_rungs
 from bench.search.promotion import Rules
-from bench.search.standing import Standing, Standings
+from bench.search.standing import Standing
 
 
 class Checkpoints:
@@ -48,7 +48,7 @@ class Checkpoints:
                 last = self.path(standing.number, len(standing.results) - 1)
                 self._bytes[standing.number] = last.stat().st_size
 
-    def fit(self, standings: Standings, rules: Rules) -> None:
+    def fit(self, standings: Sequence[Standing], rules: Rules) -> None:
         """Removes those of the worst waiting trials, until the rest takes no more than it may; after `tidy`.
 
         Args:

@@ -29,8 +29,8 @@ def decide(plan: Plan, standings: Iterable[Standing], late: bool = False) -> Dec
         standings: of every trial, by number, by what is told.
         late: whether the time is up.
     """
-    rules, now = plan.rules, Standings.of(standings)
-    used, single = now.samples(rules.rungs), [now[row] for row in now.kinds.get(SINGLE_TASK, ())]
+    rules, now = plan.rules, Standings(standings)
+    used, single = now.samples(rules.rungs), [now.every[row] for row in now.kinds[SINGLE_TASK]]
 
     def fits(rung: int, then: Sequence[Standing]) -> bool:
         return plan.budget is None or used + rules.samples(rung) + _set_aside(plan, then) <= plan.budget

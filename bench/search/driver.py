@@ -117,7 +117,7 @@ class _Search:
         if isinstance(decision, Step):
             config = study.promote(decision, to_keep)
         else:
-            _, config = study.ask(plan, self._proposals.next(study.ledger, study.configs()), to_keep)
+            _, config = study.ask(plan, self._proposals.next(study.ledger, study.configs), to_keep)
         self._submit(number, config)
         return True
 

@@ -29,13 +29,16 @@ def outcome_event(outcome: Outcome | Failure, objectives: tuple[Objective, ...])
     event |= {"metrics": {}, "failure": _plain(failure)}
     if result is None:
         return event
-    at_length: Event = {
-        "curve": [_floats(point) for point in result.curve],
-        "diagnosis": result.diagnosis,
-        "resampled": packed(result.resampled),
+    return event | {
+        "metrics": _floats(result.metrics),
+        "speed": _floats(result.speed),
+        "config": result.config,
+        AT_LENGTH: {
+            "curve": [_floats(point) for point in result.curve],
+            "diagnosis": result.diagnosis,
+            "resampled": packed(result.resampled),
+        },
     }
-    event |= {"metrics": _floats(result.metrics), "speed": _floats(result.speed), "config": result.config}
-    return event | {AT_LENGTH: at_length}
 
 
 def values_in(event: Event, objectives: tuple[Objective, ...]) -> tuple[float, ...] | None:

@@ -14,13 +14,13 @@ class Ledger:
     Attributes:
         steps: by the number of the job.
         told: of how many jobs the outcome is known; the next one to be told.
-        standings: how far every trial has come by what is told; they change as the search goes on.
+        standings: how far every trial has come by what is told, by number.
     """
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
         self.told = 0
-        self.standings = Standings()
+        self.standings: list[Standing] = []
         self._told_before: list[int] = []  # how many jobs were told when a trial was begun
 
     @property
@@ -32,25 +32,24 @@ class Ledger:
         """A job is begun; `kind` is the trial's way of sharing."""
         if step.trial == self.trials:
             self._told_before.append(self.told)
-            standing = Standing(step.trial, kind, (), "running")
+            self.standings.append(Standing(step.trial, kind, (), "running"))
         else:
-            standing = self.standings[step.trial].after(step)
-        self.standings.put(step.trial, standing)
+            self.standings[step.trial] = self.standings[step.trial].after(step)
         self.steps.append(step)
 
     def tell(self, values: tuple[float, ...] | None) -> None:
         """The outcome of the next job in order is known; None for a failure."""
-        before = self.standings[self.steps[self.told].trial]
+        trial = self.steps[self.told].trial
+        before = self.standings[trial]
         self.told += 1
         if values is None:
-            now = replace(before, progress="failed")
+            self.standings[trial] = replace(before, progress="failed")
         else:
-            now = replace(before, progress="waiting", results=(*before.results, values))
-        self.standings.put(before.number, now)
+            self.standings[trial] = replace(before, progress="waiting", results=(*before.results, values))
 
     def samples(self, ladder: tuple[int, ...]) -> int:
         """Training samples of all jobs, see `Standings.samples`; 0 where there are no rungs."""
-        return self.standings.samples(ladder)
+        return Standings(self.standings).samples(ladder)
 
     def known_at(self, trial: int) -> list[tuple[tuple[float, ...], ...] | None]:
         """Results by rung of the trials before one, as they were known when that one was begun, or now if it is not.

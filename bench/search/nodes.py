@@ -150,8 +150,10 @@ class _Options:
     def nearest(self, value: Scalar) -> Scalar:
         """The value itself where it is an option; else the nearest number of two, or the default."""
         numbers = [option for option in self.options if _is_number(option)]
-        if value in self.options or not _is_number(value) or not numbers:
-            return value if value in self.options else self.default
+        if value in self.options:
+            return value
+        if not numbers or not _is_number(value):
+            return self.default
         return min(numbers, key=lambda option: abs(float(option) - float(value)))
 
     def draw(self, rng: np.random.Generator) -> Scalar:

@@ -23,7 +23,7 @@ Three rules are ours.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from bench.frontier.dominance import measured
 from bench.objectives import Objective
 from bench.search.ranking import Order
-from bench.search.standing import Standing, Standings, Step
+from bench.search.standing import Standings, Step
 
 Mask = NDArray[np.bool_]
 
@@ -70,18 +70,16 @@ def reduction_factors(objectives: int) -> tuple[float, ...]:
     return (6.0 if objectives < 3 else 4.0, 1.0)
 
 
-def promote(standings: Iterable[Standing], rules: Rules, slots: int) -> list[Step]:
+def promote(now: Standings, rules: Rules, slots: int) -> list[Step]:
     """The jobs of trials that free slots are to train on, at most `slots`; those left over are for new configurations.
 
-    The highest rung first; at a rung merit before the floor, and the better trial first. The same standings, in
-    whatever order they are given, lead to the same promotions.
+    The highest rung first; at a rung merit before the floor, and the better trial first.
     """
     chosen: list[Step] = []
-    now = Standings.of(standings)
     while len(chosen) < slots and (step := _next(now, rules)):
         chosen.append(step)
         if len(chosen) < slots:
-            now = Standings(each.after(step) for each in now)
+            now = Standings(each.after(step) for each in now.every)
     return chosen
 
 
@@ -105,11 +103,11 @@ def _next(now: Standings, rules: Rules) -> Step | None:
             order = Order(values, rules.objectives, rules.reference)
             best = order.first(waits)
             if best and best[0] < (places if free else 1 if dominant else 0):
-                return Step(now[best[1]].number, rung + 1)
+                return Step(now.every[best[1]].number, rung + 1)
             named = np.zeros(len(now), dtype=bool)
             named[unserved] = True
             if best := order.first(named):
-                return Step(now[best[1]].number, rung + 1, floor=True)
+                return Step(now.every[best[1]].number, rung + 1, floor=True)
     return None
 
 

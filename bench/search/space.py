@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -90,10 +92,10 @@ class Space:
             UserError: an unknown architecture, or one that contradicts another name.
         """
         values = expand(fixed)
-        used: set[str] = set()
-        tree = trees.pin(self.tree, values, used)
-        extra = {name: Constant(value) for name, value in values.items() if name not in used}
-        return Space(self.title, self.source, {**tree, **extra})
+        tree = trees.pin(self.tree, values)
+        known = trees.names(tree)
+        extra = {name: Constant(value) for name, value in values.items() if name not in known}
+        return replace(self, tree={**tree, **extra})
 
     def variants(self, tasks: Sequence[str]) -> Iterator[dict[str, Scalar]]:
         """Configurations that between them visit every branch, and there each parameter's default, bounds and options.
@@ -102,19 +104,8 @@ class Space:
         """
         leaves = [node for _, node, _ in trees.walk(self.tree) if isinstance(node, Leaf)]
         rounds = 1 + max([2, *(len(leaf.extremes) for leaf in leaves)])
-        for path in trees.paths(self.tree):
-            switches = dict(path)
-            for at in range(rounds):
-
-                def choose(
-                    name: str, node: Leaf | Switch, at: int = at, switches: Mapping[str, str] = switches
-                ) -> Scalar:
-                    if isinstance(node, Switch):
-                        return switches.get(name, node.default)
-                    values = (node.default, *node.extremes)
-                    return values[at % len(values)]
-
-                yield trees.resolve(self.tree, tasks, choose)
+        for path, at in product(trees.paths(self.tree), range(rounds)):
+            yield trees.resolve(self.tree, tasks, partial(_variant, dict(path), at))
 
     def validate_against_config(self, tasks: Sequence[str]) -> None:
         """Reads every variant as a trial's configuration, without training.
@@ -148,6 +139,13 @@ def load_space(name_or_path: str) -> Space:
         return Space(file.title, str(path), tree).restricted(file.fixed)
     except UserError as error:
         raise UserError(f"{path}: fixed: {error}") from None
+
+
+def _variant(switches: Mapping[str, str], at: int, name: str, node: Leaf | Switch) -> Scalar:
+    if isinstance(node, Switch):
+        return switches.get(name, node.default)
+    values = (node.default, *node.extremes)
+    return values[at % len(values)]
 
 
 def suggest(trial: BaseTrial, name: str, node: Leaf | Switch) -> Scalar:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import chain
 from operator import attrgetter
 from typing import Literal
 
@@ -63,83 +63,39 @@ class Standing:
 
 
 class Standings:
-    """Standings in the order of their trials' numbers, and the same as columns, kept as one after the other changes.
-
-    Making the columns anew for every decision would take time in a long search. A row is a place in the order.
+    """Standings in the order of their trials' numbers, and the same as columns. A row is a place in this order.
 
     Attributes:
+        every: the standings.
+        reached: how many rungs each has a result at: (N,).
+        waiting, failed: which wait, and which have failed: (N,) each.
+        begun: how many rungs each was, or is being, trained to: (N,).
         granted: by row, the rungs to which the floor let a trial go on, where there are any.
         kinds: rows by kind of sharing.
     """
 
-    def __init__(self, standings: Iterable[Standing] = ()) -> None:
-        self._standings: list[Standing] = []
-        self.granted: dict[int, frozenset[int]] = {}
+    def __init__(self, standings: Iterable[Standing]) -> None:
+        self.every = sorted(standings, key=attrgetter("number"))
+        self.reached = np.array([len(each.results) for each in self.every], dtype=np.int64)
+        self.waiting = np.array([each.progress == "waiting" for each in self.every], dtype=np.bool_)
+        self.failed = np.array([each.progress == "failed" for each in self.every], dtype=np.bool_)
+        self.begun = self.reached + ~self.waiting
+        self.granted = {row: each.granted for row, each in enumerate(self.every) if each.granted}
         self.kinds: defaultdict[str, list[int]] = defaultdict(list)
-        self._reached, self._waiting, self._failed = array("q"), array("b"), array("b")
-        self._values: list[array[float]] = []  # of each rung, row after row
-        for standing in standings:
-            self.put(len(self), standing)
-
-    @classmethod
-    def of(cls, standings: Iterable[Standing]) -> Standings:
-        """Itself, or those of trials in whatever order."""
-        return standings if isinstance(standings, cls) else cls(sorted(standings, key=attrgetter("number")))
-
-    def put(self, row: int, standing: Standing) -> None:
-        """Sets a row, or adds the next one. A trial keeps its kind and the results that it has."""
-        if row == len(self):
-            for values in self._values:
-                values.extend([np.nan] * (len(values) // row))
-            self._standings.append(standing)
-            self.kinds[standing.kind].append(row)
-            for column in (self._reached, self._waiting, self._failed):
-                column.append(0)
-        self._standings[row] = standing
-        self._waiting[row], self._failed[row] = standing.progress == "waiting", standing.progress == "failed"
-        for rung in range(self._reached[row], len(standing.results)):
-            result = standing.results[rung]
-            if rung == len(self._values):
-                self._values.append(array("d", [np.nan]) * (len(self) * len(result)))
-            self._values[rung][row * len(result) : (row + 1) * len(result)] = array("d", result)
-        self._reached[row] = len(standing.results)
-        if standing.granted:
-            self.granted[row] = standing.granted
+        for row, each in enumerate(self.every):
+            self.kinds[each.kind].append(row)
 
     def __len__(self) -> int:
-        return len(self._standings)
-
-    def __iter__(self) -> Iterator[Standing]:
-        return iter(self._standings)
-
-    def __getitem__(self, row: int) -> Standing:
-        return self._standings[row]
-
-    @property
-    def reached(self) -> NDArray[np.int64]:
-        """How many rungs each has a result at: (N,)."""
-        return np.array(self._reached, dtype=np.int64)
-
-    @property
-    def waiting(self) -> NDArray[np.bool_]:
-        """Which wait: (N,)."""
-        return np.array(self._waiting, dtype=np.bool_)
-
-    @property
-    def failed(self) -> NDArray[np.bool_]:
-        """Which have failed: (N,)."""
-        return np.array(self._failed, dtype=np.bool_)
-
-    @property
-    def begun(self) -> NDArray[np.int64]:
-        """How many rungs each was, or is being, trained to: (N,)."""
-        return self.reached + ~self.waiting
+        return len(self.every)
 
     def values(self, rung: int) -> NDArray[np.float64]:
         """The results at a rung that some trial has reached: (N, objectives), NaN where one has not."""
-        return np.array(self._values[rung]).reshape(len(self), -1)
+        found = [each.results[rung] for each in self.every if len(each.results) > rung]
+        values = np.full((len(self), len(found[0])), np.nan)
+        values[self.reached > rung] = np.fromiter(chain.from_iterable(found), np.float64).reshape(len(found), -1)
+        return values
 
     def samples(self, rungs: tuple[int, ...]) -> int:
         """Training samples of all jobs, those under way included; `rungs` has those at each rung."""
-        steps, begun = np.diff(rungs, prepend=0).tolist(), self.begun
-        return sum(step * int((begun > rung).sum()) for rung, step in enumerate(steps))
+        steps = np.diff(rungs, prepend=0).tolist()
+        return sum(step * int((self.begun > rung).sum()) for rung, step in enumerate(steps))

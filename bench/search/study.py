@@ -34,6 +34,7 @@ class Study:
     Each of these is one event of the log: on disk, then known here.
 
     Attributes:
+        configs: every trial's configuration.
         seconds: what the search has taken so far, as far as it was kept.
         concluded: whether the search by rungs has ended, so that no trial goes on unless the search does.
         cut_short: whether the time limit ended the search, which would have gone on otherwise.
@@ -42,6 +43,7 @@ class Study:
     def __init__(self, folder: Path, log: Log, lock: FolderLock | None = None, plan: Plan | None = None) -> None:
         self.folder = folder
         self.ledger = Ledger()
+        self.configs: list[dict[str, Scalar]] = []
         self.objectives: tuple[Objective, ...] = ()
         self.seconds, self.concluded, self.cut_short = 0.0, False, False
         self._log, self._lock = log, lock
@@ -126,14 +128,10 @@ class Study:
         """Training samples at each rung; empty where every trial is trained to full length."""
         return tuple(self._plan.get("ladder", ()))
 
-    def configs(self) -> list[dict[str, Scalar]]:
-        """Every trial's configuration."""
-        return [asked[0]["config"] for asked in self._asked]
-
     def running(self) -> dict[int, dict[str, Scalar]]:
         """Configurations of the jobs without an outcome, by number."""
         unfinished = sorted(set(range(self.asked)) - set(self.finished))
-        return {number: self._config(self.ledger.steps[number].trial) for number in unfinished}
+        return {number: self.configs[self.ledger.steps[number].trial] for number in unfinished}
 
     def under_way(self) -> list[tuple[Step, float]]:
         """The jobs without an outcome, and when each was begun, in seconds since 1970; by number."""
@@ -154,12 +152,12 @@ class Study:
         found = ask(plan, given, trials, self.ledger.standings)
         baseline = number < len(plan.openings) and found["config"].get(SHARING) == SINGLE_TASK
         self._begin(Step(number, 0), seconds, baseline=baseline, **found)
-        return number, self._config(number)
+        return number, self.configs[number]
 
     def promote(self, step: Step, seconds: float | None = None) -> dict[str, Scalar]:
         """Begins a trial's next job; gives its configuration. `seconds` as in `ask`."""
         self._begin(step, seconds)
-        return self._config(step.trial)
+        return self.configs[step.trial]
 
     def finish(self, number: int, outcome: Outcome | Failure) -> None:
         """Keeps what became of a job, before anything that is decided may know it.
@@ -222,10 +220,6 @@ class Study:
                     f"{self.folder}: expected {key} = {before!r}, with which this run began, found {value!r}"
                 )
 
-    def _config(self, number: int) -> dict[str, Scalar]:
-        config: dict[str, Scalar] = self._asked[number][0]["config"]
-        return config
-
     def _begin(self, step: Step, seconds: float | None, **of_trial: Any) -> None:
         seconds = self.seconds if seconds is None else seconds
         self._add("asked", job=self.asked, **asdict(step), seconds=seconds, **of_trial)
@@ -248,8 +242,9 @@ class Study:
                 if step.rung == 0:
                     _expect(step.trial == len(self._asked))
                     self._asked.append([])
+                    self.configs.append(event["config"])
                 self._asked[step.trial].append(event)
-                self.ledger.ask(step, str(self._config(step.trial).get(SHARING, "?")))
+                self.ledger.ask(step, str(self.configs[step.trial].get(SHARING, "?")))
                 self.seconds, self.concluded, self.cut_short = event["seconds"], False, False
             case "outcome":
                 _expect(event["job"] < self.asked)

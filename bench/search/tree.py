@@ -155,14 +155,11 @@ def searched(tree: Tree, tasks: Sequence[str], choose: Chooser) -> dict[str, Sca
     return params
 
 
-def pin(tree: Tree, values: Mapping[str, Scalar], used: set[str]) -> Tree:
+def pin(tree: Tree, values: Mapping[str, Scalar]) -> Tree:
     """The tree with some parameters held fixed.
 
     A pinned switch keeps only its branch. A name such as `sharing.ple.dropout` that is no parameter, but lies below a
     branch of a switch `sharing.kind`, is fixed in that branch alone: elsewhere it would mean nothing.
-
-    Args:
-        used: is given the names that were found a place.
 
     Raises:
         UserError: a simplex is given one value, where it has one per task.
@@ -172,18 +169,16 @@ def pin(tree: Tree, values: Mapping[str, Scalar], used: set[str]) -> Tree:
         if name in values:
             if isinstance(node, Simplex):
                 raise UserError(f"{name}: expected a weight for each task, as in {name}.<task>, found {values[name]!r}")
-            used.add(name)
             pinned[name] = Constant(values[name])
             if isinstance(node, Switch):
-                pinned |= pin(node.branches.get(str(values[name]), {}), values, used)
+                pinned |= pin(node.branches.get(str(values[name]), {}), values)
         elif isinstance(node, Simplex):
             weights = _below(f"{name}.", values)
-            used.update(f"{name}.{task}" for task in weights)
             pinned[name] = node.model_copy(update={"pinned": {**node.pinned, **weights}})
         elif isinstance(node, Switch):
             pinned[name] = Switch(
                 node.default,
-                {branch: _pin_branch(name, branch, inner, values, used) for branch, inner in node.branches.items()},
+                {branch: _pin_branch(name, branch, inner, values) for branch, inner in node.branches.items()},
             )
         else:
             pinned[name] = node
@@ -216,15 +211,20 @@ def prune(tree: Tree, unwanted: Mapping[tuple[str, str], str]) -> Tree:
     return pruned
 
 
-def _pin_branch(switch: str, branch: str, tree: Tree, values: Mapping[str, Scalar], used: set[str]) -> Tree:
-    inner = dict(pin(tree, values, used))
-    if switch.endswith(".kind"):
-        prefix = f"{switch.removesuffix('kind')}{branch}."
-        for rest, value in _below(prefix, values).items():
-            if prefix + rest not in used:
-                used.add(prefix + rest)
-                inner[prefix + rest] = Constant(value)
-    return inner
+def names(tree: Tree) -> set[str]:
+    """Of every parameter of every branch, pinned weights of tasks among them."""
+    found = {name: node for name, node, _ in walk(tree)}
+    weights = {f"{name}.{task}" for name, node in found.items() if isinstance(node, Simplex) for task in node.pinned}
+    return {*found, *weights}
+
+
+def _pin_branch(switch: str, branch: str, tree: Tree, values: Mapping[str, Scalar]) -> Tree:
+    inner = pin(tree, values)
+    if not switch.endswith(".kind"):
+        return inner
+    prefix, known = f"{switch.removesuffix('kind')}{branch}.", names(inner)
+    own = {name: Constant(value) for name, value in values.items() if name.startswith(prefix) and name not in known}
+    return {**inner, **own}
 
 
 def _below(prefix: str, values: Mapping[str, Scalar]) -> dict[str, Scalar]:

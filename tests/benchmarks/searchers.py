@@ -21,7 +21,7 @@ from bench.search.promotion import Rules, promote, reduction_factors
 from bench.search.rungs import ladder
 from bench.search.samplers import quiet
 from bench.search.shape import Shape
-from bench.search.standing import Standing
+from bench.search.standing import Standing, Standings
 from bench.seeds import derive
 
 
@@ -131,7 +131,7 @@ def by_rungs(
         judged: list[Floats] = []
         spent = 0.0
         while spent < budget - 1e-9:
-            if promotion := next(iter(promote(standings, rules, 1)), None):
+            if promotion := next(iter(promote(Standings(standings), rules, 1)), None):
                 number, rung = promotion.trial, promotion.rung
                 if promotion.floor:
                     standings[number] = replace(standings[number], granted=standings[number].granted | {rung})

@@ -21,21 +21,21 @@ from bench.search import asking as module
 from bench.search.asking import BEST, OTHERS, shown
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
-from bench.search.standing import Standing, Standings
+from bench.search.standing import Standing
 from bench.search.study import Study
 
 RULES = toy_plan().rules
 VALUES = np.random.default_rng(0).random((600, 2))
 
 
-def standings(count: int) -> Standings:
+def standings(count: int) -> list[Standing]:
     """Every seventh failed, every eleventh under way."""
-    return Standings(
+    return [
         Standing(number, "mmoe", (), "failed" if number % 7 == 0 else "running")
         if number % 7 == 0 or number % 11 == 0
         else Standing(number, "mmoe", (tuple(VALUES[number].tolist()),), "waiting")
         for number in range(count)
-    )
+    ]
 
 
 def test_a_short_search_is_seen_whole() -> None:

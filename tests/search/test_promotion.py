@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.objectives import Objective
-from bench.search.promotion import Rules, promote
-from bench.search.standing import Standing, Step
+from bench.search.promotion import Rules
+from bench.search.promotion import promote as promote_now
+from bench.search.standing import Standing, Standings, Step
 
 TWO = (Objective("a.auc", "maximize"), Objective("b.logloss", "minimize"))
 AT = {"a.auc": -1.0, "b.logloss": 2.0}
@@ -27,6 +28,10 @@ def rules(eta: float | tuple[float, ...] = 3, tries: int = 0, share: float = 1.0
 
 def waiting(number: int, *results: tuple[float, float], kind: str = "mmoe") -> Standing:
     return Standing(number, kind, results, "waiting")
+
+
+def promote(standings: list[Standing], rules: Rules, slots: int) -> list[Step]:
+    return promote_now(Standings(standings), rules, slots)
 
 
 def dominates(x: tuple[float, ...], y: tuple[float, ...]) -> bool:

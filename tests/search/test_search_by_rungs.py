@@ -372,7 +372,7 @@ class TestConclude:
                             assert "waiting" not in {record.state for record in study.records()}
         twice, never = (Study.read(tmp_path / folder) for folder in ("twice", "never"))
         assert twice.ledger.steps == never.ledger.steps
-        assert list(twice.ledger.standings) == list(never.ledger.standings)
+        assert twice.ledger.standings == never.ledger.standings
         ended = {"waiting": "pruned"}
         assert essence(twice.records()) == [
             record | {"state": ended.get(record["state"], record["state"])} for record in essence(never.records())
@@ -400,7 +400,7 @@ class TestConclude:
             search(plan, study, InlineExecutor(fails_at(1)), make_job, ignore)
             reader = Study.read(tmp_path)
             assert reader.records() == study.records()
-            assert list(reader.ledger.standings) == list(study.ledger.standings)
+            assert reader.ledger.standings == study.ledger.standings
             assert (reader.ladder, reader.ledger.steps) == (LADDER, study.ledger.steps)
 
     def test_a_trial_is_confirmed_as_long_as_it_was_trained(self, tmp_path: Path) -> None:
