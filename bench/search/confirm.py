@@ -108,18 +108,15 @@ def _keep_again(
     if not jobs:
         return
     progress.note(f"kept predictions of {len(jobs)} replicates are gone: these are trained again for them")
-    for job in jobs:
-        executor.submit(job)
     with progress.task("predictions again", len(jobs), "replicates") as advance:
-        for _ in jobs:
-            if failure := executor.next().failure:
+        for outcome in outcomes(executor, jobs, advance, None):
+            if failure := outcome.failure:
                 progress.note(f"a replicate's predictions are not there: {failure.kind}: {failure.reason}")
-            advance(1)
 
 
 def _carry_out(study: Study, executor: Executor, jobs: Sequence[Job], on_record: OnRecord, advance: Advance) -> None:
     left = Counter(job.trial for job in jobs)
-    for outcome in outcomes(study, executor, jobs, advance):
+    for outcome in outcomes(executor, jobs, advance, study):
         number = outcome.job.trial
         left[number] -= 1
         if number is not None and not left[number]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -30,13 +31,11 @@ def decide(plan: Plan, standings: Iterable[Standing], late: bool = False) -> Dec
         late: whether the time is up.
     """
     rules, now = plan.rules, Standings(standings)
-    used, single = now.samples(rules.rungs), [now.every[row] for row in now.kinds[SINGLE_TASK]]
-
-    def fits(rung: int, then: Sequence[Standing]) -> bool:
-        return plan.budget is None or used + rules.samples(rung) + _set_aside(plan, then) <= plan.budget
+    single = [now.every[row] for row in now.kinds[SINGLE_TASK]]
+    left = math.inf if plan.budget is None else plan.budget - now.samples(rules.rungs)
 
     def affordable(step: Step) -> bool:
-        return fits(step.rung, [each.after(step) for each in single])
+        return rules.samples(step.rung) + _set_aside(plan, [each.after(step) for each in single]) <= left
 
     if not late:
         chosen = promote(now, rules, 1)
@@ -47,21 +46,20 @@ def decide(plan: Plan, standings: Iterable[Standing], late: bool = False) -> Dec
         opening = plan.openings[len(now) :][:1]
         new = opening and opening[0].get(SHARING) == SINGLE_TASK
         then = [*single, Standing(len(now), SINGLE_TASK, (), "running")] if new else single
-        if (plan.trials is None or len(now) < plan.trials) and fits(0, then):
+        wanted = plan.trials is None or len(now) < plan.trials
+        if wanted and rules.samples(0) + _set_aside(plan, then) <= left:
             return "new trial"
     if not (now.waiting | now.failed).all():
         return None
     baseline = _baseline_on(single, rules)
-    if baseline is not None and (plan.budget is None or used + rules.samples(baseline.rung) <= plan.budget):
-        return baseline
-    return None
+    return baseline if baseline and rules.samples(baseline.rung) <= left else None
 
 
 def _set_aside(plan: Plan, single: Sequence[Standing]) -> int:
     """Training samples that a single-task trial, of these, still needs to get to full length."""
-    if plan.budget is None or not plan.by_rungs or SINGLE_TASK not in plan.space.choices(SHARING):
+    if not plan.by_rungs or SINGLE_TASK not in plan.space.choices(SHARING):
         return 0
-    alive = _alive(single)
+    alive = [each for each in single if each.progress != "failed"]
     if not alive and len(single) > plan.tries:
         return 0  # every one that was planned has failed
     rungs = plan.rules.rungs
@@ -69,13 +67,9 @@ def _set_aside(plan: Plan, single: Sequence[Standing]) -> int:
     return rungs[-1] - (rungs[highest - 1] if highest else 0)
 
 
-def _alive(standings: Sequence[Standing]) -> list[Standing]:
-    return [each for each in standings if each.progress != "failed"]
-
-
 def _baseline_on(single: Sequence[Standing], rules: Rules) -> Step | None:
     """The step of the best single-task trial of the highest rung, where that is not the last."""
-    alive = _alive(single)
+    alive = [each for each in single if each.progress != "failed"]
     highest = max((len(each.results) for each in alive), default=0)
     if highest in (0, len(rules.rungs)):
         return None

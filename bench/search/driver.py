@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -12,7 +13,7 @@ from bench.progress import Advance, Progress, Silent
 from bench.records import Failure, Job, Outcome, Point, Scalar, Split, TrialRecord
 from bench.rows import SEARCH
 from bench.search.checkpoints import Checkpoints
-from bench.search.decisions import Decision, decide
+from bench.search.decisions import decide
 from bench.search.executors.base import Executor
 from bench.search.plan import Plan
 from bench.search.proposals import Proposals
@@ -26,13 +27,14 @@ MakeJob = Callable[[Point, int, tuple[Split, ...]], Job]
 OnRecord = Callable[[TrialRecord], None]
 
 
-def outcomes(study: Study, executor: Executor, jobs: Sequence[Job], advance: Advance) -> Iterator[Outcome]:
-    """Carries out jobs that are no trials of the search, and keeps each outcome with the study before it is given."""
+def outcomes(executor: Executor, jobs: Sequence[Job], advance: Advance, study: Study | None) -> Iterator[Outcome]:
+    """Carries out jobs that are no trials of the search; a study keeps each outcome before it is given."""
     for job in jobs:
         executor.submit(job)
     for _ in jobs:
         outcome = executor.next()
-        study.add_replicate(outcome)
+        if study:
+            study.add_replicate(outcome)
         advance(1)
         yield outcome
 
@@ -74,6 +76,7 @@ class _Search:
         self._proposals = Proposals(plan)
         self._checkpoints = Checkpoints(study.folder, plan.checkpoint_bytes)
         self._rungs = plan.rules.rungs
+        self._most_seconds = math.inf if plan.seconds is None else plan.seconds
         self._in_samples = plan.by_rungs or plan.budget is not None
         self._numbers: dict[int, int] = {}  # of the jobs that were handed over, by trial
         self._advance: Advance
@@ -94,7 +97,8 @@ class _Search:
                         break
                 if (number := study.told) == study.asked:
                     if self._plan.seconds is not None:
-                        study.rest(seconds, self._is_late(seconds) and self._decide(late=False) is not None)
+                        late = seconds >= self._most_seconds
+                        study.rest(seconds, late and decide(self._plan, study.ledger.standings) is not None)
                     return
                 while number not in study.finished:
                     outcome = self._executor.next()
@@ -110,7 +114,7 @@ class _Search:
     def _begin(self, seconds: float) -> bool:
         """Begins the next job; False where there is nothing to begin, by what is told now."""
         study, plan, number = self._study, self._plan, self._study.asked
-        decision = self._decide(self._is_late(seconds))
+        decision = decide(plan, study.ledger.standings, late=seconds >= self._most_seconds)
         to_keep = None if plan.seconds is None else seconds
         if decision is None:
             return False
@@ -120,12 +124,6 @@ class _Search:
             _, config = study.ask(plan, self._proposals.next(study.ledger, study.configs), to_keep)
         self._submit(number, config)
         return True
-
-    def _is_late(self, seconds: float) -> bool:
-        return self._plan.seconds is not None and seconds >= self._plan.seconds
-
-    def _decide(self, late: bool) -> Decision | None:
-        return decide(self._plan, self._study.ledger.standings, late)
 
     def _submit(self, number: int, config: Mapping[str, Scalar]) -> None:
         """Hands a job to the executor; a configuration that makes none has failed."""

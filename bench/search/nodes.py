@@ -139,6 +139,11 @@ class _Options:
     options: tuple[Scalar, ...]
     default: Scalar
 
+    @property
+    def extremes(self) -> tuple[Scalar, ...]:
+        """Values that, if they are accepted, speak for all others: every one."""
+        return self.options
+
     def encode(self, value: Scalar) -> float:
         """The number of an option."""
         return float([(type(option), option) for option in self.options].index((type(value), value)))
@@ -176,11 +181,6 @@ class Choice(_Options, _Table):
         if (type(self.default), self.default) not in seen:
             raise ValueError(f"expected default to be one of {list(self.options)}, found {self.default!r}")
         return self
-
-    @property
-    def extremes(self) -> tuple[Scalar, ...]:
-        """Values that, if they are accepted, speak for all others: every one."""
-        return self.options
 
 
 Leaf = Int | Float | Choice

@@ -8,27 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Any
 
 from bench import content
 from bench.records import Scalar
 from bench.search import tree as trees
-from bench.search.nodes import Value
 from bench.search.plan import SHARING
 from bench.search.space import Space
-from bench.validation import validate
-
-
-class _Portfolio(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    objectives: int = Field(ge=1)
-    configurations: list[dict[str, Value]] = Field(min_length=1)
-
-
-class _File(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    portfolios: list[_Portfolio] = Field(min_length=1)
 
 
 def openings(space: Space, tasks: Sequence[str], objectives: int) -> list[dict[str, Scalar]]:
@@ -36,12 +22,9 @@ def openings(space: Space, tasks: Sequence[str], objectives: int) -> list[dict[s
 
     Those of the number of objectives that is nearest. A configuration whose way of sharing the space does not have is
     left out; other values that the space does not have become the nearest that it has, or the default.
-
-    Raises:
-        UserError: the file is not valid.
     """
-    nearest = min(_read(), key=lambda each: abs(each.objectives - objectives))
-    found = [fitted(each, space, tasks) for each in nearest.configurations]
+    nearest = min(_read(), key=lambda each: abs(each["objectives"] - objectives))
+    found = [fitted(each, space, tasks) for each in nearest["configurations"]]
     return list({tuple(each.items()): each for each in found if each}.values())
 
 
@@ -63,6 +46,8 @@ def _named(name: str, tasks: Sequence[str]) -> str:
 
 
 @cache
-def _read() -> list[_Portfolio]:
-    path = content.root("search_spaces") / "portfolio" / "learnt.toml"
-    return validate(_File, content.read_toml(path), str(path)).portfolios
+def _read() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = content.read_toml(content.root("search_spaces") / "portfolio" / "learnt.toml")[
+        "portfolios"
+    ]
+    return found

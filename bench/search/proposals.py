@@ -45,22 +45,18 @@ class Proposals:
             return self._opening(number)
         first = number - number % BATCH
         if first != self._first:
-            self._first, self._batch = first, self._propose(self._sampler, ledger, configs, first)
+            known = [
+                (results, configs[trial]) for trial, results in enumerate(ledger.known_at(first)) if results is not None
+            ]
+            with self._threads.limit(limits=1):  # matrices are small: more threads only wait for each other
+                self._batch = self._sampler.propose_batch(
+                    [results for results, _ in known],
+                    [config for _, config in known],
+                    derive(self._seed, "proposal", first),
+                    [self._opening(each) for each in range(first, first + BATCH)],
+                )
+            self._first = first
         return self._batch[number - first]
 
     def _opening(self, number: int) -> Mapping[str, Scalar]:
         return self._openings[number] if number < len(self._openings) else {}
-
-    def _propose(
-        self, sampler: GaussianSampler, ledger: Ledger, configs: Sequence[Mapping[str, Scalar]], first: int
-    ) -> list[dict[str, Scalar]]:
-        known = [
-            (results, configs[trial]) for trial, results in enumerate(ledger.known_at(first)) if results is not None
-        ]
-        with self._threads.limit(limits=1):  # matrices are small: more threads only wait for each other
-            return sampler.propose_batch(
-                [results for results, _ in known],
-                [config for _, config in known],
-                derive(self._seed, "proposal", first),
-                [self._opening(number) for number in range(first, first + BATCH)],
-            )

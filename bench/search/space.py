@@ -6,8 +6,6 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -80,8 +78,7 @@ class Space:
 
     def defaults(self, tasks: Sequence[str], choices: Mapping[str, str] | None = None) -> dict[str, Scalar]:
         """Searched parameters at their defaults, the given switches as given."""
-        given = choices or {}
-        return trees.searched(self.tree, tasks, lambda name, node: given.get(name, node.default))
+        return trees.searched(self.tree, tasks, _given(choices or {}))
 
     def restricted(self, fixed: Mapping[str, Scalar]) -> Space:
         """The space with some names held fixed, whether or not they are parameters.
@@ -100,12 +97,12 @@ class Space:
     def variants(self, tasks: Sequence[str]) -> Iterator[dict[str, Scalar]]:
         """Configurations that between them visit every branch, and there each parameter's default, bounds and options.
 
-        The other switches stay at their defaults: the axes of a configuration are checked apart from each other.
+        All else stays at its default: parameters are checked apart from each other.
         """
-        leaves = [node for _, node, _ in trees.walk(self.tree) if isinstance(node, Leaf)]
-        rounds = 1 + max([2, *(len(leaf.extremes) for leaf in leaves)])
-        for path, at in product(trees.paths(self.tree), range(rounds)):
-            yield trees.resolve(self.tree, tasks, partial(_variant, dict(path), at))
+        yield trees.resolve(self.tree, tasks, _given({}))
+        for name, node, path in trees.leaves(self.tree, tasks):
+            for value in node.extremes:
+                yield trees.resolve(self.tree, tasks, _given({**dict(path), name: value}))
 
     def validate_against_config(self, tasks: Sequence[str]) -> None:
         """Reads every variant as a trial's configuration, without training.
@@ -141,11 +138,9 @@ def load_space(name_or_path: str) -> Space:
         raise UserError(f"{path}: fixed: {error}") from None
 
 
-def _variant(switches: Mapping[str, str], at: int, name: str, node: Leaf | Switch) -> Scalar:
-    if isinstance(node, Switch):
-        return switches.get(name, node.default)
-    values = (node.default, *node.extremes)
-    return values[at % len(values)]
+def _given(values: Mapping[str, Scalar]) -> trees.Chooser:
+    """Gives each parameter its value among these, or its default."""
+    return lambda name, node: values.get(name, node.default)
 
 
 def suggest(trial: BaseTrial, name: str, node: Leaf | Switch) -> Scalar:

@@ -35,9 +35,6 @@ SPREAD = 16.0
 """Of weights, where the space does not search them."""
 LEAST_TRIES = 2
 
-Weights = Mapping[str, float]
-"""By task, in the tasks' order."""
-
 
 def check_static(dataset: str, tasks: Sequence[str], space: Space) -> None:
     """Refuses static weights where there is nothing to weigh.
@@ -81,7 +78,7 @@ def draws(space: Space, tasks: Sequence[str], many: int, seed: int) -> list[dict
 
 
 def chosen(
-    weights: Weights,
+    weights: Mapping[str, float],
     objectives: Sequence[Objective],
     own: Sequence[Mapping[str, float]],
     every: Sequence[Mapping[str, float]],
@@ -92,6 +89,7 @@ def chosen(
     weight evenly; costs belong to no task and do not count.
 
     Args:
+        weights: by task.
         own: metrics of the weight's tries; empty for one that failed.
         every: metrics of the tries of all weights.
 
@@ -142,7 +140,11 @@ def retuned(
     best = best_point(records, plan.objectives, plan.rules.reference, single=False)
     first = [] if best is None else [unbalanced(best.config)]
     shared = [*first, *draws(plan.space, plan.tasks, tries - len(first), derive(plan.seed, "static_weights"))]
-    asked = [each | _static(weights) for weights in grid for each in shared]
+    static: list[dict[str, Scalar]] = [
+        {"balancing.kind": "static", **{f"{WEIGHT}.{task}": value for task, value in weights.items()}}
+        for weights in grid
+    ]
+    asked = [each | weights for weights in static for each in shared]
     found = measured(study, executor, make_job, "static_weights", asked, "tuning static weights", progress)
     baselines = []
     for weights, at in zip(grid, range(0, len(asked), len(shared)), strict=True):
@@ -157,7 +159,3 @@ def _spread(space: Space) -> float:
     """Largest ratio of weights that the space searches."""
     nodes = (node for name, node, _ in trees.walk(space.tree) if name == WEIGHT and isinstance(node, Simplex))
     return next((node.spread for node in nodes), SPREAD)
-
-
-def _static(weights: Weights) -> dict[str, Scalar]:
-    return {"balancing.kind": "static", **{f"{WEIGHT}.{task}": value for task, value in weights.items()}}

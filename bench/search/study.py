@@ -18,7 +18,7 @@ from bench.search.ledger import Ledger
 from bench.search.lock import FolderLock
 from bench.search.log import FILE, Event, Log, many_objects
 from bench.search.plan import SHARING, SINGLE_TASK, Plan
-from bench.search.replicates import by_training, by_trial, of_others, of_tries, replicate_event
+from bench.search.replicates import others_in, replicate_event, replicates_in, training_in
 from bench.search.standing import Step
 
 __all__ = ["FILE", "Study"]
@@ -35,6 +35,7 @@ class Study:
 
     Attributes:
         configs: every trial's configuration.
+        tries: what baselines were tuned by: metrics on validation by `Point.training`, empty for a try that failed.
         seconds: what the search has taken so far, as far as it was kept.
         concluded: whether the search by rungs has ended, so that no trial goes on unless the search does.
         cut_short: whether the time limit ended the search, which would have gone on otherwise.
@@ -44,6 +45,7 @@ class Study:
         self.folder = folder
         self.ledger = Ledger()
         self.configs: list[dict[str, Scalar]] = []
+        self.tries: dict[str, dict[str, float]] = {}
         self.objectives: tuple[Objective, ...] = ()
         self.seconds, self.concluded, self.cut_short = 0.0, False, False
         self._log, self._lock = log, lock
@@ -52,7 +54,7 @@ class Study:
         self._plan: dict[str, Any] = {}
         self._asked: list[list[Event]] = []
         self._outcomes: dict[int, Event] = {}
-        self._retrained: list[Event] = []
+        self._retrained: dict[str, list[Event]] = {}  # replicates by training
         with many_objects():
             for line, event in enumerate(log.take(), start=1):
                 try:
@@ -186,30 +188,23 @@ class Study:
 
     def replicates(self) -> dict[str, tuple[Replicate, ...]]:
         """Replicates by `Point.training`, in their own order."""
-        return by_training(self._retrained)
+        return {training: replicates_in(kept) for training, kept in self._retrained.items()}
 
     def baselines(self) -> list[Point]:
-        """Points that are no trials, the current point among them, see `bench.search.replicates.of_others`."""
-        return of_others(self._retrained)
-
-    def tries(self) -> dict[str, dict[str, float]]:
-        """What baselines were tuned by, see `bench.search.replicates.of_tries`."""
-        return of_tries(self._retrained)
+        """Points that are no trials, the current point among them, see `bench.search.replicates.others_in`."""
+        return others_in(kept for kept in self._retrained.values() if kept[0]["trial"] is None)
 
     def record(self, number: int) -> TrialRecord:
         """All that is known of one trial."""
-        return self._record(number, by_trial(self._retrained, number).get(number, ()))
+        asked = self._asked[number]
+        done = [self._outcomes[each["job"]] for each in asked if each["job"] in self._outcomes]
+        kept = [each for group in self._retrained.values() if group[0]["trial"] == number for each in group]
+        return record_of(asked, done, replicates_in(kept), self.ladder, self.concluded)
 
     def records(self) -> list[TrialRecord]:
         """All that is known of every trial, by number."""
-        replicates = by_trial(self._retrained)
         with many_objects():
-            return [self._record(number, replicates.get(number, ())) for number in range(self.ledger.trials)]
-
-    def _record(self, number: int, replicates: tuple[Replicate, ...]) -> TrialRecord:
-        asked = self._asked[number]
-        done = [self._outcomes[each["job"]] for each in asked if each["job"] in self._outcomes]
-        return record_of(asked, done, replicates, self.ladder, self.concluded)
+            return [self.record(number) for number in range(self.ledger.trials)]
 
     def _check(self) -> None:
         """Refuses to go on with another plan."""
@@ -253,7 +248,10 @@ class Study:
                 _expect(event["job"] == self.told)
                 self.ledger.tell(values_in(self._outcomes[event["job"]], self.objectives))
             case "replicate":
-                self._retrained.append(event)
+                if event["replicate"]:
+                    self._retrained.setdefault(training_in(event), []).append(event)
+                else:
+                    self.tries[training_in(event)] = event["metrics"]
             case "rest":
                 self.seconds, self.cut_short = event["seconds"], event["cut_short"]
             case "concluded":

@@ -119,15 +119,6 @@ def leaves(tree: Tree, tasks: Sequence[str]) -> Iterator[tuple[str, Leaf | Switc
                 yield each, leaf, path
 
 
-def paths(tree: Tree, path: Path = ()) -> Iterator[Path]:
-    """The way to every branch, the empty ones included; first of all no way at all, which means defaults."""
-    yield path
-    for name, node in tree.items():
-        if isinstance(node, Switch):
-            for branch, inner in node.branches.items():
-                yield from paths(inner, (*path, (name, branch)))
-
-
 def resolve(tree: Tree, tasks: Sequence[str], choose: Chooser) -> dict[str, Scalar]:
     """One configuration: `choose` gives the value of each parameter that the choices so far have brought in."""
     values: dict[str, Scalar] = {}

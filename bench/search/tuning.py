@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bench.errors import UserError
-from bench.progress import Progress, Silent
+from bench.progress import Progress
 from bench.records import Kind, Point, Scalar, TrialRecord
 from bench.rows import SEARCH
 from bench.search.driver import MakeJob, outcomes
@@ -54,8 +54,8 @@ def measured(
         title: of the progress.
     """
     points = [Point(kind, config, kind) for config in asked]
-    every, known = {point.training: point for point in points}, study.tries()
-    left = [point for training, point in every.items() if training not in known]
+    every = {point.training: point for point in points}
+    left = [point for training, point in every.items() if training not in study.tries]
     with progress.task(title, len(every), "tries", len(every) - len(left)) as advance:
         jobs = []
         for point in left:
@@ -63,11 +63,10 @@ def measured(
                 jobs.append(make_job(point, 0, (SEARCH,)))
             except UserError as error:
                 progress.note(f"{title}: a configuration is left out: {error}")
-        for outcome in outcomes(study, executor, jobs, advance):
+        for outcome in outcomes(executor, jobs, advance, study):
             if outcome.failure:
                 progress.note(f"{title}: a try failed ({outcome.failure.kind}): {outcome.failure.reason}")
-    found = study.tries()
-    return [found.get(point.training, {}) for point in points]
+    return [study.tries.get(point.training, {}) for point in points]
 
 
 def tuned(
@@ -78,14 +77,13 @@ def tuned(
     tasks: Sequence[str],
     tries: int,
     seed: int,
-    progress: Progress | None = None,
+    progress: Progress,
 ) -> list[Point]:
     """The baselines, trees with settings by task: those that validation found best of so many tries.
 
     Args:
         seed: of the run, for the configurations.
     """
-    progress = progress or Silent()
     if all(point.kind != "trees" for point in baselines):
         return list(baselines)
     asked = configurations(tasks, tries, derive(seed, "trees"))

@@ -202,7 +202,7 @@ def test_the_same_after_an_interruption_and_in_any_order(done: Path, tmp_path: P
         tune(folder, ShuffledExecutor(stops, 3, 2))
     again, _ = tune(folder, ShuffledExecutor(train, 3, 4))
     assert again.baselines() == whole.baselines()
-    assert len(again.tries()) == len(whole.tries())
+    assert len(again.tries) == len(whole.tries)
 
 
 def test_a_weight_of_which_every_try_failed_is_left_out(done: Path, tmp_path: Path) -> None:
