@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from bench.frontier.allocation import next_round
 from bench.frontier.samples import sample
 from bench.predictions import path_of
-from bench.progress import Advance, Progress, Silent
-from bench.records import Job, Point, Replicate
+from bench.progress import Progress, Silent
+from bench.records import Point, Replicate
 from bench.rows import CONFIRM, REPLICATED
 from bench.search.driver import MakeJob, OnRecord, outcomes
 from bench.search.executors.base import Executor
@@ -81,7 +81,12 @@ def confirm(
                 number = asked[point.training]
                 if (point.training, number) not in stored:
                     jobs.append(make_job(point, number, REPLICATED))
-            _carry_out(study, executor, jobs, on_record, advance)
+            missing = Counter(job.trial for job in jobs)
+            for outcome in outcomes(executor, jobs, advance, study):
+                trial = outcome.job.trial
+                missing[trial] -= 1
+                if trial is not None and not missing[trial]:
+                    on_record(study.record(trial))
             known = study.replicates()
             samples = [sample(_with(point, known, asked), keys) for point in points]
             chosen = [points[at] for at in next_round(samples, study.objectives, left, race.seed)] if left else []
@@ -112,12 +117,3 @@ def _keep_again(
         for outcome in outcomes(executor, jobs, advance, None):
             if failure := outcome.failure:
                 progress.note(f"a replicate's predictions are not there: {failure.kind}: {failure.reason}")
-
-
-def _carry_out(study: Study, executor: Executor, jobs: Sequence[Job], on_record: OnRecord, advance: Advance) -> None:
-    left = Counter(job.trial for job in jobs)
-    for outcome in outcomes(executor, jobs, advance, study):
-        number = outcome.job.trial
-        left[number] -= 1
-        if number is not None and not left[number]:
-            on_record(study.record(number))

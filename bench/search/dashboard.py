@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from optuna.distributions import BaseDistribution, distribution_to_json
-from optuna.storages.journal._storage import JournalOperation
+from optuna.storages.journal._storage import JournalOperation as Operation
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
@@ -39,7 +39,6 @@ class Dashboard:
     def __init__(self, folder: Path, distributions: Mapping[str, BaseDistribution]) -> None:
         self._path = folder / FILE
         self._distributions = distributions
-        self._texts = {name: distribution_to_json(of) for name, of in distributions.items()}
         self._trials: list[int] = []
         self._made, self._rungs = 0, 1
         self._running: set[int] = set()
@@ -58,14 +57,14 @@ class Dashboard:
                 self._rungs = max(1, len(event["plan"].get("ladder", ())))
                 directions = [int(StudyDirection[objective.direction.upper()]) for objective in objectives]
                 for name in ("search", "confirm"):
-                    self._line(JournalOperation.CREATE_STUDY, study_name=name, directions=directions)
+                    self._line(Operation.CREATE_STUDY, study_name=name, directions=directions)
             case "asked" if not event["rung"]:
                 self._running.add(event["trial"])
                 self._trials.append(self._made)
                 params = {
                     name: self._distributions[name].to_internal_repr(value) for name, value in params_in(event).items()
                 }
-                texts = {name: self._texts[name] for name in params}
+                texts = {name: distribution_to_json(self._distributions[name]) for name in params}
                 self._create(
                     0, event, TrialState.RUNNING, {"baseline": event["baseline"]}, params=params, distributions=texts
                 )
@@ -74,8 +73,7 @@ class Dashboard:
                 if step.trial in self._running and outcome:
                     failure = outcome["failure"]
                     told = {"failure": failure} if failure else {f"rung {step.rung}": outcome["metrics"]}
-                    operation = JournalOperation.SET_TRIAL_USER_ATTR
-                    self._line(operation, trial_id=self._trials[step.trial], user_attr=told)
+                    self._line(Operation.SET_TRIAL_USER_ATTR, trial_id=self._trials[step.trial], user_attr=told)
                     if failure or step.rung + 1 == self._rungs:
                         self._end(step.trial, event, ledger)
             case "concluded":
@@ -104,17 +102,18 @@ class Dashboard:
         self._running.discard(trial)
         values = ledger.standings[trial].results[-1:]
         end = {"state": int(_state(values)), "values": values[0] if values else None}
-        operation = JournalOperation.SET_TRIAL_STATE_VALUES
-        self._line(operation, trial_id=self._trials[trial], datetime_complete=_moment(event), **end)
+        self._line(
+            Operation.SET_TRIAL_STATE_VALUES, trial_id=self._trials[trial], datetime_complete=_moment(event), **end
+        )
 
     def _create(self, study: int, event: Event, state: TrialState, about: Event, **of: Any) -> None:
         self._made += 1
         empty: Event = {"value": None, "values": None, "distributions": {}, "params": {}}
         empty |= {"user_attrs": about, "system_attrs": {}, "intermediate_values": {}}
         where = {"study_id": study, "state": int(state), "datetime_start": _moment(event)}
-        self._line(JournalOperation.CREATE_TRIAL, **where, **{**empty, **of})
+        self._line(Operation.CREATE_TRIAL, **where, **{**empty, **of})
 
-    def _line(self, operation: JournalOperation, **of: Any) -> None:
+    def _line(self, operation: Operation, **of: Any) -> None:
         line = {"op_code": int(operation), "worker_id": "seesaw", **of}
         self._pending.append(json.dumps(line, separators=(",", ":")) + "\n")
 

@@ -14,6 +14,7 @@ from bench.models.presets import architecture_name
 from bench.objectives import Objective
 from bench.records import Failure, Outcome, Replicate, RungResult, Scalar, State, TrialRecord
 from bench.rows import SEARCH, TEST
+from bench.search.fitting import UNTIED
 from bench.search.log import AT_LENGTH, Event
 
 
@@ -95,9 +96,7 @@ def record_of(
         state=state,
         params=params_in(trial),
         config=config,
-        architecture=architecture_name(
-            str(config.get("sharing.kind", "?")), str(config.get("funnel.kind", "independent"))
-        ),
+        architecture=architecture_name(str(config.get("sharing.kind", "?")), str(config.get("funnel.kind", UNTIED))),
         metrics=last["metrics"],
         speed=last.get("speed", {}),
         curve=more.get("curve", []),

@@ -78,9 +78,7 @@ def _parameters(space: Space, tasks: tuple[str, ...]) -> list[dict[str, Any]]:
     for name, leaf, path in trees.leaves(space.tree, tasks):
         row = rows.setdefault(name, {"name": name, "when": {}, **leaf.describe()})
         for switch, branch in path:
-            among = row["when"].setdefault(switch, [])
-            if branch not in among:
-                among.append(branch)
+            row["when"].setdefault(switch, {})[branch] = True
     for row in rows.values():
         row["when"] = {switch: "|".join(among) for switch, among in row["when"].items()}
     return list(rows.values())

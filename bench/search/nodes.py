@@ -186,15 +186,11 @@ class Choice(_Options, _Table):
 Leaf = Int | Float | Choice
 
 
-@dataclass(frozen=True)
-class Constant:
+class Constant(_Table):
     """A value held fixed."""
 
+    type: ClassVar[str] = "constant"
     value: Scalar
-
-    def describe(self) -> dict[str, Any]:
-        """Itself as plain values."""
-        return {"type": "constant", "value": self.value}
 
 
 class Simplex(_Table):
@@ -221,7 +217,7 @@ class Simplex(_Table):
                 raise UserError(f"{name}.{task}: {unknown('task', task, tasks)}")
         weight = Float(low=1 / self.spread, high=self.spread, default=1.0, log=True)
         weights: dict[str, Leaf | Constant] = {f"{name}.{task}": weight for task in tasks[1:]}
-        return weights | {f"{name}.{task}": Constant(value) for task, value in self.pinned.items()}
+        return weights | {f"{name}.{task}": Constant(value=value) for task, value in self.pinned.items()}
 
 
 @dataclass(frozen=True)

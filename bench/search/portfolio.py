@@ -47,7 +47,5 @@ def _named(name: str, tasks: Sequence[str]) -> str:
 
 @cache
 def _read() -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = content.read_toml(content.root("search_spaces") / "portfolio" / "learnt.toml")[
-        "portfolios"
-    ]
-    return found
+    file = content.read_toml(content.root("search_spaces") / "portfolio" / "learnt.toml")
+    return list(file["portfolios"])

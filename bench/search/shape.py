@@ -30,10 +30,9 @@ class Shape:
         self.space, self.tasks = space, tuple(tasks)
         self.encoding = Encoding(space, tasks)
         column = self.encoding.column
-        self._ways: list[list[list[tuple[int, int]]]] = [[] for _ in column]
-        branches = {name: list(node.branches) for name, node, _ in trees.walk(space.tree) if isinstance(node, Switch)}
+        self._ways: list[list[list[tuple[int, float]]]] = [[] for _ in column]
         for name, _, path in trees.leaves(space.tree, tasks):
-            way = [(column[switch], branches[switch].index(branch)) for switch, branch in path]
+            way = [(column[switch], self.encoding.nodes[switch].encode(branch)) for switch, branch in path]
             self._ways[column[name]].append(way)
 
     def complete(self, rows: Floats, rng: np.random.Generator, pinned: Mapping[str, Scalar] | None = None) -> Floats:

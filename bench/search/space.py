@@ -59,8 +59,7 @@ class Space:
 
     def describe(self) -> dict[str, Any]:
         """Itself as plain values, a row for each parameter; `when` tells the branches that lead to it."""
-        found = trees.walk(self.tree)
-        rows = [{"name": name, "when": dict(path), **node.describe()} for name, node, path in found]
+        rows = [{"name": name, "when": dict(path), **node.describe()} for name, node, path in trees.walk(self.tree)]
         return {"title": self.title, "parameters": rows}
 
     def digest(self) -> str:
@@ -91,7 +90,7 @@ class Space:
         values = expand(fixed)
         tree = trees.pin(self.tree, values)
         known = trees.names(tree)
-        extra = {name: Constant(value) for name, value in values.items() if name not in known}
+        extra = {name: Constant(value=value) for name, value in values.items() if name not in known}
         return replace(self, tree={**tree, **extra})
 
     def variants(self, tasks: Sequence[str]) -> Iterator[dict[str, Scalar]]:
@@ -129,9 +128,8 @@ def load_space(name_or_path: str) -> Space:
     path = content.find("search_spaces", name_or_path)
     file = validate(_File, content.read_toml(path), str(path))
     tree = trees.read(file.parameters, str(path))
-    for name, _, _ in trees.walk(tree):
-        if name in file.fixed:
-            raise UserError(f"{path}: {name}: expected either a fixed value or a parameter, found both")
+    if twice := trees.names(tree) & file.fixed.keys():
+        raise UserError(f"{path}: {min(twice)}: expected either a fixed value or a parameter, found both")
     try:
         return Space(file.title, str(path), tree).restricted(file.fixed)
     except UserError as error:

@@ -133,7 +133,9 @@ def retuned(
     """
     if not many:
         return []
-    grid = spread_out(plan.tasks, many, _spread(plan.space))
+    nodes = [node for name, node, _ in trees.walk(plan.space.tree) if name == WEIGHT]
+    spread = max((node.spread for node in nodes if isinstance(node, Simplex)), default=SPREAD)
+    grid = spread_out(plan.tasks, many, spread)
     records = study.records()
     given = [record for record in records if record.balancing in gradient and record.sharing != SINGLE_TASK]
     tries = max(LEAST_TRIES, math.ceil(full_lengths(given, records) / len(grid)))
@@ -145,7 +147,7 @@ def retuned(
         for weights in grid
     ]
     asked = [each | weights for weights in static for each in shared]
-    found = measured(study, executor, make_job, "static_weights", asked, "tuning static weights", progress)
+    found = measured(study, executor, make_job, "static_weights", asked, progress)
     baselines = []
     for weights, at in zip(grid, range(0, len(asked), len(shared)), strict=True):
         if (place := chosen(weights, study.objectives, found[at : at + len(shared)], found)) is None:
@@ -153,9 +155,3 @@ def retuned(
         else:
             baselines.append(Point("static_weights", asked[at + place], "static_weights"))
     return baselines
-
-
-def _spread(space: Space) -> float:
-    """Largest ratio of weights that the space searches."""
-    nodes = (node for name, node, _ in trees.walk(space.tree) if name == WEIGHT and isinstance(node, Simplex))
-    return next((node.spread for node in nodes), SPREAD)

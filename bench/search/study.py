@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from bench.search.standing import Step
 __all__ = ["FILE", "Study"]
 
 
-class Study:
+class Study(AbstractContextManager["Study"]):
     """The trials of one search. Made by `open` for a driver, by `read` for everyone else.
 
     A job takes a trial to its next rung, which is full length where there is but one. It is asked, then finished (its
@@ -103,9 +104,6 @@ class Study:
         """Lets the next driver in."""
         if self._lock:
             self._lock.release()
-
-    def __enter__(self) -> Study:
-        return self
 
     def __exit__(self, *error: object) -> None:
         self.close()

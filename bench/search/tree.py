@@ -51,7 +51,8 @@ def read(tables: Mapping[str, Mapping[str, Any]], where: str) -> Tree:
     seen: dict[str, Path] = {}
     for name, _, path in walk(tree):
         if name in seen:
-            raise UserError(f"{where}: {name}: expected one parameter of this name, found another{_under(seen[name])}")
+            under = "".join(f" under {switch} = {branch}" for switch, branch in seen[name])
+            raise UserError(f"{where}: {name}: expected one parameter of this name, found another{under}")
         seen[name] = path
     for name, table in tables.items():
         if (unless := table.get("unless")) is not None:
@@ -96,10 +97,6 @@ def _read_node(table: Mapping[str, Any], where: str) -> Node:
     if kind not in PARAMETERS:
         raise UserError(f"{where}: {unknown('type', str(kind), TYPES)}")
     return validate(PARAMETERS[kind], options, where)
-
-
-def _under(path: Path) -> str:
-    return "".join(f" under {name} = {branch}" for name, branch in path)
 
 
 def walk(tree: Tree, path: Path = ()) -> Iterator[tuple[str, Node, Path]]:
@@ -160,11 +157,13 @@ def pin(tree: Tree, values: Mapping[str, Scalar]) -> Tree:
         if name in values:
             if isinstance(node, Simplex):
                 raise UserError(f"{name}: expected a weight for each task, as in {name}.<task>, found {values[name]!r}")
-            pinned[name] = Constant(values[name])
+            pinned[name] = Constant(value=values[name])
             if isinstance(node, Switch):
                 pinned |= pin(node.branches.get(str(values[name]), {}), values)
         elif isinstance(node, Simplex):
-            weights = _below(f"{name}.", values)
+            weights = {
+                key.removeprefix(f"{name}."): value for key, value in values.items() if key.startswith(f"{name}.")
+            }
             pinned[name] = node.model_copy(update={"pinned": {**node.pinned, **weights}})
         elif isinstance(node, Switch):
             pinned[name] = Switch(
@@ -195,7 +194,7 @@ def prune(tree: Tree, unwanted: Mapping[tuple[str, str], str]) -> Tree:
             raise UserError(f"{name}: expected a branch that fits this data, found none ({reasons})")
         if len(left) == 1 < len(node.branches):
             ((branch, inner),) = left.items()
-            pruned |= {name: Constant(branch)} | dict(prune(inner, unwanted))
+            pruned |= {name: Constant(value=branch)} | dict(prune(inner, unwanted))
         else:
             default = node.default if node.default in left else next(iter(left))
             pruned[name] = Switch(default, {branch: prune(inner, unwanted) for branch, inner in left.items()})
@@ -214,9 +213,7 @@ def _pin_branch(switch: str, branch: str, tree: Tree, values: Mapping[str, Scala
     if not switch.endswith(".kind"):
         return inner
     prefix, known = f"{switch.removesuffix('kind')}{branch}.", names(inner)
-    own = {name: Constant(value) for name, value in values.items() if name.startswith(prefix) and name not in known}
+    own = {
+        name: Constant(value=value) for name, value in values.items() if name.startswith(prefix) and name not in known
+    }
     return {**inner, **own}
-
-
-def _below(prefix: str, values: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    return {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}

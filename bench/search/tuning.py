@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from bench.errors import UserError
 from bench.progress import Progress
-from bench.records import Kind, Point, Scalar, TrialRecord
+from bench.records import NAMES, Kind, Point, Scalar, TrialRecord
 from bench.rows import SEARCH
 from bench.search.driver import MakeJob, outcomes
 from bench.search.executors.base import Executor
@@ -41,7 +41,6 @@ def measured(
     make_job: MakeJob,
     kind: Kind,
     asked: Sequence[dict[str, Scalar]],
-    title: str,
     progress: Progress,
 ) -> list[dict[str, float]]:
     """Metrics on validation of a baseline's configurations, in their order; empty where one failed.
@@ -51,8 +50,8 @@ def measured(
 
     Args:
         kind: of the baseline.
-        title: of the progress.
     """
+    title = f"tuning {NAMES[kind]}"
     points = [Point(kind, config, kind) for config in asked]
     every = {point.training: point for point in points}
     left = [point for training, point in every.items() if training not in study.tries]
@@ -87,6 +86,6 @@ def tuned(
     if all(point.kind != "trees" for point in baselines):
         return list(baselines)
     asked = configurations(tasks, tries, derive(seed, "trees"))
-    metrics = measured(study, executor, make_job, "trees", asked, "tuning trees", progress)
+    metrics = measured(study, executor, make_job, "trees", asked, progress)
     chosen = best_by_task(tasks, list(zip(asked, metrics, strict=True)))
     return [replace(each, config=chosen) if each.kind == "trees" else each for each in baselines]
