@@ -25,7 +25,7 @@ def run(
     suite: Annotated[str, typer.Argument(help="A suite's name, or the path of a suite.toml.")],
     dataset: Annotated[str | None, typer.Option(help="Data sets instead of the suite's, separated by commas.")] = None,
     space: Annotated[str | None, typer.Option(help="Search space instead of the suite's.")] = None,
-    sampler: Annotated[str | None, typer.Option(help="gp, tpe, nsga2 or random.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="gp, tpe or random.")] = None,
     lowest: Annotated[
         str | None,
         typer.Option(help="Lowest rung: samples, or a part of full length; 0 for none."),

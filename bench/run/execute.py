@@ -25,13 +25,13 @@ from bench.run.remaining import After, Pace, WithLater
 from bench.run.reporting import Reporter
 from bench.run.results import DatasetResult, page_path, result_of, write_pick, write_report
 from bench.schema import Task
-from bench.search.baselines import baselines_of, best_point
+from bench.search.baselines import baselines_of
 from bench.search.checkpoints import Checkpoints
 from bench.search.confirm import Race, confirm
 from bench.search.driver import search
 from bench.search.executors import EXECUTORS
 from bench.search.executors.base import Options
-from bench.search.plan import Plan
+from bench.search.plan import SHARING, Plan
 from bench.search.portfolio import openings
 from bench.search.promotion import reduction_factors
 from bench.search.space import Space
@@ -156,7 +156,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
             memory_mb=manifest.memory_mb,
         )
         pace, so_far = Pace(plan.ladder, study.records()), SoFar(objectives)
-        after = After(suite, len(plan.kinds()), plan.lengths)
+        after = After(suite, len(plan.space.choices(SHARING)), plan.lengths)
         executor = EXECUTORS[manifest.executor](run_job, manifest.workers, options)
         try:
             search(plan, study, executor, make_job, on_result, before("tuning", "confirming", "serving"))
@@ -178,10 +178,9 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
                     study, executor, make_job, others, plan.tasks, tries, manifest.seed, before("confirming", "serving")
                 )
                 gradient = {kind for kind in BALANCING if works_on_gradients(kind)}
-                best = best_point(records, objectives, reference, single=False)
                 others += [] if production is None else [production]
                 static, then = suite.confirm.static, before("confirming", "serving")
-                others += retuned(study, executor, make_job, plan, static, best, gradient, then)
+                others += retuned(study, executor, make_job, plan, static, gradient, then)
                 write_rows(store, part.folder / predictions.FOLDER)
             race = Race(replicates, suite.confirm.replicates_in_all + replicates * len(more), manifest.seed)
             confirm(study, executor, make_job, [*chosen, *more], race, on_record, before("serving"), others)

@@ -111,5 +111,5 @@ def _left(
     kinds = run.fitted(shape).space.branches(SHARING)
     lengths = (limits.get("samples") or 0) / study.ladder[-1] if study.ladder else limits.get("trials") or 0
     known = sum(map(len, study.replicates().values()))
-    stages = ["confirming", "serving"] if study.tries() and not limits else ["tuning", "confirming", "serving"]
+    stages = ["confirming", "serving"] if study.tries and not limits else ["tuning", "confirming", "serving"]
     return search + After(manifest.suite, max(1, len(kinds)), lengths).seconds(pace, workers, stages, known)

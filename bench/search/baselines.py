@@ -38,10 +38,11 @@ def baselines_of(
                 found.append(Point(kind, {}, kind))
         elif kind == "ensemble":
             if single is not None:
-                found.append(_like(single, {f"{kind}.{key}": value for key, value in single.config.items()}, kind))
+                config = {f"{kind}.{key}": value for key, value in single.config.items()}
+                found.append(Point(kind, config, kind, until=single.until))
         elif kind in BALANCING and sharing is not None and weighed:
-            config = {key: value for key, value in sharing.config.items() if not key.startswith("balancing.")}
-            found.append(_like(sharing, config | {"balancing.kind": BALANCING[kind]}, kind))
+            config = unbalanced(sharing.config) | {"balancing.kind": BALANCING[kind]}
+            found.append(Point(kind, config, kind, until=sharing.until))
     return found
 
 
@@ -58,6 +59,6 @@ def best_point(
     return next(iter(largest_first(own, objectives, reference)), None)
 
 
-def _like(point: Point, config: dict[str, Scalar], kind: Kind) -> Point:
-    """A baseline that is trained as long as a point was."""
-    return Point(kind, config, kind, until=point.until)
+def unbalanced(config: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """A configuration without its balancing."""
+    return {key: value for key, value in config.items() if not key.startswith("balancing.")}

@@ -69,12 +69,11 @@ class Checkpoints:
 
     def used(self) -> tuple[int, int]:
         """How many trials have one, and what all take, in bytes."""
-        files = [path for path in self._folder.glob("*/*") if path.is_file()]
-        sizes = []
-        for path in files:
+        sizes = {}
+        for path in self._folder.glob("*/*"):
             with suppress(FileNotFoundError):  # a driver may just have removed it
-                sizes.append(path.stat().st_size)
-        return len({path.parent for path in files}), sum(sizes)
+                sizes[path] = path.stat().st_size
+        return len({path.parent for path in sizes}), sum(sizes.values())
 
     def clear(self) -> None:
         """Removes all of them."""

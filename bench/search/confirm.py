@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from bench.frontier.allocation import next_round
 from bench.frontier.samples import sample
 from bench.predictions import path_of
-from bench.progress import Advance, Progress, Silent
-from bench.records import Job, Point
+from bench.progress import Progress, Silent
+from bench.records import Point, Replicate
 from bench.rows import CONFIRM, REPLICATED
-from bench.search.driver import MakeJob, OnRecord, closing_on_error, outcomes
+from bench.search.driver import MakeJob, OnRecord, outcomes
 from bench.search.executors.base import Executor
-from bench.search.numbering import Numbering
 from bench.search.study import Study
 
 
@@ -50,7 +49,8 @@ def confirm(
     round begins when all outcomes of the one before are known, and knows no others; so the race is the same with any
     number of workers, and after any interruption. Test is measured with each replicate and read by nothing here.
 
-    The k-th replicate of every point and baseline has the same seed, see `Numbering`.
+    Replicates of a point are numbered from 1. The k-th of every point and baseline has the same seed, so that points
+    are compared by pairs. An interrupted confirmation asks for the same numbers again, and finds those that are stored.
 
     A point short of full length is trained to where it is, on the schedule of full length: as the search saw it.
 
@@ -65,76 +65,56 @@ def confirm(
     progress = progress or Silent()
     if not race.replicates:
         return
+    every = {point.training: point for point in [*points, *baselines]}
     total = max(race.budget, len(points) * race.replicates)
-    runs = total + len(baselines) * race.replicates
-    rounds = _rounds(study, make_job, points, baselines, race, total)
-    with closing_on_error(executor):
-        _keep_again(executor, _without_predictions(study, make_job, [*points, *baselines]), progress)
-        jobs, known = next(rounds, ([], 0))
-        done = known
-        while known and not jobs:  # of an earlier execution; how fast it went says nothing of now
-            jobs, known = next(rounds, ([], 0))
-            done += known
-        with progress.task("confirming", runs, "replicates", done) as advance:
-            _carry_out(study, executor, jobs, on_record, advance)
-            for more, known in rounds:
-                advance(known)
-                _carry_out(study, executor, more, on_record, advance)
-
-
-def _rounds(
-    study: Study,
-    make_job: MakeJob,
-    points: Sequence[Point],
-    baselines: Sequence[Point],
-    race: Race,
-    total: int,
-) -> Iterator[tuple[list[Job], int]]:
-    """Each round's jobs, and how many of it are stored already. When it goes on, the study has their outcomes."""
-    numbering = Numbering(study.replicates())
+    runs, left = total + len(baselines) * race.replicates, total - len(points) * race.replicates
     keys = [objective.key(CONFIRM) for objective in study.objectives]
+    _keep_again(study, executor, make_job, every.values(), progress)
+    stored = {(name, each.replicate) for name, own in study.replicates().items() if name in every for each in own}
+    asked: Counter[str] = Counter()
     # The first replicate of all before the second of any: so how fast it goes tells early how long the rest takes.
-    chosen = [point for _ in range(race.replicates) for point in [*points, *baselines]]
-    left = total - len(points) * race.replicates
-    while chosen:
-        asked = numbering.more(chosen)
-        jobs = [make_job(point, number, REPLICATED) for point, number, stored in asked if not stored]
-        yield jobs, len(asked) - len(jobs)
-        known = study.replicates()
-        samples = [sample(numbering.of(point, known), keys) for point in points]
-        chosen = [points[at] for at in next_round(samples, study.objectives, left, race.seed)] if left else []
-        left -= len(chosen)
+    chosen = [point for _ in range(race.replicates) for point in every.values()]
+    with progress.task("confirming", runs, "replicates", len(stored)) as advance:
+        while chosen:
+            jobs = []
+            for point in chosen:
+                asked[point.training] += 1
+                number = asked[point.training]
+                if (point.training, number) not in stored:
+                    jobs.append(make_job(point, number, REPLICATED))
+            missing = Counter(job.trial for job in jobs)
+            for outcome in outcomes(executor, jobs, advance, study):
+                trial = outcome.job.trial
+                missing[trial] -= 1
+                if trial is not None and not missing[trial]:
+                    on_record(study.record(trial))
+            known = study.replicates()
+            samples = [sample(_with(point, known, asked), keys) for point in points]
+            chosen = [points[at] for at in next_round(samples, study.objectives, left, race.seed)] if left else []
+            left -= len(chosen)
 
 
-def _without_predictions(study: Study, make_job: MakeJob, points: Sequence[Point]) -> list[Job]:
-    """The jobs of stored replicates whose files are gone."""
-    stored, found = study.replicates(), []
+def _with(point: Point, known: Mapping[str, Sequence[Replicate]], asked: Mapping[str, int]) -> Point:
+    """The point with those of its replicates that were asked for so far."""
+    own = known.get(point.training, ())
+    return replace(point, replicates=tuple(each for each in own if each.replicate <= asked[point.training]))
+
+
+def _keep_again(
+    study: Study, executor: Executor, make_job: MakeJob, points: Iterable[Point], progress: Progress
+) -> None:
+    """Trains stored replicates again whose predictions are gone, for their files alone."""
+    stored, jobs = study.replicates(), []
     for point in points:
         for each in stored.get(point.training, ()):
             if each.failure is None:
                 job = make_job(point, each.replicate, REPLICATED)
-                paths = [path for split in job.splits if (path := path_of(job, split)) is not None]
-                found += [] if all(path.is_file() for path in paths) else [job]
-    return found
-
-
-def _keep_again(executor: Executor, jobs: Sequence[Job], progress: Progress) -> None:
+                paths = [path_of(job, split) for split in job.splits]
+                jobs += [job] if any(path is not None and not path.is_file() for path in paths) else []
     if not jobs:
         return
     progress.note(f"kept predictions of {len(jobs)} replicates are gone: these are trained again for them")
-    for job in jobs:
-        executor.submit(job)
     with progress.task("predictions again", len(jobs), "replicates") as advance:
-        for _ in jobs:
-            if failure := executor.next().failure:
+        for outcome in outcomes(executor, jobs, advance, None):
+            if failure := outcome.failure:
                 progress.note(f"a replicate's predictions are not there: {failure.kind}: {failure.reason}")
-            advance(1)
-
-
-def _carry_out(study: Study, executor: Executor, jobs: Sequence[Job], on_record: OnRecord, advance: Advance) -> None:
-    left = Counter(job.trial for job in jobs)
-    for outcome in outcomes(study, executor, jobs, advance):
-        number = outcome.job.trial
-        left[number] -= 1
-        if number is not None and not left[number]:
-            on_record(study.record(number))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from optuna.distributions import BaseDistribution, distribution_to_json
-from optuna.storages.journal._storage import JournalOperation
+from optuna.storages.journal._storage import JournalOperation as Operation
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
@@ -39,7 +39,6 @@ class Dashboard:
     def __init__(self, folder: Path, distributions: Mapping[str, BaseDistribution]) -> None:
         self._path = folder / FILE
         self._distributions = distributions
-        self._texts = {name: distribution_to_json(of) for name, of in distributions.items()}
         self._trials: list[int] = []
         self._made, self._rungs = 0, 1
         self._running: set[int] = set()
@@ -58,28 +57,28 @@ class Dashboard:
                 self._rungs = max(1, len(event["plan"].get("ladder", ())))
                 directions = [int(StudyDirection[objective.direction.upper()]) for objective in objectives]
                 for name in ("search", "confirm"):
-                    self._line(JournalOperation.CREATE_STUDY, study_name=name, directions=directions)
+                    self._line(Operation.CREATE_STUDY, study_name=name, directions=directions)
             case "asked" if not event["rung"]:
                 self._running.add(event["trial"])
                 self._trials.append(self._made)
-                about = {name: event[name] for name in ("architecture", "baseline")}
                 params = {
                     name: self._distributions[name].to_internal_repr(value) for name, value in params_in(event).items()
                 }
-                texts = {name: self._texts[name] for name in params}
-                self._create(0, event, TrialState.RUNNING, about, params=params, distributions=texts)
+                texts = {name: distribution_to_json(self._distributions[name]) for name in params}
+                self._create(
+                    0, event, TrialState.RUNNING, {"baseline": event["baseline"]}, params=params, distributions=texts
+                )
             case "told":
-                step = ledger.step(event["job"])
+                step = ledger.steps[event["job"]]
                 if step.trial in self._running and outcome:
                     failure = outcome["failure"]
                     told = {"failure": failure} if failure else {f"rung {step.rung}": outcome["metrics"]}
-                    operation = JournalOperation.SET_TRIAL_USER_ATTR
-                    self._line(operation, trial_id=self._trials[step.trial], user_attr=told)
+                    self._line(Operation.SET_TRIAL_USER_ATTR, trial_id=self._trials[step.trial], user_attr=told)
                     if failure or step.rung + 1 == self._rungs:
                         self._end(step.trial, event, ledger)
             case "concluded":
                 for trial in sorted(self._running):
-                    if ledger.standing(trial).progress == "waiting":
+                    if ledger.standings[trial].progress == "waiting":
                         self._end(trial, event, ledger)
             case "replicate":
                 values = values_in(event, objectives)
@@ -101,19 +100,20 @@ class Dashboard:
 
     def _end(self, trial: int, event: Event, ledger: Ledger) -> None:
         self._running.discard(trial)
-        values = ledger.standing(trial).results[-1:]
+        values = ledger.standings[trial].results[-1:]
         end = {"state": int(_state(values)), "values": values[0] if values else None}
-        operation = JournalOperation.SET_TRIAL_STATE_VALUES
-        self._line(operation, trial_id=self._trials[trial], datetime_complete=_moment(event), **end)
+        self._line(
+            Operation.SET_TRIAL_STATE_VALUES, trial_id=self._trials[trial], datetime_complete=_moment(event), **end
+        )
 
     def _create(self, study: int, event: Event, state: TrialState, about: Event, **of: Any) -> None:
         self._made += 1
         empty: Event = {"value": None, "values": None, "distributions": {}, "params": {}}
         empty |= {"user_attrs": about, "system_attrs": {}, "intermediate_values": {}}
         where = {"study_id": study, "state": int(state), "datetime_start": _moment(event)}
-        self._line(JournalOperation.CREATE_TRIAL, **where, **{**empty, **of})
+        self._line(Operation.CREATE_TRIAL, **where, **{**empty, **of})
 
-    def _line(self, operation: JournalOperation, **of: Any) -> None:
+    def _line(self, operation: Operation, **of: Any) -> None:
         line = {"op_code": int(operation), "worker_id": "seesaw", **of}
         self._pending.append(json.dumps(line, separators=(",", ":")) + "\n")
 

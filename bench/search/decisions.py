@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import numpy as np
 
-from bench.search.field import Field
 from bench.search.plan import SHARING, SINGLE_TASK, Plan
-from bench.search.promotion import Promotion, Rules, going, promote, spent
+from bench.search.promotion import Rules, promote
 from bench.search.ranking import best_first
-from bench.search.standing import Standing
+from bench.search.standing import Standing, Standings, Step
 
 NEXT_BEST = 16
 """Of so many promotions, the first that the budget holds is taken."""
 
-Decision = Promotion | Literal["new trial"]
+Decision = Step | Literal["new trial"]
 
 
-def decide(plan: Plan, standings: Sequence[Standing], late: bool = False) -> Decision | None:
+def decide(plan: Plan, standings: Iterable[Standing], late: bool = False) -> Decision | None:
     """The next job: a promotion; else, where the limits allow it, a new trial; None where there is nothing to begin.
 
     Nothing is begun that the budget of samples does not hold, once what is needed to have a single-task trial at full
@@ -30,38 +30,36 @@ def decide(plan: Plan, standings: Sequence[Standing], late: bool = False) -> Dec
         standings: of every trial, by number, by what is told.
         late: whether the time is up.
     """
-    rules, field = plan.rules, Field.of(standings)
-    used, single = spent(field, rules), field.of_kind(SINGLE_TASK)
+    rules, now = plan.rules, Standings(standings)
+    single = [now.every[row] for row in now.kinds[SINGLE_TASK]]
+    left = math.inf if plan.budget is None else plan.budget - now.samples(rules.rungs)
 
-    def affordable(promotion: Promotion) -> bool:
-        then = [going(each, promotion) for each in single]
-        return used + rules.samples(promotion.rung) + _set_aside(plan, then) <= plan.most_samples
+    def affordable(step: Step) -> bool:
+        return rules.samples(step.rung) + _set_aside(plan, [each.after(step) for each in single]) <= left
 
     if not late:
-        chosen = promote(field, rules, 1)
-        if plan.budget is not None and chosen and not affordable(chosen[0]):
-            chosen = [each for each in promote(field, rules, NEXT_BEST) if affordable(each)]
+        chosen = promote(now, rules, 1)
+        if chosen and not affordable(chosen[0]):
+            chosen = [each for each in promote(now, rules, NEXT_BEST) if affordable(each)]
         if chosen:
             return chosen[0]
-        opening = plan.openings()[len(field) :][:1]
-        new = opening and opening[0].params.get(SHARING) == SINGLE_TASK
-        then = [*single, Standing(len(field), SINGLE_TASK, (), "running")] if new else single
-        needed = used + rules.samples(0) + _set_aside(plan, then)
-        if len(field) < plan.most_trials and needed <= plan.most_samples:
+        opening = plan.openings[len(now) :][:1]
+        new = opening and opening[0].get(SHARING) == SINGLE_TASK
+        then = [*single, Standing(len(now), SINGLE_TASK, (), "running")] if new else single
+        wanted = plan.trials is None or len(now) < plan.trials
+        if wanted and rules.samples(0) + _set_aside(plan, then) <= left:
             return "new trial"
-    if not (field.waiting | field.failed).all():
+    if not (now.waiting | now.failed).all():
         return None
     baseline = _baseline_on(single, rules)
-    if baseline is not None and used + rules.samples(baseline.rung) <= plan.most_samples:
-        return baseline
-    return None
+    return baseline if baseline and rules.samples(baseline.rung) <= left else None
 
 
 def _set_aside(plan: Plan, single: Sequence[Standing]) -> int:
     """Training samples that a single-task trial, of these, still needs to get to full length."""
-    if plan.budget is None or not plan.by_rungs or SINGLE_TASK not in plan.kinds():
+    if not plan.by_rungs or SINGLE_TASK not in plan.space.choices(SHARING):
         return 0
-    alive = _alive(single)
+    alive = [each for each in single if each.progress != "failed"]
     if not alive and len(single) > plan.tries:
         return 0  # every one that was planned has failed
     rungs = plan.rules.rungs
@@ -69,17 +67,13 @@ def _set_aside(plan: Plan, single: Sequence[Standing]) -> int:
     return rungs[-1] - (rungs[highest - 1] if highest else 0)
 
 
-def _alive(standings: Sequence[Standing]) -> list[Standing]:
-    return [each for each in standings if each.progress != "failed"]
-
-
-def _baseline_on(single: Sequence[Standing], rules: Rules) -> Promotion | None:
+def _baseline_on(single: Sequence[Standing], rules: Rules) -> Step | None:
     """The step of the best single-task trial of the highest rung, where that is not the last."""
-    alive = _alive(single)
+    alive = [each for each in single if each.progress != "failed"]
     highest = max((len(each.results) for each in alive), default=0)
     if highest in (0, len(rules.rungs)):
         return None
     there = [each for each in alive if len(each.results) == highest]
     values = np.array([each.results[-1] for each in there])
     best = there[int(best_first(values, rules.objectives, rules.reference)[0])]
-    return Promotion(best.number, highest, floor=True)
+    return Step(best.number, highest, floor=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from time import monotonic
 
@@ -12,11 +13,11 @@ from bench.progress import Advance, Progress, Silent
 from bench.records import Failure, Job, Outcome, Point, Scalar, Split, TrialRecord
 from bench.rows import SEARCH
 from bench.search.checkpoints import Checkpoints
-from bench.search.decisions import Decision, decide
+from bench.search.decisions import decide
 from bench.search.executors.base import Executor
 from bench.search.plan import Plan
-from bench.search.promotion import Promotion
 from bench.search.proposals import Proposals
+from bench.search.standing import Step
 from bench.search.study import Study
 
 MakeJob = Callable[[Point, int, tuple[Split, ...]], Job]
@@ -26,13 +27,14 @@ MakeJob = Callable[[Point, int, tuple[Split, ...]], Job]
 OnRecord = Callable[[TrialRecord], None]
 
 
-def outcomes(study: Study, executor: Executor, jobs: Sequence[Job], advance: Advance) -> Iterator[Outcome]:
-    """Carries out jobs that are no trials of the search, and keeps each outcome with the study before it is given."""
+def outcomes(executor: Executor, jobs: Sequence[Job], advance: Advance, study: Study | None) -> Iterator[Outcome]:
+    """Carries out jobs that are no trials of the search; a study keeps each outcome before it is given."""
     for job in jobs:
         executor.submit(job)
     for _ in jobs:
         outcome = executor.next()
-        study.add_replicate(outcome)
+        if study:
+            study.add_replicate(outcome)
         advance(1)
         yield outcome
 
@@ -61,8 +63,8 @@ def search(
         clock: seconds, for the plan's time limit.
 
     Raises:
-        KeyboardInterrupt and what else goes wrong here: the executor is closed, and jobs under way stay as they are,
-        to be run again by the next search.
+        KeyboardInterrupt and what else goes wrong here: jobs under way stay as they are, to be run again by the next
+        search.
     """
     _Search(plan, study, executor, make_job, progress or Silent()).run(on_record, clock)
 
@@ -74,7 +76,9 @@ class _Search:
         self._proposals = Proposals(plan)
         self._checkpoints = Checkpoints(study.folder, plan.checkpoint_bytes)
         self._rungs = plan.rules.rungs
+        self._most_seconds = math.inf if plan.seconds is None else plan.seconds
         self._in_samples = plan.by_rungs or plan.budget is not None
+        self._numbers: dict[int, int] = {}  # of the jobs that were handed over, by trial
         self._advance: Advance
 
     def run(self, on_record: OnRecord, clock: Callable[[], float]) -> None:
@@ -82,8 +86,8 @@ class _Search:
         lag = 1 if self._executor.slots == 1 else 2 * self._executor.slots
         seconds = study.seconds
         began = clock() - seconds
-        self._checkpoints.tidy(study.ledger.standings(), len(self._rungs))
-        with closing_on_error(self._executor), self._task() as self._advance:
+        self._checkpoints.tidy(study.ledger.standings, len(self._rungs))
+        with self._task() as self._advance:
             for number, config in study.running().items():
                 self._submit(number, config)
             while True:
@@ -93,15 +97,16 @@ class _Search:
                         break
                 if (number := study.told) == study.asked:
                     if self._plan.seconds is not None:
-                        study.rest(seconds, self._is_late(seconds) and self._decide(late=False) is not None)
+                        late = seconds >= self._most_seconds
+                        study.rest(seconds, late and decide(self._plan, study.ledger.standings) is not None)
                     return
-                while not study.is_finished(number):
+                while number not in study.finished:
                     outcome = self._executor.next()
                     assert outcome.job.trial is not None
-                    self._finish(study.ledger.job_of(outcome.job.trial), outcome)
+                    self._finish(self._numbers[outcome.job.trial], outcome)
                 record = study.tell(number)
-                self._checkpoints.tidy([study.ledger.standing(record.number)], len(self._rungs))
-                self._checkpoints.fit(study.ledger.standings(), self._plan.rules)
+                self._checkpoints.tidy([study.ledger.standings[record.number]], len(self._rungs))
+                self._checkpoints.fit(study.ledger.standings, self._plan.rules)
                 if failure := record.failure:
                     self._progress.note(f"trial {record.number} failed ({failure.kind}): {failure.reason}")
                 on_record(record)
@@ -109,26 +114,20 @@ class _Search:
     def _begin(self, seconds: float) -> bool:
         """Begins the next job; False where there is nothing to begin, by what is told now."""
         study, plan, number = self._study, self._plan, self._study.asked
-        decision = self._decide(self._is_late(seconds))
+        decision = decide(plan, study.ledger.standings, late=seconds >= self._most_seconds)
         to_keep = None if plan.seconds is None else seconds
         if decision is None:
             return False
-        if isinstance(decision, Promotion):
+        if isinstance(decision, Step):
             config = study.promote(decision, to_keep)
         else:
-            _, config = study.ask(plan, self._proposals.next(study.ledger, study.configs()), to_keep)
+            _, config = study.ask(plan, self._proposals.next(study.ledger, study.configs), to_keep)
         self._submit(number, config)
         return True
 
-    def _is_late(self, seconds: float) -> bool:
-        return self._plan.seconds is not None and seconds >= self._plan.seconds
-
-    def _decide(self, late: bool) -> Decision | None:
-        return decide(self._plan, self._study.ledger.standings(), late)
-
     def _submit(self, number: int, config: Mapping[str, Scalar]) -> None:
         """Hands a job to the executor; a configuration that makes none has failed."""
-        step = self._study.ledger.step(number)
+        step = self._study.ledger.steps[number]
         trial, rung = step.trial, step.rung
         try:
             job = self._make_job(Point("trial", dict(config), "", trial), 0, (SEARCH,))
@@ -144,6 +143,7 @@ class _Search:
                 job = replace(job, resume=str(before))
             else:
                 self._progress.note(f"trial {trial} is trained again from its beginning: its checkpoint is gone")
+        self._numbers[trial] = number
         self._executor.submit(job)
 
     def _finish(self, number: int, outcome: Outcome | Failure) -> None:
@@ -151,21 +151,11 @@ class _Search:
         self._advance(self._size(number))
 
     def _task(self) -> AbstractContextManager[Advance]:
-        done = sum(map(self._size, self._study.ledger.finished))
+        done = sum(map(self._size, self._study.finished))
         if self._in_samples:
             return self._progress.task("search", self._plan.budget, "samples", done)
         return self._progress.task("trials", self._plan.trials, "trials", done)
 
     def _size(self, number: int) -> int:
         """What a job adds to the progress."""
-        return self._plan.rules.samples(self._study.ledger.step(number).rung) if self._in_samples else 1
-
-
-@contextmanager
-def closing_on_error(executor: Executor) -> Iterator[None]:
-    """Closes the executor where something goes wrong."""
-    try:
-        yield
-    except BaseException:
-        executor.close()
-        raise
+        return self._plan.rules.samples(self._study.ledger.steps[number].rung) if self._in_samples else 1

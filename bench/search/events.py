@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from bench.models.presets import architecture_name
 from bench.objectives import Objective
 from bench.records import Failure, Outcome, Replicate, RungResult, Scalar, State, TrialRecord
 from bench.rows import SEARCH, TEST
+from bench.search.fitting import UNTIED
 from bench.search.log import AT_LENGTH, Event
 
 
@@ -28,13 +30,16 @@ def outcome_event(outcome: Outcome | Failure, objectives: tuple[Objective, ...])
     event |= {"metrics": {}, "failure": _plain(failure)}
     if result is None:
         return event
-    at_length: Event = {
-        "curve": [_floats(point) for point in result.curve],
-        "diagnosis": result.diagnosis,
-        "resampled": packed(result.resampled),
+    return event | {
+        "metrics": _floats(result.metrics),
+        "speed": _floats(result.speed),
+        "config": result.config,
+        AT_LENGTH: {
+            "curve": [_floats(point) for point in result.curve],
+            "diagnosis": result.diagnosis,
+            "resampled": packed(result.resampled),
+        },
     }
-    event |= {"metrics": _floats(result.metrics), "speed": _floats(result.speed), "config": result.config}
-    return event | {AT_LENGTH: at_length}
 
 
 def values_in(event: Event, objectives: tuple[Objective, ...]) -> tuple[float, ...] | None:
@@ -91,7 +96,7 @@ def record_of(
         state=state,
         params=params_in(trial),
         config=config,
-        architecture=trial["architecture"],
+        architecture=architecture_name(str(config.get("sharing.kind", "?")), str(config.get("funnel.kind", UNTIED))),
         metrics=last["metrics"],
         speed=last.get("speed", {}),
         curve=more.get("curve", []),

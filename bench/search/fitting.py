@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.errors import UserError
 from bench.schema import Schema
@@ -49,7 +49,7 @@ def fitting(space: Space, schema: Schema) -> Fitted:
                 raise UserError(f"{name} = '{kind}' does not fit this data: {reason}")
             unwanted[name, str(kind)] = reason
     if unwanted:
-        space = Space(space.title, space.source, trees.prune(space.tree, unwanted))
+        space = replace(space, tree=trees.prune(space.tree, unwanted))
     if not any(task.parent for task in schema.tasks) and FUNNEL in space.tree:
         unwanted |= {(FUNNEL, branch): NO_PARENT for branch in space.branches(FUNNEL) if branch != UNTIED}
         space = space.restricted({FUNNEL: UNTIED})

@@ -123,19 +123,6 @@ class GaussianSampler:
         span = math.log(rungs[-1] / rungs[0]) or 1.0
         self._low = [math.log(rungs[-1] / rung) / span for rung in rungs]
 
-    def propose(
-        self,
-        results: Results,
-        configs: Sequence[Mapping[str, Scalar]],
-        seed: int,
-        pinned: Mapping[str, Scalar] | None = None,
-    ) -> dict[str, Scalar]:
-        """The searched parameters of the next configuration.
-
-        See `propose_batch`.
-        """
-        return self.propose_batch(results, configs, seed, [pinned or {}])[0]
-
     def propose_batch(
         self,
         results: Results,

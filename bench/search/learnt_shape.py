@@ -47,7 +47,7 @@ class LearntShape(Shape):
         """The parameters that a row stands for."""
         given = pinned or {}
         return {
-            name: given[name] if name in given else self.encoding.decode(name, number)
+            name: given[name] if name in given else self.encoding.nodes[name].decode(number)
             for name, number in zip(self.encoding.names, row.tolist(), strict=True)
             if number == number  # not NaN
         }

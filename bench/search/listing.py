@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from bench.data import load_card
 from bench.data.shape import shape_of
 from bench.search import tree as trees
 from bench.search.fitting import fitting
-from bench.search.nodes import Choice, Constant, Float, Int, Simplex, Switch, Tree
+from bench.search.nodes import Choice, Float, Int, Switch, Tree
 from bench.search.space import Space, load_space
 
 TWO_TASKS: tuple[str, ...] = ("first", "second")
@@ -33,12 +32,11 @@ def describe_space(name_or_path: str, dataset: str | None = None) -> dict[str, A
         tasks = tuple(task.name for task in schema.tasks)
         fitted = fitting(space, schema)
         space, left_out = fitted.space, {**fitted.left_out}
-    size = size_of(space, tasks)
     return {
         "name": Path(name_or_path).stem,
         "title": space.title,
         "tasks": list(tasks),
-        "size": asdict(size) | {"text": str(size)},
+        "size": size_of(space, tasks),
         "branches": {name: list(node.branches) for name, node, _ in trees.walk(space.tree) if isinstance(node, Switch)},
         "parameters": _parameters(space, tasks),
         "fixed": space.fixed,
@@ -47,42 +45,30 @@ def describe_space(name_or_path: str, dataset: str | None = None) -> dict[str, A
     }
 
 
-@dataclass(frozen=True)
-class Size:
-    """A count of configurations.
+def size_of(space: Space, tasks: Sequence[str]) -> dict[str, Any]:
+    """How many configurations a space has for a data set of these tasks, whose weights are parameters of it.
 
-    Attributes:
-        discrete: how many there are if every continuous parameter stood still.
-        continuous: continuous parameters, in any branch.
+    Returns:
+        `discrete`: how many there are if every continuous parameter stood still; `continuous`: these parameters, in any
+        branch; and both as `text`.
     """
-
-    discrete: int
-    continuous: int
-
-    def __str__(self) -> str:
-        if not self.continuous:
-            return f"{self.discrete:,} configurations"
-        return f"infinite: {self.discrete:,} discrete choices, times {self.continuous} continuous parameters"
-
-
-def size_of(space: Space, tasks: Sequence[str]) -> Size:
-    """The size of a space for a data set of these tasks, whose weights are parameters of it."""
-    continuous = {name for name, leaf, _ in trees.leaves(space.tree, tasks) if isinstance(leaf, Float)}
-    return Size(_discrete(space.tree), len(continuous))
+    discrete = _discrete(space.tree)
+    continuous = len({name for name, leaf, _ in trees.leaves(space.tree, tasks) if isinstance(leaf, Float)})
+    text = f"{discrete:,} configurations"
+    if continuous:
+        text = f"infinite: {discrete:,} discrete choices, times {continuous} continuous parameters"
+    return {"discrete": discrete, "continuous": continuous, "text": text}
 
 
 def _discrete(tree: Tree) -> int:
     product = 1
     for node in tree.values():
-        match node:
-            case Int():
-                product *= (node.high - node.low) // node.step + 1
-            case Choice():
-                product *= len(node.options)
-            case Switch():
-                product *= sum(_discrete(inner) for inner in node.branches.values())
-            case Constant() | Float() | Simplex():
-                pass
+        if isinstance(node, Int):
+            product *= node.count
+        elif isinstance(node, Choice):
+            product *= len(node.options)
+        elif isinstance(node, Switch):
+            product *= sum(map(_discrete, node.branches.values()))
     return product
 
 
@@ -92,9 +78,7 @@ def _parameters(space: Space, tasks: tuple[str, ...]) -> list[dict[str, Any]]:
     for name, leaf, path in trees.leaves(space.tree, tasks):
         row = rows.setdefault(name, {"name": name, "when": {}, **leaf.describe()})
         for switch, branch in path:
-            among = row["when"].setdefault(switch, [])
-            if branch not in among:
-                among.append(branch)
+            row["when"].setdefault(switch, {})[branch] = True
     for row in rows.values():
         row["when"] = {switch: "|".join(among) for switch, among in row["when"].items()}
     return list(rows.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from bench.errors import UserError
@@ -27,7 +28,7 @@ def is_held(folder: Path) -> bool:
     return False
 
 
-class FolderLock:
+class FolderLock(AbstractContextManager["FolderLock"]):
     """Held from construction to `release`; the file stays, since removing it would let two drivers lock two files.
 
     Args:
@@ -63,9 +64,6 @@ class FolderLock:
     def release(self) -> None:
         """Lets the next driver in. Releasing twice is harmless."""
         self._file.close()
-
-    def __enter__(self) -> FolderLock:
-        return self
 
     def __exit__(self, *error: object) -> None:
         self.release()

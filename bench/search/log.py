@@ -45,7 +45,9 @@ class Log:
         self._write = write
         text = self.path.read_bytes() if self.path.is_file() else b""
         *self._lines, _torn = text.split(b"\n")
-        if self._lines and self._parsed(len(self._lines), whole=True) is None:
+        try:
+            self._at(len(self._lines), whole=True) if self._lines else None
+        except UserError:
             self._lines.pop()
         if text and (not self._lines or self._at(1).get("event") != "begun"):
             raise UserError(f"{self.path}: expected the log of a search, found another file")
@@ -82,19 +84,10 @@ class Log:
                     file.truncate(self._size)
                 raise
 
-    def _at(self, number: int) -> Event:
-        event = self._parsed(number, whole=self._write)
-        if event is None:
-            raise UserError(f"{self.path}: line {number} is damaged; expected one event of a search as a JSON object")
-        return event
-
-    def _parsed(self, number: int, whole: bool) -> Event | None:
-        try:
-            event = _parse(self._lines[number - 1], f"{self.path}: line {number}")
-            if whole and AT_LENGTH in event:
-                event[AT_LENGTH]()
-        except (ValueError, UserError):
-            return None
+    def _at(self, number: int, whole: bool = False) -> Event:
+        event = _parse(self._lines[number - 1], f"{self.path}: line {number}")
+        if (whole or self._write) and AT_LENGTH in event:
+            event[AT_LENGTH]()
         return event
 
 
@@ -112,17 +105,17 @@ def many_objects() -> Iterator[None]:
 
 def _parse(line: bytes, where: str) -> Event:
     head, mark, rest = line.partition(_MARK)
-    event = from_json(head + b"}" if mark else line)
-    if not isinstance(event, dict):
-        raise ValueError("no object")
+    event = _object(head + b"}" if mark else line, where)
     if mark:
-        event[AT_LENGTH] = partial(_at_length, rest[:-1], where)
+        event[AT_LENGTH] = partial(_object, rest[:-1], where)
     return event
 
 
-def _at_length(text: bytes, where: str) -> Event:
+def _object(text: bytes, where: str) -> Event:
     try:
-        found: Event = from_json(text)
+        found = from_json(text)
     except ValueError:
-        raise UserError(f"{where} is damaged; expected one event of a search as a JSON object") from None
+        found = None
+    if not isinstance(found, dict):
+        raise UserError(f"{where} is damaged; expected one event of a search as a JSON object")
     return found

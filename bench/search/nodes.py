@@ -1,23 +1,25 @@
-"""The kinds of parameter in a search space."""
+"""The kinds of parameter in a search space, and how a value of each lies on its scale."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeGuard
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, model_validator
 
 from bench.errors import UserError, unknown
 from bench.records import Scalar
 
+Floats = NDArray[np.float64]
 Value = StrictBool | StrictInt | StrictFloat | StrictStr
 
 
-class _Leaf(BaseModel):
-    """A parameter with one value; its fields are the keys of its TOML table, all but `type`."""
+class _Table(BaseModel):
+    """A parameter whose fields are the keys of its TOML table, all but `type`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     type: ClassVar[str]
@@ -27,19 +29,76 @@ class _Leaf(BaseModel):
         return {"type": self.type} | self.model_dump(mode="json")
 
 
-class Int(_Leaf):
+class _Number(_Table):
+    """A number in [low, high], encoded as its place on a linear or logarithmic scale, from 0 to 1."""
+
+    options: ClassVar[tuple[Scalar, ...]] = ()
+    low: float
+    high: float
+    default: float
+    log: StrictBool = False
+
+    @model_validator(mode="after")
+    def _check_range(self) -> _Number:
+        low, high = self.low, self.high
+        if not (math.isfinite(low) and math.isfinite(high) and low <= high):
+            raise ValueError(f"expected finite bounds with low <= high, found low = {low} and high = {high}")
+        if self.log and low <= 0:
+            raise ValueError(f"expected low > 0 where log = true, found low = {low}")
+        if not low <= self.default <= high:
+            raise ValueError(f"expected default in [{low}, {high}], found {self.default}")
+        return self
+
+    @property
+    def extremes(self) -> tuple[Scalar, ...]:
+        """Values that, if they are accepted, speak for all others."""
+        return (self.low, self.high)
+
+    def encode(self, value: Scalar) -> float:
+        """The place of a value in bounds."""
+        assert isinstance(value, int | float)
+        low, high = self._scale()
+        return ((math.log(value) if self.log else value) - low) / (high - low) if high > low else 0.5
+
+    def decode(self, place: float) -> Scalar:
+        """The value at a place; the nearest where there is none."""
+        low, high = self._scale()
+        value = low + place * (high - low)
+        return self._within(math.exp(value) if self.log else value)
+
+    def nearest(self, value: Scalar) -> Scalar:
+        """The value that is nearest to another number; the default where that is none."""
+        return self._within(value) if _is_number(value) else self.default
+
+    def draw(self, rng: np.random.Generator) -> Scalar:
+        """A value, uniform on its scale."""
+        return self.decode(rng.random())
+
+    def _within(self, value: float) -> Scalar:
+        return float(min(self.high, max(self.low, value)))
+
+    def _scale(self, margin: float = 0.0) -> tuple[float, float]:
+        low, high = self.low - margin, self.high + margin
+        return (math.log(low), math.log(high)) if self.log else (low, high)
+
+
+class Float(_Number):
+    """A number in [low, high]."""
+
+    type: ClassVar[str] = "float"
+
+
+class Int(_Number):
     """A whole number in [low, high]."""
 
     type: ClassVar[str] = "int"
     low: StrictInt
     high: StrictInt
     default: StrictInt
-    log: StrictBool = False
     step: StrictInt = Field(1, ge=1)
 
     @model_validator(mode="after")
-    def _check(self) -> Int:
-        _check_range(self.low, self.high, self.default, self.log)
+    def _check_step(self) -> Int:
         if self.log and self.step != 1:
             raise ValueError(f"expected step = 1 where log = true, found step = {self.step}")
         for name, value in (("high", self.high), ("default", self.default)):
@@ -50,45 +109,64 @@ class Int(_Leaf):
         return self
 
     @property
-    def extremes(self) -> tuple[Scalar, ...]:
-        """Values that, if they are accepted, speak for all others."""
-        return (self.low, self.high)
+    def count(self) -> int:
+        """How many values it has."""
+        return (self.high - self.low) // self.step + 1
 
-    def draw(self, rng: np.random.Generator) -> int:
+    def draw(self, rng: np.random.Generator) -> Scalar:
         """A value, uniform on its scale."""
-        if self.log:
-            value = math.exp(rng.uniform(math.log(self.low - 0.5), math.log(self.high + 0.5)))
-            return min(self.high, max(self.low, round(value)))
-        return self.low + self.step * int(rng.integers((self.high - self.low) // self.step + 1))
+        return super().draw(rng) if self.log else self.low + self.step * int(rng.integers(self.count))
+
+    def snap(self, places: Floats) -> Floats:
+        """The places (N,) of the values that are nearest to places."""
+        low, high = self._scale()
+        value = low + places * (high - low)
+        value = self.low + self.step * np.round(((np.exp(value) if self.log else value) - self.low) / self.step)
+        value = np.clip(value, self.low, self.high)
+        return np.asarray(((np.log(value) if self.log else value) - low) / (high - low))
+
+    def _within(self, value: float) -> Scalar:
+        return self.low + self.step * round((min(self.high, max(self.low, value)) - self.low) / self.step)
+
+    def _scale(self, margin: float = 0.0) -> tuple[float, float]:
+        # A whole number stands for the interval around it, so that both ends are as wide as the rest.
+        return super()._scale(self.step / 2)
 
 
-class Float(_Leaf):
-    """A number in [low, high]."""
+class _Options:
+    """Several values without order, encoded by their numbers from 0."""
 
-    type: ClassVar[str] = "float"
-    low: float
-    high: float
-    default: float
-    log: StrictBool = False
-
-    @model_validator(mode="after")
-    def _check(self) -> Float:
-        _check_range(self.low, self.high, self.default, self.log)
-        return self
+    options: tuple[Scalar, ...]
+    default: Scalar
 
     @property
     def extremes(self) -> tuple[Scalar, ...]:
-        """Values that, if they are accepted, speak for all others."""
-        return (self.low, self.high)
+        """Values that, if they are accepted, speak for all others: every one."""
+        return self.options
 
-    def draw(self, rng: np.random.Generator) -> float:
-        """A value, uniform on its scale."""
-        if self.log:
-            return min(self.high, max(self.low, math.exp(rng.uniform(math.log(self.low), math.log(self.high)))))
-        return float(rng.uniform(self.low, self.high))
+    def encode(self, value: Scalar) -> float:
+        """The number of an option."""
+        return float([(type(option), option) for option in self.options].index((type(value), value)))
+
+    def decode(self, number: float) -> Scalar:
+        """The option of a number."""
+        return self.options[int(number)]
+
+    def nearest(self, value: Scalar) -> Scalar:
+        """The value itself where it is an option; else the nearest number of two, or the default."""
+        numbers = [option for option in self.options if _is_number(option)]
+        if value in self.options:
+            return value
+        if not numbers or not _is_number(value):
+            return self.default
+        return min(numbers, key=lambda option: abs(float(option) - float(value)))
+
+    def draw(self, rng: np.random.Generator) -> Scalar:
+        """An option, each as likely."""
+        return self.options[int(rng.integers(len(self.options)))]
 
 
-class Choice(_Leaf):
+class Choice(_Options, _Table):
     """One of several values, without order."""
 
     type: ClassVar[str] = "choice"
@@ -104,32 +182,18 @@ class Choice(_Leaf):
             raise ValueError(f"expected default to be one of {list(self.options)}, found {self.default!r}")
         return self
 
-    @property
-    def extremes(self) -> tuple[Scalar, ...]:
-        """Values that, if they are accepted, speak for all others: every one."""
-        return self.options
-
-    def draw(self, rng: np.random.Generator) -> Scalar:
-        """A value, each as likely."""
-        return self.options[int(rng.integers(len(self.options)))]
-
 
 Leaf = Int | Float | Choice
 
 
-@dataclass(frozen=True)
-class Constant:
+class Constant(_Table):
     """A value held fixed."""
 
+    type: ClassVar[str] = "constant"
     value: Scalar
 
-    def describe(self) -> dict[str, Any]:
-        """Itself as plain values."""
-        return {"type": "constant", "value": self.value}
 
-
-@dataclass(frozen=True)
-class Simplex:
+class Simplex(_Table):
     """Relative weights of tasks: the first task's is left alone, every other's is log-uniform in [1/spread, spread].
 
     Only ratios of weights matter, so that leaving one alone loses nothing; on the log scale no task is favoured.
@@ -138,12 +202,9 @@ class Simplex:
         pinned: weights that are held fixed, by task.
     """
 
-    spread: float
-    pinned: Mapping[str, Scalar] = field(default_factory=dict)
-
-    def describe(self) -> dict[str, Any]:
-        """Itself as plain values."""
-        return {"type": "simplex", "spread": self.spread, "pinned": dict(self.pinned)}
+    type: ClassVar[str] = "simplex"
+    spread: float = Field(16.0, gt=1, le=1e6)
+    pinned: Mapping[str, Scalar] = {}
 
     def expand(self, name: str, tasks: Sequence[str]) -> dict[str, Leaf | Constant]:
         """The weights as parameters `<name>.<task>`.
@@ -156,23 +217,22 @@ class Simplex:
                 raise UserError(f"{name}.{task}: {unknown('task', task, tasks)}")
         weight = Float(low=1 / self.spread, high=self.spread, default=1.0, log=True)
         weights: dict[str, Leaf | Constant] = {f"{name}.{task}": weight for task in tasks[1:]}
-        return weights | {f"{name}.{task}": Constant(value) for task, value in self.pinned.items()}
+        return weights | {f"{name}.{task}": Constant(value=value) for task, value in self.pinned.items()}
 
 
 @dataclass(frozen=True)
-class Switch:
+class Switch(_Options):
     """A choice whose every option brings parameters of its own."""
 
     default: str
     branches: Mapping[str, Tree]
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "options", tuple(self.branches))
+
     def describe(self) -> dict[str, Any]:
         """Its options as plain values."""
         return {"type": "switch", "default": self.default, "options": list(self.branches)}
-
-    def draw(self, rng: np.random.Generator) -> str:
-        """A branch, each as likely."""
-        return list(self.branches)[int(rng.integers(len(self.branches)))]
 
 
 Node = Leaf | Constant | Simplex | Switch
@@ -180,10 +240,5 @@ Tree = Mapping[str, Node]
 """Parameters by dotted name, in the order in which they are sampled."""
 
 
-def _check_range(low: float, high: float, default: float, log: bool) -> None:
-    if not (math.isfinite(low) and math.isfinite(high) and low <= high):
-        raise ValueError(f"expected finite bounds with low <= high, found low = {low} and high = {high}")
-    if log and low <= 0:
-        raise ValueError(f"expected low > 0 where log = true, found low = {low}")
-    if not low <= default <= high:
-        raise ValueError(f"expected default in [{low}, {high}], found {default}")
+def _is_number(value: Scalar) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -4,45 +4,19 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from bench.errors import UserError
 from bench.frontier.hypervolume import resolve_reference
 from bench.objectives import Objective
 from bench.records import Scalar
 from bench.search.promotion import Rules
-from bench.search.samplers import GP
 from bench.search.space import Space
 
 SHARING = "sharing.kind"
 SINGLE_TASK = "single_task"
-
-
-def familiar_name(config: Mapping[str, Scalar]) -> str:
-    """The architecture of a dotted configuration, as in "mmoe" or "ple+entire_space".
-
-    Raises:
-        UserError: it is no configuration.
-    """
-    from bench.training.config import TrialConfig  # imports torch: only where it is needed
-
-    return TrialConfig.parse(config).architecture
-
-
-@dataclass(frozen=True)
-class Opening:
-    """A trial that is not left to the sampler, or not all of it.
-
-    Attributes:
-        params: parameters with their values; the sampler fills in the rest.
-        baseline: whether it stands for the single-task baseline.
-    """
-
-    params: dict[str, Scalar]
-    baseline: bool
 
 
 def missing_tries(first: Sequence[Mapping[str, Scalar]], kinds: Sequence[str], tries: int) -> list[dict[str, Scalar]]:
@@ -73,7 +47,6 @@ class Plan:
         share: of all training samples, what the floor may take; see `promotion`.
         reference: of the hypervolume, by objective name; defaults fill what it leaves out.
         checkpoint_bytes: what checkpoints of waiting trials may take on disk; see `checkpoints`.
-        architecture: names a configuration's architecture for records.
     """
 
     space: Space
@@ -91,22 +64,11 @@ class Plan:
     share: float = 0.1
     reference: Mapping[str, float] = field(default_factory=dict)
     checkpoint_bytes: float = math.inf
-    architecture: Callable[[Mapping[str, Scalar]], str] = familiar_name
 
     @property
     def by_rungs(self) -> bool:
         """Whether trials are judged before full length."""
         return len(self.ladder) > 1
-
-    @property
-    def most_trials(self) -> float:
-        """Their limit, infinite where there is none."""
-        return math.inf if self.trials is None else self.trials
-
-    @property
-    def most_samples(self) -> float:
-        """The limit of training samples, infinite where there is none."""
-        return math.inf if self.budget is None else self.budget
 
     @property
     def lengths(self) -> float:
@@ -126,44 +88,29 @@ class Plan:
         rungs = self.ladder or (1,)
         return Rules(rungs, self.eta, self.objectives, reference, 1 + self.tries, self.share)
 
-    def kinds(self) -> tuple[str, ...]:
-        """Kinds of sharing that the space has."""
-        return self.space.branches(SHARING) or (str(self.space.fixed.get(SHARING, "?")),)
+    @cached_property
+    def openings(self) -> tuple[Mapping[str, Scalar], ...]:
+        """Parameters of the first trials that are not left to the sampler, which fills in the rest.
 
-    def name(self, config: Mapping[str, Scalar]) -> str:
-        """The configuration's architecture, or "?" where it is no configuration: then the trial itself will say why."""
-        try:
-            return self.architecture(config)
-        except UserError:
-            return "?"
-
-    def openings(self) -> tuple[Opening, ...]:
-        """The first trials: the single-task baseline, the portfolio, other kinds of sharing by their defaults, tries.
-
-        Each kind has `tries` trials besides the first, those of the portfolio included.
+        They are the single-task baseline, the portfolio, other kinds of sharing by their defaults, and tries: each kind
+        has `tries` trials besides the first, those of the portfolio included.
         """
         kinds = self.space.branches(SHARING)
         if not kinds:
-            baseline = self.space.fixed.get(SHARING) == SINGLE_TASK
-            alone = self.portfolio or (self.space.defaults(self.tasks),)
-            return tuple(Opening(dict(params), baseline) for params in alone)
+            return self.portfolio or (self.space.defaults(self.tasks),)
         there = {params[SHARING] for params in self.portfolio}
         others = [self.space.defaults(self.tasks, {SHARING: kind}) for kind in kinds if kind not in there]
         first: list[Mapping[str, Scalar]] = [*self.portfolio, *others]
         single = [at for at, params in enumerate(first) if params[SHARING] == SINGLE_TASK][:1]
         first = [*(first[at] for at in single), *(params for at, params in enumerate(first) if at not in single)]
-        first += missing_tries(first, kinds, self.tries)
-        return tuple(Opening(dict(params), params[SHARING] == SINGLE_TASK) for params in first)
+        return (*first, *missing_tries(first, kinds, self.tries))
 
     def identity(self) -> dict[str, Any]:
         """What must not change when a search is resumed: all that decides what trial n is.
 
         Limits are left out: a search may be given more trials, time or samples.
         """
-        eta = self.eta[0] if len(self.eta) == 1 else list(self.eta)
-        rungs = {"ladder": list(self.ladder), "eta": eta, "share": self.share} if self.by_rungs else {}
-        ranked = self.by_rungs or self.sampler == GP
-        order = {"reference": dict(self.rules.reference)} if ranked else {}
+        rungs = {"ladder": list(self.ladder), "eta": list(self.eta), "share": self.share} if self.by_rungs else {}
         return {
             "seed": self.seed,
             "sampler": self.sampler,
@@ -171,7 +118,7 @@ class Plan:
             "tasks": list(self.tasks),
             "objectives": [[objective.name, objective.direction] for objective in self.objectives],
             "tries": self.tries,
-            **({"portfolio": [dict(params) for params in self.portfolio]} if self.portfolio else {}),
+            "portfolio": [dict(params) for params in self.portfolio],
+            "reference": dict(self.rules.reference),
             **rungs,
-            **order,
         }

@@ -3,7 +3,7 @@
 Li et al., MLSys 2020: of the n trials whose result at a rung is known, the best floor(n / eta) may go on; a free slot
 takes such a trial from the highest rung that has one, else a new configuration. Nothing waits for a rung to fill, and
 no trial is ever discarded: it waits, and may go on when more results are in. Schmucker et al. 2021 (arXiv:2106.12639):
-with several objectives, best is by non-dominated rank, and within a rank by hypervolume contribution (`tie_breaks`).
+with several objectives, best is by non-dominated rank, and within a rank by hypervolume contribution (`ranking`).
 
 Three rules are ours.
 
@@ -24,16 +24,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.frontier.dominance import measured
 from bench.objectives import Objective
-from bench.search.field import Field
 from bench.search.ranking import Order
-from bench.search.standing import Standing
+from bench.search.standing import Standings, Step
+
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -69,75 +70,44 @@ def reduction_factors(objectives: int) -> tuple[float, ...]:
     return (6.0 if objectives < 3 else 4.0, 1.0)
 
 
-@dataclass(frozen=True)
-class Promotion:
-    """A trial that is to be trained on.
+def promote(now: Standings, rules: Rules, slots: int) -> list[Step]:
+    """The jobs of trials that free slots are to train on, at most `slots`; those left over are for new configurations.
 
-    Attributes:
-        rung: index of the rung to train to.
-        floor: whether it goes on only as the best of its kind's first tries.
+    The highest rung first; at a rung merit before the floor, and the better trial first.
     """
-
-    trial: int
-    rung: int
-    floor: bool = False
-
-
-def promote(standings: Sequence[Standing], rules: Rules, slots: int) -> list[Promotion]:
-    """The trials that free slots are to train on, at most `slots`; slots left over are for new configurations.
-
-    The highest rung first; at a rung merit before the floor, and the better trial first. The same standings, in
-    whatever order they are given, lead to the same promotions.
-    """
-    chosen: list[Promotion] = []
-    if len(rules.rungs) == 1:
-        return chosen
-    now = Field.of(standings)
-    while len(chosen) < slots and (promotion := _next(now, rules)):
-        chosen.append(promotion)
+    chosen: list[Step] = []
+    while len(chosen) < slots and (step := _next(now, rules)):
+        chosen.append(step)
         if len(chosen) < slots:
-            now = Field(going(each, promotion) for each in now)
+            now = Standings(each.after(step) for each in now.every)
     return chosen
 
 
-def going(standing: Standing, promotion: Promotion) -> Standing:
-    """A trial as it is once a promotion was made: on its way, if it is the one."""
-    if standing.number != promotion.trial:
-        return standing
-    granted = standing.granted | {promotion.rung} if promotion.floor else standing.granted
-    return replace(standing, progress="running", granted=granted)
-
-
-def spent(field: Field, rules: Rules) -> int:
-    """Training samples of all jobs, those under way included."""
-    return sum(rules.samples(rung) * int((field.begun > rung).sum()) for rung in range(len(rules.rungs)))
-
-
-def _next(field: Field, rules: Rules) -> Promotion | None:
+def _next(now: Standings, rules: Rules) -> Step | None:
     for rung in reversed(range(len(rules.rungs) - 1)):
-        waits = field.waiting & (field.reached == rung + 1)
+        waits = now.waiting & (now.reached == rung + 1)
         if waits.any():
-            values = field.values(rung)
+            values = now.values(rung)
             finite = measured(values)
-            settled = (field.reached > rung) | (field.failed & (field.reached == rung))
-            guests = sum(bool(settled[row]) for row, granted in field.granted.items() if rung in granted)
+            settled = (now.reached > rung) | (now.failed & (now.reached == rung))
+            guests = sum(bool(settled[row]) for row, granted in now.granted.items() if rung in granted)
             places = rules.places(rung, int(settled.sum()) - guests)
-            gone = finite & (field.begun > rung + 1)
-            by_floor = [row for row, granted in field.granted.items() if rung + 1 in granted]
+            gone = finite & (now.begun > rung + 1)
+            by_floor = [row for row, granted in now.granted.items() if rung + 1 in granted]
             free = gone.sum() - gone[by_floor].sum() < places
             enough = rules.places(rung, int(settled.sum())) > 0
             dominant = enough and _one_dominates_all(values[finite], rules.objectives)
-            unserved = _unserved(field, rules, rung)
+            unserved = _unserved(now, rules, rung, waits, settled)
             if not (free or dominant or unserved):
                 continue  # nobody can go on, whatever the order: putting all in order is what would take time
             order = Order(values, rules.objectives, rules.reference)
             best = order.first(waits)
             if best and best[0] < (places if free else 1 if dominant else 0):
-                return Promotion(field[best[1]].number, rung + 1)
-            named = np.zeros(len(field), dtype=bool)
+                return Step(now.every[best[1]].number, rung + 1)
+            named = np.zeros(len(now), dtype=bool)
             named[unserved] = True
             if best := order.first(named):
-                return Promotion(field[best[1]].number, rung + 1, floor=True)
+                return Step(now.every[best[1]].number, rung + 1, floor=True)
     return None
 
 
@@ -146,17 +116,16 @@ def _one_dominates_all(values: NDArray[np.float64], objectives: Sequence[Objecti
     return int((signed == signed.max(axis=0, initial=-np.inf)).all(axis=1).sum()) == 1
 
 
-def _unserved(field: Field, rules: Rules, rung: int) -> list[int]:
+def _unserved(now: Standings, rules: Rules, rung: int, waits: Mask, settled: Mask) -> list[int]:
     """Rows of the first tries of the kinds for which the floor may let one go on from a rung."""
     cost = rules.samples(rung + 1)
-    taken = sum(rules.samples(each) for granted in field.granted.values() for each in granted)
-    if taken + cost > rules.share * (spent(field, rules) + cost):
+    taken = sum(rules.samples(each) for granted in now.granted.values() for each in granted)
+    if taken + cost > rules.share * (now.samples(rules.rungs) + cost):
         return []
+    undecided, served = (now.begun > rung) & ~settled, (now.begun > rung + 1) & ~now.failed
     unserved: list[int] = []
-    for rows in field.kinds.values():
-        tried = {row: field[row] for row in rows[: rules.tries]}
-        arriving = [each for each in tried.values() if rung == 0 or each.left(rung - 1)]
-        complete = len(tried) == rules.tries and all(each.settled(rung) for each in arriving)
-        if complete and not any(each.left(rung) and each.progress != "failed" for each in tried.values()):
-            unserved += [row for row, each in tried.items() if each.waits(rung)]
+    for rows in now.kinds.values():
+        tried = rows[: rules.tries]
+        if len(tried) == rules.tries and not (undecided | served)[tried].any():
+            unserved += [row for row in tried if waits[row]]
     return unserved

@@ -9,7 +9,7 @@ from threadpoolctl import ThreadpoolController
 from bench.records import Scalar
 from bench.search.gp import GaussianSampler
 from bench.search.ledger import Ledger
-from bench.search.plan import Opening, Plan
+from bench.search.plan import Plan
 from bench.search.samplers import GP
 from bench.search.shape import Shape
 from bench.seeds import derive
@@ -26,7 +26,7 @@ class Proposals:
     """
 
     def __init__(self, plan: Plan) -> None:
-        self._seed, self._openings = plan.seed, plan.openings()
+        self._seed, self._openings = plan.seed, plan.openings
         self._sampler: GaussianSampler | None = None
         if plan.sampler == GP:
             shape = Shape(plan.space, plan.tasks)
@@ -34,35 +34,29 @@ class Proposals:
         self._threads = ThreadpoolController()
         self._first, self._batch = -1, list[dict[str, Scalar]]()
 
-    def next(self, ledger: Ledger, configs: Sequence[Mapping[str, Scalar]]) -> Opening | None:
-        """For the trial after those of the ledger; None leaves all to Optuna's sampler.
+    def next(self, ledger: Ledger, configs: Sequence[Mapping[str, Scalar]]) -> Mapping[str, Scalar]:
+        """Parameters for the trial after those of the ledger; Optuna's sampler fills in the rest.
 
         Args:
             configs: their configurations.
         """
         number = ledger.trials
-        opening = self._opening(number)
         if self._sampler is None:
-            return opening
+            return self._opening(number)
         first = number - number % BATCH
         if first != self._first:
-            self._first, self._batch = first, self._propose(self._sampler, ledger, configs, first)
-        return Opening(self._batch[number - first], bool(opening and opening.baseline))
+            known = [
+                (results, configs[trial]) for trial, results in enumerate(ledger.known_at(first)) if results is not None
+            ]
+            with self._threads.limit(limits=1):  # matrices are small: more threads only wait for each other
+                self._batch = self._sampler.propose_batch(
+                    [results for results, _ in known],
+                    [config for _, config in known],
+                    derive(self._seed, "proposal", first),
+                    [self._opening(each) for each in range(first, first + BATCH)],
+                )
+            self._first = first
+        return self._batch[number - first]
 
-    def _opening(self, number: int) -> Opening | None:
-        return self._openings[number] if number < len(self._openings) else None
-
-    def _propose(
-        self, sampler: GaussianSampler, ledger: Ledger, configs: Sequence[Mapping[str, Scalar]], first: int
-    ) -> list[dict[str, Scalar]]:
-        openings = [self._opening(number) for number in range(first, first + BATCH)]
-        known = [
-            (results, configs[trial]) for trial, results in enumerate(ledger.known_at(first)) if results is not None
-        ]
-        with self._threads.limit(limits=1):  # matrices are small: more threads only wait for each other
-            return sampler.propose_batch(
-                [results for results, _ in known],
-                [config for _, config in known],
-                derive(self._seed, "proposal", first),
-                [opening.params if opening else {} for opening in openings],
-            )
+    def _opening(self, number: int) -> Mapping[str, Scalar]:
+        return self._openings[number] if number < len(self._openings) else {}

@@ -1,4 +1,4 @@
-"""Trials from best to worst by several objectives: by non-dominated rank, and within a rank by a tie break.
+"""Trials from best to worst by several objectives: non-dominated rank, then what each adds to the hypervolume.
 
 The order is a function of the values: which trial came first decides only between trials of equal values.
 """
@@ -7,22 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import moocore
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.frontier.dominance import UNRANKED, ranks
 from bench.objectives import Objective
-from bench.search.tie_breaks import Floats, TieBreak, hypervolume
 
-__all__ = ["Floats", "Indices", "Order", "best_first"]
-
+Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
+
+NET = 256
+"""So many points of a front are taken one after the other to cover it; a larger one has most of them beside each other.
+"""
+COMPARED = 64
+"""Of a front in four or more objectives, so many have their contributions compared: these take time exponential in the
+number of objectives (five, 1,000 points: 8 s), and there nearly every trial is on a front."""
 
 
 class Order:
     """Rows of values (N, M) from best to worst, of which a rank is put in order only when somebody asks for it.
 
-    By non-dominated rank, then by the tie break, then by the objectives in turn. Copies of a point add nothing to a
+    By non-dominated rank, then by `merits`, then by the objectives in turn. Copies of a point add nothing to a
     set that has it: they come at the end of their rank, in the order of the rows. Rows that are not finite are last.
     With thousands of trials there are hundreds of ranks, and who decides seldom wants more than a few of them.
 
@@ -30,15 +36,9 @@ class Order:
         measured: how many rows are finite.
     """
 
-    def __init__(
-        self,
-        values: Floats,
-        objectives: Sequence[Objective],
-        reference: Mapping[str, float],
-        tie_break: TieBreak = hypervolume,
-    ) -> None:
+    def __init__(self, values: Floats, objectives: Sequence[Objective], reference: Mapping[str, float]) -> None:
         signs = np.array([objective.sign for objective in objectives])
-        self._values, self._tie_break = values * signs, tie_break
+        self._values = values * signs
         self._worst = np.array([reference[objective.name] for objective in objectives]) * signs
         rank = ranks(values, objectives)
         last = rank.max(initial=UNRANKED) + 1
@@ -74,7 +74,7 @@ class Order:
             points = self._values[members]
             copy = np.zeros(len(points), dtype=bool)
             copy[1:] = (points[1:] == points[:-1]).all(axis=1)
-            merit = self._tie_break(points[~copy], self._worst)[np.cumsum(~copy) - 1]
+            merit = merits(points[~copy], self._worst)[np.cumsum(~copy) - 1]
             self._order[at] = members[np.lexsort((-merit, copy))]
             self._settled[rank] = True
         return at
@@ -83,3 +83,45 @@ class Order:
 def best_first(values: Floats, objectives: Sequence[Objective], reference: Mapping[str, float]) -> Indices:
     """All rows of `values` (N, M) in their `Order`: (N,)."""
     return Order(values, objectives, reference).at(np.arange(len(values)))
+
+
+def merits(points: Floats, reference: Floats) -> Floats:
+    """What the front would lose of its hypervolume without each point (Beume, Naujoks, Emmerich, EJOR 2007): (N,).
+
+    The points (N, M) do not dominate each other; larger is better, as in the reference (M,) and in what is returned.
+    A point that does not beat the reference in every objective has none. At low rungs that is most of them: behind the
+    others, they are taken as `epsilon_net` would. In four or more objectives only the first `COMPARED` that beat it, as
+    `epsilon_net` takes them, have theirs compared, among themselves.
+    """
+    if points.shape[1] == 1:  # moocore wants two objectives; on a line there is one non-dominated point
+        return np.ones(len(points))
+    compared = np.arange(len(points))
+    if points.shape[1] > 3 and (inside := np.flatnonzero((points > reference).all(axis=1))).size > COMPARED:
+        compared = inside[np.argsort(-epsilon_net(points[inside]), kind="stable")[:COMPARED]]
+    merit = np.zeros(len(points))
+    merit[compared] = moocore.hv_contributions(points[compared], ref=reference, maximise=True)
+    without = merit <= 0
+    if without.any():
+        merit[without] = epsilon_net(points[without]) - 1.0
+    return merit
+
+
+def epsilon_net(points: Floats) -> Floats:
+    """Minus the place in a sequence that covers the front evenly (Schmucker et al. 2021, arXiv:2106.12639).
+
+    The first is the point with the largest sum, then always the point farthest from those already taken. Objectives
+    are scaled to the front's extent. After `NET` points the others come as far as they are from these.
+    """
+    low, high = points.min(axis=0), points.max(axis=0)
+    scaled = (points - low) / np.where(high > low, high - low, 1.0)
+    merit = np.empty(len(points))
+    taken = int(np.argmax(scaled.sum(axis=1)))
+    distance = np.full(len(points), np.inf)
+    for place in range(min(len(points), NET)):
+        merit[taken] = -place
+        distance = np.minimum(distance, np.linalg.norm(scaled - scaled[taken], axis=1))
+        distance[taken] = -1.0
+        taken = int(np.argmax(distance))
+    left = distance >= 0
+    merit[left] = -NET - 1 + distance[left] / max(1.0, distance.max())
+    return merit

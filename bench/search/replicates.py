@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from bench.objectives import Objective
-from bench.records import TRAINED, Outcome, Point, Replicate, Scalar, training_of
+from bench.records import TRAINED, Outcome, Point, Replicate, training_of
 from bench.search.events import at_length, failure_in, outcome_event, unpacked
 from bench.search.log import Event
 
@@ -19,68 +19,49 @@ def replicate_event(outcome: Outcome, objectives: tuple[Objective, ...]) -> Even
     return of | asked | outcome_event(outcome, objectives)
 
 
-def by_training(kept: Iterable[Event]) -> dict[str, tuple[Replicate, ...]]:
-    """Replicates by `Point.training`, by number."""
-    return {training: _in_order(map(_replicate, those)) for training, those in _together(kept).items()}
+def training_in(event: Event) -> str:
+    """Equal for retrainings that differ by their seed alone, see `Point.training`."""
+    return training_of(event["kind"], event["trial"], event["until"], event.get("asked", {}))
 
 
-def by_trial(kept: Iterable[Event], only: int | None = None) -> dict[int, tuple[Replicate, ...]]:
-    """Replicates by the number of the trial that they repeat, by number and length; not those of baselines.
+def replicates_in(kept: Iterable[Event]) -> tuple[Replicate, ...]:
+    """Replicates by number, and by length where several have one number."""
+    found = (
+        Replicate(
+            replicate=each["replicate"],
+            seed=each["seed"],
+            metrics=each["metrics"],
+            failure=failure_in(each),
+            until=each["until"],
+            resampled=unpacked(at_length(each).get("resampled", {})),
+        )
+        for each in kept
+    )
+    return tuple(sorted(found, key=lambda each: (each.replicate, each.until or math.inf)))
 
-    Args:
-        only: the one trial to look for; None for all.
-    """
-    found: dict[int, list[Replicate]] = {}
-    for each in kept:
-        if (number := each["trial"]) is not None and only in (None, number):
-            found.setdefault(number, []).append(_replicate(each))
-    return {number: _in_order(those) for number, those in found.items()}
 
-
-def of_others(kept: Iterable[Event]) -> list[Point]:
+def others_in(groups: Iterable[Sequence[Event]]) -> list[Point]:
     """Points that are no trials of the search, each with its replicates, in the order of `bench.records.TRAINED`.
 
     A baseline may have been trained by several configurations or to several lengths, as what it was derived from moved
     when a search went on; each is a point of its own, the latest last. Retuned static weights have one for each
     weight, in order of weights.
+
+    Args:
+        groups: replicates that differ by their seed alone.
     """
-    together = _together(each for each in kept if each["trial"] is None)
     points = [
         Point(
-            kind=(of := those[0])["kind"],
+            kind=(of := group[0])["kind"],
             config=dict(of["asked"]),
             architecture=of["asked"]["sharing.kind"] if of["kind"] == "current" else of["kind"],
             until=of["until"],
-            replicates=_in_order(map(_replicate, those)),
+            replicates=replicates_in(group),
         )
-        for those in together.values()
+        for group in groups
     ]
     return sorted(points, key=lambda each: (TRAINED.index(each.kind), *_weights(each)))
 
 
-def of_tries(kept: Iterable[Event]) -> list[tuple[dict[str, Scalar], dict[str, float]]]:
-    """Configurations that baselines were tuned by, and their metrics on validation; empty for one that failed."""
-    return [(each["asked"], each["metrics"]) for each in kept if not each["replicate"]]
-
-
-def _together(kept: Iterable[Event]) -> dict[str, list[Event]]:
-    """Replicates that differ by their seed alone."""
-    found: dict[str, list[Event]] = {}
-    for each in kept:
-        if each["replicate"]:
-            training = training_of(each["kind"], each["trial"], each["until"], each.get("asked", {}))
-            found.setdefault(training, []).append(each)
-    return found
-
-
 def _weights(point: Point) -> list[float]:
     return list(point.weights.values()) if point.kind == "static_weights" else []
-
-
-def _replicate(of: Event) -> Replicate:
-    resampled = unpacked(at_length(of).get("resampled", {}))
-    return Replicate(of["replicate"], of["seed"], of["metrics"], failure_in(of), of["until"], resampled)
-
-
-def _in_order(replicates: Iterable[Replicate]) -> tuple[Replicate, ...]:
-    return tuple(sorted(replicates, key=lambda one: (one.replicate, one.until or math.inf)))

@@ -51,15 +51,15 @@ class ConditionalGPSampler(BaseSampler):
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Every parameter that a trial had, with all that its distributions span."""
         found: dict[str, BaseDistribution] = {}
+        names: list[str] = []
         for other in _trials(study, trial):
-            before: str | None = None
+            place = 0
             for name, distribution in other.distributions.items():
-                if name in found:
-                    found[name] = _spanning(found[name], distribution)
-                else:
-                    found = _put_after(found, before, name, distribution)
-                before = name
-        return {name: distribution for name, distribution in found.items() if not distribution.single()}
+                if name not in found:  # right after what was chosen before it: conditions come before branches
+                    names.insert(place, name)
+                found[name] = _spanning(found.get(name, distribution), distribution)
+                place = names.index(name) + 1
+        return {name: found[name] for name in names if not found[name].single()}
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -72,8 +72,6 @@ class ConditionalGPSampler(BaseSampler):
         if not search_space:
             return {}
         trials = _trials(study, trial)
-        if not trials:
-            return {}
         configs = [_encoded(other.params, search_space) for other in trials]
         shape = LearntShape({name: _leaf(of) for name, of in search_space.items()}, configs)
         objectives = tuple(
@@ -88,7 +86,7 @@ class ConditionalGPSampler(BaseSampler):
         process = GaussianSampler(shape, objectives, reference, (1,))
         pinned = _encoded(trial.system_attrs.get("fixed_params", {}), search_space)
         seed = derive(self._seed, "proposal", trial.number)
-        found = process.propose(results, [configs[n] for n in (*told, *running)], seed, pinned)
+        (found,) = process.propose_batch(results, [configs[n] for n in (*told, *running)], seed, [pinned])
         return {name: _decoded(search_space[name], value) for name, value in found.items()}
 
     def sample_independent(
@@ -121,15 +119,6 @@ def _trials(study: Study, trial: FrozenTrial) -> list[FrozenTrial]:
     """All others that have a parameter. Trials of a later number do not count: they began after this one."""
     others = study.get_trials(deepcopy=False)
     return [other for other in others if other.number < trial.number and other.params]
-
-
-def _put_after(
-    found: dict[str, BaseDistribution], before: str | None, name: str, distribution: BaseDistribution
-) -> dict[str, BaseDistribution]:
-    """With one parameter more, right after the one that was chosen before it: conditions come before branches."""
-    items = list(found.items())
-    at = list(found).index(before) + 1 if before is not None else 0
-    return dict([*items[:at], (name, distribution), *items[at:]])
 
 
 def _spanning(one: BaseDistribution, other: BaseDistribution) -> BaseDistribution:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
-from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 
 from bench.errors import unknown
 from bench.seeds import derive
@@ -23,27 +23,14 @@ def _tpe(seed: int) -> BaseSampler:
     return TPESampler(seed=seed, n_startup_trials=12, multivariate=True, group=True, constant_liar=True)
 
 
-def _nsga2(seed: int) -> BaseSampler:
-    """NSGA-II (Deb et al. 2002); crosses only what every trial has, and draws a branch's own parameters at random.
-
-    A small population: with the usual 50, a search of a hundred trials would be random for half of them.
-    """
-    return NSGAIISampler(seed=seed, population_size=10)
-
-
-def _random(seed: int) -> BaseSampler:
-    return RandomSampler(seed=seed)
-
-
-TPE, NSGA2, GP = "tpe", "nsga2", "gp"
+TPE, GP = "tpe", "gp"
 RUNG_SAMPLERS = (GP, "random")
-"""Those for a search by rungs: the others of Optuna learn nothing from a trial below full length."""
+"""Those for a search by rungs: TPE learns nothing from a trial below full length."""
 
 SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
     TPE: _tpe,
-    NSGA2: _nsga2,
-    "random": _random,
-    GP: _random,  # our proposals are whole and leave Optuna nothing to draw
+    "random": RandomSampler,
+    GP: RandomSampler,  # our proposals are whole and leave Optuna nothing to draw
 }
 
 

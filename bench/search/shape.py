@@ -30,10 +30,9 @@ class Shape:
         self.space, self.tasks = space, tuple(tasks)
         self.encoding = Encoding(space, tasks)
         column = self.encoding.column
-        self._ways: list[list[list[tuple[int, int]]]] = [[] for _ in column]
-        branches = {name: list(node.branches) for name, node, _ in trees.walk(space.tree) if isinstance(node, Switch)}
+        self._ways: list[list[list[tuple[int, float]]]] = [[] for _ in column]
         for name, _, path in trees.leaves(space.tree, tasks):
-            way = [(column[switch], branches[switch].index(branch)) for switch, branch in path]
+            way = [(column[switch], self.encoding.nodes[switch].encode(branch)) for switch, branch in path]
             self._ways[column[name]].append(way)
 
     def complete(self, rows: Floats, rng: np.random.Generator, pinned: Mapping[str, Scalar] | None = None) -> Floats:
@@ -87,15 +86,12 @@ class Shape:
 
     def config(self, row: Floats, pinned: Mapping[str, Scalar] | None = None) -> dict[str, Scalar]:
         """The searched parameters that a row stands for."""
-        params: dict[str, Scalar] = {}
+        given, number = pinned or {}, dict(zip(self.encoding.names, row, strict=True))
 
         def choose(name: str, node: Leaf | Switch) -> Scalar:
-            given = (pinned or {}).get(name)
-            params[name] = self.encoding.decode(name, row[self.encoding.column[name]]) if given is None else given
-            return params[name]
+            return given[name] if name in given else node.decode(number[name])
 
-        trees.resolve(self.space.tree, self.tasks, choose)
-        return params
+        return trees.searched(self.space.tree, self.tasks, choose)
 
     def _anything(self, count: int, rng: np.random.Generator) -> Floats:
         numbers = rng.random((count, len(self.encoding.names)))

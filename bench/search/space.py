@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from bench.errors import UserError
 from bench.models.presets import expand
 from bench.records import Scalar
 from bench.search import tree as trees
-from bench.search.nodes import Choice, Constant, Float, Int, Leaf, Switch, Tree, Value
+from bench.search.nodes import Constant, Float, Int, Leaf, Switch, Tree, Value
 from bench.validation import validate
 
 if TYPE_CHECKING:  # spaces are listed without Optuna
@@ -53,10 +53,13 @@ class Space:
         node = self.tree.get(switch)
         return tuple(node.branches) if isinstance(node, Switch) else ()
 
+    def choices(self, name: str) -> tuple[Scalar, ...]:
+        """What a switch that every configuration has may be; one value where it is held fixed."""
+        return self.branches(name) or (self.fixed.get(name),)
+
     def describe(self) -> dict[str, Any]:
         """Itself as plain values, a row for each parameter; `when` tells the branches that lead to it."""
-        found = trees.walk(self.tree)
-        rows = [{"name": name, "when": dict(path), **node.describe()} for name, node, path in found]
+        rows = [{"name": name, "when": dict(path), **node.describe()} for name, node, path in trees.walk(self.tree)]
         return {"title": self.title, "parameters": rows}
 
     def digest(self) -> str:
@@ -74,14 +77,7 @@ class Space:
 
     def defaults(self, tasks: Sequence[str], choices: Mapping[str, str] | None = None) -> dict[str, Scalar]:
         """Searched parameters at their defaults, the given switches as given."""
-        params: dict[str, Scalar] = {}
-
-        def choose(name: str, node: Leaf | Switch) -> Scalar:
-            params[name] = (choices or {}).get(name, node.default)
-            return params[name]
-
-        trees.resolve(self.tree, tasks, choose)
-        return params
+        return trees.searched(self.tree, tasks, _given(choices or {}))
 
     def restricted(self, fixed: Mapping[str, Scalar]) -> Space:
         """The space with some names held fixed, whether or not they are parameters.
@@ -92,31 +88,20 @@ class Space:
             UserError: an unknown architecture, or one that contradicts another name.
         """
         values = expand(fixed)
-        used: set[str] = set()
-        tree = trees.pin(self.tree, values, used)
-        extra = {name: Constant(value) for name, value in values.items() if name not in used}
-        return Space(self.title, self.source, {**tree, **extra})
+        tree = trees.pin(self.tree, values)
+        known = trees.names(tree)
+        extra = {name: Constant(value=value) for name, value in values.items() if name not in known}
+        return replace(self, tree={**tree, **extra})
 
     def variants(self, tasks: Sequence[str]) -> Iterator[dict[str, Scalar]]:
         """Configurations that between them visit every branch, and there each parameter's default, bounds and options.
 
-        The other switches stay at their defaults: the axes of a configuration are checked apart from each other.
+        All else stays at its default: parameters are checked apart from each other.
         """
-        leaves = [node for _, node, _ in trees.walk(self.tree) if isinstance(node, Leaf)]
-        rounds = 1 + max([2, *(len(leaf.extremes) for leaf in leaves)])
-        for path in trees.paths(self.tree):
-            switches = dict(path)
-            for at in range(rounds):
-
-                def choose(
-                    name: str, node: Leaf | Switch, at: int = at, switches: Mapping[str, str] = switches
-                ) -> Scalar:
-                    if isinstance(node, Switch):
-                        return switches.get(name, node.default)
-                    values = (node.default, *node.extremes)
-                    return values[at % len(values)]
-
-                yield trees.resolve(self.tree, tasks, choose)
+        yield trees.resolve(self.tree, tasks, _given({}))
+        for name, node, path in trees.leaves(self.tree, tasks):
+            for value in node.extremes:
+                yield trees.resolve(self.tree, tasks, _given({**dict(path), name: value}))
 
     def validate_against_config(self, tasks: Sequence[str]) -> None:
         """Reads every variant as a trial's configuration, without training.
@@ -143,28 +128,23 @@ def load_space(name_or_path: str) -> Space:
     path = content.find("search_spaces", name_or_path)
     file = validate(_File, content.read_toml(path), str(path))
     tree = trees.read(file.parameters, str(path))
-    for name, _, _ in trees.walk(tree):
-        if name in file.fixed:
-            raise UserError(f"{path}: {name}: expected either a fixed value or a parameter, found both")
+    if twice := trees.names(tree) & file.fixed.keys():
+        raise UserError(f"{path}: {min(twice)}: expected either a fixed value or a parameter, found both")
     try:
         return Space(file.title, str(path), tree).restricted(file.fixed)
     except UserError as error:
         raise UserError(f"{path}: fixed: {error}") from None
 
 
+def _given(values: Mapping[str, Scalar]) -> trees.Chooser:
+    """Gives each parameter its value among these, or its default."""
+    return lambda name, node: values.get(name, node.default)
+
+
 def suggest(trial: BaseTrial, name: str, node: Leaf | Switch) -> Scalar:
     """What an Optuna trial has for one parameter."""
-    match node:
-        case Int():
-            return trial.suggest_int(name, node.low, node.high, step=node.step, log=node.log)
-        case Float():
-            return trial.suggest_float(name, node.low, node.high, log=node.log)
-        case Choice():
-            return _scalar(trial.suggest_categorical(name, node.options))
-        case Switch():
-            return _scalar(trial.suggest_categorical(name, tuple(node.branches)))
-
-
-def _scalar(value: Any) -> Scalar:
-    assert value is None or isinstance(value, bool | int | float | str)
-    return value
+    if isinstance(node, Int):
+        return trial.suggest_int(name, node.low, node.high, step=node.step, log=node.log)
+    if isinstance(node, Float):
+        return trial.suggest_float(name, node.low, node.high, log=node.log)
+    return trial.suggest_categorical(name, node.options)

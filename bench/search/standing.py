@@ -1,11 +1,32 @@
-"""How far a trial has come: what is known of it when something is decided."""
+"""How far the trials of a search have come: what is known of them when something is decided."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from itertools import chain
+from operator import attrgetter
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 Progress = Literal["running", "waiting", "failed"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A job: a trial on its way to a rung.
+
+    Attributes:
+        rung: counted from 0, the lowest.
+        floor: whether the trial goes on only as the best of its kind's first tries, see `promotion`.
+    """
+
+    trial: int
+    rung: int
+    floor: bool = False
 
 
 @dataclass(frozen=True)
@@ -33,14 +54,48 @@ class Standing:
         """How many rungs it was, or is being, trained to."""
         return len(self.results) + (self.progress != "waiting")
 
-    def settled(self, rung: int) -> bool:
-        """Whether it is known what became of it at a rung: a result, or failed on the way there."""
-        return len(self.results) > rung or (len(self.results) == rung and self.progress == "failed")
+    def after(self, step: Step) -> Standing:
+        """The trial once a job was begun: on its way, if the job is its own."""
+        if step.trial != self.number:
+            return self
+        granted = self.granted | {step.rung} if step.floor else self.granted
+        return replace(self, progress="running", granted=granted)
 
-    def left(self, rung: int) -> bool:
-        """Whether it went on from a rung, whatever came of that."""
-        return self.begun > rung + 1
 
-    def waits(self, rung: int) -> bool:
-        """Whether it could go on from a rung now."""
-        return len(self.results) == rung + 1 and self.progress == "waiting"
+class Standings:
+    """Standings in the order of their trials' numbers, and the same as columns. A row is a place in this order.
+
+    Attributes:
+        every: the standings.
+        reached: how many rungs each has a result at: (N,).
+        waiting, failed: which wait, and which have failed: (N,) each.
+        begun: how many rungs each was, or is being, trained to: (N,).
+        granted: by row, the rungs to which the floor let a trial go on, where there are any.
+        kinds: rows by kind of sharing.
+    """
+
+    def __init__(self, standings: Iterable[Standing]) -> None:
+        self.every = sorted(standings, key=attrgetter("number"))
+        self.reached = np.array([len(each.results) for each in self.every], dtype=np.int64)
+        self.waiting = np.array([each.progress == "waiting" for each in self.every], dtype=np.bool_)
+        self.failed = np.array([each.progress == "failed" for each in self.every], dtype=np.bool_)
+        self.begun = self.reached + ~self.waiting
+        self.granted = {row: each.granted for row, each in enumerate(self.every) if each.granted}
+        self.kinds: defaultdict[str, list[int]] = defaultdict(list)
+        for row, each in enumerate(self.every):
+            self.kinds[each.kind].append(row)
+
+    def __len__(self) -> int:
+        return len(self.every)
+
+    def values(self, rung: int) -> NDArray[np.float64]:
+        """The results at a rung that some trial has reached: (N, objectives), NaN where one has not."""
+        found = [each.results[rung] for each in self.every if len(each.results) > rung]
+        values = np.full((len(self), len(found[0])), np.nan)
+        values[self.reached > rung] = np.fromiter(chain.from_iterable(found), np.float64).reshape(len(found), -1)
+        return values
+
+    def samples(self, rungs: tuple[int, ...]) -> int:
+        """Training samples of all jobs, those under way included; `rungs` has those at each rung."""
+        steps = np.diff(rungs, prepend=0).tolist()
+        return sum(step * int((self.begun > rung).sum()) for rung, step in enumerate(steps))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import cast
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,23 +20,20 @@ from bench.progress import Progress
 from bench.records import Point, Scalar
 from bench.rows import SEARCH
 from bench.search import tree as trees
+from bench.search.baselines import best_point, unbalanced
 from bench.search.driver import MakeJob
-from bench.search.encoding import Encoding
 from bench.search.executors.base import Executor
-from bench.search.nodes import Leaf, Simplex, Switch
+from bench.search.nodes import Simplex
 from bench.search.plan import SHARING, SINGLE_TASK, Plan
 from bench.search.space import Space
 from bench.search.study import Study
 from bench.search.tuning import full_lengths, measured
 from bench.seeds import derive
 
-KIND, WEIGHT, BALANCING = "balancing.kind", "balancing.static.weight", "balancing."
+WEIGHT = "balancing.static.weight"
 SPREAD = 16.0
 """Of weights, where the space does not search them."""
 LEAST_TRIES = 2
-
-Weights = Mapping[str, float]
-"""By task, in the tasks' order."""
 
 
 def check_static(dataset: str, tasks: Sequence[str], space: Space) -> None:
@@ -47,8 +44,7 @@ def check_static(dataset: str, tasks: Sequence[str], space: Space) -> None:
     """
     if len(tasks) < 2:
         raise UserError(f"static weights of {dataset}: expected two tasks or more to weigh, found only {tasks[0]}")
-    kinds = space.branches(SHARING) or (space.fixed.get(SHARING),)
-    if set(kinds) == {SINGLE_TASK}:
+    if set(space.choices(SHARING)) == {SINGLE_TASK}:
         raise UserError(
             f"static weights of {dataset}: expected a space with models that share, found {SINGLE_TASK} only"
         )
@@ -71,33 +67,18 @@ def spread_out(tasks: Sequence[str], many: int, spread: float) -> list[dict[str,
 
 
 def draws(space: Space, tasks: Sequence[str], many: int, seed: int) -> list[dict[str, Scalar]]:
-    """So many configurations that share a model, without balancing: a scrambled Sobol sequence over the space.
+    """So many random configurations that share a model, without balancing.
 
     The first of many are those of fewer with the same seed. Branches of a switch are equally likely.
     """
-    from scipy.stats.qmc import Sobol  # takes a while to import, and only a driver draws
-
-    sharing = {(SHARING, SINGLE_TASK): "nothing to weigh"} if space.branches(SHARING) else {}
-    tree = trees.prune(space.tree, sharing)
-    encoding = Encoding(Space(space.title, space.source, tree), tasks)
-    names = [name for name in encoding.names if not name.startswith(BALANCING)]
-    sobol = Sobol(max(1, len(names)), rng=np.random.default_rng(seed))
-    found = []
-    for point in sobol.random_base2(math.ceil(math.log2(max(1, many))))[:many].tolist():
-        places = dict(zip(names, point, strict=False))
-
-        def choose(name: str, node: Leaf | Switch, places: Mapping[str, float] = places) -> Scalar:
-            if name not in places:
-                return node.default
-            options = int(encoding.options[encoding.column[name]])
-            return encoding.decode(name, places[name] * (options or 1))
-
-        found.append(_unbalanced(trees.resolve(tree, tasks, choose)))
-    return found
+    alone = {(SHARING, SINGLE_TASK): "nothing to weigh"} if space.branches(SHARING) else {}
+    shared = replace(space, tree=trees.prune(space.tree, alone))
+    rng = np.random.default_rng(seed)
+    return [unbalanced(shared.sample(rng, tasks)) for _ in range(many)]
 
 
 def chosen(
-    weights: Weights,
+    weights: Mapping[str, float],
     objectives: Sequence[Objective],
     own: Sequence[Mapping[str, float]],
     every: Sequence[Mapping[str, float]],
@@ -108,6 +89,7 @@ def chosen(
     weight evenly; costs belong to no task and do not count.
 
     Args:
+        weights: by task.
         own: metrics of the weight's tries; empty for one that failed.
         every: metrics of the tries of all weights.
 
@@ -135,7 +117,6 @@ def retuned(
     make_job: MakeJob,
     plan: Plan,
     many: int,
-    best: Point | None,
     gradient: Collection[str],
     progress: Progress,
 ) -> list[Point]:
@@ -148,39 +129,29 @@ def retuned(
     Args:
         plan: of the search.
         many: weights; none where it is 0.
-        best: None where the search has no result that shares.
         gradient: balancing kinds that are gradient methods.
     """
     if not many:
         return []
-    grid = spread_out(plan.tasks, many, _spread(plan.space))
+    nodes = [node for name, node, _ in trees.walk(plan.space.tree) if name == WEIGHT]
+    spread = max((node.spread for node in nodes if isinstance(node, Simplex)), default=SPREAD)
+    grid = spread_out(plan.tasks, many, spread)
     records = study.records()
     given = [record for record in records if record.balancing in gradient and record.sharing != SINGLE_TASK]
     tries = max(LEAST_TRIES, math.ceil(full_lengths(given, records) / len(grid)))
-    first = [] if best is None else [_unbalanced(best.config)]
+    best = best_point(records, plan.objectives, plan.rules.reference, single=False)
+    first = [] if best is None else [unbalanced(best.config)]
     shared = [*first, *draws(plan.space, plan.tasks, tries - len(first), derive(plan.seed, "static_weights"))]
-    asked = [[each | _static(weights) for each in shared] for weights in grid]
-    flat = [config for configs in asked for config in configs]
-    found = measured(study, executor, make_job, "static_weights", flat, "tuning static weights", progress)
+    static: list[dict[str, Scalar]] = [
+        {"balancing.kind": "static", **{f"{WEIGHT}.{task}": value for task, value in weights.items()}}
+        for weights in grid
+    ]
+    asked = [each | weights for weights in static for each in shared]
+    found = measured(study, executor, make_job, "static_weights", asked, progress)
     baselines = []
-    for at, (weights, configs) in enumerate(zip(grid, asked, strict=True)):
-        own = found[at * len(shared) : (at + 1) * len(shared)]
-        if (place := chosen(weights, study.objectives, own, found)) is None:
+    for weights, at in zip(grid, range(0, len(asked), len(shared)), strict=True):
+        if (place := chosen(weights, study.objectives, found[at : at + len(shared)], found)) is None:
             progress.note(f"static weights {weights}: left out, as no try of them has a result")
-            continue
-        baselines.append(Point("static_weights", configs[place], "static_weights"))
+        else:
+            baselines.append(Point("static_weights", asked[at + place], "static_weights"))
     return baselines
-
-
-def _spread(space: Space) -> float:
-    """Largest ratio of weights that the space searches."""
-    nodes = (node for name, node, _ in trees.walk(space.tree) if name == WEIGHT and isinstance(node, Simplex))
-    return next((node.spread for node in nodes), SPREAD)
-
-
-def _unbalanced(config: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    return {key: value for key, value in config.items() if not key.startswith(BALANCING)}
-
-
-def _static(weights: Weights) -> dict[str, Scalar]:
-    return cast("dict[str, Scalar]", {KIND: "static"} | {f"{WEIGHT}.{task}": value for task, value in weights.items()})

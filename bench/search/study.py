@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
 from bench.objectives import Objective
 from bench.records import Failure, Outcome, Point, Replicate, Scalar, TrialRecord
-from bench.search.asking import Asking, distributions
+from bench.search.asking import ask, distributions
 from bench.search.dashboard import Dashboard
 from bench.search.events import outcome_event, record_of, values_in
-from bench.search.ledger import Ledger, Step
+from bench.search.ledger import Ledger
 from bench.search.lock import FolderLock
 from bench.search.log import FILE, Event, Log, many_objects
-from bench.search.plan import SHARING, Opening, Plan
-from bench.search.promotion import Promotion
-from bench.search.replicates import by_training, by_trial, of_others, of_tries, replicate_event
+from bench.search.plan import SHARING, SINGLE_TASK, Plan
+from bench.search.replicates import others_in, replicate_event, replicates_in, training_in
+from bench.search.standing import Step
 
 __all__ = ["FILE", "Study"]
 
 
-class Study:
+class Study(AbstractContextManager["Study"]):
     """The trials of one search. Made by `open` for a driver, by `read` for everyone else.
 
     A job takes a trial to its next rung, which is full length where there is but one. It is asked, then finished (its
@@ -32,6 +35,8 @@ class Study:
     Each of these is one event of the log: on disk, then known here.
 
     Attributes:
+        configs: every trial's configuration.
+        tries: what baselines were tuned by: metrics on validation by `Point.training`, empty for a try that failed.
         seconds: what the search has taken so far, as far as it was kept.
         concluded: whether the search by rungs has ended, so that no trial goes on unless the search does.
         cut_short: whether the time limit ended the search, which would have gone on otherwise.
@@ -40,6 +45,8 @@ class Study:
     def __init__(self, folder: Path, log: Log, lock: FolderLock | None = None, plan: Plan | None = None) -> None:
         self.folder = folder
         self.ledger = Ledger()
+        self.configs: list[dict[str, Scalar]] = []
+        self.tries: dict[str, dict[str, float]] = {}
         self.objectives: tuple[Objective, ...] = ()
         self.seconds, self.concluded, self.cut_short = 0.0, False, False
         self._log, self._lock = log, lock
@@ -48,8 +55,7 @@ class Study:
         self._plan: dict[str, Any] = {}
         self._asked: list[list[Event]] = []
         self._outcomes: dict[int, Event] = {}
-        self._retrained: list[Event] = []
-        self._asking: Asking | None = None
+        self._retrained: dict[str, list[Event]] = {}  # replicates by training
         with many_objects():
             for line, event in enumerate(log.take(), start=1):
                 try:
@@ -99,9 +105,6 @@ class Study:
         if self._lock:
             self._lock.release()
 
-    def __enter__(self) -> Study:
-        return self
-
     def __exit__(self, *error: object) -> None:
         self.close()
 
@@ -116,47 +119,45 @@ class Study:
         return self.ledger.told
 
     @property
+    def finished(self) -> Collection[int]:
+        """Numbers of the jobs with an outcome."""
+        return self._outcomes.keys()
+
+    @property
     def ladder(self) -> tuple[int, ...]:
         """Training samples at each rung; empty where every trial is trained to full length."""
         return tuple(self._plan.get("ladder", ()))
 
-    def configs(self) -> list[dict[str, Scalar]]:
-        """Every trial's configuration."""
-        return [asked[0]["config"] for asked in self._asked]
-
     def running(self) -> dict[int, dict[str, Scalar]]:
         """Configurations of the jobs without an outcome, by number."""
-        return {number: self._config(self.ledger.step(number).trial) for number in self.ledger.unfinished}
+        unfinished = sorted(set(range(self.asked)) - set(self.finished))
+        return {number: self.configs[self.ledger.steps[number].trial] for number in unfinished}
 
     def under_way(self) -> list[tuple[Step, float]]:
         """The jobs without an outcome, and when each was begun, in seconds since 1970; by number."""
-        steps = map(self.ledger.step, self.ledger.unfinished)
+        steps = [self.ledger.steps[number] for number in self.running()]
         return [(step, self._asked[step.trial][step.rung]["at"]) for step in steps]
 
-    def ask(self, plan: Plan, opening: Opening | None, seconds: float | None = None) -> tuple[int, dict[str, Scalar]]:
+    def ask(
+        self, plan: Plan, given: Mapping[str, Scalar], seconds: float | None = None
+    ) -> tuple[int, dict[str, Scalar]]:
         """Begins the next trial: its number and dotted configuration. All of it is on disk, or nothing.
 
         Args:
+            given: parameters that are not left to the sampler.
             seconds: what the search has taken so far, to be kept with it.
         """
-        asking, self._asking = self._asking or Asking(plan), None  # kept again only if all goes well
         number = self.ledger.trials
         trials = [asked[0] for asked in self._asked]
-        found = asking.ask(opening.params if opening else {}, trials, self.ledger.standings())
-        self._begin(
-            Step(number, 0),
-            seconds,
-            architecture=plan.name(found["config"]),
-            baseline=bool(opening and opening.baseline),
-            **found,
-        )
-        self._asking = asking
-        return number, self._config(number)
+        found = ask(plan, given, trials, self.ledger.standings)
+        baseline = number < len(plan.openings) and found["config"].get(SHARING) == SINGLE_TASK
+        self._begin(Step(number, 0), seconds, baseline=baseline, **found)
+        return number, self.configs[number]
 
-    def promote(self, promotion: Promotion, seconds: float | None = None) -> dict[str, Scalar]:
+    def promote(self, step: Step, seconds: float | None = None) -> dict[str, Scalar]:
         """Begins a trial's next job; gives its configuration. `seconds` as in `ask`."""
-        self._begin(Step(promotion.trial, promotion.rung, promotion.floor), seconds)
-        return self._config(promotion.trial)
+        self._begin(step, seconds)
+        return self.configs[step.trial]
 
     def finish(self, number: int, outcome: Outcome | Failure) -> None:
         """Keeps what became of a job, before anything that is decided may know it.
@@ -165,14 +166,10 @@ class Study:
         """
         self._add("outcome", job=number, **outcome_event(outcome, self.objectives))
 
-    def is_finished(self, number: int) -> bool:
-        """Whether a job has an outcome."""
-        return number in self.ledger.finished
-
     def tell(self, number: int) -> TrialRecord:
         """Lets what is decided from now on know the outcome of a finished job; gives its trial's record."""
         self._add("told", job=number)
-        return self.record(self.ledger.step(number).trial)
+        return self.record(self.ledger.steps[number].trial)
 
     def conclude(self) -> None:
         """Ends a search by rungs. The next job that is begun opens it again: the trials wait as before."""
@@ -189,30 +186,23 @@ class Study:
 
     def replicates(self) -> dict[str, tuple[Replicate, ...]]:
         """Replicates by `Point.training`, in their own order."""
-        return by_training(self._retrained)
+        return {training: replicates_in(kept) for training, kept in self._retrained.items()}
 
     def baselines(self) -> list[Point]:
-        """Points that are no trials, the current point among them, see `bench.search.replicates.of_others`."""
-        return of_others(self._retrained)
-
-    def tries(self) -> list[tuple[dict[str, Scalar], dict[str, float]]]:
-        """What baselines were tuned by, see `bench.search.replicates.of_tries`."""
-        return of_tries(self._retrained)
+        """Points that are no trials, the current point among them, see `bench.search.replicates.others_in`."""
+        return others_in(kept for kept in self._retrained.values() if kept[0]["trial"] is None)
 
     def record(self, number: int) -> TrialRecord:
         """All that is known of one trial."""
-        return self._record(number, by_trial(self._retrained, number).get(number, ()))
+        asked = self._asked[number]
+        done = [self._outcomes[each["job"]] for each in asked if each["job"] in self._outcomes]
+        kept = [each for group in self._retrained.values() if group[0]["trial"] == number for each in group]
+        return record_of(asked, done, replicates_in(kept), self.ladder, self.concluded)
 
     def records(self) -> list[TrialRecord]:
         """All that is known of every trial, by number."""
-        replicates = by_trial(self._retrained)
         with many_objects():
-            return [self._record(number, replicates.get(number, ())) for number in range(self.ledger.trials)]
-
-    def _record(self, number: int, replicates: tuple[Replicate, ...]) -> TrialRecord:
-        asked = self._asked[number]
-        done = [self._outcomes[each["job"]] for each in asked if each["job"] in self._outcomes]
-        return record_of(asked, done, replicates, self.ladder, self.concluded)
+            return [self.record(number) for number in range(self.ledger.trials)]
 
     def _check(self) -> None:
         """Refuses to go on with another plan."""
@@ -223,20 +213,9 @@ class Study:
                     f"{self.folder}: expected {key} = {before!r}, with which this run began, found {value!r}"
                 )
 
-    def _config(self, number: int) -> dict[str, Scalar]:
-        config: dict[str, Scalar] = self._asked[number][0]["config"]
-        return config
-
     def _begin(self, step: Step, seconds: float | None, **of_trial: Any) -> None:
-        self._add(
-            "asked",
-            job=self.asked,
-            trial=step.trial,
-            rung=step.rung,
-            floor=step.floor,
-            seconds=self.seconds if seconds is None else seconds,
-            **of_trial,
-        )
+        seconds = self.seconds if seconds is None else seconds
+        self._add("asked", job=self.asked, **asdict(step), seconds=seconds, **of_trial)
 
     def _add(self, name: str, **of: Any) -> None:
         self._apply(self._log.append({"event": name, "at": time.time(), **of}))
@@ -256,18 +235,21 @@ class Study:
                 if step.rung == 0:
                     _expect(step.trial == len(self._asked))
                     self._asked.append([])
+                    self.configs.append(event["config"])
                 self._asked[step.trial].append(event)
-                self.ledger.ask(step, str(self._config(step.trial).get(SHARING, "?")))
+                self.ledger.ask(step, str(self.configs[step.trial].get(SHARING, "?")))
                 self.seconds, self.concluded, self.cut_short = event["seconds"], False, False
             case "outcome":
                 _expect(event["job"] < self.asked)
                 self._outcomes[event["job"]] = event
-                self.ledger.finish(event["job"])
             case "told":
                 _expect(event["job"] == self.told)
-                self.ledger.tell(event["job"], values_in(self._outcomes[event["job"]], self.objectives))
+                self.ledger.tell(values_in(self._outcomes[event["job"]], self.objectives))
             case "replicate":
-                self._retrained.append(event)
+                if event["replicate"]:
+                    self._retrained.setdefault(training_in(event), []).append(event)
+                else:
+                    self.tries[training_in(event)] = event["metrics"]
             case "rest":
                 self.seconds, self.cut_short = event["seconds"], event["cut_short"]
             case "concluded":

@@ -20,13 +20,10 @@ Path = tuple[tuple[str, str], ...]
 
 Chooser = Callable[[str, Leaf | Switch], Scalar]
 
-LEAVES: dict[str, type[Int] | type[Float] | type[Choice]] = {"int": Int, "float": Float, "choice": Choice}
-TYPES = (*LEAVES, "simplex", "switch")
-
-
-class _SimplexTable(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    spread: float = Field(16.0, gt=1, le=1e6)
+PARAMETERS: dict[str, type[Int | Float | Choice | Simplex]] = {
+    each.type: each for each in (Int, Float, Choice, Simplex)
+}
+TYPES = (*PARAMETERS, "switch")
 
 
 class _SwitchTable(BaseModel):
@@ -54,7 +51,8 @@ def read(tables: Mapping[str, Mapping[str, Any]], where: str) -> Tree:
     seen: dict[str, Path] = {}
     for name, _, path in walk(tree):
         if name in seen:
-            raise UserError(f"{where}: {name}: expected one parameter of this name, found another{_under(seen[name])}")
+            under = "".join(f" under {switch} = {branch}" for switch, branch in seen[name])
+            raise UserError(f"{where}: {name}: expected one parameter of this name, found another{under}")
         seen[name] = path
     for name, table in tables.items():
         if (unless := table.get("unless")) is not None:
@@ -91,20 +89,14 @@ def _read_node(table: Mapping[str, Any], where: str) -> Node:
     kind = table.get("type")
     if kind is None:
         raise UserError(f"{where}: missing key 'type'; known are {', '.join(TYPES)}")
-    if kind == "simplex":
-        return Simplex(validate(_SimplexTable, options, where).spread)
     if kind == "switch":
         switch = validate(_SwitchTable, options, where)
         return Switch(
             switch.default, {branch: read(inner, f"{where} = {branch}") for branch, inner in switch.branches.items()}
         )
-    if kind not in LEAVES:
+    if kind not in PARAMETERS:
         raise UserError(f"{where}: {unknown('type', str(kind), TYPES)}")
-    return validate(LEAVES[kind], options, where)
-
-
-def _under(path: Path) -> str:
-    return "".join(f" under {name} = {branch}" for name, branch in path)
+    return validate(PARAMETERS[kind], options, where)
 
 
 def walk(tree: Tree, path: Path = ()) -> Iterator[tuple[str, Node, Path]]:
@@ -124,15 +116,6 @@ def leaves(tree: Tree, tasks: Sequence[str]) -> Iterator[tuple[str, Leaf | Switc
                 yield each, leaf, path
 
 
-def paths(tree: Tree, path: Path = ()) -> Iterator[Path]:
-    """The way to every branch, the empty ones included; first of all no way at all, which means defaults."""
-    yield path
-    for name, node in tree.items():
-        if isinstance(node, Switch):
-            for branch, inner in node.branches.items():
-                yield from paths(inner, (*path, (name, branch)))
-
-
 def resolve(tree: Tree, tasks: Sequence[str], choose: Chooser) -> dict[str, Scalar]:
     """One configuration: `choose` gives the value of each parameter that the choices so far have brought in."""
     values: dict[str, Scalar] = {}
@@ -148,14 +131,23 @@ def resolve(tree: Tree, tasks: Sequence[str], choose: Chooser) -> dict[str, Scal
     return values
 
 
-def pin(tree: Tree, values: Mapping[str, Scalar], used: set[str]) -> Tree:
+def searched(tree: Tree, tasks: Sequence[str], choose: Chooser) -> dict[str, Scalar]:
+    """Of one configuration what `choose` gives: the parameters without the constants."""
+    params: dict[str, Scalar] = {}
+
+    def note(name: str, node: Leaf | Switch) -> Scalar:
+        params[name] = value = choose(name, node)
+        return value
+
+    resolve(tree, tasks, note)
+    return params
+
+
+def pin(tree: Tree, values: Mapping[str, Scalar]) -> Tree:
     """The tree with some parameters held fixed.
 
     A pinned switch keeps only its branch. A name such as `sharing.ple.dropout` that is no parameter, but lies below a
     branch of a switch `sharing.kind`, is fixed in that branch alone: elsewhere it would mean nothing.
-
-    Args:
-        used: is given the names that were found a place.
 
     Raises:
         UserError: a simplex is given one value, where it has one per task.
@@ -165,18 +157,18 @@ def pin(tree: Tree, values: Mapping[str, Scalar], used: set[str]) -> Tree:
         if name in values:
             if isinstance(node, Simplex):
                 raise UserError(f"{name}: expected a weight for each task, as in {name}.<task>, found {values[name]!r}")
-            used.add(name)
-            pinned[name] = Constant(values[name])
+            pinned[name] = Constant(value=values[name])
             if isinstance(node, Switch):
-                pinned |= pin(node.branches.get(str(values[name]), {}), values, used)
+                pinned |= pin(node.branches.get(str(values[name]), {}), values)
         elif isinstance(node, Simplex):
-            weights = _below(f"{name}.", values)
-            used.update(f"{name}.{task}" for task in weights)
-            pinned[name] = Simplex(node.spread, {**node.pinned, **weights})
+            weights = {
+                key.removeprefix(f"{name}."): value for key, value in values.items() if key.startswith(f"{name}.")
+            }
+            pinned[name] = node.model_copy(update={"pinned": {**node.pinned, **weights}})
         elif isinstance(node, Switch):
             pinned[name] = Switch(
                 node.default,
-                {branch: _pin_branch(name, branch, inner, values, used) for branch, inner in node.branches.items()},
+                {branch: _pin_branch(name, branch, inner, values) for branch, inner in node.branches.items()},
             )
         else:
             pinned[name] = node
@@ -202,23 +194,26 @@ def prune(tree: Tree, unwanted: Mapping[tuple[str, str], str]) -> Tree:
             raise UserError(f"{name}: expected a branch that fits this data, found none ({reasons})")
         if len(left) == 1 < len(node.branches):
             ((branch, inner),) = left.items()
-            pruned |= {name: Constant(branch)} | dict(prune(inner, unwanted))
+            pruned |= {name: Constant(value=branch)} | dict(prune(inner, unwanted))
         else:
             default = node.default if node.default in left else next(iter(left))
             pruned[name] = Switch(default, {branch: prune(inner, unwanted) for branch, inner in left.items()})
     return pruned
 
 
-def _pin_branch(switch: str, branch: str, tree: Tree, values: Mapping[str, Scalar], used: set[str]) -> Tree:
-    inner = dict(pin(tree, values, used))
-    if switch.endswith(".kind"):
-        prefix = f"{switch.removesuffix('kind')}{branch}."
-        for rest, value in _below(prefix, values).items():
-            if prefix + rest not in used:
-                used.add(prefix + rest)
-                inner[prefix + rest] = Constant(value)
-    return inner
+def names(tree: Tree) -> set[str]:
+    """Of every parameter of every branch, pinned weights of tasks among them."""
+    found = {name: node for name, node, _ in walk(tree)}
+    weights = {f"{name}.{task}" for name, node in found.items() if isinstance(node, Simplex) for task in node.pinned}
+    return {*found, *weights}
 
 
-def _below(prefix: str, values: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    return {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
+def _pin_branch(switch: str, branch: str, tree: Tree, values: Mapping[str, Scalar]) -> Tree:
+    inner = pin(tree, values)
+    if not switch.endswith(".kind"):
+        return inner
+    prefix, known = f"{switch.removesuffix('kind')}{branch}.", names(inner)
+    own = {
+        name: Constant(value=value) for name, value in values.items() if name.startswith(prefix) and name not in known
+    }
+    return {**inner, **own}

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from bench.errors import UserError
-from bench.progress import Progress, Silent
-from bench.records import Kind, Point, Scalar, TrialRecord
+from bench.progress import Progress
+from bench.records import NAMES, Kind, Point, Scalar, TrialRecord
 from bench.rows import SEARCH
-from bench.search.driver import MakeJob, closing_on_error, outcomes
+from bench.search.driver import MakeJob, outcomes
 from bench.search.executors.base import Executor
 from bench.search.study import Study
 from bench.seeds import derive
@@ -42,7 +41,6 @@ def measured(
     make_job: MakeJob,
     kind: Kind,
     asked: Sequence[dict[str, Scalar]],
-    title: str,
     progress: Progress,
 ) -> list[dict[str, float]]:
     """Metrics on validation of a baseline's configurations, in their order; empty where one failed.
@@ -52,23 +50,22 @@ def measured(
 
     Args:
         kind: of the baseline.
-        title: of the progress.
     """
-    known = {_key(config) for config, _ in study.tries()}
-    every = {_key(config): config for config in asked}
-    left = [config for key, config in every.items() if key not in known]
-    with closing_on_error(executor), progress.task(title, len(every), "tries", len(every) - len(left)) as advance:
+    title = f"tuning {NAMES[kind]}"
+    points = [Point(kind, config, kind) for config in asked]
+    every = {point.training: point for point in points}
+    left = [point for training, point in every.items() if training not in study.tries]
+    with progress.task(title, len(every), "tries", len(every) - len(left)) as advance:
         jobs = []
-        for config in left:
+        for point in left:
             try:
-                jobs.append(make_job(Point(kind, config, kind), 0, (SEARCH,)))
+                jobs.append(make_job(point, 0, (SEARCH,)))
             except UserError as error:
                 progress.note(f"{title}: a configuration is left out: {error}")
-        for outcome in outcomes(study, executor, jobs, advance):
+        for outcome in outcomes(executor, jobs, advance, study):
             if outcome.failure:
                 progress.note(f"{title}: a try failed ({outcome.failure.kind}): {outcome.failure.reason}")
-    found = {_key(config): metrics for config, metrics in study.tries()}
-    return [found.get(_key(config), {}) for config in asked]
+    return [study.tries.get(point.training, {}) for point in points]
 
 
 def tuned(
@@ -79,21 +76,16 @@ def tuned(
     tasks: Sequence[str],
     tries: int,
     seed: int,
-    progress: Progress | None = None,
+    progress: Progress,
 ) -> list[Point]:
     """The baselines, trees with settings by task: those that validation found best of so many tries.
 
     Args:
         seed: of the run, for the configurations.
     """
-    progress = progress or Silent()
     if all(point.kind != "trees" for point in baselines):
         return list(baselines)
     asked = configurations(tasks, tries, derive(seed, "trees"))
-    metrics = measured(study, executor, make_job, "trees", asked, "tuning trees", progress)
+    metrics = measured(study, executor, make_job, "trees", asked, progress)
     chosen = best_by_task(tasks, list(zip(asked, metrics, strict=True)))
     return [replace(each, config=chosen) if each.kind == "trees" else each for each in baselines]
-
-
-def _key(config: Mapping[str, Scalar]) -> str:
-    return json.dumps(dict(config), sort_keys=True)

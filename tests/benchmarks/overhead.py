@@ -3,7 +3,7 @@
     python tests/benchmarks/overhead.py [--trials 5000] [--write docs/performance.md] [--whole]
 
 Each row is the mean over the last 50 jobs before so many trials. Trials farther from a row are drawn at random, as what
-matters is how many there are; with `--whole`, and for `nsga2`, whose trials belong to generations, all are proposed.
+matters is how many there are; with `--whole` all are proposed.
 What a run does with each record besides is made by `tracking` below, and a run's MLflow part is measured by handing in
 its own.
 """
@@ -15,7 +15,7 @@ import hashlib
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import process_time
@@ -27,14 +27,14 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from bench.objectives import Objective
 from bench.progress import Silent
-from bench.records import Job, TrialRecord, TrialResult
+from bench.records import Job, Scalar, TrialRecord, TrialResult
 from bench.search import driver
 from bench.search import tree as trees
 from bench.search.dashboard import Dashboard
 from bench.search.executors import InlineExecutor
 from bench.search.ledger import Ledger
 from bench.search.log import Log
-from bench.search.plan import Opening, Plan
+from bench.search.plan import Plan
 from bench.search.proposals import Proposals
 from bench.search.rungs import ladder
 from bench.search.space import load_space
@@ -49,7 +49,6 @@ OBJECTIVES = (Objective("click.auc", "maximize"), Objective("buy.auc", "maximize
 FULL = 1 << 20
 SEARCHES = {
     "tpe": {"sampler": "tpe"},
-    "nsga2": {"sampler": "nsga2"},
     "gp by rungs": {"sampler": "gp", "ladder": ladder(FULL // 16, 4, FULL), "eta": (2.0,)},
 }
 PARTS = ("decide", "propose", "ask", "finish", "tell", "log", "view")
@@ -121,23 +120,21 @@ class Clock:
 def at_random(plan: Plan, marks: list[int], proposals: Callable[..., Any]) -> Callable[..., Any]:
     """`Proposals.next` for trials near a mark; a random configuration for all others."""
 
-    def wrapped(self: Proposals, ledger: Ledger, configs: Any) -> Opening | None:
+    def wrapped(self: Proposals, ledger: Ledger, configs: Any) -> Mapping[str, Scalar]:
         number = ledger.trials
         if any(mark - WINDOW - 10 <= number <= mark for mark in marks):
-            opening: Opening | None = proposals(self, ledger, configs)
-            return opening
+            found: Mapping[str, Scalar] = proposals(self, ledger, configs)
+            return found
         names = {name for name, _, _ in trees.leaves(plan.space.tree, plan.tasks)}
         config = plan.space.sample(np.random.default_rng(derive(plan.seed, "forward", number)), plan.tasks)
-        return Opening({name: value for name, value in config.items() if name in names}, False)
+        return {name: value for name, value in config.items() if name in names}
 
     return wrapped
 
 
 def measure(name: str, trials: int, whole: bool = False) -> list[dict[str, float]]:
     """Milliseconds a job at each number of trials, and what it takes to read the study at the end."""
-    plan = Plan(
-        load_space("joint"), TASKS, OBJECTIVES, trials, 0, tries=2, architecture=lambda config: "?", **SEARCHES[name]
-    )
+    plan = Plan(load_space("joint"), TASKS, OBJECTIVES, trials, 0, tries=2, **SEARCHES[name])
     rows, marks = [], [at for at in AT if at <= trials]
     with ExitStack() as stack, tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -156,7 +153,7 @@ def measure(name: str, trials: int, whole: bool = False) -> list[dict[str, float
                 del since[: -2 * WINDOW]
 
             with clock.on(study):
-                if not whole and name != "nsga2":
+                if not whole:
                     stack.callback(setattr, Proposals, "next", Proposals.next)
                     Proposals.next = at_random(plan, list(marks), Proposals.next)  # type: ignore[method-assign]
                 driver.search(plan, study, InlineExecutor(train), make_job, on_trial, Silent())

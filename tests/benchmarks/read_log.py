@@ -22,9 +22,9 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from bench.records import Job, Outcome, TrialResult
 from bench.search.log import FILE
-from bench.search.plan import Opening, Plan
-from bench.search.promotion import Promotion
+from bench.search.plan import Plan
 from bench.search.space import load_space
+from bench.search.standing import Step
 from bench.search.study import Study
 from tests.benchmarks.overhead import OBJECTIVES, TASKS
 
@@ -45,7 +45,6 @@ def main() -> None:
         0,
         sampler="random",
         ladder=LADDER,
-        architecture=lambda config: "?",
     )
     with tempfile.TemporaryDirectory() as temporary:
         folder, fsync = Path(temporary), os.fsync
@@ -79,10 +78,10 @@ def made(folder: Path, plan: Plan, trials: int) -> float:
     draw, began, events = random.Random(0), perf_counter(), 0
     with Study.open(folder, plan) as study:
         for number in range(trials):
-            _, config = study.ask(plan, None if number else Opening({}, True))
+            _, config = study.ask(plan, {})
             for rung in range(1 + (number % 6 == 0) + (number % 36 == 0)):
                 if rung:
-                    study.promote(Promotion(number, rung))
+                    study.promote(Step(number, rung))
                 job = Job(number, 0, config, "-", 0, ("valid",), ("click.auc", "buy.auc"), TASKS, 1)
                 study.finish(study.told, Outcome(job, result(config, rung, draw.random), None, 1e9, 10.0))
                 study._add("told", job=study.told)

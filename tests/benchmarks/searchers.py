@@ -21,7 +21,7 @@ from bench.search.promotion import Rules, promote, reduction_factors
 from bench.search.rungs import ladder
 from bench.search.samplers import quiet
 from bench.search.shape import Shape
-from bench.search.standing import Standing
+from bench.search.standing import Standing, Standings
 from bench.seeds import derive
 
 
@@ -69,16 +69,15 @@ def full_length(make: Callable[[int], BaseSampler]) -> Searcher:
             spent = 0.0
             signs = np.array([objective.sign for objective in problem.objectives])
             while spent + 1 <= budget + 1e-9:
-                asked, proposals = [], []
+                proposals = []
                 for _ in range(problem.proposals):
                     trial = study.ask()
                     proposals.append(problem.space.suggest(trial, problem.tasks))
-                    asked.append(trial.number)
                     study.tell(trial, state=TrialState.FAIL)
                 found = problem.train(proposals)
                 if found is None:
                     break
-                chosen, config, curve, worth = found
+                _, config, curve, worth = found
                 finite = np.isfinite(curve).all(axis=1)
                 passed = len(curve) if finite.all() else int(np.argmin(finite))
                 times += [spent + fraction for fraction in problem.fractions[:passed]]
@@ -87,17 +86,10 @@ def full_length(make: Callable[[int], BaseSampler]) -> Searcher:
                 spent += problem.fractions[min(passed, len(curve) - 1)]
                 fixed = FixedTrial(config)
                 problem.space.suggest(fixed, problem.tasks)
-                # NSGA-II keeps a trial's generation among its attributes.
-                attributes = study.get_trials(deepcopy=False)[asked[chosen]].system_attrs
                 if finite.all():
                     best = curve[int(np.argmax((curve * signs).sum(axis=1)))]
                     study.add_trial(
-                        create_trial(
-                            params=fixed.params,
-                            distributions=fixed.distributions,
-                            values=best.tolist(),
-                            system_attrs=dict(attributes),
-                        )
+                        create_trial(params=fixed.params, distributions=fixed.distributions, values=best.tolist())
                     )
         return Trace.of(times, measured, judged, len(problem.objectives))
 
@@ -139,7 +131,7 @@ def by_rungs(
         judged: list[Floats] = []
         spent = 0.0
         while spent < budget - 1e-9:
-            if promotion := next(iter(promote(standings, rules, 1)), None):
+            if promotion := next(iter(promote(Standings(standings), rules, 1)), None):
                 number, rung = promotion.trial, promotion.rung
                 if promotion.floor:
                     standings[number] = replace(standings[number], granted=standings[number].granted | {rung})

@@ -95,7 +95,7 @@ def test_confirm_adds_what_is_missing_once_and_the_same_after_an_interruption(
     static = [record for record in study.baselines() if record.kind == "static_weights"]
     assert [record.weights["buy"] for record in static][::3] == [1 / 16, 1.0, 16.0]
     assert {len(record.replicates) for record in study.baselines()} == {3}
-    tried = Counter(config["balancing.static.weight.buy"] for config, _ in study.tries())
+    tried = Counter(json.loads(training)[-1]["balancing.static.weight.buy"] for training in study.tries)
     assert set(tried.values()) == {2}  # the search had few trials with a gradient method: the least
     families = {record.balancing if record.sharing != "single_task" else "" for record in study.records()}
     for family in families:

@@ -29,9 +29,9 @@ SHORT = {"optim.epochs": 1, "optim.batch_size": 32}
 def branches(space: Space) -> dict[tuple[str, str], trees.Path]:
     """Every branch of every switch, with one way that leads to it."""
     found: dict[tuple[str, str], trees.Path] = {}
-    for path in trees.paths(space.tree):
-        if path:
-            found.setdefault(path[-1], path)
+    for name, node, path in trees.walk(space.tree):
+        for branch in node.branches if isinstance(node, Switch) else ():
+            found.setdefault((name, branch), (*path, (name, branch)))
     return found
 
 

@@ -77,9 +77,9 @@ def main(folder: Path, executor: str, kills: int, seed: int, budget: int) -> Non
         assert code in (0, -signal.SIGKILL), f"the driver exited with {code}"
         begun = begins(marks)
         if (folder / "study.jsonl").exists() and (folder / "study.jsonl").stat().st_size:
-            ledger = Study.read(folder).ledger
-            for number in ledger.finished:
-                step = ledger.step(number)
+            study = Study.read(folder)
+            for number in study.finished:
+                step = study.ledger.steps[number]
                 key = step.trial, LADDER[step.rung]
                 settled.setdefault(key, begun[key])
         if code == 0:

@@ -102,10 +102,6 @@ def say_pid_and_sleep(job: Job) -> TrialResult:
     return train(job)
 
 
-def sharing_name(config: Mapping[str, Scalar]) -> str:
-    return str(config["sharing.kind"])
-
-
 def toy_plan(**changes: Any) -> Plan:
     options: dict[str, Any] = {
         "space": toy_space(),
@@ -115,7 +111,6 @@ def toy_plan(**changes: Any) -> Plan:
         "seed": 7,
         "sampler": "tpe",
         "tries": 1,
-        "architecture": sharing_name,
     }
     return Plan(**{**options, **changes})
 
@@ -138,7 +133,6 @@ class ShuffledExecutor:
     def __init__(self, run: Run, slots: int, seed: int) -> None:
         self.slots = slots
         self.jobs: list[Job] = []
-        self.closed = False
         self._run = run
         self._random = random.Random(seed)
 
@@ -152,7 +146,7 @@ class ShuffledExecutor:
         return self._random.randrange(running)
 
     def close(self) -> None:
-        self.closed = True
+        pass
 
 
 class YoungestFirst(ShuffledExecutor):

@@ -8,12 +8,10 @@ import numpy as np
 import pytest
 from search_toys import (
     OBJECTIVES,
-    ShuffledExecutor,
     essence,
     ignore,
     interrupted_at,
     make_job,
-    objectives,
     toy_plan,
     train,
 )
@@ -23,10 +21,10 @@ from bench.search import asking as module
 from bench.search.asking import BEST, OTHERS, shown
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
-from bench.search.samplers import NSGA2, TPE
 from bench.search.standing import Standing
-from bench.search.study import FILE, Study
+from bench.search.study import Study
 
+RULES = toy_plan().rules
 VALUES = np.random.default_rng(0).random((600, 2))
 
 
@@ -42,13 +40,13 @@ def standings(count: int) -> list[Standing]:
 
 def test_a_short_search_is_seen_whole() -> None:
     of = standings(BEST + OTHERS)
-    assert shown(of, OBJECTIVES, 0) == [each.number for each in of if each.progress != "failed"]
+    assert shown(of, RULES, 0) == [each.number for each in of if each.progress != "failed"]
 
 
 def test_of_a_long_one_the_best_are_seen_some_others_and_all_that_run() -> None:
     of = standings(600)
-    seen, again = shown(of, OBJECTIVES, 1), shown(of, OBJECTIVES, 2)
-    assert seen == shown(of, OBJECTIVES, 1) == sorted(set(seen))
+    seen, again = shown(of, RULES, 1), shown(of, RULES, 2)
+    assert seen == shown(of, RULES, 1) == sorted(set(seen))
     running = {each.number for each in of if each.progress == "running"}
     assert len(seen) == BEST + OTHERS + len(running)
     done = np.array([each.number for each in of if each.results])
@@ -59,13 +57,10 @@ def test_of_a_long_one_the_best_are_seen_some_others_and_all_that_run() -> None:
     assert len({*seen} & {*again}) < len(seen)  # the others are drawn anew
 
 
-@pytest.mark.parametrize("sampler", [TPE, NSGA2])
-def test_a_stopped_search_sees_what_the_undisturbed_one_saw(
-    tmp_path: Path, sampler: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stopped_search_sees_what_the_undisturbed_one_saw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BEST", 10)
     monkeypatch.setattr(module, "OTHERS", 8)
-    plan = toy_plan(trials=32, sampler=sampler)
+    plan = toy_plan(trials=32)
     with Study.open(tmp_path / "whole", plan) as study:
         search(plan, study, InlineExecutor(train), make_job, ignore)
         whole = essence(study.records())
@@ -75,30 +70,3 @@ def test_a_stopped_search_sees_what_the_undisturbed_one_saw(
     with Study.open(tmp_path / "cut", plan) as study:
         search(plan, study, InlineExecutor(train), make_job, ignore)
         assert essence(study.records()) == whole
-
-
-def test_what_optuna_keeps_between_generations_is_read_again(tmp_path: Path) -> None:
-    """With several slots a generation's parents are chosen before all of the one before are known."""
-    plan = toy_plan(trials=44, sampler=NSGA2)
-    with Study.open(tmp_path / "whole", plan) as study:
-        search(plan, study, ShuffledExecutor(train, 3, 0), make_job, ignore)
-        whole = essence(study.records())
-    lines = (tmp_path / "whole" / FILE).read_bytes().splitlines(keepends=True)
-    parents = [number for number, line in enumerate(lines) if b'"NSGAIISampler:parent:' in line]
-    assert len(parents) >= 2  # each with the trial that needed it first
-    for end in (parents[1], parents[1] + 1, parents[1] + 9):
-        (folder := tmp_path / f"{end}").mkdir()
-        (folder / FILE).write_bytes(b"".join(lines[:end]))
-        with Study.open(folder, plan) as study:
-            search(plan, study, ShuffledExecutor(train, 3, end), make_job, ignore)
-            assert essence(study.records()) == whole
-
-
-def test_what_is_kept_from_one_trial_to_the_next_changes_no_answer() -> None:
-    plan, trials, standings = toy_plan(sampler=NSGA2), [], []
-    kept = module.Asking(plan)
-    for number in range(45):
-        found = [asking.ask({}, trials, standings) for asking in (kept, module.Asking(plan))]
-        assert found[0] == found[1]
-        trials.append(found[0])
-        standings.append(Standing(number, "mmoe", (objectives(found[0]["config"]),), "waiting"))

@@ -10,11 +10,10 @@ from rung_toys import rung_plan
 from search_toys import TASKS, toy_space
 
 from bench.search.decisions import decide
-from bench.search.ledger import Ledger, Step
+from bench.search.ledger import Ledger
 from bench.search.plan import Plan
-from bench.search.promotion import Promotion
 from bench.search.proposals import Proposals
-from bench.search.standing import Standing
+from bench.search.standing import Standing, Step
 
 
 def plan(budget: int | None, **changes: Any) -> Plan:
@@ -30,11 +29,11 @@ FOUR = [SINGLE, *(waits(n, 0.1 * n) for n in range(1, 4))]  # 19 samples; trial 
 
 
 def test_a_promotion_comes_before_a_new_trial() -> None:
-    assert decide(plan(None), FOUR) == Promotion(3, 1)
+    assert decide(plan(None), FOUR) == Step(3, 1)
     assert decide(plan(None), FOUR[:3]) == "new trial"
 
 
-@pytest.mark.parametrize(("budget", "decision"), [(22, Promotion(3, 1)), (21, "new trial"), (20, "new trial")])
+@pytest.mark.parametrize(("budget", "decision"), [(22, Step(3, 1)), (21, "new trial"), (20, "new trial")])
 def test_what_the_budget_does_not_hold_makes_room_for_what_it_does(budget: int, decision: object) -> None:
     assert decide(plan(budget), FOUR) == decision
 
@@ -43,27 +42,27 @@ def test_a_promotion_that_is_too_dear_makes_room_for_one_at_a_lower_rung() -> No
     low = [waits(n, 0.1 * n) for n in range(1, 6)]
     high = [waits(n, 2.0 + n, 0.1 * n) for n in range(6, 10)]
     standings = [SINGLE, *low, *high]  # 16 + 5 + 4 * 4 = 37 samples; 9 has earned the top, which takes 12
-    assert decide(plan(49), standings) == Promotion(9, 2)
+    assert decide(plan(49), standings) == Step(9, 2)
     # at the lowest rung 10 have come by and 4 have left: the places are taken, so nothing else can be promoted
     assert decide(plan(48), standings) == "new trial"
     more = [*standings, *(waits(n, 9.0 + n) for n in range(10, 22))]  # 49 samples; 5 places, 4 of them taken
-    assert decide(plan(61), more) == Promotion(9, 2)
-    assert decide(plan(60), more) == Promotion(21, 1)
+    assert decide(plan(61), more) == Step(9, 2)
+    assert decide(plan(60), more) == Step(21, 1)
 
 
 def test_no_new_trial_where_the_budget_or_the_trials_are_used_up() -> None:
     assert decide(plan(19), FOUR) is None
-    assert decide(plan(None, trials=4), [*FOUR[:3], waits(3, -0.9)]) == Promotion(2, 1)
+    assert decide(plan(None, trials=4), [*FOUR[:3], waits(3, -0.9)]) == Step(2, 1)
     assert decide(plan(None, trials=3), FOUR[:3]) is None
 
 
 def test_what_the_baseline_still_needs_is_set_aside() -> None:
     standings = [waits(0, -0.5, kind="single_task"), *(waits(n, 0.1 * n) for n in range(1, 4))]  # 4 samples
     # trial 3 takes 3 samples and the baseline 15 more
-    assert decide(plan(22), standings) == Promotion(3, 1)
+    assert decide(plan(22), standings) == Step(3, 1)
     assert decide(plan(21), standings) == "new trial"
     assert decide(plan(20), standings) == "new trial"
-    assert decide(plan(19), standings) == Promotion(0, 1, floor=True)
+    assert decide(plan(19), standings) == Step(0, 1, floor=True)
     assert decide(plan(6), standings) is None
 
 
@@ -77,7 +76,7 @@ def test_before_any_single_task_trial_a_whole_one_is_set_aside() -> None:
 def test_the_baseline_waits_for_all_else_to_end() -> None:
     standings = [waits(0, -0.5, kind="single_task"), waits(1, 0.1), Standing(2, "ple", (), "running")]
     assert decide(plan(None, trials=3), standings) is None
-    assert decide(plan(None, trials=3), [*standings[:2], waits(2, 0.2)]) == Promotion(0, 1, floor=True)
+    assert decide(plan(None, trials=3), [*standings[:2], waits(2, 0.2)]) == Step(0, 1, floor=True)
 
 
 def test_of_single_task_trials_the_best_of_the_highest_rung_goes_to_the_top() -> None:
@@ -86,7 +85,7 @@ def test_of_single_task_trials_the_best_of_the_highest_rung_goes_to_the_top() ->
         waits(1, 0.1, 0.2, kind="single_task"),
         waits(2, 0.1, 0.3, kind="single_task"),
     ]
-    assert decide(plan(None), standings, late=True) == Promotion(2, 2, floor=True)
+    assert decide(plan(None), standings, late=True) == Step(2, 2, floor=True)
 
 
 def test_when_it_is_late_nothing_but_the_baseline_goes_on() -> None:
@@ -106,9 +105,8 @@ def ledger(*values: float, running: int = 0) -> Ledger:
     of = Ledger()
     for number in range(len(values) + running):
         of.ask(Step(number, 0), "mmoe")
-    for number, value in enumerate(values):
-        of.finish(number)
-        of.tell(number, (value, value))
+    for value in values:
+        of.tell((value, value))
     return of
 
 
@@ -116,14 +114,11 @@ class TestProposals:
     def test_an_opening_is_kept_and_what_it_leaves_open_is_filled_in(self) -> None:
         of = rung_plan(tries=1, sampler="gp")
         defaults = Proposals(of).next(ledger(), [])
-        assert defaults is not None
-        assert defaults == of.openings()[0]
-        configs = [opening.params for opening in of.openings()[:3]]
+        assert defaults == of.openings[0]
+        configs = of.openings[:3]
         tried = Proposals(of).next(ledger(running=3), configs)
-        assert tried is not None
-        assert tried.baseline
-        assert tried.params["sharing.kind"] == "single_task"
-        assert set(tried.params) == set(of.openings()[0].params)
+        assert tried["sharing.kind"] == "single_task"
+        assert set(tried) == set(of.openings[0])
 
     def test_a_proposal_follows_the_seed_and_the_results_alone(self) -> None:
         of = rung_plan(tries=0, sampler="gp", ladder=(64,))
@@ -141,22 +136,20 @@ class TestProposals:
         configs = [toy_space().sample(rng, TASKS) for _ in range(32)]
         known, proposals = ledger(*np.arange(32) / 100), Proposals(of)
         first = proposals.next(known, configs)
-        assert first is not None
         known.ask(Step(32, 0), "mmoe")
-        second = proposals.next(known, [*configs, first.params])
-        known.finish(32)
-        known.tell(32, (9.0, 9.0))
-        assert second == Proposals(of).next(known, [*configs, first.params])
+        second = proposals.next(known, [*configs, first])
+        known.tell((9.0, 9.0))
+        assert second == Proposals(of).next(known, [*configs, first])
         assert second != first
 
     def test_a_trial_that_failed_without_a_result_is_passed_over(self) -> None:
         known = ledger(0.1, 0.2)
         known.ask(Step(2, 0), "mmoe")
-        known.tell(2, None)
+        known.tell(None)
         assert known.known_at(3) == [((0.1, 0.1),), ((0.2, 0.2),), None]
         assert known.known_at(1) == [()]  # trial 1 was begun before anything was told
 
     def test_optunas_samplers_are_left_to_propose(self) -> None:
         of = rung_plan(sampler="random")
-        assert Proposals(of).next(ledger(*np.arange(20) / 10), [{}] * 20) is None
-        assert Proposals(of).next(ledger(), []) == of.openings()[0]
+        assert Proposals(of).next(ledger(*np.arange(20) / 10), [{}] * 20) == {}
+        assert Proposals(of).next(ledger(), []) == of.openings[0]

@@ -16,7 +16,9 @@ def test_configurations_come_back(space) -> None:
     for seed in range(60):
         config = space.sample(np.random.default_rng(seed), TASKS)
         (row,) = encoding.rows([config])
-        back = {name: encoding.decode(name, row[at]) for name, at in encoding.column.items() if not np.isnan(row[at])}
+        back = {
+            name: encoding.nodes[name].decode(row[at]) for name, at in encoding.column.items() if not np.isnan(row[at])
+        }
         searched = {name: value for name, value in config.items() if name in encoding.column}
         assert back == pytest.approx(searched)
         assert [type(value) for value in back.values()] == [type(searched[name]) for name in back]
@@ -36,7 +38,7 @@ def test_numbers_lie_on_their_own_scale() -> None:
 
 def test_every_number_stands_for_a_value_in_bounds() -> None:
     encoding = Encoding(toy_space(), TASKS)
-    levels = [encoding.decode("sharing.ple.levels", x) for x in np.linspace(0, 1, 1000)]
+    levels = [encoding.nodes["sharing.ple.levels"].decode(x) for x in np.linspace(0, 1, 1000)]
     assert [levels.count(level) for level in range(1, 6)] == pytest.approx([200] * 5, abs=2)
-    assert encoding.decode("optim.lr", 1.0) <= 1e-1
-    assert math.isclose(encoding.decode("optim.lr", 0.0), 1e-5)  # type: ignore[arg-type]
+    assert encoding.nodes["optim.lr"].decode(1.0) <= 1e-1
+    assert math.isclose(encoding.nodes["optim.lr"].decode(0.0), 1e-5)  # type: ignore[arg-type]

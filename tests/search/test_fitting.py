@@ -101,14 +101,14 @@ def test_the_size_counts_every_configuration(small: Space) -> None:
     rng = np.random.default_rng(0)
     seen = {tuple(sorted(small.sample(rng, ["a"]).items())) for _ in range(2000)}
     mixed = [4 * 2, 3 * 2, 1]
-    assert size_of(small, ["a"]).discrete == len(seen) == 2 * sum(mixed) == 30
-    assert str(size_of(small, ["a"])) == "30 configurations"
+    assert size_of(small, ["a"])["discrete"] == len(seen) == 2 * sum(mixed) == 30
+    assert size_of(small, ["a"])["text"] == "30 configurations"
 
 
 def test_continuous_parameters_are_counted_with_the_weights_of_the_tasks() -> None:
     sizes = [size_of(load_space("quick"), [f"t{n}" for n in range(tasks)]) for tasks in (1, 2, 4)]
-    assert [one.continuous - sizes[0].continuous for one in sizes] == [0, 1, 3]
-    assert str(sizes[0]).startswith("infinite: ")
+    assert [one["continuous"] - sizes[0]["continuous"] for one in sizes] == [0, 1, 3]
+    assert sizes[0]["text"].startswith("infinite: ")
 
 
 @pytest.mark.parametrize("axis", AXES)

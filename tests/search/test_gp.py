@@ -17,9 +17,13 @@ REFERENCE = {"click.auc": 0.0, "like.auc": 0.0}
 PROCESS = GaussianSampler(Shape(toy_space(), TASKS), OBJECTIVES, REFERENCE, (4, 16, 64))
 
 
+def one(results, configs: list[dict[str, Scalar]], seed: int, pinned: dict[str, Scalar] | None = None):
+    return PROCESS.propose_batch(results, configs, seed, [pinned or {}])[0]
+
+
 def propose(values: list[tuple[float, float]], configs: list[dict[str, Scalar]], seed: int, **pinned: Scalar):
     given = {key.replace("__", "."): value for key, value in pinned.items()}
-    return PROCESS.propose([(value,) for value in values], configs, seed, given)
+    return one([(value,) for value in values], configs, seed, given)
 
 
 def sequence(seed: int, trials: int, learns: bool = True) -> list[tuple[float, float]]:
@@ -63,7 +67,7 @@ def test_results_at_low_rungs_lead_to_the_same_place() -> None:
     for number, config in enumerate(configs):
         rungs = [tuple(value - loss for value in objectives(config)) for loss in (0.5, 0.1, 0.0)]
         results.append(tuple(rungs[: 3 if number < 4 else 1]))
-    found = [objectives(PROCESS.propose(results, configs, seed)) for seed in range(6)]
+    found = [objectives(one(results, configs, seed)) for seed in range(6)]
     order = best_first(np.array([objectives(config) for config in configs]), OBJECTIVES, REFERENCE)
     middle = objectives(configs[order[30]])
     assert np.mean([sum(each) > sum(middle) for each in found]) > 0.8
@@ -84,7 +88,7 @@ def test_failed_trials_and_many_trials_are_no_trouble() -> None:
 
 def test_equal_values_are_no_trouble() -> None:
     configs = [toy_space().sample(np.random.default_rng(seed), TASKS) for seed in range(12)]
-    assert PROCESS.propose([((0.5, 0.5),)] * 12, configs, 0)
+    assert one([((0.5, 0.5),)] * 12, configs, 0)
 
 
 @pytest.mark.slow
@@ -116,7 +120,7 @@ def test_a_batch_is_spread_out_and_keeps_what_each_member_pins() -> None:
         assert found == PROCESS.propose_batch(results, configs, seed, pinned)
         assert [found[at]["sharing.kind"] for at in (1, 3)] == ["ple", "ple"]
         assert nearest(found) > 0.01
-        assert found[0] == PROCESS.propose(results, configs, seed)
+        assert found[0] == one(results, configs, seed)
     assert len(PROCESS.propose_batch([], [], 0, pinned)) == len(pinned)
 
 
@@ -124,7 +128,7 @@ def test_proposals_keep_away_from_trials_under_way() -> None:
     """A trial under way, whether results name it or not, is not proposed again."""
     results, configs = known(40)
     for seed in range(3):
-        first = PROCESS.propose(results, configs, seed)
+        first = one(results, configs, seed)
         for pending in (results, [*results, ()]):
-            second = PROCESS.propose(pending, [*configs, first], seed)
+            second = one(pending, [*configs, first], seed)
             assert nearest([first, second]) > 0.01

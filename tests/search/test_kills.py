@@ -51,6 +51,6 @@ def test_a_search_whose_drivers_and_workers_are_killed_ends_as_the_undisturbed_o
     studies = [Study.read(tmp_path / name) for name in ("quiet", "wild")]
     first, second = ([*essence(study.records())] for study in studies)
     assert first == second
-    assert studies[0].ledger.standings() == studies[1].ledger.standings()
+    assert studies[0].ledger.standings == studies[1].ledger.standings
     assert studies[0].ledger.steps == studies[1].ledger.steps
     assert budget - LADDER[0] < spent(studies[1].records()) <= budget

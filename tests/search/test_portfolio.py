@@ -70,17 +70,16 @@ def test_a_way_of_sharing_that_the_space_has_not_is_left_out() -> None:
 def test_a_search_begins_with_the_baseline_then_the_portfolio_then_what_it_has_not() -> None:
     own = [fitted(CONFIG | {"sharing.kind": kind}, toy_space(), ("click", "like")) for kind in ("ple", "single_task")]
     plan = toy_plan(portfolio=(own[0], own[1], own[0] | {"optim.lr": 0.1}), tries=2)
-    found = plan.openings()
-    assert [each.params for each in found[:3]] == [own[1], own[0], own[0] | {"optim.lr": 0.1}]
-    assert found[3].params == toy_space().defaults(("click", "like"), {"sharing.kind": "mmoe"})
-    kinds = [each.params["sharing.kind"] for each in found]
+    found = plan.openings
+    assert list(found[:3]) == [own[1], own[0], own[0] | {"optim.lr": 0.1}]
+    assert found[3] == toy_space().defaults(("click", "like"), {"sharing.kind": "mmoe"})
+    kinds = [each["sharing.kind"] for each in found]
     assert {kind: kinds.count(kind) for kind in kinds} == {"single_task": 3, "ple": 3, "mmoe": 3}
-    assert [each.baseline for each in found] == [kind == "single_task" for kind in kinds]
     assert plan.identity() != toy_plan(tries=2).identity()
 
 
 def test_where_sharing_is_fixed_the_portfolio_is_all() -> None:
     fixed = toy_space().restricted({"sharing.kind": "single_task"})
     params = fitted(CONFIG | {"sharing.kind": "single_task"}, fixed, ("click", "like"))
-    found = toy_plan(space=fixed, portfolio=(params,), tries=2).openings()
-    assert [(each.params, each.baseline) for each in found] == [(params, True)]
+    found = toy_plan(space=fixed, portfolio=(params,), tries=2).openings
+    assert found == (params,)

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.objectives import Objective
-from bench.search.promotion import Promotion, Rules, promote
-from bench.search.standing import Standing
+from bench.search.promotion import Rules
+from bench.search.promotion import promote as promote_now
+from bench.search.standing import Standing, Standings, Step
 
 TWO = (Objective("a.auc", "maximize"), Objective("b.logloss", "minimize"))
 AT = {"a.auc": -1.0, "b.logloss": 2.0}
@@ -29,9 +30,28 @@ def waiting(number: int, *results: tuple[float, float], kind: str = "mmoe") -> S
     return Standing(number, kind, results, "waiting")
 
 
+def promote(standings: list[Standing], rules: Rules, slots: int) -> list[Step]:
+    return promote_now(Standings(standings), rules, slots)
+
+
 def dominates(x: tuple[float, ...], y: tuple[float, ...]) -> bool:
     better = (x[0] - y[0], y[1] - x[1])
     return min(better) >= 0 and max(better) > 0
+
+
+def settled(of: Standing, rung: int) -> bool:
+    """Whether it is known what became of a trial at a rung: a result, or failed on the way there."""
+    return len(of.results) > rung or (len(of.results) == rung and of.progress == "failed")
+
+
+def left(of: Standing, rung: int) -> bool:
+    """Whether it went on from a rung, whatever came of that."""
+    return of.begun > rung + 1
+
+
+def waits(of: Standing, rung: int) -> bool:
+    """Whether it could go on from a rung now."""
+    return len(of.results) == rung + 1 and of.progress == "waiting"
 
 
 VALUE = st.sampled_from([0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
@@ -46,7 +66,7 @@ class Play:
     def __init__(self, trials: list, rules: Rules, slots: int, random: random_module.Random) -> None:
         self.trials, self.rules, self.random = trials, rules, random
         self.standings: list[Standing] = []
-        self.history: list[tuple[list[Standing], Promotion]] = []
+        self.history: list[tuple[list[Standing], Step]] = []
         running = 0
         while True:
             while running < slots and self._start():
@@ -60,9 +80,7 @@ class Play:
         before = list(self.standings)
         for promotion in promote(before, self.rules, 1):
             self.history.append((before, promotion))
-            standing = self.standings[promotion.trial]
-            granted = standing.granted | ({promotion.rung} if promotion.floor else set())
-            self.standings[promotion.trial] = replace(standing, progress="running", granted=frozenset(granted))
+            self.standings[promotion.trial] = self.standings[promotion.trial].after(promotion)
             return True
         if len(self.standings) == len(self.trials):
             return False
@@ -98,20 +116,20 @@ def test_what_holds_of_every_search(trials, eta, tries, share, slots, random) ->
         # once to each rung, one rung at a time, never past a failure or an undefined value
         assert (promotion.trial, promotion.rung) not in seen
         seen.add((promotion.trial, promotion.rung))
-        assert standing.waits(rung)
+        assert waits(standing, rung)
         assert np.isfinite(standing.results[rung]).all()
         at_rung = [s for s in before if len(s.results) > rung and np.isfinite(s.results[rung]).all()]
         better = [s for s in at_rung if dominates(s.results[rung], standing.results[rung])]
         of_rung = eta[min(rung, len(eta) - 1)]
-        places = math.floor(sum(s.settled(rung) and rung not in s.granted for s in before) / of_rung)
+        places = math.floor(sum(settled(s, rung) and rung not in s.granted for s in before) / of_rung)
         if promotion.floor:
-            assert not any(s.waits(rung) and s.kind == standing.kind and s.number < promotion.trial for s in better)
+            assert not any(waits(s, rung) and s.kind == standing.kind and s.number < promotion.trial for s in better)
         else:
             # a dominated trial goes only when no trial that dominates it is left to take the slot
-            assert not any(s.waits(rung) for s in better)
+            assert not any(waits(s, rung) for s in better)
             worse = [s for s in at_rung if dominates(standing.results[rung], s.results[rung])]
             if len(worse) < len(at_rung) - 1:
-                merit = sum(s.left(rung) and rung + 1 not in s.granted for s in before)
+                merit = sum(left(s, rung) and rung + 1 not in s.granted for s in before)
                 assert merit < places
                 assert len(better) < places
 
@@ -124,7 +142,7 @@ def test_a_trial_that_dominates_all_others_is_never_stopped(trials, eta, tries, 
     play = Play(trials, rules(eta, tries, share), slots, random)
     reached = len(play.standings[at].results) - 1
     if reached < 3:  # too few others have come as far, and nothing else can stop it
-        assert sum(s.settled(reached) for s in play.standings) < eta[min(reached, len(eta) - 1)]
+        assert sum(settled(s, reached) for s in play.standings) < eta[min(reached, len(eta) - 1)]
 
 
 @settings(max_examples=60)
@@ -160,7 +178,7 @@ def test_the_synchronous_limit_by_hand() -> None:
     standings = [waiting(n, value) for n, value in enumerate(front + rest)]
     assert [p.trial for p in promote(standings, rules(2), 9)] == [0, 1, 2]
     assert [p.trial for p in promote(standings, rules(3), 9)] == [0, 1]
-    assert promote(standings, rules(3), 1) == [Promotion(0, 1)]
+    assert promote(standings, rules(3), 1) == [Step(0, 1)]
     assert promote(standings, rules(3), 0) == []
     assert promote(standings, rules(7), 9) == []
 
@@ -168,7 +186,7 @@ def test_the_synchronous_limit_by_hand() -> None:
 def test_the_highest_rung_goes_first() -> None:
     low = [waiting(n, (0.9, 0.1 * n)) for n in range(12)]
     high = [waiting(n, (0.1, 0.9), (0.1 * (n - 12), 0.9)) for n in range(12, 15)]
-    assert promote(low + high, rules(), 2) == [Promotion(14, 2), Promotion(0, 1)]
+    assert promote(low + high, rules(), 2) == [Step(14, 2), Step(0, 1)]
 
 
 def full_house(*newcomers: tuple[float, float], granted: int = 0) -> list[Standing]:
@@ -181,14 +199,14 @@ def full_house(*newcomers: tuple[float, float], granted: int = 0) -> list[Standi
 
 
 def test_where_the_places_are_taken_only_a_trial_that_dominates_all_goes_on() -> None:
-    assert promote(full_house((0.4, 0.4)), rules(), 9) == [Promotion(8, 1)]
+    assert promote(full_house((0.4, 0.4)), rules(), 9) == [Step(8, 1)]
     assert promote(full_house((0.4, 0.6)), rules(), 9) == []  # better, but it dominates none of the three
     assert promote(full_house((0.4, 0.4), (0.4, 0.4)), rules(), 9) == []  # neither dominates the other
     assert promote(full_house((0.4, 0.4))[6:], rules(4), 9) == []  # too few to compare with
 
 
 def test_the_floor_takes_no_places() -> None:
-    assert promote(full_house((0.4, 0.6), granted=1), rules(), 9) == [Promotion(8, 1)]
+    assert promote(full_house((0.4, 0.6), granted=1), rules(), 9) == [Step(8, 1)]
 
 
 def test_who_came_by_the_floor_brings_no_place() -> None:
@@ -207,9 +225,9 @@ def test_each_rung_has_its_eta_and_the_last_is_for_all_above() -> None:
     places = [rules((3, 2)).places(rung, 6) for rung in range(3)]
     assert places == [2, 3, 3]
     # 1 of 2 at the third rung; 2 of 5 at the second, where 2 have left; 3 of 11 at the lowest, where 5 have left
-    assert promote(low + middle + high, rules((3, 2)), 9) == [Promotion(10, 3)]
+    assert promote(low + middle + high, rules((3, 2)), 9) == [Step(10, 3)]
     # 3 of 5 at the second
-    assert promote(low + middle + high, rules((3, 1.5)), 9) == [Promotion(10, 3), Promotion(8, 2)]
+    assert promote(low + middle + high, rules((3, 1.5)), 9) == [Step(10, 3), Step(8, 2)]
 
 
 def test_eta_of_one_lets_all_go_on() -> None:
@@ -245,22 +263,22 @@ def by_kind(results: dict[str, list[tuple[float, float] | None]]) -> list[Standi
 def test_the_floor_takes_the_best_of_each_kinds_first_tries() -> None:
     standings = by_kind({"mmoe": [(0.9, 0.1), (0.8, 0.1)], "ple": [(0.2, 0.9), (0.3, 0.8)]})
     # trial 0 by merit, which serves its kind; 3 is the better of ple's
-    assert promote(standings, rules(4, tries=2), 9) == [Promotion(0, 1), Promotion(3, 1, floor=True)]
-    assert promote(standings, rules(4, tries=1), 9) == [Promotion(0, 1), Promotion(1, 1, floor=True)]
-    assert promote(standings, rules(4), 9) == [Promotion(0, 1)]
-    assert promote(standings, rules(4, tries=3), 9) == [Promotion(0, 1)]  # not all of its tries were made
+    assert promote(standings, rules(4, tries=2), 9) == [Step(0, 1), Step(3, 1, floor=True)]
+    assert promote(standings, rules(4, tries=1), 9) == [Step(0, 1), Step(1, 1, floor=True)]
+    assert promote(standings, rules(4), 9) == [Step(0, 1)]
+    assert promote(standings, rules(4, tries=3), 9) == [Step(0, 1)]  # not all of its tries were made
 
 
 def test_the_floor_waits_for_all_tries() -> None:
     standings = by_kind({"mmoe": [(0.9, 0.1), (0.8, 0.1)], "ple": [(0.2, 0.9), None]})
-    assert promote(standings, rules(4, tries=2), 9) == [Promotion(0, 1, floor=True)]
+    assert promote(standings, rules(4, tries=2), 9) == [Step(0, 1, floor=True)]
 
 
 def test_the_floor_tries_the_next_best_where_the_best_failed() -> None:
     standings = by_kind({"ple": [(0.2, 0.9), (0.3, 0.8)]})
-    assert promote(standings, rules(4, tries=2), 9) == [Promotion(1, 1, floor=True)]
+    assert promote(standings, rules(4, tries=2), 9) == [Step(1, 1, floor=True)]
     failed = [standings[0], replace(standings[1], progress="failed", granted=frozenset({1}))]
-    assert promote(failed, rules(4, tries=2), 9) == [Promotion(0, 1, floor=True)]
+    assert promote(failed, rules(4, tries=2), 9) == [Step(0, 1, floor=True)]
 
 
 def test_the_floor_keeps_to_its_share() -> None:

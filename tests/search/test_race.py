@@ -215,7 +215,7 @@ class TestTuning:
     def tune(self, folder: Path, executor: Executor, tries: int = 6, replicates: int = 2) -> Study:
         with Study.open(folder, PLAN) as study:
             others = baselines_of(study.records(), OBJECTIVES, REFERENCE, ("trees",))
-            others = tuned(study, executor, make_job, others, self.TASKS, tries, seed=1)
+            others = tuned(study, executor, make_job, others, self.TASKS, tries, 1, Silent())
             confirm(study, executor, make_job, [], Race(replicates), ignore, baselines=others)
         return Study.read(folder)
 
@@ -228,11 +228,12 @@ class TestTuning:
 
         folder = copytree(done, tmp_path / "a")
         study = self.tune(folder, InlineExecutor(noted))
-        leaves = [TreeSettings.of(config, "click").leaves for config, _ in study.tries()]
+        tried, retrained = jobs[:6], jobs[6:]
+        assert {job.training for job in tried} == set(study.tries)
+        leaves = [TreeSettings.of(job.config, "click").leaves for job in tried]
         assert len(set(leaves)) == 6
         [trees] = study.baselines()
         assert [TreeSettings.of(trees.config, task).leaves for task in self.TASKS] == [max(leaves), min(leaves)]
-        tried, retrained = jobs[:6], jobs[6:]
         assert {(job.replicate, job.splits) for job in tried} == {(0, ("valid",))}  # test stays unopened
         assert len({job.seed for job in tried}) == 1
         assert [(job.replicate, job.splits, job.config) for job in retrained] == [
@@ -260,7 +261,7 @@ class TestTuning:
             self.tune(folder, ShuffledExecutor(stops, 3, 2))
         again = self.tune(folder, ShuffledExecutor(self.grow, 3, 4))
         assert again.baselines() == whole.baselines()
-        assert len(again.tries()) == 6
+        assert len(again.tries) == 6
 
     def test_where_no_try_has_a_result_the_defaults_are_retrained_and_say_why(self, done: Path, tmp_path: Path) -> None:
         def fails(job: Job) -> TrialResult:

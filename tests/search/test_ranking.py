@@ -1,4 +1,4 @@
-"""The order of trials against slow twins from the papers, and what every tie break must keep."""
+"""The order of trials against slow twins from the papers, and what it must keep."""
 
 from __future__ import annotations
 
@@ -15,63 +15,52 @@ from hypothesis.extra.numpy import arrays
 from bench.frontier.dominance import ranks
 from bench.frontier.hypervolume import contributions
 from bench.objectives import Objective
-from bench.search.ranking import Order
-from bench.search.tie_breaks import COMPARED, NET, TieBreak, epsilon_net, hypervolume
+from bench.search.ranking import COMPARED, NET, Order, best_first, epsilon_net, merits
 
 TWO = (Objective("a.auc", "maximize"), Objective("b.logloss", "minimize"))
 AT = {"a.auc": -0.5, "b.logloss": 1.5}
 # few distinct values, so that ties and copies are common
 POINTS = arrays(float, st.tuples(st.integers(0, 14), st.just(2)), elements=st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]))
-TIE_BREAKS = (hypervolume, epsilon_net)
 LINE = np.array([[0.0, 1.0], [0.1, 0.9], [0.5, 0.6], [0.95, 0.05], [1.0, 0.0]])
 
 
-def best_first(values: np.ndarray, objectives: tuple[Objective, ...], reference, tie_break: TieBreak) -> np.ndarray:
-    return Order(values, objectives, reference, tie_break).at(np.arange(len(values)))
-
-
-@pytest.mark.parametrize("tie_break", TIE_BREAKS)
 @given(values=POINTS)
-def test_lower_ranks_come_first(tie_break: TieBreak, values: np.ndarray) -> None:
-    order = best_first(values, TWO, AT, tie_break)
+def test_lower_ranks_come_first(values: np.ndarray) -> None:
+    order = best_first(values, TWO, AT)
     assert sorted(order) == list(range(len(values)))
     place = ranks(values, TWO)[order]
     assert (np.diff(place) >= 0).all()
 
 
-@pytest.mark.parametrize("tie_break", TIE_BREAKS)
 @given(values=POINTS, random=st.randoms(use_true_random=False))
 def test_the_order_of_values_does_not_depend_on_the_order_of_rows(
-    tie_break: TieBreak, values: np.ndarray, random: random_module.Random
+    values: np.ndarray, random: random_module.Random
 ) -> None:
     shuffled = values[random.sample(range(len(values)), len(values))]
-    np.testing.assert_array_equal(
-        values[best_first(values, TWO, AT, tie_break)], shuffled[best_first(shuffled, TWO, AT, tie_break)]
-    )
+    np.testing.assert_array_equal(values[best_first(values, TWO, AT)], shuffled[best_first(shuffled, TWO, AT)])
 
 
 @given(POINTS)
 def test_ties_go_by_hypervolume_contribution(values: np.ndarray) -> None:
     """Against `bench.frontier`, which takes the hypervolume of the front without each point in turn."""
     front = np.unique(values[ranks(values, TWO) == 0], axis=0)
-    gain = contributions(front, TWO, AT)[best_first(front, TWO, AT, hypervolume)]
+    gain = contributions(front, TWO, AT)[best_first(front, TWO, AT)]
     assert (np.diff(gain) <= 1e-12).all()
 
 
 def test_points_beyond_the_reference_are_spread_out() -> None:
     """By contribution alone, all would go by their first objective."""
     values = np.array([[0.1, 2.0], [0.12, 2.1], [0.2, 2.5], [0.5, 2.9], [0.6, 3.0], [-2.0, 1.0]])
-    order = best_first(values, TWO, AT, hypervolume)
-    spread = best_first(values, TWO, AT, epsilon_net)
-    assert order.tolist() == spread.tolist()
+    order = best_first(values, TWO, AT)
+    assert order.tolist() == np.argsort(-epsilon_net(values * [1, -1])).tolist()
     assert order.tolist() != np.argsort(-values[:, 0]).tolist()
     inside = np.vstack([values, [[0.05, 1.4]]])  # the one point that beats the reference comes first
-    assert best_first(inside, TWO, AT, hypervolume)[0] == 6
+    assert best_first(inside, TWO, AT)[0] == 6
 
 
 def test_epsilon_net_takes_the_farthest_next() -> None:
     # from the middle (largest sum): both ends, then the inner points, each by its distance to what is taken
-    order = np.argsort(-epsilon_net(LINE, np.zeros(2)), kind="stable")
+    order = np.argsort(-epsilon_net(LINE), kind="stable")
     assert order[0] == 2
     taken = [order[0]]
     for nxt in order[1:]:
@@ -80,46 +69,38 @@ def test_epsilon_net_takes_the_farthest_next() -> None:
         taken.append(nxt)
 
 
-def test_equal_merit_goes_by_the_objectives_in_turn() -> None:
+def test_equal_merit_goes_by_the_objectives_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.search.ranking.merits", lambda points, reference: np.zeros(len(points)))
     ends = np.array([[0.9, 0.8], [0.1, 0.2]])
-
-    def alike(points: np.ndarray, reference: np.ndarray) -> np.ndarray:
-        return np.zeros(len(points))
-
-    assert best_first(ends, TWO, AT, alike).tolist() == [0, 1]
-    swapped = (TWO[1], TWO[0])
-    assert best_first(ends[:, ::-1], swapped, AT, alike).tolist() == [1, 0]
+    assert best_first(ends, TWO, AT).tolist() == [0, 1]
+    assert best_first(ends[:, ::-1], (TWO[1], TWO[0]), AT).tolist() == [1, 0]
 
 
-@pytest.mark.parametrize("tie_break", TIE_BREAKS)
-def test_copies_come_after_their_whole_rank(tie_break: TieBreak) -> None:
+def test_copies_come_after_their_whole_rank() -> None:
     values = np.array([[1.0, 1.0], [1.0, 1.0], [0.0, 0.0], [0.0, 1.0]])
-    order = best_first(values, TWO, AT, tie_break).tolist()
+    order = best_first(values, TWO, AT).tolist()
     assert set(order[:2]) == {0, 2}
     assert order[2:] == [1, 3]
 
 
-@pytest.mark.parametrize("tie_break", TIE_BREAKS)
-def test_unmeasured_rows_are_last(tie_break: TieBreak) -> None:
+def test_unmeasured_rows_are_last() -> None:
     values = np.array([[math.nan, 0.0], [0.1, 0.9], [math.inf, 0.0], [0.2, 0.1]])
-    assert best_first(values, TWO, AT, tie_break).tolist() == [3, 1, 0, 2]
-    assert best_first(values[[0, 2]], TWO, AT, tie_break).tolist() == [0, 1]
+    assert best_first(values, TWO, AT).tolist() == [3, 1, 0, 2]
+    assert best_first(values[[0, 2]], TWO, AT).tolist() == [0, 1]
 
 
-@pytest.mark.parametrize("tie_break", TIE_BREAKS)
-def test_one_objective_is_a_plain_sort(tie_break: TieBreak) -> None:
-    assert best_first(np.array([[0.3], [0.1], [0.2], [0.1]]), TWO[1:], AT, tie_break).tolist() == [1, 3, 2, 0]
+def test_one_objective_is_a_plain_sort() -> None:
+    assert best_first(np.array([[0.3], [0.1], [0.2], [0.1]]), TWO[1:], AT).tolist() == [1, 3, 2, 0]
 
 
-@pytest.mark.parametrize("tie_break", TIE_BREAKS)
 @settings(max_examples=30)
 @given(values=POINTS, random=st.randoms(use_true_random=False))
 def test_what_is_asked_of_an_order_is_what_stands_there_once_all_is_in_order(
-    tie_break: TieBreak, values: np.ndarray, random: random_module.Random
+    values: np.ndarray, random: random_module.Random
 ) -> None:
     values = np.vstack([values, [[math.nan, 0.0]]])
-    whole = best_first(values, TWO, AT, tie_break)
-    order = Order(values, TWO, AT, tie_break)
+    whole = best_first(values, TWO, AT)
+    order = Order(values, TWO, AT)
     named = np.array([random.random() < 0.3 for _ in values])
     ranked = [(place, row) for place, row in enumerate(whole[: order.measured]) if named[row]]
     assert order.measured == len(values) - 1
@@ -132,16 +113,14 @@ def test_of_a_large_front_the_first_to_cover_it_are_compared_and_the_rest_come_b
     rng = np.random.default_rng(0)
     points = np.abs(rng.normal(size=(NET + 100, 4)))
     points /= np.linalg.norm(points, axis=1, keepdims=True)
-    net = np.argsort(-epsilon_net(points, np.zeros(4)), kind="stable")
+    net = np.argsort(-epsilon_net(points), kind="stable")
     scaled = (points - points.min(axis=0)) / np.ptp(points, axis=0)
     apart = np.linalg.norm(scaled[net, None] - scaled[net[None, :NET]], axis=2).min(axis=1)
     assert (np.diff(apart[NET:]) <= 1e-12).all()
     assert apart[NET] <= min(np.linalg.norm(scaled[a] - scaled[b]) for a in net[:NET:8] for b in net[:NET:8] if a < b)
-    order = np.argsort(-hypervolume(points, np.zeros(4)), kind="stable")
+    order = np.argsort(-merits(points, np.zeros(4)), kind="stable")
     assert set(order[:COMPARED]) == set(net[:COMPARED])
     left = np.sort(order[COMPARED:])
-    np.testing.assert_array_equal(
-        order[COMPARED:], left[np.argsort(-epsilon_net(points[left], np.zeros(4)), kind="stable")]
-    )
+    np.testing.assert_array_equal(order[COMPARED:], left[np.argsort(-epsilon_net(points[left]), kind="stable")])
     gain = moocore.hv_contributions(points[order[:COMPARED]], ref=np.zeros(4), maximise=True)
     assert (np.diff(gain) <= 0).all()

@@ -234,7 +234,7 @@ class TestResume:
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            ({"eta": (3.0,)}, r"expected eta = 4\.0, with which this run began, found 3\.0"),
+            ({"eta": (3.0,)}, r"expected eta = \[4\.0\], with which this run began, found \[3\.0\]"),
             ({"share": 0.2}, "expected share = "),
             ({"ladder": (8, 64)}, "expected ladder = "),
             ({"ladder": ()}, "expected ladder = .* found None"),
@@ -298,7 +298,7 @@ class TestBudget:
             executor = InlineExecutor(poor("single_task"))
             ticks = itertools.count()
             search(plan, study, executor, make_job, ignore, clock=lambda: float(next(ticks)))
-            records, jobs = study.records(), [study.ledger.step(number) for number in range(study.asked)]
+            records, jobs = study.records(), [study.ledger.steps[number] for number in range(study.asked)]
             assert study.seconds >= 30.5
         assert 25 <= len(jobs) <= 34
         (top,) = [record for record in records if record.sharing == "single_task" and record.state == "completed"]
@@ -373,7 +373,7 @@ class TestConclude:
                             assert "waiting" not in {record.state for record in study.records()}
         twice, never = (Study.read(tmp_path / folder) for folder in ("twice", "never"))
         assert twice.ledger.steps == never.ledger.steps
-        assert twice.ledger.standings() == never.ledger.standings()
+        assert twice.ledger.standings == never.ledger.standings
         ended = {"waiting": "pruned"}
         assert essence(twice.records()) == [
             record | {"state": ended.get(record["state"], record["state"])} for record in essence(never.records())
@@ -401,7 +401,7 @@ class TestConclude:
             search(plan, study, InlineExecutor(fails_at(1)), make_job, ignore)
             reader = Study.read(tmp_path)
             assert reader.records() == study.records()
-            assert reader.ledger.standings() == study.ledger.standings()
+            assert reader.ledger.standings == study.ledger.standings
             assert (reader.ladder, reader.ledger.steps) == (LADDER, study.ledger.steps)
 
     def test_a_trial_is_confirmed_as_long_as_it_was_trained(self, tmp_path: Path) -> None:
