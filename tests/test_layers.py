@@ -22,11 +22,23 @@ MAY_IMPORT = {
     "training": {"outcomes", "models", "balancing", "data"},
     "frontier": {"outcomes"},
     "search": {"training", "frontier", "models", "balancing", "data"},
+    "confirm": {"search", "training", "frontier"},
     "tracking": {"training", "frontier", "production"},
     "report": {"frontier"},
     "production": {"training", "frontier", "outcomes", "models", "balancing", "data"},
     "suite": {"outcomes"},
-    "run": {"suite", "search", "tracking", "report", "production", "training", "frontier", "outcomes", "models"}
+    "run": {
+        "suite",
+        "search",
+        "confirm",
+        "tracking",
+        "report",
+        "production",
+        "training",
+        "frontier",
+        "outcomes",
+        "models",
+    }
     | {"balancing", "data"},
     "cli": {"suite", "run", "search", "tracking", "report", "production", "training", "frontier", "models", "balancing"}
     | {"data"},

@@ -16,7 +16,7 @@ from bench.data.splits import ColumnSplit, FileSplit, HashSplit, RandomSplit, Sp
 from bench.data.tasks import TaskRule, check_tasks
 from bench.errors import unknown
 from bench.registry import Config
-from bench.schema import Task
+from bench.schema import Schema, Task
 
 
 class EncodingConfig(Config):
@@ -110,6 +110,12 @@ class Card(Config):
             if isinstance(column, Categorical) and column.derive is None and (column.source or name) == self.group:
                 return name
         return None
+
+    def ids(self, schema: Schema) -> int:
+        """How many ids or categories a store has of it; those that are a second view of a number do not count."""
+        numbers = {column.source or name for name, column in self.columns.items() if isinstance(column, Numeric)}
+        own = {name for name, column in self.columns.items() if (column.source or name) not in numbers}
+        return sum(field.cardinality for field in schema.fields if field.name in own)
 
     @property
     def raw_columns(self) -> dict[str, str]:

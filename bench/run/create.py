@@ -15,6 +15,7 @@ import numpy as np
 
 from bench import content
 from bench.atomic import atomic_folder
+from bench.confirm.static_weights import check_static
 from bench.data import load_card
 from bench.data.loading import find_card, lasting_name
 from bench.data.preparation import check_data
@@ -32,7 +33,6 @@ from bench.search.executors.base import Options
 from bench.search.fitting import fitting
 from bench.search.samplers import RUNG_SAMPLERS, SAMPLERS
 from bench.search.space import load_space
-from bench.search.static_weights import check_static
 from bench.suite import Suite, load_suite, resolve_objectives, resolve_outcomes, with_limits
 from bench.tracking import plain_address
 from bench.validation import validate

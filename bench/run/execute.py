@@ -11,6 +11,10 @@ from bench import predictions
 from bench.atomic import write_text
 from bench.balancing import BALANCING
 from bench.balancing.alike import works_on_gradients
+from bench.confirm.baselines import baselines_of
+from bench.confirm.race import Race, confirm
+from bench.confirm.static_weights import retuned
+from bench.confirm.tuning import tries_of, tuned
 from bench.data import Store, prepare
 from bench.frontier.shortlist import kinds, members, shortlist
 from bench.frontier.so_far import SoFar
@@ -25,19 +29,15 @@ from bench.run.remaining import After, Pace, WithLater
 from bench.run.reporting import Reporter
 from bench.run.results import DatasetResult, page_path, result_of, write_pick, write_report
 from bench.schema import Task
-from bench.search.baselines import baselines_of
 from bench.search.checkpoints import Checkpoints
-from bench.search.confirm import Race, confirm
 from bench.search.driver import search
 from bench.search.executors import EXECUTORS
 from bench.search.executors.base import Options
 from bench.search.plan import SHARING, Plan
-from bench.search.portfolio import openings
+from bench.search.portfolio import openings, rare_ids
 from bench.search.promotion import reduction_factors
 from bench.search.space import Space
-from bench.search.static_weights import retuned
 from bench.search.study import Study
-from bench.search.tuning import tries_of, tuned
 from bench.seeds import derive
 from bench.suite import resolve_objectives, resolve_outcomes
 from bench.training.config import TrialConfig
@@ -70,11 +70,12 @@ def _prepare(part: DatasetRun, progress: Progress) -> Store:
     return store.with_tasks([task.name for task in part.tasks])
 
 
-def plan_of(part: DatasetRun, space: Space, tasks: tuple[Task, ...], rows: int) -> Plan:
+def plan_of(part: DatasetRun, space: Space, tasks: tuple[Task, ...], rows: int, ids: int) -> Plan:
     """The search of a data set as its suite asks for it.
 
     Args:
         rows: of the train split.
+        ids: of all its columns of ids or categories together.
 
     Raises:
         UserError: the suite asks for what the tasks do not have, or for more than its budget holds.
@@ -89,7 +90,7 @@ def plan_of(part: DatasetRun, space: Space, tasks: tuple[Task, ...], rows: int) 
         trials=suite.budget.trials,
         seed=part.run.manifest.seed,
         sampler=suite.search.sampler,
-        portfolio=tuple(openings(space, names, len(objectives))),
+        portfolio=tuple(openings(space, names, len(objectives), rare_ids(ids, rows))),
         tries=suite.search.tries,
         seconds=suite.budget.time,
         budget=suite.budget.samples_of(rungs[-1]),
@@ -103,7 +104,8 @@ def plan_of(part: DatasetRun, space: Space, tasks: tuple[Task, ...], rows: int) 
 
 def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progress) -> DatasetResult:
     manifest, suite = part.run.manifest, part.run.manifest.suite
-    plan = plan_of(part, part.fitted(store.schema).space, store.schema.tasks, len(store.split("train")))
+    schema = store.schema
+    plan = plan_of(part, part.fitted(schema).space, schema.tasks, len(store.split("train")), part.card.ids(schema))
     objectives = plan.objectives
     group = np.asarray(store.split(CONFIRM).group[: predictions.MOST_ROWS])
     outcomes = tuple(each.name for each in resolve_outcomes(part.dataset, part.tasks, group))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from bench.confirm.static_weights import check_static
 from bench.data.shape import shape_of
 from bench.errors import UserError
 from bench.run.folder import Run
-from bench.search.static_weights import check_static
 from bench.suite import Budget, Confirm
 from bench.validation import validate
 

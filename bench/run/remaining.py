@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from statistics import median
 
+from bench.confirm.static_weights import LEAST_TRIES
 from bench.progress import Advance, Progress
 from bench.records import TRAINED, TrialRecord
-from bench.search.static_weights import LEAST_TRIES
 from bench.suite import Suite
 
 SERVING = 8.0

@@ -5,7 +5,7 @@
 * `encoding`, `shape`, `fidelity`, `gaussian`, `warp`, `improvement`: what that is made of.
 * `rungs`, `promotion`, `ranking`: which trials are trained on.
 * `plan`, `decisions`, `proposals`: what is trained next, a pure function of what is known.
-* `driver`, `confirm`: have it trained and tell what came of it, the same way whatever the timing.
+* `driver`: has it trained and tells what came of it, the same way whatever the timing.
 * `log`, `lock`: what happened, on disk; `study`, `ledger`, `events`, `replicates`: what is known by it; `asking`,
   `dashboard`: what Optuna makes of it.
 * `checkpoints`: what a trial goes on from at its next rung.

@@ -16,16 +16,33 @@ from bench.search import tree as trees
 from bench.search.plan import SHARING
 from bench.search.space import Space
 
+ROWS_AN_ID = 30
+"""Ids are rare where train has fewer rows than this for each of them."""
 
-def openings(space: Space, tasks: Sequence[str], objectives: int) -> list[dict[str, Scalar]]:
+
+def openings(space: Space, tasks: Sequence[str], objectives: int, rare: bool) -> list[dict[str, Scalar]]:
     """The searched parameters of the configurations to begin with, best first.
 
     Those of the number of objectives that is nearest. A configuration whose way of sharing the space does not have is
     left out; other values that the space does not have become the nearest that it has, or the default.
+
+    Args:
+        rare: whether the ids of the data are, see `rare_ids`.
     """
-    nearest = min(_read(), key=lambda each: abs(each["objectives"] - objectives))
+    alike = [each for each in _read() if each["rare_ids"] == rare]
+    nearest = min(alike, key=lambda each: abs(each["objectives"] - objectives))
     found = [fitted(each, space, tasks) for each in nearest["configurations"]]
     return list({tuple(each.items()): each for each in found if each}.values())
+
+
+def rare_ids(ids: int, rows: int) -> bool:
+    """Whether ids are rare: models then overfit on them, and those that learn fast at first are not the best.
+
+    Args:
+        ids: of all columns of ids or categories together.
+        rows: of train.
+    """
+    return rows < ROWS_AN_ID * ids
 
 
 def fitted(config: Mapping[str, Scalar], space: Space, tasks: Sequence[str]) -> dict[str, Scalar]:

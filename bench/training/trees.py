@@ -2,7 +2,7 @@
 
 A task has trees of its own; one with a parent learns where its parent happened, and its joint probability is the
 product along its chain. The number of trees is chosen on validation, as early stopping is for networks; the other
-settings come from the job's configuration, and are tuned by `bench.search.tuning`. Memory is bounded by the limit for
+settings come from the job's configuration, and are tuned by `bench.confirm.tuning`. Memory is bounded by the limit for
 samples: trees learn from as many rows as it holds (see `tree_rows`), and other rows are read and predicted in pieces.
 """
 

@@ -20,7 +20,7 @@ import math
 import multiprocessing
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -35,12 +35,14 @@ from bench.data import Store, load_card, prepare
 from bench.errors import UserError
 from bench.home import resolve_home
 from bench.machine import keep_freed_memory
+from bench.predictions import KEPT
 from bench.records import Scalar
 from bench.search.space import load_space
 from bench.seeds import derive
 from bench.suite import Suite, load_suite, resolve_objectives, seconds
 from bench.training.config import TrialConfig
 from bench.training.cost import costs
+from bench.training.kept import write_rows
 from bench.training.loop import Trainer
 
 SUITE = "reports/blackbox/benchmark.toml"
@@ -62,6 +64,7 @@ class Run:
     config: dict[str, Scalar]
     tasks: tuple[str, ...]
     fractions: tuple[float, ...]
+    keep: str
 
     @property
     def key(self) -> tuple[str, int, int]:
@@ -122,6 +125,10 @@ def _train(run: Run, rungs: list[dict[str, Any]]) -> None:
     for fraction in run.fractions:
         course = trainer.run_to(None if fraction == 1 else math.ceil(fraction * full))
         metrics = trainer.metrics("valid")
+        if run.keep:
+            name = f"{run.configuration}-{run.seed}-{len(rungs)}"
+            for split in KEPT:
+                metrics |= trainer.metrics(split, keep=Path(run.keep) / f"{name}.{split}.npy")
         rungs.append(
             {"fraction": fraction, "samples": course.samples, "seconds": course.seconds, "metrics": metrics}
             | {"samples_per_s": course.samples / course.seconds, "parameters": parameters}
@@ -148,18 +155,24 @@ def append(path: Path, line: Mapping[str, Any]) -> None:
         os.fsync(file.fileno())
 
 
-def plan(dataset: str, options: argparse.Namespace) -> list[Run]:
-    """All runs on a data set; prepares the store."""
+def plan(
+    dataset: str, numbers: Iterable[int], seeds: Iterable[int], options: argparse.Namespace, keep: Path | None = None
+) -> list[Run]:
+    """Runs on a data set; prepares the store, and the folder for predictions if these are to be kept."""
     name, home = card_of(dataset), resolve_home(options.home)
     card = load_card(name)
     store = prepare(card, home, options.raw / dataset.partition("@")[0] if options.raw else None)
     tasks = _suite().dataset(name).tasks or card.default_tasks
     parents = any(task.parent for task in card.tasks if task.name in tasks)
     fractions = tuple(float(Fraction(text)) for text in RUNGS.split())
+    folder = ""
+    if keep:
+        write_rows(store.with_tasks(tasks), keep / dataset)
+        folder = str(keep / dataset)
     return [
-        Run(dataset, str(store.path), number, seed, config_of(number, tasks, parents), tasks, fractions)
-        for number in range(options.configurations)
-        for seed in range(options.seeds)
+        Run(dataset, str(store.path), number, seed, config_of(number, tasks, parents), tasks, fractions, folder)
+        for number in numbers
+        for seed in seeds
     ]
 
 
@@ -267,7 +280,8 @@ def main() -> None:
     parser.add_argument("--raw", type=Path, help="folder with a folder of raw files for each data set")
     parser.add_argument("--out", type=Path, default=Path("reports/blackbox"))
     options = parser.parse_args()
-    runs = [run for dataset in options.datasets for run in plan(dataset, options)]
+    numbers, seeds = range(options.configurations), range(options.seeds)
+    runs = [run for dataset in options.datasets for run in plan(dataset, numbers, seeds, options)]
     carry_out(runs, options.out, options.workers, options.limit_time)
     frame = finished_frame(options.out)
     write(frame, options.out / TABLE)

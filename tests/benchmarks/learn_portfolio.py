@@ -6,14 +6,18 @@ Every configuration of any table is a candidate, and what it comes to on each da
 set's table expects (`emulator.Emulator`): so noise is smoothed, and configurations of one table are known on all. A
 portfolio's worth on a data set is what a search by rungs has of it: all of it at the lowest rung, and at every rung
 those that go on from there. Candidates are added one at a time, each time the one that lowers most the mean over data
-sets of the logarithm of what is missing to the best. Data sets with another number of objectives count half. Each is
-there twice, once as a data set that wants half the learning rate: other data differ in that most.
+sets of the logarithm of what is missing to the best. Data sets with another number of objectives count half.
+
+There are portfolios of their own for data with rare ids (`bench.search.portfolio.rare_ids`), learnt from such data
+alone: there the best learning rate is half of what it is elsewhere, and what is ahead at the lowest rung is not in the
+end.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -34,8 +38,8 @@ from bench.suite import load_suite, resolve_objectives
 
 SUITE = load_suite("reports/blackbox/benchmark.toml")
 SIZE = 12
-RATE, RATES = "optim.lr", (1.0, 2.0)
-"""Every data set is there twice: as it is, and as one that wants half the learning rate."""
+RARE_IDS = ("kuairand-pure@late-window", "sparse-log")
+"""Data sets of the table that have fewer than `portfolio.ROWS_AN_ID` rows of train for each id."""
 FLOOR = 0.002
 """Of hypervolume: what is missing less than this is not told from nothing."""
 RANKS = 4
@@ -71,18 +75,14 @@ def tables_of(dataset: str, path: Path) -> list[Table]:
 class Known:
     """What every candidate comes to on one data set.
 
-    Args:
-        rate: a candidate counts as what it would be with so many times its learning rate.
-
     Attributes:
+        rare: whether the data set's ids are.
         curves: (candidates, fractions, objectives).
     """
 
-    def __init__(self, emulator: Emulator, candidates: Sequence[Config], rate: float = 1.0) -> None:
-        self.objectives, self.reference = emulator.objectives, emulator.reference
-        moved = [each | {RATE: rate * float(str(each[RATE]))} for each in candidates]
-        own = [fitted(each, emulator.space, emulator.tasks) for each in moved]
-        self.curves = emulator.curves(own)
+    def __init__(self, emulator: Emulator, candidates: Sequence[Config], rare: bool = False) -> None:
+        self.objectives, self.reference, self.rare = emulator.objectives, emulator.reference, rare
+        self.curves = emulator.curves([fitted(each, emulator.space, emulator.tasks) for each in candidates])
         self.best = hypervolume(self.curves.reshape(-1, len(self.objectives)), self.objectives, self.reference)
         self.eta = reduction_factors(len(self.objectives))[0]
 
@@ -97,8 +97,11 @@ class Known:
         return 1 - (played + all_on) / 2 / self.best
 
 
-def learn(known: Sequence[Known], candidates: Sequence[Config], objectives: int, size: int = SIZE) -> list[int]:
-    """The chosen candidates, best first; at least one of them is a single-task model."""
+def learn(
+    known: Sequence[Known], candidates: Sequence[Config], objectives: int, rare: bool = False, size: int = SIZE
+) -> list[int]:
+    """The chosen candidates for data with so many objectives, best first; at least one is a single-task model."""
+    known = [each for each in known if each.rare == rare]
     near = np.min([ranks(of.curves[:, -1], of.objectives) for of in known], axis=0) < RANKS
     weights = np.array([1.0 if len(each.objectives) == objectives else 0.5 for each in known])
     good = np.flatnonzero(near).tolist()
@@ -121,28 +124,27 @@ def main() -> None:
     options = parser.parse_args()
     known, candidates = known_of([name_of(each.id) for each in SUITE.datasets], options.table)
     text = HEAD
-    for objectives in (2, 3):
-        text += f"\n[[portfolios]]\nobjectives = {objectives}\nconfigurations = [\n"
-        text += "".join(
-            f"  {_inline(candidates[i])},\n" for i in learn(without(None, known), candidates, objectives, options.size)
-        )
-        text += "]\n"
+    for rare, objectives in product((False, True), (2, 3)):
+        chosen = learn(list(known.values()), candidates, objectives, rare, options.size)
+        lines = "".join(f"  {_inline(candidates[i])},\n" for i in chosen)
+        text += f"\n[[portfolios]]\nobjectives = {objectives}\nrare_ids = {str(rare).lower()}\n"
+        text += f"configurations = [\n{lines}]\n"
     print(text)
     if options.write:
         (content.root("search_spaces") / "portfolio" / "learnt.toml").write_text(text, encoding="utf-8")
 
 
-def known_of(datasets: Sequence[str], path: Path) -> tuple[dict[str, list[Known]], list[Config]]:
+def known_of(datasets: Sequence[str], path: Path) -> tuple[dict[str, Known], list[Config]]:
     """By data set what is known of every candidate, and the candidates: all configurations of the tables."""
     tables = {dataset: tables_of(dataset, path)[0] for dataset in datasets}
     candidates = [config for table in tables.values() for config in table.configs]
-    emulators = {dataset: Emulator(table) for dataset, table in tables.items()}
-    return {name: [Known(each, candidates, rate) for rate in RATES] for name, each in emulators.items()}, candidates
+    return {name: Known(Emulator(of), candidates, name in RARE_IDS) for name, of in tables.items()}, candidates
 
 
-def without(dataset: str | None, known: Mapping[str, Sequence[Known]]) -> list[Known]:
-    """What is known of all other data sets."""
-    return [each for name, of in known.items() if name != dataset for each in of]
+def learnt_without(dataset: str, known: Mapping[str, Known], candidates: Sequence[Config]) -> tuple[Config, ...]:
+    """The portfolio for a data set, learnt on the others."""
+    own, others = known[dataset], [each for name, each in known.items() if name != dataset]
+    return tuple(candidates[i] for i in learn(others, candidates, len(own.objectives), own.rare))
 
 
 def _inline(config: Config) -> str:

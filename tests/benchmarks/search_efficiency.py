@@ -29,7 +29,7 @@ from pathlib import Path
 
 import numpy as np
 from emulator import Emulator
-from learn_portfolio import SUITE, known_of, learn, name_of, tables_of, without
+from learn_portfolio import SUITE, known_of, learnt_without, name_of, tables_of
 from replay import Floats, Problem
 from searchers import DEFAULTS, FULL_LENGTH, OURS, SEARCHERS, TARGET, Trace
 from speed.table import replace as replace_table
@@ -129,8 +129,7 @@ def main() -> None:
     ]
     parts = []
     for dataset in options.datasets:
-        chosen = learn(without(dataset, known), candidates, len(known[dataset][0].objectives))
-        portfolio = tuple(candidates[i] for i in chosen)
+        portfolio = learnt_without(dataset, known, candidates)
         tables = [replace(table, portfolio=portfolio) for table in tables_of(dataset, options.table)]
         for way in options.ways:
             problems = tables if way == "pool" else [Emulator(tables[0])]

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from bench.confirm.static_weights import LEAST_TRIES
 from bench.progress import Silent
 from bench.records import RungResult, TrialRecord
 from bench.run.remaining import SERVING, After, Pace, WithLater
-from bench.search.static_weights import LEAST_TRIES
 from bench.suite import Suite, load_suite
 
 LADDER = (20_000, 80_000, 320_000)

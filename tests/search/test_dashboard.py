@@ -13,8 +13,8 @@ from rung_toys import rung_plan
 from rung_toys import train as train_by_rungs
 from search_toys import essence, ignore, make_job, toy_plan, train, train_with_failures
 
+from bench.confirm.race import Race, confirm
 from bench.records import Job, TrialResult
-from bench.search.confirm import Race, confirm
 from bench.search.dashboard import FILE
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor

@@ -21,11 +21,11 @@ from search_toys import (
 )
 
 import bench.search
+from bench.confirm.race import Race, confirm
 from bench.errors import UserError
 from bench.progress import Advance, Silent
 from bench.records import Job, Point, TrialRecord
 from bench.rows import REPLICATED
-from bench.search.confirm import Race, confirm
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.executors.base import Executor

@@ -12,9 +12,9 @@ import pytest
 from rung_toys import FULL, essence, rung_plan, train
 from search_toys import ShuffledExecutor, ignore, make_job
 
+from bench.confirm.race import Race, confirm
 from bench.errors import UserError
 from bench.records import Failure, Outcome
-from bench.search.confirm import Race, confirm
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.log import AT_LENGTH, FILE, Event, Log

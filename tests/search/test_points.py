@@ -12,6 +12,8 @@ import pytest
 from rung_toys import FULL, LADDER, rung_plan
 from search_toys import OBJECTIVES, ignore, make_job
 
+from bench.confirm.baselines import baselines_of
+from bench.confirm.race import Race, confirm
 from bench.frontier.choices import head_choices
 from bench.frontier.estimates import estimate
 from bench.frontier.frontier import Frontier, frontier
@@ -20,8 +22,6 @@ from bench.frontier.points import points
 from bench.frontier.policy import Policy
 from bench.frontier.shortlist import shortlist
 from bench.records import TRAINED, Job, Point, Replicate, RungResult, TrialRecord, TrialResult, point_id
-from bench.search.baselines import baselines_of
-from bench.search.confirm import Race, confirm
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.study import Study

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 from search_toys import toy_plan, toy_space
 
 from bench.search.nodes import Choice, Float, Int
@@ -27,14 +29,16 @@ def leaf(node: Int | Float | Choice) -> Space:
 def test_the_file_opens_every_space_that_ships() -> None:
     for name in ("funnel", "joint", "quick", "wide"):
         space = load_space(name)
-        for objectives, tasks in ((1, TASKS[:1]), (2, TASKS[:2]), (3, TASKS), (5, (*TASKS, "buy", "save"))):
-            found = openings(space, tasks, objectives)
+        asked = ((1, TASKS[:1]), (2, TASKS[:2]), (3, TASKS), (5, (*TASKS, "buy", "save")))
+        for (objectives, tasks), rare in product(asked, (False, True)):
+            found = openings(space, tasks, objectives, rare)
             assert 4 <= len(found) <= 16
             assert len({tuple(each.items()) for each in found}) == len(found)
             names = set(space.defaults(tasks)) | {name for each in found for name in each}
             assert all(set(each) <= names for each in found)
             assert any(each["sharing.kind"] == "single_task" for each in found)
-            assert openings(space, tasks, objectives) == found
+            assert openings(space, tasks, objectives, rare) == found
+            assert openings(space, tasks, objectives, not rare) != found
 
 
 def test_values_are_those_of_the_space() -> None:

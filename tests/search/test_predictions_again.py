@@ -9,10 +9,10 @@ from typing import Any
 from rung_toys import leaving_predictions
 from search_toys import OBJECTIVES, ignore, make_job, toy_plan, train
 
+from bench.confirm.baselines import baselines_of
+from bench.confirm.race import Race, confirm
 from bench.frontier.shortlist import shortlist
 from bench.records import Failure, Job, Outcome, TrialResult
-from bench.search.baselines import baselines_of
-from bench.search.confirm import Race, confirm
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.study import Study

@@ -10,18 +10,18 @@ from shutil import copytree
 import pytest
 from search_toys import OBJECTIVES, TASKS, ShuffledExecutor, YoungestFirst, ignore, make_job, toy_plan, train
 
+from bench.confirm.baselines import baselines_of
+from bench.confirm.race import Race, confirm
+from bench.confirm.tuning import tries_of, tuned
 from bench.frontier.points import points_of_run
 from bench.frontier.shortlist import shortlist
 from bench.progress import Silent
 from bench.records import TRAINED, Job, Point, RungResult, TrialRecord, TrialResult
 from bench.rows import REPLICATED
-from bench.search.baselines import baselines_of
-from bench.search.confirm import Race, confirm
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.executors.base import Executor
 from bench.search.study import Study
-from bench.search.tuning import tries_of, tuned
 from bench.training.tree_settings import TreeSettings
 
 REFERENCE = {objective.name: 0.0 for objective in OBJECTIVES}
@@ -123,7 +123,7 @@ def test_what_an_earlier_execution_confirmed_says_nothing_of_the_pace(confirmed:
             begun.append((description, done))
             return super().task(description, total, unit, done)
 
-    monkeypatch.setattr("bench.search.confirm.Silent", Begun)
+    monkeypatch.setattr("bench.confirm.race.Silent", Begun)
     whole = confirmed("whole", InlineExecutor(train))
     confirmed("whole", InlineExecutor(train))
     known = [record for record in [*whole.records(), *whole.baselines()] if record.replicates]

@@ -13,11 +13,11 @@ from rung_toys import FULL, LADDER, essence, poor, rung_plan, spent, train
 from search_toys import ShuffledExecutor, YoungestFirst, ignore, make_job
 from test_driver import Notes
 
+from bench.confirm.race import Race, confirm
 from bench.errors import UserError
 from bench.frontier.hypervolume import hypervolume
 from bench.records import Job, TrialRecord, TrialResult
 from bench.search.checkpoints import Checkpoints
-from bench.search.confirm import Race, confirm
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.executors.attempt import Run

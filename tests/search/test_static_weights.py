@@ -11,18 +11,18 @@ import numpy as np
 import pytest
 from search_toys import OBJECTIVES, TASKS, ShuffledExecutor, ignore, make_job, toy_plan, toy_space, train
 
+from bench.confirm.baselines import best_point
+from bench.confirm.race import Race, confirm
+from bench.confirm.static_weights import check_static, chosen, draws, retuned, spread_out
 from bench.errors import UserError
 from bench.objectives import Objective
 from bench.progress import Silent
 from bench.records import Job, TrialRecord, TrialResult
 from bench.rows import REPLICATED
-from bench.search.baselines import best_point
-from bench.search.confirm import Race, confirm
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.executors.base import Executor
 from bench.search.space import load_space
-from bench.search.static_weights import check_static, chosen, draws, retuned, spread_out
 from bench.search.study import Study
 from bench.training.config import TrialConfig
 

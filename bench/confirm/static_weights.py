@@ -13,6 +13,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from bench.confirm.baselines import best_point, unbalanced
+from bench.confirm.tuning import full_lengths, measured
 from bench.errors import UserError
 from bench.frontier.simplex import lattice, steps_beyond
 from bench.objectives import Objective
@@ -20,14 +22,12 @@ from bench.progress import Progress
 from bench.records import Point, Scalar
 from bench.rows import SEARCH
 from bench.search import tree as trees
-from bench.search.baselines import best_point, unbalanced
 from bench.search.driver import MakeJob
 from bench.search.executors.base import Executor
 from bench.search.nodes import Simplex
 from bench.search.plan import SHARING, SINGLE_TASK, Plan
 from bench.search.space import Space
 from bench.search.study import Study
-from bench.search.tuning import full_lengths, measured
 from bench.seeds import derive
 
 WEIGHT = "balancing.static.weight"

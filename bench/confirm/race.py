@@ -60,7 +60,7 @@ def confirm(
     Args:
         points: of trials, see `bench.frontier.points`; several may be of one trial.
         on_record: called with each trial whose replicates of a round were completed here.
-        baselines: all other points, see `bench.search.baselines`; the current point is one of them.
+        baselines: all other points, see `bench.confirm.baselines`; the current point is one of them.
     """
     progress = progress or Silent()
     if not race.replicates:
