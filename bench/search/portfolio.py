@@ -36,7 +36,7 @@ def openings(space: Space, tasks: Sequence[str], objectives: int, rare: bool) ->
 
 
 def rare_ids(ids: int, rows: int) -> bool:
-    """Whether ids are rare: models then overfit on them, and those that learn fast at first are not the best.
+    """Whether ids are rare. Models overfit on rare ids, so that lower learning rates are best.
 
     Args:
         ids: of all columns of ids or categories together.

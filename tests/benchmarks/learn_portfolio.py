@@ -8,9 +8,8 @@ portfolio's worth on a data set is what a search by rungs has of it: all of it a
 those that go on from there. Candidates are added one at a time, each time the one that lowers most the mean over data
 sets of the logarithm of what is missing to the best. Data sets with another number of objectives count half.
 
-There are portfolios of their own for data with rare ids (`bench.search.portfolio.rare_ids`), learnt from such data
-alone: there the best learning rate is half of what it is elsewhere, and what is ahead at the lowest rung is not in the
-end.
+Data with rare ids (`bench.search.portfolio.rare_ids`) have portfolios of their own, learnt from such data alone: there
+lower learning rates are best.
 """
 
 from __future__ import annotations
