@@ -413,7 +413,7 @@ class TestConclude:
             chosen = [next(each for each in records if len(each.rungs) == n).points[-1] for n in (1, 2, 3)]
             confirm(study, InlineExecutor(spy), make_job, chosen, Race(2), ignore)
         assert [(job.trial, job.until) for job in spy.jobs] == [
-            (point.number, until) for point, until in zip(chosen, (4, 16, None), strict=True) for _ in range(2)
+            (point.number, until) for _ in range(2) for point, until in zip(chosen, (4, 16, None), strict=True)
         ]
         assert all(job.resume is None and job.checkpoint is None for job in spy.jobs)
         assert len({job.seed for job in spy.jobs}) == 2  # the k-th replicate of every point has the same
