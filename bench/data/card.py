@@ -111,8 +111,8 @@ class Card(Config):
                 return name
         return None
 
-    def ids(self, schema: Schema) -> int:
-        """How many ids or categories a store has of it; those that are a second view of a number do not count."""
+    def id_count(self, schema: Schema) -> int:
+        """How many ids and categories a store of this card has, without columns that are a second view of a number."""
         numbers = {column.source or name for name, column in self.columns.items() if isinstance(column, Numeric)}
         own = {name for name, column in self.columns.items() if (column.source or name) not in numbers}
         return sum(field.cardinality for field in schema.fields if field.name in own)

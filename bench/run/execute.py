@@ -105,7 +105,7 @@ def plan_of(part: DatasetRun, space: Space, tasks: tuple[Task, ...], rows: int, 
 def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progress) -> DatasetResult:
     manifest, suite = part.run.manifest, part.run.manifest.suite
     schema = store.schema
-    plan = plan_of(part, part.fitted(schema).space, schema.tasks, len(store.split("train")), part.card.ids(schema))
+    plan = plan_of(part, part.fitted(schema).space, schema.tasks, len(store.split("train")), part.card.id_count(schema))
     objectives = plan.objectives
     group = np.asarray(store.split(CONFIRM).group[: predictions.MOST_ROWS])
     outcomes = tuple(each.name for each in resolve_outcomes(part.dataset, part.tasks, group))

@@ -7,7 +7,7 @@ from itertools import product
 from search_toys import toy_plan, toy_space
 
 from bench.search.nodes import Choice, Float, Int
-from bench.search.portfolio import fitted, openings
+from bench.search.portfolio import fitted, openings, rare_ids
 from bench.search.space import Space, load_space
 
 TASKS = ("click", "like", "share")
@@ -39,6 +39,10 @@ def test_the_file_opens_every_space_that_ships() -> None:
             assert any(each["sharing.kind"] == "single_task" for each in found)
             assert openings(space, tasks, objectives, rare) == found
             assert openings(space, tasks, objectives, not rare) != found
+
+
+def test_ids_are_rare_below_thirty_rows_for_each() -> None:
+    assert [rare_ids(100, rows) for rows in (2999, 3000)] == [True, False]
 
 
 def test_values_are_those_of_the_space() -> None:
