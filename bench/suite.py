@@ -217,7 +217,8 @@ class Confirm(_Part):
     )
     """What the front is held against, each trained on `replicates` seeds, beside the budget but for single_task: the
     best single-task model of each task; the best sharing one with equal and with random weights; boosted trees,
-    tuned by as many tries as a kind of sharing has; an ensemble of two single-task models of half the size."""
+    tuned by as many tries as a kind of sharing had full lengths; an
+    ensemble of two single-task models of half the size."""
     static: int = Field(0, ge=0)
     """Static weights evenly over the simplex, each with everything else tuned anew, as a baseline beside the budget:
     `seesaw compare` needs 7 to say whether a gradient method beats static weights. 0 trains none, else at least 2."""

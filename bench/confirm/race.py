@@ -73,7 +73,9 @@ def confirm(
     stored = {(name, each.replicate) for name, own in study.replicates().items() if name in every for each in own}
     asked: Counter[str] = Counter()
     # The first replicate of all before the second of any: so how fast it goes tells early how long the rest takes.
-    chosen = [point for _ in range(race.replicates) for point in every.values()]
+    # Trees take longest, and go first: no worker waits for them at the end.
+    longest_first = sorted(every.values(), key=lambda point: point.kind != "trees")
+    chosen = [point for _ in range(race.replicates) for point in longest_first]
     with progress.task("confirming", runs, "replicates", len(stored)) as advance:
         while chosen:
             jobs = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -17,16 +16,14 @@ from bench.seeds import derive
 from bench.training.tree_settings import best_by_task, configurations
 
 
-def tries_of(records: Sequence[TrialRecord], tries: int) -> int:
-    """How many configurations of trees are tried: as many as the search gave to a kind of sharing on average.
-
-    A trial below full length counts by the part of it that it was trained.
+def tries_of(lengths: float, kinds: int) -> int:
+    """How many configurations of trees are tried: as many trainings of full length as a kind of sharing had on average.
 
     Args:
-        tries: of each kind besides its defaults, as in the suite: at least so many here, too.
+        lengths: full lengths that the search trained.
+        kinds: of sharing that it trained.
     """
-    kinds = {record.sharing for record in records}
-    return max(1 + tries, math.ceil(full_lengths(records, records) / max(1, len(kinds))))
+    return max(1, int(lengths / max(1, kinds)))
 
 
 def full_lengths(some: Sequence[TrialRecord], records: Sequence[TrialRecord]) -> float:
@@ -80,12 +77,14 @@ def tuned(
 ) -> list[Point]:
     """The baselines, trees with settings by task: those that validation found best of so many tries.
 
+    The defaults are the first try. Where they are the only one, nothing is trained.
+
     Args:
         seed: of the run, for the configurations.
     """
     if all(point.kind != "trees" for point in baselines):
         return list(baselines)
     asked = configurations(tasks, tries, derive(seed, "trees"))
-    metrics = measured(study, executor, make_job, "trees", asked, progress)
+    metrics = measured(study, executor, make_job, "trees", asked, progress) if tries > 1 else [{}]
     chosen = best_by_task(tasks, list(zip(asked, metrics, strict=True)))
     return [replace(each, config=chosen) if each.kind == "trees" else each for each in baselines]

@@ -14,7 +14,7 @@ from bench.balancing.alike import works_on_gradients
 from bench.confirm.baselines import baselines_of
 from bench.confirm.race import Race, confirm
 from bench.confirm.static_weights import retuned
-from bench.confirm.tuning import tries_of, tuned
+from bench.confirm.tuning import full_lengths, tries_of, tuned
 from bench.data import Store, prepare
 from bench.frontier.shortlist import kinds, members, shortlist
 from bench.frontier.so_far import SoFar
@@ -33,7 +33,7 @@ from bench.search.checkpoints import Checkpoints
 from bench.search.driver import search
 from bench.search.executors import EXECUTORS
 from bench.search.executors.base import Options
-from bench.search.plan import SHARING, Plan
+from bench.search.plan import Plan
 from bench.search.portfolio import openings, rare_ids
 from bench.search.promotion import reduction_factors
 from bench.search.space import Space
@@ -158,7 +158,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
             memory_mb=manifest.memory_mb,
         )
         pace, so_far = Pace(plan.ladder, study.records()), SoFar(objectives)
-        after = After(suite, len(plan.space.choices(SHARING)), plan.lengths)
+        after = After(suite, plan.space, plan.lengths)
         executor = EXECUTORS[manifest.executor](run_job, manifest.workers, options)
         try:
             search(plan, study, executor, make_job, on_result, before("tuning", "confirming", "serving"))
@@ -175,7 +175,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
                 more += kinds(records, objectives, reference, [*chosen, *more])
             others = baselines_of(records, objectives, reference, wanted)
             if replicates := suite.confirm.replicates:
-                tries = tries_of(records, suite.search.tries)
+                tries = tries_of(full_lengths(records, records), len({record.sharing for record in records}))
                 others = tuned(
                     study, executor, make_job, others, plan.tasks, tries, manifest.seed, before("confirming", "serving")
                 )

@@ -28,7 +28,7 @@ def rungs_of(suite: Suite, space: Space, rows: int) -> tuple[int, ...]:
     Raises:
         UserError: the budget does not hold one trial of full length.
     """
-    full = max(1, round(_most_epochs(space) * rows))
+    full = max(1, round(most_epochs(space) * rows))
     budget = suite.budget.samples
     if budget is not None and budget < full:
         raise UserError(
@@ -39,7 +39,8 @@ def rungs_of(suite: Suite, space: Space, rows: int) -> tuple[int, ...]:
     return ladder(lowest_rung(suite.search.lowest, full), suite.search.step, full)
 
 
-def _most_epochs(space: Space) -> float:
+def most_epochs(space: Space) -> float:
+    """Passes over train at full length: the most where they are searched."""
     fixed = space.fixed.get(EPOCHS, OptimConfig().epochs)
     nodes = [node for name, node, _ in walk(space.tree) if name == EPOCHS]
     searched = [value for node in nodes for value in getattr(node, "extremes", ())]

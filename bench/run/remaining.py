@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from statistics import median
 
 from bench.confirm.static_weights import LEAST_TRIES
+from bench.confirm.tuning import tries_of
 from bench.progress import Advance, Progress
 from bench.records import TRAINED, TrialRecord
+from bench.run.ladder import most_epochs
+from bench.search.plan import SHARING
+from bench.search.space import Space
 from bench.suite import Suite
 
 SERVING = 8.0
 """Seconds to draw the served front, write the page and end MLflow, for a data set of 100,000 rows on one core."""
 REPLICATE = 1.2
 """A replicate over a training of the search: it is measured on two more splits and on resamples of both."""
-TREES = 0.8
-"""A training of boosted trees over one of a network."""
+TREES = 4.0
+"""Passes of a network over train that take as long as a training of boosted trees."""
 
 
 class Pace:
@@ -68,19 +71,20 @@ class After:
     """How long the stages after the search take, in trainings of full length.
 
     Args:
-        kinds: of sharing in the space.
+        space: of the run, for its kinds of sharing and its passes.
         lengths: the budget of the search in full lengths.
     """
 
-    def __init__(self, suite: Suite, kinds: int, lengths: float) -> None:
-        confirm, tries = suite.confirm, max(1 + suite.search.tries, math.ceil(lengths / max(1, kinds)))
-        self.replicates = confirm.replicates
+    def __init__(self, suite: Suite, space: Space, lengths: float) -> None:
+        confirm, kinds = suite.confirm, max(1, len(space.branches(SHARING)))
+        tries, trees = tries_of(lengths, kinds), TREES / most_epochs(space)
+        grown = "trees" in confirm.baselines and confirm.replicates > 0
         extra = confirm.replicates * (kinds - 1 if confirm.kinds else 0)
         own = confirm.replicates_in_all + extra if confirm.replicates else 0
-        others = sum(kind in confirm.baselines for kind in TRAINED) * confirm.replicates
-        trees = tries if "trees" in confirm.baselines and confirm.replicates else 0
-        self.tuning = TREES * trees + LEAST_TRIES * confirm.static
+        others = sum(kind in confirm.baselines and kind != "trees" for kind in TRAINED) * confirm.replicates
+        self.tuning = trees * tries * (grown and tries > 1) + LEAST_TRIES * confirm.static
         self.confirming = REPLICATE * (own + others + confirm.static * confirm.replicates)
+        self.confirming += REPLICATE * trees * confirm.replicates * grown
 
     def seconds(self, pace: Pace, workers: int, stages: Sequence[str], known: int = 0) -> float:
         """Seconds that these stages take: `tuning`, `confirming`, `serving`.

@@ -15,7 +15,6 @@ from bench.run.remaining import After, Pace
 from bench.run.results import picked_path
 from bench.search.checkpoints import Checkpoints
 from bench.search.lock import is_held
-from bench.search.plan import SHARING
 from bench.search.study import Study
 from bench.suite import resolve_objectives
 
@@ -108,8 +107,8 @@ def _left(
         found += [max(0.0, limits["seconds"] - used["seconds"])] if limits["seconds"] else []
         search = min(found, default=0.0)
     shape = shape_of(run.card, [task.name for task in run.tasks])
-    kinds = run.fitted(shape).space.branches(SHARING)
+    space = run.fitted(shape).space
     lengths = (limits.get("samples") or 0) / study.ladder[-1] if study.ladder else limits.get("trials") or 0
     known = sum(map(len, study.replicates().values()))
     stages = ["confirming", "serving"] if study.tries and not limits else ["tuning", "confirming", "serving"]
-    return search + After(manifest.suite, max(1, len(kinds)), lengths).seconds(pace, workers, stages, known)
+    return search + After(manifest.suite, space, lengths).seconds(pace, workers, stages, known)

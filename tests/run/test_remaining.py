@@ -10,15 +10,17 @@ import pytest
 from bench.confirm.static_weights import LEAST_TRIES
 from bench.progress import Silent
 from bench.records import RungResult, TrialRecord
+from bench.run.ladder import most_epochs
 from bench.run.remaining import SERVING, After, Pace, WithLater
+from bench.search.space import load_space
 from bench.suite import Suite, load_suite
 
 LADDER = (20_000, 80_000, 320_000)
 BUDGET = 7 * LADDER[-1]
 FIXED, SAMPLE = 0.3, 2e-5
 """Seconds of a job whatever it trains, and of a sample."""
-TREES, REPLICATE = 0.7, 1.4
-"""A training of trees and a replicate, over a training to full length."""
+TREES, REPLICATE = 5.0, 1.4
+"""A training of trees in passes of a network, and a replicate over a training to full length."""
 
 
 def record(number: int, rungs: int, seconds: float) -> TrialRecord:
@@ -46,13 +48,13 @@ def search(seed: int) -> Iterator[tuple[float, int, TrialRecord]]:
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("workers", [1, 2])
 def test_time_left_is_right_within_a_factor_of_two_from_a_third_on(seed: int, workers: int) -> None:
-    suite, jobs = load_suite("quick"), list(search(seed))
-    after, pace = After(suite, 5, BUDGET / LADDER[-1]), Pace(LADDER)
+    suite, space, jobs = load_suite("quick"), load_space("quick"), list(search(seed))
+    after, pace = After(suite, space, BUDGET / LADDER[-1]), Pace(LADDER)
     full = FIXED * len(LADDER) + SAMPLE * LADDER[-1]
     confirm = suite.confirm
-    extra = confirm.replicates * (4 + len(confirm.baselines) - 1)  # other kinds; baselines but the single-task one
-    tries = 1 + suite.search.tries
-    then = full * (TREES * tries + REPLICATE * (confirm.replicates_in_all + extra)) / workers + 1.5 * SERVING
+    extra = confirm.replicates * (4 + len(confirm.baselines) - 2)  # other kinds; baselines but single-task and trees
+    networks, trees = REPLICATE * (confirm.replicates_in_all + extra), TREES / most_epochs(space) * confirm.replicates
+    then = full * (networks + trees) / workers + 1.5 * SERVING
     total = sum(seconds for seconds, *_ in jobs) / workers + then
     now, stages = 0.0, ("tuning", "confirming", "serving")
     looked = 0
@@ -68,17 +70,17 @@ def test_time_left_is_right_within_a_factor_of_two_from_a_third_on(seed: int, wo
             assert 0.5 <= told / (total - now) <= 2
     assert looked or now < total / 3
     left = after.seconds(pace, workers, stages[1:], 10)
-    assert 0.5 <= left / (full * REPLICATE * (confirm.replicates_in_all + extra - 10) / workers + 1.5 * SERVING) <= 2
+    assert 0.5 <= left / (full * (networks + trees - 10 * REPLICATE) / workers + 1.5 * SERVING) <= 2
 
 
 def test_what_comes_after_a_search_follows_the_suite() -> None:
-    values = load_suite("quick").model_dump()
+    values, space = load_suite("quick").model_dump(), load_space("quick")
     bare = Suite(**values | {"confirm": {"replicates": 0}})
     pace = Pace((100,), [TrialRecord(0, "completed", {}, {}, "mmoe", seconds=10.0)])
     assert pace.full_length == 10
-    assert After(bare, 5, 7).seconds(pace, 1, ("tuning", "confirming", "serving")) == SERVING
+    assert After(bare, space, 7).seconds(pace, 1, ("tuning", "confirming", "serving")) == SERVING
     weighed = Suite(**values | {"confirm": {"replicates": 1, "limit": 1, "baselines": [], "static": 7}})
-    after = After(weighed, 5, 7)
+    after = After(weighed, space, 7)
     assert after.tuning == 7 * LEAST_TRIES
     assert after.seconds(pace, 2, ("tuning",)) == 35 * LEAST_TRIES
     assert Pace((100,)).full_length is None

@@ -12,7 +12,7 @@ from search_toys import OBJECTIVES, TASKS, ShuffledExecutor, YoungestFirst, igno
 
 from bench.confirm.baselines import baselines_of
 from bench.confirm.race import Race, confirm
-from bench.confirm.tuning import tries_of, tuned
+from bench.confirm.tuning import full_lengths, tries_of, tuned
 from bench.frontier.points import points_of_run
 from bench.frontier.shortlist import shortlist
 from bench.progress import Silent
@@ -271,12 +271,11 @@ class TestTuning:
         assert TreeSettings.of(trees.config, "like") == TreeSettings()
         assert {each.failure.reason for each in trees.replicates} == {"task 'like' has no two classes on train"}
 
-    def test_there_are_as_many_tries_as_a_kind_of_sharing_has(self) -> None:
-        def record(kind: str, *rungs: int) -> TrialRecord:
-            results = tuple(RungResult(samples, 0, {}) for samples in rungs)
-            return TrialRecord(0, "completed", {}, {"sharing.kind": kind}, kind, rungs=results)
+    def test_there_are_as_many_tries_as_a_kind_of_sharing_had_full_lengths(self) -> None:
+        def record(*rungs: int) -> TrialRecord:
+            return TrialRecord(0, "completed", {}, {}, "a", rungs=tuple(RungResult(each, 0, {}) for each in rungs))
 
-        assert tries_of([record(kind) for kind in "aaaaabbcc"], 1) == 3
-        assert tries_of([record(kind) for kind in "abc"], 2) == 3
-        by_rungs = [*(record(kind, 100) for kind in "a" * 40), *(record(kind, 100, 1000) for kind in "aabbbb")]
-        assert tries_of(by_rungs, 2) == 5  # (40 tenths and 6) by 2 kinds
+        assert full_lengths([record()] * 9, [record()] * 9) == 9
+        by_rungs = [record(100)] * 40 + [record(100, 1000)] * 6
+        assert full_lengths(by_rungs, by_rungs) == 10  # 40 tenths and 6
+        assert [tries_of(lengths, 5) for lengths in (0.5, 8, 9.9, 10)] == [1, 1, 1, 2]
