@@ -1,4 +1,4 @@
-"""The model: embedding -> interaction -> sharing -> towers -> funnel, for any choice on each axis."""
+"""The model: embedding -> interaction -> members -> sharing -> towers -> funnel, for any choice on each axis."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from bench.models.config import EmbeddingConfig, Precision, TowerConfig
+from bench.models.config import EmbeddingConfig, EnsembleConfig, Precision, TowerConfig
 from bench.models.embedding import FieldPooling, FusedEmbedding, InputSets
+from bench.models.ensemble import MemberInputs, mean_logits
 from bench.models.funnels import FUNNELS
 from bench.models.funnels.base import Funnel, Probabilities
 from bench.models.initial import draw
@@ -26,13 +27,14 @@ from bench.registry import Choice, NoOptions, lookup
 from bench.schema import Schema
 
 PLAIN = Choice("none", NoOptions())  # no interaction
+ALONE = EnsembleConfig()
 
 
 class MultiTaskModel(nn.Module):
     """A multi-task model of one schema.
 
     S, D, T: slots, dense columns and tasks of the schema; W = input sets of the sharing x embedding dim; O: logits of
-    the funnel, those of the T tasks first.
+    the funnel, those of the T tasks first; k: members of the ensemble, whose rows follow one another.
 
     Args:
         precision: of the products between the embeddings and the logits, see `bench.models.config.Precision`.
@@ -57,10 +59,12 @@ class MultiTaskModel(nn.Module):
         tower: TowerConfig,
         precision: Precision = "fp32",
         interaction: Choice = PLAIN,
+        ensemble: EnsembleConfig = ALONE,
     ) -> None:
         super().__init__()
-        self.schema, self.precision = schema, precision
+        self.schema, self.precision, self.members = schema, precision, ensemble.members
         tasks = len(schema.tasks)
+        self.regression = [task.kind == "regression" for task in schema.tasks]
         # The build of a sharing entry is its class: the number of input sets must be known before the input's width.
         kind = cast("type[Sharing]", lookup(SHARING, "sharing kind", sharing.kind).build)
         self.input_sets = kind.input_sets(tasks)
@@ -73,9 +77,14 @@ class MultiTaskModel(nn.Module):
         common = kind.common_sets(tasks)
         self.interaction = BySets(lambda sets: before.build(layout, sets, interaction.options), common, self.input_sets)
         layout = replace(layout, more=self.interaction.outputs - layout.inputs)
+        self.each = (
+            None
+            if self.members == 1
+            else BySets(lambda sets: MemberInputs(layout, sets, self.members), common, self.input_sets)
+        )
         self.sharing = kind.of(layout, tasks, sharing.options)
         self.funnel: Funnel = lookup(FUNNELS, "funnel kind", funnel.kind).build(schema, funnel.options)
-        self.towers = Towers(len(self.funnel.outputs), self.sharing.outputs, tower, self.funnel.transfer)
+        self.towers = Towers(len(self.funnel.outputs), self.sharing.outputs, tower, self.members, self.funnel.transfer)
         self.targets = Targets(schema) if any(task.scale for task in schema.tasks) else None
         self.weights = sum(parameter.numel() for parameter in self.dense_parameters())
         draw(self, seed)
@@ -83,10 +92,15 @@ class MultiTaskModel(nn.Module):
     def forward(self, ids: Tensor, dense: Tensor) -> Tensor:
         """ids (B, S) int32 or int64, dense (B, D) -> logits (B, O), as `probabilities` reads them.
 
-        A regression on a logarithmic scale is corrected here, see `Targets`; training uses `logits`.
+        Members are averaged here, and a regression on a logarithmic scale is corrected, see `Targets`; training uses
+        `logits`.
         """
         logits = self.logits(self.embed(ids), ids, dense)
-        return logits if self.targets is None else self.targets.corrected(logits)
+        if self.targets is not None:
+            logits = self.targets.corrected(logits)
+        if self.members == 1:
+            return logits
+        return self._averaged(logits.view(self.members, -1, logits.shape[1]))
 
     def embed(self, ids: Tensor) -> Tensor:
         """ids (B, S) -> e (B, S, W): the only use of the table."""
@@ -94,7 +108,7 @@ class MultiTaskModel(nn.Module):
         return e
 
     def logits(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
-        """From embedded ids on: e (B, S, W), ids (B, S), dense (B, D) -> logits (B, O).
+        """From embedded ids on: e (B, S, W), ids (B, S), dense (B, D) -> logits (k B, O).
 
         `ids` only tell padding apart, so that the gradient at `e` is all that an optimizer of the table needs.
         """
@@ -102,14 +116,20 @@ class MultiTaskModel(nn.Module):
         return logits
 
     def represent(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
-        """What the towers stand on: as `logits` -> (O, B, H), or (1, B, H) where it is one for all."""
+        """What the towers stand on: as `logits` -> (O, k B, H), or (1, k B, H) where it is one for all."""
         h: Tensor = self.sharing(self._inputs(e, ids, dense))
         more = self.funnel.outputs[len(self.schema.tasks) :]
         return torch.cat([h, *(h[task : task + 1] for task in more)]) if more and len(h) > 1 else h
 
     def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """logits (B, O), labels (B, T) with NaN where unobserved -> mean loss of each task (T,)."""
-        return self.funnel.losses(logits, labels if self.targets is None else self.targets.of_labels(labels))
+        """logits (k B, O), labels (B, T) with NaN where unobserved -> mean loss of each task (T,)."""
+        labels = labels if self.targets is None else self.targets.of_labels(labels)
+        return self.funnel.losses(logits, labels if self.members == 1 else labels.repeat(self.members, 1))
+
+    def follow(self, logits: Tensor, labels: Tensor) -> None:
+        """Takes a training batch's logits (k B, O) and labels (B, T) into the scales of regressions."""
+        if self.targets is not None:
+            self.targets.follow(logits, labels.repeat(self.members, 1))
 
     def probabilities(self, logits: Tensor) -> Probabilities:
         """logits (B, O) -> conditional and joint predictions, regressions in the unit of their labels."""
@@ -120,7 +140,8 @@ class MultiTaskModel(nn.Module):
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
         """Dense parameters on which more than one task's logits depend; the table is not among them."""
-        return chain(self.interaction.shared_parameters(), self.sharing.shared_parameters())
+        before = [self.interaction] if self.each is None else [self.interaction, self.each]
+        return chain(*(part.shared_parameters() for part in before), self.sharing.shared_parameters())
 
     def penalty(self) -> Tensor | None:
         """A scalar that training adds to the balanced loss, or None; see `Sharing.penalty`."""
@@ -139,8 +160,19 @@ class MultiTaskModel(nn.Module):
         """
         self.towers.set_bias(self.funnel.start(means if self.targets is None else self.targets.start(means)))
 
+    def _averaged(self, each: Tensor) -> Tensor:
+        """Members' logits (k, B, O) -> the logits (B, O) of their mean predictions."""
+        found = mean_logits(each)
+        if not any(self.regression):
+            return found
+        own = each[:, :, : len(self.regression)]
+        means = own.mean(0) if self.targets is None else self.targets.mean_of(own)
+        columns = [means if regression else found for regression in self.regression]
+        of_tasks = torch.stack([column[:, task] for task, column in enumerate(columns)], 1)
+        return torch.cat([of_tasks, found[:, len(columns) :]], 1)
+
     def _inputs(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
-        """The sharing's input sets (I, B, inputs), as precise as to compute in.
+        """The sharing's input sets (I, k B, inputs), as precise as to compute in.
 
         Pooled fields, then dense columns, then what an interaction appends.
         """
@@ -152,7 +184,7 @@ class MultiTaskModel(nn.Module):
         if self.schema.dense:
             x = torch.cat([x, dense.to(x.dtype).expand(self.input_sets, -1, -1)], dim=2)
         y: Tensor = self.interaction(x)
-        return y
+        return y if self.each is None else self.each(y)
 
 
 def parameter_count(model: nn.Module) -> int:

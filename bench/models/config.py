@@ -97,6 +97,13 @@ class EmbeddingConfig(Config):
     2017). It uses the first coordinates of its rows alone: inputs and products become smaller, the table does not."""
 
 
+class EnsembleConfig(Config):
+    """An ensemble of members that share all weights but for small vectors, see `bench.models.ensemble`."""
+
+    members: int = Field(1, ge=1, le=256)
+    """How many; 1 is a single model. A step takes about as many times the work above the embeddings."""
+
+
 class TowerConfig(Config):
     """The MLP of each task on top of its representation; a linear output follows its layers."""
 

@@ -98,11 +98,18 @@ class Targets(nn.Module):
         mean = ((factor * self._undone(own) + 1).log() - self.centre) / self.spread
         return torch.cat([torch.where(self.logged, mean, own), logits[:, tasks:]], 1)
 
+    def mean_of(self, outputs: Tensor) -> Tensor:
+        """Members' outputs (k, B, T) -> the outputs (B, T) whose values are the mean of the members' values."""
+        if not self.log:
+            return outputs.mean(0)
+        logged = ((self._undone(outputs).mean(0) + 1).log() - self.centre) / self.spread
+        return torch.where(self.logged, logged, outputs.mean(0))
+
     def values(self, outputs: Tensor) -> Tensor:
         """Outputs (B, T) -> predictions in the unit of the labels; no negative ones from a logarithm."""
         plain = torch.where(self.scaled, outputs * self.spread + self.centre, outputs)
         return torch.where(self.logged, self._undone(outputs), plain) if self.log else plain
 
     def _undone(self, outputs: Tensor) -> Tensor:
-        """Outputs (B, T) as if each were a logarithm, with scale and logarithm undone; ONNX knows no expm1."""
+        """Outputs (.., T) as if each were a logarithm, with scale and logarithm undone; ONNX knows no expm1."""
         return (outputs * self.spread + self.centre).clamp(0.0, LARGEST).exp() - 1

@@ -1,4 +1,7 @@
-"""The towers: one MLP with a linear output for each task, all tasks in one batched product."""
+"""The towers: one MLP with a linear output for each task, all tasks in one batched product.
+
+The k members of an ensemble share the layers; each has a linear output of its own.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,10 @@ class Towers(nn.Module):
     """O towers: one for each task, and what a funnel asks for beside them.
 
     Args:
+        members: k, of the ensemble.
         transfer: makes what hidden units go through before the output, see `Funnel.transfer`.
 
-    Attributes: `hidden` (the layers), `transfer`, and `output`, whose bias (O, 1) is where predictions start.
+    Attributes: `hidden` (the layers), `transfer`, and `output`, whose bias (O, k) is where predictions start.
     """
 
     def __init__(
@@ -26,27 +30,33 @@ class Towers(nn.Module):
         towers: int,
         inputs: int,
         config: TowerConfig,
+        members: int = 1,
         transfer: Callable[[int], nn.Module | None] = lambda width: None,
     ) -> None:
         super().__init__()
         self.hidden = BatchedMLP(towers, inputs, config.layers, config.dropout)
-        self.output = BatchedLinear(towers, self.hidden.outputs, 1)
+        self.output = BatchedLinear(towers, self.hidden.outputs, members)
         self.transfer = transfer(self.hidden.outputs)
 
     def forward(self, h: Tensor) -> Tensor:
-        """h (O, B, H), or (1, B, H) for all towers -> logits (B, O)."""
+        """h (O, k B, H), or (1, k B, H) for all towers; member by member -> logits (k B, O)."""
         h = self.hidden(h)
         if self.transfer is not None:
             h = self.transfer(h)
-        weight, bias = self.output.weight, self.output.bias
-        assert bias is not None
+        assert self.output.bias is not None
+        towers, members, width = self.output.weight.shape
+        weight, bias = self.output.weight.view(-1, 1, width), self.output.bias.view(-1, 1)
+        h = h.reshape(towers * members, -1, width)
         if fused.fits(h, weight):
-            return fused.head(h, weight, bias)
-        logits: Tensor = self.output(h.to(weight.dtype))
-        return logits.squeeze(2).t()
+            logits = fused.head(h, weight, bias)  # (B, O k)
+        else:
+            logits = torch.baddbmm(bias.unsqueeze(2), h.to(weight.dtype), weight.transpose(1, 2)).squeeze(2).t()
+        if members == 1:
+            return logits
+        return logits.view(-1, towers, members).permute(2, 0, 1).flatten(0, 1)
 
     @torch.no_grad()
     def set_bias(self, bias: Tensor) -> None:
         """Sets the output bias (O,), in logits."""
         assert self.output.bias is not None
-        self.output.bias.copy_(bias.view(-1, 1))
+        self.output.bias.copy_(bias.view(-1, 1).expand_as(self.output.bias))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from bench.models.assembly import MultiTaskModel
 from bench.records import Scalar
 from bench.schema import Schema
+from bench.training.build import build_model
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
 
@@ -82,9 +83,8 @@ class Recipe:
 
     def _model(self) -> MultiTaskModel:
         config = TrialConfig.parse(self.config)
-        return MultiTaskModel(
-            self.schema, config.sharing, config.funnel, config.embedding, config.tower, "fp32", config.interaction
-        )
+        optim = config.optim.model_copy(update={"precision": "fp32"})
+        return build_model(self.schema, replace(config, optim=optim))
 
 
 def best_states(trainer: Trainer) -> list[State]:

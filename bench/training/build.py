@@ -25,6 +25,7 @@ def build_model(schema: Schema, config: TrialConfig) -> MultiTaskModel:
         config.tower,
         config.optim.precision,
         config.interaction,
+        config.ensemble,
     )
 
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from bench.balancing import BALANCING
 from bench.dotted import flatten, nest
 from bench.errors import UserError, unknown
-from bench.models.config import EmbeddingConfig, Precision, TowerConfig
+from bench.models.config import EmbeddingConfig, EnsembleConfig, Precision, TowerConfig
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
 from bench.models.presets import architecture_name, expand
@@ -55,6 +55,10 @@ class OptimConfig(Config):
     """Of matrix products: fp32, bf16, or auto, which is bf16 where the processor has units for it."""
 
 
+PLAIN = ("embedding", "ensemble", "tower", "optim")
+"""Parts of a configuration that have options and no kinds."""
+
+
 @dataclass(frozen=True)
 class TrialConfig:
     """One configuration on every axis of the search."""
@@ -66,6 +70,7 @@ class TrialConfig:
     tower: TowerConfig
     optim: OptimConfig
     interaction: Choice
+    ensemble: EnsembleConfig
 
     @classmethod
     def parse(cls, dotted: Mapping[str, Any], where: str = "configuration") -> TrialConfig:
@@ -96,6 +101,7 @@ class TrialConfig:
             tower=validate(TowerConfig, tables.get("tower", {}), where, "tower"),
             optim=optim,
             interaction=choose(INTERACTIONS, "interaction", tables.get("interaction", {}), "none"),
+            ensemble=validate(EnsembleConfig, tables.get("ensemble", {}), where, "ensemble"),
         )
 
     @property
@@ -105,7 +111,7 @@ class TrialConfig:
 
     def dotted(self) -> dict[str, Scalar]:
         """All of it, defaults included; `parse` gives it back."""
-        plain = {axis: getattr(self, axis).model_dump(mode="json") for axis in ("embedding", "tower", "optim")}
+        plain = {axis: getattr(self, axis).model_dump(mode="json") for axis in PLAIN}
         return (
             self.interaction.dotted("interaction")
             | self.sharing.dotted("sharing")

@@ -54,8 +54,7 @@ class Step:
         random = random_state(ids.device) if again else {}
         e = self.embed(ids)
         logits, losses = self.forward(e, ids, dense, labels)
-        if self.model.targets is not None:
-            self.model.targets.follow(logits, labels)
+        self.model.follow(logits, labels)
         self.dense.zero_grad()
         self.backward(e, logits, losses)
         self.update_dense()

@@ -13,7 +13,7 @@ from torch import Tensor
 
 import bench.models
 from bench.models.assembly import MultiTaskModel
-from bench.models.config import EmbeddingConfig, TowerConfig
+from bench.models.config import EmbeddingConfig, EnsembleConfig, TowerConfig
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
 from bench.models.sharing import SHARING
@@ -52,7 +52,7 @@ EACH = pytest.mark.parametrize(("sharing", "funnel"), list(zip(SHARING, cycle(FU
 
 
 def build(
-    sharing: str, funnel: str, tasks: str, dim: int = 4, tower: int = 8, interaction: str = "none"
+    sharing: str, funnel: str, tasks: str, dim: int = 4, tower: int = 8, interaction: str = "none", members: int = 1
 ) -> MultiTaskModel:
     schema = Schema(FIELDS, ("age",), TASKS[tasks])
     for entry in (SHARING[sharing], FUNNELS[funnel], INTERACTIONS[interaction]):
@@ -65,6 +65,7 @@ def build(
         EmbeddingConfig(dim=dim),
         TowerConfig(layers=(tower,)),
         interaction=Choice(interaction, INTERACTIONS[interaction].config()),
+        ensemble=EnsembleConfig(members=members),
     )
 
 
@@ -217,8 +218,12 @@ def in_onnx(program: torch.export.ExportedProgram) -> Callable[[Tensor, Tensor],
 def test_every_entry_exports_and_runs_in_onnx_at_other_batch_sizes():
     """Each sharing, funnel and interaction once; an empty batch ends onnxruntime's process, and is left out there."""
     models = {
-        f"{sharing} {funnel} {interaction}": build(sharing, funnel, "mixed", interaction=interaction).eval()
-        for sharing, funnel, interaction in zip(SHARING, cycle(FUNNELS), cycle(INTERACTIONS), strict=False)
+        f"{sharing} {funnel} {interaction}": build(
+            sharing, funnel, "mixed", interaction=interaction, members=members
+        ).eval()
+        for sharing, funnel, interaction, members in zip(
+            SHARING, cycle(FUNNELS), cycle(INTERACTIONS), cycle((1, 3)), strict=False
+        )
     }
     assert len(models) >= max(map(len, (FUNNELS, INTERACTIONS)))
     schema = models["single_task independent none"].schema

@@ -25,12 +25,17 @@ OBJECTIVES = (Objective("click.auc", "maximize"),)
 FITTED = {"gls": 0.9, "famo": 0.9, "db_mtl": 0.9}
 
 
-def sampled() -> list[tuple[str, str, str, str]]:
+AXES = ("balancing", "sharing", "funnel", "interaction", "members")
+
+
+def sampled() -> list[tuple[str, str, str, str, int]]:
     """Each balancer once; the other axes go round, so that each of their entries meets several balancers."""
-    return list(zip(BALANCING, cycle(SHARING), cycle(FUNNELS), cycle(INTERACTIONS), strict=False))
+    return list(
+        zip(BALANCING, cycle(SHARING), cycle(FUNNELS), cycle(INTERACTIONS), cycle((1, 1, 3, 1, 2)), strict=False)
+    )
 
 
-ALL = pytest.mark.parametrize(("balancing", "sharing", "funnel", "interaction"), sampled())
+ALL = pytest.mark.parametrize(AXES, sampled())
 
 
 def test_every_entry_is_sampled() -> None:
@@ -59,13 +64,14 @@ def trainer(store, sharing: str, funnel: str, balancing: str, **more) -> Trainer
 
 
 @pytest.mark.parametrize(
-    ("balancing", "sharing", "funnel", "interaction"),
+    AXES,
     [pytest.param(*names, marks=pytest.mark.slow if at % 2 else ()) for at, names in enumerate(sampled())],
 )
 def test_it_reaches_every_parameter_and_fits_64_rows(
-    tiny, balancing: str, sharing: str, funnel: str, interaction: str
+    tiny, balancing: str, sharing: str, funnel: str, interaction: str, members: int
 ) -> None:
-    made = trainer(tiny, sharing, funnel, balancing, **{"interaction.kind": interaction})
+    more = {"interaction.kind": interaction, "ensemble.members": members}
+    made = trainer(tiny, sharing, funnel, balancing, **more)
     batch = next(Batches(tiny.split("train")).in_order(64))
     before = {name: tensor.clone() for name, tensor in made.model.state_dict().items()}
     touched = {name: torch.zeros_like(tensor, dtype=torch.bool) for name, tensor in before.items()}
@@ -107,7 +113,9 @@ def test_coordinates_that_a_field_does_not_use_never_move(tiny, optimizer: str) 
 
 
 @ALL
-def test_its_state_round_trips_bit_for_bit(tiny, balancing: str, sharing: str, funnel: str, interaction: str) -> None:
+def test_its_state_round_trips_bit_for_bit(
+    tiny, balancing: str, sharing: str, funnel: str, interaction: str, members: int
+) -> None:
     batch = next(Batches(tiny.split("train")).in_order(64))
 
     def go(made: Trainer, steps: int) -> None:
@@ -115,7 +123,7 @@ def test_its_state_round_trips_bit_for_bit(tiny, balancing: str, sharing: str, f
         for _ in range(steps):
             made.step(*batch)
 
-    more = {"interaction.kind": interaction}
+    more = {"interaction.kind": interaction, "ensemble.members": members}
     first, second = (trainer(tiny, sharing, funnel, balancing, **more) for _ in range(2))
     go(first, 3)
     second.load_state_dict(first.state_dict())

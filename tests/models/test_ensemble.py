@@ -1,0 +1,165 @@
+"""Members that share weights: each against a single model that scales its inputs, and all against `tabm`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import cycle
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench.models.assembly import MultiTaskModel
+from bench.models.config import EmbeddingConfig, EnsembleConfig, HiddenConfig, TowerConfig
+from bench.models.ensemble import MemberInputs, mean_logits
+from bench.models.funnels import FUNNELS
+from bench.models.interactions import INTERACTIONS
+from bench.models.sharing import SHARING
+from bench.models.sharing.base import Layout
+from bench.registry import Choice, NoOptions
+from bench.schema import Field, Scale, Schema, Task
+
+K = 3
+SCALE = Scale(log=True, centre=1.0, spread=0.7, low=0.0, high=6.0, mean=4.0)
+TASKS = (
+    Task("click"),
+    Task("buy", parent="click"),
+    Task("watch", "regression", scale=SCALE),
+    Task("rate", "regression"),
+)
+SCHEMA = Schema((Field("user", 30), Field("tags", 10, slots=3), Field("item", 20)), ("age", "price"), TASKS)
+
+
+def model_of(sharing: str, funnel: str, members: int, interaction: str = "none") -> MultiTaskModel:
+    for entry in (SHARING[sharing], FUNNELS[funnel], INTERACTIONS[interaction]):
+        if reason := entry.unfit(SCHEMA):
+            pytest.skip(reason)
+    torch.manual_seed(1)
+    return MultiTaskModel(
+        SCHEMA,
+        Choice(sharing, SHARING[sharing].config()),
+        Choice(funnel, FUNNELS[funnel].config()),
+        EmbeddingConfig(dim=4),
+        TowerConfig(layers=(8,)),
+        interaction=Choice(interaction, INTERACTIONS[interaction].config()),
+        ensemble=EnsembleConfig(members=members),
+    )
+
+
+def batch_of(size: int) -> tuple[Tensor, Tensor, Tensor]:
+    columns = [
+        torch.randint(offset, offset + field.cardinality, (size, field.slots))
+        for field, offset in zip(SCHEMA.fields, SCHEMA.offsets, strict=True)
+    ]
+    labels = torch.rand(size, len(TASKS)).round()
+    labels[:, 1] *= labels[:, 0]
+    return torch.cat(columns, 1).int(), torch.randn(size, 2), labels
+
+
+@contextmanager
+def scaled(model: MultiTaskModel, by: Tensor) -> Iterator[None]:
+    """The model with its sharing's inputs (I, B, inputs) multiplied by (I, inputs)."""
+    hook = model.sharing.register_forward_pre_hook(lambda module, given: (given[0] * by.unsqueeze(1),))
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def weights_of(model: MultiTaskModel) -> Tensor:
+    """(I, k, inputs), what members scale their inputs by."""
+    assert model.each is not None
+    return torch.cat([part.weight for part in model.each.parts])  # type: ignore[misc]
+
+
+def alone(model: MultiTaskModel, member: int, plain: MultiTaskModel) -> MultiTaskModel:
+    """The plain model with all that the members share, and one member's output."""
+    state = {name: value for name, value in model.state_dict().items() if not name.startswith("each.")}
+    for name in ("towers.output.weight", "towers.output.bias"):
+        state[name] = state[name][:, member : member + 1]
+    plain.load_state_dict(state)
+    return plain
+
+
+def predicted(model: MultiTaskModel, logits: Tensor) -> Tensor:
+    """Outputs (B, T) as probabilities and values."""
+    assert model.targets is not None
+    own = logits[:, : len(TASKS)]
+    return torch.cat([own[:, :2].sigmoid(), model.targets.values(own)[:, 2:]], 1)
+
+
+@pytest.mark.parametrize(
+    ("sharing", "funnel", "interaction"), list(zip(SHARING, cycle(FUNNELS), cycle(INTERACTIONS), strict=False))
+)
+def test_a_member_is_a_model_that_scales_its_inputs(sharing: str, funnel: str, interaction: str) -> None:
+    model, plain = (model_of(sharing, funnel, members, interaction) for members in (K, 1))
+    model.eval(), plain.eval()
+    ids, dense, labels = batch_of(7)
+    logits = model.logits(model.embed(ids), ids, dense)
+    each, losses, predictions = [], [], []
+    for member, scale in enumerate(weights_of(model).unbind(1)):
+        one = alone(model, member, plain)
+        with scaled(one, scale):
+            each.append(one.logits(one.embed(ids), ids, dense))
+            losses.append(one.losses(each[-1], labels))
+            predictions.append(predicted(one, one(ids, dense)))
+    torch.testing.assert_close(logits, torch.cat(each), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(model.losses(logits, labels), torch.stack(losses).mean(0), rtol=1e-5, atol=1e-5)
+    found = predicted(model, model(ids, dense))
+    torch.testing.assert_close(found, torch.stack(predictions).mean(0), rtol=1e-4, atol=1e-5)
+
+
+def test_members_begin_with_other_signs_one_for_a_field() -> None:
+    inputs = MemberInputs(Layout(SCHEMA, 4), 2, 64)
+    signs = inputs.weight.detach()
+    assert set(signs.unique().tolist()) == {-1.0, 1.0}
+    fields = signs[..., :12].unflatten(2, (3, 4))
+    assert (fields == fields[..., :1]).all()
+    assert len(torch.unique(signs[:, :, [0, 4, 8, 12, 13]].flatten(0, 1), dim=0)) == 32  # each combination occurs
+
+
+def test_the_mean_is_of_probabilities() -> None:
+    logits = torch.tensor([[-60.0, 0.0, 3.0], [-50.0, 2.0, 90.0]], dtype=torch.float64)
+    torch.testing.assert_close(mean_logits(logits).sigmoid(), logits.sigmoid().mean(0))
+    assert mean_logits(logits)[0] < -49  # where probabilities are far below any float32's rounding
+
+
+def test_it_equals_tabm_mini() -> None:
+    tabm = pytest.importorskip("tabm", reason="tabm, the reference implementation, is not installed")
+    torch.manual_seed(2)
+    twin = tabm.TabM(
+        n_num_features=5, d_out=2, k=K, n_blocks=2, d_block=16, dropout=0.0, activation="ReLU",
+        arch_type="tabm-mini", start_scaling_init="normal",
+    )  # fmt: skip
+    schema = Schema((), tuple("abcde"), (Task("x"), Task("y")))
+    model = MultiTaskModel(
+        schema,
+        Choice("shared_bottom", HiddenConfig(layers=(16, 16))),
+        Choice("independent", NoOptions()),
+        EmbeddingConfig(dim=4),
+        TowerConfig(layers=()),
+        ensemble=EnsembleConfig(members=K),
+    )
+    linear = [module for module in twin.backbone.modules() if isinstance(module, nn.Linear)]
+    (own,) = [p for name, p in twin.backbone.named_parameters() if name.endswith("affine.weight")]
+    with torch.no_grad():
+        assert model.each is not None
+        model.each.parts[0].weight.copy_(own)  # type: ignore[union-attr]
+        for layer, theirs in zip(model.sharing.bottom.linears, linear, strict=True):  # type: ignore[union-attr, operator]
+            layer.weight.copy_(theirs.weight)
+            layer.bias.copy_(theirs.bias)
+        model.towers.output.weight.copy_(twin.output.weight.permute(2, 0, 1))
+        model.towers.output.bias.copy_(twin.output.bias.t())
+    ids, dense = torch.zeros(9, 0, dtype=torch.int32), torch.randn(9, 5)
+    found = model.logits(model.embed(ids), ids, dense).view(K, 9, 2)
+    torch.testing.assert_close(found, twin(dense).transpose(0, 1), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(model(ids, dense).sigmoid(), twin(dense).sigmoid().mean(1), rtol=1e-5, atol=1e-5)
+    ours, theirs = (_gradient(of, dense) for of in (lambda x: model.logits(model.embed(ids), ids, x), twin))
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def _gradient(of: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    x = x.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(of(x).sigmoid().sum(), x)
+    return gradient
