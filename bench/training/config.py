@@ -48,6 +48,8 @@ class OptimConfig(Config):
     """Learning rate after the warm-up: constant, or falling to zero at the end along half a cosine or a line."""
     warmup: float = Field(0.0, ge=0, lt=1)
     """Share of all steps in which the learning rate rises, along a line."""
+    averaging: float = Field(0.0, ge=0, le=1)
+    """Share of all steps, the last ones, whose weights are averaged when training has come to its end; 0: none are."""
     clip: float = Field(0.0, ge=0, allow_inf_nan=False)
     """Longest gradient of the dense parameters together; a longer one is scaled down. 0: none is. Embedding rows and
     a balancer's own parameters are left out of it."""

@@ -16,6 +16,7 @@ from bench.objectives import Objective, outcomes_of
 from bench.progress import Progress, Silent
 from bench.seeds import derive
 from bench.training import checkpoint
+from bench.training.averaging import Averaging
 from bench.training.build import build_step
 from bench.training.config import TrialConfig
 from bench.training.course import Course
@@ -82,6 +83,7 @@ class Trainer:
         self.total = max(1, round(optim.epochs * self.steps_an_epoch))
         epoch, many = self.steps_an_epoch, optim.evaluations
         self._marks = {max(1, round((i + 1) * epoch / many)) for i in range(many)}  # steps of an epoch, evenly
+        self.averaging = Averaging(self.model, optim.averaging, self.total)
         self.schedule = Schedule(optim.schedule, self.total, round(optim.warmup * self.total))
         separate = self.model.sharing.shares_nothing and not self.model.funnel.ties_tasks
         self.selectors = selectors(objectives, tasks, separate)
@@ -173,6 +175,7 @@ class Trainer:
             "dense": self.step.dense.state_dict(),
             "rows": self.step.rows.state_dict(),
             "random": self.random.state_dict(),
+            "averaging": self.averaging.state_dict(),
             "course": self.course.state_dict(),
             "selectors": [selector.state_dict() for selector in self.selectors],
             "measured": self.evaluation.measured,
@@ -186,6 +189,7 @@ class Trainer:
         self.step.dense.load_state_dict(state["dense"])
         self.step.rows.load_state_dict(state["rows"])
         self.random.load_state_dict(state["random"])
+        self.averaging.load_state_dict(state["averaging"], self.device)
         self.course.load_state_dict(state["course"])
         self.course.losses = self.course.losses.to(self.device, copy=True)
         for selector, of_selector in zip(self.selectors, state["selectors"], strict=True):
@@ -208,6 +212,7 @@ class Trainer:
             selector.keep(self.model)
         self.step.scale_rates(self.schedule.factor(self.course.step))
         self.course.add(self.compute(*batch), len(batch.labels))
+        self.averaging.after(self.course.step)
 
     def _next_batch(self) -> Batch:
         epoch, within = divmod(self.course.step, self.steps_an_epoch)
