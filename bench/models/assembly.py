@@ -1,4 +1,4 @@
-"""The model: embedding -> interaction -> sharing -> towers -> funnel, for any choice on each axis."""
+"""The model: embedding, numbers -> interaction -> sharing -> towers -> funnel, for any choice on each axis."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from bench.models.by_sets import BySets
 from bench.models.config import EmbeddingConfig, Precision, TowerConfig
 from bench.models.embedding import FieldPooling, FusedEmbedding, InputSets
 from bench.models.funnels import FUNNELS
 from bench.models.funnels.base import Funnel, Probabilities
 from bench.models.initial import draw
 from bench.models.interactions import INTERACTIONS
-from bench.models.interactions.base import BySets
+from bench.models.numeric import NUMERIC, Numeric
+from bench.models.numeric.bucket import BucketConfig
 from bench.models.precision import is_bf16
 from bench.models.sharing import SHARING
 from bench.models.sharing.base import Layout, Sharing
@@ -26,13 +28,14 @@ from bench.registry import Choice, NoOptions, lookup
 from bench.schema import Schema
 
 PLAIN = Choice("none", NoOptions())  # no interaction
+RANGES = Choice("bucket", BucketConfig())
 
 
 class MultiTaskModel(nn.Module):
     """A multi-task model of one schema.
 
-    S, D, T: slots, dense columns and tasks of the schema; W = input sets of the sharing x embedding dim; O: logits of
-    the funnel, those of the T tasks first.
+    S, D, T: slots, dense columns and tasks of the store's schema; S': slots of the model's; W = input sets of the
+    sharing x embedding dim; O: logits of the funnel, those of the T tasks first.
 
     Args:
         precision: of the products between the embeddings and the logits, see `bench.models.config.Precision`.
@@ -42,8 +45,9 @@ class MultiTaskModel(nn.Module):
     agree wherever a parameter's name and shape do.
 
     Attributes:
+        schema: what it sees of the store's after `numeric`, whose fields have rows in the table.
         embedding: the fused table; `embedding.weight` is (rows, W).
-        interaction, sharing, towers, funnel: its other parts.
+        numeric, interaction, sharing, towers, funnel: its other parts.
         targets: scales of regressions; None where there are none.
         weights: how many numbers its dense parameters hold.
     """
@@ -57,20 +61,26 @@ class MultiTaskModel(nn.Module):
         tower: TowerConfig,
         precision: Precision = "fp32",
         interaction: Choice = PLAIN,
+        numeric: Choice = RANGES,
     ) -> None:
         super().__init__()
-        self.schema, self.precision = schema, precision
+        self.precision = precision
         tasks = len(schema.tasks)
         # The build of a sharing entry is its class: the number of input sets must be known before the input's width.
         kind = cast("type[Sharing]", lookup(SHARING, "sharing kind", sharing.kind).build)
         self.input_sets = kind.input_sets(tasks)
         seed = int(torch.randint(1 << 31, (), device="cpu"))
+        common = kind.common_sets(tasks)
+        numbers = lookup(NUMERIC, "numeric kind", numeric.kind)
+        self.numeric = BySets(
+            lambda sets: numbers.build(schema, embedding.dim, sets, numeric.options), common, self.input_sets
+        )
+        self.schema = schema = self._numeric.schema
         self.embedding = FusedEmbedding(schema.rows, embedding.dim, self.input_sets, seed)
         self.pooling = FieldPooling(schema)
-        layout = Layout(schema, embedding.dim, by_cardinality=embedding.by_cardinality)
-        self.by_sets = InputSets(self.input_sets, layout.dim, layout.widths)
+        layout = Layout(schema, embedding.dim, by_cardinality=embedding.by_cardinality, numbers=self._numeric.tokens)
+        self.by_sets = InputSets(self.input_sets, layout.dim, layout.field_widths)
         before = lookup(INTERACTIONS, "interaction kind", interaction.kind)
-        common = kind.common_sets(tasks)
         self.interaction = BySets(lambda sets: before.build(layout, sets, interaction.options), common, self.input_sets)
         layout = replace(layout, more=self.interaction.outputs - layout.inputs)
         self.sharing = kind.of(layout, tasks, sharing.options)
@@ -85,16 +95,21 @@ class MultiTaskModel(nn.Module):
 
         A regression on a logarithmic scale is corrected here, see `Targets`; training uses `logits`.
         """
+        ids = self.rows(ids)
         logits = self.logits(self.embed(ids), ids, dense)
         return logits if self.targets is None else self.targets.corrected(logits)
 
+    def rows(self, ids: Tensor) -> Tensor:
+        """ids (B, S) of the store -> (B, S'), rows of the table."""
+        return self._numeric.rows(ids)
+
     def embed(self, ids: Tensor) -> Tensor:
-        """ids (B, S) -> e (B, S, W): the only use of the table."""
+        """ids (B, S'), as `rows` gives them -> e (B, S', W): the only use of the table."""
         e: Tensor = self.embedding(ids)
         return e
 
     def logits(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
-        """From embedded ids on: e (B, S, W), ids (B, S), dense (B, D) -> logits (B, O).
+        """From embedded ids on: e (B, S', W), ids (B, S'), dense (B, D) -> logits (B, O).
 
         `ids` only tell padding apart, so that the gradient at `e` is all that an optimizer of the table needs.
         """
@@ -120,7 +135,8 @@ class MultiTaskModel(nn.Module):
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
         """Dense parameters on which more than one task's logits depend; the table is not among them."""
-        return chain(self.interaction.shared_parameters(), self.sharing.shared_parameters())
+        before = chain(self.numeric.shared_parameters(), self.interaction.shared_parameters())
+        return chain(before, self.sharing.shared_parameters())
 
     def penalty(self) -> Tensor | None:
         """A scalar that training adds to the balanced loss, or None; see `Sharing.penalty`."""
@@ -139,18 +155,23 @@ class MultiTaskModel(nn.Module):
         """
         self.towers.set_bias(self.funnel.start(means if self.targets is None else self.targets.start(means)))
 
+    @property
+    def _numeric(self) -> Numeric:
+        return cast(Numeric, self.numeric.parts[0])
+
     def _inputs(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
         """The sharing's input sets (I, B, inputs), as precise as to compute in.
 
-        Pooled fields, then dense columns, then what an interaction appends.
+        Pooled fields, then tokens of numbers and dense columns, then what an interaction appends.
         """
         x: Tensor = self.pooling(e, ids)
         # An exported model is for machines that are not known yet: it computes in float32.
         if is_bf16(self.precision, e.device, self.weights) and not torch.compiler.is_compiling():
             x = x.to(torch.bfloat16)
         x = self.by_sets(x)
-        if self.schema.dense:
-            x = torch.cat([x, dense.to(x.dtype).expand(self.input_sets, -1, -1)], dim=2)
+        if dense.shape[1]:
+            numbers = self.numeric(dense.expand(self.input_sets, -1, -1))
+            x = torch.cat([x, numbers.to(x.dtype)], dim=2)
         y: Tensor = self.interaction(x)
         return y
 

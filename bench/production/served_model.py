@@ -83,7 +83,14 @@ class Recipe:
     def _model(self) -> MultiTaskModel:
         config = TrialConfig.parse(self.config)
         return MultiTaskModel(
-            self.schema, config.sharing, config.funnel, config.embedding, config.tower, "fp32", config.interaction
+            self.schema,
+            config.sharing,
+            config.funnel,
+            config.embedding,
+            config.tower,
+            "fp32",
+            config.interaction,
+            config.numeric,
         )
 
 

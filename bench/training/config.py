@@ -14,6 +14,7 @@ from bench.errors import UserError, unknown
 from bench.models.config import EmbeddingConfig, Precision, TowerConfig
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
+from bench.models.numeric import NUMERIC
 from bench.models.presets import architecture_name, expand
 from bench.models.sharing import SHARING
 from bench.records import Scalar
@@ -66,6 +67,7 @@ class TrialConfig:
     tower: TowerConfig
     optim: OptimConfig
     interaction: Choice
+    numeric: Choice
 
     @classmethod
     def parse(cls, dotted: Mapping[str, Any], where: str = "configuration") -> TrialConfig:
@@ -96,6 +98,7 @@ class TrialConfig:
             tower=validate(TowerConfig, tables.get("tower", {}), where, "tower"),
             optim=optim,
             interaction=choose(INTERACTIONS, "interaction", tables.get("interaction", {}), "none"),
+            numeric=choose(NUMERIC, "numeric", tables.get("numeric", {}), "bucket"),
         )
 
     @property
@@ -107,7 +110,8 @@ class TrialConfig:
         """All of it, defaults included; `parse` gives it back."""
         plain = {axis: getattr(self, axis).model_dump(mode="json") for axis in ("embedding", "tower", "optim")}
         return (
-            self.interaction.dotted("interaction")
+            self.numeric.dotted("numeric")
+            | self.interaction.dotted("interaction")
             | self.sharing.dotted("sharing")
             | self.funnel.dotted("funnel")
             | self.balancing.dotted("balancing")
