@@ -196,8 +196,9 @@ def main() -> None:
 
     with ThreadPoolExecutor(given.workers) as pool:
         list(pool.map(run, filter(None, batches)))
-    wanted = {(data, model, variant) for data in given.data for model in models for variant in variants}
-    text = table({key: each for key, each in known.items() if key[:3] in wanted}, variants[0], given.seeds)
+    wanted = [(data, model, variant) for data in given.data for model in models for variant in variants]
+    found = {(*key, seed): known[*key, seed] for key in wanted for seed in range(given.seeds)}
+    text = table(found, variants[0], given.seeds)
     print(text)
     if given.write:
         replace(given.write, NAME, text)
