@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -61,6 +61,26 @@ class Field:
 
 
 @dataclass(frozen=True)
+class Number:
+    """A quantity: a dense column, and as a field the range that it is in.
+
+    Attributes:
+        name: its column on the card.
+        column: which of the dense columns holds it, standardised.
+        missing: which of them says 1 where it is missing; None where train lacks no value.
+        edges: V + 1, ascending, in the unit of the dense column: train's least number, where each further range
+            begins, and train's greatest.
+        counts: (V,) rows of train in each range.
+    """
+
+    name: str
+    column: int
+    missing: int | None
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Schema:
     """The shape of a store.
 
@@ -69,12 +89,20 @@ class Schema:
 
     Attributes:
         group: name of the field that tells whose rows are ranked against each other; None where that is no input.
+        numbers: the quantities; the last fields are their ranges, in this order. A range field owns V + 2 rows: the
+            unknown, which nothing has, the ranges, and missing.
     """
 
     fields: tuple[Field, ...]
     dense: tuple[str, ...]
     tasks: tuple[Task, ...]
     group: str | None = None
+    numbers: tuple[Number, ...] = ()
+
+    @property
+    def without_ranges(self) -> Schema:
+        """The same without the ranges of numbers, which are then dense columns like others."""
+        return replace(self, fields=self.fields[: len(self.fields) - len(self.numbers)], numbers=())
 
     @cached_property
     def offsets(self) -> tuple[int, ...]:

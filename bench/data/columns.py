@@ -36,13 +36,11 @@ class Categorical(_Column):
 
 
 class Numeric(_Column):
-    """A quantity: standardised with the mean and deviation of train."""
+    """A quantity: standardised with the mean and deviation of train, and as a range between quantiles of train."""
 
     kind: Literal["numeric"] = "numeric"
     log1p: bool = False
     """Take sign(x) log(1 + |x|) first, for heavy tails."""
-    buckets: int | None = Field(None, ge=2, le=1000)
-    """Also a categorical field `<name>_bucket` of about so many values, cut at quantiles of train."""
     missing_flag: bool = False
     """Keep the 0/1 column `<name>_missing` even where train lacks no value."""
 

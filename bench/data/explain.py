@@ -139,10 +139,8 @@ def _inputs(card: Card) -> Iterator[str]:
     if numeric := of_kind[Numeric]:
         text = f"{_count(len(numeric), 'numeric input')}, standardised by train's mean and deviation"
         logged = [name for name in numeric if getattr(card.columns[name], "log1p", False)]
-        cut = [name for name in numeric if getattr(card.columns[name], "buckets", None)]
         text += f"; after a logarithm: {', '.join(logged)}" if logged else ""
-        text += f"; also as ranges of about equal count: {', '.join(cut)}" if cut else ""
-        yield f"{text}."
+        yield f"{text}; the model's option numeric.kind says how it sees them."
     if rates := card.encoding.target_rates:
         yield (
             f"{listed(rates)} {'is' if len(rates) == 1 else 'are'} also described by each task's mean label among "

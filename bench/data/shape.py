@@ -6,12 +6,15 @@ from collections.abc import Sequence
 
 from bench.data.card import Card
 from bench.data.columns import Categorical, MultiValued, Numeric
+from bench.data.reader_config import AliCcpReader
 from bench.errors import unknown
-from bench.schema import Field, Schema
+from bench.schema import Field, Number, Schema
 
 
 def shape_of(card: Card, tasks: Sequence[str] = (), cardinality: int = 2) -> Schema:
-    """A schema with the card's inputs and tasks, every field of one cardinality, which only data can tell.
+    """A schema with the card's inputs and tasks, but for what only data can tell.
+
+    Every field has one cardinality, and every number one range.
 
     Columns that preparing adds by what it finds (flags of missing values, target rates) are not among them.
 
@@ -27,15 +30,19 @@ def shape_of(card: Card, tasks: Sequence[str] = (), cardinality: int = 2) -> Sch
             raise unknown("task", name, by_name)
     fields: list[Field] = []
     dense: list[str] = []
+    ranges: list[Field] = []
+    numbers: list[Number] = []
     for name, column in card.columns.items():
         match column:
             case Categorical():
                 fields.append(Field(name, cardinality))
             case MultiValued():
                 fields.append(Field(name, cardinality, column.max_length))
-            case Numeric():
+            case Numeric() if isinstance(card.reader, AliCcpReader):  # it divides no numbers
                 dense.append(name)
-                if column.buckets:
-                    fields.append(Field(f"{name}_bucket", cardinality))
+            case Numeric():
+                ranges.append(Field(f"{name}_bucket", 3))
+                numbers.append(Number(name, len(dense), None, (0.0, 1.0), (1,)))
+                dense.append(name)
     chosen = tuple(by_name[name] for name in tasks or card.default_tasks)
-    return Schema(tuple(fields), tuple(dense), chosen, card.group_input)
+    return Schema((*fields, *ranges), tuple(dense), chosen, card.group_input, tuple(numbers))

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import UserError, unknown
-from bench.schema import Field, Scale, Schema, Task
+from bench.schema import Field, Number, Scale, Schema, Task
 
 if TYPE_CHECKING:
     from bench.data.encoding import Encoder
@@ -172,6 +172,7 @@ def schema_to_json(schema: Schema) -> dict[str, Any]:
         "dense": list(schema.dense),
         "tasks": [asdict(task) for task in schema.tasks],
         "group": schema.group,
+        "numbers": [asdict(number) for number in schema.numbers],
     }
 
 
@@ -181,8 +182,13 @@ def schema_from_json(values: dict[str, Any]) -> Schema:
         tuple(Field(**field) for field in values["fields"]),
         tuple(values["dense"]),
         tuple(_task(task) for task in values["tasks"]),
-        values.get("group"),  # stores made before there was one have none
+        values["group"],
+        tuple(_number(number) for number in values["numbers"]),
     )
+
+
+def _number(values: dict[str, Any]) -> Number:
+    return Number(**(values | {"edges": tuple(values["edges"]), "counts": tuple(values["counts"])}))
 
 
 def _task(values: dict[str, Any]) -> Task:

@@ -1,4 +1,4 @@
-"""The model: embedding -> interaction -> members -> sharing -> towers -> funnel, for any choice on each axis."""
+"""The model: embedding, numbers -> interaction -> members -> sharing -> towers -> funnel, any choice on each axis."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from bench.models.by_sets import BySets
 from bench.models.config import EmbeddingConfig, EnsembleConfig, Precision, TowerConfig
 from bench.models.embedding import FieldPooling, FusedEmbedding, InputSets
 from bench.models.ensemble import MemberInputs, mean_logits
@@ -17,7 +18,8 @@ from bench.models.funnels import FUNNELS
 from bench.models.funnels.base import Funnel, Probabilities
 from bench.models.initial import draw
 from bench.models.interactions import INTERACTIONS
-from bench.models.interactions.base import BySets
+from bench.models.numeric import NUMERIC, Numeric
+from bench.models.numeric.bucket import BucketConfig
 from bench.models.precision import is_bf16
 from bench.models.sharing import SHARING
 from bench.models.sharing.base import Layout, Sharing
@@ -28,13 +30,15 @@ from bench.schema import Schema
 
 PLAIN = Choice("none", NoOptions())  # no interaction
 ALONE = EnsembleConfig()
+RANGES = Choice("bucket", BucketConfig())
 
 
 class MultiTaskModel(nn.Module):
     """A multi-task model of one schema.
 
-    S, D, T: slots, dense columns and tasks of the schema; W = input sets of the sharing x embedding dim; O: logits of
-    the funnel, those of the T tasks first; k: members of the ensemble, whose rows follow one another.
+    S, D, T: slots, dense columns and tasks of the store's schema; S': slots of the model's; W = input sets of the
+    sharing x embedding dim; O: logits of the funnel, those of the T tasks first; k: members of the ensemble, whose rows
+    follow one another.
 
     Args:
         precision: of the products between the embeddings and the logits, see `bench.models.config.Precision`.
@@ -44,8 +48,9 @@ class MultiTaskModel(nn.Module):
     agree wherever a parameter's name and shape do.
 
     Attributes:
+        schema: what it sees of the store's after `numeric`, whose fields have rows in the table.
         embedding: the fused table; `embedding.weight` is (rows, W).
-        interaction, sharing, towers, funnel: its other parts.
+        numeric, interaction, sharing, towers, funnel: its other parts.
         targets: scales of regressions; None where there are none.
         weights: how many numbers its dense parameters hold.
     """
@@ -59,22 +64,28 @@ class MultiTaskModel(nn.Module):
         tower: TowerConfig,
         precision: Precision = "fp32",
         interaction: Choice = PLAIN,
+        numeric: Choice = RANGES,
         ensemble: EnsembleConfig = ALONE,
     ) -> None:
         super().__init__()
-        self.schema, self.precision, self.members = schema, precision, ensemble.members
+        self.precision, self.members = precision, ensemble.members
         tasks = len(schema.tasks)
         self.regression = [task.kind == "regression" for task in schema.tasks]
         # The build of a sharing entry is its class: the number of input sets must be known before the input's width.
         kind = cast("type[Sharing]", lookup(SHARING, "sharing kind", sharing.kind).build)
         self.input_sets = kind.input_sets(tasks)
         seed = int(torch.randint(1 << 31, (), device="cpu"))
+        common = kind.common_sets(tasks)
+        numbers = lookup(NUMERIC, "numeric kind", numeric.kind)
+        self.numeric = BySets(
+            lambda sets: numbers.build(schema, embedding.dim, sets, numeric.options), common, self.input_sets
+        )
+        self.schema = schema = self._numeric.schema
         self.embedding = FusedEmbedding(schema.rows, embedding.dim, self.input_sets, seed)
         self.pooling = FieldPooling(schema)
-        layout = Layout(schema, embedding.dim, by_cardinality=embedding.by_cardinality)
-        self.by_sets = InputSets(self.input_sets, layout.dim, layout.widths)
+        layout = Layout(schema, embedding.dim, by_cardinality=embedding.by_cardinality, numbers=self._numeric.tokens)
+        self.by_sets = InputSets(self.input_sets, layout.dim, layout.field_widths)
         before = lookup(INTERACTIONS, "interaction kind", interaction.kind)
-        common = kind.common_sets(tasks)
         self.interaction = BySets(lambda sets: before.build(layout, sets, interaction.options), common, self.input_sets)
         layout = replace(layout, more=self.interaction.outputs - layout.inputs)
         self.each = (
@@ -95,6 +106,7 @@ class MultiTaskModel(nn.Module):
         Members are averaged here, and a regression on a logarithmic scale is corrected, see `Targets`; training uses
         `logits`.
         """
+        ids = self.rows(ids)
         logits = self.logits(self.embed(ids), ids, dense)
         if self.targets is not None:
             logits = self.targets.corrected(logits)
@@ -102,13 +114,17 @@ class MultiTaskModel(nn.Module):
             return logits
         return self._averaged(logits.view(self.members, -1, logits.shape[1]))
 
+    def rows(self, ids: Tensor) -> Tensor:
+        """ids (B, S) of the store -> (B, S'), rows of the table."""
+        return self._numeric.rows(ids)
+
     def embed(self, ids: Tensor) -> Tensor:
-        """ids (B, S) -> e (B, S, W): the only use of the table."""
+        """ids (B, S'), as `rows` gives them -> e (B, S', W): the only use of the table."""
         e: Tensor = self.embedding(ids)
         return e
 
     def logits(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
-        """From embedded ids on: e (B, S, W), ids (B, S), dense (B, D) -> logits (k B, O).
+        """From embedded ids on: e (B, S', W), ids (B, S'), dense (B, D) -> logits (k B, O).
 
         `ids` only tell padding apart, so that the gradient at `e` is all that an optimizer of the table needs.
         """
@@ -140,7 +156,7 @@ class MultiTaskModel(nn.Module):
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
         """Dense parameters on which more than one task's logits depend; the table is not among them."""
-        before = [self.interaction] if self.each is None else [self.interaction, self.each]
+        before = [part for part in (self.numeric, self.interaction, self.each) if part is not None]
         return chain(*(part.shared_parameters() for part in before), self.sharing.shared_parameters())
 
     def penalty(self) -> Tensor | None:
@@ -171,18 +187,23 @@ class MultiTaskModel(nn.Module):
         of_tasks = torch.stack([column[:, task] for task, column in enumerate(columns)], 1)
         return torch.cat([of_tasks, found[:, len(columns) :]], 1)
 
+    @property
+    def _numeric(self) -> Numeric:
+        return cast(Numeric, self.numeric.parts[0])
+
     def _inputs(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
         """The sharing's input sets (I, k B, inputs), as precise as to compute in.
 
-        Pooled fields, then dense columns, then what an interaction appends.
+        Pooled fields, then tokens of numbers and dense columns, then what an interaction appends.
         """
         x: Tensor = self.pooling(e, ids)
         # An exported model is for machines that are not known yet: it computes in float32.
         if is_bf16(self.precision, e.device, self.weights) and not torch.compiler.is_compiling():
             x = x.to(torch.bfloat16)
         x = self.by_sets(x)
-        if self.schema.dense:
-            x = torch.cat([x, dense.to(x.dtype).expand(self.input_sets, -1, -1)], dim=2)
+        if dense.shape[1]:
+            numbers = self.numeric(dense.expand(self.input_sets, -1, -1))
+            x = torch.cat([x, numbers.to(x.dtype)], dim=2)
         y: Tensor = self.interaction(x)
         return y if self.each is None else self.each(y)
 

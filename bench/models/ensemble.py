@@ -12,11 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.models.initial import Drawn
-from bench.models.interactions.base import Interaction
 from bench.models.sharing.base import Layout
 
 
-class MemberInputs(Interaction, Drawn):
+class MemberInputs(Drawn):
     """The inputs of k members, scaled by -1 or 1 to begin with: one sign for all coordinates of a field.
 
     Attributes:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, FiniteFloat, model_validator
+from pydantic import Field, FiniteFloat, NonNegativeInt, model_validator
 
 from bench.frontier.score import Score
 from bench.production.served_model import Recipe
 from bench.records import Scalar
 from bench.registry import Config
 from bench.schema import Field as SchemaField
-from bench.schema import Scale, Schema, Task, TaskKind
+from bench.schema import Number, Scale, Schema, Task, TaskKind
 
 ONNX_FILES = ("model.onnx", "model.onnx.data")
 FILES = ("README.md", "calibration.json", "card.json", "encoder.json", "model.pt2", "policy.json")
@@ -32,6 +33,24 @@ class FieldFacts(Config):
     name: _Name
     cardinality: int = Field(ge=1, lt=2**31)
     slots: int = Field(ge=1, le=2**16)
+
+
+class NumberFacts(Config):
+    """A quantity, see `bench.schema.Number`."""
+
+    name: _Name
+    column: int = Field(ge=0)
+    missing: int | None = Field(ge=0)
+    edges: tuple[FiniteFloat, ...] = Field(max_length=2**16)
+    counts: tuple[NonNegativeInt, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> NumberFacts:
+        if len(self.edges) != len(self.counts) + 1:
+            raise ValueError(f"expected {len(self.counts) + 1} edges of '{self.name}', found {len(self.edges)}")
+        if any(after < before for before, after in pairwise(self.edges)):
+            raise ValueError(f"expected the edges of '{self.name}' in ascending order")
+        return self
 
 
 class ScaleFacts(Config):
@@ -61,6 +80,7 @@ class SchemaFacts(Config):
     dense: tuple[_Name, ...] = Field(max_length=2**16)
     tasks: tuple[TaskFacts, ...] = Field(min_length=1, max_length=256)
     group: str | None = None
+    numbers: tuple[NumberFacts, ...] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> SchemaFacts:
@@ -74,7 +94,18 @@ class SchemaFacts(Config):
             raise ValueError(
                 f"expected fewer than 2^31 rows and at most 2^16 slots of all fields, found {rows}, {slots}"
             )
+        self._check_numbers()
         return self
+
+    def _check_numbers(self) -> None:
+        wide, ranges = len(self.dense), self.fields[len(self.fields) - len(self.numbers) :]
+        if len(self.numbers) > len(self.fields):
+            raise ValueError(f"expected a field of ranges for each of {len(self.numbers)} numbers")
+        for number, field in zip(self.numbers, ranges, strict=True):
+            if number.column >= wide or (number.missing is not None and number.missing >= wide):
+                raise ValueError(f"expected '{number.name}' among {wide} dense columns")
+            if field.slots != 1 or field.cardinality != len(number.counts) + 2:
+                raise ValueError(f"expected '{field.name}' to have {len(number.counts)} ranges of '{number.name}'")
 
     @property
     def _tasks(self) -> list[str]:
@@ -100,6 +131,7 @@ class SchemaFacts(Config):
                 for each in self.tasks
             ),
             self.group,
+            tuple(Number(**vars(each)) for each in self.numbers),
         )
 
 

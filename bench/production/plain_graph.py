@@ -16,14 +16,14 @@ from typing import Any
 from bench.errors import UserError
 
 _ATEN = """
-_assert_tensor_metadata.default add.Tensor alias.default clamp.default detach.default div.Tensor dropout.default
-exp.default gelu.default log.default log_sigmoid.default masked_fill.Scalar maximum.default minimum.default mul.Tensor
-ne.Scalar relu.default rsqrt.default sigmoid.default silu.default square.default sub.Tensor tanh.default to.dtype
-where.self
+_assert_tensor_metadata.default add.Tensor alias.default clamp.default cos.default detach.default div.Tensor
+dropout.default exp.default gelu.default log.default log_sigmoid.default masked_fill.Scalar maximum.default
+minimum.default mul.Tensor ne.Scalar relu.default rsqrt.default sigmoid.default silu.default sin.default
+square.default sub.Tensor tanh.default to.dtype where.self
 
 bmm.default einsum.default layer_norm.default mean.dim softmax.int sum.dim_IntList
 
-cat.default diagonal.default embedding.default expand.default flatten.using_ints full_like.default
+cat.default contiguous.default diagonal.default embedding.default expand.default flatten.using_ints full_like.default
 index_select.default new_empty.default permute.default repeat_interleave.self_int reshape.default scatter.value
 select.int slice.Tensor split_with_sizes.default squeeze.dim stack.default t.default topk.default transpose.int
 unbind.int unsqueeze.default view.default

@@ -13,6 +13,8 @@ from bench.search.space import Space
 
 FUNNEL, UNTIED = "funnel.kind", "independent"
 NO_PARENT = "no task has a parent, so that all funnels are one"
+NUMERIC, PLAIN = "numeric.kind", "scaled"
+NO_NUMBER = "it has no number with ranges"
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class Fitted:
 def fitting(space: Space, schema: Schema) -> Fitted:
     """The space without the branches that do not fit, by the registries' `unfit`.
 
-    Where no task has a parent the funnel is held fixed, too. A space of which everything fits stays as it is, with its
-    digest.
+    Where no task has a parent the funnel is held fixed, too; where there is no number, so is `numeric.kind`. A space of
+    which everything fits stays as it is, with its digest.
 
     Raises:
         UserError: a kind that is held fixed does not fit, or nothing of a switch does.
@@ -50,7 +52,11 @@ def fitting(space: Space, schema: Schema) -> Fitted:
             unwanted[name, str(kind)] = reason
     if unwanted:
         space = replace(space, tree=trees.prune(space.tree, unwanted))
-    if not any(task.parent for task in schema.tasks) and FUNNEL in space.tree:
-        unwanted |= {(FUNNEL, branch): NO_PARENT for branch in space.branches(FUNNEL) if branch != UNTIED}
-        space = space.restricted({FUNNEL: UNTIED})
+    for name, kept, reason, needed in (
+        (FUNNEL, UNTIED, NO_PARENT, any(task.parent for task in schema.tasks)),
+        (NUMERIC, PLAIN, NO_NUMBER, schema.numbers),
+    ):
+        if not needed and name in space.tree:
+            unwanted |= {(name, branch): reason for branch in space.branches(name) if branch != kept}
+            space = space.restricted({name: kept})
     return Fitted(space, {f"{name} = {branch}": reason for (name, branch), reason in unwanted.items()})

@@ -8,10 +8,12 @@ from typing import Any
 from bench.balancing import BALANCING
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
+from bench.models.numeric import NUMERIC
 from bench.models.sharing import SHARING
 from bench.registry import Entry
 
 AXES: Mapping[str, Mapping[str, Entry[Any]]] = {
+    "numeric": NUMERIC,
     "interaction": INTERACTIONS,
     "sharing": SHARING,
     "funnel": FUNNELS,

@@ -25,6 +25,7 @@ def build_model(schema: Schema, config: TrialConfig) -> MultiTaskModel:
         config.tower,
         config.optim.precision,
         config.interaction,
+        config.numeric,
         config.ensemble,
     )
 
@@ -47,6 +48,6 @@ def build_step(
     balancer = entry.build([task.name for task in schema.tasks], config.balancing.options).to(device)
     dense = DenseAdamW(model.dense_parameters(), balancer.parameters(), optim.lr, optim.weight_decay)
     rows = lookup(ROW_OPTIMIZERS, "embedding optimizer", optim.embedding_optimizer).build(
-        model.embedding.weight.data, schema, optim.lr * optim.embedding_lr, optim.embedding_l2, threads
+        model.embedding.weight.data, model.schema, optim.lr * optim.embedding_lr, optim.embedding_l2, threads
     )
     return Step(model, balancer, dense, rows, optim.clip)

@@ -14,6 +14,7 @@ from bench.errors import UserError, unknown
 from bench.models.config import EmbeddingConfig, EnsembleConfig, Precision, TowerConfig
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
+from bench.models.numeric import NUMERIC
 from bench.models.presets import architecture_name, expand
 from bench.models.sharing import SHARING
 from bench.records import Scalar
@@ -72,6 +73,7 @@ class TrialConfig:
     tower: TowerConfig
     optim: OptimConfig
     interaction: Choice
+    numeric: Choice
     ensemble: EnsembleConfig
 
     @classmethod
@@ -103,6 +105,7 @@ class TrialConfig:
             tower=validate(TowerConfig, tables.get("tower", {}), where, "tower"),
             optim=optim,
             interaction=choose(INTERACTIONS, "interaction", tables.get("interaction", {}), "none"),
+            numeric=choose(NUMERIC, "numeric", tables.get("numeric", {}), "bucket"),
             ensemble=validate(EnsembleConfig, tables.get("ensemble", {}), where, "ensemble"),
         )
 
@@ -115,7 +118,8 @@ class TrialConfig:
         """All of it, defaults included; `parse` gives it back."""
         plain = {axis: getattr(self, axis).model_dump(mode="json") for axis in PLAIN}
         return (
-            self.interaction.dotted("interaction")
+            self.numeric.dotted("numeric")
+            | self.interaction.dotted("interaction")
             | self.sharing.dotted("sharing")
             | self.funnel.dotted("funnel")
             | self.balancing.dotted("balancing")

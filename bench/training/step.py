@@ -52,6 +52,7 @@ class Step:
         """ids (B, S) int32, dense (B, D), labels (B, T) -> the tasks' losses before the update (T,), detached."""
         again = "second forward" in self.balancer.needs
         random = random_state(ids.device) if again else {}
+        ids = self.model.rows(ids)
         e = self.embed(ids)
         logits, losses = self.forward(e, ids, dense, labels)
         self.model.follow(logits, labels)

@@ -20,11 +20,13 @@ Ids = NDArray[np.int32]
 
 def width(schema: Schema) -> int:
     """F, how many columns there are."""
-    return len(schema.dense) + sum(1 if _small(slots, many) else 2 for slots, many in _shapes(schema))
+    return len(schema.dense) + sum(1 if _small(slots, many) else 2 for slots, many in _shapes(schema.without_ranges))
 
 
 class TreeFeatures:
     """Dense columns and small fields as they are; of each large or multi-valued field its values' rates.
+
+    Trees divide numbers themselves: the ranges that a store has of them are left out.
 
     A value's rate is its mean label on train, and how often it is there is a column as well. A train row's own label
     must not be in its rate, or trees learn labels by heart: train is dealt into folds, and a row has the rates of the
@@ -34,7 +36,7 @@ class TreeFeatures:
     """
 
     def __init__(self, schema: Schema, mean: float) -> None:
-        self._schema, self._mean = schema, mean
+        self._schema, self._mean = schema.without_ranges, mean
         self._tables: list[tuple[Columns, Columns] | None] = []
 
     @classmethod

@@ -23,7 +23,14 @@ from bench.seeds import derive
 from bench.training.job import run_job
 
 CORRELATIONS = (1.0, 0.5, 0.0, -0.5, -1.0)
-COMMON = {"optim.epochs": 15, "optim.batch_size": 256, "optim.lr": 3e-3, "optim.patience": 15, "tower.layers": "8"}
+COMMON = {
+    "numeric.kind": "scaled",
+    "optim.epochs": 15,
+    "optim.batch_size": 256,
+    "optim.lr": 3e-3,
+    "optim.patience": 15,
+    "tower.layers": "8",
+}
 # A representation of 4 units in either. Where p = 1 that is enough for both tasks, and MMoE's further parameters buy
 # little; a wide one would leave room for both tasks side by side and hide the effect.
 BOTTOM = "24-4"

@@ -14,21 +14,31 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 from balancing_cost import Store, multiples, random_store
 from speed.summary import spread
 from speed.table import NAMES, replace
 
 from bench.machine import keep_freed_memory
-from bench.schema import Task
+from bench.schema import Field, Number, Task
 from bench.training.axes import AXES
 
-PLAIN = {"interaction": "none", "sharing": "shared_bottom", "funnel": "independent", "balancing": "static"}
+PLAIN = {
+    "numeric": "scaled",
+    "interaction": "none",
+    "sharing": "shared_bottom",
+    "funnel": "independent",
+    "balancing": "static",
+}
+NUMBERS, RANGES = 7, 1000
 MODELS = ("shared_bottom", "mmoe")
 """What an entry of another axis than sharing stands on."""
 
 
 def stores(axis: str) -> list[Store]:
-    """Two tasks, along a funnel where that is the axis; three more for what takes no fewer."""
+    """Two tasks, along a funnel or beside numbers where that is the axis; three more for what takes no fewer."""
+    if axis == "numeric":
+        return [with_numbers(random_store(2))]
     if axis != "funnel":
         return [random_store(2), random_store(3)]
     store = random_store(2)
@@ -36,6 +46,21 @@ def stores(axis: str) -> list[Store]:
     labels[:, 1] *= labels[:, 0]
     tasks = (Task("t0"), Task("t1", parent="t0"))
     return [Store(dataclasses.replace(store.schema, tasks=tasks), store.rows)]
+
+
+def with_numbers(store: Store) -> Store:
+    """The same with numbers beside the fields, each with the ranges that a store has at the most."""
+    rng, schema, rows = np.random.default_rng(1), store.schema, len(store.rows)
+    of_row = rng.integers(RANGES, size=(rows, NUMBERS))
+    counts, edges = (rows // RANGES,) * RANGES, tuple(np.linspace(-2, 2, RANGES + 1).tolist())
+    numbers = tuple(Number(f"n{at}", at, None, edges, counts) for at in range(NUMBERS))
+    ranges = tuple(Field(f"{number.name}_bucket", RANGES + 2) for number in numbers)
+    schema = dataclasses.replace(
+        schema, fields=(*schema.fields, *ranges), dense=tuple(number.name for number in numbers), numbers=numbers
+    )
+    ids = np.concatenate([store.rows.ids, of_row + 1 + np.array(schema.offsets[-NUMBERS:])], axis=1)
+    dense = (np.array(edges)[of_row]).astype(np.float32)
+    return Store(schema, dataclasses.replace(store.rows, ids=ids.astype(np.int32), dense=dense))
 
 
 def rows(axis: str) -> Iterator[str]:

@@ -31,7 +31,7 @@ def test_a_card_says_what_it_says(shop: dict[str, Any]) -> None:
 
 def test_ids_are_counted_without_second_views_of_numbers(shop: dict[str, Any]) -> None:
     shop["columns"] |= {
-        "price": {"kind": "numeric", "buckets": 10},
+        "price": "numeric",
         "price_code": {"from": "price", "kind": "categorical"},
     }
     fields = (Field("user", 5), Field("tags", 7, slots=3), Field("price_bucket", 11), Field("price_code", 13))

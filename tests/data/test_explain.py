@@ -25,7 +25,7 @@ def card(split: dict[str, Any], **more: Any):
         ],
         "columns": {
             "u": "categorical",
-            "p": {"kind": "numeric", "log1p": True, "buckets": 5},
+            "p": {"kind": "numeric", "log1p": True},
             "hour": {"kind": "categorical", "from": "hm", "derive": "hour_of_hhmm"},
         },
         "group": "u",

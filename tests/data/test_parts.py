@@ -104,7 +104,7 @@ CARD: dict[str, Any] = {
         "user": "categorical",
         "city": {"kind": "categorical", "min_count": 5},
         "tags": {"kind": "multi-valued", "separator": "|", "max_length": 3},
-        "price": {"kind": "numeric", "log1p": True, "buckets": 5},
+        "price": {"kind": "numeric", "log1p": True},
         "hour": {"kind": "categorical", "from": "clock", "derive": "hour_of_hhmm"},
         "clock": {"kind": "numeric", "missing_flag": True},
         "raw_price": {"kind": "categorical", "from": "price"},

@@ -164,7 +164,7 @@ def test_a_bad_line_leaves_nothing_behind(raw: Path, tmp_path: Path) -> None:
         ({"columns": {"x": {"kind": "numeric", "from": "206"}}}, "'206.value' is a number, '206' holds ids"),
         ({"columns": {"x": {"kind": "categorical", "from": "206.value"}}}, "'206.value' is a number"),
         ({"columns": {"206": "categorical", "x": {"kind": "categorical", "from": "206"}}}, "inputs '206' and 'x' both"),
-        ({"columns": {"x": {"kind": "numeric", "from": "508.value", "buckets": 4}}}, "without 'derive' and 'buckets'"),
+        ({"columns": {"x": {"kind": "numeric", "from": "508.value", "derive": "hour_of_hhmm"}}}, "without 'derive'"),
         ({"encoding": {"target_rates": ["item"]}}, "without target_rates"),
         ({"split": {"kind": "random", "valid": 0.1, "test": 0.1}}, "needs a split by files"),
         ({"group": "101"}, "needs group = 'common_index'"),

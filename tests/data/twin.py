@@ -144,6 +144,7 @@ class Prepared:
 
     def encoded(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         card, offset = self.card, 1
+        ranges: list[tuple[str, Any]] = []
         ids: list[np.ndarray[Any, Any]] = []
         dense: list[np.ndarray[Any, Any]] = []
         rates: dict[str, np.ndarray[Any, Any]] = {}
@@ -153,30 +154,31 @@ class Prepared:
                 numbers = np.array(self.numbers(raw, column.derive))
                 dense += self.standardised(name, np.sign(numbers) * np.log1p(abs(numbers)) if column.log1p else numbers,
                                            column.missing_flag)  # fmt: skip
-                if column.buckets is None:
-                    continue
-                edges = edges_of(numbers[self.train], column.buckets)
-                self.vocabularies[f"{name}_bucket"] = edges
-                local = [[len(edges) + 2 if x != x else 1 + sum(e <= x for e in edges)] for x in numbers]
-                size = len(edges) + 3
-            else:
-                lists = self.lists(raw, column)
-                counts: dict[Any, int] = {}
-                for at in self.train:
-                    for value in lists[at]:
-                        counts[value] = counts.get(value, 0) + 1
-                least = column.min_count or card.encoding.min_count
-                known = sorted((v for v in counts if counts[v] >= least),
-                               key=lambda v: (-counts[v], v is None, v or ""))  # fmt: skip
-                self.vocabularies[name] = known
-                number = {value: at for at, value in enumerate(known, 1)}
-                local = [[number.get(value, 0) for value in row] for row in lists]
-                size = len(known) + 1
-                if name in card.encoding.target_rates:
-                    rates[name] = self.rates(name, [row[0] for row in lists])
+                ranges.append((name, numbers))
+                continue
+            lists = self.lists(raw, column)
+            counts: dict[Any, int] = {}
+            for at in self.train:
+                for value in lists[at]:
+                    counts[value] = counts.get(value, 0) + 1
+            least = column.min_count or card.encoding.min_count
+            known = sorted((v for v in counts if counts[v] >= least),
+                           key=lambda v: (-counts[v], v is None, v or ""))  # fmt: skip
+            self.vocabularies[name] = known
+            number = {value: at for at, value in enumerate(known, 1)}
+            local = [[number.get(value, 0) for value in row] for row in lists]
+            if name in card.encoding.target_rates:
+                rates[name] = self.rates(name, [row[0] for row in lists])
             slots = getattr(column, "max_length", 1)
             ids.append(np.array([[offset + i for i in row] + [0] * (slots - len(row)) for row in local], np.int32))
-            offset += size
+            offset += len(known) + 1
+        for name, numbers in ranges:
+            train = numbers[self.train]
+            edges = edges_of(train, max(2, min(1000, int((~np.isnan(train)).sum()) // 20)))
+            self.vocabularies[f"{name}_bucket"] = edges
+            of_row = [len(edges) + 2 if x != x else 1 + sum(e <= x for e in edges) for x in numbers]
+            ids.append(np.array([[offset + i] for i in of_row], np.int32))
+            offset += len(edges) + 3
         dense += [rates[name] for name in card.encoding.target_rates]
         none: np.ndarray[Any, Any] = np.empty((len(self.table), 0))
         return np.hstack([none.astype(np.int32), *ids]), np.hstack([none, *dense]).astype(np.float32)

@@ -15,26 +15,33 @@ from bench.models.assembly import MultiTaskModel
 from bench.models.config import HiddenConfig
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
+from bench.models.numeric import NUMERIC
 from bench.models.sharing import SHARING
 from bench.production import archive, plain_graph
 from bench.production.plain_graph import OPERATORS
 from bench.production.served_model import ServedModel
 from bench.registry import Config, Entry
-from bench.schema import Field, Scale, Schema, Task
+from bench.schema import Field, Number, Scale, Schema, Task
 from bench.training.config import TrialConfig
 
 SCHEMA = Schema(
-    (Field("user", 40), Field("tags", 12, slots=3), Field("item", 25), Field("hour", 24)),
-    ("age",),
+    (Field("user", 40), Field("tags", 12, slots=3), Field("item", 25), Field("hour", 24), Field("age_bucket", 6)),
+    ("rate", "age", "age_missing"),
     (
         Task("click"),
         Task("buy", parent="click"),
         Task("watch", "regression", "click", Scale(True, 3.0, 2.0, 0.0, 9.0, 40.0)),
         Task("like"),
     ),
+    numbers=(Number("age", 1, 2, (-1.0, 0.0, 0.5, 1.0, 2.0), (9, 9, 9, 9)),),
 )
 NARROW = Schema((Field("user", 40),), (), (Task("click"), Task("buy", parent="click")))
-AXES: dict[str, dict[str, Entry[Any]]] = {"sharing": SHARING, "funnel": FUNNELS, "interaction": INTERACTIONS}
+AXES: dict[str, dict[str, Entry[Any]]] = {
+    "sharing": SHARING,
+    "funnel": FUNNELS,
+    "interaction": INTERACTIONS,
+    "numeric": NUMERIC,
+}
 
 
 def others(config: type[Config]) -> Iterator[tuple[str, Any]]:
@@ -55,6 +62,7 @@ def configs(schema: Schema) -> Iterator[dict[str, Any]]:
     """Every entry of each axis with its defaults and with each other value of its options."""
     seen = set()
     yield {"sharing.kind": "shared_bottom", "embedding.by_cardinality": True}
+    yield {"numeric.kind": "bucket", "numeric.bucket.bins": 2}
     for axis, registry in AXES.items():
         for kind, entry in registry.items():
             if entry.unfit(schema):
@@ -71,7 +79,14 @@ def configs(schema: Schema) -> Iterator[dict[str, Any]]:
 def build(schema: Schema, dotted: dict[str, Any]) -> MultiTaskModel:
     config = TrialConfig.parse({"sharing.kind": "shared_bottom", "embedding.dim": 4, "tower.layers": "8"} | dotted)
     return MultiTaskModel(
-        schema, config.sharing, config.funnel, config.embedding, config.tower, "fp32", config.interaction
+        schema,
+        config.sharing,
+        config.funnel,
+        config.embedding,
+        config.tower,
+        "fp32",
+        config.interaction,
+        config.numeric,
     )
 
 

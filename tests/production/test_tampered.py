@@ -167,6 +167,10 @@ def field(**facts: Any) -> Change:
     return lambda manifest: manifest["data_schema"]["fields"][0].update(facts)
 
 
+def number(**facts: Any) -> Change:
+    return lambda manifest: manifest["data_schema"]["numbers"][0].update(facts)
+
+
 def task(**facts: Any) -> Change:
     return lambda manifest: manifest["data_schema"]["tasks"][0].update(facts)
 
@@ -210,6 +214,11 @@ NESTED = raw(b"[" * 200_000 + b"]" * 200_000)
         ("manifest.json", field(cardinality=2**31 - 3), "expected fewer than .* rows"),
         ("manifest.json", field(slots=-1), "data_schema.fields.0.slots: .*found -1"),
         ("manifest.json", field(slots=10**9), "data_schema.fields.0.slots: .*found 1000000000"),
+        ("manifest.json", number(column=99), "expected '.*' among . dense columns"),
+        ("manifest.json", number(counts=[1]), "expected 2 edges of '.*', found"),
+        ("manifest.json", number(edges=[1e30]), "edges of"),
+        ("encoder.json", at("fields", -1, "counts", value=[1]), "counts of ranges, found 1"),
+        ("encoder.json", at("fields", -1, "number", value="x"), "found none called 'x'"),
         ("manifest.json", field(slots=3), "encoder.json: expected the inputs of manifest.json, found others"),
         ("manifest.json", task(parent="nothing"), "expected the parent of 'click' to be a task, found 'nothing'"),
         ("manifest.json", task(parent="purchase"), "expected a task without a parent above 'click', found a circle"),

@@ -47,11 +47,13 @@ class ShapedStore:
 
 def small(schema: Schema) -> Schema:
     """At most two inputs of each kind; names are the card's."""
-    kinds = groupby(sorted(schema.fields, key=lambda field: field.slots > 1), lambda field: field.slots > 1)
+    plain = schema.without_ranges
+    kinds = groupby(sorted(plain.fields, key=lambda field: field.slots > 1), lambda field: field.slots > 1)
     fields = tuple(
         Field(field.name, CARDINALITY, min(field.slots, 3)) for _, few in kinds for field in list(few)[:INPUTS]
     )
-    return Schema(fields, schema.dense[:INPUTS], schema.tasks)
+    ranges = schema.fields[len(plain.fields) :][:INPUTS]
+    return Schema((*fields, *ranges), schema.dense[:INPUTS], schema.tasks, None, schema.numbers[:INPUTS])
 
 
 def cards() -> dict[str, Schema]:

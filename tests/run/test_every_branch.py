@@ -92,4 +92,5 @@ def test_the_shapes_are_of_every_sort() -> None:
     assert (2, None, None, "regression", "regression") in kinds
     assert (3, None, 0, None, "binary", "binary", "regression") in kinds
     assert any(len(schema.tasks) >= 4 for schema in SHAPES.values())
-    assert any(not schema.fields for schema in SHAPES.values())
+    assert any(not schema.without_ranges.fields for schema in SHAPES.values())
+    assert {bool(schema.numbers) for schema in SHAPES.values()} == {True, False}

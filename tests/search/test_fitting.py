@@ -10,7 +10,8 @@ import pytest
 
 from bench import content
 from bench.errors import UserError
-from bench.schema import Field, Schema, Task
+from bench.models.numeric import NUMERIC
+from bench.schema import Field, Number, Schema, Task
 from bench.search.encoding import Encoding
 from bench.search.fitting import fitting
 from bench.search.listing import size_of
@@ -94,6 +95,16 @@ def test_the_funnel_is_fixed_where_no_task_has_a_parent() -> None:
     assert fitted.space.fixed["funnel.kind"] == "independent"
     assert fitted.left_out == {"funnel.kind = entire_space": "no task has a parent, so that all funnels are one"}
     assert not fitting(load_space("funnel"), Schema(USER, (), THREE)).left_out
+
+
+def test_what_is_done_with_numbers_is_fixed_where_there_is_none() -> None:
+    fitted = fitting(load_space("wide"), Schema(USER, (), THREE))
+    assert fitted.space.fixed["numeric.kind"] == "scaled"
+    gone = {branch for branch in fitted.left_out if branch.startswith("numeric.kind")}
+    assert gone == {f"numeric.kind = {kind}" for kind in ("bucket", "piecewise_linear", "periodic")}
+    number = Number("age", 0, None, (0.0, 1.0), (9,))
+    with_one = Schema((*USER, Field("age_bucket", 3)), ("age",), THREE, None, (number,))
+    assert fitting(load_space("wide"), with_one).space.branches("numeric.kind") == tuple(NUMERIC)
 
 
 def test_the_size_counts_every_configuration(small: Space) -> None:

@@ -1,5 +1,7 @@
 """Boosted trees on generated data, and the columns that they are given."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn import ensemble
@@ -8,7 +10,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from bench.data.store import Split
 from bench.records import Job
 from bench.rows import REPLICATED
-from bench.schema import Field, Schema, Task
+from bench.schema import Field, Number, Schema, Task
 from bench.training import tree_rows, trees
 from bench.training.metrics import evaluate
 from bench.training.tree_features import FOLDS, PRIOR_ROWS, TreeFeatures, width
@@ -56,6 +58,16 @@ class TestFeatures:
                     rates.append((sum(seen) + PRIOR_ROWS * mean) / (len(seen) + PRIOR_ROWS))
                 columns = of_train_rows if of_train else features.of(ids, dense)
                 assert columns[row, 4] == pytest.approx(np.mean(rates), rel=1e-5)
+
+    def test_ranges_of_numbers_are_left_out(self):
+        ids, dense, labels, _, columns = self.made()
+        number = Number("age", 0, None, (0.0, 9.0), (500,))
+        schema = replace(self.SCHEMA, fields=(*self.SCHEMA.fields, Field("age_bucket", 3)), numbers=(number,))
+        wide = np.column_stack([ids, np.full(500, schema.offsets[3] + 1, np.int32)])
+        features, found = TreeFeatures.learn(schema, wide, dense, labels, seed=1)
+        np.testing.assert_array_equal(found, columns)
+        assert features.of(wide, dense).shape == (500, width(schema)) == (500, 6)
+        assert len(features.categorical) == 6
 
     def test_a_rows_own_label_is_not_in_its_columns(self):
         ids, dense, labels, _, columns = self.made()

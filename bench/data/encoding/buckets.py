@@ -1,15 +1,39 @@
-"""Cut points between ranges of about equal count, from numbers that come in parts."""
+"""Ranges of about equal count, from numbers that come in parts."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
+
+from bench.ranges import begins
 
 Numbers = NDArray[np.float64]
 EXACT = 1 << 20
 """Distinct numbers up to which cut points are exact."""
 BITS = 12
 """Significant bits that are kept of each number beyond that: a cut is off by at most one part in 4096."""
+
+
+MOST_RANGES = 1000
+ROWS_OF_RANGE = 20
+"""Rows of train that a range holds on average, at least."""
+
+
+class Ranges(NamedTuple):
+    """V ranges of train's numbers.
+
+    Attributes:
+        edges: V - 1, ascending; each is the least number of its range.
+        low: least number of all, `high` the greatest; both 0 where there is none.
+        counts: rows of each range.
+    """
+
+    edges: tuple[float, ...]
+    low: float
+    high: float
+    counts: tuple[int, ...]
 
 
 class DistinctNumbers:
@@ -28,10 +52,15 @@ class DistinctNumbers:
         if self._rows >= EXACT:
             self._merge()
 
-    def cut_points(self, buckets: int) -> list[float]:
-        """Edges between about `buckets` ranges."""
+    def ranges(self) -> Ranges:
+        """As many as `ranges_for` says."""
         self._merge()
-        return cut_points(self._values, self._counts, buckets)
+        values, counts = self._values, self._counts
+        if not len(values):
+            return Ranges((), 0.0, 0.0, (0,))
+        first = np.flatnonzero(np.append(True, begins(counts, ranges_for(int(counts.sum())))))
+        edges = tuple(values[first[1:]].tolist())
+        return Ranges(edges, float(values[0]), float(values[-1]), tuple(np.add.reduceat(counts, first).tolist()))
 
     def _merge(self) -> None:
         values, counts = np.unique(np.concatenate(self._waiting or [np.empty(0)]), return_counts=True)
@@ -46,6 +75,11 @@ class DistinctNumbers:
             self._values, self._counts = _united(rounded(self._values), self._counts)
 
 
+def ranges_for(rows: int) -> int:
+    """How many ranges so many rows of train allow."""
+    return max(2, min(MOST_RANGES, rows // ROWS_OF_RANGE))
+
+
 def _united(values: Numbers, counts: NDArray[np.int64]) -> tuple[Numbers, NDArray[np.int64]]:
     distinct, at = np.unique(values, return_inverse=True)
     total = np.zeros(len(distinct), np.int64)
@@ -58,24 +92,3 @@ def rounded(numbers: Numbers) -> Numbers:
     mantissa, exponent = np.frexp(numbers)
     shorter: Numbers = np.ldexp(np.rint(np.ldexp(mantissa, BITS)), exponent - BITS)
     return shorter
-
-
-def cut_points(values: Numbers, counts: NDArray[np.int64], buckets: int) -> list[float]:
-    """Edges between about `buckets` ranges of about equal count; no more ranges than distinct values.
-
-    A value that alone holds 1 / buckets of the rows gets a range for itself, so that a spike (nine in ten people have
-    no capital gains) does not swallow the quantiles of the rest. Such values part the ranges beside them, so there may
-    be more than `buckets`.
-
-    Args:
-        values: (V,) distinct, rising.
-        counts: (V,) rows of each.
-    """
-    if len(values) <= 1:
-        return []
-    spike = counts * buckets >= counts.sum()
-    rest = np.where(spike, 0, counts)
-    share = max(rest.sum() / max(buckets - spike.sum(), 1), 1)
-    position = np.floor((np.cumsum(rest) - rest / 2) / share)
-    new = (np.diff(position) > 0) | spike[1:] | spike[:-1]
-    return [float(edge) for edge in values[1:][new]]

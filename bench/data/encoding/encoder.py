@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Discriminator
+from pydantic import Discriminator, model_validator
 
 from bench.atomic import write_text
 from bench.data.card import Card
@@ -19,7 +19,7 @@ from bench.data.encoding.rates import TargetRates
 from bench.errors import UserError
 from bench.plain import read_json
 from bench.registry import Config
-from bench.schema import Field, Schema, Task
+from bench.schema import Field, Number, Schema, Task
 from bench.validation import validate
 
 Ids = NDArray[np.int32]
@@ -30,9 +30,21 @@ DensePart = Annotated[NumericColumn | TargetRates, Discriminator("kind")]
 class Encoder(Config):
     """Turns raw rows into what models take. Fitted on train alone; holds all it needs, so that the card is not."""
 
-    version: Literal[2] = 2
+    version: Literal[3] = 3
     fields: tuple[FieldPart, ...]
+    """The ranges of numbers come last."""
     dense: tuple[DensePart, ...]
+
+    @model_validator(mode="after")
+    def _ranges_of_numbers(self) -> Encoder:
+        kinds = [isinstance(part, BucketField) for part in self.fields]
+        if kinds != sorted(kinds):
+            raise ValueError("expected the ranges of numbers after all other fields")
+        numeric = {part.name for part in self.dense if isinstance(part, NumericColumn)}
+        for part in self.fields:
+            if isinstance(part, BucketField) and part.number not in numeric:
+                raise ValueError(f"expected '{part.name}' to be of a numeric input, found none called '{part.number}'")
+        return self
 
     def checked(self, card: Card) -> Encoder:
         """Itself.
@@ -52,8 +64,18 @@ class Encoder(Config):
 
     def schema_of(self, tasks: tuple[Task, ...], group: str | None = None) -> Schema:
         """The shape of what it gives."""
-        fields: tuple[Field, ...] = tuple(part.field for part in self.fields)
-        return Schema(fields, self.dense_names, tasks, group)
+        at, columns = 0, dict[str, tuple[int, NumericColumn]]()
+        for part in self.dense:
+            if isinstance(part, NumericColumn):
+                columns[part.name] = at, part
+            at += len(part.names)
+        ranges = [part for part in self.fields if isinstance(part, BucketField)]
+        numbers = tuple(_number(part, *columns[part.number]) for part in ranges)
+        return Schema(self._shapes, self.dense_names, tasks, group, numbers)
+
+    @property
+    def _shapes(self) -> tuple[Field, ...]:
+        return tuple(part.field for part in self.fields)
 
     def encode(self, table: Any) -> tuple[Ids, Dense]:
         """Raw rows (an Arrow table with the raw columns, in any order) -> ids (N, S), dense (N, D).
@@ -67,7 +89,7 @@ class Encoder(Config):
 
     def ids_of(self, local: Iterable[LocalIds], rows: int) -> Ids:
         """Local ids of each field in order -> rows of the embedding table (n, S)."""
-        schema = self.schema_of(())
+        schema = Schema(self._shapes, (), ())
         ids = np.empty((rows, schema.slots), np.int32)
         slot = 0
         for own, offset, field in zip(local, schema.offsets, schema.fields, strict=True):
@@ -89,3 +111,10 @@ class Encoder(Config):
         if not path.is_file():
             raise UserError(f"expected an encoder, found no {path}")
         return validate(cls, read_json(path), str(path))
+
+
+def _number(ranges: BucketField, at: int, column: NumericColumn) -> Number:
+    """What models need to know of a number, whose dense columns begin with column `at`."""
+    edges = column.encode_numbers(np.array([ranges.low, *ranges.edges, ranges.high]))[:, 0]
+    missing = at + 1 if column.flag else None
+    return Number(column.name, at, missing, tuple(edges.tolist()), ranges.counts)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field as Limits
-from pydantic import FiniteFloat, field_validator
+from pydantic import FiniteFloat, NonNegativeInt, model_validator
 
 from bench.data.encoding.base import Source
 from bench.data.encoding.vocabulary import Vocabulary
@@ -72,20 +72,32 @@ class MultiValuedField(Config):
 
 
 class BucketField(Config):
-    """A number as one of a few ranges of about equal count in train. Missing is a range of its own."""
+    """A number as one of V ranges of about equal count in train. Missing is a range of its own."""
 
     kind: Literal["bucket"] = "bucket"
-    name: str
+    number: str
+    """The numeric input that is divided."""
     source: Source
     edges: tuple[FiniteFloat, ...]
-    """x is in range 1 + (number of edges <= x)."""
+    """V - 1; x is in range 1 + (number of edges <= x)."""
+    low: FiniteFloat
+    high: FiniteFloat
+    """Least and greatest number of train."""
+    counts: tuple[NonNegativeInt, ...]
+    """(V,) rows of train in each range."""
 
-    @field_validator("edges")
-    @classmethod
-    def _ascending(cls, edges: tuple[float, ...]) -> tuple[float, ...]:
-        if any(after < before for before, after in pairwise(edges)):
-            raise ValueError("expected edges in ascending order")
-        return edges
+    @model_validator(mode="after")
+    def _consistent(self) -> BucketField:
+        if any(after < before for before, after in pairwise((self.low, *self.edges, self.high))):
+            raise ValueError("expected low, edges and high in ascending order")
+        if len(self.counts) != len(self.edges) + 1:
+            raise ValueError(f"expected {len(self.edges) + 1} counts of ranges, found {len(self.counts)}")
+        return self
+
+    @property
+    def name(self) -> str:
+        """Of the field."""
+        return f"{self.number}_bucket"
 
     @property
     def field(self) -> Field:

@@ -35,7 +35,7 @@ class Provisional(NamedTuple):
 
 
 class NumericFitter:
-    """A quantity, and its ranges where the card asks for them.
+    """A quantity, and its ranges.
 
     Attributes:
         moments: of train.
@@ -50,17 +50,14 @@ class NumericFitter:
         """Numbers (n,), NaN where missing."""
         numbers = self.source.numbers(table)
         self.moments.add(numbers[train])
-        if self.column.buckets is not None:
-            self._distinct.add(numbers[train])
+        self._distinct.add(numbers[train])
         return numbers
 
-    def finish(self) -> tuple[NumericColumn, BucketField | None]:
+    def finish(self) -> tuple[NumericColumn, BucketField]:
         """Standardised by train, cut at quantiles of train."""
         column = NumericColumn.of_moments(self.name, self.source, self.column.missing_flag, self.moments)
-        if self.column.buckets is None:
-            return column, None
-        edges = tuple(self._distinct.cut_points(self.column.buckets))
-        return column, BucketField(name=f"{self.name}_bucket", source=self.source, edges=edges)
+        ranges = self._distinct.ranges()
+        return column, BucketField(number=self.name, source=self.source, **ranges._asdict())
 
 
 class EncoderFitter:
@@ -120,6 +117,7 @@ class EncoderFitter:
             UserError: two parts of one name.
         """
         fields: list[FieldPart] = []
+        ranges: list[BucketField] = []
         dense: list[DensePart] = []
         note = (progress or Silent()).note
         for name in self.card.columns:
@@ -133,19 +131,18 @@ class EncoderFitter:
                     )
                 continue
             numeric = self._numeric[name]
-            column, buckets = numeric.finish()
+            column, of_number = numeric.finish()
             dense.append(column)
+            ranges.append(of_number)
             if left_out := numeric.moments.robust().left_out:
                 note(
                     f"{self.card.key}: '{name}' has {left_out:,} values in train that are far from all others: its "
                     f"mean and deviation are without them, and it is cut at {column.low:.4g} and {column.high:.4g}"
                     f"{', after the logarithm' if column.log1p else ''}"
                 )
-            if buckets is not None:
-                fields.append(buckets)
         for name, rates in self._rates.items():
             dense.append(rates.finish(self._fields[name].source, self._fields[name].texts))
-        self._encoder = Encoder(fields=tuple(fields), dense=tuple(dense)).checked(self.card)
+        self._encoder = Encoder(fields=(*fields, *ranges), dense=tuple(dense)).checked(self.card)
         return self._encoder
 
     def encode(self, rows: Provisional, start: int | None) -> tuple[Ids, Dense]:
@@ -168,5 +165,5 @@ class EncoderFitter:
 
     def _local(self, part: FieldPart, rows: Provisional, number: dict[str, Numbers]) -> LocalIds:
         if isinstance(part, BucketField):
-            return part.encode_numbers(number[part.name.removesuffix("_bucket")])
+            return part.encode_numbers(number[part.number])
         return self._fields[part.name].local(rows.codes[:, self._at[part.name]])

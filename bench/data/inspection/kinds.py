@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from bench.data.encoding.buckets import ranges_for
 from bench.data.inspection.column import Counted
 from bench.data.inspection.lists import MOST, find_separator
 from bench.data.inspection.names import is_id, is_quantity, is_time, is_weight
@@ -21,17 +22,12 @@ FEW = 32
 FEW_QUANTITIES = 10
 """The same, where the name is that of a quantity."""
 SKEW = 2.0
-BUCKETS = (20, 40, 100, 300, 1000)
-"""How many ranges are tried; 1000 is the most that a card may ask for."""
-LEAST = 10
-"""Ranges where train has too few rows for more."""
-PER_BUCKET = 20
-"""Rows of train that a range should hold on average."""
+FEW_RANGES = 20
 CODES = (0.02, 0.25)
 """What exact values tell beyond 20 ranges, as AUC and as a share of all that they tell, from which whole numbers are
 codes: of a quantity, neighbours are alike."""
 COMMON = 0.5
-"""Share of train's rows whose range, of 20, validation must have: else the column moves with time; nothing is tried."""
+"""Share of train's rows whose range, of few, validation must have; else the column moves with time."""
 DULL = 0.55
 """AUC up to which a `weight` is rather one of the sample's design than a thing's."""
 BLOCK = 20
@@ -68,7 +64,7 @@ def find_kind(column: Counted, trial: Trial | None = None) -> Finding:
     """The kind of an input column.
 
     Args:
-        trial: what encodings of it are tried on; without, buckets go by the number of distinct values.
+        trial: what encodings of it are tried on.
     """
     distinct = len(column.counts)
     if not column.readable:
@@ -131,19 +127,19 @@ def _of_design(column: Counted, trial: Trial | None) -> bool:
     """Whether it is a sample's weight by its name or, where that may be a thing's, by telling nothing."""
     named = is_weight(column.name)
     if named is None:
-        return trial is not None and max(trial.alone(trial.cut(20)).values(), default=1.0) <= DULL
+        return trial is not None and max(trial.alone(trial.cut(FEW_RANGES)).values(), default=1.0) <= DULL
     return named
 
 
 def _as_codes(trial: Trial) -> str | None:
     """Evidence that neighbouring values are unrelated."""
-    if trial.common(20) < COMMON:
+    if trial.common(FEW_RANGES) < COMMON:
         return None
-    exact, ranges = trial.alone(trial.single), trial.alone(trial.cut(20))
+    exact, ranges = trial.alone(trial.single), trial.alone(trial.cut(FEW_RANGES))
     for name, (_, binary) in trial.halves.labels.items():
         more, least = exact[name] - ranges[name], 0.5 if binary else 0.0
         if more >= CODES[0] and more >= CODES[1] * (exact[name] - least):
-            return _compared(trial, name, ("each by itself", exact), ("20 ranges", ranges))
+            return _compared(trial, name, ("each by itself", exact), (f"{FEW_RANGES} ranges", ranges))
     return None
 
 
@@ -157,41 +153,27 @@ def _compared(
 def coarse_cells(column: Counted, finding: Finding, halves: Halves) -> NDArray[np.int64]:
     """(N,) the range of a number, or the category, that a row has."""
     if finding.option is not None and finding.option["kind"] == "numeric":
-        cell = ranges_of(column, counts_of(column, halves.learn)[:-1], BUCKETS[0])
+        cell = ranges_of(column, counts_of(column, halves.learn)[:-1], FEW_RANGES)
     else:
         cell = np.arange(len(column.counts) + 1)
     return cell[column.codes]  # a missing one's code is -1, and its cell the last
 
 
 def _measured(column: Counted, why: str, trial: Trial | None, notes: Sequence[str] = ()) -> Finding:
-    """A quantity, cut into as many ranges as tell most of validation; and as codes, where these tell more still."""
+    """A quantity; as codes, too, where single values tell more than ranges do."""
     option = _quantity(column)
     if trial is None or not trial.halves.labels or len(column.counts) < 3:
         return Finding(option, why, notes=tuple(notes))
-    most, codes = trial.learnt.sum() / PER_BUCKET, None
-    moves = (common := trial.common(BUCKETS[0])) < COMMON
-    if moves:
-        most = min(most, BUCKETS[0])
-        notes = [*notes, f"few ranges, since validation has values such as only {common:.0%} of train's rows have"]
-    cells = {buckets: trial.cut(buckets) for buckets in ([each for each in BUCKETS if each <= most] or [LEAST])}
-    scores = {buckets: trial.beside(cell) for buckets, cell in cells.items()}
-    noise = trial.halves.noise
-    best = {name: max(each[name] for each in scores.values()) for name in noise}
-
-    def lost(buckets: int) -> float:
-        return sum(max(0.0, best[name] - scores[buckets][name] - noise[name]) for name in noise)
-
-    chosen, fewest = min(scores, key=lost), min(scores)  # the fewest of those that lose as little
-    option["buckets"] = chosen
-    ranges = f"{int(cells[chosen][-1])} ranges", scores[chosen]
-    if chosen != fewest:
-        task = max(noise, key=lambda name: scores[chosen][name] - scores[fewest][name])
-        notes = [*notes, _compared(trial, task, ranges, (str(int(cells[fewest][-1])), scores[fewest]))]
-    if not moves and cells[chosen][-1] < len(column.counts) and trial.repeated(2) >= 0.5:
-        each = trial.beside(trial.single)
-        if (better := trial.gain(each, scores[chosen])) is not None:
+    if (common := trial.common(FEW_RANGES)) < COMMON:
+        moves = f"it moves with time: validation has values such as only {common:.0%} of train's rows have"
+        return Finding(option, why, notes=(*notes, moves))
+    codes, cell = None, trial.cut(ranges_for(int(trial.learnt[:-1].sum())))
+    if cell[-1] < len(column.counts) and trial.repeated(2) >= 0.5:
+        each, ranges = trial.beside(trial.single), trial.beside(cell)
+        if (better := trial.gain(each, ranges)) is not None:
             codes = {"kind": "categorical", "from": column.name}
-            notes = [*notes, _compared(trial, better, ("also as codes", each), ranges)]
+            compared = _compared(trial, better, ("also as codes", each), (f"{int(cell[-1])} ranges", ranges))
+            notes = [*notes, compared]
     return Finding(option, why, codes=codes, notes=tuple(notes))
 
 
@@ -226,8 +208,6 @@ def _quantity(column: Counted) -> dict[str, Any]:
     skew = abs(_skewness(column.numbers, column.counts))
     if skew > SKEW and abs(_skewness(logged, column.counts)) < skew / 2:
         option["log1p"] = True
-    if len(column.counts) > FEW:
-        option["buckets"] = 20 if len(column.counts) >= 200 else 10
     return option
 
 

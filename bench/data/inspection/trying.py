@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.encoding.buckets import cut_points
 from bench.data.inspection.column import Counted
 from bench.data.inspection.leaks import LEAST, group_auc
 from bench.data.splits import TEST, TRAIN, VALID
+from bench.ranges import begins
 
 SMOOTHING = 20.0
 """Rows of the overall mean that are mixed into the mean of a cell."""
@@ -94,8 +94,8 @@ class Others:
             self.said[name] += effect[cells]
 
 
-def ranges_of(column: Counted, learnt: Floats, buckets: int) -> NDArray[np.int64]:
-    """(V + 1,) the range of each distinct number that a card with so many buckets makes; a missing one's is the last.
+def ranges_of(column: Counted, learnt: Floats, ranges: int) -> NDArray[np.int64]:
+    """(V + 1,) which of about so many ranges each distinct number is in; a missing one's is the last.
 
     Args:
         learnt: (V,) rows of train with each.
@@ -103,8 +103,8 @@ def ranges_of(column: Counted, learnt: Floats, buckets: int) -> NDArray[np.int64
     assert column.numbers is not None
     order = np.argsort(column.numbers)
     order = order[learnt[order] > 0]
-    edges = cut_points(column.numbers[order], learnt[order].astype(np.int64), buckets)
-    return np.append(np.searchsorted(np.array(edges), column.numbers, side="right"), len(edges) + 1)
+    edges = column.numbers[order][1:][begins(learnt[order].astype(np.int64), ranges)]
+    return np.append(np.searchsorted(edges, column.numbers, side="right"), len(edges) + 1)
 
 
 def counts_of(column: Counted, rows: Mask, weights: Floats | None = None) -> Floats:
@@ -157,14 +157,14 @@ class Trial:
         known, there = self.learnt[:-1] >= times, self.there[:-1]
         return float(there[known].sum() / max(self.there.sum(), 1))
 
-    def common(self, buckets: int) -> float:
+    def common(self, ranges: int) -> float:
         """Share of train's rows whose range validation has rows of, too."""
-        cell = self.cut(buckets)
+        cell = self.cut(ranges)
         return float(self.learnt[np.bincount(cell, self.there)[cell] > 0].sum() / max(self.learnt.sum(), 1))
 
-    def cut(self, buckets: int) -> NDArray[np.int64]:
+    def cut(self, ranges: int) -> NDArray[np.int64]:
         """(V + 1,) the range of each distinct value; that of a missing one is the last."""
-        return ranges_of(self.column, self.learnt[:-1], buckets)
+        return ranges_of(self.column, self.learnt[:-1], ranges)
 
     @property
     def single(self) -> NDArray[np.int64]:

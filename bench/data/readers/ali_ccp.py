@@ -56,8 +56,8 @@ def sides(card: Card) -> tuple[Side, Side]:
         column, field = card.columns[name], raw.removesuffix(VALUE)
         if field not in (*COMMON, *SKELETON):
             raise UserError(f"{card.key}: input '{name}': {unknown('field of Ali-CCP', field, (*COMMON, *SKELETON))}")
-        if column.derive is not None or (isinstance(column, Numeric) and column.buckets is not None):
-            raise UserError(f"{card.key}: input '{name}': Ali-CCP is read without 'derive' and 'buckets'")
+        if column.derive is not None:
+            raise UserError(f"{card.key}: input '{name}': Ali-CCP is read without 'derive'")
         if isinstance(column, Numeric) != raw.endswith(VALUE):
             expected = f"'{field}{VALUE}' is a number, '{field}' holds ids"
             raise UserError(f"{card.key}: input '{name}': {expected}; found '{raw}'")

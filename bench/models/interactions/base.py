@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
 
-import torch
 from torch import Tensor, nn
 
 
@@ -25,32 +23,3 @@ class Interaction(nn.Module, ABC):
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
         """x (I, B, inputs) -> (I, B, outputs), as precise as x."""
-
-
-class BySets(nn.Module):
-    """The interaction of all input sets, with those that serve all tasks apart from those that serve one each.
-
-    Args:
-        make: an interaction for so many sets.
-        common: how many sets, the first ones, serve all tasks.
-        sets: how many there are.
-    """
-
-    def __init__(self, make: Callable[[int], Interaction], common: int, sets: int) -> None:
-        super().__init__()
-        self.common = common
-        self.counts = [count for count in (common, sets - common) if count]
-        self.parts = nn.ModuleList(make(count) for count in self.counts)
-        self.outputs: int = self.parts[0].outputs  # type: ignore[assignment]
-        self.whole = len(self.parts) == 1 or next(self.parameters(), None) is None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x (I, B, inputs) -> (I, B, outputs)."""
-        if self.whole:
-            y: Tensor = self.parts[0](x)
-            return y
-        return torch.cat([part(some) for part, some in zip(self.parts, torch.split(x, self.counts), strict=True)])
-
-    def shared_parameters(self) -> Iterator[nn.Parameter]:
-        """Those on whose every slice the losses of all tasks depend."""
-        return self.parts[0].parameters() if self.common else iter(())

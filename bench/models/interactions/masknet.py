@@ -36,7 +36,7 @@ def has_embeddings(schema: Schema) -> str | None:
 
 
 class FieldNorm(nn.Module):
-    """Layer normalisation of each field's embedding by itself; dense columns stay as they are."""
+    """Layer normalisation of each token by itself; dense columns stay as they are."""
 
     def __init__(self, layout: Layout, sets: int) -> None:
         super().__init__()
@@ -48,6 +48,8 @@ class FieldNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x (I, B, inputs) -> the same, in its precision."""
         embedded, normal = self.scale.shape[1], []
+        if not embedded:
+            return x
         wide = x[..., :embedded].to(torch.promote_types(x.dtype, torch.float32))
         parts = torch.split(wide, [fields * width for fields, width in self.runs], dim=2)
         for run, (fields, width) in zip(parts, self.runs, strict=True):

@@ -16,22 +16,36 @@ from bench.schema import Schema
 
 @dataclass(frozen=True)
 class Layout:
-    """What stands where in an input set: an embedding of each field, in their order, then the dense columns.
+    """What stands where in an input set: tokens, then dense columns, then what an interaction appends.
+
+    Tokens are vectors: first the embedding of each field, in their order, then those of numbers that have one.
 
     Attributes:
-        schema: names the fields.
-        dim: width of one embedding, or of the widest.
+        schema: names the fields, and the dense columns that are single inputs.
+        dim: width of one token, or of the widest.
         more: columns that an interaction appends.
         by_cardinality: whether fields of few rows have narrower ones, see `bench.models.config.EmbeddingConfig`.
+        numbers: names of those that have a token, of width `dim`.
     """
 
     schema: Schema
     dim: int
     more: int = 0
     by_cardinality: bool = False
+    numbers: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the tokens."""
+        return (*(field.name for field in self.schema.fields), *self.numbers)
 
     @cached_property
     def widths(self) -> tuple[int, ...]:
+        """Of each token."""
+        return (*self.field_widths, *[self.dim] * len(self.numbers))
+
+    @cached_property
+    def field_widths(self) -> tuple[int, ...]:
         """Of each field's embedding."""
         if not self.by_cardinality:
             return (self.dim,) * len(self.schema.fields)
@@ -40,12 +54,12 @@ class Layout:
 
     @property
     def embedded(self) -> int:
-        """The width of all fields' embeddings together."""
+        """The width of all tokens together."""
         return sum(self.widths)
 
     @property
     def is_ragged(self) -> bool:
-        """Whether some embedding is narrower than `dim`."""
+        """Whether some token is narrower than `dim`."""
         return self.embedded < self.dim * len(self.widths)
 
     @property
@@ -53,10 +67,10 @@ class Layout:
         """The width of an input set."""
         return self.embedded + len(self.schema.dense) + self.more
 
-    def columns(self, field: int) -> range:
-        """Those of a field, by its number."""
-        first = sum(self.widths[:field])
-        return range(first, first + self.widths[field])
+    def columns(self, token: int) -> range:
+        """Those of a token, by its number."""
+        first = sum(self.widths[:token])
+        return range(first, first + self.widths[token])
 
 
 class Sharing(nn.Module, ABC):

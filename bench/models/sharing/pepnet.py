@@ -31,15 +31,16 @@ class PEPNetConfig(HiddenConfig):
     fields: Annotated[
         tuple[str, ...], BeforeValidator(_split), PlainSerializer(",".join, return_type=str, when_used="json")
     ] = ()
-    """Fields that tell who or what is concerned, as in "user_id,video_id". None named: the card's `group` where that is
-    an input, else the field with most values."""
+    """Fields, or numbers with a token, that tell who or what is concerned, as in "user_id,video_id". None named: the
+    card's `group` where that is an input, else the categorical field with most values."""
     gate_width: int = Field(32, ge=1, le=65536)
     """Hidden units of every gate."""
 
 
 def has_fields(schema: Schema) -> str | None:
     """The `unfit` of `pepnet`."""
-    return None if schema.fields else "it has no categorical field, so that nothing tells one user or item from another"
+    found = schema.without_ranges.fields
+    return None if found else "it has no categorical field, so that nothing tells one user or item from another"
 
 
 class GateUnits(nn.Module):
@@ -85,12 +86,11 @@ class PEPNet(Sharing):
     def of(cls, layout: Layout, tasks: int, config: Config) -> Sharing:
         """With the columns of the named fields as the prior."""
         assert isinstance(config, PEPNetConfig)
-        fields, group = layout.schema.fields, layout.schema.group
-        names = [field.name for field in fields]
+        group, names = layout.schema.group, layout.names
         for name in config.fields:
             if name not in names:
                 raise UserError(f"sharing.pepnet.fields: {unknown('field', name, names)}")
-        most = max(fields, key=lambda field: field.cardinality).name
+        most = max(layout.schema.without_ranges.fields, key=lambda field: field.cardinality).name
         chosen = sorted({names.index(name) for name in config.fields or (group or most,)})
         prior = [column for field in chosen for column in layout.columns(field)]
         return cls(layout.inputs, tasks, config, prior)

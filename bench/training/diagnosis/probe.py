@@ -52,7 +52,7 @@ class Probe:
             products[SHARED] = torch.stack([products[name] for name in self.blocks]).sum(0)
         at_all = products[REPRESENTATION] + products[SHARED] if self.blocks else products[REPRESENTATION]
         weights = self._weights(losses, at_all)
-        products[TABLE] = on_rows(batch.ids, [of_task[0] for of_task in gradients])
+        products[TABLE] = on_rows(self.model.rows(batch.ids), [of_task[0] for of_task in gradients])
         plain = {name: matrix.tolist() for name, matrix in products.items()}
         found = {
             "losses": [_finite(loss) for loss in losses.tolist()],
@@ -74,10 +74,11 @@ class Probe:
         model.eval()  # without dropout, no random number is drawn
         try:
             with torch.no_grad():
-                e = model.embed(batch.ids)
+                ids = model.rows(batch.ids)
+                e = model.embed(ids)
             e.requires_grad_()
             # Not by calling the towers: gradient aggregation would cut the graph there.
-            logits = model.towers.forward(model.represent(e, batch.ids, batch.dense))
+            logits = model.towers.forward(model.represent(e, ids, batch.dense))
             losses = model.losses(logits, batch.labels)
             inputs = [e, *self._inputs]
             with of_one_task():

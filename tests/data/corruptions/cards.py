@@ -102,9 +102,7 @@ TABLE: tuple[Entry, ...] = (
     Refused(
         "two inputs that would be called the same",
         "log",
-        lambda work: work.card_edit(
-            'price = "numeric"', 'price = { kind = "numeric", buckets = 3 }\nprice_bucket = "categorical"'
-        ),
+        lambda work: work.card_edit('price = "numeric"', 'price = "numeric"\nprice_bucket = "categorical"'),
         "...",
     ),
     Refused(

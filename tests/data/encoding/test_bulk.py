@@ -50,10 +50,10 @@ def encoder(with_missing: bool, spelled: bool = False) -> Encoder:
                 slots=2,
                 vocabulary=Vocabulary(values=("y", "x", *more, "1")),
             ),
-            BucketField(name="price_bucket", source=price, edges=(0.0, 2.0)),
             CategoricalField(
                 name="hour", source=Source(column="clock", derive="hour_of_hhmm"), vocabulary=Vocabulary(values=("9",))
             ),
+            BucketField(number="price", source=price, edges=(0.0, 2.0), low=-1.0, high=3.0, counts=(4, 5, 6)),
         ),
         dense=(
             NumericColumn(name="price", source=price, log1p=True, mean=0.5, scale=2.0, low=-1.0, high=1.5, flag=True),

@@ -35,7 +35,7 @@ CARD = {
     "columns": {
         "c": "categorical",
         "list": {"kind": "multi-valued", "from": "c", "separator": "|"},
-        "n": {"kind": "numeric", "buckets": 4},
+        "n": "numeric",
     },
     "tasks": [{"name": "click", "column": "click"}],
     "split": {"kind": "random", "valid": 0.2, "test": 0.2},

@@ -20,7 +20,7 @@ def card(shop: dict[str, Any]) -> Card:
     shop["columns"] = {
         "user": "categorical",
         "tags": {"kind": "multi-valued", "max_length": 3},
-        "price": {"kind": "numeric", "buckets": 3},
+        "price": "numeric",
         "hour": {"kind": "categorical", "from": "clock", "derive": "hour_of_hhmm"},
     }
     shop["encoding"] = {"target_rates": ["user"]}
@@ -55,10 +55,14 @@ def test_ids_are_rows_of_one_table(card: Card) -> None:
     assert [(f.name, f.cardinality, f.slots) for f in schema.fields] == [
         ("user", 4, 1),  # unknown, a, b, missing
         ("tags", 3, 3),  # unknown, x, y
-        ("price_bucket", 5, 1),  # unknown, three ranges, missing
         ("hour", 3, 1),  # unknown, 9, 10
+        ("price_bucket", 4, 1),  # unknown, two ranges, missing
     ]
-    assert schema.offsets == (1, 5, 8, 13)
+    assert schema.offsets == (1, 5, 8, 11)
+    (price,) = schema.numbers
+    assert (price.name, price.column, price.missing, price.counts) == ("price", 0, 1, (3, 3))
+    standard = encoder.encode(pa.table({"user": ["a"] * 3, "tags": ["x"] * 3, "price": [1, 4, 6], "clock": [900] * 3}))
+    assert list(price.edges) == standard[1][:, 0].tolist()
     rows = {
         "user": ["zz", "c", "a"],
         "tags": ["zz", None, "y,x"],
@@ -67,9 +71,9 @@ def test_ids_are_rows_of_one_table(card: Card) -> None:
     }
     ids, dense = encoder.encode(pa.table(rows))
     assert ids.tolist() == [
-        [1, 5, 0, 0, 12, 14],
-        [1, 0, 0, 0, 9, 13],
-        [schema.offsets[0] + encoder.fields[0].vocabulary.values.index("a") + 1, 7, 6, 0, 11, 13],  # type: ignore[union-attr]
+        [1, 5, 0, 0, 9, 14],
+        [1, 0, 0, 0, 8, 12],
+        [schema.offsets[0] + encoder.fields[0].vocabulary.values.index("a") + 1, 7, 6, 0, 8, 13],  # type: ignore[union-attr]
     ]
     assert ids.dtype == np.int32
     assert dense.dtype == np.float32
@@ -131,7 +135,7 @@ def test_a_missing_raw_column_is_named(card: Card) -> None:
 
 def test_names_that_would_clash_are_refused(shop: dict[str, Any]) -> None:
     shop["columns"] = {
-        "price": {"kind": "numeric", "buckets": 3},
+        "price": "numeric",
         "price_bucket": {"kind": "categorical", "from": "user"},
     }
     with pytest.raises(UserError, match="two inputs would be called 'price_bucket'"):

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
@@ -10,9 +12,10 @@ from hypothesis import strategies as st
 
 from bench.data.encoding import buckets as module
 from bench.data.encoding.base import Source
-from bench.data.encoding.buckets import DistinctNumbers, cut_points, rounded
+from bench.data.encoding.buckets import DistinctNumbers, Ranges, ranges_for, rounded
 from bench.data.encoding.fields import PAD, BucketField, MultiValuedField
 from bench.data.encoding.fit_text import MultiValuedFitter
+from bench.ranges import begins
 
 SOURCE = Source(column="x", missing=("?",))
 
@@ -24,17 +27,27 @@ def multi(values: list[str | None], slots: int = 3, min_count: int = 1) -> Multi
     return fitter.finish()
 
 
-def cuts(numbers: Any, buckets: int) -> list[float]:
-    return cut_points(*np.unique(numbers, return_counts=True), buckets)
+def ranges(parts: Iterable[Any], most: int) -> Ranges:
+    numbers = DistinctNumbers()
+    for part in parts:
+        numbers.add(np.array(part, np.float64))
+    with mock.patch.object(module, "ranges_for", return_value=most):
+        return numbers.ranges()
 
 
-def bucketed(numbers: list[float], buckets: int) -> BucketField:
-    return BucketField(name="x", source=SOURCE, edges=tuple(cuts(numbers, buckets)))
+def cuts(numbers: Any, most: int) -> list[float]:
+    values, counts = np.unique(numbers, return_counts=True)
+    return values[1:][begins(counts, most)].tolist()  # type: ignore[no-any-return]
+
+
+def bucketed(numbers: list[float], most: int) -> BucketField:
+    return BucketField(number="x", source=SOURCE, **ranges([numbers], most)._asdict())
 
 
 def test_many_buckets_of_few_values_are_one_a_value() -> None:
     field = bucketed([1.0] * 900 + [2.0, 3.0, 5.0], 1000)
-    assert field.edges == (2.0, 3.0, 5.0)
+    assert (field.name, field.edges, field.low, field.high) == ("x_bucket", (2.0, 3.0, 5.0), 1.0, 5.0)
+    assert field.counts == (900, 1, 1, 1)
     low, two, between, five, beyond = field.encode(pa.table({"x": [0.0, 2.0, 4.0, 5.0, 9.0]})).ravel().tolist()
     assert low < two < between < five == beyond
 
@@ -105,12 +118,18 @@ def test_a_constant_or_nothing_has_one_range() -> None:
 
 
 @given(st.lists(st.lists(st.floats(allow_infinity=False), max_size=9), max_size=6), st.integers(2, 9))
-def test_cut_points_of_parts_are_those_of_the_whole(parts: list[list[float]], buckets: int) -> None:
-    numbers = DistinctNumbers()
-    for part in parts:
-        numbers.add(np.array(part, np.float64))
+def test_ranges_of_parts_are_those_of_the_whole(parts: list[list[float]], most: int) -> None:
+    found = ranges(parts, most)
     known = np.array([number for part in parts for number in part if not np.isnan(number)], np.float64)
-    assert numbers.cut_points(buckets) == cuts(known, buckets)
+    assert list(found.edges) == cuts(known, most)
+    of_row = np.searchsorted(found.edges, known, side="right")
+    assert np.bincount(of_row, minlength=len(found.edges) + 1).tolist() == list(found.counts)
+    assert (found.low, found.high) == ((known.min(), known.max()) if len(known) else (0.0, 0.0))
+
+
+def test_a_range_holds_enough_rows() -> None:
+    assert [ranges_for(rows) for rows in (0, 3, 200, 10**4, 10**9)] == [2, 2, 10, 500, 1000]
+    assert DistinctNumbers().ranges() == Ranges((), 0.0, 0.0, (0,))
 
 
 @pytest.mark.parametrize("size", [7, 64, 4000])
@@ -119,9 +138,6 @@ def test_beyond_the_limit_numbers_are_rounded_however_they_are_parted(
 ) -> None:
     monkeypatch.setattr(module, "EXACT", 100)
     all_numbers = np.random.default_rng(0).lognormal(size=4000)
-    numbers = DistinctNumbers()
-    for start in range(0, 4000, size):
-        numbers.add(all_numbers[start : start + size])
-    found = numbers.cut_points(10)
-    assert found == cuts(rounded(all_numbers), 10)
+    found = ranges((all_numbers[start : start + size] for start in range(0, 4000, size)), 10).edges
+    assert list(found) == cuts(rounded(all_numbers), 10)
     np.testing.assert_allclose(found, cuts(all_numbers, 10), rtol=2e-3)

@@ -1,0 +1,50 @@
+"""How numbers enter a model. One file each, one entry each in `NUMERIC`."""
+
+from __future__ import annotations
+
+from bench.models.numeric.base import Numeric
+from bench.models.numeric.bucket import Bucket, BucketConfig
+from bench.models.numeric.periodic import Periodic, PeriodicConfig
+from bench.models.numeric.piecewise_linear import PiecewiseLinear, PiecewiseLinearConfig
+from bench.models.numeric.scaled import Scaled
+from bench.registry import Entry, NoOptions
+from bench.schema import Schema
+
+__all__ = ["NUMERIC", "Numeric"]
+
+
+def has_numbers(schema: Schema) -> str | None:
+    """The `unfit` of kinds that give numbers tokens."""
+    return None if schema.numbers else "it has no number with ranges"
+
+
+NUMERIC: dict[str, Entry[Numeric]] = {
+    "scaled": Entry(
+        build=Scaled,
+        config=NoOptions,
+        paper="-",
+        summary="each number is one input",
+    ),
+    "bucket": Entry(
+        build=Bucket,
+        config=BucketConfig,
+        paper="-",
+        summary="each number is one input, and the range that it is in has an embedding",
+    ),
+    "piecewise_linear": Entry(
+        build=PiecewiseLinear,
+        config=PiecewiseLinearConfig,
+        paper="Gorishniy et al., NeurIPS 2022",
+        summary="a token for each number, piecewise linear in it, with bends at quantiles of train",
+        unfit=has_numbers,
+        departs="Bins are put around values that many rows have, and missing numbers have a token of their own.",
+    ),
+    "periodic": Entry(
+        build=Periodic,
+        config=PeriodicConfig,
+        paper="Gorishniy et al., NeurIPS 2022",
+        summary="a token for each number, of waves of learned frequencies",
+        unfit=has_numbers,
+        departs="Missing numbers have a token of their own.",
+    ),
+}

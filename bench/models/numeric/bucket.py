@@ -1,0 +1,59 @@
+"""Numbers as ranges that have embeddings, beside the numbers themselves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from bench.models.numeric.base import Numeric
+from bench.ranges import begins
+from bench.registry import Config
+from bench.schema import Schema
+
+
+class BucketConfig(Config):
+    """Options of `bucket`."""
+
+    bins: int = Field(1000, ge=2, le=1000)
+    """Ranges of a number, about; no more than the store has: 1000, and 20 rows of train in each on average."""
+
+
+class Bucket(Numeric):
+    """Ranges lie between quantiles of train, and are fields beside the standardised numbers.
+
+    Their embeddings are rows of the table, trained like those of categories. Missing is a range of its own, and a
+    number that alone holds 1 / bins of train's rows has a range to itself.
+    """
+
+    coarser: Tensor
+
+    def __init__(self, schema: Schema, dim: int, sets: int, config: BucketConfig) -> None:
+        super().__init__()
+        plain = schema.without_ranges
+        fields, coarser, at = list(plain.fields), list[int](), plain.rows
+        for number, field in zip(schema.numbers, schema.fields[len(fields) :], strict=True):
+            of_range = 1 + np.cumsum([0, *begins(np.array(number.counts), config.bins)])
+            missing = int(of_range[-1]) + 1
+            coarser += [at, *(at + of_range).tolist(), at + missing]
+            fields.append(replace(field, cardinality=missing + 1))
+            at += missing + 1
+        self.schema, self.outputs = replace(schema, fields=tuple(fields)), len(schema.dense)
+        self.fields, self.first = plain.slots, plain.rows
+        self.as_stored = self.schema.fields == schema.fields
+        self.register_buffer("coarser", torch.tensor(coarser, dtype=torch.int32), persistent=False)
+
+    def rows(self, ids: Tensor) -> Tensor:
+        """See `Numeric.rows`."""
+        if self.as_stored:
+            return ids
+        ranges = ids[:, self.fields :]
+        rows = self.coarser.index_select(0, (ranges - self.first).flatten()).view(ranges.shape)
+        return torch.cat([ids[:, : self.fields].to(rows.dtype), rows], dim=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x, unchanged."""
+        return x
