@@ -42,7 +42,8 @@ class MemberInputs(Drawn):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (I, B, inputs) -> (I, k B, inputs), member by member."""
-        return (x.unsqueeze(1) * self.weight.to(x.dtype).unsqueeze(2)).flatten(1, 2)
+        scales = self.weight.to(x.dtype).unsqueeze(2).unbind(1)  # k of (I, 1, inputs)
+        return torch.cat([x * scale for scale in scales], dim=1)
 
 
 def mean_logits(logits: Tensor) -> Tensor:

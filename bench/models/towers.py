@@ -44,16 +44,16 @@ class Towers(nn.Module):
         if self.transfer is not None:
             h = self.transfer(h)
         assert self.output.bias is not None
-        towers, members, width = self.output.weight.shape
-        weight, bias = self.output.weight.view(-1, 1, width), self.output.bias.view(-1, 1)
-        h = h.reshape(towers * members, -1, width)
+        weight, bias = self.output.weight, self.output.bias
+        towers, members, width = weight.shape
         if fused.fits(h, weight):
-            logits = fused.head(h, weight, bias)  # (B, O k)
-        else:
-            logits = torch.baddbmm(bias.unsqueeze(2), h.to(weight.dtype), weight.transpose(1, 2)).squeeze(2).t()
-        if members == 1:
-            return logits
-        return logits.view(-1, towers, members).permute(2, 0, 1).flatten(0, 1)
+            own = h.reshape(towers * members, -1, width)
+            logits = fused.head(own, weight.view(-1, 1, width), bias.view(-1, 1))  # (B, O k)
+            return logits.view(-1, towers, members).permute(2, 0, 1).flatten(0, 1) if members > 1 else logits
+        # All outputs of all members' rows, then each member's own: torch.export cannot part these rows before.
+        every = torch.bmm(h.to(weight.dtype), weight.transpose(1, 2)) + bias.unsqueeze(1)  # (O, k B, k)
+        each = every.view(towers, members, -1, members).diagonal(dim1=1, dim2=3)  # (O, B, k)
+        return torch.cat(each.unbind(2), dim=1).t()
 
     @torch.no_grad()
     def set_bias(self, bias: Tensor) -> None:

@@ -17,9 +17,9 @@ from bench.errors import UserError
 
 _ATEN = """
 _assert_tensor_metadata.default add.Tensor alias.default clamp.default cos.default detach.default div.Tensor
-dropout.default exp.default gelu.default log.default log_sigmoid.default masked_fill.Scalar maximum.default
-minimum.default mul.Tensor ne.Scalar relu.default rsqrt.default sigmoid.default silu.default sin.default
-square.default sub.Tensor tanh.default to.dtype where.self
+dropout.default exp.default gelu.default log.default log_sigmoid.default logsumexp.default masked_fill.Scalar
+maximum.default minimum.default mul.Tensor ne.Scalar neg.default relu.default rsqrt.default sigmoid.default
+silu.default sin.default square.default sub.Tensor tanh.default to.dtype where.self
 
 bmm.default einsum.default layer_norm.default mean.dim softmax.int sum.dim_IntList
 
@@ -30,8 +30,9 @@ unbind.int unsqueeze.default view.default
 
 promote_types.default sym_size.int
 """  # element by element; sums and products; other shapes and choices of rows or columns; of shapes and types
-OPERATORS = frozenset(f"torch.ops.aten.{name}" for name in _ATEN.split())
-"""What a node may call: the operators that exports of our models hold."""
+OPERATORS = frozenset([*(f"torch.ops.aten.{name}" for name in _ATEN.split()), "_operator.mul"])
+"""What a node may call: the operators that exports of our models hold. `_operator.mul` multiplies sizes: the rows of an
+ensemble are members times samples."""
 
 _ARGUMENTS = {"as_tensor", "as_tensors", "as_int", "as_ints", "as_float", "as_bool", "as_none", "as_string"}
 _ARGUMENTS |= {"as_sym_int", "as_sym_ints", "as_scalar_type", "as_layout", "as_memory_format", "as_device"}

@@ -12,8 +12,9 @@ from bench.errors import UserError
 
 _OPERATORS = """
 Add Cast CastLike Clip Concat Constant ConstantOfShape Cos Div Einsum Equal Exp Expand EyeLike Gather Gelu Identity
-LayerNormalization Log MatMul Max Min Mul Not Pow Reciprocal ReduceMean ReduceSum Relu Reshape ScatterElements
-SequenceAt Shape Sigmoid Sin Slice Softmax SplitToSequence Sqrt Squeeze Sub Tanh TopK Transpose Unsqueeze Where
+LayerNormalization Log MatMul Max Min Mul Neg Not Pow Reciprocal ReduceLogSumExp ReduceMean ReduceSum Relu Reshape
+ScatterElements SequenceAt Shape Sigmoid Sin Slice Softmax SplitToSequence Sqrt Squeeze Sub Tanh TopK Transpose
+Unsqueeze Where
 """
 OPERATORS = frozenset(_OPERATORS.split())
 """What a node may be, in ONNX's own domain: those that exports of our models hold."""

@@ -13,7 +13,7 @@ or of shares of the served outcomes. The best is chosen on half of the other see
 round: by the same seeds, the best of many noisy means would look better than it is.
 
 A verdict is right where all that it says is so by the true changes: what it says is gained is, what it says is lost is;
-where it says to stay, or that nothing changes, no mean change is above 1%.
+where it says to stay, or that nothing changes, no mean change is above 1%. One that cannot tell says nothing.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ DATASETS = ("hotel-bookings", "funnel-log", "sparse-log")
 SWITCH = ("win", "trade")
 KNEE = Policy(rule="knee")
 HEAD = (
-    "| data left out | regret of heads, AUC: median, 9 of 10 | of what is served: median, 9 of 10 | verdicts right "
-    "| to switch | to stay | cannot tell |"
+    "| data left out | regret of heads, AUC: median, 9 of 10 | of what is served: median, 9 of 10 "
+    "| verdicts: to switch | to stay | cannot tell | right, of those that tell |"
 )
 
 Place = tuple[int, int]
@@ -168,14 +168,16 @@ def replay(fresh: Fresh, places: Sequence[Place], every: Sequence[Place], seed: 
     true_changes = changes(slice(None))[picked, 0]
     if said.kind in SWITCH:
         signs = [1 if each.gained else -1 if each.lost else 0 for each in said.changes]
-        right = bool((np.array(signs) * true_changes >= 0).all())
+        right = float((np.array(signs) * true_changes >= 0).all())
+    elif said.kind == "unknown":
+        right = np.nan
     else:
         right = float(true_changes.mean()) < 0.01
     return found | {
         "served": _best(*scores) - float(true_changes.mean()),
         "said": said.kind,
         "change": float(true_changes.mean()),
-        "right": float(right),
+        "right": right,
     }
 
 
@@ -215,8 +217,9 @@ def main() -> None:
             for name, d in (("heads", 5), ("served", 4))
         )
         switch, cannot = found["said"].isin(SWITCH).mean(), (found["said"] == "unknown").mean()
-        parts = (found["right"].mean(), switch, 1 - switch - cannot, cannot)
-        lines.append(f"| {dataset} | {heads} | {served} | {' | '.join(f'{part:.0%}' for part in parts)} |")
+        parts = " | ".join(f"{part:.0%}" for part in (switch, 1 - switch - cannot, cannot))
+        told = found["right"].dropna()
+        lines.append(f"| {dataset} | {heads} | {served} | {parts} | {int(told.sum())} of {len(told)} |")
         print(
             f"{found.to_string()}\n{len(entries)} configurations on {len(FRESH)} fresh seeds\n{lines[-1]}", flush=True
         )

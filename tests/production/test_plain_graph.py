@@ -22,6 +22,7 @@ from bench.production.plain_graph import OPERATORS
 from bench.production.served_model import ServedModel
 from bench.registry import Config, Entry
 from bench.schema import Field, Number, Scale, Schema, Task
+from bench.training.build import build_model
 from bench.training.config import TrialConfig
 
 SCHEMA = Schema(
@@ -63,6 +64,7 @@ def configs(schema: Schema) -> Iterator[dict[str, Any]]:
     seen = set()
     yield {"sharing.kind": "shared_bottom", "embedding.by_cardinality": True}
     yield {"numeric.kind": "bucket", "numeric.bucket.bins": 2}
+    yield {"ensemble.members": 3}
     for axis, registry in AXES.items():
         for kind, entry in registry.items():
             if entry.unfit(schema):
@@ -77,17 +79,12 @@ def configs(schema: Schema) -> Iterator[dict[str, Any]]:
 
 
 def build(schema: Schema, dotted: dict[str, Any]) -> MultiTaskModel:
-    config = TrialConfig.parse({"sharing.kind": "shared_bottom", "embedding.dim": 4, "tower.layers": "8"} | dotted)
-    return MultiTaskModel(
-        schema,
-        config.sharing,
-        config.funnel,
-        config.embedding,
-        config.tower,
-        "fp32",
-        config.interaction,
-        config.numeric,
-    )
+    base = {"sharing.kind": "shared_bottom", "embedding.dim": 4, "tower.layers": "8", "optim.precision": "fp32"}
+    return build_model(schema, TrialConfig.parse(base | dotted))
+
+
+def name_of(target: Any) -> str:
+    return "_operator.mul" if target is operator.mul else f"torch.ops.{target}"
 
 
 @pytest.mark.slow  # half a minute in torch's exporter
@@ -101,7 +98,7 @@ def test_the_list_is_what_our_models_use(tmp_path: Path, monkeypatch: pytest.Mon
         chosen = [each for each in configs(schema) if schema is SCHEMA or len(each) == 1]
         program = archive.export(ServedModel([alone, *([build(schema, each)] for each in chosen)]), schema)
         nodes = [node for node in program.graph.nodes if node.op == "call_function"]
-        used |= {f"torch.ops.{node.target}" for node in nodes if node.target is not operator.getitem}
+        used |= {name_of(node.target) for node in nodes if node.target is not operator.getitem}
         archive.save(program, tmp_path / "all.pt2")
     assert used == OPERATORS
     assert isinstance(archive.load(tmp_path / "all.pt2"), torch.export.ExportedProgram)
