@@ -25,7 +25,7 @@ bmm.default einsum.default layer_norm.default mean.dim softmax.int sum.dim_IntLi
 
 cat.default contiguous.default diagonal.default embedding.default expand.default flatten.using_ints full_like.default
 index_select.default new_empty.default permute.default repeat_interleave.self_int reshape.default scatter.value
-select.int slice.Tensor split_with_sizes.default squeeze.dim stack.default t.default topk.default transpose.int
+select.int slice.Tensor split_with_sizes.default stack.default t.default topk.default transpose.int
 unbind.int unsqueeze.default view.default
 
 promote_types.default sym_size.int
