@@ -88,7 +88,7 @@ class MultiTaskModel(nn.Module):
         before = lookup(INTERACTIONS, "interaction kind", interaction.kind)
         self.interaction = BySets(lambda sets: before.build(layout, sets, interaction.options), common, self.input_sets)
         layout = replace(layout, more=self.interaction.outputs - layout.inputs)
-        self.each = (
+        self.member_inputs = (
             None
             if self.members == 1
             else BySets(lambda sets: MemberInputs(layout, sets, self.members), common, self.input_sets)
@@ -156,7 +156,7 @@ class MultiTaskModel(nn.Module):
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
         """Dense parameters on which more than one task's logits depend; the table is not among them."""
-        before = [part for part in (self.numeric, self.interaction, self.each) if part is not None]
+        before = [part for part in (self.numeric, self.interaction, self.member_inputs) if part is not None]
         return chain(*(part.shared_parameters() for part in before), self.sharing.shared_parameters())
 
     def penalty(self) -> Tensor | None:
@@ -205,7 +205,7 @@ class MultiTaskModel(nn.Module):
             numbers = self.numeric(dense.expand(self.input_sets, -1, -1))
             x = torch.cat([x, numbers.to(x.dtype)], dim=2)
         y: Tensor = self.interaction(x)
-        return y if self.each is None else self.each(y)
+        return y if self.member_inputs is None else self.member_inputs(y)
 
 
 def parameter_count(model: nn.Module) -> int:

@@ -69,13 +69,13 @@ def scaled(model: MultiTaskModel, by: Tensor) -> Iterator[None]:
 
 def weights_of(model: MultiTaskModel) -> Tensor:
     """(I, k, inputs), what members scale their inputs by."""
-    assert model.each is not None
-    return torch.cat([part.weight for part in model.each.parts])  # type: ignore[misc]
+    assert model.member_inputs is not None
+    return torch.cat([part.weight for part in model.member_inputs.parts])  # type: ignore[misc]
 
 
 def alone(model: MultiTaskModel, member: int, plain: MultiTaskModel) -> MultiTaskModel:
     """The plain model with all that the members share, and one member's output."""
-    state = {name: value for name, value in model.state_dict().items() if not name.startswith("each.")}
+    state = {name: value for name, value in model.state_dict().items() if not name.startswith("member_inputs.")}
     for name in ("towers.output.weight", "towers.output.bias"):
         state[name] = state[name][:, member : member + 1]
     plain.load_state_dict(state)
@@ -144,8 +144,8 @@ def test_it_equals_tabm_mini() -> None:
     linear = [module for module in twin.backbone.modules() if isinstance(module, nn.Linear)]
     (own,) = [p for name, p in twin.backbone.named_parameters() if name.endswith("affine.weight")]
     with torch.no_grad():
-        assert model.each is not None
-        model.each.parts[0].weight.copy_(own)  # type: ignore[union-attr]
+        assert model.member_inputs is not None
+        model.member_inputs.parts[0].weight.copy_(own)  # type: ignore[union-attr]
         for layer, theirs in zip(model.sharing.bottom.linears, linear, strict=True):  # type: ignore[union-attr, operator]
             layer.weight.copy_(theirs.weight)
             layer.bias.copy_(theirs.bias)
