@@ -82,8 +82,14 @@ def poor(kind: str) -> Any:
 
 
 def slow_train(job: Job) -> TrialResult:
-    """As `train`, a fifth of a second long; names the store in the configuration, which must be there."""
+    """As `train`, a fifth of a second long; names the store in the configuration, which must be there.
+
+    While it runs, the file `at-work` lies beside the store.
+    """
+    at_work = Path(job.store).with_name("at-work")
+    at_work.touch()
     time.sleep(0.2)
+    at_work.unlink(missing_ok=True)
     assert Path(job.store, "manifest.json").is_file(), job.store
     result = train(job)
     result.config["store"] = job.store

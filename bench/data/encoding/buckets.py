@@ -10,12 +10,10 @@ from numpy.typing import NDArray
 from bench.ranges import begins
 
 Numbers = NDArray[np.float64]
-EXACT = 1 << 20
-"""Distinct numbers up to which cut points are exact."""
-BITS = 12
-"""Significant bits that are kept of each number beyond that: a cut is off by at most one part in 4096."""
-
-
+EXACT = 1 << 17
+"""Distinct numbers up to which cut points are exact. Beyond that, numbers lose bits until so few are left."""
+BITS = range(52, 0, -2)
+"""Significant bits that numbers keep, from one step to the next."""
 MOST_RANGES = 1000
 ROWS_OF_RANGE = 20
 """Rows of train that a range holds on average, at least."""
@@ -37,13 +35,17 @@ class Ranges(NamedTuple):
 
 
 class DistinctNumbers:
-    """The distinct numbers seen, and how often; rounded once there are more than `EXACT`. NaN is left out."""
+    """The distinct numbers seen, and how often; shortened once there are more than `EXACT`. NaN is left out.
+
+    The same whatever parts the numbers come in: to shorten twice is to shorten once.
+    """
 
     def __init__(self) -> None:
         self._values, self._counts = np.empty(0), np.empty(0, np.int64)
         self._waiting: list[Numbers] = []
         self._rows = 0
-        self._rounded = False
+        self._bits = iter(BITS)
+        self._kept: int | None = None
 
     def add(self, numbers: Numbers) -> None:
         """Takes in numbers (N,)."""
@@ -63,16 +65,14 @@ class DistinctNumbers:
         return Ranges(edges, float(values[0]), float(values[-1]), tuple(np.add.reduceat(counts, first).tolist()))
 
     def _merge(self) -> None:
-        values, counts = np.unique(np.concatenate(self._waiting or [np.empty(0)]), return_counts=True)
+        new = np.concatenate(self._waiting or [np.empty(0)])
         self._waiting, self._rows = [], 0
-        if self._rounded:
-            values = rounded(values)
-        self._values, self._counts = _united(
-            np.concatenate([self._values, values]), np.concatenate([self._counts, counts])
-        )
-        if not self._rounded and len(self._values) > EXACT:
-            self._rounded = True
-            self._values, self._counts = _united(rounded(self._values), self._counts)
+        values = np.concatenate([self._values, new if self._kept is None else shortened(new, self._kept)])
+        counts = np.concatenate([self._counts, np.ones(len(new), np.int64)])
+        self._values, self._counts = _united(values, counts)
+        while len(self._values) > EXACT:
+            self._kept = next(self._bits)
+            self._values, self._counts = _united(shortened(self._values, self._kept), self._counts)
 
 
 def ranges_for(rows: int) -> int:
@@ -87,8 +87,8 @@ def _united(values: Numbers, counts: NDArray[np.int64]) -> tuple[Numbers, NDArra
     return distinct, total
 
 
-def rounded(numbers: Numbers) -> Numbers:
-    """To `BITS` significant bits."""
+def shortened(numbers: Numbers, bits: int) -> Numbers:
+    """To so many significant bits, towards zero."""
     mantissa, exponent = np.frexp(numbers)
-    shorter: Numbers = np.ldexp(np.rint(np.ldexp(mantissa, BITS)), exponent - BITS)
+    shorter: Numbers = np.ldexp(np.trunc(np.ldexp(mantissa, bits)), exponent - bits)
     return shorter

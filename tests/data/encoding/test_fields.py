@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bench.data.encoding import buckets as module
 from bench.data.encoding.base import Source
-from bench.data.encoding.buckets import DistinctNumbers, Ranges, ranges_for, rounded
+from bench.data.encoding.buckets import DistinctNumbers, Ranges, ranges_for, shortened
 from bench.data.encoding.fields import PAD, BucketField, MultiValuedField
 from bench.data.encoding.fit_text import MultiValuedFitter
 from bench.ranges import begins
@@ -133,11 +133,11 @@ def test_a_range_holds_enough_rows() -> None:
 
 
 @pytest.mark.parametrize("size", [7, 64, 4000])
-def test_beyond_the_limit_numbers_are_rounded_however_they_are_parted(
+def test_beyond_the_limit_numbers_are_shortened_however_they_are_parted(
     size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "EXACT", 100)
+    monkeypatch.setattr(module, "EXACT", 1000)
     all_numbers = np.random.default_rng(0).lognormal(size=4000)
     found = ranges((all_numbers[start : start + size] for start in range(0, 4000, size)), 10).edges
-    assert list(found) == cuts(rounded(all_numbers), 10)
-    np.testing.assert_allclose(found, cuts(all_numbers, 10), rtol=2e-3)
+    assert list(found) == cuts(shortened(all_numbers, 8), 10)
+    np.testing.assert_allclose(found, cuts(all_numbers, 10), rtol=2**-7)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -165,7 +166,7 @@ def test_a_job_beyond_its_time_is_ended(two_nodes: Cluster, store: Path) -> None
 
 
 def test_a_node_lost_in_the_middle_changes_no_result(two_nodes: Cluster, store: Path, tmp_path: Path) -> None:
-    """Where no job runs there at that moment, which is said by no note, the node is lost again in another search."""
+    """Where a job had just ended there, which no note says, the node is lost again in another search."""
     few = {"budget": 600}
     expected = strip(searched(tmp_path / "here", store, ShuffledExecutor(slow_train, 2, 1), **few))
     notes: list[str] = []
@@ -184,8 +185,15 @@ def test_a_node_lost_in_the_middle_changes_no_result(two_nodes: Cluster, store: 
 
 
 def lose(nodes: Cluster, log: Path) -> None:
-    """Takes the second node away once a few jobs are done; most are not."""
-    wait_until(lambda: log.exists() and log.stat().st_size > 12_000, 60)
+    """Takes the second node away while it works, once a few jobs are done; most are not."""
+    at_work = nodes.home / "store" / "toy@1" / "at-work"
+    wait_until(lambda: log.exists() and log.stat().st_size > 6_000, 60)
+    wait_until(lambda: not at_work.exists(), 60)
+    wait_until(at_work.exists, 60)
+    raylet = nodes.second.all_processes["raylet"][0].process.pid
+    workers = Path(f"/proc/{raylet}/task/{raylet}/children").read_text().split()
+    for worker in workers:  # else one ends its job before it sees that the node is gone
+        os.kill(int(worker), signal.SIGKILL)
     nodes.remove_node(nodes.second, allow_graceful=False)
 
 
