@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 from bench.data import Card
 from bench.data.preparation import recipe
 from bench.errors import UserError
-from bench.search.rungs import ladder
 from bench.search.space import Space
 from bench.search.tree import walk
 from bench.suite import Suite, lowest_rung
@@ -37,6 +37,30 @@ def rungs_of(suite: Suite, space: Space, rows: int) -> tuple[int, ...]:
     if not suite.search.by_rungs:
         return (full,)
     return ladder(lowest_rung(suite.search.lowest, full), suite.search.step, full)
+
+
+def ladder(lowest: int, eta: float, full: int) -> tuple[int, ...]:
+    """Rungs from the lowest to full length, each about `eta` times the one below.
+
+    From the lowest upwards every step is a factor of `eta`, but the last, which is what is left to full length: between
+    the root of `eta` and `eta` to the power 1.5. A rung nearer to full length than that would save next to nothing.
+    Where the lowest rung is no shorter than full length, full length is all.
+
+    Args:
+        lowest: training samples at which a trial is first judged.
+        eta: above 1.
+        full: training samples of a trial that is never stopped.
+
+    Returns:
+        Samples at each rung, rising.
+    """
+    if lowest >= full:
+        return (full,)
+    rungs = [float(lowest)]
+    while rungs[-1] * eta * math.sqrt(eta) <= full:
+        rungs.append(rungs[-1] * eta)
+    # A small eta rounds small rungs to the same number of samples.
+    return (*sorted({round(rung) for rung in rungs} - {full}), full)
 
 
 def most_epochs(space: Space) -> float:

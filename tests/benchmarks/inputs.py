@@ -1,14 +1,12 @@
-"""What the ways in which numbers enter a model are worth: AUC of each task on validation and test, in pairs by seed.
+"""Ablation of inputs and models, each variant tuned alike, against boosted trees: AUC on test, in pairs by seed.
 
-    python tests/benchmarks/inputs.py --raw DIR [--data census-income ...] [--seeds 5] [--workers 1]
-        [--model sharing.kind=mmoe interaction.kind=dcn_v2] [--variant numeric.kind=scaled] [--set optim.epochs=1 ...]
-        [--out FILE.jsonl] [--write docs/FILE]
+    python tests/benchmarks/inputs.py --raw DIR [--data census-income ...] [--variant bucket ...] [--tries 8]
+        [--seeds 5] [--workers 1] [--out FILE.jsonl] [--write docs/inputs.md]
 
-`DIR` holds `census-income/`, `kuairand-pure/` and `hotel-bookings/`; the funnel is generated. Nothing is searched:
-every model is trained under every variant with each seed, and kept at its best evaluation by validation. `--model` and
-`--variant` take settings as `--set` does, and may be given several times; the other variants are held against the
-first. Differences have 90% intervals (Student's t over seeds). Each job has one thread. `FILE.jsonl` keeps each
-finished training, which is not run again.
+`DIR` holds `census-income/`, `kuairand-pure/` and `hotel-bookings/`; the funnel is generated. Each variant is trained
+with the same `tries` draws of what is tuned (`DRAWN`), all on one seed. The draw with the best mean AUC on validation
+is trained on fresh seeds. Trees have as many tries. Each job has one thread. `FILE.jsonl` keeps each finished training,
+which does not run again.
 """
 
 from __future__ import annotations
@@ -17,11 +15,9 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 from time import process_time
 from typing import Any
 
@@ -29,54 +25,55 @@ import cpu
 import numpy as np
 import torch
 from scipy.stats import t
+from scipy.stats.qmc import Sobol
 from speed.table import replace
 
-from bench.cli.options import assignments
 from bench.data import Store, load_card, prepare
 from bench.machine import keep_freed_memory
 from bench.objectives import primary
-from bench.records import Job
+from bench.records import Job, Scalar
 from bench.seeds import derive
 from bench.training.config import TrialConfig
 from bench.training.job import run_job
+from bench.training.tree_settings import best_by_task, configurations
 
 NAME = "inputs"
 EPOCHS = {
-    "census-income": 2,
-    "census-income-education": 2,
-    "kuairand-pure@late-window": 1,
-    "synthetic-funnel": 3,
-    "hotel": 3,
+    "census-income": (2, 6),
+    "census-income-education": (2, 6),
+    "kuairand-pure@late-window": (0.5, 2),
+    "synthetic-funnel": (1, 6),
+    "hotel": (2, 8),
 }
+"""By data set the range of passes over train."""
 RAW = {"census-income-education": "census-income"}
 """Folder of a card's raw files, where that is not named as the card is."""
-MODELS = (("sharing.kind=shared_bottom",), ("sharing.kind=mmoe", "interaction.kind=dcn_v2"))
-VARIANTS = (
-    ("numeric.kind=bucket",),
-    ("numeric.kind=bucket", "numeric.bucket.bins=20"),
-    ("numeric.kind=bucket", "numeric.bucket.bins=100"),
-    ("numeric.kind=scaled",),
-    ("numeric.kind=piecewise_linear",),
-    ("numeric.kind=piecewise_linear", "numeric.piecewise_linear.activation=false"),
-    ("numeric.kind=piecewise_linear", "numeric.piecewise_linear.bins=128"),
-    ("numeric.kind=periodic", "numeric.periodic.sigma=0.1"),
-    ("numeric.kind=periodic", "numeric.periodic.sigma=1.0"),
-)
-
-
-@dataclass(frozen=True)
-class Work:
-    """One training."""
-
-    data: str
-    model: str
-    variant: str
-    seed: int
-
-    @property
-    def key(self) -> tuple[str, str, str, int]:
-        """By which it is found again."""
-        return self.data, self.model, self.variant, self.seed
+FIXED: dict[str, Scalar] = {"optim.batch_size": 1024, "tower.layers": "64-32"}
+DRAWN = {
+    "optim.lr": (0.0015, 0.012),
+    "optim.embedding_l2": (0.003, 3.0),
+    "tower.dropout": (0.01, 0.4),
+    "numeric.periodic.sigma": (0.01, 1.0),
+}
+"""Ranges of what is tuned, all on a logarithmic scale; the last one for the variant that has it."""
+FIRST, TREES = "bucket", "trees"
+VARIANTS: dict[str, dict[str, Scalar]] = {
+    FIRST: {},
+    TREES: {},
+    "bucket, 20 ranges": {"numeric.bucket.bins": 20},
+    "scaled": {"numeric.kind": "scaled"},
+    "piecewise_linear": {"numeric.kind": "piecewise_linear"},
+    "periodic": {"numeric.kind": "periodic"},
+    "4 members": {"ensemble.members": 4},
+    "averaging": {"optim.averaging": 0.25},
+    "fm": {"interaction.kind": "fm"},
+    "dcn_v2": {"interaction.kind": "dcn_v2"},
+    "single_task": {"sharing.kind": "single_task"},
+    "mmoe": {"sharing.kind": "mmoe"},
+    "ple": {"sharing.kind": "ple"},
+    "ple, dcn_v2, 4 members": {"sharing.kind": "ple", "interaction.kind": "dcn_v2", "ensemble.members": 4},
+}
+"""The first and all that do not say otherwise: Shared-Bottom, up to 1000 ranges, no interaction."""
 
 
 def store_of(data: str, home: Path, raw: Path) -> Store:
@@ -89,61 +86,106 @@ def store_of(data: str, home: Path, raw: Path) -> Store:
     return store.with_tasks(store.default_tasks)
 
 
-def train(work: Work, home: Path, raw: Path) -> dict[str, Any]:
-    """Metrics by split and objective, and CPU seconds."""
-    store = store_of(work.data, home, raw)
-    given = {"optim.epochs": EPOCHS[work.data]} | assignments([*work.model.split(), *work.variant.split()])
-    objectives = tuple(primary(task) for task in store.schema.tasks)
+def draws(data: str, variant: str, many: int, tasks: Sequence[str]) -> list[dict[str, Scalar]]:
+    """The configurations to try; those of networks differ between variants in the variant alone."""
+    if variant == TREES:
+        return configurations(tasks, many, derive(0, NAME))
+    ranges = {**DRAWN, "optim.epochs": EPOCHS[data]}
+    points = Sobol(len(ranges), rng=np.random.default_rng(derive(0, NAME))).random_base2(10)[:many]
+    own = VARIANTS[variant]
+    found = []
+    for point in points.tolist():
+        values = {name: low * (high / low) ** at for (name, (low, high)), at in zip(ranges.items(), point, strict=True)}
+        if own.get("numeric.kind") != "periodic":
+            del values["numeric.periodic.sigma"]
+        found.append({**FIXED, **values, **own})
+    return found
+
+
+def trained(store: Store, config: dict[str, Scalar], variant: str, replicate: int) -> dict[str, Any]:
+    """Metrics on validation and test, and CPU seconds."""
+    tasks = store.schema.tasks
+    trees = variant == TREES
     job = Job(
-        trial=0,
-        replicate=0,
-        config=TrialConfig.parse(given).dotted(),
+        trial=None if trees else 0,
+        replicate=replicate,
+        config=config if trees else TrialConfig.parse(config).dotted(),
         store=str(store.path),
-        seed=derive(work.seed, NAME),
+        seed=derive(replicate, NAME),
         splits=("valid", "test"),
-        objectives=objectives,
-        tasks=tuple(task.name for task in store.schema.tasks),
+        objectives=tuple(primary(task) for task in tasks),
+        tasks=tuple(task.name for task in tasks),
         threads=1,
+        kind="trees" if trees else "trial",
     )
     started = process_time()
     metrics = run_job(job).metrics
-    values = {f"{split}/{name}": metrics[f"{split}/{name}"] for split in job.splits for name in objectives}
-    return vars(work) | {"metrics": values, "parameters": metrics["cost/parameters"], "cpu": process_time() - started}
+    kept = {key: value for key, value in metrics.items() if key.endswith("auc") and key.count("/") == 1}
+    return {"metrics": kept, "parameters": metrics.get("cost/parameters", 0), "cpu": process_time() - started}
+
+
+def chosen(tasks: Sequence[str], variant: str, tried: Sequence[tuple[dict[str, Scalar], Mapping[str, float]]]) -> Any:
+    """The configuration of all tries that is best on validation; of trees, task by task."""
+    if variant == TREES:
+        return best_by_task(tasks, tried)
+    return max(tried, key=lambda each: sum(each[1][f"valid/{task}.auc"] for task in tasks))[0]
+
+
+def one(data: str, variant: str, given: argparse.Namespace, known: Mapping[tuple[str, str, str], Any]) -> None:
+    """Trains what is missing of a variant, a line of JSON for each training."""
+
+    def result(config: dict[str, Scalar], replicate: int) -> dict[str, float]:
+        key = (data, variant, f"{replicate} {json.dumps(config)}")
+        if key not in known:
+            line = {"key": key, "replicate": replicate, **trained(store, config, variant, replicate)}
+            print(json.dumps(line), flush=True)
+            return dict(line["metrics"])
+        return dict(known[key]["metrics"])
+
+    store = store_of(data, given.home, given.raw)
+    tasks = [task.name for task in store.schema.tasks]
+    tried = [(config, result(config, 0)) for config in draws(data, variant, given.tries, tasks)]
+    best = chosen(tasks, variant, tried)
+    for replicate in range(1, given.seeds + 1):
+        result(best, replicate)
 
 
 def interval(differences: Sequence[float]) -> str:
-    """Mean and 90% interval, as text."""
-    values = np.array(differences)
+    """Mean and 90% interval (Student's t over seeds), in units of .0001."""
+    values = 1e4 * np.array(differences)
     if len(values) < 2:
-        return f"{values.mean():+.4f}"
+        return f"{values.mean():+.1f}"
     reach = t.ppf(0.95, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return f"{values.mean():+.4f} ({values.mean() - reach:+.4f} to {values.mean() + reach:+.4f})"
+    return f"{values.mean():+.1f} ({values.mean() - reach:+.1f} to {values.mean() + reach:+.1f})"
 
 
-def rows(found: dict[tuple[str, str, str, int], dict[str, Any]], first: str, seeds: int) -> Iterator[str]:
-    """A line for each task of each variant of each model on each data set, in the order in which they are known."""
-    for data, model, variant in dict.fromkeys(key[:3] for key in found):
-        pairs = [
-            (found[data, model, variant, seed], found[data, model, first, seed])
-            for seed in range(seeds)
-            if {(data, model, variant, seed), (data, model, first, seed)} <= found.keys()
-        ]
-        if not pairs:
-            continue
-        cost = np.mean([one["cpu"] / other["cpu"] for one, other in pairs])
-        for name in dict.fromkeys(key.partition("/")[2] for key in pairs[0][0]["metrics"]):
-            cells = [data, f"`{model}`", f"`{variant}`", name, str(len(pairs))]
-            for split in ("valid", "test"):
-                values = [[each["metrics"][f"{split}/{name}"] for each in pair] for pair in pairs]
-                own = float(np.mean([one for one, _ in values]))
-                cells += [f"{own:.4f}", "" if variant == first else interval([one - other for one, other in values])]
-            yield f"| {' | '.join([*cells, f'{cost:.2f}', format(pairs[0][0]['parameters'], ',.0f')])} |"
+def table(lines: Sequence[dict[str, Any]], data_sets: Sequence[str], variants: Sequence[str]) -> str:
+    """A row for each task of each variant of each data set."""
+    found: dict[tuple[str, str], dict[int, dict[str, Any]]] = {}
+    for line in lines:
+        if line["replicate"]:
+            found.setdefault((line["key"][0], line["key"][1]), {})[line["replicate"]] = line
+    head = "data | task | variant | seeds | AUC on test | ahead of `bucket`, .0001 | ahead of trees, .0001 | CPU s"
 
+    def rows() -> Iterator[str]:
+        for data in data_sets:
+            first = found.get((data, FIRST), {})
+            names = [key for line in list(first.values())[:1] for key in line["metrics"] if key.startswith("test/")]
+            for name in names:
+                for variant in variants:
+                    own = found.get((data, variant), {})
+                    if not own or name not in next(iter(own.values()))["metrics"]:
+                        continue
+                    mean = np.mean([line["metrics"][name] for line in own.values()])
+                    cells = [data, name.removeprefix("test/").removesuffix(".auc"), variant, str(len(own))]
+                    cells.append(f"{mean:.5f}")
+                    for other in (FIRST, TREES):
+                        pairs = own.keys() & found.get((data, other), {}).keys()
+                        gains = [own[r]["metrics"][name] - found[data, other][r]["metrics"][name] for r in pairs]
+                        cells.append("" if variant == other or not gains else interval(gains))
+                    yield f"| {' | '.join([*cells, format(np.mean([line['cpu'] for line in own.values()]), '.1f')])} |"
 
-def table(found: dict[tuple[str, str, str, int], dict[str, Any]], first: str, seeds: int) -> str:
-    """All of it."""
-    head = "data | model | variant | task | seeds | valid | difference | test | difference | CPU, × | parameters"
-    return "\n".join([f"| {head} |", "|---" * 11 + "|", *rows(found, first, seeds)])
+    return "\n".join([f"| {head} |", "|---" * 8 + "|", *rows()])
 
 
 def main() -> None:
@@ -152,53 +194,40 @@ def main() -> None:
     parser.add_argument("--raw", type=Path, required=True)
     parser.add_argument("--home", type=Path, default=Path(".seesaw"))
     parser.add_argument("--data", nargs="+", choices=EPOCHS, default=list(EPOCHS))
-    parser.add_argument("--model", nargs="+", action="append", help="settings of a model")
-    parser.add_argument("--variant", nargs="+", action="append", help="settings of a variant")
-    parser.add_argument("--set", nargs="+", default=[], help="settings of all models")
+    parser.add_argument("--variant", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    parser.add_argument("--tries", type=int, default=8)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("inputs.jsonl"))
     parser.add_argument("--write", type=Path, help="put the table into this document")
-    parser.add_argument("--one", help=argparse.SUPPRESS)  # what a process is begun with: trainings, as JSON
+    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)  # what a process is begun with
     given = parser.parse_args()
+    lines = [json.loads(line) for line in given.out.read_text().splitlines()] if given.out.exists() else []
     if given.one:
         keep_freed_memory()
         torch.set_num_threads(1)
-        for work in json.loads(given.one):
-            print(json.dumps(train(Work(**work), given.home, given.raw)), flush=True)
+        one(given.data[0], given.variant[0], given, {tuple(line["key"]): line for line in lines})
         return
-    lines = given.out.read_text().splitlines() if given.out.exists() else []
-    known = {Work(*(each[name] for name in Work.__dataclass_fields__)).key: each for each in map(json.loads, lines)}
-    models = [" ".join([*model, *given.set]) for model in given.model or MODELS]
-    variants = [" ".join(variant) for variant in given.variant or VARIANTS]
     for data in given.data:
         store_of(data, given.home, given.raw)
-    batches = [
-        [work for variant in variants if (work := Work(data, model, variant, seed)).key not in known]
-        for seed in range(given.seeds)
-        for data in given.data
-        for model in models
-    ]
-    keeping = Lock()
 
-    def run(batch: list[Work]) -> None:
-        command = [sys.executable, __file__, "--raw", str(given.raw), "--home", str(given.home)]
-        command += ["--one", json.dumps([vars(work) for work in batch])]
+    def run(data: str, variant: str) -> None:
+        command = [sys.executable, __file__, "--one", "--data", data, "--variant", variant]
+        for name in ("raw", "home", "out", "tries", "seeds"):
+            command += [f"--{name}", str(getattr(given, name))]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
-            for line, work in zip(process.stdout, batch, strict=False):
-                with keeping, given.out.open("a") as file:
-                    file.write(line)
-                    known[work.key] = json.loads(line)
-                print(*work.key, known[work.key]["metrics"], file=sys.stderr, flush=True)
+            for text in process.stdout:
+                with given.out.open("a") as file:
+                    file.write(text)
+                lines.append(json.loads(text))
+                print(lines[-1]["key"], lines[-1]["metrics"], file=sys.stderr, flush=True)
         if process.returncode:
-            raise SystemExit(f"expected the trainings of {batch[0]} to end well, found exit code {process.returncode}")
+            print(f"{variant} on {data} failed: exit code {process.returncode}", file=sys.stderr)
 
     with ThreadPoolExecutor(given.workers) as pool:
-        list(pool.map(run, filter(None, batches)))
-    wanted = [(data, model, variant) for data in given.data for model in models for variant in variants]
-    found = {(*key, seed): known[*key, seed] for key in wanted for seed in range(given.seeds)}
-    text = table(found, variants[0], given.seeds)
+        list(pool.map(lambda pair: run(*pair), [(data, variant) for data in given.data for variant in given.variant]))
+    text = table(lines, given.data, given.variant)
     print(text)
     if given.write:
         replace(given.write, NAME, text)

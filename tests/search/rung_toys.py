@@ -12,8 +12,8 @@ from search_toys import objectives, toy_plan
 
 from bench.predictions import path_of
 from bench.records import Job, TrialRecord, TrialResult
+from bench.run.ladder import ladder
 from bench.search.plan import Plan
-from bench.search.rungs import ladder
 
 FULL = 64
 LADDER = ladder(4, 4, FULL)  # 4, 16, 64
