@@ -162,7 +162,7 @@ class _Stream:
             else:
                 fields.append(
                     MultiValuedField(
-                        name=name, source=source, separator=column.separator, slots=column.max_length,
+                        name=name, source=source, separator=column.separator, slots=column.max_length, keep=column.keep,
                         vocabulary=vocabulary,
                     )
                 )  # fmt: skip

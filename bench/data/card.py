@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from bench.data.columns import Categorical, Column, Numeric
+from bench.data.columns import Categorical, Column, MultiValued, Numeric
 from bench.data.reader_config import CsvReader, ReaderConfig, SyntheticReader
 from bench.data.segments import SegmentName, SegmentRule
 from bench.data.sources import RawFile, Source
@@ -119,7 +119,7 @@ class Card(Config):
 
     @property
     def raw_columns(self) -> dict[str, str]:
-        """Every raw column that is needed -> `number` where it is used as one, else `text`."""
+        """Every raw column that is needed -> `number` where it is used as one, `list` where only so, else `text`."""
         numeric = {
             column.source or name
             for name, column in self.columns.items()
@@ -130,11 +130,13 @@ class Card(Config):
         numeric |= {rule.raw for rule in self.segments.values() if rule.ranges} | set(self.logged)
         if self.split_times and not self.textual_time:
             numeric.add(self.time or "")
-        used = [raw for _, raw in self.inputs]
+        inputs = {raw: "list" for _, raw in self.inputs}
+        used = [raw for name, raw in self.inputs if not isinstance(self.columns[name], MultiValued)]
         used += [raw for rule in self.task_rules for raw in (*rule.sources, *([rule.truth] if rule.truth else []))]
         used += [raw for raw in (self.group, self.time, self.split_column) if raw]
         used += [*(rule.raw for rule in self.segments.values()), *self.logged]
-        return {raw: "number" if raw in numeric else "text" for raw in dict.fromkeys(used)}
+        kinds = inputs | dict.fromkeys(used, "text")
+        return {raw: "number" if raw in numeric else kind for raw, kind in kinds.items()}
 
     @property
     def split_column(self) -> str | None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.data.rejects import Sieve
 from bench.data.spans import spans_of
-from bench.data.values import as_text, distinct
+from bench.data.values import as_text, distinct, is_list, taken_apart
 from bench.errors import UserError
 
 _NUMBERS = (
@@ -23,6 +23,7 @@ _NUMBERS = (
     pa.types.is_string,
     pa.types.is_large_string,
 )
+_EXPECTED = {"number": "numbers", "text": "texts or numbers", "list": "texts, numbers or lists of these"}
 _DIGITS = str.maketrans(dict.fromkeys("123456789", "0"))
 
 
@@ -30,10 +31,10 @@ def checked(table: Any, wanted: Mapping[str, str], missing: Collection[str], sie
     """The table with numbers in columns that are wanted as such; the sieve takes the rows that do not fit.
 
     Args:
-        wanted: raw column -> `text` or `number`.
+        wanted: raw column -> `text`, `number` or `list`, which is several texts or one.
 
     Raises:
-        UserError: a column of a type that holds neither, as of lists.
+        UserError: a column of a type that does not hold what is wanted.
     """
     columns = dict(zip(table.column_names, table.columns, strict=True))
     for name, column in columns.items():
@@ -41,8 +42,11 @@ def checked(table: Any, wanted: Mapping[str, str], missing: Collection[str], sie
         if pa.types.is_dictionary(kind):
             kind = kind.value_type
         if name in wanted and not _holds(kind, wanted[name]):
-            expected = "numbers" if wanted[name] == "number" else "texts or numbers"
-            raise UserError(f"{sieve.place(0)}: '{name}': expected {expected}, found a column of type {kind}")
+            raise UserError(
+                f"{sieve.place(0)}: '{name}': expected {_EXPECTED[wanted[name]]}, found a column of type {kind}"
+            )
+        if name in wanted and is_list(kind):
+            _check_lists(name, column, sieve)
         if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
             continue
         codes, values = distinct(column)
@@ -74,7 +78,20 @@ def check_times(
 
 
 def _holds(kind: Any, wanted: str) -> bool:
+    if wanted == "list" and is_list(kind):
+        kind = kind.value_type
     return any(is_one(kind) for is_one in _NUMBERS) if wanted == "number" else not pa.types.is_nested(kind)
+
+
+def _check_lists(name: str, column: Any, sieve: Sieve) -> None:
+    """The sieve takes rows whose list holds a text that is not UTF-8."""
+    rows, lists = distinct(column)
+    first, values = taken_apart(lists)
+    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+        return
+    if (broken := _not_utf8(values)).any():
+        of_list = np.append(np.diff(np.append(0, np.cumsum(broken))[first]) > 0, False)
+        sieve.refuse(of_list[rows], "bytes", f"'{name}': expected UTF-8 text")
 
 
 def _not_utf8(values: Any) -> NDArray[np.bool_]:

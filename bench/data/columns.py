@@ -10,6 +10,9 @@ from bench.data.derive import DERIVATIONS
 from bench.errors import unknown
 from bench.registry import Config
 
+Keep = Literal["first", "last"]
+"""Which values of a list stay where it has more than there are slots."""
+
 
 class _Column(Config):
     """What all kinds have in common."""
@@ -46,12 +49,15 @@ class Numeric(_Column):
 
 
 class MultiValued(_Column):
-    """A list of categories in one text: several slots of one field, pooled by the model."""
+    """A list of categories, as parquet holds lists or in one text: several slots of one field, pooled by the model."""
 
     kind: Literal["multi-valued"] = "multi-valued"
     separator: str = Field(",", min_length=1)
+    """Between the values of a text; lists need none."""
     max_length: int = Field(5, ge=1, le=1000)
-    """Slots; later values of a longer list are left out."""
+    """Slots; a longer list keeps as many distinct values."""
+    keep: Keep = "first"
+    """Which values of a longer list stay."""
     min_count: int | None = Field(None, ge=1)
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bench.data.hashing import BASIS, hash_of, mixed
 from bench.data.spans import stretches
-from bench.data.values import distinct
+from bench.data.values import distinct, is_list, taken_apart
 from bench.errors import UserError
 
 Prints = NDArray[np.uint64]
@@ -48,12 +48,13 @@ def fingerprints(table: Any) -> Prints:
     """(n, 2), independent of the order of columns.
 
     Raises:
-        UserError: a column of lists or records.
+        UserError: a column of records.
     """
     prints = np.zeros((table.num_rows, 2), np.uint64)
     for name in table.column_names:
-        if pa.types.is_nested(kind := table[name].type) and not pa.types.is_dictionary(kind):
-            raise UserError(f"'{name}': expected texts or numbers to compare rows by, found a column of type {kind}")
+        if pa.types.is_nested(kind := table[name].type) and (not is_list(kind) or pa.types.is_nested(kind.value_type)):
+            expected = "texts, numbers or lists of these to compare rows by"
+            raise UserError(f"'{name}': expected {expected}, found a column of type {kind}")
         codes, values = distinct(table[name])
         spelled = np.frombuffer(name.encode(), np.uint8)
         salt = np.uint64(hash_of(spelled, 0, len(spelled), BASIS))
@@ -66,6 +67,13 @@ def fingerprints(table: Any) -> Prints:
 def _hashes(values: Any, salt: np.uint64) -> Prints:
     """(n, 2) of distinct values, 0 for null."""
     kind = values.type
+    if is_list(kind):
+        first, items = taken_apart(values)
+        at, found = distinct(items)
+        of_item = np.concatenate([_hashes(found, salt), np.zeros((1, 2), np.uint64)])
+        of_list = np.zeros((len(values), 2), np.uint64)
+        _hash_lists(of_item, at, first, values.is_null().to_numpy(zero_copy_only=False), salt, of_list)
+        return of_list
     if pa.types.is_boolean(kind):
         values = values.cast(pa.int8())
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
@@ -104,6 +112,17 @@ def _hash_texts(data: Any, starts: Any, ends: Any, salt: Any) -> Any:
             out[at, 0] = mixed(hash_of(data, starts[at], ends[at], BASIS) ^ salt)
             out[at, 1] = mixed(hash_of(data, starts[at], ends[at], _OTHER_BASIS) + salt)
     return out
+
+
+@numba.njit(nogil=True, cache=True)
+def _hash_lists(of_item: Any, at: Any, first: Any, null: Any, salt: Any, out: Any) -> None:
+    for row in range(len(out)):
+        if not null[row]:
+            for half in range(2):
+                found = mixed(salt + np.uint64(first[row + 1] - first[row]))
+                for item in range(first[row], first[row + 1]):
+                    found = mixed(found ^ of_item[at[item], half]) + salt
+                out[row, half] = mixed(found + np.uint64(half))
 
 
 @numba.njit(nogil=True, cache=True)

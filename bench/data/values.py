@@ -72,12 +72,27 @@ Values = Annotated[tuple[str, ...], BeforeValidator(_canonical_all)]
 def distinct(column: Any) -> tuple[NDArray[np.int32], Any]:
     """An Arrow array (N,) as codes (N,), -1 where null, and the values they stand for, in order of first appearance."""
     array = _one_chunk(column)
+    if pa.types.is_nested(array.type):  # equal lists are not looked for
+        there = array.is_valid().to_numpy(zero_copy_only=False)
+        return np.where(there, np.arange(len(array)), -1).astype(np.int32), array
     if not pa.types.is_dictionary(array.type):
         encoded = pc.dictionary_encode(array)
         return pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False), encoded.dictionary
     raw = pc.fill_null(array.indices, -1).to_numpy(zero_copy_only=False)
     codes, order = first_seen(raw, len(array.dictionary))
     return codes, array.dictionary.take(pa.array(order))
+
+
+def is_list(kind: Any) -> bool:
+    """Whether an Arrow type is of lists, be they in a dictionary."""
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def taken_apart(lists: Any) -> tuple[NDArray[np.int64], Any]:
+    """An Arrow array (N,) of lists as (N + 1,) where the values of each begin, and all values; null has none."""
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    return np.append(0, np.cumsum(lengths, dtype=np.int64)), lists.flatten()
 
 
 @numba.njit(nogil=True, cache=True)

@@ -13,13 +13,15 @@ import pyarrow as pa
 
 from bench.data.checks import checked
 from bench.data.encoding.encoder import Encoder
-from bench.data.encoding.fields import BucketField, CategoricalField
+from bench.data.encoding.fields import BucketField, CategoricalField, MultiValuedField
 from bench.data.encoding.numeric import NumericColumn
 from bench.data.rejects import Place, Rejects, Sieve
 from bench.data.values import canonical
 from bench.errors import UserError
 
-_WORDS = {list: "a list", dict: "an object", tuple: "a list", set: "a list", np.ndarray: "a list"}
+_LISTS = (list, tuple, np.ndarray)
+_EXPECTED = {"number": "a number", "text": "a text or a number", "list": "a text, a number or a list of these"}
+_WORDS = dict.fromkeys((*_LISTS, set), "a list") | {dict: "an object"}
 
 
 @dataclass(frozen=True)
@@ -27,13 +29,13 @@ class RawColumn:
     """A raw column that a model reads.
 
     Attributes:
-        kind: `number` where it is used as one, else `text`.
+        kind: `number` where it is used as one, `list` where only as one, which may be one text, else `text`.
         optional: whether it may be left out of rows: the model has learnt what a missing value means, or a list may
             be empty.
     """
 
     name: str
-    kind: Literal["number", "text"]
+    kind: Literal["number", "text", "list"]
     optional: bool
 
 
@@ -42,19 +44,21 @@ class RawRows:
 
     def __init__(self, encoder: Encoder) -> None:
         parts = [*encoder.fields, *encoder.dense]
-        numeric, needed, markers = set(), set(), dict[str, None]()
+        numeric, single, needed, markers = set(), set(), set(), dict[str, None]()
         for part in parts:
             name = part.source.column
             markers |= dict.fromkeys(part.source.missing)
             if isinstance(part, (NumericColumn, BucketField)) or part.source.derive is not None:
                 numeric.add(name)
+            elif not isinstance(part, MultiValuedField):
+                single.add(name)
             if isinstance(part, CategoricalField) and None not in part.vocabulary.values:
                 needed.add(name)
             if isinstance(part, NumericColumn) and not part.flag:
                 needed.add(name)
         self.markers = tuple(markers)
         self.columns = tuple(
-            RawColumn(name, "number" if name in numeric else "text", name not in needed)
+            RawColumn(name, "number" if name in numeric else "text" if name in single else "list", name not in needed)
             for name in dict.fromkeys(part.source.column for part in parts)
         )
 
@@ -121,15 +125,27 @@ def _frame(rows: Any) -> pd.DataFrame:
 def _array(series: Any, column: RawColumn) -> Any:
     if series.dtype != object:
         return pa.array(series, from_pandas=True)
-    texts = [_text(value, column, row) for row, value in enumerate(series.tolist(), 1)]
+    values = series.tolist()
+    if column.kind == "list" and any(type(value) in _LISTS for value in values):
+        lists = [_list(value, column, row) for row, value in enumerate(values, 1)]
+        return pa.array(lists, pa.list_(pa.string()))
+    texts = [_text(value, column, row) for row, value in enumerate(values, 1)]
     return pa.array(texts, pa.string())
+
+
+def _list(value: Any, column: RawColumn, row: int) -> list[str | None] | None:
+    if type(value) in _LISTS:
+        return [_text(item, column, row) for item in value]
+    if (text := _text(value, column, row)) is not None:
+        raise UserError(f"row {row}: '{column.name}': expected a list, as other rows have, found '{text}'")
+    return None
 
 
 def _text(value: Any, column: RawColumn, row: int) -> str | None:
     if value is None or isinstance(value, str) or value is pd.NA or value is pd.NaT:
         return value if isinstance(value, str) else None
     if (word := _WORDS.get(type(value))) is not None:
-        expected = "a number" if column.kind == "number" else "a text or a number"
+        expected = _EXPECTED[column.kind]
         raise UserError(f"row {row}: '{column.name}': expected {expected}, found {word}")
     if isinstance(value, np.generic):
         value = float(str(value)) if isinstance(value, np.floating) else value.item()

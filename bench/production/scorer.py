@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.data.encoding.bulk import BulkEncoder
 from bench.data.encoding.encoder import Encoder
 from bench.data.rejects import Place
 from bench.errors import UserError
@@ -40,7 +39,7 @@ class Scorer:
         self.rows = RawRows(encoder)
         self.score = score.of(schema.tasks)
         self.names = (*(name for task in schema.tasks for name in prediction_names(task)), SCORE)
-        self._encoder = BulkEncoder(encoder)
+        self._encoder = encoder
 
     def predict(self, rows: Any) -> pd.DataFrame:
         """Predictions (N, names) of raw rows, in their order.

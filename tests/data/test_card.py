@@ -26,7 +26,7 @@ def test_a_card_says_what_it_says(shop: dict[str, Any]) -> None:
     assert card.key == "shop"
     assert card.tasks == (Task("click"), Task("buy", parent="click"))
     assert card.default_tasks == ("click", "buy")
-    assert card.raw_columns == {"user": "text", "price": "number", "tags": "text", "click": "text", "buy": "text"}
+    assert card.raw_columns == {"user": "text", "price": "number", "tags": "list", "click": "text", "buy": "text"}
 
 
 def test_ids_are_counted_without_second_views_of_numbers(shop: dict[str, Any]) -> None:

@@ -57,10 +57,13 @@ def test_equal_values_of_two_columns_do_not_cancel() -> None:
     assert len({tuple(row) for row in prints.tolist()}) == 4
 
 
-def test_dates_are_compared_and_lists_are_refused() -> None:
+def test_dates_and_lists_are_compared_and_records_are_refused() -> None:
     day = datetime.date(2024, 1, 1)
     assert RowSet().new(pa.table({"d": [day, day, None]})).tolist() == [True, False, True]
-    with pytest.raises(
-        UserError, match="'l': expected texts or numbers to compare rows by, found a column of type list"
-    ):
-        RowSet().new(pa.table({"l": [[1], [1]]}))
+    lists = pa.table({"l": [[1], [1, 1], None, [], [1], None, [2, 1], [1, None], [1, 2], [None, 1]]})
+    new = [True] * 4 + [False] * 2 + [True] * 4
+    assert RowSet().new(lists).tolist() == new
+    seen = RowSet()
+    assert np.concatenate([seen.new(lists.slice(0, 3)), seen.new(lists.slice(3))]).tolist() == new
+    with pytest.raises(UserError, match="'l': expected texts, numbers or lists of these to compare rows by, found a"):
+        RowSet().new(pa.table({"l": [{"a": 1}]}))

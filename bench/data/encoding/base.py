@@ -11,7 +11,7 @@ from pydantic import field_validator
 
 from bench.data.derive import DERIVATIONS
 from bench.data.spans import Spans, spans_of
-from bench.data.values import Text, as_numbers, as_text, distinct
+from bench.data.values import as_numbers, distinct
 from bench.errors import UserError, unknown
 from bench.registry import Config
 
@@ -42,19 +42,24 @@ class Source(Config):
         numbers = as_numbers(self._column(table), self.missing, self.column)
         return numbers if self.derive is None else DERIVATIONS[self.derive](numbers)
 
-    def text(self, table: Any, spelled: bool = False) -> Text:
-        """(N,) categories; texts as they stand where `spelled`, though the source were not."""
-        if self.derive is None:
-            return as_text(self._column(table), self.missing, self.spelled or spelled)
-        return as_text(pa.array(self.numbers(table), from_pandas=True))
-
     def spans(self, table: Any, spelled: bool = False) -> tuple[NDArray[np.int32], Spans]:
-        """As `text`, for compiled code: (N,) index into categories, -1 where null; some may be missing or alike."""
+        """(N,) index into categories, -1 where null; some categories may be missing or alike.
+
+        Args:
+            spelled: whether texts are taken as they stand, though the source were not `spelled`.
+        """
+        codes, values = distinct(self.column_of(table))
         if self.derive is None:
-            codes, values = distinct(self._column(table))
             return codes, spans_of(values, self.missing, self.spelled or spelled)
-        codes, values = distinct(pa.array(self.numbers(table), from_pandas=True))
         return codes, spans_of(values)
+
+    def column_of(self, table: Any) -> Any:
+        """The Arrow column (N,), after the function.
+
+        Raises:
+            UserError: as `numbers`.
+        """
+        return self._column(table) if self.derive is None else pa.array(self.numbers(table), from_pandas=True)
 
     def _column(self, table: Any) -> Any:
         if table.schema.get_field_index(self.column) < 0:  # `column_names` is made anew each time

@@ -30,7 +30,7 @@ DensePart = Annotated[NumericColumn | TargetRates, Discriminator("kind")]
 class Encoder(Config):
     """Turns raw rows into what models take. Fitted on train alone; holds all it needs, so that the card is not."""
 
-    version: Literal[3] = 3
+    version: Literal[4] = 4
     fields: tuple[FieldPart, ...]
     """The ranges of numbers come last."""
     dense: tuple[DensePart, ...]

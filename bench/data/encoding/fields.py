@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -10,9 +11,11 @@ from numpy.typing import NDArray
 from pydantic import Field as Limits
 from pydantic import FiniteFloat, NonNegativeInt, model_validator
 
+from bench.data.columns import Keep
 from bench.data.encoding.base import Source
+from bench.data.encoding.known import Known
+from bench.data.encoding.lists import Lists, list_codes
 from bench.data.encoding.vocabulary import Vocabulary
-from bench.data.values import canonical
 from bench.registry import Config
 from bench.schema import Field
 
@@ -36,17 +39,24 @@ class CategoricalField(Config):
 
     def encode(self, table: Any) -> LocalIds:
         """(N, 1)."""
-        return self.vocabulary.encode(self.source.text(table))[:, None]
+        return self._known.of(self.source, table)[:, None]
+
+    @cached_property
+    def _known(self) -> Known:
+        return Known(self.vocabulary.values, self.vocabulary.numbers, 0, 0)
 
 
 class MultiValuedField(Config):
-    """Several values in one text. A row without any has only padding."""
+    """Several values in one text or list. A row without any has only padding."""
 
     kind: Literal["multi-valued"] = "multi-valued"
     name: str
     source: Source
     separator: str = Limits(min_length=1)
+    """Between the values of a text."""
     slots: int = Limits(ge=1, le=2**16)
+    keep: Keep
+    """Which of a longer list's values have slots."""
     vocabulary: Vocabulary
 
     @property
@@ -55,20 +65,19 @@ class MultiValuedField(Config):
         return Field(self.name, self.vocabulary.cardinality, self.slots)
 
     def encode(self, table: Any) -> LocalIds:
-        """(N, slots), padded at the end."""
-        text = self.source.text(table, spelled=True)
-        of_value = np.full((len(text.values) + 1, self.slots), PAD, np.int32)  # the last row serves code -1
-        for row, joined in enumerate(text.values):
-            parts = self._parts(joined)
-            of_value[row, : len(parts)] = self.vocabulary.local(parts)
-        encoded: LocalIds = of_value[text.codes]
-        return encoded
+        """(N, slots), each value of a row once and in order, padded at the end."""
+        known = self._known
+        found: LocalIds = known.meaning[list_codes(self.lists, known.codes, table, fitting=False)]
+        return found
 
-    def _parts(self, joined: str) -> list[str]:
-        """Values in order, each once: a repeated value would weigh twice in the pool."""
-        missing, spelled = self.source.missing, self.source.spelled
-        parts = (canonical(part, missing, spelled) for part in joined.split(self.separator))
-        return list(dict.fromkeys(part for part in parts if part is not None))[: self.slots]
+    @property
+    def lists(self) -> Lists:
+        """How its column is read."""
+        return Lists(self.source, self.separator, self.slots, self.keep)
+
+    @cached_property
+    def _known(self) -> Known:
+        return Known(self.vocabulary.values, self.vocabulary.numbers, PAD, 0)
 
 
 class BucketField(Config):

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.codes import ABSENT, Codes, count_codes
+from bench.data.columns import MultiValued
 from bench.data.encoding.base import Source
 from bench.data.encoding.fields import PAD, CategoricalField, LocalIds, MultiValuedField
+from bench.data.encoding.lists import Lists, list_codes
 from bench.data.encoding.vocabulary import Vocabulary, ranked
-from bench.data.spans import Spans, canonical_spans, split_spans
+from bench.data.spans import Spans, canonical_spans
 from bench.data.text_codes import TextCodes
 from bench.data.values import canonical
 
@@ -64,26 +65,6 @@ def two_spellings(values: TextCodes) -> tuple[str, str] | None:
         one, other = values.texts(at[[first, second]].tolist())
         return one, other
     return None
-
-
-def list_codes(
-    source: Source, separator: str, width: int, values: TextCodes, table: Any, fitting: bool = False
-) -> Codes:
-    """Codes (n, width) of a multi-valued column, ABSENT after the last value; each value of a row once.
-
-    Args:
-        fitting: whether values are taken as they are spelled, and new ones get codes; else they are UNKNOWN.
-    """
-    rows, joined = source.spans(table, spelled=True)
-    pieces, first = split_spans(joined, separator)
-    pieces = canonical_spans(pieces, source.missing, fitting or source.spelled)
-    chosen = np.full((len(joined.starts) + 1, width), -1, np.int64)  # the last serves code -1
-    _choose(*pieces, first, chosen)
-    used = chosen >= 0
-    at = chosen[used]
-    codes = np.full(chosen.shape, ABSENT, np.int32)
-    codes[used] = values.code(Spans(pieces.data, pieces.starts[at], pieces.ends[at]), fitting)
-    return codes[rows]
 
 
 class _TextFitter:
@@ -143,15 +124,16 @@ class CategoricalFitter(_TextFitter):
 
 
 class MultiValuedFitter(_TextFitter):
-    """Several values in one text."""
+    """Several values a row."""
 
-    def __init__(self, name: str, source: Source, separator: str, slots: int, min_count: int) -> None:
+    def __init__(self, name: str, source: Source, column: MultiValued, min_count: int) -> None:
         super().__init__(name, source, min_count)
-        self.separator, self.width = separator, slots
+        self.column, self.width = column, column.max_length
 
     def take(self, table: Any, train: Mask) -> Codes:
-        """Codes (n, slots), ABSENT after the last; values beyond the last slot are neither coded nor counted."""
-        codes = list_codes(self.source, self.separator, self.width, self.values, table, fitting=True)
+        """Codes (n, slots), ABSENT after the last; values without a slot are neither coded nor counted."""
+        lists = Lists(self.source, self.column.separator, self.width, self.column.keep)
+        codes = list_codes(lists, self.values, table, fitting=True)
         self._tally.add(codes, train, len(self.values))
         return codes
 
@@ -162,36 +144,14 @@ class MultiValuedFitter(_TextFitter):
         vocabulary, self._local = vocabulary_of(texts, counts, kept, self.min_count, len(self.values))
         self._local[ABSENT] = PAD
         return MultiValuedField(
-            name=self.name, source=self.source, separator=self.separator, slots=self.width, vocabulary=vocabulary
+            name=self.name,
+            source=self.source,
+            separator=self.column.separator,
+            slots=self.width,
+            keep=self.column.keep,
+            vocabulary=vocabulary,
         )
 
     def local(self, codes: Codes) -> LocalIds:
         """Local ids of codes, both (n, slots)."""
         return self._local[codes]
-
-
-@numba.njit(nogil=True, cache=True)
-def _choose(data: Any, starts: Any, ends: Any, first: Any, chosen: Any) -> None:
-    """For each list the first distinct pieces, as many as there are slots."""
-    for row in range(len(first) - 1):
-        used = 0
-        for piece in range(first[row], first[row + 1]):
-            if used == chosen.shape[1]:
-                break
-            size = ends[piece] - starts[piece]
-            if starts[piece] < 0:
-                continue
-            fresh = True
-            for slot in range(used):
-                other = chosen[row, slot]
-                if ends[other] - starts[other] != size:
-                    continue
-                at = 0
-                while at < size and data[starts[piece] + at] == data[starts[other] + at]:
-                    at += 1
-                if at == size:
-                    fresh = False
-                    break
-            if fresh:
-                chosen[row, used] = piece
-                used += 1

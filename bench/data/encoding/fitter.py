@@ -77,7 +77,7 @@ class EncoderFitter:
             if isinstance(column, Categorical):
                 self._fields[name] = CategoricalFitter(name, source, min_count)
             else:
-                self._fields[name] = MultiValuedFitter(name, source, column.separator, column.max_length, min_count)
+                self._fields[name] = MultiValuedFitter(name, source, column, min_count)
         for name in encoding.target_rates:
             self._rates[name] = RatesFitter(
                 name, card.tasks, encoding.rate_smoothing, encoding.rate_folds, encoding.seed

@@ -7,6 +7,7 @@ Explorations 2001, for the smoothing; out-of-fold as in stacking, Wolpert 1992).
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import model_validator
 
 from bench.data.encoding.base import Source
+from bench.data.encoding.known import Known
 from bench.data.encoding.numeric import Dense
 from bench.registry import Config
 
@@ -60,10 +62,13 @@ class TargetRates(Config):
 
     def encode(self, table: Any) -> Dense:
         """(N, T + 1), for rows outside train."""
-        text = self.source.text(table)
-        index = {value: row for row, value in enumerate(self.values)}
-        at = np.array([index.get(value, len(self.values)) for value in (*text.values, None)])
-        return self.standardised(np.array(self.table)[at][text.codes])
+        return self._known.of(self.source, table)
+
+    @cached_property
+    def _known(self) -> Known:
+        """The last row of the table is for values that train did not hold, missing among them unless it did."""
+        rows = self.standardised(np.array(self.table))
+        return Known(self.values, rows[:-1], rows[-1], rows[-1])
 
     def standardised(self, values: Values) -> Dense:
         """Raw rates and log count (N, T + 1) as they are stored."""

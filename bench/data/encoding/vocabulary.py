@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.values import Text
 from bench.registry import Config
 
 
@@ -31,15 +29,7 @@ class Vocabulary(Config):
         """Local ids in use, unknown among them."""
         return len(self.values) + 1
 
-    @cached_property
-    def _local(self) -> dict[str | None, int]:
-        return {value: local for local, value in enumerate(self.values, 1)}
-
-    def local(self, values: Sequence[str | None]) -> NDArray[np.int32]:
-        """Local ids of distinct values."""
-        return np.fromiter((self._local.get(value, 0) for value in values), np.int32, len(values))
-
-    def encode(self, text: Text) -> NDArray[np.int32]:
-        """Local ids (N,) of a column."""
-        encoded: NDArray[np.int32] = self.local([*text.values, None])[text.codes]  # code -1, missing, takes the last
-        return encoded
+    @property
+    def numbers(self) -> NDArray[np.int32]:
+        """Local ids of the values."""
+        return np.arange(1, self.cardinality, dtype=np.int32)

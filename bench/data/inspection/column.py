@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from bench.data.values import canonical
+from bench.data.values import canonical, is_list
 
 _TYPES = (
     pa.types.is_integer,
@@ -36,6 +36,7 @@ class Counted:
         distinct: Arrow array (V,).
         counts: (V,) rows of each.
         numbers: (V,) where every value is a finite number, else None.
+        lengths: (V,) how many values each has, where a parquet file holds lists; these are texts with `|` between.
         readable: whether a card can use a column of that type.
     """
 
@@ -45,6 +46,7 @@ class Counted:
     distinct: Any
     counts: NDArray[np.int64]
     numbers: NDArray[np.float64] | None
+    lengths: NDArray[np.int64] | None = None
     readable: bool = True
 
     @property
@@ -56,6 +58,11 @@ class Counted:
     def known(self) -> int:
         """Rows that are not missing."""
         return int(self.counts.sum())
+
+    @property
+    def single(self) -> bool:
+        """Whether it has one value a row that a card can use."""
+        return self.readable and self.lengths is None
 
     @property
     def missing_rate(self) -> float:
@@ -91,10 +98,13 @@ def count_column(name: str, column: Any, missing: Collection[str] = ()) -> Count
     """Counts an Arrow column (N,); texts are stripped, the empty text and those in `missing` are missing."""
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     kind = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
-    if not any(fits(kind) for fits in _TYPES):
+    lists = is_list(kind)
+    if not any(fits(kind.value_type if lists else kind) for fits in _TYPES):
         known = pc.is_valid(array).to_numpy(zero_copy_only=False)
         codes = np.where(known, 0, -1).astype(np.int32)
         return Counted(name, str(kind), codes, pa.nulls(1), np.array([known.sum()], np.int64), None, readable=False)
+    if lists:
+        return _lists(name, array, missing)
     encoded = array if pa.types.is_dictionary(array.type) else pc.dictionary_encode(array)
     raw = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
     values, text = encoded.dictionary, pa.types.is_string(kind) or pa.types.is_large_string(kind)
@@ -108,6 +118,16 @@ def count_column(name: str, column: Any, missing: Collection[str] = ()) -> Count
     place = np.append(np.where(there, np.cumsum(there) - 1, -1), -1).astype(np.int32)
     distinct = distinct.filter(pa.array(there))
     return Counted(name, "text" if text else str(kind), place[codes], distinct, counts[there], _numbers(distinct, kind))
+
+
+def _lists(name: str, array: Any, missing: Collection[str]) -> Counted:
+    texts = array.cast(pa.list_(pa.string()))
+    joined = pc.binary_join(texts, "|")
+    found = count_column(name, joined, missing)
+    _, first = np.unique(found.codes[found.codes >= 0], return_index=True)
+    first = np.flatnonzero(found.codes >= 0)[first]
+    lengths = pc.list_value_length(texts.take(pa.array(first)))
+    return replace(found, type=str(array.type), numbers=None, lengths=lengths.to_numpy(zero_copy_only=False))
 
 
 def _absent(distinct: Any, text: bool, missing: Collection[str]) -> NDArray[np.bool_]:

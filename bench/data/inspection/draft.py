@@ -133,7 +133,7 @@ def draft_card(request: Request, progress: Progress) -> Draft:
     keys = [*given, *filter(None, (wish.time, wish.group, wish.column))]
     counted = {name: count_column(name, sample.table[name], markers.sure) for name in dict.fromkeys(keys)}
     for option, key in (("--group", wish.group), ("--split-column", wish.column)):
-        if key is not None and not counted[key].readable:
+        if key is not None and not counted[key].single:
             raise UserError(f"{option}: column '{key}' is of type {counted[key].type}, which a card cannot use")
     labels = find_labels(given, parents, counted)
     split = _split(request, sample, counted, labels, markers, progress)

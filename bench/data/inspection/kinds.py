@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.data.encoding.buckets import ranges_for
 from bench.data.inspection.column import Counted
-from bench.data.inspection.lists import MOST, find_separator
+from bench.data.inspection.lists import MOST, find_separator, slots_of
 from bench.data.inspection.names import is_id, is_quantity, is_time, is_weight
 from bench.data.inspection.times import epoch_unit, is_hhmm, is_yyyymmdd, reads_as_time
 from bench.data.inspection.trying import Halves, Trial, counts_of, ranges_of
@@ -73,6 +73,8 @@ def find_kind(column: Counted, trial: Trial | None = None) -> Finding:
         return Finding(None, "always missing")
     if distinct == 1 and column.known == column.rows:
         return Finding(None, "constant")
+    if column.lengths is not None:
+        return _lists({}, "lists", *slots_of(column.lengths, column.counts))
     if column.numbers is not None and not _leading_zeros(column):
         return _numeric(column, column.numbers, trial)
     return _textual(column)
@@ -217,6 +219,11 @@ def _skewness(numbers: NDArray[np.float64], counts: NDArray[np.int64]) -> float:
     return float(np.average((numbers - mean) ** 3, weights=counts) / variance**1.5) if variance > 0 else 0.0
 
 
+def _lists(option: dict[str, Any], why: str, slots: int, longest: int) -> Finding:
+    whole = "" if longest <= slots else f"; 95% are no longer than {slots}, later values are left out"
+    return Finding({"kind": "multi-valued", **option, "max_length": slots}, f"{why}, up to {longest} long{whole}")
+
+
 def _textual(column: Counted) -> Finding:
     distinct = len(column.counts)
     if reads_as_time(column):
@@ -229,9 +236,7 @@ def _textual(column: Counted) -> Finding:
         return Finding(None, "numbers that no reader takes for such; write 1234, not 1,234")
     if found := find_separator(texts, counts):
         separator, slots, longest = found
-        option = {"kind": "multi-valued", "separator": separator, "max_length": slots}
-        whole = "" if longest <= slots else f"; 95% are no longer than {slots}, later values are left out"
-        return Finding(option, f"lists with {separator!r} between, up to {longest} long{whole}")
+        return _lists({"separator": separator}, f"lists with {separator!r} between", slots, longest)
     word_count = float(np.average([text.count(" ") + 1 for text in texts], weights=counts))
     if word_count >= 4 and distinct > column.known / 2 and column.known >= 20:
         return Finding(None, f"free text, {word_count:.0f} words on average")

@@ -137,7 +137,7 @@ def _parents_first(labels: Mapping[str, Label], parents: Mapping[str, str]) -> l
 
 def _label(column: Counted, positive: str | None) -> Label:
     where = f"--label: '{column.name}'"
-    if not column.readable:
+    if not column.single:
         raise UserError(f"{where}: expected 0 and 1, two values or numbers, found a column of type {column.type}")
     texts = column.texts()
     if len(texts) < 2:

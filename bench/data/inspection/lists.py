@@ -29,11 +29,16 @@ def find_separator(texts: Sequence[str], counts: NDArray[np.int64]) -> tuple[str
         if separator == " " and not all(_CODE.fullmatch(part) for parts in lists for part in parts):
             continue
         if _shared(lists):
-            order = np.argsort(lengths)
-            reached = np.cumsum(counts[order]) >= 0.95 * counts.sum()
-            slots = int(lengths[order][int(np.argmax(reached))])
-            return separator, min(max(slots, 2), 50), int(lengths.max())
+            return separator, *slots_of(lengths, counts)
     return None
+
+
+def slots_of(lengths: NDArray[np.int64], counts: NDArray[np.int64]) -> tuple[int, int]:
+    """Slots that hold 95% of the lists whole, and the length of the longest list."""
+    order = np.argsort(lengths)
+    reached = np.cumsum(counts[order]) >= 0.95 * counts.sum()
+    slots = int(lengths[order][int(np.argmax(reached))])
+    return min(max(slots, 2), 50), int(lengths.max())
 
 
 def _shared(lists: list[list[str]]) -> bool:

@@ -57,7 +57,7 @@ def check_sortable(column: Counted) -> None:
     """Raises UserError where values do not sort as time does: texts of another form than ISO, or of several forms."""
     if column.known == 0:
         raise UserError(f"--time: column '{column.name}' has no value")
-    if not column.readable:
+    if not column.single:
         raise UserError(f"--time: column '{column.name}' is of type {column.type}, which is no time")
     if column.numbers is not None or column.temporal:
         return

@@ -26,7 +26,7 @@ class RawFile(NamedTuple):
     Attributes:
         name: the card's name of it.
         side: the join it is the side table of, None for a file of rows.
-        wanted: raw column -> `text` or `number`.
+        wanted: raw column -> `text`, `number` or `list`.
     """
 
     path: Path

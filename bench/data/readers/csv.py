@@ -40,7 +40,7 @@ def read_csv(
     """Reads the wanted columns that the file has, part by part; all columns where `keep_all` is set.
 
     Args:
-        wanted: raw column -> `text` or `number`; columns not named are text.
+        wanted: raw column -> `text`, `number` or `list`; all but numbers are text.
         names: column names of a file without header.
         drop: leave out rows with a wrong number of columns or an open quote; numbers come as text then, and texts
             unchecked, for `bench.data.checks`.

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from bench.data.readers import base
 from bench.data.readers.base import RawTable
 from bench.data.rejects import Place
+from bench.data.values import is_list
 from bench.errors import UserError
 from bench.progress import Progress
 
@@ -25,7 +26,7 @@ def read_parquet(
     """Reads the wanted columns that the file has, part by part; all columns where `keep_all` is set.
 
     Raises:
-        UserError: not a parquet file, a broken one, or one with a column twice.
+        UserError: not a parquet file, a broken one, one with a column twice, or with a type that Arrow does not read.
     """
     size, row, told = path.stat().st_size, 0, 0
     try:
@@ -52,6 +53,8 @@ def read_parquet(
             advance(size - told)
     except pa.ArrowInvalid as error:
         raise UserError(f"{path}: not a parquet file: {str(error).splitlines()[0]}") from None
+    except pa.ArrowNotImplementedError as error:  # as of lists of categories
+        raise UserError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
     except OSError as error:
         if error.errno is not None:  # of the disk, not of the content
             raise
@@ -59,10 +62,13 @@ def read_parquet(
 
 
 def _texts(table: Any) -> Any:
-    """The table with bytes as texts, whose UTF-8 is checked later; some writers mark no column as text."""
+    """The table with bytes as texts, in lists too, whose UTF-8 is checked later; some writers mark none as text."""
     for at, field in enumerate(table.schema):
-        if pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type):
-            options = pc.CastOptions(target_type=pa.large_string(), allow_invalid_utf8=True)
+        lists = is_list(field.type)
+        kind = field.type.value_type if lists else field.type
+        if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+            target = pa.list_(pa.large_string()) if lists else pa.large_string()
+            options = pc.CastOptions(target_type=target, allow_invalid_utf8=True)
             table = table.set_column(at, field.name, pc.cast(table[at], options=options))
     return table
 

@@ -1,19 +1,22 @@
-"""The compiled encoder against the one that goes through Python, row by row."""
+"""The encoder against the definitions, value by value in Python."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.data.columns import Keep
 from bench.data.encoding.base import Source
-from bench.data.encoding.bulk import BulkEncoder
 from bench.data.encoding.encoder import Encoder
 from bench.data.encoding.fields import BucketField, CategoricalField, MultiValuedField
 from bench.data.encoding.numeric import NumericColumn
 from bench.data.encoding.rates import TargetRates
 from bench.data.encoding.vocabulary import Vocabulary
+from bench.data.values import canonical
 
 TEXT = st.one_of(
     st.none(), st.sampled_from(["a", "b", " a ", "c", "1", "1.0", "x,y", "y,,x, y", "1,1.0", "?", "", "ü", "３.0"])
@@ -37,7 +40,7 @@ def rates(name: str, source: Source, values: tuple[str | None, ...]) -> TargetRa
     )
 
 
-def encoder(with_missing: bool, spelled: bool = False) -> Encoder:
+def encoder(with_missing: bool, spelled: bool = False, keep: Keep = "first") -> Encoder:
     some, more = (None,) if with_missing else (), ("1.0",) if spelled else ()
     user, price = Source(column="user", missing=("?",), spelled=spelled), Source(column="price")
     return Encoder(
@@ -48,6 +51,7 @@ def encoder(with_missing: bool, spelled: bool = False) -> Encoder:
                 source=Source(column="tags", missing=("?",), spelled=spelled),
                 separator=",",
                 slots=2,
+                keep=keep,
                 vocabulary=Vocabulary(values=("y", "x", *more, "1")),
             ),
             CategoricalField(
@@ -62,29 +66,62 @@ def encoder(with_missing: bool, spelled: bool = False) -> Encoder:
     )
 
 
-@settings(max_examples=60, deadline=None)
+def twin(one: Encoder, rows: list[tuple], lists: bool) -> tuple[Any, Any]:
+    """Ids and dense columns of rows of user, tags, price and clock."""
+    (user, tags, hour, ranges), (price, rate) = one.fields, one.dense
+    offsets, ids, dense = one.schema_of(()).offsets, [], []
+    for name, joined, number, clock in rows:
+        value = canonical(name, user.source.missing, user.source.spelled)
+        items = joined if lists else (joined or "").split(",") if joined != "?" else []
+        texts = [canonical(item, tags.source.missing, tags.source.spelled) for item in items or []]
+        texts = [text for text in texts if text is not None]
+        if tags.keep == "last":
+            texts = list(dict.fromkeys(texts[::-1]))[:2][::-1]
+        own = [offsets[1] + local(tags, text) for text in dict.fromkeys(texts)][:2]
+        edges = 4 if number is None else 1 + sum(edge <= number for edge in ranges.edges)
+        ids.append([offsets[0] + local(user, value), *own, *[0] * (2 - len(own)),
+                    offsets[2] + local(hour, str(clock // 100)), offsets[3] + edges])  # fmt: skip
+        at = rate.values.index(value) if value in rate.values else -1
+        logged = np.clip(np.sign(number) * np.log1p(abs(number)), price.low, price.high) if number is not None else None
+        standard = [0.0, 1.0] if logged is None else [(logged - price.mean) / price.scale, 0.0]
+        dense.append([*standard, *(np.array(rate.table[at]) - rate.mean) / rate.scale])
+    return np.array(ids, np.int32).reshape(-1, 5), np.array(dense, np.float32).reshape(-1, 5)
+
+
+def local(field: Any, value: str | None) -> int:
+    known = field.vocabulary.values
+    return known.index(value) + 1 if value in known else 0
+
+
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(st.tuples(TEXT, TEXT, st.one_of(st.none(), st.floats(-5, 5)), st.integers(0, 2359)), max_size=12),
     st.booleans(),
     st.booleans(),
+    st.sampled_from(["first", "last"]),
+    st.booleans(),
 )
-def test_equals_the_encoder(rows: list[tuple], with_missing: bool, spelled: bool) -> None:
+def test_equals_the_definitions(rows: list[tuple], with_missing: bool, spelled: bool, keep: Keep, lists: bool) -> None:
+    if lists:
+        rows = [(user, tags and tags.split(","), *rest) for user, tags, *rest in rows]
     columns = list(zip(*rows, strict=True)) or [[], [], [], []]
-    kinds = {"user": pa.string(), "tags": pa.string(), "price": pa.float64(), "clock": pa.int64()}
+    kinds = {"user": pa.string(), "tags": pa.list_(pa.string()) if lists else pa.string(), "price": pa.float64(),
+             "clock": pa.int64()}  # fmt: skip
     table = pa.table(
         {name: pa.array(column, kind) for (name, kind), column in zip(kinds.items(), columns, strict=True)}
     )
-    slow = encoder(with_missing, spelled)
-    bulk = BulkEncoder(slow)
-    for found, expected in zip(bulk.encode(table), slow.encode(table), strict=True):
-        assert found.dtype == expected.dtype
-        np.testing.assert_array_equal(found, expected)
+    one = encoder(with_missing, spelled, keep)
+    ids, dense = one.encode(table)
+    wanted = twin(one, rows, lists)
+    np.testing.assert_array_equal(ids, wanted[0])
+    np.testing.assert_allclose(dense, wanted[1], atol=1e-6)
+    assert (ids.dtype, dense.dtype) == (np.int32, np.float32)
 
 
 def test_codes_of_texts_that_were_never_seen_do_not_grow() -> None:
-    bulk = BulkEncoder(encoder(False))
+    one = encoder(False)
     table = pa.table(
         {"user": [f"new{i}" for i in range(50)], "tags": ["x"] * 50, "price": [1.0] * 50, "clock": [900] * 50}
     )
-    bulk.encode(table)
-    assert len(bulk._known["user"].codes) == 3
+    one.encode(table)
+    assert len(one.fields[0]._known.codes) == 3  # type: ignore[union-attr]

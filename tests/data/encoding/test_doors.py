@@ -16,7 +16,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.data import parse_card
-from bench.data.encoding.bulk import BulkEncoder
 from bench.data.encoding.fitter import EncoderFitter
 from bench.data.readers.base import whole
 from bench.data.readers.csv import read_csv
@@ -128,9 +127,8 @@ def check(values: Values, doors: dict[str, Door], folder: Path, training: str) -
     for name, door in doors.items():
         served = door(values, folder)
         served = rows.checked(served, str) if isinstance(served, pa.Table) else rows.table(served)
-        for each in (encoder, BulkEncoder(encoder)):
-            for found, expected in zip(each.encode(served), trained, strict=True):
-                np.testing.assert_array_equal(found, expected, err_msg=f"trained on {training}, served by {name}")
+        for found, expected in zip(encoder.encode(served), trained, strict=True):
+            np.testing.assert_array_equal(found, expected, err_msg=f"trained on {training}, served by {name}")
     return trained[0][:, 0]
 
 

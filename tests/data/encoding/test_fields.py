@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.data.columns import MultiValued
 from bench.data.encoding import buckets as module
 from bench.data.encoding.base import Source
 from bench.data.encoding.buckets import DistinctNumbers, Ranges, ranges_for, shortened
@@ -21,7 +22,7 @@ SOURCE = Source(column="x", missing=("?",))
 
 
 def multi(values: list[str | None], slots: int = 3, min_count: int = 1) -> MultiValuedField:
-    fitter = MultiValuedFitter("x", SOURCE, ",", slots, min_count)
+    fitter = MultiValuedFitter("x", SOURCE, MultiValued(max_length=slots), min_count)
     for part in (values[:2], values[2:]):
         fitter.take(pa.table({"x": pa.array(part, pa.string())}), np.ones(len(part), bool))
     return fitter.finish()

@@ -8,26 +8,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.data.encoding.base import Source
+from bench.data.encoding.fields import CategoricalField
 from bench.data.encoding.fit_text import CategoricalFitter
 from bench.data.encoding.vocabulary import Vocabulary
-from bench.data.values import as_text
 
 Column = st.lists(st.one_of(st.none(), st.sampled_from("abcdef")), min_size=1, max_size=50)
 
 
-def fit(column: list[str | None], min_count: int) -> Vocabulary:
+def field(column: list[str | None], min_count: int) -> CategoricalField:
     fitter = CategoricalFitter("x", Source(column="x"), min_count)
     for part in (column[:5], column[5:]):
         fitter.take(pa.table({"x": pa.array(part, pa.string())}), np.ones(len(part), bool))
-    return fitter.finish().vocabulary
+    return fitter.finish()
+
+
+def fit(column: list[str | None], min_count: int) -> Vocabulary:
+    return field(column, min_count).vocabulary
 
 
 @given(Column, Column, st.integers(1, 4))
 def test_common_values_come_back_and_others_are_unknown(
     train: list[str | None], other: list[str | None], min_count: int
 ) -> None:
-    vocabulary = fit(train, min_count)
-    local = vocabulary.encode(as_text(pa.array(other, pa.string())))
+    part = field(train, min_count)
+    local, vocabulary = part.encode(pa.table({"x": pa.array(other, pa.string())}))[:, 0], part.vocabulary
     counts = Counter(train)
     for value, id_ in zip(other, local, strict=True):
         if counts[value] >= min_count:

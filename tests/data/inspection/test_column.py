@@ -48,10 +48,10 @@ def test_numbers(array: pa.Array, numbers: list[float] | None, whole: bool) -> N
 
 
 def test_a_type_that_no_card_can_use_is_told() -> None:
-    column = count_column("c", pa.array([[1, 2], None, [3]]))
+    column = count_column("c", pa.array([{"a": 1}, None, {"a": 3}]))
     assert not column.readable
     assert column.known == 2
-    assert column.type.startswith("list")
+    assert column.type.startswith("struct")
 
 
 def test_a_chunked_column_is_one_column() -> None:

@@ -158,7 +158,7 @@ def test_few_long_lists_do_not_widen_all() -> None:
         ("day", [20240301 + i % 28 for i in range(100)], "a date"),
         ("revenue", [f"{n:,}" for n in RNG.integers(0, 5000, 200)], "1234, not 1,234"),
         ("ids", ["[1, 2]", "[2, 3]", "[3, 1]"] * 20, "brackets"),
-        ("ids", [[1, 2], [3]] * 20, "type list"),
+        ("ids", [{"a": 1}, {"a": 2}] * 20, "type struct"),
     ],
 )
 def test_left_out(name: str, values, reason: str) -> None:
