@@ -51,13 +51,16 @@ class Field:
 
     Attributes:
         name: its column on the card.
-        cardinality: number of table rows it owns, the first of which stands for unknown and rare values.
+        cardinality: number of table rows it uses, the first of which stands for unknown and rare values.
         slots: how many columns of `ids` it fills: 1, or the longest list of a multi-valued field.
+        of: name of the field whose rows it uses, of equal cardinality and earlier in the schema: a history's values are
+            that field's. None where it owns its rows.
     """
 
     name: str
     cardinality: int
     slots: int = 1
+    of: str | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,8 @@ class Schema:
     """The shape of a store.
 
     Embedding-table rows are numbered over all fields together. Row 0 is padding (its embedding stays zero and is
-    never updated); field f owns the `cardinality` rows from `offsets[f]` on, and `offsets[f]` itself is its unknown.
+    never updated); field f uses the `cardinality` rows from `offsets[f]` on, and `offsets[f]` itself is its unknown.
+    Only a history shares rows with another field.
 
     Attributes:
         group: name of the field that tells whose rows are ranked against each other; None where that is no input.
@@ -107,16 +111,16 @@ class Schema:
     @cached_property
     def offsets(self) -> tuple[int, ...]:
         """First table row of each field."""
-        rows, at = [], 1
+        rows, at = dict[str, int](), 1
         for field in self.fields:
-            rows.append(at)
-            at += field.cardinality
-        return tuple(rows)
+            rows[field.name] = at if field.of is None else rows[field.of]
+            at += field.cardinality if field.of is None else 0
+        return tuple(rows.values())
 
     @property
     def rows(self) -> int:
         """Rows of the embedding table, padding included."""
-        return 1 + sum(field.cardinality for field in self.fields)
+        return 1 + sum(field.cardinality for field in self.fields if field.of is None)
 
     @property
     def slots(self) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import Field, PrivateAttr, model_validator
 
 from bench.data.columns import Categorical, Column, MultiValued, Numeric
+from bench.data.history import HistoryConfig
 from bench.data.reader_config import CsvReader, ReaderConfig, SyntheticReader
 from bench.data.segments import SegmentName, SegmentRule
 from bench.data.sources import RawFile, Source
@@ -70,6 +71,8 @@ class Card(Config):
     logged: tuple[str, ...] = ()
     """Raw number columns that hold scores which ranked when the log was written; never inputs."""
     encoding: EncodingConfig = EncodingConfig.model_validate({})
+    history: HistoryConfig | None = None
+    """What is made of earlier rows of the same group."""
     _origin: Origin = PrivateAttr(default=Origin())
 
     @property
@@ -128,6 +131,8 @@ class Card(Config):
         numeric |= {rule.column or "" for rule in self.task_rules if rule.kind == "regression"}
         numeric |= {rule.truth for rule in self.task_rules if rule.truth}
         numeric |= {rule.raw for rule in self.segments.values() if rule.ranges} | set(self.logged)
+        if self.history is not None:
+            numeric.add(self.history_time)
         if self.split_times and not self.textual_time:
             numeric.add(self.time or "")
         inputs = {raw: "list" for _, raw in self.inputs}
@@ -135,8 +140,14 @@ class Card(Config):
         used += [raw for rule in self.task_rules for raw in (*rule.sources, *([rule.truth] if rule.truth else []))]
         used += [raw for raw in (self.group, self.time, self.split_column) if raw]
         used += [*(rule.raw for rule in self.segments.values()), *self.logged]
+        used += [] if self.history is None else [self.history_time]
         kinds = inputs | dict.fromkeys(used, "text")
         return {raw: "number" if raw in numeric else kind for raw, kind in kinds.items()}
+
+    @property
+    def history_time(self) -> str:
+        """The raw column that orders the rows of a group."""
+        return (self.history.time if self.history else None) or self.time or ""
 
     @property
     def split_column(self) -> str | None:
@@ -175,6 +186,7 @@ class Card(Config):
     def _consistent(self) -> Card:
         check_tasks(self.task_rules)
         self._check_inputs()
+        self._check_history()
         self._check_beside()
         self._check_split()
         self._check_files()
@@ -198,6 +210,22 @@ class Card(Config):
         for name in self.encoding.target_rates:
             if name not in categorical:
                 raise ValueError(f"encoding.target_rates: {unknown('categorical input', name, categorical)}")
+
+    def _check_history(self) -> None:
+        if self.history is None:
+            return
+        if self.group is None or not self.history_time:
+            raise ValueError("history: expected the top-level key 'group', and 'time' there or in the history")
+        if self.textual_time and self.history_time == self.time:
+            raise ValueError(f"history.time: expected a column of numbers, found '{self.time}', compared as texts")
+        inputs = [name for name, column in self.columns.items() if isinstance(column, Categorical)]
+        for name in self.history.inputs:
+            if name not in inputs:
+                raise ValueError(f"history: {unknown('categorical input', name, inputs)}")
+        tasks = [rule.name for rule in self.task_rules if rule.kind == "binary"]
+        for name in self.history.actions:
+            if name not in tasks:
+                raise ValueError(f"history.actions: {unknown('binary task', name, tasks)}")
 
     def _check_beside(self) -> None:
         told = {raw for rule in self.task_rules for raw in (*rule.sources, *([rule.truth] if rule.truth else []))}

@@ -141,6 +141,15 @@ def _inputs(card: Card) -> Iterator[str]:
         logged = [name for name in numeric if getattr(card.columns[name], "log1p", False)]
         text += f"; after a logarithm: {', '.join(logged)}" if logged else ""
         yield f"{text}; the model's option numeric.kind says how it sees them."
+    if (history := card.history) is not None:
+        seen = listed(("rows seen", *history.actions))
+        yield (
+            f"Of strictly earlier rows of the same '{card.group}', by '{card.history_time}': how many, how long ago "
+            f"the last was, and rates, of {seen}"
+            + (f"; the same among rows with the row's own {listed(history.same)}" if history.same else "")
+            + (f"; the newest {history.length} values of {listed(history.lists)}" if history.lists else "")
+            + ". A row sees its own split and those before it."
+        )
     if rates := card.encoding.target_rates:
         yield (
             f"{listed(rates)} {'is' if len(rates) == 1 else 'are'} also described by each task's mean label among "

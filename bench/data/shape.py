@@ -44,5 +44,11 @@ def shape_of(card: Card, tasks: Sequence[str] = (), cardinality: int = 2) -> Sch
                 ranges.append(Field(f"{name}_bucket", 3))
                 numbers.append(Number(name, len(dense), None, (0.0, 1.0), (1,)))
                 dense.append(name)
+    if card.history is not None:
+        fields += [Field(each.name, cardinality, card.history.length, each.of) for each in card.history.list_rules]
+        for name in card.history.numbers:
+            ranges.append(Field(f"{name}_bucket", 3))
+            numbers.append(Number(name, len(dense), None, (0.0, 1.0), (1,)))
+            dense.append(name)
     chosen = tuple(by_name[name] for name in tasks or card.default_tasks)
     return Schema((*fields, *ranges), tuple(dense), chosen, card.group_input, tuple(numbers))

@@ -18,6 +18,7 @@ from bench.data.assemble import Assembler, Rows
 from bench.data.beside import Besides
 from bench.data.card import Card
 from bench.data.encoding.fitter import EncoderFitter, Provisional
+from bench.data.history import Pasts, Times
 from bench.data.reachable import Truth
 from bench.data.readers import Paths, read, read_sides
 from bench.data.rejects import Rejects
@@ -40,16 +41,25 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
         spills = [Spill(folder / name, card, fitter.widths, stack) for name in SPLITS]
         truths = [stack.enter_context(Truth(folder / name, card)) for name in SPLITS]
         besides = Besides(card, folder, SPLITS, stack)
+        times = Times(card, folder, SPLITS, stack)
         for part in read(card, paths, progress):
             rows = assembler.take(part)
             if len(rows.split):  # work for each column, though there are no rows
                 _spill(rows, fitter.take(rows.table, rows.split == TRAIN, rows.labels), spills, truths)
                 besides.take(rows.table, rows.split)
+                times.take(rows.table, rows.split)
     rejects.check(card.key, assembler.rows + assembler.duplicates)
     for spill, name in zip(spills, SPLITS, strict=True):
         spill.counts.check(name, assembler.empty_reason())
     assembler.note(progress)
 
+    pasts = None
+    if card.history is not None:
+        actions = [[rule.name for rule in card.task_rules].index(name) for name in card.history.actions]
+        pasts = Pasts(card.history, [spill.folder for spill in spills], progress)
+        pasts.compute(spills[0].widths[0], fitter.columns_of(card.history.inputs), actions)
+        for numbers in pasts.numbers(0):
+            fitter.take_past(numbers)
     encoder = fitter.finish(progress)
     encoder.save(folder / "encoder.json")
     labels = np.load(spills[0].folder / "labels.npy", mmap_mode="r")
@@ -63,10 +73,13 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
             ):
                 for start, kept in spill.chunks():
                     own = Provisional(kept.codes, kept.numbers)
-                    ids, dense = fitter.encode(own, start if name == "train" else None)
+                    past = pasts.of(SPLITS.index(name), start, len(kept.codes)) if pasts else None
+                    ids, dense = fitter.encode(own, start if name == "train" else None, past)
                     ids_out.append(ids)
                     dense_out.append(dense)
                     advance(len(ids))
+    if pasts:
+        pasts.remove()
     best: dict[str, float] = {}
     for truth, name in zip(truths, SPLITS, strict=True):
         best |= truth.reachable(name)

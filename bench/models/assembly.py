@@ -1,4 +1,4 @@
-"""The model: embedding, numbers -> interaction -> members -> sharing -> towers -> funnel, any choice on each axis."""
+"""The model: table, histories, numbers -> interaction -> members -> sharing -> towers -> funnel, with any choices."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from bench.models.interactions import INTERACTIONS
 from bench.models.numeric import NUMERIC, Numeric
 from bench.models.numeric.bucket import BucketConfig
 from bench.models.precision import is_bf16
+from bench.models.sequence import SEQUENCE
 from bench.models.sharing import SHARING
 from bench.models.sharing.base import Layout, Sharing
 from bench.models.targets import Targets
@@ -31,6 +32,7 @@ from bench.schema import Schema
 PLAIN = Choice("none", NoOptions())  # no interaction
 ALONE = EnsembleConfig()
 RANGES = Choice("bucket", BucketConfig())
+MEAN = Choice("mean", NoOptions())
 
 
 class MultiTaskModel(nn.Module):
@@ -50,7 +52,7 @@ class MultiTaskModel(nn.Module):
     Attributes:
         schema: what it sees of the store's after `numeric`, whose fields have rows in the table.
         embedding: the fused table; `embedding.weight` is (rows, W).
-        numeric, interaction, sharing, towers, funnel: its other parts.
+        pooling, numeric, interaction, sharing, towers, funnel: its other parts.
         targets: scales of regressions; None where there are none.
         weights: how many numbers its dense parameters hold.
     """
@@ -65,6 +67,7 @@ class MultiTaskModel(nn.Module):
         precision: Precision = "fp32",
         interaction: Choice = PLAIN,
         numeric: Choice = RANGES,
+        sequence: Choice = MEAN,
         ensemble: EnsembleConfig = ALONE,
     ) -> None:
         super().__init__()
@@ -82,7 +85,14 @@ class MultiTaskModel(nn.Module):
         )
         self.schema = schema = self._numeric.schema
         self.embedding = FusedEmbedding(schema.rows, embedding.dim, self.input_sets, seed)
-        self.pooling = FieldPooling(schema)
+        of_history = lookup(SEQUENCE, "sequence kind", sequence.kind)
+        self.pooling = FieldPooling(
+            schema,
+            lambda length: BySets(
+                lambda sets: of_history.build(embedding.dim, length, sets, sequence.options), common, self.input_sets
+            ),
+            self.input_sets,
+        )
         layout = Layout(schema, embedding.dim, by_cardinality=embedding.by_cardinality, numbers=self._numeric.tokens)
         self.by_sets = InputSets(self.input_sets, layout.dim, layout.field_widths)
         before = lookup(INTERACTIONS, "interaction kind", interaction.kind)
@@ -156,7 +166,8 @@ class MultiTaskModel(nn.Module):
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
         """Dense parameters on which more than one task's logits depend; the table is not among them."""
-        before = [part for part in (self.numeric, self.interaction, self.member_inputs) if part is not None]
+        parts = (self.pooling, self.numeric, self.interaction, self.member_inputs)
+        before = [part for part in parts if part is not None]
         return chain(*(part.shared_parameters() for part in before), self.sharing.shared_parameters())
 
     def penalty(self) -> Tensor | None:

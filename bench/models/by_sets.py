@@ -26,12 +26,13 @@ class BySets(nn.Module):
         self.outputs: int = self.parts[0].outputs  # type: ignore[assignment]
         self.whole = len(self.parts) == 1 or next(self.parameters(), None) is None
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x (I, B, inputs) -> (I, B, outputs)."""
+    def forward(self, x: Tensor, *common: Tensor) -> Tensor:
+        """x (I, B, inputs), and what all sets have in common -> (I, B, outputs)."""
         if self.whole:
-            y: Tensor = self.parts[0](x)
+            y: Tensor = self.parts[0](x, *common)
             return y
-        return torch.cat([part(some) for part, some in zip(self.parts, torch.split(x, self.counts), strict=True)])
+        split = torch.split(x, self.counts)
+        return torch.cat([part(some, *common) for part, some in zip(self.parts, split, strict=True)])
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
         """Those on whose every slice the losses of all tasks depend."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bench.models.by_sets import BySets
 from bench.models.initial import generator
 from bench.schema import Schema
 
@@ -47,26 +50,69 @@ class FusedEmbedding(nn.Module):
 
 
 class FieldPooling(nn.Module):
-    """One vector a field: a single slot as it is, several slots as the mean of those that are not padding."""
+    """One vector a field: a single slot as it is, several slots as the mean of those that are not padding.
 
-    def __init__(self, schema: Schema) -> None:
+    Args:
+        sequence: makes what pools a history of so many slots in place of the mean, see `bench.models.sequence`.
+        sets: I, how many embeddings of each id lie side by side.
+
+    Attributes:
+        histories: what pools each history, in their order.
+    """
+
+    def __init__(self, schema: Schema, sequence: Callable[[int], BySets] | None = None, sets: int = 1) -> None:
         super().__init__()
-        runs: list[tuple[int, int, bool]] = []  # first slot, end, pooled?; neighbouring single slots make one run
+        self.sets, self.histories = sets, nn.ModuleList()
+        runs: list[_Run] = []
+        first: dict[str, int] = {}
         at = 0
         for field in schema.fields:
-            pooled = field.slots > 1
-            if not pooled and runs and not runs[-1][2]:
-                runs[-1] = (runs[-1][0], at + 1, False)
+            first[field.name] = at
+            end = at + field.slots
+            if sequence is not None and field.of is not None:
+                runs.append(_Run(at, end, True, first[field.of], len(self.histories)))
+                self.histories.append(sequence(field.slots))
+            elif field.slots == 1 and runs and not runs[-1].pooled:
+                runs[-1] = runs[-1]._replace(end=end)
             else:
-                runs.append((at, at + field.slots, pooled))
-            at += field.slots
+                runs.append(_Run(at, end, field.slots > 1))
+            at = end
         self.runs = tuple(runs)
 
     def forward(self, e: Tensor, ids: Tensor) -> Tensor:
         """e (B, S, W), ids (B, S) -> (B, F, W); zero where all slots of a field are padding."""
-        if not any(pooled for _, _, pooled in self.runs):
+        if not any(run.pooled for run in self.runs):
             return e
-        return torch.cat([_mean(e[:, a:z], ids[:, a:z]) if pooled else e[:, a:z] for a, z, pooled in self.runs], dim=1)
+        return torch.cat([self._pooled(e, ids, run) if run.pooled else e[:, run.at : run.end] for run in self.runs], 1)
+
+    def shared_parameters(self) -> Iterator[nn.Parameter]:
+        """Those on which the losses of all tasks depend."""
+        return chain(*(cast(BySets, part).shared_parameters() for part in self.histories))
+
+    def _pooled(self, e: Tensor, ids: Tensor, run: _Run) -> Tensor:
+        there = ids[:, run.at : run.end] != 0
+        if run.own is None:
+            return _mean(e[:, run.at : run.end], there)
+        x = torch.cat([e[:, run.own : run.own + 1], e[:, run.at : run.end]], dim=1)
+        x = x.view(*x.shape[:2], self.sets, -1).permute(2, 0, 1, 3)
+        y: Tensor = self.histories[run.history](x, there)
+        return y.permute(1, 0, 2).flatten(1).unsqueeze(1)
+
+
+class _Run(NamedTuple):
+    """Neighbouring slots: single ones, or those of one field that is pooled.
+
+    Attributes:
+        at, end: the first, and the one after the last.
+        own: of a history, the slot of the row's own value.
+        history: its number.
+    """
+
+    at: int
+    end: int
+    pooled: bool
+    own: int | None = None
+    history: int = 0
 
 
 class InputSets(nn.Module):
@@ -94,8 +140,7 @@ class InputSets(nn.Module):
         return x.index_select(2, self.kept) if self.ragged else x
 
 
-def _mean(e: Tensor, ids: Tensor) -> Tensor:
-    """e (B, L, W), ids (B, L) -> (B, 1, W)."""
-    there = (ids != 0).to(e.dtype)  # (B, L)
-    share = there / there.sum(1, keepdim=True).clamp(min=1)
+def _mean(e: Tensor, there: Tensor) -> Tensor:
+    """e (B, L, W), there (B, L) -> (B, 1, W)."""
+    share = there.to(e.dtype) / there.sum(1, keepdim=True).clamp(min=1)
     return torch.bmm(share.unsqueeze(1), e)

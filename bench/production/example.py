@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from bench.data.encoding.encoder import Encoder
-from bench.data.encoding.fields import BucketField, MultiValuedField
+from bench.data.encoding.fields import BucketField, HistoryField, MultiValuedField
 from bench.data.encoding.numeric import NumericColumn
 from bench.data.encoding.rates import TargetRates
 from bench.production.rows import RawRows
@@ -20,7 +20,8 @@ def example_rows(encoder: Encoder) -> pd.DataFrame:
     """A few rows: frequent categories, which train held most often, and mean numbers, by raw column."""
     found: dict[str, list[Any]] = {}
     for part in [*encoder.dense, *encoder.fields]:
-        found.setdefault(part.source.column, _values(part))
+        values = [None] * ROWS if isinstance(part, HistoryField) else _values(part)
+        found.setdefault(part.source.column, values)
     columns = [column.name for column in RawRows(encoder).columns]
     return pd.DataFrame({name: pd.Series(found[name], dtype=object) for name in columns})
 

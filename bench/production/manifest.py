@@ -33,6 +33,7 @@ class FieldFacts(Config):
     name: _Name
     cardinality: int = Field(ge=1, lt=2**31)
     slots: int = Field(ge=1, le=2**16)
+    of: str | None = None
 
 
 class NumberFacts(Config):
@@ -89,13 +90,26 @@ class SchemaFacts(Config):
                 raise ValueError(f"expected each {what} once, found '{twice}' twice")
         for task in self.tasks:
             self._check_parents(task)
-        rows, slots = sum(each.cardinality for each in self.fields), sum(each.slots for each in self.fields)
+        rows = sum(each.cardinality for each in self.fields if each.of is None)
+        slots = sum(each.slots for each in self.fields)
         if rows >= 2**31 - 1 or slots > 2**16:
             raise ValueError(
                 f"expected fewer than 2^31 rows and at most 2^16 slots of all fields, found {rows}, {slots}"
             )
+        self._check_histories()
         self._check_numbers()
         return self
+
+    def _check_histories(self) -> None:
+        owners: dict[str, int] = {}
+        for field in self.fields:
+            if field.of is None:
+                owners[field.name] = field.cardinality if field.slots == 1 else 0
+            elif owners.get(field.of) != field.cardinality:
+                raise ValueError(
+                    f"expected '{field.name}' to be the history of an input of one value and {field.cardinality} rows, "
+                    f"found '{field.of}'"
+                )
 
     def _check_numbers(self) -> None:
         wide, ranges = len(self.dense), self.fields[len(self.fields) - len(self.numbers) :]
@@ -124,7 +138,7 @@ class SchemaFacts(Config):
     def as_schema(self) -> Schema:
         """The same as models want it."""
         return Schema(
-            tuple(SchemaField(each.name, each.cardinality, each.slots) for each in self.fields),
+            tuple(SchemaField(**vars(each)) for each in self.fields),
             self.dense,
             tuple(
                 Task(each.name, each.kind, each.parent, None if each.scale is None else Scale(**vars(each.scale)))

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from bench.data.checks import checked
 from bench.data.encoding.encoder import Encoder
-from bench.data.encoding.fields import BucketField, CategoricalField, MultiValuedField
+from bench.data.encoding.fields import BucketField, CategoricalField, HistoryField, MultiValuedField
 from bench.data.encoding.numeric import NumericColumn
 from bench.data.rejects import Place, Rejects, Sieve
 from bench.data.values import canonical
@@ -50,7 +50,7 @@ class RawRows:
             markers |= dict.fromkeys(part.source.missing)
             if isinstance(part, (NumericColumn, BucketField)) or part.source.derive is not None:
                 numeric.add(name)
-            elif not isinstance(part, MultiValuedField):
+            elif not isinstance(part, (MultiValuedField, HistoryField)):
                 single.add(name)
             if isinstance(part, CategoricalField) and None not in part.vocabulary.values:
                 needed.add(name)

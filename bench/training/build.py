@@ -26,6 +26,7 @@ def build_model(schema: Schema, config: TrialConfig) -> MultiTaskModel:
         config.optim.precision,
         config.interaction,
         config.numeric,
+        config.sequence,
         config.ensemble,
     )
 

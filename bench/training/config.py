@@ -16,6 +16,7 @@ from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
 from bench.models.numeric import NUMERIC
 from bench.models.presets import architecture_name, expand
+from bench.models.sequence import SEQUENCE
 from bench.models.sharing import SHARING
 from bench.records import Scalar
 from bench.registry import Choice, Config, choose, lookup
@@ -74,6 +75,7 @@ class TrialConfig:
     optim: OptimConfig
     interaction: Choice
     numeric: Choice
+    sequence: Choice
     ensemble: EnsembleConfig
 
     @classmethod
@@ -106,6 +108,7 @@ class TrialConfig:
             optim=optim,
             interaction=choose(INTERACTIONS, "interaction", tables.get("interaction", {}), "none"),
             numeric=choose(NUMERIC, "numeric", tables.get("numeric", {}), "bucket"),
+            sequence=choose(SEQUENCE, "sequence", tables.get("sequence", {}), "mean"),
             ensemble=validate(EnsembleConfig, tables.get("ensemble", {}), where, "ensemble"),
         )
 
@@ -119,6 +122,7 @@ class TrialConfig:
         plain = {axis: getattr(self, axis).model_dump(mode="json") for axis in PLAIN}
         return (
             self.numeric.dotted("numeric")
+            | self.sequence.dotted("sequence")
             | self.interaction.dotted("interaction")
             | self.sharing.dotted("sharing")
             | self.funnel.dotted("funnel")

@@ -39,7 +39,13 @@ they say. Options are set as `--set sharing.mmoe.experts=8`. `seesaw spaces wide
 searched. What our runs say of an entry is counted in their tables of confirmed points: means over fresh seeds, on
 validation for the front. What a step costs was measured on one machine, by each entry's defaults: [costs.md](costs.md).
 """
-TITLES = {"numeric": "Numbers", "sharing": "Sharing", "funnel": "Funnels", "balancing": "Balancing"}
+TITLES = {
+    "numeric": "Numbers",
+    "sequence": "Histories",
+    "sharing": "Sharing",
+    "funnel": "Funnels",
+    "balancing": "Balancing",
+}
 INTRODUCTIONS = {
     "balancing": """
 Gradient balancers look at the tasks' gradients at the representation (the embedding output) and on the shared dense

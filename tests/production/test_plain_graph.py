@@ -16,6 +16,7 @@ from bench.models.config import HiddenConfig
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
 from bench.models.numeric import NUMERIC
+from bench.models.sequence import SEQUENCE
 from bench.models.sharing import SHARING
 from bench.production import archive, plain_graph
 from bench.production.plain_graph import OPERATORS
@@ -26,7 +27,14 @@ from bench.training.build import build_model
 from bench.training.config import TrialConfig
 
 SCHEMA = Schema(
-    (Field("user", 40), Field("tags", 12, slots=3), Field("item", 25), Field("hour", 24), Field("age_bucket", 6)),
+    (
+        Field("user", 40),
+        Field("tags", 12, slots=3),
+        Field("item", 25),
+        Field("hour", 24),
+        Field("past_item", 25, slots=3, of="item"),
+        Field("age_bucket", 6),
+    ),
     ("rate", "age", "age_missing"),
     (
         Task("click"),
@@ -40,6 +48,7 @@ NARROW = Schema((Field("user", 40),), (), (Task("click"), Task("buy", parent="cl
 AXES: dict[str, dict[str, Entry[Any]]] = {
     "sharing": SHARING,
     "funnel": FUNNELS,
+    "sequence": SEQUENCE,
     "interaction": INTERACTIONS,
     "numeric": NUMERIC,
 }

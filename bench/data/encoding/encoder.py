@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,7 +14,7 @@ from pydantic import Discriminator, model_validator
 
 from bench.atomic import write_text
 from bench.data.card import Card
-from bench.data.encoding.fields import PAD, BucketField, CategoricalField, LocalIds, MultiValuedField
+from bench.data.encoding.fields import PAD, BucketField, CategoricalField, HistoryField, LocalIds, MultiValuedField
 from bench.data.encoding.numeric import Dense, NumericColumn
 from bench.data.encoding.rates import TargetRates
 from bench.errors import UserError
@@ -23,7 +24,7 @@ from bench.schema import Field, Number, Schema, Task
 from bench.validation import validate
 
 Ids = NDArray[np.int32]
-FieldPart = Annotated[CategoricalField | MultiValuedField | BucketField, Discriminator("kind")]
+FieldPart = Annotated[CategoricalField | MultiValuedField | HistoryField | BucketField, Discriminator("kind")]
 DensePart = Annotated[NumericColumn | TargetRates, Discriminator("kind")]
 
 
@@ -44,7 +45,13 @@ class Encoder(Config):
         for part in self.fields:
             if isinstance(part, BucketField) and part.number not in numeric:
                 raise ValueError(f"expected '{part.name}' to be of a numeric input, found none called '{part.number}'")
+            if isinstance(part, HistoryField) and part.of not in self._owners:
+                raise ValueError(f"expected '{part.name}' to be of a categorical input, found none called '{part.of}'")
         return self
+
+    @cached_property
+    def _owners(self) -> dict[str, CategoricalField]:
+        return {part.name: part for part in self.fields if isinstance(part, CategoricalField)}
 
     def checked(self, card: Card) -> Encoder:
         """Itself.
@@ -75,7 +82,10 @@ class Encoder(Config):
 
     @property
     def _shapes(self) -> tuple[Field, ...]:
-        return tuple(part.field for part in self.fields)
+        owners = self._owners
+        return tuple(
+            part.field(owners[part.of]) if isinstance(part, HistoryField) else part.field for part in self.fields
+        )
 
     def encode(self, table: Any) -> tuple[Ids, Dense]:
         """Raw rows (an Arrow table with the raw columns, in any order) -> ids (N, S), dense (N, D).
@@ -83,7 +93,12 @@ class Encoder(Config):
         Raises:
             UserError: a raw column is absent, or holds no numbers where it should.
         """
-        ids = self.ids_of((part.encode(table) for part in self.fields), table.num_rows)
+        owners = self._owners
+        local = (
+            part.encode(table, owners[part.of]) if isinstance(part, HistoryField) else part.encode(table)
+            for part in self.fields
+        )
+        ids = self.ids_of(local, table.num_rows)
         dense = [part.encode(table) for part in self.dense]
         return ids, np.concatenate([np.empty((table.num_rows, 0), np.float32), *dense], axis=1)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field as Limits
 from pydantic import FiniteFloat, NonNegativeInt, model_validator
 
+from bench.data.codes import ABSENT
 from bench.data.columns import Keep
 from bench.data.encoding.base import Source
 from bench.data.encoding.known import Known
@@ -39,10 +40,11 @@ class CategoricalField(Config):
 
     def encode(self, table: Any) -> LocalIds:
         """(N, 1)."""
-        return self._known.of(self.source, table)[:, None]
+        return self.known.of(self.source, table)[:, None]
 
     @cached_property
-    def _known(self) -> Known:
+    def known(self) -> Known:
+        """Its categories, to look texts up in."""
         return Known(self.vocabulary.values, self.vocabulary.numbers, 0, 0)
 
 
@@ -78,6 +80,30 @@ class MultiValuedField(Config):
     @cached_property
     def _known(self) -> Known:
         return Known(self.vocabulary.values, self.vocabulary.numbers, PAD, 0)
+
+
+class HistoryField(Config):
+    """The newest values of another field in earlier rows of the group, newest first, repeats and all."""
+
+    kind: Literal["history"] = "history"
+    name: str
+    source: Source
+    """A list, or a text with commas between, in rows that bring their history."""
+    of: str
+    """The field whose values and rows of the table these are."""
+    slots: int = Limits(ge=2, le=2**16)
+
+    def field(self, owner: CategoricalField) -> Field:
+        """For the schema."""
+        return Field(self.name, owner.vocabulary.cardinality, self.slots, self.of)
+
+    def encode(self, table: Any, owner: CategoricalField) -> LocalIds:
+        """(N, slots), padded at the end."""
+        known = owner.known
+        codes = list_codes(
+            Lists(self.source, ",", self.slots, "first", repeats=True), known.codes, table, fitting=False
+        )
+        return np.where(codes == ABSENT, PAD, known.meaning[codes])
 
 
 class BucketField(Config):

@@ -6,6 +6,7 @@ A row is kept as provisional codes (int32, one for each slot of a categorical or
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,11 +18,12 @@ from bench.data.columns import Categorical, Numeric
 from bench.data.encoding.base import Source
 from bench.data.encoding.buckets import DistinctNumbers
 from bench.data.encoding.encoder import DensePart, Encoder, FieldPart, Ids
-from bench.data.encoding.fields import BucketField, LocalIds
+from bench.data.encoding.fields import PAD, BucketField, HistoryField, LocalIds
 from bench.data.encoding.fit_rates import RatesFitter
 from bench.data.encoding.fit_text import CategoricalFitter, Mask, MultiValuedFitter
 from bench.data.encoding.numeric import Dense, NumericColumn
 from bench.data.encoding.running import RunningMoments
+from bench.data.history import HistoryConfig, Past
 from bench.progress import Progress, Silent
 
 Numbers = NDArray[np.float64]
@@ -49,9 +51,13 @@ class NumericFitter:
     def take(self, table: Any, train: Mask) -> Numbers:
         """Numbers (n,), NaN where missing."""
         numbers = self.source.numbers(table)
-        self.moments.add(numbers[train])
-        self._distinct.add(numbers[train])
+        self.add(numbers[train])
         return numbers
+
+    def add(self, numbers: Numbers) -> None:
+        """Fits on numbers (n,) of train."""
+        self.moments.add(numbers)
+        self._distinct.add(numbers)
 
     def finish(self) -> tuple[NumericColumn, BucketField]:
         """Standardised by train, cut at quantiles of train."""
@@ -78,6 +84,11 @@ class EncoderFitter:
                 self._fields[name] = CategoricalFitter(name, source, min_count)
             else:
                 self._fields[name] = MultiValuedFitter(name, source, column, min_count)
+        self.history = card.history or HistoryConfig()
+        self._past = {
+            name: NumericFitter(name, Source(column=name), Numeric(log1p=not name.endswith("_rate")))
+            for name in (self.history.numbers if card.history else ())
+        }
         for name in encoding.target_rates:
             self._rates[name] = RatesFitter(
                 name, card.tasks, encoding.rate_smoothing, encoding.rate_folds, encoding.seed
@@ -110,6 +121,15 @@ class EncoderFitter:
             rates.take(codes, labels[train], len(self._fields[name].values))
         return rows
 
+    def take_past(self, numbers: Numbers) -> None:
+        """Fits on numbers (n, M) of the history of train."""
+        for at, fitter in enumerate(self._past.values()):
+            fitter.add(numbers[:, at])
+
+    def columns_of(self, names: Iterable[str]) -> list[int]:
+        """Where the codes of categorical inputs are among the C of a kept row."""
+        return [self._at[name].start for name in names]
+
     def finish(self, progress: Progress | None = None) -> Encoder:
         """The encoder, fitted on all of train; progress hears of what a user may want to mend.
 
@@ -140,21 +160,35 @@ class EncoderFitter:
                     f"mean and deviation are without them, and it is cut at {column.low:.4g} and {column.high:.4g}"
                     f"{', after the logarithm' if column.log1p else ''}"
                 )
+        if self._past:
+            for rule in self.history.list_rules:
+                source = Source(column=rule.name, missing=self.card.missing)
+                fields.append(HistoryField(name=rule.name, source=source, of=rule.of, slots=self.history.length))
+            for numeric in self._past.values():
+                column, of_number = numeric.finish()
+                dense.append(column)
+                ranges.append(of_number)
         for name, rates in self._rates.items():
             dense.append(rates.finish(self._fields[name].source, self._fields[name].texts))
         self._encoder = Encoder(fields=(*fields, *ranges), dense=tuple(dense)).checked(self.card)
         return self._encoder
 
-    def encode(self, rows: Provisional, start: int | None) -> tuple[Ids, Dense]:
+    def encode(self, rows: Provisional, start: int | None, past: Past | None = None) -> tuple[Ids, Dense]:
         """Kept rows -> ids (n, S) and dense (n, D), as `Encoder.encode` would encode the raw ones.
 
         Args:
             start: of train rows the number of the first, counted within train; their target rates are out of fold.
                 None for rows outside train.
+            past: of the rows, where the card has a history.
         """
         assert self._encoder is not None
         number = {name: rows.numbers[:, at] for at, name in enumerate(self._numeric)}
-        ids = self._encoder.ids_of((self._local(part, rows, number) for part in self._encoder.fields), len(rows.codes))
+        lists = dict[str, Codes]()
+        if past is not None:
+            number |= {name: past.numbers[:, at] for at, name in enumerate(self._past)}
+            lists = {rule.name: past.lists[:, at] for at, rule in enumerate(self.history.list_rules)}
+        local = (self._local(part, rows, number, lists) for part in self._encoder.fields)
+        ids = self._encoder.ids_of(local, len(rows.codes))
         columns = [np.empty((len(ids), 0), np.float32)]
         for part in self._encoder.dense:
             if isinstance(part, NumericColumn):
@@ -163,7 +197,12 @@ class EncoderFitter:
                 columns.append(self._rates[part.name].dense(rows.codes[:, self._at[part.name].start], start))
         return ids, np.concatenate(columns, axis=1)
 
-    def _local(self, part: FieldPart, rows: Provisional, number: dict[str, Numbers]) -> LocalIds:
+    def _local(
+        self, part: FieldPart, rows: Provisional, number: dict[str, Numbers], lists: dict[str, Codes]
+    ) -> LocalIds:
         if isinstance(part, BucketField):
             return part.encode_numbers(number[part.number])
+        if isinstance(part, HistoryField):
+            codes = lists[part.name]
+            return np.where(codes < 0, PAD, self._fields[part.of].local(codes))
         return self._fields[part.name].local(rows.codes[:, self._at[part.name]])

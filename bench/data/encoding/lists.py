@@ -22,16 +22,18 @@ class Lists(NamedTuple):
         separator: between the values of a text.
         slots: values of a row that are kept.
         keep: the first of them or the last.
+        repeats: whether a value that comes again has another slot.
     """
 
     source: Source
     separator: str
     slots: int
     keep: Keep
+    repeats: bool = False
 
 
 def list_codes(lists: Lists, values: TextCodes, table: Any, fitting: bool) -> Codes:
-    """Codes (N, slots) of a multi-valued column, ABSENT after the last value; each value of a row once.
+    """Codes (N, slots) of a multi-valued column, ABSENT after the last value.
 
     Args:
         fitting: whether values are taken as they are spelled, and new ones get codes; else they are UNKNOWN.
@@ -51,7 +53,7 @@ def list_codes(lists: Lists, values: TextCodes, table: Any, fitting: bool) -> Co
     alike = TextCodes()  # of this part alone: only what fills a slot is to be counted
     own = np.append(alike.code(pieces), np.int32(ABSENT))[at]
     chosen = np.full((len(first), lists.slots), ABSENT, np.int32)  # the last serves code -1
-    _choose(own, first, lists.keep == "last", chosen)
+    _choose(own, first, lists.keep == "last", lists.repeats, chosen)
     used = np.zeros(len(alike) + 1, np.bool_)
     used[chosen] = True
     kept = np.flatnonzero(used[:-1])
@@ -61,14 +63,14 @@ def list_codes(lists: Lists, values: TextCodes, table: Any, fitting: bool) -> Co
 
 
 @numba.njit(nogil=True, cache=True)
-def _choose(own: Any, first: Any, last: bool, chosen: Any) -> None:
-    """For each list its first or last distinct values that are not missing, in order, as many as there are slots."""
+def _choose(own: Any, first: Any, last: bool, repeats: bool, chosen: Any) -> None:
+    """For each list its first or last values that are not missing, in order, as many as there are slots."""
     for row in range(len(first) - 1):
         used, slots = 0, chosen.shape[1]
         for step in range(first[row + 1] - first[row]):
             value = own[first[row + 1] - 1 - step if last else first[row] + step]
             fresh = value >= 0
-            for slot in range(used):
+            for slot in range(0 if repeats else used):
                 fresh = fresh and chosen[row, slot] != value
             if fresh:
                 chosen[row, used] = value

@@ -23,8 +23,8 @@ from bench.training.optimizers.segments import sum_by_row
 class RowOptimizer(ABC):
     """A rule, applied to the summed gradient of each distinct row of a batch.
 
-    Row 0, the padding, never moves. On the CPU compiled kernels do the work: the fields' rows are disjoint, so
-    threads take fields, without locks, and the result does not depend on their number. Elsewhere torch operations of
+    Row 0, the padding, never moves. On the CPU compiled kernels do the work: the tables' rows are disjoint, so
+    threads take tables, without locks, and the result does not depend on their number. Elsewhere torch operations of
     fixed shapes do it: nothing waits for the device, and a CUDA graph can capture `step`, for which `lr` is kept on
     the device too; set it outside of the captured region.
 
@@ -34,7 +34,7 @@ class RowOptimizer(ABC):
         lr: learning rate.
         l2: decoupled decay (Loshchilov & Hutter, ICLR 2019): a touched row shrinks by `lr * l2` of itself before its
             step.
-        threads: how many fields are worked on at once.
+        threads: how many tables are worked on at once.
         compiled: whether compiled kernels do the work; by default on the CPU, the only place where they can.
     """
 

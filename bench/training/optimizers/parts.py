@@ -1,8 +1,9 @@
-"""The fields that one thread of a compiled touched-row optimizer works on, with the memory it needs for that."""
+"""The tables that one thread of a compiled touched-row optimizer works on, with the memory it needs for that."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,17 +14,25 @@ from bench.training.optimizers.kernels import sum_by_row
 TYPICAL_BATCH = 2048  # for sharing out work only
 
 
-class Part:
-    """Some fields of a schema: sums a batch's gradient by their distinct rows.
+class Table(NamedTuple):
+    """Rows that belong together: those of a field, and of the histories that use them.
 
-    Args:
-        fields: (first column of `ids`, slots, cardinality) of each.
+    Attributes:
+        columns: of `ids`.
+        cardinality: rows.
     """
 
-    def __init__(self, fields: Sequence[tuple[int, int, int]]) -> None:
-        self.fields = fields
-        self.columns = np.array([first + i for first, slots, _ in fields for i in range(slots)], dtype=np.int64)
-        self.ends = np.cumsum([slots for _, slots, _ in fields], dtype=np.int64)
+    columns: tuple[int, ...]
+    cardinality: int
+
+
+class Part:
+    """Some tables of a schema: sums a batch's gradient by their distinct rows."""
+
+    def __init__(self, tables: Sequence[Table]) -> None:
+        self.tables = tables
+        self.columns = np.array([column for table in tables for column in table.columns], dtype=np.int64)
+        self.ends = np.cumsum([len(table.columns) for table in tables], dtype=np.int64)
         self._batch = self._width = -1
         self._scratch: tuple[NDArray[np.generic], ...] = ()
 
@@ -47,7 +56,7 @@ class Part:
 
     def _reserve(self, batch: int, width: int) -> None:
         self._batch, self._width = batch, width
-        bits = np.array([(2 * batch * slots).bit_length() for _, slots, _ in self.fields], dtype=np.int64)
+        bits = np.array([(2 * batch * len(table.columns)).bit_length() for table in self.tables], dtype=np.int64)
         most = 1 + batch * len(self.columns)  # pages that no distinct row reaches are never made resident
         self._scratch = (
             bits,
@@ -60,18 +69,20 @@ class Part:
 
 
 def share(schema: Schema, threads: int) -> list[Part]:
-    """At most `threads` parts of about equal work: the costliest field first, to whoever has the least so far."""
-    fields, at = [], 0
+    """At most `threads` parts of about equal work: the costliest table first, to whoever has the least so far."""
+    tables, at = dict[str, Table](), 0
     for field in schema.fields:
-        fields.append((at, field.slots, field.cardinality))
+        owner, own = field.of or field.name, tuple(range(at, at + field.slots))
+        earlier = tables[owner].columns if owner in tables else ()
+        tables[owner] = Table((*earlier, *own), field.cardinality)
         at += field.slots
-    shares: list[list[tuple[int, int, int]]] = [[] for _ in range(max(1, min(threads, len(fields))))]
-    for field_columns in sorted(fields, key=_cost, reverse=True):
-        min(shares, key=lambda one: sum(map(_cost, one))).append(field_columns)
+    shares: list[list[Table]] = [[] for _ in range(max(1, min(threads, len(tables))))]
+    for table in sorted(tables.values(), key=_cost, reverse=True):
+        min(shares, key=lambda one: sum(map(_cost, one))).append(table)
     return [Part(sorted(one)) for one in shares]
 
 
-def _cost(field: tuple[int, int, int]) -> float:
+def _cost(table: Table) -> float:
     """Looking at an id costs about as much as updating half a row, and half the ids of a large field are repeats."""
-    _, slots, cardinality = field
-    return slots + min(slots, cardinality / TYPICAL_BATCH)
+    slots = len(table.columns)
+    return slots + min(slots, table.cardinality / TYPICAL_BATCH)

@@ -124,4 +124,4 @@ def test_codes_of_texts_that_were_never_seen_do_not_grow() -> None:
         {"user": [f"new{i}" for i in range(50)], "tags": ["x"] * 50, "price": [1.0] * 50, "clock": [900] * 50}
     )
     one.encode(table)
-    assert len(one.fields[0]._known.codes) == 3  # type: ignore[union-attr]
+    assert len(one.fields[0].known.codes) == 3  # type: ignore[union-attr]

@@ -17,7 +17,9 @@ Batch = tuple[Tensor, Tensor]
 
 @pytest.fixture(scope="session")
 def schema() -> Schema:
-    return Schema((Field("user", 9), Field("tags", 5, slots=3), Field("item", 30)), (), ())
+    return Schema(
+        (Field("user", 9), Field("tags", 5, slots=3), Field("item", 30), Field("past", 30, 2, of="item")), (), ()
+    )
 
 
 @pytest.fixture(scope="session")

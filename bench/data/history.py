@@ -1,0 +1,295 @@
+"""What earlier rows of a row's group say of it: newest values by action, counts, rates, times since.
+
+Only rows of strictly earlier time count, so rows of one request see nothing of each other. A row sees its own split
+and the splits before it (train, valid, confirm, test), never one after it. Among rows of one time, those of an earlier
+split count as older, then those that the log has first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from bench.data.append import ArrayWriter
+from bench.data.values import as_numbers
+from bench.progress import Progress
+from bench.registry import Config
+
+if TYPE_CHECKING:
+    from bench.data.card import Card
+
+SEEN = "seen"
+"""The action that every row is."""
+ROWS = 1 << 20
+"""About so many rows are worked on at once; a group is never divided."""
+PART = 1 << 16
+"""Rows of a part that is read back."""
+TIMES, LISTS, NUMBERS = "times.npy", "past_lists.npy", "past_numbers.npy"
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+class ListRule(NamedTuple):
+    """A list input: the newest values of a categorical input at rows with an action."""
+
+    name: str
+    of: str
+    action: str
+
+
+class HistoryConfig(Config):
+    """`[history]` of a card. The group is the card's."""
+
+    time: str | None = None
+    """Raw number column that orders a group's rows; the card's `time` where absent."""
+    actions: tuple[str, ...] = ()
+    """Binary tasks; a row with label 1 is an action. That a row was seen is one without being named."""
+    lists: tuple[str, ...] = ()
+    """Categorical inputs whose newest values are kept for each named action, or for `seen` where none is named."""
+    same: tuple[str, ...] = ()
+    """Categorical inputs for which counts and times are also taken over rows with the row's own value."""
+    length: int = Field(20, ge=2, le=1000)
+    """Values of a list, at the most."""
+
+    @property
+    def list_rules(self) -> tuple[ListRule, ...]:
+        """The lists, in order."""
+        actions = self.actions or (SEEN,)
+        return tuple(ListRule(f"past_{action}_{of}", of, action) for of in self.lists for action in actions)
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Names of the M numbers, in order: of all earlier rows, then of those with the row's own value."""
+        actions = (SEEN, *self.actions)
+        plain = [name for action in actions for name in (f"past_{action}", f"past_{action}_since")]
+        rates = [f"past_{action}_rate" for action in self.actions]
+        own = [f"past_{a}_same_{of}{end}" for of in self.same for a in actions for end in ("", "_since")]
+        return (*plain, *rates, *own)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The categorical inputs that it follows."""
+        return tuple(dict.fromkeys((*self.lists, *self.same)))
+
+
+class Rows(NamedTuple):
+    """n rows of some groups, whole.
+
+    Attributes:
+        group: (n,), -1 where there is none.
+        time: (n,), NaN where missing.
+        split: (n,), index into `SPLITS`.
+        codes: (n, inputs) of the inputs that the history follows, -1 where missing.
+        acted: (n, actions) whether a row has each named action.
+    """
+
+    group: NDArray[np.int32]
+    time: Floats
+    split: NDArray[np.int8]
+    codes: NDArray[np.int32]
+    acted: NDArray[np.bool_]
+
+
+class Past(NamedTuple):
+    """What is known of n rows.
+
+    Attributes:
+        lists: (n, lists, length) codes, newest first, -1 after the last; missing values are left out.
+        numbers: (n, M), NaN where there is none.
+    """
+
+    lists: NDArray[np.int32]
+    numbers: Floats
+
+
+class _Runs:
+    """Rows sorted by key and time, with the stretch of each row's past.
+
+    Attributes:
+        order: (m,) the row at each sorted place; rows without a key or a time are left out.
+        start, end: (m,) the sorted places between which its past lies.
+    """
+
+    def __init__(self, keys: Sequence[NDArray[np.int32]], time: Floats, at: Ints) -> None:
+        known = at[np.all([key[at] >= 0 for key in keys], axis=0) & ~np.isnan(time[at])]
+        self.order = known[np.lexsort([known, time[known], *(key[known] for key in reversed(keys))])]
+        new = np.ones(len(known), np.bool_)
+        new[1:] = np.any([key[self.order][1:] != key[self.order][:-1] for key in keys], axis=0)
+        self.time = time[self.order]
+        later = new.copy()
+        later[1:] |= self.time[1:] != self.time[:-1]
+        place = np.arange(len(known))
+        self.start = np.maximum.accumulate(np.where(new, place, 0))
+        self.end = np.maximum.accumulate(np.where(later, place, 0))
+
+    def of(self, acted: NDArray[np.bool_]) -> _Actions:
+        """The past's rows with an action (n,)."""
+        return _Actions(self, acted[self.order])
+
+
+class _Actions:
+    def __init__(self, runs: _Runs, acted: NDArray[np.bool_]) -> None:
+        self.runs, self.places = runs, np.flatnonzero(acted)
+        before = np.append(0, np.cumsum(acted))
+        self.first, self.last = before[runs.start], before[runs.end]  # among `places`: from the one up to the other
+
+    @property
+    def count(self) -> Floats:
+        return np.asarray(self.last - self.first, np.float64)
+
+    @property
+    def since(self) -> Floats:
+        there = self.last > self.first
+        found = np.full(len(there), np.nan)
+        found[there] = self.runs.time[there] - self.runs.time[self.places[self.last[there] - 1]]
+        return found
+
+    def newest(self, codes: NDArray[np.int32], many: int) -> NDArray[np.int32]:
+        at = self.last[:, None] - 1 - np.arange(many)
+        there = at >= self.first[:, None]
+        found = np.full(at.shape, -1, np.int32)
+        found[there] = codes[self.runs.order[self.places[at[there]]]]
+        return found
+
+
+def past(rows: Rows, config: HistoryConfig) -> Past:
+    """The past of rows of whole groups."""
+    n, inputs = len(rows.group), config.inputs
+    lists = np.full((n, len(config.list_rules), config.length), -1, np.int32)
+    numbers = np.full((n, len(config.numbers)), np.nan)
+    column = {name: at for at, name in enumerate(config.numbers)}
+    for name, at in column.items():
+        if not name.endswith(("_since", "_rate")):
+            numbers[:, at] = 0
+    acted = {SEEN: np.ones(n, np.bool_)} | {name: rows.acted[:, at] for at, name in enumerate(config.actions)}
+    for split in np.unique(rows.split):
+        visible = np.flatnonzero(rows.split <= split)
+        stretches = {"": _Runs([rows.group], rows.time, visible)}
+        for of in config.same:
+            stretches[f"_same_{of}"] = _Runs([rows.group, rows.codes[:, inputs.index(of)]], rows.time, visible)
+        for end, runs in stretches.items():
+            own = rows.split[runs.order] == split
+            to = runs.order[own]
+            for action, mask in acted.items():
+                found = runs.of(mask)
+                numbers[to, column[f"past_{action}{end}"]] = found.count[own]
+                numbers[to, column[f"past_{action}{end}_since"]] = found.since[own]
+                if end:
+                    continue
+                for at, rule in enumerate(config.list_rules):
+                    if rule.action == action:
+                        codes = rows.codes[:, inputs.index(rule.of)]
+                        lists[to, at] = runs.of(mask & (codes >= 0)).newest(codes, config.length)[own]
+    for action in config.actions:
+        seen = numbers[:, column[f"past_{SEEN}"]]
+        with np.errstate(invalid="ignore"):
+            numbers[:, column[f"past_{action}_rate"]] = numbers[:, column[f"past_{action}"]] / seen
+    return Past(lists, numbers)
+
+
+class Times:
+    """Keeps the time of each row on disk, beside what is spilled, where the card has a history."""
+
+    def __init__(self, card: Card, folder: Path, splits: Sequence[str], stack: ExitStack) -> None:
+        """Opens a file for each split; they are closed with the stack."""
+        self._writers: list[ArrayWriter] = []
+        if card.history is not None:
+            self._column, self._missing = card.history_time, card.missing
+            self._writers = [stack.enter_context(ArrayWriter(folder / each / TIMES, np.float64)) for each in splits]
+
+    def take(self, table: Any, split: NDArray[np.int8]) -> None:
+        """Takes in rows: the raw table (n), and the number of each row's split, -1 for none."""
+        if self._writers:
+            times = as_numbers(table[self._column], self._missing, self._column)
+            for number, writer in enumerate(self._writers):
+                writer.append(times[split == number])
+
+
+class Pasts:
+    """The past of all rows of a store, on disk until it is encoded.
+
+    Args:
+        folders: of each split, with what was spilled.
+    """
+
+    def __init__(self, config: HistoryConfig, folders: Sequence[Path], progress: Progress) -> None:
+        self.config, self.folders, self.progress = config, folders, progress
+        self._lists: list[Any] = []
+        self._numbers: list[Any] = []
+
+    def compute(self, width: int, inputs: Sequence[int], actions: Sequence[int]) -> None:
+        """Computes all of it, share by share.
+
+        Args:
+            width: C, codes that are spilled of a row.
+            inputs: which of these are those of the inputs that the history follows.
+            actions: which of the tasks are its actions.
+        """
+        groups, times, labels = (
+            [np.load(folder / file, mmap_mode="r") for folder in self.folders]
+            for file in ("group.npy", TIMES, "labels.npy")
+        )
+        codes = [_spilled(folder / "codes", width) for folder in self.folders]
+        for folder, group in zip(self.folders, groups, strict=True):
+            lists = (len(group), len(self.config.list_rules), self.config.length)
+            numbers = (len(group), len(self.config.numbers))
+            self._lists.append(np.lib.format.open_memmap(folder / LISTS, "w+", np.int32, lists))
+            self._numbers.append(np.lib.format.open_memmap(folder / NUMBERS, "w+", np.float64, numbers))
+        with self.progress.task("histories", sum(map(len, groups)), "rows") as advance:
+            for share in shares(groups):
+                rows = Rows(
+                    np.concatenate([array[at] for array, at in zip(groups, share, strict=True)]),
+                    np.concatenate([array[at] for array, at in zip(times, share, strict=True)]),
+                    np.repeat(np.arange(len(share), dtype=np.int8), [len(at) for at in share]),
+                    np.concatenate([array[at][:, inputs] for array, at in zip(codes, share, strict=True)]),
+                    np.concatenate([array[at][:, actions] == 1 for array, at in zip(labels, share, strict=True)]),
+                )
+                found, first = past(rows, self.config), 0
+                for lists_out, numbers_out, at in zip(self._lists, self._numbers, share, strict=True):
+                    lists_out[at] = found.lists[first : first + len(at)]
+                    numbers_out[at] = found.numbers[first : first + len(at)]
+                    first += len(at)
+                advance(first)
+
+    def numbers(self, split: int) -> Iterator[Floats]:
+        """The numbers of a split's rows, in parts (n, M)."""
+        for start in range(0, len(self._numbers[split]), PART):
+            yield np.array(self._numbers[split][start : start + PART])
+
+    def of(self, split: int, start: int, rows: int) -> Past:
+        """The past of so many rows of a split, from row `start` on."""
+        at = slice(start, start + rows)
+        return Past(np.array(self._lists[split][at]), np.array(self._numbers[split][at]))
+
+    def remove(self) -> None:
+        """Removes the files."""
+        self._lists.clear()
+        self._numbers.clear()
+        for folder in self.folders:
+            for file in (TIMES, LISTS, NUMBERS):
+                (folder / file).unlink()
+
+
+def _spilled(path: Path, width: int) -> Any:
+    """(N, width) codes, mapped; of no rows an empty array, which cannot be mapped."""
+    if not path.stat().st_size:
+        return np.empty((0, width), np.int32)
+    return np.memmap(path, np.int32, "r").reshape(-1, width)
+
+
+def shares(groups: Sequence[NDArray[np.int32]], rows: int = ROWS) -> Iterator[list[Ints]]:
+    """Rows of each split, share by share: every group is whole in one share of about so many rows.
+
+    Args:
+        groups: (n,) of each split.
+    """
+    many = max(1, -(-sum(map(len, groups)) // rows))
+    for share in range(many):
+        yield [np.flatnonzero(group % many == share) for group in groups]

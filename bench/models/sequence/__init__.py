@@ -1,0 +1,43 @@
+"""How histories enter a model. One file each, one entry each in `SEQUENCE`."""
+
+from __future__ import annotations
+
+from bench.models.sequence.attention import Attention
+from bench.models.sequence.base import Sequence
+from bench.models.sequence.din import Din, DinConfig
+from bench.models.sequence.mean import Mean
+from bench.registry import Entry, NoOptions
+from bench.schema import Schema
+
+__all__ = ["SEQUENCE", "Sequence"]
+
+
+def has_history(schema: Schema) -> str | None:
+    """The `unfit` of kinds that differ from the mean."""
+    return None if any(field.of for field in schema.fields) else "it has no history"
+
+
+SEQUENCE: dict[str, Entry[Sequence]] = {
+    "mean": Entry(
+        build=Mean,
+        config=NoOptions,
+        paper="-",
+        summary="the mean of a row's history",
+    ),
+    "din": Entry(
+        build=Din,
+        config=DinConfig,
+        paper="Zhou et al., KDD 2018",
+        summary="a history's values, each weighed by the row's own value",
+        unfit=has_history,
+        departs="Hidden units are ReLU, in one layer, and no regularisation is special to large tables.",
+    ),
+    "attention": Entry(
+        build=Attention,
+        config=NoOptions,
+        paper="Kang & McAuley, ICDM 2018",
+        summary="one block of attention over a history, asked by the row's own value",
+        unfit=has_history,
+        departs="The query is the row's own value in place of the last one of the history; one head; no layer norm.",
+    ),
+}

@@ -1,0 +1,21 @@
+"""The mean of a history."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from bench.models.sequence.base import Sequence
+from bench.registry import NoOptions
+
+
+class Mean(Sequence):
+    """The mean of all that is no padding, whatever the row's own value is."""
+
+    def __init__(self, dim: int, length: int, sets: int, config: NoOptions) -> None:
+        super().__init__(dim, length, sets)
+
+    def forward(self, x: Tensor, there: Tensor) -> Tensor:
+        """See `Sequence.forward`."""
+        share = there.to(x.dtype) / there.sum(1, keepdim=True).clamp(min=1)
+        return torch.einsum("bl,ibld->ibd", share, x[:, :, 1:])

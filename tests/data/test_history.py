@@ -1,0 +1,248 @@
+"""What earlier rows say, against a loop over all pairs of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.data import Store, load_card, prepare
+from bench.data import history as module
+from bench.data.card import Card
+from bench.data.history import HistoryConfig, Past, Rows, past, shares
+from bench.data.splits import SPLITS
+from bench.errors import UserError
+from bench.objectives import parse
+from bench.training.config import TrialConfig
+from bench.training.loop import Trainer
+
+CONFIG = HistoryConfig(actions=("click", "like"), lists=("item", "author"), same=("item", "author"), length=3)
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> Rows:
+    n = draw(st.integers(0, 25))
+    rng = np.random.default_rng(draw(st.integers(0, 10**6)))
+    time = rng.integers(0, draw(st.integers(1, 12)), n).astype(np.float64)
+    time[rng.random(n) < 0.1] = np.nan
+    return Rows(
+        rng.integers(-1, 3, n).astype(np.int32),
+        time,
+        rng.integers(0, 4, n).astype(np.int8),
+        rng.integers(-1, 3, (n, 2)).astype(np.int32),
+        rng.random((n, 2)) < 0.5,
+    )
+
+
+def one_by_one(rows: Rows, config: HistoryConfig) -> Past:
+    """The definition, row by row."""
+    found: list[dict[str, Any]] = []
+    for i in range(len(rows.group)):
+        earlier = [
+            j
+            for j in range(len(rows.group))
+            if rows.group[j] == rows.group[i] >= 0 and rows.split[j] <= rows.split[i] and rows.time[j] < rows.time[i]
+        ]
+        earlier.sort(key=lambda j: (rows.time[j], j))
+        own: dict[str, Any] = {}
+        for a, action in enumerate(("seen", *config.actions)):
+            did = [j for j in earlier if not a or rows.acted[j, a - 1]]
+            for c, of in [(None, ""), *enumerate(config.inputs)]:
+                same = [j for j in did if c is None or rows.codes[j, c] == rows.codes[i, c] >= 0]
+                name = f"past_{action}" + (f"_same_{of}" if of else "")
+                own[name] = len(same)
+                own[f"{name}_since"] = rows.time[i] - rows.time[same[-1]] if same else np.nan
+                if of:
+                    newest = [rows.codes[j, c] for j in did[::-1] if rows.codes[j, c] >= 0][: config.length]
+                    own[f"past_{action}_{of}"] = newest + [-1] * (config.length - len(newest))
+            own[f"past_{action}_rate"] = len(did) / len(earlier) if earlier else np.nan
+        found.append(own)
+    shape = (len(found), len(config.list_rules), config.length)
+    lists = np.array([[own[rule.name] for rule in config.list_rules] for own in found], np.int32).reshape(shape)
+    numbers = np.array([[own[name] for name in config.numbers] for own in found], np.float64)
+    return Past(lists, numbers.reshape(len(found), len(config.numbers)))
+
+
+@given(tables())
+def test_the_past_is_what_a_loop_over_all_pairs_finds(rows: Rows) -> None:
+    found, expected = past(rows, CONFIG), one_by_one(rows, CONFIG)
+    np.testing.assert_array_equal(found.lists, expected.lists)
+    np.testing.assert_array_equal(found.numbers, expected.numbers)
+
+
+@given(tables(), st.integers(0, 10**6))
+def test_nothing_moves_when_what_is_not_earlier_changes(rows: Rows, seed: int) -> None:
+    """Actions and values of rows at a row's time, later, or of a later split are drawn anew: its past stays."""
+    if not len(rows.group):
+        return
+    rng = np.random.default_rng(seed)
+    row = int(rng.integers(len(rows.group)))
+    other = ~(rows.time < rows.time[row]) | (rows.split > rows.split[row])
+    acted, codes = rows.acted.copy(), rows.codes.copy()
+    acted[other] = rng.random((other.sum(), 2)) < 0.5
+    own = codes[row].copy()
+    codes[other] = rng.integers(-1, 3, (other.sum(), 2))
+    codes[row] = own
+    one, two = past(rows, CONFIG), past(rows._replace(acted=acted, codes=codes), CONFIG)
+    np.testing.assert_array_equal(one.lists[row], two.lists[row])
+    np.testing.assert_array_equal(one.numbers[row], two.numbers[row])
+
+
+@given(tables(), st.integers(1, 9))
+def test_shares_keep_groups_whole_and_change_nothing(rows: Rows, size: int) -> None:
+    groups = [rows.group[rows.split == split] for split in range(4)]
+    at = [np.flatnonzero(rows.split == split) for split in range(4)]
+    whole, met = past(rows, CONFIG), np.zeros(len(rows.group), int)
+    for share in shares(groups, size):
+        chosen = np.sort(np.concatenate([of[part] for of, part in zip(at, share, strict=True)]))
+        met[chosen] += 1
+        own = past(Rows(*(column[chosen] for column in rows)), CONFIG)
+        np.testing.assert_array_equal(own.lists, whole.lists[chosen])
+        np.testing.assert_array_equal(own.numbers, whole.numbers[chosen])
+    assert (met == 1).all()
+
+
+CARD = """
+id = "log"
+title = "log"
+licence = "-"
+citation = "-"
+homepage = "-"
+group = "user"
+reader = { kind = "csv" }
+files = [FILES]
+split = { kind = "column", column = "part", train = ["train"], valid = ["valid"], test = ["test"] }
+tasks = [{ name = "click", column = "click"TRUTH }]
+[history]
+time = "at"
+actions = ["click"]
+lists = ["item"]
+same = ["item"]
+length = 4
+[columns]
+user = "categorical"
+item = { kind = "categorical", min_count = 1 }
+"""
+
+
+def card(folder: Path, files: Sequence[str] = ("log.csv",), truth: str = "") -> Card:
+    listed = ", ".join(f'{{ name = "{file}" }}' for file in files)
+    (folder / "card.toml").write_text(CARD.replace("FILES", listed).replace("TRUTH", truth))
+    return load_card(str(folder / "card.toml"))
+
+
+def log(rows: int = 800) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "user": [f"u{user}" for user in rng.integers(0, 30, rows)],
+            "item": [f"i{item}" if item else "" for item in rng.integers(0, 9, rows)],
+            "at": rng.integers(0, 40, rows),
+            "click": rng.integers(0, 2, rows),
+            "part": rng.choice(["train", "valid", "test"], rows, p=[0.6, 0.25, 0.15]),
+        }
+    )
+
+
+def test_a_store_is_what_its_encoder_makes_of_rows_that_bring_their_history(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ROWS", 100)  # several shares
+    frame = log()
+    frame.to_csv(tmp_path / "log.csv", index=False)
+    store = prepare(card(tmp_path), tmp_path / "home", tmp_path)
+    group, item = pd.factorize(frame["user"])[0], [int(text[1:]) if text else -1 for text in frame["item"]]
+    confirm = (frame["part"] == "valid") & np.isin(group, store.split("confirm").group)
+    split = np.select([frame["part"] == "train", confirm, frame["part"] == "valid"], [0, 2, 1], 3)
+    order = np.argsort(split, kind="stable")  # among rows of one time train's count as the older ones
+    frame, group, item, split = frame.iloc[order], group[order], np.array(item, np.int32)[order], split[order]
+    assert [len(store.split(name)) for name in SPLITS] == np.bincount(split, minlength=4).tolist()
+    config = load_card(str(tmp_path / "card.toml")).history
+    assert config is not None
+    rows = Rows(
+        group.astype(np.int32),
+        frame["at"].to_numpy(float),
+        split.astype(np.int8),
+        item[:, None],
+        frame[["click"]].to_numpy() == 1,
+    )
+    known = past(rows, config)
+    brought = {name: known.numbers[:, at] for at, name in enumerate(config.numbers)}
+    lists = [[f"i{code}" for code in codes if code >= 0] for codes in known.lists[:, 0].tolist()]
+    for column in (pa.array(lists), pa.array([",".join(values) for values in lists])):
+        table = pa.table({**frame[["user", "item"]], **brought, "past_click_item": column})
+        ids, dense = store.encoder.encode(table)
+        for number, name in enumerate(SPLITS):
+            np.testing.assert_array_equal(store.split(name).ids, ids[split == number])
+            np.testing.assert_array_equal(store.split(name).dense, dense[split == number])
+    field = {each.name: each for each in store.schema.fields}["past_click_item"]
+    assert (field.of, field.slots, field.cardinality) == ("item", 4, store.schema.fields[1].cardinality)
+    assert not [path for path in store.path.rglob("*") if path.name in (module.TIMES, module.LISTS, module.NUMBERS)]
+
+
+def test_stores_are_equal_however_the_rows_are_parted(tmp_path: Path) -> None:
+    frame, found = log(), []
+    for cuts in ([], [1, 333, 334]):
+        folder = tmp_path / str(len(cuts))
+        folder.mkdir()
+        files = [f"{part}.csv" for part in range(len(cuts) + 1)]
+        for file, part in zip(files, np.split(np.arange(len(frame)), cuts), strict=True):
+            frame.iloc[part].to_csv(folder / file, index=False)
+        store = prepare(card(folder, files), folder / "home", folder)
+        found.append({str(path.relative_to(store.path)): path.read_bytes() for path in store.path.rglob("*.npy")})
+        found[-1]["encoder"] = (store.path / "encoder.json").read_bytes()
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('group = "user"', "", "history: expected the top-level key 'group', and 'time' there or in the history"),
+        ('lists = ["item"]', 'lists = ["itm"]', "history: unknown categorical input 'itm'"),
+        ('actions = ["click"]', 'actions = ["buy"]', "history.actions: unknown binary task 'buy'"),
+    ],
+)
+def test_a_history_that_cannot_be_made_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
+    text = CARD.replace("FILES", '{ name = "log.csv" }').replace("TRUTH", "")
+    (tmp_path / "card.toml").write_text(text.replace(old, new))
+    with pytest.raises(UserError, match=message):
+        load_card(str(tmp_path / "card.toml"))
+
+
+def test_a_truth_that_depends_on_the_past_is_reached_with_history_alone(tmp_path: Path) -> None:
+    """Who has clicked an item clicks it again. Without history nothing tells: users and items are all alike."""
+    rng = np.random.default_rng(0)
+    rows = 60_000
+    frame = pd.DataFrame({"user": rng.integers(0, 3000, rows), "item": rng.integers(0, 8, rows), "at": np.arange(rows)})
+    clicked, truth, click = set[tuple[int, int]](), np.empty(rows), np.empty(rows, int)
+    for row, pair in enumerate(zip(frame["user"], frame["item"], strict=True)):
+        truth[row] = 0.8 if pair in clicked else 0.3
+        click[row] = rng.random() < truth[row]
+        if click[row]:
+            clicked.add(pair)
+    frame = frame.assign(click=click, truth=truth)
+    frame["part"] = np.select([frame["at"] < 0.7 * rows, frame["at"] < 0.85 * rows], ["train", "valid"], "test")
+    frame.to_csv(tmp_path / "log.csv", index=False)
+    own = card(tmp_path, truth=', truth = "truth"')
+    stores = [
+        prepare(each, tmp_path / f"home{number}", tmp_path)
+        for number, each in enumerate((own, own.model_copy(update={"history": None})))
+    ]
+    reachable = stores[0].manifest["reachable"]["test/click.auc"]
+    config = TrialConfig.parse({"optim.epochs": 2, "optim.lr": 0.005})
+    found = [auc(store, config) for store in stores]
+    assert found[0] > reachable - 0.01
+    assert found[1] < reachable - 0.05
+
+
+def auc(store: Store, config: TrialConfig) -> float:
+    trainer = Trainer(store, config, [parse("click.auc", store.schema.tasks, "objectives")], 0)
+    trainer.run_to()
+    return trainer.metrics("test")["test/click.auc"]

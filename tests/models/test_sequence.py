@@ -1,0 +1,121 @@
+"""Histories in a model, against loops over rows and places."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench.models.assembly import MultiTaskModel
+from bench.models.config import EmbeddingConfig, TowerConfig
+from bench.models.sequence import SEQUENCE, Sequence
+from bench.models.sharing import SHARING
+from bench.registry import Choice, NoOptions
+from bench.schema import Field, Schema, Task
+
+DIM, LENGTH, ROWS = 4, 5, 7
+PLAIN = Schema((Field("item", 30), Field("tags", 6, 3)), ("x",), (Task("click"), Task("like")))
+SCHEMA = Schema((*PLAIN.fields, Field("past_item", 30, LENGTH, of="item")), PLAIN.dense, PLAIN.tasks)
+
+
+def made(kind: str, sets: int = 2) -> Sequence:
+    torch.manual_seed(0)
+    entry = SEQUENCE[kind]
+    module: Sequence = entry.build(DIM, LENGTH, sets, entry.config())
+    for parameter in module.parameters():
+        nn.init.normal_(parameter)
+    return module
+
+
+def drawn(sets: int = 2) -> tuple[Tensor, Tensor]:
+    """Embeddings and places; one history is empty, one full."""
+    torch.manual_seed(1)
+    there = torch.arange(LENGTH) < torch.tensor([0, LENGTH, 1, 2, 3, 2, 4]).unsqueeze(1)
+    return torch.randn(sets, ROWS, 1 + LENGTH, DIM), there
+
+
+def mean(module: Any, t: Tensor, past: list[Tensor], at: int) -> Tensor:
+    return torch.stack(past).mean(0)
+
+
+def din(module: Any, t: Tensor, past: list[Tensor], at: int) -> Tensor:
+    first, second = module.first, module.second
+    total = torch.zeros(DIM)
+    for h in past:
+        hidden = first.weight[at] @ torch.cat([h, t, h - t, h * t]) + first.bias[at]
+        total = total + (second.weight[at] @ hidden.relu() + second.bias[at]) * h
+    return total
+
+
+def attention(module: Any, t: Tensor, past: list[Tensor], at: int) -> Tensor:
+    h = [value + module.places.weight[at, place] for place, value in enumerate(past)]
+    query = module.query.weight[at] @ t
+    scores = torch.stack([query @ (module.key.weight[at] @ value) for value in h]) / math.sqrt(DIM)
+    answer = sum(share * (module.value.weight[at] @ value) for share, value in zip(scores.softmax(0), h, strict=True))
+    hidden = (module.hidden.weight[at] @ answer + module.hidden.bias[at]).relu()
+    return answer + module.out.weight[at] @ hidden + module.out.bias[at]
+
+
+TWINS = {"mean": mean, "din": din, "attention": attention}
+
+
+@pytest.mark.parametrize("kind", SEQUENCE)
+def test_equals_a_loop(kind: str) -> None:
+    module, (x, there) = made(kind), drawn()
+    found = module(x, there)
+    for at, row in product(range(2), range(ROWS)):
+        past = [x[at, row, 1 + place] for place in range(LENGTH) if there[row, place]]
+        expected = TWINS[kind](module, x[at, row, 0], past, at) if past else torch.zeros(DIM)
+        torch.testing.assert_close(found[at, row], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_packed_and_padded_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values and gradients."""
+    found = []
+    for compiling in (False, True):
+        monkeypatch.setattr(torch.compiler, "is_compiling", lambda compiling=compiling: compiling)
+        module, (x, there) = made("din"), drawn()
+        x.requires_grad_()
+        y = module(x, there)
+        y.square().sum().backward()
+        found.append([y, x.grad, *(parameter.grad for parameter in module.parameters())])
+    torch.testing.assert_close(found[0], found[1])
+
+
+def model(kind: str, sharing: str = "shared_bottom", schema: Schema = SCHEMA) -> MultiTaskModel:
+    torch.manual_seed(0)
+    return MultiTaskModel(
+        schema,
+        Choice(sharing, SHARING[sharing].config()),
+        Choice("independent", NoOptions()),
+        EmbeddingConfig(dim=DIM),
+        TowerConfig(layers=(8,)),
+        sequence=Choice(kind, SEQUENCE[kind].config()),
+    )
+
+
+@pytest.mark.parametrize(("kind", "sharing"), list(product(SEQUENCE, SHARING)))
+def test_every_sharing_takes_every_kind(kind: str, sharing: str) -> None:
+    """All parameters have gradients; values beyond a history's end change nothing; rows are the field's own."""
+    net = model(kind, sharing)
+    ids = torch.tensor([[3, 31, 0, 0, 4, 5, 0, 0, 0], [4, 32, 33, 0, 0, 0, 0, 0, 0]], dtype=torch.int32)
+    logits = net(ids, torch.ones(2, 1))
+    logits.sum().backward()
+    assert all(parameter.grad is not None for parameter in net.parameters())
+    assert SCHEMA.rows == PLAIN.rows == len(net.embedding.weight)
+    assert SCHEMA.offsets[2] == SCHEMA.offsets[0]
+    assert net.embedding.weight.grad is not None
+    assert net.embedding.weight.grad[5].abs().sum() > 0  # met in a history alone
+
+
+def test_what_differs_from_the_mean_needs_a_history() -> None:
+    assert {kind: entry.unfit(PLAIN) for kind, entry in SEQUENCE.items()} == {
+        "mean": None,
+        "din": "it has no history",
+        "attention": "it has no history",
+    }
+    assert all(entry.unfit(SCHEMA) is None for entry in SEQUENCE.values())
