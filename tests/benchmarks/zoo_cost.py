@@ -25,12 +25,13 @@ from bench.training.axes import AXES
 
 PLAIN = {
     "numeric": "scaled",
+    "sequence": "mean",
     "interaction": "none",
     "sharing": "shared_bottom",
     "funnel": "independent",
     "balancing": "static",
 }
-NUMBERS, RANGES = 7, 1000
+NUMBERS, RANGES, LENGTH = 7, 1000, 20
 MODELS = ("shared_bottom", "mmoe")
 """What an entry of another axis than sharing stands on."""
 
@@ -39,6 +40,8 @@ def stores(axis: str) -> list[Store]:
     """Two tasks, along a funnel or beside numbers where that is the axis; three more for what takes no fewer."""
     if axis == "numeric":
         return [with_numbers(random_store(2))]
+    if axis == "sequence":
+        return [with_history(random_store(2))]
     if axis != "funnel":
         return [random_store(2), random_store(3)]
     store = random_store(2)
@@ -61,6 +64,18 @@ def with_numbers(store: Store) -> Store:
     ids = np.concatenate([store.rows.ids, of_row + 1 + np.array(schema.offsets[-NUMBERS:])], axis=1)
     dense = (np.array(edges)[of_row]).astype(np.float32)
     return Store(schema, dataclasses.replace(store.rows, ids=ids.astype(np.int32), dense=dense))
+
+
+def with_history(store: Store) -> Store:
+    """The same with a list of values of its first field: a full one in half of the rows, else one of any length."""
+    rng, schema, rows = np.random.default_rng(2), store.schema, len(store.rows)
+    first = schema.fields[0]
+    values = schema.offsets[0] + rng.integers(first.cardinality, size=(rows, LENGTH))
+    lengths = np.where(rng.random(rows) < 0.5, LENGTH, rng.integers(LENGTH + 1, size=rows))
+    ids = np.concatenate([store.rows.ids, values * (np.arange(LENGTH) < lengths[:, None])], axis=1)
+    past = Field(f"past_{first.name}", first.cardinality, LENGTH, of=first.name)
+    schema = dataclasses.replace(schema, fields=(*schema.fields, past))
+    return Store(schema, dataclasses.replace(store.rows, ids=ids.astype(np.int32)))
 
 
 def rows(axis: str) -> Iterator[str]:

@@ -34,7 +34,7 @@ def made(kind: str, sets: int = 2) -> Sequence:
 def drawn(sets: int = 2) -> tuple[Tensor, Tensor]:
     """Embeddings and places; one history is empty, one full."""
     torch.manual_seed(1)
-    there = torch.arange(LENGTH) < torch.tensor([0, LENGTH, 1, 2, 3, 2, 4]).unsqueeze(1)
+    there = torch.arange(LENGTH) < torch.tensor([0, LENGTH, 1, 2, 2, 1, 4]).unsqueeze(1)
     return torch.randn(sets, ROWS, 1 + LENGTH, DIM), there
 
 
@@ -83,7 +83,7 @@ def test_packed_and_padded_agree(monkeypatch: pytest.MonkeyPatch) -> None:
         y = module(x, there)
         y.square().sum().backward()
         found.append([y, x.grad, *(parameter.grad for parameter in module.parameters())])
-    torch.testing.assert_close(found[0], found[1])
+    torch.testing.assert_close(found[0], found[1], atol=1e-4, rtol=1e-5)
 
 
 def model(kind: str, sharing: str = "shared_bottom", schema: Schema = SCHEMA) -> MultiTaskModel:
