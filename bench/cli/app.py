@@ -14,6 +14,7 @@ from bench.cli import (
     diagnose,
     doctor,
     evaluate,
+    history,
     latency,
     results,
     run,
@@ -62,6 +63,7 @@ app.command("frontier")(results.frontier_command)
 app.command("report")(results.report)
 app.command("pick")(results.pick_command)
 app.command("deploy")(deploy.deploy)
+app.command("history")(history.history)
 app.command("score")(score.score)
 app.command("latency")(latency.latency)
 app.command("evaluate")(evaluate.evaluate)

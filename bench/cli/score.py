@@ -19,6 +19,7 @@ def score(
     keep: Annotated[str | None, typer.Option(help="Columns to keep, separated by commas.")] = None,
     engine: Annotated[str, typer.Option(help="eager, exported or onnx.")] = "eager",
     threads: Annotated[int, typer.Option(help="Of the model; reading and encoding have their own.", min=1)] = 1,
+    history: Annotated[Path | None, typer.Option(help="What `seesaw history` wrote, for rows that bring none.")] = None,
     tracking: Tracking = None,
     json: Json = False,
     home: Home = None,
@@ -29,7 +30,7 @@ def score(
     from bench.run.models import open_model
 
     package = open_model(resolve_home(home), model, tracking)
-    work = BatchScoring(package, files, out, names(keep), engine, threads)
+    work = BatchScoring(package, files, out, names(keep), engine, threads, history=history)
     started = time.perf_counter()
     done = work.run(TerminalProgress())
     seconds = time.perf_counter() - started
@@ -37,4 +38,6 @@ def score(
         print_json({"out": str(out), **vars(done), "seconds": seconds, "rows_per_s": done.rows / seconds})
         return
     there = f"; {done.skipped} were there already" if done.skipped else ""
+    if work.history is not None and work.history.without:
+        say(f"{work.history.without:,} of {work.history.rows:,} rows are of a group without earlier rows in {history}")
     say(f"{out}: {done.parts} parts with {done.rows:,} rows, {done.rows / seconds:,.0f} rows/s{there}")

@@ -159,8 +159,12 @@ class _Actions:
         return found
 
 
-def past(rows: Rows, config: HistoryConfig) -> Past:
-    """The past of rows of whole groups."""
+def past(rows: Rows, config: HistoryConfig, within: bool = True) -> Past:
+    """The past of rows of whole groups.
+
+    Args:
+        within: whether rows see those of their own split, too.
+    """
     n, inputs = len(rows.group), config.inputs
     lists = np.full((n, len(config.list_rules), config.length), -1, np.int32)
     numbers = np.full((n, len(config.numbers)), np.nan)
@@ -174,10 +178,12 @@ def past(rows: Rows, config: HistoryConfig) -> Past:
         stretches = {"": _Runs([rows.group], rows.time, visible)}
         for of in config.same:
             stretches[f"_same_{of}"] = _Runs([rows.group, rows.codes[:, inputs.index(of)]], rows.time, visible)
+        count = rows.split <= split if within else rows.split < split
         for end, runs in stretches.items():
             own = rows.split[runs.order] == split
             to = runs.order[own]
-            for action, mask in acted.items():
+            for action, did in acted.items():
+                mask = did & count
                 found = runs.of(mask)
                 numbers[to, column[f"past_{action}{end}"]] = found.count[own]
                 numbers[to, column[f"past_{action}{end}_since"]] = found.since[own]

@@ -61,6 +61,7 @@ class BatchScoring:
     """One model over some files into one folder.
 
     Args:
+        history: see `Package.scorer`.
         keep: columns of the files to write before the predictions; one that is called as a prediction gets `KEPT`.
         part_rows: see `PART_ROWS`.
 
@@ -77,6 +78,7 @@ class BatchScoring:
         engine: str = "eager",
         threads: int = 1,
         part_rows: int = PART_ROWS,
+        history: Path | None = None,
     ) -> None:
         self.out, self.keep, self.part_rows = out, tuple(keep), part_rows
         self.files: dict[str, Path] = {}
@@ -89,10 +91,13 @@ class BatchScoring:
         facts = {stem: [file.stat().st_size, file.stat().st_mtime_ns] for stem, file in self.files.items()}
         self._work: dict[str, Any] = {"model": package.digest, "engine": engine, "keep": list(keep)}
         self._work |= {"part_rows": part_rows, "files": facts}
+        if history is not None:
+            self._work["history"] = [str(history), history.stat().st_mtime_ns if history.is_file() else 0]
         reader = package.card.get("reader")
         own = isinstance(reader, dict) and reader.get("kind") == "csv"
         self._reader = validate(CsvReader, reader if own else {}, f"{package.folder / 'card.json'}: reader")
-        self._scorer = package.scorer(engine, threads)
+        self.history = None if history is None else package.kept_history(history)
+        self._scorer = package.scorer(engine, threads, self.history)
         self._kept = self._kept_names()
         self._finished = self._resume()
 

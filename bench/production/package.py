@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from bench.atomic import atomic_folder
+from bench.data.card import Card
 from bench.data.encoding.encoder import Encoder
 from bench.data.store import schema_to_json
 from bench.errors import UserError, unknown
@@ -31,6 +32,7 @@ from bench.plain import read_json
 from bench.production import archive
 from bench.production.calibration import Calibration
 from bench.production.engines import Engine, Floats, Ids, open_engine
+from bench.production.history import KeptHistory
 from bench.production.manifest import FileFacts, Manifest, SchemaFacts
 from bench.production.scorer import Scorer
 from bench.production.served_model import Member, Recipe
@@ -189,10 +191,18 @@ class Package:
         """A way to run it, see `bench.production.engines`."""
         return open_engine(name, self.folder, self.recipe, threads)
 
-    def scorer(self, engine: str = "exported", threads: int = 1) -> Scorer:
-        """What serves raw rows."""
-        manifest = self.manifest
-        return Scorer(self.schema, self.encoder, self.engine(engine, threads), self.calibrations, manifest.score)
+    def scorer(self, engine: str = "exported", threads: int = 1, history: KeptHistory | None = None) -> Scorer:
+        """What serves raw rows.
+
+        Args:
+            history: for rows that do not bring their history, see `kept_history`.
+        """
+        runs, score = self.engine(engine, threads), self.manifest.score
+        return Scorer(self.schema, self.encoder, runs, self.calibrations, score, history)
+
+    def kept_history(self, path: Path) -> KeptHistory:
+        """The history of groups in a file, by the package's card."""
+        return KeptHistory(path, validate(Card, self.card, str(self.folder / "card.json")))
 
     def _json(self, name: str) -> dict[str, Any]:
         values = read_json(self.folder / name)

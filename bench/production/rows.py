@@ -18,6 +18,7 @@ from bench.data.encoding.numeric import NumericColumn
 from bench.data.rejects import Place, Rejects, Sieve
 from bench.data.values import canonical
 from bench.errors import UserError
+from bench.production.history import KeptHistory
 
 _LISTS = (list, tuple, np.ndarray)
 _EXPECTED = {"number": "a number", "text": "a text or a number", "list": "a text, a number or a list of these"}
@@ -40,9 +41,13 @@ class RawColumn:
 
 
 class RawRows:
-    """Knows the raw columns of an encoder."""
+    """Knows the raw columns of an encoder.
 
-    def __init__(self, encoder: Encoder) -> None:
+    Args:
+        history: makes columns of those that rows need not have.
+    """
+
+    def __init__(self, encoder: Encoder, history: KeptHistory | None = None) -> None:
         parts = [*encoder.fields, *encoder.dense]
         numeric, single, needed, markers = set(), set(), set(), dict[str, None]()
         for part in parts:
@@ -61,6 +66,11 @@ class RawRows:
             RawColumn(name, "number" if name in numeric else "text" if name in single else "list", name not in needed)
             for name in dict.fromkeys(part.source.column for part in parts)
         )
+        self._history = history
+        if history is not None:
+            own = {column.name: column for column in self.columns if column.name not in history.made}
+            more = {name: RawColumn(name, kind, False) for name, kind in history.needed.items()}
+            self.columns = tuple((more | own).values())
 
     def table(self, rows: Any) -> Any:
         """An Arrow table (N, columns), checked: numbers where numbers are wanted, UTF-8 in texts.
@@ -85,7 +95,8 @@ class RawRows:
         given, none = set(table.column_names), pa.nulls(table.num_rows, pa.string())
         table = pa.table({c.name: table[c.name] if c.name in given else none for c in self.columns})
         wanted = {column.name: column.kind for column in self.columns}
-        return checked(table, wanted, self.markers, Sieve(Rejects(), place, table.num_rows))
+        table = checked(table, wanted, self.markers, Sieve(Rejects(), place, table.num_rows))
+        return table if self._history is None else self._history.beside(table)
 
     def absent(self, names: Sequence[str]) -> list[str]:
         """Columns that must be there and are not among these."""

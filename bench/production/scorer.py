@@ -16,6 +16,7 @@ from bench.frontier.score import Score, prediction_names
 from bench.production.archive import ROWS
 from bench.production.calibration import Calibration
 from bench.production.engines import Engine, Floats, Ids
+from bench.production.history import KeptHistory
 from bench.production.rows import RawRows, numbered
 from bench.schema import Schema
 
@@ -33,10 +34,16 @@ class Scorer:
     """
 
     def __init__(
-        self, schema: Schema, encoder: Encoder, engine: Engine, calibrations: Mapping[str, Calibration], score: Score
+        self,
+        schema: Schema,
+        encoder: Encoder,
+        engine: Engine,
+        calibrations: Mapping[str, Calibration],
+        score: Score,
+        history: KeptHistory | None = None,
     ) -> None:
         self.schema, self.engine, self.calibrations = schema, engine, dict(calibrations)
-        self.rows = RawRows(encoder)
+        self.rows = RawRows(encoder, history)
         self.score = score.of(schema.tasks)
         self.names = (*(name for task in schema.tasks for name in prediction_names(task)), SCORE)
         self._encoder = encoder

@@ -39,7 +39,7 @@ class Din(Sequence):
         hidden = self._of_past(past.flatten(1, 2), (past * target.unsqueeze(2)).flatten(1, 2))
         hidden = hidden.view(*past.shape[:3], -1) + of_target
         weight = self.second(hidden.relu().flatten(1, 2)).view(past.shape[:3]) * there
-        return torch.bmm(weight.flatten(0, 1).unsqueeze(1), past.flatten(0, 1)).view(target.shape)
+        return torch.einsum("ibl,ibld->ibd", weight, past)
 
     def _packed(self, target: Tensor, past: Tensor, there: Tensor) -> Tensor:
         """The same over those values alone that are no padding: faster where these are fewer than half."""

@@ -1,0 +1,180 @@
+"""The past of groups as of a time, kept in a file: what a packaged model reads where requests bring no history.
+
+A Parquet file with a row for each row of a log, sorted by group and time: `group`, `time`, a 0/1 column for each action
+and a text column for each input that the history follows. What is said of a request is computed from these rows exactly
+as it was computed for training.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from bench.atomic import atomic_path
+from bench.data.assemble import Assembler
+from bench.data.card import Card
+from bench.data.encoding.base import Source
+from bench.data.fetch import at_hand, fetch
+from bench.data.history import HistoryConfig, Rows, past
+from bench.data.reader_config import SyntheticReader
+from bench.data.readers import read, read_sides
+from bench.data.rejects import Rejects
+from bench.data.values import as_numbers, as_text
+from bench.errors import UserError
+from bench.progress import Progress
+
+GROUP, TIME = "group", "time"
+
+
+def write_history(card: Card, out: Path, home: Path, raw: Path | None, until: float, progress: Progress) -> int:
+    """Keeps what a card's history needs of its rows before a time, those outside its splits too; returns how many.
+
+    Raises:
+        UserError: the card has no history; a file is missing or broken.
+    """
+    history = config_of(card)
+    if isinstance(card.reader, SyntheticReader):
+        paths, rejects = {}, Rejects()
+    else:
+        paths = at_hand(card, home, raw, progress)
+        paths = paths if len(paths) == len(card.files) else fetch(card, home, progress)
+        rejects = Rejects(card.reader.on_bad_row == "drop", card.reader.bad_row_limit)
+    assembler = Assembler(card, read_sides(card, paths, progress), rejects)
+    at = {task.name: number for number, task in enumerate(card.tasks)}
+    parts = []
+    for part in read(card, paths, progress):
+        rows = assembler.take(part)
+        table = _keys(card, rows.table)
+        for name in history.actions:
+            table = table.append_column(_action(name), pa.array(rows.labels[:, at[name]] == 1))
+        parts.append(table.filter(pc.less(table[TIME], until)))
+    rejects.check(card.key, assembler.rows + assembler.duplicates)
+    kept = pa.concat_tables(parts).sort_by([(GROUP, "ascending"), (TIME, "ascending")])
+    with atomic_path(out) as temporary:
+        pq.write_table(kept.replace_schema_metadata({"card": card.key}), temporary)
+    return int(kept.num_rows)
+
+
+class KeptHistory:
+    """A file that `write_history` wrote, as what it says of requests.
+
+    Attributes:
+        needed: raw column -> `number` or `text`, which requests must have for it.
+        made: the columns that it makes.
+        rows, without: requests so far, and those whose group it holds no earlier row of.
+
+    Raises:
+        UserError: the card has no history, or the file is none of this card's.
+    """
+
+    def __init__(self, path: Path, card: Card) -> None:
+        self._card, self._history = card, config_of(card)
+        if not path.is_file():
+            raise UserError(f"expected a history that `seesaw history` wrote, found no {path}")
+        try:
+            self._events = pq.read_table(path)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise UserError(f"{path}: expected a parquet file that `seesaw history` wrote: {error}") from None
+        wanted = [GROUP, TIME, *map(_value, self._history.inputs), *map(_action, self._history.actions)]
+        if sorted(self._events.column_names) != sorted(wanted):
+            found = ", ".join(self._events.column_names)
+            raise UserError(f"{path}: expected the history of {card.key}: {', '.join(wanted)}; found {found}")
+        groups = self._events[GROUP].to_pandas().to_numpy(object)
+        first = np.flatnonzero(np.append(len(groups) > 0, groups[1:] != groups[:-1]))
+        ends = np.append(first[1:], len(groups))
+        self._places = dict(zip(groups[first].tolist(), zip(first.tolist(), ends.tolist(), strict=True), strict=True))
+        self.needed: dict[str, Literal["number", "text"]] = {
+            **{source.column: "number" if source.derive else "text" for source in _sources(card).values()},
+            card.history_time: "number",
+            card.group or "": "text",
+        }
+        self.made = (*self._history.numbers, *(rule.name for rule in self._history.list_rules))
+        self.rows = self.without = 0
+
+    def beside(self, table: Any) -> Any:
+        """An Arrow table of raw rows with the columns of their history; rows of one table see nothing of each other."""
+        own = _keys(self._card, table)
+        groups = own[GROUP].to_pandas().to_numpy(object)
+        spans = [self._places.get(group, (0, 0)) for group in pd.unique(groups)]
+        events = self._events.take(np.concatenate([np.arange(0), *(np.arange(*span) for span in spans)]))
+        split = np.repeat(np.array([0, 1], np.int8), [events.num_rows, own.num_rows])
+        both = {name: pa.concat_arrays([*events[name].chunks, *own[name].chunks]) for name in own.column_names}
+        codes = {name: both[_value(name)].dictionary_encode() for name in self._history.inputs}
+        code = [of.indices.fill_null(-1).to_numpy(zero_copy_only=False) for of in codes.values()]
+        acted = np.zeros((len(split), len(self._history.actions)), np.bool_)
+        for at, name in enumerate(self._history.actions):
+            acted[: events.num_rows, at] = events[_action(name)].to_numpy()
+        group = both[GROUP].dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False)
+        inputs = np.stack(code, axis=1) if code else np.empty((len(split), 0))
+        rows = Rows(
+            group.astype(np.int32), both[TIME].to_numpy(zero_copy_only=False), split, inputs.astype(np.int32), acted
+        )
+        found, new = past(rows, self._history, within=False), split == 1
+        for at, name in enumerate(self._history.numbers):
+            table = _with(table, name, pa.array(found.numbers[new, at], from_pandas=True))
+        for at, rule in enumerate(self._history.list_rules):
+            table = _with(table, rule.name, _lists(found.lists[new, at], codes[rule.of].dictionary))
+        self.rows += own.num_rows
+        self.without += int((found.numbers[new, 0] == 0).sum())
+        return table
+
+
+def config_of(card: Card) -> HistoryConfig:
+    """The history of a card.
+
+    Raises:
+        UserError: it has none.
+    """
+    if card.history is None:
+        raise UserError(f"{card.key}: expected a card with [history], found none")
+    return card.history
+
+
+def _keys(card: Card, table: Any) -> Any:
+    """Group, time and the values of the inputs that the history follows, of raw rows."""
+    columns = {GROUP: _texts(as_text(table[card.group], card.missing))}
+    columns[TIME] = pa.array(as_numbers(table[card.history_time], card.missing, card.history_time))
+    for name, source in _sources(card).items():
+        derived = source.derive is not None
+        column = pa.array(source.numbers(table), from_pandas=True) if derived else table[source.column]
+        columns[_value(name)] = _texts(as_text(column, () if derived else card.missing))
+    return pa.table(columns)
+
+
+def _sources(card: Card) -> dict[str, Source]:
+    found = {}
+    for name in config_of(card).inputs:
+        column = card.columns[name]
+        found[name] = Source(column=column.source or name, derive=column.derive, missing=card.missing)
+    return found
+
+
+def _texts(text: Any) -> Any:
+    values = pa.array([*text.values, None], pa.string())
+    return values.take(pa.array(np.where(text.codes < 0, len(text.values), text.codes)))
+
+
+def _lists(codes: NDArray[np.int32], values: Any) -> Any:
+    there = codes >= 0
+    ends = np.append(0, np.cumsum(there.sum(1))).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(ends), values.take(pa.array(codes[there])))
+
+
+def _with(table: Any, name: str, column: Any) -> Any:
+    at = table.schema.get_field_index(name)
+    return table.append_column(name, column) if at < 0 else table.set_column(at, name, column)
+
+
+def _value(name: str) -> str:
+    return f"value_{name}"
+
+
+def _action(name: str) -> str:
+    return f"action_{name}"

@@ -1,0 +1,101 @@
+"""Rows whose history a kept file tells, against the rows of a store."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.data import Store, load_card, prepare
+from bench.data.card import Card
+from bench.errors import UserError
+from bench.production.history import KeptHistory, write_history
+from bench.production.rows import RawRows
+from bench.progress import Silent
+
+ROWS, TRAIN, VALID = 600, 360, 480
+CARD = f"""
+id = "log"
+title = "log"
+licence = "-"
+citation = "-"
+homepage = "-"
+group = "user"
+time = "at"
+reader = {{ kind = "csv" }}
+files = [{{ name = "log.csv" }}]
+tasks = [{{ name = "click", column = "click" }}]
+[split]
+kind = "time"
+train = {{ last = {TRAIN - 1} }}
+valid = {{ first = {TRAIN}, last = {VALID - 1} }}
+test = {{ first = {VALID} }}
+[history]
+actions = ["click"]
+lists = ["item"]
+same = ["item", "hour"]
+length = 4
+[columns]
+item = {{ kind = "categorical", min_count = 1 }}
+hour = {{ kind = "categorical", from = "hhmm", derive = "hour_of_hhmm" }}
+"""
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame, Card, Store]:
+    folder, rng = tmp_path_factory.mktemp("log"), np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "user": [f"u{user}" for user in rng.integers(0, 20, ROWS)],
+            "item": [f"i{item}" if item else "" for item in rng.integers(0, 9, ROWS)],
+            "hhmm": rng.choice([930, 1000, 1015, 2300], ROWS),
+            "at": np.arange(ROWS),
+            "click": rng.integers(0, 2, ROWS),
+        }
+    )
+    frame.to_csv(folder / "log.csv", index=False)
+    (folder / "card.toml").write_text(CARD)
+    card = load_card(str(folder / "card.toml"))
+    return folder, frame, card, prepare(card, folder / "home", folder)
+
+
+def test_rows_are_those_of_the_store(log: tuple[Path, pd.DataFrame, Card, Store]) -> None:
+    folder, frame, card, store = log
+    assert write_history(card, folder / "all.parquet", folder / "home", folder, math.inf, Silent()) == ROWS
+    history, test = KeptHistory(folder / "all.parquet", card), store.split("test")
+    rows = RawRows(store.encoder, history)
+    assert {column.name for column in rows.columns} == {"user", "item", "hhmm", "at"}
+    ids, dense = store.encoder.encode(rows.table(frame.iloc[VALID:].drop(columns="click")))
+    np.testing.assert_array_equal(ids, test.ids)
+    np.testing.assert_array_equal(dense, test.dense)
+    assert (history.rows, history.without) == (ROWS - VALID, 0)
+
+
+def test_it_ends_where_it_was_kept_until_and_says_whom_it_does_not_know(
+    log: tuple[Path, pd.DataFrame, Card, Store],
+) -> None:
+    """Requests see nothing of each other, so all of one group have the same number of earlier rows."""
+    folder, frame, card, store = log
+    write_history(card, folder / "early.parquet", folder / "home", folder, TRAIN, Silent())
+    history = KeptHistory(folder / "early.parquet", card)
+    asked = frame.iloc[VALID:].assign(user=lambda rows: rows["user"].where(rows.index % 2 == 0, "new"))
+    table = RawRows(store.encoder, history).table(asked)
+    before = frame.iloc[:TRAIN]["user"].value_counts()
+    assert table["past_seen"].to_pylist() == [before.get(user, 0) for user in asked["user"]]
+    assert table["past_seen_since"].null_count == history.without == (ROWS - VALID) // 2
+
+
+def test_what_is_no_history_of_the_card_is_refused(log: tuple[Path, pd.DataFrame, Card, Store]) -> None:
+    folder, frame, card, _ = log
+    frame.to_parquet(folder / "other.parquet")
+    with pytest.raises(UserError, match=r"expected the history of log: group, time, value_item, .*; found user, item"):
+        KeptHistory(folder / "other.parquet", card)
+    with pytest.raises(UserError, match="that `seesaw history` wrote, found no "):
+        KeptHistory(folder / "none.parquet", card)
+    without = card.model_copy(update={"history": None})
+    with pytest.raises(UserError, match=r"log: expected a card with \[history\], found none"):
+        write_history(without, folder / "x.parquet", folder, folder, math.inf, Silent())
+    assert not (folder / "x.parquet").exists()
