@@ -67,7 +67,9 @@ class MultiValuedField(Config):
     def encode(self, table: Any) -> LocalIds:
         """(N, slots), each value of a row once and in order, padded at the end."""
         known = self._known
-        found: LocalIds = known.meaning[list_codes(self.lists, known.codes, table, fitting=False)]
+        found: LocalIds = known.meaning[
+            list_codes(self.lists, known.codes, table, grow=False, spelled=self.source.spelled)
+        ]
         return found
 
     @property

@@ -66,11 +66,10 @@ class RunningMoments:
         values = logged(numbers[there], self.log1p)
         times = np.ones(len(values)) if weights is None else weights[there].astype(np.float64)
         self.known += int(times.sum())
-        ranges = np.empty((len(values), 1), np.int32)
-        self._ranges.code(_ranges_of(values)[:, None], ranges, grow=True)
+        ranges = self._ranges.code(_ranges_of(values))
         if len(self._ranges) > len(self._sums):
             self._sums = np.concatenate([self._sums, np.zeros((2 * len(self._ranges), 6))])
-        _add(values, times, ranges[:, 0], self._sums)
+        _add(values, times, ranges, self._sums)
 
     @property
     def moments(self) -> tuple[float, float]:
