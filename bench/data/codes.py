@@ -9,16 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 ABSENT, UNKNOWN = -1, -2
+NULL = -(2**63)
+"""The number that stands for none."""
 Codes = NDArray[np.int32]
 
 
 class IntegerCodes:
-    """The distinct numbers seen so far, and how often each was counted: 24 to 48 bytes are held of each."""
+    """The distinct numbers seen so far: 16 to 32 bytes are held of each."""
 
     def __init__(self) -> None:
         self._table = np.full(1024, -1, np.int32)
         self._values = np.empty(512, np.int64)
-        self._counts = np.zeros(512, np.int64)
         self._size = 0
 
     def __len__(self) -> int:
@@ -29,33 +30,16 @@ class IntegerCodes:
         """(V,) number of each code."""
         return self._values[: self._size]
 
-    @property
-    def counts(self) -> NDArray[np.int64]:
-        """(V,) sum of the weights of each code's rows."""
-        return self._counts[: self._size]
-
-    def code(self, ids: NDArray[np.int64], out: Codes, grow: bool) -> None:
-        """Codes of ids (n, L) into `out` (n, L): negative ids are ABSENT; new ones get a code, or are UNKNOWN.
-
-        Args:
-            grow: whether new numbers get codes.
-        """
-        row = 0
-        while row < len(ids):
-            row, self._size = _code(ids, out, row, self._table, self._values, self._size, grow)
-            if row < len(ids):
-                self._double()
-
-    def count(self, codes: Codes, weights: NDArray[np.int64]) -> None:
-        """Adds each row's weight (n,) to the counts of its codes (n, L)."""
-        count_codes(codes, weights, self._counts)
-
-    def _double(self) -> None:
-        capacity = 2 * len(self._table)
-        self._table = np.full(capacity, -1, np.int32)
-        for array in (self._values, self._counts):
-            array.resize(capacity // 2, refcheck=False)  # in place where it can be; the new end is zero
-        _place(self.values, self._table)
+    def code(self, ids: NDArray[np.int64], grow: bool = True) -> Codes:
+        """Codes of numbers (n,): `NULL` is ABSENT; new ones get a code, or are UNKNOWN unless `grow`."""
+        codes, row = np.empty(len(ids), np.int32), 0
+        while True:
+            row, self._size = _code(ids, codes, row, self._table, self._values, self._size, grow)
+            if row == len(codes):
+                return codes
+            self._table = np.full(2 * len(self._table), -1, np.int32)
+            self._values.resize(len(self._table) // 2, refcheck=False)  # in place where it can be
+            _place(self.values, self._table)
 
 
 @numba.njit(nogil=True, cache=True)
@@ -70,27 +54,26 @@ def _at(key: Any, table: Any, values: Any) -> Any:
 
 
 @numba.njit(nogil=True, cache=True)
-def _code(ids: Any, out: Any, start: int, table: Any, values: Any, size: int, grow: bool) -> tuple[int, int]:
-    """Rows done and codes in use; stops before a row that might fill the table beyond one half."""
-    slots = ids.shape[1]
-    for row in range(start, len(ids)):
-        if grow and 2 * (size + slots) > len(table):
-            return row, size
-        for slot in range(slots):
-            key = ids[row, slot]
-            if key < 0:
-                out[row, slot] = ABSENT
-                continue
+def _code(ids: Any, out: Any, row: int, table: Any, values: Any, size: int, grow: bool) -> tuple[int, int]:
+    """Rows done and codes in use; stops before a row that would fill the table beyond one half."""
+    while row < len(ids):
+        key = ids[row]
+        if key == NULL:
+            out[row] = ABSENT
+        else:
             at = _at(key, table, values)
             if table[at] >= 0:
-                out[row, slot] = table[at]
-            elif grow:
-                table[at], values[size] = size, key
-                out[row, slot] = size
-                size += 1
+                out[row] = table[at]
+            elif not grow:
+                out[row] = UNKNOWN
+            elif 2 * (size + 1) > len(table):
+                return row, size
             else:
-                out[row, slot] = UNKNOWN
-    return len(ids), size
+                table[at], values[size] = size, key
+                out[row] = size
+                size += 1
+        row += 1
+    return row, size
 
 
 @numba.njit(nogil=True, cache=True)
@@ -100,10 +83,10 @@ def _place(values: Any, table: Any) -> None:
 
 
 @numba.njit(nogil=True, cache=True)
-def count_codes(codes: Any, weights: Any, counts: Any) -> None:
-    """Adds each row's weight (n,) to the counts of its codes (n, L), negative ones aside."""
+def count_codes(codes: Any, train: Any, counts: Any) -> None:
+    """Adds train's rows (n,) to the counts of their codes (n, L), negative ones aside."""
     for row in range(len(codes)):
-        if weights[row] != 0:
+        if train[row]:
             for slot in range(codes.shape[1]):
                 if codes[row, slot] >= 0:
-                    counts[codes[row, slot]] += weights[row]
+                    counts[codes[row, slot]] += 1

@@ -71,14 +71,18 @@ class Dealer:
             if isinstance(self.card.split, ValidOfTrain):  # only train's rows are drawn for
                 drawn &= (split == TRAIN) | (split == VALID)
             split[drawn] = self._split[unit[drawn]]
-        half = halved(split, rows, None)
+        of_valid = split == VALID
+        apart = of_valid
         if self._together is not None:
             unit = group if self._groups else value
             self._half = self._known(self._half, self._together, self._halved)
-            kept = (split == VALID) & (unit >= 0)
-            half[kept] = self._half[unit[kept]]
+            kept, apart = of_valid & (unit >= 0), of_valid & (unit < 0)
+        if apart.any():  # these are drawn for one by one
+            split[apart] = halved(split, rows, None)[apart]
+        if self._together is not None:
+            split[kept] = self._half[unit[kept]]
         self.rows += table.num_rows
-        return half
+        return split
 
     def _known(self, known: Assignment, units: Numbering, draw: Callable[[SplitInput, Text], Assignment]) -> Assignment:
         """What is drawn for each unit, after those that are new were drawn for."""

@@ -10,11 +10,10 @@ from typing import Any
 
 from bench.atomic import atomic_folder, write_text
 from bench.data.abandoned import remove_abandoned
-from bench.data.ali_ccp import encode_ali_ccp
 from bench.data.card import Card
 from bench.data.digests import Digest
 from bench.data.fetch import at_hand, check_source, digest, fetch, in_raw, raw_folder
-from bench.data.reader_config import AliCcpReader, SyntheticReader
+from bench.data.reader_config import SyntheticReader
 from bench.data.readers.raw import unpacked_name
 from bench.data.rejects import Rejects
 from bench.data.sources import is_pattern
@@ -88,7 +87,6 @@ def prepare(card: Card, home: Path, raw: Path | None = None, progress: Progress 
     rejects = Rejects()
     if not isinstance(card.reader, SyntheticReader):
         rejects = Rejects(card.reader.on_bad_row == "drop", card.reader.bad_row_limit)
-    encode = encode_ali_ccp if isinstance(card.reader, AliCcpReader) else encode_stream
     with atomic_folder(target) as folder:
         manifest: dict[str, Any] = {
             "key": card.key,
@@ -100,7 +98,7 @@ def prepare(card: Card, home: Path, raw: Path | None = None, progress: Progress 
         manifest["files"] = [
             {"name": name, "sha256": found.sha256, "size": found.size} for name, found in digests.items()
         ]
-        manifest |= encode(card, paths, folder, progress, rejects)
+        manifest |= encode_stream(card, paths, folder, progress, rejects)
         manifest["seconds"] = round(time.monotonic() - started, 3)
         manifest["peak_memory_mb"] = round(peak_memory_mb(), 1)
         write_text(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")

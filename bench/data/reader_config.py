@@ -89,12 +89,15 @@ class _AllRows(_Reader):
         return False
 
 
-class AliCcpReader(_AllRows):
+class AliCcpReader(_Reader):
     """Raw Ali-CCP: impressions in skeleton files, and what many impressions share in common files."""
 
     kind: Literal["ali-ccp"] = "ali-ccp"
     common: dict[str, str] = Field(min_length=1)
     """Skeleton file -> its common file."""
+    missing: tuple[str, ...] = ()
+    drop_duplicates: bool = False
+    """Keep only the first of rows that are equal in all that the card reads."""
 
     @property
     def joins(self) -> tuple[Join, ...]:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from bench.data.card import Card
 from bench.data.columns import Categorical, MultiValued, Numeric
-from bench.data.reader_config import AliCcpReader
 from bench.errors import unknown
 from bench.schema import Field, Number, Schema
 
@@ -38,8 +37,6 @@ def shape_of(card: Card, tasks: Sequence[str] = (), cardinality: int = 2) -> Sch
                 fields.append(Field(name, cardinality))
             case MultiValued():
                 fields.append(Field(name, cardinality, column.max_length))
-            case Numeric() if isinstance(card.reader, AliCcpReader):  # it divides no numbers
-                dense.append(name)
             case Numeric():
                 ranges.append(Field(f"{name}_bucket", 3))
                 numbers.append(Number(name, len(dense), None, (0.0, 1.0), (1,)))

@@ -14,7 +14,7 @@ from bench.data.append import ArrayWriter
 from bench.data.card import Card
 from bench.data.counting import LabelCounts
 
-CHUNK = 1 << 16
+CHUNK = 1 << 14
 """Rows of a step of the second pass."""
 
 

@@ -54,14 +54,14 @@ def uniform(rows: SplitInput, of: Text | None, seed: int) -> NDArray[np.float64]
 
     Rows whose value is missing get a draw each.
     """
+    hashes = [hashlib.blake2b(f"{seed}/{value}".encode(), digest_size=6).digest() for value in of.values] if of else []
+    of_value = np.array([int.from_bytes(digest, "big") / 2**48 for digest in hashes] or [0.0])
+    if of is not None and (of.codes >= 0).all():
+        return of_value[of.codes]
     generator = np.random.PCG64(derive(seed, "split"))
     generator.advance(rows.start)
     draws = np.random.Generator(generator).random(len(rows.file))
-    if of is None:
-        return draws
-    hashes = [hashlib.blake2b(f"{seed}/{value}".encode(), digest_size=6).digest() for value in of.values]
-    of_value = np.array([int.from_bytes(digest, "big") / 2**48 for digest in hashes] or [0.0])
-    return np.where(of.codes >= 0, of_value[of.codes], draws)
+    return draws if of is None else np.where(of.codes >= 0, of_value[of.codes], draws)
 
 
 def of_validation(split: str) -> str:

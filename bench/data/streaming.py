@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from bench.data.append import ArrayWriter
 from bench.data.assemble import Assembler, Rows
@@ -23,7 +24,7 @@ from bench.data.reachable import Truth
 from bench.data.readers import Paths, read, read_sides
 from bench.data.rejects import Rejects
 from bench.data.spill import Spill
-from bench.data.splits import SPLITS, TRAIN
+from bench.data.splits import SPLITS, TRAIN, FileSplit
 from bench.data.store import schema_to_json
 from bench.data.target_scale import scaled_tasks
 from bench.progress import Progress
@@ -36,16 +37,21 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
         UserError: a file that does not fit its card, more bad rows than it allows, a split that is empty or lacks a
             class.
     """
+    pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps more of what parts leave, and is slower at it
     fitter, assembler = EncoderFitter(card), Assembler(card, read_sides(card, paths, progress), rejects)
+    files = card.split.train if isinstance(card.split, FileSplit) else card.row_files
+    last = max(map(card.row_files.index, files))  # of the files that may hold rows of train
+    every = card.history is not None  # values that train does not hold are told apart in histories
     with ExitStack() as stack:
         spills = [Spill(folder / name, card, fitter.widths, stack) for name in SPLITS]
         truths = [stack.enter_context(Truth(folder / name, card)) for name in SPLITS]
         besides = Besides(card, folder, SPLITS, stack)
         times = Times(card, folder, SPLITS, stack)
-        for part in read(card, paths, progress):
+        for part in read(card, paths, progress, folder):
             rows = assembler.take(part)
             if len(rows.split):  # work for each column, though there are no rows
-                _spill(rows, fitter.take(rows.table, rows.split == TRAIN, rows.labels), spills, truths)
+                grow = every or card.row_files.index(part.file) <= last
+                _spill(rows, fitter.take(rows.table, rows.split == TRAIN, rows.labels, grow), spills, truths)
                 besides.take(rows.table, rows.split)
                 times.take(rows.table, rows.split)
     rejects.check(card.key, assembler.rows + assembler.duplicates)

@@ -71,7 +71,7 @@ Values = Annotated[tuple[str, ...], BeforeValidator(_canonical_all)]
 
 def distinct(column: Any) -> tuple[NDArray[np.int32], Any]:
     """An Arrow array (N,) as codes (N,), -1 where null, and the values they stand for, in order of first appearance."""
-    array = _one_chunk(column)
+    array = whole_column(column)
     if pa.types.is_nested(array.type):  # equal lists are not looked for
         there = array.is_valid().to_numpy(zero_copy_only=False)
         return np.where(there, np.arange(len(array)), -1).astype(np.int32), array
@@ -126,7 +126,7 @@ def _few_bits(values: Any) -> list[Any]:
 
 def as_text(column: Any, missing: Collection[str] = (), spelled: bool = False) -> Text:
     """An Arrow array (N,) of any type as categories; `spelled` as in `canonical`."""
-    array = _one_chunk(column)
+    array = whole_column(column)
     if pa.types.is_dictionary(array.type):
         distinct, codes = plain(array.dictionary), array.indices
     else:
@@ -154,7 +154,7 @@ def as_numbers(
     Raises:
         UserError: a text that is not a number, or a type that holds none.
     """
-    array = _one_chunk(column)
+    array = whole_column(column)
     kind = array.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind):
         if pa.types.is_boolean(kind):
@@ -186,7 +186,8 @@ def _parsed(text: str) -> float | None:
         return None
 
 
-def _one_chunk(column: Any) -> Any:
+def whole_column(column: Any) -> Any:
+    """An Arrow column as one array, of a type that Arrow can work with."""
     if pa.types.is_float16(column.type):  # of which Arrow can do little
         return pa.array(plain(column), pa.float64())
     if isinstance(column, pa.ChunkedArray):

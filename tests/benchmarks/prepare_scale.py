@@ -17,16 +17,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import takewhile
 from pathlib import Path
 
 import generated_log
 from ali_ccp_line_by_line import rows as line_by_line
 from speed.table import replace
 
-from bench.data.readers.ali_ccp import COMMON, SKELETON, Coder, Side, parts
-from bench.data.readers.ali_ccp_common import CommonLines, CommonTable
-from bench.data.readers.feature_lists import Wanted
-from bench.data.rejects import Rejects, Sieve
+from bench.data import load_card, parse_card
+from bench.data.readers.ali_ccp import COMMON, SKELETON, read_ali_ccp
 from bench.progress import Silent
 
 SMALL = 100_000
@@ -79,19 +78,17 @@ def against_twin(scratch: Path) -> str:
     seesaw("synth", "ali-ccp", "--rows", str(SMALL), "--out", str(raw))
     skeleton, common = raw / "sample_skeleton_train.csv", raw / "common_features_train.csv"
     slots = dict.fromkeys((*COMMON, *SKELETON), 5)
-    user, item = (Wanted(names, (5,) * len(names), (True,) * len(names)) for names in (COMMON, SKELETON))
+    values = load_card("ali-ccp").model_dump(mode="json", by_alias=True, exclude_unset=True)
+    values["columns"] = {field: {"kind": "multi-valued"} for field in slots}
+    values["columns"] |= {f"{field}.value": "numeric" for field in slots}
+    card = parse_card(values, "here")
+    paths, name = {file.name: [raw / file.name] for file in card.files}, skeleton.name
     taken = []
     for _ in range(3):
-        held = scratch / "common"
-        held.mkdir()
-        started, rejects = time.perf_counter(), Rejects()
-        table = CommonTable([common], CommonLines(held, Coder(Side(user, {}, {}))), True, Silent(), rejects)
-        read = sum(
-            len(table.rows(part, Sieve(rejects, part.place, 0)))
-            for part in parts([skeleton], item, True, Silent(), rejects)
-        )
+        started = time.perf_counter()
+        parts = takewhile(lambda part: part.file == name, read_ali_ccp(card, paths, Silent(), folder=scratch))
+        read = sum(part.table.num_rows for part in parts)
         taken.append(time.perf_counter() - started)
-        shutil.rmtree(held)
     started = time.perf_counter()
     slow_read = sum(1 for _ in line_by_line(skeleton, common, slots))
     slow = time.perf_counter() - started

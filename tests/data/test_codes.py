@@ -1,38 +1,53 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.data.codes import ABSENT, UNKNOWN, IntegerCodes
+from bench.data.codes import ABSENT, NULL, UNKNOWN, IntegerCodes
+from bench.data.column_codes import ColumnCodes, whole_numbers
+from bench.data.spans import spans_of
 
-NUMBERS = st.one_of(st.integers(0, 40), st.integers(-1, 2**63 - 1))
+NUMBERS = st.one_of(st.integers(0, 40), st.integers(-(2**63), 2**63 - 1))
 
 
 @settings(max_examples=60)
-@given(st.lists(st.tuples(NUMBERS, NUMBERS, st.integers(0, 3)), max_size=60), st.lists(NUMBERS, min_size=1, max_size=9))
-def test_codes_are_those_of_a_dictionary(rows: list[tuple[int, int, int]], asked: list[int]) -> None:
-    table, known, counts = IntegerCodes(), dict[int, int](), dict[int, int]()
+@given(st.lists(NUMBERS, max_size=60), st.lists(NUMBERS, min_size=1, max_size=9))
+def test_codes_are_those_of_a_dictionary(rows: list[int], asked: list[int]) -> None:
+    table, known = IntegerCodes(), dict[int, int]()
     for part in (rows[:7], rows[7:]):
-        ids = np.array([row[:2] for row in part], np.int64).reshape(-1, 2)
-        out = np.empty(ids.shape, np.int32)
-        table.code(ids, out, grow=True)
-        expected = [[ABSENT if i < 0 else known.setdefault(i, len(known)) for i in row] for row in ids.tolist()]
-        assert out.tolist() == expected
-        table.count(out, np.array([row[2] for row in part], np.int64))
-        for a, b, weight in part:
-            for i in (a, b):
-                counts[i] = counts.get(i, 0) + weight
+        expected = [ABSENT if i == NULL else known.setdefault(i, len(known)) for i in part]
+        assert table.code(np.array(part, np.int64)).tolist() == expected
     assert table.values.tolist() == list(known)
-    assert table.counts.tolist() == [counts[value] for value in known]
-    out = np.empty((len(asked), 1), np.int32)
-    table.code(np.array(asked)[:, None], out, grow=False)
-    assert out[:, 0].tolist() == [ABSENT if i < 0 else known.get(i, UNKNOWN) for i in asked]
+    found = table.code(np.array(asked), grow=False)
+    assert found.tolist() == [ABSENT if i == NULL else known.get(i, UNKNOWN) for i in asked]
 
 
 def test_a_table_grows() -> None:
-    ids = np.random.default_rng(0).integers(0, 2**62, (50_000, 2))
-    table, out = IntegerCodes(), np.empty((50_000, 2), np.int32)
-    table.code(ids, out, grow=True)
-    np.testing.assert_array_equal(table.values[out], ids)
+    ids, table = np.random.default_rng(0).integers(0, 2**62, 100_000), IntegerCodes()
+    codes = table.code(ids)
+    np.testing.assert_array_equal(table.values[codes], ids)
     assert len(table) == len(np.unique(ids))
+
+
+@given(st.lists(st.lists(st.one_of(st.none(), st.integers(-3, 9)), max_size=9), max_size=5), st.integers(0, 4))
+def test_whole_numbers_are_coded_as_their_digits_are(parts: list[list[int | None]], from_here: int) -> None:
+    mixed, texts = ColumnCodes(), ColumnCodes()
+    for number, part in enumerate(parts):
+        array = pa.array(part, pa.int64())
+        expected = texts.code(spans_of(array, ("-1",)))
+        if number < from_here:
+            numbers = whole_numbers(array, ("-1", "x", "01", "1.5"))
+            assert numbers is not None
+            assert mixed.code_numbers(numbers).tolist() == expected.tolist()
+        else:
+            assert mixed.code(spans_of(array, ("-1",))).tolist() == expected.tolist()
+    assert len(mixed) == len(texts)
+    assert mixed.texts(range(len(mixed))) == texts.texts(range(len(texts)))
+
+
+@pytest.mark.parametrize("array", [pa.array([1.0]), pa.array(["1"]), pa.array([2**63], pa.uint64()), pa.array([NULL])])
+def test_what_is_no_whole_number_goes_as_text(array: pa.Array) -> None:
+    assert whole_numbers(array) is None

@@ -10,14 +10,11 @@ import pandas as pd
 import pytest
 
 from bench.data import Store, load_card, parse_card, prepare
-from bench.data.ali_ccp import encode_ali_ccp
 from bench.data.preparation import recipe
 from bench.data.readers import base
 from bench.data.refit import JOINED, held_out, refit_store
-from bench.data.rejects import Rejects
 from bench.data.splits import SPLITS
 from bench.errors import UserError
-from bench.progress import Silent
 
 RULES = {
     "country": {"column": "country"},
@@ -155,12 +152,6 @@ def test_a_raw_column_that_is_not_there_or_holds_no_numbers_is_named(
         card = parse_card(shop | {"columns": {"price": "numeric"}} | changes, "here")
         with pytest.raises(UserError, match=message):
             prepare(card, tmp_path / "home", shop_raw)
-
-
-def test_ali_ccp_has_none(tmp_path: Path) -> None:
-    card = load_card("ali-ccp").model_copy(update={"logged": ("score",)})
-    with pytest.raises(UserError, match="Ali-CCP is read without segments and logged scores"):
-        encode_ali_ccp(card, {}, tmp_path, Silent(), Rejects())
 
 
 def test_generated_rows_have_them_too(tmp_path: Path) -> None:

@@ -12,11 +12,10 @@ import pyarrow as pa
 import pytest
 
 from bench import content
-from bench.data import Store, ali_ccp_rows, load_card, parse_card, prepare, spill
+from bench.data import Store, load_card, parse_card, prepare, spill
 from bench.data.columns import MultiValued
-from bench.data.encoding.encoder import Encoder
 from bench.data.encoding.fitter import EncoderFitter
-from bench.data.readers import ali_ccp_common, blocks
+from bench.data.readers import blocks
 from bench.data.splits import SPLITS
 from bench.data.synth import synthesise
 from bench.errors import UserError
@@ -47,7 +46,7 @@ def arrays(store: Store) -> dict[str, bytes]:
 
 
 def rows_of(raw: Path, name: str) -> list[Any]:
-    """The line-by-line reader's rows, dirty ones left out."""
+    """The line-by-line reader's rows."""
     spec = importlib.util.spec_from_file_location("ali_ccp_line_by_line", PATH)
     assert spec is not None
     assert spec.loader is not None
@@ -56,8 +55,7 @@ def rows_of(raw: Path, name: str) -> list[Any]:
     slots = {raw_name.removesuffix(".value"): 1 for _, raw_name in load_card("ali-ccp").inputs} | dict.fromkeys(
         ("109_14", "110_14", "127_14", "150_14", "210", "853"), 5
     )
-    rows = twin.rows(raw / f"sample_skeleton_{name}.csv", raw / f"common_features_{name}.csv", slots)
-    return [row for row in rows if row.click >= row.buy]
+    return list(twin.rows(raw / f"sample_skeleton_{name}.csv", raw / f"common_features_{name}.csv", slots))
 
 
 def table_of(rows: list[Any]) -> Any:
@@ -74,59 +72,78 @@ def table_of(rows: list[Any]) -> Any:
     return pa.table(columns)
 
 
+def labels_of(rows: list[Any]) -> Any:
+    return np.array([[row.click, row.click * row.buy] for row in rows], np.float32).reshape(-1, 2)
+
+
 @pytest.mark.slow
-def test_streaming_gives_what_the_whole_table_gives(raw: Path, store: Store) -> None:
-    card, rows = load_card("ali-ccp"), rows_of(raw, "train")
-    sizes = {name: store.manifest["splits"][name]["rows"] for name in SPLITS}
-    groups = {name: store.split(name).group for name in SPLITS}  # type: ignore[arg-type]
+def test_streaming_gives_what_the_whole_table_gives(raw: Path, tmp_path: Path) -> None:
+    more = {"encoding": {"min_count": 10, "target_rates": ["category", "age"]}}
+    more["segments"] = {"age": {"column": "125"}, "item": {"known": "205"}}
+    card, rows = parse_card(values() | more, "here"), rows_of(raw, "train")
+    store = prepare(card, tmp_path, raw)
     # Rows keep their order within a split; which one a row is in follows from its index alone.
-    order: dict[str, int] = {}
-    for row in rows:
-        order.setdefault(row.index, len(order))
-    common = [line.split(",")[0] for line in (raw / "common_features_train.csv").read_text().splitlines()]
-    number = {index: at for at, index in enumerate(common)}
-    where = {group: name for name in ("train", "valid", "confirm") for group in groups[name].tolist()}
+    number = {index: at for at, index in enumerate(dict.fromkeys(row.index for row in rows))}
+    where = {group: name for name in SPLITS[:3] for group in store.split(name).group.tolist()}
     parts: dict[str, list[Any]] = {name: [] for name in SPLITS} | {"test": rows_of(raw, "test")}
     for row in rows:
         parts[where[number[row.index]]].append(row)
-    assert {name: len(part) for name, part in parts.items()} == sizes
-    labels = {name: np.array([[r.click, r.buy] for r in part], np.float32) for name, part in parts.items()}
     fitter = EncoderFitter(card)
-    fitter.take(table_of(parts["train"]), np.ones(len(labels["train"]), bool), labels["train"])
-    whole = fitter.finish()
-    ids = tuple(part for part in whole.fields if part.kind != "bucket")  # its own path divides no numbers
-    encoder = Encoder(fields=ids, dense=whole.dense)
-    assert store.encoder.fields == encoder.fields
+    kept = fitter.take(table_of(parts["train"]), np.ones(len(parts["train"]), bool), labels_of(parts["train"]))
+    encoder = fitter.finish()
+    assert store.encoder == encoder
     assert store.schema == encoder.schema_of(card.tasks)
     for name, part in parts.items():
         split = store.split(name)  # type: ignore[arg-type]
-        ids, dense = encoder.encode(table_of(part))
+        assert len(split) == len(part)
+        ids, dense = fitter.encode(kept, 0) if name == "train" else encoder.encode(table_of(part))
         np.testing.assert_array_equal(split.ids, ids)
-        np.testing.assert_allclose(split.dense, dense, atol=1e-5)
-        np.testing.assert_array_equal(split.labels, labels[name])
+        np.testing.assert_array_equal(split.dense, dense)
+        np.testing.assert_array_equal(split.labels, labels_of(part))
         if name != "test":
             np.testing.assert_array_equal(split.group, [number[row.index] for row in part])
-        again = store.encoder.encode(table_of(part))  # what serving does
-        np.testing.assert_array_equal(again[0], split.ids)
-        np.testing.assert_array_equal(again[1], split.dense)
+        ages = [store.segments["age"].index(str(row.ids["125"][0])) if "125" in row.ids else -1 for row in part]
+        np.testing.assert_array_equal(split.segments[:, 0], ages)
     assert store.manifest["schema"]["dense"][:2] == ["met_categories_weight", "met_categories_weight_missing"]
     assert (store.split("train").ids[:, 9:14] == 0).any()  # a short list is padded
+    assert len(store.schema.numbers) == 8
+    assert not [path for path in store.path.iterdir() if path.name.startswith("tmp")]
 
 
-def test_no_group_is_in_two_splits_and_dirty_rows_are_counted(raw: Path, store: Store) -> None:
+def test_no_group_is_in_two_splits_and_a_purchase_without_a_click_is_none(raw: Path, store: Store) -> None:
     groups = [set(store.split(name).group.tolist()) for name in SPLITS]  # type: ignore[arg-type]
     assert all(groups)
     assert len(set.union(*groups)) == sum(map(len, groups))
-    manifest = store.manifest
-    files = [raw / f"sample_skeleton_{name}.csv" for name in ("train", "test")]
-    lines = [line.split(",") for file in files for line in file.read_text().splitlines()]
-    assert manifest["dirty_dropped"] == sum(line[1:3] == ["0", "1"] for line in lines) > 0
-    assert sum(split["rows"] for split in manifest["splits"].values()) == 12_000 - manifest["dirty_dropped"]
+    assert sum(split["rows"] for split in store.manifest["splits"].values()) == 12_000
     for name in SPLITS:
-        split, facts = store.split(name), manifest["splits"][name]["tasks"]  # type: ignore[arg-type]
+        split, facts = store.split(name), store.manifest["splits"][name]["tasks"]  # type: ignore[arg-type]
         assert (split.labels[:, 1] <= split.labels[:, 0]).all()
         assert facts["purchase"]["positives"] == split.labels[:, 1].sum()
         assert facts["click"]["rate"] == pytest.approx(split.labels[:, 0].mean())
+
+
+def test_what_other_formats_can_do_it_can_too(raw: Path, tmp_path: Path) -> None:
+    columns = {
+        "item": {"kind": "numeric", "from": "205"},
+        "hour": {"kind": "categorical", "from": "206", "derive": "hour_of_unix_s"},
+        "met": {"kind": "categorical", "from": "508.value"},
+        "user": {"kind": "categorical", "from": "101"},
+        "same": {"kind": "numeric", "from": "101"},
+    }
+    reader = values()["reader"] | {"drop_duplicates": True, "missing": ["0.69315"]}
+    split = {"kind": "hash", "column": "206", "valid": 0.3, "test": 0.2}
+    change = {"columns": columns, "reader": reader, "split": split, "group": "101", "logged": ["210.value"]}
+    store = prepare(parse_card(values() | change, "here"), tmp_path, raw)
+    rows = [*rows_of(raw, "train"), *rows_of(raw, "test")]
+    told = [(row.click, row.buy, row.ids["101"][0], row.ids["205"][0], row.ids["206"][0], row.sums.get("508"),
+             row.sums.get("210")) for row in rows]  # fmt: skip
+    assert store.manifest["duplicates_dropped"] == len(told) - len(set(told)) > 0
+    assert sum(split["rows"] for split in store.manifest["splits"].values()) == len(set(told))
+    held = {name: part.vocabulary.values for name, part in zip(("hour", "met"), store.encoder.fields, strict=False)}
+    assert set(held["hour"]) <= {str(hour) for hour in range(24)}
+    assert "0.69315" not in held["met"]
+    assert "1.09861" in held["met"]
+    assert store.logged == ("210.value",)
 
 
 def test_blocks_and_packing_do_not_matter(
@@ -134,8 +151,6 @@ def test_blocks_and_packing_do_not_matter(
 ) -> None:
     monkeypatch.setattr(blocks, "BLOCK", 30_011)
     monkeypatch.setattr(spill, "CHUNK", 501)
-    monkeypatch.setattr(ali_ccp_common, "STEP", 11)
-    monkeypatch.setattr(ali_ccp_rows, "RELEASE", 1000)
     packed = tmp_path / "packed"
     packed.mkdir()
     for path in raw.glob("*.csv"):
@@ -163,15 +178,11 @@ def test_a_bad_line_leaves_nothing_behind(raw: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"columns": {"x": {"kind": "categorical", "from": "999"}}}, "unknown field of Ali-CCP '999'"),
-        ({"columns": {"x": {"kind": "numeric", "from": "206"}}}, "'206.value' is a number, '206' holds ids"),
-        ({"columns": {"x": {"kind": "categorical", "from": "206.value"}}}, "'206.value' is a number"),
-        ({"columns": {"206": "categorical", "x": {"kind": "categorical", "from": "206"}}}, "inputs '206' and 'x' both"),
-        ({"columns": {"x": {"kind": "numeric", "from": "508.value", "derive": "hour_of_hhmm"}}}, "without 'derive'"),
-        ({"encoding": {"target_rates": ["item"]}}, "without target_rates"),
-        ({"split": {"kind": "random", "valid": 0.1, "test": 0.1}}, "needs a split by files"),
-        ({"group": "101"}, "needs group = 'common_index'"),
-        ({"tasks": [{"name": "click", "column": "clicks"}]}, "unknown label column 'clicks'"),
+        ({"columns": {"x": {"kind": "categorical", "from": "999"}}}, "unknown raw column '999'"),
+        ({"columns": {"205": "categorical", "x": {"kind": "multi-valued", "from": "109_14"},
+                      "y": {"kind": "categorical", "from": "109_14"}}},
+         "sample_skeleton_train.csv: '109_14': expected texts or numbers, found a column of type list<"),
+        ({"tasks": [{"name": "click", "column": "clicks"}]}, "unknown raw column 'clicks'"),
         ({"tasks": [{"name": "x", "column": "buy", "positive": ["7"]}]}, "needs both classes in split 'train', but 0"),
         ({"reader": {"kind": "ali-ccp", "common": {"a": "common_features_train.csv", "b": "common_features_test.csv"}}},
          "names no common file for 'sample_skeleton_train.csv'"),

@@ -49,9 +49,12 @@ class Source(Config):
             spelled: whether texts are taken as they stand, though the source were not `spelled`.
         """
         codes, values = distinct(self.column_of(table))
-        if self.derive is None:
-            return codes, spans_of(values, self.missing, self.spelled or spelled)
-        return codes, spans_of(values)
+        return codes, spans_of(values, self.markers, self.spelled or spelled)
+
+    @property
+    def markers(self) -> tuple[str, ...]:
+        """Texts that mean missing after the function."""
+        return self.missing if self.derive is None else ()
 
     def column_of(self, table: Any) -> Any:
         """The Arrow column (N,), after the function.

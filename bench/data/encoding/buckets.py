@@ -65,11 +65,12 @@ class DistinctNumbers:
         return Ranges(edges, float(values[0]), float(values[-1]), tuple(np.add.reduceat(counts, first).tolist()))
 
     def _merge(self) -> None:
-        new = np.concatenate(self._waiting or [np.empty(0)])
+        new = np.concatenate(self._waiting or [np.empty(0)]) + 0.0  # no -0.0
         self._waiting, self._rows = [], 0
-        values = np.concatenate([self._values, new if self._kept is None else shortened(new, self._kept)])
-        counts = np.concatenate([self._counts, np.ones(len(new), np.int64)])
-        self._values, self._counts = _united(values, counts)
+        new = np.sort(new if self._kept is None else shortened(new, self._kept))
+        first = np.flatnonzero(np.append(True, new[1:] != new[:-1])) if len(new) else np.empty(0, np.int64)
+        values, counts = np.append(self._values, new[first]), np.diff(first, append=len(new))
+        self._values, self._counts = _united(values, np.append(self._counts, counts))
         while len(self._values) > EXACT:
             self._kept = next(self._bits)
             self._values, self._counts = _united(shortened(self._values, self._kept), self._counts)

@@ -69,7 +69,9 @@ class MultiValuedField(Config):
     def encode(self, table: Any) -> LocalIds:
         """(N, slots), each value of a row once and in order, padded at the end."""
         known = self._known
-        found: LocalIds = known.meaning[list_codes(self.lists, known.codes, table, fitting=False)]
+        found: LocalIds = known.meaning[
+            list_codes(self.lists, known.codes, table, grow=False, spelled=self.source.spelled)
+        ]
         return found
 
     @property
@@ -100,9 +102,8 @@ class HistoryField(Config):
     def encode(self, table: Any, owner: CategoricalField) -> LocalIds:
         """(N, slots), padded at the end."""
         known = owner.known
-        codes = list_codes(
-            Lists(self.source, ",", self.slots, "first", repeats=True), known.codes, table, fitting=False
-        )
+        lists = Lists(self.source, ",", self.slots, "first", repeats=True)
+        codes = list_codes(lists, known.codes, table, grow=False, spelled=owner.source.spelled)
         return np.where(codes == ABSENT, PAD, known.meaning[codes])
 
 

@@ -9,7 +9,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.codes import Codes
+from bench.data.codes import UNKNOWN, Codes
 from bench.data.encoding.base import Source
 from bench.data.encoding.numeric import Dense
 from bench.data.encoding.rates import TargetRates, Values, rates
@@ -35,11 +35,11 @@ class RatesFitter:
         self.name, self.tasks = name, tasks
         self.smoothing, self.number, self.seed = smoothing, number, seed
         self.binary = tuple(task.kind == "binary" for task in tasks)
-        # Row 0 is missing, row c + 1 is code c.
-        self._sums = np.zeros((1, number, len(tasks)))
-        self._counts = np.zeros((1, number, len(tasks)), np.int32)
-        self._rows = np.zeros((1, number), np.int32)
-        self._order, self._seen = np.zeros(1, np.int32), 0
+        # Row 0 is missing, row c + 1 is code c; the row after these stays zero and serves UNKNOWN.
+        self._sums = np.zeros((2, number, len(tasks)))
+        self._counts = np.zeros((2, number, len(tasks)), np.int32)
+        self._rows = np.zeros((2, number), np.int32)
+        self._order, self._seen = np.zeros(2, np.int32), 0
         self._used = 1
         self._taken = 0
         self._part: TargetRates | None = None
@@ -47,8 +47,8 @@ class RatesFitter:
     def take(self, codes: Codes, labels: NDArray[np.float32], size: int) -> None:
         """Takes in the next rows of train: codes (n,) below `size`, labels (n, T)."""
         self._used = size + 1
-        if self._used > len(self._rows):
-            capacity = max(self._used, len(self._rows) * 3 // 2)
+        if self._used >= len(self._rows):
+            capacity = max(self._used + 1, len(self._rows) * 3 // 2)
             for array in (self._sums, self._counts, self._rows, self._order):
                 array.resize((capacity, *array.shape[1:]), refcheck=False)  # the new end is zero
         fold = folds(self.seed, self.number, self._taken, len(codes))
@@ -88,9 +88,10 @@ class RatesFitter:
     def dense(self, codes: Codes, start: int | None) -> Dense:
         """(n, T + 1) of codes (n,); `start` is the number of the first among train's rows, None outside train."""
         assert self._part is not None
+        at = np.where(codes == UNKNOWN, self._used, codes + 1)
         if start is None:
-            return self._part.standardised(self._whole(codes + 1))  # without rows it is that of an unknown value
-        return self._part.standardised(self._without(codes + 1, folds(self.seed, self.number, start, len(codes))))
+            return self._part.standardised(self._whole(at))  # without rows it is that of an unknown value
+        return self._part.standardised(self._without(at, folds(self.seed, self.number, start, len(codes))))
 
     def _rates(self, sums: Values, counts: Values, rows: Values, prior: Values) -> Values:
         return rates(sums, counts, rows, prior, self.smoothing, self.binary)

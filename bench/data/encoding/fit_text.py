@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.codes import ABSENT, Codes, count_codes
+from bench.data.column_codes import ColumnCodes, whole_numbers
 from bench.data.columns import MultiValued
 from bench.data.encoding.base import Source
-from bench.data.encoding.fields import PAD, CategoricalField, LocalIds, MultiValuedField
-from bench.data.encoding.lists import Lists, list_codes
+from bench.data.encoding.fields import PAD, CategoricalField, MultiValuedField
+from bench.data.encoding.lists import Lists, fitted_lists
 from bench.data.encoding.vocabulary import Vocabulary, ranked
-from bench.data.spans import Spans, canonical_spans
-from bench.data.text_codes import TextCodes
-from bench.data.values import canonical
+from bench.data.spans import spans_of
+from bench.data.values import canonical, distinct, whole_column
 
 Mask = NDArray[np.bool_]
 
@@ -31,13 +31,13 @@ class Tally:
         """Counts codes (n, L) of train rows; codes are below `size`."""
         if size > len(self.counts):
             self.counts.resize(max(size, len(self.counts) * 3 // 2), refcheck=False)  # the new end is zero
-        count_codes(codes, train.astype(np.int64), self.counts)
+        count_codes(codes, train, self.counts)
 
 
 def vocabulary_of(
     texts: Sequence[str | None], counts: NDArray[np.int64], codes: NDArray[np.int64], min_count: int, size: int
 ) -> tuple[Vocabulary, NDArray[np.int32]]:
-    """The vocabulary, and (size + 1,) the local id of each code, the last for missing.
+    """The vocabulary, and (size + 2,) the local id of each code, the last two for UNKNOWN and missing.
 
     Args:
         texts: candidates, None for missing.
@@ -45,26 +45,9 @@ def vocabulary_of(
         codes: of each candidate, -1 for missing.
     """
     order = ranked(texts, counts, min_count)
-    local = np.zeros(size + 1, np.int32)
+    local = np.zeros(size + 2, np.int32)
     local[codes[order]] = np.arange(1, len(order) + 1)
     return Vocabulary(values=tuple(texts[at] for at in order)), local
-
-
-def two_spellings(values: TextCodes) -> tuple[str, str] | None:
-    """Texts that are one number in two spellings, as 1 and 1.0 are; None where there are none."""
-    short = canonical_spans(values.spans)
-    at = np.flatnonzero(short.ends - short.starts != np.diff(values.spans.ends, prepend=0))
-    longer = Spans(short.data, short.starts[at], short.ends[at])
-    apart = TextCodes()
-    shorter, same = values.code(longer, grow=False), apart.code(longer)
-    if (found := np.flatnonzero(shorter >= 0)).size:
-        return values.texts([int(shorter[found[0]])])[0], values.texts([int(at[found[0]])])[0]
-    if len(apart) < len(at):
-        again = int(np.argmax(np.bincount(same) > 1))
-        first, second = np.flatnonzero(same == again)[:2]
-        one, other = values.texts(at[[first, second]].tolist())
-        return one, other
-    return None
 
 
 class _TextFitter:
@@ -73,22 +56,23 @@ class _TextFitter:
     Attributes:
         source: final after `finish`.
         spellings: one number in two spellings, where there is one.
+        local: (V + 2,) local id of each code, the last two for UNKNOWN and ABSENT; final after `finish`.
     """
 
     def __init__(self, name: str, source: Source, min_count: int) -> None:
         self.name, self.source, self.min_count = name, source, min_count
-        self.values, self._tally = TextCodes(), Tally()
-        self._local = np.zeros(1, np.int32)
+        self.values, self._tally = ColumnCodes(), Tally()
+        self.local = np.zeros(2, np.int32)
         self.spellings: tuple[str, str] | None = None
 
     def texts(self, codes: Sequence[int]) -> list[str]:
         """What codes stand for in the encoder."""
         texts = self.values.texts(codes)
-        return texts if self.source.spelled else [canonical(text) or text for text in texts]
+        return texts if self.source.spelled or self.values.whole else [canonical(text) or text for text in texts]
 
     def _kept(self) -> NDArray[np.int64]:
         """Codes of what train held often enough; from here on it is known what spellings mean."""
-        self.spellings = two_spellings(self.values)
+        self.spellings = self.values.two_spellings()
         self.source = self.source.model_copy(update={"spelled": self.spellings is not None})
         return np.flatnonzero(self._tally.counts[: len(self.values)] >= max(self.min_count, 1))
 
@@ -102,25 +86,31 @@ class CategoricalFitter(_TextFitter):
         super().__init__(name, source, min_count)
         self._missing = 0
 
-    def take(self, table: Any, train: Mask) -> Codes:
-        """Codes (n, 1), ABSENT where missing."""
-        rows, spans = self.source.spans(table, spelled=True)
-        codes = np.append(self.values.code(spans), np.int32(ABSENT))[rows][:, None]
+    def take(self, table: Any, train: Mask, grow: bool = True) -> Codes:
+        """Codes (n, 1), ABSENT where missing; new values get codes, or are UNKNOWN unless `grow`."""
+        codes = self._codes(table, grow)[:, None]
         self._tally.add(codes, train, len(self.values))
         self._missing += int((codes[train] == ABSENT).sum())
         return codes
+
+    def _codes(self, table: Any, grow: bool) -> Codes:
+        source, column = self.source, whole_column(self.source.column_of(table))
+        if self.values.whole and (numbers := whole_numbers(column, source.markers)) is not None:
+            return self.values.code_numbers(numbers, grow)
+        rows, values = distinct(column)
+        if self.values.whole and (numbers := whole_numbers(values, source.markers)) is not None:
+            codes = self.values.code_numbers(numbers, grow)
+        else:
+            codes = self.values.code(spans_of(values, source.markers, spelled=True), grow)
+        return np.append(codes, np.int32(ABSENT))[rows]
 
     def finish(self) -> CategoricalField:
         """What train held often enough."""
         kept = self._kept()
         texts: list[str | None] = [*self.texts(kept.tolist()), None]
         counts = np.append(self._tally.counts[kept], self._missing)
-        vocabulary, self._local = vocabulary_of(texts, counts, np.append(kept, -1), self.min_count, len(self.values))
+        vocabulary, self.local = vocabulary_of(texts, counts, np.append(kept, -1), self.min_count, len(self.values))
         return CategoricalField(name=self.name, source=self.source, vocabulary=vocabulary)
-
-    def local(self, codes: Codes) -> LocalIds:
-        """Local ids of codes, both (n, 1)."""
-        return self._local[codes]
 
 
 class MultiValuedFitter(_TextFitter):
@@ -130,10 +120,10 @@ class MultiValuedFitter(_TextFitter):
         super().__init__(name, source, min_count)
         self.column, self.width = column, column.max_length
 
-    def take(self, table: Any, train: Mask) -> Codes:
+    def take(self, table: Any, train: Mask, grow: bool = True) -> Codes:
         """Codes (n, slots), ABSENT after the last; values without a slot are neither coded nor counted."""
         lists = Lists(self.source, self.column.separator, self.width, self.column.keep)
-        codes = list_codes(lists, self.values, table, fitting=True)
+        codes = fitted_lists(lists, self.values, table, grow)
         self._tally.add(codes, train, len(self.values))
         return codes
 
@@ -141,8 +131,8 @@ class MultiValuedFitter(_TextFitter):
         """What train held often enough."""
         kept = self._kept()
         texts, counts = self.texts(kept.tolist()), self._tally.counts[kept]
-        vocabulary, self._local = vocabulary_of(texts, counts, kept, self.min_count, len(self.values))
-        self._local[ABSENT] = PAD
+        vocabulary, self.local = vocabulary_of(texts, counts, kept, self.min_count, len(self.values))
+        self.local[ABSENT] = PAD
         return MultiValuedField(
             name=self.name,
             source=self.source,
@@ -151,7 +141,3 @@ class MultiValuedFitter(_TextFitter):
             keep=self.column.keep,
             vocabulary=vocabulary,
         )
-
-    def local(self, codes: Codes) -> LocalIds:
-        """Local ids of codes, both (n, slots)."""
-        return self._local[codes]

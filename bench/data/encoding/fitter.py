@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.card import Card
-from bench.data.codes import Codes
+from bench.data.codes import UNKNOWN, Codes
 from bench.data.columns import Categorical, Numeric
 from bench.data.encoding.base import Source
 from bench.data.encoding.buckets import DistinctNumbers
 from bench.data.encoding.encoder import DensePart, Encoder, FieldPart, Ids
-from bench.data.encoding.fields import PAD, BucketField, HistoryField, LocalIds
+from bench.data.encoding.fields import PAD, BucketField, HistoryField
 from bench.data.encoding.fit_rates import RatesFitter
 from bench.data.encoding.fit_text import CategoricalFitter, Mask, MultiValuedFitter
 from bench.data.encoding.numeric import Dense, NumericColumn
@@ -102,18 +103,19 @@ class EncoderFitter:
         """Codes C and numbers M of a row."""
         return sum(fitter.width for fitter in self._fields.values()), len(self._numeric)
 
-    def take(self, table: Any, train: Mask, labels: NDArray[np.float32]) -> Provisional:
+    def take(self, table: Any, train: Mask, labels: NDArray[np.float32], grow: bool = True) -> Provisional:
         """Takes in rows: fits on those of train, codes all.
 
         Args:
             table: Arrow table of raw columns, n rows.
             train: (n,) whether a row is train's.
             labels: (n, T), read by target rates only.
+            grow: whether rows of train may still come, so that new values get codes.
         """
         widths = self.widths
         rows = Provisional(np.empty((len(train), widths[0]), np.int32), np.empty((len(train), widths[1])))
         for name, fitter in self._fields.items():
-            rows.codes[:, self._at[name]] = fitter.take(table, train)
+            rows.codes[:, self._at[name]] = fitter.take(table, train, grow)
         for at, numeric in enumerate(self._numeric.values()):
             rows.numbers[:, at] = numeric.take(table, train)
         for name, rates in self._rates.items():
@@ -171,6 +173,7 @@ class EncoderFitter:
         for name, rates in self._rates.items():
             dense.append(rates.finish(self._fields[name].source, self._fields[name].texts))
         self._encoder = Encoder(fields=(*fields, *ranges), dense=tuple(dense)).checked(self.card)
+        self._fix(self._encoder)
         return self._encoder
 
     def encode(self, rows: Provisional, start: int | None, past: Past | None = None) -> tuple[Ids, Dense]:
@@ -183,12 +186,18 @@ class EncoderFitter:
         """
         assert self._encoder is not None
         number = {name: rows.numbers[:, at] for at, name in enumerate(self._numeric)}
-        lists = dict[str, Codes]()
         if past is not None:
             number |= {name: past.numbers[:, at] for at, name in enumerate(self._past)}
-            lists = {rule.name: past.lists[:, at] for at, rule in enumerate(self.history.list_rules)}
-        local = (self._local(part, rows, number, lists) for part in self._encoder.fields)
-        ids = self._encoder.ids_of(local, len(rows.codes))
+        ids = np.empty((len(rows.codes), self._slots), np.int32)
+        _look_up(rows.codes, self._ids, self._starts, ids)
+        at = rows.codes.shape[1]
+        for place, of in enumerate(self._lists):
+            assert past is not None
+            codes = past.lists[:, place]
+            ids[:, at : at + codes.shape[1]] = np.where(codes < 0, 0, of[codes])
+            at += codes.shape[1]
+        for at, (ranges, offset) in enumerate(self._ranges, self._slots - len(self._ranges)):
+            ids[:, at] = offset + ranges.encode_numbers(number[ranges.number])[:, 0]
         columns = [np.empty((len(ids), 0), np.float32)]
         for part in self._encoder.dense:
             if isinstance(part, NumericColumn):
@@ -197,12 +206,26 @@ class EncoderFitter:
                 columns.append(self._rates[part.name].dense(rows.codes[:, self._at[part.name].start], start))
         return ids, np.concatenate(columns, axis=1)
 
-    def _local(
-        self, part: FieldPart, rows: Provisional, number: dict[str, Numbers], lists: dict[str, Codes]
-    ) -> LocalIds:
-        if isinstance(part, BucketField):
-            return part.encode_numbers(number[part.number])
-        if isinstance(part, HistoryField):
-            codes = lists[part.name]
-            return np.where(codes < 0, PAD, self._fields[part.of].local(codes))
-        return self._fields[part.name].local(rows.codes[:, self._at[part.name]])
+    def _fix(self, encoder: Encoder) -> None:
+        """Remembers the embedding row of each code, a table after another; UNKNOWN and ABSENT stand before each."""
+        schema = encoder.schema_of(())
+        tables, self._ranges, self._slots = [np.empty(0, np.int32)], list[tuple[BucketField, int]](), schema.slots
+        self._lists: list[NDArray[np.int32]] = []
+        for part, offset in zip(encoder.fields, schema.offsets, strict=True):
+            if isinstance(part, BucketField):
+                self._ranges.append((part, offset))
+            elif isinstance(part, HistoryField):
+                self._lists.append(self._fields[part.of].local + offset)
+            else:
+                local = self._fields[part.name].local
+                tables.append(np.roll(np.where(local == PAD, 0, local + offset), -UNKNOWN))
+        starts = np.cumsum([len(table) for table in tables[:-1]], dtype=np.int64) - UNKNOWN
+        self._ids = np.concatenate(tables)
+        self._starts = np.repeat(starts, [fitter.width for fitter in self._fields.values()])
+
+
+@numba.njit(nogil=True, cache=True)
+def _look_up(codes: Any, ids: Any, starts: Any, out: Any) -> None:
+    for row in range(codes.shape[0]):
+        for column in range(codes.shape[1]):
+            out[row, column] = ids[starts[column] + codes[row, column]]

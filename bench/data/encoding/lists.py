@@ -6,8 +6,10 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
-from bench.data.codes import ABSENT, Codes
+from bench.data.codes import ABSENT, NULL, Codes
+from bench.data.column_codes import ColumnCodes, whole_numbers
 from bench.data.columns import Keep
 from bench.data.encoding.base import Source
 from bench.data.spans import Spans, canonical_spans, spans_of, split_spans
@@ -32,19 +34,20 @@ class Lists(NamedTuple):
     repeats: bool = False
 
 
-def list_codes(lists: Lists, values: TextCodes, table: Any, fitting: bool) -> Codes:
+def list_codes(lists: Lists, values: TextCodes | ColumnCodes, table: Any, grow: bool, spelled: bool) -> Codes:
     """Codes (N, slots) of a multi-valued column, ABSENT after the last value.
 
     Args:
-        fitting: whether values are taken as they are spelled, and new ones get codes; else they are UNKNOWN.
+        grow: whether new values get codes; else they are UNKNOWN.
+        spelled: whether texts are taken as they are spelled.
     """
-    source, spelled = lists.source, fitting or lists.source.spelled
+    source = lists.source
     column = source.column_of(table)
     if is_list(column.type):
         rows, joined = distinct(column)
         first, items = taken_apart(joined)
         at, found = distinct(items)
-        pieces = spans_of(found, source.missing, spelled)
+        pieces = spans_of(found, source.markers, spelled)
     else:
         rows, joined = source.spans(table, spelled=True)
         pieces, first = split_spans(joined, lists.separator)
@@ -52,24 +55,44 @@ def list_codes(lists: Lists, values: TextCodes, table: Any, fitting: bool) -> Co
         at = np.arange(len(pieces.starts), dtype=np.int32)
     alike = TextCodes()  # of this part alone: only what fills a slot is to be counted
     own = np.append(alike.code(pieces), np.int32(ABSENT))[at]
-    chosen = np.full((len(first), lists.slots), ABSENT, np.int32)  # the last serves code -1
-    _choose(own, first, lists.keep == "last", lists.repeats, chosen)
+    chosen = _chosen(lists, own, first, ABSENT)
     used = np.zeros(len(alike) + 1, np.bool_)
     used[chosen] = True
     kept = np.flatnonzero(used[:-1])
     codes, texts = np.full(len(used), ABSENT, np.int32), alike.spans
-    codes[kept] = values.code(Spans(texts.data, texts.starts[kept], texts.ends[kept]), fitting)
-    return codes[chosen][rows]
+    codes[kept] = values.code(Spans(texts.data, texts.starts[kept], texts.ends[kept]), grow)
+    of_list: Codes = codes[chosen]
+    return of_list[rows]
+
+
+def fitted_lists(lists: Lists, values: ColumnCodes, table: Any, grow: bool) -> Codes:
+    """As `list_codes`, as they are spelled; lists of whole numbers stay such."""
+    column = lists.source.column_of(table)
+    if is_list(column.type) and values.whole:
+        rows, joined = distinct(column)
+        first, items = taken_apart(joined)
+        if (numbers := whole_numbers(items, lists.source.markers)) is not None:
+            chosen = _chosen(lists, numbers, first, NULL)
+            codes: Codes = values.code_numbers(chosen.ravel(), grow).reshape(chosen.shape)
+            return codes[rows]
+    return list_codes(lists, values, table, grow, spelled=True)
+
+
+def _chosen(lists: Lists, own: NDArray[Any], first: NDArray[np.int64], none: int) -> NDArray[Any]:
+    """(L + 1, slots) what fills the slots of each list; `none` is no value; the last is empty and serves code -1."""
+    chosen = np.full((len(first), lists.slots), none, own.dtype)
+    _choose(own, first, none, lists.keep == "last", lists.repeats, chosen)
+    return chosen
 
 
 @numba.njit(nogil=True, cache=True)
-def _choose(own: Any, first: Any, last: bool, repeats: bool, chosen: Any) -> None:
+def _choose(own: Any, first: Any, none: Any, last: bool, repeats: bool, chosen: Any) -> None:
     """For each list its first or last values that are not missing, in order, as many as there are slots."""
     for row in range(len(first) - 1):
         used, slots = 0, chosen.shape[1]
         for step in range(first[row + 1] - first[row]):
             value = own[first[row + 1] - 1 - step if last else first[row] + step]
-            fresh = value >= 0
+            fresh = value != none
             for slot in range(0 if repeats else used):
                 fresh = fresh and chosen[row, slot] != value
             if fresh:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,12 @@ def ranked(values: Sequence[str | None], counts: NDArray[np.int64], min_count: i
     The order does not depend on the order of rows.
     """
     kept = np.flatnonzero(counts >= max(min_count, 1)).tolist()
-    return sorted(kept, key=lambda at: (-int(counts[at]), values[at] is None, values[at] or ""))
+    by_text = [at for at in kept if values[at] is not None]
+    by_text.sort(key=cast("Sequence[str]", values).__getitem__)
+    by_text += [at for at in kept if values[at] is None]
+    order = np.array(by_text, np.int64)
+    found: list[int] = order[np.argsort(-counts[order], kind="stable")].tolist()
+    return found
 
 
 class Vocabulary(Config):

@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.data.card import Card
-from bench.data.reader_config import CsvReader, DoubleColonReader, Join, PairReader, ParquetReader, SyntheticReader
+from bench.data.reader_config import (
+    AliCcpReader,
+    CsvReader,
+    DoubleColonReader,
+    Join,
+    PairReader,
+    ParquetReader,
+    SyntheticReader,
+)
+from bench.data.readers.ali_ccp import read_ali_ccp
 from bench.data.readers.base import RawTable, ahead, whole
 from bench.data.readers.csv import read_csv
 from bench.data.readers.double_colon import read_double_colon
@@ -73,8 +82,11 @@ FILES: dict[str, Callable[[Card, RawFile, Progress], Iterator[RawTable]]] = {
 """Kind on a card -> function (card, file, progress) -> the file's rows, part by part."""
 
 
-def read(card: Card, paths: Paths, progress: Progress) -> Iterator[RawTable]:
+def read(card: Card, paths: Paths, progress: Progress, folder: Path | None = None) -> Iterator[RawTable]:
     """The rows of a card, part by part, in the order of its files; the next part is read while one is worked on.
+
+    Args:
+        folder: where a reader may put what it does not hold; none: where the system does.
 
     Raises:
         UserError: a file cannot be read, with file and line.
@@ -83,6 +95,8 @@ def read(card: Card, paths: Paths, progress: Progress) -> Iterator[RawTable]:
         return _generated(card, progress)
     if isinstance(card.reader, PairReader):
         return ahead(read_pairs(card, paths, progress, _drops(card)))
+    if isinstance(card.reader, AliCcpReader):
+        return read_ali_ccp(card, paths, progress, _drops(card), folder)  # it scans ahead itself
     return ahead(_rows(card, paths, progress))
 
 
@@ -92,7 +106,7 @@ def read_sides(card: Card, paths: Paths, progress: Progress) -> list[tuple[Join,
     Raises:
         UserError: a file cannot be read, with file and line.
     """
-    if isinstance(card.reader, (SyntheticReader, PairReader)):
+    if isinstance(card.reader, (SyntheticReader, PairReader, AliCcpReader)):
         return []
     wanted, one = _wanted(card), FILES[card.reader.kind]
     return [

@@ -1,113 +1,48 @@
-"""Ali-CCP's raw pair of files: impressions (skeleton), and the features that many of them share (common).
+"""Ali-CCP's raw pairs of files: impressions (skeleton), and the features that many of them share (common).
 
-Raw columns that a card may use: `click`, `buy`, `common_index`; every field by its number, as in `206` or `109_14`
-(its heaviest ids, as many as the card has slots); and `<field>.value`, the sum of the field's values in a line.
+Raw columns are `click`, `buy`, `common_index`, as the digits of its hash, and two of every field. Its number, as in
+`206` or `109_14`, is its heaviest id, or a list of its heaviest ids, as many as a multi-valued input has slots;
+`<field>.value` is the sum of its values in a line.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from bench.data.card import Card
-from bench.data.codes import IntegerCodes
-from bench.data.columns import MultiValued, Numeric
+from bench.data.codes import UNKNOWN, Codes
+from bench.data.columns import MultiValued
+from bench.data.reader_config import AliCcpReader
+from bench.data.readers.ali_ccp_common import CommonLines
+from bench.data.readers.base import RawTable, kept_rows
 from bench.data.readers.blocks import blocks, side_by_side
 from bench.data.readers.feature_lists import Lines, Wanted, scan
-from bench.data.rejects import Rejects
-from bench.errors import UserError, unknown
+from bench.data.rejects import BadRow
+from bench.data.values import first_seen
+from bench.errors import UserError
 from bench.progress import Progress
 
 COMMON = ("101", "121", "122", "124", "125", "126", "127", "128", "129", "109_14", "110_14", "127_14", "150_14")
 SKELETON = ("205", "206", "207", "210", "216", "508", "509", "702", "853", "301")
-LABELS, VALUE = ("click", "buy"), ".value"
-
-
-@dataclass(frozen=True)
-class Side:
-    """What the card takes from one of the two kinds of file.
-
-    Attributes:
-        ids: input -> its slots among those that are scanned.
-        sums: input -> its column among the sums.
-    """
-
-    wanted: Wanted
-    ids: dict[str, slice]
-    sums: dict[str, int]
-
-
-def sides(card: Card) -> tuple[Side, Side]:
-    """What the card takes from common and from skeleton files.
-
-    Raises:
-        UserError: an input that the format does not have, or cannot have in this form.
-    """
-    slots: dict[str, int] = {}
-    inputs: dict[str, str] = {}
-    summed: dict[str, list[str]] = {}
-    for name, raw in card.inputs:
-        column, field = card.columns[name], raw.removesuffix(VALUE)
-        if field not in (*COMMON, *SKELETON):
-            raise UserError(f"{card.key}: input '{name}': {unknown('field of Ali-CCP', field, (*COMMON, *SKELETON))}")
-        if column.derive is not None:
-            raise UserError(f"{card.key}: input '{name}': Ali-CCP is read without 'derive'")
-        if isinstance(column, Numeric) != raw.endswith(VALUE):
-            expected = f"'{field}{VALUE}' is a number, '{field}' holds ids"
-            raise UserError(f"{card.key}: input '{name}': {expected}; found '{raw}'")
-        if isinstance(column, Numeric):
-            summed.setdefault(field, []).append(name)
-        elif field in slots:
-            raise UserError(f"{card.key}: inputs '{inputs[field]}' and '{name}' both take the ids of field '{field}'")
-        else:
-            slots[field] = column.max_length if isinstance(column, MultiValued) else 1
-            inputs[field] = name
-
-    def side(fields: tuple[str, ...]) -> Side:
-        used = tuple(field for field in fields if field in slots or field in summed)
-        wanted = Wanted(used, tuple(slots.get(f, 0) for f in used), tuple(f in summed for f in used))
-        ends = np.cumsum([0, *wanted.slots]).tolist()
-        ids = {inputs[f]: slice(ends[i], ends[i + 1]) for i, f in enumerate(used) if f in slots}
-        numbers = [f for f in used if f in summed]
-        return Side(wanted, ids, {name: at for at, field in enumerate(numbers) for name in summed[field]})
-
-    return side(COMMON), side(SKELETON)
-
-
-class Coder:
-    """The ids of one side as codes, a dictionary for each input."""
-
-    def __init__(self, side: Side) -> None:
-        self.side = side
-        self.of_input = {name: IntegerCodes() for name in side.ids}
-
-    def code(self, ids: NDArray[np.int64], grow: bool) -> NDArray[np.int32]:
-        """Codes (n, S) of scanned ids (n, S)."""
-        codes = np.empty(ids.shape, np.int32)
-        for name, at in self.side.ids.items():
-            self.of_input[name].code(ids[:, at], codes[:, at], grow)
-        return codes
-
-    def count(self, codes: NDArray[np.int32], weights: NDArray[np.int64]) -> None:
-        """Counts the values of rows, each as often as its weight says."""
-        for name, at in self.side.ids.items():
-            self.of_input[name].count(codes[:, at], weights)
+LABELS, INDEX, VALUE = ("click", "buy"), "common_index", ".value"
 
 
 class Part(NamedTuple):
-    """Lines of a file, and the block they were read from."""
+    """Lines of a file, the block they were read from, and those among them that do not fit the format."""
 
     path: Path
     before: int
     """Lines of the file that came before."""
     block: bytes
     lines: Lines
+    bad: tuple[BadRow, ...]
 
     def place(self, row: int) -> str:
         """Where a row is, for messages."""
@@ -115,23 +50,146 @@ class Part(NamedTuple):
         return f"{self.path}, line {self.before + earlier + 1}"
 
 
-def parts(
-    paths: Sequence[Path], wanted: Wanted, labelled: bool, progress: Progress, rejects: Rejects
-) -> Iterator[Part]:
-    """The lines of files, part by part, in order; those that do not fit the format are for `rejects`.
+def read_ali_ccp(
+    card: Card, paths: Mapping[str, Sequence[Path]], progress: Progress, drop: bool = False, folder: Path | None = None
+) -> Iterator[RawTable]:
+    """Impressions beside what their common lines hold, part by part.
+
+    Args:
+        drop: leave out lines that do not fit, and impressions without a common line.
+        folder: where the common lines wait, one file's at a time.
 
     Raises:
-        UserError: a line that does not fit the format, or an empty file.
+        UserError: a line that does not fit the format, an index that is there twice or nowhere.
+    """
+    reader = card.reader
+    assert isinstance(reader, AliCcpReader)
+    sides = [Side(card, fields) for fields in (COMMON, SKELETON)]
+    for file in card.row_files:
+        if file not in reader.common:
+            raise UserError(f"{card.key}: reader.common names no common file for '{file}'")
+        shared = reader.common[file]
+        yield RawTable(file, _nothing(sides), lambda row, at=paths[file][0]: str(at))  # type: ignore[misc]
+        with CommonLines(sides[0].wanted, folder) as common:
+            bad: list[BadRow] = []
+            for part in parts(paths[shared], sides[0].wanted, False, progress, drop):
+                bad += part.bad
+                if (row := common.add(part.lines)) is not None:
+                    raise UserError(f"{part.place(row)}: expected each common index once, found one again")
+            for part in parts(paths[file], sides[1].wanted, True, progress, drop):
+                bad += part.bad
+                rows = common.rows(part.lines.keys)
+                if (absent := np.flatnonzero(rows == UNKNOWN)).size:
+                    bad += _without(part, absent, " or ".join(path.name for path in paths[shared]), drop)
+                kept = np.flatnonzero(rows != UNKNOWN) if absent.size else None
+                yield RawTable(file, _table(card.raw_columns, sides, common, part.lines, rows, kept),
+                               part.place if kept is None else kept_rows(part.place, kept), tuple(bad))  # fmt: skip
+                bad.clear()
+
+
+def parts(
+    paths: Sequence[Path], wanted: Wanted, labelled: bool, progress: Progress, drop: bool = False
+) -> Iterator[Part]:
+    """The lines of files, part by part, in order.
+
+    Raises:
+        UserError: a line that does not fit the format, unless `drop`; an empty file.
     """
     for path in paths:
         before = 0
-        for block, (lines, bad) in side_by_side(
+        for block, (lines, bad, ends) in side_by_side(
             blocks(path, progress), partial(scan, wanted=wanted, labelled=labelled)
         ):
-            for line in bad:
-                sentence = f"{path}, line {before + line.line + 1}: {line.reason}"
-                rejects.refuse("format", partial(str, sentence))
-            yield Part(path, before, block, lines)
-            before += block.count(b"\n")
+            found = [("format", partial(str, f"{path}, line {before + each.line + 1}: {each.reason}")) for each in bad]
+            if found and not drop:
+                raise UserError(found[0][1]())
+            yield Part(path, before, block, lines, tuple(found))
+            before += ends
         if before == 0:
             raise UserError(f"{path}: expected lines that end with a newline, found an empty file")
+
+
+class Side:
+    """What a card takes from one of the two kinds of file.
+
+    Attributes:
+        wanted: fields to scan.
+        ids: raw column -> its slots among those that are scanned, and whether it is a column of lists.
+        sums: raw column -> its place among the sums.
+    """
+
+    def __init__(self, card: Card, fields: Sequence[str]) -> None:
+        kinds, slots = card.raw_columns, dict[str, int]()
+        for name, raw in card.inputs:
+            column = card.columns[name]
+            if isinstance(column, MultiValued):
+                slots[raw] = max(slots.get(raw, 0), column.max_length)
+        used = [field for field in fields if field in kinds or field + VALUE in kinds]
+        wide = [slots.get(field, 1) if field in kinds else 0 for field in used]
+        summed = [field + VALUE in kinds for field in used]
+        self.wanted = Wanted(tuple(used), tuple(wide), tuple(summed))
+        ends = np.cumsum([0, *wide]).tolist()
+        self.ids = {
+            field: (slice(ends[at], ends[at + 1]), field in slots) for at, field in enumerate(used) if field in kinds
+        }
+        self.sums = {field + VALUE: at for at, field in enumerate(f for f in used if f + VALUE in kinds)}
+
+    def columns(self, ids: NDArray[np.int64], sums: NDArray[np.float64]) -> Iterator[tuple[str, Any]]:
+        """(raw column, Arrow array) of scanned ids (n, S) and sums (n, D)."""
+        for raw, (at, lists) in self.ids.items():
+            own = ids[:, at]
+            there = own >= 0
+            if lists:
+                first = np.append(0, np.cumsum(there.sum(axis=1, dtype=np.int32), dtype=np.int32))
+                yield raw, pa.ListArray.from_arrays(pa.array(first), pa.array(own[there]))
+            else:
+                known = pa.py_buffer(np.packbits(there, bitorder="little"))
+                yield raw, pa.Array.from_buffers(pa.int64(), len(own), [known, pa.py_buffer(own.copy())])
+        for raw, column in self.sums.items():
+            yield raw, pa.array(np.ascontiguousarray(sums[:, column]))
+
+
+def _table(
+    wanted: Collection[str], sides: Sequence[Side], common: CommonLines, lines: Lines, rows: Codes, kept: Any
+) -> Any:
+    """Common lines are taken once for all impressions of a part: they stand in dictionaries.
+
+    Args:
+        wanted: raw columns.
+        rows: (n,) the common line of each impression.
+        kept: impressions that have one; None for all.
+    """
+    if kept is not None:
+        lines, rows = Lines(*(column[kept] for column in lines)), rows[kept]
+    at, order = first_seen(rows, len(common))
+    shared = common.take(order)
+    columns = dict(sides[1].columns(lines.ids, lines.sums))
+    for raw, column in sides[0].columns(shared.ids, shared.sums):
+        one_by_one = raw in sides[0].sums
+        columns[raw] = column.take(pa.array(at)) if one_by_one else pa.DictionaryArray.from_arrays(at, column)
+    digits = pa.array([f"{key:016x}" for key in shared.keys.tolist()], pa.string())
+    columns[INDEX] = pa.DictionaryArray.from_arrays(at, digits)
+    columns |= {name: pa.array(lines.labels[:, number]) for number, name in enumerate(LABELS)}
+    return pa.table({raw: columns[raw] for raw in wanted if raw in columns})
+
+
+def _nothing(sides: Sequence[Side]) -> Any:
+    """A table of all raw columns that there are, without rows."""
+    fields = (*COMMON, *SKELETON)
+    kinds = dict.fromkeys(fields, pa.int64())
+    kinds |= {field: pa.list_(pa.int64()) for side in sides for field, (_, lists) in side.ids.items() if lists}
+    kinds |= {field + VALUE: pa.float64() for field in fields} | dict.fromkeys(LABELS, pa.int8())
+    return pa.schema(kinds | {INDEX: pa.string()}).empty_table()
+
+
+def _without(part: Part, absent: NDArray[np.int64], names: str, drop: bool) -> list[BadRow]:
+    """Impressions that refer to a common line which is not there."""
+
+    def sentence(row: int) -> str:
+        line = part.block[int(part.lines.offsets[row]) :].split(b"\n", 1)[0]
+        index = line.split(b",")[3].decode(errors="replace")
+        return f"{part.place(row)}: expected a common index of {names}, found '{index}'"
+
+    if not drop:
+        raise UserError(sentence(int(absent[0])))
+    return [("common index", partial(sentence, int(row))) for row in absent]

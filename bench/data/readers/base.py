@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from bench.data.rejects import BadRow, Place
 
@@ -41,6 +42,11 @@ class RawTable:
         for start in range(0, max(self.table.num_rows, 1), PART):
             bad, unpaired = ((), 0) if start else (self.bad, self.unpaired)
             yield RawTable(self.file, self.table.slice(start, PART), _later(self.place, start), bad, unpaired)
+
+
+def kept_rows(place: Place, kept: NDArray[np.int64]) -> Place:
+    """The places of the rows (k,) of a table that were kept."""
+    return lambda row: place(int(kept[row]) if row < len(kept) else row)
 
 
 def _later(place: Place, start: int) -> Place:

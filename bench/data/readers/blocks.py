@@ -30,20 +30,29 @@ def blocks(path: Path, progress: Progress, doing: str = "reading") -> Generator[
         progress.task(f"{doing} {path.name}", path.stat().st_size, "B") as advance,
         open_raw(path, advance) as stream,
     ):
-        rest, lines = b"", 0
+        rest, done = b"", 0
         while block := stream.read(BLOCK):
             first, end = block.find(b"\n"), block.rfind(b"\n") + 1
             if len(rest) + (first if end else len(block)) > BLOCK:
                 expected = f"expected lines of at most {BLOCK:,} bytes, found a longer one"
-                raise UserError(f"{path}, line {lines + 1}: {expected}")
+                raise UserError(f"{path}, line {_ends(path, done) + 1}: {expected}")
             if end:
-                lines += block.count(b"\n", 0, end)
-                yield rest + block[:end]
+                done += len(rest) + end
+                yield b"".join((rest, memoryview(block)[:end]))
                 rest = block[end:]
             else:
                 rest += block
         if rest:
             yield rest
+
+
+def _ends(path: Path, size: int) -> int:
+    """Of lines, in so many bytes from the beginning."""
+    found = 0
+    with open_raw(path) as stream:
+        while size and (block := stream.read(min(size, BLOCK))):
+            found, size = found + block.count(b"\n"), size - len(block)
+    return found
 
 
 def lines(path: Path, progress: Progress | None = None) -> Iterator[bytes]:

@@ -59,7 +59,7 @@ class Lines(NamedTuple):
     """What n lines hold.
 
     Attributes:
-        keys: (n,) hash of the common index.
+        keys: (n,) hash of the common index, of 63 bits.
         labels: (n, 2) click and buy, 0 in files without.
         ids: (n, S) for each field its slots, heaviest first, `ABSENT` after the last.
         sums: (n, D), NaN where the field is absent.
@@ -85,16 +85,18 @@ class BadLine(NamedTuple):
     reason: str
 
 
-def scan(block: bytes, wanted: Wanted, labelled: bool) -> tuple[Lines, list[BadLine]]:
-    """Reads whole lines: what those hold that fit the format, and those that do not.
+def scan(block: bytes, wanted: Wanted, labelled: bool) -> tuple[Lines, list[BadLine], int]:
+    """Reads whole lines: what those hold that fit the format, those that do not, and how many ends of lines there are.
 
     Args:
         labelled: whether lines are `sample, click, buy, index, count, features`, else `index, count, features`.
     """
     found, bad = [], list[BadLine]()
-    start = lines = 0
+    if not block.endswith(b"\n"):
+        block += b"\n"
+    start, lines, ends = 0, 0, block.count(b"\n")
     while True:
-        part, problem, at = _until_bad(block[start:] if start else block, wanted, labelled)
+        part, problem, at = _until_bad(block[start:] if start else block, wanted, labelled, ends + 1 - lines)
         found.append(part._replace(offsets=part.offsets + start))
         if not problem:
             break
@@ -105,7 +107,7 @@ def scan(block: bytes, wanted: Wanted, labelled: bool) -> tuple[Lines, list[BadL
         start = block.find(b"\n", start + at) + 1
         if start == 0:
             break
-    return _joined(found), bad
+    return _joined(found), bad, ends
 
 
 def _joined(parts: list[Lines]) -> Lines:
@@ -115,10 +117,9 @@ def _joined(parts: list[Lines]) -> Lines:
     return Lines(*columns)
 
 
-def _until_bad(block: bytes, wanted: Wanted, labelled: bool) -> tuple[Lines, int, int]:
-    """The lines before the first problem; its number (0: none) and place."""
+def _until_bad(block: bytes, wanted: Wanted, labelled: bool, lines: int) -> tuple[Lines, int, int]:
+    """The lines before the first problem, of so many at most; its number (0: none) and place."""
     text = np.frombuffer(block, np.uint8)
-    lines = block.count(b"\n") + (not block.endswith(b"\n"))
     slots, sums = sum(wanted.slots), sum(wanted.summed)
     found = Lines(
         np.empty(lines, np.uint64),

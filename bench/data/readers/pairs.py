@@ -10,14 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from bench.data.card import Card
 from bench.data.reader_config import PairReader
-from bench.data.readers.base import RawTable, whole
+from bench.data.readers.base import RawTable, kept_rows, whole
 from bench.data.readers.csv import read_csv
 from bench.data.readers.sides import SideTable
-from bench.data.rejects import Place
 from bench.errors import UserError
 from bench.progress import Progress
 
@@ -52,10 +50,6 @@ def read_pairs(
                 kept = np.flatnonzero(at >= 0)
                 paired |= len(kept) > 0
                 table = side.beside(part.table.take(pa.array(kept)), at[kept])
-                yield RawTable(file, table, _kept(part.place, kept), part.bad, len(at) - len(kept))
+                yield RawTable(file, table, kept_rows(part.place, kept), part.bad, len(at) - len(kept))
         if not paired:
             raise UserError(f"{file}: no row has a partner with the same '{reader.on}' in {partner}")
-
-
-def _kept(place: Place, kept: NDArray[np.int64]) -> Place:
-    return lambda row: place(int(kept[row]) if row < len(kept) else row)

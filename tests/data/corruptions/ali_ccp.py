@@ -135,7 +135,7 @@ TABLE: tuple[Entry, ...] = (
         "a field that the format does not have",
         "ali",
         lambda work: work.card_edit('from = "206"', 'from = "204"'),
-        "ali-ccp: input 'category': unknown field of Ali-CCP '204'...",
+        "{raw}/sample_skeleton_train.csv: unknown raw column '204'...",
     ),
     Refused(
         "a skeleton without a common file on the card",

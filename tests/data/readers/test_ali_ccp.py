@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from itertools import takewhile
 from pathlib import Path
 from types import ModuleType
 
@@ -11,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.data import load_card, parse_card
 from bench.data.readers import blocks
-from bench.data.readers.ali_ccp import COMMON, SKELETON, Coder, Part, Side, parts
-from bench.data.readers.ali_ccp_common import CommonLines, CommonTable
+from bench.data.readers.ali_ccp import COMMON, SKELETON, Part, parts, read_ali_ccp
+from bench.data.readers.base import RawTable
 from bench.data.readers.feature_lists import ABSENT, Lines, Wanted, scan
-from bench.data.rejects import Rejects, Sieve
 from bench.data.synth import synthesise
 from bench.errors import UserError
 from bench.progress import Silent
@@ -51,19 +52,19 @@ def unpacked(lines: Lines, row: int, of: Wanted) -> tuple[dict[str, list[int]], 
     return ids, sums
 
 
-def read(path: Path, of: Wanted, labelled: bool, rejects: Rejects | None = None) -> list[Part]:
-    return list(parts([path], of, labelled, Silent(), rejects or Rejects()))
+def read(path: Path, of: Wanted, labelled: bool) -> list[Part]:
+    return list(parts([path], of, labelled, Silent()))
 
 
-def common_table(path: Path, folder: Path, rejects: Rejects | None = None) -> CommonTable:
-    lines = CommonLines(folder, Coder(Side(wanted(COMMON), {}, {})))
-    return CommonTable([path], lines, True, Silent(), rejects or Rejects())
-
-
-def rows_of(table: CommonTable, part: Part, rejects: Rejects | None = None) -> list[int]:
-    sieve = Sieve(rejects or Rejects(), part.place, len(part.lines.keys))
-    rows = table.rows(part, sieve)
-    return np.where(sieve.bad, -1, rows).tolist()
+def tables(raw: Path, drop: bool = False) -> list[RawTable]:
+    """The train pair of files, every field of it as a list."""
+    values = load_card("ali-ccp").model_dump(mode="json", by_alias=True, exclude_unset=True)
+    values["columns"] = {f: {"kind": "multi-valued", "max_length": SLOTS[f]} for f in (*COMMON, *SKELETON)} | {
+        f"{f}.value": "numeric" for f in (*COMMON, *SKELETON)
+    }
+    card = parse_card(values, "here")
+    paths = {file.name: [raw / file.name] for file in card.files}
+    return list(takewhile(lambda part: part.file == card.row_files[0], read_ali_ccp(card, paths, Silent(), drop, raw)))
 
 
 @pytest.fixture(scope="module")
@@ -73,26 +74,22 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_every_row_is_that_of_the_line_by_line_reader(
-    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_row_is_that_of_the_line_by_line_reader(raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "BLOCK", 50_000)  # many blocks, cut anywhere
     skeleton, common = raw / "sample_skeleton_train.csv", raw / "common_features_train.csv"
-    user, item = wanted(COMMON), wanted(SKELETON)
-    shared = [(part, row) for part in read(common, user, False) for row in range(len(part.lines.keys))]
-    table = common_table(common, tmp_path)
-    keys, found = table.keys(0, len(table)), []
-    for part in read(skeleton, item, True):
-        for row, at in enumerate(rows_of(table, part)):
-            owner, line = shared[at]
-            (a, b), (c, d) = unpacked(owner.lines, line, user), unpacked(part.lines, row, item)
-            found.append((keys[at], *part.lines.labels[row].tolist(), a | c, b | d))
-    expected = [(int(row.index, 16), *row[1:]) for row in TWIN.rows(skeleton, common, SLOTS)]
+    found: list[tuple] = []
+    for part in tables(raw):
+        for row in part.table.to_pylist():
+            ids = {field: row[field] for field in SLOTS if row[field]}
+            sums = {field: row[f"{field}.value"] for field in SLOTS if not np.isnan(row[f"{field}.value"])}
+            found.append((row["common_index"], row["click"], row["buy"], ids, sums))
+    expected = list(TWIN.rows(skeleton, common, SLOTS))
     assert len(found) == 2000
     assert [row[1:] for row in found] == [row[1:] for row in expected]
     groups = dict(zip((row[0] for row in found), (row[0] for row in expected), strict=True))
-    assert len(set(groups.values())) == len(groups)  # one hash an index
+    assert len(set(groups.values())) == len(groups) > 20  # one hash an index
     assert any(len(row[3]["150_14"]) == 40 for row in found if "150_14" in row[3])
+    assert sorted(path.name for path in raw.iterdir() if path.suffix not in (".csv", ".npy")) == []
 
 
 FEATURE = st.tuples(
@@ -110,8 +107,9 @@ FEATURE = st.tuples(
 def test_any_feature_list_is_read_alike(rows: list[list[tuple[str, int, str]]], closed: bool, end: str) -> None:
     texts = ["\x01".join(f"{field}\x02{id_}\x03{value}" for field, id_, value in row) for row in rows]
     block = end.join(f"k{number},{len(row)},{text}" for number, (row, text) in enumerate(zip(rows, texts, strict=True)))
-    lines, bad = scan((block + end * closed).encode(), wanted(COMMON), False)
+    lines, bad, ends = scan((block + end * closed).encode(), wanted(COMMON), False)
     assert bad == []
+    assert ends == len(rows)
     assert len(lines.keys) == len(set(lines.keys.tolist())) == len(rows)
     for row, text in enumerate(texts):
         assert unpacked(lines, row, wanted(COMMON)) == TWIN.features(text, {f: SLOTS[f] for f in COMMON})
@@ -146,33 +144,34 @@ def test_a_bad_line_is_named(tmp_path: Path, line: str, message: str) -> None:
     common, skeleton = tmp_path / "common_features_train.csv", tmp_path / "sample_skeleton_train.csv"
     common.write_text("ab,1,101\x023\x031.0\n")
     skeleton.write_text(GOOD + GOOD + line + "\n" + GOOD)
-    table = common_table(common, tmp_path)
     with pytest.raises(UserError) as caught:
-        [rows_of(table, part) for part in read(skeleton, wanted(SKELETON), True)]
+        tables(tmp_path)
     assert str(caught.value).startswith(f"{skeleton}, line 3: ")
     assert message in str(caught.value)
-    dropping = Rejects(drop=True)
-    (part,) = read(skeleton, wanted(SKELETON), True, dropping)
-    kept = [at for at, row in enumerate(rows_of(table, part, dropping)) if row >= 0]
-    assert [part.place(at).rpartition(" ")[2] for at in kept] == ["1", "2", "4"]
-    assert (part.lines.ids[kept] == part.lines.ids[0]).all()
-    assert (dropping.rows, dropping.first) == (1, str(caught.value))
+    nothing, part = tables(tmp_path, drop=True)
+    assert nothing.table.num_rows == 0
+    assert [part.place(at).rpartition(" ")[2] for at in range(part.table.num_rows)] == ["1", "2", "4"]
+    assert part.table["205"].to_pylist() == [[5]] * 3
+    assert part.table["101"].to_pylist() == [[3]] * 3
+    ((_, sentence),) = part.bad
+    assert sentence() == str(caught.value)
 
 
 def test_a_common_index_stands_once(tmp_path: Path) -> None:
-    common = tmp_path / "common.csv"
+    common = tmp_path / "common_features_train.csv"
+    (tmp_path / "sample_skeleton_train.csv").write_text(GOOD)
     common.write_text("ab,1,101\x023\x031.0\nac,0,\nab,0,\n")
-    with pytest.raises(UserError, match=r"common\.csv, line 3: expected each common index once"):
-        common_table(common, tmp_path)
+    with pytest.raises(UserError, match=r"common_features_train\.csv, line 3: expected each common index once"):
+        tables(tmp_path)
     common.write_text("")
     with pytest.raises(UserError, match="found an empty file"):
-        common_table(common, tmp_path)
+        tables(tmp_path)
 
 
 def test_each_bad_line_of_a_block_has_its_number() -> None:
     lines = [GOOD, "x\n", "\n", GOOD, "2,2,0,ab,1,\n", "3\n", GOOD, "4"]
-    found, bad = scan("".join(lines).encode(), wanted(SKELETON), True)
+    found, bad, ends = scan("".join(lines).encode(), wanted(SKELETON), True)
     assert [line.line for line in bad] == [1, 4, 5, 7]
-    assert len(found.keys) == 3
+    assert (len(found.keys), ends) == (3, 8)
     text = "".join(lines)
     assert [text[at:].startswith(GOOD) for at in found.offsets.tolist()] == [True] * 3

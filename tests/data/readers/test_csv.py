@@ -176,8 +176,8 @@ def test_a_line_without_end_is_refused_before_it_is_held(
     path, taken = tmp_path / "f.csv.gz", []
 
     @contextmanager
-    def counted(path: Path, advance: Any) -> Iterator[Any]:
-        with open_raw(path, advance) as stream:
+    def counted(path: Path, *advance: Any) -> Iterator[Any]:
+        with open_raw(path, *advance) as stream:
             yield SimpleNamespace(read=lambda size: taken.append(size) or stream.read(size))
 
     monkeypatch.setattr(blocks, "open_raw", counted)
