@@ -120,7 +120,7 @@ def trained(store: Store, config: dict[str, Scalar], variant: str, replicate: in
     )
     started = process_time()
     metrics = run_job(job).metrics
-    kept = {key: value for key, value in metrics.items() if key.endswith("auc") and key.count("/") == 1}
+    kept = {f"{split}/{name}": metrics[f"{split}/{name}"] for split in job.splits for name in job.objectives}
     return {"metrics": kept, "parameters": metrics.get("cost/parameters", 0), "cpu": process_time() - started}
 
 
@@ -128,7 +128,7 @@ def chosen(tasks: Sequence[str], variant: str, tried: Sequence[tuple[dict[str, S
     """The configuration of all tries that is best on validation; of trees, task by task."""
     if variant == TREES:
         return best_by_task(tasks, tried)
-    return max(tried, key=lambda each: sum(each[1][f"valid/{task}.auc"] for task in tasks))[0]
+    return max(tried, key=lambda each: sum(value for name, value in each[1].items() if name.startswith("valid/")))[0]
 
 
 def one(data: str, variant: str, given: argparse.Namespace, known: Mapping[tuple[str, str, str], Any]) -> None:
