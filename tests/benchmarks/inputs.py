@@ -71,6 +71,7 @@ VARIANTS: dict[str, dict[str, Scalar]] = {
     "single_task": {"sharing.kind": "single_task"},
     "mmoe": {"sharing.kind": "mmoe"},
     "ple": {"sharing.kind": "ple"},
+    "piecewise_linear, dcn_v2": {"numeric.kind": "piecewise_linear", "interaction.kind": "dcn_v2"},
     "ple, dcn_v2, 4 members": {"sharing.kind": "ple", "interaction.kind": "dcn_v2", "ensemble.members": 4},
 }
 """The first and all that do not say otherwise: Shared-Bottom, up to 1000 ranges, no interaction."""
