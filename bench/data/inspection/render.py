@@ -20,6 +20,7 @@ def card_text(draft: Draft) -> str:
         _split(draft),
         _tasks(draft),
         _encoding(draft),
+        _history(draft),
         _inputs(draft),
     )
     return "\n".join("\n".join(part) + "\n" for part in parts)
@@ -140,6 +141,31 @@ def _encoding(draft: Draft) -> Iterator[str]:
             yield from comment(f"{_shown_name(_name(column))}: {not_}taken, since {column.rate.why}.", "  ")
         if taken := [_name(column) for column in ids if column.rate is not None and column.rate.on]:
             yield f"target_rates = {toml(taken)}"
+
+
+def _history(draft: Draft) -> Iterator[str]:
+    """What to uncomment for inputs of earlier rows: requests must then bring them, so nobody gets them unasked."""
+    wish, columns = draft.request.wish, {column.name: column for column in draft.columns}
+    if wish.group is None or wish.time is None or not all(map(_number, columns[wish.time].examples)):
+        return
+    rows = draft.rows / max(1, columns[wish.group].distinct)
+    categories = [
+        column
+        for column in draft.of_role("input")
+        if column.finding.option == {"kind": "categorical"} and column.name != wish.group
+    ]
+    same = [
+        _name(column) for column in sorted(categories, key=lambda of: -of.distinct) if column.distinct <= 100 * rows
+    ]
+    yield from comment(
+        f"A value of {toml(wish.group)} has {rows:.1f} of the rows inspected. What its earlier rows say often tells most: "
+        "uncomment this for counts, rates and times since by action (docs/cards.md). Rows to be scored then bring them, "
+        "or `seesaw history` does."
+    )
+    yield "# [history]"
+    yield f"# time = {toml(wish.time)}"
+    yield f"# actions = {toml([label.name for label in draft.labels if label.binary])}"
+    yield f"# same = {toml(same[:2])}"
 
 
 def _inputs(draft: Draft) -> Iterator[str]:
