@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import shlex
 import tomllib
 from pathlib import Path
@@ -335,6 +336,9 @@ def test_real_kuairand(seesaw, tmp_path: Path, kuairand_raw: Path) -> None:
     assert {*ours["post_exposure"], "is_click", "is_like"} == set(theirs["post_exposure"])
     inputs = {"user_id", "video_id", "hourmin_hour", "duration_ms", "tab"}
     assert set(ours["columns"]) - {"duration_ms_code"} == inputs  # a duration names a video, so codes may gain
+    assert seesaw("prepare", out, "--raw", kuairand_raw).code == 0
+    out.write_text(re.sub(r"^# (?=\[history\]|time = |actions = |same = )", "", out.read_text(), flags=re.M))
+    assert card_of(tmp_path)["history"]["actions"] == ["is_click", "is_like"]
     assert seesaw("prepare", out, "--raw", kuairand_raw).code == 0
 
 

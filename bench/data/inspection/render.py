@@ -154,13 +154,12 @@ def _history(draft: Draft) -> Iterator[str]:
         for column in draft.of_role("input")
         if column.finding.option == {"kind": "categorical"} and column.name != wish.group
     ]
-    same = [
-        _name(column) for column in sorted(categories, key=lambda of: -of.distinct) if column.distinct <= 100 * rows
-    ]
+    categories.sort(key=lambda column: -column.distinct)
+    same = [_name(column) for column in categories if column.distinct <= 100 * rows]
     yield from comment(
-        f"A value of {toml(wish.group)} has {rows:.1f} of the rows inspected. What its earlier rows say often tells most: "
-        "uncomment this for counts, rates and times since by action (docs/cards.md). Rows to be scored then bring them, "
-        "or `seesaw history` does."
+        f"A value of {toml(wish.group)} has {rows:.1f} of the rows inspected. What its earlier rows say often tells "
+        "most: uncomment this for counts, rates and times since by action (docs/cards.md). Rows to be scored then "
+        "bring them, or `seesaw history` does."
     )
     yield "# [history]"
     yield f"# time = {toml(wish.time)}"
