@@ -72,6 +72,11 @@ VARIANTS: dict[str, dict[str, Scalar]] = {
     "mmoe": {"sharing.kind": "mmoe"},
     "ple": {"sharing.kind": "ple"},
     "piecewise_linear, dcn_v2": {"numeric.kind": "piecewise_linear", "interaction.kind": "dcn_v2"},
+    "ple, piecewise_linear, dcn_v2": {
+        "sharing.kind": "ple",
+        "numeric.kind": "piecewise_linear",
+        "interaction.kind": "dcn_v2",
+    },
     "ple, dcn_v2, 4 members": {"sharing.kind": "ple", "interaction.kind": "dcn_v2", "ensemble.members": 4},
 }
 """The first and all that do not say otherwise: Shared-Bottom, up to 1000 ranges, no interaction."""
