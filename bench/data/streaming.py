@@ -93,5 +93,6 @@ def _spill(rows: Rows, kept: Provisional, spills: list[Spill], truths: list[Trut
     for number, (spill, truth) in enumerate(zip(spills, truths, strict=True)):
         at = np.flatnonzero(rows.split == number)
         if len(at):
-            spill.append(rows.labels[at], rows.group[at], Provisional(kept.codes[at], kept.numbers[at]))
+            own = kept if len(at) == len(rows.split) else Provisional(kept.codes[at], kept.numbers[at])
+            spill.append(rows.labels[at], rows.group[at], own)
             truth.append(rows.table, at)
