@@ -85,10 +85,12 @@ def ranges_for(rows: int) -> int:
 
 
 def _united(values: Numbers, counts: NDArray[np.int64]) -> tuple[Numbers, NDArray[np.int64]]:
-    distinct, at = np.unique(values, return_inverse=True)
-    total = np.zeros(len(distinct), np.int64)
-    np.add.at(total, at, counts)
-    return distinct, total
+    if not len(values):
+        return values, counts
+    order = np.argsort(values, kind="stable")  # quick where some stand in order
+    values = values[order]
+    first = np.flatnonzero(np.append(True, values[1:] != values[:-1]))
+    return values[first], np.add.reduceat(counts[order], first)
 
 
 def shortened(numbers: Numbers, bits: int) -> Numbers:
