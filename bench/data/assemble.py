@@ -82,7 +82,7 @@ class Assembler:
             self.rejects.refuse(reason, sentence)
         self.rejects.unpaired += raw.unpaired
         sieve = Sieve(self.rejects, raw.place, raw.table.num_rows)
-        table = checked(raw.table, card.raw_columns, missing, sieve)
+        table = checked(raw.table, card.raw_columns, missing, sieve, card.vectors)
         if card.time is not None and card.textual_time:
             check_times(table[card.time], card.time, card.split_times, missing, sieve)
         labels = read_labels(RawTable(raw.file, table, raw.place), card.task_rules, missing, sieve)

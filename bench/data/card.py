@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from bench.data.columns import Categorical, Column, MultiValued, Numeric
+from bench.data.columns import Categorical, Column, MultiValued, Numeric, Vector
 from bench.data.history import HistoryConfig
 from bench.data.reader_config import CsvReader, ReaderConfig, SyntheticReader
 from bench.data.segments import SegmentName, SegmentRule
@@ -122,7 +122,7 @@ class Card(Config):
 
     @property
     def raw_columns(self) -> dict[str, str]:
-        """Every raw column that is needed -> `number` where it is used as one, `list` where only so, else `text`."""
+        """Every raw column that is needed -> `number` if used as one, `list` or `vector` if only so, else `text`."""
         numeric = {
             column.source or name
             for name, column in self.columns.items()
@@ -135,14 +135,23 @@ class Card(Config):
             numeric.add(self.history_time)
         if self.split_times and not self.textual_time:
             numeric.add(self.time or "")
-        inputs = {raw: "list" for _, raw in self.inputs}
-        used = [raw for name, raw in self.inputs if not isinstance(self.columns[name], MultiValued)]
+        kinds = dict[str, str]()
+        for name, raw in self.inputs:
+            kind = {MultiValued: "list", Vector: "vector"}.get(type(self.columns[name]), "text")
+            kinds[raw] = kind if kinds.get(raw, kind) == kind else "text"
+        used = list[str]()
         used += [raw for rule in self.task_rules for raw in (*rule.sources, *([rule.truth] if rule.truth else []))]
         used += [raw for raw in (self.group, self.time, self.split_column) if raw]
         used += [*(rule.raw for rule in self.segments.values()), *self.logged]
         used += [] if self.history is None else [self.history_time]
-        kinds = inputs | dict.fromkeys(used, "text")
+        kinds |= dict.fromkeys(used, "text")
         return {raw: "number" if raw in numeric else kind for raw, kind in kinds.items()}
+
+    @property
+    def vectors(self) -> dict[str, int]:
+        """Length of each raw column of vectors."""
+        columns = self.columns.items()
+        return {column.source or name: column.length for name, column in columns if isinstance(column, Vector)}
 
     @property
     def history_time(self) -> str:
@@ -196,6 +205,10 @@ class Card(Config):
         labels = {raw: rule.name for rule in self.task_rules for raw in rule.sources}
         truths = {rule.truth for rule in self.task_rules if rule.truth}
         for name, raw in self.inputs:
+            if isinstance(vector := self.columns[name], Vector) and vector.length != self.vectors[raw]:
+                raise ValueError(
+                    f"inputs read '{raw}' as vectors of {vector.length} and of {self.vectors[raw]} numbers"
+                )
             if raw in labels:
                 raise ValueError(f"input '{name}' reads '{raw}', the label of task '{labels[raw]}'")
             if raw in self.post_exposure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,15 +24,27 @@ _NUMBERS = (
     pa.types.is_string,
     pa.types.is_large_string,
 )
-_EXPECTED = {"number": "numbers", "text": "texts or numbers", "list": "texts, numbers or lists of these"}
+_EXPECTED = {
+    "number": "numbers",
+    "text": "texts or numbers",
+    "list": "texts, numbers or lists of these",
+    "vector": "lists of numbers",
+}
 _DIGITS = str.maketrans(dict.fromkeys("123456789", "0"))
 
 
-def checked(table: Any, wanted: Mapping[str, str], missing: Collection[str], sieve: Sieve) -> Any:
+def checked(
+    table: Any,
+    wanted: Mapping[str, str],
+    missing: Collection[str],
+    sieve: Sieve,
+    vectors: Mapping[str, int] = MappingProxyType({}),
+) -> Any:
     """The table with numbers in columns that are wanted as such; the sieve takes the rows that do not fit.
 
     Args:
-        wanted: raw column -> `text`, `number` or `list`, which is several texts or one.
+        wanted: raw column -> `text`, `number`, `vector` or `list`, which is several texts or one.
+        vectors: raw column -> how many numbers its vectors have.
 
     Raises:
         UserError: a column of a type that does not hold what is wanted.
@@ -45,7 +58,9 @@ def checked(table: Any, wanted: Mapping[str, str], missing: Collection[str], sie
             raise UserError(
                 f"{sieve.place(0)}: '{name}': expected {_EXPECTED[wanted[name]]}, found a column of type {kind}"
             )
-        if name in wanted and is_list(kind):
+        if wanted.get(name) == "vector":
+            _check_lengths(name, column, vectors[name], sieve)
+        elif name in wanted and is_list(kind):
             _check_lists(name, column, sieve)
         if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
             continue
@@ -78,9 +93,22 @@ def check_times(
 
 
 def _holds(kind: Any, wanted: str) -> bool:
+    if wanted == "vector":
+        return pa.types.is_null(kind) or (is_list(kind) and any(is_one(kind.value_type) for is_one in _NUMBERS[:4]))
     if wanted == "list" and is_list(kind):
         kind = kind.value_type
     return any(is_one(kind) for is_one in _NUMBERS) if wanted == "number" else not pa.types.is_nested(kind)
+
+
+def _check_lengths(name: str, column: Any, length: int, sieve: Sieve) -> None:
+    """The sieve takes rows whose vector has another length."""
+    if pa.types.is_null(column.type):
+        return
+    rows, lists = distinct(column)
+    sizes = np.append(np.diff(taken_apart(lists)[0]), length)[rows]
+    if (wrong := (sizes != length) & ~sieve.bad).any():
+        found = f"expected a vector of {length:,} numbers, found {sizes[np.argmax(wrong)]:,}"
+        sieve.refuse(wrong, "length", f"'{name}': {found}")
 
 
 def _check_lists(name: str, column: Any, sieve: Sieve) -> None:

@@ -61,9 +61,21 @@ class MultiValued(_Column):
     min_count: int | None = Field(None, ge=1)
 
 
+class Vector(_Column):
+    """A list of numbers of one length, as an embedding that was computed elsewhere: that many dense columns."""
+
+    kind: Literal["vector"] = "vector"
+    length: int = Field(ge=1, le=4096)
+    missing_flag: bool = False
+    """Keep the 0/1 column `<name>_missing` even where train lacks no vector."""
+    derive: None = None
+
+
 def _expand(value: Any) -> Any:
     return {"kind": value} if isinstance(value, str) else value
 
 
-Column = Annotated[Annotated[Categorical | Numeric | MultiValued, Discriminator("kind")], BeforeValidator(_expand)]
+Column = Annotated[
+    Annotated[Categorical | Numeric | MultiValued | Vector, Discriminator("kind")], BeforeValidator(_expand)
+]
 """`"numeric"` is short for `{ kind = "numeric" }`."""

@@ -38,7 +38,7 @@ class LabelCounts:
                 found[task.name] = {"observed": moments.known, "mean": mean, "deviation": deviation}
         return found
 
-    def check(self, split: str, empty_reason: str = "no row falls into it") -> None:
+    def check(self, split: str, empty_reason: str) -> None:
         """Raises UserError where the split is empty, or a task that is trained by default has too few labels in it."""
         if self.rows == 0:
             raise UserError(f"{self.card.key}: split '{split}'{of_validation(split)} is empty: {empty_reason}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from bench.data.card import Card
-from bench.data.columns import Categorical, MultiValued, Numeric
+from bench.data.columns import Categorical, MultiValued, Numeric, Vector
 from bench.data.reader_config import SyntheticReader
 from bench.data.splits import ColumnSplit, FileSplit, HashSplit, RandomSplit, Range, TimeSplit, ValidOfTrain
 from bench.data.tasks import TaskRule
@@ -127,6 +127,8 @@ def _inputs(card: Card) -> Iterator[str]:
         for kind in (Categorical, Numeric, MultiValued)
     }
     for name, column in card.columns.items():
+        if isinstance(column, Vector):
+            yield f"{name} is a vector of {column.length:,} numbers, standardised by train's means and deviations."
         if column.derive is not None:
             yield f"{name} is made of '{column.source or name}' by {column.derive}."
     if of_kind[Categorical] or of_kind[MultiValued]:

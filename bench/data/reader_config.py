@@ -46,9 +46,15 @@ class _Reader(Config):
 
     on_bad_row: Literal["fail", "drop"] = "fail"
     """What to do with a row that has a wrong number of columns, a number that is none, a label that is not among its
-    values, or bytes that are not UTF-8: stop there, or leave the row out and count it. Side tables must be clean."""
+    values, a vector of another length, or bytes that are not UTF-8: stop there, or leave the row out and count it. Side
+    tables must be clean."""
     bad_row_limit: float = Field(0.001, gt=0, le=1)
     """Share of rows that may be dropped; more is a failure."""
+    missing: tuple[str, ...] = ()
+    """Texts that mean missing, besides the empty one."""
+    drop_duplicates: bool = False
+    """Keep only the first of rows that are equal in every column of the file; where files come in pairs, in all that
+    the card reads."""
 
 
 class CsvReader(_Reader):
@@ -59,10 +65,6 @@ class CsvReader(_Reader):
     """Names, where the files have no header."""
     separator: Separator = ","
     """Blanks around it do not matter."""
-    missing: tuple[str, ...] = ()
-    """Texts that mean missing, besides the empty one."""
-    drop_duplicates: bool = False
-    """Keep only the first of rows that are equal in every column of the file."""
     joins: tuple[Join, ...] = ()
 
 
@@ -70,23 +72,7 @@ class ParquetReader(_Reader):
     """Parquet files."""
 
     kind: Literal["parquet"] = "parquet"
-    missing: tuple[str, ...] = ()
-    drop_duplicates: bool = False
     joins: tuple[Join, ...] = ()
-
-
-class _AllRows(_Reader):
-    """A reader whose format has no marker for missing values and no repeated rows."""
-
-    @property
-    def missing(self) -> tuple[str, ...]:
-        """Only what is absent or empty is missing."""
-        return ()
-
-    @property
-    def drop_duplicates(self) -> bool:
-        """Rows are distinct as they come: all are kept."""
-        return False
 
 
 class AliCcpReader(_Reader):
@@ -95,9 +81,6 @@ class AliCcpReader(_Reader):
     kind: Literal["ali-ccp"] = "ali-ccp"
     common: dict[str, str] = Field(min_length=1)
     """Skeleton file -> its common file."""
-    missing: tuple[str, ...] = ()
-    drop_duplicates: bool = False
-    """Keep only the first of rows that are equal in all that the card reads."""
 
     @property
     def joins(self) -> tuple[Join, ...]:
@@ -105,7 +88,7 @@ class AliCcpReader(_Reader):
         return tuple(Join(file=name, on="common_index") for name in dict.fromkeys(self.common.values()))
 
 
-class PairReader(_AllRows):
+class PairReader(_Reader):
     """Pairs of comma-separated files without header, joined by a key; rows without a partner are left out."""
 
     kind: Literal["pairs"] = "pairs"
@@ -128,8 +111,6 @@ class DoubleColonReader(_Reader):
 
     kind: Literal["double-colon"] = "double-colon"
     columns: Annotated[Names, Field(min_length=1)]
-    missing: tuple[str, ...] = ()
-    drop_duplicates: bool = False
     joins: tuple[Join, ...] = ()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.data.card import Card
-from bench.data.columns import Categorical, MultiValued, Numeric
+from bench.data.columns import Categorical, MultiValued, Numeric, Vector
 from bench.errors import unknown
 from bench.schema import Field, Number, Schema
 
@@ -37,6 +37,8 @@ def shape_of(card: Card, tasks: Sequence[str] = (), cardinality: int = 2) -> Sch
                 fields.append(Field(name, cardinality))
             case MultiValued():
                 fields.append(Field(name, cardinality, column.max_length))
+            case Vector():
+                dense += [f"{name}_{at}" for at in range(column.length)]
             case Numeric():
                 ranges.append(Field(f"{name}_bucket", 3))
                 numbers.append(Number(name, len(dense), None, (0.0, 1.0), (1,)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,23 +13,10 @@ from numpy.typing import NDArray
 from bench.data.append import ArrayWriter
 from bench.data.card import Card
 from bench.data.counting import LabelCounts
+from bench.data.encoding.fitter import Provisional
 
 CHUNK = 1 << 14
 """Rows of a step of the second pass."""
-
-
-class Spilled(NamedTuple):
-    """n rows as they were kept.
-
-    Attributes:
-        codes: (n, C) int32.
-        numbers: (n, M) float64.
-        group: (n,) int32.
-    """
-
-    codes: NDArray[np.int32]
-    numbers: NDArray[np.float64]
-    group: NDArray[np.int32]
 
 
 class Spill:
@@ -52,32 +39,21 @@ class Spill:
         self._codes = stack.enter_context((folder / "codes").open("wb"))
         self._numbers = stack.enter_context((folder / "numbers").open("wb"))
 
-    def append(self, labels: NDArray[Any], group: NDArray[Any], codes: NDArray[Any], numbers: NDArray[Any]) -> None:
-        """Adds rows: labels (n, T), group (n,), codes (n, C), numbers (n, M)."""
+    def append(self, labels: NDArray[Any], group: NDArray[Any], rows: Provisional) -> None:
+        """Adds rows: labels (n, T), group (n,)."""
         self.counts.add(labels)
         self._labels.append(labels)
         self._group.append(group)
-        self._codes.write(np.ascontiguousarray(codes, np.int32).data)
-        self._numbers.write(np.ascontiguousarray(numbers, np.float64).data)
+        self._codes.write(np.ascontiguousarray(rows.codes, np.int32).data)
+        self._numbers.write(np.ascontiguousarray(rows.numbers, np.float64).data)
 
-    def chunks(self) -> Iterator[tuple[int, Spilled]]:
+    def chunks(self) -> Iterator[tuple[int, Provisional]]:
         """(number of the first row, rows), after the files are closed; what was kept for this alone is removed."""
-        with (
-            (self.folder / "codes").open("rb") as codes,
-            (self.folder / "numbers").open("rb") as numbers,
-            (self.folder / "group.npy").open("rb") as group,
-        ):
-            np.lib.format.read_magic(group)
-            np.lib.format.read_array_header_1_0(group)
+        with (self.folder / "codes").open("rb") as codes, (self.folder / "numbers").open("rb") as numbers:
             for start in range(0, self.counts.rows, CHUNK):
                 size = min(CHUNK, self.counts.rows - start)
-                yield (
-                    start,
-                    Spilled(
-                        np.fromfile(codes, np.int32, size * self.widths[0]).reshape(size, -1),
-                        np.fromfile(numbers, np.float64, size * self.widths[1]).reshape(size, -1),
-                        np.fromfile(group, np.int32, size),
-                    ),
-                )
+                own = np.fromfile(codes, np.int32, size * self.widths[0]).reshape(size, -1)
+                beside = np.fromfile(numbers, np.float64, size * self.widths[1]).reshape(size, -1)
+                yield start, Provisional(own, beside)
         (self.folder / "codes").unlink()
         (self.folder / "numbers").unlink()

@@ -78,9 +78,8 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
                 ArrayWriter(spill.folder / "dense.npy", np.float32, (len(schema.dense),)) as dense_out,
             ):
                 for start, kept in spill.chunks():
-                    own = Provisional(kept.codes, kept.numbers)
                     past = pasts.of(SPLITS.index(name), start, len(kept.codes)) if pasts else None
-                    ids, dense = fitter.encode(own, start if name == "train" else None, past)
+                    ids, dense = fitter.encode(kept, start if name == "train" else None, past)
                     ids_out.append(ids)
                     dense_out.append(dense)
                     advance(len(ids))
@@ -108,5 +107,6 @@ def _spill(rows: Rows, kept: Provisional, spills: list[Spill], truths: list[Trut
     for number, (spill, truth) in enumerate(zip(spills, truths, strict=True)):
         at = np.flatnonzero(rows.split == number)
         if len(at):
-            spill.append(rows.labels[at], rows.group[at], kept.codes[at], kept.numbers[at])
+            own = kept if len(at) == len(rows.split) else Provisional(kept.codes[at], kept.numbers[at])
+            spill.append(rows.labels[at], rows.group[at], own)
             truth.append(rows.table, at)

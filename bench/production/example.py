@@ -9,7 +9,7 @@ import pandas as pd
 
 from bench.data.encoding.encoder import Encoder
 from bench.data.encoding.fields import BucketField, HistoryField, MultiValuedField
-from bench.data.encoding.numeric import NumericColumn
+from bench.data.encoding.numeric import NumericColumn, VectorColumns
 from bench.data.encoding.rates import TargetRates
 from bench.production.rows import RawRows
 
@@ -29,6 +29,8 @@ def example_rows(encoder: Encoder) -> pd.DataFrame:
 def _values(part: Any) -> list[Any]:
     if isinstance(part, (NumericColumn, BucketField)) or part.source.derive is not None:
         return [float(f"{_middle(part):.4g}")] * ROWS
+    if isinstance(part, VectorColumns):
+        return [[float(f"{each.mean:.4g}") for each in part.parts]] * ROWS
     known = part.values if isinstance(part, TargetRates) else part.vocabulary.values
     texts = [value for value in known if value is not None][:ROWS] or [None]
     if isinstance(part, MultiValuedField):

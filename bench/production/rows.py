@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ import pyarrow as pa
 from bench.data.checks import checked
 from bench.data.encoding.encoder import Encoder
 from bench.data.encoding.fields import BucketField, CategoricalField, HistoryField, MultiValuedField
-from bench.data.encoding.numeric import NumericColumn
+from bench.data.encoding.numeric import NumericColumn, VectorColumns
 from bench.data.rejects import Place, Rejects, Sieve
 from bench.data.values import canonical
 from bench.errors import UserError
@@ -30,13 +30,13 @@ class RawColumn:
     """A raw column that a model reads.
 
     Attributes:
-        kind: `number` where it is used as one, `list` where only as one, which may be one text, else `text`.
+        kind: `number` where it is used as one, `list` (which may be one text) or `vector` where only so, else `text`.
         optional: whether it may be left out of rows: the model has learnt what a missing value means, or a list may
             be empty.
     """
 
     name: str
-    kind: Literal["number", "text", "list"]
+    kind: Literal["number", "text", "list", "vector"]
     optional: bool
 
 
@@ -50,22 +50,22 @@ class RawRows:
     def __init__(self, encoder: Encoder, history: KeptHistory | None = None) -> None:
         parts = [*encoder.fields, *encoder.dense]
         numeric, single, needed, markers = set(), set(), set(), dict[str, None]()
+        self._vectors = {part.source.column: len(part.parts) for part in parts if isinstance(part, VectorColumns)}
         for part in parts:
             name = part.source.column
             markers |= dict.fromkeys(part.source.missing)
             if isinstance(part, (NumericColumn, BucketField)) or part.source.derive is not None:
                 numeric.add(name)
-            elif not isinstance(part, (MultiValuedField, HistoryField)):
+            elif not isinstance(part, (MultiValuedField, HistoryField, VectorColumns)):
                 single.add(name)
             if isinstance(part, CategoricalField) and None not in part.vocabulary.values:
                 needed.add(name)
-            if isinstance(part, NumericColumn) and not part.flag:
+            if isinstance(part, (NumericColumn, VectorColumns)) and not part.flag:
                 needed.add(name)
         self.markers = tuple(markers)
-        self.columns = tuple(
-            RawColumn(name, "number" if name in numeric else "text" if name in single else "list", name not in needed)
-            for name in dict.fromkeys(part.source.column for part in parts)
-        )
+        kinds = dict.fromkeys((part.source.column for part in parts), "list") | dict.fromkeys(self._vectors, "vector")
+        kinds |= dict.fromkeys(single, "text") | dict.fromkeys(numeric, "number")
+        self.columns = tuple(RawColumn(name, cast(Any, kind), name not in needed) for name, kind in kinds.items())
         self._history = history
         if history is not None:
             own = {column.name: column for column in self.columns if column.name not in history.made}
@@ -92,10 +92,10 @@ class RawRows:
         if table.num_rows and (absent := self.absent(table.column_names)):
             found = ", ".join(table.column_names) or "none"
             raise UserError(f"expected a column '{absent[0]}' in every row, found the columns {found}")
-        given, none = set(table.column_names), pa.nulls(table.num_rows, pa.string())
-        table = pa.table({c.name: table[c.name] if c.name in given else none for c in self.columns})
+        given, none = set(table.column_names), (pa.nulls(table.num_rows, pa.string()), pa.nulls(table.num_rows))
+        table = pa.table({c.name: table[c.name] if c.name in given else none[c.kind == "vector"] for c in self.columns})
         wanted = {column.name: column.kind for column in self.columns}
-        table = checked(table, wanted, self.markers, Sieve(Rejects(), place, table.num_rows))
+        table = checked(table, wanted, self.markers, Sieve(Rejects(), place, table.num_rows), self._vectors)
         return table if self._history is None else self._history.beside(table)
 
     def absent(self, names: Sequence[str]) -> list[str]:
@@ -140,6 +140,8 @@ def _array(series: Any, column: RawColumn) -> Any:
     if column.kind == "list" and any(type(value) in _LISTS for value in values):
         lists = [_list(value, column, row) for row, value in enumerate(values, 1)]
         return pa.array(lists, pa.list_(pa.string()))
+    if column.kind == "vector":
+        return pa.array([_vector(value, column, row) for row, value in enumerate(values, 1)], pa.list_(pa.float64()))
     texts = [_text(value, column, row) for row, value in enumerate(values, 1)]
     return pa.array(texts, pa.string())
 
@@ -150,6 +152,14 @@ def _list(value: Any, column: RawColumn, row: int) -> list[str | None] | None:
     if (text := _text(value, column, row)) is not None:
         raise UserError(f"row {row}: '{column.name}': expected a list, as other rows have, found '{text}'")
     return None
+
+
+def _vector(value: Any, column: RawColumn, row: int) -> list[float] | None:
+    if value is None:
+        return None
+    if type(value) in _LISTS and all(isinstance(item, (int, float, np.number)) for item in value):
+        return [float(item) for item in value]
+    raise UserError(f"row {row}: '{column.name}': expected a list of numbers, found {str(value)[:40]!r}")
 
 
 def _text(value: Any, column: RawColumn, row: int) -> str | None:

@@ -133,7 +133,7 @@ def test_parquet_with_types_becomes_a_trained_model(seesaw, tmp_path: Path) -> N
     assert said.code == 0, said.err
     card = card_of(tmp_path)
     assert card["reader"] == {"kind": "parquet"}
-    assert "vector" not in card["columns"]
+    assert card["columns"]["vector"] == {"kind": "vector", "length": 2}
     assert isinstance(card["split"]["test"]["first"], str)
     trains(seesaw, tmp_path / "card.toml")
 

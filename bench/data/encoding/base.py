@@ -11,7 +11,7 @@ from pydantic import field_validator
 
 from bench.data.derive import DERIVATIONS
 from bench.data.spans import Spans, spans_of
-from bench.data.values import as_numbers, distinct
+from bench.data.values import as_numbers, distinct, taken_apart, whole_column
 from bench.errors import UserError, unknown
 from bench.registry import Config
 
@@ -41,6 +41,17 @@ class Source(Config):
         """
         numbers = as_numbers(self._column(table), self.missing, self.column)
         return numbers if self.derive is None else DERIVATIONS[self.derive](numbers)
+
+    def vectors(self, table: Any, length: int) -> NDArray[np.float64]:
+        """(N, length) of a column of lists, as a float32 holds them; NaN where missing or not finite."""
+        column = whole_column(self._column(table))
+        found = np.full((len(column), length), np.nan)
+        there = column.is_valid().to_numpy(zero_copy_only=False)
+        if there.any():
+            values = taken_apart(column)[1].cast(pa.float32(), safe=False).to_numpy(zero_copy_only=False)
+            found[there] = values.reshape(-1, length)
+        found[~np.isfinite(found)] = np.nan
+        return found
 
     def spans(self, table: Any, spelled: bool = False) -> tuple[NDArray[np.int32], Spans]:
         """(N,) index into categories, -1 where null; some categories may be missing or alike.

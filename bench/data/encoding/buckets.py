@@ -42,16 +42,19 @@ class DistinctNumbers:
 
     def __init__(self) -> None:
         self._values, self._counts = np.empty(0), np.empty(0, np.int64)
-        self._waiting: list[Numbers] = []
-        self._rows = 0
+        self._waiting: list[tuple[Numbers, NDArray[np.int64]]] = []
+        self._size = 0
         self._bits = iter(BITS)
         self._kept: int | None = None
 
     def add(self, numbers: Numbers) -> None:
         """Takes in numbers (N,)."""
-        self._waiting.append(numbers[~np.isnan(numbers)])
-        self._rows += len(self._waiting[-1])
-        if self._rows >= EXACT:
+        numbers = np.sort(numbers[~np.isnan(numbers)] + 0.0)  # no -0.0
+        if len(numbers):
+            first = np.flatnonzero(np.append(True, numbers[1:] != numbers[:-1]))
+            self._waiting.append((numbers[first], np.diff(first, append=len(numbers))))
+            self._size += len(first)
+        if self._size >= EXACT:
             self._merge()
 
     def ranges(self) -> Ranges:
@@ -65,12 +68,12 @@ class DistinctNumbers:
         return Ranges(edges, float(values[0]), float(values[-1]), tuple(np.add.reduceat(counts, first).tolist()))
 
     def _merge(self) -> None:
-        new = np.concatenate(self._waiting or [np.empty(0)]) + 0.0  # no -0.0
-        self._waiting, self._rows = [], 0
-        new = np.sort(new if self._kept is None else shortened(new, self._kept))
-        first = np.flatnonzero(np.append(True, new[1:] != new[:-1])) if len(new) else np.empty(0, np.int64)
-        values, counts = np.append(self._values, new[first]), np.diff(first, append=len(new))
-        self._values, self._counts = _united(values, np.append(self._counts, counts))
+        values, counts = zip((self._values, self._counts), *self._waiting, strict=True)
+        self._waiting, self._size = [], 0
+        distinct = np.concatenate(values)
+        if self._kept is not None:
+            distinct = shortened(distinct, self._kept)
+        self._values, self._counts = _united(distinct, np.concatenate(counts))
         while len(self._values) > EXACT:
             self._kept = next(self._bits)
             self._values, self._counts = _united(shortened(self._values, self._kept), self._counts)
@@ -82,10 +85,12 @@ def ranges_for(rows: int) -> int:
 
 
 def _united(values: Numbers, counts: NDArray[np.int64]) -> tuple[Numbers, NDArray[np.int64]]:
-    distinct, at = np.unique(values, return_inverse=True)
-    total = np.zeros(len(distinct), np.int64)
-    np.add.at(total, at, counts)
-    return distinct, total
+    if not len(values):
+        return values, counts
+    order = np.argsort(values, kind="stable")  # quick where some stand in order
+    values = values[order]
+    first = np.flatnonzero(np.append(True, values[1:] != values[:-1]))
+    return values[first], np.add.reduceat(counts[order], first)
 
 
 def shortened(numbers: Numbers, bits: int) -> Numbers:

@@ -15,7 +15,7 @@ from pydantic import Discriminator, model_validator
 from bench.atomic import write_text
 from bench.data.card import Card
 from bench.data.encoding.fields import PAD, BucketField, CategoricalField, HistoryField, LocalIds, MultiValuedField
-from bench.data.encoding.numeric import Dense, NumericColumn
+from bench.data.encoding.numeric import Dense, NumericColumn, VectorColumns
 from bench.data.encoding.rates import TargetRates
 from bench.errors import UserError
 from bench.plain import read_json
@@ -25,7 +25,7 @@ from bench.validation import validate
 
 Ids = NDArray[np.int32]
 FieldPart = Annotated[CategoricalField | MultiValuedField | HistoryField | BucketField, Discriminator("kind")]
-DensePart = Annotated[NumericColumn | TargetRates, Discriminator("kind")]
+DensePart = Annotated[NumericColumn | VectorColumns | TargetRates, Discriminator("kind")]
 
 
 class Encoder(Config):

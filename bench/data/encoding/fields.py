@@ -146,5 +146,10 @@ class BucketField(Config):
 
     def encode_numbers(self, numbers: NDArray[np.float64]) -> LocalIds:
         """As `encode`, for numbers (N,) at hand."""
-        local = 1 + np.searchsorted(np.array(self.edges), numbers, side="right")
-        return np.where(np.isnan(numbers), len(self.edges) + 2, local).astype(np.int32)[:, None]
+        local = (1 + np.searchsorted(self._cuts, numbers, side="right")).astype(np.int32)
+        local[np.isnan(numbers)] = len(self.edges) + 2
+        return local[:, None]
+
+    @cached_property
+    def _cuts(self) -> NDArray[np.float64]:
+        return np.array(self.edges)

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from bench.data.card import Card
 from bench.data.codes import UNKNOWN, Codes
-from bench.data.columns import Categorical, Numeric
+from bench.data.columns import Categorical, Numeric, Vector
 from bench.data.encoding.base import Source
 from bench.data.encoding.buckets import DistinctNumbers
 from bench.data.encoding.encoder import DensePart, Encoder, FieldPart, Ids
 from bench.data.encoding.fields import PAD, BucketField, HistoryField
 from bench.data.encoding.fit_rates import RatesFitter
 from bench.data.encoding.fit_text import CategoricalFitter, Mask, MultiValuedFitter
-from bench.data.encoding.numeric import Dense, NumericColumn
+from bench.data.encoding.numeric import Dense, NumericColumn, VectorColumns
 from bench.data.encoding.running import RunningMoments
 from bench.data.history import HistoryConfig, Past
 from bench.progress import Progress, Silent
@@ -67,6 +67,32 @@ class NumericFitter:
         return column, BucketField(number=self.name, source=self.source, **ranges._asdict())
 
 
+class VectorFitter:
+    """Vectors, each number of which is a quantity."""
+
+    def __init__(self, name: str, source: Source, column: Vector) -> None:
+        self.name, self.source, self.column = name, source, column
+        self._moments = [RunningMoments() for _ in range(column.length)]
+        self._lacking = False
+
+    def take(self, table: Any, train: Mask) -> Numbers:
+        """Numbers (n, D), NaN where missing."""
+        numbers = self.source.vectors(table, self.column.length)
+        for moments, column in zip(self._moments, numbers[train].T, strict=True):
+            moments.add(column)
+        self._lacking |= bool(np.isnan(numbers[train]).all(axis=1).any())
+        return numbers
+
+    def finish(self) -> VectorColumns:
+        """Standardised by train."""
+        parts = []
+        for at, moments in enumerate(self._moments):
+            part = NumericColumn.of_moments(f"{self.name}_{at}", self.source, False, moments)
+            parts.append(part.model_copy(update={"flag": False}))
+        flag = self.column.missing_flag or self._lacking
+        return VectorColumns(name=self.name, source=self.source, parts=tuple(parts), flag=flag)
+
+
 class EncoderFitter:
     """One fitter for each input of a card, and one for each column with target rates."""
 
@@ -74,11 +100,15 @@ class EncoderFitter:
         self.card, encoding = card, card.encoding
         self._fields: dict[str, CategoricalFitter | MultiValuedFitter] = {}
         self._numeric: dict[str, NumericFitter] = {}
+        self._vectors: dict[str, VectorFitter] = {}
         self._rates: dict[str, RatesFitter] = {}
         for name, column in card.columns.items():
             source = Source(column=column.source or name, derive=column.derive, missing=card.missing)
             if isinstance(column, Numeric):
                 self._numeric[name] = NumericFitter(name, source, column)
+                continue
+            if isinstance(column, Vector):
+                self._vectors[name] = VectorFitter(name, source, column)
                 continue
             min_count = column.min_count or encoding.min_count
             if isinstance(column, Categorical):
@@ -96,12 +126,16 @@ class EncoderFitter:
             )
         ends = np.cumsum([0, *(fitter.width for fitter in self._fields.values())]).tolist()
         self._at = {name: slice(ends[i], ends[i + 1]) for i, name in enumerate(self._fields)}
+        lengths = [fitter.column.length for fitter in self._vectors.values()]
+        ends = np.cumsum([len(self._numeric), *lengths]).tolist()
+        self._numbers_of = {name: slice(ends[i], ends[i + 1]) for i, name in enumerate(self._vectors)}
         self._encoder: Encoder | None = None
 
     @property
     def widths(self) -> tuple[int, int]:
         """Codes C and numbers M of a row."""
-        return sum(fitter.width for fitter in self._fields.values()), len(self._numeric)
+        vectors = sum(fitter.column.length for fitter in self._vectors.values())
+        return sum(fitter.width for fitter in self._fields.values()), len(self._numeric) + vectors
 
     def take(self, table: Any, train: Mask, labels: NDArray[np.float32], grow: bool = True) -> Provisional:
         """Takes in rows: fits on those of train, codes all.
@@ -118,6 +152,8 @@ class EncoderFitter:
             rows.codes[:, self._at[name]] = fitter.take(table, train, grow)
         for at, numeric in enumerate(self._numeric.values()):
             rows.numbers[:, at] = numeric.take(table, train)
+        for name, vector in self._vectors.items():
+            rows.numbers[:, self._numbers_of[name]] = vector.take(table, train)
         for name, rates in self._rates.items():
             codes = np.ascontiguousarray(rows.codes[train, self._at[name].start])
             rates.take(codes, labels[train], len(self._fields[name].values))
@@ -151,6 +187,9 @@ class EncoderFitter:
                         f"{self.card.key}: '{name}' has one number as {both}: they are two categories; where they mean "
                         "the same, write all numbers in one way"
                     )
+                continue
+            if name in self._vectors:
+                dense.append(self._vectors[name].finish())
                 continue
             numeric = self._numeric[name]
             column, of_number = numeric.finish()
@@ -202,6 +241,8 @@ class EncoderFitter:
         for part in self._encoder.dense:
             if isinstance(part, NumericColumn):
                 columns.append(part.encode_numbers(number[part.name]))
+            elif isinstance(part, VectorColumns):
+                columns.append(part.encode_numbers(rows.numbers[:, self._numbers_of[part.name]]))
             else:
                 columns.append(self._rates[part.name].dense(rows.codes[:, self._at[part.name].start], start))
         return ids, np.concatenate(columns, axis=1)

@@ -57,3 +57,33 @@ class NumericColumn(Config):
         if self.flag:
             columns.append(missing)
         return np.stack(columns, axis=1).astype(np.float32)
+
+
+class VectorColumns(Config):
+    """A vector of D numbers, each standardised as a quantity is, without ranges; a row without one has zeros."""
+
+    kind: Literal["vector"] = "vector"
+    name: str
+    source: Source
+    parts: tuple[NumericColumn, ...] = Field(min_length=1)
+    """(D,) without flags."""
+    flag: bool
+    """Whether one more column says 1 where the vector is missing."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of its dense columns."""
+        return (*(part.name for part in self.parts), *([f"{self.name}_missing"] if self.flag else []))
+
+    def encode(self, table: Any) -> Dense:
+        """(N, D), or (N, D + 1) with the flag."""
+        return self.encode_numbers(self.source.vectors(table, len(self.parts)))
+
+    def encode_numbers(self, numbers: NDArray[np.float64]) -> Dense:
+        """As `encode`, for numbers (N, D) at hand."""
+        mean, scale, low, high = (
+            np.array([getattr(part, name) for part in self.parts]) for name in ("mean", "scale", "low", "high")
+        )
+        standard = np.nan_to_num((np.clip(numbers, low, high) - mean) / scale)
+        missing = np.asarray(np.isnan(numbers).all(axis=1))[:, None]
+        return np.concatenate([standard, missing[:, : int(self.flag)]], axis=1).astype(np.float32)

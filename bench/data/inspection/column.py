@@ -37,6 +37,7 @@ class Counted:
         counts: (V,) rows of each.
         numbers: (V,) where every value is a finite number, else None.
         lengths: (V,) how many values each has, where a parquet file holds lists; these are texts with `|` between.
+        vector: how many numbers each has, where it holds lists of numbers with fractions, all of one length; else 0.
         readable: whether a card can use a column of that type.
     """
 
@@ -47,6 +48,7 @@ class Counted:
     counts: NDArray[np.int64]
     numbers: NDArray[np.float64] | None
     lengths: NDArray[np.int64] | None = None
+    vector: int = 0
     readable: bool = True
 
     @property
@@ -62,7 +64,7 @@ class Counted:
     @property
     def single(self) -> bool:
         """Whether it has one value a row that a card can use."""
-        return self.readable and self.lengths is None
+        return self.readable and self.lengths is None and not self.vector
 
     @property
     def missing_rate(self) -> float:
@@ -121,6 +123,11 @@ def count_column(name: str, column: Any, missing: Collection[str] = ()) -> Count
 
 
 def _lists(name: str, array: Any, missing: Collection[str]) -> Counted:
+    sizes = pc.unique(pc.list_value_length(array.drop_null())).to_pylist()
+    if pa.types.is_floating(array.type.value_type) and len(sizes) == 1 and sizes[0] > 1:
+        known = array.is_valid().to_numpy(zero_copy_only=False)
+        codes, shown = np.where(known, 0, -1).astype(np.int32), pa.array([f"{sizes[0]} numbers"])
+        return Counted(name, str(array.type), codes, shown, np.array([known.sum()]), None, vector=sizes[0])
     texts = array.cast(pa.list_(pa.string()))
     joined = pc.binary_join(texts, "|")
     found = count_column(name, joined, missing)

@@ -57,7 +57,8 @@ class Finding:
     @property
     def tried(self) -> bool:
         """Whether more can be said once encodings are tried: of a quantity and of a category."""
-        return self.option is not None and self.option["kind"] != "multi-valued" and "derive" not in self.option
+        option = self.option
+        return option is not None and option["kind"] not in ("multi-valued", "vector") and "derive" not in option
 
 
 def find_kind(column: Counted, trial: Trial | None = None) -> Finding:
@@ -67,6 +68,8 @@ def find_kind(column: Counted, trial: Trial | None = None) -> Finding:
         trial: what encodings of it are tried on.
     """
     distinct = len(column.counts)
+    if column.vector:
+        return Finding({"kind": "vector", "length": column.vector}, "lists of numbers, all of one length")
     if not column.readable:
         return Finding(None, f"values of type {column.type} make no input; write them as text or numbers")
     if distinct == 0:

@@ -100,7 +100,7 @@ def parts(
         for block, (lines, bad, ends) in side_by_side(
             blocks(path, progress), partial(scan, wanted=wanted, labelled=labelled)
         ):
-            found = [("format", partial(str, f"{path}, line {before + each.line + 1}: {each.reason}")) for each in bad]
+            found = [("format", partial(str, f"{path}, line {before + line + 1}: {why}")) for line, why in bad]
             if found and not drop:
                 raise UserError(found[0][1]())
             yield Part(path, before, block, lines, tuple(found))

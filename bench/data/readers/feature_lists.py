@@ -73,16 +73,8 @@ class Lines(NamedTuple):
     offsets: NDArray[np.int64]
 
 
-class BadLine(NamedTuple):
-    """A line that does not fit the format.
-
-    Attributes:
-        line: its number in the block, from 0.
-        reason: one clause.
-    """
-
-    line: int
-    reason: str
+BadLine = tuple[int, str]
+"""Number of a line in the block, from 0, that does not fit the format; and why, in a clause."""
 
 
 def scan(block: bytes, wanted: Wanted, labelled: bool) -> tuple[Lines, list[BadLine], int]:
@@ -100,10 +92,8 @@ def scan(block: bytes, wanted: Wanted, labelled: bool) -> tuple[Lines, list[BadL
         found.append(part._replace(offsets=part.offsets + start))
         if not problem:
             break
-        bad.append(
-            BadLine(lines + block.count(b"\n", start, start + at), _reason(block, problem, start + at, labelled))
-        )
-        lines = bad[-1].line + 1
+        bad.append((lines + block.count(b"\n", start, start + at), _reason(block, problem, start + at, labelled)))
+        lines = bad[-1][0] + 1
         start = block.find(b"\n", start + at) + 1
         if start == 0:
             break

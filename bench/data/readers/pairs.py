@@ -39,13 +39,15 @@ def read_pairs(
             whole(
                 part
                 for path in paths[partner]
-                for part in read_csv(path, partner, wanted, progress, names=reader.partner_columns)
+                for part in read_csv(
+                    path, partner, wanted, progress, names=reader.partner_columns, missing=reader.missing
+                )
             ),
             reader.on,
         )
         paired = False
         for path in paths[file]:
-            for part in read_csv(path, file, wanted, progress, names=reader.columns, drop=drop):
+            for part in read_csv(path, file, wanted, progress, names=reader.columns, missing=reader.missing, drop=drop):
                 at = side.rows(part.table)
                 kept = np.flatnonzero(at >= 0)
                 paired |= len(kept) > 0

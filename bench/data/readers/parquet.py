@@ -52,6 +52,9 @@ def read_parquet(
                 told = reached
             advance(size - told)
     except pa.ArrowInvalid as error:
+        if str(error).startswith("Expected all lists"):
+            expected = "expected no missing list in a column of lists of a fixed size, which Arrow cannot read"
+            raise UserError(f"{path}: {expected}; write it as lists of any size") from None
         raise UserError(f"{path}: not a parquet file: {str(error).splitlines()[0]}") from None
     except pa.ArrowNotImplementedError as error:  # as of lists of categories
         raise UserError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
