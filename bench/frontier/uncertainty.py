@@ -25,6 +25,8 @@ SCALES = 40
 """Few replicates do not pin down how much seeds do: so many sizes of it are gone through, equally likely ones."""
 FLAT = 2
 """Of so few configurations nothing is learnt of how true values are spread."""
+CERTAIN = 1e-12
+"""Variance of an error below which a value is taken as it is: else rounding would break the ties of equal sizes."""
 RESOLVED, MOST_DRAWN = 3.0, 0.6
 """From this ratio of variances on, of true values over errors, P is left as it is; below, it is drawn to one half."""
 
@@ -56,9 +58,12 @@ def posterior_draws(
     parts, data = parts.over(unit), data / np.outer(np.tile(unit, n), np.tile(unit, n))
     middle = means.mean(axis=0)
     centre = (means - middle) / unit  # objectives differ by orders of magnitude
+    error = parts.own + parts.level + data
+    certain = (np.diag(error).reshape(n, m) < CERTAIN).all(axis=0)
     if objectives is not None and n > FLAT:
         signs = np.array([each.sign for each in objectives], dtype=float)
-        return np.asarray(shrunken(centre, parts.own + parts.level + data, signs, rng, draws) * unit + middle)
+        drawn = shrunken(centre, error, signs, rng, draws) * unit + middle
+        return np.where(certain, means, drawn)
     found = []
     for at, (level, own) in enumerate(zip(*parts.scales(rng, SCALES), strict=True)):
         scale = np.repeat(own, m)
@@ -66,7 +71,7 @@ def posterior_draws(
         many = draws // SCALES + (at < draws % SCALES)
         noises = rng.standard_normal((many, n * m)) @ root(whole).T
         found.append((centre + noises.reshape(many, n, m)) * unit + middle)
-    return np.concatenate(found)
+    return np.where(certain, means, np.concatenate(found))
 
 
 def p_nondominated(
