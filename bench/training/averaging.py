@@ -34,6 +34,11 @@ class Averaging:
         self._count = 0
         self.means: dict[str, Tensor] = {}
 
+    @property
+    def on(self) -> bool:
+        """Whether weights are averaged at all."""
+        return bool(self._steps)
+
     @torch.no_grad()
     def after(self, step: int) -> None:
         """To be called after each step, with how many there were."""

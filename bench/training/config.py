@@ -51,7 +51,8 @@ class OptimConfig(Config):
     warmup: float = Field(0.0, ge=0, lt=1)
     """Share of all steps in which the learning rate rises, along a line."""
     averaging: float = Field(0.0, ge=0, le=1)
-    """Share of all steps, the last ones, whose weights are averaged when training has come to its end; 0: none are."""
+    """Share of all steps, the last ones, whose weights are averaged. Training then runs to its end, whatever `patience`
+    says, and the average is what is kept. 0: early stopping keeps the best evaluation."""
     clip: float = Field(0.0, ge=0, allow_inf_nan=False)
     """Longest gradient of the dense parameters together; a longer one is scaled down. 0: none is. Embedding rows and
     a balancer's own parameters are left out of it."""

@@ -231,6 +231,9 @@ class Trainer:
         if not self.select:
             course.finished = course.step == self.total
             return
+        if self.averaging.on and course.step == self.total:  # the average is what was asked for
+            for selector in self.selectors:
+                selector.forget()
         metrics = self.evaluation.judge(self.selectors, course.samples)
         names = dict.fromkeys(objective.key("valid") for s in self.selectors for objective in s.objectives)
         point = {"samples": float(course.samples), "epoch": course.step / self.steps_an_epoch}
@@ -238,7 +241,8 @@ class Trainer:
         means = zip(self.schema.tasks, course.take_losses(), strict=True)
         course.curve.append(point | {f"loss/{task.name}": loss for task, loss in means})
         patience = self.config.optim.patience
-        course.finished = course.step == self.total or all(s.waited >= patience for s in self.selectors)
+        waited = not self.averaging.on and all(s.waited >= patience for s in self.selectors)
+        course.finished = course.step == self.total or waited
 
     def _identity(self) -> dict[str, Any]:
         """What a checkpoint must agree with."""

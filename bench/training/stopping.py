@@ -53,6 +53,10 @@ class Selector:
         self.waited += 1
         return False
 
+    def forget(self) -> None:
+        """Takes the next evaluation for the best, whatever it is."""
+        self.best, self.waited, self.samples, self.current = -float("inf"), 0, 0, False
+
     def keep(self, model: nn.Module) -> None:
         """Copies the model's state if it is the best one; to be called before the model moves on."""
         if not self.current:

@@ -47,3 +47,16 @@ def test_training_differs_by_the_average_alone_and_goes_on_where_it_was_left(tin
         assert torch.equal(weight, states[2][name]), name
     assert any(not torch.equal(weight, states[0][name]) for name, weight in states[1].items())
     assert plain.course.curve == averaged.course.curve
+
+
+def test_the_average_is_what_is_kept(tiny) -> None:
+    """Though an evaluation before it was better, and patience was at its end."""
+    config = TrialConfig.parse(
+        CONFIG | {"optim.averaging": 0.25, "optim.epochs": 6, "optim.patience": 1, "optim.lr": 0.1}
+    )
+    one = Trainer(tiny, config, (Objective("click.auc", "maximize"),), seed=1)
+    curve = one.run_to().curve
+    scores = [point["valid/click.auc"] for point in curve]
+    assert max(scores[:-1]) > scores[-1]
+    assert len(curve) == 6
+    assert one.metrics("valid")["valid/click.auc"] == scores[-1]
