@@ -94,7 +94,7 @@ class FieldPooling(nn.Module):
         if run.own is None:
             return _mean(e[:, run.at : run.end], there)
         x = torch.cat([e[:, run.own : run.own + 1], e[:, run.at : run.end]], dim=1)
-        x = x.view(*x.shape[:2], self.sets, -1).permute(2, 0, 1, 3)
+        x = x.view(*x.shape[:2], self.sets, x.shape[2] // self.sets).permute(2, 0, 1, 3)
         y: Tensor = self.histories[run.history](x, there)
         return y.permute(1, 0, 2).flatten(1).unsqueeze(1)
 

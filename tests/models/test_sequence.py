@@ -106,6 +106,7 @@ def test_every_sharing_takes_every_kind(kind: str, sharing: str) -> None:
     logits = net(ids, torch.ones(2, 1))
     logits.sum().backward()
     assert all(parameter.grad is not None for parameter in net.parameters())
+    assert net(ids[:0], torch.ones(0, 1)).shape == (0, 2)
     assert SCHEMA.rows == PLAIN.rows == len(net.embedding.weight)
     assert SCHEMA.offsets[2] == SCHEMA.offsets[0]
     assert net.embedding.weight.grad is not None

@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from serving_toys import parts_of, trained
 
+from bench.cli import main
 from bench.data import Store, load_card, prepare
 from bench.data.card import Card
 from bench.errors import UserError
 from bench.production.history import KeptHistory, write_history
+from bench.production.package import write_package
 from bench.production.rows import RawRows
 from bench.progress import Silent
 
@@ -72,6 +75,22 @@ def test_rows_are_those_of_the_store(log: tuple[Path, pd.DataFrame, Card, Store]
     np.testing.assert_array_equal(ids, test.ids)
     np.testing.assert_array_equal(dense, test.dense)
     assert (history.rows, history.without) == (ROWS - VALID, 0)
+
+
+def test_files_are_scored_with_it(log: tuple[Path, pd.DataFrame, Card, Store]) -> None:
+    """By the commands; the same predictions as of rows that bring their history."""
+    folder, frame, card, store = log
+    plain = card.model_dump(mode="json", by_alias=True)
+    package = write_package(parts_of(store, trained(store), card=plain), folder / "package", onnx=False)
+    frame.iloc[VALID:].drop(columns="click").to_csv(folder / "asked.csv", index=False)
+    past = folder / "past.parquet"
+    home = ["--home", str(folder / "home")]
+    assert main(["history", str(folder / "card.toml"), "--raw", str(folder), "--out", str(past), *home]) == 0
+    command = ["score", str(package.folder), str(folder / "asked.csv"), "--history", str(past)]
+    assert main([*command, "--out", str(folder / "out"), *home]) == 0
+    scores = pd.read_parquet(folder / "out" / "asked-00000.parquet")
+    expected = package.scorer().predict_encoded(store.split("test").ids, store.split("test").dense)
+    np.testing.assert_allclose(scores["click"], expected["click"], rtol=1e-5)
 
 
 def test_it_ends_where_it_was_kept_until_and_says_whom_it_does_not_know(

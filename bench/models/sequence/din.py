@@ -37,7 +37,7 @@ class Din(Sequence):
             return self._packed(target, past, there)
         of_target = self._of_target(target).unsqueeze(2)
         hidden = self._of_past(past.flatten(1, 2), (past * target.unsqueeze(2)).flatten(1, 2))
-        hidden = hidden.view(*past.shape[:3], -1) + of_target
+        hidden = hidden.view(*past.shape[:3], hidden.shape[2]) + of_target
         weight = self.second(hidden.relu().flatten(1, 2)).view(past.shape[:3]) * there
         return torch.einsum("ibl,ibld->ibd", weight, past)
 
