@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,6 @@ from bench.data.values import as_numbers
 from bench.progress import Progress
 from bench.registry import Config
 
-if TYPE_CHECKING:
-    from bench.data.card import Card
-
 SEEN = "seen"
 """The action that every row is."""
 ROWS = 1 << 20
@@ -32,6 +29,7 @@ PART = 1 << 16
 """Rows of a part that is read back."""
 TIMES, LISTS, NUMBERS = "times.npy", "past_lists.npy", "past_numbers.npy"
 
+NumberKind = Literal["count", "since", "rate"]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -42,6 +40,24 @@ class ListRule(NamedTuple):
     name: str
     of: str
     action: str
+
+
+class NumberRule(NamedTuple):
+    """A number: of earlier rows with an action, how many, how long since the last, or their share of all rows seen.
+
+    Attributes:
+        of: the categorical input whose value the rows share with the row; None for all of the group.
+    """
+
+    action: str
+    kind: NumberKind
+    of: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Of the input."""
+        same = "" if self.of is None else f"_same_{self.of}"
+        return f"past_{self.action}{same}" + ("" if self.kind == "count" else f"_{self.kind}")
 
 
 class HistoryConfig(Config):
@@ -65,13 +81,19 @@ class HistoryConfig(Config):
         return tuple(ListRule(f"past_{action}_{of}", of, action) for of in self.lists for action in actions)
 
     @property
-    def numbers(self) -> tuple[str, ...]:
-        """Names of the M numbers, in order: of all earlier rows, then of those with the row's own value."""
+    def number_rules(self) -> tuple[NumberRule, ...]:
+        """The M numbers, in order: of all earlier rows, rates, then of rows with the row's own value."""
         actions = (SEEN, *self.actions)
-        plain = [name for action in actions for name in (f"past_{action}", f"past_{action}_since")]
-        rates = [f"past_{action}_rate" for action in self.actions]
-        own = [f"past_{a}_same_{of}{end}" for of in self.same for a in actions for end in ("", "_since")]
+        kinds: tuple[NumberKind, ...] = ("count", "since")
+        plain = [NumberRule(action, kind) for action in actions for kind in kinds]
+        rates = [NumberRule(action, "rate") for action in self.actions]
+        own = [NumberRule(action, kind, of) for of in self.same for action in actions for kind in kinds]
         return (*plain, *rates, *own)
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Names of the M numbers."""
+        return tuple(rule.name for rule in self.number_rules)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -167,47 +189,47 @@ def past(rows: Rows, config: HistoryConfig, within: bool = True) -> Past:
     """
     n, inputs = len(rows.group), config.inputs
     lists = np.full((n, len(config.list_rules), config.length), -1, np.int32)
-    numbers = np.full((n, len(config.numbers)), np.nan)
-    column = {name: at for at, name in enumerate(config.numbers)}
-    for name, at in column.items():
-        if not name.endswith(("_since", "_rate")):
-            numbers[:, at] = 0
+    column = {rule: at for at, rule in enumerate(config.number_rules)}
+    numbers = np.tile([0.0 if rule.kind == "count" else np.nan for rule in column], (n, 1))
     acted = {SEEN: np.ones(n, np.bool_)} | {name: rows.acted[:, at] for at, name in enumerate(config.actions)}
     for split in np.unique(rows.split):
         visible = np.flatnonzero(rows.split <= split)
-        stretches = {"": _Runs([rows.group], rows.time, visible)}
-        for of in config.same:
-            stretches[f"_same_{of}"] = _Runs([rows.group, rows.codes[:, inputs.index(of)]], rows.time, visible)
-        count = rows.split <= split if within else rows.split < split
-        for end, runs in stretches.items():
+        counted = rows.split <= split if within else rows.split < split
+        for of in (None, *config.same):
+            keys = [rows.group] if of is None else [rows.group, rows.codes[:, inputs.index(of)]]
+            runs = _Runs(keys, rows.time, visible)
             own = rows.split[runs.order] == split
             to = runs.order[own]
             for action, did in acted.items():
-                mask = did & count
-                found = runs.of(mask)
-                numbers[to, column[f"past_{action}{end}"]] = found.count[own]
-                numbers[to, column[f"past_{action}{end}_since"]] = found.since[own]
-                if end:
-                    continue
-                for at, rule in enumerate(config.list_rules):
-                    if rule.action == action:
-                        codes = rows.codes[:, inputs.index(rule.of)]
-                        lists[to, at] = runs.of(mask & (codes >= 0)).newest(codes, config.length)[own]
+                found = runs.of(did & counted)
+                numbers[to, column[NumberRule(action, "count", of)]] = found.count[own]
+                numbers[to, column[NumberRule(action, "since", of)]] = found.since[own]
+            for at, rule in enumerate(config.list_rules if of is None else ()):
+                codes = rows.codes[:, inputs.index(rule.of)]
+                found = runs.of(acted[rule.action] & counted & (codes >= 0))
+                lists[to, at] = found.newest(codes, config.length)[own]
+    seen = numbers[:, column[NumberRule(SEEN, "count")]]
     for action in config.actions:
-        seen = numbers[:, column[f"past_{SEEN}"]]
-        with np.errstate(invalid="ignore"):
-            numbers[:, column[f"past_{action}_rate"]] = numbers[:, column[f"past_{action}"]] / seen
+        count = numbers[:, column[NumberRule(action, "count")]]
+        numbers[:, column[NumberRule(action, "rate")]] = np.divide(count, seen, where=seen > 0, out=np.full(n, np.nan))
     return Past(lists, numbers)
 
 
 class Times:
     """Keeps the time of each row on disk, beside what is spilled, where the card has a history."""
 
-    def __init__(self, card: Card, folder: Path, splits: Sequence[str], stack: ExitStack) -> None:
-        """Opens a file for each split; they are closed with the stack."""
+    def __init__(
+        self, column: str | None, missing: Sequence[str], folder: Path, splits: Sequence[str], stack: ExitStack
+    ) -> None:
+        """Opens a file for each split; they are closed with the stack.
+
+        Args:
+            column: the raw column; None where nothing is to be kept.
+            missing: texts that mean missing.
+        """
         self._writers: list[ArrayWriter] = []
-        if card.history is not None:
-            self._column, self._missing = card.history_time, card.missing
+        if column is not None:
+            self._column, self._missing = column, missing
             self._writers = [stack.enter_context(ArrayWriter(folder / each / TIMES, np.float64)) for each in splits]
 
     def take(self, table: Any, split: NDArray[np.int8]) -> None:

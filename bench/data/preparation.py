@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from bench.atomic import atomic_folder, write_text
 from bench.data.abandoned import remove_abandoned
+from bench.data.assemble import Assembler, Rows
 from bench.data.card import Card
 from bench.data.digests import Digest
 from bench.data.fetch import at_hand, check_source, digest, fetch, in_raw, raw_folder
 from bench.data.reader_config import SyntheticReader
+from bench.data.readers import read, read_sides
 from bench.data.readers.raw import unpacked_name
 from bench.data.rejects import Rejects
 from bench.data.sources import is_pattern
@@ -84,9 +87,7 @@ def prepare(card: Card, home: Path, raw: Path | None = None, progress: Progress 
     if (target / "manifest.json").is_file():
         return Store.open(target)
 
-    rejects = Rejects()
-    if not isinstance(card.reader, SyntheticReader):
-        rejects = Rejects(card.reader.on_bad_row == "drop", card.reader.bad_row_limit)
+    rejects = _rejects(card)
     with atomic_folder(target) as folder:
         manifest: dict[str, Any] = {
             "key": card.key,
@@ -103,6 +104,30 @@ def prepare(card: Card, home: Path, raw: Path | None = None, progress: Progress 
         manifest["peak_memory_mb"] = round(peak_memory_mb(), 1)
         write_text(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
     return Store.open(target)
+
+
+def rows_of(card: Card, home: Path, raw: Path | None, progress: Progress) -> Iterator[Rows]:
+    """The rows of a card part by part, labelled and assigned to splits; no store is made.
+
+    Raises:
+        UserError: as `prepare`; of too many bad rows, after the last part.
+    """
+    paths: dict[str, Any] = {}
+    if not isinstance(card.reader, SyntheticReader):
+        found = at_hand(card, home, raw, progress)
+        found = found if len(found) == len(card.files) else fetch(card, home, progress)
+        paths = {file.name: found[file.name] for file in card.files}
+    rejects = _rejects(card)
+    assembler = Assembler(card, read_sides(card, paths, progress), rejects)
+    for part in read(card, paths, progress):
+        yield assembler.take(part)
+    rejects.check(card.key, assembler.rows + assembler.duplicates)
+
+
+def _rejects(card: Card) -> Rejects:
+    if isinstance(card.reader, SyntheticReader):
+        return Rejects()
+    return Rejects(card.reader.on_bad_row == "drop", card.reader.bad_row_limit)
 
 
 def check_data(card: Card, home: Path, raw: Path | None = None, progress: Progress | None = None) -> None:

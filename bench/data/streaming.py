@@ -46,7 +46,7 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
         spills = [Spill(folder / name, card, fitter.widths, stack) for name in SPLITS]
         truths = [stack.enter_context(Truth(folder / name, card)) for name in SPLITS]
         besides = Besides(card, folder, SPLITS, stack)
-        times = Times(card, folder, SPLITS, stack)
+        times = Times(card.history_time if card.history else None, card.missing, folder, SPLITS, stack)
         for part in read(card, paths, progress, folder):
             rows = assembler.take(part)
             if len(rows.split):  # work for each column, though there are no rows

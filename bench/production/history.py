@@ -7,7 +7,9 @@ as it was computed for training.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
@@ -18,14 +20,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bench.atomic import atomic_path
-from bench.data.assemble import Assembler
 from bench.data.card import Card
 from bench.data.encoding.base import Source
-from bench.data.fetch import at_hand, fetch
 from bench.data.history import HistoryConfig, Rows, past
-from bench.data.reader_config import SyntheticReader
-from bench.data.readers import read, read_sides
-from bench.data.rejects import Rejects
+from bench.data.preparation import rows_of
 from bench.data.values import as_numbers, as_text
 from bench.errors import UserError
 from bench.progress import Progress
@@ -40,22 +38,13 @@ def write_history(card: Card, out: Path, home: Path, raw: Path | None, until: fl
         UserError: the card has no history; a file is missing or broken.
     """
     history = config_of(card)
-    if isinstance(card.reader, SyntheticReader):
-        paths, rejects = {}, Rejects()
-    else:
-        paths = at_hand(card, home, raw, progress)
-        paths = paths if len(paths) == len(card.files) else fetch(card, home, progress)
-        rejects = Rejects(card.reader.on_bad_row == "drop", card.reader.bad_row_limit)
-    assembler = Assembler(card, read_sides(card, paths, progress), rejects)
     at = {task.name: number for number, task in enumerate(card.tasks)}
     parts = []
-    for part in read(card, paths, progress):
-        rows = assembler.take(part)
+    for rows in rows_of(card, home, raw, progress):
         table = _keys(card, rows.table)
         for name in history.actions:
             table = table.append_column(_action(name), pa.array(rows.labels[:, at[name]] == 1))
         parts.append(table.filter(pc.less(table[TIME], until)))
-    rejects.check(card.key, assembler.rows + assembler.duplicates)
     kept = pa.concat_tables(parts).sort_by([(GROUP, "ascending"), (TIME, "ascending")])
     with atomic_path(out) as temporary:
         pq.write_table(kept.replace_schema_metadata({"card": card.key}), temporary)
@@ -124,6 +113,14 @@ class KeptHistory:
         self.rows += own.num_rows
         self.without += int((found.numbers[new, 0] == 0).sum())
         return table
+
+
+def kept_of_card(card: Card, home: Path, raw: Path | None, progress: Progress) -> KeptHistory:
+    """The history of all rows of a card, by which these very rows are judged."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "history.parquet"
+        write_history(card, path, home, raw, math.inf, progress)
+        return KeptHistory(path, card)
 
 
 def config_of(card: Card) -> HistoryConfig:

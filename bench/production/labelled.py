@@ -11,14 +11,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bench.data.assemble import Assembler
 from bench.data.card import Card
-from bench.data.fetch import at_hand, fetch
-from bench.data.reader_config import SyntheticReader
-from bench.data.readers import read, read_sides
-from bench.data.rejects import Rejects
+from bench.data.preparation import rows_of
 from bench.data.splits import SPLITS
 from bench.errors import UserError, unknown
+from bench.production.history import kept_of_card
 from bench.production.scorer import Scorer, Values
 from bench.progress import Progress
 from bench.schema import Schema
@@ -54,27 +51,21 @@ def judge(
     for task in scorers[0].schema.tasks:
         if task.name not in names:
             raise UserError(f"{card.key}: {unknown('task', task.name, names)}, which the model predicts")
-    paths = {}
-    if not isinstance(card.reader, SyntheticReader):
-        found = at_hand(card, home, raw, progress)
-        found = found if len(found) == len(card.files) else fetch(card, home, progress)
-        paths = {file.name: found[file.name] for file in card.files}
-    rejects = Rejects(getattr(card.reader, "on_bad_row", "fail") == "drop", getattr(card.reader, "bad_row_limit", 0.0))
-    assembler = Assembler(card, read_sides(card, paths, progress), rejects)
     labels: list[Any] = []
     groups: list[Any] = []
     said: list[list[dict[str, Values]]] = [[] for _ in scorers]
-    for part in read(card, paths, progress):
-        rows = assembler.take(part)
+    history = None if card.history is None else kept_of_card(card, home, raw, progress)
+    for rows in rows_of(card, home, raw, progress):
         chosen = np.ones(len(rows.split), bool) if split is None else rows.split == SPLITS.index(split)
         if not chosen.any():
             continue
         table = rows.table.filter(pa.array(chosen))
+        if history is not None:
+            table = history.beside(table)
         for scorer, found_by in zip(scorers, said, strict=True):
             found_by.append(scorer.predict_table(scorer.rows.checked(table, lambda row: f"row {row + 1} of a part")))
         labels.append(rows.labels[chosen])
         groups.append(rows.group[chosen])
-    rejects.check(card.key, assembler.rows)
     if not labels:
         raise UserError(f"{card.key}: expected rows to judge by, found none{f' in {split}' if split else ''}")
     whole, group = np.concatenate(labels), np.concatenate(groups).astype(np.int64)

@@ -117,8 +117,8 @@ class EncoderFitter:
                 self._fields[name] = MultiValuedFitter(name, source, column, min_count)
         self.history = card.history or HistoryConfig()
         self._past = {
-            name: NumericFitter(name, Source(column=name), Numeric(log1p=not name.endswith("_rate")))
-            for name in (self.history.numbers if card.history else ())
+            rule.name: NumericFitter(rule.name, Source(column=rule.name), Numeric(log1p=rule.kind != "rate"))
+            for rule in (self.history.number_rules if card.history else ())
         }
         for name in encoding.target_rates:
             self._rates[name] = RatesFitter(
