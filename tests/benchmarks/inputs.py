@@ -1,4 +1,4 @@
-"""Ablation of inputs and models, each variant tuned alike, against boosted trees: AUC on test, in pairs by seed.
+"""Ablation of inputs and models, each tuned alike, against boosted trees: AUC and what is served, in pairs by seed.
 
     python tests/benchmarks/inputs.py --raw DIR [--data census-income ...] [--variant bucket ...] [--tries 8]
         [--seeds 5] [--workers 1] [--out FILE.jsonl] [--write docs/inputs.md]
@@ -31,6 +31,7 @@ from speed.table import replace
 from bench.data import Store, load_card, prepare
 from bench.machine import keep_freed_memory
 from bench.objectives import primary
+from bench.outcomes.defaults import default_outcomes
 from bench.records import Job, Scalar
 from bench.seeds import derive
 from bench.training.config import TrialConfig
@@ -63,6 +64,7 @@ VARIANTS: dict[str, dict[str, Scalar]] = {
     "bucket, 20 ranges": {"numeric.bucket.bins": 20},
     "scaled": {"numeric.kind": "scaled"},
     "piecewise_linear": {"numeric.kind": "piecewise_linear"},
+    "bucket_and_piecewise": {"numeric.kind": "bucket_and_piecewise"},
     "periodic": {"numeric.kind": "periodic"},
     "4 members": {"ensemble.members": 4},
     "averaging": {"optim.averaging": 0.25},
@@ -76,6 +78,19 @@ VARIANTS: dict[str, dict[str, Scalar]] = {
         "sharing.kind": "ple",
         "numeric.kind": "piecewise_linear",
         "interaction.kind": "dcn_v2",
+    },
+    "mmoe, bucket_and_piecewise": {"sharing.kind": "mmoe", "numeric.kind": "bucket_and_piecewise"},
+    "ple, bucket_and_piecewise, dcn_v2, averaging": {
+        "sharing.kind": "ple",
+        "numeric.kind": "bucket_and_piecewise",
+        "interaction.kind": "dcn_v2",
+        "optim.averaging": 0.25,
+    },
+    "ple, piecewise_linear, dcn_v2, averaging": {
+        "sharing.kind": "ple",
+        "numeric.kind": "piecewise_linear",
+        "interaction.kind": "dcn_v2",
+        "optim.averaging": 0.25,
     },
     "ple, dcn_v2, 4 members": {"sharing.kind": "ple", "interaction.kind": "dcn_v2", "ensemble.members": 4},
 }
@@ -109,8 +124,9 @@ def draws(data: str, variant: str, many: int, tasks: Sequence[str]) -> list[dict
 
 
 def trained(store: Store, config: dict[str, Scalar], variant: str, replicate: int) -> dict[str, Any]:
-    """Metrics on validation and test, and CPU seconds."""
+    """Metrics on validation and test, there of what is served too, and CPU seconds."""
     tasks = store.schema.tasks
+    served = default_outcomes(tasks, np.asarray(store.split("test").group))
     trees = variant == TREES
     job = Job(
         trial=None if trees else 0,
@@ -122,11 +138,13 @@ def trained(store: Store, config: dict[str, Scalar], variant: str, replicate: in
         objectives=tuple(primary(task) for task in tasks),
         tasks=tuple(task.name for task in tasks),
         threads=1,
+        outcomes=served if replicate else (),
         kind="trees" if trees else "trial",
     )
     started = process_time()
     metrics = run_job(job).metrics
     kept = {f"{split}/{name}": metrics[f"{split}/{name}"] for split in job.splits for name in job.objectives}
+    kept |= {f"test/{name}": metrics[f"test/{name}"] for name in job.outcomes}
     return {"metrics": kept, "parameters": metrics.get("cost/parameters", 0), "cpu": process_time() - started}
 
 
@@ -166,12 +184,12 @@ def interval(differences: Sequence[float]) -> str:
 
 
 def table(lines: Sequence[dict[str, Any]], data_sets: Sequence[str], variants: Sequence[str]) -> str:
-    """A row for each task of each variant of each data set."""
+    """A row for each outcome of each variant of each data set."""
     found: dict[tuple[str, str], dict[int, dict[str, Any]]] = {}
     for line in lines:
         if line["replicate"]:
             found.setdefault((line["key"][0], line["key"][1]), {})[line["replicate"]] = line
-    head = "data | task | variant | seeds | AUC on test | ahead of `bucket`, .0001 | ahead of trees, .0001 | CPU s"
+    head = "data | outcome | variant | seeds | mean on test | ahead of `bucket`, .0001 | ahead of trees, .0001 | CPU s"
 
     def rows() -> Iterator[str]:
         for data in data_sets:
@@ -183,11 +201,12 @@ def table(lines: Sequence[dict[str, Any]], data_sets: Sequence[str], variants: S
                     if not own or name not in next(iter(own.values()))["metrics"]:
                         continue
                     mean = np.mean([line["metrics"][name] for line in own.values()])
-                    cells = [data, name.removeprefix("test/").removesuffix(".auc"), variant, str(len(own))]
+                    cells = [data, name.removeprefix("test/"), variant, str(len(own))]
                     cells.append(f"{mean:.5f}")
                     for other in (FIRST, TREES):
-                        pairs = own.keys() & found.get((data, other), {}).keys()
-                        gains = [own[r]["metrics"][name] - found[data, other][r]["metrics"][name] for r in pairs]
+                        there = found.get((data, other), {})
+                        pairs = [r for r in own.keys() & there.keys() if name in there[r]["metrics"]]
+                        gains = [own[r]["metrics"][name] - there[r]["metrics"][name] for r in pairs]
                         cells.append("" if variant == other or not gains else interval(gains))
                     yield f"| {' | '.join([*cells, format(np.mean([line['cpu'] for line in own.values()]), '.1f')])} |"
 

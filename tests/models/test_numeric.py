@@ -34,6 +34,7 @@ FIELDS = (Field("user", 30), Field("tags", 10, slots=3), Field("item", 20))
 RANGES = tuple(Field(f"{number.name}_bucket", len(number.counts) + 2) for number in NUMBERS)
 SCHEMA = Schema((*FIELDS, *RANGES), ("age", "user_rate", "price", "price_missing", "same"), TASKS, None, NUMBERS)
 PLAIN = replace(SCHEMA, fields=FIELDS, numbers=())
+TOKEN_KINDS = ("piecewise_linear", "periodic", "bucket_and_piecewise")
 OPTIONS: list[tuple[str, dict[str, Any]]] = [
     ("scaled", {}),
     ("bucket", {}),
@@ -41,6 +42,7 @@ OPTIONS: list[tuple[str, dict[str, Any]]] = [
     ("piecewise_linear", {}),
     ("piecewise_linear", {"bins": 2, "activation": False}),
     ("periodic", {"frequencies": 3, "sigma": 0.5}),
+    ("bucket_and_piecewise", {"ranges": 3}),
 ]
 EACH = pytest.mark.parametrize(("kind", "options"), OPTIONS)
 TOKENS = pytest.mark.parametrize(("kind", "options"), OPTIONS[3:])
@@ -134,7 +136,10 @@ def test_rows_of_the_table_are_those_of_the_fields_that_are_seen() -> None:
         assert torch.equal(made(kind).rows(ids), ids[:, :5])
         assert made(kind).schema.fields == FIELDS
         assert made(kind).rows(ids).is_contiguous()
+    both = made("bucket_and_piecewise", ranges=2)
     coarse = made("bucket", bins=2)
+    assert both.schema == replace(coarse.schema, dense=("user_rate",), numbers=())
+    assert torch.equal(both.rows(ids), coarse.rows(ids))
     assert [field.cardinality for field in coarse.schema.fields[3:]] == [5, 4, 3]  # the spike has a range to itself
     rows = coarse.rows(ids)
     first = SCHEMA.offsets[3]
@@ -146,7 +151,7 @@ def test_rows_of_the_table_are_those_of_the_fields_that_are_seen() -> None:
     assert rows.max() < coarse.schema.rows
 
 
-@pytest.mark.parametrize(("sharing", "kind"), list(product(SHARING, ("piecewise_linear", "periodic"))))
+@pytest.mark.parametrize(("sharing", "kind"), list(product(SHARING, TOKEN_KINDS)))
 def test_the_gradient_reaches_every_parameter_and_what_is_shared_is_declared(sharing: str, kind: str) -> None:
     model = model_of(sharing, kind, "dcn_v2").double().eval()
     shaken(model.numeric)
@@ -205,7 +210,7 @@ def test_pepnet_may_be_told_of_a_number() -> None:
 
 def test_what_does_not_fit_is_said() -> None:
     assert NUMERIC["periodic"].unfit(SCHEMA) is None
-    assert {NUMERIC[kind].unfit(PLAIN) for kind in ("periodic", "piecewise_linear")} == {"it has no number with ranges"}
+    assert {NUMERIC[kind].unfit(PLAIN) for kind in TOKEN_KINDS} == {"it has no number with ranges"}
     assert SHARING["pepnet"].unfit(replace(SCHEMA, fields=RANGES)) is not None
 
 

@@ -101,7 +101,9 @@ def test_what_is_done_with_numbers_is_fixed_where_there_is_none() -> None:
     fitted = fitting(load_space("wide"), Schema(USER, (), THREE))
     assert fitted.space.fixed["numeric.kind"] == "scaled"
     gone = {branch for branch in fitted.left_out if branch.startswith("numeric.kind")}
-    assert gone == {f"numeric.kind = {kind}" for kind in ("bucket", "piecewise_linear", "periodic")}
+    assert gone == {
+        f"numeric.kind = {kind}" for kind in ("bucket", "bucket_and_piecewise", "piecewise_linear", "periodic")
+    }
     number = Number("age", 0, None, (0.0, 1.0), (9,))
     with_one = Schema((*USER, Field("age_bucket", 3)), ("age",), THREE, None, (number,))
     assert fitting(load_space("wide"), with_one).space.branches("numeric.kind") == tuple(NUMERIC)

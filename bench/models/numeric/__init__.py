@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.models.numeric.base import Numeric
 from bench.models.numeric.bucket import Bucket, BucketConfig
+from bench.models.numeric.bucket_and_piecewise import BucketAndPiecewise, BucketAndPiecewiseConfig
 from bench.models.numeric.periodic import Periodic, PeriodicConfig
 from bench.models.numeric.piecewise_linear import PiecewiseLinear, PiecewiseLinearConfig
 from bench.models.numeric.scaled import Scaled
@@ -38,6 +39,13 @@ NUMERIC: dict[str, Entry[Numeric]] = {
         summary="a token for each number, piecewise linear in it, with bends at quantiles of train",
         unfit=has_numbers,
         departs="Bins are put around values that many rows have, and missing numbers have a token of their own.",
+    ),
+    "bucket_and_piecewise": Entry(
+        build=BucketAndPiecewise,
+        config=BucketAndPiecewiseConfig,
+        paper="-",
+        summary="the ranges of `bucket` and the tokens of `piecewise_linear`, both of each number",
+        unfit=has_numbers,
     ),
     "periodic": Entry(
         build=Periodic,
