@@ -84,6 +84,15 @@ class Number:
 
 
 @dataclass(frozen=True)
+class Vector:
+    """A vector that was computed elsewhere: the `length` dense columns from `column` on."""
+
+    name: str
+    column: int
+    length: int
+
+
+@dataclass(frozen=True)
 class Schema:
     """The shape of a store.
 
@@ -93,6 +102,7 @@ class Schema:
 
     Attributes:
         group: name of the field that tells whose rows are ranked against each other; None where that is no input.
+        vectors: the vectors among the dense columns.
         numbers: the quantities; the last fields are their ranges, in this order. A range field owns V + 2 rows: the
             unknown, which nothing has, the ranges, and missing.
     """
@@ -102,6 +112,7 @@ class Schema:
     tasks: tuple[Task, ...]
     group: str | None = None
     numbers: tuple[Number, ...] = ()
+    vectors: tuple[Vector, ...] = ()
 
     @property
     def without_ranges(self) -> Schema:

@@ -26,7 +26,7 @@ from bench.data.synthetic import GENERATORS
 from bench.machine import peak_memory_mb, reset_peak_memory
 from bench.progress import Progress, Silent
 
-CODE_VERSION = 6
+CODE_VERSION = 7
 """Raised whenever the same card and files give another store."""
 _PROSE = {"title", "licence", "citation", "homepage", "sources", "files"}
 _BESIDE = ("segments", "logged")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.data import columns
 from bench.data.card import Card
-from bench.data.columns import Categorical, MultiValued, Numeric, Vector
+from bench.data.columns import Categorical, MultiValued, Numeric
 from bench.errors import unknown
-from bench.schema import Field, Number, Schema
+from bench.schema import Field, Number, Schema, Vector
 
 
 def shape_of(card: Card, tasks: Sequence[str] = (), cardinality: int = 2) -> Schema:
@@ -31,13 +32,15 @@ def shape_of(card: Card, tasks: Sequence[str] = (), cardinality: int = 2) -> Sch
     dense: list[str] = []
     ranges: list[Field] = []
     numbers: list[Number] = []
+    vectors: list[Vector] = []
     for name, column in card.columns.items():
         match column:
             case Categorical():
                 fields.append(Field(name, cardinality))
             case MultiValued():
                 fields.append(Field(name, cardinality, column.max_length))
-            case Vector():
+            case columns.Vector():
+                vectors.append(Vector(name, len(dense), column.length))
                 dense += [f"{name}_{at}" for at in range(column.length)]
             case Numeric():
                 ranges.append(Field(f"{name}_bucket", 3))
@@ -50,4 +53,4 @@ def shape_of(card: Card, tasks: Sequence[str] = (), cardinality: int = 2) -> Sch
             numbers.append(Number(name, len(dense), None, (0.0, 1.0), (1,)))
             dense.append(name)
     chosen = tuple(by_name[name] for name in tasks or card.default_tasks)
-    return Schema((*fields, *ranges), tuple(dense), chosen, card.group_input, tuple(numbers))
+    return Schema((*fields, *ranges), tuple(dense), chosen, card.group_input, tuple(numbers), tuple(vectors))

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import UserError, unknown
-from bench.schema import Field, Number, Scale, Schema, Task
+from bench.schema import Field, Number, Scale, Schema, Task, Vector
 
 if TYPE_CHECKING:
     from bench.data.encoding import Encoder
@@ -173,6 +173,7 @@ def schema_to_json(schema: Schema) -> dict[str, Any]:
         "tasks": [asdict(task) for task in schema.tasks],
         "group": schema.group,
         "numbers": [asdict(number) for number in schema.numbers],
+        "vectors": [asdict(vector) for vector in schema.vectors],
     }
 
 
@@ -184,6 +185,7 @@ def schema_from_json(values: dict[str, Any]) -> Schema:
         tuple(_task(task) for task in values["tasks"]),
         values["group"],
         tuple(_number(number) for number in values["numbers"]),
+        tuple(Vector(**vector) for vector in values["vectors"]),
     )
 
 

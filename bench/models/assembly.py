@@ -26,6 +26,7 @@ from bench.models.sharing import SHARING
 from bench.models.sharing.base import Layout, Sharing
 from bench.models.targets import Targets
 from bench.models.towers import Towers
+from bench.models.vectors import ProjectedVectors
 from bench.registry import Choice, NoOptions, lookup
 from bench.schema import Schema
 
@@ -80,9 +81,14 @@ class MultiTaskModel(nn.Module):
         seed = int(torch.randint(1 << 31, (), device="cpu"))
         common = kind.common_sets(tasks)
         numbers = lookup(NUMERIC, "numeric kind", numeric.kind)
-        self.numeric = BySets(
-            lambda sets: numbers.build(schema, embedding.dim, sets, numeric.options), common, self.input_sets
-        )
+
+        def of_dense(sets: int, seen: Schema = schema) -> Numeric:
+            if embedding.project_vectors and seen.vectors:
+                return ProjectedVectors(seen, embedding.dim, sets, lambda rest: of_dense(sets, rest))
+            built: Numeric = numbers.build(seen, embedding.dim, sets, numeric.options)
+            return built
+
+        self.numeric = BySets(of_dense, common, self.input_sets)
         self.schema = schema = self._numeric.schema
         self.embedding = FusedEmbedding(schema.rows, embedding.dim, self.input_sets, seed)
         of_history = lookup(SEQUENCE, "sequence kind", sequence.kind)

@@ -92,6 +92,8 @@ class EmbeddingConfig(Config):
 
     dim: int = Field(16, ge=1, le=1024)
     """Width of one embedding; under `by_cardinality`, of the widest."""
+    project_vectors: bool = False
+    """Whether a vector that was computed elsewhere becomes one token, by a linear map; else its numbers are inputs."""
     by_cardinality: bool = False
     """Whether a field of n rows has the least power of two from 6 n^(1/4) on, up to `dim` (after Wang et al., ADKDD
     2017). It uses the first coordinates of its rows alone: inputs and products become smaller, the table does not."""

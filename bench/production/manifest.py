@@ -12,7 +12,7 @@ from bench.production.served_model import Recipe
 from bench.records import Scalar
 from bench.registry import Config
 from bench.schema import Field as SchemaField
-from bench.schema import Number, Scale, Schema, Task, TaskKind
+from bench.schema import Number, Scale, Schema, Task, TaskKind, Vector
 
 ONNX_FILES = ("model.onnx", "model.onnx.data")
 FILES = ("README.md", "calibration.json", "card.json", "encoder.json", "model.pt2", "policy.json")
@@ -54,6 +54,14 @@ class NumberFacts(Config):
         return self
 
 
+class VectorFacts(Config):
+    """A vector, see `bench.schema.Vector`."""
+
+    name: _Name
+    column: int = Field(ge=0)
+    length: int = Field(ge=1)
+
+
 class ScaleFacts(Config):
     """How a regression's targets are scaled, see `bench.schema.Scale`."""
 
@@ -82,6 +90,7 @@ class SchemaFacts(Config):
     tasks: tuple[TaskFacts, ...] = Field(min_length=1, max_length=256)
     group: str | None = None
     numbers: tuple[NumberFacts, ...] = ()
+    vectors: tuple[VectorFacts, ...] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> SchemaFacts:
@@ -98,6 +107,9 @@ class SchemaFacts(Config):
             )
         self._check_histories()
         self._check_numbers()
+        for vector in self.vectors:
+            if vector.column + vector.length > len(self.dense):
+                raise ValueError(f"expected '{vector.name}' among {len(self.dense)} dense columns")
         return self
 
     def _check_histories(self) -> None:
@@ -146,6 +158,7 @@ class SchemaFacts(Config):
             ),
             self.group,
             tuple(Number(**vars(each)) for each in self.numbers),
+            tuple(Vector(**vars(each)) for each in self.vectors),
         )
 
 

@@ -22,7 +22,7 @@ from bench.production import archive, plain_graph
 from bench.production.plain_graph import OPERATORS
 from bench.production.served_model import ServedModel
 from bench.registry import Config, Entry
-from bench.schema import Field, Number, Scale, Schema, Task
+from bench.schema import Field, Number, Scale, Schema, Task, Vector
 from bench.training.build import build_model
 from bench.training.config import TrialConfig
 
@@ -35,7 +35,7 @@ SCHEMA = Schema(
         Field("past_item", 25, slots=3, of="item"),
         Field("age_bucket", 6),
     ),
-    ("rate", "age", "age_missing"),
+    ("rate", "age", "age_missing", "text_0", "text_1"),
     (
         Task("click"),
         Task("buy", parent="click"),
@@ -43,6 +43,7 @@ SCHEMA = Schema(
         Task("like"),
     ),
     numbers=(Number("age", 1, 2, (-1.0, 0.0, 0.5, 1.0, 2.0), (9, 9, 9, 9)),),
+    vectors=(Vector("text", 3, 2),),
 )
 NARROW = Schema((Field("user", 40),), (), (Task("click"), Task("buy", parent="click")))
 AXES: dict[str, dict[str, Entry[Any]]] = {
@@ -72,6 +73,7 @@ def configs(schema: Schema) -> Iterator[dict[str, Any]]:
     """Every entry of each axis with its defaults and with each other value of its options."""
     seen = set()
     yield {"sharing.kind": "shared_bottom", "embedding.by_cardinality": True}
+    yield {"embedding.project_vectors": True}
     yield {"numeric.kind": "bucket", "numeric.bucket.bins": 2}
     yield {"ensemble.members": 3}
     for axis, registry in AXES.items():

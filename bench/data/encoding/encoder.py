@@ -20,7 +20,7 @@ from bench.data.encoding.rates import TargetRates
 from bench.errors import UserError
 from bench.plain import read_json
 from bench.registry import Config
-from bench.schema import Field, Number, Schema, Task
+from bench.schema import Field, Number, Schema, Task, Vector
 from bench.validation import validate
 
 Ids = NDArray[np.int32]
@@ -71,14 +71,16 @@ class Encoder(Config):
 
     def schema_of(self, tasks: tuple[Task, ...], group: str | None = None) -> Schema:
         """The shape of what it gives."""
-        at, columns = 0, dict[str, tuple[int, NumericColumn]]()
+        at, columns, vectors = 0, dict[str, tuple[int, NumericColumn]](), list[Vector]()
         for part in self.dense:
             if isinstance(part, NumericColumn):
                 columns[part.name] = at, part
+            elif isinstance(part, VectorColumns):
+                vectors.append(Vector(part.name, at, len(part.parts)))
             at += len(part.names)
         ranges = [part for part in self.fields if isinstance(part, BucketField)]
         numbers = tuple(_number(part, *columns[part.number]) for part in ranges)
-        return Schema(self._shapes, self.dense_names, tasks, group, numbers)
+        return Schema(self._shapes, self.dense_names, tasks, group, numbers, tuple(vectors))
 
     @property
     def _shapes(self) -> tuple[Field, ...]:
