@@ -19,8 +19,8 @@ from bench.progress import Progress
 from bench.run.contents import contents
 from bench.run.planned import Plan
 from bench.search.lock import FolderLock
+from bench.tracking.parent import experiment_name
 from bench.tracking.registry import Move, Registry
-from bench.tracking.tracker import experiment_name
 
 
 @contextmanager

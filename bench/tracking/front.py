@@ -17,9 +17,8 @@ from bench.frontier.pick import Pick
 from bench.fusion import in_words
 from bench.rows import TEST
 from bench.tracking import values
-from bench.tracking.names import VIEW, outward
 from bench.tracking.parent import Parent
-from bench.tracking.values import Point
+from bench.tracking.values import VIEW, Point, outward
 
 if TYPE_CHECKING:
     from bench.frontier.served.served import Served
@@ -79,26 +78,24 @@ def log_front(parent: Parent, found: Found, when: float = 0.0) -> None:
     frontier, pick = found.frontier, found.pick
 
     placed = values.front_of(frontier, pick)
-    for number, node in parent.nested.trials().items():
+    for number, node in parent.trials.items():
         points, tags = placed.get(number, ([], values.UNPLACED))
-        node.update([point._replace(time=when) for point in points], tags)
+        node.send([point._replace(time=when) for point in points], tags=tags)
     with tempfile.TemporaryDirectory() as folder:
         files = _written(Path(folder), found)
-        digest = _digest(found)
+        digest = _digest(files)
         if parent.node.tags.get(DIGEST) != digest:
             parent.node.add_files(files)
-            if found.page:
-                parent.node.add_files(found.page)
             parent.sent["fronts"] += 1
     tables = [*([SERVED] if found.served else []), TABLE]
     chosen = _chosen(found)
-    parent.node.update(
+    parent.node.send(
         [
             *(Point(f"{CHOSEN}{name}", value, time=when) for name, value in chosen.items()),
             Point("front.hypervolume", frontier.hypervolume, time=when),
             Point("front.size", float(frontier.table["on_front"].sum()), time=when),
         ],
-        {
+        tags={
             "mlflow.note.content": _description(parent, found),
             VERDICT: str(found.verdict["kind"]) if found.verdict else "none",
             "seesaw.picked": pick.point if pick else "none",
@@ -148,7 +145,7 @@ def _row_of(table: pd.DataFrame, pick: Pick) -> Mapping[str, Any] | None:
 
 def _description(parent: Parent, found: Found) -> str:
     """The run's description, in Markdown."""
-    at, run = parent.experiment, parent.run_id
+    at, run = parent.experiment, parent.node.run_id
     files = f"#/experiments/{at}/runs/{run}/artifacts"
     front = SERVED if found.served else TABLE
     links = [f"[{'served front' if found.served else 'front'}]({files}/{front})"]
@@ -172,20 +169,19 @@ def _by_rule(pick: Pick | None) -> str:
     return "unknown" if holds is None else f"{holds:.2f}"
 
 
-def _written(files: Path, found: Found) -> Path:
+def _written(folder: Path, found: Found) -> list[Path]:
     frontier, pick = found.frontier, found.pick
-    frontier.write(files)
-    (files / TABLE).write_text(_front_first(frontier.table), encoding="utf-8")
-    (files / "front.json").write_text(json.dumps(frontier.to_json(), indent=2), encoding="utf-8")
+    frontier.write(folder)
+    texts = {TABLE: _front_first(frontier.table), "front.json": json.dumps(frontier.to_json(), indent=2)}
     if found.picture:
-        (files / PICTURE).write_text(found.picture, encoding="utf-8")
+        texts[PICTURE] = found.picture
     if found.served is not None:
-        (files / SERVED).write_text(_front_first(_served(found.served)), encoding="utf-8")
+        texts[SERVED] = _front_first(_served(found.served))
     if pick:
-        (files / "picked.json").write_text(
-            json.dumps(pick.to_json() | {"policy": found.policy}, indent=2), encoding="utf-8"
-        )
-    return files
+        texts["picked.json"] = json.dumps(pick.to_json() | {"policy": found.policy}, indent=2)
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return [*sorted(folder.iterdir()), *([found.page] if found.page else [])]
 
 
 def _front_first(table: pd.DataFrame) -> str:
@@ -204,13 +200,10 @@ def _served(served: Served) -> pd.DataFrame:
     return served.table.assign(weights=weights)[[*first, *rest]].sort_values(gains[0], ascending=False)
 
 
-def _digest(found: Found) -> str:
-    """Of what the files say; parquet's bytes also depend on its library's version."""
-    frontier, pick = found.frontier, found.pick
-    digest = hashlib.sha256(_front_first(frontier.table).encode())
-    digest.update(_front_first(_served(found.served)).encode() if found.served else b"")
-    picked = [frontier.to_json(), pick.to_json() if pick else None, found.policy]
-    digest.update(json.dumps(picked, default=str).encode())
-    digest.update(found.picture.encode())
-    digest.update(found.page.read_bytes() if found.page else b"")
+def _digest(files: list[Path]) -> str:
+    """Of what the files say. `frontier.json` has the table of the parquet file, whose bytes depend on its library."""
+    digest = hashlib.sha256()
+    for file in files:
+        if file.suffix != ".parquet":
+            digest.update(file.name.encode() + b"\n" + file.read_bytes())
     return digest.hexdigest()

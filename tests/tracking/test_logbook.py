@@ -1,9 +1,12 @@
-"""A server that is slow, down, wrong or back later: the search is not held up, and in the end all is there once."""
+"""A store that is slow, down, wrong or back later: the search is not held up, and in the end all is there once."""
+
+from __future__ import annotations
 
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +22,105 @@ from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
 from bench.records import RungResult
 from bench.tracking import Found, Logbook
+from bench.tracking import logbook as room
+from bench.tracking.logbook import Sender
+from bench.tracking.store import Pulse, TrackingError
+
+LONG = 120.0
+
+
+@pytest.fixture
+def start(monkeypatch):
+    """Starts senders; a pause between their tries is too short to notice."""
+    monkeypatch.setattr(room, "LONGEST_PAUSE", 0.01)
+    made = []
+
+    def started(work):
+        made.append(Sender(Pulse(starting=False), work))
+        return made[-1]
+
+    yield started
+    for sender in made:
+        sender.finish(patience=0)
+
+
+def test_work_is_done_when_woken_and_once_for_many_calls(start):
+    begun, gate, calls = threading.Event(), threading.Event(), []
+
+    def work(last):
+        calls.append(last)
+        begun.set()
+        assert gate.wait(LONG)
+
+    sender = start(work)
+    sender.wake()
+    assert begun.wait(LONG)
+    for _ in range(3):
+        sender.wake()
+    assert not sender.idle
+    gate.set()
+    assert sender.finish(LONG)
+    assert calls in ([False, True], [False, False, True])
+
+
+def test_what_fails_is_tried_again(start):
+    tries, over = [], threading.Event()
+
+    def work(last):
+        tries.append(last)
+        if len(tries) < 4:
+            raise TrackingError("away")
+        over.set()
+
+    sender = start(work)
+    sender.wake()
+    assert over.wait(LONG)
+    assert sender.finish(LONG)
+    assert tries == [False] * 4 + [True]
+    assert sender.trouble == ""
+
+
+def test_no_answer_ends_the_waiting(start):
+    gate = threading.Event()
+    assert not start(lambda last: gate.wait(LONG)).finish(patience=0.1)
+    gate.set()
+
+
+def test_answers_without_end_end_the_waiting_too(start):
+    over = threading.Event()
+
+    def slow(last):
+        while not over.wait(0.01):
+            sender._pulse.answers += 1
+
+    sender = start(slow)
+    assert not sender.finish(patience=LONG, most=0.3)
+    over.set()
+
+
+def test_two_failures_end_the_waiting_and_are_told(start):
+    tries = []
+
+    def work(last):
+        tries.append(last)
+        raise TrackingError("away")
+
+    sender = start(work)
+    assert not sender.finish(LONG)
+    assert len(tries) == 2
+    assert sender.trouble == "away"
+
+
+def test_a_mistake_of_ours_is_raised_to_who_waits(start):
+    def work(last):
+        raise ZeroDivisionError("ours")
+
+    sender = start(work)
+    sender.wake()
+    with pytest.raises(ZeroDivisionError, match="ours"):
+        sender.finish(LONG)
+    sender._bug = None
+
 
 REFERENCE = {"click.auc": 0.5, "like.auc": 0.5}
 

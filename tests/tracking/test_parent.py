@@ -13,9 +13,8 @@ from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
 from bench.objectives import Objective
 from bench.tracking import Found, log_front
-from bench.tracking.names import inward, outward
-from bench.tracking.tracker import experiment_name
-from bench.tracking.values import Point
+from bench.tracking.parent import experiment_name
+from bench.tracking.values import Point, inward, outward
 
 EXPERIMENT = "seesaw/quick"
 SVG = '<svg xmlns="http://www.w3.org/2000/svg"/>'
@@ -44,7 +43,7 @@ def values(client, run_id, metric):
 
 def test_parent_says_what_it_is(tracker, client, asked):
     parent = tracker.open_parent(**asked)
-    run = client.get_run(parent.run_id)
+    run = client.get_run(parent.node.run_id)
     assert run.info.status == "RUNNING"
     assert run.data.tags["mlflow.runName"] == f"{asked['run']} census-income small"
     told = {name.removeprefix("seesaw."): value for name, value in run.data.tags.items() if name.startswith("seesaw.")}
@@ -60,13 +59,13 @@ def test_parent_says_what_it_is(tracker, client, asked):
         "versions": "torch 2.13",
     }
     parent.close("FINISHED")
-    assert client.get_run(parent.run_id).info.status == "FINISHED"
+    assert client.get_run(parent.node.run_id).info.status == "FINISHED"
 
 
 def test_trial_is_nested_with_names_curve_and_times(tracker, client, asked, below, make_trial):
     parent = tracker.open_parent(**asked)
     parent.log_trial(make_trial(12))
-    run = below(parent.run_id)["mmoe trial 12"]
+    run = below(parent.node.run_id)["mmoe trial 12"]
     assert run.info.status == "FINISHED"
     assert run.info.end_time - run.info.start_time == 12_500
     assert run.data.params == {
@@ -85,7 +84,7 @@ def test_trial_is_nested_with_names_curve_and_times(tracker, client, asked, belo
 def test_failed_trial_has_its_reason(tracker, asked, below, make_failed):
     parent = tracker.open_parent(**asked)
     parent.log_trial(make_failed(3))
-    run = below(parent.run_id)["ple trial 3"]
+    run = below(parent.node.run_id)["ple trial 3"]
     assert run.info.status == "FAILED"
     assert run.data.tags["seesaw.failure"] == "the loss became NaN after 300 samples"
 
@@ -94,14 +93,14 @@ def test_unfinished_trials_are_not_logged(tracker, asked, below, make_trial):
     parent = tracker.open_parent(**asked)
     parent.log_trial(replace(make_trial(0), state="running"))
     parent.log_trial(replace(make_trial(1), state="waiting"))
-    assert below(parent.run_id) == {}
+    assert below(parent.node.run_id) == {}
 
 
 def test_replicates_are_nested_under_their_trial_as_they_come(tracker, asked, below, make_trial):
     parent = tracker.open_parent(**asked)
     for runs in ((), ((0.71, 0.81),), ((0.71, 0.81), (0.72, 0.82))):
         parent.log_trial(make_trial(0, replicates=runs))
-    (child,) = below(parent.run_id).values()
+    (child,) = below(parent.node.run_id).values()
     nested = below(child.info.run_id)
     assert set(nested) == {"mmoe trial 0 · seed 1", "mmoe trial 0 · seed 2"}
     second = nested["mmoe trial 0 · seed 2"]
@@ -118,7 +117,7 @@ def test_logging_again_after_a_resume_changes_nothing(tracker, client, asked, be
             parent.log_trial(record)
             parent.log_volumes([Point("hypervolume", 0.06, record.number)])
         parent.close("FINISHED")
-        return parent.run_id
+        return parent.node.run_id
 
     def everything(run_id):
         runs = {**below(run_id), **find(f"tags.`seesaw.parent` = '{run_id}'")}
@@ -145,9 +144,9 @@ def test_resume_goes_on_and_is_running(tracker, client, asked, below, make_trial
     first.log_trial(make_trial(0))
     first.close("KILLED")
     second = tracker.open_parent(**asked)
-    assert client.get_run(second.run_id).info.status == "RUNNING"
+    assert client.get_run(second.node.run_id).info.status == "RUNNING"
     second.log_trial(make_trial(1))
-    assert set(below(first.run_id)) == {"mmoe trial 0", "mmoe trial 1"}
+    assert set(below(first.node.run_id)) == {"mmoe trial 0", "mmoe trial 1"}
 
 
 def test_a_run_cut_off_half_written_is_made_whole(tracker, client, asked, below, make_trial, monkeypatch):
@@ -156,9 +155,9 @@ def test_a_run_cut_off_half_written_is_made_whole(tracker, client, asked, below,
         patch.setattr("mlflow.MlflowClient.set_terminated", _cut_off)
         with pytest.raises(KeyboardInterrupt):
             parent.log_trial(make_trial(0))
-    (half,) = below(parent.run_id).values()
+    (half,) = below(parent.node.run_id).values()
     tracker.open_parent(**asked).log_trial(make_trial(0))
-    (whole,) = below(parent.run_id).values()
+    (whole,) = below(parent.node.run_id).values()
     assert whole.info.run_id == half.info.run_id
     assert whole.info.status == "FINISHED"
     assert values(client, whole.info.run_id, "valid/click.auc") == [(0, 0.7)]
@@ -172,21 +171,22 @@ def test_a_trial_tried_again_replaces_its_failure(tracker, asked, below, make_tr
     parent = tracker.open_parent(**asked)
     parent.log_trial(make_failed(0))
     parent.log_trial(make_trial(0))
-    assert set(below(parent.run_id)) == {"mmoe trial 0"}
+    assert set(below(parent.node.run_id)) == {"mmoe trial 0"}
 
 
 @pytest.mark.parametrize(
     "other", [{"dataset": "kuairand-pure"}, {"space": "large"}, {"seed": 8}, {"fingerprint": "beef"}, {"created": "x"}]
 )
 def test_another_run_is_another_parent(tracker, asked, other):
-    assert tracker.open_parent(**asked).run_id != tracker.open_parent(**(asked | other)).run_id
+    first, second = (tracker.open_parent(**each) for each in (asked, asked | other))
+    assert first.node.run_id != second.node.run_id
 
 
 def test_other_versions_are_the_same_run(tracker, client, asked):
     first = tracker.open_parent(**asked)
     second = tracker.open_parent(**(asked | {"versions": {"torch": "2.14"}}))
-    assert first.run_id == second.run_id
-    assert client.get_run(first.run_id).data.tags["seesaw.versions"] == "torch 2.14"
+    assert first.node.run_id == second.node.run_id
+    assert client.get_run(first.node.run_id).data.tags["seesaw.versions"] == "torch 2.14"
 
 
 @pytest.fixture
@@ -215,7 +215,7 @@ def log_all(tracker, asked, records, objectives, page):
     chosen = pick(head_choices(front.points, objectives), front.points, objectives, Policy())
     log_front(parent, Found(front, chosen, page, "<svg/>"))
     parent.close("FINISHED")
-    return parent.run_id, front, chosen
+    return parent.node.run_id, front, chosen
 
 
 def test_the_front_is_found_by_a_query(tracker, asked, find, records, objectives, page):
@@ -263,8 +263,8 @@ def test_without_a_pick(tracker, client, asked, records, objectives, page):
     parent = tracker.open_parent(**asked)
     parent.log_trial(records[1])
     log_front(parent, Found(frontier(records, objectives)))
-    assert client.get_run(parent.run_id).data.tags["seesaw.picked"] == "none"
-    assert "picked.json" not in {each.path for each in client.list_artifacts(parent.run_id)}
+    assert client.get_run(parent.node.run_id).data.tags["seesaw.picked"] == "none"
+    assert "picked.json" not in {each.path for each in client.list_artifacts(parent.node.run_id)}
 
 
 @pytest.mark.parametrize(
@@ -285,7 +285,7 @@ def test_what_was_asked_for_and_the_data_are_found(tracker, client, asked):
     more = {"params": {"sampler": "tpe"}, "tags": {"seesaw.budget": "40 trials"}, "source": "card.toml"}
     for tags in ({"seesaw.budget": "40 trials"}, {"seesaw.budget": "80 trials"}):  # raised by `resume`
         parent = tracker.open_parent(**asked, **(more | {"tags": tags}))
-    run = client.get_run(parent.run_id)
+    run = client.get_run(parent.node.run_id)
     assert run.data.params == {
         "suite": "quick",
         "dataset": "census-income",
@@ -342,22 +342,22 @@ def test_the_decision_comes_first(tracker, client, asked, records, objectives, p
     sentence = "Trade: like.recall@10% +12% for click.recall@10% -1%."
     told = Found(front, chosen, page, SVG, {"kind": "trade", "sentence": sentence}, served, ("seesaw deploy shop",))
     log_front(parent, told)
-    run = client.get_run(parent.run_id)
+    run = client.get_run(parent.node.run_id)
     note = run.data.tags["mlflow.note.content"]
     assert note.startswith(f"**{sentence}**")
     assert "seesaw deploy shop" in note
-    assert f"get-artifact?path=front.svg&run_uuid={parent.run_id}" in note
+    assert f"get-artifact?path=front.svg&run_uuid={parent.node.run_id}" in note
     assert run.data.tags["seesaw.verdict"] == "trade"
     assert run.data.metrics["chosen/like.recall_at_10_percent"] == 0.2  # on test, like its gain
     assert run.data.metrics["chosen/like.recall_at_10_percent.gain"] == 0.12
     first = json.loads(run.data.tags["mlflow.loggedArtifacts"])[0]["path"]
-    with open(client.download_artifacts(parent.run_id, first, str(tmp_path))) as file:
+    with open(client.download_artifacts(parent.node.run_id, first, str(tmp_path))) as file:
         table = json.load(file)
     assert first == "serving_front.json"
     rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
     assert [row["name"] for row in rows] == ["trees", "trial 1", "current", "trial 2"]  # the front, by its first gain
     assert rows[1]["weights"] == "click 0.8, like 0.2"
-    with open(client.download_artifacts(parent.run_id, "front.svg", str(tmp_path))) as file:
+    with open(client.download_artifacts(parent.node.run_id, "front.svg", str(tmp_path))) as file:
         assert file.read() == SVG
     view = client.get_experiment(run.info.experiment_id).tags["mlflow.sharedViewState.seesaw"]
     assert "metrics.`chosen/click.recall_at_10_percent`" in json.loads(view)["selectedColumns"]
@@ -378,3 +378,25 @@ def test_names_that_mlflow_takes():
         assert outward(name) == other
         assert inward(other) == name
     assert sorted(there.values())[-1] == "what it costs/latency_ms"  # the last of the charts
+
+
+def test_only_what_is_missing_is_sent_within_the_limits_of_a_batch(tracker, asked, monkeypatch):
+    from mlflow import MlflowClient
+
+    sizes, log = [], MlflowClient.log_batch
+
+    def logged(self, run, *entries):
+        sizes.append([len(each) for each in entries])
+        log(self, run, *entries)
+
+    node = tracker.open_parent(**asked).node
+    monkeypatch.setattr(MlflowClient, "log_batch", logged)
+    points = [Point(f"m{at % 50}", at, at) for at in range(1700)]
+    texts = {f"p{at}": "x" for at in range(250)}
+    assert node.send(points[:900], texts, texts) == 900 + 500
+    assert sizes == [[800, 100, 100], [100, 100, 100], [0, 50, 50]]
+    again = tracker.open_parent(**asked).node
+    sizes.clear()
+    assert again.send(points[:900], texts, texts) == 0
+    assert again.send(points, texts, texts | {"p0": "y"}) == 801
+    assert sizes == [[800, 0, 1]]
