@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from bench.frontier.gains import BASELINE
-from bench.frontier.points import searched_points
+from bench.frontier.points import BASELINE, searched_points
 from bench.frontier.shortlist import largest_first
 from bench.objectives import Objective
 from bench.records import TRAINED, Kind, Point, Scalar, TrialRecord

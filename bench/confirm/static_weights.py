@@ -16,7 +16,7 @@ import numpy as np
 from bench.confirm.baselines import best_point, unbalanced
 from bench.confirm.tuning import full_lengths, measured
 from bench.errors import UserError
-from bench.frontier.simplex import lattice, steps_beyond
+from bench.frontier.pareto import lattice, steps_beyond
 from bench.objectives import Objective
 from bench.progress import Progress
 from bench.records import Point, Scalar

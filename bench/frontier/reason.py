@@ -13,8 +13,7 @@ from bench.frontier.intervals import LEVEL
 from bench.frontier.judging import Judge, Limit
 from bench.frontier.policy import Policy
 from bench.frontier.rules import PICK_RULES, Terms
-from bench.frontier.simplest import MARGIN
-from bench.frontier.stability import ENOUGH, Stability
+from bench.frontier.stability import ENOUGH, MARGIN, Stability
 from bench.fusion import in_words
 from bench.rows import CONFIRM, NAMES, SEARCH
 
@@ -113,7 +112,7 @@ class Told:
         gains = choices.gains(names, values)[self.chosen]
         ends = np.repeat(gains[None], 2, axis=0)
         if len(choices.draws):
-            drawn = choices.gains(names, choices.worlds(names))[:, self.chosen]
+            drawn = choices.gains(names, choices.posterior(names))[:, self.chosen]
             ends = np.quantile(drawn, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2], axis=0)
         parts = []
         for name, gain, *both in zip(names, gains, *ends, strict=True):

@@ -2,7 +2,7 @@
 
 Nothing decides how long: the length is the one at which validation saw the configuration best in the search, in passes
 over the data. What is held out chooses among seeds and fits calibrations; test is opened last, to be held against what
-the frontier promised.
+its prediction intervals.
 """
 
 from __future__ import annotations
@@ -19,9 +19,7 @@ from bench.data import Store
 from bench.data.card import Card
 from bench.data.refit import refit_store
 from bench.errors import UserError
-from bench.frontier.length import Length
-from bench.frontier.promise import Promise, verdicts
-from bench.frontier.retraining import Retraining
+from bench.frontier.retraining import Length, PredictionInterval, Retraining, verdicts
 from bench.frontier.score import Score
 from bench.machine import versions
 from bench.objectives import Objective, outcomes_of
@@ -39,7 +37,7 @@ from bench.seeds import derive
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
 
-UNPROMISED = "the frontier promised nothing of test (the point was not confirmed): the result is held against nothing"
+UNCONFIRMED = "the point was not confirmed, so there is no prediction interval to compare test with"
 
 
 @dataclass(frozen=True)
@@ -70,37 +68,37 @@ class Order:
 def retrain(
     order: Order,
     work: Path,
-    promised: Mapping[str, Promise],
+    intervals: Mapping[str, PredictionInterval],
     force: bool = False,
     threads: int = 1,
     device: str = "auto",
     progress: Progress | None = None,
 ) -> Retrained:
-    """Trains, chooses or averages, calibrates, and holds the result against the promises.
+    """Trains, chooses or averages, calibrates, and compares the result with the prediction intervals.
 
     Equal orders give equal members, bit for bit, on one machine's CPU with one number of threads.
 
     Args:
         work: a folder for the joined data, which is gone afterwards if its owner removes it.
-        promised: see `bench.frontier.promise.promises`; where it is empty a warning says so.
-        force: keeps a result that breaks a promise, with a warning.
+        intervals: see `bench.frontier.retraining.prediction_intervals`; where there are none a warning says so.
+        force: keeps a result that is worse than its interval, with a warning.
 
     Raises:
-        UserError: test came out worse than promised, without `force`; no rows to hold out, or of one class only.
+        UserError: a metric on test is worse than its interval, without `force`; no rows to hold out, or of one class.
         FloatingPointError: a training diverged.
     """
     progress = progress or Silent()
     config, options = TrialConfig.parse(order.config), order.options
     store = refit_store(order.store, order.card, options.held_out, order.seed, work / "refit")
     seeds = tuple(derive(order.seed, "retrain", k) for k in range(options.seeds))
-    predictor = Predictor(store, config, device, outcomes_of([*(each.name for each in order.objectives), *promised]))
+    predictor = Predictor(store, config, device, outcomes_of([*(each.name for each in order.objectives), *intervals]))
     trained = [_train(order, store, config, seed, threads, device, predictor, progress) for seed in seeds]
     kept = trained if options.choose == "average" else [max(trained, key=lambda each: _merit(each, order.objectives))]
     found = {key: fmean(each.test[key] for each in kept) for key in kept[0].test}
-    broken, warnings = verdicts(promised, found) if promised else ([], [UNPROMISED])
-    if broken and not force:
-        raise UserError(f"retraining is refused: {'; '.join(broken)}; to keep it all the same, use --force")
-    for sentence in (*broken, *warnings):
+    worse, warnings = verdicts(intervals, found) if intervals else ([], [UNCONFIRMED])
+    if worse and not force:
+        raise UserError(f"retraining is refused: {'; '.join(worse)}; to keep it all the same, use --force")
+    for sentence in (*worse, *warnings):
         progress.note(f"warning: {sentence}")
 
     members = [member.states for member in kept]
@@ -119,7 +117,7 @@ def retrain(
         test=predictor.metrics("test", members),
         calibrated=predictor.metrics("test", members, calibrations),
         served=_served(order, store.schema, predictor, members, calibrations),
-        warnings=(*broken, *warnings),
+        warnings=(*worse, *warnings),
         provenance={
             "data": {"key": order.store.key, "fingerprint": order.store.fingerprint},
             "tasks": [task.name for task in store.schema.tasks],

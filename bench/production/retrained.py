@@ -50,7 +50,7 @@ class Retrained:
         test: metrics on test of the members' mean, uncalibrated.
         calibrated: the same, calibrated.
         served: outcomes on test of the ranking by the score, as `like.recall@10%`.
-        warnings: what the frontier did not promise, in sentences.
+        warnings: where test is outside its prediction intervals, in sentences.
         provenance: what remakes it: data, configuration, seeds, versions.
     """
 

@@ -61,18 +61,18 @@ def decision_of(choices: Choices | None, pick: Picked | None) -> Decision | None
     table, names = choices.table.reset_index(drop=True), choices.objectives
     axes = tuple(Axis(each, choices.directions[each], choices.served or not in_thousandths(each)) for each in names)
     known = len(choices.draws) if set(names) <= set(choices.drawn) else 0
-    worlds = np.unique(np.linspace(0, known - 1, min(known, MOST_DRAWS)).astype(int)) if known else np.arange(0)
+    shown = np.unique(np.linspace(0, known - 1, min(known, MOST_DRAWS)).astype(int)) if known else np.arange(0)
     needed = [choices.current, *([pick.row, *pick.runners_up] if pick else [])]
     likely = (
         table["p_nondominated"].astype(float).fillna(0) + 2.0 * table["on_front"] + 4.0 * (table["role"] != "trial")
     )
     likely.iloc[needed] = np.inf
-    most = max(MOST_DRAWN // (max(len(worlds), 1) * len(names)), len(needed))
+    most = max(MOST_DRAWN // (max(len(shown), 1) * len(names)), len(needed))
     kept = np.sort(likely.sort_values(ascending=False, kind="stable").index.to_numpy()[:most])
     place = {int(row): at for at, row in enumerate(kept)}
     draws = np.empty((0, len(kept), len(names)), dtype=np.float32)
     if known:
-        draws = choices.draws[worlds][:, kept][:, :, [choices.drawn.index(name) for name in names]].astype(np.float32)
+        draws = choices.draws[shown][:, kept][:, :, [choices.drawn.index(name) for name in names]].astype(np.float32)
     return Decision(
         table=table.iloc[kept].reset_index(drop=True),
         axes=axes,

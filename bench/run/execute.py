@@ -16,8 +16,8 @@ from bench.confirm.race import Race, confirm
 from bench.confirm.static_weights import retuned
 from bench.confirm.tuning import full_lengths, tries_of, tuned
 from bench.data import Store, prepare
+from bench.frontier.history import SoFar
 from bench.frontier.shortlist import kinds, members, shortlist
-from bench.frontier.so_far import SoFar
 from bench.progress import Progress
 from bench.records import Job, Point, Split, TrialRecord
 from bench.rows import CONFIRM

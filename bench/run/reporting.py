@@ -10,7 +10,7 @@ from types import TracebackType
 
 from bench.atomic import write_text
 from bench.frontier.history import History
-from bench.frontier.hypervolume import resolve_reference
+from bench.frontier.pareto import resolve_reference
 from bench.progress import Progress
 from bench.records import TrialRecord
 from bench.report.picture import standalone

@@ -15,7 +15,7 @@ from bench.frontier.choices import Choices, head_choices, served_choices
 from bench.frontier.frontier import Frontier, frontier
 from bench.frontier.pick import NothingPasses, Pick, pick
 from bench.frontier.policy import Policy
-from bench.frontier.served.reading import readings
+from bench.frontier.served.distance import readings
 from bench.frontier.served.verdict import Verdict
 from bench.home import shown
 from bench.objectives import Objective, primary

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bench.frontier.dominance import nondominated
+from bench.frontier.pareto import nondominated
 from bench.objectives import Objective
 from bench.records import Scalar
 from bench.search.encoding import Floats

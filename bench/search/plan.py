@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from bench.frontier.hypervolume import resolve_reference
+from bench.frontier.pareto import resolve_reference
 from bench.objectives import Objective
 from bench.records import Scalar
 from bench.search.promotion import Rules

@@ -11,7 +11,7 @@ import moocore
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.frontier.dominance import UNRANKED, ranks
+from bench.frontier.pareto import UNRANKED, ranks
 from bench.objectives import Objective
 
 Floats = NDArray[np.float64]

@@ -13,7 +13,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from bench.errors import UserError
-from bench.frontier.dominance import nondominated
+from bench.frontier.pareto import nondominated
 from bench.objectives import Objective
 from bench.records import Scalar
 from bench.search.encoding import Floats

@@ -10,9 +10,9 @@ from typing import Any
 
 import pandas as pd
 
-from bench.frontier.estimates import confirmed
 from bench.frontier.frontier import frontier
-from bench.frontier.hypervolume import weakest_reference
+from bench.frontier.pareto import weakest_reference
+from bench.frontier.points import confirmed
 from bench.objectives import Objective
 from bench.records import Failure, Replicate, TrialRecord
 from bench.tracking.node import Node

@@ -11,14 +11,13 @@ import torch
 
 from bench.data.refit import JOINED
 from bench.errors import UserError
-from bench.frontier.length import Length
-from bench.frontier.promise import Promise
+from bench.frontier.retraining import Length, PredictionInterval
 from bench.frontier.score import Score
 from bench.fusion import fused
 from bench.objectives import Objective
 from bench.production.calibrating import calibrated
 from bench.production.predicting import Predictor
-from bench.production.retrain import UNPROMISED, retrain
+from bench.production.retrain import UNCONFIRMED, retrain
 from bench.production.retrained import Retrained
 from bench.training.config import TrialConfig
 from bench.training.metrics import evaluate
@@ -89,7 +88,7 @@ def test_every_prediction_is_calibrated(two) -> None:
 
 def test_training_stops_where_the_length_says(funnel, tmp_path) -> None:
     short = retrain(funnel.order(length=Length(0.5), seeds=1), tmp_path, {})
-    assert short.warnings == (UNPROMISED,)
+    assert short.warnings == (UNCONFIRMED,)
     full = retrain(funnel.order(seeds=1), tmp_path, {})
     assert short.members[0].samples[0] == pytest.approx(full.members[0].samples[0] / 4, abs=256)
 
@@ -106,16 +105,16 @@ def test_separate_models_stop_each_at_their_own_length(funnel, tmp_path) -> None
     assert both.test["test/purchase.cvr.auc"] != short.test["test/purchase.cvr.auc"]
 
 
-def test_a_broken_promise_is_refused_unless_forced(funnel, tmp_path) -> None:
-    promised = {"click.auc": Promise(CLICK, 0.99, 0.98, 1.0)}
+def test_a_result_below_its_interval_is_refused_unless_forced(funnel, tmp_path) -> None:
+    intervals = {"click.auc": PredictionInterval(CLICK, 0.99, 0.98, 1.0)}
     order = funnel.order(seeds=1, calibration="none")
-    with pytest.raises(UserError, match=r"refused: click.auc on test is 0\.\d+, where the frontier promised 0.99000"):
-        retrain(order, tmp_path, promised)
-    kept = retrain(order, tmp_path, promised, force=True)
-    assert "promised 0.99000 (0.98000 to 1.00000)" in kept.warnings[0]
-    better = retrain(order, tmp_path, {"click.auc": Promise(CLICK, 0.2, 0.1, 0.3)})
+    with pytest.raises(UserError, match=r"refused: click.auc on test is 0\.\d+, worse than its prediction interval"):
+        retrain(order, tmp_path, intervals)
+    kept = retrain(order, tmp_path, intervals, force=True)
+    assert "prediction interval 0.99000 (0.98000 to 1.00000)" in kept.warnings[0]
+    better = retrain(order, tmp_path, {"click.auc": PredictionInterval(CLICK, 0.2, 0.1, 0.3)})
     (warning,) = better.warnings
-    assert "better than the frontier promised" in warning
+    assert "better than its prediction interval" in warning
 
 
 def test_it_is_written_and_read(two, tmp_path) -> None:

@@ -11,9 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.frontier.dominance import ranks
 from bench.frontier.frontier import frontier
-from bench.frontier.simplex import lattice
+from bench.frontier.pareto import lattice, ranks
 from bench.objectives import Direction, Objective
 from bench.records import Failure, Replicate, TrialRecord
 from bench.report.decision import Picked

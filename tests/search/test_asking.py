@@ -16,7 +16,7 @@ from search_toys import (
     train,
 )
 
-from bench.frontier.dominance import ranks
+from bench.frontier.pareto import ranks
 from bench.search import asking as module
 from bench.search.asking import BEST, OTHERS, shown
 from bench.search.driver import search

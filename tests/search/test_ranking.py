@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from bench.frontier.dominance import ranks
-from bench.frontier.hypervolume import contributions
+from bench.frontier.pareto import contributions, ranks
 from bench.objectives import Objective
 from bench.search.ranking import COMPARED, NET, Order, best_first, epsilon_net, merits
 

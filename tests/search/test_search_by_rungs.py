@@ -15,7 +15,7 @@ from test_driver import Notes
 
 from bench.confirm.race import Race, confirm
 from bench.errors import UserError
-from bench.frontier.hypervolume import hypervolume
+from bench.frontier.pareto import hypervolume
 from bench.records import Job, TrialRecord, TrialResult
 from bench.search.checkpoints import Checkpoints
 from bench.search.driver import search

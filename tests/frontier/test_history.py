@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.frontier.so_far import FIRST, SHOWN, SoFar
+from bench.frontier.history import FIRST, SHOWN, SoFar
 
 
 def test_a_front_is_due_at_each_doubling(objectives):

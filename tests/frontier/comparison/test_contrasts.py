@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.frontier.comparison.volumes import volume_differences
-from bench.frontier.hypervolume import hypervolume
+from bench.frontier.comparison.contrasts import volume_differences
+from bench.frontier.pareto import hypervolume
 from bench.frontier.samples import Sample
 from bench.objectives import Objective
 

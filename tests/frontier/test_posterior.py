@@ -1,12 +1,14 @@
 """P(non-dominated) against known truths and closed forms."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from bench.frontier.dominance import nondominated
+from bench.frontier.pareto import nondominated
+from bench.frontier.posterior import p_nondominated as p_of_samples
 from bench.frontier.samples import Sample
-from bench.frontier.uncertainty import p_nondominated as p_of_samples
 from bench.objectives import Objective
 
 ONE = (Objective("a.auc", "maximize"),)

@@ -1,21 +1,60 @@
-"""Hypervolume: how much of objective space a set of points dominates, up to a reference fixed beforehand.
+"""Pareto dominance, hypervolume and simplex lattices.
 
-A reference taken from the results would move with every trial and make no two runs comparable. Points that do not beat
-the reference in every objective add nothing.
+x dominates y if it is nowhere worse and somewhere better. Equal points do not dominate each other: all duplicates of a
+non-dominated point are kept. A row with a value that is not finite was not measured: it is never on a front and
+dominates nothing.
+
+The hypervolume is how much of objective space a set of points dominates, up to a reference that is fixed beforehand. A
+reference taken from the results would move with every trial. Points that do not beat it in every objective add nothing.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import combinations, count
+from math import comb
 
 import moocore
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import UserError, unknown
-from bench.frontier.dominance import maximised, measured, nondominated
 from bench.objectives import Objective, metric_of, ranked
+
+UNRANKED = -1
+
+
+def maximised(objectives: Sequence[Objective]) -> list[bool]:
+    """The directions in the form moocore takes."""
+    return [objective.direction == "maximize" for objective in objectives]
+
+
+def measured(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which rows of `values` (N, M) are finite in every objective: (N,)."""
+    return np.asarray(np.isfinite(values).all(axis=1))
+
+
+def nondominated(values: NDArray[np.float64], objectives: Sequence[Objective]) -> NDArray[np.bool_]:
+    """Which rows of `values` (N, M) no other row dominates: (N,)."""
+    result = measured(values)
+    result[result] = moocore.is_nondominated(values[result], maximise=maximised(objectives), keep_weakly=True)
+    return result
+
+
+def ranks(values: NDArray[np.float64], objectives: Sequence[Objective]) -> NDArray[np.int64]:
+    """Non-dominated sorting (Deb et al., IEEE TEC 2002): (N,).
+
+    0 is the front, 1 the front once those are taken away, and so on; `UNRANKED` for rows that were not measured.
+    """
+    rows = measured(values)
+    result = np.full(len(values), UNRANKED, dtype=np.int64)
+    # moocore 0.3 ranks a single column the wrong way round; the column twice has the same order
+    copies = 2 if len(objectives) == 1 else 1
+    points = np.repeat(values[rows], copies, axis=1)
+    result[rows] = moocore.pareto_rank(points, maximise=maximised(objectives) * copies)
+    return result
+
 
 Floats = NDArray[np.float64]
 
@@ -119,3 +158,20 @@ def contributions(values: Floats, objectives: Sequence[Objective], reference: Ma
     for i in front:
         result[i] = max(0.0, whole - hypervolume(values[front[front != i]], objectives, reference))
     return result
+
+
+def lattice(parts: int, steps: int) -> NDArray[np.int64]:
+    """All ways (W, parts) to write `steps` as an ordered sum of whole numbers from 0, the first part rising."""
+    last = steps + parts - 1
+    bars = combinations(range(last), parts - 1)
+    return np.array([np.diff([-1, *each, last]) - 1 for each in bars], dtype=np.int64)
+
+
+def steps_within(parts: int, most: int) -> int:
+    """The largest number of steps, at least 1, whose lattice of two parts or more has at most so many points."""
+    return max(1, next(steps for steps in count(1) if comb(steps + parts - 1, parts - 1) > most) - 1)
+
+
+def steps_beyond(parts: int, least: int) -> int:
+    """The smallest number of steps whose lattice of two parts or more has at least so many points."""
+    return next(steps for steps in count(1) if comb(steps + parts - 1, parts - 1) >= least)

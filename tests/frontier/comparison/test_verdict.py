@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from bench.frontier.comparison.holm import holm
+from bench.frontier.comparison.verdict import holm
 
 
 def closed_testing(p: list[float]) -> list[float]:

@@ -1,7 +1,9 @@
 """What a front says beside the verdict: exchange rates, and models against weights alone."""
 
-from bench.frontier.served.candidates import Current
-from bench.frontier.served.reading import readings
+from __future__ import annotations
+
+from bench.frontier.served.distance import readings
+from bench.frontier.served.measuring import Current
 from bench.frontier.served.served import served_front
 from bench.fusion import Fusion
 
