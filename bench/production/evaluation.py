@@ -1,7 +1,7 @@
 """How good the served ranking and each prediction are, how sure that is, and whether one model beats another.
 
 Groups (users, where rows are ranked by user) are resampled as a whole, since rows of one user are not independent; see
-`bench.outcomes.poisson`. Two models are compared on the same resamples, so that what is hard for both cancels out.
+`bench.outcomes.bootstrap`. Two models are compared on the same resamples, so that what is hard for both cancels out.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from bench.errors import UserError, listed
 from bench.frontier.comparison.verdict import CANNOT_TELL, against
 from bench.frontier.intervals import LEVEL
 from bench.frontier.score import prediction_names
-from bench.outcomes.defaults import default_outcomes
-from bench.outcomes.measure import Measure
-from bench.outcomes.poisson import counts, units_of
+from bench.outcomes.bootstrap import counts, units_of
+from bench.outcomes.measure import Measure, default_outcomes
 from bench.production.labelled import Judged, joint_labels
 from bench.production.scorer import SCORE, Values
 from bench.schema import Schema

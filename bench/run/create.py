@@ -15,7 +15,7 @@ import numpy as np
 
 from bench import content
 from bench.atomic import atomic_folder
-from bench.confirm.static_weights import check_static
+from bench.confirm.baselines import check_static
 from bench.data import load_card
 from bench.data.loading import find_card, lasting_name
 from bench.data.preparation import check_data

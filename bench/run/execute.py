@@ -11,10 +11,8 @@ from bench import predictions
 from bench.atomic import write_text
 from bench.balancing import BALANCING
 from bench.balancing.alike import works_on_gradients
-from bench.confirm.baselines import baselines_of
+from bench.confirm.baselines import baselines_of, full_lengths, retuned, tries_of, tuned
 from bench.confirm.race import Race, confirm
-from bench.confirm.static_weights import retuned
-from bench.confirm.tuning import full_lengths, tries_of, tuned
 from bench.data import Store, prepare
 from bench.frontier.history import SoFar
 from bench.frontier.shortlist import kinds, members, shortlist

@@ -21,9 +21,8 @@ from bench.home import shown
 from bench.objectives import Objective, primary
 from bench.plain import parse_toml, read_json
 from bench.records import Point, TrialRecord
-from bench.report.decision import Picked
 from bench.report.page import write_page
-from bench.report.view import View, build_view
+from bench.report.view import Picked, View, build_view
 from bench.run.current import current_of, others_of
 from bench.run.deployable import network_of
 from bench.run.folder import DatasetRun, Run

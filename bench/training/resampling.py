@@ -15,8 +15,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from bench.outcomes.bootstrap import Counts, counts, units_of
 from bench.outcomes.measure import Measure
-from bench.outcomes.poisson import Counts, counts, units_of
 from bench.records import RARER
 from bench.schema import Schema, Task
 from bench.training.metrics import by_task, on_impressions, sample_spaces

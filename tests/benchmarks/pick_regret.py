@@ -41,7 +41,7 @@ from bench.frontier.served.sweep import Sweep
 from bench.frontier.served.verdict import verdict
 from bench.fusion import Fusion
 from bench.objectives import Objective
-from bench.outcomes.defaults import default_outcomes
+from bench.outcomes.measure import default_outcomes
 from bench.predictions import predictions, rows_of
 from bench.records import Point, Replicate
 from bench.rows import CONFIRM, TEST

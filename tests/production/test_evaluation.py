@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import log_loss, mean_squared_error, roc_auc_score
 
 from bench.errors import UserError
-from bench.outcomes.defaults import default_outcomes
+from bench.outcomes.measure import default_outcomes
 from bench.production.evaluation import Estimate, Judgement, auc, judgements, logloss, pcoc, rmse, sentence, served
 from bench.production.labelled import Judged
 from bench.schema import Schema, Task

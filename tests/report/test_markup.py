@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.report import theme
+from bench.report.markup import COLOURS, looks_of
 
 
 def luminance(colour: str) -> float:
@@ -18,11 +18,11 @@ def luminance(colour: str) -> float:
 @pytest.mark.parametrize("role", ["text", "muted", "accent", "good", "loss"])
 def test_words_can_be_read(role: str, dark: int) -> None:
     for ground in ("surface", "raised"):
-        low, high = sorted(luminance(theme.COLOURS[each][dark]) for each in (role, ground))
+        low, high = sorted(luminance(COLOURS[each][dark]) for each in (role, ground))
         assert (high + 0.05) / (low + 0.05) >= 4.5
 
 
 def test_looks_differ_and_known_ones_stay() -> None:
-    found = theme.looks(f"kind {i}" for i in range(50))
+    found = looks_of(f"kind {i}" for i in range(50))
     assert len(set(found.values())) == 50
-    assert theme.looks(["mmoe"])["mmoe"] == theme.looks(["ple", "mmoe", "esmm"])["mmoe"]
+    assert looks_of(["mmoe"])["mmoe"] == looks_of(["ple", "mmoe", "esmm"])["mmoe"]
