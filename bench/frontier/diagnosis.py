@@ -197,7 +197,7 @@ def _scale(diagnosis: Mapping[str, Any], task: str) -> Cause | None:
     ratio = pulls[other] / pulls[task]
     if ratio <= (DOMINATED if diagnosis["probes"] >= FEWEST else OUTWEIGHED):
         return None
-    evidence = f"the weighted gradient of {other} is {ratio:.1f} times as long as its own ({block})"
+    evidence = f"the norm of the weighted gradient of {other} is {ratio:.1f} times its own ({block})"
     return Cause("unequal scale", 1 - DOMINATED / ratio, evidence)
 
 

@@ -3,8 +3,7 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from bench.balancing.gramian import Gradients
-from bench.balancing.least_distance import least_distance
+from bench.balancing.gramian import Gradients, least_distance
 from bench.balancing.upgrad import UPGrad
 from bench.registry import NoOptions
 
@@ -13,9 +12,9 @@ from bench.registry import NoOptions
 def test_gradients_have_the_gramian_that_they_came_from(tasks: int) -> None:
     jacobian = np.random.default_rng(0).standard_normal((tasks, 9)) * np.logspace(-10, 10, tasks)[:, None]
     found = Gradients.of(jacobian @ jacobian.T)
-    lengths = np.linalg.norm(jacobian, axis=1)
-    np.testing.assert_allclose(found.lengths, lengths)
-    unit = jacobian / lengths[:, None]
+    norms = np.linalg.norm(jacobian, axis=1)
+    np.testing.assert_allclose(found.norms, norms)
+    unit = jacobian / norms[:, None]
     np.testing.assert_allclose(found.directions.T @ found.directions, unit @ unit.T, atol=1e-12)
 
 
