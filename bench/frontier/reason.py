@@ -144,13 +144,13 @@ class Told:
     def _ahead(self) -> str:
         """What scores higher than the pick and cannot be deployed."""
         names = list(dict.fromkeys([*self.names, *self.choices.objectives]))
-        gains, said = self.choices.gains(names, self.choices.values(names)), []
+        gains, sentences = self.choices.gains(names, self.choices.values(names)), []
         for row, share in self.ahead.items():
             apart = zip(names, gains[row] - gains[self.chosen], strict=True)
             parts = ", ".join(f"{name} {difference(self.choices, name, gain)}" for name, gain in apart)
             often = "" if share is None else f" in {share:.0%} of retrainings"
-            said.append(f"{called(self.choices, row)}{often} ({parts})")
-        return f"Ahead of the pick by score, but not deployable: {'; '.join(said)}." if said else ""
+            sentences.append(f"{called(self.choices, row)}{often} ({parts})")
+        return f"Ahead of the pick by score, but not deployable: {'; '.join(sentences)}." if sentences else ""
 
     def _simpler(self) -> str:
         """Simpler choices that are as good."""
@@ -181,11 +181,11 @@ class Told:
         if guard.segments is not None:
             parts.append("no segment that loses more than allowed")
         gone = int((~judge.passing).sum())
-        said = [f"The guard ({'; '.join(parts)}) excluded {gone} of {len(self.choices)} choices."] if parts else []
+        sentences = [f"The guard ({'; '.join(parts)}) excluded {gone} of {len(self.choices)} choices."] if parts else []
         for why in dict.fromkeys(judge.unjudged.values()):
             names = ", ".join(name for name, each in judge.unjudged.items() if each == why)
-            said.append(f"The guard could not judge {names}: {why}.")
-        return " ".join(said)
+            sentences.append(f"The guard could not judge {names}: {why}.")
+        return " ".join(sentences)
 
 
 def difference(choices: Choices, name: str, gain: float) -> str:

@@ -12,7 +12,7 @@ from bench.frontier.retraining import PredictionInterval
 from bench.machine import versions
 from bench.production.model_card import Facts, model_card
 from bench.production.package import Parts
-from bench.production.retrained import Retrained
+from bench.production.retrain import Retrained
 from bench.rows import NAMES
 from bench.run.planned import Plan
 

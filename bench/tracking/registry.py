@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from bench import __version__
 from bench.atomic import lives, scratch_folder, this_process
 from bench.errors import UserError, unknown
-from bench.production.example import example_rows
 from bench.production.package import MANIFEST, Package
+from bench.production.rows import example_rows
 from bench.tracking.node import Node
 from bench.tracking.store import Store, TrackingError
 from bench.tracking.values import RUNNING, Point

@@ -15,10 +15,8 @@ from bench.frontier.retraining import Length, PredictionInterval
 from bench.frontier.score import Score
 from bench.fusion import fused
 from bench.objectives import Objective
-from bench.production.calibrating import calibrated
-from bench.production.predicting import Predictor
-from bench.production.retrain import UNCONFIRMED, retrain
-from bench.production.retrained import Retrained
+from bench.production.calibration import calibrated
+from bench.production.retrain import UNCONFIRMED, Predictor, Retrained, retrain
 from bench.training.config import TrialConfig
 from bench.training.metrics import evaluate
 
@@ -66,9 +64,9 @@ def test_the_better_one_on_what_is_held_out_is_chosen(two, funnel, tmp_path) -> 
 def test_metrics_are_those_of_the_mean_of_probabilities(two, funnel) -> None:
     """Worked out anew, from each member's own predictions."""
     predictor = Predictor(funnel.store, TrialConfig.parse(two.config), "cpu")
-    each = [list(predictor.said("test", [member.states])) for member in two.members]
+    each = [list(predictor.predictions("test", [member.states])) for member in two.members]
     conditional, joint = (
-        np.mean([np.concatenate([getattr(said, name) for said in one]) for one in each], axis=0)
+        np.mean([np.concatenate([getattr(predicted, name) for predicted in one]) for one in each], axis=0)
         for name in ("conditional", "joint")
     )
     data, tasks = funnel.store.split("test"), funnel.store.schema.tasks
@@ -134,9 +132,10 @@ def test_the_served_ranking_is_measured_on_test(funnel, tmp_path) -> None:
     order = replace(funnel.order(length=Length(0.2), seeds=1), score=score, outcomes=outcomes)
     found = retrain(order, tmp_path, {})
     predictor = Predictor(funnel.store, TrialConfig.parse(found.config), "cpu")
-    (said,) = predictor.said("test", [found.members[0].states])
-    clicks, bought = np.nan_to_num(said.labels[:, 0]), np.nan_to_num(said.labels[:, 0] * said.labels[:, 1])
-    order_of_rows = np.argsort(-fused("power", said.joint, (0.7, 0.3), ()))[: round(0.1 * len(clicks))]
+    (predicted,) = predictor.predictions("test", [found.members[0].states])
+    click, purchase = predicted.labels[:, 0], predicted.labels[:, 1]
+    clicks, bought = np.nan_to_num(click), np.nan_to_num(click * purchase)
+    order_of_rows = np.argsort(-fused("power", predicted.joint, (0.7, 0.3), ()))[: round(0.1 * len(clicks))]
     expected = [labels[order_of_rows].sum() / labels.sum() for labels in (clicks, bought)]
     assert list(found.served) == list(outcomes)
     assert list(found.served.values()) == pytest.approx(expected, abs=0.02)  # the last row counts in part

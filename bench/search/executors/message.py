@@ -28,10 +28,10 @@ def decode(job: Job, line: str | bytes) -> Outcome:
         ValueError: the line was not made by `encode`.
     """
     try:
-        said: dict[str, Any] = json.loads(line)
-        result = None if said["result"] is None else TrialResult(**said["result"])
-        failure = None if said["failure"] is None else Failure(**said["failure"])
-        outcome = Outcome(job, result, failure, float(said["started"]), float(said["seconds"]))
+        fields: dict[str, Any] = json.loads(line)
+        result = None if fields["result"] is None else TrialResult(**fields["result"])
+        failure = None if fields["failure"] is None else Failure(**fields["failure"])
+        outcome = Outcome(job, result, failure, float(fields["started"]), float(fields["seconds"]))
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"expected an outcome, found {line[:80]!r}") from error
     if (result is None) == (failure is None):
