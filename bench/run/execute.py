@@ -27,8 +27,7 @@ from bench.run.remaining import After, Pace, WithLater
 from bench.run.reporting import Reporter
 from bench.run.results import DatasetResult, page_path, result_of, write_pick, write_report
 from bench.schema import Task
-from bench.search.checkpoints import Checkpoints
-from bench.search.driver import search
+from bench.search.driver import Checkpoints, search
 from bench.search.executors import EXECUTORS
 from bench.search.executors.base import Options
 from bench.search.plan import Plan
