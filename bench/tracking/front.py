@@ -76,7 +76,6 @@ def log_front(parent: Parent, found: Found, when: float = 0.0) -> None:
         TrackingError: the store cannot be reached.
     """
     frontier, pick = found.frontier, found.pick
-
     placed = values.front_of(frontier, pick)
     for number, node in parent.trials.items():
         points, tags = placed.get(number, ([], values.UNPLACED))
@@ -88,7 +87,7 @@ def log_front(parent: Parent, found: Found, when: float = 0.0) -> None:
             parent.node.add_files(files)
             parent.sent["fronts"] += 1
     tables = [*([SERVED] if found.served else []), TABLE]
-    chosen = _chosen(found)
+    chosen, holds = _chosen(found), pick.stability.holds if pick else None
     parent.node.send(
         [
             *(Point(f"{CHOSEN}{name}", value, time=when) for name, value in chosen.items()),
@@ -100,7 +99,7 @@ def log_front(parent: Parent, found: Found, when: float = 0.0) -> None:
             VERDICT: str(found.verdict["kind"]) if found.verdict else "none",
             "seesaw.picked": pick.point if pick else "none",
             "seesaw.pick_reason": (pick.reason if pick else "none")[: values.LONGEST_TAG],
-            "seesaw.pick_by_rule": _by_rule(pick),
+            "seesaw.pick_by_rule": "unknown" if holds is None else f"{holds:.2f}",
             "seesaw.answer": (frontier.answer.sentence if frontier.answer else "none")[: values.LONGEST_TAG],
             # MLflow shows these as tables
             "mlflow.loggedArtifacts": json.dumps([{"path": name, "type": "table"} for name in tables]),
@@ -120,27 +119,21 @@ def columns(chosen: Sequence[str]) -> list[str]:
 def _chosen(found: Found) -> dict[str, float]:
     """The pick's values by outcome and its gains over the current point, as fractions of that, both on test; without a
     served front its head metrics on the frontier's split."""
-    pick = found.pick
+    pick, served, split = found.pick, found.served, found.frontier.split
     if pick is None:
         return {}
-    values_of = dict(pick.outcomes) or {
-        each.name: pick.metrics[each.key(found.frontier.split)]
+    chosen = dict(pick.outcomes) or {
+        each.name: pick.metrics[each.key(split)]
         for each in found.frontier.objectives
-        if each.key(found.frontier.split) in pick.metrics
+        if each.key(split) in pick.metrics
     }
     gains = {}
-    if found.served is not None and (row := _row_of(found.served.table, pick)) is not None:
-        for each in found.served.outcomes:
-            values_of[each.name] = float(row[f"{TEST}/{each.name}"])
-            gains[f"{each.name}.gain"] = float(row[f"{TEST}/{each.name}.gain"])
-    return {name: value for name, value in {**values_of, **gains}.items() if value == value}
-
-
-def _row_of(table: pd.DataFrame, pick: Pick) -> Mapping[str, Any] | None:
-    for row in table.to_dict("records"):
-        if (row["point"], row["kind"], row["weights"]) == (pick.point, pick.kind, pick.weights):
-            return {str(name): value for name, value in row.items()}
-    return None
+    same = (pick.point, pick.kind, pick.weights)
+    for row in served.table.to_dict("records") if served else ():
+        if served and (row["point"], row["kind"], row["weights"]) == same:
+            chosen |= {each.name: float(row[f"{TEST}/{each.name}"]) for each in served.outcomes}
+            gains = {f"{each.name}.gain": float(row[f"{TEST}/{each.name}.gain"]) for each in served.outcomes}
+    return {name: value for name, value in (chosen | gains).items() if value == value}
 
 
 def _description(parent: Parent, found: Found) -> str:
@@ -161,12 +154,6 @@ def _description(parent: Parent, found: Found) -> str:
         "\n".join(f"- `{command}`" for command in found.commands),  # a block of code would widen the page
     ]
     return "\n\n".join(part for part in parts if part)[: values.LONGEST_TAG]
-
-
-def _by_rule(pick: Pick | None) -> str:
-    """In which share of retrainings the pick holds, as far as that is known."""
-    holds = pick.stability.holds if pick else None
-    return "unknown" if holds is None else f"{holds:.2f}"
 
 
 def _written(folder: Path, found: Found) -> list[Path]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from bench.records import TrialRecord
-from bench.tracking.node import Node
+from bench.tracking.node import NONE, Node
 from bench.tracking.store import PAUSE, REMOTE, TRIES, Pulse, Store, TrackingError, kind
 from bench.tracking.values import BY_SAMPLES, HYPERVOLUME, RUNNING, UNTIL, Point, Wanted, replicate_run, trial_run
 
@@ -62,48 +62,39 @@ class Tracker:
     def open_parent(
         self,
         *,
-        run: str,
-        suite: str,
-        dataset: str,
-        space: str,
-        fingerprint: str,
-        seed: int,
-        versions: Mapping[str, str],
-        created: str = "",
         live: bool = True,
-        params: Mapping[str, str] | None = None,
-        tags: Mapping[str, str] | None = None,
+        params: Mapping[str, str] = NONE,
+        tags: Mapping[str, str] = NONE,
         source: str = "",
+        **identity: str | int,
     ) -> Parent:
         """The parent run of one data set's part of a run: a new one, or the one that an earlier execution began.
 
         Args:
-            fingerprint: of the encoded store.
-            versions: by library; not part of what makes two runs the same.
-            created: when the run was created. It tells a run from an earlier one of the same name whose folder is
-                gone, and from others' on the same server.
             live: whether one that is there is marked as going on.
             params: what was asked for and stays; tags: what may change, such as a budget that is raised.
             source: where the data come from.
+            identity: what tells the part from others: `run, suite, dataset, space, seed`, `fingerprint` of the encoded
+                store, and when the run was `created`: an earlier run of the same name may be gone from this machine.
         """
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
-        asked = {"suite": suite, "dataset": dataset, "space": space, "seed": str(seed), "fingerprint": fingerprint}
-        identity = {f"seesaw.{name}": value for name, value in ({"run": run, "created": created} | asked).items()}
-        known = {"seesaw.versions": ", ".join(f"{name} {version}" for name, version in versions.items())}
-        known |= identity | dict(tags or {})
+        own = {name: str(value) for name, value in identity.items()}
+        run, suite, dataset = own["run"], own["suite"], own["dataset"]
+        asked = {name: value for name, value in own.items() if name not in ("run", "created")}
+        known = {f"seesaw.{name}": value for name, value in own.items()}
         experiment = self._store.make_experiment(experiment_name(suite), self._artifacts)
         begun = "tags.`seesaw.kind` = 'parent' and tags.`seesaw.run` = '{}'".format(run.replace("'", "\\'"))
-        there = [each for each in Node.search(self._store, experiment, begun) if identity.items() <= each.tags.items()]
+        there = [each for each in Node.search(self._store, experiment, begun) if known.items() <= each.tags.items()]
         if there:
             node = there[-1]  # the oldest, should a late answer have made two
             if live:
                 node.set_status(RUNNING)
         else:
-            tags = {"seesaw.kind": "parent", **known}
-            node = Node.create(self._store, experiment, f"{run} {dataset} {space}", tags)
-        node.send(params=asked | dict(params or {}), tags=known)
-        data = Dataset(dataset, fingerprint[:LONGEST_DIGEST], "card", source)
+            name, first = f"{run} {dataset} {own['space']}", {"seesaw.kind": "parent", **known, **tags}
+            node = Node.create(self._store, experiment, name, first)
+        node.send(params={**asked, **params}, tags=tags)
+        data = Dataset(dataset, own["fingerprint"][:LONGEST_DIGEST], "card", source)
         read = [DatasetInput(data, [InputTag("mlflow.data.context", "train")])]
         self._store.ask(  # sent again, it is there once
             f"log the data of the run '{node.name}'", lambda client: client.log_inputs(node.run_id, read)

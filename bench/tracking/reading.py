@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ import pandas as pd
 from bench.frontier.frontier import frontier
 from bench.frontier.pareto import weakest_reference
 from bench.frontier.points import confirmed
-from bench.objectives import Objective
 from bench.records import Failure, Replicate, TrialRecord
 from bench.tracking.node import Node
 from bench.tracking.store import Store, TrackingError, plain_address
@@ -26,34 +25,8 @@ COMPARED = "tags.`seesaw.kind` = 'trial' and tags.`front.rank` != 'none'"
 REPLICATES = "tags.`seesaw.kind` = 'replicate'"
 
 
-@dataclass(frozen=True)
-class Tracked:
-    """A point that its own run compared, and the run in MLflow that holds it."""
-
-    run: str
-    dataset: str
-    fingerprint: str
-    objectives: tuple[Objective, ...]
-    reference: dict[str, float]
-    record: TrialRecord
-    node: Node
-
-
-@dataclass(frozen=True)
-class Placed:
-    """A point of a merged front, and how sure that is among all that was merged; None where it is not known."""
-
-    tracked: Tracked
-    p_nondominated: float | None
-
-
-@dataclass(frozen=True)
-class Merged:
-    """Fronts, their hypervolumes by (data set, fingerprint), and sentences on what was not compared."""
-
-    front: tuple[Placed, ...]
-    hypervolumes: dict[tuple[str, str], float]
-    notes: tuple[str, ...]
+Points = list[tuple[Node, TrialRecord]]
+"""Trials that their own run compared, and their runs in MLflow."""
 
 
 def frontier_of(experiment: str, uri: str) -> pd.DataFrame:
@@ -83,25 +56,65 @@ def frontier_of(experiment: str, uri: str) -> pd.DataFrame:
     replicates: dict[tuple[str, str], list[Node]] = {}
     for node in Node.search(store, at, REPLICATES):
         replicates.setdefault((node.tags["seesaw.parent"], node.tags["seesaw.trial"]), []).append(node)
-    tracked = [
-        _tracked(node, ended[parent], replicates.get((parent, node.tags["seesaw.trial"]), []))
-        for node in Node.search(store, at, COMPARED)
-        if (parent := node.tags["seesaw.parent"]) in ended
-    ]
-    found = _merged(tracked)
-    rows = [_row(placed) for placed in found.front]
+    groups: dict[tuple[str, str, str], Points] = {}
+    for node in sorted(Node.search(store, at, COMPARED), key=lambda each: _place(each.tags)):
+        if (parent := ended.get(node.tags["seesaw.parent"])) is not None:
+            key = parent.tags["seesaw.dataset"], parent.tags["seesaw.fingerprint"], parent.tags[OBJECTIVES]
+            own = replicates.get((parent.run_id, node.tags["seesaw.trial"]), [])
+            groups.setdefault(key, []).append((node, _record(node, own)))
+    notes = _apart(groups)
+    rows: list[dict[str, Any]] = []
+    volumes: dict[tuple[str, str], float] = {}
+    for (dataset, fingerprint, _), points in groups.items():
+        volumes[dataset, fingerprint] = _merge(dataset, fingerprint, points, ended, rows, notes)
     rest = dict.fromkeys(name for row in rows for name in row if name not in FIXED)
     table = pd.DataFrame(rows, columns=[*FIXED, *rest])
     table = table.sort_values(["dataset", "fingerprint", "run", "trial"], ignore_index=True)
-    unended = sorted(node.tags["seesaw.run"] for node in parents if node.run_id not in ended)
-    left_out = [f"without a front yet, and left out: {', '.join(unended)}"] if unended else []
-    table.attrs |= {"notes": [*found.notes, *left_out], "hypervolume": found.hypervolumes}
+    if unended := sorted(node.tags["seesaw.run"] for node in parents if node.run_id not in ended):
+        notes.append(f"without a front yet, and left out: {', '.join(unended)}")
+    table.attrs |= {"notes": notes, "hypervolume": volumes}
     return table
 
 
-def _tracked(node: Node, parent: Node, replicates: list[Node]) -> Tracked:
+def _merge(
+    dataset: str,
+    fingerprint: str,
+    points: Points,
+    parents: Mapping[str, Node],
+    rows: list[dict[str, Any]],
+    notes: list[str],
+) -> float:
+    """The hypervolume of points on the same data; their front is added to `rows`, what was not compared to `notes`."""
+    compared = [objectives_of(parents[node.tags["seesaw.parent"]].tags) for node, _ in points]
+    objectives = compared[0][0]
+    found = frontier(
+        [replace(record, number=at) for at, (_, record) in enumerate(points)],
+        objectives,
+        weakest_reference(objectives, [reference for _, reference in compared]),
+    )
+    trials = found.by_trial  # without the composite of single-task models, which no run has
+    for row in trials[trials["rank"] == trials["rank"].min()].to_dict("records"):
+        node, record = points[int(row["trial"])]
+        metrics = {name: value for name, value in sorted(node.metrics.items()) if not name.startswith(LEFT_OUT)}
+        tags, chance = node.tags, row["p_nondominated"]
+        of = tags["seesaw.run"], dataset, fingerprint, tags["seesaw.space"]
+        fixed = (*of, record.number, record.architecture, tags["seesaw.picked"] == "true", node.run_id)
+        sure = {"front.p_nondominated": math.nan if pd.isna(chance) else float(chance)}
+        rows.append({**dict(zip(FIXED, fixed, strict=True)), **metrics, **sure, **dict(sorted(node.params.items()))})
+    runs = {node.tags["seesaw.run"] for node, _ in points}
+    once = runs - {node.tags["seesaw.run"] for node, record in points if any(map(confirmed, record.points))}
+    if once and found.basis == "replicates":
+        notes.append(f"{dataset}: not confirmed, and not compared with what is: {', '.join(sorted(once))}")
+    return found.hypervolume
+
+
+def _place(tags: Mapping[str, str]) -> tuple[str, int]:
+    return tags["seesaw.run"], int(tags["seesaw.trial"])
+
+
+def _record(node: Node, replicates: Sequence[Node]) -> TrialRecord:
     tags, until = node.tags, node.tags.get(UNTIL, "none")
-    record = TrialRecord(
+    return TrialRecord(
         number=int(tags["seesaw.trial"]),
         state="completed",
         params={},
@@ -110,9 +123,6 @@ def _tracked(node: Node, parent: Node, replicates: list[Node]) -> Tracked:
         metrics=node.metrics,
         replicates=tuple(_replicate(each) for each in replicates if each.tags.get(UNTIL, "none") == until),
     )
-    objectives, reference = objectives_of(parent.tags)
-    of = parent.tags["seesaw.run"], parent.tags["seesaw.dataset"], parent.tags["seesaw.fingerprint"]
-    return Tracked(*of, objectives, reference, record, node)
 
 
 def _replicate(node: Node) -> Replicate:
@@ -121,55 +131,14 @@ def _replicate(node: Node) -> Replicate:
     return Replicate(int(tags["seesaw.replicate"]), int(tags["seesaw.seed"]), node.metrics, failure)
 
 
-def _row(placed: Placed) -> dict[str, Any]:
-    of, node = placed.tracked, placed.tracked.node
-    metrics = {name: value for name, value in sorted(node.metrics.items()) if not name.startswith(LEFT_OUT)}
-    return {
-        "run": of.run,
-        "dataset": of.dataset,
-        "fingerprint": of.fingerprint,
-        "space": node.tags["seesaw.space"],
-        "trial": of.record.number,
-        "architecture": of.record.architecture,
-        "picked": node.tags["seesaw.picked"] == "true",
-        "run_id": node.run_id,
-        **metrics,
-        "front.p_nondominated": math.nan if placed.p_nondominated is None else placed.p_nondominated,
-        **dict(sorted(node.params.items())),
-    }
-
-
-def _merged(points: Sequence[Tracked]) -> Merged:
-    """The front of each group of points with the same data set, fingerprint and objectives."""
-    groups: dict[tuple[str, str, tuple[Objective, ...]], list[Tracked]] = {}
-    for point in sorted(points, key=lambda each: (each.run, each.record.number)):
-        groups.setdefault((point.dataset, point.fingerprint, point.objectives), []).append(point)
-    front: list[Placed] = []
-    volumes, notes = {}, _apart(list(groups.items()))
-    for (dataset, fingerprint, objectives), group in groups.items():
-        numbered = [replace(point.record, number=at) for at, point in enumerate(group)]
-        reference = weakest_reference(objectives, [point.reference for point in group])
-        found = frontier(numbered, objectives, reference)
-        trials = found.by_trial  # without the composite of single-task models, which no run has
-        volumes[dataset, fingerprint] = found.hypervolume
-        for row in trials[trials["rank"] == trials["rank"].min()].to_dict("records"):
-            chance = row["p_nondominated"]
-            front.append(Placed(group[int(row["trial"])], None if pd.isna(chance) else float(chance)))
-        sure = {group[point.number].run for point in found.points if point.number is not None and confirmed(point)}
-        once = {point.run for point in group} - sure
-        if once and found.basis == "replicates":
-            notes.append(f"{dataset}: not confirmed, and not compared with what is: {', '.join(sorted(once))}")
-    return Merged(tuple(front), volumes, tuple(notes))
-
-
-def _apart(groups: Sequence[tuple[tuple[str, str, tuple[Objective, ...]], list[Tracked]]]) -> list[str]:
+def _apart(groups: Mapping[tuple[str, str, str], Points]) -> list[str]:
     """Why runs on one data set were not merged."""
     notes = []
-    for dataset in dict.fromkeys(key[0] for key, _ in groups):
-        of = [(key, sorted({point.run for point in group})) for key, group in groups if key[0] == dataset]
+    for dataset in dict.fromkeys(key[0] for key in groups):
+        of = {key: sorted({node.tags["seesaw.run"] for node, _ in groups[key]}) for key in groups if key[0] == dataset}
         if len(of) > 1:
-            prints = len({key[1] for key, _ in of}) > 1
+            prints = len({key[1] for key in of}) > 1
             why = "the data were prepared differently" if prints else "their objectives differ"
-            told = "; ".join(f"{key[1]}: {', '.join(runs)}" for key, runs in of)
-            notes.append(f"{dataset}: not merged, since {why} ({told})")
+            named = "; ".join(f"{key[1]}: {', '.join(runs)}" for key, runs in of.items())
+            notes.append(f"{dataset}: not merged, since {why} ({named})")
     return notes

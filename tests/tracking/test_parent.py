@@ -184,7 +184,7 @@ def test_another_run_is_another_parent(tracker, asked, other):
 
 def test_other_versions_are_the_same_run(tracker, client, asked):
     first = tracker.open_parent(**asked)
-    second = tracker.open_parent(**(asked | {"versions": {"torch": "2.14"}}))
+    second = tracker.open_parent(**(asked | {"tags": {"seesaw.versions": "torch 2.14"}}))
     assert first.node.run_id == second.node.run_id
     assert client.get_run(first.node.run_id).data.tags["seesaw.versions"] == "torch 2.14"
 
@@ -284,7 +284,7 @@ def test_what_was_asked_for_and_the_data_are_found(tracker, client, asked):
     asked |= {"fingerprint": "cafe"}  # MLflow keeps the first source of data of one name and digest
     more = {"params": {"sampler": "tpe"}, "tags": {"seesaw.budget": "40 trials"}, "source": "card.toml"}
     for tags in ({"seesaw.budget": "40 trials"}, {"seesaw.budget": "80 trials"}):  # raised by `resume`
-        parent = tracker.open_parent(**asked, **(more | {"tags": tags}))
+        parent = tracker.open_parent(**(asked | more | {"tags": tags}))
     run = client.get_run(parent.node.run_id)
     assert run.data.params == {
         "suite": "quick",

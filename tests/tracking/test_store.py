@@ -193,7 +193,7 @@ def test_a_new_store_is_quiet_sends_nothing_and_stays_at_home(tmp_path):
         "import logging, os, sys, pathlib; logging.basicConfig(level=logging.INFO)\n"
         "from bench.tracking import Tracker\n"
         "home = pathlib.Path('home')\n"
-        "asked = dict(run='r', suite='s', dataset='d', space='p', fingerprint='f', seed=0, versions={})\n"
+        "asked = dict(run='r', suite='s', dataset='d', space='p', fingerprint='f', seed=0)\n"
         "parent = Tracker(None, home).open_parent(**asked)\n"
         "parent.close('FINISHED')\n"
         "from mlflow.telemetry.utils import is_telemetry_disabled\n"
@@ -264,7 +264,7 @@ from pathlib import Path
 home = Path({str(tmp_path)!r})
 logbook = Logbook({uri!r}, home)
 before = {{name.partition(".")[0] for name in sys.modules}}
-asked = dict(run="r", suite="s", dataset="d", space="p", fingerprint="f", seed=0, versions={{}})
+asked = dict(run="r", suite="s", dataset="d", space="p", fingerprint="f", seed=0)
 section = logbook.section(History(OBJECTIVES, {{"click.auc": 0.5, "like.auc": 0.5}}, False), **asked)
 section.log([trial(0, replicates=((0.7, 0.8),))], 1)
 print(logbook.finish("FINISHED", 1.0, 120.0), section.there)
