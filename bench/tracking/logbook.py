@@ -77,8 +77,14 @@ class Logbook:
 
     def _send(self, last: bool) -> None:
         ending, ended = self._ending
-        for section in self.sections:
-            section.send(last, ended)
+        troubles = []
+        for section in self.sections:  # one that fails keeps no other from being sent
+            try:
+                section.send(last, ended)
+            except TrackingError as error:
+                troubles.append(error)
+        if troubles:
+            raise troubles[0]
         if last:
             for section in self.sections:
                 section.close(ending, ended)
