@@ -46,7 +46,7 @@ class Plan:
         eta: of the trials at a rung, one in so many goes on; see `promotion.Rules`.
         share: of all training samples, what the floor may take; see `promotion`.
         reference: of the hypervolume, by objective name; defaults fill what it leaves out.
-        checkpoint_bytes: what checkpoints of waiting trials may take on disk; see `checkpoints`.
+        checkpoint_bytes: what checkpoints of waiting trials may take on disk; see `driver.Checkpoints`.
     """
 
     space: Space

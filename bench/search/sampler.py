@@ -85,7 +85,7 @@ MARGIN = 0.1
 class ConditionalGPSampler(BaseSampler):
     """Proposes what is expected to add most hypervolume, in spaces that are defined by run.
 
-    Which parameters exist under which choices is learnt from the study's trials (`learnt_shape`). A parameter that no
+    Which parameters exist under which choices is learnt from the study's trials (`LearntShape`). A parameter that no
     trial had before is drawn at random, and so is all of the first trials (`gp.STARTUP`). Completed trials are
     modelled; running ones repel, so that parallel workers spread out; failed and pruned trials show only which
     parameters exist. Intermediate values and constraints are ignored. An enqueued trial's given parameters are kept.
