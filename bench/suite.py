@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from bench import content
 from bench.errors import UserError
 from bench.objectives import Objective, outcome, parse, primary
-from bench.outcomes.defaults import default_outcomes
+from bench.outcomes.measure import default_outcomes
 from bench.schema import Task
 from bench.validation import validate
 

@@ -13,10 +13,8 @@ import pytest
 
 from bench.balancing import BALANCING
 from bench.cli import main
-from bench.frontier.guard import Guard, Segments
-from bench.frontier.policy import Epsilon, Policy
+from bench.frontier.policy import Epsilon, Guard, Policy, Revenue, Segments
 from bench.frontier.retraining import Retraining
-from bench.frontier.revenue import Revenue
 from bench.frontier.rules import PICK_RULES
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS

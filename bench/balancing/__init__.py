@@ -71,7 +71,7 @@ BALANCING: dict[str, Entry[Balancer]] = {
         MGDA,
         NoOptions,
         "Désidéri, CRAS 2012; Sener & Koltun, NeurIPS 2018",
-        "the shortest convex combination",
+        "the minimum-norm convex combination",
         departs="Weights are for what tasks share alone, as in LibMTL; in Sener & Koltun's code they weigh the losses, "
         "and so the towers, too.",
     ),
@@ -79,7 +79,7 @@ BALANCING: dict[str, Entry[Balancer]] = {
     "upgrad": Entry(UPGrad, NoOptions, "Quinton & Rey, 2024", "each gradient projected to conflict with none, summed"),
     "dualproj": Entry(DualProj, NoOptions, "Lopez-Paz & Ranzato, NeurIPS 2017", "the sum, made to conflict with none"),
     "aligned_mtl": Entry(
-        AlignedMTL, AlignedMTLConfig, "Senushkin et al., CVPR 2023", "principal components of one length"
+        AlignedMTL, AlignedMTLConfig, "Senushkin et al., CVPR 2023", "principal components of equal norm"
     ),
     "conflict_free": Entry(ConFIG, NoOptions, "Liu et al., ICLR 2025", "ConFIG: one cosine to every gradient"),
     "imtl_g": Entry(IMTLG, NoOptions, "Liu et al., ICLR 2021", "equal projections on unit gradients, weights sum to T"),
@@ -88,7 +88,7 @@ BALANCING: dict[str, Entry[Balancer]] = {
         NoOptions,
         "Navon et al., ICML 2022",
         "the Nash bargaining solution",
-        departs="The authors' code linearises, and cuts the shared gradient's length to 1; here the solution is exact, "
+        departs="The authors' code linearises, and cuts the shared gradient's norm to 1; here the solution is exact, "
         "and weights are scaled to sum_i w_i |g_i| = sum_i |g_i|.",
     ),
     "fairgrad": Entry(
@@ -96,7 +96,7 @@ BALANCING: dict[str, Entry[Balancer]] = {
         FairGradConfig,
         "Ban & Ji, ICML 2024",
         "alpha-fair allocation of progress",
-        departs="The authors' least squares stops early and leaves the solution's length as it is; here it is exact, "
+        departs="The authors' least squares stops early and leaves the solution's norm as it is; here it is exact, "
         "and scaled as that of `nash_mtl`.",
     ),
     "pcd": Entry(PCD, PCDConfig, "Varam et al., TMLR 2026", "one task's direction, some progress for others"),
@@ -104,8 +104,8 @@ BALANCING: dict[str, Entry[Balancer]] = {
         GradNorm,
         GradNormConfig,
         "Chen et al., ICML 2018",
-        "longer gradients to slower tasks",
-        departs="Lengths are divided by their mean, gradient descent stands for Adam, and the first virtual epoch's "
+        "larger gradients to slower tasks",
+        departs="Norms are divided by their mean, gradient descent stands for Adam, and the first virtual epoch's "
         "mean losses for those of the first batch.",
     ),
     "cr_mogm": Entry(CRMOGM, CRMOGMConfig, "Zhou et al., NeurIPS 2022", "another rule's weights, smoothed over steps"),
@@ -116,7 +116,7 @@ BALANCING: dict[str, Entry[Balancer]] = {
         MoDo,
         MoDoConfig,
         "Chen et al., JMLR 2024",
-        "shortest combination, without bias by half batches",
+        "minimum-norm combination, without bias by half batches",
         departs="Halves of one batch stand for two batches. Under `shared_embeddings`, where no dense parameter is "
         "shared, every weight is 1: it is equal static weights.",
     ),
@@ -131,10 +131,10 @@ BALANCING: dict[str, Entry[Balancer]] = {
     # Gradient combinations: a backward pass for each task, and more passes over the gradients.
     "graddrop": Entry(GradDrop, GradDropConfig, "Chen et al., NeurIPS 2020", "one sign drawn in every coordinate"),
     "metabalance": Entry(
-        MetaBalance, MetaBalanceConfig, "He et al., WWW 2022", "auxiliary gradients as long as the target's, by part"
+        MetaBalance, MetaBalanceConfig, "He et al., WWW 2022", "auxiliary gradients of the target's norm, by part"
     ),
-    "moco": Entry(MoCo, MoCoConfig, "Fernando et al., ICLR 2023", "shortest combination of remembered gradients"),
-    "db_mtl": Entry(DBMTL, DBMTLConfig, "Lin et al., 2023", "remembered gradients of log losses, equally long"),
+    "moco": Entry(MoCo, MoCoConfig, "Fernando et al., ICLR 2023", "minimum-norm combination of remembered gradients"),
+    "db_mtl": Entry(DBMTL, DBMTLConfig, "Lin et al., 2023", "remembered gradients of log losses, of equal norm"),
     "excess_mtl": Entry(
         ExcessMTL,
         ExcessMTLConfig,

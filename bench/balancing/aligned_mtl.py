@@ -16,12 +16,12 @@ class AlignedMTLConfig(Config):
     """Options of Aligned-MTL."""
 
     scale: Literal["min", "median", "rmse"] = "min"
-    """What the principal components' lengths become: the least of them, their (lower) median, or their root mean
+    """What the principal components' norms become: the least of them, their (lower) median, or their root mean
     square. The least is the paper's, and makes the step as short as the weakest component."""
 
 
 class AlignedMTL(GramianAggregation):
-    """sqrt(s) G^(-1/2) 1, s as `scale` says: the gradients' principal components are made equally long.
+    """sqrt(s) G^(-1/2) 1, s as `scale` says: the gradients' principal components are given equal norms.
 
     Senushkin et al., CVPR 2023, algorithm 1, with the inverse taken where the Gramian is not 0; T times its step with
     equal preferences. Components under 1/1000 of the longest are taken as rounding.
@@ -33,7 +33,7 @@ class AlignedMTL(GramianAggregation):
 
     def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:
         """Weights (K,)."""
-        relative = gradients.lengths / gradients.lengths.max()
+        relative = gradients.norms / gradients.norms.max()
         values, vectors = np.linalg.eigh(gradients.cosines * np.outer(relative, relative))
         kept = values > DEPENDENT * values[-1]
         values, vectors = values[kept], vectors[:, kept]

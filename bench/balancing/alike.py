@@ -12,7 +12,7 @@ SAME_DIRECTION: dict[tuple[str, ...], tuple[int, int | None]] = {
     ("conflict_free", "imtl_g", "nash_mtl"): (2, 2),
     ("conflict_free", "imtl_g"): (3, None),
 }
-"""Balancers whose steps have one direction, by the least and the largest number of tasks; IMTL-G's length differs."""
+"""Balancers whose steps have one direction, by the least and the largest number of tasks; IMTL-G's norm differs."""
 IDLE_WITHOUT_SHARED_DENSE = ("excess_mtl", "modo", "sdmgrad")
 """Balancers that weigh all tasks 1 where no dense parameter is shared: they are equal static weights there."""
 

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.balancing.gramian import Array, Gradients, GramianAggregation
-from bench.balancing.least_distance import least_distance
+from bench.balancing.gramian import Array, Gradients, GramianAggregation, least_distance
 from bench.registry import Config
 
 _STEPS = 100  # of Newton's method, which takes about 5
@@ -19,7 +18,7 @@ class CAGradConfig(Config):
     """Options of CAGrad."""
 
     c: float = Field(0.5, ge=0, lt=1)
-    """Radius of the ball around the mean gradient, in lengths of the mean; 0 is the mean itself."""
+    """Radius of the ball around the mean gradient, in norms of the mean; 0 is the mean itself."""
 
 
 class CAGrad(GramianAggregation):
@@ -34,24 +33,24 @@ class CAGrad(GramianAggregation):
 
     def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:
         """Weights (K,) > 0."""
-        mean = gradients.directions @ gradients.lengths / len(gradients)
+        mean = gradients.directions @ gradients.norms / len(gradients)
         radius = self.c * float(np.linalg.norm(mean))
         added = np.zeros(len(gradients))
         if radius > 0:
             z = self._multipliers(gradients, mean / np.linalg.norm(mean))
-            length = float(np.linalg.norm(gradients.directions @ z))
-            if length > 0:
-                added = radius * z / length / gradients.lengths
+            norm = float(np.linalg.norm(gradients.directions @ z))
+            if norm > 0:
+                added = radius * z / norm / gradients.norms
         return (1.0 + len(gradients) * added) / (1.0 + self.c)
 
     def _multipliers(self, gradients: Gradients, mean: Array) -> Array:
-        """z >= 0 such that d = g_0 + c |g_0| e, where e is the unit vector of directions z; `mean` has length 1.
+        """z >= 0 such that d = g_0 + c |g_0| e, where e is the unit vector of directions z; `mean` has norm 1.
 
         In units of the shortest gradient and of |g_0|, the shortest e that lifts every g_i . d to t grows with t, and
         is convex in it. Each z bounds the reachable t from above (weak duality), which is Newton's step on |e| = c.
         """
         cosines = gradients.directions.T @ mean
-        relative = gradients.lengths.min() / gradients.lengths
+        relative = gradients.norms.min() / gradients.norms
         best: Array = np.eye(len(gradients))[np.argmin((cosines + self.c) / relative)]
         z, t = best, np.inf
         for _ in range(_STEPS):

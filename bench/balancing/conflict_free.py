@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.balancing.equal_cosines import equal_cosines
-from bench.balancing.gramian import Array, Gradients, GramianAggregation
+from bench.balancing.gramian import Array, Gradients, GramianAggregation, equal_cosines
 from bench.registry import NoOptions
 
 
@@ -28,5 +27,5 @@ class ConFIG(GramianAggregation):
         square = float(c @ along)
         if square <= 0:
             return np.zeros(len(c))
-        weights: Array = float(gradients.lengths @ along) / square * c / gradients.lengths
+        weights: Array = float(gradients.norms @ along) / square * c / gradients.norms
         return weights

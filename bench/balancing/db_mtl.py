@@ -1,4 +1,4 @@
-"""DB-MTL: dual-balancing of losses, by their logarithm, and of gradients, by their length."""
+"""DB-MTL: dual-balancing of losses, by their logarithm, and of gradients, by their norm."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.balancing.base import Need, TaskGradients
-from bench.balancing.remembered import RememberingCombination
+from bench.balancing.parts import RememberingCombination
 from bench.registry import Config
 
 
@@ -50,8 +50,8 @@ class DBMTL(RememberingCombination):
         """-> the combined gradient's parts."""
         scales = 1 / torch.where(self.losses > 0, self.losses, 1.0)
         y, heard = self.remember(gradients, scales)
-        lengths = y.diagonal().clamp(min=0).sqrt() * heard
-        longest = lengths.amax()
-        balanced = torch.where(lengths > 0, longest / torch.where(lengths > 0, lengths, 1.0), 0.0)
+        norms = y.diagonal().clamp(min=0).sqrt() * heard
+        longest = norms.amax()
+        balanced = torch.where(norms > 0, longest / torch.where(norms > 0, norms, 1.0), 0.0)
         mean = (self.losses * heard).double().sum() / heard.sum().clamp(min=1)
         return self.combine(gradients, scales, mean * balanced)

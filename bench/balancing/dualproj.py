@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.balancing.gramian import Array, Gradients, GramianAggregation
-from bench.balancing.least_distance import least_distance
+from bench.balancing.gramian import Array, Gradients, GramianAggregation, least_distance
 from bench.registry import NoOptions
 
 
@@ -23,10 +22,10 @@ class DualProj(GramianAggregation):
 
     def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:
         """Weights (K,) >= 1."""
-        size = gradients.lengths.max()
-        products = gradients.cosines @ (gradients.lengths / size)
+        size = gradients.norms.max()
+        products = gradients.cosines @ (gradients.norms / size)
         weights = np.ones(len(gradients))
         if (products < 0).any():
             z, r = least_distance(gradients.directions, -products)
-            weights += z / r * (size / gradients.lengths)
+            weights += z / r * (size / gradients.norms)
         return weights

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.balancing.base import GradientCombination, Need, TaskGradients
-from bench.balancing.parts import dense, lengths, weighted, zeros
+from bench.balancing.parts import dense, norms, weighted, zeros
 from bench.registry import Config
 
 
@@ -48,7 +48,7 @@ class ExcessMTL(GradientCombination):
 
     def forward(self, gradients: TaskGradients) -> list[Tensor]:
         """-> the combined gradient's parts."""
-        heard = lengths(gradients).amax(1) > 0
+        heard = norms(gradients).amax(1) > 0
         risk = self._risk(dense(gradients))
         begun = self.unit > 0
         self.log_weight += torch.where(begun, self.lr * risk / torch.where(begun, self.unit, 1.0), 0.0)

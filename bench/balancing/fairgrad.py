@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.balancing.bargain import bargain
-from bench.balancing.gramian import Array, Gradients, GramianAggregation
+from bench.balancing.gramian import Array, Gradients, GramianAggregation, bargain
 from bench.registry import Config
 
 

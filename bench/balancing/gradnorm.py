@@ -1,4 +1,4 @@
-"""GradNorm: gradients of equal length, but for how far behind a task is."""
+"""GradNorm: gradients of equal norm, but for how far behind a task is."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class GradNormConfig(Config):
     """Options of GradNorm."""
 
     alpha: float = Field(1.5, ge=0, le=10)
-    """How strongly tasks that learn slowly are restored; 0 asks for equal lengths."""
+    """How strongly tasks that learn slowly are restored; 0 asks for equal norms."""
     lr: float = Field(0.025, ge=0, le=1)
     """Learning rate of the weights."""
     virtual_epoch: int = Field(50, ge=1)
@@ -30,7 +30,7 @@ class GradNorm(GradientAggregation):
     """Learns w by sum_i |w_i n_i / m - r_i^alpha|: n_i = |g_i|, m the mean of w n, r_i = (L_i / L_i(0)) over its mean.
 
     Chen et al., ICML 2018, algorithm 1: after each step w moves against that sum's gradient, m and r held fixed, and is
-    scaled to sum to T. With lengths divided by m the learning rate knows no unit. w is for the towers, too. A task
+    scaled to sum to T. With norms divided by m the learning rate knows no unit. w is for the towers, too. A task
     without samples in the batch keeps its weight and is left out of all means.
     """
 
@@ -57,24 +57,24 @@ class GradNorm(GradientAggregation):
 
     def forward(self, gramian: Tensor) -> Tensor:
         """gramian (T, T) -> weights (T,) > 0."""
-        lengths = gramian.diagonal().sqrt()
-        heard = (lengths > 0) & (self.losses > 0)
+        norms = gramian.diagonal().sqrt()
+        heard = (norms > 0) & (self.losses > 0)
         weights = torch.where(heard, self.weight, 1.0).to(gramian)
         self.steps += 1
         if int(self.steps) <= self.virtual_epoch:
             self.total += self.losses
             self.count += self.losses != 0
         elif bool(heard.any()):
-            self._learn(lengths[heard].to(self.weight), heard)
+            self._learn(norms[heard].to(self.weight), heard)
         return weights
 
-    def _learn(self, lengths: Tensor, heard: Tensor) -> None:
+    def _learn(self, norms: Tensor, heard: Tensor) -> None:
         weight, total, count = self.weight[heard], self.total[heard], self.count[heard]
         losses = self.losses[heard]
         first = torch.where(count > 0, total / count.clamp(min=1), losses)
         rates = losses / first
-        lengths = lengths / lengths.max()  # a product of weight and length is to fit into float32
-        relative = lengths / (weight * lengths).mean()
+        norms = norms / norms.max()  # a product of weight and norm is to fit into float32
+        relative = norms / (weight * norms).mean()
         slope = torch.sign(weight * relative - (rates / rates.mean()) ** self.alpha) * relative
         moved = (weight - self.lr * slope).clamp(min=_LEAST)
         self.weight[heard] = moved * (weight.sum() / moved.sum())

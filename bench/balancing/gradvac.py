@@ -47,14 +47,14 @@ class GradVac(GramianAggregation):
             others = [j for j in range(many) if j != i]
             for at in torch.randperm(many - 1).tolist():
                 j = others[at]
-                length = np.sqrt(max(turned @ cosines @ turned, 0.0))
-                found = float(np.clip(turned @ cosines[j] / length, -1, 1)) if length > 0 else 0.0
+                norm = np.sqrt(max(turned @ cosines @ turned, 0.0))
+                found = float(np.clip(turned @ cosines[j] / norm, -1, 1)) if norm > 0 else 0.0
                 usual = target[tasks[i], tasks[j]]
                 if found < usual:
                     sine = np.sqrt(1 - usual**2)
                     needed = usual * np.sqrt(1 - found**2) - found * sine
-                    turned[j] += length * needed / max(sine, _LEAST_SINE)
+                    turned[j] += norm * needed / max(sine, _LEAST_SINE)
                 target[tasks[i], tasks[j]] += self.beta * (found - usual)
-            total += gradients.lengths[i] * turned
+            total += gradients.norms[i] * turned
         self.target.copy_(torch.from_numpy(target))
-        return total / gradients.lengths
+        return total / gradients.norms

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.balancing.equal_cosines import equal_cosines
-from bench.balancing.gramian import Array, Gradients, GramianAggregation
+from bench.balancing.gramian import Array, Gradients, GramianAggregation, equal_cosines
 from bench.registry import NoOptions
 
 _LEAST_SUM = 1e-3  # of the weights, relative to that of their amounts: bounds them where it all but vanishes
@@ -28,7 +27,7 @@ class IMTLG(GramianAggregation):
 
     def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:
         """Weights (K,) whose sum is K or, where the step is turned around, -K; all 0 where no direction is equal."""
-        v: Array = equal_cosines(gradients) * (gradients.lengths.min() / gradients.lengths)
+        v: Array = equal_cosines(gradients) * (gradients.norms.min() / gradients.norms)
         amount = float(np.abs(v).sum())
         if amount == 0:
             return v

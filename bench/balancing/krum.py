@@ -36,10 +36,10 @@ class Krum(GramianAggregation):
 
     def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:
         """Weights (K,) >= 0 that sum to K."""
-        many, size = len(gradients), gradients.lengths.max()
+        many, size = len(gradients), gradients.norms.max()
         if many < self.byzantine + 3 or many <= self.selected:
             return np.ones(many)
-        vectors = gradients.directions * (gradients.lengths / size)
+        vectors = gradients.directions * (gradients.norms / size)
         distances = np.sort(np.linalg.norm(vectors[:, :, None] - vectors[:, None], axis=0), axis=1)
         scores = distances[:, 1 : many - self.byzantine - 1].sum(1)
         weights = np.zeros(many)

@@ -1,4 +1,4 @@
-"""MetaBalance: auxiliary gradients as long as the target's, part by part."""
+"""MetaBalance: auxiliary gradients of the target's norm, part by part."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.balancing.base import GradientCombination, Need, TaskGradients
-from bench.balancing.parts import lengths, weighted
+from bench.balancing.parts import norms, weighted
 from bench.registry import Config
 
-_MOST = 1e12  # of a weight: lengths that differ more are no longer numbers of one kind
+_MOST = 1e12  # of a weight: norms that differ more are no longer numbers of one kind
 
 
 class MetaBalanceConfig(Config):
@@ -22,15 +22,15 @@ class MetaBalanceConfig(Config):
     target: str = ""
     """Name of the task that the others help; the first one, where empty."""
     relax: float = Field(0.7, ge=0, le=1)
-    """0 leaves gradients as they are, 1 makes their usual lengths equal to the target's."""
+    """0 leaves gradients as they are, 1 makes their usual norms equal to the target's."""
     beta: float = Field(0.9, ge=0, lt=1)
-    """Decay of the moving averages of lengths."""
+    """Decay of the moving averages of norms."""
     scale: Literal["both", "down", "up"] = "both"
     """Whether auxiliary gradients are made shorter, longer, or either: the paper's strategies C, A and B."""
 
 
 class MetaBalance(GradientCombination):
-    """sum_i (r m_t / m_i + 1 - r) g_i in each part: m the moving averages of lengths there, t the target, r the relax.
+    """sum_i (r m_t / m_i + 1 - r) g_i in each part: m the moving averages of norms there, t the target, r the relax.
 
     He et al., WWW 2022, algorithm 1; a part is the embedding output or one shared parameter. The averages are corrected
     for their start, and stay as they are where a part's gradient is zero (the task has no samples in the batch).
@@ -40,7 +40,7 @@ class MetaBalance(GradientCombination):
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({"gradients"})
-    average: Tensor  # (T, P): moving averages of lengths, for each task and part
+    average: Tensor  # (T, P): moving averages of norms, for each task and part
     count: Tensor  # (T, P): steps in them
 
     def __init__(self, tasks: Sequence[str], config: MetaBalanceConfig) -> None:
@@ -57,7 +57,7 @@ class MetaBalance(GradientCombination):
 
     def forward(self, gradients: TaskGradients) -> list[Tensor]:
         """-> the combined gradient's parts."""
-        found, beta = lengths(gradients), self.config.beta
+        found, beta = norms(gradients), self.config.beta
         heard = found > 0
         self.average.copy_(torch.where(heard, beta * self.average + (1 - beta) * found, self.average))
         self.count += heard

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.balancing.gramian import Array, Gradients, GramianAggregation
-from bench.balancing.least_distance import least_distance
+from bench.balancing.gramian import Array, Gradients, GramianAggregation, least_distance
 from bench.registry import NoOptions
 
 
 class MGDA(GramianAggregation):
-    """T times the shortest convex combination of the gradients: min |sum_i a_i g_i| over the simplex.
+    """T times the minimum-norm convex combination of the gradients: min |sum_i a_i g_i| over the simplex.
 
     Désidéri, Comptes Rendus Mathématique 2012; Sener & Koltun, NeurIPS 2018. The step conflicts with no task and is
     zero exactly where the tasks' gradients are Pareto stationary. It follows the shorter of two agreeing gradients.
@@ -25,7 +24,7 @@ class MGDA(GramianAggregation):
 
     def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:
         """Weights (K,) >= 0 that sum to K."""
-        relative = gradients.lengths.min() / gradients.lengths
+        relative = gradients.norms.min() / gradients.norms
         z, _ = least_distance(gradients.directions, relative)
         convex = z * relative
         weights: Array = len(gradients) * convex / convex.sum()

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.balancing.base import Need, TaskGradients
-from bench.balancing.remembered import RememberingCombination
+from bench.balancing.parts import RememberingCombination
 from bench.balancing.simplex import mass_of, project
 from bench.registry import Config
 
@@ -21,7 +21,7 @@ class MoCoConfig(Config):
     beta: float = Field(0.5, gt=0, le=1)
     """Share of the new gradient in a task's estimate; 1 remembers nothing."""
     gamma: float = Field(0.1, gt=0, allow_inf_nan=False)
-    """Step size of the weights, in units of the estimates' mean squared length."""
+    """Step size of the weights, in units of the estimates' mean squared norm."""
     rho: float = Field(0.0, ge=0, allow_inf_nan=False)
     """Pull towards equal weights, in the same units."""
     decay: float = Field(0.5, ge=0, le=1)

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pydantic import Field
 from torch import Tensor
 
-from bench.balancing.halves import HalvesAggregation
-from bench.balancing.simplex import project
+from bench.balancing.simplex import HalvesAggregation, project
 from bench.registry import Config
 
 
@@ -16,13 +15,13 @@ class MoDoConfig(Config):
     """Options of MoDo."""
 
     gamma: float = Field(0.1, gt=0, allow_inf_nan=False)
-    """Step size of the weights, in units of the gradients' mean squared length."""
+    """Step size of the weights, in units of the gradients' mean squared norm."""
     rho: float = Field(0.1, ge=0, allow_inf_nan=False)
     """Pull towards equal weights, in the same units."""
 
 
 class MoDo(HalvesAggregation):
-    """T w, where w on the simplex takes one projected step w - gamma (A w + rho w) towards the shortest combination.
+    """T w, where w on the simplex takes one projected step w - gamma (A w + rho w) towards the least norm.
 
     Chen et al., JMLR 2024. A estimates the Gramian from the batch's two halves, which stand for the
     paper's two batches, and the update uses both. A covers the shared dense parameters alone: at the embedding output

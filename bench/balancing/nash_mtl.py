@@ -7,15 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.balancing.bargain import bargain
-from bench.balancing.gramian import Array, Gradients, GramianAggregation
+from bench.balancing.gramian import Array, Gradients, GramianAggregation, bargain
 from bench.registry import NoOptions
 
 
 class NashMTL(GramianAggregation):
     """The direction of the Nash bargaining solution: weights a > 0 with G a = 1 / a (Navon et al., ICML 2022).
 
-    Each task's own scale has no influence on the direction. Its length follows no loss: weights are scaled to
+    Each task's own scale has no influence on the direction. Its norm follows no loss: weights are scaled to
     sum_i w_i |g_i| = sum_i |g_i|. They are for the towers, too, as in the authors' code, which weighs losses.
     """
 

@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from bench.balancing.gramian import Array, Gradients, GramianAggregation
-from bench.balancing.least_distance import least_distance
+from bench.balancing.gramian import Array, Gradients, GramianAggregation, least_distance
 from bench.registry import Config
 
 _TOO_FAR = 1e-5  # r below which constraints are taken as impossible: the step would be 300 times the gradient
-_NOTHING = 1e-5  # length of the direction, relative to its terms, below which it is rounding
+_NOTHING = 1e-5  # norm of the direction, relative to its terms, below which it is rounding
 
 
 class PCDConfig(Config):
@@ -26,7 +25,7 @@ class PCDConfig(Config):
     tau: float = Field(0.02, ge=0, le=1)
     """Share of the progress along its own gradient that every other task is promised."""
     beta: float = Field(0.999, ge=0, lt=1)
-    """Decay of the moving average of squared lengths by which gradients are normalised."""
+    """Decay of the moving average of squared norms by which gradients are normalised."""
 
 
 class PCD(GramianAggregation):
@@ -40,7 +39,7 @@ class PCD(GramianAggregation):
         UserError: the primary task is not trained.
     """
 
-    square: Tensor  # (T,): moving average of squared lengths
+    square: Tensor  # (T,): moving average of squared norms
     count: Tensor  # (T,): steps with samples
 
     def __init__(self, tasks: Sequence[str], config: PCDConfig) -> None:
@@ -52,27 +51,27 @@ class PCD(GramianAggregation):
 
     def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:
         """Weights (K,)."""
-        normal = gradients.lengths / self._usual(gradients.lengths, tasks)
+        normal = gradients.norms / self._usual(gradients.norms, tasks)
         first = tasks == self.primary
         weights = np.zeros(len(gradients))
         if not first.any():
             return weights
         at = int(first.argmax())
-        coefficients = first.astype(float)  # of unit gradients, in lengths of the primary one
+        coefficients = first.astype(float)  # of unit gradients, in norms of the primary one
         bounds = (self.tau * normal / normal[at] - gradients.cosines[at])[~first]
         if (bounds > 0).any():
             z, r = least_distance(gradients.directions[:, ~first], bounds)
             if r > _TOO_FAR:
                 coefficients[~first] += z / r
-        length = float(np.linalg.norm(gradients.directions @ coefficients))
-        if length > _NOTHING * float(np.abs(coefficients).sum()):
-            weights = len(tasks) * coefficients / length * (gradients.lengths[at] / gradients.lengths)
+        norm = float(np.linalg.norm(gradients.directions @ coefficients))
+        if norm > _NOTHING * float(np.abs(coefficients).sum()):
+            weights = len(tasks) * coefficients / norm * (gradients.norms[at] / gradients.norms)
         return weights
 
-    def _usual(self, lengths: Array, tasks: NDArray[np.intp]) -> Array:
-        """The roots of the moving averages (K,), this step's lengths included."""
+    def _usual(self, norms: Array, tasks: NDArray[np.intp]) -> Array:
+        """The roots of the moving averages (K,), this step's norms included."""
         heard = torch.from_numpy(tasks).to(self.square.device)
-        now = torch.from_numpy(lengths**2).to(self.square)
+        now = torch.from_numpy(norms**2).to(self.square)
         self.square[heard] = self.beta * self.square[heard] + (1 - self.beta) * now
         self.count[heard] += 1
         unbiased = self.square[heard] / (1 - self.beta ** self.count[heard])

@@ -8,8 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.balancing.halves import HalvesAggregation
-from bench.balancing.simplex import project
+from bench.balancing.simplex import HalvesAggregation, project
 from bench.registry import Config
 
 
@@ -19,7 +18,7 @@ class SDMGradConfig(Config):
     regularisation: float = Field(0.3, ge=0, allow_inf_nan=False)
     """How strongly the direction is drawn to the mean gradient: 0 is stochastic MGDA."""
     lr: float = Field(1.0, gt=0, allow_inf_nan=False)
-    """Step size of the weights, in units of the gradients' mean length squared, and no more than they settle under."""
+    """Step size of the weights, in units of the gradients' mean norm squared, and no more than they settle under."""
     momentum: float = Field(0.5, ge=0, lt=1)
     """Of the weights' steps."""
     iterations: int = Field(20, ge=1, le=1000)

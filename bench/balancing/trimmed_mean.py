@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.balancing.base import GradientCombination, Need, TaskGradients
-from bench.balancing.parts import lengths
+from bench.balancing.parts import norms
 from bench.registry import Config
 
 
@@ -36,7 +36,7 @@ class TrimmedMean(GradientCombination):
 
     def forward(self, gradients: TaskGradients) -> list[Tensor]:
         """-> the combined gradient's parts."""
-        heard = [of for of, size in zip(gradients, lengths(gradients).amax(1).tolist(), strict=True) if size != 0]
+        heard = [of for of, size in zip(gradients, norms(gradients).amax(1).tolist(), strict=True) if size != 0]
         if not heard:
             return [part.detach().clone() for part in gradients[0]]
         many = len(heard)

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.balancing.gramian import Array, Gradients, GramianAggregation
-from bench.balancing.least_distance import least_distance
+from bench.balancing.gramian import Array, Gradients, GramianAggregation, least_distance
 from bench.registry import NoOptions
 
 
@@ -27,8 +26,8 @@ class UPGrad(GramianAggregation):
         """Weights (K,) >= 1."""
         weights = np.ones(len(gradients))
         cosines = gradients.directions.T @ gradients.directions
-        for i, length in enumerate(gradients.lengths):
+        for i, norm in enumerate(gradients.norms):
             if (cosines[i] < 0).any():
                 z, r = least_distance(gradients.directions, -cosines[i])
-                weights += z / r * (length / gradients.lengths)
+                weights += z / r * (norm / gradients.norms)
         return weights

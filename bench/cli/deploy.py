@@ -27,7 +27,7 @@ def deploy(
     policy: Annotated[Path | None, typer.Option("--policy", help="TOML file; else the suite's policy.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the trainings; else the run's.")] = None,
     threads: Annotated[int, typer.Option(help="Threads to train with; 0 means all cores.", min=0)] = 0,
-    force: Annotated[bool, typer.Option("--force", help="Keep a model that breaks what was promised.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Keep a model below its prediction intervals.")] = False,
     no_onnx: Annotated[bool, typer.Option("--no-onnx", help="Leave the model in ONNX out.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     promote: Annotated[bool, typer.Option("--promote", help="Make the challenger champion; trains nothing.")] = False,

@@ -13,7 +13,7 @@ from bench.cli.results import RunName
 from bench.errors import UserError
 
 if TYPE_CHECKING:
-    from bench.frontier.behind import References
+    from bench.frontier.diagnosis import References
     from bench.records import Point
     from bench.run.results import DatasetResult
 
@@ -26,7 +26,7 @@ def diagnose(
     home: Home = None,
 ) -> None:
     """Say what holds a trial's tasks back, with the evidence."""
-    from bench.frontier.behind import References
+    from bench.frontier.diagnosis import References
     from bench.home import resolve_home
     from bench.run.folder import Run
     from bench.run.results import result_of
@@ -65,7 +65,7 @@ def _document(point: Point, references: References) -> dict[str, Any]:
 
 def _chosen(result: DatasetResult) -> Point:
     """The picked point; where no trial was picked, the best in the first objective."""
-    from bench.frontier.gains import best
+    from bench.frontier.points import best
 
     if result.pick is not None and result.pick.trial is not None:
         return next(point for point in result.frontier.points if point.id == result.pick.point)

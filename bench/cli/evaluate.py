@@ -36,8 +36,7 @@ def evaluate(
     """Judge the ranking that a model serves, and each of its predictions, on data with labels, with intervals."""
     from bench.data import load_card
     from bench.home import resolve_home
-    from bench.production.evaluation import judgements, sentence, served
-    from bench.production.labelled import judge
+    from bench.production.evaluation import judge, judgements, sentence, served
     from bench.run.models import open_model
 
     at = resolve_home(home)

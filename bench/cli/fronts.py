@@ -79,8 +79,7 @@ def _shown(result: DatasetResult, served: Served) -> dict[int, str]:
     """Rows to show, with a word on each: some of the front evenly, the pick, current, and of each way of sharing and
     each baseline the point that changes least where it loses least.
     """
-    from bench.frontier.served.front import gains
-    from bench.frontier.served.keeping import spread
+    from bench.frontier.served.front import gains, spread
 
     table, changes = served.table, gains(served.means(CONFIRM), served.current)
     front = table.index[table["on_front"]].to_numpy()
@@ -104,7 +103,7 @@ def _gain(row: Mapping[Any, Any], key: str) -> str:
 
 def _show_heads(result: DatasetResult) -> None:
     """The front of heads as a table, and below it what may belong to it as well."""
-    from bench.frontier.table import replicate_keys
+    from bench.frontier.statistics import replicate_keys
 
     frontier = result.frontier
     keys = list(dict.fromkeys([*frontier.keys, *(objective.key(TEST) for objective in frontier.objectives)]))

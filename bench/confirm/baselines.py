@@ -1,14 +1,35 @@
-"""Configurations of the baselines that the search does not train by itself."""
+"""Baselines that the search does not train by itself: their configurations, their tuning, and tuned static weights.
+
+Whether a gradient method beats static weights can only be said against a dense front of tuned ones (Kurin et al. and
+Xin et al., both NeurIPS 2022). All weights are tried with the same draws of the shared parameters, and together by as
+many trainings as the search gave to gradient methods.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
-from bench.frontier.gains import BASELINE
-from bench.frontier.points import searched_points
+import numpy as np
+
+from bench.errors import UserError
+from bench.frontier.pareto import lattice, steps_beyond
+from bench.frontier.points import BASELINE, searched_points
 from bench.frontier.shortlist import largest_first
 from bench.objectives import Objective
-from bench.records import TRAINED, Kind, Point, Scalar, TrialRecord
+from bench.progress import Progress
+from bench.records import NAMES, TRAINED, Kind, Point, Scalar, TrialRecord
+from bench.rows import SEARCH
+from bench.search import tree as trees
+from bench.search.driver import MakeJob, outcomes
+from bench.search.executors.base import Executor
+from bench.search.nodes import Simplex
+from bench.search.plan import SHARING, SINGLE_TASK, Plan
+from bench.search.space import Space
+from bench.search.study import Study
+from bench.seeds import derive
+from bench.training.tree_settings import best_by_task, configurations
 
 BALANCING: dict[Kind, str] = {"equal_weights": "static", "random_weights": "rlw"}
 """What takes the place of the best sharing configuration's balancing, by baseline; static weights are then equal."""
@@ -62,3 +83,204 @@ def best_point(
 def unbalanced(config: Mapping[str, Scalar]) -> dict[str, Scalar]:
     """A configuration without its balancing."""
     return {key: value for key, value in config.items() if not key.startswith("balancing.")}
+
+
+def tries_of(lengths: float, kinds: int) -> int:
+    """How many configurations of trees are tried: as many trainings of full length as a kind of sharing had on average.
+
+    Args:
+        lengths: full lengths that the search trained.
+        kinds: of sharing that it trained.
+    """
+    return max(1, int(lengths / max(1, kinds)))
+
+
+def full_lengths(some: Sequence[TrialRecord], records: Sequence[TrialRecord]) -> float:
+    """How many trainings of full length some of a search's trials took; one below it counts by its part."""
+    full = max((record.rungs[-1].samples for record in records if record.rungs), default=1)
+    return sum(record.rungs[-1].samples if record.rungs else full for record in some) / full
+
+
+def measured(
+    study: Study,
+    executor: Executor,
+    make_job: MakeJob,
+    kind: Kind,
+    asked: Sequence[dict[str, Scalar]],
+    progress: Progress,
+) -> list[dict[str, float]]:
+    """Metrics on validation of a baseline's configurations, in their order; empty where one failed.
+
+    Each is trained once, all on one seed, and kept with the study; none is trained twice. All outcomes are known when
+    this returns, so what is chosen by them is the same with any number of workers.
+
+    Args:
+        kind: of the baseline.
+    """
+    title = f"tuning {NAMES[kind]}"
+    points = [Point(kind, config, kind) for config in asked]
+    every = {point.training: point for point in points}
+    left = [point for training, point in every.items() if training not in study.tries]
+    with progress.task(title, len(every), "tries", len(every) - len(left)) as advance:
+        jobs = []
+        for point in left:
+            try:
+                jobs.append(make_job(point, 0, (SEARCH,)))
+            except UserError as error:
+                progress.note(f"{title}: a configuration is left out: {error}")
+        for outcome in outcomes(executor, jobs, advance, study):
+            if outcome.failure:
+                progress.note(f"{title}: a try failed ({outcome.failure.kind}): {outcome.failure.reason}")
+    return [study.tries.get(point.training, {}) for point in points]
+
+
+def tuned(
+    study: Study,
+    executor: Executor,
+    make_job: MakeJob,
+    baselines: Sequence[Point],
+    tasks: Sequence[str],
+    tries: int,
+    seed: int,
+    progress: Progress,
+) -> list[Point]:
+    """The baselines, trees with settings by task: those that validation found best of so many tries.
+
+    The defaults are the first try. Where they are the only one, nothing is trained.
+
+    Args:
+        seed: of the run, for the configurations.
+    """
+    if all(point.kind != "trees" for point in baselines):
+        return list(baselines)
+    asked = configurations(tasks, tries, derive(seed, "trees"))
+    metrics = measured(study, executor, make_job, "trees", asked, progress) if tries > 1 else [{}]
+    chosen = best_by_task(tasks, list(zip(asked, metrics, strict=True)))
+    return [replace(each, config=chosen) if each.kind == "trees" else each for each in baselines]
+
+
+WEIGHT = "balancing.static.weight"
+SPREAD = 16.0
+"""Of weights, where the space does not search them."""
+LEAST_TRIES = 2
+
+
+def check_static(dataset: str, tasks: Sequence[str], space: Space) -> None:
+    """Refuses static weights where there is nothing to weigh.
+
+    Raises:
+        UserError: a data set with one task, or a space whose models share nothing.
+    """
+    if len(tasks) < 2:
+        raise UserError(f"static weights of {dataset}: expected two tasks or more to weigh, found only {tasks[0]}")
+    if set(space.choices(SHARING)) == {SINGLE_TASK}:
+        raise UserError(
+            f"static weights of {dataset}: expected a space with models that share, found {SINGLE_TASK} only"
+        )
+
+
+def spread_out(tasks: Sequence[str], many: int, spread: float) -> list[dict[str, float]]:
+    """At least so many weights, evenly over the simplex on the log scale; from the first task's corner to the last's.
+
+    The logarithms of a point's weights are shares of log(spread) on a simplex lattice, the coarsest that has enough
+    points. Two tasks have exactly `many`, from spread:1 to 1:spread; three tasks have 10 for 7.
+
+    Returns:
+        Weights by task, the first task's 1, with six digits.
+    """
+    steps = steps_beyond(len(tasks), many)
+    return [
+        {task: float(f"{spread ** ((part - parts[0]) / steps):.6g}") for task, part in zip(tasks, parts, strict=True)}
+        for parts in lattice(len(tasks), steps)[::-1].tolist()
+    ]
+
+
+def draws(space: Space, tasks: Sequence[str], many: int, seed: int) -> list[dict[str, Scalar]]:
+    """So many random configurations that share a model, without balancing.
+
+    The first of many are those of fewer with the same seed. Branches of a switch are equally likely.
+    """
+    alone = {(SHARING, SINGLE_TASK): "nothing to weigh"} if space.branches(SHARING) else {}
+    shared = replace(space, tree=trees.prune(space.tree, alone))
+    rng = np.random.default_rng(seed)
+    return [unbalanced(shared.sample(rng, tasks)) for _ in range(many)]
+
+
+def chosen(
+    weights: Mapping[str, float],
+    objectives: Sequence[Objective],
+    own: Sequence[Mapping[str, float]],
+    every: Sequence[Mapping[str, float]],
+) -> int | None:
+    """Which of a weight's tries is confirmed: the first with the largest weighted sum of objectives on validation.
+
+    Each objective is divided by its standard deviation over the tries of all weights. A task's objectives share its
+    weight evenly; costs belong to no task and do not count.
+
+    Args:
+        weights: by task.
+        own: metrics of the weight's tries; empty for one that failed.
+        every: metrics of the tries of all weights.
+
+    Returns:
+        None where no try has a finite value of each objective.
+    """
+    metrics = [objective for objective in objectives if objective.is_metric]
+    of = [objective.name.partition(".")[0] for objective in metrics]
+    spread = np.nanstd(_values(every, metrics), axis=0) if any(every) else np.zeros(len(metrics))
+    share = np.array([weights[task] / of.count(task) for task in of])
+    signs = np.array([objective.sign for objective in metrics])
+    factors = np.where(spread > 0, signs * share / np.where(spread > 0, spread, 1.0), 0.0)
+    sums = _values(own, metrics) @ factors
+    return int(np.nanargmax(sums)) if np.isfinite(sums).any() else None
+
+
+def _values(tries: Sequence[Mapping[str, float]], metrics: Sequence[Objective]) -> np.ndarray:
+    rows = [[each.get(objective.key(SEARCH), np.nan) for objective in metrics] for each in tries]
+    return np.array(rows, dtype=float).reshape(len(tries), len(metrics))
+
+
+def retuned(
+    study: Study,
+    executor: Executor,
+    make_job: MakeJob,
+    plan: Plan,
+    many: int,
+    gradient: Collection[str],
+    progress: Progress,
+) -> list[Point]:
+    """A baseline for each static weight, with the configuration that validation found best of its tries.
+
+    Of each weight the first try is the search's best sharing configuration, the others are `draws`, the same ones for
+    every weight. A try is one training of full length; all are on one seed and measured on validation alone. Together
+    there are as many as the search gave to gradient methods, in full lengths, and at least `LEAST_TRIES` a weight.
+
+    Args:
+        plan: of the search.
+        many: weights; none where it is 0.
+        gradient: balancing kinds that are gradient methods.
+    """
+    if not many:
+        return []
+    nodes = [node for name, node, _ in trees.walk(plan.space.tree) if name == WEIGHT]
+    spread = max((node.spread for node in nodes if isinstance(node, Simplex)), default=SPREAD)
+    grid = spread_out(plan.tasks, many, spread)
+    records = study.records()
+    given = [record for record in records if record.balancing in gradient and record.sharing != SINGLE_TASK]
+    tries = max(LEAST_TRIES, math.ceil(full_lengths(given, records) / len(grid)))
+    best = best_point(records, plan.objectives, plan.rules.reference, single=False)
+    first = [] if best is None else [unbalanced(best.config)]
+    shared = [*first, *draws(plan.space, plan.tasks, tries - len(first), derive(plan.seed, "static_weights"))]
+    static: list[dict[str, Scalar]] = [
+        {"balancing.kind": "static", **{f"{WEIGHT}.{task}": value for task, value in weights.items()}}
+        for weights in grid
+    ]
+    asked = [each | weights for weights in static for each in shared]
+    found = measured(study, executor, make_job, "static_weights", asked, progress)
+    baselines = []
+    for weights, at in zip(grid, range(0, len(asked), len(shared)), strict=True):
+        if (place := chosen(weights, study.objectives, found[at : at + len(shared)], found)) is None:
+            progress.note(f"static weights {weights}: left out, as no try of them has a result")
+        else:
+            baselines.append(Point("static_weights", asked[at + place], "static_weights"))
+    return baselines

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bench.frontier.allocation import next_round
 from bench.frontier.samples import sample
+from bench.frontier.shortlist import next_round
 from bench.predictions import path_of
 from bench.progress import Progress, Silent
 from bench.records import Point, Replicate
@@ -45,7 +45,7 @@ def confirm(
     """Retrains points on fresh seeds and measures them on validation, confirmation rows and test; does nothing twice.
 
     In rounds: the first has `race.replicates` of every point and every baseline, later ones those that
-    `bench.frontier.allocation` asks for by confirmation rows alone, until it asks for none or the budget is used up. A
+    `bench.frontier.shortlist` asks for by confirmation rows alone, until it asks for none or the budget is used up. A
     round begins when all outcomes of the one before are known, and knows no others; so the race is the same with any
     number of workers, and after any interruption. Test is measured with each replicate and read by nothing here.
 

@@ -16,10 +16,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.errors import UserError, unknown
-from bench.frontier.dominance import nondominated
-from bench.frontier.estimates import candidates, estimate, estimates
+from bench.frontier.pareto import nondominated
+from bench.frontier.points import candidates, estimate, estimates
+from bench.frontier.posterior import p_nondominated, posterior_draws
 from bench.frontier.samples import sample
-from bench.frontier.uncertainty import p_nondominated, posterior_draws
 from bench.frontier.variance import seed_noise
 from bench.objectives import (
     BINARY_METRICS,
@@ -101,7 +101,7 @@ class Choices:
         columns = [self.table[name].to_numpy(dtype=float) for name in names]
         return np.stack(columns, axis=1) if columns else np.zeros((len(self), 0))
 
-    def worlds(self, names: Sequence[str]) -> Floats:
+    def posterior(self, names: Sequence[str]) -> Floats:
         """(D, rows, M): the values in each posterior draw; a metric that is not drawn keeps its value."""
         found = np.repeat(self.values(names)[None], len(self.draws), axis=0)
         for place, name in enumerate(names):
@@ -125,7 +125,7 @@ class Choices:
         the best value of any row stands for it.
 
         Args:
-            values: (..., rows, M) of these metrics, as of `values` or `worlds`.
+            values: (..., rows, M) of these metrics, as of `values` or `posterior`.
         """
         signs = np.array([self.sign(name) for name in names])
         best = np.fmax.reduce(self.values(names) * signs, axis=0) * signs

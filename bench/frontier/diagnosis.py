@@ -1,4 +1,6 @@
-"""Which of three causes holds a task back, in sentences: conflicting directions, unequal scale, unequal speed.
+"""Which tasks of a point are behind the best single-task model, and which of three causes holds them back.
+
+A confirmed point is compared with confirmed ones, by replicate means; any other by the one run that the search saw.
 
 Plain values in (`bench.records.TrialResult.diagnosis`), sentences with their evidence out. The evidence is what was
 seen beside a loss, and not proof that it made the loss.
@@ -6,11 +8,80 @@ seen beside a loss, and not proof that it made the loss.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any, Literal
 
-from bench.frontier.behind import Gap
+import numpy as np
+
+from bench.frontier.points import baselines, best, confirmed, estimate, replicated
+from bench.objectives import Objective
+from bench.records import Point
+from bench.rows import CONFIRM
+
+SURE = 2.0
+"""How many standard errors of a difference make it more than noise, where the noise is known."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """By how much a point falls short in an objective, in its unit: above 0 where it does.
+
+    Attributes:
+        trial: what it is compared with; `single` where that is a single-task model.
+        noise: of the difference; 0 where no point was confirmed on two seeds or more, so that it is not known.
+    """
+
+    objective: str
+    short: float
+    trial: int
+    single: bool
+    noise: float
+
+    @property
+    def real(self) -> bool:
+        """Whether it is more than noise."""
+        return self.short > self.noise
+
+
+class References:
+    """What every objective's value is held against, of all points of a run."""
+
+    def __init__(self, points: Sequence[Point], objectives: Sequence[Objective]) -> None:
+        self.metrics = [objective for objective in objectives if objective.is_metric]
+        self._confirmed = self._of(points)
+        self._seen = self._of([point.unconfirmed for point in points])
+        self._deviation = {each.name: _deviation(points, each.key(CONFIRM)) for each in self.metrics}
+
+    def gaps(self, point: Point) -> list[Gap]:
+        """The point's gap in every metric that both sides have."""
+        found = []
+        for objective in self.metrics:
+            against, single = (self._confirmed if confirmed(point) else self._seen).get(objective.name, (None, False))
+            value = estimate(point, objective.name)
+            if against is not None and against.number is not None and math.isfinite(value):
+                short = objective.sign * (estimate(against, objective.name) - value)
+                seeds = max(1, len(replicated(point, objective.key(CONFIRM))))
+                noise = SURE * self._deviation[objective.name] * math.sqrt(2 / seeds)
+                found.append(Gap(objective.name, short, against.number, single, noise))
+        return found
+
+    def _of(self, points: Sequence[Point]) -> dict[str, tuple[Point | None, bool]]:
+        """The best single-task point of each objective, else the best of all; and whether it is the former."""
+        single = baselines(points, self.metrics)
+        return {
+            each.name: (single[each.name], True) if each.name in single else (best(points, each), False)
+            for each in self.metrics
+        }
+
+
+def _deviation(points: Sequence[Point], key: str) -> float:
+    """What seeds do to a metric: the median of the standard deviations of confirmed points, 0 where there are none."""
+    values = [[value for value in replicated(point, key) if math.isfinite(value)] for point in points]
+    return median([float(np.std(each, ddof=1)) for each in values if len(each) > 1] or [0.0])
+
 
 OPPOSED, MOSTLY = -0.1, 0.5
 """Directions conflict where the mean cosine is below the one, and negative in more than the other of the probes.
@@ -126,7 +197,7 @@ def _scale(diagnosis: Mapping[str, Any], task: str) -> Cause | None:
     ratio = pulls[other] / pulls[task]
     if ratio <= (DOMINATED if diagnosis["probes"] >= FEWEST else OUTWEIGHED):
         return None
-    evidence = f"the weighted gradient of {other} is {ratio:.1f} times as long as its own ({block})"
+    evidence = f"the norm of the weighted gradient of {other} is {ratio:.1f} times its own ({block})"
     return Cause("unequal scale", 1 - DOMINATED / ratio, evidence)
 
 

@@ -11,16 +11,11 @@ from typing import Any
 import pandas as pd
 
 from bench.atomic import atomic_path
-from bench.frontier.comparison.answer import Answer
-from bench.frontier.composite import source_ids
-from bench.frontier.dominance import UNRANKED, ranks
-from bench.frontier.estimates import candidates, confirmed, estimates, rows_of
-from bench.frontier.gains import BASELINE
+from bench.frontier.comparison.beyond import Answer
 from bench.frontier.history import history
-from bench.frontier.hypervolume import hypervolume, resolve_reference
-from bench.frontier.points import points, points_of_run
-from bench.frontier.statistics import Statistics, statistics
-from bench.frontier.table import replicate_keys, tabulate
+from bench.frontier.pareto import UNRANKED, hypervolume, ranks, resolve_reference
+from bench.frontier.points import BASELINE, candidates, confirmed, estimates, points, points_of_run, rows_of, source_ids
+from bench.frontier.statistics import Statistics, replicate_keys, statistics, tabulate
 from bench.objectives import Objective
 from bench.records import Point, TrialRecord
 from bench.rows import SEARCH
@@ -195,7 +190,7 @@ def frontier(
 
     Args:
         reference: hypervolume reference by objective name; defaults fill what it leaves out.
-        split: to compare on; None decides by what is confirmed, see `bench.frontier.estimates.rows_of`.
+        split: to compare on; None decides by what is confirmed, see `bench.frontier.points.rows_of`.
         seed: of the run, for what is simulated, as behind `p_nondominated`.
         baselines: points that are no trials of the search, with their replicates, the current point among them. They
             are compared like every confirmed point; one that lacks an objective is not.

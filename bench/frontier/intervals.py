@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit, stdtrit
 
-from bench.frontier.moderation import satterthwaite
 from bench.frontier.samples import Sample, variance
-from bench.frontier.variance import between, seed_noise
+from bench.frontier.variance import between, satterthwaite, seed_noise
 
 Floats = NDArray[np.float64]
 

@@ -1,8 +1,9 @@
-"""Holds choices against a policy's guard and bounds."""
+"""Holds choices against a policy's guard and bounds, and finds the changes that would let them through."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,11 +11,104 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from bench.errors import UserError
-from bench.frontier.changes import Breach, Change, loosened, round_up
 from bench.frontier.choices import THOUSANDTHS, Choices
-from bench.frontier.guard import LOSS, share_of_current
 from bench.frontier.intervals import LEVEL
-from bench.frontier.policy import Policy
+from bench.frontier.policy import LOSS, Policy, share_of_current
+
+Value = float | str | tuple[float | str, float | str] | None
+
+
+@dataclass(frozen=True)
+class Change:
+    """A setting of a policy, with another value.
+
+    Attributes:
+        setting: where the policy has it, as in `guard.at_most`.
+        name: of the entry, where the setting is a table by metric.
+        value: None leaves it out.
+    """
+
+    setting: str
+    name: str | None
+    value: Value
+
+    @property
+    def toml(self) -> str:
+        """As a line of a policy file; a comment, where it is to be left out."""
+        what = self.setting if self.name is None else f'{self.setting}."{self.name}"'
+        return f"# without {what}" if self.value is None else f"{what} = {_shown(self.value)}"
+
+    def __str__(self) -> str:
+        what = self.setting if self.name is None else f"{self.setting} '{self.name}'"
+        if self.value is None:
+            return f"{what}, which was not measured there, were left out"
+        return f"{what} were {_shown(self.value)}"
+
+
+@dataclass(frozen=True)
+class Breach:
+    """What a choice does not keep.
+
+    Attributes:
+        excess: how far beyond the limit, as a fraction of it; infinite where nothing was measured.
+        change: what would let the choice through.
+    """
+
+    text: str
+    excess: float
+    change: Change
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def remedies(broken: Iterable[Breach]) -> tuple[Change, ...]:
+    """The changes that let a choice through, one a setting: the weakest that it needs."""
+    found: dict[tuple[str, str | None], Change] = {}
+    for change in (each.change for each in broken):
+        known = found.get((change.setting, change.name), change)
+        larger = isinstance(change.value, float) and isinstance(known.value, float) and change.value > known.value
+        found[change.setting, change.name] = change if larger else known
+    return tuple(found.values())
+
+
+def changed(policy: Policy, changes: Sequence[Change]) -> Policy:
+    """The policy with other settings."""
+    values = policy.model_dump(exclude_unset=True)
+    for change in changes:
+        at, path = values, [*change.setting.split("."), *([] if change.name is None else [change.name])]
+        for key in path[:-1]:
+            at[key] = at.get(key) or {}
+            at = at[key]
+        if change.value is None:
+            del at[path[-1]]
+        else:
+            at[path[-1]] = change.value
+    return Policy.model_validate(values)
+
+
+def loosened(bound: float | str, value: float, current: float, floor: bool) -> float | str:
+    """The bound in the form it was written in, just so far moved that a value keeps it."""
+    if share_of_current(bound) is None:
+        return 0.0 - float(round_up(-value, 6)) if floor else float(round_up(value, 6))
+    share = 100 * value / current
+    return f"{(math.floor(share * 100 + 1e-9) if floor else math.ceil(share * 100 - 1e-9)) / 100:g}% of current"
+
+
+def round_up(value: float, digits: int = 3) -> str:
+    """So many significant digits, never below the value."""
+    if value == 0 or math.isinf(value):
+        return f"{value:g}"
+    step = 10.0 ** (math.floor(math.log10(abs(value))) - digits + 1)
+    rounded = f"{math.ceil(value / step) * step:.{digits}g}"
+    return rounded if float(rounded) >= value else f"{(math.ceil(value / step) + 1) * step:.{digits}g}"
+
+
+def _shown(value: Value) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(_shown(each) for each in value)}]"
+    return f'"{value}"' if isinstance(value, str) else f"{value:g}"
+
 
 Floats = NDArray[np.float64]
 ONE_ERROR = (0.1587, 0.8413)
@@ -145,7 +239,7 @@ class Judge:
         if name not in choices.drawn or not len(choices.draws):
             self.unjudged[name] = "no point has two replicates, which tell the noise"
             return []
-        drawn = choices.worlds([name])[:, :, 0]
+        drawn = choices.posterior([name])[:, :, 0]
         low, high = np.quantile(drawn - drawn[:, [row]], ONE_ERROR, axis=0)
         errors = (high - low) / 2  # no standard deviation: few replicates have draws with heavy tails
         where = "guard.max_loss_in_standard_errors"
@@ -162,7 +256,7 @@ class Judge:
                 "confirm.replicates = 2 or more"
             )
         sign = 1 if limit.floor else -1
-        drawn, values = self.choices.worlds([limit.name])[:, :, 0], self.choices.values([limit.name])[:, 0]
+        drawn, values = self.choices.posterior([limit.name])[:, :, 0], self.choices.values([limit.name])[:, 0]
         beyond = sign * (drawn - limit.bound * drawn[:, [row]])
         margin = sign * (values - limit.bound * values[row]) - np.quantile(beyond, 1 - confidence, axis=0)
         margin[row] = 0.0

@@ -15,14 +15,12 @@ import numpy as np
 
 from bench.errors import UserError
 from bench.frontier import reason
-from bench.frontier.changes import Breach, Change, changed, remedies
 from bench.frontier.choices import Choices
-from bench.frontier.estimates import estimate, rows_of
-from bench.frontier.judging import Judge
+from bench.frontier.judging import Breach, Change, Judge, changed, remedies
+from bench.frontier.points import estimate, rows_of
 from bench.frontier.policy import Policy
 from bench.frontier.rules import PICK_RULES, Floats, Terms
-from bench.frontier.simplest import as_good, simpler, simplicity
-from bench.frontier.stability import Stability, stability_of
+from bench.frontier.stability import Stability, as_good, simpler, simplicity, stability_of
 from bench.objectives import Objective, key_on, ranked
 from bench.records import Point, Scalar
 from bench.rows import SEARCH
@@ -240,7 +238,7 @@ def _ahead(
     rows = list({of.iloc[row]: row for row in reversed([*better]) if not judge.allowed[row]}.values())[::-1]
     if not rows or not len(choices.draws):
         return dict.fromkeys(rows)
-    drawn = scores(choices.worlds(names))
+    drawn = scores(choices.posterior(names))
     shares = {row: float((drawn[:, row] > drawn[:, chosen]).mean()) for row in rows}
     return {row: share for row, share in shares.items() if share > 0.5}
 

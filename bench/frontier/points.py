@@ -1,4 +1,8 @@
-"""The points of a run: what may be on its front.
+"""The points of a run, their estimated values, and the single-task points that others are measured against.
+
+A search value belongs to a trial that was chosen because it came out well on validation, so it is too good on average;
+replicates on fresh seeds, measured on confirmation rows, are not. The two are never compared: where any point has been
+confirmed, only confirmed points are candidates. The search's own run is not one of the replicates, for the same reason.
 
 Without rungs a trial is one point. In a search by rungs a trial is a point at each rung where none other of its own is
 better: trade-offs may peak in the middle of training. Baselines and the current production point are points, too.
@@ -11,16 +15,192 @@ and stop there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bench.frontier.composite import composite
-from bench.frontier.dominance import nondominated
-from bench.objectives import Objective
-from bench.records import Point, TrialRecord
-from bench.rows import SEARCH
+from bench.frontier.pareto import nondominated
+from bench.objectives import Objective, key_on
+from bench.predictions import name_of
+from bench.records import Point, Replicate, Scalar, TrialRecord
+from bench.rows import CONFIRM, SEARCH
+
+Floats = NDArray[np.float64]
+
+
+def replicated(record: Point, key: str) -> list[float]:
+    """A metric's values over the replicates that did not fail."""
+    return [run.metrics[key] for run in record.replicates if run.failure is None and key in run.metrics]
+
+
+def confirmed(record: Point) -> bool:
+    """Whether at least one replicate has a result."""
+    return any(run.failure is None for run in record.replicates)
+
+
+def candidates(points: Iterable[Point]) -> list[Point]:
+    """The points that may be compared: the confirmed, or all where none is."""
+    every = list(points)
+    return [point for point in every if confirmed(point)] or every
+
+
+def rows_of(points: Iterable[Point]) -> str:
+    """The split that points are compared on: `CONFIRM` where any is confirmed, else `SEARCH`."""
+    return CONFIRM if any(map(confirmed, candidates(points))) else SEARCH
+
+
+def estimate(record: Point, name: str, split: str = CONFIRM) -> float:
+    """The value of a metric or a cost, by its name without split.
+
+    Of a confirmed record it is the mean of its replicates on `split`; of another the search's value on validation, and
+    none on test. NaN where nothing was measured.
+    """
+    if confirmed(record):
+        values = replicated(record, key_on(name, split))
+        return float(np.mean(values)) if values else record.metrics.get(name, np.nan)  # a cost
+    return record.metrics.get(key_on(name, SEARCH if split == CONFIRM else split), np.nan)
+
+
+def estimates(records: Sequence[Point], objectives: Sequence[Objective], split: str = CONFIRM) -> Floats:
+    """Values (N, M) of N trials on M objectives, in natural units; see `estimate`."""
+    rows = [[estimate(record, objective.name, split) for objective in objectives] for record in records]
+    return np.array(rows, dtype=float).reshape(len(records), len(objectives))
+
+
+BASELINE = "single_task"
+
+
+def best(points: Sequence[Point], objective: Objective) -> Point | None:
+    """The trial's point with the best estimate of one objective, of equals the first trial, at its longest.
+
+    None without a finite one.
+    """
+    comparable = [point for point in _trials(points) if math.isfinite(estimate(point, objective.name))]
+
+    def merit(point: Point) -> tuple[float, int, int]:
+        return objective.sign * estimate(point, objective.name), -(point.number or 0), len(point.rungs)
+
+    return max(comparable, key=merit, default=None)
+
+
+def baselines(points: Sequence[Point], objectives: Sequence[Objective]) -> dict[str, Point]:
+    """The best single-task point of each objective by its name.
+
+    Where any point is confirmed, a baseline is a confirmed single-task point. An objective that none of them has
+    measured is left out.
+    """
+    single = [point for point in _trials(points) if point.sharing == BASELINE or point.baseline]
+    found = {objective.name: best(single, objective) for objective in objectives}
+    return {name: point for name, point in found.items() if point is not None}
+
+
+def _trials(points: Sequence[Point]) -> list[Point]:
+    """Those of trials that may be compared."""
+    return candidates(point for point in points if point.number is not None)
+
+
+def composite(points: Sequence[Point], objectives: Sequence[Objective]) -> Point | None:
+    """The point `single_task`, which has each task's metrics from the single-task point that is best in the task.
+
+    That point is chosen by the search's own value of the task's first objective, among the confirmed where any is: no
+    replicate is both chosen by and counted. The k-th replicate joins replicates of one seed. A single-task point holds
+    a model of its own for each of T tasks, all of one size: a task's part of a cost is one T-th of the point's, and
+    the composite's cost is the sum of its tasks' parts.
+
+    Returns:
+        None where a task has no single-task point, or the points share no seed. Its configuration names each task's
+        point by its id, as `single_task.<task>`.
+    """
+    sources = sources_of(points, objectives)
+    runs = {task: _by_seed(point) for task, point in sources.items()}
+    seeds = [seed for seed in next(iter(runs.values()), {}) if all(seed in own for own in runs.values())]
+    if not seeds:
+        return None
+    named: dict[str, Scalar] = {f"{BASELINE}.{task}": point.id for task, point in sources.items()}
+    return Point(
+        kind="single_task",
+        config={"sharing.kind": BASELINE, **named},
+        architecture=BASELINE,
+        metrics=_joined({task: point.metrics for task, point in sources.items()}),
+        replicates=tuple(
+            _replicate(at, {task: own[seed] for task, own in runs.items()}) for at, seed in enumerate(seeds, 1)
+        ),
+    )
+
+
+def sources_of(points: Sequence[Point], objectives: Sequence[Objective]) -> dict[str, Point]:
+    """The single-task point that the composite has each task from; empty where a task has none."""
+    single = candidates(point for point in points if point.sharing == BASELINE or point.baseline)
+    by_id, sources = {point.id: point for point in single}, dict[str, Point]()
+    for objective in objectives:
+        task = objective.name.partition(".")[0]
+        if objective.is_metric and task not in sources:
+            if (found := best([point.unconfirmed for point in single], objective)) is None:
+                return {}
+            sources[task] = by_id[found.id]
+    return sources
+
+
+def source_ids(single: Point) -> list[str]:
+    """Ids of the points that a composite's models come from, each once."""
+    prefix = f"{BASELINE}."
+    return sorted({str(of) for key, of in single.config.items() if key.startswith(prefix)})
+
+
+def kept_names(sources: Mapping[str, Point], tasks: Sequence[str], seed: int) -> list[str] | None:
+    """For each task the name of the replicate that the composite's predictions are from: for `predictions.joined`.
+
+    A task without an objective goes with the first that has one.
+
+    Args:
+        sources: see `sources_of`.
+        seed: of the composite's replicate.
+
+    Returns:
+        None where a source has no replicate of that seed.
+    """
+    names = []
+    for task in tasks:
+        point = sources.get(task) or next(iter(sources.values()), None)
+        run = None if point is None else _by_seed(point).get(seed)
+        if point is None or run is None:
+            return None
+        names.append(name_of(point.training, run.replicate))
+    return names
+
+
+def _by_seed(point: Point) -> dict[int, Replicate]:
+    """Its replicates that did not fail."""
+    return {run.seed: run for run in point.replicates if not run.failure}
+
+
+def _replicate(number: int, runs: Mapping[str, Replicate]) -> Replicate:
+    resampled = {
+        key: moved for task, run in runs.items() for key, moved in run.resampled.items() if _task_of(key) == task
+    }
+    metrics = _joined({task: run.metrics for task, run in runs.items()})
+    first = next(iter(runs.values()))
+    return replace(first, replicate=number, metrics=metrics, until=None, resampled=resampled)
+
+
+def _joined(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Each task's own metrics of its point, and the sum of the tasks' parts of costs."""
+    found: dict[str, float] = {}
+    for task, own in metrics.items():
+        tasks = max(1, len({_task_of(key) for key in own if not key.startswith("cost/")}))
+        for key, value in own.items():
+            if key.startswith("cost/"):
+                found[key] = found.get(key, 0.0) + value / tasks
+            elif _task_of(key) == task:
+                found[key] = value
+    return found
+
+
+def _task_of(key: str) -> str:
+    return key.partition("/")[2].partition(".")[0]
 
 
 def points(records: Iterable[TrialRecord], objectives: Sequence[Objective]) -> list[Point]:

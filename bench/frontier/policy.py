@@ -1,4 +1,4 @@
-"""A written policy: how choices become one, and how that becomes a model.
+"""A written policy: how choices become one, what none may cost, and how the pick becomes a model.
 
 Guards exclude choices, a rule scores the rest; `[retrain]` says how the pick is trained for production. A file:
 
@@ -14,23 +14,173 @@ Guards exclude choices, a rule scores the rest; `[retrain]` says how the pick is
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from bench.content import read_toml
+from bench.dotted import flatten
 from bench.errors import UserError, shortened, unknown
-from bench.frontier.guard import Bounds, Guard, bound
+from bench.frontier.choices import Choices
 from bench.frontier.retraining import Retraining
-from bench.frontier.revenue import Revenue, Weights, some_weight
 from bench.frontier.rules import PICK_RULES
 from bench.frontier.score import Score
 from bench.objectives import AREAS, COSTS, metric_names, ranked
 from bench.schema import Task
 from bench.validation import validate
+
+LOSS = 0.05
+"""What a served outcome may lose where the policy says nothing, as a fraction of current's."""
+_RELATIVE = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*%\s*of\s+current\s*")
+EXPECTED = "a number, or a share of today's value such as '98% of current'"
+
+
+def bound(value: object) -> float | str:
+    """A bound as it is written: a number, or text such as "98% of current".
+
+    Raises:
+        ValueError: anything else.
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value):
+        return float(value)
+    if isinstance(value, str) and _RELATIVE.fullmatch(value):
+        return value.strip()
+    raise ValueError(f"expected {EXPECTED}, found {value!r}")
+
+
+def share_of_current(value: float | str) -> float | None:
+    """.98 for "98% of current"; None for a number."""
+    found = _RELATIVE.fullmatch(value) if isinstance(value, str) else None
+    return None if found is None else float(found[1]) / 100
+
+
+def flat(value: Any) -> Any:
+    """A table by metric; TOML nests an unquoted income.auc."""
+    return flatten(value) if isinstance(value, Mapping) else value
+
+
+def _loss(value: object) -> object:
+    table = flat(value) if isinstance(value, Mapping) else {"": value}
+    for number in table.values():
+        if isinstance(number, bool) or not isinstance(number, int | float) or math.isnan(number):
+            raise ValueError(f"expected a fraction such as 0.02, or a table from metric to fraction, found {number!r}")
+    return table if isinstance(value, Mapping) else value
+
+
+Bound = Annotated[float | str, BeforeValidator(bound)]
+Bounds = Annotated[dict[str, Bound], BeforeValidator(flat)]
+Loss = Annotated[float | dict[str, float], BeforeValidator(_loss)]
+
+
+class Segments(BaseModel):
+    """The `[guard.segments]` table of a policy."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    max_loss: Loss
+    """What an outcome may lose in any segment, as a fraction of current's value there; one number, or by outcome."""
+    confidence: float = Field(0.9, gt=0.5, lt=1)
+    """A choice is excluded only where some segment loses more with this confidence, all segments and outcomes together
+    (Bonferroni): one that loses no more anywhere is wrongly excluded in at most 10% of runs."""
+
+
+class Guard(BaseModel):
+    """The `[guard]` table of a policy. Metrics are named without split. "Current" is the point in production, or the
+    single-task models where none was given."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    max_loss_vs_current: Loss | None = None
+    """What may be lost, as a fraction of current's value: one number for all objectives that are no costs, or a table
+    by metric. Below 0 it asks for a gain; `inf` allows anything. By itself 0.05 for each served outcome that the policy
+    does not bound otherwise."""
+    max_loss_in_standard_errors: float = Field(2.0, ge=0)
+    """The same for metrics of heads that `max_loss_vs_current` does not name, where there is no served front: in
+    standard errors of the paired difference from current. `inf` allows anything."""
+    confidence: float | None = Field(None, gt=0.5, lt=1)
+    """With which `max_loss_vs_current`, and bounds such as "98% of current", must be kept, over posterior draws. None
+    compares the means alone."""
+    at_most: Bounds = {}
+    """Bounds from above, as in {"cost/parameters" = 2e6, "cost/latency_ms" = "110% of current"}."""
+    at_least: Bounds = {}
+    """Bounds from below, as in {"click.recall@10%" = "98% of current"}."""
+    within: Annotated[dict[str, tuple[Bound, Bound]], BeforeValidator(flat)] = {}
+    """Bands, as in {"click.pcoc" = [0.9, 1.1]}."""
+    p_nondominated: float | None = Field(None, ge=0, le=1)
+    """Least P(non-dominated)."""
+    segments: Segments | None = None
+
+    @field_validator("within")
+    @classmethod
+    def _bands(cls, bands: dict[str, tuple[float | str, float | str]]) -> dict[str, tuple[float | str, float | str]]:
+        for name, (low, high) in bands.items():
+            ends = [share_of_current(end) if isinstance(end, str) else end for end in (low, high)]
+            if isinstance(low, str) != isinstance(high, str) or not (ends[0] or 0.0) <= (ends[1] or 0.0):
+                raise ValueError(f"expected a band from low to high for '{name}', found [{low}, {high}]")
+        return bands
+
+    def loss_of(self, name: str) -> float | None:
+        """What the policy itself allows an objective to lose; None where it says nothing."""
+        given = self.max_loss_vs_current
+        return given.get(name) if isinstance(given, dict) else given
+
+
+Weights = Annotated[dict[str, float], BeforeValidator(flat)]
+
+
+def some_weight(weights: dict[str, float]) -> dict[str, float]:
+    """The weights, checked.
+
+    Raises:
+        ValueError: one is below 0 or not finite, or all are 0.
+    """
+    if weights and not (min(weights.values()) >= 0 and 0 < sum(weights.values()) < np.inf):
+        raise ValueError(f"expected finite weights of at least 0, one of them above, found {weights}")
+    return weights
+
+
+class Revenue(BaseModel):
+    """The `[revenue]` table of a policy: what a click, a like or a second is worth.
+
+    Of 1,000 rows to rank, 1000 x mean label are clicks; `recall@10%` is the share of them among the first 10%, which
+    are shown. What a row of the choices earns is the sum over outcomes of value x 1000 x mean label x outcome.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    value: Weights = Field(min_length=1)
+    """What one is worth (a click, a like, a second), by a served outcome that counts them: `recall@..`, `value@..`."""
+    rate: Weights = {}
+    """Mean label on all impressions, by task; else that of train."""
+
+    _check = field_validator("value")(some_weight)
+
+    def earned(self, choices: Choices, row: int) -> dict[str, float]:
+        """What a row earns by outcome, for 1,000 rows to rank.
+
+        Raises:
+            UserError: a value is of what is no served outcome that counts, or a task's mean label is not known.
+        """
+        found, rates = {}, choices.rates | self.rate
+        for name, value in self.value.items():
+            choices.check(name, "revenue.value", directed=True)
+            task, outcome = name.split(".")[0], ranked(name.rpartition(".")[2])
+            if outcome is None or outcome.measure == "ndcg" or not choices.served or name not in choices.objectives:
+                raise UserError(
+                    "revenue.value: expected an outcome of the served score that counts, recall@.. or value@.., found "
+                    f"'{name}'; add one to the suite's `outcomes`"
+                )
+            if task not in rates:
+                raise UserError(f"revenue: expected the mean label of '{task}', found none; add revenue.rate '{task}'")
+            found[name] = value * 1000 * rates[task] * float(choices.values([name])[row, 0])
+        return found
+
 
 Asked = Mapping[str, float | str]
 

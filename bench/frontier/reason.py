@@ -13,8 +13,7 @@ from bench.frontier.intervals import LEVEL
 from bench.frontier.judging import Judge, Limit
 from bench.frontier.policy import Policy
 from bench.frontier.rules import PICK_RULES, Terms
-from bench.frontier.simplest import MARGIN
-from bench.frontier.stability import ENOUGH, Stability
+from bench.frontier.stability import ENOUGH, MARGIN, Stability
 from bench.fusion import in_words
 from bench.rows import CONFIRM, NAMES, SEARCH
 
@@ -113,7 +112,7 @@ class Told:
         gains = choices.gains(names, values)[self.chosen]
         ends = np.repeat(gains[None], 2, axis=0)
         if len(choices.draws):
-            drawn = choices.gains(names, choices.worlds(names))[:, self.chosen]
+            drawn = choices.gains(names, choices.posterior(names))[:, self.chosen]
             ends = np.quantile(drawn, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2], axis=0)
         parts = []
         for name, gain, *both in zip(names, gains, *ends, strict=True):
@@ -145,13 +144,13 @@ class Told:
     def _ahead(self) -> str:
         """What scores higher than the pick and cannot be deployed."""
         names = list(dict.fromkeys([*self.names, *self.choices.objectives]))
-        gains, said = self.choices.gains(names, self.choices.values(names)), []
+        gains, sentences = self.choices.gains(names, self.choices.values(names)), []
         for row, share in self.ahead.items():
             apart = zip(names, gains[row] - gains[self.chosen], strict=True)
             parts = ", ".join(f"{name} {difference(self.choices, name, gain)}" for name, gain in apart)
             often = "" if share is None else f" in {share:.0%} of retrainings"
-            said.append(f"{called(self.choices, row)}{often} ({parts})")
-        return f"Ahead of the pick by score, but not deployable: {'; '.join(said)}." if said else ""
+            sentences.append(f"{called(self.choices, row)}{often} ({parts})")
+        return f"Ahead of the pick by score, but not deployable: {'; '.join(sentences)}." if sentences else ""
 
     def _simpler(self) -> str:
         """Simpler choices that are as good."""
@@ -182,11 +181,11 @@ class Told:
         if guard.segments is not None:
             parts.append("no segment that loses more than allowed")
         gone = int((~judge.passing).sum())
-        said = [f"The guard ({'; '.join(parts)}) excluded {gone} of {len(self.choices)} choices."] if parts else []
+        sentences = [f"The guard ({'; '.join(parts)}) excluded {gone} of {len(self.choices)} choices."] if parts else []
         for why in dict.fromkeys(judge.unjudged.values()):
             names = ", ".join(name for name, each in judge.unjudged.items() if each == why)
-            said.append(f"The guard could not judge {names}: {why}.")
-        return " ".join(said)
+            sentences.append(f"The guard could not judge {names}: {why}.")
+        return " ".join(sentences)
 
 
 def difference(choices: Choices, name: str, gain: float) -> str:

@@ -1,10 +1,26 @@
-"""The `[retrain]` table of a policy: how the picked configuration becomes a model for good."""
+"""Retraining the pick: the policy's settings, for how long to train, and where test metrics should come out.
+
+No choice reads any of it.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
+from scipy.special import stdtrit
+
+from bench.errors import UserError
+from bench.frontier.points import replicated
+from bench.frontier.samples import sample
+from bench.frontier.variance import seed_noise
+from bench.objectives import Objective
+from bench.records import Point
+from bench.rows import SEARCH, TEST
 
 
 class Retraining(BaseModel):
@@ -27,3 +43,104 @@ class Retraining(BaseModel):
     def runs(self) -> int:
         """How many trainings are kept."""
         return self.seeds if self.choose == "average" else 1
+
+
+@dataclass(frozen=True)
+class Length:
+    """Passes over train after which validation saw a training best.
+
+    Passes and not samples, so that more data get as many looks each.
+
+    Attributes:
+        epochs: by the mean over all metrics; None trains to the end of the configuration's schedule.
+        own: by each metric alone, for tasks that are separate models.
+    """
+
+    epochs: float | None = None
+    own: dict[str, float] = field(default_factory=dict)
+
+
+def length_of(point: Point, objectives: Sequence[Objective]) -> Length:
+    """The length of a point, from the evaluations of the run that the search saw, up to where the point is."""
+    seen = [each for each in point.curve if point.until is None or each["samples"] <= point.until]
+    metrics = [objective for objective in objectives if objective.is_metric]
+    if not seen or not metrics:
+        return Length()
+    own = {each.name: _best(seen, [each]) for each in metrics}
+    return Length(_best(seen, metrics), own)
+
+
+def _best(curve: Sequence[Mapping[str, float]], objectives: Sequence[Objective]) -> float:
+    """The epoch of the best mean, the first of equals; an undefined metric is the worst."""
+
+    def merit(evaluation: Mapping[str, float]) -> float:
+        total = sum(each.sign * evaluation.get(each.key(SEARCH), math.nan) for each in objectives)
+        return -math.inf if math.isnan(total) else total
+
+    return float(max(curve, key=merit)["epoch"])
+
+
+@dataclass(frozen=True)
+class PredictionInterval:
+    """Of one metric on test: the mean over replicates, and where the mean of so many new trainings should be."""
+
+    objective: Objective
+    mean: float
+    low: float
+    high: float
+
+    def is_missed_by(self, value: float) -> bool:
+        """Whether a value is worse than the whole interval, or not known."""
+        return not (value >= self.low if self.objective.direction == "maximize" else value <= self.high)
+
+    def is_beaten_by(self, value: float) -> bool:
+        """Whether a value is better than the whole interval."""
+        return value > self.high if self.objective.direction == "maximize" else value < self.low
+
+    def __str__(self) -> str:
+        return f"{self.mean:.5f} ({self.low:.5f} to {self.high:.5f})"
+
+
+def prediction_intervals(
+    point: Point, points: Sequence[Point], objectives: Sequence[Objective], confidence: float, runs: int
+) -> dict[str, PredictionInterval]:
+    """The prediction interval of each metric among the objectives on test, by its name.
+
+    By Student's t: the noise of the replicates' mean and that of the new ones' together.
+
+    Args:
+        points: all of the run, whose replicates tell the noise.
+        confidence: that a fair new value is within the interval, for each metric alone.
+        runs: new trainings whose mean is to be held against it.
+
+    Raises:
+        UserError: the point has no replicates, or no point has two.
+    """
+    found = {}
+    for objective in (each for each in objectives if each.is_metric):
+        key = objective.key(TEST)
+        values, samples = replicated(point, key), {each.id: one for each in points if (one := sample(each, [key]))}
+        noise = seed_noise(list(samples.values())) if values else None
+        if noise is None:
+            raise UserError(
+                f"retrain.confidence: expected points confirmed on two seeds or more, which tell how much seeds move "
+                f"{key}, found none; confirm with confirm.replicates = 2 or more"
+            )
+        at = list(samples).index(point.id)
+        variance, freedom = float(noise.within[at, 0, 0]), float(noise.freedom[at, 0])
+        margin = stdtrit(freedom, (1 + confidence) / 2) * math.sqrt(variance * (1 / len(values) + 1 / runs))
+        mean = float(np.mean(values))
+        found[objective.name] = PredictionInterval(objective, mean, mean - margin, mean + margin)
+    return found
+
+
+def verdicts(intervals: Mapping[str, PredictionInterval], metrics: Mapping[str, float]) -> tuple[list[str], list[str]]:
+    """Sentences: which metrics (with split) are worse than their interval, and which are better."""
+    worse, better = [], []
+    for name, interval in intervals.items():
+        value = metrics.get(interval.objective.key(TEST), float("nan"))
+        if interval.is_missed_by(value):
+            worse.append(f"{name} on test is {value:.5f}, worse than its prediction interval {interval}")
+        elif interval.is_beaten_by(value):
+            better.append(f"{name} on test is {value:.5f}, better than its prediction interval {interval}")
+    return worse, better

@@ -1,4 +1,4 @@
-"""How sure a pick is: over posterior draws, which are what other seeds and other rows could have shown.
+"""How sure a pick is over posterior draws, and which simpler choices are as good.
 
 The page's script computes the same from the same draws. The definition, for draws d, rows r and metrics m:
 
@@ -24,8 +24,46 @@ from numpy.typing import NDArray
 
 from bench.frontier.choices import Choices
 from bench.frontier.judging import Judge
+from bench.frontier.pareto import lattice, steps_within
 from bench.frontier.rules import Floats
-from bench.frontier.simplex import lattice, steps_within
+
+MARGIN = 0.005
+"""What a choice that is as good may lose in any metric: .5% of an outcome, or .0005 of a head's AUC."""
+SURE = 0.95
+"""One-sided confidence with which a loss is more than noise."""
+
+
+def as_good(choices: Choices, names: Sequence[str], chosen: int) -> list[int]:
+    """Rows of other points that are not worse than one by more than `MARGIN` in any metric, nor significantly worse.
+
+    A loss is significant if `SURE` of the paired draws have it. Without draws nothing is known of noise: a row is then
+    as good only if it is nowhere worse.
+    """
+    apart = _difference(choices, names, choices.values(names), chosen)
+    good = (apart >= -(MARGIN if len(choices.draws) else 0.0) - 1e-12).all(axis=1)
+    if len(choices.draws):
+        drawn = _difference(choices, names, choices.posterior(names), chosen)
+        good &= (np.quantile(drawn, SURE, axis=0) >= -1e-12).all(axis=1)
+    good &= (choices.table["point"] != choices.table["point"].iloc[chosen]).to_numpy()
+    return [int(row) for row in np.flatnonzero(good)]
+
+
+def simplicity(choices: Choices, row: int) -> tuple[bool, float, bool]:
+    """Smaller is simpler: to keep the current point, then fewer parameters, then a baseline."""
+    return row != choices.current, float(choices.table["size"].iloc[row]), choices.table["role"].iloc[row] != "baseline"
+
+
+def simpler(choices: Choices, row: int, chosen: int) -> bool:
+    """Whether a row is simpler than another, or a baseline, which is told even where it is not smaller."""
+    baseline = choices.table["role"].iloc[row] == "baseline" and choices.table["role"].iloc[chosen] != "baseline"
+    return chosen != choices.current and (baseline or simplicity(choices, row) < simplicity(choices, chosen))
+
+
+def _difference(choices: Choices, names: Sequence[str], values: Floats, chosen: int) -> Floats:
+    """Gains of all rows over one, in units of `Choices.gains`."""
+    gains = choices.gains(names, values)
+    return np.asarray(gains - gains[..., [chosen], :])
+
 
 TOLERANCE = 0.005
 """What a limit, and a score's distance to the best, may be off: half a percent."""
@@ -96,7 +134,7 @@ def stability_of(
     objectives = choices.objectives
     grid = grid_of(len(objectives))
     rows = _winners(choices.gains(objectives, choices.values(objectives)), judge.allowed, grid)
-    drawn = choices.worlds(objectives)[:: max(1, len(choices.draws) // MOST_DRAWN)] if holds is not None else None
+    drawn = choices.posterior(objectives)[:: max(1, len(choices.draws) // MOST_DRAWN)] if holds is not None else None
     of, point = choices.table["point"].to_numpy(), choices.table["point"].iloc[picked]
     won = None if drawn is None else of[_winners(choices.gains(objectives, drawn), judge.allowed, grid)]  # (draws, W)
     by_rule = None if first is None else {name: float(first[of == name].sum()) for name in dict.fromkeys(of)}
@@ -132,7 +170,7 @@ def _over_draws(
     """Shares of draws in which the pick holds, and keeps its limits, and (rows,) in which share each row is first."""
     if not len(choices.draws) or not {*names, *judge.names} & {*choices.drawn}:
         return None, None, None
-    limits, scores = choices.worlds(judge.names), np.round(score(choices.worlds(names)), 12)
+    limits, scores = choices.posterior(judge.names), np.round(score(choices.posterior(names)), 12)
     feasible = judge.keeps(limits) & judge.fixed
     best = np.max(np.where(feasible, scores, -np.inf), axis=1)
     keeps = judge.keeps(limits, TOLERANCE)[:, picked]

@@ -1,8 +1,11 @@
-"""How much a metric varies with the seed of a training, from a handful of replicates of many configurations.
+"""How much a metric varies with the seed of a training, alone and in paired differences, from a handful of replicates.
 
 Two or three replicates hardly show a configuration's variance. Configurations are alike in it, though not equal, so
-each variance is drawn to that of all, the more the less they differ beyond chance (Smyth, Statistical Applications in
-Genetics and Molecular Biology 2004).
+each variance is drawn to that of all. The more they differ beyond chance, the less they are drawn (Smyth, Statistical
+Applications in Genetics and Molecular Biology 2004).
+
+What a seed does to two configurations cancels from their difference. Few shared seeds do not show a pair's variance
+either, so each is drawn to the pooled one of all pairs.
 """
 
 from __future__ import annotations
@@ -12,12 +15,125 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import digamma, polygamma
 
-from bench.frontier.moderation import moderated, satterthwaite
-from bench.frontier.pairing import Pairing, pairing
 from bench.frontier.samples import Sample
 
 Floats = NDArray[np.float64]
+ENOUGH = 4
+"""Of fewer variances one cannot tell whether they differ."""
+
+
+def moderated(
+    variances: Floats, freedom: NDArray[np.int64], pooled: float, total: float
+) -> tuple[Floats, Floats, bool]:
+    """Variances (N,) drawn to a common one, their degrees of freedom, and whether they are one and the same.
+
+    Args:
+        freedom: (N,) of the variances; 0 where one is not known.
+        pooled: the common variance, with `total` degrees of freedom.
+    """
+    seen = freedom > 0
+    one = np.full(len(variances), pooled), np.full(len(variances), float(total)), True
+    if seen.sum() < ENOUGH or pooled <= 0:
+        return one
+    half = freedom[seen] / 2
+    logs = np.log(np.maximum(variances[seen], 1e-5 * pooled)) - digamma(half) + np.log(half)
+    beyond = float(logs.var(ddof=1) - polygamma(1, half).mean())
+    if beyond <= 0:
+        return one
+    prior = 2 * _trigamma_inverse(beyond)
+    strength = prior + freedom
+    drawn = (prior * pooled + freedom * variances) / strength  # the middle by logarithms is far less sure with few
+    return drawn, np.minimum(strength, total), False
+
+
+def _trigamma_inverse(value: float) -> float:
+    """x with trigamma(x) = value, by Newton's steps on 1 / trigamma."""
+    x = 0.5 + 1 / value
+    for _ in range(50):
+        first = float(polygamma(1, x))
+        step = first * (1 - first / value) / float(polygamma(2, x))
+        x += step
+        if abs(step) < 1e-9 * x:
+            break
+    return x
+
+
+def satterthwaite(parts: Sequence[Floats], freedom: Sequence[Floats]) -> Floats:
+    """Effective degrees of freedom of a sum of variances, each with its own (Biometrics Bulletin 1946)."""
+    whole = np.asarray(sum(parts))
+    below = np.asarray(sum(part**2 / each for part, each in zip(parts, freedom, strict=True)))
+    none = np.broadcast_to(freedom[0], whole.shape)
+    return np.asarray(np.where(below > 0, whole**2 / np.where(below > 0, below, 1), none))
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Of all pairs of N configurations in M metrics.
+
+    Attributes:
+        shared: (N, N), on how many seeds both have a replicate.
+        within: (N, N, M) variance of the difference between two replicates on one seed; 0 where fewer than two seeds
+            are shared.
+        apart: (N, N, M), of that the seeds' part alone: without what resamples of the split show already.
+        freedom: (N, N, M) degrees of freedom of the variances.
+        common: whether all pairs were taken to have one variance.
+    """
+
+    shared: NDArray[np.int64]
+    within: Floats
+    apart: Floats
+    freedom: Floats
+    common: bool
+
+
+def pairing(samples: Sequence[Sample]) -> Pairing:
+    """That of configurations with at least one replicate each."""
+    n, m = len(samples), samples[0].values.shape[1]
+    places = [{seed: at for at, seed in enumerate(each.seeds)} for each in samples]
+    shared = np.array([[len(a.keys() & b.keys()) for b in places] for a in places]).reshape(n, n)
+    within, apart, freedom = np.zeros((n, n, m)), np.zeros((n, n, m)), np.ones((n, n, m))
+    pairs = [(i, j) for i in range(n) for j in range(i) if shared[i, j] > 1]
+    if not pairs:
+        return Pairing(shared, within, apart, freedom, True)
+    own = np.array([shared[pair] - 1 for pair in pairs])
+    variances, rows = np.zeros((len(pairs), m)), np.zeros((len(pairs), m))
+    for at, (i, j) in enumerate(pairs):
+        both = sorted(places[i].keys() & places[j].keys())
+        a, b = ([places[k][seed] for seed in both] for k in (i, j))
+        variances[at] = (samples[i].values[a] - samples[j].values[b]).var(axis=0, ddof=1)
+        if samples[i].deviations.shape[1] == samples[j].deviations.shape[1] > 0:
+            moved = samples[i].deviations[a] - samples[j].deviations[b]
+            spread = moved.var(axis=0, ddof=1)
+            rows[at] = [known.mean() if len(known := each[np.isfinite(each)]) else 0.0 for each in spread.T]
+    total = _pair_freedom(pairs, places)
+    pooled, beside = own @ variances / own.sum(), own @ rows / own.sum()
+    i, j = np.array(pairs).T
+    common = True
+    for k in range(m):
+        drawn, known, same = moderated(variances[:, k], own, pooled[k], total)
+        common &= same
+        left = np.maximum(drawn - beside[k], 0)
+        for found, values in ((within, drawn), (apart, left), (freedom, known)):
+            found[i, j, k] = found[j, i, k] = values
+    return Pairing(shared, within, apart, freedom, common)
+
+
+def _pair_freedom(pairs: Sequence[tuple[int, int]], places: Sequence[dict[int, int]]) -> float:
+    """Degrees of freedom of the variance pooled over pairs: of a two-way layout of configurations and seeds."""
+    seeds: dict[int, set[int]] = {}
+    of: dict[int, int] = {}  # the connected part of the layout that a configuration is in
+    for i, j in pairs:
+        both = places[i].keys() & places[j].keys()
+        for at in (i, j):
+            seeds.setdefault(at, set()).update(both)
+            of.setdefault(at, at)
+        old, new = of[j], of[i]
+        of = {at: new if part == old else part for at, part in of.items()}
+    cells = sum(len(each) for each in seeds.values())
+    columns = len({(of[at], seed) for at, each in seeds.items() for seed in each})
+    return float(max(1, cells - len(seeds) - columns + len(set(of.values()))))
 
 
 @dataclass(frozen=True)
@@ -55,7 +171,7 @@ def seed_noise(samples: Sequence[Sample]) -> SeedNoise | None:
         rest = [np.nan_to_num(each - each.mean(axis=1, keepdims=True)) for each in deviations]
         shared = sum(np.einsum("bnk,bnl->kl", each, each) / len(each) for each in rest) / count
     paired = pairing(samples)
-    total = _total(freedom, np.diag(pooled), paired)
+    total = _total_freedom(freedom, np.diag(pooled), paired)
     scale = np.sqrt(np.diag(pooled))
     unit = np.where(scale > 0, scale, 1.0)
     variances = np.array([each.values.var(axis=0, ddof=1) if len(each) > 1 else scale * 0 for each in samples])
@@ -91,7 +207,7 @@ def between(samples: Sequence[Sample], noise: SeedNoise) -> tuple[Floats, Floats
     return seed, satterthwaite(parts, freedom)
 
 
-def _total(freedom: NDArray[np.int64], pooled: Floats, paired: Pairing) -> Floats:
+def _total_freedom(freedom: NDArray[np.int64], pooled: Floats, paired: Pairing) -> Floats:
     """(M,) degrees of freedom of the pooled variance.
 
     Variances of two configurations on shared seeds are themselves correlated, by the square of the correlation of what

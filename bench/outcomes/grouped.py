@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from bench.outcomes.drawn import Drawn
+from bench.outcomes.bootstrap import Drawn
 from bench.outcomes.tops import AREA, NDCG, SHARE, Floats, Wanted, discounts, top, won
 
 Ints = NDArray[np.int64]

@@ -16,12 +16,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.objectives import AREAS, ranked
-from bench.outcomes.drawn import Drawn
+from bench.outcomes.bootstrap import Drawn, units_of
 from bench.outcomes.grouped import Grouped
-from bench.outcomes.poisson import units_of
 from bench.outcomes.tops import AREA, AREA_BY_POSITIVES, NDCG, SHARE, Floats, Wanted
 from bench.outcomes.whole import Whole
 from bench.schema import Task
+
+ROWS_A_GROUP = 2
+"""Groups of fewer rows on average say little about an order within them."""
+
+
+def default_outcomes(tasks: Sequence[Task], group: NDArray[Any]) -> tuple[str, ...]:
+    """One of each task: `ndcg@5` where a group has two rows on average, else `recall@10%`, `value@10%` of a regression.
+
+    Args:
+        group: (N,), negative where a row has none.
+    """
+    known = group[group >= 0]
+    if len(known) >= ROWS_A_GROUP * max(1, len(np.unique(known))):
+        return tuple(f"{task.name}.ndcg@5" for task in tasks)
+    return tuple(f"{task.name}.{'recall' if task.kind == 'binary' else 'value'}@10%" for task in tasks)
+
 
 _KINDS = {"auc": AREA, "gauc": AREA, "gauc_positives": AREA_BY_POSITIVES, "ndcg": NDCG, "recall": SHARE, "value": SHARE}
 
@@ -36,7 +51,7 @@ class Measure:
         group: (N,), negative where there is none. Where some rows have one, the others do not count by group.
         split: whose resamples.
         resamples: B.
-        units: (N,), what is drawn as a whole, see `bench.outcomes.poisson`; the same for all rows of a group. None
+        units: (N,), what is drawn as a whole, see `bench.outcomes.bootstrap`; the same for all rows of a group. None
             takes these rows as the whole split.
         grouped: whether to rank by group; by itself where any row has one.
 

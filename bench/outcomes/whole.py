@@ -8,8 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from bench.outcomes.drawn import PIECE, Drawn
-from bench.outcomes.poisson import Counts
+from bench.outcomes.bootstrap import PIECE, Counts, Drawn
 from bench.outcomes.tops import AREA, NDCG, SHARE, Floats, Wanted, discounts, top, won
 
 Ints = NDArray[np.int64]

@@ -140,8 +140,8 @@ class BatchScoring:
         try:
             for batch in batches:
                 assert batch.inputs is not None
-                said = self._scorer.predict_encoded(*batch.inputs, batch.place)
-                columns = batch.kept | {name: pa.array(values, pa.float32()) for name, values in said.items()}
+                predictions = self._scorer.predict_encoded(*batch.inputs, batch.place)
+                columns = batch.kept | {name: pa.array(values, pa.float32()) for name, values in predictions.items()}
                 table = pa.table(columns)
                 writer = writer or pq.ParquetWriter(path, table.schema)
                 writer.write_table(table)

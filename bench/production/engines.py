@@ -1,7 +1,11 @@
-"""Ways to run a packaged model: each turns arrays into arrays, on a number of threads."""
+"""Ways to run a packaged model: each turns arrays into arrays, on a number of threads. And how ONNX is written."""
 
 from __future__ import annotations
 
+import contextlib
+import io
+import logging
+import warnings
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
@@ -12,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.export import ExportedProgram
 
 from bench.data.memory import installed
 from bench.errors import UserError, listed, unknown
@@ -115,17 +120,17 @@ def need(module: str, why: str) -> None:
 
 
 def _checked(engine: Engine, path: Path, tasks: int) -> Engine:
-    """An engine whose graph was read from a file: where it cannot be run, or gives another shape, that is said."""
+    """An engine whose graph was read from a file. Raises a UserError where it cannot run, or gives another shape."""
 
     def run(ids: Ids, dense: Floats) -> tuple[Floats, Floats]:
         try:
-            said = engine(ids, dense)
+            predictions = engine(ids, dense)
         except Exception as error:
             raise UserError(f"{path}: expected a graph that can be run: {_last_line(error)}") from None
-        if any(each.shape != (len(ids), tasks) for each in said):
-            shapes = " and ".join(str(each.shape) for each in said)
+        if any(each.shape != (len(ids), tasks) for each in predictions):
+            shapes = " and ".join(str(each.shape) for each in predictions)
             raise UserError(f"{path}: expected predictions of shape {(len(ids), tasks)}, found {shapes}")
-        return said
+        return predictions
 
     return run
 
@@ -143,3 +148,31 @@ def _torch(model: Callable[..., tuple[torch.Tensor, torch.Tensor]], threads: int
         return conditional.numpy(), joint.numpy()
 
     return run
+
+
+def write_onnx(program: ExportedProgram, path: Path) -> None:
+    """Writes `path` and, with the weights, `path` + `.data`.
+
+    Raises:
+        UserError: the extra `serve` is not installed.
+    """
+    for module in ("onnx", "onnxscript"):
+        need(module, "to write a model in ONNX")
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")  # of torch about its own exporter
+        noise = logging.getLogger("torch.onnx")
+        level = noise.level
+        noise.setLevel(logging.ERROR)
+        try:
+            made = torch.onnx.export(
+                program,
+                dynamo=True,
+                optimize=False,
+                verbose=False,
+                input_names=["ids", "dense"],
+                output_names=["conditional", "joint"],
+            )
+        finally:
+            noise.setLevel(level)
+    assert made is not None
+    made.save(path, external_data=True)

@@ -1,29 +1,94 @@
-"""How good the served ranking and each prediction are, how sure that is, and whether one model beats another.
+"""How good the served ranking and each prediction are on labelled rows, and whether one model beats another.
 
 Groups (users, where rows are ranked by user) are resampled as a whole, since rows of one user are not independent; see
-`bench.outcomes.poisson`. Two models are compared on the same resamples, so that what is hard for both cancels out.
+`bench.outcomes.bootstrap`. Two models are compared on the same resamples, so that what is hard for both cancels out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from bench.errors import UserError, listed
+from bench.data.card import Card
+from bench.data.preparation import rows_of
+from bench.data.splits import SPLITS
+from bench.errors import UserError, listed, unknown
 from bench.frontier.comparison.verdict import CANNOT_TELL, against
 from bench.frontier.intervals import LEVEL
 from bench.frontier.score import prediction_names
-from bench.outcomes.defaults import default_outcomes
-from bench.outcomes.measure import Measure
-from bench.outcomes.poisson import counts, units_of
-from bench.production.labelled import Judged, joint_labels
-from bench.production.scorer import SCORE, Values
+from bench.outcomes.bootstrap import counts, units_of
+from bench.outcomes.measure import Measure, default_outcomes
+from bench.production.history import kept_of_card
+from bench.production.scorer import SCORE, Scorer, Values
+from bench.progress import Progress
 from bench.schema import Schema
 from bench.training.metrics import given_parent, product
+
+
+@dataclass(frozen=True)
+class Judged:
+    """N rows.
+
+    Attributes:
+        labels: (N, T) of the model's tasks, NaN where unobserved.
+        predictions: for each model name -> predictions (N,).
+        group: (N,) of a row; negative where it has none.
+    """
+
+    labels: NDArray[np.float32]
+    predictions: tuple[Mapping[str, Values], ...]
+    group: NDArray[np.int64]
+
+
+def judge(
+    card: Card, home: Path, raw: Path | None, split: str | None, scorers: Sequence[Scorer], progress: Progress
+) -> Judged:
+    """What models say of a card's rows: of a split, or of all where it is None.
+
+    Raises:
+        UserError: an unknown split, a file that is not there or does not fit, a task that the card lacks, no rows.
+    """
+    if split is not None and split not in SPLITS:
+        raise unknown("split", split, SPLITS)
+    names = [rule.name for rule in card.task_rules]
+    for task in scorers[0].schema.tasks:
+        if task.name not in names:
+            raise UserError(f"{card.key}: {unknown('task', task.name, names)}, which the model predicts")
+    labels: list[Any] = []
+    groups: list[Any] = []
+    predictions: list[list[dict[str, Values]]] = [[] for _ in scorers]
+    history = None if card.history is None else kept_of_card(card, home, raw, progress)
+    for rows in rows_of(card, home, raw, progress):
+        chosen = np.ones(len(rows.split), bool) if split is None else rows.split == SPLITS.index(split)
+        if not chosen.any():
+            continue
+        table = rows.table.filter(pa.array(chosen))
+        if history is not None:
+            table = history.beside(table)
+        for scorer, found_by in zip(scorers, predictions, strict=True):
+            found_by.append(scorer.predict_table(scorer.rows.checked(table, lambda row: f"row {row + 1} of a part")))
+        labels.append(rows.labels[chosen])
+        groups.append(rows.group[chosen])
+    if not labels:
+        raise UserError(f"{card.key}: expected rows to judge by, found none{f' in {split}' if split else ''}")
+    whole, group = np.concatenate(labels), np.concatenate(groups).astype(np.int64)
+    return Judged(
+        whole[:, [names.index(task.name) for task in scorers[0].schema.tasks]],
+        tuple({name: np.concatenate([part[name] for part in each]) for name in each[0]} for each in predictions),
+        group,
+    )
+
+
+def joint_labels(schema: Schema, labels: NDArray[Any]) -> NDArray[Any]:
+    """Labels (N, T) -> those of each task on all impressions (N, T): the product along its chain, NaN where unknown."""
+    return np.stack([product(labels[:, schema.chain(at)]) for at in range(len(schema.tasks))], axis=1)
+
 
 RESAMPLES = 500
 AT_ONCE = 8
@@ -101,7 +166,7 @@ def served(
         measure = Measure(schema.tasks, outcomes, labels, judged.group, _draws(seed), resamples)
     except ValueError as error:
         raise UserError(str(error)) from None
-    found = [measure.resampled(said[SCORE]) for said in judged.said]
+    found = [measure.resampled(predictions[SCORE]) for predictions in judged.predictions]
     return [
         _judgement(name, "larger", [of[0, at] for of in found], [of[1:, at] for of in found], confidence)
         for at, name in enumerate(measure.names)
@@ -117,7 +182,7 @@ def judgements(
         UserError: nothing to resample.
     """
     units = _check(judged)
-    measures = [dict(_measures(schema, judged.labels, said)) for said in judged.said]
+    measures = [dict(_measures(schema, judged.labels, predictions)) for predictions in judged.predictions]
     values = {name: [of[name][1](np.ones(len(units))) for of in measures] for name in measures[0]}
     draws = {name: np.empty((len(measures), resamples)) for name in measures[0]}
     for first in range(0, resamples, AT_ONCE):
@@ -198,26 +263,26 @@ def _estimate(value: float, drawn: NDArray[np.float64], confidence: float) -> Es
 
 
 def _measures(
-    schema: Schema, labels: NDArray[Any], said: Mapping[str, Values]
+    schema: Schema, labels: NDArray[Any], predictions: Mapping[str, Values]
 ) -> Iterator[tuple[str, tuple[str | None, Weighted]]]:
     """Metric -> which way is better, and the metric as a function of weights."""
     for at, (task, parent) in enumerate(zip(schema.tasks, schema.parents, strict=True)):
         own = given_parent(labels, at, parent)
         if task.kind == "regression":
-            yield f"{task.name}.rmse", ("smaller", rmse(own, said[task.name]))
+            yield f"{task.name}.rmse", ("smaller", rmse(own, predictions[task.name]))
             continue
         spaces = (own, product(labels[:, schema.chain(at)]))
         for name, of_space in zip(prediction_names(task), spaces, strict=False):
-            yield f"{name}.auc", ("larger", auc(of_space, said[name]))
-            yield f"{name}.logloss", ("smaller", logloss(of_space, said[name]))
-            yield f"{name}.pcoc", (None, pcoc(of_space, said[name]))
+            yield f"{name}.auc", ("larger", auc(of_space, predictions[name]))
+            yield f"{name}.logloss", ("smaller", logloss(of_space, predictions[name]))
+            yield f"{name}.pcoc", (None, pcoc(of_space, predictions[name]))
 
 
-def auc(labels: NDArray[Any], said: Values) -> Weighted:
+def auc(labels: NDArray[Any], predictions: Values) -> Weighted:
     """Area under the ROC curve; ties count one half."""
     known = ~np.isnan(labels)
     positive = labels[known] == 1
-    _, rank = np.unique(said[known], return_inverse=True)
+    _, rank = np.unique(predictions[known], return_inverse=True)
     size = int(rank.max(initial=0)) + 1
 
     def measure(weights: NDArray[np.float64]) -> float:
@@ -231,18 +296,18 @@ def auc(labels: NDArray[Any], said: Values) -> Weighted:
     return measure
 
 
-def logloss(labels: NDArray[Any], said: Values) -> Weighted:
+def logloss(labels: NDArray[Any], predictions: Values) -> Weighted:
     """Mean log loss."""
     known = ~np.isnan(labels)
-    p = np.clip(said[known], 1e-7, 1 - 1e-7)
+    p = np.clip(predictions[known], 1e-7, 1 - 1e-7)
     loss = -np.where(labels[known] == 1, np.log(p), np.log1p(-p))
     return _mean(known, loss)
 
 
-def pcoc(labels: NDArray[Any], said: Values) -> Weighted:
+def pcoc(labels: NDArray[Any], predictions: Values) -> Weighted:
     """Predicted over observed positives."""
     known = ~np.isnan(labels)
-    predicted, observed = said[known], labels[known]
+    predicted, observed = predictions[known], labels[known]
 
     def measure(weights: NDArray[np.float64]) -> float:
         total = float(weights[known] @ observed)
@@ -251,10 +316,10 @@ def pcoc(labels: NDArray[Any], said: Values) -> Weighted:
     return measure
 
 
-def rmse(labels: NDArray[Any], said: Values) -> Weighted:
+def rmse(labels: NDArray[Any], predictions: Values) -> Weighted:
     """Root of the mean squared error."""
     known = ~np.isnan(labels)
-    squares = _mean(known, (said[known] - labels[known].astype(np.float64)) ** 2)
+    squares = _mean(known, (predictions[known] - labels[known].astype(np.float64)) ** 2)
     return lambda weights: float(np.sqrt(squares(weights)))
 
 

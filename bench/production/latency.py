@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from bench.production.engines import ENGINES
-from bench.production.example import example_rows
 from bench.production.package import Package
+from bench.production.rows import example_rows
 
 BATCHES = (1, 100, 1000)
 THREADS = (1, 2)

@@ -24,7 +24,7 @@ class Facts:
         architecture, reason: of the pick, in words.
         policy: as TOML.
         front: lines of the frontier: point, and metric -> value in words; rows: what they were measured on, in words.
-        test: metric on test -> value in words, with what was promised.
+        test: metric on test -> value in words, with its prediction interval.
         calibration: what was done, in words.
         score: what is ranked by.
         outcomes: of the score, by which it was picked -> value in words; none where no serving point was picked.

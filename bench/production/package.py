@@ -91,7 +91,7 @@ def write_package(parts: Parts, folder: Path, onnx: bool = True) -> Package:
         program = archive.export(served, parts.schema)
         archive.save(program, made / "model.pt2")
         if onnx:
-            from bench.production.onnx import write_onnx
+            from bench.production.engines import write_onnx
 
             write_onnx(program, made / "model.onnx")
         parts.encoder.save(made / "encoder.json")
@@ -228,11 +228,11 @@ def _agreement(
         expected = [each.numpy() for each in served(torch.from_numpy(ids), torch.from_numpy(dense))]
     found = {}
     for name in engines:
-        said = open_engine(name, folder, recipe)(ids, dense)
+        predictions = open_engine(name, folder, recipe)(ids, dense)
         found[name] = max(
             (
                 float((np.abs(a - b) / np.maximum(1, np.abs(b))).max(initial=0.0))
-                for a, b in zip(said, expected, strict=True)
+                for a, b in zip(predictions, expected, strict=True)
             ),
             default=0.0,
         )

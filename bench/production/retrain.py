@@ -2,44 +2,199 @@
 
 Nothing decides how long: the length is the one at which validation saw the configuration best in the search, in passes
 over the data. What is held out chooses among seeds and fits calibrations; test is opened last, to be held against what
-the frontier promised.
+its prediction intervals.
 """
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
-from bench.data import Store
+from bench.atomic import atomic_folder
+from bench.data import SplitName, Store
 from bench.data.card import Card
 from bench.data.refit import refit_store
 from bench.errors import UserError
-from bench.frontier.length import Length
-from bench.frontier.promise import Promise, verdicts
-from bench.frontier.retraining import Retraining
+from bench.frontier.retraining import Length, PredictionInterval, Retraining, verdicts
 from bench.frontier.score import Score
 from bench.machine import versions
+from bench.models.assembly import MultiTaskModel
 from bench.objectives import Objective, outcomes_of
 from bench.outcomes.measure import Measure
-from bench.production.calibrating import fit_calibrations
-from bench.production.calibration import Calibration
-from bench.production.labelled import joint_labels
-from bench.production.predicting import Predictor, State
-from bench.production.retrained import Member, Retrained
+from bench.production.calibration import Calibration, calibrated, fit_calibrations
+from bench.production.evaluation import joint_labels
 from bench.production.scorer import SCORE, scored
 from bench.progress import Progress, Silent
 from bench.records import Scalar
 from bench.schema import Schema
 from bench.seeds import derive
+from bench.training.build import build_model
 from bench.training.config import TrialConfig
+from bench.training.device import choose_device
+from bench.training.evaluation import Evaluation
 from bench.training.loop import Trainer
+from bench.training.metrics import Tally
 
-UNPROMISED = "the frontier promised nothing of test (the point was not confirmed): the result is held against nothing"
+State = Mapping[str, Tensor]
+States = Sequence[State]
+"""One training's state, or one for each task where tasks are separate models."""
+
+
+class Predictions(NamedTuple):
+    """Rows (n, T) of a split: labels, and conditional and joint probabilities; rows' groups (n,)."""
+
+    labels: NDArray[Any]
+    conditional: NDArray[np.float32]
+    joint: NDArray[np.float32]
+    group: NDArray[Any]
+
+
+class Predictor:
+    """One configuration's model on one store, with the weights of any of its members.
+
+    Args:
+        device: "auto", "cpu" or "cuda".
+        outcomes: of rankings to measure.
+    """
+
+    def __init__(self, store: Store, config: TrialConfig, device: str = "auto", outcomes: Sequence[str] = ()) -> None:
+        self.store, self.outcomes, at = store, tuple(outcomes), choose_device(device)
+        self.model: MultiTaskModel = build_model(store.schema, config).to(at)
+        self._evaluation = Evaluation(store, self.model, at)
+
+    def predictions(self, split: SplitName, members: Sequence[States]) -> Iterator[Predictions]:
+        """The mean of the members' probabilities, in the split's order."""
+        data, at = self.store.split(split), 0
+        for logits in zip(*(self._logits(split, member) for member in members), strict=True):
+            every = [self.model.probabilities(each) for each in logits]
+            conditional, joint = (
+                torch.stack(each).mean(0).cpu().numpy()
+                for each in ([p.conditional for p in every], [p.joint for p in every])
+            )
+            rows = slice(at, at + len(conditional))
+            at += len(conditional)
+            yield Predictions(np.asarray(data.labels_of(rows)), conditional, joint, np.asarray(data.group[rows]))
+
+    def metrics(
+        self, split: SplitName, members: Sequence[States], calibrations: Mapping[str, Calibration] | None = None
+    ) -> dict[str, float]:
+        """Every task's metrics of the members' mean, calibrated where calibrations are given."""
+        tally = Tally(self.store.schema.tasks, f"{split}/", outcomes=self.outcomes)
+        for predictions in self.predictions(split, members):
+            conditional, joint = calibrated(
+                self.store.schema, predictions.conditional, predictions.joint, calibrations or {}
+            )
+            tally.add(predictions.labels, conditional, joint, predictions.group)
+        return tally.result()
+
+    def _logits(self, split: SplitName, member: States) -> Iterator[Tensor]:
+        """Logits (n, T) of a member; where it has a state for each task, each task's own."""
+        states = [{name: tensor.to(self._evaluation.device) for name, tensor in state.items()} for state in member]
+        parts = [self._evaluation.logits(split, state) for state in states]
+        if len(parts) == 1:
+            return parts[0]
+        return (torch.stack([each[:, at] for at, each in enumerate(of)], 1) for of in zip(*parts, strict=True))
+
+
+FILE = "retrained.json"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One training of the configuration.
+
+    Attributes:
+        states: the model's; one for each task, in order, where tasks are separate models of unequal length.
+        samples: trained on, of each state.
+        held_out: metrics on the rows held out, as `valid/click.auc`.
+        test: metrics on test, uncalibrated.
+    """
+
+    seed: int
+    states: tuple[Mapping[str, Tensor], ...]
+    samples: tuple[int, ...]
+    held_out: dict[str, float]
+    test: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """The model for good, as plain values and tensors on the CPU.
+
+    Attributes:
+        config: dotted, all of it.
+        tasks: in the order of the logits.
+        members: that are kept; several are averaged.
+        seeds: of all trainings, those that were not kept among them.
+        calibrations: by prediction (`click`, `buy.cvr`, `buy.ctcvr`), for the mean of the members.
+        test: metrics on test of the members' mean, uncalibrated.
+        calibrated: the same, calibrated.
+        served: outcomes on test of the ranking by the score, as `like.recall@10%`.
+        warnings: where test is outside its prediction intervals, in sentences.
+        provenance: what remakes it: data, configuration, seeds, versions.
+    """
+
+    config: dict[str, Scalar]
+    tasks: tuple[str, ...]
+    members: tuple[Member, ...]
+    seeds: tuple[int, ...]
+    calibrations: dict[str, Calibration]
+    test: dict[str, float]
+    calibrated: dict[str, float]
+    served: dict[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def write(self, folder: Path) -> None:
+        """Writes `retrained.json` and a safetensors file for each state into a new folder, all or nothing."""
+        with atomic_folder(folder) as made:
+            plain = {name: value for name, value in vars(self).items() if name not in ("members", "calibrations")}
+            plain["calibrations"] = {name: each.to_json() for name, each in self.calibrations.items()}
+            plain["members"] = []
+            for i, member in enumerate(self.members):
+                files = [f"member-{i}-{k}.safetensors" for k in range(len(member.states))]
+                for file, state in zip(files, member.states, strict=True):
+                    save_file({name: tensor.contiguous() for name, tensor in state.items()}, made / file)
+                plain["members"].append(asdict(_without_states(member)) | {"states": files})
+            (made / FILE).write_text(json.dumps(plain, indent=2), encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: Path) -> Retrained:
+        """The inverse of `write`.
+
+        Raises:
+            UserError: nothing of the kind is there.
+        """
+        try:
+            plain = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            raise UserError(f"expected a retrained model with a {FILE}, found none at {folder}") from None
+        members = []
+        for member in plain["members"]:
+            states = tuple(load_file(folder / file) for file in member["states"])
+            members.append(Member(**member | {"states": states, "samples": tuple(member["samples"])}))
+        fitted = {name: Calibration.from_json(each) for name, each in plain["calibrations"].items()}
+        sequences = {name: tuple(plain[name]) for name in ("tasks", "seeds", "warnings")}
+        return cls(**plain | sequences | {"members": tuple(members), "calibrations": fitted})
+
+
+def _without_states(member: Member) -> Member:
+    """Itself as plain values: tensors go to files."""
+    return Member(member.seed, (), member.samples, member.held_out, member.test)
+
+
+UNCONFIRMED = "the point was not confirmed, so there is no prediction interval to compare test with"
 
 
 @dataclass(frozen=True)
@@ -70,44 +225,44 @@ class Order:
 def retrain(
     order: Order,
     work: Path,
-    promised: Mapping[str, Promise],
+    intervals: Mapping[str, PredictionInterval],
     force: bool = False,
     threads: int = 1,
     device: str = "auto",
     progress: Progress | None = None,
 ) -> Retrained:
-    """Trains, chooses or averages, calibrates, and holds the result against the promises.
+    """Trains, chooses or averages, calibrates, and compares the result with the prediction intervals.
 
     Equal orders give equal members, bit for bit, on one machine's CPU with one number of threads.
 
     Args:
         work: a folder for the joined data, which is gone afterwards if its owner removes it.
-        promised: see `bench.frontier.promise.promises`; where it is empty a warning says so.
-        force: keeps a result that breaks a promise, with a warning.
+        intervals: see `bench.frontier.retraining.prediction_intervals`; where there are none a warning says so.
+        force: keeps a result that is worse than its interval, with a warning.
 
     Raises:
-        UserError: test came out worse than promised, without `force`; no rows to hold out, or of one class only.
+        UserError: a metric on test is worse than its interval, without `force`; no rows to hold out, or of one class.
         FloatingPointError: a training diverged.
     """
     progress = progress or Silent()
     config, options = TrialConfig.parse(order.config), order.options
     store = refit_store(order.store, order.card, options.held_out, order.seed, work / "refit")
     seeds = tuple(derive(order.seed, "retrain", k) for k in range(options.seeds))
-    predictor = Predictor(store, config, device, outcomes_of([*(each.name for each in order.objectives), *promised]))
+    predictor = Predictor(store, config, device, outcomes_of([*(each.name for each in order.objectives), *intervals]))
     trained = [_train(order, store, config, seed, threads, device, predictor, progress) for seed in seeds]
     kept = trained if options.choose == "average" else [max(trained, key=lambda each: _merit(each, order.objectives))]
     found = {key: fmean(each.test[key] for each in kept) for key in kept[0].test}
-    broken, warnings = verdicts(promised, found) if promised else ([], [UNPROMISED])
-    if broken and not force:
-        raise UserError(f"retraining is refused: {'; '.join(broken)}; to keep it all the same, use --force")
-    for sentence in (*broken, *warnings):
+    worse, warnings = verdicts(intervals, found) if intervals else ([], [UNCONFIRMED])
+    if worse and not force:
+        raise UserError(f"retraining is refused: {'; '.join(worse)}; to keep it all the same, use --force")
+    for sentence in (*worse, *warnings):
         progress.note(f"warning: {sentence}")
 
     members = [member.states for member in kept]
-    said = list(predictor.said("valid", members))
+    predictions = list(predictor.predictions("valid", members))
     labels, conditional, joint = (
         np.concatenate(each)
-        for each in zip(*((each.labels, each.conditional, each.joint) for each in said), strict=True)
+        for each in zip(*((each.labels, each.conditional, each.joint) for each in predictions), strict=True)
     )
     calibrations = fit_calibrations(store.schema, labels, conditional, joint, options.calibration)
     return Retrained(
@@ -119,7 +274,7 @@ def retrain(
         test=predictor.metrics("test", members),
         calibrated=predictor.metrics("test", members, calibrations),
         served=_served(order, store.schema, predictor, members, calibrations),
-        warnings=(*broken, *warnings),
+        warnings=(*worse, *warnings),
         provenance={
             "data": {"key": order.store.key, "fingerprint": order.store.fingerprint},
             "tasks": [task.name for task in store.schema.tasks],
@@ -146,7 +301,7 @@ def _served(
     if not order.outcomes:
         return {}
     labels, conditional, joint, group = (
-        np.concatenate(each) for each in zip(*predictor.said("test", members), strict=True)
+        np.concatenate(each) for each in zip(*predictor.predictions("test", members), strict=True)
     )
     score = scored(schema, conditional, joint, calibrations, order.score.of(schema.tasks))[SCORE]
     measure = Measure(schema.tasks, order.outcomes, joint_labels(schema, labels), group, "test")

@@ -80,8 +80,8 @@ class Scorer:
                 names.
         """
         starts = range(0, max(len(ids), 1), CHUNK)
-        said = [self.engine(ids[start : start + CHUNK], dense[start : start + CHUNK]) for start in starts]
-        conditional, joint = (np.concatenate(each) for each in zip(*said, strict=True))
+        predictions = [self.engine(ids[start : start + CHUNK], dense[start : start + CHUNK]) for start in starts]
+        conditional, joint = (np.concatenate(each) for each in zip(*predictions, strict=True))
         found = scored(self.schema, conditional, joint, self.calibrations, self.score)
         for name, values in found.items():
             if not (fits := np.abs(values) <= _LARGEST).all():

@@ -13,7 +13,6 @@ from bench.records import Scalar
 from bench.schema import Schema
 from bench.training.build import build_model
 from bench.training.config import TrialConfig
-from bench.training.loop import Trainer
 
 State = Mapping[str, Tensor]
 Member = Sequence[State]
@@ -34,14 +33,14 @@ class ServedModel(nn.Module):
 
     def forward(self, ids: Tensor, dense: Tensor) -> tuple[Tensor, Tensor]:
         """ids (B, S) int32, dense (B, D) -> conditional (B, T) and joint (B, T), see `Probabilities`."""
-        said = [_said(models, ids, dense) for models in self.members]  # type: ignore[arg-type]
-        if len(said) == 1:
-            return said[0]
-        conditional, joint = (torch.stack(each).mean(0) for each in zip(*said, strict=True))
+        predictions = [_predictions(models, ids, dense) for models in self.members]  # type: ignore[arg-type]
+        if len(predictions) == 1:
+            return predictions[0]
+        conditional, joint = (torch.stack(each).mean(0) for each in zip(*predictions, strict=True))
         return conditional, joint
 
 
-def _said(models: Sequence[MultiTaskModel], ids: Tensor, dense: Tensor) -> tuple[Tensor, Tensor]:
+def _predictions(models: Sequence[MultiTaskModel], ids: Tensor, dense: Tensor) -> tuple[Tensor, Tensor]:
     """Where tasks are separate models, the logits are put together before the funnel ties probabilities."""
     logits = [model(ids, dense) for model in models]
     whole = logits[0] if len(logits) == 1 else torch.stack([each[:, task] for task, each in enumerate(logits)], 1)
@@ -85,13 +84,3 @@ class Recipe:
         config = TrialConfig.parse(self.config)
         optim = config.optim.model_copy(update={"precision": "fp32"})
         return build_model(self.schema, replace(config, optim=optim))
-
-
-def best_states(trainer: Trainer) -> list[State]:
-    """A trained member: copies of the states that validation chose; before the first evaluation, the current one."""
-    current = trainer.model.state_dict()
-    chosen = [
-        current if selector.current or selector.snapshot is None else selector.snapshot
-        for selector in trainer.selectors
-    ]
-    return [{name: tensor.detach().cpu().clone() for name, tensor in state.items()} for state in chosen]

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench.errors import UserError
-from bench.report import text, theme
-from bench.report.markup import escaped, glyph, joined, sentence
+from bench.report import text
+from bench.report.markup import Look, escaped, glyph, joined, sentence
 from bench.report.page import whole
 from bench.report.picture import picture, same
 from bench.report.view import View
 
-Looks = dict[str, theme.Look]
+Looks = dict[str, Look]
 State = Literal["done", "running", "stopped", "failed", "broken"]
 EXPLAINED: dict[State, str] = {
     "done": "searched and confirmed",

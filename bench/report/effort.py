@@ -1,4 +1,4 @@
-"""What the search spent, on what, and what came of it: hypervolume over cost, samples by kind, parameters."""
+"""What the search spent, on what, what came of it, and its failed runs by reason."""
 
 from __future__ import annotations
 
@@ -11,9 +11,34 @@ import numpy as np
 from bench.frontier.frontier import Frontier
 from bench.frontier.importance import Importance, alone, importances
 from bench.objectives import in_thousandths
-from bench.records import TrialRecord
-from bench.report import text, theme
+from bench.records import Failure, TrialRecord
+from bench.report import text
+from bench.report.markup import ordered
 from bench.rows import CONFIRM, SEARCH
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Trials, or replicates of them, that failed for one reason."""
+
+    kind: str
+    reason: str
+    runs: int
+    trials: tuple[int, ...]
+
+
+def failures(records: Sequence[TrialRecord]) -> tuple[Failed, ...]:
+    """Failed runs, replicates included, by reason; the most frequent first."""
+    groups: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for record in records:
+        every: list[Failure | None] = [record.failure, *(run.failure for run in record.replicates)]
+        for failure in filter(None, every):
+            groups[failure.kind, failure.reason].append(record.number)
+    found = [
+        Failed(kind, reason, len(numbers), tuple(sorted(set(numbers)))) for (kind, reason), numbers in groups.items()
+    ]
+    return tuple(sorted(found, key=lambda each: (-each.runs, each.trials)))
+
 
 REPLICATES = "replicates"
 FULL = "full length"
@@ -64,7 +89,7 @@ def spent(records: Sequence[TrialRecord]) -> tuple[Spent, ...]:
     order = [*stages, FULL, REPLICATES]
     return tuple(
         Spent(kind, tuple((stage, found[kind][stage]) for stage in order if found[kind][stage]))
-        for kind in theme.ordered(found)
+        for kind in ordered(found)
         if any(found[kind].values())
     )
 

@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.report import text, theme
-from bench.report.decision import Decision
-from bench.report.plane import Axis, Plane
-from bench.report.view import View
+from bench.report import text
+from bench.report.markup import SYMBOLS, looks_of
+from bench.report.view import Axis, Decision, Plane, View
 from bench.rows import SHORT
 
 PARTS = ("", ".low", ".high", ".gain", ".gain.low", ".gain.high")
@@ -26,7 +25,7 @@ FACTS = (
 def section_data(view: View) -> dict[str, Any]:
     """Everything: planes, what can be picked, and the search."""
     every = pd.concat([plane.table["architecture"] for plane in view.planes])
-    looks = theme.looks(every)
+    looks = looks_of(every)
     return {
         "title": view.title,
         "dataset": text.dataset(view.dataset),
@@ -34,7 +33,7 @@ def section_data(view: View) -> dict[str, Any]:
         "policy": view.policy,
         "holds": view.holds,
         "picked": view.picked,
-        "looks": {kind: [look.role, theme.SYMBOLS[look.symbol]] for kind, look in looks.items()},
+        "looks": {kind: [look.role, SYMBOLS[look.symbol]] for kind, look in looks.items()},
         "splits": SHORT,
         "planes": {plane.kind: _plane(plane) for plane in view.planes},
         "decision": None if view.decision is None else _decision(view.decision, view.planes[0]),

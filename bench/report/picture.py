@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from bench.report import text, theme
-from bench.report.markup import escaped
-from bench.report.plane import Plane
-from bench.report.view import View
+from bench.report import text
+from bench.report.markup import COLOURS, FONT, SYMBOLS, Look, escaped, looks_of
+from bench.report.view import Plane, View
 
 WIDTH, HEIGHT, EDGE, FOOT = 300, 208, 18, 18
 MOST_BEHIND = 300
@@ -19,7 +18,7 @@ MANY = 40
 """From so many points on, marks are small."""
 STANDALONE = (
     f'xmlns="http://www.w3.org/2000/svg" width="{2 * WIDTH}" height="{2 * (HEIGHT + FOOT)}" '
-    f'font-family="{escaped(theme.FONT)}" font-size="11"'
+    f'font-family="{escaped(FONT)}" font-size="11"'
 )
 
 
@@ -36,12 +35,12 @@ class Picture:
 def standalone(view: View, plane: Plane | None = None) -> Picture:
     """The picture in light colours, right by itself."""
     svg = picture(view, plane)
-    for role, (colour, _) in theme.COLOURS.items():
+    for role, (colour, _) in COLOURS.items():
         svg = svg.replace(f"var(--{role})", colour)
     return Picture(svg.replace("<svg ", f"<svg {STANDALONE} ", 1))
 
 
-def picture(view: View, plane: Plane | None = None, looks: dict[str, theme.Look] | None = None) -> str:
+def picture(view: View, plane: Plane | None = None, looks: dict[str, Look] | None = None) -> str:
     """The plane of the first two axes, better to the right and upwards; by itself each view has its own range.
 
     Values are differences from the current point where it is known, with lines at zero, else absolute; the pick has a
@@ -64,7 +63,7 @@ def picture(view: View, plane: Plane | None = None, looks: dict[str, theme.Look]
     behind = behind.iloc[:: 1 + len(behind) // MOST_BEHIND]
     if on.empty:
         return ""
-    looks = looks or theme.looks(plane.table["architecture"])
+    looks = looks or looks_of(plane.table["architecture"])
     spans = [_span(plane, placed, column, i, part) for i, column in enumerate(columns)]
 
     def place(row: pd.Series[float]) -> tuple[float, float]:
@@ -81,7 +80,7 @@ def picture(view: View, plane: Plane | None = None, looks: dict[str, theme.Look]
             x, y = place(row)
             if EDGE <= x <= WIDTH - EDGE and EDGE <= y <= HEIGHT - EDGE:
                 look = looks[row["architecture"]]
-                shape = f'd="{theme.SYMBOLS[look.symbol]}" fill="var(--{look.role})" opacity="{opacity}"'
+                shape = f'd="{SYMBOLS[look.symbol]}" fill="var(--{look.role})" opacity="{opacity}"'
                 marks.append(f'<path transform="translate({x:.1f} {y:.1f}) scale({size:.2f})" {shape}/>')
     for x, y in (place(row) for _, row in _picked(view, plane, placed).iterrows()):
         marks.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="8" fill="none" stroke="var(--accent)" stroke-width="2.5"/>')
@@ -137,6 +136,6 @@ def _title(plane: Plane, i: int, part: str, span: Sequence[float]) -> str:
     return f"{axis.label} {low} to {high}" + ("%" if axis.relative else " \N{MULTIPLICATION SIGN} 1000")
 
 
-def same(views: Sequence[View]) -> dict[str, theme.Look]:
+def same(views: Sequence[View]) -> dict[str, Look]:
     """Looks of all architectures of these views."""
-    return theme.looks(kind for view in views for kind in view.planes[0].table["architecture"])
+    return looks_of(kind for view in views for kind in view.planes[0].table["architecture"])

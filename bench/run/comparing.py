@@ -10,12 +10,12 @@ import numpy as np
 
 from bench.atomic import write_text
 from bench.errors import UserError, unknown
-from bench.frontier.comparison.answer import Answer, answer
+from bench.frontier.comparison.beyond import Answer, answer
 from bench.frontier.comparison.compared import Compared, Group
 from bench.frontier.comparison.comparison import compare
 from bench.frontier.comparison.families import FAMILIES, Member, families
 from bench.frontier.comparison.ranks import LEAST_DATASETS, Ranking, ranking
-from bench.frontier.hypervolume import resolve_reference, weakest_reference
+from bench.frontier.pareto import resolve_reference, weakest_reference
 from bench.objectives import Objective, parse
 from bench.report.comparison import comparison_document
 from bench.rows import CONFIRM, NAMES, TEST

@@ -8,11 +8,11 @@ import numpy as np
 
 from bench.data import Store
 from bench.data.card import Card
-from bench.frontier.promise import Promise
+from bench.frontier.retraining import PredictionInterval
 from bench.machine import versions
 from bench.production.model_card import Facts, model_card
 from bench.production.package import Parts
-from bench.production.retrained import Retrained
+from bench.production.retrain import Retrained
 from bench.rows import NAMES
 from bench.run.planned import Plan
 
@@ -20,7 +20,9 @@ AGREE_ON = 1024
 """Rows of validation on which engines must agree."""
 
 
-def contents(planned: Plan, card: Card, store: Store, retrained: Retrained, promised: Mapping[str, Promise]) -> Parts:
+def contents(
+    planned: Plan, card: Card, store: Store, retrained: Retrained, intervals: Mapping[str, PredictionInterval]
+) -> Parts:
     """All that goes into the package of a trained pick, its model card among it."""
     valid = store.split("valid")
     rows = np.array(valid.ids[:AGREE_ON]), np.array(valid.dense[:AGREE_ON])
@@ -34,7 +36,7 @@ def contents(planned: Plan, card: Card, store: Store, retrained: Retrained, prom
         policy=planned.policy.toml,
         front=_front(planned),
         rows=NAMES[planned.result.frontier.split],
-        test=_test(planned, retrained, promised),
+        test=_test(planned, retrained, intervals),
         calibration=f"{planned.options.calibration} calibration" if retrained.calibrations else "not calibrated",
         score=planned.score,
         outcomes=_outcomes(planned, retrained),
@@ -92,13 +94,13 @@ def _outcomes(planned: Plan, retrained: Retrained) -> list[dict[str, str]]:
     ]
 
 
-def _test(planned: Plan, retrained: Retrained, promised: Mapping[str, Promise]) -> list[dict[str, str]]:
+def _test(planned: Plan, retrained: Retrained, intervals: Mapping[str, PredictionInterval]) -> list[dict[str, str]]:
     return [
         {
             "metric": each.name,
             "on test": f"{retrained.test.get(each.key('test'), float('nan')):.5f}",
             "calibrated": f"{retrained.calibrated.get(each.key('test'), float('nan')):.5f}",
-            "promised by the frontier": str(promised.get(each.name, "-")),
+            "prediction interval": str(intervals.get(each.name, "-")),
         }
         for each in planned.result.objectives
         if each.is_metric

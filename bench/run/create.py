@@ -15,13 +15,13 @@ import numpy as np
 
 from bench import content
 from bench.atomic import atomic_folder
-from bench.confirm.static_weights import check_static
+from bench.confirm.baselines import check_static
 from bench.data import load_card
 from bench.data.loading import find_card, lasting_name
 from bench.data.preparation import check_data
 from bench.data.shape import shape_of
 from bench.errors import UserError, unknown
-from bench.frontier.hypervolume import resolve_reference
+from bench.frontier.pareto import resolve_reference
 from bench.frontier.policy import Policy
 from bench.machine import cores, versions
 from bench.progress import Progress

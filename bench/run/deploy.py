@@ -10,8 +10,7 @@ from bench.atomic import scratch_folder
 from bench.data import prepare
 from bench.data.abandoned import remove_abandoned
 from bench.errors import UserError
-from bench.frontier.length import length_of
-from bench.frontier.promise import Promise, promises
+from bench.frontier.retraining import PredictionInterval, length_of, prediction_intervals
 from bench.interrupts import ended_in_order
 from bench.production.package import Package, write_package
 from bench.production.retrain import Order, retrain
@@ -19,8 +18,8 @@ from bench.progress import Progress
 from bench.run.contents import contents
 from bench.run.planned import Plan
 from bench.search.lock import FolderLock
+from bench.tracking.parent import experiment_name
 from bench.tracking.registry import Move, Registry
-from bench.tracking.tracker import experiment_name
 
 
 @contextmanager
@@ -59,7 +58,7 @@ def make_package(
     store = prepare(card, part.run.home, raw, progress)
     part.check_store(store)
     store = store.with_tasks([task.name for task in part.tasks])
-    promised = _promised(planned, force)
+    intervals = _intervals(planned, force)
     order = Order(
         card,
         store,
@@ -72,8 +71,8 @@ def make_package(
         tuple(planned.outcomes),
     )
     with scratch_folder(part.folder / "deploy") as work:
-        retrained = retrain(order, work, promised, force, threads, "auto", progress)
-    return write_package(contents(planned, card, store, retrained, promised), planned.folder, onnx)
+        retrained = retrain(order, work, intervals, force, threads, "auto", progress)
+    return write_package(contents(planned, card, store, retrained, intervals), planned.folder, onnx)
 
 
 def register(planned: Plan, package: Package, alias: str) -> tuple[str, list[Move]]:
@@ -104,14 +103,14 @@ def register(planned: Plan, package: Package, alias: str) -> tuple[str, list[Mov
     return number, moves
 
 
-def _promised(planned: Plan, force: bool) -> Mapping[str, Promise]:
-    """What the frontier promises of test; nothing where its points were not confirmed."""
+def _intervals(planned: Plan, force: bool) -> Mapping[str, PredictionInterval]:
+    """Where each metric on test should be; nothing where its points were not confirmed."""
     if not planned.point.replicates:
         return {}
     points = planned.result.frontier.points
     options = planned.options
     try:
-        return promises(planned.point, points, planned.result.objectives, options.confidence, options.runs)
+        return prediction_intervals(planned.point, points, planned.result.objectives, options.confidence, options.runs)
     except UserError:
         if not force:
             raise

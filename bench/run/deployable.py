@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.errors import UserError
-from bench.frontier.composite import source_ids
-from bench.frontier.gains import BASELINE
+from bench.frontier.points import BASELINE, source_ids
 from bench.records import Point
 
 INSTEAD = "pick a network with --policy FILE"

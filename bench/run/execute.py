@@ -11,13 +11,11 @@ from bench import predictions
 from bench.atomic import write_text
 from bench.balancing import BALANCING
 from bench.balancing.alike import works_on_gradients
-from bench.confirm.baselines import baselines_of
+from bench.confirm.baselines import baselines_of, full_lengths, retuned, tries_of, tuned
 from bench.confirm.race import Race, confirm
-from bench.confirm.static_weights import retuned
-from bench.confirm.tuning import full_lengths, tries_of, tuned
 from bench.data import Store, prepare
+from bench.frontier.history import SoFar
 from bench.frontier.shortlist import kinds, members, shortlist
-from bench.frontier.so_far import SoFar
 from bench.progress import Progress
 from bench.records import Job, Point, Split, TrialRecord
 from bench.rows import CONFIRM
@@ -29,8 +27,7 @@ from bench.run.remaining import After, Pace, WithLater
 from bench.run.reporting import Reporter
 from bench.run.results import DatasetResult, page_path, result_of, write_pick, write_report
 from bench.schema import Task
-from bench.search.checkpoints import Checkpoints
-from bench.search.driver import search
+from bench.search.driver import Checkpoints, search
 from bench.search.executors import EXECUTORS
 from bench.search.executors.base import Options
 from bench.search.plan import Plan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bench.confirm.static_weights import check_static
+from bench.confirm.baselines import check_static
 from bench.data.shape import shape_of
 from bench.errors import UserError
 from bench.run.folder import Run

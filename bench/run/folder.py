@@ -25,7 +25,7 @@ from bench.schema import Schema, Task
 from bench.search.fitting import Fitted, fitting
 from bench.search.space import Space, load_space
 from bench.suite import Suite, SuiteDataset
-from bench.tracking.names import VIEW
+from bench.tracking.values import VIEW
 from bench.validation import validate
 
 MANIFEST = "run.json"

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.balancing.alike import method, works_on_gradients
-from bench.frontier.comparison.answer import Answer, answer
+from bench.frontier.comparison.beyond import Answer, answer
 from bench.frontier.comparison.families import Member
-from bench.frontier.gains import BASELINE
-from bench.frontier.hypervolume import resolve_reference
-from bench.frontier.points import points_of_run
+from bench.frontier.pareto import resolve_reference
+from bench.frontier.points import BASELINE, points_of_run
 from bench.objectives import Objective
 from bench.records import Point
 from bench.rows import TEST

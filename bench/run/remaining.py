@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from statistics import median
 
-from bench.confirm.static_weights import LEAST_TRIES
-from bench.confirm.tuning import tries_of
+from bench.confirm.baselines import LEAST_TRIES, tries_of
 from bench.progress import Advance, Progress
 from bench.records import TRAINED, TrialRecord
 from bench.run.ladder import most_epochs

@@ -10,7 +10,7 @@ from types import TracebackType
 
 from bench.atomic import write_text
 from bench.frontier.history import History
-from bench.frontier.hypervolume import resolve_reference
+from bench.frontier.pareto import resolve_reference
 from bench.progress import Progress
 from bench.records import TrialRecord
 from bench.report.picture import standalone
@@ -156,7 +156,6 @@ def _section(logbook: Logbook, part: DatasetRun, study: Study, fingerprint: str)
         space=manifest.space_name,
         fingerprint=fingerprint,
         seed=manifest.seed,
-        versions=manifest.versions,
         created=manifest.created,
         params={
             "sampler": suite.search.sampler,
@@ -164,6 +163,9 @@ def _section(logbook: Logbook, part: DatasetRun, study: Study, fingerprint: str)
             "replicates": str(suite.confirm.replicates),
             "executor": f"{manifest.executor}, {manifest.workers} x {manifest.threads} threads",
         },
-        tags={"seesaw.budget": ", ".join(f"{value:,} {name}" for name, value in budget.items() if value is not None)},
+        tags={
+            "seesaw.budget": ", ".join(f"{value:,} {name}" for name, value in budget.items() if value is not None),
+            "seesaw.versions": ", ".join(f"{name} {version}" for name, version in manifest.versions.items()),
+        },
         source=json.dumps({"card": str(part.folder / "card.toml"), "homepage": part.card.homepage}),
     )

@@ -15,15 +15,14 @@ from bench.frontier.choices import Choices, head_choices, served_choices
 from bench.frontier.frontier import Frontier, frontier
 from bench.frontier.pick import NothingPasses, Pick, pick
 from bench.frontier.policy import Policy
-from bench.frontier.served.reading import readings
+from bench.frontier.served.distance import readings
 from bench.frontier.served.verdict import Verdict
 from bench.home import shown
 from bench.objectives import Objective, primary
 from bench.plain import parse_toml, read_json
 from bench.records import Point, TrialRecord
-from bench.report.decision import Picked
 from bench.report.page import write_page
-from bench.report.view import View, build_view
+from bench.report.view import Picked, View, build_view
 from bench.run.current import current_of, others_of
 from bench.run.deployable import network_of
 from bench.run.folder import DatasetRun, Run

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from bench import predictions
 from bench.errors import UserError
-from bench.frontier.composite import kept_names, sources_of
-from bench.frontier.estimates import confirmed
 from bench.frontier.pick import Pick
-from bench.frontier.served.candidates import Candidate, Current
+from bench.frontier.points import confirmed, kept_names, sources_of
+from bench.frontier.served.measuring import Candidate, Current
 from bench.frontier.served.served import Served, served_front
 from bench.frontier.served.store import digest_of, load, save
 from bench.frontier.served.verdict import Verdict, unserved, verdict

@@ -13,7 +13,7 @@ from bench.run.folder import DatasetRun
 from bench.run.limits import ended, limits_of
 from bench.run.remaining import After, Pace
 from bench.run.results import picked_path
-from bench.search.checkpoints import Checkpoints
+from bench.search.driver import Checkpoints
 from bench.search.lock import is_held
 from bench.search.study import Study
 from bench.suite import resolve_objectives

@@ -1,13 +1,13 @@
 """Search: a space and a budget -> trials. The only room that imports optuna.
 
-* `space`, `nodes`: what can be searched, read from TOML; no optuna.
-* `samplers`: who proposes the next configuration; `gp`: our own, which learns at any rung.
-* `encoding`, `shape`, `fidelity`, `gaussian`, `warp`, `improvement`: what that is made of.
-* `rungs`, `promotion`, `ranking`: which trials are trained on.
-* `plan`, `portfolio`, `decisions`, `proposals`: what is trained next, a pure function of what is known (`standing`).
-* `driver`: has it trained and tells what came of it, the same way whatever the timing.
-* `log`, `lock`: what happened, on disk; `study`, `ledger`, `events`, `replicates`: what is known by it; `asking`,
-  `dashboard`: what Optuna makes of it.
-* `checkpoints`: what a trial goes on from at its next rung.
+* `space`, `nodes`, `tree`: what can be searched, read from TOML; no optuna.
+* `fitting`, `listing`: what of a space fits a data set, and a space as a user is shown it.
+* `samplers`: Optuna's samplers, and how they are asked; `gp`: our own, which learns at any rung; `sampler`: the same
+  for any Optuna study.
+* `encoding`, `gaussian`: what our own is made of.
+* `ranking`, `promotion`: which trials go on to their next rung.
+* `plan`, `portfolio`, `proposals`: what is trained next, a pure function of what is known (`standing`).
+* `driver`: decides, has it trained and records what came of it, the same whatever the timing; keeps checkpoints.
+* `log`, `lock`: what happened, on disk; `study`, `events`: what is known by it; `dashboard`: what Optuna makes of it.
 * `executors`: where a job runs.
 """

@@ -3,22 +3,161 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
+from pathlib import Path
 from time import monotonic
+from typing import Literal
+
+import numpy as np
 
 from bench.errors import UserError
 from bench.progress import Advance, Progress, Silent
 from bench.records import Failure, Job, Outcome, Point, Scalar, Split, TrialRecord
 from bench.rows import SEARCH
-from bench.search.checkpoints import Checkpoints
-from bench.search.decisions import decide
 from bench.search.executors.base import Executor
-from bench.search.plan import Plan
+from bench.search.plan import SHARING, SINGLE_TASK, Plan
+from bench.search.promotion import Rules, promote
 from bench.search.proposals import Proposals
-from bench.search.standing import Step
+from bench.search.ranking import best_first, best_first_across_rungs
+from bench.search.standing import Standing, Standings, Step
 from bench.search.study import Study
+
+
+class Checkpoints:
+    """A search's folder of checkpoints: `<trial>/<rung>`.
+
+    All of it can be lost: a trial whose checkpoint is gone is trained again from its beginning, to the same result.
+
+    Args:
+        most: bytes that all may take. Those that running jobs start from are never removed.
+    """
+
+    def __init__(self, folder: Path, most: float = math.inf) -> None:
+        self._folder = folder.resolve() / "checkpoints"
+        self._most = most
+        self._bytes: dict[int, int] = {}
+
+    def path(self, trial: int, rung: int) -> Path:
+        """Where a trial's job leaves what the next one starts from."""
+        return self._folder / str(trial) / str(rung)
+
+    def tidy(self, standings: Iterable[Standing], rungs: int) -> None:
+        """Removes what no job will start from any more: checkpoints below a trial's last, and all of one at its end.
+
+        Args:
+            rungs: how many there are.
+        """
+        for standing in standings:
+            self._bytes.pop(standing.number, None)
+            if standing.progress == "failed" or len(standing.results) == rungs:
+                shutil.rmtree(self._folder / str(standing.number), ignore_errors=True)
+                continue
+            for rung in range(len(standing.results) - 1):
+                self.path(standing.number, rung).unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                last = self.path(standing.number, len(standing.results) - 1)
+                self._bytes[standing.number] = last.stat().st_size
+
+    def fit(self, standings: Sequence[Standing], rules: Rules) -> None:
+        """Removes those of the worst waiting trials, until the rest takes no more than it may; after `tidy`.
+
+        Args:
+            standings: of every trial, by number.
+        """
+        left = sum(self._bytes.values())
+        if left <= self._most:
+            return
+        waiting = [number for number in sorted(self._bytes) if standings[number].progress == "waiting"]
+        results = [standings[number].results for number in waiting]
+        order = best_first_across_rungs(results, rules.objectives, rules.reference)
+        for row in reversed(order):
+            if left <= self._most:
+                return
+            number = waiting[row]
+            shutil.rmtree(self._folder / str(number), ignore_errors=True)
+            left -= self._bytes.pop(number)
+
+    def used(self) -> tuple[int, int]:
+        """How many trials have one, and what all take, in bytes."""
+        sizes = {}
+        for path in self._folder.glob("*/*"):
+            with suppress(FileNotFoundError):  # a driver may just have removed it
+                sizes[path] = path.stat().st_size
+        return len({path.parent for path in sizes}), sum(sizes.values())
+
+    def clear(self) -> None:
+        """Removes all of them."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+NEXT_BEST = 16
+"""Of so many promotions, the first that the budget holds is taken."""
+
+Decision = Step | Literal["new trial"]
+
+
+def decide(plan: Plan, standings: Iterable[Standing], late: bool = False) -> Decision | None:
+    """The next job: a promotion; else, where the limits allow it, a new trial; None where there is nothing to begin.
+
+    Nothing is begun that the budget of samples does not hold, once what is needed to have a single-task trial at full
+    length is set aside. Where a promotion is too dear, the next best that is not is taken. When all has come to its
+    end, the best single-task trial goes to full length, if none has got there by itself.
+
+    Args:
+        standings: of every trial, by number, by what is told.
+        late: whether the time is up.
+    """
+    rules, now = plan.rules, Standings(standings)
+    single = [now.every[row] for row in now.kinds[SINGLE_TASK]]
+    left = math.inf if plan.budget is None else plan.budget - now.samples(rules.rungs)
+
+    def affordable(step: Step) -> bool:
+        return rules.samples(step.rung) + _set_aside(plan, [each.after(step) for each in single]) <= left
+
+    if not late:
+        chosen = promote(now, rules, 1)
+        if chosen and not affordable(chosen[0]):
+            chosen = [each for each in promote(now, rules, NEXT_BEST) if affordable(each)]
+        if chosen:
+            return chosen[0]
+        opening = plan.openings[len(now) :][:1]
+        new = opening and opening[0].get(SHARING) == SINGLE_TASK
+        then = [*single, Standing(len(now), SINGLE_TASK, (), "running")] if new else single
+        wanted = plan.trials is None or len(now) < plan.trials
+        if wanted and rules.samples(0) + _set_aside(plan, then) <= left:
+            return "new trial"
+    if not (now.waiting | now.failed).all():
+        return None
+    baseline = _baseline_on(single, rules)
+    return baseline if baseline and rules.samples(baseline.rung) <= left else None
+
+
+def _set_aside(plan: Plan, single: Sequence[Standing]) -> int:
+    """Training samples that a single-task trial, of these, still needs to get to full length."""
+    if not plan.by_rungs or SINGLE_TASK not in plan.space.choices(SHARING):
+        return 0
+    alive = [each for each in single if each.progress != "failed"]
+    if not alive and len(single) > plan.tries:
+        return 0  # every one that was planned has failed
+    rungs = plan.rules.rungs
+    highest = max((each.begun for each in alive), default=0)
+    return rungs[-1] - (rungs[highest - 1] if highest else 0)
+
+
+def _baseline_on(single: Sequence[Standing], rules: Rules) -> Step | None:
+    """The step of the best single-task trial of the highest rung, where that is not the last."""
+    alive = [each for each in single if each.progress != "failed"]
+    highest = max((len(each.results) for each in alive), default=0)
+    if highest in (0, len(rules.rungs)):
+        return None
+    there = [each for each in alive if len(each.results) == highest]
+    values = np.array([each.results[-1] for each in there])
+    best = there[int(best_first(values, rules.objectives, rules.reference)[0])]
+    return Step(best.number, highest, floor=True)
+
 
 MakeJob = Callable[[Point, int, tuple[Split, ...]], Job]
 """(point, replicate, splits) -> job that trains the point, to its length. Of the point `kind`, `number`, `config` and

@@ -23,7 +23,7 @@ from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.linalg.lapack import dpotri
 from scipy.optimize import minimize
 
-from bench.search.encoding import Floats
+from bench.search.nodes import Floats
 
 STEPS = 12
 JITTER = 1e-8

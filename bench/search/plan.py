@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from bench.frontier.hypervolume import resolve_reference
+from bench.frontier.pareto import resolve_reference
 from bench.objectives import Objective
 from bench.records import Scalar
 from bench.search.promotion import Rules
@@ -46,7 +46,7 @@ class Plan:
         eta: of the trials at a rung, one in so many goes on; see `promotion.Rules`.
         share: of all training samples, what the floor may take; see `promotion`.
         reference: of the hypervolume, by objective name; defaults fill what it leaves out.
-        checkpoint_bytes: what checkpoints of waiting trials may take on disk; see `checkpoints`.
+        checkpoint_bytes: what checkpoints of waiting trials may take on disk; see `driver.Checkpoints`.
     """
 
     space: Space

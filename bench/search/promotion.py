@@ -29,7 +29,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.frontier.dominance import measured
+from bench.frontier.pareto import measured
 from bench.objectives import Objective
 from bench.search.ranking import Order
 from bench.search.standing import Standings, Step

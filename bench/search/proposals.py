@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from threadpoolctl import ThreadpoolController
 
 from bench.records import Scalar
+from bench.search.encoding import Shape
 from bench.search.gp import GaussianSampler
-from bench.search.ledger import Ledger
 from bench.search.plan import Plan
 from bench.search.samplers import GP
-from bench.search.shape import Shape
+from bench.search.standing import Ledger
 from bench.seeds import derive
 
 BATCH = 4

@@ -6,21 +6,77 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from optuna import Study
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
+from sklearn.tree import DecisionTreeClassifier
 
 from bench.errors import UserError
-from bench.frontier.dominance import nondominated
+from bench.frontier.pareto import nondominated
 from bench.objectives import Objective
 from bench.records import Scalar
-from bench.search.encoding import Floats
+from bench.search.encoding import Shape
 from bench.search.gp import GaussianSampler
-from bench.search.learnt_shape import LearntShape
-from bench.search.nodes import Choice, Float, Int
+from bench.search.nodes import Choice, Float, Floats, Int
+from bench.search.space import Space
 from bench.seeds import derive
+
+ABSENT = -1.0
+
+
+class LearntShape(Shape):
+    """Configurations as those seen, under any parameter that some of them lack.
+
+    A parameter that only some have depends on options and whole numbers that were chosen before it. On which, is read
+    off by a classification tree (Breiman et al., 1984), which finds nested conditions, a layer that exists from a
+    number of layers on, and a parameter that several branches share. Conditions on other numbers are not looked for.
+
+    Args:
+        leaves: every parameter by name, in an order in which it can be chosen.
+        seen: configurations.
+    """
+
+    def __init__(self, leaves: Mapping[str, Int | Float | Choice], seen: Sequence[Mapping[str, Scalar]]) -> None:
+        super().__init__(Space("learnt", "trials", dict(leaves)), ())
+        rows = self.encoding.rows(seen)
+        discrete = [not isinstance(leaf, Float) for leaf in leaves.values()]
+        self._conditions: list[tuple[NDArray[np.int64], DecisionTreeClassifier] | None] = []
+        for column in range(len(leaves)):
+            there = ~np.isnan(rows[:, column])
+            earlier = np.flatnonzero(discrete[:column])
+            if there.all() or not there.any() or not len(earlier):
+                self._conditions.append(None)
+                continue
+            tree = DecisionTreeClassifier(random_state=0).fit(self._features(rows, earlier), there)
+            self._conditions.append((earlier, tree))
+
+    def config(self, row: Floats, pinned: Mapping[str, Scalar] | None = None) -> dict[str, Scalar]:
+        """The parameters that a row stands for."""
+        given = pinned or {}
+        return {
+            name: given[name] if name in given else self.encoding.nodes[name].decode(number)
+            for name, number in zip(self.encoding.names, row.tolist(), strict=True)
+            if number == number  # not NaN
+        }
+
+    def _there(self, column: int, rows: Floats) -> NDArray[np.bool_]:
+        condition = self._conditions[column]
+        if condition is None:
+            return np.ones(len(rows), dtype=bool)
+        earlier, tree = condition
+        return np.asarray(tree.predict(self._features(rows, earlier)))
+
+    def _features(self, rows: Floats, columns: NDArray[np.int64]) -> Floats:
+        """A number's column, or one for each option of a choice: options have no order."""
+        found = []
+        for column in columns:
+            options, numbers = self.encoding.options[column], rows[:, column, None]
+            found.append(numbers == np.arange(options) if options else np.nan_to_num(numbers, nan=ABSENT))
+        return np.concatenate(found, axis=1, dtype=np.float64)
+
 
 MARGIN = 0.1
 """Of the front's range, by what the reference is worse than the front."""
@@ -29,7 +85,7 @@ MARGIN = 0.1
 class ConditionalGPSampler(BaseSampler):
     """Proposes what is expected to add most hypervolume, in spaces that are defined by run.
 
-    Which parameters exist under which choices is learnt from the study's trials (`learnt_shape`). A parameter that no
+    Which parameters exist under which choices is learnt from the study's trials (`LearntShape`). A parameter that no
     trial had before is drawn at random, and so is all of the first trials (`gp.STARTUP`). Completed trials are
     modelled; running ones repel, so that parallel workers spread out; failed and pruned trials show only which
     parameters exist. Intermediate values and constraints are ignored. An enqueued trial's given parameters are kept.

@@ -10,13 +10,11 @@
 The search's own storage is the truth; everything here can be logged again from it.
 """
 
-from bench.tracking.address import plain_address
 from bench.tracking.front import Found, log_front
 from bench.tracking.logbook import Logbook, Section
-from bench.tracking.parent import Ending, Parent
+from bench.tracking.parent import Ending, Parent, Tracker
 from bench.tracking.reading import frontier_of
-from bench.tracking.store import TrackingError
-from bench.tracking.tracker import Tracker
+from bench.tracking.store import TrackingError, plain_address
 
 __all__ = [
     "Ending",

@@ -17,9 +17,8 @@ from bench.frontier.pick import Pick
 from bench.fusion import in_words
 from bench.rows import TEST
 from bench.tracking import values
-from bench.tracking.names import VIEW, outward
 from bench.tracking.parent import Parent
-from bench.tracking.values import Point
+from bench.tracking.values import VIEW, Point, outward
 
 if TYPE_CHECKING:
     from bench.frontier.served.served import Served
@@ -77,33 +76,30 @@ def log_front(parent: Parent, found: Found, when: float = 0.0) -> None:
         TrackingError: the store cannot be reached.
     """
     frontier, pick = found.frontier, found.pick
-
     placed = values.front_of(frontier, pick)
-    for number, node in parent.nested.trials().items():
+    for number, node in parent.trials.items():
         points, tags = placed.get(number, ([], values.UNPLACED))
-        node.update([point._replace(time=when) for point in points], tags)
+        node.send([point._replace(time=when) for point in points], tags=tags)
     with tempfile.TemporaryDirectory() as folder:
         files = _written(Path(folder), found)
-        digest = _digest(found)
+        digest = _digest(files)
         if parent.node.tags.get(DIGEST) != digest:
             parent.node.add_files(files)
-            if found.page:
-                parent.node.add_files(found.page)
             parent.sent["fronts"] += 1
     tables = [*([SERVED] if found.served else []), TABLE]
-    chosen = _chosen(found)
-    parent.node.update(
+    chosen, holds = _chosen(found), pick.stability.holds if pick else None
+    parent.node.send(
         [
             *(Point(f"{CHOSEN}{name}", value, time=when) for name, value in chosen.items()),
             Point("front.hypervolume", frontier.hypervolume, time=when),
             Point("front.size", float(frontier.table["on_front"].sum()), time=when),
         ],
-        {
+        tags={
             "mlflow.note.content": _description(parent, found),
             VERDICT: str(found.verdict["kind"]) if found.verdict else "none",
             "seesaw.picked": pick.point if pick else "none",
             "seesaw.pick_reason": (pick.reason if pick else "none")[: values.LONGEST_TAG],
-            "seesaw.pick_by_rule": _by_rule(pick),
+            "seesaw.pick_by_rule": "unknown" if holds is None else f"{holds:.2f}",
             "seesaw.answer": (frontier.answer.sentence if frontier.answer else "none")[: values.LONGEST_TAG],
             # MLflow shows these as tables
             "mlflow.loggedArtifacts": json.dumps([{"path": name, "type": "table"} for name in tables]),
@@ -123,32 +119,26 @@ def columns(chosen: Sequence[str]) -> list[str]:
 def _chosen(found: Found) -> dict[str, float]:
     """The pick's values by outcome and its gains over the current point, as fractions of that, both on test; without a
     served front its head metrics on the frontier's split."""
-    pick = found.pick
+    pick, served, split = found.pick, found.served, found.frontier.split
     if pick is None:
         return {}
-    values_of = dict(pick.outcomes) or {
-        each.name: pick.metrics[each.key(found.frontier.split)]
+    chosen = dict(pick.outcomes) or {
+        each.name: pick.metrics[each.key(split)]
         for each in found.frontier.objectives
-        if each.key(found.frontier.split) in pick.metrics
+        if each.key(split) in pick.metrics
     }
     gains = {}
-    if found.served is not None and (row := _row_of(found.served.table, pick)) is not None:
-        for each in found.served.outcomes:
-            values_of[each.name] = float(row[f"{TEST}/{each.name}"])
-            gains[f"{each.name}.gain"] = float(row[f"{TEST}/{each.name}.gain"])
-    return {name: value for name, value in {**values_of, **gains}.items() if value == value}
-
-
-def _row_of(table: pd.DataFrame, pick: Pick) -> Mapping[str, Any] | None:
-    for row in table.to_dict("records"):
-        if (row["point"], row["kind"], row["weights"]) == (pick.point, pick.kind, pick.weights):
-            return {str(name): value for name, value in row.items()}
-    return None
+    same = (pick.point, pick.kind, pick.weights)
+    for row in served.table.to_dict("records") if served else ():
+        if served and (row["point"], row["kind"], row["weights"]) == same:
+            chosen |= {each.name: float(row[f"{TEST}/{each.name}"]) for each in served.outcomes}
+            gains = {f"{each.name}.gain": float(row[f"{TEST}/{each.name}.gain"]) for each in served.outcomes}
+    return {name: value for name, value in (chosen | gains).items() if value == value}
 
 
 def _description(parent: Parent, found: Found) -> str:
     """The run's description, in Markdown."""
-    at, run = parent.experiment, parent.run_id
+    at, run = parent.experiment, parent.node.run_id
     files = f"#/experiments/{at}/runs/{run}/artifacts"
     front = SERVED if found.served else TABLE
     links = [f"[{'served front' if found.served else 'front'}]({files}/{front})"]
@@ -166,26 +156,19 @@ def _description(parent: Parent, found: Found) -> str:
     return "\n\n".join(part for part in parts if part)[: values.LONGEST_TAG]
 
 
-def _by_rule(pick: Pick | None) -> str:
-    """In which share of retrainings the pick holds, as far as that is known."""
-    holds = pick.stability.holds if pick else None
-    return "unknown" if holds is None else f"{holds:.2f}"
-
-
-def _written(files: Path, found: Found) -> Path:
+def _written(folder: Path, found: Found) -> list[Path]:
     frontier, pick = found.frontier, found.pick
-    frontier.write(files)
-    (files / TABLE).write_text(_front_first(frontier.table), encoding="utf-8")
-    (files / "front.json").write_text(json.dumps(frontier.to_json(), indent=2), encoding="utf-8")
+    frontier.write(folder)
+    texts = {TABLE: _front_first(frontier.table), "front.json": json.dumps(frontier.to_json(), indent=2)}
     if found.picture:
-        (files / PICTURE).write_text(found.picture, encoding="utf-8")
+        texts[PICTURE] = found.picture
     if found.served is not None:
-        (files / SERVED).write_text(_front_first(_served(found.served)), encoding="utf-8")
+        texts[SERVED] = _front_first(_served(found.served))
     if pick:
-        (files / "picked.json").write_text(
-            json.dumps(pick.to_json() | {"policy": found.policy}, indent=2), encoding="utf-8"
-        )
-    return files
+        texts["picked.json"] = json.dumps(pick.to_json() | {"policy": found.policy}, indent=2)
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return [*sorted(folder.iterdir()), *([found.page] if found.page else [])]
 
 
 def _front_first(table: pd.DataFrame) -> str:
@@ -204,13 +187,10 @@ def _served(served: Served) -> pd.DataFrame:
     return served.table.assign(weights=weights)[[*first, *rest]].sort_values(gains[0], ascending=False)
 
 
-def _digest(found: Found) -> str:
-    """Of what the files say; parquet's bytes also depend on its library's version."""
-    frontier, pick = found.frontier, found.pick
-    digest = hashlib.sha256(_front_first(frontier.table).encode())
-    digest.update(_front_first(_served(found.served)).encode() if found.served else b"")
-    picked = [frontier.to_json(), pick.to_json() if pick else None, found.policy]
-    digest.update(json.dumps(picked, default=str).encode())
-    digest.update(found.picture.encode())
-    digest.update(found.page.read_bytes() if found.page else b"")
+def _digest(files: list[Path]) -> str:
+    """Of what the files say. `frontier.json` has the table of the parquet file, whose bytes depend on its library."""
+    digest = hashlib.sha256()
+    for file in files:
+        if file.suffix != ".parquet":
+            digest.update(file.name.encode() + b"\n" + file.read_bytes())
     return digest.hexdigest()

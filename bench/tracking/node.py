@@ -1,7 +1,7 @@
-"""A run in MLflow, with what is known to be there already, so that nothing is written twice.
+"""A run in MLflow and what it has, so that only what is missing is sent.
 
-MLflow keeps a metric's value once for the same step and time. All times here come from what is logged, never from the
-clock, so that what may have arrived can be sent again.
+MLflow keeps one value of a metric for the same step and time. All times come from the records, never from the clock, so
+sending a value twice changes nothing.
 """
 
 from __future__ import annotations
@@ -10,28 +10,35 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.tracking.batches import batches
-from bench.tracking.names import inward, outward
 from bench.tracking.store import Store
-from bench.tracking.values import Point
+from bench.tracking.values import RUNNING, Point, inward, outward
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import DatasetInput, Metric, Param, Run, RunTag
+    from mlflow.entities import Metric, Param, Run, RunTag
     from mlflow.store.entities import PagedList
 
-RUNNING = "RUNNING"
+MOST_METRICS = 800  # a batch takes 1000 entries in all, 100 of them params and 100 tags
+MOST_TEXTS = 100
+NONE: Mapping[str, str] = {}
+
+Points = Sequence[Point]
+Texts = Mapping[str, str]
+Missing = tuple[list[Point], dict[str, str], dict[str, str]]
 
 
 @dataclass
 class Node:
-    """A run and, as far as they are known, its status and the newest values of its metrics, params and tags.
+    """A run.
 
     Attributes:
         started: milliseconds since 1970; the time of every value that has none of its own.
+        metrics: the latest value of each.
+        steps: the step of that value.
     """
 
     store: Store
@@ -39,6 +46,7 @@ class Node:
     status: str
     started: int
     metrics: dict[str, float]
+    steps: dict[str, int]
     params: dict[str, str]
     tags: dict[str, str]
 
@@ -47,19 +55,17 @@ class Node:
         """The node of a run as MLflow gives it."""
         data, info = run.data, run.info
         metrics = {inward(name): value for name, value in data.metrics.items()}
-        known = metrics, dict(data.params), dict(data.tags)
-        return cls(store, info.run_id, info.status, info.start_time, *known)
+        steps = {inward(each.key): each.step for each in data.to_proto().metrics}
+        return cls(store, info.run_id, info.status, info.start_time, metrics, steps, dict(data.params), dict(data.tags))
 
     @classmethod
     def create(cls, store: Store, experiment: str, name: str, tags: Mapping[str, str], started: float = 0.0) -> Node:
-        """A new run; `started` is in seconds since 1970, 0 for now. Where it raises, the run may have been made."""
+        """A new run; `started` is in seconds since 1970, 0 for now. MLflow may have made it even where this raises."""
         all_tags = {**tags, "mlflow.source.name": "seesaw", "mlflow.source.type": "LOCAL"}
         began = _milliseconds(started or time.time())
-
-        def create(client: MlflowClient) -> Run:
-            return client.create_run(experiment, began, all_tags, name)
-
-        return cls.of(store, store.ask(f"begin the run '{name}'", create, tries=1))
+        to = f"begin the run '{name}'"
+        run = store.ask(to, lambda client: client.create_run(experiment, began, all_tags, name), tries=1)
+        return cls.of(store, run)
 
     @classmethod
     def search(cls, store: Store, experiment: str, condition: str) -> list[Node]:
@@ -78,67 +84,62 @@ class Node:
         """The run's name."""
         return self.tags.get("mlflow.runName", self.run_id)
 
-    def write(
-        self,
-        metrics: Sequence[Point] = (),
-        params: Mapping[str, str] | None = None,
-        tags: Mapping[str, str] | None = None,
-    ) -> None:
-        """Adds values, in one batch where MLflow's limits allow it."""
+    def missing(self, points: Points = (), params: Texts = NONE, tags: Texts = NONE) -> Missing:
+        """The points, params and tags that the run does not have. Earlier steps than a metric's latest are there."""
+        return (
+            [point for point in points if self._lacks(point)],
+            {name: value for name, value in params.items() if name not in self.params},
+            {name: value for name, value in tags.items() if self.tags.get(name) != value},
+        )
+
+    def send(self, points: Points = (), params: Texts = NONE, tags: Texts = NONE) -> int:
+        """Sends what is missing, in one batch where MLflow's limits allow it; how many values that were."""
         from mlflow.entities import Metric, Param, RunTag
 
-        for points, named, tagged in batches(metrics, params or {}, tags or {}):
-            values = [Metric(outward(p.name), p.value, _milliseconds(p.time) or self.started, p.step) for p in points]
-            settings = [Param(name, value) for name, value in named]
-            labels = [RunTag(name, value) for name, value in tagged]
-            log = partial(_log, self.run_id, values, settings, labels)
-            self.store.ask(f"log to the run '{self.name}'", log)
-        self.metrics |= {point.name: point.value for point in metrics}
-        self.params |= params or {}
-        self.tags |= tags or {}
+        new, named, tagged = self.missing(points, params, tags)
+        metrics = [Metric(outward(p.name), p.value, _milliseconds(p.time) or self.started, p.step) for p in new]
+        settings = [Param(name, value) for name, value in named.items()]
+        labels = [RunTag(name, value) for name, value in tagged.items()]
+        for at in count():
+            texts = slice(at * MOST_TEXTS, (at + 1) * MOST_TEXTS)
+            batch = metrics[at * MOST_METRICS : (at + 1) * MOST_METRICS], settings[texts], labels[texts]
+            if not any(batch):
+                break
+            self.store.ask(f"log to the run '{self.name}'", partial(_log, self.run_id, *batch))
+        self.metrics |= {point.name: point.value for point in new}
+        self.steps |= {point.name: point.step for point in new}
+        self.params |= named
+        self.tags |= tagged
+        return len(new) + len(named) + len(tagged)
 
-    def update(self, metrics: Sequence[Point] = (), tags: Mapping[str, str] | None = None) -> None:
-        """Writes those values that differ from what is there."""
-        new = [point for point in metrics if self.metrics.get(point.name) != point.value]
-        self.write(new, tags={name: value for name, value in (tags or {}).items() if self.tags.get(name) != value})
-
-    def add_files(self, path: Path) -> None:
-        """Stores a file, or the files of a folder, as artifacts; one of the same name is replaced.
-
-        Each by a request of its own: where every third one fails, a folder's four together would never succeed.
-        """
-        for file in sorted(path.iterdir()) if path.is_dir() else [path]:
-            self.store.ask(f"store {file.name} with the run '{self.name}'", partial(_store, self.run_id, file))
-
-    def steps(self, metric: str) -> set[int]:
-        """The steps at which a metric was logged."""
-        if metric not in self.metrics:
-            return set()
-        to = f"read '{metric}' of the run '{self.name}'"
-        history = self.store.ask(to, lambda client: client.get_metric_history(self.run_id, outward(metric)))
-        return {int(each.step) for each in history}
-
-    def read(self, data: DatasetInput) -> None:
-        """Says what data the run read; said again, it is there once."""
-        self.store.ask(f"log the data of the run '{self.name}'", lambda client: client.log_inputs(self.run_id, [data]))
-
-    def reopen(self) -> None:
-        """Marks the run as going on."""
-        if self.status != RUNNING:
+    def set_status(self, status: str, ended: float = 0.0) -> bool:
+        """Closes the run, or opens it again; whether that was needed. `ended` is in seconds since 1970, 0 for now."""
+        if self.status == status:
+            return False
+        if status == RUNNING:
+            self.store.ask(f"reopen the run '{self.name}'", lambda client: client.update_run(self.run_id, status))
+        else:
+            at = _milliseconds(ended or time.time())
             self.store.ask(
-                f"reopen the run '{self.name}'", lambda client: client.update_run(self.run_id, status=RUNNING)
+                f"close the run '{self.name}'", lambda client: client.set_terminated(self.run_id, status, at)
             )
-            self.status = RUNNING
-
-    def end(self, status: str, ended: float = 0.0) -> None:
-        """Closes the run; `ended` is in seconds since 1970, 0 for now."""
-        at = _milliseconds(ended or time.time())
-        self.store.ask(f"close the run '{self.name}'", lambda client: client.set_terminated(self.run_id, status, at))
         self.status = status
+        return True
+
+    def add_files(self, files: Sequence[Path]) -> None:
+        """Stores files as artifacts, each by a request of its own; one of the same name is replaced."""
+        for file in files:
+            self.store.ask(f"store {file.name} with the run '{self.name}'", partial(_store, self.run_id, file))
 
     def delete(self) -> None:
         """Moves the run to MLflow's bin."""
         self.store.ask(f"remove the run '{self.name}'", lambda client: client.delete_run(self.run_id))
+
+    def _lacks(self, point: Point) -> bool:
+        there = self.steps.get(point.name)
+        if there is None or point.step > there:
+            return True
+        return point.step == there and self.metrics[point.name] != point.value
 
 
 def _page(experiment: str, condition: str, token: str | None, client: MlflowClient) -> PagedList[Run]:

@@ -1,19 +1,21 @@
-"""One run of a suite on a data set, as MLflow's parent run, with a nested run for each trial and each replicate."""
+"""One data set's part of a run as MLflow's parent run, with a nested run for each trial and each replicate.
+
+What is sent is compared with what is there first, so everything may be sent again, after an error or a kill, too.
+"""
 
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
 
-from bench.records import Replicate, TrialRecord
-from bench.tracking import values
-from bench.tracking.nested import Nested
-from bench.tracking.node import RUNNING, Node
-from bench.tracking.store import Store, TrackingError
-from bench.tracking.values import Point
-from bench.tracking.volumes import BY_SAMPLES, HYPERVOLUME
+from bench.records import TrialRecord
+from bench.tracking.node import NONE, Node
+from bench.tracking.store import PAUSE, REMOTE, TRIES, Pulse, Store, TrackingError, kind
+from bench.tracking.values import BY_SAMPLES, HYPERVOLUME, RUNNING, UNTIL, Point, Wanted, replicate_run, trial_run
 
 Ending = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -23,87 +25,144 @@ HOPELESS = 3  # failures in a row
 LONGEST_DIGEST = 36  # characters that MLflow takes
 
 
-class Parent:
-    """What is logged to. Everything may be logged again, after an error, too: what is there is not written twice.
+class Key(NamedTuple):
+    """Which run below a parent: of a trial, or of a replicate and where that stopped (`values.UNTIL`)."""
 
-    Every method raises a `TrackingError` where the store cannot be reached.
+    trial: int
+    replicate: int = 0
+    until: str = ""
+
+
+def experiment_name(suite: str) -> str:
+    """The experiment of a suite, given by its name or by the path of its file."""
+    path = Path(suite)
+    name = path.stem if path.suffix == ".toml" else path.name
+    return f"seesaw/{path.resolve().parent.name if name == 'suite' else name}"
+
+
+class Tracker:
+    """A store of runs.
+
+    Args:
+        uri: an MLflow address, or None for a sqlite file at home.
+        home: also where artifacts are kept, unless the address is a server, which keeps its own.
+
+    Raises:
+        TrackingError: the store cannot be reached.
+    """
+
+    def __init__(self, uri: str | None, home: Path, pulse: Pulse | None = None) -> None:
+        home = home.resolve()
+        if uri is None:
+            home.mkdir(parents=True, exist_ok=True)
+        self.uri = uri or f"sqlite:///{home / 'mlflow.db'}"
+        self._artifacts = None if kind(self.uri) in REMOTE else (home / "mlartifacts").as_uri()
+        self._store = Store.connect(self.uri, pulse)
+
+    def open_parent(
+        self,
+        *,
+        live: bool = True,
+        params: Mapping[str, str] = NONE,
+        tags: Mapping[str, str] = NONE,
+        source: str = "",
+        **identity: str | int,
+    ) -> Parent:
+        """The parent run of one data set's part of a run: a new one, or the one that an earlier execution began.
+
+        Args:
+            live: whether one that is there is marked as going on.
+            params: what was asked for and stays; tags: what may change, such as a budget that is raised.
+            source: where the data come from.
+            identity: what tells the part from others: `run, suite, dataset, space, seed`, `fingerprint` of the encoded
+                store, and when the run was `created`: an earlier run of the same name may be gone from this machine.
+        """
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        own = {name: str(value) for name, value in identity.items()}
+        run, suite, dataset = own["run"], own["suite"], own["dataset"]
+        asked = {name: value for name, value in own.items() if name not in ("run", "created")}
+        known = {f"seesaw.{name}": value for name, value in own.items()}
+        experiment = self._store.make_experiment(experiment_name(suite), self._artifacts)
+        begun = "tags.`seesaw.kind` = 'parent' and tags.`seesaw.run` = '{}'".format(run.replace("'", "\\'"))
+        there = [each for each in Node.search(self._store, experiment, begun) if known.items() <= each.tags.items()]
+        if there:
+            node = there[-1]  # the oldest, should a late answer have made two
+            if live:
+                node.set_status(RUNNING)
+        else:
+            name, first = f"{run} {dataset} {own['space']}", {"seesaw.kind": "parent", **known, **tags}
+            node = Node.create(self._store, experiment, name, first)
+        node.send(params={**asked, **params}, tags=tags)
+        data = Dataset(dataset, own["fingerprint"][:LONGEST_DIGEST], "card", source)
+        read = [DatasetInput(data, [InputTag("mlflow.data.context", "train")])]
+        self._store.ask(  # sent again, it is there once
+            f"log the data of the run '{node.name}'", lambda client: client.log_inputs(node.run_id, read)
+        )
+        parent = Parent(self._store, experiment, node)
+        if there:
+            parent.load()
+        return parent
+
+
+class Parent:
+    """A parent run and the runs below it. Every method raises a `TrackingError` where the store cannot be reached.
 
     Attributes:
         experiment: its id.
         node: the parent run.
-        nested: the runs below it.
+        nested: the runs below it that are known.
         sent: how many trials, replicates, points of hypervolume and fronts were sent from here.
     """
 
     def __init__(self, store: Store, experiment: str, node: Node) -> None:
+        self._store = store
         self.experiment = experiment
         self.node = node
-        self._store = store
-        self.nested = Nested(store, experiment, node)
+        self.nested: dict[Key, Node] = {}
         self.sent: Counter[str] = Counter()
-        self._steps: dict[str, set[int]] = {HYPERVOLUME: set(), BY_SAMPLES: set()}
 
-    @classmethod
-    def begin(cls, store: Store, experiment: str, name: str, tags: Mapping[str, str]) -> Parent:
-        """A new parent run in the experiment of that id."""
-        return cls(store, experiment, Node.create(store, experiment, name, {"seesaw.kind": "parent", **tags}))
-
-    @classmethod
-    def resume(cls, store: Store, experiment: str, node: Node, tags: Mapping[str, str], live: bool) -> Parent:
-        """A parent run that is there, with what was logged to it; `live` marks it as going on."""
-        parent = cls(store, experiment, node)
-        if live:
-            node.reopen()
-        node.update(tags=tags)
-        parent.nested.load()
-        parent._steps = {metric: node.steps(metric) for metric in parent._steps}
-        return parent
+    def load(self) -> None:
+        """Reads what is there. Of two runs of one key, which a late answer makes possible, one is removed."""
+        for node in Node.search(self._store, self.experiment, f"tags.`seesaw.parent` = '{self.node.run_id}'"):
+            replicate = int(node.tags.get("seesaw.replicate", "0"))
+            key = Key(int(node.tags["seesaw.trial"]), replicate, node.tags[UNTIL] if replicate else "")
+            known = self.nested.setdefault(key, node)
+            if known.run_id != node.run_id:
+                self.nested[key], other = (node, known) if len(node.metrics) > len(known.metrics) else (known, node)
+                other.delete()
 
     @property
-    def run_id(self) -> str:
-        """MLflow's id of the parent run."""
-        return self.node.run_id
+    def trials(self) -> dict[int, Node]:
+        """The trials' runs by number."""
+        return {key.trial: node for key, node in self.nested.items() if not key.replicate}
 
     def has(self, record: TrialRecord) -> bool:
         """Whether all that is to be logged of a trial is there."""
-        node = self.nested.get(record.number)
-        if record.state not in values.STATUS:
-            return not record.rungs or (node is not None and values.count(node.tags, values.RUNGS) == len(record.rungs))
-        ended = node is not None and node.status != RUNNING and node.tags.get(values.STATE) == record.state
-        return ended and all(self._is_whole(record, each) for each in record.replicates)
+        return all(
+            (node := self.nested.get(key)) is not None
+            and node.status == wanted.status
+            and not any(node.missing(wanted.points, wanted.params, wanted.tags))
+            for key, wanted in _runs(record)
+        )
 
     def log_trial(self, record: TrialRecord) -> None:
-        """Logs what is not there yet of a trial and its replicates. A trial without any result yet is left out.
+        """Sends what is missing of a trial and its replicates. A trial without any result yet is left out.
 
-        In a search by rungs a run begins with the trial's first rung, has a value of each metric for each rung, and is
-        closed when the trial is over: one batch for each job. Where a search that was over goes on, it is opened again.
+        In a search by rungs that is one batch for each job. A run that failed and was tried again is replaced.
         """
-        if self.has(record):
-            return
-        ended = record.state in values.STATUS
-        node = self.nested.get(record.number)
-        if node and node.status != RUNNING and node.tags[values.STATE] == "pruned" and record.rungs:
-            if values.count(node.tags, values.RUNGS) < len(record.rungs):
-                node.reopen()
-        elif node and node.status != RUNNING and node.tags[values.STATE] != record.state:  # it was tried again
-            self.nested.drop((record.number, 0, ""))
-            node = None
-        if node is None:
-            tags = {**values.trial_tags(record), **values.UNPLACED, **self._carried}
-            node = self.nested.make((record.number, 0, ""), _name(record), tags, self.node, record.started)
-        if node.status == RUNNING:
-            rungs, curve = values.count(node.tags, values.RUNGS), values.count(node.tags, values.CURVE)
-            new = {} if rungs or curve else values.params(record)
-            node.write(values.points(record, rungs, curve, ended), new, values.trial_tags(record) | values.done(record))
-            if ended:
-                node.end(values.STATUS[record.state], record.started + record.seconds if record.started else 0.0)
-            self.sent["trials"] += 1
-        for replicate in record.replicates:
-            if not self._is_whole(record, replicate):
-                self._log_replicate(record, replicate, node)
+        for key, wanted in _runs(record):
+            node = self.nested.get(key)
+            if node is not None and node.status == "FAILED" != wanted.status:
+                node.delete()
+                del self.nested[key]
+            node = self.nested.get(key) or self._make(key, wanted)
+            sent = node.send(wanted.points, wanted.params, wanted.tags)
+            if node.set_status(wanted.status, wanted.ended) or sent:
+                self.sent["replicates" if key.replicate else "trials"] += 1
 
     def log_all(self, records: Iterable[TrialRecord]) -> None:
-        """Logs what is missing of all trials. One that the store refuses keeps no other from it.
+        """Sends what is missing of all trials. One that the store refuses keeps no other from it.
 
         Raises:
             TrackingError: the first that there was.
@@ -123,24 +182,9 @@ class Parent:
             raise first
 
     def log_volumes(self, points: Sequence[Point]) -> None:
-        """Logs those points of the hypervolume that are not there."""
-        new = [point for point in points if point.step not in self._steps[point.name]]
-        self.node.write(new)
-        for point in new:
-            self._steps[point.name].add(point.step)
-        self.sent["hypervolumes"] += len(new)
-
-    def describe(self, params: Mapping[str, str], name: str, digest: str, source: str) -> None:
-        """Logs parameters that are not there, and the data set as the run's input.
-
-        Args:
-            name, digest, source: of the data: its key, its fingerprint, and where it comes from.
-        """
-        from mlflow.entities import Dataset, DatasetInput, InputTag
-
-        self.node.write(params={key: value for key, value in params.items() if key not in self.node.params})
-        data = Dataset(name, digest[:LONGEST_DIGEST], "card", source)
-        self.node.read(DatasetInput(data, [InputTag("mlflow.data.context", "train")]))
+        """Sends the points of the hypervolume that are missing."""
+        assert {point.name for point in points} <= {HYPERVOLUME, BY_SAMPLES}
+        self.sent["hypervolumes"] += self.node.send(points)
 
     def show(self, view: str, columns: Sequence[str]) -> None:
         """Keeps columns of the experiment's runs table as a view, which a link names."""
@@ -151,27 +195,32 @@ class Parent:
 
     def close(self, status: Ending, ended: float = 0.0) -> None:
         """Ends the parent run; `ended` is in seconds since 1970, 0 for now."""
-        self.nested.tidy()
-        if self.node.status != status:
-            self.node.end(status, ended)
+        self.node.set_status(status, ended)
 
-    @property
-    def _carried(self) -> dict[str, str]:
-        return {tag: self.node.tags[tag] for tag in CARRIED}
-
-    def _is_whole(self, record: TrialRecord, replicate: Replicate) -> bool:
-        return self.nested.is_whole(record.number, replicate.replicate, values.stopped(replicate.until))
-
-    def _log_replicate(self, record: TrialRecord, replicate: Replicate, inside: Node) -> None:
-        key = record.number, replicate.replicate, values.stopped(replicate.until)
-        tags = {**values.replicate_tags(record, replicate), **self._carried}
-        name = f"{_name(record)} · seed {replicate.replicate}"
-        name += f" to {replicate.until} samples" if replicate.until else ""
-        node = self.nested.get(*key) or self.nested.make(key, name, tags, inside)
-        node.write(values.replicate_points(replicate), values.params(record))
-        node.end("FAILED" if replicate.failure else "FINISHED")
-        self.sent["replicates"] += 1
+    def _make(self, key: Key, wanted: Wanted) -> Node:
+        """A new run; found instead, where MLflow made it and its answer was lost."""
+        inside = self.nested[Key(key.trial)] if key.replicate else self.node
+        nested = {"mlflow.parentRunId": inside.run_id, "seesaw.parent": self.node.run_id}
+        tags = {**wanted.tags, **{tag: self.node.tags[tag] for tag in CARRIED}, **nested}
+        for left in reversed(range(TRIES)):
+            try:
+                self.nested[key] = Node.create(self._store, self.experiment, wanted.name, tags, wanted.started)
+            except TrackingError:
+                if not left:
+                    raise
+                time.sleep(PAUSE)
+                self.load()
+            if key in self.nested:
+                break
+        return self.nested[key]
 
 
-def _name(record: TrialRecord) -> str:
-    return f"{record.architecture} trial {record.number}"
+def _runs(record: TrialRecord) -> Iterator[tuple[Key, Wanted]]:
+    """The run of a trial, then those of its replicates."""
+    trial = trial_run(record)
+    if trial is None:
+        return
+    yield Key(record.number), trial
+    for replicate in record.replicates:
+        wanted = replicate_run(record, replicate)
+        yield Key(record.number, replicate.replicate, wanted.tags[UNTIL]), wanted

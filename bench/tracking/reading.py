@@ -1,26 +1,32 @@
-"""Reads fronts back from MLflow alone: no run folder, no storage of the search, no file."""
+"""Fronts of tracked runs, read back from MLflow alone and merged where they are about the same data."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from bench.frontier.frontier import frontier
+from bench.frontier.pareto import weakest_reference
+from bench.frontier.points import confirmed
 from bench.records import Failure, Replicate, TrialRecord
-from bench.tracking.address import plain_address
-from bench.tracking.diagnosis import ALL
-from bench.tracking.merging import Placed, Tracked, merged
 from bench.tracking.node import Node
-from bench.tracking.store import Store, TrackingError
-from bench.tracking.values import OBJECTIVES, UNTIL, objectives_of
+from bench.tracking.store import Store, TrackingError, plain_address
+from bench.tracking.values import DIAGNOSIS, OBJECTIVES, UNTIL, objectives_of
 
 FIXED = ["run", "dataset", "fingerprint", "space", "trial", "architecture", "picked", "run_id"]
-LEFT_OUT = ("curve/", f"{ALL}/")
+LEFT_OUT = ("curve/", f"{DIAGNOSIS}/")
 PARENTS = "tags.`seesaw.kind` = 'parent'"
 COMPARED = "tags.`seesaw.kind` = 'trial' and tags.`front.rank` != 'none'"
 REPLICATES = "tags.`seesaw.kind` = 'replicate'"
+
+
+Points = list[tuple[Node, TrialRecord]]
+"""Trials that their own run compared, and their runs in MLflow."""
 
 
 def frontier_of(experiment: str, uri: str) -> pd.DataFrame:
@@ -50,25 +56,65 @@ def frontier_of(experiment: str, uri: str) -> pd.DataFrame:
     replicates: dict[tuple[str, str], list[Node]] = {}
     for node in Node.search(store, at, REPLICATES):
         replicates.setdefault((node.tags["seesaw.parent"], node.tags["seesaw.trial"]), []).append(node)
-    tracked = [
-        _tracked(node, ended[parent], replicates.get((parent, node.tags["seesaw.trial"]), []))
-        for node in Node.search(store, at, COMPARED)
-        if (parent := node.tags["seesaw.parent"]) in ended
-    ]
-    found = merged(tracked)
-    rows = [_row(placed) for placed in found.front]
+    groups: dict[tuple[str, str, str], Points] = {}
+    for node in sorted(Node.search(store, at, COMPARED), key=lambda each: _place(each.tags)):
+        if (parent := ended.get(node.tags["seesaw.parent"])) is not None:
+            key = parent.tags["seesaw.dataset"], parent.tags["seesaw.fingerprint"], parent.tags[OBJECTIVES]
+            own = replicates.get((parent.run_id, node.tags["seesaw.trial"]), [])
+            groups.setdefault(key, []).append((node, _record(node, own)))
+    notes = _apart(groups)
+    rows: list[dict[str, Any]] = []
+    volumes: dict[tuple[str, str], float] = {}
+    for (dataset, fingerprint, _), points in groups.items():
+        volumes[dataset, fingerprint] = _merge(dataset, fingerprint, points, ended, rows, notes)
     rest = dict.fromkeys(name for row in rows for name in row if name not in FIXED)
     table = pd.DataFrame(rows, columns=[*FIXED, *rest])
     table = table.sort_values(["dataset", "fingerprint", "run", "trial"], ignore_index=True)
-    unended = sorted(node.tags["seesaw.run"] for node in parents if node.run_id not in ended)
-    left_out = [f"without a front yet, and left out: {', '.join(unended)}"] if unended else []
-    table.attrs |= {"notes": [*found.notes, *left_out], "hypervolume": found.hypervolumes}
+    if unended := sorted(node.tags["seesaw.run"] for node in parents if node.run_id not in ended):
+        notes.append(f"without a front yet, and left out: {', '.join(unended)}")
+    table.attrs |= {"notes": notes, "hypervolume": volumes}
     return table
 
 
-def _tracked(node: Node, parent: Node, replicates: list[Node]) -> Tracked:
+def _merge(
+    dataset: str,
+    fingerprint: str,
+    points: Points,
+    parents: Mapping[str, Node],
+    rows: list[dict[str, Any]],
+    notes: list[str],
+) -> float:
+    """The hypervolume of points on the same data; their front is added to `rows`, what was not compared to `notes`."""
+    compared = [objectives_of(parents[node.tags["seesaw.parent"]].tags) for node, _ in points]
+    objectives = compared[0][0]
+    found = frontier(
+        [replace(record, number=at) for at, (_, record) in enumerate(points)],
+        objectives,
+        weakest_reference(objectives, [reference for _, reference in compared]),
+    )
+    trials = found.by_trial  # without the composite of single-task models, which no run has
+    for row in trials[trials["rank"] == trials["rank"].min()].to_dict("records"):
+        node, record = points[int(row["trial"])]
+        metrics = {name: value for name, value in sorted(node.metrics.items()) if not name.startswith(LEFT_OUT)}
+        tags, chance = node.tags, row["p_nondominated"]
+        of = tags["seesaw.run"], dataset, fingerprint, tags["seesaw.space"]
+        fixed = (*of, record.number, record.architecture, tags["seesaw.picked"] == "true", node.run_id)
+        sure = {"front.p_nondominated": math.nan if pd.isna(chance) else float(chance)}
+        rows.append({**dict(zip(FIXED, fixed, strict=True)), **metrics, **sure, **dict(sorted(node.params.items()))})
+    runs = {node.tags["seesaw.run"] for node, _ in points}
+    once = runs - {node.tags["seesaw.run"] for node, record in points if any(map(confirmed, record.points))}
+    if once and found.basis == "replicates":
+        notes.append(f"{dataset}: not confirmed, and not compared with what is: {', '.join(sorted(once))}")
+    return found.hypervolume
+
+
+def _place(tags: Mapping[str, str]) -> tuple[str, int]:
+    return tags["seesaw.run"], int(tags["seesaw.trial"])
+
+
+def _record(node: Node, replicates: Sequence[Node]) -> TrialRecord:
     tags, until = node.tags, node.tags.get(UNTIL, "none")
-    record = TrialRecord(
+    return TrialRecord(
         number=int(tags["seesaw.trial"]),
         state="completed",
         params={},
@@ -77,9 +123,6 @@ def _tracked(node: Node, parent: Node, replicates: list[Node]) -> Tracked:
         metrics=node.metrics,
         replicates=tuple(_replicate(each) for each in replicates if each.tags.get(UNTIL, "none") == until),
     )
-    objectives, reference = objectives_of(parent.tags)
-    of = parent.tags["seesaw.run"], parent.tags["seesaw.dataset"], parent.tags["seesaw.fingerprint"]
-    return Tracked(*of, objectives, reference, record, node)
 
 
 def _replicate(node: Node) -> Replicate:
@@ -88,19 +131,14 @@ def _replicate(node: Node) -> Replicate:
     return Replicate(int(tags["seesaw.replicate"]), int(tags["seesaw.seed"]), node.metrics, failure)
 
 
-def _row(placed: Placed) -> dict[str, Any]:
-    of, node = placed.tracked, placed.tracked.node
-    metrics = {name: value for name, value in sorted(node.metrics.items()) if not name.startswith(LEFT_OUT)}
-    return {
-        "run": of.run,
-        "dataset": of.dataset,
-        "fingerprint": of.fingerprint,
-        "space": node.tags["seesaw.space"],
-        "trial": of.record.number,
-        "architecture": of.record.architecture,
-        "picked": node.tags["seesaw.picked"] == "true",
-        "run_id": node.run_id,
-        **metrics,
-        "front.p_nondominated": math.nan if placed.p_nondominated is None else placed.p_nondominated,
-        **dict(sorted(node.params.items())),
-    }
+def _apart(groups: Mapping[tuple[str, str, str], Points]) -> list[str]:
+    """Why runs on one data set were not merged."""
+    notes = []
+    for dataset in dict.fromkeys(key[0] for key in groups):
+        of = {key: sorted({node.tags["seesaw.run"] for node, _ in groups[key]}) for key in groups if key[0] == dataset}
+        if len(of) > 1:
+            prints = len({key[1] for key in of}) > 1
+            why = "the data were prepared differently" if prints else "their objectives differ"
+            named = "; ".join(f"{key[1]}: {', '.join(runs)}" for key, runs in of.items())
+            notes.append(f"{dataset}: not merged, since {why} ({named})")
+    return notes

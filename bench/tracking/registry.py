@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 from bench import __version__
 from bench.atomic import lives, scratch_folder, this_process
 from bench.errors import UserError, unknown
-from bench.production.example import example_rows
 from bench.production.package import MANIFEST, Package
-from bench.tracking.node import RUNNING, Node
+from bench.production.rows import example_rows
+from bench.tracking.node import Node
 from bench.tracking.store import Store, TrackingError
-from bench.tracking.values import Point
+from bench.tracking.values import RUNNING, Point
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -82,19 +82,19 @@ class Registry:
                 save_model(package, folder / MODEL)
                 to = f"store the model with the run '{run_name}'"
                 self._store.ask(to, lambda client: client.log_artifacts(node.run_id, str(folder / MODEL), MODEL))
-            node.write([Point(name, value) for name, value in metrics.items()])
+            node.send([Point(name, value) for name, value in metrics.items()])
         except BaseException as error:
             with suppress(TrackingError):  # the first error is the one to tell; the next deployment ends the run
-                node.end("FAILED" if isinstance(error, Exception) else "KILLED")
+                node.set_status("FAILED" if isinstance(error, Exception) else "KILLED")
             raise
-        node.end("FINISHED")
+        node.set_status("FINISHED")
         return node.run_id
 
     def _end_killed(self, experiment: str) -> None:
         condition = f"tags.`seesaw.kind` = '{DEPLOYMENT}' and attributes.status = '{RUNNING}'"
         for node in Node.search(self._store, experiment, condition):
             if lives(node.tags.get(WRITER, "")) is False:
-                node.end("KILLED")
+                node.set_status("KILLED")
 
     def register(self, name: str, run_id: str, description: str, tags: Mapping[str, str]) -> str:
         """The number of a new version of a model, which is made if need be."""

@@ -1,19 +1,21 @@
-"""The way into MLflow: quiet, without telemetry, never asked twice unawares, and with its failures in words."""
+"""The way into MLflow: addresses without credentials, a quiet import, and requests whose failures are one sentence."""
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
 
-from bench.credentials import scrubbed
+from bench.credentials import scrubbed, separated, shown, with_password
 from bench.errors import UserError, unknown
-from bench.tracking.address import PASSWORD, kind, plain_address, secret_address
-from bench.tracking.loading import load
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -22,6 +24,97 @@ T = TypeVar("T")
 
 TRIES = 3
 PAUSE = 0.2  # seconds between them
+
+USERNAME, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
+"""MLflow reads them for a server; for a database we hand the password on, and libpq has its own ways besides."""
+REMOTE = ("http", "https", "databricks")
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+EXAMPLES = (
+    "http://HOST:PORT, https://HOST, databricks, sqlite:///FILE, postgresql://.., mysql://.., mssql://.., file:.."
+)
+
+
+def kind(uri: str) -> str:
+    """The scheme without its driver: `postgresql` of `postgresql+psycopg2://..`."""
+    return "databricks" if uri == "databricks" else urlsplit(uri).scheme.partition("+")[0]
+
+
+def plain_address(uri: str) -> str:
+    """The address as it is kept and shown; whether the store is there is not looked at.
+
+    Credentials in it become `USERNAME` and `PASSWORD` of this process. A relative path of a file is made absolute.
+
+    Raises:
+        UserError: an unknown scheme, or a part is missing. The sentence has no password.
+    """
+    known = {*REMOTE, *DATABASES, "file", *(entry.name for entry in entry_points(group="mlflow.tracking_store"))}
+    found = separated(uri, "--tracking")
+    server = uri.startswith(("http://", "https://"))
+    plain = found.host if server else found.address
+    try:
+        scheme, parts = kind(plain), urlsplit(plain)
+        whole = scheme in known
+        if scheme in ("http", "https"):
+            whole = bool(parts.hostname) and parts.port != 0
+        elif scheme == "sqlite":  # three slashes: a file, not a host
+            whole = not parts.netloc and parts.path.strip("/") != ""
+    except ValueError:  # a bracket or a port that is none
+        whole = False
+    if not whole:
+        raise UserError(f"--tracking: expected an MLflow address ({EXAMPLES}), found '{shown(uri)}'")
+    if server and found.user:
+        os.environ[USERNAME] = found.user
+    if found.password is not None:
+        os.environ[PASSWORD] = found.password
+    return _absolute(plain, scheme)
+
+
+def secret_address(plain: str) -> str:
+    """The address to connect to: that of a database with the password from the environment, where it has a user."""
+    return with_password(plain, os.environ.get(PASSWORD)) if kind(plain) in DATABASES[1:] else plain
+
+
+def _absolute(plain: str, scheme: str) -> str:
+    if scheme == "sqlite":
+        path, question, query = plain.partition(":///")[2].partition("?")
+        return f"{plain.partition(':')[0]}:///{_whole(path)}{question}{query}"
+    path = plain.removeprefix("file:")
+    return f"file:{_whole(path)}" if scheme == "file" and not path.startswith("/") else plain
+
+
+def _whole(path: str) -> str:
+    return os.path.abspath(Path(path).expanduser())
+
+
+SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output belongs to --json
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",  # two minutes for a server that hangs are too many
+}
+"""Read by MLflow as it is imported or used; what the user has set stays."""
+NO_RETRIES = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+"""Set whatever the user says: MLflow would also repeat the creation of a run whose answer was lost, and make two."""
+
+
+def load(uri: str) -> None:
+    """Imports all of MLflow that the store at an address needs; a second time costs nothing.
+
+    For the main thread, before any other uses the store. Python locks modules one by one: where two threads import
+    packages that need each other, it breaks the deadlock by an error or by handing out a module that is half made, and
+    torch, optuna and MLflow share many packages. After this, another thread imports what MLflow alone uses.
+    """
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    os.environ.update(NO_RETRIES)
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of every migration of a new store
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # a traceback for each locked database
+    for module in ("mlflow", "mlflow.entities"):
+        import_module(module)
+    if kind(uri) in DATABASES:
+        import_module("mlflow.store.tracking.sqlalchemy_workspace_store")
 
 
 class TrackingError(UserError):

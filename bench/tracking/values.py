@@ -1,35 +1,55 @@
-"""What is logged of a record, as plain values: nothing here knows MLflow, but for its limits."""
+"""What MLflow has of a record, as plain values. Nothing here knows MLflow, only its limits and its names of metrics."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from bench.frontier.frontier import Frontier
+from bench.frontier.history import History
 from bench.frontier.pick import Pick
 from bench.objectives import Objective
 from bench.records import Failure, Replicate, TrialRecord
 from bench.rows import NAMES
-from bench.tracking.diagnosis import numbers
 
 LONGEST_TAG = 5000
-
+RUNNING = "RUNNING"
 STATUS = {"completed": "FINISHED", "failed": "FAILED", "pruned": "KILLED"}
 """From a finished trial's state to the status of its run."""
-
-STATE, RUNGS, CURVE = "seesaw.state", "seesaw.rungs", "seesaw.curve"
-"""Tags of a trial: its state, and how many rungs and evaluations have been logged."""
-
-
 UNTIL = "seesaw.until"
 """Tag of a trial and of a replicate: training samples at which the point was stopped, `none` for full length."""
 OBJECTIVES, REFERENCE = "seesaw.objectives", "seesaw.reference"
 """Tags of a parent: what its front compares (name and direction), and the hypervolume's reference, as JSON."""
+VIEW = "seesaw"
+"""Name of the view that holds the runs table's columns."""
+HYPERVOLUME, BY_SAMPLES = "hypervolume", "hypervolume.by_samples"
+DIAGNOSIS = "diagnosis"
+
+_RANKED = re.compile(r"\b(ndcg|recall|value)@(\d+(?:\.\d+)?)(%?)")
+_THERE = re.compile(r"\b(ndcg|recall|value)_at_(\d+(?:\.\d+)?)((?:_percent)?)")
+_COST, _LAST = "cost/", "what it costs/"
+
+
+def outward(name: str) -> str:
+    """A metric's name in MLflow, which takes no `@` and `%`, and sorts charts by the part before the slash.
+
+    `valid/like.recall@10%` is `valid/like.recall_at_10_percent` there. `cost/latency_ms` is `what it costs/latency_ms`,
+    so that costs come last.
+    """
+    found = _RANKED.sub(lambda cut: f"{cut[1]}_at_{cut[2]}{'_percent' if cut[3] else ''}", name)
+    return _LAST + found.removeprefix(_COST) if found.startswith(_COST) else found
+
+
+def inward(name: str) -> str:
+    """The inverse of `outward`."""
+    found = _THERE.sub(lambda cut: f"{cut[1]}@{cut[2]}{'%' if cut[3] else ''}", name)
+    return _COST + found.removeprefix(_LAST) if found.startswith(_LAST) else found
 
 
 class Point(NamedTuple):
@@ -41,87 +61,132 @@ class Point(NamedTuple):
     time: float = 0.0
 
 
-def params(record: TrialRecord) -> dict[str, str]:
-    """The whole configuration by dotted names, searched or not."""
-    return {name: str(value) for name, value in record.config.items()}
+class Wanted(NamedTuple):
+    """A run of MLflow as it should be. Points of one metric are in the order of their steps.
 
-
-def points(record: TrialRecord, rungs: int = 0, curve: int = 0, ended: bool = True) -> list[Point]:
-    """Metrics and costs under their keys, `diagnosis/<name>`, `speed/<name>`, and the learning curve as `curve/<name>`
-    by samples.
-
-    In a search by rungs metrics and the diagnosis have a value for each rung that the trial reached, by samples.
-    Values that are not finite are left out: MLflow would store infinity as a large number.
-
-    Args:
-        rungs: how many are there already.
-        curve: how many evaluations are there already.
-        ended: whether the trial is over; only then its speed is told.
+    Attributes:
+        started, ended: in seconds since 1970; 0 for the time at which it is sent.
     """
-    found, when = [], record.started
-    for reached, rung in enumerate(record.rungs):
-        when += rung.seconds if when else 0.0
-        if reached >= rungs:
-            told = chain(rung.metrics.items(), numbers(rung.diagnosis))
-            found += [Point(name, value, rung.samples, when) for name, value in told]
-    if not record.rungs:
-        found += [Point(name, value) for name, value in chain(record.metrics.items(), numbers(record.diagnosis))]
-    if ended:
-        found += [Point(f"speed/{name}", value) for name, value in record.speed.items()]
-    for at in record.curve[curve:]:
-        found += [Point(f"curve/{name}", value, int(at["samples"])) for name, value in at.items() if name != "samples"]
-    return _finite(found)
+
+    name: str
+    tags: Mapping[str, str]
+    params: Mapping[str, str]
+    points: list[Point]
+    status: str
+    started: float = 0.0
+    ended: float = 0.0
 
 
-def done(record: TrialRecord) -> dict[str, str]:
-    """How much of a trial is logged once this record is."""
-    return {RUNGS: str(len(record.rungs)), CURVE: str(len(record.curve))}
+def trial_run(record: TrialRecord) -> Wanted | None:
+    """The run of a trial; None where it has no result yet.
 
-
-def count(tags: Mapping[str, str], name: str) -> int:
-    """A number among tags, 0 where it is not there."""
-    return int(tags.get(name, "0"))
-
-
-def replicate_points(replicate: Replicate) -> list[Point]:
-    """Metrics and costs under their keys."""
-    return _finite(Point(name, value) for name, value in replicate.metrics.items())
-
-
-def trial_tags(record: TrialRecord) -> dict[str, str]:
-    """What a trial can be searched by."""
-    return {
+    The run of a trial that goes on by rungs begins with its first rung, and is `RUNNING` until the trial is over.
+    """
+    if record.state not in STATUS and not record.rungs:
+        return None
+    tags = {
         "seesaw.kind": "trial",
         "seesaw.trial": str(record.number),
-        STATE: record.state,
+        "seesaw.state": record.state,
         "seesaw.architecture": record.architecture,
         "seesaw.sharing": record.sharing,
         "seesaw.funnel": record.funnel,
         "seesaw.balancing": record.balancing,
         "seesaw.baseline": flag(record.baseline),
         "seesaw.searched": ", ".join(record.params)[:LONGEST_TAG],
-        **failure_tags(record.failure),
+        **_failure_tags(record.failure),
     }
+    status = STATUS.get(record.state, RUNNING)
+    ended = record.started + record.seconds if record.started else 0.0
+    return Wanted(_name(record), tags, params(record), points(record), status, record.started, ended)
 
 
-def replicate_tags(record: TrialRecord, replicate: Replicate) -> dict[str, str]:
-    """What a replicate can be searched by."""
-    return {
+def replicate_run(record: TrialRecord, replicate: Replicate) -> Wanted:
+    """The run of a replicate."""
+    tags = {
         "seesaw.kind": "replicate",
         "seesaw.trial": str(record.number),
         "seesaw.replicate": str(replicate.replicate),
         "seesaw.seed": str(replicate.seed),
         UNTIL: stopped(replicate.until),
         "seesaw.architecture": record.architecture,
-        **failure_tags(replicate.failure),
+        **_failure_tags(replicate.failure),
     }
+    name = f"{_name(record)} · seed {replicate.replicate}"
+    name += f" to {replicate.until} samples" if replicate.until else ""
+    metrics = _finite(Point(metric, value) for metric, value in replicate.metrics.items())
+    return Wanted(name, tags, params(record), metrics, "FAILED" if replicate.failure else "FINISHED")
 
 
-def failure_tags(failure: Failure | None) -> dict[str, str]:
-    """Why there is no result; none where there is one."""
-    if failure is None:
-        return {}
-    return {"seesaw.failure": failure.reason[:LONGEST_TAG], "seesaw.failure_kind": failure.kind}
+def params(record: TrialRecord) -> dict[str, str]:
+    """The whole configuration by dotted names, searched or not."""
+    return {name: str(value) for name, value in record.config.items()}
+
+
+def points(record: TrialRecord) -> list[Point]:
+    """Metrics and costs under their keys, `diagnosis/<name>`, `speed/<name>`, and the learning curve as `curve/<name>`
+    by samples.
+
+    In a search by rungs metrics and the diagnosis have a value for each rung that the trial reached, by samples.
+    The speed is known once the trial is over. Values that are not finite are left out: MLflow would store infinity as a
+    large number.
+    """
+    found, when = [], record.started
+    for rung in record.rungs:
+        when += rung.seconds if when else 0.0
+        values = chain(rung.metrics.items(), diagnosis_numbers(rung.diagnosis))
+        found += [Point(name, value, rung.samples, when) for name, value in values]
+    if not record.rungs:
+        values = chain(record.metrics.items(), diagnosis_numbers(record.diagnosis))
+        found += [Point(name, value) for name, value in values]
+    if record.state in STATUS:  # when: a trial that goes on has another speed later, and the latest counts
+        found += [Point(f"speed/{name}", value, time=when) for name, value in record.speed.items()]
+    for at in record.curve:
+        found += [Point(f"curve/{name}", value, int(at["samples"])) for name, value in at.items() if name != "samples"]
+    return _finite(found)
+
+
+def diagnosis_numbers(diagnosis: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """A diagnosis (`bench.records.TrialResult.diagnosis`) as `diagnosis/<what>/<of what>`; docs/tracking.md lists them.
+
+    What is not defined is left out; truth values are 0 and 1.
+    """
+    for name, value in _diagnosed(diagnosis) if diagnosis else ():
+        if value is not None:
+            yield f"{DIAGNOSIS}/{name}", float(value)
+
+
+def _diagnosed(diagnosis: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
+    yield "probes", diagnosis["probes"]
+    for pair in diagnosis["pairs"]:
+        for block, angle in pair["blocks"].items():
+            for name in ("cosine", "below_zero"):
+                yield f"{name}/{'-'.join(pair['tasks'])}/{block}", angle[name]
+    for task, of in diagnosis["tasks"].items():
+        yield from ((f"{name}/{task}", of[name]) for name in ("loss", "loss_over_base", "weight"))
+        yield from ((f"{name}/{task}/{block}", of[name][block]) for name in ("norm", "pull") for block in of[name])
+    for metric, course in diagnosis["course"].items():
+        yield from ((f"{name}/{metric}", course[name]) for name in ("best", "best_samples", "lost"))
+    for path, gate in diagnosis["experts"]["gates"].items():
+        for at, task in enumerate(gate["of"]):
+            of = task if gate["of"].count(task) == 1 else f"{task}.{at}"
+            yield from ((f"{name}/{path}/{of}", gate[name][at]) for name in ("entropy", "collapsed"))
+            yield from ((f"share/{path}/{of}/{expert}", share) for expert, share in enumerate(gate["share"][at]))
+    for path, units in diagnosis["experts"]["units"].items():
+        for name in ("dead", "silent"):
+            yield from ((f"{name}/{path}/{expert}", value) for expert, value in enumerate(units[name]))
+
+
+def volumes(history: History) -> list[Point]:
+    """The hypervolume after each job, the same whether it is logged live or later.
+
+    Where every trial is trained to full length, `hypervolume` has for step n that of all trials up to number n. In a
+    search by rungs, `hypervolume.by_samples` has that of all trials at all their rungs, by the training samples of all
+    jobs with a result so far.
+    """
+    if history.by_rungs:
+        return [Point(BY_SAMPLES, row.hypervolume, row.samples, row.ended) for row in history.rows]
+    return [Point(HYPERVOLUME, row.hypervolume, row.trial, row.ended) for row in history.rows]
 
 
 def front_of(frontier: Frontier, pick: Pick | None) -> dict[int, tuple[list[Point], dict[str, str]]]:
@@ -171,6 +236,16 @@ def stopped(until: int | None) -> str:
 def flag(value: bool) -> str:
     """A truth value as a tag."""
     return "true" if value else "false"
+
+
+def _name(record: TrialRecord) -> str:
+    return f"{record.architecture} trial {record.number}"
+
+
+def _failure_tags(failure: Failure | None) -> dict[str, str]:
+    if failure is None:
+        return {}
+    return {"seesaw.failure": failure.reason[:LONGEST_TAG], "seesaw.failure_kind": failure.kind}
 
 
 def _finite(points: Iterable[Point]) -> list[Point]:

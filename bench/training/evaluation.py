@@ -15,7 +15,7 @@ from torch.func import functional_call
 from bench.data import SplitName, Store
 from bench.data.store import Split
 from bench.models.assembly import MultiTaskModel
-from bench.outcomes.poisson import units_of
+from bench.outcomes.bootstrap import units_of
 from bench.training.device import Feed, feed
 from bench.training.kept import keeping
 from bench.training.metrics import Tally

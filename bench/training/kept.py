@@ -15,7 +15,7 @@ from bench.atomic import atomic_path, write_text
 from bench.data import Store
 from bench.data.append import ArrayWriter
 from bench.data.store import Split
-from bench.outcomes.poisson import units_of
+from bench.outcomes.bootstrap import units_of
 from bench.predictions import FACTS, KEPT, sampled
 from bench.schema import Schema
 from bench.training.metrics import product

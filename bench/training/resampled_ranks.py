@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from bench.outcomes.poisson import counts
+from bench.outcomes.bootstrap import counts
 
 Floats = NDArray[np.float64]
 _TOGETHER = 4  # resamples whose counts are held at once

@@ -1,8 +1,8 @@
 """Every metric of a split on B resamples of it: how far it moves there is the sampling error of the data.
 
-A metric's value on a resample is that of weighted rows, a row's weight being its unit's count (see `poisson`). Rows
-are read once, in pieces, and only sums are held: for the area under the curve, counts of rows by score and class, in
-bins so narrow (1/85 of a logit) that ties within them do not matter.
+A metric's value on a resample is that of weighted rows, a row's weight being its unit's count (`outcomes.bootstrap`).
+Rows are read once, in pieces, and only sums are held: for the area under the curve, counts of rows by score and class,
+in bins so narrow (1/85 of a logit) that ties within them do not matter.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from bench.outcomes.bootstrap import Counts, counts, units_of
 from bench.outcomes.measure import Measure
-from bench.outcomes.poisson import Counts, counts, units_of
 from bench.records import RARER
 from bench.schema import Schema, Task
 from bench.training.metrics import by_task, on_impressions, sample_spaces

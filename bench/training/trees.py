@@ -2,8 +2,8 @@
 
 A task has trees of its own; one with a parent learns where its parent happened, and its joint probability is the
 product along its chain. The number of trees is chosen on validation, as early stopping is for networks; the other
-settings come from the job's configuration, and are tuned by `bench.confirm.tuning`. Memory is bounded by the limit for
-samples: trees learn from as many rows as it holds (see `tree_rows`), and other rows are read and predicted in pieces.
+settings come from the job's configuration, and are tuned by `bench.confirm.baselines`. Memory is bounded by the limit
+for samples: trees learn from as many rows as it holds (see `tree_rows`); others are read and predicted in pieces.
 """
 
 from __future__ import annotations

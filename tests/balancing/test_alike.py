@@ -18,10 +18,10 @@ GRAMIAN = [
 
 
 def weights_of(kind: str, tasks: int) -> torch.Tensor:
-    """Of 30 steps with gradients of unlike lengths, in agreement and in conflict."""
+    """Of 30 steps with gradients of unlike norms, in agreement and in conflict."""
     torch.manual_seed(tasks)
-    lengths = torch.exp(torch.randn(30, tasks, 1))
-    gradients = [torch.randn(tasks, 6) * length for length in lengths]
+    norms = torch.exp(torch.randn(30, tasks, 1))
+    gradients = [torch.randn(tasks, 6) * norm for norm in norms]
     entry = BALANCING[kind]
     balancer = entry.build([str(task) for task in range(tasks)], entry.config())
     return torch.stack([balancer(each @ each.T).double() for each in gradients])

@@ -35,7 +35,7 @@ def stationary(tasks: int, seed: int = 0) -> Tensor:
 
 
 def agreeing(tasks: int, seed: int = 0) -> Tensor:
-    """No two rows conflict, and their lengths differ."""
+    """No two rows conflict, and their norms differ."""
     return normal(tasks, seed).abs() * torch.logspace(-2, 2, tasks, dtype=torch.float64)[:, None]
 
 
@@ -60,8 +60,8 @@ SAMPLERS = [normal, low_rank, stationary, agreeing, with_zero_rows, duplicated, 
 
 def assert_non_conflicting(jacobian: Tensor, found: Tensor) -> None:
     """No product of the step with a gradient is negative, but for rounding of what it is the sum of."""
-    lengths = jacobian.norm(dim=1)
-    assert (jacobian @ found >= -2e-6 * lengths * lengths.max() * len(jacobian)).all(), jacobian @ found
+    norms = jacobian.norm(dim=1)
+    assert (jacobian @ found >= -2e-6 * norms * norms.max() * len(jacobian)).all(), jacobian @ found
 
 
 @pytest.mark.parametrize("name", GRADIENTS)

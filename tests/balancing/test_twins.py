@@ -22,7 +22,7 @@ def rows_and_losses(seed: int, tasks: int = 3) -> tuple[Tensor, Tensor]:
 
 
 def test_gradnorm_descends_its_own_loss() -> None:
-    """By autograd on L_grad, in units of the mean length."""
+    """By autograd on L_grad, in units of the mean norm."""
     balancer, w, firsts = build("gradnorm", 3), torch.ones(3, dtype=torch.float64), []
     for seed in range(10):
         rows, losses = rows_and_losses(seed)
@@ -33,9 +33,9 @@ def test_gradnorm_descends_its_own_loss() -> None:
             continue
         rates = losses.double() / torch.stack(firsts).mean(0)
         leaf = w.clone().requires_grad_()
-        lengths = leaf * rows.norm(dim=1)
-        mean = lengths.mean().detach()
-        (lengths / mean - (rates / rates.mean()) ** 1.5).abs().sum().backward()
+        norms = leaf * rows.norm(dim=1)
+        mean = norms.mean().detach()
+        (norms / mean - (rates / rates.mean()) ** 1.5).abs().sum().backward()
         w = (w - 0.025 * leaf.grad).clamp(min=0.01)
         w = 3 * w / w.sum()
 
@@ -47,8 +47,8 @@ def test_db_mtl_averages_gradients_of_log_losses_and_makes_them_equally_long() -
         g = rows / losses.double()[:, None]
         beta = 0.9 / math.sqrt(k)
         y = g if y is None else torch.where(torch.arange(20) < OUTPUT, g, beta * y + (1 - beta) * g)
-        lengths = y.norm(dim=1)
-        expected = losses.double().mean() * lengths.max() * (y / lengths[:, None]).sum(0)
+        norms = y.norm(dim=1)
+        expected = losses.double().mean() * norms.max() * (y / norms[:, None]).sum(0)
         torch.testing.assert_close(step(balancer, rows, losses), expected, rtol=1e-4, atol=1e-4)
 
 
@@ -144,7 +144,7 @@ def test_dualproj_is_the_nearest_that_conflicts_with_none() -> None:
 
 
 def test_sdmgrad_comes_to_the_least_of_its_objective() -> None:
-    """By a general solver on the simplex, for gradients whose lengths are ten to one."""
+    """By a general solver on the simplex, for gradients whose norms are ten to one."""
     pull = 0.3
     for tasks in (2, 3, 6):
         rows = rows_and_losses(tasks, tasks)[0] * torch.logspace(-0.5, 0.5, tasks, dtype=torch.float64)[:, None]
@@ -189,7 +189,7 @@ def test_the_bargain_is_found_in_few_steps_by_opposed_gradients_too(
     assert len(steps) <= 20
 
     gradients = Gradients.of((rows @ rows.T).numpy())
-    logs, cosines = np.log(gradients.lengths), gradients.cosines
+    logs, cosines = np.log(gradients.norms), gradients.cosines
     r = np.exp((1 / alpha - 1) * (logs - logs.mean()))
 
     def value(y):
@@ -205,6 +205,6 @@ def test_the_bargain_is_found_in_few_steps_by_opposed_gradients_too(
         return np.outer(x, x) * cosines + np.diag(x * (cosines @ x) - (1 - 1 / alpha) * r * x ** (1 - 1 / alpha))
 
     least = minimize(value, np.zeros(tasks), jac=slope, hess=curvature, method="trust-exact", options={"gtol": 1e-12})
-    expected = np.exp(least.x) / gradients.lengths
-    expected *= gradients.lengths.sum() / (expected @ gradients.lengths)
+    expected = np.exp(least.x) / gradients.norms
+    expected *= gradients.norms.sum() / (expected @ gradients.norms)
     np.testing.assert_allclose(found, expected, rtol=2e-5)

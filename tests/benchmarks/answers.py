@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from speed.table import replace
 
-from bench.frontier.comparison.answer import MARGIN
-from bench.frontier.comparison.beyond import beyond, surplus
+from bench.frontier.comparison.beyond import MARGIN, beyond, surplus
 from bench.frontier.samples import Sample
 
 Floats = NDArray[np.float64]

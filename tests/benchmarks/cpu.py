@@ -40,7 +40,7 @@ from speed.table import replace
 
 from bench.atomic import write_text
 from bench.data import Store, load_card, prepare
-from bench.frontier.hypervolume import hypervolume
+from bench.frontier.pareto import hypervolume
 from bench.objectives import Objective
 from bench.records import Job, Point, Split, TrialRecord
 from bench.run.ladder import ladder

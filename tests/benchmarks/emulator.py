@@ -15,7 +15,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Kernel, Matern, WhiteKernel
 from sklearn.model_selection import KFold
 
-from bench.frontier.hypervolume import hypervolume
+from bench.frontier.pareto import hypervolume
 from bench.records import Scalar
 from bench.search.encoding import Encoding
 

@@ -18,8 +18,8 @@ from fronts import SETTINGS, Setting, run_of
 from speed.table import replace
 
 from bench.frontier.choices import head_choices
-from bench.frontier.composite import composite
 from bench.frontier.judging import Judge
+from bench.frontier.points import composite
 from bench.frontier.policy import Policy
 from bench.records import Point, Replicate
 from bench.rows import CONFIRM, SEARCH

@@ -31,7 +31,7 @@ from speed.table import replace
 from bench.data import Store, load_card, prepare
 from bench.machine import keep_freed_memory
 from bench.objectives import primary
-from bench.outcomes.defaults import default_outcomes
+from bench.outcomes.measure import default_outcomes
 from bench.records import Job, Scalar
 from bench.seeds import derive
 from bench.training.config import TrialConfig

@@ -25,8 +25,7 @@ from replay import KIND, Table, read_tables
 
 from bench import content
 from bench.data import load_card
-from bench.frontier.dominance import ranks
-from bench.frontier.hypervolume import hypervolume, resolve_reference
+from bench.frontier.pareto import hypervolume, ranks, resolve_reference
 from bench.records import Scalar
 from bench.search.plan import SINGLE_TASK
 from bench.search.portfolio import fitted

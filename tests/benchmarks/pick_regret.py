@@ -32,18 +32,16 @@ from searchers import OURS, SEARCHERS
 from speed.table import replace as replace_table
 
 from bench.frontier.choices import head_choices, served_choices
-from bench.frontier.dominance import ranks
-from bench.frontier.hypervolume import contributions
+from bench.frontier.pareto import contributions, ranks
 from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
-from bench.frontier.served.candidates import Candidate, Current
-from bench.frontier.served.measuring import Meter
+from bench.frontier.served.measuring import Candidate, Current, Meter
 from bench.frontier.served.served import served_front
 from bench.frontier.served.sweep import Sweep
 from bench.frontier.served.verdict import verdict
 from bench.fusion import Fusion
 from bench.objectives import Objective
-from bench.outcomes.defaults import default_outcomes
+from bench.outcomes.measure import default_outcomes
 from bench.predictions import predictions, rows_of
 from bench.records import Point, Replicate
 from bench.rows import CONFIRM, TEST

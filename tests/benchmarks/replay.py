@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.frontier.hypervolume import hypervolume
+from bench.frontier.pareto import hypervolume
 from bench.objectives import Objective
 from bench.records import Scalar
 from bench.search.encoding import Encoding

@@ -34,7 +34,7 @@ from replay import Floats, Problem
 from searchers import DEFAULTS, FULL_LENGTH, OURS, SEARCHERS, TARGET, Trace
 from speed.table import replace as replace_table
 
-from bench.frontier.hypervolume import Growing
+from bench.frontier.pareto import Growing
 
 DATASETS = [name_of(each.id) for each in SUITE.datasets]
 BUDGETS = (0.5, 1, 2, 3, 5)

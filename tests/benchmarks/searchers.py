@@ -15,12 +15,12 @@ from replay import KIND, Floats, Problem
 
 from bench.records import Scalar
 from bench.run.ladder import ladder
+from bench.search.encoding import Shape
 from bench.search.gp import GaussianSampler
 from bench.search.plan import missing_tries
 from bench.search.portfolio import fitted
 from bench.search.promotion import Rules, promote, reduction_factors
 from bench.search.samplers import quiet
-from bench.search.shape import Shape
 from bench.search.standing import Standing, Standings
 from bench.seeds import derive
 

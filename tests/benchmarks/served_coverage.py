@@ -23,10 +23,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 from served_worlds import Setup, settings_of, setups
 from speed.table import replace
 
-from bench.frontier.dominance import nondominated
-from bench.frontier.served.candidates import Current
+from bench.frontier.pareto import nondominated
 from bench.frontier.served.distance import distance, rows_of
 from bench.frontier.served.front import rivals, share_nondominated
+from bench.frontier.served.measuring import Current
 from bench.frontier.served.served import Served, served_front
 from bench.fusion import Fusion
 from bench.rows import CONFIRM, TEST

@@ -31,10 +31,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from speed.table import replace
 
 from bench.frontier.intervals import Interval
-from bench.frontier.served import keeping
 from bench.frontier.served.distance import rows_of
 from bench.frontier.served.errors import Points, draws_of, seeds_of
-from bench.frontier.served.front import gains, reach
+from bench.frontier.served.front import gains, kept, on_front, reach
 from bench.frontier.served.served import Served
 from bench.frontier.served.verdict import MARGIN, verdict
 from bench.objectives import Objective
@@ -121,7 +120,7 @@ def served_of(case: Case, number: int) -> tuple[Served, Floats]:
     error = np.sqrt(2 * (shape.shape**2).sum(axis=0).mean(axis=0) / case.replicates)
     valid = np.ones(means.shape[:2], dtype=bool)
     now = (0, len(WEIGHTS) // 2)
-    places = keeping.kept(means, valid, error, OUTCOMES, now)
+    places = kept(means, valid, error, OUTCOMES, now)
     of, at = np.array(places).T
     points = {
         split: Points(of, at, tuple(values[split][c, :, k] for c, k in places),
@@ -134,7 +133,7 @@ def served_of(case: Case, number: int) -> tuple[Served, Floats]:
     roles = ["current", *["trial"] * (NETWORKS - 1), "baseline"]
     table = pd.DataFrame({
         "id": range(len(of)), "point": [ids[c] for c in of], "name": [ids[c] for c in of], "architecture": "mmoe",
-        "role": [roles[c] for c in of], "kind": "power", "on_front": keeping.on_front(means, valid, OUTCOMES)[of, at],
+        "role": [roles[c] for c in of], "kind": "power", "on_front": on_front(means, valid, OUTCOMES)[of, at],
         "weights": [{"click": float(1 - WEIGHTS[k]), "like": float(WEIGHTS[k])} for k in at],
         **{each.key(split): points[split].means[:, place]
            for split in points for place, each in enumerate(OUTCOMES)},

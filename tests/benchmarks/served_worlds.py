@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from bench.data.synthetic import funnel
-from bench.frontier.served.candidates import Candidate, Role
-from bench.frontier.served.measuring import Meter
+from bench.frontier.served.measuring import Candidate, Meter, Role
 from bench.frontier.served.served import Served
 from bench.fusion import Fusion
 from bench.objectives import Objective

@@ -18,7 +18,7 @@ from scipy import stats
 from search_efficiency import STEPS, compare, curves_of, early, grid_of, report
 from searchers import DEFAULTS, OURS, SEARCHERS, TARGET, Trace, learnt
 
-from bench.frontier.hypervolume import hypervolume
+from bench.frontier.pareto import hypervolume
 from bench.records import Scalar
 
 FRACTIONS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)

@@ -70,7 +70,7 @@ def records(count: int) -> Iterator[TrialRecord]:
 def measure(uri: str | None, home: Path, numbers: list[int]) -> Iterator[tuple[int, float, float]]:
     """For each number of trials: it, ms of the driver's thread and ms of the process, a trial."""
     logbook = Logbook(uri, home)
-    asked = {"run": "r", "suite": "s", "dataset": "d", "space": "p", "fingerprint": "f", "seed": 0, "versions": {}}
+    asked = {"run": "r", "suite": "s", "dataset": "d", "space": "p", "fingerprint": "f", "seed": 0}
     section = logbook.section(History(OBJECTIVES, REFERENCE, False), **asked)
     _drain(logbook)
     handing = 0.0

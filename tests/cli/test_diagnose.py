@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.tracking.diagnosis import numbers
+from bench.tracking.values import diagnosis_numbers as numbers
 
 
 @pytest.mark.slow

@@ -16,8 +16,7 @@ from bench.data.inspection.column import count_column
 from bench.data.inspection.kinds import find_kind
 from bench.data.shape import shape_of
 from bench.errors import UserError
-from bench.production.example import example_rows
-from bench.production.rows import RawRows
+from bench.production.rows import RawRows, example_rows
 
 ROWS, LENGTH = 300, 4
 COLUMNS = {"v": {"kind": "vector", "length": LENGTH}, "n": "numeric"}

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from bench.frontier.behind import Gap, References
-from bench.frontier.diagnosis import DOMINATED, FEWEST, LOST, OPPOSED, OUTWEIGHED, causes, sentences
+from bench.frontier.diagnosis import DOMINATED, FEWEST, LOST, OPPOSED, OUTWEIGHED, Gap, References, causes, sentences
 
 
 def seen(

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import f_oneway, rankdata
 
-from bench.frontier.hypervolume import hypervolume
 from bench.frontier.importance import BINS, FEWEST, alone, grouping, importances
+from bench.frontier.pareto import hypervolume
 from bench.objectives import Objective
 from bench.records import TrialRecord
 

@@ -1,8 +1,15 @@
-"""Members of families that are confirmed besides the shortlist."""
+"""Which points are confirmed, and which of them get another replicate."""
+
+from __future__ import annotations
 
 from dataclasses import replace
 
-from bench.frontier.shortlist import kinds, members
+import numpy as np
+
+from bench.frontier.posterior import p_nondominated
+from bench.frontier.samples import Sample
+from bench.frontier.shortlist import SETTLED, kinds, members, next_round
+from bench.objectives import Objective
 from bench.records import RungResult
 
 
@@ -53,3 +60,59 @@ def test_each_kind_of_sharing_that_is_not_chosen_has_its_best_among_those_traine
     early = replace(trial(5, kind="ple"), metrics=short[0].metrics, rungs=tuple(short[:1]), state="pruned")
     late = replace(trial(6, kind="ple"), metrics=short[1].metrics, rungs=tuple(short))
     assert [(point.number, len(point.rungs)) for point in kinds([early, late], objectives, {}, [])] == [(6, 2)]
+
+
+TWO = (Objective("a.auc", "maximize"), Objective("b.auc", "maximize"))
+
+
+def at(a, b, n=2, noise=0.002):
+    values = np.array([[a, b]]) + noise * np.linspace(-1, 1, n)[:, None]
+    return Sample(values, np.zeros((n, 0, 2)))
+
+
+def test_the_undecided_come_first_and_then_one_that_rests():
+    samples = [at(0.80, 0.60), at(0.60, 0.80), at(0.7, 0.7), at(0.7, 0.6995), at(0.5, 0.5)]
+    uncertain, resting = next_round(samples, TWO, 10, seed=0)
+    assert uncertain in {2, 3}
+    assert resting not in {2, 3}
+    assert next_round(samples, TWO, 1, seed=0) == [uncertain]
+
+
+def test_a_point_with_two_unlucky_replicates_comes_back():
+    """Truly ahead of the front, its first two replicates are far behind; it rests, is measured again, and races."""
+    truth = [(0.70 + 0.001 * i, 0.70 - 0.001 * i) for i in range(6)] + [(0.7027, 0.7027)]
+    rng = np.random.default_rng(0)
+    values = [rng.normal(each, 0.001, (3, 2)) for each in truth]
+    values[6] = rng.normal(np.array(truth[6]) - 0.006, 0.0005, (2, 2))
+    chances = []
+    for _ in range(4):
+        samples = [Sample(each, np.zeros((len(each), 0, 2))) for each in values]
+        chances.append(p_nondominated(samples, TWO, 0, 1000)[6])
+        for chosen in next_round(samples, TWO, 3, seed=0):
+            values[chosen] = np.vstack([values[chosen], rng.normal(truth[chosen], 0.001, (1, 2))])
+    assert chances[0] < SETTLED
+    assert chances[-1] > 0.3
+
+
+def test_of_equally_uncertain_ones_the_less_replicated():
+    samples = [at(0.7, 0.7, n=6), at(0.7, 0.7, n=2), at(0.9, 0.1), at(0.1, 0.9)]
+    assert next_round(samples, TWO, 1, seed=0) == [1]
+
+
+def test_no_more_than_asked_for_and_none_where_all_is_decided():
+    close = [at(0.7 + i * 1e-4, 0.7 - i * 1e-4 * (-1) ** i) for i in range(8)]
+    assert len(next_round(close, TWO, 2, seed=0)) == 2
+    assert next_round([at(0.9, 0.9), at(0.5, 0.5), at(0.1, 0.1)], TWO, 5, seed=0) == []
+
+
+def test_the_splits_error_does_not_count():
+    """What rows do does not fall with replicates."""
+    rng = np.random.default_rng(0)
+    samples = [at(0.7, 0.7), at(0.7, 0.6995), at(0.9, 0.1), at(0.1, 0.9)]
+    noisy = [Sample(each.values, rng.normal(0, 0.1, (2, 50, 2))) for each in samples]
+    assert next_round(noisy, TWO, 5, seed=0) == next_round(samples, TWO, 5, seed=0)
+
+
+def test_without_a_second_replicate_everyone_is_next_but_who_failed():
+    assert next_round([at(0.7, 0.7, 1), None, at(0.6, 0.6, 1)], TWO, 5, seed=0) == [0, 2]
+    assert next_round([None], TWO, 5, seed=0) == []

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from bench.frontier.frontier import frontier
+from bench.frontier.posterior import p_nondominated
 from bench.frontier.samples import sample
-from bench.frontier.uncertainty import p_nondominated
 from bench.seeds import derive
 
 

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score, roc_auc_score
 
+from bench.outcomes.bootstrap import counts, units_of
 from bench.outcomes.measure import Measure
-from bench.outcomes.poisson import counts, units_of
 from bench.schema import Task
 
 TASKS = (Task("click"), Task("watch", "regression"))

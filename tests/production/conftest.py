@@ -11,8 +11,7 @@ import pytest
 
 from bench.data import Store, load_card, prepare
 from bench.data.card import Card
-from bench.frontier.length import Length
-from bench.frontier.retraining import Retraining
+from bench.frontier.retraining import Length, Retraining
 from bench.objectives import parse
 from bench.production.package import Package
 from bench.production.retrain import Order

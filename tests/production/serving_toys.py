@@ -20,7 +20,7 @@ from bench.frontier.score import Score
 from bench.objectives import parse, primary
 from bench.production.calibration import Calibration
 from bench.production.package import Package, Parts, write_package
-from bench.production.served_model import Recipe, best_states
+from bench.production.served_model import Recipe, State
 from bench.progress import Silent
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
@@ -37,6 +37,16 @@ def trained(store: Store, seed: int = 0, **config: Any) -> Trainer:
     trainer = Trainer(store, TrialConfig.parse(SMALL | config), objectives, seed, device="cpu")
     trainer.run_to()
     return trainer
+
+
+def best_states(trainer: Trainer) -> list[State]:
+    """A trained member: copies of the states that validation chose; before the first evaluation, the current one."""
+    current = trainer.model.state_dict()
+    chosen = [
+        current if selector.current or selector.snapshot is None else selector.snapshot
+        for selector in trainer.selectors
+    ]
+    return [{name: tensor.detach().cpu().clone() for name, tensor in state.items()} for state in chosen]
 
 
 def parts_of(store: Store, *trainers: Trainer, **more: Any) -> Parts:

@@ -9,9 +9,19 @@ import pytest
 from sklearn.metrics import log_loss, mean_squared_error, roc_auc_score
 
 from bench.errors import UserError
-from bench.outcomes.defaults import default_outcomes
-from bench.production.evaluation import Estimate, Judgement, auc, judgements, logloss, pcoc, rmse, sentence, served
-from bench.production.labelled import Judged
+from bench.outcomes.measure import default_outcomes
+from bench.production.evaluation import (
+    Estimate,
+    Judged,
+    Judgement,
+    auc,
+    judgements,
+    logloss,
+    pcoc,
+    rmse,
+    sentence,
+    served,
+)
 from bench.schema import Schema, Task
 
 FUNNEL = Schema((), (), (Task("click"), Task("buy", parent="click"), Task("watch", "regression", parent="click")))
@@ -24,16 +34,16 @@ def rng() -> np.random.Generator:
 
 
 def test_weighted_metrics_are_those_of_scikit_learn(rng: np.random.Generator) -> None:
-    said = rng.random(300).round(1)  # with ties
-    labels = (rng.random(300) < said).astype(float)
+    predicted = rng.random(300).round(1)  # with ties
+    labels = (rng.random(300) < predicted).astype(float)
     weights = rng.poisson(1.0, 300).astype(float)
-    unseen = np.append(labels, np.nan), np.append(said, 0.5)
+    unseen = np.append(labels, np.nan), np.append(predicted, 0.5)
     more = np.append(weights, 3.0)
-    assert auc(*unseen)(more) == pytest.approx(roc_auc_score(labels, said, sample_weight=weights))
-    inside = np.clip(said, 1e-7, 1 - 1e-7)
+    assert auc(*unseen)(more) == pytest.approx(roc_auc_score(labels, predicted, sample_weight=weights))
+    inside = np.clip(predicted, 1e-7, 1 - 1e-7)
     assert logloss(*unseen)(more) == pytest.approx(log_loss(labels, inside, sample_weight=weights))
-    assert rmse(*unseen)(more) ** 2 == pytest.approx(mean_squared_error(labels, said, sample_weight=weights))
-    assert pcoc(*unseen)(more) == pytest.approx((weights @ said) / (weights @ labels))
+    assert rmse(*unseen)(more) ** 2 == pytest.approx(mean_squared_error(labels, predicted, sample_weight=weights))
+    assert pcoc(*unseen)(more) == pytest.approx((weights @ predicted) / (weights @ labels))
     nothing = np.zeros(301)
     assert all(np.isnan(measure(*unseen)(nothing)) for measure in (auc, logloss, pcoc, rmse))
 
@@ -42,11 +52,11 @@ def judged(rng: np.random.Generator, rows: int, *noise: float, groups: int | Non
     """Clicks with known probabilities, as models see them through so much noise."""
     logit = rng.normal(size=rows)
     labels = (rng.random(rows) < 1 / (1 + np.exp(-logit))).astype(np.float32)
-    said: tuple[Mapping[str, np.ndarray], ...] = tuple(
+    predicted: tuple[Mapping[str, np.ndarray], ...] = tuple(
         {"click": 1 / (1 + np.exp(-(logit + rng.normal(size=rows) * each)))} for each in noise
     )
     group = np.full(rows, -1) if groups is None else rng.integers(0, groups, rows)
-    return Judged(labels[:, None], said, group)
+    return Judged(labels[:, None], predicted, group)
 
 
 def verdicts(found: list[Judgement]) -> dict[str, str]:
@@ -59,7 +69,7 @@ def test_the_better_model_is_told_from_the_worse_one(rng: np.random.Generator) -
     bad_against_good = judgements(judged(rng, 4000, 1.5, 0.2), ONE, resamples=100)
     assert verdicts(bad_against_good)["click.auc"] == "worse"
     equals = judged(rng, 4000, 0.2)
-    same = judgements(Judged(equals.labels, equals.said * 2, equals.group), ONE, resamples=50)
+    same = judgements(Judged(equals.labels, equals.predictions * 2, equals.group), ONE, resamples=50)
     assert verdicts(same)["click.auc"] == "cannot tell"
     assert same[0].difference is not None
     assert same[0].difference.value == 0
@@ -78,25 +88,26 @@ def test_intervals_cover_as_often_as_they_say() -> None:
 def test_groups_are_drawn_as_a_whole(rng: np.random.Generator) -> None:
     """Each row 25 times, as one group, is no more evidence than once."""
     once = judged(rng, 200, 0.5)
-    once = Judged(once.labels, once.said, np.arange(200))
+    once = Judged(once.labels, once.predictions, np.arange(200))
     many = Judged(
         np.repeat(once.labels, 25, axis=0),
-        tuple({name: np.repeat(values, 25) for name, values in each.items()} for each in once.said),
+        tuple({name: np.repeat(values, 25) for name, values in each.items()} for each in once.predictions),
         np.repeat(once.group, 25),
     )
     alone, together = (judgements(each, ONE, resamples=100)[0].estimate for each in (once, many))
     assert together.low == pytest.approx(alone.low)
     assert together.high == pytest.approx(alone.high)
     with pytest.raises(UserError, match="expected two groups of rows or more"):
-        judgements(Judged(once.labels, once.said, np.zeros(200, int)), ONE)
+        judgements(Judged(once.labels, once.predictions, np.zeros(200, int)), ONE)
 
 
 def test_each_prediction_on_its_own_rows() -> None:
     labels = np.array([[1, 1, 5], [1, 0, 3], [0, np.nan, np.nan], [0, 0, 9]], np.float32)
-    said = {"click": np.array([0.9, 0.6, 0.4, 0.7]), "watch": np.array([4.0, 4, 0, 0])}
-    said |= {"buy.cvr": np.array([0.6, 0.4, 1, 1]), "buy.ctcvr": np.array([0.5, 0.6, 0.1, 0.1])}
+    predicted = {"click": np.array([0.9, 0.6, 0.4, 0.7]), "watch": np.array([4.0, 4, 0, 0])}
+    predicted |= {"buy.cvr": np.array([0.6, 0.4, 1, 1]), "buy.ctcvr": np.array([0.5, 0.6, 0.1, 0.1])}
     found = {
-        each.metric: each.estimate.value for each in judgements(Judged(labels, (said,), np.full(4, -1)), FUNNEL, 20)
+        each.metric: each.estimate.value
+        for each in judgements(Judged(labels, (predicted,), np.full(4, -1)), FUNNEL, 20)
     }
     assert found["click.auc"] == 0.75
     assert found["buy.cvr.auc"] == 1.0
@@ -111,11 +122,11 @@ def test_the_served_ranking_is_judged_on_all_impressions(rng: np.random.Generato
     click = (rng.random(rows) < 1 / (1 + np.exp(-truth))).astype(np.float32)
     buy = np.where(click == 1, rng.random(rows) < 0.3, np.nan).astype(np.float32)
     labels = np.stack([click, buy, np.full(rows, np.nan, np.float32)], 1)
-    said = tuple({"score": truth + noise * rng.normal(size=rows)} for noise in (0.3, 2.0))
-    judged = Judged(labels, said, np.full(rows, -1))
+    predicted = tuple({"score": truth + noise * rng.normal(size=rows)} for noise in (0.3, 2.0))
+    judged = Judged(labels, predicted, np.full(rows, -1))
     outcomes = ("click.recall@10%", "buy.recall@10%")
     good, other = served(judged, FUNNEL, outcomes, resamples=100)
-    first = np.argsort(-said[0]["score"])[: rows // 10]
+    first = np.argsort(-predicted[0]["score"])[: rows // 10]
     assert good.estimate.value == pytest.approx(click[first].sum() / click.sum())
     assert other.estimate.value == pytest.approx(np.nansum(buy[first]) / np.nansum(buy))
     assert good.gain is not None

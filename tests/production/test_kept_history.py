@@ -14,8 +14,8 @@ from bench.cli import main
 from bench.data import Store, load_card, prepare
 from bench.data.card import Card
 from bench.errors import UserError
+from bench.production.evaluation import judge
 from bench.production.history import KeptHistory, write_history
-from bench.production.labelled import judge
 from bench.production.package import write_package
 from bench.production.rows import RawRows
 from bench.progress import Silent
@@ -93,7 +93,7 @@ def test_files_are_scored_with_it(log: tuple[Path, pd.DataFrame, Card, Store]) -
     expected = package.scorer().predict_encoded(store.split("test").ids, store.split("test").dense)
     np.testing.assert_allclose(scores["click"], expected["click"], rtol=1e-5)
     judged = judge(card, folder / "home", folder, "test", [package.scorer()], Silent())  # what `seesaw evaluate` does
-    np.testing.assert_allclose(judged.said[0]["click"], expected["click"], rtol=1e-5)
+    np.testing.assert_allclose(judged.predictions[0]["click"], expected["click"], rtol=1e-5)
 
 
 def test_it_ends_where_it_was_kept_until_and_says_whom_it_does_not_know(

@@ -160,7 +160,7 @@ def test_a_skewed_regression_is_served_in_its_own_unit_by_every_engine(sharing: 
     split = store.split("test")
     labels = split.labels[:, 1]
     for engine in ("eager", "exported", "onnx"):
-        said = package.scorer(engine).predict_encoded(np.array(split.ids), np.array(split.dense))["spend"]
-        assert np.sqrt(np.mean((said - labels) ** 2)) == pytest.approx(measured["test/spend.rmse"], rel=1e-4)
-        assert said.min() >= 0
-        assert said.mean() == pytest.approx(labels.mean(), rel=0.5)  # a median of log(1 + y) would be far below
+        predicted = package.scorer(engine).predict_encoded(np.array(split.ids), np.array(split.dense))["spend"]
+        assert np.sqrt(np.mean((predicted - labels) ** 2)) == pytest.approx(measured["test/spend.rmse"], rel=1e-4)
+        assert predicted.min() >= 0
+        assert predicted.mean() == pytest.approx(labels.mean(), rel=0.5)  # a median of log(1 + y) would be far below

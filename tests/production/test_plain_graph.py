@@ -18,8 +18,8 @@ from bench.models.interactions import INTERACTIONS
 from bench.models.numeric import NUMERIC
 from bench.models.sequence import SEQUENCE
 from bench.models.sharing import SHARING
-from bench.production import archive, plain_graph
-from bench.production.plain_graph import OPERATORS
+from bench.production import archive
+from bench.production.archive import OPERATORS
 from bench.production.served_model import ServedModel
 from bench.registry import Config, Entry
 from bench.schema import Field, Number, Scale, Schema, Task, Vector
@@ -113,6 +113,6 @@ def test_the_list_is_what_our_models_use(tmp_path: Path, monkeypatch: pytest.Mon
         archive.save(program, tmp_path / "all.pt2")
     assert used == OPERATORS
     assert isinstance(archive.load(tmp_path / "all.pt2"), torch.export.ExportedProgram)
-    monkeypatch.setattr(plain_graph, "OPERATORS", OPERATORS - {"torch.ops.aten.embedding.default"})
+    monkeypatch.setattr(archive, "OPERATORS", OPERATORS - {"torch.ops.aten.embedding.default"})
     with pytest.raises(UserError, match=r"expected an operator that our models use, found 'torch.ops.aten.embedding.d"):
         archive.check(tmp_path / "all.pt2")

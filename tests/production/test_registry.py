@@ -14,8 +14,8 @@ from tampered import sign
 from bench.atomic import lives, this_process
 from bench.errors import UserError
 from bench.frontier.score import Score
-from bench.production.example import example_rows
 from bench.production.package import Package
+from bench.production.rows import example_rows
 from bench.tracking import registry as module
 from bench.tracking.node import Node
 from bench.tracking.registry import CHALLENGER, CHAMPION, WRITER, Registry, save_model

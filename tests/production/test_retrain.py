@@ -11,15 +11,12 @@ import torch
 
 from bench.data.refit import JOINED
 from bench.errors import UserError
-from bench.frontier.length import Length
-from bench.frontier.promise import Promise
+from bench.frontier.retraining import Length, PredictionInterval
 from bench.frontier.score import Score
 from bench.fusion import fused
 from bench.objectives import Objective
-from bench.production.calibrating import calibrated
-from bench.production.predicting import Predictor
-from bench.production.retrain import UNPROMISED, retrain
-from bench.production.retrained import Retrained
+from bench.production.calibration import calibrated
+from bench.production.retrain import UNCONFIRMED, Predictor, Retrained, retrain
 from bench.training.config import TrialConfig
 from bench.training.metrics import evaluate
 
@@ -67,9 +64,9 @@ def test_the_better_one_on_what_is_held_out_is_chosen(two, funnel, tmp_path) -> 
 def test_metrics_are_those_of_the_mean_of_probabilities(two, funnel) -> None:
     """Worked out anew, from each member's own predictions."""
     predictor = Predictor(funnel.store, TrialConfig.parse(two.config), "cpu")
-    each = [list(predictor.said("test", [member.states])) for member in two.members]
+    each = [list(predictor.predictions("test", [member.states])) for member in two.members]
     conditional, joint = (
-        np.mean([np.concatenate([getattr(said, name) for said in one]) for one in each], axis=0)
+        np.mean([np.concatenate([getattr(predicted, name) for predicted in one]) for one in each], axis=0)
         for name in ("conditional", "joint")
     )
     data, tasks = funnel.store.split("test"), funnel.store.schema.tasks
@@ -89,7 +86,7 @@ def test_every_prediction_is_calibrated(two) -> None:
 
 def test_training_stops_where_the_length_says(funnel, tmp_path) -> None:
     short = retrain(funnel.order(length=Length(0.5), seeds=1), tmp_path, {})
-    assert short.warnings == (UNPROMISED,)
+    assert short.warnings == (UNCONFIRMED,)
     full = retrain(funnel.order(seeds=1), tmp_path, {})
     assert short.members[0].samples[0] == pytest.approx(full.members[0].samples[0] / 4, abs=256)
 
@@ -106,16 +103,16 @@ def test_separate_models_stop_each_at_their_own_length(funnel, tmp_path) -> None
     assert both.test["test/purchase.cvr.auc"] != short.test["test/purchase.cvr.auc"]
 
 
-def test_a_broken_promise_is_refused_unless_forced(funnel, tmp_path) -> None:
-    promised = {"click.auc": Promise(CLICK, 0.99, 0.98, 1.0)}
+def test_a_result_below_its_interval_is_refused_unless_forced(funnel, tmp_path) -> None:
+    intervals = {"click.auc": PredictionInterval(CLICK, 0.99, 0.98, 1.0)}
     order = funnel.order(seeds=1, calibration="none")
-    with pytest.raises(UserError, match=r"refused: click.auc on test is 0\.\d+, where the frontier promised 0.99000"):
-        retrain(order, tmp_path, promised)
-    kept = retrain(order, tmp_path, promised, force=True)
-    assert "promised 0.99000 (0.98000 to 1.00000)" in kept.warnings[0]
-    better = retrain(order, tmp_path, {"click.auc": Promise(CLICK, 0.2, 0.1, 0.3)})
+    with pytest.raises(UserError, match=r"refused: click.auc on test is 0\.\d+, worse than its prediction interval"):
+        retrain(order, tmp_path, intervals)
+    kept = retrain(order, tmp_path, intervals, force=True)
+    assert "prediction interval 0.99000 (0.98000 to 1.00000)" in kept.warnings[0]
+    better = retrain(order, tmp_path, {"click.auc": PredictionInterval(CLICK, 0.2, 0.1, 0.3)})
     (warning,) = better.warnings
-    assert "better than the frontier promised" in warning
+    assert "better than its prediction interval" in warning
 
 
 def test_it_is_written_and_read(two, tmp_path) -> None:
@@ -135,9 +132,10 @@ def test_the_served_ranking_is_measured_on_test(funnel, tmp_path) -> None:
     order = replace(funnel.order(length=Length(0.2), seeds=1), score=score, outcomes=outcomes)
     found = retrain(order, tmp_path, {})
     predictor = Predictor(funnel.store, TrialConfig.parse(found.config), "cpu")
-    (said,) = predictor.said("test", [found.members[0].states])
-    clicks, bought = np.nan_to_num(said.labels[:, 0]), np.nan_to_num(said.labels[:, 0] * said.labels[:, 1])
-    order_of_rows = np.argsort(-fused("power", said.joint, (0.7, 0.3), ()))[: round(0.1 * len(clicks))]
+    (predicted,) = predictor.predictions("test", [found.members[0].states])
+    click, purchase = predicted.labels[:, 0], predicted.labels[:, 1]
+    clicks, bought = np.nan_to_num(click), np.nan_to_num(click * purchase)
+    order_of_rows = np.argsort(-fused("power", predicted.joint, (0.7, 0.3), ()))[: round(0.1 * len(clicks))]
     expected = [labels[order_of_rows].sum() / labels.sum() for labels in (clicks, bought)]
     assert list(found.served) == list(outcomes)
     assert list(found.served.values()) == pytest.approx(expected, abs=0.02)  # the last row counts in part

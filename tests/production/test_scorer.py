@@ -87,9 +87,9 @@ def test_frames_records_and_tables_are_one(scorer: Scorer, raw: pa.Table, monkey
 
 
 def test_each_prediction_has_its_name(scorer: Scorer, raw: pa.Table) -> None:
-    said = scorer.predict(raw)
-    assert list(said) == ["click", "purchase.cvr", "purchase.ctcvr", "score"]
-    assert (said["purchase.ctcvr"] <= said["purchase.cvr"]).all()
+    predicted = scorer.predict(raw)
+    assert list(predicted) == ["click", "purchase.cvr", "purchase.ctcvr", "score"]
+    assert (predicted["purchase.ctcvr"] <= predicted["purchase.cvr"]).all()
 
 
 def test_unknown_and_missing_values_have_a_meaning(scorer: Scorer, row: dict) -> None:
@@ -111,8 +111,8 @@ def test_numbers_beyond_all_measure_are_answered_with_numbers(scorer: Scorer, ro
 
 @pytest.mark.parametrize("rows", [[], pd.DataFrame(), pd.DataFrame({"user_id": []})])
 def test_no_rows_give_no_predictions(scorer: Scorer, rows: object) -> None:
-    said = scorer.predict(rows)
-    assert said.shape == (0, 4)
+    predicted = scorer.predict(rows)
+    assert predicted.shape == (0, 4)
 
 
 @pytest.mark.parametrize(
@@ -158,10 +158,10 @@ def test_real_rows(census_raw: Path, tmp_path: Path) -> None:
     store = store.with_tasks(store.default_tasks)
     trainer = trained(store, **{"sharing.kind": "shared_bottom"})
     scorer = write_package(parts_of(store, trainer), tmp_path / "package", onnx=False).scorer()
-    said = scorer.predict(raw_split(card, paths, "test"))
+    predicted = scorer.predict(raw_split(card, paths, "test"))
     split = store.split("test")
     conditional, _ = said_by(trainer, split.ids, split.dense)
-    np.testing.assert_allclose(said[[task.name for task in store.schema.tasks]], conditional, atol=1e-5)
+    np.testing.assert_allclose(predicted[[task.name for task in store.schema.tasks]], conditional, atol=1e-5)
 
 
 def test_no_answer_holds_what_is_no_number(package: Package, row: dict, monkeypatch: pytest.MonkeyPatch) -> None:

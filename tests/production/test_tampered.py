@@ -17,8 +17,8 @@ from tampered import GRAPH, Change, repack, sign, tampered
 
 from bench.errors import UserError
 from bench.production import archive
+from bench.production.archive import check_graph
 from bench.production.package import Package
-from bench.production.plain_graph import check_graph
 
 MODEL = f"model.pt2/{GRAPH}"
 WEIGHTS = "model.pt2/data/weights/model_weights_config.json"

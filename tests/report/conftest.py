@@ -11,13 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.frontier.dominance import ranks
 from bench.frontier.frontier import frontier
-from bench.frontier.simplex import lattice
+from bench.frontier.pareto import lattice, ranks
 from bench.objectives import Direction, Objective
 from bench.records import Failure, Replicate, TrialRecord
-from bench.report.decision import Picked
-from bench.report.view import View, build_view
+from bench.report.view import Picked, View, build_view
 from bench.rows import CONFIRM, TEST
 
 SHARING = {"single_task": 0.0, "shared_bottom": 0.5, "mmoe": 1.0, "ple": 1.3, "shared_embeddings": -0.2}

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from bench.frontier.comparison.answer import Answer
+from bench.frontier.comparison.beyond import Answer
 from bench.frontier.comparison.compared import Compared, Group
 from bench.report.comparison import comparison_document
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from bench.frontier.comparison.ranks import ranking
-from bench.report.critical import critical_figure
+from bench.report.comparison import critical_figure
 from bench.report.page import document
 from bench.report.picture import picture, standalone
 

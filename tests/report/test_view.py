@@ -10,10 +10,8 @@ import numpy as np
 import pytest
 
 from bench.objectives import Objective
-from bench.report.decision import MOST_DRAWN, MOST_DRAWS, Picked, decision_of
 from bench.report.embed import section_data
-from bench.report.plane import spread
-from bench.report.view import NOTHING
+from bench.report.view import MOST_DRAWN, MOST_DRAWS, NOTHING, Picked, decision_of, spread
 
 
 def test_heads_are_differences_from_the_best_single_task_trial_of_each_objective(view: Any) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from bench.confirm.static_weights import LEAST_TRIES
+from bench.confirm.baselines import LEAST_TRIES
 from bench.progress import Silent
 from bench.records import RungResult, TrialRecord
 from bench.run.ladder import most_epochs

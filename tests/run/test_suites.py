@@ -16,7 +16,7 @@ from bench.data import load_card
 from bench.data.shape import shape_of
 from bench.data.synth import synthesise
 from bench.errors import UserError
-from bench.frontier.hypervolume import resolve_reference
+from bench.frontier.pareto import resolve_reference
 from bench.frontier.policy import Policy
 from bench.run.create import create
 from bench.run.execute import plan_of

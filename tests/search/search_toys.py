@@ -19,7 +19,7 @@ from bench.errors import UserError
 from bench.machine import WAITING, WORKER
 from bench.objectives import Objective
 from bench.records import Job, Outcome, Point, Scalar, TrialRecord, TrialResult
-from bench.search.executors.attempt import Run, attempt
+from bench.search.executors.base import Run, attempt
 from bench.search.plan import Plan
 from bench.search.space import Space, load_space
 from bench.seeds import derive

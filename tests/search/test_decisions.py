@@ -9,11 +9,10 @@ import pytest
 from rung_toys import rung_plan
 from search_toys import TASKS, toy_space
 
-from bench.search.decisions import decide
-from bench.search.ledger import Ledger
+from bench.search.driver import decide
 from bench.search.plan import Plan
 from bench.search.proposals import Proposals
-from bench.search.standing import Standing, Step
+from bench.search.standing import Ledger, Standing, Step
 
 
 def plan(budget: int | None, **changes: Any) -> Plan:

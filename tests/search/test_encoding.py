@@ -1,3 +1,5 @@
+"""Configurations as rows of numbers, and the columns that a row has."""
+
 from __future__ import annotations
 
 import math
@@ -6,7 +8,7 @@ import numpy as np
 import pytest
 from search_toys import TASKS, toy_space
 
-from bench.search.encoding import Encoding
+from bench.search.encoding import Encoding, Shape
 from bench.search.space import load_space
 
 
@@ -42,3 +44,64 @@ def test_every_number_stands_for_a_value_in_bounds() -> None:
     assert [levels.count(level) for level in range(1, 6)] == pytest.approx([200] * 5, abs=2)
     assert encoding.nodes["optim.lr"].decode(1.0) <= 1e-1
     assert math.isclose(encoding.nodes["optim.lr"].decode(0.0), 1e-5)  # type: ignore[arg-type]
+
+
+SHAPE = Shape(toy_space(), TASKS)
+
+
+def random_rows(count: int, seed: int = 0) -> np.ndarray:
+    return SHAPE.draw(count, np.random.default_rng(seed))
+
+
+def valid(row: np.ndarray, shape: Shape = SHAPE) -> bool:
+    """A row has what its configuration has, and stands for it exactly."""
+    return bool(np.allclose(shape.encoding.rows([shape.config(row)])[0], row, equal_nan=True, atol=1e-9))
+
+
+@pytest.mark.parametrize("name", ["quick", "funnel", "joint", "wide"])
+def test_every_way_of_making_rows_makes_configurations(name: str) -> None:
+    """`config` walks the space's tree, which knows nothing of columns."""
+    shape, rng = Shape(load_space(name), ("a", "b", "c")), np.random.default_rng(1)
+    rows = shape.draw(60, rng)
+    for made in (rows, shape.vary(rows, 0.3, rng), shape.cross(rows, rows[::-1], rng)):
+        assert all(valid(row, shape) for row in made)
+
+
+@pytest.mark.slow
+def test_rows_are_drawn_as_the_space_draws() -> None:
+    rows, rng = random_rows(4000), np.random.default_rng(5)
+    drawn = SHAPE.encoding.rows([toy_space().sample(rng, TASKS) for _ in range(4000)])
+    np.testing.assert_allclose(np.isnan(rows).mean(axis=0), np.isnan(drawn).mean(axis=0), atol=0.04)
+    np.testing.assert_allclose(np.nanmean(rows, axis=0), np.nanmean(drawn, axis=0), rtol=0.1, atol=0.03)
+
+
+def test_what_is_pinned_stays() -> None:
+    rng, pinned = np.random.default_rng(2), {"sharing.kind": "mmoe", "optim.lr": 0.01}
+    rows = random_rows(30)
+    for made in (SHAPE.draw(30, rng, pinned), SHAPE.vary(rows, 0.3, rng, pinned), SHAPE.cross(rows, rows, rng, pinned)):
+        for row in made:
+            config = SHAPE.config(row, pinned)
+            assert (config["sharing.kind"], config["optim.lr"]) == ("mmoe", 0.01)
+            assert "sharing.mmoe.experts" in config
+
+
+def test_a_neighbour_differs_and_mostly_by_a_little() -> None:
+    rows = random_rows(300)
+    near = SHAPE.vary(rows, 0.0, np.random.default_rng(3))
+    changed = ~((rows == near) | (np.isnan(rows) & np.isnan(near)))
+    lr = SHAPE.encoding.column["optim.lr"]
+    moved = np.abs(near[:, lr] - rows[:, lr])[changed[:, lr]]
+    assert len(moved) > 20
+    assert np.median(moved) < 0.15
+    assert changed.any(axis=1).mean() > 0.6  # an option drawn anew, or a whole number moved by little, may be as before
+
+
+def test_a_child_has_only_what_a_parent_has() -> None:
+    """A branch's own parameters come from the parent that has the branch: nothing is drawn anew."""
+    first, second = random_rows(200, 1), random_rows(200, 2)
+    children = SHAPE.cross(first, second, np.random.default_rng(4))
+    inherited = (children == first) | (children == second) | np.isnan(children)
+    # Only a switch within the branch of one, which the other lacks, can bring in what neither has.
+    assert inherited.mean() > 0.99
+    same = SHAPE.cross(first, first, np.random.default_rng(4))
+    np.testing.assert_allclose(same, first)

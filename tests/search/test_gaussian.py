@@ -5,9 +5,9 @@ import pytest
 from scipy import optimize, stats
 from search_toys import TASKS, toy_space
 
+from bench.search.encoding import Shape
 from bench.search.gaussian import JITTER, Kernel, Posterior, loss
-from bench.search.shape import Shape
-from bench.search.warp import Warp
+from bench.search.gp import Warp
 
 SHAPE = Shape(toy_space(), TASKS)
 KERNEL = Kernel(SHAPE.encoding.options)

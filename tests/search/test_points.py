@@ -15,10 +15,9 @@ from search_toys import OBJECTIVES, ignore, make_job
 from bench.confirm.baselines import baselines_of
 from bench.confirm.race import Race, confirm
 from bench.frontier.choices import head_choices
-from bench.frontier.estimates import estimate
 from bench.frontier.frontier import Frontier, frontier
 from bench.frontier.pick import pick
-from bench.frontier.points import points
+from bench.frontier.points import estimate, points
 from bench.frontier.policy import Policy
 from bench.frontier.shortlist import shortlist
 from bench.records import TRAINED, Job, Point, Replicate, RungResult, TrialRecord, TrialResult, point_id

@@ -10,9 +10,8 @@ from shutil import copytree
 import pytest
 from search_toys import OBJECTIVES, TASKS, ShuffledExecutor, YoungestFirst, ignore, make_job, toy_plan, train
 
-from bench.confirm.baselines import baselines_of
+from bench.confirm.baselines import baselines_of, full_lengths, tries_of, tuned
 from bench.confirm.race import Race, confirm
-from bench.confirm.tuning import full_lengths, tries_of, tuned
 from bench.frontier.points import points_of_run
 from bench.frontier.shortlist import shortlist
 from bench.progress import Silent

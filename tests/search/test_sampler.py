@@ -16,9 +16,8 @@ from optuna.testing.pytest_samplers import BasicSamplerTestCase, MultiObjectiveS
 from optuna.trial import TrialState
 
 from bench.errors import UserError
-from bench.search.learnt_shape import LearntShape
 from bench.search.nodes import Choice, Float, Int
-from bench.search.sampler import ConditionalGPSampler
+from bench.search.sampler import ConditionalGPSampler, LearntShape
 from bench.search.samplers import quiet
 
 

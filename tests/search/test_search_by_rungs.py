@@ -15,13 +15,11 @@ from test_driver import Notes
 
 from bench.confirm.race import Race, confirm
 from bench.errors import UserError
-from bench.frontier.hypervolume import hypervolume
+from bench.frontier.pareto import hypervolume
 from bench.records import Job, TrialRecord, TrialResult
-from bench.search.checkpoints import Checkpoints
-from bench.search.driver import search
+from bench.search.driver import Checkpoints, search
 from bench.search.executors import InlineExecutor
-from bench.search.executors.attempt import Run
-from bench.search.executors.base import Executor
+from bench.search.executors.base import Executor, Run
 from bench.search.plan import Plan
 from bench.search.standing import Standing
 from bench.search.study import FILE, Study

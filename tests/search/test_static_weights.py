@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 from search_toys import OBJECTIVES, TASKS, ShuffledExecutor, ignore, make_job, toy_plan, toy_space, train
 
-from bench.confirm.baselines import best_point
+from bench.confirm.baselines import best_point, check_static, chosen, draws, retuned, spread_out
 from bench.confirm.race import Race, confirm
-from bench.confirm.static_weights import check_static, chosen, draws, retuned, spread_out
 from bench.errors import UserError
 from bench.objectives import Objective
 from bench.progress import Silent

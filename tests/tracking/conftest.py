@@ -57,8 +57,8 @@ def asked(request):
         "space": "small",
         "fingerprint": "f00d",
         "seed": 7,
-        "versions": {"torch": "2.13"},
         "created": "2030-01-01",
+        "tags": {"seesaw.versions": "torch 2.13"},
     }
 
 

@@ -1,18 +1,20 @@
-"""What is logged, before MLflow sees it."""
+"""What is logged of a record, before MLflow sees it."""
+
+from __future__ import annotations
 
 import math
 from dataclasses import replace
 
-from hypothesis import given
-from hypothesis import strategies as st
+import pytest
 
 from bench.frontier.choices import head_choices
 from bench.frontier.frontier import frontier
+from bench.frontier.history import History
 from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
 from bench.records import RungResult
-from bench.tracking.batches import batches
-from bench.tracking.values import UNPLACED, Point, front_of, params, points, trial_tags
+from bench.tracking.values import BY_SAMPLES, HYPERVOLUME, UNPLACED, Point, front_of, params, points, trial_run, volumes
+from bench.tracking.values import diagnosis_numbers as numbers
 
 
 def test_params_are_the_whole_dotted_configuration(make_trial):
@@ -24,23 +26,12 @@ def test_points_carry_names_and_samples(make_trial):
     found = points(make_trial(0, click=0.7))
     assert Point("valid/click.auc", 0.7, 0) in found
     assert Point("cost/parameters", 1000.0, 0) in found
-    assert Point("speed/train_samples_per_s", 5e4, 0) in found
+    assert Point("speed/train_samples_per_s", 5e4, 0, 1_900_000_000.0) in found
     assert [each for each in found if each.name == "curve/click.auc"] == [
         Point("curve/click.auc", 0.6, 100),
         Point("curve/click.auc", 0.7, 200),
     ]
     assert not any("value_" in each.name or each.name == "curve/samples" for each in found)
-
-
-def test_of_a_trial_by_rungs_only_what_is_new_is_sent(make_trial):
-    rungs = [RungResult(100, 0, {"valid/click.auc": 0.6}), RungResult(200, 1, {"valid/click.auc": 0.7})]
-    trial = replace(make_trial(0), rungs=tuple(rungs))
-    sent = [[each for each in points(trial, rungs=there) if each.name == "valid/click.auc"] for there in (0, 1, 2)]
-    assert [[(each.value, each.step) for each in found] for found in sent] == [
-        [(0.6, 100), (0.7, 200)],
-        [(0.7, 200)],
-        [],
-    ]
 
 
 def test_values_that_are_not_finite_are_left_out(make_trial):
@@ -50,7 +41,7 @@ def test_values_that_are_not_finite_are_left_out(make_trial):
 
 
 def test_failure_is_a_tag(make_failed):
-    tags = trial_tags(make_failed(3, "x" * 9000))
+    tags = trial_run(make_failed(3, "x" * 9000)).tags
     assert tags["seesaw.failure_kind"] == "diverged"
     assert tags["seesaw.failure"] == "x" * 5000
     assert tags["seesaw.state"] == "failed"
@@ -74,14 +65,144 @@ def test_place_on_the_front(make_trial, objectives):
     assert (placed[2][1]["front.on_front"], placed[2][1]["front.rank"]) == ("false", "1")
 
 
-@given(st.integers(0, 2500), st.integers(0, 250), st.integers(0, 120))
-def test_batches_keep_within_limits_and_lose_nothing(metrics, named, tagged):
-    logged = [Point(f"m{i}", i) for i in range(metrics)]
-    some, tags = {f"p{i}": "" for i in range(named)}, {f"t{i}": "" for i in range(tagged)}
-    made = list(batches(logged, some, tags))
-    assert all(len(m) + len(p) + len(t) <= 1000 and len(p) <= 100 and len(t) <= 100 for m, p, t in made)
-    assert all(any(batch) for batch in made)
-    assert [each for m, _, _ in made for each in m] == logged
-    assert dict(each for _, p, _ in made for each in p) == some
-    assert dict(each for _, _, t in made for each in t) == tags
-    assert len(made) <= 1 or max(metrics / 800, named / 100, tagged / 100) > 1  # a usual trial is one batch
+REFERENCE = {"click.auc": 0.5, "like.auc": 0.5}
+
+
+@pytest.fixture
+def records(make_trial):
+    """Trials at two rungs; all first rungs are told before any second one, and take longer the earlier they began."""
+    found = []
+    for number in range(4):
+        whole = make_trial(number, 0.6 + number / 100, 0.8 - number / 100)
+        rungs = tuple(RungResult(100 * (1 + r), 4 * r + number, whole.metrics, 50.0 - 9 * number) for r in (0, 1))
+        found.append(replace(whole, rungs=rungs, started=1.9e9 + number))
+    return found
+
+
+@pytest.mark.parametrize("by_rungs", [True, False])
+def test_steps_and_times_never_fall(records, objectives, by_rungs):
+    history = History(objectives, REFERENCE, by_rungs)
+    history.add(records, 8)
+    points = volumes(history)
+    assert {point.name for point in points} == {BY_SAMPLES if by_rungs else HYPERVOLUME}
+    assert len(points) == (8 if by_rungs else 4)
+    for values in ([point.step for point in points], [point.time for point in points]):
+        assert values == sorted(values)
+
+
+@pytest.mark.parametrize("by_rungs", [True, False])
+def test_one_at_a_time_equals_all_at_once(records, objectives, by_rungs):
+    later, live = (History(objectives, REFERENCE, by_rungs) for _ in range(2))
+    later.add(records, 8)
+    for told in range(1, 9):
+        live.add([records[(told - 1) % 4]], told)
+    assert live.rows == later.rows
+
+
+def test_where_a_lower_rung_is_the_better_one_the_higher_adds_nothing(records, objectives):
+    peaked = []
+    for record in records:
+        low, high = record.rungs
+        better = {name: value + 0.05 for name, value in low.metrics.items()}
+        peaked.append(replace(record, rungs=(replace(low, metrics=better), high)))
+    history = History(objectives, REFERENCE, True)
+    history.add(peaked, 8)
+    assert history.rows[-1].hypervolume == history.rows[3].hypervolume
+    assert history.rows[-1].samples == 8 * 100
+
+
+def diagnosis(cosine=-0.3, tasks=("click", "like"), gate=("click", "like")):
+    blocks = {"representation": cosine, "levels.0.shared": None, "all shared": cosine / 2}
+    sizes = dict.fromkeys(blocks, 2.0)
+    return {
+        "every": 4,
+        "rows": 512,
+        "probes": 8,
+        "tasks": {
+            name: {"loss": 0.5, "loss_over_base": None, "weight": 1.0, "norm": sizes, "pull": sizes} for name in tasks
+        },
+        "pairs": [
+            {
+                "tasks": list(tasks),
+                "blocks": {
+                    block: {"cosine": value, "below_zero": value and 0.75, "probes": 8}
+                    for block, value in blocks.items()
+                },
+            }
+        ],
+        "experts": {
+            "gates": {
+                "levels.0.gates": {
+                    "of": list(gate),
+                    "share": [[0.9, 0.1], [0.5, 0.5]],
+                    "entropy": [0.469, 1.0],
+                    "collapsed": [True, False],
+                }
+            },
+            "units": {"levels.0.shared": {"dead": [0.25, 0.0], "silent": [False, True]}},
+        },
+        "course": {"click.auc": {"task": "click", "best_samples": 100, "last_samples": 200, "best": 0.8, "lost": 0.01}},
+    }
+
+
+def test_every_measurement_has_a_name_and_what_is_undefined_has_none():
+    assert dict(numbers(diagnosis())) == {
+        "diagnosis/probes": 8,
+        "diagnosis/cosine/click-like/representation": -0.3,
+        "diagnosis/cosine/click-like/all shared": -0.15,
+        "diagnosis/below_zero/click-like/representation": 0.75,
+        "diagnosis/below_zero/click-like/all shared": 0.75,
+        **{f"diagnosis/loss/{task}": 0.5 for task in ("click", "like")},
+        **{f"diagnosis/weight/{task}": 1.0 for task in ("click", "like")},
+        **{
+            f"diagnosis/{name}/{task}/{block}": 2.0
+            for name in ("norm", "pull")
+            for task in ("click", "like")
+            for block in ("representation", "levels.0.shared", "all shared")
+        },
+        "diagnosis/best/click.auc": 0.8,
+        "diagnosis/best_samples/click.auc": 100,
+        "diagnosis/lost/click.auc": 0.01,
+        "diagnosis/entropy/levels.0.gates/click": 0.469,
+        "diagnosis/entropy/levels.0.gates/like": 1,
+        "diagnosis/collapsed/levels.0.gates/click": 1,
+        "diagnosis/collapsed/levels.0.gates/like": 0,
+        "diagnosis/share/levels.0.gates/click/0": 0.9,
+        "diagnosis/share/levels.0.gates/click/1": 0.1,
+        "diagnosis/share/levels.0.gates/like/0": 0.5,
+        "diagnosis/share/levels.0.gates/like/1": 0.5,
+        "diagnosis/dead/levels.0.shared/0": 0.25,
+        "diagnosis/dead/levels.0.shared/1": 0,
+        "diagnosis/silent/levels.0.shared/0": 0,
+        "diagnosis/silent/levels.0.shared/1": 1,
+    }
+    assert list(numbers({})) == []
+
+
+def test_gates_for_all_tasks_are_told_apart():
+    names = {name for name, _ in numbers(diagnosis(gate=("all tasks", "all tasks")))}
+    assert {f"diagnosis/entropy/levels.0.gates/all tasks.{at}" for at in (0, 1)} <= names
+
+
+@pytest.mark.slow
+def test_trials_are_found_by_their_gradients_at_each_rung(tracker, client, asked, make_trial, monkeypatch):
+    import mlflow
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracker.uri)
+    parent = tracker.open_parent(**asked)
+    parent.log_trial(replace(make_trial(0), diagnosis=diagnosis(-0.3)))
+    parent.log_trial(replace(make_trial(1), diagnosis=diagnosis(0.4)))
+    parent.log_trial(make_trial(2))
+    rungs = [
+        RungResult(100 * n, n, {"valid/click.auc": 0.7}, 1.0, diagnosis(cosine)) for n, cosine in ((1, 0.2), (2, -0.5))
+    ]
+    for reached in (1, 2):
+        state = "completed" if reached == 2 else "waiting"
+        parent.log_trial(replace(make_trial(3), state=state, rungs=tuple(rungs[:reached])))
+    name = "diagnosis/cosine/click-like/all shared"
+    condition = f"tags.`seesaw.run` = '{asked['run']}' and metrics.`{name}` < 0"
+    found = mlflow.search_runs(experiment_names=["seesaw/quick"], filter_string=condition)
+    assert set(found["tags.seesaw.trial"]) == {"0", "3"}
+    (run,) = found["run_id"][found["tags.seesaw.trial"] == "3"]
+    history = [(each.step, each.value) for each in client.get_metric_history(run, name)]
+    assert history == [(100, pytest.approx(0.1)), (200, pytest.approx(-0.25))]

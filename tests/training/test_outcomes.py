@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.objectives import Objective
+from bench.outcomes.bootstrap import counts, units_of
 from bench.outcomes.measure import Measure
-from bench.outcomes.poisson import counts, units_of
 from bench.records import Job, Kind, Scalar
 from bench.schema import Task
 from bench.training.config import TrialConfig

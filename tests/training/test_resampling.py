@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from bench.objectives import Objective
-from bench.outcomes.poisson import counts, units_of
+from bench.outcomes.bootstrap import counts, units_of
 from bench.records import RARER
 from bench.schema import Task
 from bench.training.config import TrialConfig

@@ -4,7 +4,7 @@ A family is what a comparison sets against another: the points of one way of sha
 
 >>> import numpy as np
 >>> from bench.frontier.comparison.beyond import surplus
->>> from bench.frontier.comparison.holm import holm
+>>> from bench.frontier.comparison.verdict import holm
 >>> surplus(np.array([[2.0, -1.0], [-1.0, 2.0]]))  # a point's lead over two static points, by objective
 0.5
 >>> holm(np.array([0.01, 0.04, 0.03])).round(2).tolist()

@@ -10,11 +10,11 @@ from typing import Any
 import pandas as pd
 
 from bench.errors import listed
-from bench.frontier.comparison.answer import Answer
+from bench.frontier.comparison.beyond import Answer
 from bench.frontier.comparison.comparison import Comparison
 from bench.frontier.comparison.contrasts import Contrast
 from bench.frontier.comparison.ranks import Ranking
-from bench.frontier.comparison.units import unit
+from bench.frontier.comparison.verdict import unit
 from bench.frontier.intervals import LEVEL
 
 COLUMNS = ["dataset", "measure", "left", "right", "value", "low", "high", "unit"]

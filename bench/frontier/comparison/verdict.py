@@ -1,8 +1,16 @@
-"""The one place that makes a verdict of an estimate and its uncertainty."""
+"""Verdicts of estimates and their uncertainty: significance, many tests at once, replicates needed, and units."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from bench.objectives import Objective, in_thousandths, metric_of
 
 SIZE = 0.05
 """Error rate of a verdict."""
@@ -29,3 +37,83 @@ def better(left: str, right: str, merit: float, p: float | None, doubt: str = ""
     if p is not None and p < SIZE:
         return f"{left if merit > 0 else right} is better"
     return f"{CANNOT_TELL}: {doubt}" if doubt else CANNOT_TELL
+
+
+POWER = 0.8
+MOST_REPLICATES = 1000
+
+
+def replicates_needed(value: float, seed: float, data: float, freedom: float, now: int, tests: int) -> int | None:
+    """Replicates of each side with which a difference as large as the one seen is significant with chance `POWER`.
+
+    Args:
+        value: the difference; `seed` and `data` are its variances from seeds, with `now` replicates, and from rows.
+        freedom: of both variances together.
+        tests: how many share the error rate.
+
+    Returns:
+        None where no number up to `MOST_REPLICATES` is enough.
+    """
+    if value == 0 or seed <= 0 or now < 2:
+        return None
+
+    def enough(n: int) -> bool:
+        error = math.sqrt(seed * now / n + data)
+        at = stats.t.ppf(1 - SIZE / tests / 2, freedom * (n - 1) / (now - 1))
+        return bool(stats.norm.sf(at - abs(value) / error) >= POWER)
+
+    return smallest(enough, MOST_REPLICATES)
+
+
+def smallest(enough: Callable[[int], bool], most: int) -> int | None:
+    """The smallest number from 2 to `most` that is enough, where more never is less so; None where none is."""
+    if not enough(most):
+        return None
+    low, high = 1, most
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
+
+
+def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Adjusted p-values (N,) of N tests, in their order; to be held against the size of one test.
+
+    Holm, Scandinavian Journal of Statistics 1979: whatever depends on what, the chance of any false alarm is at most
+    that size, and no test loses by it against Bonferroni's.
+    """
+    order = np.argsort(p, kind="stable")
+    steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(steps, 1.0)
+    return adjusted
+
+
+Floats = NDArray[np.float64]
+SHORT = {"auc": "AUC", "gauc": "GAUC", "gauc_positives": "GAUC by positives", "ne": "NE", "ece": "ECE"}
+
+
+def unit(objective: Objective) -> tuple[float, str]:
+    """What a difference is divided by before it is printed, and the words behind it."""
+    metric = metric_of(objective.name)
+    if not in_thousandths(objective.name):
+        return 1.0, objective.name.removeprefix("cost/") if not objective.is_metric else metric
+    return 1e-3, f"{SHORT.get(metric, metric)} x 1000"
+
+
+def common_units(objectives: Sequence[Objective], reference: Mapping[str, float], means: Floats) -> tuple[Floats, str]:
+    """Units (M,) in which a step in one objective counts as much as in another, and their name.
+
+    Thousandths where all objectives are read so; else percent of the way from the reference to the best mean.
+
+    Args:
+        means: (N, M), of all that is compared.
+    """
+    units = [unit(objective) for objective in objectives]
+    if all(in_thousandths(objective.name) for objective in objectives):
+        names = list(dict.fromkeys(name for _, name in units))
+        return np.array([size for size, _ in units]), names[0] if len(names) == 1 else "thousandths"
+    signs = np.array([objective.sign for objective in objectives])
+    at = np.array([reference[objective.name] for objective in objectives])
+    ways = (signs * (means - at)).max(axis=0) / 100
+    return np.where(ways > 0, ways, 1.0), "% of the way from the reference to the best"

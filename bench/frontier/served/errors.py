@@ -3,7 +3,7 @@
 A candidate's serving points share its replicates, so its seeds move all of them together, in a way that two or three
 replicates hardly show. All candidates together do: what a seed does to the outcomes along a sweep has one shape, the
 pooled covariance over (setting, outcome), and each candidate a size of its own, drawn to the common one
-(`bench.frontier.moderation`). Where candidates share seeds, a part of it is common to them. Rows are drawn from the
+(`bench.frontier.variance`). Where candidates share seeds, a part of it is common to them. Rows are drawn from the
 Poisson resamples, which are the same for every point.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincinv
 
-from bench.frontier.moderation import moderated
+from bench.frontier.variance import moderated
 
 Floats = NDArray[np.float64]
 

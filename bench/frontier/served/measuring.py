@@ -1,22 +1,63 @@
-"""Outcomes of candidates under fusions: of all replicates, and of chosen points on resamples of the rows."""
+"""Outcomes of candidates under fusions: of all replicates, on resamples of the rows, and by segment."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from bench.errors import UserError
-from bench.frontier.served.candidates import Candidate
 from bench.frontier.served.errors import Points
+from bench.frontier.served.front import told
 from bench.fusion import Fusion, fused
 from bench.machine import cores
+from bench.objectives import Objective
 from bench.outcomes.measure import Measure
 from bench.predictions import Rows
 from bench.schema import Task
+
+Role = Literal["trial", "baseline", "current"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A configuration with the predictions of its replicates.
+
+    Attributes:
+        id: unique among candidates: "7", "7@16000", "trees", "single_task", "current", ...
+        name: for people: "trial 7 stopped after 16,000 samples", "boosted trees".
+        architecture: "mmoe", "boosted trees", ...
+        seeds: of its replicates, at least one; equal seeds are paired across candidates. Empty for what depends on no
+            seed, such as a column of the log or a packaged model: it has one replicate.
+        predictions: (split, place of the replicate) -> (N, T) joint predictions, or (N, 1): a score, which is not
+            fused.
+    """
+
+    id: str
+    name: str
+    architecture: str
+    role: Role
+    seeds: tuple[int, ...]
+    predictions: Callable[[str, int], NDArray[Any]]
+
+    @property
+    def replicates(self) -> int:
+        """How many there are."""
+        return max(1, len(self.seeds))
+
+
+@dataclass(frozen=True)
+class Current:
+    """What is served today: a candidate's id, and the fusion of its predictions; None for a score that has none."""
+
+    id: str
+    fusion: Fusion | None = None
+
 
 Floats = NDArray[np.float64]
 Job = TypeVar("Job")
@@ -125,3 +166,53 @@ def _together(jobs: Iterable[Job], work: Callable[[Job], Found]) -> list[Found]:
     """In threads; the results in the order of the jobs."""
     with ThreadPoolExecutor(THREADS) as pool:
         return list(pool.map(work, jobs))
+
+
+LEAST = 20
+"""A segment has at least so many rows with a positive label of a task, or the task's outcomes are not told of it."""
+COLUMNS = ["row", "segment", "split", "outcome", "value", "low", "high", "gain", "gain.low", "gain.high"]
+
+
+def segment_names(rows: Rows) -> list[tuple[str, NDArray[np.bool_]]]:
+    """The name of each segment (`country=US`), and which rows are in it."""
+    return [
+        (f"{name}={value}", np.asarray(rows.codes[:, column] == code))
+        for column, (name, values) in enumerate(rows.segments.items())
+        for code, value in enumerate(values)
+    ]
+
+
+def segment_table(
+    meter: Meter,
+    rows: Rows,
+    of: Sequence[int],
+    at: Sequence[int],
+    settings: Sequence[Fusion],
+    outcomes: Sequence[Objective],
+    current: int,
+    draw: Callable[[Points], Floats],
+) -> pd.DataFrame:
+    """A row for each kept serving point, segment and outcome, columns `COLUMNS`.
+
+    Args:
+        of, at: candidate and setting of each point.
+        current: place of the current point among them.
+        draw: draws about measured points; where there are none, intervals are NaN.
+    """
+    measured: list[tuple[str, NDArray[np.bool_], Measure]] = []
+    for name, inside in segment_names(rows):
+        positives = (rows.labels[inside] > 0).sum(axis=0)
+        enough = np.array([positives[rows.tasks.index(each.name.partition(".")[0])] >= LEAST for each in outcomes])
+        if enough.any():
+            measured.append((name, enough, meter.measure.part(inside)))
+    if not measured:
+        return pd.DataFrame(columns=COLUMNS)
+    found = []
+    parts = meter.parts(of, at, settings, [each for _, _, each in measured])
+    for (name, enough, _), points in zip(measured, parts, strict=True):
+        numbers = told(points.means, draw(points), current)
+        for column in np.flatnonzero(enough).tolist():
+            ids = {"row": range(len(of)), "segment": name, "split": meter.split, "outcome": outcomes[column].name}
+            own = (values[:, column] for values in numbers.values())
+            found.append(pd.DataFrame(ids | dict(zip(COLUMNS[4:], own, strict=True))))
+    return pd.concat(found, ignore_index=True)

@@ -17,12 +17,19 @@ from numpy.typing import NDArray
 
 from bench.errors import UserError, unknown
 from bench.frontier.intervals import Interval
-from bench.frontier.served import keeping
-from bench.frontier.served.candidates import Candidate, Current
 from bench.frontier.served.errors import Points, Seeds, draws_of, seeds_of
-from bench.frontier.served.front import gains, reach, rivals, share_nondominated, told, volume_of
-from bench.frontier.served.measuring import RESAMPLES, Meter
-from bench.frontier.served.segments import segment_table
+from bench.frontier.served.front import (
+    gains,
+    kept,
+    on_front,
+    reach,
+    rivals,
+    share_nondominated,
+    told,
+    unequal,
+    volume_of,
+)
+from bench.frontier.served.measuring import RESAMPLES, Candidate, Current, Meter, segment_table
 from bench.frontier.served.sweep import ROUNDS, Sweep
 from bench.fusion import KINDS, Fusion
 from bench.objectives import Objective
@@ -116,21 +123,21 @@ def served_front(
     fusion = current.fusion or Fusion.of("power", [1.0] * len(tasks))
     sweep, values = _swept(meters[CONFIRM], rows[CONFIRM], outcomes, fusion)
     means = np.array([each.mean(axis=0) for each in values])
-    valid = keeping.unequal(values)
+    valid = unequal(values)
     shape = seeds_of(values, [each.seeds for each in candidates])
     error = np.zeros(len(names))
     if shape is not None:
         few = float(np.median([each.replicates for each in candidates]))
         error = np.sqrt(2 * (shape.shape**2).sum(axis=0).mean(axis=0) / few)
     now = _first(values[at], sweep.settings.index(fusion))
-    places = keeping.kept(means, valid, error, outcomes, (at, now))
+    places = kept(means, valid, error, outcomes, (at, now))
     of, settings = [c for c, _ in places], [k for _, k in places]
     points = {split: meter.points(of, settings, sweep.settings) for split, meter in meters.items()}
     row = places.index((at, now))
     known = shape is not None
     purpose = derive(seed, "served")
     drawn = {split: _drawn(each, shape, purpose, draws) for split, each in points.items()}
-    front = keeping.on_front(means, valid, outcomes)[of, settings]
+    front = on_front(means, valid, outcomes)[of, settings]
     table = _table(candidates, tasks, sweep.settings, places, front, meters[CONFIRM].scores)
     table["p_nondominated"] = (
         share_nondominated(drawn[CONFIRM], rivals(drawn[CONFIRM], table["point"].tolist())) if known else np.nan
@@ -205,7 +212,7 @@ def _swept(meter: Meter, rows: Rows, outcomes: Sequence[Objective], fusion: Fusi
     values = meter.sweep(sweep.settings)
     for _ in range(ROUNDS):
         means = np.array([each.mean(axis=0) for each in values])
-        new = sweep.refine(means, keeping.on_front(means, keeping.unequal(values), outcomes))
+        new = sweep.refine(means, on_front(means, unequal(values), outcomes))
         if not new:
             break
         more = meter.sweep(new)

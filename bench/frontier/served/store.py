@@ -17,7 +17,7 @@ import pandas as pd
 
 from bench.atomic import atomic_path, write_text
 from bench.frontier.intervals import Interval
-from bench.frontier.served.candidates import Candidate, Current
+from bench.frontier.served.measuring import Candidate, Current
 from bench.frontier.served.served import DRAWS, Served
 from bench.objectives import Objective
 from bench.predictions import Rows

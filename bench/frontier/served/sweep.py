@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.frontier.simplex import lattice
+from bench.frontier.pareto import lattice
 from bench.fusion import KINDS, Fusion, Kind
 
 Floats = NDArray[np.float64]

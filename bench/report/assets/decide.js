@@ -14,11 +14,11 @@ class Decision {
     const [rows, axes] = [this.rows.length, this.axes.length];
     const drawn = floats(this.draws);
     this.now = this.values[this.current];
-    this.means = this.world((r, m) => this.values[r][m] ?? NaN);
-    this.worlds = range(this.count).map((d) => this.world((r, m) => drawn[(d * rows + r) * axes + m]));
+    this.means = this.compared((r, m) => this.values[r][m] ?? NaN);
+    this.draws = range(this.count).map((d) => this.compared((r, m) => drawn[(d * rows + r) * axes + m]));
   }
   /* Gains, and values as shares of the current one, of all rows: [r * axes + m]. */
-  world(value) {
+  compared(value) {
     const [rows, axes] = [this.rows.length, this.axes.length];
     const [gains, shares] = [new Float64Array(rows * axes), new Float64Array(rows * axes)];
     for (let m = 0; m < axes; m += 1) {
@@ -76,14 +76,14 @@ class Decision {
     const afford = this.affordable(settings);
     const winners = new Map();
     let held = 0;
-    for (const world of this.worlds) {
+    for (const draw of this.draws) {
       let [best, first] = [-Infinity, -1];
       for (let r = 0; r < this.rows.length; r += 1) {
-        if (!afford[r] || !this.keeps(world, r, settings.loss, 0)) continue;
-        const score = this.score(world, r, settings.share);
+        if (!afford[r] || !this.keeps(draw, r, settings.loss, 0)) continue;
+        const score = this.score(draw, r, settings.share);
         if (score > best) [best, first] = [score, r];
       }
-      held += this.keeps(world, pick, settings.loss, SLACK) && this.score(world, pick, settings.share) >= best - SLACK;
+      held += this.keeps(draw, pick, settings.loss, SLACK) && this.score(draw, pick, settings.share) >= best - SLACK;
       if (first >= 0) winners.set(this.rows[first].point, (winners.get(this.rows[first].point) ?? 0) + 1);
     }
     const order = [...winners].sort(([, a], [, b]) => b - a).map(([point, times]) => [point, times / this.count]);

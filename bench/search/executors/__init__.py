@@ -6,8 +6,7 @@ from importlib.util import find_spec
 
 from bench.errors import UserError
 from bench.extras import adding
-from bench.search.executors.attempt import Run
-from bench.search.executors.base import Executor, MakeExecutor, Options
+from bench.search.executors.base import Executor, MakeExecutor, Options, Run
 from bench.search.executors.inline import InlineExecutor
 from bench.search.executors.process import ProcessExecutor
 
@@ -29,7 +28,7 @@ def ray_slots(options: Options) -> int:
         UserError: no Ray, no cluster, or none of its machines holds a job.
     """
     _require_ray()
-    from bench.search.executors.cluster import slots
+    from bench.search.executors.ray import slots
 
     return slots(options)
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from bench.errors import UserError
 from bench.records import Outcome
-from bench.search.executors.attempt import Run, attempt
-from bench.search.executors.base import Executor, Options, Task
+from bench.search.executors.base import Executor, Options, Run, Task, attempt
 
 
 class InlineExecutor(Executor):

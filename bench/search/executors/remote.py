@@ -23,9 +23,8 @@ from bench import __version__
 from bench.atomic import atomic_folder
 from bench.machine import set_waiting
 from bench.records import Job, TrialResult
-from bench.search.executors.attempt import attempt
-from bench.search.executors.message import encode
-from bench.search.executors.worker import THREADS, timed
+from bench.search.executors.base import attempt
+from bench.search.executors.worker import THREADS, encode, timed
 
 NODE_HOME = "SEESAW_NODE_HOME"
 CHUNK = 16 << 20

@@ -1,4 +1,4 @@
-"""Families of trials against each other: by the average of their best, against noise and against luck in tuning."""
+"""Families against each other, and luck in tuning, against simulations with known truth."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.frontier.comparison.answer import answer
+from bench.frontier.comparison.beyond import answer
 from bench.frontier.comparison.compared import COLUMNS, Compared, Group
-from bench.frontier.comparison.comparison import Comparison, compare
+from bench.frontier.comparison.comparison import Comparison, best, compare, tuning_luck
 from bench.frontier.comparison.families import FAMILIES, Member, average, families
 from bench.frontier.samples import Sample
 from bench.objectives import Objective
@@ -119,3 +119,21 @@ def test_an_average_is_paired_by_the_seeds_that_all_share() -> None:
     assert (both.seeds, both.values[:, 0].tolist()) == ((1, 3), [2.0, 2.5])
     apart = average([one, replace(other, seeds=(7, 8, 9))])
     assert (apart.seeds, apart.values[:, 0].tolist()) == ((), [1.5, 2.5, 3.5])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("left", "right"), [(12, 12), (4, 30)])
+def test_it_keeps_its_error_rate(left: int, right: int) -> None:
+    """Trials of one distribution, also where one family has many more of them."""
+    rng, false = np.random.default_rng(0), 0
+    for seed in range(400):
+        a, b = rng.exponential(size=(left, 1)), rng.exponential(size=(right, 1))
+        false += tuning_luck(a, b, best(2), np.sign(best(2)(a) - best(2)(b)), seed, 999) < 0.05
+    assert false / 400 < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 400)
+
+
+def test_a_family_whose_trials_are_all_better_is() -> None:
+    values = np.arange(20.0)[:, None]
+    assert tuning_luck(values[10:], values[:10], best(3), 1, 0, 4999) < 0.001
+    assert tuning_luck(values[10:], values[:10], best(3), -1, 0, 4999) == 1  # the search says the contrary
+    assert tuning_luck(values[2:], values[:2], best(2), 1, 0, 4999) > 0.002  # two trials can be unlucky

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from bench.frontier.served.candidates import Candidate
+from bench.frontier.served.measuring import Candidate
 from bench.objectives import Objective
 from bench.predictions import Rows
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from bench.errors import UserError
-from bench.frontier.served.candidates import Candidate, Current
 from bench.frontier.served.distance import ahead, distance, exchange, gain_of_all, rows_of
+from bench.frontier.served.measuring import Candidate, Current
 from bench.frontier.served.served import served_front
 from bench.frontier.served.store import digest_of, load, save, to_json
 from bench.fusion import Fusion

@@ -31,7 +31,7 @@ ray = pytest.importorskip("ray", reason="Ray, an extra of this package, is not i
 
 from ray.cluster_utils import Cluster  # noqa: E402
 
-from bench.search.executors import cluster as ours  # noqa: E402
+from bench.search.executors import ray as ours  # noqa: E402
 from bench.search.executors import remote  # noqa: E402
 from bench.search.executors.ray import RayExecutor  # noqa: E402
 

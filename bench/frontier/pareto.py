@@ -1,0 +1,177 @@
+"""Pareto dominance, hypervolume and simplex lattices.
+
+x dominates y if it is nowhere worse and somewhere better. Equal points do not dominate each other: all duplicates of a
+non-dominated point are kept. A row with a value that is not finite was not measured: it is never on a front and
+dominates nothing.
+
+The hypervolume is how much of objective space a set of points dominates, up to a reference that is fixed beforehand. A
+reference taken from the results would move with every trial. Points that do not beat it in every objective add nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import combinations, count
+from math import comb
+
+import moocore
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import UserError, unknown
+from bench.objectives import Objective, metric_of, ranked
+
+UNRANKED = -1
+
+
+def maximised(objectives: Sequence[Objective]) -> list[bool]:
+    """The directions in the form moocore takes."""
+    return [objective.direction == "maximize" for objective in objectives]
+
+
+def measured(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which rows of `values` (N, M) are finite in every objective: (N,)."""
+    return np.asarray(np.isfinite(values).all(axis=1))
+
+
+def nondominated(values: NDArray[np.float64], objectives: Sequence[Objective]) -> NDArray[np.bool_]:
+    """Which rows of `values` (N, M) no other row dominates: (N,)."""
+    result = measured(values)
+    result[result] = moocore.is_nondominated(values[result], maximise=maximised(objectives), keep_weakly=True)
+    return result
+
+
+def ranks(values: NDArray[np.float64], objectives: Sequence[Objective]) -> NDArray[np.int64]:
+    """Non-dominated sorting (Deb et al., IEEE TEC 2002): (N,).
+
+    0 is the front, 1 the front once those are taken away, and so on; `UNRANKED` for rows that were not measured.
+    """
+    rows = measured(values)
+    result = np.full(len(values), UNRANKED, dtype=np.int64)
+    # moocore 0.3 ranks a single column the wrong way round; the column twice has the same order
+    copies = 2 if len(objectives) == 1 else 1
+    points = np.repeat(values[rows], copies, axis=1)
+    result[rows] = moocore.pareto_rank(points, maximise=maximised(objectives) * copies)
+    return result
+
+
+Floats = NDArray[np.float64]
+
+UNINFORMED: dict[str, float] = {
+    "auc": 0.5,  # scores without order
+    "gauc": 0.5,
+    "gauc_positives": 0.5,
+    "ne": 1.0,  # the base rate for everyone
+    "logloss": math.log(2),  # one half for everyone
+    "ece": 1.0,  # the worst there is
+    "spearman": 0.0,
+}
+"""The value of a model that knows nothing; metrics in the unit of the label, and costs, have none."""
+
+
+def default_reference(objective: Objective) -> float:
+    """The reference where the suite names none: the value of a model that knows nothing (AUC .5, NE 1, ...).
+
+    Of an outcome that is 10% of all rows: .1, as of a random order; of one by group, which depends on the data: 0.
+
+    Raises:
+        UserError: the metric has no such value (RMSE, costs).
+    """
+    metric = metric_of(objective.name)
+    if (cut := ranked(metric)) is not None:
+        return cut.cut / 100 if cut.percent else 0.0
+    if metric not in UNINFORMED:
+        raise UserError(
+            f"hypervolume: '{objective.name}' has no natural reference; name the worst value that is still of use "
+            f"as the suite's reference for '{objective.name}'"
+        )
+    return UNINFORMED[metric]
+
+
+def resolve_reference(objectives: Sequence[Objective], given: Mapping[str, float] | None = None) -> dict[str, float]:
+    """The reference of each objective, by its name without split, in the order of the objectives.
+
+    Call it before a search begins: it is then that a missing reference should be found.
+
+    Raises:
+        UserError: a name that is no objective, a value that is not finite, or no value where there is no default.
+    """
+    given = given or {}
+    known = [objective.name for objective in objectives]
+    for name, value in given.items():
+        if name not in known:
+            raise UserError(f"hypervolume reference: {unknown('objective', name, known)}")
+        if not math.isfinite(value):
+            raise UserError(f"hypervolume reference: expected a finite number for '{name}', found {value}")
+    return {each.name: given[each.name] if each.name in given else default_reference(each) for each in objectives}
+
+
+def weakest_reference(objectives: Sequence[Objective], of: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Of several complete references, in each objective the one that asks least: every front counts whole then."""
+    return {
+        each.name: min((reference[each.name] for reference in of), key=lambda value: each.sign * value)
+        for each in objectives
+    }
+
+
+def hypervolume(values: Floats, objectives: Sequence[Objective], reference: Mapping[str, float]) -> float:
+    """Exact hypervolume of points (N, M), in the product of the objectives' units.
+
+    Rows that are not finite add nothing. Fonseca et al., CEC 2006; computed by moocore.
+    """
+    points = values[measured(values)]
+    at = [reference[objective.name] for objective in objectives]
+    return float(moocore.hypervolume(points, ref=at, maximise=maximised(objectives)))
+
+
+class Growing:
+    """The hypervolume of points that come one by one. A point is compared with the front alone.
+
+    Args:
+        reference: complete, by objective name.
+    """
+
+    def __init__(self, objectives: Sequence[Objective], reference: Mapping[str, float]) -> None:
+        self._objectives, self._reference = tuple(objectives), dict(reference)
+        self._front, self._volume = np.empty((0, len(self._objectives))), 0.0
+
+    def add(self, point: Floats) -> float:
+        """Adds a point (M,), and returns the hypervolume of all so far. A point that is not finite adds nothing."""
+        points = np.vstack([self._front, point])
+        stays = nondominated(points, self._objectives)
+        if stays[-1]:
+            self._front = points[stays]
+            # rounding may take off 1e-17 where a point adds nothing
+            self._volume = max(self._volume, hypervolume(self._front, self._objectives, self._reference))
+        return self._volume
+
+
+def contributions(values: Floats, objectives: Sequence[Objective], reference: Mapping[str, float]) -> Floats:
+    """What the front would lose without each point: (N,).
+
+    Zero for dominated points, for all of several duplicates, and for points that do not beat the reference.
+    """
+    front = np.flatnonzero(nondominated(values, objectives))
+    whole = hypervolume(values[front], objectives, reference)
+    result = np.zeros(len(values))
+    for i in front:
+        result[i] = max(0.0, whole - hypervolume(values[front[front != i]], objectives, reference))
+    return result
+
+
+def lattice(parts: int, steps: int) -> NDArray[np.int64]:
+    """All ways (W, parts) to write `steps` as an ordered sum of whole numbers from 0, the first part rising."""
+    last = steps + parts - 1
+    bars = combinations(range(last), parts - 1)
+    return np.array([np.diff([-1, *each, last]) - 1 for each in bars], dtype=np.int64)
+
+
+def steps_within(parts: int, most: int) -> int:
+    """The largest number of steps, at least 1, whose lattice of two parts or more has at most so many points."""
+    return max(1, next(steps for steps in count(1) if comb(steps + parts - 1, parts - 1) > most) - 1)
+
+
+def steps_beyond(parts: int, least: int) -> int:
+    """The smallest number of steps whose lattice of two parts or more has at least so many points."""
+    return next(steps for steps in count(1) if comb(steps + parts - 1, parts - 1) >= least)

@@ -1,0 +1,124 @@
+"""The Poisson bootstrap: how often each unit of a split (a user, or a row) is in each resample.
+
+Poisson(1) counts stand for drawing with replacement as many units as there are (Hanley & MacGibbon, Computer Methods
+and Programs in Biomedicine 2006; Chamandy et al., Google 2012). A count is a function of split, unit and resample
+alone, by a hash: nothing is held, pieces may come in any order, and every model, on any machine and in any run, is
+measured on the same resamples. Only so are differences between models paired.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from bench.seeds import derive
+
+Counts = NDArray[np.uint8]
+
+_A_HASH = 4
+"""Counts drawn from one 64-bit hash, 16 bits each."""
+
+
+def _table() -> Counts:
+    """16 random bits -> a Poisson(1) count, by the inverse of the distribution function."""
+    at = (np.arange(1 << 16) + 0.5) / (1 << 16)
+    chances = np.exp(-1) / np.cumprod(np.maximum(np.arange(12.0), 1))
+    return np.searchsorted(np.cumsum(chances), at).astype(np.uint8)
+
+
+_TABLE = _table()
+
+
+def units_of(group: NDArray[Any], first: int) -> NDArray[np.uint64]:
+    """What is resampled: (N,) users where there are some, else rows by their place in the split.
+
+    Args:
+        group: (N,), negative where a row has none.
+        first: place of the first of these rows.
+    """
+    rows = np.arange(first, first + len(group), dtype=np.uint64)
+    grouped: NDArray[np.uint64] = np.where(group >= 0, group.astype(np.uint64) | np.uint64(1 << 40), rows)
+    return grouped
+
+
+def counts(units: NDArray[np.uint64], split: str, resamples: int, first: int = 0) -> Counts:
+    """(N, resamples) counts of units in the resamples from `first` on, a multiple of 4."""
+    padded = -(-resamples // _A_HASH) * _A_HASH
+    found = np.empty((len(units), padded), np.uint8)
+    _draw(units, np.uint64(derive(0, "resamples", split)), np.uint64(first // _A_HASH), _TABLE, found)
+    return found[:, :resamples]
+
+
+@njit(cache=True, nogil=True)
+def _draw(
+    units: NDArray[np.uint64], seed: np.uint64, first: np.uint64, table: Counts, found: Counts
+) -> None:  # splitmix64 (Steele, Lea & Flood, OOPSLA 2014), of a key mixed from split and unit
+    for row in range(len(units)):
+        key = _mixed(_mixed(seed) ^ units[row])
+        for block in range(found.shape[1] // 4):
+            bits = _mixed(key + (first + np.uint64(block + 1)) * np.uint64(0x9E3779B97F4A7C15))
+            for part in range(4):
+                found[row, 4 * block + part] = table[(bits >> np.uint64(16 * part)) & np.uint64(0xFFFF)]
+
+
+@njit(cache=True, nogil=True)
+def _mixed(bits: np.uint64) -> np.uint64:
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))
+
+
+Ints = NDArray[np.int64]
+PIECE = 1 << 12  # rows whose counts are at hand at once
+_HELD = 1 << 28  # bytes of counts
+
+
+class Drawn:
+    """How often each row is in each of `resamples` resamples of a split.
+
+    Args:
+        units: (N,), see `bench.outcomes.bootstrap`; rows of one unit have the same counts.
+    """
+
+    def __init__(self, units: NDArray[np.uint64], split: str, resamples: int) -> None:
+        self.units, self.split, self.resamples = units, split, resamples
+        distinct, self._firsts, self._of = np.unique(units, return_index=True, return_inverse=True)
+        self._held = counts(distinct, split, resamples) if len(distinct) * resamples <= _HELD else None
+
+    def of(self, rows: Ints) -> Counts:
+        """(n, B)."""
+        if self._held is None:
+            return counts(self.units[rows], self.split, self.resamples)
+        return self._held[self._of[rows]]
+
+    def sums(self, rows: Ints, columns: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(B, M): on each resample the sum over rows (n,) of columns (n, M)."""
+        if len(rows) > len(self._firsts):  # first by unit, which are fewer
+            of = self._of[rows]
+            columns = np.stack([np.bincount(of, column, len(self._firsts)) for column in columns.T], axis=1)
+            rows = self._firsts
+        found = np.zeros((columns.shape[1], self.resamples))
+        for start in range(0, len(rows), PIECE):
+            piece = slice(start, start + PIECE)
+            _add(self.of(rows[piece]), columns[piece], found)
+        return found.T
+
+    def spread(self, rows: Ints) -> float:
+        """The variance of the number of rows (n,) on a resample, a row."""
+        if not len(rows):
+            return 1.0
+        sizes = np.bincount(self._of[rows])
+        return float((sizes.astype(float) ** 2).sum() / len(rows))
+
+
+@njit(cache=True, nogil=True)
+def _add(weights: Counts, columns: NDArray[np.float64], found: NDArray[np.float64]) -> None:
+    for row in range(len(weights)):
+        for m in range(columns.shape[1]):
+            value = columns[row, m]
+            if value != 0:
+                for b in range(weights.shape[1]):
+                    found[m, b] += weights[row, b] * value

@@ -1,0 +1,40 @@
+"""Holm's p-values against closed testing, against published ones, and how often they cry wolf."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from bench.frontier.comparison.verdict import holm
+
+
+def closed_testing(p: list[float]) -> list[float]:
+    """A hypothesis falls where every intersection that it is in falls, each by Bonferroni (Marcus et al., 1976)."""
+    every = [group for size in range(1, len(p) + 1) for group in combinations(range(len(p)), size)]
+    alone = {group: min(1.0, len(group) * min(p[i] for i in group)) for group in every}
+    return [max(value for group, value in alone.items() if i in group) for i in range(len(p))]
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=7))
+def test_it_is_the_closed_test_of_bonferroni(p: list[float]) -> None:
+    np.testing.assert_allclose(holm(np.array(p)), closed_testing(p), rtol=1e-12)
+
+
+def test_it_is_r_s_p_adjust() -> None:
+    adjusted = holm(np.array([0.01, 0.02, 0.03, 0.04, 0.05]))
+    np.testing.assert_allclose(adjusted, [0.05, 0.08, 0.09, 0.09, 0.09])  # p.adjust(.., "holm")
+    assert holm(np.array([])).shape == (0,)
+
+
+def test_false_alarms_are_as_rare_as_promised() -> None:
+    """All pairs of six equal methods, which depend on each other: 5% of the time at most, where single tests fail."""
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(1500, 6, 5))
+    pairs = np.array(list(combinations(range(6), 2)))
+    p = stats.ttest_ind(values[:, pairs[:, 0]], values[:, pairs[:, 1]], axis=2).pvalue
+    assert np.mean((p < 0.05).any(axis=1)) > 0.2
+    assert np.mean([(holm(each) < 0.05).any() for each in p]) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 1500)

@@ -1,0 +1,245 @@
+"""Dominance, ranks and hypervolume against definitions and other code."""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from bench.errors import UserError
+from bench.frontier.pareto import (
+    UNRANKED,
+    Growing,
+    contributions,
+    default_reference,
+    hypervolume,
+    nondominated,
+    ranks,
+    resolve_reference,
+)
+from bench.objectives import Objective
+
+MIXED = (Objective("a.auc", "maximize"), Objective("b.logloss", "minimize"), Objective("c.auc", "maximize"))
+# few distinct values, so that ties and duplicates are common
+POINTS = arrays(float, st.tuples(st.integers(0, 14), st.just(3)), elements=st.sampled_from([0.0, 0.25, 0.5, 1.0]))
+MONOTONE = {
+    "affine": lambda x: 3 * x - 7,
+    "exp": np.exp,
+    "cube": lambda x: x**3,
+    "tiny scale": lambda x: x * 1e-10,
+    "huge scale": lambda x: x * 1e15,
+}
+
+
+def dominates(x, y, objectives):
+    better = [sign * (a - b) for a, b, sign in zip(x, y, [o.sign for o in objectives], strict=True)]
+    return min(better) >= 0 and max(better) > 0
+
+
+def slow_nondominated(values, objectives):
+    return [not any(dominates(other, point, objectives) for other in values) for point in values]
+
+
+def slow_ranks(values, objectives):
+    left, result, rank = list(range(len(values))), [UNRANKED] * len(values), 0
+    while left:
+        front = [i for i in left if not any(dominates(values[j], values[i], objectives) for j in left)]
+        for i in front:
+            result[i] = rank
+        left, rank = [i for i in left if i not in front], rank + 1
+    return result
+
+
+@given(POINTS)
+def test_equals_the_definition(values):
+    before = values.copy()
+    assert nondominated(values, MIXED).tolist() == slow_nondominated(values, MIXED)
+    assert ranks(values, MIXED).tolist() == slow_ranks(values, MIXED)
+    np.testing.assert_array_equal(values, before)  # moocore must not work in place
+
+
+@given(POINTS, st.randoms(use_true_random=False))
+def test_permutation_equivariant(values, random):
+    order = list(range(len(values)))
+    random.shuffle(order)
+    np.testing.assert_array_equal(nondominated(values[order], MIXED), nondominated(values, MIXED)[order])
+    np.testing.assert_array_equal(ranks(values[order], MIXED), ranks(values, MIXED)[order])
+
+
+@pytest.mark.parametrize("transform", MONOTONE.values(), ids=MONOTONE)
+@given(values=POINTS)
+def test_invariant_under_monotone_transforms_of_an_objective(transform, values):
+    moved = values.copy()
+    moved[:, 1] = transform(moved[:, 1])
+    np.testing.assert_array_equal(ranks(moved, MIXED), ranks(values, MIXED))
+
+
+@given(POINTS)
+def test_reversed_direction_is_a_negated_objective(values):
+    flipped = tuple(Objective(o.name, "minimize" if o.direction == "maximize" else "maximize") for o in MIXED)
+    np.testing.assert_array_equal(ranks(-values, flipped), ranks(values, MIXED))
+
+
+def test_all_duplicates_of_a_front_point_are_kept(objectives):
+    values = np.array([[0.9, 0.1], [0.5, 0.5], [0.9, 0.1], [0.4, 0.4], [0.9, 0.1]])
+    assert nondominated(values, objectives).tolist() == [True, True, True, False, True]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_unmeasured_rows_are_never_on_the_front_and_dominate_nothing(objectives, bad):
+    values = np.array([[bad, 1.0], [0.5, 0.5], [1.0, bad], [0.4, 0.6]])
+    assert nondominated(values, objectives).tolist() == [False, True, False, True]
+    assert ranks(values, objectives).tolist() == [UNRANKED, 0, UNRANKED, 0]
+
+
+def test_all_rows_unmeasured(objectives):
+    assert not nondominated(np.full((3, 2), np.nan), objectives).any()
+    assert ranks(np.full((3, 2), np.nan), objectives).tolist() == [UNRANKED] * 3
+
+
+def test_one_objective_keeps_the_best():
+    only = (Objective("a.logloss", "minimize"),)
+    values = np.array([[0.3], [0.1], [0.2], [0.1]])
+    assert nondominated(values, only).tolist() == [False, True, False, True]
+    assert ranks(values, only).tolist() == [2, 0, 1, 0]
+
+
+REFERENCE = {"a.auc": 0.25, "b.logloss": 0.75, "c.auc": 0.0}
+CONTINUOUS = arrays(float, st.tuples(st.integers(0, 8), st.just(3)), elements=st.floats(0, 1, width=16))
+
+
+def slow_hypervolume(values, objectives, reference):
+    """Volume of a union of boxes: the sum over subsets of their intersection's volume, with alternating sign."""
+    signs = np.array([o.sign for o in objectives])
+    at = np.array([reference[o.name] for o in objectives])
+    sides = np.maximum(0, (values - at) * signs)
+    return sum(
+        (-1) ** (size + 1) * np.prod(np.min(subset, axis=0))
+        for size in range(1, len(sides) + 1)
+        for subset in combinations(sides, size)
+    )
+
+
+@given(CONTINUOUS)
+def test_equals_inclusion_exclusion(values):
+    before = values.copy()
+    assert hypervolume(values, MIXED, REFERENCE) == pytest.approx(slow_hypervolume(values, MIXED, REFERENCE), abs=1e-9)
+    np.testing.assert_array_equal(values, before)
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 5])
+def test_equals_inclusion_exclusion_in_other_dimensions(count):
+    objectives = tuple(Objective(f"t{i}.auc", "maximize" if i % 2 else "minimize") for i in range(count))
+    reference = {o.name: 0.5 for o in objectives}
+    values = np.random.default_rng(count).random((9, count))
+    expected = slow_hypervolume(values, objectives, reference)
+    assert hypervolume(values, objectives, reference) == pytest.approx(expected, rel=1e-9)
+
+
+@given(CONTINUOUS)
+def test_contribution_is_what_the_front_loses(values):
+    front = np.flatnonzero(nondominated(values, MIXED))
+    found = contributions(values, MIXED, REFERENCE)
+    for i in range(len(values)):
+        rest = values[front[front != i]]
+        lost = slow_hypervolume(values[front], MIXED, REFERENCE) - slow_hypervolume(rest, MIXED, REFERENCE)
+        assert found[i] == pytest.approx(lost, abs=1e-9)
+
+
+@given(CONTINUOUS)
+def test_growing_is_the_volume_of_each_prefix_and_never_falls(values):
+    growing = Growing(MIXED, REFERENCE)
+    volumes = [growing.add(point) for point in values]
+    expected = [slow_hypervolume(values[: i + 1], MIXED, REFERENCE) for i in range(len(values))]
+    np.testing.assert_allclose(volumes, expected, atol=1e-9)
+    assert (np.diff(volumes) >= 0).all()
+
+
+@given(CONTINUOUS, st.randoms(use_true_random=False))
+def test_permutation_invariant(values, random):
+    order = list(range(len(values)))
+    random.shuffle(order)
+    whole = hypervolume(values, MIXED, REFERENCE)
+    assert hypervolume(values[order], MIXED, REFERENCE) == pytest.approx(whole, abs=1e-12)
+
+
+def test_two_points_by_hand(objectives):
+    values = np.array([[0.9, 0.6], [0.6, 0.8], [0.6, 0.6]])  # .4 x .1 + .1 x .3 - .1 x .1; the last is dominated
+    reference = {"click.auc": 0.5, "like.auc": 0.5}
+    assert hypervolume(values, objectives, reference) == pytest.approx(0.06)
+    np.testing.assert_allclose(contributions(values, objectives, reference), [0.03, 0.02, 0.0], atol=1e-12)
+
+
+def test_points_worse_than_the_reference_add_nothing(objectives):
+    reference = {"click.auc": 0.5, "like.auc": 0.5}
+    good = np.array([[0.6, 0.7]])
+    outside = np.array([[0.99, 0.4], [0.4, 0.99], [0.5, 0.99], [0.1, 0.1]])
+    both = np.vstack([good, outside])
+    assert hypervolume(outside, objectives, reference) == 0
+    assert hypervolume(both, objectives, reference) == hypervolume(good, objectives, reference)
+    np.testing.assert_allclose(contributions(both, objectives, reference), [0.02, 0, 0, 0, 0], atol=1e-12)
+
+
+def test_unmeasured_rows_add_nothing(objectives):
+    reference = {"click.auc": 0.5, "like.auc": 0.5}
+    values = np.array([[np.nan, 0.9], [0.6, 0.7], [np.inf, 0.9]])
+    assert hypervolume(values, objectives, reference) == pytest.approx(0.02)
+    growing = Growing(objectives, reference)
+    np.testing.assert_allclose([growing.add(point) for point in values], [0, 0.02, 0.02])
+
+
+def test_duplicates_contribute_nothing_each(objectives):
+    values = np.array([[0.6, 0.7], [0.6, 0.7]])
+    assert contributions(values, objectives, {"click.auc": 0.5, "like.auc": 0.5}).tolist() == [0, 0]
+
+
+def test_no_points(objectives):
+    none = np.empty((0, 2))
+    reference = {"click.auc": 0.5, "like.auc": 0.5}
+    assert hypervolume(none, objectives, reference) == 0
+    assert len(contributions(none, objectives, reference)) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("click.auc", 0.5),
+        ("long_view.ctcvr.auc", 0.5),
+        ("click.gauc", 0.5),
+        ("click.gauc_positives", 0.5),
+        ("click.recall@2.5%", 0.025),
+        ("click.ndcg@5", 0.0),
+        ("click.logloss", math.log(2)),
+        ("long_view.cvr.ne", 1.0),
+        ("click.ece", 1.0),
+        ("income.spearman", 0.0),
+    ],
+)
+def test_default_reference_is_an_uninformed_model(name, expected):
+    assert default_reference(Objective(name, "maximize")) == expected
+
+
+@pytest.mark.parametrize("name", ["rating.rmse", "cost/parameters", "cost/latency_ms"])
+def test_metrics_in_free_units_need_a_named_reference(name):
+    objective = Objective(name, "minimize")
+    with pytest.raises(UserError, match=f"'{name}' has no natural reference"):
+        resolve_reference((objective,))
+    assert resolve_reference((objective,), {name: 3.0}) == {name: 3.0}
+
+
+def test_given_reference_overrides_the_default(objectives):
+    assert resolve_reference(objectives, {"like.auc": 0.7}) == {"click.auc": 0.5, "like.auc": 0.7}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [({"like.acu": 0.5}, "did you mean 'like.auc'"), ({"like.auc": math.nan}, "expected a finite number")],
+)
+def test_a_wrong_reference_is_refused(objectives, given, message):
+    with pytest.raises(UserError, match=message):
+        resolve_reference(objectives, given)

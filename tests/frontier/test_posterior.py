@@ -1,0 +1,84 @@
+"""P(non-dominated) against known truths and closed forms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from bench.frontier.pareto import nondominated
+from bench.frontier.posterior import p_nondominated as p_of_samples
+from bench.frontier.samples import Sample
+from bench.objectives import Objective
+
+ONE = (Objective("a.auc", "maximize"),)
+TWO = (Objective("a.auc", "maximize"), Objective("b.logloss", "minimize"))
+
+
+def p_nondominated(groups, *args, **options):
+    """Of configurations that were measured on a split without error."""
+    return p_of_samples(
+        [Sample(group, np.zeros((len(group), 0, group.shape[1]))) for group in groups], *args, **options
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ([0.70, 0.72, 0.71], [0.695, 0.715, 0.711, 0.701]),
+        ([0.720, 0.722], [0.717, 0.719]),  # 2 degrees of freedom: a Gaussian would be far too sure
+    ],
+)
+def test_one_objective_and_two_configurations_is_the_closed_form(first, second):
+    """P(mean 1 > mean 2) is Student's t of the standardised difference, as in the pooled two-sample test."""
+    expected = stats.ttest_ind(first, second, alternative="less").pvalue
+    groups = [np.array(values)[:, None] for values in (first, second)]
+    found = p_nondominated(groups, ONE, seed=1, draws=20_000)
+    np.testing.assert_allclose(found, [expected, 1 - expected], atol=0.015)
+
+
+@pytest.mark.slow
+def test_calibrated_on_a_known_truth():
+    """Of the configurations given P of about p, about a share p is truly non-dominated."""
+    rng = np.random.default_rng(7)
+    noise = np.array([[1.0, 0.5], [0.5, 2.0]]) * 1e-4  # correlated, unequal
+    said, true = [], []
+    for world in range(300):
+        truth = rng.uniform(-0.15, 0.15, size=(6, 2))  # wide against the noise, as the flat prior has it
+        groups = [rng.multivariate_normal(mean, noise * 9, size=3) for mean in truth]
+        said.extend(p_nondominated(groups, TWO, seed=world, draws=300))
+        true.extend(nondominated(truth, TWO))
+    said, true = np.array(said), np.array(true)
+    unsure = (said > 0.02) & (said < 0.98)
+    assert unsure.sum() > 600  # else the check below is about nothing
+    assert abs(said[unsure].mean() - true[unsure].mean()) < 0.04
+    for low, high in [(0.0, 0.1), (0.1, 0.5), (0.5, 0.9), (0.9, 1.01)]:
+        inside = (said >= low) & (said < high)
+        assert abs(said[inside].mean() - true[inside].mean()) < 0.07
+
+
+def test_the_same_seed_repeats_and_another_differs():
+    groups = [np.array([[0.70, 0.5], [0.72, 0.4]]), np.array([[0.71, 0.5], [0.71, 0.4]])]
+    np.testing.assert_array_equal(p_nondominated(groups, TWO, seed=3), p_nondominated(groups, TWO, seed=3))
+    assert (p_nondominated(groups, TWO, seed=3) != p_nondominated(groups, TWO, seed=4)).any()
+
+
+@pytest.mark.parametrize("scale", [1e-10, 1.0, 1e15])
+def test_invariant_under_the_unit_of_an_objective(scale):
+    groups = [np.array([[0.70, 0.5], [0.72, 0.4]]), np.array([[0.71, 0.5], [0.71, 0.4]])]
+    moved = [group * [1.0, scale] for group in groups]
+    np.testing.assert_allclose(p_nondominated(moved, TWO, seed=3), p_nondominated(groups, TWO, seed=3), atol=0.005)
+
+
+def test_an_objective_without_noise_is_certain():
+    """Parameters do not depend on the seed: the smaller of two models is surely non-dominated."""
+    objectives = (Objective("a.auc", "maximize"), Objective("cost/parameters", "minimize"))
+    groups = [np.array([[0.70, 1e6], [0.72, 1e6]]), np.array([[0.71, 2e6], [0.73, 2e6]])]
+    found = p_nondominated(groups, objectives, seed=0)
+    assert found[0] == 1
+    assert 0.4 < found[1] < 0.95
+
+
+@pytest.mark.parametrize("groups", [[], [np.array([[0.7, 0.5]])], [np.array([[0.7, 0.5]]), np.array([[0.6, 0.3]])]])
+def test_nothing_is_said_without_two_replicates_of_a_configuration(groups):
+    assert p_nondominated(groups, TWO, seed=0) is None

@@ -1,0 +1,71 @@
+"""How long to train the pick, and prediction intervals against a simulation with known truth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bench.errors import UserError
+from bench.frontier.retraining import Length, PredictionInterval, length_of, prediction_intervals, verdicts
+from bench.objectives import Objective
+
+CURVE = [
+    {"samples": 100.0, "epoch": 0.5, "valid/click.auc": 0.60, "valid/like.auc": 0.70},
+    {"samples": 200.0, "epoch": 1.0, "valid/click.auc": 0.64, "valid/like.auc": 0.69},
+    {"samples": 300.0, "epoch": 1.5, "valid/click.auc": 0.62, "valid/like.auc": 0.68},
+    {"samples": 400.0, "epoch": 2.0, "valid/click.auc": 0.70},
+]
+
+
+def test_the_best_mean_and_each_metrics_own_best(point, objectives):
+    found = length_of(replace(point(0), curve=CURVE), objectives)
+    assert found == Length(1.0, {"click.auc": 2.0, "like.auc": 0.5})
+
+
+def test_a_point_short_of_full_length_looks_no_further(trial, objectives):
+    from bench.records import RungResult
+
+    (stopped,) = replace(trial(0), curve=CURVE, state="pruned", rungs=(RungResult(300, 0, {}),)).points
+    assert length_of(stopped, objectives).own == {"click.auc": 1.0, "like.auc": 0.5}
+
+
+def test_without_evaluations_it_is_the_whole_schedule(point, objectives):
+    assert length_of(point(0), objectives) == Length()
+
+
+def confirmed(point, rng, points=4, runs=3, sd=0.01):
+    """Points of one true value each; click moves by `sd` from seed to seed."""
+    return [
+        point(i, runs=tuple(((0.7, 0.8), (0.7 + 0.02 * i + rng.normal(0, sd), 0.8)) for _ in range(runs)))
+        for i in range(points)
+    ]
+
+
+def test_without_two_seeds_nothing_is_known_and_that_is_said(point, objectives):
+    points = [point(0), point(1, runs=(((0.7, 0.8), (0.7, 0.8)),))]
+    for each in points:
+        with pytest.raises(UserError, match=r"^retrain.confidence: expected points confirmed on two seeds"):
+            prediction_intervals(each, points, objectives, 0.9, 1)
+
+
+@pytest.mark.parametrize("new", [1, 3])
+def test_new_trainings_fall_within_the_interval_as_often_as_it_says(point, objectives, new):
+    rng, kept = np.random.default_rng(1), 0
+    for _ in range(400):
+        points = confirmed(point, rng)
+        interval = prediction_intervals(points[1], points, objectives, 0.9, new)["click.auc"]
+        value = 0.72 + rng.normal(0, 0.01, new).mean()
+        kept += not (interval.is_missed_by(value) or interval.is_beaten_by(value))
+    assert kept / 400 == pytest.approx(0.9, abs=0.04)
+
+
+def test_verdicts_tell_worse_from_better_by_direction():
+    auc, loss = Objective("click.auc", "maximize"), Objective("click.logloss", "minimize")
+    intervals = {each.name: PredictionInterval(each, 0.5, 0.4, 0.6) for each in (auc, loss)}
+    worse, better = verdicts(intervals, {"test/click.auc": 0.3, "test/click.logloss": 0.3})
+    assert worse == ["click.auc on test is 0.30000, worse than its prediction interval 0.50000 (0.40000 to 0.60000)"]
+    assert better[0].startswith("click.logloss on test is 0.30000, better than")
+    assert verdicts(intervals, {"test/click.auc": 0.4, "test/click.logloss": 0.6}) == ([], [])
+    assert len(verdicts(intervals, {})[0]) == 2  # what was not measured misses its interval

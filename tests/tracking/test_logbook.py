@@ -1,0 +1,295 @@
+"""A store that is slow, down, wrong or back later: the search is not held up, and in the end all is there once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from contents import content, everything_once
+from servers import RealServer, faulty_proxy, free_port, silent_server
+
+from bench.frontier.choices import head_choices
+from bench.frontier.frontier import frontier
+from bench.frontier.history import History
+from bench.frontier.pick import pick
+from bench.frontier.policy import Policy
+from bench.records import RungResult
+from bench.tracking import Found, Logbook
+from bench.tracking import logbook as room
+from bench.tracking.logbook import Sender
+from bench.tracking.store import Pulse, TrackingError
+
+LONG = 120.0
+
+
+@pytest.fixture
+def start(monkeypatch):
+    """Starts senders; a pause between their tries is too short to notice."""
+    monkeypatch.setattr(room, "LONGEST_PAUSE", 0.01)
+    made = []
+
+    def started(work):
+        made.append(Sender(Pulse(starting=False), work))
+        return made[-1]
+
+    yield started
+    for sender in made:
+        sender.finish(patience=0)
+
+
+def test_work_is_done_when_woken_and_once_for_many_calls(start):
+    begun, gate, calls = threading.Event(), threading.Event(), []
+
+    def work(last):
+        calls.append(last)
+        begun.set()
+        assert gate.wait(LONG)
+
+    sender = start(work)
+    sender.wake()
+    assert begun.wait(LONG)
+    for _ in range(3):
+        sender.wake()
+    assert not sender.idle
+    gate.set()
+    assert sender.finish(LONG)
+    assert calls in ([False, True], [False, False, True])
+
+
+def test_what_fails_is_tried_again(start):
+    tries, over = [], threading.Event()
+
+    def work(last):
+        tries.append(last)
+        if len(tries) < 4:
+            raise TrackingError("away")
+        over.set()
+
+    sender = start(work)
+    sender.wake()
+    assert over.wait(LONG)
+    assert sender.finish(LONG)
+    assert tries == [False] * 4 + [True]
+    assert sender.trouble == ""
+
+
+def test_no_answer_ends_the_waiting(start):
+    gate = threading.Event()
+    assert not start(lambda last: gate.wait(LONG)).finish(patience=0.1)
+    gate.set()
+
+
+def test_answers_without_end_end_the_waiting_too(start):
+    over = threading.Event()
+
+    def slow(last):
+        while not over.wait(0.01):
+            sender._pulse.answers += 1
+
+    sender = start(slow)
+    assert not sender.finish(patience=LONG, most=0.3)
+    over.set()
+
+
+def test_two_failures_end_the_waiting_and_are_told(start):
+    tries = []
+
+    def work(last):
+        tries.append(last)
+        raise TrackingError("away")
+
+    sender = start(work)
+    assert not sender.finish(LONG)
+    assert len(tries) == 2
+    assert sender.trouble == "away"
+
+
+def test_a_mistake_of_ours_is_raised_to_who_waits(start):
+    def work(last):
+        raise ZeroDivisionError("ours")
+
+    sender = start(work)
+    sender.wake()
+    with pytest.raises(ZeroDivisionError, match="ours"):
+        sender.finish(LONG)
+    sender._bug = None
+
+
+REFERENCE = {"click.auc": 0.5, "like.auc": 0.5}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    made = RealServer(tmp_path_factory.mktemp("server"))
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def records(make_trial, make_failed):
+    """Trials at three rungs, one that failed, and one that was confirmed."""
+    found = [make_failed(0)]
+    for number, reached in enumerate((1, 2, 3, 1, 3), start=1):
+        whole = make_trial(number, 0.6 + number / 100, 0.8 - number / 100)
+        rungs = tuple(
+            RungResult(100 * 2**r, 10 * r + number, {k: v - 0.1 / (r + 1) for k, v in whole.metrics.items()}, 2.0)
+            for r in range(reached)
+        )
+        state = "completed" if reached == 3 else "pruned"
+        found.append(replace(whole, state=state, rungs=rungs, metrics=rungs[-1].metrics))
+    found[3] = replace(found[3], replicates=make_trial(3, replicates=((0.7, 0.7), (0.71, 0.72))).replicates)
+    return found
+
+
+def history_of(objectives, by_rungs=True):
+    return History(objectives, REFERENCE, by_rungs)
+
+
+def steps_of(records):
+    """What a driver tells: each trial at its first rung, then at its second, .. and at last as it ended."""
+    for reached in (1, 2, 3):
+        for record in records:
+            if len(record.rungs) > reached or (len(record.rungs) == reached and record.state == "pruned"):
+                rungs = record.rungs[:reached]
+                curve = record.curve[: max(0, reached - 1)]
+                waiting = {"state": "waiting", "replicates": (), "speed": {"peak": float(reached)}}
+                yield replace(record, rungs=rungs, metrics=rungs[-1].metrics, curve=curve, **waiting)
+    yield from records
+
+
+def concluded(section, records, objectives, folder):
+    page = folder / "report.html"
+    page.write_text("<!doctype html><title>front</title>")
+    front = frontier(records, objectives, REFERENCE)
+    section.front = Found(front, pick(head_choices(front.points, objectives), front.points, objectives, Policy()), page)
+
+
+def send(uri, asked, records, objectives, folder, live=True, patience=60):
+    """Sends all at once, as `seesaw sync` does."""
+    logbook = Logbook(uri, folder, live=live)
+    section = logbook.section(history_of(objectives), **asked)
+    section.log(records, 100)
+    concluded(section, records, objectives, folder)
+    return logbook.finish("FINISHED", 1_900_000_100.0, patience), logbook
+
+
+def send_live(uri, asked, records, objectives, folder, between=lambda at: None, patience=60):
+    logbook = Logbook(uri, folder)
+    section = logbook.section(history_of(objectives), **asked)
+    for at, record in enumerate(steps_of(records)):
+        between(at)
+        section.log([record], 1 + max((rung.order for rung in record.rungs), default=0))
+    concluded(section, records, objectives, folder)
+    return logbook.finish("FINISHED", 1_900_000_100.0, patience), section
+
+
+@pytest.mark.slow
+def test_what_is_sent_later_equals_what_is_logged_live(server, home, asked, records, objectives):
+    done, _ = send_live(None, asked, records, objectives, home, lambda at: time.sleep(0.2))
+    assert done
+    live = content(f"sqlite:///{home / 'mlflow.db'}", asked["run"], home / "live")
+    everything_once(live, records)
+    for number in (3, 5):
+        (_, _, _, _, history, _) = live["trial", str(number), None, None][0]
+        assert [step for step, _ in history["valid/click.auc"]] == [100, 200, 400]
+        assert len(history["curve/loss/click"]) == 2
+        assert len(history["speed/train_samples_per_s"]) == 1
+
+    dead = f"http://127.0.0.1:{free_port()}"
+    done, logbook = send(dead, asked, records, objectives, home, patience=5)
+    assert not done
+    assert "could not list experiments" in logbook.sender.trouble
+
+    done, logbook = send(server.uri, asked, records, objectives, home, live=False)
+    assert done
+    assert logbook.sent == {"trials": 6, "replicates": 2, "hypervolumes": 10, "fronts": 1}
+    assert content(server.uri, asked["run"], home / "later") == live
+    done, logbook = send(server.uri, asked, records, objectives, home, live=False)
+    assert done
+    assert not +logbook.sent  # once
+    assert content(server.uri, asked["run"], home / "again") == live
+
+
+@pytest.mark.slow
+def test_a_server_stopped_and_started_again_has_everything_once(server, tmp_path, asked, records, objectives):
+    told = []
+
+    def between(at):
+        told.append(at)
+        if at == 4:
+            time.sleep(2)  # so that something was sent before
+            server.stop()
+        if at == 9:
+            server.start()
+
+    try:
+        done, _ = send_live(server.uri, asked, records, objectives, tmp_path, between)
+    finally:
+        if server._process is None:
+            server.start()
+    assert done
+    everything_once(content(server.uri, asked["run"], tmp_path / "files"), records)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", ["error", "lost"])
+def test_a_server_that_fails_every_third_time_has_everything_once(server, tmp_path, asked, records, objectives, fault):
+    with faulty_proxy(server.uri, fault) as (uri, seen):
+        done, _ = send_live(uri, asked, records, objectives, tmp_path)
+        for _ in range(5):  # the run is over; what is left is sent by `seesaw sync`
+            if done:
+                break
+            done, _ = send(uri, asked, records, objectives, tmp_path, live=False)
+    assert done
+    assert len(seen) > 20
+    everything_once(content(server.uri, asked["run"], tmp_path / "files"), records)
+
+
+@pytest.mark.parametrize("trickle", [b"", b"HTTP/1.1 200 OK\r\nX-Slow: "], ids=["hangs", "trickles"])
+def test_a_server_that_never_answers_holds_nothing_up(tmp_path, asked, records, objectives, trickle):
+    with silent_server(trickle) as (port, accepted):
+        logbook = Logbook(f"http://127.0.0.1:{port}", tmp_path)
+        section = logbook.section(history_of(objectives), **asked)
+        deadline = time.monotonic() + 120
+        while not accepted and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert accepted  # it is being waited for while the search goes on
+        for record in steps_of(records):
+            section.log([record], 100)
+        assert len(section.records) == len(records)
+        assert logbook._pulse.answers == 0
+        assert section.there == 0
+        assert not logbook.finish("FINISHED", 1.0, patience=0.5)
+
+
+@pytest.mark.slow
+def test_a_driver_killed_between_making_a_run_and_noting_it_makes_no_double(home, asked, records, objectives):
+    code = f"""
+import os, signal, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from conftest import trial
+from pathlib import Path
+from bench.tracking import Tracker
+parent = Tracker(None, Path({str(home)!r})).open_parent(**{asked!r})
+import mlflow
+make = mlflow.MlflowClient.create_run
+def make_and_die(*arguments):
+    make(*arguments)
+    os.kill(os.getpid(), signal.SIGKILL)
+mlflow.MlflowClient.create_run = make_and_die
+parent.log_trial(trial(1))
+"""
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ, capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    uri = f"sqlite:///{home / 'mlflow.db'}"
+    assert set(content(uri, asked["run"], home / "files")) == {("parent", None, None, None), ("trial", "1", None, None)}
+    assert send(None, asked, records, objectives, home)[0]
+    everything_once(content(uri, asked["run"], home / "files"), records)
