@@ -55,7 +55,7 @@ class KeptHistory:
     """A file that `write_history` wrote, as what it says of requests.
 
     Attributes:
-        needed: raw column -> `number` or `text`, which requests must have for it.
+        needed: see `needed_of`.
         made: the columns that it makes.
         rows, without: requests so far, and those whose group it holds no earlier row of.
 
@@ -79,11 +79,7 @@ class KeptHistory:
         first = np.flatnonzero(np.append(len(groups) > 0, groups[1:] != groups[:-1]))
         ends = np.append(first[1:], len(groups))
         self._places = dict(zip(groups[first].tolist(), zip(first.tolist(), ends.tolist(), strict=True), strict=True))
-        self.needed: dict[str, Literal["number", "text"]] = {
-            **{source.column: "number" if source.derive else "text" for source in _sources(card).values()},
-            card.history_time: "number",
-            card.group or "": "text",
-        }
+        self.needed = needed_of(card)
         self.made = (*self._history.numbers, *(rule.name for rule in self._history.list_rules))
         self.rows = self.without = 0
 
@@ -121,6 +117,14 @@ def kept_of_card(card: Card, home: Path, raw: Path | None, progress: Progress) -
         path = Path(folder) / "history.parquet"
         write_history(card, path, home, raw, math.inf, progress)
         return KeptHistory(path, card)
+
+
+def needed_of(card: Card) -> dict[str, Literal["number", "text"]]:
+    """The raw columns that rows must have for a kept history, with how they are read."""
+    found: dict[str, Literal["number", "text"]] = {
+        source.column: "number" if source.derive else "text" for source in _sources(card).values()
+    }
+    return found | {card.history_time: "number", card.group or "": "text"}
 
 
 def config_of(card: Card) -> HistoryConfig:

@@ -32,7 +32,7 @@ from bench.plain import read_json
 from bench.production import archive
 from bench.production.calibration import Calibration
 from bench.production.engines import Engine, Floats, Ids, open_engine
-from bench.production.history import KeptHistory
+from bench.production.history import KeptHistory, needed_of
 from bench.production.manifest import FileFacts, Manifest, SchemaFacts
 from bench.production.scorer import Scorer
 from bench.production.served_model import Member, Recipe
@@ -200,9 +200,18 @@ class Package:
         runs, score = self.engine(engine, threads), self.manifest.score
         return Scorer(self.schema, self.encoder, runs, self.calibrations, score, history)
 
+    @property
+    def needed_by_history(self) -> tuple[str, ...]:
+        """The raw columns that rows must have for a kept history; none where the card has no history."""
+        return tuple(needed_of(self._card)) if self.card.get("history") else ()
+
     def kept_history(self, path: Path) -> KeptHistory:
         """The history of groups in a file, by the package's card."""
-        return KeptHistory(path, validate(Card, self.card, str(self.folder / "card.json")))
+        return KeptHistory(path, self._card)
+
+    @property
+    def _card(self) -> Card:
+        return validate(Card, self.card, str(self.folder / "card.json"))
 
     def _json(self, name: str) -> dict[str, Any]:
         values = read_json(self.folder / name)

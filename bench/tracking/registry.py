@@ -234,14 +234,15 @@ def save_model(package: Package, folder: Path) -> None:
 def signature_of(package: Package) -> ModelSignature:
     """Raw columns of any type: categories may be numbers or texts. The scorer checks, and names column and row.
 
-    None is required of a request, since one without rows has none.
+    None is required of a request: one without rows has none, and a kept history makes some.
     """
     from mlflow.models import ModelSignature
     from mlflow.types.schema import AnyType, ColSpec, Schema
 
     scorer = package.scorer()
     anything: Any = AnyType  # MLflow gives its constructor no types
-    inputs: list[Any] = [ColSpec(anything(), column.name, required=False) for column in scorer.rows.columns]
+    columns = dict.fromkeys([*(column.name for column in scorer.rows.columns), *package.needed_by_history])
+    inputs: list[Any] = [ColSpec(anything(), column, required=False) for column in columns]
     outputs: list[Any] = [ColSpec("double", name) for name in scorer.names]
     return ModelSignature(Schema(inputs), Schema(outputs))
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -17,7 +18,7 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from bench.errors import UserError
 from bench.production.package import Package
 
-PACKAGE = "package"
+PACKAGE, HISTORY = "package", "SEESAW_HISTORY"
 
 
 class _Scoring:
@@ -26,14 +27,15 @@ class _Scoring:
     """
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Opens the package; each file is checked.
+        """Opens the package, each file checked, and the file that `$SEESAW_HISTORY` names, from `seesaw history`.
 
         Raises:
-            MlflowException: it is none, or was changed.
+            MlflowException: there is no package, it was changed, or the history is none of its card.
         """
         _read_csv_as_texts()
         try:
-            self._scorer = Package.open(context.artifacts[PACKAGE]).scorer()
+            package, past = Package.open(context.artifacts[PACKAGE]), os.environ.get(HISTORY)
+            self._scorer = package.scorer(history=package.kept_history(Path(past)) if past else None)
         except UserError as error:
             raise MlflowException(str(error), INVALID_PARAMETER_VALUE) from None
 

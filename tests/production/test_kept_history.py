@@ -19,6 +19,7 @@ from bench.production.history import KeptHistory, write_history
 from bench.production.package import write_package
 from bench.production.rows import RawRows
 from bench.progress import Silent
+from bench.tracking.registry import save_model
 
 ROWS, TRAIN, VALID = 600, 360, 480
 CARD = f"""
@@ -94,6 +95,26 @@ def test_files_are_scored_with_it(log: tuple[Path, pd.DataFrame, Card, Store]) -
     np.testing.assert_allclose(scores["click"], expected["click"], rtol=1e-5)
     judged = judge(card, folder / "home", folder, "test", [package.scorer()], Silent())  # what `seesaw evaluate` does
     np.testing.assert_allclose(judged.predictions[0]["click"], expected["click"], rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_the_server_reads_it(
+    log: tuple[Path, pd.DataFrame, Card, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow.pyfunc
+
+    folder, frame, card, store = log
+    plain = card.model_dump(mode="json", by_alias=True)
+    package = write_package(parts_of(store, trained(store), card=plain), tmp_path / "package", onnx=False)
+    save_model(package, tmp_path / "model")
+    write_history(card, tmp_path / "past.parquet", folder / "home", folder, math.inf, Silent())
+    monkeypatch.setenv("SEESAW_HISTORY", str(tmp_path / "past.parquet"))
+    found = mlflow.pyfunc.load_model(str(tmp_path / "model")).predict(frame.iloc[VALID:].drop(columns="click"))
+    expected = package.scorer().predict_encoded(store.split("test").ids, store.split("test").dense)
+    np.testing.assert_allclose(found["click"], expected["click"], rtol=1e-5)
+    monkeypatch.setenv("SEESAW_HISTORY", str(tmp_path / "none.parquet"))
+    with pytest.raises(mlflow.exceptions.MlflowException, match="that `seesaw history` wrote, found no "):
+        mlflow.pyfunc.load_model(str(tmp_path / "model"))
 
 
 def test_it_ends_where_it_was_kept_until_and_says_whom_it_does_not_know(
