@@ -22,7 +22,13 @@ from bench.report.picture import picture
 from bench.report.view import View
 from bench.rows import NAMES, SEARCH
 
-KINDS = {"win": "Clear win", "trade": "Trade", "tie": "Tie", "baseline": "A baseline does it", "unknown": "Cannot tell"}
+KINDS = {
+    "win": "Clear win",
+    "trade": "Trade",
+    "tie": "Tie",
+    "baseline": "A baseline is enough",
+    "unknown": "Cannot tell",
+}
 
 
 def section(view: View, place: int) -> str:

@@ -25,6 +25,7 @@ from bench.rows import TEST
 
 Kind = Literal["win", "trade", "tie", "baseline", "unknown"]
 
+ONLY_WEIGHTS = "Change only the weights of the score"
 SURE = f"Intervals are {LEVEL:.0%}, on test."
 TREES = "trees"
 SIMPLE = ("equal_weights", "single_task", "static_weights", TREES, "ensemble", "random_weights")
@@ -177,11 +178,11 @@ def _switched(served: Served, row: int, changes: tuple[Change, ...], against: st
     parts = [f"It gains {', '.join(gained)}"]
     parts += [f"costs {', '.join(lost)}"] if lost else []
     parts += [f"may cost {', '.join(doubtful)}"] if doubtful else []
-    parts += [f"is not shown to change {', '.join(rest)}"] if rest else []
+    parts += [f"shows no clear change in {', '.join(rest)}"] if rest else []
     balance = f"{listed(parts)}, against {against}. {SURE}"
     kind = "trade" if lost or doubtful else "win"
     if _own(served, row) or served.table["role"][row] == "baseline":
-        first = "New weights alone do it" if _own(served, row) else "Switch to a baseline"
+        first = ONLY_WEIGHTS if _own(served, row) else "Switch to a baseline"
         return "baseline" if served.table["role"][row] == "baseline" else kind, f"{first}: {what}. {balance}", None
     return _with_baseline(served, row, kind, f"{what}{' if the gain is worth its cost' * (kind == 'trade')}", balance)
 
@@ -195,9 +196,7 @@ def _with_baseline(served: Served, row: int, kind: Kind, what: str, balance: str
         balance = balance.replace("It ", f"The pick, {describe(served, row)}, ", 1)
         if _own(served, at):
             kind = "baseline" if served.table["role"][at] == "baseline" else kind
-            text = (
-                f"New weights alone do it: {name}. They are as good as the pick ({sure}); no model has to be trained."
-            )
+            text = f"{ONLY_WEIGHTS}: {name}. They do as well as the pick ({sure}), and no model has to be trained."
             return kind, f"{text} {balance}", None
         return "baseline", f"Switch to a baseline: {name}. It is as good as the pick ({sure}). {balance}", None
     if doubts:
@@ -244,8 +243,8 @@ def _holding(holds: float, others: tuple[str, ...]) -> str:
     if holds >= ENOUGH:
         return f"The pick holds in {holds:.0%} of retrainings."
     verb = "comes" if len(others) == 1 else "come"
-    instead = f"; {listed(list(others))} {verb} first in others" if others else ""
-    return f"The choice is not settled: the pick holds in {holds:.0%} of retrainings{instead}."
+    instead = f"; {listed(list(others))} {verb} first in the others" if others else ""
+    return f"Retraining may change the pick: it holds in {holds:.0%} of retrainings{instead}."
 
 
 def _trees(served: Served) -> str:

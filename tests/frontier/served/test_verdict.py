@@ -7,7 +7,7 @@ import pytest
 from bench.frontier.intervals import Interval
 from bench.frontier.served.distance import gain_of_all, rows_of
 from bench.frontier.served.served import Served
-from bench.frontier.served.verdict import verdict
+from bench.frontier.served.verdict import ONLY_WEIGHTS, verdict
 from bench.objectives import Objective
 
 OUTCOMES = (Objective("click.recall@10%", "maximize"), Objective("like.recall@10%", "maximize"))
@@ -40,7 +40,7 @@ CURRENT = ("now", "current", 0.5, 0.40, 0.40)
     ("pick", "sd", "kind", "first", "told"),
     [
         ((0.42, 0.41), 0.001, "win", "Switch to model 7 (mmoe), power of click 0.5, like 0.5.", "It gains click"),
-        ((0.44, 0.41), 0.01, "win", "Switch to", "is not shown to change like.recall@10% +2.5%"),
+        ((0.44, 0.41), 0.01, "win", "Switch to", "shows no clear change in like.recall@10% +2.5%"),
         ((0.44, 0.36), 0.001, "trade", "if the gain is worth its cost.", "costs like.recall@10% -10.0%"),
         ((0.46, 0.396), 0.01, "trade", "if the gain is worth its cost.", "may cost like.recall@10% -1.0%"),
         ((0.4004, 0.3996), 0.0003, "tie", "Keep the current model.", "No outcome changes by more than 0.5%"),
@@ -92,9 +92,9 @@ def test_new_weights_of_the_current_models_are_said_to_be_enough():
     current = [("single_task", "baseline", 0.5, 0.40, 0.40), ("single_task", "baseline", 0.6, 0.42, 0.41)]
     found = verdict(front_of([*current, ("7", "trial", 0.6, 0.42, 0.41)], 0.0005), 2, NOW)
     assert found.kind == "baseline"
-    assert found.sentence.startswith("New weights alone do it: model single_task, power of click 0.4, like 0.6.")
+    assert found.sentence.startswith(f"{ONLY_WEIGHTS}: model single_task, power of click 0.4, like 0.6.")
     own = verdict(front_of([CURRENT, ("now", "current", 0.6, 0.42, 0.41)]), 1, NOW)
-    assert (own.kind, own.sentence.split(":")[0]) == ("win", "New weights alone do it")
+    assert (own.kind, own.sentence.split(":")[0]) == ("win", ONLY_WEIGHTS)
 
 
 def test_trees_ahead_of_every_network_come_first():
@@ -109,7 +109,7 @@ def test_trees_ahead_of_every_network_come_first():
 def test_a_pick_that_rarely_holds_is_never_told_without_saying_so():
     served = front_of([CURRENT, ("7", "trial", 0.5, 0.42, 0.41)])
     rarely = verdict(served, 1, NOW, 0.49, ("trial 8", "trial 9")).sentence
-    assert "not settled: the pick holds in 49% of retrainings; trial 8 and trial 9 come first in others" in rarely
+    assert "may change the pick: it holds in 49% of retrainings; trial 8 and trial 9 come first in the others" in rarely
     assert "holds in 90% of retrainings" in verdict(served, 1, NOW, 0.9).sentence
 
 
