@@ -23,7 +23,7 @@ from bench.errors import UserError, listed, unknown
 from bench.extras import adding
 from bench.production import archive
 from bench.production.plain_onnx import check_onnx
-from bench.production.served_model import Recipe
+from bench.production.served_model import ModelSpec
 
 MODEL, ONNX = "model.pt2", "model.onnx"
 Ids = NDArray[np.int32]
@@ -32,21 +32,21 @@ Engine = Callable[[Ids, Floats], tuple[Floats, Floats]]
 """ids (B, S), dense (B, D) -> conditional and joint (B, T); B may be 0."""
 
 
-def exported(folder: Path, recipe: Recipe, threads: int) -> Engine:
+def exported(folder: Path, spec: ModelSpec, threads: int) -> Engine:
     """The graph of torch.export, in plain torch."""
     path = folder / MODEL
-    return _checked(_torch(archive.load(path, recipe.shapes()).module(), threads), path, len(recipe.schema.tasks))
+    return _checked(_torch(archive.load(path, spec.shapes()).module(), threads), path, len(spec.schema.tasks))
 
 
-def eager(folder: Path, recipe: Recipe, threads: int) -> Engine:
+def eager(folder: Path, spec: ModelSpec, threads: int) -> Engine:
     """The modules that were trained, with the compiled passes of `bench.models.kernels`."""
-    weights = archive.load(folder / MODEL, recipe.shapes()).state_dict  # before memory is taken for a model
-    model = recipe.build()
+    weights = archive.load(folder / MODEL, spec.shapes()).state_dict  # before memory is taken for a model
+    model = spec.build()
     model.load_state_dict(weights)
     return _torch(model, threads)
 
 
-def onnx(folder: Path, recipe: Recipe, threads: int) -> Engine:
+def onnx(folder: Path, spec: ModelSpec, threads: int) -> Engine:
     """ONNX Runtime.
 
     Raises:
@@ -80,7 +80,7 @@ def onnx(folder: Path, recipe: Recipe, threads: int) -> Engine:
         conditional, joint = session.run(None, {name: given[name] for name in asked})
         return conditional[:rows], joint[:rows]
 
-    return _checked(run, path, len(recipe.schema.tasks))
+    return _checked(run, path, len(spec.schema.tasks))
 
 
 @cache
@@ -91,10 +91,10 @@ def _bound_memory(runtime: Any) -> None:
     runtime.create_and_register_allocator(place, arena)
 
 
-ENGINES: dict[str, Callable[[Path, Recipe, int], Engine]] = {"eager": eager, "exported": exported, "onnx": onnx}
+ENGINES: dict[str, Callable[[Path, ModelSpec, int], Engine]] = {"eager": eager, "exported": exported, "onnx": onnx}
 
 
-def open_engine(name: str, folder: Path, recipe: Recipe, threads: int = 1) -> Engine:
+def open_engine(name: str, folder: Path, spec: ModelSpec, threads: int = 1) -> Engine:
     """The engine of that name for the package in a folder.
 
     Raises:
@@ -102,7 +102,7 @@ def open_engine(name: str, folder: Path, recipe: Recipe, threads: int = 1) -> En
     """
     if name not in ENGINES:
         raise unknown("engine", name, ENGINES)
-    return ENGINES[name](folder, recipe, threads)
+    return ENGINES[name](folder, spec, threads)
 
 
 def without_onnx() -> str:

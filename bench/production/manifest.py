@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, FiniteFloat, NonNegativeInt, model_validator
 
 from bench.frontier.score import Score
-from bench.production.served_model import Recipe
+from bench.production.served_model import ModelSpec
 from bench.records import Scalar
 from bench.registry import Config
 from bench.schema import Field as SchemaField
@@ -162,7 +162,7 @@ class SchemaFacts(Config):
         )
 
 
-class Manifest(Config):
+class PackageManifest(Config):
     """`manifest.json`."""
 
     version: Literal[1] = 1
@@ -183,7 +183,7 @@ class Manifest(Config):
     files: dict[str, FileFacts]
 
     @model_validator(mode="after")
-    def _whole(self) -> Manifest:
+    def _whole(self) -> PackageManifest:
         tasks = len(self.data_schema.tasks)
         if not set(self.states) <= {1, tasks}:
             raise ValueError(f"states: expected 1 or {tasks} of each member, found {self.states}")
@@ -196,6 +196,6 @@ class Manifest(Config):
         return self
 
     @property
-    def recipe(self) -> Recipe:
+    def spec(self) -> ModelSpec:
         """What rebuilds the model's modules."""
-        return Recipe(self.data_schema.as_schema(), self.config, self.states)
+        return ModelSpec(self.data_schema.as_schema(), self.config, self.states)

@@ -33,9 +33,9 @@ from bench.production import archive
 from bench.production.calibration import Calibration
 from bench.production.engines import Engine, Floats, Ids, open_engine
 from bench.production.history import KeptHistory, needed_of
-from bench.production.manifest import FileFacts, Manifest, SchemaFacts
+from bench.production.manifest import FileFacts, PackageManifest, SchemaFacts
 from bench.production.scorer import Scorer
-from bench.production.served_model import Member, Recipe
+from bench.production.served_model import ModelSpec, States
 from bench.records import Scalar
 from bench.schema import Schema
 from bench.validation import validate
@@ -63,7 +63,7 @@ class Parts:
     name: str
     schema: Schema
     config: Mapping[str, Scalar]
-    members: Sequence[Member]
+    members: Sequence[States]
     encoder: Encoder
     rows: tuple[Ids, Floats]
     score: Score = field(default_factory=Score)
@@ -85,8 +85,8 @@ def write_package(parts: Parts, folder: Path, onnx: bool = True) -> Package:
         UserError: the score names no prediction; `onnx`, and the extra `serve` is not installed.
         AssertionError: a model differs from the trained one.
     """
-    recipe = Recipe(parts.schema, dict(parts.config), tuple(map(len, parts.members)))
-    served = recipe.of(parts.members)
+    spec = ModelSpec(parts.schema, dict(parts.config), tuple(map(len, parts.members)))
+    served = spec.of(parts.members)
     with atomic_folder(folder) as made:
         program = archive.export(served, parts.schema)
         archive.save(program, made / "model.pt2")
@@ -99,12 +99,12 @@ def write_package(parts: Parts, folder: Path, onnx: bool = True) -> Package:
         _write_json(made / "policy.json", dict(parts.policy))
         _write_json(made / "card.json", dict(parts.card))
         (made / "README.md").write_text(parts.readme, encoding="utf-8")
-        manifest = Manifest(
+        manifest = PackageManifest(
             name=parts.name,
             data_schema=SchemaFacts.model_validate(schema_to_json(parts.schema)),
             config=dict(parts.config),
-            states=recipe.states,
-            agreement=_agreement(made, recipe, served, parts.rows, ["exported", *(["onnx"] if onnx else [])]),
+            states=spec.states,
+            agreement=_agreement(made, spec, served, parts.rows, ["exported", *(["onnx"] if onnx else [])]),
             score=parts.score.of(parts.schema.tasks),
             outcomes=tuple(parts.outcomes),
             provenance=dict(parts.provenance),
@@ -119,7 +119,7 @@ class Package:
     """A package on disk, verified."""
 
     folder: Path
-    manifest: Manifest
+    manifest: PackageManifest
 
     @classmethod
     def open(cls, folder: Path | str) -> Package:
@@ -131,7 +131,7 @@ class Package:
         folder = Path(folder)
         if not (folder / MANIFEST).is_file():
             raise UserError(f"expected a packaged model with a {MANIFEST}, found none at {folder}")
-        manifest = validate(Manifest, read_json(folder / MANIFEST), str(folder / MANIFEST))
+        manifest = validate(PackageManifest, read_json(folder / MANIFEST), str(folder / MANIFEST))
         for path in sorted(folder.iterdir()):
             if path.name not in (*manifest.files, MANIFEST):
                 raise UserError(
@@ -158,9 +158,9 @@ class Package:
         return self.manifest.data_schema.as_schema()
 
     @property
-    def recipe(self) -> Recipe:
+    def spec(self) -> ModelSpec:
         """What rebuilds its modules."""
-        return self.manifest.recipe
+        return self.manifest.spec
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -189,7 +189,7 @@ class Package:
 
     def engine(self, name: str = "exported", threads: int = 1) -> Engine:
         """A way to run it, see `bench.production.engines`."""
-        return open_engine(name, self.folder, self.recipe, threads)
+        return open_engine(name, self.folder, self.spec, threads)
 
     def scorer(self, engine: str = "exported", threads: int = 1, history: KeptHistory | None = None) -> Scorer:
         """What serves raw rows.
@@ -227,7 +227,7 @@ def facts_of(file: Path) -> FileFacts:
 
 
 def _agreement(
-    folder: Path, recipe: Recipe, served: Any, rows: tuple[Ids, Floats], engines: Sequence[str]
+    folder: Path, spec: ModelSpec, served: Any, rows: tuple[Ids, Floats], engines: Sequence[str]
 ) -> dict[str, float]:
     """Engine -> largest difference to the trained modules."""
     import torch
@@ -237,7 +237,7 @@ def _agreement(
         expected = [each.numpy() for each in served(torch.from_numpy(ids), torch.from_numpy(dense))]
     found = {}
     for name in engines:
-        predictions = open_engine(name, folder, recipe)(ids, dense)
+        predictions = open_engine(name, folder, spec)(ids, dense)
         found[name] = max(
             (
                 float((np.abs(a - b) / np.maximum(1, np.abs(b))).max(initial=0.0))

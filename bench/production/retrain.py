@@ -35,6 +35,7 @@ from bench.outcomes.measure import Measure
 from bench.production.calibration import Calibration, calibrated, fit_calibrations
 from bench.production.evaluation import joint_labels
 from bench.production.scorer import SCORE, scored
+from bench.production.served_model import State, States
 from bench.progress import Progress, Silent
 from bench.records import Scalar
 from bench.schema import Schema
@@ -45,10 +46,6 @@ from bench.training.device import choose_device
 from bench.training.evaluation import Evaluation
 from bench.training.loop import Trainer
 from bench.training.metrics import Tally
-
-State = Mapping[str, Tensor]
-States = Sequence[State]
-"""One training's state, or one for each task where tasks are separate models."""
 
 
 class Predictions(NamedTuple):
@@ -111,7 +108,7 @@ FILE = "retrained.json"
 
 
 @dataclass(frozen=True)
-class Member:
+class TrainedSeed:
     """One training of the configuration.
 
     Attributes:
@@ -147,7 +144,7 @@ class Retrained:
 
     config: dict[str, Scalar]
     tasks: tuple[str, ...]
-    members: tuple[Member, ...]
+    members: tuple[TrainedSeed, ...]
     seeds: tuple[int, ...]
     calibrations: dict[str, Calibration]
     test: dict[str, float]
@@ -183,22 +180,22 @@ class Retrained:
         members = []
         for member in plain["members"]:
             states = tuple(load_file(folder / file) for file in member["states"])
-            members.append(Member(**member | {"states": states, "samples": tuple(member["samples"])}))
+            members.append(TrainedSeed(**member | {"states": states, "samples": tuple(member["samples"])}))
         fitted = {name: Calibration.from_json(each) for name, each in plain["calibrations"].items()}
         sequences = {name: tuple(plain[name]) for name in ("tasks", "seeds", "warnings")}
         return cls(**plain | sequences | {"members": tuple(members), "calibrations": fitted})
 
 
-def _without_states(member: Member) -> Member:
+def _without_states(member: TrainedSeed) -> TrainedSeed:
     """Itself as plain values: tensors go to files."""
-    return Member(member.seed, (), member.samples, member.held_out, member.test)
+    return TrainedSeed(member.seed, (), member.samples, member.held_out, member.test)
 
 
 UNCONFIRMED = "the point was not confirmed, so there is no prediction interval to compare test with"
 
 
 @dataclass(frozen=True)
-class Order:
+class RetrainSpec:
     """What is to be trained.
 
     Attributes:
@@ -223,7 +220,7 @@ class Order:
 
 
 def retrain(
-    order: Order,
+    spec: RetrainSpec,
     work: Path,
     intervals: Mapping[str, PredictionInterval],
     force: bool = False,
@@ -233,7 +230,7 @@ def retrain(
 ) -> Retrained:
     """Trains, chooses or averages, calibrates, and compares the result with the prediction intervals.
 
-    Equal orders give equal members, bit for bit, on one machine's CPU with one number of threads.
+    Equal specs give equal members, bit for bit, on one machine's CPU with one number of threads.
 
     Args:
         work: a folder for the joined data, which is gone afterwards if its owner removes it.
@@ -245,12 +242,12 @@ def retrain(
         FloatingPointError: a training diverged.
     """
     progress = progress or Silent()
-    config, options = TrialConfig.parse(order.config), order.options
-    store = refit_store(order.store, order.card, options.held_out, order.seed, work / "refit")
-    seeds = tuple(derive(order.seed, "retrain", k) for k in range(options.seeds))
-    predictor = Predictor(store, config, device, outcomes_of([*(each.name for each in order.objectives), *intervals]))
-    trained = [_train(order, store, config, seed, threads, device, predictor, progress) for seed in seeds]
-    kept = trained if options.choose == "average" else [max(trained, key=lambda each: _merit(each, order.objectives))]
+    config, options = TrialConfig.parse(spec.config), spec.options
+    store = refit_store(spec.store, spec.card, options.held_out, spec.seed, work / "refit")
+    seeds = tuple(derive(spec.seed, "retrain", k) for k in range(options.seeds))
+    predictor = Predictor(store, config, device, outcomes_of([*(each.name for each in spec.objectives), *intervals]))
+    trained = [_train(spec, store, config, seed, threads, device, predictor, progress) for seed in seeds]
+    kept = trained if options.choose == "average" else [max(trained, key=lambda each: _merit(each, spec.objectives))]
     found = {key: fmean(each.test[key] for each in kept) for key in kept[0].test}
     worse, warnings = verdicts(intervals, found) if intervals else ([], [UNCONFIRMED])
     if worse and not force:
@@ -273,15 +270,15 @@ def retrain(
         calibrations=calibrations,
         test=predictor.metrics("test", members),
         calibrated=predictor.metrics("test", members, calibrations),
-        served=_served(order, store.schema, predictor, members, calibrations),
+        served=_served(spec, store.schema, predictor, members, calibrations),
         warnings=(*worse, *warnings),
         provenance={
-            "data": {"key": order.store.key, "fingerprint": order.store.fingerprint},
+            "data": {"key": spec.store.key, "fingerprint": spec.store.fingerprint},
             "tasks": [task.name for task in store.schema.tasks],
             "config": config.dotted(),
             "retrain": options.model_dump(mode="json"),
-            "epochs": order.length.epochs if order.length.epochs is not None else config.optim.epochs,
-            "seed": order.seed,
+            "epochs": spec.length.epochs if spec.length.epochs is not None else config.optim.epochs,
+            "seed": spec.seed,
             "seeds": list(seeds),
             "kept": [member.seed for member in kept],
             "threads": threads,
@@ -291,25 +288,25 @@ def retrain(
 
 
 def _served(
-    order: Order,
+    spec: RetrainSpec,
     schema: Schema,
     predictor: Predictor,
     members: Sequence[Sequence[State]],
     calibrations: Mapping[str, Calibration],
 ) -> dict[str, float]:
     """Outcomes on test of the ranking by the score."""
-    if not order.outcomes:
+    if not spec.outcomes:
         return {}
     labels, conditional, joint, group = (
         np.concatenate(each) for each in zip(*predictor.predictions("test", members), strict=True)
     )
-    score = scored(schema, conditional, joint, calibrations, order.score.of(schema.tasks))[SCORE]
-    measure = Measure(schema.tasks, order.outcomes, joint_labels(schema, labels), group, "test")
+    score = scored(schema, conditional, joint, calibrations, spec.score.of(schema.tasks))[SCORE]
+    measure = Measure(schema.tasks, spec.outcomes, joint_labels(schema, labels), group, "test")
     return dict(zip(measure.names, measure.values(score).tolist(), strict=True))
 
 
 def _train(
-    order: Order,
+    spec: RetrainSpec,
     store: Store,
     config: TrialConfig,
     seed: int,
@@ -317,9 +314,9 @@ def _train(
     device: str,
     predictor: Predictor,
     progress: Progress,
-) -> Member:
-    trainer = Trainer(store, config, order.objectives, seed, threads, device, select=False)
-    ends = _ends(trainer, order.length)
+) -> TrainedSeed:
+    trainer = Trainer(store, config, spec.objectives, seed, threads, device, select=False)
+    ends = _ends(trainer, spec.length)
     states: dict[int, State] = {}
     for end in sorted(set(ends)):
         trainer.run_to(end, progress)
@@ -327,7 +324,7 @@ def _train(
     lengths = ends if len(states) > 1 else ends[:1]
     member = [states[end] for end in lengths]
     metrics = {split: predictor.metrics(split, [member]) for split in ("valid", "test")}
-    return Member(seed, tuple(member), tuple(lengths), metrics["valid"], metrics["test"])
+    return TrainedSeed(seed, tuple(member), tuple(lengths), metrics["valid"], metrics["test"])
 
 
 def _ends(trainer: Trainer, length: Length) -> list[int]:
@@ -343,7 +340,7 @@ def _ends(trainer: Trainer, length: Length) -> list[int]:
     return [samples(length.own.get(name, length.epochs)) for name in alone]
 
 
-def _merit(member: Member, objectives: Sequence[Objective]) -> float:
+def _merit(member: TrainedSeed, objectives: Sequence[Objective]) -> float:
     """The signed mean of the objectives on what is held out; one that is undefined there is the worst."""
     metrics = [each for each in objectives if each.is_metric]
     found = fmean(each.sign * member.held_out.get(each.key("valid"), math.nan) for each in metrics)

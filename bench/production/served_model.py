@@ -15,7 +15,7 @@ from bench.training.build import build_model
 from bench.training.config import TrialConfig
 
 State = Mapping[str, Tensor]
-Member = Sequence[State]
+States = Sequence[State]
 """One trained configuration: its one best state, or one for each task where tasks are separate models."""
 
 
@@ -49,7 +49,7 @@ def _predictions(models: Sequence[MultiTaskModel], ids: Tensor, dense: Tensor) -
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ModelSpec:
     """What rebuilds the modules behind a `ServedModel`: its weights then fit in.
 
     Attributes:
@@ -72,7 +72,7 @@ class Recipe:
         places = ((at, k) for at, many in enumerate(self.states) for k in range(many))
         return {f"members.{at}.{k}.{name}": shape for at, k in places for name, shape in own.items()}
 
-    def of(self, members: Sequence[Member]) -> ServedModel:
+    def of(self, members: Sequence[States]) -> ServedModel:
         """The modules with the weights of trained members."""
         served = self.build()
         for models, states in zip(served.members, members, strict=True):

@@ -13,7 +13,7 @@ from bench.errors import UserError, unknown
 from bench.frontier.comparison.beyond import Answer, answer
 from bench.frontier.comparison.compared import Compared, Group
 from bench.frontier.comparison.comparison import compare
-from bench.frontier.comparison.families import FAMILIES, Member, families
+from bench.frontier.comparison.families import FAMILIES, FamilyPoint, families
 from bench.frontier.comparison.ranks import LEAST_DATASETS, Ranking, ranking
 from bench.frontier.pareto import resolve_reference, weakest_reference
 from bench.objectives import Objective, parse
@@ -34,7 +34,7 @@ class _Part:
     part: DatasetRun
     objectives: tuple[Objective, ...]
     fingerprint: str
-    members: list[Member]
+    members: list[FamilyPoint]
 
     @property
     def reference(self) -> dict[str, float]:

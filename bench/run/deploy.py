@@ -13,7 +13,7 @@ from bench.errors import UserError
 from bench.frontier.retraining import PredictionInterval, length_of, prediction_intervals
 from bench.interrupts import ended_in_order
 from bench.production.package import Package, write_package
-from bench.production.retrain import Order, retrain
+from bench.production.retrain import RetrainSpec, retrain
 from bench.progress import Progress
 from bench.run.contents import contents
 from bench.run.planned import Plan
@@ -59,7 +59,7 @@ def make_package(
     part.check_store(store)
     store = store.with_tasks([task.name for task in part.tasks])
     intervals = _intervals(planned, force)
-    order = Order(
+    order = RetrainSpec(
         card,
         store,
         planned.network.config,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bench.balancing.alike import method, works_on_gradients
 from bench.frontier.comparison.beyond import Answer, answer
-from bench.frontier.comparison.families import Member
+from bench.frontier.comparison.families import FamilyPoint
 from bench.frontier.pareto import resolve_reference
 from bench.frontier.points import BASELINE, points_of_run
 from bench.objectives import Objective
@@ -25,12 +25,12 @@ def answer_of(part: DatasetRun, study: Study) -> Answer:
     return answer(members_of(part, study, objectives), objectives, reference, TEST, part.run.name)
 
 
-def members_of(part: DatasetRun, study: Study, objectives: Sequence[Objective]) -> list[Member]:
+def members_of(part: DatasetRun, study: Study, objectives: Sequence[Objective]) -> list[FamilyPoint]:
     """All points of a run on one data set, and its baselines."""
     return [_member(part, point) for point in points_of_run(study.records(), others_of(part, study), objectives)]
 
 
-def _member(part: DatasetRun, point: Point) -> Member:
+def _member(part: DatasetRun, point: Point) -> FamilyPoint:
     names = [task.name for task in part.tasks]
     dense = point.sharing != "shared_embeddings" or point.config.get("interaction.kind", "none") != "none"
     name = method(point.balancing, len(names), dense)
@@ -39,7 +39,7 @@ def _member(part: DatasetRun, point: Point) -> Member:
     elif "balancing.kind" not in point.config:
         name = point.architecture  # trees and other baselines that balance nothing
     shares = point.sharing != BASELINE and name != point.architecture
-    return Member(
+    return FamilyPoint(
         run=part.run.name,
         dataset=part.key,
         sampler=part.run.manifest.suite.search.sampler,

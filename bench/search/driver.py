@@ -22,7 +22,7 @@ from bench.search.plan import SHARING, SINGLE_TASK, Plan
 from bench.search.promotion import Rules, promote
 from bench.search.proposals import Proposals
 from bench.search.ranking import best_first, best_first_across_rungs
-from bench.search.standing import Standing, Standings, Step
+from bench.search.standing import RungStep, Standing, Standings
 from bench.search.study import Study
 
 
@@ -96,7 +96,7 @@ class Checkpoints:
 NEXT_BEST = 16
 """Of so many promotions, the first that the budget holds is taken."""
 
-Decision = Step | Literal["new trial"]
+Decision = RungStep | Literal["new trial"]
 
 
 def decide(plan: Plan, standings: Iterable[Standing], late: bool = False) -> Decision | None:
@@ -114,7 +114,7 @@ def decide(plan: Plan, standings: Iterable[Standing], late: bool = False) -> Dec
     single = [now.every[row] for row in now.kinds[SINGLE_TASK]]
     left = math.inf if plan.budget is None else plan.budget - now.samples(rules.rungs)
 
-    def affordable(step: Step) -> bool:
+    def affordable(step: RungStep) -> bool:
         return rules.samples(step.rung) + _set_aside(plan, [each.after(step) for each in single]) <= left
 
     if not late:
@@ -147,7 +147,7 @@ def _set_aside(plan: Plan, single: Sequence[Standing]) -> int:
     return rungs[-1] - (rungs[highest - 1] if highest else 0)
 
 
-def _baseline_on(single: Sequence[Standing], rules: Rules) -> Step | None:
+def _baseline_on(single: Sequence[Standing], rules: Rules) -> RungStep | None:
     """The step of the best single-task trial of the highest rung, where that is not the last."""
     alive = [each for each in single if each.progress != "failed"]
     highest = max((len(each.results) for each in alive), default=0)
@@ -156,7 +156,7 @@ def _baseline_on(single: Sequence[Standing], rules: Rules) -> Step | None:
     there = [each for each in alive if len(each.results) == highest]
     values = np.array([each.results[-1] for each in there])
     best = there[int(best_first(values, rules.objectives, rules.reference)[0])]
-    return Step(best.number, highest, floor=True)
+    return RungStep(best.number, highest, floor=True)
 
 
 MakeJob = Callable[[Point, int, tuple[Split, ...]], Job]
@@ -257,7 +257,7 @@ class _Search:
         to_keep = None if plan.seconds is None else seconds
         if decision is None:
             return False
-        if isinstance(decision, Step):
+        if isinstance(decision, RungStep):
             config = study.promote(decision, to_keep)
         else:
             _, config = study.ask(plan, self._proposals.next(study.ledger, study.configs), to_keep)

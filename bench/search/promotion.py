@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from bench.frontier.pareto import measured
 from bench.objectives import Objective
 from bench.search.ranking import Order
-from bench.search.standing import Standings, Step
+from bench.search.standing import RungStep, Standings
 
 Mask = NDArray[np.bool_]
 
@@ -70,12 +70,12 @@ def reduction_factors(objectives: int) -> tuple[float, ...]:
     return (6.0 if objectives < 3 else 4.0, 1.0)
 
 
-def promote(now: Standings, rules: Rules, slots: int) -> list[Step]:
+def promote(now: Standings, rules: Rules, slots: int) -> list[RungStep]:
     """The jobs of trials that free slots are to train on, at most `slots`; those left over are for new configurations.
 
     The highest rung first; at a rung merit before the floor, and the better trial first.
     """
-    chosen: list[Step] = []
+    chosen: list[RungStep] = []
     while len(chosen) < slots and (step := _next(now, rules)):
         chosen.append(step)
         if len(chosen) < slots:
@@ -83,7 +83,7 @@ def promote(now: Standings, rules: Rules, slots: int) -> list[Step]:
     return chosen
 
 
-def _next(now: Standings, rules: Rules) -> Step | None:
+def _next(now: Standings, rules: Rules) -> RungStep | None:
     for rung in reversed(range(len(rules.rungs) - 1)):
         waits = now.waiting & (now.reached == rung + 1)
         if waits.any():
@@ -103,11 +103,11 @@ def _next(now: Standings, rules: Rules) -> Step | None:
             order = Order(values, rules.objectives, rules.reference)
             best = order.first(waits)
             if best and best[0] < (places if free else 1 if dominant else 0):
-                return Step(now.every[best[1]].number, rung + 1)
+                return RungStep(now.every[best[1]].number, rung + 1)
             named = np.zeros(len(now), dtype=bool)
             named[unserved] = True
             if best := order.first(named):
-                return Step(now.every[best[1]].number, rung + 1, floor=True)
+                return RungStep(now.every[best[1]].number, rung + 1, floor=True)
     return None
 
 

@@ -16,7 +16,7 @@ Progress = Literal["running", "waiting", "failed"]
 
 
 @dataclass(frozen=True)
-class Step:
+class RungStep:
     """A job: a trial on its way to a rung.
 
     Attributes:
@@ -54,7 +54,7 @@ class Standing:
         """How many rungs it was, or is being, trained to."""
         return len(self.results) + (self.progress != "waiting")
 
-    def after(self, step: Step) -> Standing:
+    def after(self, step: RungStep) -> Standing:
         """The trial once a job was begun: on its way, if the job is its own."""
         if step.trial != self.number:
             return self
@@ -111,7 +111,7 @@ class Ledger:
     """
 
     def __init__(self) -> None:
-        self.steps: list[Step] = []
+        self.steps: list[RungStep] = []
         self.told = 0
         self.standings: list[Standing] = []
         self._told_before: list[int] = []  # how many jobs were told when a trial was begun
@@ -121,7 +121,7 @@ class Ledger:
         """How many there are."""
         return len(self.standings)
 
-    def ask(self, step: Step, kind: str) -> None:
+    def ask(self, step: RungStep, kind: str) -> None:
         """A job is begun; `kind` is the trial's way of sharing."""
         if step.trial == self.trials:
             self._told_before.append(self.told)

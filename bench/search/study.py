@@ -26,7 +26,7 @@ from bench.search.lock import FolderLock
 from bench.search.log import FILE, Event, Log, many_objects
 from bench.search.plan import SHARING, SINGLE_TASK, Plan
 from bench.search.samplers import ask, distributions
-from bench.search.standing import Ledger, Step
+from bench.search.standing import Ledger, RungStep
 
 __all__ = ["FILE", "Study"]
 
@@ -139,7 +139,7 @@ class Study(AbstractContextManager["Study"]):
         unfinished = sorted(set(range(self.asked)) - set(self.finished))
         return {number: self.configs[self.ledger.steps[number].trial] for number in unfinished}
 
-    def under_way(self) -> list[tuple[Step, float]]:
+    def under_way(self) -> list[tuple[RungStep, float]]:
         """The jobs without an outcome, and when each was begun, in seconds since 1970; by number."""
         steps = [self.ledger.steps[number] for number in self.running()]
         return [(step, self._asked[step.trial][step.rung]["at"]) for step in steps]
@@ -157,10 +157,10 @@ class Study(AbstractContextManager["Study"]):
         trials = [asked[0] for asked in self._asked]
         found = ask(plan, given, trials, self.ledger.standings)
         baseline = number < len(plan.openings) and found["config"].get(SHARING) == SINGLE_TASK
-        self._begin(Step(number, 0), seconds, baseline=baseline, **found)
+        self._begin(RungStep(number, 0), seconds, baseline=baseline, **found)
         return number, self.configs[number]
 
-    def promote(self, step: Step, seconds: float | None = None) -> dict[str, Scalar]:
+    def promote(self, step: RungStep, seconds: float | None = None) -> dict[str, Scalar]:
         """Begins a trial's next job; gives its configuration. `seconds` as in `ask`."""
         self._begin(step, seconds)
         return self.configs[step.trial]
@@ -219,7 +219,7 @@ class Study(AbstractContextManager["Study"]):
                     f"{self.folder}: expected {key} = {before!r}, with which this run began, found {value!r}"
                 )
 
-    def _begin(self, step: Step, seconds: float | None, **of_trial: Any) -> None:
+    def _begin(self, step: RungStep, seconds: float | None, **of_trial: Any) -> None:
         seconds = self.seconds if seconds is None else seconds
         self._add("asked", job=self.asked, **asdict(step), seconds=seconds, **of_trial)
 
@@ -236,7 +236,7 @@ class Study(AbstractContextManager["Study"]):
                 self._check()
                 self.objectives = tuple(Objective(name, direction) for name, direction in self._plan["objectives"])
             case "asked":
-                step = Step(event["trial"], event["rung"], event["floor"])
+                step = RungStep(event["trial"], event["rung"], event["floor"])
                 _expect(event["job"] == self.asked)
                 if step.rung == 0:
                     _expect(step.trial == len(self._asked))

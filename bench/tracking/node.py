@@ -14,7 +14,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.tracking.store import Store
+from bench.tracking.store import MlflowStore
 from bench.tracking.values import RUNNING, Point, inward, outward
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Node:
         steps: the step of that value.
     """
 
-    store: Store
+    store: MlflowStore
     run_id: str
     status: str
     started: int
@@ -51,7 +51,7 @@ class Node:
     tags: dict[str, str]
 
     @classmethod
-    def of(cls, store: Store, run: Run) -> Node:
+    def of(cls, store: MlflowStore, run: Run) -> Node:
         """The node of a run as MLflow gives it."""
         data, info = run.data, run.info
         metrics = {inward(name): value for name, value in data.metrics.items()}
@@ -59,7 +59,9 @@ class Node:
         return cls(store, info.run_id, info.status, info.start_time, metrics, steps, dict(data.params), dict(data.tags))
 
     @classmethod
-    def create(cls, store: Store, experiment: str, name: str, tags: Mapping[str, str], started: float = 0.0) -> Node:
+    def create(
+        cls, store: MlflowStore, experiment: str, name: str, tags: Mapping[str, str], started: float = 0.0
+    ) -> Node:
         """A new run; `started` is in seconds since 1970, 0 for now. MLflow may have made it even where this raises."""
         all_tags = {**tags, "mlflow.source.name": "seesaw", "mlflow.source.type": "LOCAL"}
         began = _milliseconds(started or time.time())
@@ -68,7 +70,7 @@ class Node:
         return cls.of(store, run)
 
     @classmethod
-    def search(cls, store: Store, experiment: str, condition: str) -> list[Node]:
+    def search(cls, store: MlflowStore, experiment: str, condition: str) -> list[Node]:
         """All runs of an experiment that meet a condition, the newest first."""
         found: list[Node] = []
         token: str | None = None

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 from bench.records import TrialRecord
 from bench.tracking.node import NONE, Node
-from bench.tracking.store import PAUSE, REMOTE, TRIES, Pulse, Store, TrackingError, kind
+from bench.tracking.store import PAUSE, REMOTE, TRIES, MlflowStore, Pulse, TrackingError, kind
 from bench.tracking.values import BY_SAMPLES, HYPERVOLUME, RUNNING, UNTIL, Point, Wanted, replicate_run, trial_run
 
 Ending = Literal["FINISHED", "FAILED", "KILLED"]
@@ -57,7 +57,7 @@ class Tracker:
             home.mkdir(parents=True, exist_ok=True)
         self.uri = uri or f"sqlite:///{home / 'mlflow.db'}"
         self._artifacts = None if kind(self.uri) in REMOTE else (home / "mlartifacts").as_uri()
-        self._store = Store.connect(self.uri, pulse)
+        self._store = MlflowStore.connect(self.uri, pulse)
 
     def open_parent(
         self,
@@ -115,7 +115,7 @@ class Parent:
         sent: how many trials, replicates, points of hypervolume and fronts were sent from here.
     """
 
-    def __init__(self, store: Store, experiment: str, node: Node) -> None:
+    def __init__(self, store: MlflowStore, experiment: str, node: Node) -> None:
         self._store = store
         self.experiment = experiment
         self.node = node

@@ -21,7 +21,7 @@ from bench.errors import UserError, unknown
 from bench.production.package import MANIFEST, Package
 from bench.production.rows import example_rows
 from bench.tracking.node import Node
-from bench.tracking.store import Store, TrackingError
+from bench.tracking.store import MlflowStore, TrackingError
 from bench.tracking.values import RUNNING, Point
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Registry:
     """
 
     def __init__(self, uri: str) -> None:
-        self._store = Store.connect(uri)
+        self._store = MlflowStore.connect(uri)
 
     def log(
         self,

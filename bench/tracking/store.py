@@ -137,7 +137,7 @@ class Pulse:
 
 
 @dataclass(frozen=True)
-class Store:
+class MlflowStore:
     """A client and the address it talks to."""
 
     client: MlflowClient
@@ -145,7 +145,7 @@ class Store:
     pulse: Pulse = field(default_factory=Pulse)
 
     @classmethod
-    def connect(cls, uri: str, pulse: Pulse | None = None) -> Store:
+    def connect(cls, uri: str, pulse: Pulse | None = None) -> MlflowStore:
         """The store at an address; a new sqlite file is made (seconds).
 
         Raises:

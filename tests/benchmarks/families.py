@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from speed.table import replace
 
 from bench.frontier.comparison.comparison import Comparison, compare
-from bench.frontier.comparison.families import Member, families
+from bench.frontier.comparison.families import FamilyPoint, families
 from bench.objectives import Objective
 from bench.records import Point, Replicate
 
@@ -67,12 +67,12 @@ SETTINGS = (
 )
 
 
-def members_of(setting: Setting, rng: np.random.Generator) -> list[Member]:
+def members_of(setting: Setting, rng: np.random.Generator) -> list[FamilyPoint]:
     """All trials of all families."""
     split = {at: rng.normal(0, 10 * setting.rows, (1 + RESAMPLES, 2)) for at in ("valid", "test")}
     common = rng.normal(0, 1, (1 + setting.replicates, 2))
     common[0] = 0  # of the search, whose seeds differ by trial
-    made: list[Member] = []
+    made: list[FamilyPoint] = []
     truth = np.empty((0, 2))
     for family in range(setting.families):
         n = setting.trials[family % len(setting.trials)]
@@ -97,7 +97,7 @@ def members_of(setting: Setting, rng: np.random.Generator) -> list[Member]:
             metrics = {f"valid/{key}": float(0.75 + 1e-3 * v) for key, v in zip(KEYS, seen[at], strict=True)}
             own = replicates if at in best else ()
             point = Point("trial", {}, "mmoe", len(made), metrics=metrics, replicates=own)
-            made.append(Member("run", "data", "tpe", point, f"method {family}"))
+            made.append(FamilyPoint("run", "data", "tpe", point, f"method {family}"))
     return made
 
 

@@ -24,7 +24,7 @@ from bench.records import Job, Outcome, TrialResult
 from bench.search.log import FILE
 from bench.search.plan import Plan
 from bench.search.space import load_space
-from bench.search.standing import Step
+from bench.search.standing import RungStep
 from bench.search.study import Study
 from tests.benchmarks.overhead import OBJECTIVES, TASKS
 
@@ -81,7 +81,7 @@ def made(folder: Path, plan: Plan, trials: int) -> float:
             _, config = study.ask(plan, {})
             for rung in range(1 + (number % 6 == 0) + (number % 36 == 0)):
                 if rung:
-                    study.promote(Step(number, rung))
+                    study.promote(RungStep(number, rung))
                 job = Job(number, 0, config, "-", 0, ("valid",), ("click.auc", "buy.auc"), TASKS, 1)
                 study.finish(study.told, Outcome(job, result(config, rung, draw.random), None, 1e9, 10.0))
                 study._add("told", job=study.told)

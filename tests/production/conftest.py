@@ -14,7 +14,7 @@ from bench.data.card import Card
 from bench.frontier.retraining import Length, Retraining
 from bench.objectives import parse
 from bench.production.package import Package
-from bench.production.retrain import Order
+from bench.production.retrain import RetrainSpec
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the module that tests share
 
@@ -36,12 +36,12 @@ class Funnel:
     card: Card
     store: Store
 
-    def order(self, config: dict[str, Any] | None = None, length: Length = FULL, **options: Any) -> Order:
+    def order(self, config: dict[str, Any] | None = None, length: Length = FULL, **options: Any) -> RetrainSpec:
         objectives = tuple(
             parse(f"{name}.auc", self.store.schema.tasks, "here") for name in ("click", "purchase.ctcvr")
         )
         chosen = Retraining(**{"seeds": 2} | options)
-        return Order(self.card, self.store, CONFIG | (config or {}), objectives, length, chosen, seed=5)
+        return RetrainSpec(self.card, self.store, CONFIG | (config or {}), objectives, length, chosen, seed=5)
 
 
 @pytest.fixture(scope="session")

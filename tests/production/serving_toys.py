@@ -20,7 +20,7 @@ from bench.frontier.score import Score
 from bench.objectives import parse, primary
 from bench.production.calibration import Calibration
 from bench.production.package import Package, Parts, write_package
-from bench.production.served_model import Recipe, State
+from bench.production.served_model import ModelSpec, State
 from bench.progress import Silent
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
@@ -89,7 +89,7 @@ def raw_split(card: Card, paths: Paths, name: str) -> Any:
 
 def said_by(trainer: Trainer, ids: Any, dense: Any) -> tuple[Any, Any]:
     """Conditional and joint probabilities of a trained model, in float32."""
-    served = Recipe(trainer.schema, trainer.config.dotted(), (len(trainer.selectors),)).of([best_states(trainer)])
+    served = ModelSpec(trainer.schema, trainer.config.dotted(), (len(trainer.selectors),)).of([best_states(trainer)])
     with torch.inference_mode():
         conditional, joint = served(torch.from_numpy(np.array(ids)), torch.from_numpy(np.array(dense)))
     return conditional.numpy(), joint.numpy()

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench.frontier.comparison.families import Member
+from bench.frontier.comparison.families import FamilyPoint
 from bench.records import Point, TrialRecord
 from bench.run import members
 from bench.run.members import answer_of, members_of
@@ -28,7 +28,7 @@ def seen(monkeypatch: pytest.MonkeyPatch, *configs: dict[str, object], baselines
     return SimpleNamespace(run=run, key="shop", tasks=tasks, dataset=SimpleNamespace(reference={})), study
 
 
-def of(member: Member) -> tuple[str, tuple[float, ...] | None, bool]:
+def of(member: FamilyPoint) -> tuple[str, tuple[float, ...] | None, bool]:
     return member.method, member.weights, member.gradient
 
 

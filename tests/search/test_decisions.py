@@ -12,7 +12,7 @@ from search_toys import TASKS, toy_space
 from bench.search.driver import decide
 from bench.search.plan import Plan
 from bench.search.proposals import Proposals
-from bench.search.standing import Ledger, Standing, Step
+from bench.search.standing import Ledger, RungStep, Standing
 
 
 def plan(budget: int | None, **changes: Any) -> Plan:
@@ -28,11 +28,11 @@ FOUR = [SINGLE, *(waits(n, 0.1 * n) for n in range(1, 4))]  # 19 samples; trial 
 
 
 def test_a_promotion_comes_before_a_new_trial() -> None:
-    assert decide(plan(None), FOUR) == Step(3, 1)
+    assert decide(plan(None), FOUR) == RungStep(3, 1)
     assert decide(plan(None), FOUR[:3]) == "new trial"
 
 
-@pytest.mark.parametrize(("budget", "decision"), [(22, Step(3, 1)), (21, "new trial"), (20, "new trial")])
+@pytest.mark.parametrize(("budget", "decision"), [(22, RungStep(3, 1)), (21, "new trial"), (20, "new trial")])
 def test_what_the_budget_does_not_hold_makes_room_for_what_it_does(budget: int, decision: object) -> None:
     assert decide(plan(budget), FOUR) == decision
 
@@ -41,27 +41,27 @@ def test_a_promotion_that_is_too_dear_makes_room_for_one_at_a_lower_rung() -> No
     low = [waits(n, 0.1 * n) for n in range(1, 6)]
     high = [waits(n, 2.0 + n, 0.1 * n) for n in range(6, 10)]
     standings = [SINGLE, *low, *high]  # 16 + 5 + 4 * 4 = 37 samples; 9 has earned the top, which takes 12
-    assert decide(plan(49), standings) == Step(9, 2)
+    assert decide(plan(49), standings) == RungStep(9, 2)
     # at the lowest rung 10 have come by and 4 have left: the places are taken, so nothing else can be promoted
     assert decide(plan(48), standings) == "new trial"
     more = [*standings, *(waits(n, 9.0 + n) for n in range(10, 22))]  # 49 samples; 5 places, 4 of them taken
-    assert decide(plan(61), more) == Step(9, 2)
-    assert decide(plan(60), more) == Step(21, 1)
+    assert decide(plan(61), more) == RungStep(9, 2)
+    assert decide(plan(60), more) == RungStep(21, 1)
 
 
 def test_no_new_trial_where_the_budget_or_the_trials_are_used_up() -> None:
     assert decide(plan(19), FOUR) is None
-    assert decide(plan(None, trials=4), [*FOUR[:3], waits(3, -0.9)]) == Step(2, 1)
+    assert decide(plan(None, trials=4), [*FOUR[:3], waits(3, -0.9)]) == RungStep(2, 1)
     assert decide(plan(None, trials=3), FOUR[:3]) is None
 
 
 def test_what_the_baseline_still_needs_is_set_aside() -> None:
     standings = [waits(0, -0.5, kind="single_task"), *(waits(n, 0.1 * n) for n in range(1, 4))]  # 4 samples
     # trial 3 takes 3 samples and the baseline 15 more
-    assert decide(plan(22), standings) == Step(3, 1)
+    assert decide(plan(22), standings) == RungStep(3, 1)
     assert decide(plan(21), standings) == "new trial"
     assert decide(plan(20), standings) == "new trial"
-    assert decide(plan(19), standings) == Step(0, 1, floor=True)
+    assert decide(plan(19), standings) == RungStep(0, 1, floor=True)
     assert decide(plan(6), standings) is None
 
 
@@ -75,7 +75,7 @@ def test_before_any_single_task_trial_a_whole_one_is_set_aside() -> None:
 def test_the_baseline_waits_for_all_else_to_end() -> None:
     standings = [waits(0, -0.5, kind="single_task"), waits(1, 0.1), Standing(2, "ple", (), "running")]
     assert decide(plan(None, trials=3), standings) is None
-    assert decide(plan(None, trials=3), [*standings[:2], waits(2, 0.2)]) == Step(0, 1, floor=True)
+    assert decide(plan(None, trials=3), [*standings[:2], waits(2, 0.2)]) == RungStep(0, 1, floor=True)
 
 
 def test_of_single_task_trials_the_best_of_the_highest_rung_goes_to_the_top() -> None:
@@ -84,7 +84,7 @@ def test_of_single_task_trials_the_best_of_the_highest_rung_goes_to_the_top() ->
         waits(1, 0.1, 0.2, kind="single_task"),
         waits(2, 0.1, 0.3, kind="single_task"),
     ]
-    assert decide(plan(None), standings, late=True) == Step(2, 2, floor=True)
+    assert decide(plan(None), standings, late=True) == RungStep(2, 2, floor=True)
 
 
 def test_when_it_is_late_nothing_but_the_baseline_goes_on() -> None:
@@ -103,7 +103,7 @@ def ledger(*values: float, running: int = 0) -> Ledger:
     """Trials with a result at the lowest rung, then some under way."""
     of = Ledger()
     for number in range(len(values) + running):
-        of.ask(Step(number, 0), "mmoe")
+        of.ask(RungStep(number, 0), "mmoe")
     for value in values:
         of.tell((value, value))
     return of
@@ -135,7 +135,7 @@ class TestProposals:
         configs = [toy_space().sample(rng, TASKS) for _ in range(32)]
         known, proposals = ledger(*np.arange(32) / 100), Proposals(of)
         first = proposals.next(known, configs)
-        known.ask(Step(32, 0), "mmoe")
+        known.ask(RungStep(32, 0), "mmoe")
         second = proposals.next(known, [*configs, first])
         known.tell((9.0, 9.0))
         assert second == Proposals(of).next(known, [*configs, first])
@@ -143,7 +143,7 @@ class TestProposals:
 
     def test_a_trial_that_failed_without_a_result_is_passed_over(self) -> None:
         known = ledger(0.1, 0.2)
-        known.ask(Step(2, 0), "mmoe")
+        known.ask(RungStep(2, 0), "mmoe")
         known.tell(None)
         assert known.known_at(3) == [((0.1, 0.1),), ((0.2, 0.2),), None]
         assert known.known_at(1) == [()]  # trial 1 was begun before anything was told

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bench.objectives import Objective
 from bench.search.promotion import Rules
 from bench.search.promotion import promote as promote_now
-from bench.search.standing import Standing, Standings, Step
+from bench.search.standing import RungStep, Standing, Standings
 
 TWO = (Objective("a.auc", "maximize"), Objective("b.logloss", "minimize"))
 AT = {"a.auc": -1.0, "b.logloss": 2.0}
@@ -30,7 +30,7 @@ def waiting(number: int, *results: tuple[float, float], kind: str = "mmoe") -> S
     return Standing(number, kind, results, "waiting")
 
 
-def promote(standings: list[Standing], rules: Rules, slots: int) -> list[Step]:
+def promote(standings: list[Standing], rules: Rules, slots: int) -> list[RungStep]:
     return promote_now(Standings(standings), rules, slots)
 
 
@@ -66,7 +66,7 @@ class Play:
     def __init__(self, trials: list, rules: Rules, slots: int, random: random_module.Random) -> None:
         self.trials, self.rules, self.random = trials, rules, random
         self.standings: list[Standing] = []
-        self.history: list[tuple[list[Standing], Step]] = []
+        self.history: list[tuple[list[Standing], RungStep]] = []
         running = 0
         while True:
             while running < slots and self._start():
@@ -178,7 +178,7 @@ def test_the_synchronous_limit_by_hand() -> None:
     standings = [waiting(n, value) for n, value in enumerate(front + rest)]
     assert [p.trial for p in promote(standings, rules(2), 9)] == [0, 1, 2]
     assert [p.trial for p in promote(standings, rules(3), 9)] == [0, 1]
-    assert promote(standings, rules(3), 1) == [Step(0, 1)]
+    assert promote(standings, rules(3), 1) == [RungStep(0, 1)]
     assert promote(standings, rules(3), 0) == []
     assert promote(standings, rules(7), 9) == []
 
@@ -186,7 +186,7 @@ def test_the_synchronous_limit_by_hand() -> None:
 def test_the_highest_rung_goes_first() -> None:
     low = [waiting(n, (0.9, 0.1 * n)) for n in range(12)]
     high = [waiting(n, (0.1, 0.9), (0.1 * (n - 12), 0.9)) for n in range(12, 15)]
-    assert promote(low + high, rules(), 2) == [Step(14, 2), Step(0, 1)]
+    assert promote(low + high, rules(), 2) == [RungStep(14, 2), RungStep(0, 1)]
 
 
 def full_house(*newcomers: tuple[float, float], granted: int = 0) -> list[Standing]:
@@ -199,14 +199,14 @@ def full_house(*newcomers: tuple[float, float], granted: int = 0) -> list[Standi
 
 
 def test_where_the_places_are_taken_only_a_trial_that_dominates_all_goes_on() -> None:
-    assert promote(full_house((0.4, 0.4)), rules(), 9) == [Step(8, 1)]
+    assert promote(full_house((0.4, 0.4)), rules(), 9) == [RungStep(8, 1)]
     assert promote(full_house((0.4, 0.6)), rules(), 9) == []  # better, but it dominates none of the three
     assert promote(full_house((0.4, 0.4), (0.4, 0.4)), rules(), 9) == []  # neither dominates the other
     assert promote(full_house((0.4, 0.4))[6:], rules(4), 9) == []  # too few to compare with
 
 
 def test_the_floor_takes_no_places() -> None:
-    assert promote(full_house((0.4, 0.6), granted=1), rules(), 9) == [Step(8, 1)]
+    assert promote(full_house((0.4, 0.6), granted=1), rules(), 9) == [RungStep(8, 1)]
 
 
 def test_who_came_by_the_floor_brings_no_place() -> None:
@@ -225,9 +225,9 @@ def test_each_rung_has_its_eta_and_the_last_is_for_all_above() -> None:
     places = [rules((3, 2)).places(rung, 6) for rung in range(3)]
     assert places == [2, 3, 3]
     # 1 of 2 at the third rung; 2 of 5 at the second, where 2 have left; 3 of 11 at the lowest, where 5 have left
-    assert promote(low + middle + high, rules((3, 2)), 9) == [Step(10, 3)]
+    assert promote(low + middle + high, rules((3, 2)), 9) == [RungStep(10, 3)]
     # 3 of 5 at the second
-    assert promote(low + middle + high, rules((3, 1.5)), 9) == [Step(10, 3), Step(8, 2)]
+    assert promote(low + middle + high, rules((3, 1.5)), 9) == [RungStep(10, 3), RungStep(8, 2)]
 
 
 def test_eta_of_one_lets_all_go_on() -> None:
@@ -263,22 +263,22 @@ def by_kind(results: dict[str, list[tuple[float, float] | None]]) -> list[Standi
 def test_the_floor_takes_the_best_of_each_kinds_first_tries() -> None:
     standings = by_kind({"mmoe": [(0.9, 0.1), (0.8, 0.1)], "ple": [(0.2, 0.9), (0.3, 0.8)]})
     # trial 0 by merit, which serves its kind; 3 is the better of ple's
-    assert promote(standings, rules(4, tries=2), 9) == [Step(0, 1), Step(3, 1, floor=True)]
-    assert promote(standings, rules(4, tries=1), 9) == [Step(0, 1), Step(1, 1, floor=True)]
-    assert promote(standings, rules(4), 9) == [Step(0, 1)]
-    assert promote(standings, rules(4, tries=3), 9) == [Step(0, 1)]  # not all of its tries were made
+    assert promote(standings, rules(4, tries=2), 9) == [RungStep(0, 1), RungStep(3, 1, floor=True)]
+    assert promote(standings, rules(4, tries=1), 9) == [RungStep(0, 1), RungStep(1, 1, floor=True)]
+    assert promote(standings, rules(4), 9) == [RungStep(0, 1)]
+    assert promote(standings, rules(4, tries=3), 9) == [RungStep(0, 1)]  # not all of its tries were made
 
 
 def test_the_floor_waits_for_all_tries() -> None:
     standings = by_kind({"mmoe": [(0.9, 0.1), (0.8, 0.1)], "ple": [(0.2, 0.9), None]})
-    assert promote(standings, rules(4, tries=2), 9) == [Step(0, 1, floor=True)]
+    assert promote(standings, rules(4, tries=2), 9) == [RungStep(0, 1, floor=True)]
 
 
 def test_the_floor_tries_the_next_best_where_the_best_failed() -> None:
     standings = by_kind({"ple": [(0.2, 0.9), (0.3, 0.8)]})
-    assert promote(standings, rules(4, tries=2), 9) == [Step(1, 1, floor=True)]
+    assert promote(standings, rules(4, tries=2), 9) == [RungStep(1, 1, floor=True)]
     failed = [standings[0], replace(standings[1], progress="failed", granted=frozenset({1}))]
-    assert promote(failed, rules(4, tries=2), 9) == [Step(0, 1, floor=True)]
+    assert promote(failed, rules(4, tries=2), 9) == [RungStep(0, 1, floor=True)]
 
 
 def test_the_floor_keeps_to_its_share() -> None:

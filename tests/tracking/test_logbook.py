@@ -270,6 +270,28 @@ def test_a_server_that_never_answers_holds_nothing_up(tmp_path, asked, records, 
         assert not logbook.finish("FINISHED", 1.0, patience=0.5)
 
 
+def test_a_data_set_that_the_store_refuses_keeps_no_other_from_it(home, asked, make_trial, objectives, monkeypatch):
+    from mlflow import MlflowClient
+
+    make = MlflowClient.create_run
+
+    def refuse(self, experiment, started, tags, name):
+        if tags["seesaw.dataset"] == "refused":
+            raise OSError("no such data set here")
+        return make(self, experiment, started, tags, name)
+
+    monkeypatch.setattr(MlflowClient, "create_run", refuse)
+    logbook = Logbook(None, home)
+    refused, other = (
+        logbook.section(history_of(objectives, False), **(asked | {"dataset": name})) for name in ("refused", "other")
+    )
+    for section in (refused, other):
+        section.log([make_trial(0), make_trial(1)], 2)
+    assert not logbook.finish("FINISHED", 1.0, patience=60)
+    assert logbook.sender.trouble.endswith("no such data set here")
+    assert (refused.there, other.there) == (0, 2)
+
+
 @pytest.mark.slow
 def test_a_driver_killed_between_making_a_run_and_noting_it_makes_no_double(home, asked, records, objectives):
     code = f"""

@@ -20,7 +20,7 @@ from bench.credentials import separated
 from bench.errors import UserError
 from bench.frontier.history import History
 from bench.tracking import Logbook, Tracker, TrackingError, frontier_of, plain_address
-from bench.tracking.store import PASSWORD, USERNAME, Store, secret_address
+from bench.tracking.store import PASSWORD, USERNAME, MlflowStore, secret_address
 
 GOOD = (
     "http://127.0.0.1:5000",
@@ -145,7 +145,7 @@ def test_a_server_that_is_not_there_is_told_in_a_sentence_of_ours(to, monkeypatc
     for name in (USERNAME, PASSWORD):
         monkeypatch.setenv(name, "")
     with pytest.raises(TrackingError) as error:
-        Store.connect(to)
+        MlflowStore.connect(to)
     assert str(error.value).startswith("could not list experiments in the MLflow store at http://")
     assert ": nothing answers there (" in str(error.value)
     assert not any(word in str(error.value) for word in ("s3cret", "HTTPConnection", "urllib", "retries"))
@@ -170,7 +170,7 @@ def test_a_server_is_asked_with_the_credentials_of_the_environment(monkeypatch):
     with HTTPServer(("127.0.0.1", 0), Answers) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         with pytest.raises(TrackingError) as error:
-            Store.connect(f"http://127.0.0.1:{server.server_port}")
+            MlflowStore.connect(f"http://127.0.0.1:{server.server_port}")
         server.shutdown()
     assert set(heard) == {"Basic " + b64encode(b"me:s3cret").decode()}
     assert "s3cret" not in str(error.value)

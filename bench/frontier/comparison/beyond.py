@@ -31,7 +31,7 @@ from scipy.optimize import linprog
 from scipy.special import ndtr, stdtrit
 
 from bench.errors import listed
-from bench.frontier.comparison.families import Member
+from bench.frontier.comparison.families import FamilyPoint
 from bench.frontier.comparison.verdict import CANNOT_TELL, POWER, SIZE, Word, against, common_units, smallest
 from bench.frontier.intervals import LEVEL, differences
 from bench.frontier.pareto import lattice, steps_within
@@ -264,7 +264,11 @@ class Answer:
 
 
 def answer(
-    members: Sequence[Member], objectives: Sequence[Objective], reference: Mapping[str, float], split: str, run: str
+    members: Sequence[FamilyPoint],
+    objectives: Sequence[Objective],
+    reference: Mapping[str, float],
+    split: str,
+    run: str,
 ) -> Answer:
     """Answers it for points on one data set, of which those with two replicates or more on `split` count.
 
@@ -296,8 +300,8 @@ def _silent(reason: str, weights: int = 0) -> Answer:
 
 
 def _repeated(
-    members: Sequence[Member], objectives: Sequence[Objective], split: str
-) -> tuple[list[tuple[Member, Sample]], list[tuple[Member, Sample]]]:
+    members: Sequence[FamilyPoint], objectives: Sequence[Objective], split: str
+) -> tuple[list[tuple[FamilyPoint, Sample]], list[tuple[FamilyPoint, Sample]]]:
     """Static and gradient points that have two replicates or more, with their samples."""
     found = [(member, sample) for member in members if (sample := member.sample(objectives, split)) is not None]
     found = [(member, sample) for member, sample in found if len(sample) > 1]

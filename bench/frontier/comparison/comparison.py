@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.frontier.comparison.contrasts import Contrast, by_front, by_metric, sample_of
-from bench.frontier.comparison.families import Budget, Member, budget_of, trials_of
+from bench.frontier.comparison.families import Budget, FamilyPoint, budget_of, trials_of
 from bench.frontier.comparison.verdict import SIZE, holm
 from bench.frontier.intervals import differences
 from bench.frontier.pareto import hypervolume
@@ -82,7 +82,7 @@ class Comparison:
         tests: the smallest p first.
     """
 
-    families: dict[str, list[Member]]
+    families: dict[str, list[FamilyPoint]]
     budgets: dict[str, Budget]
     volumes: dict[str, float]
     tested: tuple[str, ...]
@@ -92,7 +92,7 @@ class Comparison:
 
 
 def compare(
-    families: Mapping[str, Sequence[Member]],
+    families: Mapping[str, Sequence[FamilyPoint]],
     objectives: Sequence[Objective],
     reference: Mapping[str, float],
     split: str,
@@ -139,7 +139,7 @@ def compare(
 
 
 def _volume(
-    members: Sequence[Member], objectives: Sequence[Objective], reference: Mapping[str, float], split: str
+    members: Sequence[FamilyPoint], objectives: Sequence[Objective], reference: Mapping[str, float], split: str
 ) -> float:
     means = [sample_of(each, objectives, split).mean for each in members]
     return hypervolume(np.array(means), objectives, reference)
@@ -147,7 +147,7 @@ def _volume(
 
 def _with_luck(
     test: Contrast,
-    families: Mapping[str, Sequence[Member]],
+    families: Mapping[str, Sequence[FamilyPoint]],
     objectives: Sequence[Objective],
     reference: Mapping[str, float],
     k: int,

@@ -17,7 +17,7 @@ from itertools import combinations
 import numpy as np
 from scipy import stats
 
-from bench.frontier.comparison.families import Member, average
+from bench.frontier.comparison.families import FamilyPoint, average
 from bench.frontier.comparison.verdict import better, replicates_needed
 from bench.frontier.intervals import Interval, differences, reflected
 from bench.frontier.pareto import hypervolume
@@ -109,14 +109,16 @@ class Contrast:
         return better(self.left, self.right, self.merit, self.adjusted, doubt)
 
 
-def sample_of(member: Member, objectives: Sequence[Objective], split: str) -> Sample:
+def sample_of(member: FamilyPoint, objectives: Sequence[Objective], split: str) -> Sample:
     """The sample of a confirmed member."""
     found = member.sample(objectives, split)
     assert found is not None
     return found
 
 
-def by_metric(families: Mapping[str, Sequence[Member]], objective: Objective, split: str, k: int) -> list[Contrast]:
+def by_metric(
+    families: Mapping[str, Sequence[FamilyPoint]], objective: Objective, split: str, k: int
+) -> list[Contrast]:
     """All pairs of families in one metric."""
     averages: dict[str, Sample] = {}
     datasets = list(dict.fromkeys(each.dataset for members in families.values() for each in members))
@@ -149,7 +151,7 @@ def by_metric(families: Mapping[str, Sequence[Member]], objective: Objective, sp
 
 
 def by_front(
-    families: Mapping[str, Sequence[Member]],
+    families: Mapping[str, Sequence[FamilyPoint]],
     objectives: Sequence[Objective],
     reference: Mapping[str, float],
     split: str,
@@ -168,8 +170,8 @@ def by_front(
 
 
 def _spanning(
-    members: Sequence[Member], objectives: Sequence[Objective], reference: Mapping[str, float], k: int
-) -> list[Member]:
+    members: Sequence[FamilyPoint], objectives: Sequence[Objective], reference: Mapping[str, float], k: int
+) -> list[FamilyPoint]:
     """Those k members, one after the other, that add most to the hypervolume of the search's values."""
     values = np.array([member.searched(objectives) for member in members])
     chosen: list[int] = []

@@ -14,7 +14,7 @@ from bench.rows import SEARCH
 
 
 @dataclass(frozen=True)
-class Member:
+class FamilyPoint:
     """A point, confirmed or not, and where it comes from.
 
     Attributes:
@@ -41,7 +41,7 @@ class Member:
         return metrics if self.point.role == "trial" and np.isfinite(metrics).all() else None
 
 
-FAMILIES: dict[str, Callable[[Member], str]] = {
+FAMILIES: dict[str, Callable[[FamilyPoint], str]] = {
     "sharing": lambda member: member.point.sharing,
     "balancing": lambda member: member.method,
     "architecture": lambda member: member.point.architecture,
@@ -52,9 +52,9 @@ FAMILIES: dict[str, Callable[[Member], str]] = {
 """What families may be made by, and the family of a member."""
 
 
-def families(members: Iterable[Member], by: str) -> dict[str, list[Member]]:
+def families(members: Iterable[FamilyPoint], by: str) -> dict[str, list[FamilyPoint]]:
     """Members by family, in the order of the families' names."""
-    found: dict[str, list[Member]] = {}
+    found: dict[str, list[FamilyPoint]] = {}
     for member in members:
         found.setdefault(FAMILIES[by](member), []).append(member)
     return dict(sorted(found.items()))
@@ -68,13 +68,13 @@ class Budget:
     samples: int
 
 
-def trials_of(members: Iterable[Member]) -> list[Member]:
+def trials_of(members: Iterable[FamilyPoint]) -> list[FamilyPoint]:
     """Each trial of the search once, as it was trained longest."""
     found = {(each.run, each.dataset, each.point.number): each for each in members if each.point.role == "trial"}
     return list(found.values())
 
 
-def budget_of(members: Iterable[Member]) -> Budget:
+def budget_of(members: Iterable[FamilyPoint]) -> Budget:
     """What was spent on these members."""
     trials = trials_of(members)
     return Budget(len(trials), int(sum(each.point.speed.get("samples_trained", 0) for each in trials)))

@@ -87,7 +87,7 @@ class Options:
 
 
 @dataclass
-class Task:
+class QueuedJob:
     """A job with what became of its attempts.
 
     Attributes:
@@ -134,12 +134,12 @@ class Executor(ABC):
         if slots < 1:
             raise ValueError(f"expected at least one worker, found {slots}")
         self.slots, self._options = slots, options
-        self._waiting: deque[Task] = deque()
+        self._waiting: deque[QueuedJob] = deque()
         self._running = 0
 
     def submit(self, job: Job) -> None:
         """Begins the job, or queues it."""
-        self._waiting.append(Task(job))
+        self._waiting.append(QueuedJob(job))
         self._dispatch()
 
     def next(self) -> Outcome:
@@ -165,11 +165,11 @@ class Executor(ABC):
         self._running = 0
 
     @abstractmethod
-    def _begin(self, task: Task) -> None:
+    def _begin(self, task: QueuedJob) -> None:
         """Begins an attempt in a slot that is free."""
 
     @abstractmethod
-    def _ended(self) -> tuple[Task, Outcome]:
+    def _ended(self) -> tuple[QueuedJob, Outcome]:
         """Waits for one of the attempts under way to end."""
 
     def _dispatch(self) -> None:
@@ -179,7 +179,7 @@ class Executor(ABC):
             self._running += 1
             self._begin(task)
 
-    def _final(self, task: Task, outcome: Outcome) -> Outcome | None:
+    def _final(self, task: QueuedJob, outcome: Outcome) -> Outcome | None:
         """The outcome of the job; None where it is to be tried again."""
         failure, retries = outcome.failure, self._options.retries
         if failure is None or failure.kind != "infrastructure":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.errors import UserError
 from bench.records import Outcome
-from bench.search.executors.base import Executor, Options, Run, Task, attempt
+from bench.search.executors.base import Executor, Options, QueuedJob, Run, attempt
 
 
 class InlineExecutor(Executor):
@@ -21,10 +21,10 @@ class InlineExecutor(Executor):
             raise UserError("job_time: expected --executor process or ray, which can end a job; found inline")
         super().__init__(1, options)
         self._run = run
-        self._task: Task
+        self._task: QueuedJob
 
-    def _begin(self, task: Task) -> None:
+    def _begin(self, task: QueuedJob) -> None:
         self._task = task
 
-    def _ended(self) -> tuple[Task, Outcome]:
+    def _ended(self) -> tuple[QueuedJob, Outcome]:
         return self._task, attempt(self._run, self._task.job)

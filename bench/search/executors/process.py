@@ -15,7 +15,7 @@ import psutil
 
 from bench.machine import WORKER
 from bench.records import Outcome
-from bench.search.executors.base import Executor, Options, Run, Task
+from bench.search.executors.base import Executor, Options, QueuedJob, Run
 from bench.search.executors.worker import THREADS, decode, serve
 
 LONGEST = 64 << 20
@@ -40,7 +40,7 @@ class WorkerHandle:
 
     def __init__(self, function: str, number: int, threads: int) -> None:
         self.number = number
-        self.task: Task | None = None
+        self.task: QueuedJob | None = None
         self.pipe, theirs = Pipe()
         self._answer = bytearray()
         self._first_mb: float | None = None
@@ -58,7 +58,7 @@ class WorkerHandle:
         """Whether the process has not ended."""
         return self._process.poll() is None
 
-    def give(self, task: Task, seconds: float | None) -> None:
+    def give(self, task: QueuedJob, seconds: float | None) -> None:
         """Has it work on a job, for so long at most."""
         self.task = task
         with suppress(OSError):  # it died this moment: its end of the pipe will say so
@@ -153,13 +153,13 @@ class ProcessExecutor(Executor):
         while self._workers:
             self._workers.pop().stop()
 
-    def _begin(self, task: Task) -> None:
+    def _begin(self, task: QueuedJob) -> None:
         for worker in [worker for worker in self._workers if worker.task is None and not worker.lives()]:
             self._end(worker)  # died without a job: no fault of the next one's
         idle = next((worker for worker in self._workers if worker.task is None), None)
         (idle or self._start(task.job.threads)).give(task, self._options.job_seconds)
 
-    def _ended(self) -> tuple[Task, Outcome]:
+    def _ended(self) -> tuple[QueuedJob, Outcome]:
         busy = {worker: worker.task for worker in self._workers if worker.task}
         while True:
             wait([worker.pipe for worker in busy], LOOK_EVERY)
@@ -167,7 +167,7 @@ class ProcessExecutor(Executor):
                 if outcome := self._hear(worker, task):
                     return task, outcome
 
-    def _hear(self, worker: WorkerHandle, task: Task) -> Outcome | None:
+    def _hear(self, worker: WorkerHandle, task: QueuedJob) -> Outcome | None:
         try:
             answer = worker.hear()
             if answer is None:

@@ -16,7 +16,7 @@ from bench.errors import UserError
 from bench.full_disk import Unwritable
 from bench.machine import cores
 from bench.records import Outcome
-from bench.search.executors.base import Executor, Options, Run, Task
+from bench.search.executors.base import Executor, Options, QueuedJob, Run
 from bench.search.executors.process import importable
 from bench.search.executors.remote import complaint, pinned, work
 from bench.search.executors.worker import decode
@@ -139,7 +139,7 @@ class RayExecutor(Executor):
     def __init__(self, run: Run, workers: int, options: Options = Options()) -> None:  # noqa: B008 (it is frozen)
         super().__init__(workers, options)
         self._function = importable(run)
-        self._under_way: dict[Any, Task] = {}  # by what Ray will give
+        self._under_way: dict[Any, QueuedJob] = {}  # by what Ray will give
         self._joined = connect(options)
         self._here = ray.get_runtime_context().get_node_id()
         resources = {"num_cpus": options.threads, "num_gpus": options.gpus, "memory": options.memory_mb << 20 or None}
@@ -161,11 +161,11 @@ class RayExecutor(Executor):
                 ray.shutdown()
         self._under_way.clear()
 
-    def _begin(self, task: Task) -> None:
+    def _begin(self, task: QueuedJob) -> None:
         reference = self._work.remote(self._function, task.job, self._options.job_seconds, self._here)
         self._under_way[reference] = task
 
-    def _ended(self) -> tuple[Task, Outcome]:
+    def _ended(self) -> tuple[QueuedJob, Outcome]:
         reference = ray.wait(list(self._under_way))[0][0]
         task = self._under_way.pop(reference)
         try:

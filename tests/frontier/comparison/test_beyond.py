@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import linprog
 
 from bench.frontier.comparison.beyond import Answer, Beyond, answer, beyond, directions_of, surplus
-from bench.frontier.comparison.families import Member
+from bench.frontier.comparison.families import FamilyPoint
 from bench.frontier.samples import Sample
 from bench.objectives import Objective
 
@@ -93,22 +93,24 @@ AT = {"click.auc": 0.5, "like.auc": 0.5}
 def point(trial):
     """A confirmed point on an arc at `angle`; static where it has a weight."""
 
-    def make(angle: float, weight: float | None = None, ahead: float = 0.0, runs: int = 10, sd: float = 1e-4) -> Member:
+    def make(
+        angle: float, weight: float | None = None, ahead: float = 0.0, runs: int = 10, sd: float = 1e-4
+    ) -> FamilyPoint:
         rng = np.random.default_rng(int(1e6 * angle) + (weight is None))
         values = 0.75 + 2e-3 * np.array([np.sin(angle), np.cos(angle)]) + ahead + rng.normal(0, sd, (runs, 2))
         made = trial(0, runs=tuple((tuple(each), tuple(each)) for each in values))
         method = "pcgrad" if weight is None else "static"
         shares = None if weight is None else (weight, 1 - weight)
-        return Member("first", "shop", "tpe", made.points[0], method, shares, gradient=weight is None)
+        return FamilyPoint("first", "shop", "tpe", made.points[0], method, shares, gradient=weight is None)
 
     return make
 
 
-def answered(*members: Member) -> Answer:
+def answered(*members: FamilyPoint) -> Answer:
     return answer(members, BOTH, AT, "test", "first")
 
 
-def statics(point, count: int = 9, **options: float) -> list[Member]:
+def statics(point, count: int = 9, **options: float) -> list[FamilyPoint]:
     return [point(each * np.pi / 2, each, **options) for each in np.linspace(0, 1, count)]
 
 

@@ -10,7 +10,7 @@ import pytest
 from bench.frontier.comparison.beyond import answer
 from bench.frontier.comparison.compared import COLUMNS, Compared, Group
 from bench.frontier.comparison.comparison import Comparison, best, compare, tuning_luck
-from bench.frontier.comparison.families import FAMILIES, Member, average, families
+from bench.frontier.comparison.families import FAMILIES, FamilyPoint, average, families
 from bench.frontier.samples import Sample
 from bench.objectives import Objective
 
@@ -23,7 +23,7 @@ def family(trial):
     """Eight trials of a family, of which the first `confirmed` have replicates; each is a little worse than the last,
     as `seen` by the search and in truth."""
 
-    def make(name: str, click: float, confirmed: int = 3, seen: float = 0.0) -> list[Member]:
+    def make(name: str, click: float, confirmed: int = 3, seen: float = 0.0) -> list[FamilyPoint]:
         rng = np.random.default_rng(sum(map(ord, name)))
         made = []
         for at in range(8):
@@ -32,13 +32,13 @@ def family(trial):
             point = trial(at, click - 1e-4 * at + seen, 0.8 - 1e-4 * at, "mmoe", name, runs)
             shared = tuple(replace(run, seed=run.replicate) for run in point.replicates)
             point = replace(point, speed={"samples_trained": 1000.0}, replicates=shared)
-            made.append(Member(name, "shop", "tpe", point.points[0], name))
+            made.append(FamilyPoint(name, "shop", "tpe", point.points[0], name))
         return made
 
     return make
 
 
-def by_balancing(*of: list[Member]) -> Comparison:
+def by_balancing(*of: list[FamilyPoint]) -> Comparison:
     return compare(families([each for members in of for each in members], "balancing"), BOTH, AT, "test", 0)
 
 
