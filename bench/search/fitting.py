@@ -41,13 +41,13 @@ def fitting(space: Space, schema: Schema) -> Fitted:
     from bench.training.axes import AXES  # imports torch: only where it is needed
 
     unwanted: dict[tuple[str, str], str] = {}
-    for name, kept, reason, needed in (
+    for axis, kept, why, needed in (
         (FUNNEL, UNTIED, NO_PARENT, any(task.parent for task in schema.tasks)),
         (NUMERIC, PLAIN, NO_NUMBER, schema.numbers),
     ):
-        if not needed and name in space.tree:
-            unwanted |= {(name, branch): reason for branch in space.branches(name) if branch != kept}
-            space = space.restricted({name: kept})
+        if not needed and axis in space.tree:
+            unwanted |= {(axis, branch): why for branch in space.branches(axis) if branch != kept}
+            space = space.restricted({axis: kept})
     for name, node, _ in trees.walk(space.tree):
         registry = AXES.get(name.removesuffix(".kind"), {}) if name.endswith(".kind") else {}
         for kind in node.branches if isinstance(node, Switch) else [node.value] if isinstance(node, Constant) else []:
