@@ -54,7 +54,7 @@ def processor_vendor() -> str:
 def versions() -> dict[str, str]:
     """Python, this package, and the libraries whose version can change a result."""
     found = {"python": platform.python_version()}
-    for name in ("seesaw-bench", "torch", "torchjd", "optuna", "mlflow", "numpy", "pyarrow", "numba", "moocore"):
+    for name in ("seesaw-bench", "torch", "optuna", "mlflow", "numpy", "pyarrow", "numba", "moocore"):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

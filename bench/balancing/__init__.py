@@ -3,8 +3,8 @@
 Loss weightings see the losses, gradient aggregations see the Gramian of the tasks' gradients, gradient combinations
 see the gradients; none sees a network. What a balancer asks of a step beyond that, it declares (`Balancer.needs`).
 All are scaled alike, so that one learning rate means the same to each: where the tasks do not differ, every task's
-weight is 1, as with equal static weights. What torchjd has is taken from it, except where its state would be missing
-from `state_dict`, a task without samples would upset it, or its solver is inexact or needs a further package.
+weight is 1, as with equal static weights. Tests compare them with
+torchjd, which keeps no state in `state_dict`, and which a task without samples upsets.
 """
 
 from bench.balancing.aligned_mtl import AlignedMTL, AlignedMTLConfig

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import UserError, unknown
+from bench.registry import Config
 
 Need = Literal["losses", "second forward", "half batches", "gradients", "gradient state"]
 TaskGradients = Sequence[Sequence[Tensor]]
@@ -36,7 +37,7 @@ class Balancer(nn.Module):
     needs: ClassVar[frozenset[Need]] = frozenset()
     weighs_own: ClassVar[bool] = False
 
-    def __init__(self, tasks: Sequence[str]) -> None:
+    def __init__(self, tasks: Sequence[str], config: Config | None = None) -> None:
         super().__init__()
         self.tasks = tuple(tasks)
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.balancing.gramian import Array, Gradients, GramianAggregation, equal_cosines
-from bench.registry import NoOptions
 
 
 class ConFIG(GramianAggregation):
@@ -16,9 +13,6 @@ class ConFIG(GramianAggregation):
 
     Liu et al., ICLR 2025. Conflicts with no task wherever such a direction exists.
     """
-
-    def __init__(self, tasks: Sequence[str], config: NoOptions) -> None:
-        super().__init__(tasks)
 
     def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:
         """Weights (K,)."""

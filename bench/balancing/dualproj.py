@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.balancing.gramian import Array, Gradients, GramianAggregation, least_distance
-from bench.registry import NoOptions
 
 
 class DualProj(GramianAggregation):
@@ -16,9 +13,6 @@ class DualProj(GramianAggregation):
 
     Lopez-Paz & Ranzato, NeurIPS 2017, on the mean of gradients; T times that.
     """
-
-    def __init__(self, tasks: Sequence[str], config: NoOptions) -> None:
-        super().__init__(tasks)
 
     def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:
         """Weights (K,) >= 1."""

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from torch import Tensor
-from torchjd.scalarization import GeometricMean
 
 from bench.balancing.base import LossWeighting
-from bench.registry import NoOptions
 
 
 class GLS(LossWeighting):
@@ -18,14 +14,9 @@ class GLS(LossWeighting):
     loss 0, which would erase the others. A batch without any gives 0.
     """
 
-    def __init__(self, tasks: Sequence[str], config: NoOptions) -> None:
-        super().__init__(tasks)
-        self.mean = GeometricMean()
-
     def forward(self, losses: Tensor) -> Tensor:
         """losses (T,), none negative -> scalar."""
         present = losses[losses != 0]
         if len(present) == 0:
             return losses.sum()
-        mean: Tensor = self.mean(present)
-        return len(present) * mean
+        return len(present) * present.log().mean().exp()

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.balancing.gramian import Array, Gradients, GramianAggregation, equal_cosines
-from bench.registry import NoOptions
 
 _LEAST_SUM = 1e-3  # of the weights, relative to that of their amounts: bounds them where it all but vanishes
 
@@ -21,9 +18,6 @@ class IMTLG(GramianAggregation):
     taken as no less than a thousandth of the sum of their amounts. The sum of IMTL's loss balance, IMTL-L, is
     `uncertainty` with the sign of its parameter changed.
     """
-
-    def __init__(self, tasks: Sequence[str], config: NoOptions) -> None:
-        super().__init__(tasks)
 
     def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:
         """Weights (K,) whose sum is K or, where the step is turned around, -K; all 0 where no direction is equal."""

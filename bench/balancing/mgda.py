@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.balancing.gramian import Array, Gradients, GramianAggregation, least_distance
-from bench.registry import NoOptions
 
 
 class MGDA(GramianAggregation):
@@ -18,9 +15,6 @@ class MGDA(GramianAggregation):
     zero exactly where the tasks' gradients are Pareto stationary. It follows the shorter of two agreeing gradients.
     Solved exactly: the shortest e with g_i . e >= 1 for all i points the same way.
     """
-
-    def __init__(self, tasks: Sequence[str], config: NoOptions) -> None:
-        super().__init__(tasks)
 
     def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:
         """Weights (K,) >= 0 that sum to K."""

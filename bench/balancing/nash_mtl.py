@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.balancing.gramian import Array, Gradients, GramianAggregation, bargain
-from bench.registry import NoOptions
 
 
 class NashMTL(GramianAggregation):
@@ -19,9 +16,6 @@ class NashMTL(GramianAggregation):
     """
 
     weighs_own = True
-
-    def __init__(self, tasks: Sequence[str], config: NoOptions) -> None:
-        super().__init__(tasks)
 
     def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:
         """Weights (K,) > 0."""

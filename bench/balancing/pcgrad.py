@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+import torch
 from torch import Tensor
-from torchjd.aggregation import PCGradWeighting
 
 from bench.balancing.base import GradientAggregation
-from bench.registry import NoOptions
 
 
 class PCGrad(GradientAggregation):
@@ -17,13 +14,14 @@ class PCGrad(GradientAggregation):
     Yu et al., NeurIPS 2020, algorithm 1. With two tasks the step conflicts with neither; with more it may.
     """
 
-    def __init__(self, tasks: Sequence[str], config: NoOptions) -> None:
-        super().__init__(tasks)
-        self.weighting = PCGradWeighting()
-
     def forward(self, gramian: Tensor) -> Tensor:
         """gramian (T, T) -> weights (T,)."""
-        # The square of a short gradient can be 0 where its products with others are not: a division by zero.
-        silent = gramian.diagonal() == 0
-        weights: Tensor = self.weighting(gramian.masked_fill(silent | silent[:, None], 0.0))
-        return weights
+        products = gramian.detach().cpu()
+        projected = torch.eye(len(products), dtype=products.dtype)  # row i: gradient i as a combination of all
+        for own, weights in enumerate(projected):
+            for other in torch.randperm(len(products)).tolist():
+                square = products[other, other]
+                # The square of a short gradient can be 0 where its products with others are not.
+                if other != own and square > 0 and (product := products[other] @ weights) < 0:
+                    weights[other] -= product / square
+        return projected.sum(0).to(gramian.device)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.balancing.gramian import Array, Gradients, GramianAggregation, least_distance
-from bench.registry import NoOptions
 
 
 class UPGrad(GramianAggregation):
@@ -18,9 +15,6 @@ class UPGrad(GramianAggregation):
     The step conflicts with no task. The projection of g_i is g_i + e, with the shortest e such that
     g_j . e >= -g_j . g_i for all j.
     """
-
-    def __init__(self, tasks: Sequence[str], config: NoOptions) -> None:
-        super().__init__(tasks)
 
     def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:
         """Weights (K,) >= 1."""
