@@ -82,7 +82,7 @@ class Registry(Mapping[str, T]):
     def __init__(self, group: str, own: dict[str, T]) -> None:
         self.group, self._own = group, own
         self._all, self._origins = own, dict[str, str]()
-        self._files = -1  # of those that are known, how many this one has read
+        self._files: tuple[PluginFile, ...] | None = None  # those that it has read
         self._reading = False
 
     def __getitem__(self, name: str) -> T:
@@ -107,11 +107,11 @@ class Registry(Mapping[str, T]):
 
     def _read(self) -> dict[str, T]:
         with _LOCK:
-            if self._files != len(_FILES) and not self._reading:  # a plug-in that is being imported may look, too
+            if self._files != files() and not self._reading:  # a plug-in that is being imported may look, too
                 self._reading = True
                 try:
                     self._all, self._origins = self._merged()
-                    self._files = len(_FILES)
+                    self._files = files()
                 finally:
                     self._reading = False
             return self._all
@@ -195,7 +195,8 @@ def check(needed: Mapping[str, str], where: str, same: bool = True) -> None:
         found = registry_of(group).origin(name) if group in GROUPS else None
         if found is None or (same and found != origin):
             way = "name it with --plugin" if "(sha256 " in origin else "install it"
-            raise UserError(f"{where}: expected {key} of the plug-in {origin}, found {found or f'none; {way}'}")
+            told = f"{found}: it changed since" if found else f"none; {way}"
+            raise UserError(f"{where}: expected {key} of the plug-in {origin}, found {told}")
 
 
 def inventory() -> tuple[dict[str, str], list[str]]:
