@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache, partial
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -94,43 +95,37 @@ class Registry(Mapping[str, T]):
     def __len__(self) -> int:
         return len(self._read())
 
-    def origin(self, name: str) -> str | None:
-        """The plug-in that gives a name; None for our own."""
-        self._read()
-        return self._origins.get(name)
-
     @property
-    def origins(self) -> dict[str, str]:
+    def origins(self) -> Mapping[str, str]:
         """Name -> the plug-in that gives it, without our own."""
         self._read()
-        return dict(self._origins)
+        return self._origins
 
     def _read(self) -> dict[str, T]:
         with _LOCK:
             if self._files != files() and not self._reading:  # a plug-in that is being imported may look, too
                 self._reading = True
                 try:
-                    self._all, self._origins = self._merged()
-                    self._files = files()
+                    self._merge()
                 finally:
                     self._reading = False
             return self._all
 
-    def _merged(self) -> tuple[dict[str, T], dict[str, str]]:
+    def _merge(self) -> None:
         found, origins = dict(self._own), dict[str, str]()
-        for name, origin, load in (*_of_packages(self.group), *_of_files(self.group)):
+        for name, origin, entry in (*_of_packages(self.group), *_of_files(self.group)):
             where = f"plug-in {origin}: seesaw.{self.group}"
             if not name.isidentifier():
                 raise UserError(f"{where}: expected a name of letters, digits and _, found '{name}'")
             if name in found:
-                taken = origins.get(name, "seesaw itself")
-                raise UserError(f"{where}: expected a new name, found '{name}', which {taken} has")
-            entry = load()
+                raise UserError(
+                    f"{where}: expected a new name, found '{name}', which {origins.get(name, 'seesaw itself')} has"
+                )
             if not isinstance(entry, Entry) if self.group != "sampler" else not callable(entry):
                 wanted = "a function of a seed" if self.group == "sampler" else "a bench.registry.Entry"
                 raise UserError(f"{where}.{name}: expected {wanted}, found {type(entry).__name__}")
             found[name], origins[name] = entry, origin
-        return found, origins
+        self._all, self._origins, self._files = found, origins, files()
 
 
 def registry_of(group: str) -> Registry[Any]:
@@ -153,7 +148,8 @@ def add(*files: PluginFile) -> None:
         module = ModuleType(f"seesaw_plugin_{hashlib.sha256(file.origin.encode()).hexdigest()[:16]}")
         module.__file__ = file.path
         sys.modules[module.__name__] = module  # where typing looks names up
-        _guarded(file.origin, partial(_run, file, module))
+        with _told(file.origin):
+            exec(compile(file.text, file.path, "exec"), module.__dict__)
         if not any(isinstance(module.__dict__.get(name), dict) for name in dicts):
             raise UserError(f"plug-in {file.origin}: expected one of the dicts {listed(dicts)}, found none")
         _FILES[file] = module
@@ -176,7 +172,7 @@ def needs(choices: Iterable[tuple[str, Any]]) -> dict[str, str]:
     found = {}
     for key, value in choices:
         group = "optimizer" if key == OPTIMIZER else key.removesuffix(".kind") if key.endswith(".kind") else ""
-        if group in GROUPS and (origin := registry_of(group).origin(str(value))):
+        if group in GROUPS and (origin := registry_of(group).origins.get(str(value))):
             found[f"{group}.{value}"] = origin
     return found
 
@@ -192,7 +188,7 @@ def check(needed: Mapping[str, str], where: str, same: bool = True) -> None:
     """
     for key, origin in needed.items():
         group, _, name = key.partition(".")
-        found = registry_of(group).origin(name) if group in GROUPS else None
+        found = registry_of(group).origins.get(name) if group in GROUPS else None
         if found is None or (same and found != origin):
             way = "name it with --plugin" if "(sha256 " in origin else "install it"
             told = f"{found}: it changed since" if found else f"none; {way}"
@@ -218,31 +214,26 @@ def _points() -> dict[str, list[EntryPoint]]:
     return {group: list(entry_points(group=group)) for group in entry_points().groups if group.startswith("seesaw.")}
 
 
-def _of_packages(group: str) -> Iterator[tuple[str, str, Callable[[], Any]]]:
+def _of_packages(group: str) -> Iterator[tuple[str, str, Any]]:
     for each in _points().get(f"seesaw.{group}", ()):
         origin = f"{each.dist.name} {each.dist.version}" if each.dist else each.value
-        yield each.name, origin, partial(_guarded, origin, each.load)
+        with _told(origin):
+            entry = each.load()
+        yield each.name, origin, entry
 
 
-def _of_files(group: str) -> Iterator[tuple[str, str, Callable[[], Any]]]:
+def _of_files(group: str) -> Iterator[tuple[str, str, Any]]:
     for file, module in _FILES.items():
         entries = module.__dict__.get(GROUPS[group].split(":")[1])
         for name, entry in entries.items() if isinstance(entries, dict) else ():
-            yield str(name), file.origin, partial(_same, entry)
+            yield str(name), file.origin, entry
 
 
-def _same(entry: Any) -> Any:
-    return entry
-
-
-def _run(file: PluginFile, module: ModuleType) -> None:
-    exec(compile(file.text, file.path, "exec"), module.__dict__)
-
-
-def _guarded(origin: str, load: Callable[[], Any]) -> Any:
-    """What a plug-in's own code gives; whatever it raises names the plug-in."""
+@contextmanager
+def _told(origin: str) -> Iterator[None]:
+    """Whatever a plug-in's own code raises names the plug-in."""
     try:
-        return load()
+        yield
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise UserError(f"plug-in {origin} cannot be imported: {reason}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -183,8 +184,9 @@ def test_seesaw_is_bench() -> None:
 def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment of a process that has the example package installed."""
     site = tmp_path_factory.mktemp("site")
+    source = shutil.copytree(EXAMPLE, tmp_path_factory.mktemp("source") / "plugin")  # a build leaves files
     code = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
-    done = subprocess.run([sys.executable, "-c", code, str(site)], cwd=EXAMPLE, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code, str(site)], cwd=source, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     zipfile.ZipFile(next(site.glob("*.whl"))).extractall(site)  # what pip does with it, and needs no pip
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), str(ROOT)])}
