@@ -90,8 +90,10 @@ def _of_model(axis: str, name: str) -> _Found:
             partial(of.the_gradient_reaches_every_parameter, tasks, kinds),
         )
         if tasks != "one":
-            each = partial(of.shared_parameters_are_declared_exactly, tasks, kinds)
-            yield f"{each.func.__name__}[{with_other}]", each
+            yield (
+                f"shared_parameters_are_declared_exactly[{with_other}]",
+                partial(of.shared_parameters_are_declared_exactly, tasks, kinds),
+            )
     for check in (of.a_seed_decides_everything, of.its_state_is_its_parameters, of.it_can_be_packaged):
         yield "", partial(check, {axis: name})
     if axis not in ("numeric", "sequence"):  # the tiny store has neither numbers with ranges nor histories
