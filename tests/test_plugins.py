@@ -21,7 +21,7 @@ from bench.balancing import BALANCING
 from bench.cli import main
 from bench.errors import UserError
 from bench.plugins import PluginFile
-from bench.production.served_model import Recipe
+from bench.production.served_model import ModelSpec
 from bench.records import Job
 from bench.registry import Choice
 from bench.schema import Field, Schema, Task
@@ -138,7 +138,7 @@ def test_a_packaged_model_needs_what_is_in_it_and_not_its_balancer(add: Add, mon
     add()
     schema = Schema((Field("user", 9),), (), (Task("click"), Task("like")))
     config = TrialConfig.parse({"sharing.kind": "twin", "balancing.kind": "largest"}).dotted()
-    recipe = Recipe.of_trained(schema, config, [[{}]])
+    recipe = ModelSpec.of_trained(schema, config, [[{}]])
     assert list(recipe.plugins) == ["sharing.twin"]
     assert recipe.shapes()
     monkeypatch.setattr(plugins, "_FILES", {})
@@ -146,7 +146,7 @@ def test_a_packaged_model_needs_what_is_in_it_and_not_its_balancer(add: Add, mon
         UserError, match=r"^the packaged model: expected sharing.twin of the plug-in mine.py .* --plugin$"
     ):
         recipe.shapes()
-    Recipe.of_trained(schema, config | {"sharing.kind": "mmoe"}, [[{}]])
+    ModelSpec.of_trained(schema, config | {"sharing.kind": "mmoe"}, [[{}]])
 
 
 def test_entry_points_of_unknown_groups_and_other_owners_of_our_name_are_told(

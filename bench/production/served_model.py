@@ -65,7 +65,7 @@ class ModelSpec:
     plugins: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of_trained(cls, schema: Schema, config: Mapping[str, Scalar], members: Sequence[Member]) -> ModelSpec:
+    def of_trained(cls, schema: Schema, config: Mapping[str, Scalar], members: Sequence[States]) -> ModelSpec:
         """That of trained members."""
         return cls(schema, dict(config), tuple(map(len, members)), plugins.needs(_served(config).items()))
 
