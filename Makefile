@@ -4,10 +4,10 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 # Public implementations that ours are compared with: the extra `peers`. What they depend on is not needed for that, and
 # in part not to be had any more; where they cannot be installed, those tests are
-# skipped, with the reason. So it is with Ray.
+# skipped, with the reason. So it is with Ray, and with what makes the documents' site.
 PEERS := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["peers"])
 
-.PHONY: run test test-slow lint format clean
+.PHONY: run test test-slow lint format site clean
 
 run: $(VENV)/.installed
 	$(BIN)/seesaw run quick
@@ -27,6 +27,11 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The documents as a site, in build/site.
+site: $(VENV)/.installed-docs
+	$(BIN)/python docs/site.py
+	$(BIN)/python -m mkdocs build --strict
+
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
@@ -42,7 +47,12 @@ $(VENV)/.installed: pyproject.toml setup.py | $(BIN)/python
 $(VENV)/.installed-test: pyproject.toml setup.py | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	-$(BIN)/python -m pip install --quiet --editable '.[ray]'
+	-$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	-$(BIN)/python -m pip install --quiet --no-deps $$($(BIN)/python -c '$(PEERS)')
+	touch $@
+
+$(VENV)/.installed-docs: pyproject.toml setup.py | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml setup.py | $(BIN)/python

@@ -23,4 +23,4 @@ for kind in CONTENT:
             package_dir[name] = str(folder)
             package_data[name] = [f"*{suffix}" for suffix in SUFFIXES]
 
-setup(packages=packages, package_dir=package_dir, package_data=package_data)
+setup(py_modules=["seesaw"], packages=packages, package_dir=package_dir, package_data=package_data)

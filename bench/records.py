@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+from bench.plugins import PluginFile
+
 Scalar = bool | int | float | str | None
 State = Literal["waiting", "running", "completed", "failed", "pruned"]
 Split = Literal["train", "valid", "confirm", "test"]
@@ -54,6 +56,7 @@ class Job:
         predictions: folder where to leave joint predictions, see `bench.predictions`; None leaves none.
         kind: of the point that it trains. Trees and ensembles have configurations of their own, see
             `bench.training.tree_settings` and `bench.training.ensemble`.
+        plugins: files whose entries the configuration may name.
     """
 
     trial: int | None
@@ -73,6 +76,7 @@ class Job:
     outcomes: tuple[str, ...] = ()
     predictions: str | None = None
     kind: Kind = "trial"
+    plugins: tuple[PluginFile, ...] = ()
 
     def resamples_of(self, split: Split) -> int:
         """On how many resamples of a split to measure; no interval is about validation, which the search reads."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import plugins
 from bench.balancing import BALANCING
 from bench.cli import main
 from bench.frontier.policy import Epsilon, Guard, Policy, Revenue, Segments
@@ -21,6 +22,7 @@ from bench.models.interactions import INTERACTIONS
 from bench.models.sharing import SHARING
 from bench.search.executors import EXECUTORS
 from bench.search.samplers import SAMPLERS
+from bench.testing import checks
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(
@@ -72,6 +74,22 @@ def test_the_policies_of_the_document_pick(tmp_path: Path, monkeypatch: pytest.M
     for part in (Policy, Guard, Segments, Retraining, Revenue, Epsilon):
         assert not [key for key in part.model_fields if f"`{key}`" not in text and f"[{key}]" not in text]
     assert not [rule for rule in PICK_RULES if f"`{rule}`" not in text]
+
+
+@pytest.mark.slow
+def test_the_plug_in_of_the_document_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SEESAW_HOME", raising=False)
+    monkeypatch.setattr(plugins, "_FILES", {})
+    text = (ROOT / "docs/plugins.md").read_text(encoding="utf-8")
+    for name, content in re.findall(r"^```(?:python|toml) (\S+)\n(.*?)^```", text, re.M | re.S):
+        (tmp_path / name).write_text(content)
+    for command in (line[2:] for block in blocks("docs/plugins.md", "console") for line in block.splitlines()):
+        assert main(shlex.split(command)[1:]) == 0, f"{command}\n{capsys.readouterr().err}"
+    for check in checks("balancing", "largest"):
+        check()
+    for group, place in plugins.GROUPS.items():
+        assert f"| `seesaw.{group}` | `{place.split(':')[1]}` |" in text
 
 
 def test_the_finished_page_is_small_and_holds_no_path_of_a_machine() -> None:

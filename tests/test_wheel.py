@@ -20,7 +20,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     kept = ("bench", "datasets", "search_spaces", "reports")
     for name in kept:
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "_content"))
-    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "seesaw.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source / name)
     return source
 
@@ -48,9 +48,9 @@ def test_an_install_in_place_shows_no_warning(source: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_its_only_top_level_package_is_bench(wheel: Path) -> None:
+def test_its_only_top_level_names_are_bench_and_its_alias(wheel: Path) -> None:
     tops = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"bench"}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"bench", "seesaw.py"}
 
 
 def test_it_holds_every_module_and_all_content(wheel: Path) -> None:

@@ -41,9 +41,10 @@ from bench.balancing.stch import STCH, STCHConfig
 from bench.balancing.trimmed_mean import TrimmedMean, TrimmedMeanConfig
 from bench.balancing.uncertainty import Uncertainty
 from bench.balancing.upgrad import UPGrad
+from bench.plugins import Registry
 from bench.registry import Entry, NoOptions
 
-BALANCING: dict[str, Entry[Balancer]] = {
+_OURS: dict[str, Entry[Balancer]] = {
     # Loss weightings: one backward pass.
     "static": Entry(Static, StaticConfig, "-", "fixed task weights, equal by default"),
     "uncertainty": Entry(Uncertainty, NoOptions, "Kendall et al., CVPR 2018", "weights learned as task noise"),
@@ -147,5 +148,6 @@ BALANCING: dict[str, Entry[Balancer]] = {
         TrimmedMean, TrimmedMeanConfig, "Yin et al., ICML 2018", "no extremes in any coordinate", has_a_majority
     ),
 }
+BALANCING = Registry("balancing", _OURS)
 
 __all__ = ["BALANCING", "Balancer", "GradientAggregation", "GradientCombination", "LossWeighting"]

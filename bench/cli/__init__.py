@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 import traceback
+from itertools import islice
 
 from bench.errors import TrainingError, UserError, shortened
 from bench.full_disk import no_room, refused
@@ -23,7 +24,11 @@ def main(arguments: list[str] | None = None) -> int:
     from bench.cli.app import app
 
     try:
-        code = app(args=arguments, prog_name="seesaw", standalone_mode=False)
+        code = app(
+            args=_plugins_first(sys.argv[1:] if arguments is None else arguments),
+            prog_name="seesaw",
+            standalone_mode=False,
+        )
         if code:  # an interrupt is turned into its exit code on the way
             print("seesaw: interrupted", file=sys.stderr)
             return int(code)
@@ -46,6 +51,20 @@ def main(arguments: list[str] | None = None) -> int:
             return _complain(error.format_message())
         return _bug()
     return 0
+
+
+def _plugins_first(arguments: list[str]) -> list[str]:
+    """With `--plugin FILE` before the command: it is an option of all of them, and people type it last."""
+    first, rest = list[str](), list[str]()
+    given = iter(arguments)
+    for each in given:
+        if each == "--":
+            rest += [each, *given]
+        elif each == "--plugin":
+            first += [each, *islice(given, 1)]
+        else:
+            (first if each.startswith("--plugin=") else rest).append(each)
+    return first + rest
 
 
 def _bug() -> int:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
-from bench import __version__
+from bench import __version__, plugins
 from bench.cli import (
     board,
     card,
@@ -43,8 +46,15 @@ def _version(wanted: bool) -> None:
 
 
 @app.callback()
-def root(version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show it.")) -> None:
+def root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show it."),
+    plugin: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE.py", help="Entries of your own, for any command; see docs/plugins.md."),
+    ] = None,
+) -> None:
     """Find the trade-off frontier of multi-task recommenders."""
+    plugins.add(*map(plugins.PluginFile.read, plugin or ()))
 
 
 app.command("datasets")(datasets.datasets)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+from importlib import metadata
 from pathlib import Path
 
 import psutil
 
-from bench import content
+from bench import content, plugins
 from bench.cli.options import Home, Json
 from bench.cli.output import print_json, print_table, say
+from bench.errors import listed
 from bench.home import resolve_home
 from bench.machine import cores, versions
 
@@ -48,15 +50,30 @@ def doctor(json: Json = False, home: Home = None) -> None:
     ]
     if problem := _kernel(place):
         problems.append(problem)
+    entries, wrong = plugins.inventory()
+    problems += wrong + _owners()
     if json:
-        print_json({"machine": facts, "versions": found, "problems": problems})
+        print_json({"machine": facts, "versions": found, "plugins": entries, "problems": problems})
         return
     print_table(
         ["machine", "found"],
         [[key, value if isinstance(value, str) else f"{value:.4g}"] for key, value in facts.items()],
     )
     print_table(["library", "version"], found.items())
-    say("nothing is missing" if not problems else "\n".join(f"missing: {problem}" for problem in problems))
+    if entries:
+        print_table(["entry", "plug-in"], entries.items())
+    say("nothing is missing" if not problems else "\n".join(f"problem: {problem}" for problem in problems))
+
+
+def _owners() -> list[str]:
+    """Other installed packages that have a module of our name: which of the two is imported is chance."""
+    owners = metadata.packages_distributions()
+    return [
+        f"expected the import name '{name}' to be seesaw-bench's alone, found that {listed(others)} also installed it; "
+        "uninstall one of them"
+        for name in ("bench", "seesaw")
+        if (others := sorted(set(owners.get(name, ())) - {"seesaw-bench"}))
+    ]
 
 
 def _gpu() -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from bench import plugins
 from bench.atomic import atomic_folder, write_text
 from bench.data.abandoned import remove_abandoned
 from bench.data.assemble import Assembler, Rows
@@ -41,6 +42,7 @@ def recipe(card: Card) -> str:
     values["code"] = CODE_VERSION
     if isinstance(card.reader, SyntheticReader):
         values["generator"] = GENERATORS[card.reader.generator].version
+    values |= plugins.needs([("reader.kind", card.reader.kind)])
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 

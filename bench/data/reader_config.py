@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, Discriminator, Field
+from pydantic import (
+    AfterValidator,
+    Discriminator,
+    Field,
+    SerializeAsAny,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from bench.registry import Config
 
@@ -41,8 +49,8 @@ class Join(Config):
     """Names, where the file has no header."""
 
 
-class _Reader(Config):
-    """What readers of files have in common."""
+class FileReader(Config):
+    """What readers of files have in common; a plug-in's `[reader]` table is a subclass with a `kind` and `joins`."""
 
     on_bad_row: Literal["fail", "drop"] = "fail"
     """What to do with a row that has a wrong number of columns, a number that is none, a label that is not among its
@@ -57,7 +65,7 @@ class _Reader(Config):
     the card reads."""
 
 
-class CsvReader(_Reader):
+class CsvReader(FileReader):
     """Delimited text, packed or not; tab-separated files have `separator = "\\t"`."""
 
     kind: Literal["csv"] = "csv"
@@ -68,14 +76,14 @@ class CsvReader(_Reader):
     joins: tuple[Join, ...] = ()
 
 
-class ParquetReader(_Reader):
+class ParquetReader(FileReader):
     """Parquet files."""
 
     kind: Literal["parquet"] = "parquet"
     joins: tuple[Join, ...] = ()
 
 
-class AliCcpReader(_Reader):
+class AliCcpReader(FileReader):
     """Raw Ali-CCP: impressions in skeleton files, and what many impressions share in common files."""
 
     kind: Literal["ali-ccp"] = "ali-ccp"
@@ -88,7 +96,7 @@ class AliCcpReader(_Reader):
         return tuple(Join(file=name, on="common_index") for name in dict.fromkeys(self.common.values()))
 
 
-class PairReader(_Reader):
+class PairReader(FileReader):
     """Pairs of comma-separated files without header, joined by a key; rows without a partner are left out."""
 
     kind: Literal["pairs"] = "pairs"
@@ -106,7 +114,7 @@ class PairReader(_Reader):
         return tuple(Join(file=name, on=self.on) for name in dict.fromkeys(self.partner.values()))
 
 
-class DoubleColonReader(_Reader):
+class DoubleColonReader(FileReader):
     """MovieLens's text: fields between `::`, no header, Latin-1."""
 
     kind: Literal["double-colon"] = "double-colon"
@@ -122,6 +130,19 @@ class SyntheticReader(Config):
     parameters: dict[str, Any] = Field(default_factory=dict)
 
 
-ReaderConfig = Annotated[
-    AliCcpReader | CsvReader | DoubleColonReader | PairReader | ParquetReader | SyntheticReader, Discriminator("kind")
-]
+_Ours = AliCcpReader | CsvReader | DoubleColonReader | PairReader | ParquetReader | SyntheticReader
+_KINDS = {each.model_fields["kind"].default for each in get_args(_Ours)}
+
+
+def _of_plugins(values: Any, ours: ValidatorFunctionWrapHandler) -> Any:
+    """A plug-in's table by its own class; plug-ins are looked at for a kind that is none of ours."""
+    kind = values.get("kind") if isinstance(values, Mapping) else None
+    if isinstance(kind, str) and kind not in _KINDS:
+        from bench.data.readers import FILES  # which imports the card
+
+        if kind in FILES:
+            return FILES[kind].config.model_validate(values)
+    return ours(values)
+
+
+ReaderConfig = SerializeAsAny[Annotated[_Ours, Discriminator("kind"), WrapValidator(_of_plugins)]]

@@ -172,6 +172,8 @@ class PackageManifest(Config):
     config: dict[str, Scalar]
     states: tuple[int, ...] = Field(min_length=1, max_length=256)
     """Of each averaged member: how many states it has."""
+    plugins: dict[_Name, _Name] = Field(default_factory=dict)
+    """What of the model comes from plug-ins, as `bench.plugins.needs` gives it."""
     agreement: dict[str, float]
     """Engine -> largest difference to the trained model's probabilities, on rows of validation."""
     score: Score
@@ -198,4 +200,4 @@ class PackageManifest(Config):
     @property
     def spec(self) -> ModelSpec:
         """What rebuilds the model's modules."""
-        return ModelSpec(self.data_schema.as_schema(), self.config, self.states)
+        return ModelSpec(self.data_schema.as_schema(), self.config, self.states, self.plugins)

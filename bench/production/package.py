@@ -85,7 +85,7 @@ def write_package(parts: Parts, folder: Path, onnx: bool = True) -> Package:
         UserError: the score names no prediction; `onnx`, and the extra `serve` is not installed.
         AssertionError: a model differs from the trained one.
     """
-    spec = ModelSpec(parts.schema, dict(parts.config), tuple(map(len, parts.members)))
+    spec = ModelSpec.of_trained(parts.schema, parts.config, parts.members)
     served = spec.of(parts.members)
     with atomic_folder(folder) as made:
         program = archive.export(served, parts.schema)
@@ -104,6 +104,7 @@ def write_package(parts: Parts, folder: Path, onnx: bool = True) -> Package:
             data_schema=SchemaFacts.model_validate(schema_to_json(parts.schema)),
             config=dict(parts.config),
             states=spec.states,
+            plugins=dict(spec.plugins),
             agreement=_agreement(made, spec, served, parts.rows, ["exported", *(["onnx"] if onnx else [])]),
             score=parts.score.of(parts.schema.tasks),
             outcomes=tuple(parts.outcomes),

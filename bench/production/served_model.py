@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 
+from bench import plugins
 from bench.models.assembly import MultiTaskModel
 from bench.records import Scalar
 from bench.schema import Schema
@@ -55,11 +56,18 @@ class ModelSpec:
     Attributes:
         config: dotted, all of it.
         states: how many states each member has.
+        plugins: what of the model comes from plug-ins, as `bench.plugins.check` takes it.
     """
 
     schema: Schema
     config: Mapping[str, Scalar]
     states: tuple[int, ...]
+    plugins: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of_trained(cls, schema: Schema, config: Mapping[str, Scalar], members: Sequence[States]) -> ModelSpec:
+        """That of trained members."""
+        return cls(schema, dict(config), tuple(map(len, members)), plugins.needs(_served(config).items()))
 
     def build(self) -> ServedModel:
         """The modules, with weights that mean nothing yet."""
@@ -81,6 +89,14 @@ class ModelSpec:
         return served
 
     def _model(self) -> MultiTaskModel:
-        config = TrialConfig.parse(self.config)
+        plugins.check(self.plugins, "the packaged model", same=False)
+        config = TrialConfig.parse(_served(self.config))
         optim = config.optim.model_copy(update={"precision": "fp32"})
         return build_model(self.schema, replace(config, optim=optim))
+
+
+def _served(config: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """Without what trained it alone: a model is served where the balancer's plug-in is not."""
+    return {
+        key: value for key, value in config.items() if key != plugins.OPTIMIZER and not key.startswith("balancing.")
+    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import content
+from bench import content, plugins
 from bench.atomic import atomic_folder
 from bench.confirm.baselines import check_static
 from bench.data import load_card
@@ -129,6 +129,7 @@ def create(
         command=shlex.join(words),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=versions(),
+        plugins=plugins.needs(_choices(suite, production)),
     )
     with atomic_folder(folder) as temporary:
         (temporary / SPACE).write_bytes(space_file.read_bytes())
@@ -138,6 +139,16 @@ def create(
             within.mkdir()
             (within / CARD).write_bytes(cards[key][0].read_bytes())
     return Run.open(home, folder.name)
+
+
+def _choices(suite: Suite, production: Mapping[str, Current]) -> Iterator[tuple[str, Any]]:
+    """Every kind that the run may use, by the name of its choice."""
+    yield "sampler.kind", suite.search.sampler
+    yield from load_space(suite.space).restricted(suite.set).values()
+    for current in production.values():
+        yield from (current.config or {}).items()
+    for dataset in suite.datasets:
+        yield "reader.kind", load_card(dataset.id).reader.kind
 
 
 def _parts(cards: Mapping[str, tuple[Path, str]]) -> dict[str, Part]:

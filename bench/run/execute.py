@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import predictions
+from bench import plugins, predictions
 from bench.atomic import write_text
 from bench.balancing import BALANCING
 from bench.balancing.alike import works_on_gradients
@@ -47,9 +47,10 @@ def execute(run: Run, progress: Progress) -> list[DatasetResult]:
     """Everything from raw data to the page. Finished parts of an earlier execution are not done again.
 
     Raises:
-        UserError: the data cannot be had, does not fit or changed since the run began, or another driver works on the
-            run. Nothing of the run is changed then.
+        UserError: the data cannot be had or does not fit, data or a plug-in changed since the run began, or another
+            driver works on the run. Nothing of the run is changed then.
     """
+    plugins.check(run.manifest.plugins, run.name)
     with Reporter(run, progress) as reporter:
         parts = [(part, _prepare(part, progress)) for part in run.datasets.values()]
         run.keep()  # limits that were raised: everything is checked by now
@@ -127,6 +128,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
             predictions=str(part.folder / predictions.FOLDER) if replicate else None,
             kind=point.kind,
             outcomes=outcomes if replicate else (),
+            plugins=plugins.files(),
         )
 
     def on_record(record: TrialRecord) -> None:
@@ -153,6 +155,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
             threads=manifest.threads,
             gpus=manifest.gpus,
             memory_mb=manifest.memory_mb,
+            needs=manifest.plugins,
         )
         pace, so_far = Pace(plan.ladder, study.records()), SoFar(objectives)
         after = After(suite, plan.space, plan.lengths)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from bench import plugins
 from bench.atomic import write_text
 from bench.content import read_toml
 from bench.data import Card, Store, parse_card
@@ -82,6 +83,8 @@ class Manifest(BaseModel):
     command: str
     created: str
     versions: dict[str, str]
+    plugins: dict[str, str] = {}
+    """What the run uses of plug-ins, as `bench.plugins.needs` gives it."""
 
     @property
     def text(self) -> str:
@@ -102,7 +105,7 @@ class Run:
         """The run of that name, or at that path.
 
         Raises:
-            UserError: there is none, or its manifest cannot be read.
+            UserError: there is none, its manifest cannot be read, or a plug-in that it uses is missing.
         """
         folder = home / "runs" / name_or_path
         if not os.path.isfile(folder / MANIFEST):
@@ -113,7 +116,9 @@ class Run:
         if folder.parent.name == "runs":  # a path leads to the home that it is in, wherever it is asked from
             home = folder.parents[1]
         file = folder / MANIFEST
-        return cls(home, folder, validate(Manifest, read_json(file), str(file)))
+        manifest = validate(Manifest, read_json(file), str(file))
+        plugins.check(manifest.plugins, manifest.name, same=False)
+        return cls(home, folder, manifest)
 
     def keep(self) -> None:
         """Writes what was decided into the folder, where that is not what is there."""

@@ -14,6 +14,7 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 
 from bench.errors import unknown
+from bench.plugins import Registry
 from bench.records import Scalar
 from bench.search import tree as trees
 from bench.search.events import params_in
@@ -39,11 +40,12 @@ TPE, GP = "tpe", "gp"
 RUNG_SAMPLERS = (GP, "random")
 """Those for a search by rungs: TPE learns nothing from a trial below full length."""
 
-SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
+_OURS: dict[str, Callable[[int], BaseSampler]] = {
     TPE: _tpe,
     "random": RandomSampler,
     GP: RandomSampler,  # our proposals are whole and leave Optuna nothing to draw
 }
+SAMPLERS = Registry("sampler", _OURS)
 
 
 def make_sampler(name: str, run_seed: int, trial: int) -> BaseSampler:

@@ -48,6 +48,12 @@ class Space:
         """What every configuration has in common."""
         return {name: node.value for name, node in self.tree.items() if isinstance(node, Constant)}
 
+    def values(self) -> Iterator[tuple[str, Scalar]]:
+        """Names of constants, switches and categorical parameters anywhere in the tree, each with every value."""
+        for name, node, _ in trees.walk(self.tree):
+            values = (node.value,) if isinstance(node, Constant) else getattr(node, "options", ())
+            yield from ((name, value) for value in values)
+
     def branches(self, switch: str) -> tuple[str, ...]:
         """The branches of a switch that every configuration has; none where it is not such a switch."""
         node = self.tree.get(switch)

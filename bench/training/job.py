@@ -6,6 +6,7 @@ import math
 from functools import lru_cache
 from itertools import product
 
+from bench import plugins
 from bench.data import Store
 from bench.data.part import part_of
 from bench.data.store import Split
@@ -52,6 +53,7 @@ def run_job(job: Job, progress: Progress | None = None, profile: Profile | None 
         OSError: the checkpoint could not be written.
         Unwritable: there is no room for the predictions.
     """
+    plugins.add(*job.plugins)
     keep_freed_memory()
     reset_peak_memory()
     store = _open(job.store, job.tasks)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import ast
 import inspect
-from typing import get_args
 
 import pytest
 
 import bench.balancing
-from bench.balancing import BALANCING, Balancer, GradientAggregation, GradientCombination, LossWeighting
-from bench.balancing.base import Need
-from bench.registry import choose
-from bench.schema import Schema, Task
+from bench.balancing import BALANCING
+from bench.testing.balancing import an_entry_is_complete
 
 
 def test_no_name_is_given_twice() -> None:
@@ -23,18 +20,7 @@ def test_no_name_is_given_twice() -> None:
 
 @pytest.mark.parametrize("name", BALANCING)
 def test_an_entry_is_complete(name: str) -> None:
-    entry = BALANCING[name]
-    balancer = entry.build(["a", "b", "c"], choose(BALANCING, "balancing", {"kind": name}, "static").options)
-    assert isinstance(balancer, Balancer)
-    assert not entry.departs or entry.departs.endswith(".")
-    kinds = (LossWeighting, GradientAggregation, GradientCombination)
-    assert sum(isinstance(balancer, kind) for kind in kinds) == 1
-    assert balancer.needs <= set(get_args(Need))
-    assert balancer.tasks == ("a", "b", "c")
-    assert entry.summary
-    assert "\n" not in entry.summary
-    assert entry.paper == "-" or entry.paper[-4:].isdigit()
-    assert entry.unfit(Schema((), (), (Task("a"), Task("b"), Task("c")))) is None
+    an_entry_is_complete(name)
 
 
 def test_each_has_its_own_file_and_class() -> None:

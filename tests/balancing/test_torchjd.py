@@ -6,12 +6,12 @@ import pytest
 import torch
 import torchjd.aggregation
 import torchjd.scalarization
-from balancing_toys import TASKS, build, step
 from torch import Tensor
 from torchjd import aggregation as theirs
 from torchjd import scalarization as scalars
 
 from bench.balancing import BALANCING
+from bench.testing.balancing import TASKS, build, step
 
 OURS = {
     "Constant": "static", "Mean": "static", "Sum": "static", "COSMOS": "cosmos", "DWA": "dwa", "FAMO": "famo",

@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from balancing_toys import OUTPUT, build, step
 from scipy.optimize import minimize
 from torch import Tensor
 
 from bench.balancing.gramian import Gradients
+from bench.testing.balancing import OUTPUT, build, step
 
 
 def rows_and_losses(seed: int, tasks: int = 3) -> tuple[Tensor, Tensor]:

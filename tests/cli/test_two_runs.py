@@ -135,7 +135,7 @@ def test_without_the_extra_a_pick_is_deployed_without_onnx(seesaw, two_runs: Pat
     said = seesaw("deploy", "kinds", home=two_runs)
     assert said.err.splitlines() == [
         "the package will have no model in ONNX: onnxscript is not installed; in the checkout, "
-        ".venv/bin/pip install -e '.[serve]' adds it",
+        "pip install '.[serve]' adds it",
         "seesaw: enough seen",
     ]
     monkeypatch.setattr("bench.production.engines.find_spec", lambda name: name)

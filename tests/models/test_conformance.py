@@ -1,4 +1,4 @@
-"""What every sharing x funnel must do. A new entry of either registry is tested here without a line from its author."""
+"""What every sharing x funnel must do, see `bench.testing.models`. A new entry is tested here by itself."""
 
 from __future__ import annotations
 
@@ -13,25 +13,11 @@ from torch import Tensor
 
 import bench.models
 from bench.models.assembly import MultiTaskModel
-from bench.models.config import EmbeddingConfig, EnsembleConfig, TowerConfig
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
 from bench.models.sharing import SHARING
-from bench.registry import Choice
-from bench.schema import Field, Schema, Task
-
-CHAIN = (Task("click"), Task("cart", parent="click"), Task("buy", parent="cart"))
-MIXED = (Task("click"), Task("buy", parent="click"), Task("watch", "regression", parent="click"), Task("like"))
-TASKS = {
-    "one": (Task("click"),),
-    "two": (Task("income"), Task("married")),
-    "chain": CHAIN,
-    "mixed": MIXED,
-    "five": (*MIXED, Task("share")),
-    "six": (*CHAIN, Task("like"), Task("share"), Task("watch", "regression")),
-}
-SIZES = (0, 1, 7)
-FIELDS = (Field("user", 40), Field("tags", 12, slots=3), Field("item", 25), Field("hour", 24))
+from bench.testing import models as of
+from bench.training.axes import AXES
 
 
 def turns(*axes):
@@ -51,135 +37,38 @@ def turns(*axes):
 EACH = pytest.mark.parametrize(("sharing", "funnel"), list(zip(SHARING, cycle(FUNNELS), strict=False)))
 
 
-def build(
-    sharing: str, funnel: str, tasks: str, dim: int = 4, tower: int = 8, interaction: str = "none", members: int = 1
-) -> MultiTaskModel:
-    schema = Schema(FIELDS, ("age",), TASKS[tasks])
-    for entry in (SHARING[sharing], FUNNELS[funnel], INTERACTIONS[interaction]):
-        if reason := entry.unfit(schema):
-            pytest.skip(reason)
-    return MultiTaskModel(
-        schema,
-        Choice(sharing, SHARING[sharing].config()),
-        Choice(funnel, FUNNELS[funnel].config()),
-        EmbeddingConfig(dim=dim),
-        TowerConfig(layers=(tower,)),
-        interaction=Choice(interaction, INTERACTIONS[interaction].config()),
-        ensemble=EnsembleConfig(members=members),
-    )
-
-
-def batch_of(schema: Schema, size: int) -> tuple[Tensor, Tensor, Tensor]:
-    """ids, dense and consistent labels: a child happens only where its parent did."""
-    columns = []
-    for field, offset in zip(schema.fields, schema.offsets, strict=True):
-        ids = torch.randint(offset, offset + field.cardinality, (size, field.slots))
-        if field.slots > 1:
-            ids[:, 1:] *= torch.rand(size, field.slots - 1) < 0.5  # padding
-        columns.append(ids)
-    labels: list[Tensor] = []
-    for task, parent in zip(schema.tasks, schema.parents, strict=True):
-        values = torch.randn(size) if task.kind == "regression" else (torch.rand(size) < 0.6).float()
-        labels.append(values if parent is None else values * labels[parent])
-    return torch.cat(columns, 1).int(), torch.randn(size, len(schema.dense)), torch.stack(labels, 1)
-
-
-@pytest.mark.parametrize(("sharing", "tasks", "size", "funnel"), turns(SHARING, TASKS, SIZES, FUNNELS))
+@pytest.mark.parametrize(("sharing", "tasks", "size", "funnel"), turns(SHARING, of.TASKS, of.SIZES, FUNNELS))
 def test_any_batch_size_gives_logits_losses_and_probabilities(sharing, funnel, tasks, size):
-    model = build(sharing, funnel, tasks)
-    ids, dense, labels = batch_of(model.schema, size)
-    count = len(model.schema.tasks)
-    logits = model(ids, dense)
-    losses = model.losses(logits, labels)
-    losses.sum().backward()
-    assert logits.shape == (size, len(model.funnel.outputs))
-    assert model.funnel.outputs[:count] == tuple(range(count))
-    assert losses.shape == (count,)
-    assert losses.isfinite().all()
-    probabilities = model.probabilities(logits)
-    for values in (probabilities.conditional, probabilities.joint):
-        assert values.shape == (size, count)
-        binary = values[:, [task.kind == "binary" for task in model.schema.tasks]]
-        assert ((binary >= 0) & (binary <= 1)).all()
-    if size:
-        model.eval()  # what is drawn at random in training is not drawn alike for each
-        logits = model(ids, dense)
-        alone = torch.cat([model(ids[i : i + 1], dense[i : i + 1]) for i in range(size)])
-        torch.testing.assert_close(alone, logits, rtol=1e-4, atol=1e-5)
+    of.any_batch_size_gives_logits_losses_and_probabilities(tasks, size, {"sharing": sharing, "funnel": funnel})
 
 
-@pytest.mark.parametrize(("sharing", "tasks", "funnel"), turns(SHARING, TASKS, FUNNELS))
+@pytest.mark.parametrize(("sharing", "tasks", "funnel"), turns(SHARING, of.TASKS, FUNNELS))
 def test_the_gradient_reaches_every_parameter(sharing, funnel, tasks):
-    model = build(sharing, funnel, tasks).eval()
-    ids, dense, labels = batch_of(model.schema, 256)
-    model.losses(model(ids, dense), labels).sum().backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.isfinite().all(), name
-        reached = parameter.grad.flatten(1).any(dim=1)  # slice by slice
-        if name == "embedding.weight":
-            assert reached.nonzero().flatten().tolist() == ids.unique().tolist()[1:]  # all but the padding
-        else:
-            assert reached.all(), name
+    of.the_gradient_reaches_every_parameter(tasks, {"sharing": sharing, "funnel": funnel})
 
 
-@pytest.mark.parametrize(("sharing", "tasks", "funnel"), turns(SHARING, list(TASKS)[1:], FUNNELS))
+@pytest.mark.parametrize(("sharing", "tasks", "funnel"), turns(SHARING, list(of.TASKS)[1:], FUNNELS))
 def test_shared_parameters_are_declared_exactly(sharing, funnel, tasks):
-    """By autograd: each slice of a shared one moves more than one task, each slice of another exactly one.
-
-    Where a funnel transfers hidden units, what moves a task moves all that follow it, and they count as one.
-    """
-    model = build(sharing, funnel, tasks).double().eval()
-    ids, dense, _ = batch_of(model.schema, 256)
-    parameters = list(model.dense_parameters())
-    logits = model(ids, dense.double())
-    moved = [torch.zeros(len(parameter), len(TASKS[tasks]), dtype=torch.bool) for parameter in parameters]
-    for output, task in enumerate(model.funnel.outputs):
-        gradients = torch.autograd.grad(logits[:, output].sum(), parameters, retain_graph=True, allow_unused=True)
-        for by, gradient in zip(moved, gradients, strict=True):
-            if gradient is not None:
-                by[:, task] |= gradient.flatten(1).any(dim=1)
-    if model.towers.transfer is not None:
-        for by in moved:
-            before = by.clone()
-            for task, parent in enumerate(model.schema.parents):
-                by[:, task] &= ~before[:, parent] if parent is not None else True
-    shared = {id(parameter) for parameter in model.shared_parameters()}
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    for parameter, by in zip(parameters, moved, strict=True):
-        count = by.sum(1)
-        least = 1 if model.towers.transfer is None else 0
-        fits = count > least if id(parameter) in shared else count == 1
-        assert fits.all(), (names[id(parameter)], count)
+    of.shared_parameters_are_declared_exactly(tasks, {"sharing": sharing, "funnel": funnel})
 
 
 @EACH
 def test_a_seed_decides_everything(sharing, funnel):
-    def trained(seed: int) -> Tensor:
-        torch.manual_seed(seed)
-        model = build(sharing, funnel, "chain")
-        torch.manual_seed(1)
-        ids, dense, labels = batch_of(model.schema, 32)
-        for _ in range(2):
-            gradients = torch.autograd.grad(model.losses(model(ids, dense), labels).sum(), list(model.parameters()))
-            with torch.no_grad():
-                for parameter, gradient in zip(model.parameters(), gradients, strict=True):
-                    parameter -= 0.1 * gradient
-        return model(ids, dense).detach()
-
-    assert torch.equal(trained(3), trained(3))
-    assert not torch.equal(trained(3), trained(4))
+    of.a_seed_decides_everything({"sharing": sharing, "funnel": funnel})
 
 
 @EACH
-def test_state_round_trips(sharing, funnel, tmp_path):
-    model, other = build(sharing, funnel, "mixed").eval(), build(sharing, funnel, "mixed").eval()
-    ids, dense, _ = batch_of(model.schema, 16)
-    assert not torch.equal(model(ids, dense), other(ids, dense))
-    torch.save(model.state_dict(), tmp_path / "state.pt")
-    other.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
-    assert torch.equal(model(ids, dense), other(ids, dense))
-    assert set(model.state_dict()) == {name for name, _ in model.named_parameters()}
+def test_its_state_is_its_parameters(sharing, funnel):
+    of.its_state_is_its_parameters({"sharing": sharing, "funnel": funnel})
+
+
+@pytest.mark.parametrize("axis", ["interaction", "numeric", "sequence"])
+def test_every_entry_before_sharing_is_declared_exactly(axis):
+    """On one sharing of each number of input sets; more of each axis in its own file."""
+    for kind, sharing in zip(AXES[axis], cycle(("mmoe", "stem", "single_task")), strict=False):
+        of.shared_parameters_are_declared_exactly("mixed", {axis: kind, "sharing": sharing})
+        of.the_gradient_reaches_every_parameter("mixed", {axis: kind, "sharing": sharing})
+        of.its_state_is_its_parameters({axis: kind, "sharing": sharing})
 
 
 class Together(torch.nn.Module):
@@ -218,8 +107,8 @@ def in_onnx(program: torch.export.ExportedProgram) -> Callable[[Tensor, Tensor],
 def test_every_entry_exports_and_runs_in_onnx_at_other_batch_sizes():
     """Each sharing, funnel and interaction once; an empty batch ends onnxruntime's process, and is left out there."""
     models = {
-        f"{sharing} {funnel} {interaction}": build(
-            sharing, funnel, "mixed", interaction=interaction, members=members
+        f"{sharing} {funnel} {interaction}": of.build(
+            "mixed", {"sharing": sharing, "funnel": funnel, "interaction": interaction}, members=members
         ).eval()
         for sharing, funnel, interaction, members in zip(
             SHARING, cycle(FUNNELS), cycle(INTERACTIONS), cycle((1, 3)), strict=False
@@ -227,10 +116,10 @@ def test_every_entry_exports_and_runs_in_onnx_at_other_batch_sizes():
     }
     assert len(models) >= max(map(len, (FUNNELS, INTERACTIONS)))
     schema = models["single_task independent none"].schema
-    program = exported(Together(models), batch_of(schema, 8)[:2])
+    program = exported(Together(models), of.batch_of(schema, 8)[:2])
     onnx = in_onnx(program)
     for size in (0, 1, 2, 13):
-        ids, dense, _ = batch_of(schema, size)
+        ids, dense, _ = of.batch_of(schema, size)
         expected = [model(ids, dense) for model in models.values()]
         for run in (program.module(), onnx) if size else (program.module(),):
             for name, found, ours in zip(models, run(ids, dense), expected, strict=True):
@@ -240,10 +129,10 @@ def test_every_entry_exports_and_runs_in_onnx_at_other_batch_sizes():
 @pytest.mark.slow  # some seconds each, most of them in the exporter
 @pytest.mark.parametrize(("sharing", "funnel", "interaction"), turns(SHARING, FUNNELS, INTERACTIONS))
 def test_any_two_entries_run_in_onnx(sharing, funnel, interaction):
-    model = build(sharing, funnel, "mixed", interaction=interaction).eval()
-    run = in_onnx(exported(model, batch_of(model.schema, 8)[:2]))
+    model = of.build("mixed", {"sharing": sharing, "funnel": funnel, "interaction": interaction}).eval()
+    run = in_onnx(exported(model, of.batch_of(model.schema, 8)[:2]))
     for size in (1, 13):
-        ids, dense, _ = batch_of(model.schema, size)
+        ids, dense, _ = of.batch_of(model.schema, size)
         torch.testing.assert_close(run(ids, dense)[0], model(ids, dense), rtol=1e-5, atol=1e-5)
 
 
@@ -256,10 +145,7 @@ def test_no_registry_names_a_kind_twice(room):
             assert len(set(keys)) == len(keys)
 
 
-@pytest.mark.parametrize(("kind", "entry"), [*SHARING.items(), *FUNNELS.items()])
-def test_an_entry_says_what_it_is(kind, entry):
-    assert kind.isidentifier()
-    assert entry.paper == "-" or entry.paper.rsplit(" ", 1)[1].isdecimal()
-    assert entry.summary
-    assert "\n" not in entry.summary
-    assert entry.config() == entry.config.model_validate(entry.config().model_dump(mode="json"))
+@pytest.mark.parametrize("axis", AXES)
+def test_an_entry_says_what_it_is(axis):
+    for kind in AXES[axis]:
+        of.an_entry_says_what_it_is(axis, kind)

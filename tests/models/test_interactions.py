@@ -20,6 +20,7 @@ from bench.models.sharing import SHARING
 from bench.models.sharing.base import Layout
 from bench.registry import Choice, NoOptions
 from bench.schema import Field, Schema, Task
+from bench.testing.models import a_seed_decides_everything, shared_parameters_are_declared_exactly
 
 TASKS = (Task("click"), Task("buy", parent="click"), Task("watch", "regression"))
 FIELDS = (Field("user", 30), Field("tags", 10, slots=3), Field("item", 20))
@@ -87,40 +88,12 @@ def test_new_columns_follow_those_of_the_layout(kind, options):
 
 @pytest.mark.parametrize(("sharing", "kind"), list(product(SHARING, INTERACTIONS)))
 def test_the_gradient_reaches_every_parameter_and_what_is_shared_is_declared(sharing, kind):
-    model = model_of(sharing, kind).double().eval()
-    ids, dense = batch_of(SCHEMA, 256)
-    logits = model(ids, dense.double())
-    parameters = list(model.dense_parameters())
-    moved = [torch.zeros(len(parameter), dtype=torch.int) for parameter in parameters]
-    for task in range(3):
-        gradients = torch.autograd.grad(logits[:, task].sum(), parameters, retain_graph=True, allow_unused=True)
-        for count, gradient in zip(moved, gradients, strict=True):
-            if gradient is not None:
-                count += gradient.flatten(1).any(dim=1)
-    shared = {id(parameter) for parameter in model.shared_parameters()}
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    for parameter, count in zip(parameters, moved, strict=True):
-        assert (count > 1 if id(parameter) in shared else count == 1).all(), (names[id(parameter)], count)
+    shared_parameters_are_declared_exactly("mixed", {"sharing": sharing, "interaction": kind})
 
 
-@EACH
-def test_a_seed_decides_everything(kind, options):
-    def trained(seed: int) -> Tensor:
-        torch.manual_seed(seed)
-        model = model_of("shared_bottom", kind, **options)
-        torch.manual_seed(1)
-        ids, dense = batch_of(SCHEMA, 64)
-        labels = (torch.rand(64, 3) < 0.6).float()
-        labels[:, 1] *= labels[:, 0]
-        optimizer = torch.optim.Adam(model.parameters(), lr=0.01, fused=True)
-        for _ in range(2):
-            optimizer.zero_grad()
-            model.losses(model(ids, dense), labels).sum().backward()
-            optimizer.step()
-        return model.losses(model(ids, dense), labels).detach()
-
-    assert torch.equal(trained(3), trained(3))
-    assert not torch.equal(trained(3), trained(4))
+@pytest.mark.parametrize("kind", INTERACTIONS)
+def test_a_seed_decides_everything(kind):
+    a_seed_decides_everything({"interaction": kind})
 
 
 @pytest.mark.parametrize("sharing", SHARING)

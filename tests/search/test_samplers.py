@@ -33,22 +33,13 @@ from bench.search.executors import InlineExecutor
 from bench.search.samplers import BEST, OTHERS, SAMPLERS, make_sampler, quiet, shown
 from bench.search.standing import Standing
 from bench.search.study import Study
+from bench.testing.samplers import it_depends_on_its_seed_and_on_nothing_else, sequence
 
 HERE = Path(__file__).parent
 
 
-def sequence(sampler: str, seed: int, trials: int) -> list[tuple[float, float]]:
-    """Objectives of a search in memory, its sampler made anew for every trial."""
-    space = toy_space()
-    with quiet():
-        study = optuna.create_study(directions=["maximize", "maximize"])
-        values = []
-        for number in range(trials):
-            study.sampler = make_sampler(sampler, seed, number)
-            trial = study.ask()
-            values.append(objectives(space.suggest(trial, TASKS)))
-            study.tell(trial, values[-1])
-    return values
+def toy(trial: optuna.trial.BaseTrial) -> tuple[float, float]:
+    return objectives(toy_space().suggest(trial, TASKS))
 
 
 def hypervolume(values: list[tuple[float, float]]) -> float:
@@ -58,22 +49,21 @@ def hypervolume(values: list[tuple[float, float]]) -> float:
 @pytest.mark.slow
 def test_tpe_beats_random_on_a_conditional_space() -> None:
     """Ten seeds, 50 trials: median hypervolume, and most seeds one by one."""
-    tpe = np.array([hypervolume(sequence("tpe", seed, 50)) for seed in range(10)])
-    random = np.array([hypervolume(sequence("random", seed, 50)) for seed in range(10)])
+    tpe = np.array([hypervolume(sequence("tpe", seed, 50, toy)) for seed in range(10)])
+    random = np.array([hypervolume(sequence("random", seed, 50, toy)) for seed in range(10)])
     assert np.median(tpe) > np.median(random)
     assert (tpe > random).sum() >= 8
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_a_sampler_depends_on_its_seed_and_on_nothing_else(name: str) -> None:
-    assert sequence(name, 3, 45) == sequence(name, 3, 45)
-    assert sequence(name, 3, 5) != sequence(name, 4, 5)
+    it_depends_on_its_seed_and_on_nothing_else(name, toy)
 
 
 @pytest.mark.slow
 def test_no_sampler_depends_on_the_order_of_sets() -> None:
     """Text hashes differ from process to process, and with them the order of sets."""
-    code = "from test_samplers import *; print([sequence(name, 5, 45) for name in SAMPLERS])"
+    code = "from test_samplers import *; print([sequence(name, 5, 45, toy) for name in SAMPLERS])"
     paths = os.pathsep.join([str(HERE), str(HERE.parents[1])])
     command = [sys.executable, "-c", code]
     outputs = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +23,9 @@ from bench.data.readers.double_colon import read_double_colon
 from bench.data.readers.pairs import read_pairs
 from bench.data.readers.parquet import read_parquet
 from bench.data.synthetic import GENERATORS
+from bench.plugins import Registry
 from bench.progress import Progress
+from bench.registry import Entry
 
 Paths = Mapping[str, Sequence[Path]]
 """A card's name of a file -> the files it stands for: one, unless the name is a pattern."""
@@ -74,12 +76,13 @@ def _double_colon(card: Card, file: RawFile, progress: Progress) -> Iterator[Raw
     return read_double_colon(file.path, file.name, file.wanted, names, progress, _drops(card) and file.side is None)
 
 
-FILES: dict[str, Callable[[Card, RawFile, Progress], Iterator[RawTable]]] = {
-    "csv": _csv,
-    "double-colon": _double_colon,
-    "parquet": _parquet,
+_OURS: dict[str, Entry[Iterator[RawTable]]] = {
+    "csv": Entry(_csv, CsvReader, "-", "delimited text"),
+    "double-colon": Entry(_double_colon, DoubleColonReader, "-", "MovieLens's text"),
+    "parquet": Entry(_parquet, ParquetReader, "-", "Parquet files"),
 }
-"""Kind on a card -> function (card, file, progress) -> the file's rows, part by part."""
+FILES = Registry("reader", _OURS)
+"""Kind on a card -> its `[reader]` table, and a function (card, file, progress) -> the file's rows, part by part."""
 
 
 def read(card: Card, paths: Paths, progress: Progress, folder: Path | None = None) -> Iterator[RawTable]:
@@ -108,7 +111,7 @@ def read_sides(card: Card, paths: Paths, progress: Progress) -> list[tuple[Join,
     """
     if isinstance(card.reader, (SyntheticReader, PairReader, AliCcpReader)):
         return []
-    wanted, one = _wanted(card), FILES[card.reader.kind]
+    wanted, one = _wanted(card), FILES[card.reader.kind].build
     return [
         (
             join,
@@ -123,7 +126,7 @@ def read_sides(card: Card, paths: Paths, progress: Progress) -> list[tuple[Join,
 
 
 def _rows(card: Card, paths: Paths, progress: Progress) -> Iterator[RawTable]:
-    wanted, one = _wanted(card), FILES[card.reader.kind]
+    wanted, one = _wanted(card), FILES[card.reader.kind].build
     for name in card.row_files:
         for path in paths[name]:
             yield from one(card, RawFile(path, name, None, wanted), progress)

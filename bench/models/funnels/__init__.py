@@ -10,11 +10,12 @@ from bench.models.funnels.escm2_dr import ESCM2DR, ESCM2DRConfig
 from bench.models.funnels.escm2_ipw import ESCM2IPW, ESCM2Config
 from bench.models.funnels.independent import Independent
 from bench.models.funnels.links import parents_are_binary
+from bench.plugins import Registry
 from bench.registry import Entry, NoOptions
 
 __all__ = ["FUNNELS", "Funnel", "Probabilities"]
 
-FUNNELS: dict[str, Entry[Funnel]] = {
+_OURS: dict[str, Entry[Funnel]] = {
     "independent": Entry(
         build=Independent,
         config=NoOptions,
@@ -62,3 +63,4 @@ FUNNELS: dict[str, Entry[Funnel]] = {
         unfit=parents_are_binary,
     ),
 }
+FUNNELS = Registry("funnel", _OURS)

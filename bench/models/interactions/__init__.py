@@ -7,11 +7,12 @@ from bench.models.interactions.dcn_v2 import DCNv2, DCNv2Config
 from bench.models.interactions.fm import FM, has_pairs
 from bench.models.interactions.masknet import MaskNet, MaskNetConfig, has_embeddings
 from bench.models.interactions.none import NoInteraction
+from bench.plugins import Registry
 from bench.registry import Entry, NoOptions
 
 __all__ = ["INTERACTIONS", "Interaction"]
 
-INTERACTIONS: dict[str, Entry[Interaction]] = {
+_OURS: dict[str, Entry[Interaction]] = {
     "none": Entry(
         build=NoInteraction,
         config=NoOptions,
@@ -39,3 +40,4 @@ INTERACTIONS: dict[str, Entry[Interaction]] = {
         unfit=has_embeddings,
     ),
 }
+INTERACTIONS = Registry("interaction", _OURS)

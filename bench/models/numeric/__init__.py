@@ -8,6 +8,7 @@ from bench.models.numeric.bucket_and_piecewise import BucketAndPiecewise, Bucket
 from bench.models.numeric.periodic import Periodic, PeriodicConfig
 from bench.models.numeric.piecewise_linear import PiecewiseLinear, PiecewiseLinearConfig
 from bench.models.numeric.scaled import Scaled
+from bench.plugins import Registry
 from bench.registry import Entry, NoOptions
 from bench.schema import Schema
 
@@ -19,7 +20,7 @@ def has_numbers(schema: Schema) -> str | None:
     return None if schema.numbers else "it has no number with ranges"
 
 
-NUMERIC: dict[str, Entry[Numeric]] = {
+_OURS: dict[str, Entry[Numeric]] = {
     "scaled": Entry(
         build=Scaled,
         config=NoOptions,
@@ -56,3 +57,4 @@ NUMERIC: dict[str, Entry[Numeric]] = {
         departs="Missing numbers have a token of their own.",
     ),
 }
+NUMERIC = Registry("numeric", _OURS)

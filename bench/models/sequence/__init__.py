@@ -6,6 +6,7 @@ from bench.models.sequence.attention import Attention
 from bench.models.sequence.base import Sequence
 from bench.models.sequence.din import Din, DinConfig
 from bench.models.sequence.mean import Mean
+from bench.plugins import Registry
 from bench.registry import Entry, NoOptions
 from bench.schema import Schema
 
@@ -17,7 +18,7 @@ def has_history(schema: Schema) -> str | None:
     return None if any(field.of for field in schema.fields) else "it has no history"
 
 
-SEQUENCE: dict[str, Entry[Sequence]] = {
+_OURS: dict[str, Entry[Sequence]] = {
     "mean": Entry(
         build=Mean,
         config=NoOptions,
@@ -41,3 +42,4 @@ SEQUENCE: dict[str, Entry[Sequence]] = {
         departs="The query is the row's own value in place of the last one of the history; one head; no layer norm.",
     ),
 }
+SEQUENCE = Registry("sequence", _OURS)

@@ -17,11 +17,12 @@ from bench.models.sharing.shared_embeddings import SharedEmbeddings
 from bench.models.sharing.single_task import SingleTask
 from bench.models.sharing.snr import SNR, SNRConfig
 from bench.models.sharing.stem import STEM
+from bench.plugins import Registry
 from bench.registry import Entry, NoOptions
 
 __all__ = ["SHARING", "Sharing"]
 
-SHARING: dict[str, Entry[Sharing]] = {
+_OURS: dict[str, Entry[Sharing]] = {
     "single_task": Entry(
         build=SingleTask,
         config=HiddenConfig,
@@ -102,3 +103,4 @@ SHARING: dict[str, Entry[Sharing]] = {
         unfit=has_fields,
     ),
 }
+SHARING = Registry("sharing", _OURS)

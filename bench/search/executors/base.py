@@ -6,7 +6,7 @@ import time
 import traceback
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -74,6 +74,7 @@ class Options:
         threads: processors that Ray sets aside for a job.
         gpus: GPUs that Ray sets aside for a job; a fraction lets jobs share one.
         memory_mb: memory in MiB that Ray sets aside for a job; 0 leaves it out of account.
+        needs: of plug-ins, as `bench.plugins.check` takes it, to be looked for on every machine of a Ray cluster.
     """
 
     job_seconds: float | None = None
@@ -84,6 +85,7 @@ class Options:
     threads: int = 1
     gpus: float = 0.0
     memory_mb: int = 0
+    needs: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass

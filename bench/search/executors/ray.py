@@ -10,7 +10,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError, RayTaskError, WorkerCrashedError
 
-from bench import __version__
+from bench import __version__, plugins
 from bench.atomic import atomic_path
 from bench.errors import UserError
 from bench.full_disk import Unwritable
@@ -77,7 +77,7 @@ def check_machines(options: Options, here: str) -> None:
         here: the driver's machine, by Ray's number.
 
     Raises:
-        UserError: a machine has another version, or no store; or it does not answer.
+        UserError: a machine has another version, no store, or not the same plug-ins; or it does not answer.
     """
     asked = {}
     for machine in ray.nodes():
@@ -85,7 +85,7 @@ def check_machines(options: Options, here: str) -> None:
             at = pinned(machine["NodeID"])
             ask = ray.remote(max_retries=0, num_cpus=0, scheduling_strategy=at)(complaint)
             name = f"{machine['NodeManagerHostname']} ({machine['NodeManagerAddress']})"
-            asked[ask.remote(__version__, options.store, here)] = name
+            asked[ask.remote(__version__, options.store, here, options.needs, plugins.files())] = name
     for answer, name in asked.items():
         try:
             found = ray.get(answer, timeout=CHECK_SECONDS)

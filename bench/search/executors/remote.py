@@ -12,15 +12,16 @@ import fcntl
 import os
 import platform
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from bench import __version__
+from bench import __version__, plugins
 from bench.atomic import atomic_folder
+from bench.errors import UserError
 from bench.machine import set_waiting
 from bench.records import Job, TrialResult
 from bench.search.executors.base import attempt
@@ -62,14 +63,22 @@ def work(function: str, job: Job, seconds: float | None, driver: str) -> tuple[s
     return encode(attempt(run, job)), files
 
 
-def complaint(version: str, store: str | None, driver: str) -> str:
-    """Why this machine cannot run jobs; empty where it can. Copies the store if this machine keeps its own."""
+def complaint(
+    version: str, store: str | None, driver: str, needs: Mapping[str, str], files: Sequence[plugins.PluginFile]
+) -> str:
+    """Why this machine cannot run jobs; empty where it can. Copies the store if this machine keeps its own.
+
+    Args:
+        needs: of plug-ins; `files` are those that are no packages.
+    """
     if version != __version__:
         return f"expected version {version} of seesaw, which the driver has, found {__version__}"
     try:
+        plugins.add(*files)
+        plugins.check(needs, platform.node())
         if store is not None and _machine() != driver:
             _store(store, driver)
-    except OSError as error:
+    except (OSError, UserError) as error:
         return str(error)
     return ""
 

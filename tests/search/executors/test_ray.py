@@ -239,7 +239,7 @@ def test_slots_are_what_the_machines_hold(two_nodes: Cluster) -> None:
 
 def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.search.executors.find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"found none installed; in the checkout, .venv/bin/pip install -e '.\[ray\]'"):
+    with pytest.raises(UserError, match=r"found none installed; in the checkout, pip install '.\[ray\]'"):
         EXECUTORS["ray"](train, 1, Options())
 
 

@@ -1,0 +1,239 @@
+"""Plug-ins: entries of registries that come from installed packages, or from a file that the user names.
+
+An installed package names its entries as entry points, `"seesaw.balancing"` being the group of `BALANCING`:
+
+    [project.entry-points."seesaw.balancing"]
+    tempered = "my_package:TEMPERED"
+
+A file has dicts with the names of the registries, `BALANCING = {"tempered": Entry(...)}`. Both are code: a plug-in runs
+because somebody installed it or typed its path, never because a run or a package asks for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from threading import RLock
+from types import ModuleType
+from typing import Any, NamedTuple, TypeVar
+
+from bench.errors import UserError, listed, unknown
+from bench.registry import Entry
+
+T = TypeVar("T")
+
+GROUPS = {
+    "sharing": "bench.models.sharing:SHARING",
+    "funnel": "bench.models.funnels:FUNNELS",
+    "numeric": "bench.models.numeric:NUMERIC",
+    "interaction": "bench.models.interactions:INTERACTIONS",
+    "sequence": "bench.models.sequence:SEQUENCE",
+    "balancing": "bench.balancing:BALANCING",
+    "optimizer": "bench.training.optimizers:ROW_OPTIMIZERS",
+    "sampler": "bench.search.samplers:SAMPLERS",
+    "reader": "bench.data.readers:FILES",
+}
+"""Group of entry points, without `seesaw.` -> the registry that it adds to."""
+OPTIMIZER = "optim.embedding_optimizer"
+"""The one choice of a configuration whose name is not `<group>.kind`."""
+
+
+class PluginFile(NamedTuple):
+    """A file of entries. Jobs carry it, so that workers on any machine run the same text."""
+
+    path: str
+    text: str
+
+    @classmethod
+    def read(cls, path: Path) -> PluginFile:
+        """The file at a path.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        try:
+            return cls(str(path.expanduser().resolve()), path.expanduser().read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+            raise UserError(f"--plugin {path}: expected a file of Python: {reason}") from None
+
+    @property
+    def origin(self) -> str:
+        """Name and content, as runs and packages record it."""
+        return f"{Path(self.path).name} (sha256 {hashlib.sha256(self.text.encode()).hexdigest()[:16]})"
+
+
+_FILES: dict[PluginFile, ModuleType] = {}
+_LOCK = RLock()
+
+
+class Registry(Mapping[str, T]):
+    """Entries by name: our own as a dict literal, and those of plug-ins, which are imported when it is first read.
+
+    Raises:
+        UserError: when it is read, where a plug-in cannot be imported, or gives a taken name or no entry.
+    """
+
+    def __init__(self, group: str, own: dict[str, T]) -> None:
+        self.group, self._own = group, own
+        self._all, self._origins = own, dict[str, str]()
+        self._files: tuple[PluginFile, ...] | None = None  # those that it has read
+        self._reading = False
+
+    def __getitem__(self, name: str) -> T:
+        return self._read()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+    @property
+    def origins(self) -> Mapping[str, str]:
+        """Name -> the plug-in that gives it, without our own."""
+        self._read()
+        return self._origins
+
+    def _read(self) -> dict[str, T]:
+        with _LOCK:
+            if self._files != files() and not self._reading:  # a plug-in that is being imported may look, too
+                self._reading = True
+                try:
+                    self._merge()
+                finally:
+                    self._reading = False
+            return self._all
+
+    def _merge(self) -> None:
+        found, origins = dict(self._own), dict[str, str]()
+        for name, origin, entry in (*_of_packages(self.group), *_of_files(self.group)):
+            where = f"plug-in {origin}: seesaw.{self.group}"
+            if not name.isidentifier():
+                raise UserError(f"{where}: expected a name of letters, digits and _, found '{name}'")
+            if name in found:
+                raise UserError(
+                    f"{where}: expected a new name, found '{name}', which {origins.get(name, 'seesaw itself')} has"
+                )
+            if not isinstance(entry, Entry) if self.group != "sampler" else not callable(entry):
+                wanted = "a function of a seed" if self.group == "sampler" else "a bench.registry.Entry"
+                raise UserError(f"{where}.{name}: expected {wanted}, found {type(entry).__name__}")
+            found[name], origins[name] = entry, origin
+        self._all, self._origins, self._files = found, origins, files()
+
+
+def registry_of(group: str) -> Registry[Any]:
+    """The registry of a group of `GROUPS`."""
+    module, name = GROUPS[group].split(":")
+    found: Registry[Any] = getattr(import_module(module), name)
+    return found
+
+
+def add(*files: PluginFile) -> None:
+    """Runs files whose entries registries have from now on; a file that was run already is left alone.
+
+    Raises:
+        UserError: a file fails, or has no dict with the name of a registry.
+    """
+    dicts = [place.split(":")[1] for place in GROUPS.values()]
+    for file in files:
+        if file in _FILES:
+            continue
+        module = ModuleType(f"seesaw_plugin_{hashlib.sha256(file.origin.encode()).hexdigest()[:16]}")
+        module.__file__ = file.path
+        sys.modules[module.__name__] = module  # where typing looks names up
+        with _told(file.origin):
+            exec(compile(file.text, file.path, "exec"), module.__dict__)
+        if not any(isinstance(module.__dict__.get(name), dict) for name in dicts):
+            raise UserError(f"plug-in {file.origin}: expected one of the dicts {listed(dicts)}, found none")
+        _FILES[file] = module
+
+
+def files() -> tuple[PluginFile, ...]:
+    """The files that were added, for a job."""
+    return tuple(_FILES)
+
+
+def needs(choices: Iterable[tuple[str, Any]]) -> dict[str, str]:
+    """What of some choices comes from plug-ins.
+
+    Args:
+        choices: as in ("sharing.kind", "mmoe"); others are passed over.
+
+    Returns:
+        `sharing.NAME` -> the plug-in, as `check` takes it.
+    """
+    found = {}
+    for key, value in choices:
+        group = "optimizer" if key == OPTIMIZER else key.removesuffix(".kind") if key.endswith(".kind") else ""
+        if group in GROUPS and (origin := registry_of(group).origins.get(str(value))):
+            found[f"{group}.{value}"] = origin
+    return found
+
+
+def check(needed: Mapping[str, str], where: str, same: bool = True) -> None:
+    """Looks whether plug-ins are there.
+
+    Args:
+        same: whether they must be the very version or content.
+
+    Raises:
+        UserError: one is missing, or it is another.
+    """
+    for key, origin in needed.items():
+        group, _, name = key.partition(".")
+        found = registry_of(group).origins.get(name) if group in GROUPS else None
+        if found is None or (same and found != origin):
+            way = "name it with --plugin" if "(sha256 " in origin else "install it"
+            told = f"{found}: it changed since" if found else f"none; {way}"
+            raise UserError(f"{where}: expected {key} of the plug-in {origin}, found {told}")
+
+
+def inventory() -> tuple[dict[str, str], list[str]]:
+    """`group.name` -> plug-in, of all plug-ins; and what is wrong, a sentence each."""
+    found, problems = dict[str, str](), []
+    for group in GROUPS:
+        try:
+            found |= {f"{group}.{name}": origin for name, origin in registry_of(group).origins.items()}
+        except UserError as error:
+            problems.append(str(error))
+    known = [f"seesaw.{group}" for group in GROUPS]
+    problems += [str(unknown("group of entry points", group, known)) for group in _points() if group not in known]
+    return found, problems
+
+
+@cache
+def _points() -> dict[str, list[EntryPoint]]:
+    """By the group that packages name."""
+    return {group: list(entry_points(group=group)) for group in entry_points().groups if group.startswith("seesaw.")}
+
+
+def _of_packages(group: str) -> Iterator[tuple[str, str, Any]]:
+    for each in _points().get(f"seesaw.{group}", ()):
+        origin = f"{each.dist.name} {each.dist.version}" if each.dist else each.value
+        with _told(origin):
+            entry = each.load()
+        yield each.name, origin, entry
+
+
+def _of_files(group: str) -> Iterator[tuple[str, str, Any]]:
+    for file, module in _FILES.items():
+        entries = module.__dict__.get(GROUPS[group].split(":")[1])
+        for name, entry in entries.items() if isinstance(entries, dict) else ():
+            yield str(name), file.origin, entry
+
+
+@contextmanager
+def _told(origin: str) -> Iterator[None]:
+    """Whatever a plug-in's own code raises names the plug-in."""
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"plug-in {origin} cannot be imported: {reason}") from error

@@ -1,0 +1,164 @@
+"""What an entry of a registry must do: the project's own tests and those of plug-ins call the same checks.
+
+    import pytest
+    from bench.testing import checks
+
+    @pytest.mark.parametrize("check", checks("balancing", "mine"), ids=str)
+    def test_mine(check):
+        check()
+
+A check raises AssertionError, or `unittest.SkipTest` where the entry's `unfit` refuses what would be tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import cycle
+
+from bench.errors import unknown
+from bench.plugins import registry_of
+from bench.registry import lookup
+
+MODELS = ("sharing", "funnel", "numeric", "interaction", "sequence")
+"""Axes that are parts of a model."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that an entry must do; calling it tries."""
+
+    name: str
+    run: Callable[[], None]
+
+    def __call__(self) -> None:
+        """Tries.
+
+        Raises:
+            AssertionError: the entry does something else.
+            SkipTest: it cannot be used with what would be tried.
+        """
+        import torch
+
+        torch.manual_seed(0)
+        self.run()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def checks(group: str, name: str, claims: Collection[str] = ()) -> list[Check]:
+    """All that is tried of an entry.
+
+    Args:
+        group: as in entry points, without `seesaw.`: sharing, funnel, numeric, interaction, sequence, balancing,
+            optimizer or sampler.
+        name: of the entry. Its plug-in is installed, or was added by `bench.plugins.add`.
+        claims: of a balancer, see `bench.testing.balancing.CLAIMS`.
+
+    Raises:
+        UserError: no such group, entry or claim, or a group without checks.
+    """
+    made = {axis: partial(_of_model, axis) for axis in MODELS} | {"optimizer": _of_optimizer, "sampler": _of_sampler}
+    if group not in made and group != "balancing":
+        raise unknown("group with checks", group, [*made, "balancing"])
+    lookup(registry_of(group), group, name)
+    found = _of_balancer(name, claims) if group == "balancing" else made[group](name)
+    return [Check(label or each.func.__name__, each) for label, each in found]
+
+
+_Found = Iterator[tuple[str, "partial[None]"]]
+
+
+def _of_model(axis: str, name: str) -> _Found:
+    from bench.models.funnels import FUNNELS
+    from bench.models.sharing import SHARING
+    from bench.testing import models as of
+    from bench.testing import training
+
+    yield "", partial(of.an_entry_says_what_it_is, axis, name)
+    others = cycle(FUNNELS) if axis == "sharing" else cycle(SHARING)
+    for tasks, other in zip(of.TASKS, others, strict=False):
+        kinds = {"funnel" if axis == "sharing" else "sharing": other, axis: name}
+        with_other = f"{tasks}-{other}"
+        for size in of.SIZES:
+            each = partial(of.any_batch_size_gives_logits_losses_and_probabilities, tasks, size, kinds)
+            yield f"{each.func.__name__}[{with_other}-{size}]", each
+        yield (
+            f"the_gradient_reaches_every_parameter[{with_other}]",
+            partial(of.the_gradient_reaches_every_parameter, tasks, kinds),
+        )
+        if tasks != "one":
+            yield (
+                f"shared_parameters_are_declared_exactly[{with_other}]",
+                partial(of.shared_parameters_are_declared_exactly, tasks, kinds),
+            )
+    for check in (of.a_seed_decides_everything, of.its_state_is_its_parameters, of.it_can_be_packaged):
+        yield "", partial(check, {axis: name})
+    if axis not in ("numeric", "sequence"):  # the tiny store has neither numbers with ranges nor histories
+        store = training.MemoryStore()
+        for tried in (training.it_reaches_every_parameter_and_fits_64_rows, training.its_state_round_trips_bit_for_bit):
+            yield "", partial(tried, store, {f"{axis}.kind": name})
+
+
+def _of_balancer(name: str, claims: Collection[str]) -> _Found:
+    from bench.balancing.base import GradientCombination
+    from bench.testing import balancing as of
+    from bench.testing import models, training
+
+    for claim in claims:
+        if claim not in of.CLAIMS:
+            raise unknown("claim", claim, of.CLAIMS)
+    fair = not {"random", "asymmetric"} & set(claims)
+    yield "", partial(models.an_entry_says_what_it_is, "balancing", name)
+    yield "", partial(of.an_entry_is_complete, name)
+    if of.is_of_gradients(name):
+        tried = [
+            of.finite_at_every_scale_and_rank_for_six_steps,
+            of.finite_where_the_scales_of_tasks_differ,
+            of.one_task_is_followed_as_it_is,
+            of.equal_gradients_are_summed,
+            of.a_common_scale_scales_the_step,
+            of.seeded_steps_repeat_bit_for_bit,
+            of.steps_go_on_from_a_saved_state_bit_for_bit,
+            of.what_it_is_given_is_left_as_it_was,
+            *([of.permuting_tasks_changes_no_step] if fair else []),
+        ]
+        if isinstance(of.build(name, 2), GradientCombination):
+            tried.append(of.nothing_dense_needs_to_be_shared)
+        else:
+            tried.append(of.finite_for_what_is_hardly_a_gramian)
+        told = [of.a_task_with_zero_gradient_has_no_say, of.what_is_kept_matters_where_claimed]
+    else:
+        tried = [
+            of.finite_at_every_scale_and_without_samples,
+            of.a_loss_that_is_not_a_number_shows,
+            of.seeded_losses_repeat_bit_for_bit,
+            of.losses_go_on_from_a_saved_state,
+            *([of.permuting_tasks_permutes_weights, of.a_task_without_samples_leaves_the_others_alone] if fair else []),
+        ]
+        told = [of.equal_losses_have_weights_that_sum_to_the_number_of_tasks]
+    yield from (("", partial(check, name)) for check in tried)
+    yield from (("", partial(check, name, claims)) for check in told)
+    store, dotted = training.MemoryStore(), {"balancing.kind": name, "sharing.kind": "mmoe"}
+    yield "", partial(training.it_reaches_every_parameter_and_fits_64_rows, store, dotted, 0.9)
+    yield "", partial(training.its_state_round_trips_bit_for_bit, store, dotted)
+    for precision in ("fp32", "bf16"):
+        each = partial(training.a_task_without_labels_in_a_batch_leaves_all_finite, store, name, precision)
+        yield f"{each.func.__name__}[{precision}]", each
+
+
+def _of_optimizer(name: str) -> _Found:
+    from bench.testing import training
+
+    store, dotted = training.MemoryStore(), {"optim.embedding_optimizer": name}
+    yield "", partial(training.coordinates_that_a_field_does_not_use_never_move, store, name)
+    yield "", partial(training.it_reaches_every_parameter_and_fits_64_rows, store, dotted)
+    yield "", partial(training.its_state_round_trips_bit_for_bit, store, dotted)
+
+
+def _of_sampler(name: str) -> _Found:
+    from bench.testing import samplers
+
+    yield "", partial(samplers.it_depends_on_its_seed_and_on_nothing_else, name)

@@ -1,0 +1,365 @@
+"""What every balancer must do, on losses and Jacobians that are built to have a property."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Collection
+from typing import Any, cast, get_args
+
+import torch
+from torch import Tensor
+
+from bench.balancing import BALANCING, Balancer, GradientAggregation, GradientCombination, LossWeighting
+from bench.balancing.base import Need
+from bench.schema import Schema, Task
+
+TASKS = ["a", "b", "c", "d", "e", "f"]
+OUTPUT = 8
+"""Of a test's gradient's numbers, those that stand for the embedding output."""
+MANY = [1, 2, 3, 6]
+SCALES = [1e-10, 1.0, 1e10]
+CLAIMS = ("random", "asymmetric", "stateful")
+"""What a balancer may claim: it draws at random; it treats one task unlike others; it keeps something between steps."""
+
+
+def build(name: str, tasks: int, **options: Any) -> Balancer:
+    """With a virtual epoch of 3 steps; a combination is told of parameters as `parts` has them at width 20."""
+    entry = BALANCING[name]
+    if "virtual_epoch" in entry.config.model_fields:
+        options = {"virtual_epoch": 3} | options
+    balancer: Balancer = entry.build(TASKS[:tasks], entry.config(**options))
+    if isinstance(balancer, GradientCombination):
+        balancer.prepare([torch.zeros(3, 2), torch.zeros(6)])
+    return balancer
+
+
+def parts(row: Tensor) -> list[Tensor]:
+    """(20,) as an embedding output (2, 4) and two parameters (3, 2) and (6,)."""
+    output, first, second = torch.split(row, [OUTPUT, 6, 6])
+    return [output.view(2, 4), first.view(3, 2), second]
+
+
+def step(balancer: Balancer, jacobian: Tensor, losses: Tensor | None = None) -> Tensor:
+    """The combined gradient (N,) of gradients (T, N); a combination takes N = 20."""
+    silent = (jacobian == 0).all(1)
+    balancer.observe((torch.ones(len(jacobian)) if losses is None else losses).masked_fill(silent, 0.0))
+    if isinstance(balancer, GradientCombination):
+        return torch.cat([part.reshape(-1) for part in balancer([parts(row) for row in jacobian])])
+    found: Tensor = balancer(jacobian @ jacobian.T) @ jacobian
+    return found
+
+
+def normal(tasks: int, seed: int = 0) -> Tensor:
+    """Rows (T, 20) of independent numbers."""
+    return torch.randn(tasks, 20, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def low_rank(tasks: int, seed: int = 0) -> Tensor:
+    """Rows in a plane."""
+    return normal(tasks, seed)[:, :2] @ normal(2, seed + 1)
+
+
+def stationary(tasks: int, seed: int = 0) -> Tensor:
+    """A positive combination of the rows is zero."""
+    jacobian = normal(max(tasks, 2), seed)
+    jacobian[-1] = -(torch.arange(1.0, max(tasks, 2), dtype=torch.float64) @ jacobian[:-1])
+    return jacobian[:tasks]
+
+
+def agreeing(tasks: int, seed: int = 0) -> Tensor:
+    """No two rows conflict, and their norms differ."""
+    return normal(tasks, seed).abs() * torch.logspace(-2, 2, tasks, dtype=torch.float64)[:, None]
+
+
+def with_zero_rows(tasks: int, seed: int = 0) -> Tensor:
+    """As `normal`, every second row zero."""
+    jacobian = normal(tasks, seed)
+    jacobian[::2] = 0
+    return jacobian
+
+
+def duplicated(tasks: int, seed: int = 0) -> Tensor:
+    """Equal rows."""
+    return normal(1, seed).expand(tasks, -1).clone()
+
+
+def opposed(tasks: int, seed: int = 0) -> Tensor:
+    """Equal rows, every second one turned round."""
+    jacobian = duplicated(tasks, seed)
+    jacobian[1::2] *= -1
+    return jacobian
+
+
+SAMPLERS: list[Callable[..., Tensor]] = [normal, low_rank, stationary, agreeing, with_zero_rows, duplicated, opposed]
+
+
+def is_of_gradients(name: str) -> bool:
+    """Whether it sees gradients rather than losses."""
+    return not isinstance(build(name, 2), LossWeighting)
+
+
+def an_entry_is_complete(name: str) -> None:
+    """It is one of the three kinds of balancer, knows its tasks, and asks only for what a step can give."""
+    balancer = build(name, 3)
+    kinds = (LossWeighting, GradientAggregation, GradientCombination)
+    assert sum(isinstance(balancer, kind) for kind in kinds) == 1
+    assert balancer.needs <= set(get_args(Need))
+    assert balancer.tasks == ("a", "b", "c")
+    assert BALANCING[name].unfit(Schema((), (), (Task("a"), Task("b"), Task("c")))) is None
+
+
+# Balancers of gradients
+
+
+def finite_at_every_scale_and_rank_for_six_steps(name: str) -> None:
+    """Of gradients with a positive combination that is zero, with zero rows, and of opposite ones."""
+    for sample, tasks, scale in itertools.product((stationary, with_zero_rows, opposed), MANY, SCALES):
+        balancer = build(name, tasks)
+        for seed in range(6):  # past the virtual epoch
+            found = step(balancer, (scale * sample(tasks, seed=seed)).float())
+            assert found.dtype == torch.float32
+            assert found.isfinite().all()
+
+
+def finite_where_the_scales_of_tasks_differ(name: str) -> None:
+    """By twenty orders of magnitude."""
+    for tasks, sample in itertools.product(MANY[1:], (normal, low_rank, opposed)):
+        balancer = build(name, tasks)
+        for seed in range(6):
+            scales = torch.logspace(-10, 10, tasks, dtype=torch.float64)[torch.randperm(tasks)]
+            found = step(balancer, (sample(tasks, seed=seed) * scales[:, None]).float(), scales.float())
+            assert found.isfinite().all()
+
+
+def finite_for_what_is_hardly_a_gramian(name: str) -> None:
+    """Of a gradient aggregation: zero, huge and tiny Gramians."""
+    for tasks in MANY:
+        balancer = build(name, tasks)
+        for gramian in (torch.zeros(tasks, tasks), torch.eye(tasks) * 1e30, torch.full((tasks, tasks), 1e-30)):
+            balancer.observe(torch.ones(tasks))
+            assert balancer(gramian).isfinite().all()
+    underflow = torch.tensor([[1.0, -1e-25], [-1e-25, 0.0]])  # (1e-25)^2 is 0 in float32
+    assert build(name, 2)(underflow).isfinite().all()
+
+
+def one_task_is_followed_as_it_is(name: str) -> None:
+    """The step of a single task is its gradient."""
+    for scale in SCALES:
+        jacobian = scale * normal(1)
+        torch.testing.assert_close(step(build(name, 1), jacobian), jacobian[0], rtol=1e-6, atol=0)
+
+
+def equal_gradients_are_summed(name: str) -> None:
+    """So that one learning rate means the same under every balancer."""
+    for tasks, scale in itertools.product(MANY, SCALES):
+        jacobian = scale * duplicated(tasks)
+        torch.testing.assert_close(step(build(name, tasks), jacobian), jacobian.sum(0), rtol=1e-5, atol=0)
+
+
+def permuting_tasks_changes_no_step(name: str) -> None:
+    """Steps and not weights, since with dependent gradients several weights give one step; over steps, with state."""
+    for sample in (normal, stationary, with_zero_rows):
+        torch.manual_seed(0)
+        for tasks in MANY[1:]:
+            order = torch.randperm(tasks)
+            one, other = build(name, tasks), build(name, tasks)
+            for seed in range(6):
+                jacobian, losses = sample(tasks, seed=seed), torch.rand(tasks) + 0.1
+                found = step(other, jacobian[order], losses[order])
+                torch.testing.assert_close(found, step(one, jacobian, losses), rtol=1e-5, atol=1e-5)
+
+
+def a_common_scale_scales_the_step(name: str) -> None:
+    """Over six steps, with the losses on the same scale."""
+    for tasks, scale in itertools.product((2, 3, 6), SCALES):
+        found = []
+        for factor in (1.0, scale):
+            torch.manual_seed(0)
+            balancer = build(name, tasks)
+            steps = [step(balancer, factor * normal(tasks, seed), torch.full((tasks,), factor)) for seed in range(6)]
+            found.append(torch.stack(steps) / factor)
+        torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-4)
+
+
+def a_task_with_zero_gradient_has_no_say(name: str, claims: Collection[str] = ()) -> None:
+    """The step is the others' own; where draws depend on the number of tasks, two tasks are tried alone."""
+    for tasks in [2] if "random" in claims else range(2, 6):
+        one, other = build(name, tasks), build(name, tasks + 1)
+        for seed in range(6):
+            jacobian = normal(tasks, seed)
+            padded = torch.cat([jacobian[:1], torch.zeros(1, 20, dtype=torch.float64), jacobian[1:]])
+            torch.manual_seed(seed)
+            expected = step(one, jacobian)
+            torch.manual_seed(seed)
+            torch.testing.assert_close(step(other, padded), expected, rtol=1e-5, atol=1e-5)
+
+
+def steps_of(balancer: Balancer, steps: range) -> Tensor:
+    """Some steps of four tasks, one of which sometimes has no sample."""
+    found = []
+    for seed in steps:
+        jacobian = normal(4, seed)
+        if seed % 4 == 3:
+            jacobian[2] = 0
+        found.append(step(balancer, jacobian, normal(4, seed + 100)[:, 0].abs().float() + 0.1))
+    return torch.stack(found)
+
+
+def seeded_steps_repeat_bit_for_bit(name: str) -> None:
+    """Draws come from torch's default generator alone."""
+    runs = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        runs.append(steps_of(build(name, 4), range(8)))
+    assert torch.equal(runs[0], runs[1])
+
+
+def steps_go_on_from_a_saved_state_bit_for_bit(name: str) -> None:
+    """`state_dict` holds all that is kept between steps."""
+    stop = 5  # past the virtual epoch
+    whole, resumed = build(name, 4), build(name, 4)
+    steps_of(whole, range(stop))
+    resumed.load_state_dict({key: value.clone() for key, value in whole.state_dict().items()})
+    runs = []
+    for balancer in (whole, resumed):
+        torch.manual_seed(5)
+        runs.append(steps_of(balancer, range(stop, 10)))
+    assert torch.equal(runs[0], runs[1])
+
+
+def what_is_kept_matters_where_claimed(name: str, claims: Collection[str] = ()) -> None:
+    """Without it the check above could not fail."""
+    whole, fresh = build(name, 4), build(name, 4)
+    steps_of(whole, range(5))
+    runs = []
+    for balancer in (whole, fresh):
+        torch.manual_seed(5)
+        runs.append(steps_of(balancer, range(5, 10)))
+    assert torch.equal(runs[0], runs[1]) == ("stateful" not in claims)
+    assert bool(whole.state_dict()) == ("stateful" in claims)
+
+
+def what_it_is_given_is_left_as_it_was(name: str) -> None:
+    """Gradients are not changed in place, and a combination has their shapes."""
+    balancer = build(name, 4)
+    jacobian = with_zero_rows(4)
+    if isinstance(balancer, GradientCombination):
+        given = [[part.clone() for part in parts(row)] for row in jacobian]
+        found = balancer(given)
+        for of, row in zip(given, jacobian, strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(of, parts(row), strict=True))
+        assert [part.shape for part in found] == [part.shape for part in given[0]]
+    else:
+        gramian = jacobian @ jacobian.T
+        before = gramian.clone()
+        balancer(gramian)
+        assert torch.equal(gramian, before)
+
+
+def nothing_dense_needs_to_be_shared(name: str) -> None:
+    """A combination works where the embedding output is all that tasks share."""
+    entry = BALANCING[name]
+    balancer = cast(GradientCombination, entry.build(["a", "b", "c"], entry.config()))
+    balancer.prepare([])
+    gradients = [[torch.randn(2, 4)] for _ in range(3)]
+    balancer.observe(torch.ones(3))
+    (found,) = balancer(gradients)
+    assert found.shape == (2, 4)
+    assert found.isfinite().all()
+
+
+# Loss weightings
+
+
+def weights(balancer: Balancer, losses: Tensor) -> Tensor:
+    """What multiplies each task's gradient."""
+    leaf = losses.clone().requires_grad_()
+    balancer(leaf).backward()
+    assert leaf.grad is not None
+    return leaf.grad
+
+
+def losses_of(balancer: Balancer, steps: int, seed: int) -> Tensor:
+    """The combined losses over some steps on random losses; the balancer's parameters learn."""
+    generator = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.SGD([*balancer.parameters(), torch.nn.Parameter(torch.zeros(()))], lr=0.1)
+    seen = []
+    for _ in range(steps):
+        losses = torch.rand(len(balancer.tasks), generator=generator) + 0.1
+        loss = balancer(losses.requires_grad_())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        balancer.after(losses.detach() * (0.5 + torch.rand(len(losses), generator=generator)))
+        seen.append(loss.detach())
+    return torch.stack(seen)
+
+
+def equal_losses_have_weights_that_sum_to_the_number_of_tasks(name: str, claims: Collection[str] = ()) -> None:
+    """And each is 1, unless they are drawn at random."""
+    for tasks in range(1, 7):
+        found = weights(build(name, tasks), torch.full((tasks,), 0.3))
+        torch.testing.assert_close(found.sum(), torch.tensor(float(tasks)))
+        if "random" not in claims:
+            torch.testing.assert_close(found, torch.ones(tasks))
+
+
+def permuting_tasks_permutes_weights(name: str) -> None:
+    """Over ten steps, past two virtual epochs."""
+    one, other = build(name, 5), build(name, 5)
+    order = torch.tensor([3, 0, 4, 2, 1])
+    for seed in range(10):
+        losses = torch.rand(5, generator=torch.Generator().manual_seed(seed)) + 0.1
+        torch.testing.assert_close(weights(one, losses)[order], weights(other, losses[order]))
+
+
+def finite_at_every_scale_and_without_samples(name: str) -> None:
+    """A task without a sample in the batch has loss 0; none of them may have one."""
+    for tasks in range(1, 7):
+        balancer = build(name, tasks)
+        for scale in (1e-10, 1e-5, 1.0, 1e5, 1e10):
+            for absent in range(tasks + 1):
+                losses = scale * torch.rand(tasks) + scale / 10
+                losses[:absent] = 0
+                leaf = losses.requires_grad_()
+                loss = balancer(leaf)
+                loss.backward()
+                assert loss.isfinite()
+                assert leaf.grad is not None
+                assert leaf.grad.isfinite().all()
+                balancer.after(losses.detach() * 0.9)
+
+
+def a_loss_that_is_not_a_number_shows(name: str) -> None:
+    """Training that diverged must be seen."""
+    assert build(name, 3)(torch.tensor([0.5, torch.nan, 0.0])).isnan()
+
+
+def a_task_without_samples_leaves_the_others_alone(name: str) -> None:
+    """Their weights are as if it were not there."""
+    losses = torch.tensor([0.7, 0.2])
+    expected = weights(build(name, 2), losses)
+    found = weights(build(name, 3), torch.tensor([0.7, 0.0, 0.2]))
+    torch.testing.assert_close(found[[0, 2]], expected)
+
+
+def seeded_losses_repeat_bit_for_bit(name: str) -> None:
+    """Draws come from torch's default generator alone."""
+    runs = []
+    for _ in range(2):
+        torch.manual_seed(5)
+        runs.append(losses_of(build(name, 4), 12, seed=0))
+    assert torch.equal(runs[0], runs[1])
+
+
+def losses_go_on_from_a_saved_state(name: str, stop: int = 7) -> None:
+    """`state_dict` holds all that is kept between steps."""
+    whole = build(name, 4)
+    losses_of(whole, stop, seed=0)
+    saved = {key: value.clone() for key, value in whole.state_dict().items()}
+    torch.manual_seed(5)
+    expected = losses_of(whole, 9, seed=1)
+    resumed = build(name, 4)
+    resumed.load_state_dict(saved)
+    torch.manual_seed(5)
+    assert torch.equal(losses_of(resumed, 9, seed=1), expected)

@@ -1,0 +1,167 @@
+"""What every configuration must do in training, on a tiny store in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+from unittest import SkipTest
+
+import numpy as np
+import torch
+
+from bench.data import Store
+from bench.data.batches import Batches
+from bench.data.store import Split
+from bench.errors import UserError
+from bench.objectives import Objective
+from bench.schema import Field, Schema, Task
+from bench.training.config import TrialConfig
+from bench.training.loop import Trainer
+
+CHAIN = (Task("click"), Task("buy", parent="click"), Task("like"))
+FIELDS = (Field("user", 20), Field("tags", 6, slots=2), Field("item", 12))
+OBJECTIVES = (Objective("click.auc", "maximize"),)
+SMALL: dict[str, Any] = {
+    "embedding.dim": 4,
+    "tower.layers": "16",
+    "optim.lr": 0.01,
+    "optim.batch_size": 64,
+    "optim.schedule": "constant",
+    "optim.precision": "fp32",  # so few rows cannot tell a product's rounding from a mistake
+}
+
+
+class MemoryStore:
+    """What a trainer needs of a store: three fields (one multi-valued) or others, two dense columns, given tasks."""
+
+    path = Path("memory")
+    key = "tiny"
+    fingerprint = "0"
+
+    def __init__(
+        self, rows: int = 64, tasks: tuple[Task, ...] = CHAIN, seed: int = 0, fields: tuple[Field, ...] = FIELDS
+    ) -> None:
+        self.schema = Schema(fields, ("age", "price"), tasks)
+        self.default_tasks = tuple(task.name for task in tasks)
+        names = ("train", "valid", "test", "confirm")
+        self._splits = {name: self._make(rows, seed + i) for i, name in enumerate(names)}
+
+    def split(self, name: str) -> Split:
+        """The rows of a split."""
+        return self._splits[name]
+
+    def _make(self, rows: int, seed: int) -> Split:
+        rng = np.random.default_rng(seed)
+        columns = [
+            offset + rng.integers(0, field.cardinality, rows)
+            for field, offset in zip(self.schema.fields, self.schema.offsets, strict=True)
+            for _ in range(field.slots)
+        ]
+        ids = np.stack(columns, axis=1).astype(np.int32)
+        dense = rng.normal(size=(rows, 2)).astype(np.float32)
+        labels = np.zeros((rows, len(self.schema.tasks)), dtype=np.float32)
+        for at, task in enumerate(self.schema.tasks):
+            signal = dense[:, at % 2] + 0.7 * np.sin(ids[:, 0] * (at + 1.0))
+            if task.kind == "regression":
+                labels[:, at] = signal
+            else:
+                labels[:, at] = signal > np.quantile(signal, 0.5)
+            if (parent := self.schema.parents[at]) is not None:
+                labels[:, at] *= labels[:, parent]
+        return Split(ids, dense, labels, rng.integers(0, 8, rows).astype(np.int32))
+
+
+def trainer(store: MemoryStore, dotted: Mapping[str, Any]) -> Trainer:
+    """A trainer of a small model.
+
+    Args:
+        dotted: of the configuration, as in {"sharing.kind": "mmoe"}.
+
+    Raises:
+        SkipTest: the configuration does not fit.
+    """
+    config = TrialConfig.parse(SMALL | dict(dotted))
+    try:
+        config.check_fit(store.schema)
+    except UserError as reason:
+        raise SkipTest(str(reason)) from None
+    return Trainer(cast(Store, store), config, OBJECTIVES, seed=1)
+
+
+def it_reaches_every_parameter_and_fits_64_rows(
+    store: MemoryStore, dotted: Mapping[str, Any], least: float = 0.99
+) -> None:
+    """Every embedding in use moves, every other parameter has gradients, and 64 rows are learnt by heart.
+
+    Args:
+        least: AUC of each task on these rows after 625 steps.
+    """
+    made = trainer(store, dotted)
+    batch = next(Batches(store.split("train")).in_order(64))
+    before = {name: tensor.clone() for name, tensor in made.model.state_dict().items()}
+    touched = {name: torch.zeros_like(tensor, dtype=torch.bool) for name, tensor in before.items()}
+    for _ in range(25):
+        made.step(*batch)
+        for name, parameter in made.model.named_parameters():
+            if parameter.grad is not None:
+                touched[name] |= parameter.grad != 0
+    for name, parameter in made.model.named_parameters():
+        if parameter is made.model.embedding.weight:
+            rows = np.unique(batch.ids.numpy())
+            moved = (parameter != before[name]).any(dim=1)
+            assert moved[rows[rows > 0]].all(), f"{name}: an embedding that was used never moved"
+        else:
+            reached = touched[name].flatten(1).any(dim=1) if parameter.ndim > 1 else touched[name].any()
+            assert reached.all(), f"{name}: no gradient ever reached some of it"
+    fitted: dict[str, float] = {}
+    for _ in range(20):
+        for _ in range(30):
+            made.step(*batch)
+        fitted = made.metrics("train")
+        if min(fitted[f"train/{name}"] for name in ("click.auc", "buy.ctcvr.auc", "like.auc")) > least:
+            return
+    raise AssertionError(f"64 rows were not overfitted: {fitted}")
+
+
+def coordinates_that_a_field_does_not_use_never_move(store: MemoryStore, optimizer: str) -> None:
+    """An optimizer of embedding rows leaves alone what `embedding.by_cardinality` does not use."""
+    more = {"embedding.dim": 32, "embedding.by_cardinality": True, "optim.embedding_optimizer": optimizer}
+    made = trainer(store, {"sharing.kind": "mmoe"} | more)
+    table, batch = made.model.embedding.weight, next(Batches(store.split("train")).in_order(64))
+    before = table.detach().clone()
+    for _ in range(5):
+        made.step(*batch)
+    moved = (table != before).any(dim=0)
+    assert moved.tolist() == [at < 16 for at in range(32)]  # 6 n^(1/4) is between 8 and 16 for all its fields
+
+
+def its_state_round_trips_bit_for_bit(store: MemoryStore, dotted: Mapping[str, Any]) -> None:
+    """Training goes on from a saved state as if it had never stopped."""
+    batch = next(Batches(store.split("train")).in_order(64))
+
+    def go(made: Trainer, steps: int) -> None:
+        torch.manual_seed(7)
+        for _ in range(steps):
+            made.step(*batch)
+
+    first, second = (trainer(store, dotted) for _ in range(2))
+    go(first, 3)
+    second.load_state_dict(first.state_dict())
+    go(first, 3)
+    go(second, 3)
+    for name, tensor in first.model.state_dict().items():
+        assert torch.equal(tensor, second.model.state_dict()[name]), name
+
+
+def a_task_without_labels_in_a_batch_leaves_all_finite(store: MemoryStore, balancing: str, precision: str) -> None:
+    """Weights and the balancer's state, over four batches of which two lack a task."""
+    made = trainer(store, {"sharing.kind": "mmoe", "balancing.kind": balancing, "optim.precision": precision})
+    ids, dense, labels = next(Batches(store.split("train")).in_order(64))
+    for missing in (None, 0, 2, None):
+        seen = labels.clone()
+        if missing is not None:
+            seen[:, missing] = torch.nan
+        made.step(ids, dense, seen)
+    for tensor in (*made.model.state_dict().values(), *made.step.balancer.state_dict().values()):
+        assert tensor.isfinite().all()

@@ -1,0 +1,20 @@
+"""A balancer and a sharing for Seesaw. `pyproject.toml` names both entries; nothing else is needed."""
+
+from __future__ import annotations
+
+from bench.registry import Entry
+from seesaw_example.linear_residual import LinearResidual, LinearResidualConfig
+from seesaw_example.loss_power import LossPower, LossPowerConfig
+
+LOSS_POWER = Entry(
+    build=LossPower,
+    config=LossPowerConfig,
+    paper="-",
+    summary="more weight to tasks whose loss is large now",
+)
+LINEAR_RESIDUAL = Entry(
+    build=LinearResidual,
+    config=LinearResidualConfig,
+    paper="-",
+    summary="one bottom for all tasks, plus a linear map of the inputs for each task",
+)

@@ -1,0 +1,246 @@
+"""Plug-ins: what they may give, what is refused, and the example package from its wheel to a served model."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+import zipfile
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from bench import plugins
+from bench.balancing import BALANCING
+from bench.cli import main
+from bench.errors import UserError
+from bench.plugins import PluginFile
+from bench.production.served_model import ModelSpec
+from bench.records import Job
+from bench.registry import Choice
+from bench.schema import Field, Schema, Task
+from bench.testing import checks
+from bench.training.config import TrialConfig
+from bench.training.job import run_job
+
+ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "examples" / "plugin"
+LARGEST = """
+from bench.balancing import LossWeighting
+from bench.models.sharing import Sharing
+from bench.models.sharing.shared_bottom import SharedBottom
+from bench.models.config import HiddenConfig
+from bench.registry import Entry, NoOptions
+
+class Largest(LossWeighting):
+    def __init__(self, tasks, config):
+        super().__init__(tasks)
+
+    def forward(self, losses):
+        return len(losses) * losses.max()
+
+BALANCING = {"largest": Entry(Largest, NoOptions, "-", "the largest loss alone")}
+SHARING = {"twin": Entry(SharedBottom, HiddenConfig, "-", "a shared bottom of another name")}
+"""
+Add = Callable[..., PluginFile]
+
+
+@pytest.fixture
+def add(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Add]:
+    monkeypatch.setattr(plugins, "_FILES", {})
+
+    def added(text: str = LARGEST, name: str = "mine.py") -> PluginFile:
+        (tmp_path / name).write_text(textwrap.dedent(text))
+        file = PluginFile.read(tmp_path / name)
+        plugins.add(file)
+        return file
+
+    return added
+
+
+def test_entries_of_a_file_are_entries(add: Add) -> None:
+    before = dict(BALANCING)
+    file = add()
+    assert dict(BALANCING) == before | {"largest": BALANCING["largest"]}
+    assert TrialConfig.parse({"balancing.kind": "largest"}).balancing == Choice(
+        "largest", BALANCING["largest"].config()
+    )
+    assert plugins.needs({"balancing.kind": "largest", "sharing.kind": "mmoe", "optim.lr": 0.1}.items()) == {
+        "balancing.largest": file.origin
+    }
+    plugins.add(file)  # once more changes nothing
+    assert len(checks("sharing", "twin")) > 20
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (LARGEST.replace('"largest"', '"static"'), "expected a new name, found 'static', which seesaw itself has"),
+        (LARGEST.replace('"largest"', '"my.own"'), "expected a name of letters, digits and _, found 'my.own'"),
+        ("BALANCING = {'mine': 3}", r"seesaw.balancing.mine: expected a bench.registry.Entry, found int"),
+        (
+            "SAMPLERS = {}\nimport nothing_here",
+            "cannot be imported: ModuleNotFoundError: No module named 'nothing_here'",
+        ),
+        ("BALANCING = {", "cannot be imported: SyntaxError: '{' was never closed"),
+        ("x = 1", "expected one of the dicts SHARING, .* and FILES, found none"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence_with_exit_code_2(
+    add: Add, tmp_path: Path, capsys, text: str, sentence: str
+) -> None:
+    (tmp_path / "bad.py").write_text(text)
+    command = ["train", "synthetic-funnel@rows=4000", "--set", "balancing.kind=mine", "--home", str(tmp_path)]
+    assert main([*command, "--plugin", str(tmp_path / "bad.py")]) == 2
+    assert re.match(rf"seesaw: plug-in bad.py \(sha256 \w+\).*{sentence}", capsys.readouterr().err)
+
+
+def test_two_files_may_not_give_one_name(add: Add) -> None:
+    add()
+    add(LARGEST + "\n", "other.py")
+    with pytest.raises(UserError, match=r"plug-in other.py .* found 'largest', which mine.py \(sha256 \w+\) has"):
+        dict(BALANCING)
+
+
+def test_what_is_missing_or_changed_is_told(add: Add, monkeypatch: pytest.MonkeyPatch) -> None:
+    needed = plugins.needs([("balancing.kind", "largest")])
+    assert not needed
+    file = add()
+    needed = plugins.needs([("balancing.kind", "largest")])
+    plugins.check(needed, "run")
+    monkeypatch.setattr(plugins, "_FILES", {})
+    with pytest.raises(
+        UserError, match=r"^run: expected balancing.largest of the plug-in mine.py \(sha256 \w+\), found"
+    ):
+        plugins.check(needed, "run", same=False)
+    changed = add(LARGEST + "# changed\n")
+    with pytest.raises(UserError, match=f"found {re.escape(changed.origin)}: it changed since"):
+        plugins.check({"balancing.largest": file.origin}, "run")
+    plugins.check(needed, "run", same=False)
+
+
+def test_a_job_brings_the_file_that_it_needs(add: Add, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = add()
+    monkeypatch.setattr(plugins, "_FILES", {})
+    job = Job(0, 0, {"balancing.kind": "largest"}, str(tmp_path / "nothing"), 0, ("valid",), (), (), 1, plugins=(file,))
+    with pytest.raises(UserError, match="nothing"):  # no store: it came as far as that
+        run_job(job)
+    assert plugins.files() == (file,)
+
+
+def test_a_packaged_model_needs_what_is_in_it_and_not_its_balancer(add: Add, monkeypatch) -> None:
+    add()
+    schema = Schema((Field("user", 9),), (), (Task("click"), Task("like")))
+    config = TrialConfig.parse({"sharing.kind": "twin", "balancing.kind": "largest"}).dotted()
+    recipe = ModelSpec.of_trained(schema, config, [[{}]])
+    assert list(recipe.plugins) == ["sharing.twin"]
+    assert recipe.shapes()
+    monkeypatch.setattr(plugins, "_FILES", {})
+    with pytest.raises(
+        UserError, match=r"^the packaged model: expected sharing.twin of the plug-in mine.py .* --plugin$"
+    ):
+        recipe.shapes()
+    ModelSpec.of_trained(schema, config | {"sharing.kind": "mmoe"}, [[{}]])
+
+
+def test_entry_points_of_unknown_groups_and_other_owners_of_our_name_are_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys
+) -> None:
+    info = tmp_path / "other-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n")
+    (info / "top_level.txt").write_text("bench\n")
+    (info / "RECORD").write_text("bench/__init__.py,,\n")
+    (info / "entry_points.txt").write_text(
+        "[seesaw.blancing]\nx = other:X\n[seesaw.balancing]\nnone = nothing_there:NONE\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert "other" in metadata.packages_distributions()["bench"]
+    monkeypatch.setattr(plugins, "_points", plugins._points.__wrapped__)
+    monkeypatch.setattr(BALANCING, "_files", None)
+    assert main(["doctor", "--json", "--home", str(tmp_path)]) == 0
+    problems = "\n".join(json.loads(capsys.readouterr().out)["problems"])
+    assert "plug-in other 1.0 cannot be imported: ModuleNotFoundError: No module named 'nothing_there'" in problems
+    assert "unknown group of entry points 'seesaw.blancing' (did you mean 'seesaw.balancing'?)" in problems
+    assert "expected the import name 'bench' to be seesaw-bench's alone, found that other also installed it" in problems
+
+
+def test_seesaw_is_bench() -> None:
+    code = (
+        "import seesaw, bench, sys, pickle; import seesaw.models.sharing as a; import bench.models.sharing as b; "
+        "from seesaw.registry import Entry; import bench.registry; assert Entry is bench.registry.Entry; "
+        "assert seesaw is bench and a is b and a.__spec__.name == a.__name__ == 'bench.models.sharing'"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of a process that has the example package installed."""
+    site = tmp_path_factory.mktemp("site")
+    source = shutil.copytree(EXAMPLE, tmp_path_factory.mktemp("source") / "plugin")  # a build leaves files
+    code = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
+    done = subprocess.run([sys.executable, "-c", code, str(site)], cwd=source, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    zipfile.ZipFile(next(site.glob("*.whl"))).extractall(site)  # what pip does with it, and needs no pip
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), str(ROOT)])}
+
+
+@pytest.mark.slow
+def test_the_example_passes_its_own_tests(installed: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(EXAMPLE)]
+    done = subprocess.run([*command, str(EXAMPLE / "tests")], env=installed, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("executor", ["process", "ray"])
+def test_the_example_is_searched_packaged_and_served(installed: dict[str, str], tmp_path: Path, executor: str) -> None:
+    if executor == "ray":
+        pytest.importorskip("ray", reason="no Ray: the extra `ray`")
+    (tmp_path / "space.toml").write_text(
+        'title = "Mine"\n[fixed]\n"sharing.kind" = "linear_residual"\n"optim.epochs" = 1\n"embedding.dim" = 4\n'
+        '[parameters."balancing.kind"]\ntype = "switch"\ndefault = "loss_power"\n'
+        '[parameters."balancing.kind".branches.largest]\n[parameters."balancing.kind".branches.loss_power]\n'
+        '"balancing.loss_power.power" = { type = "float", low = 0.1, high = 2.0, default = 0.5 }\n'
+    )
+    (tmp_path / "mine.py").write_text(LARGEST)
+
+    def seesaw(*words: str, code: int = 0, env: dict[str, str] | None = installed) -> str:
+        command = [sys.executable, "-m", "bench", *words]
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout if code == 0 else done.stderr
+
+    without = {**installed, "PYTHONPATH": str(ROOT)}
+    listed = json.loads(seesaw("doctor", "--json"))["plugins"]
+    assert listed == {"balancing.loss_power": "seesaw-example 0.1.0", "sharing.linear_residual": "seesaw-example 0.1.0"}
+    searching = ["run", "quick", "--name", "a", "--dataset", "synthetic-funnel@rows=4000", "--space", "space.toml"]
+    searching += ["--trials", "2", "--executor", executor, "--workers", "2", "--plugin", "mine.py"]
+    seesaw(*searching)
+    run = json.loads((tmp_path / ".seesaw" / "runs" / "a" / "run.json").read_text())
+    assert set(run["plugins"]) == {"balancing.largest", "balancing.loss_power", "sharing.linear_residual"}
+    log = next((tmp_path / ".seesaw" / "runs" / "a").glob("*/study.jsonl")).read_text()
+    assert "unknown" not in log
+    assert seesaw("resume", "a", code=2).startswith("seesaw: a: expected balancing.largest of the plug-in mine.py")
+    with (tmp_path / "mine.py").open("a") as file:
+        file.write("# changed\n")
+    assert "it changed since" in seesaw("resume", "a", "--plugin", "mine.py", code=2)
+    if executor == "ray":
+        return
+    (tmp_path / "mine.py").write_text(LARGEST)
+    seesaw("deploy", "a", "--no-onnx", "--plugin", "mine.py")
+    package = next((tmp_path / ".seesaw" / "runs" / "a").glob("*/package"))
+    assert json.loads((package / "manifest.json").read_text())["plugins"] == {
+        "sharing.linear_residual": "seesaw-example 0.1.0"
+    }
+    seesaw("latency", str(package))
+    refused = seesaw("latency", str(package), code=2, env=without)
+    assert "expected sharing.linear_residual of the plug-in seesaw-example 0.1.0, found none; install it" in refused
+    assert "install it" in seesaw("report", "a", "--plugin", "mine.py", code=2, env=without)
