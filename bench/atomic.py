@@ -11,6 +11,7 @@ import platform
 import re
 import shutil
 import tempfile
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ import psutil
 
 from bench.full_disk import room_for
 
+DAY = 24 * 3600
 _PROCESS = re.compile(r"([0-9a-f]{8})-(\d+)-(\d+)")
 _WRITER = re.compile(r"\.([0-9a-f]{8}-\d+-\d+)\.[^.]*\.part")
 
@@ -91,6 +93,21 @@ def writer_of(temporary: Path) -> bool | None:
     return None if match is None else lives(match[1])
 
 
+def remove_abandoned(shelf: Path) -> None:
+    """Removes half-written files and folders of processes of this machine that are gone.
+
+    Where the writer is unknown or on another machine, they go when nothing in them has changed for a day.
+    """
+    for path in shelf.glob(".*.part"):
+        alive = writer_of(path)
+        if alive or (alive is None and time.time() - _changed(path) <= DAY):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
 def this_process() -> str:
     """Names this process among all of all machines, see `lives`."""
     return f"{_host()}-{os.getpid()}-{int(psutil.Process().create_time())}"
@@ -121,3 +138,14 @@ def _umask() -> int:
     current = os.umask(0o022)
     os.umask(current)
     return current
+
+
+def _changed(path: Path) -> float:
+    return max(_time(each) for each in (path, *path.rglob("*")))
+
+
+def _time(path: Path) -> float:
+    try:
+        return os.stat(path).st_mtime
+    except FileNotFoundError:
+        return 0.0

@@ -25,7 +25,7 @@ REFERENCE = {
         "bench.models.sequence.base",
     ),
     "balancing": ("bench.balancing.base",),
-    "data": ("bench.schema", "bench.data.store", "bench.data.card", "bench.data.reader_config"),
+    "data": ("bench.schema", "bench.data.store", "bench.data.card", "bench.data.sources"),
     "records": ("bench.records", "bench.suite"),
     "serving": ("bench.production.package", "bench.production.scorer"),
 }

@@ -19,7 +19,7 @@ _SEPARATORS = {"tab": "\t", r"\t": "\t", "comma": ",", "semicolon": ";", "pipe":
 
 
 class SplitBy(StrEnum):
-    """Ways to deal rows to train, valid and test."""
+    """Ways to assign rows to train, valid and test."""
 
     time = "time"
     group = "group"
@@ -98,7 +98,7 @@ def card(
 def _separator(given: str | None) -> str | None:
     if given is None:
         return None
-    from bench.data.reader_config import separator
+    from bench.data.sources import separator
 
     try:
         return separator(_SEPARATORS.get(given, given))

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from bench.data.columns import Categorical, Column, MultiValued, Numeric, Vector
+from bench import schema
+from bench.data.columns import Categorical, Column, MultiValued, Numeric, SegmentName, SegmentRule, Vector
 from bench.data.history import HistoryConfig
-from bench.data.reader_config import CsvReader, ReaderConfig, SyntheticReader
-from bench.data.segments import SegmentName, SegmentRule
-from bench.data.sources import RawFile, Source
+from bench.data.sources import CsvReader, RawFile, ReaderConfig, Source, SyntheticReader
 from bench.data.splits import ColumnSplit, FileSplit, HashSplit, RandomSplit, SplitRule, TimeSplit, ValidOfTrain
 from bench.data.tasks import TaskRule, check_tasks
 from bench.errors import unknown
 from bench.registry import Config
-from bench.schema import Schema, Task
+from bench.schema import Number, Schema, Task
 
 
 class EncodingConfig(Config):
@@ -216,7 +215,7 @@ class Card(Config):
             if raw in self.logged:
                 raise ValueError(f"input '{name}' reads '{raw}', which is listed under logged")
             if isinstance(self.split, ColumnSplit) and raw == self.split.column:
-                raise ValueError(f"input '{name}' reads '{raw}', the column that deals rows to splits")
+                raise ValueError(f"input '{name}' reads '{raw}', the column that assigns rows to splits")
             if raw in truths:
                 raise ValueError(f"input '{name}' reads '{raw}', the truth behind a label")
         categorical = [name for name, column in self.columns.items() if isinstance(column, Categorical)]
@@ -286,3 +285,50 @@ class Card(Config):
             for raw in self.raw_columns:
                 if raw not in columns:
                     raise ValueError(f"{unknown('raw column', raw, self.reader.columns)}")
+
+
+def shape_of(card: Card, tasks: Sequence[str] = (), cardinality: int = 2) -> Schema:
+    """A schema with the card's inputs and tasks, but for what only data can tell.
+
+    Every field has one cardinality, and every number one range.
+
+    Columns that preparing adds by what it finds (flags of missing values, target rates) are not among them.
+
+    Args:
+        tasks: names of those to train; none: the card's.
+
+    Raises:
+        UserError: an unknown task.
+    """
+    by_name = {task.name: task for task in card.tasks}
+    for name in tasks:
+        if name not in by_name:
+            raise unknown("task", name, by_name)
+    fields: list[schema.Field] = []
+    dense: list[str] = []
+    ranges: list[schema.Field] = []
+    numbers: list[Number] = []
+    vectors: list[schema.Vector] = []
+    for name, column in card.columns.items():
+        match column:
+            case Categorical():
+                fields.append(schema.Field(name, cardinality))
+            case MultiValued():
+                fields.append(schema.Field(name, cardinality, column.max_length))
+            case Vector():
+                vectors.append(schema.Vector(name, len(dense), column.length))
+                dense += [f"{name}_{at}" for at in range(column.length)]
+            case Numeric():
+                ranges.append(schema.Field(f"{name}_bucket", 3))
+                numbers.append(Number(name, len(dense), None, (0.0, 1.0), (1,)))
+                dense.append(name)
+    if card.history is not None:
+        fields += [
+            schema.Field(each.name, cardinality, card.history.length, each.of) for each in card.history.list_rules
+        ]
+        for name in card.history.numbers:
+            ranges.append(schema.Field(f"{name}_bucket", 3))
+            numbers.append(Number(name, len(dense), None, (0.0, 1.0), (1,)))
+            dense.append(name)
+    chosen = tuple(by_name[name] for name in tasks or card.default_tasks)
+    return Schema((*fields, *ranges), tuple(dense), chosen, card.group_input, tuple(numbers), tuple(vectors))

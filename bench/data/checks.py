@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -11,10 +11,84 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from bench.data.rejects import Sieve
 from bench.data.spans import spans_of
-from bench.data.values import as_text, distinct, is_list, taken_apart
+from bench.data.tasks import TaskRule
+from bench.data.values import as_numbers, as_text, distinct, is_list, taken_apart
 from bench.errors import UserError
+from bench.progress import Progress
+
+Place = Callable[[int], str]
+"""Row -> where it is, for messages."""
+BadRow = tuple[str, Callable[[], str]]
+"""Reason in a word, and what gives the sentence that says where and why: finding a line's number may take a while."""
+
+
+class Rejects:
+    """What was dropped of a data set.
+
+    Attributes:
+        drop: whether bad rows are dropped; else the first is an error.
+        counts: reason in a word -> rows.
+        first: the first of them, where and why.
+        unpaired: rows without a partner, in formats that come in pairs of files.
+    """
+
+    def __init__(self, drop: bool = False, limit: float = 0.0) -> None:
+        self.drop, self.limit = drop, limit
+        self.counts: dict[str, int] = {}
+        self.first: str | None = None
+        self.unpaired = 0
+
+    @property
+    def rows(self) -> int:
+        """Bad rows that were dropped."""
+        return sum(self.counts.values())
+
+    def refuse(self, reason: str, sentence: Callable[[], str], rows: int = 1) -> None:
+        """Counts bad rows, or raises UserError with the sentence, which says where the first of them is and why."""
+        if not self.drop:
+            raise UserError(sentence())
+        self.counts[reason] = self.counts.get(reason, 0) + rows
+        self.first = self.first or sentence()
+
+    def check(self, key: str, kept: int) -> None:
+        """Raises UserError where more rows were dropped than the card allows."""
+        if self.rows > self.limit * (kept + self.rows):
+            share = f"{self.rows:,} of {kept + self.rows:,} rows are bad"
+            raise UserError(f"{key}: {share}, more than bad_row_limit = {self.limit:g} allows; the first: {self.first}")
+
+    def note(self, key: str, progress: Progress) -> None:
+        """Tells the user."""
+        if self.counts:
+            reasons = ", ".join(f"{rows:,} for {reason}" for reason, rows in self.counts.items())
+            progress.note(f"{key}: dropped {self.rows:,} bad rows ({reasons}); the first: {self.first}")
+        if self.unpaired:
+            progress.note(f"{key}: dropped {self.unpaired:,} rows without a partner")
+
+    def facts(self) -> dict[str, Any]:
+        """For the manifest."""
+        found: dict[str, Any] = {"bad_rows": dict(self.counts), "unpaired_dropped": self.unpaired}
+        return found | ({"first_bad_row": self.first} if self.first else {})
+
+
+class Sieve:
+    """The bad rows of one part.
+
+    Attributes:
+        bad: (n,).
+    """
+
+    def __init__(self, rejects: Rejects, place: Place, rows: int) -> None:
+        self.rejects, self.place = rejects, place
+        self.bad = np.zeros(rows, np.bool_)
+
+    def refuse(self, at: NDArray[np.bool_], reason: str, what: str) -> None:
+        """Marks rows (n,); a row that is bad twice counts once. `what` is the sentence without the place."""
+        new = at & ~self.bad
+        if new.any():
+            self.rejects.refuse(reason, lambda: f"{self.place(int(np.argmax(new)))}: {what}", int(new.sum()))
+            self.bad |= new
+
 
 _NUMBERS = (
     pa.types.is_integer,
@@ -163,3 +237,57 @@ def _number(text: str) -> float | None:
         return None if "_" in text else float(text)  # Python takes 1_000 for a number, Arrow does not
     except ValueError:
         return None
+
+
+Labels = NDArray[np.float32]
+_ZERO_ONE = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0}
+
+
+def read_labels(table: Any, rules: tuple[TaskRule, ...], missing: tuple[str, ...], sieve: Sieve) -> Labels:
+    """Labels (N, T) by the rules of a card's tasks; NaN where the raw value is missing. The sieve takes bad rows.
+
+    Raises:
+        UserError: a label that is not 0/1, nor among the values the task names, or a number that a float32 cannot
+            hold; with file and line.
+    """
+    labels = np.empty((table.num_rows, len(rules)), np.float32)
+    for index, rule in enumerate(rules):
+        if rule.kind == "regression":
+            labels[:, index] = _number_labels(table, rule, missing, sieve)
+            continue
+        product = np.ones(table.num_rows, np.float32)
+        for column in rule.sources:
+            product *= _binary_labels(table, rule, column, missing, sieve)
+        labels[:, index] = product
+    return labels
+
+
+def _number_labels(table: Any, rule: TaskRule, missing: tuple[str, ...], sieve: Sieve) -> Labels:
+    column = rule.sources[0]
+    numbers = as_numbers(table[column], missing, column, infinite=True)
+    with np.errstate(over="ignore"):
+        labels = numbers.astype(np.float32)
+    if (beyond := np.isinf(labels)).any():
+        found = f"{numbers[np.argmax(beyond)]:g}"
+        what = f"'{column}', the label of task '{rule.name}': expected a number that a float32 holds, found {found}"
+        sieve.refuse(beyond, "label", what)
+    return labels
+
+
+def _binary_labels(table: Any, rule: TaskRule, column: str, missing: tuple[str, ...], sieve: Sieve) -> Labels:
+    text = as_text(table[column], missing)
+    meaning = np.full(len(text.values) + 1, np.nan, np.float32)  # the last entry serves code -1, missing
+    for code, value in enumerate(text.values):
+        if rule.positive:
+            known = value in rule.positive or not rule.negative or value in rule.negative
+            label = float(value in rule.positive)
+        else:
+            known = value.lower() in _ZERO_ONE
+            label = _ZERO_ONE.get(value.lower(), 0.0)
+        if not known:
+            expected = f"one of {', '.join(map(repr, rule.positive + rule.negative))}" if rule.positive else "0 or 1"
+            what = f"'{column}', the label of task '{rule.name}': expected {expected}, found '{value}'"
+            sieve.refuse(text.codes == code, "label", what)
+            continue
+        meaning[code] = label
+    return meaning[text.codes]

@@ -10,14 +10,77 @@ batches; while its batches are gathered, the next window is read piece by piece.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from bench.data.row_reader import Batch, Buffers, RowReader
+from bench.data.arrays import ArrayReader
+from bench.data.store import Split
 from bench.errors import UserError
+
+Buffers = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
+
+"""ids (n, S) int32, dense (n, D) float32 and the stored labels of all tasks (n, all T) float32."""
+
+
+class Batch(NamedTuple):
+    """Rows of a split: ids (B, S) int32, dense (B, D) float32, labels (B, T) float32."""
+
+    ids: Tensor
+    dense: Tensor
+    labels: Tensor
+
+
+class RowReader:
+    """Reads rows of a memory-mapped split; a context that holds the open files.
+
+    Attributes:
+        rows: of the split.
+    """
+
+    def __init__(self, split: Split) -> None:
+        self.rows = len(split)
+        self._columns = None if split.columns is None else list(split.columns)
+        self._arrays = tuple(map(ArrayReader, (split.ids, split.dense, split.stored_labels)))
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        for array in self._arrays:
+            self._stack.enter_context(array)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def buffers(self, rows: int) -> Buffers:
+        """Room for so many rows."""
+        ids, dense, labels = (array.buffer(rows) for array in self._arrays)
+        return ids, dense, labels
+
+    def read(self, start: int, rows: int, buffers: Buffers, at: int) -> None:
+        """Reads the `rows` rows from row `start` on into the buffers' rows from `at` on.
+
+        Raises:
+            UserError: a file ends before them.
+        """
+        for array, buffer in zip(self._arrays, buffers, strict=True):
+            array.read(start, buffer[at : at + rows])
+
+    def batch(self, buffers: Buffers, rows: Tensor | None = None) -> Batch:
+        """The given rows (n,) of the buffers, copied; without `rows` all of them, sharing their memory."""
+        ids, dense, labels = map(torch.from_numpy, buffers)
+        if rows is not None:
+            ids, dense, labels = (tensor.index_select(0, rows) for tensor in (ids, dense, labels))
+        return Batch(ids, dense, labels if self._columns is None else labels[:, self._columns])
+
 
 LARGEST_WINDOW = 1 << 19
 """Rows. More would take more memory and mix hardly better."""

@@ -1,12 +1,46 @@
-"""Whole numbers -> codes 0, 1, 2, .. in the order they are first seen: a growing hash table in compiled code."""
+"""Distinct values as codes 0, 1, 2, .. in the order they are first seen: growing hash tables in compiled code.
+
+What is held of each distinct text: its bytes, 8 bytes for its end, and 16 to 32 bytes of the table. Texts are compared
+byte by byte, so that no two share a code by chance.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numba
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+from bench.data.spans import Spans, canonical_spans, stretches
+
+BASIS = np.uint64(14695981039346656037)
+"""Where FNV-1a starts."""
+PRIME = np.uint64(1099511628211)
+"""What FNV-1a multiplies by."""
+
+
+@numba.njit(nogil=True, cache=True)
+def hash_of(data: Any, start: Any, end: Any, basis: Any) -> Any:
+    """FNV-1a, then the finaliser of MurmurHash3, so that every bit depends on every byte."""
+    key = basis
+    for at in range(start, end):
+        key = (key ^ np.uint64(data[at])) * PRIME
+    return mixed(key)
+
+
+@numba.njit(nogil=True, cache=True)
+def mixed(key: Any) -> Any:
+    """A bijection of 64 bits in which every bit of the result depends on every bit of the key."""
+    key ^= key >> np.uint64(33)
+    key *= np.uint64(0xFF51AFD7ED558CCD)
+    key ^= key >> np.uint64(33)
+    key *= np.uint64(0xC4CEB9FE1A85EC53)
+    return key ^ (key >> np.uint64(33))
+
 
 ABSENT, UNKNOWN = -1, -2
 NULL = -(2**63)
@@ -34,12 +68,12 @@ class IntegerCodes:
         """Codes of numbers (n,): `NULL` is ABSENT; new ones get a code, or are UNKNOWN unless `grow`."""
         codes, row = np.empty(len(ids), np.int32), 0
         while True:
-            row, self._size = _code(ids, codes, row, self._table, self._values, self._size, grow)
+            row, self._size = _code_numbers(ids, codes, row, self._table, self._values, self._size, grow)
             if row == len(codes):
                 return codes
             self._table = np.full(2 * len(self._table), -1, np.int32)
             self._values.resize(len(self._table) // 2, refcheck=False)  # in place where it can be
-            _place(self.values, self._table)
+            _place_numbers(self.values, self._table)
 
 
 @numba.njit(nogil=True, cache=True)
@@ -54,7 +88,7 @@ def _at(key: Any, table: Any, values: Any) -> Any:
 
 
 @numba.njit(nogil=True, cache=True)
-def _code(ids: Any, out: Any, row: int, table: Any, values: Any, size: int, grow: bool) -> tuple[int, int]:
+def _code_numbers(ids: Any, out: Any, row: int, table: Any, values: Any, size: int, grow: bool) -> tuple[int, int]:
     """Rows done and codes in use; stops before a row that would fill the table beyond one half."""
     while row < len(ids):
         key = ids[row]
@@ -77,7 +111,7 @@ def _code(ids: Any, out: Any, row: int, table: Any, values: Any, size: int, grow
 
 
 @numba.njit(nogil=True, cache=True)
-def _place(values: Any, table: Any) -> None:
+def _place_numbers(values: Any, table: Any) -> None:
     for code in range(len(values)):
         table[_at(values[code], table, values)] = code
 
@@ -90,3 +124,173 @@ def count_codes(codes: Any, train: Any, counts: Any) -> None:
             for slot in range(codes.shape[1]):
                 if codes[row, slot] >= 0:
                     counts[codes[row, slot]] += 1
+
+
+class TextCodes:
+    """The distinct texts seen so far."""
+
+    def __init__(self) -> None:
+        self._table = np.full((1024, 2), -1, np.int32)  # code, and half of the hash
+        self._ends = np.zeros(513, np.int64)
+        self._data = np.empty(1 << 13, np.uint8)
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def code(self, spans: Spans, grow: bool = True) -> Codes:
+        """Codes (n,): missing texts are ABSENT; new ones get a code, or are UNKNOWN unless `grow`."""
+        codes, row = np.empty(len(spans.starts), np.int32), 0
+        while True:
+            row, self._size = _code_texts(*spans, codes, row, self._table, self._data, self._ends, self._size, grow)
+            if row == len(codes):
+                return codes
+            self._enlarge(int(spans.ends[row] - spans.starts[row]))
+
+    def texts(self, codes: Sequence[int]) -> list[str]:
+        """What they stand for."""
+        return [self._data[self._ends[code] : self._ends[code + 1]].tobytes().decode() for code in codes]
+
+    @property
+    def spans(self) -> Spans:
+        """All of them, by code; until the next ones come."""
+        return Spans(self._data, self._ends[: self._size].copy(), self._ends[1 : self._size + 1])
+
+    def _enlarge(self, coming: int) -> None:
+        used = int(self._ends[self._size])
+        if used + coming > len(self._data):
+            self._data.resize(max(used + coming, len(self._data) * 3 // 2), refcheck=False)  # in place where it can be
+        if 2 * (self._size + 1) > len(self._table):
+            capacity = 2 * len(self._table)
+            self._ends.resize(capacity // 2 + 1, refcheck=False)
+            self._table = np.full((capacity, 2), -1, np.int32)
+            _place_texts(self._data, self._ends, self._size, self._table)
+
+
+@numba.njit(nogil=True, cache=True)
+def _code_texts(
+    data: Any,
+    starts: Any,
+    ends: Any,
+    codes: Any,
+    row: int,
+    table: Any,
+    held: Any,
+    held_ends: Any,
+    size: int,
+    grow: bool,
+) -> tuple[int, int]:
+    """Rows done and codes in use; stops before a row that table or buffer might have no room for."""
+    mask = len(table) - 1
+    while row < len(codes):
+        start, end = starts[row], ends[row]
+        if start < 0:
+            codes[row] = -1
+            row += 1
+            continue
+        key = hash_of(data, start, end, BASIS)
+        at, tag = np.int64(key & np.uint64(mask)), np.int32(key >> np.uint64(33))
+        while table[at, 0] >= 0:
+            code = table[at, 0]
+            first = held_ends[code]
+            if table[at, 1] == tag and held_ends[code + 1] - first == end - start:
+                place = 0
+                while place < end - start and data[start + place] == held[first + place]:
+                    place += 1
+                if place == end - start:
+                    break
+            at = (at + 1) & mask
+        if table[at, 0] >= 0:
+            codes[row] = table[at, 0]
+        elif not grow:
+            codes[row] = -2
+        else:
+            first = held_ends[size]
+            if 2 * (size + 1) > len(table) or first + end - start > len(held):
+                return row, size
+            for place in range(end - start):
+                held[first + place] = data[start + place]
+            held_ends[size + 1] = first + end - start
+            table[at, 0], table[at, 1] = size, tag
+            codes[row] = size
+            size += 1
+        row += 1
+    return row, size
+
+
+@numba.njit(nogil=True, cache=True)
+def _place_texts(held: Any, held_ends: Any, size: int, table: Any) -> None:
+    mask = len(table) - 1
+    for code in range(size):
+        key = hash_of(held, held_ends[code], held_ends[code + 1], BASIS)
+        at = np.int64(key & np.uint64(mask))
+        while table[at, 0] >= 0:
+            at = (at + 1) & mask
+        table[at, 0], table[at, 1] = code, np.int32(key >> np.uint64(33))
+
+
+assert (ABSENT, UNKNOWN) == (-1, -2)  # as the compiled code has them
+
+
+class ColumnCodes:
+    """The values seen so far, as they are spelled; a whole number is its digits."""
+
+    def __init__(self) -> None:
+        self._numbers, self._texts = IntegerCodes(), TextCodes()
+
+    def __len__(self) -> int:
+        return len(self._numbers) + len(self._texts)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all values so far are whole numbers."""
+        return len(self._texts) == 0
+
+    def code_numbers(self, numbers: NDArray[np.int64], grow: bool = True) -> Codes:
+        """Codes of whole numbers (n,), where no text came yet; see `IntegerCodes.code`."""
+        assert self.whole
+        return self._numbers.code(numbers, grow)
+
+    def code(self, spans: Spans, grow: bool = True) -> Codes:
+        """Codes of texts (n,); see `TextCodes.code`."""
+        if len(self._numbers):
+            self._texts.code(stretches(pa.array(self._numbers.values).cast(pa.string())))  # codes stay what they are
+            self._numbers = IntegerCodes()
+        return self._texts.code(spans, grow)
+
+    def texts(self, codes: Sequence[int]) -> list[str]:
+        """What they stand for."""
+        return self._texts.texts(codes) if not self.whole else list(map(str, self._numbers.values[codes].tolist()))
+
+    def two_spellings(self) -> tuple[str, str] | None:
+        """Texts that are one number in two spellings, as 1 and 1.0 are; None where there are none."""
+        values = self._texts
+        short = canonical_spans(values.spans)
+        at = np.flatnonzero(short.ends - short.starts != np.diff(values.spans.ends, prepend=0))
+        longer = Spans(short.data, short.starts[at], short.ends[at])
+        apart = TextCodes()
+        shorter, same = values.code(longer, grow=False), apart.code(longer)
+        if (found := np.flatnonzero(shorter >= 0)).size:
+            return values.texts([int(shorter[found[0]])])[0], values.texts([int(at[found[0]])])[0]
+        if len(apart) < len(at):
+            again = int(np.argmax(np.bincount(same) > 1))
+            first, second = np.flatnonzero(same == again)[:2]
+            one, other = values.texts(at[[first, second]].tolist())
+            return one, other
+        return None
+
+
+def whole_numbers(values: Any, missing: Collection[str] = ()) -> NDArray[np.int64] | None:
+    """An Arrow array (n,) of whole numbers, `NULL` where missing; None where it holds others or is of another type."""
+    if not pa.types.is_integer(values.type):
+        return None
+    if values.type != pa.int64():
+        try:
+            values = values.cast(pa.int64())
+        except pa.ArrowInvalid:  # beyond 2^63
+            return None
+    numbers: NDArray[np.int64] = pc.fill_null(values, NULL).to_numpy(zero_copy_only=False)
+    if np.count_nonzero(numbers == NULL) > values.null_count:
+        return None
+    marks = [int(marker) for marker in missing if marker.lstrip("-").isdecimal() and str(int(marker)) == marker]
+    return np.where(np.isin(numbers, marks), NULL, numbers) if marks else numbers

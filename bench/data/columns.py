@@ -1,14 +1,76 @@
-"""The inputs of a card: kinds of columns and their options."""
+"""What a card says of raw columns: kinds of inputs, functions of them, segments."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, field_validator
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BeforeValidator, Discriminator, Field, StringConstraints, field_validator, model_validator
 
-from bench.data.derive import DERIVATIONS
 from bench.errors import unknown
 from bench.registry import Config
+
+Numbers = NDArray[np.float64]
+
+
+def hour_of_hhmm(numbers: Numbers) -> Numbers:
+    """1730 -> 17."""
+    return np.floor(numbers / 100)
+
+
+def weekday_of_yyyymmdd(numbers: Numbers) -> Numbers:
+    """20220425 -> 0, a Monday; numbers of more than 8 digits are missing."""
+    known = (numbers >= 0) & (numbers < 1e8)
+    dates = numbers[known].astype(np.int64)
+    months = (dates // 10000 - 1970) * 12 + (dates // 100) % 100 - 1
+    days = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64) + dates % 100 - 1
+    weekdays = np.full(len(numbers), np.nan)
+    weekdays[known] = (days + 3) % 7  # 1970-01-01 was a Thursday
+    return weekdays
+
+
+def _hour_of_unix(numbers: Numbers, unit: float) -> Numbers:
+    return np.floor(numbers / (3600 * unit)) % 24
+
+
+def _weekday_of_unix(numbers: Numbers, unit: float) -> Numbers:
+    return (np.floor(numbers / (86400 * unit)) + 3) % 7  # 1970-01-01 was a Thursday
+
+
+def hour_of_unix_s(numbers: Numbers) -> Numbers:
+    """Seconds since 1970 -> hour of the day, UTC."""
+    return _hour_of_unix(numbers, 1)
+
+
+def hour_of_unix_ms(numbers: Numbers) -> Numbers:
+    """Milliseconds since 1970 -> hour of the day, UTC."""
+    return _hour_of_unix(numbers, 1000)
+
+
+def weekday_of_unix_s(numbers: Numbers) -> Numbers:
+    """Seconds since 1970 -> 0 (Monday) to 6, UTC."""
+    return _weekday_of_unix(numbers, 1)
+
+
+def weekday_of_unix_ms(numbers: Numbers) -> Numbers:
+    """Milliseconds since 1970 -> 0 (Monday) to 6, UTC."""
+    return _weekday_of_unix(numbers, 1000)
+
+
+DERIVATIONS: dict[str, Callable[[Numbers], Numbers]] = {
+    "hour_of_hhmm": hour_of_hhmm,
+    "hour_of_unix_ms": hour_of_unix_ms,
+    "hour_of_unix_s": hour_of_unix_s,
+    "weekday_of_unix_ms": weekday_of_unix_ms,
+    "weekday_of_unix_s": weekday_of_unix_s,
+    "weekday_of_yyyymmdd": weekday_of_yyyymmdd,
+}
+"""Name on a card -> function of numbers (N,), NaN where missing."""
+
 
 Keep = Literal["first", "last"]
 """Which values of a list stay where it has more than there are slots."""
@@ -20,7 +82,7 @@ class _Column(Config):
     source: str | None = Field(None, alias="from")
     """Raw column it is made from; its own name where absent."""
     derive: str | None = None
-    """A function of the raw column, from `bench.data.derive`."""
+    """A function of the raw column, from `bench.data.columns`."""
 
     @field_validator("derive")
     @classmethod
@@ -79,3 +141,47 @@ Column = Annotated[
     Annotated[Categorical | Numeric | MultiValued | Vector, Discriminator("kind")], BeforeValidator(_expand)
 ]
 """`"numeric"` is short for `{ kind = "numeric" }`."""
+
+
+SegmentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+KNOWN = ("known", "new")
+OTHER = "other"
+MOST = 20
+"""Values of a categorical segment that are told apart."""
+
+
+class SegmentRule(Config):
+    """One way to cut the rows into segments: by category, by ranges of a number, or by whether train holds a value."""
+
+    column: str | None = None
+    """Raw column: its values by their frequency on train, at most `MOST`; all others are `OTHER`."""
+    ranges: tuple[float, ...] = Field((), max_length=MOST)
+    """Ends of ranges, rising: the column is then a number, and [25, 45] makes "< 25", "25 to 45" and ">= 45"."""
+    known: str | None = None
+    """Raw column, in place of `column`: whether a row's value is among those of train."""
+
+    @property
+    def raw(self) -> str:
+        """The raw column it reads."""
+        return self.column or self.known or ""
+
+    @property
+    def fixed(self) -> tuple[str, ...]:
+        """Its values where data does not decide them; empty for a category."""
+        if self.known is not None:
+            return KNOWN
+        if not self.ranges:
+            return ()
+        ends = [f"{end:.15g}" for end in self.ranges]
+        return (f"< {ends[0]}", *(f"{low} to {high}" for low, high in pairwise(ends)), f">= {ends[-1]}")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> SegmentRule:
+        if bool(self.column) == bool(self.known):
+            raise ValueError("expected either 'column' or 'known', the raw column that it reads")
+        if self.ranges and self.known:
+            raise ValueError("'ranges' go with 'column', not with 'known'")
+        rising = all(low < high for low, high in pairwise(self.ranges))
+        if not rising or not all(map(math.isfinite, self.ranges)):
+            raise ValueError(f"expected ranges that rise, found {list(self.ranges)}")
+        return self

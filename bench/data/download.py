@@ -1,16 +1,30 @@
-"""HTTP downloads that go on where they stopped."""
+"""Downloads that go on where they stopped, packages of the Python index, and named members out of archives."""
 
 from __future__ import annotations
 
 import hashlib
 import http.client
+import lzma
+import os
 import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
 import time
 import urllib.error
 import urllib.request
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
-from bench.atomic import write_text
+from bench.atomic import atomic_path, write_text
+from bench.data.sources import PackageSource
 from bench.full_disk import room_for
 from bench.progress import Progress
 
@@ -124,3 +138,168 @@ def _total(content_range: str) -> int:
 
 def _tag(part: Path) -> Path:
     return part.with_name(part.name + ".tag")
+
+
+STEP = 1 << 20
+"""Bytes of a member that are held."""
+_BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
+"""What archives raise that are cut, damaged or encrypted."""
+
+
+def extract(archive: Path, member: str, target: Path) -> None:
+    """Copies one member to `target`. Nothing else is unpacked, so no member chooses where it is written.
+
+    Args:
+        member: its path, or the end of it from a folder on; `inner.tar.gz::path` looks into an archive in the archive.
+
+    Raises:
+        FetchError: not an archive, or no such member.
+        UserError: the disk is full.
+    """
+    with room_for(target):
+        _extract(archive, member, target)
+
+
+def _extract(archive: Path, member: str, target: Path) -> None:
+    *outer, last = member.split("::")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with ExitStack() as stack:
+            stream: IO[bytes] = stack.enter_context(archive.open("rb"))
+            for name in outer:
+                inner = stack.enter_context(TemporaryFile(dir=target.parent))  # an archive is read here and there
+                with _member(stream, name) as packed:
+                    shutil.copyfileobj(packed, inner, STEP)
+                inner.seek(0)
+                stream = inner
+            content = stack.enter_context(_member(stream, last))
+            with atomic_path(target) as temporary, temporary.open("wb") as out:
+                shutil.copyfileobj(content, out, STEP)
+    except _BROKEN as error:
+        raise FetchError(f"{archive.name}: broken archive: {str(error).splitlines()[0].rstrip(':')}") from None
+    except KeyError:
+        raise FetchError(f"{archive.name}: expected a member '{member}', found none") from None
+
+
+@contextmanager
+def _member(archive: IO[bytes], name: str) -> Iterator[IO[bytes]]:
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as pack, pack.open(_match(pack.namelist(), name)) as content:
+            yield content
+        return
+    archive.seek(0)
+    with tarfile.open(fileobj=archive) as tar:
+        found = tar.extractfile(_match(tar.getnames(), name))
+        if found is None:  # a folder
+            raise KeyError(name)
+        yield found
+
+
+def _match(names: list[str], wanted: str) -> str:
+    for name in names:
+        if name == wanted or name.endswith(f"/{wanted}"):
+            return name
+    raise KeyError(wanted)
+
+
+_BACKEND = """
+import os
+
+
+class Backend:
+    def get_requires_for_build_wheel(self, config_settings=None):
+        return []
+
+    def prepare_metadata_for_build_wheel(self, folder, config_settings=None):
+        os.mkdir(os.path.join(folder, "{stem}.dist-info"))
+        with open(os.path.join(folder, "{stem}.dist-info", "METADATA"), "w") as file:
+            file.write("Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n")
+        return "{stem}.dist-info"
+
+
+__legacy__ = Backend()
+get_requires_for_build_wheel = __legacy__.get_requires_for_build_wheel
+prepare_metadata_for_build_wheel = __legacy__.prepare_metadata_for_build_wheel
+"""
+
+
+def download_package(source: PackageSource, folder: Path, progress: Progress) -> Path:
+    """Fetches a source distribution of the Python package index into `folder`, through the pip client.
+
+    pip asks a package's build backend for metadata before it hands over the file. A stand-in backend answers in its
+    place with the name and version that are known already: nothing of the package is run and nothing else is
+    downloaded, on every Python. pip checks the pinned hash itself.
+
+    Raises:
+        FetchError: no pip, no network, no such version, or another hash than pinned; in pip's words.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        work, out = Path(scratch), Path(scratch) / "out"
+        backend = work / "backend" / "setuptools"
+        backend.mkdir(parents=True)
+        stem = f"{source.name.replace('-', '_')}-{source.version}"
+        code = _BACKEND.format(stem=stem, name=source.name, version=source.version)
+        (backend / "build_meta.py").write_text(code, encoding="utf-8")
+        (backend / "__init__.py").touch()
+        (work / "requirements.txt").write_text(f"{source.name}=={source.version} --hash=sha256:{source.sha256}\n")
+        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", ":all:"]
+        command += ["--no-build-isolation", "--use-pep517", "--require-hashes", "--no-cache-dir"]
+        command += [
+            "--disable-pip-version-check",
+            "--no-input",
+            "--progress-bar",
+            "off",
+            "--retries",
+            "2",
+            "--timeout",
+            "30",
+        ]
+        command += ["-r", str(work / "requirements.txt"), "-d", str(out)]
+        (work / "tmp").mkdir()
+        environment = os.environ | {"PYTHONPATH": str(backend.parent), "TMPDIR": str(work / "tmp")}
+        with (work / "log").open("w+", encoding="utf-8", errors="replace") as log:
+            process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
+            try:
+                _watch(process, work / "tmp", source, progress)
+            finally:
+                if process.poll() is None:
+                    process.kill()
+                process.wait()
+            log.seek(0)
+            lines = [line.strip() for line in log if line.strip()]
+        found = list(out.glob("*")) if out.exists() else []
+        if process.returncode or len(found) != 1:
+            raise FetchError(f"{source.label}: {_reason(lines)}")
+        return found[0].replace(folder / found[0].name)
+
+
+def _watch(process: subprocess.Popen[bytes], folder: Path, source: PackageSource, progress: Progress) -> None:
+    """Shows how pip's temporary file grows; pip's own bar is for terminals."""
+    with progress.task(f"fetching {source.label}", None, "B") as advance:
+        shown = 0
+        while process.poll() is None:
+            time.sleep(0.1)
+            size = sum(_size(path) for path in folder.glob("pip-unpack-*/*"))
+            if size > shown:
+                advance(size - shown)
+                shown = size
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # pip moved it away in between
+        return 0
+
+
+def _reason(lines: list[str]) -> str:
+    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    if any("HASHES" in line for line in errors):
+        return "the package on the index has another sha256 than pinned"
+    if warned := [line for line in lines if "Retrying" in line]:
+        cause = (
+            warned[-1].partition("Failed to establish a new connection: ")[2] or warned[-1].partition("broken by ")[2]
+        )
+        return "no connection to the package index: " + cause.partition("')': ")[0].strip("'\"() ")[:200]
+    return (errors or lines or ["pip gave no reason"])[0][:200]

@@ -1,21 +1,95 @@
-"""From a card to its raw files: at hand, or from its sources in order."""
+"""From a card to its raw files: at hand, or from its sources in order; what is in them, by SHA-256."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from bench.data.archives import extract
+from bench.atomic import write_text
 from bench.data.card import Card
-from bench.data.digests import Digest, content_digest
-from bench.data.download import FetchError, download
-from bench.data.locate import locate
-from bench.data.package import download_package
-from bench.data.readers.raw import is_gzip
+from bench.data.download import FetchError, download, download_package, extract
+from bench.data.readers.blocks import PACKED, is_gzip, open_raw, unpacked_name
 from bench.data.sources import RawFile, Source, UrlSource, is_pattern
 from bench.errors import UserError, listed
 from bench.progress import Progress
+
+
+def locate(folder: Path, name: str, names: Collection[str]) -> tuple[Path, ...]:
+    """The files that a name stands for: one, or all that match it, sorted, where it is a pattern; () if there is none.
+
+    Each may be packed; of a file that is there packed and unpacked, the unpacked one counts. A pattern does not match
+    files that are named by themselves.
+
+    Args:
+        names: all names on the card.
+
+    Raises:
+        UserError: two patterns match the same file.
+    """
+    if not is_pattern(name):
+        beside = (folder / f"{name}{end}" for end in ("", *PACKED))
+        return next(((path,) for path in beside if path.is_file()), ())
+    found = _matching(folder, name)
+    for other in names:
+        if not is_pattern(other):
+            found.pop(other, None)
+        elif other != name and (both := found.keys() & _matching(folder, other).keys()):
+            raise UserError(f"{folder / min(both)} matches both '{name}' and '{other}': each file needs one place")
+    return tuple(found[key] for key in sorted(found))
+
+
+def _matching(folder: Path, pattern: str) -> dict[str, Path]:
+    """Name without what says that it is packed -> path."""
+    found: dict[str, Path] = {}
+    for end in ("", *PACKED):
+        for path in folder.glob(f"{pattern}{end}"):
+            key = unpacked_name(path.name)
+            if path.is_file() and not path.name.startswith(".") and (key not in found or path.name == key):
+                found[key] = path
+    return found
+
+
+@dataclass(frozen=True)
+class Digest:
+    """What a file holds, unpacked."""
+
+    sha256: str
+    size: int
+
+
+def content_digest(path: Path, memory: Path, progress: Progress) -> Digest:
+    """Digest of a file's unpacked content: the same for `x.csv` and `x.csv.gz`.
+
+    Args:
+        memory: JSON file with digests of earlier calls; made where absent.
+    """
+    stat = path.stat()
+    name, state = str(path.resolve()), [stat.st_size, stat.st_mtime_ns]
+    known = _read(memory)
+    if (entry := known.get(name)) is not None and entry["state"] == state:
+        return Digest(str(entry["sha256"]), int(entry["size"]))
+    sha, size = hashlib.sha256(), 0
+    with progress.task(f"checking {path.name}", stat.st_size, "B") as advance, open_raw(path, advance) as stream:
+        while block := stream.read(1 << 20):
+            sha.update(block)
+            size += len(block)
+    digest = Digest(sha.hexdigest(), size)
+    known[name] = {"state": state, "sha256": digest.sha256, "size": size}
+    write_text(memory, json.dumps(known, indent=1, sort_keys=True) + "\n")
+    return digest
+
+
+def _read(memory: Path) -> dict[str, dict[str, Any]]:
+    try:
+        known = json.loads(memory.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
 
 OFFLINE = "synthetic-funnel"
 """The data set that needs no network."""

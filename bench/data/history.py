@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.data.append import ArrayWriter
+from bench.data.arrays import ArrayWriter
 from bench.data.values import as_numbers
 from bench.progress import Progress
 from bench.registry import Config

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata, spearmanr
 
-from bench.data.append import ArrayWriter
+from bench.data.arrays import ArrayWriter
 from bench.data.card import Card
 from bench.data.tasks import TaskRule
 from bench.data.values import as_numbers

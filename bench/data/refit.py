@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.atomic import atomic_folder
-from bench.data.append import ArrayWriter
+from bench.data.arrays import ArrayReader, ArrayWriter
 from bench.data.card import Card
-from bench.data.row_reader import ArrayReader
 from bench.data.splits import HashSplit, ValidOfTrain
 from bench.data.store import Split, SplitName, Store
 from bench.errors import UserError

@@ -1,11 +1,20 @@
-"""Where a card's files come from: a package of the Python index, or URLs."""
+"""What a card says of its files: their names, where they come from, and how they are read (`[reader]`)."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Discriminator, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    Discriminator,
+    Field,
+    SerializeAsAny,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from bench.credentials import shown
 from bench.registry import Config
@@ -99,3 +108,134 @@ class UrlSource(Config):
 
 
 Source = Annotated[PackageSource | UrlSource, Discriminator("kind")]
+
+
+def separator(value: str) -> str:
+    """The value itself.
+
+    Raises:
+        ValueError: it cannot be what stands between the fields of a line.
+    """
+    if len(value) != 1 or not value.isascii() or value in '"\r\n\0':
+        raise ValueError(f"expected one ASCII character other than a quote or the end of a line, found {value!r}")
+    return value
+
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError(f"column '{next(name for name in names if names.count(name) > 1)}' is named twice")
+    return names
+
+
+Separator = Annotated[str, AfterValidator(separator)]
+Names = Annotated[tuple[str, ...], AfterValidator(_distinct)]
+"""Of a file's columns."""
+
+
+class Join(Config):
+    """A side table, looked up by a key for each row; rows without a partner get missing values."""
+
+    file: str
+    on: str
+    """Key column, in both; the side table holds each key once."""
+    columns: Names = ()
+    """Names, where the file has no header."""
+
+
+class FileReader(Config):
+    """What readers of files have in common; a plug-in's `[reader]` table is a subclass with a `kind` and `joins`."""
+
+    on_bad_row: Literal["fail", "drop"] = "fail"
+    """What to do with a row that has a wrong number of columns, a number that is none, a label that is not among its
+    values, a vector of another length, or bytes that are not UTF-8: stop there, or leave the row out and count it. Side
+    tables must be clean."""
+    bad_row_limit: float = Field(0.001, gt=0, le=1)
+    """Share of rows that may be dropped; more is a failure."""
+    missing: tuple[str, ...] = ()
+    """Texts that mean missing, besides the empty one."""
+    drop_duplicates: bool = False
+    """Keep only the first of rows that are equal in every column of the file; where files come in pairs, in all that
+    the card reads."""
+
+
+class CsvReader(FileReader):
+    """Delimited text, packed or not; tab-separated files have `separator = "\\t"`."""
+
+    kind: Literal["csv"] = "csv"
+    columns: Names = ()
+    """Names, where the files have no header."""
+    separator: Separator = ","
+    """Blanks around it do not matter."""
+    joins: tuple[Join, ...] = ()
+
+
+class ParquetReader(FileReader):
+    """Parquet files."""
+
+    kind: Literal["parquet"] = "parquet"
+    joins: tuple[Join, ...] = ()
+
+
+class AliCcpReader(FileReader):
+    """Raw Ali-CCP: impressions in skeleton files, and what many impressions share in common files."""
+
+    kind: Literal["ali-ccp"] = "ali-ccp"
+    common: dict[str, str] = Field(min_length=1)
+    """Skeleton file -> its common file."""
+
+    @property
+    def joins(self) -> tuple[Join, ...]:
+        """The common files, which hold no rows."""
+        return tuple(Join(file=name, on="common_index") for name in dict.fromkeys(self.common.values()))
+
+
+class PairReader(FileReader):
+    """Pairs of comma-separated files without header, joined by a key; rows without a partner are left out."""
+
+    kind: Literal["pairs"] = "pairs"
+    on: str
+    columns: Names
+    """Names of the row files' columns, the key among them."""
+    partner_columns: Names
+    """Names of the partners' columns, the key among them; each key stands in a partner once."""
+    partner: dict[str, str] = Field(min_length=1)
+    """Row file -> its partner."""
+
+    @property
+    def joins(self) -> tuple[Join, ...]:
+        """The partners, which hold no rows of their own."""
+        return tuple(Join(file=name, on=self.on) for name in dict.fromkeys(self.partner.values()))
+
+
+class DoubleColonReader(FileReader):
+    """MovieLens's text: fields between `::`, no header, Latin-1."""
+
+    kind: Literal["double-colon"] = "double-colon"
+    columns: Annotated[Names, Field(min_length=1)]
+    joins: tuple[Join, ...] = ()
+
+
+class SyntheticReader(Config):
+    """No files: rows come from a generator of `bench.data.synthetic`."""
+
+    kind: Literal["synthetic"] = "synthetic"
+    generator: str
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+
+_Ours = AliCcpReader | CsvReader | DoubleColonReader | PairReader | ParquetReader | SyntheticReader
+_KINDS = {each.model_fields["kind"].default for each in get_args(_Ours)}
+
+
+def _of_plugins(values: Any, ours: ValidatorFunctionWrapHandler) -> Any:
+    """A plug-in's table by its own class; plug-ins are looked at for a kind that is none of ours."""
+    kind = values.get("kind") if isinstance(values, Mapping) else None
+    if isinstance(kind, str) and kind not in _KINDS:
+        from bench.data.readers import FILES  # which imports the card
+
+        if kind in FILES:
+            return FILES[kind].config.model_validate(values)
+    return ours(values)
+
+
+ReaderConfig = SerializeAsAny[Annotated[_Ours, Discriminator("kind"), WrapValidator(_of_plugins)]]

@@ -216,7 +216,7 @@ class _Shares(Config):
             raise ValueError(f"nothing is left for train: valid {self.valid} + test {self.test} must be below 1")
         return self
 
-    def _dealt(self, draw: NDArray[np.float64]) -> Assignment:
+    def _assigned(self, draw: NDArray[np.float64]) -> Assignment:
         rest = np.where(draw < self.test + self.valid, VALID, TRAIN)
         return np.where(draw < self.test, TEST, rest).astype(np.int8)
 
@@ -229,13 +229,13 @@ class RandomSplit(_Shares):
 
     def assign(self, rows: SplitInput) -> Assignment:
         """The split of each row."""
-        return self._dealt(uniform(rows, _units(rows, self.unit), self.seed))
+        return self._assigned(uniform(rows, _units(rows, self.unit), self.seed))
 
 
 class HashSplit(_Shares):
     """By a hash of a raw column's value: the same value is always in the same split, in today's files and tomorrow's.
 
-    Rows whose value is missing are dealt one by one.
+    Rows whose value is missing are assigned one by one.
     """
 
     kind: Literal["hash"] = "hash"
@@ -244,7 +244,7 @@ class HashSplit(_Shares):
     def assign(self, rows: SplitInput) -> Assignment:
         """The split of each row."""
         assert rows.column is not None
-        return self._dealt(uniform(rows, rows.column, self.seed))
+        return self._assigned(uniform(rows, rows.column, self.seed))
 
 
 class ColumnSplit(ValidOfTrain):

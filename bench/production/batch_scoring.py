@@ -18,11 +18,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.atomic import atomic_path, write_text
-from bench.data.reader_config import CsvReader
+from bench.data.checks import Place
 from bench.data.readers.base import RawTable, ahead
 from bench.data.readers.csv import read_csv
 from bench.data.readers.parquet import read_parquet
-from bench.data.rejects import Place
+from bench.data.sources import CsvReader
 from bench.errors import UserError, missing
 from bench.plain import read_json
 from bench.production.engines import Floats, Ids

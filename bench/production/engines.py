@@ -18,9 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch.export import ExportedProgram
 
-from bench.data.memory import installed
 from bench.errors import UserError, listed, unknown
 from bench.extras import adding
+from bench.machine import installed
 from bench.production import archive
 from bench.production.plain_onnx import check_onnx
 from bench.production.served_model import ModelSpec

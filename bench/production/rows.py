@@ -12,12 +12,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from bench.data.checks import checked
+from bench.data.checks import Place, Rejects, Sieve, checked
 from bench.data.encoding.encoder import Encoder
 from bench.data.encoding.fields import BucketField, CategoricalField, HistoryField, MultiValuedField
 from bench.data.encoding.numeric import NumericColumn, VectorColumns
 from bench.data.encoding.rates import TargetRates
-from bench.data.rejects import Place, Rejects, Sieve
 from bench.data.values import canonical
 from bench.errors import UserError
 from bench.production.history import KeptHistory

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.data.checks import Place
 from bench.data.encoding.encoder import Encoder
-from bench.data.rejects import Place
 from bench.errors import UserError
 from bench.frontier.score import Score, prediction_names
 from bench.production.archive import ROWS

@@ -17,9 +17,9 @@ from bench import content, plugins
 from bench.atomic import atomic_folder
 from bench.confirm.baselines import check_static
 from bench.data import load_card
+from bench.data.card import shape_of
 from bench.data.loading import find_card, lasting_name
 from bench.data.preparation import check_data
-from bench.data.shape import shape_of
 from bench.errors import UserError, unknown
 from bench.frontier.pareto import resolve_reference
 from bench.frontier.policy import Policy

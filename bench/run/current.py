@@ -24,8 +24,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from bench.content import read_toml
-from bench.data.card import Card
-from bench.data.shape import shape_of
+from bench.data.card import Card, shape_of
 from bench.dotted import flatten
 from bench.errors import UserError, unknown
 from bench.fusion import Fusion, Kind

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.atomic import scratch_folder
+from bench.atomic import remove_abandoned, scratch_folder
 from bench.data import prepare
-from bench.data.abandoned import remove_abandoned
 from bench.errors import UserError
 from bench.frontier.retraining import PredictionInterval, length_of, prediction_intervals
 from bench.interrupts import ended_in_order

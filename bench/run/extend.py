@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bench.confirm.baselines import check_static
-from bench.data.shape import shape_of
+from bench.data.card import shape_of
 from bench.errors import UserError
 from bench.run.folder import Run
 from bench.suite import Budget, Confirm

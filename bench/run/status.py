@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from bench.data.shape import shape_of
+from bench.data.card import shape_of
 from bench.frontier.frontier import front_volume
 from bench.records import Failure, TrialRecord
 from bench.run.folder import DatasetRun

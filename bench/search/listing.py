@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.data import load_card
-from bench.data.shape import shape_of
+from bench.data.card import shape_of
 from bench.search import tree as trees
 from bench.search.fitting import fitting
 from bench.search.nodes import Choice, Float, Int, Switch, Tree

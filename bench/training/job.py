@@ -8,8 +8,7 @@ from itertools import product
 
 from bench import plugins
 from bench.data import Store
-from bench.data.part import part_of
-from bench.data.store import Split
+from bench.data.store import Split, part_of
 from bench.errors import TrainingError
 from bench.machine import keep_freed_memory, peak_memory_mb, reset_peak_memory
 from bench.objectives import parse

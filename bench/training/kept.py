@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bench.atomic import atomic_path, write_text
 from bench.data import Store
-from bench.data.append import ArrayWriter
+from bench.data.arrays import ArrayWriter
 from bench.data.store import Split
 from bench.outcomes.bootstrap import units_of
 from bench.predictions import FACTS, KEPT, sampled

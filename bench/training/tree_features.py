@@ -29,7 +29,7 @@ class TreeFeatures:
     Trees divide numbers themselves: the ranges that a store has of them are left out.
 
     A value's rate is its mean label on train, and how often it is there is a column as well. A train row's own label
-    must not be in its rate, or trees learn labels by heart: train is dealt into folds, and a row has the rates of the
+    must not be in its rate, or trees learn labels by heart: train is divided into folds, and a row has the rates of the
     other folds. A row of several values has their mean.
 
     Made by `learn`.

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.batches import Batches
-from bench.data.memory import memory_limit
 from bench.data.store import Split
+from bench.machine import memory_limit
 
 MOST_TRAIN, MOST_VALID = 1_000_000, 250_000
 """Rows of train to learn from, and of validation to stop by, where memory holds more."""

@@ -24,8 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.data.memory import VARIABLE
-from bench.machine import cores, keep_freed_memory, peak_memory_mb, reset_peak_memory
+from bench.machine import MEMORY_VARIABLE, cores, keep_freed_memory, peak_memory_mb, reset_peak_memory
 
 WAYS = ("in memory", "beyond memory")
 PLENTY = 1 << 20
@@ -39,7 +38,7 @@ class Trainee:
         threads = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
             [sys.executable, __file__, "--store", str(store), "--batch", str(batch), "--turns"],
-            env=os.environ | threads | {VARIABLE: str(memory)},
+            env=os.environ | threads | {MEMORY_VARIABLE: str(memory)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -11,15 +11,14 @@ from typing import Any
 
 import pytest
 
-from bench.atomic import atomic_folder, atomic_path
+from bench.atomic import DAY, atomic_folder, atomic_path, remove_abandoned
 from bench.data import parse_card, prepare
-from bench.data.abandoned import DAY, remove_abandoned
 
 CHILD = """
 import json, sys, time
 from pathlib import Path
 from bench.data import parse_card, prepare
-from bench.data.append import ArrayWriter
+from bench.data.arrays import ArrayWriter
 
 def stall(self, array):
     print("writing", flush=True)

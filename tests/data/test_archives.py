@@ -11,9 +11,8 @@ from typing import IO
 
 import pytest
 
-from bench.data import archives
-from bench.data.archives import extract
-from bench.data.download import FetchError
+from bench.data import download
+from bench.data.download import FetchError, extract
 
 
 def tar_bytes(members: dict[str, bytes], mode: str = "w:gz") -> bytes:
@@ -64,8 +63,8 @@ def test_no_member_is_read_whole(
 
         shutil.copyfileobj(SimpleNamespace(read=read), target, length)
 
-    monkeypatch.setattr(archives, "shutil", SimpleNamespace(copyfileobj=copy))
-    monkeypatch.setattr(archives, "STEP", 64)
+    monkeypatch.setattr(download, "shutil", SimpleNamespace(copyfileobj=copy))
+    monkeypatch.setattr(download, "STEP", 64)
     content = bytes(range(256)) * 20
     archive = tmp_path / "archive"
     archive.write_bytes(zip_bytes({"two": packed({"one": zip_bytes({"a.csv": content})})}))

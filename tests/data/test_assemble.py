@@ -10,11 +10,11 @@ import pytest
 
 from bench.data import parse_card
 from bench.data.assemble import Assembler, Rows
-from bench.data.counting import LabelCounts
+from bench.data.checks import Rejects
 from bench.data.encoding.fitter import EncoderFitter
 from bench.data.readers import base, read, read_sides
 from bench.data.readers.base import RawTable
-from bench.data.rejects import Rejects
+from bench.data.spill import LabelCounts
 from bench.data.splits import CONFIRM, SPLITS, TEST, TRAIN, VALID
 from bench.data.values import as_text
 from bench.errors import UserError

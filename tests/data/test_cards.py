@@ -70,7 +70,7 @@ def test_a_bad_line_of_movielens_says_where(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason="no samples at hand")
 def test_samples_of_real_rows_are_read(tmp_path: Path) -> None:
-    from bench.data.labels import read_labels
+    from bench.data.checks import Rejects, Sieve, read_labels
     from bench.data.readers import read
     from bench.data.readers.base import whole
     from bench.progress import Silent
@@ -85,4 +85,5 @@ def test_samples_of_real_rows_are_read(tmp_path: Path) -> None:
         table = whole(part for part in parts if part.file == card.row_files[0])
         assert table.table.num_rows == rows
         assert set(card.raw_columns) == set(table.table.column_names)
-        assert np.isin(read_labels(table, card.task_rules, card.missing), (0, 1)).all()
+        sieve = Sieve(Rejects(), table.place, rows)
+        assert np.isin(read_labels(table.table, card.task_rules, card.missing, sieve), (0, 1)).all()

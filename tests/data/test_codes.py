@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.data.codes import ABSENT, NULL, UNKNOWN, IntegerCodes
-from bench.data.column_codes import ColumnCodes, whole_numbers
+from bench.data.codes import ABSENT, NULL, UNKNOWN, ColumnCodes, IntegerCodes, whole_numbers
 from bench.data.spans import spans_of
 
 NUMBERS = st.one_of(st.integers(0, 40), st.integers(-(2**63), 2**63 - 1))

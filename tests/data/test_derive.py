@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.data.derive import (
+from bench.data.columns import (
     hour_of_hhmm,
     hour_of_unix_ms,
     hour_of_unix_s,

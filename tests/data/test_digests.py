@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from bench.data.digests import content_digest
+from bench.data.fetch import content_digest
 
 
 def test_packed_and_plain_content_have_one_digest(tmp_path: Path, recorder: Any) -> None:

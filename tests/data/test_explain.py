@@ -6,7 +6,7 @@ import pytest
 
 from bench import content
 from bench.data import load_card, parse_card
-from bench.data.explain import explain
+from bench.data.listing import explain
 
 
 def card(split: dict[str, Any], **more: Any):

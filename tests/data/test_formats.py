@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 
 from bench.data import Store, parse_card, prepare
-from bench.data.locate import locate
-from bench.data.readers.raw import open_raw
+from bench.data.fetch import locate
+from bench.data.readers.blocks import open_raw
 from bench.errors import UserError
 
 

@@ -6,16 +6,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from bench.data.labels import read_labels
-from bench.data.readers.base import RawTable
-from bench.data.rejects import Rejects, Sieve
+from bench.data.checks import Rejects, Sieve, read_labels
 from bench.data.tasks import TaskRule
 from bench.errors import UserError
 
 
 def labels(table: dict[str, list[Any]], missing: tuple[str, ...] = (), **rule: Any) -> list[float]:
-    raw = RawTable("f", pa.table(table), lambda row: f"/f.csv, line {row + 2}")
-    return [float(x) for x in read_labels(raw, (TaskRule(name="y", **rule),), missing)[:, 0]]
+    rows = pa.table(table)
+    sieve = Sieve(Rejects(), lambda row: f"/f.csv, line {row + 2}", rows.num_rows)
+    return [float(x) for x in read_labels(rows, (TaskRule(name="y", **rule),), missing, sieve)[:, 0]]
 
 
 def test_zero_and_one_in_every_spelling() -> None:
@@ -34,13 +33,11 @@ def test_a_missing_label_is_unobserved() -> None:
     ("value", "found"), [(1e39, r"1e\+39"), ("-1e39", r"-1e\+39"), (float("inf"), "inf"), ("inf", "inf")]
 )
 def test_a_label_that_no_float32_holds_is_a_bad_row(value: Any, found: str) -> None:
-    raw = RawTable(
-        "f", pa.table({"a": pa.array(["1", value, "3"] if isinstance(value, str) else [1, value, 3.0])}), str
-    )
+    raw = pa.table({"a": pa.array(["1", value, "3"] if isinstance(value, str) else [1, value, 3.0])})
     rule = TaskRule(name="y", column="a", kind="regression")
     with pytest.raises(UserError, match=f"1: 'a', the label of task 'y': expected a number that .* found {found}"):
-        read_labels(raw, (rule,), ())
-    sieve = Sieve(Rejects(drop=True), raw.place, 3)
+        read_labels(raw, (rule,), (), Sieve(Rejects(), str, 3))
+    sieve = Sieve(Rejects(drop=True), str, 3)
     read_labels(raw, (rule,), (), sieve)
     assert sieve.bad.tolist() == [False, True, False]
 

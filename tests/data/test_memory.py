@@ -17,11 +17,11 @@ CHILD = """
 import sys
 from pathlib import Path
 from bench.data import load_card, prepare, spill
-from bench.data.encoding import buckets
+from bench.data.encoding import numeric
 from bench.data.readers import base, blocks
 
 # small, so that all sizes reach the same level
-base.PART, blocks.BLOCK, spill.CHUNK, buckets.EXACT = 1 << 12, 1 << 18, 1 << 12, 1 << 14
+base.PART, blocks.BLOCK, spill.CHUNK, numeric.EXACT = 1 << 12, 1 << 18, 1 << 12, 1 << 14
 card, raw = Path(sys.argv[1]), Path(sys.argv[1]).parent
 print(prepare(load_card(str(card)), raw / "home", raw).manifest["peak_memory_mb"])
 """

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from bench.data.download import FetchError
-from bench.data.package import download_package
+from bench.data.download import FetchError, download_package
 from bench.data.sources import PackageSource
 
 

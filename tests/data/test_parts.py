@@ -16,7 +16,7 @@ import pytest
 
 from bench.data import Store, load_card, parse_card, prepare, spill
 from bench.data.card import Card
-from bench.data.encoding import running
+from bench.data.encoding import numeric
 from bench.data.encoding.fields import BucketField
 from bench.data.encoding.numeric import NumericColumn
 from bench.data.fetch import at_hand
@@ -299,7 +299,7 @@ def test_kuairand(kuairand_raw: Path, tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_files_may_be_cut_anywhere(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "PIECE", 64)
+    monkeypatch.setattr(numeric, "PIECE", 64)
     write(raw, ",")
     header, *lines = (raw / "a.csv").read_text().splitlines(keepends=True)
     found = []

@@ -192,7 +192,7 @@ def test_a_failure_while_writing_leaves_nothing_behind(
     def full(*args: object, **kwargs: object) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("bench.data.append.ArrayWriter.append", full)
+    monkeypatch.setattr("bench.data.arrays.ArrayWriter.append", full)
     with pytest.raises(OSError, match="no space"):
         prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw)
     assert not list((tmp_path / "home" / "store" / "shop").iterdir())

@@ -1,4 +1,4 @@
-"""Train and validation together: every row once, and what is held out dealt as the card's split deals."""
+"""Train and validation together: every row once, and what is held out drawn as the card's split draws."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.errors import UserError
 
 
 def split(rows: int, groups: int = 0, first: int = 0) -> Split:
-    """Rows that say their number in their ids, dealt to groups in turn; -1 without groups."""
+    """Rows that say their number in their ids, put into groups in turn; -1 without groups."""
     ids = np.arange(first, first + rows, dtype=np.int32)[:, None]
     group = ids[:, 0] % groups if groups else np.full(rows, -1, np.int32)
     return Split(ids, np.zeros((rows, 0), np.float32), np.zeros((rows, 1), np.float32), group)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.data.codes import TextCodes
 from bench.data.spans import Spans, spans_of, split_spans
-from bench.data.text_codes import TextCodes
 from bench.data.values import canonical, distinct
 
 PIECES = [

@@ -157,7 +157,7 @@ def test_a_hash_split_stays_when_rows_are_added() -> None:
     assert after[[2, 5, 4, 1]].tolist() == before.tolist()
 
 
-def test_a_column_deals_rows_and_other_values_are_left_out() -> None:
+def test_a_column_assigns_rows_and_other_values_are_left_out() -> None:
     by_column = rule(kind="column", column="fold", train=[0, 1], valid=["2"], test=["late"])
     split = by_column.assign(rows(column=["1", "0", "2.0", "late", "3", None]))
     assert split.tolist() == [TRAIN, TRAIN, VALID, TEST, -1, -1]

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from bench.data import parse_card, prepare
-from bench.data.target_scale import ROWS, scale_of, scaled_tasks
-from bench.data.tasks import TaskRule
+from bench.data.tasks import ROWS, TaskRule, scale_of, scaled_tasks
 from bench.errors import UserError
 from bench.schema import Scale, Task
 

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from bench.data import Store, parse_card, prepare
+from bench.data.card import shape_of
 from bench.data.inspection.column import count_column
 from bench.data.inspection.kinds import find_kind
-from bench.data.shape import shape_of
 from bench.errors import UserError
 from bench.production.rows import RawRows, example_rows
 

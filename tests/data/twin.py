@@ -13,8 +13,7 @@ import numpy as np
 import pandas as pd
 
 from bench.data.card import Card
-from bench.data.columns import Categorical, Numeric
-from bench.data.derive import DERIVATIONS
+from bench.data.columns import DERIVATIONS, Categorical, Numeric
 from bench.data.splits import SPLITS, HashSplit, SplitInput, halved
 from bench.data.values import Text, canonical
 from bench.seeds import derive

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bench.data import load_card
-from bench.data.shape import shape_of
+from bench.data.card import shape_of
 from bench.errors import UserError
 from bench.models.sharing import SHARING
 from bench.models.sharing.base import Layout

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.data.target_scale import scale_of
+from bench.data.tasks import scale_of
 from bench.models.assembly import MultiTaskModel
 from bench.models.config import EmbeddingConfig, TowerConfig
 from bench.models.funnels import FUNNELS

@@ -12,8 +12,8 @@ import torch
 from bench.data import Store, load_card, prepare
 from bench.data.assemble import Assembler
 from bench.data.card import Card
+from bench.data.checks import Rejects
 from bench.data.readers import Paths, read
-from bench.data.rejects import Rejects
 from bench.data.splits import SPLITS
 from bench.data.synthetic import GENERATORS
 from bench.frontier.score import Score

@@ -12,7 +12,7 @@ import pytest
 from serving_toys import CALIBRATIONS, FUNNEL, parts_of, raw_rows, raw_split, said_by, trained
 
 from bench.data import Store, load_card, prepare
-from bench.data.readers.raw import open_raw
+from bench.data.readers.blocks import open_raw
 from bench.errors import UserError
 from bench.frontier.score import Score
 from bench.fusion import LEAST, Kind, fused

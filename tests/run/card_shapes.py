@@ -10,7 +10,7 @@ import numpy as np
 
 from bench import content
 from bench.data import Split, load_card
-from bench.data.shape import shape_of
+from bench.data.card import shape_of
 from bench.schema import Field, Schema
 
 ROWS, CARDINALITY, INPUTS = 96, 7, 2

@@ -13,7 +13,7 @@ from raw_files import WRITERS
 from bench import content
 from bench.cli import main
 from bench.data import load_card
-from bench.data.shape import shape_of
+from bench.data.card import shape_of
 from bench.data.synth import synthesise
 from bench.errors import UserError
 from bench.frontier.pareto import resolve_reference

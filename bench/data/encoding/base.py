@@ -1,16 +1,18 @@
-"""What the parts of an encoder have in common."""
+"""What the parts of an encoder have in common: the raw column they read, and the texts they know."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import field_validator
 
-from bench.data.derive import DERIVATIONS
-from bench.data.spans import Spans, spans_of
+from bench.data.codes import ABSENT, TextCodes
+from bench.data.columns import DERIVATIONS
+from bench.data.spans import Spans, spans_of, stretches
 from bench.data.values import as_numbers, distinct, taken_apart, whole_column
 from bench.errors import UserError, unknown
 from bench.registry import Config
@@ -79,3 +81,59 @@ class Source(Config):
         if table.schema.get_field_index(self.column) < 0:  # `column_names` is made anew each time
             raise UserError(f"expected a raw column '{self.column}', found {', '.join(table.column_names) or 'none'}")
         return table[self.column]
+
+
+def ranked(values: Sequence[str | None], counts: NDArray[np.int64], min_count: int) -> list[int]:
+    """Which of `values` occur `min_count` times or more, by falling count, then by text, missing last.
+
+    The order does not depend on the order of rows.
+    """
+    kept = np.flatnonzero(counts >= max(min_count, 1)).tolist()
+    by_text = [at for at in kept if values[at] is not None]
+    by_text.sort(key=cast("Sequence[str]", values).__getitem__)
+    by_text += [at for at in kept if values[at] is None]
+    order = np.array(by_text, np.int64)
+    found: list[int] = order[np.argsort(-counts[order], kind="stable")].tolist()
+    return found
+
+
+class Vocabulary(Config):
+    """The categories that train holds often enough. `None` among them stands for missing, a category like others."""
+
+    values: tuple[str | None, ...]
+
+    @property
+    def cardinality(self) -> int:
+        """Local ids in use, unknown among them."""
+        return len(self.values) + 1
+
+    @property
+    def numbers(self) -> NDArray[np.int32]:
+        """Local ids of the values."""
+        return np.arange(1, self.cardinality, dtype=np.int32)
+
+
+class Known:
+    """Texts, each with what it stands for; made once from a part of an encoder.
+
+    Args:
+        values: distinct; None for missing.
+        meaning: (V, ..) of each.
+        missing: what a missing text stands for, where `values` has none.
+        unknown: what any other text stands for.
+    """
+
+    def __init__(self, values: Sequence[str | None], meaning: NDArray[Any], missing: Any, unknown: Any) -> None:
+        self.codes = TextCodes()
+        there = [value is not None for value in values]
+        self.codes.code(stretches(pa.array([value for value in values if value is not None], pa.string())))
+        absent = meaning[values.index(None)] if None in values else missing
+        ends = np.stack([np.broadcast_to(each, meaning.shape[1:]) for each in (unknown, absent)]).astype(meaning.dtype)
+        self.meaning = np.concatenate([meaning[there], ends])  # code -2, unknown, takes the last but one; -1 the last
+
+    def of(self, source: Source, table: Any) -> NDArray[Any]:
+        """(N, ..) of a column."""
+        rows, spans = source.spans(table)
+        codes = np.append(self.codes.code(spans, grow=False), np.int32(ABSENT))  # the last serves code -1
+        found: NDArray[Any] = self.meaning[codes][rows]
+        return found

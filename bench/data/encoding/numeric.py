@@ -5,15 +5,241 @@ What is far from all others counts for neither, and is cut, in training as in se
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, FiniteFloat
 
+from bench.data.codes import IntegerCodes
 from bench.data.encoding.base import Source
-from bench.data.encoding.running import RunningMoments, logged
+from bench.ranges import begins
 from bench.registry import Config
+
+Numbers = NDArray[np.float64]
+LARGEST = float(np.finfo(np.float32).max)
+PIECE = 1 << 14
+"""Numbers that are added at a time."""
+FAR = 100.0
+"""Deviations of all others beyond which a number is left out of mean and deviation."""
+BITS, HALF = 51, 1 << 12
+"""Bits of a double that make no difference to its range, and how many ranges there are on one side of zero."""
+
+
+def logged(numbers: Numbers, log1p: bool) -> Numbers:
+    """Numbers cut to what a float32 holds; of these, where asked for, sign(x) log(1 + |x|)."""
+    numbers = np.clip(numbers, -LARGEST, LARGEST)
+    return np.sign(numbers) * np.log1p(np.abs(numbers)) if log1p else numbers
+
+
+class Robust(NamedTuple):
+    """What numbers are standardised by.
+
+    Attributes:
+        low: numbers below are taken for it, `high` likewise.
+        left_out: numbers that mean and deviation are without.
+    """
+
+    mean: float
+    scale: float
+    low: float
+    high: float
+    left_out: int
+
+
+class RunningMoments:
+    """Mean and deviation of numbers, NaN left out: the same to the last bit, however the numbers are parted.
+
+    Numbers are added in pieces of a fixed size, in their order, as differences from a number near them.
+
+    Sums are kept for each range of numbers by itself, so that a few that are far from all others can be left out in
+    the end. A range goes over a third or a half of the number that it begins with.
+
+    Attributes:
+        rows: numbers seen, `known` of them not NaN.
+    """
+
+    def __init__(self, log1p: bool = False) -> None:
+        self.log1p, self.rows, self.known = log1p, 0, 0
+        self._ranges = IntegerCodes()
+        self._sums = np.zeros((4, 0))
+        """Of each range a number in it, the count, and sums of differences from that number and of their squares."""
+        self._waiting = [np.zeros((2, 0))]
+
+    def add(self, numbers: Numbers, weights: NDArray[np.int64] | None = None) -> None:
+        """Takes in numbers (N,), each as often as its weight (N,) says; not after they were asked for."""
+        times = np.ones(len(numbers), np.int64) if weights is None else weights
+        there = ~np.isnan(numbers) & (times > 0)
+        self.rows += int(times.sum())
+        self.known += int(times[there].sum())
+        self._waiting.append(np.stack([logged(numbers[there], self.log1p), times[there]]))
+        self._take(PIECE)
+
+    def _take(self, least: int) -> None:
+        """Adds the numbers that wait, in whole pieces where there are at least so many."""
+        if sum(part.shape[1] for part in self._waiting) < least:
+            return
+        waiting = np.concatenate(self._waiting, axis=1)
+        ends = range(PIECE, waiting.shape[1] + 1, PIECE) if least else [waiting.shape[1]]
+        start = 0
+        for end in ends:
+            values, times = waiting[:, start:end]
+            start, at, before = end, self._ranges.code(_ranges_of(values)), self._sums.shape[1]
+            if (met := len(self._ranges) - before) > 0:
+                first = np.unique(at, return_index=True)[1][-met:]
+                new = np.concatenate([values[None, first], np.zeros((3, met))])
+                self._sums = np.concatenate([self._sums, new], axis=1)
+            apart = values - self._sums[0][at]
+            for row, weights in enumerate((times, times * apart, times * apart * apart), 1):
+                self._sums[row] += np.bincount(at, weights, len(self._ranges))
+        self._waiting = [waiting[:, start:]]
+
+    @property
+    def moments(self) -> tuple[float, float]:
+        """Mean and deviation; a constant has deviation 1, so that it standardises to 0; none has 0 and 1."""
+        self._take(0)
+        mean, deviation = self._of(np.arange(len(self._ranges)))
+        return mean, deviation or 1.0
+
+    def robust(self) -> Robust:
+        """Mean and deviation without what lies more than `FAR` deviations away from all others.
+
+        All others: at each end at most one in a hundred is not among them, counted without the most frequent range, or
+        one of a hundred numbers or more. Numbers are cut `FAR` deviations from the mean, or beyond all that is left.
+        """
+        self._take(0)
+        order = np.argsort(self._ranges.values)
+        mean, deviation = self._of(order)
+        if not len(order):
+            return Robust(mean, 1.0, -FAR, FAR, 0)
+        low, high = _edges(self._ranges.values[order])
+        counts, kept = self._sums[1, order], np.ones(len(order), np.bool_)
+        most = max((self.known - counts.max()) // 100, self.known >= 100)
+        core = (np.cumsum(counts) > most) & (np.cumsum(counts[::-1])[::-1] > most)
+        middle, spread = self._of(order[core])
+        if spread:
+            kept = core | ((low <= middle + FAR * spread) & (high >= middle - FAR * spread))
+            mean, deviation = self._of(order[kept])
+        scale = deviation or 1.0
+        ends = min(float(low[kept][0]), mean - FAR * scale), max(float(high[kept][-1]), mean + FAR * scale)
+        return Robust(mean, scale, *ends, self.known - int(counts[kept].sum()))
+
+    def _of(self, ranges: NDArray[np.int64]) -> tuple[float, float]:
+        """Mean and deviation of some ranges; (0, 0) of none, 0 for a constant."""
+        if not len(ranges):
+            return 0.0, 0.0
+        near, counts, sums, squares = self._sums[:, np.sort(ranges)]  # as they were first met
+        count, centre = counts.sum(), near[np.argmax(counts)]
+        mean = ((near - centre) * counts + sums).sum() / count  # less the centre
+        apart = near - centre - mean
+        variance = (squares + 2 * apart * sums + counts * apart * apart).sum() / count
+        deviation = float(np.sqrt(max(variance, 0.0)))
+        mean = float(centre + mean)
+        return mean, deviation if deviation > 1e-12 * max(1.0, abs(mean)) else 0.0
+
+
+def _ranges_of(values: Numbers) -> NDArray[np.int64]:
+    """(N,) number of the range that a value is in, rising with it: sign, exponent and first bit of the mantissa."""
+    bits = (values + 0.0).view(np.int64) >> BITS  # no -0.0
+    return np.where(bits >= 0, HALF + bits, -1 - bits)
+
+
+def _edges(ranges: NDArray[np.int64]) -> tuple[Numbers, Numbers]:
+    """Where ranges begin and end."""
+    size = np.where(ranges >= HALF, ranges - HALF, HALF - 1 - ranges)
+    near, far = (size << BITS).view(np.float64), ((size + 1) << BITS).view(np.float64)
+    return np.where(ranges >= HALF, near, -far), np.where(ranges >= HALF, far, -near)
+
+
+EXACT = 1 << 17
+"""Distinct numbers up to which cut points are exact. Beyond that, numbers lose bits until so few are left."""
+KEPT_BITS = range(52, 0, -2)
+"""Significant bits that numbers keep, from one step to the next."""
+MOST_RANGES = 1000
+ROWS_OF_RANGE = 20
+"""Rows of train that a range holds on average, at least."""
+
+
+class Ranges(NamedTuple):
+    """V ranges of train's numbers.
+
+    Attributes:
+        edges: V - 1, ascending; each is the least number of its range.
+        low: least number of all, `high` the greatest; both 0 where there is none.
+        counts: rows of each range.
+    """
+
+    edges: tuple[float, ...]
+    low: float
+    high: float
+    counts: tuple[int, ...]
+
+
+class DistinctNumbers:
+    """The distinct numbers seen, and how often; shortened once there are more than `EXACT`. NaN is left out.
+
+    The same whatever parts the numbers come in: to shorten twice is to shorten once.
+    """
+
+    def __init__(self) -> None:
+        self._values, self._counts = np.empty(0), np.empty(0, np.int64)
+        self._waiting: list[tuple[Numbers, NDArray[np.int64]]] = []
+        self._size = 0
+        self._bits = iter(KEPT_BITS)
+        self._kept: int | None = None
+
+    def add(self, numbers: Numbers) -> None:
+        """Takes in numbers (N,)."""
+        numbers = np.sort(numbers[~np.isnan(numbers)] + 0.0)  # no -0.0
+        if len(numbers):
+            first = np.flatnonzero(np.append(True, numbers[1:] != numbers[:-1]))
+            self._waiting.append((numbers[first], np.diff(first, append=len(numbers))))
+            self._size += len(first)
+        if self._size >= EXACT:
+            self._merge()
+
+    def ranges(self) -> Ranges:
+        """As many as `ranges_for` says."""
+        self._merge()
+        values, counts = self._values, self._counts
+        if not len(values):
+            return Ranges((), 0.0, 0.0, (0,))
+        first = np.flatnonzero(np.append(True, begins(counts, ranges_for(int(counts.sum())))))
+        edges = tuple(values[first[1:]].tolist())
+        return Ranges(edges, float(values[0]), float(values[-1]), tuple(np.add.reduceat(counts, first).tolist()))
+
+    def _merge(self) -> None:
+        values, counts = zip((self._values, self._counts), *self._waiting, strict=True)
+        self._waiting, self._size = [], 0
+        distinct = np.concatenate(values)
+        if self._kept is not None:
+            distinct = shortened(distinct, self._kept)
+        self._values, self._counts = _united(distinct, np.concatenate(counts))
+        while len(self._values) > EXACT:
+            self._kept = next(self._bits)
+            self._values, self._counts = _united(shortened(self._values, self._kept), self._counts)
+
+
+def ranges_for(rows: int) -> int:
+    """How many ranges so many rows of train allow."""
+    return max(2, min(MOST_RANGES, rows // ROWS_OF_RANGE))
+
+
+def _united(values: Numbers, counts: NDArray[np.int64]) -> tuple[Numbers, NDArray[np.int64]]:
+    if not len(values):
+        return values, counts
+    order = np.argsort(values, kind="stable")  # quick where some stand in order
+    values = values[order]
+    first = np.flatnonzero(np.append(True, values[1:] != values[:-1]))
+    return values[first], np.add.reduceat(counts[order], first)
+
+
+def shortened(numbers: Numbers, bits: int) -> Numbers:
+    """To so many significant bits, towards zero."""
+    mantissa, exponent = np.frexp(numbers)
+    shorter: Numbers = np.ldexp(np.trunc(np.ldexp(mantissa, bits)), exponent - bits)
+    return shorter
+
 
 Dense = NDArray[np.float32]
 

@@ -7,17 +7,21 @@ Explorations 2001, for the smoothing; out-of-fold as in stacking, Wolpert 1992).
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import model_validator
 
-from bench.data.encoding.base import Source
-from bench.data.encoding.known import Known
-from bench.data.encoding.numeric import Dense
+from bench.data.codes import UNKNOWN, Codes
+from bench.data.encoding.base import Known, Source
+from bench.data.encoding.numeric import Dense, RunningMoments
 from bench.registry import Config
+from bench.schema import Task
+from bench.seeds import derive
 
 Values = NDArray[np.float64]
 
@@ -91,3 +95,138 @@ def rates(
     inside = np.clip(rate, 1e-6, 1 - 1e-6)
     rate = np.where(np.array(binary), np.log(inside / (1 - inside)), rate)
     return np.concatenate([rate, np.log1p(rows)], axis=1)
+
+
+STEP = 1 << 16
+"""Values worked on at a time."""
+
+
+def folds(seed: int, number: int, start: int, rows: int) -> NDArray[np.int64]:
+    """(rows,) the fold of train rows `start`, `start` + 1, ..: one draw a row, however rows are parted."""
+    generator = np.random.PCG64(derive(seed, "folds"))
+    generator.advance(start)
+    return (np.random.Generator(generator).random(rows) * number).astype(np.int64)
+
+
+class RatesFitter:
+    """Holds folds x (12 T + 4) bytes for each distinct value: with 5 folds and 2 tasks 140."""
+
+    def __init__(self, name: str, tasks: tuple[Task, ...], smoothing: float, number: int, seed: int) -> None:
+        self.name, self.tasks = name, tasks
+        self.smoothing, self.number, self.seed = smoothing, number, seed
+        self.binary = tuple(task.kind == "binary" for task in tasks)
+        # Row 0 is missing, row c + 1 is code c; the row after these stays zero and serves UNKNOWN.
+        self._sums = np.zeros((2, number, len(tasks)))
+        self._counts = np.zeros((2, number, len(tasks)), np.int32)
+        self._rows = np.zeros((2, number), np.int32)
+        self._order, self._seen = np.zeros(2, np.int32), 0
+        self._used = 1
+        self._taken = 0
+        self._part: TargetRates | None = None
+
+    def take(self, codes: Codes, labels: NDArray[np.float32], size: int) -> None:
+        """Takes in the next rows of train: codes (n,) below `size`, labels (n, T)."""
+        self._used = size + 1
+        if self._used >= len(self._rows):
+            capacity = max(self._used + 1, len(self._rows) * 3 // 2)
+            for array in (self._sums, self._counts, self._rows, self._order):
+                array.resize((capacity, *array.shape[1:]), refcheck=False)  # the new end is zero
+        fold = folds(self.seed, self.number, self._taken, len(codes))
+        self._taken += len(codes)
+        self._seen = _add(codes, fold, labels, self._sums, self._counts, self._rows, self._order, self._seen)
+
+    def finish(self, source: Source, texts: Callable[[Sequence[int]], list[str]]) -> TargetRates:
+        """Rates over all of train; the standardisation is that of the out-of-fold values, which train rows get.
+
+        Args:
+            texts: what codes stand for.
+        """
+        self._fold_sums, self._fold_counts = self._sums.sum(axis=0), self._counts.sum(axis=0)
+        order = np.empty(self._seen, np.int64)
+        at = np.flatnonzero(self._order[1 : self._used])
+        order[self._order[1 + at] - 1] = at
+        full = np.concatenate(
+            [self._whole(1 + order[i : i + STEP]) for i in range(0, len(order), STEP)] or [np.empty((0, 1))]
+        )
+        part = TargetRates(
+            name=self.name,
+            source=source,
+            tasks=tuple(task.name for task in self.tasks),
+            binary=self.binary,
+            smoothing=self.smoothing,
+            folds=self.number,
+            seed=self.seed,
+            values=(*texts(order.tolist()), None),
+            table=tuple(map(tuple, [*full.tolist(), *self._whole(np.array([0])).tolist(), *self._unknown().tolist()])),
+            mean=(0.0,) * (len(self.tasks) + 1),
+            scale=(1.0,) * (len(self.tasks) + 1),
+        )
+        mean, scale = zip(*(moments.moments for moments in self._moments()), strict=True)
+        self._part = part.model_copy(update={"mean": mean, "scale": scale})
+        return self._part
+
+    def dense(self, codes: Codes, start: int | None) -> Dense:
+        """(n, T + 1) of codes (n,); `start` is the number of the first among train's rows, None outside train."""
+        assert self._part is not None
+        at = np.where(codes == UNKNOWN, self._used, codes + 1)
+        if start is None:
+            return self._part.standardised(self._whole(at))  # without rows it is that of an unknown value
+        return self._part.standardised(self._without(at, folds(self.seed, self.number, start, len(codes))))
+
+    def _rates(self, sums: Values, counts: Values, rows: Values, prior: Values) -> Values:
+        return rates(sums, counts, rows, prior, self.smoothing, self.binary)
+
+    def _whole(self, at: NDArray[Any]) -> Values:
+        """(n, T + 1) over all of train."""
+        sums, counts, rows = self._sums[at].sum(axis=1), self._counts[at].sum(axis=1), self._rows[at].sum(axis=1)
+        prior = _mean(self._fold_sums.sum(axis=0), self._fold_counts.sum(axis=0))
+        return self._rates(sums, counts.astype(np.float64), rows[:, None].astype(np.float64), prior)
+
+    def _unknown(self) -> Values:
+        """(1, T + 1) of a value that train does not hold."""
+        none = np.zeros((1, len(self.tasks)))
+        return self._rates(none, none, none[:, :1], _mean(self._fold_sums.sum(axis=0), self._fold_counts.sum(axis=0)))
+
+    def _without(self, at: NDArray[Any], fold: NDArray[np.int64]) -> Values:
+        """(n, T + 1) over all folds but a given one."""
+        sums = self._sums[at].sum(axis=1) - self._sums[at, fold]
+        counts = (self._counts[at].sum(axis=1) - self._counts[at, fold]).astype(np.float64)
+        rows = (self._rows[at].sum(axis=1) - self._rows[at, fold]).astype(np.float64)
+        prior = _mean(self._fold_sums.sum(axis=0) - self._fold_sums, self._fold_counts.sum(axis=0) - self._fold_counts)
+        return self._rates(sums, counts, rows[:, None], prior[fold])
+
+    def _moments(self) -> list[RunningMoments]:
+        """Of each of the T + 1 out-of-fold columns, from the rows of each value and fold."""
+        found = [RunningMoments() for _ in range(len(self.tasks) + 1)]
+        for start in range(0, self._used, STEP):
+            at = np.arange(start, min(start + STEP, self._used))
+            for fold in range(self.number):
+                weights = self._rows[at, fold].astype(np.int64)
+                columns = self._without(at, np.full(len(at), fold)).T
+                for moments, column in zip(found, columns, strict=True):
+                    moments.add(np.ascontiguousarray(column), weights)
+        return found
+
+
+def _mean(sums: Values, counts: Values) -> Values:
+    """0 for a task without labels."""
+    mean: Values = sums / np.maximum(counts, 1)
+    return mean
+
+
+@numba.njit(nogil=True, cache=True)
+def _add(
+    codes: Any, fold: Any, labels: Any, sums: Any, counts: Any, rows: Any, order: Any, seen: int
+) -> int:  # fmt: skip
+    """Adds rows to totals in their order; `order` becomes the number, from 1, at which a value first appeared."""
+    for row in range(len(codes)):
+        at = codes[row] + 1
+        if order[at] == 0 and at > 0:
+            seen += 1
+            order[at] = seen
+        rows[at, fold[row]] += 1
+        for task in range(labels.shape[1]):
+            if not np.isnan(labels[row, task]):
+                sums[at, fold[row], task] += np.float64(labels[row, task])
+                counts[at, fold[row], task] += 1
+    return seen

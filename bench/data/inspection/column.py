@@ -1,8 +1,8 @@
-"""One raw column, counted: its distinct values, how often each occurs, and whether they are numbers."""
+"""One raw column, counted: its distinct values, how often each occurs, and which of them mean missing."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -156,3 +156,51 @@ def _numbers(distinct: Any, kind: Any) -> NDArray[np.float64] | None:
     except pa.ArrowInvalid:
         return None
     return numbers if np.isfinite(numbers).all() else None
+
+
+CLEAR = (r"\N", "NULL", "null", "Null", "NaN", "nan", "<NA>", "N/A", "n/a", "#N/A", "?")
+"""They mean nothing else."""
+DOUBTFUL = ("NA", "na", "None", "none", "-", "--", ".")
+"""They mean missing among numbers; among names, NA may be a country and none an answer."""
+
+
+@dataclass(frozen=True)
+class Markers:
+    """What was found.
+
+    Attributes:
+        sure: markers, for the card's reader.
+        doubtful: marker, sure or not -> columns where it may be a value like any other.
+    """
+
+    sure: tuple[str, ...]
+    doubtful: Mapping[str, tuple[str, ...]]
+
+
+def find_markers(columns: Iterable[Counted]) -> Markers:
+    """The markers among the texts of columns that were counted without any."""
+    sure: dict[str, None] = {}
+    doubtful: dict[str, list[str]] = {}
+    for column in columns:
+        if column.type != "text":
+            continue
+        # Arrow casts "NaN" to a number, so a column of numbers may hold it too.
+        held = {marker for marker in (*CLEAR, *DOUBTFUL) if pc.index(column.distinct, pa.scalar(marker)).as_py() >= 0}
+        if not held:
+            continue
+        sure |= dict.fromkeys(marker for marker in CLEAR if marker in held)
+        unsure = [marker for marker in DOUBTFUL if marker in held]
+        if unsure and _numbers_otherwise(column, held):
+            sure |= dict.fromkeys(unsure)
+        else:
+            for marker in unsure:
+                doubtful.setdefault(marker, []).append(column.name)
+    return Markers(tuple(sure), {marker: tuple(names) for marker, names in doubtful.items()})
+
+
+def _numbers_otherwise(column: Counted, held: set[str]) -> bool:
+    rest = column.distinct.filter(pc.invert(pc.is_in(column.distinct, pa.array(sorted(held), column.distinct.type))))
+    try:
+        return len(rest) > 0 and bool(np.isfinite(rest.cast(pa.float64()).to_numpy(zero_copy_only=False)).all())
+    except pa.ArrowInvalid:
+        return False

@@ -11,19 +11,14 @@ from typing import Literal
 
 import numpy as np
 
-from bench.data.inspection.column import Counted, count_column
-from bench.data.inspection.kinds import Finding, coarse_cells, find_kind
+from bench.data.inspection.column import Counted, Markers, count_column, find_markers
+from bench.data.inspection.kinds import Finding, Rate, coarse_cells, find_kind, find_rate
 from bench.data.inspection.labels import Label, find_labels, label_columns, parents_of
-from bench.data.inspection.layout import Layout, known_column, layout_of
 from bench.data.inspection.leaks import find_leak
-from bench.data.inspection.markers import Markers, find_markers
 from bench.data.inspection.names import after_exposure
-from bench.data.inspection.rates import Rate, find_rate
-from bench.data.inspection.sample import Sample, read_sample
-from bench.data.inspection.split import Split, deal, find_split
-from bench.data.inspection.split_tables import named_files
+from bench.data.inspection.sample import Layout, Sample, known_column, layout_of, read_sample
+from bench.data.inspection.split import Split, Wish, assigned, find_split, named_files
 from bench.data.inspection.trying import Halves, Others, Trial, halves_of
-from bench.data.inspection.wish import Wish
 from bench.errors import UserError
 from bench.progress import Progress
 
@@ -138,7 +133,7 @@ def draft_card(request: Request, progress: Progress) -> Draft:
     labels = find_labels(given, parents, counted)
     split = _split(request, sample, counted, labels, markers, progress)
     values = {label.name: (label.values(counted), label.binary) for label in labels}
-    halves = halves_of(deal(split.table, wish, card_names(layout), sample.file, counted), values)
+    halves = halves_of(assigned(split.table, wish, card_names(layout), sample.file, counted), values)
     columns = tuple(_columns(sample, markers, labels, counted, wish, split, halves))
     if not any(column.role == "input" for column in columns):
         reasons = "; ".join(f"'{column.name}' ({column.reason})" for column in columns if column.role == "left out")
@@ -213,7 +208,7 @@ def _columns(
     if together is not None:
         roles[together] = "split", "the split goes by its hash, so valid and test hold no value that train knows"
     if wish.column is not None and wish.column != together:
-        roles[wish.column] = "split", "it deals rows to splits"
+        roles[wish.column] = "split", "it assigns rows to splits"
     if wish.time is not None:
         roles[wish.time] = "time", "later rows have times that train never saw"
     roles |= {column: ("label", "") for label in labels for column in label.columns}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,12 +11,60 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from bench.data.encoding.buckets import ranges_for
+from bench.data.encoding.numeric import ranges_for
 from bench.data.inspection.column import Counted
-from bench.data.inspection.lists import MOST, find_separator, slots_of
-from bench.data.inspection.names import is_id, is_quantity, is_time, is_weight
-from bench.data.inspection.times import epoch_unit, is_hhmm, is_yyyymmdd, reads_as_time
+from bench.data.inspection.names import (
+    epoch_unit,
+    is_hhmm,
+    is_id,
+    is_quantity,
+    is_time,
+    is_weight,
+    is_yyyymmdd,
+    reads_as_time,
+)
 from bench.data.inspection.trying import Halves, Trial, counts_of, ranges_of
+
+SEPARATORS = ("|", ";", ",", " ")
+MOST = 20_000
+"""Distinct texts that are looked at."""
+_CODE = re.compile(r"[A-Za-z]*\d+")
+
+
+def find_separator(texts: Sequence[str], counts: NDArray[np.int64]) -> tuple[str, int, int] | None:
+    """(separator, slots that hold 95% of the lists whole, length of the longest list), or None.
+
+    In a list the same part stands in several texts, and now first, now later; in "Paris, TX" or "[10,20)" each part
+    has its place. Between blanks only codes such as `12 7 31` are taken for a list: other texts are names.
+    """
+    texts, counts = texts[:MOST], counts[:MOST]
+    for separator in SEPARATORS:
+        lists = [[part.strip() for part in text.split(separator) if part.strip()] for text in texts]
+        lengths = np.array([len(parts) for parts in lists])
+        if counts[lengths > 1].sum() < 0.1 * counts.sum():
+            continue
+        if separator == " " and not all(_CODE.fullmatch(part) for parts in lists for part in parts):
+            continue
+        if _shared(lists):
+            return separator, *slots_of(lengths, counts)
+    return None
+
+
+def slots_of(lengths: NDArray[np.int64], counts: NDArray[np.int64]) -> tuple[int, int]:
+    """Slots that hold 95% of the lists whole, and the length of the longest list."""
+    order = np.argsort(lengths)
+    reached = np.cumsum(counts[order]) >= 0.95 * counts.sum()
+    slots = int(lengths[order][int(np.argmax(reached))])
+    return min(max(slots, 2), 50), int(lengths.max())
+
+
+def _shared(lists: list[list[str]]) -> bool:
+    first = {parts[0] for parts in lists if len(parts) > 1}
+    later = {part for parts in lists for part in parts[1:]}
+    distinct = {part for parts in lists for part in parts}
+    total = sum(map(len, lists))
+    return total >= 2 * len(distinct) and len(first & later) >= 0.3 * len(first | later)
+
 
 FEW = 32
 """Distinct whole numbers that are still taken for categories."""
@@ -269,3 +318,46 @@ def _leading_zeros(column: Counted) -> bool:
     if column.type != "text" or is_quantity(column.name) or is_time(column.name):
         return False
     return bool(pc.any(pc.match_substring_regex(column.distinct, r"^0\d+$")).as_py())
+
+
+MANY = 100
+"""Distinct values beyond which rates are thought of: an embedding of its own learns few values as well."""
+OFTEN = 5
+"""Rows of train from which on a value's rate says something."""
+COVERED = 0.5
+"""Share of validation's rows whose value must be there so often in train."""
+TELLS = 0.05
+"""What rates must tell of a task, as AUC above a half, or R2."""
+
+
+@dataclass(frozen=True)
+class Rate:
+    """What speaks for or against target rates.
+
+    Attributes:
+        on: whether they are put on the card.
+        why: the evidence.
+    """
+
+    on: bool
+    why: str
+
+
+def find_rate(column: Counted, finding: Finding, trial: Trial) -> Rate | None:
+    """The evidence on a categorical input of many values; None for any other, or where no label is there to try on."""
+    option = finding.option or {}
+    if len(column.counts) <= MANY or option.get("kind") != "categorical" or "derive" in option:
+        return None
+    chance = {name: 0.5 if binary else 0.0 for name, (_, binary) in trial.halves.labels.items()}
+    scores = {name: (score - chance[name], score) for name, score in trial.alone(trial.single).items()}
+    if not scores:
+        return None
+    covered = trial.repeated(OFTEN)
+    task = max(scores, key=lambda name: scores[name][0])
+    more, score = scores[task]
+    measure = "AUC" if trial.halves.labels[task][1] else "R2"
+    why = (
+        f"{covered:.0%} of validation's rows have a value that {OFTEN} rows of train or more have, and the rates alone "
+        f"tell '{task}' there (validation {measure} {score:.4f})"
+    )
+    return Rate(covered >= COVERED and more >= TELLS, why)

@@ -1,13 +1,15 @@
-"""The rows of a user's files that are looked at before there is a card: the head of each file, columns as they are."""
+"""How a user's files are read, and the rows of them that are looked at before there is a card."""
 
 from __future__ import annotations
 
+import csv
 import io
+from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -15,12 +17,132 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from bench.data.inspection.layout import Layout, fields
 from bench.data.readers import blocks
-from bench.data.readers.csv_errors import explained
-from bench.data.readers.csv_lines import CleanLines
-from bench.errors import UserError
+from bench.data.readers.blocks import lines
+from bench.data.readers.csv import CleanLines, explained
+from bench.errors import UserError, unknown
 from bench.progress import Progress
+
+SEPARATORS = (",", "\t", ";", "|")
+Kind = Literal["csv", "parquet"]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How files are read: the same for all of them.
+
+    Attributes:
+        separator: of CSV.
+        named: whether the names of the columns were given, because the files have no header.
+        columns: names, in the order of the first file.
+    """
+
+    paths: tuple[Path, ...]
+    kind: Kind
+    separator: str
+    named: bool
+    columns: tuple[str, ...]
+
+
+def layout_of(paths: Sequence[Path], separator: str | None = None, names: Sequence[str] = ()) -> Layout:
+    """Looks at the first bytes and lines of each file.
+
+    Raises:
+        UserError: a file is missing or empty, kinds are mixed, columns differ, a name is there twice.
+    """
+    first = Path(paths[0])
+    kinds: dict[Path, Kind] = {path: _kind(path) for path in paths}
+    if other := next((path for path in paths if kinds[path] != kinds[first]), None):
+        raise UserError(f"expected files of one kind, found {kinds[first]} in {first} and {kinds[other]} in {other}")
+    if kinds[first] == "parquet":
+        if separator is not None or names:
+            raise UserError(f"{first}: a parquet file names its columns and has no separator")
+        headers = {path: _parquet_names(path) for path in paths}
+    else:
+        heads = {path: _first_lines(path) for path in paths}
+        separator = separator or _guess(heads[first])
+        headers = {path: fields(heads[path][0], separator) for path in paths}
+        if names:
+            if wrong := next((path for path in paths if len(headers[path]) != len(names)), None):
+                raise UserError(f"{wrong}, line 1: expected {len(names)} columns, found {len(headers[wrong])}")
+            headers = dict.fromkeys(paths, tuple(names))
+    for path in paths:
+        _check_names(path, headers[path], headers[first], first)
+    return Layout(tuple(paths), kinds[first], separator or ",", bool(names), headers[first])
+
+
+def known_column(layout: Layout, name: str, option: str) -> str:
+    """The name itself.
+
+    Raises:
+        UserError: no file has such a column; names the nearest.
+    """
+    if name not in layout.columns:
+        raise UserError(f"{option}: {unknown('column', name, layout.columns)}")
+    return name
+
+
+def _kind(path: Path) -> Kind:
+    if path.is_dir():
+        raise UserError(f"expected a file, found a folder: {path}")
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+    except FileNotFoundError:
+        raise UserError(f"file not found: {path}") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    if not start:
+        raise UserError(f"{path}: expected rows, found an empty file")
+    return "parquet" if start == b"PAR1" else "csv"
+
+
+def _parquet_names(path: Path) -> tuple[str, ...]:
+    try:
+        return tuple(pq.read_schema(path).names)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(f"{path}: not a parquet file: {str(error).splitlines()[0]}") from None
+
+
+def _first_lines(path: Path) -> list[str]:
+    """The first two lines that are not empty."""
+    found: list[str] = []
+    for number, line in enumerate(lines(path), 1):
+        try:
+            text = line.decode().rstrip("\r\n")
+        except UnicodeDecodeError:
+            raise UserError(f"{path}, line {number}: expected UTF-8 text") from None
+        if text.strip():
+            found.append(text)
+        if len(found) == 2:
+            return found
+    if not found:
+        raise UserError(f"{path}: expected rows, found an empty file")
+    return found
+
+
+def _guess(head: Sequence[str]) -> str:
+    """The separator that cuts the first line into most fields, and the second into as many."""
+    counts = {mark: [len(fields(line, mark)) for line in head] for mark in SEPARATORS}
+    fitting = [mark for mark in SEPARATORS if len(set(counts[mark])) == 1] or list(SEPARATORS)
+    return max(fitting, key=lambda mark: counts[mark][0])
+
+
+def fields(line: str, separator: str) -> tuple[str, ...]:
+    """The fields of a line, without blanks around them."""
+    return tuple(name.strip() for name in next(csv.reader([line], delimiter=separator), []))
+
+
+def _check_names(path: Path, names: Sequence[str], expected: Sequence[str], first: Path) -> None:
+    if twice := next((name for name, count in Counter(names).items() if count > 1), None):
+        hint = "; a file without header needs --columns NAME,NAME,.." if path.suffix != ".parquet" else ""
+        raise UserError(f"{path}, line 1: column '{twice}' is named twice{hint}")
+    if differing := sorted(set(expected) ^ set(names)):
+        where, lacking = (first, path) if differing[0] in expected else (path, first)
+        raise UserError(
+            f"expected files with the same columns, but '{differing[0]}' is in {where} and not in {lacking}"
+        )
+
 
 TEXT = pa.dictionary(pa.int32(), pa.string())
 

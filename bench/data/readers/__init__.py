@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.data.card import Card
-from bench.data.reader_config import (
+from bench.data.readers.ali_ccp import read_ali_ccp
+from bench.data.readers.base import RawTable, ahead, whole
+from bench.data.readers.csv import read_csv
+from bench.data.readers.double_colon import read_double_colon
+from bench.data.readers.pairs import read_pairs
+from bench.data.readers.parquet import read_parquet
+from bench.data.sources import (
     AliCcpReader,
     CsvReader,
     DoubleColonReader,
@@ -16,12 +22,6 @@ from bench.data.reader_config import (
     ParquetReader,
     SyntheticReader,
 )
-from bench.data.readers.ali_ccp import read_ali_ccp
-from bench.data.readers.base import RawTable, ahead, whole
-from bench.data.readers.csv import read_csv
-from bench.data.readers.double_colon import read_double_colon
-from bench.data.readers.pairs import read_pairs
-from bench.data.readers.parquet import read_parquet
 from bench.data.synthetic import GENERATORS
 from bench.plugins import Registry
 from bench.progress import Progress

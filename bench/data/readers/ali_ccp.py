@@ -7,27 +7,85 @@ Raw columns are `click`, `buy`, `common_index`, as the digits of its hash, and t
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import TracebackType
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from bench.data.card import Card
-from bench.data.codes import UNKNOWN, Codes
+from bench.data.checks import BadRow
+from bench.data.codes import UNKNOWN, Codes, IntegerCodes
 from bench.data.columns import MultiValued
-from bench.data.reader_config import AliCcpReader
-from bench.data.readers.ali_ccp_common import CommonLines
 from bench.data.readers.base import RawTable, kept_rows
 from bench.data.readers.blocks import blocks, side_by_side
 from bench.data.readers.feature_lists import Lines, Wanted, scan
-from bench.data.rejects import BadRow
+from bench.data.sources import AliCcpReader
 from bench.data.values import first_seen
 from bench.errors import UserError
 from bench.progress import Progress
+
+
+class Shared(NamedTuple):
+    """What m common lines hold; see `feature_lists.Lines`."""
+
+    ids: NDArray[np.int64]
+    sums: NDArray[np.float64]
+    keys: NDArray[np.uint64]
+
+
+class CommonLines:
+    """The common lines of one file of impressions: 16 to 32 bytes of each are held, 8 for each id and sum are on disk.
+
+    A context that holds the open file, which goes with it.
+    """
+
+    def __init__(self, wanted: Wanted, folder: Path | None) -> None:
+        self._ids, self._rows = sum(wanted.slots), IntegerCodes()
+        self._width = self._ids + sum(wanted.summed) + 1
+        number, self._path = tempfile.mkstemp(dir=folder)
+        os.close(number)
+
+    def __enter__(self) -> Self:
+        self._file = open(self._path, "w+b")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        os.unlink(self._path)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, lines: Lines) -> int | None:
+        """Adds lines; the first of them whose index was there before, if there is one."""
+        seen, keys = len(self._rows), lines.keys.view(np.int64)
+        again = self._rows.code(keys) != np.arange(seen, seen + len(keys))
+        self._file.write(np.hstack([lines.ids, lines.sums.view(np.int64), keys[:, None]]).data)
+        return int(np.argmax(again)) if again.any() else None
+
+    def rows(self, keys: NDArray[np.uint64]) -> Codes:
+        """(n,) the row of each index, UNKNOWN where there is none."""
+        return self._rows.code(keys.view(np.int64), grow=False)
+
+    def take(self, rows: NDArray[np.int64]) -> Shared:
+        """What rows (m,) hold; neighbours are read at once."""
+        found, size = np.empty((len(rows), self._width), np.int64), 8 * self._width
+        starts = np.flatnonzero(np.diff(rows, prepend=-2) != 1).tolist()
+        for start, end in zip(starts, [*starts[1:], len(rows)], strict=True):
+            self._file.seek(int(rows[start]) * size)
+            self._file.readinto(found[start:end].data)
+        ids, sums, keys = np.split(found, [self._ids, self._width - 1], axis=1)
+        return Shared(ids, np.ascontiguousarray(sums).view(np.float64), keys[:, 0].view(np.uint64))
+
 
 COMMON = ("101", "121", "122", "124", "125", "126", "127", "128", "129", "109_14", "110_14", "127_14", "150_14")
 SKELETON = ("205", "206", "207", "210", "216", "508", "509", "702", "853", "301")

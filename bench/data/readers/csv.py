@@ -2,24 +2,168 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
+import re
 from array import array
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numba
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
+from numpy.typing import NDArray
 
+from bench.data.checks import BadRow, Place
 from bench.data.readers import blocks
 from bench.data.readers.base import RawTable
-from bench.data.readers.csv_errors import explained, place_of
-from bench.data.readers.csv_lines import OPEN, UNFIT, CleanLines
-from bench.data.rejects import BadRow, Place
+from bench.data.readers.blocks import lines
 from bench.errors import UserError
 from bench.progress import Progress
+
+_ROW = re.compile(r"Row #(\d+): (.*)", re.DOTALL)
+_NUMBER = re.compile(
+    r"In CSV column #(\d+): Row #(\d+): CSV conversion error to double: invalid value '(.*)'", re.DOTALL
+)
+
+
+def explained(error: pa.ArrowInvalid, path: Path, header: Sequence[str]) -> UserError:
+    """The user's mistake behind an error of Arrow's reader, with file and line.
+
+    Args:
+        header: names of the columns, in order.
+    """
+    text = str(error)
+    if match := _NUMBER.search(text):
+        column, row, value = int(match[1]), int(match[2]), match[3]
+        return UserError(f"{place_of(path, row - 1)}: '{header[column]}': expected a number, found '{value}'")
+    if "UTF8" in text:
+        return UserError(f"{path}{_first_not_utf8(path)}: expected UTF-8 text")
+    if match := _ROW.search(text):
+        expected = match[2].split(": ")[0].splitlines()[0]
+        reason = re.sub(r"Expected (\d+) columns, got (\d+).*", r"expected \1 columns, found \2", expected)
+        return UserError(f"{place_of(path, int(match[1]) - 1)}: {reason}")
+    if "Empty CSV" in text:
+        return UserError(f"{path}: expected rows, found an empty file")
+    return UserError(f"{path}: {text.splitlines()[0]}")
+
+
+def place_of(path: Path, row: int) -> str:
+    """Where a row is.
+
+    Args:
+        row: counted from 0 over the lines that are not empty, the header among them; the answer counts all from 1.
+    """
+    filled = -1
+    for number, line in enumerate(lines(path), 1):
+        filled += bool(line.strip(b"\r\n"))
+        if filled == row:
+            return f"{path}, line {number}"
+    return f"{path}, row {row + 1}"
+
+
+def _first_not_utf8(path: Path) -> str:
+    for number, line in enumerate(lines(path), 1):
+        try:
+            line.decode()
+        except UnicodeDecodeError:
+            return f", line {number}"
+    return ""
+
+
+UNFIT = "\x1a"
+"""What a line with an open quote is replaced by, one separator more than it should have."""
+OPEN = "expected a row on one line, found a quote that is not closed on it"
+_EMPTY = re.compile(rb"(\A|\n)[\r\n]+")
+
+
+class CleanLines(io.RawIOBase):
+    """Blocks of whole lines as a stream for Arrow's reader, without empty lines and without quotes that are left open.
+
+    Arrow reads empty lines at the cost of their square, and where a value goes on in the next line it takes what
+    follows for part of it, or gives up, depending on where its blocks end.
+
+    Args:
+        columns: how many a line has, where one with an open quote is to be replaced by `UNFIT`; 0 where it is an error.
+    """
+
+    def __init__(self, source: Iterator[bytes], separator: str, name: str, columns: int = 0) -> None:
+        self._source, self._separator, self._name = source, separator, name
+        self._unfit = (UNFIT + separator * columns).encode() + b"\n" if columns else None
+        self._lines, self._at = 0, 0
+        self._block = b""
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """As of any stream.
+
+        Raises:
+            UserError: a line with an open quote, with its number.
+        """
+        while self._at == len(self._block):
+            if (block := next(self._source, None)) is None:
+                return 0
+            self._block, self._at = self._cleaned(block), 0
+        size = min(len(buffer), len(self._block) - self._at)
+        buffer[:size] = self._block[self._at : self._at + size]
+        self._at += size
+        return size
+
+    def _cleaned(self, block: bytes) -> bytes:
+        found = block.count(b"\n")
+        if self._lines == 0:
+            block = block.removeprefix(codecs.BOM_UTF8)
+        if b'"' in block:
+            block = self._closed(block)
+        self._lines += found
+        return _EMPTY.sub(rb"\1", block) if b"\n\n" in block or b"\n\r" in block or block[:1] in b"\r\n" else block
+
+    def _closed(self, block: bytes) -> bytes:
+        starts = _open_quotes(np.frombuffer(block, np.uint8), ord(self._separator), block.count(b"\n") + 1).tolist()
+        if not starts:
+            return block
+        if self._unfit is None:
+            raise UserError(f"{self._name}, line {self._lines + block.count(bytes([10]), 0, starts[0]) + 1}: {OPEN}")
+        pieces, at = [], 0
+        for start in starts:
+            pieces += [block[at:start], self._unfit]
+            at = block.find(b"\n", start) + 1 or len(block)
+        return b"".join([*pieces, block[at:]])
+
+
+@numba.njit(nogil=True, cache=True)
+def _open_quotes(data: Any, separator: int, most: int) -> NDArray[np.int64]:
+    """Where lines begin that end within quotes. A quote counts where a field begins, as in Arrow's reader."""
+    found, count, line = np.empty(most, np.int64), 0, 0
+    beginning, within, closing = True, False, False
+    for at in range(len(data)):
+        byte = data[at]
+        if byte == 10:
+            if within and not closing:
+                found[count] = line
+                count += 1
+            line, beginning, within, closing = at + 1, True, False, False
+        elif within and not closing:
+            closing = byte == 34
+        elif closing and byte == 34:
+            closing = False  # two quotes stand for one
+        elif byte == separator or byte == 13:
+            beginning, within, closing = True, False, False
+        else:
+            within = beginning and byte == 34
+            beginning, closing = False, False
+    if within and not closing:
+        found[count] = line
+        count += 1
+    return found[:count]
+
 
 TEXT = pa.dictionary(pa.int32(), pa.string())
 NUMBER = pa.float64()

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from bench.data.checks import BadRow
 from bench.data.readers import base
 from bench.data.readers.base import RawTable
 from bench.data.readers.blocks import lines
-from bench.data.rejects import BadRow
 from bench.errors import UserError
 from bench.progress import Progress
 

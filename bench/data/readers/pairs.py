@@ -12,10 +12,9 @@ import numpy as np
 import pyarrow as pa
 
 from bench.data.card import Card
-from bench.data.reader_config import PairReader
-from bench.data.readers.base import RawTable, kept_rows, whole
+from bench.data.readers.base import RawTable, SideTable, kept_rows, whole
 from bench.data.readers.csv import read_csv
-from bench.data.readers.sides import SideTable
+from bench.data.sources import PairReader
 from bench.errors import UserError
 from bench.progress import Progress
 

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from bench.data.checks import Place
 from bench.data.readers import base
 from bench.data.readers.base import RawTable
-from bench.data.rejects import Place
 from bench.data.values import is_list
 from bench.errors import UserError
 from bench.progress import Progress

@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from bench.data.batches import Batch
-from bench.data.chunks import Plan, shuffled_by_chunk
-from bench.data.row_reader import RowReader
+from bench.data.chunks import Plan, RowReader, shuffled_by_chunk
 from bench.data.store import ARRAYS, Split
 
 

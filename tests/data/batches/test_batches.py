@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from bench.data.batches import Batch, Batches
-from bench.data.memory import VARIABLE, memory_limit
 from bench.data.store import Split
 from bench.errors import UserError
+from bench.machine import MEMORY_VARIABLE, memory_limit
 
 MIB = 1 << 20
 
@@ -83,23 +83,23 @@ def test_whether_it_fits_is_decided_by_its_bytes(split: Split) -> None:
 
 
 def test_the_limit_is_the_variable_or_half_of_all_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(VARIABLE, "3")
+    monkeypatch.setenv(MEMORY_VARIABLE, "3")
     assert memory_limit() == 3 * MIB
-    monkeypatch.delenv(VARIABLE)
+    monkeypatch.delenv(MEMORY_VARIABLE)
     assert 0 < memory_limit() <= psutil.virtual_memory().total // 2
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "2.5", "4G"])
 def test_a_limit_that_is_no_number_of_mib(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    monkeypatch.setenv(VARIABLE, value)
+    monkeypatch.setenv(MEMORY_VARIABLE, value)
     with pytest.raises(UserError, match=f"SEESAW_MEMORY_MB to be a whole number of MiB above 0, found '{value}'"):
         memory_limit()
 
 
 def test_the_lower_limit_of_a_container_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.delenv(MEMORY_VARIABLE, raising=False)
     limit = tmp_path / "memory.max"
-    monkeypatch.setattr("bench.data.memory._CONTAINER_LIMIT", str(limit))
+    monkeypatch.setattr("bench.machine._CONTAINER_LIMIT", str(limit))
     for text, expected in (("1048576\n", MIB // 2), ("max\n", psutil.virtual_memory().total // 2)):
         limit.write_text(text)
         assert memory_limit() == expected

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.data.batches import Batches
-from bench.data.prefetch import ahead
+from bench.data.batches import Batches, ahead
 from bench.data.store import Split
 
 

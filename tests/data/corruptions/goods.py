@@ -153,7 +153,7 @@ def drops(raw: Path) -> str:
 
 
 def columns(raw: Path) -> str:
-    """The log, dealt to splits by a column that says where each row belongs."""
+    """The log, assigned to splits by a column that says where each row belongs."""
     lines = log().decode().splitlines()
     part = ["part", *("train" if i < 140 else "valid" if i < 170 else "test" for i in range(ROWS))]
     (raw / "log.csv").write_text("".join(f"{line},{name}\n" for line, name in zip(lines, part, strict=True)))

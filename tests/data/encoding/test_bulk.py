@@ -10,12 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.data.columns import Keep
-from bench.data.encoding.base import Source
+from bench.data.encoding.base import Source, Vocabulary
 from bench.data.encoding.encoder import Encoder
 from bench.data.encoding.fields import BucketField, CategoricalField, MultiValuedField
 from bench.data.encoding.numeric import NumericColumn
 from bench.data.encoding.rates import TargetRates
-from bench.data.encoding.vocabulary import Vocabulary
 from bench.data.values import canonical
 
 TEXT = st.one_of(

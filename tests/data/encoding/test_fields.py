@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.data.columns import MultiValued
-from bench.data.encoding import buckets as module
+from bench.data.encoding import numeric as module
 from bench.data.encoding.base import Source
-from bench.data.encoding.buckets import DistinctNumbers, Ranges, ranges_for, shortened
 from bench.data.encoding.fields import PAD, BucketField, MultiValuedField
-from bench.data.encoding.fit_text import MultiValuedFitter
+from bench.data.encoding.fitter import MultiValuedFitter
+from bench.data.encoding.numeric import DistinctNumbers, Ranges, ranges_for, shortened
 from bench.ranges import begins
 
 SOURCE = Source(column="x", missing=("?",))

@@ -11,10 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.preprocessing import StandardScaler
 
-from bench.data.encoding import running
+from bench.data.encoding import numeric
 from bench.data.encoding.base import Source
-from bench.data.encoding.numeric import NumericColumn
-from bench.data.encoding.running import PIECE, RunningMoments
+from bench.data.encoding.numeric import PIECE, NumericColumn, RunningMoments
 
 SOURCE = Source(column="x")
 
@@ -144,7 +143,7 @@ def test_a_great_mean_does_not_drown_the_deviation() -> None:
 @pytest.mark.parametrize("piece", [64, PIECE])
 def test_sums_do_not_drift(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Against a correctly rounded sum."""
-    monkeypatch.setattr(running, "PIECE", piece)
+    monkeypatch.setattr(numeric, "PIECE", piece)
     numbers = np.random.default_rng(0).lognormal(sigma=3, size=200_000)
     whole, parted = RunningMoments(), RunningMoments()
     whole.add(numbers)

@@ -11,11 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
+from bench.data.codes import TextCodes
 from bench.data.encoding.base import Source
-from bench.data.encoding.fit_rates import RatesFitter, folds
-from bench.data.encoding.rates import TargetRates
+from bench.data.encoding.rates import RatesFitter, TargetRates, folds
 from bench.data.spans import spans_of
-from bench.data.text_codes import TextCodes
 from bench.schema import Task
 from bench.seeds import derive
 

@@ -7,10 +7,9 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.data.encoding.base import Source
+from bench.data.encoding.base import Source, Vocabulary
 from bench.data.encoding.fields import CategoricalField
-from bench.data.encoding.fit_text import CategoricalFitter
-from bench.data.encoding.vocabulary import Vocabulary
+from bench.data.encoding.fitter import CategoricalFitter
 
 Column = st.lists(st.one_of(st.none(), st.sampled_from("abcdef")), min_size=1, max_size=50)
 

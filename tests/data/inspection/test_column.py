@@ -7,8 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from bench.data.inspection.column import count_column
-from bench.data.inspection.markers import find_markers
+from bench.data.inspection.column import count_column, find_markers
 
 
 @pytest.mark.parametrize("dictionary", [False, True])

@@ -7,9 +7,7 @@ from pydantic import TypeAdapter
 
 from bench.data.inspection.column import count_column
 from bench.data.inspection.labels import find_labels
-from bench.data.inspection.split import find_split
-from bench.data.inspection.split_tables import named_files
-from bench.data.inspection.wish import Wish
+from bench.data.inspection.split import Wish, find_split, named_files
 from bench.data.splits import SplitRule
 from bench.errors import UserError
 

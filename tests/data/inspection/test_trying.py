@@ -6,8 +6,7 @@ import pytest
 from sklearn.metrics import r2_score, roc_auc_score
 
 from bench.data.inspection.column import count_column
-from bench.data.inspection.kinds import find_kind
-from bench.data.inspection.rates import find_rate
+from bench.data.inspection.kinds import find_kind, find_rate
 from bench.data.inspection.trying import SMOOTHING, Others, Trial, halves_of
 from bench.data.splits import TEST, TRAIN
 

@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 
 from bench.data.readers import blocks
 from bench.data.readers.base import whole
-from bench.data.readers.csv import read_csv
-from bench.data.readers.csv_lines import OPEN, CleanLines
+from bench.data.readers.blocks import open_raw
+from bench.data.readers.csv import OPEN, CleanLines, read_csv
 from bench.data.readers.double_colon import read_double_colon
-from bench.data.readers.raw import open_raw
 from bench.data.values import as_numbers, as_text
 from bench.errors import UserError
 from bench.progress import Silent

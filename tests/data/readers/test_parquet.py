@@ -7,11 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bench.data.checks import checked
+from bench.data.checks import Rejects, Sieve, checked
 from bench.data.readers import base
 from bench.data.readers.base import whole
 from bench.data.readers.parquet import read_parquet
-from bench.data.rejects import Rejects, Sieve
 from bench.errors import UserError
 
 

@@ -1,0 +1,98 @@
+"""`.npy` files written and read row by row, without holding or mapping the array."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from bench.errors import UserError
+
+
+class ArrayWriter:
+    """Appends rows to a `.npy` file of shape (N, *row); N is known at the end.
+
+    numpy pads a header so that a growing first axis fits into the same bytes; the header is written twice.
+    """
+
+    def __init__(self, path: Path, dtype: DTypeLike, row: tuple[int, ...] = ()) -> None:
+        self.dtype, self.row, self.rows = np.dtype(dtype), row, 0
+        self._file = path.open("w+b")
+        self._write_header()
+
+    def append(self, array: NDArray[Any]) -> None:
+        """Adds rows (n, *row)."""
+        if array.shape[1:] != self.row:
+            raise ValueError(f"expected rows of shape {self.row}, found {array.shape[1:]}")
+        self._file.write(np.ascontiguousarray(array, self.dtype).data)
+        self.rows += len(array)
+
+    def close(self) -> None:
+        """Writes the header anew, with the number of rows."""
+        if not self._file.closed:
+            self._write_header()
+            self._file.close()
+
+    def _write_header(self) -> None:
+        self._file.seek(0)
+        header = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False}
+        np.lib.format.write_array_header_1_0(self._file, {**header, "shape": (self.rows, *self.row)})
+
+    def __enter__(self) -> ArrayWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class ArrayReader:
+    """Reads rows of a memory-mapped array with plain reads; a context that holds the open file.
+
+    Mapped pages count as the process's own memory until they are given back; what a plain read leaves in the system's
+    cache does not.
+    """
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        if not isinstance(array, np.memmap) or array.filename is None:
+            raise TypeError(f"expected an array mapped from a file, found {type(array).__name__}")
+        self.path, self.rows, self.width = array.filename, len(array), row_bytes(array)
+        self._offset, self._row, self._dtype = array.offset, array.shape[1:], array.dtype
+
+    def __enter__(self) -> Self:
+        self._file = open(self.path, "rb", buffering=0)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def buffer(self, rows: int) -> NDArray[Any]:
+        """Room for so many rows."""
+        return np.empty((rows, *self._row), self._dtype)
+
+    def read(self, start: int, buffer: NDArray[Any]) -> None:
+        """Fills the buffer (n, *row) with the rows from row `start` on.
+
+        Raises:
+            UserError: the file ends before them.
+        """
+        if not self.width:
+            return
+        self._file.seek(self._offset + start * self.width)
+        rest = buffer.reshape(-1).view(np.uint8).data
+        while len(rest):
+            if not (got := self._file.readinto(rest)):
+                raise UserError(f"{self.path}: expected {self.rows} rows, found fewer")
+            rest = rest[got:]
+
+
+def row_bytes(array: NDArray[Any]) -> int:
+    """Bytes of one row of an array."""
+    return array.dtype.itemsize * math.prod(array.shape[1:])
