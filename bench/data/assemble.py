@@ -20,9 +20,8 @@ from bench.data.codes import ABSENT, Codes, TextCodes
 from bench.data.duplicates import RowSet
 from bench.data.readers.base import RawTable, SideTable
 from bench.data.sources import Join, SyntheticReader
-from bench.data.spans import spans_of
 from bench.data.splits import TRAIN, VALID, Assignment, HashSplit, SplitInput, ValidOfTrain, halved
-from bench.data.values import Text, as_numbers, as_text, distinct
+from bench.data.values import Text, as_numbers, as_text
 from bench.errors import UserError, unknown
 from bench.progress import Progress
 
@@ -35,9 +34,7 @@ class Numbering:
 
     def take(self, table: Any) -> Codes:
         """(n,) the number of each row's value, -1 where it is missing."""
-        rows, values = distinct(table[self.column])
-        numbers: Codes = np.append(self.values.code(spans_of(values, self.missing)), np.int32(ABSENT))
-        return numbers[rows]
+        return self.values.code_column(table[self.column], self.missing)
 
 
 class Assigner:

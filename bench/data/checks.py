@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from bench.data.spans import spans_of
 from bench.data.tasks import TaskRule
-from bench.data.values import as_numbers, as_text, distinct, is_list, taken_apart
+from bench.data.values import as_numbers, as_text, distinct, is_list, taken_apart, texts_of
 from bench.errors import UserError
 from bench.progress import Progress
 
@@ -217,18 +215,18 @@ def _numbers(
     name: str, codes: NDArray[np.int32], values: Any, missing: Collection[str], sieve: Sieve
 ) -> NDArray[np.float64]:
     """(n,), NaN where missing or bad."""
-    spans = spans_of(values, missing)
+    texts = texts_of(values, missing)
     parsed = np.full(len(values) + 1, np.nan)  # the last serves code -1
-    there = spans.starts >= 0
     try:
-        trimmed = pc.utf8_trim_whitespace(values.filter(pa.array(there)))
-        parsed[:-1][there] = trimmed.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        parsed[:-1] = texts.cast(pa.float64()).fill_null(np.nan).to_numpy()
     except pa.ArrowInvalid:  # which of them is no number must be asked one by one
-        for at in np.flatnonzero(there).tolist():
-            if (number := _number(spans.text(at))) is not None:
+        for at, text in enumerate(texts.to_pylist()):
+            if text is None:
+                continue
+            if (number := _number(text)) is not None:
                 parsed[at] = number
             else:
-                sieve.refuse(codes == at, "number", f"'{name}': expected a number, found '{spans.text(at)}'")
+                sieve.refuse(codes == at, "number", f"'{name}': expected a number, found '{text}'")
     return parsed[codes]
 
 

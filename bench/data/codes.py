@@ -7,7 +7,7 @@ byte by byte, so that no two share a code by chance.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -15,7 +15,30 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from bench.data.spans import Spans, canonical_spans, stretches
+from bench.data.values import WHOLE, distinct, texts_of
+
+
+class Spans(NamedTuple):
+    """n texts in UTF-8: bytes, and where each begins, -1 where it is missing, and ends in them (n,)."""
+
+    data: NDArray[np.uint8]
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+
+
+def stretches(array: Any) -> Spans:
+    """The buffers of an Arrow array of texts, not copied."""
+    kind = np.int64 if pa.types.is_large_string(array.type) else np.int32
+    _, offsets, data = array.buffers()
+    if len(array) == 0:
+        return Spans(np.empty(0, np.uint8), np.empty(0, np.int64), np.empty(0, np.int64))
+    at = np.frombuffer(offsets, kind, len(array) + 1, array.offset * np.dtype(kind).itemsize).astype(np.int64)
+    starts, ends = at[:-1].copy(), at[1:]
+    if array.null_count:
+        starts[array.is_null().to_numpy(zero_copy_only=False)] = -1
+    bytes_ = np.frombuffer(data, np.uint8) if data is not None and data.size else np.empty(0, np.uint8)
+    return Spans(bytes_, starts, ends)
+
 
 BASIS = np.uint64(14695981039346656037)
 """Where FNV-1a starts."""
@@ -138,9 +161,9 @@ class TextCodes:
     def __len__(self) -> int:
         return self._size
 
-    def code(self, spans: Spans, grow: bool = True) -> Codes:
-        """Codes (n,): missing texts are ABSENT; new ones get a code, or are UNKNOWN unless `grow`."""
-        codes, row = np.empty(len(spans.starts), np.int32), 0
+    def code(self, texts: Any, grow: bool = True) -> Codes:
+        """Codes of an Arrow array of texts (n,): null is ABSENT; new ones get a code, or are UNKNOWN unless `grow`."""
+        spans, codes, row = stretches(texts), np.empty(len(texts), np.int32), 0
         while True:
             row, self._size = _code_texts(*spans, codes, row, self._table, self._data, self._ends, self._size, grow)
             if row == len(codes):
@@ -151,10 +174,17 @@ class TextCodes:
         """What they stand for."""
         return [self._data[self._ends[code] : self._ends[code + 1]].tobytes().decode() for code in codes]
 
+    def code_column(self, column: Any, missing: Collection[str], grow: bool = True, spelled: bool = False) -> Codes:
+        """Codes of the texts of an Arrow column of any type (n,), in the form of `texts_of`."""
+        rows, values = distinct(column)
+        codes: Codes = np.append(self.code(texts_of(values, missing, spelled), grow), np.int32(ABSENT))
+        return codes[rows]  # the last serves null
+
     @property
-    def spans(self) -> Spans:
-        """All of them, by code; until the next ones come."""
-        return Spans(self._data, self._ends[: self._size].copy(), self._ends[1 : self._size + 1])
+    def array(self) -> Any:
+        """All of them by code, as an Arrow array over the same memory; until the next ones come."""
+        buffers = [None, pa.py_buffer(self._ends[: self._size + 1].copy()), pa.py_buffer(self._data)]
+        return pa.Array.from_buffers(pa.large_string(), self._size, buffers)
 
     def _enlarge(self, coming: int) -> None:
         used = int(self._ends[self._size])
@@ -251,12 +281,12 @@ class ColumnCodes:
         assert self.whole
         return self._numbers.code(numbers, grow)
 
-    def code(self, spans: Spans, grow: bool = True) -> Codes:
+    def code(self, texts: Any, grow: bool = True) -> Codes:
         """Codes of texts (n,); see `TextCodes.code`."""
         if len(self._numbers):
-            self._texts.code(stretches(pa.array(self._numbers.values).cast(pa.string())))  # codes stay what they are
+            self._texts.code(pa.array(self._numbers.values).cast(pa.string()))  # codes stay what they are
             self._numbers = IntegerCodes()
-        return self._texts.code(spans, grow)
+        return self._texts.code(texts, grow)
 
     def texts(self, codes: Sequence[int]) -> list[str]:
         """What they stand for."""
@@ -264,19 +294,15 @@ class ColumnCodes:
 
     def two_spellings(self) -> tuple[str, str] | None:
         """Texts that are one number in two spellings, as 1 and 1.0 are; None where there are none."""
-        values = self._texts
-        short = canonical_spans(values.spans)
-        at = np.flatnonzero(short.ends - short.starts != np.diff(values.spans.ends, prepend=0))
-        longer = Spans(short.data, short.starts[at], short.ends[at])
-        apart = TextCodes()
-        shorter, same = values.code(longer, grow=False), apart.code(longer)
+        texts = self._texts.array
+        longer = texts.filter(pc.match_substring_regex(texts, f"^{WHOLE}$"))
+        short, apart = texts_of(longer), TextCodes()
+        shorter, same = self._texts.code(short, grow=False), apart.code(short)
         if (found := np.flatnonzero(shorter >= 0)).size:
-            return values.texts([int(shorter[found[0]])])[0], values.texts([int(at[found[0]])])[0]
-        if len(apart) < len(at):
-            again = int(np.argmax(np.bincount(same) > 1))
-            first, second = np.flatnonzero(same == again)[:2]
-            one, other = values.texts(at[[first, second]].tolist())
-            return one, other
+            return texts[int(shorter[found[0]])].as_py(), longer[int(found[0])].as_py()
+        if len(apart) < len(longer):
+            first, second = np.flatnonzero(same == np.argmax(np.bincount(same) > 1))[:2].tolist()
+            return longer[first].as_py(), longer[second].as_py()
         return None
 
 

@@ -12,8 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bench.data.codes import BASIS, hash_of, mixed
-from bench.data.spans import stretches
+from bench.data.codes import BASIS, hash_of, mixed, stretches
 from bench.data.values import distinct, is_list, taken_apart
 from bench.errors import UserError
 

@@ -17,7 +17,9 @@ from pydantic import BeforeValidator
 
 from bench.errors import UserError
 
-_WHOLE = re.compile(r"(-?\d+)\.0+")
+WHOLE = r"(-?\p{Nd}+)\.0+"
+"""1.0, 2.00: a whole number with a point, and the number; in the syntax of Arrow's expressions."""
+_WHOLE = re.compile(WHOLE.replace(r"\p{Nd}", r"\d"))
 _MINUS_ZERO = re.compile(r"-0\.0+")
 
 
@@ -111,6 +113,36 @@ def first_seen(raw: Any, size: int) -> tuple[NDArray[np.int32], NDArray[np.int64
     return codes, order[:seen]
 
 
+def texts_of(values: Any, missing: Collection[str] = (), spelled: bool = False) -> Any:
+    """An Arrow array (n,) of any type as one of texts: what `canonical` gives for each value, null for None."""
+    kind = values.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return _canonical_texts(values, missing, spelled)
+    whole = _whole(values) if pa.types.is_floating(kind) else values if pa.types.is_integer(kind) else None
+    if whole is not None:
+        return _canonical_texts(whole.cast(pa.string()), missing, spelled)
+    return pa.array([canonical(value, missing, spelled) for value in plain(values)], pa.string())
+
+
+def _canonical_texts(texts: Any, missing: Collection[str], spelled: bool) -> Any:
+    texts = short = pc.utf8_trim_whitespace(texts)
+    marks = pa.array(["", *missing], texts.type)
+    if pc.any(pc.match_substring(texts, ".0")).as_py():
+        texts = pc.replace_substring_regex(texts, r"^-(0\.0+)$", r"\1")
+        short = pc.replace_substring_regex(texts, f"^{WHOLE}$", r"\1")
+    absent = pc.or_(pc.is_in(texts, value_set=marks), pc.is_in(short, value_set=marks))
+    return pc.if_else(absent, None, texts if spelled else short)
+
+
+def _whole(values: Any) -> Any:
+    """Floats as integers where all are whole and exactly so; None where not."""
+    numbers = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    known = ~np.isnan(numbers)
+    if (np.abs(numbers[known]) >= 2**53).any() or (np.floor(numbers[known]) != numbers[known]).any():
+        return None
+    return pa.array(np.where(known, numbers, 0).astype(np.int64), mask=~known)
+
+
 def plain(values: Any) -> list[Any]:
     """An Arrow array (N,) as Python's own values; a number of few bits is the shortest that rounds to it: 0.1."""
     if pa.types.is_float16(values.type) or pa.types.is_float32(values.type):
@@ -126,20 +158,10 @@ def _few_bits(values: Any) -> list[Any]:
 
 def as_text(column: Any, missing: Collection[str] = (), spelled: bool = False) -> Text:
     """An Arrow array (N,) of any type as categories; `spelled` as in `canonical`."""
-    array = whole_column(column)
-    if pa.types.is_dictionary(array.type):
-        distinct, codes = plain(array.dictionary), array.indices
-    else:
-        encoded = pc.dictionary_encode(array)
-        distinct, codes = plain(encoded.dictionary), encoded.indices
-    raw = pc.fill_null(codes, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-    numbers: dict[str, int] = {}
-    lookup = np.full(len(distinct) + 1, -1, np.int32)  # the last entry serves raw code -1
-    for i in np.unique(raw[raw >= 0]):  # a slice of a table keeps the dictionary of the whole
-        name = canonical(distinct[i], missing, spelled)
-        if name is not None:
-            lookup[i] = numbers.setdefault(name, len(numbers))
-    return Text(lookup[raw], tuple(numbers))
+    codes, values = distinct(column)
+    texts = texts_of(values, missing, spelled).dictionary_encode()
+    lookup = np.append(pc.fill_null(texts.indices, -1).to_numpy(zero_copy_only=False), np.int32(-1))
+    return Text(lookup[codes], tuple(texts.dictionary.to_pylist()))
 
 
 def as_numbers(

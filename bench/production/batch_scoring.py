@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 
 from bench.atomic import atomic_path, write_text
 from bench.data.checks import Place
-from bench.data.readers.base import RawTable, ahead
+from bench.data.prefetch import ahead
+from bench.data.readers.base import RawTable
 from bench.data.readers.csv import read_csv
 from bench.data.readers.parquet import read_parquet
 from bench.data.sources import CsvReader

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.data.codes import ABSENT, NULL, UNKNOWN, ColumnCodes, IntegerCodes, whole_numbers
-from bench.data.spans import spans_of
+from bench.data.values import texts_of
 
 NUMBERS = st.one_of(st.integers(0, 40), st.integers(-(2**63), 2**63 - 1))
 
@@ -36,13 +36,13 @@ def test_whole_numbers_are_coded_as_their_digits_are(parts: list[list[int | None
     mixed, texts = ColumnCodes(), ColumnCodes()
     for number, part in enumerate(parts):
         array = pa.array(part, pa.int64())
-        expected = texts.code(spans_of(array, ("-1",)))
+        expected = texts.code(texts_of(array, ("-1",)))
         if number < from_here:
             numbers = whole_numbers(array, ("-1", "x", "01", "1.5"))
             assert numbers is not None
             assert mixed.code_numbers(numbers).tolist() == expected.tolist()
         else:
-            assert mixed.code(spans_of(array, ("-1",))).tolist() == expected.tolist()
+            assert mixed.code(texts_of(array, ("-1",))).tolist() == expected.tolist()
     assert len(mixed) == len(texts)
     assert mixed.texts(range(len(mixed))) == texts.texts(range(len(texts)))
 

@@ -1,9 +1,8 @@
-"""The compiled forms of `canonical`, `split` and dictionaries against Python's own."""
+"""`canonical` over whole columns and compiled dictionaries against Python's own."""
 
 from __future__ import annotations
 
 from decimal import Decimal
-from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
@@ -12,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.data.codes import TextCodes
-from bench.data.spans import Spans, spans_of, split_spans
-from bench.data.values import canonical, distinct
+from bench.data.values import canonical, distinct, texts_of
 
 PIECES = [
     "a",
@@ -39,16 +37,12 @@ TEXTS = st.one_of(st.none(), st.lists(st.sampled_from(PIECES), max_size=6).map("
 MISSING = st.sampled_from([(), ("?", "NA"), ("1",), ("é", "-")])
 
 
-def listed(spans: Spans) -> list[str | None]:
-    return [None if start < 0 else spans.text(at) for at, start in enumerate(spans.starts.tolist())]
-
-
 @given(st.lists(TEXTS, max_size=30), MISSING, st.sampled_from([pa.string(), pa.large_string()]), st.booleans())
 def test_texts_become_canonical(texts: list[str | None], missing: tuple[str, ...], kind: Any, spelled: bool) -> None:
     array = pa.array([*texts, "end"], kind)
     expected = [canonical(text, missing, spelled) for text in [*texts, "end"]]
-    assert listed(spans_of(array, missing, spelled)) == expected
-    assert listed(spans_of(array.slice(1), missing, spelled)) == expected[1:]
+    assert texts_of(array, missing, spelled).to_pylist() == expected
+    assert texts_of(array.slice(1), missing, spelled).to_pylist() == expected[1:]
 
 
 @pytest.mark.parametrize(
@@ -66,16 +60,7 @@ def test_texts_become_canonical(texts: list[str | None], missing: tuple[str, ...
 def test_other_types_become_canonical(values: list[Any], spelled: bool) -> None:
     for missing in ((), ("-3", "1")):
         expected = [canonical(value, missing, spelled) for value in values]
-        assert listed(spans_of(pa.array(values), missing, spelled)) == expected
-
-
-@given(st.lists(TEXTS, max_size=20), st.sampled_from([",", "1", "aa", "日", " "]))
-def test_pieces_are_those_of_split(texts: list[str | None], separator: str) -> None:
-    spans = spans_of(pa.array(texts, pa.string()))
-    pieces, first = split_spans(spans, separator)
-    found = [pieces.data[start:end].tobytes().decode() for start, end in zip(pieces.starts, pieces.ends, strict=True)]
-    cut = [found[a:b] for a, b in pairwise(first.tolist())]
-    assert cut == [[] if text is None else text.split(separator) for text in listed(spans)]
+        assert texts_of(pa.array(values), missing, spelled).to_pylist() == expected
 
 
 @given(st.lists(st.lists(TEXTS, max_size=12), max_size=5), st.lists(TEXTS, max_size=5))
@@ -84,8 +69,8 @@ def test_codes_are_those_of_a_dictionary(parts: list[list[str | None]], asked: l
     for part in parts:
         spelled = [canonical(text) for text in part]
         expected = [-1 if text is None else known.setdefault(text, len(known)) for text in spelled]
-        assert codes.code(spans_of(pa.array(part, pa.string()))).tolist() == expected
-    found = codes.code(spans_of(pa.array(asked, pa.string())), grow=False).tolist()
+        assert codes.code(texts_of(pa.array(part, pa.string()))).tolist() == expected
+    found = codes.code(texts_of(pa.array(asked, pa.string())), grow=False).tolist()
     assert found == [-1 if (text := canonical(a)) is None else known.get(text, -2) for a in asked]
     assert codes.texts(range(len(codes))) == list(known)
 
@@ -94,9 +79,9 @@ def test_tables_and_buffers_grow() -> None:
     texts = [f"{'long' * (number % 50)}{number}" for number in range(30_000)]
     codes = TextCodes()
     for start in range(0, len(texts), 977):
-        codes.code(spans_of(pa.array(texts[start : start + 977])))
+        codes.code(texts_of(pa.array(texts[start : start + 977])))
     assert codes.texts(range(len(codes))) == texts
-    assert codes.code(spans_of(pa.array(["x" * 100_000]))).tolist() == [30_000]
+    assert codes.code(texts_of(pa.array(["x" * 100_000]))).tolist() == [30_000]
 
 
 @given(st.lists(st.sampled_from(["a", "b", "c", None]), max_size=20), st.integers(0, 5))

@@ -10,10 +10,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import field_validator
 
-from bench.data.codes import ABSENT, TextCodes
+from bench.data.codes import TextCodes
 from bench.data.columns import DERIVATIONS
-from bench.data.spans import Spans, spans_of, stretches
-from bench.data.values import as_numbers, distinct, taken_apart, whole_column
+from bench.data.values import as_numbers, taken_apart, whole_column
 from bench.errors import UserError, unknown
 from bench.registry import Config
 
@@ -54,15 +53,6 @@ class Source(Config):
             found[there] = values.reshape(-1, length)
         found[~np.isfinite(found)] = np.nan
         return found
-
-    def spans(self, table: Any, spelled: bool = False) -> tuple[NDArray[np.int32], Spans]:
-        """(N,) index into categories, -1 where null; some categories may be missing or alike.
-
-        Args:
-            spelled: whether texts are taken as they stand, though the source were not `spelled`.
-        """
-        codes, values = distinct(self.column_of(table))
-        return codes, spans_of(values, self.markers, self.spelled or spelled)
 
     @property
     def markers(self) -> tuple[str, ...]:
@@ -126,14 +116,13 @@ class Known:
     def __init__(self, values: Sequence[str | None], meaning: NDArray[Any], missing: Any, unknown: Any) -> None:
         self.codes = TextCodes()
         there = [value is not None for value in values]
-        self.codes.code(stretches(pa.array([value for value in values if value is not None], pa.string())))
+        self.codes.code(pa.array([value for value in values if value is not None], pa.string()))
         absent = meaning[values.index(None)] if None in values else missing
         ends = np.stack([np.broadcast_to(each, meaning.shape[1:]) for each in (unknown, absent)]).astype(meaning.dtype)
         self.meaning = np.concatenate([meaning[there], ends])  # code -2, unknown, takes the last but one; -1 the last
 
     def of(self, source: Source, table: Any) -> NDArray[Any]:
         """(N, ..) of a column."""
-        rows, spans = source.spans(table)
-        codes = np.append(self.codes.code(spans, grow=False), np.int32(ABSENT))  # the last serves code -1
-        found: NDArray[Any] = self.meaning[codes][rows]
+        codes = self.codes.code_column(source.column_of(table), source.markers, grow=False, spelled=source.spelled)
+        found: NDArray[Any] = self.meaning[codes]
         return found

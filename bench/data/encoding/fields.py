@@ -8,6 +8,8 @@ from typing import Any, Literal, NamedTuple
 
 import numba
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field as Limits
 from pydantic import FiniteFloat, NonNegativeInt, model_validator
@@ -15,8 +17,7 @@ from pydantic import FiniteFloat, NonNegativeInt, model_validator
 from bench.data.codes import ABSENT, NULL, Codes, ColumnCodes, TextCodes, whole_numbers
 from bench.data.columns import Keep
 from bench.data.encoding.base import Known, Source, Vocabulary
-from bench.data.spans import Spans, canonical_spans, spans_of, split_spans
-from bench.data.values import distinct, is_list, taken_apart
+from bench.data.values import distinct, is_list, taken_apart, texts_of
 from bench.registry import Config
 from bench.schema import Field
 
@@ -45,26 +46,19 @@ def list_codes(lists: Lists, values: TextCodes | ColumnCodes, table: Any, grow: 
         grow: whether new values get codes; else they are UNKNOWN.
         spelled: whether texts are taken as they are spelled.
     """
-    source = lists.source
-    column = source.column_of(table)
-    if is_list(column.type):
-        rows, joined = distinct(column)
-        first, items = taken_apart(joined)
-        at, found = distinct(items)
-        pieces = spans_of(found, source.markers, spelled)
-    else:
-        rows, joined = source.spans(table, spelled=True)
-        pieces, first = split_spans(joined, lists.separator)
-        pieces = canonical_spans(pieces, source.missing, spelled)
-        at = np.arange(len(pieces.starts), dtype=np.int32)
-    alike = TextCodes()  # of this part alone: only what fills a slot is to be counted
-    own = np.append(alike.code(pieces), np.int32(ABSENT))[at]
+    markers = lists.source.markers
+    rows, joined = distinct(lists.source.column_of(table))
+    if not is_list(joined.type):
+        joined = pc.split_pattern(texts_of(joined, markers, spelled=True), lists.separator)
+    first, items = taken_apart(joined)
+    at, found = distinct(items)
+    alike = texts_of(found, markers, spelled).dictionary_encode()
+    own = np.append(pc.fill_null(alike.indices, ABSENT).to_numpy(zero_copy_only=False), np.int32(ABSENT))[at]
     chosen = _chosen(lists, own, first, ABSENT)
-    used = np.zeros(len(alike) + 1, np.bool_)
+    used = np.zeros(len(alike.dictionary) + 1, np.bool_)
     used[chosen] = True
-    kept = np.flatnonzero(used[:-1])
-    codes, texts = np.full(len(used), ABSENT, np.int32), alike.spans
-    codes[kept] = values.code(Spans(texts.data, texts.starts[kept], texts.ends[kept]), grow)
+    codes, kept = np.full(len(used), ABSENT, np.int32), np.flatnonzero(used[:-1])
+    codes[kept] = values.code(alike.dictionary.take(pa.array(kept)), grow)  # only what fills a slot is to be counted
     of_list: Codes = codes[chosen]
     return of_list[rows]
 

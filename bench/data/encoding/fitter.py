@@ -30,8 +30,7 @@ from bench.data.encoding.fields import (
 from bench.data.encoding.numeric import Dense, DistinctNumbers, NumericColumn, RunningMoments, VectorColumns
 from bench.data.encoding.rates import RatesFitter
 from bench.data.history import HistoryConfig, Past
-from bench.data.spans import spans_of
-from bench.data.values import canonical, distinct, whole_column
+from bench.data.values import canonical, distinct, texts_of, whole_column
 from bench.progress import Progress, Silent
 
 Mask = NDArray[np.bool_]
@@ -117,7 +116,7 @@ class CategoricalFitter(_TextFitter):
         if self.values.whole and (numbers := whole_numbers(values, source.markers)) is not None:
             codes = self.values.code_numbers(numbers, grow)
         else:
-            codes = self.values.code(spans_of(values, source.markers, spelled=True), grow)
+            codes = self.values.code(texts_of(values, source.markers, spelled=True), grow)
         return np.append(codes, np.int32(ABSENT))[rows]
 
     def finish(self) -> CategoricalField:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.data.card import Card
+from bench.data.prefetch import ahead
 from bench.data.readers.ali_ccp import read_ali_ccp
-from bench.data.readers.base import RawTable, ahead, whole
+from bench.data.readers.base import RawTable, whole
 from bench.data.readers.csv import read_csv
 from bench.data.readers.double_colon import read_double_colon
 from bench.data.readers.pairs import read_pairs

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from bench.data.checks import BadRow, Place
-from bench.data.codes import ABSENT, TextCodes
-from bench.data.spans import spans_of
-from bench.data.values import distinct
+from bench.data.codes import TextCodes
 from bench.errors import UserError
 
-T = TypeVar("T")
 PART = 1 << 16
 """Rows of a part, at most."""
 
@@ -71,20 +67,6 @@ def whole(parts: Iterable[RawTable]) -> RawTable:
     return RawTable(held[0].file, table.combine_chunks(), place)
 
 
-def ahead(items: Iterator[T]) -> Iterator[T]:
-    """The same items; the next is made in a thread of its own while one is worked on."""
-    end = object()
-    try:
-        with ThreadPoolExecutor(1) as pool:
-            future = pool.submit(next, items, end)
-            while (item := future.result()) is not end:
-                future = pool.submit(next, items, end)
-                yield item  # type: ignore[misc]
-    finally:
-        if isinstance(items, Generator):
-            items.close()  # files it has open, where the work on an item failed
-
-
 class SideTable:
     """The rows of a side table, and which row each key is in."""
 
@@ -98,7 +80,7 @@ class SideTable:
             raise UserError(f"cannot join {raw.file}: {raw.file} have no column '{on}'")
         self.file, self.on, self.missing = raw.file, on, missing
         self._keys = TextCodes()
-        codes = self._coded(raw.table[on], grow=True)
+        codes = self._keys.code_column(raw.table[on], missing)
         where = np.flatnonzero(codes >= 0)
         self._row_of = np.full(len(self._keys) + 2, -1, np.int64)  # the last two serve UNKNOWN and ABSENT
         if len(self._keys) < len(where):
@@ -123,7 +105,7 @@ class SideTable:
         """
         if self.on not in table.column_names:
             raise UserError(f"cannot join {self.file}: the rows have no column '{self.on}'")
-        found: NDArray[np.int64] = self._row_of[self._coded(table[self.on], grow=False)]
+        found: NDArray[np.int64] = self._row_of[self._keys.code_column(table[self.on], self.missing, grow=False)]
         return found
 
     def beside(self, table: Any, rows: NDArray[np.int64]) -> Any:
@@ -132,8 +114,3 @@ class SideTable:
         columns = dict(zip(table.column_names, table.columns, strict=True))
         columns |= {name: column.take(at) for name, column in self._columns.items() if name not in columns}
         return pa.table(columns)
-
-    def _coded(self, column: Any, grow: bool) -> NDArray[np.int32]:
-        rows, values = distinct(column)
-        codes: NDArray[np.int32] = np.append(self._keys.code(spans_of(values, self.missing), grow), np.int32(ABSENT))
-        return codes[rows]

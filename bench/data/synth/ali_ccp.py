@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numba
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field
 from scipy.special import expit
@@ -22,126 +23,6 @@ from bench.data.arrays import ArrayWriter
 from bench.progress import Progress
 from bench.registry import Config
 from bench.seeds import derive
-
-Numbers = NDArray[np.int64]
-
-
-class Words(NamedTuple):
-    """Short texts by number: the bytes of all, and where each begins (n + 1,)."""
-
-    text: NDArray[np.uint8]
-    start: Numbers
-
-    @classmethod
-    def of(cls, words: list[str]) -> Words:
-        """Packs a list."""
-        sizes = np.cumsum([0, *map(len, words)])
-        return cls(np.frombuffer("".join(words).encode(), np.uint8), sizes.astype(np.int64))
-
-
-class Features(NamedTuple):
-    """The features of n lines: C at most one by one, and lists of any length after them.
-
-    Attributes:
-        fields: (C,) number of the field of each column.
-        ids: (n, C), -1 where the line lacks it.
-        weights: (n, C) number of the value's text.
-        start: (n + 1,) where a line's list begins in the next three.
-        list_fields, list_ids, list_weights: (m,).
-    """
-
-    fields: Numbers
-    ids: Numbers
-    weights: Numbers
-    start: Numbers
-    list_fields: Numbers
-    list_ids: Numbers
-    list_weights: Numbers
-
-
-def lines(heads: Numbers, keys: NDArray[np.uint64], features: Features, fields: Words, values: Words) -> memoryview:
-    """The bytes of n lines.
-
-    Args:
-        heads: (n, H) numbers before the common index: sample id, click and buy, or none.
-        keys: (n,) common indices, written as 16 hexadecimal digits.
-    """
-    count = features.ids.size + len(features.list_ids)
-    buffer = np.empty(count * 44 + len(keys) * (48 + 21 * heads.shape[1]), np.uint8)
-    size = _format(buffer, heads, keys, *features, *fields, *values)
-    return buffer[:size].data
-
-
-@numba.njit(nogil=True, cache=True)
-def _number(buffer: Any, at: int, number: int) -> int:
-    digits, rest = 1, number // 10
-    while rest > 0:
-        digits, rest = digits + 1, rest // 10
-    for place in range(at + digits - 1, at - 1, -1):
-        buffer[place] = 48 + number % 10
-        number //= 10
-    return at + digits
-
-
-@numba.njit(nogil=True, cache=True)
-def _word(buffer: Any, at: int, text: Any, start: Any, word: int) -> int:
-    for place in range(start[word], start[word + 1]):
-        buffer[at] = text[place]
-        at += 1
-    return at
-
-
-@numba.njit(nogil=True, cache=True)
-def _feature(
-    buffer: Any, at: int, first: bool, field: int, id_: int, weight: int, texts: Any, starts: Any, values: Any,
-    ends: Any,
-) -> int:  # fmt: skip
-    if not first:
-        buffer[at] = 1
-        at += 1
-    at = _word(buffer, at, texts, starts, field)
-    buffer[at] = 2
-    at = _number(buffer, at + 1, id_)
-    buffer[at] = 3
-    return _word(buffer, at + 1, values, ends, weight)
-
-
-@numba.njit(nogil=True, cache=True)
-def _format(
-    buffer: Any, heads: Any, keys: Any, fields: Any, ids: Any, weights: Any, start: Any, list_fields: Any,
-    list_ids: Any, list_weights: Any, field_text: Any, field_start: Any, value_text: Any, value_start: Any,
-) -> int:  # fmt: skip
-    at = 0
-    for row in range(len(keys)):
-        for column in range(heads.shape[1]):
-            at = _number(buffer, at, heads[row, column])
-            buffer[at] = 44
-            at += 1
-        for shift in range(60, -4, -4):
-            digit = (keys[row] >> np.uint64(shift)) & np.uint64(15)
-            buffer[at] = digit + np.uint64(48 if digit < 10 else 87)
-            at += 1
-        count = start[row + 1] - start[row]
-        for column in range(ids.shape[1]):
-            count += ids[row, column] >= 0
-        buffer[at] = 44
-        at = _number(buffer, at + 1, count)
-        buffer[at] = 44
-        at += 1
-        first = True
-        for column in range(ids.shape[1]):
-            if ids[row, column] >= 0:
-                at = _feature(buffer, at, first, fields[column], ids[row, column], weights[row, column],
-                              field_text, field_start, value_text, value_start)  # fmt: skip
-                first = False
-        for k in range(start[row], start[row + 1]):
-            at = _feature(buffer, at, first, list_fields[k], list_ids[k], list_weights[k],
-                          field_text, field_start, value_text, value_start)  # fmt: skip
-            first = False
-        buffer[at] = 10
-        at += 1
-    return at
-
 
 Ids = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -155,6 +36,8 @@ COMBINED = {"508": "109_14", "509": "110_14", "702": "127_14", "853": "150_14"}
 """Present where the item's category (shop, brand, intention) is in the user's list."""
 INTENTIONS, COMMON_LINES, GROUPS, KINDS = 16, 400, 14, 16
 WEIGHTS = ["1.0", *(f"{np.log(k + 1):.5f}".rstrip("0") for k in range(1, 200))]
+VALUES = pa.array([f"\x03{weight}" for weight in WEIGHTS])
+NONE = np.empty(0, np.int64)
 
 
 class AliCcpConfig(Config):
@@ -182,6 +65,7 @@ class _World:
         sizes = PROFILE | BEHAVIOUR | ITEM | {name: BEHAVIOUR[other] for name, other in COMBINED.items()}
         sizes |= {"101": users, "205": items}
         self.fields = {name: number for number, name in enumerate(sizes)}
+        self.names = pa.array([f"{name}\x02" for name in sizes])
         self.first = dict(zip(sizes, np.cumsum([1, *sizes.values()]).tolist(), strict=False))
         self.profile = {name: zipf(rng, users, size, 0.3).astype(np.int16) for name, size in PROFILE.items() if size}
         self.item = {name: zipf(rng, items, ITEM[name], 0.8).astype(np.int32) for name in ("206", "207", "216")}
@@ -261,7 +145,7 @@ class _Block:
         impressions = rng.geometric(1 / 55, COMMON_LINES)
         self.line = np.repeat(np.arange(COMMON_LINES), impressions)[:most]
         size = int(self.line[-1]) + 1
-        self.keys = rng.integers(0, 2**64, size, dtype=np.uint64)
+        self.keys = pa.array([f"{key:016x}" for key in rng.integers(0, 2**64, size, dtype=np.uint64).tolist()])
         self.user = zipf(rng, size, config.users, 0.5)
         self.item = zipf(rng, len(self.line), config.items, 0.9)
         self.position = rng.integers(0, 3, len(self.line))
@@ -306,9 +190,9 @@ class _Block:
         first = np.array([world.first[name] for name in BEHAVIOUR])
         number = np.array([world.fields[name] for name in BEHAVIOUR])
         start = np.searchsorted(owner // len(BEHAVIOUR), np.arange(size + 1))
-        heads, ones = np.empty((size, 0), np.int64), [np.zeros(size, np.int64)] * len(PROFILE)
-        return self._lines(heads, self.keys, [*PROFILE], columns, ones,
-                           (start, number[kind], first[kind] + ids, self.weight))  # fmt: skip
+        ones = [np.zeros(size, np.int64)] * len(PROFILE)
+        lists = np.repeat(np.arange(size), np.diff(start)), number[kind], first[kind] + ids, self.weight
+        return self._lines([self.keys], [*PROFILE], columns, ones, *lists)
 
     def skeleton(self, sample: int) -> memoryview:
         """The bytes of the impressions, the first of which has this sample id."""
@@ -330,15 +214,49 @@ class _Block:
             names.append(name)
             columns.append(np.where(met < 0, -1, ids + world.first[name]))
             weights.append(np.maximum(met, 0))
-        heads = np.stack([sample + np.arange(rows), self.click, self.buy], axis=1).astype(np.int64)
-        empty = np.empty(0, np.int64)
-        nothing = (np.zeros(rows + 1, np.int64), empty, empty, empty)
-        return self._lines(heads, self.keys[self.line], names, columns, weights, nothing)
+        heads = [sample + np.arange(rows), self.click.astype(np.int8), self.buy.astype(np.int8)]
+        return self._lines([*map(_digits, heads), self.keys.take(pa.array(self.line))], names, columns, weights)
 
     def _lines(
-        self, heads: Ids, keys: NDArray[np.uint64], names: list[str], columns: list[Ids], weights: list[Ids],
-        lists: tuple[Ids, Ids, Ids, Ids],
-    ) -> memoryview:  # fmt: skip
-        fields = np.array([self.world.fields[name] for name in names])
-        features = Features(fields, np.stack(columns, axis=1), np.stack(weights, axis=1), *lists)
-        return lines(heads, keys, features, Words.of([*self.world.fields]), Words.of(WEIGHTS))
+        self,
+        heads: list[Any],
+        names: list[str],
+        columns: list[Ids],
+        weights: list[Ids],
+        rows: Ids = NONE,
+        fields: Ids = NONE,
+        ids: Ids = NONE,
+        values: Ids = NONE,
+    ) -> memoryview:
+        """The bytes of n lines: heads, number of features, and features `field \\x02 id \\x03 value` joined by `\\x01`.
+
+        Args:
+            heads: texts (n,), the common index the last of them.
+            names: of the fields that a line has once at most.
+            columns: (n,) ids of each of these, -1 where the line lacks it.
+            weights: (n,) number of the value's text of each.
+            rows, fields, ids, values: (m,) line, field, id and value's text of the features after these, line by line.
+        """
+        single = np.stack(columns, axis=1)
+        row, column = np.nonzero(single >= 0)
+        own = np.array([self.world.fields[name] for name in names])[column]
+        order = np.argsort(np.concatenate([row, rows]), kind="stable")
+        field, id_, value = (
+            pa.array(np.concatenate(pair)[order])
+            for pair in (
+                (own, fields),
+                (single[row, column], ids),
+                (np.stack(weights, axis=1)[row, column], values),
+            )
+        )
+        counts = (single >= 0).sum(axis=1) + np.bincount(rows, minlength=len(single))
+        features = pc.binary_join_element_wise(self.world.names.take(field), _digits(id_), VALUES.take(value), "")
+        lists = pa.ListArray.from_arrays(pa.array(np.append(0, np.cumsum(counts)), pa.int32()), features)
+        lines = pc.binary_join_element_wise(*heads, _digits(counts), pc.binary_join(lists, "\x01"), ",")
+        text = pc.binary_join_element_wise(lines, "", "\n")
+        _, ends, data = text.buffers()
+        return memoryview(data)[: int(np.frombuffer(ends, np.int32)[len(text)])]
+
+
+def _digits(numbers: Any) -> Any:
+    return pa.array(numbers).cast(pa.string())

