@@ -19,7 +19,7 @@ from bench.data.checks import Labels, Rejects, Sieve, check_times, checked, read
 from bench.data.codes import ABSENT, Codes, TextCodes
 from bench.data.duplicates import RowSet
 from bench.data.readers.base import RawTable, SideTable
-from bench.data.sources import Join, SyntheticReader
+from bench.data.sources import Join
 from bench.data.splits import TRAIN, VALID, Assignment, HashSplit, SplitInput, ValidOfTrain, halved
 from bench.data.values import Text, as_numbers, as_text
 from bench.errors import UserError, unknown
@@ -147,8 +147,7 @@ class Assembler:
         self.sides = [SideTable(raw, join.on, card.missing) for join, raw in sides]
         self.duplicates = self.outside = self.untimed = 0
         self.times = (np.inf, -np.inf)
-        drop_duplicates = not isinstance(card.reader, SyntheticReader) and card.reader.drop_duplicates
-        self._seen = RowSet() if drop_duplicates else None
+        self._seen = RowSet() if card.reader.drop_duplicates else None
         self._groups = None if card.group is None else Numbering(card.group, card.missing)
         self._assigner = Assigner(card, self._groups)
 

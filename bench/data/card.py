@@ -188,7 +188,7 @@ class Card(Config):
     @property
     def missing(self) -> tuple[str, ...]:
         """Texts that mean missing."""
-        return () if isinstance(self.reader, SyntheticReader) else self.reader.missing
+        return self.reader.missing
 
     @model_validator(mode="after")
     def _consistent(self) -> Card:

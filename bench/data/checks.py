@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bench.data.tasks import TaskRule
-from bench.data.values import as_numbers, as_text, distinct, is_list, taken_apart, texts_of
+from bench.data.values import as_numbers, as_text, distinct, is_list, numbers_of, taken_apart, texts_of
 from bench.errors import UserError
 from bench.progress import Progress
 
@@ -216,25 +216,10 @@ def _numbers(
 ) -> NDArray[np.float64]:
     """(n,), NaN where missing or bad."""
     texts = texts_of(values, missing)
-    parsed = np.full(len(values) + 1, np.nan)  # the last serves code -1
-    try:
-        parsed[:-1] = texts.cast(pa.float64()).fill_null(np.nan).to_numpy()
-    except pa.ArrowInvalid:  # which of them is no number must be asked one by one
-        for at, text in enumerate(texts.to_pylist()):
-            if text is None:
-                continue
-            if (number := _number(text)) is not None:
-                parsed[at] = number
-            else:
-                sieve.refuse(codes == at, "number", f"'{name}': expected a number, found '{text}'")
-    return parsed[codes]
-
-
-def _number(text: str) -> float | None:
-    try:
-        return None if "_" in text else float(text)  # Python takes 1_000 for a number, Arrow does not
-    except ValueError:
-        return None
+    parsed, wrong = numbers_of(texts)
+    for at in wrong:
+        sieve.refuse(codes == at, "number", f"'{name}': expected a number, found '{texts[at]}'")
+    return np.append(parsed, np.nan)[codes]  # the last serves code -1
 
 
 Labels = NDArray[np.float32]

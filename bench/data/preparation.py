@@ -12,6 +12,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from bench.data.readers.blocks import unpacked_name
 from bench.data.sources import SyntheticReader, is_pattern
 from bench.data.spill import Besides, Spill
 from bench.data.splits import SPLITS, TRAIN, FileSplit
-from bench.data.store import Store, schema_to_json
+from bench.data.store import Store
 from bench.data.synthetic import GENERATORS
 from bench.data.tasks import scaled_tasks
 from bench.machine import peak_memory_mb, reset_peak_memory
@@ -139,8 +140,6 @@ def rows_of(card: Card, home: Path, raw: Path | None, progress: Progress) -> Ite
 
 
 def _rejects(card: Card) -> Rejects:
-    if isinstance(card.reader, SyntheticReader):
-        return Rejects()
     return Rejects(card.reader.on_bad_row == "drop", card.reader.bad_row_limit)
 
 
@@ -189,7 +188,7 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
     every = card.history is not None  # values that train does not hold are told apart in histories
     with ExitStack() as stack:
         spills = [Spill(folder / name, card, fitter.widths, stack) for name in SPLITS]
-        truths = [stack.enter_context(Truth(folder / name, card)) for name in SPLITS]
+        truths = [Truth(folder / name, card, stack) for name in SPLITS]
         besides = Besides(card, folder, SPLITS, stack)
         times = Times(card.history_time if card.history else None, card.missing, folder, SPLITS, stack)
         for part in read(card, paths, progress, folder):
@@ -241,7 +240,7 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
             name: {"rows": spill.counts.rows, "tasks": spill.counts.facts()}
             for name, spill in zip(SPLITS, spills, strict=True)
         },
-        "schema": schema_to_json(schema),
+        "schema": asdict(schema),
         "default_tasks": list(card.default_tasks),
         **besides.finish(),
         **({"reachable": best} if best else {}),

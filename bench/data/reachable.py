@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -66,10 +66,14 @@ class Truth:
     not.
     """
 
-    def __init__(self, folder: Path, card: Card) -> None:
+    def __init__(self, folder: Path, card: Card, stack: ExitStack) -> None:
+        """Its file is closed with the stack."""
         self.folder, self.card = folder, card
         self._columns = {rule.name: rule.truth for rule in card.task_rules if rule.truth}
-        self._writer = ArrayWriter(folder / "truth.npy", np.float64, (len(self._columns),)) if self._columns else None
+        self._writer: ArrayWriter | None = None
+        if self._columns:
+            writer = ArrayWriter(folder / "truth.npy", np.float64, (len(self._columns),))
+            self._writer = stack.enter_context(writer)
 
     def append(self, table: Any, at: NDArray[np.int64]) -> None:
         """Adds rows `at` of a table."""
@@ -86,12 +90,3 @@ class Truth:
         path.unlink()
         columns = {name: np.ascontiguousarray(truth[:, at]) for at, name in enumerate(self._columns)}
         return reachable(split, self.card.task_rules, labels, columns)
-
-    def __enter__(self) -> Truth:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._writer is not None:
-            self._writer.close()

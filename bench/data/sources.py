@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -221,6 +221,11 @@ class SyntheticReader(Config):
     kind: Literal["synthetic"] = "synthetic"
     generator: str
     parameters: dict[str, Any] = Field(default_factory=dict)
+    on_bad_row: ClassVar[Literal["fail", "drop"]] = "fail"
+    bad_row_limit: ClassVar[float] = 0.0
+    missing: ClassVar[tuple[str, ...]] = ()
+    drop_duplicates: ClassVar[bool] = False
+    joins: ClassVar[tuple[Join, ...]] = ()
 
 
 _Ours = AliCcpReader | CsvReader | DoubleColonReader | PairReader | ParquetReader | SyntheticReader

@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from bench.errors import UserError, unknown
-from bench.schema import Field, Number, Scale, Schema, Task, Vector
+from bench.schema import Schema
 from bench.seeds import mixed
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class Store:
             manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
             raise UserError(f"expected a prepared store with a manifest.json, found none at {path}") from None
-        schema = schema_from_json(manifest["schema"])
+        schema = TypeAdapter(Schema).validate_python(manifest["schema"])
         return cls(path, manifest, schema, tuple(range(len(schema.tasks))))
 
     @property
@@ -164,39 +165,6 @@ class Store:
         place = {task.name: self.selected[i] for i, task in enumerate(self.schema.tasks)}
         schema = replace(self.schema, tasks=tuple(tasks[name] for name in names))
         return Store(self.path, self.manifest, schema, tuple(place[name] for name in names))
-
-
-def schema_to_json(schema: Schema) -> dict[str, Any]:
-    """A schema as plain values."""
-    return {
-        "fields": [asdict(field) for field in schema.fields],
-        "dense": list(schema.dense),
-        "tasks": [asdict(task) for task in schema.tasks],
-        "group": schema.group,
-        "numbers": [asdict(number) for number in schema.numbers],
-        "vectors": [asdict(vector) for vector in schema.vectors],
-    }
-
-
-def schema_from_json(values: dict[str, Any]) -> Schema:
-    """The inverse of `schema_to_json`."""
-    return Schema(
-        tuple(Field(**field) for field in values["fields"]),
-        tuple(values["dense"]),
-        tuple(_task(task) for task in values["tasks"]),
-        values["group"],
-        tuple(_number(number) for number in values["numbers"]),
-        tuple(Vector(**vector) for vector in values["vectors"]),
-    )
-
-
-def _number(values: dict[str, Any]) -> Number:
-    return Number(**(values | {"edges": tuple(values["edges"]), "counts": tuple(values["counts"])}))
-
-
-def _task(values: dict[str, Any]) -> Task:
-    scale = values.get("scale")
-    return Task(**(values | {"scale": scale and Scale(**scale)}))
 
 
 def part_of(split: Split, rows: int) -> Split:

@@ -185,13 +185,11 @@ def as_numbers(
             array = array.cast(pa.string())  # as `plain`
         numbers = np.array(array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
     elif pa.types.is_dictionary(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        text = as_text(array, missing)
-        parsed = np.full(len(text.values) + 1, np.nan)
-        for i, value in enumerate(text.values):
-            if (number := _parsed(value)) is None:
-                raise UserError(f"'{name}': expected a number, found '{value}'")
-            parsed[i] = number
-        numbers = parsed[text.codes]
+        codes, values = distinct(array)
+        parsed, wrong = numbers_of(texts := texts_of(values, missing))
+        if wrong:
+            raise UserError(f"'{name}': expected a number, found '{texts[wrong[0]]}'")
+        numbers = np.append(parsed, np.nan)[codes]
     else:
         raise UserError(f"'{name}': expected numbers, found a column of type {kind}")
     if marked := [number for marker in missing if (number := _parsed(marker)) is not None]:
@@ -201,9 +199,20 @@ def as_numbers(
     return numbers
 
 
+def numbers_of(texts: Any) -> tuple[NDArray[np.float64], list[int]]:
+    """An Arrow array of texts (n,) as numbers, NaN where missing or none; and which are none."""
+    try:
+        return texts.cast(pa.float64()).fill_null(np.nan).to_numpy(), []
+    except pa.ArrowInvalid:  # which of them is no number must be asked one by one
+        spelled = texts.to_pylist()
+    parsed = [None if text is None else _parsed(text) for text in spelled]
+    wrong = [at for at, text in enumerate(spelled) if text is not None and parsed[at] is None]
+    return np.array([np.nan if number is None else number for number in parsed], np.float64), wrong
+
+
 def _parsed(text: str) -> float | None:
     try:
-        return float(text)
+        return None if "_" in text else float(text)  # Python takes 1_000 for a number, Arrow does not
     except ValueError:
         return None
 

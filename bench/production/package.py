@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ import numpy as np
 from bench.atomic import atomic_folder
 from bench.data.card import Card
 from bench.data.encoding.encoder import Encoder
-from bench.data.store import schema_to_json
 from bench.errors import UserError, unknown
 from bench.frontier.score import Score, prediction_names
 from bench.plain import read_json
@@ -101,7 +100,7 @@ def write_package(parts: Parts, folder: Path, onnx: bool = True) -> Package:
         (made / "README.md").write_text(parts.readme, encoding="utf-8")
         manifest = PackageManifest(
             name=parts.name,
-            data_schema=SchemaFacts.model_validate(schema_to_json(parts.schema)),
+            data_schema=SchemaFacts.model_validate(asdict(parts.schema)),
             config=dict(parts.config),
             states=spec.states,
             plugins=dict(spec.plugins),

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +9,8 @@ import numpy as np
 import pytest
 
 from bench.data import Store, parse_card, prepare
-from bench.data.store import schema_from_json, schema_to_json
 from bench.errors import UserError
-from bench.schema import Field, Schema, Task
+from bench.schema import Field, Number, Scale, Schema, Task
 
 
 @pytest.fixture
@@ -69,6 +70,10 @@ def test_only_a_store_can_be_opened(tmp_path: Path, store: Store) -> None:
             Store.open(path)
 
 
-def test_a_schema_survives_json() -> None:
-    schema = Schema((Field("a", 3), Field("b", 4, 2)), ("x",), (Task("y"), Task("z", parent="y")), "a")
-    assert schema_from_json(schema_to_json(schema)) == schema
+def test_a_schema_survives_json(tmp_path: Path) -> None:
+    tasks = Task("y"), Task("z", parent="y"), Task("r", "regression", scale=Scale(True, 0.5, 2.0, 0.0, 1.0, 0.25))
+    numbers = (Number("x", 0, None, (0.0, 1.0), (1,)),)
+    schema = Schema((Field("a", 3), Field("b", 4, 2), Field("x_bucket", 3)), ("x",), tasks, "a", numbers)
+    manifest = {"schema": asdict(schema), "key": "k", "default_tasks": []}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    assert Store.open(tmp_path).schema == schema

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections import Counter
 from collections.abc import Generator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from bench.data.readers import blocks
 from bench.data.readers.blocks import lines
-from bench.data.readers.csv import CleanLines, explained
+from bench.data.readers.csv import read_csv
 from bench.errors import UserError, unknown
 from bench.progress import Progress
 
@@ -144,9 +140,6 @@ def _check_names(path: Path, names: Sequence[str], expected: Sequence[str], firs
         )
 
 
-TEXT = pa.dictionary(pa.int32(), pa.string())
-
-
 @dataclass(frozen=True)
 class Sample:
     """Rows of all files.
@@ -221,32 +214,9 @@ def _parquet(path: Path, columns: list[str], progress: Progress) -> Generator[An
 
 def _csv(path: Path, layout: Layout, columns: list[str], progress: Progress) -> Generator[Any]:
     """The schema, then batches."""
-    names = layout.columns if layout.named else fields(_decoded(next(blocks.lines(path))), layout.separator)
-    reading = pacsv.ReadOptions(
-        use_threads=False, column_names=list(names), skip_rows=0 if layout.named else 1, block_size=blocks.BLOCK
-    )
-    converting = pacsv.ConvertOptions(
-        column_types=dict.fromkeys(columns, TEXT),
-        include_columns=columns,
-        null_values=["", " "],
-        strings_can_be_null=True,
-    )
-    try:
-        with (
-            closing(blocks.blocks(path, progress, "inspecting")) as source,
-            io.BufferedReader(CleanLines(source, layout.separator, str(path)), 1 << 20) as stream,
-            pacsv.open_csv(
-                stream,
-                read_options=reading,
-                parse_options=pacsv.ParseOptions(delimiter=layout.separator),
-                convert_options=converting,
-            ) as reader,
-        ):
-            yield reader.schema
-            yield from reader
-    except pa.ArrowInvalid as error:
-        raise explained(error, path, names) from None
-
-
-def _decoded(line: bytes) -> str:
-    return line.decode().rstrip("\r\n")
+    names = layout.columns if layout.named else ()
+    wanted = dict.fromkeys(columns, "text")
+    parts = read_csv(path, path.name, wanted, progress, names=names, separator=layout.separator)
+    yield next(parts).table.select(columns).schema
+    for part in parts:
+        yield from part.table.select(columns).to_batches()

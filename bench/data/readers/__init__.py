@@ -134,12 +134,11 @@ def _rows(card: Card, paths: Paths, progress: Progress) -> Iterator[RawTable]:
 
 
 def _drops(card: Card) -> bool:
-    return not isinstance(card.reader, SyntheticReader) and card.reader.on_bad_row == "drop"
+    return card.reader.on_bad_row == "drop"
 
 
 def _wanted(card: Card) -> dict[str, str]:
-    joins = () if isinstance(card.reader, SyntheticReader) else card.reader.joins
-    return card.raw_columns | {join.on: "text" for join in joins}
+    return card.raw_columns | {join.on: "text" for join in card.reader.joins}
 
 
 def _generated(card: Card, progress: Progress) -> Iterator[RawTable]:

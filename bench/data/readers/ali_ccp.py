@@ -7,12 +7,10 @@ Raw columns are `click`, `buy`, `common_index`, as the digits of its hash, and t
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from types import TracebackType
+from tempfile import TemporaryFile
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -49,18 +47,13 @@ class CommonLines:
     def __init__(self, wanted: Wanted, folder: Path | None) -> None:
         self._ids, self._rows = sum(wanted.slots), IntegerCodes()
         self._width = self._ids + sum(wanted.summed) + 1
-        number, self._path = tempfile.mkstemp(dir=folder)
-        os.close(number)
+        self._file = TemporaryFile(dir=folder)  # noqa: SIM115  closed with this
 
     def __enter__(self) -> Self:
-        self._file = open(self._path, "w+b")
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._file.close()
-        os.unlink(self._path)
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from bench.data.synthetic import funnel, relatedness
-from bench.data.synthetic.base import Generator
 from bench.errors import UserError, unknown
+from bench.registry import Config
 from bench.validation import validate
 
+
+@dataclass(frozen=True)
+class Generator:
+    """Makes rows out of nothing but its parameters; the same parameters give the same rows.
+
+    Attributes:
+        config: its parameters.
+        columns: parameters -> inputs, as a card's `columns`, used where a card lists none.
+        generate: parameters -> Arrow table with the inputs, the labels and the truth behind them.
+        version: raised whenever the same parameters give other rows.
+    """
+
+    config: type[Config]
+    columns: Callable[[Any], dict[str, Any]]
+    generate: Callable[[Any], Any]
+    version: int = 1
+
+
 GENERATORS: dict[str, Generator] = {
-    "funnel": funnel.GENERATOR,
-    "relatedness": relatedness.GENERATOR,
+    "funnel": Generator(funnel.FunnelConfig, funnel.columns, funnel.generate),
+    "relatedness": Generator(relatedness.RelatednessConfig, relatedness.columns, relatedness.generate),
 }
 
 

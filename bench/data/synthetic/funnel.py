@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.special import expit
 
-from bench.data.synthetic.base import Generator
 from bench.registry import Config
 from bench.seeds import derive
 
@@ -100,6 +99,3 @@ def columns(config: FunnelConfig) -> dict[str, Any]:
     categorical = dict.fromkeys(("user_id", "item_id", "segment", "category", "scenario", "hour"), "categorical")
     numeric = dict.fromkeys(("age", "rating", "affinity"), "numeric")
     return categorical | {"price": {"kind": "numeric", "log1p": True}} | numeric
-
-
-GENERATOR = Generator(FunnelConfig, columns, generate, paper="after Ma et al., SIGIR 2018")

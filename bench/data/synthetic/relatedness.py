@@ -14,7 +14,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.data.synthetic.base import Generator
 from bench.registry import Config
 from bench.seeds import derive
 
@@ -62,6 +61,3 @@ def generate(config: RelatednessConfig) -> Any:
 def columns(config: RelatednessConfig) -> dict[str, Any]:
     """x0, x1, .., all numeric."""
     return {f"x{i}": "numeric" for i in range(config.d)}
-
-
-GENERATOR = Generator(RelatednessConfig, columns, generate, paper="Ma et al., KDD 2018")
