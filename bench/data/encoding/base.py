@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import field_validator
 
@@ -78,13 +79,10 @@ def ranked(values: Sequence[str | None], counts: NDArray[np.int64], min_count: i
 
     The order does not depend on the order of rows.
     """
-    kept = np.flatnonzero(counts >= max(min_count, 1)).tolist()
-    by_text = [at for at in kept if values[at] is not None]
-    by_text.sort(key=cast("Sequence[str]", values).__getitem__)
-    by_text += [at for at in kept if values[at] is None]
-    order = np.array(by_text, np.int64)
-    found: list[int] = order[np.argsort(-counts[order], kind="stable")].tolist()
-    return found
+    kept = np.flatnonzero(counts >= max(min_count, 1))
+    found = pa.table({"rows": counts[kept], "text": pa.array([values[at] for at in kept.tolist()], pa.string())})
+    order = pc.sort_indices(found, [("rows", "descending"), ("text", "ascending")]).to_numpy()
+    return [int(at) for at in kept[order]]
 
 
 class Vocabulary(Config):
