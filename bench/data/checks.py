@@ -1,4 +1,8 @@
-"""What a part's columns must hold before anything is made of them: UTF-8 in texts, numbers where numbers are wanted."""
+"""What a part's columns must hold before anything is made of them, and its labels.
+
+Texts must be UTF-8, numbers numbers, labels what the task names. A row that does not fit is a failure, or is dropped
+and counted where the card says `on_bad_row = "drop"`.
+"""
 
 from __future__ import annotations
 

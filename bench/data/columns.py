@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
@@ -33,40 +34,22 @@ def weekday_of_yyyymmdd(numbers: Numbers) -> Numbers:
     return weekdays
 
 
-def _hour_of_unix(numbers: Numbers, unit: float) -> Numbers:
+def hour_of_unix(numbers: Numbers, unit: int) -> Numbers:
+    """Time since 1970, so many units a second -> hour of the day, UTC."""
     return np.floor(numbers / (3600 * unit)) % 24
 
 
-def _weekday_of_unix(numbers: Numbers, unit: float) -> Numbers:
+def weekday_of_unix(numbers: Numbers, unit: int) -> Numbers:
+    """Time since 1970, so many units a second -> 0 (Monday) to 6, UTC."""
     return (np.floor(numbers / (86400 * unit)) + 3) % 7  # 1970-01-01 was a Thursday
-
-
-def hour_of_unix_s(numbers: Numbers) -> Numbers:
-    """Seconds since 1970 -> hour of the day, UTC."""
-    return _hour_of_unix(numbers, 1)
-
-
-def hour_of_unix_ms(numbers: Numbers) -> Numbers:
-    """Milliseconds since 1970 -> hour of the day, UTC."""
-    return _hour_of_unix(numbers, 1000)
-
-
-def weekday_of_unix_s(numbers: Numbers) -> Numbers:
-    """Seconds since 1970 -> 0 (Monday) to 6, UTC."""
-    return _weekday_of_unix(numbers, 1)
-
-
-def weekday_of_unix_ms(numbers: Numbers) -> Numbers:
-    """Milliseconds since 1970 -> 0 (Monday) to 6, UTC."""
-    return _weekday_of_unix(numbers, 1000)
 
 
 DERIVATIONS: dict[str, Callable[[Numbers], Numbers]] = {
     "hour_of_hhmm": hour_of_hhmm,
-    "hour_of_unix_ms": hour_of_unix_ms,
-    "hour_of_unix_s": hour_of_unix_s,
-    "weekday_of_unix_ms": weekday_of_unix_ms,
-    "weekday_of_unix_s": weekday_of_unix_s,
+    "hour_of_unix_ms": partial(hour_of_unix, unit=1000),
+    "hour_of_unix_s": partial(hour_of_unix, unit=1),
+    "weekday_of_unix_ms": partial(weekday_of_unix, unit=1000),
+    "weekday_of_unix_s": partial(weekday_of_unix, unit=1),
     "weekday_of_yyyymmdd": weekday_of_yyyymmdd,
 }
 """Name on a card -> function of numbers (N,), NaN where missing."""

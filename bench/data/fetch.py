@@ -61,12 +61,9 @@ class Digest:
     size: int
 
 
-def content_digest(path: Path, memory: Path, progress: Progress) -> Digest:
-    """Digest of a file's unpacked content: the same for `x.csv` and `x.csv.gz`.
-
-    Args:
-        memory: JSON file with digests of earlier calls; made where absent.
-    """
+def digest(path: Path, home: Path, progress: Progress) -> Digest:
+    """Digest of a file's unpacked content, the same for `x.csv` and `x.csv.gz`; remembered under the home."""
+    memory = home / "raw" / "digests.json"
     stat = path.stat()
     name, state = str(path.resolve()), [stat.st_size, stat.st_mtime_ns]
     known = _read(memory)
@@ -77,10 +74,10 @@ def content_digest(path: Path, memory: Path, progress: Progress) -> Digest:
         while block := stream.read(1 << 20):
             sha.update(block)
             size += len(block)
-    digest = Digest(sha.hexdigest(), size)
-    known[name] = {"state": state, "sha256": digest.sha256, "size": size}
+    found = Digest(sha.hexdigest(), size)
+    known[name] = {"state": state, "sha256": found.sha256, "size": size}
     write_text(memory, json.dumps(known, indent=1, sort_keys=True) + "\n")
-    return digest
+    return found
 
 
 def _read(memory: Path) -> dict[str, dict[str, Any]]:
@@ -98,11 +95,6 @@ OFFLINE = "synthetic-funnel"
 def raw_folder(card: Card, home: Path) -> Path:
     """Where a card's fetched files lie."""
     return home / "raw" / card.id
-
-
-def digest(path: Path, home: Path, progress: Progress) -> Digest:
-    """Digest of a raw file, remembered under the home."""
-    return content_digest(path, home / "raw" / "digests.json", progress)
 
 
 def at_hand(card: Card, home: Path, raw: Path | None, progress: Progress) -> dict[str, tuple[Path, ...]]:

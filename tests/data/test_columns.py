@@ -13,10 +13,8 @@ from hypothesis import strategies as st
 from bench.data import Store, load_card, parse_card, prepare
 from bench.data.columns import (
     hour_of_hhmm,
-    hour_of_unix_ms,
-    hour_of_unix_s,
-    weekday_of_unix_ms,
-    weekday_of_unix_s,
+    hour_of_unix,
+    weekday_of_unix,
     weekday_of_yyyymmdd,
 )
 from bench.data.preparation import recipe
@@ -41,16 +39,13 @@ def test_missing_stays_missing() -> None:
 def test_hours_and_weekdays_of_unix_time_are_those_of_utc(times: list[datetime.datetime]) -> None:
     aware = [time.replace(tzinfo=datetime.UTC, microsecond=0) for time in times]
     seconds = np.array([time.timestamp() for time in aware])
-    for hour, weekday, scale in (
-        (hour_of_unix_s, weekday_of_unix_s, 1),
-        (hour_of_unix_ms, weekday_of_unix_ms, 1000),
-    ):
-        np.testing.assert_array_equal(hour(seconds * scale), [time.hour for time in aware])
-        np.testing.assert_array_equal(weekday(seconds * scale), [time.weekday() for time in aware])
+    for unit in (1, 1000):
+        np.testing.assert_array_equal(hour_of_unix(seconds * unit, unit), [time.hour for time in aware])
+        np.testing.assert_array_equal(weekday_of_unix(seconds * unit, unit), [time.weekday() for time in aware])
 
 
 def test_a_missing_time_has_no_hour() -> None:
-    assert np.isnan(hour_of_unix_s(np.array([np.nan])))[0]
+    assert np.isnan(hour_of_unix(np.array([np.nan]), 1))[0]
 
 
 RULES = {

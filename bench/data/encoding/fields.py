@@ -1,4 +1,7 @@
-"""Parts of an encoder that make embedding ids. Each gives local ids (N, slots); the encoder adds the offsets."""
+"""Parts of an encoder that make embedding ids. Each gives local ids (N, slots); the encoder adds the offsets.
+
+A column of several values, as lists or in one text with separators, fills the slots of a row: see `list_codes`.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Numbers as they are: standardised with the mean and deviation of train, NaN -> 0 beside a missing flag.
+"""Quantities: mean and deviation of numbers that come in parts, ranges of about equal count, and the encoder's columns.
 
-What is far from all others counts for neither, and is cut, in training as in serving.
+A number is standardised with the mean and deviation of train, NaN -> 0 beside a missing flag. What is far from all
+others counts for neither, and is cut, in training as in serving.
 """
 
 from __future__ import annotations

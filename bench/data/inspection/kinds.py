@@ -1,4 +1,4 @@
-"""What kind of input a column makes, and why; or why it makes none."""
+"""What kind of input a column makes, and why, or why it makes none; and whether it is described by target rates."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def watched(folder: Path, write: Callable[[int], int]) -> Iterator[None]:
     def open_watched(file: Any, mode: str = "r", buffering: int = -1, *text: Any, **others: Any) -> Any:
         if not set(mode) & set("wax+") or not Path(file).is_relative_to(folder):
             return opened(file, mode, buffering, *text, **others)
-        raw = Raw(file, mode.replace("b", "").replace("t", ""))
+        raw = Raw(file, mode.replace("b", "").replace("t", ""), opener=others.pop("opener", None))
         binary = io.BufferedRandom(raw) if "+" in mode else io.BufferedWriter(raw)
         return binary if "b" in mode else io.TextIOWrapper(binary, *text, **others)
 
