@@ -31,7 +31,7 @@ class ArrayWriter:
         self.rows += len(array)
 
     def close(self) -> None:
-        """Writes the header anew, with the number of rows."""
+        """Writes the header again, with the number of rows."""
         if not self._file.closed:
             self._write_header()
             self._file.close()

@@ -288,7 +288,7 @@ class Card(Config):
 
 
 def shape_of(card: Card, tasks: Sequence[str] = (), cardinality: int = 2) -> Schema:
-    """A schema with the card's inputs and tasks, but for what only data can tell.
+    """A schema with the card's inputs and tasks, except what only data can tell.
 
     Every field has one cardinality, and every number one range.
 

@@ -138,7 +138,7 @@ class Plan:
 
 
 def shuffled_by_chunk(reader: RowReader, plan: Plan, size: int, seed: int) -> Generator[Batch]:
-    """Batches of exactly `size` rows; every row once, but for those left over below one batch.
+    """Batches of exactly `size` rows; every row once, except those left over below one batch.
 
     The order depends on seed, plan and size alone. The caller enters `reader`.
     """

@@ -28,7 +28,7 @@ class Spans(NamedTuple):
 
 def stretches(array: Any) -> Spans:
     """The buffers of an Arrow array of texts, not copied."""
-    kind = np.int64 if pa.types.is_large_string(array.type) or pa.types.is_large_binary(array.type) else np.int32
+    kind = np.int64 if pa.types.is_large_string(array.type) else np.int32
     _, offsets, data = array.buffers()
     if len(array) == 0:
         return Spans(np.empty(0, np.uint8), np.empty(0, np.int64), np.empty(0, np.int64))

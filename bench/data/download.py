@@ -43,7 +43,7 @@ def download(url: str, target: Path, sha256: str | None, progress: Progress) -> 
     """Fetches `url` to `target` by way of `<target>.part`, which a later call continues.
 
     A connection that breaks is taken up again, until `ATTEMPTS` tries in a row bring no byte. A part that the server
-    has changed since (by its ETag or date) is begun anew.
+    has changed since (by its ETag or date) is begun again.
 
     Raises:
         FetchError: no answer, an HTTP error, or other bytes than pinned.

@@ -1,4 +1,4 @@
-"""Rows that were there before, found by fingerprints of 128 bits: 40 to 72 bytes for each distinct row are held.
+"""Rows that were there before, found by fingerprints of 128 bits: 32 to 64 bytes for each distinct row are held.
 
 Two different rows share a fingerprint by chance with odds of n^2 / 2^129: one in 10^21 for 10^9 rows.
 """
@@ -12,13 +12,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bench.data.codes import BASIS, TextCodes, hash_of, mixed, stretches
+from bench.data.codes import BASIS, hash_of, mixed, stretches
 from bench.data.values import distinct, is_list, taken_apart
 from bench.errors import UserError
 
 Prints = NDArray[np.uint64]
-PRINT = 16
-"""Bytes of one."""
 _OTHER_BASIS = np.uint64(0x9AE16A3B2F90404F)
 
 
@@ -26,7 +24,8 @@ class RowSet:
     """The rows seen so far."""
 
     def __init__(self) -> None:
-        self._rows = TextCodes()
+        self._table = np.zeros((1024, 2), np.uint64)  # (0, 0) is free
+        self._size = 0
 
     def new(self, table: Any) -> NDArray[np.bool_]:
         """(n,) whether no equal row of an Arrow table came before, here or in an earlier call.
@@ -34,13 +33,14 @@ class RowSet:
         Rows are equal when each column of one holds what the other's does, as it stands in the file; a column that
         one of them lacks counts as null.
         """
-        prints, before = fingerprints(table), len(self._rows)
-        ends = np.arange(len(prints) + 1, dtype=np.int64) * PRINT
-        spelled = pa.Array.from_buffers(
-            pa.large_binary(), len(prints), [None, pa.py_buffer(ends), pa.py_buffer(prints)]
-        )
-        codes = self._rows.code(spelled)
-        return np.asarray(codes > np.maximum.accumulate(np.append(before - 1, codes))[:-1])
+        prints, fresh, row = fingerprints(table), np.empty(table.num_rows, np.bool_), 0
+        while row < len(fresh):
+            row, self._size = _add(prints, fresh, row, self._table, self._size)
+            if row < len(fresh):
+                larger = np.zeros((2 * len(self._table), 2), np.uint64)
+                _move(self._table, larger)
+                self._table = larger
+        return fresh
 
 
 def fingerprints(table: Any) -> Prints:
@@ -129,3 +129,32 @@ def _add_up(prints: Any, codes: Any, own: Any) -> None:
     for row in range(len(codes)):
         prints[row, 0] += own[codes[row], 0]
         prints[row, 1] += own[codes[row], 1]
+
+
+@numba.njit(nogil=True, cache=True)
+def _add(prints: Any, fresh: Any, row: int, table: Any, size: int) -> tuple[int, int]:
+    mask = np.uint64(len(table) - 1)
+    while row < len(fresh):
+        if 2 * (size + 1) > len(table):
+            return row, size
+        one, two = prints[row, 0], prints[row, 1] | np.uint64(1)
+        at = one & mask
+        while table[at, 1] != 0 and (table[at, 0] != one or table[at, 1] != two):
+            at = (at + np.uint64(1)) & mask
+        fresh[row] = table[at, 1] == 0
+        if fresh[row]:
+            table[at, 0], table[at, 1] = one, two
+            size += 1
+        row += 1
+    return row, size
+
+
+@numba.njit(nogil=True, cache=True)
+def _move(table: Any, larger: Any) -> None:
+    mask = np.uint64(len(larger) - 1)
+    for old in range(len(table)):
+        if table[old, 1] != 0:
+            at = table[old, 0] & mask
+            while larger[at, 1] != 0:
+                at = (at + np.uint64(1)) & mask
+            larger[at, 0], larger[at, 1] = table[old, 0], table[old, 1]

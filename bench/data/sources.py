@@ -146,8 +146,8 @@ class FileReader(Config):
     """What readers of files have in common; a plug-in's `[reader]` table is a subclass with a `kind` and `joins`."""
 
     on_bad_row: Literal["fail", "drop"] = "fail"
-    """What to do with a row that has a wrong number of columns, a number that is none, a label that is not among its
-    values, a vector of another length, or bytes that are not UTF-8: stop there, or leave the row out and count it. Side
+    """Whether to stop at a row that does not fit, or to leave it out and count it. Such a row has a wrong count of
+    columns, a number that is none, an unknown label, a vector of another length, or bytes that are not UTF-8. Side
     tables must be clean."""
     bad_row_limit: float = Field(0.001, gt=0, le=1)
     """Share of rows that may be dropped; more is a failure."""

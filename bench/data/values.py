@@ -99,7 +99,7 @@ def taken_apart(lists: Any) -> tuple[NDArray[np.int64], Any]:
 
 @numba.njit(nogil=True, cache=True)
 def first_seen(raw: Any, size: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Numbers below `size`, negative ones aside, numbered anew as they appear (N,); and which number each was."""
+    """Numbers below `size`, negative ones aside, numbered again as they appear (N,); and which number each was."""
     numbers, order, seen = np.full(size, -1, np.int32), np.empty(min(size, len(raw)), np.int64), 0
     codes = np.full(len(raw), -1, np.int32)
     for row in range(len(raw)):
@@ -144,7 +144,7 @@ def _whole(values: Any) -> Any:
 
 
 def plain(values: Any) -> list[Any]:
-    """An Arrow array (N,) as Python's own values; a number of few bits is the shortest that rounds to it: 0.1."""
+    """An Arrow array (N,) as Python's own values; a float of few bits is the shortest number that rounds to it: 0.1."""
     if pa.types.is_float16(values.type) or pa.types.is_float32(values.type):
         return [None if number is None or number != number else float(str(number)) for number in _few_bits(values)]
     found: list[Any] = values.to_pylist()

@@ -79,7 +79,7 @@ def test_the_past_is_what_a_loop_over_all_pairs_finds(rows: Rows) -> None:
 
 @given(tables(), st.integers(0, 10**6))
 def test_nothing_moves_when_what_is_not_earlier_changes(rows: Rows, seed: int) -> None:
-    """Actions and values of rows at a row's time, later, or of a later split are drawn anew: its past stays."""
+    """Actions and values of rows at a row's time, later, or of a later split are drawn again: its past stays."""
     if not len(rows.group):
         return
     rng = np.random.default_rng(seed)

@@ -304,7 +304,7 @@ def _one_each(column: Counted) -> bool:
 
 
 def _counts_up(column: Counted) -> bool:
-    """Whether each row's number is that of the row before plus one (in most rows: several files may begin anew)."""
+    """Whether each row's number is that of the row before plus one (in most rows: several files may begin again)."""
     steps = np.diff(column.of_rows)
     return bool((steps == 1).mean() > 0.99)
 

@@ -307,7 +307,7 @@ def assigned(
 
 
 def _text(column: Counted) -> Text:
-    """As the preparation sees it, but for values that its canonical form makes equal."""
+    """As the preparation sees it, except values that its canonical form makes equal."""
     return Text(column.codes, tuple(column.texts()))
 
 

@@ -84,8 +84,8 @@ _EMPTY = re.compile(rb"(\A|\n)[\r\n]+")
 class CleanLines(io.RawIOBase):
     """Blocks of whole lines as a stream for Arrow's reader, without empty lines and without quotes that are left open.
 
-    Arrow reads empty lines at the cost of their square, and where a value goes on in the next line it takes what
-    follows for part of it, or gives up, depending on where its blocks end.
+    Arrow reads empty lines at the cost of their square. Where a value goes on in the next line, it takes what follows
+    for part of it or gives up: that depends on where its blocks end.
 
     Args:
         columns: how many a line has, where one with an open quote is to be replaced by `UNFIT`; 0 where it is an error.

@@ -75,7 +75,7 @@ class _World:
         self.bias = (0.0, 0.0)
 
     def scores(self, user: Ids, item: Ids, position: Ids, known: Floats) -> tuple[Floats, Floats]:
-        """Logits of click and of purchase given click, but for their biases."""
+        """Logits of click and of purchase given click, without their biases."""
         group, kind = self.profile["122"][user], self.item["206"][item] % KINDS
         click = 0.6 * self.activity[user] + 0.5 * self.appeal[item] + 0.4 * self.taste[group, kind]
         buy = (

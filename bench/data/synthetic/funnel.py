@@ -1,8 +1,8 @@
 """Impression -> click -> purchase with known probabilities, so that the best reachable AUC is known.
 
 Every input acts through what a model can learn: effects of user, item and scenario, a taste of each user segment for
-each item category, and smooth curves over the numbers (`affinity` is the user's interest in the item, as a counter of
-past behaviour would give it). Clicks select: an item's hidden appeal draws clicks and lowers purchases (bait), and a
+each item category, and smooth curves over the numbers. `affinity` is the user's interest in the item, as a counter of
+past behaviour would give it. Clicks select: an item's hidden appeal draws clicks and lowers purchases (bait), and a
 high price deters clicks but goes with purchases. So the items that sell best are rare among clicks: a purchase model
 trained on clicks alone sees another population than the one it is asked about, the sample-selection bias of
 Ma et al., "Entire Space Multi-Task Model", SIGIR 2018.

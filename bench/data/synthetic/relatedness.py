@@ -1,4 +1,4 @@
-"""Two regression tasks whose weights have a given cosine: the more it falls, the less the tasks have in common.
+"""Two regression tasks whose weights have a given cosine: as it falls, the tasks have less in common.
 
 Ma et al., "Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts", KDD 2018, 3.2.
 The paper leaves c, m and the sines open; here they are as in Tang et al., "Progressive Layered Extraction",

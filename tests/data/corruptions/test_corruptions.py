@@ -25,7 +25,7 @@ TABLE: tuple[Entry, ...] = (
 
 
 FIRST = {(entry.good, type(entry)): entry for entry in reversed(TABLE)}
-"""One entry of each sort for each reader: after it the good data are prepared again, which must do nothing anew.
+"""One entry of each sort for each reader: after it the good data are prepared again, which must do nothing again.
 
 The others take a tenth of a second each, which their number makes slow."""
 

@@ -132,5 +132,5 @@ def files(folder: Path) -> Files:
 
 
 def arrays(store: Path) -> Files:
-    """What a store holds, but for the manifest, which says how long it took."""
+    """What a store holds, except the manifest, which says how long it took."""
     return {name: content for name, content in files(store).items() if name != "manifest.json"}
