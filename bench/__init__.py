@@ -16,7 +16,7 @@ __all__ = ["LoadedRun", "__version__", "load_run"]
 
 
 def __getattr__(name: str) -> Any:
-    """What notebooks use is imported when it is first asked for."""
+    """Imports the names for notebooks when they are first used."""
     if name in ("LoadedRun", "load_run"):
         from bench import api
 

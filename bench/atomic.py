@@ -1,7 +1,7 @@
 """Files and folders that are whole or absent: written under a temporary name, then renamed.
 
-The temporary name says which process writes, from the first moment on, so that what a killed one left can be told from
-what a living one is about to finish.
+The temporary name holds the id of the process that writes. So files that a killed process left can be told from those
+that a living one is about to finish.
 """
 
 from __future__ import annotations

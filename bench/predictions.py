@@ -29,7 +29,7 @@ FACTS = "rows.json"
 KEPT: tuple[Split, ...] = (CONFIRM, TEST)
 """Splits whose predictions are kept."""
 MOST_ROWS = 2_000_000
-"""Of a split with more rows about so many are kept."""
+"""The number of rows kept, about, of a split that has more."""
 Floats = NDArray[np.float32]
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 def begins(counts: NDArray[np.int64], ranges: int) -> NDArray[np.bool_]:
     """Where neighbouring values, or finer ranges, are put together to about `ranges` ranges of about equal count.
 
-    One that alone holds 1 / ranges of the rows gets a range for itself, so that a spike (nine in ten people have no
+    A value that alone holds 1 / ranges of the rows gets a range for itself. So a spike (nine in ten people have no
     capital gains) does not swallow the quantiles of the rest. Such values part the ranges beside them, so there may be
     more than `ranges`.
 

@@ -43,13 +43,13 @@ class Job:
         config: dotted configuration, as in {"sharing.kind": "mmoe", "sharing.mmoe.experts": 4}.
         store: path of the encoded store.
         seed: of this training; replicates of one number have the same, whatever they train.
-        splits: which splits to evaluate; the search only ever asks for ("valid",), replicates for all but train.
+        splits: which splits to evaluate; the search only ever asks for ("valid",), replicates for all except train.
         objectives: metrics without split whose mean, signed by direction, decides early stopping.
         tasks: names of the tasks to train, in order; they must be among the store's.
         threads: for the worker to use.
         until: training samples, counted from the trial's beginning, at which to stop; None trains to the end.
         checkpoint: path where to leave a checkpoint at the end of the job; None leaves none.
-        resume: path of the checkpoint to start from, left by a job of the same trial; None starts anew.
+        resume: path of the checkpoint to start from, left by a job of the same trial; None starts from the beginning.
         device: "cpu", "cuda", or "auto", which is CUDA where it is available.
         resamples: B, on how many resamples of each split except valid to measure as well; 0 for none.
         outcomes: of rankings, as in `like.recall@10%`, to measure besides those among the objectives.
@@ -112,14 +112,15 @@ class TrialResult:
         diagnosis: what the tasks did to each other since the trial's beginning, as the probes of
             `bench.training.diagnosis` saw it:
             `probes` how many there were, every `every` steps on `rows` samples;
-            `tasks` of each its `loss` (and over that of a constant prediction, `loss_over_base`), the balancer's
-            `weight`, and by block the `norm` of its gradient and its `pull`, weight times norm, geometric means;
-            `pairs` of each by block the mean `cosine` of the gradients, the share `below_zero`, and of how many probes;
-            `experts` of the last probe: `gates` with each expert's `share`, its `entropy` over the largest possible and
-            whether it `collapsed` on one expert, `units` with the share `dead` of each MLP and whether it is `silent`;
-            `course` of each objective on validation `best`, at `best_samples`, and what was `lost` by `last_samples`.
+            `tasks`: for each, its `loss`, the loss over that of a constant prediction (`loss_over_base`) and the
+            balancer's `weight`; by block, geometric means of its gradient's `norm` and of its `pull`, weight x norm;
+            `pairs`: for each, by block, the mean `cosine` of the gradients, the share `below_zero`, the number of
+            probes; `experts` at the last probe: for `gates` each expert's `share`, the `entropy` over the largest
+            possible, and whether a gate `collapsed` on one expert; for `units` the share `dead` of each MLP, and
+            whether it is `silent`; `course`: for each objective, the `best` on validation, at `best_samples`, and the
+            loss since (`lost`) at `last_samples`.
         resampled: of a job that was asked for it, for each metric how far it moves on each of B resamples of its split
-            (value there less the metric's own; NaN where it is not defined there); resample b is the same rows for
+            (resampled value minus the metric's value; NaN where it is not defined); resample b is the same rows for
             every model, see `bench.training.resampling`. Of a binary task also `RARER`.
     """
 
@@ -305,7 +306,7 @@ class Point(_Configured):
 
     Attributes:
         number: of the trial; None for a baseline and for the current point.
-        until: training samples at which to stop in order to train it again, as in `Job`; None for full length.
+        until: training samples at which a retraining stops, as in `Job`; None for full length.
         params: the searched parameters only.
         config: all of them, dotted. That of the best single-task models names each task's point, as
             `single_task.<task>`.
@@ -350,7 +351,7 @@ class Point(_Configured):
 
     @property
     def role(self) -> Role:
-        """What it is compared as."""
+        """The role in which it is compared."""
         return "trial" if self.kind == "trial" else "current" if self.kind == "current" else "baseline"
 
     @property

@@ -1,8 +1,8 @@
 """Which rows a number is on: the splits that a model is measured on, and their names in tables.
 
-The search reads `SEARCH` alone: early stopping, promotion, shortlist, tuning. What it found is trained again and
-measured on `CONFIRM`, whose rows it did not see: there confirmed points are compared, drawn and picked. `TEST` is only
-reported.
+The search reads `SEARCH` alone: early stopping, promotion, shortlist, tuning. The best points are trained again and
+measured on `CONFIRM`, rows that the search did not see: there confirmed points are compared, drawn and picked. `TEST`
+is only reported.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ SEARCH: Final = "valid"
 CONFIRM: Final = "confirm"
 TEST: Final = "test"
 REPLICATED: tuple[Split, ...] = (SEARCH, CONFIRM, TEST)
-"""What a replicate is measured on."""
+"""The splits on which a replicate is measured."""
 NAMES: dict[str, str] = {
     SEARCH: "validation (search)",
     CONFIRM: "confirmation rows, unseen by the search",

@@ -22,7 +22,7 @@ _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def seconds(text: object) -> float:
-    """A duration such as "90s", "10m", "1.5h" or a number of seconds.
+    """A duration such as "90s", "10m", "1.5h" or a plain number, in seconds.
 
     Raises:
         ValueError: anything else, or not positive.
@@ -93,8 +93,8 @@ LENGTHS = 20.0
 """Trainings of full length that a search by rungs may use where its budget says nothing. With the default reduction
 factors these are about 250 trials, of which 6 to 10 reach full length."""
 LOWEST, LEAST_SAMPLES = 1 / 32, 16_384
-"""The lowest rung by itself: this part of full length, and at least so many samples. Fewer are under ten steps, after
-which models differ by their learning rate alone, and building and measuring a model takes longer than training it."""
+"""The default lowest rung: this part of full length, and at least this number of samples. Fewer are under ten steps:
+models then differ by their learning rate only, and building and measuring a model takes longer than training it."""
 STEP = 4.0
 MOST_OBJECTIVES = 5
 ONLY_BY_RUNGS = ("step", "eta", "share", "checkpoint_gb")
@@ -139,10 +139,10 @@ class Budget(_Part):
     samples: int | None = Field(None, ge=1)
     """Training samples of all trials together, in total as trials; what confirmation trains comes on top."""
     lengths: float | None = Field(None, ge=1)
-    """The same in trainings of full length, which fits data sets of any size. By itself 20 in a search by rungs: there
-    a trial may cost a 32nd of another, so that a number of trials says little of what a search costs."""
+    """The same in trainings of full length, which fits data sets of any size. The default in a search by rungs
+    is 20: one trial may cost a 32nd of another there, so the number of trials says little about the cost."""
     time: Annotated[float, BeforeValidator(seconds)] | None = None
-    """Nothing is started later than this, but for what takes the single-task baseline to full length. In total, too."""
+    """Nothing starts after this time, except jobs that bring the single-task baseline to full length. In total, too."""
     job_time: Annotated[float, BeforeValidator(seconds)] | None = None
     """A job that takes longer is ended and tried again; the third time, that is its failure. A job is a trial's way
     from one rung to the next, or to full length where there are no rungs. By itself there is no limit."""
@@ -154,7 +154,7 @@ class Budget(_Part):
         return self
 
     def samples_of(self, full: int) -> int | None:
-        """The limit of training samples where full length is so many; None for none."""
+        """The limit of training samples, given full length in samples; None for none."""
         return self.samples if self.lengths is None else round(self.lengths * full)
 
 
@@ -171,11 +171,11 @@ class SearchOptions(_Part):
     """Training samples at which a trial is first judged, or, below 1, a fraction of full length; false or 0 for no
     rungs. By itself 1/32, and at least 16,384 samples, with gp; no rungs with the other samplers."""
     step: float = Field(STEP, gt=1, le=100)
-    """Each rung is about so many times the one below."""
+    """The factor, about, from one rung to the next."""
     eta: Annotated[tuple[float, ...] | None, BeforeValidator(reduction)] = None
-    """Reduction factor: of a rung's trials one in so many goes on. A list is by rung from the lowest upwards, its last
-    for all that are left. By itself one in six goes on from the lowest rung, with three objectives or more one in four,
-    and then to full length."""
+    """Reduction factor: at each rung one trial in `eta` is promoted. A list has a factor for each rung, from the lowest
+    up; its last is for all rungs above. By default one in six is promoted from the lowest rung (one in four with three
+    objectives or more), and then trained to full length."""
     share: float = Field(0.1, ge=0, le=1)
     """Of all training samples, what may go into taking the best of each sharing kind's first trials to the top."""
     checkpoint_gb: float = Field(20.0, gt=0)
@@ -204,7 +204,7 @@ class Confirm(_Part):
     replicates: int = Field(2, ge=0)
     """Fresh seeds that each configuration has at the least; 0 leaves test unopened."""
     limit: int = Field(10, ge=1)
-    """At most so many configurations, by rank and then by hypervolume contribution; single-task ones come on top."""
+    """The most configurations, by rank and then by hypervolume contribution; single-task ones come on top."""
     budget: int | None = Field(None, ge=1)
     """Replicates of all these together. What the least leaves of it goes to configurations of which it is uncertain
     whether they are on the front, and ends where none is. By itself `replicates` x `limit` x 1.5, rounded up."""
@@ -215,13 +215,14 @@ class Confirm(_Part):
         "trees",
         "ensemble",
     )
-    """What the front is held against, each trained on `replicates` seeds, beside the budget but for single_task: the
-    best single-task model of each task; the best sharing one with equal and with random weights; boosted trees,
-    tuned by as many tries as a kind of sharing had full lengths; an
-    ensemble of two single-task models of half the size."""
+    """Baselines, each trained on `replicates` seeds. They come on top of the budget, except `single_task`.
+    `single_task`: the best single-task model of each task. `equal_weights`, `random_weights`: the best sharing
+    configuration with these weights. `trees`: boosted trees, tuned by as many tries as a kind of sharing had full
+    lengths. `ensemble`: two single-task models of half the size."""
     static: int = Field(0, ge=0)
-    """Static weights evenly over the simplex, each with everything else tuned anew, as a baseline beside the budget:
-    `seesaw compare` needs 7 to say whether a gradient method beats static weights. 0 trains none, else at least 2."""
+    """How many static weights to train as a baseline, evenly over the simplex, each with all else tuned again. They
+    come on top of the budget. 0, or at least 2: `seesaw compare` needs 7 to say whether a gradient method beats static
+    weights."""
     kinds: bool = False
     """Whether the best point of each kind of sharing is confirmed, too, where no other point of its kind is: so that a
     run shows them all side by side. Each adds `replicates` to the budget."""

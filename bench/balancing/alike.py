@@ -18,7 +18,7 @@ IDLE_WITHOUT_SHARED_DENSE = ("excess_mtl", "modo", "sdmgrad")
 
 
 def method(kind: str, tasks: int, shared_dense: bool) -> str:
-    """The name of all balancers that do what this kind does for so many tasks: `pcgrad = upgrad`, or its own name."""
+    """The names of all balancers that act as this kind with this number of tasks (`pcgrad = upgrad`), or its own."""
     if kind in IDLE_WITHOUT_SHARED_DENSE and not shared_dense:
         return "static"
     for names, (least, most) in SAME_DIRECTION.items():

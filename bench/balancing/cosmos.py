@@ -26,10 +26,11 @@ class COSMOS(LossWeighting):
     """T (sum_i r_i L_i - penalty cos(r, L)), r the preference (it sums to 1), T times the loss of Ruchte & Grabocka,
     ICDM 2021.
 
-    The paper draws r anew each step and shows it to the model, which so learns a whole front. Ours is not conditioned
-    on preferences: r stands still, one training gives one point, and a search over r gives the front. The cosine draws
-    the losses towards the proportions of r, against a task's own interest where its loss is too small for them: a
-    weight can be negative. Sums and T are over the tasks with samples in the batch; a batch without any gives 0.
+    The paper draws r again at each step and gives it to the model, which so learns a whole front. Ours is not
+    conditioned on preferences: r stands still, one training gives one point, and a search over r gives the front. The
+    cosine draws the losses towards the proportions of r, against a task's own interest where its loss is too small for
+    them: a weight can be negative. Sums and T are over the tasks with samples in the batch; a batch without any gives
+    0.
 
     Raises:
         UserError: a preference is given for a task that is not trained.

@@ -29,8 +29,8 @@ class CRMOGMConfig(Config):
 class CRMOGM(GradientAggregation):
     """w = alpha w_before + (1 - alpha) w_rule, beginning with the rule's first weights.
 
-    Zhou et al., NeurIPS 2022, with a fixed alpha. What the rule promises of one step holds only nearly of its average.
-    A task without samples keeps what its weight was, and does not count.
+    Zhou et al., NeurIPS 2022, with a fixed alpha. What the rule guarantees for one step holds only nearly for its
+    average. A task without samples keeps what its weight was, and does not count.
     """
 
     weight: Tensor  # (T,): of the last step with samples

@@ -1,4 +1,4 @@
-"""GradNorm: gradients of equal norm, but for how far behind a task is."""
+"""GradNorm: gradients of equal norm, larger for tasks that are behind."""
 
 from __future__ import annotations
 

@@ -23,16 +23,16 @@ class PCDConfig(Config):
     primary: str = ""
     """Name of the task that comes first; the first one, where empty."""
     tau: float = Field(0.02, ge=0, le=1)
-    """Share of the progress along its own gradient that every other task is promised."""
+    """Share of the progress along its own gradient that every other task is guaranteed."""
     beta: float = Field(0.999, ge=0, lt=1)
     """Decay of the moving average of squared norms by which gradients are normalised."""
 
 
 class PCD(GramianAggregation):
-    """T |g_p| times the direction nearest to the primary task's that gives each other task its promised progress.
+    """T |g_p| times the direction nearest to the primary task's that gives each other task its guaranteed progress.
 
     Varam et al., TMLR 2026. Progress is measured on gradients divided by the root of the moving average of their
-    squares, without the paper's epsilon. Where the promises cannot all be kept, they are dropped; where the primary
+    squares, without the paper's epsilon. Where the guarantees cannot all be met, they are dropped; where the primary
     task has no samples in the batch, nothing shared is learned from it. A task without samples leaves its average.
 
     Raises:

@@ -180,7 +180,7 @@ def say(text: str = "", whole: bool = False) -> None:
     """A sentence of results on stdout.
 
     Args:
-        whole: not to be broken, as what is to be copied: a command, or a path.
+        whole: never break it, because the user will copy it: a command, or a path.
     """
     Console().print(Text(text if whole else _kept(text, _width())), soft_wrap=True)
 

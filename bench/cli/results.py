@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bench.run.results import DatasetResult
 
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name or path.")]
-Watch = Annotated[bool, typer.Option("--watch", help="Show it anew as it changes, until no driver works on it.")]
+Watch = Annotated[bool, typer.Option("--watch", help="Refresh live, until no driver works on it.")]
 
 
 def status(run_: RunName, watch: Watch = False, json: Json = False, home: Home = None) -> None:

@@ -56,7 +56,7 @@ class _Handler(SimpleHTTPRequestHandler):
             super().do_HEAD()
 
     def _refused(self) -> bool:
-        """Other names for this address (a page elsewhere may make them), and all but pages."""
+        """Whether to refuse a request: another name for this address (a page elsewhere may make one), or not a page."""
         port = self.server.server_port
         if self.headers.get("Host") not in (f"{LOOPBACK}:{port}", f"localhost:{port}"):
             self.send_error(403)

@@ -47,7 +47,7 @@ def tables(
 
 
 def wrapped(text: str, width: int, slashes: bool = False) -> list[str]:
-    """Lines of at most so many cells, broken between words alone; a longer word has a line of its own.
+    """Lines of at most `width` cells, broken between words alone; a longer word has a line of its own.
 
     Text that begins with spaces goes on two further in.
 

@@ -43,7 +43,7 @@ def watch(look: Callable[[], T], show: Callable[[T], None], going: Callable[[], 
 
 
 class _Terminal(io.StringIO):
-    """What is printed here is printed as on the terminal."""
+    """Collects text that is formatted as for the terminal."""
 
     def isatty(self) -> bool:
         return True

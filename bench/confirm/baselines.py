@@ -1,4 +1,4 @@
-"""Baselines that the search does not train by itself: their configurations, their tuning, and tuned static weights.
+"""Baselines beyond the search: their configurations, their tuning, and tuned static weights.
 
 Whether a gradient method beats static weights can only be said against a dense front of tuned ones (Kurin et al. and
 Xin et al., both NeurIPS 2022). All weights are tried with the same draws of the shared parameters, and together by as
@@ -144,7 +144,7 @@ def tuned(
     seed: int,
     progress: Progress,
 ) -> list[Point]:
-    """The baselines, trees with settings by task: those that validation found best of so many tries.
+    """The baselines; trees have settings by task, the best of `tries` on validation.
 
     The defaults are the first try. Where they are the only one, nothing is trained.
 
@@ -180,7 +180,7 @@ def check_static(dataset: str, tasks: Sequence[str], space: Space) -> None:
 
 
 def spread_out(tasks: Sequence[str], many: int, spread: float) -> list[dict[str, float]]:
-    """At least so many weights, evenly over the simplex on the log scale; from the first task's corner to the last's.
+    """At least `many` weights, evenly over the simplex on the log scale; from the first task's corner to the last's.
 
     The logarithms of a point's weights are shares of log(spread) on a simplex lattice, the coarsest that has enough
     points. Two tasks have exactly `many`, from spread:1 to 1:spread; three tasks have 10 for 7.
@@ -196,7 +196,7 @@ def spread_out(tasks: Sequence[str], many: int, spread: float) -> list[dict[str,
 
 
 def draws(space: Space, tasks: Sequence[str], many: int, seed: int) -> list[dict[str, Scalar]]:
-    """So many random configurations that share a model, without balancing.
+    """`many` random configurations that share a model, without balancing.
 
     The first of many are those of fewer with the same seed. Branches of a switch are equally likely.
     """

@@ -1,4 +1,4 @@
-"""Retraining of chosen points on fresh seeds: a race in which replicates go where the front is least certain."""
+"""Retrains chosen points on fresh seeds: a race in which replicates go where the front is least certain."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bench.search.study import Study
 
 @dataclass(frozen=True)
 class Race:
-    """How many replicates there are.
+    """The numbers of replicates.
 
     Attributes:
         replicates: of each point and each baseline to begin with; 0 confirms nothing.
@@ -44,9 +44,9 @@ def confirm(
 ) -> None:
     """Retrains points on fresh seeds and measures them on validation, confirmation rows and test; does nothing twice.
 
-    In rounds: the first has `race.replicates` of every point and every baseline, later ones those that
-    `bench.frontier.shortlist` asks for by confirmation rows alone, until it asks for none or the budget is used up. A
-    round begins when all outcomes of the one before are known, and knows no others; so the race is the same with any
+    The first round trains `race.replicates` of every point and every baseline. Later rounds train those that
+    `bench.frontier.shortlist` asks for, by confirmation rows alone, until it asks for none or the budget is used up. A
+    round begins when all outcomes of the one before are known, and uses no others. So the race is the same with any
     number of workers, and after any interruption. Test is measured with each replicate and read by nothing here.
 
     Replicates of a point are numbered from 1. The k-th of every point and baseline has the same seed, so that points

@@ -1,4 +1,4 @@
-"""From finished trials to the trade-off frontier and the pick. Plain values in, plain values out; no torch.
+"""The frontier and the pick, computed from finished trials. Plain values in, plain values out; no torch.
 
 >>> from bench.frontier.choices import head_choices
 >>> from bench.frontier.frontier import frontier

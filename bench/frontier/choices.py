@@ -1,4 +1,4 @@
-"""What a policy chooses among: one tidy table of trials, baselines and the current point.
+"""The choices of a policy as one tidy table: trials, baselines and the current point.
 
 With kept predictions a choice is a serving point (a model and the weights that fuse its tasks into one score). Without
 them it is a point of the front of heads. Every column is named as users name it: `like.recall@10%`, `click.auc`,

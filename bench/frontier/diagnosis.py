@@ -1,9 +1,9 @@
-"""Which tasks of a point are behind the best single-task model, and which of three causes holds them back.
+"""Finds the tasks of a point that are behind the best single-task model, and the cause, out of three.
 
 A confirmed point is compared with confirmed ones, by replicate means; any other by the one run that the search saw.
 
-Plain values in (`bench.records.TrialResult.diagnosis`), sentences with their evidence out. The evidence is what was
-seen beside a loss, and not proof that it made the loss.
+Plain values in (`bench.records.TrialResult.diagnosis`), sentences with their evidence out. The evidence is
+correlation, not proof of cause.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SURE = 2.0
 
 @dataclass(frozen=True)
 class Gap:
-    """By how much a point falls short in an objective, in its unit: above 0 where it does.
+    """The shortfall of a point in an objective, in the objective's unit: above 0 where the point is worse.
 
     Attributes:
         trial: what it is compared with; `single` where that is a single-task model.
@@ -47,7 +47,7 @@ class Gap:
 
 
 class References:
-    """What every objective's value is held against, of all points of a run."""
+    """The points of a run with which each objective's values are compared."""
 
     def __init__(self, points: Sequence[Point], objectives: Sequence[Objective]) -> None:
         self.metrics = [objective for objective in objectives if objective.is_metric]
@@ -69,7 +69,7 @@ class References:
         return found
 
     def _of(self, points: Sequence[Point]) -> dict[str, tuple[Point | None, bool]]:
-        """The best single-task point of each objective, else the best of all; and whether it is the former."""
+        """The best single-task point of each objective, else the best of all; and whether it is a single-task point."""
         single = baselines(points, self.metrics)
         return {
             each.name: (single[each.name], True) if each.name in single else (best(points, each), False)
@@ -105,7 +105,7 @@ Name = Literal["conflicting directions", "unequal scale", "unequal speed"]
 
 @dataclass(frozen=True)
 class Cause:
-    """What may hold a task back.
+    """A cause that may hold a task back.
 
     Attributes:
         strength: from 0, where it begins to count, to 1: in how many probes beyond half directions conflict, or what

@@ -1,4 +1,4 @@
-"""The frontier of a run: its points, which of them no other dominates, and how sure that is."""
+"""The frontier of a run: its points, the non-dominated ones among them, and how sure that is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A search while it goes on: how its hypervolume grows by each result, and its front in a few lines for a terminal."""
+"""Progress of a search: its hypervolume after each result, and its front in a few lines for a terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FINISHED = ("completed", "failed", "pruned")
 
 
 class Result(NamedTuple):
-    """What a job of the search came to.
+    """The result of one job of the search.
 
     Attributes:
         order: number of the job.
@@ -35,7 +35,7 @@ class Result(NamedTuple):
 
 
 class Row(NamedTuple):
-    """The search after a result: `samples` of all results so far, and the hypervolume, which never falls."""
+    """The state after a result: `samples` of all results so far, and the hypervolume, which never falls."""
 
     trial: int
     samples: int
@@ -104,7 +104,7 @@ SHOWN = 6
 
 
 class SoFar:
-    """Says when a front is worth showing, at `FIRST` results and each time that their number has doubled, and shows it.
+    """Shows the front so far: at `FIRST` results, and each time that the number of results has doubled.
 
     Args:
         objectives: of the search.

@@ -1,4 +1,4 @@
-"""Which parameters made a difference to the hypervolume: shares of variance between trials that each explains alone.
+"""Importance of parameters for the hypervolume: the share of variance between trials that each explains alone.
 
 A trial's merit is the hypervolume that it would have by itself, as a rank among all trials: diverged ones are as bad as
 they are, but no worse. A parameter sorts trials into groups, by its values or by ranges that hold equally many; its

@@ -82,7 +82,7 @@ def intervals(samples: Sequence[Sample]) -> list[list[Interval]] | None:
 
 @dataclass(frozen=True)
 class Differences:
-    """Between all pairs of N configurations in M metrics: [i, j] is configuration i less configuration j.
+    """Differences between all pairs of N configurations in M metrics: [i, j] is configuration i minus j.
 
     Attributes:
         value: (N, N, M), of the means over replicates.

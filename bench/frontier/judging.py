@@ -1,4 +1,4 @@
-"""Holds choices against a policy's guard and bounds, and finds the changes that would let them through."""
+"""Checks choices against a policy's guard and bounds, and finds the changes that would let them pass."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Value = float | str | tuple[float | str, float | str] | None
 
 @dataclass(frozen=True)
 class Change:
-    """A setting of a policy, with another value.
+    """A new value for a setting of a policy.
 
     Attributes:
         setting: where the policy has it, as in `guard.at_most`.
@@ -47,7 +47,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Breach:
-    """What a choice does not keep.
+    """A limit that a choice breaks.
 
     Attributes:
         excess: how far beyond the limit, as a fraction of it; infinite where nothing was measured.
@@ -96,7 +96,7 @@ def loosened(bound: float | str, value: float, current: float, floor: bool) -> f
 
 
 def round_up(value: float, digits: int = 3) -> str:
-    """So many significant digits, never below the value."""
+    """The value, rounded up to `digits` significant digits."""
     if value == 0 or math.isinf(value):
         return f"{value:g}"
     step = 10.0 ** (math.floor(math.log10(abs(value))) - digits + 1)
@@ -145,7 +145,7 @@ class Limit:
 
 
 class Judge:
-    """Tells which choices keep a policy's limits, and what of them the others do not.
+    """Finds the choices that keep a policy's limits, and the limits that the others break.
 
     Attributes:
         limits: all bounds on metrics; `names` are the metrics.

@@ -168,10 +168,10 @@ def lattice(parts: int, steps: int) -> NDArray[np.int64]:
 
 
 def steps_within(parts: int, most: int) -> int:
-    """The largest number of steps, at least 1, whose lattice of two parts or more has at most so many points."""
+    """The largest number of steps, at least 1, whose lattice of two parts or more has at most `most` points."""
     return max(1, next(steps for steps in count(1) if comb(steps + parts - 1, parts - 1) > most) - 1)
 
 
 def steps_beyond(parts: int, least: int) -> int:
-    """The smallest number of steps whose lattice of two parts or more has at least so many points."""
+    """The smallest number of steps whose lattice of two parts or more has at least `least` points."""
     return next(steps for steps in count(1) if comb(steps + parts - 1, parts - 1) >= least)

@@ -1,4 +1,4 @@
-"""Picks one choice by a policy, with the reason in words. Test is not read.
+"""Picks one choice by a policy, and gives the reason in words. Never reads test.
 
 Guards exclude choices, a rule scores the rest. Trials, baselines and the current point are treated alike. Where nothing
 gains on the current point, that is the pick.
@@ -32,7 +32,7 @@ NAMED = 2
 
 @dataclass(frozen=True)
 class Removed:
-    """A point of which the guard lets no row through: the row that comes nearest, and why."""
+    """A point that the guard excludes in all its rows: the row that comes nearest, and why."""
 
     point: str
     name: str
@@ -42,7 +42,7 @@ class Removed:
 
 @dataclass(frozen=True)
 class RunnerUp:
-    """The best row of another point that the guard lets through."""
+    """The best row of another point that passes the guard."""
 
     row: int
     point: str
@@ -56,7 +56,7 @@ class RunnerUp:
 
 @dataclass(frozen=True)
 class Pick:
-    """The chosen point, how its tasks are fused, and for how long it is to be trained.
+    """The chosen point, how its tasks are fused, and how long to train it.
 
     Attributes:
         row: of the choices.
@@ -106,7 +106,7 @@ class Pick:
 
 
 class NothingPasses(UserError):
-    """The guard lets nothing through.
+    """No choice passes the guard.
 
     Attributes:
         changes: the settings of the policy with which the nearest choice would pass.

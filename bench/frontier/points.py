@@ -1,4 +1,4 @@
-"""The points of a run, their estimated values, and the single-task points that others are measured against.
+"""Points of a run, their estimated values, and the single-task points that others are compared with.
 
 A search value belongs to a trial that was chosen because it came out well on validation, so it is too good on average;
 replicates on fresh seeds, measured on confirmation rows, are not. The two are never compared: where any point has been
@@ -7,10 +7,10 @@ confirmed, only confirmed points are candidates. The search's own run is not one
 Without rungs a trial is one point. In a search by rungs a trial is a point at each rung where none other of its own is
 better: trade-offs may peak in the middle of training. Baselines and the current production point are points, too.
 
-What a rung measured is the best state that validation had seen by then, by the mean over objectives (a single-task
-model has each task at its own best), so a later rung seldom falls behind in all of them; it may in one. The learning
-rate follows the schedule of full length wherever a training stops: to have a point again is to train on that schedule
-and stop there.
+A rung's values are those of the best state on validation up to the rung, by the mean over objectives; a single-task
+model has each task at its own best. So a later rung seldom falls behind in all objectives, but may in one. The learning
+rate follows the schedule of full length wherever a training stops. To retrain a point, train on that schedule and stop
+there.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A written policy: how choices become one, what none may cost, and how the pick becomes a model.
+"""Policies: the rule that picks a choice, the limits it must keep, and the settings of its retraining.
 
 Guards exclude choices, a rule scores the rest; `[retrain]` says how the pick is trained for production. A file:
 
@@ -146,16 +146,16 @@ def some_weight(weights: dict[str, float]) -> dict[str, float]:
 
 
 class Revenue(BaseModel):
-    """The `[revenue]` table of a policy: what a click, a like or a second is worth.
+    """The `[revenue]` table of a policy: the value of a click, a like or a second.
 
     Of 1,000 rows to rank, 1000 x mean label are clicks; `recall@10%` is the share of them among the first 10%, which
-    are shown. What a row of the choices earns is the sum over outcomes of value x 1000 x mean label x outcome.
+    are shown. A choice earns the sum over outcomes of value x 1000 x mean label x outcome.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     value: Weights = Field(min_length=1)
-    """What one is worth (a click, a like, a second), by a served outcome that counts them: `recall@..`, `value@..`."""
+    """The value of one click, like or second, by a served outcome that counts them: `recall@..`, `value@..`."""
     rate: Weights = {}
     """Mean label on all impressions, by task; else that of train."""
 
@@ -197,7 +197,7 @@ class Epsilon(BaseModel):
 
 
 class Policy(BaseModel):
-    """How to pick, and how to train what is picked."""
+    """A policy: how to pick, and how to train the pick."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 

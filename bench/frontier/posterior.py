@@ -154,7 +154,7 @@ def seed_errors(samples: Sequence[Sample], noise: SeedNoise) -> SeedErrors:
 
 DRAWS = 4000
 SCALES = 40
-"""Few replicates do not pin down how much seeds do: so many sizes of it are gone through, equally likely ones."""
+"""Equally likely sizes of the seeds' effect that are integrated over: few replicates do not determine it."""
 FLAT = 2
 """Of so few configurations nothing is learnt of how true values are spread."""
 CERTAIN = 1e-12

@@ -1,4 +1,4 @@
-"""The sentences of a pick."""
+"""Sentences that explain a pick."""
 
 from __future__ import annotations
 

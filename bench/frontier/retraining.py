@@ -1,4 +1,4 @@
-"""Retraining the pick: the policy's settings, for how long to train, and where test metrics should come out.
+"""Retraining of the pick: settings, length, and prediction intervals of test metrics.
 
 No choice reads any of it.
 """
@@ -24,7 +24,7 @@ from bench.rows import SEARCH, TEST
 
 
 class Retraining(BaseModel):
-    """Train and validation (both halves) are trained on together, except a part held out for calibration."""
+    """The `[retrain]` table of a policy. Training uses train and validation together, except a part held out."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -47,7 +47,7 @@ class Retraining(BaseModel):
 
 @dataclass(frozen=True)
 class Length:
-    """Passes over train after which validation saw a training best.
+    """Passes over train at the best state on validation.
 
     Passes and not samples, so that more data get as many looks each.
 
@@ -82,7 +82,7 @@ def _best(curve: Sequence[Mapping[str, float]], objectives: Sequence[Objective])
 
 @dataclass(frozen=True)
 class PredictionInterval:
-    """Of one metric on test: the mean over replicates, and where the mean of so many new trainings should be."""
+    """Prediction interval of a metric on test: the mean over replicates, and bounds for the mean of n new trainings."""
 
     objective: Objective
     mean: float

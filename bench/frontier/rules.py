@@ -19,7 +19,7 @@ LEAST = 1e-6
 
 @dataclass(frozen=True)
 class Terms:
-    """What a rule is to weigh.
+    """The weights and signs that a rule uses.
 
     Attributes:
         weights: (M,), at least 0, of sum 1: of `epsilon` 1 for the one metric that is to be best, of `revenue` each
@@ -35,7 +35,7 @@ class Terms:
 
 @dataclass(frozen=True)
 class PickRule:
-    """A named way to choose.
+    """A named rule that picks.
 
     Attributes:
         score: gains (..., rows, M) and terms -> scores (..., rows); the largest wins. It never falls as a gain rises.

@@ -1,4 +1,4 @@
-"""What the replicates of one configuration say of a metric, and what resampling the data does to it."""
+"""Samples of a configuration's metrics: values of its replicates, and deviations on resampled rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Sample:
-    """M metrics of one configuration over its n replicates.
+    """Samples of M metrics of one configuration over its n replicates.
 
     Attributes:
         values: (n, M).
@@ -84,17 +84,17 @@ def covariance(deviation: Floats) -> Floats:
 ONE = 12**-0.5
 """Standard deviation of the area that a single row of the rarer class has."""
 FEW = 50
-"""From so many rows of a class on, a variance over resamples needs no correction."""
+"""Rows of a class from which on a variance over resamples needs no correction."""
 
 
 def sample(record: Point, keys: Sequence[str]) -> Sample | None:
     """Those of a record's replicates that have a finite value of every key; None where there are none.
 
-    Costs move on no resample. Where a replicate was not resampled in a metric, none is taken to be. Of few rows of a
-    class, P, the bootstrap's variance of an area under the curve, or of a share of them that is in a cut, is too small
-    by (P - 1) / P, and has P - 1 degrees of freedom; that of an average over rows has 2 P, as a Poisson count's. One
-    row alone does not show how areas of single rows vary: as much as a uniform number at the most. P is counted in
-    independent units, such as users.
+    Costs do not vary over resamples. If one replicate was not resampled in a metric, all count as not resampled. With
+    few rows of a class, P, the bootstrap's variance is too small by (P - 1) / P and has P - 1 degrees of freedom. This
+    holds for an area under the curve and for the share of these rows in a cut. The variance of an average over rows has
+    2 P degrees of freedom, as a Poisson count's. One row alone does not show how areas of single rows vary; the bound
+    is the variance of a uniform number. P is counted in independent units, such as users.
     """
     runs = [run for run in record.replicates if run.failure is None]
     runs = [run for run in runs if np.isfinite([run.metrics.get(key, np.nan) for key in keys]).all()]
@@ -130,6 +130,6 @@ def _rarer(key: str, resampled: Mapping[str, Sequence[float]]) -> tuple[Sequence
 
 
 def _factor(p: float, deviations: Floats) -> float:
-    """What deviations (n, B) of an area of P rows are to be multiplied by."""
+    """The factor that corrects deviations (n, B) of an area of P rows."""
     sd = float(np.sqrt(variance(deviations.mean(axis=0)[:, None])[0]))
     return ONE / sd if p < 1.5 and 0 < sd < ONE else float(np.sqrt(p / max(p - 1, 0.5)))

@@ -126,7 +126,7 @@ class Score(BaseModel):
 
 
 def prediction_names(task: Task) -> tuple[str, ...]:
-    """What is predicted of a task: `click`; with a parent `purchase.cvr` and `purchase.ctcvr`, given it and with it."""
+    """The predictions of a task: `click`; with a parent `purchase.cvr` (given it) and `purchase.ctcvr` (jointly)."""
     if task.parent is None or task.kind == "regression":
         return (task.name,)
     return (f"{task.name}.cvr", f"{task.name}.ctcvr")

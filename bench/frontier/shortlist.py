@@ -1,11 +1,11 @@
-"""Which points are worth retraining on fresh seeds, and which of them once more.
+"""Selects the points to retrain on fresh seeds, and those that get another replicate.
 
-A point's index is p (1 - p) (1/n - 1/(n + 1)): how uncertain its place is, times by how much, in units of the seeds'
-variance, one more replicate sharpens its mean. p is P(non-dominated) on validation as it is: what its rows do does not
-fall with replicates.
+A point's index is p (1 - p) (1/n - 1/(n + 1)). The first two factors say how uncertain its place is. The last says by
+how much one more replicate reduces its mean's variance, in units of the seeds' variance. p is P(non-dominated) with the
+error of the rows left out, which replicates cannot reduce.
 
-A point whose place looks settled rests, and may come back: P of all points is computed anew in each round, and in each
-round one resting point, the least certain, gets a replicate too. Its first replicates may have been unlucky.
+A point whose place looks settled rests, and may come back. P of all points is computed again in each round, and in each
+round one resting point, the one with the fewest replicates, gets one more: its first may have been unlucky.
 """
 
 from __future__ import annotations
@@ -63,10 +63,11 @@ def shortlist(
 def members(
     records: Sequence[TrialRecord], objectives: Sequence[Objective], reference: Mapping[str, float], many: int
 ) -> list[Point]:
-    """So many points of each balancing kind, by what the search saw; single-task models are a kind of their own.
+    """The best `many` points of each balancing kind, by the search's values; single-task models are a kind of their
+    own.
 
-    Those that alone have the largest hypervolume, one of each trial: a kind that is judged by several points is not
-    judged by the luck of one.
+    Best means the largest hypervolume of the point alone, one point a trial. Several points judge a kind better than a
+    single, perhaps lucky one.
     """
     families = _families(records, objectives, lambda point: point.balancing)
     found = []
@@ -124,9 +125,9 @@ DRAWS = 2000
 def next_round(samples: Sequence[Sample | None], objectives: Sequence[Objective], most: int, seed: int) -> list[int]:
     """Which points get a replicate next, by place, the most uncertain first; none where the race is decided.
 
-    The half of the uncertain points with the largest index, so that a round's trainings can run side by side and yet
-    little is spent on what the round itself would have settled; and the resting point that has the fewest, whose first
-    ones may have been unlucky.
+    These are the half of the uncertain points with the largest index. So a round's trainings can run side by side, and
+    few are spent on points that the round itself would settle. The resting point with the fewest replicates gets one,
+    too: its first may have been unlucky.
 
     Args:
         samples: of each point on validation; None where all its trainings failed: it is out.

@@ -1,4 +1,4 @@
-"""How sure a pick is over posterior draws, and which simpler choices are as good.
+"""Stability of a pick over posterior draws, and simpler choices that are as good.
 
 The page's script computes the same from the same draws. The definition, for draws d, rows r and metrics m:
 
@@ -8,8 +8,8 @@ The page's script computes the same from the same draws. The definition, for dra
 * A row is feasible in draw d if it keeps every limit there. A limit on a loss is v[d, r, m] >= (1 - loss_m) v[d, c, m];
   "98% of current" is v[d, r, m] >= .98 v[d, c, m]; a number is itself. Costs are not drawn. P(non-dominated) and
   segments are judged once, not in each draw, and with `guard.confidence` only rows that pass the guard are feasible.
-* The pick p holds in draw d if it keeps every limit there with half a percent forgiven, v[d, p, m] >= (1 - .005)
-  threshold, and s[d, p] >= max over feasible rows of s[d, r] - .005. Where no row is feasible, only limits count.
+* The pick p holds in draw d under two conditions. It keeps every limit, with half a percent forgiven: v[d, p, m] >=
+  (1 - .005) threshold. And s[d, p] >= max over feasible rows of s[d, r] - .005; if no row is feasible, this is waived.
 * `holds` is the share of draws in which the pick holds; `keeps` that in which it keeps its limits. A row comes first in
   a draw if it has the largest score of the feasible rows; of scores that are equal to 12 decimals, the upper row.
 """
@@ -28,7 +28,7 @@ from bench.frontier.pareto import lattice, steps_within
 from bench.frontier.rules import Floats
 
 MARGIN = 0.005
-"""What a choice that is as good may lose in any metric: .5% of an outcome, or .0005 of a head's AUC."""
+"""The most that a choice may lose in any metric and be as good: .5% of an outcome, or .0005 of a head's AUC."""
 SURE = 0.95
 """One-sided confidence with which a loss is more than noise."""
 
@@ -70,7 +70,7 @@ TOLERANCE = 0.005
 ENOUGH = 0.8
 """A pick that holds in fewer draws is told with its rivals."""
 GRID = 231
-"""At most so many weights: 20 steps from end to end for up to three objectives."""
+"""The most weights: 20 steps from end to end for up to three objectives."""
 FINEST = 20
 MOST_DRAWN = 400
 """Draws of the map of weights, whose standard errors are then at most .025."""
@@ -96,7 +96,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class Stability:
-    """How sure a pick is, and what other weights would pick.
+    """How sure a pick is, and the picks under other weights.
 
     Attributes:
         holds: share of draws in which the pick keeps its limits and its score is within half a percent of the best.

@@ -1,4 +1,4 @@
-"""The frontier's table: what was measured at each point, and its uncertainty."""
+"""The frontier's table: measured values of each point, and their uncertainty."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ VOLUMES = 1000
 
 @dataclass(frozen=True)
 class Statistics:
-    """Of the confirmed points of a run. All intervals are at `bench.frontier.intervals.LEVEL`, 90%.
+    """Statistics of a run's confirmed points. All intervals are at `bench.frontier.intervals.LEVEL`, 90%.
 
     The frontier's table has the intervals as well: columns `<key>.low` and `<key>.high` beside `<key>.mean`.
 

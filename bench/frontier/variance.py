@@ -1,4 +1,4 @@
-"""How much a metric varies with the seed of a training, alone and in paired differences, from a handful of replicates.
+"""Variance of a metric between seeds, alone and in paired differences, from a handful of replicates.
 
 Two or three replicates hardly show a configuration's variance. Configurations are alike in it, though not equal, so
 each variance is drawn to that of all. The more they differ beyond chance, the less they are drawn (Smyth, Statistical
@@ -70,7 +70,7 @@ def satterthwaite(parts: Sequence[Floats], freedom: Sequence[Floats]) -> Floats:
 
 @dataclass(frozen=True)
 class Pairing:
-    """Of all pairs of N configurations in M metrics.
+    """Seed variances of paired differences, for all pairs of N configurations in M metrics.
 
     Attributes:
         shared: (N, N), on how many seeds both have a replicate.
@@ -138,7 +138,7 @@ def _pair_freedom(pairs: Sequence[tuple[int, int]], places: Sequence[dict[int, i
 
 @dataclass(frozen=True)
 class SeedNoise:
-    """Of N configurations and M metrics.
+    """Seed variances of N configurations in M metrics.
 
     Attributes:
         within: (N, M, M) covariance of one replicate about its configuration's mean, on the split as it is.
@@ -191,8 +191,11 @@ def seed_noise(samples: Sequence[Sample]) -> SeedNoise | None:
 def between(samples: Sequence[Sample], noise: SeedNoise) -> tuple[Floats, Floats]:
     """Variances from seeds of the differences between all means, and their degrees of freedom, each (N, N, M).
 
-    Of means over n_i and n_j replicates, k of them on shared seeds, it is
-    v_i / n_i + v_j / n_j - (v_i + v_j - d) k / (n_i n_j), with v of one replicate and d of a paired difference.
+    Means over n_i and n_j replicates, k of them on shared seeds, differ with the variance
+
+        v_i / n_i + v_j / n_j - (v_i + v_j - d) k / (n_i n_j)
+
+    where v is the variance of one replicate and d that of a paired difference.
     """
     n = np.array([len(each) for each in samples], dtype=float)
     one = np.diagonal(noise.apart, axis1=1, axis2=2)  # (N, M)

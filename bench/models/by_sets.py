@@ -12,7 +12,7 @@ class BySets(nn.Module):
     """A module for all input sets, with those that serve all tasks apart from those that serve one each.
 
     Args:
-        make: a module for so many sets, with `outputs`, the width of what it gives. Each of its parameters is stacked
+        make: makes a module for n sets, with `outputs`, the width of its output. Each of its parameters is stacked
             by set, and a set's output depends on its own alone. One without parameters takes any number of sets.
         common: how many sets, the first ones, serve all tasks.
         sets: how many there are.

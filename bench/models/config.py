@@ -43,7 +43,7 @@ Dropout = Annotated[float, Field(ge=0, lt=1)]
 """Probability of dropping a hidden unit in training."""
 
 Activation = Literal["relu", "gelu", "silu", "tanh"]
-"""Of hidden units; silu is Swish. All but relu go layer by layer through plain torch, which is slower on the CPU."""
+"""Of hidden units; silu is Swish. All except relu go layer by layer through plain torch, slower on the CPU."""
 
 Norm = Literal["none", "layer", "rms"]
 """Of a layer's units before the activation, sample by sample: to mean 0 and variance 1 (Ba et al., 2016), or to mean
@@ -83,8 +83,8 @@ class ExpertConfig(HiddenConfig):
     gate_layers: Layers = ()
     """Hidden ReLU layers of every gate; none: scores are linear in the gate's input."""
     top_k: int = Field(0, ge=0, le=256)
-    """A gate gives weight to its so many highest scores alone, sample by sample (Shazeer et al., ICLR 2017); 0, or as
-    many as it has experts: to all."""
+    """A gate uses only its k highest scores, sample by sample (Shazeer et al., ICLR 2017); 0, or the number of its
+    experts, uses all."""
 
 
 class EmbeddingConfig(Config):
@@ -100,7 +100,7 @@ class EmbeddingConfig(Config):
 
 
 class EnsembleConfig(Config):
-    """An ensemble of members that share all weights but for small vectors, see `bench.models.ensemble`."""
+    """An ensemble of members that share all weights except small vectors, see `bench.models.ensemble`."""
 
     members: int = Field(1, ge=1, le=256)
     """How many; 1 is a single model. A step takes about as many times the work above the embeddings."""

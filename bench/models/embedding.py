@@ -53,7 +53,7 @@ class FieldPooling(nn.Module):
     """One vector a field: a single slot as it is, several slots as the mean of those that are not padding.
 
     Args:
-        sequence: makes what pools a history of so many slots in place of the mean, see `bench.models.sequence`.
+        sequence: makes the module that pools a history of n slots in place of the mean, see `bench.models.sequence`.
         sets: I, how many embeddings of each id lie side by side.
 
     Attributes:

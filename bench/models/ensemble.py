@@ -1,4 +1,4 @@
-"""Members that share all weights but for small vectors: an ensemble at little more than the parameters of one model.
+"""Members that share all weights except small vectors: an ensemble at little more than the parameters of one model.
 
 TabM-mini (Gorishniy et al., ICLR 2025; after BatchEnsemble, Wen et al., ICLR 2020): each member scales the inputs by a
 vector of its own, all go through the same layers, and each has an output of its own. Every member is trained by its own

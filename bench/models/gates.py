@@ -42,7 +42,7 @@ class Gates(nn.Module):
 
 
 def largest(scores: Tensor, k: int) -> Tensor:
-    """Scores (K, B, M) with all but the k largest of each gate and sample lowered out of reach; k = 0 keeps all."""
+    """Scores (K, B, M), lowered out of reach except for the k largest of each gate and sample; k = 0 keeps all."""
     if not 0 < k < scores.shape[2]:
         return scores
     lowered = torch.full_like(scores, _NO_CHANCE).scatter(2, scores.topk(k, dim=2).indices, 0.0)

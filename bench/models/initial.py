@@ -24,7 +24,7 @@ def generator(seed: int, *path: int | str) -> torch.Generator:
 
 
 def draw(model: nn.Module, seed: int) -> None:
-    """Draws all initial values anew: a parameter's depend on the seed, its name and its shape alone.
+    """Draws all initial values: a parameter's depend on the seed, its name and its shape alone.
 
     Nothing is drawn on the device `meta`, where a model is only counted.
     """

@@ -93,7 +93,7 @@ class BatchedMLP(nn.Module):
 
     @classmethod
     def of(cls, config: HiddenConfig, experts: int, inputs: int) -> BatchedMLP:
-        """So many MLPs with the layers of a configuration."""
+        """MLPs with the layers of a configuration, one for each expert."""
         return cls(experts, inputs, config.layers, config.dropout, config.activation, config.norm)
 
     @property

@@ -1,7 +1,7 @@
 """The top of one ranking: what an outcome wants of it, and the walk down to the cut. Exact under ties.
 
-A run of equal scores comes in any order; its expected gain is the run's mean gain times the sum of the discounts of the
-places that it takes, and at the cut the share of it that fits (McSherry & Najork, ECIR 2008).
+A run of equal scores comes in any order. Its expected gain is its mean gain times the sum of the discounts of the
+places that it takes; at the cut only the share that fits counts (McSherry & Najork, ECIR 2008).
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class Whole:
         self._drawn: Drawn | None = None
 
     def _cuts_of(self, rows: NDArray[np.int64]) -> Floats:
-        """(M, R): cuts in rows, of so many rows (R,)."""
+        """(M, R): cuts in rows, for numbers of rows (R,)."""
         return np.where(self._percent[:, None], self._wanted[:, None] / 100 * rows, self._wanted[:, None])
 
     def _ideal(self) -> Floats:

@@ -5,8 +5,8 @@ and imports modules that a pytree names. So nothing is let through but what the 
 is an identifier, a name on one of the lists below, a size in one form, or the archive is refused.
 
 torch.export keeps graph, weights and their shapes as JSON and bytes; only sample inputs, and weights that are no plain
-tensors, would be pickled. Whoever reads an archive runs what its graph says, so that what could be more than a graph of
-ours is refused before torch reads it, and a graph whose values would be too large before it runs.
+tensors, would be pickled. A program that reads an archive runs its graph. So an archive that could hold more than our
+graphs do is refused before torch reads it. A graph whose values would be too large is refused before it runs.
 """
 
 from __future__ import annotations

@@ -117,7 +117,7 @@ def sigmoid(x: Floats) -> Floats:
 
 
 ENOUGH = 1000
-"""From so many rows of the rarer class on `auto` fits the isotonic map. By log loss on Census-Income and KuaiRand-Pure,
+"""Rows of the rarer class from which on `auto` fits the isotonic map. By log loss on Census-Income and KuaiRand-Pure,
 Platt's was mostly better below 400 rows; from 2,000 on it was better by at most .0012 and worse by up to .0031."""
 
 
@@ -125,7 +125,7 @@ def fit_isotonic(p: ArrayLike, y: ArrayLike) -> Calibration:
     """The non-decreasing map of least squared error, by pooling adjacent violators (Ayer et al., 1955), interpolated.
 
     Each block of pooled rows has its value at their mean prediction, with lines between the blocks and on to (0, 0) and
-    (1, 1), so that the order of predictions stays as it is; steps would make ties of them, at a cost in AUC. For the
+    (1, 1). So the order of predictions stays as it is; steps would make ties of them, at a cost in AUC. For the
     same reason an outermost block of one class gets half a row of the other. Where all rows are pooled, the
     predictions' order says nothing, and all get the mean.
 

@@ -1,4 +1,4 @@
-"""Ways to run a packaged model: each turns arrays into arrays, on a number of threads. And how ONNX is written."""
+"""Engines that run a packaged model: each turns arrays into arrays, on n threads. Also writes ONNX."""
 
 from __future__ import annotations
 

@@ -196,7 +196,7 @@ def judgements(
 
 
 def sentence(found: Sequence[Judgement], model: str, other: str) -> str:
-    """What changes where `other` is replaced by `model`: outcomes that gain, that lose, and that do neither.
+    """The effect of replacing `other` by `model`, in one sentence: outcomes that gain, that lose, and that do neither.
 
     As in `shop@challenger against shop@champion: like.recall@10% +1.2% (+0.7% to +1.7%), at equal click.recall@10%
     (-0.2% to +0.1%)`. An outcome is called equal where its whole interval is within `EQUAL`.

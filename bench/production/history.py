@@ -1,7 +1,7 @@
 """The past of groups as of a time, kept in a file: what a packaged model reads where requests bring no history.
 
 A Parquet file with a row for each row of a log, sorted by group and time: `group`, `time`, a 0/1 column for each action
-and a text column for each input that the history follows. What is said of a request is computed from these rows exactly
+and a text column for each input that the history follows. The history of a request is computed from these rows exactly
 as it was computed for training.
 """
 

@@ -46,7 +46,7 @@ AGREEMENT = 1e-5
 
 @dataclass(frozen=True)
 class Parts:
-    """What a package is made of.
+    """The parts of a package.
 
     Attributes:
         name: of the data set.

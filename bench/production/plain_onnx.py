@@ -63,7 +63,7 @@ def _tensors(graph: Any) -> Iterator[Any]:
 
 
 def _wrong(tensor: Any, data: str, there: int, onnx: Any) -> str | None:
-    """What is expected of a tensor that is not as it should be; None of one that is."""
+    """The expectation that a tensor does not meet, as words; None if it meets all."""
     try:
         item = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
     except KeyError:

@@ -196,7 +196,7 @@ UNCONFIRMED = "the point was not confirmed, so there is no prediction interval t
 
 @dataclass(frozen=True)
 class RetrainSpec:
-    """What is to be trained.
+    """The training to do.
 
     Attributes:
         card: of the data set; store: with the tasks to train.

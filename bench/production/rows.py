@@ -120,7 +120,7 @@ class RawRows:
 
 
 def numbered(row: int) -> str:
-    """What a row is called that was sent with others: its number, from 1 on."""
+    """The name of a row that was sent with others: its number, from 1 on."""
     return f"row {row + 1}"
 
 

@@ -15,7 +15,7 @@ WIDTH, HEIGHT, EDGE, FOOT = 300, 208, 18, 18
 MOST_BEHIND = 300
 """Points behind the front that are drawn."""
 MANY = 40
-"""From so many points on, marks are small."""
+"""The number of points from which on marks are small."""
 STANDALONE = (
     f'xmlns="http://www.w3.org/2000/svg" width="{2 * WIDTH}" height="{2 * (HEIGHT + FOOT)}" '
     f'font-family="{escaped(FONT)}" font-size="11"'

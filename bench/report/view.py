@@ -1,9 +1,9 @@
 """What a page shows of a run on one data set: `build_view` makes it, `page` and the scripts draw it.
 
 One row a point: `point` (id), `name`, `architecture`, `role` ("trial", "baseline", "current"), `kind` and `weights`
-(the fusion; None for heads), `on_front`, `p_nondominated`, and for each split s and axis a `s/a`, its 90% interval
-`s/a.low`, `s/a.high`, and the difference from the current point `s/a.gain`, `s/a.gain.low`, `s/a.gain.high`, positive
-where the point is better.
+(the fusion; None for heads), `on_front`, `p_nondominated`. For each split s and axis a there are `s/a`, its 90%
+interval `s/a.low`, `s/a.high`, and the difference from the current point `s/a.gain`, `s/a.gain.low`, `s/a.gain.high`,
+positive where the point is better.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Axis:
 
     @property
     def scale(self) -> float:
-        """What a gain is multiplied by."""
+        """The factor by which a gain is multiplied."""
         return 100.0 if self.relative else 1000.0
 
 

@@ -1,1 +1,1 @@
-"""A run: a suite carried out once. Created, executed or resumed, and read back from its folder."""
+"""A run: a suite carried out once. Creates, executes and resumes it, and reads it back from its folder."""

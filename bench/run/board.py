@@ -1,4 +1,4 @@
-"""All runs of a home, for the board, and the board's files."""
+"""Collects all runs of a home for the board, and writes the board's files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compares runs: those on the same data with each other, by families."""
+"""Compares runs by families, those on the same data with each other."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ APART = Answer("cannot say", "This comparison cannot say: points on different da
 
 @dataclass(frozen=True)
 class _Part:
-    """One data set's part of a run, as far as it is compared."""
+    """One data set's part of a run, loaded for a comparison."""
 
     part: DatasetRun
     objectives: tuple[Objective, ...]

@@ -1,4 +1,4 @@
-"""What a deployed model's package holds."""
+"""The contents of a deployed model's package."""
 
 from __future__ import annotations
 

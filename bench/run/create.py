@@ -1,4 +1,4 @@
-"""Creates a run: everything the user said is checked before anything is written or trained."""
+"""Creates a run. Checks all of the user's input before anything is written or trained."""
 
 from __future__ import annotations
 

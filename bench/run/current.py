@@ -1,4 +1,4 @@
-"""The current production point: every result of a run is told as a difference from it.
+"""The current production point: all results of a run are differences from it.
 
 `--current FILE` names it: a TOML file, a package's folder, or a registered model, `models:/NAME/VERSION` or
 `models:/NAME@ALIAS`. A TOML file has a configuration and the weights by which it ranks,
@@ -43,7 +43,7 @@ class _Part(BaseModel):
 
 
 class Ranking(_Part):
-    """How a model's predictions become its score, see `bench.fusion`."""
+    """The formula of a model's score from its predictions, see `bench.fusion`."""
 
     kind: Kind = "power"
     weights: dict[str, Annotated[FiniteFloat, Field(ge=0)]] = {}
@@ -92,7 +92,7 @@ class Current(_Part):
 
     @property
     def point(self) -> Point | None:
-        """What is to be trained and confirmed; None without a file, and for a column."""
+        """The point to train and confirm; None without a file, and for a column."""
         if self.config is None:
             return None
         return Point("current", self.config, str(self.config["sharing.kind"]), until=self.until)
@@ -131,8 +131,8 @@ def read_current(given: str, card: Card, tasks: Sequence[str], home: Path, track
         tracking: address of the MLflow store with the registry; None for the one at home.
 
     Raises:
-        UserError: there is none, it is no such file, its configuration does not fit the data, or it names a task that
-            the run does not train or a column that the card does not keep.
+        UserError: there is none, it is no such file, or its configuration does not fit the data. Also where it names a
+            task that the run does not train, or a column that the card does not keep.
     """
     path = Path(given)
     if given.startswith(REGISTERED) or path.is_dir():

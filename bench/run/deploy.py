@@ -1,4 +1,4 @@
-"""From a run's pick to a registered model: trained for good, packaged, logged, and the alias moved."""
+"""Deploys a run's pick: trains it for production, packages it, registers it, and moves the alias."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which points can be packaged: those that are one network's configuration."""
+"""Finds the points that can be packaged: those that are one network's configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Carries out a run, or what is left of it: prepare, search, confirm, frontier, pick, page, and MLflow all along."""
+"""Carries out a run, or the rest of it: prepare, search, confirm, frontier, pick, page; sends to MLflow meanwhile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Changes a run between two executions: limits and what is confirmed may be raised; jobs may go elsewhere."""
+"""Changes a run between two executions: raises limits, confirms more, or moves jobs to another executor."""
 
 from __future__ import annotations
 

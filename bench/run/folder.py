@@ -38,7 +38,7 @@ MLFLOW = "mlflow.json"
 
 
 class Part(BaseModel):
-    """Where a data set's part of the run is, and where its card came from."""
+    """The folder of a data set's part of the run, and the origin of its card."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,7 +51,7 @@ class Part(BaseModel):
 
 
 class Manifest(BaseModel):
-    """`run.json`: everything that was decided when the run was created."""
+    """`run.json`: all decisions from the creation of the run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,4 +1,4 @@
-"""The rungs of a suite on a data set: how long full length is there, and whether the budget holds it."""
+"""The rungs of a suite on a data set: full length in samples there, and whether the budget allows it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ended a search: its trials, its samples, or the time."""
+"""The limit that ended a search: its trials, its samples, or the time."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def cut_short(run: DatasetRun, study: Study) -> str:
 
 
 def ended(run: DatasetRun, study: Study) -> str:
-    """What ended a search that is over, in one sentence: its time, its samples or its trials."""
+    """The limit that ended a search, in one sentence: its time, its samples or its trials."""
     if told := cut_short(run, study):
         return told
     samples, trials = study.ledger.samples(study.ladder), study.ledger.trials

@@ -1,4 +1,4 @@
-"""The points of a run as a comparison sees them, and the answer about gradient methods that every surface shows."""
+"""The points of a run for a comparison, and the answer about gradient methods."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models by what a user calls them: a package's folder, a run that was deployed, or a name in the registry."""
+"""Finds a model by the user's name for it: a package's folder, a deployed run, or a name in the registry."""
 
 from __future__ import annotations
 

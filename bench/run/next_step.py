@@ -1,4 +1,4 @@
-"""What to do after a run: one command."""
+"""The next command after a run."""
 
 from __future__ import annotations
 

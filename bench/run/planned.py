@@ -1,4 +1,4 @@
-"""What is to be deployed: a run's pick, with all that says how it is trained for good."""
+"""The plan of a deployment: a run's pick, with all settings of its training for production."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be deployed.
+    """The plan of a deployment.
 
     Attributes:
         name: of the registered model.

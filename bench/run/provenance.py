@@ -1,4 +1,4 @@
-"""What remakes a pick: data, configuration, seeds and versions, and for each of its trainings the one command.
+"""Provenance of a pick: data, configuration, seeds and versions, and the command that repeats each training.
 
 On the machine that made it, and with the versions named, a command gives the same metrics, bit for bit on a CPU.
 """

@@ -1,4 +1,4 @@
-"""How long the rest of a run takes: what is left of the search, and all that comes after it."""
+"""Estimates the time left of a run: the rest of the search, and all stages after it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TREES = 4.0
 
 
 class Pace:
-    """How long a training of full length takes, by the trainings of the search so far.
+    """The duration of a training of full length, estimated from the search so far.
 
     Args:
         ladder: training samples at each rung; with one rung or none, every trial is trained to full length.
@@ -67,7 +67,7 @@ class Pace:
 
 
 class After:
-    """How long the stages after the search take, in trainings of full length.
+    """The duration of the stages after the search, in trainings of full length.
 
     Args:
         space: of the run, for its kinds of sharing and its passes.
@@ -100,7 +100,7 @@ class After:
 
 
 class WithLater:
-    """Progress whose time left counts what comes after the task, too.
+    """Progress whose time left includes the stages after the task.
 
     Args:
         later: seconds that later stages take, as far as is known by now.

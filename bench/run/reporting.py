@@ -1,4 +1,4 @@
-"""What a run tells MLflow: all along, without waiting for it, and afterwards what was not sent (`seesaw sync`)."""
+"""Sends a run to MLflow: during the run, without waiting for it, and afterwards the rest (`seesaw sync`)."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def _keep_places(run: Run, parts: Mapping[str, Section]) -> None:
 
 
 def found(result: DatasetResult) -> Found:
-    """What MLflow is told at the end."""
+    """The results that MLflow gets at the end."""
     run = result.run.run
     commands = [run.manifest.command, f"seesaw frontier {run.name}", f"seesaw pick {run.name}"]
     commands += [f"seesaw deploy {run.name}"] if result.pick else []

@@ -1,4 +1,4 @@
-"""What came of a run, rebuilt from its log: frontier, pick, page, status."""
+"""Results of a run, rebuilt from its log: frontier, pick, page, status."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from bench.validation import validate
 
 @dataclass(frozen=True)
 class DatasetResult:
-    """One data set's part of a run, as far as it has come.
+    """The results so far of one data set's part of a run.
 
     Attributes:
         frontier: of the heads.
@@ -133,8 +133,8 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
 def pick_document(result: DatasetResult) -> dict[str, Any]:
     """`picked.json`: the pick, and the policy as TOML.
 
-    Without a pick `point` and `trial` are null, `sentence` and `reason` say why, and `if_guard` has what the guard
-    would have to be, as TOML, and the pick that there would be.
+    Without a pick `point` and `trial` are null, and `sentence` and `reason` say why. `if_guard` then has the guard that
+    would let a choice pass, as TOML, and the pick under it.
     """
     more: dict[str, Any] = {"verdict": result.verdict.to_json(), "policy": result.policy.toml}
     if result.frontier.answer:

@@ -1,4 +1,4 @@
-"""A run's served front, from the predictions that it keeps, and the verdict that every surface begins with."""
+"""A run's served front, from the predictions that it keeps, and the verdict."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NOT_CONFIRMED = "nothing was confirmed on fresh seeds"
 
 @dataclass(frozen=True)
 class Serving:
-    """What is known of a data set's served front.
+    """A data set's served front, with base rates and the current point; or the reason why there is none.
 
     Attributes:
         served: None where there is none, and then `reason` says why.
@@ -57,7 +57,7 @@ def serving_of(
     Args:
         points: all of the run, baselines and the current point among them.
         objectives: of the heads: the best single-task models are the best by these.
-        asked: outcomes that the policy names: where one is not the suite's, the front is drawn anew, in that outcome.
+        asked: outcomes that the policy names; if one is not the suite's, the front is drawn again, in that outcome.
         keep: whether to leave what was drawn in the run's folder.
     """
     folder = part.folder / FOLDER

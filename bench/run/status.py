@@ -1,4 +1,4 @@
-"""How far a run has come: read from its log, while a driver works on it or after."""
+"""The progress of a run, read from its log, while a driver works on it or after."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Search: a space and a budget -> trials. The only room that imports optuna.
+"""Search: a space and a budget -> trials. No other package imports optuna.
 
 * `space`, `nodes`, `tree`: what can be searched, read from TOML; no optuna.
 * `fitting`, `listing`: what of a space fits a data set, and a space as a user is shown it.

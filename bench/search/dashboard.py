@@ -50,7 +50,7 @@ class Dashboard:
 
         Args:
             ledger: with the event.
-            outcome: what is told, if that is the event.
+            outcome: the recorded outcome, if that is the event.
         """
         match event["event"]:
             case "begun":

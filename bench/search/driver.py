@@ -1,4 +1,4 @@
-"""The driver: decides what to train next, has it trained, and tells what came of it, the same whatever the timing."""
+"""The driver: decides which job is next, has it run, and records its outcome. Timing does not change the search."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Checkpoints:
 
 
 NEXT_BEST = 16
-"""Of so many promotions, the first that the budget holds is taken."""
+"""The best promotions that are considered; the first that the budget holds is taken."""
 
 Decision = RungStep | Literal["new trial"]
 
@@ -107,7 +107,7 @@ def decide(plan: Plan, standings: Iterable[Standing], late: bool = False) -> Dec
     end, the best single-task trial goes to full length, if none has got there by itself.
 
     Args:
-        standings: of every trial, by number, by what is told.
+        standings: of every trial, by number, from recorded outcomes.
         late: whether the time is up.
     """
     rules, now = plan.rules, Standings(standings)
@@ -189,16 +189,16 @@ def search(
 ) -> None:
     """Carries out a plan, the jobs included that an interrupted search left running.
 
-    A job takes a trial to its next rung. Jobs are told in the order of their numbers, and what job n is, is decided
-    when exactly the jobs up to n - lag are told, or later where nothing could be begun then. Outcomes that come early
-    wait. So what is known at job n is a matter of numbers, not of time, and one seed gives one search however long each
-    job takes. The lag is 1 where one job runs at a time, else twice the number of slots, so that a slow job seldom
-    leaves a slot empty. With more than one slot, jobs added to a search that had come to its end know more than they
-    would have known had it never ended. A search that was concluded goes on where its limits were raised since.
+    A job takes a trial to its next rung. Outcomes are recorded in the order of the jobs' numbers; those that come early
+    wait. Job n is decided when exactly the outcomes up to n - lag are recorded, or later if nothing could begin then.
+    So the knowledge at job n depends on numbers, not on time, and one seed gives one search however long each job
+    takes. The lag is 1 where one job runs at a time, else twice the number of slots, so that a slow job seldom leaves a
+    slot empty. With more than one slot, jobs added to a search that had ended know more than in a search that never
+    ended. A search that was concluded goes on if its limits were raised since.
 
     Args:
-        on_record: called with the record of each trial whose job is told, in order. A job that was told just before a
-            crash may not have reached it; `study.records()` has them all.
+        on_record: called, in order, with the record of each trial whose outcome is recorded. It may miss one that was
+            recorded just before a crash; `study.records()` has them all.
         clock: seconds, for the plan's time limit.
 
     Raises:
@@ -251,7 +251,7 @@ class _Search:
                 on_record(record)
 
     def _begin(self, seconds: float) -> bool:
-        """Begins the next job; False where there is nothing to begin, by what is told now."""
+        """Begins the next job; False where there is nothing to begin, given the recorded outcomes."""
         study, plan, number = self._study, self._plan, self._study.asked
         decision = decide(plan, study.ledger.standings, late=seconds >= self._most_seconds)
         to_keep = None if plan.seconds is None else seconds

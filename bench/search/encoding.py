@@ -1,4 +1,4 @@
-"""Configurations of a conditional space as rows of numbers, for samplers of our own, and which columns a row has."""
+"""Encodes configurations of a conditional space as rows of numbers, for our own samplers."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Encoding:
 STEP = 0.1
 """Standard deviation of a number's small change, on [0, 1]."""
 FAR = 0.25
-"""Of a number's changes, how many are a draw anew."""
+"""The share of a number's changes that are a new draw."""
 
 
 class Shape:
@@ -71,7 +71,7 @@ class Shape:
             self._ways[column[name]].append(way)
 
     def complete(self, rows: Floats, rng: np.random.Generator, pinned: Mapping[str, Scalar] | None = None) -> Floats:
-        """Rows with what their branches have and nothing else: (N, columns). What is missing is drawn; in place."""
+        """Rows with what their branches have and nothing else: (N, columns). Missing numbers are drawn; in place."""
         drawn = self._anything(len(rows), rng)
         given = self.encoding.rows([pinned or {}])[0]
         for column in range(rows.shape[1]):

@@ -1,4 +1,4 @@
-"""What of a search space fits a data set: branches that could only fail there are left out before anything is tried."""
+"""Fits a search space to a data set: leaves out branches that cannot work there, before any trial."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NO_NUMBER = "it has no number with ranges"
 
 @dataclass(frozen=True)
 class Fitted:
-    """A space as a data set sees it.
+    """A space without the branches that cannot work on a data set.
 
     Attributes:
         left_out: the reason for each branch that is gone, by `<switch> = <branch>`.

@@ -118,7 +118,7 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Of P pairs of rows: which they are (P,) each, numbers' squared differences, whether options are the same."""
+    """P pairs of rows: their places (P,) each, numbers' squared differences, and whether options are the same."""
 
     one: NDArray[np.int64]
     other: NDArray[np.int64]
@@ -196,7 +196,7 @@ def _amplitude(values: Floats, solved: Floats) -> Floats:
 
 
 class Posterior:
-    """What is known after rows (N, D) at `low` (N,) had values (N, M), of mean 0.
+    """The posterior, given values (N, M), of mean 0, at rows (N, D) and rungs `low` (N,).
 
     Args:
         chosen: the rows that the settings are found on.

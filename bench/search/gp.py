@@ -1,12 +1,12 @@
-"""A sampler by expected hypervolume improvement under a Gaussian process: what is best at full length, from any rung.
+"""A sampler by expected hypervolume improvement at full length, under a Gaussian process over all rungs.
 
 With one objective or two the hypervolume that a point adds is exact: of two, a sum over the strips between the front's
-points. With more it is, in polar coordinates around an origin and up to a constant, the mean over directions d in the
-positive orthant of max over points of min over objectives of (max(0, y - r) / d)^M (Deng and Zhang 2019; Zhang and
-Golovin, ICML 2020). What a point adds is the same mean of what it is ahead of the front, all directions at once.
+points. With more, polar coordinates around an origin give the hypervolume up to a constant (Deng and Zhang 2019; Zhang
+and Golovin, ICML 2020). It is the mean over directions d in the positive orthant of max over points of min over
+objectives of (max(0, y - r) / d)^M. A point adds the mean of its lead over the front, in all directions at once.
 
-Values at a rung are moved to full length by what its steps meant (`ranking`); what a step means for one configuration
-and not for another is left to the process (`gaussian`). The next configuration is the one, of many candidates, that is
+Values at a rung are moved to full length by the trend of its steps (`ranking`). The process models how a configuration
+departs from that trend (`gaussian`). The next configuration is the one, of many candidates, that is
 expected to add most hypervolume to all that was measured so far, at any rung.
 """
 
@@ -29,7 +29,7 @@ from bench.seeds import derive
 
 
 class Warp:
-    """Made from values (N, M), larger is better; onto a mean of 0 and a standard deviation of 1, and back.
+    """Warps values (N, M), larger is better, to a mean of 0 and a standard deviation of 1, and back.
 
     Random configurations have a long tail of poor ones, whose differences would hide those among the good. Above the
     best the scale goes on in a straight line.
@@ -137,15 +137,15 @@ the kernel's settings are found."""
 PENDING = 64
 """Trials under way of which a proposal takes account."""
 PARENTS, CANDIDATES, ROUNDS, SAMPLES = 16, 96, 2, 16
-"""Candidates are so many at random and as many children of the best; then, in rounds, as many neighbours of the best
-candidates so far. Their improvement is a mean over so many samples."""
+"""Candidates: CANDIDATES at random and as many children of the PARENTS best trials; then, in ROUNDS, as many neighbours
+of the best candidates so far. Their improvement is a mean over SAMPLES draws."""
 
 Results = Sequence[Sequence[Sequence[float]]]
 
 
 @dataclass(frozen=True)
 class Belief:
-    """What is thought of a space's configurations, given some trials.
+    """The model of a space's configurations, given some trials.
 
     Attributes:
         front: of all values that were measured those that none dominates; larger is better.
@@ -162,8 +162,8 @@ class Belief:
     def propose_batch(self, seed: int, pinned: Sequence[Mapping[str, Scalar]]) -> list[dict[str, Scalar]]:
         """The searched parameters of a configuration for each of `pinned`.
 
-        Each is chosen as if those before it had come to what is expected of them (the kriging believer of Ginsbourger
-        et al., 2010). Members that have the same pinned share their candidates, of which only the best are judged anew.
+        Each is chosen as if those before it had their expected values (the kriging believer of Ginsbourger et al.,
+        2010). Members with the same pinned parameters share their candidates, of which only the best are judged again.
         """
         rng = np.random.default_rng(seed)
         half = rng.normal(size=(SAMPLES // 2, len(self.reference)))

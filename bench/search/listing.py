@@ -1,4 +1,4 @@
-"""A search space as a user is shown it: size, branches, defaults, and what a data set leaves out."""
+"""A user's view of a search space: size, branches, defaults, and branches that a data set leaves out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.search.nodes import Choice, Float, Int, Switch, Tree
 from bench.search.space import Space, load_space
 
 TWO_TASKS: tuple[str, ...] = ("first", "second")
-"""What weights are shown for where no data set is named."""
+"""Tasks whose weights are shown if no data set is named."""
 
 
 def describe_space(name_or_path: str, dataset: str | None = None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""One driver a folder: a lock that the operating system gives back when its holder dies, however it dies."""
+"""One driver a folder: a lock that the operating system frees when its holder ends, even by a crash."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def is_held(folder: Path) -> bool:
 
 
 class FolderLock(AbstractContextManager["FolderLock"]):
-    """Held from construction to `release`; the file stays, since removing it would let two drivers lock two files.
+    """Holds the lock from construction to `release`. The file stays: without it two drivers could lock two files.
 
     Args:
         file: in the folder; each is a lock of its own.

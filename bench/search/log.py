@@ -30,7 +30,7 @@ Event = dict[str, Any]
 
 
 class Log:
-    """For one writer at a time, which must hold the folder's lock; any number of readers.
+    """The log, for one writer at a time, which must hold the folder's lock, and for any number of readers.
 
     Args:
         folder: of the search; the file is created with its first event.

@@ -1,4 +1,4 @@
-"""The kinds of parameter in a search space, and how a value of each lies on its scale."""
+"""Kinds of parameter in a search space, and the encoding of their values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Value = StrictBool | StrictInt | StrictFloat | StrictStr
 
 
 class _Table(BaseModel):
-    """A parameter whose fields are the keys of its TOML table, all but `type`."""
+    """A parameter whose fields are the keys of its TOML table, except `type`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     type: ClassVar[str]

@@ -1,4 +1,4 @@
-"""What a search is to do."""
+"""The plan of a search."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Plan:
         budget: training samples in total, as `trials`; None for no limit.
         ladder: training samples at each rung, the last of them full length; see `rungs.ladder`. With one rung, or none
             named, every trial is trained to full length.
-        eta: of the trials at a rung, one in so many goes on; see `promotion.Rules`.
+        eta: at each rung one trial in eta is promoted; see `promotion.Rules`.
         share: of all training samples, what the floor may take; see `promotion`.
         reference: of the hypervolume, by objective name; defaults fill what it leaves out.
         checkpoint_bytes: what checkpoints of waiting trials may take on disk; see `driver.Checkpoints`.
@@ -106,7 +106,7 @@ class Plan:
         return (*first, *missing_tries(first, kinds, self.tries))
 
     def identity(self) -> dict[str, Any]:
-        """What must not change when a search is resumed: all that decides what trial n is.
+        """The settings that decide trial n, which must not change when a search is resumed.
 
         Limits are left out: a search may be given more trials, time or samples.
         """

@@ -1,4 +1,4 @@
-"""Configurations that a search begins with: learnt from learning curves on other data, see `docs/search.md`.
+"""The first configurations of a search, learnt from learning curves on other data, see `docs/search.md`.
 
 As in Feurer et al. 2015 (auto-sklearn) and Salinas and Erickson 2024 (TabRepo), for fronts in place of single scores.
 Content is `search_spaces/portfolio/learnt.toml`; `tests/benchmarks/learn_portfolio.py` writes it.

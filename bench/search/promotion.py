@@ -1,4 +1,4 @@
-"""Which trials go on to their next rung: promotion-type ASHA for several objectives. Plain values in, plain values out.
+"""Promotion of trials to their next rung: ASHA for several objectives. Plain values in, plain values out.
 
 Li et al., MLSys 2020: of the n trials whose result at a rung is known, the best floor(n / eta) may go on; a free slot
 takes such a trial from the highest rung that has one, else a new configuration. Nothing waits for a rung to fill, and
@@ -8,16 +8,16 @@ with several objectives, best is by non-dominated rank, and within a rank by hyp
 Three rules are ours.
 
 * A rung lets at most floor(n / eta) trials go on; each may have an eta of its own, and with 1 all go on. The original
-  lets go on whoever is among the best now, besides those who were when they went on; under a sampler that learns those
+  promotes every trial that is among the best now, besides those promoted earlier; under a sampler that learns, these
   are many more.
 * Except a trial that dominates all others at its rung, once there are eta of them: it always goes on.
 * A floor. A kind of sharing whose models learn slowly would never be seen at full length. So the best of each kind's
-  first `tries` trials goes on, rung by rung to the top, whatever other kinds achieve: at the lowest rung when all of
-  these trials have a result or have failed, above when those of them that were let go on have. Where one of the kind's
-  first tries went on by merit at a rung, the floor asks for nothing there; where it failed later, the next best goes.
-  The floor takes none of the places of the others, and who came by it brings none. What it costs is at most a `share`
-  of all training samples at any time, so that it cannot use up a short search; without failures it ends at one trial of
-  full length a kind.
+  first `tries` trials is promoted, rung by rung to the top, whatever other kinds achieve. At the lowest rung the floor
+  waits until all of these trials have a result or have failed; above, until those of them that were promoted have.
+  Where one of the kind's first tries was promoted by merit at a rung, the floor does nothing there; if it fails later,
+  the next best is promoted. Promotions by the floor do not count towards the rung's quota, neither as places taken nor
+  as results. The floor costs at most a `share` of all training samples at any time, so it cannot use up a short search.
+  Without failures it ends at one trial of full length a kind.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Rules:
-    """What decides on promotions, the same throughout a search.
+    """The rules of promotion, the same throughout a search.
 
     Attributes:
         rungs: training samples at each, rising; see `rungs.ladder`.
@@ -61,7 +61,7 @@ class Rules:
         return self.rungs[rung] - (self.rungs[rung - 1] if rung else 0)
 
     def places(self, rung: int, settled: int) -> int:
-        """How many of so many trials that are done with a rung may go on."""
+        """How many trials may be promoted, of `settled` trials that are done with a rung."""
         return math.floor(settled / self.eta[min(rung, len(self.eta) - 1)])
 
 

@@ -1,4 +1,4 @@
-"""What a new trial starts from: an opening of the plan, a proposal of a sampler of ours, or nothing."""
+"""Proposes a new trial's parameters: an opening of the plan, a proposal of our own sampler, or none."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ BATCH = 4
 
 
 class Proposals:
-    """Those of one plan. The same ledger leads to the same proposals; what is kept here only saves time.
+    """The proposals of one plan. The same ledger leads to the same proposals; the cache only saves time.
 
-    Trials are proposed in batches by their numbers: 0 to 3, 4 to 7 and so on. All of a batch know what was told when
-    its first one was begun, so that a search that is resumed within a batch proposes the rest of it as before.
+    Trials are proposed in batches by their numbers: 0 to 3, 4 to 7 and so on. A batch uses the outcomes that were
+    recorded when its first trial began. So a search that is resumed within a batch proposes the rest of it as before.
     """
 
     def __init__(self, plan: Plan) -> None:

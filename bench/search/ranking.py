@@ -1,4 +1,4 @@
-"""Trials from best to worst by several objectives, also where they have come to different rungs.
+"""Ranks trials from best to worst by several objectives, also across different rungs.
 
 The order is a function of the values: which trial came first decides only between trials of equal values.
 """
@@ -19,15 +19,14 @@ Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 NET = 256
-"""So many points of a front are taken one after the other to cover it; a larger one has most of them beside each other.
-"""
+"""Points of a front that are ordered one after the other to cover it; in a larger front most lie beside each other."""
 COMPARED = 64
-"""Of a front in four or more objectives, so many have their contributions compared: these take time exponential in the
-number of objectives (five, 1,000 points: 8 s), and there nearly every trial is on a front."""
+"""Points of a front in four or more objectives whose contributions are compared. Contributions take time exponential in
+the number of objectives (five, 1,000 points: 8 s), and there nearly every trial is on a front."""
 
 
 class Order:
-    """Rows of values (N, M) from best to worst, of which a rank is put in order only when somebody asks for it.
+    """Rows of values (N, M) from best to worst. Rows of one rank are sorted lazily.
 
     By non-dominated rank, then by `merits`, then by the objectives in turn. Copies of a point add nothing to a
     set that has it: they come at the end of their rank, in the order of the rows. Rows that are not finite are last.
@@ -129,16 +128,16 @@ def epsilon_net(points: Floats) -> Floats:
 
 
 SLOPES = (0.02, 5.0)
-"""Between these is what a step makes of a difference: never nothing, so that no order is lost."""
+"""Bounds of a step's slope, above 0 so that no order is lost."""
 RECENT = 128
-"""Of more trials that took a step, the last so many."""
+"""Trials that took a step, the last ones, from which the step's line is computed."""
 EQUAL = 1e-12
 """Values no further apart say nothing about a slope."""
 
 
 @dataclass(frozen=True)
 class Ahead:
-    """What values at each rung mean at full length, objective by objective: slope * value + offset; (rungs, M) each."""
+    """Predicts values at full length from each rung, by objective: slope * value + offset; (rungs, M) each."""
 
     slopes: Floats
     offsets: Floats

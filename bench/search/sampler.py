@@ -28,11 +28,11 @@ ABSENT = -1.0
 
 
 class LearntShape(Shape):
-    """Configurations as those seen, under any parameter that some of them lack.
+    """The shape of a space that is not declared, learnt from configurations seen.
 
-    A parameter that only some have depends on options and whole numbers that were chosen before it. On which, is read
-    off by a classification tree (Breiman et al., 1984), which finds nested conditions, a layer that exists from a
-    number of layers on, and a parameter that several branches share. Conditions on other numbers are not looked for.
+    A parameter that only some configurations have depends on options and whole numbers chosen before it. A
+    classification tree (Breiman et al., 1984) finds on which. It finds nested conditions, a layer that exists from n
+    layers on, and a parameter that several branches share. It does not look for conditions on other numbers.
 
     Args:
         leaves: every parameter by name, in an order in which it can be chosen.
@@ -83,7 +83,7 @@ MARGIN = 0.1
 
 
 class ConditionalGPSampler(BaseSampler):
-    """Proposes what is expected to add most hypervolume, in spaces that are defined by run.
+    """Proposes the configuration with the largest expected hypervolume improvement, in define-by-run spaces.
 
     Which parameters exist under which choices is learnt from the study's trials (`LearntShape`). A parameter that no
     trial had before is drawn at random, and so is all of the first trials (`gp.STARTUP`). Completed trials are
@@ -95,9 +95,9 @@ class ConditionalGPSampler(BaseSampler):
 
     Args:
         seed: of all proposals; at random where there is none.
-        reference: of the hypervolume, a value for each objective that is worse than all that matters. By itself it is
-            what half of the trials are better than, or what is worse than the front by a tenth of its range, whichever
-            is worse, objective by objective.
+        reference: of the hypervolume, a value for each objective that is worse than all that matters. The default
+            is the worse, objective by objective, of two values: the trials' median, and a tenth of the front's range
+            below the front.
     """
 
     def __init__(self, seed: int | None = None, reference: Sequence[float] | None = None) -> None:

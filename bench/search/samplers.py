@@ -1,4 +1,4 @@
-"""Optuna's samplers: the one place that makes them, keeps Optuna quiet, and asks them for a trial's parameters."""
+"""Optuna's samplers. No other module makes them, keeps Optuna quiet, or asks them for a trial's parameters."""
 
 from __future__ import annotations
 
@@ -77,9 +77,9 @@ def quiet() -> Iterator[None]:
 
 
 BEST, OTHERS = 128, 128
-"""Of the trials that TPE is shown. It looks at all of them many times over: with a bound the thousandth proposal takes
-no longer than the three hundredth. It parts them into a good tenth, here at most 26 and all among the best, and the
-rest, of which as many at random as there are best are enough."""
+"""The numbers of best and of other trials that TPE sees. It looks at all of them many times over; with a bound, the
+thousandth proposal takes no longer than the three hundredth. TPE parts them into a good tenth and the rest. The good
+tenth is then at most 26 trials, all among the best; of the rest, as many at random as there are best are enough."""
 
 
 def ask(plan: Plan, pinned: Mapping[str, Scalar], trials: Sequence[Event], standings: Sequence[Standing]) -> Event:
@@ -88,7 +88,7 @@ def ask(plan: Plan, pinned: Mapping[str, Scalar], trials: Sequence[Event], stand
     Args:
         pinned: parameters with values that the sampler keeps.
         trials: the event of asking each trial, by number.
-        standings: how far each has come by what is told.
+        standings: the progress of each, from recorded outcomes.
 
     Returns:
         For the event of asking it: `config`, and `params` that name what of it is searched.
@@ -139,7 +139,7 @@ def shown(standings: Sequence[Standing], rules: Rules, seed: int) -> list[int]:
 
 
 def _trial(asked: Event, standing: Standing, known: Mapping[str, BaseDistribution]) -> FrozenTrial:
-    """What Optuna is told of a trial that has a result or is under way."""
+    """Optuna's view of a trial that has a result or is under way."""
     params = params_in(asked)
     return create_trial(
         state=TrialState.COMPLETE if standing.results else TrialState.RUNNING,

@@ -1,4 +1,4 @@
-"""How far the trials of a search have come, and all its jobs in the order in which they were begun."""
+"""Progress of a search's trials, and all its jobs in the order in which they were begun."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class RungStep:
 
 @dataclass(frozen=True)
 class Standing:
-    """How far a trial has come.
+    """The progress of one trial.
 
     Attributes:
         number: of the trial.
@@ -63,7 +63,7 @@ class Standing:
 
 
 class Standings:
-    """Standings in the order of their trials' numbers, and the same as columns. A row is a place in this order.
+    """Standings in the order of their trials' numbers, as objects and as columns. A row is a place in this order.
 
     Attributes:
         every: the standings.
@@ -102,12 +102,12 @@ class Standings:
 
 
 class Ledger:
-    """What a study's events say of its jobs, as they are added.
+    """Standings and jobs of a study, updated as events are added.
 
     Attributes:
         steps: by the number of the job.
-        told: of how many jobs the outcome is known; the next one to be told.
-        standings: how far every trial has come by what is told, by number.
+        told: the number of jobs whose outcome is recorded, and so the next job to record.
+        standings: the progress of every trial, by number, from recorded outcomes.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What is known of a search's trials and replicates: a view of the log in its folder."""
+"""A search's trials and replicates, read from the log in its folder."""
 
 from __future__ import annotations
 

@@ -63,8 +63,8 @@ def read(tables: Mapping[str, Mapping[str, Any]], where: str) -> Tree:
 def _move_below(tree: dict[str, Node], name: str, unless: Any, where: str) -> None:
     """Moves a parameter into the branches of a switch where it means something.
 
-    `unless = { "sharing.kind" = ["single_task"] }` takes it out of that branch. What is left is a plain tree, with
-    one parameter in several branches of which a configuration has one.
+    `unless = { "sharing.kind" = ["single_task"] }` takes it out of that branch. The result is a plain tree. The
+    parameter stands in several of its branches, of which a configuration has one.
     """
     if not isinstance(unless, Mapping) or len(unless) != 1:
         raise UserError(

@@ -18,7 +18,7 @@ def two_switches(trial: optuna.trial.BaseTrial) -> tuple[float, float]:
 
 
 def sequence(sampler: str, seed: int, trials: int, objectives: Objectives = two_switches) -> list[tuple[float, float]]:
-    """Objectives of a search in memory, its sampler made anew for every trial."""
+    """Objectives of a search in memory, its sampler made again for every trial."""
     with quiet():
         study = optuna.create_study(directions=["maximize", "maximize"])
         values = []

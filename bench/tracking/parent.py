@@ -1,6 +1,6 @@
 """One data set's part of a run as MLflow's parent run, with a nested run for each trial and each replicate.
 
-What is sent is compared with what is there first, so everything may be sent again, after an error or a kill, too.
+Each value is compared with MLflow's before it is sent. So everything may be sent again, also after an error or a kill.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class Parent:
         return {key.trial: node for key, node in self.nested.items() if not key.replicate}
 
     def has(self, record: TrialRecord) -> bool:
-        """Whether all that is to be logged of a trial is there."""
+        """Whether MLflow has all of a trial."""
         return all(
             (node := self.nested.get(key)) is not None
             and node.status == wanted.status

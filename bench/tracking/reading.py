@@ -37,9 +37,9 @@ def frontier_of(experiment: str, uri: str) -> pd.DataFrame:
     its best placed point.
 
     Columns: `run, dataset, fingerprint, space, trial, architecture, picked, run_id`, then metrics and costs under their
-    names (`valid/income.auc` of the search, `confirm/income.auc.mean`, ...), of which `front.p_nondominated` is among
-    all that was merged, and the configuration under its dotted names, as text. `attrs["notes"]` has sentences on what
-    was not merged or left out, `attrs["hypervolume"]` the merged fronts' hypervolumes by data set and fingerprint.
+    names (`valid/income.auc` of the search, `confirm/income.auc.mean`, ...), then the configuration under its dotted
+    names, as text. `front.p_nondominated` is among all merged points. `attrs["notes"]` has sentences on points that
+    were not merged; `attrs["hypervolume"]` has the merged fronts' hypervolumes by data set and fingerprint.
 
     Raises:
         UserError: no such experiment.

@@ -1,6 +1,6 @@
 """MLflow's model registry: versions of a packaged model, and the aliases that say which of them serves.
 
-`champion` serves, `previous` served before it, `challenger` is to be compared with it.
+`champion` serves, `previous` served before it, `challenger` awaits comparison with it.
 """
 
 from __future__ import annotations

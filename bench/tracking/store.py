@@ -102,8 +102,8 @@ NO_RETRIES = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
 def load(uri: str) -> None:
     """Imports all of MLflow that the store at an address needs; a second time costs nothing.
 
-    For the main thread, before any other uses the store. Python locks modules one by one: where two threads import
-    packages that need each other, it breaks the deadlock by an error or by handing out a module that is half made, and
+    For the main thread, before any other uses the store. Python locks modules one by one. Where two threads import
+    packages that need each other, it breaks the deadlock by an error, or by handing out a module that is half made.
     torch, optuna and MLflow share many packages. After this, another thread imports what MLflow alone uses.
     """
     for name, value in SETTINGS.items():

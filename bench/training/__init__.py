@@ -1,1 +1,1 @@
-"""(config, data, seed) -> TrialResult."""
+"""Training: (config, data, seed) -> TrialResult."""

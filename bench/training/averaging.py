@@ -1,4 +1,4 @@
-"""The mean of a model's weights over the end of its training: another model, at no cost when it is served.
+"""Averages a model's weights over the last steps. The result is another model, at no cost in serving.
 
 As stochastic weight averaging (Izmailov et al., UAI 2018), under whatever schedule the learning rate has.
 """
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 LOOKS = 20
-"""Weights are taken in at most so many times: a table of embeddings may be large."""
+"""The most times that weights are added to the average: a table of embeddings may be large."""
 
 
 class Averaging:

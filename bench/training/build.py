@@ -1,4 +1,4 @@
-"""From a configuration to what a training step is made of: model, balancer, optimizers."""
+"""Builds model, balancer and optimizers from a configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this machine does at its best: matrix products and copies, measured."""
+"""Measures the machine's limits: matrix products and copies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TRIES = 7
 
 @dataclass(frozen=True)
 class Ceilings:
-    """With as many threads as torch has.
+    """Measured limits, with torch's number of threads.
 
     Attributes:
         flops: floating-point operations a second in a square product; a multiplication and an addition are two.

@@ -1,4 +1,4 @@
-"""Gradients combined otherwise than by weights from their Gramian: what a balancer's kind and `needs` ask for."""
+"""Combines tasks' gradients where weights from their Gramian are not enough, by a balancer's kind and `needs`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.training.gradients import gramian
 
 
 class Combination(Aggregation):
-    """What is shared gets the gradient that a `GradientCombination` makes of the tasks'."""
+    """Gives shared parameters the gradient that a `GradientCombination` makes of the tasks' gradients."""
 
     def __init__(self, model: MultiTaskModel, balancer: GradientCombination) -> None:
         super().__init__(model, balancer)
@@ -28,7 +28,7 @@ class Combination(Aggregation):
 
 
 class Halves(Aggregation):
-    """Weights from the products between what the batch's two halves add to gradients of shared dense parameters.
+    """Computes weights from the products of two halves of the batch, in gradients of shared dense parameters.
 
     At the embedding output samples of two halves never meet. Costs T further passes through what is below the towers.
     """

@@ -1,4 +1,4 @@
-"""What a model costs: parameters and latency, as it stands; `bench.production.latency` measures it as it is served."""
+"""Costs of a model: parameters, and latency in torch. `bench.production.latency` measures the packaged model."""
 
 from __future__ import annotations
 

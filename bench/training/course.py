@@ -1,4 +1,4 @@
-"""How far a training is, and what came of it so far."""
+"""The progress of a training and its results so far."""
 
 from __future__ import annotations
 

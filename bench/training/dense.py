@@ -11,7 +11,7 @@ BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 
 
 class DenseAdamW:
-    """AdamW (Loshchilov & Hutter, ICLR 2019): `torch.optim.AdamW(.., fused=True)` without what that brings along.
+    """AdamW (Loshchilov & Hutter, ICLR 2019): `torch.optim.AdamW(.., fused=True)` without its overhead.
 
     The first optimizer of `torch.optim` in a process imports torch's compiler, a second of work; and its bookkeeping
     costs a small model's step more than the update. A parameter without gradient is left alone.

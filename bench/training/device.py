@@ -1,4 +1,4 @@
-"""Where training runs, and how a split's rows get there."""
+"""The device of a training, and the transfer of a split's rows to it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Feed(Protocol):
 
 
 class ResidentFeed:
-    """A split that lies on the device as a whole: a batch is gathered there, and nothing waits for the host."""
+    """A split that lies on the device as a whole: batches are gathered there, without waiting for the host."""
 
     def __init__(self, split: Split, device: torch.device) -> None:
         # A copy first: a read-only map cannot be a tensor's memory.

@@ -1,4 +1,4 @@
-"""An ensemble of two models that together have the parameters of one: what averaging gives without sharing anything."""
+"""An ensemble of two models that together have the parameters of one: averaging without sharing."""
 
 from __future__ import annotations
 

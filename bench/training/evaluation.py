@@ -1,4 +1,4 @@
-"""What a model says of a split, and how good that is."""
+"""Predicts a split with a model, and measures the predictions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker runs: one job in, one result out."""
+"""Runs a job in a worker: one job in, one result out."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from bench.training.profile import Profile
 from bench.training.trees import run_trees
 
 LEAST_ROWS, ROWS_A_SAMPLE = 10_000, 0.25
-"""A trial that stops before its first evaluation is measured on about so many rows of validation for each sample that
-it was trained on, and on so many at least. It will be measured on all rows where it goes on."""
+"""Rows of validation on which a trial that stops before its first evaluation is measured: the least, and how many for
+each sample that it was trained on. If the trial is promoted, it is measured on all rows."""
 
 
 @lru_cache(maxsize=4)

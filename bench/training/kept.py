@@ -1,4 +1,4 @@
-"""Writing what `bench.predictions` reads: the rows of a store, and a replicate's predictions as they are made."""
+"""Writes the files that `bench.predictions` reads: the rows of a store, and each replicate's predictions."""
 
 from __future__ import annotations
 

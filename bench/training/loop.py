@@ -200,7 +200,7 @@ class Trainer:
         self.compute = self._new_compute()
 
     def _new_compute(self) -> Compute:
-        """What a step is done with: a graph that was captured before a state was loaded would miss it."""
+        """The function that does a step, made again: a graph captured before a state was loaded would miss it."""
         if self.device.type == "cpu" or "second forward" in self.step.balancer.needs:  # no graph sets random states
             return self.step
         return CapturedStep(self.step, lambda text: self._note(text))

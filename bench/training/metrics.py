@@ -23,9 +23,9 @@ class Tally:
     not to have happened). A regression with a parent is measured where its parent happened. Rows whose label is
     unobserved are left out.
 
-    A metric that its rows do not define is not in the result: all but log loss and ECE where only one class is there
-    (PCOC needs a positive only), Spearman correlation where labels or predictions are constant, GAUC (by rows and
-    by positives) where no group has both classes or there are no groups, every metric where there are no rows.
+    A metric that its rows do not define is not in the result. With one class only, there are log loss and ECE, and PCOC
+    if there is a positive. Spearman correlation needs labels and predictions that vary. GAUC (by rows and by positives)
+    needs a group that has both classes. Without rows there is no metric.
 
     Results do not depend on the pieces: all are exact, and the memory of a binary task is bounded (see `tallies`).
 

@@ -1,4 +1,4 @@
-"""Where the time of a training goes, and how near it comes to what the machine can do.
+"""Profiles a training: the time of each stage, compared with the machine's limits.
 
 Nothing here runs unless it is asked for: `watch` puts timed functions in the place of a trainer's own.
 """
@@ -152,8 +152,8 @@ class Profile:
 def traffic(trainer: Trainer, ids: Tensor, e: Tensor) -> dict[str, int]:
     """Bytes that the stages bound by memory have to move in one step, each number read and written once.
 
-    Adam reads a parameter, its gradient and two moments, and writes all but the gradient. The table's optimizer reads
-    every gradient, adds them up by distinct row, and reads and writes those rows and their state.
+    Adam reads a parameter, its gradient and two moments, and writes all except the gradient. The table's optimizer
+    reads every gradient, adds them up by distinct row, and reads and writes those rows and their state.
     """
     batch, slots, width = e.shape
     rows, number = trainer.step.rows, e.element_size()

@@ -34,7 +34,7 @@ def replayed(state: Mapping[str, Tensor], device: torch.device) -> Iterator[None
 
 
 class RandomState:
-    """Within `with`, torch draws from this state, wherever it was left; whatever else runs in between has its own.
+    """Within `with`, torch draws from this state and advances it; code outside has a state of its own.
 
     Dropout and random balancers draw from torch's default generators, on the CPU and on the training's device.
     """

@@ -1,8 +1,8 @@
-"""How well scores rank labels: exact areas under the ROC curve, over all rows or within groups.
+"""Exact areas under the ROC curve, over all rows or within groups.
 
-One sort does it: group, score and label of a row are packed into one unsigned integer whose order is theirs, which
-numpy sorts several times faster than it finds a stable order of floats. Sorted keys are then read once, front to back,
-so they may come in pieces (see `bench.training.runs`).
+One sort is enough: group, score and label of a row are packed into one unsigned integer with the same order. numpy
+sorts integers several times faster than it finds a stable order of floats. Sorted keys are then read once, front to
+back, so they may come in pieces (see `bench.training.runs`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SIGN = 1 << 31
 
 
 class Areas:
-    """What one pass over rows in ascending order of their keys adds up.
+    """Sums of one pass over rows in ascending order of their keys.
 
     Attributes:
         auc: mean AUC over groups with both classes, weighted by their rows; None where there is none. Rows without

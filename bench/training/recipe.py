@@ -1,4 +1,4 @@
-"""What a configuration file may say beside the configuration: how to train a picked point as the search did."""
+"""The `[training]` table of a configuration file: how to train a picked point as the search did."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spearman correlation on resamples, of rows that are at hand."""
+"""Spearman correlation on resamples, of rows in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every metric of a split on B resamples of it: how far it moves there is the sampling error of the data.
+"""Every metric of a split on B resamples of it, whose spread is the sampling error of the data.
 
 A metric's value on a resample is that of weighted rows, a row's weight being its unit's count (`outcomes.bootstrap`).
 Rows are read once, in pieces, and only sums are held: for the area under the curve, counts of rows by score and class,
@@ -34,7 +34,7 @@ Floats = NDArray[np.float64]
 
 
 class Resampling:
-    """What `bench.training.metrics.Tally` measures, on `resamples` resamples; used as that is.
+    """The metrics of `bench.training.metrics.Tally` on `resamples` resamples; has the same interface.
 
     Args:
         tasks: in the order of the columns.
@@ -87,7 +87,7 @@ class Resampling:
 
 
 class _Binary:
-    """Of probabilities against labels. Column 0 of every sum is the split as it is, the others are resamples."""
+    """Resampled metrics of probabilities. Column 0 of every sum is the split itself, the others are resamples."""
 
     def __init__(self, split: str, resamples: int) -> None:
         self._rows = np.zeros((_BINS, 2, 1 + resamples), np.int32)
@@ -125,7 +125,7 @@ class _Binary:
 
 
 class _Ranked:
-    """Outcomes of the ranking by one task's predictions; it holds its rows."""
+    """Resampled outcomes of the ranking by one task's predictions; it holds its rows."""
 
     def __init__(self, task: Task, outcomes: Sequence[str], split: str, resamples: int) -> None:
         self._task, self._outcomes, self._split, self._resamples = task, outcomes, split, resamples
@@ -154,7 +154,7 @@ class _Ranked:
 
 
 class _Regression:
-    """Of values against labels; it holds its rows."""
+    """Resampled metrics of values; it holds its rows."""
 
     def __init__(self, split: str, resamples: int) -> None:
         self._split, self._resamples = split, resamples

@@ -1,4 +1,4 @@
-"""Sorting more keys than memory should hold: sorted runs in a file, merged as they are read back."""
+"""Sorts more keys than memory should hold: sorted runs in a file, merged as they are read back."""
 
 from __future__ import annotations
 

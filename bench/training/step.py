@@ -23,7 +23,7 @@ from bench.training.randomness import random_state, replayed
 
 
 class Step:
-    """What a training does with each of its batches.
+    """Does one training step on a batch.
 
     Args:
         dense: optimizes the model's dense parameters and the balancer's.

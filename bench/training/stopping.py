@@ -1,4 +1,4 @@
-"""Early stopping on validation, and the states of the model that it keeps."""
+"""Early stopping on validation, with the best states of the model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.objectives import Objective
 
 @dataclass
 class Selector:
-    """Knows the model at the best mean of some objectives.
+    """Keeps the model at the best mean of some objectives.
 
     Tasks that are separate models have a selector each; all other models have one.
 

@@ -11,7 +11,7 @@ MOST_CATEGORIES = 255
 """Of a field that trees take as it is: scikit-learn's limit."""
 FOLDS = 5
 PRIOR_ROWS = 10.0
-"""A value's rate is drawn to the mean of all as if that had been seen on so many more rows."""
+"""Additive smoothing of a value's rate: rows with the mean of all that are added to its own."""
 PIECE = 1 << 16
 """Rows whose columns are made at once."""
 Columns = NDArray[np.float32]

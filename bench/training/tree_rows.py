@@ -20,7 +20,7 @@ A_CELL = 24
 A_ROW = 80
 """Bytes for each row beside them: label, fold, gradients, predictions, its place among the leaves."""
 PIECE = 1 << 14
-"""Rows of a split that are predicted at once, where memory holds so many."""
+"""Rows of a split that are predicted at once, if memory allows."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Share:
 
     @classmethod
     def of(cls, split: Split, columns: int, memory: int | None = None) -> Share:
-        """For so many columns; three quarters of the memory are for train, which nothing but validation is beside.
+        """For `columns` columns: three quarters of the memory for train, the rest for validation beside it.
 
         Args:
             memory: bytes allowed; by default `memory_limit()`.
@@ -60,7 +60,7 @@ class Share:
 
 
 def draw(split: Split, at: int, parent: int | None, most: int, seed: int) -> Rows:
-    """At most so many of the rows that have a label of a task, and whose parent happened; in the split's order.
+    """At most `most` of the rows that have a label of a task, and whose parent happened; in the split's order.
 
     The split is read in pieces, twice where not all of it is taken. Each set of rows is as likely as any other.
     """

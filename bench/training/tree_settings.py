@@ -1,4 +1,4 @@
-"""Settings of boosted trees: what is tuned of them and over which ranges, and how a configuration names them."""
+"""Settings of boosted trees: tuned settings, their ranges, and their names in a configuration."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ RANGES = {
 
 
 def configurations(tasks: Iterable[str], many: int, seed: int) -> list[dict[str, Scalar]]:
-    """So many configurations to try: the defaults, then points of a Sobol sequence; all tasks of one have the same.
+    """`many` configurations to try: the defaults, then points of a Sobol sequence; all tasks of one have the same.
 
     The first of many are those of fewer with the same seed.
     """

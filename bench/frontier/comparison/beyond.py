@@ -1,4 +1,4 @@
-"""Does any gradient method lie beyond the front of tuned static weights? By how far, and the answer in a sentence.
+"""The test whether any gradient method beats tuned static weights: by how much, and the answer in a sentence.
 
 The static front is interpolated: with static points s_k it is the edge of all y <= sum_k lambda_k s_k. A point g lies
 beyond it by d(g) = max over directions w (w >= 0, sum 1) of min over k of w . (g - s_k): the value of a matrix game,
@@ -6,10 +6,10 @@ which is also min over lambda of max over objectives m of sum_k lambda_k (g - s_
 
 * Lower bound of d(g): in each of a few fixed directions w, the smallest over k of the lower bounds of w . (g - s_k).
   The error is shared over points and directions (Bonferroni); all k at once cost nothing (an intersection of tests).
-* Upper bound of d(g): with an upper bound U_km of each (g - s_k)_m, the least of max over m of sum_k lambda_k U_km.
-  All U_km hold together (Bonferroni over static points and objectives), so the bound holds for whichever lambda is
-  least. Here lambda mixes two neighbours at the most: where the true front is convex, a mix of points far apart lies
-  beyond what static weights reach, and a gradient point below that mix need not be within the margin. Two points are
+* Upper bound of d(g): the least over lambda of max over m of sum_k lambda_k U_km, with U_km an upper bound of
+  (g - s_k)_m. All U_km hold together (Bonferroni over points and objectives), so the bound holds for any
+  lambda. Here lambda mixes at most two neighbours. Where the true front is convex, static weights do not reach a mix of
+  points far apart. A gradient point below such a mix need not be within the margin. Two points are
   neighbours where no third lies within the ball of which they are ends (Gabriel and Sokal, 1969).
 * A lower bound counts only where g is certainly better than some static point in every objective. Static points that
   all lie at one place say little of the front elsewhere: a point farther along the same front lies beyond them, too.
@@ -46,7 +46,7 @@ MOST_DIRECTIONS = 15
 
 @dataclass(frozen=True)
 class Beyond:
-    """How far G gradient points lie beyond the static front, in the unit of the directions.
+    """Distances of G gradient points beyond the static front, in the unit of the directions.
 
     Attributes:
         value: (G,), as estimated.
@@ -125,7 +125,7 @@ def directions_of(objectives: int) -> Floats:
 
 @dataclass(frozen=True)
 class _Game:
-    """Differences (G, K, W + M) of gradient less static points: first along W directions, then by objective."""
+    """Differences (G, K, W + M), gradient minus static points: first along W directions, then by objective."""
 
     directions: int
     neighbours: NDArray[np.int64]
@@ -145,7 +145,7 @@ class _Game:
         return np.array([surplus(each) for each in self.difference[..., self.directions :]])
 
     def _reach(self, tests: int) -> Floats:
-        """Distance from a difference to its bound, where so many bounds hold together."""
+        """Distance from a difference to its bound, so that `tests` bounds hold together."""
         return np.asarray(stdtrit(self.freedom, 1 - SIZE / tests) * self.error)
 
     @property
@@ -248,7 +248,7 @@ LEAST_WEIGHTS = 7
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer, and the sentence that gives it.
+    """The answer (yes, no, cannot tell), and the sentence that gives it.
 
     Attributes:
         weights: how many different static weights were confirmed with two replicates or more.

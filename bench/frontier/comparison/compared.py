@@ -1,4 +1,4 @@
-"""All that a comparison of runs found, as plain values and as one table."""
+"""The result of a comparison of runs, as plain values and as one table."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Compared:
-    """All groups.
+    """The comparison of all groups.
 
     Attributes:
         by: what makes the families; `split` where they were compared.

@@ -1,4 +1,4 @@
-"""Families on one data set against each other: metric by metric, and front by front, with luck in tuning.
+"""Compares families on one data set: metric by metric, and front by front, with a test for luck in tuning.
 
 A family is what its search found. Of two families whose trials are drawn from one distribution, one finds the better
 points by chance: they truly are better, and yet the family is not. The test is a permutation test: it assigns the
@@ -65,12 +65,12 @@ def best(k: int) -> Statistic:
 
 
 MOST_MEMBERS = 3
-"""A family stands for at most so many of its best members."""
+"""The most members of a family that stand for it, its best."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a comparison came to.
+    """The result of a comparison on one data set.
 
     Attributes:
         families: confirmed members by name.

@@ -1,10 +1,10 @@
-"""Two families in one measure, by metric or by the hypervolume of their fronts, as far as noise of seeds and rows goes.
+"""Contrasts of two families in a metric or in their fronts' hypervolume, with noise of seeds and rows.
 
-A front is the best of many means, and the best of what noise moves looks better than it is: the more points a front
-has, the more so. Differences are therefore less the bias that posterior draws about the means show, see `reflected`.
+A front is the best of many noisy means, so it looks better than it is, and a front of more points even more so. The
+bias is estimated from posterior draws about the means and subtracted from differences, see `reflected`.
 
-In a metric a family stands for the average of its k best members, on a front for the k that span the most, both by the
-search's own values, which share no seed with the replicates. k is the same for all families: more members span more.
+In a metric the average of its k best members stands for a family, on a front the k that span the most. The search's own
+values choose both; they share no seed with the replicates. k is the same for all families: more members span more.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def volume_differences(
 
 @dataclass(frozen=True)
 class Contrast:
-    """Two families in one measure.
+    """The difference of two families in one measure.
 
     Attributes:
         objective: what is measured; None for the hypervolume of the fronts.
@@ -73,7 +73,7 @@ class Contrast:
         tuning: p-value that luck in tuning does; None where noise does already.
         adjusted: the larger of both, by Holm over all tests of the comparison.
         shared: seeds that both sides share; fewer than two are not paired.
-        needed: replicates of each point with which noise would be ruled out, were the difference as it looks.
+        needed: replicates of each point that would rule out noise if the true difference equalled the estimate.
     """
 
     left: str

@@ -1,4 +1,4 @@
-"""Who is compared: points of one or several runs on the same data, in families."""
+"""Families to compare: points of one or several runs on the same data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.rows import SEARCH
 
 @dataclass(frozen=True)
 class FamilyPoint:
-    """A point, confirmed or not, and where it comes from.
+    """A point, confirmed or not, with the run that it comes from.
 
     Attributes:
         method: its family by balancing; `bench.run.members` says how balancers that do the same are named.
@@ -62,7 +62,7 @@ def families(members: Iterable[FamilyPoint], by: str) -> dict[str, list[FamilyPo
 
 @dataclass(frozen=True)
 class Budget:
-    """What the search spent on a family: trials with a result, and training samples of all of them."""
+    """The search's cost of a family: trials with a result, and training samples of all of them."""
 
     trials: int
     samples: int

@@ -1,4 +1,4 @@
-"""Methods over several data sets by their ranks: Friedman's test, and Nemenyi's critical difference.
+"""Ranks of methods over several data sets: Friedman's test and Nemenyi's critical difference.
 
 Demšar, Statistical Comparisons of Classifiers over Multiple Data Sets, JMLR 2006.
 """
@@ -22,7 +22,7 @@ LEAST_DATASETS = 5
 
 @dataclass(frozen=True)
 class Ranking:
-    """What ranks over data sets come to.
+    """Mean ranks over data sets, with their test.
 
     Attributes:
         names: methods, the best mean rank first; `ranks` are theirs, from 1.

@@ -1,4 +1,4 @@
-"""Verdicts of estimates and their uncertainty: significance, many tests at once, replicates needed, and units."""
+"""Verdicts from estimates and their uncertainty: significance, many tests at once, replicates needed, and units."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ SHORT = {"auc": "AUC", "gauc": "GAUC", "gauc_positives": "GAUC by positives", "n
 
 
 def unit(objective: Objective) -> tuple[float, str]:
-    """What a difference is divided by before it is printed, and the words behind it."""
+    """The number by which a difference is divided before it is printed, and the unit's name."""
     metric = metric_of(objective.name)
     if not in_thousandths(objective.name):
         return 1.0, objective.name.removeprefix("cost/") if not objective.is_metric else metric

@@ -1,1 +1,1 @@
-"""The front that is served: serving points (a configuration with fusion weights), measured by outcomes of rankings."""
+"""The served front: serving points (a configuration with fusion weights), measured by outcomes of their rankings."""

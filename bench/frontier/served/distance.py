@@ -1,4 +1,4 @@
-"""How far one served front is beyond another at equal outcomes, what one outcome costs in another, and both in words.
+"""Distance between two served fronts at equal outcomes, the price of one outcome in another, and both in words.
 
 A weight between measured weights can be served, too, so the points of one candidate and kind are joined to a surface
 over their weights: segments of two tasks, triangles of three. A mix of two candidates cannot be served. Which part of a
@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 STEEP = 4.0
-"""Where 1% of an outcome costs more than so many per cent of another, noise in the one decides about the other."""
+"""The steepest trade, in per cent of one outcome for 1% of another: beyond it noise in one decides about the other."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def _neighbours(served: Served, row: int, x: int, y: int) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class _Match:
-    """A row, and the place on a front that it is compared with, chosen on confirmation rows.
+    """A row and the place on a front with which it is compared, chosen on confirmation rows.
 
     Attributes:
         towards: (M,), 1 for the outcomes that are gained, all by the same share, 0 for those that are held.

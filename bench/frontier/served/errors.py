@@ -1,9 +1,9 @@
-"""How serving points err, jointly: by the seeds of their trainings and by the rows that they are measured on.
+"""Joint errors of serving points, from seeds of trainings and from measured rows.
 
-A candidate's serving points share its replicates, so its seeds move all of them together, in a way that two or three
-replicates hardly show. All candidates together do: what a seed does to the outcomes along a sweep has one shape, the
-pooled covariance over (setting, outcome), and each candidate a size of its own, drawn to the common one
-(`bench.frontier.variance`). Where candidates share seeds, a part of it is common to them. Rows are drawn from the
+A candidate's serving points share its replicates, so its seeds move all of them together. Two or three replicates
+hardly show how, but all candidates together do. The effect of a seed on the outcomes along a sweep has one shape: the
+pooled covariance over (setting, outcome). Each candidate has a size of its own, shrunk to the common one
+(`bench.frontier.variance`). If candidates share seeds, a part of the effect is common to them. Rows are drawn from the
 Poisson resamples, which are the same for every point.
 """
 
@@ -22,12 +22,12 @@ from bench.frontier.variance import moderated
 Floats = NDArray[np.float64]
 
 MOST_ALIKE = 0.98
-"""What a seed does to two candidates is at most this much the same."""
+"""The largest correlation of a seed's effects on two candidates."""
 
 
 @dataclass(frozen=True)
 class Seeds:
-    """What seeds do to C candidates under K settings in M outcomes.
+    """Effects of seeds on C candidates under K settings in M outcomes.
 
     Attributes:
         seeds: of each candidate's replicates; empty where nothing was trained.
@@ -187,9 +187,9 @@ def _seed_draws(points: Points, seeds: Seeds, seed: int, half: int) -> Floats:
 
 
 def _scale(points: Points, seeds: Seeds) -> tuple[Floats, Floats]:
-    """(M,) what deviations are to be multiplied by on these rows, and what is common on a seed then.
+    """(M,) the factor of deviations on these rows, and the part that candidates have in common on a seed.
 
-    From both parts what resamples show is taken away: a replicate errs on the rows in a way of its own.
+    The variance over resamples is subtracted from both: each replicate has errors of its own on the rows.
     """
     seen, rows, expected = (np.zeros(points.own.shape[1]) for _ in range(3))
     pooled = (seeds.shape**2).sum(axis=0)

@@ -1,4 +1,4 @@
-"""Which serving points are kept, and what is told of them: bands, gains over the current point, P(non-dominated).
+"""Keeps serving points, and computes their bands, gains over the current point and P(non-dominated).
 
 Only these are resampled, measured on test, drawn and shown. All is decided by means over replicates on confirmation
 rows.
@@ -127,11 +127,11 @@ def volume_of(
 
 
 FRONT, NEAR, OWN = 40, 24, 6
-"""At most so many points of the front, so many close behind it, and so many of each candidate's own front."""
+"""The most kept points: of the front, close behind it, and of each candidate's own front."""
 MOST_OWN = 90
-"""Of all candidates' own fronts together about so many, and at least 2 each."""
+"""Kept points of all candidates' own fronts together, about; at least 2 each."""
 CLOSE = 2.0
-"""Points up to so many standard errors behind the front may be on it."""
+"""Standard errors behind the front up to which a point may be on it."""
 
 
 def unequal(values: Sequence[Floats]) -> NDArray[np.bool_]:
@@ -196,7 +196,8 @@ def behind(values: Floats, front: Floats, unit: Floats) -> Floats:
 
 
 def spread(values: Floats, most: int) -> list[int]:
-    """Places of at most so many of the values (N, M), the best in each column first, then each as far as can be."""
+    """Places of at most `most` of the values (N, M): the best in each column, then each the farthest from the
+    others."""
     if len(values) <= most:
         return list(range(len(values)))
     found = list(dict.fromkeys(values.argmax(axis=0).tolist()))[:most]

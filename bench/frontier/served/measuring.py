@@ -1,4 +1,4 @@
-"""Outcomes of candidates under fusions: of all replicates, on resamples of the rows, and by segment."""
+"""Measures outcomes of candidates under fusions: by replicate, on resampled rows, and by segment."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Current:
-    """What is served today: a candidate's id, and the fusion of its predictions; None for a score that has none."""
+    """Today's serving point: a candidate's id and the fusion of its predictions; None for a score without fusion."""
 
     id: str
     fusion: Fusion | None = None
@@ -169,7 +169,7 @@ def _together(jobs: Iterable[Job], work: Callable[[Job], Found]) -> list[Found]:
 
 
 LEAST = 20
-"""A segment has at least so many rows with a positive label of a task, or the task's outcomes are not told of it."""
+"""The least rows of a segment with a positive label of a task: with fewer the task has no outcomes there."""
 COLUMNS = ["row", "segment", "split", "outcome", "value", "low", "high", "gain", "gain.low", "gain.high"]
 
 

@@ -1,4 +1,4 @@
-"""The front that is served: candidates under all fusions, measured by what their rankings do for each task.
+"""The served front: candidates under all fusions, measured by outcomes of their rankings.
 
 Weights are chosen on `confirm`, what is chosen is told on `test`: a point that was chosen on a split looks too good
 there.
@@ -53,9 +53,9 @@ class Served:
         table: a row for each of S kept serving points: `id` (its place), `point` (the candidate), `name`,
             `architecture`, `role`, `kind`, `weights` (by task, sum 1; empty for a score that is not fused), `on_front`
             (by means on confirmation rows), `p_nondominated` (that no kept point of another candidate dominates it, nor
-            clearly one of its own), and by split and outcome
-            `s/o`, `s/o.low`, `s/o.high`, and as a fraction of the current point's `s/o.gain`, `s/o.gain.low`,
-            `s/o.gain.high`. Intervals are NaN where they are unknown.
+            clearly one of its own). By split and outcome there are `s/o`, `s/o.low`, `s/o.high`, and the gain as a
+            fraction of the current point's: `s/o.gain`, `s/o.gain.low`, `s/o.gain.high`. Intervals are NaN where they
+            are unknown.
         draws: (D, S, M), what the true outcomes may be, jointly, on confirmation rows; test_draws: on test. D is 0
             where no candidate has two replicates.
         current: row of the current point.

@@ -1,4 +1,4 @@
-"""A served front in files: `served.json` with its tables, `served.npz` with its draws; and as others read it.
+"""Files of a served front: `served.json` with its tables, `served.npz` with its draws. Writes and reads them.
 
 It is found again by the digest of what it was computed from, so that pages and commands need not sweep again.
 """

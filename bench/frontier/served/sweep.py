@@ -1,4 +1,4 @@
-"""Fusion weights that a sweep tries: one common grid for all candidates, denser where their front bends or has gaps.
+"""Sweeps fusion weights: one common grid for all candidates, denser where their front bends or has gaps.
 
 Weights are w_t ~ u_t^2 with u on a lattice of the simplex: even steps of u are steps of the logarithm near the ends,
 where a rare task is won, and both ends (one task alone) are on the lattice. A refinement halves edges of that lattice,
@@ -22,7 +22,7 @@ STEPS = {2: 16, 3: 5, 4: 4, 5: 3}
 POWER = 2
 """w_t ~ u_t^POWER: with two tasks and 16 steps the smallest weight is 1/226."""
 ROUNDS, SPLITS = 3, 8
-"""A sweep is refined in so many rounds, each by so many settings at the most."""
+"""Rounds in which a sweep is refined, and the most settings that each round adds."""
 BEND = 4.0
 """How much a bend counts against a gap, both in parts of the front's range."""
 GAP = 0.02

@@ -1,4 +1,4 @@
-"""Should you switch? What the pick gains and costs against the current point, and how sure that is.
+"""The verdict: what the pick gains and costs against the current point, and how sure that is.
 
 Everything is told on test, which chose nothing. But a point that looked best on confirmation rows is tested with the
 same replicates, and may have been lucky in their seeds. Intervals here allow for that (`Served.reach`): whichever
@@ -34,7 +34,7 @@ SIMPLE = ("equal_weights", "single_task", "static_weights", TREES, "ensemble", "
 
 @dataclass(frozen=True)
 class Change:
-    """What switching does to one outcome, as a fraction of the current point's: .012 is 1.2% more.
+    """The effect of switching on one outcome, as a fraction of the current point's: .012 is 1.2% more.
 
     Attributes:
         low, high: ends of an interval that holds whichever point was picked; NaN where nothing is known of seeds.
@@ -67,7 +67,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer.
+    """The verdict on switching to the pick.
 
     Attributes:
         kind: `win`: something is gained, and no loss is seen. `trade`: something is gained, something else is, or may

@@ -17,7 +17,7 @@ from bench.schema import Schema
 class Direct(Funnel):
     """The logit of a binary task is that of 'it and all its ancestors happened', trained on all samples by itself.
 
-    What is predicted is no more likely than its parent: a joint probability above the parent's is read as the
+    A prediction is at most as likely as its parent: a joint probability above the parent's is read as the
     parent's, and the conditional is their quotient. Regressions are trained as in `independent`.
     """
 

@@ -16,8 +16,8 @@ from bench.schema import Schema
 class EntireSpace(Funnel):
     """The entire-space product of ESMM (Ma et al., SIGIR 2018), for chains of any length.
 
-    The loss of a binary task with a parent is the log loss of 'it and all its ancestors happened' against the product
-    of probabilities along its chain, over all samples: the conditional is never trained on selected samples alone.
+    A binary task with a parent predicts that it and all its ancestors happened: the product of probabilities along its
+    chain. Its loss is the log loss of this over all samples. So no conditional is trained on selected samples alone.
     Roots and regressions are trained as in `independent`, and so is everything where no task has a parent. Through
     the product, a child's loss has a gradient at its ancestors' logits as well.
     """

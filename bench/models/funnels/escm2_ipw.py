@@ -26,10 +26,11 @@ class ESCM2Config(Config):
 class ESCM2IPW(EntireSpace):
     """ESCM2-IPW (Wang et al., SIGIR 2022), for chains of any length.
 
-    To the loss of a binary task with a parent, that of `entire_space`, it adds the risk of the conditional over all
-    samples, estimated where the parent happened: the mean over all samples of o e / p, with o whether the
-    parent and all its ancestors happened, e the log loss of the conditional, and p the model's own probability of o,
-    without a gradient. 1 / p is clipped. Not normalised: the sum of o / p need not be the number of samples.
+    A binary task with a parent has the loss of `entire_space` plus the risk of the conditional over all samples,
+    estimated where the parent happened. This is the mean over all samples of o e / p. Here o is 1 where the
+    parent and all its ancestors happened, else 0; e is the log loss of the conditional; p is the model's own
+    probability of o, without a gradient. 1 / p is clipped. Not normalised: the sum of o / p need not be the number of
+    samples.
     """
 
     def __init__(self, schema: Schema, config: ESCM2Config) -> None:

@@ -79,7 +79,7 @@ def _pointer(context, address, like):  # type: ignore[no-untyped-def]
 
 @jit
 def memory(address, count, like):  # type: ignore[no-untyped-def]
-    """So many numbers from an address on, stored as `like` is: for kernels of any number of tensors."""
+    """`count` numbers from an address on, stored as `like` is: for kernels of any number of tensors."""
     return _carray(_pointer(address, like), (count,))
 
 

@@ -19,7 +19,7 @@ class BucketConfig(Config):
     """Options of `bucket`."""
 
     bins: int = Field(1000, ge=2, le=1000)
-    """Ranges of a number, about; no more than the store has: 1000, and 20 rows of train in each on average."""
+    """Ranges of a number, about; at most those of the store: 1000, and 20 rows of train in each on average."""
 
 
 class Bucket(Numeric):

@@ -19,13 +19,13 @@ class PiecewiseLinearConfig(Config):
     """Options of `piecewise_linear`."""
 
     bins: int = Field(48, ge=2, le=1000)
-    """Bins of a number between quantiles of train, about; no more than the store has ranges of it."""
+    """Bins of a number between quantiles of train, about; at most the ranges that the store has of it."""
     activation: bool = True
     """Whether ReLU follows the linear map."""
 
 
 def bin_edges(number: Number, bins: int) -> list[float]:
-    """Edges of about so many bins, ascending: train's least number, where ranges of it begin, and its greatest.
+    """Edges of about `bins` bins, ascending: train's least number, where ranges of it begin, and its greatest.
 
     One edge where train has but one number.
     """

@@ -97,7 +97,7 @@ class AdaTT(Sharing):
         return x
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
-        """All but the last level's gates and residual, whose slices are their task's: experts reach every task."""
+        """All except the last level's gates and residual, whose slices are their task's: experts reach every task."""
         last = self.own[-1]
         assert isinstance(last, Unit)
         experts = {id(parameter) for parameter in last.experts.parameters()}

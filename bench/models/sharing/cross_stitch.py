@@ -46,7 +46,7 @@ class CrossStitch(Sharing):
         return x
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
-        """All but the last stitch, each row of which is its task's own."""
+        """All except the last stitch, each row of which is its task's own."""
         return self.parameters() if self.tasks == 1 else iter([*self.layers.parameters(), *self.stitches[:-1]])
 
 

@@ -46,14 +46,14 @@ class GatedExperts(nn.Module):
 class HoME(Sharing):
     """The experts and gates of the hierarchy of multi-gate experts (Wang et al., 2024; arXiv 2408.05430).
 
-    Of the paper are here, on own and shared experts in one level: experts of comparable outputs by normalisation and
-    Swish, against collapse; a low-rank gate on the features of each expert (one for each, where the paper adds up
-    several) and a gate of each task on its own experts beside the one on all it may use, against underfitting.
+    Own and shared experts form one level. Against collapse, normalisation and Swish make experts' outputs comparable.
+    Against underfitting there are two more gates. Each expert has a low-rank gate on its features (the paper adds up
+    several). Each task has a gate on its own experts, beside the one on all that it may use.
 
     Two things differ. Normalisation is over the units of a sample and not over the batch, see
-    `bench.models.config.Norm`. And the hierarchy is left out, a level of meta-experts before this one, of which some
-    are for all tasks and some for a category of them (the paper has two, interaction and watching): it is for dozens of
-    tasks, and cards have no categories.
+    `bench.models.config.Norm`. And the hierarchy is left out: a level of meta-experts before this one, some for all
+    tasks and some for a category of tasks (the paper has two, interaction and watching). It is for dozens of tasks, and
+    cards have no categories.
     """
 
     def __init__(self, inputs: int, tasks: int, config: HoMEConfig) -> None:

@@ -40,7 +40,7 @@ class Routing(Drawn):
     """Connections from every source to every target: v_j = sum_i z_ji W_ji u_i.
 
     z is a hard-concrete gate (Louizos et al., ICLR 2018): binary in the limit, and with a gradient. In
-    training it is drawn anew for each batch, in evaluation it stands at its middle.
+    training it is drawn again for each batch, in evaluation it stands at its middle.
 
     Attributes:
         log_alpha: (targets, sources), location of each gate.
@@ -100,7 +100,7 @@ class SNR(Sharing):
         return x
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
-        """All but the last connections, each slice of which ends at its task."""
+        """All except the last connections, each slice of which ends at its task."""
         if self.tasks == 1:
             return self.parameters()
         return iter([*self.levels.parameters(), *self.routes[:-1].parameters()])

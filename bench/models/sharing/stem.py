@@ -16,9 +16,9 @@ from bench.models.sharing.ple import CGCConfig
 class STEM(Sharing):
     """Shared and task-specific embeddings (Su et al., AAAI 2024), one level of experts.
 
-    Own experts stand on their task's embeddings, shared experts on the shared ones. A task's gate, which reads the sum
-    of both, weights the experts of all tasks ("all forward"), but its gradient goes to its own and the shared experts
-    and embeddings alone ("task-specific backward").
+    Own experts stand on their task's embeddings, shared experts on the shared ones. A task's gate reads the sum of both
+    and weights the experts of all tasks ("all forward"). Its gradient goes to its own and the shared experts and
+    embeddings alone ("task-specific backward").
 
     The table is tasks + 1 times as wide as that of other kinds. Experts end in an activation, as everywhere here, and
     the authors' in a linear layer.

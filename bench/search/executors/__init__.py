@@ -1,4 +1,4 @@
-"""Where jobs run. Each executor is built as `Executor(run, workers, options)`; see `base` for the contract."""
+"""Executors, which run jobs. Each is built as `Executor(run, workers, options)`; see `base` for the contract."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract of an executor, and what all share: a queue of jobs, attempts, and when a job is tried once more."""
+"""The contract of an executor, with the parts that all share: the queue of jobs, attempts and retries."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ def _lacks_memory(error: Exception, text: str) -> bool:
 
 @dataclass(frozen=True)
 class Options:
-    """What a job may take, the same for every job. An executor reads what concerns it.
+    """Limits and resources of a job, the same for every job. Each executor reads the ones that it needs.
 
     Attributes:
         job_seconds: a job that takes longer is ended, an infrastructure fault; None for no limit.
         retries: how often a job is tried again after an infrastructure fault.
-        note: is told of every retry and of every worker that is replaced, a sentence each.
+        note: called with a sentence for every retry and for every worker that is replaced.
         store: path of the store that the jobs will name, to be looked for on every machine before the first of them.
         address: of a Ray cluster; None takes the one that this machine belongs to.
         threads: processors that Ray sets aside for a job.
@@ -90,7 +90,7 @@ class Options:
 
 @dataclass
 class QueuedJob:
-    """A job with what became of its attempts.
+    """A job and its attempts.
 
     Attributes:
         faults: attempts that ended in an infrastructure fault.
@@ -119,11 +119,11 @@ class QueuedJob:
 
 
 class Executor(ABC):
-    """Runs jobs, several at a time. An executor of its own says how one attempt at a job begins, and how it ends.
+    """Runs jobs, several at a time. A subclass says how one attempt at a job begins, and how it ends.
 
-    A job whose outcome is an infrastructure fault (a worker that died, memory, time, a lost machine) is tried again,
-    from its checkpoint if it has one, which is the last rung's; after `Options.retries` times the fault is its outcome.
-    All other failures are outcomes at once.
+    A job that ends in an infrastructure fault (a worker that died, memory, time, a lost machine) is tried again, from
+    the last rung's checkpoint if there is one. After `Options.retries` times the fault is its outcome. All other
+    failures are outcomes at once.
 
     Attributes:
         slots: how many jobs run at once. More may be submitted; they wait their turn.
@@ -182,7 +182,7 @@ class Executor(ABC):
             self._begin(task)
 
     def _final(self, task: QueuedJob, outcome: Outcome) -> Outcome | None:
-        """The outcome of the job; None where it is to be tried again."""
+        """The outcome of the job; None if the job will be tried again."""
         failure, retries = outcome.failure, self._options.retries
         if failure is None or failure.kind != "infrastructure":
             return outcome

@@ -1,4 +1,4 @@
-"""Jobs in this very process, one after the other: repeats bit for bit, and is the easiest to debug."""
+"""Runs jobs in this process, one after the other: repeats bit for bit, and is the easiest to debug."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A pool of worker processes that survives whatever a job does to any of them."""
+"""A pool of worker processes that survives any failure of a worker."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LONGEST = 64 << 20
 
 
 class WorkerLost(Exception):
-    """The worker is of no further use; the message says why."""
+    """The worker cannot be used any more; the message says why."""
 
 
 class WorkerHandle:

@@ -1,4 +1,4 @@
-"""Jobs on the machines of a Ray cluster, or on this one alone where it belongs to none."""
+"""Runs jobs on the machines of a Ray cluster; without a cluster, on this machine."""
 
 from __future__ import annotations
 
@@ -122,14 +122,14 @@ def _holds(machine: dict[str, Any], options: Options) -> int:
 
 
 JOBS_A_WORKER = 100
-"""After so many jobs Ray replaces a worker process, so that a leak cannot grow without end."""
+"""Jobs after which Ray replaces a worker process, so that a leak cannot grow without end."""
 
 
 class RayExecutor(Executor):
-    """Runs at most `workers` jobs at once, each as a Ray task with what `options` sets aside for it.
+    """Runs at most `workers` jobs at once, each as a Ray task with the resources that `options` names.
 
     Ray itself tries nothing again: a lost machine is an infrastructure fault like any other, see `Executor`. Where no
-    machine is left, `next` waits for one. How a machine comes by the store and by checkpoints is told in `remote`.
+    machine is left, `next` waits for one. `remote` explains how a machine gets the store and checkpoints.
 
     Raises:
         UserError: no cluster, or a machine of it that could not run the jobs.

@@ -1,8 +1,8 @@
-"""A machine's side of a Ray cluster: what it runs, and how it comes by files that it does not see.
+"""A machine's side of a Ray cluster: runs jobs there, and copies files that the machine does not see.
 
-The store is looked for where the driver has it, as on a file system that all machines share. A machine on which
-`SEESAW_NODE_HOME` was set when `ray start` was called keeps stores of its own in that folder instead, and copies one
-from the driver's machine when it is first needed. Checkpoints are brought from the driver's machine and back, and
+By default a machine reads the store at the driver's path, on a file system that all machines share. If
+`SEESAW_NODE_HOME` was set when `ray start` was called, the machine keeps its own stores in that folder. It copies a
+store from the driver's machine when it is first needed. Checkpoints are brought from the driver's machine and back, and
 predictions are sent there.
 """
 

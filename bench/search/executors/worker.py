@@ -60,7 +60,7 @@ def _plain(value: Any) -> Any:
 
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-"""What numeric libraries read when they are imported."""
+"""Environment variables that numeric libraries read when they are imported."""
 START_SECONDS = 120.0
 """What imports may take, besides a job's own limit."""
 

@@ -1,4 +1,4 @@
-"""Why a task loses: gradients, losses and experts of a training, looked at now and then.
+"""Diagnosis of a training: gradients, losses and experts, probed now and then.
 
 A probe is one forward pass and a backward pass for each task on a part of a batch, in evaluation mode and before the
 batch's own step. It draws no random number and changes nothing that training reads, so a training with probes and one

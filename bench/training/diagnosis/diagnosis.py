@@ -1,4 +1,4 @@
-"""What was seen of one training, and what it comes to."""
+"""Collects the probes of one training, and summarises them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bench.training.diagnosis.summary import course_of, summary
 
 
 class Diagnosis:
-    """Looks at a training every so many steps, a number that its length, batch and tasks alone decide.
+    """Probes a training at a fixed interval of steps, which follows from its length, batch and tasks alone.
 
     Args:
         means: (T,) of train's labels, each on its sample space.

@@ -1,4 +1,4 @@
-"""At which steps a training is looked at: known before it begins, so that no clock decides what is recorded."""
+"""The steps at which a training is probed: fixed before it begins, so that no clock decides."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def probe_cost(batch: int, tasks: int) -> float:
 
 
 def interval(total: int, batch: int, tasks: int) -> int:
-    """Steps from one probe to the next, in a training of `total` steps on batches of so many samples.
+    """Steps from one probe to the next, in a training of `total` steps on batches of `batch` samples.
 
     The first is two thirds of an interval in. A short training pays more than `SHARE` for its `LEAST` probes.
     """

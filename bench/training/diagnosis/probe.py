@@ -1,4 +1,4 @@
-"""One look at a training: the tasks' gradients on what they share, their losses, and the use of experts."""
+"""One probe of a training: the tasks' gradients on shared parameters, their losses, and the use of experts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bench.training.optimizers.segments import sum_by_row
 
 
 class Probe:
-    """Looks at a model and its balancer, and leaves both as they were.
+    """Probes a model and its balancer, and leaves both unchanged.
 
     Attributes:
         pairs: numbers of the tasks whose gradients are compared: none where no gradient of two tasks meets.

@@ -1,4 +1,4 @@
-"""From probes to what is recorded of a trial. Plain values in and out."""
+"""Summarises probes for a trial's record. Plain values in and out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How experts are used: the weights that gates give them, and units through which no task learns."""
+"""The use of experts: the weights that gates give them, and units through which no task learns."""
 
 from __future__ import annotations
 

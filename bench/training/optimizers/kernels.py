@@ -1,4 +1,4 @@
-"""What the compiled touched-row optimizers share: one gradient for each distinct row of a batch.
+"""Kernels that the compiled touched-row optimizers share: one gradient for each distinct row of a batch.
 
 Both loops here, and the update kernels of the optimizers, wait for memory more than they compute: the rows of a batch
 lie scattered over a table that no cache holds. So they ask for each line some iterations before they need it.
@@ -24,7 +24,7 @@ def jit(*fastmath: str) -> Callable[[Callable[..., Any]], Any]:
     """Compiles a function on its first call, to run without the interpreter's lock.
 
     The machine code is kept on disk: beside the source, or in the user's cache folder where that is read-only. Where
-    neither can be written, each process compiles anew.
+    neither can be written, each process compiles again.
 
     Args:
         fastmath: liberties with floating-point numbers, by LLVM's names.
