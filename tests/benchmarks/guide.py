@@ -34,10 +34,10 @@ HEAD = f"""# Every way of sharing, every funnel, every balancer
 {COMMAND}
 ```
 
-made this page from the registries, the published runs and the measured tables; a test fails where it no longer is what
-they say. Options are set as `--set sharing.mmoe.experts=8`. `seesaw spaces wide` shows the ranges in which they are
-searched. What our runs say of an entry is counted in their tables of confirmed points: means over fresh seeds, on
-validation for the front. What a step costs was measured on one machine, by each entry's defaults: [costs.md](costs.md).
+makes this page from the registries, the published runs and the measured tables; a test fails where they differ. Set
+options as `--set sharing.mmoe.experts=8`. `seesaw spaces wide` shows the ranges in which they are searched. "In our
+runs" counts entries in tables of confirmed points: means over fresh seeds, on validation for the front. The cost of a
+step was measured on one machine, by each entry's defaults: [costs.md](costs.md).
 """
 TITLES = {
     "numeric": "Numbers",
