@@ -39,7 +39,7 @@ def test_published_tables_are_counted() -> None:
     assert "0 of them on the front, one of them picked" in str(seen.of("sharing", "ple"))
     assert "none of its 2" in str(seen.of("sharing", "home"))
     assert seen.of("sharing", "stem") is None
-    assert {run.suite for run in comparisons()} >= {"quick", "kuairand"}
+    assert "quick" in {run.suite for run in comparisons()}
     costs = measured_costs()
     assert "times (MMoE) what it takes under `static`, with 2 tasks" in costs["balancing", "pcgrad"]
     assert "with 3 tasks" in costs["balancing", "krum"]
