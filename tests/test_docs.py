@@ -7,6 +7,8 @@ import gzip
 import json
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -107,6 +109,11 @@ def test_the_readme_names_every_choice() -> None:
     for registry in (INTERACTIONS, SHARING, FUNNELS, BALANCING, SAMPLERS, EXECUTORS):
         for name in registry:
             assert f"`{name}`" in text, name
+
+
+def test_the_prose_is_plain() -> None:
+    found = subprocess.run([sys.executable, ROOT / "tests" / "prose.py"], capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stdout + found.stderr
 
 
 def test_make_targets_that_documents_name_exist() -> None:

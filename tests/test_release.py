@@ -1,4 +1,4 @@
-"""What a release is made of beside the wheel: the source distribution, the citation and the image for serving."""
+"""The parts of a release beside the wheel: the source distribution, the citation and the image for serving."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def test_those_and_only_those_have_one_direction(tasks: int) -> None:
 
 
 def test_without_shared_dense_parameters_they_weigh_all_tasks_alike() -> None:
-    """What they are given there: no products of half batches, or the gradient at the embedding output alone."""
+    """There they get no products of half batches, or the gradient at the embedding output alone."""
     idle = set()
     for kind, entry in BALANCING.items():
         if not isinstance(entry.build, type):

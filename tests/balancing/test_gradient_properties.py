@@ -65,7 +65,7 @@ def test_what_is_kept_matters_where_claimed(name: str) -> None:
 
 
 def assert_non_conflicting(jacobian: Tensor, found: Tensor) -> None:
-    """No product of the step with a gradient is negative, but for rounding of what it is the sum of."""
+    """No product of the step with a gradient is negative, except by rounding of its terms."""
     norms = jacobian.norm(dim=1)
     assert (jacobian @ found >= -2e-6 * norms * norms.max() * len(jacobian)).all(), jacobian @ found
 
@@ -110,7 +110,7 @@ def test_the_step_is_zero_where_stationary(name: str, most: int) -> None:
 
 @pytest.mark.parametrize("name", sorted(told.BLIND_TO_TASK_SCALES))
 def test_the_direction_does_not_depend_on_a_tasks_own_scale(name: str) -> None:
-    """As all of them promise where the losses are scaled as their gradients are."""
+    """All of them guarantee this where the losses are scaled as their gradients are."""
     factors = torch.tensor([1e-2, 1.0, 1e2], dtype=torch.float64)
     jacobian = normal(3)
     found = [step(build(name, 3), jacobian * f[:, None], f.float()) for f in (torch.ones_like(factors), factors)]

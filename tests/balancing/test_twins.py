@@ -166,7 +166,8 @@ def test_sdmgrad_comes_to_the_least_of_its_objective() -> None:
 
 
 def opposed(tasks: int, noise: float | None) -> Tensor:
-    """Gradients along one line, all but the first against it, with some noise beside; None: without a common line."""
+    """Gradients along one line, all except the first against it, with some noise beside; None: without a common
+    line."""
     rng = np.random.default_rng(tasks)
     rows = rng.normal(size=(tasks, 50))
     if noise is None:

@@ -18,7 +18,7 @@ class Row(NamedTuple):
 
 
 def features(text: str, slots: dict[str, int]) -> tuple[dict[str, list[int]], dict[str, float]]:
-    """The wanted ids of a feature list, at most so many a field, and the sums of the values of those fields."""
+    """The wanted ids of a feature list, at most `slots` a field, and the sums of the values of those fields."""
     found: dict[str, dict[int, tuple[float, int]]] = {}
     sums: dict[str, float] = {}
     for place, feature in enumerate(text.split("\x01") if text else []):

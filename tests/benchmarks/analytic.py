@@ -1,7 +1,7 @@
 """Two tasks whose learning curves are known in closed form, over the table's space: what replays are tested on.
 
 Every parameter has a best value that depends on its branch at most; a lean between the tasks trades one objective for
-the other. High learning rates learn faster and then overfit, low ones are still learning at full length, so the order
+the other. High learning rates learn faster and then overfit; low ones are still learning at full length. So the order
 of configurations at a low rung is informative but not that of full length.
 """
 

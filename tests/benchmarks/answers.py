@@ -153,7 +153,7 @@ class Tally:
 
 
 def tally_of(setting: Setting, runs: int, seed: int = 0) -> Tally:
-    """What came of so many runs of each truth. Equal fronts: gradient points lie where the front is."""
+    """The results of `runs` runs of each truth. Equal fronts: gradient points lie where the front is."""
     rng = np.random.default_rng(seed)
     yes, no, chances = np.zeros((runs, 3)), np.zeros((runs, 3)), np.zeros((runs, 2))
     scale = np.full(setting.objectives, 1 / UNIT)

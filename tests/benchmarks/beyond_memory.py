@@ -45,7 +45,7 @@ class Trainee:
         )
 
     def turn(self, steps: int) -> dict[str, float]:
-        """Trains so many steps; what it took."""
+        """Trains `steps` steps, and returns the time they took."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         print(steps, file=self.process.stdin, flush=True)

@@ -6,10 +6,10 @@
 Space, tasks and objectives are those of `reports/blackbox/benchmark.toml`. Configuration i is the same whatever else is
 asked for, and the same on all data sets that have no suite of their own: weights go by the place of a task, and the
 last are left out where there are fewer. A configuration is trained in one run to full length, as a search would train
-it if nothing stopped it, and measured on validation whenever it has passed a rung's share of full length. Each
-finished run is a line of `<out>/<data set>.jsonl`, and `<out>/table.parquet` has a row for each rung of each run. What
-either of them has is not trained again: a table that was interrupted, or is to have more configurations or seeds, goes
-on from there. All configurations are trained on one seed before the next seed's turn, the data sets taking turns.
+it if nothing stopped it. It is measured on validation at each rung's share of full length. Each
+finished run is a line of `<out>/<data set>.jsonl`, and `<out>/table.parquet` has a row for each rung of each run. Runs
+that either of them has are not trained again: a table that was interrupted, or that gets more configurations or seeds,
+goes on from there. All configurations are trained on one seed before the next seed's turn, the data sets taking turns.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 The shared parameters are two numbers (x, y), the losses 20 log|x/2 + tanh y| and 25 log|x/2 - tanh y + 2| (cut where
 the argument falls below 5e-6). Both are least at x = -2 with y large. On the way there lies a valley in which the first
 loss is low: across it gradients are long and conflict, along it they are short. Every balancer takes the same steps of
-Adam from the same starts. What is reported is the mean of each task's argument over the last tenth of the steps: 0 is
+Adam from the same starts. It reports the mean of each task's argument over the last tenth of the steps: 0 is
 solved.
 """
 

@@ -20,11 +20,11 @@ from bench.records import Scalar
 from bench.search.encoding import Encoding
 
 RANDOM = 3000
-"""So many random configurations' checkpoints together are the best that shares are of."""
+"""Random configurations whose checkpoints together are the best; shares are fractions of it."""
 
 
 class Emulator:
-    """What a table's mean curves are expected to be for any configuration, by scikit-learn's Gaussian processes.
+    """Predicts a table's mean curves for any configuration, by scikit-learn's Gaussian processes.
 
     A Matern kernel (nu = 1.5) with a length for each feature, and noise; one process for each objective and fraction,
     on the logarithm of what is missing to the best. Settings are found at full length, and are those of the lower

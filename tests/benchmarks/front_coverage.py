@@ -53,7 +53,7 @@ class Tally:
 
 
 def tally_of(setting: Setting, runs: int, seed: int = 0, draws: int = 400) -> Tally:
-    """What came of so many runs."""
+    """The results of `runs` runs."""
     rng, tally = np.random.default_rng(seed), Tally()
     for run in range(runs):
         truth = truth_of(setting, rng)

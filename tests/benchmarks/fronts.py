@@ -1,7 +1,7 @@
 """Runs whose truth is known: configurations near a front, retrained on seeds and measured on a finite split.
 
-A measured value is the configuration's true one, plus what the split does to all alike, what it does to this
-configuration, what the seed does, and what the split does to that very replicate. Resamples have the errors of the
+A measured value is the configuration's true one plus four effects: of the split on all alike, of the split on this
+configuration, of the seed, and of the split on this replicate. Resamples have the errors of the
 split again, as those of a bootstrap do. Units are those of AUC on some 10,000 rows.
 """
 

@@ -1,4 +1,4 @@
-"""What guards do where the truth is known: how often no point is left, and how often a harmful one is excluded.
+"""Error rates of guards where the truth is known: how often no point is left, and a harmful one is excluded.
 
     python tests/benchmarks/guard.py [--runs 400] [--write docs/policy.md]
 

@@ -41,7 +41,7 @@ RARE_IDS = ("kuairand-pure@late-window", "sparse-log")
 FLOOR = 0.002
 """Of hypervolume: what is missing less than this is not told from nothing."""
 RANKS = 4
-"""Candidates are those of so many non-dominated ranks at full length on any data set."""
+"""Candidates are the first non-dominated ranks, this many, at full length on any data set."""
 HEAD = "# Made by tests/benchmarks/learn_portfolio.py, best first; a weight's last part is its task's place.\n"
 
 Config = dict[str, Scalar]
@@ -98,7 +98,7 @@ class Known:
 def learn(
     known: Sequence[Known], candidates: Sequence[Config], objectives: int, rare: bool = False, size: int = SIZE
 ) -> list[int]:
-    """The chosen candidates for data with so many objectives, best first; at least one is a single-task model."""
+    """The chosen candidates for this number of objectives, best first; at least one is a single-task model."""
     known = [each for each in known if each.rare == rare]
     near = np.min([ranks(of.curves[:, -1], of.objectives) for of in known], axis=0) < RANKS
     weights = np.array([1.0 if len(each.objectives) == objectives else 0.5 for each in known])

@@ -2,10 +2,9 @@
 
     python tests/benchmarks/overhead.py [--trials 5000] [--write docs/performance.md] [--whole]
 
-Each row is the mean over the last 50 jobs before so many trials. Trials farther from a row are drawn at random, as what
-matters is how many there are; with `--whole` all are proposed.
-What a run does with each record besides is made by `tracking` below, and a run's MLflow part is measured by handing in
-its own.
+Each row is the mean over the last 50 jobs before that number of trials. Trials farther from a row are drawn at random,
+as what matters is how many there are; with `--whole` all are proposed. `tracking` below stands for the other work of a
+run on each record; to measure a run's MLflow part, hand in its own.
 """
 
 from __future__ import annotations

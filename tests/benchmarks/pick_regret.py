@@ -4,13 +4,13 @@
         [--home .seesaw] [--raw DIR] [--write docs/search.md]
 
 A search by rungs, from the portfolio that was learnt on the other data, is replayed on the table's entries, on the
-values of one seed. What it would confirm is trained on fresh seeds, once for all replays, and its predictions are kept
-in FOLDER. By as many of these seeds as `quick` has replicates, others in each replay, both fronts are drawn, and the
-policy's rule `knee` picks: once among heads, once among serving points, with the best single-task model under equal
-weights as the current point. The true value of a choice is its mean over the other seeds, on test. Regret is
-the best true score of anything that was trained on fresh seeds less the pick's, in the rule's own unit: a mean of AUC,
-or of shares of the served outcomes. The best is chosen on half of the other seeds and judged on the rest, both ways
-round: by the same seeds, the best of many noisy means would look better than it is.
+values of one seed. The points that it would confirm are trained on fresh seeds, once for all replays, and their
+predictions are kept in FOLDER. By as many of these seeds as `quick` has replicates, others in each replay, both fronts
+are drawn, and the policy's rule `knee` picks: once among heads, once among serving points, with the best single-task
+model under equal weights as the current point. The true value of a choice is its mean over the other seeds, on test.
+Regret is the best true score of anything that was trained on fresh seeds less the pick's, in the rule's own unit: a
+mean of AUC, or of shares of the served outcomes. The best is chosen on half of the other seeds and judged on the rest,
+both ways round: by the same seeds, the best of many noisy means would look better than it is.
 
 A verdict is right where all that it says is so by the true changes: what it says is gained is, what it says is lost is;
 where it says to stay, or that nothing changes, no mean change is above 1%. One that cannot tell says nothing.

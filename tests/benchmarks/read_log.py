@@ -2,8 +2,8 @@
 
     python tests/benchmarks/read_log.py [--trials 5000]
 
-Prints the CPU seconds of `Study.read`, of its records, and of opening it as a driver does, and what appending an event
-costs with and without its way to the disk.
+Prints the CPU seconds of `Study.read`, of its records, and of opening it as a driver does. Also prints the cost of
+appending an event, with and without the flush to disk.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ RESAMPLES = 2000
 
 
 def curves_of(trace: Trace, problem: Problem, grid: Floats) -> Floats:
-    """Share of hypervolume when so much of the budget was spent, as judged: (grid,)."""
+    """Share of hypervolume at each spent part of the budget, as judged: (grid,)."""
     growing = Growing(problem.objectives, problem.reference)
     volumes = [growing.add(point) for point in trace.judged]
     return np.concatenate([[0.0], volumes])[np.searchsorted(trace.spent, grid + 1e-9, side="right")] / problem.best[1]

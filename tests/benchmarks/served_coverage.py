@@ -51,7 +51,7 @@ class Tally:
 
 
 def tally_of(setup: Setup, runs: int, tally: Tally | None = None, resamples: int = 100, draws: int = 600) -> Tally:
-    """What came of so many runs, of which some may be told already."""
+    """The results of `runs` runs, of which `tally` may hold some already."""
     tally = tally or Tally()
     for run in range(tally.runs, runs):
         candidates, rows = setup.run(run)

@@ -4,10 +4,11 @@
 
 Eleven networks, the current one among them, and a baseline have true fronts of two outcomes over 15 weights; some are
 better by 3%. Seeds and rows move each front as a whole, along it, and at each weight; a part of it moves all alike.
-Replicates share seeds. What the served front draws of such outcomes is the real code; no model is measured.
+Replicates share seeds. The real code draws the served front of these outcomes; no model is measured.
 
-The pick is a serving point of another network. On confirmation rows it gains most on the current point, by turns in its
-worse outcome and in the sum of both where it loses at most 5% of each, so luck is chosen hard. Columns are shares of
+The pick is a serving point of another network: the one with the largest gain on confirmation rows over the current
+point. By turns the gain is that of the worse outcome, and the sum of both if it loses at most 5% of each. So the choice
+favours luck as much as possible. Columns are shares of
 runs. "Held": all intervals of the pick hold the truth. "Wrong gain", "wrong cost": an outcome is said to be gained or
 lost that is not. "Wrong win": a win that loses more than half a per cent of an outcome. "Unnamed": a switch is advised,
 and a baseline that is as good as the best not named. "Trees": trees are said to be ahead.
@@ -49,7 +50,7 @@ COLUMNS = ("win", "trade", "tie", "baseline", "unknown", "held", "wrong gain", "
 
 @dataclass(frozen=True)
 class Case:
-    """Networks and a baseline, all equal but for what is said.
+    """Networks and a baseline, all equal except where an attribute says otherwise.
 
     Attributes:
         seed, rows: standard errors of one replicate's outcomes, as shares of them.

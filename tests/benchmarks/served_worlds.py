@@ -172,7 +172,7 @@ class Setup:
         return Candidate(kind.name, kind.name, kind.name, kind.role, seeds, predictions)
 
     def _alike(self, name: str) -> str:
-        """The first candidate that is the same but for its seeds."""
+        """The first candidate that is the same except for its seeds."""
         own = next(each for each in self.kinds if each.name == name)
         return next(each.name for each in self.kinds
                     if each is own or (each.bias == own.bias == 0 and each.noise == own.noise))  # fmt: skip
@@ -204,7 +204,7 @@ def settings_of(served: Served) -> list[Fusion]:
 
 
 def setups() -> list[Setup]:
-    """What coverage is measured on."""
+    """The setups on which coverage is measured."""
     oracle = Kind("oracle", 0, 0, 1)
 
     def four(replicates: int, noise: float = 0.3, shared: bool = True) -> tuple[Kind, ...]:

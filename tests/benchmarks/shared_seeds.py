@@ -1,4 +1,4 @@
-"""What shared seeds are worth: how much a difference between two configurations varies with and without them.
+"""The gain of shared seeds: how much a difference between two configurations varies with and without them.
 
     python tests/benchmarks/shared_seeds.py --raw FOLDER [--seeds 8] [--write docs/statistics.md]
 

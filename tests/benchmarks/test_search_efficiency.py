@@ -232,7 +232,7 @@ def test_what_is_learnt_is_better_than_what_comes_first() -> None:
 
 @pytest.mark.slow
 def test_rungs_take_a_fraction_of_the_samples() -> None:
-    """What the harness is to show, on a problem where rungs are known to help."""
+    """The harness must show this on a problem where rungs are known to help."""
     curves = compare([Analytic(0), Analytic(1)], 3, 8.0, [TARGET, DEFAULTS, OURS], workers=1)
     assert curves[OURS].shape == (3, STEPS)
     assert (np.diff(curves[OURS], axis=1) >= 0).all()

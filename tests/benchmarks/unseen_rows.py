@@ -112,7 +112,7 @@ class Found:
 
 
 def found_of(error: float, unseen: bool, runs: int, seed: int = 0) -> Found:
-    """Of so many runs. What moves all alike is zero on average and chooses nothing, so the bias is taken without it."""
+    """The results of `runs` runs. An effect on all alike is zero on average and chooses nothing: the bias omits it."""
     rng = np.random.default_rng(seed)
     outcomes = [outcome_of(error, unseen, rng, run) for run in range(runs)]
     errors = np.array([each.errors.mean() for each in outcomes])

@@ -213,7 +213,7 @@ def test_a_name_that_is_taken(shop, seesaw, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_configuration_that_cannot_work_never_reaches_a_worker(seesaw, shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it is refused for is made up, and only this process knows of it: a worker would have trained it."""
+    """The reason for refusing it is made up, and only this process knows it: a worker would have trained it."""
     from bench.run import execute
     from bench.training.config import TrialConfig
 

@@ -1,4 +1,4 @@
-"""What is made of runs that are over, as a new user has it: compared, on a board, in a notebook."""
+"""Runs that are over, as a new user sees them: compared, on a board, in a notebook."""
 
 from __future__ import annotations
 

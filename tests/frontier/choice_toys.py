@@ -27,7 +27,7 @@ def made(
     """By point (`7`, `7@1000`, `7 b` for another row of trial 7, `current`, or a baseline's name) its outcomes.
 
     Args:
-        noise: relative standard deviation of each value over draws, independent but for the rows of one point; 0 makes
+        noise: relative standard deviation of each value over draws, independent except for rows of one point; 0 makes
             no draws.
         columns: further columns, such as `size` or `cost/parameters`.
     """

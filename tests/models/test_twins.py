@@ -256,7 +256,7 @@ def test_stems_gradients_stay_at_home(tasks):
 
 
 def test_pepnets_gates_leave_what_they_scale_alone():
-    """With the network's weights at zero but for the gates', no gradient but through the prior."""
+    """With all the network's weights at zero except the gates', the only gradient is through the prior."""
     sharing, _ = build(pepnet, {"layers": "4", "gate_width": 5}, 2)
     x = inputs(sharing, 2).requires_grad_()
     with torch.no_grad():

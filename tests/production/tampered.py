@@ -13,7 +13,7 @@ from bench.production.package import facts_of
 
 GRAPH = "models/model.json"
 Change = Callable[[Any], Any]
-"""Values of a document, changed in place or given anew."""
+"""Values of a document, changed in place or replaced."""
 
 
 def tampered(package: Path, into: Path, name: str, change: Change) -> Path:

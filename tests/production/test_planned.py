@@ -1,4 +1,4 @@
-"""What of a pick is deployed: its fusion as the score, and one network, or a sentence before any training."""
+"""Deploying a pick: its fusion becomes the score of one network, or a sentence refuses before any training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Retraining for good: on all but what is held out, to a length, on several seeds, calibrated, and held to its word."""
+"""Retraining for production: without the held-out rows, to a length, on several seeds, calibrated, and checked."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_the_better_one_on_what_is_held_out_is_chosen(two, funnel, tmp_path) -> 
 
 
 def test_metrics_are_those_of_the_mean_of_probabilities(two, funnel) -> None:
-    """Worked out anew, from each member's own predictions."""
+    """Computed again, from each member's own predictions."""
     predictor = Predictor(funnel.store, TrialConfig.parse(two.config), "cpu")
     each = [list(predictor.predictions("test", [member.states])) for member in two.members]
     conditional, joint = (

@@ -1,4 +1,4 @@
-"""What is said of a search that is over, and which command a run ends with."""
+"""The sentence about a search that is over, and the command that a run ends with."""
 
 from __future__ import annotations
 

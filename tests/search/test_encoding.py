@@ -97,7 +97,7 @@ def test_a_neighbour_differs_and_mostly_by_a_little() -> None:
 
 
 def test_a_child_has_only_what_a_parent_has() -> None:
-    """A branch's own parameters come from the parent that has the branch: nothing is drawn anew."""
+    """A branch's own parameters come from the parent that has the branch: nothing is drawn again."""
     first, second = random_rows(200, 1), random_rows(200, 2)
     children = SHAPE.cross(first, second, np.random.default_rng(4))
     inherited = (children == first) | (children == second) | np.isnan(children)

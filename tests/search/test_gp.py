@@ -107,7 +107,7 @@ def test_a_proposal_is_a_configuration_and_keeps_what_is_pinned(known: int) -> N
 
 
 def test_results_at_low_rungs_lead_to_the_same_place() -> None:
-    """All but a few trials stay at the lowest rung, where every value is less by the same."""
+    """All trials except a few stay at the lowest rung, where every value is less by the same."""
     configs = [toy_space().sample(np.random.default_rng(seed), TASKS) for seed in range(60)]
     results = []
     for number, config in enumerate(configs):

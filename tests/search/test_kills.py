@@ -31,7 +31,7 @@ def searched(folder: Path, executor: str, kills: int, budget: int) -> dict[str, 
 def test_a_search_whose_drivers_and_workers_are_killed_ends_as_the_undisturbed_one(
     tmp_path: Path, executor: str, kills: int, trials: int
 ) -> None:
-    """The budget is that of so many trials of full length."""
+    """The budget is that of `trials` trials of full length."""
     budget = trials * LADDER[-1]
     quiet = searched(tmp_path / "quiet", executor, 0, budget)
     wild = searched(tmp_path / "wild", executor, kills, budget)

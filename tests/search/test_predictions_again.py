@@ -1,4 +1,4 @@
-"""A confirmation whose kept predictions are gone trains those replicates again, and stores nothing anew."""
+"""A confirmation whose kept predictions are gone trains those replicates again, and stores nothing else."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class TestConformance(BasicSamplerTestCase, RelativeSamplerTestCase, MultiObject
 
 
 def nested(trial: optuna.Trial) -> tuple[float, float]:
-    """Two objectives; layers exist from a number of layers on, momentum under one optimizer."""
+    """Two objectives; layers exist from n layers on, momentum under one optimizer."""
     loss = 0.0
     for layer in range(trial.suggest_int("layers", 1, 3)):
         loss += (trial.suggest_int(f"units{layer}", 1, 64, log=True) - 20) ** 2 / 4000

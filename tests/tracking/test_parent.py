@@ -1,4 +1,4 @@
-"""What a driver logs is in MLflow: once, nested, and found by a query."""
+"""A driver's log is in MLflow: once, nested, and found by a query."""
 
 import json
 from dataclasses import replace

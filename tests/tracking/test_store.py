@@ -75,7 +75,7 @@ def test_what_cannot_be_one_is_refused_in_one_sentence(uri, tmp_path):
 
 @pytest.mark.parametrize("uri", [uri for uri in (*GOOD, *BAD) if not uri.startswith(("http", "sqlite:", "databricks"))])
 def test_mlflow_knows_the_same_schemes(uri):
-    """But for a folder without `file:`, which we refuse: more often it is a server's name without `http://`."""
+    """Except a folder without `file:`, which we refuse: more often it is a server's name without `http://`."""
     from mlflow.exceptions import MlflowException
     from mlflow.tracking._tracking_service.utils import _tracking_store_registry
 

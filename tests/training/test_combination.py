@@ -1,4 +1,4 @@
-"""What balancers are shown of a step, against gradients taken through the whole model one by one."""
+"""A balancer's inputs from a step, against gradients taken through the whole model one by one."""
 
 from __future__ import annotations
 

@@ -164,7 +164,7 @@ def test_a_training_that_stopped_early_stays_stopped(store, tmp_path: Path) -> N
 
 
 def test_a_checkpoint_is_a_moment(store, tmp_path: Path) -> None:
-    """What training does after `save` returns is not in the file."""
+    """Training after `save` returned is not in the file."""
     first, second = trainer(store), trainer(store)
     first.run_to(WITHIN)
     expected = {name: tensor.clone() for name, tensor in first.model.state_dict().items()}

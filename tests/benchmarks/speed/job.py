@@ -1,4 +1,4 @@
-"""What a child process is asked to measure, and what it answers; both travel as JSON files."""
+"""A child process's job to measure, and its answer; both travel as JSON files."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class ToyStore:
 
 
 def trainer(store: Any, every: int = 4, **more: Any) -> Trainer:
-    """Looks before one in so many of its steps."""
+    """Probes before one in `every` of its steps."""
     dotted = {"optim.schedule": "constant", "optim.batch_size": 200, "optim.epochs": 6, "optim.patience": 100}
     dotted |= {"optim.lr": 5e-3, "embedding.dim": 4, "tower.layers": "8", "optim.precision": "fp32"}
     if "sharing.kind" not in more:

@@ -24,7 +24,7 @@ def schema() -> Schema:
 
 @pytest.fixture(scope="session")
 def table(schema: Schema) -> Callable[[], Tensor]:
-    """Makes the same weight anew: (R, WIDTH), its padding zero."""
+    """Makes the same weight each time: (R, WIDTH), its padding zero."""
 
     def make() -> Tensor:
         weight = torch.tensor(np.random.default_rng(0).normal(size=(schema.rows, WIDTH)), dtype=torch.float32)
