@@ -1,4 +1,4 @@
-"""What gradient combinations do with the parts of the tasks' gradients, and with averages of them over steps."""
+"""Shared parts of gradient combinations: parts of the tasks' gradients, and averages of them over steps."""
 
 from __future__ import annotations
 

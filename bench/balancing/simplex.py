@@ -1,4 +1,4 @@
-"""What MoCo, MoDo and SDMGrad have in common: weights on the simplex that move a little at each step."""
+"""Shared code of MoCo, MoDo and SDMGrad: weights on the simplex that move a little at each step."""
 
 from __future__ import annotations
 

@@ -47,10 +47,10 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def root(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show it."),
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
     plugin: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE.py", help="Entries of your own, for any command; see docs/plugins.md."),
+        typer.Option(metavar="FILE.py", help="Python file with entries of your own; see docs/plugins.md."),
     ] = None,
 ) -> None:
     """Find the trade-off frontier of multi-task recommenders."""

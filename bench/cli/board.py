@@ -12,9 +12,9 @@ from bench.cli.output import print_json, say
 
 
 def board(
-    out: Annotated[Path | None, typer.Option(help="Folder for the pages; else `board` at home.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the pages; default: `board` at home.")] = None,
     serve: Annotated[bool, typer.Option("--serve", help="Serve them on 127.0.0.1 until Ctrl-C.")] = False,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="With --serve; 0 takes any that is free.")] = 8265,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port for --serve; 0 takes any free one.")] = 8265,
     json: Json = False,
     home: Home = None,
 ) -> None:

@@ -37,23 +37,27 @@ def card(
     parent: Annotated[
         list[str] | None, typer.Option("--parent", help="CHILD=PARENT: the label that must happen first. Repeat.")
     ] = None,
-    time: Annotated[str | None, typer.Option(help="Column of when; the latest rows become the test.")] = None,
+    time: Annotated[str | None, typer.Option(help="Column of the time; the latest rows become the test.")] = None,
     group: Annotated[str | None, typer.Option(help="Column whose rows are ranked together, such as a user.")] = None,
     split: Annotated[
-        SplitBy | None, typer.Option(help="How to split; else by time, by group, or at random, as given.")
+        SplitBy | None, typer.Option(help="Kind of split; default: by time, group or at random, as given.")
     ] = None,
     split_column: Annotated[str | None, typer.Option(help="Column of a split by column or by hash.")] = None,
     valid: Annotated[float, typer.Option(help="Share of rows for validation.")] = 0.1,
     test: Annotated[float, typer.Option(help="Share of rows for the test.")] = 0.1,
-    separator: Annotated[str | None, typer.Option(help="Of CSV: a character or 'tab'; else guessed.")] = None,
-    columns: Annotated[str | None, typer.Option(help="Names with commas between, for files without a header.")] = None,
-    id_: Annotated[str | None, typer.Option("--id", help="Short name of the data set.")] = None,
-    title: Annotated[str | None, typer.Option(help="One line.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Where to write; else card.toml beside the files.")] = None,
-    rows: Annotated[
-        int | None, typer.Option(help="Rows to inspect, from the head of each file; else a million.", min=100)
+    separator: Annotated[
+        str | None, typer.Option(help="Separator of CSV: a character or 'tab'; default: guessed.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a card that is there.")] = False,
+    columns: Annotated[
+        str | None, typer.Option(help="Column names, separated by commas, for files without header.")
+    ] = None,
+    id_: Annotated[str | None, typer.Option("--id", help="Short name of the data set.")] = None,
+    title: Annotated[str | None, typer.Option(help="Title, one line.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write; default: card.toml beside the files.")] = None,
+    rows: Annotated[
+        int | None, typer.Option(help="Rows to inspect, from the head of each file; default: a million.", min=100)
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing card.")] = False,
     json: Json = False,
 ) -> None:
     """Look into files and write a card for them, with reasons."""

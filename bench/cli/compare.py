@@ -19,12 +19,12 @@ MOST_ROWS = 16
 
 
 def compare(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN..", help="Names or paths of runs; one will do.")],
+    runs: Annotated[list[str], typer.Argument(metavar="RUN..", help="Names or paths of one or more runs.")],
     by: Annotated[
-        str, typer.Option(help="What makes a family: sharing, balancing, architecture, run, sampler or dataset.")
+        str, typer.Option(help="Kind of family: sharing, balancing, architecture, run, sampler or dataset.")
     ] = "balancing",
     metric: Annotated[
-        str | None, typer.Option(help="A metric to test, as in click.logloss; else each objective.")
+        str | None, typer.Option(help="Metric to test, as in click.logloss; default: each objective.")
     ] = None,
     split: Annotated[str, typer.Option(help="test, or confirm: rows that the search did not see.")] = "test",
     out: Annotated[Path | None, typer.Option(help="Also write FILE.html or FILE.csv.")] = None,

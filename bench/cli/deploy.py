@@ -14,29 +14,29 @@ from bench.errors import UserError
 
 
 class Alias(StrEnum):
-    """What a new version becomes."""
+    """The alias of a new version."""
 
     champion = "champion"
     challenger = "challenger"
 
 
 def deploy(
-    target: Annotated[str, typer.Argument(metavar="RUN|picked.json", help="A run, or what it picked on a data set.")],
-    as_: Annotated[Alias, typer.Option("--as", help="The alias that it gets.")] = Alias.champion,
-    name: Annotated[str | None, typer.Option(help="Of the registered model; else the data set's.")] = None,
-    policy: Annotated[Path | None, typer.Option("--policy", help="TOML file; else the suite's policy.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the trainings; else the run's.")] = None,
+    target: Annotated[str, typer.Argument(metavar="RUN|picked.json", help="A run, or the pick of one data set.")],
+    as_: Annotated[Alias, typer.Option("--as", help="Alias of the new version.")] = Alias.champion,
+    name: Annotated[str | None, typer.Option(help="Name of the registered model; default: the data set's.")] = None,
+    policy: Annotated[Path | None, typer.Option("--policy", help="TOML file; default: the suite's policy.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the trainings; default: the run's.")] = None,
     threads: Annotated[int, typer.Option(help="Threads to train with; 0 means all cores.", min=0)] = 0,
     force: Annotated[bool, typer.Option("--force", help="Keep a model below its prediction intervals.")] = False,
-    no_onnx: Annotated[bool, typer.Option("--no-onnx", help="Leave the model in ONNX out.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    no_onnx: Annotated[bool, typer.Option("--no-onnx", help="Leave out the model in ONNX.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the steps, and do nothing.")] = False,
     promote: Annotated[bool, typer.Option("--promote", help="Make the challenger champion; trains nothing.")] = False,
-    rollback: Annotated[bool, typer.Option("--rollback", help="Let champion and previous change places.")] = False,
+    rollback: Annotated[bool, typer.Option("--rollback", help="Swap champion and previous.")] = False,
     raw: Raw = None,
     json: Json = False,
     home: Home = None,
 ) -> None:
-    """Train the picked configuration for good, package it, and register it in MLflow."""
+    """Train the picked configuration for production, package it, and register it in MLflow."""
     from bench.home import resolve_home
     from bench.machine import cores
     from bench.production.engines import without_onnx

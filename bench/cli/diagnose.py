@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 def diagnose(
     run_: RunName,
-    trial: Annotated[int | None, typer.Argument(metavar="[TRIAL]", help="Its number; else the picked trial.")] = None,
+    trial: Annotated[
+        int | None, typer.Argument(metavar="[TRIAL]", help="Number of the trial; default: the picked one.")
+    ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every trial with a result, by number.")] = False,
     json: Json = False,
     home: Home = None,

@@ -20,20 +20,20 @@ def evaluate(
     model: Model,
     data: Annotated[str, typer.Argument(help="A data set's name, or the path of a card.")],
     against: Annotated[
-        str | None, typer.Option(help="A model to compare with; of a challenger it is the champion.")
+        str | None, typer.Option(help="Model to compare with; default for a challenger: the champion.")
     ] = None,
     split: Annotated[
-        str | None, typer.Option(help="train, valid, confirm or test of the card; else all its rows.")
+        str | None, typer.Option(help="train, valid, confirm or test of the card; default: all rows.")
     ] = None,
-    resamples: Annotated[int, typer.Option(help="Draws of the bootstrap.", min=20)] = 500,
-    confidence: Annotated[float, typer.Option(help="Of the intervals.", min=0.5, max=0.9999)] = 0.9,
-    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    resamples: Annotated[int, typer.Option(help="Resamples of the bootstrap.", min=20)] = 500,
+    confidence: Annotated[float, typer.Option(help="Confidence of the intervals.", min=0.5, max=0.9999)] = 0.9,
+    seed: Annotated[int, typer.Option(help="Seed of the resamples.")] = 0,
     tracking: Tracking = None,
     raw: Raw = None,
     json: Json = False,
     home: Home = None,
 ) -> None:
-    """Judge the ranking that a model serves, and each of its predictions, on data with labels, with intervals."""
+    """Measure a model's ranking and each of its predictions on data with labels, with intervals."""
     from bench.data import load_card
     from bench.home import resolve_home
     from bench.production.evaluation import judge, judgements, sentence, served

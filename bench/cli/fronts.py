@@ -1,4 +1,4 @@
-"""How a terminal shows a result: the verdict, the front that is served or that of heads, and the pick."""
+"""Prints a result on a terminal: the verdict, the served front or that of heads, and the pick."""
 
 from __future__ import annotations
 

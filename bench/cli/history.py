@@ -15,11 +15,11 @@ from bench.cli.output import TerminalProgress, say
 def history(
     card: Annotated[str, typer.Argument(help="A card with [history]: a name or a path.")],
     out: Annotated[Path, typer.Option(help="The parquet file to write.")],
-    raw: Annotated[Path | None, typer.Option(help="Folder of the card's files; without, they are fetched.")] = None,
+    raw: Annotated[Path | None, typer.Option(help="Folder of the card's files; default: fetch them.")] = None,
     until: Annotated[float, typer.Option(help="Keep rows before this time, in the card's unit.")] = math.inf,
     home: Home = None,
 ) -> None:
-    """Keep the past of every group, for `seesaw score --history`."""
+    """Write the history of every group, for `seesaw score --history`."""
     from bench.data import load_card
     from bench.home import resolve_home
     from bench.production.history import write_history

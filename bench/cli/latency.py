@@ -13,10 +13,10 @@ from bench.errors import UserError
 
 def latency(
     model: Model,
-    engines: Annotated[str | None, typer.Option(help="eager, exported, onnx; else all that can be had.")] = None,
-    batches: Annotated[str, typer.Option(help="Sizes, separated by commas.")] = "1,100,1000",
+    engines: Annotated[str | None, typer.Option(help="eager, exported, onnx; default: all that are installed.")] = None,
+    batches: Annotated[str, typer.Option(help="Batch sizes, separated by commas.")] = "1,100,1000",
     threads: Annotated[str, typer.Option(help="Numbers of threads, separated by commas.")] = "1,2",
-    seconds: Annotated[float, typer.Option(help="For each line of the table.", min=0.01)] = 1.0,
+    seconds: Annotated[float, typer.Option(help="Seconds for each line of the table.", min=0.01)] = 1.0,
     tracking: Tracking = None,
     json: Json = False,
     home: Home = None,

@@ -14,21 +14,17 @@ from bench.plain import parse_value
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Full = Annotated[bool, typer.Option("--full", help="Show all tables and all reasons.")]
-Home = Annotated[
-    Path | None, typer.Option("--home", help="Where everything is kept; else $SEESAW_HOME, else ./.seesaw.")
-]
+Home = Annotated[Path | None, typer.Option("--home", help="Home of all files; default: $SEESAW_HOME, else ./.seesaw.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda; auto takes CUDA where it is available.")]
 Raw = Annotated[Path | None, typer.Option("--raw", help="Folder with the raw files; nothing is fetched.")]
-Set = Annotated[
-    list[str] | None, typer.Option("--set", help="Configuration, as in sharing.kind=mmoe; may be repeated.")
-]
+Set = Annotated[list[str] | None, typer.Option("--set", help="Configuration, as in sharing.kind=mmoe. Repeat.")]
 Model = Annotated[
     str, typer.Argument(help="A package's folder, a deployed run, or NAME, NAME@ALIAS or NAME/VERSION in the registry.")
 ]
 Tracking = Annotated[
-    str | None, typer.Option("--tracking", help="MLflow address of the registry; else the store at home.")
+    str | None, typer.Option("--tracking", help="MLflow address of the registry; default: the store at home.")
 ]
-Tasks = Annotated[str | None, typer.Option("--tasks", help="Tasks to train, separated by commas; else the card's.")]
+Tasks = Annotated[str | None, typer.Option("--tasks", help="Tasks to train, separated by commas; default: the card's.")]
 
 
 def assignments(given: list[str] | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the user sees: bars on a terminal, plain lines elsewhere; tables; one JSON document on stdout where asked.
+"""The command line's output: bars on a terminal, plain lines elsewhere; tables; one JSON document on request.
 
 Results go to stdout, everything else to stderr, so that `--json` can be piped. On a terminal prose and tables keep its
 width; where there is none, lines are as long as they are.

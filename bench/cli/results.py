@@ -111,11 +111,9 @@ def _show_search(dataset: str, search: dict[str, Any]) -> None:
 
 def frontier_command(
     run_: Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run's name or path.")] = None,
-    experiment: Annotated[
-        str | None, typer.Option(help="Instead: of all runs of an MLflow experiment, merged.")
-    ] = None,
+    experiment: Annotated[str | None, typer.Option(help="Merge all runs of this MLflow experiment instead.")] = None,
     tracking: Annotated[
-        str | None, typer.Option(help="MLflow's address, with --experiment; else a file at home.")
+        str | None, typer.Option(help="MLflow's address, with --experiment; default: a file at home.")
     ] = None,
     heads: Annotated[bool, typer.Option("--heads", help="Show the front of heads, task against task.")] = False,
     full: Full = False,
@@ -145,7 +143,9 @@ def frontier_command(
 
 def report(
     run_: RunName,
-    out: Annotated[Path | None, typer.Option(help="File of the page; else report.html in the run's folder.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File of the page; default: report.html in the run's folder.")
+    ] = None,
     json: Json = False,
     home: Home = None,
 ) -> None:
@@ -162,16 +162,16 @@ def report(
 
 def pick_command(
     run_: RunName,
-    policy: Annotated[Path | None, typer.Option("--policy", help="TOML file; else the suite's policy.")] = None,
+    policy: Annotated[Path | None, typer.Option("--policy", help="TOML file; default: the suite's policy.")] = None,
     maximize: Annotated[
-        str | None, typer.Option(metavar="METRIC", help="Take the choice with the most of it; replaces the rule.")
+        str | None, typer.Option(metavar="METRIC", help="Pick the choice with the most of this; replaces the rule.")
     ] = None,
     at_least: Annotated[
         list[str] | None,
-        typer.Option(metavar="METRIC=BOUND", help='A bound: "click.recall@10%=98% of current", or a number.'),
+        typer.Option(metavar="METRIC=BOUND", help='Lower bound: "click.recall@10%=98% of current", or a number.'),
     ] = None,
     at_most: Annotated[
-        list[str] | None, typer.Option(metavar="METRIC=BOUND", help="Likewise, from above: cost/latency_ms=5.")
+        list[str] | None, typer.Option(metavar="METRIC=BOUND", help="Upper bound: cost/latency_ms=5.")
     ] = None,
     full: Full = False,
     json: Json = False,

@@ -14,7 +14,7 @@ from bench.interrupts import interrupted_once
 
 Current = Annotated[
     str | None,
-    typer.Option(metavar="FILE", help="What is in production: TOML, a package's folder, or models:/NAME/VERSION."),
+    typer.Option(metavar="FILE", help="Model in production: TOML, a package's folder, or models:/NAME/VERSION."),
 ]
 
 if TYPE_CHECKING:
@@ -32,22 +32,24 @@ def run(
     ] = None,
     trials: Annotated[int | None, typer.Option(help="Trials in total, for each data set.")] = None,
     samples: Annotated[int | None, typer.Option(help="Training samples in total, for each data set.")] = None,
-    lengths: Annotated[float | None, typer.Option(help="The same in trainings of full length, as in 20.")] = None,
+    lengths: Annotated[
+        float | None, typer.Option(help="Training samples in trainings of full length, as in 20.")
+    ] = None,
     time: Annotated[str | None, typer.Option(help="Start no trial later than this, as in 10m.")] = None,
     job_time: Annotated[str | None, typer.Option(help="End and retry a job that takes longer, as in 10m.")] = None,
     workers: Annotated[int, typer.Option(help="Jobs at once; 0 means one a core, or all a cluster holds.", min=0)] = 0,
     executor: Annotated[str, typer.Option(help="inline, process or ray.")] = "process",
     threads: Annotated[int, typer.Option(help="Threads of each job; 0 shares the cores.", min=0)] = 0,
     device: Device = "auto",
-    address: Annotated[str | None, typer.Option(help="A Ray cluster's HOST:PORT; else this machine's.")] = None,
+    address: Annotated[str | None, typer.Option(help="A Ray cluster's HOST:PORT; default: this machine's.")] = None,
     gpus: Annotated[float, typer.Option(help="GPUs of each job on a Ray cluster, as in 0.5.", min=0)] = 0,
     memory: Annotated[int, typer.Option(help="MB of memory of each job on a Ray cluster.", min=0)] = 0,
-    name: Annotated[str | None, typer.Option(help="The run's name; else the suite's, numbered.")] = None,
-    seed: Annotated[int, typer.Option(help="Every random number comes from it.", min=0)] = 0,
+    name: Annotated[str | None, typer.Option(help="The run's name; default: the suite's, numbered.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of every random number.", min=0)] = 0,
     set_: Set = None,
     current: Current = None,
     raw: Raw = None,
-    tracking: Annotated[str | None, typer.Option(help="MLflow's address; else a file at home.")] = None,
+    tracking: Annotated[str | None, typer.Option(help="MLflow's address; default: a file at home.")] = None,
     full: Full = False,
     json: Json = False,
     home: Home = None,
@@ -90,16 +92,20 @@ def resume(
     run_: Annotated[str, typer.Argument(metavar="RUN", help="A run's name or path.")],
     trials: Annotated[int | None, typer.Option(help="Raise the total of trials to this.")] = None,
     samples: Annotated[int | None, typer.Option(help="Raise the total of training samples to this.")] = None,
-    lengths: Annotated[float | None, typer.Option(help="The same in trainings of full length.")] = None,
+    lengths: Annotated[
+        float | None, typer.Option(help="Raise the total to this many trainings of full length.")
+    ] = None,
     time: Annotated[str | None, typer.Option(help="Raise the total time to this, as in 10m.")] = None,
     address: Annotated[str | None, typer.Option(help="The HOST:PORT of the run's Ray cluster from now on.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda from now on; else as the run began.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="auto, cpu or cuda from now on; default: as the run began.")
+    ] = None,
     current: Current = None,
     full: Full = False,
     json: Json = False,
     home: Home = None,
 ) -> None:
-    """Go on with a run after a stop or a crash, or give it more: limits are totals over all executions."""
+    """Continue a run after a stop or a crash, or extend it. Limits are totals over all executions."""
     from bench.run.current import with_current
     from bench.run.extend import extend
 
@@ -118,7 +124,7 @@ def confirm(
     json: Json = False,
     home: Home = None,
 ) -> None:
-    """Confirm more of a run: what is missing is trained, then frontier, pick and page are renewed."""
+    """Confirm more of a run: train what is missing, then renew frontier, pick and page."""
     from bench.run.current import with_current
     from bench.run.extend import confirm_more
 

@@ -15,11 +15,13 @@ from bench.cli.output import TerminalProgress, print_json, say
 def score(
     model: Model,
     files: Annotated[list[Path], typer.Argument(help="CSV (also packed) or parquet files of raw rows.")],
-    out: Annotated[Path, typer.Option(help="Folder of the predictions, as parquet; goes on with what it has.")],
+    out: Annotated[Path, typer.Option(help="Folder of the predictions, as parquet; existing parts are kept.")],
     keep: Annotated[str | None, typer.Option(help="Columns to keep, separated by commas.")] = None,
     engine: Annotated[str, typer.Option(help="eager, exported or onnx.")] = "eager",
-    threads: Annotated[int, typer.Option(help="Of the model; reading and encoding have their own.", min=1)] = 1,
-    history: Annotated[Path | None, typer.Option(help="What `seesaw history` wrote, for rows that bring none.")] = None,
+    threads: Annotated[int, typer.Option(help="Threads of the model; reading and encoding have their own.", min=1)] = 1,
+    history: Annotated[
+        Path | None, typer.Option(help="File of `seesaw history`, for rows without history columns.")
+    ] = None,
     tracking: Tracking = None,
     json: Json = False,
     home: Home = None,

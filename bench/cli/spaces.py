@@ -13,7 +13,7 @@ from bench.cli.output import print_json, print_table, say
 def spaces(
     space: Annotated[str | None, typer.Argument(help="A name or a space's path: show that space.")] = None,
     dataset: Annotated[
-        str | None, typer.Option(help="Show what it is for this data set, and what is left out.")
+        str | None, typer.Option(help="Fit the space to this data set, and show what is left out.")
     ] = None,
     json: Json = False,
 ) -> None:

@@ -7,7 +7,7 @@ from bench.cli.output import print_json, print_table
 
 
 def suites(json: Json = False) -> None:
-    """List the suites: what data each searches, and how much."""
+    """List the suites, with their data and budgets."""
     from bench import content
     from bench.data import load_card
     from bench.suite import load_suite

@@ -12,11 +12,11 @@ from bench.cli.output import print_json, say
 
 def sync(
     run_: Annotated[str, typer.Argument(metavar="RUN", help="A run's name or path.")],
-    tracking: Annotated[str | None, typer.Option(help="Another MLflow address than the run's.")] = None,
+    tracking: Annotated[str | None, typer.Option(help="MLflow address, in place of the run's.")] = None,
     json: Json = False,
     home: Home = None,
 ) -> None:
-    """Send to MLflow what it does not have of a run."""
+    """Send the missing records of a run to MLflow."""
     from bench.home import resolve_home
     from bench.run.folder import Run
     from bench.run.reporting import sync as send

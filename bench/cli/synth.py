@@ -12,12 +12,12 @@ from bench.cli.output import TerminalProgress, print_json, print_table, say
 
 
 def synth(
-    dataset: Annotated[str, typer.Argument(help="Whose format: ali-ccp.")],
+    dataset: Annotated[str, typer.Argument(help="Format: ali-ccp.")],
     out: Annotated[Path, typer.Option("--out", help="New folder for the files.")],
     rows: Annotated[int, typer.Option(help="Impressions, train and test together.")] = 100_000,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.", min=0)] = 0,
-    click_rate: Annotated[float, typer.Option(help="Clicks among impressions.")] = 0.04,
-    buy_rate: Annotated[float, typer.Option(help="Purchases among clicks.")] = 0.005,
+    seed: Annotated[int, typer.Option(help="Seed; the same seed gives the same bytes.", min=0)] = 0,
+    click_rate: Annotated[float, typer.Option(help="Share of clicks among impressions.")] = 0.04,
+    buy_rate: Annotated[float, typer.Option(help="Share of purchases among clicks.")] = 0.005,
     json: Json = False,
 ) -> None:
     """Write generated raw files in the format of a public data set."""

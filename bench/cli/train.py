@@ -18,7 +18,7 @@ def train(
     dataset: Annotated[str, typer.Argument(help="A data set's name, or the path of a card.")],
     config: Annotated[Path | None, typer.Option("--config", help="TOML file with a configuration.")] = None,
     set_: Set = None,
-    seed: Annotated[int, typer.Option(help="Of weights, order and dropout.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of weights, order and dropout.")] = 0,
     threads: Annotated[int, typer.Option(help="Threads to use; 0 means all cores.", min=0)] = 0,
     device: Device = "auto",
     profile: Annotated[bool, typer.Option("--profile", help="Show where the time goes.")] = False,

@@ -88,7 +88,7 @@ class ExpertConfig(HiddenConfig):
 
 
 class EmbeddingConfig(Config):
-    """How ids become vectors."""
+    """Options of the embeddings of ids."""
 
     dim: int = Field(16, ge=1, le=1024)
     """Width of one embedding; under `by_cardinality`, of the widest."""

@@ -19,7 +19,7 @@ _PIECE, _WIDE = 512, 512  # samples of a piece, and columns from which on pieces
 
 
 class Layer(NamedTuple):
-    """What the backward pass of `forward` needs.
+    """The values that the backward pass of `forward` needs.
 
     Attributes:
         x: (G, B, I).

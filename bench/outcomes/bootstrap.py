@@ -77,7 +77,7 @@ _HELD = 1 << 28  # bytes of counts
 
 
 class Drawn:
-    """How often each row is in each of `resamples` resamples of a split.
+    """The number of times that each row is in each of `resamples` resamples of a split.
 
     Args:
         units: (N,), see `bench.outcomes.bootstrap`; rows of one unit have the same counts.

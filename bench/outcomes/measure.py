@@ -144,7 +144,7 @@ class Measure:
 
 
 class Columns:
-    """Which columns of gains outcomes need: of a task its label, floored at 0, or whether it is above 0."""
+    """The gain columns that outcomes need: a task's label, floored at 0, or whether it is above 0."""
 
     def __init__(self) -> None:
         self._of: dict[tuple[int, bool], int] = {}

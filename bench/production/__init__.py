@@ -1,1 +1,1 @@
-"""From a picked configuration to a model in production."""
+"""Production: turns a picked configuration into a served model."""

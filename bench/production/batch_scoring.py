@@ -51,7 +51,7 @@ class Encoded(NamedTuple):
 
 @dataclass(frozen=True)
 class Done:
-    """What was done: rows scored and parts written now, and parts that were there."""
+    """The work done: rows scored and parts written now, and parts that existed before."""
 
     rows: int = 0
     parts: int = 0
@@ -59,7 +59,7 @@ class Done:
 
 
 class BatchScoring:
-    """One model over some files into one folder.
+    """Scores files with a model into a folder.
 
     Args:
         history: see `Package.scorer`.

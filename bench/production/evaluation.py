@@ -1,4 +1,4 @@
-"""How good the served ranking and each prediction are on labelled rows, and whether one model beats another.
+"""Evaluates the served ranking and each prediction on labelled rows, and compares two models.
 
 Groups (users, where rows are ranked by user) are resampled as a whole, since rows of one user are not independent; see
 `bench.outcomes.bootstrap`. Two models are compared on the same resamples, so that what is hard for both cancels out.
@@ -110,7 +110,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Judgement:
-    """One metric of a model, and of another where there is one to compare with.
+    """One metric of a model, and of the other model if there is one.
 
     Attributes:
         metric: `like.recall@10%` of the ranking by `score`, or `like.auc` of a prediction.

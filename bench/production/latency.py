@@ -1,4 +1,4 @@
-"""How long a packaged model takes: for a request of raw rows, and for the model alone, by engine, threads and batch."""
+"""Latency of a packaged model: of a request of raw rows, and of the model alone, by engine, threads and batch."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ _Name = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
 class FileFacts(Config):
-    """What a file must be."""
+    """The required properties of a file."""
 
     sha256: str
     size: int
@@ -63,7 +63,7 @@ class VectorFacts(Config):
 
 
 class ScaleFacts(Config):
-    """How a regression's targets are scaled, see `bench.schema.Scale`."""
+    """The scale of a regression's targets, see `bench.schema.Scale`."""
 
     log: bool
     centre: FiniteFloat

@@ -17,7 +17,7 @@ from bench.production.rows import RawRows
 
 @dataclass(frozen=True)
 class Facts:
-    """What a model card tells.
+    """The facts on a model card.
 
     Attributes:
         store: the store's manifest.

@@ -1,4 +1,4 @@
-"""What a model in ONNX may hold: arithmetic that exports of our models use, and weights in the package's own files."""
+"""Checks a model in ONNX: it may hold only our models' arithmetic, and weights in the package's own files."""
 
 from __future__ import annotations
 

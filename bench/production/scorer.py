@@ -1,4 +1,4 @@
-"""From raw rows to every task's probability and one score to rank by."""
+"""Scores raw rows: every task's probability, and one score to rank by."""
 
 from __future__ import annotations
 

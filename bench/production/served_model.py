@@ -1,4 +1,4 @@
-"""What is served: raw logits of one or several trained models, turned into every task's probabilities."""
+"""The served model: turns raw logits of one or several trained models into every task's probabilities."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _predictions(models: Sequence[MultiTaskModel], ids: Tensor, dense: Tensor) -
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What rebuilds the modules behind a `ServedModel`: its weights then fit in.
+    """The specification that rebuilds the modules of a `ServedModel`, so that its weights fit.
 
     Attributes:
         config: dotted, all of it.

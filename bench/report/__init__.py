@@ -1,4 +1,4 @@
-"""One self-contained page for a run: tidy tables (`view`), their JSON (`embed`), words and the file (`page`).
+"""A self-contained page for a run: tidy tables (`view`), their JSON (`embed`), words and the file (`page`).
 
 >>> from pathlib import Path
 >>> from tempfile import TemporaryDirectory

@@ -1,4 +1,4 @@
-"""What the search spent, on what, what came of it, and its failed runs by reason."""
+"""The search's cost by purpose, its progress, and its failed runs by reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the scripts of a section read, as plain JSON values."""
+"""The data of a section's scripts, as plain JSON values."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ SHARING_ORDER = ("single_task", "shared_bottom", "mmoe", "ple", "shared_embeddin
 
 @dataclass(frozen=True)
 class Look:
-    """How one architecture is drawn."""
+    """The colour and mark of one architecture."""
 
     role: str
     symbol: str

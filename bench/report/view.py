@@ -1,4 +1,4 @@
-"""What a page shows of a run on one data set: `build_view` makes it, `page` and the scripts draw it.
+"""The content of a page about a run on one data set: `build_view` makes it, `page` and the scripts draw it.
 
 One row a point: `point` (id), `name`, `architecture`, `role` ("trial", "baseline", "current"), `kind` and `weights`
 (the fusion; None for heads), `on_front`, `p_nondominated`. For each split s and axis a there are `s/a`, its 90%
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Axis:
-    """An outcome or an objective. A gain times `scale` is shown: per cent of the current value, or thousandths."""
+    """An outcome or an objective. Gains are printed times `scale`: per cent of the current value, or thousandths."""
 
     name: str
     direction: Direction
@@ -180,7 +180,7 @@ class Picked:
 
 @dataclass(frozen=True)
 class Decision:
-    """What the sliders choose among: rows of `Choices`, thinned.
+    """The choices behind the sliders: rows of `Choices`, thinned.
 
     Attributes:
         table: as in `Choices`, the rows kept.

@@ -1,4 +1,4 @@
-"""What came of a search, on its parent run and its trials: verdict, fronts, pick, page."""
+"""Sends a search's results to its parent run and its trials: verdict, fronts, pick, page."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CHOSEN = "chosen/"
 
 @dataclass(frozen=True)
 class Found:
-    """What came of a search.
+    """The results of a search.
 
     Attributes:
         page: a file.

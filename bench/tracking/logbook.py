@@ -1,4 +1,4 @@
-"""What a driver logs to without ever waiting for MLflow: a section for each data set, sent by one thread.
+"""Logs a driver's records without ever waiting for MLflow: a section for each data set, sent by one thread.
 
 The records are the truth. The thread sends those that are new; at the end it compares all records with what MLflow has.
 """

@@ -26,7 +26,7 @@ LONGEST_DIGEST = 36  # characters that MLflow takes
 
 
 class Key(NamedTuple):
-    """Which run below a parent: of a trial, or of a replicate and where that stopped (`values.UNTIL`)."""
+    """The key of a run below a parent: a trial, or a replicate with its `values.UNTIL`."""
 
     trial: int
     replicate: int = 0

@@ -123,7 +123,7 @@ class TrackingError(UserError):
 
 @dataclass
 class Pulse:
-    """Whether a store still gets somewhere.
+    """Tells whether a store still makes progress.
 
     Attributes:
         answers: how many requests were answered.

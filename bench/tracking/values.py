@@ -1,4 +1,4 @@
-"""What MLflow has of a record, as plain values. Nothing here knows MLflow, only its limits and its names of metrics."""
+"""MLflow's values of a record, as plain values. This module knows only MLflow's limits and names of metrics."""
 
 from __future__ import annotations
 

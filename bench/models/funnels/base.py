@@ -15,7 +15,7 @@ RAREST = 1e-6  # base rates are taken as no nearer than this to 0 and 1
 
 @dataclass(frozen=True)
 class Probabilities:
-    """What a model says of a batch; for regression tasks both are the predicted target.
+    """A model's predictions for a batch; for regression tasks both are the predicted target.
 
     Attributes:
         conditional: (B, T), P(task | its parent happened); for a task without parent, P(task).

@@ -1,4 +1,4 @@
-"""What all kernels share: how numbers are stored and computed with, and how kernels are compiled."""
+"""Storage and arithmetic of numbers in all kernels, and the compilation of kernels."""
 
 from __future__ import annotations
 

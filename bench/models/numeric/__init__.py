@@ -1,4 +1,4 @@
-"""How numbers enter a model. One file each, one entry each in `NUMERIC`."""
+"""Encodings of numbers in a model. One file each, one entry each in `NUMERIC`."""
 
 from __future__ import annotations
 

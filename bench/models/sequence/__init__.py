@@ -1,4 +1,4 @@
-"""How histories enter a model. One file each, one entry each in `SEQUENCE`."""
+"""Readers of histories in a model. One file each, one entry each in `SEQUENCE`."""
 
 from __future__ import annotations
 

@@ -35,7 +35,9 @@ class Places(Drawn):
 
 
 class Attention(Sequence):
-    """What the row's own value asks of its history after one block of attention (after Kang & McAuley, ICDM 2018).
+    """Pools a history by attention from the row's own value, after one block of self-attention.
+
+    After Kang & McAuley, ICDM 2018.
 
     The row's own value asks; the values of the history, each with a vector of its place, answer. A residual connection
     and a feed-forward layer follow. Keys and values of one block are linear in the values, so a single query suffices.

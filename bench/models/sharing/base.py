@@ -16,7 +16,7 @@ from bench.schema import Schema
 
 @dataclass(frozen=True)
 class Layout:
-    """What stands where in an input set: tokens, then dense columns, then what an interaction appends.
+    """The places in an input set: tokens, then dense columns, then columns that an interaction appends.
 
     Tokens are vectors: first the embedding of each field, in their order, then those of numbers that have one.
 
