@@ -5,7 +5,7 @@
     train = store.with_tasks(store.default_tasks).split("train")
     train.ids, train.dense, train.labels, train.group
 
-A `Card` says what a data set is, `prepare` fetches, reads, encodes and stores it, a `Store` gives its arrays, and its
+A `Card` describes a data set; `prepare` fetches, reads, encodes and stores it. A `Store` gives its arrays, and its
 `Encoder` turns raw rows into the same form later.
 
 What a worker needs, the store, is loaded at once; the rest with its first use: it brings pandas, scipy.stats and the

@@ -69,7 +69,7 @@ class ArrayReader:
         self._file.close()
 
     def buffer(self, rows: int) -> NDArray[Any]:
-        """Room for so many rows."""
+        """Room for `rows` rows."""
         return np.empty((rows, *self._row), self._dtype)
 
     def read(self, start: int, buffer: NDArray[Any]) -> None:

@@ -1,7 +1,7 @@
-"""What a part's columns must hold before anything is made of them, and its labels.
+"""Checks of a part's columns and labels before they are used.
 
-Texts must be UTF-8, numbers numbers, labels what the task names. A row that does not fit is a failure, or is dropped
-and counted where the card says `on_bad_row = "drop"`.
+Texts must be UTF-8, number columns must hold numbers, and labels the values that the task names. A row that does not
+fit is a failure, or is dropped and counted where the card says `on_bad_row = "drop"`.
 """
 
 from __future__ import annotations

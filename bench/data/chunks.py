@@ -58,7 +58,7 @@ class RowReader:
         self._stack.close()
 
     def buffers(self, rows: int) -> Buffers:
-        """Room for so many rows."""
+        """Room for `rows` rows."""
         ids, dense, labels = (array.buffer(rows) for array in self._arrays)
         return ids, dense, labels
 
@@ -103,7 +103,7 @@ class Plan:
 
     @classmethod
     def within(cls, memory: int, sample: int, size: int) -> Plan:
-        """The plan for so many bytes: two windows (one in use, one being read), their order and the batches held.
+        """The plan for `memory` bytes: two windows (one in use, one being read), their order and the batches held.
 
         Args:
             memory: bytes allowed.
@@ -129,7 +129,7 @@ class Plan:
         return self.window * (2 * sample + _ORDER) + _HELD * size * sample
 
     def windows(self, rows: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
-        """For each window of a pass over so many rows the numbers of its chunks, ascending."""
+        """For each window of a pass over `rows` rows, the numbers of its chunks, ascending."""
         chunks = -(-rows // self.chunk)
         count = -(-chunks // (self.window // self.chunk))
         strata = np.tile(np.arange(count), (-(-chunks // count), 1))
@@ -176,7 +176,7 @@ class _Filling:
         return len(self._parts)
 
     def advance(self, chunks: int) -> None:
-        """Reads so many more chunks, or those that are left."""
+        """Reads `chunks` more chunks, or those that are left."""
         for start, rows in self._parts[self._next : self._next + chunks]:
             self._reader.read(start, rows, self._buffers, self._filled)
             self._filled += rows

@@ -35,12 +35,12 @@ def weekday_of_yyyymmdd(numbers: Numbers) -> Numbers:
 
 
 def hour_of_unix(numbers: Numbers, unit: int) -> Numbers:
-    """Time since 1970, so many units a second -> hour of the day, UTC."""
+    """Time since 1970, `unit` units a second -> hour of the day, UTC."""
     return np.floor(numbers / (3600 * unit)) % 24
 
 
 def weekday_of_unix(numbers: Numbers, unit: int) -> Numbers:
-    """Time since 1970, so many units a second -> 0 (Monday) to 6, UTC."""
+    """Time since 1970, `unit` units a second -> 0 (Monday) to 6, UTC."""
     return (np.floor(numbers / (86400 * unit)) + 3) % 7  # 1970-01-01 was a Thursday
 
 

@@ -143,7 +143,7 @@ def _tag(part: Path) -> Path:
 STEP = 1 << 20
 """Bytes of a member that are held."""
 _BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
-"""What archives raise that are cut, damaged or encrypted."""
+"""Errors of archives that are cut, damaged or encrypted."""
 
 
 def extract(archive: Path, member: str, target: Path) -> None:

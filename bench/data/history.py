@@ -24,7 +24,7 @@ from bench.registry import Config
 SEEN = "seen"
 """The action that every row is."""
 ROWS = 1 << 20
-"""About so many rows are worked on at once; a group is never divided."""
+"""Rows that are worked on at once, about; a group is never divided."""
 PART = 1 << 16
 """Rows of a part that is read back."""
 TIMES, LISTS, NUMBERS = "times.npy", "past_lists.npy", "past_numbers.npy"
@@ -292,7 +292,7 @@ class Pasts:
             yield np.array(self._numbers[split][start : start + PART])
 
     def of(self, split: int, start: int, rows: int) -> Past:
-        """The past of so many rows of a split, from row `start` on."""
+        """The past of `rows` rows of a split, from row `start` on."""
         at = slice(start, start + rows)
         return Past(np.array(self._lists[split][at]), np.array(self._numbers[split][at]))
 
@@ -313,7 +313,7 @@ def _spilled(path: Path, width: int) -> Any:
 
 
 def shares(groups: Sequence[NDArray[np.int32]], rows: int = ROWS) -> Iterator[list[Ints]]:
-    """Rows of each split, share by share: every group is whole in one share of about so many rows.
+    """Rows of each split, share by share: every group is whole in one share of about `rows` rows.
 
     Args:
         groups: (n,) of each split.

@@ -17,7 +17,7 @@ from bench.errors import listed
 
 
 def describe(card: Card) -> dict[str, Any]:
-    """What there is to show of a card."""
+    """The content of a card, for display."""
     columns = {
         name: column.model_dump(mode="json", by_alias=True, exclude_defaults=True) | {"kind": column.kind}
         for name, column in card.columns.items()
@@ -188,7 +188,7 @@ def _split(card: Card) -> Iterator[str]:
 
 
 def _of_train(card: Card, split: ValidOfTrain) -> str:
-    """What of train is valid; empty where valid has rows of its own."""
+    """The part of train that is valid; empty where valid has rows of its own."""
     if split.valid_from is not None:
         return f"train from '{card.time}' {split.valid_from} on"
     if split.valid_fraction is None:

@@ -1,9 +1,9 @@
 """Train and both halves of validation together, except a part held out: what a picked configuration is trained on.
 
 The part held out takes the place of validation, and follows the logic of the card's split. Where validation is another
-population than train (a later time, files or values of its own), it is held out from validation alone, so that it stays
-nearer to what comes next; by time the last rows of each half, in the store's order, which is that of the log. Elsewhere
-it is a seeded draw over all, by group where the card splits by group, so that none is on both sides.
+population than train (a later time, files or values of its own), the part comes from validation alone, so that it stays
+nearer to the future. By time it is the last rows of each half, in the store's order, which is that of the log.
+Elsewhere it is a seeded draw over all, by group where the card splits by group, so that none is on both sides.
 """
 
 from __future__ import annotations

@@ -168,7 +168,7 @@ class Store:
 
 
 def part_of(split: Split, rows: int) -> Split:
-    """About so many rows of a split, in its order and in memory; the split itself where it has no more.
+    """About `rows` rows of a split, in its order and in memory; the split itself where it has no more.
 
     Rows of one group are in or out together. Which are in depends on their group, or on their place where they have
     none, and on nothing else: every job of a search sees the same part.

@@ -92,7 +92,7 @@ def check_tasks(rules: tuple[TaskRule, ...]) -> None:
 
 SKEWED = 2.0
 ROWS = 1 << 20
-"""Of a larger split, so many rows are drawn."""
+"""Rows that are drawn of a larger split."""
 TAIL = 0.001
 Floats = NDArray[np.float64]
 
@@ -165,10 +165,10 @@ def scale_of(labels: Floats, log: bool | None = None) -> Scale:
 
 
 def _fence(values: Floats) -> tuple[float, float]:
-    """Between these lies what is no outlier: twice as far from the median as all but a thousandth on that side.
+    """Between these lies what is no outlier: twice as far from the median as the quantile of `TAIL` on that side.
 
     The largest and the smallest value are never among the quantiles: one wild label in a small data set stays outside.
-    Where all but a thousandth on a side equal the median, nothing on that side is taken for an outlier: rare purchases
+    Where that quantile equals the median, nothing on that side is taken for an outlier: rare purchases
     are no mistakes.
     """
     ordered = np.sort(values)

@@ -34,7 +34,7 @@ def logged(numbers: Numbers, log1p: bool) -> Numbers:
 
 
 class Robust(NamedTuple):
-    """What numbers are standardised by.
+    """The mean and deviation that standardise numbers.
 
     Attributes:
         low: numbers below are taken for it, `high` likewise.
@@ -77,7 +77,7 @@ class RunningMoments:
         self._take(PIECE)
 
     def _take(self, least: int) -> None:
-        """Adds the numbers that wait, in whole pieces where there are at least so many."""
+        """Adds the numbers that wait, in whole pieces, if there are at least `least`."""
         if sum(part.shape[1] for part in self._waiting) < least:
             return
         waiting = np.concatenate(self._waiting, axis=1)
@@ -222,7 +222,7 @@ class DistinctNumbers:
 
 
 def ranges_for(rows: int) -> int:
-    """How many ranges so many rows of train allow."""
+    """The number of ranges that `rows` rows of train allow."""
     return max(2, min(MOST_RANGES, rows // ROWS_OF_RANGE))
 
 
@@ -236,7 +236,7 @@ def _united(values: Numbers, counts: NDArray[np.int64]) -> tuple[Numbers, NDArra
 
 
 def shortened(numbers: Numbers, bits: int) -> Numbers:
-    """To so many significant bits, towards zero."""
+    """Numbers rounded to `bits` significant bits, towards zero."""
     mantissa, exponent = np.frexp(numbers)
     shorter: Numbers = np.ldexp(np.trunc(np.ldexp(mantissa, bits)), exponent - bits)
     return shorter

@@ -95,7 +95,7 @@ class Others:
 
 
 def ranges_of(column: Counted, learnt: Floats, ranges: int) -> NDArray[np.int64]:
-    """(V + 1,) which of about so many ranges each distinct number is in; a missing one's is the last.
+    """(V + 1,) which of about `ranges` ranges each distinct number is in; a missing one's is the last.
 
     Args:
         learnt: (V,) rows of train with each.
@@ -153,7 +153,7 @@ class Trial:
         return _Sums(counts_of(self.column, learn), left, self.column.codes[tried], said[tried], y[tried], binary)
 
     def repeated(self, times: int) -> float:
-        """Share of the rows tried whose value at least so many rows of train have."""
+        """Share of the rows tried whose value at least `times` rows of train have."""
         known, there = self.learnt[:-1] >= times, self.there[:-1]
         return float(there[known].sum() / max(self.there.sum(), 1))
 

@@ -20,7 +20,7 @@ from bench.machine import cores
 from bench.progress import Advance, Progress, Silent
 
 PACKED = (".gz", ".zst")
-"""What is put behind a file's name when it is packed."""
+"""Endings of packed files."""
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
@@ -125,7 +125,7 @@ def blocks(path: Path, progress: Progress, doing: str = "reading") -> Generator[
 
 
 def _ends(path: Path, size: int) -> int:
-    """Of lines, in so many bytes from the beginning."""
+    """The number of ends of lines in the first `size` bytes."""
     found = 0
     with open_raw(path) as stream:
         while size and (block := stream.read(min(size, BLOCK))):

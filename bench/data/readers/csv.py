@@ -76,7 +76,7 @@ def _first_not_utf8(path: Path) -> str:
 
 
 UNFIT = "\x1a"
-"""What a line with an open quote is replaced by, one separator more than it should have."""
+"""The replacement of a line with an open quote: one separator more than it should have."""
 OPEN = "expected a row on one line, found a quote that is not closed on it"
 _EMPTY = re.compile(rb"(\A|\n)[\r\n]+")
 
@@ -88,7 +88,7 @@ class CleanLines(io.RawIOBase):
     for part of it or gives up: that depends on where its blocks end.
 
     Args:
-        columns: how many a line has, where one with an open quote is to be replaced by `UNFIT`; 0 where it is an error.
+        columns: how many a line has, if lines with an open quote are replaced by `UNFIT`; 0 if they are an error.
     """
 
     def __init__(self, source: Iterator[bytes], separator: str, name: str, columns: int = 0) -> None:
@@ -184,7 +184,7 @@ def read_csv(
     """Reads the wanted columns that the file has, part by part; all columns where `keep_all` is set.
 
     Args:
-        wanted: raw column -> `text`, `number` or `list`; all but numbers are text.
+        wanted: raw column -> `text`, `number` or `list`; all except numbers are text.
         names: column names of a file without header.
         drop: leave out rows with a wrong number of columns or an open quote; numbers come as text then, and texts
             unchecked, for `bench.data.checks`.

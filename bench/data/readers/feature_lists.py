@@ -273,7 +273,7 @@ def _joined(parts: list[Lines]) -> Lines:
 
 
 def _until_bad(block: bytes, wanted: Wanted, labelled: bool, lines: int) -> tuple[Lines, int, int]:
-    """The lines before the first problem, of so many at most; its number (0: none) and place."""
+    """The lines before the first problem, at most `lines`; its number (0: none) and place."""
     text = np.frombuffer(block, np.uint8)
     slots, sums = sum(wanted.slots), sum(wanted.summed)
     found = Lines(

@@ -1,4 +1,4 @@
-"""What the table's entries are made of."""
+"""The parts of the table's entries."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def in_child(work: Callable[[], int]) -> int:
 
 
 def prepare(work: Work, moment: float) -> int:
-    """Prepares until so many moments have passed; the moments that passed go to `moments.txt`."""
+    """Prepares until `moment` moments have passed; the moments that passed go to `moments.txt`."""
     passed = 0
 
     def step(size: int = 0) -> int:

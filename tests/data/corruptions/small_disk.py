@@ -38,7 +38,7 @@ def watched(folder: Path, write: Callable[[int], int]) -> Iterator[None]:
 
 @contextmanager
 def room(folder: Path, size: int) -> Iterator[None]:
-    """So many bytes can be written below `folder`; then the disk is full."""
+    """Lets `size` bytes be written below `folder`; then the disk is full."""
     left = size
 
     def write(wanted: int) -> int:
