@@ -8,8 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from bench.models.initial import Drawn
-from bench.models.numeric import Numeric
+from bench.models.numeric.base import NumberLinear, Numeric
 from bench.schema import Schema
 
 
@@ -36,7 +35,7 @@ class ProjectedVectors(Numeric):
         )
         dense = tuple(schema.dense[column] for column in kept)
         self.rest = of_rest(replace(schema, dense=dense, numbers=numbers, vectors=()))
-        self.maps = nn.ModuleList(Projection(sets, vector.length, dim) for vector in schema.vectors)
+        self.maps = nn.ModuleList(NumberLinear(sets, 1, vector.length, dim) for vector in schema.vectors)
         self.register_buffer("kept", torch.tensor(kept, dtype=torch.int64), persistent=False)
         self.schema, self.tokens = self.rest.schema, (*self.rest.tokens, *(vector.name for vector in schema.vectors))
         self.outputs = self.rest.outputs + len(self.maps) * dim
@@ -49,32 +48,8 @@ class ProjectedVectors(Numeric):
     def forward(self, x: Tensor) -> Tensor:
         """See `Numeric.forward`."""
         rest = self.rest(x.index_select(2, self.kept))
-        tokens = [of(x[:1, :, columns]) for of, columns in zip(self.maps, self.columns, strict=True)]
+        tokens = [
+            of(x[:1, :, columns].unsqueeze(2)).flatten(2) for of, columns in zip(self.maps, self.columns, strict=True)
+        ]
         rest = rest.expand(len(tokens[0]), -1, -1)
         return torch.cat([rest[:, :, : self.before], *tokens, rest[:, :, self.before :]], dim=2)
-
-
-class Projection(Drawn):
-    """A linear map for each input set.
-
-    Attributes:
-        weight: (I, inputs, outputs).
-        bias: (I, outputs).
-    """
-
-    def __init__(self, sets: int, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(sets, inputs, outputs))
-        self.bias = nn.Parameter(torch.empty(sets, outputs))
-        self.reset_parameters()
-
-    def reset_parameters(self, source: torch.Generator | None = None) -> None:
-        """Draws both uniformly between plus and minus inputs^(-1/2), as `nn.Linear` does."""
-        bound = self.weight.shape[1] ** -0.5
-        nn.init.uniform_(self.weight, -bound, bound, source)
-        nn.init.uniform_(self.bias, -bound, bound, source)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x (1, B, inputs) -> (I, B, outputs)."""
-        y: Tensor = torch.matmul(x, self.weight) + self.bias.unsqueeze(1)
-        return y

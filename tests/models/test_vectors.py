@@ -54,7 +54,7 @@ def test_each_vector_is_a_linear_map_beside_what_the_rest_becomes(kind: str) -> 
     for at, columns in enumerate((slice(0, 3), slice(6, 8))):
         of = made.maps[at]
         for own in range(2):
-            wanted = torch.nn.functional.linear(x[0, :, columns], of.weight[own].T, of.bias[own])
+            wanted = torch.nn.functional.linear(x[0, :, columns], of.weight[own, 0].T, of.bias[own, 0])
             torch.testing.assert_close(y[own, :, numbers + 4 * at : numbers + 4 * at + 4], wanted)
 
 
