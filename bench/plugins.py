@@ -148,7 +148,7 @@ def add(*files: PluginFile) -> None:
         module = ModuleType(f"seesaw_plugin_{hashlib.sha256(file.origin.encode()).hexdigest()[:16]}")
         module.__file__ = file.path
         sys.modules[module.__name__] = module  # where typing looks names up
-        with _told(file.origin):
+        with _naming(file.origin):
             exec(compile(file.text, file.path, "exec"), module.__dict__)
         if not any(isinstance(module.__dict__.get(name), dict) for name in dicts):
             raise UserError(f"plug-in {file.origin}: expected one of the dicts {listed(dicts)}, found none")
@@ -217,7 +217,7 @@ def _points() -> dict[str, list[EntryPoint]]:
 def _of_packages(group: str) -> Iterator[tuple[str, str, Any]]:
     for each in _points().get(f"seesaw.{group}", ()):
         origin = f"{each.dist.name} {each.dist.version}" if each.dist else each.value
-        with _told(origin):
+        with _naming(origin):
             entry = each.load()
         yield each.name, origin, entry
 
@@ -230,7 +230,7 @@ def _of_files(group: str) -> Iterator[tuple[str, str, Any]]:
 
 
 @contextmanager
-def _told(origin: str) -> Iterator[None]:
+def _naming(origin: str) -> Iterator[None]:
     """Whatever a plug-in's own code raises names the plug-in."""
     try:
         yield

@@ -18,7 +18,7 @@ TaskGradients = Sequence[Sequence[Tensor]]
 
 
 class Balancer(nn.Module):
-    """Built as `Balancer(tasks: Sequence[str], config)`.
+    """Built as `Balancer(tasks: Sequence[str], config)`; an entry with options reads `config` itself.
 
     A balancer's parameters (learned weights) are trained with the model's; its other state must live in buffers, so
     that `state_dict` holds all of it. Random draws come from torch's default generator, which the loop seeds.

@@ -41,14 +41,17 @@ def fitting(space: Space, schema: Schema) -> Fitted:
     from bench.training.axes import AXES  # imports torch: only where it is needed
 
     unwanted: dict[tuple[str, str], str] = {}
-    for axis, kept, why, needed in (
-        (FUNNEL, UNTIED, NO_PARENT, any(task.parent for task in schema.tasks)),
-        (NUMERIC, PLAIN, NO_NUMBER, schema.numbers),
-    ):
-        if not needed and axis in space.tree:
-            unwanted |= {(axis, branch): why for branch in space.branches(axis) if branch != kept}
-            space = space.restricted({axis: kept})
+    pinned = {
+        axis: (kept, reason)
+        for axis, kept, reason, needed in (
+            (FUNNEL, UNTIED, NO_PARENT, any(task.parent for task in schema.tasks)),
+            (NUMERIC, PLAIN, NO_NUMBER, schema.numbers),
+        )
+        if not needed and axis in space.tree
+    }
     for name, node, _ in trees.walk(space.tree):
+        if name in pinned and isinstance(node, Switch):
+            continue
         registry = AXES.get(name.removesuffix(".kind"), {}) if name.endswith(".kind") else {}
         for kind in node.branches if isinstance(node, Switch) else [node.value] if isinstance(node, Constant) else []:
             entry = registry.get(str(kind))
@@ -59,4 +62,7 @@ def fitting(space: Space, schema: Schema) -> Fitted:
             unwanted[name, str(kind)] = reason
     if unwanted:
         space = replace(space, tree=trees.prune(space.tree, unwanted))
+    for axis, (kept, why) in pinned.items():
+        unwanted |= {(axis, branch): why for branch in space.branches(axis) if branch != kept}
+        space = space.restricted({axis: kept})
     return Fitted(space, {f"{name} = {branch}": reason for (name, branch), reason in unwanted.items()})

@@ -115,32 +115,23 @@ def _of_balancer(name: str, claims: Collection[str]) -> _Found:
     yield "", partial(of.an_entry_is_complete, name)
     if of.is_of_gradients(name):
         tried = [
-            of.finite_at_every_scale_and_rank_for_six_steps,
-            of.finite_where_the_scales_of_tasks_differ,
-            of.one_task_is_followed_as_it_is,
-            of.equal_gradients_are_summed,
-            of.a_common_scale_scales_the_step,
-            of.seeded_steps_repeat_bit_for_bit,
-            of.steps_go_on_from_a_saved_state_bit_for_bit,
-            of.what_it_is_given_is_left_as_it_was,
+            *of.OF_GRADIENTS,
             *([of.permuting_tasks_changes_no_step] if fair else []),
         ]
         if isinstance(of.build(name, 2), GradientCombination):
             tried.append(of.nothing_dense_needs_to_be_shared)
         else:
             tried.append(of.finite_for_what_is_hardly_a_gramian)
-        told = [of.a_task_with_zero_gradient_has_no_say, of.what_is_kept_matters_where_claimed]
+        by_claim = [of.a_task_with_zero_gradient_has_no_say, of.what_is_kept_matters_where_claimed]
     else:
         tried = [
-            of.finite_at_every_scale_and_without_samples,
-            of.a_loss_that_is_not_a_number_shows,
-            of.seeded_losses_repeat_bit_for_bit,
+            *of.OF_LOSSES,
             of.losses_go_on_from_a_saved_state,
             *([of.permuting_tasks_permutes_weights, of.a_task_without_samples_leaves_the_others_alone] if fair else []),
         ]
-        told = [of.equal_losses_have_weights_that_sum_to_the_number_of_tasks]
+        by_claim = [of.equal_losses_have_weights_that_sum_to_the_number_of_tasks]
     yield from (("", partial(check, name)) for check in tried)
-    yield from (("", partial(check, name, claims)) for check in told)
+    yield from (("", partial(check, name, claims)) for check in by_claim)
     store, dotted = training.MemoryStore(), {"balancing.kind": name, "sharing.kind": "mmoe"}
     yield "", partial(training.it_reaches_every_parameter_and_fits_64_rows, store, dotted, 0.9)
     yield "", partial(training.its_state_round_trips_bit_for_bit, store, dotted)

@@ -363,3 +363,22 @@ def losses_go_on_from_a_saved_state(name: str, stop: int = 7) -> None:
     resumed.load_state_dict(saved)
     torch.manual_seed(5)
     assert torch.equal(losses_of(resumed, 9, seed=1), expected)
+
+
+OF_GRADIENTS = (
+    finite_at_every_scale_and_rank_for_six_steps,
+    finite_where_the_scales_of_tasks_differ,
+    one_task_is_followed_as_it_is,
+    equal_gradients_are_summed,
+    a_common_scale_scales_the_step,
+    seeded_steps_repeat_bit_for_bit,
+    steps_go_on_from_a_saved_state_bit_for_bit,
+    what_it_is_given_is_left_as_it_was,
+)
+"""Checks of every balancer of gradients that need no claim."""
+OF_LOSSES = (
+    finite_at_every_scale_and_without_samples,
+    a_loss_that_is_not_a_number_shows,
+    seeded_losses_repeat_bit_for_bit,
+)
+"""Checks of every loss weighting that need no claim."""

@@ -16,16 +16,6 @@ from bench.testing.balancing import MANY, SAMPLERS, SCALES, agreeing, build, nor
 
 AGGREGATIONS = [name for name in GRADIENTS if issubclass(BALANCING[name].build, GradientAggregation)]
 COMBINATIONS = [name for name in GRADIENTS if name not in AGGREGATIONS]
-EACH = [
-    of.finite_at_every_scale_and_rank_for_six_steps,
-    of.finite_where_the_scales_of_tasks_differ,
-    of.one_task_is_followed_as_it_is,
-    of.equal_gradients_are_summed,
-    of.a_common_scale_scales_the_step,
-    of.seeded_steps_repeat_bit_for_bit,
-    of.steps_go_on_from_a_saved_state_bit_for_bit,
-    of.what_it_is_given_is_left_as_it_was,
-]
 
 
 def claims(name: str) -> set[str]:
@@ -33,7 +23,7 @@ def claims(name: str) -> set[str]:
     return {claim for claim, names in sets.items() if name in names}
 
 
-@pytest.mark.parametrize("check", EACH, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", of.OF_GRADIENTS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("name", GRADIENTS)
 def test_each(name: str, check) -> None:
     check(name)

@@ -12,8 +12,6 @@ DETERMINISTIC = [name for name in WEIGHTINGS if name != "rlw"]
 # These draw losses to a ray, against a task's own interest where it is ahead.
 RAYS = ["cosmos", "pbi"]
 STATEFUL = ["uncertainty", "revised_uncertainty", "dwa", "famo", "stch"]
-EACH = [of.finite_at_every_scale_and_without_samples, of.a_loss_that_is_not_a_number_shows]
-EACH += [of.seeded_losses_repeat_bit_for_bit]
 FAIR = [of.permuting_tasks_permutes_weights, of.a_task_without_samples_leaves_the_others_alone]
 
 
@@ -30,7 +28,7 @@ def test_weights_are_positive(name: str) -> None:
         assert (of.weights(balancer, losses) > 0).all()
 
 
-@pytest.mark.parametrize("check", EACH, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", of.OF_LOSSES, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("name", WEIGHTINGS)
 def test_each(name: str, check) -> None:
     check(name)

@@ -104,6 +104,8 @@ def test_what_is_done_with_numbers_is_fixed_where_there_is_none() -> None:
     assert gone == {
         f"numeric.kind = {kind}" for kind in ("bucket", "bucket_and_piecewise", "piecewise_linear", "periodic")
     }
+    with pytest.raises(UserError, match=r"numeric.kind = 'periodic' does not fit this data: it has no number"):
+        fitting(load_space("wide").restricted({"numeric.kind": "periodic"}), Schema(USER, (), THREE))
     number = Number("age", 0, None, (0.0, 1.0), (9,))
     with_one = Schema((*USER, Field("age_bucket", 3)), ("age",), THREE, None, (number,))
     assert fitting(load_space("wide"), with_one).space.branches("numeric.kind") == tuple(NUMERIC)
