@@ -29,7 +29,7 @@ from bench.data.encoding.fields import (
 )
 from bench.data.encoding.numeric import Dense, DistinctNumbers, NumericColumn, RunningMoments, VectorColumns
 from bench.data.encoding.rates import RatesFitter
-from bench.data.history import HistoryConfig, Past
+from bench.data.history import Past
 from bench.data.values import canonical, distinct, texts_of, whole_column
 from bench.progress import Progress, Silent
 
@@ -246,10 +246,9 @@ class EncoderFitter:
                 self._fields[name] = CategoricalFitter(name, source, min_count)
             else:
                 self._fields[name] = MultiValuedFitter(name, source, column, min_count)
-        self.history = card.history or HistoryConfig()
         self._past = {
             rule.name: NumericFitter(rule.name, Source(column=rule.name), Numeric(log1p=rule.kind != "rate"))
-            for rule in (self.history.number_rules if card.history else ())
+            for rule in (card.history.number_rules if card.history else ())
         }
         for name in encoding.target_rates:
             self._rates[name] = RatesFitter(
@@ -332,14 +331,14 @@ class EncoderFitter:
                     f"mean and deviation are without them, and it is cut at {column.low:.4g} and {column.high:.4g}"
                     f"{', after the logarithm' if column.log1p else ''}"
                 )
-        if self._past:
-            for rule in self.history.list_rules:
+        if (history := self.card.history) is not None:
+            for rule in history.list_rules:
                 source = Source(column=rule.name, missing=self.card.missing)
-                fields.append(HistoryField(name=rule.name, source=source, of=rule.of, slots=self.history.length))
-            for numeric in self._past.values():
-                column, of_number = numeric.finish()
-                dense.append(column)
-                ranges.append(of_number)
+                fields.append(HistoryField(name=rule.name, source=source, of=rule.of, slots=history.length))
+        for numeric in self._past.values():
+            column, of_number = numeric.finish()
+            dense.append(column)
+            ranges.append(of_number)
         for name, rates in self._rates.items():
             dense.append(rates.finish(self._fields[name].source, self._fields[name].texts))
         self._encoder = Encoder(fields=(*fields, *ranges), dense=tuple(dense)).checked(self.card)
