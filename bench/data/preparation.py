@@ -11,7 +11,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -208,7 +208,7 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
         actions = [[rule.name for rule in card.task_rules].index(name) for name in card.history.actions]
         pasts = Pasts(card.history, [spill.folder for spill in spills], progress)
         pasts.compute(spills[0].widths[0], fitter.columns_of(card.history.inputs), actions)
-        for numbers in pasts.numbers(0):
+        for numbers in pasts.numbers(TRAIN):
             fitter.take_past(numbers)
     encoder = fitter.finish(progress)
     encoder.save(folder / "encoder.json")
@@ -216,14 +216,15 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
     schema = encoder.schema_of(scaled_tasks(card.task_rules, labels, card.key), card.group_input)
     total = sum(spill.counts.rows for spill in spills)
     with progress.task(f"encoding {card.key}", total, "rows") as advance:
-        for spill, name in zip(spills, SPLITS, strict=True):
+        for number, spill in enumerate(spills):
             with (
+                pasts.reading(number) if pasts else nullcontext() as following,
                 ArrayWriter(spill.folder / "ids.npy", np.int32, (schema.slots,)) as ids_out,
                 ArrayWriter(spill.folder / "dense.npy", np.float32, (len(schema.dense),)) as dense_out,
             ):
                 for start, kept in spill.chunks():
-                    past = pasts.of(SPLITS.index(name), start, len(kept.codes)) if pasts else None
-                    ids, dense = fitter.encode(kept, start if name == "train" else None, past)
+                    past = following(len(kept.codes)) if following else None
+                    ids, dense = fitter.encode(kept, start if number == TRAIN else None, past)
                     ids_out.append(ids)
                     dense_out.append(dense)
                     advance(len(ids))
