@@ -275,13 +275,14 @@ class Pasts:
             for share in range(self._shares):
                 events = [np.fromfile(_file(folder, EVENTS, share), event) for folder in self.folders]
                 split = np.repeat(np.arange(len(events), dtype=np.int8), [len(of) for of in events])
-                of = np.concatenate(events)
-                found = past(Rows(of["group"], of["time"], split, of["codes"], of["acted"]), self.config)
+                group, time, codes, acted = (
+                    np.concatenate([part[name] for part in events]) for name in ("group", "time", "codes", "acted")
+                )
+                found = past(Rows(group, time, split, codes, acted), self.config)
+                kept = np.empty(len(split), self._past)
+                kept["lists"], kept["numbers"] = found
                 for number, folder in enumerate(self.folders):
-                    own = split == number
-                    kept = np.empty(own.sum(), self._past)
-                    kept["lists"], kept["numbers"] = found.lists[own], found.numbers[own]
-                    kept.tofile(_file(folder, PAST, share))
+                    kept[slice(*np.searchsorted(split, [number, number + 1]))].tofile(_file(folder, PAST, share))
                     _file(folder, EVENTS, share).unlink()
                 advance(len(split))
 
@@ -308,10 +309,12 @@ class Pasts:
                     events[at].tofile(files[share])
 
     def _of_shares(self, group: NDArray[np.int32]) -> Iterator[tuple[int, Ints]]:
-        """Each share that has some of the rows (n,), and which."""
+        """Each share that has some of the rows (n,), and which of them in order."""
         share = group % self._shares
-        for each in np.unique(share).tolist():
-            yield each, np.flatnonzero(share == each)
+        order, ends = np.argsort(share, kind="stable"), np.cumsum(np.bincount(share, minlength=self._shares))
+        for each, at in enumerate(np.split(order, ends[:-1])):
+            if len(at):
+                yield each, at
 
     @contextmanager
     def reading(self, split: int) -> Iterator[Callable[[int], Past]]:
