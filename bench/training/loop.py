@@ -17,16 +17,14 @@ from bench.progress import Progress, Silent
 from bench.seeds import derive
 from bench.training import checkpoint
 from bench.training.averaging import Averaging
-from bench.training.build import build_step
 from bench.training.config import TrialConfig
 from bench.training.course import Course
 from bench.training.device import choose_device, feed
 from bench.training.diagnosis import Diagnosis
 from bench.training.evaluation import Evaluation
-from bench.training.graph import CapturedStep, Compute
 from bench.training.randomness import RandomState
 from bench.training.schedule import Schedule
-from bench.training.step import check_finite
+from bench.training.step import CapturedStep, Compute, build_step, check_finite
 from bench.training.stopping import selectors
 
 CHECK_EVERY = 50  # steps between looks for a loss that is no longer finite

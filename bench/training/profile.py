@@ -16,8 +16,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.data.batches import Batch
 from bench.models.precision import is_bf16
+from bench.training.aggregation import Combination
 from bench.training.ceilings import Ceilings, measure
-from bench.training.combination import Combination
 
 if TYPE_CHECKING:
     from bench.training.loop import Trainer

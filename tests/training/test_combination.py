@@ -8,7 +8,7 @@ from torch import Tensor
 
 from bench.data.batches import Batches
 from bench.objectives import Objective
-from bench.training.combination import Halves
+from bench.training.aggregation import Halves
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
 

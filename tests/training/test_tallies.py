@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from bench.schema import Task
-from bench.training.metrics import Tally, evaluate
-from bench.training.tallies import BinaryTally
+from bench.training.metrics import BinaryTally, Tally, evaluate
 
 TASKS = (Task("click"), Task("seconds", "regression", "click"), Task("buy", parent="click"))
 NAN = float("nan")
