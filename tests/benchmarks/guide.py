@@ -25,7 +25,7 @@ from bench.data.card import shape_of
 from bench.models.sharing.base import Layout, Sharing
 from bench.registry import Entry
 from bench.schema import Field, Schema, Task
-from bench.training.axes import AXES
+from bench.training.config import AXES
 
 COMMAND = "python tests/benchmarks/guide.py --write docs/zoo.md"
 HEAD = f"""# Every way of sharing, every funnel, every balancer
