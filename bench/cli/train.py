@@ -34,8 +34,7 @@ def train(
     from bench.objectives import key_on, parse, primary
     from bench.records import Job
     from bench.rows import REPLICATED, SHORT
-    from bench.training.config import split_recipe
-    from bench.training.config import TrialConfig
+    from bench.training.config import TrialConfig, split_recipe
     from bench.training.device import choose_device
     from bench.training.job import run_job
     from bench.training.profile import Profile

@@ -1,4 +1,4 @@
-"""The configuration of a trial and the recipe beside it in a file, read from dotted names and checked without building anything."""
+"""A trial's configuration, and the recipe beside it in a file: read from dotted names, checked, nothing is built."""
 
 from __future__ import annotations
 
