@@ -27,7 +27,6 @@ from bench.models.sharing.base import Sharing
 from bench.training.gradients import gramian
 from bench.training.optimizers.segments import sum_by_row
 
-
 REPRESENTATION = "representation"  # the embedding output, where balancers look
 TABLE = "table rows"  # the table itself, as far as the probe's samples touch it
 SHARED = "all shared"  # every shared dense parameter together
