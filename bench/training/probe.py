@@ -25,7 +25,7 @@ from bench.models.live import of_one_task
 from bench.models.mlp import BatchedLinear, BatchedMLP
 from bench.models.sharing.base import Sharing
 from bench.training.gradients import gramian
-from bench.training.optimizers.segments import sum_by_row
+from bench.training.optimizers.base import sum_by_row
 
 REPRESENTATION = "representation"  # the embedding output, where balancers look
 TABLE = "table rows"  # the table itself, as far as the probe's samples touch it
