@@ -18,6 +18,7 @@ from bench.models.funnels import FUNNELS
 from bench.models.funnels.base import Funnel, Probabilities
 from bench.models.initial import draw
 from bench.models.interactions import INTERACTIONS
+from bench.models.layers import Towers
 from bench.models.numeric import NUMERIC, Numeric
 from bench.models.numeric.bucket import BucketConfig
 from bench.models.precision import is_bf16
@@ -25,7 +26,6 @@ from bench.models.sequence import SEQUENCE
 from bench.models.sharing import SHARING
 from bench.models.sharing.base import Layout, Sharing
 from bench.models.targets import Targets
-from bench.models.towers import Towers
 from bench.models.vectors import ProjectedVectors
 from bench.registry import Choice, NoOptions, lookup
 from bench.schema import Schema

@@ -1,6 +1,6 @@
 """Layers and mixing on the CPU: one matrix product and one compiled pass each, forward and backward.
 
-`mlp` and `gates` have the same computation in plain torch, which other devices and exported models run.
+`bench.models.layers` has the same computation in plain torch, which other devices and exported models run.
 Activations are (E, B, H) and contiguous: oneDNN's bfloat16 products want each expert's matrix by itself, and take up
 to seven times as long over experts side by side in one row.
 """

@@ -16,8 +16,7 @@ from bench.models import fused, kernels
 from bench.models.assembly import MultiTaskModel
 from bench.models.config import EmbeddingConfig, Precision, TowerConfig
 from bench.models.funnels import FUNNELS
-from bench.models.gates import mix
-from bench.models.mlp import BatchedLinear, BatchedMLP, together
+from bench.models.layers import BatchedLinear, BatchedMLP, mix, together
 from bench.models.sharing import SHARING
 from bench.registry import Choice
 from bench.schema import Field, Schema, Task

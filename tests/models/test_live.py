@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bench.models import fused, kernels, products
-from bench.models.gates import mix
+from bench.models.layers import mix
 from bench.models.live import live, of_one_task
 
 

@@ -6,7 +6,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from bench.models.interactions.base import Interaction
-from bench.models.mlp import BatchedLinear
+from bench.models.layers import BatchedLinear
 from bench.models.sharing.base import Layout
 from bench.registry import Config
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.models.initial import Drawn
-from bench.models.mlp import BatchedLinear
+from bench.models.layers import BatchedLinear
 from bench.models.sequence.base import Sequence
 from bench.registry import NoOptions
 

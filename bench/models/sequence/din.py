@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from bench.models.mlp import BatchedLinear
+from bench.models.layers import BatchedLinear
 from bench.models.sequence.base import Sequence
 from bench.registry import Config
 

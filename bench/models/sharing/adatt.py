@@ -9,8 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from bench.models.config import ExpertConfig
-from bench.models.gates import Gates, mix
-from bench.models.mlp import BatchedMLP, together
+from bench.models.layers import BatchedMLP, Gates, mix, together
 from bench.models.sharing.base import Sharing
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bench.errors import UserError, unknown
 from bench.models.config import HiddenConfig, SomeLayers
-from bench.models.mlp import BatchedLinear, BatchedMLP, together
+from bench.models.layers import BatchedLinear, BatchedMLP, together
 from bench.models.sharing.base import Layout, Sharing
 from bench.registry import Config
 from bench.schema import Schema

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bench.models.config import HiddenConfig, SomeLayers
 from bench.models.initial import Drawn
-from bench.models.mlp import BatchedMLP
+from bench.models.layers import BatchedMLP
 from bench.models.sharing.base import Sharing
 
 BETA, GAMMA, ZETA = 2 / 3, -0.1, 1.1
