@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from bench.balancing.base import Balancer, GradientAggregation, GradientCombination
 from bench.models.assembly import MultiTaskModel
-from bench.models.live import of_one_task
+from bench.models.fused import of_one_task
 from bench.training.gradients import gramian, weighted_sum
 
 OfTowers = Callable[[Tensor], Sequence[Tensor]]

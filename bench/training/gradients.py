@@ -15,8 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.models.kernels import array
-from bench.models.kernels.numbers import jit, memory, widen
+from bench.models.kernels import array, jit, memory, widen
 
 _BLOCK = 4096  # numbers of each gradient that stay in the cache while all pairs of tasks are gone through
 

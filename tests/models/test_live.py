@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.models import fused, kernels, products
+from bench.models import fused, kernels
+from bench.models.fused import live, of_one_task
 from bench.models.layers import mix
-from bench.models.live import live, of_one_task
 
 
 def random(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -31,13 +31,13 @@ def test_experts_without_gradient_take_no_part(groups, kept, dtype, monkeypatch)
     for expert in kept:
         for gradient in above:
             gradient[expert, 5:] = torch.randn_like(gradient[expert, 5:])
-    widths, through = [], products.backward
+    widths, through = [], fused.backward_together
 
     def counted(layer, gradients, needs_dx):
         widths[-1] += layer.weights.numel()
         return through(layer, gradients, needs_dx)
 
-    monkeypatch.setattr(products, "backward", counted)
+    monkeypatch.setattr(fused, "backward_together", counted)
     widths.append(0)
     expected = torch.autograd.grad(fused.stacks(x, stacks), [x, *flat], above)
     widths.append(0)
