@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from bench.models import fused
 from bench.models.config import Activation, ExpertConfig, HiddenConfig, Norm, TowerConfig
-from bench.models.initial import Drawn
+from bench.models.contracts import Drawn
 
 EPS = 1e-5  # added to the variance, or the mean square
 _NO_CHANCE = -1e30  # a score whose weight is zero beside any other

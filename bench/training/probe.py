@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from bench.balancing.base import Balancer, GradientAggregation, LossWeighting
 from bench.data.batches import Batch
 from bench.models.assembly import MultiTaskModel
+from bench.models.contracts import Sharing
 from bench.models.fused import of_one_task
 from bench.models.layers import BatchedLinear, BatchedMLP, Gates, softmax
-from bench.models.sharing.base import Sharing
 from bench.training.gradients import gramian
 from bench.training.optimizers.base import sum_by_row
 

@@ -22,7 +22,7 @@ from bench.atomic import write_text
 from bench.balancing.base import Balancer, GradientAggregation, GradientCombination, LossWeighting
 from bench.data import load_card
 from bench.data.card import shape_of
-from bench.models.sharing.base import Layout, Sharing
+from bench.models.contracts import Layout, Sharing
 from bench.registry import Entry
 from bench.schema import Field, Schema, Task
 from bench.training.config import AXES

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.models.numeric.base import Numeric
+from bench.models.contracts import Numeric
 from bench.ranges import begins
 from bench.registry import Config
 from bench.schema import Schema

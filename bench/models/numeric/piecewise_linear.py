@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.models.numeric.base import NumberLinear, NumberTokens
+from bench.models.numeric.tokens import NumberLinear, NumberTokens
 from bench.ranges import begins
 from bench.registry import Config
 from bench.schema import Number, Schema

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from torch import Tensor, nn
 
+from bench.models.contracts import Sharing
 from bench.models.layers import BatchedMLP, Gates, mix, together
-from bench.models.sharing.base import Sharing
 from bench.models.sharing.mmoe import MMoEConfig
 
 
