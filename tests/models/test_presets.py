@@ -4,8 +4,8 @@ from itertools import product
 
 import pytest
 
+from bench.models.config import PRESETS, architecture_name
 from bench.models.funnels import FUNNELS
-from bench.models.presets import PRESETS, architecture_name
 from bench.models.sharing import SHARING
 
 
