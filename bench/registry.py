@@ -12,8 +12,8 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from bench.dotted import flatten
 from bench.errors import UserError, unknown
+from bench.plain import flatten
 from bench.schema import Schema
 from bench.validation import validate
 
