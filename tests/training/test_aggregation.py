@@ -15,10 +15,9 @@ from bench.models.interactions import INTERACTIONS
 from bench.models.sharing import SHARING
 from bench.objectives import Objective
 from bench.schema import Field
-from bench.training import gradients as maths
-from bench.training.aggregation import Halves
+from bench.training import aggregation as maths
+from bench.training.aggregation import Halves, gramian, weighted_sum
 from bench.training.config import TrialConfig
-from bench.training.gradients import gramian, weighted_sum
 from bench.training.loop import Trainer
 
 AGGREGATIONS = ("pcgrad", "mgda", "cagrad", "upgrad", "nash_mtl")
