@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from bench.models.funnels.direct import Direct
-from bench.models.mlp import BatchedLinear, BatchedMLP
+from bench.models.layers import BatchedLinear, BatchedMLP
 from bench.registry import Config
 from bench.schema import Schema
 
