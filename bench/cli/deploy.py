@@ -40,8 +40,7 @@ def deploy(
     from bench.home import resolve_home
     from bench.machine import cores
     from bench.production.engines import without_onnx
-    from bench.run.deploy import deploying, make_package, register
-    from bench.run.planned import plan
+    from bench.run.deploy import deploying, make_package, plan, register
     from bench.tracking.registry import Registry
 
     if promote + rollback + (as_ is not Alias.champion) > 1:

@@ -37,7 +37,7 @@ def evaluate(
     from bench.data import load_card
     from bench.home import resolve_home
     from bench.production.evaluation import judge, judgements, sentence, served
-    from bench.run.models import open_model
+    from bench.run.deploy import open_model
 
     at = resolve_home(home)
     card = load_card(data)

@@ -45,7 +45,7 @@ def _show_served(result: DatasetResult, served: Served, full: bool) -> None:
     """
     from bench.fusion import in_words
     from bench.run.current import current_of
-    from bench.run.next_step import run_argument
+    from bench.run.results import run_argument
 
     say(" ".join(filter(None, [current_of(result.run).sentence, result.serving.note, result.asked])))
     rows = [(served.table.iloc[at].to_dict(), note) for at, note in _shown(result, served).items()]

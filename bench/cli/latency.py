@@ -24,7 +24,7 @@ def latency(
     """Measure latency and throughput of a packaged or registered model."""
     from bench.home import resolve_home
     from bench.production.latency import latencies
-    from bench.run.models import open_model
+    from bench.run.deploy import open_model
 
     sizes, counts = _numbers("--batches", batches), _numbers("--threads", threads)
     package = open_model(resolve_home(home), model, tracking)

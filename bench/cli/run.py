@@ -107,7 +107,7 @@ def resume(
 ) -> None:
     """Continue a run after a stop or a crash, or extend it. Limits are totals over all executions."""
     from bench.run.current import with_current
-    from bench.run.extend import extend
+    from bench.run.execute import extend
 
     extended = extend(_opened(run_, home), trials, samples, lengths, time, address, device)
     _execute(with_current(extended, current), full, json)
@@ -126,7 +126,7 @@ def confirm(
 ) -> None:
     """Confirm more of a run: train what is missing, then renew frontier, pick and page."""
     from bench.run.current import with_current
-    from bench.run.extend import confirm_more
+    from bench.run.execute import confirm_more
 
     more = confirm_more(_opened(run_, home), static, members, replicates, budget)
     _execute(with_current(more, current), full, json)
@@ -145,8 +145,7 @@ def _execute(run: Run, full: bool, json: bool) -> None:
     from bench.cli.results import frontier_document, show_tracking
     from bench.home import shown
     from bench.run.execute import execute
-    from bench.run.next_step import next_step, run_argument
-    from bench.run.results import page_path
+    from bench.run.results import next_step, page_path, run_argument
 
     try:
         # Ray says on stdout what happens to machines; there belongs nothing but results.

@@ -29,7 +29,7 @@ def score(
     """Score files with a packaged or registered model."""
     from bench.home import resolve_home
     from bench.production.batch_scoring import BatchScoring
-    from bench.run.models import open_model
+    from bench.run.deploy import open_model
 
     package = open_model(resolve_home(home), model, tracking)
     work = BatchScoring(package, files, out, names(keep), engine, threads, history=history)

@@ -27,7 +27,7 @@ from bench.machine import cores, versions
 from bench.progress import Progress
 from bench.run.current import Current, check_confirms, lasting_current, read_current
 from bench.run.folder import CARD, MANIFEST, SPACE, Manifest, Part, Run, check_device, slug
-from bench.run.ladder import known_rows, rungs_of
+from bench.run.limits import known_rows, rungs_of
 from bench.search.executors import EXECUTORS, RAY, ray_slots
 from bench.search.executors.base import Options
 from bench.search.fitting import fitting

@@ -43,7 +43,7 @@ from bench.data import Store, load_card, prepare
 from bench.frontier.pareto import hypervolume
 from bench.objectives import Objective
 from bench.records import Job, Point, Split, TrialRecord
-from bench.run.ladder import ladder
+from bench.run.limits import ladder
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.fitting import fitting

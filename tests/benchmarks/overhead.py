@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from bench.objectives import Objective
 from bench.progress import Silent
 from bench.records import Job, Scalar, TrialRecord, TrialResult
-from bench.run.ladder import ladder
+from bench.run.limits import ladder
 from bench.search import driver
 from bench.search import tree as trees
 from bench.search.dashboard import Dashboard

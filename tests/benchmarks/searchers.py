@@ -14,7 +14,7 @@ from optuna.trial import FixedTrial, TrialState, create_trial
 from replay import KIND, Floats, Problem
 
 from bench.records import Scalar
-from bench.run.ladder import ladder
+from bench.run.limits import ladder
 from bench.search.encoding import Shape
 from bench.search.gp import GaussianSampler
 from bench.search.plan import missing_tries
