@@ -191,10 +191,6 @@ def _terms(policy: Policy, choices: Choices) -> tuple[list[str], Terms]:
     if policy.epsilon:
         choices.check(policy.epsilon.best, "epsilon.best", directed=True)
         weights = {policy.epsilon.best: 1.0}
-    elif policy.revenue:
-        if choices.current is None:
-            raise UserError("rule 'revenue': expected a served front, found none: nothing was confirmed")
-        weights = policy.revenue.earned(choices, choices.current)  # so that a score is a change in money
     else:
         weights = policy.weights or dict.fromkeys(choices.objectives, 1.0)
         for name in weights:

@@ -27,7 +27,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from bench.content import read_toml
 from bench.dotted import flatten
 from bench.errors import UserError, shortened, unknown
-from bench.frontier.choices import Choices
 from bench.frontier.retraining import Retraining
 from bench.frontier.rules import PICK_RULES
 from bench.frontier.score import Score
@@ -145,43 +144,6 @@ def some_weight(weights: dict[str, float]) -> dict[str, float]:
     return weights
 
 
-class Revenue(BaseModel):
-    """The `[revenue]` table of a policy: the value of a click, a like or a second.
-
-    Of 1,000 rows to rank, 1000 x mean label are clicks; `recall@10%` is the share of them among the first 10%, which
-    are shown. A choice earns the sum over outcomes of value x 1000 x mean label x outcome.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    value: Weights = Field(min_length=1)
-    """The value of one click, like or second, by a served outcome that counts them: `recall@..`, `value@..`."""
-    rate: Weights = {}
-    """Mean label on all impressions, by task; else that of train."""
-
-    _check = field_validator("value")(some_weight)
-
-    def earned(self, choices: Choices, row: int) -> dict[str, float]:
-        """What a row earns by outcome, for 1,000 rows to rank.
-
-        Raises:
-            UserError: a value is of what is no served outcome that counts, or a task's mean label is not known.
-        """
-        found, rates = {}, choices.rates | self.rate
-        for name, value in self.value.items():
-            choices.check(name, "revenue.value", directed=True)
-            task, outcome = name.split(".")[0], ranked(name.rpartition(".")[2])
-            if outcome is None or outcome.measure == "ndcg" or not choices.served or name not in choices.objectives:
-                raise UserError(
-                    "revenue.value: expected an outcome of the served score that counts, recall@.. or value@.., found "
-                    f"'{name}'; add one to the suite's `outcomes`"
-                )
-            if task not in rates:
-                raise UserError(f"revenue: expected the mean label of '{task}', found none; add revenue.rate '{task}'")
-            found[name] = value * 1000 * rates[task] * float(choices.values([name])[row, 0])
-        return found
-
-
 Asked = Mapping[str, float | str]
 
 
@@ -212,7 +174,6 @@ class Policy(BaseModel):
     """By metric, of the rules `weights` and `utopia`: what 1% of it is worth (.001 of a head's AUC). One that is not
     named weighs nothing; without any, all objectives weigh the same."""
     epsilon: Epsilon | None = None
-    revenue: Revenue | None = None
     guard: Guard = Field(default_factory=Guard)
     retrain: Retraining = Field(default_factory=Retraining)
     score: Score = Field(default_factory=Score)
@@ -230,11 +191,11 @@ class Policy(BaseModel):
     @model_validator(mode="after")
     def _table_of_its_rule(self) -> Policy:
         wanted = PICK_RULES[self.rule].table
-        for table in ("weights", "epsilon", "revenue"):
+        for table in ("weights", "epsilon"):
             if getattr(self, table) and table != wanted:
                 raise ValueError(f"expected no table '{table}' beside the rule '{self.rule}', which does not read it")
-        if wanted in ("epsilon", "revenue") and not getattr(self, wanted):
-            raise ValueError(f"expected a table '{wanted}' beside the rule '{self.rule}', found none")
+        if wanted == "epsilon" and not self.epsilon:
+            raise ValueError(f"expected a table 'epsilon' beside the rule '{self.rule}', found none")
         return self
 
     @property
@@ -262,11 +223,10 @@ class Policy(BaseModel):
     @property
     def _named(self) -> dict[str, Iterable[str]]:
         """The metrics that it names, by where."""
-        guard, epsilon, revenue, loss = self.guard, self.epsilon, self.revenue, self.guard.max_loss_vs_current
+        guard, epsilon, loss = self.guard, self.epsilon, self.guard.max_loss_vs_current
         return {
             "weights": self.weights,
             "epsilon": (epsilon.best, *epsilon.subject_to) if epsilon else (),
-            "revenue.value": revenue.value if revenue else (),
             "guard": (*guard.at_most, *guard.at_least, *guard.within),
             "guard.max_loss_vs_current": loss if isinstance(loss, dict) else (),
         }
@@ -275,7 +235,7 @@ class Policy(BaseModel):
         """The policy with what a command asks for: `epsilon` with a metric to maximize, and more bounds."""
         values = self.model_dump(exclude_unset=True)
         if maximize is not None:
-            values = {key: value for key, value in values.items() if key not in ("weights", "revenue")}
+            values = {key: value for key, value in values.items() if key != "weights"}
             values |= {"rule": "epsilon", "epsilon": {"best": maximize}}
         guard = dict(values.get("guard", {}))
         for key, bounds in (("at_least", at_least), ("at_most", at_most)):

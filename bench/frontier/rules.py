@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.plugins import Registry
+
 Floats = NDArray[np.float64]
 LEAST = 1e-6
 """A ratio to current is at least this under a logarithm."""
@@ -22,8 +24,7 @@ class Terms:
     """The weights and signs that a rule uses.
 
     Attributes:
-        weights: (M,), at least 0, of sum 1: of `epsilon` 1 for the one metric that is to be best, of `revenue` each
-            outcome's share in what current earns.
+        weights: (M,), at least 0, of sum 1: of `epsilon` 1 for the one metric that is to be best.
         signs: (M,), +1 where larger is better.
         linear: (M,), whether a gain is no fraction of current but a head's difference in thousandths.
     """
@@ -39,7 +40,7 @@ class PickRule:
 
     Attributes:
         score: gains (..., rows, M) and terms -> scores (..., rows); the largest wins. It never falls as a gain rises.
-        because: completes "The pick is trial 7: it ..."; `{names}` and `{money}` are filled in.
+        because: completes "The pick is trial 7: it ..."; `{names}` is filled in.
         table: the policy's table that it reads; empty where there is none.
     """
 
@@ -49,7 +50,7 @@ class PickRule:
 
 
 def weighted(gains: Floats, terms: Terms) -> Floats:
-    """The weighted sum of gains: sum_m w_m g_m. With w_m from `revenue` that is the change in money."""
+    """The weighted sum of gains: sum_m w_m g_m."""
     return np.asarray(gains @ terms.weights)
 
 
@@ -70,10 +71,10 @@ def utopia(gains: Floats, terms: Terms) -> Floats:
     return -np.asarray(np.sqrt((best - gains) ** 2 @ terms.weights))
 
 
-PICK_RULES: dict[str, PickRule] = {
+_OURS: dict[str, PickRule] = {
     "knee": PickRule(knee, "is the best compromise of {names}"),
     "weights": PickRule(weighted, "has the largest weighted gain in {names}", "weights"),
     "utopia": PickRule(utopia, "is nearest to the best {names} of any choice", "weights"),
     "epsilon": PickRule(weighted, "has the best {names}", "epsilon"),
-    "revenue": PickRule(weighted, "earns the most by the policy's values, {money}", "revenue"),
 }
+PICK_RULES = Registry("rule", _OURS, PickRule, "a bench.frontier.rules.PickRule")

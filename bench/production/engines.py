@@ -21,6 +21,7 @@ from torch.export import ExportedProgram
 from bench.errors import UserError, listed, unknown
 from bench.extras import adding
 from bench.machine import installed
+from bench.plugins import Registry
 from bench.production import archive
 from bench.production.plain_onnx import check_onnx
 from bench.production.served_model import ModelSpec
@@ -91,7 +92,8 @@ def _bound_memory(runtime: Any) -> None:
     runtime.create_and_register_allocator(place, arena)
 
 
-ENGINES: dict[str, Callable[[Path, ModelSpec, int], Engine]] = {"eager": eager, "exported": exported, "onnx": onnx}
+_OURS: dict[str, Callable[[Path, ModelSpec, int], Engine]] = {"eager": eager, "exported": exported, "onnx": onnx}
+ENGINES = Registry("engine", _OURS, Callable, "a function (folder, spec, threads)")
 
 
 def open_engine(name: str, folder: Path, spec: ModelSpec, threads: int = 1) -> Engine:

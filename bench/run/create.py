@@ -129,7 +129,7 @@ def create(
         command=shlex.join(words),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=versions(),
-        plugins=plugins.needs(_choices(suite, production)),
+        plugins=plugins.needs(_choices(suite, executor, production)),
     )
     with atomic_folder(folder) as temporary:
         (temporary / SPACE).write_bytes(space_file.read_bytes())
@@ -141,9 +141,11 @@ def create(
     return Run.open(home, folder.name)
 
 
-def _choices(suite: Suite, production: Mapping[str, Current]) -> Iterator[tuple[str, Any]]:
+def _choices(suite: Suite, executor: str, production: Mapping[str, Current]) -> Iterator[tuple[str, Any]]:
     """Every kind that the run may use, by the name of its choice."""
     yield "sampler.kind", suite.search.sampler
+    yield "executor.kind", executor
+    yield "rule.kind", suite.policy.get("rule")
     yield from load_space(suite.space).restricted(suite.set).values()
     for current in production.values():
         yield from (current.config or {}).items()

@@ -117,7 +117,7 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
     if serving.served is None:
         choices = head_choices(front.points, objectives, run.run.manifest.seed)
     else:
-        choices = served_choices(serving.served, front.points, serving.rates)
+        choices = served_choices(serving.served, front.points)
     try:
         chosen = pick(choices, front.points, objectives, followed)
     except UserError as error:

@@ -45,7 +45,7 @@ _OURS: dict[str, Callable[[int], BaseSampler]] = {
     "random": RandomSampler,
     GP: RandomSampler,  # our proposals are whole and leave Optuna nothing to draw
 }
-SAMPLERS = Registry("sampler", _OURS)
+SAMPLERS = Registry("sampler", _OURS, Callable, "a function of a seed")
 
 
 def make_sampler(name: str, run_seed: int, trial: int) -> BaseSampler:

@@ -147,9 +147,7 @@ def replay(fresh: Fresh, places: Sequence[Place], every: Sequence[Place], seed: 
     equal = Fusion.of("power", [1.0] * len(tasks))
     own = [fresh.candidate(point, place) for point, place in zip(points, places, strict=True)]
     served = served_front(own, rows, outcomes, Current(points[0].id, equal), seed)
-    chosen = pick(
-        served_choices(served, points, dict(zip(facts.tasks, facts.rates, strict=True))), points, fresh.objectives, KNEE
-    )
+    chosen = pick(served_choices(served, points), points, fresh.objectives, KNEE)
     said = verdict(served, chosen.row, "the current point", chosen.stability.holds)
     fusion = Fusion.of(chosen.kind or "power", list((chosen.weights or {}).values()))  # type: ignore[arg-type]
     settings = [fusion, equal, *Sweep(len(tasks)).settings]
