@@ -36,8 +36,8 @@ from bench.run.folder import DatasetRun, Run
 from bench.run.results import DatasetResult, picked_path, policy_of, result_of
 from bench.search.lock import FolderLock
 from bench.tracking import plain_address
-from bench.tracking.parent import experiment_name
 from bench.tracking.registry import Move, Registry
+from bench.tracking.runs import experiment_name
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
 
