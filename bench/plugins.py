@@ -40,7 +40,7 @@ GROUPS = {
     "reader": "bench.data.readers:FILES",
     "executor": "bench.search.executors:EXECUTORS",
     "engine": "bench.production.engines:ENGINES",
-    "rule": "bench.frontier.rules:PICK_RULES",
+    "rule": "bench.frontier.policy:PICK_RULES",
 }
 """Group of entry points, without `seesaw.` -> the registry that it adds to."""
 OPTIMIZER = "optim.embedding_optimizer"

@@ -16,9 +16,8 @@ import pytest
 from bench import plugins
 from bench.balancing import BALANCING
 from bench.cli import main
-from bench.frontier.policy import Epsilon, Guard, Policy, Segments
+from bench.frontier.policy import PICK_RULES, Epsilon, Guard, Policy, Segments
 from bench.frontier.retraining import Retraining
-from bench.frontier.rules import PICK_RULES
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
 from bench.models.sharing import SHARING

@@ -106,7 +106,7 @@ def test_what_is_wrong_is_one_sentence_with_exit_code_2(
 
 def test_a_file_gives_rules_engines_and_executors(add: Add) -> None:
     add("""
-    from bench.frontier.rules import PickRule
+    from bench.frontier.policy import PickRule
     PICK_RULES = {"first": PickRule(lambda gains, terms: gains[..., 0], "has the best {names}")}
     ENGINES = EXECUTORS = {"mine": lambda *given: None}
     """)

@@ -19,8 +19,7 @@ from bench.errors import UserError, unknown
 from bench.frontier.pareto import nondominated
 from bench.frontier.points import candidates, estimate, estimates
 from bench.frontier.posterior import p_nondominated, posterior_draws
-from bench.frontier.samples import sample
-from bench.frontier.variance import seed_noise
+from bench.frontier.samples import sample, seed_noise
 from bench.objectives import (
     BINARY_METRICS,
     COSTS,

@@ -18,8 +18,7 @@ from bench.frontier import reason
 from bench.frontier.choices import Choices
 from bench.frontier.judging import Breach, Change, Judge, changed, remedies
 from bench.frontier.points import estimate, rows_of
-from bench.frontier.policy import Policy
-from bench.frontier.rules import PICK_RULES, Floats, Terms
+from bench.frontier.policy import PICK_RULES, Floats, Policy, Terms
 from bench.frontier.stability import Stability, as_good, simpler, simplicity, stability_of
 from bench.objectives import Objective, key_on, ranked
 from bench.records import Point, Scalar

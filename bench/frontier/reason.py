@@ -9,11 +9,10 @@ import numpy as np
 
 from bench.errors import listed
 from bench.frontier.choices import Choices
-from bench.frontier.intervals import LEVEL
 from bench.frontier.judging import Judge, Limit
-from bench.frontier.policy import Policy
-from bench.frontier.rules import PICK_RULES, Terms
+from bench.frontier.policy import PICK_RULES, Policy, Terms
 from bench.frontier.stability import ENOUGH, MARGIN, Stability
+from bench.frontier.statistics import LEVEL
 from bench.fusion import in_words
 from bench.rows import CONFIRM, NAMES, SEARCH
 

@@ -32,9 +32,8 @@ from bench.schema import Task
 from bench.search.driver import Checkpoints, search
 from bench.search.executors import EXECUTORS
 from bench.search.executors.base import Options
-from bench.search.plan import Plan
-from bench.search.portfolio import openings, rare_ids
-from bench.search.promotion import reduction_factors
+from bench.search.plan import Plan, openings, rare_ids
+from bench.search.ranking import reduction_factors
 from bench.search.space import Space
 from bench.search.study import Study
 from bench.seeds import derive

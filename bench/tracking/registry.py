@@ -19,7 +19,7 @@ from bench import __version__
 from bench.atomic import lives, scratch_folder, this_process
 from bench.errors import UserError, unknown
 from bench.production.package import MANIFEST, Package
-from bench.production.rows import example_rows
+from bench.production.scorer import example_rows
 from bench.tracking.runs import Node
 from bench.tracking.store import MlflowStore, TrackingError
 from bench.tracking.values import RUNNING, Point

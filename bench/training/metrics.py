@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import TrainingError
-from bench.outcomes.streaming import Stream
+from bench.outcomes.measure import Stream
 from bench.schema import Schema, Task, TaskKind
 from bench.training.tallies import ROWS_IN_MEMORY, BinaryTally, RegressionTally
 

@@ -32,9 +32,9 @@ from bench.search import driver
 from bench.search import tree as trees
 from bench.search.dashboard import Dashboard
 from bench.search.executors import InlineExecutor
+from bench.search.gp import Proposals
 from bench.search.log import Log
 from bench.search.plan import Plan
-from bench.search.proposals import Proposals
 from bench.search.space import load_space
 from bench.search.standing import Ledger
 from bench.search.study import Study

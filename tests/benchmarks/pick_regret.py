@@ -36,8 +36,7 @@ from bench.frontier.pareto import contributions, ranks
 from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
 from bench.frontier.served.measuring import Candidate, Current, Meter
-from bench.frontier.served.served import served_front
-from bench.frontier.served.sweep import Sweep
+from bench.frontier.served.served import Sweep, served_front
 from bench.frontier.served.verdict import verdict
 from bench.fusion import Fusion
 from bench.objectives import Objective

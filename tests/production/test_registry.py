@@ -15,7 +15,7 @@ from bench.atomic import lives, this_process
 from bench.errors import UserError
 from bench.frontier.score import Score
 from bench.production.package import Package
-from bench.production.rows import example_rows
+from bench.production.scorer import example_rows
 from bench.tracking import registry as module
 from bench.tracking.registry import CHALLENGER, CHAMPION, WRITER, Registry, save_model
 from bench.tracking.runs import Node

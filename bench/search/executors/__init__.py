@@ -8,8 +8,7 @@ from importlib.util import find_spec
 from bench.errors import UserError
 from bench.extras import adding
 from bench.plugins import Registry
-from bench.search.executors.base import Executor, MakeExecutor, Options, Run
-from bench.search.executors.inline import InlineExecutor
+from bench.search.executors.base import Executor, InlineExecutor, MakeExecutor, Options, Run
 from bench.search.executors.process import ProcessExecutor
 
 RAY = "ray"
