@@ -172,15 +172,16 @@ def replay(fresh: Fresh, places: Sequence[Place], truth: Truth, seed: int) -> di
     said = verdict(served, chosen.row, "the current point", chosen.stability.holds)
     fusion = Fusion.of(chosen.kind or "power", list((chosen.weights or {}).values()))  # type: ignore[arg-type]
     now = every.index(places[0])
-    picked = truth.measured([by_id[chosen.point]], [fusion])[0, :, 0]
+    values = np.concatenate([truth.measured(every, [fusion]), truth.values], axis=2)
+    picked = every.index(by_id[chosen.point])
 
-    def changes(values: Floats, seeds: Sequence[int]) -> Floats:
-        """Of (.., seeds, settings, outcomes), logarithms of shares of the current point's, by some of the seeds."""
+    def changes(seeds: Sequence[int]) -> Floats:
+        """(places, settings, outcomes), logarithms of shares of the current point's, by some of the seeds."""
         at = [FRESH.index(each) for each in seeds]
-        return np.log(values[..., at, :, :].mean(axis=-3) / truth.values[now, at, 0].mean(axis=0))
+        return np.log(values[:, at].mean(axis=1) / truth.values[now, at, 0].mean(axis=0))
 
-    scores = [changes(truth.values, part).mean(axis=-1).ravel() for part in (unseen[::2], unseen[1::2])]
-    true_changes = changes(picked[:, None], unseen)[0]
+    scores = [changes(part).mean(axis=-1).ravel() for part in (unseen[::2], unseen[1::2])]
+    true_changes = changes(unseen)[picked, 0]
     if said.kind in SWITCH:
         signs = [1 if each.gained else -1 if each.lost else 0 for each in said.changes]
         right = float((np.array(signs) * true_changes >= 0).all())
@@ -234,7 +235,7 @@ def main() -> None:
             for name, d in (("heads", 5), ("served", 4))
         )
         switch, cannot = found["said"].isin(SWITCH).mean(), (found["said"] == "unknown").mean()
-        parts = " | ".join(f"{part:.0%}" for part in (switch, 1 - switch - cannot, cannot))
+        parts = " | ".join(f"{part:.0%}" for part in (switch, abs(1 - switch - cannot), cannot))
         told = found["right"].dropna()
         lines.append(f"| {dataset} | {heads} | {served} | {parts} | {int(told.sum())} of {len(told)} |")
         print(
