@@ -19,14 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.records import Job, Split
-from bench.rows import CONFIRM, TEST
+from bench.rows import CONFIRM, SEARCH, TEST
 from bench.schema import TaskKind
 from bench.seeds import derive, mixed
 
 FOLDER = "predictions"
 """Below a data set's part of a run."""
 FACTS = "rows.json"
-KEPT: tuple[Split, ...] = (CONFIRM, TEST)
+KEPT: tuple[Split, ...] = (SEARCH, CONFIRM, TEST)
 """Splits whose predictions are kept."""
 MOST_ROWS = 2_000_000
 """The number of rows kept, about, of a split that has more."""

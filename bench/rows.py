@@ -1,8 +1,8 @@
 """Which rows a number is on: the splits that a model is measured on, and their names in tables.
 
 The search reads `SEARCH` alone: early stopping, promotion, shortlist, tuning. The best points are trained again and
-measured on `CONFIRM`, rows that the search did not see: there confirmed points are compared, drawn and picked. `TEST`
-is only reported.
+measured on `CONFIRM`, rows that the search did not see: there confirmed points are compared and drawn. A pick reads
+replicates on both. `TEST` is only reported.
 """
 
 from __future__ import annotations

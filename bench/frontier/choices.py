@@ -2,7 +2,13 @@
 
 With kept predictions a choice is a serving point (a model and the weights that fuse its tasks into one score). Without
 them it is a point of the front of heads. Every column is named as users name it: `like.recall@10%`, `click.auc`,
-`cost/parameters`. Values are those of confirmation rows, or of validation where nothing was confirmed.
+`cost/parameters`.
+
+Values are means over replicates, and over validation and confirmation rows. Fronts and intervals read confirmation rows
+alone, because the search chose by validation. A pick only compares points that were all chosen there, and twice the
+rows halve the variance of their differences: in replays that is most of a pick's regret (docs/search.md). What was not
+measured on validation, such as an outcome of a segment, is that of confirmation rows. Where nothing was confirmed,
+values are the search's own.
 """
 
 from __future__ import annotations
@@ -162,7 +168,12 @@ def served_choices(served: Served, points: Iterable[Point]) -> Choices:
     own = [known.get(str(point)) for point in served.table["point"]]
     heads = [name for name in _metrics([point for point in own if point]) if name not in names]
     table = served.table[list(ROW[:-1])].reset_index(drop=True)
-    table = table.assign(**{name: served.table[f"{CONFIRM}/{name}"].to_numpy() for name in names})
+    confirm, searched = (
+        served.table.reindex(columns=[f"{split}/{name}" for name in names]).to_numpy(float)
+        for split in (CONFIRM, SEARCH)
+    )
+    values = _together(confirm, searched)
+    table = table.assign(**dict(zip(names, values.T, strict=True)))
     cells = served.segments[served.segments["split"] == CONFIRM]
     cells = cells.assign(name=cells["outcome"].astype(str) + "[" + cells["segment"].astype(str) + "]")
     by_segment = cells.pivot(index="row", columns="name", values="value").reindex(table.index)
@@ -174,7 +185,7 @@ def served_choices(served: Served, points: Iterable[Point]) -> Choices:
         | {name: outcomes[name.partition("[")[0]] for name in map(str, by_segment)},
         objectives=names,
         drawn=names,
-        draws=served.draws,
+        draws=served.draws * np.divide(values, confirm, out=np.ones_like(values), where=confirm > 0),
         current=served.current,
         segments=_segments(served),
     )
@@ -223,9 +234,12 @@ def head_choices(points: Sequence[Point], objectives: Sequence[Objective], seed:
         }
     )
     heads = _metrics(found)
+    cells = _with_points(table, found, heads)
+    if len(draws):
+        draws = draws + (cells[names].to_numpy(float) - estimates(found, objectives))
     current = [row for row in range(len(found)) if table["role"][row] == "current" or table["point"][row] == STAND_IN]
     return Choices(
-        table=_with_points(table, found, heads),
+        table=cells,
         directions=_directions(heads),
         objectives=tuple(names),
         drawn=tuple(names),
@@ -236,9 +250,21 @@ def head_choices(points: Sequence[Point], objectives: Sequence[Objective], seed:
 
 def _with_points(table: pd.DataFrame, points: Sequence[Point | None], names: Sequence[str]) -> pd.DataFrame:
     """The table with each row's size, and metrics of heads and costs; NaN of a point that is not known."""
-    cells = {name: [estimate(each, name) if each else np.nan for each in points] for name in names}
+    cells = {name: _values(points, name) for name in names}
     sizes = pd.Series(cells.get("cost/parameters", [np.nan] * len(points)), dtype=float)
     return pd.concat([table, pd.DataFrame({"size": sizes.fillna(np.inf), **cells}, index=table.index)], axis=1)
+
+
+def _values(points: Sequence[Point | None], name: str) -> Floats:
+    """A metric or a cost of all points: (N,)."""
+    found = [[estimate(each, name, split) if each else np.nan for split in (CONFIRM, SEARCH)] for each in points]
+    values = np.array(found, dtype=float).reshape(-1, 2)
+    return _together(values[:, :1], values[:, 1:])[:, 0]
+
+
+def _together(confirm: Floats, searched: Floats) -> Floats:
+    """Values (rows, M) by confirmation rows and validation alike; by the first alone if one of a metric is missing."""
+    return np.where(np.isfinite(searched).all(axis=0), (confirm + searched) / 2, confirm)
 
 
 def _metrics(points: Iterable[Point]) -> list[str]:

@@ -65,7 +65,7 @@ class Pick:
         config: the whole configuration, dotted; empty where there is none.
         kind: of the fusion, `power` or `sum`; None without a served front.
         weights: of the fusion, by task; None without a served front.
-        outcomes: values of the objectives and of what the policy names: means on confirmation rows.
+        outcomes: values of the objectives and of what the policy names: means as in the choices.
         metrics: metrics of the heads and costs: means on confirmation rows, else the search's values.
         short: the pick, its gains and how often it holds, in one sentence.
         sentence: the same with why, what else comes first, and what simpler choice is as good.

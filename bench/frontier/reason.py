@@ -14,7 +14,7 @@ from bench.frontier.policy import PICK_RULES, Policy, Terms
 from bench.frontier.stability import ENOUGH, MARGIN, Stability
 from bench.frontier.statistics import LEVEL
 from bench.fusion import in_words
-from bench.rows import CONFIRM, NAMES, SEARCH
+from bench.rows import NAMES, SEARCH
 
 RIVALS = 3
 
@@ -77,7 +77,7 @@ class Told:
         chance = float(self.choices.table["p_nondominated"].iloc[self.chosen])
         basis = f"Values are those of {NAMES[SEARCH]}, from one run each: nothing was confirmed."
         if self.choices.current is not None or len(self.choices.draws):
-            basis = f"Values are means over replicates on {NAMES[CONFIRM]}."
+            basis = "Values are means over replicates on validation and confirmation rows."
         sure = "" if np.isnan(chance) else f"P(non-dominated) is {chance:.2f}."
         return " ".join(filter(None, [self.sentence, self._guarded(), basis, sure]))
 

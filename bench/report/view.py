@@ -185,7 +185,7 @@ class Decision:
     Attributes:
         table: as in `Choices`, the rows kept.
         axes: of the sliders, (M,).
-        values: (R, M) on confirmation rows.
+        values: (R, M), as the choices have them.
         deployable: (R,), which can be packaged.
         draws: (D, R, M) float32, D = 0 where nothing is known.
         costs: columns of the table that can be limited, smaller is better.

@@ -79,7 +79,7 @@ class Plan:
 
     @property
     def outcomes(self) -> dict[str, float]:
-        """The pick's outcomes of the ranking by its score, on confirmation rows; none without a served front."""
+        """The pick's outcomes of the ranking by its score, as the choices have them; none without a served front."""
         named = self.pick.outcomes.items() if self.pick.kind else ()
         return {
             name: value for name, value in named if ranked(name.partition(".")[2]) or name.partition(".")[2] in AREAS

@@ -20,14 +20,13 @@ from bench.frontier.served.store import digest_of, load, save
 from bench.frontier.served.verdict import Verdict, unserved, verdict
 from bench.fusion import Fusion
 from bench.objectives import Objective
-from bench.predictions import FOLDER, Rows, rows_of
+from bench.predictions import FOLDER, KEPT, Rows, rows_of
 from bench.records import Point
-from bench.rows import CONFIRM, TEST
+from bench.rows import CONFIRM
 from bench.run.current import current_of
 from bench.run.folder import DatasetRun
 from bench.suite import resolve_outcomes
 
-SPLITS = (CONFIRM, TEST)
 NOT_CONFIRMED = "nothing was confirmed on fresh seeds"
 
 
@@ -61,8 +60,8 @@ def serving_of(
         keep: whether to leave what was drawn in the run's folder.
     """
     folder = part.folder / FOLDER
-    rows = {split: found for split in SPLITS if (found := rows_of(folder, split)) is not None}
-    if len(rows) < len(SPLITS):
+    rows: dict[str, Rows] = {split: found for split in KEPT if (found := rows_of(folder, split)) is not None}
+    if len(rows) < len(KEPT):
         return Serving(None, {}, "", NOT_CONFIRMED)
     facts = rows[CONFIRM]
     rates = dict(zip(facts.tasks, facts.rates, strict=True))
@@ -114,7 +113,7 @@ def _candidates(folder: Path, points: Sequence[Point], objectives: Sequence[Obje
 
 
 def _there(folder: Path, name: str) -> bool:
-    return all(predictions.predictions(folder, split, name) is not None for split in SPLITS)
+    return all(predictions.predictions(folder, split, name) is not None for split in KEPT)
 
 
 def _reader(folder: Path, files: Sequence[Sequence[str]]) -> Callable[[str, int], NDArray[Any]]:

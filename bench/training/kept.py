@@ -58,7 +58,7 @@ def write_rows(store: Store, folder: Path) -> None:
     for path in folder.glob("*.part") if folder.is_dir() else ():
         path.unlink(missing_ok=True)
     tasks = store.schema.tasks
-    about = {"fingerprint": store.fingerprint, "tasks": [task.name for task in tasks]}
+    about = {"fingerprint": store.fingerprint, "tasks": [task.name for task in tasks], "splits": list(KEPT)}
     file = folder / FACTS
     if file.is_file() and about.items() <= json.loads(file.read_text(encoding="utf-8")).items():
         return

@@ -28,7 +28,7 @@ import pandas as pd
 from blackbox_table import carry_out, finished_frame, plan
 from learn_portfolio import SUITE, known_of, learnt_without, name_of, tables_of
 from replay import Floats, Table
-from searchers import OURS, SEARCHERS
+from searchers import OURS, SEARCHERS, Trace
 from speed.table import replace as replace_table
 
 from bench.frontier.choices import head_choices, served_choices
@@ -41,9 +41,9 @@ from bench.frontier.served.verdict import verdict
 from bench.fusion import Fusion
 from bench.objectives import Objective
 from bench.outcomes.measure import default_outcomes
-from bench.predictions import predictions, rows_of
+from bench.predictions import KEPT, predictions, rows_of
 from bench.records import Point, Replicate
-from bench.rows import CONFIRM, TEST
+from bench.rows import TEST
 from bench.schema import Task
 from bench.seeds import derive
 
@@ -63,14 +63,17 @@ Place = tuple[int, int]
 """An entry of the table, and a rung."""
 
 
-def shortlist(table: Table, seed: int, budget: float) -> list[Place]:
+def places_of(trace: Trace, table: Table) -> list[Place]:
+    """The place of each checkpoint of a replayed search."""
+    return [tuple(np.argwhere((table.curves == each).all(axis=-1))[0].tolist()) for each in trace.measured]
+
+
+def listed(trace: Trace, table: Table) -> list[Place]:
     """What a replayed search would confirm.
 
     The best points by rank and contribution, and the best of each way of sharing; first the best single-task one.
     """
-    trace = SEARCHERS[OURS](table.fresh(), seed, budget)
-    values = trace.measured
-    places = [tuple(np.argwhere((table.curves == each).all(axis=-1))[0].tolist()) for each in values]
+    values, places = trace.measured, places_of(trace, table)
     rank = ranks(values, table.objectives)
     order: list[int] = []
     for each in sorted(set(rank.tolist())):
@@ -123,8 +126,29 @@ def _number(place: Place) -> int:
     return place[0] * 10 + place[1]
 
 
-def replay(fresh: Fresh, places: Sequence[Place], every: Sequence[Place], seed: int) -> dict[str, float | str]:
+class Truth:
+    """Outcomes on test of every place under many fusions, on each fresh seed: measured once for all replays."""
+
+    def __init__(self, fresh: Fresh, every: Sequence[Place]) -> None:
+        self.fresh, self.every = fresh, every
+        found = rows_of(fresh.folder, TEST)
+        assert found is not None
+        self.rows = found
+        self.tasks = tuple(Task(name, kind) for name, kind in zip(found.tasks, found.kinds, strict=True))
+        self.outcomes = tuple(Objective(name, "maximize") for name in default_outcomes(self.tasks, found.group))
+        self.equal = Fusion.of("power", [1.0] * len(self.tasks))
+        settings = [self.equal, *(each for each in Sweep(len(self.tasks)).settings if each != self.equal)]
+        self.values = self.measured(every, settings)
+
+    def measured(self, places: Sequence[Place], settings: Sequence[Fusion]) -> Floats:
+        """(places, seeds, settings, outcomes)."""
+        wide = [self.fresh.candidate(self.fresh.point(place, FRESH), place) for place in places]
+        return np.array(Meter(wide, self.rows, TEST, [each.name for each in self.outcomes], 0).sweep(settings))
+
+
+def replay(fresh: Fresh, places: Sequence[Place], truth: Truth, seed: int) -> dict[str, float | str]:
     """One race and pick of each sort: regrets, and what the verdict says and is."""
+    every = truth.every
     order = np.random.default_rng(derive(seed, "seeds")).permutation(FRESH).tolist()
     seen, unseen = order[:REPLICATES], order[REPLICATES:]
     kinds = ["current"] + ["trial"] * (len(places) - 1)
@@ -139,28 +163,23 @@ def replay(fresh: Fresh, places: Sequence[Place], every: Sequence[Place], seed: 
     ]
     found: dict[str, float | str] = {"heads": _best(*halves) - true[by_id[heads.point]]}
 
-    rows = {split: of for split in (CONFIRM, TEST) if (of := rows_of(fresh.folder, split)) is not None}
-    facts = rows[TEST]
-    tasks = tuple(Task(name, kind) for name, kind in zip(facts.tasks, facts.kinds, strict=True))
-    outcomes = tuple(Objective(name, "maximize") for name in default_outcomes(tasks, facts.group))
-    equal = Fusion.of("power", [1.0] * len(tasks))
+    rows = {str(split): of for split in KEPT if (of := rows_of(fresh.folder, split)) is not None}
     own = [fresh.candidate(point, place) for point, place in zip(points, places, strict=True)]
-    served = served_front(own, rows, outcomes, Current(points[0].id, equal), seed)
+    served = served_front(own, rows, truth.outcomes, Current(points[0].id, truth.equal), seed)
     chosen = pick(served_choices(served, points), points, fresh.objectives, KNEE)
     said = verdict(served, chosen.row, "the current point", chosen.stability.holds)
     fusion = Fusion.of(chosen.kind or "power", list((chosen.weights or {}).values()))  # type: ignore[arg-type]
-    settings = [fusion, equal, *Sweep(len(tasks)).settings]
-    wide = [fresh.candidate(fresh.point(place, unseen), place) for place in every]
-    values = np.array(Meter(wide, facts, TEST, [each.name for each in outcomes], 0).sweep(settings))
-    now, picked = every.index(places[0]), every.index(by_id[chosen.point])
+    now = every.index(places[0])
+    values = np.concatenate([truth.measured(every, [fusion]), truth.values], axis=2)
+    picked = every.index(by_id[chosen.point])
 
-    def changes(seeds: slice) -> Floats:
-        """(places, settings, outcomes), logarithms of shares of the current point's, by some of the unseen seeds."""
-        means = values[:, seeds].mean(axis=1)
-        return np.log(means / means[now, 1])
+    def changes(seeds: Sequence[int]) -> Floats:
+        """(places, settings, outcomes), logarithms of shares of the current point's, by some of the seeds."""
+        at = [FRESH.index(each) for each in seeds]
+        return np.log(values[:, at].mean(axis=1) / truth.values[now, at, 0].mean(axis=0))
 
-    scores = [changes(part).mean(axis=-1).ravel() for part in (slice(None, None, 2), slice(1, None, 2))]
-    true_changes = changes(slice(None))[picked, 0]
+    scores = [changes(part).mean(axis=-1).ravel() for part in (unseen[::2], unseen[1::2])]
+    true_changes = changes(unseen)[picked, 0]
     if said.kind in SWITCH:
         signs = [1 if each.gained else -1 if each.lost else 0 for each in said.changes]
         right = float((np.array(signs) * true_changes >= 0).all())
@@ -199,20 +218,22 @@ def main() -> None:
     for dataset in options.datasets:
         portfolio = learnt_without(dataset, known, candidates)
         tables = [replace(table, portfolio=portfolio) for table in tables_of(dataset, options.table)]
-        lists = [shortlist(tables[n % len(tables)], n, options.budget) for n in range(options.replays)]
+        turns = [tables[n % len(tables)] for n in range(options.replays)]
+        lists = [listed(SEARCHERS[OURS](each.fresh(), n, options.budget), each) for n, each in enumerate(turns)]
         every = sorted({place for places in lists for place in places})
         entries = sorted({entry for entry, _ in every})
         carry_out(plan(dataset, entries, FRESH, options, options.keep), options.keep, options.workers, np.inf)
         frame = finished_frame(options.keep)
         frame = frame[frame["dataset"] == dataset].set_index(["configuration", "seed", "rung"]).sort_index()
         fresh = Fresh(frame, options.keep / dataset, tables[0].objectives)
-        found = pd.DataFrame([replay(fresh, places, every, n) for n, places in enumerate(lists)])
+        truth = Truth(fresh, every)
+        found = pd.DataFrame([replay(fresh, places, truth, n) for n, places in enumerate(lists)])
         heads, served = (
             f"{found[name].median():.{d}f}, {found[name].quantile(0.9):.{d}f}"
             for name, d in (("heads", 5), ("served", 4))
         )
         switch, cannot = found["said"].isin(SWITCH).mean(), (found["said"] == "unknown").mean()
-        parts = " | ".join(f"{part:.0%}" for part in (switch, 1 - switch - cannot, cannot))
+        parts = " | ".join(f"{part:.0%}" for part in (switch, abs(1 - switch - cannot), cannot))
         told = found["right"].dropna()
         lines.append(f"| {dataset} | {heads} | {served} | {parts} | {int(told.sum())} of {len(told)} |")
         print(

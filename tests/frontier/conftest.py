@@ -30,7 +30,7 @@ def objectives() -> tuple[Objective, ...]:
 def trial() -> MakeTrial:
     """A completed trial from its click and like AUC; `runs` are (confirm, test) pairs of (click, like) of replicates.
 
-    On validation, which nothing reads, replicates have .01 more.
+    On validation, replicates have .01 more.
     """
 
     def make(

@@ -16,7 +16,7 @@ from bench.errors import UserError
 from bench.frontier.choices import head_choices, served_choices
 from bench.frontier.frontier import frontier
 from bench.frontier.pick import NothingPasses, pick
-from bench.frontier.points import points_of_run
+from bench.frontier.points import estimates, points_of_run
 from bench.frontier.policy import Policy, read_bound, read_policy
 from bench.frontier.served.served import Served
 from bench.frontier.stability import ENOUGH
@@ -190,6 +190,19 @@ def test_heads_are_chosen_among_with_baselines_and_the_single_task_models_as_cur
     assert "Against best single-task models: click.auc +0.0050 (+" in found.sentence
 
 
+def test_a_pick_reads_validation_and_confirmation_rows_where_all_were_measured_on_both(run, objectives):
+    every = points_of_run(*run, objectives)
+    both = head_choices(every, objectives)
+    values, names = both.values(both.objectives), list(both.objectives)
+    assert values == pytest.approx(estimates(every, objectives) + 0.005)  # the toys have .01 more on validation
+    assert both.draws.mean(axis=0) == pytest.approx(values, abs=2e-3)
+    unseen = [replace(one, metrics={key: value for key, value in one.metrics.items() if key != f"valid/{names[0]}"})
+              for one in every[-1].replicates]  # fmt: skip
+    found = head_choices([*every[:-1], replace(every[-1], replicates=tuple(unseen))], objectives)
+    assert found.values(names[:1]) == pytest.approx(estimates(every, objectives)[:, :1])
+    assert found.values(names[1:]) == pytest.approx(values[:, 1:])
+
+
 def test_what_was_not_confirmed_is_chosen_by_what_the_search_saw(trial, failed, objectives):
     records = [trial(0, 0.7, 0.8), trial(1, 0.72, 0.79), trial(2, 0.69, 0.7), failed(3)]
     front = frontier(records, objectives)
@@ -226,6 +239,9 @@ def test_serving_points_have_the_costs_and_heads_of_their_points(run, objectives
         {"row": 0, "segment": "country=US", "outcome": CLICK, "gain": 0.1, "low": 0.0, "high": 0.2}
     ]
     assert choices.table[f"{CLICK}[country=US]"].dropna().to_dict() == {0: 0.11}
+    front.table = table.assign(**{f"valid/{CLICK}": table[f"confirm/{CLICK}"] + 0.02})
+    both = served_choices(cast(Served, front), points_of_run(*run, objectives), {"click": 0.3})
+    assert both.values([CLICK, LIKE]) == pytest.approx(choices.values([CLICK, LIKE]) + np.array([0.01, 0.0]))
     choices.check(f"{CLICK}[country=US]", "guard.at_least", directed=True)
     with pytest.raises(UserError, match=r"unknown outcome of a segment .*did you mean .*country=US"):
         choices.check(f"{CLICK}[country=UK]", "guard.at_least")

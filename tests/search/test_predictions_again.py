@@ -44,7 +44,7 @@ def test_only_what_is_gone_is_trained_again(tmp_path: Path) -> None:
         search(PLAN, study, InlineExecutor(train), make_job, ignore)
     jobs, stored = confirmed(tmp_path)
     files = {path: path.read_text() for path in (tmp_path / "predictions").iterdir()}
-    assert len(files) == 2 * len(jobs)  # splits
+    assert len(files) == 3 * len(jobs)  # splits
     assert confirmed(tmp_path) == ([], stored)
     gone = sorted(files)[:1] + [path for path in files if path.name.startswith("equal_weights")][:1]
     for path in gone:

@@ -62,7 +62,6 @@ def test_what_is_kept_is_what_was_measured(store: Store, tmp_path: Path, kind: K
     for split in KEPT:
         found = measured(tmp_path, split, name)
         assert {key: result.metrics[key] for key in found} == found
-    assert predictions.predictions(tmp_path, "valid", name) is None
     assert sum(path.name.startswith(f"{name}.") for path in tmp_path.iterdir()) == len(KEPT)
     without = run_job(replace(asked, predictions=None))
     assert {k: v for k, v in result.metrics.items() if "latency" not in k} == {

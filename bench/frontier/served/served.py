@@ -1,7 +1,7 @@
 """The served front: candidates under all fusions, measured by outcomes of their rankings.
 
 Weights are chosen on `confirm`, what is chosen is told on `test`: a point that was chosen on a split looks too good
-there.
+there. A pick also reads the means on `valid`, see `bench.frontier.choices`.
 
 Candidates share one grid of weights, denser where their front bends or has gaps. Weights are w_t ~ u_t^2 with u on a
 lattice of the simplex: even steps of u are steps of the logarithm near the ends, where a rare task is won, and both
@@ -40,7 +40,7 @@ from bench.fusion import KINDS, Fusion, Kind
 from bench.objectives import Objective
 from bench.outcomes.measure import Measure
 from bench.predictions import Rows
-from bench.rows import CONFIRM, TEST
+from bench.rows import CONFIRM, SEARCH, TEST
 from bench.seeds import derive
 
 Floats = NDArray[np.float64]
@@ -162,7 +162,7 @@ class Served:
             (by means on confirmation rows), `p_nondominated` (that no kept point of another candidate dominates it, nor
             clearly one of its own). By split and outcome there are `s/o`, `s/o.low`, `s/o.high`, and the gain as a
             fraction of the current point's: `s/o.gain`, `s/o.gain.low`, `s/o.gain.high`. Intervals are NaN where they
-            are unknown.
+            are unknown. `valid/o` is the mean on validation, where predictions of its rows are kept.
         draws: (D, S, M), what the true outcomes may be, jointly, on confirmation rows; test_draws: on test. D is 0
             where no candidate has two replicates.
         current: row of the current point.
@@ -215,7 +215,7 @@ def served_front(
     """Draws the served front.
 
     Args:
-        rows: by split, `confirm` and `test`.
+        rows: by split, `confirm` and `test`; `valid` where predictions of its rows are kept.
         seed: of the run, for what is simulated.
 
     Raises:
@@ -260,6 +260,11 @@ def served_front(
         for name, values in told(points[split].means, drawn[split], row).items()
         for column, outcome in enumerate(outcomes)
     }
+    if SEARCH in rows:
+        used = sorted(set(settings))
+        swept = Meter(candidates, rows[SEARCH], SEARCH, names, 0).sweep([sweep.settings[k] for k in used])
+        searched = np.array([swept[c][:, used.index(k)].mean(axis=0) for c, k in places])
+        columns |= {outcome.key(SEARCH): searched[:, column] for column, outcome in enumerate(outcomes)}
     measure = meters[TEST].measure
     of_rows = draws_of(points[TEST], None, purpose, draws)
     return Served(

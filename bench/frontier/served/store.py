@@ -24,7 +24,7 @@ from bench.predictions import Rows
 from bench.rows import CONFIRM, TEST
 
 JSON, NPZ = "served.json", "served.npz"
-VERSION = 3
+VERSION = 4
 """Raised whenever the same predictions give another front."""
 SAMPLED = 2000
 """A replicate that is trained again differs in practically every row."""

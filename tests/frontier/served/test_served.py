@@ -43,6 +43,8 @@ def test_one_task_alone_is_at_the_ends_and_weights_in_between_trade(two, outcome
 
 def test_gains_are_fractions_of_the_current_point(two):
     table, current = two[2].table, two[2].current
+    for each in two[2].outcomes:  # on validation, which a pick reads, the same models: near, not equal
+        assert 0 < (table[each.key("valid")] - table[each.key("confirm")]).abs().median() < 0.1
     assert table.loc[current, "weights"] == {"click": 0.5, "like": 0.5}
     for key in ("test/click.recall@10%", "confirm/like.recall@10%"):
         expected = table[key] / table.loc[current, key] - 1
