@@ -240,7 +240,7 @@ def test_serving_points_have_the_costs_and_heads_of_their_points(run, objectives
     ]
     assert choices.table[f"{CLICK}[country=US]"].dropna().to_dict() == {0: 0.11}
     front.table = table.assign(**{f"valid/{CLICK}": table[f"confirm/{CLICK}"] + 0.02})
-    both = served_choices(cast(Served, front), points_of_run(*run, objectives), {"click": 0.3})
+    both = served_choices(cast(Served, front), points_of_run(*run, objectives))
     assert both.values([CLICK, LIKE]) == pytest.approx(choices.values([CLICK, LIKE]) + np.array([0.01, 0.0]))
     choices.check(f"{CLICK}[country=US]", "guard.at_least", directed=True)
     with pytest.raises(UserError, match=r"unknown outcome of a segment .*did you mean .*country=US"):
