@@ -12,7 +12,7 @@ import torch
 
 from bench.data import Store
 from bench.data.batches import Batches
-from bench.data.store import Split
+from bench.data.store import Split, WeightFacts
 from bench.errors import UserError
 from bench.objectives import Objective
 from bench.schema import Field, Schema, Task
@@ -44,6 +44,7 @@ class MemoryStore:
     ) -> None:
         self.schema = Schema(fields, ("age", "price"), tasks)
         self.default_tasks = tuple(task.name for task in tasks)
+        self.weights: WeightFacts | None = None
         names = ("train", "valid", "test", "confirm")
         self._splits = {name: self._make(rows, seed + i) for i, name in enumerate(names)}
 
@@ -157,11 +158,11 @@ def its_state_round_trips_bit_for_bit(store: MemoryStore, dotted: Mapping[str, A
 def a_task_without_labels_in_a_batch_leaves_all_finite(store: MemoryStore, balancing: str, precision: str) -> None:
     """Weights and the balancer's state, over four batches of which two lack a task."""
     made = trainer(store, {"sharing.kind": "mmoe", "balancing.kind": balancing, "optim.precision": precision})
-    ids, dense, labels = next(Batches(store.split("train")).in_order(64))
+    ids, dense, labels, weights = next(Batches(store.split("train")).in_order(64))
     for missing in (None, 0, 2, None):
         seen = labels.clone()
         if missing is not None:
             seen[:, missing] = torch.nan
-        made.step(ids, dense, seen)
+        made.step(ids, dense, seen, weights)
     for tensor in (*made.model.state_dict().values(), *made.step.balancer.state_dict().values()):
         assert tensor.isfinite().all()

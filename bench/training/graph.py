@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-Compute = Callable[[Tensor, Tensor, Tensor], Tensor]
+Compute = Callable[..., Tensor]
 
 WARMUP = 3  # steps before the capture, so that libraries and optimizers have allocated what they keep
 
@@ -19,8 +19,8 @@ class CapturedStep:
     cannot be captured (a balancer that reads values back to the host, say), every batch runs as it is, after a note.
 
     Args:
-        compute: ids (B, S), dense (B, D), labels (B, T) on the device -> losses (T,). Learning rates that it reads
-            must be tensors, changed in place.
+        compute: the tensors of a batch, on the device -> losses (T,). Learning rates that it reads must be tensors,
+            changed in place.
         note: is told once where the step cannot be captured.
     """
 
@@ -31,9 +31,9 @@ class CapturedStep:
         self.inputs: list[Tensor] = []
         self.losses: Tensor | None = None
 
-    def __call__(self, ids: Tensor, dense: Tensor, labels: Tensor) -> Tensor:
+    def __call__(self, *tensors: Tensor) -> Tensor:
         """One step; the losses (T,) are overwritten by the next."""
-        batch = [ids, dense, labels]
+        batch = list(tensors)
         if not self.possible:
             return self.compute(*batch)
         if self.seen < WARMUP:

@@ -211,7 +211,7 @@ class Trainer:
         for selector in self.selectors:
             selector.keep(self.model)
         self.step.scale_rates(self.schedule.factor(self.course.step))
-        self.course.add(self.compute(*batch), len(batch.labels))
+        self.course.add(self.compute(*batch.tensors), len(batch.labels))
         self.averaging.after(self.course.step)
 
     def _next_batch(self) -> Batch:

@@ -14,14 +14,26 @@ Floats = NDArray[np.float64]
 _TOGETHER = 4  # resamples whose counts are held at once
 
 
-def spearman(labels: Floats, predictions: Floats, units: NDArray[np.uint64], split: str, resamples: int) -> Floats:
-    """(1 + resamples,): the correlation of weighted mid-ranks (N,), of all rows once and then on each resample."""
+def spearman(
+    labels: Floats,
+    predictions: Floats,
+    units: NDArray[np.uint64],
+    split: str,
+    resamples: int,
+    of_rows: Floats | None = None,
+) -> Floats:
+    """(1 + resamples,): the correlation of weighted mid-ranks (N,), of all rows once and then on each resample.
+
+    Args:
+        of_rows: (N,), the rows' own weights; None for equal ones.
+    """
     orders = [np.argsort(values, kind="stable") for values in (labels, predictions)]
     starts = [_starts(values[order]) for values, order in zip((labels, predictions), orders, strict=True)]
     weights: list[NDArray[Any]] = [np.ones(len(labels))]
     found = []
     for first in range(0, resamples + 1, _TOGETHER):
         for weight in weights:
+            weight = weight if of_rows is None else weight * of_rows
             ranks = [_ranks(weight, order, start) for order, start in zip(orders, starts, strict=True)]
             found.append(_correlation(ranks[0], ranks[1], weight))
         if first < resamples:
@@ -33,6 +45,15 @@ def spearman(labels: Floats, predictions: Floats, units: NDArray[np.uint64], spl
 
 def _starts(ordered: Floats) -> NDArray[np.int64]:
     return np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+
+
+def weighted_spearman(labels: Floats, predictions: Floats, weights: Floats) -> float:
+    """The correlation of weighted mid-ranks (N,)."""
+    ranks = []
+    for values in (labels, predictions):
+        order = np.argsort(values, kind="stable")
+        ranks.append(_ranks(weights, order, _starts(values[order])))
+    return _correlation(ranks[0], ranks[1], weights)
 
 
 @njit(cache=True, nogil=True)

@@ -15,8 +15,9 @@ from bench.training.runs import Runs
 ECE_BINS = 15
 ROWS_IN_MEMORY = 1 << 23
 """Rows of a binary task whose keys (8 bytes each) are held in memory; more go to a temporary file, 16 bytes each."""
-_LEAST = float(np.finfo(np.float32).eps)  # probabilities are this far from 0 and 1 under a logarithm
-_FACTORS = 32  # probabilities whose product is taken before its logarithm: no less than _LEAST ** 32, or 1e-222
+LEAST = float(np.finfo(np.float32).eps)
+"""Probabilities are this far from 0 and 1 under a logarithm."""
+_FACTORS = 32  # probabilities whose product is taken before its logarithm: no less than LEAST ** 32, or 1e-222
 
 
 class BinaryTally:
@@ -161,7 +162,7 @@ def _take(
             keys[back] = key
         probability = np.float64(predictions[row])
         total += probability
-        product *= min(max(probability if positive else 1.0 - probability, _LEAST), 1 - _LEAST)
+        product *= min(max(probability if positive else 1.0 - probability, LEAST), 1 - LEAST)
         factors += 1
         if factors == _FACTORS:
             loss -= math.log(product)

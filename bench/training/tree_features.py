@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,7 +43,13 @@ class TreeFeatures:
 
     @classmethod
     def learn(
-        cls, schema: Schema, ids: Ids, dense: Columns, labels: NDArray[np.float32], seed: int
+        cls,
+        schema: Schema,
+        ids: Ids,
+        dense: Columns,
+        labels: NDArray[np.float32],
+        seed: int,
+        weights: NDArray[np.float32] | None = None,
     ) -> tuple[TreeFeatures, Columns]:
         """The columns of a task, and (N, F) what the train rows have there.
 
@@ -50,11 +58,15 @@ class TreeFeatures:
             dense: (N, D) of these.
             labels: (N,) of these; none is NaN.
             seed: of the folds.
+            weights: (N,), how many rows a row stands for; None for one each.
         """
-        features = cls(schema, float(labels.mean(dtype=np.float64)))
-        return features, features._learn(ids, dense, labels, seed)
+        mean = labels.mean(dtype=np.float64) if weights is None else np.average(labels.astype(float), weights=weights)
+        features = cls(schema, float(mean))
+        return features, features._learn(ids, dense, labels, seed, weights)
 
-    def _learn(self, ids: Ids, dense: Columns, labels: NDArray[np.float32], seed: int) -> Columns:
+    def _learn(
+        self, ids: Ids, dense: Columns, labels: NDArray[np.float32], seed: int, weights: NDArray[np.float32] | None
+    ) -> Columns:
         fold = np.random.default_rng(seed).integers(FOLDS, size=len(ids), dtype=np.uint8)
         found = np.empty((len(ids), width(self._schema)), np.float32)
         found[:, : dense.shape[1]] = dense
@@ -67,12 +79,15 @@ class TreeFeatures:
                 found[:, column] = np.maximum(values[:, 0] - offset, 0)
                 column += 1
                 continue
-            sums, counts = np.zeros((many, FOLDS)), np.zeros((many, FOLDS), np.int32)
+            sums = np.zeros((many, FOLDS))
+            counts = np.zeros((many, FOLDS), np.int32 if weights is None else np.float64)
             for rows in _pieces(len(ids)):
                 there = values[rows] > 0
                 cells = ((values[rows] - offset)[there], np.broadcast_to(fold[rows, None], there.shape)[there])
-                np.add.at(sums, cells, np.broadcast_to(labels[rows, None], there.shape)[there])
-                np.add.at(counts, cells, 1)
+                values_of = labels[rows] if weights is None else labels[rows] * weights[rows]
+                np.add.at(sums, cells, np.broadcast_to(values_of[:, None], there.shape)[there])
+                one: Any = 1 if weights is None else np.broadcast_to(weights[rows, None], there.shape)[there]
+                np.add.at(counts, cells, one)
             total, often = sums.sum(1), counts.sum(1)
             for rows in _pieces(len(ids)):
                 there, value, own = _looked_up(values[rows], offset, fold[rows])
@@ -106,7 +121,7 @@ class TreeFeatures:
             column += 2
         return found
 
-    def _rate(self, sums: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _rate(self, sums: NDArray[np.float64], counts: NDArray[Any]) -> NDArray[np.float64]:
         return (sums + PRIOR_ROWS * self._mean) / (counts + PRIOR_ROWS)
 
     def _means(self, there: NDArray[np.bool_], rate: NDArray[np.floating], often: NDArray[np.floating]) -> Columns:

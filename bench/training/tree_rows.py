@@ -25,11 +25,12 @@ PIECE = 1 << 14
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows in memory: ids (N, S) int32, dense (N, D) float32, one task's labels (N,) float32 without NaN."""
+    """Rows in memory: ids (N, S) int32, dense (N, D) float32, one task's labels (N,) float32 without NaN, weights (N,)."""
 
     ids: NDArray[np.int32]
     dense: NDArray[np.float32]
     labels: NDArray[np.float32]
+    weights: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -67,28 +68,34 @@ def draw(split: Split, at: int, parent: int | None, most: int, seed: int) -> Row
     rng = np.random.default_rng(seed)
     total = len(split)
     if total > most:
-        total = sum(int(counts.sum()) for _, _, counts in _pieces(split, at, parent))
-    left, found = min(most, total), [(np.asarray(split.ids[:0]), np.asarray(split.dense[:0]), np.empty(0, np.float32))]
-    whole = total <= most
-    for arrays, labels, counts in _pieces(split, at, parent):
+        total = sum(int(counts.sum()) for _, counts in _pieces(split, at, parent))
+    left, whole = min(most, total), total <= most
+    none = None if split.weights is None else np.empty(0, np.float32)
+    found = [Rows(np.asarray(split.ids[:0]), np.asarray(split.dense[:0]), np.empty(0, np.float32), none)]
+    for arrays, counts in _pieces(split, at, parent):
         rows = np.flatnonzero(counts)
         if not whole:
             many = int(rng.hypergeometric(len(rows), total - len(rows), left)) if left else 0
             total, left = total - len(rows), left - many
             rows = np.sort(rng.choice(rows, many, replace=False))
-        ids, dense = arrays
-        found.append((ids[rows], dense[rows], labels[rows]))
-    ids, dense, labels = (np.concatenate(column) for column in zip(*found, strict=True))
-    return Rows(ids, dense, labels)
+        weights = None if arrays.weights is None else arrays.weights[rows]
+        found.append(Rows(arrays.ids[rows], arrays.dense[rows], arrays.labels[rows], weights))
+    return Rows(
+        np.concatenate([each.ids for each in found]),
+        np.concatenate([each.dense for each in found]),
+        np.concatenate([each.labels for each in found]),
+        None if none is None else np.concatenate([each.weights for each in found if each.weights is not None]),
+    )
 
 
-def _pieces(
-    split: Split, at: int, parent: int | None
-) -> Iterator[tuple[tuple[NDArray[np.int32], NDArray[np.float32]], NDArray[np.float32], NDArray[np.bool_]]]:
-    """ids and dense, labels of the task, and which of these rows count."""
+def _pieces(split: Split, at: int, parent: int | None) -> Iterator[tuple[Rows, NDArray[np.bool_]]]:
+    """Rows with all labels of the task, and which of them count."""
     for batch in Batches(split).in_order(PIECE):
         labels = batch.labels.numpy()
         counts = ~np.isnan(labels[:, at])
         if parent is not None:
             counts &= labels[:, parent] == 1
-        yield (batch.ids.numpy(), batch.dense.numpy()), labels[:, at], counts
+        weights = None if batch.weights is None else batch.weights.numpy().prod(axis=1)
+        if weights is not None:
+            counts &= weights > 0
+        yield Rows(batch.ids.numpy(), batch.dense.numpy(), labels[:, at], weights), counts

@@ -64,13 +64,14 @@ class Funnel(nn.Module, ABC):
         return torch.cat([logits, logits.new_zeros(len(self.outputs) - len(logits))])
 
     @abstractmethod
-    def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def losses(self, logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
         """Mean loss of each task over its own sample space.
 
         Args:
             logits: (B, O). Of a regression task: the predicted target.
             labels: (B, T) as on the card, a regression's scaled by `bench.models.targets`; NaN where unobserved, which
                 takes the sample out of that task's mean.
+            weights: (B, T) or (B, 1), at least 0: of each sample in each task's mean; None for equal ones.
 
         Returns:
             (T,), each finite and not negative; 0 (with zero gradient) for a task without a sample in the batch.

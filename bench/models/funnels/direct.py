@@ -38,9 +38,9 @@ class Direct(Funnel):
         outside = links.child & links.regression & (links.of_parent(labels) != 1)
         return torch.where(outside, math.nan, links.joint_labels(labels))
 
-    def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def losses(self, logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
         """See `Funnel.losses`. A child whose parent is known not to have happened needs no label of its own."""
-        return mean_losses(logits, self.targets(labels), self.links.regression)
+        return mean_losses(logits, self.targets(labels), self.links.regression, weights)
 
     def probabilities(self, logits: Tensor) -> Probabilities:
         """See `Funnel.probabilities`."""

@@ -43,7 +43,7 @@ class Diagnosis:
     def look(self, step: int, batch: Batch) -> None:
         """Looks at the first rows of a step's batch, if it is time."""
         if due(step, self.every):
-            found, experts = self._probe(Batch(*(tensor[:ROWS] for tensor in batch)))
+            found, experts = self._probe(Batch(*(tensor[:ROWS] for tensor in batch.tensors)))
             self.probes.append({"samples": step * self.batch} | found)
             self.experts |= experts
 
