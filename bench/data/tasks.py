@@ -69,7 +69,7 @@ class TaskRule(Config):
                 found &= (numbers >= holds.first) & (numbers <= holds.last)
             else:
                 text = as_text(table[raw], missing)
-                found &= np.append([value in holds for value in text.values], False)[text.codes]
+                found &= np.array([*(value in holds for value in text.values), False])[text.codes]
         return found
 
     @property

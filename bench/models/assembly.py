@@ -25,6 +25,7 @@ from bench.models.sequence import SEQUENCE
 from bench.models.sharing import SHARING
 from bench.models.sharing.base import Layout, Sharing
 from bench.models.targets import Targets
+from bench.models.thinned import Thinned
 from bench.models.towers import Towers
 from bench.models.vectors import ProjectedVectors
 from bench.registry import Choice, NoOptions, lookup
@@ -55,6 +56,7 @@ class MultiTaskModel(nn.Module):
         embedding: the fused table; `embedding.weight` is (rows, W).
         pooling, numeric, interaction, sharing, towers, funnel: its other parts.
         targets: scales of regressions; None where there are none.
+        thinned: corrects the losses where negatives were left out; None where none were.
         weights: how many numbers its dense parameters hold.
     """
 
@@ -113,6 +115,7 @@ class MultiTaskModel(nn.Module):
         self.funnel: Funnel = lookup(FUNNELS, "funnel kind", funnel.kind).build(schema, funnel.options)
         self.towers = Towers(len(self.funnel.outputs), self.sharing.outputs, tower, self.members, self.funnel.transfer)
         self.targets = Targets(schema) if any(task.scale for task in schema.tasks) else None
+        self.thinned: Thinned | None = None
         self.weights = sum(parameter.numel() for parameter in self.dense_parameters())
         draw(self, seed)
 
@@ -164,7 +167,10 @@ class MultiTaskModel(nn.Module):
         labels = labels if self.targets is None else self.targets.of_labels(labels)
         if weights is None:
             return self.funnel.losses(logits, labels if self.members == 1 else labels.repeat(self.members, 1))
-        weights = weights.prod(1, keepdim=True)
+        if self.thinned is None:
+            weights = weights.prod(1, keepdim=True)
+        else:
+            logits, weights = logits + self.thinned.offset, self.thinned.weights(weights)
         return self.funnel.losses(logits, labels.repeat(self.members, 1), weights.repeat(self.members, 1))
 
     def follow(self, logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> None:

@@ -25,7 +25,7 @@ PIECE = 1 << 14
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows in memory: ids (N, S) int32, dense (N, D) float32, one task's labels (N,) float32 without NaN, weights (N,)."""
+    """Rows in memory: ids (N, S) int32, dense (N, D), one task's labels (N,) without NaN, weights (N,) or None."""
 
     ids: NDArray[np.int32]
     dense: NDArray[np.float32]

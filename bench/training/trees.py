@@ -122,8 +122,8 @@ def _train(store: Store, at: int, settings: TreeSettings, share: Share, seed: in
         random_state=seed,
     )
     if stops:
-        judged = {"X_val": features.of(judges.ids, judges.dense), "sample_weight_val": judges.weights}
-        model.fit(columns, labels, weights, y_val=judges.labels, **judged)
+        judged = {"X_val": features.of(judges.ids, judges.dense), "y_val": judges.labels}
+        model.fit(columns, labels, weights, **judged, sample_weight_val=judges.weights)
     else:
         model.fit(columns, labels, weights)
     return _Trained(task.name, settings, features, model, binary)

@@ -49,6 +49,15 @@ def test_it_reaches_every_parameter_and_fits_64_rows(
     )
 
 
+@pytest.mark.parametrize(AXES, sampled())
+def test_a_row_of_weight_0_counts_as_one_without_labels(
+    tiny, balancing: str, sharing: str, funnel: str, interaction: str, members: int
+) -> None:
+    training.a_row_of_weight_0_counts_as_one_without_labels(
+        tiny, dotted(balancing, sharing, funnel, interaction, members)
+    )
+
+
 @pytest.mark.parametrize("optimizer", ROW_OPTIMIZERS)
 def test_coordinates_that_a_field_does_not_use_never_move(tiny, optimizer: str) -> None:
     training.coordinates_that_a_field_does_not_use_never_move(tiny, optimizer)

@@ -33,11 +33,13 @@ class Funnel(nn.Module, ABC):
     from it by `probabilities`.
 
     Attributes:
+        conditional: whether a task's logit is of the probability given its parent; else of the joint one.
         ties_tasks: whether one task's loss or logit reads another's, so that even separate models train together.
         outputs: of every logit, the task on whose representation it is computed: the T tasks, then what the funnel
             needs beside them, each from a tower of its own. O is their number.
     """
 
+    conditional: bool = True
     ties_tasks: bool = False
     outputs: tuple[int, ...]
 

@@ -21,6 +21,8 @@ class Direct(Funnel):
     parent's, and the conditional is their quotient. Regressions are trained as in `independent`.
     """
 
+    conditional = False
+
     def __init__(self, schema: Schema, config: Config) -> None:
         super().__init__(schema)
         self.links = Links(schema)
