@@ -17,13 +17,7 @@ PAGES = ("*.md", "docs/*.md", "reports/*/*.md", "datasets/*/*.md", "examples/*/*
 REFERENCE = {
     "notebooks": ("bench.api",),
     "plugins": ("bench.registry", "bench.plugins", "bench.testing"),
-    "models": (
-        "bench.models.sharing.base",
-        "bench.models.funnels.base",
-        "bench.models.numeric.base",
-        "bench.models.interactions.base",
-        "bench.models.sequence.base",
-    ),
+    "models": ("bench.models.contracts",),
     "balancing": ("bench.balancing.base",),
     "data": ("bench.schema", "bench.data.store", "bench.data.card", "bench.data.sources"),
     "records": ("bench.records", "bench.suite"),

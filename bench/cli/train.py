@@ -34,15 +34,14 @@ def train(
     from bench.objectives import key_on, parse, primary
     from bench.records import Job
     from bench.rows import REPLICATED, SHORT
-    from bench.training import recipe
-    from bench.training.config import TrialConfig
+    from bench.training.config import TrialConfig, split_recipe
     from bench.training.device import choose_device
     from bench.training.job import run_job
     from bench.training.profile import Profile
 
     choose_device(device)  # a mistake is said before any data is prepared
     where = str(config) if config else "--set"
-    given, values = recipe.split(configuration(config, set_), where)
+    given, values = split_recipe(configuration(config, set_), where)
     chosen = TrialConfig.parse(values, where)
     progress = TerminalProgress()
     card = load_card(dataset)

@@ -10,24 +10,21 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from bench.models.by_sets import BySets
 from bench.models.config import EmbeddingConfig, EnsembleConfig, Precision, TowerConfig
+from bench.models.contracts import BySets, Funnel, Layout, Probabilities, Sharing, draw
 from bench.models.embedding import FieldPooling, FusedEmbedding, InputSets
 from bench.models.ensemble import MemberInputs, mean_logits
 from bench.models.funnels import FUNNELS
-from bench.models.funnels.base import Funnel, Probabilities
-from bench.models.initial import draw
 from bench.models.interactions import INTERACTIONS
+from bench.models.layers import Towers
 from bench.models.numeric import NUMERIC, Numeric
 from bench.models.numeric.bucket import BucketConfig
+from bench.models.numeric.tokens import ProjectedVectors
 from bench.models.precision import is_bf16
 from bench.models.sequence import SEQUENCE
 from bench.models.sharing import SHARING
-from bench.models.sharing.base import Layout, Sharing
 from bench.models.targets import Targets
 from bench.models.thinned import Thinned
-from bench.models.towers import Towers
-from bench.models.vectors import ProjectedVectors
 from bench.registry import Choice, NoOptions, lookup
 from bench.schema import Schema
 
@@ -48,7 +45,7 @@ class MultiTaskModel(nn.Module):
         precision: of the products between the embeddings and the logits, see `bench.models.config.Precision`.
             Parameters, their gradients, logits and losses are float32 in any case.
 
-    Initial weights come from one number that torch's generator gives, see `bench.models.initial`: models of one seed
+    Initial weights come from one number that torch's generator gives, see `bench.models.contracts`: models of one seed
     agree wherever a parameter's name and shape do.
 
     Attributes:

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.models.by_sets import BySets
-from bench.models.initial import generator
+from bench.models.contracts import BySets, generator
+from bench.models.sequence.mean import shares
 from bench.schema import Schema
 
 INITIAL_STD = 0.01
@@ -92,7 +92,7 @@ class FieldPooling(nn.Module):
     def _pooled(self, e: Tensor, ids: Tensor, run: _Run) -> Tensor:
         there = ids[:, run.at : run.end] != 0
         if run.own is None:
-            return _mean(e[:, run.at : run.end], there)
+            return torch.bmm(shares(there, e.dtype).unsqueeze(1), e[:, run.at : run.end])
         x = torch.cat([e[:, run.own : run.own + 1], e[:, run.at : run.end]], dim=1)
         x = x.view(*x.shape[:2], self.sets, x.shape[2] // self.sets).permute(2, 0, 1, 3)
         y: Tensor = self.histories[run.history](x, there)
@@ -138,9 +138,3 @@ class InputSets(nn.Module):
         batch, fields, _ = x.shape
         x = x.reshape(batch, fields, self.sets, self.dim).permute(2, 0, 1, 3).flatten(2)  # a view where I is 1
         return x.index_select(2, self.kept) if self.ragged else x
-
-
-def _mean(e: Tensor, there: Tensor) -> Tensor:
-    """e (B, L, W), there (B, L) -> (B, 1, W)."""
-    share = there.to(e.dtype) / there.sum(1, keepdim=True).clamp(min=1)
-    return torch.bmm(share.unsqueeze(1), e)

@@ -11,8 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.models.initial import Drawn
-from bench.models.sharing.base import Layout
+from bench.models.contracts import Drawn, Layout
 
 
 class MemberInputs(Drawn):

@@ -1,15 +1,17 @@
 """Layers and mixing on the CPU: one matrix product and one compiled pass each, forward and backward.
 
-`mlp` and `gates` have the same computation in plain torch, which other devices and exported models run.
+`bench.models.layers` has the same computation in plain torch, which other devices and exported models run.
 Activations are (E, B, H) and contiguous: oneDNN's bfloat16 products want each expert's matrix by itself, and take up
 to seven times as long over experts side by side in one row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import islice
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from itertools import accumulate, islice
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,8 +19,15 @@ from torch.autograd.function import once_differentiable
 
 from bench.models import kernels
 from bench.models.kernels import array
-from bench.models.live import backward_where_live, live
-from bench.models.products import Layer, Pair, forward
+
+Pair = tuple[Tensor, Tensor | None]
+"""A layer's weight and bias."""
+Gradients = tuple[Tensor | None, list[Pair]]
+"""At the input, and of each layer's weight and bias."""
+_PIECE, _WIDE = 512, 512  # samples of a piece, and columns from which on pieces pay (docs/performance.md)
+_FEW = 7 / 8  # of all columns; up to there a product of fewer is worth a copy of their weights
+
+_LOOKS = ContextVar("looks for experts without gradient", default=False)
 
 
 def fits(x: Tensor, parameter: Tensor | None = None) -> bool:
@@ -74,11 +83,11 @@ class _Stacks(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, depths: Sequence[int], *parameters: Any) -> tuple[Tensor, ...]:
         pairs = iter(zip(parameters[::2], parameters[1::2], strict=True))
         stacks = [list(islice(pairs, depth)) for depth in depths]
-        outputs, first = forward(x.contiguous(), [stack[0] for stack in stacks])
+        outputs, first = forward_together(x.contiguous(), [stack[0] for stack in stacks])
         layers = [first]
         for number, stack in enumerate(stacks):
             for pair in stack[1:]:
-                (outputs[number],), layer = forward(outputs[number], [pair])
+                (outputs[number],), layer = forward_together(outputs[number], [pair])
                 layers.append(layer)
         ctx.save_for_backward(*(tensor for layer in layers for tensor in (layer.x, layer.weights, *layer.hidden)))
         ctx.depths, ctx.plans = depths, [(layer.columns, layer.shapes) for layer in layers]
@@ -152,3 +161,195 @@ class _Mix(torch.autograd.Function):
         given = (weights, above, all_weights, all_above, own, shared, live(above, all_above))
         kernels.unmix(*(array(tensor) for tensor in (*given, *found)))
         return found
+
+
+class Layer(NamedTuple):
+    """The values that the backward pass of `forward_together` needs.
+
+    Attributes:
+        x: (G, B, I).
+        weights: of all layers that share the product, side by side, (G, columns, I).
+        hidden: their outputs; None of gates.
+        columns: where each layer begins in the product, and the end.
+        shapes: of their weights.
+    """
+
+    x: Tensor
+    weights: Tensor
+    hidden: Sequence[Tensor | None]
+    columns: list[int]
+    shapes: list[torch.Size]
+
+
+def forward_together(x: Tensor, pairs: Sequence[Pair]) -> tuple[list[Tensor], Layer]:
+    """Layers on x (G, B, I) as one product -> their outputs, and what `backward_together` needs."""
+    groups, batch, inputs = x.shape
+    blocks = [weight.reshape(groups, -1, inputs) for weight, _ in pairs]
+    columns = list(accumulate((block.shape[1] for block in blocks), initial=0))
+    weights = side_by_side(blocks, x.dtype)
+    z = torch.bmm(x, weights.transpose(1, 2))
+    outputs, hidden = [], []
+    for (weight, bias), column in zip(pairs, columns, strict=False):
+        experts, width, _ = weight.shape
+        as_it_is = len(pairs) == 1 and experts == groups
+        out = z if as_it_is else z.new_empty(experts, batch, width)
+        if bias is None:
+            if not as_it_is:
+                kernels.spread(array(z), column, array(out))
+        elif as_it_is:
+            kernels.rectify_in_place(array(z), array(bias))
+        else:
+            kernels.rectify(array(z), column, array(bias), array(out))
+        outputs.append(out)
+        hidden.append(None if bias is None else out)
+    return outputs, Layer(x, weights, hidden, columns, [weight.shape for weight, _ in pairs])
+
+
+def backward_together(layer: Layer, gradients: Sequence[Tensor | None], needs_dx: bool) -> Gradients:
+    """Gradients at the outputs -> the one at the input, and those of each layer's weight and bias."""
+    x, computed = layer.x, kernels.computed_in(layer.x.dtype)
+    dz = x.new_empty(len(x), x.shape[1], layer.weights.shape[1])
+    dbiases: list[Tensor | None] = []
+    for gradient, out, shape, column, end in zip(
+        gradients, layer.hidden, layer.shapes, layer.columns, layer.columns[1:], strict=False
+    ):
+        dbias = None if out is None else torch.zeros(shape[:2], dtype=computed)
+        dbiases.append(dbias)
+        if gradient is None:
+            dz[:, :, column:end] = 0
+        elif out is None:
+            kernels.unspread(array(gradient), column, array(dz))
+        else:
+            assert dbias is not None
+            kernels.unrectify(array(gradient), array(out), column, array(dz), array(dbias))
+    dx = torch.bmm(dz, layer.weights) if needs_dx else None
+    dweights = _weight_gradient(dz, x)
+    parts = [
+        dweights[:, column:end].reshape(shape).to(computed)
+        for shape, column, end in zip(layer.shapes, layer.columns, layer.columns[1:], strict=False)
+    ]
+    return dx, list(zip(parts, dbiases, strict=True))
+
+
+def _weight_gradient(dz: Tensor, x: Tensor) -> Tensor:
+    """dz (G, B, columns), x (G, B, I) -> (G, columns, I).
+
+    oneDNN rearranges dz for it, and where that is wide does so almost twice as fast in pieces of the batch.
+    """
+    groups, batch, columns = dz.shape
+    pieces = batch // _PIECE
+    if groups != 1 or columns < _WIDE or dz.dtype != torch.bfloat16 or pieces < 2 or batch % _PIECE:
+        return torch.bmm(dz.transpose(1, 2), x)
+    parts = torch.bmm(dz.view(pieces, _PIECE, columns).transpose(1, 2), x.view(pieces, _PIECE, x.shape[2]))
+    total = torch.empty(1, *parts.shape[1:], dtype=kernels.computed_in(dz.dtype))
+    kernels.add_up(array(parts), array(total[0]))
+    return total
+
+
+def side_by_side(blocks: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
+    """Blocks (G, rows, I) as one (G, all rows, I) of that type; the block itself where it is alone and of it."""
+    if len(blocks) == 1:
+        return blocks[0].to(dtype)
+    groups, _, inputs = blocks[0].shape
+    packed = torch.empty(groups, sum(block.shape[1] for block in blocks), inputs, dtype=dtype)
+    row = 0
+    for block in blocks:
+        packed[:, row : row + block.shape[1]] = block
+        row += block.shape[1]
+    return packed
+
+
+Part = tuple[Layer, slice, list[slice]]
+"""Some of a layer's experts, which of the groups these are on, and which of each stack's experts they are."""
+
+
+@contextmanager
+def of_one_task() -> Iterator[None]:
+    """Backward passes within are of one task of several, whose gradient is zero at experts of the others.
+
+    Elsewhere none is, and looking for them would cost a step 1%.
+    """
+    before = _LOOKS.set(True)
+    try:
+        yield
+    finally:
+        _LOOKS.reset(before)
+
+
+def backward_where_live(layer: Layer, gradients: Sequence[Tensor | None], needs_dx: bool) -> Gradients:
+    """Gradients at the outputs -> the one at the input, and those of each layer's weight and bias.
+
+    In a pass `of_one_task`, experts whose gradient is zero are left out of the products where that saves enough.
+    """
+    given = [None if gradient is None else gradient.contiguous() for gradient in gradients]
+    if not _LOOKS.get():
+        return backward_together(layer, given, needs_dx)
+    spans = [_span(gradient) for gradient in given]
+    part = _some_groups(layer, spans) if len(layer.x) > 1 else _some_experts(layer, spans)
+    if part is None:
+        return backward_together(layer, given, needs_dx)
+    some, groups, spans = part
+    above = [None if gradient is None else gradient[span] for gradient, span in zip(given, spans, strict=True)]
+    dx, found = backward_together(some, above, needs_dx)
+    pairs = [
+        (_among(weight, span, shape[0]), None if bias is None else _among(bias, span, shape[0]))
+        for (weight, bias), span, shape in zip(found, spans, layer.shapes, strict=True)
+    ]
+    return None if dx is None else _among(dx, groups, len(layer.x)), pairs
+
+
+def live(*gradients: Tensor) -> Tensor:
+    """Gradients (E, B, O), contiguous -> (sum of E,), which slices are not zero; all where nobody looks for them."""
+    found = torch.ones(sum(map(len, gradients)), dtype=torch.bool)
+    if _LOOKS.get():
+        at, tells = 0, array(found)
+        for gradient in gradients:
+            kernels.is_live(array(gradient), tells[at : at + len(gradient)])
+            at += len(gradient)
+    return found
+
+
+def _span(gradient: Tensor | None) -> slice:
+    """From the first expert whose gradient is not zero to behind the last."""
+    at = [] if gradient is None else [number for number, lives in enumerate(live(gradient).tolist()) if lives]
+    return slice(at[0], at[-1] + 1) if at else slice(0, 0)
+
+
+def _some_groups(layer: Layer, spans: Sequence[slice]) -> Part | None:
+    """The groups to which experts in these spans belong; None where that is all of them, or none."""
+    each = [shape[0] // len(layer.x) for shape in layer.shapes]
+    used = [(span.start // many, -(-span.stop // many)) for span, many in zip(spans, each, strict=True) if span.stop]
+    first, last = min((one for one, _ in used), default=0), max((one for _, one in used), default=0)
+    if last - first in (0, len(layer.x)):
+        return None
+    groups, spans = slice(first, last), [slice(first * many, last * many) for many in each]
+    return _part(layer, layer.x[groups], layer.weights[groups], layer.columns, spans), groups, spans
+
+
+def _some_experts(layer: Layer, spans: Sequence[slice]) -> Part | None:
+    """Experts in these spans, of layers on one input; None where that is about all of them."""
+    widths = [shape[1] for shape in layer.shapes]
+    columns = [(span.stop - span.start) * width for span, width in zip(spans, widths, strict=True)]
+    if sum(columns) > _FEW * layer.columns[-1]:
+        return None
+    blocks = [
+        layer.weights[:, start + span.start * width : start + span.stop * width]
+        for start, span, width in zip(layer.columns, spans, widths, strict=False)
+    ]
+    weights = side_by_side(blocks, layer.weights.dtype)
+    return _part(layer, layer.x, weights, list(accumulate(columns, initial=0)), spans), slice(0, 1), list(spans)
+
+
+def _part(layer: Layer, x: Tensor, weights: Tensor, columns: list[int], spans: Sequence[slice]) -> Layer:
+    hidden = [None if out is None else out[span] for out, span in zip(layer.hidden, spans, strict=True)]
+    shapes = [torch.Size((span.stop - span.start, *shape[1:])) for span, shape in zip(spans, layer.shapes, strict=True)]
+    return Layer(x, weights, hidden, columns, shapes)
+
+
+def _among(part: Tensor, span: slice, count: int) -> Tensor:
+    """Some of `count` slices in their place among zeros."""
+    if len(part) == count:
+        return part
+    whole = part.new_zeros(count, *part.shape[1:])
+    whole[span] = part
+    return whole

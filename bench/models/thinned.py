@@ -14,11 +14,12 @@ are of joint probabilities: those of what follows s do not move by a constant.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from bench.models.funnels.base import Funnel
+from bench.models.contracts import Funnel
 
 
 class Thinned(nn.Module):
@@ -44,6 +45,11 @@ class Thinned(nn.Module):
                 offset[at] = -math.log(rate)
         self.register_buffer("offset", torch.tensor([offset]), persistent=False)
         self.register_buffer("exact", torch.tensor([exact]), persistent=False)
+
+    def there(self, means: Sequence[float]) -> list[float]:
+        """Mean labels (T,) of all data -> those that the losses see."""
+        odds = [math.exp(each) for each in self.offset[0].tolist()]
+        return [mean * by / (1 - mean + mean * by) if by != 1 else mean for mean, by in zip(means, odds, strict=False)]
 
     def weights(self, weights: Tensor) -> Tensor:
         """(B, 2), a row's weight and the rows that a thinned negative stands for -> of each task (B, T)."""

@@ -40,12 +40,12 @@ from bench.progress import Progress, Silent
 from bench.records import Scalar
 from bench.schema import Schema
 from bench.seeds import derive
-from bench.training.build import build_model
 from bench.training.config import TrialConfig
 from bench.training.device import choose_device
 from bench.training.evaluation import Evaluation
 from bench.training.loop import Trainer
 from bench.training.metrics import Tally
+from bench.training.step import build_model
 
 
 class Predictions(NamedTuple):

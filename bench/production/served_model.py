@@ -12,8 +12,8 @@ from bench import plugins
 from bench.models.assembly import MultiTaskModel
 from bench.records import Scalar
 from bench.schema import Schema
-from bench.training.build import build_model
 from bench.training.config import TrialConfig
+from bench.training.step import build_model
 
 State = Mapping[str, Tensor]
 States = Sequence[State]

@@ -25,9 +25,9 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from bench.content import read_toml
 from bench.data.card import Card, shape_of
-from bench.dotted import flatten
 from bench.errors import UserError, unknown
 from bench.fusion import Fusion, Kind
+from bench.plain import flatten
 from bench.records import Point, Scalar
 from bench.validation import validate
 
@@ -155,14 +155,14 @@ def _of_file(path: Path) -> Current:
     given = validate(CurrentFile, read_toml(path), str(path))
     if given.column is not None:
         return Current(source=str(path), column=given.column)
-    from bench.training import recipe
+    from bench.training.config import split_recipe
 
     where, config = path, given.config
     if isinstance(config, str):
         where = path.parent / config
         config = read_toml(where)
     assert config is not None
-    trained, dotted = recipe.split(flatten(config), str(where))
+    trained, dotted = split_recipe(flatten(config), str(where))
     score = given.score or Ranking()
     return Current(source=str(path), config=dotted, until=trained.until, kind=score.kind, weights=dict(score.weights))
 

@@ -210,7 +210,7 @@ def picked_network(result: DatasetResult) -> Point | None:
 
 
 def _recipe(result: DatasetResult, until: int | None = None) -> dict[str, Any]:
-    """Where `seesaw train` would by itself train otherwise than the search did; see `bench.training.recipe`."""
+    """Where `seesaw train` would by itself train otherwise than the search did; see `bench.training.config.Recipe`."""
     tasks = result.run.tasks
     objectives = [objective.name for objective in result.objectives]
     found: dict[str, Any] = {}

@@ -38,7 +38,7 @@ def fitting(space: Space, schema: Schema) -> Fitted:
     Raises:
         UserError: a kind that is held fixed does not fit, or nothing of a switch does.
     """
-    from bench.training.axes import AXES  # imports torch: only where it is needed
+    from bench.training.config import AXES  # imports torch: only where it is needed
 
     unwanted: dict[tuple[str, str], str] = {}
     pinned = {

@@ -18,7 +18,7 @@ from bench.production import archive
 from bench.production.served_model import ServedModel
 from bench.registry import Choice
 from bench.schema import Field, Number, Schema, Task
-from bench.training.axes import AXES
+from bench.training.config import AXES
 
 CHAIN = (Task("click"), Task("cart", parent="click"), Task("buy", parent="cart"))
 MIXED = (Task("click"), Task("buy", parent="click"), Task("watch", "regression", parent="click"), Task("like"))

@@ -1,27 +1,25 @@
-"""The whole configuration of a trial, read from dotted names and checked without building anything."""
+"""A trial's configuration, and the recipe beside it in a file: read from dotted names, checked, nothing is built."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from bench.balancing import BALANCING
-from bench.dotted import flatten, nest
 from bench.errors import UserError, unknown
-from bench.models.config import EmbeddingConfig, EnsembleConfig, Precision, TowerConfig
+from bench.models.config import EmbeddingConfig, EnsembleConfig, Precision, TowerConfig, architecture_name, expand
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
 from bench.models.numeric import NUMERIC
-from bench.models.presets import architecture_name, expand
 from bench.models.sequence import SEQUENCE
 from bench.models.sharing import SHARING
+from bench.plain import flatten, nest
 from bench.records import Scalar
-from bench.registry import Choice, Config, choose, lookup
+from bench.registry import Choice, Config, Entry, choose, lookup
 from bench.schema import Schema
-from bench.training.axes import AXES
 from bench.training.optimizers import ROW_OPTIMIZERS
 from bench.validation import validate
 
@@ -62,6 +60,15 @@ class OptimConfig(Config):
 
 PLAIN = ("embedding", "ensemble", "tower", "optim")
 """Parts of a configuration that have options and no kinds."""
+AXES: Mapping[str, Mapping[str, Entry[Any]]] = {
+    "numeric": NUMERIC,
+    "sequence": SEQUENCE,
+    "interaction": INTERACTIONS,
+    "sharing": SHARING,
+    "funnel": FUNNELS,
+    "balancing": BALANCING,
+}
+"""Axes that are chosen from registries, by the name before `.kind`."""
 
 
 @dataclass(frozen=True)
@@ -137,3 +144,26 @@ class TrialConfig:
             kind = getattr(self, axis).kind
             if reason := lookup(registry, axis, kind).unfit(schema):
                 raise UserError(f"{axis}.kind = '{kind}' does not fit this data: {reason}")
+
+
+class Recipe(Config):
+    """The `[training]` table of a configuration file: how to train a picked point as the search did."""
+
+    until: Annotated[int, Field(ge=1, strict=True)] | None = None
+    """Training samples at which to stop, on the schedule of full length; none trains to the end."""
+    tasks: tuple[str, ...] = ()
+    """Tasks to train; empty means the card's."""
+    objectives: tuple[str, ...] = ()
+    """Metrics without split whose mean decides which state is kept; empty means every task's primary metric."""
+
+
+def split_recipe(dotted: Mapping[str, Any], where: str) -> tuple[Recipe, dict[str, Any]]:
+    """The recipe among dotted names, and the rest, which is the configuration.
+
+    Raises:
+        UserError: an unknown key or a bad value.
+    """
+    table = "training."
+    given = {name.removeprefix(table): value for name, value in dotted.items() if name.startswith(table)}
+    rest = {name: value for name, value in dotted.items() if not name.startswith(table)}
+    return validate(Recipe, given, where, "training"), rest

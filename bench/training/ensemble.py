@@ -18,11 +18,10 @@ from bench.predictions import path_of
 from bench.records import Job, TrialResult
 from bench.schema import Schema
 from bench.seeds import derive
-from bench.training.build import build_model
 from bench.training.config import TrialConfig
-from bench.training.cost import costs
-from bench.training.evaluation import Predictions, measured
+from bench.training.evaluation import Predictions, costs, measured
 from bench.training.loop import Trainer
+from bench.training.step import build_model
 
 MEMBERS = 2
 PREFIX = "ensemble."

@@ -17,8 +17,8 @@ from bench.progress import Progress
 from bench.records import Job, TrialResult
 from bench.rows import SEARCH, SHORT, TEST
 from bench.training.config import TrialConfig
-from bench.training.cost import costs
 from bench.training.ensemble import run_ensemble
+from bench.training.evaluation import costs
 from bench.training.loop import Trainer
 from bench.training.profile import Profile
 from bench.training.trees import run_trees

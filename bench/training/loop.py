@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from bench.data import SplitName, Store
 from bench.data.batches import Batch, Batches
@@ -17,18 +19,13 @@ from bench.objectives import Objective, outcomes_of
 from bench.progress import Progress, Silent
 from bench.seeds import derive
 from bench.training import checkpoint
-from bench.training.averaging import Averaging
-from bench.training.build import build_step
 from bench.training.config import TrialConfig
-from bench.training.course import Course
 from bench.training.device import choose_device, feed
 from bench.training.diagnosis import Diagnosis
 from bench.training.evaluation import Evaluation
-from bench.training.graph import CapturedStep, Compute
 from bench.training.randomness import RandomState
-from bench.training.schedule import Schedule
-from bench.training.step import check_finite
-from bench.training.stopping import selectors
+from bench.training.selection import Averaging, selectors
+from bench.training.step import CapturedStep, Compute, build_step, check_finite
 
 CHECK_EVERY = 50  # steps between looks for a loss that is no longer finite
 
@@ -256,3 +253,78 @@ class Trainer:
             "seed": self.seed,
             **self.config.dotted(),
         }
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The learning rate over a training run, as a factor on the base rate: warm-up, then decay.
+
+    A function of the step and of the whole budget, wherever training pauses in between.
+
+    Attributes:
+        decay: after the warm-up: "constant"; "cosine", a half cosine from 1 towards 0 (Loshchilov & Hutter, ICLR
+            2017, without restarts); or "linear" from 1 towards 0. Both would be 0 one step after the last.
+        total: steps of the whole budget.
+        warmup: steps of the warm-up, which rises linearly and reaches 1 with its last step (Goyal et al., 2017).
+    """
+
+    decay: str
+    total: int
+    warmup: int = 0
+
+    def factor(self, step: int) -> float:
+        """The factor for step 0 .. total - 1."""
+        if step < self.warmup:
+            return (step + 1) / self.warmup
+        if self.decay == "constant":
+            return 1.0
+        gone = (step - self.warmup) / (self.total - self.warmup)
+        return 0.5 * (1.0 + math.cos(math.pi * gone)) if self.decay == "cosine" else 1.0 - gone
+
+
+@dataclass
+class Course:
+    """The progress of a training and its results so far.
+
+    The position in the data is `step` alone: every epoch has the same number of steps.
+
+    Attributes:
+        losses: (T,), summed over the steps since the last evaluation.
+        step: updates made.
+        samples: trained on.
+        seconds: spent in training steps, evaluations left out.
+        counted: steps since the last evaluation.
+        finished: whether the budget is used up or the training stopped early.
+        curve: one entry an evaluation, see `bench.records.TrialResult`.
+    """
+
+    losses: Tensor
+    step: int = 0
+    samples: int = 0
+    seconds: float = 0.0
+    counted: int = 0
+    finished: bool = False
+    curve: list[dict[str, float]] = field(default_factory=list)
+
+    def add(self, losses: Tensor, samples: int) -> None:
+        """One step."""
+        self.losses += losses
+        self.step += 1
+        self.samples += samples
+        self.counted += 1
+
+    def take_losses(self) -> list[float]:
+        """Mean loss of each task since the last call."""
+        means: list[float] = (self.losses / max(1, self.counted)).tolist()
+        self.losses, self.counted = torch.zeros_like(self.losses), 0
+        return means
+
+    def state_dict(self) -> dict[str, Any]:
+        """All of it; no copy is made."""
+        return dict(vars(self))
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes over a state."""
+        for name in vars(self):
+            setattr(self, name, state[name])
+        self.curve = [dict(point) for point in self.curve]

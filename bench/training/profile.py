@@ -16,13 +16,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.data.batches import Batch
 from bench.models.precision import is_bf16
-from bench.training.ceilings import Ceilings, measure
-from bench.training.combination import Combination
+from bench.training.aggregation import Combination
 
 if TYPE_CHECKING:
     from bench.training.loop import Trainer
 
 STAGES = ("batch", "gather", "forward", "backward", "balancing", "dense step", "table step", "evaluation")
+_SIDE = 1024  # of the matrices: large enough to reach the ceiling, small enough for a CPU's time
+_NUMBERS = 1 << 24  # in the copied tensor: 64 MiB, more than a core's share of a cache
+_TRIES = 7
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Profile:
         if trainer.device.type == "cuda":
             self._wait = torch.cuda.synchronize
         low = is_bf16(trainer.model.precision, trainer.device, trainer.model.weights)
-        self.ceilings = measure(trainer.device, torch.bfloat16 if low else torch.float32)
+        self.ceilings = measure_ceilings(trainer.device, torch.bfloat16 if low else torch.float32)
         trainer.compute = step
         shuffled = trainer.data.shuffled
         stages = [
@@ -167,3 +169,47 @@ def traffic(trainer: Trainer, ids: Tensor, e: Tensor) -> dict[str, int]:
         "dense step": 7 * dense * 4,
         "table step": ids.numel() * 4 + e.nbytes + 2 * distinct * (width * number + of_row),
     }
+
+
+@dataclass(frozen=True)
+class Ceilings:
+    """Measured limits, with torch's number of threads.
+
+    Attributes:
+        flops: floating-point operations a second in a square product; a multiplication and an addition are two.
+        bytes: bytes a second in a copy, those read and those written.
+        products_in: the type of the matrices, as in "float32".
+    """
+
+    flops: float
+    bytes: float
+    products_in: str
+
+
+def measure_ceilings(device: torch.device, dtype: torch.dtype) -> Ceilings:
+    """Takes the best of a few tries, in about a tenth of a second; matrices are of the given type."""
+    wait = torch.cuda.synchronize if device.type == "cuda" else _nothing
+    left = torch.randn(_SIDE, _SIDE, device=device).to(dtype)
+    product = torch.empty_like(left)
+    source = torch.ones(_NUMBERS, device=device)
+    target = torch.ones_like(source)
+    return Ceilings(
+        flops=2 * _SIDE**3 / _best(lambda: torch.mm(left, left, out=product), wait),
+        bytes=2 * source.nbytes / _best(lambda: target.copy_(source), wait),
+        products_in=str(dtype).removeprefix("torch."),
+    )
+
+
+def _best(work: Callable[[], object], wait: Callable[[], None]) -> float:
+    times = []
+    for _ in range(_TRIES):
+        wait()
+        started = time.perf_counter()
+        work()
+        wait()
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+def _nothing() -> None:
+    pass

@@ -2,12 +2,13 @@
 
 One sort is enough: group, score and label of a row are packed into one unsigned integer with the same order. numpy
 sorts integers several times faster than it finds a stable order of floats. Sorted keys are then read once, front to
-back, so they may come in pieces (see `bench.training.runs`).
+back, so they may come in pieces: of more keys than memory should hold, `Runs` merges sorted runs in a file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ Keys = NDArray[np.uint64]
 GROUP_SHIFT = 33
 WITHOUT_GROUP = np.uint64((1 << GROUP_SHIFT) - 1)  # a mask: score and label alone
 _SIGN = 1 << 31
+ECE_BINS = 15
+LEAST = float(np.finfo(np.float32).eps)
+"""Probabilities are this far from 0 and 1 under a logarithm."""
 
 
 class Areas:
@@ -54,27 +58,12 @@ def check_groups(group: NDArray[Any]) -> None:
         raise ValueError(f"expected groups below 2**31, found {group.max()}")
 
 
-def pack(scores: NDArray[Any], labels: NDArray[Any]) -> Keys:
-    """Keys without group."""
-    keys: Keys = _codes(scores.astype(np.float32).view(np.uint32)) << np.uint64(1)
-    keys |= labels != 0
-    return keys
-
-
 @njit(cache=True, nogil=True)
 def code(bits: np.uint32) -> np.uint64:
     """The bits of a float -> an integer whose unsigned order is that of floats; -0 has the code of 0."""
     if bits == _SIGN:
         bits = np.uint32(0)
     return np.uint64(np.uint32(~bits) if bits & np.uint32(_SIGN) else bits | np.uint32(_SIGN))
-
-
-@njit(cache=True, nogil=True)
-def _codes(bits: NDArray[np.uint32]) -> Keys:
-    codes = np.empty(len(bits), np.uint64)
-    for row in range(len(bits)):
-        codes[row] = code(bits[row])
-    return codes
 
 
 # What a pass carries from one piece to the next.
@@ -127,10 +116,66 @@ def _read(keys: Keys, cuts: NDArray[np.int64], counts: NDArray[np.int64], sums: 
 
 @njit(cache=True, nogil=True)
 def _score(code: int) -> float:
-    """The float behind a code; the inverse of `pack`, without the label."""
+    """The float behind a code; the inverse of `code`."""
     low = np.uint32(code & 0xFFFFFFFF)
     if low & np.uint32(_SIGN):
         positive = np.uint32(low ^ np.uint32(_SIGN))
         return np.float64(positive.view(np.float32))
     negative = np.uint32(~low)
     return np.float64(negative.view(np.float32))
+
+
+class Runs:
+    """Sorted arrays of keys in an unnamed file that vanishes with this object.
+
+    Args:
+        limit: keys that `merged` may hold at a time.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._lengths: list[int] = []
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as this object is there)
+
+    def add(self, keys: Keys) -> None:
+        """Puts a sorted array aside.
+
+        Raises:
+            OSError: no space left.
+        """
+        if len(keys) == 0:
+            return
+        self._file.write(np.ascontiguousarray(keys).data)
+        self._file.flush()
+        self._lengths.append(len(keys))
+
+    def merged(self, last: Keys) -> Iterator[Keys]:
+        """All keys, those of a last sorted array among them, as one ascending sequence of pieces.
+
+        Values that many keys share come as they are; between two of them, each run gives a slice, and the slices are
+        sorted together. The dividing values are drawn from every n-th key of each run, so that slices fit the limit.
+        """
+        runs = [*self._mapped(), last]
+        step = max(1, self._limit // (4 * len(runs)))
+        sample = np.sort(np.concatenate([run[::step] for run in runs]))
+        starts = [0] * len(runs)
+        for value in np.unique(sample[:: len(runs)]):
+            at = [int(np.searchsorted(run, value)) for run in runs]
+            yield _together(runs, starts, at)
+            starts = [int(np.searchsorted(run, value, side="right")) for run in runs]
+            for run, start, end in zip(runs, at, starts, strict=True):
+                for first in range(start, end, self._limit):
+                    yield run[first : min(first + self._limit, end)]
+        yield _together(runs, starts, [len(run) for run in runs])
+
+    def _mapped(self) -> Iterator[Keys]:
+        at = 0
+        for length in self._lengths:
+            yield np.memmap(self._file, np.uint64, "r", 8 * at, (length,))
+            at += length
+
+
+def _together(runs: list[Keys], starts: list[int], ends: list[int]) -> Keys:
+    keys = np.concatenate([run[start:end] for run, start, end in zip(runs, starts, ends, strict=True)])
+    keys.sort()
+    return keys

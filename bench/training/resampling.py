@@ -20,14 +20,14 @@ from bench.outcomes.measure import Measure
 from bench.records import RARER
 from bench.schema import Schema, Task
 from bench.training.metrics import by_task, on_impressions, sample_spaces
-from bench.training.resampled_ranks import spearman
-from bench.training.tallies import ECE_BINS
+from bench.training.ranking import ECE_BINS
 
 RESAMPLES = 200
 """B: the standard error of a standard error is a twentieth of it."""
 ROWS_HELD = 1 << 20
 """GAUC, Spearman correlation and outcomes need their rows together; of more rows they are not resampled."""
 _PIECE = 1 << 13  # rows whose counts are held at once
+_TOGETHER = 4  # resamples of which ranks are held at once
 _BINS, _RANGE = 2048, 12.0  # of logits in [-12, 12]
 _LEAST = float(np.finfo(np.float32).eps)
 Floats = NDArray[np.float64]
@@ -209,7 +209,7 @@ class _Regression:
             found: dict[str, Floats] = {"rmse": np.sqrt(self._sums[1] / self._sums[0])}
         if self._kept and self._held <= ROWS_HELD:
             labels, predictions, units, *weights = (np.concatenate(each) for each in zip(*self._kept, strict=True))
-            found["spearman"] = spearman(labels, predictions, units, self._split, self._resamples, *weights)
+            found["spearman"] = _spearman(labels, predictions, units, self._split, self._resamples, *weights)
         return found
 
 
@@ -250,3 +250,58 @@ def _count(
             of[b + 1] += weight
             sums[0, b + 1] += weight * said
             sums[1, b + 1] += weight * loss
+
+
+def _spearman(
+    labels: Floats,
+    predictions: Floats,
+    units: NDArray[np.uint64],
+    split: str,
+    resamples: int,
+    of_rows: Floats | None = None,
+) -> Floats:
+    """(1 + resamples,): the correlation of weighted mid-ranks (N,), of all rows once and then on each resample.
+
+    Args:
+        of_rows: (N,), the rows' own weights; None for equal ones.
+    """
+    orders = [np.argsort(values, kind="stable") for values in (labels, predictions)]
+    starts = [_starts(values[order]) for values, order in zip((labels, predictions), orders, strict=True)]
+    weights: list[NDArray[Any]] = [np.ones(len(labels))]
+    found = []
+    for first in range(0, resamples + 1, _TOGETHER):
+        for weight in weights:
+            weight = weight if of_rows is None else weight * of_rows
+            ranks = [_ranks(weight, order, start) for order, start in zip(orders, starts, strict=True)]
+            found.append(_correlation(ranks[0], ranks[1], weight))
+        if first < resamples:
+            weights = list(counts(units, split, min(_TOGETHER, resamples - first), first).T.astype(float))
+        else:
+            weights = []
+    return np.array(found)
+
+
+def _starts(ordered: Floats) -> NDArray[np.int64]:
+    return np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+
+
+@njit(cache=True, nogil=True)
+def _ranks(weight: Floats, order: NDArray[np.int64], starts: NDArray[np.int64]) -> Floats:
+    ranks = np.empty(len(order))
+    before = 0.0
+    for tie in range(len(starts)):
+        end = starts[tie + 1] if tie + 1 < len(starts) else len(order)
+        own = 0.0
+        for at in range(starts[tie], end):
+            own += weight[order[at]]
+        for at in range(starts[tie], end):
+            ranks[order[at]] = before + own / 2
+        before += own
+    return ranks
+
+
+def _correlation(first: Floats, second: Floats, weight: Floats) -> float:
+    total = weight.sum()
+    first, second = first - (weight @ first) / total, second - (weight @ second) / total
+    with np.errstate(all="ignore"):
+        return float(weight @ (first * second) / np.sqrt((weight @ first**2) * (weight @ second**2)))

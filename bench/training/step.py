@@ -1,24 +1,27 @@
-"""One update on one batch: forward, backward under either kind of balancer, and both optimizers.
+"""A training step: forward, backward under either kind of balancer, and both optimizers on one batch.
 
 The embedding output `e` is a leaf: its gradient goes to the touched-row optimizer, and the table itself never takes
-part in autograd.
+part in autograd. On a GPU a step is captured as a CUDA graph.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
+from bench.balancing import BALANCING
 from bench.balancing.base import Balancer, GradientAggregation, GradientCombination, LossWeighting
 from bench.errors import TrainingError
 from bench.models.assembly import MultiTaskModel
-from bench.schema import Task
-from bench.training.combination import aggregation
+from bench.registry import lookup
+from bench.schema import Schema, Task
+from bench.training.aggregation import aggregation
+from bench.training.config import TrialConfig
 from bench.training.dense import DenseAdamW
-from bench.training.optimizers import RowOptimizer
+from bench.training.optimizers import ROW_OPTIMIZERS, RowOptimizer
 from bench.training.randomness import random_state, replayed
 
 
@@ -128,3 +131,110 @@ def check_finite(losses: Tensor, samples: int, tasks: Sequence[Task]) -> None:
     for task, loss in zip(tasks, losses.tolist(), strict=True):
         if not math.isfinite(loss):
             raise TrainingError(f"the loss of task '{task.name}' became {loss} within {samples} samples")
+
+
+Compute = Callable[..., Tensor]
+
+WARMUP = 3  # steps before the capture, so that libraries and optimizers have allocated what they keep
+
+
+class CapturedStep:
+    """Runs a step as it is for a few batches, captures it at the next one, and replays it from then on.
+
+    Every one of these runs is a real step on its own batch. A batch of another shape runs as it is. Where the step
+    cannot be captured (a balancer that reads values back to the host, say), every batch runs as it is, after a note.
+
+    Args:
+        compute: the tensors of a batch, on the device -> losses (T,). Learning rates that it reads must be tensors,
+            changed in place.
+        note: is told once where the step cannot be captured.
+    """
+
+    def __init__(self, compute: Compute, note: Callable[[str], None]) -> None:
+        self.compute, self.note = compute, note
+        self.seen, self.possible = 0, True
+        self.graph: torch.cuda.CUDAGraph | None = None
+        self.inputs: list[Tensor] = []
+        self.losses: Tensor | None = None
+
+    def __call__(self, *tensors: Tensor) -> Tensor:
+        """One step; the losses (T,) are overwritten by the next."""
+        batch = list(tensors)
+        if not self.possible:
+            return self.compute(*batch)
+        if self.seen < WARMUP:
+            self.seen += 1
+            return self._beside(batch)
+        if self.graph is None and not self._capture(batch):
+            return self.compute(*batch)
+        if any(tensor.shape != place.shape for tensor, place in zip(batch, self.inputs, strict=True)):
+            return self.compute(*batch)
+        assert self.graph is not None and self.losses is not None  # noqa: PT018 (one condition)
+        for tensor, place in zip(batch, self.inputs, strict=True):
+            place.copy_(tensor)
+        self.graph.replay()
+        return self.losses
+
+    def _beside(self, batch: list[Tensor]) -> Tensor:
+        """A step on a side stream, as capturing asks of what runs before it."""
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            losses = self.compute(*batch)
+        torch.cuda.current_stream().wait_stream(stream)
+        return losses
+
+    def _capture(self, batch: list[Tensor]) -> bool:
+        """Records the step without running it; whether that was possible."""
+        self.inputs = [tensor.clone() for tensor in batch]
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(graph):
+                self.losses = self.compute(*self.inputs)
+        except RuntimeError as error:
+            self.possible, self.inputs, self.losses = False, [], None
+            torch.cuda.synchronize()
+            reason = str(error).strip().splitlines()
+            self.note(f"training without a CUDA graph: {reason[0] if reason else type(error).__name__}")
+            return False
+        self.graph = graph
+        return True
+
+
+def build_model(schema: Schema, config: TrialConfig) -> MultiTaskModel:
+    """A new model, its weights by torch's generator as it is."""
+    return MultiTaskModel(
+        schema,
+        config.sharing,
+        config.funnel,
+        config.embedding,
+        config.tower,
+        config.optim.precision,
+        config.interaction,
+        config.numeric,
+        config.sequence,
+        config.ensemble,
+    )
+
+
+def build_step(
+    schema: Schema, config: TrialConfig, means: Tensor, seed: int, threads: int, device: torch.device
+) -> Step:
+    """A new model and all that trains it, on the device.
+
+    Args:
+        means: (T,) of train's labels, each on its sample space: what the untrained model predicts.
+        seed: of the weights, which are drawn on the CPU and so are the same on every device.
+    """
+    optim = config.optim
+    torch.manual_seed(seed)
+    model = build_model(schema, config)
+    model.initialise_outputs(means)
+    model.to(device)
+    entry = lookup(BALANCING, "balancing kind", config.balancing.kind)
+    balancer = entry.build([task.name for task in schema.tasks], config.balancing.options).to(device)
+    dense = DenseAdamW(model.dense_parameters(), balancer.parameters(), optim.lr, optim.weight_decay)
+    rows = lookup(ROW_OPTIMIZERS, "embedding optimizer", optim.embedding_optimizer).build(
+        model.embedding.weight.data, model.schema, optim.lr * optim.embedding_lr, optim.embedding_l2, threads
+    )
+    return Step(model, balancer, dense, rows, optim.clip)

@@ -3,7 +3,7 @@
 A task has trees of its own; one with a parent learns where its parent happened, and its joint probability is the
 product along its chain. The number of trees is chosen on validation, as early stopping is for networks; the other
 settings come from the job's configuration, and are tuned by `bench.confirm.baselines`. Memory is bounded by the limit
-for samples: trees learn from as many rows as it holds (see `tree_rows`); others are read and predicted in pieces.
+for samples: trees learn from as many rows as it holds (see `tree_data`); others are read and predicted in pieces.
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ from bench.predictions import path_of
 from bench.records import Job, TrialResult
 from bench.seeds import derive
 from bench.training.evaluation import Predictions, measured
-from bench.training.tree_features import Columns, Ids, TreeFeatures, width
-from bench.training.tree_rows import Share, draw
+from bench.training.tree_data import Columns, Ids, Share, TreeFeatures, draw, width
 from bench.training.tree_settings import TreeSettings
 
 MOST_TREES = 500

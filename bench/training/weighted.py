@@ -1,4 +1,4 @@
-"""Metrics where a row of weight w stands for w equal rows; with weights of 1 those of `bench.training.tallies`.
+"""Metrics where a row of weight w stands for w equal rows; with weights of 1 those of `bench.training.metrics`.
 
 A weight does not fit into the keys by which rows without weights are sorted, so rows are held: 16 bytes each.
 """
@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from bench.outcomes.measure import Measure
 from bench.schema import Task, TaskKind
-from bench.training.resampled_ranks import weighted_spearman
-from bench.training.tallies import ECE_BINS, LEAST
+from bench.training.ranking import ECE_BINS, LEAST
 
 Floats = NDArray[np.float64]
 
@@ -59,7 +58,7 @@ def metrics_of(
     y, p, w = (array.astype(np.float64) for array in (labels, predictions, weights))
     if kind == "regression":
         found = {"rmse": float(np.sqrt(w @ (p - y) ** 2 / w.sum()))}
-        return found | {"spearman": weighted_spearman(y, p, w) if np.ptp(y) > 0 and np.ptp(p) > 0 else np.nan}
+        return found | {"spearman": _spearman(y, p, w) if np.ptp(y) > 0 and np.ptp(p) > 0 else np.nan}
     up, down = np.where(y != 0, w, 0), np.where(y != 0, 0, w)
     rate, loss = up.sum() / w.sum(), -np.log(np.clip(np.where(y != 0, p, 1 - p), LEAST, 1 - LEAST)) @ w / w.sum()
     inside = group >= 0
@@ -107,3 +106,17 @@ def _distance(p: Floats, up: Floats, down: Floats) -> float:
     begins[0] = True
     excess = np.add.reduceat(mass * p[order][runs] - above, np.flatnonzero(begins))
     return float(np.abs(excess).sum())
+
+
+def _spearman(labels: Floats, predictions: Floats, weights: Floats) -> float:
+    """The correlation of weighted mid-ranks."""
+    ranks = [_ranks(values, weights) for values in (labels, predictions)]
+    first, second = (each - each @ weights / weights.sum() for each in ranks)
+    with np.errstate(all="ignore"):
+        return float(weights @ (first * second) / np.sqrt((weights @ first**2) * (weights @ second**2)))
+
+
+def _ranks(values: Floats, weights: Floats) -> Floats:
+    _, at = np.unique(values, return_inverse=True)
+    mass = np.bincount(at, weights)
+    return np.asarray((np.cumsum(mass) - mass / 2)[at])

@@ -41,7 +41,7 @@ from bench.search.space import load_space
 from bench.seeds import derive
 from bench.suite import Suite, load_suite, resolve_objectives, seconds
 from bench.training.config import TrialConfig
-from bench.training.cost import costs
+from bench.training.evaluation import costs
 from bench.training.kept import write_rows
 from bench.training.loop import Trainer
 

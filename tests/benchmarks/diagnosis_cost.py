@@ -30,7 +30,7 @@ from bench.home import resolve_home
 from bench.machine import keep_freed_memory
 from bench.objectives import parse, primary
 from bench.training.config import TrialConfig
-from bench.training.diagnosis.plan import ROWS, interval
+from bench.training.diagnosis import ROWS, interval
 from bench.training.loop import Trainer
 
 ROUNDS = 9

@@ -22,10 +22,10 @@ from bench.atomic import write_text
 from bench.balancing.base import Balancer, GradientAggregation, GradientCombination, LossWeighting
 from bench.data import load_card
 from bench.data.card import shape_of
-from bench.models.sharing.base import Layout, Sharing
+from bench.models.contracts import Layout, Sharing
 from bench.registry import Entry
 from bench.schema import Field, Schema, Task
-from bench.training.axes import AXES
+from bench.training.config import AXES
 
 COMMAND = "python tests/benchmarks/guide.py --write docs/zoo.md"
 HEAD = f"""# Every way of sharing, every funnel, every balancer

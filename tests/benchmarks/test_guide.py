@@ -7,7 +7,7 @@ from guide import COMMAND, document
 from published import ROOT, Seen, comparisons, experiments, measured_costs, tables
 from zoo_cost import PLAIN
 
-from bench.training.axes import AXES
+from bench.training.config import AXES
 
 
 @pytest.mark.slow

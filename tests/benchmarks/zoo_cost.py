@@ -21,7 +21,7 @@ from speed.table import NAMES, replace
 
 from bench.machine import keep_freed_memory
 from bench.schema import Field, Number, Task
-from bench.training.axes import AXES
+from bench.training.config import AXES
 
 PLAIN = {
     "numeric": "scaled",

@@ -14,7 +14,7 @@ from bench.tracking.values import diagnosis_numbers as numbers
 def test_a_run_records_diagnoses_and_tells_them(seesaw, shop, monkeypatch, tmp_path: Path) -> None:
     from mlflow import MlflowClient
 
-    monkeypatch.setattr("bench.training.diagnosis.diagnosis.interval", lambda total, batch, tasks: 4)
+    monkeypatch.setattr("bench.training.diagnosis.interval", lambda total, batch, tasks: 4)
     shop.edit(shop.suite, "trials = 6", "trials = 3")
     said = seesaw("run", shop.suite, "--raw", shop.raw, "--name", "a", "--executor", "inline", "--json")
     assert said.code == 0, said.err

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 
 from bench.models.assembly import MultiTaskModel
 from bench.models.config import EmbeddingConfig, TowerConfig
+from bench.models.contracts import Layout
 from bench.models.interactions import INTERACTIONS
 from bench.models.sharing import SHARING
-from bench.models.sharing.base import Layout
 from bench.registry import Choice, NoOptions
 from bench.schema import Field, Schema, Task
 

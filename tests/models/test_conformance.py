@@ -17,7 +17,7 @@ from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
 from bench.models.sharing import SHARING
 from bench.testing import models as of
-from bench.training.axes import AXES
+from bench.training.config import AXES
 
 
 def turns(*axes):

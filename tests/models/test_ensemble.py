@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from bench.models.assembly import MultiTaskModel
 from bench.models.config import EmbeddingConfig, EnsembleConfig, HiddenConfig, TowerConfig
+from bench.models.contracts import Layout
 from bench.models.ensemble import MemberInputs, mean_logits
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
 from bench.models.sharing import SHARING
-from bench.models.sharing.base import Layout
 from bench.registry import Choice, NoOptions
 from bench.schema import Field, Scale, Schema, Task
 

@@ -7,8 +7,8 @@ import torch
 
 from bench.models.assembly import MultiTaskModel
 from bench.schema import Field, Schema, Task
-from bench.training.build import build_model
 from bench.training.config import TrialConfig
+from bench.training.step import build_model
 
 SCHEMA = Schema((Field("user", 50), Field("item", 5000)), ("age",), (Task("click"), Task("like")))
 

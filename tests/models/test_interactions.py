@@ -15,9 +15,9 @@ from torch import Tensor
 from bench.errors import UserError
 from bench.models.assembly import MultiTaskModel
 from bench.models.config import EmbeddingConfig, TowerConfig
+from bench.models.contracts import Layout
 from bench.models.interactions import INTERACTIONS, Interaction
 from bench.models.sharing import SHARING
-from bench.models.sharing.base import Layout
 from bench.registry import Choice, NoOptions
 from bench.schema import Field, Schema, Task
 from bench.testing.models import a_seed_decides_everything, shared_parameters_are_declared_exactly

@@ -9,10 +9,9 @@ import torch
 import torch.nn.functional as F
 
 from bench.errors import UserError
-from bench.models import mlp as layers
+from bench.models import layers
 from bench.models.config import ExpertConfig, HiddenConfig
-from bench.models.gates import Gates, largest, mix
-from bench.models.mlp import BatchedMLP, together
+from bench.models.layers import BatchedMLP, Gates, largest, mix, together
 from bench.models.sharing import SHARING
 from bench.validation import validate
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.models.mlp import BatchedLinear, BatchedMLP
+from bench.models.layers import BatchedLinear, BatchedMLP
 
 
 def slow_mlp(mlp: BatchedMLP, x: Tensor) -> Tensor:

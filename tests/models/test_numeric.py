@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from bench.models.assembly import MultiTaskModel
-from bench.models.by_sets import BySets
 from bench.models.config import EmbeddingConfig, TowerConfig
+from bench.models.contracts import BySets
 from bench.models.interactions import INTERACTIONS
 from bench.models.numeric import NUMERIC, Numeric
 from bench.models.numeric.piecewise_linear import bin_edges

@@ -9,8 +9,8 @@ import pytest
 from bench.data import load_card
 from bench.data.card import shape_of
 from bench.errors import UserError
+from bench.models.contracts import Layout
 from bench.models.sharing import SHARING
-from bench.models.sharing.base import Layout
 from bench.models.sharing.pepnet import PEPNet, PEPNetConfig
 from bench.schema import Field, Schema, Task
 from bench.training.config import TrialConfig

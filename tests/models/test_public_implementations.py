@@ -18,8 +18,7 @@ from torch import Tensor, nn
 from bench.models.assembly import MultiTaskModel
 from bench.models.config import EmbeddingConfig, TowerConfig
 from bench.models.funnels import FUNNELS
-from bench.models.gates import Gates
-from bench.models.mlp import BatchedMLP
+from bench.models.layers import BatchedMLP, Gates
 from bench.models.sharing import SHARING
 from bench.models.sharing.cgc import CGC
 from bench.registry import Choice

@@ -7,10 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.models.gates import Gates, mix
-from bench.models.mlp import BatchedMLP
+from bench.models.contracts import Sharing
+from bench.models.layers import BatchedMLP, Gates, mix
 from bench.models.sharing import SHARING
-from bench.models.sharing.base import Sharing
 from bench.models.sharing.ple import PLE, PLEConfig
 
 INPUTS = 10

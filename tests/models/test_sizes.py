@@ -12,10 +12,10 @@ import torch
 
 from bench.models.assembly import MultiTaskModel
 from bench.models.config import EmbeddingConfig, TowerConfig
+from bench.models.contracts import Layout, Sharing
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
 from bench.models.sharing import SHARING
-from bench.models.sharing.base import Layout, Sharing
 from bench.registry import Choice, Config
 from bench.schema import Field, Schema, Task
 

@@ -6,14 +6,21 @@ import pytest
 import torch
 from torch import Tensor
 
+from bench.models.contracts import Funnel
 from bench.models.funnels import FUNNELS
-from bench.models.funnels.base import Funnel
 from bench.models.thinned import Thinned
 from bench.schema import Schema, Task
 
 TASKS = (Task("click"), Task("buy", parent="click"), Task("like"), Task("stay", "regression"))
 CELLS = torch.tensor(  # click, buy, like, seconds stayed; and how often, of all data: nothing is independent
-    [[0, 0, 0, 0, 0.5], [0, 0, 1, 1, 0.1], [1, 0, 0, 2, 0.15], [1, 0, 1, 5, 0.05], [1, 1, 0, 1, 0.05], [1, 1, 1, 7, 0.15]],
+    [
+        [0, 0, 0, 0, 0.5],
+        [0, 0, 1, 1, 0.1],
+        [1, 0, 0, 2, 0.15],
+        [1, 0, 1, 5, 0.05],
+        [1, 1, 0, 1, 0.05],
+        [1, 1, 1, 7, 0.15],
+    ],
     dtype=torch.float64,
 )
 RATE = 0.1

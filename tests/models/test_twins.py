@@ -11,8 +11,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from bench.models.contracts import Sharing
 from bench.models.sharing import SHARING
-from bench.models.sharing.base import Sharing
 
 Array = NDArray[np.float64]
 Weights = dict[str, Array]

@@ -11,8 +11,8 @@ from bench.models.assembly import MultiTaskModel
 from bench.models.config import EmbeddingConfig, TowerConfig
 from bench.models.interactions import INTERACTIONS
 from bench.models.numeric import NUMERIC
+from bench.models.numeric.tokens import ProjectedVectors
 from bench.models.sharing import SHARING
-from bench.models.vectors import ProjectedVectors
 from bench.registry import Choice, NoOptions
 from bench.schema import Field, Number, Schema, Task, Vector
 

@@ -9,7 +9,7 @@ from bench.objectives import parse
 from bench.production.latency import latencies
 from bench.production.package import Package
 from bench.training.config import TrialConfig
-from bench.training.cost import costs
+from bench.training.evaluation import costs
 
 
 @pytest.mark.slow

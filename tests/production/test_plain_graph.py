@@ -23,8 +23,8 @@ from bench.production.archive import OPERATORS
 from bench.production.served_model import ServedModel
 from bench.registry import Config, Entry
 from bench.schema import Field, Number, Scale, Schema, Task, Vector
-from bench.training.build import build_model
 from bench.training.config import TrialConfig
+from bench.training.step import build_model
 
 SCHEMA = Schema(
     (

@@ -16,7 +16,7 @@ from bench.search.encoding import Encoding
 from bench.search.fitting import fitting
 from bench.search.listing import size_of
 from bench.search.space import Space, load_space
-from bench.training.axes import AXES
+from bench.training.config import AXES
 
 TWO, THREE = (Task("a"), Task("b")), (Task("a"), Task("b", parent="a"), Task("c"))
 USER = (Field("user", 5),)

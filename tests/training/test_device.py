@@ -14,11 +14,11 @@ from bench.data.batches import Batches
 from bench.errors import UserError
 from bench.machine import WORKER
 from bench.objectives import Objective
-from bench.training import graph
+from bench.training import step as module
 from bench.training.config import TrialConfig
 from bench.training.device import SHARE, CopyingFeed, ResidentFeed, choose_device, feed, fits
-from bench.training.graph import WARMUP, CapturedStep
 from bench.training.loop import Trainer
+from bench.training.step import WARMUP, CapturedStep
 
 CPU = torch.device("cpu")
 
@@ -145,7 +145,7 @@ def fake_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
         "graph": lambda made: nullcontext(),
         "synchronize": lambda: None,
     }.items():
-        monkeypatch.setattr(graph.torch.cuda, name, value)
+        monkeypatch.setattr(module.torch.cuda, name, value)
 
 
 def batch(size: int, value: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -196,7 +196,7 @@ def test_a_step_that_cannot_be_captured_runs_as_it_is_after_one_note(
         def __exit__(self, *error: object) -> None:
             raise RuntimeError("operation not permitted when stream is capturing\nmore")
 
-    monkeypatch.setattr(graph.torch.cuda, "graph", lambda made: Refused())
+    monkeypatch.setattr(module.torch.cuda, "graph", lambda made: Refused())
     notes: list[str] = []
     done: list[int] = []
     step = CapturedStep(lambda ids, dense, labels: done.append(len(ids)) or labels.sum(0), notes.append)

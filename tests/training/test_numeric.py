@@ -16,7 +16,7 @@ from bench.models.numeric import NUMERIC
 from bench.objectives import Objective
 from bench.schema import Field, Number, Schema
 from bench.training.config import TrialConfig
-from bench.training.cost import costs
+from bench.training.evaluation import costs
 from bench.training.loop import Trainer
 
 EDGES = (-1.0, -0.3, 0.2, 1.0)

@@ -6,10 +6,9 @@ import pytest
 import torch
 
 from bench.objectives import Objective
-from bench.training.ceilings import Ceilings, measure
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
-from bench.training.profile import STAGES, Profile, traffic
+from bench.training.profile import STAGES, Ceilings, Profile, measure_ceilings, traffic
 
 
 def trainer(tiny, balancing: str) -> Trainer:
@@ -20,7 +19,7 @@ def trainer(tiny, balancing: str) -> Trainer:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.training.profile.measure", lambda device, dtype: Ceilings(1e9, 1e9, "float32"))
+    monkeypatch.setattr("bench.training.profile.measure_ceilings", lambda device, dtype: Ceilings(1e9, 1e9, "float32"))
 
 
 @pytest.mark.parametrize("balancing", ["static", "uncertainty", "upgrad"])
@@ -87,7 +86,7 @@ def test_traffic_of_a_step_by_hand(tiny) -> None:
 
 
 def test_ceilings_of_this_machine() -> None:
-    found = measure(torch.device("cpu"), torch.float32)
+    found = measure_ceilings(torch.device("cpu"), torch.float32)
     assert found.flops > 1e9
     assert found.bytes > 1e8
     assert found.products_in == "float32"

@@ -7,11 +7,17 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import roc_auc_score
 
-from bench.training.ranking import GROUP_SHIFT, WITHOUT_GROUP, Areas, check_groups, pack
+from bench.training.ranking import GROUP_SHIFT, WITHOUT_GROUP, Areas, Runs, check_groups, code
 
 finite = st.floats(allow_nan=False, width=32)
 few = st.sampled_from([-np.inf, -2.5, -1e-40, -0.0, 0.0, 1e-40, 0.25, 0.5, 1.0, np.inf])
 floats = st.one_of(finite, few)
+
+
+def pack(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Keys without group."""
+    codes = np.array([code(bits) for bits in scores.astype(np.float32).view(np.uint32)], np.uint64)
+    return codes << np.uint64(1) | (labels != 0).astype(np.uint64)
 
 
 @st.composite
@@ -132,3 +138,31 @@ def test_distance_is_that_of_bins_of_equal_mass(sample, count: int, at: int) -> 
     cuts = np.arange(count) * len(scores) // count
     areas = Areas(np.split(np.sort(pack(scores, labels)), [at]), cuts)
     assert areas.distance == pytest.approx(slow_distance(scores, labels, count), abs=1e-12)
+
+
+some_keys = st.lists(st.one_of(st.integers(0, 2**64 - 1), st.integers(0, 3)), max_size=60)
+
+
+def merged(arrays: list[list[int]], limit: int) -> list[np.ndarray]:
+    runs = Runs(limit)
+    for values in arrays[:-1]:
+        runs.add(np.sort(np.array(values, np.uint64)))
+    return list(runs.merged(np.sort(np.array(arrays[-1], np.uint64))))
+
+
+@settings(deadline=None)  # the first call compiles
+@given(st.lists(some_keys, min_size=1, max_size=5), st.integers(1, 100))
+def test_all_keys_come_back_in_order(arrays: list[list[int]], limit: int) -> None:
+    found = np.concatenate(merged(arrays, limit))
+    np.testing.assert_array_equal(found, np.sort(np.array([key for values in arrays for key in values], np.uint64)))
+
+
+def test_no_piece_is_larger_than_the_limit() -> None:
+    rng = np.random.default_rng(0)
+    few = rng.integers(0, 3, 5000)  # each value more often than the limit
+    many = rng.integers(0, 2**62, 5000)
+    skewed = np.floor(np.exp(rng.random(5000) * 40))
+    for values in (few, many, skewed):
+        pieces = merged([list(map(int, part)) for part in np.split(values, 10)], 400)
+        assert max(map(len, pieces)) <= 400
+        assert sum(map(len, pieces)) == 5000

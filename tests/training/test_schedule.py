@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bench.training.schedule import Schedule
+from bench.training.loop import Schedule
 
 
 def rates(schedule: Schedule) -> list[float]:

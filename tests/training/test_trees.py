@@ -11,10 +11,9 @@ from bench.data.store import Split
 from bench.records import Job
 from bench.rows import REPLICATED
 from bench.schema import Field, Number, Schema, Task
-from bench.training import tree_rows, trees
+from bench.training import tree_data, trees
 from bench.training.metrics import evaluate
-from bench.training.tree_features import FOLDS, PRIOR_ROWS, TreeFeatures, width
-from bench.training.tree_rows import A_CELL, A_ROW, PIECE, Share, draw
+from bench.training.tree_data import A_CELL, A_ROW, FOLDS, PREDICTED, PRIOR_ROWS, Share, TreeFeatures, draw, width
 from bench.training.tree_settings import RANGES, TreeSettings, best_by_task, configurations
 from bench.training.trees import MOST_TREES, run_trees
 
@@ -155,7 +154,7 @@ class TestJob:
         monkeypatch.setattr(ensemble, "HistGradientBoostingClassifier", Known)
         memory = 1 << 20
         monkeypatch.setattr(trees, "MOST_TREES", 5)
-        monkeypatch.setattr(tree_rows, "memory_limit", lambda: memory)
+        monkeypatch.setattr(tree_data, "memory_limit", lambda: memory)
         run_trees(self.job(store.schema.tasks), store)
         a_row = columns * A_CELL + A_ROW
         fits = [sizes for sizes in given if len(sizes) == 2]
@@ -172,7 +171,7 @@ class TestRows:
         split = tiny.split("train")
         a_row = 4 * (split.ids.shape[1] + split.dense.shape[1]) + 10 * A_CELL + A_ROW
         assert Share.of(split, 10, memory=8000 * a_row) == Share(6000, 2000, 2000)
-        assert Share.of(split, 10, memory=1 << 50) == Share(1_000_000, 250_000, PIECE)
+        assert Share.of(split, 10, memory=1 << 50) == Share(1_000_000, 250_000, PREDICTED)
         assert Share.of(split, 10, memory=1) == Share(1, 1, 256)
 
     def test_rows_are_drawn_of_those_that_count(self, tiny) -> None:

@@ -24,7 +24,7 @@ from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
 from bench.training.metrics import evaluate
 from bench.training.resampling import Resampling
-from bench.training.tree_rows import Share
+from bench.training.tree_data import Share
 from bench.training.tree_settings import TreeSettings
 from bench.training.trees import _train
 

@@ -14,8 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from bench.schema import Field, Schema, Task
-from bench.training.build import build_step
 from bench.training.config import TrialConfig
+from bench.training.step import build_step
 
 ROWS = 512
 WORK = {

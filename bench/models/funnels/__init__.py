@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from bench.models.contracts import Funnel, Probabilities
 from bench.models.funnels.aitm import AITM, AITMConfig
-from bench.models.funnels.base import Funnel, Probabilities
 from bench.models.funnels.direct import Direct
 from bench.models.funnels.entire_space import EntireSpace
 from bench.models.funnels.escm2_dr import ESCM2DR, ESCM2DRConfig

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bench.models.funnels.direct import Direct
 from bench.models.funnels.links import mean
-from bench.models.mlp import BatchedLinear, BatchedMLP
+from bench.models.layers import BatchedLinear, BatchedMLP
 from bench.registry import Config
 from bench.schema import Schema
 

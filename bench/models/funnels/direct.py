@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.models.funnels.base import RAREST, Funnel, Probabilities
+from bench.models.contracts import RAREST, Funnel, Probabilities
 from bench.models.funnels.links import Links, mean_losses
 from bench.registry import Config
 from bench.schema import Schema

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from bench.models.funnels.base import Funnel, Probabilities
+from bench.models.contracts import Funnel, Probabilities
 from bench.models.funnels.links import Links, mean_losses
 from bench.registry import Config
 from bench.schema import Schema

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.models.funnels.base import Probabilities
+from bench.models.contracts import Probabilities
 from bench.models.funnels.escm2_ipw import ESCM2IPW, ESCM2Config
 from bench.models.funnels.links import mean
 from bench.schema import Schema

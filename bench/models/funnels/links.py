@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.models.funnels.base import Probabilities
+from bench.models.contracts import Probabilities
 from bench.schema import Schema
 
 LIGHTEST = 1e-30

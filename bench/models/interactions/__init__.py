@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.models.interactions.base import Interaction
+from bench.models.contracts import Interaction
 from bench.models.interactions.dcn_v2 import DCNv2, DCNv2Config
 from bench.models.interactions.fm import FM, has_pairs
 from bench.models.interactions.masknet import MaskNet, MaskNetConfig, has_embeddings

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pydantic import Field
 from torch import Tensor, nn
 
-from bench.models.interactions.base import Interaction
-from bench.models.mlp import BatchedLinear
-from bench.models.sharing.base import Layout
+from bench.models.contracts import Interaction, Layout
+from bench.models.layers import BatchedLinear
 from bench.registry import Config
 
 

@@ -6,8 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.models.interactions.base import Interaction
-from bench.models.sharing.base import Layout
+from bench.models.contracts import Interaction, Layout
 from bench.registry import NoOptions
 from bench.schema import Schema
 

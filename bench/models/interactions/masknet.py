@@ -11,10 +11,8 @@ from torch import Tensor, nn
 
 from bench.errors import UserError
 from bench.models.config import Width
-from bench.models.interactions.base import Interaction
-from bench.models.mlp import BatchedLinear, BatchedMLP
-from bench.models.norm import EPS, BatchedNorm
-from bench.models.sharing.base import Layout
+from bench.models.contracts import Interaction, Layout
+from bench.models.layers import EPS, BatchedLinear, BatchedMLP, BatchedNorm
 from bench.registry import Config
 from bench.schema import Schema
 

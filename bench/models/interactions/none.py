@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from bench.models.interactions.base import Interaction
-from bench.models.sharing.base import Layout
+from bench.models.contracts import Interaction, Layout
 from bench.registry import NoOptions
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.models.numeric.base import Numeric
+from bench.models.contracts import Numeric
 from bench.models.numeric.bucket import Bucket, BucketConfig
 from bench.models.numeric.bucket_and_piecewise import BucketAndPiecewise, BucketAndPiecewiseConfig
 from bench.models.numeric.periodic import Periodic, PeriodicConfig

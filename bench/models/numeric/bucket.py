@@ -9,10 +9,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.models.numeric.base import Numeric
-from bench.ranges import begins
+from bench.models.contracts import Numeric
 from bench.registry import Config
-from bench.schema import Schema
+from bench.schema import Schema, begins
 
 
 class BucketConfig(Config):

@@ -8,8 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from bench.models.initial import Drawn
-from bench.models.numeric.base import NumberLinear, NumberTokens
+from bench.models.contracts import Drawn
+from bench.models.numeric.tokens import NumberLinear, NumberTokens
 from bench.registry import Config
 from bench.schema import Schema
 

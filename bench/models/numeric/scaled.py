@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from bench.models.numeric.base import Numeric
+from bench.models.contracts import Numeric
 from bench.registry import NoOptions
 from bench.schema import Schema
 

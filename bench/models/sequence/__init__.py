@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from bench.models.contracts import Sequence
 from bench.models.sequence.attention import Attention
-from bench.models.sequence.base import Sequence
 from bench.models.sequence.din import Din, DinConfig
 from bench.models.sequence.mean import Mean
 from bench.plugins import Registry

@@ -8,9 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.models.initial import Drawn
-from bench.models.mlp import BatchedLinear
-from bench.models.sequence.base import Sequence
+from bench.models.contracts import Drawn, Sequence
+from bench.models.layers import BatchedLinear
 from bench.registry import NoOptions
 
 FAR = 1e30

@@ -6,8 +6,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from bench.models.mlp import BatchedLinear
-from bench.models.sequence.base import Sequence
+from bench.models.contracts import Sequence
+from bench.models.layers import BatchedLinear
 from bench.registry import Config
 
 

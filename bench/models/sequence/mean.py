@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bench.models.sequence.base import Sequence
+from bench.models.contracts import Sequence
 from bench.registry import NoOptions
 
 
@@ -17,5 +17,9 @@ class Mean(Sequence):
 
     def forward(self, x: Tensor, there: Tensor) -> Tensor:
         """See `Sequence.forward`."""
-        share = there.to(x.dtype) / there.sum(1, keepdim=True).clamp(min=1)
-        return torch.einsum("bl,ibld->ibd", share, x[:, :, 1:])
+        return torch.einsum("bl,ibld->ibd", shares(there, x.dtype), x[:, :, 1:])
+
+
+def shares(there: Tensor, dtype: torch.dtype) -> Tensor:
+    """there (B, L) -> the weight of each value in the mean of those that are there (B, L); zeros where none is."""
+    return there.to(dtype) / there.sum(1, keepdim=True).clamp(min=1)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bench.models.config import HiddenConfig
+from bench.models.contracts import Sharing
 from bench.models.sharing.adatt import AdaTT, AdaTTConfig
-from bench.models.sharing.base import Sharing
 from bench.models.sharing.cgc import CGC
 from bench.models.sharing.cross_stitch import CrossStitch, CrossStitchConfig
 from bench.models.sharing.home import HoME, HoMEConfig

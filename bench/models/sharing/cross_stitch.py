@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.models.config import HiddenConfig, SomeLayers
-from bench.models.mlp import BatchedMLP
-from bench.models.sharing.base import Sharing
+from bench.models.contracts import Sharing
+from bench.models.layers import BatchedMLP
 
 _KEPT = 0.9  # of a task's own units in the beginning; the other tasks have equal parts of the rest
 

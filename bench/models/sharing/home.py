@@ -9,9 +9,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from bench.models.config import Activation, Norm
-from bench.models.gates import Gates, mix, softmax
-from bench.models.mlp import BatchedLinear, BatchedMLP, together
-from bench.models.sharing.base import Sharing
+from bench.models.contracts import Sharing
+from bench.models.layers import BatchedLinear, BatchedMLP, Gates, mix, softmax, together
 from bench.models.sharing.ple import CGCConfig
 
 

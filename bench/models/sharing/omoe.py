@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 from torch import Tensor, nn
 
-from bench.models.gates import Gates, mix
-from bench.models.mlp import BatchedMLP, together
-from bench.models.sharing.base import Sharing
+from bench.models.contracts import Sharing
+from bench.models.layers import BatchedMLP, Gates, mix, together
 from bench.models.sharing.mmoe import MMoEConfig
 
 

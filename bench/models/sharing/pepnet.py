@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from bench.errors import UserError, unknown
 from bench.models.config import HiddenConfig, SomeLayers
-from bench.models.mlp import BatchedLinear, BatchedMLP, together
-from bench.models.sharing.base import Layout, Sharing
+from bench.models.contracts import Layout, Sharing
+from bench.models.layers import BatchedLinear, BatchedMLP, together
 from bench.registry import Config
 from bench.schema import Schema
 

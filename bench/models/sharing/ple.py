@@ -8,9 +8,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from bench.models.config import ExpertConfig
-from bench.models.gates import Gates, mix
-from bench.models.mlp import BatchedLinear, BatchedMLP, together
-from bench.models.sharing.base import Sharing
+from bench.models.contracts import Sharing
+from bench.models.layers import BatchedLinear, BatchedMLP, Gates, mix, together
 
 
 class CGCConfig(ExpertConfig):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from torch import Tensor, nn
 
-from bench.models.sharing.base import Sharing
+from bench.models.contracts import Sharing
 from bench.registry import NoOptions
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 
 from bench.models.config import HiddenConfig
-from bench.models.mlp import BatchedMLP
-from bench.models.sharing.base import Sharing
+from bench.models.contracts import Sharing
+from bench.models.layers import BatchedMLP
 
 
 class SingleTask(Sharing):

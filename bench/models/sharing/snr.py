@@ -11,9 +11,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from bench.models.config import HiddenConfig, SomeLayers
-from bench.models.initial import Drawn
-from bench.models.mlp import BatchedMLP
-from bench.models.sharing.base import Sharing
+from bench.models.contracts import Drawn, Sharing
+from bench.models.layers import BatchedMLP
 
 BETA, GAMMA, ZETA = 2 / 3, -0.1, 1.1
 """Temperature of a gate, and the ends to which it is stretched before it is cut to [0, 1] (Louizos et al.)."""

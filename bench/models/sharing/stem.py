@@ -7,9 +7,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from bench.models.gates import Gates, exclude, mix
-from bench.models.mlp import BatchedMLP, together
-from bench.models.sharing.base import Sharing
+from bench.models.contracts import Sharing
+from bench.models.layers import BatchedMLP, Gates, exclude, mix, together
 from bench.models.sharing.ple import CGCConfig
 
 

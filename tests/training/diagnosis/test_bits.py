@@ -11,7 +11,7 @@ from diagnosis_toys import ToyStore, related, seen, trainer
 
 from bench.balancing import BALANCING
 from bench.models.sharing import SHARING
-from bench.training.diagnosis.plan import CLOSEST, LEAST, MOST, SHARE, due, interval, probe_cost
+from bench.training.diagnosis import CLOSEST, LEAST, MOST, SHARE, due, interval, probe_cost
 
 STORE = ToyStore(related, rows=600)
 SHORT = {"optim.epochs": 2, "tower.dropout": 0.3}

@@ -17,8 +17,7 @@ from bench.balancing.base import GradientCombination, LossWeighting
 from bench.data.batches import Batches
 from bench.models import fused
 from bench.models.sharing import SHARING
-from bench.training.diagnosis.blocks import shared_blocks
-from bench.training.diagnosis.utilisation import dead_units
+from bench.training.probe import dead_units, shared_blocks
 
 STORE = ToyStore(related)
 

@@ -14,7 +14,7 @@ from diagnosis_toys import OBJECTIVES
 from bench.objectives import Objective
 from bench.schema import Task
 from bench.training.config import TrialConfig
-from bench.training.diagnosis.summary import course_of, summary
+from bench.training.diagnosis import course_of, summary
 from bench.training.loop import Trainer
 
 CHAIN = (Objective("click.auc", "maximize"), Objective("buy.ctcvr.auc", "maximize"), Objective("like.auc", "maximize"))

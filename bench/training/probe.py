@@ -1,23 +1,34 @@
-"""One probe of a training: the tasks' gradients on shared parameters, their losses, and the use of experts."""
+"""One probe of a training: the tasks' gradients on shared parameters, their losses, and the use of experts.
+
+A probe is one forward pass and a backward pass for each task on a part of a batch, in evaluation mode and before the
+batch's own step. It draws no random number and changes nothing that training reads, so a training with probes and one
+without are equal bit for bit.
+"""
 
 from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import combinations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.balancing.base import Balancer, GradientAggregation, LossWeighting
 from bench.data.batches import Batch
 from bench.models.assembly import MultiTaskModel
-from bench.models.live import of_one_task
-from bench.training.diagnosis.blocks import REPRESENTATION, SHARED, TABLE, hidden_units, shared_blocks
-from bench.training.diagnosis.utilisation import dead_units, gate_shares, watched
-from bench.training.gradients import gramian
-from bench.training.optimizers.segments import sum_by_row
+from bench.models.contracts import Sharing
+from bench.models.fused import of_one_task
+from bench.models.layers import BatchedLinear, BatchedMLP, Gates, softmax
+from bench.training.aggregation import gramian
+from bench.training.optimizers.base import sum_by_row
+
+REPRESENTATION = "representation"  # the embedding output, where balancers look
+TABLE = "table rows"  # the table itself, as far as the probe's samples touch it
+SHARED = "all shared"  # every shared dense parameter together
 
 
 class Probe:
@@ -123,3 +134,74 @@ def _cosine(products: list[list[float]], one: int, other: int) -> float | None:
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
+
+
+def shared_blocks(sharing: Sharing) -> dict[str, list[nn.Parameter]]:
+    """What tasks share, by the path of the part that it belongs to: `experts`, `levels.0.shared`, `levels.0.gates`.
+
+    A part is the outermost MLP, linear map or set of gates around a parameter; where there is none, its module.
+    """
+    parts = [name for name, module in sharing.named_modules() if isinstance(module, Gates | BatchedMLP | BatchedLinear)]
+    shared = {id(parameter) for parameter in sharing.shared_parameters()}
+    found: dict[str, list[nn.Parameter]] = {}
+    for name, parameter in sharing.named_parameters():
+        if id(parameter) in shared:
+            around = [part for part in parts if name.startswith(f"{part}.")]
+            found.setdefault(min(around, key=len) if around else name.rpartition(".")[0] or name, []).append(parameter)
+    return found
+
+
+def hidden_units(sharing: Sharing) -> dict[str, list[nn.Parameter]]:
+    """The biases (E, O) of each hidden layer of every MLP by its path, those inside gates left out."""
+    gates = [name for name, module in sharing.named_modules() if isinstance(module, Gates)]
+    return {
+        name: [layer.bias for layer in module.linears if layer.bias is not None]
+        for name, module in sharing.named_modules()
+        if isinstance(module, BatchedMLP) and module.linears and not any(name.startswith(f"{each}.") for each in gates)
+    }
+
+
+@contextmanager
+def watched(model: nn.Module) -> Iterator[dict[str, Tensor]]:
+    """Within it, the scores (K, B, M) of every set of gates by its path, as a forward pass gives them.
+
+    Gates over a single expert have nothing to choose and are left out.
+    """
+    found: dict[str, Tensor] = {}
+    gates = {name: module for name, module in model.named_modules() if isinstance(module, Gates)}
+    for name, module in gates.items():
+        module.scores = _kept(module.scores, name, found)  # type: ignore[method-assign]
+    try:
+        yield found
+    finally:
+        for module in gates.values():
+            del module.scores  # what hid the method
+
+
+def _kept(scores: Any, name: str, found: dict[str, Tensor]) -> Any:
+    def run(first: Tensor) -> Tensor:
+        given: Tensor = scores(first)
+        if given.shape[2] > 1:
+            found[name] = given.detach()
+        return given
+
+    return run
+
+
+def gate_shares(scores: Tensor) -> list[list[float]]:
+    """Scores (K, B, M) -> the mean weight of each of M experts, for each of K gates."""
+    shares: list[list[float]] = softmax(scores.float()).mean(1).tolist()
+    return shares
+
+
+def dead_units(layers: Sequence[Sequence[Tensor]]) -> dict[str, list[float]]:
+    """Units whose bias has no gradient from any task: zero on the whole probe, or leading nowhere that is not.
+
+    Args:
+        layers: of each hidden layer of E MLPs the gradient (E, O) of its biases, one from each task.
+
+    Returns:
+        `dead`: the share in each MLP over all its layers; `silent`: the share in its last layer.
+    """
+    dead = [torch.stack(list(of_tasks)).eq(0).all(0).float() for of_tasks in layers]
+    return {"dead": torch.cat(dead, dim=1).mean(1).tolist(), "silent": dead[-1].mean(1).tolist()}

@@ -1,4 +1,4 @@
-"""Summarises probes for a trial's record. Plain values in and out."""
+"""Diagnosis of a training: when it is probed, what the probes found, and their summary as plain values."""
 
 from __future__ import annotations
 
@@ -6,11 +6,108 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bench.objectives import Objective
+from torch import Tensor
 
+from bench.balancing.base import Balancer
+from bench.data.batches import Batch
+from bench.models.assembly import MultiTaskModel
+from bench.objectives import Objective
+from bench.training.probe import Probe
+
+ROWS = 512  # of a batch that a probe sees: enough for the sign of a cosine, where a task's label is not rare
+MOST = 32  # probes of a whole training
+LEAST = 4  # probes of a short training, whatever they take: fewer say nothing sure
+CLOSEST = 16  # steps from one probe to the next at the least
+SHARE = 0.02  # of a training's time that probes may take
+OVERHEAD = 0.3  # of a step: what a probe takes however few its rows are, measured
 Probes = Sequence[Mapping[str, Any]]
 
 COLLAPSED = 0.9  # of a gate's weight on one expert, or of an expert's last layer dead
+
+
+class Diagnosis:
+    """Probes a training at a fixed interval of steps, which follows from its length, batch and tasks alone.
+
+    Args:
+        means: (T,) of train's labels, each on its sample space.
+        total: steps of the whole training.
+        batch: samples of a step.
+
+    Attributes:
+        every: steps from one probe to the next.
+        probes: what each of them found, beside its `samples`.
+        experts: what the last one found of experts.
+    """
+
+    def __init__(self, model: MultiTaskModel, balancer: Balancer, means: Tensor, total: int, batch: int) -> None:
+        self.model, self.batch = model, batch
+        self.tasks = [task.name for task in model.schema.tasks]
+        self.every = interval(total, batch, len(self.tasks))
+        self.base = base_losses(model, means.tolist())
+        self.probes: list[dict[str, Any]] = []
+        self.experts: dict[str, Any] = {}
+        self._probe = Probe(model, balancer)
+
+    def look(self, step: int, batch: Batch) -> None:
+        """Looks at the first rows of a step's batch, if it is time."""
+        if due(step, self.every):
+            found, experts = self._probe(Batch(*(tensor[:ROWS] for tensor in batch.tensors)))
+            self.probes.append({"samples": step * self.batch} | found)
+            self.experts |= experts
+
+    def summary(self, curve: Sequence[Mapping[str, float]], objectives: Sequence[Objective]) -> dict[str, Any]:
+        """All that was seen so far, as in `bench.records.TrialResult.diagnosis`."""
+        about = {"every": self.every, "rows": min(ROWS, self.batch)}
+        seen = summary(self.tasks, self._probe.pairs, self.base, self.probes, self.experts)
+        return about | seen | {"course": course_of(self.tasks, curve, objectives)}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was seen, as plain values."""
+        return {"probes": self.probes, "experts": self.experts}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes over what was seen; nothing, where a checkpoint was left before there were probes."""
+        self.probes = [dict(each) for each in state.get("probes", [])]
+        self.experts = dict(state.get("experts", {}))
+
+
+def base_losses(model: MultiTaskModel, means: Sequence[float]) -> list[float | None]:
+    """The loss of a constant prediction: at a task's base rate, the joint one where a funnel trains that.
+
+    Of a regression on a fitted scale half its variance, 1/2. None for other regressions, and where there is one class
+    only.
+    """
+    schema, rates = model.schema, means if model.thinned is None else model.thinned.there(means)
+    found: list[float | None] = []
+    for at, task in enumerate(schema.tasks):
+        parent, rate = schema.parents[at], rates[at]
+        while model.funnel.ties_tasks and parent is not None:
+            rate, parent = rate * rates[parent], schema.parents[parent]
+        if task.scale is not None:
+            found.append(0.5)
+            continue
+        known = task.kind == "binary" and 0 < rate < 1
+        found.append(-rate * math.log(rate) - (1 - rate) * math.log1p(-rate) if known else None)
+    return found
+
+
+def probe_cost(batch: int, tasks: int) -> float:
+    """What a probe takes, in steps: a forward pass is a third of a step's work, a backward pass two thirds."""
+    return min(ROWS, batch) / batch * (1 + 2 * tasks) / 3 + OVERHEAD
+
+
+def interval(total: int, batch: int, tasks: int) -> int:
+    """Steps from one probe to the next, in a training of `total` steps on batches of `batch` samples.
+
+    The first is two thirds of an interval in. A short training pays more than `SHARE` for its `LEAST` probes.
+    """
+    every = max(math.ceil(total / MOST), math.ceil(probe_cost(batch, tasks) / SHARE))
+    return min(every, max(total // LEAST, CLOSEST))
+
+
+def due(step: int, every: int) -> bool:
+    """Whether to look before the step of that number, counted from 0."""
+    return step % every == 2 * every // 3
 
 
 def summary(

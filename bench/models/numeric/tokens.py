@@ -1,40 +1,16 @@
-"""The contract of a numeric kind: how the numbers of a data set enter a model."""
+"""Tokens of numbers, and of vectors that were computed elsewhere (of a text, an image, a graph)."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from bench.models.initial import Drawn
+from bench.models.contracts import Drawn, Numeric
 from bench.schema import Schema
-
-
-class Numeric(nn.Module, ABC):
-    """Built as `Numeric(schema: Schema, dim: int, sets: int, config)`: one stack of parameters for each input set.
-
-    `schema` is that of the store; `dim` the width of a token. What `bench.models.by_sets.BySets` says of parameters
-    holds. All sets see the same numbers.
-
-    Attributes:
-        schema: what the rest of the model sees: its fields have embeddings, its dense columns are single inputs.
-        tokens: names of the numbers that have a token of their own.
-        outputs: width of what it gives: the tokens, then the dense columns of `schema`.
-    """
-
-    schema: Schema
-    tokens: tuple[str, ...] = ()
-    outputs: int
-
-    def rows(self, ids: Tensor) -> Tensor:
-        """ids (B, S) of the store -> (B, S') of the fields of `schema`, rows of the model's table."""
-        slots = self.schema.slots
-        return ids if ids.shape[1] == slots else ids[:, :slots].contiguous()
-
-    @abstractmethod
-    def forward(self, x: Tensor) -> Tensor:
-        """Dense columns of the store x (I, B, D), alike in all sets -> (I, B, outputs)."""
 
 
 class NumberTokens(Numeric):
@@ -115,3 +91,46 @@ class NumberLinear(Drawn):
         """x (I, B, Q, inputs), or (1, B, Q, inputs) where all sets have the same -> (I, B, Q, outputs)."""
         x = x.expand(len(self.weight), -1, -1, -1)
         return torch.einsum("ibqk,iqkd->ibqd", x, self.weight) + self.bias.unsqueeze(1)
+
+
+class ProjectedVectors(Numeric):
+    """A linear map of each vector to the width of a token, beside what `of_rest` makes of the other dense columns.
+
+    Tokens of vectors follow those of numbers. A row without a vector has zeros, so that its token is the bias.
+
+    Args:
+        of_rest: the module of a schema without vectors.
+    """
+
+    kept: Tensor
+
+    def __init__(self, schema: Schema, dim: int, sets: int, of_rest: Callable[[Schema], Numeric]) -> None:
+        super().__init__()
+        self.columns = [slice(vector.column, vector.column + vector.length) for vector in schema.vectors]
+        taken = {column for part in self.columns for column in range(part.start, part.stop)}
+        kept = [column for column in range(len(schema.dense)) if column not in taken]
+        place = {column: at for at, column in enumerate(kept)}
+        numbers = tuple(
+            replace(each, column=place[each.column], missing=None if each.missing is None else place[each.missing])
+            for each in schema.numbers
+        )
+        dense = tuple(schema.dense[column] for column in kept)
+        self.rest = of_rest(replace(schema, dense=dense, numbers=numbers, vectors=()))
+        self.maps = nn.ModuleList(NumberLinear(sets, 1, vector.length, dim) for vector in schema.vectors)
+        self.register_buffer("kept", torch.tensor(kept, dtype=torch.int64), persistent=False)
+        self.schema, self.tokens = self.rest.schema, (*self.rest.tokens, *(vector.name for vector in schema.vectors))
+        self.outputs = self.rest.outputs + len(self.maps) * dim
+        self.before = self.rest.outputs - len(self.schema.dense)
+
+    def rows(self, ids: Tensor) -> Tensor:
+        """See `Numeric.rows`."""
+        return self.rest.rows(ids)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See `Numeric.forward`."""
+        rest = self.rest(x.index_select(2, self.kept))
+        tokens = [
+            of(x[:1, :, columns].unsqueeze(2)).flatten(2) for of, columns in zip(self.maps, self.columns, strict=True)
+        ]
+        rest = rest.expand(len(tokens[0]), -1, -1)
+        return torch.cat([rest[:, :, : self.before], *tokens, rest[:, :, self.before :]], dim=2)

@@ -1,0 +1,296 @@
+"""Layers above the embeddings: many MLPs of one shape as one batched product, gates that mix them, and towers.
+
+The first layer of any number of experts on one input is a single wide product, of their gates as well; further layers
+are batched products. On the CPU `fused` does both, with everything between two products in one pass.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bench.models import fused
+from bench.models.config import Activation, ExpertConfig, HiddenConfig, Norm, TowerConfig
+from bench.models.contracts import Drawn
+
+EPS = 1e-5  # added to the variance, or the mean square
+_NO_CHANCE = -1e30  # a score whose weight is zero beside any other
+ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
+    "relu": F.relu,
+    "gelu": F.gelu,
+    "silu": F.silu,
+    "tanh": torch.tanh,
+}
+
+
+class BatchedLinear(Drawn):
+    """E linear maps, slice e of the parameters being those of map e.
+
+    Biases start at zero, and weights as He et al., ICCV 2015 have it: activations keep their size from layer to
+    layer. Towards the smaller weights of `nn.Linear`, signals shrink on the way, and rare tasks learn late.
+
+    Args:
+        gain: of the activation that follows: `nn.init.calculate_gain("relu")`, or 1 for none.
+
+    Attributes:
+        weight: (E, outputs, inputs).
+        bias: (E, outputs), or None.
+    """
+
+    def __init__(self, experts: int, inputs: int, outputs: int, gain: float = 1.0, bias: bool = True) -> None:
+        super().__init__()
+        self.gain = gain
+        self.weight = nn.Parameter(torch.empty(experts, outputs, inputs))
+        self.bias = nn.Parameter(torch.empty(experts, outputs)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self, source: torch.Generator | None = None) -> None:
+        """Draws the weights uniformly with variance gain^2 / inputs; zeroes the biases."""
+        bound = self.gain * math.sqrt(3 / max(1, self.weight.shape[2]))
+        nn.init.uniform_(self.weight, -bound, bound, source)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (G, B, inputs) -> (E, B, outputs), each of the G inputs serving E / G consecutive experts."""
+        experts, outputs, inputs = self.weight.shape
+        groups = len(x)
+        weight = self.weight.view(groups, -1, inputs).to(x.dtype)
+        z = torch.bmm(x, weight.transpose(1, 2)).view(groups, x.shape[1], experts // groups, outputs)
+        y = z.transpose(1, 2).flatten(0, 1)
+        return y if self.bias is None else y + self.bias.to(x.dtype).unsqueeze(1)
+
+
+class BatchedMLP(nn.Module):
+    """E MLPs of one shape: after every layer a normalisation where asked for, the activation, and dropout.
+
+    Attributes:
+        outputs: width of the last layer; of the input, where there is no layer.
+        plain: whether layers are ReLU without normalisation, which is what `fused` computes.
+    """
+
+    def __init__(
+        self,
+        experts: int,
+        inputs: int,
+        layers: Sequence[int],
+        dropout: float = 0.0,
+        activation: Activation = "relu",
+        norm: Norm = "none",
+    ) -> None:
+        super().__init__()
+        widths = [inputs, *layers]
+        self.experts, self.outputs, self.dropout = experts, widths[-1], dropout
+        self.activation, self.plain = ACTIVATIONS[activation], activation == "relu" and norm == "none"
+        gain = nn.init.calculate_gain("tanh" if activation == "tanh" else "relu")
+        self.layers = nn.ModuleList(BatchedLinear(experts, *ends, gain=gain) for ends in pairwise(widths))
+        self.norms = nn.ModuleList(() if norm == "none" else (BatchedNorm(experts, width, norm) for width in layers))
+
+    @classmethod
+    def of(cls, config: HiddenConfig, experts: int, inputs: int) -> BatchedMLP:
+        """MLPs with the layers of a configuration, one for each expert."""
+        return cls(experts, inputs, config.layers, config.dropout, config.activation, config.norm)
+
+    @property
+    def linears(self) -> list[BatchedLinear]:
+        """Its layers."""
+        return [cast(BatchedLinear, layer) for layer in self.layers]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (G, B, inputs) -> (E, B, outputs); each of the G inputs serves E / G consecutive experts."""
+        return together(x, [self])[0]
+
+
+def together(x: Tensor, parts: Sequence[BatchedMLP | BatchedLinear]) -> Sequence[Tensor]:
+    """Several parts on the same input, their first layers as one product where that is possible.
+
+    Args:
+        x: (G, B, inputs), in the precision to compute in; each of the G inputs serves E / G consecutive experts.
+        parts: MLPs, and linear maps without bias for gates' scores.
+
+    Returns:
+        (E, B, outputs) of each part, as precise as x.
+    """
+    stacks = [part.linears if isinstance(part, BatchedMLP) else [part] for part in parts]
+    dropped = [part.dropout if isinstance(part, BatchedMLP) and part.training else 0.0 for part in parts]
+    plain = all(isinstance(part, BatchedLinear) or part.plain for part in parts)
+    if not plain or not all(stacks) or not fused.fits(x, stacks[0][0].weight):
+        return [_one_by_one(x, part) for part in parts]
+    whole = [stack[:1] if drop else stack for stack, drop in zip(stacks, dropped, strict=True)]
+    outputs = list(fused.stacks(x, [[(layer.weight, layer.bias) for layer in stack] for stack in whole]))
+    for number, drop in enumerate(dropped):
+        if drop:  # layer by layer, after the first
+            outputs[number] = F.dropout(outputs[number], drop)
+            for layer in stacks[number][1:]:
+                (h,) = fused.stacks(outputs[number], [[(layer.weight, layer.bias)]])
+                outputs[number] = F.dropout(h, drop)
+    return outputs
+
+
+def _one_by_one(x: Tensor, part: BatchedMLP | BatchedLinear) -> Tensor:
+    """The same of one part in plain torch: for other devices, for export, and where layers are not plain."""
+    if isinstance(part, BatchedLinear):
+        scores: Tensor = part(x)
+        return scores
+    if not part.linears:
+        return x.unsqueeze(1).expand(-1, part.experts // len(x), -1, -1).flatten(0, 1)
+    for number, layer in enumerate(part.linears):
+        x = layer(x)
+        if part.norms:
+            x = part.norms[number](x)
+        x = F.dropout(part.activation(x), part.dropout, part.training)
+    return x
+
+
+class BatchedNorm(nn.Module):
+    """Normalises the units of each sample and expert: `layer` or `rms`, see `bench.models.config.Norm`.
+
+    Attributes:
+        scale: (E, H), from one on.
+        shift: (E, H), from zero on; None under `rms`.
+    """
+
+    def __init__(self, experts: int, width: int, norm: Norm) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(experts, width))
+        self.shift = nn.Parameter(torch.zeros(experts, width)) if norm == "layer" else None
+
+    def forward(self, h: Tensor) -> Tensor:
+        """h (E, B, H) -> the same, in its precision; statistics are taken in at least float32."""
+        wide = h.to(torch.promote_types(h.dtype, torch.float32))
+        scale = self.scale.unsqueeze(1)
+        if self.shift is None:
+            y = wide * (wide.square().mean(2, keepdim=True) + EPS).rsqrt() * scale
+        else:
+            y = F.layer_norm(wide, wide.shape[2:], eps=EPS) * scale + self.shift.unsqueeze(1)
+        return y.to(h.dtype)
+
+
+class Gates(nn.Module):
+    """Softmax gates, by default linear and without bias: softmax(W_k x), as in Ma et al., KDD 2018.
+
+    Their first layer goes into the product that the experts' first layer takes anyway (`together`); `scores` does
+    what is left, and the softmax is part of `mix`.
+
+    Args:
+        config: how many hidden layers they have, and to how many experts each gives weight.
+
+    Attributes:
+        linear: gives the scores; its weight is (gates, experts, inputs), or of the last hidden layer's width.
+    """
+
+    def __init__(self, gates: int, inputs: int, experts: int, config: ExpertConfig) -> None:
+        super().__init__()
+        self.top_k = config.top_k
+        self.hidden = BatchedMLP(gates, inputs, config.gate_layers)
+        self.linear = BatchedLinear(gates, self.hidden.outputs, experts, bias=False)
+
+    @property
+    def first(self) -> BatchedMLP | BatchedLinear:
+        """What is computed together with the experts."""
+        return self.hidden if self.hidden.linears else self.linear
+
+    def scores(self, first: Tensor) -> Tensor:
+        """What `first` gave -> scores (K, B, M), those of experts without a chance so low that their weight is 0."""
+        return largest(together(first, [self.linear])[0] if self.hidden.linears else first, self.top_k)
+
+
+def largest(scores: Tensor, k: int) -> Tensor:
+    """Scores (K, B, M), lowered out of reach except for the k largest of each gate and sample; k = 0 keeps all."""
+    if not 0 < k < scores.shape[2]:
+        return scores
+    lowered = torch.full_like(scores, _NO_CHANCE).scatter(2, scores.topk(k, dim=2).indices, 0.0)
+    return scores + lowered
+
+
+def exclude(scores: Tensor, excluded: Tensor) -> Tensor:
+    """Scores (K, B, M) of which those that are excluded (broadcast to them, bool) are lowered out of reach."""
+    return scores.masked_fill(excluded, _NO_CHANCE)
+
+
+def mix(
+    scores: Tensor, shared: Tensor, own: Tensor | None = None, all_scores: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Sums of experts, weighted by the softmax of gates' scores.
+
+    Args:
+        scores: (K, B, M) of K gates, each over its own M - S experts, then the S shared ones.
+        shared: (S, B, H).
+        own: (K * (M - S), B, H), those of gate k from k * (M - S) on; None where M = S.
+        all_scores: (1, B, N) of a gate over all N experts, own before shared; None for no such gate.
+
+    Returns:
+        (K, B, H), and that of the last gate, (1, B, H) or (0, B, H).
+    """
+    if own is None:
+        own = shared.new_empty(0, *shared.shape[1:])  # a slice would have a gradient to add
+    if all_scores is None:
+        all_scores = scores.new_empty(0, scores.shape[1], len(own) + len(shared))
+    if fused.fits(shared):
+        return fused.mix(scores, all_scores, own, shared)
+    each = len(own) // len(scores)
+    weights, of_all = softmax(scores), softmax(all_scores)
+    sums = torch.einsum("kbm,mbh->kbh", weights[:, :, each:], shared)
+    if each:
+        sums = sums + torch.einsum("kbm,kmbh->kbh", weights[:, :, :each], own.view(len(scores), each, *own.shape[1:]))
+    return sums, torch.einsum("kbm,mbh->kbh", of_all, torch.cat([own, shared]))
+
+
+def softmax(scores: Tensor) -> Tensor:
+    """Scores (K, B, M) -> weights, summed in at least float32."""
+    return scores.softmax(2, dtype=torch.promote_types(scores.dtype, torch.float32)).to(scores.dtype)
+
+
+class Towers(nn.Module):
+    """O towers in one batched product: one for each task, and what a funnel asks for beside them.
+
+    The k members of an ensemble share the layers; each has a linear output of its own.
+
+    Args:
+        members: k, of the ensemble.
+        transfer: makes what hidden units go through before the output, see `Funnel.transfer`.
+
+    Attributes: `hidden` (the layers), `transfer`, and `output`, whose bias (O, k) is where predictions start.
+    """
+
+    def __init__(
+        self,
+        towers: int,
+        inputs: int,
+        config: TowerConfig,
+        members: int = 1,
+        transfer: Callable[[int], nn.Module | None] = lambda width: None,
+    ) -> None:
+        super().__init__()
+        self.hidden = BatchedMLP(towers, inputs, config.layers, config.dropout)
+        self.output = BatchedLinear(towers, self.hidden.outputs, members)
+        self.transfer = transfer(self.hidden.outputs)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """h (O, k B, H), or (1, k B, H) for all towers; member by member -> logits (k B, O)."""
+        h = self.hidden(h)
+        if self.transfer is not None:
+            h = self.transfer(h)
+        assert self.output.bias is not None
+        weight, bias = self.output.weight, self.output.bias
+        towers, members, width = weight.shape
+        if fused.fits(h, weight):
+            own = h.reshape(towers * members, -1, width)
+            logits = fused.head(own, weight.view(-1, 1, width), bias.view(-1, 1))  # (B, O k)
+            return logits.view(-1, towers, members).permute(2, 0, 1).flatten(0, 1) if members > 1 else logits
+        # All outputs of all members' rows, then each member's own: torch.export cannot part these rows before.
+        every = torch.bmm(h.to(weight.dtype), weight.transpose(1, 2)) + bias.unsqueeze(1)  # (O, k B, k)
+        each = every.view(towers, members, -1, members).diagonal(dim1=1, dim2=3)  # (O, B, k)
+        return torch.cat(each.unbind(2), dim=1).t()
+
+    @torch.no_grad()
+    def set_bias(self, bias: Tensor) -> None:
+        """Sets the output bias (O,), in logits."""
+        assert self.output.bias is not None
+        self.output.bias.copy_(bias.view(-1, 1).expand_as(self.output.bias))
