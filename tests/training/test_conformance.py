@@ -64,10 +64,12 @@ def test_coordinates_that_a_field_does_not_use_never_move(tiny, optimizer: str) 
 
 
 @pytest.mark.parametrize(AXES, sampled())
+@pytest.mark.parametrize("weights", [0, 2])
 def test_its_state_round_trips_bit_for_bit(
-    tiny, balancing: str, sharing: str, funnel: str, interaction: str, members: int
+    tiny, weights: int, balancing: str, sharing: str, funnel: str, interaction: str, members: int
 ) -> None:
-    training.its_state_round_trips_bit_for_bit(tiny, dotted(balancing, sharing, funnel, interaction, members))
+    store = training.MemoryStore(weights=weights) if weights else tiny
+    training.its_state_round_trips_bit_for_bit(store, dotted(balancing, sharing, funnel, interaction, members))
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
