@@ -11,7 +11,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from bench.data.splits import SPLITS, TRAIN, FileSplit
 from bench.data.store import Store
 from bench.data.synthetic import GENERATORS
 from bench.data.tasks import scaled_tasks
+from bench.data.weights import weight_facts
 from bench.machine import peak_memory_mb, reset_peak_memory
 from bench.progress import Progress, Silent
 
@@ -211,31 +212,29 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
         actions = [[rule.name for rule in card.task_rules].index(name) for name in card.history.actions]
         pasts = Pasts(card.history, [spill.folder for spill in spills], progress)
         pasts.compute(spills[0].widths[0], fitter.columns_of(card.history.inputs), actions)
-        for numbers in pasts.numbers(0):
+        for numbers in pasts.numbers(TRAIN):
             fitter.take_past(numbers)
     encoder = fitter.finish(progress)
     encoder.save(folder / "encoder.json")
     labels = np.load(spills[0].folder / "labels.npy", mmap_mode="r")
     weights = np.load(file, mmap_mode="r") if (file := spills[0].folder / "weights.npy").is_file() else None
     schema = encoder.schema_of(scaled_tasks(card.task_rules, labels, card.key, weights), card.group_input)
-    many = sum(spill.counts.rows for spill in spills)
-    with progress.task(f"encoding {card.key}", many, "rows") as advance:
-        for spill, name in zip(spills, SPLITS, strict=True):
+    total = sum(spill.counts.rows for spill in spills)
+    with progress.task(f"encoding {card.key}", total, "rows") as advance:
+        for number, spill in enumerate(spills):
             with (
+                pasts.reading(number) if pasts else nullcontext() as following,
                 ArrayWriter(spill.folder / "ids.npy", np.int32, (schema.slots,)) as ids_out,
                 ArrayWriter(spill.folder / "dense.npy", np.float32, (len(schema.dense),)) as dense_out,
             ):
                 for start, kept in spill.chunks():
-                    past = pasts.of(SPLITS.index(name), start, len(kept.codes)) if pasts else None
-                    ids, dense = fitter.encode(kept, start if name == "train" else None, past)
+                    past = following(len(kept.codes)) if following else None
+                    ids, dense = fitter.encode(kept, start if number == TRAIN else None, past)
                     ids_out.append(ids)
                     dense_out.append(dense)
                     advance(len(ids))
     if pasts:
         pasts.remove()
-    thinned = None
-    if card.sampling is not None:
-        thinned = {"task": card.sampling.task, "rate": None if card.sampling.column else card.sampling.rate}
     best: dict[str, float] = {}
     for truth, name in zip(truths, SPLITS, strict=True):
         best |= truth.reachable(name)
@@ -250,7 +249,7 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
         "schema": asdict(schema),
         "default_tasks": list(card.default_tasks),
         **besides.finish(),
-        **({"weights": {"plain": card.weight is not None, "thinned": thinned}} if card.weight or thinned else {}),
+        **weight_facts(card.weight, card.sampling),
         **({"reachable": best} if best else {}),
     }
 

@@ -89,9 +89,10 @@ class Spill:
         self.folder, self.widths, self.counts = folder, widths, LabelCounts(card)
         self._labels = stack.enter_context(ArrayWriter(folder / "labels.npy", np.float32, (len(card.tasks),)))
         self._group = stack.enter_context(ArrayWriter(folder / "group.npy", np.int32))
-        columns = 2 if card.sampling else 1 if card.weight else 0
-        weights = ArrayWriter(folder / "weights.npy", np.float32, (columns,)) if columns else None
-        self._weights = None if weights is None else stack.enter_context(weights)
+        self._weights: ArrayWriter | None = None
+        if card.weight is not None or card.sampling is not None:
+            weights = ArrayWriter(folder / "weights.npy", np.float32, (2 if card.sampling else 1,))
+            self._weights = stack.enter_context(weights)
         self._codes = stack.enter_context((folder / "codes").open("wb"))
         self._numbers = stack.enter_context((folder / "numbers").open("wb"))
 

@@ -90,3 +90,11 @@ def weight_columns(weight: str | None, sampling: Sampling | None) -> Iterator[tu
         yield weight, "weight"
     if sampling is not None and sampling.column is not None:
         yield sampling.column, "sampling.rate"
+
+
+def weight_facts(weight: str | None, sampling: Sampling | None) -> dict[str, Any]:
+    """What a manifest says of the rows' weights; nothing where a card has none."""
+    if weight is None and sampling is None:
+        return {}
+    thinned = sampling and {"task": sampling.task, "rate": None if sampling.column else sampling.rate}
+    return {"weights": {"plain": weight is not None, "thinned": thinned}}

@@ -10,7 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bench.outcomes.bootstrap import Drawn
-from bench.outcomes.tops import AREA, NDCG, SHARE, Floats, Wanted, discounts, top, won, won_weighted
+from bench.outcomes.whole import AREA, NDCG, SHARE, Floats, Wanted, discounts, top, won, won_weighted
 
 Ints = NDArray[np.int64]
 _SHORT = 40  # rows of a group that insertion sorts fastest

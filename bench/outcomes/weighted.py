@@ -12,7 +12,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bench.outcomes.bootstrap import PIECE, Drawn
-from bench.outcomes.tops import AREA, Floats, Wanted
+from bench.outcomes.whole import AREA, Floats, Wanted
 
 Ints = NDArray[np.int64]
 

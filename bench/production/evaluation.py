@@ -20,8 +20,8 @@ from bench.data.preparation import rows_of
 from bench.data.splits import SPLITS
 from bench.errors import UserError, listed, unknown
 from bench.frontier.comparison.verdict import CANNOT_TELL, against
-from bench.frontier.intervals import LEVEL
 from bench.frontier.score import prediction_names
+from bench.frontier.statistics import LEVEL
 from bench.outcomes.bootstrap import counts, units_of
 from bench.outcomes.measure import Measure, default_outcomes
 from bench.production.history import kept_of_card

@@ -14,7 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bench.errors import TrainingError
-from bench.outcomes.streaming import Stream
+from bench.outcomes.measure import Stream
 from bench.schema import Schema, Task, TaskKind
 from bench.training.ranking import ECE_BINS, GROUP_SHIFT, LEAST, WITHOUT_GROUP, Areas, Keys, Runs, check_groups, code
 from bench.training.weighted import WeightedTally

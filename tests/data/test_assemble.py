@@ -18,7 +18,7 @@ from bench.data.spill import LabelCounts
 from bench.data.splits import CONFIRM, SPLITS, TEST, TRAIN, VALID
 from bench.data.values import as_text
 from bench.errors import UserError
-from bench.production.rows import RawRows
+from bench.production.scorer import RawRows
 from bench.progress import Silent
 
 

@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 
 from bench.atomic import atomic_path, write_text
-from bench.frontier.intervals import Interval
 from bench.frontier.served.measuring import Candidate, Current
 from bench.frontier.served.served import DRAWS, Served
+from bench.frontier.statistics import Interval
 from bench.objectives import Objective
 from bench.predictions import Rows
 from bench.rows import CONFIRM, TEST
