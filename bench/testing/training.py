@@ -166,7 +166,7 @@ def its_state_round_trips_bit_for_bit(store: MemoryStore, dotted: Mapping[str, A
 
 
 def a_row_of_weight_0_counts_as_one_without_labels(store: MemoryStore, dotted: Mapping[str, Any]) -> None:
-    """Losses of four steps with weights of 0 and 3 are those without weights and without the labels of the former."""
+    """Losses of four steps with weights of 0 and 3 are those without weights, and without labels where these are 0."""
     weighted, plain = (trainer(store, dotted) for _ in range(2))
     ids, dense, labels, _ = next(Batches(store.split("train")).in_order(64))
     weights = torch.where(torch.arange(64)[:, None] % 3 == 0, 0.0, 3.0)
