@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.data.arrays import ArrayReader, row_bytes
-from bench.data.chunks import AHEAD, Batch, Plan, RowReader, in_file_order, shuffled_by_chunk
+from bench.data.chunks import AHEAD, Batch, Plan, RowReader, arrays_of, in_file_order, shuffled_by_chunk
 from bench.data.prefetch import ahead
 from bench.data.store import Split
 from bench.machine import memory_limit
@@ -44,7 +44,7 @@ class Batches:
         self._split = split
         self._memory = memory_limit() if memory is None else memory
         self._mapped = isinstance(split.ids, np.memmap)
-        self._sample = sum(map(row_bytes, (split.ids, split.dense, split.stored_labels))) if self._mapped else 0
+        self._sample = sum(map(row_bytes, arrays_of(split))) if self._mapped else 0
         self.in_memory = len(split) * self._sample <= self._memory
 
     def __len__(self) -> int:
@@ -64,6 +64,11 @@ class Batches:
     def labels(self) -> Tensor:
         """(N, T) float32, over the store's pages; of a view of fewer tasks a copy."""
         return _tensor(self._split.labels)
+
+    @cached_property
+    def weights(self) -> Tensor | None:
+        """(N, 1 or 2) float32, over the store's pages; None where the split has none."""
+        return None if self._split.weights is None else _tensor(self._split.weights)
 
     def in_order(self, size: int) -> Iterator[Batch]:
         """The whole split, in order; the last batch may be smaller. Pages of a store do not stay mapped."""
@@ -95,16 +100,22 @@ class Batches:
     def label_means(self, parents: Sequence[int | None]) -> Tensor:
         """Mean label of each task where it is observed and, for a child, where its parent happened; (T,) float32.
 
-        0.5 where there is no such label. Labels beyond memory are looked at in blocks.
+        Rows count with their weights. 0.5 where there is no such label. Labels beyond memory are looked at in blocks.
         """
         total, count = np.zeros(len(parents)), np.zeros(len(parents))
+        start = 0
         for labels in [self.labels] if self.in_memory else self._label_blocks():
+            weights = self._split.weights_of(slice(start, start := start + len(labels)))
+            of_rows = None if weights is None else torch.from_numpy(weights.astype(np.float64).prod(axis=1))
             for task, parent in enumerate(parents):
                 column = labels[:, task]
                 mask = ~column.isnan()
                 if parent is not None:
                     mask &= labels[:, parent] == 1
-                if seen := int(mask.sum()):
+                if of_rows is not None:
+                    total[task] += float(column[mask].double() @ of_rows[mask])
+                    count[task] += float(of_rows[mask].sum())
+                elif seen := int(mask.sum()):
                     total[task] += column[mask].mean().item() * seen
                     count[task] += seen
         means = np.divide(total, count, out=np.full(len(parents), 0.5), where=count > 0)
@@ -117,7 +128,10 @@ class Batches:
         for first in range(start * size, len(self) - size + 1, size):
             rows = order[first : first + size]
             yield Batch(
-                self.ids.index_select(0, rows), self.dense.index_select(0, rows), self.labels.index_select(0, rows)
+                self.ids.index_select(0, rows),
+                self.dense.index_select(0, rows),
+                self.labels.index_select(0, rows),
+                None if self.weights is None else self.weights.index_select(0, rows),
             )
 
     def _chunked(self, plan: Plan, size: int, seed: int, start: int) -> Generator[Batch]:
@@ -131,7 +145,8 @@ class Batches:
     def _from_memory(self, size: int) -> Iterator[Batch]:
         for start in range(0, len(self), size):
             part = slice(start, start + size)
-            yield Batch(self.ids[part], self.dense[part], self.labels[part])
+            weights = None if self.weights is None else self.weights[part]
+            yield Batch(self.ids[part], self.dense[part], self.labels[part], weights)
 
     def _label_blocks(self) -> Iterator[Tensor]:
         with ArrayReader(self._split.stored_labels) as reader:

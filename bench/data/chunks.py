@@ -23,17 +23,28 @@ from bench.data.arrays import ArrayReader
 from bench.data.store import Split
 from bench.errors import UserError
 
-Buffers = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
-
-"""ids (n, S) int32, dense (n, D) float32 and the stored labels of all tasks (n, all T) float32."""
+Buffers = tuple[NDArray[Any], ...]
+"""ids (n, S) int32, dense (n, D) float32, the stored labels of all tasks (n, all T) float32, and weights, if any."""
 
 
 class Batch(NamedTuple):
-    """Rows of a split: ids (B, S) int32, dense (B, D) float32, labels (B, T) float32."""
+    """Rows of a split: ids (B, S) int32, dense (B, D) float32, labels (B, T) float32, weights (B, 1 or 2) if any."""
 
     ids: Tensor
     dense: Tensor
     labels: Tensor
+    weights: Tensor | None = None
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Those that it has."""
+        return self[:3] if self.weights is None else (*self[:3], self.weights)
+
+
+def arrays_of(split: Split) -> tuple[NDArray[Any], ...]:
+    """The arrays that a batch's rows are in, as stored."""
+    found = (split.ids, split.dense, split.stored_labels)
+    return found if split.weights is None else (*found, split.weights)
 
 
 class RowReader:
@@ -46,7 +57,7 @@ class RowReader:
     def __init__(self, split: Split) -> None:
         self.rows = len(split)
         self._columns = None if split.columns is None else list(split.columns)
-        self._arrays = tuple(map(ArrayReader, (split.ids, split.dense, split.stored_labels)))
+        self._arrays = tuple(map(ArrayReader, arrays_of(split)))
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -59,8 +70,7 @@ class RowReader:
 
     def buffers(self, rows: int) -> Buffers:
         """Room for `rows` rows."""
-        ids, dense, labels = (array.buffer(rows) for array in self._arrays)
-        return ids, dense, labels
+        return tuple(array.buffer(rows) for array in self._arrays)
 
     def read(self, start: int, rows: int, buffers: Buffers, at: int) -> None:
         """Reads the `rows` rows from row `start` on into the buffers' rows from `at` on.
@@ -73,10 +83,10 @@ class RowReader:
 
     def batch(self, buffers: Buffers, rows: Tensor | None = None) -> Batch:
         """The given rows (n,) of the buffers, copied; without `rows` all of them, sharing their memory."""
-        ids, dense, labels = map(torch.from_numpy, buffers)
+        ids, dense, labels, *weights = map(torch.from_numpy, buffers)
         if rows is not None:
-            ids, dense, labels = (tensor.index_select(0, rows) for tensor in (ids, dense, labels))
-        return Batch(ids, dense, labels if self._columns is None else labels[:, self._columns])
+            ids, dense, labels, *weights = (tensor.index_select(0, rows) for tensor in (ids, dense, labels, *weights))
+        return Batch(ids, dense, labels if self._columns is None else labels[:, self._columns], *weights)
 
 
 LARGEST_WINDOW = 1 << 19
@@ -155,7 +165,9 @@ def shuffled_by_chunk(reader: RowReader, plan: Plan, size: int, seed: int) -> Ge
         order = torch.from_numpy(rng.permutation(rows))
         start = min(rows, size - (0 if tail is None else len(tail.labels)))
         head = reader.batch(window, order[:start])
-        tail = head if tail is None else Batch(*(torch.cat(pair) for pair in zip(tail, head, strict=True)))
+        tail = (
+            head if tail is None else Batch(*(torch.cat(pair) for pair in zip(tail.tensors, head.tensors, strict=True)))
+        )
         pace = -(-len(filling) * size // rows)
         while len(tail.labels) == size:
             filling.advance(pace)
@@ -185,8 +197,7 @@ class _Filling:
     def finish(self) -> Buffers:
         """Reads what is left; the window's rows."""
         self.advance(len(self))
-        ids, dense, labels = (buffer[: self._filled] for buffer in self._buffers)
-        return ids, dense, labels
+        return tuple(buffer[: self._filled] for buffer in self._buffers)
 
 
 def in_file_order(reader: RowReader, size: int) -> Iterator[Batch]:

@@ -37,13 +37,14 @@ from bench.data.splits import SPLITS, TRAIN, FileSplit
 from bench.data.store import Store
 from bench.data.synthetic import GENERATORS
 from bench.data.tasks import scaled_tasks
+from bench.data.weights import weight_facts
 from bench.machine import peak_memory_mb, reset_peak_memory
 from bench.progress import Progress, Silent
 
 CODE_VERSION = 7
 """Raised whenever the same card and files give another store."""
 _PROSE = {"title", "licence", "citation", "homepage", "sources", "files"}
-_BESIDE = ("segments", "logged")
+_BESIDE = ("segments", "logged", "weight", "sampling")
 
 
 def recipe(card: Card) -> str:
@@ -52,6 +53,9 @@ def recipe(card: Card) -> str:
     for key in _BESIDE:
         if not values[key]:  # a store without them is the one that it would be if cards had no such keys
             del values[key]
+    for rule in values["tasks"]:
+        if not rule["where"]:
+            del rule["where"]
     values["code"] = CODE_VERSION
     if isinstance(card.reader, SyntheticReader):
         values["generator"] = GENERATORS[card.reader.generator].version
@@ -213,7 +217,8 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
     encoder = fitter.finish(progress)
     encoder.save(folder / "encoder.json")
     labels = np.load(spills[0].folder / "labels.npy", mmap_mode="r")
-    schema = encoder.schema_of(scaled_tasks(card.task_rules, labels, card.key), card.group_input)
+    weights = np.load(file, mmap_mode="r") if (file := spills[0].folder / "weights.npy").is_file() else None
+    schema = encoder.schema_of(scaled_tasks(card.task_rules, labels, card.key, weights), card.group_input)
     total = sum(spill.counts.rows for spill in spills)
     with progress.task(f"encoding {card.key}", total, "rows") as advance:
         for number, spill in enumerate(spills):
@@ -244,6 +249,7 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
         "schema": asdict(schema),
         "default_tasks": list(card.default_tasks),
         **besides.finish(),
+        **weight_facts(card.weight, card.sampling),
         **({"reachable": best} if best else {}),
     }
 
@@ -253,5 +259,5 @@ def _spill(rows: Rows, kept: Provisional, spills: list[Spill], truths: list[Trut
         at = np.flatnonzero(rows.split == number)
         if len(at):
             own = kept if len(at) == len(rows.split) else Provisional(kept.codes[at], kept.numbers[at])
-            spill.append(rows.labels[at], rows.group[at], own)
+            spill.append(rows.labels[at], rows.weights[at], rows.group[at], own)
             truth.append(rows.table, at)

@@ -24,6 +24,7 @@ from bench.models.precision import is_bf16
 from bench.models.sequence import SEQUENCE
 from bench.models.sharing import SHARING
 from bench.models.targets import Targets
+from bench.models.thinned import Thinned
 from bench.registry import Choice, NoOptions, lookup
 from bench.schema import Schema
 
@@ -52,6 +53,7 @@ class MultiTaskModel(nn.Module):
         embedding: the fused table; `embedding.weight` is (rows, W).
         pooling, numeric, interaction, sharing, towers, funnel: its other parts.
         targets: scales of regressions; None where there are none.
+        thinned: corrects the losses where negatives were left out; None where none were.
         weights: how many numbers its dense parameters hold.
     """
 
@@ -110,6 +112,7 @@ class MultiTaskModel(nn.Module):
         self.funnel: Funnel = lookup(FUNNELS, "funnel kind", funnel.kind).build(schema, funnel.options)
         self.towers = Towers(len(self.funnel.outputs), self.sharing.outputs, tower, self.members, self.funnel.transfer)
         self.targets = Targets(schema) if any(task.scale for task in schema.tasks) else None
+        self.thinned: Thinned | None = None
         self.weights = sum(parameter.numel() for parameter in self.dense_parameters())
         draw(self, seed)
 
@@ -150,15 +153,28 @@ class MultiTaskModel(nn.Module):
         more = self.funnel.outputs[len(self.schema.tasks) :]
         return torch.cat([h, *(h[task : task + 1] for task in more)]) if more and len(h) > 1 else h
 
-    def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """logits (k B, O), labels (B, T) with NaN where unobserved -> mean loss of each task (T,)."""
-        labels = labels if self.targets is None else self.targets.of_labels(labels)
-        return self.funnel.losses(logits, labels if self.members == 1 else labels.repeat(self.members, 1))
+    def losses(self, logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Mean loss of each task (T,).
 
-    def follow(self, logits: Tensor, labels: Tensor) -> None:
-        """Takes a training batch's logits (k B, O) and labels (B, T) into the scales of regressions."""
+        Args:
+            logits: (k B, O).
+            labels: (B, T), NaN where unobserved.
+            weights: (B, 1 or 2) of the samples, see `bench.data.store.Split`; None for equal ones.
+        """
+        labels = labels if self.targets is None else self.targets.of_labels(labels)
+        if weights is None:
+            return self.funnel.losses(logits, labels if self.members == 1 else labels.repeat(self.members, 1))
+        if self.thinned is None:
+            weights = weights.prod(1, keepdim=True)
+        else:
+            logits, weights = logits + self.thinned.offset, self.thinned.weights(weights)
+        return self.funnel.losses(logits, labels.repeat(self.members, 1), weights.repeat(self.members, 1))
+
+    def follow(self, logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> None:
+        """Takes a training batch's logits (k B, O), labels (B, T) and weights into the scales of regressions."""
         if self.targets is not None:
-            self.targets.follow(logits, labels.repeat(self.members, 1))
+            weights = None if weights is None else weights.prod(1, keepdim=True).repeat(self.members, 1)
+            self.targets.follow(logits, labels.repeat(self.members, 1), weights)
 
     def probabilities(self, logits: Tensor) -> Probabilities:
         """logits (B, O) -> conditional and joint predictions, regressions in the unit of their labels."""

@@ -6,6 +6,9 @@ its labels' sum, in its first k rows; mean over groups that have any), `gauc` an
 curve over groups with both classes, weighted by rows or by positives). Over all rows: `recall@q%`, `value@q%`, `auc`;
 and where no row has a group, `ndcg@k`, `recall@k` and `value@k`. Among equal scores every order counts alike.
 
+Where rows have weights, shares of all rows and areas count a row of weight w as w equal rows. Lists do not: a place
+among the first k is one row's, whatever it weighs.
+
 Rows that come in pieces wait in a temporary file beyond a limit. By group, rows are put aside by a part of their
 groups' numbers: each part has whole groups, is ranked in memory, and adds to the mean. Over all rows, the score at the
 cut is found by counting scores by their upper bits, then by their lower ones; the rows above it are added up, and of
@@ -25,6 +28,7 @@ from numpy.typing import NDArray
 from bench.objectives import AREAS, ranked
 from bench.outcomes.bootstrap import Drawn, units_of
 from bench.outcomes.grouped import Grouped
+from bench.outcomes.weighted import WeightedWhole
 from bench.outcomes.whole import AREA, AREA_BY_POSITIVES, NDCG, SHARE, Floats, Wanted, Whole, discounts, top
 from bench.schema import Task
 
@@ -60,6 +64,7 @@ class Measure:
         units: (N,), what is drawn as a whole, see `bench.outcomes.bootstrap`; the same for all rows of a group. None
             takes these rows as the whole split.
         grouped: whether to rank by group; by itself where any row has one.
+        weights: (N,), at least 0; None for equal ones.
 
     Attributes:
         names: the outcomes, (M,).
@@ -78,13 +83,14 @@ class Measure:
         resamples: int = 0,
         units: NDArray[np.uint64] | None = None,
         grouped: bool | None = None,
+        weights: NDArray[Any] | None = None,
     ) -> None:
         self.names = tuple(outcomes)
         grouped = bool((group >= 0).any()) if grouped is None else grouped
         columns, wanted = columns_of(tasks, outcomes, grouped)
         gains = columns.gains(labels)
         drawn = Drawn(units_of(group, 0) if units is None else units, split, resamples) if resamples else None
-        self._prepare(np.arange(len(labels)), gains, group, wanted, drawn)
+        self._prepare(np.arange(len(labels)), gains, group, wanted, drawn, weights)
 
     def _prepare(
         self,
@@ -93,23 +99,31 @@ class Measure:
         group: NDArray[Any],
         wanted: Sequence[tuple[str, Wanted] | None],
         drawn: Drawn | None,
+        weights: NDArray[Any] | None,
     ) -> None:
-        """Of rows (N',) among all, with their gains (C, N') and groups (N',)."""
+        """Of rows (N',) among all, with their gains (C, N'), groups (N',) and weights (N',)."""
         self._rows, self._gains, self._group, self._wanted, self._drawn = rows, gains, group, wanted, drawn
+        self._weights = weights = None if weights is None else np.asarray(weights, np.float64)
         by_group = [at for at, each in enumerate(wanted) if each is not None and each[0] == "group"]
-        self._parts: list[tuple[list[int], NDArray[np.int64] | None, Grouped | Whole]] = []
+        self._parts: list[tuple[list[int], NDArray[np.int64] | None, Grouped | Whole | WeightedWhole]] = []
         if by_group:
-            self._parts.append((by_group, None, Grouped(gains, group, [wanted[at][1] for at in by_group])))  # type: ignore[index]
-        sets: dict[bytes, list[int]] = {}
+            of_group = Grouped(gains, group, [wanted[at][1] for at in by_group], weights)  # type: ignore[index]
+            self._parts.append((by_group, None, of_group))
+        sets: dict[tuple[bytes, bool], list[int]] = {}
         seen = ~np.isnan(gains)
         for at, each in enumerate(wanted):
             if each is not None and each[0] == "all":
-                sets.setdefault(np.packbits(seen[each[1].column]).tobytes(), []).append(at)
-        for places in sets.values():
+                weighted = weights is not None and (each[1].percent or each[1].kind >= AREA)
+                sets.setdefault((np.packbits(seen[each[1].column]).tobytes(), weighted), []).append(at)
+        for (_, weighted), places in sets.items():
             of = [wanted[at][1] for at in places]  # type: ignore[index]
             there = seen[of[0].column]
             inside = None if there.all() else np.flatnonzero(there)
-            self._parts.append((places, inside, Whole(gains if inside is None else gains[:, inside], of)))
+            own = gains if inside is None else gains[:, inside]
+            if weighted and weights is not None:
+                self._parts.append((places, inside, WeightedWhole(own, of, weights[there])))
+            else:
+                self._parts.append((places, inside, Whole(own, of)))
         if drawn is not None:
             for _, inside, part in self._parts:
                 part.draw(drawn, rows if inside is None else rows[inside])
@@ -135,7 +149,8 @@ class Measure:
         kept = np.flatnonzero(rows[self._rows])
         found = object.__new__(Measure)
         found.names = self.names
-        found._prepare(self._rows[kept], self._gains[:, kept], self._group[kept], self._wanted, self._drawn)
+        weights = None if self._weights is None else self._weights[kept]
+        found._prepare(self._rows[kept], self._gains[:, kept], self._group[kept], self._wanted, self._drawn, weights)
         return found
 
     def random(self) -> Floats:

@@ -94,6 +94,26 @@ def won(ranked: Floats, places: NDArray[np.int64], size: int, gains: NDArray[np.
     return found
 
 
+@njit(cache=True, nogil=True)
+def won_weighted(
+    ranked: Floats, places: NDArray[np.int64], size: int, gains: NDArray[np.float32], weights: Floats
+) -> float:
+    """As `won`, where a row counts as often as its weight (N,) says."""
+    above, found, at = 0.0, 0.0, 0
+    while at < size:
+        score, positives, negatives = ranked[at], 0.0, 0.0
+        while at < size and ranked[at] == score:
+            gain = gains[places[at]]
+            if gain > 0:
+                positives += weights[places[at]]
+            elif gain == 0:
+                negatives += weights[places[at]]
+            at += 1
+        found += negatives * (2 * above + positives)
+        above += positives
+    return found
+
+
 Ints = NDArray[np.int64]
 _SLACK = 6.0  # standard deviations of the rows on a resample by which a cut may lie deeper than on the rows as they are
 

@@ -104,7 +104,7 @@ def _of_model(axis: str, name: str) -> _Found:
         yield "", partial(check, {axis: name})
     if axis not in ("numeric", "sequence"):  # the tiny store has neither numbers with ranges nor histories
         store = training.MemoryStore()
-        for tried in (training.it_reaches_every_parameter_and_fits_64_rows, training.its_state_round_trips_bit_for_bit):
+        for tried in (training.it_reaches_every_parameter_and_fits_64_rows, *training.OF_ALL):
             yield "", partial(tried, store, {f"{axis}.kind": name})
 
 
@@ -140,7 +140,7 @@ def _of_balancer(name: str, claims: Collection[str]) -> _Found:
     yield from (("", partial(check, name, claims)) for check in by_claim)
     store, dotted = training.MemoryStore(), {"balancing.kind": name, "sharing.kind": "mmoe"}
     yield "", partial(training.it_reaches_every_parameter_and_fits_64_rows, store, dotted, 0.9)
-    yield "", partial(training.its_state_round_trips_bit_for_bit, store, dotted)
+    yield from (("", partial(tried, store, dotted)) for tried in training.OF_ALL)
     for precision in ("fp32", "bf16"):
         each = partial(training.a_task_without_labels_in_a_batch_leaves_all_finite, store, name, precision)
         yield f"{each.func.__name__}[{precision}]", each

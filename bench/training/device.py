@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from bench.data.batches import Batch, Batches
+from bench.data.chunks import arrays_of
 from bench.data.store import Split
 from bench.errors import UserError
 from bench.machine import worker_number
@@ -58,7 +59,8 @@ class ResidentFeed:
 
     def __init__(self, split: Split, device: torch.device) -> None:
         # A copy first: a read-only map cannot be a tensor's memory.
-        self.arrays = [torch.from_numpy(np.array(array)).to(device) for array in (split.ids, split.dense, split.labels)]
+        arrays = [split.ids, split.dense, split.labels, *([] if split.weights is None else [split.weights])]
+        self.arrays = [torch.from_numpy(np.array(array)).to(device) for array in arrays]
         self.rows, self.device = len(split), device
 
     def in_order(self, size: int) -> Iterator[Batch]:
@@ -100,7 +102,7 @@ class CopyingFeed:
     def _ahead(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         waiting: Batch | None = None
         for batch in batches:
-            coming = Batch(*(self._copy(tensor) for tensor in batch))
+            coming = Batch(*(self._copy(tensor) for tensor in batch.tensors))
             if waiting is not None:
                 yield waiting
             waiting = coming
@@ -127,4 +129,4 @@ def feed(split: Split, device: torch.device) -> Feed:
 def fits(split: Split, free: int) -> bool:
     """Whether a split, and the order of its rows, may lie in that many free bytes."""
     rows = len(split)
-    return split.ids.nbytes + split.dense.nbytes + split.stored_labels.nbytes + 8 * rows <= SHARE * free
+    return sum(array.nbytes for array in arrays_of(split)) + 8 * rows <= SHARE * free

@@ -51,21 +51,24 @@ class Step:
         self._clipped = list(model.dense_parameters())
         self._dense_rate, self._row_rate, self._factor = dense.lr, rows.lr, 1.0
 
-    def __call__(self, ids: Tensor, dense: Tensor, labels: Tensor) -> Tensor:
-        """ids (B, S) int32, dense (B, D), labels (B, T) -> the tasks' losses before the update (T,), detached."""
+    def __call__(self, ids: Tensor, dense: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+        """The tasks' losses before the update (T,), detached.
+
+        ids (B, S) int32, dense (B, D), labels (B, T), weights (B, 1 or 2) or None, as in `Batch`.
+        """
         again = "second forward" in self.balancer.needs
         random = random_state(ids.device) if again else {}
         ids = self.model.rows(ids)
         e = self.embed(ids)
-        logits, losses = self.forward(e, ids, dense, labels)
-        self.model.follow(logits, labels)
+        logits, losses = self.forward(e, ids, dense, labels, weights)
+        self.model.follow(logits, labels, weights)
         self.dense.zero_grad()
         self.backward(e, logits, losses)
         self.update_dense()
         self.update_rows(ids, e)
         if again:
             with replayed(random, ids.device):
-                self.look_again(ids, dense, labels)
+                self.look_again(ids, dense, labels, weights)
         return losses.detach()
 
     def scale_rates(self, factor: float) -> None:
@@ -81,10 +84,12 @@ class Step:
         """ids (B, S) -> e (B, S, W), a leaf."""
         return self.model.embed(ids).requires_grad_()
 
-    def forward(self, e: Tensor, ids: Tensor, dense: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, e: Tensor, ids: Tensor, dense: Tensor, labels: Tensor, weights: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """-> logits (B, O), losses (T,)."""
         logits = self.model.logits(e, ids, dense)
-        return logits, self.model.losses(logits, labels)
+        return logits, self.model.losses(logits, labels, weights)
 
     def backward(self, e: Tensor, logits: Tensor, losses: Tensor) -> None:
         """Fills `.grad` of `e`, of the model's dense parameters and of the balancer's."""
@@ -99,9 +104,9 @@ class Step:
             penalty.backward()  # type: ignore[no-untyped-call]  # adds to what is there
 
     @torch.no_grad()
-    def look_again(self, ids: Tensor, dense: Tensor, labels: Tensor) -> None:
+    def look_again(self, ids: Tensor, dense: Tensor, labels: Tensor, weights: Tensor | None = None) -> None:
         """Shows the balancer the batch's losses after the update, which alone sets them apart from those before."""
-        _, losses = self.forward(self.embed(ids), ids, dense, labels)
+        _, losses = self.forward(self.embed(ids), ids, dense, labels, weights)
         self.balancer.after(losses)
 
     def weigh(self, losses: Tensor) -> Tensor:
@@ -128,7 +133,7 @@ def check_finite(losses: Tensor, samples: int, tasks: Sequence[Task]) -> None:
             raise TrainingError(f"the loss of task '{task.name}' became {loss} within {samples} samples")
 
 
-Compute = Callable[[Tensor, Tensor, Tensor], Tensor]
+Compute = Callable[..., Tensor]
 
 WARMUP = 3  # steps before the capture, so that libraries and optimizers have allocated what they keep
 
@@ -140,8 +145,8 @@ class CapturedStep:
     cannot be captured (a balancer that reads values back to the host, say), every batch runs as it is, after a note.
 
     Args:
-        compute: ids (B, S), dense (B, D), labels (B, T) on the device -> losses (T,). Learning rates that it reads
-            must be tensors, changed in place.
+        compute: the tensors of a batch, on the device -> losses (T,). Learning rates that it reads must be tensors,
+            changed in place.
         note: is told once where the step cannot be captured.
     """
 
@@ -152,9 +157,9 @@ class CapturedStep:
         self.inputs: list[Tensor] = []
         self.losses: Tensor | None = None
 
-    def __call__(self, ids: Tensor, dense: Tensor, labels: Tensor) -> Tensor:
+    def __call__(self, *tensors: Tensor) -> Tensor:
         """One step; the losses (T,) are overwritten by the next."""
-        batch = [ids, dense, labels]
+        batch = list(tensors)
         if not self.possible:
             return self.compute(*batch)
         if self.seen < WARMUP:

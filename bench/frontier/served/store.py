@@ -45,7 +45,8 @@ def digest_of(
     ]  # fmt: skip
     found = hashlib.blake2b(json.dumps(facts).encode(), digest_size=16)
     for each in rows.values():
-        for array in (each.labels, each.group, each.units, each.codes):
+        weights = () if each.weights is None else (each.weights,)
+        for array in (each.labels, each.group, each.units, each.codes, *weights):
             found.update(np.ascontiguousarray(array).tobytes())
     for candidate in candidates:
         for split in rows:

@@ -21,6 +21,8 @@ class Direct(Funnel):
     parent's, and the conditional is their quotient. Regressions are trained as in `independent`.
     """
 
+    conditional = False
+
     def __init__(self, schema: Schema, config: Config) -> None:
         super().__init__(schema)
         self.links = Links(schema)
@@ -38,9 +40,9 @@ class Direct(Funnel):
         outside = links.child & links.regression & (links.of_parent(labels) != 1)
         return torch.where(outside, math.nan, links.joint_labels(labels))
 
-    def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def losses(self, logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
         """See `Funnel.losses`. A child whose parent is known not to have happened needs no label of its own."""
-        return mean_losses(logits, self.targets(labels), self.links.regression)
+        return mean_losses(logits, self.targets(labels), self.links.regression, weights)
 
     def probabilities(self, logits: Tensor) -> Probabilities:
         """See `Funnel.probabilities`."""

@@ -28,12 +28,12 @@ class EntireSpace(Funnel):
         super().__init__(schema)
         self.links = Links(schema)
 
-    def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def losses(self, logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
         """See `Funnel.losses`. A child whose parent is known not to have happened needs no label of its own."""
         links = self.links
         outside = links.child & links.regression & (links.of_parent(labels) != 1)
         targets = torch.where(outside, math.nan, links.joint_labels(labels))
-        return mean_losses(links.joint_logits(logits), targets, links.regression)
+        return mean_losses(links.joint_logits(logits), targets, links.regression, weights)
 
     def probabilities(self, logits: Tensor) -> Probabilities:
         """See `Funnel.probabilities`."""

@@ -24,11 +24,11 @@ class Independent(Funnel):
         super().__init__(schema)
         self.links = Links(schema)
 
-    def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def losses(self, logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
         """See `Funnel.losses`."""
         links = self.links
         outside = links.child & (links.of_parent(labels) != 1)  # an unobserved parent, NaN, is outside too
-        return mean_losses(logits, torch.where(outside, math.nan, labels), links.regression)
+        return mean_losses(logits, torch.where(outside, math.nan, labels), links.regression, weights)
 
     def probabilities(self, logits: Tensor) -> Probabilities:
         """See `Funnel.probabilities`."""
