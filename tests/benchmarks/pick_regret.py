@@ -51,7 +51,7 @@ FRESH = tuple(range(2, 8))
 """Seeds of the trainings on fresh seeds: none of the table's."""
 LIMIT, REPLICATES = 3, 2
 """As `quick` confirms: points, and replicates of each. The best of each other way of sharing comes on top."""
-DATASETS = ("hotel-bookings", "funnel-log", "sparse-log")
+DATASETS = ("census-income", "kuairand-pure@late-window", "hotel-bookings", "funnel-log", "sparse-log")
 SWITCH = ("win", "trade")
 KNEE = Policy(rule="knee")
 HEAD = (
@@ -222,7 +222,9 @@ def main() -> None:
         lists = [listed(SEARCHERS[OURS](each.fresh(), n, options.budget), each) for n, each in enumerate(turns)]
         every = sorted({place for places in lists for place in places})
         entries = sorted({entry for entry, _ in every})
-        carry_out(plan(dataset, entries, FRESH, options, options.keep), options.keep, options.workers, np.inf)
+        runs = plan(dataset, entries, FRESH, options, options.keep)
+        runs = [replace(run, config=tables[0].configs[run.configuration]) for run in runs]
+        carry_out(runs, options.keep, options.workers, np.inf)
         frame = finished_frame(options.keep)
         frame = frame[frame["dataset"] == dataset].set_index(["configuration", "seed", "rung"]).sort_index()
         fresh = Fresh(frame, options.keep / dataset, tables[0].objectives)
