@@ -20,6 +20,8 @@ from bench.frontier.policy import PICK_RULES, Epsilon, Guard, Policy, Segments
 from bench.frontier.retraining import Retraining
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
+from bench.models.numeric import NUMERIC
+from bench.models.sequence import SEQUENCE
 from bench.models.sharing import SHARING
 from bench.search.executors import EXECUTORS
 from bench.search.samplers import SAMPLERS
@@ -105,7 +107,7 @@ def test_the_finished_page_is_small_and_holds_no_path_of_a_machine() -> None:
 
 def test_the_readme_names_every_choice() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for registry in (INTERACTIONS, SHARING, FUNNELS, BALANCING, SAMPLERS, EXECUTORS):
+    for registry in (NUMERIC, SEQUENCE, INTERACTIONS, SHARING, FUNNELS, BALANCING, SAMPLERS, EXECUTORS):
         for name in registry:
             assert f"`{name}`" in text, name
 

@@ -23,6 +23,7 @@ class Source(Config):
 
     column: str
     derive: str | None = None
+    """A function of numbers: the column is then read as numbers, when serving, too."""
     missing: tuple[str, ...] = ()
     """Texts that mean missing."""
     spelled: bool = False
