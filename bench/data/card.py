@@ -331,4 +331,12 @@ def shape_of(card: Card, tasks: Sequence[str] = (), cardinality: int = 2) -> Sch
             numbers.append(Number(name, len(dense), None, (0.0, 1.0), (1,)))
             dense.append(name)
     chosen = tuple(by_name[name] for name in tasks or card.default_tasks)
-    return Schema((*fields, *ranges), tuple(dense), chosen, card.group_input, tuple(numbers), tuple(vectors))
+    return Schema(
+        (*fields, *ranges),
+        tuple(dense),
+        chosen,
+        card.group_input,
+        tuple(numbers),
+        tuple(vectors),
+        card.group is not None,
+    )

@@ -20,33 +20,48 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.data.arrays import ArrayReader
+from bench.data.groups import grouped_order
 from bench.data.store import Split
 from bench.errors import UserError
 
-Buffers = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
-
-"""ids (n, S) int32, dense (n, D) float32 and the stored labels of all tasks (n, all T) float32."""
+Buffers = tuple[NDArray[Any], ...]
+"""ids (n, S) int32, dense (n, D) float32, the stored labels of all tasks (n, all T) float32; groups (n,) if asked."""
 
 
 class Batch(NamedTuple):
-    """Rows of a split: ids (B, S) int32, dense (B, D) float32, labels (B, T) float32."""
+    """Rows of a split: ids (B, S) int32, dense (B, D) float32, labels (B, T) float32, group (B,) int32 where asked."""
 
     ids: Tensor
     dense: Tensor
     labels: Tensor
+    group: Tensor | None = None
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Those that it has."""
+        return self[:3] if self.group is None else (*self[:3], self.group)
+
+
+def arrays_of(split: Split, grouped: bool) -> tuple[NDArray[Any], ...]:
+    """The arrays of a batch's rows, as stored."""
+    found = (split.ids, split.dense, split.stored_labels)
+    return (*found, split.group) if grouped else found
 
 
 class RowReader:
     """Reads rows of a memory-mapped split; a context that holds the open files.
 
+    Args:
+        grouped: whether batches have their rows' groups, and are to hold whole ones.
+
     Attributes:
         rows: of the split.
     """
 
-    def __init__(self, split: Split) -> None:
-        self.rows = len(split)
+    def __init__(self, split: Split, grouped: bool = False) -> None:
+        self.rows, self.grouped = len(split), grouped
         self._columns = None if split.columns is None else list(split.columns)
-        self._arrays = tuple(map(ArrayReader, (split.ids, split.dense, split.stored_labels)))
+        self._arrays = tuple(map(ArrayReader, arrays_of(split, grouped)))
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -59,8 +74,7 @@ class RowReader:
 
     def buffers(self, rows: int) -> Buffers:
         """Room for `rows` rows."""
-        ids, dense, labels = (array.buffer(rows) for array in self._arrays)
-        return ids, dense, labels
+        return tuple(array.buffer(rows) for array in self._arrays)
 
     def read(self, start: int, rows: int, buffers: Buffers, at: int) -> None:
         """Reads the `rows` rows from row `start` on into the buffers' rows from `at` on.
@@ -73,10 +87,9 @@ class RowReader:
 
     def batch(self, buffers: Buffers, rows: Tensor | None = None) -> Batch:
         """The given rows (n,) of the buffers, copied; without `rows` all of them, sharing their memory."""
-        ids, dense, labels = map(torch.from_numpy, buffers)
-        if rows is not None:
-            ids, dense, labels = (tensor.index_select(0, rows) for tensor in (ids, dense, labels))
-        return Batch(ids, dense, labels if self._columns is None else labels[:, self._columns])
+        tensors = map(torch.from_numpy, buffers)
+        ids, dense, labels, *group = tensors if rows is None else (each.index_select(0, rows) for each in tensors)
+        return Batch(ids, dense, labels if self._columns is None else labels[:, self._columns], *group)
 
 
 LARGEST_WINDOW = 1 << 19
@@ -140,7 +153,8 @@ class Plan:
 def shuffled_by_chunk(reader: RowReader, plan: Plan, size: int, seed: int) -> Generator[Batch]:
     """Batches of exactly `size` rows; every row once, except those left over below one batch.
 
-    The order depends on seed, plan and size alone. The caller enters `reader`.
+    The order depends on seed, plan and size alone. The caller enters `reader`. Where it is `grouped`, rows of a group
+    that lie in one window come together, see `bench.data.groups`.
     """
     rng = np.random.default_rng(seed)
     windows = plan.windows(reader.rows, rng)
@@ -152,10 +166,11 @@ def shuffled_by_chunk(reader: RowReader, plan: Plan, size: int, seed: int) -> Ge
         rows = len(window[0])
         if k + 1 < len(windows):
             filling = _Filling(reader, plan, windows[k + 1], buffers[(k + 1) % 2])
-        order = torch.from_numpy(rng.permutation(rows))
         start = min(rows, size - (0 if tail is None else len(tail.labels)))
+        mixed = grouped_order(window[-1], size, rng, start) if reader.grouped else rng.permutation(rows)
+        order = torch.from_numpy(mixed)
         head = reader.batch(window, order[:start])
-        tail = head if tail is None else Batch(*(torch.cat(pair) for pair in zip(tail, head, strict=True)))
+        tail = head if tail is None else Batch(*map(torch.cat, zip(tail.tensors, head.tensors, strict=True)))
         pace = -(-len(filling) * size // rows)
         while len(tail.labels) == size:
             filling.advance(pace)
@@ -185,8 +200,7 @@ class _Filling:
     def finish(self) -> Buffers:
         """Reads what is left; the window's rows."""
         self.advance(len(self))
-        ids, dense, labels = (buffer[: self._filled] for buffer in self._buffers)
-        return ids, dense, labels
+        return tuple(buffer[: self._filled] for buffer in self._buffers)
 
 
 def in_file_order(reader: RowReader, size: int) -> Iterator[Batch]:

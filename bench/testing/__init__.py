@@ -21,7 +21,7 @@ from bench.errors import unknown
 from bench.plugins import registry_of
 from bench.registry import lookup
 
-MODELS = ("sharing", "funnel", "numeric", "interaction", "sequence")
+MODELS = ("sharing", "funnel", "numeric", "interaction", "sequence", "loss", "regression_loss")
 """Axes that are parts of a model."""
 
 
@@ -52,8 +52,8 @@ def checks(group: str, name: str, claims: Collection[str] = ()) -> list[Check]:
     """All that is tried of an entry.
 
     Args:
-        group: as in entry points, without `seesaw.`: sharing, funnel, numeric, interaction, sequence, balancing,
-            optimizer or sampler.
+        group: as in entry points, without `seesaw.`: sharing, funnel, numeric, interaction, sequence, loss,
+            regression_loss, balancing, optimizer or sampler.
         name: of the entry. Its plug-in is installed, or was added by `bench.plugins.add`.
         claims: of a balancer, see `bench.testing.balancing.CLAIMS`.
 

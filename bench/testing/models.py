@@ -1,4 +1,4 @@
-"""What every sharing, funnel, interaction, numeric and sequence must do in a model."""
+"""What every sharing, funnel, interaction, numeric, sequence and loss must do in a model."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def schema_of(tasks: str, kinds: Kinds) -> Schema:
     numeric, sequence = "numeric" in kinds, "sequence" in kinds
     fields = (*FIELDS, *((_PAST,) if sequence else ()), *((_RANGES,) if numeric else ()))
     dense = ("age", "age_missing") if numeric else ("age",)
-    return Schema(fields, dense, TASKS[tasks], numbers=(_AGE,) if numeric else ())
+    return Schema(fields, dense, TASKS[tasks], numbers=(_AGE,) if numeric else (), grouped=True)
 
 
 def build(tasks: str, kinds: Kinds, dim: int = 4, tower: int = 8, members: int = 1) -> MultiTaskModel:
@@ -58,7 +58,7 @@ def build(tasks: str, kinds: Kinds, dim: int = 4, tower: int = 8, members: int =
     """
     schema = schema_of(tasks, kinds)
     chosen = {"sharing": "shared_bottom", "funnel": "independent", "interaction": "none"} | dict(kinds)
-    chosen = {"numeric": "bucket", "sequence": "mean"} | chosen
+    chosen = {"numeric": "bucket", "sequence": "mean", "loss": "log", "regression_loss": "squared"} | chosen
     choices: dict[str, Any] = {}
     for axis, kind in chosen.items():
         entry = AXES[axis][kind]
@@ -118,8 +118,8 @@ def any_batch_size_gives_logits_losses_and_probabilities(tasks: str, size: int, 
     logits = model(ids, dense)
     losses = model.losses(logits, labels)
     torch.autograd.backward(losses.sum())
-    assert logits.shape == (size, len(model.funnel.outputs))
-    assert model.funnel.outputs[:count] == tuple(range(count))
+    assert logits.shape == (size, len(model.outputs))
+    assert model.outputs[:count] == tuple(range(count))
     assert losses.shape == (count,)
     assert losses.isfinite().all()
     probabilities = model.probabilities(logits)
@@ -163,7 +163,7 @@ def shared_parameters_are_declared_exactly(tasks: str, kinds: Kinds) -> None:
     parameters = list(model.dense_parameters())
     logits = model(ids, dense.double())
     moved = [torch.zeros(len(parameter), len(TASKS[tasks]), dtype=torch.bool) for parameter in parameters]
-    for output, task in enumerate(model.funnel.outputs):
+    for output, task in enumerate(model.outputs):
         gradients = torch.autograd.grad(logits[:, output].sum(), parameters, retain_graph=True, allow_unused=True)
         for by, gradient in zip(moved, gradients, strict=True):
             if gradient is not None:

@@ -42,7 +42,7 @@ class MemoryStore:
     def __init__(
         self, rows: int = 64, tasks: tuple[Task, ...] = CHAIN, seed: int = 0, fields: tuple[Field, ...] = FIELDS
     ) -> None:
-        self.schema = Schema(fields, ("age", "price"), tasks)
+        self.schema = Schema(fields, ("age", "price"), tasks, grouped=True)
         self.default_tasks = tuple(task.name for task in tasks)
         names = ("train", "valid", "test", "confirm")
         self._splits = {name: self._make(rows, seed + i) for i, name in enumerate(names)}
@@ -157,7 +157,7 @@ def its_state_round_trips_bit_for_bit(store: MemoryStore, dotted: Mapping[str, A
 def a_task_without_labels_in_a_batch_leaves_all_finite(store: MemoryStore, balancing: str, precision: str) -> None:
     """Weights and the balancer's state, over four batches of which two lack a task."""
     made = trainer(store, {"sharing.kind": "mmoe", "balancing.kind": balancing, "optim.precision": precision})
-    ids, dense, labels = next(Batches(store.split("train")).in_order(64))
+    ids, dense, labels, *_ = next(Batches(store.split("train")).in_order(64))
     for missing in (None, 0, 2, None):
         seen = labels.clone()
         if missing is not None:

@@ -14,6 +14,7 @@ from bench.errors import UserError, unknown
 from bench.models.config import EmbeddingConfig, EnsembleConfig, Precision, TowerConfig
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
+from bench.models.losses import LOSSES, REGRESSION_LOSSES
 from bench.models.numeric import NUMERIC
 from bench.models.presets import architecture_name, expand
 from bench.models.sequence import SEQUENCE
@@ -67,6 +68,8 @@ AXES: Mapping[str, Mapping[str, Entry[Any]]] = {
     "interaction": INTERACTIONS,
     "sharing": SHARING,
     "funnel": FUNNELS,
+    "loss": LOSSES,
+    "regression_loss": REGRESSION_LOSSES,
     "balancing": BALANCING,
 }
 """Axes that are chosen from registries, by the name before `.kind`."""
@@ -86,6 +89,8 @@ class TrialConfig:
     numeric: Choice
     sequence: Choice
     ensemble: EnsembleConfig
+    loss: Choice
+    regression_loss: Choice
 
     @classmethod
     def parse(cls, dotted: Mapping[str, Any], where: str = "configuration") -> TrialConfig:
@@ -119,6 +124,8 @@ class TrialConfig:
             numeric=choose(NUMERIC, "numeric", tables.get("numeric", {}), "bucket"),
             sequence=choose(SEQUENCE, "sequence", tables.get("sequence", {}), "mean"),
             ensemble=validate(EnsembleConfig, tables.get("ensemble", {}), where, "ensemble"),
+            loss=choose(LOSSES, "loss", tables.get("loss", {}), "log"),
+            regression_loss=choose(REGRESSION_LOSSES, "regression_loss", tables.get("regression_loss", {}), "squared"),
         )
 
     @property
@@ -135,6 +142,8 @@ class TrialConfig:
             | self.interaction.dotted("interaction")
             | self.sharing.dotted("sharing")
             | self.funnel.dotted("funnel")
+            | self.loss.dotted("loss")
+            | self.regression_loss.dotted("regression_loss")
             | self.balancing.dotted("balancing")
             | flatten(plain)
         )

@@ -73,7 +73,7 @@ class Trainer:
         means = Batches(train).label_means(self.schema.parents)
         self.step = build_step(self.schema, config, means, derive(seed, "weights"), threads, self.device)
         self.model = self.step.model
-        self.data = feed(train, self.device)
+        self.data = feed(train, self.device, self.model.funnel.loss.binary.needs_groups)
         optim, tasks = config.optim, [task.name for task in self.schema.tasks]
         self.batch_size = max(1, min(optim.batch_size, len(train)))
         self.steps_an_epoch = self.data.steps(optim.batch_size)
@@ -208,7 +208,7 @@ class Trainer:
         for selector in self.selectors:
             selector.keep(self.model)
         self.step.scale_rates(self.schedule.factor(self.course.step))
-        self.course.add(self.compute(*batch), len(batch.labels))
+        self.course.add(self.compute(*batch.tensors), len(batch.labels))
         self.averaging.after(self.course.step)
 
     def _next_batch(self) -> Batch:

@@ -51,13 +51,20 @@ class Step:
         self._clipped = list(model.dense_parameters())
         self._dense_rate, self._row_rate, self._factor = dense.lr, rows.lr, 1.0
 
-    def __call__(self, ids: Tensor, dense: Tensor, labels: Tensor) -> Tensor:
-        """ids (B, S) int32, dense (B, D), labels (B, T) -> the tasks' losses before the update (T,), detached."""
+    def __call__(self, ids: Tensor, dense: Tensor, labels: Tensor, group: Tensor | None = None) -> Tensor:
+        """A batch -> the tasks' losses before the update (T,), detached.
+
+        Args:
+            ids: (B, S) int32.
+            dense: (B, D).
+            labels: (B, T).
+            group: (B,), where the loss compares samples.
+        """
         again = "second forward" in self.balancer.needs
         random = random_state(ids.device) if again else {}
         ids = self.model.rows(ids)
         e = self.embed(ids)
-        logits, losses = self.forward(e, ids, dense, labels)
+        logits, losses = self.forward(e, ids, dense, labels, group)
         self.model.follow(logits, labels)
         self.dense.zero_grad()
         self.backward(e, logits, losses)
@@ -65,7 +72,7 @@ class Step:
         self.update_rows(ids, e)
         if again:
             with replayed(random, ids.device):
-                self.look_again(ids, dense, labels)
+                self.look_again(ids, dense, labels, group)
         return losses.detach()
 
     def scale_rates(self, factor: float) -> None:
@@ -81,10 +88,12 @@ class Step:
         """ids (B, S) -> e (B, S, W), a leaf."""
         return self.model.embed(ids).requires_grad_()
 
-    def forward(self, e: Tensor, ids: Tensor, dense: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, e: Tensor, ids: Tensor, dense: Tensor, labels: Tensor, group: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """-> logits (B, O), losses (T,)."""
         logits = self.model.logits(e, ids, dense)
-        return logits, self.model.losses(logits, labels)
+        return logits, self.model.losses(logits, labels, group)
 
     def backward(self, e: Tensor, logits: Tensor, losses: Tensor) -> None:
         """Fills `.grad` of `e`, of the model's dense parameters and of the balancer's."""
@@ -99,9 +108,9 @@ class Step:
             penalty.backward()  # type: ignore[no-untyped-call]  # adds to what is there
 
     @torch.no_grad()
-    def look_again(self, ids: Tensor, dense: Tensor, labels: Tensor) -> None:
+    def look_again(self, ids: Tensor, dense: Tensor, labels: Tensor, group: Tensor | None) -> None:
         """Shows the balancer the batch's losses after the update, which alone sets them apart from those before."""
-        _, losses = self.forward(self.embed(ids), ids, dense, labels)
+        _, losses = self.forward(self.embed(ids), ids, dense, labels, group)
         self.balancer.after(losses)
 
     def weigh(self, losses: Tensor) -> Tensor:
@@ -128,7 +137,8 @@ def check_finite(losses: Tensor, samples: int, tasks: Sequence[Task]) -> None:
             raise TrainingError(f"the loss of task '{task.name}' became {loss} within {samples} samples")
 
 
-Compute = Callable[[Tensor, Tensor, Tensor], Tensor]
+Compute = Callable[..., Tensor]
+"""The tensors of a batch -> losses (T,)."""
 
 WARMUP = 3  # steps before the capture, so that libraries and optimizers have allocated what they keep
 
@@ -140,7 +150,7 @@ class CapturedStep:
     cannot be captured (a balancer that reads values back to the host, say), every batch runs as it is, after a note.
 
     Args:
-        compute: ids (B, S), dense (B, D), labels (B, T) on the device -> losses (T,). Learning rates that it reads
+        compute: the tensors of a batch on the device -> losses (T,). Learning rates that it reads
             must be tensors, changed in place.
         note: is told once where the step cannot be captured.
     """
@@ -152,9 +162,9 @@ class CapturedStep:
         self.inputs: list[Tensor] = []
         self.losses: Tensor | None = None
 
-    def __call__(self, ids: Tensor, dense: Tensor, labels: Tensor) -> Tensor:
+    def __call__(self, *tensors: Tensor) -> Tensor:
         """One step; the losses (T,) are overwritten by the next."""
-        batch = [ids, dense, labels]
+        batch = list(tensors)
         if not self.possible:
             return self.compute(*batch)
         if self.seen < WARMUP:
@@ -209,6 +219,8 @@ def build_model(schema: Schema, config: TrialConfig) -> MultiTaskModel:
         config.numeric,
         config.sequence,
         config.ensemble,
+        config.loss,
+        config.regression_loss,
     )
 
 

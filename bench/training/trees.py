@@ -68,7 +68,7 @@ def run_trees(job: Job, store: Store) -> TrialResult:
 
 def _predictions(trained: Sequence[_Trained], store: Store, split: SplitName, piece: int) -> Iterator[Predictions]:
     chains = [list(store.schema.chain(at)) for at in range(len(trained))]
-    for ids, dense, _ in Batches(store.split(split)).in_order(piece):
+    for ids, dense, *_ in Batches(store.split(split)).in_order(piece):
         given = np.stack([each.predict(ids.numpy(), dense.numpy()) for each in trained], axis=1)
         yield given, np.stack([given[:, chain].prod(axis=1) for chain in chains], axis=1)
 

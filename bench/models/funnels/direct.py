@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.models.contracts import RAREST, Funnel, Probabilities
-from bench.models.funnels.links import Links, mean_losses
+from bench.models.funnels.links import Links
+from bench.models.losses.base import Context
 from bench.registry import Config
 from bench.schema import Schema
 
@@ -38,9 +39,10 @@ class Direct(Funnel):
         outside = links.child & links.regression & (links.of_parent(labels) != 1)
         return torch.where(outside, math.nan, links.joint_labels(labels))
 
-    def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def losses(self, logits: Tensor, labels: Tensor, context: Context | None = None) -> Tensor:
         """See `Funnel.losses`. A child whose parent is known not to have happened needs no label of its own."""
-        return mean_losses(logits, self.targets(labels), self.links.regression)
+        found: Tensor = self.loss(logits, self.targets(labels), context)
+        return found
 
     def probabilities(self, logits: Tensor) -> Probabilities:
         """See `Funnel.probabilities`."""

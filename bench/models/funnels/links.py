@@ -80,23 +80,3 @@ class Links(nn.Module):
             above = self.of_parent(joint)
             joint = torch.where(self.tied, torch.where(above == 0, above, above * labels), labels)
         return joint
-
-
-def mean_losses(predictions: Tensor, targets: Tensor, regression: Tensor) -> Tensor:
-    """Mean over the samples whose target is not NaN, of log loss or half the squared error; 0 where there is none.
-
-    Half the squared error of a standardised target begins at .5, about where a log loss begins.
-
-    Args:
-        predictions: (B, T), logits or predicted values.
-        targets: (B, T).
-        regression: (T,), which tasks take half the squared error.
-
-    Returns:
-        (T,).
-    """
-    observed = ~targets.isnan()
-    known = torch.where(observed, targets, 0).to(predictions.dtype)
-    losses = F.binary_cross_entropy_with_logits(predictions, known, reduction="none")
-    losses = torch.where(regression, (predictions - known).square() / 2, losses)
-    return torch.where(observed, losses, 0).sum(0) / observed.sum(0).clamp(min=1)
