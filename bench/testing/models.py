@@ -17,10 +17,11 @@ from bench.models.config import EmbeddingConfig, EnsembleConfig, TowerConfig
 from bench.production import archive
 from bench.production.served_model import ServedModel
 from bench.registry import Choice
-from bench.schema import Field, Number, Schema, Task
+from bench.schema import Field, Number, Scale, Schema, Task
 from bench.training.config import AXES
 
 CHAIN = (Task("click"), Task("cart", parent="click"), Task("buy", parent="cart"))
+_LOGGED = Scale(log=True, centre=1.0, spread=0.5, low=0.0, high=3.0, mean=2.0)
 MIXED = (Task("click"), Task("buy", parent="click"), Task("watch", "regression", parent="click"), Task("like"))
 TASKS = {
     "one": (Task("click"),),
@@ -28,7 +29,7 @@ TASKS = {
     "chain": CHAIN,
     "mixed": MIXED,
     "five": (*MIXED, Task("share")),
-    "six": (*CHAIN, Task("like"), Task("share"), Task("watch", "regression")),
+    "six": (*CHAIN, Task("like"), Task("share"), Task("watch", "regression", scale=_LOGGED)),
 }
 Kinds = Mapping[str, str]
 """By axis, as in {"sharing": "mmoe"}."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 from unittest import SkipTest
@@ -14,14 +14,13 @@ from bench.data import Store
 from bench.data.batches import Batches
 from bench.data.store import Split
 from bench.errors import UserError
-from bench.objectives import Objective
+from bench.objectives import parse
 from bench.schema import Field, Schema, Task
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
 
 CHAIN = (Task("click"), Task("buy", parent="click"), Task("like"))
 FIELDS = (Field("user", 20), Field("tags", 6, slots=2), Field("item", 12))
-OBJECTIVES = (Objective("click.auc", "maximize"),)
 SMALL: dict[str, Any] = {
     "embedding.dim": 4,
     "tower.layers": "16",
@@ -72,11 +71,12 @@ class MemoryStore:
         return Split(ids, dense, labels, rng.integers(0, 8, rows).astype(np.int32))
 
 
-def trainer(store: MemoryStore, dotted: Mapping[str, Any]) -> Trainer:
+def trainer(store: MemoryStore, dotted: Mapping[str, Any], objectives: Sequence[str] = ("click.auc",)) -> Trainer:
     """A trainer of a small model.
 
     Args:
         dotted: of the configuration, as in {"sharing.kind": "mmoe"}.
+        objectives: which decide the state that is kept.
 
     Raises:
         SkipTest: the configuration does not fit.
@@ -86,7 +86,8 @@ def trainer(store: MemoryStore, dotted: Mapping[str, Any]) -> Trainer:
         config.check_fit(store.schema)
     except UserError as reason:
         raise SkipTest(str(reason)) from None
-    return Trainer(cast(Store, store), config, OBJECTIVES, seed=1)
+    judged = [parse(name, store.schema.tasks, "conformance") for name in objectives]
+    return Trainer(cast(Store, store), config, judged, seed=1)
 
 
 def it_reaches_every_parameter_and_fits_64_rows(

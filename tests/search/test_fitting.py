@@ -173,7 +173,7 @@ def test_joint_has_the_first_families_and_the_baseline() -> None:
     families = {"single_task", "shared_embeddings", "shared_bottom", "mmoe", "ple"}
     assert set(space.branches("sharing.kind")) == families
     assert {"independent", "entire_space"} <= set(space.branches("funnel.kind"))
-    assert content.names("search_spaces") == ["balancing", "funnel", "joint", "quick", "wide"]
+    assert content.names("search_spaces") == ["balancing", "funnel", "joint", "losses", "quick", "wide"]
 
 
 @pytest.mark.parametrize(("name", "digest"), [("quick", "7344630c7a947dc5"), ("funnel", "f4f5380cf0390b1c")])

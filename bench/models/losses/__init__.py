@@ -6,6 +6,7 @@ from bench.models.losses.base import Context, Log, Loss, MeanLosses, RegressionL
 from bench.models.losses.focal import Focal, FocalConfig
 from bench.models.losses.huber import Huber, HuberConfig
 from bench.models.losses.ranking import BPR, JRC, BPRConfig, Listwise, RankingConfig, has_groups
+from bench.models.losses.weighted_logistic import WeightedLogistic, is_logarithmic
 from bench.plugins import Registry
 from bench.registry import Entry, NoOptions
 
@@ -67,6 +68,15 @@ _OF_REGRESSIONS: dict[str, Entry[RegressionLoss]] = {
         config=HuberConfig,
         paper="Huber, Annals of Mathematical Statistics 1964",
         summary="half the squared error of the scaled target, from some error on a line",
+    ),
+    "weighted_logistic": Entry(
+        build=WeightedLogistic,
+        config=NoOptions,
+        paper="Covington et al., RecSys 2016",
+        summary="logistic regression whose odds are the time and 1, so that it aims at the mean time",
+        unfit=is_logarithmic,
+        departs="In the paper only watched videos are positives, and odds are about the mean time where few are "
+        "watched; here each row is both, and odds are 1 + the mean time exactly.",
     ),
 }
 REGRESSION_LOSSES = Registry("regression_loss", _OF_REGRESSIONS)
