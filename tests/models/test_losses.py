@@ -1,4 +1,4 @@
-"""Each loss against its formula, and what all of them promise: the tests of `bench.testing` run over the registries."""
+"""Each loss against its formula, and the tests of `bench.testing` over the registries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What losses are worth on generated data whose truth is known."""
+"""Losses on generated data with a known truth: order within groups, and errors of times."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ class BPRConfig(RankingConfig):
 class BPR(Ranking):
     """Of each positive the mean of -log sigmoid(difference) from negatives of its group.
 
-    The negatives are those that follow in the batch's order, which is drawn anew each pass.
+    The negatives are those that follow in the batch's order, which each pass draws.
     """
 
     def __init__(self, config: BPRConfig) -> None:
