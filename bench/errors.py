@@ -41,3 +41,8 @@ def missing(what: str, wanted: str, found: Iterable[str]) -> UserError:
 def listed(names: Sequence[str]) -> str:
     """Names as a sentence has them: `a`, `a and b`, `a, b and c`."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def adding(extra: str) -> str:
+    """The command that adds an extra, from a checkout: no package index has this package."""
+    return f"in the checkout, pip install '.[{extra}]' adds it"

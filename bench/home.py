@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from bench.atomic import Unwritable, writable
 from bench.errors import UserError
-from bench.full_disk import Unwritable, writable
 
 
 def resolve_home(given: Path | None = None) -> Path:

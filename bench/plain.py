@@ -1,7 +1,8 @@
 """Reads text that a user wrote or may have changed, TOML and JSON: whatever is wrong with it is one sentence.
 
 The one module that calls a parser of TOML. Numbers beyond 64 bits are refused, as TOML allows, and so is what is nested
-so deeply that walking through it would exhaust Python's stack.
+so deeply that walking through it would exhaust Python's stack. Tables are nested, or flat with dotted names:
+{"sharing": {"kind": "ple"}} <-> {"sharing.kind": "ple"}.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -102,3 +103,34 @@ def _check(values: Any, where: str, own: str | None) -> None:
 
 def _deep() -> str:
     return f"expected tables and arrays at most {DEEPEST} deep, found them deeper"
+
+
+def nest(flat: Mapping[str, Any], where: str = "configuration") -> dict[str, Any]:
+    """The nested form.
+
+    Raises:
+        UserError: a name is both a value and a table.
+    """
+    nested: dict[str, Any] = {}
+    for name, value in flat.items():
+        *tables, last = name.split(".")
+        at = nested
+        for table in tables:
+            at = at.setdefault(table, {})
+            if not isinstance(at, dict):
+                raise UserError(f"{where}: '{name}' needs '{table}' to be a table, but it has the value {at!r}")
+        if isinstance(at.get(last), dict):
+            raise UserError(f"{where}: '{name}' is a table, but got the value {value!r}")
+        at[last] = value
+    return nested
+
+
+def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The dotted form."""
+    flat: dict[str, Any] = {}
+    for name, value in nested.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat

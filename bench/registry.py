@@ -12,8 +12,8 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from bench.dotted import flatten
 from bench.errors import UserError, unknown
+from bench.plain import flatten
 from bench.schema import Schema
 from bench.validation import validate
 
@@ -40,7 +40,7 @@ class Entry(Generic[T]):
     """A named choice on one axis of the search.
 
     Attributes:
-        build: makes the object; its arguments are fixed by the contract (`bench.models.contracts`, or the room's `base`).
+        build: makes it; its arguments are fixed by the contract (`bench.models.contracts` or the room's `base`).
         config: its options.
         paper: source, as "Author et al., Venue Year", or "-" for a plain baseline.
         summary: one line for listings.

@@ -16,10 +16,10 @@ from pydantic import Field as Option
 
 from bench import cli, content, objectives, plain
 from bench.atomic import atomic_folder, atomic_path, write_text
-from bench.dotted import flatten, nest
 from bench.errors import UserError, unknown
 from bench.home import resolve_home
 from bench.machine import WAITING
+from bench.plain import flatten, nest
 from bench.registry import Choice, Config, Entry, NoOptions, choose
 from bench.schema import Field, Schema, Task
 from bench.seeds import derive

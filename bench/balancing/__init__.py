@@ -150,4 +150,42 @@ _OURS: dict[str, Entry[Balancer]] = {
 }
 BALANCING = Registry("balancing", _OURS)
 
-__all__ = ["BALANCING", "Balancer", "GradientAggregation", "GradientCombination", "LossWeighting"]
+__all__ = [
+    "BALANCING",
+    "IDLE_WITHOUT_SHARED_DENSE",
+    "SAME_DIRECTION",
+    "Balancer",
+    "GradientAggregation",
+    "GradientCombination",
+    "LossWeighting",
+    "method",
+    "works_on_gradients",
+]
+
+SAME_DIRECTION: dict[tuple[str, ...], tuple[int, int | None]] = {
+    ("pcgrad", "upgrad"): (2, 2),
+    ("conflict_free", "imtl_g", "nash_mtl"): (2, 2),
+    ("conflict_free", "imtl_g"): (3, None),
+}
+"""Balancers whose steps have one direction, by the least and the largest number of tasks; IMTL-G's norm differs.
+
+To compare them with each other compares a method with itself.
+"""
+IDLE_WITHOUT_SHARED_DENSE = ("excess_mtl", "modo", "sdmgrad")
+"""Balancers that weigh all tasks 1 where no dense parameter is shared: they are equal static weights there."""
+
+
+def method(kind: str, tasks: int, shared_dense: bool) -> str:
+    """The names of all balancers that act as this kind with this number of tasks (`pcgrad = upgrad`), or its own."""
+    if kind in IDLE_WITHOUT_SHARED_DENSE and not shared_dense:
+        return "static"
+    for names, (least, most) in SAME_DIRECTION.items():
+        if kind in names and least <= tasks <= (most or tasks):
+            return " = ".join(names)
+    return kind
+
+
+def works_on_gradients(kind: str) -> bool:
+    """Whether a balancer of this kind sees gradients rather than losses."""
+    build = BALANCING[kind].build if kind in BALANCING else None
+    return isinstance(build, type) and issubclass(build, GradientAggregation | GradientCombination)

@@ -10,8 +10,8 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.balancing.base import Need, TaskGradients
+from bench.balancing.gramian import mass_of, project
 from bench.balancing.parts import RememberingCombination
-from bench.balancing.simplex import mass_of, project
 from bench.registry import Config
 
 

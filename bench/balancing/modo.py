@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pydantic import Field
 from torch import Tensor
 
-from bench.balancing.simplex import HalvesAggregation, project
+from bench.balancing.gramian import HalvesAggregation, project
 from bench.registry import Config
 
 

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.balancing.simplex import HalvesAggregation, project
+from bench.balancing.gramian import HalvesAggregation, project
 from bench.registry import Config
 
 

@@ -8,8 +8,8 @@ import sys
 import traceback
 from itertools import islice
 
+from bench.atomic import no_room, refused
 from bench.errors import TrainingError, UserError, shortened
-from bench.full_disk import no_room, refused
 from bench.machine import set_waiting
 
 

@@ -8,9 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from bench.content import read_toml
-from bench.dotted import flatten
 from bench.errors import UserError
-from bench.plain import parse_value
+from bench.plain import flatten, parse_value
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Full = Annotated[bool, typer.Option("--full", help="Show all tables and all reasons.")]

@@ -23,9 +23,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
-from bench.atomic import atomic_path, write_text
+from bench.atomic import atomic_path, room_for, write_text
 from bench.data.sources import PackageSource
-from bench.full_disk import room_for
 from bench.progress import Progress
 
 ATTEMPTS = 3

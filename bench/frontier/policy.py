@@ -25,13 +25,13 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from bench.content import read_toml
-from bench.dotted import flatten
 from bench.errors import UserError, shortened, unknown
 from bench.frontier.choices import Choices
 from bench.frontier.retraining import Retraining
 from bench.frontier.rules import PICK_RULES
 from bench.frontier.score import Score
 from bench.objectives import AREAS, COSTS, metric_names, ranked
+from bench.plain import flatten
 from bench.schema import Task
 from bench.validation import validate
 

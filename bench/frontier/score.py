@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
-from bench.dotted import flatten
 from bench.errors import UserError, unknown
 from bench.fusion import Kind, fused
+from bench.plain import flatten
 from bench.schema import Task
 
 Predictions = Mapping[str, NDArray[np.floating[Any]]]

@@ -18,8 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch.export import ExportedProgram
 
-from bench.errors import UserError, listed, unknown
-from bench.extras import adding
+from bench.errors import UserError, adding, listed, unknown
 from bench.machine import installed
 from bench.production import archive
 from bench.production.plain_onnx import check_onnx

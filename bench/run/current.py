@@ -25,9 +25,9 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from bench.content import read_toml
 from bench.data.card import Card, shape_of
-from bench.dotted import flatten
 from bench.errors import UserError, unknown
 from bench.fusion import Fusion, Kind
+from bench.plain import flatten
 from bench.records import Point, Scalar
 from bench.validation import validate
 

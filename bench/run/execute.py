@@ -9,8 +9,7 @@ import numpy as np
 
 from bench import plugins, predictions
 from bench.atomic import write_text
-from bench.balancing import BALANCING
-from bench.balancing.alike import works_on_gradients
+from bench.balancing import BALANCING, works_on_gradients
 from bench.confirm.baselines import baselines_of, full_lengths, retuned, tries_of, tuned
 from bench.confirm.race import Race, confirm
 from bench.data import Store, prepare

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.balancing.alike import method, works_on_gradients
+from bench.balancing import method, works_on_gradients
 from bench.frontier.comparison.beyond import Answer, answer
 from bench.frontier.comparison.families import FamilyPoint
 from bench.frontier.pareto import resolve_reference

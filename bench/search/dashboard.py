@@ -13,8 +13,7 @@ from optuna.storages.journal._storage import JournalOperation as Operation
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from bench.atomic import write_text
-from bench.full_disk import room_for
+from bench.atomic import room_for, write_text
 from bench.objectives import Objective
 from bench.search.events import params_in, values_in
 from bench.search.log import Event

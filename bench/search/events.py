@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.models.presets import architecture_name
+from bench.models.config import architecture_name
 from bench.objectives import Objective
 from bench.records import (
     TRAINED,

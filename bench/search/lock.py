@@ -8,8 +8,8 @@ import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from bench.atomic import room_for, writable
 from bench.errors import UserError
-from bench.full_disk import room_for, writable
 
 FILE = "driver.lock"
 MOMENT = 0.05

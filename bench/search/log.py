@@ -17,9 +17,8 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from bench.atomic import write_text
+from bench.atomic import room_for, write_text
 from bench.errors import UserError
-from bench.full_disk import room_for
 
 FILE = "study.jsonl"
 AT_LENGTH = "at length"

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, StrictStr
 
 from bench import content
 from bench.errors import UserError
-from bench.models.presets import expand
+from bench.models.config import expand
 from bench.records import Scalar
 from bench.search import tree as trees
 from bench.search.nodes import Constant, Float, Int, Leaf, Switch, Tree, Value

@@ -9,16 +9,15 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from bench.balancing import BALANCING
-from bench.dotted import flatten, nest
 from bench.errors import UserError, unknown
-from bench.models.config import EmbeddingConfig, EnsembleConfig, Precision, TowerConfig
+from bench.models.config import EmbeddingConfig, EnsembleConfig, Precision, TowerConfig, architecture_name, expand
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
 from bench.models.losses import LOSSES, REGRESSION_LOSSES
 from bench.models.numeric import NUMERIC
-from bench.models.presets import architecture_name, expand
 from bench.models.sequence import SEQUENCE
 from bench.models.sharing import SHARING
+from bench.plain import flatten, nest
 from bench.records import Scalar
 from bench.registry import Choice, Config, Entry, choose, lookup
 from bench.schema import Schema

@@ -254,7 +254,9 @@ class Trainer:
 
 @dataclass(frozen=True)
 class Schedule:
-    """A function of the step and of the whole budget, wherever training pauses in between.
+    """The learning rate over a training run, as a factor on the base rate: warm-up, then decay.
+
+    A function of the step and of the whole budget, wherever training pauses in between.
 
     Attributes:
         decay: after the warm-up: "constant"; "cosine", a half cosine from 1 towards 0 (Loshchilov & Hutter, ICLR
@@ -279,7 +281,9 @@ class Schedule:
 
 @dataclass
 class Course:
-    """The position in the data is `step` alone: every epoch has the same number of steps.
+    """The progress of a training and its results so far.
+
+    The position in the data is `step` alone: every epoch has the same number of steps.
 
     Attributes:
         losses: (T,), summed over the steps since the last evaluation.

@@ -23,7 +23,7 @@ from bench.models.assembly import MultiTaskModel
 from bench.models.contracts import Sharing
 from bench.models.fused import of_one_task
 from bench.models.layers import BatchedLinear, BatchedMLP, Gates, softmax
-from bench.training.gradients import gramian
+from bench.training.aggregation import gramian
 from bench.training.optimizers.base import sum_by_row
 
 REPRESENTATION = "representation"  # the embedding output, where balancers look

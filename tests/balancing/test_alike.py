@@ -7,8 +7,15 @@ from itertools import combinations
 import pytest
 import torch
 
-from bench.balancing import BALANCING, GradientAggregation, GradientCombination
-from bench.balancing.alike import IDLE_WITHOUT_SHARED_DENSE, SAME_DIRECTION, method, works_on_gradients
+from bench.balancing import (
+    BALANCING,
+    IDLE_WITHOUT_SHARED_DENSE,
+    SAME_DIRECTION,
+    GradientAggregation,
+    GradientCombination,
+    method,
+    works_on_gradients,
+)
 
 GRAMIAN = [
     name

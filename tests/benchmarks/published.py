@@ -12,7 +12,7 @@ from zoo_cost import PLAIN
 from bench import content
 from bench.data import load_card
 from bench.data.card import shape_of
-from bench.models.presets import PRESETS
+from bench.models.config import PRESETS
 from bench.search import tree as trees
 from bench.search.fitting import fitting
 from bench.search.nodes import Switch

@@ -14,8 +14,8 @@ from pydantic import Field, FiniteFloat
 
 from bench.data.codes import IntegerCodes
 from bench.data.encoding.base import Source
-from bench.ranges import begins
 from bench.registry import Config
+from bench.schema import begins
 
 Numbers = NDArray[np.float64]
 LARGEST = float(np.finfo(np.float32).max)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench.data.inspection.column import Counted
 from bench.data.inspection.leaks import LEAST, group_auc
 from bench.data.splits import TEST, TRAIN, VALID
-from bench.ranges import begins
+from bench.schema import begins
 
 SMOOTHING = 20.0
 """Rows of the overall mean that are mixed into the mean of a cell."""

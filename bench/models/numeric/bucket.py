@@ -10,9 +10,8 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.models.contracts import Numeric
-from bench.ranges import begins
 from bench.registry import Config
-from bench.schema import Schema
+from bench.schema import Schema, begins
 
 
 class BucketConfig(Config):

@@ -10,9 +10,8 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.models.numeric.tokens import NumberLinear, NumberTokens
-from bench.ranges import begins
 from bench.registry import Config
-from bench.schema import Number, Schema
+from bench.schema import Number, Schema, begins
 
 
 class PiecewiseLinearConfig(Config):

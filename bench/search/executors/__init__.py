@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from bench.errors import UserError
-from bench.extras import adding
+from bench.errors import UserError, adding
 from bench.search.executors.base import Executor, MakeExecutor, Options, Run
 from bench.search.executors.inline import InlineExecutor
 from bench.search.executors.process import ProcessExecutor

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from bench.atomic import Unwritable
 from bench.errors import UserError
-from bench.full_disk import Unwritable
 from bench.records import Failure, Job, Outcome, TrialResult
 
 Run = Callable[[Job], TrialResult]

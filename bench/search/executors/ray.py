@@ -11,9 +11,8 @@ import ray
 from ray.exceptions import RayError, RayTaskError, WorkerCrashedError
 
 from bench import __version__, plugins
-from bench.atomic import atomic_path
+from bench.atomic import Unwritable, atomic_path
 from bench.errors import UserError
-from bench.full_disk import Unwritable
 from bench.machine import cores
 from bench.records import Outcome
 from bench.search.executors.base import Executor, Options, QueuedJob, Run

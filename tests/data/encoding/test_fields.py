@@ -17,7 +17,7 @@ from bench.data.encoding.base import Source, Vocabulary
 from bench.data.encoding.fields import PAD, BucketField, CategoricalField, MultiValuedField
 from bench.data.encoding.fitter import CategoricalFitter, MultiValuedFitter
 from bench.data.encoding.numeric import DistinctNumbers, Ranges, ranges_for, shortened
-from bench.ranges import begins
+from bench.schema import begins
 
 SOURCE = Source(column="x", missing=("?",))
 

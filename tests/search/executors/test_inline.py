@@ -5,8 +5,8 @@ import re
 import pytest
 from search_toys import job_of, train
 
+from bench.atomic import Unwritable
 from bench.errors import UserError
-from bench.full_disk import Unwritable
 from bench.records import Job, TrialResult
 from bench.search.executors.base import Options, attempt
 from bench.search.executors.inline import InlineExecutor
