@@ -40,6 +40,9 @@ GROUPS = {
     "optimizer": "bench.training.optimizers:ROW_OPTIMIZERS",
     "sampler": "bench.search.samplers:SAMPLERS",
     "reader": "bench.data.readers:FILES",
+    "executor": "bench.search.executors:EXECUTORS",
+    "engine": "bench.production.engines:ENGINES",
+    "rule": "bench.frontier.policy:PICK_RULES",
 }
 """Group of entry points, without `seesaw.` -> the registry that it adds to."""
 OPTIMIZER = "optim.embedding_optimizer"
@@ -78,12 +81,17 @@ _LOCK = RLock()
 class Registry(Mapping[str, T]):
     """Entries by name: our own as a dict literal, and those of plug-ins, which are imported when it is first read.
 
+    Args:
+        kind: what every entry must be, and `wanted` says so in words.
+
     Raises:
         UserError: when it is read, where a plug-in cannot be imported, or gives a taken name or no entry.
     """
 
-    def __init__(self, group: str, own: dict[str, T]) -> None:
-        self.group, self._own = group, own
+    def __init__(
+        self, group: str, own: dict[str, T], kind: Any = Entry, wanted: str = "a bench.registry.Entry"
+    ) -> None:
+        self.group, self._own, self._kind, self._wanted = group, own, kind, wanted
         self._all, self._origins = own, dict[str, str]()
         self._files: tuple[PluginFile, ...] | None = None  # those that it has read
         self._reading = False
@@ -123,9 +131,8 @@ class Registry(Mapping[str, T]):
                 raise UserError(
                     f"{where}: expected a new name, found '{name}', which {origins.get(name, 'seesaw itself')} has"
                 )
-            if not isinstance(entry, Entry) if self.group != "sampler" else not callable(entry):
-                wanted = "a function of a seed" if self.group == "sampler" else "a bench.registry.Entry"
-                raise UserError(f"{where}.{name}: expected {wanted}, found {type(entry).__name__}")
+            if not isinstance(entry, self._kind):
+                raise UserError(f"{where}.{name}: expected {self._wanted}, found {type(entry).__name__}")
             found[name], origins[name] = entry, origin
         self._all, self._origins, self._files = found, origins, files()
 

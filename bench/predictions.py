@@ -47,6 +47,7 @@ class Rows:
         codes: (n, number of segments) int16, place among a segment's values, -1 where missing.
         logged: by its name each logged score, (n,) float32, NaN where missing.
         of: rows of the split, those that are not kept included.
+        weights: (n,), how many rows a row stands for; None for one each.
     """
 
     tasks: tuple[str, ...]
@@ -59,6 +60,7 @@ class Rows:
     codes: NDArray[np.int16]
     logged: dict[str, Floats]
     of: int
+    weights: Floats | None = None
 
     @property
     def kept(self) -> int:
@@ -91,6 +93,7 @@ def rows_of(folder: Path, split: str) -> Rows | None:
         codes=codes,
         logged={} if scores is None else {name: scores[:, at] for at, name in enumerate(facts["logged"])},
         of=int(facts["seen"][split][1]),
+        weights=_array(folder, f"{split}.weights").prod(axis=1) if facts.get("weights") else None,
     )
 
 

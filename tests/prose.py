@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+DOCUMENTED = ("docs", "datasets", "examples", "reports", "search_spaces")
+"""Folders whose documents are read; so are those of the project's first folder."""
 MOST_WORDS = 30
 """Of a sentence."""
 PLAINER = {
@@ -60,7 +62,7 @@ _SKIPPED = re.compile(
 
 def texts() -> Iterator[tuple[str, int, str]]:
     """File, first line and text of every document, docstring, message of a UserError and help text."""
-    for path in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")):
+    for path in (*ROOT.glob("*.md"), *(path for room in DOCUMENTED for path in (ROOT / room).rglob("*.md"))):
         yield str(path.relative_to(ROOT)), 1, _SKIPPED.sub(_blank, path.read_text(encoding="utf-8"))
     for path in (*(ROOT / "bench").rglob("*.py"), *(ROOT / "tests").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -16,9 +16,8 @@ import pytest
 from bench import plugins
 from bench.balancing import BALANCING
 from bench.cli import main
-from bench.frontier.policy import Epsilon, Guard, Policy, Revenue, Segments
+from bench.frontier.policy import PICK_RULES, Epsilon, Guard, Policy, Segments
 from bench.frontier.retraining import Retraining
-from bench.frontier.rules import PICK_RULES
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
 from bench.models.sharing import SHARING
@@ -73,7 +72,7 @@ def test_the_policies_of_the_document_pick(tmp_path: Path, monkeypatch: pytest.M
         (tmp_path / name).write_text(policy)
     for command in (line[2:] for block in blocks("docs/policy.md", "console") for line in block.splitlines()):
         assert main(shlex.split(command)[1:]) == 0, f"{command}\n{capsys.readouterr().err}"
-    for part in (Policy, Guard, Segments, Retraining, Revenue, Epsilon):
+    for part in (Policy, Guard, Segments, Retraining, Epsilon):
         assert not [key for key in part.model_fields if f"`{key}`" not in text and f"[{key}]" not in text]
     assert not [rule for rule in PICK_RULES if f"`{rule}`" not in text]
 

@@ -20,11 +20,14 @@ from bench import plugins
 from bench.balancing import BALANCING
 from bench.cli import main
 from bench.errors import UserError
+from bench.frontier.policy import Policy
 from bench.plugins import PluginFile
+from bench.production.engines import ENGINES
 from bench.production.served_model import ModelSpec
 from bench.records import Job
 from bench.registry import Choice
 from bench.schema import Field, Schema, Task
+from bench.search.executors import EXECUTORS
 from bench.testing import checks
 from bench.training.config import TrialConfig
 from bench.training.job import run_job
@@ -89,7 +92,7 @@ def test_entries_of_a_file_are_entries(add: Add) -> None:
             "cannot be imported: ModuleNotFoundError: No module named 'nothing_here'",
         ),
         ("BALANCING = {", "cannot be imported: SyntaxError: '{' was never closed"),
-        ("x = 1", "expected one of the dicts SHARING, .* and FILES, found none"),
+        ("x = 1", "expected one of the dicts SHARING, .* and PICK_RULES, found none"),
     ],
 )
 def test_what_is_wrong_is_one_sentence_with_exit_code_2(
@@ -99,6 +102,23 @@ def test_what_is_wrong_is_one_sentence_with_exit_code_2(
     command = ["train", "synthetic-funnel@rows=4000", "--set", "balancing.kind=mine", "--home", str(tmp_path)]
     assert main([*command, "--plugin", str(tmp_path / "bad.py")]) == 2
     assert re.match(rf"seesaw: plug-in bad.py \(sha256 \w+\).*{sentence}", capsys.readouterr().err)
+
+
+def test_a_file_gives_rules_engines_and_executors(add: Add) -> None:
+    add("""
+    from bench.frontier.policy import PickRule
+    PICK_RULES = {"first": PickRule(lambda gains, terms: gains[..., 0], "has the best {names}")}
+    ENGINES = EXECUTORS = {"mine": lambda *given: None}
+    """)
+    assert Policy(rule="first").rule == "first"
+    assert "mine" in ENGINES
+    assert list(EXECUTORS)[-1] == "mine"
+    assert list(plugins.needs([("executor.kind", "mine"), ("rule.kind", "first")])) == ["executor.mine", "rule.first"]
+    add("EXECUTORS = {'none': 3}", "other.py")
+    with pytest.raises(
+        UserError, match=r"seesaw.executor.none: expected a function \(run, workers, options\), found int"
+    ):
+        dict(EXECUTORS)
 
 
 def test_two_files_may_not_give_one_name(add: Add) -> None:

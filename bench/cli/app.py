@@ -1,4 +1,4 @@
-"""All commands in one place; each lives in a module of its own."""
+"""All commands in one place; each lives in the module of its group."""
 
 from __future__ import annotations
 
@@ -8,26 +8,7 @@ from typing import Annotated
 import typer
 
 from bench import __version__, plugins
-from bench.cli import (
-    board,
-    card,
-    compare,
-    datasets,
-    deploy,
-    diagnose,
-    doctor,
-    evaluate,
-    history,
-    latency,
-    results,
-    run,
-    score,
-    spaces,
-    suites,
-    sync,
-    synth,
-    train,
-)
+from bench.cli import data, doctor, models, results, run, runs, suites
 
 app = typer.Typer(
     name="seesaw",
@@ -57,27 +38,27 @@ def root(
     plugins.add(*map(plugins.PluginFile.read, plugin or ()))
 
 
-app.command("datasets")(datasets.datasets)
-app.command("card")(card.card)
-app.command("prepare")(datasets.prepare_command)
-app.command("spaces")(spaces.spaces)
+app.command("datasets")(data.datasets)
+app.command("card")(data.card)
+app.command("prepare")(data.prepare_command)
+app.command("spaces")(suites.spaces)
 app.command("suites")(suites.suites)
-app.command("synth")(synth.synth)
-app.command("train")(train.train)
+app.command("synth")(data.synth)
+app.command("train")(run.train)
 app.command("run")(run.run)
 app.command("resume")(run.resume)
 app.command("confirm")(run.confirm)
-app.command("sync")(sync.sync)
+app.command("sync")(run.sync)
 app.command("status")(results.status)
 app.command("frontier")(results.frontier_command)
 app.command("report")(results.report)
 app.command("pick")(results.pick_command)
-app.command("deploy")(deploy.deploy)
-app.command("history")(history.history)
-app.command("score")(score.score)
-app.command("latency")(latency.latency)
-app.command("evaluate")(evaluate.evaluate)
-app.command("diagnose")(diagnose.diagnose)
-app.command("compare")(compare.compare)
-app.command("board")(board.board)
+app.command("deploy")(models.deploy)
+app.command("history")(models.history)
+app.command("score")(models.score)
+app.command("latency")(models.latency)
+app.command("evaluate")(models.evaluate)
+app.command("diagnose")(results.diagnose)
+app.command("compare")(runs.compare)
+app.command("board")(runs.board)
 app.command("doctor")(doctor.doctor)

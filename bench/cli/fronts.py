@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.cli.output import print_table, say
-from bench.rows import CONFIRM, NAMES, SEARCH, TEST
+from bench.cli.output import print_json, print_table, say
+from bench.rows import CONFIRM, NAMES, REPLICATED, SEARCH, TEST
 
 if TYPE_CHECKING:
     from bench.frontier.served.served import Served
     from bench.run.results import DatasetResult
+
 
 SHOWN = 10
 """Serving points of the front that a terminal shows at most; the page has all."""
@@ -45,7 +47,7 @@ def _show_served(result: DatasetResult, served: Served, full: bool) -> None:
     """
     from bench.fusion import in_words
     from bench.run.current import current_of
-    from bench.run.next_step import run_argument
+    from bench.run.results import run_argument
 
     say(" ".join(filter(None, [current_of(result.run).sentence, result.serving.note, result.asked])))
     rows = [(served.table.iloc[at].to_dict(), note) for at, note in _shown(result, served).items()]
@@ -187,3 +189,30 @@ def show_pick(result: DatasetResult, full: bool = False) -> None:
         headers = ["point", "architecture", "first by the rule in retrainings", "first over all weights"]
         rows = [[each.name, each.architecture, each.by_rule, each.share] for each in stability.points]
         print_table(headers, rows, f"how the pick changes, on {NAMES[result.frontier.split]}")
+
+
+def show_experiment(experiment: str, tracking: str | None, json: bool, home: Path | None) -> None:
+    """The merged front of an experiment's runs; see `bench.tracking.reading.frontier_of`."""
+    from bench.home import resolve_home
+    from bench.tracking import frontier_of
+
+    table = frontier_of(experiment, tracking or f"sqlite:///{resolve_home(home) / 'mlflow.db'}")
+    volumes = [
+        {"dataset": dataset, "fingerprint": fingerprint, "value": value}
+        for (dataset, fingerprint), value in table.attrs["hypervolume"].items()
+    ]
+    if json:
+        points = [{k: v for k, v in row.items() if v == v} for row in table.to_dict("records")]
+        print_json({"points": points, "hypervolumes": volumes, "notes": table.attrs["notes"]})
+        return
+    for of in volumes:
+        front = table[(table["dataset"] == of["dataset"]) & (table["fingerprint"] == of["fingerprint"])]
+        metrics = [name for name in front.dropna(axis=1, how="all") if str(name).split("/")[0] in REPLICATED]
+        shown = [name for name in metrics if name.endswith(".mean")] or metrics
+        columns = ["run", "trial", "architecture", *shown, "front.p_nondominated"]
+        rows = front[columns].astype(object).where(front[columns].notna(), None).to_numpy().tolist()
+        runs = len(set(front["run"]))
+        print_table(columns, rows, f"frontier on {of['dataset']}, points of {runs} {'run' if runs == 1 else 'runs'}")
+        say(f"hypervolume {of['value']:.6f}")
+    for note in table.attrs["notes"]:
+        say(note)

@@ -1,9 +1,13 @@
-"""`seesaw suites`."""
+"""`seesaw suites` and `seesaw spaces`."""
 
 from __future__ import annotations
 
+from typing import Annotated, Any
+
+import typer
+
 from bench.cli.options import Json
-from bench.cli.output import print_json, print_table
+from bench.cli.output import print_json, print_table, say
 
 
 def suites(json: Json = False) -> None:
@@ -41,3 +45,54 @@ def suites(json: Json = False) -> None:
         for each in listed
     ]
     print_table(["suite", "title", "space", "full lengths", "data"], rows)
+
+
+def spaces(
+    space: Annotated[str | None, typer.Argument(help="A name or a space's path: show that space.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Fit the space to this data set, and show what is left out.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """List the search spaces, or show one: its size, its branches, its defaults."""
+    from bench import content
+    from bench.search.fitting import describe_space
+
+    if space is not None:
+        found = describe_space(space, dataset)
+        print_json(found) if json else _show(found)
+        return
+    listed = [describe_space(name, dataset) for name in content.names("search_spaces")]
+    if json:
+        print_json({"spaces": listed})
+        return
+    rows = [[one["name"], one["title"], one["size"]["text"], len(one["left_out"])] for one in listed]
+    columns = ["space", "title", "configurations", *(["left out"] if dataset else [])]
+    print_table(columns, [row[: len(columns)] for row in rows])
+
+
+def _show(found: dict[str, Any]) -> None:
+    say(f"{found['name']}: {found['title']}")
+    say(f"{found['size']['text']}, for the tasks {', '.join(found['tasks'])}")
+    for switch, branches in found["branches"].items():
+        say(f"{switch}: {', '.join(branches)}; by default {found['defaults'].get(switch, branches[0])}")
+    rows = [
+        [row["name"], _when(row["when"]), _range(row), row["default"]]
+        for row in found["parameters"]
+        if row["type"] != "switch"
+    ]
+    print_table(["parameter", "where", "values", "default"], rows)
+    if found["fixed"]:
+        say("fixed: " + ", ".join(f"{name} = {value}" for name, value in found["fixed"].items()))
+    for branch, reason in found["left_out"].items():
+        say(f"left out: {branch}: {reason}")
+
+
+def _when(when: dict[str, Any]) -> str:
+    return ", ".join(f"{switch} = {branch}" for switch, branch in when.items()) or "everywhere"
+
+
+def _range(row: dict[str, Any]) -> str:
+    if "options" in row:
+        return " | ".join(str(option) or "none" for option in row["options"])
+    return f"{row['low']:g} to {row['high']:g}{', log' if row['log'] else ''}"

@@ -22,6 +22,7 @@ from bench.data.readers.base import RawTable, SideTable
 from bench.data.sources import Join
 from bench.data.splits import TRAIN, VALID, Assignment, HashSplit, SplitInput, ValidOfTrain, halved
 from bench.data.values import Text, as_numbers, as_text
+from bench.data.weights import Weights, read_weights, undo_rates, weight_columns
 from bench.errors import UserError, unknown
 from bench.progress import Progress
 
@@ -120,12 +121,18 @@ class Rows:
         labels: (n, T).
         group: (n,), numbered as groups first appear; -1 where there is none.
         split: (n,), index into `SPLITS`, -1 for none.
+        weights: (n, 0 to 2), see `bench.data.weights`.
     """
 
     table: Any
     labels: Labels
     group: NDArray[np.int32]
     split: Assignment
+    weights: Weights
+
+
+def _kept(rows: NDArray[np.bool_], table: Any, labels: Labels, weights: Weights) -> tuple[Any, Labels, Weights]:
+    return table.filter(pa.array(rows)), labels[rows], weights[rows]
 
 
 class Assembler:
@@ -167,15 +174,20 @@ class Assembler:
         if card.time is not None and card.textual_time:
             check_times(table[card.time], card.time, card.split_times, missing, sieve)
         labels = read_labels(table, card.task_rules, missing, sieve)
+        weights = read_weights(table, card.weight, card.sampling, labels[:, card.thinned], missing, sieve)
         if sieve.bad.any():
-            table, labels = table.filter(pa.array(~sieve.bad)), labels[~sieve.bad]
+            table, labels, weights = _kept(~sieve.bad, table, labels, weights)
         if self._seen is not None:
             new = self._seen.new(table)
             self.duplicates += int((~new).sum())
-            table, labels = table.filter(pa.array(new)), labels[new]
+            table, labels, weights = _kept(new, table, labels, weights)
         for side in self.sides:
             table = side.beside(table, side.rows(table))
         table = table.select(list(card.raw_columns))
+        for at, rule in enumerate(card.task_rules):
+            if rule.where:
+                labels[~rule.counts(table, missing), at] = np.nan
+        undo_rates(weights, labels[:, card.thinned])
 
         none = np.full(len(labels), -1, np.int32)
         group = none if self._groups is None else self._groups.take(table)
@@ -184,7 +196,7 @@ class Assembler:
         self.outside += int((split < 0).sum())
         if time is not None:
             self.untimed += int((time.codes < 0).sum() if isinstance(time, Text) else np.isnan(time).sum())
-        return Rows(table, labels, group, split)
+        return Rows(table, labels, group, split, weights)
 
     @property
     def rows(self) -> int:
@@ -218,6 +230,9 @@ class Assembler:
             for column in rule.sources:
                 if column not in own:
                     raise UserError(f"{where}: {unknown('label column', column, own)}")
+        for column, key in weight_columns(self.card.weight, self.card.sampling):
+            if column not in own:
+                raise UserError(f"{where}: {key}: {unknown('column beside the labels', column, own)}")
 
     def _time(self, table: Any) -> NDArray[np.float64] | Text | None:
         card = self.card

@@ -73,6 +73,11 @@ class Batches:
         """(N,) int32, over the store's pages; None where not asked for."""
         return _tensor(self._split.group) if self._grouped else None
 
+    @cached_property
+    def weights(self) -> Tensor | None:
+        """(N, 1 or 2) float32, over the store's pages; None where the split has none."""
+        return None if self._split.weights is None else _tensor(self._split.weights)
+
     def in_order(self, size: int) -> Iterator[Batch]:
         """The whole split, in order; the last batch may be smaller. Pages of a store do not stay mapped."""
         if self._mapped:
@@ -103,16 +108,22 @@ class Batches:
     def label_means(self, parents: Sequence[int | None]) -> Tensor:
         """Mean label of each task where it is observed and, for a child, where its parent happened; (T,) float32.
 
-        0.5 where there is no such label. Labels beyond memory are looked at in blocks.
+        Rows count with their weights. 0.5 where there is no such label. Labels beyond memory are looked at in blocks.
         """
         total, count = np.zeros(len(parents)), np.zeros(len(parents))
+        start = 0
         for labels in [self.labels] if self.in_memory else self._label_blocks():
+            weights = self._split.weights_of(slice(start, start := start + len(labels)))
+            of_rows = None if weights is None else torch.from_numpy(weights.astype(np.float64).prod(axis=1))
             for task, parent in enumerate(parents):
                 column = labels[:, task]
                 mask = ~column.isnan()
                 if parent is not None:
                     mask &= labels[:, parent] == 1
-                if seen := int(mask.sum()):
+                if of_rows is not None:
+                    total[task] += float(column[mask].double() @ of_rows[mask])
+                    count[task] += float(of_rows[mask].sum())
+                elif seen := int(mask.sum()):
                     total[task] += column[mask].mean().item() * seen
                     count[task] += seen
         means = np.divide(total, count, out=np.full(len(parents), 0.5), where=count > 0)
@@ -124,7 +135,7 @@ class Batches:
         order = shuffled_order(self._split, size, seed, self._grouped)
         for first in range(start * size, len(self) - size + 1, size):
             rows = order[first : first + size]
-            yield Batch(*(tensor.index_select(0, rows) for tensor in self._whole.tensors))
+            yield self._whole.map(lambda tensor, rows=rows: tensor.index_select(0, rows))  # type: ignore[misc]
 
     def _chunked(self, plan: Plan, size: int, seed: int, start: int) -> Generator[Batch]:
         with RowReader(self._split, self._grouped) as reader:
@@ -137,11 +148,11 @@ class Batches:
     def _from_memory(self, size: int) -> Iterator[Batch]:
         for start in range(0, len(self), size):
             part = slice(start, start + size)
-            yield Batch(*(tensor[part] for tensor in self._whole.tensors))
+            yield self._whole.map(lambda tensor, part=part: tensor[part])  # type: ignore[misc]
 
     @property
     def _whole(self) -> Batch:
-        return Batch(self.ids, self.dense, self.labels, self.group)
+        return Batch(self.ids, self.dense, self.labels, self.weights, self.group)
 
     def _label_blocks(self) -> Iterator[Tensor]:
         with ArrayReader(self._split.stored_labels) as reader:

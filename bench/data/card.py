@@ -13,7 +13,8 @@ from bench.data.columns import Categorical, Column, MultiValued, Numeric, Segmen
 from bench.data.history import HistoryConfig
 from bench.data.sources import CsvReader, RawFile, ReaderConfig, Source, SyntheticReader
 from bench.data.splits import ColumnSplit, FileSplit, HashSplit, RandomSplit, SplitRule, TimeSplit, ValidOfTrain
-from bench.data.tasks import TaskRule, check_tasks
+from bench.data.tasks import Span, TaskRule, check_tasks
+from bench.data.weights import Sampling, weight_columns
 from bench.errors import unknown
 from bench.registry import Config
 from bench.schema import Number, Schema, Task
@@ -69,6 +70,10 @@ class Card(Config):
     """Parts of the rows by which outcomes are told apart."""
     logged: tuple[str, ...] = ()
     """Raw number columns that hold scores which ranked when the log was written; never inputs."""
+    weight: str | None = None
+    """Raw number column of the row's weight in losses and metrics; never an input."""
+    sampling: Sampling | None = None
+    """Which negatives the log has a part of alone."""
     encoding: EncodingConfig = EncodingConfig.model_validate({})
     history: HistoryConfig | None = None
     """What is made of earlier rows of the same group."""
@@ -130,6 +135,8 @@ class Card(Config):
         numeric |= {rule.column or "" for rule in self.task_rules if rule.kind == "regression"}
         numeric |= {rule.truth for rule in self.task_rules if rule.truth}
         numeric |= {rule.raw for rule in self.segments.values() if rule.ranges} | set(self.logged)
+        numeric |= dict(weight_columns(self.weight, self.sampling)).keys()
+        numeric |= {raw for rule in self.task_rules for raw, holds in rule.where.items() if isinstance(holds, Span)}
         if self.history is not None:
             numeric.add(self.history_time)
         if self.split_times and not self.textual_time:
@@ -142,6 +149,8 @@ class Card(Config):
         used += [raw for rule in self.task_rules for raw in (*rule.sources, *([rule.truth] if rule.truth else []))]
         used += [raw for raw in (self.group, self.time, self.split_column) if raw]
         used += [*(rule.raw for rule in self.segments.values()), *self.logged]
+        used += [raw for raw, _ in weight_columns(self.weight, self.sampling)]
+        used += [raw for rule in self.task_rules for raw in rule.where]
         used += [] if self.history is None else [self.history_time]
         kinds |= dict.fromkeys(used, "text")
         return {raw: "number" if raw in numeric else kind for raw, kind in kinds.items()}
@@ -161,6 +170,11 @@ class Card(Config):
     def split_column(self) -> str | None:
         """The raw column that the split names, beside time and group."""
         return self.split.column if isinstance(self.split, (HashSplit, ColumnSplit)) else None
+
+    @property
+    def thinned(self) -> int:
+        """Index of the task whose negatives were thinned; 0 where there is none."""
+        return [rule.name for rule in self.task_rules].index(self.sampling.task) if self.sampling else 0
 
     @property
     def split_times(self) -> tuple[int | float | str, ...]:
@@ -196,6 +210,7 @@ class Card(Config):
         self._check_inputs()
         self._check_history()
         self._check_beside()
+        self._check_sampling()
         self._check_split()
         self._check_files()
         return self
@@ -203,6 +218,7 @@ class Card(Config):
     def _check_inputs(self) -> None:
         labels = {raw: rule.name for rule in self.task_rules for raw in rule.sources}
         truths = {rule.truth for rule in self.task_rules if rule.truth}
+        weights = dict(weight_columns(self.weight, self.sampling))
         for name, raw in self.inputs:
             if isinstance(vector := self.columns[name], Vector) and vector.length != self.vectors[raw]:
                 raise ValueError(
@@ -214,6 +230,8 @@ class Card(Config):
                 raise ValueError(f"input '{name}' reads '{raw}', which is listed under post_exposure")
             if raw in self.logged:
                 raise ValueError(f"input '{name}' reads '{raw}', which is listed under logged")
+            if raw in weights:
+                raise ValueError(f"input '{name}' reads '{raw}', the column that '{weights[raw]}' names")
             if isinstance(self.split, ColumnSplit) and raw == self.split.column:
                 raise ValueError(f"input '{name}' reads '{raw}', the column that assigns rows to splits")
             if raw in truths:
@@ -252,6 +270,19 @@ class Card(Config):
                 raise ValueError(f"logged: expected a score, found '{raw}', a label")
             if raw in self.logged[:at]:
                 raise ValueError(f"logged: '{raw}' is listed twice")
+
+    def _check_sampling(self) -> None:
+        if self.sampling is None:
+            return
+        rules = {rule.name: rule for rule in self.task_rules}
+        if self.sampling.task not in rules:
+            raise ValueError(f"sampling.task: {unknown('task', self.sampling.task, rules)}")
+        thinned = rules[self.sampling.task]
+        if thinned.kind != "binary" or thinned.parent is not None:
+            raise ValueError(
+                f"sampling.task: expected a binary task without parent, found '{thinned.name}'; of rows thinned in "
+                "another way, give each row's weight, 1 over the rate at which it was kept, as 'weight'"
+            )
 
     def _check_split(self) -> None:
         if self.split_times and self.time is None:

@@ -9,7 +9,7 @@ batches; while its batches are gathered, the next window is read piece by piece.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
@@ -25,27 +25,36 @@ from bench.data.store import Split
 from bench.errors import UserError
 
 Buffers = tuple[NDArray[Any], ...]
-"""ids (n, S) int32, dense (n, D) float32, the stored labels of all tasks (n, all T) float32; groups (n,) if asked."""
+"""ids (n, S) int32, dense (n, D) float32, the stored labels of all tasks (n, all T) float32; weights, groups if any."""
 
 
 class Batch(NamedTuple):
-    """Rows of a split: ids (B, S) int32, dense (B, D) float32, labels (B, T) float32, group (B,) int32 where asked."""
+    """Rows of a split.
+
+    ids (B, S) int32, dense (B, D) float32, labels (B, T) float32; if any, weights (B, 1 or 2) float32; where a loss
+    compares rows, group (B,) int32.
+    """
 
     ids: Tensor
     dense: Tensor
     labels: Tensor
+    weights: Tensor | None = None
     group: Tensor | None = None
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
         """Those that it has."""
-        return self[:3] if self.group is None else (*self[:3], self.group)
+        return tuple(tensor for tensor in self if tensor is not None)
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """With each tensor that it has changed."""
+        return Batch(*(None if tensor is None else change(tensor) for tensor in self))  # type: ignore[arg-type]
 
 
-def arrays_of(split: Split, grouped: bool) -> tuple[NDArray[Any], ...]:
-    """The arrays of a batch's rows, as stored."""
-    found = (split.ids, split.dense, split.stored_labels)
-    return (*found, split.group) if grouped else found
+def arrays_of(split: Split, grouped: bool = False) -> tuple[NDArray[Any], ...]:
+    """The arrays that a batch's rows are in, as stored."""
+    weights = () if split.weights is None else (split.weights,)
+    return (split.ids, split.dense, split.stored_labels, *weights, *((split.group,) if grouped else ()))
 
 
 class RowReader:
@@ -87,9 +96,11 @@ class RowReader:
 
     def batch(self, buffers: Buffers, rows: Tensor | None = None) -> Batch:
         """The given rows (n,) of the buffers, copied; without `rows` all of them, sharing their memory."""
-        tensors = map(torch.from_numpy, buffers)
-        ids, dense, labels, *group = tensors if rows is None else (each.index_select(0, rows) for each in tensors)
-        return Batch(ids, dense, labels if self._columns is None else labels[:, self._columns], *group)
+        tensors = [torch.from_numpy(buffer) for buffer in buffers]
+        ids, dense, labels, *more = tensors if rows is None else [each.index_select(0, rows) for each in tensors]
+        group = more.pop() if self.grouped else None
+        labels = labels if self._columns is None else labels[:, self._columns]
+        return Batch(ids, dense, labels, more[0] if more else None, group)
 
 
 LARGEST_WINDOW = 1 << 19
@@ -170,7 +181,10 @@ def shuffled_by_chunk(reader: RowReader, plan: Plan, size: int, seed: int) -> Ge
         mixed = grouped_order(window[-1], size, rng, start) if reader.grouped else rng.permutation(rows)
         order = torch.from_numpy(mixed)
         head = reader.batch(window, order[:start])
-        tail = head if tail is None else Batch(*map(torch.cat, zip(tail.tensors, head.tensors, strict=True)))
+        if tail is not None:
+            pairs = iter([torch.cat(pair) for pair in zip(tail.tensors, head.tensors, strict=True)])
+            head = head.map(lambda _, pairs=pairs: next(pairs))  # type: ignore[misc]
+        tail = head
         pace = -(-len(filling) * size // rows)
         while len(tail.labels) == size:
             filling.advance(pace)

@@ -7,8 +7,8 @@ split count as older, then those that the log has first.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -16,18 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.data.arrays import ArrayWriter
+from bench.data.arrays import ArrayReader, ArrayWriter
 from bench.data.values import as_numbers
 from bench.progress import Progress
 from bench.registry import Config
 
 SEEN = "seen"
 """The action that every row is."""
-ROWS = 1 << 20
+ROWS = 1 << 18
 """Rows that are worked on at once, about; a group is never divided."""
 PART = 1 << 16
 """Rows of a part that is read back."""
-TIMES, LISTS, NUMBERS = "times.npy", "past_lists.npy", "past_numbers.npy"
+TIMES, EVENTS, PAST = "times.npy", "events", "past"
 
 NumberKind = Literal["count", "since", "rate"]
 Floats = NDArray[np.float64]
@@ -243,81 +243,113 @@ class Times:
 class Pasts:
     """The past of all rows of a store, on disk until it is encoded.
 
+    Rows are divided by group into shares of about `ROWS` rows, each a file, and the past is computed share by share. It
+    is read back in the order of the rows: in each share's file they have that order, too. So files are read and written
+    from their beginning to their end, and memory holds one share.
+
     Args:
         folders: of each split, with what was spilled.
     """
 
     def __init__(self, config: HistoryConfig, folders: Sequence[Path], progress: Progress) -> None:
         self.config, self.folders, self.progress = config, folders, progress
-        self._lists: list[Any] = []
-        self._numbers: list[Any] = []
+        lists = ("lists", np.int32, (len(config.list_rules), config.length))
+        self._past = np.dtype([lists, ("numbers", np.float64, (len(config.numbers),))])
+        self._shares = 1
 
     def compute(self, width: int, inputs: Sequence[int], actions: Sequence[int]) -> None:
-        """Computes all of it, share by share.
+        """Computes all of it.
 
         Args:
             width: C, codes that are spilled of a row.
             inputs: which of these are those of the inputs that the history follows.
             actions: which of the tasks are its actions.
         """
-        groups, times, labels = (
-            [np.load(folder / file, mmap_mode="r") for folder in self.folders]
-            for file in ("group.npy", TIMES, "labels.npy")
-        )
-        codes = [_spilled(folder / "codes", width) for folder in self.folders]
-        for folder, group in zip(self.folders, groups, strict=True):
-            lists = (len(group), len(self.config.list_rules), self.config.length)
-            numbers = (len(group), len(self.config.numbers))
-            self._lists.append(np.lib.format.open_memmap(folder / LISTS, "w+", np.int32, lists))
-            self._numbers.append(np.lib.format.open_memmap(folder / NUMBERS, "w+", np.float64, numbers))
-        with self.progress.task("histories", sum(map(len, groups)), "rows") as advance:
-            for share in shares(groups):
-                rows = Rows(
-                    np.concatenate([array[at] for array, at in zip(groups, share, strict=True)]),
-                    np.concatenate([array[at] for array, at in zip(times, share, strict=True)]),
-                    np.repeat(np.arange(len(share), dtype=np.int8), [len(at) for at in share]),
-                    np.concatenate([array[at][:, inputs] for array, at in zip(codes, share, strict=True)]),
-                    np.concatenate([array[at][:, actions] == 1 for array, at in zip(labels, share, strict=True)]),
+        rows = sum(len(np.load(folder / "group.npy", mmap_mode="r")) for folder in self.folders)
+        self._shares = max(1, -(-rows // ROWS))
+        known = [("group", np.int32, ()), ("time", np.float64, ())]
+        event = np.dtype([*known, ("codes", np.int32, (len(inputs),)), ("acted", np.bool_, (len(actions),))])
+        for folder in self.folders:
+            self._divide(folder, event, width, inputs, actions)
+        with self.progress.task("histories", rows, "rows") as advance:
+            for share in range(self._shares):
+                events = [np.fromfile(_file(folder, EVENTS, share), event) for folder in self.folders]
+                split = np.repeat(np.arange(len(events), dtype=np.int8), [len(of) for of in events])
+                group, time, codes, acted = (
+                    np.concatenate([part[name] for part in events]) for name in ("group", "time", "codes", "acted")
                 )
-                found, first = past(rows, self.config), 0
-                for lists_out, numbers_out, at in zip(self._lists, self._numbers, share, strict=True):
-                    lists_out[at] = found.lists[first : first + len(at)]
-                    numbers_out[at] = found.numbers[first : first + len(at)]
-                    first += len(at)
-                advance(first)
+                found = past(Rows(group, time, split, codes, acted), self.config)
+                kept = np.empty(len(split), self._past)
+                kept["lists"], kept["numbers"] = found
+                for number, folder in enumerate(self.folders):
+                    kept[slice(*np.searchsorted(split, [number, number + 1]))].tofile(_file(folder, PAST, share))
+                    _file(folder, EVENTS, share).unlink()
+                advance(len(split))
+
+    def _divide(
+        self, folder: Path, event: np.dtype[Any], width: int, inputs: Sequence[int], actions: Sequence[int]
+    ) -> None:
+        """Writes a split's rows into a file for each share."""
+        with ExitStack() as stack:
+            group, time, labels = (
+                stack.enter_context(ArrayReader(np.load(folder / file, mmap_mode="r")))
+                for file in ("group.npy", TIMES, "labels.npy")
+            )
+            codes = stack.enter_context((folder / "codes").open("rb"))
+            files = [stack.enter_context(_file(folder, EVENTS, share).open("wb")) for share in range(self._shares)]
+            for start in range(0, group.rows, PART):
+                parts = [array.buffer(min(PART, group.rows - start)) for array in (group, time, labels)]
+                for array, part in zip((group, time, labels), parts, strict=True):
+                    array.read(start, part)
+                events = np.empty(len(parts[0]), event)
+                events["group"], events["time"], events["acted"] = parts[0], parts[1], parts[2][:, actions] == 1
+                own = np.fromfile(codes, np.int32, len(events) * width).reshape(len(events), width)
+                events["codes"] = own[:, inputs]
+                for share, at in self._of_shares(parts[0]):
+                    events[at].tofile(files[share])
+
+    def _of_shares(self, group: NDArray[np.int32]) -> Iterator[tuple[int, Ints]]:
+        """Each share that has some of the rows (n,), and which of them in order."""
+        share = group % self._shares
+        order, ends = np.argsort(share, kind="stable"), np.cumsum(np.bincount(share, minlength=self._shares))
+        for each, at in enumerate(np.split(order, ends[:-1])):
+            if len(at):
+                yield each, at
+
+    @contextmanager
+    def reading(self, split: int) -> Iterator[Callable[[int], Past]]:
+        """A function that gives the past of the next n rows of a split, from its first row on."""
+        with ExitStack() as stack:
+            group = stack.enter_context(ArrayReader(np.load(self.folders[split] / "group.npy", mmap_mode="r")))
+            names = (_file(self.folders[split], PAST, share) for share in range(self._shares))
+            files = [stack.enter_context(name.open("rb")) for name in names]
+            first = 0
+
+            def following(rows: int) -> Past:
+                nonlocal first
+                part, found = group.buffer(rows), np.empty(rows, self._past)
+                group.read(first, part)
+                for share, at in self._of_shares(part):
+                    found[at] = np.fromfile(files[share], self._past, len(at))
+                first += rows
+                return Past(found["lists"], found["numbers"])
+
+            yield following
 
     def numbers(self, split: int) -> Iterator[Floats]:
         """The numbers of a split's rows, in parts (n, M)."""
-        for start in range(0, len(self._numbers[split]), PART):
-            yield np.array(self._numbers[split][start : start + PART])
-
-    def of(self, split: int, start: int, rows: int) -> Past:
-        """The past of `rows` rows of a split, from row `start` on."""
-        at = slice(start, start + rows)
-        return Past(np.array(self._lists[split][at]), np.array(self._numbers[split][at]))
+        rows = len(np.load(self.folders[split] / "group.npy", mmap_mode="r"))
+        with self.reading(split) as following:
+            for start in range(0, rows, PART):
+                yield following(min(PART, rows - start)).numbers
 
     def remove(self) -> None:
         """Removes the files."""
-        self._lists.clear()
-        self._numbers.clear()
         for folder in self.folders:
-            for file in (TIMES, LISTS, NUMBERS):
-                (folder / file).unlink()
+            (folder / TIMES).unlink()
+            for share in range(self._shares):
+                _file(folder, PAST, share).unlink()
 
 
-def _spilled(path: Path, width: int) -> Any:
-    """(N, width) codes, mapped; of no rows an empty array, which cannot be mapped."""
-    if not path.stat().st_size:
-        return np.empty((0, width), np.int32)
-    return np.memmap(path, np.int32, "r").reshape(-1, width)
-
-
-def shares(groups: Sequence[NDArray[np.int32]], rows: int = ROWS) -> Iterator[list[Ints]]:
-    """Rows of each split, share by share: every group is whole in one share of about `rows` rows.
-
-    Args:
-        groups: (n,) of each split.
-    """
-    many = max(1, -(-sum(map(len, groups)) // rows))
-    for share in range(many):
-        yield [np.flatnonzero(group % many == share) for group in groups]
+def _file(folder: Path, name: str, share: int) -> Path:
+    return folder / f"{name}{share}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from bench.data.card import Card
 from bench.data.columns import Categorical, MultiValued, Numeric, Vector
 from bench.data.sources import SyntheticReader
 from bench.data.splits import ColumnSplit, FileSplit, HashSplit, RandomSplit, Range, TimeSplit, ValidOfTrain
-from bench.data.tasks import TaskRule
+from bench.data.tasks import Span, TaskRule
 from bench.errors import listed
 
 
@@ -30,6 +31,7 @@ def describe(card: Card) -> dict[str, Any]:
             "positive": list(rule.positive),
             "parent": rule.parent,
             "optional": rule.optional,
+            **({"where": rule.model_dump(mode="json", exclude_defaults=True)["where"]} if rule.where else {}),
         }
         for rule in card.task_rules
     ]
@@ -56,6 +58,8 @@ def describe(card: Card) -> dict[str, Any]:
         "post_exposure": list(card.post_exposure),
         "segments": {name: rule.model_dump(mode="json", exclude_defaults=True) for name, rule in card.segments.items()},
         "logged": list(card.logged),
+        "weight": card.weight,
+        "sampling": card.sampling.model_dump(mode="json") if card.sampling else None,
         "target_rates": list(card.encoding.target_rates),
         "encoding": card.encoding.model_dump(mode="json"),
         "explained": explain(card),
@@ -73,6 +77,8 @@ def card_schema() -> dict[str, Any]:
     for model, keys in {"TaskRule": ("positive", "negative"), "ColumnSplit": ("train", "valid", "test")}.items():
         for key in keys:
             schema["$defs"][model]["properties"][key] |= plain
+    conditions = schema["$defs"]["TaskRule"]["properties"]["where"]
+    conditions["additionalProperties"] = {"anyOf": [{"$ref": "#/$defs/Span"}, plain]}
     variant = {"type": "object", "properties": dict(schema["properties"]), "additionalProperties": False}
     schema["properties"]["variants"] = {
         "type": "object",
@@ -155,7 +161,18 @@ def _task(rule: TaskRule) -> str:
         text = f"{rule.name} is the 0 or 1 in '{rule.column}'"
     if rule.parent:
         text += f"; it can happen only after {rule.parent}, so it is predicted given {rule.parent} and jointly with it"
+    if rule.where:
+        text += (
+            f"; it counts where {listed([_holds(*each) for each in rule.where.items()])}, elsewhere it is unobserved"
+        )
     return f"{text}{'; used only when asked for by name' if rule.optional else ''}."
+
+
+def _holds(raw: str, values: Span | tuple[str, ...]) -> str:
+    if not isinstance(values, Span):
+        return f"'{raw}' is {_or(values)}"
+    ends = ((values.first, "at least"), (values.last, "at most"))
+    return f"'{raw}' is {listed([f'{word} {end:g}' for end, word in ends if math.isfinite(end)])}"
 
 
 def _or(values: Sequence[str]) -> str:
@@ -217,6 +234,11 @@ def _groups(card: Card) -> Iterator[str]:
         values = "each value that is frequent on train" if rule.column and not rule.ranges else listed(rule.fixed)
         of = f"whether train holds its '{rule.raw}'" if rule.known else f"'{rule.raw}'"
         yield f"Segment {name} of a row goes by {of}: {values}."
+    if card.weight is not None:
+        yield f"A row counts in losses and metrics as often as its '{card.weight}' says; plain metrics stand beside."
+    if (sampling := card.sampling) is not None:
+        rate = f"at the rate in '{sampling.column}'" if sampling.column else f"{sampling.rate:.4g} of them"
+        yield f"Of rows with {sampling.task} = 0 a part was kept, {rate}; probabilities and metrics are of all rows."
     if card.logged:
         yield f"Scores that ranked when the log was written, and never inputs: {', '.join(card.logged)}."
 

@@ -11,7 +11,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -37,13 +37,14 @@ from bench.data.splits import SPLITS, TRAIN, FileSplit
 from bench.data.store import Store
 from bench.data.synthetic import GENERATORS
 from bench.data.tasks import scaled_tasks
+from bench.data.weights import weight_facts
 from bench.machine import peak_memory_mb, reset_peak_memory
 from bench.progress import Progress, Silent
 
 CODE_VERSION = 8
 """Raised whenever the same card and files give another store."""
 _PROSE = {"title", "licence", "citation", "homepage", "sources", "files"}
-_BESIDE = ("segments", "logged")
+_BESIDE = ("segments", "logged", "weight", "sampling")
 
 
 def recipe(card: Card) -> str:
@@ -52,6 +53,9 @@ def recipe(card: Card) -> str:
     for key in _BESIDE:
         if not values[key]:  # a store without them is the one that it would be if cards had no such keys
             del values[key]
+    for rule in values["tasks"]:
+        if not rule["where"]:
+            del rule["where"]
     values["code"] = CODE_VERSION
     if isinstance(card.reader, SyntheticReader):
         values["generator"] = GENERATORS[card.reader.generator].version
@@ -208,23 +212,25 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
         actions = [[rule.name for rule in card.task_rules].index(name) for name in card.history.actions]
         pasts = Pasts(card.history, [spill.folder for spill in spills], progress)
         pasts.compute(spills[0].widths[0], fitter.columns_of(card.history.inputs), actions)
-        for numbers in pasts.numbers(0):
+        for numbers in pasts.numbers(TRAIN):
             fitter.take_past(numbers)
     encoder = fitter.finish(progress)
     encoder.save(folder / "encoder.json")
     labels = np.load(spills[0].folder / "labels.npy", mmap_mode="r")
-    tasks = scaled_tasks(card.task_rules, labels, card.key)
+    weights = np.load(file, mmap_mode="r") if (file := spills[0].folder / "weights.npy").is_file() else None
+    tasks = scaled_tasks(card.task_rules, labels, card.key, weights)
     schema = encoder.schema_of(tasks, card.group_input, card.group is not None)
     total = sum(spill.counts.rows for spill in spills)
     with progress.task(f"encoding {card.key}", total, "rows") as advance:
-        for spill, name in zip(spills, SPLITS, strict=True):
+        for number, spill in enumerate(spills):
             with (
+                pasts.reading(number) if pasts else nullcontext() as following,
                 ArrayWriter(spill.folder / "ids.npy", np.int32, (schema.slots,)) as ids_out,
                 ArrayWriter(spill.folder / "dense.npy", np.float32, (len(schema.dense),)) as dense_out,
             ):
                 for start, kept in spill.chunks():
-                    past = pasts.of(SPLITS.index(name), start, len(kept.codes)) if pasts else None
-                    ids, dense = fitter.encode(kept, start if name == "train" else None, past)
+                    past = following(len(kept.codes)) if following else None
+                    ids, dense = fitter.encode(kept, start if number == TRAIN else None, past)
                     ids_out.append(ids)
                     dense_out.append(dense)
                     advance(len(ids))
@@ -244,6 +250,7 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
         "schema": asdict(schema),
         "default_tasks": list(card.default_tasks),
         **besides.finish(),
+        **weight_facts(card.weight, card.sampling),
         **({"reachable": best} if best else {}),
     }
 
@@ -253,5 +260,5 @@ def _spill(rows: Rows, kept: Provisional, spills: list[Spill], truths: list[Trut
         at = np.flatnonzero(rows.split == number)
         if len(at):
             own = kept if len(at) == len(rows.split) else Provisional(kept.codes[at], kept.numbers[at])
-            spill.append(rows.labels[at], rows.group[at], own)
+            spill.append(rows.labels[at], rows.weights[at], rows.group[at], own)
             truth.append(rows.table, at)

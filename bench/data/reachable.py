@@ -43,19 +43,20 @@ def reachable(
         if rule.name not in truth:
             continue
         own, score, prefix = labels[:, index[rule.name]], truth[rule.name], f"{split}/{rule.name}"
+        seen = ~np.isnan(own)
         if rule.kind == "regression":
-            best[f"{prefix}.rmse"] = float(np.sqrt(np.mean((own - score) ** 2)))
-            best[f"{prefix}.spearman"] = float(spearmanr(own, score).statistic)
+            best[f"{prefix}.rmse"] = float(np.sqrt(np.mean((own - score)[seen] ** 2)))
+            best[f"{prefix}.spearman"] = float(spearmanr(own[seen], score[seen]).statistic)
         elif rule.parent is None:
-            best[f"{prefix}.auc"] = auc(own, score)
+            best[f"{prefix}.auc"] = auc(own[seen], score[seen])
         else:
-            happened = labels[:, index[rule.parent]] == 1
+            happened = seen & (labels[:, index[rule.parent]] == 1)
             best[f"{prefix}.cvr.auc"] = auc(own[happened], score[happened])
             joint, ancestor = score, parents[rule.name]
             while ancestor is not None and ancestor in truth:
                 joint, ancestor = joint * truth[ancestor], parents[ancestor]
             if ancestor is None:
-                best[f"{prefix}.ctcvr.auc"] = auc(own, joint)
+                best[f"{prefix}.ctcvr.auc"] = auc(own[seen], joint[seen])
     return best
 
 
@@ -82,11 +83,16 @@ class Truth:
             self._writer.append(np.stack(columns, axis=1))
 
     def reachable(self, split: str) -> dict[str, float]:
-        """Metrics of the truth, after it and the labels are written; the file of truths is removed."""
+        """Metrics of the truth, after it and the labels are written; the file of truths is removed.
+
+        None where rows have weights, which these metrics do not know.
+        """
         if self._writer is None:
             return {}
         path = self.folder / "truth.npy"
         truth, labels = np.load(path), np.load(self.folder / "labels.npy")
         path.unlink()
+        if (self.folder / "weights.npy").is_file():
+            return {}
         columns = {name: np.ascontiguousarray(truth[:, at]) for at, name in enumerate(self._columns)}
         return reachable(split, self.card.task_rules, labels, columns)

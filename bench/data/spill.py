@@ -19,6 +19,7 @@ from bench.data.encoding.fitter import Provisional
 from bench.data.encoding.numeric import LARGEST, RunningMoments
 from bench.data.splits import of_validation
 from bench.data.values import as_numbers
+from bench.data.weights import Weights
 from bench.errors import UserError
 
 
@@ -30,8 +31,10 @@ class LabelCounts:
         self.of_task = [RunningMoments() for _ in card.tasks]
         self.positives = np.zeros(len(card.tasks), np.int64)
 
-    def add(self, labels: Labels) -> None:
-        """Takes in labels (n, T)."""
+    def add(self, labels: Labels, weights: Weights | None = None) -> None:
+        """Takes in labels (n, T); those of rows of weight 0 do not count."""
+        if weights is not None and weights.shape[1]:
+            labels = np.where(weights[:, :1] > 0, labels, np.nan)
         self.rows += len(labels)
         self.positives += (labels == 1).sum(axis=0)
         for moments, column in zip(self.of_task, labels.T, strict=True):
@@ -86,13 +89,19 @@ class Spill:
         self.folder, self.widths, self.counts = folder, widths, LabelCounts(card)
         self._labels = stack.enter_context(ArrayWriter(folder / "labels.npy", np.float32, (len(card.tasks),)))
         self._group = stack.enter_context(ArrayWriter(folder / "group.npy", np.int32))
+        self._weights: ArrayWriter | None = None
+        if card.weight is not None or card.sampling is not None:
+            weights = ArrayWriter(folder / "weights.npy", np.float32, (2 if card.sampling else 1,))
+            self._weights = stack.enter_context(weights)
         self._codes = stack.enter_context((folder / "codes").open("wb"))
         self._numbers = stack.enter_context((folder / "numbers").open("wb"))
 
-    def append(self, labels: NDArray[Any], group: NDArray[Any], rows: Provisional) -> None:
-        """Adds rows: labels (n, T), group (n,)."""
-        self.counts.add(labels)
+    def append(self, labels: NDArray[Any], weights: Weights, group: NDArray[Any], rows: Provisional) -> None:
+        """Adds rows: labels (n, T), weights (n, K), group (n,)."""
+        self.counts.add(labels, weights)
         self._labels.append(labels)
+        if self._weights is not None:
+            self._weights.append(weights)
         self._group.append(group)
         self._codes.write(np.ascontiguousarray(rows.codes, np.int32).data)
         self._numbers.write(np.ascontiguousarray(rows.numbers, np.float64).data)

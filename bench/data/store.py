@@ -6,6 +6,7 @@
     train/ valid/ confirm/ test/
         ids.npy (N, S) int32    dense.npy (N, D) float32    labels.npy (N, T) float32    group.npy (N,) int32
         segments.npy (N, G) int16    logged.npy (N, K) float32    of a card that has segments or logged scores
+        weights.npy (N, 1 or 2) float32    of a card with `weight` or `sampling`
 """
 
 from __future__ import annotations
@@ -30,6 +31,23 @@ if TYPE_CHECKING:
 
 SplitName = Literal["train", "valid", "confirm", "test"]
 ARRAYS = ("ids", "dense", "labels", "group")
+BESIDE = ("segments", "logged", "weights")
+"""Of cards that ask for them."""
+
+
+@dataclass(frozen=True)
+class WeightFacts:
+    """What is known of the weights of a store's rows.
+
+    Attributes:
+        plain: whether the card has a row weight, so that metrics without it are told beside.
+        task: whose negatives were thinned.
+        rate: the share of them that was kept; None where it differs from row to row.
+    """
+
+    plain: bool
+    task: str | None = None
+    rate: float | None = None
 
 
 @dataclass(frozen=True)
@@ -44,6 +62,8 @@ class Split:
         columns: the stored labels' columns that are this view's, in its order; None for all as they are.
         segments: (N, G) int16, place among the values of each of the store's segments, -1 where missing; None without.
         logged: (N, K) float32, each of the store's logged scores, NaN where missing; None without.
+        weights: (N, 1) float32, how many rows a row stands for; (N, 2) where negatives were thinned: the row's weight
+            and, of a negative, one over the share that was kept. None where the card has neither.
     """
 
     ids: NDArray[np.int32]
@@ -53,6 +73,7 @@ class Split:
     columns: tuple[int, ...] | None = None
     segments: NDArray[np.int16] | None = None
     logged: NDArray[np.float32] | None = None
+    weights: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.group)
@@ -66,6 +87,10 @@ class Split:
         """(n, T) float32 of some rows, of this view's tasks."""
         stored = self.stored_labels[rows]
         return stored if self.columns is None else stored[:, list(self.columns)]
+
+    def weights_of(self, rows: slice) -> NDArray[np.float32] | None:
+        """(n, K) of some rows."""
+        return None if self.weights is None else np.asarray(self.weights[rows])
 
 
 @dataclass(frozen=True)
@@ -125,9 +150,15 @@ class Store:
         return tuple(self.manifest.get("logged", ()))
 
     @property
+    def weights(self) -> WeightFacts | None:
+        """Which weights its rows have; None where all weigh the same."""
+        found = self.manifest.get("weights")
+        return None if found is None else WeightFacts(found["plain"], **found["thinned"] or {})
+
+    @property
     def arrays(self) -> tuple[str, ...]:
         """Names of the arrays of each split."""
-        return (*ARRAYS, *(name for name in ("segments", "logged") if getattr(self, name)))
+        return (*ARRAYS, *(name for name in BESIDE if getattr(self, name)))
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -144,7 +175,7 @@ class Store:
         }
         ids, dense, labels, group = (arrays[array] for array in ARRAYS)
         columns = None if self.selected == tuple(range(labels.shape[1])) else self.selected
-        return Split(ids, dense, labels, group, columns, arrays.get("segments"), arrays.get("logged"))
+        return Split(ids, dense, labels, group, columns, *map(arrays.get, BESIDE))
 
     def with_tasks(self, names: Sequence[str]) -> Store:
         """A view with these tasks, in this order.
@@ -186,4 +217,5 @@ def part_of(split: Split, rows: int) -> Split:
         np.ascontiguousarray(split.stored_labels[taken]),
         group[taken],
         split.columns,
+        weights=None if split.weights is None else np.ascontiguousarray(split.weights[taken]),
     )

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from bench.data.values import Values
+from bench.data.values import Values, as_numbers, as_text
 from bench.errors import UserError
 from bench.registry import Config
 from bench.schema import Scale, Task, TaskKind
+
+
+class Span(Config):
+    """Numbers from `first` to `last`, both included; an absent end is open."""
+
+    first: float = -math.inf
+    last: float = math.inf
+
+    @model_validator(mode="after")
+    def _holds_some(self) -> Span:
+        if not self.first <= self.last or (math.isinf(self.first) and math.isinf(self.last)):
+            raise ValueError(f"expected 'first', 'last' or both, rising, found {self.first:g} and {self.last:g}")
+        return self
 
 
 class TaskRule(Config):
@@ -33,6 +47,9 @@ class TaskRule(Config):
     """Task that must happen first."""
     scale: Literal["auto", "none", "standard", "log1p"] = "auto"
     """How a regression's label is scaled for training, see `scaled_tasks`; predictions are in its unit."""
+    where: dict[str, Span | Values] = Field(default_factory=dict)
+    """Raw column -> its values, or range, in the rows where the task counts; elsewhere its label is unobserved. All
+    must hold."""
     optional: bool = False
     """Used only when asked for by name."""
     truth: str | None = None
@@ -42,6 +59,18 @@ class TaskRule(Config):
     def sources(self) -> tuple[str, ...]:
         """Raw columns the label is made from."""
         return self.columns or ((self.column,) if self.column else ())
+
+    def counts(self, table: Any, missing: Collection[str]) -> NDArray[np.bool_]:
+        """(n,) in which rows of an Arrow table the task counts; not where a column of `where` is missing."""
+        found = np.ones(table.num_rows, np.bool_)
+        for raw, holds in self.where.items():
+            if isinstance(holds, Span):
+                numbers = as_numbers(table[raw], missing, raw)
+                found &= (numbers >= holds.first) & (numbers <= holds.last)
+            else:
+                text = as_text(table[raw], missing)
+                found &= np.array([*(value in holds for value in text.values), False])[text.codes]
+        return found
 
     @property
     def task(self) -> Task:
@@ -54,6 +83,8 @@ class TaskRule(Config):
             raise ValueError(f"task '{self.name}': expected either 'column' or 'columns'")
         if len(self.columns) == 1:
             raise ValueError(f"task '{self.name}': expected 'columns' to hold two or more, found {self.columns[0]!r}")
+        if empty := [raw for raw, holds in self.where.items() if holds == ()]:
+            raise ValueError(f"task '{self.name}': where.{empty[0]}: expected values, found none")
         if self.negative and not self.positive:
             raise ValueError(f"task '{self.name}': 'negative' needs 'positive'")
         if both := set(self.positive) & set(self.negative):
@@ -97,7 +128,9 @@ TAIL = 0.001
 Floats = NDArray[np.float64]
 
 
-def scaled_tasks(rules: Sequence[TaskRule], labels: NDArray[np.float32], key: str) -> tuple[Task, ...]:
+def scaled_tasks(
+    rules: Sequence[TaskRule], labels: NDArray[np.float32], key: str, weights: NDArray[np.float32] | None = None
+) -> tuple[Task, ...]:
     """The tasks of a card, each regression with the scale of its labels, fitted on train alone.
 
     Log losses begin between .1 and .7. A squared error begins at the label's variance, which may be thousands: its
@@ -111,6 +144,7 @@ def scaled_tasks(rules: Sequence[TaskRule], labels: NDArray[np.float32], key: st
     Args:
         labels: (N, T) of train, in the order of the rules; NaN where unobserved.
         key: of the card, for errors.
+        weights: (N, K) of these rows, whose product a row counts with in the mean label.
 
     Raises:
         UserError: `scale = "log1p"`, and a label is negative.
@@ -118,7 +152,8 @@ def scaled_tasks(rules: Sequence[TaskRule], labels: NDArray[np.float32], key: st
     if all(rule.kind == "binary" for rule in rules):
         return tuple(rule.task for rule in rules)
     if len(labels) > ROWS:
-        labels = labels[np.sort(np.random.default_rng(0).integers(0, len(labels), ROWS))]
+        drawn = np.sort(np.random.default_rng(0).integers(0, len(labels), ROWS))
+        labels, weights = labels[drawn], None if weights is None else weights[drawn]
     labels = np.asarray(labels, np.float64)
     at = {rule.name: number for number, rule in enumerate(rules)}
     tasks = []
@@ -133,15 +168,17 @@ def scaled_tasks(rules: Sequence[TaskRule], labels: NDArray[np.float32], key: st
             found = f"task '{rule.name}' has the label {own[counts].min():g}"
             raise UserError(f'{key}: scale = "log1p" needs labels of 0 or more, but {found}; say "standard"')
         log = None if rule.scale == "auto" else rule.scale == "log1p"
-        tasks.append(replace(rule.task, scale=scale_of(own[counts], log)))
+        of_rows = None if weights is None else np.asarray(weights, np.float64).prod(axis=1)[counts]
+        tasks.append(replace(rule.task, scale=scale_of(own[counts], log, of_rows)))
     return tuple(tasks)
 
 
-def scale_of(labels: Floats, log: bool | None = None) -> Scale:
+def scale_of(labels: Floats, log: bool | None = None, weights: Floats | None = None) -> Scale:
     """The scale of labels (N,), none of them NaN; of no label, the identity.
 
     Args:
         log: whether to take the logarithm; None decides by the labels.
+        weights: (N,) of the labels in their mean, which predictions are to have; None for equal ones.
     """
     if not len(labels):
         return Scale(log=False, centre=0.0, spread=1.0, low=0.0, high=0.0, mean=0.0)
@@ -151,7 +188,8 @@ def scale_of(labels: Floats, log: bool | None = None) -> Scale:
         log = bool(labels.min() >= 0) and _skewness(inside) > SKEWED
     values = np.log1p(labels) if log else labels
     low, high = _fence(values)
-    values = values[(values >= low) & (values <= high)]
+    within = (values >= low) & (values <= high)
+    values, weights = values[within], None if weights is None else weights[within]
     spread = float(values.std())
     constant = spread <= 1e-7 * max(1.0, abs(float(values[0])))  # labels are float32
     return Scale(
@@ -160,8 +198,12 @@ def scale_of(labels: Floats, log: bool | None = None) -> Scale:
         spread=1.0 if constant else spread,
         low=float(values.min()),
         high=float(values.max()),
-        mean=float((np.expm1(values) if log else values).mean()),
+        mean=_mean(np.expm1(values) if log else values, weights),
     )
+
+
+def _mean(values: Floats, weights: Floats | None) -> float:
+    return float(values.mean() if weights is None or not weights.any() else np.average(values, weights=weights))
 
 
 def _fence(values: Floats) -> tuple[float, float]:

@@ -7,8 +7,8 @@ them it is a point of the front of heads. Every column is named as users name it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,8 +19,7 @@ from bench.errors import UserError, unknown
 from bench.frontier.pareto import nondominated
 from bench.frontier.points import candidates, estimate, estimates
 from bench.frontier.posterior import p_nondominated, posterior_draws
-from bench.frontier.samples import sample
-from bench.frontier.variance import seed_noise
+from bench.frontier.samples import sample, seed_noise
 from bench.objectives import (
     BINARY_METRICS,
     COSTS,
@@ -66,7 +65,6 @@ class Choices:
         current: row of the current point; None where nothing was confirmed.
         segments: columns `row, segment, outcome, gain, low, high`: difference from current by segment of the rows, as
             a fraction of current's value there, with its paired 90% interval.
-        rates: mean label by task on train, on all impressions.
     """
 
     table: pd.DataFrame
@@ -76,7 +74,6 @@ class Choices:
     draws: NDArray[Any]
     current: int | None
     segments: pd.DataFrame | None = None
-    rates: dict[str, float] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -154,12 +151,11 @@ class Choices:
             raise UserError(f"{where}: '{name}' has no best direction; bound it by guard.within")
 
 
-def served_choices(served: Served, points: Iterable[Point], rates: Mapping[str, float]) -> Choices:
+def served_choices(served: Served, points: Iterable[Point]) -> Choices:
     """The rows of a served front, with the metrics of heads and costs of their points.
 
     Args:
         points: all of the run, baselines and current included, found by their ids.
-        rates: mean label by task on train.
     """
     names = tuple(outcome.name for outcome in served.outcomes)
     known = {point.id: point for point in points}
@@ -181,7 +177,6 @@ def served_choices(served: Served, points: Iterable[Point], rates: Mapping[str, 
         draws=served.draws,
         current=served.current,
         segments=_segments(served),
-        rates=dict(rates),
     )
 
 

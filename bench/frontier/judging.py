@@ -12,8 +12,8 @@ from scipy.special import ndtri
 
 from bench.errors import UserError
 from bench.frontier.choices import THOUSANDTHS, Choices
-from bench.frontier.intervals import LEVEL
 from bench.frontier.policy import LOSS, Policy, share_of_current
+from bench.frontier.statistics import LEVEL
 
 Value = float | str | tuple[float | str, float | str] | None
 

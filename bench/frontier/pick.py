@@ -18,8 +18,7 @@ from bench.frontier import reason
 from bench.frontier.choices import Choices
 from bench.frontier.judging import Breach, Change, Judge, changed, remedies
 from bench.frontier.points import estimate, rows_of
-from bench.frontier.policy import Policy
-from bench.frontier.rules import PICK_RULES, Floats, Terms
+from bench.frontier.policy import PICK_RULES, Floats, Policy, Terms
 from bench.frontier.stability import Stability, as_good, simpler, simplicity, stability_of
 from bench.objectives import Objective, key_on, ranked
 from bench.records import Point, Scalar
@@ -191,10 +190,6 @@ def _terms(policy: Policy, choices: Choices) -> tuple[list[str], Terms]:
     if policy.epsilon:
         choices.check(policy.epsilon.best, "epsilon.best", directed=True)
         weights = {policy.epsilon.best: 1.0}
-    elif policy.revenue:
-        if choices.current is None:
-            raise UserError("rule 'revenue': expected a served front, found none: nothing was confirmed")
-        weights = policy.revenue.earned(choices, choices.current)  # so that a score is a change in money
     else:
         weights = policy.weights or dict.fromkeys(choices.objectives, 1.0)
         for name in weights:

@@ -1,6 +1,7 @@
 """Policies: the rule that picks a choice, the limits it must keep, and the settings of its retraining.
 
-Guards exclude choices, a rule scores the rest; `[retrain]` says how the pick is trained for production. A file:
+Guards exclude choices, a rule of `PICK_RULES` scores the rest; `[retrain]` says how the pick is trained for production.
+A file:
 
     rule = "epsilon"
     simplest = true
@@ -9,6 +10,9 @@ Guards exclude choices, a rule scores the rest; `[retrain]` says how the pick is
     subject_to = { "click.recall@10%" = "98% of current", "cost/latency_ms" = 5 }
     [guard.segments]
     max_loss = 0.02
+
+A rule sees gains over the current point, see `Choices.gains`: .01 is 1% of an outcome, or .001 of a head's AUC. Scores
+have the same unit, so that a difference in score means the same under each rule. The current point has the score 0.
 """
 
 from __future__ import annotations
@@ -16,24 +20,91 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from bench.content import read_toml
 from bench.errors import UserError, shortened, unknown
-from bench.frontier.choices import Choices
 from bench.frontier.retraining import Retraining
-from bench.frontier.rules import PICK_RULES
 from bench.frontier.score import Score
 from bench.objectives import AREAS, COSTS, metric_names, ranked
 from bench.plain import flatten
+from bench.plugins import Registry
 from bench.schema import Task
 from bench.validation import validate
+
+Floats = NDArray[np.float64]
+LEAST = 1e-6
+"""A ratio to current is at least this under a logarithm."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The weights and signs that a rule uses.
+
+    Attributes:
+        weights: (M,), at least 0, of sum 1: of `epsilon` 1 for the one metric that is to be best.
+        signs: (M,), +1 where larger is better.
+        linear: (M,), whether a gain is no fraction of current but a head's difference in thousandths.
+    """
+
+    weights: Floats
+    signs: Floats
+    linear: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class PickRule:
+    """A named rule that picks.
+
+    Attributes:
+        score: gains (..., rows, M) and terms -> scores (..., rows); the largest wins. It never falls as a gain rises.
+        because: completes "The pick is trial 7: it ..."; `{names}` is filled in.
+        table: the policy's table that it reads; empty where there is none.
+    """
+
+    score: Callable[[Floats, Terms], Floats]
+    because: str
+    table: str = ""
+
+
+def weighted(gains: Floats, terms: Terms) -> Floats:
+    """The weighted sum of gains: sum_m w_m g_m."""
+    return np.asarray(gains @ terms.weights)
+
+
+def knee(gains: Floats, terms: Terms) -> Floats:
+    """The mean of log(value / current): the largest product of all metrics (Nash, Econometrica 1950).
+
+    On a front that is where 1% of one outcome buys just 1% of another: its bend on logarithmic axes. It does not depend
+    on units, nor on which other points there are. A metric to minimise has log(current / value); a head's metric in
+    thousandths its gain.
+    """
+    ratio = np.log(np.maximum(1 + terms.signs * gains, LEAST))
+    return np.asarray(np.where(terms.linear, gains, terms.signs * ratio) @ terms.weights)
+
+
+def utopia(gains: Floats, terms: Terms) -> Floats:
+    """Minus the weighted distance to the point that has the best gain of any row in every metric (Zeleny 1973)."""
+    best = np.fmax.reduce(gains, axis=-2, keepdims=True)
+    return -np.asarray(np.sqrt((best - gains) ** 2 @ terms.weights))
+
+
+_OURS: dict[str, PickRule] = {
+    "knee": PickRule(knee, "is the best compromise of {names}"),
+    "weights": PickRule(weighted, "has the largest weighted gain in {names}", "weights"),
+    "utopia": PickRule(utopia, "is nearest to the best {names} of any choice", "weights"),
+    "epsilon": PickRule(weighted, "has the best {names}", "epsilon"),
+}
+PICK_RULES = Registry("rule", _OURS, PickRule, "a bench.frontier.policy.PickRule")
+
 
 LOSS = 0.05
 """What a served outcome may lose where the policy says nothing, as a fraction of current's."""
@@ -145,43 +216,6 @@ def some_weight(weights: dict[str, float]) -> dict[str, float]:
     return weights
 
 
-class Revenue(BaseModel):
-    """The `[revenue]` table of a policy: the value of a click, a like or a second.
-
-    Of 1,000 rows to rank, 1000 x mean label are clicks; `recall@10%` is the share of them among the first 10%, which
-    are shown. A choice earns the sum over outcomes of value x 1000 x mean label x outcome.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    value: Weights = Field(min_length=1)
-    """The value of one click, like or second, by a served outcome that counts them: `recall@..`, `value@..`."""
-    rate: Weights = {}
-    """Mean label on all impressions, by task; else that of train."""
-
-    _check = field_validator("value")(some_weight)
-
-    def earned(self, choices: Choices, row: int) -> dict[str, float]:
-        """What a row earns by outcome, for 1,000 rows to rank.
-
-        Raises:
-            UserError: a value is of what is no served outcome that counts, or a task's mean label is not known.
-        """
-        found, rates = {}, choices.rates | self.rate
-        for name, value in self.value.items():
-            choices.check(name, "revenue.value", directed=True)
-            task, outcome = name.split(".")[0], ranked(name.rpartition(".")[2])
-            if outcome is None or outcome.measure == "ndcg" or not choices.served or name not in choices.objectives:
-                raise UserError(
-                    "revenue.value: expected an outcome of the served score that counts, recall@.. or value@.., found "
-                    f"'{name}'; add one to the suite's `outcomes`"
-                )
-            if task not in rates:
-                raise UserError(f"revenue: expected the mean label of '{task}', found none; add revenue.rate '{task}'")
-            found[name] = value * 1000 * rates[task] * float(choices.values([name])[row, 0])
-        return found
-
-
 Asked = Mapping[str, float | str]
 
 
@@ -212,7 +246,6 @@ class Policy(BaseModel):
     """By metric, of the rules `weights` and `utopia`: what 1% of it is worth (.001 of a head's AUC). One that is not
     named weighs nothing; without any, all objectives weigh the same."""
     epsilon: Epsilon | None = None
-    revenue: Revenue | None = None
     guard: Guard = Field(default_factory=Guard)
     retrain: Retraining = Field(default_factory=Retraining)
     score: Score = Field(default_factory=Score)
@@ -230,11 +263,11 @@ class Policy(BaseModel):
     @model_validator(mode="after")
     def _table_of_its_rule(self) -> Policy:
         wanted = PICK_RULES[self.rule].table
-        for table in ("weights", "epsilon", "revenue"):
+        for table in ("weights", "epsilon"):
             if getattr(self, table) and table != wanted:
                 raise ValueError(f"expected no table '{table}' beside the rule '{self.rule}', which does not read it")
-        if wanted in ("epsilon", "revenue") and not getattr(self, wanted):
-            raise ValueError(f"expected a table '{wanted}' beside the rule '{self.rule}', found none")
+        if wanted == "epsilon" and not self.epsilon:
+            raise ValueError(f"expected a table 'epsilon' beside the rule '{self.rule}', found none")
         return self
 
     @property
@@ -262,11 +295,10 @@ class Policy(BaseModel):
     @property
     def _named(self) -> dict[str, Iterable[str]]:
         """The metrics that it names, by where."""
-        guard, epsilon, revenue, loss = self.guard, self.epsilon, self.revenue, self.guard.max_loss_vs_current
+        guard, epsilon, loss = self.guard, self.epsilon, self.guard.max_loss_vs_current
         return {
             "weights": self.weights,
             "epsilon": (epsilon.best, *epsilon.subject_to) if epsilon else (),
-            "revenue.value": revenue.value if revenue else (),
             "guard": (*guard.at_most, *guard.at_least, *guard.within),
             "guard.max_loss_vs_current": loss if isinstance(loss, dict) else (),
         }
@@ -275,7 +307,7 @@ class Policy(BaseModel):
         """The policy with what a command asks for: `epsilon` with a metric to maximize, and more bounds."""
         values = self.model_dump(exclude_unset=True)
         if maximize is not None:
-            values = {key: value for key, value in values.items() if key not in ("weights", "revenue")}
+            values = {key: value for key, value in values.items() if key != "weights"}
             values |= {"rule": "epsilon", "epsilon": {"best": maximize}}
         guard = dict(values.get("guard", {}))
         for key, bounds in (("at_least", at_least), ("at_most", at_most)):

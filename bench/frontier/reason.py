@@ -9,11 +9,10 @@ import numpy as np
 
 from bench.errors import listed
 from bench.frontier.choices import Choices
-from bench.frontier.intervals import LEVEL
 from bench.frontier.judging import Judge, Limit
-from bench.frontier.policy import Policy
-from bench.frontier.rules import PICK_RULES, Terms
+from bench.frontier.policy import PICK_RULES, Policy, Terms
 from bench.frontier.stability import ENOUGH, MARGIN, Stability
+from bench.frontier.statistics import LEVEL
 from bench.fusion import in_words
 from bench.rows import CONFIRM, NAMES, SEARCH
 
@@ -87,20 +86,13 @@ class Told:
             return "is the only choice that passes the guard and can be deployed"
         weights = dict(zip(self.names, self.terms.weights, strict=True)) if self.policy.weights else {}
         names = listed([f"{name} ({weights[name]:.0%})" if name in weights else name for name in self.names])
-        words = PICK_RULES[self.policy.rule].because.format(names=names, money=self._money())
+        words = PICK_RULES[self.policy.rule].because.format(names=names)
         kept = [self._bound(limit) for limit in self.judge.limits if limit.written is not None]
         return f"{words}{f' with {listed(kept)}' if kept else ''}"
 
     def _bound(self, limit: Limit) -> str:
         bound = limit.written if isinstance(limit.written, str) else f"{limit.written:g}"
         return f"{limit.name} at {'least' if limit.floor else 'most'} {bound}"
-
-    def _money(self) -> str:
-        revenue, choices = self.policy.revenue, self.choices
-        if revenue is None or choices.current is None:
-            return ""
-        own, today = (sum(revenue.earned(choices, row).values()) for row in (self.chosen, choices.current))
-        return f"{own:,.4g} for 1,000 rows to rank, where current earns {today:,.4g}"
 
     def _gains(self) -> str:
         """Differences from current in the objectives and in what the rule scores, with paired intervals."""

@@ -16,8 +16,7 @@ from scipy.special import stdtrit
 
 from bench.errors import UserError
 from bench.frontier.points import replicated
-from bench.frontier.samples import sample
-from bench.frontier.variance import seed_noise
+from bench.frontier.samples import sample, seed_noise
 from bench.objectives import Objective
 from bench.records import Point
 from bench.rows import SEARCH, TEST

@@ -1,4 +1,12 @@
-"""Samples of a configuration's metrics: values of its replicates, and deviations on resampled rows."""
+"""Replicates of a configuration: their values, deviations on resampled rows, and the variance between seeds.
+
+Two or three replicates hardly show a configuration's variance. Configurations are alike in it, though not equal, so
+each variance is drawn to that of all. The more they differ beyond chance, the less they are drawn (Smyth, Statistical
+Applications in Genetics and Molecular Biology 2004).
+
+What a seed does to two configurations cancels from their difference. Few shared seeds do not show a pair's variance
+either, so each is drawn to the pooled one of all pairs.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import digamma, polygamma
 
 from bench.objectives import AREAS, metric_of, ranked
 from bench.records import RARER, Point
@@ -133,3 +142,219 @@ def _factor(p: float, deviations: Floats) -> float:
     """The factor that corrects deviations (n, B) of an area of P rows."""
     sd = float(np.sqrt(variance(deviations.mean(axis=0)[:, None])[0]))
     return ONE / sd if p < 1.5 and 0 < sd < ONE else float(np.sqrt(p / max(p - 1, 0.5)))
+
+
+ENOUGH = 4
+"""Of fewer variances one cannot tell whether they differ."""
+
+
+def moderated(
+    variances: Floats, freedom: NDArray[np.int64], pooled: float, total: float
+) -> tuple[Floats, Floats, bool]:
+    """Variances (N,) drawn to a common one, their degrees of freedom, and whether they are one and the same.
+
+    Args:
+        freedom: (N,) of the variances; 0 where one is not known.
+        pooled: the common variance, with `total` degrees of freedom.
+    """
+    seen = freedom > 0
+    one = np.full(len(variances), pooled), np.full(len(variances), float(total)), True
+    if seen.sum() < ENOUGH or pooled <= 0:
+        return one
+    half = freedom[seen] / 2
+    logs = np.log(np.maximum(variances[seen], 1e-5 * pooled)) - digamma(half) + np.log(half)
+    beyond = float(logs.var(ddof=1) - polygamma(1, half).mean())
+    if beyond <= 0:
+        return one
+    prior = 2 * _trigamma_inverse(beyond)
+    strength = prior + freedom
+    drawn = (prior * pooled + freedom * variances) / strength  # the middle by logarithms is far less sure with few
+    return drawn, np.minimum(strength, total), False
+
+
+def _trigamma_inverse(value: float) -> float:
+    """x with trigamma(x) = value, by Newton's steps on 1 / trigamma."""
+    x = 0.5 + 1 / value
+    for _ in range(50):
+        first = float(polygamma(1, x))
+        step = first * (1 - first / value) / float(polygamma(2, x))
+        x += step
+        if abs(step) < 1e-9 * x:
+            break
+    return x
+
+
+def satterthwaite(parts: Sequence[Floats], freedom: Sequence[Floats]) -> Floats:
+    """Effective degrees of freedom of a sum of variances, each with its own (Biometrics Bulletin 1946)."""
+    whole = np.asarray(sum(parts))
+    below = np.asarray(sum(part**2 / each for part, each in zip(parts, freedom, strict=True)))
+    none = np.broadcast_to(freedom[0], whole.shape)
+    return np.asarray(np.where(below > 0, whole**2 / np.where(below > 0, below, 1), none))
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Seed variances of paired differences, for all pairs of N configurations in M metrics.
+
+    Attributes:
+        shared: (N, N), on how many seeds both have a replicate.
+        within: (N, N, M) variance of the difference between two replicates on one seed; 0 where fewer than two seeds
+            are shared.
+        apart: (N, N, M), of that the seeds' part alone: without what resamples of the split show already.
+        freedom: (N, N, M) degrees of freedom of the variances.
+        common: whether all pairs were taken to have one variance.
+    """
+
+    shared: NDArray[np.int64]
+    within: Floats
+    apart: Floats
+    freedom: Floats
+    common: bool
+
+
+def pairing(samples: Sequence[Sample]) -> Pairing:
+    """That of configurations with at least one replicate each."""
+    n, m = len(samples), samples[0].values.shape[1]
+    places = [{seed: at for at, seed in enumerate(each.seeds)} for each in samples]
+    shared = np.array([[len(a.keys() & b.keys()) for b in places] for a in places]).reshape(n, n)
+    within, apart, freedom = np.zeros((n, n, m)), np.zeros((n, n, m)), np.ones((n, n, m))
+    pairs = [(i, j) for i in range(n) for j in range(i) if shared[i, j] > 1]
+    if not pairs:
+        return Pairing(shared, within, apart, freedom, True)
+    own = np.array([shared[pair] - 1 for pair in pairs])
+    variances, rows = np.zeros((len(pairs), m)), np.zeros((len(pairs), m))
+    for at, (i, j) in enumerate(pairs):
+        both = sorted(places[i].keys() & places[j].keys())
+        a, b = ([places[k][seed] for seed in both] for k in (i, j))
+        variances[at] = (samples[i].values[a] - samples[j].values[b]).var(axis=0, ddof=1)
+        if samples[i].deviations.shape[1] == samples[j].deviations.shape[1] > 0:
+            moved = samples[i].deviations[a] - samples[j].deviations[b]
+            spread = moved.var(axis=0, ddof=1)
+            rows[at] = [known.mean() if len(known := each[np.isfinite(each)]) else 0.0 for each in spread.T]
+    total = _pair_freedom(pairs, places)
+    pooled, beside = own @ variances / own.sum(), own @ rows / own.sum()
+    i, j = np.array(pairs).T
+    common = True
+    for k in range(m):
+        drawn, known, same = moderated(variances[:, k], own, pooled[k], total)
+        common &= same
+        left = np.maximum(drawn - beside[k], 0)
+        for found, values in ((within, drawn), (apart, left), (freedom, known)):
+            found[i, j, k] = found[j, i, k] = values
+    return Pairing(shared, within, apart, freedom, common)
+
+
+def _pair_freedom(pairs: Sequence[tuple[int, int]], places: Sequence[dict[int, int]]) -> float:
+    """Degrees of freedom of the variance pooled over pairs: of a two-way layout of configurations and seeds."""
+    seeds: dict[int, set[int]] = {}
+    of: dict[int, int] = {}  # the connected part of the layout that a configuration is in
+    for i, j in pairs:
+        both = places[i].keys() & places[j].keys()
+        for at in (i, j):
+            seeds.setdefault(at, set()).update(both)
+            of.setdefault(at, at)
+        old, new = of[j], of[i]
+        of = {at: new if part == old else part for at, part in of.items()}
+    cells = sum(len(each) for each in seeds.values())
+    columns = len({(of[at], seed) for at, each in seeds.items() for seed in each})
+    return float(max(1, cells - len(seeds) - columns + len(set(of.values()))))
+
+
+@dataclass(frozen=True)
+class SeedNoise:
+    """Seed variances of N configurations in M metrics.
+
+    Attributes:
+        within: (N, M, M) covariance of one replicate about its configuration's mean, on the split as it is.
+        apart: (N, M, M), of that what no resample of the split shares: the seed's part alone. A replicate's own
+            deviation on the split is in the resamples already.
+        freedom: (N, M) degrees of freedom of the variances.
+        total: (M,), those of the variance pooled over all configurations, fewer where these share seeds.
+        common: whether all configurations were taken to have one variance, and so err together.
+        paired: what is known of differences between configurations on shared seeds.
+    """
+
+    within: Floats
+    apart: Floats
+    freedom: Floats
+    total: Floats
+    common: bool
+    paired: Pairing
+
+
+def seed_noise(samples: Sequence[Sample]) -> SeedNoise | None:
+    """That of configurations; None where none has two replicates: nothing is then known of seeds."""
+    freedom = np.array([len(each) - 1 for each in samples])
+    count = int(freedom.sum())
+    if count < 1:
+        return None
+    pooled = _pooled([each.values for each in samples], count)
+    deviations = [np.moveaxis(each.deviations, 1, 0) for each in samples]  # (B, n, M)
+    shared = np.zeros_like(pooled)
+    if all(each.deviations.shape[1] for each in samples):
+        rest = [np.nan_to_num(each - each.mean(axis=1, keepdims=True)) for each in deviations]
+        shared = sum(np.einsum("bnk,bnl->kl", each, each) / len(each) for each in rest) / count
+    paired = pairing(samples)
+    total = _total_freedom(freedom, np.diag(pooled), paired)
+    scale = np.sqrt(np.diag(pooled))
+    unit = np.where(scale > 0, scale, 1.0)
+    variances = np.array([each.values.var(axis=0, ddof=1) if len(each) > 1 else scale * 0 for each in samples])
+    drawn = [moderated(variances[:, m], freedom, pooled[m, m], total[m]) for m in range(len(scale))]
+    own = np.sqrt(np.array([each[0] for each in drawn]).T) / unit  # (N, M), of the pooled deviation
+    within = pooled * own[:, :, None] * own[:, None, :]
+    return SeedNoise(
+        within=within,
+        apart=np.array([_positive(each, shared, unit) for each in within]),
+        freedom=np.array([each[1] for each in drawn]).T,
+        total=total,
+        common=all(each[2] for each in drawn),
+        paired=paired,
+    )
+
+
+def between(samples: Sequence[Sample], noise: SeedNoise) -> tuple[Floats, Floats]:
+    """Variances from seeds of the differences between all means, and their degrees of freedom, each (N, N, M).
+
+    Means over n_i and n_j replicates, k of them on shared seeds, differ with the variance
+
+        v_i / n_i + v_j / n_j - (v_i + v_j - d) k / (n_i n_j)
+
+    where v is the variance of one replicate and d that of a paired difference.
+    """
+    n = np.array([len(each) for each in samples], dtype=float)
+    one = np.diagonal(noise.apart, axis1=1, axis2=2)  # (N, M)
+    both = np.where(noise.paired.shared > 1, noise.paired.shared, 0) / np.outer(n, n)
+    rest = (1 / n[:, None] - both)[..., None]  # the weight of i's own variance in a pair (i, j)
+    parts = [rest * one[:, None], rest.swapaxes(0, 1) * one[None], both[..., None] * noise.paired.apart]
+    freedom = [noise.freedom[:, None], noise.freedom[None], noise.paired.freedom]
+    if noise.common:  # one variance, and not two that err apart
+        parts, freedom = [parts[0] + parts[1], parts[2]], freedom[1:]
+    seed = np.asarray(sum(parts))
+    seed[np.arange(len(n)), np.arange(len(n))] = 0
+    return seed, satterthwaite(parts, freedom)
+
+
+def _total_freedom(freedom: NDArray[np.int64], pooled: Floats, paired: Pairing) -> Floats:
+    """(M,) degrees of freedom of the pooled variance.
+
+    Variances of two configurations on shared seeds are themselves correlated, by the square of the correlation of what
+    a seed does to the two.
+    """
+    both = np.maximum(paired.shared - 1, 0)
+    np.fill_diagonal(both, 0)
+    if not both.any():
+        return np.full(len(pooled), float(freedom.sum()))
+    apart = np.einsum("ij,ijm->m", both, paired.within) / both.sum()
+    correlation = np.where(pooled > 0, 1 - apart / np.where(pooled > 0, 2 * pooled, 1), 0.0).clip(0, 1)
+    return np.asarray(freedom.sum() ** 2 / (freedom.sum() + both.sum() * correlation**2))
+
+
+def _pooled(groups: Sequence[Floats], freedom: int) -> Floats:
+    residuals = np.vstack([group - group.mean(axis=0) for group in groups])
+    return np.asarray(residuals.T @ residuals / freedom)
+
+
+def _positive(within: Floats, shared: Floats, unit: Floats) -> Floats:
+    """within - shared, without directions of negative variance; `unit` brings metrics to one scale."""
+    values, vectors = np.linalg.eigh((within - shared) / np.outer(unit, unit))
+    return np.asarray((vectors * np.maximum(values, 0)) @ vectors.T * np.outer(unit, unit))

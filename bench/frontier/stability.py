@@ -4,7 +4,7 @@ The page's script computes the same from the same draws. The definition, for dra
 
 * v[d, r, m] is the drawn value, c the current row, `sign` +1 or -1 by direction. `unit` is |v[d, c, m]|, and .1 of a
   head's metric in thousandths. The gain is g[d, r, m] = sign * (v[d, r, m] - v[d, c, m]) / unit.
-* The score under the rule `weights` is s[d, r] = sum_m w_m g[d, r, m], with weights of sum 1; others: `rules.py`.
+* The score under the rule `weights` is s[d, r] = sum_m w_m g[d, r, m], with weights of sum 1; others: `PICK_RULES`.
 * A row is feasible in draw d if it keeps every limit there. A limit on a loss is v[d, r, m] >= (1 - loss_m) v[d, c, m];
   "98% of current" is v[d, r, m] >= .98 v[d, c, m]; a number is itself. Costs are not drawn. P(non-dominated) and
   segments are judged once, not in each draw, and with `guard.confidence` only rows that pass the guard are feasible.
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from bench.frontier.choices import Choices
 from bench.frontier.judging import Judge
 from bench.frontier.pareto import lattice, steps_within
-from bench.frontier.rules import Floats
+from bench.frontier.policy import Floats
 
 MARGIN = 0.005
 """The most that a choice may lose in any metric and be as good: .5% of an outcome, or .0005 of a head's AUC."""

@@ -1,26 +1,172 @@
-"""The frontier's table: measured values of each point, and their uncertainty."""
+"""The frontier's table: measured values of each point, with confidence intervals, also of paired differences.
+
+The error of a mean over replicates has two sources, which add: the seeds of its trainings, and the rows that it was
+measured on. The first falls with replicates; the second, seen by resampling, does not, but is largely the same for two
+configurations, so that their difference is known better than either. So is the first where both were trained on the
+same seeds. `differences` is the only place that compares two configurations.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit, logit, stdtrit
 
-from bench.frontier.intervals import Interval, differences, intervals, reflected
 from bench.frontier.pareto import hypervolume
 from bench.frontier.points import replicated
 from bench.frontier.posterior import p_nondominated, posterior_draws
-from bench.frontier.samples import Sample, sample
-from bench.frontier.variance import seed_noise
+from bench.frontier.samples import Sample, between, sample, satterthwaite, seed_noise, variance
 from bench.objectives import Objective
 from bench.records import Point
 from bench.rows import CONFIRM, SEARCH, TEST
 from bench.seeds import derive
+
+Floats = NDArray[np.float64]
+
+LEVEL = 0.9
+"""Nominal coverage of every interval."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate and its confidence interval at `LEVEL`.
+
+    Attributes:
+        value: mean over replicates.
+        seed: its standard error from what the seed does to a training.
+        data: its standard error from the finite split that it was measured on; 0 where that was not resampled.
+        freedom: effective degrees of freedom of both together (Satterthwaite, Biometrics Bulletin 1946).
+    """
+
+    value: float
+    low: float
+    high: float
+    seed: float
+    data: float
+    freedom: float
+
+
+def reflected(at: float, drawn: Floats) -> Interval:
+    """Of a statistic that noise makes too large, by the basic bootstrap (Davison & Hinkley, 1997, 5.2).
+
+    The hypervolume of noisy values is too large, that of draws about them by as much again: reflected at the estimate,
+    the draws are free of it.
+
+    Args:
+        at: the estimate, from means.
+        drawn: (D,), the statistic of posterior draws about the means, not shrunken.
+    """
+    low, high = 2 * at - np.quantile(drawn, [0.5 + LEVEL / 2, 0.5 - LEVEL / 2])
+    return Interval(float(2 * at - drawn.mean()), float(low), float(high), float(drawn.std(ddof=1)), 0.0, np.inf)
+
+
+def intervals(samples: Sequence[Sample]) -> list[list[Interval]] | None:
+    """For each configuration an interval of each of M metrics, by Student's t.
+
+    Args:
+        samples: of all configurations together: few replicates each do not show what seeds do, but together they do.
+
+    Returns:
+        None where no configuration has two replicates, so that nothing is known of seeds.
+    """
+    noise = seed_noise(samples)
+    if noise is None:
+        return None
+    found = []
+    for at, each in enumerate(samples):
+        seed = np.diag(noise.apart[at]) / len(each)
+        data = variance(each.deviation)
+        freedom = satterthwaite((seed, data), (noise.freedom[at], each.rows_freedom))
+        rows = _intervals(each.mean, seed, data, freedom)
+        found.append([_on_logits(row) if curved else row for row, curved in zip_longest(rows, each.logit)])
+    return found
+
+
+@dataclass(frozen=True)
+class Differences:
+    """Differences between all pairs of N configurations in M metrics: [i, j] is configuration i minus j.
+
+    Attributes:
+        value: (N, N, M), of the means over replicates.
+        seed: (N, N, M), its variance from seeds; paired by seed where two or more are shared.
+        data: (N, N, M), its variance from the finite split, paired by resample.
+        freedom: (N, N, M), effective degrees of freedom of `seed + data`.
+        shared: (N, N), on how many seeds both were trained; pairs with two or more are paired by seed.
+        gain: (M,), how many times fewer seeds pairing needs than independent seeds would for the same variance from
+            seeds, over all paired differences together; 1 where none is paired.
+    """
+
+    value: Floats
+    seed: Floats
+    data: Floats
+    freedom: Floats
+    shared: NDArray[np.int64]
+    gain: Floats
+
+    def intervals(self, first: int, second: int) -> list[Interval]:
+        """Of the first configuration less the second in each metric."""
+        pair = first, second
+        return _intervals(self.value[pair], self.seed[pair], self.data[pair], self.freedom[pair])
+
+
+def differences(samples: Sequence[Sample]) -> Differences | None:
+    """The differences between all configurations, which may be of different runs on the same split of the same data.
+
+    Returns:
+        None where no configuration has two replicates, so that nothing is known of seeds.
+    """
+    noise = seed_noise(samples)
+    if noise is None:
+        return None
+    paired, means = noise.paired, np.array([each.mean for each in samples])
+    seed, freedom = between(samples, noise)
+    data, rows = _data(samples)
+    off = paired.shared > 1
+    np.fill_diagonal(off, False)
+    whole = np.diagonal(noise.within, axis1=1, axis2=2)
+    independent, own = (whole[:, None] + whole[None])[off].sum(axis=0), paired.within[off].sum(axis=0)
+    gain = np.divide(independent, own, out=np.where(independent > 0, np.inf, 1.0), where=own > 0)
+    freedom = satterthwaite((seed, data), (freedom, rows))
+    return Differences(means[:, None] - means[None], seed, data, freedom, paired.shared, gain)
+
+
+def _data(samples: Sequence[Sample]) -> tuple[Floats, Floats]:
+    """Variances of all differences over resamples, and their degrees of freedom, both (N, N, M).
+
+    Of two that were not resampled alike the difference has the variances of both.
+    """
+    n, each, known = len(samples), [sample.deviation for sample in samples], [one.rows_freedom for one in samples]
+    data, freedom = np.zeros((n, n, samples[0].values.shape[1])), np.ones((n, n, samples[0].values.shape[1]))
+    for i in range(n):
+        for j in range(i):
+            alike = len(each[i]) == len(each[j])
+            found = variance(each[i] - each[j]) if alike else variance(each[i]) + variance(each[j])
+            data[i, j] = data[j, i] = found
+            freedom[i, j] = freedom[j, i] = np.minimum(known[i], known[j])
+    return data, freedom
+
+
+def _intervals(value: Floats, seed: Floats, data: Floats, freedom: Floats) -> list[Interval]:
+    """From estimates, variances and degrees of freedom of both variances together, each (M,)."""
+    whole = seed + data
+    reach = stdtrit(freedom, 0.5 + LEVEL / 2) * np.sqrt(whole)
+    rows = np.stack([value, value - reach, value + reach, np.sqrt(seed), np.sqrt(data), freedom], axis=1)
+    return [Interval(*row) for row in rows.tolist()]
+
+
+def _on_logits(of: Interval) -> Interval:
+    """An interval of a value between 0 and 1, symmetric on the logit scale: Wald's, with t."""
+    value = min(max(of.value, 1e-6), 1 - 1e-6)
+    reach = (of.high - of.value) / (value * (1 - value))
+    low, high = expit(logit(value) + np.array([-reach, reach]))
+    return replace(of, low=float(low), high=float(high))
 
 
 def tabulate(points: Sequence[Point], objectives: Sequence[Objective]) -> pd.DataFrame:
@@ -63,15 +209,13 @@ def _row(record: Point, objectives: Sequence[Objective]) -> dict[str, Any]:
     return row
 
 
-Floats = NDArray[np.float64]
-
 VOLUMES = 1000
 """Posterior draws of which the hypervolume is taken."""
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Statistics of a run's confirmed points. All intervals are at `bench.frontier.intervals.LEVEL`, 90%.
+    """Statistics of a run's confirmed points. All intervals are at `bench.frontier.statistics.LEVEL`, 90%.
 
     The frontier's table has the intervals as well: columns `<key>.low` and `<key>.high` beside `<key>.mean`.
 

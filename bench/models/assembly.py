@@ -26,6 +26,7 @@ from bench.models.precision import is_bf16
 from bench.models.sequence import SEQUENCE
 from bench.models.sharing import SHARING
 from bench.models.targets import Targets
+from bench.models.thinned import Thinned
 from bench.registry import Choice, NoOptions, lookup
 from bench.schema import Schema
 
@@ -59,6 +60,7 @@ class MultiTaskModel(nn.Module):
         pooling, numeric, interaction, sharing, towers, funnel: its other parts.
         outputs: of every logit the task, see `Funnel.outputs`; behind the funnel's, those of a loss with second scores.
         targets: scales of regressions; None where there are none.
+        thinned: corrects the losses where negatives were left out; None where none were.
         weights: how many numbers its dense parameters hold.
     """
 
@@ -130,6 +132,7 @@ class MultiTaskModel(nn.Module):
         self.register_buffer("scored", torch.tensor(scores, dtype=torch.int64), persistent=False)
         self.towers = Towers(len(self.outputs), self.sharing.outputs, tower, self.members, self.funnel.transfer)
         self.targets = Targets(schema) if any(task.scale for task in schema.tasks) else None
+        self.thinned: Thinned | None = None
         self.weights = sum(parameter.numel() for parameter in self.dense_parameters())
         draw(self, seed)
 
@@ -175,23 +178,37 @@ class MultiTaskModel(nn.Module):
         more = self.outputs[len(self.schema.tasks) :]
         return torch.cat([h, *(h[task : task + 1] for task in more)]) if more and len(h) > 1 else h
 
-    def losses(self, logits: Tensor, labels: Tensor, group: Tensor | None = None) -> Tensor:
-        """logits (k B, O), labels (B, T) with NaN where unobserved, group (B,) -> mean loss of each task (T,)."""
+    def losses(
+        self, logits: Tensor, labels: Tensor, weights: Tensor | None = None, group: Tensor | None = None
+    ) -> Tensor:
+        """Mean loss of each task (T,).
+
+        Args:
+            logits: (k B, O).
+            labels: (B, T), NaN where unobserved.
+            weights: (B, 1 or 2) of the samples, see `bench.data.store.Split`; None for equal ones.
+            group: (B,), where the loss compares samples; None: all are one group.
+        """
         labels = labels if self.targets is None else self.targets.of_labels(labels)
-        labels = labels if self.members == 1 else labels.repeat(self.members, 1)
-        of_funnel = len(self.funnel.outputs)
-        scores = None
+        of_funnel, scores = len(self.funnel.outputs), None
         if of_funnel < len(self.outputs):
             logits, given = logits[:, :of_funnel], logits[:, of_funnel:]
             scores = torch.zeros_like(logits[:, : labels.shape[1]]).index_copy(1, self.scored, given)
-        if group is not None:
-            group = numbered(group, self.members)
-        return self.funnel.losses(logits, labels, Context(group, scores))
+        if weights is not None and self.thinned is not None:
+            logits, weights = logits + self.thinned.offset, self.thinned.weights(weights)
+        elif weights is not None:
+            weights = weights.prod(1, keepdim=True)
+        if self.members > 1:
+            labels = labels.repeat(self.members, 1)
+            weights = None if weights is None else weights.repeat(self.members, 1)
+        context = Context(None if group is None else numbered(group, self.members), scores)
+        return self.funnel.losses(logits, labels, weights, context)
 
-    def follow(self, logits: Tensor, labels: Tensor) -> None:
-        """Takes a training batch's logits (k B, O) and labels (B, T) into the scales of regressions."""
+    def follow(self, logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> None:
+        """Takes a training batch's logits (k B, O), labels (B, T) and weights into the scales of regressions."""
         if self.targets is not None:
-            self.targets.follow(logits, labels.repeat(self.members, 1))
+            weights = None if weights is None else weights.prod(1, keepdim=True).repeat(self.members, 1)
+            self.targets.follow(logits, labels.repeat(self.members, 1), weights)
 
     def probabilities(self, logits: Tensor) -> Probabilities:
         """logits (B, O) -> conditional and joint predictions, regressions in the unit of their labels."""

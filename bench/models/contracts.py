@@ -291,12 +291,14 @@ class Funnel(nn.Module, ABC):
     from it by `probabilities`.
 
     Attributes:
+        conditional: whether a task's logit is of the probability given its parent; else of the joint one.
         ties_tasks: whether one task's loss or logit reads another's, so that even separate models train together.
         outputs: of every logit, the task on whose representation it is computed: the T tasks, then what the funnel
             needs beside them, each from a tower of its own. O is their number.
         loss: what a logit, or a regression's output, costs; the model's choice takes the place of the plain one.
     """
 
+    conditional: bool = True
     ties_tasks: bool = False
     outputs: tuple[int, ...]
 
@@ -324,13 +326,16 @@ class Funnel(nn.Module, ABC):
         return torch.cat([logits, logits.new_zeros(len(self.outputs) - len(logits))])
 
     @abstractmethod
-    def losses(self, logits: Tensor, labels: Tensor, context: Context | None = None) -> Tensor:
+    def losses(
+        self, logits: Tensor, labels: Tensor, weights: Tensor | None = None, context: Context | None = None
+    ) -> Tensor:
         """Mean loss of each task over its own sample space, by `loss`.
 
         Args:
             logits: (B, O). Of a regression task: the predicted target.
             labels: (B, T) as on the card, a regression's scaled by `bench.models.targets`; NaN where unobserved, which
                 takes the sample out of that task's mean.
+            weights: (B, T) or (B, 1), at least 0: of each sample in each task's mean; None for equal ones.
             context: for `loss`.
 
         Returns:

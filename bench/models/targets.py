@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from bench.models.losses.base import mean
 from bench.schema import Schema
 
 SLOWEST = 0.02
@@ -71,8 +72,8 @@ class Targets(nn.Module):
         return torch.where(self.scaled.to(means.device), 0.0, means)
 
     @torch.no_grad()
-    def follow(self, logits: Tensor, labels: Tensor) -> None:
-        """Takes a training batch's outputs (B, T or more) and labels (B, T) into the running mean."""
+    def follow(self, logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> None:
+        """Takes a training batch's outputs (B, T or more), labels (B, T) and weights (B, 1) into the running mean."""
         if not self.log:
             return
         known = ~labels.isnan()
@@ -82,7 +83,8 @@ class Targets(nn.Module):
         values = torch.where(known, self._undone(logits[:, : len(self.parents)]), 0)
         self.batches += 1
         rate = (1 / (self.batches + 1)).clamp(min=SLOWEST)
-        found = values.sum(0) / known.sum(0).clamp(min=1)
+        found = mean(values, known, weights)
+        known = known if weights is None else known & (weights > 0)
         self.predicted.lerp_(torch.where(known.any(0), found, self.predicted), rate)
 
     def corrected(self, logits: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bench.outcomes.bootstrap import Drawn
-from bench.outcomes.tops import AREA, NDCG, SHARE, Floats, Wanted, discounts, top, won
+from bench.outcomes.whole import AREA, NDCG, SHARE, Floats, Wanted, discounts, top, won, won_weighted
 
 Ints = NDArray[np.int64]
 _SHORT = 40  # rows of a group that insertion sorts fastest
@@ -23,9 +23,16 @@ class Grouped:
         gains: (C, N), at least 0, NaN where unobserved.
         group: (N,), negative where a row has none; such rows are left out.
         wanted: outcomes, each of one column of gains.
+        weights: (N,), of which areas count a row as that many equal ones; None for equal ones.
     """
 
-    def __init__(self, gains: NDArray[np.float32], group: NDArray[Any], wanted: Sequence[Wanted]) -> None:
+    def __init__(
+        self,
+        gains: NDArray[np.float32],
+        group: NDArray[Any],
+        wanted: Sequence[Wanted],
+        weights: Floats | None = None,
+    ) -> None:
         order = np.argsort(group, kind="stable")
         self._order = order[int(np.searchsorted(group, 0, sorter=order)) :]
         ordered = group[self._order]
@@ -41,7 +48,8 @@ class Grouped:
         shape = (len(sizes), len(wanted))
         self._weights, self._scales = np.zeros(shape), np.zeros(shape)
         rules = (self._columns, self._kinds, self._cuts, self._discounts)
-        _prepare(self._starts, self._gains, *rules, self._longest, self._weights, self._scales)
+        self._of_rows = np.empty(0) if weights is None else weights[self._order]
+        _prepare(self._starts, self._gains, self._of_rows, *rules, self._longest, self._weights, self._scales)
         self._drawn: Drawn | None = None
         self._totals = self._weights.sum(0)
 
@@ -69,7 +77,8 @@ class Grouped:
         """(G, M)."""
         found = np.zeros(self._weights.shape)
         rules = (self._columns, self._kinds, self._cuts, self._discounts)
-        _contribute(scores, self._order, self._starts, self._gains, *rules, self._longest, self._scales, found)
+        rows = (scores, self._order, self._starts, self._gains, self._of_rows)
+        _contribute(*rows, *rules, self._longest, self._scales, found)
         return found
 
 
@@ -82,6 +91,7 @@ def _ratio(above: Floats, below: Floats) -> Floats:
 def _prepare(
     starts: Ints,
     gains: NDArray[np.float32],
+    of_rows: Floats,
     columns: Ints,
     kinds: Ints,
     cuts: Floats,
@@ -117,9 +127,17 @@ def _prepare(
                 if total > 0:
                     weights[group, m], scales[group, m] = 1.0, 1 / total
             elif 0 < positives < seen:
-                weight = seen if kinds[m] == AREA else positives
-                weights[group, m] = weight
-                scales[group, m] = weight / (2.0 * positives * (seen - positives))
+                whole, above = 1.0 * seen, 1.0 * positives
+                if len(of_rows):
+                    whole, above = 0.0, 0.0
+                    for row in range(end - start):
+                        if own[row] == own[row]:
+                            whole += of_rows[start + row]
+                            above += of_rows[start + row] * (own[row] > 0)
+                if 0 < above < whole:
+                    weight = whole if kinds[m] == AREA else above
+                    weights[group, m] = weight
+                    scales[group, m] = weight / (2.0 * above * (whole - above))
 
 
 @njit(cache=True, nogil=True)
@@ -128,6 +146,7 @@ def _contribute(
     order: Ints,
     starts: Ints,
     gains: NDArray[np.float32],
+    of_rows: Floats,
     columns: Ints,
     kinds: Ints,
     cuts: Floats,
@@ -158,6 +177,8 @@ def _contribute(
             own = gains[columns[m], start : start + size]
             if kinds[m] <= SHARE:
                 walked = top(ranked, places, size, own, kinds[m], cuts[m], discounts)
+            elif len(of_rows):
+                walked = won_weighted(ranked, places, size, own, of_rows[start : start + size])
             else:
                 walked = won(ranked, places, size, own)
             found[group, m] = walked * scales[group, m]

@@ -5,11 +5,21 @@ over the ideal; mean over groups whose labels differ), `recall@k` and `value@k` 
 its labels' sum, in its first k rows; mean over groups that have any), `gauc` and `gauc_positives` (mean area under the
 curve over groups with both classes, weighted by rows or by positives). Over all rows: `recall@q%`, `value@q%`, `auc`;
 and where no row has a group, `ndcg@k`, `recall@k` and `value@k`. Among equal scores every order counts alike.
+
+Where rows have weights, shares of all rows and areas count a row of weight w as w equal rows. Lists do not: a place
+among the first k is one row's, whatever it weighs.
+
+Rows that come in pieces wait in a temporary file beyond a limit. By group, rows are put aside by a part of their
+groups' numbers: each part has whole groups, is ranked in memory, and adds to the mean. Over all rows, the score at the
+cut is found by counting scores by their upper bits, then by their lower ones; the rows above it are added up, and of
+its equals the share that fits. So nothing is sorted as a whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,8 +28,8 @@ from numpy.typing import NDArray
 from bench.objectives import AREAS, ranked
 from bench.outcomes.bootstrap import Drawn, units_of
 from bench.outcomes.grouped import Grouped
-from bench.outcomes.tops import AREA, AREA_BY_POSITIVES, NDCG, SHARE, Floats, Wanted
-from bench.outcomes.whole import Whole
+from bench.outcomes.weighted import WeightedWhole
+from bench.outcomes.whole import AREA, AREA_BY_POSITIVES, NDCG, SHARE, Floats, Wanted, Whole, discounts, top
 from bench.schema import Task
 
 ROWS_A_GROUP = 2
@@ -54,6 +64,7 @@ class Measure:
         units: (N,), what is drawn as a whole, see `bench.outcomes.bootstrap`; the same for all rows of a group. None
             takes these rows as the whole split.
         grouped: whether to rank by group; by itself where any row has one.
+        weights: (N,), at least 0; None for equal ones.
 
     Attributes:
         names: the outcomes, (M,).
@@ -72,13 +83,14 @@ class Measure:
         resamples: int = 0,
         units: NDArray[np.uint64] | None = None,
         grouped: bool | None = None,
+        weights: NDArray[Any] | None = None,
     ) -> None:
         self.names = tuple(outcomes)
         grouped = bool((group >= 0).any()) if grouped is None else grouped
         columns, wanted = columns_of(tasks, outcomes, grouped)
         gains = columns.gains(labels)
         drawn = Drawn(units_of(group, 0) if units is None else units, split, resamples) if resamples else None
-        self._prepare(np.arange(len(labels)), gains, group, wanted, drawn)
+        self._prepare(np.arange(len(labels)), gains, group, wanted, drawn, weights)
 
     def _prepare(
         self,
@@ -87,23 +99,31 @@ class Measure:
         group: NDArray[Any],
         wanted: Sequence[tuple[str, Wanted] | None],
         drawn: Drawn | None,
+        weights: NDArray[Any] | None,
     ) -> None:
-        """Of rows (N',) among all, with their gains (C, N') and groups (N',)."""
+        """Of rows (N',) among all, with their gains (C, N'), groups (N',) and weights (N',)."""
         self._rows, self._gains, self._group, self._wanted, self._drawn = rows, gains, group, wanted, drawn
+        self._weights = weights = None if weights is None else np.asarray(weights, np.float64)
         by_group = [at for at, each in enumerate(wanted) if each is not None and each[0] == "group"]
-        self._parts: list[tuple[list[int], NDArray[np.int64] | None, Grouped | Whole]] = []
+        self._parts: list[tuple[list[int], NDArray[np.int64] | None, Grouped | Whole | WeightedWhole]] = []
         if by_group:
-            self._parts.append((by_group, None, Grouped(gains, group, [wanted[at][1] for at in by_group])))  # type: ignore[index]
-        sets: dict[bytes, list[int]] = {}
+            of_group = Grouped(gains, group, [wanted[at][1] for at in by_group], weights)  # type: ignore[index]
+            self._parts.append((by_group, None, of_group))
+        sets: dict[tuple[bytes, bool], list[int]] = {}
         seen = ~np.isnan(gains)
         for at, each in enumerate(wanted):
             if each is not None and each[0] == "all":
-                sets.setdefault(np.packbits(seen[each[1].column]).tobytes(), []).append(at)
-        for places in sets.values():
+                weighted = weights is not None and (each[1].percent or each[1].kind >= AREA)
+                sets.setdefault((np.packbits(seen[each[1].column]).tobytes(), weighted), []).append(at)
+        for (_, weighted), places in sets.items():
             of = [wanted[at][1] for at in places]  # type: ignore[index]
             there = seen[of[0].column]
             inside = None if there.all() else np.flatnonzero(there)
-            self._parts.append((places, inside, Whole(gains if inside is None else gains[:, inside], of)))
+            own = gains if inside is None else gains[:, inside]
+            if weighted and weights is not None:
+                self._parts.append((places, inside, WeightedWhole(own, of, weights[there])))
+            else:
+                self._parts.append((places, inside, Whole(own, of)))
         if drawn is not None:
             for _, inside, part in self._parts:
                 part.draw(drawn, rows if inside is None else rows[inside])
@@ -129,7 +149,8 @@ class Measure:
         kept = np.flatnonzero(rows[self._rows])
         found = object.__new__(Measure)
         found.names = self.names
-        found._prepare(self._rows[kept], self._gains[:, kept], self._group[kept], self._wanted, self._drawn)
+        weights = None if self._weights is None else self._weights[kept]
+        found._prepare(self._rows[kept], self._gains[:, kept], self._group[kept], self._wanted, self._drawn, weights)
         return found
 
     def random(self) -> Floats:
@@ -191,3 +212,153 @@ def columns_of(
         else:
             wanted.append(None)
     return columns, wanted
+
+
+PARTS = 256
+"""Of the groups; one is in memory at a time."""
+ROW = np.dtype([("group", np.int32), ("score", np.float32), ("label", np.float32)])
+Rows = NDArray[Any]
+"""Of type `ROW`."""
+_Chunks = Callable[[], Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]]
+"""Iterates over keys and gains, each (n,), piece by piece and as often as is needed."""
+
+
+class Stream:
+    """Outcomes of one task with a cut (`ndcg@k`, `recall@10%`, ...), exactly as `Measure` has them in memory.
+
+    Args:
+        outcomes: their full names, as in `like.recall@10%`.
+        limit: rows to hold, 12 bytes each; a part of the groups, about one in 256 of all rows, is held besides.
+    """
+
+    def __init__(self, task: Task, outcomes: Sequence[str], limit: int) -> None:
+        self._task, self._outcomes, self._limit = task, tuple(outcomes), limit
+        self._held: list[Rows] = []
+        self._file: Any = None
+        self._bounds: list[NDArray[np.int64]] = []  # of each flush the rows in the file at which its parts begin
+        self._grouped = False
+
+    def add(self, labels: NDArray[Any], scores: NDArray[Any], group: NDArray[Any]) -> None:
+        """Counts rows in: joint labels, scores (taken as float32) and group (N,), negative where there is none."""
+        self._grouped = self._grouped or bool((group >= 0).any())
+        seen = np.flatnonzero(~np.isnan(labels))
+        for start in range(0, len(seen), self._limit):
+            rows = seen[start : start + self._limit]
+            if sum(map(len, self._held)) + len(rows) > self._limit:
+                self._put_aside()
+            piece = np.empty(len(rows), ROW)
+            piece["group"], piece["score"], piece["label"] = group[rows], scores[rows], labels[rows]
+            self._held.append(piece)
+
+    def result(self) -> dict[str, float]:
+        """Outcomes by name; those that the rows do not define are left out."""
+        if self._file is None:
+            rows = np.concatenate([np.empty(0, ROW), *self._held])
+            labels, group = rows["label"][:, None], rows["group"]
+            measure = Measure((self._task,), self._outcomes, labels, group, "", grouped=self._grouped)
+            values = measure.values(rows["score"])
+        else:
+            self._put_aside()
+            values = self._beyond_memory()
+        return {name: float(value) for name, value in zip(self._outcomes, values, strict=True) if value == value}
+
+    def _put_aside(self) -> None:
+        if self._file is None:
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as this object is there)
+        rows = np.concatenate([np.empty(0, ROW), *self._held])
+        self._held.clear()
+        part = np.where(rows["group"] >= 0, rows["group"] % PARTS, 0).astype(np.uint8)
+        first = self._bounds[-1][-1] if self._bounds else 0
+        self._bounds.append(first + np.concatenate([[0], np.cumsum(np.bincount(part, minlength=PARTS))]))
+        self._file.write(rows[np.argsort(part, kind="stable")].data)
+        self._file.flush()
+
+    def _read(self, start: int, end: int) -> Rows:
+        if start == end:
+            return np.empty(0, ROW)
+        return np.memmap(self._file, ROW, "r", int(start) * ROW.itemsize, (int(end - start),))
+
+    def _beyond_memory(self) -> Floats:
+        columns, wanted = columns_of((self._task,), self._outcomes, self._grouped)
+        by_group = [at for at, each in enumerate(wanted) if each is not None and each[0] == "group"]
+        found = np.full(len(wanted), np.nan)
+        if by_group:
+            above, below = np.zeros(len(by_group)), np.zeros(len(by_group))
+            for part in range(PARTS):
+                rows = np.concatenate([self._read(*bounds[part : part + 2]) for bounds in self._bounds])
+                if not len(rows):
+                    continue
+                gains = columns.gains(rows["label"][:, None])
+                grouped = Grouped(gains, rows["group"], [wanted[at][1] for at in by_group])  # type: ignore[index]
+                sums = grouped.sums(rows["score"].astype(np.float64))
+                above, below = above + sums[0], below + sums[1]
+            with np.errstate(all="ignore"):
+                found[by_group] = np.where(below > 0, above / below, np.nan)
+        for at, each in enumerate(wanted):
+            if each is not None and each[0] == "all":
+                found[at] = self._over_all(each[1], columns)
+        return found
+
+    def _over_all(self, wanted: Wanted, columns: Columns) -> float:
+        def chunks(by: str) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+            for bounds in self._bounds:
+                rows = self._read(bounds[0], bounds[-1])
+                gains = columns.gains(rows["label"][:, None])[wanted.column]
+                yield (rows["score"] if by == "score" else gains), gains
+
+        rows, total, least, most = 0, 0.0, math.inf, 0.0
+        for _, gains in chunks("score"):
+            rows += len(gains)
+            if len(gains):
+                total += gains.sum(dtype=np.float64)
+                least, most = min(least, float(gains.min())), max(most, float(gains.max()))
+        cut = min(wanted.cut / 100 * rows if wanted.percent else wanted.cut, rows)
+        if most == 0 or (wanted.kind == NDCG and least == most):
+            return math.nan
+        best = _top(lambda: chunks("gain"), wanted.kind, cut) if wanted.kind == NDCG else total
+        return _top(lambda: chunks("score"), wanted.kind, cut) / best
+
+
+def _top(chunks: _Chunks, kind: int, cut: float) -> float:
+    """What `tops.top` says of all rows by descending key; at most `cut` rows are held, and only for `NDCG`."""
+    bar = _nth(lambda: (codes(keys) for keys, _ in chunks()), math.ceil(cut))
+    before, equals, gained, gained_by_equals = 0, 0, 0.0, 0.0
+    held: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
+    for keys, gains in chunks():
+        own = codes(keys)
+        above, equal = own > bar, own == bar
+        before += int(above.sum())
+        equals += int(equal.sum())
+        gained += float(gains[above].sum(dtype=np.float64))
+        gained_by_equals += float(gains[equal].sum(dtype=np.float64))
+        if kind == NDCG:
+            held.append((keys[above], gains[above]))
+    if kind != NDCG:
+        return gained + gained_by_equals / equals * (cut - before)
+    keys, gains = (np.concatenate(each) for each in zip(*held, strict=True))
+    order, norms = np.argsort(-keys), discounts(int(cut))
+    walked = top(keys[order].astype(np.float64), order, len(order), gains, kind, cut, norms)
+    return walked + gained_by_equals / equals * float(norms[int(cut)] - norms[before])
+
+
+def codes(values: NDArray[np.float32]) -> NDArray[np.uint32]:
+    """Integers whose unsigned order is that of floats; -0 has the code of 0."""
+    bits = (np.asarray(values) + np.float32(0)).view(np.uint32)
+    return np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))
+
+
+def _nth(pieces: Callable[[], Iterator[NDArray[np.uint32]]], rank: int) -> int:
+    """The code of the row of that rank, from the largest; ranks count from 1."""
+    upper = sum((np.bincount(piece >> 16, minlength=1 << 16) for piece in pieces()), np.zeros(1 << 16, np.int64))
+    high, above = _bin(upper, rank)
+    lower = np.zeros(1 << 16, np.int64)
+    for piece in pieces():
+        lower += np.bincount(piece[piece >> 16 == high] & 0xFFFF, minlength=1 << 16)
+    return high << 16 | _bin(lower, rank - above)[0]
+
+
+def _bin(counts: NDArray[np.int64], rank: int) -> tuple[int, int]:
+    """The bin that holds a rank, and how many rows are in bins above it."""
+    down = np.cumsum(counts[::-1])
+    at = int(np.searchsorted(down, rank))
+    return len(counts) - 1 - at, int(down[at] - counts[::-1][at])

@@ -121,7 +121,7 @@ ENOUGH = 1000
 Platt's was mostly better below 400 rows; from 2,000 on it was better by at most .0012 and worse by up to .0031."""
 
 
-def fit_isotonic(p: ArrayLike, y: ArrayLike) -> Calibration:
+def fit_isotonic(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> Calibration:
     """The non-decreasing map of least squared error, by pooling adjacent violators (Ayer et al., 1955), interpolated.
 
     Each block of pooled rows has its value at their mean prediction, with lines between the blocks and on to (0, 0) and
@@ -132,16 +132,17 @@ def fit_isotonic(p: ArrayLike, y: ArrayLike) -> Calibration:
     Args:
         p: predicted probabilities (N,).
         y: labels (N,), 0 or 1; rows with NaN do not count.
+        weights: (N,), how many rows a row stands for; None for one each.
 
     Raises:
         ValueError: no row has a label.
     """
     from sklearn.isotonic import IsotonicRegression  # a server needs none of it
 
-    p, y = _labelled(p, y)
-    fitted = IsotonicRegression().fit_transform(p, y)
+    p, y, w = _labelled(p, y, weights)
+    fitted = IsotonicRegression().fit_transform(p, y, sample_weight=w)
     means, of_row = np.unique(fitted, return_inverse=True)
-    rows, weighted = np.bincount(of_row).astype(np.float64), np.bincount(of_row, weights=p)
+    rows, weighted = np.bincount(of_row, weights=w).astype(np.float64), np.bincount(of_row, weights=_times(p, w))
     if len(means) == 1:
         return Calibration("isotonic", x=(0.0, 1.0), y=(float(means[0]),) * 2)
     if means[0] == 0:
@@ -156,13 +157,16 @@ def fit_isotonic(p: ArrayLike, y: ArrayLike) -> Calibration:
     return Calibration("isotonic", x=tuple(x[apart].tolist()), y=tuple(values[apart].tolist()))
 
 
-def fit_auto(p: ArrayLike, y: ArrayLike) -> Calibration:
-    """`fit_isotonic` where each class has `ENOUGH` rows, else `fit_platt`, whose two numbers need fewer."""
+def fit_auto(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> Calibration:
+    """`fit_isotonic` where each class has `ENOUGH` rows, else `fit_platt`, whose two numbers need fewer.
+
+    Rows are counted without weights: they say how sure a fit can be.
+    """
     positives, rows = np.nansum(np.asarray(y, np.float64)), np.sum(~np.isnan(np.asarray(y, np.float64)))
-    return (fit_isotonic if min(positives, rows - positives) >= ENOUGH else fit_platt)(p, y)
+    return (fit_isotonic if min(positives, rows - positives) >= ENOUGH else fit_platt)(p, y, weights)
 
 
-def fit_platt(p: ArrayLike, y: ArrayLike) -> Calibration:
+def fit_platt(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> Calibration:
     """Slope and offset on the logit of largest likelihood (Platt, Advances in Large Margin Classifiers 1999).
 
     Labels are drawn in by Platt's prior, from 1 to (P + 1) / (P + 2) of P positives and likewise for negatives, which
@@ -177,32 +181,38 @@ def fit_platt(p: ArrayLike, y: ArrayLike) -> Calibration:
     """
     from sklearn.linear_model import LogisticRegression  # a server needs none of it
 
-    p, y = _labelled(p, y)
+    p, y, w = _labelled(p, y, weights)
     x = logit(p)
-    positives = y.sum()
-    target = np.where(y > 0, (positives + 1) / (positives + 2), 1 / (len(y) - positives + 2))
+    positives, rows = _times(y, w).sum(), len(y) if w is None else w.sum()
+    target = np.where(y > 0, (positives + 1) / (positives + 2), 1 / (rows - positives + 2))
     middle, spread = x.mean(), x.std()
     if spread < 1e-9:
-        return Calibration("platt", 1.0, float(logit(target.mean()) - middle))
+        return Calibration("platt", 1.0, float(logit(np.average(target, weights=w)) - middle))
     z = ((x - middle) / spread)[:, None]
     both = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10, max_iter=200)
-    both.fit(np.concatenate([z, z]), np.repeat([1, 0], len(z)), np.concatenate([target, 1 - target]))
+    each = np.concatenate([_times(target, w), _times(1 - target, w)])
+    both.fit(np.concatenate([z, z]), np.repeat([1, 0], len(z)), each)
     slope, offset = float(both.coef_[0, 0]), float(both.intercept_[0])
     if slope < 0:
-        return Calibration("platt", 0.0, float(logit(target.mean())))
+        return Calibration("platt", 0.0, float(logit(np.average(target, weights=w))))
     return Calibration("platt", float(slope / spread), float(offset - slope * middle / spread))
 
 
-def _labelled(p: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
+def _labelled(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None) -> tuple[Floats, Floats, Floats | None]:
     p, y = np.asarray(p, np.float64), np.asarray(y, np.float64)
-    seen = ~np.isnan(y)
+    w = None if weights is None else np.asarray(weights, np.float64)
+    seen = ~np.isnan(y) if w is None else ~np.isnan(y) & (w > 0)
     if not seen.any():
         raise ValueError("expected rows with a label to calibrate on, found none")
-    return p[seen], y[seen]
+    return p[seen], y[seen], None if w is None else w[seen]
 
 
-FITS: dict[Method, Callable[[ArrayLike, ArrayLike], Calibration]] = {
-    "none": lambda p, y: Calibration(),
+def _times(values: Floats, weights: Floats | None) -> Floats:
+    return values if weights is None else values * weights
+
+
+FITS: dict[Method, Callable[..., Calibration]] = {
+    "none": lambda p, y, weights=None: Calibration(),
     "auto": fit_auto,
     "platt": fit_platt,
     "isotonic": fit_isotonic,
@@ -221,13 +231,14 @@ def names_of(schema: Schema, at: int) -> tuple[str, str] | None:
 
 
 def fit_calibrations(
-    schema: Schema, labels: Array, conditional: Array, joint: Array, kind: Method
+    schema: Schema, labels: Array, conditional: Array, joint: Array, kind: Method, weights: Array | None = None
 ) -> dict[str, Calibration]:
     """The calibration of each prediction by its name; none where the kind is `none`.
 
     Args:
         labels: (N, T), NaN where unobserved, of rows that were not trained on.
         conditional, joint: predicted probabilities (N, T).
+        weights: (N,), how many rows a row stands for; None for one each.
 
     Raises:
         UserError: the labels of a prediction are all of one class there.
@@ -236,7 +247,7 @@ def fit_calibrations(
     for name, task_kind, own, predicted in sample_spaces(schema, labels, conditional, joint):
         if kind != "none" and task_kind == "binary":
             _check(name, own)
-            found[name] = FITS[kind](predicted, own)
+            found[name] = FITS[kind](predicted, own, weights)
     return found
 
 

@@ -20,8 +20,8 @@ from bench.data.preparation import rows_of
 from bench.data.splits import SPLITS
 from bench.errors import UserError, listed, unknown
 from bench.frontier.comparison.verdict import CANNOT_TELL, against
-from bench.frontier.intervals import LEVEL
 from bench.frontier.score import prediction_names
+from bench.frontier.statistics import LEVEL
 from bench.outcomes.bootstrap import counts, units_of
 from bench.outcomes.measure import Measure, default_outcomes
 from bench.production.history import kept_of_card
@@ -39,11 +39,15 @@ class Judged:
         labels: (N, T) of the model's tasks, NaN where unobserved.
         predictions: for each model name -> predictions (N,).
         group: (N,) of a row; negative where it has none.
+        weights: (N,), how many rows a row stands for; None for one each.
+        plain: the same without the card's row weight, where it has one.
     """
 
     labels: NDArray[np.float32]
     predictions: tuple[Mapping[str, Values], ...]
     group: NDArray[np.int64]
+    weights: Values | None = None
+    plain: Values | None = None
 
 
 def judge(
@@ -62,6 +66,7 @@ def judge(
             raise UserError(f"{card.key}: {unknown('task', task.name, names)}, which the model predicts")
     labels: list[Any] = []
     groups: list[Any] = []
+    weights: list[Any] = []
     predictions: list[list[dict[str, Values]]] = [[] for _ in scorers]
     history = None if card.history is None else kept_of_card(card, home, raw, progress)
     for rows in rows_of(card, home, raw, progress):
@@ -75,13 +80,17 @@ def judge(
             found_by.append(scorer.predict_table(scorer.rows.checked(table, lambda row: f"row {row + 1} of a part")))
         labels.append(rows.labels[chosen])
         groups.append(rows.group[chosen])
+        weights.append(rows.weights[chosen].astype(np.float64))
     if not labels:
         raise UserError(f"{card.key}: expected rows to judge by, found none{f' in {split}' if split else ''}")
     whole, group = np.concatenate(labels), np.concatenate(groups).astype(np.int64)
+    of_rows = np.concatenate(weights)
     return Judged(
         whole[:, [names.index(task.name) for task in scorers[0].schema.tasks]],
         tuple({name: np.concatenate([part[name] for part in each]) for name in each[0]} for each in predictions),
         group,
+        of_rows.prod(axis=1) if of_rows.shape[1] else None,
+        of_rows[:, 1:].prod(axis=1) if card.weight else None,
     )
 
 
@@ -163,7 +172,8 @@ def served(
     labels = joint_labels(schema, judged.labels)
     outcomes = outcomes or default_outcomes(schema.tasks, judged.group)
     try:
-        measure = Measure(schema.tasks, outcomes, labels, judged.group, _draws(seed), resamples)
+        about = (labels, judged.group, _draws(seed), resamples)
+        measure = Measure(schema.tasks, outcomes, *about, weights=judged.weights)
     except ValueError as error:
         raise UserError(str(error)) from None
     found = [measure.resampled(predictions[SCORE]) for predictions in judged.predictions]
@@ -178,11 +188,13 @@ def judgements(
 ) -> list[Judgement]:
     """Every metric of each prediction of the first model, against the second where there is one.
 
+    Where rows have a weight, metrics without it stand beside: `click.plain_auc`.
+
     Raises:
         UserError: nothing to resample.
     """
     units = _check(judged)
-    measures = [dict(_measures(schema, judged.labels, predictions)) for predictions in judged.predictions]
+    measures = [dict(_weighted(schema, judged, predictions)) for predictions in judged.predictions]
     values = {name: [of[name][1](np.ones(len(units))) for of in measures] for name in measures[0]}
     draws = {name: np.empty((len(measures), resamples)) for name in measures[0]}
     for first in range(0, resamples, AT_ONCE):
@@ -260,6 +272,21 @@ def _estimate(value: float, drawn: NDArray[np.float64], confidence: float) -> Es
         return Estimate(value, np.nan, np.nan)
     low, high = np.quantile(known, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Estimate(value, float(low), float(high))
+
+
+def _weighted(
+    schema: Schema, judged: Judged, predictions: Mapping[str, Values]
+) -> Iterator[tuple[str, tuple[str | None, Weighted]]]:
+    """As `_measures`, with the rows' own weights times those of a resample; and without them."""
+    for name, (better, measure) in _measures(schema, judged.labels, predictions):
+        yield name, (better, _times(measure, judged.weights))
+        if judged.plain is not None:
+            before, _, metric = name.rpartition(".")
+            yield f"{before}.plain_{metric}", (better, _times(measure, judged.plain))
+
+
+def _times(measure: Weighted, own: Values | None) -> Weighted:
+    return measure if own is None else lambda weights: measure(weights * own)
 
 
 def _measures(

@@ -1,13 +1,14 @@
 """The past of groups as of a time, kept in a file: what a packaged model reads where requests bring no history.
 
-A Parquet file with a row for each row of a log, sorted by group and time: `group`, `time`, a 0/1 column for each action
-and a text column for each input that the history follows. The history of a request is computed from these rows exactly
-as it was computed for training.
+A Parquet file with a row for each row of a log that has a group, the rows of a group together and in order of time:
+`group`, `time`, a 0/1 column for each action and a text column for each input that the history follows. The history of
+a request is computed from these rows exactly as it was computed for training.
 """
 
 from __future__ import annotations
 
 import math
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -19,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from bench.atomic import atomic_path
+from bench.atomic import atomic_path, scratch_folder
 from bench.data.card import Card
 from bench.data.encoding.base import Source
 from bench.data.history import HistoryConfig, Rows, past
@@ -29,6 +30,8 @@ from bench.errors import UserError
 from bench.progress import Progress
 
 GROUP, TIME = "group", "time"
+SHARES = 64
+"""Groups are divided into as many shares, which are sorted one after the other."""
 
 
 def write_history(card: Card, out: Path, home: Path, raw: Path | None, until: float, progress: Progress) -> int:
@@ -39,16 +42,32 @@ def write_history(card: Card, out: Path, home: Path, raw: Path | None, until: fl
     """
     history = config_of(card)
     at = {task.name: number for number, task in enumerate(card.tasks)}
-    parts = []
-    for rows in rows_of(card, home, raw, progress):
-        table = _keys(card, rows.table)
-        for name in history.actions:
-            table = table.append_column(_action(name), pa.array(rows.labels[:, at[name]] == 1))
-        parts.append(table.filter(pc.less(table[TIME], until)))
-    kept = pa.concat_tables(parts).sort_by([(GROUP, "ascending"), (TIME, "ascending")])
-    with atomic_path(out) as temporary:
-        pq.write_table(kept.replace_schema_metadata({"card": card.key}), temporary)
-    return int(kept.num_rows)
+    texts = (GROUP, *map(_value, history.inputs))
+    schema = pa.schema(
+        [(name, pa.string()) for name in texts]
+        + [(TIME, pa.float64())]
+        + [(_action(name), pa.bool_()) for name in history.actions]
+    )
+    kept = 0
+    with atomic_path(out) as temporary, scratch_folder(out) as folder:
+        files = [folder / str(share) for share in range(SHARES)]
+        with ExitStack() as stack:
+            shares = [stack.enter_context(pa.ipc.new_file(file, schema)) for file in files]
+            for rows in rows_of(card, home, raw, progress):
+                table = _keys(card, rows.table)
+                for name in history.actions:
+                    table = table.append_column(_action(name), pa.array(rows.labels[:, at[name]] == 1))
+                table = table.filter(pc.and_(pc.less(table[TIME], until), pc.is_valid(table[GROUP])))
+                share = pd.util.hash_array(table[GROUP].to_pandas().to_numpy(object)) % SHARES
+                for each in np.unique(share):
+                    shares[each].write_table(table.filter(pa.array(share == each)).select(schema.names))
+        with pq.ParquetWriter(temporary, schema.with_metadata({"card": card.key})) as writer:
+            for file in files:
+                with pa.ipc.open_file(file) as reader:
+                    share = reader.read_all().sort_by([(GROUP, "ascending"), (TIME, "ascending")])
+                writer.write_table(share.replace_schema_metadata({"card": card.key}))
+                kept += share.num_rows
+    return kept
 
 
 class KeptHistory:

@@ -13,7 +13,7 @@ import numpy as np
 
 from bench.production.engines import ENGINES
 from bench.production.package import Package
-from bench.production.rows import example_rows
+from bench.production.scorer import example_rows
 
 BATCHES = (1, 100, 1000)
 THREADS = (1, 2)

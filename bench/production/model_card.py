@@ -12,7 +12,7 @@ from typing import Any
 from bench.data.card import Card
 from bench.data.encoding.encoder import Encoder
 from bench.frontier.score import Score
-from bench.production.rows import RawRows
+from bench.production.scorer import RawRows
 
 
 @dataclass(frozen=True)

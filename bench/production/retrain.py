@@ -49,12 +49,13 @@ from bench.training.step import build_model
 
 
 class Predictions(NamedTuple):
-    """Rows (n, T) of a split: labels, and conditional and joint probabilities; rows' groups (n,)."""
+    """Rows (n, T) of a split: labels, and conditional and joint probabilities; rows' groups (n,) and weights (n, K)."""
 
     labels: NDArray[Any]
     conditional: NDArray[np.float32]
     joint: NDArray[np.float32]
     group: NDArray[Any]
+    weights: NDArray[np.float32] | None
 
 
 class Predictor:
@@ -81,18 +82,21 @@ class Predictor:
             )
             rows = slice(at, at + len(conditional))
             at += len(conditional)
-            yield Predictions(np.asarray(data.labels_of(rows)), conditional, joint, np.asarray(data.group[rows]))
+            beside = (np.asarray(data.group[rows]), data.weights_of(rows))
+            yield Predictions(np.asarray(data.labels_of(rows)), conditional, joint, *beside)
 
     def metrics(
         self, split: SplitName, members: Sequence[States], calibrations: Mapping[str, Calibration] | None = None
     ) -> dict[str, float]:
         """Every task's metrics of the members' mean, calibrated where calibrations are given."""
-        tally = Tally(self.store.schema.tasks, f"{split}/", outcomes=self.outcomes)
+        about = self.store.weights
+        plain = about is not None and about.plain
+        tally = Tally(self.store.schema.tasks, f"{split}/", outcomes=self.outcomes, plain=plain)
         for predictions in self.predictions(split, members):
             conditional, joint = calibrated(
                 self.store.schema, predictions.conditional, predictions.joint, calibrations or {}
             )
-            tally.add(predictions.labels, conditional, joint, predictions.group)
+            tally.add(predictions.labels, conditional, joint, predictions.group, predictions.weights)
         return tally.result()
 
     def _logits(self, split: SplitName, member: States) -> Iterator[Tensor]:
@@ -256,12 +260,11 @@ def retrain(
         progress.note(f"warning: {sentence}")
 
     members = [member.states for member in kept]
-    predictions = list(predictor.predictions("valid", members))
-    labels, conditional, joint = (
-        np.concatenate(each)
-        for each in zip(*((each.labels, each.conditional, each.joint) for each in predictions), strict=True)
+    rows = _together(predictor.predictions("valid", members))
+    weights = None if rows.weights is None else rows.weights.astype(np.float64).prod(axis=1)
+    calibrations = fit_calibrations(
+        store.schema, rows.labels, rows.conditional, rows.joint, options.calibration, weights
     )
-    calibrations = fit_calibrations(store.schema, labels, conditional, joint, options.calibration)
     return Retrained(
         config=config.dotted(),
         tasks=tuple(task.name for task in store.schema.tasks),
@@ -287,6 +290,11 @@ def retrain(
     )
 
 
+def _together(pieces: Iterator[Predictions]) -> Predictions:
+    columns = zip(*pieces, strict=True)
+    return Predictions(*(None if each[0] is None else np.concatenate(each) for each in columns))  # type: ignore[arg-type]
+
+
 def _served(
     spec: RetrainSpec,
     schema: Schema,
@@ -297,11 +305,11 @@ def _served(
     """Outcomes on test of the ranking by the score."""
     if not spec.outcomes:
         return {}
-    labels, conditional, joint, group = (
-        np.concatenate(each) for each in zip(*predictor.predictions("test", members), strict=True)
-    )
-    score = scored(schema, conditional, joint, calibrations, spec.score.of(schema.tasks))[SCORE]
-    measure = Measure(schema.tasks, spec.outcomes, joint_labels(schema, labels), group, "test")
+    rows = _together(predictor.predictions("test", members))
+    score = scored(schema, rows.conditional, rows.joint, calibrations, spec.score.of(schema.tasks))[SCORE]
+    weights = None if rows.weights is None else rows.weights.prod(axis=1)
+    labels = joint_labels(schema, rows.labels)
+    measure = Measure(schema.tasks, spec.outcomes, labels, rows.group, "test", weights=weights)
     return dict(zip(measure.names, measure.values(score).tolist(), strict=True))
 
 

@@ -1,24 +1,218 @@
-"""Scores raw rows: every task's probability, and one score to rank by."""
+"""Scores raw rows, a data frame or JSON records, encoded as in training: every task's probability, and one score."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from bench.data.checks import Place
+from bench.data.checks import Place, Rejects, Sieve, checked
 from bench.data.encoding.encoder import Encoder
+from bench.data.encoding.fields import BucketField, CategoricalField, HistoryField, MultiValuedField
+from bench.data.encoding.numeric import NumericColumn, VectorColumns
+from bench.data.encoding.rates import TargetRates
+from bench.data.values import canonical
 from bench.errors import UserError
 from bench.frontier.score import Score, prediction_names
 from bench.production.archive import ROWS
 from bench.production.calibration import Calibration
 from bench.production.engines import Engine, Floats, Ids
 from bench.production.history import KeptHistory
-from bench.production.rows import RawRows, numbered
 from bench.schema import Schema
+
+_LISTS = (list, tuple, np.ndarray)
+_EXPECTED = {"number": "a number", "text": "a text or a number", "list": "a text, a number or a list of these"}
+_WORDS = dict.fromkeys((*_LISTS, set), "a list") | {dict: "an object"}
+
+
+@dataclass(frozen=True)
+class RawColumn:
+    """A raw column that a model reads.
+
+    Attributes:
+        kind: `number` where it is used as one, `list` (which may be one text) or `vector` where only so, else `text`.
+        optional: whether it may be left out of rows: the model has learnt what a missing value means, or a list may
+            be empty.
+    """
+
+    name: str
+    kind: Literal["number", "text", "list", "vector"]
+    optional: bool
+
+
+class RawRows:
+    """Knows the raw columns of an encoder.
+
+    Args:
+        history: makes columns of those that rows need not have.
+    """
+
+    def __init__(self, encoder: Encoder, history: KeptHistory | None = None) -> None:
+        parts = [*encoder.fields, *encoder.dense]
+        numeric, single, needed, markers = set(), set(), set(), dict[str, None]()
+        self._vectors = {part.source.column: len(part.parts) for part in parts if isinstance(part, VectorColumns)}
+        for part in parts:
+            name = part.source.column
+            markers |= dict.fromkeys(part.source.missing)
+            if isinstance(part, (NumericColumn, BucketField)) or part.source.derive is not None:
+                numeric.add(name)
+            elif not isinstance(part, (MultiValuedField, HistoryField, VectorColumns)):
+                single.add(name)
+            if isinstance(part, CategoricalField) and None not in part.vocabulary.values:
+                needed.add(name)
+            if isinstance(part, (NumericColumn, VectorColumns)) and not part.flag:
+                needed.add(name)
+        self.markers = tuple(markers)
+        kinds = dict.fromkeys((part.source.column for part in parts), "list") | dict.fromkeys(self._vectors, "vector")
+        kinds |= dict.fromkeys(single, "text") | dict.fromkeys(numeric, "number")
+        self.columns = tuple(RawColumn(name, cast(Any, kind), name not in needed) for name, kind in kinds.items())
+        self._history = history
+        if history is not None:
+            own = {column.name: column for column in self.columns if column.name not in history.made}
+            more = {name: RawColumn(name, kind, False) for name, kind in history.needed.items()}
+            self.columns = tuple((more | own).values())
+
+    def table(self, rows: Any) -> Any:
+        """An Arrow table (N, columns), checked: numbers where numbers are wanted, UTF-8 in texts.
+
+        Args:
+            rows: a data frame, an Arrow table, or a sequence of mappings; more columns than are read do no harm.
+
+        Raises:
+            UserError: a column is absent that must be there, or a value does not fit, with the row, counted from 1.
+        """
+        return self.checked(self._arrow(rows), numbered)
+
+    def checked(self, table: Any, place: Place) -> Any:
+        """An Arrow table's columns, as `table` gives them; what is absent and optional is missing in each row.
+
+        Raises:
+            UserError: as `table`.
+        """
+        if table.num_rows and (absent := self.absent(table.column_names)):
+            found = ", ".join(table.column_names) or "none"
+            raise UserError(f"expected a column '{absent[0]}' in every row, found the columns {found}")
+        given, none = set(table.column_names), (pa.nulls(table.num_rows, pa.string()), pa.nulls(table.num_rows))
+        table = pa.table({c.name: table[c.name] if c.name in given else none[c.kind == "vector"] for c in self.columns})
+        wanted = {column.name: column.kind for column in self.columns}
+        table = checked(table, wanted, self.markers, Sieve(Rejects(), place, table.num_rows), self._vectors)
+        return table if self._history is None else self._history.beside(table)
+
+    def absent(self, names: Sequence[str]) -> list[str]:
+        """Columns that must be there and are not among these."""
+        given = set(names)
+        return [column.name for column in self.columns if column.name not in given and not column.optional]
+
+    def _arrow(self, rows: Any) -> Any:
+        if isinstance(rows, pa.Table):
+            return rows
+        frame = rows if isinstance(rows, pd.DataFrame) else _frame(rows)
+        names = Counter(frame.columns)
+        wanted = [column for column in self.columns if column.name in names]
+        for column in wanted:
+            if names[column.name] > 1:
+                raise UserError(f"expected each column once, found '{column.name}' {names[column.name]} times")
+        arrays = {column.name: _array(frame[column.name], column) for column in wanted}
+        if not arrays:  # a table without columns would forget how many rows it has
+            arrays = {str(name): pa.nulls(len(frame)) for name in names or [""]}
+        return pa.table(arrays)
+
+
+def numbered(row: int) -> str:
+    """The name of a row that was sent with others: its number, from 1 on."""
+    return f"row {row + 1}"
+
+
+def _frame(rows: Any) -> pd.DataFrame:
+    if isinstance(rows, Mapping) or not isinstance(rows, Sequence) or isinstance(rows, str):
+        raise UserError(f"expected rows as a data frame or a list of objects, found {type(rows).__name__}")
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, Mapping):
+            raise UserError(f"row {number}: expected an object of columns and values, found {type(row).__name__}")
+    names = dict.fromkeys(name for row in rows for name in row)
+    return pd.DataFrame({name: pd.Series([row.get(name) for row in rows], dtype=object) for name in names})
+
+
+def _array(series: Any, column: RawColumn) -> Any:
+    if series.dtype != object:
+        return pa.array(series, from_pandas=True)
+    values = series.tolist()
+    if column.kind == "list" and any(type(value) in _LISTS for value in values):
+        lists = [_list(value, column, row) for row, value in enumerate(values, 1)]
+        return pa.array(lists, pa.list_(pa.string()))
+    if column.kind == "vector":
+        return pa.array([_vector(value, column, row) for row, value in enumerate(values, 1)], pa.list_(pa.float64()))
+    texts = [_text(value, column, row) for row, value in enumerate(values, 1)]
+    return pa.array(texts, pa.string())
+
+
+def _list(value: Any, column: RawColumn, row: int) -> list[str | None] | None:
+    if type(value) in _LISTS:
+        return [_text(item, column, row) for item in value]
+    if (text := _text(value, column, row)) is not None:
+        raise UserError(f"row {row}: '{column.name}': expected a list, as other rows have, found '{text}'")
+    return None
+
+
+def _vector(value: Any, column: RawColumn, row: int) -> list[float] | None:
+    if value is None:
+        return None
+    if type(value) in _LISTS and all(isinstance(item, (int, float, np.number)) for item in value):
+        return [float(item) for item in value]
+    raise UserError(f"row {row}: '{column.name}': expected a list of numbers, found {str(value)[:40]!r}")
+
+
+def _text(value: Any, column: RawColumn, row: int) -> str | None:
+    if value is None or isinstance(value, str) or value is pd.NA or value is pd.NaT:
+        return value if isinstance(value, str) else None
+    if (word := _WORDS.get(type(value))) is not None:
+        expected = _EXPECTED[column.kind]
+        raise UserError(f"row {row}: '{column.name}': expected {expected}, found {word}")
+    if isinstance(value, np.generic):
+        value = float(str(value)) if isinstance(value, np.floating) else value.item()
+    return canonical(value)
+
+
+EXAMPLES = 3
+
+
+def example_rows(encoder: Encoder) -> pd.DataFrame:
+    """A few rows: frequent categories, which train held most often, and mean numbers, by raw column."""
+    found: dict[str, list[Any]] = {}
+    for part in [*encoder.dense, *encoder.fields]:
+        values = [None] * EXAMPLES if isinstance(part, HistoryField) else _values(part)
+        found.setdefault(part.source.column, values)
+    columns = [column.name for column in RawRows(encoder).columns]
+    return pd.DataFrame({name: pd.Series(found[name], dtype=object) for name in columns})
+
+
+def _values(part: Any) -> list[Any]:
+    if isinstance(part, (NumericColumn, BucketField)) or part.source.derive is not None:
+        return [float(f"{_middle(part):.4g}")] * EXAMPLES
+    if isinstance(part, VectorColumns):
+        return [[float(f"{each.mean:.4g}") for each in part.parts]] * EXAMPLES
+    known = part.values if isinstance(part, TargetRates) else part.vocabulary.values
+    texts = [value for value in known if value is not None][:EXAMPLES] or [None]
+    if isinstance(part, MultiValuedField):
+        texts = [part.separator.join(texts[: at + 1]) if texts[0] else None for at in range(len(texts))]
+    return [texts[at % len(texts)] for at in range(EXAMPLES)]
+
+
+def _middle(part: Any) -> float:
+    """A number in the middle of train's; that of a derivation's raw column is any that is valid."""
+    if part.source.derive is not None:
+        return 20240101.0 if part.source.derive.endswith("yyyymmdd") else 1200.0
+    if isinstance(part, BucketField):
+        return part.edges[len(part.edges) // 2] if part.edges else 0.0
+    return math.copysign(math.expm1(abs(part.mean)), part.mean) if part.log1p else float(part.mean)
+
 
 CHUNK = ROWS
 SCORE = "score"

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from bench.frontier.comparison.compared import FAMILY_HEADS, Compared, Group, family_rows
-from bench.frontier.comparison.ranks import Ranking
+from bench.frontier.comparison.compared import FAMILY_HEADS, Compared, Group, Ranking, family_rows
 from bench.report.markup import escaped, joined, scrolling, sentence
 from bench.report.page import whole
 from bench.report.text import MINUS, dataset, number

@@ -27,7 +27,7 @@ from bench.machine import cores, versions
 from bench.progress import Progress
 from bench.run.current import Current, check_confirms, lasting_current, read_current
 from bench.run.folder import CARD, MANIFEST, SPACE, Manifest, Part, Run, check_device, slug
-from bench.run.ladder import known_rows, rungs_of
+from bench.run.limits import known_rows, rungs_of
 from bench.search.executors import EXECUTORS, RAY, ray_slots
 from bench.search.executors.base import Options
 from bench.search.fitting import fitting
@@ -129,7 +129,7 @@ def create(
         command=shlex.join(words),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=versions(),
-        plugins=plugins.needs(_choices(suite, production)),
+        plugins=plugins.needs(_choices(suite, executor, production)),
     )
     with atomic_folder(folder) as temporary:
         (temporary / SPACE).write_bytes(space_file.read_bytes())
@@ -141,9 +141,11 @@ def create(
     return Run.open(home, folder.name)
 
 
-def _choices(suite: Suite, production: Mapping[str, Current]) -> Iterator[tuple[str, Any]]:
+def _choices(suite: Suite, executor: str, production: Mapping[str, Current]) -> Iterator[tuple[str, Any]]:
     """Every kind that the run may use, by the name of its choice."""
     yield "sampler.kind", suite.search.sampler
+    yield "executor.kind", executor
+    yield "rule.kind", suite.policy.get("rule")
     yield from load_space(suite.space).restricted(suite.set).values()
     for current in production.values():
         yield from (current.config or {}).items()

@@ -169,7 +169,7 @@ def _of_file(path: Path) -> Current:
 
 def _of_package(given: str, home: Path, tracking: str | None) -> Current:
     from bench.production.package import Package
-    from bench.run.models import open_model
+    from bench.run.deploy import open_model
 
     package = open_model(home, given, tracking) if given.startswith(REGISTERED) else Package.open(given)
     score = package.manifest.score

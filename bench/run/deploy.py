@@ -1,24 +1,174 @@
-"""Deploys a run's pick: trains it for production, packages it, registers it, and moves the alias."""
+"""Deploys a run's pick: plans, trains, packages and registers it; and finds a deployed model by its name."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
 
 from bench.atomic import remove_abandoned, scratch_folder
-from bench.data import prepare
+from bench.data import Store, prepare
+from bench.data.card import Card
 from bench.errors import UserError
-from bench.frontier.retraining import PredictionInterval, length_of, prediction_intervals
+from bench.frontier.pick import Pick
+from bench.frontier.points import network_of
+from bench.frontier.policy import Policy, read_policy
+from bench.frontier.retraining import PredictionInterval, Retraining, length_of, prediction_intervals
+from bench.frontier.score import Score
+from bench.fusion import Kind, in_words
 from bench.interrupts import ended_in_order
-from bench.production.package import Package, write_package
-from bench.production.retrain import RetrainSpec, retrain
+from bench.machine import versions
+from bench.objectives import AREAS, ranked
+from bench.plain import read_json
+from bench.production.model_card import Facts, model_card
+from bench.production.package import MANIFEST, Package, Parts, write_package
+from bench.production.retrain import Retrained, RetrainSpec, retrain
 from bench.progress import Progress
-from bench.run.contents import contents
-from bench.run.planned import Plan
+from bench.records import Point
+from bench.rows import NAMES
+from bench.run.folder import MANIFEST as RUN
+from bench.run.folder import DatasetRun, Run
+from bench.run.results import DatasetResult, picked_path, policy_of, result_of
 from bench.search.lock import FolderLock
-from bench.tracking.parent import experiment_name
+from bench.tracking import plain_address
 from bench.tracking.registry import Move, Registry
+from bench.tracking.runs import experiment_name
+
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The plan of a deployment.
+
+    Attributes:
+        name: of the registered model.
+        point: the picked one.
+        score: what the served model ranks by.
+        seed: from which those of the trainings derive.
+    """
+
+    part: DatasetRun
+    result: DatasetResult
+    pick: Pick
+    policy: Policy
+    point: Point
+    name: str
+    options: Retraining
+    seed: int
+    score: Score
+
+    @property
+    def folder(self) -> Path:
+        """Where the package goes."""
+        return self.part.folder / "package"
+
+    @property
+    def network(self) -> Point:
+        """The point whose configuration is trained.
+
+        Raises:
+            UserError: as `network_of`.
+        """
+        return network_of(self.point, self.result.frontier.points)
+
+    @property
+    def outcomes(self) -> dict[str, float]:
+        """The pick's outcomes of the ranking by its score, on confirmation rows; none without a served front."""
+        named = self.pick.outcomes.items() if self.pick.kind else ()
+        return {
+            name: value for name, value in named if ranked(name.partition(".")[2]) or name.partition(".")[2] in AREAS
+        }
+
+    @property
+    def command(self) -> str:
+        """What makes it again; `policy.toml` stands for the policy, where that is not the suite's."""
+        run, more = self.part.run, " --policy policy.toml" if self.result.asked else ""
+        return f"{run.manifest.command} && seesaw deploy {run.name}{more} --as challenger --seed {self.seed}"
+
+
+def plan(home: Path, target: str, policy_file: Path | None, name: str | None, seed: int | None) -> Plan:
+    """Reads what was picked.
+
+    Args:
+        target: a run's name or path, or the path of a `picked.json` in a run's folder.
+        name: of the registered model; else the data set's.
+
+    Raises:
+        UserError: no such run, several data sets and no `picked.json` that says which, nothing was picked, or a name
+            that the registry cannot have.
+    """
+    if name is not None and not _NAME.fullmatch(name):
+        raise UserError(f"--name: expected at most 200 of a-z, A-Z, 0-9, '.', '_' and '-', found '{name[:250]}'")
+    part, picked = _part(home, target)
+    policy = read_policy(policy_file) if policy_file else policy_of(part)
+    result = result_of(part, policy)
+    if picked is None:
+        if result.pick is None:
+            raise UserError(f"{part.run.name}: nothing was picked: {result.no_pick}")
+        picked = result.pick.to_json()
+    elif not isinstance(picked, dict) or not picked.get("point"):
+        why = picked.get("reason") if isinstance(picked, dict) else None
+        raise UserError(f"{target}: nothing was picked: {why or 'it names no point'}")
+    point = next((each for each in result.frontier.points if each.id == picked.get("point")), None)
+    if point is None:
+        raise UserError(f"{target}: expected a point of the run {part.run.name}, found {_name(picked)}, which is none")
+    now = result.pick.to_json() if result.pick else {}
+    if any(now.get(key) != picked.get(key) for key in ("point", "kind", "weights")):
+        found = f"it picks {_name(now)}" if now else result.no_pick
+        raise UserError(f"{target}: expected what the policy picks, found {_name(picked)}, where {found}; see --policy")
+    assert result.pick is not None
+    key = part.card.key
+    made = name or re.sub(r"[^A-Za-z0-9._-]+", "-", key).strip("-")
+    if not _NAME.fullmatch(made):
+        raise UserError(f"expected a data set whose name the registry can have, found '{key}'; give one with --name")
+    return Plan(
+        part,
+        result,
+        result.pick,
+        policy,
+        point,
+        made,
+        policy.retrain,
+        part.run.manifest.seed if seed is None else seed,
+        _score(result, result.pick, policy),
+    )
+
+
+def _score(result: DatasetResult, pick: Pick, policy: Policy) -> Score:
+    """The policy's own `[score]` where it has one, else the pick's fusion."""
+    if "score" in policy.model_fields_set or pick.kind is None or pick.weights is None:
+        return policy.score.of(result.run.tasks)
+    return Score.fusion(cast(Kind, pick.kind), pick.weights, result.serving.rates, result.run.tasks)
+
+
+def _name(picked: Mapping[str, Any]) -> str:
+    """How a sentence names what was picked."""
+    name = picked.get("name") or picked["point"]
+    weights = in_words(picked.get("weights") or {})
+    return f"{name} with weights {weights}" if weights else str(name)
+
+
+def _part(home: Path, target: str) -> tuple[DatasetRun, dict[str, Any] | None]:
+    path = Path(target)
+    if path.suffix == ".json":
+        if not path.is_file():
+            raise UserError(f"expected a run or a picked.json, found no {path}")
+        run = Run.open(home, str(path.resolve().parent.parent))
+        part = next((part for part in run.datasets.values() if part.folder == path.resolve().parent), None)
+        if part is None:
+            raise UserError(f"expected a picked.json in the folder of a run's data set, found {path}")
+        return part, read_json(path)
+    run = Run.open(home, target)
+    if len(run.datasets) > 1:
+        files = ", ".join(str(picked_path(part)) for part in run.datasets.values())
+        raise UserError(f"{run.name} has several data sets; say which by one of {files}")
+    return next(iter(run.datasets.values())), None
 
 
 @contextmanager
@@ -114,3 +264,123 @@ def _intervals(planned: Plan, force: bool) -> Mapping[str, PredictionInterval]:
         if not force:
             raise
         return {}
+
+
+AGREE_ON = 1024
+"""Rows of validation on which engines must agree."""
+
+
+def contents(
+    planned: Plan, card: Card, store: Store, retrained: Retrained, intervals: Mapping[str, PredictionInterval]
+) -> Parts:
+    """All that goes into the package of a trained pick, its model card among it."""
+    valid = store.split("valid")
+    rows = np.array(valid.ids[:AGREE_ON]), np.array(valid.dense[:AGREE_ON])
+    manifest = planned.part.run.manifest
+    facts = Facts(
+        card=card,
+        store=store.manifest,
+        encoder=store.encoder,
+        architecture=planned.pick.architecture,
+        reason=planned.pick.reason,
+        policy=planned.policy.toml,
+        front=_front(planned),
+        rows=NAMES[planned.result.frontier.split],
+        test=_test(planned, retrained, intervals),
+        calibration=f"{planned.options.calibration} calibration" if retrained.calibrations else "not calibrated",
+        score=planned.score,
+        outcomes=_outcomes(planned, retrained),
+        command=planned.command,
+        seed=planned.seed,
+        versions=versions(),
+        warnings=retrained.warnings,
+    )
+    return Parts(
+        name=planned.part.key,
+        schema=store.schema,
+        config=retrained.config,
+        members=[member.states for member in retrained.members],
+        encoder=store.encoder,
+        rows=rows,
+        score=planned.score,
+        outcomes=tuple(planned.outcomes),
+        calibrations=retrained.calibrations,
+        card=card.model_dump(mode="json", by_alias=True),
+        policy=planned.policy.model_dump(mode="json", exclude={"score"}) | {"reason": planned.pick.reason},
+        provenance=retrained.provenance
+        | {
+            "run": planned.part.run.name,
+            "suite": manifest.suite_name,
+            "point": planned.pick.point,
+            "trial": planned.network.number,
+            "until": planned.network.until,
+            "command": planned.command,
+            "test": retrained.calibrated,
+        },
+        readme=model_card(facts),
+    )
+
+
+def _front(planned: Plan) -> list[dict[str, str]]:
+    frontier = planned.result.frontier
+    found = []
+    for row in frontier.plausible.to_dict("records"):
+        line = {"trial": str(row["point"]), "architecture": str(row["architecture"])}
+        for key in frontier.keys:
+            deviation = row.get(f"{key}.sd")
+            line[key] = f"{row[key]:.5g}" + (
+                f" ± {deviation:.2g}" if deviation is not None and deviation == deviation else ""
+            )
+        line["P(non-dominated)"] = "-" if row["p_nondominated"] is None else f"{row['p_nondominated']:.2f}"
+        found.append(line)
+    return found
+
+
+def _outcomes(planned: Plan, retrained: Retrained) -> list[dict[str, str]]:
+    rows = NAMES[planned.result.frontier.split]
+    return [
+        {"outcome": name, f"when picked, on {rows}": f"{value:.5g}", "on test": f"{retrained.served[name]:.5g}"}
+        for name, value in planned.outcomes.items()
+    ]
+
+
+def _test(planned: Plan, retrained: Retrained, intervals: Mapping[str, PredictionInterval]) -> list[dict[str, str]]:
+    return [
+        {
+            "metric": each.name,
+            "on test": f"{retrained.test.get(each.key('test'), float('nan')):.5f}",
+            "calibrated": f"{retrained.calibrated.get(each.key('test'), float('nan')):.5f}",
+            "prediction interval": str(intervals.get(each.name, "-")),
+        }
+        for each in planned.result.objectives
+        if each.is_metric
+    ]
+
+
+def registry_uri(home: Path, tracking: str | None) -> str:
+    """The MLflow store whose registry is meant: the one at home where none is named."""
+    return plain_address(tracking) if tracking else f"sqlite:///{home / 'mlflow.db'}"
+
+
+def open_model(home: Path, model: str, tracking: str | None = None) -> Package:
+    """The package behind a folder, a run's name, or `NAME`, `NAME@ALIAS`, `NAME/VERSION` in the registry.
+
+    Raises:
+        UserError: there is none, or it was changed.
+    """
+    folder = Path(model).expanduser()
+    if (folder / MANIFEST).is_file():
+        return Package.open(folder)
+    if (home / "runs" / model / RUN).is_file():
+        made = [part.folder / "package" for part in Run.open(home, model).datasets.values()]
+        found = [each for each in made if (each / MANIFEST).is_file()]
+        if len(found) != 1:
+            raise UserError(
+                f"{model}: expected one packaged model, found {len(found)}; `seesaw deploy` makes one, and a folder "
+                "says which"
+            )
+        return Package.open(found[0])
+    uri = registry_uri(home, tracking)
+    if tracking is None and not (home / "mlflow.db").is_file():
+        raise UserError(f"expected a package's folder, a run or a registered model, found no '{model}' (in {home})")
+    return Registry(uri).fetch(model, home / "models")

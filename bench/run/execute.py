@@ -1,8 +1,9 @@
-"""Carries out a run, or the rest of it: prepare, search, confirm, frontier, pick, page; sends to MLflow meanwhile."""
+"""Carries out a run, or the rest of it, and extends it: prepare, search, confirm, frontier, pick, page."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,11 @@ import numpy as np
 from bench import plugins, predictions
 from bench.atomic import write_text
 from bench.balancing import BALANCING, works_on_gradients
-from bench.confirm.baselines import baselines_of, full_lengths, retuned, tries_of, tuned
+from bench.confirm.baselines import baselines_of, check_static, full_lengths, retuned, tries_of, tuned
 from bench.confirm.race import Race, confirm
 from bench.data import Store, prepare
+from bench.data.card import shape_of
+from bench.errors import UserError
 from bench.frontier.history import SoFar
 from bench.frontier.shortlist import kinds, members, shortlist
 from bench.progress import Progress
@@ -20,26 +23,25 @@ from bench.records import Job, Point, Split, TrialRecord
 from bench.rows import CONFIRM
 from bench.run.current import current_of
 from bench.run.folder import STORE, DatasetRun, Run
-from bench.run.ladder import rungs_of
-from bench.run.limits import ended
-from bench.run.remaining import After, Pace, WithLater
+from bench.run.limits import ended, rungs_of
 from bench.run.reporting import Reporter
 from bench.run.results import DatasetResult, page_path, result_of, write_pick, write_report
+from bench.run.status import After, Pace, WithLater
 from bench.schema import Task
 from bench.search.driver import Checkpoints, search
 from bench.search.executors import EXECUTORS
 from bench.search.executors.base import Options
-from bench.search.plan import Plan
-from bench.search.portfolio import openings, rare_ids
-from bench.search.promotion import reduction_factors
+from bench.search.plan import Plan, openings, rare_ids
+from bench.search.ranking import reduction_factors
 from bench.search.space import Space
 from bench.search.study import Study
 from bench.seeds import derive
-from bench.suite import resolve_objectives, resolve_outcomes
+from bench.suite import Budget, Confirm, resolve_objectives, resolve_outcomes
 from bench.training.config import TrialConfig
 from bench.training.job import run_job
 from bench.training.kept import write_rows
 from bench.training.resampling import RESAMPLES
+from bench.validation import validate
 
 
 def execute(run: Run, progress: Progress) -> list[DatasetResult]:
@@ -193,3 +195,68 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
     result.frontier.write(part.folder)
     write_pick(result)
     return result
+
+
+def extend(
+    run: Run,
+    trials: int | None = None,
+    samples: int | None = None,
+    lengths: float | None = None,
+    time: str | None = None,
+    address: str | None = None,
+    device: str | None = None,
+) -> Run:
+    """The run with higher limits, its jobs at another address or on another device, which `execute` keeps.
+
+    A search that has ended goes on from there where its limits are raised.
+
+    Raises:
+        UserError: a limit that is not there, or above the new one; an address or a device that jobs could not use.
+    """
+    moved = run.at(address).on(device)
+    given = {"trials": trials, "samples": samples, "lengths": lengths, "time": time}
+    given = {key: value for key, value in given.items() if value is not None}
+    if not given and moved == run:
+        return run
+    before = run.manifest.suite.budget
+    after = validate(Budget, before.model_dump() | given, "the command line")
+    for key in given:
+        old, new = getattr(before, key), getattr(after, key)
+        if old is None:
+            raise UserError(f"--{key}: expected a limit that '{run.name}' has, found that its {key} are not limited")
+        if new < old:
+            raise UserError(f"--{key}: expected at least {old:,}, the total of '{run.name}' so far, found {new:,}")
+    suite = run.manifest.suite.model_copy(update={"budget": after})
+    return replace(moved, manifest=moved.manifest.model_copy(update={"suite": suite}))
+
+
+def confirm_more(
+    run: Run,
+    static: int | None = None,
+    members: int | None = None,
+    replicates: int | None = None,
+    budget: int | None = None,
+) -> Run:
+    """The run with more of what its suite's `[confirm]` says, which `execute` keeps.
+
+    Raises:
+        UserError: less than the run has, fewer than 2 static weights, or some where there is nothing to weigh.
+    """
+    before = run.manifest.suite.confirm
+    every = {"static": static, "members": members, "replicates": replicates, "budget": budget}
+    given = {key: value for key, value in every.items() if value is not None}
+    if static is not None and static < 2:
+        raise UserError(f"--static: expected at least 2 weights, found {static}")
+    for key, new in given.items():
+        old = before.replicates_in_all if key == "budget" else getattr(before, key)
+        if new < old:
+            raise UserError(f"--{key}: expected at least {old}, which '{run.name}' has already, found {new}")
+    after = validate(Confirm, before.model_dump() | given, "the command line")
+    if after.static:
+        if not after.replicates:
+            raise UserError("--static: expected --replicates beside it, as this run confirms nothing, found none")
+        for part in run.datasets.values():
+            tasks = [task.name for task in part.tasks]
+            check_static(part.key, tasks, part.fitted(shape_of(part.card, tasks)).space)
+    suite = run.manifest.suite.model_copy(update={"confirm": after})
+    return replace(run, manifest=run.manifest.model_copy(update={"suite": suite}))

@@ -1,10 +1,88 @@
-"""The limit that ended a search: its trials, its samples, or the time."""
+"""The limits of a search on a data set: its rungs and full length in samples, and the limit that ended it."""
 
 from __future__ import annotations
 
+import json
+import math
+from pathlib import Path
+
+from bench.data import Card
+from bench.data.preparation import recipe
+from bench.errors import UserError
 from bench.progress import duration
 from bench.run.folder import DatasetRun
+from bench.search.space import Space
 from bench.search.study import Study
+from bench.search.tree import walk
+from bench.suite import Suite, lowest_rung
+from bench.training.config import OptimConfig
+
+EPOCHS = "optim.epochs"
+
+
+def rungs_of(suite: Suite, space: Space, rows: int) -> tuple[int, ...]:
+    """Training samples at each rung, the last of them full length; that alone where the suite has no rungs.
+
+    Where epochs are searched, full length is that of the most: trials of fewer end before it, and count as long.
+
+    Args:
+        rows: of the data set's train split.
+
+    Raises:
+        UserError: the budget does not hold one trial of full length.
+    """
+    full = max(1, round(most_epochs(space) * rows))
+    budget = suite.budget.samples
+    if budget is not None and budget < full:
+        raise UserError(
+            f"budget.samples: expected at least {full:,}, which one trial of full length takes, found {budget:,}"
+        )
+    if not suite.search.by_rungs:
+        return (full,)
+    return ladder(lowest_rung(suite.search.lowest, full), suite.search.step, full)
+
+
+def ladder(lowest: int, eta: float, full: int) -> tuple[int, ...]:
+    """Rungs from the lowest to full length, each about `eta` times the one below.
+
+    From the lowest upwards every step is a factor of `eta`, but the last, which is what is left to full length: between
+    the root of `eta` and `eta` to the power 1.5. A rung nearer to full length than that would save next to nothing.
+    Where the lowest rung is no shorter than full length, full length is all.
+
+    Args:
+        lowest: training samples at which a trial is first judged.
+        eta: above 1.
+        full: training samples of a trial that is never stopped.
+
+    Returns:
+        Samples at each rung, rising.
+    """
+    if lowest >= full:
+        return (full,)
+    rungs = [float(lowest)]
+    while rungs[-1] * eta * math.sqrt(eta) <= full:
+        rungs.append(rungs[-1] * eta)
+    # A small eta rounds small rungs to the same number of samples.
+    return (*sorted({round(rung) for rung in rungs} - {full}), full)
+
+
+def most_epochs(space: Space) -> float:
+    """Passes over train at full length: the most where they are searched."""
+    fixed = space.fixed.get(EPOCHS, OptimConfig().epochs)
+    nodes = [node for name, node, _ in walk(space.tree) if name == EPOCHS]
+    searched = [value for node in nodes for value in getattr(node, "extremes", ())]
+    return max(float(value) for value in searched or [fixed])
+
+
+def known_rows(card: Card, home: Path) -> int | None:
+    """Rows of the train split, where they are known before the data is prepared: it was before, from pinned files."""
+    pins = {file.name: file.sha256 for file in card.files}
+    for path in (home / "store" / card.key).glob("*/manifest.json"):
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        same = all(file["sha256"] == pins.get(file["name"]) for file in manifest["files"])
+        if same and manifest["recipe"] == recipe(card):
+            return int(manifest["splits"]["train"]["rows"])
+    return None
 
 
 def limits_of(run: DatasetRun, study: Study) -> tuple[int | None, int | None]:

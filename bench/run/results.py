@@ -1,4 +1,4 @@
-"""Results of a run, rebuilt from its log: frontier, pick, page, status."""
+"""Results of a run, rebuilt from its log: frontier, pick, page, provenance, and the commands to type next."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from bench.errors import UserError
 from bench.frontier.choices import Choices, head_choices, served_choices
 from bench.frontier.frontier import Frontier, frontier
 from bench.frontier.pick import NothingPasses, Pick, pick
+from bench.frontier.points import network_of
 from bench.frontier.policy import Policy
 from bench.frontier.served.distance import readings
 from bench.frontier.served.verdict import Verdict
-from bench.home import shown
-from bench.objectives import Objective, primary
+from bench.home import resolve_home, shown
+from bench.objectives import Objective, outcomes_of, primary
 from bench.plain import parse_toml, read_json
 from bench.records import Point, TrialRecord
 from bench.report.page import write_page
 from bench.report.view import Picked, View, build_view
+from bench.run.comparing import answer_of
 from bench.run.current import current_of, others_of
-from bench.run.deployable import network_of
 from bench.run.folder import DatasetRun, Run
 from bench.run.limits import cut_short
-from bench.run.members import answer_of
-from bench.run.provenance import provenance
 from bench.run.serving import Serving, serving_of, verdict_of
 from bench.search.study import Study
+from bench.seeds import derive
 from bench.suite import resolve_objectives
 from bench.validation import validate
 
@@ -117,7 +117,7 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
     if serving.served is None:
         choices = head_choices(front.points, objectives, run.run.manifest.seed)
     else:
-        choices = served_choices(serving.served, front.points, serving.rates)
+        choices = served_choices(serving.served, front.points)
     try:
         chosen = pick(choices, front.points, objectives, followed)
     except UserError as error:
@@ -276,3 +276,74 @@ def view_of(result: DatasetResult) -> View:
 def _rungs(result: DatasetResult) -> str:
     ladder = dict.fromkeys(rung.samples for record in result.records for rung in record.rungs)
     return ", ".join(f"{samples:,}" for samples in sorted(ladder)) + " samples" if ladder else "full length only"
+
+
+MOST_REPLICATES = 20
+"""Replicates of each point that are still worth asking for."""
+
+
+def next_step(results: Sequence[DatasetResult]) -> str:
+    """A command, with what it does behind `#`.
+
+    More replicates where they would settle the verdict; to deploy the pick where there is one that can be; else the
+    tables.
+    """
+    run = results[0].run.run
+    name = run_argument(run)
+    needed = max((result.verdict.needed or 0 for result in results), default=0)
+    if run.manifest.suite.confirm.replicates < needed <= MOST_REPLICATES:
+        return f"seesaw confirm {name} --replicates {needed}  # would show the gain that is seen"
+    if len(results) == 1 and results[0].pick and results[0].pick.role == "trial" and picked_network(results[0]):
+        return f"seesaw deploy {name}  # trains the pick for good and packages it"
+    return f"seesaw frontier {name} --full  # all tables"
+
+
+def run_argument(run: Run) -> str:
+    """How a command names the run: by its name, or by its path where its home is not the usual one."""
+    return run.name if run.home == resolve_home() else shown(run.folder)
+
+
+def provenance(part: DatasetRun, fingerprint: str, point: Point, config: str) -> dict[str, Any]:
+    """The document `provenance.json`.
+
+    Args:
+        fingerprint: of the prepared data.
+        point: the network that is trained where the pick is deployed.
+        config: path of the picked configuration, in the form that `seesaw train --config` takes.
+    """
+    manifest = part.run.manifest
+
+    def command(seed: int) -> str:
+        words = ["seesaw", "train", part.key, "--config", config, "--seed", str(seed)]
+        words += ["--threads", str(manifest.threads), "--home", str(part.run.home)]
+        words += [] if manifest.device == "auto" else ["--device", manifest.device]
+        return shlex.join([*words, *(["--raw", manifest.raw] if manifest.raw else [])])
+
+    own = {objective.name for objective in resolve_objectives(part.dataset, part.tasks)}
+    names = {
+        key for run in point.replicates for key in run.metrics
+    }  # outcomes of heads, which `train` does not measure
+    served = {key for key in names if outcomes_of([key.partition("/")[2]]) and key.partition("/")[2] not in own}
+
+    def training(replicate: int, seed: int, metrics: dict[str, float]) -> dict[str, Any]:
+        measured = {key: value for key, value in metrics.items() if not key.startswith("cost/") and key not in served}
+        return {"replicate": replicate, "seed": seed, "metrics": measured, "command": command(seed)}
+
+    trainings = []
+    if point.number is not None:
+        trainings = [training(0, derive(manifest.seed, point.number, 0), point.metrics)]
+    trainings += [training(run.replicate, run.seed, run.metrics) for run in point.replicates if run.failure is None]
+    return {
+        "run": part.run.name,
+        "suite": manifest.suite_name,
+        "data": {"key": part.key, "fingerprint": fingerprint},
+        "point": point.id,
+        "trial": point.number,
+        "until": point.until,
+        "config": point.config,
+        "seed": manifest.seed,
+        "versions": manifest.versions,
+        "search": manifest.command,
+        "trainings": trainings,
+        "command": trainings[-1]["command"],
+    }

@@ -15,8 +15,7 @@ from optuna.trial import TrialState
 
 from bench.atomic import room_for, write_text
 from bench.objectives import Objective
-from bench.search.events import params_in, values_in
-from bench.search.log import Event
+from bench.search.log import Event, params_in, values_in
 from bench.search.standing import Ledger
 
 FILE = "optuna.log"

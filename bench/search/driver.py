@@ -18,10 +18,9 @@ from bench.progress import Advance, Progress, Silent
 from bench.records import Failure, Job, Outcome, Point, Scalar, Split, TrialRecord
 from bench.rows import SEARCH
 from bench.search.executors.base import Executor
+from bench.search.gp import Proposals
 from bench.search.plan import SHARING, SINGLE_TASK, Plan
-from bench.search.promotion import Rules, promote
-from bench.search.proposals import Proposals
-from bench.search.ranking import best_first, best_first_across_rungs
+from bench.search.ranking import Rules, best_first, best_first_across_rungs, promote
 from bench.search.standing import RungStep, Standing, Standings
 from bench.search.study import Study
 

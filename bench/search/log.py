@@ -1,24 +1,44 @@
-"""The log of a search: `study.jsonl`, one JSON object a line for each event, appended and flushed to disk.
+"""The log of a search: `study.jsonl`, one JSON object a line for each event, and the records that events make.
 
-It is the only source of truth; all else that is known of a search is a view of it. An event is there whole or not at
-all: readers ignore a torn last line, and a driver cuts it off.
+Each line is flushed to disk. It is the only source of truth; all else that is known of a search is a view of it. An
+event is there whole or not at all: readers ignore a torn last line, and a driver cuts it off.
 """
 
 from __future__ import annotations
 
+import base64
 import gc
 import json
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic_core import from_json
 
 from bench.atomic import room_for, write_text
 from bench.errors import UserError
+from bench.models.config import architecture_name
+from bench.objectives import Objective
+from bench.records import (
+    TRAINED,
+    Failure,
+    Outcome,
+    Point,
+    Replicate,
+    RungResult,
+    Scalar,
+    State,
+    TrialRecord,
+    training_of,
+)
+from bench.rows import SEARCH, TEST
+from bench.search.fitting import UNTIED
 
 FILE = "study.jsonl"
 AT_LENGTH = "at length"
@@ -118,3 +138,183 @@ def _object(text: bytes, where: str) -> Event:
     if not isinstance(found, dict):
         raise UserError(f"{where} is damaged; expected one event of a search as a JSON object")
     return found
+
+
+def outcome_event(outcome: Outcome | Failure, objectives: tuple[Objective, ...]) -> Event:
+    """An outcome as plain JSON values.
+
+    A result without a finite value for every objective counts as a failure; its measurements are kept.
+    """
+    if isinstance(outcome, Failure):
+        return {"metrics": {}, "failure": _plain(outcome)}
+    result, failure = outcome.result, outcome.failure or _objection(outcome, objectives)
+    event: Event = {"started": outcome.started, "seconds": outcome.seconds, "seed": outcome.job.seed}
+    event |= {"metrics": {}, "failure": _plain(failure)}
+    if result is None:
+        return event
+    return event | {
+        "metrics": _floats(result.metrics),
+        "speed": _floats(result.speed),
+        "config": result.config,
+        AT_LENGTH: {
+            "curve": [_floats(point) for point in result.curve],
+            "diagnosis": result.diagnosis,
+            "resampled": packed(result.resampled),
+        },
+    }
+
+
+def values_in(event: Event, objectives: tuple[Objective, ...]) -> tuple[float, ...] | None:
+    """The values of the objectives on validation, in order; None for a failure."""
+    if event["failure"]:
+        return None
+    return tuple(event["metrics"][objective.key(SEARCH)] for objective in objectives)
+
+
+def failure_in(event: Event) -> Failure | None:
+    """The failure that is kept, if any."""
+    return Failure(**event["failure"]) if event["failure"] else None
+
+
+def params_in(asked: Event) -> dict[str, Scalar]:
+    """The searched parameters of a trial that was asked."""
+    return {name: asked["config"][name] for name in asked["params"]}
+
+
+def at_length(event: Event) -> Event:
+    """Curve, diagnosis and packed resamples of an outcome; decoded now."""
+    found: Event = event[AT_LENGTH]() if AT_LENGTH in event else {}
+    return found
+
+
+def record_of(
+    asked: Sequence[Event], done: Sequence[Event], replicates: tuple[Replicate, ...], ladder: Sequence[int], over: bool
+) -> TrialRecord:
+    """The record of a trial.
+
+    Args:
+        asked: its jobs, from the lowest rung.
+        done: what came of them, as far as that is known.
+        ladder: training samples at each rung; empty where every trial is trained to full length.
+        over: whether the search has ended, so that no trial goes on.
+    """
+    trial = asked[0]
+    results = [outcome for outcome in done if not outcome["failure"]]
+    failure = failure_in(done[-1]) if done else None
+    last: Event = results[-1] if results else done[-1] if done else {"metrics": {}}
+    config: dict[str, Scalar] = (last if "config" in last else trial)["config"]
+    if failure:
+        state: State = "pruned" if results else "failed"
+    elif len(done) < len(asked):
+        state = "running"
+    elif len(done) == max(1, len(ladder)):
+        state = "completed"
+    else:
+        state = "pruned" if over else "waiting"
+    more = at_length(last)
+    diagnoses = [at_length(outcome)["diagnosis"] for outcome in results[:-1]] + [more.get("diagnosis", {})]
+    return TrialRecord(
+        number=trial["trial"],
+        state=state,
+        params=params_in(trial),
+        config=config,
+        architecture=architecture_name(str(config.get("sharing.kind", "?")), str(config.get("funnel.kind", UNTIED))),
+        metrics=last["metrics"],
+        speed=last.get("speed", {}),
+        curve=more.get("curve", []),
+        failure=failure,
+        replicates=replicates,
+        baseline=trial["baseline"],
+        started=done[0].get("started", 0.0) if done else 0.0,
+        seconds=sum(outcome.get("seconds", 0.0) for outcome in done),
+        rungs=tuple(
+            RungResult(samples, begun["job"], outcome["metrics"], outcome["seconds"], diagnosis)
+            for samples, begun, outcome, diagnosis in zip(ladder, asked, results, diagnoses, strict=False)
+        ),
+        diagnosis=more.get("diagnosis", {}),
+    )
+
+
+def packed(values: Mapping[str, Sequence[float]]) -> dict[str, str]:
+    """Each sequence as float32, little-endian, in base64: a tenth of what JSON takes for many numbers."""
+    return {key: base64.b64encode(np.asarray(each, "<f4").tobytes()).decode() for key, each in values.items()}
+
+
+def unpacked(texts: Mapping[str, str]) -> dict[str, list[float]]:
+    """The inverse of `packed`, to single precision."""
+    return {key: np.frombuffer(base64.b64decode(text), "<f4").astype(float).tolist() for key, text in texts.items()}
+
+
+def _objection(outcome: Outcome, objectives: tuple[Objective, ...]) -> Failure | None:
+    metrics = {} if outcome.result is None else outcome.result.metrics
+    for objective, split in product(objectives, [split for split in outcome.job.splits if split != TEST]):
+        key = objective.key(split)
+        if key not in metrics:
+            return Failure("bug", f"expected a value of {key}, found none among the trial's metrics")
+        if not math.isfinite(metrics[key]):
+            return Failure("diverged", f"expected a finite value of {key}, found {metrics[key]}")
+    return None
+
+
+def _plain(failure: Failure | None) -> dict[str, Any] | None:
+    return {"kind": failure.kind, "reason": failure.reason} if failure else None
+
+
+def _floats(values: Mapping[str, float]) -> dict[str, float]:
+    return {key: float(value) for key, value in values.items()}
+
+
+def replicate_event(outcome: Outcome, objectives: tuple[Objective, ...]) -> Event:
+    """A retraining as plain JSON values; `asked` is the configuration of one that repeats no trial."""
+    job = outcome.job
+    of = {"kind": job.kind, "trial": job.trial, "replicate": job.replicate, "until": job.until}
+    asked = {"asked": job.config} if job.trial is None else {}
+    return of | asked | outcome_event(outcome, objectives)
+
+
+def training_in(event: Event) -> str:
+    """Equal for retrainings that differ by their seed alone, see `Point.training`."""
+    return training_of(event["kind"], event["trial"], event["until"], event.get("asked", {}))
+
+
+def replicates_in(kept: Iterable[Event]) -> tuple[Replicate, ...]:
+    """Replicates by number, and by length where several have one number."""
+    found = (
+        Replicate(
+            replicate=each["replicate"],
+            seed=each["seed"],
+            metrics=each["metrics"],
+            failure=failure_in(each),
+            until=each["until"],
+            resampled=unpacked(at_length(each).get("resampled", {})),
+        )
+        for each in kept
+    )
+    return tuple(sorted(found, key=lambda each: (each.replicate, each.until or math.inf)))
+
+
+def others_in(groups: Iterable[Sequence[Event]]) -> list[Point]:
+    """Points that are no trials of the search, each with its replicates, in the order of `bench.records.TRAINED`.
+
+    A baseline may have been trained by several configurations or to several lengths, as what it was derived from moved
+    when a search went on; each is a point of its own, the latest last. Retuned static weights have one for each
+    weight, in order of weights.
+
+    Args:
+        groups: replicates that differ by their seed alone.
+    """
+    points = [
+        Point(
+            kind=(of := group[0])["kind"],
+            config=dict(of["asked"]),
+            architecture=of["asked"]["sharing.kind"] if of["kind"] == "current" else of["kind"],
+            until=of["until"],
+            replicates=replicates_in(group),
+        )
+        for group in groups
+    ]
+    return sorted(points, key=lambda each: (TRAINED.index(each.kind), *_weights(each)))
+
+
+def _weights(point: Point) -> list[float]:
+    return list(point.weights.values()) if point.kind == "static_weights" else []

@@ -18,7 +18,7 @@ from bench.errors import UserError
 from bench.frontier.pareto import nondominated
 from bench.objectives import Objective
 from bench.records import Scalar
-from bench.search.encoding import Shape
+from bench.search.gaussian import Shape
 from bench.search.gp import GaussianSampler
 from bench.search.nodes import Choice, Float, Floats, Int
 from bench.search.space import Space

@@ -17,11 +17,9 @@ from bench.errors import unknown
 from bench.plugins import Registry
 from bench.records import Scalar
 from bench.search import tree as trees
-from bench.search.events import params_in
-from bench.search.log import Event
+from bench.search.log import Event, params_in
 from bench.search.plan import Plan
-from bench.search.promotion import Rules
-from bench.search.ranking import Order
+from bench.search.ranking import Order, Rules
 from bench.search.space import suggest
 from bench.search.standing import Standing, Standings
 from bench.seeds import derive
@@ -45,7 +43,7 @@ _OURS: dict[str, Callable[[int], BaseSampler]] = {
     "random": RandomSampler,
     GP: RandomSampler,  # our proposals are whole and leave Optuna nothing to draw
 }
-SAMPLERS = Registry("sampler", _OURS)
+SAMPLERS = Registry("sampler", _OURS, Callable, "a function of a seed")
 
 
 def make_sampler(name: str, run_seed: int, trial: int) -> BaseSampler:

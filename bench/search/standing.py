@@ -21,7 +21,7 @@ class RungStep:
 
     Attributes:
         rung: counted from 0, the lowest.
-        floor: whether the trial goes on only as the best of its kind's first tries, see `promotion`.
+        floor: whether the trial goes on only as the best of its kind's first tries, see `ranking`.
     """
 
     trial: int

@@ -13,7 +13,12 @@ from bench.errors import UserError
 from bench.objectives import Objective
 from bench.records import Failure, Outcome, Point, Replicate, Scalar, TrialRecord
 from bench.search.dashboard import Dashboard
-from bench.search.events import (
+from bench.search.lock import FolderLock
+from bench.search.log import (
+    FILE,
+    Event,
+    Log,
+    many_objects,
     others_in,
     outcome_event,
     record_of,
@@ -22,8 +27,6 @@ from bench.search.events import (
     training_in,
     values_in,
 )
-from bench.search.lock import FolderLock
-from bench.search.log import FILE, Event, Log, many_objects
 from bench.search.plan import SHARING, SINGLE_TASK, Plan
 from bench.search.samplers import ask, distributions
 from bench.search.standing import Ledger, RungStep
@@ -195,7 +198,7 @@ class Study(AbstractContextManager["Study"]):
         return {training: replicates_in(kept) for training, kept in self._retrained.items()}
 
     def baselines(self) -> list[Point]:
-        """Points that are no trials, the current point among them, see `bench.search.events.others_in`."""
+        """Points that are no trials, the current point among them, see `bench.search.log.others_in`."""
         return others_in(kept for kept in self._retrained.values() if kept[0]["trial"] is None)
 
     def record(self, number: int) -> TrialRecord:

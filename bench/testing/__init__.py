@@ -16,10 +16,14 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import cycle
+from typing import TYPE_CHECKING
 
-from bench.errors import unknown
+from bench.errors import UserError, unknown
 from bench.plugins import registry_of
 from bench.registry import lookup
+
+if TYPE_CHECKING:
+    from bench.testing.readers import Sample
 
 MODELS = ("sharing", "funnel", "numeric", "interaction", "sequence", "loss", "regression_loss")
 """Axes that are parts of a model."""
@@ -48,23 +52,25 @@ class Check:
         return self.name
 
 
-def checks(group: str, name: str, claims: Collection[str] = ()) -> list[Check]:
+def checks(group: str, name: str, claims: Collection[str] = (), sample: Sample | None = None) -> list[Check]:
     """All that is tried of an entry.
 
     Args:
         group: as in entry points, without `seesaw.`: sharing, funnel, numeric, interaction, sequence, loss,
-            regression_loss, balancing, optimizer or sampler.
+            regression_loss, balancing, optimizer, sampler or reader.
         name: of the entry. Its plug-in is installed, or was added by `bench.plugins.add`.
         claims: of a balancer, see `bench.testing.balancing.CLAIMS`.
+        sample: of what a reader reads.
 
     Raises:
-        UserError: no such group, entry or claim, or a group without checks.
+        UserError: no such group, entry or claim, a group without checks, or a reader without a sample.
     """
     made = {axis: partial(_of_model, axis) for axis in MODELS} | {"optimizer": _of_optimizer, "sampler": _of_sampler}
-    if group not in made and group != "balancing":
-        raise unknown("group with checks", group, [*made, "balancing"])
+    made |= {"balancing": partial(_of_balancer, claims=claims), "reader": partial(_of_reader, sample=sample)}
+    if group not in made:
+        raise unknown("group with checks", group, list(made))
     lookup(registry_of(group), group, name)
-    found = _of_balancer(name, claims) if group == "balancing" else made[group](name)
+    found = made[group](name)
     return [Check(label or each.func.__name__, each) for label, each in found]
 
 
@@ -99,7 +105,7 @@ def _of_model(axis: str, name: str) -> _Found:
     # The tiny store has neither numbers with ranges, nor histories, nor regressions.
     if axis not in ("numeric", "sequence", "regression_loss"):
         store = training.MemoryStore()
-        for tried in (training.it_reaches_every_parameter_and_fits_64_rows, training.its_state_round_trips_bit_for_bit):
+        for tried in (training.it_reaches_every_parameter_and_fits_64_rows, *training.OF_ALL):
             yield "", partial(tried, store, {f"{axis}.kind": name})
 
 
@@ -135,7 +141,7 @@ def _of_balancer(name: str, claims: Collection[str]) -> _Found:
     yield from (("", partial(check, name, claims)) for check in by_claim)
     store, dotted = training.MemoryStore(), {"balancing.kind": name, "sharing.kind": "mmoe"}
     yield "", partial(training.it_reaches_every_parameter_and_fits_64_rows, store, dotted, 0.9)
-    yield "", partial(training.its_state_round_trips_bit_for_bit, store, dotted)
+    yield from (("", partial(tried, store, dotted)) for tried in training.OF_ALL)
     for precision in ("fp32", "bf16"):
         each = partial(training.a_task_without_labels_in_a_batch_leaves_all_finite, store, name, precision)
         yield f"{each.func.__name__}[{precision}]", each
@@ -154,3 +160,12 @@ def _of_sampler(name: str) -> _Found:
     from bench.testing import samplers
 
     yield "", partial(samplers.it_depends_on_its_seed_and_on_nothing_else, name)
+
+
+def _of_reader(name: str, sample: Sample | None) -> _Found:
+    from bench.testing import readers
+
+    if sample is None or sample.card["reader"]["kind"] != name:
+        raise UserError(f"checks of a reader: expected a Sample whose card has the reader '{name}', found none")
+    yield "", partial(readers.its_parts_are_the_rows_of_the_file_however_it_is_cut, sample)
+    yield "", partial(readers.bad_input_is_the_users_mistake_with_its_place, sample)

@@ -12,7 +12,7 @@ import torch
 
 from bench.data import Store
 from bench.data.batches import Batches
-from bench.data.store import Split
+from bench.data.store import Split, WeightFacts
 from bench.errors import UserError
 from bench.objectives import parse
 from bench.schema import Field, Schema, Task
@@ -39,10 +39,17 @@ class MemoryStore:
     fingerprint = "0"
 
     def __init__(
-        self, rows: int = 64, tasks: tuple[Task, ...] = CHAIN, seed: int = 0, fields: tuple[Field, ...] = FIELDS
+        self,
+        rows: int = 64,
+        tasks: tuple[Task, ...] = CHAIN,
+        seed: int = 0,
+        fields: tuple[Field, ...] = FIELDS,
+        weights: int = 0,
     ) -> None:
         self.schema = Schema(fields, ("age", "price"), tasks, grouped=True)
         self.default_tasks = tuple(task.name for task in tasks)
+        self.weights = WeightFacts(plain=True, task=tasks[0].name if weights > 1 else None) if weights else None
+        self._columns = weights
         names = ("train", "valid", "test", "confirm")
         self._splits = {name: self._make(rows, seed + i) for i, name in enumerate(names)}
 
@@ -68,7 +75,11 @@ class MemoryStore:
                 labels[:, at] = signal > np.quantile(signal, 0.5)
             if (parent := self.schema.parents[at]) is not None:
                 labels[:, at] *= labels[:, parent]
-        return Split(ids, dense, labels, rng.integers(0, 8, rows).astype(np.int32))
+        group = rng.integers(0, 8, rows).astype(np.int32)
+        weights = rng.integers(0, 4, (rows, self._columns)).astype(np.float32) if self._columns else None
+        if self._columns > 1 and weights is not None:  # negatives of the first task were thinned
+            weights[:, 1] = np.where(labels[:, 0] == 0, 4, 1)
+        return Split(ids, dense, labels, group, weights=weights)
 
 
 def trainer(store: MemoryStore, dotted: Mapping[str, Any], objectives: Sequence[str] = ("click.auc",)) -> Trainer:
@@ -155,14 +166,32 @@ def its_state_round_trips_bit_for_bit(store: MemoryStore, dotted: Mapping[str, A
         assert torch.equal(tensor, second.model.state_dict()[name]), name
 
 
+def a_row_of_weight_0_counts_as_one_without_labels(store: MemoryStore, dotted: Mapping[str, Any]) -> None:
+    """Losses of four steps with weights of 0 and 3 are those without weights, and without labels where these are 0."""
+    weighted, plain = (trainer(store, dotted) for _ in range(2))
+    ids, dense, labels, *_ = next(Batches(store.split("train")).in_order(64))
+    weights = torch.where(torch.arange(64)[:, None] % 3 == 0, 0.0, 3.0)
+    known = torch.where(weights > 0, labels, torch.nan)
+    for _ in range(4):
+        losses = []
+        for made, batch in ((weighted, (ids, dense, labels, weights)), (plain, (ids, dense, known))):
+            torch.manual_seed(7)
+            losses.append(made.step(*batch))
+        torch.testing.assert_close(*losses, rtol=1e-3, atol=1e-4)
+
+
 def a_task_without_labels_in_a_batch_leaves_all_finite(store: MemoryStore, balancing: str, precision: str) -> None:
     """Weights and the balancer's state, over four batches of which two lack a task."""
     made = trainer(store, {"sharing.kind": "mmoe", "balancing.kind": balancing, "optim.precision": precision})
-    ids, dense, labels, *_ = next(Batches(store.split("train")).in_order(64))
+    ids, dense, labels, weights, _ = next(Batches(store.split("train")).in_order(64))
     for missing in (None, 0, 2, None):
         seen = labels.clone()
         if missing is not None:
             seen[:, missing] = torch.nan
-        made.step(ids, dense, seen)
+        made.step(ids, dense, seen, weights)
     for tensor in (*made.model.state_dict().values(), *made.step.balancer.state_dict().values()):
         assert tensor.isfinite().all()
+
+
+OF_ALL = (its_state_round_trips_bit_for_bit, a_row_of_weight_0_counts_as_one_without_labels)
+"""What every part of a model and every balancer must do."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import methodcaller
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from bench.frontier.pick import Pick
 from bench.fusion import in_words
 from bench.rows import TEST
 from bench.tracking import values
-from bench.tracking.parent import Parent
+from bench.tracking.runs import Parent
 from bench.tracking.values import VIEW, Point, outward
 
 if TYPE_CHECKING:
@@ -75,20 +76,22 @@ def log_front(parent: Parent, found: Found, when: float = 0.0) -> None:
     Raises:
         TrackingError: the store cannot be reached.
     """
-    frontier, pick = found.frontier, found.pick
+    frontier, pick, node, ask = found.frontier, found.pick, parent.node, parent.store.ask
     placed = values.front_of(frontier, pick)
-    for number, node in parent.trials.items():
+    for number, trial in parent.trials.items():
         points, tags = placed.get(number, ([], values.UNPLACED))
-        node.send([point._replace(time=when) for point in points], tags=tags)
-    with tempfile.TemporaryDirectory() as folder:
-        files = _written(Path(folder), found)
-        digest = _digest(files)
-        if parent.node.tags.get(DIGEST) != digest:
-            parent.node.add_files(files)
-            parent.sent["fronts"] += 1
-    tables = [*([SERVED] if found.served else []), TABLE]
+        trial.send([point._replace(time=when) for point in points], tags=tags)
+    files = _files(found)
+    digest = hashlib.sha256(b"\n".join(name.encode() + b"\n" + content for name, content in files.items())).hexdigest()
+    if node.tags.get(DIGEST) != digest:
+        with tempfile.TemporaryDirectory() as folder:
+            for name, content in files.items():  # one of the same name is replaced
+                file = Path(folder, name)
+                file.write_bytes(content)
+                ask(f"store {name} with the run '{node.name}'", methodcaller("log_artifact", node.run_id, str(file)))
+        parent.sent["fronts"] += 1
     chosen, holds = _chosen(found), pick.stability.holds if pick else None
-    parent.node.send(
+    node.send(
         [
             *(Point(f"{CHOSEN}{name}", value, time=when) for name, value in chosen.items()),
             Point("front.hypervolume", frontier.hypervolume, time=when),
@@ -102,18 +105,18 @@ def log_front(parent: Parent, found: Found, when: float = 0.0) -> None:
             "seesaw.pick_by_rule": "unknown" if holds is None else f"{holds:.2f}",
             "seesaw.answer": (frontier.answer.sentence if frontier.answer else "none")[: values.LONGEST_TAG],
             # MLflow shows these as tables
-            "mlflow.loggedArtifacts": json.dumps([{"path": name, "type": "table"} for name in tables]),
+            "mlflow.loggedArtifacts": json.dumps(
+                [{"path": name, "type": "table"} for name in (SERVED, TABLE) if name in files]
+            ),
             **values.front_tags(frontier),
             DIGEST: digest,
         },
     )
-    parent.show(VIEW, columns([name for name in chosen if not name.endswith(".gain")]))
-
-
-def columns(chosen: Sequence[str]) -> list[str]:
-    """The columns of the runs table: few, and what decides."""
-    shown = [f"tags.`{VERDICT}`", "tags.`seesaw.picked`"]
-    return [*shown, *(f"metrics.`{outward(CHOSEN + name)}`" for name in chosen)]
+    shown = [f"tags.`{VERDICT}`", "tags.`seesaw.picked`"]  # the columns of the runs table: few, and what decides
+    shown += [f"metrics.`{outward(CHOSEN + name)}`" for name in chosen if not name.endswith(".gain")]
+    state = json.dumps({"selectedColumns": shown})
+    view = methodcaller("set_experiment_tag", parent.experiment, f"mlflow.sharedViewState.{VIEW}", state)
+    ask(f"store the view '{VIEW}'", view)
 
 
 def _chosen(found: Found) -> dict[str, float]:
@@ -156,19 +159,17 @@ def _description(parent: Parent, found: Found) -> str:
     return "\n\n".join(part for part in parts if part)[: values.LONGEST_TAG]
 
 
-def _written(folder: Path, found: Found) -> list[Path]:
-    frontier, pick = found.frontier, found.pick
-    frontier.write(folder)
-    texts = {TABLE: _front_first(frontier.table), "front.json": json.dumps(frontier.to_json(), indent=2)}
+def _files(found: Found) -> dict[str, bytes]:
+    """The artifacts by name."""
+    texts = {TABLE: _front_first(found.frontier.table)}
     if found.picture:
         texts[PICTURE] = found.picture
     if found.served is not None:
         texts[SERVED] = _front_first(_served(found.served))
-    if pick:
-        texts["picked.json"] = json.dumps(pick.to_json() | {"policy": found.policy}, indent=2)
-    for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
-    return [*sorted(folder.iterdir()), *([found.page] if found.page else [])]
+    if found.pick:
+        texts["picked.json"] = json.dumps(found.pick.to_json() | {"policy": found.policy}, indent=2)
+    files = {name: text.encode() for name, text in texts.items()}
+    return files | ({found.page.name: found.page.read_bytes()} if found.page else {})
 
 
 def _front_first(table: pd.DataFrame) -> str:
@@ -185,12 +186,3 @@ def _served(served: Served) -> pd.DataFrame:
     rest = [str(name) for name in served.table if name not in first]
     weights = [in_words(each) for each in served.table["weights"]]
     return served.table.assign(weights=weights)[[*first, *rest]].sort_values(gains[0], ascending=False)
-
-
-def _digest(files: list[Path]) -> str:
-    """Of what the files say. `frontier.json` has the table of the parquet file, whose bytes depend on its library."""
-    digest = hashlib.sha256()
-    for file in files:
-        if file.suffix != ".parquet":
-            digest.update(file.name.encode() + b"\n" + file.read_bytes())
-    return digest.hexdigest()

@@ -17,7 +17,7 @@ from typing import Any
 from bench.frontier.history import History
 from bench.records import TrialRecord
 from bench.tracking.front import Found, log_front
-from bench.tracking.parent import Ending, Parent, Tracker
+from bench.tracking.runs import Ending, Parent, Tracker
 from bench.tracking.store import Pulse, TrackingError, load, plain_address
 from bench.tracking.values import volumes
 
@@ -25,6 +25,7 @@ EVERY = 10.0  # seconds, at least, between two writings of the hypervolume
 LONGEST_PAUSE = 30.0  # seconds between tries while nothing arrives
 STARTING = 120.0  # seconds for making the tables of a new store's file
 GIVE_UP = 2  # failures in a row, once somebody waits
+HOPELESS = 3  # trials that the store refuses, in a row
 
 
 class Logbook:
@@ -85,9 +86,8 @@ class Logbook:
                 troubles.append(error)
         if troubles:
             raise troubles[0]
-        if last:
-            for section in self.sections:
-                section.close(ending, ended)
+        for section in self.sections if last else ():
+            section.open().node.set_status(ending, ended)
 
 
 class Section:
@@ -103,7 +103,7 @@ class Section:
     def __init__(self, logbook: Logbook, history: History, identity: dict[str, Any]) -> None:
         self._logbook, self._history, self._identity = logbook, history, identity
         self._parent: Parent | None = None
-        self._new: set[int] = set()
+        self._new, self._arrived = set[int](), set[int]()
         self._failed = False
         self._shown = -math.inf
         self.records: dict[int, TrialRecord] = {}
@@ -119,43 +119,53 @@ class Section:
             self._new.add(record.number)
         self._logbook.sender.wake()
 
+    @property
+    def there(self) -> int:
+        """Of how many trials all was sent."""
+        return len(self._arrived - self._new)
+
+    def open(self) -> Parent:
+        """In the thread: the parent run."""
+        if self._parent is None:
+            self._parent = self._logbook.open(self._identity)
+            self._parent.sent = self.sent
+            self.place = self._parent.experiment, self._parent.node.run_id
+        return self._parent
+
     def send(self, last: bool, ended: float) -> None:
         """In the thread: sends the trials that are new; as the last, all that is missing."""
         if last and self._failed:  # a server may have done late what we asked for again: read what is there anew
             self._parent, self._failed = None, False
-        new = list(self.records) if last else sorted(self._new)
         try:
-            self._send(new, last, ended)
+            parent = self.open()
+            self._send_trials(parent, list(self.records) if last else sorted(self._new))
+            if last or monotonic() - self._shown >= EVERY:
+                self._shown = monotonic()
+                self.sent["hypervolumes"] += parent.node.send(volumes(self._history))
+            if last and self.front:
+                log_front(parent, self.front, when=ended)
         except TrackingError:
             self._parent, self._failed = None, True
-            self._new.update(new)
             raise
 
-    def close(self, ending: Ending, ended: float) -> None:
-        """In the thread: ends the parent run."""
-        self._open().close(ending, ended)
-
-    @property
-    def there(self) -> int:
-        """Of how many trials all is there, as far as it is known here."""
-        return sum(self._parent.has(record) for record in self.records.values()) if self._parent else 0
-
-    def _open(self) -> Parent:
-        if self._parent is None:
-            parent = self._logbook.open(self._identity)
-            parent.sent = self.sent
-            self._parent, self.place = parent, (parent.experiment, parent.node.run_id)
-        return self._parent
-
-    def _send(self, numbers: list[int], last: bool, ended: float) -> None:
-        parent = self._open()
-        self._new.difference_update(numbers)  # before they are read: what comes meanwhile is new again
-        parent.log_all([self.records[number] for number in numbers])
-        if last or monotonic() - self._shown >= EVERY:
-            self._shown = monotonic()
-            parent.log_volumes(volumes(self._history))
-        if last and self.front:
-            log_front(parent, self.front, when=ended)
+    def _send_trials(self, parent: Parent, numbers: Sequence[int]) -> None:
+        """Sends trials. One that the store refuses keeps no other from it; the first error is raised at the end."""
+        errors: list[TrackingError] = []
+        in_a_row = 0
+        for number in numbers:
+            self._new.discard(number)  # before it is read: what comes meanwhile is new again
+            try:
+                parent.log_trial(self.records[number])
+                self._arrived.add(number)
+                in_a_row = 0
+            except TrackingError as error:
+                self._new.add(number)
+                errors.append(error)
+                in_a_row += 1
+                if in_a_row == HOPELESS:
+                    break
+        if errors:
+            raise errors[0]
 
 
 class Sender:
@@ -169,7 +179,7 @@ class Sender:
     def __init__(self, pulse: Pulse, work: Callable[[bool], object]) -> None:
         self._pulse, self._work = pulse, work
         self._changed = threading.Condition()
-        self._wanted = self._busy = self._finishing = self._done = False
+        self._wanted = self._finishing = self._done = False
         self._failures = 0
         self._bug: BaseException | None = None
         self.trouble = ""
@@ -182,12 +192,6 @@ class Sender:
         with self._changed:
             self._wanted = True
             self._changed.notify_all()
-
-    @property
-    def idle(self) -> bool:
-        """Whether there is nothing to be done."""
-        with self._changed:
-            return not self._wanted and not self._busy
 
     def finish(self, patience: float, most: float = math.inf) -> bool:
         """Has the last piece of work done; whether it was.
@@ -216,34 +220,30 @@ class Sender:
             raise self._bug
         return self._done
 
+    def _is_hurried(self, was_finishing: bool) -> bool:
+        return self._pulse.over or self._finishing != was_finishing
+
     def _run(self) -> None:
         while not self._done and self._bug is None:
             with self._changed:
                 if self._failures:  # a server that is away is asked seldom, and at once when somebody waits
-                    was = self._finishing
-                    pause = 0.5 if was else min(LONGEST_PAUSE, 2.0**self._failures)
-                    self._changed.wait_for(partial(self._is_hurried, was), pause)
+                    pause = 0.5 if self._finishing else min(LONGEST_PAUSE, 2.0**self._failures)
+                    hurried = partial(self._is_hurried, self._finishing)
+                    self._changed.wait_for(hurried, pause)
                 self._changed.wait_for(lambda: self._wanted or self._finishing or self._pulse.over)
                 if self._pulse.over:
                     return
-                self._wanted, self._busy = False, True
-            self._try(self._finishing)
-
-    def _is_hurried(self, was_finishing: bool) -> bool:
-        return self._pulse.over or self._finishing != was_finishing
-
-    def _try(self, last: bool) -> None:
-        trouble = ""
-        bug: BaseException | None = None
-        try:
-            self._work(last)
-        except TrackingError as error:
-            trouble = str(error)
-        except BaseException as error:  # our own mistake: told to whoever waits at the end
-            bug = error
-        with self._changed:
-            self.trouble = trouble
-            self._failures = self._failures + 1 if trouble else 0
-            self._busy, self._wanted = False, self._wanted or bool(trouble)
-            self._done, self._bug = last and not trouble and bug is None, bug
-            self._changed.notify_all()
+                self._wanted, last = False, self._finishing
+            trouble, bug = "", None
+            try:
+                self._work(last)
+            except TrackingError as error:
+                trouble = str(error)
+            except BaseException as error:  # our own mistake: told to whoever waits at the end
+                bug = error
+            with self._changed:
+                self.trouble, self._bug = trouble, bug
+                self._failures = self._failures + 1 if trouble else 0
+                self._wanted |= bool(trouble)
+                self._done = last and not trouble and bug is None
+                self._changed.notify_all()

@@ -14,7 +14,7 @@ from bench.frontier.frontier import frontier
 from bench.frontier.pareto import weakest_reference
 from bench.frontier.points import confirmed
 from bench.records import Failure, Replicate, TrialRecord
-from bench.tracking.node import Node
+from bench.tracking.runs import Node
 from bench.tracking.store import MlflowStore, TrackingError, plain_address
 from bench.tracking.values import DIAGNOSIS, OBJECTIVES, UNTIL, objectives_of
 
@@ -49,7 +49,7 @@ def frontier_of(experiment: str, uri: str) -> pd.DataFrame:
     scheme, _, file = uri.partition(":///")
     if scheme == "sqlite" and not Path(file).is_file():  # MLflow would make one
         raise TrackingError(f"there is no MLflow store at {uri}")
-    store = MlflowStore.connect(uri)
+    store = MlflowStore(uri)
     at = store.experiment(experiment)
     parents = Node.search(store, at, PARENTS)
     ended = {node.run_id: node for node in parents if OBJECTIVES in node.tags}

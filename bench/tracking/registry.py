@@ -10,8 +10,8 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
+from operator import methodcaller
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +19,8 @@ from bench import __version__
 from bench.atomic import lives, scratch_folder, this_process
 from bench.errors import UserError, unknown
 from bench.production.package import MANIFEST, Package
-from bench.production.rows import example_rows
-from bench.tracking.node import Node
+from bench.production.scorer import example_rows
+from bench.tracking.runs import Node
 from bench.tracking.store import MlflowStore, TrackingError
 from bench.tracking.values import RUNNING, Point
 
@@ -58,7 +58,7 @@ class Registry:
     """
 
     def __init__(self, uri: str) -> None:
-        self._store = MlflowStore.connect(uri)
+        self._store = MlflowStore(uri)
 
     def log(
         self,
@@ -80,8 +80,8 @@ class Registry:
         try:
             with scratch_folder(package.folder) as folder:
                 save_model(package, folder / MODEL)
-                to = f"store the model with the run '{run_name}'"
-                self._store.ask(to, lambda client: client.log_artifacts(node.run_id, str(folder / MODEL), MODEL))
+                write = methodcaller("log_artifacts", node.run_id, str(folder / MODEL), MODEL)
+                self._store.ask(f"store the model with the run '{run_name}'", write)
             node.send([Point(name, value) for name, value in metrics.items()])
         except BaseException as error:
             with suppress(TrackingError):  # the first error is the one to tell; the next deployment ends the run
@@ -98,7 +98,7 @@ class Registry:
 
     def register(self, name: str, run_id: str, description: str, tags: Mapping[str, str]) -> str:
         """The number of a new version of a model, which is made if need be."""
-        run = self._store.ask("find the run", lambda client: client.get_run(run_id))
+        run = self._store.ask("find the run", methodcaller("get_run", run_id))
         source = f"{run.info.artifact_uri}/{MODEL}"
 
         def make(client: MlflowClient) -> None:
@@ -106,18 +106,13 @@ class Registry:
                 client.create_registered_model(name)
 
         self._store.ask(f"register the model '{name}'", make)
-        made = self._store.ask(
-            f"register a version of '{name}'",
-            lambda client: client.create_model_version(name, source, run_id, dict(tags), description=description),
-            tries=1,
-        )
-        return str(made.version)
+        add = methodcaller("create_model_version", name, source, run_id, dict(tags), description=description)
+        return str(self._store.ask(f"register a version of '{name}'", add, tries=1).version)
 
     def aliases(self, name: str) -> dict[str, str]:
         """Alias -> version; none where there is no such model."""
-        found = self._store.ask(
-            f"find the model '{name}'", lambda client: client.search_registered_models(f"name = '{name}'")
-        )
+        search = methodcaller("search_registered_models", f"name = '{name}'")
+        found = self._store.ask(f"find the model '{name}'", search)
         return {alias: str(number) for alias, number in found[0].aliases.items()} if found else {}
 
     def moves(self, name: str, alias: str, number: str) -> list[Move]:
@@ -149,8 +144,8 @@ class Registry:
         """Moves aliases."""
         for move in moves:
             assert move.after is not None
-            to = f"move the alias '{move.alias}' of '{name}'"
-            self._store.ask(to, partial(_move, name, move.alias, move.after))
+            take = methodcaller("set_registered_model_alias", name, move.alias, move.after)
+            self._store.ask(f"move the alias '{move.alias}' of '{name}'", take)
 
     def fetch(self, model: str, into: Path) -> Package:
         """The package behind `NAME`, `NAME@ALIAS` or `NAME/VERSION`, copied once into a folder; NAME is its champion.
@@ -161,12 +156,13 @@ class Registry:
         name, number = self.version_of(model)
         target = into / name / number
         if not (target / MANIFEST).is_file():
-            run_source = self._store.ask(
-                f"find version {number} of '{name}'", lambda client: client.get_model_version(name, number)
+            version_ = self._store.ask(
+                f"find version {number} of '{name}'", methodcaller("get_model_version", name, number)
             )
             target.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-                self._store.ask(f"fetch '{model}'", partial(_download, str(run_source.run_id), folder))
+                take = methodcaller("download_artifacts", str(version_.run_id), f"{MODEL}/artifacts", folder)
+                self._store.ask(f"fetch '{model}'", take)
                 if (made := next(Path(folder).glob(f"**/{MANIFEST}"), None)) is None:
                     raise UserError(f"expected a packaged model behind '{model}', found no {MANIFEST} in its files")
                 found = made.parent
@@ -191,9 +187,8 @@ class Registry:
             if alias not in now:
                 raise unknown(f"alias of the model '{name}'", alias, now)
             return name, now[alias]
-        there = self._store.ask(
-            f"list the versions of '{name}'", lambda client: client.search_model_versions(f"name = '{name}'")
-        )
+        search = methodcaller("search_model_versions", f"name = '{name}'")
+        there = self._store.ask(f"list the versions of '{name}'", search)
         if number not in (known := [str(each.version) for each in there]):
             raise unknown(f"version of the model '{name}'", number, known)
         return name, number
@@ -208,9 +203,7 @@ class Registry:
         return now
 
     def _check_known(self, name: str) -> None:
-        known = [
-            each.name for each in self._store.ask("list the models", lambda client: client.search_registered_models())
-        ]
+        known = [each.name for each in self._store.ask("list the models", methodcaller("search_registered_models"))]
         if name not in known:
             raise unknown("model", name, known)
 
@@ -245,11 +238,3 @@ def signature_of(package: Package) -> ModelSignature:
     inputs: list[Any] = [ColSpec(anything(), column, required=False) for column in columns]
     outputs: list[Any] = [ColSpec("double", name) for name in scorer.names]
     return ModelSignature(Schema(inputs), Schema(outputs))
-
-
-def _move(name: str, alias: str, number: str, client: MlflowClient) -> None:
-    client.set_registered_model_alias(name, alias, number)
-
-
-def _download(run_id: str, folder: str, client: MlflowClient) -> Any:
-    return client.download_artifacts(run_id, f"{MODEL}/artifacts", folder)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
+from operator import methodcaller
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
@@ -136,36 +136,25 @@ class Pulse:
     over: bool = False
 
 
-@dataclass(frozen=True)
 class MlflowStore:
-    """A client and the address it talks to."""
+    """A client and the address it talks to; a new sqlite file is made (seconds).
 
-    client: MlflowClient
-    uri: str
-    pulse: Pulse = field(default_factory=Pulse)
+    Raises:
+        TrackingError: it cannot be reached.
+    """
 
-    @classmethod
-    def connect(cls, uri: str, pulse: Pulse | None = None) -> MlflowStore:
-        """The store at an address; a new sqlite file is made (seconds).
-
-        Raises:
-            TrackingError: it cannot be reached.
-        """
-        uri = plain_address(uri)
-        load(uri)
-        pulse = pulse or Pulse()
+    def __init__(self, uri: str, pulse: Pulse | None = None) -> None:
+        self.uri, self.pulse = plain_address(uri), pulse or Pulse()
+        load(self.uri)
         from mlflow import MlflowClient
 
-        file = Path(uri.partition(":///")[2])
-        pulse.starting = kind(uri) == "sqlite" and not (file.is_file() and file.stat().st_size)
+        file, secret = Path(self.uri.partition(":///")[2]), secret_address(self.uri)
+        self.pulse.starting = kind(self.uri) == "sqlite" and not (file.is_file() and file.stat().st_size)
         try:
-            with _named(uri, "list experiments"):
-                secret = secret_address(uri)
-                store = cls(MlflowClient(tracking_uri=secret, registry_uri=secret), uri, pulse)
-            store.ask("list experiments", lambda client: client.search_experiments(max_results=1))
+            self.client = self._try("list experiments", lambda: MlflowClient(tracking_uri=secret, registry_uri=secret))
+            self.ask("list experiments", methodcaller("search_experiments", max_results=1))
         finally:
-            pulse.starting = False
-        return store
+            self.pulse.starting = False
 
     def ask(self, to: str, do: Callable[[MlflowClient], T], tries: int = TRIES) -> T:
         """What `do` gives, which is tried again where that does no harm.
@@ -181,8 +170,7 @@ class MlflowStore:
             if self.pulse.over:
                 raise TrackingError(f"could not {to} in the MLflow store at {self.uri}: no more time was given")
             try:
-                with _named(self.uri, to):
-                    answer = do(self.client)
+                answer = self._try(to, lambda: do(self.client))
             except TrackingError:
                 if not left:
                     raise
@@ -192,6 +180,12 @@ class MlflowStore:
                 return answer
         raise AssertionError("tries is at least 1")
 
+    def _try(self, to: str, do: Callable[[], T]) -> T:
+        try:
+            return do()
+        except Exception as error:  # MLflow lets errors of sqlalchemy, requests and the file system through
+            raise TrackingError(f"could not {to} in the MLflow store at {self.uri}: {_reason(error)}") from error
+
     def experiment(self, name: str) -> str:
         """The id of an experiment.
 
@@ -199,9 +193,10 @@ class MlflowStore:
             UserError: there is none of that name.
         """
         to = f"find the experiment '{name}'"
-        found = self.ask(to, lambda client: client.get_experiment_by_name(name))
+        found = self.ask(to, methodcaller("get_experiment_by_name", name))
         if found is None:
-            raise unknown("experiment", name, [each.name for each in self.ask(to, lambda c: c.search_experiments())])
+            known = self.ask(to, methodcaller("search_experiments"))
+            raise unknown("experiment", name, [each.name for each in known])
         return str(found.experiment_id)
 
     def make_experiment(self, name: str, artifacts: str | None) -> str:
@@ -216,14 +211,6 @@ class MlflowStore:
             return str(found.experiment_id) if found else client.create_experiment(name, artifact_location=artifacts)
 
         return self.ask(f"open the experiment '{name}'", make)
-
-
-@contextmanager
-def _named(uri: str, to: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:  # MLflow lets errors of sqlalchemy, requests and the file system through
-        raise TrackingError(f"could not {to} in the MLflow store at {uri}: {_reason(error)}") from error
 
 
 def _reason(error: BaseException) -> str:

@@ -59,15 +59,18 @@ class ResidentFeed:
 
     def __init__(self, split: Split, device: torch.device, grouped: bool = False) -> None:
         self._split, self._grouped = split, grouped
-        arrays = (split.ids, split.dense, split.labels, *([split.group] if grouped else []))
         # A copy first: a read-only map cannot be a tensor's memory.
-        self.arrays = [torch.from_numpy(np.array(array)).to(device) for array in arrays]
+        arrays = (split.ids, split.dense, split.labels, split.weights, split.group if grouped else None)
+        self.whole = Batch(
+            *(None if array is None else torch.from_numpy(np.array(array)).to(device) for array in arrays)  # type: ignore[arg-type]
+        )
         self.rows, self.device = len(split), device
 
     def in_order(self, size: int) -> Iterator[Batch]:
         """See `Feed`; the batches are views."""
         for start in range(0, self.rows, size):
-            yield Batch(*(array[start : start + size] for array in self.arrays))
+            part = slice(start, start + size)
+            yield self.whole.map(lambda tensor, part=part: tensor[part])  # type: ignore[misc]
 
     def shuffled(self, size: int, seed: int, start: int = 0) -> Iterator[Batch]:
         """See `Feed`. The order is drawn on the host, once a pass, so that it is the same on every device."""
@@ -75,7 +78,7 @@ class ResidentFeed:
         order = shuffled_order(self._split, size, seed, self._grouped).to(self.device) if size else torch.empty(0)
         for first in range(start * size, self.rows - size + 1, size):
             rows = order[first : first + size]
-            yield Batch(*(array.index_select(0, rows) for array in self.arrays))
+            yield self.whole.map(lambda tensor, rows=rows: tensor.index_select(0, rows))  # type: ignore[misc]
 
     def steps(self, size: int) -> int:
         """See `Feed`."""
@@ -103,7 +106,7 @@ class CopyingFeed:
     def _ahead(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         waiting: Batch | None = None
         for batch in batches:
-            coming = Batch(*map(self._copy, batch.tensors))
+            coming = batch.map(self._copy)
             if waiting is not None:
                 yield waiting
             waiting = coming

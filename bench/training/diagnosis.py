@@ -51,7 +51,7 @@ class Diagnosis:
     def look(self, step: int, batch: Batch) -> None:
         """Looks at the first rows of a step's batch, if it is time."""
         if due(step, self.every):
-            found, experts = self._probe(Batch(*(tensor[:ROWS] for tensor in batch.tensors)))
+            found, experts = self._probe(batch.map(lambda tensor: tensor[:ROWS]))
             self.probes.append({"samples": step * self.batch} | found)
             self.experts |= experts
 
@@ -77,13 +77,12 @@ def base_losses(model: MultiTaskModel, means: Sequence[float]) -> list[float | N
     Of a regression on a fitted scale that of its mean. None for other regressions, where there is one class only, and
     where the loss compares samples.
     """
-    schema, rates = model.schema, list(means)
+    schema, rates = model.schema, means if model.thinned is None else model.thinned.there(means)
     found: list[float | None] = []
     for at, task in enumerate(schema.tasks):
-        parent, rate = schema.parents[at], means[at]
+        parent, rate = schema.parents[at], rates[at]
         while model.funnel.ties_tasks and parent is not None:
-            rate, parent = rate * means[parent], schema.parents[parent]
-        rates[at] = rate
+            rate, parent = rate * rates[parent], schema.parents[parent]
         if task.scale is not None:
             found.append(model.funnel.loss.regression.of_constant)
             continue

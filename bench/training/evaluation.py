@@ -165,15 +165,16 @@ def measured(
         part: the rows of the split that the predictions are of; None for all.
     """
     data, tasks, start = part or store.split(split), store.schema.tasks, 0
-    tally = Tally(tasks, f"{split}/", outcomes=outcomes)
+    tally = Tally(tasks, f"{split}/", outcomes=outcomes, plain=store.weights is not None and store.weights.plain)
     resampling = Resampling(tasks, split, resamples, outcomes) if resamples else None
     with keeping(keep, len(tasks), split, len(data)) as keep_piece:
         for conditional, joint in predictions:
             rows = slice(start, start + len(joint))
             labels, group = np.asarray(data.labels_of(rows)), np.asarray(data.group[rows])
-            tally.add(labels, conditional, joint, group)
+            weights = data.weights_of(rows)
+            tally.add(labels, conditional, joint, group, weights)
             if resampling:
-                resampling.add(labels, conditional, joint, group)
+                resampling.add(labels, conditional, joint, group, weights)
             keep_piece(joint, units_of(group, start))
             start += len(joint)
     return tally.result(), resampling.result() if resampling else {}

@@ -67,6 +67,7 @@ def write_rows(store: Store, folder: Path) -> None:
         "rates": _rates(store.split("train"), store.schema),
         "segments": {name: list(values) for name, values in store.segments.items()},
         "logged": list(store.logged),
+        **({"weights": True} if store.weights else {}),
         "seen": {split: [_write(store, split, folder), len(store.split(split))] for split in KEPT},
     }
     write_text(file, json.dumps(facts, indent=1) + "\n")
@@ -78,12 +79,14 @@ def joint_labels(labels: NDArray[Any], schema: Schema) -> NDArray[Any]:
 
 
 def _rates(train: Split, schema: Schema) -> list[float]:
-    sums, known = np.zeros(len(schema.tasks)), np.zeros(len(schema.tasks), np.int64)
+    sums, known = np.zeros((2, len(schema.tasks)))
     for rows in _blocks(len(train)):
         labels = joint_labels(np.asarray(train.labels_of(rows)), schema).astype(np.float64)
-        sums += np.nansum(labels, axis=0)
-        known += (~np.isnan(labels)).sum(axis=0)
-    return [float(value) for value in sums / np.maximum(known, 1)]
+        weights = train.weights_of(rows)
+        of_rows = 1 if weights is None else weights.astype(np.float64).prod(axis=1)[:, None]
+        sums += np.nansum(labels * of_rows, axis=0)
+        known += (~np.isnan(labels) * of_rows).sum(axis=0)
+    return [float(value) for value in sums / np.where(known > 0, known, 1)]
 
 
 def _write(store: Store, split: Any, folder: Path) -> int:
@@ -99,7 +102,7 @@ def _write(store: Store, split: Any, folder: Path) -> int:
         group, units = writer("group", np.int32), writer("units", np.uint64)
         beside = [
             (writer(name, array.dtype, array.shape[1]), array)
-            for name, array in (("segments", data.segments), ("logged", data.logged))
+            for name, array in (("segments", data.segments), ("logged", data.logged), ("weights", data.weights))
             if array is not None
         ]
         for rows in _blocks(len(data)):

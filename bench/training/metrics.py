@@ -14,15 +14,25 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bench.errors import TrainingError
-from bench.outcomes.streaming import Stream
+from bench.outcomes.measure import Stream
 from bench.schema import Schema, Task, TaskKind
-from bench.training.ranking import GROUP_SHIFT, WITHOUT_GROUP, Areas, Keys, Pairs, Runs, check_groups, code
+from bench.training.ranking import (
+    ECE_BINS,
+    GROUP_SHIFT,
+    LEAST,
+    WITHOUT_GROUP,
+    Areas,
+    Keys,
+    Pairs,
+    Runs,
+    check_groups,
+    code,
+)
+from bench.training.weighted import WeightedTally
 
-ECE_BINS = 15
 ROWS_IN_MEMORY = 1 << 23
 """Rows of a binary task whose keys (8 bytes each) are held in memory; more go to a temporary file, 16 bytes each."""
-_LEAST = float(np.finfo(np.float32).eps)  # probabilities are this far from 0 and 1 under a logarithm
-_FACTORS = 32  # probabilities whose product is taken before its logarithm: no less than _LEAST ** 32, or 1e-222
+_FACTORS = 32  # probabilities whose product is taken before its logarithm: no less than LEAST ** 32, or 1e-222
 
 
 class BinaryTally:
@@ -173,7 +183,7 @@ def _take(
             keys[back] = key
         probability = np.float64(predictions[row])
         total += probability
-        product *= min(max(probability if positive else 1.0 - probability, _LEAST), 1 - _LEAST)
+        product *= min(max(probability if positive else 1.0 - probability, LEAST), 1 - LEAST)
         factors += 1
         if factors == _FACTORS:
             loss -= math.log(product)
@@ -204,14 +214,21 @@ class Tally:
         prefix: before every name, as in `valid/`.
         limit: rows of each binary task to hold in memory.
         outcomes: of the rankings by each task's own predictions to measure as well, see `on_impressions`.
+        plain: where rows have weights, measure without the first of them, too: `click.plain_auc`.
     """
 
     def __init__(
-        self, tasks: tuple[Task, ...], prefix: str, limit: int = ROWS_IN_MEMORY, outcomes: Sequence[str] = ()
+        self,
+        tasks: tuple[Task, ...],
+        prefix: str,
+        limit: int = ROWS_IN_MEMORY,
+        outcomes: Sequence[str] = (),
+        plain: bool = False,
     ) -> None:
-        self._schema, self._prefix = Schema((), (), tasks), prefix
-        of_tasks = by_task(tasks, outcomes).items()
-        self._streams = {at: Stream(tasks[at], names, limit) for at, names in of_tasks}
+        self._schema, self._prefix, self._plain = Schema((), (), tasks), prefix, plain
+        self._weighted: dict[str, tuple[str, WeightedTally]] = {}  # by name and column of weights
+        self._outcomes = by_task(tasks, outcomes)
+        self._streams = {at: Stream(tasks[at], names, limit) for at, names in self._outcomes.items()}
         self._binary: dict[str, BinaryTally] = {}
         self._regression: dict[str, RegressionTally] = {}
         for task, parent in zip(tasks, self._schema.parents, strict=True):
@@ -221,7 +238,14 @@ class Tally:
                 for space in ("",) if parent is None else (".cvr", ".ctcvr"):
                     self._binary[prefix + task.name + space] = BinaryTally(limit)
 
-    def add(self, labels: NDArray[Any], conditional: NDArray[Any], joint: NDArray[Any], group: NDArray[Any]) -> None:
+    def add(
+        self,
+        labels: NDArray[Any],
+        conditional: NDArray[Any],
+        joint: NDArray[Any],
+        group: NDArray[Any],
+        weights: NDArray[Any] | None = None,
+    ) -> None:
         """Counts the next rows in.
 
         Args:
@@ -229,12 +253,16 @@ class Tally:
             conditional: (N, T), probabilities given the parent; of a regression task the predicted value.
             joint: (N, T), probabilities of the task and all its ancestors.
             group: (N,), negative where there is none.
+            weights: (N, K), whose product a row counts with; None for equal ones. The same for all pieces.
 
         Raises:
             FloatingPointError: a prediction is not finite; names the task.
         """
         self._check(conditional)
         self._check(joint)
+        if weights is not None:
+            self._add_weighted(labels, conditional, joint, group, weights)
+            return
         for name, kind, own, predictions in sample_spaces(self._schema, labels, conditional, joint):
             if kind == "regression":
                 self._regression[self._prefix + name].add(own, predictions)
@@ -242,6 +270,26 @@ class Tally:
                 self._binary[self._prefix + name].add(own, predictions, group)
         for at, stream in self._streams.items():
             stream.add(*on_impressions(self._schema, at, labels, conditional, joint), group)
+
+    def _add_weighted(
+        self,
+        labels: NDArray[Any],
+        conditional: NDArray[Any],
+        joint: NDArray[Any],
+        group: NDArray[Any],
+        weights: NDArray[Any],
+    ) -> None:
+        """Counts rows with their weights, and without the first, the row's own, where that is to be told beside."""
+        schema = self._schema
+        ways = {"": weights.prod(axis=1)} | ({"plain_": weights[:, 1:].prod(axis=1)} if self._plain else {})
+        for name, kind, own, predictions in sample_spaces(schema, labels, conditional, joint):
+            for way, of_rows in ways.items():
+                new = (f"{self._prefix}{name}.{way}", WeightedTally(Task(name, kind)))
+                self._weighted.setdefault(way + name, new)[1].add(own, predictions, group, of_rows)
+        for at, outcomes in self._outcomes.items():
+            new = (self._prefix, WeightedTally(schema.tasks[at], outcomes))
+            ranked = on_impressions(schema, at, labels, conditional, joint)
+            self._weighted.setdefault(f"outcomes of {at}", new)[1].add(*ranked, group, ways[""])
 
     def _check(self, predictions: NDArray[Any]) -> None:
         finite = np.isfinite(predictions)
@@ -257,6 +305,7 @@ class Tally:
         tallies: dict[str, BinaryTally | RegressionTally] = {**self._binary, **self._regression}
         found = {f"{name}.{metric}": value for name, of in tallies.items() for metric, value in of.result().items()}
         outcomes = [each for stream in self._streams.values() for each in stream.result().items()]
+        found |= {before + name: value for before, of in self._weighted.values() for name, value in of.result().items()}
         return found | {self._prefix + name: value for name, value in outcomes}
 
 
@@ -304,10 +353,12 @@ def evaluate(
     tasks: tuple[Task, ...],
     prefix: str,
     outcomes: Sequence[str] = (),
+    weights: NDArray[Any] | None = None,
+    plain: bool = False,
 ) -> dict[str, float]:
     """Every metric of rows that are all at hand; see `Tally`."""
-    tally = Tally(tasks, prefix, outcomes=outcomes)
-    tally.add(labels, conditional, joint, group)
+    tally = Tally(tasks, prefix, outcomes=outcomes, plain=plain)
+    tally.add(labels, conditional, joint, group, weights)
     return tally.result()
 
 

@@ -20,6 +20,9 @@ Keys = NDArray[np.uint64]
 GROUP_SHIFT = 33
 WITHOUT_GROUP = np.uint64((1 << GROUP_SHIFT) - 1)  # a mask: score and label alone
 _SIGN = 1 << 31
+ECE_BINS = 15
+LEAST = float(np.finfo(np.float32).eps)
+"""Probabilities are this far from 0 and 1 under a logarithm."""
 
 
 class Areas:

@@ -19,8 +19,8 @@ from bench.outcomes.bootstrap import Counts, counts, units_of
 from bench.outcomes.measure import Measure
 from bench.records import RARER
 from bench.schema import Schema, Task
-from bench.training.metrics import ECE_BINS, by_task, on_impressions, sample_spaces
-from bench.training.ranking import Pairs
+from bench.training.metrics import by_task, on_impressions, sample_spaces
+from bench.training.ranking import ECE_BINS, Pairs
 
 RESAMPLES = 200
 """B: the standard error of a standard error is a twentieth of it."""
@@ -51,22 +51,31 @@ class Resampling:
         of_tasks = by_task(tasks, outcomes).items()
         self._ranked = {at: _Ranked(tasks[at], names, split, resamples) for at, names in of_tasks}
 
-    def add(self, labels: NDArray[Any], conditional: NDArray[Any], joint: NDArray[Any], group: NDArray[Any]) -> None:
+    def add(
+        self,
+        labels: NDArray[Any],
+        conditional: NDArray[Any],
+        joint: NDArray[Any],
+        group: NDArray[Any],
+        weights: NDArray[Any] | None = None,
+    ) -> None:
         """Counts the next rows of the split in, as `Tally.add` does."""
         units = units_of(group, self._rows)
         self._rows += len(group)
+        of_rows = None if weights is None else weights.astype(np.float64).prod(axis=1)
         for at, held in self._ranked.items():
-            held.add(*on_impressions(self._schema, at, labels, conditional, joint), group, units)
+            held.add(*on_impressions(self._schema, at, labels, conditional, joint), group, units, of_rows)
         for start in range(0, len(group), _PIECE):
             rows = slice(start, start + _PIECE)
-            weights = counts(units[rows], self._split, self._resamples)
+            drawn = counts(units[rows], self._split, self._resamples)
+            own_weights = None if of_rows is None else of_rows[rows]
             for name, kind, own, predictions in sample_spaces(
                 self._schema, labels[rows], conditional[rows], joint[rows]
             ):
                 if name not in self._of:
                     make = _Binary if kind == "binary" else _Regression
                     self._of[name] = make(self._split, self._resamples)
-                self._of[name].add(own, predictions.astype(np.float32), weights, group[rows], units[rows])
+                self._of[name].add(own, predictions.astype(np.float32), drawn, group[rows], units[rows], own_weights)
 
     def result(self) -> dict[str, list[float]]:
         """By a metric's full name its B values, less its value on the split as it is; NaN where a resample does not
@@ -90,7 +99,7 @@ class _Binary:
     """Resampled metrics of probabilities. Column 0 of every sum is the split itself, the others are resamples."""
 
     def __init__(self, split: str, resamples: int) -> None:
-        self._rows = np.zeros((_BINS, 2, 1 + resamples), np.int32)
+        self._rows: NDArray[Any] = np.zeros((_BINS, 2, 1 + resamples), np.int32)
         self._sums = np.zeros((2, 1 + resamples))  # predictions, log loss
         self._grouped = _Ranked(Task("all"), ("all.gauc", "all.gauc_positives"), split, resamples)
 
@@ -98,13 +107,19 @@ class _Binary:
         self,
         labels: NDArray[Any],
         predictions: NDArray[np.float32],
-        weights: Counts,
+        drawn: Counts,
         group: NDArray[Any],
         units: NDArray[np.uint64],
+        of_rows: Floats | None,
     ) -> None:
-        _count(labels, predictions, weights, self._rows, self._sums)
+        if of_rows is None:
+            _count(labels, predictions, np.ones(len(labels), np.uint8), drawn, self._rows, self._sums)
+        else:
+            self._rows = self._rows.astype(np.float64, copy=False)
+            _count(labels, predictions, of_rows, drawn * of_rows[:, None], self._rows, self._sums)
         inside = group >= 0
-        self._grouped.add(labels[inside], predictions[inside], group[inside], units[inside])
+        of_inside = None if of_rows is None else of_rows[inside]
+        self._grouped.add(labels[inside], predictions[inside], group[inside], units[inside], of_inside)
 
     def result(self) -> dict[str, Floats]:
         negatives, positives = self._rows[:, 0].astype(float), self._rows[:, 1].astype(float)
@@ -133,13 +148,19 @@ class _Ranked:
         self._held, self._by_group = 0, False
 
     def add(
-        self, labels: NDArray[Any], predictions: NDArray[Any], group: NDArray[Any], units: NDArray[np.uint64]
+        self,
+        labels: NDArray[Any],
+        predictions: NDArray[Any],
+        group: NDArray[Any],
+        units: NDArray[np.uint64],
+        of_rows: Floats | None,
     ) -> None:
         self._by_group = self._by_group or bool((group >= 0).any())
         seen = ~np.isnan(labels)
         self._held += int(seen.sum())
         if self._held <= ROWS_HELD:
-            self._kept.append((labels[seen], predictions[seen].astype(np.float32), group[seen], units[seen]))
+            weights = [] if of_rows is None else [of_rows[seen]]
+            self._kept.append((labels[seen], predictions[seen].astype(np.float32), group[seen], units[seen], *weights))
         else:
             self._kept.clear()
 
@@ -147,9 +168,9 @@ class _Ranked:
         """By an outcome's name (1 + B,)."""
         if not 0 < self._held <= ROWS_HELD:
             return {}
-        labels, predictions, group, units = (np.concatenate(column) for column in zip(*self._kept, strict=True))
-        rules = (self._split, self._resamples, units, self._by_group)
-        measure = Measure((self._task,), self._outcomes, labels[:, None], group, *rules)
+        labels, predictions, group, units, *weights = (np.concatenate(each) for each in zip(*self._kept, strict=True))
+        rows = (labels[:, None], group, self._split, self._resamples, units, self._by_group)
+        measure = Measure((self._task,), self._outcomes, *rows, weights=weights[0] if weights else None)
         return dict(zip(measure.names, measure.resampled(predictions).T, strict=True))
 
 
@@ -166,18 +187,21 @@ class _Regression:
         self,
         labels: NDArray[Any],
         predictions: NDArray[np.float32],
-        weights: Counts,
+        drawn: Counts,
         group: NDArray[Any],
         units: NDArray[np.uint64],
+        of_rows: Floats | None,
     ) -> None:
         seen = ~np.isnan(labels)
         own, said = labels[seen].astype(float), predictions[seen].astype(float)
-        weight = np.concatenate([np.ones((len(own), 1)), weights[seen]], axis=1)
+        weight = np.concatenate([np.ones((len(own), 1)), drawn[seen]], axis=1)
+        if of_rows is not None:
+            weight *= of_rows[seen, None]
         error = (said - own)[:, None]
         self._sums += np.stack([weight.sum(0), (weight * error**2).sum(0), (weight * np.abs(error)).sum(0)])
         self._held += len(own)
         if self._held <= ROWS_HELD:
-            self._kept.append((own, said, units[seen]))
+            self._kept.append((own, said, units[seen], *([] if of_rows is None else [of_rows[seen]])))
         else:
             self._kept.clear()
 
@@ -188,13 +212,13 @@ class _Regression:
                 "mae": self._sums[2] / self._sums[0],
             }
         if self._kept and self._held <= ROWS_HELD:
-            labels, predictions, units = (np.concatenate(column) for column in zip(*self._kept, strict=True))
-            found["spearman"] = _spearman(labels, predictions, units, self._split, self._resamples)
-            pairs = Pairs(labels, predictions)
-            values = [pairs.xauc(np.ones(len(labels)))]
+            labels, predictions, units, *weights = (np.concatenate(each) for each in zip(*self._kept, strict=True))
+            found["spearman"] = _spearman(labels, predictions, units, self._split, self._resamples, *weights)
+            pairs, of_rows = Pairs(labels, predictions), weights[0] if weights else np.ones(len(labels))
+            values = [pairs.xauc(of_rows)]
             for first in range(0, self._resamples, _TOGETHER):
                 drawn = counts(units, self._split, min(_TOGETHER, self._resamples - first), first)
-                values += [pairs.xauc(weights) for weights in drawn.T.astype(float)]
+                values += [pairs.xauc(of_rows * times) for times in drawn.T]
             found["xauc"] = np.array(values)
         return found
 
@@ -211,7 +235,12 @@ def _ece(negatives: Floats, positives: Floats) -> Floats:
 
 @njit(cache=True, nogil=True)
 def _count(
-    labels: NDArray[Any], predictions: NDArray[np.float32], weights: Counts, rows: NDArray[np.int32], sums: Floats
+    labels: NDArray[Any],
+    predictions: NDArray[np.float32],
+    once: NDArray[Any],
+    weights: NDArray[Any],
+    rows: NDArray[Any],
+    sums: Floats,
 ) -> None:
     for row in range(len(labels)):
         if np.isnan(labels[row]):
@@ -223,9 +252,9 @@ def _count(
         bin = int((math.log(p / (1 - p)) + _RANGE) * (_BINS / (2 * _RANGE)))
         bin = min(max(bin, 0), _BINS - 1)
         of = rows[bin, positive]
-        of[0] += 1
-        sums[0, 0] += said
-        sums[1, 0] += loss
+        of[0] += once[row]
+        sums[0, 0] += once[row] * said
+        sums[1, 0] += once[row] * loss
         for b in range(weights.shape[1]):
             weight = weights[row, b]
             of[b + 1] += weight
@@ -233,14 +262,26 @@ def _count(
             sums[1, b + 1] += weight * loss
 
 
-def _spearman(labels: Floats, predictions: Floats, units: NDArray[np.uint64], split: str, resamples: int) -> Floats:
-    """(1 + resamples,): the correlation of weighted mid-ranks (N,), of all rows once and then on each resample."""
+def _spearman(
+    labels: Floats,
+    predictions: Floats,
+    units: NDArray[np.uint64],
+    split: str,
+    resamples: int,
+    of_rows: Floats | None = None,
+) -> Floats:
+    """(1 + resamples,): the correlation of weighted mid-ranks (N,), of all rows once and then on each resample.
+
+    Args:
+        of_rows: (N,), the rows' own weights; None for equal ones.
+    """
     orders = [np.argsort(values, kind="stable") for values in (labels, predictions)]
     starts = [_starts(values[order]) for values, order in zip((labels, predictions), orders, strict=True)]
     weights: list[NDArray[Any]] = [np.ones(len(labels))]
     found = []
     for first in range(0, resamples + 1, _TOGETHER):
         for weight in weights:
+            weight = weight if of_rows is None else weight * of_rows
             ranks = [_ranks(weight, order, start) for order, start in zip(orders, starts, strict=True)]
             found.append(_correlation(ranks[0], ranks[1], weight))
         if first < resamples:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,11 +36,12 @@ Ids = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows in memory: ids (N, S) int32, dense (N, D) float32, one task's labels (N,) float32 without NaN."""
+    """Rows in memory: ids (N, S) int32, dense (N, D), one task's labels (N,) without NaN, weights (N,) or None."""
 
     ids: NDArray[np.int32]
     dense: NDArray[np.float32]
     labels: NDArray[np.float32]
+    weights: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -77,31 +79,37 @@ def draw(split: Split, at: int, parent: int | None, most: int, seed: int) -> Row
     rng = np.random.default_rng(seed)
     total = len(split)
     if total > most:
-        total = sum(int(counts.sum()) for _, _, counts in _batches(split, at, parent))
-    left, found = min(most, total), [(np.asarray(split.ids[:0]), np.asarray(split.dense[:0]), np.empty(0, np.float32))]
-    whole = total <= most
-    for arrays, labels, counts in _batches(split, at, parent):
+        total = sum(int(counts.sum()) for _, counts in _batches(split, at, parent))
+    left, whole = min(most, total), total <= most
+    none = None if split.weights is None else np.empty(0, np.float32)
+    found = [Rows(np.asarray(split.ids[:0]), np.asarray(split.dense[:0]), np.empty(0, np.float32), none)]
+    for arrays, counts in _batches(split, at, parent):
         rows = np.flatnonzero(counts)
         if not whole:
             many = int(rng.hypergeometric(len(rows), total - len(rows), left)) if left else 0
             total, left = total - len(rows), left - many
             rows = np.sort(rng.choice(rows, many, replace=False))
-        ids, dense = arrays
-        found.append((ids[rows], dense[rows], labels[rows]))
-    ids, dense, labels = (np.concatenate(column) for column in zip(*found, strict=True))
-    return Rows(ids, dense, labels)
+        weights = None if arrays.weights is None else arrays.weights[rows]
+        found.append(Rows(arrays.ids[rows], arrays.dense[rows], arrays.labels[rows], weights))
+    return Rows(
+        np.concatenate([each.ids for each in found]),
+        np.concatenate([each.dense for each in found]),
+        np.concatenate([each.labels for each in found]),
+        None if none is None else np.concatenate([each.weights for each in found if each.weights is not None]),
+    )
 
 
-def _batches(
-    split: Split, at: int, parent: int | None
-) -> Iterator[tuple[tuple[NDArray[np.int32], NDArray[np.float32]], NDArray[np.float32], NDArray[np.bool_]]]:
-    """ids and dense, labels of the task, and which of these rows count."""
+def _batches(split: Split, at: int, parent: int | None) -> Iterator[tuple[Rows, NDArray[np.bool_]]]:
+    """Rows with all labels of the task, and which of them count."""
     for batch in Batches(split).in_order(PREDICTED):
         labels = batch.labels.numpy()
         counts = ~np.isnan(labels[:, at])
         if parent is not None:
             counts &= labels[:, parent] == 1
-        yield (batch.ids.numpy(), batch.dense.numpy()), labels[:, at], counts
+        weights = None if batch.weights is None else batch.weights.numpy().prod(axis=1)
+        if weights is not None:
+            counts &= weights > 0
+        yield Rows(batch.ids.numpy(), batch.dense.numpy(), labels[:, at], weights), counts
 
 
 def width(schema: Schema) -> int:
@@ -127,7 +135,13 @@ class TreeFeatures:
 
     @classmethod
     def learn(
-        cls, schema: Schema, ids: Ids, dense: Columns, labels: NDArray[np.float32], seed: int
+        cls,
+        schema: Schema,
+        ids: Ids,
+        dense: Columns,
+        labels: NDArray[np.float32],
+        seed: int,
+        weights: NDArray[np.float32] | None = None,
     ) -> tuple[TreeFeatures, Columns]:
         """The columns of a task, and (N, F) what the train rows have there.
 
@@ -136,11 +150,15 @@ class TreeFeatures:
             dense: (N, D) of these.
             labels: (N,) of these; none is NaN.
             seed: of the folds.
+            weights: (N,), how many rows a row stands for; None for one each.
         """
-        features = cls(schema, float(labels.mean(dtype=np.float64)))
-        return features, features._learn(ids, dense, labels, seed)
+        mean = labels.mean(dtype=np.float64) if weights is None else np.average(labels.astype(float), weights=weights)
+        features = cls(schema, float(mean))
+        return features, features._learn(ids, dense, labels, seed, weights)
 
-    def _learn(self, ids: Ids, dense: Columns, labels: NDArray[np.float32], seed: int) -> Columns:
+    def _learn(
+        self, ids: Ids, dense: Columns, labels: NDArray[np.float32], seed: int, weights: NDArray[np.float32] | None
+    ) -> Columns:
         fold = np.random.default_rng(seed).integers(FOLDS, size=len(ids), dtype=np.uint8)
         found = np.empty((len(ids), width(self._schema)), np.float32)
         found[:, : dense.shape[1]] = dense
@@ -153,12 +171,15 @@ class TreeFeatures:
                 found[:, column] = np.maximum(values[:, 0] - offset, 0)
                 column += 1
                 continue
-            sums, counts = np.zeros((many, FOLDS)), np.zeros((many, FOLDS), np.int32)
+            sums = np.zeros((many, FOLDS))
+            counts = np.zeros((many, FOLDS), np.int32 if weights is None else np.float64)
             for rows in _pieces(len(ids)):
                 there = values[rows] > 0
                 cells = ((values[rows] - offset)[there], np.broadcast_to(fold[rows, None], there.shape)[there])
-                np.add.at(sums, cells, np.broadcast_to(labels[rows, None], there.shape)[there])
-                np.add.at(counts, cells, 1)
+                values_of = labels[rows] if weights is None else labels[rows] * weights[rows]
+                np.add.at(sums, cells, np.broadcast_to(values_of[:, None], there.shape)[there])
+                one: Any = 1 if weights is None else np.broadcast_to(weights[rows, None], there.shape)[there]
+                np.add.at(counts, cells, one)
             total, often = sums.sum(1), counts.sum(1)
             for rows in _pieces(len(ids)):
                 there, value, own = _looked_up(values[rows], offset, fold[rows])
@@ -192,7 +213,7 @@ class TreeFeatures:
             column += 2
         return found
 
-    def _rate(self, sums: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _rate(self, sums: NDArray[np.float64], counts: NDArray[Any]) -> NDArray[np.float64]:
         return (sums + PRIOR_ROWS * self._mean) / (counts + PRIOR_ROWS)
 
     def _means(self, there: NDArray[np.bool_], rate: NDArray[np.floating], often: NDArray[np.floating]) -> Columns:

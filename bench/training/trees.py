@@ -101,8 +101,10 @@ def _train(store: Store, at: int, settings: TreeSettings, share: Share, seed: in
     rows = draw(store.split("train"), at, parent, share.train, derive(seed, "rows"))
     if not len(rows) or (binary and not _varies(rows.labels)):
         raise TrainingError(f"task '{task.name}' has no two classes on train")
-    features, columns = TreeFeatures.learn(schema, rows.ids, rows.dense, rows.labels, derive(seed, "folds"))
-    labels = rows.labels
+    features, columns = TreeFeatures.learn(
+        schema, rows.ids, rows.dense, rows.labels, derive(seed, "folds"), rows.weights
+    )
+    labels, weights = rows.labels, rows.weights
     del rows  # while trees are trained, their columns alone are held
     judges = draw(store.split("valid"), at, parent, share.valid, derive(seed, "judges"))
     stops = len(judges) > 0 and (not binary or _varies(judges.labels))
@@ -119,9 +121,10 @@ def _train(store: Store, at: int, settings: TreeSettings, share: Share, seed: in
         random_state=seed,
     )
     if stops:
-        model.fit(columns, labels, X_val=features.of(judges.ids, judges.dense), y_val=judges.labels)
+        judged = {"X_val": features.of(judges.ids, judges.dense), "y_val": judges.labels}
+        model.fit(columns, labels, weights, **judged, sample_weight_val=judges.weights)
     else:
-        model.fit(columns, labels)
+        model.fit(columns, labels, weights)
     return _Trained(task.name, settings, features, model, binary)
 
 

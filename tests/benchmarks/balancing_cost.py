@@ -47,6 +47,7 @@ class Store:
 
     schema: Schema
     rows: Split
+    weights: None = None
 
     def split(self, name: str) -> Split:
         """The same rows for every split."""

@@ -43,13 +43,12 @@ from bench.data import Store, load_card, prepare
 from bench.frontier.pareto import hypervolume
 from bench.objectives import Objective
 from bench.records import Job, Point, Split, TrialRecord
-from bench.run.ladder import ladder
+from bench.run.limits import ladder
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.fitting import fitting
-from bench.search.plan import Plan
-from bench.search.portfolio import fitted
-from bench.search.promotion import reduction_factors
+from bench.search.plan import Plan, fitted
+from bench.search.ranking import reduction_factors
 from bench.search.space import load_space
 from bench.search.study import Study
 from bench.seeds import derive

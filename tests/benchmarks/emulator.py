@@ -17,7 +17,7 @@ from sklearn.model_selection import KFold
 
 from bench.frontier.pareto import hypervolume
 from bench.records import Scalar
-from bench.search.encoding import Encoding
+from bench.search.gaussian import Encoding
 
 RANDOM = 3000
 """Random configurations whose checkpoints together are the best; shares are fractions of it."""

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from speed.table import replace
 
-from bench.frontier.intervals import differences, intervals
 from bench.frontier.samples import sample
+from bench.frontier.statistics import differences, intervals
 from bench.records import Point, Replicate
 from bench.schema import Task
 from bench.training.metrics import evaluate

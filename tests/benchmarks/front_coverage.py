@@ -19,11 +19,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 from fronts import SETTINGS, Setting, run_of, truth_of
 from speed.table import replace
 
-from bench.frontier.intervals import differences, intervals
 from bench.frontier.pareto import hypervolume, nondominated
 from bench.frontier.posterior import p_nondominated, posterior_draws
-from bench.frontier.statistics import volume_interval
-from bench.frontier.variance import seed_noise
+from bench.frontier.samples import seed_noise
+from bench.frontier.statistics import differences, intervals, volume_interval
 
 BINS = (0.0, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 1.0 + 1e-9)
 

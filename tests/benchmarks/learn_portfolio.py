@@ -8,7 +8,7 @@ portfolio's worth on a data set is what a search by rungs has of it: all of it a
 those that go on from there. Candidates are added one at a time, each time the one that lowers most the mean over data
 sets of the logarithm of what is missing to the best. Data sets with another number of objectives count half.
 
-Data with rare ids (`bench.search.portfolio.rare_ids`) have portfolios of their own, learnt from such data alone: there
+Data with rare ids (`bench.search.plan.rare_ids`) have portfolios of their own, learnt from such data alone: there
 lower learning rates are best.
 """
 
@@ -27,10 +27,8 @@ from bench import content
 from bench.data import load_card
 from bench.frontier.pareto import hypervolume, ranks, resolve_reference
 from bench.records import Scalar
-from bench.search.plan import SINGLE_TASK
-from bench.search.portfolio import fitted
-from bench.search.promotion import reduction_factors
-from bench.search.ranking import best_first
+from bench.search.plan import SINGLE_TASK, fitted
+from bench.search.ranking import best_first, reduction_factors
 from bench.search.space import load_space
 from bench.suite import load_suite, resolve_objectives
 

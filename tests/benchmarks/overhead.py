@@ -27,14 +27,14 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from bench.objectives import Objective
 from bench.progress import Silent
 from bench.records import Job, Scalar, TrialRecord, TrialResult
-from bench.run.ladder import ladder
+from bench.run.limits import ladder
 from bench.search import driver
 from bench.search import tree as trees
 from bench.search.dashboard import Dashboard
 from bench.search.executors import InlineExecutor
+from bench.search.gp import Proposals
 from bench.search.log import Log
 from bench.search.plan import Plan
-from bench.search.proposals import Proposals
 from bench.search.space import load_space
 from bench.search.standing import Ledger
 from bench.search.study import Study

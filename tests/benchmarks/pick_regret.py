@@ -36,8 +36,7 @@ from bench.frontier.pareto import contributions, ranks
 from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
 from bench.frontier.served.measuring import Candidate, Current, Meter
-from bench.frontier.served.served import served_front
-from bench.frontier.served.sweep import Sweep
+from bench.frontier.served.served import Sweep, served_front
 from bench.frontier.served.verdict import verdict
 from bench.fusion import Fusion
 from bench.objectives import Objective
@@ -147,9 +146,7 @@ def replay(fresh: Fresh, places: Sequence[Place], every: Sequence[Place], seed: 
     equal = Fusion.of("power", [1.0] * len(tasks))
     own = [fresh.candidate(point, place) for point, place in zip(points, places, strict=True)]
     served = served_front(own, rows, outcomes, Current(points[0].id, equal), seed)
-    chosen = pick(
-        served_choices(served, points, dict(zip(facts.tasks, facts.rates, strict=True))), points, fresh.objectives, KNEE
-    )
+    chosen = pick(served_choices(served, points), points, fresh.objectives, KNEE)
     said = verdict(served, chosen.row, "the current point", chosen.stability.holds)
     fusion = Fusion.of(chosen.kind or "power", list((chosen.weights or {}).values()))  # type: ignore[arg-type]
     settings = [fusion, equal, *Sweep(len(tasks)).settings]

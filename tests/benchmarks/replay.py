@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bench.frontier.pareto import hypervolume
 from bench.objectives import Objective
 from bench.records import Scalar
-from bench.search.encoding import Encoding
+from bench.search.gaussian import Encoding
 from bench.search.space import Space
 
 Floats = NDArray[np.float64]

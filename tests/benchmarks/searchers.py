@@ -14,12 +14,11 @@ from optuna.trial import FixedTrial, TrialState, create_trial
 from replay import KIND, Floats, Problem
 
 from bench.records import Scalar
-from bench.run.ladder import ladder
-from bench.search.encoding import Shape
+from bench.run.limits import ladder
+from bench.search.gaussian import Shape
 from bench.search.gp import GaussianSampler
-from bench.search.plan import missing_tries
-from bench.search.portfolio import fitted
-from bench.search.promotion import Rules, promote, reduction_factors
+from bench.search.plan import fitted, missing_tries
+from bench.search.ranking import Rules, promote, reduction_factors
 from bench.search.samplers import quiet
 from bench.search.standing import Standing, Standings
 from bench.seeds import derive

@@ -31,12 +31,12 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).parent))
 from speed.table import replace
 
-from bench.frontier.intervals import Interval
 from bench.frontier.served.distance import rows_of
 from bench.frontier.served.errors import Points, draws_of, seeds_of
 from bench.frontier.served.front import gains, kept, on_front, reach
 from bench.frontier.served.served import Served
 from bench.frontier.served.verdict import MARGIN, verdict
+from bench.frontier.statistics import Interval
 from bench.objectives import Objective
 from bench.rows import CONFIRM, TEST
 

@@ -22,7 +22,7 @@ from speed.table import replace
 from bench.frontier.history import History
 from bench.objectives import Objective
 from bench.records import TrialRecord
-from bench.tracking import Logbook
+from bench.tracking import Logbook, Section
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tracking"))
 from servers import RealServer
@@ -72,7 +72,7 @@ def measure(uri: str | None, home: Path, numbers: list[int]) -> Iterator[tuple[i
     logbook = Logbook(uri, home)
     asked = {"run": "r", "suite": "s", "dataset": "d", "space": "p", "fingerprint": "f", "seed": 0}
     section = logbook.section(History(OBJECTIVES, REFERENCE, False), **asked)
-    _drain(logbook)
+    _drain(section)
     handing = 0.0
     process, thread = time.process_time(), time.thread_time()
     for record in records(max(numbers)):
@@ -82,7 +82,7 @@ def measure(uri: str | None, home: Path, numbers: list[int]) -> Iterator[tuple[i
         done = record.number + 1
         if done % WINDOW:
             continue
-        _drain(logbook)
+        _drain(section)
         others = (time.process_time() - process) - (time.thread_time() - thread)  # all threads but the driver's
         if done in numbers:
             yield done, 1e3 * handing / WINDOW, 1e3 * (others + handing) / WINDOW
@@ -92,9 +92,9 @@ def measure(uri: str | None, home: Path, numbers: list[int]) -> Iterator[tuple[i
         raise SystemExit(f"not all was sent: {logbook.sender.trouble}")
 
 
-def _drain(logbook: Logbook) -> None:
+def _drain(section: Section) -> None:
     """Waits until all that was handed over is sent, as it is when trials take longer than sending them."""
-    while not logbook.sender.idle:
+    while section.place is None or section.there < len(section.records):
         time.sleep(0.01)
 
 

@@ -206,7 +206,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int], bool
     """Has Ctrl-C come instead of an inline job's outcome, where what is given says so of the job's number from 1 on."""
 
     def install(when: Callable[[int], bool]) -> None:
-        from bench.search.executors.inline import InlineExecutor
+        from bench.search.executors.base import InlineExecutor
 
         go, jobs = InlineExecutor.next, 0
 

@@ -15,11 +15,11 @@ import pytest
 
 from bench.cli import main
 from bench.errors import UserError
+from bench.frontier.points import network_of
 from bench.fusion import fused
 from bench.outcomes.measure import Measure
 from bench.predictions import FOLDER, rows_of
 from bench.production.package import Package
-from bench.run.deployable import network_of
 from bench.run.folder import DatasetRun, Run
 from bench.run.results import result_of, write_pick
 

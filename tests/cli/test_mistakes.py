@@ -230,7 +230,7 @@ def test_a_configuration_that_cannot_work_never_reaches_a_worker(seesaw, shop, m
         def close(self) -> None: ...
 
     monkeypatch.setattr(TrialConfig, "check_fit", refuses)
-    monkeypatch.setitem(execute.EXECUTORS, "process", Idle)
+    monkeypatch.setattr(execute, "EXECUTORS", {"process": Idle})
     seesaw("run", shop.suite, "--raw", shop.raw, "--name", "a", "--workers", 2)
     status = json.loads(seesaw("status", "a", "--json").out)
     assert (status["failed"], status["running"], status["total"]) == (6, 0, 6)  # one a trial, and then it ends

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from bench.cli import output
-from bench.cli.tables import tables, wrapped
+from bench.cli.output import tables, wrapped
 
 HEADERS = [
     "trial",

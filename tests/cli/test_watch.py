@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli import watch as module
-from bench.cli.watch import watch
+from bench.cli import output as module
+from bench.cli.output import watch
 from bench.search import lock
 from bench.search.lock import FolderLock, is_held
 

@@ -18,7 +18,7 @@ from bench.data.spill import LabelCounts
 from bench.data.splits import CONFIRM, SPLITS, TEST, TRAIN, VALID
 from bench.data.values import as_text
 from bench.errors import UserError
-from bench.production.rows import RawRows
+from bench.production.scorer import RawRows
 from bench.progress import Silent
 
 
@@ -34,7 +34,9 @@ def assembled(values: dict[str, Any], folder: Path) -> tuple[Rows, Assembler]:
     assembler = Assembler(card, read_sides(card, paths, Silent()), rejects)
     parts = [assembler.take(part) for part in read(card, paths, Silent())]
     labels, group, split = (np.concatenate([getattr(p, n) for p in parts]) for n in ("labels", "group", "split"))
-    return Rows(pa.concat_tables([p.table for p in parts]).unify_dictionaries(), labels, group, split), assembler
+    weights = np.concatenate([p.weights for p in parts])
+    whole = pa.concat_tables([p.table for p in parts]).unify_dictionaries()
+    return Rows(whole, labels, group, split, weights), assembler
 
 
 def rows(values: dict[str, Any], folder: Path) -> Rows:
@@ -42,7 +44,7 @@ def rows(values: dict[str, Any], folder: Path) -> Rows:
     found, assembler = assembled(values, folder)
     for number, name in enumerate(SPLITS):
         counts = LabelCounts(assembler.card)
-        counts.add(found.labels[found.split == number])
+        counts.add(found.labels[found.split == number], found.weights[found.split == number])
         counts.check(name, assembler.empty_reason())
     return found
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from bench.data import Store, load_card, prepare
 from bench.data import history as module
 from bench.data.card import Card
-from bench.data.history import HistoryConfig, Past, Rows, past, shares
+from bench.data.history import HistoryConfig, Past, Rows, past
 from bench.data.splits import SPLITS
 from bench.errors import UserError
 from bench.objectives import parse
@@ -95,20 +95,6 @@ def test_nothing_moves_when_what_is_not_earlier_changes(rows: Rows, seed: int) -
     np.testing.assert_array_equal(one.numbers[row], two.numbers[row])
 
 
-@given(tables(), st.integers(1, 9))
-def test_shares_keep_groups_whole_and_change_nothing(rows: Rows, size: int) -> None:
-    groups = [rows.group[rows.split == split] for split in range(4)]
-    at = [np.flatnonzero(rows.split == split) for split in range(4)]
-    whole, met = past(rows, CONFIG), np.zeros(len(rows.group), int)
-    for share in shares(groups, size):
-        chosen = np.sort(np.concatenate([of[part] for of, part in zip(at, share, strict=True)]))
-        met[chosen] += 1
-        own = past(Rows(*(column[chosen] for column in rows)), CONFIG)
-        np.testing.assert_array_equal(own.lists, whole.lists[chosen])
-        np.testing.assert_array_equal(own.numbers, whole.numbers[chosen])
-    assert (met == 1).all()
-
-
 CARD = """
 id = "log"
 title = "log"
@@ -184,7 +170,8 @@ def test_a_store_is_what_its_encoder_makes_of_rows_that_bring_their_history(
             np.testing.assert_array_equal(store.split(name).dense, dense[split == number])
     field = {each.name: each for each in store.schema.fields}["past_click_item"]
     assert (field.of, field.slots, field.cardinality) == ("item", 4, store.schema.fields[1].cardinality)
-    assert not [path for path in store.path.rglob("*") if path.name in (module.TIMES, module.LISTS, module.NUMBERS)]
+    kept = (module.TIMES, module.EVENTS, module.PAST)
+    assert not [path for path in store.path.rglob("*") if path.name.startswith(kept)]
 
 
 def test_stores_are_equal_however_the_rows_are_parted(tmp_path: Path) -> None:

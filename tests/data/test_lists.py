@@ -15,7 +15,7 @@ from bench.data.inspection.column import count_column
 from bench.data.inspection.kinds import find_kind
 from bench.data.splits import SPLITS
 from bench.errors import UserError
-from bench.production.rows import RawRows
+from bench.production.scorer import RawRows
 
 KINDS = {
     "texts": (pa.string(), lambda n: f"t{n}" if n else " "),

@@ -26,6 +26,8 @@ def test_census_is_whole(census: Store) -> None:
     splits = census.manifest["splits"]
     assert sum(splits[name]["rows"] for name in ("train", "valid", "confirm")) == 199_523
     assert splits["test"]["rows"] == 99_762
+    datasheet = (Path(__file__).parents[2] / "datasets/census-income/README.md").read_text(encoding="utf-8")
+    assert not [name for name, split in splits.items() if f"| {split['rows']:,} |" not in datasheet]
     positives = [splits[name]["tasks"]["income"]["positives"] for name in ("train", "valid", "confirm", "test")]
     assert sum(positives[:3]) == 12_382
     assert positives[3] == 6_186

@@ -16,7 +16,7 @@ from bench.data.card import shape_of
 from bench.data.inspection.column import count_column
 from bench.data.inspection.kinds import find_kind
 from bench.errors import UserError
-from bench.production.rows import RawRows, example_rows
+from bench.production.scorer import RawRows, example_rows
 
 ROWS, LENGTH = 300, 4
 COLUMNS = {"v": {"kind": "vector", "length": LENGTH}, "n": "numeric"}

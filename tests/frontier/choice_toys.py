@@ -10,7 +10,6 @@ import pandas as pd
 from bench.frontier.choices import Choices
 
 CLICK, LIKE = "click.recall@10%", "like.recall@10%"
-RATES = {"click": 0.3, "like": 0.01}
 
 
 def made(
@@ -58,5 +57,4 @@ def made(
         draws=values * (1 + noise * moved) if noise else np.zeros((0, *values.shape)),
         current=None if current is None else points.index(current),
         segments=segments,
-        rates=RATES,
     )

@@ -49,7 +49,6 @@ RULES = (
     {"rule": "weights", "weights": {CLICK: 3, LIKE: 1}},
     {"rule": "utopia"},
     {"rule": "epsilon", "epsilon": {"best": LIKE, "subject_to": {CLICK: "98% of current"}}},
-    {"rule": "revenue", "revenue": {"value": {CLICK: 0.05, LIKE: 1.0}}},
 )
 ANY = st.dictionaries(st.integers(0, 99).map(str), st.tuples(*[st.floats(0.01, 1.0)] * 2), min_size=1, max_size=12)
 
@@ -86,18 +85,6 @@ def test_the_most_likes_at_98_percent_of_the_clicks():
     document = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert document["weights"] == {"click": 0.5, "like": 0.5}
     assert document["sentence"] in document["reason"]
-
-
-def test_revenue_by_hand():
-    """Clicks: .05 x 300 x recall; likes: 4 x 10 x recall."""
-    found = choose(made(ROWS), rule="revenue", revenue={"value": {CLICK: 0.05, LIKE: 4.0}})
-    money = {name: 15 * click + 40 * like for name, (click, like) in ROWS.items()}
-    assert found.point == max(money, key=money.get).split(" ")[0] == "8"
-    assert f"{money['8']:,.4g} for 1,000 rows to rank, where current earns {money['current']:,.4g}" in found.sentence
-    assert found.runners_up[0].score == pytest.approx(money["7 b"] / money["current"] - 1)
-    heads = made(ROWS, outcomes=("click.auc", "like.auc"), served=False)
-    with pytest.raises(UserError, match="expected an outcome of the served score that counts"):
-        choose(heads, rule="revenue", revenue={"value": {"click.auc": 1.0}})
 
 
 def test_where_nothing_gains_you_keep_what_you_have():
@@ -234,7 +221,7 @@ def test_serving_points_have_the_costs_and_heads_of_their_points(run, objectives
     cells = pd.DataFrame({"row": [0, 0], "segment": "country=US", "split": ["confirm", "test"], "outcome": CLICK,
                           "value": [0.11, 0.12], "gain": 0.1, "gain.low": 0.0, "gain.high": 0.2})  # fmt: skip
     front = SimpleNamespace(outcomes=OUTCOMES, table=table, draws=served.draws, current=3, segments=cells)
-    choices = served_choices(cast(Served, front), points_of_run(*run, objectives), {"click": 0.3})
+    choices = served_choices(cast(Served, front), points_of_run(*run, objectives))
     assert choices.segments.to_dict("records") == [
         {"row": 0, "segment": "country=US", "outcome": CLICK, "gain": 0.1, "low": 0.0, "high": 0.2}
     ]
@@ -274,11 +261,11 @@ def test_a_policy_written_as_toml_is_the_same(policy):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('rule = "nee"', "rule: unknown rule 'nee' (did you mean 'knee'?); known are epsilon, knee, revenue"),
+        ('rule = "nee"', "rule: unknown rule 'nee' (did you mean 'knee'?); known are epsilon, knee, utopia"),
         ("gaurd = 1", "unknown key 'gaurd' (did you mean 'guard'?); known are deployable, epsilon, guard, retrain"),
         ("[guard]\nmax_loss = 1", "unknown key 'guard.max_loss'"),
         ("[guard]\nat_least = { 'click.auc' = '98' }", "guard.at_least.click.auc: expected a number, or a share of"),
-        ('rule = "revenue"', "expected a table 'revenue' beside the rule 'revenue', found none"),
+        ('rule = "epsilon"', "expected a table 'epsilon' beside the rule 'epsilon', found none"),
         ("[weights]\nclick.auc = 1", "expected no table 'weights' beside the rule 'knee'"),
         ("rule = 'weights'\n[weights]\nclick.auc = -1", "expected finite weights of at least 0"),
         ("rule = ", "not valid TOML"),

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.frontier.rules import PICK_RULES, Terms
+from bench.frontier.policy import PICK_RULES, Terms
 
 RULES = pytest.mark.parametrize("rule", PICK_RULES.values(), ids=PICK_RULES)
 GAINS = st.lists(st.tuples(*[st.floats(-0.9, 3)] * 2), min_size=1, max_size=6).map(np.array)

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.frontier.intervals import differences, intervals
-from bench.frontier.samples import Sample, sample
-from bench.frontier.variance import seed_noise
+from bench.frontier.samples import Sample, sample, seed_noise
+from bench.frontier.statistics import differences, intervals
 from bench.records import Replicate, TrialRecord
 
 

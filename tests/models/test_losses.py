@@ -116,16 +116,16 @@ def test_a_task_is_charged_for_its_own_column_and_known_rows_alone(kind: str) ->
     logits, targets = torch.randn(40, 3, requires_grad=True), (torch.rand(40, 3) < 0.4).float()
     targets[::3, 0] = torch.nan
     context = Context(torch.arange(40) // 6, torch.randn(40, 3, requires_grad=True))
-    found = loss(logits, targets, context)
+    found = loss(logits, targets, context=context)
     for at in range(3):
         (slope,) = torch.autograd.grad(found[at], logits, retain_graph=True)
         assert not slope[:, [other for other in range(3) if other != at]].any()
         assert not slope[targets[:, at].isnan()].any()
     kept = ~targets[:, 0].isnan()
     _, dense = context.group[kept].unique(return_inverse=True)
-    alone = loss(logits[kept], targets[kept], Context(dense, context.scores[kept]))
+    alone = loss(logits[kept], targets[kept], context=Context(dense, context.scores[kept]))
     assert float(alone[0]) == pytest.approx(float(found[0]), rel=1e-5)
-    assert loss(logits, torch.full_like(targets, torch.nan), context).tolist() == [0, 0, 0]
+    assert loss(logits, torch.full_like(targets, torch.nan), context=context).tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize("axis", ["loss", "regression_loss"])

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.outcomes.measure import Measure
-from bench.outcomes.streaming import PARTS, Stream
+from bench.outcomes.measure import PARTS, Measure, Stream
 from bench.schema import Task
 
 TASK = Task("stay", "regression")

@@ -13,7 +13,7 @@ from bench.errors import UserError
 from bench.frontier.score import Score
 from bench.fusion import Fusion
 from bench.production.package import Package
-from bench.run import models
+from bench.run import deploy
 from bench.run.current import Current, read_current
 
 TASKS = ("click", "purchase")
@@ -25,7 +25,7 @@ def test_a_package_gives_its_configuration_and_score(package: Package, monkeypat
     assert found.config == package.manifest.config
     assert (found.kind, found.weights, found.scaled) == ("power", {"click": 1.0, "purchase": 0.5}, False)
     asked: list[tuple[Path, str, str | None]] = []
-    monkeypatch.setattr(models, "open_model", lambda *of: asked.append(of) or package)
+    monkeypatch.setattr(deploy, "open_model", lambda *of: asked.append(of) or package)
     registered = read_current("models:/shop@champion", card, TASKS, folder, "sqlite:///here.db")
     assert registered == found.model_copy(update={"source": "models:/shop@champion"})
     assert asked == [(folder, "models:/shop@champion", "sqlite:///here.db")]

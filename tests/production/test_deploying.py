@@ -14,8 +14,7 @@ import pytest
 
 from bench.errors import UserError
 from bench.run import deploy
-from bench.run.deploy import deploying
-from bench.run.planned import plan
+from bench.run.deploy import deploying, plan
 
 CODE = """
 import os, signal, sys

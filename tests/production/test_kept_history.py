@@ -17,7 +17,7 @@ from bench.errors import UserError
 from bench.production.evaluation import judge
 from bench.production.history import KeptHistory, write_history
 from bench.production.package import write_package
-from bench.production.rows import RawRows
+from bench.production.scorer import RawRows
 from bench.progress import Silent
 from bench.tracking.registry import save_model
 

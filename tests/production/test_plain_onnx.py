@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bench.errors import UserError
-from bench.production.plain_onnx import check_onnx
+from bench.production.engines import check_onnx
 
 onnx = pytest.importorskip("onnx", reason="no onnx: the extra `serve`")
 DATA = b"\0" * 64

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from bench.errors import UserError
+from bench.frontier.points import network_of
 from bench.frontier.policy import Policy
 from bench.records import Kind, Point, Scalar
-from bench.run.deployable import network_of
-from bench.run.planned import _score
+from bench.run.deploy import _score
 from bench.schema import Task
 
 TASKS = (Task("click"), Task("buy", parent="click"))

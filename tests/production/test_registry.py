@@ -15,10 +15,10 @@ from bench.atomic import lives, this_process
 from bench.errors import UserError
 from bench.frontier.score import Score
 from bench.production.package import Package
-from bench.production.rows import example_rows
+from bench.production.scorer import example_rows
 from bench.tracking import registry as module
-from bench.tracking.node import Node
 from bench.tracking.registry import CHALLENGER, CHAMPION, WRITER, Registry, save_model
+from bench.tracking.runs import Node
 from bench.tracking.store import MlflowStore
 
 EXPERIMENT = "seesaw/test"
@@ -144,14 +144,14 @@ def test_a_tampered_package_is_refused_where_it_is_served(package: Package, tmp_
 
 
 def status_of(uri: str, run: str) -> str:
-    store = MlflowStore.connect(uri)
+    store = MlflowStore(uri)
     found = {node.run_id: node for node in Node.search(store, store.experiment(EXPERIMENT), "")}
     assert lives(found[run].tags.get(WRITER, "")) is not None
     return found[run].status
 
 
 def newest(uri: str) -> str:
-    store = MlflowStore.connect(uri)
+    store = MlflowStore(uri)
     return Node.search(store, store.experiment(EXPERIMENT), "")[0].run_id
 
 
@@ -174,7 +174,7 @@ def test_a_run_ends_with_what_ended_its_deployment(
 def test_the_run_of_a_killed_one_is_ended_by_the_next(
     package: Package, uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = MlflowStore.connect(uri)
+    store = MlflowStore(uri)
     experiment = store.make_experiment(EXPERIMENT, str(tmp_path))
     host, _, started = this_process().split("-")
     gone, here = (

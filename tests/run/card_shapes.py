@@ -19,7 +19,7 @@ ROWS, CARDINALITY, INPUTS = 96, 7, 2
 class ShapedStore:
     """All that a trainer needs of a store: every split has the same random rows, half of each label's positive."""
 
-    path, key, fingerprint = Path("memory"), "shape", "0"
+    path, key, fingerprint, weights = Path("memory"), "shape", "0", None
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import UserError
-from bench.run.ladder import ladder, rungs_of
+from bench.run.limits import ladder, rungs_of
 from bench.search.space import Space, load_space
 from bench.suite import Budget, Suite, load_suite, with_limits
 

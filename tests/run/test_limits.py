@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bench.run import next_step as steps
+from bench.run import results as steps
 from bench.run.limits import ended
 from bench.suite import Budget
 

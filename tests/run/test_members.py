@@ -8,8 +8,8 @@ import pytest
 
 from bench.frontier.comparison.families import FamilyPoint
 from bench.records import Point, TrialRecord
-from bench.run import members
-from bench.run.members import answer_of, members_of
+from bench.run import comparing
+from bench.run.comparing import answer_of, members_of
 
 MMOE = {"sharing.kind": "mmoe"}
 
@@ -21,7 +21,7 @@ def seen(monkeypatch: pytest.MonkeyPatch, *configs: dict[str, object], baselines
         for at, config in enumerate(configs)
     ]
     study = SimpleNamespace(records=lambda: trials, baselines=lambda: list(baselines))
-    monkeypatch.setattr(members, "resolve_objectives", lambda dataset, tasks: ())
+    monkeypatch.setattr(comparing, "resolve_objectives", lambda dataset, tasks: ())
     tasks = (SimpleNamespace(name="click"), SimpleNamespace(name="like"))
     search = SimpleNamespace(search=SimpleNamespace(sampler="tpe"))
     run = SimpleNamespace(name="first", manifest=SimpleNamespace(suite=search, current={}))

@@ -10,8 +10,8 @@ import pytest
 from bench.confirm.baselines import LEAST_TRIES
 from bench.progress import Silent
 from bench.records import RungResult, TrialRecord
-from bench.run.ladder import most_epochs
-from bench.run.remaining import SERVING, After, Pace, WithLater
+from bench.run.limits import most_epochs
+from bench.run.status import SERVING, After, Pace, WithLater
 from bench.search.space import load_space
 from bench.suite import Suite, load_suite
 

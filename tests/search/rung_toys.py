@@ -12,7 +12,7 @@ from search_toys import objectives, toy_plan
 
 from bench.predictions import path_of
 from bench.records import Job, TrialRecord, TrialResult
-from bench.run.ladder import ladder
+from bench.run.limits import ladder
 from bench.search.plan import Plan
 
 FULL = 64

@@ -10,8 +10,8 @@ from rung_toys import rung_plan
 from search_toys import TASKS, toy_space
 
 from bench.search.driver import decide
+from bench.search.gp import Proposals
 from bench.search.plan import Plan
-from bench.search.proposals import Proposals
 from bench.search.standing import Ledger, RungStep, Standing
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from search_toys import TASKS, toy_space
 
-from bench.search.encoding import Encoding, Shape
+from bench.search.gaussian import Encoding, Shape
 from bench.search.space import load_space
 
 

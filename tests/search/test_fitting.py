@@ -12,9 +12,8 @@ from bench import content
 from bench.errors import UserError
 from bench.models.numeric import NUMERIC
 from bench.schema import Field, Number, Schema, Task
-from bench.search.encoding import Encoding
-from bench.search.fitting import fitting
-from bench.search.listing import size_of
+from bench.search.fitting import fitting, size_of
+from bench.search.gaussian import Encoding
 from bench.search.space import Space, load_space
 from bench.training.config import AXES
 

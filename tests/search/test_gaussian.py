@@ -5,8 +5,7 @@ import pytest
 from scipy import optimize, stats
 from search_toys import TASKS, toy_space
 
-from bench.search.encoding import Shape
-from bench.search.gaussian import JITTER, Kernel, Posterior, loss
+from bench.search.gaussian import JITTER, Kernel, Posterior, Shape, loss
 from bench.search.gp import Warp
 
 SHAPE = Shape(toy_space(), TASKS)

@@ -8,7 +8,7 @@ import pytest
 from search_toys import OBJECTIVES, TASKS, objectives, printed_under_other_hashes, toy_space
 
 from bench.records import Scalar
-from bench.search.encoding import Shape
+from bench.search.gaussian import Shape
 from bench.search.gp import GaussianSampler, expected, merit
 from bench.search.ranking import best_first
 from bench.seeds import derive

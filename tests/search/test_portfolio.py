@@ -7,7 +7,7 @@ from itertools import product
 from search_toys import toy_plan, toy_space
 
 from bench.search.nodes import Choice, Float, Int
-from bench.search.portfolio import fitted, openings, rare_ids
+from bench.search.plan import fitted, openings, rare_ids
 from bench.search.space import Space, load_space
 
 TASKS = ("click", "like", "share")

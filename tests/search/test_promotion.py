@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.objectives import Objective
-from bench.search.promotion import Rules
-from bench.search.promotion import promote as promote_now
+from bench.search.ranking import Rules
+from bench.search.ranking import promote as promote_now
 from bench.search.standing import RungStep, Standing, Standings
 
 TWO = (Objective("a.auc", "maximize"), Objective("b.logloss", "minimize"))

@@ -14,7 +14,7 @@ from search_toys import TASKS, toy_space
 
 from bench import content
 from bench.errors import UserError
-from bench.search.encoding import Encoding
+from bench.search.gaussian import Encoding
 from bench.search.space import Space, load_space
 
 SPACES = content.names("search_spaces")

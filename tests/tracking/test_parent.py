@@ -13,7 +13,7 @@ from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
 from bench.objectives import Objective
 from bench.tracking import Found, log_front
-from bench.tracking.parent import experiment_name
+from bench.tracking.runs import experiment_name
 from bench.tracking.values import Point, inward, outward
 
 EXPERIMENT = "seesaw/quick"
@@ -58,7 +58,7 @@ def test_parent_says_what_it_is(tracker, client, asked):
         "created": "2030-01-01",
         "versions": "torch 2.13",
     }
-    parent.close("FINISHED")
+    parent.node.set_status("FINISHED")
     assert client.get_run(parent.node.run_id).info.status == "FINISHED"
 
 
@@ -115,8 +115,8 @@ def test_logging_again_after_a_resume_changes_nothing(tracker, client, asked, be
         parent = tracker.open_parent(**asked)
         for record in records:
             parent.log_trial(record)
-            parent.log_volumes([Point("hypervolume", 0.06, record.number)])
-        parent.close("FINISHED")
+            parent.node.send([Point("hypervolume", 0.06, record.number)])
+        parent.node.set_status("FINISHED")
         return parent.node.run_id
 
     def everything(run_id):
@@ -142,7 +142,7 @@ def test_logging_again_after_a_resume_changes_nothing(tracker, client, asked, be
 def test_resume_goes_on_and_is_running(tracker, client, asked, below, make_trial):
     first = tracker.open_parent(**asked)
     first.log_trial(make_trial(0))
-    first.close("KILLED")
+    first.node.set_status("KILLED")
     second = tracker.open_parent(**asked)
     assert client.get_run(second.node.run_id).info.status == "RUNNING"
     second.log_trial(make_trial(1))
@@ -214,7 +214,7 @@ def log_all(tracker, asked, records, objectives, page):
     front = frontier(records, objectives)
     chosen = pick(head_choices(front.points, objectives), front.points, objectives, Policy())
     log_front(parent, Found(front, chosen, page, "<svg/>"))
-    parent.close("FINISHED")
+    parent.node.set_status("FINISHED")
     return parent.node.run_id, front, chosen
 
 
@@ -236,11 +236,8 @@ def test_parent_has_table_pick_and_page(tracker, client, asked, records, objecti
     assert run.data.tags["seesaw.pick_reason"] == chosen.reason
 
     names = {each.path for each in client.list_artifacts(run_id)}
-    assert names == {"frontier.parquet", "frontier.json", "front.json", "front.svg", "picked.json", "report.html"}
+    assert names == {"frontier.json", "front.svg", "picked.json", "report.html"}
     got = {name: client.download_artifacts(run_id, name, str(tmp_path)) for name in names}
-    pd.testing.assert_frame_equal(pd.read_parquet(got["frontier.parquet"]), front.table)
-    with open(got["front.json"]) as file:
-        assert json.load(file) == front.to_json()
     with open(got["report.html"]) as file:
         assert file.read() == page.read_text()
 

@@ -19,11 +19,12 @@ def log(tracker, asked, objectives):
 
     def logged(records, run, objectives=objectives, **more):
         parent = tracker.open_parent(**(asked | {"suite": asked["run"], "run": run} | more))
-        parent.log_all(records)
+        for record in records:
+            parent.log_trial(record)
         front = frontier(records, objectives)
         chosen = pick(head_choices(front.points, objectives), front.points, objectives, Policy())
         log_front(parent, Found(front, chosen))
-        parent.close("FINISHED")
+        parent.node.set_status("FINISHED")
         return front, chosen
 
     return logged
@@ -100,7 +101,7 @@ def test_what_is_not_confirmed_or_not_over_is_left_out_and_named(log, read, trac
     log(confirmed, "a")
     log([make_trial(0, 0.9, 0.9)], "b")
     going = tracker.open_parent(**(asked | {"suite": asked["run"], "run": "c"}))
-    going.log_all([make_trial(0, 0.99, 0.99)])
+    going.log_trial(make_trial(0, 0.99, 0.99))
     table = read()
     assert set(table["run"]) == {"a"}
     assert table.attrs["notes"] == [

@@ -145,7 +145,7 @@ def test_a_server_that_is_not_there_is_told_in_a_sentence_of_ours(to, monkeypatc
     for name in (USERNAME, PASSWORD):
         monkeypatch.setenv(name, "")
     with pytest.raises(TrackingError) as error:
-        MlflowStore.connect(to)
+        MlflowStore(to)
     assert str(error.value).startswith("could not list experiments in the MLflow store at http://")
     assert ": nothing answers there (" in str(error.value)
     assert not any(word in str(error.value) for word in ("s3cret", "HTTPConnection", "urllib", "retries"))
@@ -170,7 +170,7 @@ def test_a_server_is_asked_with_the_credentials_of_the_environment(monkeypatch):
     with HTTPServer(("127.0.0.1", 0), Answers) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         with pytest.raises(TrackingError) as error:
-            MlflowStore.connect(f"http://127.0.0.1:{server.server_port}")
+            MlflowStore(f"http://127.0.0.1:{server.server_port}")
         server.shutdown()
     assert set(heard) == {"Basic " + b64encode(b"me:s3cret").decode()}
     assert "s3cret" not in str(error.value)
@@ -195,7 +195,7 @@ def test_a_new_store_is_quiet_sends_nothing_and_stays_at_home(tmp_path):
         "home = pathlib.Path('home')\n"
         "asked = dict(run='r', suite='s', dataset='d', space='p', fingerprint='f', seed=0)\n"
         "parent = Tracker(None, home).open_parent(**asked)\n"
-        "parent.close('FINISHED')\n"
+        "parent.node.set_status('FINISHED')\n"
         "from mlflow.telemetry.utils import is_telemetry_disabled\n"
         "assert is_telemetry_disabled()\n"
         "assert 'torch' not in sys.modules\n"

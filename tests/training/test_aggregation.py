@@ -25,7 +25,7 @@ AGGREGATIONS = ("pcgrad", "mgda", "cagrad", "upgrad", "nash_mtl")
 
 def by_the_definition(made: Trainer, batch: tuple[Tensor, ...]) -> tuple[list[Tensor], Tensor]:
     """g_i over e and the shared parameters as rows of a matrix; own parameters get a sum over tasks, too."""
-    ids, dense, labels = batch
+    ids, dense, labels, _ = batch
     model = made.model
     e = model.embed(ids).detach().requires_grad_()
     x = model.represent(e, ids, dense)

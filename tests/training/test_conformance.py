@@ -58,16 +58,27 @@ def test_it_reaches_every_parameter_and_fits_64_rows(
     )
 
 
+@pytest.mark.parametrize(AXES, sampled())
+def test_a_row_of_weight_0_counts_as_one_without_labels(
+    tiny, balancing: str, sharing: str, funnel: str, interaction: str, members: int
+) -> None:
+    training.a_row_of_weight_0_counts_as_one_without_labels(
+        tiny, dotted(balancing, sharing, funnel, interaction, members)
+    )
+
+
 @pytest.mark.parametrize("optimizer", ROW_OPTIMIZERS)
 def test_coordinates_that_a_field_does_not_use_never_move(tiny, optimizer: str) -> None:
     training.coordinates_that_a_field_does_not_use_never_move(tiny, optimizer)
 
 
 @pytest.mark.parametrize(AXES, sampled())
+@pytest.mark.parametrize("weights", [0, 2])
 def test_its_state_round_trips_bit_for_bit(
-    tiny, balancing: str, sharing: str, funnel: str, interaction: str, loss: str, members: int
+    tiny, weights: int, balancing: str, sharing: str, funnel: str, interaction: str, loss: str, members: int
 ) -> None:
-    training.its_state_round_trips_bit_for_bit(tiny, dotted(balancing, sharing, funnel, interaction, loss, members))
+    store = training.MemoryStore(weights=weights) if weights else tiny
+    training.its_state_round_trips_bit_for_bit(store, dotted(balancing, sharing, funnel, interaction, loss, members))
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

@@ -71,8 +71,9 @@ def test_cuda_that_is_not_there_and_unknown_names_are_refused(monkeypatch: pytes
 
 
 @pytest.mark.parametrize("size", [1, 16, 20, 64, 100])
-def test_feeds_give_the_same_batches_as_the_store(tiny, size: int) -> None:
-    split = tiny.split("train")
+@pytest.mark.parametrize("weights", [0, 1])
+def test_feeds_give_the_same_batches_as_the_store(tiny, size: int, weights: int) -> None:
+    split = (type(tiny)(weights=weights) if weights else tiny).split("train")
     plain = Batches(split)
     for made in (ResidentFeed(split, CPU), CopyingFeed(Batches(split), CPU)):
         assert made.steps(size) == plain.steps(size)

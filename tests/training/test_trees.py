@@ -142,7 +142,7 @@ class TestJob:
         columns, given = width(store.schema), []
 
         class Known(HistGradientBoostingClassifier):
-            def fit(self, X, y, X_val, y_val):
+            def fit(self, X, y, weights, X_val, y_val, sample_weight_val):
                 given.append((len(X), len(X_val)))
                 assert X.dtype == X_val.dtype == np.float32
                 return super().fit(X, y, X_val=X_val, y_val=y_val)

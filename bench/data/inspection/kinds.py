@@ -79,6 +79,7 @@ COMMON = 0.5
 """Share of train's rows whose range, of few, validation must have; else the column moves with time."""
 DULL = 0.55
 """AUC up to which a `weight` is rather one of the sample's design than a thing's."""
+DESIGN = "its name is that of a weight of the sample's design, which belongs to the survey, not to the row"
 BLOCK = 20
 """Rows of one household, session or visit, on average, at most."""
 
@@ -149,8 +150,7 @@ def _numeric(column: Counted, numbers: NDArray[np.float64], trial: Trial | None)
             offers=_parts_of_time(column.name, unit),
         )
     if distinct > FEW and numbers.min() > 0 and _of_design(column, trial):
-        why = "its name is that of a weight of the sample's design, which belongs to the survey, not to the row"
-        return Finding(None, why, offers={column.name: _quantity(column)})
+        return Finding(None, DESIGN, offers={column.name: _quantity(column)})
     if not column.whole:
         return _measured(column, "numbers with fractions", trial)
     if _one_each(column) and (is_id(column.name) or _counts_up(column)):

@@ -39,6 +39,8 @@ _OF_SURVEYS = _set(
 _OF_THINGS = _set(
     "g gr gram grams kg lb lbs oz ton tons product item parcel package body birth net gross vehicle car user"
 )
+_KEPT = _set("sample sampling sampled downsample downsampling subsample subsampling keep kept neg negative negatives")
+_SHARES = _set("rate ratio prob probability fraction share")
 _TIMES = _set("time times ts timestamp date datetime day dt at created updated when hour epoch ms unix moment")
 _HISTORY = _set(
     "count cnt counts num number rate ctr cvr avg mean hist history historical last prev previous past prior total "
@@ -85,6 +87,12 @@ def is_weight(name: str) -> bool | None:
     if parts & _OF_SURVEYS or not parts & {"weight", "weights"}:
         return True
     return None
+
+
+def is_sampling_rate(name: str) -> bool:
+    """Whether it names the share of rows that was kept: `neg_sample_rate`."""
+    parts = set(words(name))
+    return bool(parts & _KEPT and parts & _SHARES)
 
 
 def is_quantity(name: str) -> bool:

@@ -6,10 +6,13 @@ import json
 import string
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from bench.data.inspection.draft import ColumnDraft, Draft
+from bench.data.inspection.kinds import DESIGN
 from bench.data.inspection.labels import Label
+from bench.data.inspection.names import is_sampling_rate
 
 WIDTH = 118
 _BARE = frozenset(string.ascii_letters + string.digits + "_-")
@@ -60,7 +63,7 @@ def card_text(draft: Draft) -> str:
         _reader(draft),
         _files(draft),
         _split(draft),
-        _tasks(draft),
+        chain(_tasks(draft), _sampling(draft)),
         _encoding(draft),
         _history(draft),
         _inputs(draft),
@@ -86,6 +89,12 @@ def _head(draft: Draft) -> Iterator[str]:
         yield f"group = {toml(wish.group)}"
     if wish.time is not None and (wish.chosen == "time" or "valid_from" in draft.split.table):
         yield f"time = {toml(wish.time)}"
+    if design := [column.name for column in draft.of_role("left out") if column.reason == DESIGN]:
+        yield ""
+        yield from comment(
+            "This seems to say how many rows a row stands for. Uncomment it to weigh losses and metrics."
+        )
+        yield f"# weight = {toml(design[0])}"
     yield from _post_exposure(draft)
 
 
@@ -168,6 +177,23 @@ def _task(label: Label, draft: Draft) -> Iterator[str]:
     yield from (line for note in label.notes for line in comment(f"{_upper(note)}."))
     yield "[[tasks]]"
     yield from (f"{key(name)} = {toml(value)}" for name, value in label.table.items())
+
+
+def _sampling(draft: Draft) -> Iterator[str]:
+    """What to uncomment where a column seems to say at which rate negatives were kept."""
+    roots = [label.name for label in draft.labels if label.binary and "parent" not in label.table]
+    for column in draft.columns:
+        fits = is_sampling_rate(column.name) and all(_number(text) and 0 < float(text) <= 1 for text in column.examples)
+        if fits and roots and column.role in ("input", "left out"):
+            yield ""
+            yield from comment(
+                f"{toml(column.name)} seems to be the share of rows that was kept. If negatives of a label were "
+                "thinned out, uncomment this and take the column out of [columns]: probabilities are then of all rows."
+            )
+            yield "# [sampling]"
+            yield f"# task = {toml(roots[0])}"
+            yield f"# rate = {toml(column.name)}"
+            return
 
 
 def _encoding(draft: Draft) -> Iterator[str]:

@@ -33,9 +33,9 @@ from scipy.special import ndtr, stdtrit
 from bench.errors import listed
 from bench.frontier.comparison.families import FamilyPoint
 from bench.frontier.comparison.verdict import CANNOT_TELL, POWER, SIZE, Word, against, common_units, smallest
-from bench.frontier.intervals import LEVEL, differences
 from bench.frontier.pareto import lattice, steps_within
 from bench.frontier.samples import Sample
+from bench.frontier.statistics import LEVEL, differences
 from bench.objectives import Objective, in_thousandths
 
 Floats = NDArray[np.float64]

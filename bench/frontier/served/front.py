@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.frontier.intervals import LEVEL, Interval, reflected
 from bench.frontier.pareto import hypervolume, lattice, nondominated
+from bench.frontier.statistics import LEVEL, Interval, reflected
 from bench.objectives import Objective
 
 Floats = NDArray[np.float64]

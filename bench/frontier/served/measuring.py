@@ -83,7 +83,8 @@ class Meter:
         self.split, self._candidates, self._rates, self._rows = split, candidates, rows.rates, len(rows.labels)
         self.scores: set[int] = set()
         tasks = [Task(name, kind) for name, kind in zip(rows.tasks, rows.kinds, strict=True)]
-        self.measure = Measure(tasks, outcomes, rows.labels, rows.group, split, resamples, rows.units)
+        about = (rows.labels, rows.group, split, resamples, rows.units)
+        self.measure = Measure(tasks, outcomes, *about, weights=rows.weights)
 
     def sweep(self, settings: Sequence[Fusion]) -> list[Floats]:
         """By candidate the outcomes (n, K, M) of its replicates."""

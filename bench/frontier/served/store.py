@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 
 from bench.atomic import atomic_path, write_text
-from bench.frontier.intervals import Interval
 from bench.frontier.served.measuring import Candidate, Current
 from bench.frontier.served.served import DRAWS, Served
+from bench.frontier.statistics import Interval
 from bench.objectives import Objective
 from bench.predictions import Rows
 from bench.rows import CONFIRM, TEST
@@ -45,7 +45,8 @@ def digest_of(
     ]  # fmt: skip
     found = hashlib.blake2b(json.dumps(facts).encode(), digest_size=16)
     for each in rows.values():
-        for array in (each.labels, each.group, each.units, each.codes):
+        weights = () if each.weights is None else (each.weights,)
+        for array in (each.labels, each.group, each.units, each.codes, *weights):
             found.update(np.ascontiguousarray(array).tobytes())
     for candidate in candidates:
         for split in rows:

@@ -15,11 +15,11 @@ from scipy import stats
 
 from bench.errors import listed
 from bench.frontier.comparison.verdict import SIZE, replicates_needed
-from bench.frontier.intervals import LEVEL
 from bench.frontier.served.distance import ahead, gain_of_all, rows_of
 from bench.frontier.served.front import gains
 from bench.frontier.served.served import Served
 from bench.frontier.stability import ENOUGH, MARGIN
+from bench.frontier.statistics import LEVEL
 from bench.fusion import in_words
 from bench.rows import TEST
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bench.models.funnels.direct import Direct
 from bench.models.layers import BatchedLinear, BatchedMLP
-from bench.models.losses.base import Context
+from bench.models.losses.base import Context, mean
 from bench.registry import Config
 from bench.schema import Schema
 
@@ -81,9 +81,11 @@ class AITM(Direct):
         """See `Funnel.transfer`."""
         return AlongChains(self.schema, width) if self.links.depth else None
 
-    def losses(self, logits: Tensor, labels: Tensor, context: Context | None = None) -> Tensor:
+    def losses(
+        self, logits: Tensor, labels: Tensor, weights: Tensor | None = None, context: Context | None = None
+    ) -> Tensor:
         """See `Funnel.losses`. The calibrator's mean is over the samples of the child's loss."""
         links, p = self.links, logits.sigmoid()
         counted = ~self.targets(labels).isnan() & links.tied
-        above = torch.where(counted, (p - links.of_parent(p)).relu(), 0).sum(0) / counted.sum(0).clamp(min=1)
-        return super().losses(logits, labels, context) + self.weight * above
+        above = mean((p - links.of_parent(p)).relu(), counted, weights)
+        return super().losses(logits, labels, weights, context) + self.weight * above

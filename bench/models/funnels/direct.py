@@ -22,6 +22,8 @@ class Direct(Funnel):
     parent's, and the conditional is their quotient. Regressions are trained as in `independent`.
     """
 
+    conditional = False
+
     def __init__(self, schema: Schema, config: Config) -> None:
         super().__init__(schema)
         self.links = Links(schema)
@@ -39,9 +41,11 @@ class Direct(Funnel):
         outside = links.child & links.regression & (links.of_parent(labels) != 1)
         return torch.where(outside, math.nan, links.joint_labels(labels))
 
-    def losses(self, logits: Tensor, labels: Tensor, context: Context | None = None) -> Tensor:
+    def losses(
+        self, logits: Tensor, labels: Tensor, weights: Tensor | None = None, context: Context | None = None
+    ) -> Tensor:
         """See `Funnel.losses`. A child whose parent is known not to have happened needs no label of its own."""
-        found: Tensor = self.loss(logits, self.targets(labels), context)
+        found: Tensor = self.loss(logits, self.targets(labels), weights, context)
         return found
 
     def probabilities(self, logits: Tensor) -> Probabilities:

@@ -29,12 +29,14 @@ class EntireSpace(Funnel):
         super().__init__(schema)
         self.links = Links(schema)
 
-    def losses(self, logits: Tensor, labels: Tensor, context: Context | None = None) -> Tensor:
+    def losses(
+        self, logits: Tensor, labels: Tensor, weights: Tensor | None = None, context: Context | None = None
+    ) -> Tensor:
         """See `Funnel.losses`. A child whose parent is known not to have happened needs no label of its own."""
         links = self.links
         outside = links.child & links.regression & (links.of_parent(labels) != 1)
         targets = torch.where(outside, math.nan, links.joint_labels(labels))
-        found: Tensor = self.loss(links.joint_logits(logits), targets, context)
+        found: Tensor = self.loss(links.joint_logits(logits), targets, weights, context)
         return found
 
     def probabilities(self, logits: Tensor) -> Probabilities:

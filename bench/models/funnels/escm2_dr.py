@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.models.contracts import Probabilities
-from bench.models.funnels.escm2_ipw import ESCM2IPW, ESCM2Config, mean
+from bench.models.funnels.escm2_ipw import ESCM2IPW, ESCM2Config
+from bench.models.losses.base import mean
 from bench.schema import Schema
 
 
@@ -39,7 +40,9 @@ class ESCM2DR(ESCM2IPW):
         self.register_buffer("tied", torch.tensor(tied, dtype=torch.int64), persistent=False)
         self.outputs = (*self.outputs, *tied)
 
-    def risk(self, logits: Tensor, errors: Tensor, weights: Tensor, known: Tensor) -> Tensor:
+    def risk(
+        self, logits: Tensor, errors: Tensor, seen: Tensor, known: Tensor, weights: Tensor | None = None
+    ) -> Tensor:
         """See `ESCM2IPW.risk`."""
         tasks = errors.shape[1]
         of_tasks = logits[:, :tasks]
@@ -50,8 +53,8 @@ class ESCM2DR(ESCM2IPW):
             labels = scores.sigmoid()
             imputed = F.binary_cross_entropy_with_logits(of_tasks, labels.detach(), reduction="none")
             learning = F.binary_cross_entropy_with_logits(of_tasks.detach(), labels, reduction="none")
-        robust = mean(imputed + weights * (errors - imputed), known).relu()
-        return robust + mean(weights * (errors.detach() - learning).square(), known)
+        robust = mean(imputed + seen * (errors - imputed), known, weights).relu()
+        return robust + mean(seen * (errors.detach() - learning).square(), known, weights)
 
     def probabilities(self, logits: Tensor) -> Probabilities:
         """See `Funnel.probabilities`."""

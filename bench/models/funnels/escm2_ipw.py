@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.models.funnels.entire_space import EntireSpace
-from bench.models.losses.base import Context
+from bench.models.losses.base import Context, mean
 from bench.registry import Config
 from bench.schema import Schema
 
@@ -39,11 +39,13 @@ class ESCM2IPW(EntireSpace):
         super().__init__(schema, config)
         self.config = config
 
-    def losses(self, logits: Tensor, labels: Tensor, context: Context | None = None) -> Tensor:
+    def losses(
+        self, logits: Tensor, labels: Tensor, weights: Tensor | None = None, context: Context | None = None
+    ) -> Tensor:
         """See `Funnel.losses`."""
         links, config = self.links, self.config
         of_tasks = logits[:, : len(self.schema.tasks)]
-        whole = super().losses(of_tasks, labels, context)
+        whole = super().losses(of_tasks, labels, weights, context)
         joint = links.joint_labels(labels)
         known = ~joint.isnan()
         happened = known & (links.of_parent(joint) == 1)
@@ -51,21 +53,20 @@ class ESCM2IPW(EntireSpace):
         errors = F.binary_cross_entropy_with_logits(
             of_tasks, torch.where(happened, labels, 0).to(logits.dtype), reduction="none"
         )
-        risk = self.risk(logits, errors, torch.where(happened, (1 / p).clamp(max=config.clip), 0), known)
+        seen = torch.where(happened, (1 / p).clamp(max=config.clip), 0)
+        risk = self.risk(logits, errors, seen, known, weights)
         return torch.where(links.tied, config.ctcvr_weight * whole + config.cvr_weight * risk, whole)
 
-    def risk(self, logits: Tensor, errors: Tensor, weights: Tensor, known: Tensor) -> Tensor:
+    def risk(
+        self, logits: Tensor, errors: Tensor, seen: Tensor, known: Tensor, weights: Tensor | None = None
+    ) -> Tensor:
         """The estimated risk of each conditional, (T,); of tasks that are not tied anything.
 
         Args:
             logits: (B, O).
-            errors: (B, T), e; right where the weight is not 0.
-            weights: (B, T), o / p.
+            errors: (B, T), e; right where `seen` is not 0.
+            seen: (B, T), o / p.
             known: (B, T), whether o is known, and e where o is 1.
+            weights: of the samples, as of `losses`.
         """
-        return mean(weights * errors, known)
-
-
-def mean(values: Tensor, known: Tensor) -> Tensor:
-    """Of (B, T) over the samples that are known -> (T,); 0 where there is none."""
-    return torch.where(known, values, 0).sum(0) / known.sum(0).clamp(min=1)
+        return mean(seen * errors, known, weights)

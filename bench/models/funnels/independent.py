@@ -25,11 +25,13 @@ class Independent(Funnel):
         super().__init__(schema)
         self.links = Links(schema)
 
-    def losses(self, logits: Tensor, labels: Tensor, context: Context | None = None) -> Tensor:
+    def losses(
+        self, logits: Tensor, labels: Tensor, weights: Tensor | None = None, context: Context | None = None
+    ) -> Tensor:
         """See `Funnel.losses`."""
         links = self.links
         outside = links.child & (links.of_parent(labels) != 1)  # an unobserved parent, NaN, is outside too
-        found: Tensor = self.loss(logits, torch.where(outside, math.nan, labels), context)
+        found: Tensor = self.loss(logits, torch.where(outside, math.nan, labels), weights, context)
         return found
 
     def probabilities(self, logits: Tensor) -> Probabilities:

@@ -17,6 +17,9 @@ from torch import Tensor, nn
 from bench.registry import Config, NoOptions
 from bench.schema import Schema
 
+LIGHTEST = 1e-30
+"""Samples that weigh less together count as none."""
+
 
 class Context(NamedTuple):
     """What a loss may look at beside predictions and labels.
@@ -131,12 +134,17 @@ class MeanLosses(nn.Module):
         self.has_regression = bool(kinds.any())
         self.register_buffer("is_regression", kinds, persistent=False)
 
-    def forward(self, predictions: Tensor, targets: Tensor, context: Context | None = None) -> Tensor:
+    def forward(
+        self, predictions: Tensor, targets: Tensor, weights: Tensor | None = None, context: Context | None = None
+    ) -> Tensor:
         """Mean over the samples whose target is not NaN; 0 where there is none.
+
+        A weight multiplies a sample's own loss. A sample of weight 0 is compared with no other.
 
         Args:
             predictions: (B, T), logits, or of a regression the predicted target.
             targets: (B, T).
+            weights: as of `mean`.
             context: see `Context`.
 
         Returns:
@@ -144,10 +152,13 @@ class MeanLosses(nn.Module):
         """
         observed = ~targets.isnan()
         known = torch.where(observed, targets, 0).to(predictions.dtype)
-        losses = self.binary(predictions, known, observed & ~self.is_regression, context or Context())
+        counted = observed & ~self.is_regression
+        if weights is not None and self.binary.needs_groups:
+            counted &= weights > 0
+        losses = self.binary(predictions, known, counted, context or Context())
         if self.has_regression:
             losses = torch.where(self.is_regression, self.regression(predictions, known), losses)
-        return torch.where(observed, losses, 0).sum(0) / observed.sum(0).clamp(min=1)
+        return mean(losses, observed, weights)
 
 
 def numbered(group: Tensor, members: int = 1) -> Tensor:
@@ -160,3 +171,16 @@ def numbered(group: Tensor, members: int = 1) -> Tensor:
     new[1:] = (ordered[1:] != ordered[:-1]) | (ordered[1:] < 0)
     found = torch.empty_like(order).scatter_(0, order, new.cumsum(0) - 1)
     return found if members == 1 else torch.cat([found + member * len(found) for member in range(members)])
+
+
+def mean(values: Tensor, known: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Of (B, T) over the samples that are known (B, T) -> (T,); 0 where there is none.
+
+    Args:
+        weights: (B, T) or (B, 1), of each sample in the mean; None for equal ones.
+    """
+    values = torch.where(known, values, 0)
+    if weights is None:
+        return values.sum(0) / known.sum(0).clamp(min=1)
+    weights = torch.where(known, weights, 0)
+    return (weights * values).sum(0) / weights.sum(0).clamp(min=LIGHTEST)

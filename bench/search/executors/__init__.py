@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.util import find_spec
 
 from bench.errors import UserError, adding
-from bench.search.executors.base import Executor, MakeExecutor, Options, Run
-from bench.search.executors.inline import InlineExecutor
+from bench.plugins import Registry
+from bench.search.executors.base import Executor, InlineExecutor, MakeExecutor, Options, Run
 from bench.search.executors.process import ProcessExecutor
 
 RAY = "ray"
@@ -38,8 +39,9 @@ def _require_ray() -> None:
         raise UserError(f"executor: expected Ray, found none installed; {adding('ray')}")
 
 
-EXECUTORS: dict[str, MakeExecutor] = {
+_OURS: dict[str, MakeExecutor] = {
     "inline": InlineExecutor,
     "process": ProcessExecutor,
     RAY: _ray,
 }
+EXECUTORS = Registry("executor", _OURS, Callable, "a function (run, workers, options)")

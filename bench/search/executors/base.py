@@ -1,4 +1,6 @@
-"""The contract of an executor, with the parts that all share: the queue of jobs, attempts and retries."""
+"""The contract of an executor, with the parts that all share: the queue of jobs, attempts and retries. `InlineExecutor`
+is the simplest: jobs in this process, one after the other.
+"""
 
 from __future__ import annotations
 
@@ -196,3 +198,26 @@ class Executor(ABC):
 
 MakeExecutor = Callable[[Run, int, Options], Executor]
 """How every executor is built: what a job runs, the number of slots, where it can have several, and options."""
+
+
+class InlineExecutor(Executor):
+    """Runs the oldest waiting job when asked for an outcome. Always one slot, whatever `workers` says.
+
+    What kills a worker elsewhere (a crash, the system's want of memory) kills the run here; it can be resumed.
+
+    Raises:
+        UserError: a limit of time, which only another process can enforce.
+    """
+
+    def __init__(self, run: Run, workers: int = 1, options: Options = Options()) -> None:
+        if options.job_seconds is not None:
+            raise UserError("job_time: expected --executor process or ray, which can end a job; found inline")
+        super().__init__(1, options)
+        self._run = run
+        self._task: QueuedJob
+
+    def _begin(self, task: QueuedJob) -> None:
+        self._task = task
+
+    def _ended(self) -> tuple[QueuedJob, Outcome]:
+        return self._task, attempt(self._run, self._task.job)

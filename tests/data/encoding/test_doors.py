@@ -21,7 +21,7 @@ from bench.data.readers.base import whole
 from bench.data.readers.csv import read_csv
 from bench.data.readers.parquet import read_parquet
 from bench.data.values import canonical
-from bench.production.rows import RawRows
+from bench.production.scorer import RawRows
 from bench.progress import Silent
 
 Values = list[Any]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.frontier.comparison.contrasts import volume_differences
+from bench.frontier.comparison.comparison import volume_differences
 from bench.frontier.pareto import hypervolume
 from bench.frontier.samples import Sample
 from bench.objectives import Objective

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench.frontier.served.sweep import Sweep
+from bench.frontier.served.served import Sweep
 from bench.fusion import Fusion
 
 

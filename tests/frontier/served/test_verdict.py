@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.frontier.intervals import Interval
 from bench.frontier.served.distance import gain_of_all, rows_of
 from bench.frontier.served.served import Served
 from bench.frontier.served.verdict import ONLY_WEIGHTS, verdict
+from bench.frontier.statistics import Interval
 from bench.objectives import Objective
 
 OUTCOMES = (Objective("click.recall@10%", "maximize"), Objective("like.recall@10%", "maximize"))

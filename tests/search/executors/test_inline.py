@@ -8,8 +8,7 @@ from search_toys import job_of, train
 from bench.atomic import Unwritable
 from bench.errors import UserError
 from bench.records import Job, TrialResult
-from bench.search.executors.base import Options, attempt
-from bench.search.executors.inline import InlineExecutor
+from bench.search.executors.base import InlineExecutor, Options, attempt
 
 CONFIG = {
     "sharing.kind": "single_task",

@@ -32,7 +32,6 @@ ray = pytest.importorskip("ray", reason="Ray, an extra of this package, is not i
 from ray.cluster_utils import Cluster  # noqa: E402
 
 from bench.search.executors import ray as ours  # noqa: E402
-from bench.search.executors import remote  # noqa: E402
 from bench.search.executors.ray import RayExecutor  # noqa: E402
 
 HERE = Path(__file__).parents[1]
@@ -205,9 +204,9 @@ def strip(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def test_files_travel_in_parts_the_empty_ones_too(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "CHUNK", 10_000)
+    monkeypatch.setattr(ours, "CHUNK", 10_000)
     (store / "empty").touch()
-    parts = list(remote.pieces(str(store)))
+    parts = list(ours.pieces(str(store)))
     assert [(name, len(part)) for name, part in parts] == [
         ("empty", 0),
         ("manifest.json", 2),
@@ -215,9 +214,9 @@ def test_files_travel_in_parts_the_empty_ones_too(store: Path, monkeypatch: pyte
         ("train/ids.npy", 10_000),
         ("train/ids.npy", 5_600),
     ]
-    assert list(remote.pieces(str(store / "manifest.json"))) == [(".", b"{}")]
+    assert list(ours.pieces(str(store / "manifest.json"))) == [(".", b"{}")]
     with pytest.raises(FileNotFoundError):
-        list(remote.pieces(str(store / "missing")))
+        list(ours.pieces(str(store / "missing")))
 
 
 def test_a_machine_that_does_not_fit_is_named_before_any_job(

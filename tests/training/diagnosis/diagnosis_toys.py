@@ -22,7 +22,7 @@ Labels = Callable[[np.random.Generator, Any], Any]
 class ToyStore:
     """Ids and six numbers at random; labels (N, 2) that a case makes of the numbers (N, 6)."""
 
-    path, key, fingerprint = Path("memory"), "toy", "0"
+    path, key, fingerprint, weights = Path("memory"), "toy", "0", None
 
     def __init__(self, labels: Labels, rows: int = 2000, users: int = 20) -> None:
         self.schema = Schema((Field("user", users), Field("item", 10)), tuple(f"x{at}" for at in range(6)), TASKS)

@@ -1,0 +1,261 @@
+"""`seesaw deploy`, `evaluate`, `score`, `latency` and `history`: the pick as a registered model, and its use."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bench.cli.options import Home, Json, Model, Raw, Tracking, names
+from bench.cli.output import TerminalProgress, number, print_json, print_table, say
+from bench.errors import UserError
+
+if TYPE_CHECKING:
+    from bench.production.evaluation import Estimate, Judgement
+
+
+class Alias(StrEnum):
+    """The alias of a new version."""
+
+    champion = "champion"
+    challenger = "challenger"
+
+
+def deploy(
+    target: Annotated[str, typer.Argument(metavar="RUN|picked.json", help="A run, or the pick of one data set.")],
+    as_: Annotated[Alias, typer.Option("--as", help="Alias of the new version.")] = Alias.champion,
+    name: Annotated[str | None, typer.Option(help="Name of the registered model; default: the data set's.")] = None,
+    policy: Annotated[Path | None, typer.Option("--policy", help="TOML file; default: the suite's policy.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the trainings; default: the run's.")] = None,
+    threads: Annotated[int, typer.Option(help="Threads to train with; 0 means all cores.", min=0)] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Keep a model below its prediction intervals.")] = False,
+    no_onnx: Annotated[bool, typer.Option("--no-onnx", help="Leave out the model in ONNX.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the steps, and do nothing.")] = False,
+    promote: Annotated[bool, typer.Option("--promote", help="Make the challenger champion; trains nothing.")] = False,
+    rollback: Annotated[bool, typer.Option("--rollback", help="Swap champion and previous.")] = False,
+    raw: Raw = None,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Train the picked configuration for production, package it, and register it in MLflow."""
+    from bench.home import resolve_home
+    from bench.machine import cores
+    from bench.production.engines import without_onnx
+    from bench.run.deploy import deploying, make_package, plan, register
+    from bench.tracking.registry import Registry
+
+    if promote + rollback + (as_ is not Alias.champion) > 1:
+        raise UserError("expected one of --as challenger, --promote and --rollback, found two")
+    planned = plan(resolve_home(home), target, policy, name, seed)
+    uri = planned.part.run.tracking_uri
+    if promote or rollback or dry_run:
+        registry = Registry(uri)
+        if rollback:
+            moves = registry.rollback(planned.name)
+        else:
+            moves = registry.promote(planned.name) if promote else registry.moves(planned.name, as_.value, "(new)")
+        if not dry_run:
+            registry.apply(planned.name, moves)
+        if json:
+            print_json({"model": planned.name, "tracking": uri, "moves": [vars(each) for each in moves]})
+            return
+        if not (promote or rollback):
+            say(planned.pick.reason)
+            what = planned.network.name
+            say(f"would train {what} on {planned.options.seeds} seeds and register the model at {uri}")
+            say(f"score: {planned.score}")
+        for move in moves:
+            say(f"{planned.name}: {'would do: ' if dry_run else ''}{move}")
+        return
+    lacking = "" if no_onnx else without_onnx()
+    if lacking:
+        TerminalProgress().note(f"the package will have no model in ONNX: {lacking}")
+    onnx = not no_onnx and not lacking
+    with deploying(planned):
+        package = make_package(planned, raw, force, threads or cores(), TerminalProgress(), onnx)
+        number, moves = register(planned, package, as_.value)
+    if json:
+        document: dict[str, Any] = {"model": planned.name, "version": number, "alias": as_.value, "tracking": uri}
+        document |= {"package": str(package.folder), "agreement": package.manifest.agreement}
+        document |= {"score": package.manifest.score.model_dump(mode="json"), "outcomes": package.manifest.outcomes}
+        print_json(document | {"moves": [vars(each) for each in moves], "test": package.manifest.provenance["test"]})
+        return
+    say(planned.pick.reason)
+    for engine, difference in package.manifest.agreement.items():
+        say(f"{engine}: probabilities differ by at most {difference:.1e} from the trained model's")
+    say(f"score: {package.manifest.score}")
+    say(f"package: {package.folder}", whole=True)
+    for move in moves:
+        say(f"{planned.name}: {move}")
+    model = f"models:/{planned.name}@{as_.value}"
+    say(f"serve:   MLFLOW_TRACKING_URI={uri} mlflow models serve -m {model} --env-manager local", whole=True)
+
+
+CHALLENGER = "@challenger"
+
+
+def evaluate(
+    model: Model,
+    data: Annotated[str, typer.Argument(help="A data set's name, or the path of a card.")],
+    against: Annotated[
+        str | None, typer.Option(help="Model to compare with; default for a challenger: the champion.")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="train, valid, confirm or test of the card; default: all rows.")
+    ] = None,
+    resamples: Annotated[int, typer.Option(help="Resamples of the bootstrap.", min=20)] = 500,
+    confidence: Annotated[float, typer.Option(help="Confidence of the intervals.", min=0.5, max=0.9999)] = 0.9,
+    seed: Annotated[int, typer.Option(help="Seed of the resamples.")] = 0,
+    tracking: Tracking = None,
+    raw: Raw = None,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Measure a model's ranking and each of its predictions on data with labels, with intervals."""
+    from bench.data import load_card
+    from bench.home import resolve_home
+    from bench.production.evaluation import judge, judgements, sentence, served
+    from bench.run.deploy import open_model
+
+    at = resolve_home(home)
+    card = load_card(data)
+    if against is None and model.endswith(CHALLENGER):
+        against = f"{model.removesuffix(CHALLENGER)}@champion"
+    packages = [open_model(at, each, tracking) for each in (model, against) if each is not None]
+    judged = judge(card, at, raw, split, [package.scorer("eager") for package in packages], TerminalProgress())
+    schema, options = packages[0].schema, (resamples, confidence, seed)
+    ranking = served(judged, schema, packages[0].manifest.outcomes, *options)
+    predictions = judgements(judged, schema, *options)
+    verdict = sentence(ranking, model, against) if against else ""
+    if json:
+        document: dict[str, Any] = {"model": model, "against": against, "rows": len(judged.group)}
+        document |= {"sentence": verdict} if against else {}
+        document |= {"outcomes": [_plain(each) for each in ranking], "metrics": [_plain(each) for each in predictions]}
+        print_json(document)
+        return
+    if against:
+        say(verdict)
+    which = f"{split} rows" if split else "rows"
+    title = f"on {len(judged.group):,} {which} of {card.key}, intervals of {confidence:.0%}"
+    versus = [against, "difference", "interval", "verdict"] if against else []
+    for what, found in (("outcomes of the ranking by score", ranking), ("each prediction", predictions)):
+        headers = ["outcome" if found is ranking else "metric", model, "interval", *versus]
+        print_table(headers, [_row(each) for each in found], f"{what} {title}")
+    if against:
+        say(_summary(predictions, model, against))
+
+
+def _plain(each: Judgement) -> dict[str, Any]:
+    return asdict(each) | {"gain": asdict(each.gain) if each.gain else None, "verdict": each.verdict}
+
+
+def _row(each: Judgement) -> list[Any]:
+    row = [each.metric, each.estimate.value, _interval(each.estimate)]
+    if each.other is not None and each.difference is not None:
+        row += [each.other.value, each.difference.value, _interval(each.difference), each.verdict or "-"]
+    return row
+
+
+def _interval(estimate: Estimate) -> str:
+    return f"{number(estimate.low)} to {number(estimate.high)}"
+
+
+def _summary(found: list[Judgement], model: str, against: str) -> str:
+    """One sentence on the predictions."""
+    of = {word: [each.metric for each in found if each.verdict == word] for word in ("better", "worse", "cannot tell")}
+    if of["better"] and not of["worse"]:
+        return f"predictions of {model} are better in {', '.join(of['better'])}, worse in nothing"
+    if of["worse"] and not of["better"]:
+        return f"predictions of {model} are worse in {', '.join(of['worse'])}, better in nothing"
+    if not of["better"]:
+        return f"cannot tell whether predictions of {model} or of {against} are better: every difference may be 0"
+    return f"predictions of {model} are better in {', '.join(of['better'])}, worse in {', '.join(of['worse'])}"
+
+
+def score(
+    model: Model,
+    files: Annotated[list[Path], typer.Argument(help="CSV (also packed) or parquet files of raw rows.")],
+    out: Annotated[Path, typer.Option(help="Folder of the predictions, as parquet; existing parts are kept.")],
+    keep: Annotated[str | None, typer.Option(help="Columns to keep, separated by commas.")] = None,
+    engine: Annotated[str, typer.Option(help="eager, exported or onnx.")] = "eager",
+    threads: Annotated[int, typer.Option(help="Threads of the model; reading and encoding have their own.", min=1)] = 1,
+    history: Annotated[
+        Path | None, typer.Option(help="File of `seesaw history`, for rows without history columns.")
+    ] = None,
+    tracking: Tracking = None,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Score files with a packaged or registered model."""
+    from bench.home import resolve_home
+    from bench.production.batch_scoring import BatchScoring
+    from bench.run.deploy import open_model
+
+    package = open_model(resolve_home(home), model, tracking)
+    work = BatchScoring(package, files, out, names(keep), engine, threads, history=history)
+    started = time.perf_counter()
+    done = work.run(TerminalProgress())
+    seconds = time.perf_counter() - started
+    if json:
+        print_json({"out": str(out), **vars(done), "seconds": seconds, "rows_per_s": done.rows / seconds})
+        return
+    there = f"; {done.skipped} were there already" if done.skipped else ""
+    if work.history is not None and work.history.without:
+        say(f"{work.history.without:,} of {work.history.rows:,} rows are of a group without earlier rows in {history}")
+    say(f"{out}: {done.parts} parts with {done.rows:,} rows, {done.rows / seconds:,.0f} rows/s{there}")
+
+
+def latency(
+    model: Model,
+    engines: Annotated[str | None, typer.Option(help="eager, exported, onnx; default: all that are installed.")] = None,
+    batches: Annotated[str, typer.Option(help="Batch sizes, separated by commas.")] = "1,100,1000",
+    threads: Annotated[str, typer.Option(help="Numbers of threads, separated by commas.")] = "1,2",
+    seconds: Annotated[float, typer.Option(help="Seconds for each line of the table.", min=0.01)] = 1.0,
+    tracking: Tracking = None,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Measure latency and throughput of a packaged or registered model."""
+    from bench.home import resolve_home
+    from bench.production.latency import latencies
+    from bench.run.deploy import open_model
+
+    sizes, counts = _numbers("--batches", batches), _numbers("--threads", threads)
+    package = open_model(resolve_home(home), model, tracking)
+    found = latencies(package, names(engines), counts, sizes, seconds)
+    if json:
+        print_json({"model": model, "latencies": [vars(each) for each in found]})
+        return
+    headers = ["engine", "threads", "batch", "p50 ms", "p99 ms", "request p50 ms", "rows/s"]
+    rows = [[e.engine, e.threads, e.batch, e.p50_ms, e.p99_ms, e.request_ms, round(e.rows_per_s)] for e in found]
+    print_table(headers, rows, f"latency of {model}")
+    say("p50, p99 and rows/s: the model alone; a request: from raw rows to the score, without a network")
+
+
+def _numbers(option: str, text: str) -> list[int]:
+    found = names(text)
+    if not found or not all(each.isdecimal() and len(each) < 10 and int(each) > 0 for each in found):
+        raise UserError(f"{option}: expected whole numbers from 1 to 999,999,999, separated by commas, found '{text}'")
+    return [int(each) for each in found]
+
+
+def history(
+    card: Annotated[str, typer.Argument(help="A card with [history]: a name or a path.")],
+    out: Annotated[Path, typer.Option(help="The parquet file to write.")],
+    raw: Annotated[Path | None, typer.Option(help="Folder of the card's files; default: fetch them.")] = None,
+    until: Annotated[float, typer.Option(help="Keep rows before this time, in the card's unit.")] = math.inf,
+    home: Home = None,
+) -> None:
+    """Write the history of every group, for `seesaw score --history`."""
+    from bench.data import load_card
+    from bench.home import resolve_home
+    from bench.production.history import write_history
+
+    rows = write_history(load_card(card), out, resolve_home(home), raw, until, TerminalProgress())
+    say(f"{out}: {rows:,} rows")
+    say(f"next: seesaw score MODEL FILES --history {out} --out FOLDER")

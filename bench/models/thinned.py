@@ -1,0 +1,56 @@
+"""Training on data of which some negatives were left out, towards the probabilities of all data.
+
+Negatives of a root task s were kept at a rate r, all other rows as well as they were. On the rows that are there, the
+odds of s are 1 / r times as large (King & Zeng, Political Analysis 2001), so its loss is taken at the logit less log r:
+the logit itself is then that of all data, wherever it is used. Given that s happened, nothing was left out: what
+follows s, and every product along its chain, is right with that logit. Every other task would need to know how its
+label goes with that of s, so there a negative of s has the weight 1 / r.
+
+The weights would be right for s, too, but with fewer positives than negatives their variance is larger (Wang, ICML
+2020). They are used where r differs from row to row, since a column may hold it for negatives alone, and where logits
+are of joint probabilities: those of what follows s do not move by a constant.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from bench.models.contracts import Funnel
+
+
+class Thinned(nn.Module):
+    """Buffers of shape (1, O) and (1, T), none of them state.
+
+    Attributes:
+        offset: added to each logit before its loss is taken.
+        exact: tasks whose loss needs no other correction.
+    """
+
+    offset: Tensor
+    exact: Tensor
+
+    def __init__(self, funnel: Funnel, task: str | None, rate: float | None) -> None:
+        """Of negatives of `task` that were kept at `rate`; None where it differs from row to row."""
+        super().__init__()
+        schema = funnel.schema
+        roots = [schema.tasks[schema.chain(at)[0]].name for at in range(len(schema.tasks))]
+        exact = [rate is not None and funnel.conditional and root == task for root in roots]
+        offset = [0.0] * len(funnel.outputs)
+        for at, (is_exact, known) in enumerate(zip(exact, schema.tasks, strict=True)):
+            if is_exact and known.name == task and rate is not None:
+                offset[at] = -math.log(rate)
+        self.register_buffer("offset", torch.tensor([offset]), persistent=False)
+        self.register_buffer("exact", torch.tensor([exact]), persistent=False)
+
+    def there(self, means: Sequence[float]) -> list[float]:
+        """Mean labels (T,) of all data -> those that the losses see."""
+        odds = [math.exp(each) for each in self.offset[0].tolist()]
+        return [mean * by / (1 - mean + mean * by) if by != 1 else mean for mean, by in zip(means, odds, strict=False)]
+
+    def weights(self, weights: Tensor) -> Tensor:
+        """(B, 2), a row's weight and the rows that a thinned negative stands for -> of each task (B, T)."""
+        return weights[:, :1] * torch.where(self.exact, 1, weights[:, 1:])

@@ -1,0 +1,63 @@
+"""Every reader: what third parties try theirs with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bench.data.readers import FILES, csv
+from bench.data.readers.base import RawTable
+from bench.testing import Check, checks
+from bench.testing.readers import Sample
+
+ROWS = [{"user": f"u{n}", "click": str(n % 2)} for n in range(5)]
+
+
+def card(name: str, **reader: Any) -> dict[str, Any]:
+    return {
+        "id": "log", "title": "-", "licence": "-", "citation": "-", "homepage": "-",
+        "reader": reader, "files": [{"name": name}], "columns": {"user": "categorical"},
+        "tasks": [{"name": "click", "column": "click"}],
+        "split": {"kind": "random", "valid": 0.2, "test": 0.2},
+    }  # fmt: skip
+
+
+def parquet() -> bytes:
+    out = pa.BufferOutputStream()
+    pq.write_table(pa.table({name: [row[name] for row in ROWS] for name in ROWS[0]}), out)
+    return bytes(out.getvalue())
+
+
+COMMAS = "user,click\n" + "".join(f"{row['user']},{row['click']}\n" for row in ROWS)
+COLONS = "".join(f"{row['user']}::{row['click']}\n" for row in ROWS)
+SAMPLES = {
+    "csv": Sample(card("log.csv", kind="csv"), COMMAS.encode(), ROWS, COMMAS.encode() + b"u9,1,1\n", "line 7"),
+    "double-colon": Sample(
+        card("log.dat", kind="double-colon", columns=["user", "click"]), COLONS.encode(), ROWS, b"u1::1\nu2\n", "line 2"
+    ),
+    "parquet": Sample(card("log.parquet", kind="parquet"), parquet(), ROWS, parquet()[:-9]),
+}
+
+
+def test_every_reader_has_a_sample() -> None:
+    assert set(SAMPLES) == set(FILES)
+
+
+@pytest.mark.parametrize(
+    "check", [each for name in SAMPLES for each in checks("reader", name, sample=SAMPLES[name])], ids=str
+)
+def test_reader(check: Check) -> None:
+    check()
+
+
+def test_a_reader_that_loses_rows_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def first_part(*given: Any, **named: Any) -> Iterator[RawTable]:
+        yield next(part for part in csv.read_csv(*given, **named) if part.table.num_rows)
+
+    monkeypatch.setattr("bench.data.readers.read_csv", first_part)
+    with pytest.raises(AssertionError, match="parts of 1: expected"):
+        checks("reader", "csv", sample=SAMPLES["csv"])[0]()

@@ -1,0 +1,224 @@
+"""A row of weight w is w equal rows: in metrics, their resamples, outcomes, losses, trees and calibration."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+
+from bench.data import Store
+from bench.data.store import Split, WeightFacts
+from bench.models.funnels import FUNNELS
+from bench.objectives import Objective
+from bench.outcomes.bootstrap import counts, units_of
+from bench.outcomes.measure import Measure
+from bench.production.calibration import fit_isotonic, fit_platt
+from bench.records import RARER
+from bench.schema import Field, Schema, Task
+from bench.testing.models import TASKS as SETS
+from bench.testing.training import CHAIN, SMALL, MemoryStore
+from bench.training import trees
+from bench.training.config import TrialConfig
+from bench.training.loop import Trainer
+from bench.training.metrics import evaluate
+from bench.training.resampling import Resampling
+from bench.training.tree_data import Share
+from bench.training.tree_settings import TreeSettings
+from bench.training.trees import _train
+
+TASKS = (Task("click"), Task("buy", parent="click"), Task("stay", "regression"))
+ROWS = 600
+OUTCOMES = ("click.recall@7.5%", "click.auc", "click.gauc", "buy.gauc_positives", "stay.value@10%", "buy.recall@20%")
+
+
+def rows(seed: int = 0, decimals: int = 2) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Labels, conditional and joint predictions (N, 3), with ties, and groups; some labels are missing."""
+    rng = np.random.default_rng(seed)
+    z = rng.normal(size=ROWS)
+    click = rng.random(ROWS) < 1 / (1 + np.exp(-z))
+    labels = np.stack([click, click & (rng.random(ROWS) < 0.4), z + rng.normal(size=ROWS)], 1).astype(np.float32)
+    labels[rng.random(ROWS) < 0.05, 2] = np.nan
+    said = np.stack([1 / (1 + np.exp(-z - rng.normal(size=ROWS))), rng.random(ROWS), z], 1).round(decimals)
+    joint = said * [[1, 0, 1]]
+    joint[:, 1] = (said[:, 0] * said[:, 1]).round(decimals)
+    group = rng.integers(-1, 40, ROWS).astype(np.int32)
+    return labels, said.astype(np.float32), joint.astype(np.float32), group
+
+
+def whole_weights(seed: int = 1) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 4, (ROWS, 1)).astype(np.float32)
+
+
+@pytest.mark.parametrize("decimals", [1, 6])
+def test_metrics_are_those_of_the_rows_repeated_and_plain_ones_stand_beside(decimals: int) -> None:
+    own, weights = rows(decimals=decimals), whole_weights()
+    again = np.repeat(np.arange(ROWS), weights[:, 0].astype(int))
+    found = evaluate(*own, TASKS, "v/", OUTCOMES[:1], weights, plain=True)
+    repeated = evaluate(*(array[again] for array in own), TASKS, "v/", OUTCOMES[:1])
+    once = evaluate(*own, TASKS, "v/")
+    plain = {key.replace(".plain_", "."): value for key, value in found.items() if ".plain_" in key}
+    assert {key: value for key, value in found.items() if ".plain_" not in key} == pytest.approx(repeated, rel=1e-6)
+    assert plain == pytest.approx(once, rel=1e-6)
+    assert evaluate(*own, TASKS, "v/", weights=np.ones((ROWS, 1))) == pytest.approx(once, rel=1e-6)
+
+
+def test_each_resample_counts_weights_too() -> None:
+    own, weights = rows(), whole_weights()
+    resampling = Resampling(TASKS, "valid", 8, OUTCOMES[:1])
+    for part in (slice(0, 100), slice(100, ROWS)):
+        resampling.add(*(array[part] for array in own), weights[part])
+    drawn = counts(units_of(own[3], 0), "valid", 8).astype(float)
+    whole = evaluate(*own, TASKS, "valid/", OUTCOMES[:1], weights)
+    for b in (0, 7):
+        there = evaluate(*own, TASKS, "valid/", OUTCOMES[:1], weights * drawn[:, b : b + 1])
+        for key, values in resampling.result().items():
+            if not key.endswith(RARER):
+                about = {"auc": 1e-3, "ece": 4e-2}.get(key.rsplit(".", 1)[1], 2e-6)  # these two by bins
+                assert values[b] == pytest.approx(there[key] - whole[key], abs=about), key
+
+
+def test_areas_and_shares_of_all_rows_count_weights_and_lists_do_not() -> None:
+    labels, _, joint, group = rows()
+    labels[:, 2] = np.abs(labels[:, 2])
+    labels, weights, lists = np.nan_to_num(labels), whole_weights(), ("click.ndcg@3", "buy.recall@2")
+    again = np.repeat(np.arange(ROWS), weights[:, 0].astype(int))
+    measure = Measure(TASKS, OUTCOMES + lists, labels, group, "test", 5, weights=weights[:, 0])
+    repeated = Measure(TASKS, OUTCOMES, labels[again], group[again], "test")
+    found, plain = measure.resampled(joint[:, 0]), Measure(TASKS, lists, labels, group, "test", 5)
+    np.testing.assert_allclose(found[0, :-2], repeated.values(joint[again, 0]), rtol=1e-9)
+    np.testing.assert_allclose(measure.values(joint[:, 0]), found[0], rtol=1e-12)
+    np.testing.assert_allclose(found[:, -2:], plain.resampled(joint[:, 0]), rtol=1e-12)
+    drawn = counts(units_of(group, 0), "test", 5)[:, 2] * weights[:, 0]
+    there = Measure(TASKS, OUTCOMES, labels, group, "test", weights=drawn)
+    np.testing.assert_allclose(found[3, :-2], there.values(joint[:, 0]), rtol=1e-9)
+    some = labels[:, 0] + (np.arange(ROWS) % 2) > 0
+    part = Measure(TASKS, OUTCOMES, labels[some], group[some], "test", weights=weights[some, 0])
+    np.testing.assert_allclose(measure.part(some).values(joint[:, 0])[:-2], part.values(joint[some, 0]), rtol=1e-9)
+
+
+@pytest.mark.parametrize("funnel", FUNNELS)
+@pytest.mark.parametrize("tasks", ["mixed", "six"])
+def test_losses_and_gradients_are_those_of_the_rows_repeated(funnel: str, tasks: str) -> None:
+    schema, draw = Schema((), (), SETS[tasks]), torch.Generator().manual_seed(0)
+    entry = FUNNELS[funnel]
+    made = entry.build(schema, entry.config())
+    logits = torch.randn(40, len(made.outputs), generator=draw, dtype=torch.float64)
+    labels = (torch.rand(40, len(schema.tasks), generator=draw) < 0.6).double()
+    for at, parent in enumerate(schema.parents):
+        labels[:, at] *= 1 if parent is None else labels[:, parent]
+    labels[torch.rand(labels.shape, generator=draw) < 0.1] = torch.nan
+    weights = torch.randint(0, 3, (40, 1), generator=draw).double()
+    again = torch.repeat_interleave(torch.arange(40), weights[:, 0].long())
+    found = losses_and_gradient(made, logits, labels, weights)
+    repeated = losses_and_gradient(made, logits[again], labels[again])
+    torch.testing.assert_close(found[0], repeated[0])
+    summed = torch.zeros_like(logits).index_add(0, again, repeated[1])
+    torch.testing.assert_close(found[1], summed)
+    torch.testing.assert_close(losses_and_gradient(made, logits, labels, weights * 7)[0], found[0])
+    assert not losses_and_gradient(made, logits, labels, weights * 0)[0].any()
+
+
+def losses_and_gradient(made: Any, logits: torch.Tensor, labels: torch.Tensor, *weights: torch.Tensor) -> Any:
+    logits = logits.clone().requires_grad_()
+    losses = made.losses(logits, labels, *weights)
+    return losses.detach(), torch.autograd.grad(losses.sum(), logits)[0]
+
+
+@pytest.mark.parametrize("fit", [fit_isotonic, fit_platt])
+def test_a_calibration_is_that_of_the_rows_repeated(fit: Any) -> None:
+    labels, said, _, _ = rows()
+    weights = whole_weights()[:, 0]
+    again = np.repeat(np.arange(ROWS), weights.astype(int))
+    at = np.linspace(0, 1, 50)
+    found, repeated = fit(said[:, 0], labels[:, 0], weights), fit(said[again, 0], labels[again, 0])
+    np.testing.assert_allclose(found.apply(at), repeated.apply(at), atol=1e-6)
+    assert abs(found.apply(at) - fit(said[:, 0], labels[:, 0]).apply(at)).max() > 1e-3
+
+
+FIELD = (Field("all", 1),)  # scikit-learn takes account of a category's rows without their weights
+
+
+def test_trees_are_those_of_the_rows_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trees, "MOST_TREES", 5)  # later ones choose between splits that are equally good
+    noise = np.random.default_rng(0).random((2, 150)) < 0.3
+    stores = [MemoryStore(rows=150, fields=FIELD, weights=1) for _ in range(3)]
+    for at, name in enumerate(("train", "valid")):
+        split = stores[0].split(name)
+        assert split.weights is not None
+        labels = np.abs(split.labels - noise[at][:, None])
+        again = np.repeat(np.arange(150), split.weights[:, 0].astype(int))
+        arrays = (split.ids, split.dense, labels.astype(np.float32), split.group)
+        stores[0]._splits[name] = Split(*arrays, weights=split.weights)
+        stores[1]._splits[name] = Split(*(array[again] for array in arrays))
+        stores[2]._splits[name] = Split(*arrays)
+    test = stores[0].split("test")
+    found, repeated, plain = (
+        _train(cast(Store, store), 0, TreeSettings(rows_a_leaf=1, columns=1.0), Share(10_000, 10_000, 256), 0).predict(
+            test.ids, test.dense
+        )
+        for store in stores
+    )
+    np.testing.assert_allclose(found, repeated, atol=1e-5)
+    assert abs(plain - repeated).max() > 0.05
+
+
+@pytest.mark.slow
+def test_training_reaches_the_weighted_optimum() -> None:
+    """Labels of 8 kinds of rows; weights, which depend on the label, move each kind's rate."""
+    rng = np.random.default_rng(0)
+    kind = rng.integers(0, 8, 4000)
+    labels = (rng.random(4000) < 0.1 + 0.1 * kind).astype(np.float32)
+    weights = np.where(labels == 1, 1 + kind % 3, 2.0)[:, None].astype(np.float32)
+    store = MemoryStore(tasks=(Task("click"),), fields=(Field("kind", 9),), weights=1)
+    split = Split(2 + kind[:, None].astype(np.int32), np.zeros((4000, 2), np.float32), labels[:, None],
+                  np.full(4000, -1, np.int32), weights=weights)  # fmt: skip
+    store._splits = dict.fromkeys(("train", "valid", "confirm", "test"), split)
+    config = {"optim.batch_size": 500, "optim.epochs": 60, "optim.lr": 0.02, "optim.schedule": "cosine"}
+    config |= {"optim.patience": 50}
+    made = Trainer(cast(Store, store), TrialConfig.parse(SMALL | config), [Objective("click.logloss", "minimize")], 1)
+    made.run_to()
+    said = torch.cat([made.model.probabilities(logits).joint for logits in made.evaluation.logits("train")])[:, 0]
+    for each in range(8):
+        own = kind == each
+        best = np.average(labels[own], weights=weights[own, 0])
+        assert said[own].mean() == pytest.approx(best, abs=0.005)
+    metrics = made.metrics("valid")
+    assert metrics["valid/click.pcoc"] == pytest.approx(1, abs=0.02)
+    assert metrics["valid/click.plain_pcoc"] == pytest.approx(float(said.mean()) / labels.mean(), abs=0.005)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rate", [0.1, None])
+@pytest.mark.parametrize("funnel", ["independent", "entire_space", "escm2_ipw", "direct"])
+def test_training_on_thinned_data_reaches_the_true_probabilities(funnel: str, rate: float | None) -> None:
+    """Of 8 kinds of rows, with `like` more likely after a click; within 4 standard errors each."""
+    rng = np.random.default_rng(0)
+    kind = rng.integers(0, 8, 120_000)
+    truth = np.stack([0.02 + 0.03 * kind, 0.7 - 0.05 * kind], 1)
+    click = rng.random(len(kind)) < truth[:, 0]
+    buy = click & (rng.random(len(kind)) < truth[:, 1])
+    like = rng.random(len(kind)) < np.where(click, 0.6, 0.1)
+    kept = np.flatnonzero(click | (rng.random(len(kind)) < 0.1))
+    kind, labels = kind[kept], np.stack([click, buy, like], 1)[kept].astype(np.float32)
+    weights = np.stack([np.ones(len(kept)), np.where(click[kept], 1, 10)], 1).astype(np.float32)
+    store = MemoryStore(tasks=CHAIN, fields=(Field("kind", 9),), weights=2)
+    store.weights = WeightFacts(plain=False, task="click", rate=rate)
+    split = Split(2 + kind[:, None].astype(np.int32), np.zeros((len(kept), 2), np.float32), labels,
+                  np.full(len(kept), -1, np.int32), weights=weights)  # fmt: skip
+    store._splits = dict.fromkeys(("train", "valid", "confirm", "test"), split)
+    config = {"optim.batch_size": 1000, "optim.epochs": 40, "optim.lr": 0.02, "optim.schedule": "cosine"}
+    config |= {"optim.patience": 50, "funnel.kind": funnel, "embedding.dim": 8}
+    made = Trainer(cast(Store, store), TrialConfig.parse(SMALL | config), [Objective("click.logloss", "minimize")], 1)
+    made.run_to()
+    for each in range(8):
+        row = split.ids[kind == each][:1], split.dense[:1]
+        with torch.no_grad():
+            said = made.model.probabilities(made.model(*map(torch.from_numpy, row))).conditional[0].tolist()
+        counts = [labels[kind == each, 0], labels[(kind == each) & (labels[:, 0] == 1), 1], labels[kind == each, 2]]
+        p = truth[kept][kind == each][0]
+        for at, (own, true) in enumerate(zip(counts, (*p, 0.1 + 0.5 * p[0]), strict=True)):
+            error = np.sqrt(1 / own.sum() + 1 / (len(own) - own.sum())) * (2 if at == 2 else 1)  # weights vary there
+            assert abs(np.log(said[at] / (1 - said[at])) - np.log(true / (1 - true))) < 4 * error, (each, at)
+    assert made.metrics("valid")["valid/click.pcoc"] == pytest.approx(1, abs=0.03)
