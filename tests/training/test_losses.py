@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from bench.data.store import Split
 from bench.data.tasks import scale_of
 from bench.models.losses import LOSSES, REGRESSION_LOSSES
+from bench.production.served_model import ModelSpec
 from bench.schema import Field, Schema, Task
 from bench.testing.training import MemoryStore, trainer
 from bench.training.metrics import evaluate
@@ -94,3 +96,23 @@ def test_watch_time_comes_within_two_per_cent_of_the_reachable_error(kind: str) 
     )
     made.run_to()
     assert made.metrics("confirm")["confirm/watch.rmse"] < 1.02 * reachable
+
+
+@pytest.mark.parametrize("sharing", ["mmoe", "single_task"])
+@pytest.mark.parametrize("funnel", ["independent", "escm2_dr"])
+def test_second_scores_are_not_served(funnel: str, sharing: str) -> None:
+    """A package has neither the loss nor its towers, and predicts what was trained."""
+    dotted = {"loss.kind": "jrc", "funnel.kind": funnel, "sharing.kind": sharing, "ensemble.members": 2}
+    made = trainer(MemoryStore(), dotted | {"optim.epochs": 2})
+    made.run_to()
+    spec = ModelSpec.of_trained(made.schema, made.config.dotted(), [[made.model.state_dict()]])
+    served = spec.of([[made.model.state_dict()]])
+    plain = trainer(MemoryStore(), dotted | {"loss.kind": "log"}).model
+    assert spec.shapes()["members.0.0.towers.output.weight"] == tuple(plain.towers.output.weight.shape)
+    split = made.store.split("test")
+    inputs = torch.from_numpy(split.ids), torch.from_numpy(split.dense)
+    with torch.no_grad():
+        made.model.eval()
+        expected = made.model.probabilities(made.model(*inputs))
+        for found, wanted in zip(served(*inputs), (expected.conditional, expected.joint), strict=True):
+            torch.testing.assert_close(found, wanted)

@@ -130,9 +130,9 @@ class MeanLosses(nn.Module):
         self.regression = regression or Squared(schema, NoOptions())
         scored = self.binary.needs_scores
         self.tasks_with_scores = tuple(at for at, task in enumerate(schema.tasks) if scored and task.kind == "binary")
-        kinds = torch.tensor([task.kind == "regression" for task in schema.tasks])
-        self.has_regression = bool(kinds.any())
-        self.register_buffer("is_regression", kinds, persistent=False)
+        kinds = [task.kind == "regression" for task in schema.tasks]
+        self.has_regression = any(kinds)
+        self.register_buffer("is_regression", torch.tensor(kinds), persistent=False)
 
     def forward(
         self, predictions: Tensor, targets: Tensor, weights: Tensor | None = None, context: Context | None = None
