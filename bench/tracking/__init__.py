@@ -13,14 +13,13 @@ The search's own storage is the truth; everything here can be logged again from 
 from bench.tracking.front import Found, log_front
 from bench.tracking.logbook import Logbook, Section
 from bench.tracking.reading import frontier_of
-from bench.tracking.runs import Ending, Parent, Tracker
+from bench.tracking.runs import Ending, Tracker
 from bench.tracking.store import TrackingError, plain_address
 
 __all__ = [
     "Ending",
     "Found",
     "Logbook",
-    "Parent",
     "Section",
     "Tracker",
     "TrackingError",

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -174,24 +174,22 @@ class Sender:
     Args:
         work: is told whether it is the last piece, which must make up for all that is missing. It must be such that it
             can be done again, after an error, too.
+
+    Attributes:
+        trouble: why the last try failed; empty after one that did not.
     """
 
     def __init__(self, pulse: Pulse, work: Callable[[bool], object]) -> None:
         self._pulse, self._work = pulse, work
-        self._changed = threading.Condition()
-        self._wanted = self._finishing = self._done = False
+        self._wanted, self._finishing, self._ended = threading.Event(), threading.Event(), threading.Event()
         self._failures = 0
         self._bug: BaseException | None = None
         self.trouble = ""
-        """Why the last try failed; empty after one that did not."""
-        self._thread = threading.Thread(target=self._run, name="mlflow-sender", daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._run, name="mlflow-sender", daemon=True).start()
 
     def wake(self) -> None:
         """Says that there is work."""
-        with self._changed:
-            self._wanted = True
-            self._changed.notify_all()
+        self._wanted.set()
 
     def finish(self, patience: float, most: float = math.inf) -> bool:
         """Has the last piece of work done; whether it was.
@@ -202,48 +200,43 @@ class Sender:
         Raises:
             Whatever the work raised that is no `TrackingError`.
         """
-        with self._changed:
-            self._finishing, self._failures = True, 0
-            self._changed.notify_all()
-            began = heard = monotonic()
-            answers = self._pulse.answers
-            while not self._done and self._bug is None and self._failures < GIVE_UP:
-                self._changed.wait(0.05)
-                now = monotonic()
-                if self._pulse.answers != answers:
-                    answers, heard = self._pulse.answers, now
-                if now - heard > (STARTING if self._pulse.starting else patience) or now - began > most:
-                    break
-            self._pulse.over = True
-            self._changed.notify_all()
+        self._failures = 0
+        self._finishing.set()
+        self._wanted.set()
+        began = heard = monotonic()
+        answers = self._pulse.answers
+        while self._failures < GIVE_UP and not self._ended.wait(0.05):
+            now = monotonic()
+            if self._pulse.answers != answers:
+                answers, heard = self._pulse.answers, now
+            if now - heard > (STARTING if self._pulse.starting else patience) or now - began > most:
+                break
+        self._pulse.over = True
+        self._wanted.set()
         if self._bug is not None:
             raise self._bug
-        return self._done
-
-    def _is_hurried(self, was_finishing: bool) -> bool:
-        return self._pulse.over or self._finishing != was_finishing
+        return self._ended.is_set()
 
     def _run(self) -> None:
-        while not self._done and self._bug is None:
-            with self._changed:
-                if self._failures:  # a server that is away is asked seldom, and at once when somebody waits
-                    pause = 0.5 if self._finishing else min(LONGEST_PAUSE, 2.0**self._failures)
-                    hurried = partial(self._is_hurried, self._finishing)
-                    self._changed.wait_for(hurried, pause)
-                self._changed.wait_for(lambda: self._wanted or self._finishing or self._pulse.over)
-                if self._pulse.over:
-                    return
-                self._wanted, last = False, self._finishing
-            trouble, bug = "", None
+        while not self._ended.is_set():
+            if self.trouble:  # a server that is away is asked seldom, and at once when somebody begins to wait
+                waited = self._finishing.is_set()
+                time.sleep(0.5) if waited else self._finishing.wait(min(LONGEST_PAUSE, 2.0**self._failures))
+            self._wanted.wait()
+            self._wanted.clear()
+            if self._pulse.over:
+                return
+            last = self._finishing.is_set()
             try:
                 self._work(last)
             except TrackingError as error:
-                trouble = str(error)
+                self.trouble = str(error)
+                self._failures += 1
+                self._wanted.set()
             except BaseException as error:  # our own mistake: told to whoever waits at the end
-                bug = error
-            with self._changed:
-                self.trouble, self._bug = trouble, bug
-                self._failures = self._failures + 1 if trouble else 0
-                self._wanted |= bool(trouble)
-                self._done = last and not trouble and bug is None
-                self._changed.notify_all()
+                self._bug = error
+                self._ended.set()
+            else:
+                self.trouble, self._failures = "", 0
+                if last:
+                    self._ended.set()

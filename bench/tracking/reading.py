@@ -113,7 +113,7 @@ def _place(tags: Mapping[str, str]) -> tuple[str, int]:
 
 
 def _record(node: Node, replicates: Sequence[Node]) -> TrialRecord:
-    tags, until = node.tags, node.tags.get(UNTIL, "none")
+    tags = node.tags
     return TrialRecord(
         number=int(tags["seesaw.trial"]),
         state="completed",
@@ -121,7 +121,7 @@ def _record(node: Node, replicates: Sequence[Node]) -> TrialRecord:
         config=dict(node.params),
         architecture=tags["seesaw.architecture"],
         metrics=node.metrics,
-        replicates=tuple(_replicate(each) for each in replicates if each.tags.get(UNTIL, "none") == until),
+        replicates=tuple(_replicate(each) for each in replicates if each.tags[UNTIL] == tags[UNTIL]),
     )
 
 

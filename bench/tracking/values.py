@@ -89,11 +89,6 @@ def trial_run(record: TrialRecord) -> Wanted | None:
         "seesaw.trial": str(record.number),
         "seesaw.state": record.state,
         "seesaw.architecture": record.architecture,
-        "seesaw.sharing": record.sharing,
-        "seesaw.funnel": record.funnel,
-        "seesaw.balancing": record.balancing,
-        "seesaw.baseline": flag(record.baseline),
-        "seesaw.searched": ", ".join(record.params)[:LONGEST_TAG],
         **_failure_tags(record.failure),
     }
     status = STATUS.get(record.state, RUNNING)

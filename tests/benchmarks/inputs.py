@@ -95,6 +95,13 @@ VARIANTS: dict[str, dict[str, Scalar]] = {
         "optim.averaging": 0.25,
     },
     "ple, dcn_v2, 4 members": {"sharing.kind": "ple", "interaction.kind": "dcn_v2", "ensemble.members": 4},
+    "ple, piecewise_linear, dcn_v2, averaging, 4 members": {
+        "sharing.kind": "ple",
+        "numeric.kind": "piecewise_linear",
+        "interaction.kind": "dcn_v2",
+        "optim.averaging": 0.25,
+        "ensemble.members": 4,
+    },
     "focal": {"loss.kind": "focal"},
     "bpr": {"loss.kind": "bpr"},
     "bpr, weight 0.1": {"loss.kind": "bpr", "loss.bpr.weight": 0.1},

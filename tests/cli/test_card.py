@@ -102,6 +102,26 @@ def test_a_csv_file_becomes_a_trained_model(seesaw, tmp_path: Path) -> None:
     assert rows == inspected
 
 
+def test_what_it_proposes_of_weights_and_thinned_negatives_can_be_uncommented(seesaw, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    more = {"sample_weight": rng.uniform(1, 100, 1200).round(2), "neg_keep_rate": rng.choice([0.1, 0.25], 1200)}
+    log().assign(**more).to_csv(tmp_path / "log.csv", index=False)
+    assert seesaw("card", tmp_path / "log.csv", *FUNNEL, "--group", "user_id", home=None).code == 0
+    card, text = tmp_path / "card.toml", (tmp_path / "card.toml").read_text(encoding="utf-8")
+    assert not {"weight", "sampling"} & set(card_of(tmp_path))
+    card.write_text(re.sub(r"^# (weight =|\[sampling\]|task =|rate =)", r"\1", text, flags=re.MULTILINE))
+    refused = seesaw("prepare", card)
+    assert refused.code == 2
+    assert "input 'neg_keep_rate' reads 'neg_keep_rate', the column that 'sampling.rate' names" in refused.err
+    card.write_text(re.sub(r"^neg_keep_rate = .*\n", "", card.read_text(), flags=re.MULTILINE))
+    told = seesaw("datasets", card, "--json")
+    explained = " ".join(json.loads(told.out)["explained"])
+    assert "as often as its 'sample_weight' says" in explained
+    assert "Of rows with click = 0 a part was kept, at the rate in 'neg_keep_rate'" in explained
+    weights = json.loads(seesaw("prepare", card, "--json").out)["weights"]
+    assert weights == {"plain": True, "thinned": {"task": "click", "rate": None}}
+
+
 def test_the_counts_on_the_card_are_those_of_the_store(seesaw, tmp_path: Path) -> None:
     log().to_csv(tmp_path / "log.csv", index=False)
     said = seesaw("card", tmp_path / "log.csv", *FUNNEL, "--group", "user_id", "--json", home=None)

@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from bench.data import load_card, parse_card, prepare
+from bench.data.batches import Batches
+from bench.data.chunks import Plan, RowReader, in_file_order, shuffled_by_chunk
 from bench.data.refit import refit_store
 from bench.data.store import Store, WeightFacts, part_of
 from bench.errors import UserError
@@ -140,3 +143,22 @@ def test_a_card_without_these_keys_makes_the_store_that_it_made() -> None:
     assert recipe(card) == recipe(card.model_copy(update={"weight": None, "sampling": None}))
     rule = card.task_rules[0].model_copy(update={"where": {"hour": ("1",)}})
     assert recipe(card) != recipe(card.model_copy(update={"task_rules": (rule, *card.task_rules[1:])}))
+
+
+def test_batches_bring_the_weights_of_their_rows(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
+    split = stored(shop, shop_raw, tmp_path, weight="weight").split("train")
+    data = Batches(split)
+    with RowReader(split) as reader:
+        batches = [
+            *data.in_order(16),
+            *data.shuffled(16, 1),
+            *shuffled_by_chunk(reader, Plan(64, 8), 16, 1),
+            *in_file_order(reader, 16),
+        ]
+    assert len(batches) > 20
+    for batch in batches:
+        assert batch.weights is not None
+        assert torch.equal(batch.labels[:, 0] == 1, batch.weights[:, 0] % 3 == 0)
+        assert len(batch.weights) == len(batch.ids)
+    own, parent = split.labels[:, 0], split.weights[:, 0].astype(float)  # type: ignore[index]
+    assert data.label_means([None, 0])[0] == pytest.approx(own @ parent / parent.sum())
