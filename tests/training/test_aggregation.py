@@ -64,16 +64,8 @@ CROSSED = [
 ]
 
 
-OF_LOSSES = [
-    (sharing, funnel, "upgrad", "none", loss)
-    for sharing, funnel in (
-        ("mmoe", "independent"),
-        ("single_task", "independent"),
-        ("ple", "escm2_dr"),
-        ("stem", "aitm"),
-    )
-    for loss in ("jrc", "listwise")
-]
+TOGETHER = (("mmoe", "independent"), ("single_task", "independent"), ("ple", "escm2_dr"), ("stem", "aitm"))
+OF_LOSSES = [(*axes, "upgrad", "none", loss) for axes in TOGETHER for loss in ("jrc", "listwise")]
 
 
 @pytest.mark.parametrize(
