@@ -99,8 +99,10 @@ def _shown(result: DatasetResult, served: Served) -> dict[int, str]:
 
 
 def _gain(row: Mapping[Any, Any], key: str) -> str:
+    from bench.frontier.served.distance import percent
+
     value, low, high = (100 * row[f"{key}.gain{end}"] for end in ("", ".low", ".high"))
-    return f"{value:+.1f}" if low != low else f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
+    return percent(value) if low != low else f"{percent(value)} ({percent(low)} to {percent(high)})"
 
 
 def _show_heads(result: DatasetResult) -> None:

@@ -172,7 +172,7 @@ def _holds(raw: str, values: Span | tuple[str, ...]) -> str:
     if not isinstance(values, Span):
         return f"'{raw}' is {_or(values)}"
     ends = ((values.first, "at least"), (values.last, "at most"))
-    return f"'{raw}' is {listed([f'{word} {end:g}' for end, word in ends if math.isfinite(end)])}"
+    return f"'{raw}' is {listed([f'{word} {end:.15g}' for end, word in ends if math.isfinite(end)])}"
 
 
 def _or(values: Sequence[str]) -> str:

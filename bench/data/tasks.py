@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from bench.data.values import Values, as_numbers, as_text
 from bench.errors import UserError
@@ -30,6 +30,13 @@ class Span(Config):
         return self
 
 
+def _form(condition: object) -> str:
+    return "range" if isinstance(condition, (Mapping, Span)) else "values"
+
+
+Condition = Annotated[Annotated[Span, Tag("range")] | Annotated[Values, Tag("values")], Discriminator(_form)]
+
+
 class TaskRule(Config):
     """One task. A missing raw value makes an unobserved label (NaN)."""
 
@@ -47,7 +54,7 @@ class TaskRule(Config):
     """Task that must happen first."""
     scale: Literal["auto", "none", "standard", "log1p"] = "auto"
     """How a regression's label is scaled for training, see `scaled_tasks`; predictions are in its unit."""
-    where: dict[str, Span | Values] = Field(default_factory=dict)
+    where: dict[str, Condition] = Field(default_factory=dict)
     """Raw column -> its values, or range, in the rows where the task counts; elsewhere its label is unobserved. All
     must hold."""
     optional: bool = False

@@ -97,7 +97,7 @@ def _part(part: BoardPart, looks: Looks) -> str:
     if part.view is not None:
         axes = part.view.planes[0].axes
         kind, told = part.view.verdict
-        found.append(f'<p class="verdict {kind}">{sentence(text.split(told)[0])}</p>' if told else "")
+        found.append(f'<p class="verdict {kind}">{sentence(text.sentences(told)[0])}</p>' if told else "")
         found.append(picture(part.view, looks=looks))
         if len(axes) > 2 and not part.view.planes[0].front.empty:
             found.append(

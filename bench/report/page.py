@@ -35,7 +35,7 @@ def section(view: View, place: int) -> str:
     """The section; `place` makes its ids its own among the sections of a page."""
     id = section_id(view, place)
     kind, told = view.verdict
-    first, rest = text.split(told)
+    first, *rest = text.sentences(told) or [""]
     return joined(
         [
             f'<section class="run" id="{id}" aria-labelledby="{id}-title" data-place="{place}">',
@@ -45,7 +45,7 @@ def section(view: View, place: int) -> str:
             if told
             else "",
             f'<div class="first{"" if view.decision else " alone"}">',
-            f'<p class="rest">{sentence(rest)}</p>' if rest else "",
+            f'<ul class="rest">{_items(rest)}</ul>' if rest else "",
             '<div class="stage">',
             f'<div class="bar" hidden></div><div class="plot"><noscript>{picture(view)}</noscript></div>',
             f'<p class="note">{escaped(view.current)}</p>' if view.current else "",
@@ -57,13 +57,17 @@ def section(view: View, place: int) -> str:
             '<h3>Shortlist</h3><div class="shortlist"></div><div class="segments"></div><div class="compared"></div>',
             _commands(view),
             "<h3>Why</h3>" if view.why or view.decision else "",
-            f'<div class="why">{"".join(f"<p>{sentence(each)}</p>" for each in view.why)}</div>',
+            f'<ul class="why">{_items([each for told in view.why for each in text.sentences(told)])}</ul>',
             '<div class="map"></div>' if view.decision else "",
             _search(view),
             packed(f"{id}-data", section_data(view)),
             "</section>",
         ]
     )
+
+
+def _items(sentences: Sequence[str]) -> str:
+    return "".join(f"<li>{sentence(each)}</li>" for each in sentences)
 
 
 def section_id(view: View, place: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -55,10 +56,9 @@ def listed(numbers: Sequence[int], most: int = 12) -> str:
     return text if len(numbers) <= most else f"{text} and {len(numbers) - most:,} more"
 
 
-def split(told: str) -> tuple[str, str]:
-    """The first sentence of several, and the rest."""
-    first, dot, rest = told.partition(". ")
-    return (f"{first}.", rest) if dot else (told, "")
+def sentences(told: str) -> list[str]:
+    """The sentences of a text, one by one."""
+    return re.split(r"(?<=[.!?]) (?=[A-Z])", told) if told else []
 
 
 def dataset(id: str) -> str:

@@ -327,5 +327,10 @@ def _models(served: Served) -> list[str]:
 
 def _number(found: Distance, unit: float = 100) -> str:
     """A distance in per cent; an exchange rate, of unit 1, is per cent for one per cent."""
-    sure = f" ({unit * found.low:+.1f} to {unit * found.high:+.1f})" if np.isfinite(found.low) else ""
-    return f"{unit * found.value:+.1f}%{sure}"
+    sure = f" ({percent(unit * found.low)} to {percent(unit * found.high)})" if np.isfinite(found.low) else ""
+    return f"{percent(unit * found.value)}%{sure}"
+
+
+def percent(value: float) -> str:
+    """A change in per cent as a text with its sign; never a negative zero."""
+    return f"{round(value, 1) + 0.0:+.1f}"

@@ -15,7 +15,7 @@ from scipy import stats
 
 from bench.errors import listed
 from bench.frontier.comparison.verdict import SIZE, replicates_needed
-from bench.frontier.served.distance import ahead, gain_of_all, rows_of
+from bench.frontier.served.distance import ahead, gain_of_all, percent, rows_of
 from bench.frontier.served.front import gains
 from bench.frontier.served.served import Served
 from bench.frontier.stability import ENOUGH, MARGIN
@@ -61,8 +61,8 @@ class Change:
         return self.value < 0 <= self.high and self.low < -MARGIN
 
     def __str__(self) -> str:
-        ends = f" ({100 * self.low:+.1f} to {100 * self.high:+.1f})" if np.isfinite(self.low) else ""
-        return f"{self.outcome} {100 * self.value:+.1f}%{ends}"
+        ends = f" ({percent(100 * self.low)} to {percent(100 * self.high)})" if np.isfinite(self.low) else ""
+        return f"{self.outcome} {percent(100 * self.value)}%{ends}"
 
 
 @dataclass(frozen=True)
@@ -192,16 +192,16 @@ def _with_baseline(served: Served, row: int, kind: Kind, what: str, balance: str
     as_good, doubts = _rivals(served, row)
     if as_good:
         at, gain = as_good[0]
-        name, sure = describe(served, at), f"{gain} in every outcome"
+        name = describe(served, at)
         balance = balance.replace("It ", f"The pick, {describe(served, row)}, ", 1)
         if _own(served, at):
             kind = "baseline" if served.table["role"][at] == "baseline" else kind
-            text = f"{ONLY_WEIGHTS}: {name}. They do as well as the pick ({sure}), and no model has to be trained."
+            text = f"{ONLY_WEIGHTS}: {name}. They do as well as the pick ({gain}), and no model has to be trained."
             return kind, f"{text} {balance}", None
-        return "baseline", f"Switch to a baseline: {name}. It is as good as the pick ({sure}). {balance}", None
+        return "baseline", f"Switch to a baseline: {name}. It is as good as the pick ({gain}). {balance}", None
     if doubts:
         at, gain = doubts[0]
-        what += f", or perhaps to {describe(served, at)}, which cannot be told from it ({gain} in every outcome)"
+        what += f", or perhaps to {describe(served, at)}, which cannot be told from it ({gain})"
     return kind, f"Switch to {what}. {balance}", None
 
 
@@ -224,7 +224,12 @@ def _rivals(served: Served, row: int) -> tuple[list[tuple[int, str]], list[tuple
         low, high = (gain.value + wider * (end - gain.value) for end in (gain.low, gain.high))
         if gain.by is None or gain.by == served.current or high < 0:
             continue
-        text = f"{100 * gain.value:+.1f}% ({100 * low:+.1f} to {100 * high:+.1f})"
+        value, *ends = (percent(100 * each) for each in (gain.value, low, high))
+        text = (
+            f"{value}% ({' to '.join(ends)}) in every outcome"
+            if {value, *ends} != {"+0.0"}
+            else "equal in all outcomes"
+        )
         (good if low >= -MARGIN else doubtful).append((gain.by, text))
     return good, doubtful
 
