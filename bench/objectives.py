@@ -27,8 +27,13 @@ BINARY_METRICS: dict[str, Direction | None] = {
     "pcoc": None,  # best at 1: a guard, not an objective
     "ece": "minimize",
 }
-REGRESSION_METRICS: dict[str, Direction | None] = {"rmse": "minimize", "spearman": "maximize"}
-THOUSANDTHS = ("auc", "gauc", "gauc_positives", "logloss", "ne", "ece", "spearman")
+REGRESSION_METRICS: dict[str, Direction | None] = {
+    "rmse": "minimize",
+    "mae": "minimize",
+    "spearman": "maximize",
+    "xauc": "maximize",
+}
+THOUSANDTHS = ("auc", "gauc", "gauc_positives", "logloss", "ne", "ece", "spearman", "xauc")
 """Metrics of the order of 1 whose differences are read in thousandths."""
 COSTS: dict[str, Direction | None] = {
     "parameters": "minimize",

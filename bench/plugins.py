@@ -34,6 +34,8 @@ GROUPS = {
     "numeric": "bench.models.numeric:NUMERIC",
     "interaction": "bench.models.interactions:INTERACTIONS",
     "sequence": "bench.models.sequence:SEQUENCE",
+    "loss": "bench.models.losses:LOSSES",
+    "regression_loss": "bench.models.losses:REGRESSION_LOSSES",
     "balancing": "bench.balancing:BALANCING",
     "optimizer": "bench.training.optimizers:ROW_OPTIMIZERS",
     "sampler": "bench.search.samplers:SAMPLERS",

@@ -105,6 +105,7 @@ class Schema:
 
     Attributes:
         group: name of the field that tells whose rows are ranked against each other; None where that is no input.
+        grouped: whether rows have groups, be it an input or not.
         vectors: the vectors among the dense columns.
         numbers: the quantities; the last fields are their ranges, in this order. A range field owns V + 2 rows: the
             unknown, which nothing has, the ranges, and missing.
@@ -116,6 +117,7 @@ class Schema:
     group: str | None = None
     numbers: tuple[Number, ...] = ()
     vectors: tuple[Vector, ...] = ()
+    grouped: bool = False
 
     @property
     def without_ranges(self) -> Schema:

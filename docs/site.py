@@ -17,7 +17,7 @@ PAGES = ("*.md", "docs/*.md", "reports/*/*.md", "datasets/*/*.md", "examples/*/*
 REFERENCE = {
     "notebooks": ("bench.api",),
     "plugins": ("bench.registry", "bench.plugins", "bench.testing"),
-    "models": ("bench.models.contracts",),
+    "models": ("bench.models.contracts", "bench.models.losses.base"),
     "balancing": ("bench.balancing.base",),
     "data": ("bench.schema", "bench.data.store", "bench.data.card", "bench.data.sources"),
     "records": ("bench.records", "bench.suite"),

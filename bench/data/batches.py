@@ -19,6 +19,7 @@ from torch import Tensor
 
 from bench.data.arrays import ArrayReader, row_bytes
 from bench.data.chunks import AHEAD, Batch, Plan, RowReader, arrays_of, in_file_order, shuffled_by_chunk
+from bench.data.groups import grouped_order
 from bench.data.prefetch import ahead
 from bench.data.store import Split
 from bench.machine import memory_limit
@@ -35,16 +36,18 @@ class Batches:
     Args:
         split: arrays in memory always fit.
         memory: bytes that its samples may take; by default `memory_limit()`.
+        grouped: whether batches have their rows' groups, and shuffled ones hold whole groups, see `bench.data.groups`;
+            beyond memory, a group's rows of one window.
 
     Attributes:
         in_memory: whether it is held as a whole.
     """
 
-    def __init__(self, split: Split, memory: int | None = None) -> None:
-        self._split = split
+    def __init__(self, split: Split, memory: int | None = None, grouped: bool = False) -> None:
+        self._split, self._grouped = split, grouped
         self._memory = memory_limit() if memory is None else memory
         self._mapped = isinstance(split.ids, np.memmap)
-        self._sample = sum(map(row_bytes, arrays_of(split))) if self._mapped else 0
+        self._sample = sum(map(row_bytes, arrays_of(split, grouped))) if self._mapped else 0
         self.in_memory = len(split) * self._sample <= self._memory
 
     def __len__(self) -> int:
@@ -64,6 +67,11 @@ class Batches:
     def labels(self) -> Tensor:
         """(N, T) float32, over the store's pages; of a view of fewer tasks a copy."""
         return _tensor(self._split.labels)
+
+    @cached_property
+    def group(self) -> Tensor | None:
+        """(N,) int32, over the store's pages; None where not asked for."""
+        return _tensor(self._split.group) if self._grouped else None
 
     @cached_property
     def weights(self) -> Tensor | None:
@@ -124,29 +132,27 @@ class Batches:
     def _gathered(self, size: int, seed: int, start: int) -> Iterator[Batch]:
         if not size:
             return
-        order = torch.from_numpy(np.random.default_rng(seed).permutation(len(self)))
+        order = shuffled_order(self._split, size, seed, self._grouped)
         for first in range(start * size, len(self) - size + 1, size):
             rows = order[first : first + size]
-            yield Batch(
-                self.ids.index_select(0, rows),
-                self.dense.index_select(0, rows),
-                self.labels.index_select(0, rows),
-                None if self.weights is None else self.weights.index_select(0, rows),
-            )
+            yield self._whole.map(lambda tensor, rows=rows: tensor.index_select(0, rows))  # type: ignore[misc]
 
     def _chunked(self, plan: Plan, size: int, seed: int, start: int) -> Generator[Batch]:
-        with RowReader(self._split) as reader:
+        with RowReader(self._split, self._grouped) as reader:
             yield from islice(shuffled_by_chunk(reader, plan, size, seed), start, None)
 
     def _from_files(self, size: int) -> Generator[Batch]:
-        with RowReader(self._split) as reader:
+        with RowReader(self._split, self._grouped) as reader:
             yield from in_file_order(reader, size)
 
     def _from_memory(self, size: int) -> Iterator[Batch]:
         for start in range(0, len(self), size):
             part = slice(start, start + size)
-            weights = None if self.weights is None else self.weights[part]
-            yield Batch(self.ids[part], self.dense[part], self.labels[part], weights)
+            yield self._whole.map(lambda tensor, part=part: tensor[part])  # type: ignore[misc]
+
+    @property
+    def _whole(self) -> Batch:
+        return Batch(self.ids, self.dense, self.labels, self.weights, self.group)
 
     def _label_blocks(self) -> Iterator[Tensor]:
         with ArrayReader(self._split.stored_labels) as reader:
@@ -155,6 +161,12 @@ class Batches:
                 buffer = reader.buffer(min(LABEL_BLOCK, len(self) - start))
                 reader.read(start, buffer)
                 yield torch.from_numpy(buffer)[:, columns]
+
+
+def shuffled_order(split: Split, size: int, seed: int, grouped: bool) -> Tensor:
+    """The order (N,) of a pass over a split that is held as a whole."""
+    rng = np.random.default_rng(seed)
+    return torch.from_numpy(grouped_order(split.group, size, rng) if grouped else rng.permutation(len(split)))
 
 
 def _tensor(array: NDArray[np.int32] | NDArray[np.float32]) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import Field, PrivateAttr, model_validator
@@ -361,5 +361,17 @@ def shape_of(card: Card, tasks: Sequence[str] = (), cardinality: int = 2) -> Sch
             ranges.append(schema.Field(f"{name}_bucket", 3))
             numbers.append(Number(name, len(dense), None, (0.0, 1.0), (1,)))
             dense.append(name)
-    chosen = tuple(by_name[name] for name in tasks or card.default_tasks)
-    return Schema((*fields, *ranges), tuple(dense), chosen, card.group_input, tuple(numbers), tuple(vectors))
+    logged = {rule.name for rule in card.task_rules if rule.kind == "regression" and rule.scale in ("auto", "log1p")}
+    # Whether a scale is logarithmic only data can tell; here it is where it may be.
+    scale = schema.Scale(log=True, centre=0.0, spread=1.0, low=0.0, high=0.0, mean=0.0)
+    named = (by_name[name] for name in tasks or card.default_tasks)
+    chosen = tuple(replace(task, scale=scale) if task.name in logged else task for task in named)
+    return Schema(
+        (*fields, *ranges),
+        tuple(dense),
+        chosen,
+        card.group_input,
+        tuple(numbers),
+        tuple(vectors),
+        card.group is not None,
+    )

@@ -9,7 +9,7 @@ batches; while its batches are gathered, the next window is read piece by piece.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
@@ -20,44 +20,57 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.data.arrays import ArrayReader
+from bench.data.groups import grouped_order
 from bench.data.store import Split
 from bench.errors import UserError
 
 Buffers = tuple[NDArray[Any], ...]
-"""ids (n, S) int32, dense (n, D) float32, the stored labels of all tasks (n, all T) float32, and weights, if any."""
+"""ids (n, S) int32, dense (n, D) float32, the stored labels of all tasks (n, all T) float32; weights, groups if any."""
 
 
 class Batch(NamedTuple):
-    """Rows of a split: ids (B, S) int32, dense (B, D) float32, labels (B, T) float32, weights (B, 1 or 2) if any."""
+    """Rows of a split.
+
+    ids (B, S) int32, dense (B, D) float32, labels (B, T) float32; if any, weights (B, 1 or 2) float32; where a loss
+    compares rows, group (B,) int32.
+    """
 
     ids: Tensor
     dense: Tensor
     labels: Tensor
     weights: Tensor | None = None
+    group: Tensor | None = None
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
         """Those that it has."""
-        return self[:3] if self.weights is None else (*self[:3], self.weights)
+        return tuple(tensor for tensor in self if tensor is not None)
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """With each tensor that it has changed."""
+        return Batch(*(None if tensor is None else change(tensor) for tensor in self))  # type: ignore[arg-type]
 
 
-def arrays_of(split: Split) -> tuple[NDArray[Any], ...]:
+def arrays_of(split: Split, grouped: bool = False) -> tuple[NDArray[Any], ...]:
     """The arrays that a batch's rows are in, as stored."""
-    found = (split.ids, split.dense, split.stored_labels)
-    return found if split.weights is None else (*found, split.weights)
+    weights = () if split.weights is None else (split.weights,)
+    return (split.ids, split.dense, split.stored_labels, *weights, *((split.group,) if grouped else ()))
 
 
 class RowReader:
     """Reads rows of a memory-mapped split; a context that holds the open files.
 
+    Args:
+        grouped: whether batches have their rows' groups, and are to hold whole ones.
+
     Attributes:
         rows: of the split.
     """
 
-    def __init__(self, split: Split) -> None:
-        self.rows = len(split)
+    def __init__(self, split: Split, grouped: bool = False) -> None:
+        self.rows, self.grouped = len(split), grouped
         self._columns = None if split.columns is None else list(split.columns)
-        self._arrays = tuple(map(ArrayReader, arrays_of(split)))
+        self._arrays = tuple(map(ArrayReader, arrays_of(split, grouped)))
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -83,10 +96,11 @@ class RowReader:
 
     def batch(self, buffers: Buffers, rows: Tensor | None = None) -> Batch:
         """The given rows (n,) of the buffers, copied; without `rows` all of them, sharing their memory."""
-        ids, dense, labels, *weights = map(torch.from_numpy, buffers)
-        if rows is not None:
-            ids, dense, labels, *weights = (tensor.index_select(0, rows) for tensor in (ids, dense, labels, *weights))
-        return Batch(ids, dense, labels if self._columns is None else labels[:, self._columns], *weights)
+        tensors = [torch.from_numpy(buffer) for buffer in buffers]
+        ids, dense, labels, *more = tensors if rows is None else [each.index_select(0, rows) for each in tensors]
+        group = more.pop() if self.grouped else None
+        labels = labels if self._columns is None else labels[:, self._columns]
+        return Batch(ids, dense, labels, more[0] if more else None, group)
 
 
 LARGEST_WINDOW = 1 << 19
@@ -150,7 +164,8 @@ class Plan:
 def shuffled_by_chunk(reader: RowReader, plan: Plan, size: int, seed: int) -> Generator[Batch]:
     """Batches of exactly `size` rows; every row once, except those left over below one batch.
 
-    The order depends on seed, plan and size alone. The caller enters `reader`.
+    The order depends on seed, plan and size alone. The caller enters `reader`. Where it is `grouped`, rows of a group
+    that lie in one window come together, see `bench.data.groups`.
     """
     rng = np.random.default_rng(seed)
     windows = plan.windows(reader.rows, rng)
@@ -162,12 +177,14 @@ def shuffled_by_chunk(reader: RowReader, plan: Plan, size: int, seed: int) -> Ge
         rows = len(window[0])
         if k + 1 < len(windows):
             filling = _Filling(reader, plan, windows[k + 1], buffers[(k + 1) % 2])
-        order = torch.from_numpy(rng.permutation(rows))
         start = min(rows, size - (0 if tail is None else len(tail.labels)))
+        mixed = grouped_order(window[-1], size, rng, start) if reader.grouped else rng.permutation(rows)
+        order = torch.from_numpy(mixed)
         head = reader.batch(window, order[:start])
-        tail = (
-            head if tail is None else Batch(*(torch.cat(pair) for pair in zip(tail.tensors, head.tensors, strict=True)))
-        )
+        if tail is not None:
+            pairs = iter([torch.cat(pair) for pair in zip(tail.tensors, head.tensors, strict=True)])
+            head = head.map(lambda _, pairs=pairs: next(pairs))  # type: ignore[misc]
+        tail = head
         pace = -(-len(filling) * size // rows)
         while len(tail.labels) == size:
             filling.advance(pace)

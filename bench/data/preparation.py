@@ -41,7 +41,7 @@ from bench.data.weights import weight_facts
 from bench.machine import peak_memory_mb, reset_peak_memory
 from bench.progress import Progress, Silent
 
-CODE_VERSION = 7
+CODE_VERSION = 8
 """Raised whenever the same card and files give another store."""
 _PROSE = {"title", "licence", "citation", "homepage", "sources", "files"}
 _BESIDE = ("segments", "logged", "weight", "sampling")
@@ -218,7 +218,8 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
     encoder.save(folder / "encoder.json")
     labels = np.load(spills[0].folder / "labels.npy", mmap_mode="r")
     weights = np.load(file, mmap_mode="r") if (file := spills[0].folder / "weights.npy").is_file() else None
-    schema = encoder.schema_of(scaled_tasks(card.task_rules, labels, card.key, weights), card.group_input)
+    tasks = scaled_tasks(card.task_rules, labels, card.key, weights)
+    schema = encoder.schema_of(tasks, card.group_input, card.group is not None)
     total = sum(spill.counts.rows for spill in spills)
     with progress.task(f"encoding {card.key}", total, "rows") as advance:
         for number, spill in enumerate(spills):

@@ -66,6 +66,7 @@ UNINFORMED: dict[str, float] = {
     "logloss": math.log(2),  # one half for everyone
     "ece": 1.0,  # the worst there is
     "spearman": 0.0,
+    "xauc": 0.5,
 }
 """The value of a model that knows nothing; metrics in the unit of the label, and costs, have none."""
 

@@ -17,6 +17,8 @@ from bench.models.ensemble import MemberInputs, mean_logits
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
 from bench.models.layers import Towers
+from bench.models.losses import LOSSES, REGRESSION_LOSSES, Context, MeanLosses
+from bench.models.losses.base import numbered
 from bench.models.numeric import NUMERIC, Numeric
 from bench.models.numeric.bucket import BucketConfig
 from bench.models.numeric.tokens import ProjectedVectors
@@ -32,13 +34,16 @@ PLAIN = Choice("none", NoOptions())  # no interaction
 ALONE = EnsembleConfig()
 RANGES = Choice("bucket", BucketConfig())
 MEAN = Choice("mean", NoOptions())
+LOG = Choice("log", NoOptions())
+SQUARED = Choice("squared", NoOptions())
 
 
 class MultiTaskModel(nn.Module):
     """A multi-task model of one schema.
 
     S, D, T: slots, dense columns and tasks of the store's schema; S': slots of the model's; W = input sets of the
-    sharing x embedding dim; O: logits of the funnel, those of the T tasks first; k: members of the ensemble, whose rows
+    sharing x embedding dim; O: logits, those of the funnel first, of which
+    the first T are the tasks'; k: members of the ensemble, whose rows
     follow one another.
 
     Args:
@@ -49,9 +54,11 @@ class MultiTaskModel(nn.Module):
     agree wherever a parameter's name and shape do.
 
     Attributes:
+        ties_logits: whether one task's loss depends on more than its own logit.
         schema: what it sees of the store's after `numeric`, whose fields have rows in the table.
         embedding: the fused table; `embedding.weight` is (rows, W).
         pooling, numeric, interaction, sharing, towers, funnel: its other parts.
+        outputs: of every logit the task, see `Funnel.outputs`; behind the funnel's, those of a loss with second scores.
         targets: scales of regressions; None where there are none.
         thinned: corrects the losses where negatives were left out; None where none were.
         weights: how many numbers its dense parameters hold.
@@ -69,6 +76,8 @@ class MultiTaskModel(nn.Module):
         numeric: Choice = RANGES,
         sequence: Choice = MEAN,
         ensemble: EnsembleConfig = ALONE,
+        loss: Choice = LOG,
+        regression_loss: Choice = SQUARED,
     ) -> None:
         super().__init__()
         self.precision, self.members = precision, ensemble.members
@@ -110,7 +119,18 @@ class MultiTaskModel(nn.Module):
         )
         self.sharing = kind.of(layout, tasks, sharing.options)
         self.funnel: Funnel = lookup(FUNNELS, "funnel kind", funnel.kind).build(schema, funnel.options)
-        self.towers = Towers(len(self.funnel.outputs), self.sharing.outputs, tower, self.members, self.funnel.transfer)
+        self.funnel.loss = MeanLosses(
+            schema,
+            lookup(LOSSES, "loss kind", loss.kind).build(loss.options),
+            lookup(REGRESSION_LOSSES, "regression_loss kind", regression_loss.kind).build(
+                schema, regression_loss.options
+            ),
+        )
+        self.scored: Tensor
+        scores = self.funnel.loss.tasks_with_scores
+        self.outputs = (*self.funnel.outputs, *scores)
+        self.register_buffer("scored", torch.tensor(scores, dtype=torch.int64), persistent=False)
+        self.towers = Towers(len(self.outputs), self.sharing.outputs, tower, self.members, self.funnel.transfer)
         self.targets = Targets(schema) if any(task.scale for task in schema.tasks) else None
         self.thinned: Thinned | None = None
         self.weights = sum(parameter.numel() for parameter in self.dense_parameters())
@@ -129,6 +149,11 @@ class MultiTaskModel(nn.Module):
         if self.members == 1:
             return logits
         return self._averaged(logits.view(self.members, -1, logits.shape[1]))
+
+    @property
+    def ties_logits(self) -> bool:
+        """See the class."""
+        return self.funnel.ties_tasks or len(self.scored) > 0
 
     def rows(self, ids: Tensor) -> Tensor:
         """ids (B, S) of the store -> (B, S'), rows of the table."""
@@ -150,25 +175,34 @@ class MultiTaskModel(nn.Module):
     def represent(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
         """What the towers stand on: as `logits` -> (O, k B, H), or (1, k B, H) where it is one for all."""
         h: Tensor = self.sharing(self._inputs(e, ids, dense))
-        more = self.funnel.outputs[len(self.schema.tasks) :]
+        more = self.outputs[len(self.schema.tasks) :]
         return torch.cat([h, *(h[task : task + 1] for task in more)]) if more and len(h) > 1 else h
 
-    def losses(self, logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+    def losses(
+        self, logits: Tensor, labels: Tensor, weights: Tensor | None = None, group: Tensor | None = None
+    ) -> Tensor:
         """Mean loss of each task (T,).
 
         Args:
             logits: (k B, O).
             labels: (B, T), NaN where unobserved.
             weights: (B, 1 or 2) of the samples, see `bench.data.store.Split`; None for equal ones.
+            group: (B,), where the loss compares samples; None: all are one group.
         """
         labels = labels if self.targets is None else self.targets.of_labels(labels)
-        if weights is None:
-            return self.funnel.losses(logits, labels if self.members == 1 else labels.repeat(self.members, 1))
-        if self.thinned is None:
-            weights = weights.prod(1, keepdim=True)
-        else:
+        of_funnel, scores = len(self.funnel.outputs), None
+        if of_funnel < len(self.outputs):
+            logits, given = logits[:, :of_funnel], logits[:, of_funnel:]
+            scores = torch.zeros_like(logits[:, : labels.shape[1]]).index_copy(1, self.scored, given)
+        if weights is not None and self.thinned is not None:
             logits, weights = logits + self.thinned.offset, self.thinned.weights(weights)
-        return self.funnel.losses(logits, labels.repeat(self.members, 1), weights.repeat(self.members, 1))
+        elif weights is not None:
+            weights = weights.prod(1, keepdim=True)
+        if self.members > 1:
+            labels = labels.repeat(self.members, 1)
+            weights = None if weights is None else weights.repeat(self.members, 1)
+        context = Context(None if group is None else numbered(group, self.members), scores)
+        return self.funnel.losses(logits, labels, weights, context)
 
     def follow(self, logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> None:
         """Takes a training batch's logits (k B, O), labels (B, T) and weights into the scales of regressions."""
@@ -178,7 +212,7 @@ class MultiTaskModel(nn.Module):
 
     def probabilities(self, logits: Tensor) -> Probabilities:
         """logits (B, O) -> conditional and joint predictions, regressions in the unit of their labels."""
-        found = self.funnel.probabilities(logits)
+        found = self.funnel.probabilities(logits[:, : len(self.funnel.outputs)])
         if self.targets is None:
             return found
         return Probabilities(self.targets.values(found.conditional), self.targets.values(found.joint))
@@ -204,7 +238,8 @@ class MultiTaskModel(nn.Module):
             means: (T,), of each task's labels on its own sample space (a child's: where its parent happened). NaN
                 where there is no label: the task starts at probability 1/2, a regression at 0.
         """
-        self.towers.set_bias(self.funnel.start(means if self.targets is None else self.targets.start(means)))
+        start = self.funnel.start(means if self.targets is None else self.targets.start(means))
+        self.towers.set_bias(torch.cat([start, start.new_zeros(len(self.scored))]))
 
     def _averaged(self, each: Tensor) -> Tensor:
         """Members' logits (k, B, O) -> the logits (B, O) of their mean predictions."""

@@ -1,6 +1,7 @@
 """The contracts of a model's parts: what each entry of its registries is built with, takes and gives.
 
-In the order of the data: a numeric kind, a sequence kind, an interaction, a sharing, a funnel. Parameters of the first
+In the order of the data: a numeric kind, a sequence kind, an interaction, a sharing, a funnel (losses:
+`bench.models.losses.base`). Parameters of the first
 three are stacked by input set (`BySets`), and all initial values are drawn by name (`Drawn`).
 """
 
@@ -15,6 +16,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from bench.models.losses.base import Context, MeanLosses
 from bench.registry import Config
 from bench.schema import Schema
 from bench.seeds import derive
@@ -293,6 +295,7 @@ class Funnel(nn.Module, ABC):
         ties_tasks: whether one task's loss or logit reads another's, so that even separate models train together.
         outputs: of every logit, the task on whose representation it is computed: the T tasks, then what the funnel
             needs beside them, each from a tower of its own. O is their number.
+        loss: what a logit, or a regression's output, costs; the model's choice takes the place of the plain one.
     """
 
     conditional: bool = True
@@ -303,6 +306,7 @@ class Funnel(nn.Module, ABC):
         super().__init__()
         self.schema = schema
         self.outputs = tuple(range(len(schema.tasks)))
+        self.loss = MeanLosses(schema)
 
     def transfer(self, width: int) -> nn.Module | None:
         """What hidden units of the towers, (O, B, width), go through before their linear output; None for nothing.
@@ -322,14 +326,17 @@ class Funnel(nn.Module, ABC):
         return torch.cat([logits, logits.new_zeros(len(self.outputs) - len(logits))])
 
     @abstractmethod
-    def losses(self, logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Mean loss of each task over its own sample space.
+    def losses(
+        self, logits: Tensor, labels: Tensor, weights: Tensor | None = None, context: Context | None = None
+    ) -> Tensor:
+        """Mean loss of each task over its own sample space, by `loss`.
 
         Args:
             logits: (B, O). Of a regression task: the predicted target.
             labels: (B, T) as on the card, a regression's scaled by `bench.models.targets`; NaN where unobserved, which
                 takes the sample out of that task's mean.
             weights: (B, T) or (B, 1), at least 0: of each sample in each task's mean; None for equal ones.
+            context: for `loss`.
 
         Returns:
             (T,), each finite and not negative; 0 (with zero gradient) for a task without a sample in the batch.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from bench.models.funnels.links import mean
+from bench.models.losses.base import mean
 from bench.schema import Schema
 
 SLOWEST = 0.02

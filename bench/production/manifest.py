@@ -91,6 +91,7 @@ class SchemaFacts(Config):
     group: str | None = None
     numbers: tuple[NumberFacts, ...] = ()
     vectors: tuple[VectorFacts, ...] = ()
+    grouped: bool = False
 
     @model_validator(mode="after")
     def _consistent(self) -> SchemaFacts:
@@ -159,6 +160,7 @@ class SchemaFacts(Config):
             self.group,
             tuple(Number(**vars(each)) for each in self.numbers),
             tuple(Vector(**vars(each)) for each in self.vectors),
+            self.grouped,
         )
 
 

@@ -20,6 +20,12 @@ States = Sequence[State]
 """One trained configuration: its one best state, or one for each task where tasks are separate models."""
 
 
+TRAINING = ("balancing.", "loss.", "regression_loss.")
+"""Axes of a configuration that serving needs nothing of."""
+OF_TASKS = ("towers.hidden.", "towers.output.")
+"""Names of parameters that are stacked by output."""
+
+
 class ServedModel(nn.Module):
     """Several members, whose predictions are averaged; in evaluation mode and float32.
 
@@ -85,7 +91,13 @@ class ModelSpec:
         served = self.build()
         for models, states in zip(served.members, members, strict=True):
             for model, state in zip(models, states, strict=True):  # type: ignore[call-overload]
-                model.load_state_dict({name: tensor.detach().cpu() for name, tensor in state.items()})
+                own = len(model.outputs)  # the towers of a loss's second scores stand last, and are left out
+                model.load_state_dict(
+                    {
+                        name: tensor.detach().cpu()[:own] if name.startswith(OF_TASKS) else tensor.detach().cpu()
+                        for name, tensor in state.items()
+                    }
+                )
         return served
 
     def _model(self) -> MultiTaskModel:
@@ -96,7 +108,5 @@ class ModelSpec:
 
 
 def _served(config: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    """Without what trained it alone: a model is served where the balancer's plug-in is not."""
-    return {
-        key: value for key, value in config.items() if key != plugins.OPTIMIZER and not key.startswith("balancing.")
-    }
+    """Without what trained it alone: a model is served where the plug-in of the balancer or the loss is not."""
+    return {key: value for key, value in config.items() if key != plugins.OPTIMIZER and not key.startswith(TRAINING)}

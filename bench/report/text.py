@@ -9,7 +9,17 @@ from pathlib import Path
 
 MINUS = "\N{MINUS SIGN}"
 THIN = "\N{NARROW NO-BREAK SPACE}"
-ABBREVIATIONS = {"auc": "AUC", "gauc": "GAUC", "cvr": "CVR", "ctcvr": "CTCVR", "ne": "NE", "ece": "ECE", "rmse": "RMSE"}
+ABBREVIATIONS = {
+    "auc": "AUC",
+    "gauc": "GAUC",
+    "cvr": "CVR",
+    "ctcvr": "CTCVR",
+    "ne": "NE",
+    "ece": "ECE",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "xauc": "XAUC",
+}
 LARGE = ((1e9, 1e9, f"{THIN}G"), (1e6, 1e6, f"{THIN}M"), (1e4, 1e3, f"{THIN}K"))
 """From which size on, the unit, and its name."""
 

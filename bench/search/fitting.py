@@ -19,6 +19,7 @@ FUNNEL, UNTIED = "funnel.kind", "independent"
 NO_PARENT = "no task has a parent, so that all funnels are one"
 NUMERIC, PLAIN = "numeric.kind", "scaled"
 NO_NUMBER = "it has no number with ranges"
+NO_BINARY, NO_REGRESSION = "no task is binary", "no task is a regression"
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class Fitted:
 def fitting(space: Space, schema: Schema) -> Fitted:
     """The space without the branches that do not fit, by the registries' `unfit`.
 
-    Where no task has a parent the funnel is held fixed, too; where there is no number, so is `numeric.kind`. A space of
-    which everything fits stays as it is, with its digest.
+    An axis that does nothing is held fixed, too: the funnel where no task has a parent, `numeric.kind` without numbers,
+    a loss where no task has it. A space of which everything fits stays as it is, with its digest.
 
     Raises:
         UserError: a kind that is held fixed does not fit, or nothing of a switch does.
@@ -45,11 +46,14 @@ def fitting(space: Space, schema: Schema) -> Fitted:
     from bench.training.config import AXES  # imports torch: only where it is needed
 
     unwanted: dict[tuple[str, str], str] = {}
+    kinds = {task.kind for task in schema.tasks}
     pinned = {
         axis: (kept, reason)
         for axis, kept, reason, needed in (
             (FUNNEL, UNTIED, NO_PARENT, any(task.parent for task in schema.tasks)),
             (NUMERIC, PLAIN, NO_NUMBER, schema.numbers),
+            ("loss.kind", "log", NO_BINARY, "binary" in kinds),
+            ("regression_loss.kind", "squared", NO_REGRESSION, "regression" in kinds),
         )
         if not needed and axis in space.tree
     }

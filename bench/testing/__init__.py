@@ -25,7 +25,7 @@ from bench.registry import lookup
 if TYPE_CHECKING:
     from bench.testing.readers import Sample
 
-MODELS = ("sharing", "funnel", "numeric", "interaction", "sequence")
+MODELS = ("sharing", "funnel", "numeric", "interaction", "sequence", "loss", "regression_loss")
 """Axes that are parts of a model."""
 
 
@@ -56,8 +56,8 @@ def checks(group: str, name: str, claims: Collection[str] = (), sample: Sample |
     """All that is tried of an entry.
 
     Args:
-        group: as in entry points, without `seesaw.`: sharing, funnel, numeric, interaction, sequence, balancing,
-            optimizer, sampler or reader.
+        group: as in entry points, without `seesaw.`: sharing, funnel, numeric, interaction, sequence, loss,
+            regression_loss, balancing, optimizer, sampler or reader.
         name: of the entry. Its plug-in is installed, or was added by `bench.plugins.add`.
         claims: of a balancer, see `bench.testing.balancing.CLAIMS`.
         sample: of what a reader reads.
@@ -102,7 +102,8 @@ def _of_model(axis: str, name: str) -> _Found:
             )
     for check in (of.a_seed_decides_everything, of.its_state_is_its_parameters, of.it_can_be_packaged):
         yield "", partial(check, {axis: name})
-    if axis not in ("numeric", "sequence"):  # the tiny store has neither numbers with ranges nor histories
+    # The tiny store has neither numbers with ranges, nor histories, nor regressions.
+    if axis not in ("numeric", "sequence", "regression_loss"):
         store = training.MemoryStore()
         for tried in (training.it_reaches_every_parameter_and_fits_64_rows, *training.OF_ALL):
             yield "", partial(tried, store, {f"{axis}.kind": name})

@@ -1,4 +1,4 @@
-"""What every sharing, funnel, interaction, numeric and sequence must do in a model."""
+"""What every sharing, funnel, interaction, numeric, sequence and loss must do in a model."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from bench.models.config import EmbeddingConfig, EnsembleConfig, TowerConfig
 from bench.production import archive
 from bench.production.served_model import ServedModel
 from bench.registry import Choice
-from bench.schema import Field, Number, Schema, Task
+from bench.schema import Field, Number, Scale, Schema, Task
 from bench.training.config import AXES
 
 CHAIN = (Task("click"), Task("cart", parent="click"), Task("buy", parent="cart"))
+_LOGGED = Scale(log=True, centre=1.0, spread=0.5, low=0.0, high=3.0, mean=2.0)
 MIXED = (Task("click"), Task("buy", parent="click"), Task("watch", "regression", parent="click"), Task("like"))
 TASKS = {
     "one": (Task("click"),),
@@ -28,7 +29,7 @@ TASKS = {
     "chain": CHAIN,
     "mixed": MIXED,
     "five": (*MIXED, Task("share")),
-    "six": (*CHAIN, Task("like"), Task("share"), Task("watch", "regression")),
+    "six": (*CHAIN, Task("like"), Task("share"), Task("watch", "regression", scale=_LOGGED)),
 }
 Kinds = Mapping[str, str]
 """By axis, as in {"sharing": "mmoe"}."""
@@ -43,7 +44,7 @@ def schema_of(tasks: str, kinds: Kinds) -> Schema:
     numeric, sequence = "numeric" in kinds, "sequence" in kinds
     fields = (*FIELDS, *((_PAST,) if sequence else ()), *((_RANGES,) if numeric else ()))
     dense = ("age", "age_missing") if numeric else ("age",)
-    return Schema(fields, dense, TASKS[tasks], numbers=(_AGE,) if numeric else ())
+    return Schema(fields, dense, TASKS[tasks], numbers=(_AGE,) if numeric else (), grouped=True)
 
 
 def build(tasks: str, kinds: Kinds, dim: int = 4, tower: int = 8, members: int = 1) -> MultiTaskModel:
@@ -58,7 +59,7 @@ def build(tasks: str, kinds: Kinds, dim: int = 4, tower: int = 8, members: int =
     """
     schema = schema_of(tasks, kinds)
     chosen = {"sharing": "shared_bottom", "funnel": "independent", "interaction": "none"} | dict(kinds)
-    chosen = {"numeric": "bucket", "sequence": "mean"} | chosen
+    chosen = {"numeric": "bucket", "sequence": "mean", "loss": "log", "regression_loss": "squared"} | chosen
     choices: dict[str, Any] = {}
     for axis, kind in chosen.items():
         entry = AXES[axis][kind]
@@ -118,8 +119,8 @@ def any_batch_size_gives_logits_losses_and_probabilities(tasks: str, size: int, 
     logits = model(ids, dense)
     losses = model.losses(logits, labels)
     torch.autograd.backward(losses.sum())
-    assert logits.shape == (size, len(model.funnel.outputs))
-    assert model.funnel.outputs[:count] == tuple(range(count))
+    assert logits.shape == (size, len(model.outputs))
+    assert model.outputs[:count] == tuple(range(count))
     assert losses.shape == (count,)
     assert losses.isfinite().all()
     probabilities = model.probabilities(logits)
@@ -163,7 +164,7 @@ def shared_parameters_are_declared_exactly(tasks: str, kinds: Kinds) -> None:
     parameters = list(model.dense_parameters())
     logits = model(ids, dense.double())
     moved = [torch.zeros(len(parameter), len(TASKS[tasks]), dtype=torch.bool) for parameter in parameters]
-    for output, task in enumerate(model.funnel.outputs):
+    for output, task in enumerate(model.outputs):
         gradients = torch.autograd.grad(logits[:, output].sum(), parameters, retain_graph=True, allow_unused=True)
         for by, gradient in zip(moved, gradients, strict=True):
             if gradient is not None:

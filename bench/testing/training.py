@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 from unittest import SkipTest
@@ -14,14 +14,13 @@ from bench.data import Store
 from bench.data.batches import Batches
 from bench.data.store import Split, WeightFacts
 from bench.errors import UserError
-from bench.objectives import Objective
+from bench.objectives import parse
 from bench.schema import Field, Schema, Task
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
 
 CHAIN = (Task("click"), Task("buy", parent="click"), Task("like"))
 FIELDS = (Field("user", 20), Field("tags", 6, slots=2), Field("item", 12))
-OBJECTIVES = (Objective("click.auc", "maximize"),)
 SMALL: dict[str, Any] = {
     "embedding.dim": 4,
     "tower.layers": "16",
@@ -47,7 +46,7 @@ class MemoryStore:
         fields: tuple[Field, ...] = FIELDS,
         weights: int = 0,
     ) -> None:
-        self.schema = Schema(fields, ("age", "price"), tasks)
+        self.schema = Schema(fields, ("age", "price"), tasks, grouped=True)
         self.default_tasks = tuple(task.name for task in tasks)
         self.weights = WeightFacts(plain=True, task=tasks[0].name if weights > 1 else None) if weights else None
         self._columns = weights
@@ -83,11 +82,12 @@ class MemoryStore:
         return Split(ids, dense, labels, group, weights=weights)
 
 
-def trainer(store: MemoryStore, dotted: Mapping[str, Any]) -> Trainer:
+def trainer(store: MemoryStore, dotted: Mapping[str, Any], objectives: Sequence[str] = ("click.auc",)) -> Trainer:
     """A trainer of a small model.
 
     Args:
         dotted: of the configuration, as in {"sharing.kind": "mmoe"}.
+        objectives: which decide the state that is kept.
 
     Raises:
         SkipTest: the configuration does not fit.
@@ -97,7 +97,8 @@ def trainer(store: MemoryStore, dotted: Mapping[str, Any]) -> Trainer:
         config.check_fit(store.schema)
     except UserError as reason:
         raise SkipTest(str(reason)) from None
-    return Trainer(cast(Store, store), config, OBJECTIVES, seed=1)
+    judged = [parse(name, store.schema.tasks, "conformance") for name in objectives]
+    return Trainer(cast(Store, store), config, judged, seed=1)
 
 
 def it_reaches_every_parameter_and_fits_64_rows(
@@ -168,7 +169,7 @@ def its_state_round_trips_bit_for_bit(store: MemoryStore, dotted: Mapping[str, A
 def a_row_of_weight_0_counts_as_one_without_labels(store: MemoryStore, dotted: Mapping[str, Any]) -> None:
     """Losses of four steps with weights of 0 and 3 are those without weights, and without labels where these are 0."""
     weighted, plain = (trainer(store, dotted) for _ in range(2))
-    ids, dense, labels, _ = next(Batches(store.split("train")).in_order(64))
+    ids, dense, labels, *_ = next(Batches(store.split("train")).in_order(64))
     weights = torch.where(torch.arange(64)[:, None] % 3 == 0, 0.0, 3.0)
     known = torch.where(weights > 0, labels, torch.nan)
     for _ in range(4):
@@ -182,7 +183,7 @@ def a_row_of_weight_0_counts_as_one_without_labels(store: MemoryStore, dotted: M
 def a_task_without_labels_in_a_batch_leaves_all_finite(store: MemoryStore, balancing: str, precision: str) -> None:
     """Weights and the balancer's state, over four batches of which two lack a task."""
     made = trainer(store, {"sharing.kind": "mmoe", "balancing.kind": balancing, "optim.precision": precision})
-    ids, dense, labels, weights = next(Batches(store.split("train")).in_order(64))
+    ids, dense, labels, weights, _ = next(Batches(store.split("train")).in_order(64))
     for missing in (None, 0, 2, None):
         seen = labels.clone()
         if missing is not None:

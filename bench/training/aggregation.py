@@ -44,8 +44,8 @@ class Aggregation:
 
     def __init__(self, model: MultiTaskModel, balancer: Balancer) -> None:
         self.balancer = balancer
-        self.tied, self.transfers = model.funnel.ties_tasks, model.towers.transfer is not None
-        self.outputs = len(model.funnel.outputs)
+        self.tied, self.transfers = model.ties_logits, model.towers.transfer is not None
+        self.outputs = len(model.outputs)
         self.towers = list(model.towers.parameters())
         self.shared = list(model.shared_parameters())
         apart = {id(parameter) for parameter in (*self.towers, *self.shared)}

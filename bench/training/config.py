@@ -13,6 +13,7 @@ from bench.errors import UserError, unknown
 from bench.models.config import EmbeddingConfig, EnsembleConfig, Precision, TowerConfig, architecture_name, expand
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
+from bench.models.losses import LOSSES, REGRESSION_LOSSES
 from bench.models.numeric import NUMERIC
 from bench.models.sequence import SEQUENCE
 from bench.models.sharing import SHARING
@@ -66,6 +67,8 @@ AXES: Mapping[str, Mapping[str, Entry[Any]]] = {
     "interaction": INTERACTIONS,
     "sharing": SHARING,
     "funnel": FUNNELS,
+    "loss": LOSSES,
+    "regression_loss": REGRESSION_LOSSES,
     "balancing": BALANCING,
 }
 """Axes that are chosen from registries, by the name before `.kind`."""
@@ -85,6 +88,8 @@ class TrialConfig:
     numeric: Choice
     sequence: Choice
     ensemble: EnsembleConfig
+    loss: Choice
+    regression_loss: Choice
 
     @classmethod
     def parse(cls, dotted: Mapping[str, Any], where: str = "configuration") -> TrialConfig:
@@ -118,6 +123,8 @@ class TrialConfig:
             numeric=choose(NUMERIC, "numeric", tables.get("numeric", {}), "bucket"),
             sequence=choose(SEQUENCE, "sequence", tables.get("sequence", {}), "mean"),
             ensemble=validate(EnsembleConfig, tables.get("ensemble", {}), where, "ensemble"),
+            loss=choose(LOSSES, "loss", tables.get("loss", {}), "log"),
+            regression_loss=choose(REGRESSION_LOSSES, "regression_loss", tables.get("regression_loss", {}), "squared"),
         )
 
     @property
@@ -134,6 +141,8 @@ class TrialConfig:
             | self.interaction.dotted("interaction")
             | self.sharing.dotted("sharing")
             | self.funnel.dotted("funnel")
+            | self.loss.dotted("loss")
+            | self.regression_loss.dotted("regression_loss")
             | self.balancing.dotted("balancing")
             | flatten(plain)
         )

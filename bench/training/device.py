@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.data.batches import Batch, Batches
+from bench.data.batches import Batch, Batches, shuffled_order
 from bench.data.chunks import arrays_of
 from bench.data.store import Split
 from bench.errors import UserError
@@ -57,24 +57,28 @@ class Feed(Protocol):
 class ResidentFeed:
     """A split that lies on the device as a whole: batches are gathered there, without waiting for the host."""
 
-    def __init__(self, split: Split, device: torch.device) -> None:
+    def __init__(self, split: Split, device: torch.device, grouped: bool = False) -> None:
+        self._split, self._grouped = split, grouped
         # A copy first: a read-only map cannot be a tensor's memory.
-        arrays = [split.ids, split.dense, split.labels, *([] if split.weights is None else [split.weights])]
-        self.arrays = [torch.from_numpy(np.array(array)).to(device) for array in arrays]
+        arrays = (split.ids, split.dense, split.labels, split.weights, split.group if grouped else None)
+        self.whole = Batch(
+            *(None if array is None else torch.from_numpy(np.array(array)).to(device) for array in arrays)  # type: ignore[arg-type]
+        )
         self.rows, self.device = len(split), device
 
     def in_order(self, size: int) -> Iterator[Batch]:
         """See `Feed`; the batches are views."""
         for start in range(0, self.rows, size):
-            yield Batch(*(array[start : start + size] for array in self.arrays))
+            part = slice(start, start + size)
+            yield self.whole.map(lambda tensor, part=part: tensor[part])  # type: ignore[misc]
 
     def shuffled(self, size: int, seed: int, start: int = 0) -> Iterator[Batch]:
         """See `Feed`. The order is drawn on the host, once a pass, so that it is the same on every device."""
-        order = torch.from_numpy(np.random.default_rng(seed).permutation(self.rows)).to(self.device)
         size = min(size, self.rows)
+        order = shuffled_order(self._split, size, seed, self._grouped).to(self.device) if size else torch.empty(0)
         for first in range(start * size, self.rows - size + 1, size):
             rows = order[first : first + size]
-            yield Batch(*(array.index_select(0, rows) for array in self.arrays))
+            yield self.whole.map(lambda tensor, rows=rows: tensor.index_select(0, rows))  # type: ignore[misc]
 
     def steps(self, size: int) -> int:
         """See `Feed`."""
@@ -102,7 +106,7 @@ class CopyingFeed:
     def _ahead(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         waiting: Batch | None = None
         for batch in batches:
-            coming = Batch(*(self._copy(tensor) for tensor in batch.tensors))
+            coming = batch.map(self._copy)
             if waiting is not None:
                 yield waiting
             waiting = coming
@@ -116,17 +120,17 @@ class CopyingFeed:
         return tensor.to(self.device, non_blocking=True)
 
 
-def feed(split: Split, device: torch.device) -> Feed:
-    """Batches of a split on a device: resident where they fit, else copied one by one."""
+def feed(split: Split, device: torch.device, grouped: bool = False) -> Feed:
+    """Batches of a split on a device, of whole groups if asked: resident where they fit, else copied one by one."""
     if device.type == "cpu":
-        return Batches(split)
+        return Batches(split, grouped=grouped)
     free, _ = torch.cuda.mem_get_info(device)
-    if fits(split, free):
-        return ResidentFeed(split, device)
-    return CopyingFeed(Batches(split), device)
+    if fits(split, free, grouped):
+        return ResidentFeed(split, device, grouped)
+    return CopyingFeed(Batches(split, grouped=grouped), device)
 
 
-def fits(split: Split, free: int) -> bool:
+def fits(split: Split, free: int, grouped: bool = False) -> bool:
     """Whether a split, and the order of its rows, may lie in that many free bytes."""
     rows = len(split)
-    return sum(array.nbytes for array in arrays_of(split)) + 8 * rows <= SHARE * free
+    return sum(array.nbytes for array in arrays_of(split, grouped)) + 8 * rows <= SHARE * free

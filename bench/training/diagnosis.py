@@ -51,7 +51,7 @@ class Diagnosis:
     def look(self, step: int, batch: Batch) -> None:
         """Looks at the first rows of a step's batch, if it is time."""
         if due(step, self.every):
-            found, experts = self._probe(Batch(*(tensor[:ROWS] for tensor in batch.tensors)))
+            found, experts = self._probe(batch.map(lambda tensor: tensor[:ROWS]))
             self.probes.append({"samples": step * self.batch} | found)
             self.experts |= experts
 
@@ -74,8 +74,8 @@ class Diagnosis:
 def base_losses(model: MultiTaskModel, means: Sequence[float]) -> list[float | None]:
     """The loss of a constant prediction: at a task's base rate, the joint one where a funnel trains that.
 
-    Of a regression on a fitted scale half its variance, 1/2. None for other regressions, and where there is one class
-    only.
+    Of a regression on a fitted scale that of its mean. None for other regressions, where there is one class only, and
+    where the loss compares samples.
     """
     schema, rates = model.schema, means if model.thinned is None else model.thinned.there(means)
     found: list[float | None] = []
@@ -84,10 +84,10 @@ def base_losses(model: MultiTaskModel, means: Sequence[float]) -> list[float | N
         while model.funnel.ties_tasks and parent is not None:
             rate, parent = rate * rates[parent], schema.parents[parent]
         if task.scale is not None:
-            found.append(0.5)
+            found.append(model.funnel.loss.regression.of_constant)
             continue
         known = task.kind == "binary" and 0 < rate < 1
-        found.append(-rate * math.log(rate) - (1 - rate) * math.log1p(-rate) if known else None)
+        found.append(model.funnel.loss.binary.of_constant(rate) if known else None)
     return found
 
 

@@ -127,8 +127,8 @@ class Evaluation:
     def _logits(self, batches: Feed, state: State | None = None) -> Iterator[Tensor]:
         training = self.model.training
         self.model.eval()
-        for ids, dense, *_ in batches.in_order(BATCH):
-            inputs = (ids, dense)
+        for batch in batches.in_order(BATCH):
+            inputs = (batch.ids, batch.dense)
             with torch.no_grad():
                 found = self.model(*inputs) if state is None else functional_call(self.model, dict(state), inputs)
             self.samples += len(found)

@@ -76,7 +76,7 @@ class Trainer:
         self.model = self.step.model
         if store.weights is not None and store.weights.task is not None:
             self.model.thinned = Thinned(self.model.funnel, store.weights.task, store.weights.rate).to(self.device)
-        self.data = feed(train, self.device)
+        self.data = feed(train, self.device, self.model.funnel.loss.binary.needs_groups)
         optim, tasks = config.optim, [task.name for task in self.schema.tasks]
         self.batch_size = max(1, min(optim.batch_size, len(train)))
         self.steps_an_epoch = self.data.steps(optim.batch_size)
@@ -211,7 +211,7 @@ class Trainer:
         for selector in self.selectors:
             selector.keep(self.model)
         self.step.scale_rates(self.schedule.factor(self.course.step))
-        self.course.add(self.compute(*batch.tensors), len(batch.labels))
+        self.course.add(self.compute(*batch), len(batch.labels))
         self.averaging.after(self.course.step)
 
     def _next_batch(self) -> Batch:

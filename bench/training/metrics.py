@@ -16,7 +16,18 @@ from numpy.typing import NDArray
 from bench.errors import TrainingError
 from bench.outcomes.measure import Stream
 from bench.schema import Schema, Task, TaskKind
-from bench.training.ranking import ECE_BINS, GROUP_SHIFT, LEAST, WITHOUT_GROUP, Areas, Keys, Runs, check_groups, code
+from bench.training.ranking import (
+    ECE_BINS,
+    GROUP_SHIFT,
+    LEAST,
+    WITHOUT_GROUP,
+    Areas,
+    Keys,
+    Pairs,
+    Runs,
+    check_groups,
+    code,
+)
 from bench.training.weighted import WeightedTally
 
 ROWS_IN_MEMORY = 1 << 23
@@ -105,7 +116,10 @@ class BinaryTally:
 
 
 class RegressionTally:
-    """`rmse` and `spearman` of values against labels; rows with NaN do not count. It holds its rows, 8 bytes each."""
+    """`rmse`, `mae`, `spearman` and `xauc` of values against labels; rows with NaN do not count.
+
+    It holds its rows, 8 bytes each.
+    """
 
     def __init__(self) -> None:
         self._labels: list[NDArray[Any]] = []
@@ -122,7 +136,10 @@ class RegressionTally:
         if not sum(map(len, self._labels)):
             return {}
         labels, predictions = np.concatenate(self._labels), np.concatenate(self._predictions)
-        found = {"rmse": float(np.sqrt(np.mean((predictions.astype(np.float64) - labels) ** 2)))}
+        error = predictions.astype(np.float64) - labels
+        found = {"rmse": float(np.sqrt(np.mean(error**2))), "mae": float(np.abs(error).mean())}
+        if np.ptp(labels) > 0:
+            found["xauc"] = Pairs(labels, predictions).xauc(np.ones(len(labels)))
         if np.ptp(labels) > 0 and np.ptp(predictions) > 0:
             from scipy.stats import spearmanr  # it takes .4 s and 60 MB to import, and most jobs have no regression
 
@@ -353,7 +370,7 @@ def binary(labels: NDArray[Any], predictions: NDArray[Any], group: NDArray[Any])
 
 
 def regression(labels: NDArray[Any], predictions: NDArray[Any]) -> dict[str, float]:
-    """`rmse` and `spearman` of values (N,) against labels or NaN (N,); see `RegressionTally`."""
+    """`rmse`, `mae`, `spearman` and `xauc` of values (N,) against labels or NaN (N,); see `RegressionTally`."""
     tally = RegressionTally()
     tally.add(labels, predictions)
     return tally.result()

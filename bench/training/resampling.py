@@ -20,12 +20,12 @@ from bench.outcomes.measure import Measure
 from bench.records import RARER
 from bench.schema import Schema, Task
 from bench.training.metrics import by_task, on_impressions, sample_spaces
-from bench.training.ranking import ECE_BINS
+from bench.training.ranking import ECE_BINS, Pairs
 
 RESAMPLES = 200
 """B: the standard error of a standard error is a twentieth of it."""
 ROWS_HELD = 1 << 20
-"""GAUC, Spearman correlation and outcomes need their rows together; of more rows they are not resampled."""
+"""GAUC, Spearman correlation, XAUC and outcomes need their rows together; of more rows they are not resampled."""
 _PIECE = 1 << 13  # rows whose counts are held at once
 _TOGETHER = 4  # resamples of which ranks are held at once
 _BINS, _RANGE = 2048, 12.0  # of logits in [-12, 12]
@@ -179,7 +179,7 @@ class _Regression:
 
     def __init__(self, split: str, resamples: int) -> None:
         self._split, self._resamples = split, resamples
-        self._sums = np.zeros((2, 1 + resamples))  # rows, squared errors
+        self._sums = np.zeros((3, 1 + resamples))  # rows, squared errors, absolute ones
         self._kept: list[tuple[NDArray[Any], ...]] = []
         self._held = 0
 
@@ -197,7 +197,8 @@ class _Regression:
         weight = np.concatenate([np.ones((len(own), 1)), drawn[seen]], axis=1)
         if of_rows is not None:
             weight *= of_rows[seen, None]
-        self._sums += np.stack([weight.sum(0), (weight * ((said - own) ** 2)[:, None]).sum(0)])
+        error = (said - own)[:, None]
+        self._sums += np.stack([weight.sum(0), (weight * error**2).sum(0), (weight * np.abs(error)).sum(0)])
         self._held += len(own)
         if self._held <= ROWS_HELD:
             self._kept.append((own, said, units[seen], *([] if of_rows is None else [of_rows[seen]])))
@@ -206,10 +207,19 @@ class _Regression:
 
     def result(self) -> dict[str, Floats]:
         with np.errstate(all="ignore"):
-            found: dict[str, Floats] = {"rmse": np.sqrt(self._sums[1] / self._sums[0])}
+            found: dict[str, Floats] = {
+                "rmse": np.sqrt(self._sums[1] / self._sums[0]),
+                "mae": self._sums[2] / self._sums[0],
+            }
         if self._kept and self._held <= ROWS_HELD:
             labels, predictions, units, *weights = (np.concatenate(each) for each in zip(*self._kept, strict=True))
             found["spearman"] = _spearman(labels, predictions, units, self._split, self._resamples, *weights)
+            pairs, of_rows = Pairs(labels, predictions), weights[0] if weights else np.ones(len(labels))
+            values = [pairs.xauc(of_rows)]
+            for first in range(0, self._resamples, _TOGETHER):
+                drawn = counts(units, self._split, min(_TOGETHER, self._resamples - first), first)
+                values += [pairs.xauc(of_rows * times) for times in drawn.T]
+            found["xauc"] = np.array(values)
         return found
 
 

@@ -51,16 +51,23 @@ class Step:
         self._clipped = list(model.dense_parameters())
         self._dense_rate, self._row_rate, self._factor = dense.lr, rows.lr, 1.0
 
-    def __call__(self, ids: Tensor, dense: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+    def __call__(
+        self,
+        ids: Tensor,
+        dense: Tensor,
+        labels: Tensor,
+        weights: Tensor | None = None,
+        group: Tensor | None = None,
+    ) -> Tensor:
         """The tasks' losses before the update (T,), detached.
 
-        ids (B, S) int32, dense (B, D), labels (B, T), weights (B, 1 or 2) or None, as in `Batch`.
+        ids (B, S) int32, dense (B, D), labels (B, T), weights (B, 1 or 2) or None, group (B,) or None, as in `Batch`.
         """
         again = "second forward" in self.balancer.needs
         random = random_state(ids.device) if again else {}
         ids = self.model.rows(ids)
         e = self.embed(ids)
-        logits, losses = self.forward(e, ids, dense, labels, weights)
+        logits, losses = self.forward(e, ids, dense, labels, weights, group)
         self.model.follow(logits, labels, weights)
         self.dense.zero_grad()
         self.backward(e, logits, losses)
@@ -68,7 +75,7 @@ class Step:
         self.update_rows(ids, e)
         if again:
             with replayed(random, ids.device):
-                self.look_again(ids, dense, labels, weights)
+                self.look_again(ids, dense, labels, weights, group)
         return losses.detach()
 
     def scale_rates(self, factor: float) -> None:
@@ -85,11 +92,17 @@ class Step:
         return self.model.embed(ids).requires_grad_()
 
     def forward(
-        self, e: Tensor, ids: Tensor, dense: Tensor, labels: Tensor, weights: Tensor | None = None
+        self,
+        e: Tensor,
+        ids: Tensor,
+        dense: Tensor,
+        labels: Tensor,
+        weights: Tensor | None = None,
+        group: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """-> logits (B, O), losses (T,)."""
         logits = self.model.logits(e, ids, dense)
-        return logits, self.model.losses(logits, labels, weights)
+        return logits, self.model.losses(logits, labels, weights, group)
 
     def backward(self, e: Tensor, logits: Tensor, losses: Tensor) -> None:
         """Fills `.grad` of `e`, of the model's dense parameters and of the balancer's."""
@@ -104,9 +117,11 @@ class Step:
             penalty.backward()  # type: ignore[no-untyped-call]  # adds to what is there
 
     @torch.no_grad()
-    def look_again(self, ids: Tensor, dense: Tensor, labels: Tensor, weights: Tensor | None = None) -> None:
+    def look_again(
+        self, ids: Tensor, dense: Tensor, labels: Tensor, weights: Tensor | None, group: Tensor | None
+    ) -> None:
         """Shows the balancer the batch's losses after the update, which alone sets them apart from those before."""
-        _, losses = self.forward(self.embed(ids), ids, dense, labels, weights)
+        _, losses = self.forward(self.embed(ids), ids, dense, labels, weights, group)
         self.balancer.after(losses)
 
     def weigh(self, losses: Tensor) -> Tensor:
@@ -154,10 +169,10 @@ class CapturedStep:
         self.compute, self.note = compute, note
         self.seen, self.possible = 0, True
         self.graph: torch.cuda.CUDAGraph | None = None
-        self.inputs: list[Tensor] = []
+        self.inputs: list[Tensor | None] = []
         self.losses: Tensor | None = None
 
-    def __call__(self, *tensors: Tensor) -> Tensor:
+    def __call__(self, *tensors: Tensor | None) -> Tensor:
         """One step; the losses (T,) are overwritten by the next."""
         batch = list(tensors)
         if not self.possible:
@@ -167,15 +182,16 @@ class CapturedStep:
             return self._beside(batch)
         if self.graph is None and not self._capture(batch):
             return self.compute(*batch)
-        if any(tensor.shape != place.shape for tensor, place in zip(batch, self.inputs, strict=True)):
+        pairs = [(each, to) for each, to in zip(batch, self.inputs, strict=True) if each is not None and to is not None]
+        if any(tensor.shape != place.shape for tensor, place in pairs):
             return self.compute(*batch)
         assert self.graph is not None and self.losses is not None  # noqa: PT018 (one condition)
-        for tensor, place in zip(batch, self.inputs, strict=True):
+        for tensor, place in pairs:
             place.copy_(tensor)
         self.graph.replay()
         return self.losses
 
-    def _beside(self, batch: list[Tensor]) -> Tensor:
+    def _beside(self, batch: list[Tensor | None]) -> Tensor:
         """A step on a side stream, as capturing asks of what runs before it."""
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
@@ -184,9 +200,9 @@ class CapturedStep:
         torch.cuda.current_stream().wait_stream(stream)
         return losses
 
-    def _capture(self, batch: list[Tensor]) -> bool:
+    def _capture(self, batch: list[Tensor | None]) -> bool:
         """Records the step without running it; whether that was possible."""
-        self.inputs = [tensor.clone() for tensor in batch]
+        self.inputs = [None if tensor is None else tensor.clone() for tensor in batch]
         graph = torch.cuda.CUDAGraph()
         try:
             with torch.cuda.graph(graph):
@@ -214,6 +230,8 @@ def build_model(schema: Schema, config: TrialConfig) -> MultiTaskModel:
         config.numeric,
         config.sequence,
         config.ensemble,
+        config.loss,
+        config.regression_loss,
     )
 
 

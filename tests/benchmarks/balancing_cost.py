@@ -73,7 +73,7 @@ def multiples(store: Store, configs: dict[str, dict[str, Any]], plain: str) -> d
         kind: Trainer(store, TrialConfig.parse({"optim.batch_size": BATCH} | dotted), objective, seed=0)  # type: ignore[arg-type]
         for kind, dotted in configs.items()
     }
-    batches = list(Batches(store.rows).in_order(BATCH))
+    batches = list(Batches(store.rows, grouped=store.schema.grouped).in_order(BATCH))
     taken: dict[str, list[float]] = {kind: [] for kind in configs}
     for number in range(ROUNDS + 1):
         for kind, trainer in trainers.items():

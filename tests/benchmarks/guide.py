@@ -28,7 +28,7 @@ from bench.schema import Field, Schema, Task
 from bench.training.config import AXES
 
 COMMAND = "python tests/benchmarks/guide.py --write docs/zoo.md"
-HEAD = f"""# Every way of sharing, every funnel, every balancer
+HEAD = f"""# Every way of sharing, every funnel, every loss, every balancer
 
 ```
 {COMMAND}
@@ -44,6 +44,8 @@ TITLES = {
     "sequence": "Histories",
     "sharing": "Sharing",
     "funnel": "Funnels",
+    "loss": "Losses of binary tasks",
+    "regression_loss": "Losses of regressions",
     "balancing": "Balancing",
 }
 INTRODUCTIONS = {

@@ -1,7 +1,7 @@
 """Ablation of inputs and models, each tuned alike, against boosted trees: AUC and what is served, in pairs by seed.
 
     python tests/benchmarks/inputs.py --raw DIR [--data census-income ...] [--variant bucket ...] [--tries 8]
-        [--seeds 5] [--workers 1] [--out FILE.jsonl] [--write docs/inputs.md]
+        [--seeds 5] [--workers 1] [--out FILE.jsonl] [--write docs/inputs.md] [--outcome click.auc ...]
 
 `DIR` holds `census-income/`, `kuairand-pure/` and `hotel-bookings/`; the funnel is generated. Each variant is trained
 with the same `tries` draws of what is tuned (`DRAWN`), all on one seed. The draw with the best mean AUC on validation
@@ -58,6 +58,8 @@ DRAWN = {
 }
 """Ranges of what is tuned, all on a logarithmic scale; the last one for the variant that has it."""
 FIRST, TREES = "bucket", "trees"
+PCOC = ".pcoc"
+"""Kept, and in the table where it is asked for."""
 VARIANTS: dict[str, dict[str, Scalar]] = {
     FIRST: {},
     TREES: {},
@@ -100,6 +102,13 @@ VARIANTS: dict[str, dict[str, Scalar]] = {
         "optim.averaging": 0.25,
         "ensemble.members": 4,
     },
+    "focal": {"loss.kind": "focal"},
+    "bpr": {"loss.kind": "bpr"},
+    "bpr, weight 0.1": {"loss.kind": "bpr", "loss.bpr.weight": 0.1},
+    "listwise": {"loss.kind": "listwise"},
+    "listwise, weight 0.1": {"loss.kind": "listwise", "loss.listwise.weight": 0.1},
+    "jrc": {"loss.kind": "jrc"},
+    "jrc, weight 0.1": {"loss.kind": "jrc", "loss.jrc.weight": 0.1},
 }
 """The first and all that do not say otherwise: Shared-Bottom, up to 1000 ranges, no interaction."""
 
@@ -152,6 +161,7 @@ def trained(store: Store, config: dict[str, Scalar], variant: str, replicate: in
     metrics = run_job(job).metrics
     kept = {f"{split}/{name}": metrics[f"{split}/{name}"] for split in job.splits for name in job.objectives}
     kept |= {f"test/{name}": metrics[f"test/{name}"] for name in job.outcomes}
+    kept |= {name: value for name, value in metrics.items() if name.startswith("test/") and name.endswith(PCOC)}
     return {"metrics": kept, "parameters": metrics.get("cost/parameters", 0), "cpu": process_time() - started}
 
 
@@ -190,8 +200,10 @@ def interval(differences: Sequence[float]) -> str:
     return f"{values.mean():+.1f} ({values.mean() - reach:+.1f} to {values.mean() + reach:+.1f})"
 
 
-def table(lines: Sequence[dict[str, Any]], data_sets: Sequence[str], variants: Sequence[str]) -> str:
-    """A row for each outcome of each variant of each data set."""
+def table(
+    lines: Sequence[dict[str, Any]], data_sets: Sequence[str], variants: Sequence[str], outcomes: Sequence[str] = ()
+) -> str:
+    """A row for each outcome, or those given, of each variant of each data set."""
     found: dict[tuple[str, str], dict[int, dict[str, Any]]] = {}
     for line in lines:
         if line["replicate"]:
@@ -203,6 +215,8 @@ def table(lines: Sequence[dict[str, Any]], data_sets: Sequence[str], variants: S
             first = found.get((data, FIRST), {})
             names = [key for line in list(first.values())[:1] for key in line["metrics"] if key.startswith("test/")]
             for name in names:
+                if name.removeprefix("test/") not in outcomes if outcomes else name.endswith(PCOC):
+                    continue
                 for variant in variants:
                     own = found.get((data, variant), {})
                     if not own or name not in next(iter(own.values()))["metrics"]:
@@ -232,6 +246,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("inputs.jsonl"))
     parser.add_argument("--write", type=Path, help="put the table into this document")
+    parser.add_argument("--outcome", nargs="+", default=[], help="rows of the table; all by default")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)  # what a process is begun with
     given = parser.parse_args()
     lines = [json.loads(line) for line in given.out.read_text().splitlines()] if given.out.exists() else []
@@ -259,7 +274,7 @@ def main() -> None:
 
     with ThreadPoolExecutor(given.workers) as pool:
         list(pool.map(lambda pair: run(*pair), [(data, variant) for data in given.data for variant in given.variant]))
-    text = table(lines, given.data, given.variant)
+    text = table(lines, given.data, given.variant, given.outcome)
     print(text)
     if given.write:
         replace(given.write, NAME, text)

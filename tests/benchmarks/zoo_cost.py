@@ -19,6 +19,7 @@ from balancing_cost import Store, multiples, random_store
 from speed.summary import spread
 from speed.table import NAMES, replace
 
+from bench.data.tasks import scale_of
 from bench.machine import keep_freed_memory
 from bench.schema import Field, Number, Task
 from bench.training.config import AXES
@@ -29,6 +30,8 @@ PLAIN = {
     "interaction": "none",
     "sharing": "shared_bottom",
     "funnel": "independent",
+    "loss": "log",
+    "regression_loss": "squared",
     "balancing": "static",
 }
 NUMBERS, RANGES, LENGTH = 7, 1000, 20
@@ -42,6 +45,10 @@ def stores(axis: str) -> list[Store]:
         return [with_numbers(random_store(2))]
     if axis == "sequence":
         return [with_history(random_store(2))]
+    if axis == "loss":
+        return [with_groups(random_store(2))]
+    if axis == "regression_loss":
+        return [with_times(random_store(2))]
     if axis != "funnel":
         return [random_store(2), random_store(3)]
     store = random_store(2)
@@ -76,6 +83,22 @@ def with_history(store: Store) -> Store:
     past = Field(f"past_{first.name}", first.cardinality, LENGTH, of=first.name)
     schema = dataclasses.replace(schema, fields=(*schema.fields, past))
     return Store(schema, dataclasses.replace(store.rows, ids=ids.astype(np.int32)))
+
+
+def with_groups(store: Store) -> Store:
+    """The same in groups of 1 to 32 rows."""
+    rng, rows = np.random.default_rng(3), len(store.rows)
+    group = np.repeat(np.arange(rows), rng.integers(1, 33, rows))[:rows].astype(np.int32)
+    schema = dataclasses.replace(store.schema, grouped=True)
+    return Store(schema, dataclasses.replace(store.rows, group=group))
+
+
+def with_times(store: Store) -> Store:
+    """The same with a second task of seconds, on the scale log1p."""
+    times = np.random.default_rng(4).gamma(0.5, 60, len(store.rows))
+    store.rows.stored_labels[:, 1] = times
+    tasks = (store.schema.tasks[0], Task("t1", "regression", scale=scale_of(times, log=True)))
+    return Store(dataclasses.replace(store.schema, tasks=tasks), store.rows)
 
 
 def rows(axis: str) -> Iterator[str]:

@@ -53,7 +53,8 @@ def small(schema: Schema) -> Schema:
         Field(field.name, CARDINALITY, min(field.slots, 3)) for _, few in kinds for field in list(few)[:INPUTS]
     )
     ranges = schema.fields[len(plain.fields) :][:INPUTS]
-    return Schema((*fields, *ranges), schema.dense[:INPUTS], schema.tasks, None, schema.numbers[:INPUTS])
+    numbers = schema.numbers[:INPUTS]
+    return Schema((*fields, *ranges), schema.dense[:INPUTS], schema.tasks, None, numbers, grouped=schema.grouped)
 
 
 def cards() -> dict[str, Schema]:
@@ -78,4 +79,5 @@ def _shape(schema: Schema) -> Hashable:
         bool(schema.dense),
         tuple(task.kind for task in schema.tasks),
         schema.parents,
+        schema.grouped,
     )

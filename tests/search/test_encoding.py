@@ -58,7 +58,7 @@ def valid(row: np.ndarray, shape: Shape = SHAPE) -> bool:
     return bool(np.allclose(shape.encoding.rows([shape.config(row)])[0], row, equal_nan=True, atol=1e-9))
 
 
-@pytest.mark.parametrize("name", ["quick", "funnel", "joint", "wide"])
+@pytest.mark.parametrize("name", ["quick", "funnel", "joint", "losses", "wide"])
 def test_every_way_of_making_rows_makes_configurations(name: str) -> None:
     """`config` walks the space's tree, which knows nothing of columns."""
     shape, rng = Shape(load_space(name), ("a", "b", "c")), np.random.default_rng(1)

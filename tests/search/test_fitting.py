@@ -127,8 +127,9 @@ def test_continuous_parameters_are_counted_with_the_weights_of_the_tasks() -> No
 
 @pytest.mark.parametrize("axis", AXES)
 def test_wide_lacks_no_entry_of_a_registry(axis: str) -> None:
-    """Who adds an entry gives it a branch in search_spaces/wide.toml, and a balancer one in balancing.toml."""
-    spaces = ["wide", *(["balancing"] if axis == "balancing" else [])]
+    """Who adds an entry gives it a branch in search_spaces/wide.toml, and a balancer or loss one in its own."""
+    more = {"balancing": ["balancing"], "loss": ["losses"], "regression_loss": ["losses"]}
+    spaces = ["wide", *more.get(axis, [])]
     for name, entry in itertools.product(spaces, AXES[axis]):
         space = load_space(name)
         rows = [row for row in space.describe()["parameters"] if row["name"] == f"{axis}.kind"]
@@ -172,7 +173,7 @@ def test_joint_has_the_first_families_and_the_baseline() -> None:
     families = {"single_task", "shared_embeddings", "shared_bottom", "mmoe", "ple"}
     assert set(space.branches("sharing.kind")) == families
     assert {"independent", "entire_space"} <= set(space.branches("funnel.kind"))
-    assert content.names("search_spaces") == ["balancing", "funnel", "joint", "quick", "wide"]
+    assert content.names("search_spaces") == ["balancing", "funnel", "joint", "losses", "quick", "wide"]
 
 
 @pytest.mark.parametrize(("name", "digest"), [("quick", "7344630c7a947dc5"), ("funnel", "f4f5380cf0390b1c")])

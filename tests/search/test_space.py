@@ -36,7 +36,7 @@ def samples(space: Space, count: int = 300) -> list[dict[str, Any]]:
 
 
 def test_the_shipped_spaces_are_found() -> None:
-    assert {"quick", "funnel", "joint", "wide", "balancing"} <= set(SPACES)
+    assert {"quick", "funnel", "joint", "losses", "wide", "balancing"} <= set(SPACES)
 
 
 @pytest.mark.parametrize("name", SPACES)

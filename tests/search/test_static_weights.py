@@ -72,7 +72,7 @@ class TestDraws:
         assert one == other
 
 
-@pytest.mark.parametrize("name", ["balancing", "funnel", "joint", "quick", "wide"])
+@pytest.mark.parametrize("name", ["balancing", "funnel", "joint", "losses", "quick", "wide"])
 def test_every_draw_of_our_spaces_is_a_configuration(name: str) -> None:
     weights = {"balancing.kind": "static", "balancing.static.weight.like": 4.0}
     for config in draws(load_space(name), TASKS, 16, seed=0):

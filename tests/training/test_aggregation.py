@@ -25,7 +25,7 @@ AGGREGATIONS = ("pcgrad", "mgda", "cagrad", "upgrad", "nash_mtl")
 
 def by_the_definition(made: Trainer, batch: tuple[Tensor, ...]) -> tuple[list[Tensor], Tensor]:
     """g_i over e and the shared parameters as rows of a matrix; own parameters get a sum over tasks, too."""
-    ids, dense, labels, _ = batch
+    ids, dense, labels, *_ = batch
     model = made.model
     e = model.embed(ids).detach().requires_grad_()
     x = model.represent(e, ids, dense)
@@ -64,11 +64,19 @@ CROSSED = [
 ]
 
 
-@pytest.mark.parametrize(("sharing", "funnel", "balancing", "interaction"), [*PLAIN, *CROSSED])
+TOGETHER = (("mmoe", "independent"), ("single_task", "independent"), ("ple", "escm2_dr"), ("stem", "aitm"))
+OF_LOSSES = [(*axes, "upgrad", "none", loss) for axes in TOGETHER for loss in ("jrc", "listwise")]
+
+
+@pytest.mark.parametrize(
+    ("sharing", "funnel", "balancing", "interaction", "loss"),
+    [*((*axes, "log") for axes in (*PLAIN, *CROSSED)), *OF_LOSSES],
+)
 def test_the_gradient_is_that_of_the_definition(
-    tiny, sharing: str, funnel: str, balancing: str, interaction: str
+    tiny, sharing: str, funnel: str, balancing: str, interaction: str, loss: str
 ) -> None:
     dotted = {"sharing.kind": sharing, "funnel.kind": funnel, "balancing.kind": balancing, "embedding.dim": 4}
+    dotted |= {"loss.kind": loss}
     dotted |= {"interaction.kind": interaction, "tower.layers": "8", "tower.dropout": 0.2, "optim.precision": "fp32"}
     dotted |= {f"sharing.{kind}.levels": 3 for kind in ("ple", "adatt", "snr") if kind == sharing}
     if sharing == "adatt":
@@ -212,7 +220,7 @@ def test_a_combination_is_given_the_tasks_gradients(tiny, monkeypatch: pytest.Mo
 def test_halves_are_those_of_the_batch(tiny, monkeypatch: pytest.MonkeyPatch, funnel: str) -> None:
     made = trainer(tiny, "modo", funnel)
     assert isinstance(made.step.aggregation, Halves)
-    ids, dense, labels, _ = next(Batches(tiny.split("train")).in_order(64))
+    ids, dense, labels, *_ = next(Batches(tiny.split("train")).in_order(64))
     rows = []
     for half in (slice(0, 32), slice(32, 64)):  # without missing labels each half's mean counts a half
         part = (ids[half], dense[half], labels[half])

@@ -10,30 +10,39 @@ import pytest
 from bench.balancing import BALANCING
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
+from bench.models.losses import LOSSES
 from bench.models.sharing import SHARING
 from bench.testing import training
 from bench.training.optimizers import ROW_OPTIMIZERS
 
 # A product of losses, or a sum of their logarithms, gives all weight to the task whose loss vanishes first: on 64 rows
-# the others then stop short.
-FITTED = {"gls": 0.9, "famo": 0.9, "db_mtl": 0.9}
-AXES = ("balancing", "sharing", "funnel", "interaction", "members")
+# the others then stop short. So do those beside the primary task of pcd under a focal loss.
+FITTED = {"gls": 0.9, "famo": 0.9, "db_mtl": 0.9, "pcd": 0.9}
+AXES = ("balancing", "sharing", "funnel", "interaction", "loss", "members")
 
 
-def sampled() -> list[tuple[str, str, str, str, int]]:
+def sampled() -> list[tuple[str, str, str, str, str, int]]:
     """Each balancer once; the other axes go round, so that each of their entries meets several balancers."""
     return list(
-        zip(BALANCING, cycle(SHARING), cycle(FUNNELS), cycle(INTERACTIONS), cycle((1, 1, 3, 1, 2)), strict=False)
+        zip(
+            BALANCING,
+            cycle(SHARING),
+            cycle(FUNNELS),
+            cycle(INTERACTIONS),
+            cycle(LOSSES),
+            cycle((1, 1, 3, 1, 2, 1)),
+            strict=False,
+        )
     )
 
 
 def test_every_entry_is_sampled() -> None:
-    for axis, registry in enumerate((BALANCING, SHARING, FUNNELS, INTERACTIONS)):
+    for axis, registry in enumerate((BALANCING, SHARING, FUNNELS, INTERACTIONS, LOSSES)):
         assert {names[axis] for names in sampled()} == set(registry)
 
 
-def dotted(balancing: str, sharing: str, funnel: str, interaction: str, members: int) -> dict[str, Any]:
-    kinds = {"balancing": balancing, "sharing": sharing, "funnel": funnel, "interaction": interaction}
+def dotted(balancing: str, sharing: str, funnel: str, interaction: str, loss: str, members: int) -> dict[str, Any]:
+    kinds = {"balancing": balancing, "sharing": sharing, "funnel": funnel, "interaction": interaction, "loss": loss}
     return {f"{axis}.kind": kind for axis, kind in kinds.items()} | {"ensemble.members": members}
 
 
@@ -42,19 +51,19 @@ def dotted(balancing: str, sharing: str, funnel: str, interaction: str, members:
     [pytest.param(*names, marks=pytest.mark.slow if at % 2 else ()) for at, names in enumerate(sampled())],
 )
 def test_it_reaches_every_parameter_and_fits_64_rows(
-    tiny, balancing: str, sharing: str, funnel: str, interaction: str, members: int
+    tiny, balancing: str, sharing: str, funnel: str, interaction: str, loss: str, members: int
 ) -> None:
     training.it_reaches_every_parameter_and_fits_64_rows(
-        tiny, dotted(balancing, sharing, funnel, interaction, members), FITTED.get(balancing, 0.99)
+        tiny, dotted(balancing, sharing, funnel, interaction, loss, members), FITTED.get(balancing, 0.99)
     )
 
 
 @pytest.mark.parametrize(AXES, sampled())
 def test_a_row_of_weight_0_counts_as_one_without_labels(
-    tiny, balancing: str, sharing: str, funnel: str, interaction: str, members: int
+    tiny, balancing: str, sharing: str, funnel: str, interaction: str, loss: str, members: int
 ) -> None:
     training.a_row_of_weight_0_counts_as_one_without_labels(
-        tiny, dotted(balancing, sharing, funnel, interaction, members)
+        tiny, dotted(balancing, sharing, funnel, interaction, loss, members)
     )
 
 
@@ -66,10 +75,10 @@ def test_coordinates_that_a_field_does_not_use_never_move(tiny, optimizer: str) 
 @pytest.mark.parametrize(AXES, sampled())
 @pytest.mark.parametrize("weights", [0, 2])
 def test_its_state_round_trips_bit_for_bit(
-    tiny, weights: int, balancing: str, sharing: str, funnel: str, interaction: str, members: int
+    tiny, weights: int, balancing: str, sharing: str, funnel: str, interaction: str, loss: str, members: int
 ) -> None:
     store = training.MemoryStore(weights=weights) if weights else tiny
-    training.its_state_round_trips_bit_for_bit(store, dotted(balancing, sharing, funnel, interaction, members))
+    training.its_state_round_trips_bit_for_bit(store, dotted(balancing, sharing, funnel, interaction, loss, members))
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

@@ -102,7 +102,7 @@ def test_a_split_is_resident_where_it_fits(tiny, monkeypatch: pytest.MonkeyPatch
     assert not fits(split, int(needed / SHARE) - 1)
     for free, kind in ((10 * needed, ResidentFeed), (needed, CopyingFeed)):
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device, free=free: (free, free))
-        monkeypatch.setattr(ResidentFeed, "__init__", lambda self, split, device: None)
+        monkeypatch.setattr(ResidentFeed, "__init__", lambda self, split, device, grouped: None)
         assert type(feed(split, torch.device("cuda"))) is kind
     assert type(feed(split, CPU)) is Batches
 

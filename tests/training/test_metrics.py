@@ -8,11 +8,12 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from sklearn.metrics import log_loss, roc_auc_score, root_mean_squared_error
+from sklearn.metrics import log_loss, mean_absolute_error, roc_auc_score, root_mean_squared_error
 
 from bench.objectives import metric_names
 from bench.schema import Task
 from bench.training.metrics import BinaryTally, Tally, binary, evaluate, regression
+from bench.training.ranking import Pairs
 
 NAN = float("nan")
 NO_GROUP = np.full(2000, -1, np.int32)
@@ -117,10 +118,14 @@ def test_regression_metrics_equal_independent_references() -> None:
     labels[::7] = NAN
     seen = ~np.isnan(labels)
     ranks = [scipy.stats.rankdata(values[seen]) for values in (labels, predictions)]
+    differ = np.sign(labels[seen][:, None] - labels[seen])
+    said = np.sign(predictions[seen][:, None] - predictions[seen])
     assert regression(labels, predictions) == pytest.approx(
         {
             "rmse": root_mean_squared_error(labels[seen], predictions[seen]),
+            "mae": mean_absolute_error(labels[seen], predictions[seen]),
             "spearman": np.corrcoef(ranks)[0, 1],
+            "xauc": ((differ * said)[differ != 0].mean() + 1) / 2,
         },
         rel=1e-5,
     )
@@ -129,7 +134,17 @@ def test_regression_metrics_equal_independent_references() -> None:
 @pytest.mark.parametrize(("labels", "predictions"), [([2, 2], [1, 3]), ([1, 3], [2, 2])])
 def test_correlation_with_a_constant_is_absent(labels, predictions) -> None:
     found = regression(np.array(labels, np.float32), np.array(predictions, np.float32))
-    assert found == {"rmse": 1.0}
+    assert found == {"rmse": 1.0, "mae": 1.0} | ({"xauc": 0.5} if labels[0] != labels[1] else {})
+
+
+def test_xauc_of_equal_predictions_and_weights_is_that_of_repeated_rows() -> None:
+    rng = np.random.default_rng(1)
+    labels, predictions, weights = rng.integers(0, 5, (3, 200)).astype(float)
+    pairs = Pairs(np.repeat(labels, weights.astype(int)), np.repeat(predictions, weights.astype(int)))
+    again = pairs.xauc(np.ones(int(weights.sum())))
+    assert Pairs(labels, predictions).xauc(weights) == pytest.approx(again)
+    concordant = scipy.stats.somersd(labels, predictions).statistic  # D(predictions | labels)
+    assert Pairs(labels, predictions).xauc(np.ones(200)) == pytest.approx((concordant + 1) / 2)
 
 
 TASKS = (

@@ -9,8 +9,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from bench.models.funnels.direct import Direct
-from bench.models.funnels.links import mean
 from bench.models.layers import BatchedLinear, BatchedMLP
+from bench.models.losses.base import Context, mean
 from bench.registry import Config
 from bench.schema import Schema
 
@@ -81,9 +81,11 @@ class AITM(Direct):
         """See `Funnel.transfer`."""
         return AlongChains(self.schema, width) if self.links.depth else None
 
-    def losses(self, logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+    def losses(
+        self, logits: Tensor, labels: Tensor, weights: Tensor | None = None, context: Context | None = None
+    ) -> Tensor:
         """See `Funnel.losses`. The calibrator's mean is over the samples of the child's loss."""
         links, p = self.links, logits.sigmoid()
         counted = ~self.targets(labels).isnan() & links.tied
         above = mean((p - links.of_parent(p)).relu(), counted, weights)
-        return super().losses(logits, labels, weights) + self.weight * above
+        return super().losses(logits, labels, weights, context) + self.weight * above

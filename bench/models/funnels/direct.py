@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.models.contracts import RAREST, Funnel, Probabilities
-from bench.models.funnels.links import Links, mean_losses
+from bench.models.funnels.links import Links
+from bench.models.losses.base import Context
 from bench.registry import Config
 from bench.schema import Schema
 
@@ -40,9 +41,12 @@ class Direct(Funnel):
         outside = links.child & links.regression & (links.of_parent(labels) != 1)
         return torch.where(outside, math.nan, links.joint_labels(labels))
 
-    def losses(self, logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+    def losses(
+        self, logits: Tensor, labels: Tensor, weights: Tensor | None = None, context: Context | None = None
+    ) -> Tensor:
         """See `Funnel.losses`. A child whose parent is known not to have happened needs no label of its own."""
-        return mean_losses(logits, self.targets(labels), self.links.regression, weights)
+        found: Tensor = self.loss(logits, self.targets(labels), weights, context)
+        return found
 
     def probabilities(self, logits: Tensor) -> Probabilities:
         """See `Funnel.probabilities`."""

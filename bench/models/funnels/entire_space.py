@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from bench.models.contracts import Funnel, Probabilities
-from bench.models.funnels.links import Links, mean_losses
+from bench.models.funnels.links import Links
+from bench.models.losses.base import Context
 from bench.registry import Config
 from bench.schema import Schema
 
@@ -17,9 +18,9 @@ class EntireSpace(Funnel):
     """The entire-space product of ESMM (Ma et al., SIGIR 2018), for chains of any length.
 
     A binary task with a parent predicts that it and all its ancestors happened: the product of probabilities along its
-    chain. Its loss is the log loss of this over all samples. So no conditional is trained on selected samples alone.
-    Roots and regressions are trained as in `independent`, and so is everything where no task has a parent. Through
-    the product, a child's loss has a gradient at its ancestors' logits as well.
+    chain. Its loss is that of this probability over all samples. So no conditional is trained on selected samples
+    alone. Roots and regressions are trained as in `independent`, and so is everything where no task has a parent.
+    Through the product, a child's loss has a gradient at its ancestors' logits as well.
     """
 
     ties_tasks = True
@@ -28,12 +29,15 @@ class EntireSpace(Funnel):
         super().__init__(schema)
         self.links = Links(schema)
 
-    def losses(self, logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+    def losses(
+        self, logits: Tensor, labels: Tensor, weights: Tensor | None = None, context: Context | None = None
+    ) -> Tensor:
         """See `Funnel.losses`. A child whose parent is known not to have happened needs no label of its own."""
         links = self.links
         outside = links.child & links.regression & (links.of_parent(labels) != 1)
         targets = torch.where(outside, math.nan, links.joint_labels(labels))
-        return mean_losses(links.joint_logits(logits), targets, links.regression, weights)
+        found: Tensor = self.loss(links.joint_logits(logits), targets, weights, context)
+        return found
 
     def probabilities(self, logits: Tensor) -> Probabilities:
         """See `Funnel.probabilities`."""

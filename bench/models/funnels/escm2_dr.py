@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bench.models.contracts import Probabilities
 from bench.models.funnels.escm2_ipw import ESCM2IPW, ESCM2Config
-from bench.models.funnels.links import mean
+from bench.models.losses.base import mean
 from bench.schema import Schema
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.models.funnels.entire_space import EntireSpace
-from bench.models.funnels.links import mean
+from bench.models.losses.base import Context, mean
 from bench.registry import Config
 from bench.schema import Schema
 
@@ -19,7 +19,7 @@ class ESCM2Config(Config):
     cvr_weight: float = Field(1.0, ge=0, le=1000)
     """Of the counterfactual risk of a conditional probability, in its task's loss."""
     ctcvr_weight: float = Field(1.0, ge=0, le=1000)
-    """Of the log loss of the joint probability, that of `entire_space`."""
+    """Of the loss of the joint probability, that of `entire_space`."""
     clip: float = Field(15.0, ge=1, le=1000)
     """Largest weight 1 / p of a sample. 15 is that of PaddleRec's code."""
 
@@ -29,7 +29,8 @@ class ESCM2IPW(EntireSpace):
 
     A binary task with a parent has the loss of `entire_space` plus the risk of the conditional over all samples,
     estimated where the parent happened. This is the mean over all samples of o e / p. Here o is 1 where the
-    parent and all its ancestors happened, else 0; e is the log loss of the conditional; p is the model's own
+    parent and all its ancestors happened, else 0; e is the log loss of the conditional, whatever
+    the loss of the joint probability; p is the model's own
     probability of o, without a gradient. 1 / p is clipped. Not normalised: the sum of o / p need not be the number of
     samples.
     """
@@ -38,11 +39,13 @@ class ESCM2IPW(EntireSpace):
         super().__init__(schema, config)
         self.config = config
 
-    def losses(self, logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+    def losses(
+        self, logits: Tensor, labels: Tensor, weights: Tensor | None = None, context: Context | None = None
+    ) -> Tensor:
         """See `Funnel.losses`."""
         links, config = self.links, self.config
         of_tasks = logits[:, : len(self.schema.tasks)]
-        whole = super().losses(of_tasks, labels, weights)
+        whole = super().losses(of_tasks, labels, weights, context)
         joint = links.joint_labels(labels)
         known = ~joint.isnan()
         happened = known & (links.of_parent(joint) == 1)

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from bench.models.contracts import Funnel, Probabilities
-from bench.models.funnels.links import Links, mean_losses
+from bench.models.funnels.links import Links
+from bench.models.losses.base import Context
 from bench.registry import Config
 from bench.schema import Schema
 
@@ -16,7 +17,7 @@ from bench.schema import Schema
 class Independent(Funnel):
     """A task with a parent is trained where the parent happened (its label is 1), every other task on all samples.
 
-    Log loss for binary tasks, half the squared error for regressions. A child sees only selected samples, and is asked
+    A child sees only selected samples, and is asked
     of all: the sample selection bias that `entire_space` is there to remove.
     """
 
@@ -24,11 +25,14 @@ class Independent(Funnel):
         super().__init__(schema)
         self.links = Links(schema)
 
-    def losses(self, logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+    def losses(
+        self, logits: Tensor, labels: Tensor, weights: Tensor | None = None, context: Context | None = None
+    ) -> Tensor:
         """See `Funnel.losses`."""
         links = self.links
         outside = links.child & (links.of_parent(labels) != 1)  # an unobserved parent, NaN, is outside too
-        return mean_losses(logits, torch.where(outside, math.nan, labels), links.regression, weights)
+        found: Tensor = self.loss(logits, torch.where(outside, math.nan, labels), weights, context)
+        return found
 
     def probabilities(self, logits: Tensor) -> Probabilities:
         """See `Funnel.probabilities`."""

@@ -13,9 +13,6 @@ from torch import Tensor, nn
 from bench.models.contracts import Probabilities
 from bench.schema import Schema
 
-LIGHTEST = 1e-30
-"""Samples that weigh less together count as none."""
-
 
 def parents_are_binary(schema: Schema) -> str | None:
     """The `unfit` of funnels: something must be able to happen or not for another task to follow it."""
@@ -83,37 +80,3 @@ class Links(nn.Module):
             above = self.of_parent(joint)
             joint = torch.where(self.tied, torch.where(above == 0, above, above * labels), labels)
         return joint
-
-
-def mean(values: Tensor, known: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Of (B, T) over the samples that are known (B, T) -> (T,); 0 where there is none.
-
-    Args:
-        weights: (B, T) or (B, 1), of each sample in the mean; None for equal ones.
-    """
-    values = torch.where(known, values, 0)
-    if weights is None:
-        return values.sum(0) / known.sum(0).clamp(min=1)
-    weights = torch.where(known, weights, 0)
-    return (weights * values).sum(0) / weights.sum(0).clamp(min=LIGHTEST)
-
-
-def mean_losses(predictions: Tensor, targets: Tensor, regression: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Mean over the samples whose target is not NaN, of log loss or half the squared error; 0 where there is none.
-
-    Half the squared error of a standardised target begins at .5, about where a log loss begins.
-
-    Args:
-        predictions: (B, T), logits or predicted values.
-        targets: (B, T).
-        regression: (T,), which tasks take half the squared error.
-        weights: as of `mean`.
-
-    Returns:
-        (T,).
-    """
-    observed = ~targets.isnan()
-    known = torch.where(observed, targets, 0).to(predictions.dtype)
-    losses = F.binary_cross_entropy_with_logits(predictions, known, reduction="none")
-    losses = torch.where(regression, (predictions - known).square() / 2, losses)
-    return mean(losses, observed, weights)

@@ -34,7 +34,7 @@ class NumberTokens(Numeric):
         taken = {column for number in numbers for column in (number.column, number.missing)}
         rest = [column for column in range(len(dense)) if column not in taken]
         plain = schema.without_ranges
-        self.schema = Schema(plain.fields, tuple(dense[at] for at in rest), plain.tasks, plain.group)
+        self.schema = replace(plain, dense=tuple(dense[at] for at in rest), vectors=())
         self.tokens = tuple(number.name for number in numbers)
         self.outputs = len(numbers) * dim + len(rest)
         self.activation = activation

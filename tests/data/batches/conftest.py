@@ -19,12 +19,18 @@ def mapped() -> Callable[..., Split]:
     """Writes a split into a folder and maps it: row i has the ids (i, i + 1, ...), dense (i, 2 i, ...), group i."""
 
     def write(
-        folder: Path, labels: np.ndarray, columns: tuple[int, ...] | None = None, slots: int = 2, dense: int = 1
+        folder: Path,
+        labels: np.ndarray,
+        columns: tuple[int, ...] | None = None,
+        slots: int = 2,
+        dense: int = 1,
+        group: np.ndarray | None = None,
     ) -> Split:
         rows = np.arange(len(labels), dtype=np.int32)
         ids = rows[:, None] + np.arange(slots, dtype=np.int32)
+        of_row = rows if group is None else group.astype(np.int32)
         values = (rows[:, None] * np.arange(1, dense + 1)).astype(np.float32)
-        for name, array in zip(ARRAYS, (ids, values, labels.astype(np.float32), rows), strict=True):
+        for name, array in zip(ARRAYS, (ids, values, labels.astype(np.float32), of_row), strict=True):
             np.save(folder / f"{name}.npy", array)
         return Split(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS), columns)
 

@@ -1,0 +1,82 @@
+"""Losses: what a prediction costs. `LOSSES` are of binary tasks, `REGRESSION_LOSSES` of regressions."""
+
+from __future__ import annotations
+
+from bench.models.losses.base import Context, Log, Loss, MeanLosses, RegressionLoss, Squared
+from bench.models.losses.focal import Focal, FocalConfig
+from bench.models.losses.huber import Huber, HuberConfig
+from bench.models.losses.ranking import BPR, JRC, BPRConfig, Listwise, RankingConfig, has_groups
+from bench.models.losses.weighted_logistic import WeightedLogistic, is_logarithmic
+from bench.plugins import Registry
+from bench.registry import Entry, NoOptions
+
+__all__ = ["LOSSES", "REGRESSION_LOSSES", "Context", "Loss", "MeanLosses", "RegressionLoss"]
+
+_OURS: dict[str, Entry[Loss]] = {
+    "log": Entry(
+        build=Log,
+        config=NoOptions,
+        paper="-",
+        summary="the log loss of each sample",
+    ),
+    "focal": Entry(
+        build=Focal,
+        config=FocalConfig,
+        paper="Lin et al., ICCV 2017",
+        summary="less weight for samples that are predicted well; probabilities stay calibrated",
+        departs="The paper tells the score q as the probability, which is then too near to 1/2, and weighs the classes "
+        "by alpha, which moves it as well. Here the logit is that of the probability, by the closed form of "
+        "Charoenphakdee et al. (CVPR 2021), and there is no alpha.",
+    ),
+    "bpr": Entry(
+        build=BPR,
+        config=BPRConfig,
+        paper="Rendle et al., UAI 2009",
+        summary="a log loss, and each positive against negatives of its group",
+        unfit=has_groups,
+        departs="The paper has no log loss, draws one negative from all items, and its scores are no probabilities.",
+    ),
+    "listwise": Entry(
+        build=Listwise,
+        config=RankingConfig,
+        paper="Cao et al., ICML 2007",
+        summary="a log loss, and softmax cross-entropy over each group",
+        unfit=has_groups,
+        departs="The paper has no log loss, weighs groups alike, and makes its target distribution by a softmax of "
+        "the grades; here it is the positives, each with the weight of a sample.",
+    ),
+    "jrc": Entry(
+        build=JRC,
+        config=RankingConfig,
+        paper="Sheng et al., KDD 2023",
+        summary="two scores of a sample: their difference has a log loss, and each ranks its group",
+        unfit=has_groups,
+        departs="In the paper both scores are outputs of one tower; here the second one has a tower of its own.",
+    ),
+}
+LOSSES = Registry("loss", _OURS)
+
+_OF_REGRESSIONS: dict[str, Entry[RegressionLoss]] = {
+    "squared": Entry(
+        build=Squared,
+        config=NoOptions,
+        paper="-",
+        summary="half the squared error of the scaled target",
+    ),
+    "huber": Entry(
+        build=Huber,
+        config=HuberConfig,
+        paper="Huber, Annals of Mathematical Statistics 1964",
+        summary="half the squared error of the scaled target, from some error on a line",
+    ),
+    "weighted_logistic": Entry(
+        build=WeightedLogistic,
+        config=NoOptions,
+        paper="Covington et al., RecSys 2016",
+        summary="logistic regression whose odds are the time and 1, so that it aims at the mean time",
+        unfit=is_logarithmic,
+        departs="In the paper only watched videos are positives, and odds are about the mean time where few are "
+        "watched; here each row is both, and odds are 1 + the mean time exactly.",
+    ),
+}
+REGRESSION_LOSSES = Registry("regression_loss", _OF_REGRESSIONS)

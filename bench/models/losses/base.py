@@ -1,0 +1,186 @@
+"""The contracts of losses, and the one place where samples' losses become a task's: `MeanLosses`.
+
+A funnel decides of which probability a logit is, and which samples count; a loss, what a prediction costs there. A loss
+is given all tasks at once, and each task's column depends on that column alone: every balancer goes with every loss.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bench.registry import Config, NoOptions
+from bench.schema import Schema
+
+LIGHTEST = 1e-30
+"""Samples that weigh less together count as none."""
+
+
+class Context(NamedTuple):
+    """What a loss may look at beside predictions and labels.
+
+    Attributes:
+        group: (B,) int64 below B, samples of one number are ranked against each other; None: all are one group.
+        scores: (B, T), the second score of each binary task, for a loss that has one; else None.
+    """
+
+    group: Tensor | None = None
+    scores: Tensor | None = None
+
+
+class Loss(nn.Module, ABC):
+    """The loss of binary tasks. Built as `Loss(config)`; it has neither parameters nor state.
+
+    Attributes:
+        needs_groups: whether it compares samples of a group, so that batches hold whole groups.
+        needs_scores: whether it has a second score for each task, from a tower of its own.
+    """
+
+    needs_groups: bool = False
+    needs_scores: bool = False
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+
+    @abstractmethod
+    def forward(self, logits: Tensor, labels: Tensor, known: Tensor, context: Context) -> Tensor:
+        """The loss of each sample, finite and not negative; what it is where nothing is known does not count.
+
+        Args:
+            logits: (B, T), of the probabilities that are told.
+            labels: (B, T), 0 or 1; 0 where unknown.
+            known: (B, T), which samples count for which task; none of a regression.
+            context: groups and second scores.
+
+        Returns:
+            (B, T).
+        """
+
+    def of_constant(self, rate: float) -> float | None:
+        """Mean loss where the base rate is predicted of every sample; None where that depends on groups."""
+        if self.needs_groups:
+            return None
+        labels = torch.tensor([[1.0], [0.0]], dtype=torch.float64)
+        logits = torch.full_like(labels, math.log(rate) - math.log1p(-rate))
+        one, none = self(logits, labels, torch.ones_like(labels, dtype=torch.bool), Context()).flatten().tolist()
+        return float(rate * one + (1 - rate) * none)
+
+
+class RegressionLoss(nn.Module, ABC):
+    """The loss of regressions. Built as `RegressionLoss(schema, config)`; it has neither parameters nor state.
+
+    Attributes:
+        of_constant: mean loss where the mean target is predicted, of targets of variance 1; None where that depends on
+            more.
+    """
+
+    of_constant: float | None = None
+
+    def __init__(self, schema: Schema, config: Config) -> None:
+        super().__init__()
+
+    @abstractmethod
+    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The loss of each sample, finite and not negative.
+
+        Args:
+            outputs: (B, T), on the scale of the targets.
+            targets: (B, T), labels as `bench.models.targets` scales them; 0 where unknown.
+
+        Returns:
+            (B, T).
+        """
+
+
+class Log(Loss):
+    """The log loss: least, on average, at the true probability."""
+
+    def forward(self, logits: Tensor, labels: Tensor, known: Tensor, context: Context) -> Tensor:
+        """See `Loss.forward`."""
+        return F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+
+
+class Squared(RegressionLoss):
+    """Half the squared error: of a standardised target it begins at .5, about where a log loss begins."""
+
+    of_constant = 0.5
+
+    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """See `RegressionLoss.forward`."""
+        return (outputs - targets).square() / 2
+
+
+class MeanLosses(nn.Module):
+    """From predictions and targets to each task's mean loss over the samples that count for it.
+
+    Attributes:
+        tasks_with_scores: the numbers of the tasks that have a second score.
+    """
+
+    is_regression: Tensor
+
+    def __init__(self, schema: Schema, binary: Loss | None = None, regression: RegressionLoss | None = None) -> None:
+        super().__init__()
+        self.binary = binary or Log(NoOptions())
+        self.regression = regression or Squared(schema, NoOptions())
+        scored = self.binary.needs_scores
+        self.tasks_with_scores = tuple(at for at, task in enumerate(schema.tasks) if scored and task.kind == "binary")
+        kinds = [task.kind == "regression" for task in schema.tasks]
+        self.has_regression = any(kinds)
+        self.register_buffer("is_regression", torch.tensor(kinds), persistent=False)
+
+    def forward(
+        self, predictions: Tensor, targets: Tensor, weights: Tensor | None = None, context: Context | None = None
+    ) -> Tensor:
+        """Mean over the samples whose target is not NaN; 0 where there is none.
+
+        A weight multiplies a sample's own loss. A sample of weight 0 is compared with no other.
+
+        Args:
+            predictions: (B, T), logits, or of a regression the predicted target.
+            targets: (B, T).
+            weights: as of `mean`.
+            context: see `Context`.
+
+        Returns:
+            (T,).
+        """
+        observed = ~targets.isnan()
+        known = torch.where(observed, targets, 0).to(predictions.dtype)
+        counted = observed & ~self.is_regression
+        if weights is not None and self.binary.needs_groups:
+            counted &= weights > 0
+        losses = self.binary(predictions, known, counted, context or Context())
+        if self.has_regression:
+            losses = torch.where(self.is_regression, self.regression(predictions, known), losses)
+        return mean(losses, observed, weights)
+
+
+def numbered(group: Tensor, members: int = 1) -> Tensor:
+    """Groups (B,) of a batch in any order, negative for none -> numbers (k B,) as in `Context`.
+
+    Samples without group are one each, and so are those of two members of an ensemble.
+    """
+    ordered, order = group.sort(stable=True)
+    new = torch.ones_like(ordered, dtype=torch.bool)
+    new[1:] = (ordered[1:] != ordered[:-1]) | (ordered[1:] < 0)
+    found = torch.empty_like(order).scatter_(0, order, new.cumsum(0) - 1)
+    return found if members == 1 else torch.cat([found + member * len(found) for member in range(members)])
+
+
+def mean(values: Tensor, known: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Of (B, T) over the samples that are known (B, T) -> (T,); 0 where there is none.
+
+    Args:
+        weights: (B, T) or (B, 1), of each sample in the mean; None for equal ones.
+    """
+    values = torch.where(known, values, 0)
+    if weights is None:
+        return values.sum(0) / known.sum(0).clamp(min=1)
+    weights = torch.where(known, weights, 0)
+    return (weights * values).sum(0) / weights.sum(0).clamp(min=LIGHTEST)

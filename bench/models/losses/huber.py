@@ -1,0 +1,30 @@
+"""Huber's loss."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from bench.models.losses.base import RegressionLoss
+from bench.registry import Config
+from bench.schema import Schema
+
+
+class HuberConfig(Config):
+    """Options of `huber`."""
+
+    delta: float = Field(1.0, gt=0, le=100)
+    """Error beyond which the loss is a line, in standard deviations of the target."""
+
+
+class Huber(RegressionLoss):
+    """Half the squared error up to `delta`, a line beyond: outliers pull no harder than errors of `delta`."""
+
+    def __init__(self, schema: Schema, config: HuberConfig) -> None:
+        super().__init__(schema, config)
+        self.delta = config.delta
+
+    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """See `RegressionLoss.forward`."""
+        return F.huber_loss(outputs, targets, reduction="none", delta=self.delta)

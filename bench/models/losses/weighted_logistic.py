@@ -1,0 +1,51 @@
+"""Weighted logistic regression of a time."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bench.models.losses.base import RegressionLoss
+from bench.registry import Config
+from bench.schema import Schema
+
+
+def is_logarithmic(schema: Schema) -> str | None:
+    """The `unfit`: where no logarithm is taken, an output is no logit of odds."""
+    for task in schema.tasks:
+        if task.kind == "regression" and not (task.scale and task.scale.log):
+            return f"regression '{task.name}' is not on the scale log1p, which its card or skewed labels would give it"
+    return None
+
+
+class WeightedLogistic(RegressionLoss):
+    """Logistic regression whose odds are 1 + y: a positive of weight 1 + y against a negative of weight 1.
+
+    The logit of such odds is log(1 + y), so an output on the scale log1p stays what it is. The loss is least where the
+    odds are the mean of 1 + y: it aims at the mean itself, where a squared error of logarithms aims below it. It is
+    told less its least value, and over the target's variance, so that it begins about where a squared error does.
+    """
+
+    centre: Tensor
+    spread: Tensor
+
+    def __init__(self, schema: Schema, config: Config) -> None:
+        super().__init__(schema, config)
+        scales = [task.scale for task in schema.tasks]
+        centre, spread = (
+            [each.centre if each else 0.0 for each in scales],
+            [each.spread if each else 1.0 for each in scales],
+        )
+        self.register_buffer("centre", torch.tensor(centre), persistent=False)
+        self.register_buffer("spread", torch.tensor(spread), persistent=False)
+
+    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """See `RegressionLoss.forward`."""
+        logits, best = (values * self.spread + self.centre for values in (outputs, targets))
+        weight = best.exp()  # 1 + y
+
+        def loss(at: Tensor) -> Tensor:
+            return weight * F.softplus(-at) + F.softplus(at)
+
+        return ((loss(logits) - loss(best)) / self.spread.square()).clamp(min=0)  # rounding may go below

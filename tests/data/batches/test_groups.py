@@ -1,0 +1,128 @@
+"""Batches of whole groups: every row once, groups together, and how well that mixes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bench.data.batches import Batches
+from bench.data.chunks import Plan, RowReader, shuffled_by_chunk
+from bench.data.groups import grouped_order
+from bench.data.store import Split
+from bench.training.device import CopyingFeed, ResidentFeed
+
+SIZE = 64
+
+
+def split_of(group: np.ndarray) -> Split:
+    rows = len(group)
+    ids = np.arange(rows, dtype=np.int32)[:, None]
+    return Split(ids, np.zeros((rows, 0), np.float32), np.zeros((rows, 1), np.float32), group.astype(np.int32))
+
+
+def cuts(group: np.ndarray, order: np.ndarray, size: int) -> int:
+    """How many groups no larger than a batch are in more than one."""
+    batch_of = np.empty(len(group), int)
+    batch_of[order] = np.arange(len(order)) // size
+    return sum(
+        len(np.unique(batch_of[group == one])) > 1
+        for one in np.unique(group[group >= 0])
+        if (group == one).sum() <= size
+    )
+
+
+def test_groups_are_whole_and_every_row_comes_once() -> None:
+    rng = np.random.default_rng(0)
+    group = rng.permutation(np.repeat(np.arange(400), rng.integers(1, 30, 400)))
+    group[rng.random(len(group)) < 0.1] = -1
+    order = grouped_order(group, SIZE, np.random.default_rng(1))
+    assert np.array_equal(np.sort(order), np.arange(len(group)))
+    assert cuts(group, order, SIZE) <= 1  # the last batches may have no other group to fill up with
+    assert np.array_equal(order, grouped_order(group, SIZE, np.random.default_rng(1)))
+    assert not np.array_equal(order, grouped_order(group, SIZE, np.random.default_rng(2)))
+
+
+@pytest.mark.parametrize("room", [None, 0, 5])
+def test_a_batch_is_filled_by_a_part_of_a_group_where_none_fits(room: int | None) -> None:
+    """Groups of 7 in batches of 64, and one of 200: one cut a batch; the large group is in 4 pieces of at most 64."""
+    group = np.concatenate([np.repeat(np.arange(100), 7), np.full(200, 100)])
+    order = grouped_order(group, SIZE, np.random.default_rng(3), room)
+    assert np.array_equal(np.sort(order), np.arange(900))
+    shift = 0 if not room else SIZE - room
+    batch_of = (np.arange(900) + shift) // SIZE
+    own = group[order]
+    assert sum(len(np.unique(batch_of[own == one])) > 1 for one in range(100)) <= len(np.unique(batch_of))
+    runs = np.flatnonzero(np.diff((own == 100).astype(int), prepend=0) == 1)
+    assert len(runs) <= 5
+
+
+def test_every_feed_gives_the_same_batches_with_groups(tmp_path: Path, mapped: Callable[..., Split]) -> None:
+    group = np.random.default_rng(0).integers(-1, 60, 1000)
+    split = split_of(group)
+    feeds = (
+        Batches(split, grouped=True),
+        ResidentFeed(split, torch.device("cpu"), grouped=True),
+        CopyingFeed(Batches(split, grouped=True), torch.device("cpu")),
+    )
+    passes = [list(feed.shuffled(SIZE, seed=4)) for feed in feeds]
+    assert [len(batches) for batches in passes] == [1000 // SIZE] * 3
+    for batches in zip(*passes, strict=True):
+        for batch in batches:
+            assert torch.equal(batch.ids, batches[0].ids)
+            assert batch.group is not None
+            assert batch.group.tolist() == group[batch.ids[:, 0]].tolist()
+    rest = list(feeds[0].shuffled(SIZE, seed=4, start=10))
+    assert torch.equal(rest[0].ids, passes[0][10].ids)
+
+
+def test_beyond_memory_groups_of_a_window_come_together(tmp_path: Path, mapped: Callable[..., Split]) -> None:
+    """Sessions that lie together in the file; each in one chunk, and so in one window."""
+    rows, plan = 1 << 13, Plan(window=1 << 11, chunk=64)
+    split = mapped(tmp_path, np.zeros((rows, 1)), group=np.arange(rows) // 8)
+    with RowReader(split, grouped=True) as reader:
+        batches = list(shuffled_by_chunk(reader, plan, SIZE, seed=0))
+    ids = torch.cat([batch.ids[:, 0] for batch in batches]).numpy()
+    assert np.array_equal(np.sort(ids), np.arange(rows))
+    assert all(len(batch.labels) == SIZE for batch in batches)
+    assert cuts(np.arange(rows) // 8, ids, SIZE) == 0
+    group = torch.cat([batch.group for batch in batches]).numpy()
+    assert np.array_equal(group, ids // 8)
+
+
+def test_means_of_batches_spread_as_groups_drawn_at_random_do() -> None:
+    """What it does to mixing: the variance of a batch's mean is 1 + (m - 1) r times that of single rows.
+
+    Labels that correlate within groups by r, in files sorted by label: the order of the file is gone.
+    """
+    rng, many, m = np.random.default_rng(0), 4096, 8
+    effect = np.sort(rng.normal(size=many))
+    values = np.repeat(effect, m) + rng.normal(size=many * m)
+    r = effect.var() / values.var()
+    group = np.repeat(np.arange(many), m)
+    found = [
+        values[grouped_order(group, SIZE, np.random.default_rng(seed))].reshape(-1, SIZE).mean(1).var()
+        for seed in range(4)
+    ]
+    assert np.mean(found) == pytest.approx(values.var() / SIZE * (1 + (m - 1) * r), rel=0.1)
+
+
+def test_neighbours_in_the_file_meet_no_more_than_others() -> None:
+    group = np.repeat(np.arange(1000), 4)
+    together = np.zeros(2)
+    for seed in range(20):
+        batch_of = np.empty(4000, int)
+        batch_of[grouped_order(group, SIZE, np.random.default_rng(seed))] = np.arange(4000) // SIZE
+        of_group = batch_of[::4]
+        together += [(of_group[1:] == of_group[:-1]).mean(), (of_group[500:] == of_group[:500]).mean()]
+    assert together / 20 == pytest.approx(16 / 1000, rel=0.25)
+
+
+def test_a_pass_without_groups_is_as_before(tmp_path: Path) -> None:
+    split = split_of(np.arange(200) // 5)
+    plain = next(iter(Batches(split).shuffled(SIZE, seed=1)))
+    assert plain.group is None
+    assert plain.ids[:, 0].tolist() == np.random.default_rng(1).permutation(200)[:SIZE].tolist()
