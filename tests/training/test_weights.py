@@ -11,7 +11,7 @@ import torch
 from bench.data import Store
 from bench.data.store import Split, WeightFacts
 from bench.models.funnels import FUNNELS
-from bench.objectives import Objective
+from bench.objectives import BINARY_METRICS, REGRESSION_METRICS, Objective
 from bench.outcomes.bootstrap import counts, units_of
 from bench.outcomes.measure import Measure
 from bench.production.calibration import fit_isotonic, fit_platt
@@ -64,19 +64,23 @@ def test_metrics_are_those_of_the_rows_repeated_and_plain_ones_stand_beside(deci
     assert evaluate(*own, TASKS, "v/", weights=np.ones((ROWS, 1))) == pytest.approx(once, rel=1e-6)
 
 
-def test_each_resample_counts_weights_too() -> None:
+def test_every_metric_is_weighted_and_resampled_and_each_resample_counts_weights() -> None:
     own, weights = rows(), whole_weights()
     resampling = Resampling(TASKS, "valid", 8, OUTCOMES[:1])
     for part in (slice(0, 100), slice(100, ROWS)):
         resampling.add(*(array[part] for array in own), weights[part])
     drawn = counts(units_of(own[3], 0), "valid", 8).astype(float)
     whole = evaluate(*own, TASKS, "valid/", OUTCOMES[:1], weights)
+    resampled = {key: values for key, values in resampling.result().items() if not key.endswith(RARER)}
+    named = {
+        f"valid/{task}.{name}" for task, of in (("click", BINARY_METRICS), ("stay", REGRESSION_METRICS)) for name in of
+    }
+    assert resampled.keys() == whole.keys() == evaluate(*own, TASKS, "valid/", OUTCOMES[:1]).keys() >= named
     for b in (0, 7):
         there = evaluate(*own, TASKS, "valid/", OUTCOMES[:1], weights * drawn[:, b : b + 1])
-        for key, values in resampling.result().items():
-            if not key.endswith(RARER):
-                about = {"auc": 1e-3, "ece": 4e-2}.get(key.rsplit(".", 1)[1], 2e-6)  # these two by bins
-                assert values[b] == pytest.approx(there[key] - whole[key], abs=about), key
+        for key, values in resampled.items():
+            about = {"auc": 1e-3, "ece": 4e-2}.get(key.rsplit(".", 1)[1], 2e-6)  # these two by bins
+            assert values[b] == pytest.approx(there[key] - whole[key], abs=about), key
 
 
 def test_areas_and_shares_of_all_rows_count_weights_and_lists_do_not() -> None:
