@@ -39,6 +39,12 @@ def kuairand_raw() -> Path:
     return _folder("kuairand-pure")
 
 
+@pytest.fixture(scope="session")
+def hotel_raw() -> Path:
+    """The real hotel bookings."""
+    return _folder("hotel-bookings")
+
+
 def _folder(name: str) -> Path:
     folder = SHARED / name
     if not folder.is_dir():

@@ -21,13 +21,18 @@ def late_window(kuairand_raw: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return prepare(load_card("kuairand-pure@late-window"), tmp_path_factory.mktemp("home"), kuairand_raw)
 
 
+def datasheet_counts(store: Store) -> bool:
+    """Whether the datasheet has the rows of each split."""
+    text = (Path(__file__).parents[2] / "datasets" / store.path.parent.name / "README.md").read_text(encoding="utf-8")
+    return all(f"| {split['rows']:,} |" in text for split in store.manifest["splits"].values())
+
+
 @pytest.mark.slow
 def test_census_is_whole(census: Store) -> None:
     splits = census.manifest["splits"]
     assert sum(splits[name]["rows"] for name in ("train", "valid", "confirm")) == 199_523
     assert splits["test"]["rows"] == 99_762
-    datasheet = (Path(__file__).parents[2] / "datasets/census-income/README.md").read_text(encoding="utf-8")
-    assert not [name for name, split in splits.items() if f"| {split['rows']:,} |" not in datasheet]
+    assert datasheet_counts(census)
     positives = [splits[name]["tasks"]["income"]["positives"] for name in ("train", "valid", "confirm", "test")]
     assert sum(positives[:3]) == 12_382
     assert positives[3] == 6_186
@@ -83,3 +88,16 @@ def test_target_rates_of_train_promise_no_more_than_they_keep(late_window: Store
         )
         assert 0.55 < test < 0.75
         assert abs(train - test) < 0.03, rate
+
+
+@pytest.mark.slow
+def test_hotel_bookings_are_as_counted_and_later_arrivals_are_test(hotel_raw: Path, tmp_path: Path) -> None:
+    card = load_card("hotel-bookings")
+    store = prepare(card, tmp_path, hotel_raw)
+    assert store.manifest["duplicates_dropped"] == 31_994
+    assert sum(split["rows"] for split in store.manifest["splits"].values()) == 119_390 - 31_994
+    assert datasheet_counts(store)
+    assert store.default_tasks == ("cancel", "request", "change", "parking")
+    inputs = {raw for _, raw in card.inputs}
+    labels = {raw for rule in card.task_rules for raw in rule.sources}
+    assert not inputs & {*labels, *card.post_exposure, "arrival_date_year"}
