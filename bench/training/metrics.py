@@ -345,37 +345,6 @@ def sample_spaces(
             yield f"{task.name}.ctcvr", "binary", product(labels[:, schema.chain(at)]), joint[:, at]
 
 
-def evaluate(
-    labels: NDArray[Any],
-    conditional: NDArray[Any],
-    joint: NDArray[Any],
-    group: NDArray[Any],
-    tasks: tuple[Task, ...],
-    prefix: str,
-    outcomes: Sequence[str] = (),
-    weights: NDArray[Any] | None = None,
-    plain: bool = False,
-) -> dict[str, float]:
-    """Every metric of rows that are all at hand; see `Tally`."""
-    tally = Tally(tasks, prefix, outcomes=outcomes, plain=plain)
-    tally.add(labels, conditional, joint, group, weights)
-    return tally.result()
-
-
-def binary(labels: NDArray[Any], predictions: NDArray[Any], group: NDArray[Any]) -> dict[str, float]:
-    """Metrics of probabilities (N,) against labels 0, 1 or NaN (N,); see `BinaryTally`."""
-    tally = BinaryTally()
-    tally.add(labels, predictions, group)
-    return tally.result()
-
-
-def regression(labels: NDArray[Any], predictions: NDArray[Any]) -> dict[str, float]:
-    """`rmse`, `mae`, `spearman` and `xauc` of values (N,) against labels or NaN (N,); see `RegressionTally`."""
-    tally = RegressionTally()
-    tally.add(labels, predictions)
-    return tally.result()
-
-
 def given_parent(labels: NDArray[Any], at: int, parent: int | None) -> NDArray[Any]:
     """Labels (N, T) -> a task's own (N,), NaN where its parent did not happen or that is not known."""
     own: NDArray[Any] = labels[:, at]

@@ -18,7 +18,8 @@ from speed.summary import spread
 from speed.table import replace
 
 from bench.schema import Task
-from bench.training.metrics import Tally, binary, evaluate
+from bench.testing.metrics import binary, evaluate
+from bench.training.metrics import Tally
 
 ROUNDS = 7
 FLAT = (Task("click"), Task("buy"))

@@ -20,7 +20,7 @@ from bench.frontier.samples import sample
 from bench.frontier.statistics import differences, intervals
 from bench.records import Point, Replicate
 from bench.schema import Task
-from bench.training.metrics import evaluate
+from bench.testing.metrics import evaluate
 from bench.training.resampling import Resampling
 
 EXPECTED = (4, 8, 15, 40, 100)

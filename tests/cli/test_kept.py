@@ -12,7 +12,7 @@ from bench.frontier.points import kept_names, points, sources_of
 from bench.predictions import FOLDER, KEPT, joined, name_of, predictions, rows_of
 from bench.run.folder import Run
 from bench.search.study import Study
-from bench.training.metrics import binary
+from bench.testing.metrics import binary
 
 
 @pytest.mark.slow

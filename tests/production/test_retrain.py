@@ -17,8 +17,8 @@ from bench.fusion import fused
 from bench.objectives import Objective
 from bench.production.calibration import calibrated
 from bench.production.retrain import UNCONFIRMED, Predictor, Retrained, retrain
+from bench.testing.metrics import evaluate
 from bench.training.config import TrialConfig
-from bench.training.metrics import evaluate
 
 CLICK = Objective("click.auc", "maximize")
 

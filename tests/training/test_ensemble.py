@@ -8,11 +8,11 @@ import pytest
 from bench.records import Job
 from bench.schema import Field, Schema, Task
 from bench.seeds import derive
+from bench.testing.metrics import evaluate
 from bench.training import ensemble
 from bench.training.config import TrialConfig
 from bench.training.ensemble import PREFIX, halved, run_ensemble
 from bench.training.loop import Trainer
-from bench.training.metrics import evaluate
 from bench.training.step import build_model
 
 CONFIG = {

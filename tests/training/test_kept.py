@@ -17,10 +17,10 @@ from bench.predictions import KEPT, joined, name_of, path_of, rows_of
 from bench.records import Job, Kind, training_of
 from bench.rows import REPLICATED
 from bench.search.executors import ProcessExecutor
+from bench.testing.metrics import binary
 from bench.training.ensemble import PREFIX
 from bench.training.job import run_job
 from bench.training.kept import keeping, write_rows
-from bench.training.metrics import binary
 
 CONFIG = {"sharing.kind": "mmoe", "optim.epochs": 1, "embedding.dim": 4, "tower.layers": "8"}
 

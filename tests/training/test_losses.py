@@ -14,8 +14,8 @@ from bench.data.tasks import scale_of
 from bench.models.losses import LOSSES, REGRESSION_LOSSES
 from bench.production.served_model import ModelSpec
 from bench.schema import Field, Schema, Task
+from bench.testing.metrics import evaluate
 from bench.testing.training import MemoryStore, trainer
-from bench.training.metrics import evaluate
 
 ROWS, EACH = 20_000, 10
 SMALL: dict[str, Any] = {

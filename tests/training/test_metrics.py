@@ -12,7 +12,8 @@ from sklearn.metrics import log_loss, mean_absolute_error, roc_auc_score, root_m
 
 from bench.objectives import metric_names
 from bench.schema import Task
-from bench.training.metrics import BinaryTally, Tally, binary, evaluate, regression
+from bench.testing.metrics import binary, evaluate, regression
+from bench.training.metrics import BinaryTally, Tally
 from bench.training.ranking import Pairs
 
 NAN = float("nan")

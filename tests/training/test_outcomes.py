@@ -14,10 +14,11 @@ from bench.outcomes.bootstrap import counts, units_of
 from bench.outcomes.measure import Measure
 from bench.records import Job, Kind, Scalar
 from bench.schema import Task
+from bench.testing.metrics import evaluate
 from bench.training.config import TrialConfig
 from bench.training.ensemble import PREFIX, run_ensemble
 from bench.training.loop import Trainer
-from bench.training.metrics import Tally, evaluate
+from bench.training.metrics import Tally
 from bench.training.resampling import Resampling
 from bench.training.trees import run_trees
 

@@ -11,8 +11,8 @@ from bench.data.store import Split
 from bench.records import Job
 from bench.rows import REPLICATED
 from bench.schema import Field, Number, Schema, Task
+from bench.testing.metrics import evaluate
 from bench.training import tree_data, trees
-from bench.training.metrics import evaluate
 from bench.training.tree_data import A_CELL, A_ROW, FOLDS, PREDICTED, PRIOR_ROWS, Share, TreeFeatures, draw, width
 from bench.training.tree_settings import RANGES, TreeSettings, best_by_task, configurations
 from bench.training.trees import MOST_TREES, run_trees

@@ -17,12 +17,12 @@ from bench.outcomes.measure import Measure
 from bench.production.calibration import fit_isotonic, fit_platt
 from bench.records import RARER
 from bench.schema import Field, Schema, Task
+from bench.testing.metrics import evaluate
 from bench.testing.models import TASKS as SETS
 from bench.testing.training import CHAIN, SMALL, MemoryStore
 from bench.training import trees
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
-from bench.training.metrics import evaluate
 from bench.training.resampling import Resampling
 from bench.training.tree_data import Share
 from bench.training.tree_settings import TreeSettings

@@ -1,0 +1,42 @@
+"""Metrics of rows that are all at hand, for tests: what trainings add up piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from bench.schema import Task
+from bench.training.metrics import BinaryTally, RegressionTally, Tally
+
+
+def evaluate(
+    labels: NDArray[Any],
+    conditional: NDArray[Any],
+    joint: NDArray[Any],
+    group: NDArray[Any],
+    tasks: tuple[Task, ...],
+    prefix: str,
+    outcomes: Sequence[str] = (),
+    weights: NDArray[Any] | None = None,
+    plain: bool = False,
+) -> dict[str, float]:
+    """Every metric of rows that are all at hand; see `Tally`."""
+    tally = Tally(tasks, prefix, outcomes=outcomes, plain=plain)
+    tally.add(labels, conditional, joint, group, weights)
+    return tally.result()
+
+
+def binary(labels: NDArray[Any], predictions: NDArray[Any], group: NDArray[Any]) -> dict[str, float]:
+    """Metrics of probabilities (N,) against labels 0, 1 or NaN (N,); see `BinaryTally`."""
+    tally = BinaryTally()
+    tally.add(labels, predictions, group)
+    return tally.result()
+
+
+def regression(labels: NDArray[Any], predictions: NDArray[Any]) -> dict[str, float]:
+    """`rmse`, `mae`, `spearman` and `xauc` of values (N,) against labels or NaN (N,); see `RegressionTally`."""
+    tally = RegressionTally()
+    tally.add(labels, predictions)
+    return tally.result()
