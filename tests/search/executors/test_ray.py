@@ -19,6 +19,7 @@ from rung_toys import essence, leaving_predictions, rung_plan, slow_train, train
 from search_toys import ShuffledExecutor, ignore, job_of, make_job, wait_until
 
 from bench.errors import UserError
+from bench.predictions import KEPT
 from bench.records import Failure, Job
 from bench.search.driver import search
 from bench.search.executors import EXECUTORS, InlineExecutor, ProcessExecutor
@@ -138,7 +139,7 @@ def test_predictions_come_to_the_driver_whole(two_nodes: Cluster, store: Path, t
     expected = {
         f"{job.trial}-1.{split}.npy": f"{job.trial} {job.seed} None {split}"
         for job in (outcome.job for outcome in outcomes)
-        for split in ("confirm", "test")
+        for split in KEPT
     }
     assert {path.name: path.read_text() for path in (tmp_path / "predictions").iterdir()} == expected
 
