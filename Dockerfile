@@ -13,7 +13,7 @@ FROM python:3.12-slim
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends libgomp1 \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --create-home --uid 1000 seesaw
+    && useradd --create-home --home-dir /app --uid 1000 seesaw
 
 WORKDIR /seesaw
 COPY pyproject.toml setup.py seesaw.py README.md LICENSE ./
@@ -26,7 +26,7 @@ COPY reports reports
 RUN pip install --no-cache-dir ".[serve]"
 
 USER 1000
-WORKDIR /home/seesaw
+WORKDIR /app
 ENV MLFLOW_DISABLE_TELEMETRY=true
 EXPOSE 5001
 HEALTHCHECK --start-period=60s CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:5001/ping', timeout=3)"]

@@ -42,9 +42,8 @@ class MultiTaskModel(nn.Module):
     """A multi-task model of one schema.
 
     S, D, T: slots, dense columns and tasks of the store's schema; S': slots of the model's; W = input sets of the
-    sharing x embedding dim; O: logits, those of the funnel first, of which
-    the first T are the tasks'; k: members of the ensemble, whose rows
-    follow one another.
+    sharing x embedding dim; O: logits, those of the funnel first, of which the first T are the tasks'; k: members of
+    the ensemble, whose rows follow one another.
 
     Args:
         precision: of the products between the embeddings and the logits, see `bench.models.config.Precision`.

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.card import Card
-from bench.data.codes import ABSENT, UNKNOWN, Codes, ColumnCodes, count_codes, whole_numbers
+from bench.data.codes import ABSENT, UNKNOWN, Codes, ColumnCodes, count_codes, look_up, whole_numbers
 from bench.data.columns import Categorical, MultiValued, Numeric, Vector
 from bench.data.encoding.base import Source, Vocabulary, ranked
 from bench.data.encoding.encoder import DensePart, Encoder, FieldPart, Ids
@@ -358,7 +357,7 @@ class EncoderFitter:
         if past is not None:
             number |= {name: past.numbers[:, at] for at, name in enumerate(self._past)}
         ids = np.empty((len(rows.codes), self._slots), np.int32)
-        _look_up(rows.codes, self._ids, self._starts, ids)
+        look_up(rows.codes, self._ids, self._starts, ids)
         at = rows.codes.shape[1]
         for place, of in enumerate(self._lists):
             assert past is not None
@@ -393,10 +392,3 @@ class EncoderFitter:
         starts = np.cumsum([len(table) for table in tables[:-1]], dtype=np.int64) - UNKNOWN
         self._ids = np.concatenate(tables)
         self._starts = np.repeat(starts, [fitter.width for fitter in self._fields.values()])
-
-
-@numba.njit(nogil=True, cache=True)
-def _look_up(codes: Any, ids: Any, starts: Any, out: Any) -> None:
-    for row in range(codes.shape[0]):
-        for column in range(codes.shape[1]):
-            out[row, column] = ids[starts[column] + codes[row, column]]
