@@ -40,7 +40,7 @@ class WeightFacts:
     """What is known of the weights of a store's rows.
 
     Attributes:
-        plain: whether the card has a row weight, so that metrics without it are told beside.
+        plain: whether the card has a row weight, so that metrics without it are reported, too.
         task: whose negatives were thinned.
         rate: the share of them that was kept; None where it differs from row to row.
     """

@@ -1,14 +1,14 @@
 """Training on data of which some negatives were left out, towards the probabilities of all data.
 
-Negatives of a root task s were kept at a rate r, all other rows as well as they were. On the rows that are there, the
-odds of s are 1 / r times as large (King & Zeng, Political Analysis 2001), so its loss is taken at the logit less log r:
-the logit itself is then that of all data, wherever it is used. Given that s happened, nothing was left out: what
-follows s, and every product along its chain, is right with that logit. Every other task would need to know how its
-label goes with that of s, so there a negative of s has the weight 1 / r.
+Negatives of a root task s were kept at a rate r, all other rows are complete. On the rows that remain, the odds of s
+are 1 / r times as large (King & Zeng, Political Analysis 2001), so its loss is taken at the logit less log r. The logit
+itself is then that of all data. Rows where s happened are complete, so the tasks below s, and every product along the
+chain, are right with that logit. Any other task would need to know how its label depends on that of s, so there a
+negative of s has the weight 1 / r.
 
 The weights would be right for s, too, but with fewer positives than negatives their variance is larger (Wang, ICML
-2020). They are used where r differs from row to row, since a column may hold it for negatives alone, and where logits
-are of joint probabilities: those of what follows s do not move by a constant.
+2020). They are used where r differs from row to row, since a column may hold it for negatives alone. They are also used
+where logits are of joint probabilities: for the tasks below s these do not move by a constant.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A run: a suite carried out once. Creates, executes and resumes it, and reads it back from its folder.
 
 * `create`, `current`: all of the user's input, checked before anything is written.
-* `folder`: what is kept of a run; `limits`: its rungs, and what ends its search.
+* `folder`: the files of a run; `limits`: its rungs, and the limits that end its search.
 * `execute`: carries it out, or the rest, and raises limits; `reporting`: sends it to MLflow; `status`: how far it is.
-* `results`, `serving`: what came of it, rebuilt from the log; `comparing`, `board`: several runs side by side.
+* `results`, `serving`: its fronts, pick and verdict, rebuilt from the log; `comparing`, `board`: several runs.
 * `deploy`: the pick as a package, and deployed models by name.
 """

@@ -24,9 +24,9 @@ _OURS: dict[str, Entry[Loss]] = {
         config=FocalConfig,
         paper="Lin et al., ICCV 2017",
         summary="less weight for samples that are predicted well; probabilities stay calibrated",
-        departs="The paper tells the score q as the probability, which is then too near to 1/2, and weighs the classes "
-        "by alpha, which moves it as well. Here the logit is that of the probability, by the closed form of "
-        "Charoenphakdee et al. (CVPR 2021), and there is no alpha.",
+        departs="The paper predicts the score q as the probability, which is too near to 1/2, and its class weight "
+        "alpha moves it further. Here the logit is that of the true probability, by the closed form of Charoenphakdee "
+        "et al. (CVPR 2021), and there is no alpha.",
     ),
     "bpr": Entry(
         build=BPR,

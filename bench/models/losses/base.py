@@ -1,7 +1,7 @@
 """The contracts of losses, and the one place where samples' losses become a task's: `MeanLosses`.
 
-A funnel decides of which probability a logit is, and which samples count; a loss, what a prediction costs there. A loss
-is given all tasks at once, and each task's column depends on that column alone: every balancer goes with every loss.
+A funnel decides which probability a logit stands for, and which samples count. A loss decides what a prediction costs.
+It gets all tasks at once, and each task's losses depend on that task's column alone, so every balancer goes with it.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ class Loss(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, logits: Tensor, labels: Tensor, known: Tensor, context: Context) -> Tensor:
-        """The loss of each sample, finite and not negative; what it is where nothing is known does not count.
+        """The loss of each sample, finite and not negative. Values where no label is known are ignored.
 
         Args:
-            logits: (B, T), of the probabilities that are told.
+            logits: (B, T), of the predicted probabilities.
             labels: (B, T), 0 or 1; 0 where unknown.
             known: (B, T), which samples count for which task; none of a regression.
             context: groups and second scores.

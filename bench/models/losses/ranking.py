@@ -1,7 +1,7 @@
 """Losses that rank the samples of a group, each beside a log loss that keeps probabilities calibrated.
 
-What they add does not change where all logits of a group move by one amount. So the mean prediction is the log loss's
-alone, and at its optimum PCOC is 1 on train.
+The ranking term does not change if all logits of a group move by the same amount. So the log loss alone decides the
+mean prediction, and at its optimum PCOC is 1 on train.
 
 A funnel decides which probability is ranked, on which samples: the conditional one among samples where the parent
 happened (`independent`), or the joint one among all. Of a group of one sample, or without positives, nothing is ranked.

@@ -23,8 +23,8 @@ class WeightedLogistic(RegressionLoss):
     """Logistic regression whose odds are 1 + y: a positive of weight 1 + y against a negative of weight 1.
 
     The logit of such odds is log(1 + y), so an output on the scale log1p stays what it is. The loss is least where the
-    odds are the mean of 1 + y: it aims at the mean itself, where a squared error of logarithms aims below it. It is
-    told less its least value, and over the target's variance, so that it begins about where a squared error does.
+    odds are the mean of 1 + y: it aims at the mean itself, where a squared error of logarithms aims below it. Its least
+    value is subtracted, and the rest is divided by the target's variance, so that it begins near a squared error.
     """
 
     centre: Tensor
