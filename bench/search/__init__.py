@@ -1,7 +1,7 @@
 """Search: a space and a budget -> trials. No other package imports optuna.
 
 * `space`, `nodes`, `tree`: the search space, read from TOML; no optuna.
-* `fitting`: the part of a space that fits a data set, and how a space is shown to a user.
+* `fitting`: the part of a space that fits a data set, and the view of a space for users.
 * `samplers`: Optuna's samplers and the calls to them; `gp`: our own sampler, which learns at any rung and proposes the
   next trials; `gaussian`: its Gaussian processes; `sampler`: the same sampler for any Optuna study.
 * `ranking`: the order of trials, and which are promoted to the next rung.
