@@ -18,6 +18,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import process_time
 from typing import Any
 
@@ -29,13 +30,20 @@ from scipy.stats.qmc import Sobol
 from speed.table import replace
 
 from bench.data import Store, load_card, prepare
+from bench.frontier.pareto import hypervolume
+from bench.frontier.served.front import on_front
+from bench.frontier.served.served import Sweep
+from bench.fusion import fused
 from bench.machine import keep_freed_memory
-from bench.objectives import primary
-from bench.outcomes.measure import default_outcomes
+from bench.objectives import Objective, metric_of, primary, ranked
+from bench.outcomes.measure import Measure, default_outcomes
+from bench.predictions import name_of, predictions, rows_of
 from bench.records import Job, Scalar
+from bench.schema import Task
 from bench.seeds import derive
 from bench.training.config import TrialConfig
 from bench.training.job import run_job
+from bench.training.kept import write_rows
 from bench.training.tree_settings import best_by_task, configurations
 
 NAME = "inputs"
@@ -58,8 +66,8 @@ DRAWN = {
 }
 """Ranges of what is tuned, all on a logarithmic scale; the last one for the variant that has it."""
 FIRST, TREES = "bucket", "trees"
-PCOC = ".pcoc"
-"""Kept, and in the table where it is asked for."""
+FRONT = "served front"
+"""Hypervolume of the served front of one training on test, over a random order, as a share of the ideal's."""
 VARIANTS: dict[str, dict[str, Scalar]] = {
     FIRST: {},
     TREES: {},
@@ -141,6 +149,11 @@ def draws(data: str, variant: str, many: int, tasks: Sequence[str]) -> list[dict
 
 def trained(store: Store, config: dict[str, Scalar], variant: str, replicate: int) -> dict[str, Any]:
     """Metrics on validation and test, there of what is served too, and CPU seconds."""
+    with TemporaryDirectory() as folder:
+        return _trained(store, config, variant, replicate, Path(folder))
+
+
+def _trained(store: Store, config: dict[str, Scalar], variant: str, replicate: int, folder: Path) -> dict[str, Any]:
     tasks = store.schema.tasks
     served = default_outcomes(tasks, np.asarray(store.split("test").group))
     trees = variant == TREES
@@ -150,19 +163,40 @@ def trained(store: Store, config: dict[str, Scalar], variant: str, replicate: in
         config=config if trees else TrialConfig.parse(config).dotted(),
         store=str(store.path),
         seed=derive(replicate, NAME),
-        splits=("valid", "test"),
+        splits=("valid", "confirm", "test") if replicate else ("valid",),
         objectives=tuple(primary(task) for task in tasks),
         tasks=tuple(task.name for task in tasks),
         threads=1,
         outcomes=served if replicate else (),
         kind="trees" if trees else "trial",
+        predictions=str(folder) if replicate else None,
     )
     started = process_time()
     metrics = run_job(job).metrics
-    kept = {f"{split}/{name}": metrics[f"{split}/{name}"] for split in job.splits for name in job.objectives}
-    kept |= {f"test/{name}": metrics[f"test/{name}"] for name in job.outcomes}
-    kept |= {name: value for name, value in metrics.items() if name.startswith("test/") and name.endswith(PCOC)}
-    return {"metrics": kept, "parameters": metrics.get("cost/parameters", 0), "cpu": process_time() - started}
+    taken = process_time() - started
+    kept = {f"valid/{name}": metrics[f"valid/{name}"] for name in job.objectives}
+    kept |= {name: value for name, value in metrics.items() if name.startswith("test/")}
+    if replicate:
+        write_rows(store, folder)
+        kept[f"test/{FRONT}"] = front_of(folder, name_of(job.training, replicate), served)
+    return {"metrics": kept, "parameters": metrics.get("cost/parameters", 0), "cpu": taken}
+
+
+def front_of(folder: Path, name: str, outcomes: Sequence[str]) -> float:
+    """`FRONT` of kept predictions; weights are chosen on confirmation rows."""
+    objectives, found = [Objective(each, "maximize") for each in outcomes], []
+    for split in ("confirm", "test"):
+        rows, said = rows_of(folder, split), predictions(folder, split, name)
+        assert rows is not None
+        assert said is not None
+        tasks = [Task(*each) for each in zip(rows.tasks, rows.kinds, strict=True)]
+        measure = Measure(tasks, outcomes, rows.labels, rows.group, split)
+        scores = (fused(each.kind, said, each.weights, rows.rates) for each in Sweep(len(tasks)).settings)
+        found.append(np.array([measure.values(score) for score in scores]))
+    best = on_front(found[0][None], np.ones((1, len(found[0])), np.bool_), objectives)[0]
+    ideal = [measure.values(np.nan_to_num(own))[at] for at, own in enumerate(rows.labels.T)]
+    above = (found[1][best] - measure.random()) / (np.array(ideal) - measure.random())
+    return hypervolume(above, objectives, dict.fromkeys(outcomes, 0.0))
 
 
 def chosen(tasks: Sequence[str], variant: str, tried: Sequence[tuple[dict[str, Scalar], Mapping[str, float]]]) -> Any:
@@ -213,10 +247,10 @@ def table(
     def rows() -> Iterator[str]:
         for data in data_sets:
             first = found.get((data, FIRST), {})
-            names = [key for line in list(first.values())[:1] for key in line["metrics"] if key.startswith("test/")]
-            for name in names:
-                if name.removeprefix("test/") not in outcomes if outcomes else name.endswith(PCOC):
-                    continue
+            some = next(iter(first.values()), {"metrics": {}})["metrics"]
+            names = [key.removeprefix("test/") for key in some if key.startswith("test/")]
+            usual = [name for name in names if f"valid/{name}" in some or ranked(metric_of(name))]
+            for name in [f"test/{name}" for name in names if name in (outcomes or usual)]:
                 for variant in variants:
                     own = found.get((data, variant), {})
                     if not own or name not in next(iter(own.values()))["metrics"]:
