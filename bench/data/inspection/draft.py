@@ -12,10 +12,20 @@ from typing import Literal
 import numpy as np
 
 from bench.data.inspection.column import Counted, Markers, count_column, find_markers
-from bench.data.inspection.kinds import Finding, Rate, coarse_cells, find_kind, find_rate
-from bench.data.inspection.labels import Label, find_labels, label_columns, parents_of
-from bench.data.inspection.leaks import find_leak
-from bench.data.inspection.names import after_exposure
+from bench.data.inspection.kinds import DESIGN, Finding, Rate, coarse_cells, find_kind, find_rate
+from bench.data.inspection.labels import Label, find_labels, label_columns, parents_of, task_names
+from bench.data.inspection.leaks import Floats, find_leak
+from bench.data.inspection.names import after_exposure, is_duration, is_scenario, is_watching
+from bench.data.inspection.proposals import (
+    Amount,
+    Space,
+    amount_of,
+    find_parent,
+    find_scenario,
+    find_space,
+    is_amount,
+    limits,
+)
 from bench.data.inspection.sample import Layout, Sample, known_column, layout_of, read_sample
 from bench.data.inspection.split import Split, Wish, assigned, find_split, named_files
 from bench.data.inspection.trying import Halves, Others, Trial, halves_of
@@ -75,6 +85,21 @@ class ColumnDraft:
 
 
 @dataclass(frozen=True)
+class Proposals:
+    """What the card proposes as comments.
+
+    Attributes:
+        scenario: (column, why).
+        spaces: task -> where it counts.
+        amounts: numbers to predict.
+    """
+
+    scenario: tuple[str, str] | None
+    spaces: Mapping[str, Space]
+    amounts: tuple[Amount, ...]
+
+
+@dataclass(frozen=True)
 class Draft:
     """All that the card will say."""
 
@@ -89,6 +114,7 @@ class Draft:
     """Task -> mean label among the rows inspected."""
     columns: tuple[ColumnDraft, ...]
     split: Split
+    proposals: Proposals
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -141,10 +167,9 @@ def draft_card(request: Request, progress: Progress) -> Draft:
             f"no column is left as an input: {reasons or 'there are only labels and what the split goes by'}"
         )
     rates = {name: float(np.nanmean(value)) for name, (value, _) in values.items()}
-    name = request.id or _id_of(request.files)
-    return Draft(
-        request, layout, name, sample.table.num_rows, sample.complete, markers, labels, rates, _renamed(columns), split
-    )
+    name, rows = request.id or _id_of(request.files), sample.table.num_rows
+    found = _proposals(sample, markers, labels, values, columns)
+    return Draft(request, layout, name, rows, sample.complete, markers, labels, rates, _renamed(columns), split, found)
 
 
 def _check_files(files: Sequence[Path]) -> None:
@@ -222,6 +247,8 @@ def _columns(
         finding = find_kind(column)
         if name in roles:
             role, reason = roles[name]
+        elif finding.why == DESIGN:
+            role, reason = "left out", finding.why
         elif (evidence := find_leak(column, values)) is not None:
             role, reason = "post-exposure", evidence.sentence
         elif len(column.counts) > 0 and (named := after_exposure(name)) is not None:
@@ -244,6 +271,51 @@ def _columns(
             yield replace(draft, role="left out", finding=finding, reason=finding.why)
         else:
             yield replace(draft, finding=finding, rate=find_rate(trial.column, finding, trial))
+
+
+def _proposals(
+    sample: Sample,
+    markers: Markers,
+    labels: Sequence[Label],
+    values: Mapping[str, tuple[Floats, bool]],
+    columns: Sequence[ColumnDraft],
+) -> Proposals:
+    """Each column is counted again where a rule asks for it: all of them together may not fit into memory."""
+
+    def column_of(draft: ColumnDraft) -> Counted:
+        return count_column(draft.name, sample.table[draft.name], markers.sure)
+
+    numbers: dict[str, Floats] = {label.name: values[label.name][0] for label in labels if not label.binary}
+    of_column: dict[str, str] = {}
+    names = task_names([*values, *(draft.name for draft in columns if draft.role == "post-exposure")])
+    for draft in columns:
+        if draft.role == "post-exposure" and is_amount(column := column_of(draft)):
+            of_column[names[draft.name]] = draft.name
+            numbers[names[draft.name]] = column.of_rows
+    spaces, limit, lasting = dict[str, Space](), dict[str, str](), None
+    partly = [label.name for label in labels if np.isnan(values[label.name][0]).any()]
+    scenario = None
+    for draft in columns:
+        named = is_scenario(draft.name) and scenario is None
+        numeric = draft.finding.option is not None and draft.finding.option["kind"] == "numeric"
+        if draft.role != "input" or not (partly or named or (numbers and numeric)):
+            continue
+        column = column_of(draft)
+        for task in partly:
+            if task not in spaces and (space := find_space(column, draft.finding, values[task][0])):
+                spaces[task] = space
+        if named and (why := find_scenario(column, values)) is not None:
+            scenario = draft.name, why
+        if numeric:
+            limit |= {task: draft.name for task, y in numbers.items() if task not in limit and limits(y, column)}
+            lasting = lasting or (draft.name if is_duration(draft.name) else None)
+    parents = {label.name: label.parent for label in labels}
+    found = []
+    for task, y in numbers.items():
+        parent = None if parents.get(task) else find_parent(y, values)
+        watched = lasting if is_watching(of_column.get(task, task)) else None
+        found.append(amount_of(task, of_column.get(task), parent, limit.get(task), watched))
+    return Proposals(scenario, spaces, tuple(found))
 
 
 def _renamed(columns: tuple[ColumnDraft, ...]) -> tuple[ColumnDraft, ...]:

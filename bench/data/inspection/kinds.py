@@ -149,7 +149,7 @@ def _numeric(column: Counted, numbers: NDArray[np.float64], trial: Trial | None)
             f"a point in time, in {unit} since 1970: later rows have times that train never saw",
             offers=_parts_of_time(column.name, unit),
         )
-    if distinct > FEW and numbers.min() > 0 and _of_design(column, trial):
+    if _of_design(column, numbers, trial):
         return Finding(None, DESIGN, offers={column.name: _quantity(column)})
     if not column.whole:
         return _measured(column, "numbers with fractions", trial)
@@ -177,12 +177,12 @@ def _numeric(column: Counted, numbers: NDArray[np.float64], trial: Trial | None)
     return _measured(column, "many distinct whole numbers", trial, notes)
 
 
-def _of_design(column: Counted, trial: Trial | None) -> bool:
-    """Whether it is a sample's weight by its name or, where that may be a thing's, by telling nothing."""
+def _of_design(column: Counted, numbers: NDArray[np.float64], trial: Trial | None) -> bool:
+    """Whether it is a row's weight by its name or, where that may be a thing's, by telling nothing."""
     named = is_weight(column.name)
-    if named is None:
-        return trial is not None and max(trial.alone(trial.cut(FEW_RANGES)).values(), default=1.0) <= DULL
-    return named
+    if named is not None or len(column.counts) <= FEW or numbers.min() <= 0:
+        return bool(named) and numbers.min() >= 0 and numbers.max() > 0
+    return trial is not None and max(trial.alone(trial.cut(FEW_RANGES)).values(), default=1.0) <= DULL
 
 
 def _as_codes(trial: Trial) -> str | None:
@@ -259,13 +259,14 @@ def _quantity(column: Counted) -> dict[str, Any]:
     option: dict[str, Any] = {"kind": "numeric"}
     assert column.numbers is not None
     logged = np.sign(column.numbers) * np.log1p(np.abs(column.numbers))
-    skew = abs(_skewness(column.numbers, column.counts))
-    if skew > SKEW and abs(_skewness(logged, column.counts)) < skew / 2:
+    skew = abs(skewness(column.numbers, column.counts))
+    if skew > SKEW and abs(skewness(logged, column.counts)) < skew / 2:
         option["log1p"] = True
     return option
 
 
-def _skewness(numbers: NDArray[np.float64], counts: NDArray[np.int64]) -> float:
+def skewness(numbers: NDArray[np.float64], counts: NDArray[np.int64]) -> float:
+    """The skewness of distinct numbers (V,) that stand in `counts` rows each."""
     mean = np.average(numbers, weights=counts)
     variance = np.average((numbers - mean) ** 2, weights=counts)
     return float(np.average((numbers - mean) ** 3, weights=counts) / variance**1.5) if variance > 0 else 0.0

@@ -118,7 +118,7 @@ def find_labels(
     Raises:
         UserError: a label of one class, of texts that are neither yes nor no, a funnel with nothing to learn.
     """
-    names = _task_names(tuple(given))
+    names = task_names(tuple(given))
     labels = {
         column: replace(_label(columns[column], value), name=names[column], columns=(column,))
         for column, value in given.items()
@@ -193,7 +193,8 @@ def _child(label: Label, parent: Label, columns: Mapping[str, Counted]) -> Label
     return replace(label, columns=(*parent.columns, *label.columns), notes=(*label.notes, product))
 
 
-def _task_names(columns: Sequence[str]) -> dict[str, str]:
+def task_names(columns: Sequence[str]) -> dict[str, str]:
+    """Column -> the name of its task, no two of them the same."""
     names: dict[str, str] = {}
     for column in columns:
         name = re.sub(r"[^a-z0-9]+", "_", column.lower()).strip("_")

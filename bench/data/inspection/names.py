@@ -60,6 +60,10 @@ _SPANS = _set("watch play played stay view viewing read reading listen listening
 _OF_SPANS = _set("time duration ms sec secs seconds ratio pct percent progress")
 _OF_ACTIONS = _set("time ts timestamp date datetime at value amount price id delay flag label revenue quantity qty")
 _ALONE = _set("rating stars revenue")
+_WATCHING = _set("watch watched play played view viewing listen listening read reading playtime watchtime dwell")
+_LASTING = _set("duration length runtime")
+_RATINGS = _set("rating ratings stars star")
+_SCENARIOS = _set("tab page scene scenario surface placement slot country market site app domain")
 
 
 def words(name: str) -> list[str]:
@@ -126,6 +130,28 @@ def after_exposure(name: str) -> str | None:
     if joined in _ACTIONS or joined in _ALONE or joined in ("addtocart", "addcart"):
         return "its name is that of an action"
     return None
+
+
+def is_scenario(name: str) -> bool:
+    """Whether it names where something was shown: `tab`, `page_id`, but not `country_of_birth`."""
+    parts = [part for part in words(name) if part not in ("id", "code", "name", "type")]
+    return bool(parts) and parts[-1] in _SCENARIOS and "birth" not in parts
+
+
+def is_watching(name: str) -> bool:
+    """Whether it names how long something was watched, played or read."""
+    parts = words(name)
+    return any(part in _WATCHING for part in parts) or "".join(parts) in _WATCHING
+
+
+def is_duration(name: str) -> bool:
+    """Whether it names how long something lasts: `duration_ms`."""
+    return any(part in _LASTING for part in words(name))
+
+
+def is_rating(name: str) -> bool:
+    """Whether it names a rating."""
+    return bool(set(words(name)) & _RATINGS)
 
 
 _ISO = r"^\d{4}([-/.])\d{2}([-/.])\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?)?(Z|[+-]\d{2}:?\d{2})?$"

@@ -63,7 +63,7 @@ def card_text(draft: Draft) -> str:
         _reader(draft),
         _files(draft),
         _split(draft),
-        chain(_tasks(draft), _sampling(draft)),
+        chain(_tasks(draft), _amounts(draft), _sampling(draft)),
         _encoding(draft),
         _history(draft),
         _inputs(draft),
@@ -95,6 +95,13 @@ def _head(draft: Draft) -> Iterator[str]:
             "This seems to say how many rows a row stands for. Uncomment it to weigh losses and metrics."
         )
         yield f"# weight = {toml(design[0])}"
+    if draft.proposals.scenario is not None:
+        column, why = draft.proposals.scenario
+        yield ""
+        yield from comment(
+            f"{toml(column)} seems to say where something was shown: {why}. Uncomment it to see metrics for each."
+        )
+        yield f"# scenario = {toml(column)}"
     yield from _post_exposure(draft)
 
 
@@ -177,6 +184,26 @@ def _task(label: Label, draft: Draft) -> Iterator[str]:
     yield from (line for note in label.notes for line in comment(f"{_upper(note)}."))
     yield "[[tasks]]"
     yield from (f"{key(name)} = {toml(value)}" for name, value in label.table.items())
+    if (space := draft.proposals.spaces.get(label.name)) is not None:
+        yield from comment(f"{_upper(space.why)}. Uncomment it so that no other row counts, whatever it holds.")
+        yield f"# where = {toml(space.where)}"
+    for amount in draft.proposals.amounts:
+        if amount.task == label.name and amount.keys:
+            yield from comment(f"{_upper('; '.join(amount.why))}. Uncomment what holds.")
+            yield from (f"# {name} = {toml(value)}" for name, value in amount.keys.items())
+
+
+def _amounts(draft: Draft) -> Iterator[str]:
+    """Regressions to uncomment."""
+    for amount in draft.proposals.amounts:
+        if amount.column is not None:
+            yield ""
+            known = f"{toml(amount.column)} is a number that is known only afterwards and never negative"
+            why = ". ".join(map(_upper, (known, *amount.why)))
+            yield from comment(f"{why}. To predict it, uncomment this.")
+            yield "# [[tasks]]"
+            rule = {"name": amount.task, "column": amount.column, "kind": "regression"} | dict(amount.keys)
+            yield from (f"# {name} = {toml(value)}" for name, value in rule.items())
 
 
 def _sampling(draft: Draft) -> Iterator[str]:
@@ -184,11 +211,12 @@ def _sampling(draft: Draft) -> Iterator[str]:
     roots = [label.name for label in draft.labels if label.binary and "parent" not in label.table]
     for column in draft.columns:
         fits = is_sampling_rate(column.name) and all(_number(text) and 0 < float(text) <= 1 for text in column.examples)
-        if fits and roots and column.role in ("input", "left out"):
+        if fits and roots and column.role in ("input", "left out", "post-exposure"):
+            out = " and take the column out of [columns]" if column.role == "input" else ""
             yield ""
             yield from comment(
                 f"{toml(column.name)} seems to be the share of rows that was kept. If negatives of a label were "
-                "thinned out, uncomment this and take the column out of [columns]: probabilities are then of all rows."
+                f"thinned out, uncomment this{out}: probabilities are then of all rows."
             )
             yield "# [sampling]"
             yield f"# task = {toml(roots[0])}"

@@ -1,0 +1,179 @@
+"""What else a card could say of the columns: where a task counts, scenarios, and numbers that could be predicted.
+
+Each is a rule with the evidence for it. The card proposes it as a comment, so nothing changes until somebody decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.inspection.column import Counted
+from bench.data.inspection.kinds import FEW, SKEW, Finding, skewness
+from bench.data.inspection.names import epoch_unit, is_id, is_rating, is_scenario, is_yyyymmdd
+
+LEAST = 20
+"""Rows on each side below which nothing is said."""
+SCENARIOS = 20
+"""The most values of a scenario."""
+SHARE = 0.01
+"""Share of rows, at least, of a scenario that counts as one."""
+OVER = 0.01
+"""Share of a number's positive values that may exceed the column that limits it."""
+AT_LIMIT = 0.01
+"""Share of them, at least, that must equal it."""
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Space:
+    """Where a task counts.
+
+    Attributes:
+        where: for the card.
+        why: a sentence.
+    """
+
+    where: Mapping[str, Any]
+    why: str
+
+
+def find_space(column: Counted, finding: Finding, label: Floats) -> Space | None:
+    """The condition on an input column that holds in exactly the rows that have the label.
+
+    Args:
+        label: (N,), NaN where unobserved.
+    """
+    known = ~np.isnan(label)
+    if min(int(known.sum()), int((~known).sum())) < LEAST or finding.option is None or not column.single:
+        return None
+    kind, name = finding.option["kind"], column.name
+    if kind == "categorical" and len(column.counts) <= FEW:
+        cell = np.where(column.codes < 0, len(column.counts), column.codes)
+        labelled, all_rows = (np.bincount(cell[rows], minlength=len(column.counts) + 1) for rows in (known, cell >= 0))
+        if ((labelled > 0) & (labelled < all_rows)).any() or labelled[-1]:
+            return None
+        values = [text for text, count in zip(column.texts(), labelled.tolist(), strict=False) if count]
+        shown = f"one of {', '.join(values)}" if len(values) > 1 else values[0]
+        return Space({name: values}, f"the label is known where '{name}' is {shown}, and nowhere else")
+    if kind == "numeric":
+        inside, outside = column.of_rows[known], column.of_rows[~known]
+        outside = outside[~np.isnan(outside)]
+        if np.isnan(inside).any() or len(outside) < LEAST:
+            return None
+        low, high = (float(value) for value in (inside.min(), inside.max()))
+        if outside.max() < low:
+            bound = int(low) if column.whole else low
+            return Space({name: {"first": bound}}, f"the label is known where '{name}' is {bound} or more, not below")
+        if outside.min() > high:
+            bound = int(high) if column.whole else high
+            return Space({name: {"last": bound}}, f"the label is known where '{name}' is {bound} or less, not above")
+    return None
+
+
+def find_scenario(column: Counted, labels: Mapping[str, tuple[Floats, bool]]) -> str | None:
+    """Why a column may be a scenario: its name says so, it has few values, and two or more have enough rows.
+
+    Args:
+        labels: task -> ((N,), NaN where unobserved; whether binary).
+    """
+    if not column.single or not is_scenario(column.name) or not 2 <= len(column.counts) <= SCENARIOS:
+        return None
+    cell = np.where(column.codes < 0, len(column.counts), column.codes)
+    enough = np.append(column.counts >= SHARE * column.rows, False)
+    for y, binary in labels.values():
+        for wanted in (1, 0) if binary else ():
+            enough &= np.bincount(cell[y == wanted], minlength=len(enough)) >= LEAST
+    if enough.sum() < 2:
+        return None
+    y, binary = next(iter(labels.values()))
+    rows = ~np.isnan(y)
+    mean = np.bincount(cell[rows], y[rows], len(enough)) / np.maximum(np.bincount(cell[rows], minlength=len(enough)), 1)
+    low, high = (f"{value:.1%}" if binary else f"{value:.4g}" for value in (mean[enough].min(), mean[enough].max()))
+    return (
+        f"{int(enough.sum())} of its {len(column.counts)} values have {SHARE:.0%} of the rows or more, and "
+        f"'{next(iter(labels))}' is {low} to {high} there"
+    )
+
+
+@dataclass(frozen=True)
+class Amount:
+    """A number to predict: a column that is known only afterwards, or a label.
+
+    Attributes:
+        task: its name; of a column, what it would be.
+        column: that is proposed as a task; None where it is a task.
+        keys: more keys of the task.
+        why: reasons of these keys, no sentences.
+    """
+
+    task: str
+    column: str | None
+    keys: Mapping[str, str]
+    why: tuple[str, ...]
+
+
+def is_amount(column: Counted) -> bool:
+    """Whether a column that is known only afterwards could be predicted as a number: none negative, and a long tail.
+
+    A rating has few values and no tail; its name says so.
+    """
+    numbers = column.numbers
+    if numbers is None or len(numbers) < 3 or numbers.min() < 0 or not column.single:
+        return False
+    if epoch_unit(column) or is_yyyymmdd(column) or int(column.counts[numbers > 0].sum()) < LEAST:
+        return False
+    if is_rating(column.name):
+        return True
+    return not is_id(column.name) and len(numbers) > FEW and skewness(numbers, column.counts) > SKEW
+
+
+def find_parent(y: Floats, labels: Mapping[str, tuple[Floats, bool]]) -> str | None:
+    """The rarest binary task without which a number (N,) is 0 or missing in every row."""
+    something = np.nan_to_num(y) != 0
+    found: dict[str, int] = {}
+    for task, (label, binary) in labels.items():
+        without, happened = label == 0, label == 1
+        enough = min(int(without.sum()), int(something[happened].sum())) >= LEAST
+        if binary and enough and not something[without].any():
+            found[task] = int(happened.sum())
+    return min(found, key=found.__getitem__) if found else None
+
+
+def limits(y: Floats, other: Counted) -> bool:
+    """Whether a column limits a number (N,): it is hardly ever exceeded, and often reached."""
+    if other.numbers is None or len(other.counts) < 3 or not other.single:
+        return False
+    limit, known = other.of_rows, ~np.isnan(y)
+    there = known & (y > 0) & (limit > 0)
+    if int(there.sum()) < LEAST or (limit[known] > 0).mean() < 0.5:
+        return False
+    y, limit = y[there], limit[there]
+    return bool((y > limit).mean() <= OVER and (y == limit).mean() >= AT_LIMIT)
+
+
+def amount_of(
+    task: str, column: str | None, parent: str | None, limit: str | None, lasting: str | None = None
+) -> Amount:
+    """What was found of a number.
+
+    Args:
+        limit: the column that limits it.
+        lasting: a column whose name says how long something lasts, for a number whose name says how long it was
+            watched.
+    """
+    keys, why = dict[str, str](), list[str]()
+    if parent is not None:
+        keys["parent"] = parent
+        why.append(f"it is 0 or missing in every row without '{parent}'")
+    if limit is not None:
+        keys |= {"duration": limit, "censored": limit}
+        why.append(f"it hardly ever exceeds '{limit}' and often equals it, so it was cut there")
+    elif lasting is not None:
+        keys["duration"] = lasting
+        why.append(f"'{lasting}' seems to say how long it could last")
+    return Amount(task, column, keys, tuple(why))
