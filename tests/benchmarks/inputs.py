@@ -66,8 +66,8 @@ DRAWN = {
 }
 """Ranges of what is tuned, all on a logarithmic scale; the last one for the variant that has it."""
 FIRST, TREES = "bucket", "trees"
-FRONT = "served front"
-"""Hypervolume of the served front of one training on test, over a random order, as a share of the ideal's."""
+FRONTS = {"front within groups": "ndcg@5", "front over all rows": "{share}@10%"}
+"""Served fronts of one training: name -> the outcome of each task."""
 VARIANTS: dict[str, dict[str, Scalar]] = {
     FIRST: {},
     TREES: {},
@@ -178,12 +178,18 @@ def _trained(store: Store, config: dict[str, Scalar], variant: str, replicate: i
     kept |= {name: value for name, value in metrics.items() if name.startswith("test/")}
     if replicate:
         write_rows(store, folder)
-        kept[f"test/{FRONT}"] = front_of(folder, name_of(job.training, replicate), served)
+        for name, outcome in FRONTS.items():
+            shares = ("recall" if task.kind == "binary" else "value" for task in tasks)
+            of = [f"{task.name}.{outcome.format(share=share)}" for task, share in zip(tasks, shares, strict=True)]
+            kept[f"test/{name}"] = front_of(folder, name_of(job.training, replicate), of)
     return {"metrics": kept, "parameters": metrics.get("cost/parameters", 0), "cpu": taken}
 
 
 def front_of(folder: Path, name: str, outcomes: Sequence[str]) -> float:
-    """`FRONT` of kept predictions; weights are chosen on confirmation rows."""
+    """The hypervolume on test of the served front of kept predictions, whose weights confirmation rows choose.
+
+    Each outcome is taken over that of a random order, as a share of the ideal's; of M tasks the M-th root is given.
+    """
     objectives, found = [Objective(each, "maximize") for each in outcomes], []
     for split in ("confirm", "test"):
         rows, said = rows_of(folder, split), predictions(folder, split, name)
@@ -196,7 +202,7 @@ def front_of(folder: Path, name: str, outcomes: Sequence[str]) -> float:
     best = on_front(found[0][None], np.ones((1, len(found[0])), np.bool_), objectives)[0]
     ideal = [measure.values(np.nan_to_num(own))[at] for at, own in enumerate(rows.labels.T)]
     above = (found[1][best] - measure.random()) / (np.array(ideal) - measure.random())
-    return hypervolume(above, objectives, dict.fromkeys(outcomes, 0.0))
+    return float(hypervolume(above, objectives, dict.fromkeys(outcomes, 0.0)) ** (1 / len(outcomes)))
 
 
 def chosen(tasks: Sequence[str], variant: str, tried: Sequence[tuple[dict[str, Scalar], Mapping[str, float]]]) -> Any:
