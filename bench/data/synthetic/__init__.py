@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.data.synthetic import funnel, relatedness
+from bench.data.synthetic import feed, funnel, relatedness
 from bench.errors import UserError, unknown
 from bench.registry import Config
 from bench.validation import validate
@@ -30,6 +30,7 @@ class Generator:
 
 
 GENERATORS: dict[str, Generator] = {
+    "feed": Generator(feed.FeedConfig, feed.columns, feed.generate),
     "funnel": Generator(funnel.FunnelConfig, funnel.columns, funnel.generate),
     "relatedness": Generator(relatedness.RelatednessConfig, relatedness.columns, relatedness.generate),
 }

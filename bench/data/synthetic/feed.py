@@ -1,0 +1,122 @@
+"""A feed of videos with what real logs have: weights, thinned negatives, watch time, open comments, scenarios, groups.
+
+A request shows `each` videos in one tab. `mood` is a number of the request, `novelty` one of the row. Very new and very
+familiar videos are clicked alike, how much more than others depends on the tab; in one tab they are clicked less.
+Everything has a known truth:
+
+* `p_click` of all rows, whichever of them are left; `kept_rate` is the share of a row's negatives that was kept.
+* `p_click_weighted`, the share of clicks where rows count with their `weight`: in two of the tabs a click weighs more.
+* `mean_watch`, the mean seconds that a click would be watched, by a lognormal distribution with a long tail, and
+  `mean_seen`, the mean of those that the log has: a video ends at its `duration`.
+* `p_comment` where comments are open. The log has no comments elsewhere.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy.special import expit, ndtr
+
+from bench.data.synthetic.funnel import zipf_ids
+from bench.registry import Config
+from bench.seeds import derive
+
+DAYS = 10
+TABS = (0.4, 0.3, 0.2, 0.1)
+"""Share of requests of each."""
+BASE = np.array([-1.6, -0.6, -2.2, -1.0])
+SLOPE = np.array([1.5, 1.5, -1.0, 0.5])
+"""Of the distance of `novelty` from 0 for clicks, by tab."""
+MORE = np.array([1.0, 3.0, 1.0, 3.0])
+"""Mean weight of a click, by tab; that of other rows is 1."""
+UNEVEN = np.array([0.5, 1.0, 2.0, 3.0])
+"""Factor of the rate at which negatives were kept, by tab."""
+SPREAD = 0.8
+"""Standard deviation of the logarithm of a watch time."""
+
+
+class FeedConfig(Config):
+    """How much is generated, and what was done to the log."""
+
+    rows: int = Field(100_000, ge=1000, le=100_000_000)
+    """Before negatives are thinned."""
+    each: int = Field(10, ge=1, le=1000)
+    """Rows of a request."""
+    videos: int = Field(50, ge=2, le=10_000_000)
+    appeal: float = Field(0.5, ge=0, le=10)
+    """How much clicks differ by video."""
+    wave: float = Field(0.0, ge=0, le=10)
+    """How much a wave over the request's mood moves its clicks: it changes no order within a request."""
+    kept: float = Field(1.0, gt=0, le=1)
+    """Share of rows without click that the log has."""
+    uneven: bool = False
+    """Whether that share differs by tab and is 1 on the last two days, the test."""
+    seed: int = Field(0, ge=0)
+
+
+def generate(config: FeedConfig) -> Any:
+    """Columns of `columns`, what is known afterwards, weights and rates, and the truth."""
+    rng = np.random.default_rng(derive(config.seed, "feed"))
+    requests = -(-config.rows // config.each)
+    request = np.arange(config.rows) // config.each
+    day = 1 + request * DAYS // requests
+    tab = rng.choice(len(TABS), requests, p=TABS)[request]
+    mood = rng.standard_normal(requests)[request]
+    novelty = rng.standard_normal(config.rows)
+    video = zipf_ids(rng, config.videos, 0.8, config.rows)
+    appeal, depth = rng.standard_normal((2, config.videos))[:, video]
+    duration = np.round(np.exp(3.4 + 0.7 * rng.standard_normal(config.videos))[video], 1)
+    open_ = rng.random(config.rows) < 0.5
+
+    p_click = expit(
+        BASE[tab] + SLOPE[tab] * (np.abs(novelty) - 0.8) + config.appeal * appeal + config.wave * np.sin(2 * mood)
+    )
+    click = rng.random(config.rows) < p_click
+    middle = 2.6 + 0.5 * novelty + 0.3 * depth + 0.3 * (np.log(duration) - 3.4)
+    whole = np.exp(middle + SPREAD * rng.standard_normal(config.rows))
+    p_comment = expit(-1.5 + 0.7 * mood + 0.5 * depth)
+    comment = open_ & (rng.random(config.rows) < p_comment)
+    more = np.where(click, MORE[tab], 1.0)
+    weight = np.round(more * rng.gamma(4.0, 0.25, config.rows), 3)
+    rate = np.full(config.rows, config.kept)
+    if config.uneven:
+        rate = np.where(day > DAYS - 2, 1.0, np.minimum(config.kept * UNEVEN[tab], 1.0))
+    there = click | (rng.random(config.rows) < rate)
+    table = {
+        "request": request,
+        "day": day,
+        "tab": tab,
+        "video_id": video,
+        "mood": mood,
+        "novelty": novelty,
+        "duration": duration,
+        "comments_open": open_.astype(np.int8),
+        "click": click.astype(np.int8),
+        "watch": np.where(click, np.minimum(whole, duration), 0.0),
+        "comment": comment.astype(np.int8),
+        "weight": weight,
+        "kept_rate": rate,
+        "p_click": p_click,
+        "p_click_weighted": p_click * MORE[tab] / (p_click * MORE[tab] + 1 - p_click),
+        "mean_watch": np.exp(middle + SPREAD**2 / 2),
+        "mean_seen": mean_seen(middle, duration),
+        "p_comment": p_comment,
+    }
+    return pa.table({name: column[there] for name, column in table.items()})
+
+
+def mean_seen(middle: NDArray[np.float64], end: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean of the smaller of a lognormal number, whose logarithm has mean `middle`, and `end`."""
+    above = (np.log(end) - middle) / SPREAD
+    seen: NDArray[np.float64] = np.exp(middle + SPREAD**2 / 2) * ndtr(above - SPREAD) + end * (1 - ndtr(above))
+    return seen
+
+
+def columns(config: FeedConfig) -> dict[str, Any]:
+    """Two categorical inputs and three numeric ones."""
+    numbers = {"mood": "numeric", "novelty": "numeric", "duration": {"kind": "numeric", "log1p": True}}
+    return {"tab": "categorical", "video_id": "categorical"} | numbers

@@ -1,0 +1,121 @@
+"""From the card of the generated log to what a model predicts: truth that weights, thinning and conditions hide."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.data import load_card, prepare
+from bench.data.sources import SyntheticReader
+from bench.data.synthetic import GENERATORS
+from bench.predictions import name_of, predictions
+from bench.records import Job
+from bench.training.config import TrialConfig
+from bench.training.job import run_job
+
+pytestmark = pytest.mark.slow
+FIT: dict[str, Any] = {"optim.batch_size": 500, "optim.lr": 0.01, "embedding.dim": 4, "optim.schedule": "cosine"}
+
+
+def log_of(name: str) -> pd.DataFrame:
+    """The rows of a card's test."""
+    reader = load_card(name).reader
+    assert isinstance(reader, SyntheticReader)
+    made = GENERATORS[reader.generator]
+    frame: pd.DataFrame = made.generate(made.config.model_validate(reader.parameters)).to_pandas()
+    return frame[frame.day > 8].reset_index(drop=True)
+
+
+def trained(
+    name: str, tasks: tuple[str, ...], tmp_path: Path, outcomes: tuple[str, ...] = (), **dotted: Any
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Metrics, and joint predictions of the test by task."""
+    store = prepare(load_card(name), tmp_path / "home")
+    config = FIT | {key.replace("__", "."): value for key, value in dotted.items()}
+    job = Job(
+        trial=0,
+        replicate=1,
+        config=TrialConfig.parse(config).dotted(),
+        store=str(store.path),
+        seed=1,
+        splits=("valid", "test"),
+        objectives=tuple(f"{task}.auc" for task in tasks),
+        tasks=tasks,
+        threads=1,
+        outcomes=outcomes,
+        predictions=str(tmp_path),
+    )
+    metrics = run_job(job).metrics
+    found = predictions(tmp_path, "test", name_of(job.training, 1))
+    assert found is not None
+    return metrics, dict(zip(tasks, found.T.astype(np.float64), strict=True))
+
+
+def logloss(said: np.ndarray, truth: pd.Series) -> float:
+    """Expected loss above the least, where labels have these probabilities."""
+    q, p = np.clip(said, 1e-6, 1 - 1e-6), truth.to_numpy()
+    return float(np.mean(p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))))
+
+
+def assert_true(said: np.ndarray, truth: pd.Series, frame: pd.DataFrame, rows: float) -> None:
+    """Mean predictions of each tab and of five ranges of novelty are within four standard errors of the truth.
+
+    Args:
+        rows: of train, for each of test, that a mean was learnt from; an event and its opposite count alike.
+    """
+    for by in (frame.tab, pd.qcut(frame.novelty, 5)):
+        for _, own in frame.groupby(by, observed=True):
+            p = float(truth[own.index].mean())
+            error = np.sqrt(p * (1 - p) / (rows * len(own)))
+            assert abs(said[own.index].mean() - p) < 4 * error
+
+
+def test_weights_lead_to_the_weighted_probability(tmp_path: Path) -> None:
+    frame = log_of("synthetic-feed@weighted")
+    metrics, said = trained("synthetic-feed@weighted", ("click",), tmp_path, optim__epochs=4)
+    assert_true(said["click"], frame.p_click_weighted, frame, 1.0)  # of 3.5: weights differ
+    assert logloss(said["click"], frame.p_click_weighted) < 0.005 < logloss(said["click"], frame.p_click)
+    assert metrics["test/click.pcoc"] == pytest.approx(1, abs=0.05)
+    assert metrics["test/click.plain_pcoc"] > 1.25
+
+
+@pytest.mark.parametrize("funnel", ["independent", "direct"])
+@pytest.mark.parametrize("variant", ["thinned", "thinned-by-tab"])
+def test_thinned_negatives_lead_to_the_probability_of_all_rows(variant: str, funnel: str, tmp_path: Path) -> None:
+    name = f"synthetic-feed@{variant}"
+    frame = log_of(name)
+    dotted = {"optim__epochs": 6, "funnel__kind": funnel}
+    metrics, said = trained(name, ("click", "comment"), tmp_path, **dotted)
+    assert_true(said["click"], frame.p_click, frame, 0.5)
+    assert logloss(said["click"], frame.p_click) < 0.01
+    weights = np.where(frame.click == 1, 1, 1 / frame.kept_rate)
+    error = np.sqrt((weights**2 * (said["click"] - frame.click) ** 2).sum()) / frame.click.sum()
+    assert abs(metrics["test/click.pcoc"] - 1) < 4 * error
+    assert np.average(said["click"], weights=weights) < 0.32 < frame.click[frame.kept_rate < 1].mean() or funnel
+    may = frame[frame.comments_open == 1]
+    assert said["comment"][may.index].mean() == pytest.approx(may.p_comment.mean(), abs=0.03)
+
+
+def test_a_task_that_counts_somewhere_is_learnt_there(tmp_path: Path) -> None:
+    frame = log_of("synthetic-feed")
+    metrics, said = trained("synthetic-feed", ("click", "comment"), tmp_path, optim__epochs=4)
+    assert_true(said["comment"], frame.p_comment, frame, 1.0)  # of rows where comments are closed, too
+    assert metrics["test/comment.pcoc"] == pytest.approx(1, abs=0.06)
+
+
+@pytest.mark.parametrize("kind", ["listwise", "jrc", "bpr"])
+def test_a_loss_that_ranks_orders_requests_better_where_log_loss_has_no_room(kind: str, tmp_path: Path) -> None:
+    """Four hidden units go to the request's wave under log loss, though it changes no order."""
+    few = {"sharing.shared_bottom.layers": "4", "tower.layers": "", "numeric.kind": "scaled", "embedding.dim": 1}
+    few |= {"optim.epochs": 12, "optim.lr": 0.02, "optim.schedule": "constant", "optim.patience": 99}
+    name, outcome = "synthetic-feed@waves,rows=30_000", "click.ndcg@5"
+    found = {
+        loss: trained(name, ("click",), tmp_path / loss, (outcome,), **few, **{"loss.kind": loss})[0]
+        for loss in ("log", kind)
+    }
+    assert found[kind][f"test/{outcome}"] > found["log"][f"test/{outcome}"] + 0.015
+    assert found[kind]["test/click.pcoc"] == pytest.approx(found["log"]["test/click.pcoc"], abs=0.05)
