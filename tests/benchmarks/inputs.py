@@ -3,6 +3,9 @@
     python tests/benchmarks/inputs.py --raw DIR [--data census-income ...] [--variant bucket ...] [--tries 8]
         [--seeds 5] [--workers 1] [--out FILE.jsonl] [--write docs/inputs.md] [--outcome click.auc ...]
 
+On a card with scenarios, AUC and what is served are measured in each of them, too, where a task has enough positives;
+`--outcome 'click.auc[scenario=1]'` puts them into the table.
+
 `DIR` holds `census-income/`, `kuairand-pure/` and `hotel-bookings/`; the funnel is generated. Each variant is trained
 with the same `tries` draws of what is tuned (`DRAWN`), all on one seed. The draw with the best mean AUC on validation
 is trained on fresh seeds. Trees have as many tries. Each job has one thread. `FILE.jsonl` keeps each finished training,
@@ -30,8 +33,10 @@ from scipy.stats.qmc import Sobol
 from speed.table import replace
 
 from bench.data import Store, load_card, prepare
+from bench.data.columns import SCENARIO
 from bench.frontier.pareto import hypervolume
 from bench.frontier.served.front import on_front
+from bench.frontier.served.measuring import LEAST
 from bench.frontier.served.served import Sweep
 from bench.fusion import fused
 from bench.machine import keep_freed_memory
@@ -43,7 +48,7 @@ from bench.schema import Task
 from bench.seeds import derive
 from bench.training.config import TrialConfig
 from bench.training.job import run_job
-from bench.training.kept import write_rows
+from bench.training.kept import joint_labels, write_rows
 from bench.training.tree_settings import best_by_task, configurations
 
 NAME = "inputs"
@@ -110,6 +115,10 @@ VARIANTS: dict[str, dict[str, Scalar]] = {
         "optim.averaging": 0.25,
         "ensemble.members": 4,
     },
+    "pepnet": {"sharing.kind": "pepnet"},
+    "pepnet, gates by user": {"sharing.kind": "pepnet", "sharing.pepnet.domain": "user_id"},
+    "star": {"sharing.kind": "star"},
+    "mlora": {"sharing.kind": "mlora"},
     "focal": {"loss.kind": "focal"},
     "bpr": {"loss.kind": "bpr"},
     "bpr, weight 0.1": {"loss.kind": "bpr", "loss.bpr.weight": 0.1},
@@ -182,6 +191,10 @@ def _trained(store: Store, config: dict[str, Scalar], variant: str, replicate: i
             shares = ("recall" if task.kind == "binary" else "value" for task in tasks)
             of = [f"{task.name}.{outcome.format(share=share)}" for task, share in zip(tasks, shares, strict=True)]
             kept[f"test/{name}"] = front_of(folder, name_of(job.training, replicate), of)
+        if store.schema.scenario:
+            said = predictions(folder, "test", name_of(job.training, replicate))
+            assert said is not None
+            kept |= by_scenario(store, said)
     return {"metrics": kept, "parameters": metrics.get("cost/parameters", 0), "cpu": taken}
 
 
@@ -203,6 +216,24 @@ def front_of(folder: Path, name: str, outcomes: Sequence[str]) -> float:
     ideal = [measure.values(np.nan_to_num(own))[at] for at, own in enumerate(rows.labels.T)]
     above = (found[1][best] - measure.random()) / (np.array(ideal) - measure.random())
     return float(hypervolume(above, objectives, dict.fromkeys(outcomes, 0.0)) ** (1 / len(outcomes)))
+
+
+def by_scenario(store: Store, said: np.ndarray) -> dict[str, float]:
+    """AUC and what is served, of joint predictions `said` (N, T) on test in each scenario."""
+    test, tasks = store.split("test"), store.schema.tasks
+    labels, group = joint_labels(np.asarray(test.labels), store.schema), np.asarray(test.group)
+    names = [*(f"{task.name}.auc" for task in tasks), *default_outcomes(tasks, group)]
+    measure = Measure(tasks, names, labels, group, "test", 0)
+    found = {}
+    for code, value in enumerate(store.segments[SCENARIO]):
+        inside = np.asarray(test.segments)[:, list(store.segments).index(SCENARIO)] == code
+        part = measure.part(inside)
+        for at, task in enumerate(tasks):
+            if (labels[inside, at] > 0).sum() >= LEAST and (labels[inside, at] == 0).sum() >= LEAST:
+                values = dict(zip(names, part.values(said[:, at].astype(np.float64)), strict=True))
+                own = {name: value for name, value in values.items() if name.startswith(f"{task.name}.")}
+                found |= {f"test/{name}[{SCENARIO}={value}]": float(each) for name, each in own.items()}
+    return found
 
 
 def chosen(tasks: Sequence[str], variant: str, tried: Sequence[tuple[dict[str, Scalar], Mapping[str, float]]]) -> Any:
