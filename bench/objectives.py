@@ -1,7 +1,8 @@
 """Metric names and directions.
 
 A metric key is `<split>/<task>.<metric>`, as in `valid/income.auc`. For a task with a parent the sample space comes
-between: `long_view.cvr.auc` is measured where the parent happened, `long_view.ctcvr.auc` on all impressions.
+between: `long_view.cvr.auc` is measured where the parent happened, `long_view.ctcvr.auc` on all impressions. So is a
+regression: `watch.cvr.rmse` is of the seconds given a click, `watch.ctcvr.rmse` of the seconds an impression brings.
 Costs have no split and no task: `cost/parameters`. Outcomes of a ranking (`like.ndcg@5`, `like.recall@10%`) are
 measured on all impressions, of a task with a parent by its joint label: they have no sample space in their names.
 """
@@ -117,17 +118,15 @@ def metric_names(task: Task) -> dict[str, Direction | None]:
 
     Outcomes of a ranking are measured where they are asked for, see `parse` and `outcomes_of`.
     """
-    if task.kind == "regression":
-        return {f"{task.name}.{metric}": way for metric, way in REGRESSION_METRICS.items()}
+    metrics = REGRESSION_METRICS if task.kind == "regression" else BINARY_METRICS
     spaces = ("",) if task.parent is None else ("cvr.", "ctcvr.")
-    return {f"{task.name}.{space}{metric}": way for space in spaces for metric, way in BINARY_METRICS.items()}
+    return {f"{task.name}.{space}{metric}": way for space in spaces for metric, way in metrics.items()}
 
 
 def primary(task: Task) -> str:
-    """The metric that stands for a task where none is named: AUC on all impressions, or Spearman correlation."""
-    if task.kind == "regression":
-        return f"{task.name}.spearman"
-    return f"{task.name}.auc" if task.parent is None else f"{task.name}.ctcvr.auc"
+    """The metric that stands for a task where none is named, on all impressions: AUC, or Spearman correlation."""
+    metric = "spearman" if task.kind == "regression" else "auc"
+    return f"{task.name}.{metric}" if task.parent is None else f"{task.name}.ctcvr.{metric}"
 
 
 def parse(name: str, tasks: tuple[Task, ...], where: str) -> Objective:

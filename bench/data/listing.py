@@ -160,7 +160,11 @@ def _task(rule: TaskRule) -> str:
         text = f"{rule.name} is 1 where '{rule.column}' is {_or(rule.positive)}, {others}"
     else:
         text = f"{rule.name} is the 0 or 1 in '{rule.column}'"
-    if rule.parent:
+    if rule.parent and rule.kind == "regression":
+        text += (
+            f"; it counts where {rule.parent} is 1 and is predicted given {rule.parent}, and on all rows as 0 elsewhere"
+        )
+    elif rule.parent:
         text += f"; it can happen only after {rule.parent}, so it is predicted given {rule.parent} and jointly with it"
     if rule.where:
         text += (

@@ -43,21 +43,34 @@ def reachable(
         if rule.name not in truth:
             continue
         own, score, prefix = labels[:, index[rule.name]], truth[rule.name], f"{split}/{rule.name}"
-        seen = ~np.isnan(own)
-        if rule.kind == "regression":
-            best[f"{prefix}.rmse"] = float(np.sqrt(np.mean((own - score)[seen] ** 2)))
-            best[f"{prefix}.spearman"] = float(spearmanr(own[seen], score[seen]).statistic)
-        elif rule.parent is None:
-            best[f"{prefix}.auc"] = auc(own[seen], score[seen])
-        else:
-            happened = seen & (labels[:, index[rule.parent]] == 1)
-            best[f"{prefix}.cvr.auc"] = auc(own[happened], score[happened])
-            joint, ancestor = score, parents[rule.name]
-            while ancestor is not None and ancestor in truth:
-                joint, ancestor = joint * truth[ancestor], parents[ancestor]
-            if ancestor is None:
-                best[f"{prefix}.ctcvr.auc"] = auc(own[seen], joint[seen])
+        measure = _of_values if rule.kind == "regression" else _of_probabilities
+        if rule.parent is None:
+            best |= measure(prefix, own, score)
+            continue
+        above = labels[:, index[rule.parent]]
+        best |= measure(f"{prefix}.cvr", np.where(above == 1, own, np.nan), score)
+        whole, joint, ancestor = own, score, parents[rule.name]
+        while ancestor is not None and ancestor in truth:
+            of_parent = labels[:, index[ancestor]]
+            whole = np.where(of_parent == 0, 0, whole * of_parent)
+            joint, ancestor = joint * truth[ancestor], parents[ancestor]
+        if ancestor is None:
+            best |= measure(f"{prefix}.ctcvr", whole, joint)
     return best
+
+
+def _of_probabilities(name: str, labels: NDArray[np.float32], scores: Numbers) -> dict[str, float]:
+    seen = ~np.isnan(labels)
+    return {f"{name}.auc": auc(labels[seen], scores[seen])}
+
+
+def _of_values(name: str, labels: NDArray[np.float32], means: Numbers) -> dict[str, float]:
+    seen = ~np.isnan(labels)
+    own, said = labels[seen].astype(np.float64), means[seen]
+    return {
+        f"{name}.rmse": float(np.sqrt(np.mean((own - said) ** 2))),
+        f"{name}.spearman": float(spearmanr(own, said).statistic),
+    }
 
 
 class Truth:

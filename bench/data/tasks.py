@@ -51,7 +51,7 @@ class TaskRule(Config):
     negative: Values = ()
     """Values that mean 0; where given, any other value is refused, else every other value means 0."""
     parent: str | None = None
-    """Task that must happen first."""
+    """Binary task that must happen first. A regression then counts where it happened: seconds watched given a click."""
     scale: Literal["auto", "none", "standard", "log1p"] = "auto"
     """How a regression's label is scaled for training, see `scaled_tasks`; predictions are in its unit."""
     where: dict[str, Condition] = Field(default_factory=dict)
@@ -100,8 +100,8 @@ class TaskRule(Config):
             raise ValueError(f"task '{self.name}': 'positive' is for a binary task with one 'column'")
         if self.kind != "regression" and self.scale != "auto":
             raise ValueError(f"task '{self.name}': 'scale' is for a regression")
-        if self.kind == "regression" and (self.columns or self.parent):
-            raise ValueError(f"task '{self.name}': a regression task has one 'column' and no parent")
+        if self.kind == "regression" and self.columns:
+            raise ValueError(f"task '{self.name}': a regression has one 'column'")
         return self
 
 

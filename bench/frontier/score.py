@@ -127,6 +127,4 @@ class Score(BaseModel):
 
 def prediction_names(task: Task) -> tuple[str, ...]:
     """The predictions of a task: `click`; with a parent `purchase.cvr` (given it) and `purchase.ctcvr` (jointly)."""
-    if task.parent is None or task.kind == "regression":
-        return (task.name,)
-    return (f"{task.name}.cvr", f"{task.name}.ctcvr")
+    return (task.name,) if task.parent is None else (f"{task.name}.cvr", f"{task.name}.ctcvr")

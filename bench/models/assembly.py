@@ -82,6 +82,16 @@ class MultiTaskModel(nn.Module):
         self.precision, self.members = precision, ensemble.members
         tasks = len(schema.tasks)
         self.regression = [task.kind == "regression" for task in schema.tasks]
+        self.parent: Tensor
+        self.given_parent: Tensor
+        self.is_regression: Tensor
+        of_parent = [at if parent is None else parent for at, parent in enumerate(schema.parents)]
+        child = [
+            regression and parent is not None
+            for regression, parent in zip(self.regression, schema.parents, strict=True)
+        ]
+        for name, values in (("parent", of_parent), ("given_parent", child), ("is_regression", self.regression)):
+            self.register_buffer(name, torch.tensor(values), persistent=False)
         # The build of a sharing entry is its class: the number of input sets must be known before the input's width.
         kind = cast("type[Sharing]", lookup(SHARING, "sharing kind", sharing.kind).build)
         self.input_sets = kind.input_sets(tasks)
@@ -212,11 +222,17 @@ class MultiTaskModel(nn.Module):
             self.targets.follow(logits, labels.repeat(self.members, 1), weights)
 
     def probabilities(self, logits: Tensor) -> Probabilities:
-        """logits (B, O) -> conditional and joint predictions, regressions in the unit of their labels."""
+        """logits (B, O) -> conditional and joint predictions, regressions in the unit of their labels.
+
+        What is expected of a regression on all impressions is the joint probability of its parent times what is
+        expected where the parent happened.
+        """
         found = self.funnel.probabilities(logits[:, : len(self.funnel.outputs)])
-        if self.targets is None:
+        if not any(self.regression):
             return found
-        return Probabilities(self.targets.values(found.conditional), self.targets.values(found.joint))
+        conditional = found.conditional if self.targets is None else self.targets.values(found.conditional)
+        share = torch.where(self.given_parent, found.joint.index_select(1, self.parent), 1)
+        return Probabilities(conditional, torch.where(self.is_regression, share * conditional, found.joint))
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
         """Dense parameters on which more than one task's logits depend; the table is not among them."""

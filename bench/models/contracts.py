@@ -275,11 +275,15 @@ RAREST = 1e-6  # base rates are taken as no nearer than this to 0 and 1
 
 @dataclass(frozen=True)
 class Probabilities:
-    """A model's predictions for a batch; for regression tasks both are the predicted target.
+    """A model's predictions for a batch.
+
+    A funnel gives the output of a regression as both. The model puts it into the unit of the labels, and multiplies.
 
     Attributes:
-        conditional: (B, T), P(task | its parent happened); for a task without parent, P(task).
-        joint: (B, T), P(task and all its ancestors): the conditionals multiplied along the chain.
+        conditional: (B, T), P(task | its parent happened), of a regression the expected value where it happened; for a
+            task without parent, P(task).
+        joint: (B, T), P(task and all its ancestors): the conditionals multiplied along the chain. Of a regression the
+            expected value on all impressions, where it counts as 0 if the parent does not happen.
     """
 
     conditional: Tensor

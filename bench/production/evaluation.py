@@ -294,12 +294,11 @@ def _measures(
 ) -> Iterator[tuple[str, tuple[str | None, Weighted]]]:
     """Metric -> which way is better, and the metric as a function of weights."""
     for at, (task, parent) in enumerate(zip(schema.tasks, schema.parents, strict=True)):
-        own = given_parent(labels, at, parent)
-        if task.kind == "regression":
-            yield f"{task.name}.rmse", ("smaller", rmse(own, predictions[task.name]))
-            continue
-        spaces = (own, product(labels[:, schema.chain(at)]))
+        spaces = (given_parent(labels, at, parent), product(labels[:, schema.chain(at)]))
         for name, of_space in zip(prediction_names(task), spaces, strict=False):
+            if task.kind == "regression":
+                yield f"{name}.rmse", ("smaller", rmse(of_space, predictions[name]))
+                continue
             yield f"{name}.auc", ("larger", auc(of_space, predictions[name]))
             yield f"{name}.logloss", ("smaller", logloss(of_space, predictions[name]))
             yield f"{name}.pcoc", (None, pcoc(of_space, predictions[name]))

@@ -197,11 +197,10 @@ def _take(
 class Tally:
     """Every metric of every task that the rows define, added up over pieces of a split.
 
-    A task without parent is measured on all rows, as `click.auc`. A binary task with a parent is measured twice: where
-    its parent happened, by its conditional probability (`buy.cvr.auc`), and on all rows, by the joint probability
+    A task without parent is measured on all rows, as `click.auc`. A task with a parent is measured twice: where its
+    parent happened, by its conditional prediction (`buy.cvr.auc`, `watch.cvr.rmse`), and on all rows, by the joint one
     against the product of labels along its chain (`buy.ctcvr.auc`; the product is 0 as soon as an ancestor is known
-    not to have happened). A regression with a parent is measured where its parent happened. Rows whose label is
-    unobserved are left out.
+    not to have happened). Rows whose label is unobserved are left out.
 
     A metric that its rows do not define is not in the result. With one class only, there are log loss and ECE, and PCOC
     if there is a positive. Spearman correlation needs labels and predictions that vary. GAUC (by rows and by positives)
@@ -232,10 +231,10 @@ class Tally:
         self._binary: dict[str, BinaryTally] = {}
         self._regression: dict[str, RegressionTally] = {}
         for task, parent in zip(tasks, self._schema.parents, strict=True):
-            if task.kind == "regression":
-                self._regression[prefix + task.name] = RegressionTally()
-            else:
-                for space in ("",) if parent is None else (".cvr", ".ctcvr"):
+            for space in ("",) if parent is None else (".cvr", ".ctcvr"):
+                if task.kind == "regression":
+                    self._regression[prefix + task.name + space] = RegressionTally()
+                else:
                     self._binary[prefix + task.name + space] = BinaryTally(limit)
 
     def add(
@@ -250,8 +249,9 @@ class Tally:
 
         Args:
             labels: (N, T), 0 or 1 for binary tasks; NaN where unobserved.
-            conditional: (N, T), probabilities given the parent; of a regression task the predicted value.
-            joint: (N, T), probabilities of the task and all its ancestors.
+            conditional: (N, T), probabilities given the parent; of a regression the expected value given it.
+            joint: (N, T), probabilities of the task and all its ancestors; of a regression the expected value on all
+                impressions.
             group: (N,), negative where there is none.
             weights: (N, K), whose product a row counts with; None for equal ones. The same for all pieces.
 
@@ -269,7 +269,7 @@ class Tally:
             else:
                 self._binary[self._prefix + name].add(own, predictions, group)
         for at, stream in self._streams.items():
-            stream.add(*on_impressions(self._schema, at, labels, conditional, joint), group)
+            stream.add(*on_impressions(self._schema, at, labels, joint), group)
 
     def _add_weighted(
         self,
@@ -288,7 +288,7 @@ class Tally:
                 self._weighted.setdefault(way + name, new)[1].add(own, predictions, group, of_rows)
         for at, outcomes in self._outcomes.items():
             new = (self._prefix, WeightedTally(schema.tasks[at], outcomes))
-            ranked = on_impressions(schema, at, labels, conditional, joint)
+            ranked = on_impressions(schema, at, labels, joint)
             self._weighted.setdefault(f"outcomes of {at}", new)[1].add(*ranked, group, ways[""])
 
     def _check(self, predictions: NDArray[Any]) -> None:
@@ -316,17 +316,13 @@ def by_task(tasks: Sequence[Task], outcomes: Sequence[str]) -> dict[int, list[st
 
 
 def on_impressions(
-    schema: Schema, at: int, labels: NDArray[Any], conditional: NDArray[Any], joint: NDArray[Any]
+    schema: Schema, at: int, labels: NDArray[Any], joint: NDArray[Any]
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """A task's joint label (N,) on all impressions, NaN where that is not known, and its joint prediction (N,).
 
-    Of a regression with a parent they are its label and prediction times those of the parent: what an impression is
-    expected to bring. The arrays are those of `Tally.add`.
+    The arrays are those of `Tally.add`.
     """
-    parent, said = schema.parents[at], joint[:, at]
-    if schema.tasks[at].kind == "regression" and parent is not None:
-        said = conditional[:, at] * joint[:, parent]
-    return product(labels[:, schema.chain(at)]), said
+    return product(labels[:, schema.chain(at)]), joint[:, at]
 
 
 def sample_spaces(
@@ -338,11 +334,11 @@ def sample_spaces(
     """
     for at, (task, parent) in enumerate(zip(schema.tasks, schema.parents, strict=True)):
         given = given_parent(labels, at, parent)
-        if task.kind == "regression" or parent is None:
+        if parent is None:
             yield task.name, task.kind, given, conditional[:, at]
         else:
-            yield f"{task.name}.cvr", "binary", given, conditional[:, at]
-            yield f"{task.name}.ctcvr", "binary", product(labels[:, schema.chain(at)]), joint[:, at]
+            yield f"{task.name}.cvr", task.kind, given, conditional[:, at]
+            yield f"{task.name}.ctcvr", task.kind, product(labels[:, schema.chain(at)]), joint[:, at]
 
 
 def given_parent(labels: NDArray[Any], at: int, parent: int | None) -> NDArray[Any]:

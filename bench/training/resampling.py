@@ -64,7 +64,7 @@ class Resampling:
         self._rows += len(group)
         of_rows = None if weights is None else weights.astype(np.float64).prod(axis=1)
         for at, held in self._ranked.items():
-            held.add(*on_impressions(self._schema, at, labels, conditional, joint), group, units, of_rows)
+            held.add(*on_impressions(self._schema, at, labels, joint), group, units, of_rows)
         for start in range(0, len(group), _PIECE):
             rows = slice(start, start + _PIECE)
             drawn = counts(units[rows], self._split, self._resamples)

@@ -95,7 +95,7 @@ def best_by_task(
 
 
 def _merit(metrics: Mapping[str, float], task: str) -> float:
-    for name, sign in (("auc", 1), ("cvr.auc", 1), ("rmse", -1)):
+    for name, sign in (("auc", 1), ("cvr.auc", 1), ("rmse", -1), ("cvr.rmse", -1)):
         if math.isfinite(value := metrics.get(f"valid/{task}.{name}", math.nan)):
             return sign * value
     return -math.inf

@@ -52,7 +52,7 @@ MISTAKES = [
     ("tasks.1.name", "Buy!", "tasks.1.name"),
     ("tasks.0.optional", True, "its parent 'click' is optional"),
     ("tasks.1.columns", ["click", "buy"], "expected either 'column' or 'columns'"),
-    ("tasks.1.kind", "regression", "a regression task has one 'column' and no parent"),
+    ("tasks.1", {"name": "buy", "columns": ["click", "buy"], "kind": "regression"}, "a regression has one 'column'"),
     ("tasks.1.negative", ["0"], "'negative' needs 'positive'"),
     ("tasks.0", {"name": "click", "column": "click", "kind": "regression"}, "its parent 'click' must be binary"),
     ("tasks.0", {"name": "click", "column": "c", "positive": [1], "negative": [1.0]}, "both positive and negative"),

@@ -38,3 +38,11 @@ def test_a_regression_has_error_and_rank_correlation() -> None:
     labels = np.array([[1, 0], [2, 1], [4, 1]], np.float32)
     best = reachable("valid", rules, labels, {"y": np.array([1.0, 2.0, 3.0])})
     assert best == {"valid/y.rmse": pytest.approx(np.sqrt(1 / 3)), "valid/y.spearman": pytest.approx(1)}
+
+
+def test_a_regression_with_a_parent_is_measured_where_it_happened_and_on_all_rows() -> None:
+    rules = (TaskRule(name="z", column="z"), TaskRule(name="y", column="y", kind="regression", parent="z"))
+    labels = np.array([[1, 2], [1, 5], [0, np.nan], [0, 7]], np.float32)
+    best = reachable("valid", rules, labels, {"z": np.array([0.5, 0.5, 0.5, 0.25]), "y": np.array([2.0, 4, 2, 8])})
+    assert best["valid/y.cvr.rmse"] == pytest.approx(np.sqrt(1 / 2))
+    assert best["valid/y.ctcvr.rmse"] == pytest.approx(np.sqrt((1 + 9 + 1 + 4) / 4))

@@ -41,7 +41,7 @@ def test_a_picked_fusion_is_fused_bit_for_bit(data: Any, kind: Kind) -> None:
     score = Score.fusion(kind, dict(zip(names, weights, strict=True)), dict(zip(names, rates, strict=True)), TASKS)
     assert score.on == "raw"
     again = Score.model_validate(score.model_dump(mode="json"))
-    found = again.apply({"click": joint[:, 0], "buy.ctcvr": joint[:, 1], "watch": joint[:, 2]})
+    found = again.apply({"click": joint[:, 0], "buy.ctcvr": joint[:, 1], "watch.ctcvr": joint[:, 2]})
     np.testing.assert_array_equal(found, fused(kind, joint, weights, rates))
 
 

@@ -10,7 +10,7 @@ import torch
 
 from bench.data.tasks import scale_of
 from bench.models.assembly import MultiTaskModel
-from bench.models.config import EmbeddingConfig, TowerConfig
+from bench.models.config import EmbeddingConfig, EnsembleConfig, TowerConfig
 from bench.models.funnels import FUNNELS
 from bench.models.sharing import SHARING
 from bench.models.targets import Targets
@@ -57,6 +57,29 @@ def test_an_untrained_model_predicts_the_means_in_their_units_and_losses_begin_a
     assert spend == pytest.approx(0.5, rel=0.01)
     assert price == pytest.approx(0.5, rel=0.01)
     assert raw == pytest.approx(PRICE.var() / 2, rel=0.01)  # of a task without a scale nothing is scaled
+
+
+@pytest.mark.parametrize("funnel", FUNNELS)
+def test_the_joint_expectation_is_the_conditional_one_times_the_probability_of_the_parent(funnel: str) -> None:
+    """Of an ensemble, too; a child before its parent, and a parent that has a parent."""
+    spend = Task("spend", "regression", "buy", scale_of(SPEND))
+    tasks = (
+        spend,
+        Task("buy", parent="click"),
+        Task("click"),
+        Task("stay", "regression", "click"),
+        Task("raw", "regression"),
+    )
+    choices = (Choice(kind, axis[kind].config()) for axis, kind in ((SHARING, "mmoe"), (FUNNELS, funnel)))
+    schema = Schema((Field("user", 40),), ("age",), tasks)
+    sizes = EmbeddingConfig(dim=4), TowerConfig(layers=(8,))
+    model = MultiTaskModel(schema, *choices, *sizes, ensemble=EnsembleConfig(members=2)).eval()
+    with torch.no_grad():
+        found = model.probabilities(model(torch.arange(1, 31, dtype=torch.int)[:, None], torch.randn(30, 1)))
+    for task, parent in ((0, 1), (3, 2)):
+        torch.testing.assert_close(found.joint[:, task], found.joint[:, parent] * found.conditional[:, task])
+    assert torch.equal(found.joint[:, 4], found.conditional[:, 4])
+    assert not torch.equal(found.joint[:, 1], found.conditional[:, 1])
 
 
 def test_predictions_undo_what_is_done_to_labels() -> None:

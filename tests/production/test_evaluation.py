@@ -103,7 +103,8 @@ def test_groups_are_drawn_as_a_whole(rng: np.random.Generator) -> None:
 
 def test_each_prediction_on_its_own_rows() -> None:
     labels = np.array([[1, 1, 5], [1, 0, 3], [0, np.nan, np.nan], [0, 0, 9]], np.float32)
-    predicted = {"click": np.array([0.9, 0.6, 0.4, 0.7]), "watch": np.array([4.0, 4, 0, 0])}
+    predicted = {"click": np.array([0.9, 0.6, 0.4, 0.7]), "watch.cvr": np.array([4.0, 4, 0, 0])}
+    predicted["watch.ctcvr"] = np.array([4.0, 2, 2, 4])
     predicted |= {"buy.cvr": np.array([0.6, 0.4, 1, 1]), "buy.ctcvr": np.array([0.5, 0.6, 0.1, 0.1])}
     found = {
         each.metric: each.estimate.value
@@ -112,7 +113,8 @@ def test_each_prediction_on_its_own_rows() -> None:
     assert found["click.auc"] == 0.75
     assert found["buy.cvr.auc"] == 1.0
     assert found["buy.ctcvr.auc"] == pytest.approx(2 / 3)
-    assert found["watch.rmse"] == 1.0
+    assert found["watch.cvr.rmse"] == 1.0
+    assert found["watch.ctcvr.rmse"] == pytest.approx(np.sqrt((1 + 1 + 4 + 16) / 4))
 
 
 def test_the_served_ranking_is_judged_on_all_impressions(rng: np.random.Generator) -> None:

@@ -161,6 +161,7 @@ def funnel(rows: int = 2000) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.nda
     conditional = rng.random((rows, 4)).astype(np.float32)
     joint = conditional.copy()
     joint[:, 1] *= joint[:, 0]
+    joint[:, 2] *= joint[:, 0]
     joint[:, 3] *= joint[:, 1]
     labels = (rng.random((rows, 4)) < 0.2 + 0.6 * conditional).astype(np.float32)
     labels[:, 2] = rng.random(rows)
@@ -175,7 +176,8 @@ def test_each_metric_is_taken_on_its_sample_space() -> None:
         "click": binary(labels[:, 0], conditional[:, 0], group),
         "view.cvr": binary(labels[click, 1], conditional[click, 1], group[click]),
         "view.ctcvr": binary(labels[:, 0] * labels[:, 1], joint[:, 1], group),
-        "seconds": regression(labels[click, 2], conditional[click, 2]),
+        "seconds.cvr": regression(labels[click, 2], conditional[click, 2]),
+        "seconds.ctcvr": regression(labels[:, 0] * labels[:, 2], joint[:, 2]),
         "buy.cvr": binary(labels[view, 3], conditional[view, 3], group[view]),
         "buy.ctcvr": binary(labels[:, 0] * labels[:, 1] * labels[:, 3], joint[:, 3], group),
     }
@@ -210,7 +212,7 @@ def test_what_is_undefined_is_absent() -> None:
     no_clicks = evaluate(labels, conditional, joint, group, TASKS, "")
     assert set(no_clicks) == {
         f"{name}.{m}" for name in ("click", "view.ctcvr", "buy.ctcvr") for m in ("logloss", "ece")
-    }
+    } | {"seconds.ctcvr.rmse", "seconds.ctcvr.mae"}
     assert evaluate(labels[:0], conditional[:0], joint[:0], group[:0], TASKS, "") == {}
 
 
