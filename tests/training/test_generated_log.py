@@ -18,7 +18,16 @@ from bench.training.config import TrialConfig
 from bench.training.job import run_job
 
 pytestmark = pytest.mark.slow
-FIT: dict[str, Any] = {"optim.batch_size": 500, "optim.lr": 0.01, "embedding.dim": 4, "optim.schedule": "cosine"}
+FIT: dict[str, Any] = {
+    "optim.batch_size": 500,
+    "optim.epochs": 5,
+    "optim.lr": 0.005,
+    "optim.averaging": 0.5,
+    "optim.patience": 99,
+    "embedding.dim": 4,
+}
+FINE: dict[str, Any] = {"numeric.kind": "piecewise_linear", "numeric.piecewise_linear.bins": 8}
+"""Few ranges of numbers, so that each has rows enough."""
 
 
 def log_of(name: str) -> pd.DataFrame:
@@ -35,15 +44,14 @@ def trained(
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """Metrics, and joint predictions of the test by task."""
     store = prepare(load_card(name), tmp_path / "home")
-    config = FIT | {key.replace("__", "."): value for key, value in dotted.items()}
     job = Job(
         trial=0,
         replicate=1,
-        config=TrialConfig.parse(config).dotted(),
+        config=TrialConfig.parse(FIT | dotted).dotted(),
         store=str(store.path),
         seed=1,
         splits=("valid", "test"),
-        objectives=tuple(f"{task}.auc" for task in tasks),
+        objectives=tuple(f"{task}.logloss" for task in tasks),
         tasks=tasks,
         threads=1,
         outcomes=outcomes,
@@ -55,30 +63,29 @@ def trained(
     return metrics, dict(zip(tasks, found.T.astype(np.float64), strict=True))
 
 
-def logloss(said: np.ndarray, truth: pd.Series) -> float:
+def above_least(said: np.ndarray, truth: pd.Series) -> float:
     """Expected loss above the least, where labels have these probabilities."""
     q, p = np.clip(said, 1e-6, 1 - 1e-6), truth.to_numpy()
     return float(np.mean(p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))))
 
 
-def assert_true(said: np.ndarray, truth: pd.Series, frame: pd.DataFrame, rows: float) -> None:
-    """Mean predictions of each tab and of five ranges of novelty are within four standard errors of the truth.
+def assert_true(said: np.ndarray, truth: pd.Series, frame: pd.DataFrame) -> None:
+    """Mean predictions of each tab and of five ranges of novelty are within four standard errors of the truth's.
 
-    Args:
-        rows: of train, for each of test, that a mean was learnt from; an event and its opposite count alike.
+    The errors are those of a mean of as many labels as the test has: train has more.
     """
     for by in (frame.tab, pd.qcut(frame.novelty, 5)):
         for _, own in frame.groupby(by, observed=True):
             p = float(truth[own.index].mean())
-            error = np.sqrt(p * (1 - p) / (rows * len(own)))
-            assert abs(said[own.index].mean() - p) < 4 * error
+            assert abs(said[own.index].mean() - p) < 4 * np.sqrt(p * (1 - p) / len(own))
 
 
 def test_weights_lead_to_the_weighted_probability(tmp_path: Path) -> None:
     frame = log_of("synthetic-feed@weighted")
-    metrics, said = trained("synthetic-feed@weighted", ("click",), tmp_path, optim__epochs=4)
-    assert_true(said["click"], frame.p_click_weighted, frame, 1.0)  # of 3.5: weights differ
-    assert logloss(said["click"], frame.p_click_weighted) < 0.005 < logloss(said["click"], frame.p_click)
+    metrics, said = trained("synthetic-feed@weighted", ("click",), tmp_path, **FINE)
+    assert_true(said["click"], frame.p_click_weighted, frame)
+    assert above_least(said["click"], frame.p_click_weighted) < 0.005
+    assert above_least(said["click"], frame.p_click) > 0.02
     assert metrics["test/click.pcoc"] == pytest.approx(1, abs=0.05)
     assert metrics["test/click.plain_pcoc"] > 1.25
 
@@ -86,24 +93,24 @@ def test_weights_lead_to_the_weighted_probability(tmp_path: Path) -> None:
 @pytest.mark.parametrize("funnel", ["independent", "direct"])
 @pytest.mark.parametrize("variant", ["thinned", "thinned-by-tab"])
 def test_thinned_negatives_lead_to_the_probability_of_all_rows(variant: str, funnel: str, tmp_path: Path) -> None:
-    name = f"synthetic-feed@{variant}"
+    """The test of `thinned-by-tab` has all rows, so its PCOC is that of the full distribution without any weights."""
+    name = f"synthetic-feed@{variant},rows=300_000"
     frame = log_of(name)
-    dotted = {"optim__epochs": 6, "funnel__kind": funnel}
-    metrics, said = trained(name, ("click", "comment"), tmp_path, **dotted)
-    assert_true(said["click"], frame.p_click, frame, 0.5)
-    assert logloss(said["click"], frame.p_click) < 0.01
+    metrics, said = trained(name, ("click", "comment"), tmp_path, **FINE, **{"funnel.kind": funnel})
+    assert_true(said["click"], frame.p_click, frame)
+    assert above_least(said["click"], frame.p_click) < 0.006
     weights = np.where(frame.click == 1, 1, 1 / frame.kept_rate)
     error = np.sqrt((weights**2 * (said["click"] - frame.click) ** 2).sum()) / frame.click.sum()
-    assert abs(metrics["test/click.pcoc"] - 1) < 4 * error
-    assert np.average(said["click"], weights=weights) < 0.32 < frame.click[frame.kept_rate < 1].mean() or funnel
+    assert abs(metrics["test/click.pcoc"] - 1) < 3 * error
     may = frame[frame.comments_open == 1]
-    assert said["comment"][may.index].mean() == pytest.approx(may.p_comment.mean(), abs=0.03)
+    assert said["comment"][may.index].mean() == pytest.approx(may.p_comment.mean(), abs=0.02)
 
 
 def test_a_task_that_counts_somewhere_is_learnt_there(tmp_path: Path) -> None:
+    """Without its condition half of the comments would be zeros, and probabilities half as large."""
     frame = log_of("synthetic-feed")
-    metrics, said = trained("synthetic-feed", ("click", "comment"), tmp_path, optim__epochs=4)
-    assert_true(said["comment"], frame.p_comment, frame, 1.0)  # of rows where comments are closed, too
+    metrics, said = trained("synthetic-feed", ("click", "comment"), tmp_path, **FINE)
+    assert_true(said["comment"], frame.p_comment, frame)
     assert metrics["test/comment.pcoc"] == pytest.approx(1, abs=0.06)
 
 
@@ -111,11 +118,11 @@ def test_a_task_that_counts_somewhere_is_learnt_there(tmp_path: Path) -> None:
 def test_a_loss_that_ranks_orders_requests_better_where_log_loss_has_no_room(kind: str, tmp_path: Path) -> None:
     """Four hidden units go to the request's wave under log loss, though it changes no order."""
     few = {"sharing.shared_bottom.layers": "4", "tower.layers": "", "numeric.kind": "scaled", "embedding.dim": 1}
-    few |= {"optim.epochs": 12, "optim.lr": 0.02, "optim.schedule": "constant", "optim.patience": 99}
+    few |= {"optim.epochs": 12, "optim.lr": 0.02, "optim.averaging": 0.0}
     name, outcome = "synthetic-feed@waves,rows=30_000", "click.ndcg@5"
     found = {
         loss: trained(name, ("click",), tmp_path / loss, (outcome,), **few, **{"loss.kind": loss})[0]
         for loss in ("log", kind)
     }
     assert found[kind][f"test/{outcome}"] > found["log"][f"test/{outcome}"] + 0.015
-    assert found[kind]["test/click.pcoc"] == pytest.approx(found["log"]["test/click.pcoc"], abs=0.05)
+    assert found[kind]["test/click.pcoc"] == pytest.approx(1, abs=0.1)

@@ -169,31 +169,6 @@ def test_trees_are_those_of_the_rows_repeated(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.slow
-def test_training_reaches_the_weighted_optimum() -> None:
-    """Labels of 8 kinds of rows; weights, which depend on the label, move each kind's rate."""
-    rng = np.random.default_rng(0)
-    kind = rng.integers(0, 8, 4000)
-    labels = (rng.random(4000) < 0.1 + 0.1 * kind).astype(np.float32)
-    weights = np.where(labels == 1, 1 + kind % 3, 2.0)[:, None].astype(np.float32)
-    store = MemoryStore(tasks=(Task("click"),), fields=(Field("kind", 9),), weights=1)
-    split = Split(2 + kind[:, None].astype(np.int32), np.zeros((4000, 2), np.float32), labels[:, None],
-                  np.full(4000, -1, np.int32), weights=weights)  # fmt: skip
-    store._splits = dict.fromkeys(("train", "valid", "confirm", "test"), split)
-    config = {"optim.batch_size": 500, "optim.epochs": 60, "optim.lr": 0.02, "optim.schedule": "cosine"}
-    config |= {"optim.patience": 50}
-    made = Trainer(cast(Store, store), TrialConfig.parse(SMALL | config), [Objective("click.logloss", "minimize")], 1)
-    made.run_to()
-    said = torch.cat([made.model.probabilities(logits).joint for logits in made.evaluation.logits("train")])[:, 0]
-    for each in range(8):
-        own = kind == each
-        best = np.average(labels[own], weights=weights[own, 0])
-        assert said[own].mean() == pytest.approx(best, abs=0.005)
-    metrics = made.metrics("valid")
-    assert metrics["valid/click.pcoc"] == pytest.approx(1, abs=0.02)
-    assert metrics["valid/click.plain_pcoc"] == pytest.approx(float(said.mean()) / labels.mean(), abs=0.005)
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("rate", [0.1, None])
 @pytest.mark.parametrize("funnel", ["independent", "entire_space", "escm2_ipw", "direct"])
 def test_training_on_thinned_data_reaches_the_true_probabilities(funnel: str, rate: float | None) -> None:

@@ -69,7 +69,7 @@ def generate(config: FeedConfig) -> Any:
     novelty = rng.standard_normal(config.rows)
     video = zipf_ids(rng, config.videos, 0.8, config.rows)
     appeal, depth = rng.standard_normal((2, config.videos))[:, video]
-    duration = np.round(np.exp(3.4 + 0.7 * rng.standard_normal(config.videos))[video], 1)
+    duration: NDArray[np.float64] = np.exp(3.4 + 0.7 * rng.standard_normal(config.videos))[video].round(1)
     open_ = rng.random(config.rows) < 0.5
 
     p_click = expit(
