@@ -34,12 +34,12 @@ from scipy.stats.qmc import Sobol
 from speed.table import replace
 
 from bench.data import Store, load_card, prepare
-from bench.data.columns import SCENARIO
 from bench.frontier.served.measuring import LEAST
 from bench.machine import keep_freed_memory
 from bench.objectives import primary
 from bench.outcomes.measure import Measure, default_outcomes
 from bench.records import Job, Scalar
+from bench.schema import SCENARIO
 from bench.seeds import derive
 from bench.training.config import TrialConfig
 from bench.training.job import run_job
