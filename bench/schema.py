@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 TaskKind = Literal["binary", "regression"]
+SCENARIO = "scenario"
+"""Name of the segment that a card's scenario makes."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import Field, PrivateAttr, model_validator
 
 from bench import schema
-from bench.data.columns import SCENARIO, Categorical, Column, MultiValued, Numeric, SegmentName, SegmentRule, Vector
+from bench.data.columns import Categorical, Column, MultiValued, Numeric, SegmentName, SegmentRule, Vector
 from bench.data.history import HistoryConfig
 from bench.data.sources import CsvReader, RawFile, ReaderConfig, Source, SyntheticReader
 from bench.data.splits import ColumnSplit, FileSplit, HashSplit, RandomSplit, SplitRule, TimeSplit, ValidOfTrain
@@ -17,7 +17,7 @@ from bench.data.tasks import Span, TaskRule, check_tasks
 from bench.data.weights import Sampling, weight_columns
 from bench.errors import unknown
 from bench.registry import Config
-from bench.schema import Number, Schema, Task
+from bench.schema import SCENARIO, Number, Schema, Task
 
 
 class EncodingConfig(Config):

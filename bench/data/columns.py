@@ -127,8 +127,6 @@ Column = Annotated[
 
 
 SegmentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
-SCENARIO = "scenario"
-"""Name of the segment that the card's scenario makes."""
 KNOWN = ("known", "new")
 OTHER = "other"
 MOST = 20

@@ -33,7 +33,6 @@ from scipy.stats.qmc import Sobol
 from speed.table import replace
 
 from bench.data import Store, load_card, prepare
-from bench.data.columns import SCENARIO
 from bench.frontier.pareto import hypervolume
 from bench.frontier.served.front import on_front
 from bench.frontier.served.measuring import LEAST
@@ -44,7 +43,7 @@ from bench.objectives import Objective, metric_of, primary, ranked
 from bench.outcomes.measure import Measure, default_outcomes
 from bench.predictions import name_of, predictions, rows_of
 from bench.records import Job, Scalar
-from bench.schema import Task
+from bench.schema import SCENARIO, Task
 from bench.seeds import derive
 from bench.training.config import TrialConfig
 from bench.training.job import run_job
