@@ -34,6 +34,24 @@ class Scale:
 
 
 @dataclass(frozen=True)
+class Cap:
+    """The input that has the most that a label can be, and how a dense column becomes its number again.
+
+    Attributes:
+        column: which of the dense columns holds it, standardised.
+        missing: which of them says 1 where it is missing; None where train lacks no value.
+        log: whether the number's logarithm log(1 + x) was standardised.
+        mean, scale: by which.
+    """
+
+    column: int
+    missing: int | None
+    log: bool
+    mean: float
+    scale: float
+
+
+@dataclass(frozen=True)
 class Task:
     """One thing to predict.
 
@@ -42,12 +60,18 @@ class Task:
         kind: `binary` (labels 0, 1 or NaN for unobserved) or `regression`.
         parent: the task that must happen first (conversion's parent is click), or None.
         scale: of a regression's training targets; None trains on labels as they are.
+        duration: of a regression, the numeric input by which a loss may group rows; None without.
+        censored: whether rows have a bound, and a label at its bound is only known to be at least that.
+        cap: the input that is the bound, so that predictions are at most that; None where the bound is no input.
     """
 
     name: str
     kind: TaskKind = "binary"
     parent: str | None = None
     scale: Scale | None = None
+    duration: str | None = None
+    censored: bool = False
+    cap: Cap | None = None
 
 
 @dataclass(frozen=True)

@@ -122,6 +122,7 @@ class Rows:
         group: (n,), numbered as groups first appear; -1 where there is none.
         split: (n,), index into `SPLITS`, -1 for none.
         weights: (n, 0 to 2), see `bench.data.weights`.
+        bounds: (n, T), the most that each label can be; None where no task is censored.
     """
 
     table: Any
@@ -129,6 +130,7 @@ class Rows:
     group: NDArray[np.int32]
     split: Assignment
     weights: Weights
+    bounds: Labels | None = None
 
 
 def _kept(rows: NDArray[np.bool_], table: Any, labels: Labels, weights: Weights) -> tuple[Any, Labels, Weights]:
@@ -188,6 +190,10 @@ class Assembler:
             if rule.where:
                 labels[~rule.counts(table, missing), at] = np.nan
         undo_rates(weights, labels[:, card.thinned])
+        bounds = None
+        if any(rule.censored for rule in card.task_rules):
+            bounds = np.stack([rule.bounds(table, missing) for rule in card.task_rules], axis=1)
+            labels = np.where(labels > bounds, bounds, labels)
 
         none = np.full(len(labels), -1, np.int32)
         group = none if self._groups is None else self._groups.take(table)
@@ -196,7 +202,7 @@ class Assembler:
         self.outside += int((split < 0).sum())
         if time is not None:
             self.untimed += int((time.codes < 0).sum() if isinstance(time, Text) else np.isnan(time).sum())
-        return Rows(table, labels, group, split, weights)
+        return Rows(table, labels, group, split, weights, bounds)
 
     @property
     def rows(self) -> int:

@@ -78,6 +78,12 @@ class Batches:
         """(N, 1 or 2) float32, over the store's pages; None where the split has none."""
         return None if self._split.weights is None else _tensor(self._split.weights)
 
+    @cached_property
+    def bounds(self) -> Tensor | None:
+        """(N, T) float32, over the store's pages; of a view of fewer tasks a copy; None where the split has none."""
+        found = self._split.bounds
+        return None if found is None else _tensor(found)
+
     def in_order(self, size: int) -> Iterator[Batch]:
         """The whole split, in order; the last batch may be smaller. Pages of a store do not stay mapped."""
         if self._mapped:
@@ -152,7 +158,7 @@ class Batches:
 
     @property
     def _whole(self) -> Batch:
-        return Batch(self.ids, self.dense, self.labels, self.weights, self.group)
+        return Batch(self.ids, self.dense, self.labels, self.weights, self.group, self.bounds)
 
     def _label_blocks(self) -> Iterator[Tensor]:
         with ArrayReader(self._split.stored_labels) as reader:

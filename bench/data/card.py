@@ -99,8 +99,15 @@ class Card(Config):
 
     @property
     def tasks(self) -> tuple[Task, ...]:
-        """All tasks, in order."""
-        return tuple(rule.task for rule in self.task_rules)
+        """All tasks, in order; their durations by the names of the inputs."""
+        return tuple(replace(rule.task, duration=self.number_of(rule.duration)) for rule in self.task_rules)
+
+    def number_of(self, raw: str | None) -> str | None:
+        """The numeric input that is a raw column as it is; None where there is none."""
+        for name, column in self.columns.items():
+            if isinstance(column, Numeric) and column.derive is None and (column.source or name) == raw:
+                return name
+        return None
 
     @property
     def default_tasks(self) -> tuple[str, ...]:
@@ -149,7 +156,8 @@ class Card(Config):
             if isinstance(column, Numeric) or column.derive is not None
         }
         numeric |= {rule.column or "" for rule in self.task_rules if rule.kind == "regression"}
-        numeric |= {rule.truth for rule in self.task_rules if rule.truth}
+        beside = [raw for rule in self.task_rules for raw in (rule.truth, rule.duration, rule.censored) if raw]
+        numeric |= set(beside)
         numeric |= {rule.raw for rule in self.segment_rules.values() if rule.ranges} | set(self.logged)
         numeric |= dict(weight_columns(self.weight, self.sampling)).keys()
         numeric |= {raw for rule in self.task_rules for raw, holds in rule.where.items() if isinstance(holds, Span)}
@@ -162,7 +170,7 @@ class Card(Config):
             kind = {MultiValued: "list", Vector: "vector"}.get(type(self.columns[name]), "text")
             kinds[raw] = kind if kinds.get(raw, kind) == kind else "text"
         used = list[str]()
-        used += [raw for rule in self.task_rules for raw in (*rule.sources, *([rule.truth] if rule.truth else []))]
+        used += [*(raw for rule in self.task_rules for raw in rule.sources), *beside]
         used += [raw for raw in (self.group, self.time, self.split_column) if raw]
         used += [*(rule.raw for rule in self.segment_rules.values()), *self.logged]
         used += [raw for raw, _ in weight_columns(self.weight, self.sampling)]
@@ -252,6 +260,12 @@ class Card(Config):
                 raise ValueError(f"input '{name}' reads '{raw}', the column that assigns rows to splits")
             if raw in truths:
                 raise ValueError(f"input '{name}' reads '{raw}', the truth behind a label")
+        for rule in self.task_rules:
+            if rule.duration is not None and self.number_of(rule.duration) is None:
+                raise ValueError(
+                    f"task '{rule.name}': duration: expected a column that a numeric input reads, since a model needs "
+                    f"it to predict, found '{rule.duration}'"
+                )
         categorical = [name for name, column in self.columns.items() if isinstance(column, Categorical)]
         for name in self.encoding.target_rates:
             if name not in categorical:

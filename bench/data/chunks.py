@@ -25,14 +25,15 @@ from bench.data.store import Split
 from bench.errors import UserError
 
 Buffers = tuple[NDArray[Any], ...]
-"""ids (n, S) int32, dense (n, D) float32, the stored labels of all tasks (n, all T) float32; weights, groups if any."""
+"""ids (n, S) int32, dense (n, D) float32, the stored labels of all tasks (n, all T) float32; bounds,
+weights, groups if any."""
 
 
 class Batch(NamedTuple):
     """Rows of a split.
 
     ids (B, S) int32, dense (B, D) float32, labels (B, T) float32; if any, weights (B, 1 or 2) float32; where a loss
-    compares rows, group (B,) int32.
+    compares rows, group (B,) int32; where a regression is censored, bounds (B, T) float32.
     """
 
     ids: Tensor
@@ -40,6 +41,7 @@ class Batch(NamedTuple):
     labels: Tensor
     weights: Tensor | None = None
     group: Tensor | None = None
+    bounds: Tensor | None = None
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
@@ -53,8 +55,8 @@ class Batch(NamedTuple):
 
 def arrays_of(split: Split, grouped: bool = False) -> tuple[NDArray[Any], ...]:
     """The arrays that a batch's rows are in, as stored."""
-    weights = () if split.weights is None else (split.weights,)
-    return (split.ids, split.dense, split.stored_labels, *weights, *((split.group,) if grouped else ()))
+    some = (split.stored_bounds, split.weights, split.group if grouped else None)
+    return (split.ids, split.dense, split.stored_labels, *(array for array in some if array is not None))
 
 
 class RowReader:
@@ -70,6 +72,7 @@ class RowReader:
     def __init__(self, split: Split, grouped: bool = False) -> None:
         self.rows, self.grouped = len(split), grouped
         self._columns = None if split.columns is None else list(split.columns)
+        self._bounded = split.stored_bounds is not None
         self._arrays = tuple(map(ArrayReader, arrays_of(split, grouped)))
         self._stack = ExitStack()
 
@@ -99,8 +102,10 @@ class RowReader:
         tensors = [torch.from_numpy(buffer) for buffer in buffers]
         ids, dense, labels, *more = tensors if rows is None else [each.index_select(0, rows) for each in tensors]
         group = more.pop() if self.grouped else None
-        labels = labels if self._columns is None else labels[:, self._columns]
-        return Batch(ids, dense, labels, more[0] if more else None, group)
+        bounds = more.pop(0) if self._bounded else None
+        if self._columns is not None:
+            labels, bounds = labels[:, self._columns], None if bounds is None else bounds[:, self._columns]
+        return Batch(ids, dense, labels, more[0] if more else None, group, bounds)
 
 
 LARGEST_WINDOW = 1 << 19

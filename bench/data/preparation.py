@@ -12,7 +12,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ from bench.data.weights import weight_facts
 from bench.machine import peak_memory_mb, reset_peak_memory
 from bench.progress import Progress, Silent
 
-CODE_VERSION = 8
+CODE_VERSION = 9
 """Raised whenever the same card and files give another store."""
 _PROSE = {"title", "licence", "citation", "homepage", "sources", "files"}
 _BESIDE = ("scenario", "segments", "logged", "weight", "sampling")
@@ -218,7 +218,11 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
     encoder.save(folder / "encoder.json")
     labels = np.load(spills[0].folder / "labels.npy", mmap_mode="r")
     weights = np.load(file, mmap_mode="r") if (file := spills[0].folder / "weights.npy").is_file() else None
-    tasks = scaled_tasks(card.task_rules, labels, card.key, weights)
+    scaled = scaled_tasks(card.task_rules, labels, card.key, weights)
+    tasks = tuple(
+        replace(task, duration=found.duration, cap=encoder.cap_of(card.number_of(rule.censored)))
+        for rule, task, found in zip(card.task_rules, scaled, card.tasks, strict=True)
+    )
     schema = encoder.schema_of(tasks, card.group_input, card.group is not None, card.scenario_input)
     total = sum(spill.counts.rows for spill in spills)
     with progress.task(f"encoding {card.key}", total, "rows") as advance:
@@ -260,5 +264,6 @@ def _spill(rows: Rows, kept: Provisional, spills: list[Spill], truths: list[Trut
         at = np.flatnonzero(rows.split == number)
         if len(at):
             own = kept if len(at) == len(rows.split) else Provisional(kept.codes[at], kept.numbers[at])
-            spill.append(rows.labels[at], rows.weights[at], rows.group[at], own)
+            bounds = None if rows.bounds is None else rows.bounds[at]
+            spill.append(rows.labels[at], rows.weights[at], rows.group[at], own, bounds)
             truth.append(rows.table, at)

@@ -93,11 +93,23 @@ class Spill:
         if card.weight is not None or card.sampling is not None:
             weights = ArrayWriter(folder / "weights.npy", np.float32, (2 if card.sampling else 1,))
             self._weights = stack.enter_context(weights)
+        self._bounds: ArrayWriter | None = None
+        if any(task.censored for task in card.tasks):
+            self._bounds = stack.enter_context(ArrayWriter(folder / "bounds.npy", np.float32, (len(card.tasks),)))
         self._codes = stack.enter_context((folder / "codes").open("wb"))
         self._numbers = stack.enter_context((folder / "numbers").open("wb"))
 
-    def append(self, labels: NDArray[Any], weights: Weights, group: NDArray[Any], rows: Provisional) -> None:
-        """Adds rows: labels (n, T), weights (n, K), group (n,)."""
+    def append(
+        self,
+        labels: NDArray[Any],
+        weights: Weights,
+        group: NDArray[Any],
+        rows: Provisional,
+        bounds: NDArray[Any] | None = None,
+    ) -> None:
+        """Adds rows: labels (n, T), weights (n, K), group (n,), bounds (n, T)."""
+        if self._bounds is not None and bounds is not None:
+            self._bounds.append(bounds)
         self.counts.add(labels, weights)
         self._labels.append(labels)
         if self._weights is not None:

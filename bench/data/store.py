@@ -7,6 +7,7 @@
         ids.npy (N, S) int32    dense.npy (N, D) float32    labels.npy (N, T) float32    group.npy (N,) int32
         segments.npy (N, G) int16    logged.npy (N, K) float32    of a card that has segments or logged scores
         weights.npy (N, 1 or 2) float32    of a card with `weight` or `sampling`
+        bounds.npy (N, T) float32          of a card with a censored regression
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 SplitName = Literal["train", "valid", "confirm", "test"]
 ARRAYS = ("ids", "dense", "labels", "group")
-BESIDE = ("segments", "logged", "weights")
+BESIDE = ("segments", "logged", "weights", "bounds")
 """Of cards that ask for them."""
 
 
@@ -64,6 +65,8 @@ class Split:
         logged: (N, K) float32, each of the store's logged scores, NaN where missing; None without.
         weights: (N, 1) float32, how many rows a row stands for; (N, 2) where negatives were thinned: the row's weight
             and, of a negative, one over the share that was kept. None where the card has neither.
+        stored_bounds: (N, all tasks) float32, the most that each label can be, infinite where there is no such bound; a
+            label that reaches it is only known to be at least that. None where no task of the view is censored.
     """
 
     ids: NDArray[np.int32]
@@ -74,6 +77,7 @@ class Split:
     segments: NDArray[np.int16] | None = None
     logged: NDArray[np.float32] | None = None
     weights: NDArray[np.float32] | None = None
+    stored_bounds: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.group)
@@ -87,6 +91,12 @@ class Split:
         """(n, T) float32 of some rows, of this view's tasks."""
         stored = self.stored_labels[rows]
         return stored if self.columns is None else stored[:, list(self.columns)]
+
+    @property
+    def bounds(self) -> NDArray[np.float32] | None:
+        """(N, T) float32 of this view's tasks."""
+        stored = self.stored_bounds
+        return stored if stored is None or self.columns is None else np.ascontiguousarray(stored[:, list(self.columns)])
 
     def weights_of(self, rows: slice) -> NDArray[np.float32] | None:
         """(n, K) of some rows."""
@@ -156,6 +166,11 @@ class Store:
         return None if found is None else WeightFacts(found["plain"], **found["thinned"] or {})
 
     @property
+    def bounds(self) -> bool:
+        """Whether a regression is censored, of this view or another."""
+        return any(task["censored"] for task in self.manifest["schema"]["tasks"])
+
+    @property
     def arrays(self) -> tuple[str, ...]:
         """Names of the arrays of each split."""
         return (*ARRAYS, *(name for name in BESIDE if getattr(self, name)))
@@ -175,6 +190,8 @@ class Store:
         }
         ids, dense, labels, group = (arrays[array] for array in ARRAYS)
         columns = None if self.selected == tuple(range(labels.shape[1])) else self.selected
+        if not any(task.censored for task in self.schema.tasks):
+            arrays.pop("bounds", None)
         return Split(ids, dense, labels, group, columns, *map(arrays.get, BESIDE))
 
     def with_tasks(self, names: Sequence[str]) -> Store:

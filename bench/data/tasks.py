@@ -54,6 +54,11 @@ class TaskRule(Config):
     """Binary task that must happen first. A regression then counts where it happened: seconds watched given a click."""
     scale: Literal["auto", "none", "standard", "log1p"] = "auto"
     """How a regression's label is scaled for training, see `scaled_tasks`; predictions are in its unit."""
+    duration: str | None = None
+    """Of a regression: raw number column, and a numeric input, by which the loss `bins` groups rows."""
+    censored: str | None = None
+    """Of a regression: raw number column of the most that the label can be. A label there or above is taken as it, and
+    says only that the quantity is at least that."""
     where: dict[str, Condition] = Field(default_factory=dict)
     """Raw column -> its values, or range, in the rows where the task counts; elsewhere its label is unobserved. All
     must hold."""
@@ -82,7 +87,14 @@ class TaskRule(Config):
     @property
     def task(self) -> Task:
         """What models see of it."""
-        return Task(self.name, self.kind, self.parent)
+        return Task(self.name, self.kind, self.parent, duration=self.duration, censored=self.censored is not None)
+
+    def bounds(self, table: Any, missing: Collection[str]) -> NDArray[np.float32]:
+        """(n,) the most that the label can be in each row of an Arrow table; infinite where that is missing."""
+        if self.censored is None:
+            return np.full(table.num_rows, np.inf, np.float32)
+        found = as_numbers(table[self.censored], missing, self.censored).astype(np.float32)
+        return np.where(np.isnan(found), np.float32(np.inf), found)
 
     @model_validator(mode="after")
     def _consistent(self) -> TaskRule:
@@ -100,6 +112,11 @@ class TaskRule(Config):
             raise ValueError(f"task '{self.name}': 'positive' is for a binary task with one 'column'")
         if self.kind != "regression" and self.scale != "auto":
             raise ValueError(f"task '{self.name}': 'scale' is for a regression")
+        for key, raw in (("duration", self.duration), ("censored", self.censored)):
+            if raw is not None and self.kind != "regression":
+                raise ValueError(f"task '{self.name}': '{key}' is for a regression")
+            if raw is not None and raw in self.sources:
+                raise ValueError(f"task '{self.name}': {key}: expected another column than the label's, found '{raw}'")
         if self.kind == "regression" and self.columns:
             raise ValueError(f"task '{self.name}': a regression has one 'column'")
         return self

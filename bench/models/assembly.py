@@ -79,6 +79,7 @@ class MultiTaskModel(nn.Module):
         regression_loss: Choice = SQUARED,
     ) -> None:
         super().__init__()
+        stored = schema
         self.precision, self.members = precision, ensemble.members
         tasks = len(schema.tasks)
         self.regression = [task.kind == "regression" for task in schema.tasks]
@@ -133,7 +134,7 @@ class MultiTaskModel(nn.Module):
             schema,
             lookup(LOSSES, "loss kind", loss.kind).build(loss.options),
             lookup(REGRESSION_LOSSES, "regression_loss kind", regression_loss.kind).build(
-                schema, regression_loss.options
+                stored, regression_loss.options
             ),
         )
         self.scored: Tensor
@@ -141,7 +142,8 @@ class MultiTaskModel(nn.Module):
         self.outputs = (*self.funnel.outputs, *scores)
         self.register_buffer("scored", torch.tensor(scores, dtype=torch.int64), persistent=False)
         self.towers = Towers(len(self.outputs), self.sharing.outputs, tower, self.members, self.funnel.transfer)
-        self.targets = Targets(schema) if any(task.scale for task in schema.tasks) else None
+        smeared = self.funnel.loss.regression.smeared
+        self.targets = Targets(schema, smeared) if any(task.scale or task.cap for task in schema.tasks) else None
         self.thinned: Thinned | None = None
         self.weights = sum(parameter.numel() for parameter in self.dense_parameters())
         draw(self, seed)
@@ -154,11 +156,20 @@ class MultiTaskModel(nn.Module):
         """
         ids = self.rows(ids)
         logits = self.logits(self.embed(ids), ids, dense)
-        if self.targets is not None:
-            logits = self.targets.corrected(logits)
+        if any(self.regression):
+            logits = self._predicted(logits, dense)
         if self.members == 1:
             return logits
         return self._averaged(logits.view(self.members, -1, logits.shape[1]))
+
+    def _predicted(self, logits: Tensor, dense: Tensor) -> Tensor:
+        """Logits (k B, O) with what the loss of regressions predicts by them, on the scale of their targets."""
+        dense = dense if self.members == 1 else dense.repeat(self.members, 1)
+        own = logits[:, : len(self.regression)]
+        own = torch.where(self.is_regression, self.funnel.loss.regression.predicted(own, dense), own)
+        if self.targets is not None:
+            own = self.targets.capped(self.targets.corrected(own), dense)
+        return own if own.shape == logits.shape else torch.cat([own, logits[:, own.shape[1] :]], 1)
 
     @property
     def ties_logits(self) -> bool:
@@ -190,7 +201,13 @@ class MultiTaskModel(nn.Module):
         return torch.cat([h, *(h[task : task + 1] for task in more)]) if more and len(h) > 1 else h
 
     def losses(
-        self, logits: Tensor, labels: Tensor, weights: Tensor | None = None, group: Tensor | None = None
+        self,
+        logits: Tensor,
+        labels: Tensor,
+        weights: Tensor | None = None,
+        group: Tensor | None = None,
+        bounds: Tensor | None = None,
+        dense: Tensor | None = None,
     ) -> Tensor:
         """Mean loss of each task (T,).
 
@@ -199,7 +216,10 @@ class MultiTaskModel(nn.Module):
             labels: (B, T), NaN where unobserved.
             weights: (B, 1 or 2) of the samples, see `bench.data.store.Split`; None for equal ones.
             group: (B,), where the loss compares samples; None: all are one group.
+            bounds: (B, T) of labels, see `bench.data.store.Split`; None where no regression is censored.
+            dense: (B, D), for durations.
         """
+        bounds, dense = self._beside(bounds, dense)
         labels = labels if self.targets is None else self.targets.of_labels(labels)
         of_funnel, scores = len(self.funnel.outputs), None
         if of_funnel < len(self.outputs):
@@ -212,14 +232,39 @@ class MultiTaskModel(nn.Module):
         if self.members > 1:
             labels = labels.repeat(self.members, 1)
             weights = None if weights is None else weights.repeat(self.members, 1)
-        context = Context(None if group is None else numbered(group, self.members), scores)
+        context = Context(None if group is None else numbered(group, self.members), scores, bounds, dense)
         return self.funnel.losses(logits, labels, weights, context)
 
-    def follow(self, logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> None:
-        """Takes a training batch's logits (k B, O), labels (B, T) and weights into the scales of regressions."""
+    def follow(
+        self,
+        logits: Tensor,
+        labels: Tensor,
+        weights: Tensor | None = None,
+        bounds: Tensor | None = None,
+        dense: Tensor | None = None,
+    ) -> None:
+        """Takes a training batch's logits (k B, O), labels (B, T), weights, bounds and numbers into what is kept of
+        regressions: the factor of their scales, and the state of their loss."""
+        if not any(self.regression):
+            return
+        weights = None if weights is None else weights.prod(1, keepdim=True).repeat(self.members, 1)
+        labels = labels.repeat(self.members, 1)
         if self.targets is not None:
-            weights = None if weights is None else weights.prod(1, keepdim=True).repeat(self.members, 1)
-            self.targets.follow(logits, labels.repeat(self.members, 1), weights)
+            self.targets.follow(logits, labels, weights)
+        bounds, dense = self._beside(bounds, dense)
+        own = logits.detach()[:, : labels.shape[1]]
+        targets = labels if self.targets is None else self.targets.of_labels(labels)
+        happened = ~self.given_parent | (labels.index_select(1, self.parent) == 1)
+        targets = torch.where(happened & self.is_regression, targets, torch.nan)
+        self.funnel.loss.regression.follow(own, targets, weights, Context(bounds=bounds, dense=dense))
+
+    def _beside(self, bounds: Tensor | None, dense: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+        """Bounds (B, T) on the scale of the targets, and numbers (B, D), for each member's rows."""
+        if bounds is not None:
+            bounds = bounds if self.targets is None else self.targets.of_bounds(bounds)
+        if self.members == 1:
+            return bounds, dense
+        return tuple(None if each is None else each.repeat(self.members, 1) for each in (bounds, dense))  # type: ignore[return-value]
 
     def probabilities(self, logits: Tensor) -> Probabilities:
         """logits (B, O) -> conditional and joint predictions, regressions in the unit of their labels.
@@ -255,7 +300,9 @@ class MultiTaskModel(nn.Module):
             means: (T,), of each task's labels on its own sample space (a child's: where its parent happened). NaN
                 where there is no label: the task starts at probability 1/2, a regression at 0.
         """
-        start = self.funnel.start(means if self.targets is None else self.targets.start(means))
+        starts = means if self.targets is None else self.targets.start(means)
+        starts = torch.where(self.is_regression, self.funnel.loss.regression.start(starts), starts)
+        start = self.funnel.start(starts)
         self.towers.set_bias(torch.cat([start, start.new_zeros(len(self.scored))]))
 
     def _averaged(self, each: Tensor) -> Tensor:

@@ -35,14 +35,18 @@ class Targets(nn.Module):
     low: Tensor
     high: Tensor
     mean: Tensor
+    smeared: Tensor
     constant: Tensor
     predicted: Tensor
     batches: Tensor
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Schema, smeared: Tensor | None = None) -> None:
+        """Makes them; `smeared` as in `bench.models.losses.base.RegressionLoss`, None for all tasks."""
         super().__init__()
         scales = [task.scale for task in schema.tasks]
         self.parents = schema.parents
+        self.caps = [task.cap for task in schema.tasks]
+        self.is_logged = [scale is not None and scale.log for scale in scales]
         self.log = any(scale is not None and scale.log for scale in scales)
         constants = {
             "scaled": [scale is not None for scale in scales],
@@ -52,6 +56,7 @@ class Targets(nn.Module):
             "low": [scale.low if scale else 0.0 for scale in scales],
             "high": [scale.high if scale else 0.0 for scale in scales],
             "mean": [scale.mean if scale else 0.0 for scale in scales],
+            "smeared": [True] * len(scales) if smeared is None else smeared.tolist(),
         }
         for name, values in constants.items():
             self.register_buffer(name, torch.tensor(values), persistent=False)
@@ -67,9 +72,32 @@ class Targets(nn.Module):
         values = torch.minimum(torch.maximum(values, self.low), self.high)
         return torch.where(self.scaled, (values - self.centre) / self.spread, labels)
 
+    def of_bounds(self, bounds: Tensor) -> Tensor:
+        """Bounds of labels (B, T), infinite where there is none -> on the scale of the targets, clipped as these."""
+        return torch.where(bounds.isinf(), bounds, self.of_labels(bounds))
+
     def start(self, means: Tensor) -> Tensor:
         """Mean labels (T,) -> what an untrained model's outputs are to be."""
         return torch.where(self.scaled.to(means.device), 0.0, means)
+
+    def capped(self, outputs: Tensor, dense: Tensor) -> Tensor:
+        """Outputs (B, T or more) of which none says more than its row's bound, where an input (B, D) has that."""
+        if not any(self.caps):
+            return outputs
+        columns = list(outputs.unbind(1))
+        for task, cap in enumerate(self.caps):
+            if cap is None:
+                continue
+            number = dense[:, cap.column] * cap.scale + cap.mean
+            if cap.log:
+                number = number.sign() * (number.abs().clamp(max=LARGEST).exp() - 1)
+            if self.is_logged[task]:
+                number = (number.clamp(min=0.0) + 1).log()
+            most = (number - self.centre[task]) / self.spread[task]
+            least = torch.minimum(columns[task], most)
+            missing = None if cap.missing is None else dense[:, cap.missing] > 0.5
+            columns[task] = least if missing is None else torch.where(missing, columns[task], least)
+        return torch.stack(columns, 1)
 
     @torch.no_grad()
     def follow(self, logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> None:
@@ -98,7 +126,7 @@ class Targets(nn.Module):
         factor = (self.mean / torch.maximum(self.predicted, self.constant)).clamp(min=1.0)
         own = logits[:, :tasks]
         mean = ((factor * self._undone(own) + 1).log() - self.centre) / self.spread
-        return torch.cat([torch.where(self.logged, mean, own), logits[:, tasks:]], 1)
+        return torch.cat([torch.where(self.logged & self.smeared, mean, own), logits[:, tasks:]], 1)
 
     def mean_of(self, outputs: Tensor) -> Tensor:
         """Members' outputs (k, B, T) -> the outputs (B, T) whose values are the mean of the members' values."""

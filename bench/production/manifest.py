@@ -11,8 +11,8 @@ from bench.frontier.score import Score
 from bench.production.served_model import ModelSpec
 from bench.records import Scalar
 from bench.registry import Config
+from bench.schema import Cap, Number, Scale, Schema, Task, TaskKind, Vector
 from bench.schema import Field as SchemaField
-from bench.schema import Number, Scale, Schema, Task, TaskKind, Vector
 
 ONNX_FILES = ("model.onnx", "model.onnx.data")
 FILES = ("README.md", "calibration.json", "card.json", "encoder.json", "model.pt2", "policy.json")
@@ -73,6 +73,16 @@ class ScaleFacts(Config):
     mean: FiniteFloat
 
 
+class CapFacts(Config):
+    """The input that bounds a label, see `bench.schema.Cap`."""
+
+    column: int = Field(ge=0)
+    missing: int | None = Field(ge=0)
+    log: bool
+    mean: FiniteFloat
+    scale: FiniteFloat = Field(gt=0)
+
+
 class TaskFacts(Config):
     """A task, see `bench.schema.Task`."""
 
@@ -80,6 +90,15 @@ class TaskFacts(Config):
     kind: TaskKind
     parent: str | None
     scale: ScaleFacts | None = None
+    duration: str | None = None
+    censored: bool = False
+    cap: CapFacts | None = None
+
+    def as_task(self) -> Task:
+        """The same as models want it."""
+        scale = None if self.scale is None else Scale(**vars(self.scale))
+        cap = None if self.cap is None else Cap(**vars(self.cap))
+        return Task(self.name, self.kind, self.parent, scale, self.duration, self.censored, cap)
 
 
 class SchemaFacts(Config):
@@ -101,6 +120,7 @@ class SchemaFacts(Config):
                 raise ValueError(f"expected each {what} once, found '{twice}' twice")
         for task in self.tasks:
             self._check_parents(task)
+            self._check_inputs(task)
         rows = sum(each.cardinality for each in self.fields if each.of is None)
         slots = sum(each.slots for each in self.fields)
         if rows >= 2**31 - 1 or slots > 2**16:
@@ -137,6 +157,12 @@ class SchemaFacts(Config):
             if field.slots != 1 or field.cardinality != len(number.counts) + 2:
                 raise ValueError(f"expected '{field.name}' to have {len(number.counts)} ranges of '{number.name}'")
 
+    def _check_inputs(self, task: TaskFacts) -> None:
+        if task.duration is not None and task.duration not in [number.name for number in self.numbers]:
+            raise ValueError(f"expected '{task.duration}' among the numbers, as the duration of '{task.name}'")
+        if task.cap is not None and max(task.cap.column, task.cap.missing or 0) >= len(self.dense):
+            raise ValueError(f"expected the bound of '{task.name}' among {len(self.dense)} dense columns")
+
     @property
     def _tasks(self) -> list[str]:
         return [task.name for task in self.tasks]
@@ -156,10 +182,7 @@ class SchemaFacts(Config):
         return Schema(
             tuple(SchemaField(**vars(each)) for each in self.fields),
             self.dense,
-            tuple(
-                Task(each.name, each.kind, each.parent, None if each.scale is None else Scale(**vars(each.scale)))
-                for each in self.tasks
-            ),
+            tuple(each.as_task() for each in self.tasks),
             self.group,
             tuple(Number(**vars(each)) for each in self.numbers),
             tuple(Vector(**vars(each)) for each in self.vectors),

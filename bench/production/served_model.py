@@ -20,8 +20,8 @@ States = Sequence[State]
 """One trained configuration: its one best state, or one for each task where tasks are separate models."""
 
 
-TRAINING = ("balancing.", "loss.", "regression_loss.")
-"""Axes of a configuration that serving needs nothing of."""
+TRAINING = ("balancing.", "loss.")
+"""Axes of a configuration that serving needs nothing of; the loss of regressions says what their outputs predict."""
 OF_TASKS = ("towers.hidden.", "towers.output.")
 """Names of parameters that are stacked by output."""
 

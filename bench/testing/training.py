@@ -184,7 +184,7 @@ def a_row_of_weight_0_counts_as_one_without_labels(store: MemoryStore, dotted: M
 def a_task_without_labels_in_a_batch_leaves_all_finite(store: MemoryStore, balancing: str, precision: str) -> None:
     """Weights and the balancer's state, over four batches of which two lack a task."""
     made = trainer(store, {"sharing.kind": "mmoe", "balancing.kind": balancing, "optim.precision": precision})
-    ids, dense, labels, weights, _ = next(Batches(store.split("train")).in_order(64))
+    ids, dense, labels, weights, *_ = next(Batches(store.split("train")).in_order(64))
     for missing in (None, 0, 2, None):
         seen = labels.clone()
         if missing is not None:

@@ -60,7 +60,7 @@ class ResidentFeed:
     def __init__(self, split: Split, device: torch.device, grouped: bool = False) -> None:
         self._split, self._grouped = split, grouped
         # A copy first: a read-only map cannot be a tensor's memory.
-        arrays = (split.ids, split.dense, split.labels, split.weights, split.group if grouped else None)
+        arrays = (split.ids, split.dense, split.labels, split.weights, split.group if grouped else None, split.bounds)
         self.whole = Batch(
             *(None if array is None else torch.from_numpy(np.array(array)).to(device) for array in arrays)  # type: ignore[arg-type]
         )

@@ -26,6 +26,7 @@ from bench.training.evaluation import Evaluation
 from bench.training.randomness import RandomState
 from bench.training.selection import Averaging, selectors
 from bench.training.step import CapturedStep, Compute, build_step, check_finite
+from bench.training.tables import fit_tables
 
 CHECK_EVERY = 50  # steps between looks for a loss that is no longer finite
 
@@ -76,6 +77,7 @@ class Trainer:
         self.model = self.step.model
         if store.weights is not None and store.weights.task is not None:
             self.model.thinned = Thinned(self.model.funnel, store.weights.task, store.weights.rate).to(self.device)
+        fit_tables(self.model, train)
         self.data = feed(train, self.device, self.model.funnel.loss.binary.needs_groups)
         optim, tasks = config.optim, [task.name for task in self.schema.tasks]
         self.batch_size = max(1, min(optim.batch_size, len(train)))

@@ -90,7 +90,7 @@ class Probe:
             e.requires_grad_()
             # Not by calling the towers: gradient aggregation would cut the graph there.
             logits = model.towers.forward(model.represent(e, ids, batch.dense))
-            losses = model.losses(logits, batch.labels, batch.weights, batch.group)
+            losses = model.losses(logits, batch.labels, batch.weights, batch.group, batch.bounds, batch.dense)
             inputs = [e, *self._inputs]
             with of_one_task():
                 gradients = [

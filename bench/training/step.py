@@ -58,24 +58,26 @@ class Step:
         labels: Tensor,
         weights: Tensor | None = None,
         group: Tensor | None = None,
+        bounds: Tensor | None = None,
     ) -> Tensor:
         """The tasks' losses before the update (T,), detached.
 
-        ids (B, S) int32, dense (B, D), labels (B, T), weights (B, 1 or 2) or None, group (B,) or None, as in `Batch`.
+        ids (B, S) int32, dense (B, D), labels (B, T), weights (B, 1 or 2) or None, group (B,) or None, bounds (B, T) or
+        None, as in `Batch`.
         """
         again = "second forward" in self.balancer.needs
         random = random_state(ids.device) if again else {}
         ids = self.model.rows(ids)
         e = self.embed(ids)
-        logits, losses = self.forward(e, ids, dense, labels, weights, group)
-        self.model.follow(logits, labels, weights)
+        logits, losses = self.forward(e, ids, dense, labels, weights, group, bounds)
+        self.model.follow(logits, labels, weights, bounds, dense)
         self.dense.zero_grad()
         self.backward(e, logits, losses)
         self.update_dense()
         self.update_rows(ids, e)
         if again:
             with replayed(random, ids.device):
-                self.look_again(ids, dense, labels, weights, group)
+                self.look_again(ids, dense, labels, weights, group, bounds)
         return losses.detach()
 
     def scale_rates(self, factor: float) -> None:
@@ -99,10 +101,11 @@ class Step:
         labels: Tensor,
         weights: Tensor | None = None,
         group: Tensor | None = None,
+        bounds: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """-> logits (B, O), losses (T,)."""
         logits = self.model.logits(e, ids, dense)
-        return logits, self.model.losses(logits, labels, weights, group)
+        return logits, self.model.losses(logits, labels, weights, group, bounds, dense)
 
     def backward(self, e: Tensor, logits: Tensor, losses: Tensor) -> None:
         """Fills `.grad` of `e`, of the model's dense parameters and of the balancer's."""
@@ -118,10 +121,16 @@ class Step:
 
     @torch.no_grad()
     def look_again(
-        self, ids: Tensor, dense: Tensor, labels: Tensor, weights: Tensor | None, group: Tensor | None
+        self,
+        ids: Tensor,
+        dense: Tensor,
+        labels: Tensor,
+        weights: Tensor | None,
+        group: Tensor | None,
+        bounds: Tensor | None,
     ) -> None:
         """Shows the balancer the batch's losses after the update, which alone sets them apart from those before."""
-        _, losses = self.forward(self.embed(ids), ids, dense, labels, weights, group)
+        _, losses = self.forward(self.embed(ids), ids, dense, labels, weights, group, bounds)
         self.balancer.after(losses)
 
     def weigh(self, losses: Tensor) -> Tensor:

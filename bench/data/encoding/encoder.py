@@ -20,7 +20,7 @@ from bench.data.encoding.rates import TargetRates
 from bench.errors import UserError
 from bench.plain import read_json
 from bench.registry import Config
-from bench.schema import Field, Number, Schema, Task, Vector
+from bench.schema import Cap, Field, Number, Schema, Task, Vector
 from bench.validation import validate
 
 Ids = NDArray[np.int32]
@@ -87,6 +87,15 @@ class Encoder(Config):
         ranges = [part for part in self.fields if isinstance(part, BucketField)]
         numbers = tuple(_number(part, *columns[part.number]) for part in ranges)
         return Schema(self._shapes, self.dense_names, tasks, group, numbers, tuple(vectors), grouped, scenario)
+
+    def cap_of(self, name: str | None) -> Cap | None:
+        """How a numeric input of that name becomes its raw number again; None where there is none."""
+        at = 0
+        for part in self.dense:
+            if isinstance(part, NumericColumn) and part.name == name:
+                return Cap(at, at + 1 if part.flag else None, part.log1p, part.mean, part.scale)
+            at += len(part.names)
+        return None
 
     @property
     def _shapes(self) -> tuple[Field, ...]:

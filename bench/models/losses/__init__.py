@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from bench.models.losses.base import Context, Log, Loss, MeanLosses, RegressionLoss, Squared
+from bench.models.losses.base import Context, Log, Loss, MeanLosses, RegressionLoss, is_uncensored
+from bench.models.losses.bins import Bins
 from bench.models.losses.focal import Focal, FocalConfig
 from bench.models.losses.huber import Huber, HuberConfig
+from bench.models.losses.quantile import Quantile, QuantileConfig
 from bench.models.losses.ranking import BPR, JRC, BPRConfig, Listwise, RankingConfig, has_groups
+from bench.models.losses.squared import Squared
 from bench.models.losses.weighted_logistic import WeightedLogistic, is_logarithmic
 from bench.plugins import Registry
 from bench.registry import Entry, NoOptions
@@ -61,13 +64,14 @@ _OF_REGRESSIONS: dict[str, Entry[RegressionLoss]] = {
         build=Squared,
         config=NoOptions,
         paper="-",
-        summary="half the squared error of the scaled target",
+        summary="half the squared error of the scaled target; of censored labels, Tobit's likelihood",
     ),
     "huber": Entry(
         build=Huber,
         config=HuberConfig,
         paper="Huber, Annals of Mathematical Statistics 1964",
         summary="half the squared error of the scaled target, from some error on a line",
+        unfit=is_uncensored,
     ),
     "weighted_logistic": Entry(
         build=WeightedLogistic,
@@ -77,6 +81,21 @@ _OF_REGRESSIONS: dict[str, Entry[RegressionLoss]] = {
         unfit=is_logarithmic,
         departs="In the paper only watched videos are positives, and odds are about the mean time where few are "
         "watched; here each row is both, and odds are 1 + the mean time exactly.",
+    ),
+    "quantile": Entry(
+        build=Quantile,
+        config=QuantileConfig,
+        paper="Koenker & Bassett, Econometrica 1978",
+        summary="the pinball loss: predicts a quantile, by default the median, and no mean",
+    ),
+    "bins": Entry(
+        build=Bins,
+        config=NoOptions,
+        paper="Zhan et al., KDD 2022",
+        summary="the label's quantile, among rows of about the same duration where the card names one",
+        departs="The paper predicts one quantile by a squared error, and looks its label up; the label of a mean "
+        "quantile is no mean label. Here the output gives the probability of each bin between quantiles, and the "
+        "prediction is the expectation.",
     ),
 }
 REGRESSION_LOSSES = Registry("regression_loss", _OF_REGRESSIONS)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench.registry import Config, NoOptions
@@ -27,10 +28,15 @@ class Context(NamedTuple):
     Attributes:
         group: (B,) int64 below B, samples of one number are ranked against each other; None: all are one group.
         scores: (B, T), the second score of each binary task, for a loss that has one; else None.
+        bounds: (B, T), on the scale of the targets: a regression's target at or above it is known to be at least that;
+            infinite where there is none. None where no regression is censored.
+        dense: (B, D), the store's numbers, for a regression loss that reads durations; else None.
     """
 
     group: Tensor | None = None
     scores: Tensor | None = None
+    bounds: Tensor | None = None
+    dense: Tensor | None = None
 
 
 class Loss(nn.Module, ABC):
@@ -72,29 +78,77 @@ class Loss(nn.Module, ABC):
 
 
 class RegressionLoss(nn.Module, ABC):
-    """The loss of regressions. Built as `RegressionLoss(schema, config)`; it has neither parameters nor state.
+    """The loss of regressions. Built as `RegressionLoss(schema, config)`, of the store's schema.
+
+    It has no parameters. What it keeps beside them (buffers, part of the model's state) follows the batches.
 
     Attributes:
         of_constant: mean loss where the mean target is predicted, of targets of variance 1; None where that depends on
             more.
+        aims_at_mean: whether predictions are expectations.
+        says: what a prediction is.
+        needs_tables: whether `fit` is to be called before training.
+        smeared: (T,), of which tasks an output on a logarithmic scale is of the mean logarithm, see
+            `bench.models.targets`.
     """
 
     of_constant: float | None = None
+    aims_at_mean: bool = True
+    says: str = "mean"
+    needs_tables: bool = False
+    smeared: Tensor
 
     def __init__(self, schema: Schema, config: Config) -> None:
         super().__init__()
+        smeared = torch.full((len(schema.tasks),), self.aims_at_mean)
+        self.register_buffer("smeared", smeared, persistent=False)
 
     @abstractmethod
-    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
+    def forward(self, outputs: Tensor, targets: Tensor, context: Context) -> Tensor:
         """The loss of each sample, finite and not negative.
 
         Args:
             outputs: (B, T), on the scale of the targets.
             targets: (B, T), labels as `bench.models.targets` scales them; 0 where unknown.
+            context: bounds and numbers.
 
         Returns:
             (B, T).
         """
+
+    def start(self, means: Tensor) -> Tensor:
+        """Mean targets (T,) -> what an untrained model's outputs are to be."""
+        return means
+
+    def fit(
+        self,
+        targets: NDArray[Any],
+        values: NDArray[Any],
+        dense: NDArray[Any],
+        weights: NDArray[Any] | None,
+        bounds: NDArray[Any] | None,
+    ) -> None:
+        """Learns tables from rows of train.
+
+        Args:
+            targets, values: (N, T), on the scale of the targets and in the unit of the labels; NaN where a task does
+                not count.
+            dense: (N, D).
+            weights: (N,), how many rows a row stands for.
+            bounds: (N, T) as in `Context`.
+        """
+
+    def follow(self, outputs: Tensor, targets: Tensor, weights: Tensor | None, context: Context) -> None:
+        """Takes a training batch into the state.
+
+        Args:
+            outputs, targets: (B, T), targets NaN where a task does not count.
+            weights: as of `mean`.
+        """
+
+    def predicted(self, outputs: Tensor, dense: Tensor) -> Tensor:
+        """Outputs (B, T) and numbers (B, D) -> on the scale of the targets, what is predicted (B, T)."""
+        return outputs
 
 
 class Log(Loss):
@@ -103,16 +157,6 @@ class Log(Loss):
     def forward(self, logits: Tensor, labels: Tensor, known: Tensor, context: Context) -> Tensor:
         """See `Loss.forward`."""
         return F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
-
-
-class Squared(RegressionLoss):
-    """Half the squared error: of a standardised target it begins at .5, about where a log loss begins."""
-
-    of_constant = 0.5
-
-    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """See `RegressionLoss.forward`."""
-        return (outputs - targets).square() / 2
 
 
 class MeanLosses(nn.Module):
@@ -127,7 +171,7 @@ class MeanLosses(nn.Module):
     def __init__(self, schema: Schema, binary: Loss | None = None, regression: RegressionLoss | None = None) -> None:
         super().__init__()
         self.binary = binary or Log(NoOptions())
-        self.regression = regression or Squared(schema, NoOptions())
+        self.regression = regression or _squared(schema)
         scored = self.binary.needs_scores
         self.tasks_with_scores = tuple(at for at, task in enumerate(schema.tasks) if scored and task.kind == "binary")
         kinds = [task.kind == "regression" for task in schema.tasks]
@@ -157,8 +201,25 @@ class MeanLosses(nn.Module):
             counted &= weights > 0
         losses = self.binary(predictions, known, counted, context or Context())
         if self.has_regression:
-            losses = torch.where(self.is_regression, self.regression(predictions, known), losses)
+            regression = self.regression(predictions, known, context or Context())
+            losses = torch.where(self.is_regression, regression, losses)
         return mean(losses, observed, weights)
+
+
+def is_uncensored(schema: Schema) -> str | None:
+    """The `unfit` of losses without a form for lower bounds."""
+    for task in schema.tasks:
+        if task.censored:
+            return (
+                f"regression '{task.name}' is censored, and this loss knows no lower bounds; take squared or quantile"
+            )
+    return None
+
+
+def _squared(schema: Schema) -> RegressionLoss:
+    from bench.models.losses.squared import Squared  # it is made of what stands here
+
+    return Squared(schema, NoOptions())
 
 
 def numbered(group: Tensor, members: int = 1) -> Tensor:

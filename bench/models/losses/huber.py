@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from bench.models.losses.base import RegressionLoss
+from bench.models.losses.base import Context, RegressionLoss
 from bench.registry import Config
 from bench.schema import Schema
 
@@ -25,6 +25,6 @@ class Huber(RegressionLoss):
         super().__init__(schema, config)
         self.delta = config.delta
 
-    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
+    def forward(self, outputs: Tensor, targets: Tensor, context: Context) -> Tensor:
         """See `RegressionLoss.forward`."""
         return F.huber_loss(outputs, targets, reduction="none", delta=self.delta)

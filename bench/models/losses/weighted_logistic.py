@@ -6,17 +6,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.models.losses.base import RegressionLoss
+from bench.models.losses.base import Context, RegressionLoss, is_uncensored
 from bench.registry import Config
 from bench.schema import Schema
 
 
 def is_logarithmic(schema: Schema) -> str | None:
-    """The `unfit`: where no logarithm is taken, an output is no logit of odds."""
+    """The `unfit`: where no logarithm is taken, an output is no logit of odds; and of a bound no odds are known."""
     for task in schema.tasks:
         if task.kind == "regression" and not (task.scale and task.scale.log):
             return f"regression '{task.name}' is not on the scale log1p, which its card or skewed labels would give it"
-    return None
+    return is_uncensored(schema)
 
 
 class WeightedLogistic(RegressionLoss):
@@ -40,7 +40,7 @@ class WeightedLogistic(RegressionLoss):
         self.register_buffer("centre", torch.tensor(centre), persistent=False)
         self.register_buffer("spread", torch.tensor(spread), persistent=False)
 
-    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
+    def forward(self, outputs: Tensor, targets: Tensor, context: Context) -> Tensor:
         """See `RegressionLoss.forward`."""
         logits, best = (values * self.spread + self.centre for values in (outputs, targets))
         weight = best.exp()  # 1 + y

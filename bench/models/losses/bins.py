@@ -1,0 +1,279 @@
+"""Ordinal regression over quantiles of the label, and an expectation from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bench.models.losses.base import Context, RegressionLoss, mean
+from bench.registry import Config
+from bench.schema import Schema, Task
+
+CUTS = 48
+"""K, cut points between K + 1 bins."""
+GROUPS = 30
+"""Most groups of rows by duration, beside that of rows without one."""
+ROWS_OF_GROUP = 500
+"""Rows of train for each group; one with fewer than a tenth takes the cut points of all rows."""
+SLOWEST = 0.01
+"""Least step of the thresholds, as a part of Newton's."""
+FAR = 3e38
+Floats = NDArray[np.float64]
+
+
+class Bins(RegressionLoss):
+    """A cumulative-link model (McCullagh, JRSS B 1980): P(y > cut k) = sigmoid(output - threshold k).
+
+    One output and K thresholds that all rows share, as in CORAL (Cao et al., Pattern Recognition Letters 2020): so a
+    task keeps one output, whatever funnel and balancer there are. The loss is the mean of the log losses of y > cut k.
+
+    Cut k is the quantile of train's labels at a level. Where the card names a duration, it is that quantile among rows
+    of about this duration, as in D2Q (Zhan et al., KDD 2022): the output then says how long a video is watched among
+    videos as long. Between the mean durations of two groups, cuts lie on a line; beyond the first and
+    the last they stay. Levels, and groups, are closer where
+    labels are farther from the median, so that a long tail has enough of them.
+
+    The prediction is the expectation: each bin's mean label, times the probability of the bin.
+
+    Thresholds take no gradient. Each follows the outputs by Newton's steps to where its mean prediction is the share of
+    labels above its cut, which is where its loss is least. They are part of the model's state, as are the tables.
+
+    Of a censored label y > cut k is not known where the cut is at or above the row's bound, whatever the label: such
+    pairs count for nothing. Tables are made of labels below their bounds, each with the inverse of the share of rows
+    whose bound is above it (Robins & Rotnitzky, 1992). What lies above all bounds counts as the largest labels.
+
+    Attributes:
+        thresholds: (R, K) of the R regressions.
+        knots: (R, G), mean standardised duration of each group, ascending.
+        cuts: (R, G + 1, K), on the scale of the targets; the last are of rows without a duration, or of all rows.
+        base, steps: (R, G + 1, 1) and (R, G + 1, K): mean label of the first bin, and steps to the next one's.
+    """
+
+    aims_at_mean = True
+    needs_tables = True
+    thresholds: Tensor
+    knots: Tensor
+    cuts: Tensor
+    base: Tensor
+    steps: Tensor
+    batches: Tensor
+
+    def __init__(self, schema: Schema, config: Config) -> None:
+        super().__init__(schema, config)
+        self.tasks = [at for at, task in enumerate(schema.tasks) if task.kind == "regression"]
+        self.scales = [schema.tasks[at].scale for at in self.tasks]
+        numbers = {number.name: (number.column, number.missing) for number in schema.numbers}
+        self.durations = [numbers.get(schema.tasks[at].duration or "") for at in self.tasks]
+        groups = GROUPS if any(self.durations) else 0
+        levels = torch.linspace(0, 1, CUTS + 2, dtype=torch.float64)[1:-1]
+        cuts = torch.special.ndtri(levels)  # until they are fitted, labels are taken as normal
+        shape = len(self.tasks), groups + 1, CUTS
+        values = [_undone(torch.cat([cuts, cuts[-1:] + 0.1]).numpy(), schema.tasks[at]) for at in self.tasks]
+        means = torch.from_numpy(np.stack(values)) if values else torch.zeros(0, CUTS + 1)
+        state = {
+            "thresholds": torch.logit(levels).expand(shape[0], CUTS),
+            "knots": torch.full((shape[0], groups), FAR),
+            "cuts": cuts.expand(shape),
+            "base": means[:, None, :1].expand(*shape[:2], 1),
+            "steps": means.diff(dim=1)[:, None].expand(shape),
+            "batches": torch.zeros(()),
+        }
+        for name, value in state.items():
+            self.register_buffer(name, value.float().clone())
+        self.register_buffer("smeared", torch.zeros(len(schema.tasks), dtype=torch.bool), persistent=False)
+
+    def start(self, means: Tensor) -> Tensor:
+        """See `RegressionLoss.start`: at 0 the thresholds say the labels' own distribution."""
+        return torch.zeros_like(means)
+
+    @torch.no_grad()
+    def fit(
+        self,
+        targets: NDArray[Any],
+        values: NDArray[Any],
+        dense: NDArray[Any],
+        weights: NDArray[Any] | None,
+        bounds: NDArray[Any] | None,
+    ) -> None:
+        """See `RegressionLoss.fit`."""
+        for at, task in enumerate(self.tasks):
+            seen = ~np.isnan(targets[:, task])
+            if not seen.any():
+                continue
+            rows = Rows(
+                targets[seen, task].astype(np.float64),
+                values[seen, task].astype(np.float64),
+                np.ones(int(seen.sum())) if weights is None else weights[seen].astype(np.float64),
+                None if bounds is None else bounds[seen, task].astype(np.float64),
+            )
+            group, duration = np.zeros(int(seen.sum()), np.int64), self.durations[at]
+            if duration is not None:
+                own = dense[seen, duration[0]].astype(np.float64)
+                group = rows.groups(own, None if duration[1] is None else dense[seen, duration[1]] > 0.5)
+            levels = rows.uncensored().levels(group)
+            self.thresholds[at] = torch.logit(torch.from_numpy(levels)).float()
+            whole = rows.uncensored().tables(levels)
+            parts = [np.flatnonzero(group == number) for number in range(int(group.max()) + 1)]
+            of_groups = [
+                rows.of(inside).uncensored().tables(levels) if 10 * len(inside) >= ROWS_OF_GROUP else whole
+                for inside in parts
+            ]
+            if duration is not None:
+                self.knots[at].fill_(FAR)[: len(parts) - 1] = torch.tensor(
+                    [own[inside].mean() for inside in parts[:-1]]
+                )
+            for number in range(self.cuts.shape[1]):
+                last = number == self.cuts.shape[1] - 1  # of rows without a duration
+                cuts, means = of_groups[-1] if last else of_groups[min(number, len(parts) - 1)]
+                self.cuts[at, number] = torch.from_numpy(cuts).float()
+                self.base[at, number] = float(means[0])
+                self.steps[at, number] = torch.from_numpy(np.diff(means)).float()
+
+    def forward(self, outputs: Tensor, targets: Tensor, context: Context) -> Tensor:
+        """See `RegressionLoss.forward`."""
+        columns = list(torch.zeros_like(outputs).unbind(1))
+        for at, task in enumerate(self.tasks):
+            (cuts,) = self._of_rows(at, context.dense, self.cuts)
+            above = (targets[:, task, None] > cuts).to(outputs.dtype)
+            logits = outputs[:, task, None] - self.thresholds[at]
+            losses = F.binary_cross_entropy_with_logits(logits, above, reduction="none")
+            if context.bounds is not None:
+                losses = torch.where(cuts < context.bounds[:, task, None], losses, 0)
+            columns[task] = losses.mean(1)
+        return torch.stack(columns, 1)
+
+    @torch.no_grad()
+    def follow(self, outputs: Tensor, targets: Tensor, weights: Tensor | None, context: Context) -> None:
+        """See `RegressionLoss.follow`."""
+        self.batches += 1
+        rate = (1 / (self.batches + 9)).clamp(min=SLOWEST)
+        for at, task in enumerate(self.tasks):
+            (cuts,) = self._of_rows(at, context.dense, self.cuts)
+            said = (outputs[:, task, None] - self.thresholds[at]).sigmoid()
+            known = (~targets[:, task, None].isnan()).expand_as(said)
+            if context.bounds is not None:
+                known = known & (cuts < context.bounds[:, task, None])
+            excess = mean(said - (targets[:, task, None] > cuts).to(said.dtype), known, weights)
+            slope = mean(said * (1 - said), known, weights).clamp(min=1e-4)
+            self.thresholds[at] += rate * (excess / slope).clamp(-10, 10)
+
+    def predicted(self, outputs: Tensor, dense: Tensor) -> Tensor:
+        """See `RegressionLoss.predicted`."""
+        columns = list(outputs.unbind(1))
+        for at, task in enumerate(self.tasks):
+            base, steps = self._of_rows(at, dense, self.base, self.steps)
+            above = (outputs[:, task, None] - self.thresholds[at]).sigmoid()
+            value = (base + (above * steps).sum(1, keepdim=True)).squeeze(1)
+            if (scale := self.scales[at]) is not None:
+                value = ((value.clamp(min=0.0) + 1).log() if scale.log else value) - scale.centre
+                value = value / scale.spread
+            columns[task] = value
+        return torch.stack(columns, 1)
+
+    def _of_rows(self, at: int, dense: Tensor | None, *tables: Tensor) -> list[Tensor]:
+        """The part of a regression's tables (R, G + 1, n) that is a row's: (B, n), or (1, n) of all rows."""
+        duration = self.durations[at]
+        if duration is None or dense is None:
+            return [table[at, -1:] for table in tables]
+        (column, missing), knots = duration, self.knots[at]
+        own, last = dense[:, column], len(knots) - 1
+        after = (own[:, None] >= knots).sum(1)
+        lower, upper = (after - 1).clamp(min=0), after.clamp(max=last)
+        low, high = (knots.index_select(0, each) for each in (lower, upper))
+        share = ((own - low) / (high - low).clamp(min=1e-30)).clamp(0.0, 1.0)[:, None]
+        found = []
+        for table in tables:
+            first, second = (table[at].index_select(0, each) for each in (lower, upper))
+            of_row = first + share * (second - first)
+            found.append(
+                of_row if missing is None else torch.where(dense[:, missing, None] > 0.5, table[at, -1:], of_row)
+            )
+        return found
+
+
+@dataclass(frozen=True)
+class Rows:
+    """N rows of train of one regression: targets, labels, weights and, of censored ones, bounds of the targets."""
+
+    targets: Floats
+    values: Floats
+    weights: Floats
+    bounds: Floats | None = None
+
+    def of(self, rows: NDArray[np.int64]) -> Rows:
+        """Some of them."""
+        bounds = None if self.bounds is None else self.bounds[rows]
+        return Rows(self.targets[rows], self.values[rows], self.weights[rows], bounds)
+
+    def uncensored(self) -> Rows:
+        """All, those at their bounds with weight 0, and the others so that they stand for these, too."""
+        if self.bounds is None:
+            return self
+        below = self.targets < self.bounds
+        higher = 1 - np.searchsorted(np.sort(self.bounds), self.targets, side="right") / len(self.bounds)
+        weights = np.where(below, self.weights / np.maximum(higher, 1 / len(self.bounds)), 0)
+        return replace(self, weights=weights if weights.any() else self.weights, bounds=None)
+
+    def groups(self, durations: Floats, missing: NDArray[np.bool_] | None) -> NDArray[np.int64]:
+        """(N,) the group of each row by its duration; the last group is of those without one, and of none else."""
+        known = np.ones(len(durations), np.bool_) if missing is None else ~missing
+        order = np.flatnonzero(known)[np.argsort(durations[known], kind="stable")]
+        if not len(order):
+            return np.zeros(len(durations), np.int64)
+        many = int(np.clip(len(order) // ROWS_OF_GROUP, 1, GROUPS))
+        reached = np.cumsum(_mass(self.weights[order], self.values[order] - np.median(self.values[order])))
+        first = np.unique(durations[order], return_index=True)[1]  # rows of one duration stay together
+        number = np.floor(many * np.minimum(np.append(0, reached)[first], 1 - 1e-9)).astype(np.int64)
+        number = np.unique(number, return_inverse=True)[1]
+        found = np.full(len(durations), number[-1] + 1)
+        found[order] = np.repeat(number, np.diff(np.append(first, len(order))))
+        return found
+
+    def levels(self, group: NDArray[np.int64]) -> Floats:
+        """The K levels, ascending: half by rows, half by how far labels are from the median of their group."""
+        order = np.lexsort((self.targets, group))
+        values, weights = self.values[order], self.weights[order]
+        first = np.flatnonzero(np.r_[True, np.diff(group[order]) != 0])
+        sizes = np.diff(np.append(first, len(group)))
+        before = np.cumsum(weights) - weights
+        totals = np.maximum(np.add.reduceat(weights, first), 1e-30)
+        rank = (before - np.repeat(before[first], sizes) + weights / 2) / np.repeat(totals, sizes)
+        mass = _mass(weights, values - np.repeat(values[first + sizes // 2], sizes))
+        by_rank = np.argsort(rank, kind="stable")
+        found = np.interp(np.arange(1, CUTS + 1) / (CUTS + 1), np.cumsum(mass[by_rank]), rank[by_rank])
+        least = min(0.5, 5 / len(values))  # beyond, a cut would lie where it does by chance
+        return np.asarray(np.clip(found, least, 1 - least))
+
+    def tables(self, levels: Floats) -> tuple[Floats, Floats]:
+        """Cut points (K,) between distinct targets, and the mean label of each bin (K + 1,), rising."""
+        counted = self.weights > 0
+        targets, values, weights = (each[counted] for each in (self.targets, self.values, self.weights))
+        distinct, at = np.unique(targets, return_inverse=True)
+        reached = np.cumsum(np.bincount(at, weights))
+        last = np.minimum(np.searchsorted(reached / reached[-1], levels), max(len(distinct) - 2, 0))
+        cuts = (distinct[last] + distinct[np.minimum(last + 1, len(distinct) - 1)]) / 2
+        bins = np.searchsorted(cuts, targets, side="left")
+        rows, sums = np.bincount(bins, weights, CUTS + 1), np.bincount(bins, weights * values, CUTS + 1)
+        full = np.flatnonzero(rows)
+        means = np.interp(np.arange(CUTS + 1), full, sums[full] / rows[full])
+        return cuts, np.maximum.accumulate(means)
+
+
+def _mass(weights: Floats, apart: Floats) -> Floats:
+    """Of each row, half its share of the weights and half its share of the distances; the sum is 1."""
+    far = weights * np.abs(apart)
+    return np.asarray((weights / weights.sum() + far / far.sum()) / 2 if far.any() else weights / weights.sum())
+
+
+def _undone(targets: Floats, task: Task) -> Floats:
+    """Targets on a task's scale, in the unit of the label."""
+    if task.scale is None:
+        return targets
+    plain: Floats = targets * task.scale.spread + task.scale.centre
+    return np.asarray(np.expm1(np.clip(plain, 0, 80))) if task.scale.log else plain

@@ -1,0 +1,40 @@
+"""The pinball loss, whose prediction is a quantile and no mean."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from bench.models.losses.base import Context, RegressionLoss
+from bench.registry import Config
+from bench.schema import Schema
+
+
+class QuantileConfig(Config):
+    """Options of `quantile`."""
+
+    level: float = Field(0.5, gt=0, lt=1)
+    """Share of the labels that is to be at most the prediction: .5 predicts the median."""
+
+
+class Quantile(RegressionLoss):
+    """`level` times the error where the prediction is too low, 1 - `level` times it where it is too high.
+
+    A logarithm keeps the order of labels, so the quantile of logarithms is the logarithm of the quantile, and no
+    smearing factor is due. Where labels are censored, the error is taken from the smaller of prediction and bound, on
+    every row (Powell, Journal of Econometrics 1986): a quantile of capped labels is the capped quantile.
+    """
+
+    aims_at_mean = False
+
+    def __init__(self, schema: Schema, config: QuantileConfig) -> None:
+        super().__init__(schema, config)
+        self.level = config.level
+        self.says = f"{config.level:g} quantile"
+
+    def forward(self, outputs: Tensor, targets: Tensor, context: Context) -> Tensor:
+        """See `RegressionLoss.forward`."""
+        said = outputs if context.bounds is None else torch.minimum(outputs, context.bounds)
+        error = targets - said
+        return torch.maximum(self.level * error, (self.level - 1) * error)
