@@ -42,6 +42,7 @@ class Cap:
         missing: which of them says 1 where it is missing; None where train lacks no value.
         log: whether the number's logarithm log(1 + x) was standardised.
         mean, scale: by which.
+        unit: how much of the number is 1 of the label.
     """
 
     column: int
@@ -49,6 +50,7 @@ class Cap:
     log: bool
     mean: float
     scale: float
+    unit: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,8 @@ class EncodingConfig(Config):
     """Rows of train that a category needs; rarer ones share the field's unknown."""
     target_rates: tuple[str, ...] = ()
     """Categorical inputs to describe by each task's mean label among train rows of the same value."""
+    rate_tasks: tuple[str, ...] = ()
+    """Tasks whose rates are taken, in the card's order; none named takes all."""
     rate_smoothing: float = Field(20.0, gt=0)
     """Weight of the overall mean in a rate, in rows."""
     rate_folds: int = Field(5, ge=2, le=100)
@@ -270,6 +272,11 @@ class Card(Config):
         for name in self.encoding.target_rates:
             if name not in categorical:
                 raise ValueError(f"encoding.target_rates: {unknown('categorical input', name, categorical)}")
+
+        known = [rule.name for rule in self.task_rules]
+        for name in self.encoding.rate_tasks:
+            if name not in known:
+                raise ValueError(f"encoding.rate_tasks: {unknown('task', name, known)}")
 
     def _check_history(self) -> None:
         if self.history is None:

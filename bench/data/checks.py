@@ -253,7 +253,7 @@ def _number_labels(table: Any, rule: TaskRule, missing: tuple[str, ...], sieve: 
     column = rule.sources[0]
     numbers = as_numbers(table[column], missing, column, infinite=True)
     with np.errstate(over="ignore"):
-        labels = numbers.astype(np.float32)
+        labels = (numbers / rule.unit).astype(np.float32)
     if (beyond := np.isinf(labels)).any():
         found = f"{numbers[np.argmax(beyond)]:g}"
         what = f"'{column}', the label of task '{rule.name}': expected a number that a float32 holds, found {found}"

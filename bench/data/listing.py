@@ -152,7 +152,8 @@ _SCALES = {
 
 def _task(rule: TaskRule) -> str:
     if rule.kind == "regression":
-        text = f"{rule.name} is the number in '{rule.column}', {_SCALES[rule.scale]}"
+        each = "" if rule.unit == 1 else f" divided by {rule.unit:g}"
+        text = f"{rule.name} is the number in '{rule.column}'{each}, {_SCALES[rule.scale]}"
     elif rule.columns:
         text = f"{rule.name} is 1 where {_quoted(rule.columns)} are all 1"
     elif rule.positive:
@@ -282,8 +283,11 @@ def _inputs(card: Card) -> Iterator[str]:
             + ". A row sees its own split and those before it."
         )
     if rates := card.encoding.target_rates:
+        whose = (
+            f"the mean label of {listed(named)}" if (named := card.encoding.rate_tasks) else "each task's mean label"
+        )
         yield (
-            f"{listed(rates)} {'is' if len(rates) == 1 else 'are'} also described by each task's mean label among "
+            f"{listed(rates)} {'is' if len(rates) == 1 else 'are'} also described by {whose} among "
             "train rows of the same value, taken from other rows."
         )
 

@@ -220,7 +220,7 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
     weights = np.load(file, mmap_mode="r") if (file := spills[0].folder / "weights.npy").is_file() else None
     scaled = scaled_tasks(card.task_rules, labels, card.key, weights)
     tasks = tuple(
-        replace(task, duration=found.duration, cap=encoder.cap_of(card.number_of(rule.censored)))
+        replace(task, duration=found.duration, cap=encoder.cap_of(card.number_of(rule.censored), rule.unit))
         for rule, task, found in zip(card.task_rules, scaled, card.tasks, strict=True)
     )
     schema = encoder.schema_of(tasks, card.group_input, card.group is not None, card.scenario_input)

@@ -54,6 +54,8 @@ class TaskRule(Config):
     """Binary task that must happen first. A regression then counts where it happened: seconds watched given a click."""
     scale: Literal["auto", "none", "standard", "log1p"] = "auto"
     """How a regression's label is scaled for training, see `scaled_tasks`; predictions are in its unit."""
+    unit: float = Field(1.0, gt=0, allow_inf_nan=False)
+    """Of a regression: how much in its column, and in that of `censored`, is 1: 1000 makes seconds of milliseconds."""
     duration: str | None = None
     """Of a regression: raw number column, and a numeric input, by which the loss `bins` groups rows."""
     censored: str | None = None
@@ -93,7 +95,8 @@ class TaskRule(Config):
         """(n,) the most that the label can be in each row of an Arrow table; infinite where that is missing."""
         if self.censored is None:
             return np.full(table.num_rows, np.inf, np.float32)
-        found = as_numbers(table[self.censored], missing, self.censored).astype(np.float32)
+        found = as_numbers(table[self.censored], missing, self.censored)
+        found = (found / self.unit).astype(np.float32)
         return np.where(np.isnan(found), np.float32(np.inf), found)
 
     @model_validator(mode="after")
@@ -112,6 +115,8 @@ class TaskRule(Config):
             raise ValueError(f"task '{self.name}': 'positive' is for a binary task with one 'column'")
         if self.kind != "regression" and self.scale != "auto":
             raise ValueError(f"task '{self.name}': 'scale' is for a regression")
+        if self.kind != "regression" and self.unit != 1:
+            raise ValueError(f"task '{self.name}': 'unit' is for a regression")
         for key, raw in (("duration", self.duration), ("censored", self.censored)):
             if raw is not None and self.kind != "regression":
                 raise ValueError(f"task '{self.name}': '{key}' is for a regression")

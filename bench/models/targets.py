@@ -91,6 +91,8 @@ class Targets(nn.Module):
             number = dense[:, cap.column] * cap.scale + cap.mean
             if cap.log:
                 number = number.sign() * (number.abs().clamp(max=LARGEST).exp() - 1)
+            if cap.unit != 1:
+                number = number / cap.unit
             if self.is_logged[task]:
                 number = (number.clamp(min=0.0) + 1).log()
             most = (number - self.centre[task]) / self.spread[task]

@@ -81,6 +81,7 @@ class CapFacts(Config):
     log: bool
     mean: FiniteFloat
     scale: FiniteFloat = Field(gt=0)
+    unit: FiniteFloat = Field(gt=0)
 
 
 class TaskFacts(Config):

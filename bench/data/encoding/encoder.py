@@ -88,12 +88,12 @@ class Encoder(Config):
         numbers = tuple(_number(part, *columns[part.number]) for part in ranges)
         return Schema(self._shapes, self.dense_names, tasks, group, numbers, tuple(vectors), grouped, scenario)
 
-    def cap_of(self, name: str | None) -> Cap | None:
+    def cap_of(self, name: str | None, unit: float) -> Cap | None:
         """How a numeric input of that name becomes its raw number again; None where there is none."""
         at = 0
         for part in self.dense:
             if isinstance(part, NumericColumn) and part.name == name:
-                return Cap(at, at + 1 if part.flag else None, part.log1p, part.mean, part.scale)
+                return Cap(at, at + 1 if part.flag else None, part.log1p, part.mean, part.scale, unit)
             at += len(part.names)
         return None
 

@@ -249,10 +249,11 @@ class EncoderFitter:
             rule.name: NumericFitter(rule.name, Source(column=rule.name), Numeric(log1p=rule.kind != "rate"))
             for rule in (card.history.number_rules if card.history else ())
         }
+        named = encoding.rate_tasks
+        self._rated = [at for at, task in enumerate(card.tasks) if not named or task.name in named]
+        tasks = tuple(card.tasks[at] for at in self._rated)
         for name in encoding.target_rates:
-            self._rates[name] = RatesFitter(
-                name, card.tasks, encoding.rate_smoothing, encoding.rate_folds, encoding.seed
-            )
+            self._rates[name] = RatesFitter(name, tasks, encoding.rate_smoothing, encoding.rate_folds, encoding.seed)
         ends = np.cumsum([0, *(fitter.width for fitter in self._fields.values())]).tolist()
         self._at = {name: slice(ends[i], ends[i + 1]) for i, name in enumerate(self._fields)}
         lengths = [fitter.column.length for fitter in self._vectors.values()]
@@ -285,7 +286,7 @@ class EncoderFitter:
             rows.numbers[:, self._numbers_of[name]] = vector.take(table, train)
         for name, rates in self._rates.items():
             codes = np.ascontiguousarray(rows.codes[train, self._at[name].start])
-            rates.take(codes, labels[train], len(self._fields[name].values))
+            rates.take(codes, np.ascontiguousarray(labels[train][:, self._rated]), len(self._fields[name].values))
         return rows
 
     def take_past(self, numbers: Numbers) -> None:
