@@ -59,6 +59,13 @@ EPOCHS = {
     "hotel": (2, 8),
 }
 """By data set the range of passes over train."""
+LATE = "kuairand-pure@late-window"
+TASKS = {
+    f"{LATE}, watch": (LATE, ("click", "long_view", "like", "profile_enter", "watch")),
+    f"{LATE}, watch_once": (LATE, ("click", "long_view", "like", "profile_enter", "watch_once")),
+}
+"""Data sets with other tasks than a card's usual ones: name -> (card, tasks)."""
+EPOCHS |= dict.fromkeys(TASKS, EPOCHS[LATE])
 RAW = {"census-income-education": "census-income"}
 """Folder of a card's raw files, where that is not named as the card is."""
 FIXED: dict[str, Scalar] = {"optim.batch_size": 1024, "tower.layers": "64-32"}
@@ -70,6 +77,7 @@ DRAWN = {
 }
 """Ranges of what is tuned, all on a logarithmic scale; the last one for the variant that has it."""
 FIRST, TREES = "bucket", "trees"
+WITHOUT = "without regressions"
 FRONTS = {"front within groups": "ndcg@5", "front over all rows": "{share}@10%"}
 """Served fronts of one training: name -> the outcome of each task."""
 VARIANTS: dict[str, dict[str, Scalar]] = {
@@ -125,18 +133,25 @@ VARIANTS: dict[str, dict[str, Scalar]] = {
     "listwise, weight 0.1": {"loss.kind": "listwise", "loss.listwise.weight": 0.1},
     "jrc": {"loss.kind": "jrc"},
     "jrc, weight 0.1": {"loss.kind": "jrc", "loss.jrc.weight": 0.1},
+    "huber": {"regression_loss.kind": "huber"},
+    "weighted_logistic": {"regression_loss.kind": "weighted_logistic"},
+    "quantile": {"regression_loss.kind": "quantile"},
+    "bins": {"regression_loss.kind": "bins"},
+    WITHOUT: {},
 }
 """The first and all that do not say otherwise: Shared-Bottom, up to 1000 ranges, no interaction."""
 
 
-def store_of(data: str, home: Path, raw: Path) -> Store:
-    """The data set with the tasks of its card."""
+def store_of(data: str, home: Path, raw: Path, variant: str = FIRST) -> Store:
+    """The data set with the tasks of its card, or those of `TASKS`."""
     if data == "hotel":
         store: Store = cpu.prepared(data, home, raw)
     else:
-        card = load_card(data)
+        card = load_card(TASKS[data][0] if data in TASKS else data)
         store = prepare(card, home, raw / RAW.get(data, card.id) if card.files else None)
-    return store.with_tasks(store.default_tasks)
+    names = TASKS[data][1] if data in TASKS else store.default_tasks
+    kinds = {task.name: task.kind for task in store.schema.tasks}
+    return store.with_tasks([name for name in names if variant != WITHOUT or kinds[name] == "binary"])
 
 
 def draws(data: str, variant: str, many: int, tasks: Sequence[str]) -> list[dict[str, Scalar]]:
@@ -190,11 +205,30 @@ def _trained(store: Store, config: dict[str, Scalar], variant: str, replicate: i
             shares = ("recall" if task.kind == "binary" else "value" for task in tasks)
             of = [f"{task.name}.{outcome.format(share=share)}" for task, share in zip(tasks, shares, strict=True)]
             kept[f"test/{name}"] = front_of(folder, name_of(job.training, replicate), of)
+        kept |= deciles(folder, name_of(job.training, replicate))
         if store.schema.scenario:
             said = predictions(folder, "test", name_of(job.training, replicate))
             assert said is not None
             kept |= by_scenario(store, said)
     return {"metrics": kept, "parameters": metrics.get("cost/parameters", 0), "cpu": taken}
+
+
+def deciles(folder: Path, name: str) -> dict[str, float]:
+    """Of each regression, how far the mean prediction of ten ranges of it is from the mean label, over all rows' mean.
+
+    Predictions are joint ones, on test; the mean over the ranges is given.
+    """
+    rows, said = rows_of(folder, "test"), predictions(folder, "test", name)
+    assert rows is not None
+    assert said is not None
+    found = {}
+    for task, kind, labels, own in zip(rows.tasks, rows.kinds, rows.labels.T, said.T, strict=True):
+        if kind == "regression":
+            seen = ~np.isnan(labels)
+            parts = np.array_split(np.flatnonzero(seen)[np.argsort(own[seen], kind="stable")], 10)
+            off = np.mean([abs(own[part].mean() - labels[part].mean()) for part in parts])
+            found[f"test/{task}.deciles"] = float(off / labels[seen].mean())
+    return found
 
 
 def front_of(folder: Path, name: str, outcomes: Sequence[str]) -> float:
@@ -253,7 +287,7 @@ def one(data: str, variant: str, given: argparse.Namespace, known: Mapping[tuple
             return dict(line["metrics"])
         return dict(known[key]["metrics"])
 
-    store = store_of(data, given.home, given.raw)
+    store = store_of(data, given.home, given.raw, variant)
     tasks = [task.name for task in store.schema.tasks]
     tried = [(config, result(config, 0)) for config in draws(data, variant, given.tries, tasks)]
     best = chosen(tasks, variant, tried)
@@ -261,9 +295,9 @@ def one(data: str, variant: str, given: argparse.Namespace, known: Mapping[tuple
         result(best, replicate)
 
 
-def interval(differences: Sequence[float]) -> str:
-    """Mean and 90% interval (Student's t over seeds), in units of .0001."""
-    values = 1e4 * np.array(differences)
+def interval(differences: Sequence[float], unit: float = 1e4) -> str:
+    """Mean and 90% interval (Student's t over seeds), in units of .0001; of numbers in a label's unit in that."""
+    values = unit * np.array(differences)
     if len(values) < 2:
         return f"{values.mean():+.1f}"
     reach = t.ppf(0.95, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
@@ -298,7 +332,9 @@ def table(
                         there = found.get((data, other), {})
                         pairs = [r for r in own.keys() & there.keys() if name in there[r]["metrics"]]
                         gains = [own[r]["metrics"][name] - there[r]["metrics"][name] for r in pairs]
-                        cells.append("" if variant == other or not gains else interval(gains))
+                        plain = name.endswith((".rmse", ".mae"))
+                        shown = interval(gains, 100) + " hundredths" if plain and gains else ""
+                        cells.append("" if variant == other or not gains else shown or interval(gains))
                     yield f"| {' | '.join([*cells, format(np.mean([line['cpu'] for line in own.values()]), '.1f')])} |"
 
     return "\n".join([f"| {head} |", "|---" * 8 + "|", *rows()])
