@@ -244,6 +244,14 @@ def _show_draft(draft: Draft) -> None:
         for note in task.notes:
             say(f"{task.name}: {note}")
     say(" ".join(draft.split.why))
+    proposed = draft.proposals.table
+    if named := [
+        *filter(None, [proposed["scenario"]]),
+        *proposed["where"],
+        *proposed["keys"],
+        *proposed["regressions"],
+    ]:
+        say(f"more is proposed as comments on the card, about {', '.join(named)}")
     if not draft.complete:
         say(f"inspected: {draft.rows:,} rows, from the head of each file; --rows N for more")
 
@@ -279,6 +287,7 @@ def _document(draft: Draft) -> dict[str, Any]:
         ],
         "missing": list(draft.markers.sure),
         "post_exposure": [column.name for column in draft.of_role("post-exposure")],
+        "proposals": draft.proposals.table,
         "split": dict(draft.split.table)
         | {"rows": {name: count for name, (count, _) in draft.split.counts.items()}, "outside": draft.split.outside},
     }

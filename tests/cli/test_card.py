@@ -122,6 +122,40 @@ def test_what_it_proposes_of_weights_and_thinned_negatives_can_be_uncommented(se
     assert weights == {"plain": True, "thinned": {"task": "click", "rate": None}}
 
 
+def test_what_it_proposes_of_tasks_and_scenarios_can_be_uncommented(seesaw, tmp_path: Path) -> None:
+    rng, frame = np.random.default_rng(0), log(2400)
+    video, frame["tab"] = rng.lognormal(3, 0.5, len(frame)).round(1), rng.choice(["feed", "search", "home"], len(frame))
+    watched = np.minimum(rng.lognormal(3, 1, len(frame)).round(2), video)
+    frame = frame.drop(columns="dwell").assign(
+        video_length=video,
+        watch_time=np.where(frame.click == 1, watched, 0),
+        spend=np.where(frame.click * frame.buy == 1, rng.lognormal(3, 1, len(frame)).round(2), np.nan),
+        shared=np.where(frame.tab == "home", np.nan, rng.random(len(frame)) < 0.2),
+    )
+    frame.to_csv(tmp_path / "log.csv", index=False)
+    labels = [*FUNNEL, "--label", "spend", "--label", "shared"]
+    said = seesaw("card", tmp_path / "log.csv", *labels, "--group", "user_id", "--json", home=None)
+    assert said.code == 0, said.err
+    limit = {"parent": "click", "duration": "video_length", "censored": "video_length"}
+    assert json.loads(said.out)["proposals"] == {
+        "scenario": "tab",
+        "where": {"shared": {"tab": ["feed", "search"]}},
+        "keys": {"spend": {"parent": "buy"}},
+        "regressions": {"watch_time": limit},
+    }
+    card, text = tmp_path / "card.toml", (tmp_path / "card.toml").read_text(encoding="utf-8")
+    assert not {"scenario", "where"} & set(card_of(tmp_path))
+    assert [len(task) for task in card_of(tmp_path)["tasks"]] == [2, 3, 3, 2]
+    keys = r"scenario|where|parent|duration|censored|name|column|kind"
+    card.write_text(re.sub(rf"^# (\[\[tasks\]\]|(?:{keys}) = )", r"\1", text, flags=re.MULTILINE))
+    tasks = card_of(tmp_path)["tasks"]
+    assert tasks[2]["parent"] == "buy"
+    assert tasks[3]["where"] == {"tab": ["feed", "search"]}
+    assert tasks[4] == {"name": "watch_time", "column": "watch_time", "kind": "regression"} | limit
+    manifest = trains(seesaw, card)
+    assert sorted(manifest["segments"]["scenario"]) == ["feed", "home", "search"]
+
+
 def test_the_counts_on_the_card_are_those_of_the_store(seesaw, tmp_path: Path) -> None:
     log().to_csv(tmp_path / "log.csv", index=False)
     said = seesaw("card", tmp_path / "log.csv", *FUNNEL, "--group", "user_id", "--json", home=None)
@@ -333,7 +367,7 @@ def test_real_census_income(seesaw, tmp_path: Path, census_raw: Path) -> None:
     out = tmp_path / "card.toml"
     options = ["--columns", names, "--split", "files", "--rows", 20_000, "--out", out]
     labels = ["--label", "income_50k", "--label", "marital_stat=Never married"]
-    said = seesaw("card", *files, *labels, *options, home=None)
+    said = seesaw("card", *files, *labels, *options, "--json", home=None)
     assert said.code == 0, said.err
     card = card_of(tmp_path)
     assert card["tasks"][0]["positive"] == ["50000+."]
@@ -341,6 +375,7 @@ def test_real_census_income(seesaw, tmp_path: Path, census_raw: Path) -> None:
     assert card["post_exposure"] == []
     assert len(card["columns"]) == 39
     assert "instance_weight" not in card["columns"]
+    assert not any(json.loads(said.out)["proposals"].values())
     assert seesaw("prepare", out, "--raw", census_raw).code == 0
 
 
@@ -350,16 +385,32 @@ def test_real_kuairand(seesaw, tmp_path: Path, kuairand_raw: Path) -> None:
     out = tmp_path / "card.toml"
     labels = ["--label", "is_click", "--label", "is_like", "--parent", "is_like=is_click"]
     options = ["--time", "time_ms", "--group", "user_id", "--rows", 50_000, "--out", out]
-    said = seesaw("card", kuairand_raw / "log_standard_4_22_to_5_08_pure.csv.gz", *labels, *options, home=None)
+    log = kuairand_raw / "log_standard_4_22_to_5_08_pure.csv.gz"
+    said = seesaw("card", log, *labels, *options, "--json", home=None)
     assert said.code == 0, said.err
     ours, theirs = card_of(tmp_path), load_values("kuairand-pure")
     assert {*ours["post_exposure"], "is_click", "is_like"} == set(theirs["post_exposure"])
     inputs = {"user_id", "video_id", "hourmin_hour", "duration_ms", "tab"}
     assert set(ours["columns"]) - {"duration_ms_code"} == inputs  # a duration names a video, so codes may gain
+    assert json.loads(said.out)["proposals"] == {
+        "scenario": "tab",
+        "where": {},
+        "keys": {},
+        "regressions": {"play_time_ms": {"duration": "duration_ms"}, "comment_stay_time": {}},
+    }
     assert seesaw("prepare", out, "--raw", kuairand_raw).code == 0
     out.write_text(re.sub(r"^# (?=\[history\]|time = |actions = |same = )", "", out.read_text(), flags=re.M))
     assert card_of(tmp_path)["history"]["actions"] == ["is_click", "is_like"]
     assert seesaw("prepare", out, "--raw", kuairand_raw).code == 0
+
+
+@pytest.mark.slow
+def test_real_hotel_bookings_have_neither_scenarios_nor_seconds(seesaw, tmp_path: Path, hotel_raw: Path) -> None:
+    labels = [*("--label", "is_canceled"), *("--label", "adr"), *("--label", "booking_changes")]
+    out = ["--out", tmp_path / "card.toml", "--json"]
+    said = seesaw("card", hotel_raw / "hotel_bookings.csv.gz", *labels, *out, home=None)
+    assert said.code == 0, said.err
+    assert not any(json.loads(said.out)["proposals"].values())
 
 
 def load_values(name: str) -> dict:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from glob import escape
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -97,6 +97,17 @@ class Proposals:
     scenario: tuple[str, str] | None
     spaces: Mapping[str, Space]
     amounts: tuple[Amount, ...]
+
+    @property
+    def table(self) -> dict[str, Any]:
+        """What they are, without reasons."""
+        keys = {amount.task: dict(amount.keys) for amount in self.amounts if amount.column is None and amount.keys}
+        return {
+            "scenario": self.scenario[0] if self.scenario else None,
+            "where": {task: dict(space.where) for task, space in self.spaces.items()},
+            "keys": keys,
+            "regressions": {amount.column: dict(amount.keys) for amount in self.amounts if amount.column is not None},
+        }
 
 
 @dataclass(frozen=True)

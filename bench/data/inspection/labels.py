@@ -19,6 +19,9 @@ _NO = ("0", "false", "no", "n", "f", "negative", "neg", "-1")
 _PLAIN = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0}
 
 
+Floats = NDArray[np.float64]
+
+
 @dataclass(frozen=True)
 class Label:
     """One task.
@@ -170,10 +173,11 @@ def _label(column: Counted, positive: str | None) -> Label:
 
 
 def _child(label: Label, parent: Label, columns: Mapping[str, Counted]) -> Label:
-    for one in (label, parent):
-        if not one.binary:
-            raise UserError(f"--parent: '{one.columns[-1]}' holds numbers, but a funnel is of yes and no")
+    if not parent.binary:
+        raise UserError(f"--parent: '{parent.columns[-1]}' holds numbers, and only a yes or no can happen first")
     of_child, of_parent = label.values(columns), parent.values(columns)
+    if not label.binary:
+        return _number_after(label, parent, of_child, of_parent)
     given = of_child[of_parent == 1]
     happened, not_happened = int((given == 1).sum()), int((given == 0).sum())
     if not happened or not not_happened:
@@ -191,6 +195,20 @@ def _child(label: Label, parent: Label, columns: Mapping[str, Counted]) -> Label
         return replace(label, notes=(*label.notes, f"{note}; look at them"))
     product = f"{note}: the product of the labels counts them as 0"
     return replace(label, columns=(*parent.columns, *label.columns), notes=(*label.notes, product))
+
+
+def _number_after(label: Label, parent: Label, of_child: Floats, of_parent: Floats) -> Label:
+    given = of_child[(of_parent == 1) & ~np.isnan(of_child)]
+    if len(np.unique(given)) < 2:
+        raise UserError(
+            f"--parent: '{label.columns[-1]}' must differ between rows where '{parent.columns[-1]}' is 1, but "
+            f"{len(given):,} of them have a number, and all the same"
+        )
+    label = replace(label, parent=parent.name)
+    if not (stray := int((np.nan_to_num(of_child)[of_parent == 0] != 0).sum())):
+        return label
+    note = f"{stray:,} rows have a number there though {parent.name} = 0: it does not count"
+    return replace(label, notes=(*label.notes, note))
 
 
 def task_names(columns: Sequence[str]) -> dict[str, str]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.inspection.column import Counted
-from bench.data.inspection.kinds import FEW, SKEW, Finding, skewness
+from bench.data.inspection.kinds import FEW, Finding, skewness
 from bench.data.inspection.names import epoch_unit, is_id, is_rating, is_scenario, is_yyyymmdd
 
 LEAST = 20
@@ -22,10 +22,14 @@ SCENARIOS = 20
 """The most values of a scenario."""
 SHARE = 0.01
 """Share of rows, at least, of a scenario that counts as one."""
+TAIL = 1.0
+"""Skewness from which a number has a long tail; videos end, and so do the times for which they are watched."""
 OVER = 0.01
 """Share of a number's positive values that may exceed the column that limits it."""
 AT_LIMIT = 0.01
 """Share of them, at least, that must equal it."""
+FAR = 5
+"""How much more often it must be exceeded in other rows."""
 Floats = NDArray[np.float64]
 
 
@@ -129,7 +133,7 @@ def is_amount(column: Counted) -> bool:
         return False
     if is_rating(column.name):
         return True
-    return not is_id(column.name) and len(numbers) > FEW and skewness(numbers, column.counts) > SKEW
+    return not is_id(column.name) and len(numbers) > FEW and skewness(numbers, column.counts) > TAIL
 
 
 def find_parent(y: Floats, labels: Mapping[str, tuple[Floats, bool]]) -> str | None:
@@ -145,7 +149,11 @@ def find_parent(y: Floats, labels: Mapping[str, tuple[Floats, bool]]) -> str | N
 
 
 def limits(y: Floats, other: Counted) -> bool:
-    """Whether a column limits a number (N,): it is hardly ever exceeded, and often reached."""
+    """Whether a column limits a number (N,): it is hardly ever exceeded, and often reached.
+
+    Both must be more than chance, that is, than with the values of the column in other rows: small counts seldom exceed
+    large ones, and often equal small ones.
+    """
     if other.numbers is None or len(other.counts) < 3 or not other.single:
         return False
     limit, known = other.of_rows, ~np.isnan(y)
@@ -153,7 +161,10 @@ def limits(y: Floats, other: Counted) -> bool:
     if int(there.sum()) < LEAST or (limit[known] > 0).mean() < 0.5:
         return False
     y, limit = y[there], limit[there]
-    return bool((y > limit).mean() <= OVER and (y == limit).mean() >= AT_LIMIT)
+    others = np.random.default_rng(0).permutation(limit)
+    exceeded, reached = (y > limit).mean(), (y == limit).mean()
+    no_chance = (y > others).mean() >= FAR * OVER and reached >= 2 * (y == others).mean()
+    return bool(exceeded <= OVER and reached >= AT_LIMIT and no_chance)
 
 
 def amount_of(

@@ -99,9 +99,18 @@ def test_other_spellings_than_0_and_1_are_told_but_not_multiplied() -> None:
     assert "look at them" in buy.notes[0]
 
 
+def test_a_number_after_an_event() -> None:
+    columns = counted(click=[0, 0, 1, 1], seconds=[0.5, 0, 3.5, 2])
+    seconds = find_labels({"click": None, "seconds": None}, {"seconds": "click"}, columns)[1]
+    assert seconds.table == {"name": "seconds", "column": "seconds", "kind": "regression", "parent": "click"}
+    assert "1 rows have a number there though click = 0" in seconds.notes[-1]
+    with pytest.raises(UserError, match="'seconds' holds numbers"):
+        find_labels({"click": None, "seconds": None}, {"click": "seconds"}, columns)
+
+
 @pytest.mark.parametrize(
     ("buy", "message"),
-    [([1, 0, 0, 0], "0 of 2"), ([0, 0, 1, 1], "2 of 2"), ([1.5, 2.5, 3.5, 0], "holds numbers")],
+    [([1, 0, 0, 0], "0 of 2"), ([0, 0, 1, 1], "2 of 2"), ([1.5, 2.5, 3.5, 3.5], "2 of them have a number")],
 )
 def test_a_funnel_with_nothing_to_learn_is_refused(buy, message: str) -> None:
     columns = counted(click=[0, 0, 1, 1], buy=buy)

@@ -112,6 +112,8 @@ def test_a_limit_is_hardly_exceeded_and_often_reached() -> None:
     assert not limits(WATCHED, column("duration", VIDEO + 0.05))
     assert not limits(WATCHED * 1.5, column("duration", VIDEO))
     assert not limits(WATCHED, column("duration", RNG.permutation(VIDEO)))
+    changes = RNG.choice([0, 1, 2, 5], N, p=[0.8, 0.16, 0.03, 0.01]).astype(float)
+    assert not limits(changes, column("days_before", RNG.geometric(0.02, N)))
     assert not limits(WATCHED, column("budget", np.full(N, 1000.0)))
     assert amount_of("watch", None, "click", "duration").keys == {
         "parent": "click",
