@@ -90,13 +90,12 @@ class Targets(nn.Module):
                 continue
             number = dense[:, cap.column] * cap.scale + cap.mean
             if cap.log:
-                number = number.sign() * (number.abs().clamp(max=LARGEST).exp() - 1)
+                number = number.clamp(0.0, LARGEST).exp() - 1
             if self.is_logged[task]:
                 number = (number.clamp(min=0.0) + 1).log()
             most = (number - self.centre[task]) / self.spread[task]
             least = torch.minimum(columns[task], most)
-            missing = None if cap.missing is None else dense[:, cap.missing] > 0.5
-            columns[task] = least if missing is None else torch.where(missing, columns[task], least)
+            columns[task] = least if cap.missing is None else least + dense[:, cap.missing] * (columns[task] - least)
         return torch.stack(columns, 1)
 
     @torch.no_grad()
