@@ -164,7 +164,8 @@ class MultiTaskModel(nn.Module):
 
     def _predicted(self, logits: Tensor, dense: Tensor) -> Tensor:
         """Logits (k B, O) with what the loss of regressions predicts by them, on the scale of their targets."""
-        dense = dense if self.members == 1 else dense.repeat(self.members, 1)
+        if self.members > 1:
+            dense = dense.expand(self.members, -1, -1).reshape(-1, dense.shape[1])
         own = logits[:, : len(self.regression)]
         own = torch.where(self.is_regression, self.funnel.loss.regression.predicted(own, dense), own)
         if self.targets is not None:
@@ -276,8 +277,9 @@ class MultiTaskModel(nn.Module):
         if not any(self.regression):
             return found
         conditional = found.conditional if self.targets is None else self.targets.values(found.conditional)
-        share = torch.where(self.given_parent, found.joint.index_select(1, self.parent), 1)
-        return Probabilities(conditional, torch.where(self.is_regression, share * conditional, found.joint))
+        plain = torch.where(self.is_regression, conditional, found.joint)
+        joint = torch.where(self.given_parent, found.joint.index_select(1, self.parent) * conditional, plain)
+        return Probabilities(conditional, joint)
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
         """Dense parameters on which more than one task's logits depend; the table is not among them."""

@@ -48,6 +48,7 @@ class Targets(nn.Module):
         self.caps = [task.cap for task in schema.tasks]
         self.is_logged = [scale is not None and scale.log for scale in scales]
         self.log = any(scale is not None and scale.log for scale in scales)
+        whole = [True] * len(scales) if smeared is None else smeared.tolist()
         constants = {
             "scaled": [scale is not None for scale in scales],
             "logged": [scale is not None and scale.log for scale in scales],
@@ -56,7 +57,7 @@ class Targets(nn.Module):
             "low": [scale.low if scale else 0.0 for scale in scales],
             "high": [scale.high if scale else 0.0 for scale in scales],
             "mean": [scale.mean if scale else 0.0 for scale in scales],
-            "smeared": [True] * len(scales) if smeared is None else smeared.tolist(),
+            "smeared": [log and each for log, each in zip(self.is_logged, whole, strict=True)],
         }
         for name, values in constants.items():
             self.register_buffer(name, torch.tensor(values), persistent=False)
@@ -90,15 +91,14 @@ class Targets(nn.Module):
                 continue
             number = dense[:, cap.column] * cap.scale + cap.mean
             if cap.log:
-                number = number.sign() * (number.abs().clamp(max=LARGEST).exp() - 1)
+                number = number.clamp(0.0, LARGEST).exp() - 1
             if cap.unit != 1:
                 number = number / cap.unit
             if self.is_logged[task]:
                 number = (number.clamp(min=0.0) + 1).log()
             most = (number - self.centre[task]) / self.spread[task]
             least = torch.minimum(columns[task], most)
-            missing = None if cap.missing is None else dense[:, cap.missing] > 0.5
-            columns[task] = least if missing is None else torch.where(missing, columns[task], least)
+            columns[task] = least if cap.missing is None else least + dense[:, cap.missing] * (columns[task] - least)
         return torch.stack(columns, 1)
 
     @torch.no_grad()
@@ -128,7 +128,7 @@ class Targets(nn.Module):
         factor = (self.mean / torch.maximum(self.predicted, self.constant)).clamp(min=1.0)
         own = logits[:, :tasks]
         mean = ((factor * self._undone(own) + 1).log() - self.centre) / self.spread
-        return torch.cat([torch.where(self.logged & self.smeared, mean, own), logits[:, tasks:]], 1)
+        return torch.cat([torch.where(self.smeared, mean, own), logits[:, tasks:]], 1)
 
     def mean_of(self, outputs: Tensor) -> Tensor:
         """Members' outputs (k, B, T) -> the outputs (B, T) whose values are the mean of the members' values."""

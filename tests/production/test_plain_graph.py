@@ -15,6 +15,7 @@ from bench.models.assembly import MultiTaskModel
 from bench.models.config import HiddenConfig
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
+from bench.models.losses import REGRESSION_LOSSES
 from bench.models.numeric import NUMERIC
 from bench.models.sequence import SEQUENCE
 from bench.models.sharing import SHARING
@@ -22,10 +23,11 @@ from bench.production import archive
 from bench.production.archive import OPERATORS
 from bench.production.served_model import ServedModel
 from bench.registry import Config, Entry
-from bench.schema import Field, Number, Scale, Schema, Task, Vector
+from bench.schema import Cap, Field, Number, Scale, Schema, Task, Vector
 from bench.training.config import TrialConfig
 from bench.training.step import build_model
 
+SCALE = Scale(True, 3.0, 2.0, 0.0, 9.0, 40.0)
 SCHEMA = Schema(
     (
         Field("user", 40),
@@ -39,7 +41,7 @@ SCHEMA = Schema(
     (
         Task("click"),
         Task("buy", parent="click"),
-        Task("watch", "regression", "click", Scale(True, 3.0, 2.0, 0.0, 9.0, 40.0)),
+        Task("watch", "regression", "click", SCALE, duration="age", censored=True, cap=Cap(1, 2, True, 3.0, 1.0)),
         Task("like"),
     ),
     numbers=(Number("age", 1, 2, (-1.0, 0.0, 0.5, 1.0, 2.0), (9, 9, 9, 9)),),
@@ -53,6 +55,7 @@ AXES: dict[str, dict[str, Entry[Any]]] = {
     "sequence": SEQUENCE,
     "interaction": INTERACTIONS,
     "numeric": NUMERIC,
+    "regression_loss": REGRESSION_LOSSES,
 }
 
 

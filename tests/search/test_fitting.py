@@ -154,6 +154,7 @@ NOT_SEARCHED = {
     "balancing.sdmgrad.iterations": "concerns how its weights are found, not which they are",
     "balancing.moco.decay": "fades within a run of any length",
     "balancing.db_mtl.decay": "fades within a run of any length",
+    "regression_loss.quantile.level": "says what is predicted",
     "balancing.metabalance.beta": "is a memory of lengths, which change slowly",
 }
 

@@ -13,18 +13,22 @@ from torch import Tensor
 
 from bench.models.losses.base import Context, RegressionLoss, mean
 from bench.registry import Config
-from bench.schema import Schema, Task
+from bench.schema import Schema
 
 CUTS = 48
 """K, cut points between K + 1 bins."""
 GROUPS = 30
 """Most groups of rows by duration, beside that of rows without one."""
-ROWS_OF_GROUP = 500
+ROWS_OF_GROUP = 2000
 """Rows of train for each group; one with fewer than a tenth takes the cut points of all rows."""
 SLOWEST = 0.01
 """Least step of the thresholds, as a part of Newton's."""
 FAR = 3e38
+LARGEST = 80.0
+"""Logarithms are at most this, as in `bench.models.targets`."""
 Floats = NDArray[np.float64]
+Table = tuple[Floats, Floats]
+"""Cuts (K,) and means (K + 1,) of a group."""
 
 
 class Bins(RegressionLoss):
@@ -35,8 +39,8 @@ class Bins(RegressionLoss):
 
     Cut k is the quantile of train's labels at a level. Where the card names a duration, it is that quantile among rows
     of about this duration, as in D2Q (Zhan et al., KDD 2022): the output then says how long a video is watched among
-    videos as long. Between the mean durations of two groups, cuts lie on a line; beyond the first and
-    the last they stay. Levels, and groups, are closer where
+    videos as long. Between the mean durations of two groups, cuts lie on a line; beyond the durations of
+    train they stay. Levels, and groups, are closer where
     labels are farther from the median, so that a long tail has enough of them.
 
     The prediction is the expectation: each bin's mean label, times the probability of the bin.
@@ -50,9 +54,9 @@ class Bins(RegressionLoss):
 
     Attributes:
         thresholds: (R, K) of the R regressions.
-        knots: (R, G), mean standardised duration of each group, ascending.
+        knots: (R, G), mean standardised duration of each group, ascending, between the least and the greatest one.
         cuts: (R, G + 1, K), on the scale of the targets; the last are of rows without a duration, or of all rows.
-        base, steps: (R, G + 1, 1) and (R, G + 1, K): mean label of the first bin, and steps to the next one's.
+        means: (R, G + 1, K + 1), the mean label of each bin, on the scale of the targets.
     """
 
     aims_at_mean = True
@@ -60,8 +64,7 @@ class Bins(RegressionLoss):
     thresholds: Tensor
     knots: Tensor
     cuts: Tensor
-    base: Tensor
-    steps: Tensor
+    means: Tensor
     batches: Tensor
 
     def __init__(self, schema: Schema, config: Config) -> None:
@@ -70,18 +73,16 @@ class Bins(RegressionLoss):
         self.scales = [schema.tasks[at].scale for at in self.tasks]
         numbers = {number.name: (number.column, number.missing) for number in schema.numbers}
         self.durations = [numbers.get(schema.tasks[at].duration or "") for at in self.tasks]
-        groups = GROUPS if any(self.durations) else 0
+        groups = GROUPS + 2 if any(self.durations) else 0  # and one knot at either end
         levels = torch.linspace(0, 1, CUTS + 2, dtype=torch.float64)[1:-1]
         cuts = torch.special.ndtri(levels)  # until they are fitted, labels are taken as normal
         shape = len(self.tasks), groups + 1, CUTS
-        values = [_undone(torch.cat([cuts, cuts[-1:] + 0.1]).numpy(), schema.tasks[at]) for at in self.tasks]
-        means = torch.from_numpy(np.stack(values)) if values else torch.zeros(0, CUTS + 1)
+        means = torch.cat([cuts[:1] - 0.1, cuts])
         state = {
             "thresholds": torch.logit(levels).expand(shape[0], CUTS),
             "knots": torch.full((shape[0], groups), FAR),
             "cuts": cuts.expand(shape),
-            "base": means[:, None, :1].expand(*shape[:2], 1),
-            "steps": means.diff(dim=1)[:, None].expand(shape),
+            "means": means.expand(*shape[:2], CUTS + 1),
             "batches": torch.zeros(()),
         }
         for name, value in state.items():
@@ -112,28 +113,29 @@ class Bins(RegressionLoss):
                 np.ones(int(seen.sum())) if weights is None else weights[seen].astype(np.float64),
                 None if bounds is None else bounds[seen, task].astype(np.float64),
             )
-            group, duration = np.zeros(int(seen.sum()), np.int64), self.durations[at]
+            duration, many, own = self.durations[at], 0, np.zeros(int(seen.sum()))
+            group = np.zeros(len(own), np.int64)
             if duration is not None:
                 own = dense[seen, duration[0]].astype(np.float64)
-                group = rows.groups(own, None if duration[1] is None else dense[seen, duration[1]] > 0.5)
+                group, many = rows.groups(own, None if duration[1] is None else dense[seen, duration[1]] > 0.5)
             levels = rows.uncensored().levels(group)
             self.thresholds[at] = torch.logit(torch.from_numpy(levels)).float()
-            whole = rows.uncensored().tables(levels)
-            parts = [np.flatnonzero(group == number) for number in range(int(group.max()) + 1)]
-            of_groups = [
-                rows.of(inside).uncensored().tables(levels) if 10 * len(inside) >= ROWS_OF_GROUP else whole
+            whole = self._tables(rows, levels, at)
+            parts = [np.flatnonzero(group == number) for number in range(many + 1)]
+            tables = [
+                self._tables(rows.of(inside), levels, at) if 10 * len(inside) >= ROWS_OF_GROUP else whole
                 for inside in parts
             ]
+            knots = [float(own[inside].mean()) for inside in parts[:many]]
+            if many > 1:
+                knots, tables = _widened(knots, tables, float(own[parts[0]].min()), float(own[parts[many - 1]].max()))
             if duration is not None:
-                self.knots[at].fill_(FAR)[: len(parts) - 1] = torch.tensor(
-                    [own[inside].mean() for inside in parts[:-1]]
-                )
+                self.knots[at].fill_(FAR)[: len(knots)] = torch.tensor(knots)
             for number in range(self.cuts.shape[1]):
-                last = number == self.cuts.shape[1] - 1  # of rows without a duration
-                cuts, means = of_groups[-1] if last else of_groups[min(number, len(parts) - 1)]
+                without = number == self.cuts.shape[1] - 1 or number >= len(knots)
+                cuts, means = tables[-1 if without else number]
                 self.cuts[at, number] = torch.from_numpy(cuts).float()
-                self.base[at, number] = float(means[0])
-                self.steps[at, number] = torch.from_numpy(np.diff(means)).float()
+                self.means[at, number] = torch.from_numpy(means).float()
 
     def forward(self, outputs: Tensor, targets: Tensor, context: Context) -> Tensor:
         """See `RegressionLoss.forward`."""
@@ -167,14 +169,24 @@ class Bins(RegressionLoss):
         """See `RegressionLoss.predicted`."""
         columns = list(outputs.unbind(1))
         for at, task in enumerate(self.tasks):
-            base, steps = self._of_rows(at, dense, self.base, self.steps)
+            (means,) = self._of_rows(at, dense, self.means)
             above = (outputs[:, task, None] - self.thresholds[at]).sigmoid()
-            value = (base + (above * steps).sum(1, keepdim=True)).squeeze(1)
-            if (scale := self.scales[at]) is not None:
-                value = ((value.clamp(min=0.0) + 1).log() if scale.log else value) - scale.centre
-                value = value / scale.spread
+            if (scale := self.scales[at]) is not None and scale.log:
+                values = (means * scale.spread + scale.centre).clamp(0.0, LARGEST).exp()  # 1 + the label
+                value = values[:, 0] + (above * (values[:, 1:] - values[:, :-1])).sum(1)
+                value = (value.log() - scale.centre) / scale.spread
+            else:
+                value = means[:, 0] + (above * (means[:, 1:] - means[:, :-1])).sum(1)
             columns[task] = value
         return torch.stack(columns, 1)
+
+    def _tables(self, rows: Rows, levels: Floats, at: int) -> Table:
+        """Cuts and means of some rows, both on the scale of the targets."""
+        cuts, means = rows.uncensored().tables(levels)
+        if (scale := self.scales[at]) is None:
+            return cuts, means
+        values = np.log1p(np.maximum(means, 0)) if scale.log else means
+        return cuts, np.asarray((values - scale.centre) / scale.spread)
 
     def _of_rows(self, at: int, dense: Tensor | None, *tables: Tensor) -> list[Tensor]:
         """The part of a regression's tables (R, G + 1, n) that is a row's: (B, n), or (1, n) of all rows."""
@@ -182,19 +194,32 @@ class Bins(RegressionLoss):
         if duration is None or dense is None:
             return [table[at, -1:] for table in tables]
         (column, missing), knots = duration, self.knots[at]
-        own, last = dense[:, column], len(knots) - 1
-        after = (own[:, None] >= knots).sum(1)
-        lower, upper = (after - 1).clamp(min=0), after.clamp(max=last)
-        low, high = (knots.index_select(0, each) for each in (lower, upper))
-        share = ((own - low) / (high - low).clamp(min=1e-30)).clamp(0.0, 1.0)[:, None]
+        gaps = (knots[1:] - knots[:-1]).clamp(min=1e-30)
+        ways = ((dense[:, column, None] - knots[:-1]) / gaps).clamp(0.0, 1.0)  # from each knot to the next one
         found = []
         for table in tables:
-            first, second = (table[at].index_select(0, each) for each in (lower, upper))
-            of_row = first + share * (second - first)
-            found.append(
-                of_row if missing is None else torch.where(dense[:, missing, None] > 0.5, table[at, -1:], of_row)
-            )
+            groups, without = table[at, :-1], table[at, -1:]
+            of_row = groups[:1] + torch.einsum("bg,gk->bk", ways, groups[1:] - groups[:-1])
+            found.append(of_row if missing is None else of_row + dense[:, missing, None] * (without - of_row))
         return found
+
+
+def _widened(knots: list[float], tables: list[Table], first: float, last: float) -> tuple[list[float], list[Table]]:
+    """With a knot at the least and one at the greatest duration, on the lines there, but no farther than the next knot.
+
+    Args:
+        tables: of the knots, and one of rows without a duration.
+    """
+
+    def beyond(end: float, near: int, next_one: int) -> tuple[float, Table]:
+        way = min((end - knots[near]) / (knots[near] - knots[next_one]), 1.0)
+        cuts, means = (a + way * (a - b) for a, b in zip(tables[near], tables[next_one], strict=True))
+        rising = np.maximum.accumulate(cuts), np.maximum.accumulate(means)
+        return knots[near] + way * (knots[near] - knots[next_one]), rising
+
+    many = len(knots)
+    (low, of_low), (high, of_high) = beyond(first, 0, 1), beyond(last, many - 1, many - 2)
+    return [low, *knots, high], [of_low, *tables[:many], of_high, tables[-1]]
 
 
 @dataclass(frozen=True)
@@ -220,20 +245,21 @@ class Rows:
         weights = np.where(below, self.weights / np.maximum(higher, 1 / len(self.bounds)), 0)
         return replace(self, weights=weights if weights.any() else self.weights, bounds=None)
 
-    def groups(self, durations: Floats, missing: NDArray[np.bool_] | None) -> NDArray[np.int64]:
-        """(N,) the group of each row by its duration; the last group is of those without one, and of none else."""
+    def groups(self, durations: Floats, missing: NDArray[np.bool_] | None) -> tuple[NDArray[np.int64], int]:
+        """(N,) the group of each row by its duration, and how many there are; that number is of rows without one."""
         known = np.ones(len(durations), np.bool_) if missing is None else ~missing
         order = np.flatnonzero(known)[np.argsort(durations[known], kind="stable")]
         if not len(order):
-            return np.zeros(len(durations), np.int64)
+            return np.zeros(len(durations), np.int64), 0
         many = int(np.clip(len(order) // ROWS_OF_GROUP, 1, GROUPS))
         reached = np.cumsum(_mass(self.weights[order], self.values[order] - np.median(self.values[order])))
         first = np.unique(durations[order], return_index=True)[1]  # rows of one duration stay together
         number = np.floor(many * np.minimum(np.append(0, reached)[first], 1 - 1e-9)).astype(np.int64)
         number = np.unique(number, return_inverse=True)[1]
-        found = np.full(len(durations), number[-1] + 1)
+        many = int(number[-1]) + 1
+        found = np.full(len(durations), many)
         found[order] = np.repeat(number, np.diff(np.append(first, len(order))))
-        return found
+        return found, many
 
     def levels(self, group: NDArray[np.int64]) -> Floats:
         """The K levels, ascending: half by rows, half by how far labels are from the median of their group."""
@@ -269,11 +295,3 @@ def _mass(weights: Floats, apart: Floats) -> Floats:
     """Of each row, half its share of the weights and half its share of the distances; the sum is 1."""
     far = weights * np.abs(apart)
     return np.asarray((weights / weights.sum() + far / far.sum()) / 2 if far.any() else weights / weights.sum())
-
-
-def _undone(targets: Floats, task: Task) -> Floats:
-    """Targets on a task's scale, in the unit of the label."""
-    if task.scale is None:
-        return targets
-    plain: Floats = targets * task.scale.spread + task.scale.centre
-    return np.asarray(np.expm1(np.clip(plain, 0, 80))) if task.scale.log else plain
