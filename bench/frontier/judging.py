@@ -361,7 +361,7 @@ class Judge:
         of = given if isinstance(given, dict) else dict.fromkeys(self.choices.objectives, given)
         for name in of:
             self.choices.check(name, "guard.segments.max_loss")
-        kinds = cells["segment"].astype(str).str.partition("=")[0]
+        kinds = cells["segment"].astype(str).str.split("=", n=1).str[0]
         for name in guard.of:
             if name not in set(kinds):
                 raise UserError(f"guard.segments.of: {unknown('segment', name, dict.fromkeys(kinds))}")

@@ -165,7 +165,7 @@ def segment_changes(served: Served, row: int) -> dict[str, tuple[Change, ...]]:
     if cells.empty:
         return {}
     cells = cells[(cells["row"] == row) & (cells["split"] == TEST)]
-    kinds = cells["segment"].astype(str).str.partition("=")[0]
+    kinds = cells["segment"].astype(str).str.split("=", n=1).str[0]
     one_error = 2 * float(stats.norm.isf((1 - LEVEL) / 2))
     found: dict[str, tuple[Change, ...]] = {}
     for kind in dict.fromkeys(kinds):
