@@ -1,6 +1,6 @@
 """A feed of videos with what real logs have: weights, thinned negatives, watch time, open comments, scenarios, groups.
 
-A request shows `each` videos in one tab. `mood` is a number of the request, `novelty` one of the row. Very new and very
+A request shows `each` videos in one tab. `mood` belongs to the request, `novelty` to the row. Very new and very
 familiar videos are clicked alike, how much more than others depends on the tab; in one tab they are clicked less.
 Everything has a known truth:
 
