@@ -33,8 +33,9 @@ REGRESSION_METRICS: dict[str, Direction | None] = {
     "mae": "minimize",
     "spearman": "maximize",
     "xauc": "maximize",
+    "decile_error": "minimize",
 }
-THOUSANDTHS = ("auc", "gauc", "gauc_positives", "logloss", "ne", "ece", "spearman", "xauc")
+THOUSANDTHS = ("auc", "gauc", "gauc_positives", "logloss", "ne", "ece", "spearman", "xauc", "decile_error")
 """Metrics of the order of 1 whose differences are read in thousandths."""
 COSTS: dict[str, Direction | None] = {
     "parameters": "minimize",

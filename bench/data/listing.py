@@ -167,6 +167,10 @@ def _task(rule: TaskRule) -> str:
         )
     elif rule.parent:
         text += f"; it can happen only after {rule.parent}, so it is predicted given {rule.parent} and jointly with it"
+    if rule.censored:
+        text += f"; a label at or above '{rule.censored}' says only that it is at least that"
+    if rule.duration:
+        text += f"; the loss bins groups rows by '{rule.duration}'"
     if rule.where:
         text += (
             f"; it counts where {listed([_holds(*each) for each in rule.where.items()])}, elsewhere it is unobserved"

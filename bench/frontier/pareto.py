@@ -67,6 +67,7 @@ UNINFORMED: dict[str, float] = {
     "ece": 1.0,  # the worst there is
     "spearman": 0.0,
     "xauc": 0.5,
+    "decile_error": 1.0,  # nothing for everyone
 }
 """The value of a model that knows nothing; metrics in the unit of the label, and costs, have none."""
 

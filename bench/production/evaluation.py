@@ -28,6 +28,7 @@ from bench.production.history import kept_of_card
 from bench.production.scorer import SCORE, Scorer, Values
 from bench.progress import Progress
 from bench.schema import Schema
+from bench.training.deciles import Deciles
 from bench.training.metrics import given_parent, product
 
 
@@ -298,6 +299,7 @@ def _measures(
         for name, of_space in zip(prediction_names(task), spaces, strict=False):
             if task.kind == "regression":
                 yield f"{name}.rmse", ("smaller", rmse(of_space, predictions[name]))
+                yield f"{name}.decile_error", ("smaller", decile_error(of_space, predictions[name]))
                 continue
             yield f"{name}.auc", ("larger", auc(of_space, predictions[name]))
             yield f"{name}.logloss", ("smaller", logloss(of_space, predictions[name]))
@@ -347,6 +349,15 @@ def rmse(labels: NDArray[Any], predictions: Values) -> Weighted:
     known = ~np.isnan(labels)
     squares = _mean(known, (predictions[known] - labels[known].astype(np.float64)) ** 2)
     return lambda weights: float(np.sqrt(squares(weights)))
+
+
+def decile_error(labels: NDArray[Any], predictions: Values) -> Weighted:
+    """How far predicted means are from true ones by tenths of the rows as they are, see `bench.training.deciles`."""
+    known = ~np.isnan(labels)
+    if not known.any():
+        return lambda weights: np.nan
+    tenths = Deciles(labels[known], predictions[known])
+    return lambda weights: tenths.error(weights[known])
 
 
 def _mean(known: NDArray[np.bool_], values: NDArray[np.float64]) -> Weighted:

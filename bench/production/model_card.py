@@ -27,6 +27,8 @@ class Facts:
         test: metric on test -> value in words, with its prediction interval.
         calibration: what was done, in words.
         score: what is ranked by.
+        regressions: what is predicted of each regression, as `mean`; none where all tasks are binary.
+        deciles: tables of regressions on test, see `bench.production.retrain.Retrained`.
         outcomes: of the score, by which it was picked -> value in words; none where no serving point was picked.
         command: what remakes it.
         warnings: sentences.
@@ -48,6 +50,8 @@ class Facts:
     seed: int
     versions: Mapping[str, str]
     warnings: Sequence[str] = field(default=())
+    regressions: Mapping[str, str] = field(default_factory=dict)
+    deciles: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
 
 
 def model_card(facts: Facts) -> str:
@@ -77,6 +81,7 @@ def model_card(facts: Facts) -> str:
         "## What comes out",
         f"A probability for each task ({facts.calibration}), and `score` = {facts.score}, of {facts.score.on} "
         "predictions. Rank by `score`: the larger, the higher. Only its order has a meaning.",
+        *(_regression(name, says) for name, says in facts.regressions.items()),
         "## How it was picked",
         f"Architecture: {facts.architecture}. The policy (`policy.toml`):",
         f"```toml\n{facts.policy}```",
@@ -87,6 +92,7 @@ def model_card(facts: Facts) -> str:
         _table(facts.outcomes),
         "On test, which no choice has seen:",
         _table(facts.test),
+        *(part for name, rows in facts.deciles.items() for part in _deciles(name, rows)),
         "## Limits",
         "It was judged on rows of the log: on other populations or times it may be worse, and what it ranks changes "
         "what is logged next. Probabilities given a parent (`.cvr`) were seen where the parent happened only. "
@@ -97,6 +103,24 @@ def model_card(facts: Facts) -> str:
         + ".",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _regression(name: str, says: str) -> str:
+    if says == "mean":
+        return f"Of `{name}` the mean, in the unit of its label."
+    return (
+        f"Of `{name}` the {says}, in the unit of its label. It is no mean; times the probability of a parent "
+        "(`.ctcvr`), it serves to rank."
+    )
+
+
+def _deciles(name: str, rows: Sequence[Sequence[float]]) -> tuple[str, str]:
+    """A heading, and the table."""
+    lines = [
+        {"tenth": str(at), "weight": f"{weight:,.0f}", "predicted": f"{said:.5g}", "true": f"{true:.5g}"}
+        for at, (weight, said, true) in enumerate(rows, 1)
+    ]
+    return f"Mean of `{name}` by tenths of these rows, in the order of predictions:", _table(lines)
 
 
 def _table(rows: Iterable[Mapping[str, str]]) -> str:

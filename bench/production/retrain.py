@@ -44,7 +44,7 @@ from bench.training.config import TrialConfig
 from bench.training.device import choose_device
 from bench.training.evaluation import Evaluation
 from bench.training.loop import Trainer
-from bench.training.metrics import Tally
+from bench.training.metrics import Tally, decile_tables
 from bench.training.step import build_model
 
 
@@ -142,6 +142,8 @@ class Retrained:
         test: metrics on test of the members' mean, uncalibrated.
         calibrated: the same, calibrated.
         served: outcomes on test of the ranking by the score, as `like.recall@10%`.
+        deciles: on test, by prediction of a regression (`watch.cvr`), weight, mean prediction and mean label of each
+            tenth of the rows in the order of predictions.
         warnings: where test is outside its prediction intervals, in sentences.
         provenance: what remakes it: data, configuration, seeds, versions.
     """
@@ -154,6 +156,7 @@ class Retrained:
     test: dict[str, float]
     calibrated: dict[str, float]
     served: dict[str, float] = field(default_factory=dict)
+    deciles: dict[str, list[list[float]]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
 
@@ -274,6 +277,7 @@ def retrain(
         test=predictor.metrics("test", members),
         calibrated=predictor.metrics("test", members, calibrations),
         served=_served(spec, store.schema, predictor, members, calibrations),
+        deciles=_deciles(store.schema, predictor, members),
         warnings=(*worse, *warnings),
         provenance={
             "data": {"key": spec.store.key, "fingerprint": spec.store.fingerprint},
@@ -311,6 +315,15 @@ def _served(
     labels = joint_labels(schema, rows.labels)
     measure = Measure(schema.tasks, spec.outcomes, labels, rows.group, "test", weights=weights)
     return dict(zip(measure.names, measure.values(score).tolist(), strict=True))
+
+
+def _deciles(schema: Schema, predictor: Predictor, members: Sequence[Sequence[State]]) -> dict[str, list[list[float]]]:
+    """Tables of the regressions on test."""
+    if all(task.kind == "binary" for task in schema.tasks):
+        return {}
+    rows = _together(predictor.predictions("test", members))
+    weights = None if rows.weights is None else rows.weights.astype(np.float64).prod(axis=1)
+    return decile_tables(schema, rows.labels, rows.conditional, rows.joint, weights)
 
 
 def _train(

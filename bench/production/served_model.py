@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from bench import plugins
 from bench.models.assembly import MultiTaskModel
+from bench.models.losses import REGRESSION_LOSSES
 from bench.records import Scalar
+from bench.registry import lookup
 from bench.schema import Schema
 from bench.training.config import TrialConfig
 from bench.training.step import build_model
@@ -110,3 +112,10 @@ class ModelSpec:
 def _served(config: Mapping[str, Scalar]) -> dict[str, Scalar]:
     """Without what trained it alone: a model is served where the plug-in of the balancer or the loss is not."""
     return {key: value for key, value in config.items() if key != plugins.OPTIMIZER and not key.startswith(TRAINING)}
+
+
+def regressions_in_words(schema: Schema, config: Mapping[str, Scalar]) -> dict[str, str]:
+    """What a model of this configuration predicts of each regression: `mean`, or `0.9 quantile`."""
+    chosen = TrialConfig.parse(_served(config)).regression_loss
+    loss = lookup(REGRESSION_LOSSES, "regression_loss kind", chosen.kind).build(schema, chosen.options)
+    return {task.name: loss.says for task in schema.tasks if task.kind == "regression"}

@@ -28,6 +28,7 @@ from bench.plain import read_json
 from bench.production.model_card import Facts, model_card
 from bench.production.package import MANIFEST, Package, Parts, write_package
 from bench.production.retrain import Retrained, RetrainSpec, retrain
+from bench.production.served_model import regressions_in_words
 from bench.progress import Progress
 from bench.records import Point
 from bench.rows import NAMES
@@ -294,6 +295,8 @@ def contents(
         seed=planned.seed,
         versions=versions(),
         warnings=retrained.warnings,
+        regressions=regressions_in_words(store.schema, retrained.config),
+        deciles=retrained.deciles,
     )
     return Parts(
         name=planned.part.key,

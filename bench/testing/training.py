@@ -15,11 +15,14 @@ from bench.data.batches import Batches
 from bench.data.store import Split, WeightFacts
 from bench.errors import UserError
 from bench.objectives import parse
-from bench.schema import Field, Schema, Task
+from bench.schema import Field, Number, Scale, Schema, Task
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
 
 CHAIN = (Task("click"), Task("buy", parent="click"), Task("like"))
+_SECONDS = Scale(log=True, centre=0.4, spread=0.5, low=0.0, high=2.0, mean=0.7)
+VALUES = (Task("click"), Task("watch", "regression", "click", _SECONDS), Task("stay", "regression", scale=_SECONDS))
+"""A regression with a parent, and one without."""
 FIELDS = (Field("user", 20), Field("tags", 6, slots=2), Field("item", 12))
 SMALL: dict[str, Any] = {
     "embedding.dim": 4,
@@ -45,9 +48,10 @@ class MemoryStore:
         seed: int = 0,
         fields: tuple[Field, ...] = FIELDS,
         weights: int = 0,
+        numbers: tuple[Number, ...] = (),
     ) -> None:
         scenario = "item" if any(field.name == "item" for field in fields) else None
-        self.schema = Schema(fields, ("age", "price"), tasks, grouped=True, scenario=scenario)
+        self.schema = Schema(fields, ("age", "price"), tasks, numbers=numbers, grouped=True, scenario=scenario)
         self.default_tasks = tuple(task.name for task in tasks)
         self.weights = WeightFacts(plain=True, task=tasks[0].name if weights > 1 else None) if weights else None
         self._columns = weights
@@ -80,7 +84,12 @@ class MemoryStore:
         weights = rng.integers(0, 4, (rows, self._columns)).astype(np.float32) if self._columns else None
         if self._columns > 1 and weights is not None:  # negatives of the first task were thinned
             weights[:, 1] = np.where(labels[:, 0] == 0, 4, 1)
-        return Split(ids, dense, labels, group, weights=weights)
+        bounds = None
+        if any(task.censored for task in self.schema.tasks):
+            seldom = np.where(rng.random(labels.shape) < 0.5, np.inf, np.abs(rng.normal(size=labels.shape)))
+            bounds = np.where([task.censored for task in self.schema.tasks], seldom, np.inf).astype(np.float32)
+            labels = np.minimum(labels, bounds)
+        return Split(ids, dense, labels, group, weights=weights, stored_bounds=bounds)
 
 
 def trainer(store: MemoryStore, dotted: Mapping[str, Any], objectives: Sequence[str] = ("click.auc",)) -> Trainer:

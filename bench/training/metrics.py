@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bench.errors import TrainingError
 from bench.outcomes.measure import Stream
 from bench.schema import Schema, Task, TaskKind
+from bench.training.deciles import Deciles
 from bench.training.ranking import (
     ECE_BINS,
     GROUP_SHIFT,
@@ -116,7 +117,10 @@ class BinaryTally:
 
 
 class RegressionTally:
-    """`rmse`, `mae`, `spearman` and `xauc` of values against labels; rows with NaN do not count.
+    """Metrics of values against labels; rows with NaN do not count.
+
+    `rmse`, `mae`, `spearman`, `xauc`; `decile_error`, how far the mean prediction is from the mean label in a tenth of
+    the rows in the order of predictions, on average, over the mean of absolute labels.
 
     It holds its rows, 8 bytes each.
     """
@@ -138,8 +142,11 @@ class RegressionTally:
         labels, predictions = np.concatenate(self._labels), np.concatenate(self._predictions)
         error = predictions.astype(np.float64) - labels
         found = {"rmse": float(np.sqrt(np.mean(error**2))), "mae": float(np.abs(error).mean())}
+        once = np.ones(len(labels))
+        if labels.any():
+            found["decile_error"] = Deciles(labels, predictions).error(once)
         if np.ptp(labels) > 0:
-            found["xauc"] = Pairs(labels, predictions).xauc(np.ones(len(labels)))
+            found["xauc"] = Pairs(labels, predictions).xauc(once)
         if np.ptp(labels) > 0 and np.ptp(predictions) > 0:
             from scipy.stats import spearmanr  # it takes .4 s and 60 MB to import, and most jobs have no regression
 
@@ -339,6 +346,22 @@ def sample_spaces(
         else:
             yield f"{task.name}.cvr", task.kind, given, conditional[:, at]
             yield f"{task.name}.ctcvr", task.kind, product(labels[:, schema.chain(at)]), joint[:, at]
+
+
+def decile_tables(
+    schema: Schema, labels: NDArray[Any], conditional: NDArray[Any], joint: NDArray[Any], weights: NDArray[Any] | None
+) -> dict[str, list[list[float]]]:
+    """The table of each regression's predictions by their name, as `watch.cvr`; arrays as of `Tally.add`.
+
+    Args:
+        weights: (N,), how many rows a row stands for; None for one each.
+    """
+    found = {}
+    for name, kind, own, said in sample_spaces(schema, labels, conditional, joint):
+        if kind == "regression" and not np.isnan(own).all():
+            y, p, w = observed(own, said, np.ones(len(own)) if weights is None else weights)
+            found[name] = Deciles(y, p, w).table(w).tolist()
+    return found
 
 
 def given_parent(labels: NDArray[Any], at: int, parent: int | None) -> NDArray[Any]:

@@ -19,13 +19,15 @@ from bench.outcomes.bootstrap import Counts, counts, units_of
 from bench.outcomes.measure import Measure
 from bench.records import RARER
 from bench.schema import Schema, Task
+from bench.training.deciles import Deciles
 from bench.training.metrics import by_task, on_impressions, sample_spaces
 from bench.training.ranking import ECE_BINS, Pairs
 
 RESAMPLES = 200
 """B: the standard error of a standard error is a twentieth of it."""
 ROWS_HELD = 1 << 20
-"""GAUC, Spearman correlation, XAUC and outcomes need their rows together; of more rows they are not resampled."""
+"""GAUC, Spearman correlation, XAUC, errors of tenths and outcomes need their rows together. Of more rows they are not
+resampled."""
 _PIECE = 1 << 13  # rows whose counts are held at once
 _TOGETHER = 4  # resamples of which ranks are held at once
 _BINS, _RANGE = 2048, 12.0  # of logits in [-12, 12]
@@ -215,11 +217,13 @@ class _Regression:
             labels, predictions, units, *weights = (np.concatenate(each) for each in zip(*self._kept, strict=True))
             found["spearman"] = _spearman(labels, predictions, units, self._split, self._resamples, *weights)
             pairs, of_rows = Pairs(labels, predictions), weights[0] if weights else np.ones(len(labels))
-            values = [pairs.xauc(of_rows)]
+            tenths = Deciles(labels, predictions, of_rows)
+            values, errors = [pairs.xauc(of_rows)], [tenths.error(of_rows)]
             for first in range(0, self._resamples, _TOGETHER):
                 drawn = counts(units, self._split, min(_TOGETHER, self._resamples - first), first)
                 values += [pairs.xauc(of_rows * times) for times in drawn.T]
-            found["xauc"] = np.array(values)
+                errors += [tenths.error(of_rows * times) for times in drawn.T]
+            found |= {"xauc": np.array(values), "decile_error": np.array(errors)}
         return found
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bench.outcomes.measure import Measure
 from bench.schema import Task, TaskKind
+from bench.training.deciles import Deciles
 from bench.training.ranking import ECE_BINS, LEAST, Pairs
 
 Floats = NDArray[np.float64]
@@ -58,7 +59,7 @@ def metrics_of(
     y, p, w = (array.astype(np.float64) for array in (labels, predictions, weights))
     if kind == "regression":
         found = {"rmse": float(np.sqrt(w @ (p - y) ** 2 / w.sum())), "mae": float(w @ np.abs(p - y) / w.sum())}
-        found["xauc"] = Pairs(y, p).xauc(w)
+        found |= {"xauc": Pairs(y, p).xauc(w), "decile_error": Deciles(y, p, w).error(w)}
         return found | {"spearman": _spearman(y, p, w) if np.ptp(y) > 0 and np.ptp(p) > 0 else np.nan}
     up, down = np.where(y != 0, w, 0), np.where(y != 0, 0, w)
     rate, loss = up.sum() / w.sum(), -np.log(np.clip(np.where(y != 0, p, 1 - p), LEAST, 1 - LEAST)) @ w / w.sum()

@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
+from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import mean_pinball_loss
 
 from bench.data.tasks import scale_of
 from bench.models.funnels import FUNNELS
-from bench.models.losses import LOSSES, REGRESSION_LOSSES, Context, Loss, MeanLosses
+from bench.models.losses import LOSSES, REGRESSION_LOSSES, Context, Loss, MeanLosses, RegressionLoss
 from bench.models.losses.base import numbered
 from bench.models.sharing import SHARING
-from bench.schema import Schema, Task
+from bench.schema import Number, Schema, Task
 from bench.testing import models as of
 from bench.testing.training import MemoryStore, trainer
 
@@ -90,12 +92,12 @@ def test_weighted_logistic_is_least_at_the_mean_time() -> None:
     )
     logits = torch.from_numpy(fitted.decision_function(x))[:, None].requires_grad_()
     targets = torch.from_numpy((np.log1p(times) - scale.centre) / scale.spread)[:, None]
-    given = loss((logits - scale.centre) / scale.spread, targets)
+    given = loss((logits - scale.centre) / scale.spread, targets, Context())
     (slope,) = torch.autograd.grad(given.sum(), logits)
     assert float(slope.sum()) == pytest.approx(0, abs=0.05)
     assert float((slope[:, 0] * torch.from_numpy(x[:, 0])).sum()) == pytest.approx(0, abs=0.05)
     assert (given >= 0).all()
-    assert not loss(targets, targets).any()
+    assert not loss(targets, targets, Context()).any()
     assert "log1p" in (entry.unfit(Schema((), (), (Task("watch", "regression"),))) or "")
 
 
@@ -103,9 +105,130 @@ def test_huber_is_half_the_square_and_then_a_line() -> None:
     entry = REGRESSION_LOSSES["huber"]
     schema = Schema((), (), (Task("watch", "regression"),))
     found = entry.build(schema, entry.config.model_validate({"delta": 0.5}))(
-        torch.tensor([[0.0], [0.4], [-3.0]]), torch.zeros(3, 1)
+        torch.tensor([[0.0], [0.4], [-3.0]]), torch.zeros(3, 1), Context()
     )
     torch.testing.assert_close(found.flatten(), torch.tensor([0.0, 0.08, 0.5 * (3 - 0.25)]))
+
+
+def of_values(kind: str, *tasks: Task, **options: object) -> RegressionLoss:
+    entry = REGRESSION_LOSSES[kind]
+    numbers = (Number("seconds", 0, 1, (0.0, 9.0), (1,)),)
+    schema = Schema((), ("seconds", "seconds_missing"), tasks or (Task("watch", "regression"),), numbers=numbers)
+    return entry.build(schema, entry.config.model_validate(options))
+
+
+@pytest.mark.parametrize("level", [0.1, 0.5, 0.9])
+def test_quantile_is_the_pinball_loss_and_powells_where_rows_have_bounds(level: float) -> None:
+    rng = np.random.default_rng(0)
+    said, y, bounds = rng.normal(size=(3, 200))
+    loss, column = of_values("quantile", level=level), lambda x: torch.from_numpy(x)[:, None]
+    plain = loss(column(said), column(y), Context())
+    assert float(plain.mean()) == pytest.approx(mean_pinball_loss(y, said, alpha=level))
+    capped = loss(column(said), column(np.minimum(y, bounds)), Context(bounds=column(bounds)))
+    expected = mean_pinball_loss(np.minimum(y, bounds), np.minimum(said, bounds), alpha=level)
+    assert float(capped.mean()) == pytest.approx(expected)
+    assert loss.says == f"{level:g} quantile"
+
+
+def test_censored_squares_are_tobits_likelihood_and_its_deviation_is_that_of_the_largest_likelihood() -> None:
+    """A linear model fitted by the loss and its steps of EM, against scipy's maximum of the likelihood."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=4000)
+    y, bounds = 0.5 + x + 0.6 * rng.normal(size=4000), rng.normal(0.8, 1, 4000)
+    seen, above = np.minimum(y, bounds), y >= bounds
+
+    def negative(parameters: np.ndarray) -> float:
+        mean, deviation = parameters[0] + parameters[1] * x, np.exp(parameters[2])
+        return -np.where(above, norm.logsf(bounds, mean, deviation), norm.logpdf(seen, mean, deviation)).sum()
+
+    best = minimize(negative, [0.0, 0.0, 0.0]).x
+    loss = of_values("squared", Task("watch", "regression", censored=True)).double()
+    inputs, targets, most = (torch.from_numpy(each)[:, None] for each in (x, seen, bounds))
+    line, context = torch.tensor([0.0, 0.0], dtype=torch.float64, requires_grad=True), Context(bounds=most)
+    for _ in range(400):
+        outputs = line[0] + line[1] * inputs
+        (slope,) = torch.autograd.grad(loss(outputs, targets, context).mean(), line)
+        line = (line - slope).detach().requires_grad_()
+        loss.follow(outputs.detach(), targets, None, context)
+    assert line.tolist() == pytest.approx(best[:2], abs=2e-3)
+    assert float(loss.variance.sqrt()) == pytest.approx(np.exp(best[2]), rel=5e-3)
+    given = loss(outputs, targets, context)
+    expected = -float(loss.variance) * norm.logsf(bounds, outputs.detach()[:, 0], float(loss.variance.sqrt()))
+    np.testing.assert_allclose(given.detach()[above, 0], expected[above], rtol=1e-6)
+    assert (given >= 0).all()
+    far = loss(torch.tensor([[-1e4], [1e4]], dtype=torch.float64), targets[:2], Context(bounds=targets[:2]))
+    assert far.isfinite().all()
+
+
+def binned() -> tuple[RegressionLoss, np.ndarray, np.ndarray]:
+    """`bins` fitted on a share of a duration: the loss, labels, and numbers, of which one in nine is missing."""
+    rng = np.random.default_rng(0)
+    duration = rng.uniform(1, 3, 40_000)
+    y = np.exp(duration) * rng.beta(2, 2, 40_000)
+    dense = np.stack([duration, rng.random(40_000) < 1 / 9], 1)
+    dense[dense[:, 1] == 1, 0] = 0
+    loss = of_values("bins", Task("watch", "regression", duration="seconds"))
+    loss.fit(y[:, None], y[:, None], dense, None, None)
+    return loss, y, dense
+
+
+def test_cuts_of_bins_are_the_levels_quantiles_among_rows_of_the_same_duration() -> None:
+    loss, y, dense = binned()
+    (cuts,) = loss._of_rows(0, torch.from_numpy(dense).float(), loss.cuts)
+    above, levels = y[:, None] > cuts.numpy(), loss.thresholds[0].sigmoid().numpy()
+    for low, high in ((1, 1.3), (1.9, 2.1), (2.7, 3.1)):
+        rows = (dense[:, 0] > low) & (dense[:, 0] < high)
+        np.testing.assert_allclose(1 - above[rows].mean(0), levels, atol=0.03)
+    without = dense[:, 1] == 1
+    np.testing.assert_allclose(1 - above[without].mean(0), levels, atol=0.03)
+    assert (cuts[without] == cuts[without][0]).all()
+
+
+def test_a_prediction_of_bins_is_the_sum_of_probabilities_times_mean_labels() -> None:
+    loss, _, dense = binned()
+    outputs, numbers = torch.randn(50, 1), torch.from_numpy(dense[:50]).float()
+    found = loss.predicted(outputs, numbers)
+    (means,) = loss._of_rows(0, numbers, loss.means)
+    for row in range(50):
+        above = [1.0, *(outputs[row, 0] - loss.thresholds[0]).sigmoid().tolist(), 0.0]
+        parts = [(above[k] - above[k + 1]) * float(means[row, k]) for k in range(means.shape[1])]
+        assert float(found[row, 0]) == pytest.approx(sum(parts), rel=1e-4, abs=1e-4)
+
+
+def test_thresholds_of_bins_follow_to_where_the_loss_is_least() -> None:
+    """To where each one's mean prediction is the share of labels above its cut."""
+    loss, y, dense = binned()
+    loss.thresholds[0] += torch.linspace(-1, 1, loss.thresholds.shape[1])
+    outputs = torch.from_numpy(np.log(y) - dense[:, 0])[:, None].float() / 2
+    targets, context = torch.from_numpy(y)[:, None].float(), Context(dense=torch.from_numpy(dense).float())
+    for _ in range(600):
+        loss.follow(outputs, targets, None, context)
+    (cuts,) = loss._of_rows(0, context.dense, loss.cuts)
+    for at in (4, 24, 44):
+        excess = (outputs - loss.thresholds[0, at]).sigmoid().mean() - (targets > cuts[:, at : at + 1]).double().mean()
+        assert float(excess) == pytest.approx(0, abs=1e-4)
+
+
+def test_a_cut_at_or_above_a_bound_costs_nothing() -> None:
+    loss, y, dense = binned()
+    targets, numbers = torch.from_numpy(y[:300, None]).float(), torch.from_numpy(dense[:300]).float()
+    outputs = torch.randn(300, 1)
+    free = loss(outputs, targets, Context(dense=numbers, bounds=torch.full((300, 1), torch.inf)))
+    torch.testing.assert_close(free, loss(outputs, targets, Context(dense=numbers)))
+    bounds = targets * 0.7
+    found = loss(outputs, bounds, Context(dense=numbers, bounds=bounds))
+    (cuts,) = loss._of_rows(0, numbers, loss.cuts)
+    for row in range(300):
+        counted = cuts[row] < bounds[row, 0]
+        logs = F.softplus(-(outputs[row, 0] - loss.thresholds[0])[counted])
+        assert float(found[row, 0]) == pytest.approx(float(logs.sum() / len(cuts[row])), abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["huber", "weighted_logistic"])
+def test_a_loss_without_a_form_for_bounds_is_refused(kind: str) -> None:
+    watch = Task("watch", "regression", scale=scale_of(np.arange(9.0), True), censored=True)
+    reason = REGRESSION_LOSSES[kind].unfit(Schema((), (), (watch,)))
+    assert reason == "regression 'watch' is censored, and this loss knows no lower bounds; take squared or quantile"
 
 
 @pytest.mark.parametrize("kind", LOSSES)

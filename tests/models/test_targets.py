@@ -15,7 +15,7 @@ from bench.models.funnels import FUNNELS
 from bench.models.sharing import SHARING
 from bench.models.targets import Targets
 from bench.registry import Choice
-from bench.schema import Field, Schema, Task
+from bench.schema import Cap, Field, Schema, Task
 
 RNG = np.random.default_rng(3)
 SPEND = np.where(RNG.random(5000) < 0.07, np.exp(RNG.normal(3, 1, 5000)), 0.0)  # mostly 0, of variance 150 or so
@@ -80,6 +80,20 @@ def test_the_joint_expectation_is_the_conditional_one_times_the_probability_of_t
         torch.testing.assert_close(found.joint[:, task], found.joint[:, parent] * found.conditional[:, task])
     assert torch.equal(found.joint[:, 4], found.conditional[:, 4])
     assert not torch.equal(found.joint[:, 1], found.conditional[:, 1])
+
+
+@pytest.mark.parametrize("log", [True, False])
+def test_a_prediction_is_at_most_the_bound_that_an_input_has(log: bool) -> None:
+    """On either scale, of a bound that was standardised with its logarithm or without; not where it is missing."""
+    bounds = torch.tensor([2.0, 50.0, 50.0, 1e4])
+    dense = torch.stack([(bounds.log1p() if log else bounds) / 3 - 1, torch.tensor([0.0, 0.0, 1.0, 0.0])], 1)
+    cap = Cap(0, 1, log, 3.0, 3.0)
+    scales = (scale_of(np.abs(SPEND), True), scale_of(-PRICE, False), None)
+    tasks = tuple(Task(name, "regression", scale=scale, cap=cap) for name, scale in zip("abc", scales, strict=True))
+    targets = Targets(Schema((), ("seconds", "seconds_missing"), tasks))
+    said = torch.tensor([70.0, 70, 70, 70])[:, None].expand(4, 3)
+    found = targets.values(targets.capped(targets.of_labels(said), dense))
+    torch.testing.assert_close(found, torch.tensor([2.0, 50, 70, 70])[:, None].expand(4, 3), rtol=1e-3, atol=1e-3)
 
 
 def test_predictions_undo_what_is_done_to_labels() -> None:

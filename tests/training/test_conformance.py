@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import cycle
+from dataclasses import replace
+from itertools import cycle, product
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ import pytest
 from bench.balancing import BALANCING
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
-from bench.models.losses import LOSSES
+from bench.models.losses import LOSSES, REGRESSION_LOSSES
 from bench.models.sharing import SHARING
+from bench.schema import Field, Number
 from bench.testing import training
 from bench.training.optimizers import ROW_OPTIMIZERS
 
@@ -85,3 +87,40 @@ def test_its_state_round_trips_bit_for_bit(
 @pytest.mark.parametrize("balancing", BALANCING)
 def test_a_task_without_labels_in_a_batch_leaves_all_finite(tiny, balancing: str, precision: str) -> None:
     training.a_task_without_labels_in_a_batch_leaves_all_finite(tiny, balancing, precision)
+
+
+def of_regressions() -> list[tuple[str, str, str, str, int]]:
+    """Each balancer once, beside regressions with a parent and without; every loss of these meets every funnel."""
+    return list(
+        zip(
+            BALANCING,
+            cycle(SHARING),
+            cycle(FUNNELS),
+            cycle(kind for kind in REGRESSION_LOSSES),
+            cycle((1, 2, 1)),
+            strict=False,
+        )
+    )
+
+
+def test_every_loss_of_regressions_meets_every_funnel() -> None:
+    met = {(funnel, loss) for _, _, funnel, loss, _ in of_regressions()}
+    assert met == set(product(FUNNELS, REGRESSION_LOSSES))
+
+
+@pytest.mark.parametrize(("balancing", "sharing", "funnel", "loss", "members"), of_regressions())
+def test_regressions_keep_to_their_rows_and_their_state(
+    balancing: str, sharing: str, funnel: str, loss: str, members: int
+) -> None:
+    """A parent, a duration and, where the loss knows bounds, censored labels; weights of 0, and states that go on."""
+    kinds = {"balancing": balancing, "sharing": sharing, "funnel": funnel, "regression_loss": loss}
+    chosen = {f"{axis}.kind": kind for axis, kind in kinds.items()} | {"ensemble.members": members}
+    number = Number("age", 0, None, (-3.0, 3.0), (64,))
+    fields = (*training.FIELDS, Field("age_bucket", 3))
+    tasks = tuple(replace(task, duration="age") if task.kind == "regression" else task for task in training.VALUES)
+    bounded = tuple(replace(task, censored=task.kind == "regression") for task in tasks)
+    plain = training.MemoryStore(tasks=tasks, fields=fields, numbers=(number,))
+    training.a_row_of_weight_0_counts_as_one_without_labels(plain, chosen)
+    if REGRESSION_LOSSES[loss].unfit(replace(plain.schema, tasks=bounded)) is None:
+        plain = training.MemoryStore(tasks=bounded, fields=fields, numbers=(number,))
+    training.its_state_round_trips_bit_for_bit(plain, chosen)

@@ -14,8 +14,8 @@ from scipy.special import ndtri
 from bench.data.store import Split
 from bench.data.tasks import scale_of
 from bench.models.losses import LOSSES, REGRESSION_LOSSES
-from bench.production.served_model import ModelSpec
-from bench.schema import Field, Number, Schema, Task
+from bench.production.served_model import ModelSpec, regressions_in_words
+from bench.schema import Cap, Field, Number, Schema, Task
 from bench.testing.metrics import evaluate
 from bench.testing.training import MemoryStore, trainer
 
@@ -226,6 +226,33 @@ def test_a_quantile_is_that_of_the_truth_where_labels_are_censored_too(level: fl
         said = seconds_of(made, store.split("confirm"))
         found[kind] = float(np.median(np.abs(np.log(said / truth))))
     assert max(found.values()) < 0.05
+
+
+@pytest.mark.parametrize("sharing", ["mmoe", "single_task"])
+@pytest.mark.parametrize("kind", ["squared", "quantile", "bins"])
+def test_what_is_predicted_of_a_regression_is_served(kind: str, sharing: str) -> None:
+    """With its duration, bounds and an input that caps it, of an ensemble, in both readings; no label is needed."""
+    number, scale = Number("age", 0, None, (-3.0, 3.0), (9,)), scale_of(np.exp(np.arange(9.0)), True)
+    cap = Cap(0, None, False, 3.0, 1.0)
+    watch = Task("watch", "regression", "click", scale, duration="age", censored=True, cap=cap)
+    fields = (Field("user", 20), Field("age_bucket", 3))
+    store = MemoryStore(64, (Task("click"), watch), 0, fields, numbers=(number,))
+    dotted = {"regression_loss.kind": kind, "sharing.kind": sharing, "ensemble.members": 2, "optim.epochs": 3}
+    made = trainer(store, dotted)
+    made.run_to()
+    spec = ModelSpec.of_trained(made.schema, made.config.dotted(), [[made.model.state_dict()]])
+    served, split = spec.of([[made.model.state_dict()]]), store.split("test")
+    inputs = torch.from_numpy(split.ids), torch.from_numpy(split.dense)
+    with torch.no_grad():
+        made.model.eval()
+        expected = made.model.probabilities(made.model(*inputs))
+        conditional, joint = served(*inputs)
+    torch.testing.assert_close(conditional, expected.conditional)
+    torch.testing.assert_close(joint, conditional * torch.stack([torch.ones(64), conditional[:, 0]], 1))
+    assert (conditional[:, 1] <= inputs[1][:, 0] + 3 + 1e-4).all()
+    assert regressions_in_words(made.schema, made.config.dotted()) == {
+        "watch": "0.5 quantile" if kind == "quantile" else "mean"
+    }
 
 
 @pytest.mark.parametrize("sharing", ["mmoe", "single_task"])

@@ -3,6 +3,7 @@ from __future__ import annotations
 from bisect import bisect_right
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.stats
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from sklearn.metrics import log_loss, mean_absolute_error, roc_auc_score, root_m
 from bench.objectives import metric_names
 from bench.schema import Task
 from bench.testing.metrics import binary, evaluate, regression
+from bench.training.deciles import Deciles
 from bench.training.metrics import BinaryTally, Tally
 from bench.training.ranking import Pairs
 
@@ -112,6 +114,14 @@ def test_means_over_many_rows_do_not_drift() -> None:
     assert found["ne"] == pytest.approx(1, rel=1e-7)
 
 
+def slow_decile_error(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """Of predictions without ties: tenths by pandas."""
+    rows = pd.DataFrame({"y": labels.astype(float), "p": predictions.astype(float)})
+    tenths = rows.groupby(pd.qcut(rows.p, 10, labels=False))
+    apart = (tenths.p.mean() - tenths.y.mean()).abs() * tenths.size()
+    return float(apart.sum() / rows.y.abs().sum())
+
+
 def test_regression_metrics_equal_independent_references() -> None:
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 50, 500).astype(np.float32)
@@ -127,6 +137,7 @@ def test_regression_metrics_equal_independent_references() -> None:
             "mae": mean_absolute_error(labels[seen], predictions[seen]),
             "spearman": np.corrcoef(ranks)[0, 1],
             "xauc": ((differ * said)[differ != 0].mean() + 1) / 2,
+            "decile_error": slow_decile_error(labels[seen], predictions[seen]),
         },
         rel=1e-5,
     )
@@ -135,7 +146,21 @@ def test_regression_metrics_equal_independent_references() -> None:
 @pytest.mark.parametrize(("labels", "predictions"), [([2, 2], [1, 3]), ([1, 3], [2, 2])])
 def test_correlation_with_a_constant_is_absent(labels, predictions) -> None:
     found = regression(np.array(labels, np.float32), np.array(predictions, np.float32))
-    assert found == {"rmse": 1.0, "mae": 1.0} | ({"xauc": 0.5} if labels[0] != labels[1] else {})
+    expected = {"rmse": 1.0, "mae": 1.0, "decile_error": 0.5 if labels[0] == labels[1] else 0.0}
+    assert found == expected | ({"xauc": 0.5} if labels[0] != labels[1] else {})
+
+
+def test_tenths_of_calibrated_predictions_agree_and_equal_predictions_share_one() -> None:
+    rng = np.random.default_rng(0)
+    means = rng.gamma(2, 10, 200_000)
+    labels = (means * rng.exponential(size=len(means))).astype(np.float32)
+    assert regression(labels, means.astype(np.float32))["decile_error"] < 0.01
+    assert regression(labels, 1.2 * means.astype(np.float32))["decile_error"] == pytest.approx(0.2, abs=0.01)
+    said = np.repeat([1.0, 2.0, 3.0], [70, 5, 25])
+    table = Deciles(np.arange(100.0), said).table(np.ones(100))
+    assert table[:, 0].tolist() == [70, 5, 25]
+    assert table[:, 1].tolist() == [1, 2, 3]
+    assert table[:, 2].tolist() == [34.5, 72, 87]
 
 
 def test_xauc_of_equal_predictions_and_weights_is_that_of_repeated_rows() -> None:
@@ -212,7 +237,7 @@ def test_what_is_undefined_is_absent() -> None:
     no_clicks = evaluate(labels, conditional, joint, group, TASKS, "")
     assert set(no_clicks) == {
         f"{name}.{m}" for name in ("click", "view.ctcvr", "buy.ctcvr") for m in ("logloss", "ece")
-    } | {"seconds.ctcvr.rmse", "seconds.ctcvr.mae"}
+    } | {"seconds.ctcvr.rmse", "seconds.ctcvr.mae"}  # of labels that are all 0
     assert evaluate(labels[:0], conditional[:0], joint[:0], group[:0], TASKS, "") == {}
 
 

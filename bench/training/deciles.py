@@ -1,0 +1,46 @@
+"""Predicted and true means of a regression, by tenths of the rows in the order of their predictions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+TENTHS = 10
+Floats = NDArray[np.float64]
+
+
+class Deciles:
+    """Tenths of equal weight; rows of equal predictions share one, so there may be fewer.
+
+    Args:
+        labels, predictions: (N,), at least one and none NaN.
+        weights: (N,), by which rows are parted; None for equal ones.
+    """
+
+    def __init__(self, labels: NDArray[Any], predictions: NDArray[Any], weights: NDArray[Any] | None = None) -> None:
+        of_rows = np.ones(len(labels)) if weights is None else weights.astype(np.float64)
+        self._order = np.argsort(predictions, kind="stable")
+        self._labels, self._predictions = (each.astype(np.float64)[self._order] for each in (labels, predictions))
+        runs = np.flatnonzero(np.r_[True, self._predictions[1:] != self._predictions[:-1]])
+        mass = np.add.reduceat(of_rows[self._order], runs)
+        after = np.cumsum(mass)
+        cut = np.ceil(TENTHS * (after - mass) / after[-1])  # the first that is not before the run
+        begins = (cut < TENTHS) & (cut * after[-1] < TENTHS * after)
+        begins[0] = True
+        self._starts = runs[begins]
+
+    def table(self, weights: NDArray[Any]) -> Floats:
+        """(n, 3): weight, mean prediction and mean label of each tenth, where rows weigh so (N,)."""
+        own = weights.astype(np.float64)[self._order]
+        sums = [np.add.reduceat(own * each, self._starts) for each in (1.0, self._predictions, self._labels)]
+        with np.errstate(all="ignore"):
+            return np.stack([sums[0], sums[1] / sums[0], sums[2] / sums[0]], axis=1)
+
+    def error(self, weights: NDArray[Any]) -> float:
+        """Sum over tenths of |sum of predictions - sum of labels|, over the sum of |labels|; NaN where that is 0."""
+        own = weights.astype(np.float64)[self._order]
+        apart = np.add.reduceat(own * (self._predictions - self._labels), self._starts)
+        whole = float(own @ np.abs(self._labels))
+        return float(np.abs(apart).sum()) / whole if whole > 0 else np.nan
