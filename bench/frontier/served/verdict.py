@@ -208,7 +208,8 @@ def by_scenario(segments: Mapping[str, tuple[Change, ...]]) -> str:
         parts += [f"it costs {what} in {name}" for name, what in lost.items()]
     parts += [f"nothing changes in {_named(same)}"] if same else []
     parts += [f"cannot tell in {_named(rest)}" + (f" ({few} with too few positives)" if few else "")] if rest else []
-    return f"By scenario: {'; '.join(parts)}. These intervals hold in all scenarios together."
+    sure = " These intervals hold in all scenarios together." if gained or lost else ""
+    return f"By scenario: {'; '.join(parts)}.{sure}"
 
 
 def _named(names: list[str]) -> str:
