@@ -205,30 +205,11 @@ def _trained(store: Store, config: dict[str, Scalar], variant: str, replicate: i
             shares = ("recall" if task.kind == "binary" else "value" for task in tasks)
             of = [f"{task.name}.{outcome.format(share=share)}" for task, share in zip(tasks, shares, strict=True)]
             kept[f"test/{name}"] = front_of(folder, name_of(job.training, replicate), of)
-        kept |= deciles(folder, name_of(job.training, replicate))
         if store.schema.scenario:
             said = predictions(folder, "test", name_of(job.training, replicate))
             assert said is not None
             kept |= by_scenario(store, said)
     return {"metrics": kept, "parameters": metrics.get("cost/parameters", 0), "cpu": taken}
-
-
-def deciles(folder: Path, name: str) -> dict[str, float]:
-    """Of each regression, how far the mean prediction of ten ranges of it is from the mean label, over all rows' mean.
-
-    Predictions are joint ones, on test; the mean over the ranges is given.
-    """
-    rows, said = rows_of(folder, "test"), predictions(folder, "test", name)
-    assert rows is not None
-    assert said is not None
-    found = {}
-    for task, kind, labels, own in zip(rows.tasks, rows.kinds, rows.labels.T, said.T, strict=True):
-        if kind == "regression":
-            seen = ~np.isnan(labels)
-            parts = np.array_split(np.flatnonzero(seen)[np.argsort(own[seen], kind="stable")], 10)
-            off = np.mean([abs(own[part].mean() - labels[part].mean()) for part in parts])
-            found[f"test/{task}.deciles"] = float(off / labels[seen].mean())
-    return found
 
 
 def front_of(folder: Path, name: str, outcomes: Sequence[str]) -> float:
@@ -332,9 +313,8 @@ def table(
                         there = found.get((data, other), {})
                         pairs = [r for r in own.keys() & there.keys() if name in there[r]["metrics"]]
                         gains = [own[r]["metrics"][name] - there[r]["metrics"][name] for r in pairs]
-                        plain = name.endswith((".rmse", ".mae"))
-                        shown = interval(gains, 100) + " hundredths" if plain and gains else ""
-                        cells.append("" if variant == other or not gains else shown or interval(gains))
+                        unit, after = (100.0, " hundredths") if name.endswith((".rmse", ".mae")) else (1e4, "")
+                        cells.append("" if variant == other or not gains else interval(gains, unit) + after)
                     yield f"| {' | '.join([*cells, format(np.mean([line['cpu'] for line in own.values()]), '.1f')])} |"
 
     return "\n".join([f"| {head} |", "|---" * 8 + "|", *rows()])
