@@ -332,6 +332,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("inputs.jsonl"))
     parser.add_argument("--write", type=Path, help="put the table into this document")
+    parser.add_argument("--block", default=NAME, help="name of the table there")
     parser.add_argument("--outcome", nargs="+", default=[], help="rows of the table; all by default")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)  # what a process is begun with
     given = parser.parse_args()
@@ -363,7 +364,7 @@ def main() -> None:
     text = table(lines, given.data, given.variant, given.outcome)
     print(text)
     if given.write:
-        replace(given.write, NAME, text)
+        replace(given.write, given.block, text)
 
 
 if __name__ == "__main__":
