@@ -146,8 +146,15 @@ class RegressionLoss(nn.Module, ABC):
             weights: as of `mean`.
         """
 
-    def predicted(self, outputs: Tensor, dense: Tensor) -> Tensor:
-        """Outputs (B, T) and numbers (B, D) -> on the scale of the targets, what is predicted (B, T)."""
+    def predicted(self, outputs: Tensor, dense: Tensor, caps: Tensor | None = None) -> Tensor:
+        """Outputs on the scale of the targets -> what is predicted, on that scale (B, T).
+
+        Args:
+            outputs: (B, T).
+            dense: (B, D).
+            caps: (B, T), the most that a label can be; an expectation is then that of the smaller of both. None for no
+                bounds; predictions above them are cut in any case.
+        """
         return outputs
 
 
