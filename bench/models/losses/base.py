@@ -87,7 +87,7 @@ class RegressionLoss(nn.Module, ABC):
             more.
         aims_at_mean: whether predictions are expectations.
         says: what a prediction is.
-        needs_tables: whether `fit` is to be called before training.
+        needs_tables: whether training calls `fit` before the first step.
         smeared: (T,), of which tasks an output on a logarithmic scale is of the mean logarithm, see
             `bench.models.targets`.
     """
