@@ -164,12 +164,13 @@ class MultiTaskModel(nn.Module):
 
     def _predicted(self, logits: Tensor, dense: Tensor) -> Tensor:
         """Logits (k B, O) with what the loss of regressions predicts by them, on the scale of their targets."""
-        if self.members > 1:
-            dense = dense.expand(self.members, -1, -1).reshape(-1, dense.shape[1])
+        dense = dense if self.members == 1 else torch.cat([dense] * self.members)
         own = logits[:, : len(self.regression)]
-        own = torch.where(self.is_regression, self.funnel.loss.regression.predicted(own, dense), own)
+        caps = None if self.targets is None else self.targets.caps_of(dense)
+        own = torch.where(self.is_regression, self.funnel.loss.regression.predicted(own, dense, caps), own)
         if self.targets is not None:
-            own = self.targets.capped(self.targets.corrected(own), dense)
+            own = self.targets.corrected(own)
+        own = own if caps is None else torch.minimum(own, caps)
         return own if own.shape == logits.shape else torch.cat([own, logits[:, own.shape[1] :]], 1)
 
     @property

@@ -18,6 +18,8 @@ SLOWEST = 0.02
 """Least weight of the newest batch in the running mean of predictions."""
 LARGEST = 80.0
 """Logarithms are at most this, so that exp of them, times any factor, is a float32."""
+FAR = 1e30
+"""A bound that binds nothing."""
 
 
 class Targets(nn.Module):
@@ -81,11 +83,11 @@ class Targets(nn.Module):
         """Mean labels (T,) -> what an untrained model's outputs are to be."""
         return torch.where(self.scaled.to(means.device), 0.0, means)
 
-    def capped(self, outputs: Tensor, dense: Tensor) -> Tensor:
-        """Outputs (B, T or more) of which none says more than its row's bound, where an input (B, D) has that."""
+    def caps_of(self, dense: Tensor) -> Tensor | None:
+        """Bounds by inputs (B, D), (B, T) on the scale of the targets, `FAR` without one; None if no task has any."""
         if not any(self.caps):
-            return outputs
-        columns = list(outputs.unbind(1))
+            return None
+        columns = [torch.full_like(dense[:, 0], FAR)] * len(self.caps)
         for task, cap in enumerate(self.caps):
             if cap is None:
                 continue
@@ -97,8 +99,7 @@ class Targets(nn.Module):
             if self.is_logged[task]:
                 number = (number.clamp(min=0.0) + 1).log()
             most = (number - self.centre[task]) / self.spread[task]
-            least = torch.minimum(columns[task], most)
-            columns[task] = least if cap.missing is None else least + dense[:, cap.missing] * (columns[task] - least)
+            columns[task] = most if cap.missing is None else most + dense[:, cap.missing] * FAR
         return torch.stack(columns, 1)
 
     @torch.no_grad()

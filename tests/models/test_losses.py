@@ -16,7 +16,7 @@ from bench.models.funnels import FUNNELS
 from bench.models.losses import LOSSES, REGRESSION_LOSSES, Context, Loss, MeanLosses, RegressionLoss
 from bench.models.losses.base import numbered
 from bench.models.sharing import SHARING
-from bench.schema import Number, Schema, Task
+from bench.schema import Number, Scale, Schema, Task
 from bench.testing import models as of
 from bench.testing.training import MemoryStore, trainer
 
@@ -158,6 +158,22 @@ def test_censored_squares_are_tobits_likelihood_and_its_deviation_is_that_of_the
     assert (given >= 0).all()
     far = loss(torch.tensor([[-1e4], [1e4]], dtype=torch.float64), targets[:2], Context(bounds=targets[:2]))
     assert far.isfinite().all()
+
+
+@pytest.mark.parametrize("log", [True, False])
+def test_what_is_predicted_of_capped_values_is_their_mean(log: bool) -> None:
+    """Of a normal and of a log-normal quantity, against draws; without a bound, the mean of all."""
+    rng, scale = np.random.default_rng(0), Scale(log, 2.0, 0.5, -9.0, 9.0, 1.0)
+    loss = of_values("squared", Task("watch", "regression", scale=scale, censored=True))
+    loss.variance.fill_(0.36)
+    for bound in (1.2, 2.1, 4.0, 1e30):
+        logs = 2.0 + 0.5 * (0.3 + 0.6 * rng.normal(size=400_000))
+        drawn = np.minimum(np.exp(logs) - 1 if log else logs, np.exp(bound) - 1 if log and bound < 9 else bound)
+        caps = torch.tensor([[(bound - 2.0) / 0.5]])
+        found = float(loss.predicted(torch.tensor([[0.3]]), torch.zeros(1, 2), caps)) * 0.5 + 2.0
+        assert (np.exp(found) - 1 if log else found) == pytest.approx(drawn.mean(), rel=3e-3)
+    whole = float(loss.predicted(torch.tensor([[0.3]]), torch.zeros(1, 2))) * 0.5 + 2.0
+    assert whole == pytest.approx(found)
 
 
 def binned() -> tuple[RegressionLoss, np.ndarray, np.ndarray]:

@@ -87,7 +87,7 @@ class RegressionLoss(nn.Module, ABC):
             more.
         aims_at_mean: whether predictions are expectations.
         says: what a prediction is.
-        needs_tables: whether `fit` is to be called before training.
+        needs_tables: whether training calls `fit` before the first step.
         smeared: (T,), of which tasks an output on a logarithmic scale is of the mean logarithm, see
             `bench.models.targets`.
     """
@@ -146,8 +146,15 @@ class RegressionLoss(nn.Module, ABC):
             weights: as of `mean`.
         """
 
-    def predicted(self, outputs: Tensor, dense: Tensor) -> Tensor:
-        """Outputs (B, T) and numbers (B, D) -> on the scale of the targets, what is predicted (B, T)."""
+    def predicted(self, outputs: Tensor, dense: Tensor, caps: Tensor | None = None) -> Tensor:
+        """Outputs on the scale of the targets -> what is predicted, on that scale (B, T).
+
+        Args:
+            outputs: (B, T).
+            dense: (B, D).
+            caps: (B, T), the most that a label can be; an expectation is then that of the smaller of both. None for no
+                bounds; predictions above them are cut in any case.
+        """
         return outputs
 
 

@@ -165,11 +165,12 @@ class Bins(RegressionLoss):
             slope = mean(said * (1 - said), known, weights).clamp(min=1e-4)
             self.thresholds[at] += rate * (excess / slope).clamp(-10, 10)
 
-    def predicted(self, outputs: Tensor, dense: Tensor) -> Tensor:
+    def predicted(self, outputs: Tensor, dense: Tensor, caps: Tensor | None = None) -> Tensor:
         """See `RegressionLoss.predicted`."""
         columns = list(outputs.unbind(1))
         for at, task in enumerate(self.tasks):
             (means,) = self._of_rows(at, dense, self.means)
+            means = means if caps is None else torch.minimum(means, caps[:, task, None])
             above = (outputs[:, task, None] - self.thresholds[at]).sigmoid()
             if (scale := self.scales[at]) is not None and scale.log:
                 values = (means * scale.spread + scale.centre).clamp(0.0, LARGEST).exp()  # 1 + the label

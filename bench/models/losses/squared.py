@@ -15,6 +15,8 @@ SLOWEST = 0.02
 """Least weight of the newest batch in the running variance."""
 LEAST = 1e-4
 """Of the variance, which is 1 for all targets together."""
+LARGEST, FAR = 80.0, 1e6
+"""Most of a logarithm whose exp is a float32, and of deviations."""
 
 
 class Squared(RegressionLoss):
@@ -33,18 +35,26 @@ class Squared(RegressionLoss):
 
     of_constant = 0.5
     censored: Tensor
-    shift: Tensor
+    logged: Tensor
+    centre: Tensor
+    spread: Tensor
     variance: Tensor
     batches: Tensor
 
     def __init__(self, schema: Schema, config: Config) -> None:
         super().__init__(schema, config)
-        scales = [task.scale if task.censored else None for task in schema.tasks]
+        scales = [task.scale for task in schema.tasks]
         self.censors = any(task.censored for task in schema.tasks)
         self.register_buffer("smeared", torch.tensor([not task.censored for task in schema.tasks]), persistent=False)
         if self.censors:
-            shift = [scale.spread / 2 if scale and scale.log else 0.0 for scale in scales]
-            self.register_buffer("shift", torch.tensor(shift), persistent=False)
+            constants = {
+                "censored": [task.censored for task in schema.tasks],
+                "logged": [task.censored and task.scale is not None and task.scale.log for task in schema.tasks],
+                "centre": [scale.centre if scale else 0.0 for scale in scales],
+                "spread": [scale.spread if scale else 1.0 for scale in scales],
+            }
+            for name, values in constants.items():
+                self.register_buffer(name, torch.tensor(values), persistent=False)
             self.register_buffer("variance", torch.ones(len(scales)))
             self.register_buffer("batches", torch.zeros(()))
 
@@ -73,6 +83,26 @@ class Squared(RegressionLoss):
         rate = (1 / (self.batches + 1)).clamp(min=SLOWEST)
         self.variance.lerp_(torch.where(known.any(0), found, self.variance), rate)
 
-    def predicted(self, outputs: Tensor, dense: Tensor) -> Tensor:
-        """See `RegressionLoss.predicted`."""
-        return outputs + self.variance * self.shift if self.censors else outputs
+    def predicted(self, outputs: Tensor, dense: Tensor, caps: Tensor | None = None) -> Tensor:
+        """See `RegressionLoss.predicted`: of a normal or log-normal quantity the mean, or that of its capped values."""
+        if not self.censors:
+            return outputs
+        if caps is None:
+            return torch.where(self.logged, outputs + self.variance * self.spread / 2, outputs)
+        own = self.variance * self.variance.rsqrt()  # the root, by an operator of packages
+        # Of the logarithm of a log-normal quantity: its centre, deviation and bound.
+        centre, deviation = outputs * self.spread + self.centre, own * self.spread
+        most = (caps * self.spread + self.centre).clamp(max=LARGEST)
+        room = (most - centre) / deviation
+        below = _share_below(room - deviation) * (centre + deviation.square() / 2).clamp(max=LARGEST).exp()
+        capped = ((below + _share_below(-room) * most.exp()).clamp(min=1e-30).log() - self.centre) / self.spread
+        # Of a normal one: less what is expected above the bound.
+        over = (outputs - caps).clamp(min=-FAR) / own
+        density = (-over.square().clamp(max=2 * LARGEST) / 2).exp() / math.sqrt(2 * math.pi)
+        plain = outputs - own * (over.clamp(min=-FAR) * _share_below(over) + density)
+        return torch.where(self.censored, torch.where(self.logged, capped, plain), outputs)
+
+
+def _share_below(z: Tensor) -> Tensor:
+    """Of a standard normal quantity, by an operator that ONNX knows."""
+    return (1 + (z / math.sqrt(2)).erf()) / 2
