@@ -151,12 +151,14 @@ class Tuning:
     def _of(self, sharing: str) -> Config:
         """The names that are alike in all trainings of a way of sharing."""
         epochs = self.design.epochs.get(self.data)
-        fixed = {
+        fixed: Config = {
             name: value
             for name, value in self.design.set.items()
             if not name.startswith("sharing.") or name.startswith(f"sharing.{sharing}.")
         }
-        return fixed | {"sharing.kind": sharing} | ({} if epochs is None else {"optim.epochs": epochs})
+        if epochs is not None:
+            fixed["optim.epochs"] = epochs
+        return fixed | {"sharing.kind": sharing}
 
     def _draws(self, balancing: str, many: int, own: Config) -> list[Config]:
         """`many` points of one Sobol sequence, the same for every cell; an option has a coordinate of its own."""
@@ -169,7 +171,7 @@ class Tuning:
             values = {name: float(f"{low * (high / low) ** at[name]:.4g}") for name, (low, high) in ranges.items()}
             others = {name for name in values if name.startswith("balancing.")}
             others -= {name for name in others if name.startswith(f"balancing.{balancing}.")}
-            found.append({name: value for name, value in values.items() if name not in others} | own)
+            found.append({**{name: value for name, value in values.items() if name not in others}, **own})
         return found
 
     def _static(self, own: Config, train: Train) -> list[Config]:
