@@ -1,4 +1,4 @@
-"""`seesaw compare`, `seesaw board` and `seesaw publish`: runs side by side, a server of pages, the table of a design."""
+"""`seesaw compare`, `seesaw board` and `seesaw publish`: runs side by side, pages, a published table."""
 
 from __future__ import annotations
 
