@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bench.atomic import atomic_path, room_for
-from bench.errors import UserError
+from bench.errors import UserError, shortened
 from bench.objectives import Objective
 from bench.records import Kind, Outcome, Scalar, TrialResult
 from bench.reference.cells import Cell
@@ -248,13 +248,13 @@ def _whole(file: Path) -> int:
 
 def lines(file: Path) -> Iterable[Row]:
     """The rows of a file at home; a torn last line is ignored."""
-    text = file.read_text(encoding="utf-8")
-    for number, line in enumerate(text.splitlines(), 1):
+    *whole, _ = file.read_text(encoding="utf-8").split("\n")
+    for number, line in enumerate(whole, 1):
         try:
             yield _row(json.loads(line))
-        except (ValueError, TypeError) as error:
-            if number < len(text.splitlines()) or text.endswith("\n"):
-                raise UserError(f"{file}, line {number}: expected a row of the reference, found {error}") from None
+        except (ValueError, TypeError, KeyError):
+            found = f"{file}, line {number}: expected a row of the reference, found {shortened(line)}"
+            raise UserError(found) from None
 
 
 def _row(values: Mapping[str, Any]) -> Row:
