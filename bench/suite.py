@@ -259,6 +259,10 @@ class Design(_Part):
     sharing: tuple[str, ...] = Field(min_length=1)
     balancing: tuple[str, ...] = ()
     """Balancers, beside static weights."""
+    more_sharing: tuple[str, ...] = ()
+    """Ways of sharing that are tried under equal weights alone."""
+    more_balancing: tuple[str, ...] = ()
+    """Balancers that are tried under the first way of sharing alone."""
     epochs: dict[str, float] = {}
     """Passes over train, by data set."""
     set: dict[str, Any] = {}

@@ -195,11 +195,10 @@ class _Handler(SimpleHTTPRequestHandler):
 
 
 def publish(
-    suite: Annotated[str, typer.Argument(help="A suite with a design, as in reference.")] = "reference",
+    suite: Annotated[str, typer.Argument(help="A suite with a design, as in reference.")],
+    runs: Annotated[list[str] | None, typer.Argument(metavar="[RUN..]", help="Searches on its data to add.")] = None,
     table: Annotated[Path | None, typer.Option(help="Table instead of the one beside the suite.")] = None,
-    page: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for reference.md and reference.html.")
-    ] = None,
+    page: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for the page, as Markdown and HTML.")] = None,
     json: Json = False,
     home: Home = None,
 ) -> None:
@@ -207,7 +206,7 @@ def publish(
     from bench.home import resolve_home, shown
     from bench.reference.publish import publish as add
 
-    found = add(resolve_home(home), suite, table, page)
+    found = add(resolve_home(home), suite, runs or (), table, page)
     if json:
         answers = {"sentence": found.answers.sentence, "fronts": [asdict(each) for each in found.answers.fronts]}
         print_json({"table": str(found.table), "rows": found.rows, "new": found.new} | answers)

@@ -26,7 +26,7 @@ from bench.frontier.samples import Sample
 from bench.frontier.statistics import Interval, differences
 from bench.objectives import Objective, in_thousandths
 from bench.records import Point
-from bench.reference.cells import ALONE, DEFAULT, ENSEMBLE, EQUAL, PREDICTED, STATIC, TREES
+from bench.reference.cells import ALONE, DEFAULT, ENSEMBLE, EQUAL, PREDICTED, SEARCH, STATIC, TREES
 from bench.reference.execute import COMPOSITE
 from bench.reference.table import Row
 from bench.seeds import derive
@@ -59,7 +59,7 @@ class Member:
     @property
     def name(self) -> str:
         """For tables."""
-        return self.label if self.sharing == ALONE else f"{self.sharing}, {self.label}"
+        return self.label if self.sharing in (ALONE, SEARCH) else f"{self.sharing}, {self.label}"
 
 
 @dataclass(frozen=True)

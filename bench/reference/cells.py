@@ -24,14 +24,15 @@ from bench.confirm.baselines import SPREAD, WEIGHT, chosen, spread_out
 from bench.errors import UserError
 from bench.objectives import Objective
 from bench.records import Kind, Scalar
-from bench.rows import SEARCH
+from bench.rows import SEARCH as VALID
 from bench.seeds import derive
 from bench.suite import Design
 from bench.training.ensemble import PREFIX
 from bench.training.tree_settings import best_by_task, configurations
 
 PURPOSE = "reference"
-ALONE = "alone"
+ALONE, SEARCH = "alone", "search"
+"""Ways of sharing of rows of models that share nothing, and of points that a search confirmed."""
 STATIC, EQUAL, DEFAULT, PREDICTED = "static", "equal", "default", "predicted"
 SINGLE_TASK, ENSEMBLE, TREES = "single_task", "ensemble", "trees"
 Config = dict[str, Scalar]
@@ -78,9 +79,12 @@ class Cell:
 def cells_of(design: Design, data: Sequence[str]) -> list[Cell]:
     """All cells of a design, cheap ones and those that others stand on first."""
     shared = [EQUAL, DEFAULT, STATIC, *design.balancing, PREDICTED]
+    first = design.sharing[0]
     return [
         *(Cell(name, ALONE, kind) for name in data for kind in (SINGLE_TASK, ENSEMBLE, TREES)),
         *(Cell(name, sharing, each) for sharing in design.sharing for name in data for each in shared),
+        *(Cell(name, sharing, EQUAL) for name in data for sharing in design.more_sharing),
+        *(Cell(name, first, each) for name in data for each in design.more_balancing),
     ]
 
 
@@ -204,7 +208,7 @@ class Tuning:
         found = []
         for task in self.tasks:
             by = next((each for each in self.objectives if each.name.startswith(f"{task}.")), self.objectives[0])
-            known = [(by.sign * each.metrics[by.key(SEARCH)], config) for config, each in tried if each.metrics]
+            known = [(by.sign * each.metrics[by.key(VALID)], config) for config, each in tried if each.metrics]
             found.append(max(known, key=lambda pair: pair[0])[1])
         return found
 

@@ -23,6 +23,7 @@ from bench.records import Job, Outcome
 from bench.reference.cells import ALONE, PURPOSE, SINGLE_TASK, Cell, Config, Tried, Tuning, cells_of, of_part
 from bench.reference.table import FOLDER, TABLE, Row, Rows, composed, key_of, row_of
 from bench.reference.training import RESAMPLES, composite, train
+from bench.registry import lookup
 from bench.rows import SEARCH, TEST
 from bench.search.driver import outcomes
 from bench.search.executors import EXECUTORS
@@ -55,16 +56,17 @@ def design_of(suite: Suite, only: str | None = None) -> Design:
         raise UserError("expected a suite with a [design], found one without: `--part` and `--only` are for designs")
     design = suite.design
     if only is not None:
+        none: dict[str, tuple[str, ...]] = {"more_sharing": (), "more_balancing": ()}
         if only in SHARING:
-            design = design.model_copy(update={"sharing": (only,), "balancing": ()})
+            design = design.model_copy(update=none | {"sharing": (only,), "balancing": ()})
         elif only in BALANCING:
-            design = design.model_copy(update={"balancing": (only,)})
+            design = design.model_copy(update=none | {"balancing": (only,)})
         else:
             raise UserError(f"--only: {unknown('balancer or way of sharing', only, [*BALANCING, *SHARING])}")
-    for axis, registry, names in (("sharing", SHARING, design.sharing), ("balancing", BALANCING, design.balancing)):
-        for name in names:
-            if name not in registry:
-                raise UserError(f"design.{axis}: {unknown(axis, name, registry)}")
+    for name in (*design.sharing, *design.more_sharing):
+        lookup(SHARING, "design: way of sharing", name)
+    for name in (*design.balancing, *design.more_balancing):
+        lookup(BALANCING, "design: balancer", name)
     return design
 
 

@@ -12,7 +12,7 @@ from bench.balancing import works_on_gradients
 from bench.frontier.statistics import LEVEL, Interval, intervals
 from bench.objectives import in_thousandths
 from bench.reference.answers import GAINS, Answers, Data, Gain, Member
-from bench.reference.cells import ALONE, EQUAL, STATIC, TREES, Cell
+from bench.reference.cells import ALONE, EQUAL, SEARCH, STATIC, TREES, Cell
 from bench.reference.table import TABLE
 from bench.report.comparison import critical_figure
 from bench.report.markup import escaped, identifier, joined, sentence
@@ -26,6 +26,7 @@ MARKS = {
     "loss": ("kind-3", "weights by the losses"),
     ALONE: ("kind-4", "models that share nothing"),
     TREES: ("kind-5", "boosted trees"),
+    SEARCH: ("kind-1", "points of a search"),
 }
 """Groups of a figure: colour and name."""
 
@@ -312,8 +313,8 @@ def _figure(data: Data) -> str:
 def _group(member: Member) -> str:
     if member.balancing == TREES:
         return TREES
-    if member.sharing == ALONE:
-        return ALONE
+    if member.sharing in (ALONE, SEARCH):
+        return member.sharing
     if works_on_gradients(member.balancing):
         return "gradient"
     return STATIC if member.balancing in (STATIC, EQUAL) else "loss"

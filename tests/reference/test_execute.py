@@ -83,7 +83,7 @@ def test_a_design_is_trained_once_and_published(suite: str, tmp_path: Path) -> N
     assert again.new == 0
     assert again.there >= first.new
 
-    done = publish(home, suite, None, tmp_path / "page")
+    done = publish(home, suite, folder=tmp_path / "page")
     assert done.rows == done.new == len(rows)
     assert (tmp_path / "page" / "reference.html").read_text().startswith("<!doctype html>")
 
