@@ -95,10 +95,11 @@ def of_part(cells: Sequence[Cell], part: str) -> list[Cell]:
         UserError: none.
     """
     data, *rest = part.split("/")
+    whole = any(cell.data == data for cell in cells)
     found = [
         cell
         for cell in cells
-        if cell.data.startswith(data)
+        if (cell.data == data if whole else cell.data.startswith(data))
         and len(rest) <= 2
         and all(have == want for have, want in zip((cell.sharing, cell.balancing), rest, strict=False))
     ]
