@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 import numpy as np
 import pandas as pd
@@ -318,10 +319,11 @@ def tuning_gains(every: Sequence[Data], sharing: Sequence[str]) -> list[Gain]:
 
 @dataclass(frozen=True)
 class Standing:
-    """A method's place on one data set: of its configuration of each way of sharing the best.
+    """A method's place on one data set.
 
     Attributes:
-        p_front: the probability that no other method's configuration dominates it.
+        method: a balancer, a way of sharing, or a kind of models that share nothing.
+        p_front: of its configurations the largest probability that no other method's dominates it.
         volume: hypervolume of its configurations.
     """
 
@@ -329,11 +331,14 @@ class Standing:
     method: str
     p_front: float
     volume: float
-    means: tuple[float, ...]
 
 
-def standings(every: Sequence[Data]) -> list[Standing]:
-    """Every balancer, and every kind of models that share nothing, on every data set."""
+def standings(every: Sequence[Data], of: Callable[[Member], str] = attrgetter("balancing")) -> list[Standing]:
+    """Every method on every data set.
+
+    Args:
+        of: a member's method.
+    """
     found = []
     for data in every:
         chances = p_nondominated([each.heads for each in data.members], data.objectives, derive(0, data.name))
@@ -341,14 +346,11 @@ def standings(every: Sequence[Data]) -> list[Standing]:
             continue
         own: dict[str, list[int]] = {}
         for at, each in enumerate(data.members):
-            own.setdefault(each.balancing, []).append(at)
+            own.setdefault(of(each), []).append(at)
         for name, places in own.items():
             means = np.array([data.members[at].heads.mean for at in places])
-            top = max(places, key=lambda at: chances[at])
             volume = hypervolume(means, data.objectives, data.reference)
-            found.append(
-                Standing(data.name, name, float(chances[top]), volume, tuple(data.members[top].heads.mean.tolist()))
-            )
+            found.append(Standing(data.name, name, float(max(chances[at] for at in places)), volume))
     return found
 
 

@@ -29,7 +29,7 @@ from bench.rows import SEARCH, TEST
 from bench.run.comparing import members_of
 from bench.run.folder import DatasetRun, Run
 from bench.search.study import Study
-from bench.suite import SuiteDataset, load_suite, resolve_objectives
+from bench.suite import Suite, load_suite, resolve_objectives
 
 NAME = "reference"
 """Of the page's files."""
@@ -61,7 +61,7 @@ def publish(
     """
     suite = load_suite(suite_name)
     design = design_of(suite)
-    objectives = {dataset.id: _objectives(dataset) for dataset in suite.datasets}
+    objectives = objectives_of(suite)
     file = table or published(suite_name)
     before = {row.key for row in read(file)}
     added = [row for name in runs for row in _rows_of(Run.open(home, name), suite_name, objectives)]
@@ -81,10 +81,15 @@ def publish(
     return Published(len(rows), len(every.keys() - before), file, found)
 
 
-def _objectives(dataset: SuiteDataset) -> tuple[Objective, ...]:
-    card = load_card(dataset.id)
-    by_name = {task.name: task for task in card.tasks}
-    return resolve_objectives(dataset, tuple(by_name[name] for name in dataset.tasks or card.default_tasks))
+def objectives_of(suite: Suite) -> dict[str, tuple[Objective, ...]]:
+    """By data set of a suite."""
+    found = {}
+    for dataset in suite.datasets:
+        card = load_card(dataset.id)
+        by_name = {task.name: task for task in card.tasks}
+        tasks = tuple(by_name[name] for name in dataset.tasks or card.default_tasks)
+        found[dataset.id] = resolve_objectives(dataset, tasks)
+    return found
 
 
 def _rows_of(run: Run, suite: str, objectives: dict[str, tuple[Objective, ...]]) -> Iterator[Row]:

@@ -45,7 +45,7 @@ def test_parts_name_cells() -> None:
     cells = cells_of(design, ["census-income", "hotel-bookings"])
     assert {cell.balancing for cell in of_part(cells, "census/mmoe")} >= {"static", "equal", "pcgrad", "predicted"}
     assert [cell.part for cell in of_part(cells, "hotel/ple/mgda")] == ["hotel-bookings/ple/mgda"]
-    with pytest.raises(UserError, match=r"expected a part such as census-income/alone .* found 'census/nothing'"):
+    with pytest.raises(UserError, match=r"expected a part such as .* found 'census/nothing'"):
         of_part(cells, "census/nothing")
 
 
