@@ -12,6 +12,7 @@ import typer
 
 from bench.cli.options import Device, Full, Home, Json, Raw, Set, Tasks, assignments, configuration, names
 from bench.cli.output import TerminalProgress, print_json, print_table, say
+from bench.errors import UserError
 from bench.interrupts import interrupted_once
 
 if TYPE_CHECKING:
@@ -69,7 +70,19 @@ def run(
     from bench.run.create import create
     from bench.suite import load_suite
 
-    if part or only or (load_suite(suite).design is not None and not (dataset or space)):
+    if part or only or (load_suite(suite).design is not None and not dataset):
+        of_search = {
+            "--dataset": dataset, "--space": space, "--sampler": sampler, "--lowest": lowest, "--trials": trials,
+            "--samples": samples, "--lengths": lengths, "--time": time, "--job-time": job_time, "--threads": threads,
+            "--executor": executor != "process", "--device": device != "auto", "--address": address, "--gpus": gpus,
+            "--memory": memory, "--name": name, "--seed": seed, "--set": set_, "--current": current,
+            "--tracking": tracking, "--full": full,
+        }  # fmt: skip
+        if given := next((option for option, value in of_search.items() if value), None):
+            raise UserError(
+                f"{given}: expected a search, found the design of {suite}, whose trainings it does not change; "
+                f"`seesaw run {suite} --dataset DATA` searches"
+            )
         _design(suite, part or [], only, raw, workers, home, json)
         return
     made = create(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.cli import main
 from bench.errors import UserError
 from bench.progress import Silent
 from bench.reference.cells import ALONE, cells_of, of_part, predicted_weights
@@ -106,3 +107,16 @@ def test_a_torn_last_row_is_trained_again(suite: str, tmp_path: Path) -> None:
     file.write_text("\n".join([bad[0], json.dumps({"data": 1}), *bad[2:]]) + "\n")
     with pytest.raises(UserError, match="line 2: expected a row of the reference"):
         run_design(home, suite, ["synthetic/shared_bottom/equal"], None, None, 1, Silent())
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--trials", "5"], "--trials: expected a search, found the design of reference"),
+        (["--part", "nothing"], "--part: expected a part such as"),
+        (["--only", "nothing"], "--only: unknown balancer or way of sharing 'nothing'"),
+    ],
+)
+def test_a_mistake_is_one_sentence(words: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "reference", *words]) == 2
+    assert expected in capsys.readouterr().err
