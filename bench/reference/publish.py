@@ -16,7 +16,7 @@ from bench.errors import UserError
 from bench.machine import processor
 from bench.objectives import Objective
 from bench.predictions import FOLDER as PREDICTIONS
-from bench.predictions import name_of, predictions
+from bench.predictions import name_of, predictions, rows_of
 from bench.records import Point, Replicate
 from bench.reference.answers import Answers, answer
 from bench.reference.cells import SEARCH as JOINT
@@ -29,7 +29,7 @@ from bench.rows import SEARCH, TEST
 from bench.run.comparing import members_of
 from bench.run.folder import DatasetRun, Run
 from bench.search.study import Study
-from bench.suite import Suite, load_suite, resolve_objectives
+from bench.suite import Suite, load_suite, resolve_objectives, resolve_outcomes
 
 NAME = "reference"
 """Of the page's files."""
@@ -112,8 +112,9 @@ def _rows_of(run: Run, suite: str, objectives: dict[str, tuple[Objective, ...]])
 
 def _row_of(part: DatasetRun, point: Point, run: Replicate, objectives: Sequence[Objective]) -> Row:
     folder = part.folder / PREDICTIONS
-    outcomes = part.dataset.outcomes
-    own = predictions(folder, TEST, name_of(point.training, run.replicate))
+    rows, own = rows_of(folder, TEST), predictions(folder, TEST, name_of(point.training, run.replicate))
+    group = np.empty(0) if rows is None else rows.group
+    outcomes = tuple(each.name for each in resolve_outcomes(part.dataset, part.tasks, group))
     values = np.array(list(served(str(folder), outcomes, own).values())).T if own is not None else np.empty((1, 0))
     heads = [each.key(TEST) for each in objectives]
     row = Row(

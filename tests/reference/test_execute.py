@@ -13,7 +13,7 @@ from bench.progress import Silent
 from bench.reference.cells import ALONE, cells_of, of_part, predicted_weights
 from bench.reference.execute import design_of, run_design
 from bench.reference.publish import publish
-from bench.reference.table import Rows, lines
+from bench.reference.table import Rows, lines, read
 from bench.reference.training import fusions
 from bench.suite import load_suite
 
@@ -30,6 +30,9 @@ sharing = ["shared_bottom"]
 balancing = ["pcgrad"]
 set = { "optim.epochs" = 1, "embedding.dim" = 4, "tower.layers" = "8", "sharing.shared_bottom.layers" = "8" }
 ranges = { "optim.lr" = [0.001, 0.01] }
+[confirm]
+baselines = []
+limit = 2
 """
 
 
@@ -120,3 +123,19 @@ def test_a_torn_last_row_is_trained_again(suite: str, tmp_path: Path) -> None:
 def test_a_mistake_is_one_sentence(words: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "reference", *words]) == 2
     assert expected in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_points_of_a_search_stand_beside_the_cells(suite: str, tmp_path: Path) -> None:
+    home, data = tmp_path / "home", "synthetic-funnel@rows=3000"
+    run_design(home, suite, [f"{data}/shared_bottom/equal"], None, None, 1, Silent())
+    words = ["--dataset", data, "--trials", "3", "--lowest", "0", "--set", "optim.epochs=1", "--workers", "1"]
+    assert main(["run", suite, *words, "--name", "joint", "--home", str(home)]) == 0
+    done = publish(home, suite, ["joint"])
+    rows = [row for row in read(done.table) if row.sharing == "search"]
+    assert rows
+    assert {row.balancing for row in rows} == {"search by gp"}
+    assert {row.fingerprint for row in read(done.table)} == {rows[0].fingerprint}
+    assert all(len(row.served) == 7 * 2 and len(row.served_moved) == 24 * 14 for row in rows)
+    assert "search by gp" in {each.method for each in done.answers.standings}
+    assert publish(home, suite, ["joint"]).new == 0
