@@ -12,10 +12,10 @@ from bench.balancing import works_on_gradients
 from bench.frontier.statistics import LEVEL, Interval, intervals
 from bench.objectives import in_thousandths
 from bench.reference.answers import GAINS, Answers, Data, Gain, Member
-from bench.reference.cells import ALONE, EQUAL, SEARCH, STATIC, TREES, Cell
+from bench.reference.cells import ALONE, DEFAULT, EQUAL, PREDICTED, SEARCH, STATIC, TREES, Cell
 from bench.reference.table import TABLE
 from bench.report.comparison import critical_figure
-from bench.report.markup import escaped, identifier, joined, sentence
+from bench.report.markup import escaped, identifier, sentence
 from bench.report.page import table, whole
 from bench.report.text import MINUS, dataset, label
 
@@ -88,7 +88,7 @@ def sections(found: Answers, cells: Sequence[Cell], seeds: int) -> Iterator[Sect
     """All parts, those without a row left out."""
     made = (
         _fronts(found),
-        Section("Fronts", (FIGURES,), figure=joined([_figure(data) for data in found.data])) if found.data else None,
+        Section("Fronts", (FIGURES,), figure=_figures(found.data)) if found.data else None,
         _sharing(found),
         _matrix(found),
         *(_leaders(data, found) for data in found.data),
@@ -102,7 +102,7 @@ def sections(found: Answers, cells: Sequence[Cell], seeds: int) -> Iterator[Sect
 
 FIGURES = (
     "The first two objectives of each data set, means on test with 90% intervals; better to the right and upwards. "
-    "A line joins the static weights of one way of sharing."
+    "With two objectives a line joins the static weights of one way of sharing."
 )
 TUNING = "Equal weights, tuned by the draws of the design, less equal weights with our defaults."
 
@@ -257,6 +257,16 @@ def _signed(value: float, digits: int) -> str:
     return text.replace("-", MINUS) if text.strip("+-0.") else text.strip("+-")
 
 
+def _figures(every: Sequence[Data]) -> str:
+    """A drawing for each data set, and one key."""
+    key = "".join(
+        f'<span><svg class="key" viewBox="-8 -8 16 16" aria-hidden="true"><circle r="6" fill="var(--{role})"/></svg> '
+        f"{name}</span> "
+        for role, name in MARKS.values()
+    )
+    return f'<p class="note">{key}</p><div class="multiples">{"".join(map(_figure, every))}</div>'
+
+
 def _figure(data: Data) -> str:
     """Means of the first two objectives of all members, with intervals."""
     known = intervals([each.heads for each in data.members])
@@ -277,7 +287,8 @@ def _figure(data: Data) -> str:
         of = [(each, end) for each, end in zip(data.members, ends, strict=True) if each.sharing == sharing]
         static = sorted((at(0, end[0, 1]), at(1, end[1, 1])) for each, end in of if each.balancing == STATIC)
         line = " ".join(f"{x:.1f},{y:.1f}" for x, y in static)
-        lines.append(f'<polyline points="{line}" fill="none" stroke="var(--front)" opacity="0.6"/>')
+        if len(data.objectives) == 2:
+            lines.append(f'<polyline points="{line}" fill="none" stroke="var(--front)" opacity="0.6"/>')
         for each, end in of:
             x, y = at(0, end[0, 1]), at(1, end[1, 1])
             colour = f"var(--{MARKS[_group(each)][0]})"
@@ -291,22 +302,17 @@ def _figure(data: Data) -> str:
         f"{escaped(label(each.name))} {low[axis] * signs[axis]:.4g} to {high[axis] * signs[axis]:.4g}"
         for axis, each in enumerate(data.objectives[:2])
     )
-    key = "".join(
-        f'<circle cx="{EDGE + 4}" cy="{HEIGHT + 14 + 14 * place}" r="4" fill="var(--{role})"/>'
-        f'<text x="{EDGE + 14}" y="{HEIGHT + 18 + 14 * place}">{name}</text>'
-        for place, (role, name) in enumerate(MARKS.values())
-    )
     clip, size = f"c-{identifier(data.name)}", f'width="{WIDTH - EDGE}" height="{HEIGHT - EDGE}"'
     words = f"{right} to the right, {up} upwards: {len(marks)} configurations of {escaped(data.name)}"
     return (
-        f'<figure class="small"><figcaption>{escaped(dataset(data.name))}</figcaption>'
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT + 14 * len(MARKS) + 12}" role="img" font-size="11" fill="var(--text)" '
+        f"<figure><figcaption>{escaped(dataset(data.name))}</figcaption>"
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" font-size="11" fill="var(--text)" '
         f'aria-label="{words}"><clipPath id="{clip}"><rect x="{EDGE}" y="0" {size}/></clipPath>'
         f'<path d="M{EDGE} 8V{HEIGHT - EDGE}H{WIDTH - 8}" fill="none" stroke="var(--line)"/>'
         f'<g clip-path="url(#{clip})">{"".join(lines)}{"".join(marks)}</g>'
         f'<text x="{WIDTH - 8}" y="{HEIGHT - 22}" text-anchor="end" fill="var(--muted)">{right}</text>'
         f'<text x="20" y="{HEIGHT - EDGE}" transform="rotate(-90 20 {HEIGHT - EDGE})" fill="var(--muted)">{up}</text>'
-        f"{key}</svg></figure>"
+        "</svg></figure>"
     )
 
 
@@ -317,4 +323,4 @@ def _group(member: Member) -> str:
         return member.sharing
     if works_on_gradients(member.balancing):
         return "gradient"
-    return STATIC if member.balancing in (STATIC, EQUAL) else "loss"
+    return STATIC if member.balancing in (STATIC, EQUAL, DEFAULT, PREDICTED) else "loss"
