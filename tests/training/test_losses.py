@@ -188,6 +188,41 @@ class Capped(Watched):
         return times
 
 
+class CappedByDuration(Drawn):
+    """Log-normal seconds of which at most the duration is seen; that is an input, and the truth is of what is seen."""
+
+    most = 2.0
+
+    def _make(self, rows: int, seed: int) -> Split:
+        split = super()._make(rows, seed)
+        return replace(split, stored_bounds=np.exp(3 + split.dense[:, :1]) - 1)
+
+    def labels(self, rng: np.random.Generator, of_group: np.ndarray, own: np.ndarray) -> np.ndarray:
+        duration, middle = np.exp(3 + of_group.astype(np.float32)) - 1, 2.5 + 0.8 * of_group + 0.5 * own
+        x, weight = np.polynomial.hermite_e.hermegauss(201)
+        parts = np.minimum(np.exp(middle[:, None] + 0.7 * x), duration[:, None])
+        self.truth = parts @ weight / weight.sum()
+        times = np.minimum(np.exp(middle + 0.7 * rng.normal(size=len(own))), duration)
+        if self.schema.tasks[0].scale is None:
+            cap = Cap(0, None, True, 3.0, 1.0)  # the number is the logarithm of 1 + the duration
+            watch = Task("watch", "regression", None, scale_of(times, True), "seconds", True, cap)
+            number = Number("seconds", 0, None, (-4.0, 4.0), (len(own),))
+            fields = (*self.schema.fields, Field("seconds_bucket", 3))
+            self.schema = replace(self.schema, fields=fields, tasks=(watch,), numbers=(number,))
+        return times
+
+
+@pytest.mark.parametrize("kind", slow_after("bins", ("bins", "squared")))
+def test_seconds_capped_by_their_duration_come_within_two_per_cent_of_the_reachable_error(kind: str) -> None:
+    store = CappedByDuration(ROWS, (Task("watch", "regression"),), 0, (Field("user", 2),))
+    test = store.split("confirm")
+    made = trainer(store, BROAD | {"regression_loss.kind": kind, "optim.epochs": 10}, ("watch.rmse",))
+    made.run_to()
+    found = made.metrics("confirm")
+    assert found["confirm/watch.rmse"] < 1.02 * error(test.labels[:, 0], store.truth)
+    assert found["confirm/watch.decile_error"] < 0.03
+
+
 def seconds_of(made: Any, split: Split) -> np.ndarray:
     made.model.eval()
     with torch.no_grad():

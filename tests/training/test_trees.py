@@ -12,10 +12,11 @@ from bench.records import Job
 from bench.rows import REPLICATED
 from bench.schema import Field, Number, Schema, Task
 from bench.testing.metrics import evaluate
+from bench.testing.training import VALUES, MemoryStore
 from bench.training import tree_data, trees
 from bench.training.tree_data import A_CELL, A_ROW, FOLDS, PREDICTED, PRIOR_ROWS, Share, TreeFeatures, draw, width
 from bench.training.tree_settings import RANGES, TreeSettings, best_by_task, configurations
-from bench.training.trees import MOST_TREES, run_trees
+from bench.training.trees import MOST_TREES, _predictions, _train, run_trees
 
 
 class TestFeatures:
@@ -225,3 +226,19 @@ class TestSettings:
         configs = [{k: v for t in tasks for k, v in each.dotted(t).items()} for each in (first, second, third)]
         best = best_by_task(tasks, zip(configs, metrics, strict=True))
         assert [TreeSettings.of(best, task).leaves for task in tasks] == [20, 10, 20, TreeSettings().leaves]
+
+
+def test_a_regression_with_a_parent_has_both_readings() -> None:
+    """Trees learn where the parent happened; what all impressions are expected to bring is the product."""
+    store = MemoryStore(400, VALUES)
+    found = run_trees(TestJob.job(VALUES), store).metrics
+    assert {
+        "test/watch.cvr.rmse",
+        "test/watch.ctcvr.rmse",
+        "test/watch.ctcvr.decile_error",
+        "test/stay.rmse",
+    } <= set(found)
+    trained = [_train(store, at, TreeSettings(), Share.of(store.split("train"), 5), at) for at in range(3)]
+    ((conditional, joint),) = list(_predictions(trained, store, "test", 1000))
+    np.testing.assert_allclose(joint[:, 1], conditional[:, 0] * conditional[:, 1], rtol=1e-6)
+    np.testing.assert_array_equal(joint[:, 2], conditional[:, 2])
