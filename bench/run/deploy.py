@@ -185,7 +185,7 @@ def deploying(planned: Plan) -> Iterator[None]:
     folder = planned.part.folder
     with ended_in_order(), FolderLock(folder, "deploy.lock", "deployment"):
         remove_abandoned(folder)
-        _registry(planned.part.run)
+        Registry(planned.part.run.tracking_uri)
         yield
 
 
@@ -227,7 +227,7 @@ def make_package(
 def register(planned: Plan, package: Package, alias: str) -> tuple[str, list[Move]]:
     """Logs and registers a package and moves the alias; the version, and what moved."""
     run = planned.part.run
-    registry = _registry(run)
+    registry = Registry(run.tracking_uri, run.home)
     provenance = package.manifest.provenance
     tags = {
         "seesaw.run": run.name,
@@ -243,10 +243,6 @@ def register(planned: Plan, package: Package, alias: str) -> tuple[str, list[Mov
     moves = registry.moves(planned.name, alias, number)
     registry.apply(planned.name, moves)
     return number, moves
-
-
-def _registry(run: Run) -> Registry:
-    return Registry(run.manifest.tracking_uri, run.home)
 
 
 def _intervals(planned: Plan, force: bool) -> Mapping[str, PredictionInterval]:

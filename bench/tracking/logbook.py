@@ -63,13 +63,12 @@ class Section:
     @property
     def there(self) -> int:
         """Of how many trials all was sent."""
-        return sum(self._sent.get(number) is record for number, record in list(self.records.items()))
+        return sum(map(self._is_sent, list(self.records.values())))
 
     def open(self) -> Parent:
         """In the thread: the parent run."""
         if self._parent is None:
-            self._parent = Parent(self._logbook.store, **self._identity)
-            self._parent.sent = self.sent
+            self._parent = Parent(self._logbook.store, sent=self.sent, **self._identity)
             self.place = self._parent.experiment, self._parent.node.run_id
         return self._parent
 
@@ -79,7 +78,7 @@ class Section:
             self._parent, self._failed = None, False
         try:
             parent = self.open()
-            _each(self._send_trial, [each for each in list(self.records.values()) if last or self._is_new(each)])
+            _each(self._send_trial, [each for each in list(self.records.values()) if last or not self._is_sent(each)])
             if last or monotonic() - self._shown >= EVERY:
                 self._shown = monotonic()
                 self.sent["hypervolumes"] += parent.node.send(volumes(self._history))
@@ -89,8 +88,8 @@ class Section:
             self._parent, self._failed = None, True
             raise
 
-    def _is_new(self, record: TrialRecord) -> bool:
-        return self._sent.get(record.number) is not record
+    def _is_sent(self, record: TrialRecord) -> bool:
+        return self._sent.get(record.number) is record
 
     def _send_trial(self, record: TrialRecord) -> None:
         self.open().log_trial(record)
@@ -151,13 +150,10 @@ class Logbook:
         self._ending, self._failures = (ending, ended), 0
         self._finishing.set()
         self.wake()
-        began = heard = monotonic()
-        answers = self.store.answers
+        began = monotonic()
         while self._failures < GIVE_UP and not self._ended.wait(0.05):
-            now = monotonic()
-            if self.store.answers != answers:
-                answers, heard = self.store.answers, now
-            if now - heard > (STARTING if self.store.starting else patience) or now - began > most:
+            silent = monotonic() - max(began, self.store.answered)
+            if silent > (STARTING if self.store.starting else patience) or monotonic() - began > most:
                 break
         self.store.over = True
         self.wake()

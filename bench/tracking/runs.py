@@ -2,7 +2,8 @@
 
 A data set's part of a run is a parent, with a nested run for each trial and each replicate. MLflow keeps one value of a
 metric for the same step and time. All times come from the records, never from the clock, so sending a value twice
-changes nothing: everything may be sent again, also after an error or a kill.
+changes nothing: everything may be sent again, also after an error or a kill. A run that MLflow made although its answer
+was lost is found when the parent is read again.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.records import TrialRecord
-from bench.tracking.store import PAUSE, TRIES, MlflowStore, TrackingError
+from bench.tracking.store import MlflowStore
 from bench.tracking.values import RUNNING, UNTIL, Point, Wanted, inward, outward, runs_of
 
 if TYPE_CHECKING:
@@ -151,6 +152,7 @@ class Parent:
 
     Args:
         live: whether one that is there is marked as going on.
+        sent: counts what is sent from here: trials, replicates, points of hypervolume and fronts.
         params: what was asked for and stays; tags: what may change, such as a budget that is raised.
         source: where the data come from.
         identity: what tells the part from others: `run, suite, dataset, space, seed`, `fingerprint` of the encoded
@@ -160,8 +162,6 @@ class Parent:
         experiment: its id.
         node: the parent run.
         nested: the runs below it, by `_key`.
-        sent: how many trials, replicates, points of hypervolume and fronts were sent from here.
-
     Raises:
         TrackingError: the store cannot be reached. So do all methods.
     """
@@ -171,12 +171,14 @@ class Parent:
         store: MlflowStore,
         *,
         live: bool = True,
+        sent: Counter[str] | None = None,
         params: Texts = NONE,
         tags: Texts = NONE,
         source: str = "",
         **identity: str | int,
     ) -> None:
-        self.store, self.nested, self.sent = store, dict[tuple[str, ...], Node](), Counter[str]()
+        self.store, self.nested = store, dict[tuple[str, ...], Node]()
+        self.sent = Counter[str]() if sent is None else sent
         own = {name: str(value) for name, value in identity.items()}
         known = {f"seesaw.{name}": value for name, value in own.items()}
         self.experiment = store.experiment(experiment_name(own["suite"]), make=True)
@@ -218,27 +220,15 @@ class Parent:
         key = _key(wanted.tags)
         if key in self.nested and self.nested[key].status == "FAILED" != wanted.status:
             self.nested.pop(key).delete()
-        node = self.nested.get(key) or self._make(key, wanted)
+        if key not in self.nested:
+            inside = self.nested[key[:1]] if len(key) > 1 else self.node
+            tags = {tag: self.node.tags[tag] for tag in CARRIED}
+            tags |= {**wanted.tags, "mlflow.parentRunId": inside.run_id, "seesaw.parent": self.node.run_id}
+            self.nested[key] = Node.create(self.store, self.experiment, wanted.name, tags, wanted.started)
+        node = self.nested[key]
         sent = node.send(wanted.points, wanted.params, wanted.tags)
         if node.set_status(wanted.status, wanted.ended) or sent:
             self.sent["replicates" if len(key) > 1 else "trials"] += 1
-
-    def _make(self, key: tuple[str, ...], wanted: Wanted) -> Node:
-        """A new run; found instead, where MLflow made it and its answer was lost."""
-        inside = self.nested[key[:1]] if len(key) > 1 else self.node
-        nested = {"mlflow.parentRunId": inside.run_id, "seesaw.parent": self.node.run_id}
-        tags = {**wanted.tags, **{tag: self.node.tags[tag] for tag in CARRIED}, **nested}
-        for left in reversed(range(TRIES)):
-            try:
-                self.nested[key] = Node.create(self.store, self.experiment, wanted.name, tags, wanted.started)
-            except TrackingError:
-                if not left:
-                    raise
-                time.sleep(PAUSE)
-                self._load()
-            if key in self.nested:
-                break
-        return self.nested[key]
 
 
 def _key(tags: Texts) -> tuple[str, ...]:

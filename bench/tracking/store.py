@@ -121,7 +121,7 @@ class MlflowStore:
         home: where new experiments keep their files, unless the store is a server, which keeps its own.
 
     Attributes:
-        answers: how many requests were answered.
+        answered: the time of the last answer, by `time.monotonic`; 0 before.
         starting: the first request will make a file's tables, or is at it: work of this machine that ends by itself.
         over: whether nothing more is to be sent.
 
@@ -139,7 +139,7 @@ class MlflowStore:
         local = home if kind(self.uri) not in SERVERS else None
         self._artifacts = (local.resolve() / "mlartifacts").as_uri() if local else None
         self._client: MlflowClient | None = None
-        self.answers, self.starting, self.over = 0, self.is_missing, False
+        self.answered, self.starting, self.over = 0.0, self.is_missing, False
 
     @property
     def is_missing(self) -> bool:
@@ -174,7 +174,7 @@ class MlflowStore:
                 break
             try:
                 answer = getattr(self._open(), method)(*args, **options)
-                self.answers += 1
+                self.answered = time.monotonic()
                 return answer
             except Exception as error:  # MLflow lets errors of sqlalchemy, requests and the file system through
                 if not left:

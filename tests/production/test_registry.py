@@ -35,8 +35,8 @@ def uri(home: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def registry(uri: str) -> Registry:
-    return Registry(uri)
+def registry(uri: str, home: Path) -> Registry:
+    return Registry(uri, home)
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +174,7 @@ def test_a_run_ends_with_what_ended_its_deployment(
 def test_the_run_of_a_killed_one_is_ended_by_the_next(
     package: Package, uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = MlflowStore(uri)
+    store = MlflowStore(uri, tmp_path)
     experiment = store.experiment(EXPERIMENT, make=True)
     host, _, started = this_process().split("-")
     gone, here = (
