@@ -43,7 +43,7 @@ MAY_IMPORT = {
     "cli": {"suite", "run", "search", "tracking", "report", "production", "training", "frontier", "models", "balancing"}
     | {"data"},
     "api": {"run", "frontier", "report"},
-    "testing": {"search", "production", "training", "models", "balancing", "data"},
+    "testing": {"search", "production", "training", "frontier", "models", "balancing", "data"},
     "__main__": {"cli"},
 }
 ONLY_IN = {"optuna": {"search", "testing"}, "mlflow": {"tracking"}, "typer": {"cli"}, "rich": {"cli"}}
