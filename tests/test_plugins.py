@@ -163,7 +163,8 @@ def test_a_packaged_model_needs_what_is_in_it_and_not_its_balancer(add: Add, mon
     assert recipe.shapes()
     monkeypatch.setattr(plugins, "_FILES", {})
     with pytest.raises(
-        UserError, match=r"^the packaged model: expected sharing.twin of the plug-in mine.py .* --plugin$"
+        UserError,
+        match=r"^the packaged model: expected sharing.twin of the plug-in mine.py .* --plugin, under MLflow with SEESAW_P",
     ):
         recipe.shapes()
     ModelSpec.of_trained(schema, config | {"sharing.kind": "mmoe"}, [[{}]])

@@ -3,20 +3,21 @@
 A data set's part of a run is a parent, with a nested run for each trial and each replicate. MLflow keeps one value of a
 metric for the same step and time. All times come from the records, never from the clock, so sending a value twice
 changes nothing: everything may be sent again, also after an error or a kill. A run that MLflow made although its answer
-was lost is found when the parent is read again.
+was lost is looked for before another is made.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.records import TrialRecord
-from bench.tracking.store import MlflowStore
+from bench.tracking.store import PAUSE, TRIES, MlflowStore, TrackingError
 from bench.tracking.values import RUNNING, UNTIL, Point, Wanted, inward, outward, runs_of
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 Ending = Literal["FINISHED", "FAILED", "KILLED"]
 Texts = Mapping[str, str]
+Look = Callable[[], "Node | None"]
 
 LONGEST_TAG, LONGEST_DIGEST = 5000, 36  # characters
 CARRIED = ("seesaw.run", "seesaw.suite", "seesaw.dataset", "seesaw.space")
@@ -59,13 +61,27 @@ class Node:
         return cls(store, info.run_id, info.status, info.start_time, metrics, steps, dict(data.params), dict(data.tags))
 
     @classmethod
-    def create(cls, store: MlflowStore, experiment: str, name: str, tags: Texts, started: float = 0.0) -> Node:
-        """A new run; `started` is in seconds since 1970, 0 for now. MLflow may have made it even where this raises."""
+    def create(
+        cls, store: MlflowStore, experiment: str, name: str, tags: Texts, started: float = 0.0, look: Look | None = None
+    ) -> Node:
+        """A new run.
+
+        Args:
+            started: in seconds since 1970, 0 for now.
+            look: looks whether MLflow made the run although it did not answer so. Without it, creation is tried once.
+        """
         known = {**_cut(tags), "mlflow.source.name": "seesaw", "mlflow.source.type": "LOCAL"}
-        start = _milliseconds(started or time.time())
-        return cls.of(
-            store, store.ask(f"begin the run '{name}'", "create_run", experiment, start, known, name, tries=1)
-        )
+        of = experiment, _milliseconds(started or time.time()), known, name
+        for left in reversed(range(TRIES if look else 1)):
+            try:
+                return cls.of(store, store.ask(f"begin the run '{name}'", "create_run", *of, tries=1))
+            except TrackingError:
+                if not left or look is None:
+                    raise
+                time.sleep(PAUSE)
+                if (found := look()) is not None:
+                    return found
+        raise AssertionError("a creation is tried at least once")
 
     @classmethod
     def search(cls, store: MlflowStore, experiment: str, condition: str) -> list[Node]:
@@ -183,15 +199,19 @@ class Parent:
         known = {f"seesaw.{name}": value for name, value in own.items()}
         self.experiment = store.experiment(experiment_name(own["suite"]), make=True)
         begun = "tags.`seesaw.kind` = 'parent' and tags.`seesaw.run` = '{}'".format(own["run"].replace("'", "\\'"))
-        there = [each for each in Node.search(store, self.experiment, begun) if known.items() <= each.tags.items()]
-        if there:
-            self.node = there[-1]  # the oldest, should a late answer have made two
+
+        def look() -> Node | None:
+            found = [each for each in Node.search(store, self.experiment, begun) if known.items() <= each.tags.items()]
+            return found[-1] if found else None  # the oldest, should a late answer have made two
+
+        if (there := look()) is None:
+            name, first = f"{own['run']} {own['dataset']} {own['space']}", {"seesaw.kind": "parent", **known, **tags}
+            self.node = Node.create(store, self.experiment, name, first, look=look)
+        else:
+            self.node = there
             if live:
                 self.node.set_status(RUNNING)
             self._load()
-        else:
-            name = f"{own['run']} {own['dataset']} {own['space']}"
-            self.node = Node.create(store, self.experiment, name, {"seesaw.kind": "parent", **known, **tags})
         asked = {name: value for name, value in own.items() if name not in ("run", "created")}
         self.node.send(params={**asked, **params}, tags=tags)
         self.node.read_data(own["dataset"], own["fingerprint"], source)
@@ -204,6 +224,10 @@ class Parent:
                 kept, other = (node, known) if len(node.metrics) > len(known.metrics) else (known, node)
                 self.nested[_key(node.tags)] = kept
                 other.delete()
+
+    def _look(self, key: tuple[str, ...]) -> Node | None:
+        self._load()
+        return self.nested.get(key)
 
     @property
     def trials(self) -> dict[int, Node]:
@@ -224,7 +248,8 @@ class Parent:
             inside = self.nested[key[:1]] if len(key) > 1 else self.node
             tags = {tag: self.node.tags[tag] for tag in CARRIED}
             tags |= {**wanted.tags, "mlflow.parentRunId": inside.run_id, "seesaw.parent": self.node.run_id}
-            self.nested[key] = Node.create(self.store, self.experiment, wanted.name, tags, wanted.started)
+            look = partial(self._look, key)
+            self.nested[key] = Node.create(self.store, self.experiment, wanted.name, tags, wanted.started, look)
         node = self.nested[key]
         sent = node.send(wanted.points, wanted.params, wanted.tags)
         if node.set_status(wanted.status, wanted.ended) or sent:
