@@ -164,7 +164,7 @@ def test_a_packaged_model_needs_what_is_in_it_and_not_its_balancer(add: Add, mon
     monkeypatch.setattr(plugins, "_FILES", {})
     with pytest.raises(
         UserError,
-        match=r"^the packaged model: expected sharing.twin of the plug-in mine.py .* --plugin, under MLflow with SEESAW_P",
+        match=r"^the packaged model: expected sharing.twin of the plug-in mine.py .* --plugin, under MLflow ",
     ):
         recipe.shapes()
     ModelSpec.of_trained(schema, config | {"sharing.kind": "mmoe"}, [[{}]])

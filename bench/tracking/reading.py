@@ -55,7 +55,7 @@ def frontier_of(experiment: str, uri: str) -> pd.DataFrame:
     for node in Node.search(store, at, REPLICATES):
         replicates.setdefault(_point(node.tags), []).append(_replicate(node))
     groups: dict[Key, Points] = {}
-    for node in Node.search(store, at, COMPARED):
+    for node in sorted(Node.search(store, at, COMPARED), key=_place):
         if (parent := ended.get(node.tags["seesaw.parent"])) is not None:
             key = parent["seesaw.dataset"], parent["seesaw.fingerprint"], parent[OBJECTIVES]
             groups.setdefault(key, []).append((node, _record(node, replicates.get(_point(node.tags), []))))
@@ -77,7 +77,6 @@ def _merge(
     key: Key, points: Points, parents: Mapping[str, Mapping[str, str]], rows: list[dict[str, Any]], notes: list[str]
 ) -> float:
     """The hypervolume of points on the same data; their front is added to `rows`, what was not compared to `notes`."""
-    points = sorted(points, key=lambda each: (each[0].tags["seesaw.run"], each[1].number))
     compared = [objectives_of(parents[node.tags["seesaw.parent"]]) for node, _ in points]
     objectives = compared[0][0]
     found = frontier(
@@ -104,6 +103,10 @@ def _merge(
 def _runs(points: Points) -> list[str]:
     """The names of their runs, sorted."""
     return sorted({node.tags["seesaw.run"] for node, _ in points})
+
+
+def _place(node: Node) -> tuple[str, int]:
+    return node.tags["seesaw.run"], int(node.tags["seesaw.trial"])
 
 
 def _point(tags: Mapping[str, str]) -> tuple[str, ...]:
