@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.balancing import method, works_on_gradients
+from bench.balancing import BALANCING, method, works_on_gradients
 from bench.frontier.comparison.beyond import LEAST_WEIGHTS, MARGIN, MARGIN_OF_WAY, Beyond, beyond
 from bench.frontier.comparison.compared import LEAST_DATASETS, Ranking, ranking
 from bench.frontier.comparison.verdict import Word, common_units, replicates_needed
@@ -317,6 +317,20 @@ def tuning_gains(every: Sequence[Data], sharing: Sequence[str]) -> list[Gain]:
     ]
 
 
+def same_gains(every: Sequence[Data], sharing: Sequence[str]) -> list[Gain]:
+    """Between balancers of one direction, for each way of sharing: a check of the whole, as the truth is 0."""
+    found = []
+    for data in every:
+        alike: dict[tuple[str, str], list[Member]] = {}
+        for each in data.members:
+            if each.sharing in sharing and each.balancing in BALANCING:
+                alike.setdefault((each.sharing, _acts(each, data)), []).append(each)
+        for (_, name), own in alike.items():
+            if name != STATIC:
+                found += [gain for other in own[1:] for gain in _gains(data, own[0], other)]
+    return found
+
+
 @dataclass(frozen=True)
 class Standing:
     """A method's place on one data set.
@@ -447,6 +461,7 @@ class Answers:
     fronts: list[Front]
     sharing: list[Gain]
     tuning: list[Gain]
+    same: list[Gain]
     standings: list[Standing]
     ranking: Ranking | None
     knobs: list[Knob]
@@ -507,6 +522,7 @@ def answer(
         fronts=fronts(found, sharing),
         sharing=sharing_gains(found, sharing),
         tuning=tuning_gains(found, sharing),
+        same=same_gains(found, sharing),
         standings=standing,
         ranking=ranks(standing),
         knobs=knobs(found, ranges),

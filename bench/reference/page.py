@@ -93,6 +93,7 @@ def sections(found: Answers, cells: Sequence[Cell], seeds: int) -> Iterator[Sect
         _matrix(found),
         *(_leaders(data, found) for data in found.data),
         _gains("What tuning gains over defaults", TUNING, found.tuning),
+        _gains("Methods that are the same", SAME, found.same),
         _knobs(found),
         _seeds(found),
         _left(found, cells, seeds),
@@ -104,6 +105,7 @@ FIGURES = (
     "The first two objectives of each data set, means on test with 90% intervals; better to the right and upwards. "
     "With two objectives a line joins the static weights of one way of sharing."
 )
+SAME = "Balancers that take the same direction with this number of tasks: what is found between them is chance alone."
 TUNING = "Equal weights, tuned by the draws of the design, less equal weights with our defaults."
 
 
@@ -117,8 +119,8 @@ def _fronts(found: Answers) -> Section:
         "By data set and way of sharing: how far the farthest gradient method lies beyond the front of tuned static "
         "weights.",
         "`yes`: surely by more than the margin, and better than some static weights in every objective. The error rate "
-        "is 5% over all rows together. `no`: surely not by more than the margin. The chance is that of `yes`, were the "
-        "gradient methods two margins beyond.",
+        "is 5% over all rows together. `no`: surely not by more than the margin. The chance is that of `yes` if the "
+        "gradient methods lay two margins beyond.",
     )
     heads = ("data", "sharing", "of", "beyond the margin", "beyond", "interval", "margin", "method", "chance of yes")
     return Section("Gradient methods against tuned static weights", text, heads, tuple(rows), 4)
