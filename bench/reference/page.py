@@ -96,6 +96,7 @@ def sections(found: Answers, cells: Sequence[Cell], seeds: int) -> Iterator[Sect
         _gains("Methods that are the same", SAME, found.same),
         _knobs(found),
         _seeds(found),
+        _claims(found),
         _left(found, cells, seeds),
     )
     yield from (each for each in made if each is not None and (each.rows or each.figure or each.text))
@@ -213,7 +214,7 @@ def _seeds(found: Answers) -> Section:
     rows = tuple(
         (
             dataset(each.data), label(each.objective), f"{1e4 * each.seed:.1f}", f"{1e4 * each.rows:.1f}",
-            *("never" if n is None else str(n) for n in each.needed),
+            *(_needed(each.needed_for(gain)) for gain in GAINS),
         )
         for each in found.seeds
     )  # fmt: skip
@@ -229,6 +230,31 @@ def _seeds(found: Answers) -> Section:
         *(f"for {gain:g}" for gain in GAINS),
     )
     return Section("How many seeds a claim needs", text, heads, rows, 2)
+
+
+def _claims(found: Answers) -> Section:
+    rows = []
+    for each in found.claims:
+        ours = "" if each.ours is None else _interval(each.ours)
+        lead, needed = "", ""
+        if each.lead is not None:
+            lead = f"{_signed(1e4 * each.lead, 1)} over {each.over}"
+            needed = _needed(each.needed) if each.lead else ""
+        figures = (f"{each.theirs:.4f}", ours, lead, needed)
+        rows.append((each.source.name, dataset(each.source.data), each.sharing, label(each.objective), *figures))
+    sources = {each.source.name: each.source for each in found.claims}
+    notes = [f"{source.name} ({source.url}): {source.why}." for source in sources.values()]
+    text = (
+        "Test AUC that others published, beside our models with equal weights. The last column says how many seeds of "
+        "each side would show a lead as large as theirs on our rows.",
+        *notes,
+    )
+    heads = ("source", "data", "sharing", "objective", "theirs", "ours", "their lead, .0001", "seeds for it")
+    return Section("Beside published figures", text, heads, tuple(rows), 4)
+
+
+def _needed(seeds: int | None) -> str:
+    return "never" if seeds is None else str(seeds)
 
 
 def _left(found: Answers, cells: Sequence[Cell], seeds: int) -> Section:
