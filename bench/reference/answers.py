@@ -512,7 +512,7 @@ def claims(every: Sequence[Data], papers: Sequence[Source], known: Sequence[Seed
 
 def _equal(data: Data) -> dict[tuple[str, str], Interval]:
     """By way of sharing and objective the best model with equal weights; under `single_task` each task's best."""
-    found = {}
+    found: dict[tuple[str, str], Interval] = {}
     for member, row in zip(data.members, intervals([each.heads for each in data.members]) or (), strict=False):
         sharing = SINGLE_TASK if member.balancing == COMPOSITE else member.sharing
         if member.balancing in (COMPOSITE, EQUAL):

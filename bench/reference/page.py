@@ -239,7 +239,7 @@ def _claims(found: Answers) -> Section:
         lead, needed = "", ""
         if each.lead is not None:
             lead = f"{_signed(1e4 * each.lead, 1)} over {each.over}"
-            needed = _needed(each.needed) if each.lead else ""
+            needed = _needed(each.needed) if each.lead and each.ours else ""
         figures = (f"{each.theirs:.4f}", ours, lead, needed)
         rows.append((each.source.name, dataset(each.source.data), each.sharing, label(each.objective), *figures))
     sources = {each.source.name: each.source for each in found.claims}
