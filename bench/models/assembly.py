@@ -26,7 +26,7 @@ from bench.models.precision import is_bf16
 from bench.models.sequence import SEQUENCE
 from bench.models.sharing import SHARING
 from bench.models.targets import Targets
-from bench.models.thinned import Thinned
+from bench.models.thinned import Thinned, Thinning
 from bench.registry import Choice, NoOptions, lookup
 from bench.schema import Schema
 
@@ -77,6 +77,7 @@ class MultiTaskModel(nn.Module):
         ensemble: EnsembleConfig = ALONE,
         loss: Choice = LOG,
         regression_loss: Choice = SQUARED,
+        thinning: Thinning | None = None,
     ) -> None:
         super().__init__()
         stored = schema
@@ -144,7 +145,7 @@ class MultiTaskModel(nn.Module):
         self.towers = Towers(len(self.outputs), self.sharing.outputs, tower, self.members, self.funnel.transfer)
         smeared = self.funnel.loss.regression.smeared
         self.targets = Targets(schema, smeared) if any(task.scale or task.cap for task in schema.tasks) else None
-        self.thinned: Thinned | None = None
+        self.thinned = Thinned(self.funnel, thinning) if thinning else None
         self.weights = sum(parameter.numel() for parameter in self.dense_parameters())
         draw(self, seed)
 
